@@ -1,0 +1,1 @@
+"""The words of Callsheet as records, with the rules that need nothing but those words."""

@@ -1,0 +1,266 @@
+"""Checking a whole plan against the known operations, telling every problem at once."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Protocol, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, RootModel, ValidationError
+
+from callsheet.domain import references
+from callsheet.domain.errors import BadParams, PlanRefused, Problem
+from callsheet.domain.plan import Plan, PlannedJob, Submission
+from callsheet.domain.references import Reference
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Declared(Protocol):
+    """What checking needs to know of an operation."""
+
+    @property
+    def name(self) -> str:
+        """The name it is stored by."""
+
+    @property
+    def params(self) -> type[BaseModel]:
+        """What it takes."""
+
+    @property
+    def result(self) -> type[BaseModel]:
+        """What it returns."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedPlan:
+    """A plan in which everything holds: operations known, params fit, and the graph has no cycle."""
+
+    plan: Plan
+    operations: dict[str, str]
+    """Job id → the operation's own name (aliases resolved)."""
+    upstream: dict[str, list[str]] = field(default_factory=dict)
+    """Job id → the jobs it waits for, without repeats."""
+
+
+def read_submission(data: Any) -> Submission:
+    """Return the submission in `data`, or raise PlanRefused with every field that does not fit."""
+    return _read(Submission, data)
+
+
+def read_plan(data: Any) -> Plan:
+    """Return the plan in `data`, or raise PlanRefused with every field that does not fit."""
+    return _read(Plan, data)
+
+
+def _read(model: type[M], data: Any) -> M:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise PlanRefused(list(problems_in(error, model))) from None
+
+
+def check_plan(plan: Plan, operations: Mapping[str, Declared], *, max_jobs: int) -> CheckedPlan:
+    """Check everything that can be known before a plan is stored.
+
+    `operations` maps names and aliases to operations. Raises PlanRefused with all problems.
+    """
+    if len(plan.jobs) > max_jobs:
+        message = f"{len(plan.jobs):,} jobs; a plan may hold {max_jobs:,}"
+        raise PlanRefused([Problem("jobs", "too_many_jobs", message)])
+    if not plan.jobs:
+        raise PlanRefused([Problem("jobs", "empty", "a plan needs at least one job")])
+    problems: list[Problem] = []
+    known = {job.id: operations.get(job.operation) for job in plan.jobs}
+    checked = CheckedPlan(plan, {job: op.name for job, op in known.items() if op is not None})
+    problems += _doubled_ids(plan.jobs)
+    for index, job in enumerate(plan.jobs):
+        where = f"jobs[{index}]"
+        problems += _check_operation(job, operations, where)
+        problems += _check_upstream(job, known, where)
+        checked.upstream[job.id] = _upstream_of(job, known)
+    problems += _cycles(checked.upstream)
+    if problems:
+        raise PlanRefused(problems)
+    return checked
+
+
+def _doubled_ids(jobs: list[PlannedJob]) -> Iterator[Problem]:
+    first: dict[str, int] = {}
+    for index, job in enumerate(jobs):
+        if job.id in first:
+            message = f"the id '{job.id}' is already that of jobs[{first[job.id]}]"
+            yield Problem(f"jobs[{index}].id", "duplicate_id", message)
+        first.setdefault(job.id, index)
+
+
+def _check_operation(job: PlannedJob, operations: Mapping[str, Declared], where: str) -> Iterator[Problem]:
+    operation = operations.get(job.operation)
+    if operation is None:
+        message = f"unknown operation '{job.operation}'{did_you_mean(job.operation, operations)}"
+        yield Problem(f"{where}.operation", "unknown_operation", message)
+        return
+    try:
+        operation.params.model_validate(job.params)
+    except ValidationError as error:
+        for problem in problems_in(error, operation.params, job.params):
+            path = f"{where}.params.{problem.path}" if problem.path else f"{where}.params"
+            yield Problem(path, problem.code, problem.message)
+
+
+def _check_upstream(job: PlannedJob, known: Mapping[str, Declared | None], where: str) -> Iterator[Problem]:
+    for index, upstream in enumerate(job.depends_on):
+        if upstream not in known:
+            message = f"there is no job '{upstream}'{did_you_mean(upstream, known)}"
+            yield Problem(f"{where}.dependsOn[{index}]", "unknown_job", message)
+    for path, text, reference in references.find(job.params):
+        if reference is None:
+            message = f"'{text}' is not a reference; write ${{job.path}}, or $${{ for a literal ${{"
+            yield Problem(f"{where}.{path}", "bad_reference", message)
+        elif reference.job not in known:
+            message = f"{text}: there is no job '{reference.job}'{did_you_mean(reference.job, known)}"
+            yield Problem(f"{where}.{path}", "unknown_job", message)
+        elif (operation := known[reference.job]) is not None:
+            yield from _check_path(reference, operation, f"{where}.{path}")
+
+
+def _check_path(reference: Reference, operation: Declared, where: str) -> Iterator[Problem]:
+    """Follow the reference through the declared result; what is declared as anything may hold anything."""
+    kinds: list[Any] = [operation.result]
+    for step in reference.steps:
+        kinds = [inner for kind in kinds for inner in _plain(kind)]
+        following = [inner for kind in kinds for inner in _into(kind, step)]
+        if not following:
+            names = sorted({name for kind in kinds for name in _field_names(kind)})
+            hint = did_you_mean(str(step), names) if isinstance(step, str) else ""
+            allowed = f"; '{operation.name}' declares {', '.join(names)}" if names and not hint else ""
+            message = f"{reference.text}: the operation '{operation.name}' has no output '{step}'{hint}{allowed}"
+            yield Problem(where, "unknown_output", message)
+            return
+        kinds = following
+
+
+def _plain(kind: Any) -> Iterator[Any]:
+    """Unwrap unions and annotations into the kinds of value they allow."""
+    origin = get_origin(kind)
+    if origin is None and isinstance(kind, type) and issubclass(kind, RootModel):
+        yield from _plain(kind.model_fields["root"].annotation)
+    elif origin is not None and not isinstance(origin, type):
+        inner = get_args(kind)[:1] if hasattr(kind, "__metadata__") else get_args(kind)
+        for each in inner:
+            yield from _plain(each)
+    elif origin is not None and origin.__name__ == "UnionType":
+        for each in get_args(kind):
+            yield from _plain(each)
+    else:
+        yield kind
+
+
+def _into(kind: Any, step: str | int) -> Iterator[Any]:
+    origin, args = get_origin(kind) or kind, get_args(kind)
+    if kind in (Any, object):
+        yield Any
+    elif isinstance(origin, type) and issubclass(origin, BaseModel):
+        for name, info in origin.model_fields.items():
+            if step in (name, info.alias, info.serialization_alias):
+                yield info.annotation
+        if origin.model_config.get("extra") == "allow":
+            yield Any
+    elif isinstance(origin, type) and issubclass(origin, list | tuple) and isinstance(step, int):
+        yield from args or [Any]
+    elif isinstance(origin, type) and issubclass(origin, dict):
+        yield args[1] if args else Any
+
+
+def _field_names(kind: Any) -> Iterable[str]:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return [info.alias or name for name, info in kind.model_fields.items()]
+    return []
+
+
+def _upstream_of(job: PlannedJob, known: Mapping[str, Declared | None]) -> list[str]:
+    referred = (r.job for _, _, r in references.find(job.params) if r is not None)
+    return [upstream for upstream in dict.fromkeys([*job.depends_on, *referred]) if upstream in known]
+
+
+def _cycles(upstream: Mapping[str, list[str]]) -> Iterator[Problem]:
+    """Name one cycle for each knot of jobs that wait for each other."""
+    done: set[str] = set()
+    for start in upstream:
+        trail: list[str] = []
+        on_trail: set[str] = set()
+        stack: list[tuple[str, Iterator[str]]] = []
+        if start not in done:
+            stack.append((start, iter(upstream[start])))
+            trail.append(start)
+            on_trail.add(start)
+        while stack:
+            job, rest = stack[-1]
+            following = next(rest, None)
+            if following is None:
+                stack.pop()
+                trail.pop()
+                on_trail.discard(job)
+                done.add(job)
+            elif following in on_trail:
+                circle = [*trail[trail.index(following) :], following]
+                yield Problem("jobs", "cycle", f"these jobs wait for each other: {' → '.join(circle)}")
+            elif following not in done:
+                stack.append((following, iter(upstream[following])))
+                trail.append(following)
+                on_trail.add(following)
+
+
+def validate_params(params: dict[str, Any], model: type[BaseModel]) -> BaseModel:
+    """Return the params as the operation's own model; raises BadParams with every problem."""
+    try:
+        return model.model_validate(params)
+    except ValidationError as error:
+        raise BadParams(list(problems_in(error, model))) from None
+
+
+def problems_in(error: ValidationError, model: type[BaseModel], raw: Any = None) -> Iterator[Problem]:
+    """Yield the problems of a failed validation; where `raw` holds a reference, its value is not known yet."""
+    for item in error.errors(include_url=False, include_context=True):
+        if raw is not None and _waits_for_a_reference(raw, item["loc"]):
+            continue
+        message = item["msg"].removeprefix("Value error, ")
+        if item["type"] == "extra_forbidden":
+            message = f"unknown field{did_you_mean(str(item['loc'][-1]), _siblings(model, item['loc'][:-1]))}"
+        elif item["type"] != "missing":
+            message = f"{message}; got {_shortened(item['input'])}"
+        yield Problem(_path(item["loc"]), item["type"], message[:1].lower() + message[1:])
+
+
+def _waits_for_a_reference(raw: Any, loc: tuple[str | int, ...]) -> bool:
+    value = raw
+    for step in loc:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            break
+    return value is not raw and references.has_reference(value)
+
+
+def _path(loc: tuple[str | int, ...]) -> str:
+    path = ""
+    for step in loc:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+    return path
+
+
+def _siblings(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+    kinds: list[Any] = [model]
+    for step in loc:
+        kinds = [inner for kind in kinds for plain in _plain(kind) for inner in _into(plain, step)] or kinds
+    return [name for kind in kinds for plain in _plain(kind) for name in _field_names(plain)]
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `, did you mean 'x'?` with the nearest known word, or nothing."""
+    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f", did you mean '{near[0]}'?" if near else ""

@@ -1,0 +1,42 @@
+"""Lengths of time as people write them: `90`, `"90s"`, `"15m"`, `"1h"`."""
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+_UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
+_TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+
+
+def parse_duration(value: Any) -> Any:
+    """Return a timedelta for seconds as a number or for a text such as `15m`; anything else is passed through."""
+    if isinstance(value, bool):
+        raise ValueError("a duration is a number of seconds or a text such as '90s', '15m', '1h'")
+    if isinstance(value, int | float):
+        return timedelta(seconds=value)
+    if isinstance(value, str):
+        match = _TEXT.fullmatch(value.strip())
+        if match is None:
+            raise ValueError(f"'{value}' is not a duration: write seconds, or '90s', '15m', '1h', '2d'")
+        return timedelta(seconds=float(match[1]) * _UNITS[match[2] or "s"])
+    return value
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(lambda d: d.total_seconds(), return_type=float),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0},
+                {"type": "string", "pattern": r"^\d+(\.\d+)?\s*(ms|s|m|h|d)?$"},
+            ],
+            "description": "Seconds, or a text such as '90s', '15m', '1h'",
+            "examples": ["15m", 90],
+        }
+    ),
+]
+"""A positive length of time; read from seconds or a text, written in seconds."""

@@ -1,0 +1,225 @@
+"""Every error that Callsheet raises on purpose.
+
+CallsheetError
+├── BadInput                     the caller can mend it
+│   ├── PlanRefused              one or many problems in a plan
+│   ├── BadParams                a job's parameters, once references are filled in
+│   └── BadSource                a media source that cannot be used
+├── NotFound
+├── Conflict
+│   ├── IdempotencyConflict      the same key with a different body
+│   └── NotAllowedNow            the job or execution is in the wrong status
+├── Unauthorized
+├── TooLarge
+├── JobError                     why a run of a job ended without a result
+│   ├── Transient                tried again, if attempts are left
+│   │   ├── DiskFull
+│   │   ├── StorageUnreachable
+│   │   └── SourceUnreachable
+│   ├── TimedOut
+│   ├── CrashLoop                every start of the job ended with its worker
+│   ├── WorkerLost
+│   ├── OutcomeUnknown           a once-only step began and nobody knows how it ended
+│   ├── MediaFailed              FFmpeg refused or made something wrong
+│   └── InternalError            a fault of ours, or of the operation
+├── OwnershipLost                another worker has the job; nothing may be written
+└── SetupError                   settings, database or machine are not fit to start
+"""
+
+from typing import Any, ClassVar
+
+
+class CallsheetError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str | None = None, **facts: Any) -> None:
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.facts = facts
+        super().__init__(self.message)
+
+
+class BadInput(CallsheetError):
+    """The request cannot be used as it is."""
+
+    code = "bad_input"
+    status = 422
+
+
+class Problem:
+    """One thing that is wrong with an input: where it is, what came, what is allowed.
+
+    `path` names the field in the reader's own notation (`jobs[2].params.width`), `code` is stable.
+    """
+
+    __slots__ = ("code", "message", "path")
+
+    def __init__(self, path: str, code: str, message: str) -> None:
+        self.path = path
+        self.code = code
+        self.message = message
+
+    def __repr__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the problem as it is sent to clients."""
+        return {"path": self.path, "code": self.code, "message": self.message}
+
+
+class ProblemList(BadInput):
+    """Several problems, told together."""
+
+    def __init__(self, problems: list[Problem], message: str | None = None) -> None:
+        self.problems = problems
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        super().__init__(message or f"{type(self).__doc__} ({count})")
+
+    def __str__(self) -> str:
+        return "\n".join([self.message, *(f"  {p!r}" for p in self.problems)])
+
+
+class PlanRefused(ProblemList):
+    """The plan was refused; nothing was stored"""
+
+    code = "plan_refused"
+
+
+class BadParams(ProblemList):
+    """The job's parameters do not fit its operation"""
+
+    code = "bad_params"
+
+
+class BadSource(BadInput):
+    """The media source cannot be used."""
+
+    code = "bad_source"
+
+
+class NotFound(CallsheetError):
+    """There is no such thing."""
+
+    code = "not_found"
+    status = 404
+
+
+class Conflict(CallsheetError):
+    """The request does not fit the present state."""
+
+    code = "conflict"
+    status = 409
+
+
+class IdempotencyConflict(Conflict):
+    """This Idempotency-Key was used before, with a different body."""
+
+    code = "idempotency_conflict"
+    status = 422
+
+
+class NotAllowedNow(Conflict):
+    """That is not allowed in the present status."""
+
+    code = "not_allowed_now"
+
+
+class Unauthorized(CallsheetError):
+    """A valid API key is needed."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class TooLarge(CallsheetError):
+    """The request is larger than this server accepts."""
+
+    code = "too_large"
+    status = 413
+
+
+class JobError(CallsheetError):
+    """The job failed."""
+
+    code = "job_failed"
+
+
+class Transient(JobError):
+    """The job failed for a reason that may pass.
+
+    `after` is the least number of seconds to wait before the next attempt; None leaves it to the back-off.
+    """
+
+    code = "transient"
+
+    def __init__(self, message: str | None = None, *, after: float | None = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.after = after
+
+
+class DiskFull(Transient):
+    """There is no space left on the device."""
+
+    code = "disk_full"
+
+
+class StorageUnreachable(Transient):
+    """The object storage did not take or give the file."""
+
+    code = "storage_unreachable"
+
+
+class SourceUnreachable(Transient):
+    """The media source did not answer."""
+
+    code = "source_unreachable"
+
+
+class TimedOut(JobError):
+    """The job ran longer than its time limit."""
+
+    code = "timed_out"
+
+
+class CrashLoop(JobError):
+    """Every start of this job ended with the death of its worker."""
+
+    code = "crash_loop"
+
+
+class WorkerLost(JobError):
+    """The job's worker was lost."""
+
+    code = "worker_lost"
+
+
+class OutcomeUnknown(JobError):
+    """A once-only step was begun, and whether it took effect is not known; it is never repeated blindly."""
+
+    code = "outcome_unknown"
+
+
+class MediaFailed(JobError):
+    """FFmpeg could not do its work."""
+
+    code = "media_failed"
+
+
+class InternalError(JobError):
+    """The operation failed in a way it did not foresee."""
+
+    code = "internal_error"
+
+
+class OwnershipLost(CallsheetError):
+    """Another worker has this job now."""
+
+    code = "ownership_lost"
+
+
+class SetupError(CallsheetError):
+    """Callsheet cannot start like this."""
+
+    code = "setup_error"

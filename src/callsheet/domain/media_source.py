@@ -1,0 +1,87 @@
+"""Where an input file comes from."""
+
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from pydantic import ConfigDict, RootModel, model_validator
+from pydantic.json_schema import JsonSchemaValue
+
+from callsheet.domain.artifacts import Artifact
+
+
+class SourceKind(StrEnum):
+    """The kinds of media source."""
+
+    ARTIFACT = "artifact"
+    URL = "url"
+    DATA = "data"
+    KEY = "key"
+    PATH = "path"
+
+
+class MediaSource(RootModel[Artifact | str]):
+    """An input file: one of
+
+    - an artifact of another job, by reference (`${voice.audio}`) or as `artifact:<id>`;
+    - an `https://` URL (`http://` only where the settings allow it);
+    - a file that already lies in the storage, as `storage:<key>`;
+    - a data URI, `data:image/png;base64,…`;
+    - a local path, where the worker allows it by its configured roots.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": ["https://example.com/clip.mp4", "${voice.audio}", "storage:uploads/logo.png", "./intro.mp4"]
+        }
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_line_of_text_or_an_artifact(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            if not value.strip():
+                raise ValueError("a media source must not be empty")
+            if "\0" in value:
+                raise ValueError("a media source must not hold a NUL character")
+            if value.startswith("artifact:"):
+                UUID(value.removeprefix("artifact:"))
+        return value
+
+    @property
+    def kind(self) -> SourceKind:
+        """Which of the five kinds this is."""
+        if isinstance(self.root, Artifact) or self.root.startswith("artifact:"):
+            return SourceKind.ARTIFACT
+        head = self.root[:8].lower()
+        if head.startswith(("https://", "http://")):
+            return SourceKind.URL
+        if head.startswith("data:"):
+            return SourceKind.DATA
+        if head == "storage:":
+            return SourceKind.KEY
+        return SourceKind.PATH
+
+    @property
+    def artifact_id(self) -> UUID:
+        """The id of the artifact meant; only for sources of kind ARTIFACT."""
+        if isinstance(self.root, Artifact):
+            return self.root.artifact_id
+        return UUID(self.root.removeprefix("artifact:"))
+
+    @property
+    def text(self) -> str:
+        """The source in one line, fit for a message: data URIs shortened, query strings (they hold keys) left out."""
+        if isinstance(self.root, Artifact):
+            return f"artifact:{self.root.artifact_id}"
+        if self.kind is SourceKind.DATA:
+            return self.root[:32] + "…"
+        if self.kind is SourceKind.URL:
+            return self.root.split("?", 1)[0]
+        return self.root
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: Any) -> JsonSchemaValue:
+        schema: JsonSchemaValue = handler(core_schema)
+        handler.resolve_ref_schema(schema)["format"] = "media-source"
+        return schema

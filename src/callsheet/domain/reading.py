@@ -1,0 +1,95 @@
+"""Reading a plan from JSON or YAML text."""
+
+import json
+from typing import Any
+
+import yaml
+
+from callsheet.domain.errors import PlanRefused, Problem, TooLarge
+
+_MAX_NODES = 2_000_000
+
+
+def read_plan_text(text: str | bytes, *, max_bytes: int) -> Any:
+    """Return the data in a JSON or YAML document.
+
+    Raises TooLarge beyond `max_bytes`, PlanRefused with line and column when the text cannot be read.
+    """
+    raw = text.encode() if isinstance(text, str) else text
+    if len(raw) > max_bytes:
+        raise TooLarge(f"The plan has {len(raw):,} bytes; at most {max_bytes:,} are accepted")
+    if raw.lstrip()[:1] in (b"{", b"["):
+        return _read_json(raw)
+    return _read_yaml(raw)
+
+
+def _read_json(raw: bytes) -> Any:
+    try:
+        return json.loads(raw, object_pairs_hook=_no_key_twice)
+    except json.JSONDecodeError as error:
+        raise _unreadable(f"not JSON: {error.msg}", error.lineno, error.colno) from None
+    except UnicodeDecodeError as error:
+        raise _unreadable(f"not UTF-8 at byte {error.start}") from None
+    except RecursionError:
+        raise _unreadable("nested too deeply") from None
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise _unreadable(f"the key '{twice}' stands twice in one object")
+    return found
+
+
+def _read_yaml(raw: bytes) -> Any:
+    try:
+        data = yaml.load(raw, Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
+        raise _unreadable(f"not YAML: {error.problem}", line, column) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _unreadable(f"not YAML: {str(error).splitlines()[0]}") from None
+    except RecursionError:
+        raise _unreadable("nested too deeply") from None
+    _refuse_a_bomb(data)
+    return data
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that keeps dates as the text they were written as, and refuses a key that stands twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen and isinstance(key_node, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key '{key_node.value}' stands twice", problem_mark=key_node.start_mark
+                )
+            if isinstance(key_node, yaml.ScalarNode):
+                seen.add(key_node.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
+
+
+def _refuse_a_bomb(data: Any) -> None:
+    """Count nodes as if aliases were copies, so that a small file cannot become a huge plan."""
+    stack, count = [data], 0
+    while stack:
+        node = stack.pop()
+        count += 1
+        if count > _MAX_NODES:
+            raise PlanRefused([Problem("", "too_large", "the YAML grows too large when its aliases are filled in")])
+        if isinstance(node, dict):
+            stack.extend(node.values())
+        elif isinstance(node, list):
+            stack.extend(node)
+
+
+def _unreadable(message: str, line: int | None = None, column: int | None = None) -> PlanRefused:
+    place = f" (line {line}, column {column})" if line else ""
+    return PlanRefused([Problem("", "unreadable", message + place)], "The plan cannot be read")

@@ -1,0 +1,179 @@
+"""What an operation is, and what it is given to work with."""
+
+import inspect
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal, Protocol, TypeVar, get_type_hints
+from uuid import UUID
+
+from pydantic import BaseModel, TypeAdapter
+
+from callsheet.domain.artifacts import Artifact
+from callsheet.domain.errors import Transient
+from callsheet.domain.media_source import MediaSource
+from callsheet.media.runner import FFmpeg
+from callsheet.settings import Settings
+
+T = TypeVar("T")
+P = TypeVar("P", bound=BaseModel)
+R = TypeVar("R", bound=BaseModel)
+
+WorkerLostPolicy = Literal["retry", "resume", "park"]
+"""What happens to a job whose worker died: `retry` runs it again (local work), `resume` goes on waiting for a
+provider job whose id is known, `park` fails it with `outcome_unknown` for a person to decide (a paid call may
+have been made)."""
+
+
+class Context(Protocol):
+    """What a running operation is given."""
+
+    @property
+    def id(self) -> UUID:
+        """Of the job record; unique everywhere."""
+
+    @property
+    def execution_id(self) -> UUID: ...
+
+    @property
+    def job_id(self) -> str:
+        """The job's id inside its plan."""
+
+    @property
+    def operation(self) -> str: ...
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first run, one more for each run after a failure."""
+
+    @property
+    def dir(self) -> Path:
+        """A folder for this run alone; removed when it ends."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def ffmpeg(self) -> FFmpeg:
+        """Runs FFmpeg; a run ends with the job, however the job ends."""
+
+    def progress(self, done: float, message: str | None = None) -> None:
+        """Report how much is done, from 0 to 1. Call it as often as you like: what is stored is throttled."""
+
+    def log(self, message: str, **facts: Any) -> None:
+        """Tell people something about this run; it becomes an event. Keep secrets out."""
+
+    def data(self, **partial: Any) -> None:
+        """Publish intermediate results while the job runs; they become an event."""
+
+    async def open(self, source: MediaSource) -> Path:
+        """Bring an input file here and return its path; a local file is not copied.
+
+        Raises BadSource when it must not be used, SourceUnreachable when it did not come.
+        """
+
+    async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
+        """Store a finished file and return its record; put that into the result.
+
+        It counts as the job's artifact once the job has succeeded. Raises DiskFull or StorageUnreachable.
+        """
+
+    async def once(self, step: str, action: Callable[[], Awaitable[T]], kind: type[T] | TypeAdapter[T]) -> T:
+        """Do something that must never be done twice, such as a paid call; later runs of the job get its value.
+
+        The intent is written down before, the value after. A later run that finds the intent without a value
+        raises OutcomeUnknown instead of doing it again. `kind` reads the stored value back.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation as declared; the manifest, the API schema, the CLI help and the checks are made from it."""
+
+    name: str
+    params: type[BaseModel]
+    result: type[BaseModel]
+    run: Callable[[Any, Any], Awaitable[BaseModel]]
+    summary: str
+    queue: str = "default"
+    priority: int | None = None
+    """None: that of the queue."""
+    timeout: timedelta = timedelta(minutes=10)
+    """Time limit of one run."""
+    attempts: int = 3
+    """Runs in all, when failures are transient."""
+    transient: tuple[type[BaseException], ...] = (Transient,)
+    """Failures that may pass; every other failure is final."""
+    on_worker_lost: WorkerLostPolicy = "retry"
+    needs: frozenset[str] = frozenset()
+    """What a worker must have: `ffmpeg`, `gpu`, …"""
+    aliases: tuple[str, ...] = ()
+
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_PASSING: tuple[type[BaseException], ...] = (Transient, ConnectionError, TimeoutError)
+
+
+def operation(
+    name: str,
+    *,
+    queue: str = "default",
+    priority: int | None = None,
+    timeout: timedelta = timedelta(minutes=10),
+    attempts: int = 3,
+    transient: Iterable[type[BaseException]] = _PASSING,
+    on_worker_lost: WorkerLostPolicy = "retry",
+    needs: Iterable[str] = (),
+    aliases: Iterable[str] = (),
+) -> Callable[[Callable[[Any, P], Awaitable[R]]], Operation]:
+    """Declare an async function `(job: Context, params) -> result` as an operation.
+
+    Params and result are pydantic models, read from the annotations; the first line of the docstring is the
+    summary. `name` is stored in the database and outlives any renaming of the function. `attempts` counts all
+    runs; only failures of the `transient` kinds are tried again.
+
+    Raises TypeError, when it is declared and not when it runs, for anything that does not fit.
+    """
+    if not _NAME.fullmatch(name):
+        raise TypeError(f"operation name '{name}' must be of small letters, digits and single hyphens")
+    if attempts < 1:
+        raise TypeError(f"operation '{name}': attempts must be at least 1, got {attempts}")
+
+    def declare(function: Callable[[Any, P], Awaitable[R]]) -> Operation:
+        if not inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"operation '{name}' must be an `async def`; put blocking work into `await asyncio.to_thread(…)`"
+            )
+        params, result = _models(name, function)
+        return Operation(
+            name=name,
+            params=params,
+            result=result,
+            run=function,
+            summary=(inspect.getdoc(function) or name).splitlines()[0],
+            queue=queue,
+            priority=priority,
+            timeout=timeout,
+            attempts=attempts,
+            transient=tuple(transient),
+            on_worker_lost=on_worker_lost,
+            needs=frozenset(needs),
+            aliases=tuple(aliases),
+        )
+
+    return declare
+
+
+def _models(name: str, function: Callable[..., Any]) -> tuple[type[BaseModel], type[BaseModel]]:
+    hints = get_type_hints(function)
+    takes = list(inspect.signature(function).parameters)
+    if len(takes) != 2:
+        raise TypeError(f"operation '{name}' must take (job, params), not ({', '.join(takes)})")
+    params, result = hints.get(takes[1]), hints.get("return")
+    for what, model in ((f"'{takes[1]}'", params), ("the return value", result)):
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):
+            raise TypeError(f"operation '{name}': annotate {what} with a pydantic model, got {model!r}")
+    assert params is not None and result is not None  # noqa: S101 - told above
+    return params, result

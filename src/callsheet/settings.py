@@ -1,0 +1,233 @@
+"""Every setting, once.
+
+A setting is read from `CALLSHEET_<NAME>`, from one of its aliases (names that systems before this one used), or
+from a file `.env` in the working folder. A secret can also be given as the path of a file, in `CALLSHEET_<NAME>_FILE`.
+"""
+
+import os
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+import platformdirs
+from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from callsheet.domain.durations import Duration
+
+_LANES = {
+    "render": 2,
+    "transcode": 2,
+    "caption": 1,
+    "preview": 4,
+    "generate": 16,
+    "gpu": 1,
+    "train": 1,
+    "default": 8,
+}
+
+
+def _aliases(name: str, *others: str) -> AliasChoices:
+    return AliasChoices(f"CALLSHEET_{name}", name.lower(), *others)
+
+
+class Settings(BaseSettings):
+    """How this installation is set up. Durations are seconds, or texts such as `15m`."""
+
+    model_config = SettingsConfigDict(
+        env_file=".env", extra="ignore", populate_by_name=True, validate_default=True, hide_input_in_errors=True
+    )
+
+    # Where things are ------------------------------------------------------------------------------------------
+    data_dir: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("callsheet"),
+        validation_alias=_aliases("DATA_DIR"),
+        description="Embedded database, local files, and the signing key live under this folder",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        validation_alias=_aliases("DATABASE_URL", "DATABASE_URL"),
+        description="PostgreSQL to use; unset: an embedded PostgreSQL 18 in the data folder",
+    )
+    work_dir: Path | None = Field(
+        None,
+        validation_alias=_aliases("WORK_DIR", "TEMP_DIR"),
+        description="Scratch space of running jobs; unset: `work` in the data folder",
+    )
+
+    # Files -----------------------------------------------------------------------------------------------------
+    s3_bucket: str | None = Field(
+        None,
+        validation_alias=_aliases("S3_BUCKET", "BUCKET_NAME"),
+        description="Bucket for artifacts; unset: local files in the data folder",
+    )
+    s3_endpoint: str | None = Field(
+        None,
+        validation_alias=_aliases("S3_ENDPOINT", "BUCKET_ENDPOINT_URL", "S3_URL"),
+        description="Address of an S3-compatible server (R2, MinIO…); unset: AWS",
+    )
+    s3_region: str = Field("auto", validation_alias=_aliases("S3_REGION", "AWS_REGION"))
+    s3_access_key: SecretStr | None = Field(
+        None, validation_alias=_aliases("S3_ACCESS_KEY", "S3_ACCESS_KEY", "BUCKET_ACCESS_KEY_ID")
+    )
+    s3_secret_key: SecretStr | None = Field(
+        None, validation_alias=_aliases("S3_SECRET_KEY", "S3_SECRET_KEY", "BUCKET_SECRET_ACCESS_KEY")
+    )
+    s3_prefix: str = Field("", validation_alias=_aliases("S3_PREFIX"), description="Folder inside the bucket")
+    url_lifetime: Duration = Field(
+        timedelta(minutes=15), validation_alias=_aliases("URL_LIFETIME"), description="Of signed URLs"
+    )
+    signing_key: SecretStr | None = Field(
+        None,
+        validation_alias=_aliases("SIGNING_KEY"),
+        description="Signs URLs of local files and outgoing webhooks; unset: made once, kept in the data folder. "
+        "Servers that share a database must share it",
+    )
+
+    # Media sources ---------------------------------------------------------------------------------------------
+    source_roots: Annotated[list[Path], NoDecode] = Field(
+        default_factory=list,
+        validation_alias=_aliases("SOURCE_ROOTS"),
+        description="Folders whose files may be named as local paths, separated by ':'. Empty: none",
+    )
+    allow_http: bool = Field(False, validation_alias=_aliases("ALLOW_HTTP"), description="Fetch `http://` sources too")
+    allow_private_addresses: bool = Field(
+        False,
+        validation_alias=_aliases("ALLOW_PRIVATE_ADDRESSES"),
+        description="Fetch from, and call back to, loopback and private networks",
+    )
+    source_max_bytes: int = Field(20 * 2**30, ge=1, validation_alias=_aliases("SOURCE_MAX_BYTES"))
+    source_timeout: Duration = Field(
+        timedelta(minutes=30), validation_alias=_aliases("SOURCE_TIMEOUT"), description="For one whole download"
+    )
+
+    # API -------------------------------------------------------------------------------------------------------
+    host: str = Field("127.0.0.1", validation_alias=_aliases("HOST"))
+    port: int = Field(8500, ge=0, le=65535, validation_alias=_aliases("PORT"))
+    api_key: SecretStr | None = Field(
+        None,
+        validation_alias=_aliases("API_KEY"),
+        min_length=16,
+        description="Clients send it as `Authorization: Bearer …`; needed to listen beyond loopback",
+    )
+    public_url: str | None = Field(
+        None,
+        validation_alias=_aliases("PUBLIC_URL", "API_BASE_URL"),
+        description="How others reach this server; used in links",
+    )
+    max_body_bytes: int = Field(16 * 2**20, ge=1024, validation_alias=_aliases("MAX_BODY_BYTES"))
+    max_jobs_per_plan: int = Field(10_000, ge=1, validation_alias=_aliases("MAX_JOBS_PER_PLAN"))
+
+    # Workers ---------------------------------------------------------------------------------------------------
+    worker_name: str = Field("%h-%p", validation_alias=_aliases("WORKER_NAME"), description="%h: host, %p: process id")
+    lanes: Annotated[dict[str, int], NoDecode] = Field(
+        default_factory=lambda: dict(_LANES),
+        validation_alias=_aliases("LANES"),
+        description="How many jobs of each queue a worker runs at once: `render=2,preview=4`",
+    )
+    beat_interval: Duration = Field(timedelta(seconds=3), validation_alias=_aliases("BEAT_INTERVAL"))
+    worker_timeout: Duration = Field(
+        timedelta(seconds=12),
+        validation_alias=_aliases("WORKER_TIMEOUT"),
+        description="A worker silent for this long is lost, and its jobs are rescued",
+    )
+    rescue_interval: Duration = Field(timedelta(seconds=2), validation_alias=_aliases("RESCUE_INTERVAL"))
+    poll_interval: Duration = Field(
+        timedelta(seconds=5),
+        validation_alias=_aliases("POLL_INTERVAL"),
+        description="How often a worker looks for work that no wake-up told it of",
+    )
+    promote_interval: Duration = Field(timedelta(seconds=0.5), validation_alias=_aliases("PROMOTE_INTERVAL"))
+    grace_period: Duration = Field(
+        timedelta(seconds=20),
+        validation_alias=_aliases("GRACE_PERIOD"),
+        description="How long a stopping worker lets its jobs go on before it hands them back",
+    )
+    crash_limit: int = Field(
+        3,
+        ge=1,
+        validation_alias=_aliases("CRASH_LIMIT"),
+        description="Starts of a job that end with its worker, before the job fails as `crash_loop`",
+    )
+    retry_base: Duration = Field(
+        timedelta(seconds=5),
+        validation_alias=_aliases("RETRY_BASE"),
+        description="Back-off: a random time up to base × 2^attempt",
+    )
+    retry_cap: Duration = Field(timedelta(minutes=10), validation_alias=_aliases("RETRY_CAP"))
+    pool_size: int = Field(8, ge=2, validation_alias=_aliases("POOL_SIZE"), description="Database connections a process")
+
+    # FFmpeg ----------------------------------------------------------------------------------------------------
+    ffmpeg_path: Path | None = Field(
+        None,
+        validation_alias=_aliases("FFMPEG_PATH", "FFMPEG_PATH"),
+        description="Unset: `ffmpeg` on the PATH, else the one that comes with Callsheet",
+    )
+    ffmpeg_aspect_ratio: str = Field(
+        "9:16",
+        pattern=r"^[1-9]\d{0,3}:[1-9]\d{0,3}$",
+        validation_alias=_aliases("FFMPEG_ASPECT_RATIO", "FFMPEG_ASPECT_RATIO"),
+    )
+    ffmpeg_audio_filter: str = Field(
+        "loudnorm=I=-16:TP=-1.5:LRA=11",
+        validation_alias=_aliases("FFMPEG_AUDIO_FILTER", "FFMPEG_AUDIO_FILTER"),
+        description="A `loudnorm=…` is read as targets and reached by measuring; another filter is used as given",
+    )
+    ffmpeg_video_preset: str = Field(
+        "medium", validation_alias=_aliases("FFMPEG_VIDEO_PRESET", "FFMPEG_VIDEO_PRESET"), pattern=r"^[a-z]+$"
+    )
+
+    # Webhooks out ----------------------------------------------------------------------------------------------
+    webhook_timeout: Duration = Field(timedelta(seconds=15), validation_alias=_aliases("WEBHOOK_TIMEOUT"))
+    webhook_attempts: int = Field(10, ge=1, validation_alias=_aliases("WEBHOOK_ATTEMPTS"))
+
+    # Logs ------------------------------------------------------------------------------------------------------
+    log_level: str = Field("info", validation_alias=_aliases("LOG_LEVEL"), pattern=r"^(debug|info|warning|error)$")
+    log_json: bool = Field(False, validation_alias=_aliases("LOG_JSON"), description="One JSON object a line")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _secrets_from_files(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name in ("database_url", "s3_access_key", "s3_secret_key", "signing_key", "api_key"):
+            path = os.environ.get(f"CALLSHEET_{name.upper()}_FILE")
+            if path and name not in values and f"CALLSHEET_{name.upper()}" not in values:
+                values[name] = Path(path).read_text().strip()
+        return values
+
+    @field_validator("source_roots", mode="before")
+    @classmethod
+    def _split_roots(cls, value: Any) -> Any:
+        return [part for part in value.split(os.pathsep) if part] if isinstance(value, str) else value
+
+    @field_validator("lanes", mode="before")
+    @classmethod
+    def _split_lanes(cls, value: Any) -> Any:
+        return parse_lanes(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _worker_timing_holds(self) -> "Settings":
+        if self.worker_timeout < 2 * self.beat_interval:
+            raise ValueError("WORKER_TIMEOUT must be at least twice BEAT_INTERVAL, or live workers look lost")
+        return self
+
+    @cached_property
+    def scratch_dir(self) -> Path:
+        """Where running jobs keep their working files."""
+        return self.work_dir or self.data_dir / "work"
+
+    @property
+    def files_dir(self) -> Path:
+        """Where artifacts lie when no bucket is set."""
+        return self.data_dir / "files"
+
+
+def parse_lanes(text: str) -> dict[str, int]:
+    """Read `render=2,preview=4`; raises ValueError naming the part that does not fit."""
+    lanes: dict[str, int] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        queue, _, number = part.partition("=")
+        if not queue or not number.strip().isdigit() or int(number) < 1:
+            raise ValueError(f"'{part}' is not of the form queue=number, as in render=2")
+        lanes[queue.strip()] = int(number)
+    return lanes
