@@ -36,10 +36,14 @@ class Settings(BaseSettings):
     """How this installation is set up. Durations are seconds, or texts such as `15m`."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", extra="ignore", populate_by_name=True, validate_default=True, hide_input_in_errors=True
+        env_file=".env",
+        extra="ignore",
+        populate_by_name=True,
+        validate_default=True,
+        hide_input_in_errors=True,
     )
 
-    # Where things are ------------------------------------------------------------------------------------------
+    # Where things are
     data_dir: Path = Field(
         default_factory=lambda: platformdirs.user_data_path("callsheet"),
         validation_alias=_aliases("DATA_DIR"),
@@ -56,7 +60,7 @@ class Settings(BaseSettings):
         description="Scratch space of running jobs; unset: `work` in the data folder",
     )
 
-    # Files -----------------------------------------------------------------------------------------------------
+    # Files
     s3_bucket: str | None = Field(
         None,
         validation_alias=_aliases("S3_BUCKET", "BUCKET_NAME"),
@@ -85,7 +89,7 @@ class Settings(BaseSettings):
         "Servers that share a database must share it",
     )
 
-    # Media sources ---------------------------------------------------------------------------------------------
+    # Media sources
     source_roots: Annotated[list[Path], NoDecode] = Field(
         default_factory=list,
         validation_alias=_aliases("SOURCE_ROOTS"),
@@ -99,10 +103,12 @@ class Settings(BaseSettings):
     )
     source_max_bytes: int = Field(20 * 2**30, ge=1, validation_alias=_aliases("SOURCE_MAX_BYTES"))
     source_timeout: Duration = Field(
-        timedelta(minutes=30), validation_alias=_aliases("SOURCE_TIMEOUT"), description="For one whole download"
+        timedelta(minutes=30),
+        validation_alias=_aliases("SOURCE_TIMEOUT"),
+        description="For one whole download",
     )
 
-    # API -------------------------------------------------------------------------------------------------------
+    # API
     host: str = Field("127.0.0.1", validation_alias=_aliases("HOST"))
     port: int = Field(8500, ge=0, le=65535, validation_alias=_aliases("PORT"))
     api_key: SecretStr | None = Field(
@@ -119,7 +125,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(16 * 2**20, ge=1024, validation_alias=_aliases("MAX_BODY_BYTES"))
     max_jobs_per_plan: int = Field(10_000, ge=1, validation_alias=_aliases("MAX_JOBS_PER_PLAN"))
 
-    # Workers ---------------------------------------------------------------------------------------------------
+    # Workers
     worker_name: str = Field("%h-%p", validation_alias=_aliases("WORKER_NAME"), description="%h: host, %p: process id")
     lanes: Annotated[dict[str, int], NoDecode] = Field(
         default_factory=lambda: dict(_LANES),
@@ -156,9 +162,11 @@ class Settings(BaseSettings):
         description="Back-off: a random time up to base × 2^attempt",
     )
     retry_cap: Duration = Field(timedelta(minutes=10), validation_alias=_aliases("RETRY_CAP"))
-    pool_size: int = Field(8, ge=2, validation_alias=_aliases("POOL_SIZE"), description="Database connections a process")
+    pool_size: int = Field(
+        8, ge=2, validation_alias=_aliases("POOL_SIZE"), description="Database connections a process"
+    )
 
-    # FFmpeg ----------------------------------------------------------------------------------------------------
+    # FFmpeg
     ffmpeg_path: Path | None = Field(
         None,
         validation_alias=_aliases("FFMPEG_PATH", "FFMPEG_PATH"),
@@ -178,11 +186,11 @@ class Settings(BaseSettings):
         "medium", validation_alias=_aliases("FFMPEG_VIDEO_PRESET", "FFMPEG_VIDEO_PRESET"), pattern=r"^[a-z]+$"
     )
 
-    # Webhooks out ----------------------------------------------------------------------------------------------
+    # Webhooks out
     webhook_timeout: Duration = Field(timedelta(seconds=15), validation_alias=_aliases("WEBHOOK_TIMEOUT"))
     webhook_attempts: int = Field(10, ge=1, validation_alias=_aliases("WEBHOOK_ATTEMPTS"))
 
-    # Logs ------------------------------------------------------------------------------------------------------
+    # Logs
     log_level: str = Field("info", validation_alias=_aliases("LOG_LEVEL"), pattern=r"^(debug|info|warning|error)$")
     log_json: bool = Field(False, validation_alias=_aliases("LOG_JSON"), description="One JSON object a line")
 

@@ -11,6 +11,7 @@ CallsheetError
 │   └── NotAllowedNow            the job or execution is in the wrong status
 ├── Unauthorized
 ├── TooLarge
+├── RangeNotSatisfiable          a part of a file behind its end
 ├── JobError                     why a run of a job ended without a result
 │   ├── Transient                tried again, if attempts are left
 │   │   ├── DiskFull
@@ -138,6 +139,13 @@ class TooLarge(CallsheetError):
 
     code = "too_large"
     status = 413
+
+
+class RangeNotSatisfiable(CallsheetError):
+    """The file has no such part."""
+
+    code = "range_not_satisfiable"
+    status = 416
 
 
 class JobError(CallsheetError):

@@ -32,7 +32,12 @@ class MediaSource(RootModel[Artifact | str]):
 
     model_config = ConfigDict(
         json_schema_extra={
-            "examples": ["https://example.com/clip.mp4", "${voice.audio}", "storage:uploads/logo.png", "./intro.mp4"]
+            "examples": [
+                "https://example.com/clip.mp4",
+                "${voice.audio}",
+                "storage:uploads/logo.png",
+                "./intro.mp4",
+            ]
         }
     )
 

@@ -35,14 +35,16 @@ class Context(Protocol):
         """Of the job record; unique everywhere."""
 
     @property
-    def execution_id(self) -> UUID: ...
+    def execution_id(self) -> UUID:
+        """Of the execution that the job belongs to."""
 
     @property
     def job_id(self) -> str:
         """The job's id inside its plan."""
 
     @property
-    def operation(self) -> str: ...
+    def operation(self) -> str:
+        """The operation's stored name."""
 
     @property
     def attempt(self) -> int:
@@ -53,7 +55,8 @@ class Context(Protocol):
         """A folder for this run alone; removed when it ends."""
 
     @property
-    def settings(self) -> Settings: ...
+    def settings(self) -> Settings:
+        """Those of this worker."""
 
     @property
     def ffmpeg(self) -> FFmpeg:

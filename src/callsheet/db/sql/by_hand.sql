@@ -1,0 +1,76 @@
+-- name: execution_to_change^
+SELECT id, status, unfinished FROM executions WHERE id = :id FOR NO KEY UPDATE;
+
+-- name: execution_of_job^
+SELECT execution_id FROM execution_jobs WHERE id = :id;
+
+-- name: ask_execution_to_cancel!
+UPDATE executions SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()) WHERE id = :id;
+
+-- name: cancel_idle_jobs
+-- Ends jobs that nobody runs. A queued row that a claim holds at this moment is left out: the claim sees the request
+-- on the execution.
+WITH free AS (
+    SELECT id FROM execution_jobs
+    WHERE execution_id = :execution_id AND (:job::uuid IS NULL OR id = :job)
+      AND status IN ('pending', 'scheduled', 'queued', 'waiting')
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE execution_jobs j
+SET status = 'cancelled', finished_at = clock_timestamp(), cancel_requested_at = clock_timestamp(), run_at = NULL
+FROM free
+WHERE j.id = free.id
+RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j.continue_on_failure;
+
+-- name: ask_running_jobs_to_cancel
+UPDATE execution_jobs
+SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
+WHERE execution_id = :execution_id AND (:job::uuid IS NULL OR id = :job) AND status = 'running'
+RETURNING id, execution_id, job_id, worker_id;
+
+-- name: notify_control
+SELECT pg_notify('callsheet_control', :message::text);
+
+-- name: standings
+-- How every job of an execution stands, for deciding what to run again.
+SELECT id, status, continue_on_failure FROM execution_jobs WHERE execution_id = :execution_id;
+
+-- name: edges_of_execution
+SELECT e.upstream, e.downstream
+FROM execution_jobs d JOIN edges e ON e.downstream = d.id
+WHERE d.execution_id = :execution_id;
+
+-- name: reset_jobs
+-- Makes ended jobs fresh again; they wait for those upstream jobs that have not ended well.
+WITH waits AS (
+    SELECT e.downstream, count(*)::int AS jobs
+    FROM edges e JOIN execution_jobs u ON u.id = e.upstream
+    WHERE e.downstream = ANY (:ids::uuid[])
+      AND (u.id = ANY (:ids::uuid[])
+           OR NOT (u.status = 'succeeded' OR (u.status = 'failed' AND u.continue_on_failure)))
+    GROUP BY 1
+)
+UPDATE execution_jobs j
+SET status = CASE WHEN w.jobs IS NULL THEN 'queued' ELSE 'pending' END,
+    unmet = coalesce(w.jobs, 0), attempts = 0, starts = 0, progress = 0, progress_message = NULL, result = NULL,
+    error = NULL, worker_id = NULL, run_at = NULL, cancel_requested_at = NULL, started_at = NULL, finished_at = NULL,
+    provider_job_id = NULL, provider_job_status = NULL, next_poll_at = NULL, poll_attempts = 0,
+    queued_at = CASE WHEN w.jobs IS NULL THEN clock_timestamp() END
+FROM unnest(:ids::uuid[]) AS given (id) LEFT JOIN waits w ON w.downstream = given.id
+WHERE j.id = given.id AND j.status IN ('failed', 'cancelled', 'skipped')
+RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status;
+
+-- name: recount_execution!
+-- Opens an execution again, with its counts taken from its jobs.
+UPDATE executions e
+SET status = 'running', finished_at = NULL, cancel_requested_at = NULL,
+    unfinished = c.unfinished, failed = c.failed, cancelled = c.cancelled
+FROM (SELECT count(*) FILTER (WHERE status NOT IN ('succeeded', 'failed', 'cancelled', 'skipped')) AS unfinished,
+             count(*) FILTER (WHERE status = 'failed' AND NOT continue_on_failure) AS failed,
+             count(*) FILTER (WHERE status = 'cancelled') AS cancelled
+      FROM execution_jobs WHERE execution_id = :id) c
+WHERE e.id = :id;
+
+-- name: clear_once_steps!
+-- A person decided to run steps of unknown outcome again.
+DELETE FROM once_steps WHERE job = ANY (:jobs::uuid[]) AND done_at IS NULL;

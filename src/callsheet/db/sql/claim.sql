@@ -1,0 +1,67 @@
+-- name: claim
+-- Gives this worker up to :free jobs of a queue: takes the rows, raises their epoch, counts the start, writes the
+-- events. A queue that is paused or limited gives nothing, except to who holds its row and has counted the seats.
+WITH picked AS (
+    SELECT id FROM execution_jobs
+    WHERE queue = :queue AND status = 'queued' AND operation = ANY (:operations::text[])
+      AND (:seats_counted::bool OR NOT EXISTS (
+          SELECT FROM queues
+          WHERE name = :queue AND (paused_at IS NOT NULL OR max_running IS NOT NULL OR rate_limit IS NOT NULL)))
+    ORDER BY priority DESC, number
+    LIMIT :free
+    FOR UPDATE SKIP LOCKED
+), started AS (
+    UPDATE execution_jobs j
+    SET status = 'running', epoch = epoch + 1, starts = starts + 1, worker_id = :worker_id,
+        started_at = clock_timestamp(), progress = 0, progress_message = NULL
+    FROM picked
+    WHERE j.id = picked.id
+    RETURNING j.id, j.number, j.execution_id, j.job_id, j.operation, j.queue, j.params, j.epoch, j.attempts,
+              j.starts, j.max_attempts, j.timeout_seconds, j.has_downstream, j.priority
+), touched AS (
+    SELECT e.id, s.jobs, e.status = 'queued' AS begins
+    FROM executions e JOIN (SELECT execution_id, count(*) AS jobs FROM started GROUP BY 1) s ON s.execution_id = e.id
+    ORDER BY e.id
+    FOR NO KEY UPDATE OF e
+), counted AS (
+    UPDATE executions e
+    SET last_event = e.last_event + t.jobs + t.begins::int,
+        status = 'running', started_at = coalesce(e.started_at, clock_timestamp())
+    FROM touched t
+    WHERE e.id = t.id
+    RETURNING e.id, e.last_event - t.jobs AS base, t.begins, e.cancel_requested_at
+), numbered AS (
+    INSERT INTO events (execution_id, number, job_id, type, data)
+    SELECT s.execution_id, c.base + row_number() OVER (PARTITION BY s.execution_id ORDER BY s.number), s.job_id,
+           'job.running', jsonb_build_object('attempt', s.attempts + 1, 'epoch', s.epoch, 'worker', :worker_name::text)
+    FROM started s JOIN counted c ON c.id = s.execution_id
+    UNION ALL
+    SELECT c.id, c.base, NULL, 'execution.running', NULL FROM counted c WHERE c.begins
+)
+SELECT s.*, c.cancel_requested_at IS NOT NULL AS cancel_requested
+FROM started s JOIN counted c ON c.id = s.execution_id
+ORDER BY s.priority DESC, s.number;
+
+-- name: lock_limited_queue^
+-- Holds the row of a paused or limited queue, so that one claim at a time counts its seats. No row: not limited.
+SELECT paused_at IS NOT NULL AS paused, max_running, rate_limit, rate_period,
+       least(rate_limit::float8,
+             tokens + extract(epoch FROM clock_timestamp() - tokens_at) * rate_limit / rate_period) AS tokens
+FROM queues
+WHERE name = :queue AND (paused_at IS NOT NULL OR max_running IS NOT NULL OR rate_limit IS NOT NULL)
+FOR UPDATE;
+
+-- name: count_running$
+SELECT count(*) FROM execution_jobs WHERE queue = :queue AND status = 'running';
+
+-- name: spend_tokens!
+UPDATE queues SET tokens = :tokens, tokens_at = clock_timestamp() WHERE name = :queue;
+
+-- name: ready_queues
+-- Which of these queues hold work: the slow poll behind the wake-ups.
+SELECT name FROM unnest(:queues::text[]) AS name
+WHERE EXISTS (SELECT FROM execution_jobs WHERE queue = name AND status = 'queued');
+
+-- name: limited_queues
+SELECT name FROM queues
+WHERE name = ANY (:queues::text[]) AND (paused_at IS NOT NULL OR max_running IS NOT NULL OR rate_limit IS NOT NULL);

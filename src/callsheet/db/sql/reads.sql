@@ -1,0 +1,95 @@
+-- name: get_execution^
+SELECT id, name, status, job_count, unfinished, failed, cancelled, last_event, callback_url,
+       metadata::text AS metadata, cancel_requested_at, created_at, started_at, finished_at
+FROM executions WHERE id = :id;
+
+-- name: list_executions
+-- One page, newest first. `before` is the id that the page before ended with.
+SELECT id, name, status, job_count, unfinished, failed, cancelled, last_event, callback_url,
+       metadata::text AS metadata, cancel_requested_at, created_at, started_at, finished_at
+FROM executions
+WHERE (:statuses::text[] IS NULL OR status = ANY (:statuses::text[]))
+  AND (:before::uuid IS NULL OR id < :before)
+  AND (:search::text IS NULL OR name ILIKE '%' || :search || '%' OR id::text = :search
+       OR metadata::text ILIKE '%' || :search || '%')
+  AND (:created_after::timestamptz IS NULL OR created_at >= :created_after)
+ORDER BY id DESC
+LIMIT :most;
+
+-- name: jobs_of_executions
+SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority, j.status, j.params::text AS params,
+       j.result::text AS result, j.error::text AS error, j.progress, j.progress_message, j.attempts, j.max_attempts,
+       j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.worker_id, w.name AS worker_name, j.run_at,
+       j.cancel_requested_at, j.provider_job_id, j.provider_job_status, j.created_at, j.queued_at, j.started_at,
+       j.finished_at
+FROM execution_jobs j LEFT JOIN workers w ON w.id = j.worker_id
+WHERE j.execution_id = ANY (:execution_ids::uuid[])
+ORDER BY j.number;
+
+-- name: get_job^
+SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority, j.status, j.params::text AS params,
+       j.result::text AS result, j.error::text AS error, j.progress, j.progress_message, j.attempts, j.max_attempts,
+       j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.worker_id, w.name AS worker_name, j.run_at,
+       j.cancel_requested_at, j.provider_job_id, j.provider_job_status, j.created_at, j.queued_at, j.started_at,
+       j.finished_at
+FROM execution_jobs j LEFT JOIN workers w ON w.id = j.worker_id
+WHERE j.id = :id;
+
+-- name: job_summaries
+-- What a list shows of each execution's jobs: how many stand where, and how far they are.
+SELECT execution_id, status, count(*) AS jobs, sum(progress)::float8 AS progress
+FROM execution_jobs WHERE execution_id = ANY (:execution_ids::uuid[])
+GROUP BY 1, 2;
+
+-- name: dependencies_of
+SELECT d.job_id AS downstream, array_agg(u.job_id ORDER BY u.number) AS upstream
+FROM execution_jobs d
+JOIN edges e ON e.downstream = d.id
+JOIN execution_jobs u ON u.id = e.upstream
+WHERE d.execution_id = :execution_id
+GROUP BY d.id, d.job_id;
+
+-- name: upstream_results
+-- What the references of these jobs stand for. A failed job that others go on without has no result.
+SELECT e.downstream, u.job_id, u.result::text AS result
+FROM edges e JOIN execution_jobs u ON u.id = e.upstream
+WHERE e.downstream = ANY (:ids::uuid[]);
+
+-- name: events_after
+SELECT number, job_id, type, data::text AS data, at FROM events
+WHERE execution_id = :execution_id AND number > :after
+ORDER BY number
+LIMIT :most;
+
+-- name: artifacts_of_execution
+SELECT id, execution_id, job, name, key, media_type, size, sha256, probe::text AS probe, created_at
+FROM artifacts WHERE execution_id = :execution_id ORDER BY id;
+
+-- name: get_artifact^
+SELECT id, execution_id, job, name, key, media_type, size, sha256, probe::text AS probe, created_at
+FROM artifacts WHERE id = :id;
+
+-- name: queue_counts
+-- How many jobs of each queue stand where; ended ones are not counted.
+SELECT queue, status, count(*) AS jobs, min(queued_at) FILTER (WHERE status = 'queued') AS oldest
+FROM execution_jobs WHERE status IN ('queued', 'running', 'scheduled', 'waiting')
+GROUP BY 1, 2;
+
+-- name: queue_settings
+SELECT name, paused_at, max_running, rate_limit, rate_period FROM queues ORDER BY name;
+
+-- name: set_queue^
+-- Sets what is given of a queue; `clear_*` lifts a limit.
+INSERT INTO queues AS q (name, paused_at, max_running, rate_limit, rate_period, tokens)
+VALUES (:name, CASE WHEN :paused::bool THEN clock_timestamp() END, :max_running::int, :rate_limit::int,
+        :rate_period::float8, coalesce(:rate_limit::int, 0))
+ON CONFLICT (name) DO UPDATE
+SET paused_at = CASE WHEN :paused::bool IS NULL THEN q.paused_at
+                     WHEN :paused::bool THEN coalesce(q.paused_at, clock_timestamp()) END,
+    max_running = CASE WHEN :clear_max_running::bool THEN NULL ELSE coalesce(:max_running::int, q.max_running) END,
+    rate_limit = CASE WHEN :clear_rate::bool THEN NULL ELSE coalesce(:rate_limit::int, q.rate_limit) END,
+    rate_period = CASE WHEN :clear_rate::bool THEN NULL ELSE coalesce(:rate_period::float8, q.rate_period) END,
+    tokens = CASE WHEN :rate_limit::int IS NULL THEN q.tokens ELSE :rate_limit::int END,
+    tokens_at = clock_timestamp()
+RETURNING name, paused_at, max_running, rate_limit, rate_period,
+          pg_notify('callsheet_control', 'queue ' || name), pg_notify('callsheet_ready', name);

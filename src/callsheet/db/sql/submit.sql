@@ -1,0 +1,40 @@
+-- name: insert_executions
+-- Stores whole executions with their jobs, edges and first event, then wakes the queues touched.
+-- One statement, so an execution is there whole or not at all.
+WITH new_executions AS (
+    INSERT INTO executions (id, name, job_count, unfinished, callback_url, metadata, last_event)
+    SELECT e.id, e.name, e.job_count, e.job_count, e.callback_url, e.metadata::jsonb, 1
+    FROM unnest(:ids::uuid[], :names::text[], :job_counts::int[], :callback_urls::text[], :metadatas::text[])
+        AS e (id, name, job_count, callback_url, metadata)
+), new_jobs AS (
+    INSERT INTO execution_jobs (id, execution_id, job_id, operation, queue, priority, status, params, unmet,
+                                has_downstream, continue_on_failure, timeout_seconds, max_attempts, queued_at)
+    SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority,
+           CASE WHEN j.unmet = 0 THEN 'queued' ELSE 'pending' END,
+           j.params::jsonb, j.unmet, j.has_downstream, j.continue_on_failure, j.timeout_seconds, j.max_attempts,
+           CASE WHEN j.unmet = 0 THEN clock_timestamp() END
+    FROM unnest(:job_ids::uuid[], :job_executions::uuid[], :job_names::text[], :operations::text[], :queues::text[],
+                :priorities::int[], :params::text[], :unmet::int[], :has_downstream::bool[],
+                :continue_on_failure::bool[], :timeouts::float8[], :max_attempts::int[])
+        AS j (id, execution_id, job_id, operation, queue, priority, params, unmet, has_downstream,
+              continue_on_failure, timeout_seconds, max_attempts)
+), new_edges AS (
+    INSERT INTO edges (upstream, downstream)
+    SELECT * FROM unnest(:upstream::uuid[], :downstream::uuid[])
+), new_events AS (
+    INSERT INTO events (execution_id, number, type, data)
+    SELECT e.id, 1, 'execution.queued', jsonb_build_object('jobs', e.job_count)
+    FROM unnest(:ids::uuid[], :job_counts::int[]) AS e (id, job_count)
+)
+SELECT pg_notify('callsheet_ready', queue) FROM unnest(:ready_queues::text[]) AS queue
+UNION ALL
+SELECT pg_notify('callsheet_events', :event_wake::text);
+
+-- name: remember_key^
+-- Takes an idempotency key. No row: somebody had it before.
+INSERT INTO idempotency_keys (key, body_digest, execution_id) VALUES (:key, :body_digest, :execution_id)
+ON CONFLICT (key) DO NOTHING
+RETURNING key;
+
+-- name: key_taken^
+SELECT body_digest, execution_id FROM idempotency_keys WHERE key = :key;

@@ -1,0 +1,39 @@
+-- name: register_worker!
+INSERT INTO workers (id, name, host, pid, version, lanes, operations)
+VALUES (:id, :name, :host, :pid, :version, :lanes::text::jsonb, :operations)
+ON CONFLICT (id) DO UPDATE SET lost_at = NULL, beat_at = clock_timestamp();
+
+-- name: beat^
+-- Says that this worker lives. A worker that was given up meanwhile lives again; its jobs are gone from it.
+UPDATE workers SET beat_at = clock_timestamp(), lost_at = NULL, stopping = :stopping WHERE id = :id
+RETURNING lanes::text AS lanes;
+
+-- name: check_runs
+-- Compares what a worker thinks it runs with what is recorded: `gone` runs are no longer its own, `cancel` ones shall
+-- end, `stray` ones are recorded as its own although it knows nothing of them (the answer to their claim was lost).
+SELECT coalesce(g.id, j.id) AS id, coalesce(g.epoch, j.epoch) AS epoch,
+       CASE WHEN j.id IS NULL THEN 'gone'
+            WHEN g.id IS NULL THEN 'stray'
+            ELSE 'cancel' END AS finding
+FROM unnest(:ids::uuid[], :epochs::int[]) AS g (id, epoch)
+FULL JOIN (SELECT id, epoch, cancel_requested_at, started_at FROM execution_jobs
+           WHERE worker_id = :worker_id AND status = 'running') j
+    ON j.id = g.id AND j.epoch = g.epoch
+WHERE j.id IS NULL
+   OR (g.id IS NOT NULL AND j.cancel_requested_at IS NOT NULL)
+   OR (g.id IS NULL AND j.started_at < clock_timestamp() - make_interval(secs => :settled));
+
+-- name: leave!
+DELETE FROM workers WHERE id = :id;
+
+-- name: list_workers
+SELECT w.id, w.name, w.host, w.pid, w.version, w.lanes::text AS lanes, w.operations, w.started_at, w.beat_at,
+       w.stopping, w.lost_at,
+       (SELECT count(*) FROM execution_jobs j WHERE j.worker_id = w.id AND j.status = 'running') AS running
+FROM workers w
+ORDER BY w.lost_at IS NOT NULL, w.name, w.id;
+
+-- name: set_lanes^
+-- Changes some lanes of a worker; it follows at once.
+UPDATE workers SET lanes = lanes || :lanes::text::jsonb WHERE id = :id AND lost_at IS NULL
+RETURNING id, pg_notify('callsheet_control', 'lanes ' || id::text);

@@ -1,0 +1,100 @@
+"""Run a program that refuses to run as root.
+
+PostgreSQL checks that its effective user id is not 0. This file is a script of the standard library alone, started
+by its path: between fork and exec a program with threads may not do what is done here.
+
+    python -I -S unprivileged.py IDENTITY wait|detach FOLDER PROGRAM ARGUMENT...
+
+IDENTITY is one of
+
+    self                 as we are
+    namespace:UID        in a user namespace that shows our own id as UID; on disk nothing changes hands
+    user:UID:GID         as that user
+    searching:UID:GID    as that user, who may also walk through folders closed to him (/root is 0700)
+"""
+
+import ctypes
+import os
+import sys
+
+_CLONE_NEWUSER = 0x10000000
+_PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 8, 47, 2
+_CAPABILITY_VERSION_3 = 0x20080522
+_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH = 1, 2
+
+
+def _libc(function: str, *arguments: object) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if getattr(libc, function)(*arguments) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{function}: {os.strerror(code)}")
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w") as file:  # noqa: PTH123 - pathlib would double the time this script takes
+        file.write(text)
+
+
+def _enter_namespace(uid: int) -> None:
+    own_uid, own_gid = os.geteuid(), os.getegid()
+    _libc("unshare", _CLONE_NEWUSER)
+    # Without this the kernel does not let a namespace map groups for itself.
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{uid} {own_uid} 1")
+    _write("/proc/self/gid_map", f"{own_gid} {own_gid} 1")
+
+
+def _become(uid: int, gid: int) -> None:
+    if os.geteuid() == uid:
+        return
+    os.setgroups([])
+    os.setresgid(gid, gid, gid)
+    os.setresuid(uid, uid, uid)
+
+
+def _become_searching(uid: int, gid: int) -> None:
+    _libc("prctl", _PR_SET_KEEPCAPS, 1, 0, 0, 0)
+    _become(uid, gid)
+    try:
+        _keep(_CAP_DAC_READ_SEARCH)
+    except PermissionError:
+        # Containers are commonly left the wider right without the narrower one.
+        _keep(_CAP_DAC_OVERRIDE)
+
+
+def _keep(capability: int) -> None:
+    """Hold this right and no other, across exec too."""
+    bit = 1 << capability
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    effective_permitted_inheritable = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)
+    _libc("capset", header, effective_permitted_inheritable)
+    _libc("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0)
+
+
+def _assume(identity: str) -> None:
+    kind, *numbers = identity.split(":")
+    if kind == "namespace":
+        _enter_namespace(int(numbers[0]))
+    elif kind == "user":
+        _become(int(numbers[0]), int(numbers[1]))
+    elif kind == "searching":
+        _become_searching(int(numbers[0]), int(numbers[1]))
+    elif kind != "self":
+        raise ValueError(f"unknown identity '{identity}'")
+
+
+def main(identity: str, manner: str, folder: str, *command: str) -> None:
+    """Become who is asked for, then the program; `detach` leaves it to init, so that its end needs no parent."""
+    try:
+        _assume(identity)
+        os.chdir(folder)
+        os.umask(0o077)
+        if manner == "detach" and os.fork() != 0:
+            os._exit(0)
+        os.execv(command[0], command)  # noqa: S606
+    except (OSError, ValueError) as error:
+        sys.exit(f"{command[0]} as {identity}: {error}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,1 @@
+"""What happens to executions and jobs, from submission to the last event."""

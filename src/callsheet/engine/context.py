@@ -1,0 +1,183 @@
+"""What a running operation is given: the context, made real."""
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+import orjson
+from pydantic import TypeAdapter
+
+from callsheet.db.database import Database
+from callsheet.db.statements import sql
+from callsheet.domain.artifacts import Artifact
+from callsheet.domain.errors import OutcomeUnknown, OwnershipLost
+from callsheet.domain.ids import new_id
+from callsheet.domain.media_source import MediaSource
+from callsheet.engine.report import Reporter
+from callsheet.files.keys import object_key, safe_name
+from callsheet.files.sources import SourceOpener
+from callsheet.files.storage import Storage
+from callsheet.media.probe import probe_if_media
+from callsheet.media.runner import FFmpeg
+from callsheet.queue.claim import ClaimedJob
+from callsheet.settings import Settings
+
+T = TypeVar("T")
+
+
+class Tools:
+    """What all runs of one worker share."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        storage: Storage,
+        opener: SourceOpener,
+        reporter: Reporter,
+        ffmpeg: Callable[[], FFmpeg],
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.storage = storage
+        self.opener = opener
+        self.reporter = reporter
+        self.ffmpeg = ffmpeg
+
+
+class JobContext:
+    """The context of one run of one job."""
+
+    def __init__(self, job: ClaimedJob, tools: Tools) -> None:
+        self._job = job
+        self._tools = tools
+        self._dir: Path | None = None
+        self.kept: list[Artifact] = []
+
+    @property
+    def id(self) -> UUID:
+        """Of the job record."""
+        return self._job.id
+
+    @property
+    def execution_id(self) -> UUID:
+        """Of the execution that the job belongs to."""
+        return self._job.execution_id
+
+    @property
+    def job_id(self) -> str:
+        """The job's id inside its plan."""
+        return self._job.job_id
+
+    @property
+    def operation(self) -> str:
+        """The operation's stored name."""
+        return self._job.operation
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first run."""
+        return self._job.attempts + 1
+
+    @property
+    def settings(self) -> Settings:
+        """Those of this worker."""
+        return self._tools.settings
+
+    @property
+    def ffmpeg(self) -> FFmpeg:
+        """Runs FFmpeg."""
+        return self._tools.ffmpeg()
+
+    @property
+    def dir(self) -> Path:
+        """A folder for this run alone."""
+        if self._dir is None:
+            self._dir = self._tools.settings.scratch_dir / f"{self._job.id}-{self._job.epoch}"
+            self._dir.mkdir(parents=True, exist_ok=True)
+        return self._dir
+
+    def progress(self, done: float, message: str | None = None) -> None:
+        """Report how much is done, from 0 to 1."""
+        self._tools.reporter.progress(self._job, done, message)
+
+    def log(self, message: str, **facts: Any) -> None:
+        """Tell people something about this run."""
+        self._tools.reporter.tell(self._job, "job.log", {"message": message, **facts})
+
+    def data(self, **partial: Any) -> None:
+        """Publish intermediate results."""
+        self._tools.reporter.tell(self._job, "job.data", partial)
+
+    async def open(self, source: MediaSource) -> Path:
+        """Bring an input file here."""
+        return await self._tools.opener.open(source, self.dir)
+
+    async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
+        """Store a finished file."""
+        name = self._free_name(safe_name(name or path.name))
+        key = object_key(self._job.operation, self._job.id, name, epoch=self._job.epoch)
+        probe = await probe_if_media(path)
+        stored = await self._tools.storage.put(key, path, media_type=media_type)
+        artifact = Artifact(
+            artifact_id=new_id(),
+            name=name,
+            key=key,
+            media_type=stored.media_type,
+            size=stored.size,
+            sha256=stored.sha256,
+            probe=probe,
+        )
+        self.kept.append(artifact)
+        return artifact
+
+    def _free_name(self, name: str) -> str:
+        taken = {artifact.name for artifact in self.kept}
+        path, number = Path(name), 1
+        while name in taken:
+            number += 1
+            name = f"{path.stem}-{number}{path.suffix}"
+        return name
+
+    async def once(self, step: str, action: Callable[[], Awaitable[T]], kind: type[T] | TypeAdapter[T]) -> T:
+        """Do something that must never be done twice."""
+        reader: TypeAdapter[T] = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
+        begun = await self._tools.database.retry(
+            lambda c: sql.begin_step(c, job=self._job.id, name=step, epoch=self._job.epoch)
+        )
+        if begun is None:
+            return await self._earlier_value(step, reader)
+        value = await action()
+        text = reader.dump_json(value).decode()
+        await self._tools.database.retry(
+            lambda c: sql.end_step(c, job=self._job.id, name=step, value=text), seconds=float("inf")
+        )
+        return value
+
+    async def _earlier_value(self, step: str, reader: TypeAdapter[T]) -> T:
+        row = await self._tools.database.retry(lambda c: sql.get_step(c, job=self._job.id, name=step))
+        if row is None:
+            raise OwnershipLost()
+        if row["done_at"] is None:
+            begun_at = row["begun_at"].isoformat()
+            raise OutcomeUnknown(
+                f"The step '{step}' was begun at {begun_at}, and whether it took effect is not known. "
+                "It is not done again by itself; retry with resubmit to do so.",
+                step=step,
+                begun_at=begun_at,
+            )
+        return reader.validate_python(orjson.loads(row["value"]))
+
+    async def forget_files(self) -> None:
+        """Delete the stored files of a run that came to nothing; their keys are this run's alone."""
+        if self.kept:
+            await self._tools.storage.delete([artifact.key for artifact in self.kept])
+
+    async def close(self) -> None:
+        """Remove the run's folder."""
+        if self._dir is not None:
+            await asyncio.to_thread(shutil.rmtree, self._dir, ignore_errors=True)

@@ -1,0 +1,67 @@
+"""Taking back the jobs of workers that died."""
+
+from typing import Any
+
+import orjson
+import structlog
+
+from callsheet.db.database import Connection, Database
+from callsheet.db.statements import sql
+from callsheet.engine.complete import Changes, follow
+
+log = structlog.get_logger(__name__)
+
+_MOST = 500
+
+
+class Rescuer:
+    """Finds lost workers and their jobs. Any number of processes may do this at once."""
+
+    def __init__(self, database: Database, *, worker_timeout: float, crash_limit: int, parked: list[str]) -> None:
+        self._database = database
+        self._worker_timeout = worker_timeout
+        self._crash_limit = crash_limit
+        self._parked = parked
+
+    async def rescue(self) -> int:
+        """Mark lost workers and take their jobs back; returns how many jobs were taken."""
+        for worker in await self._database.retry(
+            lambda c: sql.mark_lost_workers(c, timeout=self._worker_timeout), seconds=5
+        ):
+            log.warning("worker lost", worker=worker["name"], host=worker["host"])
+        total = 0
+        while orphans := await self._database.retry(lambda c: sql.orphaned_jobs(c, most=_MOST), seconds=5):
+            by_execution = {row["id"]: row["execution_id"] for row in orphans}
+            taken = await self._database.retry(
+                lambda c, by=by_execution: self._take_back(c, by), seconds=5, transaction=True
+            )
+            total += taken
+            if taken < len(orphans):
+                break
+        return total
+
+    async def _take_back(self, connection: Connection, by_execution: dict[Any, Any]) -> int:
+        locked = {row["id"] for row in await sql.try_lock_executions(connection, ids=list(set(by_execution.values())))}
+        rows = await sql.rescue(
+            connection,
+            ids=[job for job, execution in by_execution.items() if execution in locked],
+            crash_limit=self._crash_limit,
+            parked=self._parked,
+        )
+        changes = Changes()
+        for row in rows:
+            log.warning("job rescued", job=str(row["id"]), status=row["status"], starts=row["starts"])
+            if row["status"] == "queued":
+                changes.note_ready(row, "worker lost")
+                continue
+            error = orjson.loads(row["error"]) if row["error"] else None
+            changes.note(
+                row,
+                row["status"],
+                {"error": error} if error else None,
+                counts_as_failure=not row["continue_on_failure"],
+            )
+        changes.freed_queues = {row["queue"] for row in rows}
+        await follow(connection, changes, [row for row in rows if row["status"] != "queued"])
+        await changes.record(connection)
+        return len(rows)

@@ -1,0 +1,171 @@
+"""Running one job: from its claim to its recorded outcome."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Literal
+from uuid import UUID
+
+import asyncpg
+import orjson
+import structlog
+from pydantic import BaseModel
+
+from callsheet.db.database import PASSING
+from callsheet.db.statements import sql
+from callsheet.domain import references
+from callsheet.domain.checking import validate_params
+from callsheet.domain.errors import CallsheetError, InternalError, TimedOut
+from callsheet.domain.statuses import JobStatus
+from callsheet.engine.complete import Completer
+from callsheet.engine.context import JobContext, Tools
+from callsheet.engine.outcomes import BackOff, Outcome, failure, unforeseen
+from callsheet.operations.catalog import Catalog
+from callsheet.operations.contract import Operation
+from callsheet.queue.claim import ClaimedJob
+
+log = structlog.get_logger(__name__)
+
+StopReason = Literal["cancelled", "lost", "stopping"]
+
+_KILL_AFTER = 5.0
+
+
+@dataclass(slots=True)
+class Run:
+    """A job that runs in this process."""
+
+    job: ClaimedJob
+    work: asyncio.Task[Any] | None = None
+    stop_reason: StopReason | None = None
+
+    def stop(self, reason: StopReason) -> None:
+        """End the run early; the first reason counts, except that a lost job is lost."""
+        if self.stop_reason is None or reason == "lost":
+            self.stop_reason = reason
+        if self.work is not None:
+            self.work.cancel()
+
+
+class Runner:
+    """Runs claimed jobs and has their outcomes recorded."""
+
+    def __init__(self, catalog: Catalog, tools: Tools, completer: Completer) -> None:
+        self._catalog = catalog
+        self._tools = tools
+        self._completer = completer
+        settings = tools.settings
+        self._back_off = BackOff(settings.retry_base.total_seconds(), settings.retry_cap.total_seconds())
+        self.runs: dict[UUID, Run] = {}
+
+    async def run(self, job: ClaimedJob) -> None:
+        """Run one job to its recorded end. An outcome that is no longer ours to tell is dropped with its files."""
+        run = self.runs[job.id] = Run(job)
+        context = JobContext(job, self._tools)
+        try:
+            outcome = await self._outcome(run, context)
+            recorded = outcome is not None and await self._record(outcome, run)
+            if not recorded or outcome is None or outcome.status is not JobStatus.SUCCEEDED:
+                await self._forget(context)
+        finally:
+            if self.runs.get(job.id) is run:
+                del self.runs[job.id]
+            await context.close()
+
+    async def _outcome(self, run: Run, context: JobContext) -> Outcome | None:
+        job = run.job
+        if job.cancel_requested:
+            return _ended(job, JobStatus.CANCELLED)
+        operation = self._catalog[job.operation]
+        run.work = asyncio.ensure_future(self._work(operation, job, context))
+        if run.stop_reason is not None:
+            run.work.cancel()
+        try:
+            await asyncio.wait({run.work})
+        except asyncio.CancelledError:
+            run.stop("stopping")
+            await asyncio.wait({run.work}, timeout=_KILL_AFTER)
+            raise
+        return self._read(run, operation, context)
+
+    def _read(self, run: Run, operation: Operation, context: JobContext) -> Outcome | None:
+        job, work = run.job, run.work
+        assert work is not None  # noqa: S101 - set before
+        if run.stop_reason == "lost":
+            return None
+        if work.cancelled():
+            return self._stopped(run, operation)
+        error = work.exception()
+        if error is None:
+            return _ended(job, JobStatus.SUCCEEDED, result=work.result(), artifacts=context.kept)
+        if run.stop_reason is not None:
+            return self._stopped(run, operation)
+        return self._failed(job, operation, error)
+
+    def _stopped(self, run: Run, operation: Operation) -> Outcome:
+        if run.stop_reason == "stopping":
+            return _ended(run.job, JobStatus.QUEUED, reason="worker stopping")
+        if run.stop_reason == "cancelled":
+            return _ended(run.job, JobStatus.CANCELLED)
+        error = InternalError("The operation was cancelled from inside.")
+        return failure(run.job, operation, error, self._back_off)
+
+    def _failed(self, job: ClaimedJob, operation: Operation, error: BaseException) -> Outcome:
+        foreseen = isinstance(error, (CallsheetError, *operation.transient, OSError))
+        if not foreseen:
+            error = unforeseen(error).with_traceback(error.__traceback__)
+            log.error("operation failed unforeseen", job=str(job.id), operation=job.operation, exc_info=error)
+        return failure(job, operation, error, self._back_off)
+
+    async def _work(self, operation: Operation, job: ClaimedJob, context: JobContext) -> str:
+        params = validate_params(await self._resolved(job), operation.params)
+        try:
+            async with asyncio.timeout(job.timeout_seconds) as limit:
+                result = await operation.run(context, params)
+        except TimeoutError:
+            if limit.expired():
+                raise TimedOut(
+                    f"The job ran longer than its time limit of {job.timeout_seconds:g} s.",
+                    seconds=job.timeout_seconds,
+                ) from None
+            raise
+        if not isinstance(result, BaseModel):
+            raise InternalError(
+                f"The operation returned {type(result).__name__} where it declares {operation.result.__name__}."
+            )
+        return result.model_dump_json(by_alias=True)
+
+    async def _resolved(self, job: ClaimedJob) -> dict[str, Any]:
+        params: dict[str, Any] = orjson.loads(job.params)
+        if "${" not in job.params:
+            return params
+        rows = await self._tools.database.retry(lambda c: sql.upstream_results(c, ids=[job.id]))
+        results = {row["job_id"]: orjson.loads(row["result"]) if row["result"] else None for row in rows}
+        resolved: dict[str, Any] = references.resolve(params, results)
+        return resolved
+
+    async def _record(self, outcome: Outcome, run: Run) -> bool:
+        try:
+            await self._tools.reporter.flush(outcome.job)
+        except PASSING as error:
+            log.warning("last progress was not stored", job=str(outcome.job), error=type(error).__name__)
+        try:
+            recorded = await self._completer.end(outcome)
+        except asyncpg.DataError as error:
+            log.error("result refused by the database", job=str(outcome.job), exc_info=error)
+            message = f"The operation's result cannot be stored: {error}"
+            refused = failure(run.job, self._catalog[run.job.operation], InternalError(message), self._back_off)
+            await self._completer.end(refused)
+            return False
+        if not recorded:
+            log.warning("a late outcome was refused: the job belongs to another run", job=str(outcome.job))
+        return recorded
+
+    async def _forget(self, context: JobContext) -> None:
+        try:
+            await context.forget_files()
+        except (CallsheetError, OSError) as error:
+            log.warning("files of a run that came to nothing were left behind", job=str(context.id), error=str(error))
+
+
+def _ended(job: ClaimedJob, status: JobStatus, **more: Any) -> Outcome:
+    return Outcome(job.id, job.execution_id, job.epoch, status, **more)

@@ -1,0 +1,216 @@
+"""A worker: lanes that run jobs, and the loops that keep them honest."""
+
+import asyncio
+import contextlib
+import os
+import platform
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from importlib.metadata import version
+from typing import Any
+from uuid import UUID
+
+import orjson
+import structlog
+
+from callsheet.db.database import PASSING, Database
+from callsheet.db.listener import Listener
+from callsheet.db.statements import sql
+from callsheet.domain.ids import new_id
+from callsheet.engine.beat import Beat
+from callsheet.engine.complete import Completer
+from callsheet.engine.context import Tools
+from callsheet.engine.promote import promote_due
+from callsheet.engine.rescue import Rescuer
+from callsheet.engine.run import Runner
+from callsheet.operations.catalog import Catalog
+from callsheet.queue.claim import ClaimedJob, Claimer
+from callsheet.queue.lanes import Lane
+from callsheet.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """Runs lanes until it is stopped.
+
+    `catalog` holds only operations whose needs this machine meets.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        database: Database,
+        catalog: Catalog,
+        tools: Tools,
+        lanes: dict[str, int],
+        name: str | None = None,
+    ) -> None:
+        self.id: UUID = new_id()
+        self.name = expand_name(name or settings.worker_name)
+        self._settings = settings
+        self._database = database
+        self._catalog = catalog
+        self._completer = Completer(database)
+        self._reporter = tools.reporter
+        self._runner = Runner(catalog, tools, self._completer)
+        self._operations = [operation.name for operation in catalog.operations()]
+        self._claimer = Claimer(database, self.id, self.name, self._operations)
+        self._lanes = {queue: self._lane(queue, size) for queue, size in lanes.items()}
+        self._beat = Beat(database, self.id, self._runner.runs, self._completer)
+        self._beat_now = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._listener = Listener(
+            database.dsn,
+            ["callsheet_ready", "callsheet_control"],
+            heard=self._on_notice,
+            on_gap=self._wake_all,
+        )
+        self._rescuer = Rescuer(
+            database,
+            worker_timeout=settings.worker_timeout.total_seconds(),
+            crash_limit=settings.crash_limit,
+            parked=[op.name for op in catalog.operations() if op.on_worker_lost == "park"],
+        )
+
+    def _lane(self, queue: str, size: int) -> Lane:
+        return Lane(queue, size, self._claimer, self._run_job)
+
+    @property
+    def running(self) -> int:
+        """How many jobs run now."""
+        return sum(lane.running for lane in self._lanes.values())
+
+    def stop(self) -> None:
+        """Begin to stop: claim no more, let jobs go on for the grace period, then hand the rest back."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Work until `stop` is called."""
+        await self._register()
+        await self._claimer.learn_limits(list(self._lanes))
+        loops = [asyncio.create_task(coroutine, name=name) for name, coroutine in self._loops().items()]
+        lanes = [asyncio.create_task(lane.run(), name=f"lane {lane.queue}") for lane in self._lanes.values()]
+        self._wake_all()
+        log.info("worker started", worker=self.name, lanes={q: lane.size for q, lane in self._lanes.items()})
+        stop = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({stop, *loops, *lanes}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (*loops, *lanes):
+                if task.done():
+                    task.result()
+            await self._drain()
+        finally:
+            stop.cancel()
+            await _cancelled([*lanes, *loops])
+
+    def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
+        settings = self._settings
+        return {
+            "completer": self._completer.run(),
+            "reporter": self._reporter.run(),
+            "listener": self._listener.run(),
+            "beat": self._keep_beating(),
+            "poll": self._every(settings.poll_interval, self._poll),
+            "promote": self._every(settings.promote_interval, lambda: promote_due(self._database)),
+            "rescue": self._every(settings.rescue_interval, self._rescuer.rescue),
+        }
+
+    async def _register(self) -> None:
+        await self._database.retry(
+            lambda c: sql.register_worker(
+                c,
+                id=self.id,
+                name=self.name,
+                host=platform.node(),
+                pid=os.getpid(),
+                version=version("callsheet"),
+                lanes=orjson.dumps({queue: lane.size for queue, lane in self._lanes.items()}).decode(),
+                operations=self._operations,
+            )
+        )
+
+    async def _drain(self) -> None:
+        log.info("worker stopping", worker=self.name, running=self.running)
+        for lane in self._lanes.values():
+            lane.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.grace_period.total_seconds()):
+                await self._all_drained()
+        for run in list(self._runner.runs.values()):
+            log.info("job handed back", job=str(run.job.id))
+            run.stop("stopping")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(10):
+                await self._all_drained()
+                await self._reporter.flush()
+                await self._database.retry(lambda c: sql.leave(c, id=self.id), seconds=5)
+        log.info("worker stopped", worker=self.name)
+
+    async def _all_drained(self) -> None:
+        for lane in self._lanes.values():
+            await lane.drained()
+
+    def _on_notice(self, channel: str, payload: str) -> None:
+        if channel == "callsheet_ready":
+            if lane := self._lanes.get(payload):
+                lane.wake()
+            return
+        verb, _, what = payload.partition(" ")
+        mine = what == str(self.id) if verb in ("cancel", "lanes") else what in self._lanes
+        if mine:
+            self._beat_now.set()
+
+    def _wake_all(self) -> None:
+        for lane in self._lanes.values():
+            lane.wake()
+
+    async def _run_job(self, job: ClaimedJob) -> None:
+        await self._runner.run(job)
+
+    async def _keep_beating(self) -> None:
+        interval = self._settings.beat_interval.total_seconds()
+        while True:
+            try:
+                await self._claimer.learn_limits(list(self._lanes))
+                await self._beat_once()
+            except PASSING as error:
+                log.warning("beat missed", error=type(error).__name__)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._beat_now.wait(), interval)
+            self._beat_now.clear()
+
+    async def _beat_once(self) -> None:
+        lanes = await self._beat.once(stopping=self._stop.is_set())
+        if lanes is None:
+            await self._register()
+            return
+        for queue, size in lanes.items():
+            lane = self._lanes.get(queue)
+            if lane is not None and lane.size != size:
+                log.info("lane resized", queue=queue, size=size)
+                lane.resize(size)
+
+    async def _poll(self) -> None:
+        for queue in await self._claimer.queues_with_work(list(self._lanes)):
+            self._lanes[queue].wake()
+
+    async def _every(self, interval: timedelta, work: Callable[[], Awaitable[Any]]) -> None:
+        while True:
+            await asyncio.sleep(interval.total_seconds())
+            try:
+                await work()
+            except PASSING as error:
+                log.warning("upkeep put off", error=type(error).__name__)
+
+
+def expand_name(pattern: str) -> str:
+    """Fill in `%h` (host) and `%p` (process id)."""
+    return pattern.replace("%h", platform.node()).replace("%p", str(os.getpid()))
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""Files that are stored, and files that are fetched."""

@@ -1,0 +1,86 @@
+"""The S3 bucket that the settings name."""
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from obstore.store import S3Store
+
+from callsheet.domain.errors import SetupError
+from callsheet.settings import Settings
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig, S3Credential
+
+_RETRY: "RetryConfig" = {
+    "max_retries": 4,
+    "retry_timeout": timedelta(seconds=30),
+    "backoff": {
+        "init_backoff": timedelta(milliseconds=100),
+        "max_backoff": timedelta(seconds=2),
+        "base": 2,
+    },
+}
+
+
+def open_bucket(settings: Settings, bucket: str) -> S3Store:
+    """Return a client for the bucket; nothing is contacted yet. Raises SetupError for settings that do not fit.
+
+    Without keys in the settings, those of the environment or of the machine's role are used.
+    """
+    options: dict[str, Any] = {
+        "client_options": _client_options(settings.s3_endpoint),
+        "retry_config": _RETRY,
+        **_place_of(settings, bucket),
+    }
+    if (credentials := _credentials(settings)) is not None:
+        # Given as a provider, they stand alone: a session token in the environment does not mix with them.
+        options["credential_provider"] = lambda: credentials
+    return S3Store(bucket, prefix=settings.s3_prefix.strip("/") or None, **options)
+
+
+def host_of(endpoint: str | None) -> str:
+    """Return the host of an S3 endpoint, fit for messages. Raises SetupError when it is not an address."""
+    if endpoint is None:
+        return "AWS"
+    parts = urlsplit(endpoint)
+    if parts.scheme.lower() not in {"http", "https"} or not parts.hostname:
+        raise SetupError("CALLSHEET_S3_ENDPOINT must be an address such as https://s3.example.com")
+    return parts.netloc.rpartition("@")[2]
+
+
+def _client_options(endpoint: str | None) -> dict[str, Any]:
+    return {
+        "allow_http": bool(endpoint and endpoint.lower().startswith("http://")),
+        "connect_timeout": "5s",
+        # Bounds each wait for an answer, the sending of one part included.
+        "read_timeout": "120s",
+        # Bounds a whole request; a download of many gigabytes is one.
+        "timeout": "24h",
+    }
+
+
+def _place_of(settings: Settings, bucket: str) -> dict[str, Any]:
+    if settings.s3_endpoint:
+        return {
+            "endpoint": settings.s3_endpoint.rstrip("/"),
+            "region": settings.s3_region,
+            "virtual_hosted_style_request": False,
+        }
+    # AWS knows no region `auto`, and its certificates cover no bucket name with dots.
+    region = "us-east-1" if settings.s3_region == "auto" else settings.s3_region
+    return {"region": region, "virtual_hosted_style_request": "." not in bucket}
+
+
+def _credentials(settings: Settings) -> "S3Credential | None":
+    key, secret = settings.s3_access_key, settings.s3_secret_key
+    if key is None and secret is None:
+        return None
+    if key is None or secret is None:
+        raise SetupError("CALLSHEET_S3_ACCESS_KEY and CALLSHEET_S3_SECRET_KEY must be set together")
+    return {
+        "access_key_id": key.get_secret_value(),
+        "secret_access_key": secret.get_secret_value(),
+        "token": None,
+        "expires_at": None,
+    }

@@ -1,0 +1,51 @@
+"""A file that arrives piece by piece appears whole or not at all."""
+
+import asyncio
+import errno
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing, contextmanager
+from pathlib import Path
+
+from callsheet.domain.errors import DiskFull
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""The system's error numbers for a full disk."""
+
+
+async def land(chunks: AsyncGenerator[bytes, None], target: Path) -> int:
+    """Write the chunks to `target`, by way of `<target>.part`; return the number of bytes.
+
+    Raises DiskFull, and whatever the chunks raise; nothing is left behind then.
+    """
+    part = target.with_name(target.name + ".part")
+    try:
+        with disk_full_told(target.parent):
+            size = await _write(chunks, part)
+            await asyncio.to_thread(part.replace, target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return size
+
+
+async def _write(chunks: AsyncGenerator[bytes, None], part: Path) -> int:
+    size = 0
+    file = await asyncio.to_thread(part.open, "wb")
+    try:
+        async with aclosing(chunks):
+            async for chunk in chunks:
+                size += await asyncio.to_thread(file.write, chunk)
+    finally:
+        await asyncio.to_thread(file.close)
+    return size
+
+
+@contextmanager
+def disk_full_told(folder: Path) -> Iterator[None]:
+    """Turn the system's errors for a full disk or an exhausted quota into DiskFull."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskFull(f"There is no space left in {folder}") from error
+        raise

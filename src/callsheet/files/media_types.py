@@ -1,0 +1,77 @@
+"""Media types by file name, the same on every machine."""
+
+import mimetypes
+from pathlib import PurePosixPath
+
+OCTETS = "application/octet-stream"
+
+_TYPES = mimetypes.MimeTypes()
+_OURS = {
+    ".aac": "audio/aac",
+    ".ass": "text/x-ssa",
+    ".avif": "image/avif",
+    ".flac": "audio/flac",
+    ".heic": "image/heic",
+    ".jpg": "image/jpeg",
+    ".json": "application/json",
+    ".m4a": "audio/mp4",
+    ".m4v": "video/mp4",
+    ".md": "text/markdown",
+    ".mka": "audio/x-matroska",
+    ".mkv": "video/x-matroska",
+    ".mov": "video/quicktime",
+    ".mp3": "audio/mpeg",
+    ".mp4": "video/mp4",
+    ".ogg": "audio/ogg",
+    ".opus": "audio/opus",
+    ".png": "image/png",
+    ".srt": "application/x-subrip",
+    ".ts": "video/mp2t",
+    ".vtt": "text/vtt",
+    ".wav": "audio/wav",
+    ".webm": "video/webm",
+    ".webp": "image/webp",
+    ".yaml": "application/yaml",
+    ".yml": "application/yaml",
+}
+_SUFFIXES = {
+    "application/ogg": ".ogg",
+    "audio/mp3": ".mp3",
+    "audio/mp4": ".m4a",
+    "audio/mpeg": ".mp3",
+    "audio/vnd.wave": ".wav",
+    "audio/wave": ".wav",
+    "audio/x-m4a": ".m4a",
+    "audio/x-wav": ".wav",
+    "image/jpeg": ".jpg",
+    "text/plain": ".txt",
+    "video/mp4": ".mp4",
+}
+
+for _suffix, _type in _OURS.items():
+    _TYPES.add_type(_type, _suffix)
+
+
+def guess_media_type(name: str) -> str:
+    """Return the media type that a file's name tells; `application/octet-stream` if it tells none."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return _OURS.get(suffix) or _TYPES.types_map[True].get(suffix) or OCTETS
+
+
+def suffix_for(media_type: str) -> str:
+    """Return the usual extension for a media type, with its dot; empty if none is known."""
+    plain = media_type.split(";", 1)[0].strip().lower()
+    if plain == OCTETS:
+        return ""
+    return _SUFFIXES.get(plain) or _TYPES.guess_extension(plain) or ""
+
+
+def is_shown_safely(media_type: str) -> bool:
+    """Tell whether a browser may show the file on our own site: pictures, film, sound and plain text, no scripts."""
+    plain = media_type.split(";", 1)[0].strip().lower()
+    kind = plain.partition("/")[0]
+    return (kind in {"audio", "video", "image"} and plain != "image/svg+xml") or plain in {
+        "text/plain",
+        "text/vtt",
+        "application/json",
+    }

@@ -1,0 +1,77 @@
+"""A writer of filter graphs, with the escaping done in one place."""
+
+from fractions import Fraction
+
+_OPTION = str.maketrans({c: "\\" + c for c in "\\':"})
+_GRAPH = str.maketrans({c: "\\" + c for c in "\\'[],;"})
+_BLANKS = " \n\t\r"
+
+Value = str | int | float | Fraction
+Options = dict[str, Value | None]
+
+
+def esc(value: Value) -> str:
+    """Return an option value as it must stand in a filter graph for FFmpeg to receive exactly that value."""
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, Fraction):
+        return f"{value.numerator}/{value.denominator}"
+    if isinstance(value, float):
+        return f"{value:.6f}".rstrip("0").rstrip(".")  # FFmpeg reads neither 1e-05 nor .5
+    text = str(value)
+    if "\0" in text:
+        raise ValueError("a filter option must not hold a NUL character")
+    # FFmpeg takes the option apart first, then the graph; written in the opposite order.
+    return _keep_edges(_keep_edges(text.translate(_OPTION)).translate(_GRAPH))
+
+
+def _keep_edges(text: str) -> str:
+    """Escape blanks at both ends; FFmpeg drops bare ones."""
+    lead = len(text) - len(text.lstrip(_BLANKS))
+    text = "".join("\\" + c for c in text[:lead]) + text[lead:]
+    end = len(text.rstrip(_BLANKS))
+    if end < len(text) and (end - len(text[:end].rstrip("\\"))) % 2:
+        end += 1  # that blank is escaped already
+    return text[:end] + "".join("\\" + c for c in text[end:])
+
+
+class Graph:
+    """A filter graph under construction; its text goes after `-filter_complex`."""
+
+    def __init__(self) -> None:
+        self._chains: list[str] = []
+        self._labels = 0
+
+    def add(self, name: str, *inputs: str, **options: Value | None) -> str:
+        """Append a filter and return the label of its output.
+
+        Inputs are labels, or streams such as `0:v`. An option that is None is left out; a trailing underscore
+        in its name is dropped, for names that Python keeps for itself.
+        """
+        return self._append(name, inputs, 1, options)[0]
+
+    def split(self, name: str, source: str, count: int = 2) -> list[str]:
+        """Append `split` or `asplit`, and return the labels of its outputs."""
+        return self._append(f"{name}={count}", (source,), count, {})
+
+    def chain(self, source: str, *filters: tuple[str, Options]) -> str:
+        """Append filters one behind the other and return the last label."""
+        for name, options in filters:
+            source = self.add(name, source, **options)
+        return source
+
+    def raw(self, source: str, filters: str) -> str:
+        """Append filters that were written by someone trusted, exactly as given."""
+        return self._append(filters, (source,), 1, {})[0]
+
+    def __str__(self) -> str:
+        return ";".join(self._chains)
+
+    def _append(self, name: str, inputs: tuple[str, ...], outputs: int, options: Options) -> list[str]:
+        labels = [f"n{self._labels + i}" for i in range(outputs)]
+        self._labels += outputs
+        told = ":".join(f"{key.rstrip('_')}={esc(v)}" for key, v in options.items() if v is not None)
+        took = "".join(f"[{label}]" for label in inputs)
+        gave = "".join(f"[{label}]" for label in labels)
+        self._chains.append(took + name + ("=" + told if told else "") + gave)
+        return labels

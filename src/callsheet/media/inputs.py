@@ -1,0 +1,31 @@
+"""How an untrusted file is handed to FFmpeg."""
+
+from pathlib import Path
+
+MEDIA_FORMATS = (
+    "mov,matroska,mpegts,mpeg,avi,flv,asf,mxf,ivf,gif,apng,yuv4mpegpipe,"
+    "wav,w64,mp3,ogg,flac,aac,aiff,amr,ac3,eac3,caf,"
+    "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,jpegxl_pipe"
+)
+"""Containers that hold nothing but media. Playlists and the like are not among them: they make FFmpeg open
+other files and addresses, and FFmpeg knows them by their contents, whatever the name."""
+
+MAX_PIXELS = 100_000_000
+"""Larger pictures are refused: a small file can unpack into all of the memory."""
+
+
+def media_input(path: Path, *, start: float | None = None, length: float | None = None) -> list[str]:
+    """Return the words for one input file, to be read from `start` for `length` seconds (None: whole)."""
+    return [
+        *("-protocol_whitelist", "file,pipe"),
+        *("-format_whitelist", MEDIA_FORMATS),
+        *("-max_pixels", str(MAX_PIXELS)),
+        *(("-ss", f"{start:.6f}") if start else ()),
+        *(("-t", f"{length:.6f}") if length is not None else ()),
+        *("-i", file_url(path)),
+    ]
+
+
+def file_url(path: Path) -> str:
+    """Return the path so that FFmpeg takes no part of it for a protocol or an option."""
+    return f"file:{path}"

@@ -1,0 +1,172 @@
+"""What a media file is, read from its contents."""
+
+import asyncio
+import atexit
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from callsheet.domain.artifacts import Probe
+from callsheet.domain.errors import MediaFailed
+from callsheet.media.child import plain_environment
+from callsheet.media.inputs import MAX_PIXELS, MEDIA_FORMATS
+
+_PATIENCE = 15.0
+"""Seconds for one file."""
+
+_PROBER = Path(__file__).with_name("prober.py")
+
+_UNTOLD = 2
+_HDR_TRANSFERS = frozenset({16, 18})
+"""SMPTE ST 2084 (PQ) and ARIB STD-B67 (HLG), by their numbers in ITU-T H.273."""
+_SD_HEIGHT = 576
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """A media file with what a filter graph needs to know of it beyond its probe."""
+
+    path: Path
+    probe: Probe
+    still: bool = False
+    """A picture without a length of its own."""
+    hdr: bool = False
+    matrix: str | None = None
+    """The colour matrix that players assume, where the file does not tell its own."""
+    picture_seconds: float | None = None
+    """Length of the picture, which may differ from that of the sound."""
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether there is anything to see."""
+        return self.probe.width is not None
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether there is a sound track, even a silent one."""
+        return self.probe.audio_codec is not None
+
+
+async def probe(path: Path) -> Probe:
+    """Return what the file is. Its contents decide, never its name.
+
+    Raises MediaFailed when it cannot be read as media, FileNotFoundError when it is not there.
+    """
+    return (await inspect(path)).probe
+
+
+async def probe_if_media(path: Path) -> Probe | None:
+    """Return what the file is, or None when it cannot be read as media."""
+    try:
+        return await probe(path)
+    except MediaFailed:
+        return None
+
+
+async def inspect(path: Path) -> Footage:
+    """Return what the file is, with what it takes to show it rightly. Raises as `probe` does."""
+    if (await asyncio.to_thread(path.stat)).st_size == 0:
+        raise MediaFailed(f"'{path.name}' is empty")
+    waiting = _turns.submit(_reader.ask, path)
+    try:
+        return await asyncio.wrap_future(waiting)
+    except asyncio.CancelledError:
+        if not waiting.cancelled():
+            _reader.stop()
+        raise
+
+
+def _footage(path: Path, probe: Probe, picture: dict[str, Any] | None) -> Footage:
+    if picture is None:
+        return Footage(path, probe)
+    untold = picture["matrix"] == _UNTOLD and not picture["still"]
+    assumed = "bt709" if (probe.height or 0) > _SD_HEIGHT else "bt601"
+    return Footage(
+        path,
+        probe,
+        still=picture["still"],
+        hdr=picture["transfer"] in _HDR_TRANSFERS,
+        matrix=assumed if untold else None,
+        picture_seconds=picture["seconds"] or probe.duration,
+    )
+
+
+class _Reader:
+    """A process that reads files for us: started when first needed, again when a file was too much for it."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def ask(self, path: Path) -> Footage:
+        """Blocks until there is an answer; called in one thread only."""
+        answer = json.loads(self._exchange(json.dumps(str(path.absolute())).encode() + b"\n", path.name))
+        if "error" in answer:
+            raise MediaFailed(f"'{path.name}' cannot be read as media: {answer['error']}")
+        return _footage(path, Probe.model_validate(answer["probe"]), answer["picture"])
+
+    def stop(self) -> None:
+        """End the process; whoever waits for its answer is told that it crashed."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def close(self) -> None:
+        """End the process and let go of it."""
+        self.stop()
+        process, self._process = self._process, None
+        if process is not None:
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with suppress(OSError):
+                    assert pipe is not None  # noqa: S101 - both were asked for
+                    pipe.close()
+
+    def _exchange(self, question: bytes, name: str) -> bytes:
+        process = self._started()
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101 - both were asked for
+        deadline = time.monotonic() + _PATIENCE
+        answer = bytearray()
+        try:
+            process.stdin.write(question)
+            process.stdin.flush()
+            while not answer.endswith(b"\n"):
+                if not select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                    self.close()
+                    raise MediaFailed(f"'{name}' is not usable as media: reading it took over {_PATIENCE:g} s")
+                piece = os.read(process.stdout.fileno(), 1 << 16)
+                if not piece:
+                    raise BrokenPipeError
+                answer += piece
+        except BrokenPipeError:
+            self.close()
+            raise MediaFailed(f"'{name}' crashes the decoder; it is not usable as media") from None
+        return bytes(answer)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        if self._process is not None and self._process.poll() is None:
+            return self._process
+        self.close()
+        self._process = subprocess.Popen(
+            # -P: the folder of the script holds names such as `graph` that must not hide other modules.
+            [sys.executable, "-P", str(_PROBER), MEDIA_FORMATS, str(MAX_PIXELS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=plain_environment(),
+            bufsize=0,
+            start_new_session=True,
+        )
+        return self._process
+
+
+_reader = _Reader()
+_turns = ThreadPoolExecutor(max_workers=1, thread_name_prefix="probe")
+atexit.register(_reader.close)

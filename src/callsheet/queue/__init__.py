@@ -1,0 +1,1 @@
+"""Everything between a ready row and a started job."""

@@ -1,0 +1,123 @@
+"""Taking ready jobs off a queue."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from callsheet.db.database import Connection, Database
+from callsheet.db.statements import sql
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job that this worker was given; `epoch` proves it."""
+
+    id: UUID
+    execution_id: UUID
+    job_id: str
+    operation: str
+    queue: str
+    params: str
+    epoch: int
+    attempts: int
+    starts: int
+    max_attempts: int
+    timeout_seconds: float
+    has_downstream: bool
+    cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one look at a queue gave."""
+
+    jobs: list[ClaimedJob]
+    again_after: float | None = None
+    """Seconds until a rate limit lets more through; None when only a wake-up can bring more."""
+
+
+class Claimer:
+    """Claims jobs for one worker."""
+
+    def __init__(self, database: Database, worker_id: UUID, worker_name: str, operations: list[str]) -> None:
+        self._database = database
+        self._worker_id = worker_id
+        self._worker_name = worker_name
+        self._operations = operations
+        self._limited: set[str] = set()
+
+    async def learn_limits(self, queues: list[str]) -> None:
+        """Find out which of these queues are paused or limited; the others are claimed from in one statement."""
+        rows = await self._database.retry(lambda c: sql.limited_queues(c, queues=queues))
+        self._limited = {row["name"] for row in rows}
+
+    async def queues_with_work(self, queues: list[str]) -> list[str]:
+        """Return those of the queues in which something is ready."""
+        rows = await self._database.retry(lambda c: sql.ready_queues(c, queues=queues))
+        return [row["name"] for row in rows]
+
+    async def claim(self, queue: str, free: int) -> Claim:
+        """Take up to `free` jobs of this queue.
+
+        If the answer is lost on the way, the rows taken come to light at the worker's next beat.
+        """
+        if queue in self._limited:
+            return await self._database.retry(lambda c: self._claim_limited(c, queue, free), transaction=True)
+        return Claim(await self._database.retry(lambda c: self._take(c, queue, free)))
+
+    async def _claim_limited(self, connection: Connection, queue: str, free: int) -> Claim:
+        limits = await sql.lock_limited_queue(connection, queue=queue)
+        if limits is None:
+            return Claim(await self._take(connection, queue, free))
+        if limits["paused"]:
+            return Claim([])
+        seats = free
+        if limits["max_running"] is not None:
+            seats = min(seats, limits["max_running"] - await sql.count_running(connection, queue=queue))
+        if limits["rate_limit"] is not None:
+            seats = min(seats, int(limits["tokens"]))
+        jobs = await self._take(connection, queue, seats, seats_counted=True) if seats > 0 else []
+        return Claim(jobs, await self._spend(connection, queue, limits, jobs, free))
+
+    async def _spend(
+        self, connection: Connection, queue: str, limits: asyncpg.Record, jobs: list[ClaimedJob], free: int
+    ) -> float | None:
+        if limits["rate_limit"] is None:
+            return None
+        left = limits["tokens"] - len(jobs)
+        if jobs:
+            await sql.spend_tokens(connection, queue=queue, tokens=left)
+        per_second: float = limits["rate_limit"] / limits["rate_period"]
+        return max(0.001, (1 - left) / per_second) if left < 1 and len(jobs) < free else None
+
+    async def _take(
+        self, connection: Connection, queue: str, free: int, *, seats_counted: bool = False
+    ) -> list[ClaimedJob]:
+        rows = await sql.claim(
+            connection,
+            queue=queue,
+            free=free,
+            operations=self._operations,
+            seats_counted=seats_counted,
+            worker_id=self._worker_id,
+            worker_name=self._worker_name,
+        )
+        return [
+            ClaimedJob(
+                id=row["id"],
+                execution_id=row["execution_id"],
+                job_id=row["job_id"],
+                operation=row["operation"],
+                queue=row["queue"],
+                params=row["params"],
+                epoch=row["epoch"],
+                attempts=row["attempts"],
+                starts=row["starts"],
+                max_attempts=row["max_attempts"],
+                timeout_seconds=row["timeout_seconds"],
+                has_downstream=row["has_downstream"],
+                cancel_requested=row["cancel_requested"],
+            )
+            for row in rows
+        ]

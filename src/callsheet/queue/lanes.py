@@ -1,0 +1,79 @@
+"""A worker's share of one queue."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from callsheet.queue.claim import ClaimedJob, Claimer
+
+log = structlog.get_logger(__name__)
+
+RunJob = Callable[[ClaimedJob], Awaitable[None]]
+
+
+class Lane:
+    """Keeps up to `size` jobs of one queue running at once."""
+
+    def __init__(self, queue: str, size: int, claimer: Claimer, run_job: RunJob) -> None:
+        self.queue = queue
+        self.size = size
+        self._claimer = claimer
+        self._run_job = run_job
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+        self._backlog = True
+        self._open = True
+
+    @property
+    def running(self) -> int:
+        """How many jobs run in this lane now."""
+        return len(self._tasks)
+
+    def wake(self) -> None:
+        """Say that there may be work."""
+        self._backlog = True
+        self._wake.set()
+
+    def resize(self, size: int) -> None:
+        """Change how many jobs run at once; those that run already go on."""
+        self.size = size
+        self.wake()
+
+    def close(self) -> None:
+        """Take no more jobs."""
+        self._open = False
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Claim and start jobs until closed."""
+        while self._open:
+            await self._wake.wait()
+            self._wake.clear()
+            await self._fill()
+
+    async def drained(self) -> None:
+        """Return when no job runs any more."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _fill(self) -> None:
+        while self._open and self._backlog and (free := self.size - len(self._tasks)) > 0:
+            claim = await self._claimer.claim(self.queue, free)
+            for job in claim.jobs:
+                self._start(job)
+            self._backlog = len(claim.jobs) == free
+            if claim.again_after is not None:
+                asyncio.get_running_loop().call_later(claim.again_after, self.wake)
+
+    def _start(self, job: ClaimedJob) -> None:
+        task = asyncio.create_task(self._run_job(job), name=f"job {job.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self._backlog:
+            self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a job's bookkeeping failed; the job will be rescued", exc_info=error)
