@@ -97,6 +97,7 @@ class Cluster:
         while not (found := self._answering()):
             if (lock := self._lock_if_no_server()) is not None:
                 if log_start is not None:
+                    os.close(lock)
                     raise SetupError(f"PostgreSQL did not start in {self.folder}: {self._log_since(log_start)}")
                 log_start = self._launch(lock, starting_lock)
             waited = time.monotonic() - began

@@ -56,6 +56,7 @@ CREATE TABLE execution_jobs (
     starts              integer NOT NULL DEFAULT 0,  -- starts since the last run that ended; counted before the work
     epoch               integer NOT NULL DEFAULT 0,  -- raised by every claim; a write with an older one changes nothing
     worker_id           uuid,
+    worker_name         text,                        -- kept when the worker has left
     run_at              timestamptz,                 -- scheduled: not before this
     cancel_requested_at timestamptz,
     provider_job_id     text,

@@ -8,7 +8,6 @@ import aiosql
 from aiosql.adapters.asyncpg import AsyncPGAdapter
 from aiosql.types import SQLOperationType
 
-
 _KINDS: dict[SQLOperationType, Callable[[Any], Any]] = {
     SQLOperationType.SELECT: lambda connection: connection.fetch,
     SQLOperationType.SELECT_ONE: lambda connection: connection.fetchrow,
@@ -40,7 +39,7 @@ class Statements:
     """
 
     def __init__(self, folder: Path) -> None:
-        adapter = AsyncPGAdapter()
+        adapter: Any = AsyncPGAdapter()  # type: ignore[no-untyped-call]
         queries = aiosql.from_path(folder, lambda: adapter, mandatory_parameters=False)
         self._by_name: dict[str, Statement] = {}
         for name in queries.available_queries:

@@ -37,7 +37,11 @@ def _write(path: str, text: str) -> None:
 
 def _enter_namespace(uid: int) -> None:
     own_uid, own_gid = os.geteuid(), os.getegid()
-    _libc("unshare", _CLONE_NEWUSER)
+    try:
+        _libc("unshare", _CLONE_NEWUSER)
+    except OSError as error:
+        # The kernel's own word is "No space left on device" where their number is limited to none.
+        raise PermissionError(error.errno, "user namespaces are not permitted here") from error
     # Without this the kernel does not let a namespace map groups for itself.
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"{uid} {own_uid} 1")

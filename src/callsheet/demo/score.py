@@ -14,6 +14,7 @@ TAIL = 2.5
 """Seconds that the last notes ring on."""
 
 _RATE = 48000
+_HALL = 40
 _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 # bass, pad (low to high), plucked figure in eighths
@@ -52,11 +53,11 @@ class Note:
 
 VOICES = {
     # A plucked string: high partials are loud at first, then die soonest.
-    "pluck": (1.6, "exp(-3.2*t)*({1}+0.55*exp(-3*t)*{2}+0.34*exp(-5*t)*{3}+0.2*exp(-8*t)*{4}+0.1*exp(-12*t)*{5})"),
+    "pluck": (1.6, "exp(-3*t)*({1}+0.6*exp(-2*t)*{2}+0.45*exp(-4*t)*{3}+0.3*exp(-6*t)*{4}+0.22*exp(-9*t)*{6})"),
     # A bell or celesta: partials that do not quite fit.
-    "bell": (2.6, "exp(-1.9*t)*({1}+0.32*exp(-3*t)*{3.01}+0.16*exp(-7*t)*{6.27})"),
+    "bell": (2.6, "exp(-1.9*t)*({1}+0.4*exp(-3*t)*{3.01}+0.25*exp(-7*t)*{6.27})"),
     # A soft bass: one partial above the ground note, and a slow start.
-    "bass": (2.3, "min(1,t*40)*exp(-1.1*t)*({1}+0.5*{2}+0.16*{3})"),
+    "bass": (2.3, "min(1,t*40)*exp(-1.1*t)*({1}+0.8*{2}+0.35*{3}+0.15*{4})"),
     # A pad: two detuned strings that swell and fade.
     "pad": (3.2, "min(1,t*1.4)*min(1,(3.2-t)*0.8)*({0.9985}+{1.0015}+0.3*{1.999}+0.12*{3.002})"),
 }
@@ -66,14 +67,14 @@ def notes() -> Iterator[Note]:
     """Yield the whole piece."""
     for bar, (bass, pad, figure) in enumerate(CHORDS):
         start = bar * BAR
-        yield Note("bass", bass, start, 0.30)
+        yield Note("bass", bass, start, 0.17)
         if bar >= 2:
-            yield Note("bass", bass, start + 1.25, 0.17)
+            yield Note("bass", bass, start + 1.25, 0.10)
         for index, pitch in enumerate(pad.split()):
             yield Note("pad", pitch, max(0.0, start - 0.35), 0.052, (-0.7, 0.3, -0.3, 0.7)[index])
         yield from _figure(figure.split(), bar)
     for beat, pitch in MELODY:
-        yield Note("bell", pitch, beat / 2, 0.13, 0.25)
+        yield Note("bell", pitch, beat / 2, 0.16, 0.25)
     for index, pitch in enumerate(LAST.split()):
         voice = "bass" if index < 2 else "bell" if index > 5 else "pluck"
         yield Note(voice, pitch, BARS * BAR + 0.028 * index, 0.2, (index - 3.5) / 6)
@@ -84,7 +85,7 @@ def _figure(pitches: list[str], bar: int) -> Iterator[Note]:
     for index, pitch in enumerate(pitches):
         if bar < 2 and index % 2:
             continue
-        accent = 0.2 if index % 4 == 0 else 0.145
+        accent = 0.21 if index % 4 == 0 else 0.15
         yield Note("pluck", pitch, bar * BAR + index * 0.25, accent, 0.55 if index % 2 else -0.55)
 
 
@@ -110,7 +111,7 @@ def graph(seconds: float) -> str:
             label = f"[n{index}x{number}]"
             parts.append(f"[s{index}x{number}]volume={note.gain:.4f},adelay={round(note.start * 1000)}:all=1{label}")
             mixed.append(label)
-    parts.append(f"{''.join(mixed)}amix=inputs={len(mixed)}:normalize=0:duration=longest,apad,asplit=2[dry][send]")
+    parts.append(f"{''.join(mixed)}amix=inputs={len(mixed)}:normalize=0:duration=longest,apad=whole_dur={seconds + 0.1:.3f},asplit=2[dry][send]")
     parts.append(_hall(seconds))
     return ";".join(parts)
 
@@ -136,16 +137,13 @@ def _expression(shape: str, hertz: float) -> str:
 
 
 def _hall(seconds: float) -> str:
-    """Reverberation: the music convolved with noise that dies away, which is what a hall does to a clap."""
-    noise = [f"anoisesrc=d=2.4:c=white:r={_RATE}:a=0.5:seed={seed}" for seed in (11, 29)]
+    """Reverberation: the music convolved with noise that dies away, which is what a hall answers to a clap."""
+    noise = "|".join(f"(2*random({seed})-1)*exp(-2.8*t)*min(1,t*50)" for seed in (0, 1))
     fade_out = f"afade=t=out:st={max(0.0, seconds - 1.6):.3f}:d={min(1.6, seconds):.3f}:curve=hsin"
     return ";".join([
-        f"{noise[0]}[ir0]",
-        f"{noise[1]}[ir1]",
-        "[ir0][ir1]join=inputs=2:channel_layout=stereo,"
-        "volume='exp(-2.6*t)*min(1,t*60)':eval=frame,lowpass=f=5200,highpass=f=180[ir]",
-        "[send][ir]afir=gtype=gn:dry=10:wet=10[wet]",
-        "[wet]volume=0.5[hall]",
-        f"[dry][hall]amix=inputs=2:normalize=0,atrim=end={seconds:.3f},{fade_out},"
+        f"aevalsrc=exprs='{noise}':s={_RATE}:d=2.2,lowpass=f=5200,highpass=f=180[answer]",
+        # afir divides by the sum of the answer's samples, which leaves the hall very quiet.
+        f"[send][answer]afir,volume={_HALL}[hall]",
+        f"[dry][hall]amerge=inputs=2,pan=stereo|c0=c0+c2|c1=c1+c3,atrim=end={seconds:.3f},{fade_out},"
         f"aformat=sample_fmts=s16:sample_rates={_RATE}:channel_layouts=stereo[music]",
     ])  # fmt: skip

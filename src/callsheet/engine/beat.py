@@ -56,8 +56,8 @@ class Beat:
             return
         elif finding == "cancel":
             run.stop("cancelled")
-        elif run.work is not None and not run.work.done():
-            # A run that is done is gone because its outcome was just recorded.
+        elif run.working:
+            # A run that works no more is gone because its outcome was just recorded.
             log.warning("a job was taken from this worker, its run is stopped", job=str(job), epoch=epoch)
             run.stop("lost")
 

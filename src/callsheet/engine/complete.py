@@ -16,6 +16,7 @@ from callsheet.engine.outcomes import Outcome
 
 _MOST_IDS_IN_A_WAKE = 150
 _MOST_AT_ONCE = 500
+_WRITERS = 2
 
 
 @dataclass(slots=True)
@@ -98,7 +99,7 @@ async def follow(connection: Connection, changes: Changes, ended: list[asyncpg.R
 
 
 def _ended_well(row: asyncpg.Record) -> bool:
-    return row["status"] == "succeeded" or (row["status"] == "failed" and row["continue_on_failure"])
+    return bool(row["status"] == "succeeded" or (row["status"] == "failed" and row["continue_on_failure"]))
 
 
 async def complete(connection: Connection, outcomes: list[Outcome]) -> set[UUID]:
@@ -172,10 +173,15 @@ class Completer:
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((outcome, future))
         self._arrived.set()
-        return await asyncio.shield(future)
+        return await future
 
     async def run(self) -> None:
-        """Write until cancelled."""
+        """Write until cancelled. Two batches are on their way at once, so that one can gather while one commits."""
+        async with asyncio.TaskGroup() as writers:
+            for _ in range(_WRITERS):
+                writers.create_task(self._keep_writing())
+
+    async def _keep_writing(self) -> None:
         while True:
             await self._arrived.wait()
             batch, self._waiting = self._waiting[:_MOST_AT_ONCE], self._waiting[_MOST_AT_ONCE:]

@@ -98,7 +98,7 @@ def _ours(error: BaseException) -> BaseException:
 
 
 def unforeseen(error: BaseException) -> InternalError:
-    """Wrap an error that the operation did not foresee; the id leads to the traceback in the worker's log."""
+    """Stand for an error that the operation did not foresee; the id leads to its traceback in the worker's log."""
     incident = str(new_id())
     return InternalError(
         f"The operation failed in a way it did not foresee ({type(error).__name__}). "

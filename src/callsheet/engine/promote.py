@@ -1,5 +1,8 @@
 """Moving scheduled jobs into their queues when their time has come."""
 
+from functools import partial
+from uuid import UUID
+
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.engine.complete import Changes
@@ -15,14 +18,14 @@ async def promote_due(database: Database) -> int:
         if not due:
             return total
         by_execution = {row["id"]: row["execution_id"] for row in due}
-        moved = await database.retry(lambda c, by=by_execution: _promote(c, by), seconds=5, transaction=True)
+        moved = await database.retry(partial(_promote, by_execution), seconds=5, transaction=True)
         total += moved
         if moved < len(due):
             # The others are being worked on; they are met again at the next look.
             return total
 
 
-async def _promote(connection: Connection, by_execution: dict[object, object]) -> int:
+async def _promote(by_execution: dict[UUID, UUID], connection: Connection) -> int:
     locked = await sql.try_lock_executions(connection, ids=list(set(by_execution.values())))
     rows = await sql.promote(connection, ids=list(by_execution), execution_ids=[row["id"] for row in locked])
     changes = Changes()

@@ -1,6 +1,7 @@
 """Taking back the jobs of workers that died."""
 
-from typing import Any
+from functools import partial
+from uuid import UUID
 
 import orjson
 import structlog
@@ -32,15 +33,13 @@ class Rescuer:
         total = 0
         while orphans := await self._database.retry(lambda c: sql.orphaned_jobs(c, most=_MOST), seconds=5):
             by_execution = {row["id"]: row["execution_id"] for row in orphans}
-            taken = await self._database.retry(
-                lambda c, by=by_execution: self._take_back(c, by), seconds=5, transaction=True
-            )
+            taken = await self._database.retry(partial(self._take_back, by_execution), seconds=5, transaction=True)
             total += taken
             if taken < len(orphans):
                 break
         return total
 
-    async def _take_back(self, connection: Connection, by_execution: dict[Any, Any]) -> int:
+    async def _take_back(self, by_execution: dict[UUID, UUID], connection: Connection) -> int:
         locked = {row["id"] for row in await sql.try_lock_executions(connection, ids=list(set(by_execution.values())))}
         rows = await sql.rescue(
             connection,

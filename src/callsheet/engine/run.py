@@ -27,23 +27,23 @@ log = structlog.get_logger(__name__)
 
 StopReason = Literal["cancelled", "lost", "stopping"]
 
-_KILL_AFTER = 5.0
-
 
 @dataclass(slots=True)
 class Run:
     """A job that runs in this process."""
 
     job: ClaimedJob
-    work: asyncio.Task[Any] | None = None
+    task: asyncio.Task[Any]
+    working: bool = True
+    """Whether the operation runs; once it has ended, its outcome is being recorded and nothing stops that."""
     stop_reason: StopReason | None = None
 
     def stop(self, reason: StopReason) -> None:
-        """End the run early; the first reason counts, except that a lost job is lost."""
+        """End the run early. The first reason counts, except that a lost job is lost."""
         if self.stop_reason is None or reason == "lost":
             self.stop_reason = reason
-        if self.work is not None:
-            self.work.cancel()
+        if self.working:
+            self.task.cancel()
 
 
 class Runner:
@@ -58,13 +58,18 @@ class Runner:
         self.runs: dict[UUID, Run] = {}
 
     async def run(self, job: ClaimedJob) -> None:
-        """Run one job to its recorded end. An outcome that is no longer ours to tell is dropped with its files."""
-        run = self.runs[job.id] = Run(job)
+        """Run one job to its recorded end, in a task of its own.
+
+        An outcome that is no longer ours to tell is dropped with its files.
+        """
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - lanes start tasks
+        run = self.runs[job.id] = Run(job, task)
         context = JobContext(job, self._tools)
         try:
             outcome = await self._outcome(run, context)
-            recorded = outcome is not None and await self._record(outcome, run)
-            if not recorded or outcome is None or outcome.status is not JobStatus.SUCCEEDED:
+            recorded = outcome is not None and await self._record(outcome, job)
+            if outcome is None or not recorded or outcome.status is not JobStatus.SUCCEEDED:
                 await self._forget(context)
         finally:
             if self.runs.get(job.id) is run:
@@ -76,44 +81,42 @@ class Runner:
         if job.cancel_requested:
             return _ended(job, JobStatus.CANCELLED)
         operation = self._catalog[job.operation]
-        run.work = asyncio.ensure_future(self._work(operation, job, context))
-        if run.stop_reason is not None:
-            run.work.cancel()
+        error: BaseException | None = None
+        result = None
         try:
-            await asyncio.wait({run.work})
-        except asyncio.CancelledError:
-            run.stop("stopping")
-            await asyncio.wait({run.work}, timeout=_KILL_AFTER)
-            raise
-        return self._read(run, operation, context)
-
-    def _read(self, run: Run, operation: Operation, context: JobContext) -> Outcome | None:
-        job, work = run.job, run.work
-        assert work is not None  # noqa: S101 - set before
+            result = await self._work(operation, job, context)
+        except asyncio.CancelledError as cancelled:
+            if run.stop_reason is None and run.task.cancelling():
+                raise
+            error = cancelled
+        except Exception as raised:  # noqa: BLE001 - every way an operation can fail becomes an outcome
+            error = raised
+        finally:
+            run.working = False
+        if run.stop_reason is not None:
+            run.task.uncancel()
         if run.stop_reason == "lost":
             return None
-        if work.cancelled():
-            return self._stopped(run, operation)
-        error = work.exception()
         if error is None:
-            return _ended(job, JobStatus.SUCCEEDED, result=work.result(), artifacts=context.kept)
-        if run.stop_reason is not None:
-            return self._stopped(run, operation)
-        return self._failed(job, operation, error)
+            return _ended(job, JobStatus.SUCCEEDED, result=result, artifacts=context.kept)
+        return self._unsuccessful(run, operation, error)
 
-    def _stopped(self, run: Run, operation: Operation) -> Outcome:
+    def _unsuccessful(self, run: Run, operation: Operation, error: BaseException) -> Outcome:
+        job = run.job
         if run.stop_reason == "stopping":
-            return _ended(run.job, JobStatus.QUEUED, reason="worker stopping")
+            return _ended(job, JobStatus.QUEUED, reason="worker stopping")
         if run.stop_reason == "cancelled":
-            return _ended(run.job, JobStatus.CANCELLED)
-        error = InternalError("The operation was cancelled from inside.")
-        return failure(run.job, operation, error, self._back_off)
-
-    def _failed(self, job: ClaimedJob, operation: Operation, error: BaseException) -> Outcome:
-        foreseen = isinstance(error, (CallsheetError, *operation.transient, OSError))
-        if not foreseen:
-            error = unforeseen(error).with_traceback(error.__traceback__)
-            log.error("operation failed unforeseen", job=str(job.id), operation=job.operation, exc_info=error)
+            return _ended(job, JobStatus.CANCELLED)
+        if not isinstance(error, (CallsheetError, *operation.transient, OSError)):
+            trace = error.__traceback__
+            error = unforeseen(error)
+            log.error(
+                "operation failed unforeseen",
+                job=str(job.id),
+                operation=job.operation,
+                incident=error.facts["incident"],
+                exc_info=error.with_traceback(trace),
+            )
         return failure(job, operation, error, self._back_off)
 
     async def _work(self, operation: Operation, job: ClaimedJob, context: JobContext) -> str:
@@ -143,21 +146,20 @@ class Runner:
         resolved: dict[str, Any] = references.resolve(params, results)
         return resolved
 
-    async def _record(self, outcome: Outcome, run: Run) -> bool:
+    async def _record(self, outcome: Outcome, job: ClaimedJob) -> bool:
         try:
-            await self._tools.reporter.flush(outcome.job)
+            await self._tools.reporter.flush(job.id)
         except PASSING as error:
-            log.warning("last progress was not stored", job=str(outcome.job), error=type(error).__name__)
+            log.warning("last progress was not stored", job=str(job.id), error=type(error).__name__)
         try:
             recorded = await self._completer.end(outcome)
         except asyncpg.DataError as error:
-            log.error("result refused by the database", job=str(outcome.job), exc_info=error)
-            message = f"The operation's result cannot be stored: {error}"
-            refused = failure(run.job, self._catalog[run.job.operation], InternalError(message), self._back_off)
-            await self._completer.end(refused)
+            log.error("result refused by the database", job=str(job.id), exc_info=error)
+            refusal = InternalError(f"The operation's result cannot be stored: {error}")
+            await self._completer.end(failure(job, self._catalog[job.operation], refusal, self._back_off))
             return False
         if not recorded:
-            log.warning("a late outcome was refused: the job belongs to another run", job=str(outcome.job))
+            log.warning("a late outcome was refused: the job belongs to another run", job=str(job.id))
         return recorded
 
     async def _forget(self, context: JobContext) -> None:

@@ -25,6 +25,12 @@ from callsheet.domain.records import (
 from callsheet.domain.statuses import ENDED, ExecutionStatus, JobStatus, actions_from, execution_actions_from
 from callsheet.operations.catalog import Catalog
 
+_JOB_COLUMNS = (
+    *("id", "execution_id", "job_id", "operation", "queue", "priority", "progress", "progress_message"),
+    *("continue_on_failure", "attempts", "max_attempts", "cancel_requested_at", "run_at"),
+    *("created_at", "queued_at", "started_at", "finished_at"),
+)
+
 Sign = Callable[[Artifact], tuple[str, datetime]]
 """Gives an artifact's URL with the moment it expires."""
 
@@ -64,9 +70,8 @@ async def get_execution(database: Database, execution_id: UUID, sign: Sign) -> E
         )
 
     # One snapshot, so that jobs, files and counts tell of the same moment.
-    async with database.connection() as connection:
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            return await read(connection)
+    async with database.connection() as c, c.transaction(isolation="repeatable_read", readonly=True):
+        return await read(c)
 
 
 async def list_executions(
@@ -217,11 +222,8 @@ def _summary(row: Mapping[str, Any], counts: dict[JobStatus, int], done: float) 
 
 def _job(row: Mapping[str, Any], depends_on: list[str], artifacts: Mapping[UUID, StoredArtifact]) -> Job:
     status = JobStatus(row["status"])
-    same = ("id", "execution_id", "job_id", "operation", "queue", "priority", "progress", "progress_message")
-    same += ("continue_on_failure", "attempts", "max_attempts", "cancel_requested_at", "run_at")
-    same += ("created_at", "queued_at", "started_at", "finished_at")
     return Job(
-        **{name: row[name] for name in same},
+        **{name: row[name] for name in _JOB_COLUMNS},
         status=status,
         params=orjson.loads(row["params"]),
         result=_with_urls(orjson.loads(row["result"]), artifacts) if row["result"] else None,

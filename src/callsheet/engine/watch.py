@@ -1,6 +1,7 @@
 """Following the events of executions as they are stored, for any number of watchers."""
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -10,9 +11,9 @@ from callsheet.db.listener import Listener
 from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
 from callsheet.domain.records import Event
+from callsheet.domain.statuses import EXECUTION_ENDED
 from callsheet.engine.views import events_after
 
-_ENDS = frozenset({"execution.succeeded", "execution.failed", "execution.cancelled"})
 _SLOW_LOOK = 5.0
 _PAGE = 500
 
@@ -39,8 +40,7 @@ class Watchtower:
 
         Ends after the event that ends the execution, unless `forever`. Raises NotFound.
         """
-        if await self._database.retry(lambda c: sql.get_execution(c, id=execution_id), seconds=5) is None:
-            raise NotFound(f"There is no execution {execution_id}.")
+        await self._has_ended(execution_id, after)
         bell = asyncio.Event()
         self._bells[execution_id].add(bell)
         try:
@@ -50,14 +50,11 @@ class Watchtower:
                     for event in events:
                         after = event.number
                         yield event
-                    if events[-1].type in _ENDS and not forever and len(events) < _PAGE:
-                        return
-                try:
+                if not forever and await self._has_ended(execution_id, after):
+                    return
+                # A look now and then stands behind the wake-ups.
+                with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(bell.wait(), _SLOW_LOOK)
-                except TimeoutError:
-                    # A look now and then stands behind the wake-ups.
-                    if not forever and after and await self._has_ended(execution_id, after):
-                        return
         finally:
             self._bells[execution_id].discard(bell)
             if not self._bells[execution_id]:
@@ -65,7 +62,9 @@ class Watchtower:
 
     async def _has_ended(self, execution_id: UUID, after: int) -> bool:
         row = await self._database.retry(lambda c: sql.get_execution(c, id=execution_id), seconds=5)
-        return row is None or (row["status"] in ("succeeded", "failed", "cancelled") and row["last_event"] <= after)
+        if row is None:
+            raise NotFound(f"There is no execution {execution_id}.")
+        return row["status"] in EXECUTION_ENDED and row["last_event"] <= after
 
     def _ring(self, payload: str) -> None:
         if payload == "*":

@@ -135,8 +135,8 @@ def _fitted(graph: Graph, stream: str, footage: Footage, fit: Fit, width: int, h
 
 
 def _covering(graph: Graph, stream: str, shape: Fraction, width: int, height: int, colours: Options) -> str:
-    wanted = Fraction(width, height)
-    kept_width, kept_height = float(min(1, wanted / shape)), float(min(1, shape / wanted))
+    wanted, whole = Fraction(width, height), Fraction(1)
+    kept_width, kept_height = float(min(whole, wanted / shape)), float(min(whole, shape / wanted))
     # Cut first, so that nothing is scaled only to be thrown away. Shares of the stored picture hold for
     # pixels that are not square, too.
     return graph.chain(

@@ -65,7 +65,9 @@ def schedule(scenes: Sequence[Scene], footage: Sequence[Footage | None], rate: F
 
     Raises BadParams with every scene that cannot be placed.
     """
-    problems = [p for n, (scene, found) in enumerate(zip(scenes, footage, strict=True)) for p in _unfit(n, scene, found)]
+    problems = [
+        p for n, (scene, found) in enumerate(zip(scenes, footage, strict=True)) for p in _unfit(n, scene, found)
+    ]
     if problems:
         raise BadParams(problems)
     lengths = [_frames(scene, found, rate) for scene, found in zip(scenes, footage, strict=True)]

@@ -23,17 +23,15 @@ Position = Literal[
 ]
 Quality = Literal["low", "medium", "high", "best"]
 
-TRANSITIONS = frozenset(
-    """
-    fade fadeblack fadewhite fadegrays fadefast fadeslow dissolve distance radial pixelize hblur zoomin
-    wipeleft wiperight wipeup wipedown slideleft slideright slideup slidedown
-    smoothleft smoothright smoothup smoothdown wipetl wipetr wipebl wipebr diagtl diagtr diagbl diagbr
-    circleopen circleclose circlecrop rectcrop vertopen vertclose horzopen horzclose
-    hlslice hrslice vuslice vdslice squeezeh squeezev
-    coverleft coverright coverup coverdown revealleft revealright revealup revealdown
-    hlwind hrwind vuwind vdwind
-    """.split()
+_XFADE = (
+    "fade fadeblack fadewhite fadegrays fadefast fadeslow dissolve distance radial pixelize hblur zoomin "
+    "wipeleft wiperight wipeup wipedown slideleft slideright slideup slidedown smoothleft smoothright "
+    "smoothup smoothdown wipetl wipetr wipebl wipebr diagtl diagtr diagbl diagbr circleopen circleclose "
+    "circlecrop rectcrop vertopen vertclose horzopen horzclose hlslice hrslice vuslice vdslice squeezeh "
+    "squeezev coverleft coverright coverup coverdown revealleft revealright revealup revealdown hlwind "
+    "hrwind vuwind vdwind "
 )
+TRANSITIONS = frozenset(_XFADE.split())
 """Names that FFmpeg's `xfade` knows; older builds lack the last twelve."""
 
 # What editors call a cross-fade; xfade's own `dissolve` is a grainy one.
@@ -72,11 +70,12 @@ class TextStyle(Model):
     """How text looks. Sizes are pixels of the output; unset ones follow from the size of the output."""
 
     font_family: str = Field(
-        "Inter", max_length=80, validation_alias=AliasChoices("font_family", "fontFamily", "font"), pattern=r"^[^,{}\\\n]+$"
+        "Inter",
+        max_length=80,
+        validation_alias=AliasChoices("font_family", "fontFamily", "font"),
+        pattern=r"^[^,{}\\\n]+$",
     )
-    font_size: float | None = Field(
-        None, gt=0, le=2000, validation_alias=AliasChoices("font_size", "fontSize", "size")
-    )
+    font_size: float | None = Field(None, gt=0, le=2000, validation_alias=AliasChoices("font_size", "fontSize", "size"))
     bold: bool = True
     italic: bool = False
     uppercase: bool = False
@@ -185,7 +184,7 @@ class Captions(Model):
         description="An SRT, VTT or ASS file; ASS keeps its own style",
     )
     cues: list[Cue] = Field(default_factory=list, max_length=20_000)
-    style: TextStyle = Field(default_factory=lambda: TextStyle())
+    style: TextStyle = Field(default_factory=lambda: TextStyle.model_validate({}))
 
     @model_validator(mode="after")
     def _one_origin(self) -> "Captions":
@@ -255,7 +254,8 @@ class Timeline(Model):
         None, description="LUFS to bring the sound to; unset: that of the settings, false: leave it", examples=[-16]
     )
     output: Output = Field(
-        default_factory=lambda: Output(), validation_alias=AliasChoices("output", "output_format", "outputFormat")
+        default_factory=lambda: Output.model_validate({}),
+        validation_alias=AliasChoices("output", "output_format", "outputFormat"),
     )
     use_gpu: bool = Field(False, description="Encode by NVENC where a test encode succeeds, else by libx264")
 

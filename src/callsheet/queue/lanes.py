@@ -1,7 +1,8 @@
 """A worker's share of one queue."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
@@ -9,7 +10,7 @@ from callsheet.queue.claim import ClaimedJob, Claimer
 
 log = structlog.get_logger(__name__)
 
-RunJob = Callable[[ClaimedJob], Awaitable[None]]
+RunJob = Callable[[ClaimedJob], Coroutine[Any, Any, None]]
 
 
 class Lane:
@@ -59,10 +60,12 @@ class Lane:
 
     async def _fill(self) -> None:
         while self._open and self._backlog and (free := self.size - len(self._tasks)) > 0:
-            claim = await self._claimer.claim(self.queue, free)
+            # Half a lane at a time: one half runs while the other is being claimed or recorded.
+            wanted = min(free, (self.size + 1) // 2)
+            claim = await self._claimer.claim(self.queue, wanted)
             for job in claim.jobs:
                 self._start(job)
-            self._backlog = len(claim.jobs) == free
+            self._backlog = len(claim.jobs) == wanted
             if claim.again_after is not None:
                 asyncio.get_running_loop().call_later(claim.again_after, self.wake)
 

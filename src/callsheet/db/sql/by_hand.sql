@@ -53,7 +53,7 @@ WITH waits AS (
 UPDATE execution_jobs j
 SET status = CASE WHEN w.jobs IS NULL THEN 'queued' ELSE 'pending' END,
     unmet = coalesce(w.jobs, 0), attempts = 0, starts = 0, progress = 0, progress_message = NULL, result = NULL,
-    error = NULL, worker_id = NULL, run_at = NULL, cancel_requested_at = NULL, started_at = NULL, finished_at = NULL,
+    error = NULL, worker_id = NULL, worker_name = NULL, run_at = NULL, cancel_requested_at = NULL, started_at = NULL, finished_at = NULL,
     provider_job_id = NULL, provider_job_status = NULL, next_poll_at = NULL, poll_attempts = 0,
     queued_at = CASE WHEN w.jobs IS NULL THEN clock_timestamp() END
 FROM unnest(:ids::uuid[]) AS given (id) LEFT JOIN waits w ON w.downstream = given.id

@@ -17,7 +17,6 @@ SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE g
     progress = CASE WHEN g.status = 'succeeded' AND j.cancel_requested_at IS NULL THEN 1 ELSE j.progress END,
     attempts = j.attempts + (g.status IN ('failed', 'scheduled'))::int,
     starts = CASE WHEN g.status = 'queued' THEN j.starts - 1 ELSE 0 END,
-    worker_id = CASE WHEN g.status = 'queued' THEN NULL ELSE j.worker_id END,
     run_at = CASE WHEN g.status = 'scheduled' THEN clock_timestamp() + make_interval(secs => g.delay) END,
     queued_at = CASE WHEN g.status = 'queued' THEN clock_timestamp() ELSE j.queued_at END,
     finished_at = CASE WHEN g.status IN ('succeeded', 'failed', 'cancelled') OR j.cancel_requested_at IS NOT NULL

@@ -49,8 +49,7 @@ SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
                  ELSE j.error END,
     queued_at = clock_timestamp(),
     finished_at = CASE WHEN j.cancel_requested_at IS NOT NULL OR j.starts >= :crash_limit
-                            OR j.operation = ANY (:parked::text[]) THEN clock_timestamp() END,
-    worker_id = NULL
+                            OR j.operation = ANY (:parked::text[]) THEN clock_timestamp() END
 WHERE j.id = ANY (:ids::uuid[]) AND j.status = 'running'
   AND NOT EXISTS (SELECT FROM workers w WHERE w.id = j.worker_id AND w.lost_at IS NULL)
 RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j.continue_on_failure, j.starts,

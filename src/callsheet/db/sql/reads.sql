@@ -19,20 +19,20 @@ LIMIT :most;
 -- name: jobs_of_executions
 SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority, j.status, j.params::text AS params,
        j.result::text AS result, j.error::text AS error, j.progress, j.progress_message, j.attempts, j.max_attempts,
-       j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.worker_id, w.name AS worker_name, j.run_at,
+       j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.worker_id, j.worker_name, j.run_at,
        j.cancel_requested_at, j.provider_job_id, j.provider_job_status, j.created_at, j.queued_at, j.started_at,
        j.finished_at
-FROM execution_jobs j LEFT JOIN workers w ON w.id = j.worker_id
+FROM execution_jobs j
 WHERE j.execution_id = ANY (:execution_ids::uuid[])
 ORDER BY j.number;
 
 -- name: get_job^
 SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority, j.status, j.params::text AS params,
        j.result::text AS result, j.error::text AS error, j.progress, j.progress_message, j.attempts, j.max_attempts,
-       j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.worker_id, w.name AS worker_name, j.run_at,
+       j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.worker_id, j.worker_name, j.run_at,
        j.cancel_requested_at, j.provider_job_id, j.provider_job_status, j.created_at, j.queued_at, j.started_at,
        j.finished_at
-FROM execution_jobs j LEFT JOIN workers w ON w.id = j.worker_id
+FROM execution_jobs j
 WHERE j.id = :id;
 
 -- name: job_summaries

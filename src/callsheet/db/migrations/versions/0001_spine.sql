@@ -1,0 +1,159 @@
+-- The first schema. Nothing is lost: there was nothing before.
+
+CREATE TABLE executions (
+    id                  uuid PRIMARY KEY,
+    name                text,
+    status              text NOT NULL DEFAULT 'queued'
+                        CHECK (status IN ('queued', 'running', 'succeeded', 'failed', 'cancelled')),
+    job_count           integer NOT NULL,
+    unfinished          integer NOT NULL,           -- jobs that have not ended
+    failed              integer NOT NULL DEFAULT 0, -- jobs whose failure fails the execution
+    cancelled           integer NOT NULL DEFAULT 0, -- jobs that were cancelled
+    last_event          bigint NOT NULL DEFAULT 0,  -- number of its newest event; counts without gaps
+    callback_url        text,
+    metadata            jsonb NOT NULL DEFAULT '{}',
+    cancel_requested_at timestamptz,
+    created_at          timestamptz NOT NULL DEFAULT now(),
+    started_at          timestamptz,
+    finished_at         timestamptz
+) WITH (fillfactor = 70);
+
+CREATE INDEX executions_by_status ON executions (status, id DESC);
+
+CREATE TABLE idempotency_keys (
+    key          text PRIMARY KEY,
+    body_digest  bytea NOT NULL,
+    execution_id uuid NOT NULL,
+    created_at   timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE execution_jobs (
+    id                  uuid PRIMARY KEY,
+    number              bigint GENERATED ALWAYS AS IDENTITY, -- first come, first served
+    execution_id        uuid NOT NULL,
+    job_id              text NOT NULL,               -- the job's id in its plan
+    operation           text NOT NULL,
+    queue               text NOT NULL,
+    priority            integer NOT NULL,            -- bigger is sooner
+    status              text NOT NULL
+                        CHECK (status IN ('pending', 'scheduled', 'queued', 'running', 'waiting',
+                                          'succeeded', 'failed', 'cancelled', 'skipped')),
+    params              jsonb NOT NULL,              -- as submitted, references included
+    result              jsonb,
+    error               jsonb,                       -- why it failed: code, message, facts
+    progress            real NOT NULL DEFAULT 0,     -- 0 to 1
+    progress_message    text,
+    unmet               integer NOT NULL DEFAULT 0,  -- upstream jobs that have not ended well
+    has_downstream      boolean NOT NULL DEFAULT false,
+    continue_on_failure boolean NOT NULL DEFAULT false,
+    timeout_seconds     double precision NOT NULL,
+    max_attempts        integer NOT NULL,
+    attempts            integer NOT NULL DEFAULT 0,  -- runs that ended in a failure
+    starts              integer NOT NULL DEFAULT 0,  -- starts since the last run that ended; counted before the work
+    epoch               integer NOT NULL DEFAULT 0,  -- raised by every claim; a write with an older one changes nothing
+    worker_id           uuid,
+    worker_name         text,                        -- kept when the worker has left
+    run_at              timestamptz,                 -- scheduled: not before this
+    cancel_requested_at timestamptz,
+    provider_job_id     text,
+    provider_job_status text,
+    waiting_strategy    text CHECK (waiting_strategy IN ('webhook', 'polling')),
+    next_poll_at        timestamptz,
+    poll_attempts       integer NOT NULL DEFAULT 0,
+    created_at          timestamptz NOT NULL DEFAULT now(),
+    queued_at           timestamptz,
+    started_at          timestamptz,
+    finished_at         timestamptz,
+    UNIQUE (execution_id, job_id)
+) WITH (fillfactor = 80);
+
+-- Only rows that can be claimed stand here, in the order they are claimed in.
+CREATE INDEX execution_jobs_queued ON execution_jobs (queue, priority DESC, number, operation)
+    WHERE status = 'queued';
+CREATE INDEX execution_jobs_running ON execution_jobs (queue, worker_id) WHERE status = 'running';
+CREATE INDEX execution_jobs_scheduled ON execution_jobs (run_at) WHERE status = 'scheduled';
+CREATE INDEX execution_jobs_waiting ON execution_jobs (next_poll_at) WHERE status = 'waiting';
+
+CREATE TABLE edges (
+    upstream   uuid NOT NULL,
+    downstream uuid NOT NULL,
+    PRIMARY KEY (upstream, downstream)
+);
+
+CREATE INDEX edges_by_downstream ON edges (downstream);
+
+CREATE TABLE events (
+    execution_id uuid NOT NULL,
+    number       bigint NOT NULL,
+    job_id       text,              -- the job's id in its plan; null: the execution itself
+    type         text NOT NULL,     -- job.running, job.progress, execution.succeeded, …
+    data         jsonb,
+    at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (execution_id, number)
+);
+
+CREATE TABLE artifacts (
+    id           uuid PRIMARY KEY,
+    execution_id uuid NOT NULL,
+    job          uuid NOT NULL,     -- execution_jobs.id
+    name         text NOT NULL,
+    key          text NOT NULL UNIQUE,
+    media_type   text NOT NULL,
+    size         bigint NOT NULL,
+    sha256       text NOT NULL,
+    probe        jsonb,
+    created_at   timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE INDEX artifacts_by_execution ON artifacts (execution_id, job);
+
+CREATE TABLE once_steps (
+    job        uuid NOT NULL,       -- execution_jobs.id
+    name       text NOT NULL,
+    epoch      integer NOT NULL,    -- of the run that began it
+    begun_at   timestamptz NOT NULL DEFAULT now(),
+    done_at    timestamptz,         -- null: begun, outcome unknown
+    value      jsonb,
+    PRIMARY KEY (job, name)
+);
+
+CREATE TABLE workers (
+    id         uuid PRIMARY KEY,
+    name       text NOT NULL,
+    host       text NOT NULL,
+    pid        integer NOT NULL,
+    version    text NOT NULL,
+    lanes      jsonb NOT NULL,      -- queue → how many of its jobs at once; the worker follows changes
+    operations text[] NOT NULL,     -- those whose needs it meets
+    started_at timestamptz NOT NULL DEFAULT now(),
+    beat_at    timestamptz NOT NULL DEFAULT now(),
+    stopping   boolean NOT NULL DEFAULT false,
+    lost_at    timestamptz
+);
+
+-- A queue needs a row only when it is paused or limited.
+CREATE TABLE queues (
+    name        text PRIMARY KEY,
+    paused_at   timestamptz,
+    max_running integer CHECK (max_running >= 0),  -- over the whole fleet
+    rate_limit  integer CHECK (rate_limit > 0),    -- starts in a period, over the whole fleet
+    rate_period double precision CHECK (rate_period > 0), -- seconds
+    tokens      double precision NOT NULL DEFAULT 0,      -- starts that may be made now
+    tokens_at   timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE outbox (
+    id           uuid PRIMARY KEY,
+    execution_id uuid NOT NULL,
+    type         text NOT NULL,     -- execution.succeeded, execution.failed, execution.cancelled
+    url          text NOT NULL,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    due_at       timestamptz NOT NULL DEFAULT now(),
+    attempts     integer NOT NULL DEFAULT 0,
+    delivered_at timestamptz,
+    given_up_at  timestamptz,
+    last_answer  text               -- status or error of the last attempt
+);
+
+CREATE INDEX outbox_due ON outbox (due_at) WHERE delivered_at IS NULL AND given_up_at IS NULL;
+CREATE INDEX outbox_by_execution ON outbox (execution_id);

@@ -1,0 +1,118 @@
+"""Bringing sound to a target loudness: measured by EBU R 128, then a plain gain, then a limiter for the peaks."""
+
+import math
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from callsheet.domain.errors import MediaFailed
+from callsheet.media.graph import esc
+from callsheet.media.inputs import file_url
+from callsheet.media.runner import FFmpeg
+
+METER = "ebur128=peak=true:framelog=verbose"
+"""A filter that passes sound on and writes its loudness to the log, at verbosity `info`."""
+
+USUAL_PEAK = -1.5
+"""dBTP"""
+
+_SILENCE = -69.0
+_MOST_GAIN = 30.0
+_CLOSE_ENOUGH = 0.3
+_AFTER_ENCODING = 0.3
+"""Decibels left below the peak allowed, since lossy encoding raises peaks a little."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What sound is brought to."""
+
+    integrated: float = -16.0
+    """LUFS"""
+    true_peak: float = USUAL_PEAK
+    """dBTP"""
+
+
+@dataclass(frozen=True, slots=True)
+class Loudness:
+    """What sound measures."""
+
+    integrated: float
+    """LUFS; minus infinity for digital silence."""
+    true_peak: float
+    """dBTP"""
+
+    @property
+    def is_silence(self) -> bool:
+        """Whether it is too quiet to be measured, and so to be raised."""
+        return self.integrated < _SILENCE
+
+
+def read_audio_filter(text: str) -> Target | str:
+    """Read the setting: `loudnorm=…` as a target, any other filter as it is."""
+    name, _, options = text.strip().partition("=")
+    if name.strip() != "loudnorm" or "," in options:
+        return text.strip()
+    given = {key.strip().lower(): value for key, _, value in (o.partition("=") for o in options.split(":"))}
+    try:
+        return Target(float(given.get("i", "-16")), float(given.get("tp", USUAL_PEAK)))
+    except ValueError:
+        return text.strip()
+
+
+def read_meter(log: str) -> Loudness:
+    """Return what METER wrote. Raises MediaFailed when it wrote nothing, as for sound of no length."""
+    summary = log.rpartition("Summary:")[2]
+    integrated = re.search(r"\bI:\s+(-?[\d.]+|-?inf|nan) LUFS", summary)
+    peak = re.search(r"\bPeak:\s+(-?[\d.]+|-?inf|nan) dBFS", summary)
+    if integrated is None or peak is None:
+        raise MediaFailed("the loudness of the sound could not be measured")
+    return Loudness(_level(integrated[1]), _level(peak[1]))
+
+
+def _level(text: str) -> float:
+    value = float(text)
+    return -math.inf if math.isnan(value) else value
+
+
+async def measure(ffmpeg: FFmpeg, path: Path) -> Loudness:
+    """Return the loudness of the first sound track of a file of ours."""
+    words = ["-i", file_url(path), "-map", "0:a:0", "-af", METER, "-f", "null", "-"]
+    return read_meter((await ffmpeg.capture(words, verbosity="info", timeout=3600)).stderr)
+
+
+def gain_filter(now: Loudness, target: Target) -> str | None:
+    """Return the filter that brings sound from what it measures to the target; None where nothing is to be done."""
+    if now.is_silence:
+        return None
+    gain = max(-_MOST_GAIN, min(_MOST_GAIN, target.integrated - now.integrated))
+    volume = f"volume={esc(gain)}dB"
+    ceiling = target.true_peak - _AFTER_ENCODING
+    if now.true_peak + gain <= ceiling:
+        return volume if abs(gain) >= 0.05 else None
+    # Peaks between samples are seen, and so limited, only at four times the rate.
+    limiter = f"alimiter=limit={esc(10 ** (ceiling / 20))}:level=0:attack=2:release=50:latency=1"
+    return f"{volume},aresample=192000,{limiter},aresample=48000"
+
+
+async def level(ffmpeg: FFmpeg, path: Path, now: Loudness, target: Target, output: Path) -> Path:
+    """Write sound at the target loudness to `output`, and return it; return `path` where nothing is to be done.
+
+    A limiter that works hard makes sound quieter, so what comes out is measured, and made once more if need be.
+    """
+    aim = target
+    for _ in range(3):
+        filters = gain_filter(now, aim)
+        if filters is None:
+            return path
+        words = ["-i", file_url(path), "-map", "0:a:0", "-af", f"{filters},{METER}", *LOSSLESS, file_url(output)]
+        reached = read_meter((await ffmpeg.capture(words, verbosity="info", timeout=3600)).stderr)
+        missed = target.integrated - reached.integrated
+        if "alimiter" not in filters or abs(missed) <= _CLOSE_ENOUGH:
+            break
+        aim = replace(aim, integrated=aim.integrated + missed)
+    return output
+
+
+LOSSLESS = ("-c:a", "pcm_f32le", "-ar", "48000", "-f", "w64")
+"""Sound on its way between two processes: nothing is lost, not even what is louder than full scale."""

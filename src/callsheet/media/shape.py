@@ -1,0 +1,28 @@
+"""The size of a film, where only a part of it was asked for."""
+
+from fractions import Fraction
+
+_SHORT_SIDE = 1080
+
+
+def parse_ratio(text: str) -> Fraction:
+    """Read `9:16` as width by height. Raises ValueError when it is not of that form."""
+    width, colon, height = text.partition(":")
+    if not (colon and width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise ValueError(f"'{text}' is not a ratio of width to height, such as 9:16")
+    return Fraction(int(width), int(height))
+
+
+def even_size(width: int | None, height: int | None, ratio: Fraction) -> tuple[int, int]:
+    """Return width and height, both even; what is None follows from the ratio, and from a short side of 1080."""
+    if width is None and height is None:
+        width = _SHORT_SIDE if ratio <= 1 else round(_SHORT_SIDE * ratio)
+    if width is None:
+        width = round((height or _SHORT_SIDE) * ratio)
+    if height is None:
+        height = round(width / ratio)
+    return _even(width), _even(height)
+
+
+def _even(size: int) -> int:
+    return max(2, size - size % 2)

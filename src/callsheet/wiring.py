@@ -1,0 +1,139 @@
+"""Putting the parts together; the only file that knows them all."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache, partial
+from uuid import UUID
+
+from callsheet.db.database import Database
+from callsheet.db.embedded import EmbeddedPostgres
+from callsheet.db.upgrade import check_revision, upgrade
+from callsheet.domain.artifacts import Artifact
+from callsheet.engine.context import Tools
+from callsheet.engine.report import Reporter
+from callsheet.engine.views import find_artifact
+from callsheet.engine.watch import Watchtower
+from callsheet.engine.worker import Worker
+from callsheet.files.signing import sign_path, signing_key
+from callsheet.files.sources import SourceOpener
+from callsheet.files.storage import Storage, open_storage
+from callsheet.media.binary import find_ffmpeg
+from callsheet.media.runner import FFmpeg
+from callsheet.operations.catalog import Catalog
+from callsheet.operations.needs import runnable_here
+from callsheet.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """Everything that a face (API, CLI, library) needs: an open database and what stands on it."""
+
+    settings: Settings
+    database: Database
+    catalog: Catalog
+    storage: Storage
+    key: bytes
+    watchtower: Watchtower
+
+    def sign(self, artifact: Artifact) -> tuple[str, datetime]:
+        """Return the artifact's URL, signed, with the moment it expires."""
+        expires = datetime.now(UTC) + self.settings.url_lifetime
+        url = self.storage.sign(artifact.key, lifetime=self.settings.url_lifetime, download_name=artifact.name)
+        if url is None:
+            path = f"/files/{artifact.artifact_id}"
+            url = f"{self.base_url}{path}{sign_path(self.key, path, expires=expires)}"
+        return url, expires
+
+    @property
+    def base_url(self) -> str:
+        """How this server is reached from outside."""
+        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
+        return (self.settings.public_url or f"http://{host}:{self.settings.port}").rstrip("/")
+
+    def worker(self, lanes: dict[str, int] | None = None, *, name: str | None = None) -> Worker:
+        """Return a worker for these lanes, by default all that the settings and the operations name."""
+        catalog = runnable_here(self.catalog, self.settings)
+        return Worker(
+            settings=self.settings,
+            database=self.database,
+            catalog=catalog,
+            tools=self._tools(),
+            lanes=lanes or self.default_lanes(),
+            name=name,
+        )
+
+    def default_lanes(self) -> dict[str, int]:
+        """Return a lane for every queue that an operation waits in."""
+        spare = self.settings.lanes.get("default", 8)
+        return {queue: self.settings.lanes.get(queue, spare) for queue in self.catalog.queues()}
+
+    def _tools(self) -> Tools:
+        find = partial(find_artifact, self.database)
+
+        async def artifact(artifact_id: UUID) -> Artifact:
+            return await find(artifact_id)
+
+        return Tools(
+            settings=self.settings,
+            database=self.database,
+            storage=self.storage,
+            opener=SourceOpener(self.storage, self.settings, artifact),
+            reporter=Reporter(self.database),
+            ffmpeg=cache(lambda: FFmpeg(find_ffmpeg(self.settings))),
+        )
+
+
+@asynccontextmanager
+async def open_database(settings: Settings, *, migrate: bool) -> AsyncIterator[Database]:
+    """Open the database that the settings name, or the embedded one.
+
+    With `migrate`, missing migrations are applied; without, an old schema raises SetupError. The embedded database is
+    always brought up to date: nobody else looks after it.
+    """
+    async with AsyncExitStack() as stack:
+        if settings.database_url is not None:
+            dsn = settings.database_url.get_secret_value()
+        else:
+            embedded = EmbeddedPostgres(settings.data_dir / "postgres")
+            dsn = await asyncio.to_thread(embedded.start)
+            stack.push_async_callback(asyncio.to_thread, embedded.stop)
+            migrate = True
+        if migrate:
+            await upgrade(dsn)
+        database = await stack.enter_async_context(Database(dsn, size=settings.pool_size))
+        if not migrate:
+            await check_revision(database)
+        yield database
+
+
+@asynccontextmanager
+async def open_house(
+    settings: Settings, catalog: Catalog, *, migrate: bool = False, watch: bool = True
+) -> AsyncIterator[House]:
+    """Open everything, and close it in the end."""
+    async with open_database(settings, migrate=migrate) as database:
+        watchtower = Watchtower(database)
+        house = House(
+            settings=settings,
+            database=database,
+            catalog=catalog,
+            storage=await asyncio.to_thread(open_storage, settings),
+            key=await asyncio.to_thread(signing_key, settings),
+            watchtower=watchtower,
+        )
+        listening = asyncio.create_task(watchtower.run()) if watch else None
+        try:
+            yield house
+        finally:
+            if listening is not None:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+
+
+def chosen_lanes(queues: Iterable[str], concurrency: dict[str, int], settings: Settings) -> dict[str, int]:
+    """Return lanes for named queues: the given concurrency, else that of the settings."""
+    spare = settings.lanes.get("default", 8)
+    return {queue: concurrency.get(queue) or settings.lanes.get(queue, spare) for queue in queues}

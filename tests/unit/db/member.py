@@ -1,0 +1,18 @@
+"""A process that uses the embedded PostgreSQL until its standard input ends.
+
+Called as `python member.py FOLDER`; says `PID DSN` on a line once it is a member, and on SIGINT dies of it.
+"""
+
+import signal
+import sys
+from pathlib import Path
+
+from callsheet.db.embedded import EmbeddedPostgres
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    postgres = EmbeddedPostgres(Path(sys.argv[1]))
+    dsn = postgres.start()
+    print(postgres.server_pid, dsn, flush=True)
+    sys.stdin.read()
+    postgres.stop()

@@ -1,0 +1,41 @@
+import pytest
+
+from callsheet.files.media_types import guess_media_type, is_shown_safely, suffix_for
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("a.MP4", "video/mp4"),
+        ("a.mkv", "video/x-matroska"),
+        ("a.webp", "image/webp"),
+        ("a.srt", "application/x-subrip"),
+        ("a.m4a", "audio/mp4"),
+        ("a.safetensors", "application/octet-stream"),
+        ("a", "application/octet-stream"),
+    ],
+)
+def test_the_name_tells_the_media_type(name: str, kind: str) -> None:
+    assert guess_media_type(name) == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"),
+    [
+        ("video/mp4", ".mp4"),
+        ("image/JPEG; q=1", ".jpg"),
+        ("audio/mpeg", ".mp3"),
+        ("text/vtt", ".vtt"),
+        ("image/webp", ".webp"),
+        ("application/octet-stream", ""),
+        ("video/unheard-of", ""),
+    ],
+)
+def test_the_media_type_tells_the_extension(kind: str, suffix: str) -> None:
+    assert suffix_for(kind) == suffix
+
+
+@pytest.mark.parametrize("kind", ["image/svg+xml", "text/html", "application/xhtml+xml", "text/javascript"])
+def test_a_file_that_can_hold_scripts_is_never_shown(kind: str) -> None:
+    assert not is_shown_safely(kind)
+    assert is_shown_safely("video/mp4") and is_shown_safely("text/plain; charset=utf-8")

@@ -1,0 +1,98 @@
+"""Small web servers that behave badly on purpose."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpcore2
+
+Answer = Callable[["Call"], Awaitable[None]]
+
+
+@dataclass
+class Call:
+    """One request as it came over the wire, with the means to answer it byte by byte."""
+
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    _writer: asyncio.StreamWriter
+    closing: asyncio.Event
+
+    async def send(self, data: bytes) -> None:
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def answer(self, status: int = 200, body: bytes = b"", **headers: str) -> None:
+        """Answer properly; header names are written with underscores."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        named.setdefault("Content-Length", str(len(body)))
+        lines = [f"HTTP/1.1 {status} Whatever", *(f"{k}: {v}" for k, v in named.items()), "Connection: close"]
+        await self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
+
+
+@dataclass
+class Server:
+    port: int
+    calls: list[Call] = field(default_factory=list)
+
+    def url(self, path: str = "/clip.mp4") -> str:
+        return f"http://127.0.0.1:{self.port}{path}"
+
+
+@asynccontextmanager
+async def serve(answer: Answer, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+    """Run a server that hands each request to `answer` and then closes the connection."""
+    server, closing, tasks = Server(0), asyncio.Event(), set[asyncio.Task[None]]()
+
+    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+            headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in head[1:] if line)}
+            body = await reader.readexactly(int(headers.get("content-length", "0")))
+            call = Call(head[0].split(" ")[1], headers, body, writer, closing)
+            server.calls.append(call)
+            await answer(call)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client hung up, as some of the tests want it to
+        finally:
+            tasks.discard(task)
+            writer.close()
+
+    listener = await asyncio.start_server(handle, "127.0.0.1", 0, ssl=tls)
+    server.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield server
+    finally:
+        closing.set()
+        listener.close()
+        if tasks:
+            await asyncio.wait(tasks, timeout=5)
+
+
+class Wire(httpcore2.AsyncNetworkBackend):
+    """Notes which address was dialled, and connects to a local server instead."""
+
+    def __init__(self, port: int, *, dead: Iterable[str] = ()) -> None:
+        self.dialled: list[tuple[str, int]] = []
+        self._port = port
+        self._dead = set(dead)
+        self._real = httpcore2.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        self.dialled.append((host, port))
+        if host in self._dead:
+            raise httpcore2.ConnectError("the connection was refused")
+        return await self._real.connect_tcp("127.0.0.1", self._port, timeout)
