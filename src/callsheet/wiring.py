@@ -53,7 +53,9 @@ class House:
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         return (self.settings.public_url or f"http://{host}:{self.settings.port}").rstrip("/")
 
-    def worker(self, lanes: dict[str, int] | None = None, *, name: str | None = None) -> Worker:
+    def worker(
+        self, lanes: dict[str, int] | None = None, *, name: str | None = None, id: UUID | None = None
+    ) -> Worker:
         """Return a worker for these lanes, by default all that the settings and the operations name."""
         catalog = runnable_here(self.catalog, self.settings)
         return Worker(
@@ -63,6 +65,7 @@ class House:
             tools=self._tools(),
             lanes=lanes or self.default_lanes(),
             name=name,
+            id=id,
         )
 
     def default_lanes(self) -> dict[str, int]:

@@ -121,6 +121,12 @@ class Cluster:
                 return
         raise SetupError(f"PostgreSQL in {self.folder} does not stop: {self._log_since(0)}")
 
+    def kill(self) -> None:
+        """Kill the server's first process; its children end on their own, or when it is started again."""
+        while server := self.postmaster():
+            _signal(server.pid, signal.SIGKILL)
+            time.sleep(0.001)
+
     def postmaster(self) -> Postmaster | None:
         """Return the server's own note of itself if its process is there and is PostgreSQL on this folder."""
         noted = self._noted()

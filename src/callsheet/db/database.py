@@ -16,7 +16,7 @@ Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 log = structlog.get_logger(__name__)
 
-PASSING = (
+DATABASE_AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
@@ -24,10 +24,13 @@ PASSING = (
     asyncpg.TooManyConnectionsError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
-    OSError,
-    TimeoutError,
 )
 """What a database that restarts, fails over or is cut off answers with; it may work a moment later."""
+
+PASSING = (*DATABASE_AWAY, OSError, TimeoutError)
+"""The same, with what the network adds; only for code that talks to nothing but the database."""
+
+FOREVER = float("inf")
 
 _COMMAND_TIMEOUT = 30.0
 
@@ -71,7 +74,11 @@ class Database:
             connection.terminate()
             raise
         finally:
-            await self._pool.release(connection, timeout=5)
+            try:
+                await self._pool.release(connection, timeout=5)
+            except PASSING:
+                # The work is done or has failed already; a connection that cannot be given back is only thrown away.
+                connection.terminate()
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:

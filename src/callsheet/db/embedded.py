@@ -7,13 +7,12 @@ ends in whatever way, so a killed member is never counted. Who can take the lock
 import contextlib
 import fcntl
 import os
-import signal
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 
-from callsheet.db.cluster import Cluster, Postmaster
+from callsheet.db.cluster import Cluster
 from callsheet.domain.errors import SetupError
 
 _TURN_SECONDS = 400
@@ -64,13 +63,12 @@ class EmbeddedPostgres:
 
     def kill(self) -> None:
         """Kill the server as a crash would; the next `start` of any process brings it back."""
-        if (server := self._server()) is not None:
-            os.kill(server.pid, signal.SIGKILL)
+        self._cluster.kill()
 
     @property
     def server_pid(self) -> int | None:
         """The process id of the server, None while none runs."""
-        server = self._server()
+        server = self._cluster.postmaster()
         return server.pid if server else None
 
     @property
@@ -85,9 +83,6 @@ class EmbeddedPostgres:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-    def _server(self) -> Postmaster | None:
-        return self._cluster.postmaster()
 
     def _join(self) -> None:
         if self._membership is None:

@@ -63,6 +63,6 @@ async def check_revision(database: Database) -> None:
         raise SetupError("The database has no Callsheet schema yet; run `callsheet db upgrade`.")
     if found != HEAD:
         raise SetupError(
-            f"The database has schema revision {found}, and this version works with {HEAD}; run `callsheet db upgrade`, "
-            "or upgrade Callsheet if the database is newer."
+            f"The database has schema revision {found}, and this version works with {HEAD}; "
+            "run `callsheet db upgrade`, or upgrade Callsheet if the database is newer."
         )

@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from callsheet.db.database import Connection, Database
+from callsheet.db.database import FOREVER, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.outcomes import Outcome
@@ -219,7 +219,7 @@ class Completer:
                 done |= {row["id"] for row in rows}
             return done
 
-        return await self._database.retry(write, seconds=float("inf"), transaction=True)
+        return await self._database.retry(write, seconds=FOREVER, transaction=True)
 
 
 def _set_exception(future: asyncio.Future[bool], error: Exception) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID
 import orjson
 from pydantic import TypeAdapter
 
-from callsheet.db.database import Database
+from callsheet.db.database import FOREVER, Database
 from callsheet.db.statements import sql
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import OutcomeUnknown, OwnershipLost
@@ -154,7 +154,7 @@ class JobContext:
         value = await action()
         text = reader.dump_json(value).decode()
         await self._tools.database.retry(
-            lambda c: sql.end_step(c, job=self._job.id, name=step, value=text), seconds=float("inf")
+            lambda c: sql.end_step(c, job=self._job.id, name=step, value=text), seconds=FOREVER
         )
         return value
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 
+from callsheet.db.database import DATABASE_AWAY
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import (
     BadParams,
@@ -57,7 +58,7 @@ def failure(job: ClaimedJob, operation: Operation, error: BaseException, back_of
     """Decide what a failed run leads to: another run later, or the end."""
     error = _ours(error)
     attempt = job.attempts + 1
-    passing = isinstance(error, (*operation.transient, Transient))
+    passing = isinstance(error, (Transient, *operation.transient, *DATABASE_AWAY))
     again = passing and attempt < job.max_attempts
     delay = 0.0
     if again:

@@ -10,7 +10,7 @@ import orjson
 import structlog
 from pydantic import BaseModel
 
-from callsheet.db.database import PASSING
+from callsheet.db.database import DATABASE_AWAY, FOREVER, PASSING
 from callsheet.db.statements import sql
 from callsheet.domain import references
 from callsheet.domain.checking import validate_params
@@ -107,7 +107,7 @@ class Runner:
             return _ended(job, JobStatus.QUEUED, reason="worker stopping")
         if run.stop_reason == "cancelled":
             return _ended(job, JobStatus.CANCELLED)
-        if not isinstance(error, (CallsheetError, *operation.transient, OSError)):
+        if not isinstance(error, (CallsheetError, *operation.transient, *DATABASE_AWAY, OSError)):
             trace = error.__traceback__
             error = unforeseen(error)
             log.error(
@@ -141,7 +141,7 @@ class Runner:
         params: dict[str, Any] = orjson.loads(job.params)
         if "${" not in job.params:
             return params
-        rows = await self._tools.database.retry(lambda c: sql.upstream_results(c, ids=[job.id]))
+        rows = await self._tools.database.retry(lambda c: sql.upstream_results(c, ids=[job.id]), seconds=FOREVER)
         results = {row["job_id"]: orjson.loads(row["result"]) if row["result"] else None for row in rows}
         resolved: dict[str, Any] = references.resolve(params, results)
         return resolved

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import platform
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
@@ -46,8 +46,9 @@ class Worker:
         tools: Tools,
         lanes: dict[str, int],
         name: str | None = None,
+        id: UUID | None = None,
     ) -> None:
-        self.id: UUID = new_id()
+        self.id: UUID = id or new_id()
         self.name = expand_name(name or settings.worker_name)
         self._settings = settings
         self._database = database
@@ -61,6 +62,7 @@ class Worker:
         self._beat = Beat(database, self.id, self._runner.runs, self._completer)
         self._beat_now = asyncio.Event()
         self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
         self._listener = Listener(
             database.dsn,
             ["callsheet_ready", "callsheet_control"],
@@ -82,9 +84,14 @@ class Worker:
         """How many jobs run now."""
         return sum(lane.running for lane in self._lanes.values())
 
-    def stop(self) -> None:
-        """Begin to stop: claim no more, let jobs go on for the grace period, then hand the rest back."""
+    def stop(self, *, at_once: bool = False) -> None:
+        """Begin to stop: claim no more, let jobs go on for the grace period, then hand the rest back.
+
+        `at_once` leaves the grace period out, also when the worker is stopping already.
+        """
         self._stop.set()
+        if at_once:
+            self._hurry.set()
 
     async def run(self) -> None:
         """Work until `stop` is called."""
@@ -100,7 +107,7 @@ class Worker:
             for task in (*loops, *lanes):
                 if task.done():
                     task.result()
-            await self._drain()
+            await self._drain(lanes)
         finally:
             stop.cancel()
             await _cancelled([*lanes, *loops])
@@ -131,12 +138,14 @@ class Worker:
             )
         )
 
-    async def _drain(self) -> None:
+    async def _drain(self, lane_tasks: list[asyncio.Task[None]]) -> None:
         log.info("worker stopping", worker=self.name, running=self.running)
         for lane in self._lanes.values():
             lane.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.grace_period.total_seconds()):
+                # A claim that is on its way still brings jobs.
+                await asyncio.wait(lane_tasks)
                 await self._all_drained()
         for run in list(self._runner.runs.values()):
             log.info("job handed back", job=str(run.job.id))
@@ -147,6 +156,13 @@ class Worker:
                 await self._reporter.flush()
                 await self._database.retry(lambda c: sql.leave(c, id=self.id), seconds=5)
         log.info("worker stopped", worker=self.name)
+
+    async def _grace(self) -> None:
+        """Let jobs go on until they have ended, the grace period is over, or there is a hurry."""
+        drained, hurry = asyncio.create_task(self._all_drained()), asyncio.create_task(self._hurry.wait())
+        seconds = self._settings.grace_period.total_seconds()
+        await asyncio.wait({drained, hurry}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await _cancelled([drained, hurry])
 
     async def _all_drained(self) -> None:
         for lane in self._lanes.values():
@@ -210,7 +226,7 @@ def expand_name(pattern: str) -> str:
     return pattern.replace("%h", platform.node()).replace("%p", str(os.getpid()))
 
 
-async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

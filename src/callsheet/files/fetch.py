@@ -124,7 +124,7 @@ def _checked(url: str, settings: Settings) -> httpx2.URL:
 
 def _next_hop(address: httpx2.URL, location: str) -> str:
     try:
-        return str(address.join(location))
+        return str(address.copy_with(userinfo=b"").join(location))
     except (httpx2.InvalidURL, ValueError):
         raise BadSource(f"{shown(str(address))} redirects to something that is not a URL") from None
 

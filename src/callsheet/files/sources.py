@@ -22,6 +22,7 @@ from callsheet.files.storage import Storage
 from callsheet.settings import Settings
 
 _CHUNK = 2**20
+_SHOWN = 200
 _ARRIVING = ".arriving"
 """Finished files never begin with a dot: `safe_name` sees to it."""
 
@@ -48,7 +49,7 @@ class SourceOpener:
         SourceUnreachable, StorageUnreachable and DiskFull for what may come another time.
         """
         if source.kind is SourceKind.PATH:
-            return await asyncio.to_thread(self._local, source.text)
+            return await asyncio.to_thread(self._local, str(source.root))
         identity = f"artifact:{source.artifact_id}" if source.kind is SourceKind.ARTIFACT else str(source.root)
         place = folder / "sources" / hashlib.sha256(identity.encode()).hexdigest()[:20]
         async with self._locks.setdefault(place, asyncio.Lock()):
@@ -96,15 +97,16 @@ class SourceOpener:
 
     def _local(self, text: str) -> Path:
         roots = [root.expanduser().resolve() for root in self._settings.source_roots]
+        named = text[:_SHOWN]
         if "://" in text:
-            raise BadSource(f"'{text.split('://')[0][:40]}://' is not a kind of source: use https://")
+            raise BadSource(f"'{named.split('://')[0]}://' is not a kind of source: use https://")
         if not roots:
-            raise BadSource(f"'{text}' is a local path, and no folder may be read (CALLSHEET_SOURCE_ROOTS)")
+            raise BadSource(f"'{named}' is a local path, and no folder may be read (CALLSHEET_SOURCE_ROOTS)")
         path = _resolved(roots[0] / text)
         if path is None or not any(path.is_relative_to(root) for root in roots):
-            raise BadSource(f"'{text}' does not lie below a folder that may be read (CALLSHEET_SOURCE_ROOTS)")
+            raise BadSource(f"'{named}' does not lie below a folder that may be read (CALLSHEET_SOURCE_ROOTS)")
         if not _is_readable_file(path):
-            raise BadSource(f"There is no file '{text}' that may be read")
+            raise BadSource(f"There is no file '{named}' that may be read")
         return path
 
 

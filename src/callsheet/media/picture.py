@@ -84,6 +84,7 @@ def _still(graph: Graph, stream: str, shot: Shot, first: int, count: int, fit: F
         ("loop", {"loop": -1, "size": 1}),
         ("settb", {"expr": 1 / canvas.rate}),
         ("setpts", {"expr": "N"}),
+        ("fps", {"fps": canvas.rate}),
         ("trim", {"end_frame": count}),
     )
     if motion is None:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import asyncpg
 
-from callsheet.db.database import Connection, Database
+from callsheet.db.database import FOREVER, Connection, Database
 from callsheet.db.statements import sql
 
 
@@ -63,8 +63,10 @@ class Claimer:
         If the answer is lost on the way, the rows taken come to light at the worker's next beat.
         """
         if queue in self._limited:
-            return await self._database.retry(lambda c: self._claim_limited(c, queue, free), transaction=True)
-        return Claim(await self._database.retry(lambda c: self._take(c, queue, free)))
+            return await self._database.retry(
+                lambda c: self._claim_limited(c, queue, free), seconds=FOREVER, transaction=True
+            )
+        return Claim(await self._database.retry(lambda c: self._take(c, queue, free), seconds=FOREVER))
 
     async def _claim_limited(self, connection: Connection, queue: str, free: int) -> Claim:
         limits = await sql.lock_limited_queue(connection, queue=queue)

@@ -60,12 +60,14 @@ class Lane:
 
     async def _fill(self) -> None:
         while self._open and self._backlog and (free := self.size - len(self._tasks)) > 0:
+            self._backlog = False
             # Half a lane at a time: one half runs while the other is being claimed or recorded.
             wanted = min(free, (self.size + 1) // 2)
             claim = await self._claimer.claim(self.queue, wanted)
             for job in claim.jobs:
                 self._start(job)
-            self._backlog = len(claim.jobs) == wanted
+            if len(claim.jobs) == wanted:
+                self._backlog = True
             if claim.again_after is not None:
                 asyncio.get_running_loop().call_later(claim.again_after, self.wake)
 

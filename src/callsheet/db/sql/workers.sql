@@ -26,6 +26,10 @@ WHERE j.id IS NULL
 -- name: leave!
 DELETE FROM workers WHERE id = :id;
 
+-- name: mark_worker_lost^
+-- Gives a worker up at once: who watched its process knows that it died.
+UPDATE workers SET lost_at = clock_timestamp() WHERE id = :id AND lost_at IS NULL RETURNING id, name, host;
+
 -- name: list_workers
 SELECT w.id, w.name, w.host, w.pid, w.version, w.lanes::text AS lanes, w.operations, w.started_at, w.beat_at,
        w.stopping, w.lost_at,

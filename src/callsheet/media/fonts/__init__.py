@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-FONTS = Path(__file__).parent
-"""The folder of font files."""
+FONTS = Path(__file__).with_name("inter")
+"""A folder of nothing but font files: the subtitle renderer takes every file in it for one."""
 
-FONTCONFIG = FONTS / "fonts.conf"
+FONTCONFIG = Path(__file__).with_name("fonts.conf")
 """Where FFmpeg looks for further fonts, for scripts that ours do not cover."""
 
 FAMILY = "Inter"

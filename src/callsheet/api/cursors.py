@@ -1,0 +1,30 @@
+"""Page cursors: the place where a page ended, signed so that clients treat it as a secret of ours."""
+
+import base64
+import binascii
+import hmac
+from uuid import UUID
+
+from callsheet.api.errors import Refusal
+
+_SIGNATURE_BYTES = 12
+
+
+def write_cursor(key: bytes, last: UUID) -> str:
+    """Return the cursor of the page after the one that ended with `last`."""
+    return base64.urlsafe_b64encode(last.bytes + _signature(key, last.bytes)).rstrip(b"=").decode()
+
+
+def read_cursor(key: bytes, cursor: str) -> UUID:
+    """Return where the page before ended; raises Refusal for a cursor that is not ours."""
+    try:
+        raw = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != 16 + _SIGNATURE_BYTES or not hmac.compare_digest(raw[16:], _signature(key, raw[:16])):
+        raise Refusal(400, "bad_cursor", "The cursor is not one that this server gave out.")
+    return UUID(bytes=raw[:16])
+
+
+def _signature(key: bytes, raw: bytes) -> bytes:
+    return hmac.digest(key, b"callsheet cursor\n" + raw, "sha256")[:_SIGNATURE_BYTES]

@@ -1,0 +1,212 @@
+"""Operations that do nothing, fail, hang or crash as they are told."""
+
+# ruff: noqa: ARG001 - an operation takes both, used or not.
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from callsheet.domain.artifacts import Artifact
+from callsheet.domain.errors import JobError, Transient
+from callsheet.domain.model import Model
+from callsheet.operations.contract import Context, operation
+
+QUEUE = "test"
+"""The queue that all of these wait in."""
+
+_MINUTE = timedelta(minutes=1)
+
+
+class Anything(Model):
+    """Params of any kind, handed on."""
+
+    value: Any = None
+
+
+class SleepParams(Model):
+    """How long."""
+
+    seconds: float = Field(ge=0)
+
+
+class FailParams(Model):
+    """How often, and how."""
+
+    times: int = Field(1_000_000, ge=0, description="Runs that fail before one succeeds")
+    transient: bool = False
+    message: str = "told to fail"
+
+
+class FileParams(Model):
+    """A file to wait for."""
+
+    path: str
+
+
+class BlockParams(Model):
+    """Files that tell of the run, and end it."""
+
+    started: str | None = Field(None, description="Gets a line with the process id when a run starts")
+    until: str = Field(description="The run ends well once this file is there")
+
+
+class WriteParams(Model):
+    """A file to make."""
+
+    name: str = "note.txt"
+    text: str = "written"
+    size: int | None = Field(None, description="Bytes; filled with zeros instead of the text")
+    wait_for: str | None = Field(None, description="Once written and kept, wait until this file is there")
+    started: str | None = None
+
+
+class WriteResult(Model):
+    """The file."""
+
+    file: Artifact
+
+
+class SubprocessParams(Model):
+    """A child process that runs until it is killed."""
+
+    pid_file: str
+
+
+class ProgressParams(Model):
+    """How many reports, with how long between them."""
+
+    reports: int = Field(ge=0)
+    pause: float = 0.0
+
+
+class OnceParams(Model):
+    """A once-only step that leaves a line in `ledger` each time it is really done."""
+
+    ledger: str
+    die: bool = Field(False, description="End the process between the effect and its record")
+    fail_after: int = Field(0, description="Fail passingly after the step, this many times")
+
+
+@operation("noop", queue=QUEUE, timeout=_MINUTE)
+async def noop(job: Context, params: Anything) -> Anything:
+    """Return the params."""
+    return params
+
+
+@operation("sleep", queue=QUEUE, timeout=_MINUTE)
+async def sleep(job: Context, params: SleepParams) -> Anything:
+    """Take a while."""
+    await asyncio.sleep(params.seconds)
+    return Anything(value=params.seconds)
+
+
+@operation("fail", queue=QUEUE, timeout=_MINUTE)
+async def fail(job: Context, params: FailParams) -> Anything:
+    """Fail some times, then succeed."""
+    if job.attempt <= params.times:
+        raise (Transient if params.transient else JobError)(params.message)
+    return Anything(value=job.attempt)
+
+
+@operation("surprise", queue=QUEUE, timeout=_MINUTE)
+async def surprise(job: Context, params: Anything) -> Anything:
+    """Fail in a way that nobody foresaw."""
+    raise KeyError("nobody foresaw this")
+
+
+@operation("crash", queue=QUEUE, timeout=_MINUTE)
+async def crash(job: Context, params: Anything) -> Anything:
+    """End the worker's process on the spot."""
+    os._exit(66)
+
+
+@operation("freeze", queue=QUEUE, timeout=_MINUTE)
+async def freeze(job: Context, params: Anything) -> Anything:
+    """Stop the worker's process until somebody lets it continue (SIGCONT)."""
+    os.kill(os.getpid(), signal.SIGSTOP)
+    return params
+
+
+@operation("block", queue=QUEUE, timeout=_MINUTE)
+async def block(job: Context, params: BlockParams) -> Anything:
+    """Run until a file appears."""
+    _say(params.started)
+    await _there(params.until)
+    return Anything(value=os.getpid())
+
+
+@operation("write", queue=QUEUE, timeout=_MINUTE)
+async def write(job: Context, params: WriteParams) -> WriteResult:
+    """Make a file and keep it."""
+    path = job.dir / params.name
+    if params.size is None:
+        await asyncio.to_thread(path.write_text, params.text)
+    else:
+        await asyncio.to_thread(path.write_bytes, bytes(params.size))
+    kept = await job.keep(path)
+    _say(params.started)
+    if params.wait_for is not None:
+        await _there(params.wait_for)
+    return WriteResult(file=kept)
+
+
+@operation("child", queue=QUEUE, timeout=_MINUTE)
+async def child(job: Context, params: SubprocessParams) -> Anything:
+    """Run a child process that never ends by itself."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", "import time; time.sleep(600)", stdin=subprocess.DEVNULL
+    )
+    try:
+        _say(params.pid_file, process.pid)
+        return Anything(value=await process.wait())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+@operation("report-progress", queue=QUEUE, timeout=_MINUTE)
+async def report_progress(job: Context, params: ProgressParams) -> Anything:
+    """Report progress again and again."""
+    for number in range(1, params.reports + 1):
+        job.progress(number / params.reports, f"{number} of {params.reports}")
+        await asyncio.sleep(params.pause)
+    return Anything(value=params.reports)
+
+
+@operation("pay-once", queue=QUEUE, timeout=_MINUTE)
+async def pay_once(job: Context, params: OnceParams) -> Anything:
+    """Do something that must not be done twice."""
+
+    async def pay() -> int:
+        _say(params.ledger, job.attempt)
+        if params.die:
+            os._exit(67)
+        return job.attempt
+
+    paid = await job.once("pay", pay, int)
+    if job.attempt <= params.fail_after:
+        raise Transient("after the step")
+    return Anything(value=paid)
+
+
+ALL = (noop, sleep, fail, surprise, crash, freeze, block, write, child, report_progress, pay_once)
+"""Every operation of this file."""
+
+
+def _say(path: str | None, what: object = None) -> None:
+    if path is not None:
+        with Path(path).open("a") as file:
+            file.write(f"{os.getpid() if what is None else what}\n")
+
+
+async def _there(path: str) -> None:
+    while not Path(path).exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
+        await asyncio.sleep(0.01)

@@ -1,0 +1,162 @@
+"""One PostgreSQL for the whole run; for each test a database of its own, copied from a migrated template."""
+
+import asyncio
+import fcntl
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from callsheet.db.database import Database
+from callsheet.db.embedded import EmbeddedPostgres
+from callsheet.db.upgrade import upgrade
+from callsheet.operations.catalog import Catalog
+from callsheet.settings import Settings
+from callsheet.testing.operations import ALL
+from callsheet.wiring import open_house
+
+TEMPLATE = "callsheet_template"
+_FOLDER = "CALLSHEET_TESTS_POSTGRES"
+
+
+def pytest_configure(config):
+    """The first process of the run chooses the folder; the others find it in their environment."""
+    if not hasattr(config, "workerinput"):
+        os.environ[_FOLDER] = tempfile.mkdtemp(prefix="callsheet-tests-")
+
+
+def pytest_unconfigure(config):
+    if not hasattr(config, "workerinput"):
+        folder = Path(os.environ.pop(_FOLDER))
+        server = EmbeddedPostgres(folder / "postgres")
+        if server.server_pid is not None:
+            # A test process that was killed could not leave.
+            server.start()
+            server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _settings_of_this_machine_do_not_count():
+    """Tests see none of the variables that somebody's shell may hold."""
+    with pytest.MonkeyPatch.context() as patch:
+        for field in Settings.model_fields.values():
+            for name in getattr(field.validation_alias, "choices", ()):
+                patch.delenv(str(name).upper(), raising=False)
+                patch.delenv(f"{str(name).upper()}_FILE", raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """The address of the server that all tests share, with a template database in it."""
+    folder = Path(os.environ[_FOLDER])
+    server = EmbeddedPostgres(folder / "postgres", config={"max_connections": "400"})
+    dsn = server.start()
+    with (folder / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _run(_make_template(dsn))
+    yield dsn
+    server.stop()
+
+
+@pytest.fixture
+def new_database(postgres):
+    """Make databases: call it for the address of a fresh one; `empty=True` gives one without a schema."""
+    names = []
+
+    def make(*, empty=False):
+        names.append(name := f"test_{uuid4().hex}")
+        _run(_create(postgres, name, "template0" if empty else TEMPLATE))
+        return in_database(postgres, name)
+
+    yield make
+    for name in names:
+        _run(_execute(postgres, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture
+def database_url(new_database):
+    """The address of a fresh, migrated database.
+
+    It does not wait for the disk at each commit. Tests of durability start a server of their own.
+    """
+    return new_database()
+
+
+@pytest.fixture
+def settings(tmp_path, database_url):
+    """Settings for a house in a folder of its own, which retries soon."""
+    return Settings(
+        _env_file=None,
+        data_dir=tmp_path / "data",
+        database_url=database_url,
+        retry_base=0.02,
+        retry_cap=0.2,
+        promote_interval=0.05,
+        grace_period=5,
+    )
+
+
+@pytest.fixture
+def catalog():
+    """The operations of `callsheet.testing`; a test module overrides this fixture to bring its own."""
+    return Catalog(ALL)
+
+
+@pytest.fixture
+async def database(database_url):
+    """An open database."""
+    async with Database(database_url) as database:
+        yield database
+
+
+@pytest.fixture
+async def house(settings, catalog):
+    """An open house on a fresh database."""
+    async with open_house(settings, catalog) as house:
+        yield house
+
+
+def in_database(dsn, name):
+    """Return the address of another database of the same server."""
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+
+
+async def _make_template(dsn):
+    connection = await asyncpg.connect(dsn)
+    try:
+        if await connection.fetchval("SELECT datistemplate FROM pg_database WHERE datname = $1", TEMPLATE):
+            return
+        await connection.execute(f"DROP DATABASE IF EXISTS {TEMPLATE}")
+        await connection.execute(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0")
+        await upgrade(in_database(dsn, TEMPLATE))
+        await connection.execute(f"ALTER DATABASE {TEMPLATE} IS_TEMPLATE true ALLOW_CONNECTIONS false")
+    finally:
+        await connection.close()
+
+
+async def _create(dsn, name, template):
+    # Copying files beats writing them through the log: 60 ms against 120.
+    await _execute(dsn, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
+    await _execute(dsn, f"ALTER DATABASE {name} SET synchronous_commit = off")
+
+
+async def _execute(dsn, statement):
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _run(coroutine):
+    """Run a coroutine to its end, from within an event loop too."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()

@@ -1,0 +1,346 @@
+import asyncio
+import hashlib
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from callsheet.domain.artifacts import Artifact
+from callsheet.domain.errors import BadSource, CallsheetError, NotFound, StorageUnreachable
+from callsheet.domain.ids import new_id
+from callsheet.domain.media_source import MediaSource
+from callsheet.files.presigned import with_download_name
+from callsheet.files.sources import SourceOpener
+from callsheet.files.storage import Storage, open_storage
+
+from .s3_server import SECRET_KEY, S3Server
+
+KEY = "render/1/Clip 🎬 'mit' \"Namen\" & 100% #1 + [x].mp4"
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def storage(s3_server: S3Server) -> Storage:
+    return open_storage(s3_server.settings())
+
+
+def make_file(folder: Path, size: int) -> Path:
+    path = folder / "made.bin"
+    path.write_bytes((os.urandom(1024) * (size // 1024 + 1))[:size])
+    return path
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+async def read(storage: Storage, key: str, start: int = 0, end: int | None = None) -> bytes:
+    return b"".join([chunk async for chunk in storage.stream(key, start, end)])
+
+
+def download(url: str, **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """Fetch a URL as a browser would: without credentials, knowing nothing of the storage."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, dict(error.headers), error.read()
+
+
+@pytest.mark.parametrize("size", [0, 1, 100_000, 17 * 2**20 + 5])
+async def test_a_file_comes_back_as_it_went(storage: Storage, tmp_path: Path, size: int) -> None:
+    source = make_file(tmp_path, size)
+
+    stored = await storage.put(KEY, source)
+    found = await storage.head(KEY)
+    received = await storage.get(KEY, tmp_path / "back.bin")
+
+    assert stored.sha256 == sha256(source) == sha256(tmp_path / "back.bin")
+    assert stored.size == found.size == received == size
+    assert found.media_type == "video/mp4"
+
+
+async def test_a_large_file_goes_in_parts(storage: Storage, tmp_path: Path) -> None:
+    await storage.put("parts/large.bin", make_file(tmp_path, 20_000_000))
+    await storage.put("parts/small.bin", make_file(tmp_path, 20_000))
+
+    large, small = await storage.head("parts/large.bin"), await storage.head("parts/small.bin")
+
+    assert (large.etag or "").strip('"').endswith("-3")
+    assert "-" not in (small.etag or "")
+
+
+async def test_a_part_of_a_file_is_streamed(storage: Storage, tmp_path: Path) -> None:
+    source = make_file(tmp_path, 3_000_000)
+    whole = source.read_bytes()
+    await storage.put("a/part.mp4", source)
+
+    assert await read(storage, "a/part.mp4", 1000, 2_500_000) == whole[1000:2_500_000]
+    assert await read(storage, "a/part.mp4", 2_999_990) == whole[-10:]
+    assert await read(storage, "a/part.mp4", 2_999_990, 9_000_000) == whole[-10:]
+    assert await read(storage, "a/part.mp4", 7, 7) == b""
+
+
+async def test_a_missing_file_is_not_found(storage: Storage, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="There is no file 'nope/x'"):
+        await storage.head("nope/x")
+    with pytest.raises(NotFound):
+        await storage.get("nope/x", tmp_path / "x")
+
+
+async def test_deleted_files_are_gone_and_missing_ones_do_no_harm(storage: Storage, tmp_path: Path) -> None:
+    await storage.put("gone/a b 🎬.bin", make_file(tmp_path, 10))
+
+    await storage.delete(["gone/a b 🎬.bin", "gone/never-was"])
+
+    with pytest.raises(NotFound):
+        await storage.head("gone/a b 🎬.bin")
+
+
+async def test_the_check_passes_and_leaves_nothing(storage: Storage) -> None:
+    await storage.check()
+
+
+async def test_files_lie_below_the_prefix(s3_server: S3Server, tmp_path: Path) -> None:
+    inner = open_storage(s3_server.settings(s3_prefix="/studio 1/files/"))
+    await inner.put("a/x.bin", make_file(tmp_path, 10))
+
+    outer = open_storage(s3_server.settings())
+
+    assert (await outer.head("studio 1/files/a/x.bin")).size == 10
+    with pytest.raises(BadSource):
+        await inner.head("../../a/x.bin")
+
+
+async def test_a_presigned_url_downloads_and_seeks(storage: Storage, tmp_path: Path) -> None:
+    source = make_file(tmp_path, 100_000)
+    whole = source.read_bytes()
+    await storage.put(KEY, source)
+    url = storage.sign(KEY, lifetime=MINUTE)
+    assert url is not None
+
+    status, headers, body = await asyncio.to_thread(download, url)
+    part = await asyncio.to_thread(lambda: download(url, Range="bytes=10-19"))
+
+    assert (status, body) == (200, whole)
+    assert headers["Content-Type"] == "video/mp4"
+    assert headers["Content-Disposition"].startswith("inline; ")
+    assert (part[0], part[2]) == (206, whole[10:20])
+    assert SECRET_KEY not in url
+
+
+async def test_a_presigned_url_can_name_the_download(storage: Storage, tmp_path: Path) -> None:
+    await storage.put(KEY, make_file(tmp_path, 10))
+    url = storage.sign(KEY, lifetime=MINUTE, download_name='Mein "Film" 🎬.mp4')
+    assert url is not None
+
+    status, headers, body = await asyncio.to_thread(download, url)
+
+    assert (status, len(body)) == (200, 10)
+    assert headers["Content-Disposition"].startswith("attachment; ")
+    assert "filename*=UTF-8''Mein%20%22Film%22%20%F0%9F%8E%AC.mp4" in headers["Content-Disposition"]
+
+
+async def test_a_presigned_url_for_one_file_opens_no_other(storage: Storage, tmp_path: Path) -> None:
+    await storage.put("a/mine.bin", make_file(tmp_path, 10))
+    await storage.put("a/other.bin", make_file(tmp_path, 10))
+    url = storage.sign("a/mine.bin", lifetime=MINUTE)
+    assert url is not None
+
+    answers = [
+        await asyncio.to_thread(download, changed)
+        for changed in (
+            url.replace("mine", "other"),
+            url.split("?")[0],
+            url.replace("X-Amz-Expires=60", "X-Amz-Expires=600"),
+        )
+    ]
+
+    assert [status for status, _, _ in answers] == [403, 403, 403]
+
+
+async def test_a_presigned_url_expires(storage: Storage, tmp_path: Path) -> None:
+    await storage.put("a/soon.bin", make_file(tmp_path, 10))
+    url = storage.sign("a/soon.bin", lifetime=timedelta(seconds=1))
+    named = storage.sign("a/soon.bin", lifetime=timedelta(seconds=1), download_name="x.bin")
+    assert url is not None and named is not None
+
+    async with asyncio.timeout(10):
+        while (await asyncio.to_thread(download, url))[0] == 200:  # noqa: ASYNC110 - time itself is waited for
+            await asyncio.sleep(0.2)
+
+    assert (await asyncio.to_thread(download, url))[0] == 403
+    assert (await asyncio.to_thread(download, named))[0] == 403
+
+
+async def test_a_presigned_put_stores_a_file(storage: Storage) -> None:
+    url = storage.sign("uploads/new.bin", method="PUT", lifetime=MINUTE)
+    assert url is not None
+
+    def upload() -> int:
+        request = urllib.request.Request(url, data=b"film", method="PUT")
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return int(answer.status)
+
+    assert await asyncio.to_thread(upload) == 200
+    assert await read(storage, "uploads/new.bin") == b"film"
+
+
+@pytest.mark.parametrize("lifetime", [timedelta(0), timedelta(days=8)])
+def test_a_lifetime_that_s3_does_not_know_is_refused(storage: Storage, lifetime: timedelta) -> None:
+    with pytest.raises(ValueError, match="7 days"):
+        storage.sign(KEY, lifetime=lifetime)
+
+
+def test_our_signature_is_the_one_that_the_store_makes(storage: Storage) -> None:
+    url = storage.sign("a/b c.mp4", lifetime=MINUTE)
+    assert url is not None
+
+    named = with_download_name(url, SECRET_KEY, "x.mp4")
+    before, after = (parse_qs(urlsplit(address).query) for address in (url, named))
+
+    assert after.pop("response-content-disposition") == ['attachment; filename="x.mp4"']
+    assert after.pop("X-Amz-Signature") != before.pop("X-Amz-Signature")
+    assert before == after and urlsplit(url).path == urlsplit(named).path
+
+
+async def told(storage: Storage) -> str:
+    with pytest.raises(StorageUnreachable) as caught:
+        await storage.check()
+    message = str(caught.value)
+    assert SECRET_KEY not in message and "wrong-secret" not in message
+    return message
+
+
+async def test_a_wrong_secret_key_is_told(s3_server: S3Server) -> None:
+    assert "the secret key is wrong" in await told(open_storage(s3_server.settings(s3_secret_key="wrong-secret")))
+
+
+async def test_a_wrong_access_key_is_told(s3_server: S3Server) -> None:
+    message = await told(open_storage(s3_server.settings(s3_access_key="nobody")))
+
+    assert "the access key is not known there" in message
+
+
+async def test_a_missing_bucket_is_told(s3_server: S3Server) -> None:
+    message = await told(open_storage(s3_server.settings(s3_bucket="nowhere")))
+
+    assert message.startswith("There is no bucket 'nowhere' at 127.0.0.1:")
+
+
+async def test_a_server_that_speaks_no_tls_is_told(s3_server: S3Server) -> None:
+    settings = s3_server.settings(s3_endpoint=s3_server.endpoint.replace("http://", "https://"))
+
+    assert "cannot be used" in await told(open_storage(settings))
+
+
+async def test_a_host_that_does_not_exist_is_told(s3_server: S3Server) -> None:
+    message = await told(open_storage(s3_server.settings(s3_endpoint="https://s3.nowhere.invalid")))
+
+    assert message == "The bucket 'films' at s3.nowhere.invalid cannot be used: its host name is not known"
+
+
+async def test_a_session_token_of_the_environment_does_not_spoil_the_keys(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "stray")
+
+    await open_storage(s3_server.settings()).check()
+
+
+async def test_keys_of_the_environment_serve_where_the_settings_give_none(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+    storage = open_storage(s3_server.settings(s3_access_key=None, s3_secret_key=None))
+
+    await storage.put("a/env.bin", make_file(tmp_path, 10))
+    url = storage.sign("a/env.bin", lifetime=MINUTE, download_name="other.bin")
+
+    assert url is not None and (await asyncio.to_thread(download, url))[0] == 200
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[S3Server]:
+    server = S3Server(tmp_path)
+    server.start()
+    yield server
+    server.kill()
+
+
+async def test_a_killed_server_is_unreachable_until_it_is_back(own_server: S3Server, tmp_path: Path) -> None:
+    storage = open_storage(own_server.settings())
+    source = make_file(tmp_path, 17 * 2**20)
+    await storage.put("a/kept.bin", source)
+
+    own_server.kill()
+    began = time.monotonic()
+    failures: list[CallsheetError] = []
+    for action in (storage.put("a/b.bin", source), storage.get("a/kept.bin", tmp_path / "x"), storage.head("a/b")):
+        with pytest.raises(StorageUnreachable, match="connection was refused") as caught:
+            await action
+        failures.append(caught.value)
+    assert time.monotonic() - began < 15
+    assert not (tmp_path / "x").exists()
+    assert all("films" in str(failure) for failure in failures)
+
+    await asyncio.to_thread(own_server.start)
+    await storage.get("a/kept.bin", tmp_path / "x")
+    assert sha256(tmp_path / "x") == sha256(source)
+    with pytest.raises(NotFound):
+        await storage.head("a/b.bin")
+
+
+@asynccontextmanager
+async def half_dead_server() -> AsyncIterator[str]:
+    """A server that begins each answer, and never ends it."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = 'HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\nETag: "x"\r\nLast-Modified: Sun, 22 Nov 2026 17:35:37 GMT'
+        writer.write(f"{head}\r\n\r\n".encode() + b"x" * 5000)
+        await writer.drain()
+        writer.close()
+
+    listener = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with listener:
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+
+
+async def test_an_answer_that_breaks_off_leaves_no_half_file(s3_server: S3Server, tmp_path: Path) -> None:
+    async with half_dead_server() as endpoint:
+        storage = open_storage(s3_server.settings(s3_endpoint=endpoint))
+        with pytest.raises(StorageUnreachable, match="cannot be used"):
+            await storage.get("a/x.bin", tmp_path / "x.bin")
+
+    assert [path.name for path in tmp_path.iterdir()] == []  # noqa: ASYNC240
+
+
+async def test_a_stored_source_is_brought_here_once(s3_server: S3Server, storage: Storage, tmp_path: Path) -> None:
+    stored = await storage.put("render/7/Film 🎬.mp4", make_file(tmp_path, 5000))
+    artifact = Artifact(
+        artifact_id=new_id(),
+        name="Film 🎬.mp4",
+        key=stored.key,
+        media_type=stored.media_type,
+        size=stored.size,
+        sha256=stored.sha256,
+    )
+
+    async def find(_: object) -> Artifact:
+        return artifact
+
+    opener = SourceOpener(storage, s3_server.settings(), find)
+    paths = await asyncio.gather(*(opener.open(MediaSource(artifact), tmp_path / "job") for _ in range(3)))
+    by_key = await opener.open(MediaSource(f"storage:{stored.key}"), tmp_path / "job")
+
+    assert len(set(paths)) == 1 and paths[0].name == by_key.name == "Film 🎬.mp4"
+    assert sha256(paths[0]) == sha256(by_key) == stored.sha256
