@@ -41,7 +41,7 @@ class House:
     def sign(self, artifact: Artifact) -> tuple[str, datetime]:
         """Return the artifact's URL, signed, with the moment it expires."""
         expires = datetime.now(UTC) + self.settings.url_lifetime
-        url = self.storage.sign(artifact.key, lifetime=self.settings.url_lifetime, download_name=artifact.name)
+        url = self.storage.sign(artifact.key, lifetime=self.settings.url_lifetime)
         if url is None:
             path = f"/files/{artifact.artifact_id}"
             url = f"{self.base_url}{path}{sign_path(self.key, path, expires=expires)}"

@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
 from pydantic import ConfigDict, RootModel, model_validator
@@ -82,7 +83,8 @@ class MediaSource(RootModel[Artifact | str]):
         if self.kind is SourceKind.DATA:
             return self.root[:32] + "…"
         if self.kind is SourceKind.URL:
-            return self.root.split("?", 1)[0]
+            url = urlsplit(self.root)
+            return urlunsplit((url.scheme, url.netloc.rpartition("@")[2], url.path, "", ""))
         return self.root
 
     @classmethod
