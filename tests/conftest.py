@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
@@ -69,16 +70,15 @@ def postgres():
 @pytest.fixture
 def new_database(postgres):
     """Make databases: call it for the address of a fresh one; `empty=True` gives one without a schema."""
-    names = []
+    with databases_in(postgres) as make:
+        yield make
 
-    def make(*, empty=False):
-        names.append(name := f"test_{uuid4().hex}")
-        _run(_create(postgres, name, "template0" if empty else TEMPLATE))
-        return in_database(postgres, name)
 
-    yield make
-    for name in names:
-        _run(_execute(postgres, f"DROP DATABASE {name} WITH (FORCE)"))
+@pytest.fixture(scope="module")
+def new_shared_database(postgres):
+    """As new_database, for what the tests of a module share."""
+    with databases_in(postgres) as make:
+        yield make
 
 
 @pytest.fixture
@@ -127,6 +127,21 @@ async def house(settings, catalog):
 def in_database(dsn, name):
     """Return the address of another database of the same server."""
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+
+
+@contextmanager
+def databases_in(dsn):
+    """Give a function that makes databases; they are dropped in the end."""
+    names = []
+
+    def make(*, empty=False):
+        names.append(name := f"test_{uuid4().hex}")
+        _run(_create(dsn, name, "template0" if empty else TEMPLATE))
+        return in_database(dsn, name)
+
+    yield make
+    for name in names:
+        _run(_execute(dsn, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 async def _make_template(dsn):

@@ -71,12 +71,18 @@ class Settings(BaseSettings):
         validation_alias=_aliases("S3_ENDPOINT", "BUCKET_ENDPOINT_URL", "S3_URL"),
         description="Address of an S3-compatible server (R2, MinIO…); unset: AWS",
     )
-    s3_region: str = Field("auto", validation_alias=_aliases("S3_REGION", "AWS_REGION"))
+    s3_region: str = Field(
+        "auto", validation_alias=_aliases("S3_REGION", "AWS_REGION"), description="Region of the bucket"
+    )
     s3_access_key: SecretStr | None = Field(
-        None, validation_alias=_aliases("S3_ACCESS_KEY", "S3_ACCESS_KEY", "BUCKET_ACCESS_KEY_ID")
+        None,
+        validation_alias=_aliases("S3_ACCESS_KEY", "S3_ACCESS_KEY", "BUCKET_ACCESS_KEY_ID"),
+        description="Id of the key that opens the bucket",
     )
     s3_secret_key: SecretStr | None = Field(
-        None, validation_alias=_aliases("S3_SECRET_KEY", "S3_SECRET_KEY", "BUCKET_SECRET_ACCESS_KEY")
+        None,
+        validation_alias=_aliases("S3_SECRET_KEY", "S3_SECRET_KEY", "BUCKET_SECRET_ACCESS_KEY"),
+        description="The key that opens the bucket",
     )
     s3_prefix: str = Field("", validation_alias=_aliases("S3_PREFIX"), description="Folder inside the bucket")
     url_lifetime: Duration = Field(
@@ -101,7 +107,9 @@ class Settings(BaseSettings):
         validation_alias=_aliases("ALLOW_PRIVATE_ADDRESSES"),
         description="Fetch from, and call back to, loopback and private networks",
     )
-    source_max_bytes: int = Field(20 * 2**30, ge=1, validation_alias=_aliases("SOURCE_MAX_BYTES"))
+    source_max_bytes: int = Field(
+        20 * 2**30, ge=1, validation_alias=_aliases("SOURCE_MAX_BYTES"), description="Largest source that is fetched"
+    )
     source_timeout: Duration = Field(
         timedelta(minutes=30),
         validation_alias=_aliases("SOURCE_TIMEOUT"),
@@ -109,8 +117,10 @@ class Settings(BaseSettings):
     )
 
     # API
-    host: str = Field("127.0.0.1", validation_alias=_aliases("HOST"))
-    port: int = Field(8500, ge=0, le=65535, validation_alias=_aliases("PORT"))
+    host: str = Field("127.0.0.1", validation_alias=_aliases("HOST"), description="Address to listen at")
+    port: int = Field(
+        8500, ge=0, le=65535, validation_alias=_aliases("PORT"), description="Port to listen at; 0 takes a free one"
+    )
     api_key: SecretStr | None = Field(
         None,
         validation_alias=_aliases("API_KEY"),
@@ -122,8 +132,12 @@ class Settings(BaseSettings):
         validation_alias=_aliases("PUBLIC_URL", "API_BASE_URL"),
         description="How others reach this server; used in links",
     )
-    max_body_bytes: int = Field(16 * 2**20, ge=1024, validation_alias=_aliases("MAX_BODY_BYTES"))
-    max_jobs_per_plan: int = Field(10_000, ge=1, validation_alias=_aliases("MAX_JOBS_PER_PLAN"))
+    max_body_bytes: int = Field(
+        16 * 2**20, ge=1024, validation_alias=_aliases("MAX_BODY_BYTES"), description="Largest request that is read"
+    )
+    max_jobs_per_plan: int = Field(
+        10_000, ge=1, validation_alias=_aliases("MAX_JOBS_PER_PLAN"), description="A plan with more jobs is refused"
+    )
 
     # Workers
     worker_name: str = Field("%h-%p", validation_alias=_aliases("WORKER_NAME"), description="%h: host, %p: process id")
@@ -132,19 +146,31 @@ class Settings(BaseSettings):
         validation_alias=_aliases("LANES"),
         description="How many jobs of each queue a worker runs at once: `render=2,preview=4`",
     )
-    beat_interval: Duration = Field(timedelta(seconds=3), validation_alias=_aliases("BEAT_INTERVAL"))
+    beat_interval: Duration = Field(
+        timedelta(seconds=3),
+        validation_alias=_aliases("BEAT_INTERVAL"),
+        description="How often a worker says that it lives",
+    )
     worker_timeout: Duration = Field(
         timedelta(seconds=12),
         validation_alias=_aliases("WORKER_TIMEOUT"),
         description="A worker silent for this long is lost, and its jobs are rescued",
     )
-    rescue_interval: Duration = Field(timedelta(seconds=2), validation_alias=_aliases("RESCUE_INTERVAL"))
+    rescue_interval: Duration = Field(
+        timedelta(seconds=2),
+        validation_alias=_aliases("RESCUE_INTERVAL"),
+        description="How often a worker looks for lost workers and their jobs",
+    )
     poll_interval: Duration = Field(
         timedelta(seconds=5),
         validation_alias=_aliases("POLL_INTERVAL"),
         description="How often a worker looks for work that no wake-up told it of",
     )
-    promote_interval: Duration = Field(timedelta(seconds=0.5), validation_alias=_aliases("PROMOTE_INTERVAL"))
+    promote_interval: Duration = Field(
+        timedelta(seconds=0.5),
+        validation_alias=_aliases("PROMOTE_INTERVAL"),
+        description="How often a worker looks for scheduled jobs whose time has come",
+    )
     grace_period: Duration = Field(
         timedelta(seconds=20),
         validation_alias=_aliases("GRACE_PERIOD"),
@@ -159,9 +185,11 @@ class Settings(BaseSettings):
     retry_base: Duration = Field(
         timedelta(seconds=5),
         validation_alias=_aliases("RETRY_BASE"),
-        description="Back-off: a random time up to base × 2^attempt",
+        description="Back-off after a passing failure: a random time up to this, doubled with every attempt",
     )
-    retry_cap: Duration = Field(timedelta(minutes=10), validation_alias=_aliases("RETRY_CAP"))
+    retry_cap: Duration = Field(
+        timedelta(minutes=10), validation_alias=_aliases("RETRY_CAP"), description="Longest back-off"
+    )
     pool_size: int = Field(
         8, ge=2, validation_alias=_aliases("POOL_SIZE"), description="Database connections a process"
     )
@@ -176,6 +204,7 @@ class Settings(BaseSettings):
         "9:16",
         pattern=r"^[1-9]\d{0,3}:[1-9]\d{0,3}$",
         validation_alias=_aliases("FFMPEG_ASPECT_RATIO", "FFMPEG_ASPECT_RATIO"),
+        description="Of films that name none",
     )
     ffmpeg_audio_filter: str = Field(
         "loudnorm=I=-16:TP=-1.5:LRA=11",
@@ -183,15 +212,30 @@ class Settings(BaseSettings):
         description="A `loudnorm=…` is read as targets and reached by measuring; another filter is used as given",
     )
     ffmpeg_video_preset: str = Field(
-        "medium", validation_alias=_aliases("FFMPEG_VIDEO_PRESET", "FFMPEG_VIDEO_PRESET"), pattern=r"^[a-z]+$"
+        "medium",
+        pattern=r"^[a-z]+$",
+        validation_alias=_aliases("FFMPEG_VIDEO_PRESET", "FFMPEG_VIDEO_PRESET"),
+        description="x264's, for films that name none",
     )
 
     # Webhooks out
-    webhook_timeout: Duration = Field(timedelta(seconds=15), validation_alias=_aliases("WEBHOOK_TIMEOUT"))
-    webhook_attempts: int = Field(10, ge=1, validation_alias=_aliases("WEBHOOK_ATTEMPTS"))
+    webhook_timeout: Duration = Field(
+        timedelta(seconds=15), validation_alias=_aliases("WEBHOOK_TIMEOUT"), description="For one delivery"
+    )
+    webhook_attempts: int = Field(
+        10,
+        ge=1,
+        validation_alias=_aliases("WEBHOOK_ATTEMPTS"),
+        description="Deliveries that fail before it is given up",
+    )
 
     # Logs
-    log_level: str = Field("info", validation_alias=_aliases("LOG_LEVEL"), pattern=r"^(debug|info|warning|error)$")
+    log_level: str = Field(
+        "info",
+        pattern=r"^(debug|info|warning|error)$",
+        validation_alias=_aliases("LOG_LEVEL"),
+        description="`debug`, `info`, `warning` or `error`",
+    )
     log_json: bool = Field(False, validation_alias=_aliases("LOG_JSON"), description="One JSON object a line")
 
     @model_validator(mode="before")

@@ -12,9 +12,10 @@ from callsheet.db.database import Database
 from callsheet.db.embedded import EmbeddedPostgres
 from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
+from callsheet.domain.records import Execution
 from callsheet.engine.context import Tools
 from callsheet.engine.report import Reporter
-from callsheet.engine.views import find_artifact
+from callsheet.engine.views import find_artifact, get_execution
 from callsheet.engine.watch import Watchtower
 from callsheet.engine.worker import Worker
 from callsheet.files.signing import sign_path, signing_key
@@ -22,6 +23,7 @@ from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage, open_storage
 from callsheet.media.binary import find_ffmpeg
 from callsheet.media.runner import FFmpeg
+from callsheet.notify.webhooks import Messenger
 from callsheet.operations.catalog import Catalog
 from callsheet.operations.needs import runnable_here
 from callsheet.settings import Settings
@@ -53,9 +55,7 @@ class House:
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         return (self.settings.public_url or f"http://{host}:{self.settings.port}").rstrip("/")
 
-    def worker(
-        self, lanes: dict[str, int] | None = None, *, name: str | None = None, id: UUID | None = None
-    ) -> Worker:
+    def worker(self, lanes: dict[str, int] | None = None, *, name: str | None = None, id: UUID | None = None) -> Worker:
         """Return a worker for these lanes, by default all that the settings and the operations name."""
         catalog = runnable_here(self.catalog, self.settings)
         return Worker(
@@ -67,6 +67,14 @@ class House:
             name=name,
             id=id,
         )
+
+    def messenger(self) -> Messenger:
+        """Return a sender of the webhooks that wait in the outbox."""
+
+        async def view(execution_id: UUID) -> Execution:
+            return await get_execution(self.database, execution_id, self.sign)
+
+        return Messenger(self.database, view, key=self.key, settings=self.settings, base_url=self.base_url)
 
     def default_lanes(self) -> dict[str, int]:
         """Return a lane for every queue that an operation waits in."""

@@ -14,13 +14,22 @@ from starlette.types import Scope
 from callsheet.api.problems import MEDIA_TYPE, ProblemDocument, ProblemItem, problem_type, title_of
 from callsheet.console.rendering import problem_page
 from callsheet.db.database import PASSING
-from callsheet.domain.errors import CallsheetError, NotFound, ProblemList, RangeNotSatisfiable, Transient, Unauthorized
+from callsheet.domain.errors import (
+    BadInput,
+    CallsheetError,
+    NotFound,
+    ProblemList,
+    RangeNotSatisfiable,
+    Transient,
+    Unauthorized,
+)
 
 log = structlog.get_logger(__name__)
 
 _PASSES = "2"
 """Seconds to wait before trying again what failed for a passing reason."""
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+_NOWHERE = "There is nothing under this address."
 _AWAY = "The database does not answer. Nothing is lost; try again in a moment."
 
 
@@ -63,7 +72,9 @@ def _document(error: Exception, instance: str) -> ProblemDocument:
         return _of_validation(error, instance)
     if isinstance(error, HTTPException):
         code = getattr(error, "code", None) or _HTTP_CODES.get(error.status_code, "bad_request")
-        return _problem(error.status_code, code, HTTPStatus(error.status_code).phrase, error.detail, instance)
+        phrase = HTTPStatus(error.status_code).phrase
+        detail = _NOWHERE if error.detail == HTTPStatus.NOT_FOUND.phrase else error.detail
+        return _problem(error.status_code, code, phrase, detail, instance)
     if isinstance(error, PASSING):
         log.warning("database away", error=type(error).__name__, request=instance)
         return _problem(503, "database_away", "The database does not answer", _AWAY, instance)
@@ -75,20 +86,21 @@ def _of_ours(error: CallsheetError, instance: str) -> ProblemDocument:
     if status >= 500:
         log.warning("request failed", code=error.code, detail=error.message, request=instance)
     errors = [ProblemItem(**p.as_dict()) for p in error.problems] if isinstance(error, ProblemList) else []
-    return _problem(status, error.code, title_of(type(error)), error.message, instance, errors)
+    kind = BadInput if type(error) is ProblemList else type(error)
+    return _problem(status, error.code, title_of(kind), error.message, instance, errors)
 
 
 def _of_validation(error: RequestValidationError, instance: str) -> ProblemDocument:
     """Tell what is wrong with path, query, header or body; what was sent is not repeated, it may hold a secret."""
     faults = error.errors()
     if any(fault["loc"][0] == "path" for fault in faults):
-        return _problem(404, NotFound.code, title_of(NotFound), "There is nothing under this address.", instance)
+        return _problem(404, NotFound.code, title_of(NotFound), _NOWHERE, instance)
     errors = [
         ProblemItem(path=_path(fault["loc"][1:]), code=fault["type"], message=_message(fault["msg"]))
         for fault in faults
     ]
     count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
-    return _problem(422, "bad_input", "The request cannot be used as it is", f"{count} in the request", instance, errors)
+    return _problem(422, "bad_input", title_of(BadInput), f"{count} in the request", instance, errors)
 
 
 def _message(text: str) -> str:

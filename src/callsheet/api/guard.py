@@ -31,6 +31,7 @@ class Guard:
         self._public_host = urlsplit(settings.public_url or "").hostname
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or pass it on."""
         if scope["type"] == "http":
             if _asks_for_a_login(scope) and self._key is not None and not self._knows(scope):
                 target = scope["path"] + ("?" + scope["query_string"].decode() if scope["query_string"] else "")
@@ -66,9 +67,7 @@ class Guard:
         """A site whose name was made to lead to this machine still sends its own name."""
         host = urlsplit("//" + Headers(scope=scope).get("host", "")).hostname or ""
         if not is_loopback(host) and host != self._public_host:
-            raise Refusal(
-                403, "foreign_host", f"Without an API key only this machine is answered, not '{host[:100]}'."
-            )
+            raise Refusal(403, "foreign_host", f"Without an API key only this machine is answered, not '{host[:100]}'.")
 
     def _refuse_other_sites(self, scope: Scope) -> None:
         headers = Headers(scope=scope)

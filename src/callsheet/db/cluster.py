@@ -15,6 +15,7 @@ import secrets
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -35,9 +36,13 @@ SOCKET_PORT = 5432
 _START_SECONDS = 300
 _STOP_SECONDS = 60
 _ORPHAN_SECONDS = 1.0
+# A new database takes 60 MB, and PostgreSQL does not clean up after itself when it finds the disk full half-way.
+_NEW_BYTES = 128 * 2**20
 _LOG_BYTES = 4 * 2**20
 # The kernel keeps 108 bytes for a socket's address, macOS 104, the last one a NUL.
 _SOCKET_PATH_BYTES = 103
+# The shortest message that PostgreSQL answers before it wants to know who asks: "do you speak TLS?"
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 
 _CONFIG = {
     "max_connections": "200",
@@ -123,9 +128,10 @@ class Cluster:
 
     def kill(self) -> None:
         """Kill the server's first process; its children end on their own, or when it is started again."""
-        while server := self.postmaster():
+        if server := self.postmaster():
             _signal(server.pid, signal.SIGKILL)
-            time.sleep(0.001)
+            while self.postmaster() or self._answering():
+                time.sleep(0.001)
 
     def postmaster(self) -> Postmaster | None:
         """Return the server's own note of itself if its process is there and is PostgreSQL on this folder."""
@@ -141,11 +147,12 @@ class Cluster:
         if self._port is None:
             raise SetupError("This embedded PostgreSQL has no TCP port")
         password = (self.data / "callsheet.password").read_text()
-        return f"postgresql://{ROLE}:{password}@127.0.0.1:{self._port}/postgres"
+        return f"postgresql://{ROLE}:{password}@127.0.0.1:{self._port}/postgres?sslmode=disable"
 
     def open_file(self, name: str, flags: int) -> int:
         """Open a file of the folder, made if need be, belonging to whom the folder belongs to."""
-        descriptor = os.open(self.folder / name, flags | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # A link planted by the folder's owner must not make root give away another file.
+        descriptor = os.open(self.folder / name, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         if os.geteuid() == 0:
             owner = self.folder.stat()
             os.fchown(descriptor, owner.st_uid, owner.st_gid)
@@ -162,12 +169,11 @@ class Cluster:
             if not self._is_made():
                 self._make(account, starting_lock)
             hand_over(self.data, account)
-            self._sweep(socket_folder := self._socket_folder(account))
-            config_file = self._write_config(socket_folder)
-            arguments = ("-D", str(self.data), "-c", f"config_file={config_file}")
-            return self._run_detached(
-                account.command(postgres, *arguments, folder=self.data, detached=True), server_lock
-            )
+            socket_folder = self._socket_folder(account)
+            self._sweep(socket_folder)
+            arguments = ("-D", str(self.data), "-c", f"config_file={self._write_config(socket_folder)}")
+            command = account.command(postgres, *arguments, folder=self.data, detached=True)
+            return self._run_detached(command, server_lock)
         finally:
             os.close(server_lock)
 
@@ -194,14 +200,15 @@ class Cluster:
         noted = self._noted()
         if noted is None or noted.status != "ready":
             return None
-        # A note outlives a killed server; its socket takes no connection any more.
+        # A note outlives a killed server, and its socket may do so for an instant; an answer does not.
         with socket.socket(socket.AF_UNIX) as probe:
             probe.settimeout(1)
             try:
                 probe.connect(f"{noted.socket_folder}/.s.PGSQL.{noted.port}")
+                probe.sendall(_SSL_REQUEST)
+                return noted if probe.recv(1) else None
             except OSError:
                 return None
-        return noted
 
     def _noted(self) -> Postmaster | None:
         try:
@@ -213,7 +220,8 @@ class Cluster:
             return None
 
     def _lock_if_no_server(self) -> int | None:
-        if self._foreign_server_runs():
+        # Somebody may have started a server by hand; it holds no lock of ours.
+        if self.postmaster():
             return None
         lock = self.open_file("server.lock", os.O_RDWR)
         try:
@@ -223,21 +231,20 @@ class Cluster:
             return None
         return lock
 
-    def _foreign_server_runs(self) -> bool:
-        """Tell whether somebody started a server by hand, which holds no lock of ours."""
-        return self.postmaster() is not None
-
     def _ended_by(self, number: signal.Signals, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
         signalled: int | None = None
         while (lock := self._lock_if_no_server()) is None:
+            waited = time.monotonic() - began
             found = self.postmaster()
-            if found is None and self._answering():
-                return True
             if found and found.pid != signalled:
                 _signal(found.pid, number)
                 signalled = found.pid
-            if time.monotonic() > deadline:
+            elif not found and self._answering():
+                return True
+            elif not found and waited > _ORPHAN_SECONDS:
+                self._end_orphans()
+            if waited > seconds:
                 return False
             time.sleep(0.01)
         os.close(lock)
@@ -270,6 +277,11 @@ class Cluster:
         """Make the cluster beside its place, then move it there in one step."""
         new = self.folder / "cluster.new"
         shutil.rmtree(new, ignore_errors=True)
+        if (free := shutil.disk_usage(self.folder).free) < _NEW_BYTES:
+            raise SetupError(
+                f"The disk of {self.folder} is full: "
+                f"a new database needs {_NEW_BYTES >> 20} MB, {free >> 20} MB are free"
+            )
         maker = account.with_a_name()
         try:
             new.mkdir(mode=0o700)
@@ -328,9 +340,12 @@ class Cluster:
         }
         path = self.data / "callsheet.conf"
         lines = [f"{name} = {_quoted(value)}\n" for name, value in config.items()]
-        path.write_text("include 'postgresql.conf'\n" + "".join(lines), errors="surrogateescape")
-        # The folder is closed to others; the server may be another user than the one who writes.
-        path.chmod(0o644)
+        # Made anew, since root must not write through a link that the server's user planted.
+        path.unlink(missing_ok=True)
+        with path.open("x", errors="surrogateescape") as file:
+            # The folder is closed to others; the server may be another user than the one who writes.
+            path.chmod(0o644)
+            file.write("include 'postgresql.conf'\n" + "".join(lines))
         return path
 
     def _sweep(self, socket_folder: Path) -> None:

@@ -30,17 +30,19 @@ def desk() -> Image.Image:
     """Return the desk from above: sheet, clapperboard, pencil and a cup of tea."""
     wood = paper.grained(paper.gradient(SIZE, [(0, "#4a2f5f"), (0.55, "#38255a"), (1, "#231b4a")]), seed=61)
     image = wood.convert("RGBA")
-    _lay(image, _cup(), (1130, 300), 0)
-    _lay(image, _sheet(), (640, 1150), -2.2)
-    _lay(image, _clapper(), (410, 290), -7)
-    _lay(image, _pencil(), (1090, 1820), 52)
+    _lay(image, _cup(), (1110, 330), 0)
+    _lay(image, _sheet(), (640, 1085), -2.2)
+    _lay(image, _clapper(), (420, 300), -7)
+    _lay(image, _pencil(), (1100, 1760), 52)
     return image.convert("RGB")
 
 
 def _lay(desk: Image.Image, thing: Image.Image, centre: tuple[int, int], degrees: float) -> None:
     turned = thing.rotate(degrees, Image.Resampling.BICUBIC, expand=True)
     cast = Image.new("RGBA", turned.size, paper.SHADOW)
-    cast.putalpha(turned.getchannel("A").filter(ImageFilter.GaussianBlur(16)).point([v * 55 // 100 for v in range(256)]))
+    cast.putalpha(
+        turned.getchannel("A").filter(ImageFilter.GaussianBlur(16)).point([v * 55 // 100 for v in range(256)])
+    )
     paper.onto(desk, cast, (centre[0] + 8, centre[1] + 16))
     paper.onto(desk, turned, centre)
 
@@ -51,22 +53,22 @@ def _font(size: int, style: str = "Regular") -> ImageFont.FreeTypeFont:
 
 
 def _sheet() -> Image.Image:
-    size, edge = (1010, 1380), 40
+    size, edge = (1010, 1290), 40
     full = (size[0] + 2 * edge, size[1] + 2 * edge)
     image = Image.new("RGBA", full)
     page = paper.grained(Image.new("RGB", size, PAPER), strength=4, seed=70).convert("RGBA")
     image.paste(page, (edge, edge))
     draw = ImageDraw.Draw(image)
-    left, right, y = edge + 70, edge + size[0] - 70, edge + 200
+    left, right, y = edge + 70, edge + size[0] - 70, edge + 190
     draw.text((left, y), "CALL SHEET", INK, _font(104, "Bold"), anchor="ls")
     draw.text((left, y + 62), "A day in paper", FAINT, _font(42), anchor="ls")
     draw.text((right, y + 62), "day 1 of 1", FAINT, _font(42), anchor="rs")
     draw.line([(left, y + 100), (right, y + 100)], INK, 6)
     for index, row in enumerate(ROWS):
-        _row(image, draw, row, (left, right), y + 178 + index * 108, seed=index)
-    _stamp(image, (edge + 770, edge + 1210))
-    draw.text((left, edge + 1226), "Made on", FAINT, _font(38), anchor="ls")
-    draw.text((left, edge + 1282), "this machine", INK, _font(50, "Bold"), anchor="ls")
+        _row(image, draw, row, (left, right), y + 172 + index * 102, seed=index)
+    _stamp(image, (edge + 790, edge + 1128))
+    draw.text((left, edge + 1146), "Made on", FAINT, _font(38), anchor="ls")
+    draw.text((left, edge + 1202), "this machine", INK, _font(50, "Bold"), anchor="ls")
     return image
 
 

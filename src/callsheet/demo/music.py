@@ -27,7 +27,5 @@ async def demo_music(job: Context, params: Params) -> Result:
     """Play eight bars of plucked strings, bells and a soft pad."""
     output = job.dir / "music.flac"
     play = ["-filter_complex", score.graph(params.duration), "-map", "[music]"]
-    await job.ffmpeg.run(
-        [*play, "-c:a", "flac", f"file:{output}"], duration=params.duration, on_progress=job.progress
-    )
+    await job.ffmpeg.run([*play, "-c:a", "flac", f"file:{output}"], duration=params.duration, on_progress=job.progress)
     return Result(audio=await job.keep(output))

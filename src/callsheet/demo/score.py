@@ -4,6 +4,7 @@ Eight bars of two seconds in D major, at 120 beats a minute: a pad of slow chord
 gathers from bar to bar, bells on top. Each note is an expression that FFmpeg evaluates sample by sample.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def _figure(pitches: list[str], bar: int) -> Iterator[Note]:
 def frequency(pitch: str) -> float:
     """Return the hertz of a note such as `F#4`, in equal temperament with A4 at 440 Hz."""
     step = _STEPS[pitch[0]] + pitch.count("#") - 9
-    return 440.0 * 2.0 ** (step / 12 + int(pitch[-1]) - 4)
+    return 440.0 * math.pow(2.0, step / 12 + int(pitch[-1]) - 4)
 
 
 def graph(seconds: float) -> str:
@@ -111,7 +112,10 @@ def graph(seconds: float) -> str:
             label = f"[n{index}x{number}]"
             parts.append(f"[s{index}x{number}]volume={note.gain:.4f},adelay={round(note.start * 1000)}:all=1{label}")
             mixed.append(label)
-    parts.append(f"{''.join(mixed)}amix=inputs={len(mixed)}:normalize=0:duration=longest,apad=whole_dur={seconds + 0.1:.3f},asplit=2[dry][send]")
+    parts.append(
+        f"{''.join(mixed)}amix=inputs={len(mixed)}:normalize=0:duration=longest,"
+        f"apad=whole_dur={seconds + 0.1:.3f},asplit=2[dry][send]"
+    )
     parts.append(_hall(seconds))
     return ";".join(parts)
 
@@ -132,7 +136,7 @@ def _expression(shape: str, hertz: float) -> str:
     while "{" in rest:
         head, _, tail = rest.partition("{")
         ratio, _, rest = tail.partition("}")
-        out += f"{head}sin({6.2831853072 * hertz * float(ratio):.4f}*t)"
+        out += f"{head}sin({math.tau * hertz * float(ratio):.4f}*t)"
     return out + rest
 
 
@@ -144,6 +148,6 @@ def _hall(seconds: float) -> str:
         f"aevalsrc=exprs='{noise}':s={_RATE}:d=2.2,lowpass=f=5200,highpass=f=180[answer]",
         # afir divides by the sum of the answer's samples, which leaves the hall very quiet.
         f"[send][answer]afir,volume={_HALL}[hall]",
-        f"[dry][hall]amerge=inputs=2,pan=stereo|c0=c0+c2|c1=c1+c3,atrim=end={seconds:.3f},{fade_out},"
+        f"[dry][hall]amerge=inputs=2,pan=stereo|c0=c0+c2|c1=c1+c3,asetpts=N/SR/TB,atrim=end={seconds:.3f},{fade_out},"
         f"aformat=sample_fmts=s16:sample_rates={_RATE}:channel_layouts=stereo[music]",
     ])  # fmt: skip

@@ -102,8 +102,11 @@ def _ended_well(row: asyncpg.Record) -> bool:
     return bool(row["status"] == "succeeded" or (row["status"] == "failed" and row["continue_on_failure"]))
 
 
-async def complete(connection: Connection, outcomes: list[Outcome]) -> set[UUID]:
-    """Record how these runs ended, inside the caller's transaction; returns the jobs that were still ours."""
+async def complete(connection: Connection, outcomes: list[Outcome]) -> dict[UUID, JobStatus]:
+    """Record how these runs ended, inside the caller's transaction; returns the jobs that were still ours.
+
+    With the status that each has now: one that was to be cancelled is cancelled, whatever its outcome says.
+    """
     await sql.lock_executions(connection, ids=list({o.execution_id for o in outcomes}))
     rows = await sql.end_runs(
         connection,
@@ -126,7 +129,7 @@ async def complete(connection: Connection, outcomes: list[Outcome]) -> set[UUID]
     await follow(connection, changes, ended)
     await _store_artifacts(connection, rows, given)
     await changes.record(connection)
-    return {row["id"] for row in rows}
+    return {row["id"]: JobStatus(row["status"]) for row in rows}
 
 
 def _event_data(row: asyncpg.Record, outcome: Outcome) -> dict[str, Any] | None:
@@ -165,12 +168,12 @@ class Completer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: list[tuple[Outcome, asyncio.Future[bool]]] = []
+        self._waiting: list[tuple[Outcome, asyncio.Future[JobStatus | None]]] = []
         self._arrived = asyncio.Event()
 
-    async def end(self, outcome: Outcome) -> bool:
-        """Record the outcome; True when it is stored, False when the job was no longer ours."""
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    async def end(self, outcome: Outcome) -> JobStatus | None:
+        """Record the outcome; returns the status of the job then, None when it was no longer ours."""
+        future: asyncio.Future[JobStatus | None] = asyncio.get_running_loop().create_future()
         self._waiting.append((outcome, future))
         self._arrived.set()
         return await future
@@ -190,7 +193,7 @@ class Completer:
             if batch:
                 await self._write(batch)
 
-    async def _write(self, batch: list[tuple[Outcome, asyncio.Future[bool]]]) -> None:
+    async def _write(self, batch: list[tuple[Outcome, asyncio.Future[JobStatus | None]]]) -> None:
         outcomes = [outcome for outcome, _ in batch]
         try:
             recorded = await self._recorded(outcomes)
@@ -204,24 +207,24 @@ class Completer:
             return
         for outcome, future in batch:
             if not future.done():
-                future.set_result(outcome.job in recorded)
+                future.set_result(recorded.get(outcome.job))
 
-    async def _recorded(self, outcomes: list[Outcome]) -> set[UUID]:
+    async def _recorded(self, outcomes: list[Outcome]) -> dict[UUID, JobStatus]:
         tries = 0
 
-        async def write(connection: Connection) -> set[UUID]:
+        async def write(connection: Connection) -> dict[UUID, JobStatus]:
             nonlocal tries
             tries += 1
             done = await complete(connection, outcomes)
             lost = [o for o in outcomes if o.job not in done]
             if lost and tries > 1:
                 rows = await sql.already_ended(connection, ids=[o.job for o in lost], epochs=[o.epoch for o in lost])
-                done |= {row["id"] for row in rows}
+                done |= {row["id"]: JobStatus(row["status"]) for row in rows}
             return done
 
         return await self._database.retry(write, seconds=FOREVER, transaction=True)
 
 
-def _set_exception(future: asyncio.Future[bool], error: Exception) -> None:
+def _set_exception(future: asyncio.Future[JobStatus | None], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)

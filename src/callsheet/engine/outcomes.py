@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-import orjson
-
 from callsheet.db.database import DATABASE_AWAY
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import (
@@ -21,6 +19,7 @@ from callsheet.domain.errors import (
 )
 from callsheet.domain.ids import new_id
 from callsheet.domain.statuses import JobStatus
+from callsheet.domain.storable import storable_json
 from callsheet.operations.contract import Operation
 from callsheet.queue.claim import ClaimedJob
 
@@ -70,7 +69,7 @@ def failure(job: ClaimedJob, operation: Operation, error: BaseException, back_of
         job.execution_id,
         job.epoch,
         JobStatus.SCHEDULED if again else JobStatus.FAILED,
-        error=orjson.dumps(describe(error, attempt=attempt)).decode(),
+        error=storable_json(describe(error, attempt=attempt)),
         delay=delay,
     )
 

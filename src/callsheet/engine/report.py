@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import orjson
 import structlog
 
 from callsheet.db.database import PASSING, Connection, Database
 from callsheet.db.statements import sql
+from callsheet.domain.storable import storable_json, storable_text
 from callsheet.engine.complete import event_wake
 from callsheet.queue.claim import ClaimedJob
 
@@ -35,13 +35,15 @@ class Reporter:
         self._database = database
         self._interval = interval
         self._progress: dict[UUID, _Progress] = {}
-        self._told: list[tuple[ClaimedJob, str, dict[str, Any]]] = []
+        self._told: list[tuple[ClaimedJob, str, str]] = []
         self._arrived = asyncio.Event()
         self._writing = asyncio.Lock()
 
     def progress(self, job: ClaimedJob, done: float, message: str | None) -> None:
         """Keep the newest progress of a job, from 0 to 1."""
-        self._progress[job.id] = _Progress(job, min(max(done, 0.0), 1.0), message)
+        message = None if message is None else storable_text(message)
+        # In this order what is not a number counts as nothing done.
+        self._progress[job.id] = _Progress(job, min(1.0, max(0.0, done)), message)
         self._arrived.set()
 
     def tell(self, job: ClaimedJob, kind: str, data: dict[str, Any]) -> None:
@@ -49,7 +51,7 @@ class Reporter:
         if len(self._told) >= _MOST_WAITING:
             log.warning("too many messages waiting to be stored, one dropped", job=str(job.id))
             return
-        self._told.append((job, kind, data))
+        self._told.append((job, kind, storable_json(data)))
         self._arrived.set()
 
     async def run(self) -> None:
@@ -79,7 +81,7 @@ class Reporter:
         self,
         connection: Connection,
         progress: list[_Progress],
-        told: list[tuple[ClaimedJob, str, dict[str, Any]]],
+        told: list[tuple[ClaimedJob, str, str]],
     ) -> None:
         jobs = {job.id: job for job in [*(p.job for p in progress), *(job for job, _, _ in told)]}
         await sql.lock_executions(connection, ids=list({job.execution_id for job in jobs.values()}))
@@ -99,18 +101,18 @@ class Reporter:
         for p in progress:
             if p.job.id in ours:
                 data = {"progress": round(p.done, 4)} | ({"message": p.message} if p.message else {})
-                events.append((p.job, "job.progress", data))
+                events.append((p.job, "job.progress", storable_json(data)))
         if events:
             await self._record(connection, events)
 
-    async def _record(self, connection: Connection, events: list[tuple[ClaimedJob, str, dict[str, Any]]]) -> None:
+    async def _record(self, connection: Connection, events: list[tuple[ClaimedJob, str, str]]) -> None:
         nothing = [0] * len(events)
         await sql.record_events(
             connection,
             execution_ids=[job.execution_id for job, _, _ in events],
             job_ids=[job.job_id for job, _, _ in events],
             types=[kind for _, kind, _ in events],
-            datas=[orjson.dumps(data, default=str).decode() for _, _, data in events],
+            datas=[data for _, _, data in events],
             ended=nothing,
             failed=nothing,
             cancelled=nothing,

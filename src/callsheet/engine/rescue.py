@@ -64,3 +64,10 @@ class Rescuer:
         await follow(connection, changes, [row for row in rows if row["status"] != "queued"])
         await changes.record(connection)
         return len(rows)
+
+
+async def give_up(database: Database, worker_id: UUID) -> None:
+    """Mark one worker lost at once, when it is known that its process died; its jobs are then rescued."""
+    row = await database.retry(lambda c: sql.mark_worker_lost(c, id=worker_id), seconds=30)
+    if row is not None:
+        log.warning("worker lost", worker=row["name"], host=row["host"])

@@ -40,9 +40,11 @@ class Run:
 
     def stop(self, reason: StopReason) -> None:
         """End the run early. The first reason counts, except that a lost job is lost."""
-        if self.stop_reason is None or reason == "lost":
+        stopping = self.stop_reason is not None
+        if not stopping or reason == "lost":
             self.stop_reason = reason
-        if self.working:
+        # Once: every beat asks again, and a second cancellation would break into the clean-up after the first.
+        if self.working and not stopping:
             self.task.cancel()
 
 
@@ -68,8 +70,8 @@ class Runner:
         context = JobContext(job, self._tools)
         try:
             outcome = await self._outcome(run, context)
-            recorded = outcome is not None and await self._record(outcome, job)
-            if outcome is None or not recorded or outcome.status is not JobStatus.SUCCEEDED:
+            recorded = None if outcome is None else await self._record(outcome, job)
+            if recorded is not JobStatus.SUCCEEDED:
                 await self._forget(context)
         finally:
             if self.runs.get(job.id) is run:
@@ -89,7 +91,7 @@ class Runner:
             if run.stop_reason is None and run.task.cancelling():
                 raise
             error = cancelled
-        except Exception as raised:  # noqa: BLE001 - every way an operation can fail becomes an outcome
+        except (Exception, SystemExit) as raised:  # noqa: BLE001 - every way an operation can fail becomes an outcome
             error = raised
         finally:
             run.working = False
@@ -146,19 +148,18 @@ class Runner:
         resolved: dict[str, Any] = references.resolve(params, results)
         return resolved
 
-    async def _record(self, outcome: Outcome, job: ClaimedJob) -> bool:
+    async def _record(self, outcome: Outcome, job: ClaimedJob) -> JobStatus | None:
         try:
             await self._tools.reporter.flush(job.id)
         except PASSING as error:
             log.warning("last progress was not stored", job=str(job.id), error=type(error).__name__)
         try:
             recorded = await self._completer.end(outcome)
-        except asyncpg.DataError as error:
+        except asyncpg.PostgresError as error:
             log.error("result refused by the database", job=str(job.id), exc_info=error)
             refusal = InternalError(f"The operation's result cannot be stored: {error}")
-            await self._completer.end(failure(job, self._catalog[job.operation], refusal, self._back_off))
-            return False
-        if not recorded:
+            return await self._completer.end(failure(job, self._catalog[job.operation], refusal, self._back_off))
+        if recorded is None:
             log.warning("a late outcome was refused: the job belongs to another run", job=str(job.id))
         return recorded
 

@@ -1,7 +1,8 @@
 """Storing submitted plans."""
 
 import hashlib
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -90,6 +91,8 @@ class _Rows:
     def add(self, submission: Submission, checked: CheckedPlan, operations: Mapping[str, Operation]) -> UUID:
         plan, execution_id = submission.execution_plan, new_id()
         metadata = _json(submission.metadata, "metadata")
+        _json(plan.name, "name")
+        _json(submission.callback_url, "callbackUrl")
         self.executions.append((execution_id, plan.name, len(plan.jobs), submission.callback_url, metadata))
         record_ids = {job.id: new_id() for job in plan.jobs}
         followed = {upstream for upstreams in checked.upstream.values() for upstream in upstreams}
@@ -174,6 +177,23 @@ def _json(value: Any, path: str) -> str:
         text = orjson.dumps(value).decode()
     except (TypeError, ValueError) as error:
         raise PlanRefused([Problem(path, "not_json", f"cannot be written as JSON: {error}")]) from None
-    if "\\u0000" in text:
-        raise PlanRefused([Problem(path, "nul_character", "must not hold a NUL character")])
+    # What these two may stand for does not survive the way through the database.
+    if "\\u0000" in text or "null" in text:
+        for leaf in _leaves(value):
+            if isinstance(leaf, str) and "\0" in leaf:
+                raise PlanRefused([Problem(path, "nul_character", "must not hold a NUL character")])
+            if isinstance(leaf, float) and not math.isfinite(leaf):
+                raise PlanRefused([Problem(path, "not_json", f"must not hold {leaf}, which JSON has no form for")])
     return text
+
+
+def _leaves(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        yield from value
+        for item in value.values():
+            yield from _leaves(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from uuid import UUID
 
 from callsheet.db.database import Database
@@ -35,7 +35,7 @@ class Watchtower:
         """Listen until cancelled."""
         await self._listener.run()
 
-    async def follow(self, execution_id: UUID, *, after: int = 0, forever: bool = False) -> AsyncIterator[Event]:
+    async def follow(self, execution_id: UUID, *, after: int = 0, forever: bool = False) -> AsyncGenerator[Event, None]:
         """Yield the events after number `after`, each once and in order, as they come.
 
         Ends after the event that ends the execution, unless `forever`. Raises NotFound.

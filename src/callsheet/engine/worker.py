@@ -142,11 +142,7 @@ class Worker:
         log.info("worker stopping", worker=self.name, running=self.running)
         for lane in self._lanes.values():
             lane.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._settings.grace_period.total_seconds()):
-                # A claim that is on its way still brings jobs.
-                await asyncio.wait(lane_tasks)
-                await self._all_drained()
+        await self._grace(lane_tasks)
         for run in list(self._runner.runs.values()):
             log.info("job handed back", job=str(run.job.id))
             run.stop("stopping")
@@ -157,9 +153,15 @@ class Worker:
                 await self._database.retry(lambda c: sql.leave(c, id=self.id), seconds=5)
         log.info("worker stopped", worker=self.name)
 
-    async def _grace(self) -> None:
+    async def _grace(self, lane_tasks: list[asyncio.Task[None]]) -> None:
         """Let jobs go on until they have ended, the grace period is over, or there is a hurry."""
-        drained, hurry = asyncio.create_task(self._all_drained()), asyncio.create_task(self._hurry.wait())
+
+        async def drain() -> None:
+            # A claim that is on its way still brings jobs.
+            await asyncio.wait(lane_tasks)
+            await self._all_drained()
+
+        drained, hurry = asyncio.create_task(drain()), asyncio.create_task(self._hurry.wait())
         seconds = self._settings.grace_period.total_seconds()
         await asyncio.wait({drained, hurry}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         await _cancelled([drained, hurry])

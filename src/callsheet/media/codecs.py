@@ -57,9 +57,7 @@ class _Knobs:
 _KNOBS: dict[VideoCodec, _Knobs] = {
     "h264": _Knobs(("libx264",), {"low": 28, "medium": 23, "high": 19, "best": 16}, 51),
     "h265": _Knobs(("libx265",), {"low": 32, "medium": 27, "high": 23, "best": 20}, 51),
-    "vp9": _Knobs(
-        ("libvpx-vp9",), {"low": 38, "medium": 32, "high": 26, "best": 20}, 63, (8, 7, 6, 5, 5, 4, 2, 1, 0)
-    ),
+    "vp9": _Knobs(("libvpx-vp9",), {"low": 38, "medium": 32, "high": 26, "best": 20}, 63, (8, 7, 6, 5, 5, 4, 2, 1, 0)),
     "av1": _Knobs(
         ("libsvtav1", "libaom-av1"),
         {"low": 40, "medium": 34, "high": 28, "best": 22},
@@ -92,7 +90,8 @@ def video_words(
     encoder = next((name for name in knobs.encoders if name in known), None)
     if encoder is None:
         raise MediaFailed(f"this FFmpeg cannot write {codec.upper()}: it has no {knobs.encoders[0]}")
-    size = _bitrate(encoder, bitrate) if bitrate else _crf(encoder, crf or knobs.crf[quality or "medium"])
+    factor = crf if crf is not None else knobs.crf[quality or "medium"]
+    size = _bitrate(encoder, bitrate) if bitrate else _crf(encoder, factor)
     return ["-c:v", encoder, *size, *_speed(encoder, knobs, preset), *_habits(encoder, threads)]
 
 

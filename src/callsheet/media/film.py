@@ -12,6 +12,7 @@ from callsheet.media.encoders import Encoder
 from callsheet.media.inputs import file_url, media_input
 from callsheet.media.loudness import LOSSLESS, Target, level, read_meter
 from callsheet.media.picture import Canvas
+from callsheet.media.probe import Footage
 from callsheet.media.runner import FFmpeg
 from callsheet.media.schedule import Schedule
 from callsheet.media.segments import Script, Segment
@@ -74,10 +75,30 @@ async def make(film: Film, encoder: Encoder, ffmpeg: FFmpeg, folder: Path, tell:
     notes = await _picture(film, pieces, encoder, ffmpeg, folder, shares)
     output = folder / "film.mp4"
     await ffmpeg.run(_joining(film, pieces, audio, folder, output), cwd=folder)
-    plan = film.plan
-    expected = Expected(film.canvas.width, film.canvas.height, plan.frames, plan.rate, sound=audio is not None)
-    await verified(output, expected)
+    await verified(output, _expected(film, audio))
     return Made(output, notes)
+
+
+def _expected(film: Film, audio: Path | None) -> Expected:
+    return Expected(film.canvas.width, film.canvas.height, film.plan.frames, film.plan.rate, sound=audio is not None)
+
+
+async def keep_picture(
+    film: Film, source: Footage, ffmpeg: FFmpeg, folder: Path, tell: Callable[[float], None]
+) -> Made:
+    """Make a film whose picture is taken over from its only source as it is, and check it; only the sound is made.
+
+    Raises MediaFailed as `make` does.
+    """
+    audio = await _sound(film, ffmpeg, folder)
+    tell(0.5)
+    output = folder / "film.mp4"
+    words = [*media_input(source.path), *([] if audio is None else media_input(audio)), "-map", "0:v:0", "-c:v", "copy"]
+    words += [] if audio is None else ["-map", "1:a:0", *AUDIO]
+    report = await ffmpeg.run([*words, *finishing_touches(segments.time_scale(film.canvas.rate)), file_url(output)])
+    check_whole(report.stderr, source.path.name)
+    await verified(output, _expected(film, audio))
+    return Made(output, ())
 
 
 async def _picture(
@@ -133,12 +154,14 @@ async def _sound(film: Film, ffmpeg: FFmpeg, folder: Path) -> Path | None:
         return mix
     if isinstance(film.level, Target):
         return await level(ffmpeg, mix, read_meter(report.stderr), film.level, folder / "level.w64")
-    return await filtered(ffmpeg, mix, film.level, folder / "level.w64")
+    length = sound.samples(film.plan.frames, film.plan.rate)
+    return await _filtered(ffmpeg, mix, film.level, length, folder / "level.w64")
 
 
-async def filtered(ffmpeg: FFmpeg, path: Path, filters: str, output: Path) -> Path:
-    """Write sound through filters that the settings give, as long as it was before."""
-    words = ["-i", file_url(path), "-map", "0:a:0", "-af", f"{filters},aformat=sample_rates=48000", *LOSSLESS]
+async def _filtered(ffmpeg: FFmpeg, path: Path, filters: str, length: int, output: Path) -> Path:
+    """Write sound through filters that somebody gave, as long as it was before."""
+    whole = f"aresample={sound.RATE},apad=whole_len={length},atrim=end_sample={length}"
+    words = ["-i", file_url(path), "-map", "0:a:0", "-af", f"{filters},{whole}", *LOSSLESS]
     await ffmpeg.run([*words, file_url(output)])
     return output
 

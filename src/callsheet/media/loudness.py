@@ -19,6 +19,7 @@ USUAL_PEAK = -1.5
 _SILENCE = -69.0
 _MOST_GAIN = 30.0
 _CLOSE_ENOUGH = 0.3
+_MOST_PASSES = 6
 _AFTER_ENCODING = 0.3
 """Decibels left below the peak allowed, since lossy encoding raises peaks a little."""
 
@@ -60,6 +61,15 @@ def read_audio_filter(text: str) -> Target | str:
         return text.strip()
 
 
+def aim(wish: float | bool | None, usual: Target | str) -> Target | str | None:
+    """Return what to do about loudness: a number is a target in LUFS, False leaves the sound, else as usual."""
+    if wish is False:
+        return None
+    if wish is None or wish is True:
+        return usual or None
+    return Target(float(wish), usual.true_peak if isinstance(usual, Target) else USUAL_PEAK)
+
+
 def read_meter(log: str) -> Loudness:
     """Return what METER wrote. Raises MediaFailed when it wrote nothing, as for sound of no length."""
     summary = log.rpartition("Summary:")[2]
@@ -82,7 +92,7 @@ async def measure(ffmpeg: FFmpeg, path: Path) -> Loudness:
 
 
 def gain_filter(now: Loudness, target: Target) -> str | None:
-    """Return the filter that brings sound from what it measures to the target; None where nothing is to be done."""
+    """Return the filter that brings measured sound to the target; None where nothing is to be done."""
     if now.is_silence:
         return None
     gain = max(-_MOST_GAIN, min(_MOST_GAIN, target.integrated - now.integrated))
@@ -98,10 +108,11 @@ def gain_filter(now: Loudness, target: Target) -> str | None:
 async def level(ffmpeg: FFmpeg, path: Path, now: Loudness, target: Target, output: Path) -> Path:
     """Write sound at the target loudness to `output`, and return it; return `path` where nothing is to be done.
 
-    A limiter that works hard makes sound quieter, so what comes out is measured, and made once more if need be.
+    A limiter that works hard makes sound quieter, so what comes out is measured, and made again with more gain
+    if need be.
     """
     aim = target
-    for _ in range(3):
+    for _ in range(_MOST_PASSES):
         filters = gain_filter(now, aim)
         if filters is None:
             return path

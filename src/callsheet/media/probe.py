@@ -28,6 +28,7 @@ _UNTOLD = 2
 _HDR_TRANSFERS = frozenset({16, 18})
 """SMPTE ST 2084 (PQ) and ARIB STD-B67 (HLG), by their numbers in ITU-T H.273."""
 _SD_HEIGHT = 576
+_SOUND_OVERHANG = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,13 @@ class Footage:
     def has_picture(self) -> bool:
         """Whether there is anything to see."""
         return self.probe.width is not None
+
+    @property
+    def length(self) -> float:
+        """Seconds it plays. The picture counts, except where the sound goes on for long after it."""
+        whole = self.probe.duration or 0.0
+        picture = self.picture_seconds or whole
+        return picture if abs(whole - picture) < _SOUND_OVERHANG else whole
 
     @property
     def has_sound(self) -> bool:

@@ -95,8 +95,8 @@ def _unfit(number: int, scene: Scene, found: Footage | None) -> Iterator[Problem
         yield Problem(f"{where}.type", "not_a_video", "the file is an image, not a video")
     elif scene.motion is not None and not found.still:
         yield Problem(f"{where}.motion", "not_an_image", "motion is for images; this file is a video")
-    elif not found.still and scene.trim_start >= (found.probe.duration or 0.0):
-        message = f"trim_start is {scene.trim_start:g} s, but the video is {found.probe.duration or 0.0:g} s long"
+    elif not found.still and scene.trim_start >= found.length:
+        message = f"trim_start is {scene.trim_start:g} s, but the video is {found.length:g} s long"
         yield Problem(f"{where}.trimStart", "beyond_the_end", message)
 
 
@@ -106,7 +106,7 @@ def _frames(scene: Scene, found: Footage | None, rate: Fraction) -> int:
     elif found is None or found.still:
         seconds = STILL_SECONDS
     else:
-        seconds = (found.probe.duration or 0.0) - scene.trim_start
+        seconds = found.length - scene.trim_start
     return max(1, round(Fraction(seconds) * rate))
 
 

@@ -2,7 +2,8 @@
 
 from fractions import Fraction
 
-_SHORT_SIDE = 1080
+SHORT_SIDE = 1080
+"""Pixels of the shorter side, where nothing says otherwise."""
 
 
 def parse_ratio(text: str) -> Fraction:
@@ -13,12 +14,12 @@ def parse_ratio(text: str) -> Fraction:
     return Fraction(int(width), int(height))
 
 
-def even_size(width: int | None, height: int | None, ratio: Fraction) -> tuple[int, int]:
-    """Return width and height, both even; what is None follows from the ratio, and from a short side of 1080."""
+def even_size(width: int | None, height: int | None, ratio: Fraction, short: int = SHORT_SIDE) -> tuple[int, int]:
+    """Return width and height, both even; what is None follows from the ratio, or from the shorter side."""
     if width is None and height is None:
-        width = _SHORT_SIDE if ratio <= 1 else round(_SHORT_SIDE * ratio)
+        width = short if ratio <= 1 else round(short * ratio)
     if width is None:
-        width = round((height or _SHORT_SIDE) * ratio)
+        width = round((height or short) * ratio)
     if height is None:
         height = round(width / ratio)
     return _even(width), _even(height)

@@ -1,13 +1,13 @@
 """The words of an edit: scenes one after another, with titles, captions and sound over them."""
 
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.words import Colour, FrameRate, Seconds
+from callsheet.media.words import Colour, FrameRate, LoudnessWish, Seconds
 
 Fit = Literal["cover", "contain", "contain_blur"]
 Position = Literal[
@@ -22,6 +22,8 @@ Position = Literal[
     "bottom_right",
 ]
 Quality = Literal["low", "medium", "high", "best"]
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+PRESETS: tuple[Preset, ...] = get_args(Preset)
 
 _XFADE = (
     "fade fadeblack fadewhite fadegrays fadefast fadeslow dissolve distance radial pixelize hblur zoomin "
@@ -72,10 +74,10 @@ class TextStyle(Model):
     font_family: str = Field(
         "Inter",
         max_length=80,
-        validation_alias=AliasChoices("font_family", "fontFamily", "font"),
+        validation_alias=AliasChoices("fontFamily", "font"),
         pattern=r"^[^,{}\\\n]+$",
     )
-    font_size: float | None = Field(None, gt=0, le=2000, validation_alias=AliasChoices("font_size", "fontSize", "size"))
+    font_size: float | None = Field(None, gt=0, le=2000, validation_alias=AliasChoices("fontSize", "size"))
     bold: bool = True
     italic: bool = False
     uppercase: bool = False
@@ -112,9 +114,7 @@ class Scene(Model):
         None, validation_alias=AliasChoices("color", "colour"), description="A plain colour in place of `src`"
     )
     type: Literal["video", "image", "color"] | None = Field(None, description="Unset: as found")
-    trim_start: Seconds = Field(
-        0.0, validation_alias=AliasChoices("trim_start", "trimStart", "trim", "cut_from", "cutFrom")
-    )
+    trim_start: Seconds = Field(0.0, validation_alias=AliasChoices("trimStart", "trim", "cut_from", "cutFrom"))
     duration: Seconds | Literal["auto"] = Field(
         "auto",
         validation_alias=AliasChoices("duration", "length"),
@@ -230,18 +230,13 @@ class Output(Model):
     fit: Fit = Field("cover", description="For scenes that do not say")
     quality: Quality | None = None
     crf: int | None = Field(None, ge=0, le=51, description="x264's constant rate factor; lower is better")
-    preset: str | None = Field(None, description="x264's, ultrafast to veryslow; unset: that of the settings")
+    preset: Preset | None = Field(None, description="x264's; unset: that of the settings")
 
     @model_validator(mode="after")
-    def _known_values(self) -> "Output":
+    def _one_measure_of_quality(self) -> "Output":
         if self.quality is not None and self.crf is not None:
             raise ValueError("give quality or crf, not both")
-        if self.preset is not None and self.preset not in PRESETS:
-            raise ValueError(f"unknown preset '{self.preset}'; allowed: {', '.join(PRESETS)}")
         return self
-
-
-PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 
 class Timeline(Model):
@@ -250,7 +245,7 @@ class Timeline(Model):
     scenes: list[Scene] = Field(min_length=1, max_length=1000, validation_alias=AliasChoices("scenes", "clips"))
     captions: Captions | None = None
     soundtrack: Soundtrack | None = None
-    loudness: float | bool | None = Field(
+    loudness: LoudnessWish | None = Field(
         None, description="LUFS to bring the sound to; unset: that of the settings, false: leave it", examples=[-16]
     )
     output: Output = Field(
@@ -263,6 +258,4 @@ class Timeline(Model):
     def _last_scene_leads_nowhere(self) -> "Timeline":
         if self.scenes[-1].passing is not None:
             raise ValueError("the last scene has a transition, but there is no scene after it")
-        if isinstance(self.loudness, float) and not -70 <= self.loudness <= -5:
-            raise ValueError(f"loudness is in LUFS, between -70 and -5; got {self.loudness:g}")
         return self

@@ -59,6 +59,12 @@ def _finite(value: float) -> float:
     return value
 
 
+def _within_reach(value: float | bool) -> float | bool:
+    if not isinstance(value, bool) and not -70 <= value <= -5:
+        raise ValueError("loudness is in LUFS, from -70 to -5")
+    return value
+
+
 _TIME_SCHEMA = {
     "anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}],
     "description": "Seconds, or a text such as '00:01:30.5'",
@@ -74,3 +80,6 @@ Colour = Annotated[str, AfterValidator(read_colour)]
 
 FrameRate = Annotated[float | str, AfterValidator(_check_rate)]
 """A number, or a fraction as text; `read_rate` makes it exact."""
+
+LoudnessWish = Annotated[bool | float, AfterValidator(_within_reach)]
+"""A target in LUFS; false leaves the sound as it is, true is the usual target."""

@@ -13,7 +13,7 @@ from callsheet.media import encoders
 from callsheet.media.ass import literal
 from callsheet.media.binary import capabilities
 from callsheet.media.film import EncoderFailed, Film, Made, Music, make
-from callsheet.media.loudness import USUAL_PEAK, Target, read_audio_filter
+from callsheet.media.loudness import aim, read_audio_filter
 from callsheet.media.picture import Canvas
 from callsheet.media.probe import Footage, inspect
 from callsheet.media.schedule import Schedule, schedule
@@ -24,7 +24,6 @@ from callsheet.media.text import write_captions, write_titles
 from callsheet.media.timeline import Captions, Scene, Timeline
 from callsheet.media.words import read_rate
 from callsheet.operations.contract import Context, operation
-from callsheet.settings import Settings
 
 
 class RenderParams(Timeline):
@@ -58,7 +57,8 @@ async def render(job: Context, params: RenderParams) -> RenderResult:
     scripts, notes = await _scripts(job, params, plan, canvas)
     if (params.output.width or width, params.output.height or height) != (width, height):
         notes.append(f"{params.output.width}x{params.output.height} made even: {width}x{height}")
-    film = Film(plan, canvas, scripts, await _music(job, params), _level(params, job.settings))
+    level = aim(params.loudness, read_audio_filter(job.settings.ffmpeg_audio_filter))
+    film = Film(plan, canvas, scripts, await _music(job, params), level)
     made, encoder = await _made(job, params, film, notes)
     video = await job.keep(made.path, name="video.mp4", media_type="video/mp4")
     return RenderResult(video=video, duration=plan.seconds, encoder=encoder, notes=[*notes, *made.notes])
@@ -119,17 +119,6 @@ async def _music(job: Context, params: RenderParams) -> Music | None:
     if not found.has_sound:
         raise BadParams([Problem("soundtrack.src", "no_sound", "there is no sound in this file")])
     return Music(found.path, params.soundtrack)
-
-
-def _level(params: RenderParams, settings: Settings) -> Target | str | None:
-    usual = read_audio_filter(settings.ffmpeg_audio_filter)
-    match params.loudness:
-        case False:
-            return None
-        case None | True:
-            return usual or None
-        case number:
-            return Target(float(number), usual.true_peak if isinstance(usual, Target) else USUAL_PEAK)
 
 
 async def _made(job: Context, params: RenderParams, film: Film, notes: list[str]) -> tuple[Made, str]:

@@ -1,6 +1,5 @@
 """Transcode: a video in another codec, container, size or quality."""
 
-import asyncio
 import re
 from dataclasses import dataclass
 from datetime import timedelta
@@ -203,7 +202,7 @@ def arguments(
     if work.copies_picture:
         words += ["-map", "0:V:0", "-c:v", "copy"]
     else:
-        words += ["-filter_complex", _filters(source, work)[0], "-map", _filters(source, work)[1]]
+        words += _filters(source, work)
         words += codecs.video_words(
             work.codec,
             known,
@@ -225,7 +224,7 @@ def _sound_words(source: Footage, params: TranscodeParams) -> list[str]:
     return [*codecs.audio_words(params.sound_codec, params.audio_bitrate), *mixed_down]
 
 
-def _filters(source: Footage, work: Work) -> tuple[str, str]:
+def _filters(source: Footage, work: Work) -> list[str]:
     graph = Graph()
     stream = "0:V:0"
     if source.hdr:
@@ -242,12 +241,12 @@ def _filters(source: Footage, work: Work) -> tuple[str, str]:
         out_range="tv",
     )
     stream = graph.chain(stream, ("setsar", {"sar": 1}), ("format", {"pix_fmts": "yuv420p"}))
-    return str(graph), f"[{stream}]"
+    return ["-filter_complex", str(graph), "-map", f"[{stream}]"]
 
 
 async def _check(output: Path, source: Footage, work: Work, report: Report) -> None:
     """Raise MediaFailed unless the output is what was planned: FFmpeg reports success with wrong files, too."""
-    await asyncio.to_thread(check_whole, report.stderr, f"'{source.path.name}'")
+    check_whole(report.stderr, f"'{source.path.name}'")
     found = await probe(output)
     wrong = [*_differences(found, source, work)]
     if wrong:

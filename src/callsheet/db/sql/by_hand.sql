@@ -41,7 +41,8 @@ FROM execution_jobs d JOIN edges e ON e.downstream = d.id
 WHERE d.execution_id = :execution_id;
 
 -- name: reset_jobs
--- Makes ended jobs fresh again; they wait for those upstream jobs that have not ended well.
+-- Makes ended jobs fresh again; they wait for those upstream jobs that have not ended well. Pending ones that a
+-- failure let pass wait for that job again, since it will end a second time.
 WITH waits AS (
     SELECT e.downstream, count(*)::int AS jobs
     FROM edges e JOIN execution_jobs u ON u.id = e.upstream
@@ -49,6 +50,16 @@ WITH waits AS (
       AND (u.id = ANY (:ids::uuid[])
            OR NOT (u.status = 'succeeded' OR (u.status = 'failed' AND u.continue_on_failure)))
     GROUP BY 1
+), undone AS (
+    SELECT e.downstream, count(*)::int AS jobs
+    FROM edges e JOIN execution_jobs u ON u.id = e.upstream
+    WHERE e.upstream = ANY (:ids::uuid[]) AND u.status = 'failed' AND u.continue_on_failure
+    GROUP BY 1
+), wait_again AS (
+    UPDATE execution_jobs j
+    SET unmet = j.unmet + u.jobs
+    FROM undone u
+    WHERE j.id = u.downstream AND j.status = 'pending'
 )
 UPDATE execution_jobs j
 SET status = CASE WHEN w.jobs IS NULL THEN 'queued' ELSE 'pending' END,

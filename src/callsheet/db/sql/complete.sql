@@ -17,7 +17,7 @@ SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE g
     progress = CASE WHEN g.status = 'succeeded' AND j.cancel_requested_at IS NULL THEN 1 ELSE j.progress END,
     attempts = j.attempts + (g.status IN ('failed', 'scheduled'))::int,
     starts = CASE WHEN g.status = 'queued' THEN j.starts - 1 ELSE 0 END,
-    run_at = CASE WHEN g.status = 'scheduled' THEN clock_timestamp() + make_interval(secs => g.delay) END,
+    run_at = CASE WHEN g.status = 'scheduled' AND j.cancel_requested_at IS NULL THEN clock_timestamp() + make_interval(secs => g.delay) END,
     queued_at = CASE WHEN g.status = 'queued' THEN clock_timestamp() ELSE j.queued_at END,
     finished_at = CASE WHEN g.status IN ('succeeded', 'failed', 'cancelled') OR j.cancel_requested_at IS NOT NULL
                        THEN clock_timestamp() END
@@ -27,7 +27,7 @@ RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j
 
 -- name: already_ended
 -- Of these runs, those that are recorded as ended: an answer that was lost on the way, not a lost job.
-SELECT j.id FROM execution_jobs j JOIN unnest(:ids::uuid[], :epochs::int[]) AS g (id, epoch) ON j.id = g.id
+SELECT j.id, j.status FROM execution_jobs j JOIN unnest(:ids::uuid[], :epochs::int[]) AS g (id, epoch) ON j.id = g.id
 WHERE j.epoch = g.epoch AND j.status IN ('succeeded', 'failed', 'cancelled', 'scheduled');
 
 -- name: release_downstream

@@ -1,7 +1,7 @@
 -- name: due_jobs
 -- Scheduled jobs whose time has come, with their executions. Only looked at; moved by promote.
 SELECT id, execution_id FROM execution_jobs
-WHERE status = 'scheduled' AND run_at <= clock_timestamp()
+WHERE status = 'scheduled' AND run_at <= statement_timestamp() -- not clock_timestamp(): no index serves a volatile one
 ORDER BY run_at
 LIMIT :most;
 

@@ -3,7 +3,7 @@
 UPDATE outbox o
 SET attempts = attempts + 1, due_at = clock_timestamp() + make_interval(secs => :lease)
 FROM (SELECT id FROM outbox
-      WHERE delivered_at IS NULL AND given_up_at IS NULL AND due_at <= clock_timestamp()
+      WHERE delivered_at IS NULL AND given_up_at IS NULL AND due_at <= statement_timestamp()
       ORDER BY due_at LIMIT :most FOR UPDATE SKIP LOCKED) due
 WHERE o.id = due.id
 RETURNING o.id, o.execution_id, o.type, o.url, o.attempts, o.created_at;

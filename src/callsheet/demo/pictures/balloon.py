@@ -66,7 +66,7 @@ def _half_width(s: float) -> float:
     if s < 0.42:
         return math.sqrt(max(0.0, 1 - ((0.42 - s) / 0.42) ** 2))
     lower = (s - 0.42) / 0.58
-    return 0.26 + 0.74 * max(0.0, math.cos(lower * math.pi / 2)) ** 0.85
+    return float(0.26 + 0.74 * max(0.0, math.cos(lower * math.pi / 2)) ** 0.85)
 
 
 def _halo(size: tuple[int, int], margin: int, width: int, height: int) -> Image.Image:

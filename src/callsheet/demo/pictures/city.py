@@ -67,7 +67,7 @@ def _houses(
         windows += _windows(x, top + 34, across, height, dice)
         x += across - 2
 
-    def draw(canvas, k):  # type: ignore[no-untyped-def]
+    def draw(canvas: ImageDraw.ImageDraw, k: int) -> None:
         for index, (left, top, across) in enumerate(houses):
             canvas.rectangle([left * k, top * k, (left + across) * k, height * k], fill=255)
             _roof(canvas, k, index, left, top, across)
@@ -77,7 +77,7 @@ def _houses(
     return image, windows
 
 
-def _roof(canvas, k: int, index: int, left: int, top: int, across: int) -> None:  # type: ignore[no-untyped-def]
+def _roof(canvas: ImageDraw.ImageDraw, k: int, index: int, left: int, top: int, across: int) -> None:
     middle = left + across / 2
     kind = index % 4
     if kind == 0:
@@ -101,9 +101,7 @@ def _windows(left: int, top: int, across: int, height: int, dice: random.Random)
     ]
 
 
-def _lights(
-    windows: list[Window], size: tuple[int, int], x: str, y: int, seconds: float, *, seed: int
-) -> list[Layer]:
+def _lights(windows: list[Window], size: tuple[int, int], x: str, y: int, seconds: float, *, seed: int) -> list[Layer]:
     """The lit windows, in groups that go on one after another."""
     dice = random.Random(seed)  # noqa: S311 - a picture, not a secret
     groups = 6

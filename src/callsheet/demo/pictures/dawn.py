@@ -2,7 +2,7 @@
 
 import math
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from callsheet.demo import paper
 from callsheet.demo.paper import HEIGHT, WIDTH, Layer
@@ -53,12 +53,19 @@ def _cloud(width: int, colour: str, opacity: float, seed: int) -> Image.Image:
     height = width // 4
     bumps = [(0.2, 0.34), (0.4, 0.62 + 0.03 * (seed % 3)), (0.6, 0.5), (0.8, 0.28)]
 
-    def draw(canvas, k):  # type: ignore[no-untyped-def]
+    def draw(canvas: ImageDraw.ImageDraw, k: int) -> None:
         base = height * 0.82
-        canvas.rounded_rectangle([width * 0.06 * k, (base - height * 0.2) * k, width * 0.94 * k, base * k], base * k * 0.12, 255)
+        canvas.rounded_rectangle(
+            [width * 0.06 * k, (base - height * 0.2) * k, width * 0.94 * k, base * k], base * k * 0.12, 255
+        )
         for where, size in bumps:
             radius = height * size * 0.72
-            box = [width * where - radius * 1.25, base - radius * 1.1, width * where + radius * 1.25, base + radius * 0.9]
+            box = [
+                width * where - radius * 1.25,
+                base - radius * 1.1,
+                width * where + radius * 1.25,
+                base + radius * 0.9,
+            ]
             canvas.chord([v * k for v in box], 180, 360, fill=255)
 
     shape = paper.mask((width, height), draw)
@@ -67,9 +74,7 @@ def _cloud(width: int, colour: str, opacity: float, seed: int) -> Image.Image:
     return image
 
 
-def _wave(
-    top: int, crest: int, length: int, upper: str, lower: str, drift: int, *, seconds: float, seed: int
-) -> Layer:
+def _wave(top: int, crest: int, length: int, upper: str, lower: str, drift: int, *, seconds: float, seed: int) -> Layer:
     travel = math.ceil(abs(drift) * 30 * seconds) + 4
     size = (WIDTH + travel, HEIGHT - top + 2 * crest)
     edge = [(x, 2 * crest - _scallop(x, length, crest)) for x in range(0, size[0] + 4, 4)]

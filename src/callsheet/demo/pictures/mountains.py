@@ -2,8 +2,9 @@
 
 import math
 import random
+from itertools import pairwise
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from callsheet.demo import paper
 from callsheet.demo.paper import HEIGHT, WIDTH, Layer
@@ -28,7 +29,7 @@ def mountains(seconds: float) -> list[Layer]:
         if index == 0:
             layers.append(Layer(_birds(), "760-2*n", "520+round(8*sin(t*1.3))"))
         if index == 1:
-            layers.append(Layer(balloon(520), "40+3*n", "470-n+round(10*sin(t*1.2))"))
+            layers.append(Layer(balloon(520), "570-2*n", "690-2*n+round(8*sin(t*1.2))"))
     layers.append(_forest(seconds))
     return layers
 
@@ -61,7 +62,7 @@ def _peaks(width: int, length: int, height: int, dice: random.Random) -> list[tu
         corners.append((x, height * dice.uniform(low, top)))
         x, high = x + length * dice.uniform(0.35, 0.65), not high
     line: list[tuple[float, float]] = []
-    for (x0, y0), (x1, y1) in zip(corners, corners[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(corners):
         line += [(x0, y0), *_crags(x0, y0, x1, y1, dice)]
     return line
 
@@ -78,7 +79,7 @@ def _birds() -> Image.Image:
     """Five small birds in a loose wedge."""
     size = (330, 170)
 
-    def draw(canvas, k):  # type: ignore[no-untyped-def]
+    def draw(canvas: ImageDraw.ImageDraw, k: int) -> None:
         for x, y, span in ((40, 90, 30), (110, 50, 36), (180, 92, 30), (230, 40, 26), (284, 110, 24)):
             left = [(x - span, y - span * 0.35), (x - span * 0.4, y - span * 0.42), (x, y)]
             right = [(x + span, y - span * 0.35), (x + span * 0.4, y - span * 0.42), (x, y)]
@@ -94,7 +95,7 @@ def _forest(seconds: float) -> Layer:
     size = (WIDTH + travel, HEIGHT - top)
     dice = random.Random(7)  # noqa: S311 - a picture, not a secret
 
-    def draw(canvas, k):  # type: ignore[no-untyped-def]
+    def draw(canvas: ImageDraw.ImageDraw, k: int) -> None:
         ground = [(x, _ground(x)) for x in range(0, size[0] + 10, 10)]
         canvas.polygon([(x * k, y * k) for x, y in [*ground, (size[0], size[1]), (0, size[1])]], fill=255)
         x = -20.0
@@ -112,7 +113,7 @@ def _ground(x: float) -> float:
     return 230 + 26 * math.sin(x / 210) + 12 * math.sin(x / 67)
 
 
-def _pine(canvas, k: int, x: float, base: float, height: float) -> None:  # type: ignore[no-untyped-def]
+def _pine(canvas: ImageDraw.ImageDraw, k: int, x: float, base: float, height: float) -> None:
     for tier in range(4):
         top = base - height + height * tier * 0.2
         half = height * (0.10 + 0.055 * tier)

@@ -1,0 +1,129 @@
+"""The command line: `python -m bench [engine] [pickup] [plan] [full-tables] [overhead] [--quick] [--json FILE]`."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from bench import engine, full_tables, overhead, pickup, plan
+from bench.machine import BUSY, busy_share, describe
+from bench.report import Finding, show
+from bench.sizes import FULL, QUICK, Sizes
+from bench.stores import Stores, open_stores
+
+Bench = Callable[[Stores, Sizes, Callable[[str], None]], Finding]
+
+BENCHES: dict[str, Bench] = {
+    "engine": engine.run,
+    "pickup": pickup.run,
+    "plan": plan.run,
+    "overhead": overhead.run,
+    "full-tables": full_tables.run,
+}
+RESULTS = Path(__file__).resolve().parent / "results"
+
+
+def main() -> int:
+    """Run the benches asked for, print a table for each, write the JSON; 1 if one could not be run."""
+    given = _arguments()
+    console = Console() if sys.stdout.isatty() else Console(width=120)
+    with open_stores() as stores:
+        machine = describe(stores)
+        _show_machine(console, machine)
+        findings, errors = _run(given.benches or list(BENCHES), stores, _sizes(given), console)
+    path = given.json or RESULTS / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json"
+    _write(path, machine, _sizes(given), findings, errors)
+    console.print(f"\nWritten to {path}")
+    return 1 if errors else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Callsheet beside its peers.")
+    parser.add_argument("benches", nargs="*", metavar="bench", help=f"any of {', '.join(BENCHES)}; default: all")
+    parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, measures nothing well")
+    parser.add_argument("--jobs", type=int, help="jobs of one engine measurement")
+    parser.add_argument("--rounds", type=int, help="how often each measurement is repeated")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write; default: bench/results/DATE.json")
+    given = parser.parse_args()
+    if unknown := set(given.benches) - set(BENCHES):
+        parser.error(f"no such bench: {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+    if any(number is not None and number < 1 for number in (given.jobs, given.rounds)):
+        parser.error("--jobs and --rounds must be at least 1")
+    return given
+
+
+def _sizes(given: argparse.Namespace) -> Sizes:
+    asked = {name: value for name in ("jobs", "rounds") if (value := getattr(given, name)) is not None}
+    return replace(QUICK if given.quick else FULL, **asked)
+
+
+def _run(names: list[str], stores: Stores, sizes: Sizes, console: Console) -> tuple[list[Finding], dict[str, str]]:
+    findings: list[Finding] = []
+    errors: dict[str, str] = {}
+    for name in names:
+        try:
+            with console.status(name) as status:
+                finding = BENCHES[name](stores, sizes, partial(_tell, console, status, name))
+        except Exception as error:  # noqa: BLE001 - the other benches are still run
+            errors[name] = f"{type(error).__name__}: {error}"
+            console.print(Text(f"\n{name} could not be measured: {errors[name]}", "red"))
+            continue
+        findings.append(finding)
+        errors |= {f"{name}: {system}": error for system, error in finding.errors.items()}
+        show(finding, console)
+        _warn_of_noise(console, finding.noise)
+    return findings, errors
+
+
+def _tell(console: Console, status: Any, name: str, what: str) -> None:
+    if console.is_terminal:
+        status.update(f"{name}: {what}")
+    else:
+        print(f"{name}: {what}", file=sys.stderr, flush=True)
+
+
+def _warn_of_noise(console: Console, noise: list[float]) -> None:
+    if noise and median(noise) > BUSY:
+        console.print(
+            Text(
+                f"  noisy: others used {median(noise):.0%} of the processors (most {max(noise):.0%}); "
+                "these figures are not to be quoted",
+                "bold yellow",
+            )
+        )
+
+
+def _show_machine(console: Console, machine: dict[str, Any]) -> None:
+    console.print(
+        f"{machine['cores']} cores {machine['processor']}, {machine['memoryGiB']} GiB, "
+        f"a synced write takes {machine['diskSyncMs']} ms, load average {machine['loadAverage']}"
+    )
+    console.print(Text(", ".join(f"{name} {number}" for name, number in machine["versions"].items()), "dim"))
+    if (busy := busy_share(1)) > BUSY or os.getloadavg()[0] > 0.5 * (os.cpu_count() or 1):
+        console.print(Text(f"noisy: this machine is busy ({busy:.0%} of its processors now)", "bold yellow"))
+
+
+def _write(path: Path, machine: dict[str, Any], sizes: Sizes, findings: list[Finding], errors: dict[str, str]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    document = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": machine,
+        "sizes": asdict(sizes),
+        "benches": {finding.name: finding.as_dict() for finding in findings},
+        "errors": errors,
+    }
+    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

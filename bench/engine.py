@@ -1,0 +1,131 @@
+"""No-op jobs per second, from the first submission begun to the last job's completion recorded."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+from bench.machine import busy_share
+from bench.report import Finding, Row, Verdict, skipped
+from bench.sizes import Sizes
+from bench.stores import Stores
+from bench.systems import (
+    BULLMQ_ALWAYS,
+    BULLMQ_EVERYSEC,
+    BULLMQ_MEMORY,
+    CALLSHEET,
+    CALLSHEET_TWO,
+    CELERY_PREFORK,
+    CELERY_THREADS,
+    PGQUEUER,
+    PGQUEUER_ROWS,
+    PROCRASTINATE,
+    System,
+    session,
+)
+
+SUBMITTERS = 32
+
+
+@dataclass
+class Contender:
+    """A system and the way jobs are given to it, with the rates of each round."""
+
+    label: str
+    system: System
+    request: dict[str, Any]
+    rates: list[float] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """Jobs a second, the median of the rounds."""
+        return median(self.rates)
+
+
+def _many(label: str, system: System, per_plan: int = 1) -> Contender:
+    return Contender(label, system, {"do": "bulk", "per_plan": per_plan})
+
+
+def _one_by_one(label: str, system: System) -> Contender:
+    return Contender(label, system, {"do": "singly", "submitters": SUBMITTERS})
+
+
+def contenders() -> list[Contender]:
+    """Return all, in the order of the table; the first is the measure of the others."""
+    return [
+        _many("Callsheet", CALLSHEET),
+        _many("Callsheet, plans of 100 jobs", CALLSHEET, per_plan=100),
+        _many("Callsheet, 2 workers", CALLSHEET_TWO),
+        _many("BullMQ, addBulk, no disk", BULLMQ_MEMORY),
+        _many("BullMQ, addBulk, fsync each second", BULLMQ_EVERYSEC),
+        _many("BullMQ, addBulk, fsync always", BULLMQ_ALWAYS),
+        _many("PgQueuer, tickets alone", PGQUEUER),
+        _many("PgQueuer, tickets beside job rows", PGQUEUER_ROWS),
+        _many("Procrastinate", PROCRASTINATE),
+        _many("Celery, threads, results kept", CELERY_THREADS),
+        _many("Celery, prefork, results kept", CELERY_PREFORK),
+        _one_by_one(f"Callsheet, one a call by {SUBMITTERS}", CALLSHEET),
+        _one_by_one(f"BullMQ, one a call by {SUBMITTERS}, no disk", BULLMQ_MEMORY),
+        _one_by_one(f"BullMQ, one a call by {SUBMITTERS}, fsync always", BULLMQ_ALWAYS),
+    ]
+
+
+def run(stores: Stores, sizes: Sizes, progress: Callable[[str], None]) -> Finding:
+    """Measure all contenders, one after the other in every round."""
+    finding = Finding(
+        "engine",
+        f"No-op jobs a second, submission to recorded end; {sizes.jobs:,} jobs, median of {sizes.rounds}",
+        ["jobs/s", "least to most", "of Callsheet", "on disk"],
+    )
+    field_ = contenders()
+    present = [contender for contender in field_ if contender.system.missing() is None]
+    for number in range(sizes.rounds):
+        for contender in present:
+            progress(f"round {number + 1}/{sizes.rounds}: {contender.label}")
+            _measure(contender, stores, sizes, finding)
+    if not field_[0].rates:
+        raise RuntimeError(f"Callsheet itself was not measured: {finding.errors}")
+    measure = field_[0].rate
+    finding.rows = [_row(contender, measure) for contender in field_]
+    finding.verdicts = _verdicts(field_)
+    finding.notes = [
+        "One worker process where not told otherwise; another process submits at the same time, many jobs a call "
+        "(500 to 1,000), or one.",
+    ]
+    return finding
+
+
+def _measure(contender: Contender, stores: Stores, sizes: Sizes, finding: Finding) -> None:
+    with finding.errors_of(contender.label), session(contender.system, stores, warm_up=sizes.warm_up) as running:
+        finding.noise.append(busy_share())
+        moments = running.client.ask(**contender.request, jobs=sizes.jobs)
+        contender.rates.append(sizes.jobs / (moments["ended"] - moments["began"]))
+
+
+def _row(contender: Contender, measure: float) -> Row:
+    if not contender.rates:
+        return skipped(contender.label, contender.system.missing() or "it failed")
+    return Row(
+        contender.label,
+        [
+            f"{contender.rate:,.0f}",
+            f"{min(contender.rates):,.0f} to {max(contender.rates):,.0f}",
+            f"{contender.rate / measure:.2f}×",
+            contender.system.durable,
+        ],
+        {"rates": contender.rates, "leftAfterwards": contender.system.history},
+    )
+
+
+def _verdicts(field_: list[Contender]) -> list[Verdict]:
+    by = {contender.label: contender for contender in field_ if contender.rates}
+    ours = field_[0].rate
+    verdicts = [Verdict("at least 5,000 jobs/s from one worker", f"{ours:,.0f}", ours >= 5000)]
+    if bull := by.get("BullMQ, addBulk, no disk"):
+        verdicts.append(Verdict("ahead of BullMQ", f"{ours / bull.rate:.2f}×", ours > bull.rate))
+    celery = [contender.rate for label, contender in by.items() if label.startswith("Celery")]
+    if celery:
+        verdicts.append(Verdict("at least 10 times Celery", f"{ours / max(celery):.1f}×", ours >= 10 * max(celery)))
+    if two := by.get("Callsheet, 2 workers"):
+        verdicts.append(Verdict("two workers give more than one", f"{two.rate / ours:.2f}×", two.rate > ours))
+    return verdicts

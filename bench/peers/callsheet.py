@@ -1,0 +1,215 @@
+"""Callsheet: one process of `callsheet worker`'s making, and a client that submits by the library's own calls.
+
+python -m bench.peers.callsheet work | submit
+"""
+
+import asyncio
+import logging
+import os
+import sys
+import time
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import structlog
+import uvloop
+from pydantic import SecretStr
+
+from bench.peers.talk import Marks, answer, batches, paced, tell, timed, until_told_to_stop, with_many
+from callsheet.db.database import Database
+from callsheet.db.upgrade import upgrade
+from callsheet.domain.checking import read_submission
+from callsheet.domain.model import Model
+from callsheet.domain.plan import Submission
+from callsheet.domain.reading import read_plan_text
+from callsheet.engine.submit import submit, submit_many
+from callsheet.operations.catalog import Catalog
+from callsheet.operations.contract import Context, operation
+from callsheet.settings import Settings
+from callsheet.wiring import open_house
+
+QUEUE = "bench"
+LANE = int(os.environ.get("BENCH_LANE", "200"))
+JOBS_IN_A_CALL = 500
+MOST_JOBS = 10_000
+
+
+class Numbered(Model):
+    """A job's number, as params and as result."""
+
+    n: int = 0
+
+
+@operation("noop", queue=QUEUE)
+async def noop(_job: Context, params: Numbered) -> Numbered:
+    """Do nothing."""
+    return params
+
+
+@operation("mark", queue=QUEUE)
+async def mark(_job: Context, params: Numbered) -> Numbered:
+    """Note when it starts."""
+    marks.set(params.n)
+    return params
+
+
+CATALOG = Catalog([noop, mark])
+STORE = os.environ.get("BENCH_STORE", "")
+
+
+def settings(folder: str) -> Settings:
+    """Settings as they come, with data in `folder`."""
+    return Settings(_env_file=None, database_url=SecretStr(STORE), data_dir=Path(folder))  # type: ignore[call-arg]
+
+
+async def work() -> None:
+    """Run a worker until told to stop."""
+    with TemporaryDirectory(prefix="callsheet-bench-") as folder:
+        async with open_house(settings(folder), CATALOG, watch=False) as house:
+            worker = house.worker({QUEUE: LANE})
+            working = asyncio.create_task(worker.run())
+            stopping = asyncio.create_task(until_told_to_stop())
+            await _registered(house.database, worker.id)
+            tell(ready=True)
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            worker.stop()
+            await working
+
+
+async def _registered(database: Database, worker: UUID) -> None:
+    async with database.connection() as connection:
+        asked = "SELECT EXISTS (SELECT FROM workers WHERE id = $1)"
+        while not await connection.fetchval(asked, worker):  # noqa: ASYNC110 - another process is looked at
+            await asyncio.sleep(0.01)
+
+
+class Client:
+    """Submits, and looks whether all is recorded."""
+
+    def __init__(self, database: Database, looking: asyncpg.Connection) -> None:
+        self._database = database
+        self._looking = looking
+        self._first: UUID | None = None
+
+    async def bulk(self, jobs: int, per_plan: int) -> dict[str, Any]:
+        """Submit so many jobs, many plans a call."""
+
+        async def send() -> None:
+            self._first = None
+            plans_in_a_call = max(1, JOBS_IN_A_CALL // per_plan)
+            for numbers in batches(range(jobs // per_plan), plans_in_a_call):
+                plans = [plan("noop", range(number * per_plan, (number + 1) * per_plan)) for number in numbers]
+                ids = await submit_many(self._database, plans, CATALOG, max_jobs=MOST_JOBS)
+                self._first = self._first or ids[0]
+
+        return await timed(send, self._all_recorded)
+
+    async def singly(self, jobs: int, submitters: int) -> dict[str, Any]:
+        """Submit so many jobs, one a call."""
+
+        async def send() -> None:
+            self._first = None
+            await with_many(self._submit_one, range(jobs), submitters)
+
+        return await timed(send, self._all_recorded)
+
+    async def pickups(self, numbers: list[int], pause: float) -> dict[str, Any]:
+        """Submit jobs that note when they start."""
+
+        async def send(number: int) -> None:
+            await submit(self._database, plan("mark", range(number, number + 1)), CATALOG, max_jobs=MOST_JOBS)
+
+        return await paced(send, numbers, pause)
+
+    async def text(self, text: str) -> dict[str, Any]:
+        """Submit a plan from its JSON text, as the API does; tells the seconds of each step."""
+        times = [time.monotonic()]
+        data = read_plan_text(text, max_bytes=16 * 2**20)
+        times.append(time.monotonic())
+        submission = read_submission(data)
+        times.append(time.monotonic())
+        stored = await submit(self._database, submission, CATALOG, max_jobs=MOST_JOBS)
+        times.append(time.monotonic())
+        rows = await self._looking.fetchval(
+            "SELECT count(*) FROM execution_jobs WHERE execution_id = $1", stored.execution_id
+        )
+        return {"read": times[1] - times[0], "parsed": times[2] - times[1], "stored": times[3] - times[2], "rows": rows}
+
+    async def recorded(self, numbers: list[int], pause: float) -> dict[str, Any]:
+        """Submit jobs one by one; tells, for each, the milliseconds of its way as a watcher and the database see it."""
+        heard = asyncio.Event()
+        await self._looking.add_listener("callsheet_events", lambda *_: heard.set())
+        seen, run = [], []
+        for number in numbers:
+            began = time.monotonic()
+            stored = await submit(self._database, plan("noop", range(number, number + 1)), CATALOG, max_jobs=MOST_JOBS)
+            row = None
+            while row is None:
+                await asyncio.wait_for(heard.wait(), 30)
+                heard.clear()
+                row = await self._looking.fetchrow(
+                    """SELECT extract(epoch FROM j.finished_at - j.started_at)::float8 AS run
+                       FROM executions e JOIN execution_jobs j ON j.execution_id = e.id
+                       WHERE e.id = $1 AND e.status = 'succeeded'""",
+                    stored.execution_id,
+                )
+            seen.append(time.monotonic() - began)
+            run.append(row["run"])
+            await asyncio.sleep(pause)
+        return {"seen": seen, "run": run}
+
+    async def _submit_one(self, number: int) -> None:
+        one = plan("noop", range(number, number + 1))
+        stored = await submit(self._database, one, CATALOG, max_jobs=MOST_JOBS)
+        self._first = min(self._first or stored.execution_id, stored.execution_id)
+
+    async def _all_recorded(self) -> bool:
+        # Ids grow with time. The newest come first: while the work goes on, this looks at few rows.
+        unfinished = await self._looking.fetchval(
+            """SELECT 1 FROM executions WHERE id >= $1 AND status IN ('queued', 'running')
+               ORDER BY id DESC LIMIT 1""",
+            self._first,
+        )
+        if unfinished is None:
+            failed = await self._looking.fetchval(
+                "SELECT count(*) FROM executions WHERE id >= $1 AND status <> 'succeeded'", self._first
+            )
+            if failed:
+                raise RuntimeError(f"{failed} executions did not succeed")
+        return unfinished is None
+
+
+def plan(operation_name: str, numbers: range) -> Submission:
+    """Return a plan with one job for each number."""
+    names = count()
+    jobs = [{"id": f"j{next(names)}", "operation": operation_name, "params": {"n": number}} for number in numbers]
+    return read_submission({"executionPlan": {"jobs": jobs}})
+
+
+async def send() -> None:
+    """Answer the bench's requests."""
+    await upgrade(STORE)
+    looking = await asyncpg.connect(STORE)
+    async with Database(STORE, size=32) as database:
+        client = Client(database, looking)
+        await answer(
+            bulk=client.bulk,
+            singly=client.singly,
+            pickups=client.pickups,
+            text=client.text,
+            recorded=client.recorded,
+        )
+    await looking.close()
+
+
+if __name__ == "__main__":
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    if sys.argv[1] == "work":
+        marks = Marks()
+        uvloop.run(work())
+    else:
+        uvloop.run(send())

@@ -1,0 +1,26 @@
+"""How much is measured."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of a run; `QUICK` shows that everything works and measures nothing well."""
+
+    rounds: int = 5
+    jobs: int = 10_000
+    warm_up: int = 2_000
+    """Jobs before each engine measurement: Node compiles what it has seen often enough."""
+    pickups: int = 300
+    pause: float = 0.03
+    """Seconds between two submissions to an idle worker."""
+    plan_jobs: int = 10_000
+    finished: int = 1_000_000
+    scheduled: int = 200_000
+    waiting: int = 200_000
+
+
+FULL = Sizes()
+QUICK = Sizes(
+    rounds=1, jobs=1_000, warm_up=200, pickups=30, plan_jobs=1_000, finished=20_000, scheduled=4_000, waiting=4_000
+)

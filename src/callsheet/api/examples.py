@@ -1,0 +1,269 @@
+"""Examples of bodies and answers, as the API's description shows them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from callsheet.domain.artifacts import Probe
+from callsheet.domain.model import Model
+from callsheet.domain.records import (
+    Event,
+    Execution,
+    ExecutionSummary,
+    Job,
+    OperationRecord,
+    QueueRecord,
+    StoredArtifact,
+    WorkerRecord,
+)
+from callsheet.domain.statuses import ExecutionStatus, JobStatus
+
+_EXECUTION = UUID("019ab1f0-0000-7000-8000-000000000001")
+_JOB = UUID("019ab1f0-0000-7000-8000-000000000002")
+_ARTIFACT = UUID("019ab1f0-0000-7000-8000-000000000003")
+_WORKER = UUID("019ab1f0-0000-7000-8000-000000000004")
+_AT = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
+_LATER = _AT + timedelta(seconds=42)
+
+_Answer = dict[str, Any]
+
+
+def _answer(example: Model | _Answer, description: str = "Done") -> _Answer:
+    value = example.model_dump(mode="json") if isinstance(example, Model) else example
+    return {"description": description, "content": {"application/json": {"example": value}}}
+
+
+_PLAN = {
+    "name": "Trailer",
+    "jobs": [
+        {
+            "id": "trailer",
+            "operation": "render",
+            "params": {"scenes": [{"src": "https://example.com/opening.mp4", "duration": 4}, {"title": "Soon"}]},
+        },
+        {"id": "small", "operation": "transcode", "params": {"src": "${trailer.video}"}},
+    ],
+}
+
+submission: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/Submission"},
+                "examples": {
+                    "two-jobs": {
+                        "summary": "A film, then a small copy of it",
+                        "value": {"executionPlan": _PLAN, "metadata": {"order": "4711"}},
+                    }
+                },
+            },
+            "application/yaml": {
+                "schema": {"$ref": "#/components/schemas/Submission"},
+                "examples": {
+                    "one-job": {
+                        "summary": "One job",
+                        "value": {
+                            "executionPlan": {"jobs": [{"id": "hello", "operation": "render", "params": {}}]},
+                            "callbackUrl": "https://example.com/hooks/callsheet",
+                        },
+                    }
+                },
+            },
+        },
+    }
+}
+
+receipt = _answer(
+    {
+        "executionId": str(_EXECUTION),
+        "status": "queued",
+        "jobs": [{"id": str(_JOB), "jobId": "trailer", "operation": "render", "queue": "render", "status": "queued"}],
+    },
+    "Stored",
+) | {
+    "headers": {
+        "Location": {"description": "Where the execution is read", "schema": {"type": "string"}},
+        "Idempotent-Replayed": {
+            "description": "`true`: it was stored before, under the same Idempotency-Key",
+            "schema": {"type": "string"},
+        },
+    }
+}
+
+_STORED = StoredArtifact(
+    artifact_id=_ARTIFACT,
+    name="video.mp4",
+    key=f"render/{_JOB}/video.mp4",
+    media_type="video/mp4",
+    size=1_482_113,
+    sha256="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    probe=Probe(
+        format="mov,mp4,m4a,3gp,3g2,mj2",
+        duration=6.0,
+        width=1080,
+        height=1920,
+        fps=30,
+        frames=180,
+        video_codec="h264",
+        pixel_format="yuv420p",
+        rotation=0,
+        audio_codec="aac",
+        audio_channels=2,
+        sample_rate=48_000,
+        bit_rate=1_970_000,
+    ),
+    execution_id=_EXECUTION,
+    job_id=_JOB,
+    created_at=_LATER,
+    url=f"http://127.0.0.1:8500/files/{_ARTIFACT}?expires=1795340400&sig=…",
+    url_expires_at=_LATER + timedelta(minutes=15),
+)
+
+_SUMMARY = ExecutionSummary(
+    execution_id=_EXECUTION,
+    name="Trailer",
+    status=ExecutionStatus.SUCCEEDED,
+    progress=1.0,
+    job_counts={JobStatus.SUCCEEDED: 1},
+    metadata={"order": "4711"},
+    created_at=_AT,
+    started_at=_AT,
+    finished_at=_LATER,
+    actions=[],
+)
+
+_DONE = Job(
+    error=None,
+    cancel_requested_at=None,
+    run_at=None,
+    id=_JOB,
+    execution_id=_EXECUTION,
+    job_id="trailer",
+    operation="render",
+    queue="render",
+    status=JobStatus.SUCCEEDED,
+    priority=10,
+    progress=1.0,
+    progress_message="done",
+    params=_PLAN["jobs"][0]["params"],  # type: ignore[index]
+    result={"video": {"artifactId": str(_ARTIFACT), "name": "video.mp4"}, "duration": 6.0, "encoder": "libx264"},
+    continue_on_failure=False,
+    attempts=0,
+    max_attempts=3,
+    timeout=3600,
+    worker="studio-1",
+    created_at=_AT,
+    queued_at=_AT,
+    started_at=_AT,
+    finished_at=_LATER,
+    actions=[],
+)
+
+_QUEUE = QueueRecord(
+    rate_limit=30,
+    rate_period=60,
+    name="render",
+    paused=False,
+    max_running=4,
+    queued=3,
+    running=2,
+    scheduled=0,
+    waiting=0,
+    oldest_queued_at=_AT,
+    seats=2,
+    operations=["render"],
+)
+
+_WORKS = WorkerRecord(
+    id=_WORKER,
+    name="studio-1",
+    host="studio",
+    pid=4711,
+    version="0.1.0",
+    lanes={"render": 2, "preview": 4},
+    operations=["preview", "render"],
+    running=2,
+    started_at=_AT,
+    beat_at=_LATER,
+    status="working",
+)
+
+_OPERATION = OperationRecord(
+    name="render",
+    aliases=["render_video"],
+    summary="Make one film of scenes, with transitions, titles, captions and sound.",
+    queue="render",
+    priority=10,
+    timeout=3600,
+    attempts=3,
+    on_worker_lost="retry",
+    needs=["ffmpeg"],
+    params_schema={"type": "object", "properties": {"scenes": {"type": "array"}}, "required": ["scenes"]},
+    result_schema={"type": "object", "properties": {"video": {"type": "object"}}},
+)
+
+_PROGRESS = Event(number=3, type="job.progress", job_id="trailer", data={"progress": 0.5, "message": "half"}, at=_AT)
+
+execution = _answer(Execution(**_SUMMARY.model_dump(by_alias=False), last_event=6, jobs=[_DONE], artifacts=[_STORED]))
+execution_page = _answer({"executions": [_SUMMARY.model_dump(mode="json")], "nextCursor": None})
+job = _answer(_DONE)
+artifact = _answer(_STORED)
+queue = _answer(_QUEUE)
+queues = _answer({"queues": [_QUEUE.model_dump(mode="json")]})
+worker = _answer(_WORKS)
+workers = _answer({"workers": [_WORKS.model_dump(mode="json")]})
+operation = _answer(_OPERATION)
+operations = _answer({"operations": [_OPERATION.model_dump(mode="json")]})
+health = _answer({"status": "ok", "version": "0.1.0"})
+ready = _answer({"status": "ready"})
+schema = _answer({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Callsheet plan", "$defs": {}})
+
+metrics: _Answer = {
+    "description": "Figures",
+    "content": {
+        "text/plain": {
+            "schema": {"type": "string"},
+            "example": 'callsheet_queue_jobs{queue="render",status="queued"} 3.0\n',
+        }
+    },
+}
+
+events = {
+    "description": "A stream, or a page",
+    "content": {
+        "text/event-stream": {
+            "schema": {"type": "string"},
+            "example": f"id: 3\nevent: job.progress\ndata: {_PROGRESS.model_dump_json()}\n\n",
+        },
+        "application/json": {
+            "example": {"events": [_PROGRESS.model_dump(mode="json")], "nextAfter": 3, "ended": False}
+        },
+    },
+}
+
+retry_options = {
+    "keep-once-steps": {"summary": "The usual retry", "value": {"resubmit": False}},
+    "resubmit": {"summary": "Repeat once-only steps of unknown outcome too", "value": {"resubmit": True}},
+}
+queue_patches = {
+    "pause": {"summary": "Start no more jobs", "value": {"paused": True}},
+    "limit": {
+        "summary": "Four at once over the whole fleet, 30 starts a minute",
+        "value": {"maxRunning": 4, "rateLimit": 30, "ratePeriod": "1m"},
+    },
+    "lift": {"summary": "Lift the limits", "value": {"maxRunning": None, "rateLimit": None, "ratePeriod": None}},
+}
+worker_patches = {
+    "resize": {"summary": "Four renders at once, no previews", "value": {"lanes": {"render": 4, "preview": 0}}}
+}
+
+
+def file_answers(problems: dict[int | str, _Answer]) -> dict[int | str, _Answer]:
+    """Return what OpenAPI says of the answers that carry files."""
+    content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}, "example": "…"}}
+    return problems | {
+        200: {"description": "The whole file", "content": content},
+        206: {"description": "The range asked for", "content": content},
+        304: {"description": "The client has it already"},
+    }

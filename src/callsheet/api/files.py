@@ -1,0 +1,93 @@
+"""Files of artifacts, behind signed links."""
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
+
+from callsheet.api import examples
+from callsheet.api.house import HouseDep
+from callsheet.api.problems import answers
+from callsheet.domain.artifacts import Artifact
+from callsheet.engine.views import find_artifact
+from callsheet.files.disposition import content_disposition
+from callsheet.files.media_types import is_shown_safely
+from callsheet.files.ranges import ByteRange, parse_range
+from callsheet.files.signing import verify_path
+
+router = APIRouter(tags=["files"])
+
+_SANDBOX = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
+"""Whatever a file holds, a browser that shows it runs nothing of it."""
+
+
+@router.get("/files/{artifact_id}", summary="Get a file", responses=examples.file_answers(answers(401, 404, 416)))
+@router.head("/files/{artifact_id}", include_in_schema=False)
+async def get_file(
+    request: Request,
+    artifact_id: UUID,
+    house: HouseDep,
+    expires: Annotated[str, Query(description="From the signed URL", max_length=20, pattern=r"^\d+$")],
+    sig: Annotated[str, Query(description="From the signed URL", max_length=100)],
+    download: Annotated[bool, Query(description="Have browsers save the file instead of showing it")] = False,
+    wanted: Annotated[str | None, Header(alias="Range", examples=["bytes=0-1023"])] = None,
+    if_none_match: Annotated[str | None, Header()] = None,
+    if_range: Annotated[str | None, Header()] = None,
+) -> Response:
+    """The file of an artifact, whole or one range of its bytes. The link comes from `url` of an artifact."""
+    verify_path(house.key, f"/files/{artifact_id}", expires=expires, sig=sig)
+    artifact = await find_artifact(house.database, artifact_id)
+    headers = _headers(artifact, expires, download=download)
+    if _is_known(headers["ETag"], if_none_match):
+        return Response(status_code=304, headers=headers)
+    part = parse_range(wanted, artifact.size) if if_range in (None, headers["ETag"]) else None
+    status, length = (206, len(part)) if part else (200, artifact.size)
+    if part:
+        headers["Content-Range"] = part.content_range(artifact.size)
+    headers["Content-Length"] = str(length)
+    if request.method == "HEAD":
+        await house.storage.head(artifact.key)
+        return Response(status_code=status, headers=headers)
+    body = await _opened(house.storage.stream(artifact.key, *_span(part)))
+    return StreamingResponse(body, status_code=status, headers=headers)
+
+
+def _headers(artifact: Artifact, expires: str, *, download: bool) -> dict[str, str]:
+    left = int(int(expires) - datetime.now(UTC).timestamp())
+    shown = is_shown_safely(artifact.media_type) and not download
+    return {
+        "Accept-Ranges": "bytes",
+        "Cache-Control": f"private, max-age={max(left, 0)}, immutable",
+        "Content-Disposition": content_disposition(artifact.name, inline=shown),
+        "Content-Security-Policy": _SANDBOX,
+        "Content-Type": artifact.media_type + ("; charset=utf-8" if artifact.media_type.startswith("text/") else ""),
+        "ETag": f'"{artifact.sha256}"',
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def _is_known(etag: str, if_none_match: str | None) -> bool:
+    known = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    return etag in known or known == ["*"]
+
+
+def _span(part: ByteRange | None) -> tuple[int, int | None]:
+    return (part.start, part.end) if part else (0, None)
+
+
+async def _opened(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Read the first piece, so that a file that is not there is a 404 and not half an answer."""
+    first = await anext(chunks, b"")
+
+    async def all_of_it() -> AsyncGenerator[bytes, None]:
+        try:
+            yield first
+            async for chunk in chunks:
+                yield chunk
+        finally:
+            await chunks.aclose()
+
+    return all_of_it()

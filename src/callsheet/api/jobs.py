@@ -1,0 +1,41 @@
+"""Jobs: read, cancel, retry."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Body
+
+from callsheet.api import examples
+from callsheet.api.executions import RetryOptions
+from callsheet.api.house import HouseDep
+from callsheet.api.problems import answers
+from callsheet.domain.records import Job
+from callsheet.engine.cancel import cancel_job
+from callsheet.engine.retry import retry_job
+from callsheet.engine.views import get_job
+
+router = APIRouter(prefix="/api/jobs", tags=["jobs"])
+
+
+@router.get("/{job_id}", summary="Read a job", responses={**answers(404), 200: examples.job})
+async def read_job(job_id: UUID, house: HouseDep) -> Job:
+    """One job by the id of its record (`id`, not the `jobId` of its plan)."""
+    return await get_job(house.database, job_id, house.sign)
+
+
+@router.post("/{job_id}/cancel", summary="Cancel a job", responses={**answers(404, 409), 200: examples.job})
+async def cancel_one_job(job_id: UUID, house: HouseDep) -> Job:
+    """Cancel one job; what waits for it is skipped."""
+    await cancel_job(house.database, job_id)
+    return await get_job(house.database, job_id, house.sign)
+
+
+@router.post("/{job_id}/retry", summary="Retry a job", responses={**answers(404, 409, 422), 200: examples.job})
+async def retry_one_job(
+    job_id: UUID,
+    house: HouseDep,
+    options: Annotated[RetryOptions | None, Body(openapi_examples=examples.retry_options)] = None,
+) -> Job:
+    """Run one job again, with the failed jobs it needs and those that were skipped because of it."""
+    await retry_job(house.database, job_id, resubmit=bool(options and options.resubmit))
+    return await get_job(house.database, job_id, house.sign)

@@ -1,0 +1,69 @@
+"""Queues: what waits in them, pausing, limiting."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Body
+from pydantic import Field, model_validator
+
+from callsheet.api import examples
+from callsheet.api.house import HouseDep
+from callsheet.api.problems import answers
+from callsheet.domain.durations import Duration
+from callsheet.domain.model import Model
+from callsheet.domain.records import QueueRecord
+from callsheet.engine.queues import QueueChange, Rate, change_queue
+from callsheet.engine.views import list_queues
+
+router = APIRouter(prefix="/api/queues", tags=["queues"])
+
+_LARGEST = 2**31 - 1
+
+
+class QueueList(Model):
+    """The queues."""
+
+    queues: list[QueueRecord] = Field(description="By name")
+
+
+class QueuePatch(Model):
+    """What to change of a queue. A field that is absent stays; null lifts a limit."""
+
+    paused: bool | None = Field(None, description="No job of a paused queue starts; those that run go on")
+    max_running: int | None = Field(None, ge=0, le=_LARGEST, description="Over the whole fleet")
+    rate_limit: int | None = Field(None, ge=1, le=_LARGEST, description="Starts in a period, over the whole fleet")
+    rate_period: Duration | None = Field(None, description="Goes with rateLimit")
+
+    @model_validator(mode="after")
+    def _rate_is_whole(self) -> "QueuePatch":
+        if (self.rate_limit is None) != (self.rate_period is None):
+            raise ValueError("rateLimit and ratePeriod go together: give both, or null for both")
+        if self.rate_period is not None and self.rate_period <= timedelta(0):
+            raise ValueError("ratePeriod must be longer than nothing")
+        return self
+
+    def change(self) -> QueueChange:
+        """Return this as the engine takes it."""
+        given = self.model_fields_set
+        rate = Rate(self.rate_limit, self.rate_period) if self.rate_limit and self.rate_period else None
+        return QueueChange(
+            paused=self.paused,
+            max_running=self.max_running,
+            rate=rate,
+            lift_max_running="max_running" in given and self.max_running is None,
+            lift_rate=rate is None and bool(given & {"rate_limit", "rate_period"}),
+        )
+
+
+@router.get("", summary="List queues", responses={**answers(), 200: examples.queues})
+async def list_all_queues(house: HouseDep) -> QueueList:
+    """Every queue that has an operation, a limit, a lane or a job."""
+    return QueueList(queues=await list_queues(house.database, house.catalog))
+
+
+@router.patch("/{name}", summary="Change a queue", responses={**answers(404, 422), 200: examples.queue})
+async def change_one_queue(
+    name: str, patch: Annotated[QueuePatch, Body(openapi_examples=examples.queue_patches)], house: HouseDep
+) -> QueueRecord:
+    """Pause, resume or limit a queue for the whole fleet; workers follow at once."""
+    return await change_queue(house.database, house.catalog, name, patch.change())

@@ -1,0 +1,71 @@
+"""The commands, put together."""
+
+from typing import Annotated
+
+import typer
+
+from callsheet.cli import (
+    check,
+    database,
+    executions,
+    operations,
+    plans,
+    queues,
+    run,
+    serve,
+    webhooks,
+    worker,
+    workers,
+)
+from callsheet.cli.faults import EXIT_CODES, Faults
+
+app = typer.Typer(
+    cls=Faults,
+    help="The self-hosted backend of an AI video product: a plan becomes finished files, durably.",
+    epilog="Exit status: " + " · ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()),
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+_HERE = "Here and now"
+_SERVER = "On a running server"
+_MACHINE = "This installation"
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log in detail; show tracebacks")] = False,
+) -> None:
+    """Take what holds for every command."""
+    context.obj = verbose
+
+
+app.command(rich_help_panel=_HERE)(run.demo)
+app.command(rich_help_panel=_HERE)(run.run)
+app.command(rich_help_panel=_HERE)(serve.up)
+app.command(rich_help_panel=_HERE)(serve.serve)
+app.command(rich_help_panel=_HERE)(worker.worker)
+app.command(rich_help_panel=_SERVER)(executions.submit)
+app.command(rich_help_panel=_SERVER)(executions.status)
+app.command(rich_help_panel=_SERVER)(executions.watch)
+app.command(rich_help_panel=_SERVER)(executions.cancel)
+app.command(rich_help_panel=_SERVER)(executions.retry)
+app.add_typer(executions.group, name="executions", rich_help_panel=_SERVER)
+app.add_typer(queues.group, name="queues", rich_help_panel=_SERVER)
+app.add_typer(workers.group, name="workers", rich_help_panel=_SERVER)
+app.command(rich_help_panel=_MACHINE)(check.check)
+app.add_typer(operations.group, name="operations", rich_help_panel=_MACHINE)
+app.add_typer(plans.group, name="plan", rich_help_panel=_MACHINE)
+app.add_typer(webhooks.group, name="webhooks", rich_help_panel=_MACHINE)
+app.add_typer(database.group, name="db", rich_help_panel=_MACHINE)
+
+
+@app.command(rich_help_panel=_MACHINE)
+def version() -> None:
+    """Print the version."""
+    from importlib.metadata import version as version_of
+
+    typer.echo(version_of("callsheet"))

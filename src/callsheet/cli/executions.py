@@ -1,0 +1,241 @@
+"""Executions on a running server: `submit`, `status`, `watch`, `cancel`, `retry`, `executions`."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from callsheet.cli.options import DEFAULT_URL, ApiKey, ExecutionId, Json, PlanFile, Timeout, Url
+
+if TYPE_CHECKING:
+    from callsheet.cli.remote import Remote
+
+group = typer.Typer(help="List executions.", no_args_is_help=True)
+
+JobOption = Annotated[str | None, typer.Option("--job", metavar="JOB", help="Only this job, by its id in the plan")]
+
+
+def submit(
+    plan: PlanFile,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit 1 if a job failed")] = False,
+    timeout: Timeout = None,
+    idempotency_key: Annotated[
+        str | None,
+        typer.Option(
+            "--idempotency-key", metavar="KEY", help="Sending the same plan again under it starts nothing new"
+        ),
+    ] = None,
+    callback_url: Annotated[
+        str | None, typer.Option("--callback-url", help="Gets a signed POST when the execution ends")
+    ] = None,
+    as_json: Json = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Send a plan to a running server, and print the id of its execution."""
+    from callsheet.cli.house import load_settings
+    from callsheet.cli.plans import read_plan_file
+    from callsheet.cli.printing import show, show_json
+    from callsheet.cli.remote import Remote
+
+    body = _submission(read_plan_file(plan, load_settings()))
+    if callback_url is not None:
+        body["callbackUrl"] = callback_url
+    with Remote(url, api_key) as remote:
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
+        answer = remote.post("/api/execute", body, headers=headers)
+        if wait:
+            _follow(remote, answer["executionId"], timeout, as_json=as_json)
+        elif as_json:
+            show_json(answer)
+        else:
+            show(answer["executionId"])
+
+
+def _submission(data: Any) -> dict[str, Any]:
+    if isinstance(data, dict) and data.keys() & {"executionPlan", "execution_plan"}:
+        return data
+    return {"executionPlan": data}
+
+
+def status(
+    execution_id: ExecutionId,
+    job: JobOption = None,
+    as_json: Json = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Show an execution with its jobs and files."""
+    from callsheet.cli.printing import show_json
+    from callsheet.cli.remote import Remote
+
+    with Remote(url, api_key) as remote:
+        execution = remote.get(f"/api/status/{execution_id}")
+    if job is not None:
+        execution["jobs"] = [_job_of(execution, job)]
+        record = execution["jobs"][0]["id"]
+        execution["artifacts"] = [a for a in execution["artifacts"] if a["jobId"] == record]
+    if as_json:
+        show_json(execution if job is None else execution["jobs"][0])
+    else:
+        _show(execution)
+
+
+def _show(execution: dict[str, Any]) -> None:
+    from callsheet.cli.printing import media_text, moment_text, say, show, show_columns, size_text
+
+    title = f"{execution['name']}: " if execution.get("name") else ""
+    show(f"{title}{execution['executionId']} {execution['status']} {execution['progress']:.0%}")
+    show(
+        f"submitted {moment_text(execution['createdAt'])}, ended {moment_text(execution.get('finishedAt')) or 'not yet'}"
+    )
+    show("")
+    show_columns(
+        ("JOB", "OPERATION", "STATUS", "DONE", "RUNS FAILED", "WHERE IT STANDS"),
+        [
+            (j["jobId"], j["operation"], j["status"], f"{j['progress']:.0%}", j["attempts"] or "", _standing(j))
+            for j in execution["jobs"]
+        ],
+    )
+    if execution["artifacts"]:
+        show("")
+        rows = [(a["name"], size_text(a["size"]), media_text(a), a["url"]) for a in execution["artifacts"]]
+        show_columns(("FILE", "SIZE", "WHAT IT IS", "URL"), rows)
+    if execution["actions"]:
+        say("You may: " + ", ".join(f"callsheet {a} {execution['executionId']}" for a in execution["actions"]))
+
+
+def _standing(job: dict[str, Any]) -> str:
+    if job.get("error") and job["status"] != "succeeded":
+        return f"{job['error']['code']}: {job['error']['message']}"
+    if job["status"] == "pending":
+        return f"waits for {', '.join(job['dependsOn'])}"
+    return job.get("progressMessage") or (f"on {job['worker']}" if job["status"] == "running" else "")
+
+
+def watch(
+    execution_id: ExecutionId,
+    timeout: Timeout = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each event as one line of JSON")] = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Follow an execution to its end. Ctrl-C ends the watching, not the execution."""
+    from callsheet.cli.remote import Remote
+
+    with Remote(url, api_key) as remote:
+        _follow(remote, execution_id, timeout, as_json=as_json, events_as_json=as_json)
+
+
+def _follow(
+    remote: "Remote", execution_id: str, timeout: str | None, *, as_json: bool, events_as_json: bool = False
+) -> None:
+    from callsheet.cli.printing import show, show_json
+    from callsheet.cli.progress import screen_for
+
+    seconds = _seconds(timeout)
+    jobs = {job["jobId"]: job["operation"] for job in remote.get(f"/api/status/{execution_id}")["jobs"]}
+    if events_as_json:
+        import json
+
+        for event in remote.events(execution_id, timeout=seconds):
+            show(json.dumps(event.data, ensure_ascii=False))
+    else:
+        with screen_for(jobs) as screen:
+            for event in remote.events(execution_id, timeout=seconds):
+                screen.show(event.type, event.data.get("jobId"), event.data.get("data") or {})
+    execution = remote.get(f"/api/status/{execution_id}")
+    if as_json and not events_as_json:
+        show_json(execution)
+    elif not as_json:
+        _show(execution)
+    if execution["status"] != "succeeded":
+        raise typer.Exit(1)
+
+
+def _seconds(text: str | None) -> float | None:
+    from callsheet.domain.durations import parse_duration
+
+    try:
+        return None if text is None else float(parse_duration(text).total_seconds())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--timeout") from None
+
+
+def cancel(execution_id: ExecutionId, job: JobOption = None, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+    """Cancel an execution, or one of its jobs; what runs is stopped."""
+    from callsheet.cli.printing import say
+    from callsheet.cli.remote import Remote
+
+    with Remote(url, api_key) as remote:
+        remote.post(f"{_target(remote, execution_id, job)}/cancel")
+    say(f"Cancelled: {job or execution_id}. Jobs that run are being stopped.")
+
+
+def retry(
+    execution_id: ExecutionId,
+    job: JobOption = None,
+    resubmit: Annotated[
+        bool, typer.Option("--resubmit", help="Repeat once-only steps, such as paid calls, whose outcome is unknown")
+    ] = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """Run again what failed, was cancelled or skipped; what succeeded is kept."""
+    from callsheet.cli.printing import say
+    from callsheet.cli.remote import Remote
+
+    with Remote(url, api_key) as remote:
+        remote.post(f"{_target(remote, execution_id, job)}/retry", {"resubmit": resubmit})
+    say(f"Running again: {job or execution_id}. Follow it: callsheet watch {execution_id}")
+
+
+def _target(remote: "Remote", execution_id: str, job: str | None) -> str:
+    if job is None:
+        return f"/api/executions/{execution_id}"
+    return f"/api/jobs/{_job_of(remote.get(f'/api/status/{execution_id}'), job)['id']}"
+
+
+def _job_of(execution: dict[str, Any], job: str) -> dict[str, Any]:
+    from callsheet.domain.checking import did_you_mean
+    from callsheet.domain.errors import NotFound
+
+    jobs: dict[str, dict[str, Any]] = {each["jobId"]: each for each in execution["jobs"]}
+    if job not in jobs:
+        raise NotFound(f"The execution has no job '{job}'{did_you_mean(job, jobs)}")
+    return jobs[job]
+
+
+@group.callback()
+def executions() -> None:
+    """List executions."""
+
+
+@group.command("list")
+def list_executions(
+    chosen: Annotated[
+        list[str] | None,
+        typer.Option("--status", help="queued, running, succeeded, failed or cancelled; may be given several times"),
+    ] = None,
+    search: Annotated[str | None, typer.Option(help="Part of a name or of metadata, or an id")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="How many, newest first")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="Go on after an earlier page")] = None,
+    as_json: Json = False,
+    url: Url = DEFAULT_URL,
+    api_key: ApiKey = None,
+) -> None:
+    """List executions, newest first."""
+    from callsheet.cli.printing import moment_text, say, show_columns, show_json
+    from callsheet.cli.remote import Remote
+
+    with Remote(url, api_key) as remote:
+        page = remote.get("/api/executions", status=chosen or None, search=search, limit=limit, cursor=cursor)
+    if as_json:
+        show_json(page)
+        return
+    rows = [
+        (e["executionId"], e["status"], f"{e['progress']:.0%}", moment_text(e["createdAt"]), e.get("name"))
+        for e in page["executions"]
+    ]
+    show_columns(("EXECUTION", "STATUS", "DONE", "SUBMITTED", "NAME"), rows)
+    if page.get("nextCursor"):
+        say(f"More: callsheet executions list --cursor {page['nextCursor']}")

@@ -1,0 +1,55 @@
+"""`callsheet plan`: looking at plans without running them."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from callsheet.cli.options import Import, Json, PlanFile
+
+if TYPE_CHECKING:
+    from callsheet.settings import Settings
+
+group = typer.Typer(help="Check plans without running them.", no_args_is_help=True)
+
+
+@group.callback()
+def plans() -> None:
+    """Check plans without running them."""
+
+
+@group.command()
+def check(plan: PlanFile, modules: Import = None, as_json: Json = False) -> None:
+    """Check a plan whole, and print every problem with its path. Exit 2 if there is one."""
+    from callsheet.cli.house import catalog_of, load_settings
+    from callsheet.cli.printing import say, show_json
+    from callsheet.domain.checking import check_plan
+    from callsheet.domain.errors import PlanRefused
+    from callsheet.local import as_submission
+
+    settings = load_settings()
+    catalog = catalog_of(modules)
+    try:
+        submission = as_submission(read_plan_file(plan, settings))
+        checked = check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
+    except PlanRefused as error:
+        if as_json:
+            show_json({"valid": False, "problems": [problem.as_dict() for problem in error.problems]})
+        raise
+    if as_json:
+        show_json({"valid": True, "problems": [], "jobs": len(checked.plan.jobs)})
+    else:
+        say(f"The plan is good: {len(checked.plan.jobs)} jobs.")
+
+
+def read_plan_file(path: str, settings: "Settings") -> Any:
+    """Return the data in a plan file, or in standard input for `-`; raises NotFound and PlanRefused."""
+    from callsheet.domain.errors import NotFound
+    from callsheet.domain.reading import read_plan_text
+
+    try:
+        text = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+    except OSError as error:
+        raise NotFound(f"The plan '{path}' cannot be read: {error.strerror}.") from None
+    return read_plan_text(text, max_bytes=settings.max_body_bytes)

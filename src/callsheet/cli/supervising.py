@@ -1,0 +1,29 @@
+"""The supervisor of a `callsheet worker`, with what it tells the database of a death."""
+
+import sys
+from collections.abc import Mapping
+from uuid import UUID
+
+import structlog
+
+from callsheet.db.database import PASSING, Database
+from callsheet.engine.rescue import give_up
+from callsheet.engine.supervise import Supervisor
+from callsheet.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+def supervisor_of(settings: Settings, database: Database, arguments: list[str], env: Mapping[str, str]) -> Supervisor:
+    """Return what keeps `callsheet` running in a child process with these arguments."""
+
+    def command(worker_id: UUID) -> list[str]:
+        return [sys.executable, "-m", "callsheet", *arguments, "--id", str(worker_id)]
+
+    async def on_death(worker_id: UUID) -> None:
+        try:
+            await give_up(database, worker_id)
+        except PASSING as error:
+            log.warning("a dead worker could not be marked; its silence will tell", error=type(error).__name__)
+
+    return Supervisor(command, env=env, on_death=on_death, grace=settings.grace_period.total_seconds())

@@ -1,0 +1,23 @@
+"""`callsheet webhooks`: what receivers of webhooks need to know."""
+
+import typer
+
+from callsheet.cli.options import DataDir
+
+group = typer.Typer(help="Show what receivers of webhooks need.", no_args_is_help=True)
+
+
+@group.callback()
+def webhooks() -> None:
+    """Show what receivers of webhooks need."""
+
+
+@group.command()
+def secret(data_dir: DataDir = None) -> None:
+    """Print the secret that receivers check signatures with (Standard Webhooks, whsec_…)."""
+    from callsheet.cli.house import load_settings
+    from callsheet.cli.printing import show
+    from callsheet.files.signing import signing_key
+    from callsheet.notify.signature import webhook_secret
+
+    show(webhook_secret(signing_key(load_settings(data_dir=data_dir))))

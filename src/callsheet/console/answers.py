@@ -1,0 +1,53 @@
+"""What every page is sent with, and what every form must bring."""
+
+from typing import Annotated, Any
+from urllib.parse import parse_qs
+
+from fastapi import Depends, Request
+from fastapi.responses import HTMLResponse
+
+from callsheet.console.rendering import page
+from callsheet.console.session import COOKIE, Sessions
+from callsheet.domain.errors import Unauthorized
+from callsheet.wiring import House
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' http: https: data:; media-src 'self' http: https:; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Pictures and films may come from a bucket elsewhere; nothing else may."""
+
+
+def show(request: Request, template: str, *, status: int = 200, **given: Any) -> HTMLResponse:
+    """Return a page."""
+    sessions: Sessions = request.app.state.sessions
+    cookie = request.cookies.get(COOKIE)
+    text = page(template, token=sessions.form_token(cookie), logged_in=cookie is not None, **given)
+    return HTMLResponse(text, status, _HEADERS)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    fields = parse_qs((await request.body()).decode(errors="replace"))
+    return {name: values[-1] for name, values in fields.items()}
+
+
+async def _checked_form(request: Request) -> dict[str, str]:
+    form = await _form(request)
+    sessions: Sessions = request.app.state.sessions
+    if not sessions.fits(form.get("token", ""), request.cookies.get(COOKIE)):
+        raise Unauthorized("The form is too old, or was not made here. Load the page again.")
+    return form
+
+
+def _house(request: Request) -> House:
+    house: House = request.app.state.house
+    return house
+
+
+Form = Annotated[dict[str, str], Depends(_form)]
+CheckedForm = Annotated[dict[str, str], Depends(_checked_form)]
+HouseDep = Annotated[House, Depends(_house)]

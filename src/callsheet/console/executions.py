@@ -1,0 +1,105 @@
+"""The list of executions, and the page of one."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import RedirectResponse
+
+from callsheet.console.answers import CheckedForm, HouseDep, show
+from callsheet.domain.records import Execution, QueueRecord
+from callsheet.domain.statuses import EXECUTION_ENDED
+from callsheet.engine.cancel import cancel_execution, cancel_job
+from callsheet.engine.retry import retry_execution, retry_job
+from callsheet.engine.views import ExecutionFilter, get_execution, get_job, list_executions, list_queues
+
+router = APIRouter()
+
+PAGE = 50
+
+
+@router.get("/")
+async def list_page(request: Request, house: HouseDep, before: UUID | None = None) -> Response:
+    """Executions, newest first."""
+    found = await list_executions(house.database, ExecutionFilter(), before=before, most=PAGE + 1)
+    return show(
+        request,
+        "executions.html",
+        executions=found[:PAGE],
+        older=found[PAGE - 1].execution_id if len(found) > PAGE else None,
+        first=before is None,
+        notices=list(map(_notice, filter(_needs_somebody, await list_queues(house.database, house.catalog)))),
+        base_url=house.base_url,
+    )
+
+
+def _needs_somebody(queue: QueueRecord) -> bool:
+    return queue.paused or bool(queue.queued and not queue.seats)
+
+
+def _notice(queue: QueueRecord) -> str:
+    waiting = f"{queue.queued:,} {'job waits' if queue.queued == 1 else 'jobs wait'}"
+    if queue.paused:
+        return f"The queue “{queue.name}” is paused; {waiting} in it."
+    return f"No worker takes jobs from the queue “{queue.name}”; {waiting} in it."
+
+
+@router.get("/executions/{execution_id}")
+async def execution_page(request: Request, execution_id: UUID, house: HouseDep) -> Response:
+    """One execution: how it stands, its jobs, its files."""
+    execution = await get_execution(house.database, execution_id, house.sign)
+    return show(
+        request,
+        "execution.html",
+        execution=execution,
+        sentence=_sentence(execution),
+        now=datetime.now(UTC),
+        live=execution.status not in EXECUTION_ENDED,
+        params={job.job_id: {"params": job.params, "result": job.result} for job in execution.jobs},
+    )
+
+
+def _sentence(execution: Execution) -> str:
+    ended = sum(job.finished_at is not None for job in execution.jobs)
+    total = len(execution.jobs)
+    jobs = "its job is" if total == 1 else f"{ended} of {total} jobs are"
+    if execution.status not in EXECUTION_ENDED:
+        state = "being cancelled" if execution.cancel_requested_at else execution.status.value
+        return f"It is {state}; {jobs} {'not ' if total == 1 and not ended else ''}done."
+    failed = [job.job_id for job in execution.jobs if job.status == "failed"]
+    why = f" Failed: {', '.join(failed[:5])}{'…' if len(failed) > 5 else ''}." if failed else ""
+    return f"It {execution.status.value if execution.status == 'succeeded' else 'was ' + execution.status.value}.{why}"
+
+
+@router.post("/executions/{execution_id}/cancel")
+async def cancel(execution_id: UUID, form: CheckedForm, house: HouseDep) -> Response:
+    """Cancel what has not ended."""
+    del form
+    await cancel_execution(house.database, execution_id)
+    return _back(execution_id)
+
+
+@router.post("/executions/{execution_id}/retry")
+async def retry(execution_id: UUID, form: CheckedForm, house: HouseDep) -> Response:
+    """Run again what did not succeed."""
+    await retry_execution(house.database, execution_id, resubmit="resubmit" in form)
+    return _back(execution_id)
+
+
+@router.post("/jobs/{job_id}/cancel")
+async def cancel_one(job_id: UUID, form: CheckedForm, house: HouseDep) -> Response:
+    """Cancel one job."""
+    del form
+    await cancel_job(house.database, job_id)
+    return _back((await get_job(house.database, job_id, house.sign)).execution_id)
+
+
+@router.post("/jobs/{job_id}/retry")
+async def retry_one(job_id: UUID, form: CheckedForm, house: HouseDep) -> Response:
+    """Run one job again."""
+    await retry_job(house.database, job_id, resubmit="resubmit" in form)
+    return _back((await get_job(house.database, job_id, house.sign)).execution_id)
+
+
+def _back(execution_id: UUID) -> RedirectResponse:
+    return RedirectResponse(f"/executions/{execution_id}", 303)

@@ -1,0 +1,189 @@
+"""Running a plan here and now, with a house of one's own for as long as it takes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from callsheet.domain.checking import check_plan, read_plan, read_submission
+from callsheet.domain.errors import NotAllowedNow
+from callsheet.domain.plan import Plan, Submission
+from callsheet.domain.reading import read_plan_text
+from callsheet.domain.records import Event, Execution, StoredArtifact
+from callsheet.engine.cancel import cancel_execution
+from callsheet.engine.submit import submit
+from callsheet.engine.views import get_execution
+from callsheet.operations.catalog import Catalog, discover
+from callsheet.operations.contract import Operation
+from callsheet.settings import Settings
+from callsheet.wiring import House, open_house
+
+PlanLike = Mapping[str, Any] | Plan | Submission | Path | str
+OnEvent = Callable[[Event], None]
+
+_LAST_WORDS = 15.0
+"""Seconds that a cancelled execution gets to end."""
+
+
+def run(
+    plan: PlanLike,
+    *,
+    operations: Iterable[Operation] = (),
+    out: Path | str | None = None,
+    settings: Settings | None = None,
+    on_event: OnEvent | None = None,
+) -> Execution:
+    """Run a plan to its end and return what became of it; whether it succeeded is told by `execution.status`.
+
+    `plan` is the plan itself, with or without what is submitted around it, or the path of a JSON or YAML file.
+    `operations` are known for this run besides the installed ones. Finished files are copied into the folder `out`,
+    also those of an execution that failed in another place; with None they stay in the storage. `on_event` is called
+    with every event as it is stored.
+
+    It brings its own worker, and the embedded database unless the settings name another. Other workers on the same
+    database may take some of the jobs. Local files may be used from the working folder and from that of the plan.
+
+    Raises PlanRefused with every problem of the plan before anything is stored. Ctrl-C cancels the execution, waits
+    until its jobs have really stopped, and raises KeyboardInterrupt.
+    """
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(arun(plan, operations=operations, out=out, settings=settings, on_event=on_event))
+    raise RuntimeError("callsheet.run() was called while an event loop runs; write `await callsheet.arun(…)` there")
+
+
+async def arun(
+    plan: PlanLike,
+    *,
+    operations: Iterable[Operation] = (),
+    out: Path | str | None = None,
+    settings: Settings | None = None,
+    on_event: OnEvent | None = None,
+) -> Execution:
+    """Do as `run` does, inside a running event loop; cancelling the task cancels the execution."""
+    settings = _for_one_run(settings or Settings(), plan)
+    catalog = known_operations(operations)
+    submission = _submission(plan, settings)
+    checked = check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
+    queues = {catalog[name].queue for name in checked.operations.values()}
+    async with open_house(settings, catalog, migrate=True) as house:
+        lanes = {queue: size for queue, size in house.default_lanes().items() if queue in queues}
+        async with _working(house, lanes) as work:
+            execution_id = await _finish(work, _execute(house, submission, on_event))
+        execution = await get_execution(house.database, execution_id, house.sign)
+        if out is not None:
+            await download(house, execution, Path(out))
+    return execution
+
+
+def known_operations(own: Iterable[Operation] = ()) -> Catalog:
+    """Return the installed operations and these; raises SetupError when two have one name."""
+    catalog = discover()
+    for operation in own:
+        catalog.add(operation, operation.run.__module__)
+    return catalog
+
+
+def as_submission(data: Any) -> Submission:
+    """Read a plan that may stand alone or inside a submission; raises PlanRefused with every field that is wrong."""
+    if isinstance(data, Mapping) and not data.keys() & {"executionPlan", "execution_plan"}:
+        return Submission(execution_plan=read_plan(data))
+    return read_submission(data)
+
+
+def _submission(plan: PlanLike, settings: Settings) -> Submission:
+    if isinstance(plan, Submission):
+        return plan
+    if isinstance(plan, Plan):
+        return Submission(execution_plan=plan)
+    if isinstance(plan, str | Path):
+        return as_submission(read_plan_text(Path(plan).read_bytes(), max_bytes=settings.max_body_bytes))
+    return as_submission(plan)
+
+
+def _for_one_run(settings: Settings, plan: object) -> Settings:
+    """The worker of one run uses its user's files, and leaves as soon as there is nothing left to do."""
+    own = [Path(plan).resolve().parent] if isinstance(plan, str | Path) else []
+    own += [Path.cwd()]
+    roots = [*(folder for folder in dict.fromkeys(own) if folder not in settings.source_roots), *settings.source_roots]
+    return settings.model_copy(update={"source_roots": roots, "grace_period": timedelta(0)})
+
+
+@asynccontextmanager
+async def _working(house: House, lanes: dict[str, int]) -> AsyncIterator[asyncio.Task[None]]:
+    worker = house.worker(lanes)
+    work = asyncio.create_task(worker.run(), name="worker")
+    try:
+        yield work
+    finally:
+        worker.stop()
+        await asyncio.wait({work})
+
+
+async def _finish(work: asyncio.Task[None], executing: Coroutine[Any, Any, UUID]) -> UUID:
+    """Return the outcome of `executing`; raises what the worker raises, should it end before."""
+    task = asyncio.create_task(executing)
+    try:
+        await asyncio.wait({task, work}, return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            work.result()
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+    return task.result()
+
+
+async def _execute(house: House, submission: Submission, on_event: OnEvent | None) -> UUID:
+    submitting = asyncio.ensure_future(
+        submit(house.database, submission, house.catalog, max_jobs=house.settings.max_jobs_per_plan)
+    )
+    try:
+        execution_id = (await asyncio.shield(submitting)).execution_id
+        async for event in house.watchtower.follow(execution_id):
+            if on_event is not None:
+                on_event(event)
+    except BaseException:
+        await _call_off(house, (await submitting).execution_id)
+        raise
+    return execution_id
+
+
+async def _call_off(house: House, execution_id: UUID) -> None:
+    """Cancel the execution and wait until its jobs have stopped."""
+    try:
+        await cancel_execution(house.database, execution_id)
+    except NotAllowedNow:  # it ended just now
+        return
+    async with asyncio.timeout(_LAST_WORDS):
+        async for _ in house.watchtower.follow(execution_id):
+            pass
+
+
+async def download(house: House, execution: Execution, folder: Path) -> dict[UUID, Path]:
+    """Copy the execution's files into a folder; returns where each one is.
+
+    Files of one name are told apart by the job that made them. Raises DiskFull or StorageUnreachable.
+    """
+    await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
+    places = {artifact_id: folder / name for artifact_id, name in file_names(execution).items()}
+    for artifact in execution.artifacts:
+        await house.storage.get(artifact.key, places[artifact.artifact_id])
+    return places
+
+
+def file_names(execution: Execution) -> dict[UUID, str]:
+    """Return a name for each of the execution's files that no other has."""
+    jobs = {job.id: job.job_id for job in execution.jobs}
+    by_name: dict[str, list[StoredArtifact]] = {}
+    for artifact in execution.artifacts:
+        by_name.setdefault(artifact.name, []).append(artifact)
+    return {
+        artifact.artifact_id: name if len(same) == 1 else f"{jobs[artifact.job_id]}-{name}"
+        for name, same in by_name.items()
+        for artifact in same
+    }

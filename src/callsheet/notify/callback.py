@@ -1,0 +1,45 @@
+"""Which addresses may be called back."""
+
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from callsheet.domain.errors import Problem
+from callsheet.files.addresses import is_public
+from callsheet.settings import Settings
+
+_FIELD = "callbackUrl"
+
+
+def problems_with(url: str | None, settings: Settings) -> list[Problem]:
+    """Return why a callback URL is refused at submission; nothing if it is fine.
+
+    Where its host name leads is looked at when it is called.
+    """
+    if url is None:
+        return []
+    try:
+        parts = urlsplit(url)
+        host, scheme, _ = parts.hostname or "", parts.scheme, parts.port
+    except ValueError:
+        return [Problem(_FIELD, "bad_url", "is not a URL")]
+    problems = []
+    if scheme not in {"https", "http"} or not host:
+        problems.append(Problem(_FIELD, "bad_url", "must be a URL that begins with https://"))
+    elif scheme == "http" and not (settings.allow_http or settings.allow_private_addresses):
+        problems.append(Problem(_FIELD, "not_https", "must begin with https:// (CALLSHEET_ALLOW_HTTP lifts this)"))
+    if parts.username is not None or parts.password is not None:
+        problems.append(Problem(_FIELD, "credentials_in_url", "must not hold a user name or a password"))
+    if _is_private_literal(host) and not settings.allow_private_addresses:
+        message = "must not lead to a private address (CALLSHEET_ALLOW_PRIVATE_ADDRESSES lifts this)"
+        problems.append(Problem(_FIELD, "private_address", message))
+    return problems
+
+
+def _is_private_literal(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return not is_public(host)

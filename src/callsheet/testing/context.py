@@ -1,0 +1,140 @@
+"""The context of one run of one operation, without a database.
+
+job = RecordingContext(tmp_path)
+result = await thumbnail.run(job, ThumbnailParams(src=MediaSource("clip.mp4")))
+assert job.progress_reports[-1].done == 1
+assert job.path_of(result.picture).stat().st_size > 0
+"""
+
+import asyncio
+import hashlib
+import shutil
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID
+
+from pydantic import TypeAdapter
+
+from callsheet.domain.artifacts import Artifact
+from callsheet.domain.errors import BadSource
+from callsheet.domain.ids import new_id
+from callsheet.domain.media_source import MediaSource, SourceKind
+from callsheet.files.keys import object_key, safe_name
+from callsheet.files.media_types import guess_media_type
+from callsheet.media.binary import find_ffmpeg
+from callsheet.media.probe import probe_if_media
+from callsheet.media.runner import FFmpeg
+from callsheet.settings import Settings
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One report: how much is done, from 0 to 1."""
+
+    done: float
+    message: str | None
+
+
+class RecordingContext:
+    """Keeps all that an operation does with its context, for the test to look at.
+
+    Everything lies under `folder`: working files in `work`, kept files in `kept`. `attempt` is the number of the run.
+    """
+
+    def __init__(
+        self, folder: Path, *, operation: str = "tested", attempt: int = 1, settings: Settings | None = None
+    ) -> None:
+        self.id: UUID = new_id()
+        self.execution_id: UUID = new_id()
+        self.job_id = "tested"
+        self.operation = operation
+        self.attempt = attempt
+        self.settings = settings or Settings(_env_file=None, data_dir=folder / "data")  # type: ignore[call-arg]
+        self.progress_reports: list[Progress] = []
+        self.logs: list[dict[str, Any]] = []
+        self.partial_data: list[dict[str, Any]] = []
+        self.kept: list[Artifact] = []
+        self.steps: dict[str, Any] = {}
+        self._folder = folder
+
+    @cached_property
+    def dir(self) -> Path:
+        """A folder for working files."""
+        folder = self._folder / "work"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @cached_property
+    def ffmpeg(self) -> FFmpeg:
+        """The FFmpeg of this machine; raises SetupError where there is none."""
+        return FFmpeg(find_ffmpeg(self.settings))
+
+    def progress(self, done: float, message: str | None = None) -> None:
+        """Add to `progress_reports`."""
+        self.progress_reports.append(Progress(done, message))
+
+    def log(self, message: str, **facts: Any) -> None:
+        """Add to `logs`."""
+        self.logs.append({"message": message, **facts})
+
+    def data(self, **partial: Any) -> None:
+        """Add to `partial_data`."""
+        self.partial_data.append(partial)
+
+    async def open(self, source: MediaSource) -> Path:
+        """Return the path of a local file or of a kept one; raises BadSource for anything else."""
+        if source.kind is SourceKind.PATH:
+            path = Path(str(source.root))
+        elif source.kind is SourceKind.ARTIFACT:
+            path = self._kept_file(source.artifact_id)
+        else:
+            raise BadSource(f"this context opens local paths and kept files, not {source.text}")
+        if not await asyncio.to_thread(path.is_file):
+            raise BadSource(f"there is no file {path}")
+        return path
+
+    async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
+        """Copy a file into `kept` and add its record to the list of that name."""
+        name = safe_name(name or path.name)
+        artifact_id = new_id()
+        target = self._folder / "kept" / str(artifact_id) / name
+        await asyncio.to_thread(target.parent.mkdir, parents=True)
+        await asyncio.to_thread(shutil.copyfile, path, target)
+        artifact = Artifact(
+            artifact_id=artifact_id,
+            name=name,
+            key=object_key(self.operation, self.id, name),
+            media_type=media_type or guess_media_type(name),
+            size=target.stat().st_size,
+            sha256=await asyncio.to_thread(_sha256, target),
+            probe=await probe_if_media(target),
+        )
+        self.kept.append(artifact)
+        return artifact
+
+    def path_of(self, artifact: Artifact) -> Path:
+        """Return where a kept file lies."""
+        return self._folder / "kept" / str(artifact.artifact_id) / artifact.name
+
+    async def once(self, step: str, action: Callable[[], Awaitable[T]], kind: type[T] | TypeAdapter[T]) -> T:
+        """Do it the first time, and give its value again after that, read back as it would be from the database."""
+        reader: TypeAdapter[T] = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
+        if step not in self.steps:
+            self.steps[step] = reader.dump_python(await action(), mode="json")
+        return reader.validate_python(self.steps[step])
+
+    def _kept_file(self, artifact_id: UUID) -> Path:
+        for artifact in self.kept:
+            if artifact.artifact_id == artifact_id:
+                return self.path_of(artifact)
+        raise BadSource(f"no artifact {artifact_id} was kept in this context")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,170 @@
+"""An engine inside the test's own process.
+
+    async with running_engine([shout]) as engine:
+        execution = await engine.run({"jobs": [{"id": "a", "operation": "shout", "params": {"text": "hi"}}]})
+        assert execution.jobs[0].result == {"text": "HI"}
+
+It is the real one: a database, a storage, a worker with its lanes. Only the process is the test's own.
+"""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from callsheet.domain.checking import read_submission
+from callsheet.domain.records import Event, Execution, Job
+from callsheet.engine.cancel import cancel_execution, cancel_job
+from callsheet.engine.retry import retry_execution, retry_job
+from callsheet.engine.submit import submit
+from callsheet.engine.views import events_after, get_execution
+from callsheet.engine.worker import Worker
+from callsheet.operations.catalog import Catalog
+from callsheet.operations.contract import Operation
+from callsheet.settings import Settings
+from callsheet.wiring import House, open_house
+
+
+class Engine:
+    """A house with a worker in it. Made by `running_engine`."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        self.workers: list[Worker] = []
+        self._tasks: dict[UUID, asyncio.Task[None]] = {}
+
+    async def start_worker(self, lanes: Mapping[str, int] | None = None, *, name: str | None = None) -> Worker:
+        """Start another worker in this process; it is stopped with the engine."""
+        worker = self.house.worker(dict(lanes) if lanes else None, name=name)
+        self.workers.append(worker)
+        self._tasks[worker.id] = asyncio.create_task(worker.run(), name=f"worker {worker.name}")
+        return worker
+
+    async def stop_worker(self, worker: Worker) -> None:
+        """Stop a worker gracefully, as SIGTERM would; raises what it ended with."""
+        worker.stop()
+        await self._tasks.pop(worker.id)
+        self.workers.remove(worker)
+
+    async def kill_worker(self, worker: Worker) -> None:
+        """End a worker on the spot: it neither hands back its jobs nor says goodbye to the database."""
+        task = self._tasks.pop(worker.id)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        self.workers.remove(worker)
+
+    async def submit(self, plan: Mapping[str, Any], *, idempotency_key: str | None = None, **around: Any) -> UUID:
+        """Submit a plan, as it stands in a file; `around` is what a submission has besides (metadata, priority…)."""
+        submitted = await submit(
+            self.house.database,
+            read_submission({"executionPlan": plan, **around}),
+            self.house.catalog,
+            max_jobs=self.house.settings.max_jobs_per_plan,
+            idempotency_key=idempotency_key,
+        )
+        return submitted.execution_id
+
+    async def run(self, plan: Mapping[str, Any], *, timeout: float = 30, **around: Any) -> Execution:
+        """Submit a plan, wait until it has ended, and return it with its results."""
+        execution_id = await self.submit(plan, **around)
+        return await self.ended(execution_id, timeout=timeout)
+
+    async def ended(self, execution_id: UUID, *, timeout: float = 30) -> Execution:
+        """Wait until an execution has ended and return it; raises AssertionError after `timeout` seconds."""
+        try:
+            async with asyncio.timeout(timeout):
+                async for _ in self.house.watchtower.follow(execution_id):
+                    pass
+        except TimeoutError:
+            raise await self._too_late(execution_id, "its end", timeout) from None
+        return await self.execution(execution_id)
+
+    async def wait(
+        self, execution_id: UUID, event: str, *, job: str | None = None, after: int = 0, timeout: float = 10
+    ) -> Event:
+        """Wait for the first event of a type (`job.running`), past or to come; `job` is an id in the plan.
+
+        Raises AssertionError, with what happened instead, after `timeout` seconds.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                async for found in self.house.watchtower.follow(execution_id, after=after, forever=True):
+                    if found.type == event and job in (None, found.job_id):
+                        return found
+        except TimeoutError:
+            raise await self._too_late(execution_id, f"{event} of {job or 'any job'}", timeout) from None
+        raise AssertionError("the events came to an end")
+
+    async def events(self, execution_id: UUID, *, job: str | None = None) -> list[Event]:
+        """Return what has happened so far, to one job or to all."""
+        found: list[Event] = []
+        while page := await events_after(self.house.database, execution_id, found[-1].number if found else 0):
+            found += page
+        return [event for event in found if job in (None, event.job_id)]
+
+    async def execution(self, execution_id: UUID) -> Execution:
+        """Return an execution as it stands."""
+        return await get_execution(self.house.database, execution_id, self.house.sign)
+
+    async def job(self, execution_id: UUID, job: str) -> Job:
+        """Return a job as it stands, by its id in the plan."""
+        execution = await self.execution(execution_id)
+        return next(found for found in execution.jobs if found.job_id == job)
+
+    async def cancel(self, execution_id: UUID, *, job: str | None = None) -> None:
+        """Cancel an execution, or one job of it."""
+        if job is None:
+            await cancel_execution(self.house.database, execution_id)
+        else:
+            await cancel_job(self.house.database, (await self.job(execution_id, job)).id)
+
+    async def retry(self, execution_id: UUID, *, job: str | None = None, resubmit: bool = False) -> int:
+        """Run again what did not succeed, or one job; returns how many jobs run again."""
+        if job is None:
+            return await retry_execution(self.house.database, execution_id, resubmit=resubmit)
+        return await retry_job(self.house.database, (await self.job(execution_id, job)).id, resubmit=resubmit)
+
+    async def _too_late(self, execution_id: UUID, awaited: str, timeout: float) -> AssertionError:
+        for task in self._tasks.values():
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                return AssertionError(f"waited for {awaited}, but the worker ended with {error!r}")
+        seen = [f"{e.number} {e.type} {e.job_id or ''} {e.data or ''}" for e in await self.events(execution_id)]
+        return AssertionError(f"waited {timeout:g} s for {awaited}; what happened:\n  " + "\n  ".join(seen[-50:]))
+
+    async def close(self) -> None:
+        """Stop every worker; raises the first error that one of them ended with."""
+        for worker in self.workers:
+            worker.stop()
+        results = await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+
+
+@asynccontextmanager
+async def running_engine(
+    operations: Iterable[Operation],
+    *,
+    lanes: Mapping[str, int] | None = None,
+    settings: Settings | None = None,
+    workers: int = 1,
+) -> AsyncIterator[Engine]:
+    """Run an engine that knows these operations, with so many workers.
+
+    Without settings it lives in a temporary folder, with a PostgreSQL of its own that takes some seconds to start;
+    to share one among many tests, start a `callsheet.db.embedded.EmbeddedPostgres` once and name its address in
+    `settings.database_url`. `lanes` says how many jobs of each queue a worker runs at once.
+    """
+    with tempfile.TemporaryDirectory(prefix="callsheet-engine-") as folder:
+        chosen = settings or Settings(_env_file=None, data_dir=Path(folder), grace_period="1s")  # type: ignore[call-arg,arg-type]
+        async with open_house(chosen, Catalog(operations), migrate=True) as house:
+            engine = Engine(house)
+            for _ in range(workers):
+                await engine.start_worker(lanes)
+            try:
+                yield engine
+            finally:
+                await engine.close()

@@ -1,0 +1,44 @@
+"""A worker as a process of its own, to be stopped, starved and killed.
+
+    python -m callsheet.testing.worker [MODULE ...]
+
+It runs the operations of `callsheet.testing.operations` and of the named modules, with settings from the environment.
+A line `ready <worker id>` on stdout tells that it works. SIGTERM stops it gracefully.
+`CALLSHEET_TESTING_FILE_LIMIT` is the size in bytes beyond which the system lets it write no file.
+"""
+
+import asyncio
+import os
+import resource
+import signal
+import sys
+
+from callsheet.operations.catalog import Catalog, discover
+from callsheet.settings import Settings
+from callsheet.testing.operations import ALL
+from callsheet.wiring import open_house
+
+
+async def main(modules: list[str]) -> None:
+    """Work until SIGTERM."""
+    operations = {*ALL, *(discover(modules).operations() if modules else ())}
+    settings = Settings()  # type: ignore[call-arg]
+    async with open_house(settings, Catalog(operations), watch=False) as house:
+        worker = house.worker()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
+        working = asyncio.create_task(worker.run())
+        print(f"ready {worker.id}", flush=True)  # noqa: T201
+        await working
+
+
+def limit_files() -> None:
+    """Keep this process from writing files beyond the size in the environment."""
+    if limit := os.environ.get("CALLSHEET_TESTING_FILE_LIMIT"):
+        # The signal would end the process; without it the write fails.
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), int(limit)))
+
+
+if __name__ == "__main__":
+    limit_files()
+    asyncio.run(main(sys.argv[1:]))

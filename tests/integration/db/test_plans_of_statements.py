@@ -1,0 +1,190 @@
+"""How PostgreSQL runs the statements that are asked all day, when the tables are full."""
+
+import asyncio
+import json
+import os
+from types import SimpleNamespace
+
+import asyncpg
+import pytest
+
+from callsheet.db.statements import sql
+from callsheet.domain.ids import new_id
+
+MANY = {"succeeded": 150_000, "scheduled": 60_000, "waiting": 60_000, "queued": 30_000, "running": 400}
+BUSY = new_id()
+LOST = new_id()
+
+NEXT_POLL = SimpleNamespace(
+    parameters=[],
+    text="""SELECT id FROM execution_jobs WHERE status = 'waiting' AND next_poll_at <= now()
+            ORDER BY next_poll_at LIMIT 500""",
+)
+
+LOAD = """
+    INSERT INTO execution_jobs (id, execution_id, job_id, operation, queue, priority, status, params, timeout_seconds,
+                                max_attempts, run_at, next_poll_at, worker_id, epoch, queued_at, started_at)
+    SELECT gen_random_uuid(), md5((n / 10)::text || $2)::uuid, 'job-' || n, 'noop', 'test', n % 3, $2, '{}', 60, 3,
+           CASE $2 WHEN 'scheduled' THEN now() + make_interval(mins => n) END,
+           CASE $2 WHEN 'waiting' THEN now() + make_interval(mins => n) END,
+           CASE $2 WHEN 'running' THEN $3::uuid END, 1, now(), now()
+    FROM generate_series(1, $1) AS n"""
+
+
+async def _load(dsn):
+    connection = await asyncpg.connect(dsn)
+    # Built at the end, indexes cost half.
+    indexes = await connection.fetch(
+        "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'execution_jobs' AND indexdef LIKE '% WHERE %'"
+    )
+    for row in indexes:
+        await connection.execute(f"DROP INDEX {row['indexname']}")
+    for status, number in MANY.items():
+        await connection.execute(LOAD, number, status, BUSY)
+    for row in indexes:
+        await connection.execute(row["indexdef"])
+    await connection.execute(
+        "INSERT INTO executions (id, job_count, unfinished) SELECT DISTINCT execution_id, 10, 10 FROM execution_jobs"
+    )
+    for worker, name in ((BUSY, "busy"), (LOST, "lost")):
+        await sql.register_worker(
+            connection, id=worker, name=name, host="here", pid=os.getpid(), version="0", lanes="{}", operations=["noop"]
+        )
+    await connection.execute("VACUUM (ANALYZE)")
+    await connection.close()
+    return dsn
+
+
+@pytest.fixture(scope="module")
+def full(new_shared_database):
+    """The address of a database with a great many jobs of every status."""
+    return asyncio.run(_load(new_shared_database()))
+
+
+@pytest.fixture(params=["force_custom_plan", "force_generic_plan"])
+async def connection(full, request):
+    """A connection that plans for the values at hand, or once for all values: after five calls it may do either."""
+    connection = await asyncpg.connect(full, timeout=60, server_settings={"plan_cache_mode": request.param})
+    yield connection
+    await connection.close()
+
+
+async def explained(connection, statement, **given):
+    """Run a statement for its plan and undo it; return every node of the plan, and the blocks it touched."""
+    values = ", ".join(_literal(given[name]) for name in statement.parameters)
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute(f"PREPARE explained AS {statement.text}")
+        text = await connection.fetchval(
+            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained{f'({values})' if values else ''}"
+        )
+    finally:
+        await transaction.rollback()
+        await connection.execute("DEALLOCATE explained")
+    plan = json.loads(text)[0]["Plan"]
+    return list(_nodes(plan)), plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+
+
+def _literal(value):
+    if isinstance(value, list):
+        return "'{" + ",".join(map(str, value)) + "}'"
+    return f"'{value}'"
+
+
+def _nodes(plan):
+    yield plan
+    for inner in plan.get("Plans", ()):
+        yield from _nodes(inner)
+
+
+def scans(nodes, table):
+    return {node["Node Type"] for node in nodes if node.get("Relation Name") == table and "Scan" in node["Node Type"]}
+
+
+def indexes(nodes):
+    return {node["Index Name"] for node in nodes if "Index Name" in node}
+
+
+def sorts_many(nodes, most):
+    return [n for n in nodes if n["Node Type"] == "Sort" and n["Actual Rows"] * n["Actual Loops"] > most]
+
+
+async def test_a_claim_walks_the_index_of_queued_jobs_alone(connection):
+    nodes, blocks = await explained(
+        connection,
+        sql.claim,
+        queue="test",
+        operations=["noop", "sleep"],
+        seats_counted=False,
+        free=8,
+        worker_id=BUSY,
+        worker_name="busy",
+    )
+
+    assert "execution_jobs_queued" in indexes(nodes)
+    assert "Seq Scan" not in scans(nodes, "execution_jobs") | scans(nodes, "executions")
+    assert sorts_many(nodes, 8) == []
+    assert blocks < 1_000
+
+
+async def test_a_claim_in_an_empty_queue_costs_next_to_nothing(connection):
+    nodes, blocks = await explained(
+        connection,
+        sql.claim,
+        queue="nothing",
+        operations=["noop"],
+        seats_counted=False,
+        free=8,
+        worker_id=BUSY,
+        worker_name="busy",
+    )
+
+    assert "Seq Scan" not in scans(nodes, "execution_jobs")
+    assert blocks < 20
+
+
+async def test_the_promoter_looks_at_due_jobs_only(connection):
+    nodes, blocks = await explained(connection, sql.due_jobs, most=500)
+
+    assert indexes(nodes) == {"execution_jobs_scheduled"}
+    assert blocks < 20
+
+
+async def test_the_next_poll_of_waiting_jobs_is_found_by_its_index(connection):
+    nodes, blocks = await explained(connection, NEXT_POLL)
+
+    assert indexes(nodes) == {"execution_jobs_waiting"}
+    assert blocks < 20
+
+
+async def test_the_rescuer_looks_at_running_jobs_only(connection):
+    nodes, blocks = await explained(connection, sql.orphaned_jobs, most=500)
+
+    assert "Seq Scan" not in scans(nodes, "execution_jobs")
+    assert indexes(nodes) & {"execution_jobs_running"}
+    assert blocks < 600
+
+
+async def test_a_beat_looks_at_the_running_jobs_of_its_worker_only(connection):
+    for worker, most in ((BUSY, 600), (LOST, 60)):
+        nodes, blocks = await explained(
+            connection, sql.check_runs, worker_id=worker, ids=[new_id()], epochs=[1], settled=30.0
+        )
+
+        assert "Seq Scan" not in scans(nodes, "execution_jobs")
+        assert blocks < most
+
+
+async def test_the_slow_poll_asks_the_index_for_one_row_a_queue(connection):
+    nodes, blocks = await explained(connection, sql.ready_queues, queues=["test", "nothing", "render", "default"])
+
+    assert "Seq Scan" not in scans(nodes, "execution_jobs")
+    assert blocks < 40
+
+
+async def test_the_counts_of_queues_do_not_read_what_has_ended(connection):
+    nodes, _ = await explained(connection, sql.queue_counts)
+
+    assert "Seq Scan" not in scans(nodes, "execution_jobs")
+    assert {f"execution_jobs_{status}" for status in ("queued", "running", "scheduled", "waiting")} <= indexes(nodes)

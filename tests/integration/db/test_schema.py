@@ -1,0 +1,112 @@
+"""The schema: what the statements need, what the migrations lead to, who may migrate when."""
+
+import asyncio
+from importlib.resources import files
+
+import asyncpg
+import pytest
+from alembic.script import ScriptDirectory
+
+from callsheet.db.database import Database
+from callsheet.db.migrations import HEAD
+from callsheet.db.statements import sql
+from callsheet.db.upgrade import check_revision, current_revision, upgrade
+from callsheet.domain.errors import SetupError
+
+SCHEMA = files("callsheet.db").joinpath("schema.sql").read_text()
+MIGRATIONS = files("callsheet.db").joinpath("migrations")
+
+CATALOGS = {
+    "columns": """
+        SELECT table_name, column_name, data_type, is_nullable, column_default, identity_generation
+        FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, ordinal_position""",
+    "indexes": "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2",
+    "constraints": """
+        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+        WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2""",
+    "storage options": """
+        SELECT relname, relkind, relpersistence, reloptions FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace ORDER BY 1""",
+    "functions": """
+        SELECT proname, pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1""",
+    "triggers": "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
+}
+
+
+async def catalogs(dsn):
+    connection = await asyncpg.connect(dsn)
+    try:
+        return {
+            what: [tuple(row) for row in await connection.fetch(query) if not row[0].startswith("alembic_version")]
+            for what, query in CATALOGS.items()
+        }
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="module")
+def migrated(new_shared_database):
+    """The address of a migrated database that nobody changes."""
+    return new_shared_database()
+
+
+@pytest.mark.parametrize("statement", sql.all(), ids=lambda statement: statement.name)
+async def test_every_statement_can_be_prepared(statement, migrated):
+    connection = await asyncpg.connect(migrated)
+    prepared = await connection.prepare(statement.text)
+    parameters = prepared.get_parameters()
+    await connection.close()
+
+    assert len(parameters) == len(statement.parameters)
+
+
+@pytest.mark.parametrize("what", CATALOGS)
+async def test_a_fresh_schema_equals_a_migrated_one(what, migrated, new_database):
+    fresh = new_database(empty=True)
+    connection = await asyncpg.connect(fresh)
+    await connection.execute(SCHEMA)
+    await connection.close()
+
+    assert (await catalogs(fresh))[what] == (await catalogs(migrated))[what]
+
+
+def test_the_revision_we_work_with_is_the_last_migration():
+    script = ScriptDirectory(str(MIGRATIONS))
+
+    assert script.get_heads() == [HEAD]
+
+
+async def test_two_upgrades_at_once_do_the_work_once(new_database):
+    dsn = new_database(empty=True)
+
+    did = await asyncio.gather(*(upgrade(dsn) for _ in range(4)))
+
+    assert True in did
+    assert await current_revision(dsn) == HEAD
+    assert await upgrade(dsn) is False
+
+
+async def test_an_upgrade_that_fails_leaves_nothing_behind(new_database):
+    dsn = new_database(empty=True)
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("CREATE TABLE outbox (a int)")  # in the way of the migration's last tables
+
+    with pytest.raises(Exception, match="outbox"):
+        await upgrade(dsn)
+
+    tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    await connection.close()
+    assert [row["tablename"] for row in tables] == ["outbox"]
+    assert await current_revision(dsn) is None
+
+
+async def test_a_server_refuses_a_database_without_or_with_another_schema(new_database):
+    async with Database(new_database(empty=True)) as empty:
+        with pytest.raises(SetupError, match="callsheet db upgrade"):
+            await check_revision(empty)
+
+    async with Database(new_database()) as newer:
+        async with newer.connection() as connection:
+            await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        with pytest.raises(SetupError, match="9999"):
+            await check_revision(newer)

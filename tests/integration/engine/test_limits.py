@@ -1,0 +1,176 @@
+"""Priorities, paused queues, caps and rates over the whole fleet, lanes."""
+
+import asyncio
+import time
+from datetime import timedelta
+
+import pytest
+from plans import job, plan, statuses
+
+from callsheet.db.database import Database
+from callsheet.domain.ids import new_id
+from callsheet.engine.queues import QueueChange, Rate, change_queue
+from callsheet.engine.workers import set_lanes
+from callsheet.queue.claim import Claimer
+from callsheet.testing.waiters import until
+
+
+async def change(engine, **what):
+    await change_queue(engine.house.database, engine.house.catalog, "test", QueueChange(**what))
+
+
+async def at_once(engine, execution_id=None):
+    """The most jobs that ever ran at the same time, counted from the events."""
+    async with engine.house.database.connection() as connection:
+        rows = await connection.fetch(
+            "SELECT type FROM events WHERE job_id IS NOT NULL AND type IN ('job.running', 'job.succeeded') "
+            "ORDER BY at, type DESC"
+        )
+    running = most = 0
+    for row in rows:
+        running += 1 if row["type"] == "job.running" else -1
+        most = max(most, running)
+    return most
+
+
+async def test_the_bigger_priority_goes_first_then_the_older_job(idle_engine):
+    execution_id = await idle_engine.submit(
+        plan(
+            job("low", priority=-5),
+            job("first"),
+            job("high", priority=5),
+            job("second"),
+        ),
+        priority=0,
+    )
+    await idle_engine.start_worker({"test": 1})
+    await idle_engine.ended(execution_id)
+
+    events = await idle_engine.events(execution_id)
+    assert [e.job_id for e in events if e.type == "job.running"] == ["high", "first", "second", "low"]
+
+
+async def test_a_paused_queue_gives_nothing_until_it_goes_on(engine):
+    await change(engine, paused=True)
+    execution_id = await engine.submit(plan(job("a")))
+    await engine.workers[0]._poll()
+    async with engine.house.database.connection() as connection:
+        claims = Claimer(engine.house.database, new_id(), "another", ["noop"])
+        assert (await claims.claim("test", 5)).jobs == []
+        assert await connection.fetchval("SELECT status FROM execution_jobs") == "queued"
+
+    began = time.monotonic()
+    await change(engine, paused=False)
+
+    assert (await engine.ended(execution_id)).status == "succeeded"
+    assert time.monotonic() - began < 2  # woken, not found by the poll
+
+
+async def test_a_cap_set_while_jobs_wait_is_followed_at_once(engine):
+    await change(engine, paused=True)
+    execution_id = await engine.submit(plan(*(job(str(n), "sleep", params={"seconds": 0.05}) for n in range(6))))
+    began = time.monotonic()
+
+    await change(engine, paused=False, max_running=1)
+
+    assert (await engine.ended(execution_id)).status == "succeeded"
+    assert await at_once(engine) == 1
+    assert time.monotonic() - began < 4
+
+
+@pytest.mark.parametrize("cap", [1, 3])
+async def test_a_cap_holds_over_several_workers(idle_engine, cap):
+    await change(idle_engine, max_running=cap)
+    for _ in range(3):
+        await idle_engine.start_worker({"test": 4})
+
+    execution = await idle_engine.run(plan(*(job(str(n), "sleep", params={"seconds": 0.01}) for n in range(30))))
+
+    assert set(statuses(execution).values()) == {"succeeded"}
+    assert await at_once(idle_engine) == cap
+
+
+async def test_a_rate_holds_and_nothing_is_left_behind(engine):
+    await change(engine, rate=Rate(5, timedelta(seconds=0.5)))
+
+    execution = await engine.run(plan(*(job(str(n)) for n in range(12))))
+
+    async with engine.house.database.connection() as connection:
+        starts = [
+            row["at"] for row in await connection.fetch("SELECT at FROM events WHERE type = 'job.running' ORDER BY at")
+        ]
+    assert set(statuses(execution).values()) == {"succeeded"}
+    # A full bucket of 5, then 10 a second.
+    assert (starts[-1] - starts[0]).total_seconds() >= 0.6
+    assert all((starts[n + 6] - starts[n]).total_seconds() > 0.05 for n in range(len(starts) - 6))
+
+
+async def test_a_limit_that_is_lifted_counts_no_more(engine):
+    await change(engine, rate=Rate(1, timedelta(hours=1)), max_running=1)
+    execution_id = await engine.submit(plan(*(job(str(n)) for n in range(5))))
+    await engine.wait(execution_id, "job.succeeded")
+
+    await change(engine, lift_rate=True, lift_max_running=True)
+
+    assert (await engine.ended(execution_id)).status == "succeeded"
+
+
+async def test_lanes_are_resized_while_they_work(engine, tmp_path):
+    gate = tmp_path / "gate"
+    worker = engine.workers[0]
+    await set_lanes(engine.house.database, worker.id, {"test": 1})
+    await until(lambda: worker._lanes["test"].size == 1)
+    execution_id = await engine.submit(plan(*(job(str(n), "block", params={"until": str(gate)}) for n in range(4))))
+    await engine.wait(execution_id, "job.running")
+    await worker._poll()
+    assert worker.running == 1
+
+    await set_lanes(engine.house.database, worker.id, {"test": 3})
+    await until(lambda: worker.running == 3)
+
+    gate.touch()
+    assert (await engine.ended(execution_id)).status == "succeeded"
+    assert await at_once(engine) == 3
+
+
+async def test_16_claimers_share_10_000_jobs_without_a_double_and_keep_the_cap(idle_engine):
+    database, cap = idle_engine.house.database, 50
+    await idle_engine.submit(plan(*(job(f"j{n}") for n in range(10_000))))
+    await change(idle_engine, max_running=cap)
+    running, most, claimed = 0, 0, []
+
+    async def work(database, number):
+        nonlocal running, most
+        claims = Claimer(database, new_id(), f"claimer {number}", ["noop"])
+        await claims.learn_limits(["test"])
+        while len(claimed) < 2_000 and (jobs := (await claims.claim("test", 7)).jobs) is not None:
+            claimed.extend((job.id, job.epoch) for job in jobs)
+            async with database.connection() as connection:
+                most = max(
+                    most, await connection.fetchval("SELECT count(*) FROM execution_jobs WHERE status='running'")
+                )
+                await connection.execute(
+                    "UPDATE execution_jobs SET status = 'succeeded' WHERE id = ANY ($1)", [job.id for job in jobs]
+                )
+
+    async with Database(database.dsn, size=16) as shared:
+        await asyncio.gather(*(work(shared, number) for number in range(16)))
+        assert most <= cap
+        await change(idle_engine, lift_max_running=True)
+
+        async def take(number):
+            claims = Claimer(shared, new_id(), f"claimer {number}", ["noop"])
+            while jobs := (await claims.claim("test", 50)).jobs:
+                claimed.extend((job.id, job.epoch) for job in jobs)
+
+        await asyncio.gather(*(take(number) for number in range(16)))
+
+    assert len(claimed) == len(set(claimed)) == 10_000
+    async with database.connection() as connection:
+        numbers = await connection.fetchval(
+            "SELECT array_agg(number ORDER BY number) = array_agg(place ORDER BY place) "
+            "FROM (SELECT number, row_number() OVER (ORDER BY number) AS place FROM events) AS events"
+        )
+        started = await connection.fetchval("SELECT count(*) FROM events WHERE type = 'job.running'")
+    assert numbers is True
+    assert started == 10_000

@@ -1,0 +1,244 @@
+"""From ready to ended: results, failures, retries, time limits."""
+
+import asyncio
+import json
+import os
+
+import pytest
+from plans import job, plan, statuses
+from pydantic import BaseModel
+
+from callsheet.domain.errors import JobError, Transient
+from callsheet.domain.model import Model
+from callsheet.operations.contract import operation
+from callsheet.testing.engine import running_engine
+
+
+async def test_results_flow_from_job_to_job(engine):
+    execution = await engine.run(
+        plan(
+            job("a", params={"value": {"list": [1, {"deep": "treasure"}]}}),
+            job("b", params={"value": "${a.value.list[1].deep}"}),
+            job("c", params={"value": "found: ${b.value}!"}),
+        )
+    )
+
+    assert execution.status == "succeeded"
+    assert execution.jobs[2].result == {"value": "found: treasure!"}
+
+
+async def test_many_jobs_end_in_few_transactions(engine):
+    async with engine.house.database.connection() as connection:
+        before = await connection.fetchval("SELECT pg_current_xact_id()::text::bigint")
+        execution = await engine.run(plan(*(job(str(n)) for n in range(400))))
+        after = await connection.fetchval("SELECT pg_current_xact_id()::text::bigint")
+
+    assert set(statuses(execution).values()) == {"succeeded"}
+    assert after - before < 400
+
+
+async def test_a_passing_failure_is_tried_again_after_a_random_back_off(engine):
+    params = {"times": 3, "transient": True}
+
+    execution = await engine.run(plan(job("a", "fail", params=params, retries=5)))
+
+    ended = execution.jobs[0]
+    events = await engine.events(execution.execution_id, job="a")
+    delays = [event.data["delay"] for event in events if event.type == "job.scheduled"]
+    assert (ended.status, ended.attempts, ended.result) == ("succeeded", 3, {"value": 4})
+    assert len(delays) == 3
+    assert all(0 <= delay <= 0.02 * 2**n for n, delay in enumerate(delays))
+    assert [event.data["attempt"] for event in events if event.type == "job.running"] == [1, 2, 3, 4]
+
+
+async def test_a_lasting_failure_is_not_tried_again(engine):
+    execution = await engine.run(plan(job("a", "fail", params={"times": 1}, retries=5)))
+
+    assert execution.status == "failed"
+    assert execution.jobs[0].attempts == 1
+    assert execution.jobs[0].error.code == "job_failed"
+    assert execution.jobs[0].error.message == "told to fail"
+
+
+async def test_a_passing_failure_is_final_when_no_attempt_is_left(engine):
+    execution = await engine.run(plan(job("a", "fail", params={"transient": True}, retries=2)))
+
+    assert execution.status == "failed"
+    assert execution.jobs[0].attempts == 3
+    assert execution.jobs[0].error.code == "transient"
+
+
+async def test_an_unforeseen_failure_tells_users_an_incident_and_not_its_text(engine):
+    execution = await engine.run(plan(job("a", "surprise")))
+
+    error = execution.jobs[0].error
+    assert error.code == "internal_error"
+    assert error.facts["incident"] in error.message
+    assert "nobody foresaw this" not in error.message
+
+
+async def test_a_run_beyond_its_time_limit_fails_and_is_not_tried_again(engine):
+    execution = await engine.run(plan(job("a", "sleep", params={"seconds": 60}, timeout=0.2, retries=3)))
+
+    assert execution.jobs[0].error.code == "timed_out"
+    assert execution.jobs[0].attempts == 1
+
+
+async def test_a_failure_skips_all_that_is_downstream_and_nothing_else(engine):
+    execution = await engine.run(
+        plan(
+            job("bad", "fail"),
+            job("child", after=["bad"]),
+            job("grandchild", after=["child", "other"]),
+            job("other"),
+            job("cousin", after=["other"]),
+        )
+    )
+
+    assert execution.status == "failed"
+    assert statuses(execution) == {
+        "bad": "failed",
+        "child": "skipped",
+        "grandchild": "skipped",
+        "other": "succeeded",
+        "cousin": "succeeded",
+    }
+
+
+async def test_after_a_failure_that_may_be_the_rest_goes_on_with_null(engine):
+    execution = await engine.run(
+        plan(job("bad", "fail", continueOnFailure=True), job("next", params={"value": "${bad.value}"}))
+    )
+
+    assert execution.status == "succeeded"
+    assert statuses(execution) == {"bad": "failed", "next": "succeeded"}
+    assert execution.jobs[1].result == {"value": None}
+
+
+async def test_a_reference_that_leads_nowhere_fails_its_job_with_the_place(engine):
+    execution = await engine.run(plan(job("a", params={"value": {"x": 1}}), job("b", params={"value": "${a.value.y}"})))
+
+    error = execution.jobs[1].error
+    assert error.code == "bad_params"
+    assert error.problems[0]["path"] == "params.value"
+
+
+class Odd(Model):
+    value: object = None
+
+
+@operation("odd-result", queue="test")
+async def odd_result(job, params: Odd) -> Odd:
+    return Odd(value={"nul": "a\0b", "half": "\ud800", "nan": float("nan"), "fine": 1}[params.value])
+
+
+@operation("wrong-result", queue="test")
+async def wrong_result(job, params: Odd) -> Odd:
+    return "no model"
+
+
+@operation("odd-words", queue="test")
+async def odd_words(job, params: Odd) -> Odd:
+    job.progress(float("nan"), "nul \0 and half \ud800")
+    job.log("nul \0 and half \ud800", path=os, number=2**70, raw=b"\xff")
+    job.data(value="nul \0", other={1: 2})
+    await asyncio.sleep(0.6)
+    return Odd(value=1)
+
+
+@operation("odd-error", queue="test")
+async def odd_error(job, params: Odd) -> Odd:
+    raise JobError("nul \0 and half \ud800", path=os.fspath, number=2**70)
+
+
+@operation("foreign-error", queue="test")
+async def foreign_error(job, params: Odd) -> Odd:
+    raise OSError(5, "half \ud800 \0")
+
+
+@operation("leave", queue="test")
+async def leave(job, params: Odd) -> Odd:
+    raise SystemExit(3)
+
+
+@operation("lose-patience", queue="test", attempts=2)
+async def lose_patience(job, params: Odd) -> Odd:
+    raise Transient("later", after=0.3)
+
+
+ODD = (odd_result, wrong_result, odd_words, odd_error, foreign_error, leave, lose_patience)
+
+
+@pytest.fixture
+async def odd_engine(settings):
+    async with running_engine(ODD, settings=settings) as engine:
+        yield engine
+
+
+@pytest.mark.parametrize("value", ["nul", "half"])
+async def test_a_result_that_cannot_be_stored_fails_clearly(odd_engine, value):
+    execution = await odd_engine.run(plan(job("a", "odd-result", params={"value": value})))
+
+    assert execution.jobs[0].status == "failed"
+    assert execution.jobs[0].error.code == "internal_error"
+
+
+async def test_a_refused_result_does_not_take_others_with_it(odd_engine):
+    execution = await odd_engine.run(
+        plan(*(job(f"j{n}", "odd-result", params={"value": "nul" if n % 10 == 0 else "fine"}) for n in range(40)))
+    )
+
+    failed = {name for name, status in statuses(execution).items() if status == "failed"}
+    assert failed == {"j0", "j10", "j20", "j30"}
+    assert set(statuses(execution).values()) == {"failed", "succeeded"}
+
+
+async def test_a_result_of_the_wrong_kind_fails_with_what_was_declared(odd_engine):
+    execution = await odd_engine.run(plan(job("a", "wrong-result")))
+
+    assert "returned str where it declares Odd" in execution.jobs[0].error.message
+
+
+async def test_words_that_the_database_cannot_hold_harm_nobody(odd_engine):
+    execution = await odd_engine.run(plan(job("a", "odd-words"), job("b", "odd-result", params={"value": "fine"})))
+
+    assert statuses(execution) == {"a": "succeeded", "b": "succeeded"}
+    assert json.loads(execution.model_dump_json())["progress"] == 1
+
+
+@pytest.mark.parametrize("name", ["odd-error", "foreign-error"])
+async def test_an_error_that_the_database_cannot_hold_still_ends_its_job(odd_engine, name):
+    execution = await odd_engine.run(plan(job("a", name)))
+
+    assert execution.jobs[0].status == "failed"
+    assert "half" in execution.jobs[0].error.message
+
+
+async def test_an_operation_that_wants_to_leave_the_process_only_fails(odd_engine):
+    execution = await odd_engine.run(plan(job("a", "leave")), timeout=10)
+
+    assert execution.jobs[0].status == "failed"
+
+
+async def test_a_failure_that_says_when_to_come_back_is_not_tried_sooner(odd_engine):
+    execution = await odd_engine.run(plan(job("a", "lose-patience")))
+
+    events = await odd_engine.events(execution.execution_id, job="a")
+    scheduled, started = (next(e.at for e in events[1:] if e.type == kind) for kind in ("job.scheduled", "job.running"))
+    assert (started - scheduled).total_seconds() >= 0.29
+
+
+class Outcomes(BaseModel):
+    value: int = 0
+
+
+async def test_an_operation_of_ones_own_is_ten_lines(settings):
+    @operation("double")
+    async def double(job, params: Outcomes) -> Outcomes:
+        """Double a number."""
+        return Outcomes(value=params.value * 2)
+
+    async with running_engine([double], settings=settings) as engine:
+        execution = await engine.run(plan(job("a", "double", params={"value": 21})))
+
+    assert execution.jobs[0].result == {"value": 42}

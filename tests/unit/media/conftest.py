@@ -1,0 +1,30 @@
+from pathlib import Path
+
+import pytest
+
+from callsheet.media.runner import FFmpeg
+
+from .studio import Studio
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    return Studio(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture
+def ffmpeg(studio: Studio) -> FFmpeg:
+    return FFmpeg(studio.binary)
+
+
+@pytest.fixture
+def script(tmp_path: Path):
+    """Makes a program that takes the place of FFmpeg."""
+
+    def write(body: str) -> FFmpeg:
+        path = tmp_path / "ffmpeg-like"
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+        return FFmpeg(path)
+
+    return write

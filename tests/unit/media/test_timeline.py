@@ -1,0 +1,134 @@
+from fractions import Fraction
+
+import pytest
+from pydantic import ValidationError
+
+from callsheet.media.audio_filters import checked
+from callsheet.media.shape import even_size, parse_ratio
+from callsheet.media.timeline import Timeline
+from callsheet.media.words import read_colour, read_rate, read_seconds
+
+
+def read(**fields: object) -> Timeline:
+    return Timeline.model_validate({"scenes": [{"src": "a.mp4"}], **fields})
+
+
+def refusal(**fields: object) -> str:
+    with pytest.raises(ValidationError) as caught:
+        read(**fields)
+    return str(caught.value)
+
+
+def test_the_form_of_earlier_systems_is_read():
+    film = Timeline.model_validate(
+        {
+            "scenes": [{"video_path": "/in/a.mp4"}, {"videoPath": "/in/b.mp4"}],
+            "output_format": {"width": 1920, "height": 1080, "fps": 30},
+            "use_gpu": True,
+        }
+    )
+
+    assert [scene.src.root for scene in film.scenes if scene.src] == ["/in/a.mp4", "/in/b.mp4"]
+    assert (film.output.width, film.output.height, film.output.fps, film.use_gpu) == (1920, 1080, 30, True)
+
+
+def test_what_is_read_is_written_by_its_own_names():
+    film = Timeline.model_validate({"clips": [{"path": "a.mp4", "length": 3, "cutFrom": 1}]})
+
+    written = film.model_dump(mode="json", exclude_unset=True)
+
+    assert written == {"scenes": [{"src": "a.mp4", "duration": 3.0, "trimStart": 1.0}]}
+    assert Timeline.model_validate(written) == film
+
+
+def test_a_list_of_names_is_enough():
+    film = Timeline.model_validate({"scenes": ["a.mp4", "b.png"], "soundtrack": "m.mp3"})
+
+    assert [scene.src.root for scene in film.scenes if scene.src] == ["a.mp4", "b.png"]
+    assert film.soundtrack is not None
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("crossfade", "fade"), ("cross-dissolve", "fade"), ("wipe_left", "wipeleft"), ("dissolve", "dissolve")],
+)
+def test_transitions_have_their_usual_names(word: str, meant: str):
+    film = read(scenes=[{"src": "a.mp4", "transition": word}, {"src": "b.mp4"}])
+
+    assert film.scenes[0].passing is not None
+    assert film.scenes[0].passing.type == meant
+
+
+def test_no_transition_is_none():
+    film = read(
+        scenes=[{"src": "a.mp4", "transition": "none"}, {"src": "b.mp4", "transition": {"duration": 0}}, "c.mp4"]
+    )
+
+    assert [scene.passing for scene in film.scenes] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"scenes": []}, "at least 1 item"),
+        ({"scenes": [{"src": "a", "transition": "wipelefd"}, "b"]}, "did you mean 'wipeleft'"),
+        ({"scenes": [{"src": "a", "transition": "custom"}, "b"]}, "unknown transition"),
+        ({"scenes": [{"src": "a", "transition": "fade"}]}, "no scene after it"),
+        ({"scenes": [{"src": "a", "color": "red"}]}, "one of src and color"),
+        ({"scenes": [{}]}, "one of src and color"),
+        ({"scenes": [{"src": "a", "type": "color"}]}, "does not fit"),
+        ({"scenes": [{"src": "a", "duration": 0}]}, "above 0"),
+        ({"scenes": [{"src": "a", "duration": "soon"}]}, "not a time"),
+        ({"scenes": [{"src": "a", "trim_start": -1}]}, "greater than or equal to 0"),
+        ({"scenes": [{"src": "a", "tittle": "x"}]}, "tittle"),
+        ({"scenes": [{"color": "blurple"}]}, "not a colour"),
+        ({"output": {"fps": "1/0"}}, "not a frame rate"),
+        ({"output": {"fps": 1000}}, "not between 1 and 240"),
+        ({"output": {"crf": 20, "quality": "low"}}, "not both"),
+        ({"output": {"preset": "warp"}}, "preset"),
+        ({"captions": {}}, "one of src and cues"),
+        ({"captions": {"cues": [{"start": 2, "end": 1, "text": "x"}]}}, "end after its start"),
+        ({"captions": {"src": "a", "style": {"font_family": "x{\\b1}"}}}, "font_family"),
+        ({"loudness": -100}, "from -70 to -5"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(fields: dict[str, object], words: str):
+    assert words in refusal(**fields)
+
+
+def test_times_are_read_in_every_usual_form():
+    assert [read_seconds(text) for text in ("1.5", "00:01:30.5", "2:03", "1:02:03,25")] == [1.5, 90.5, 123, 3723.25]
+
+
+def test_rates_are_exact():
+    assert read_rate(30) == 30
+    assert read_rate(29.97) == read_rate("30000/1001") == read_rate(29.97003) == Fraction(30000, 1001)
+    assert read_rate(23.976) == Fraction(24000, 1001)
+
+
+def test_colours_become_numbers():
+    assert (read_colour("navy"), read_colour("#fff"), read_colour("rgb(1, 2, 3)")) == ("#000080", "#ffffff", "#010203")
+
+
+def test_a_size_follows_from_what_is_given():
+    upright = parse_ratio("9:16")
+
+    assert even_size(None, None, upright) == (1080, 1920)
+    assert even_size(None, None, parse_ratio("16:9")) == (1920, 1080)
+    assert even_size(720, None, upright) == (720, 1280)
+    assert even_size(None, 480, parse_ratio("16:9")) == (852, 480)
+    assert even_size(853, 481, upright) == (852, 480)
+
+
+def test_only_harmless_filters_are_let_through():
+    assert checked("highpass=f=80,acompressor") == "highpass=f=80,acompressor"
+    for bad in (
+        "amovie=/etc/passwd",
+        "volume=1[o];amovie=x",
+        "volume='1'",
+        "volume=1;anullsrc",
+        "ladspa=f=x",
+        "volume=\\,",
+    ):
+        with pytest.raises(ValueError, match=r"not allowed|may hold"):
+            checked(bad)

@@ -1,0 +1,259 @@
+"""Preview, with real videos of a few seconds."""
+
+import hashlib
+import re
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from media.studio import Stage
+from PIL import Image
+
+from callsheet.domain.artifacts import Artifact
+from callsheet.domain.checking import validate_params
+from callsheet.domain.errors import BadParams, MediaFailed
+from callsheet.media import stills
+from callsheet.media.contact_sheet import clock
+from callsheet.media.thumbnails import wanted_times
+from callsheet.operations.preview import PreviewParams, preview
+
+COLOURS = ("red", "lime", "blue", "yellow")
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Gallery(tmp_path)
+
+
+class Gallery(Stage):
+    """A stage whose finished files need not be videos."""
+
+    async def keep(self, path, *, name=None, media_type=None):
+        self.kept.append(path)
+        data = path.read_bytes()
+        return Artifact(
+            artifact_id=uuid4(),
+            name=name or path.name,
+            key=f"preview/{self.id}/{path.name}",
+            media_type=media_type or "image/jpeg",
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )
+
+
+def wish(src, **params) -> PreviewParams:
+    return PreviewParams.model_validate({"src": str(src), **params})
+
+
+async def run(stage, src, **params):
+    result = await preview.run(stage, wish(src, **params))
+    return result, {path.name: path for path in stage.kept}
+
+
+@pytest.fixture
+def rainbow(studio):
+    """Four seconds in four colours with a single key frame at the start."""
+    inputs = [
+        w for c in COLOURS for w in ("-f", "lavfi", "-i", f"color={c}:size=160x90:rate=30:duration=1,format=gbrp")
+    ]
+    join = "concat=n=4:v=1:a=0,scale=out_color_matrix=bt709:out_range=tv,format=yuv420p"
+    coding = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "12", "-g", "500", "-sc_threshold", "0"]
+    return studio.make("rainbow.mp4", *inputs, "-filter_complex", join, *coding, "-colorspace", "bt709")
+
+
+def seen(path) -> str:
+    """The colour of a picture, by name."""
+    red, green, blue = (level > 128 for level in Image.open(path).convert("RGB").resize((1, 1)).getpixel((0, 0)))
+    names = {(1, 0, 0): "red", (0, 1, 0): "lime", (0, 0, 1): "blue", (1, 1, 0): "yellow"}
+    return names[red, green, blue]
+
+
+async def test_each_picture_shows_its_own_part_of_the_video(stage, rainbow):
+    result, files = await run(stage, rainbow, count=4, accuracy="exact")
+
+    assert result.times == pytest.approx([0.5, 1.5, 2.5, 3.5], abs=0.04)
+    assert [seen(files[frame.name]) for frame in result.frames] == list(COLOURS)
+    assert [frame.name for frame in result.frames] == [f"frame-00{n}.jpg" for n in (1, 2, 3, 4)]
+
+
+async def test_auto_decodes_on_where_the_key_frame_is_too_far_away(stage, rainbow):
+    result, files = await run(stage, rainbow, count=4)
+
+    assert [seen(files[frame.name]) for frame in result.frames] == list(COLOURS)
+
+
+async def test_equal_key_frames_are_taken_once(stage, rainbow):
+    result, _ = await run(stage, rainbow, count=4, accuracy="keyframe")
+
+    assert (result.times, len(result.frames)) == ([0.0], 1)
+
+
+async def test_an_interval_begins_at_the_start(stage, rainbow):
+    result, _ = await run(stage, rainbow, interval=1, accuracy="exact")
+
+    assert result.times == pytest.approx([0, 1, 2, 3], abs=0.04)
+
+
+async def test_a_poster_of_a_moment_shows_that_moment_in_full_size(stage, rainbow):
+    result, files = await run(stage, rainbow, count=2, width=64, poster={"time": 2.2}, accuracy="keyframe")
+
+    assert seen(files["poster.jpg"]) == "blue"
+    assert Image.open(files["poster.jpg"]).size == (160, 90)
+    assert result.poster.name == "poster.jpg"
+
+
+async def test_a_poster_of_no_moment_is_not_the_black_picture(studio, stage):
+    fade = studio.clip("from-black.mp4", "testsrc2=size=160x90:rate=30,fade=t=in:st=0.9:d=0.6", seconds=2)
+
+    _, files = await run(stage, fade, count=4, poster=True)
+
+    assert Image.open(files["poster.jpg"]).convert("L").resize((1, 1)).getpixel((0, 0)) > 60
+
+
+async def test_a_contact_sheet_holds_every_picture_in_rows(stage, rainbow):
+    result, files = await run(stage, rainbow, count=4, width=100, contact_sheet={"columns": 2}, accuracy="exact")
+
+    sheet = Image.open(files["contact-sheet.jpg"]).convert("RGB")
+    assert result.contact_sheet.name == "contact-sheet.jpg"
+    assert sheet.width > 200
+    assert _colours(sheet) == {"red", "lime", "blue", "yellow"}
+
+
+def _centres(sheet: Image.Image) -> dict[str, tuple[int, int]]:
+    w, h = sheet.size
+    return {"1": (w // 4, h // 3), "2": (3 * w // 4, h // 3), "3": (w // 4, 3 * h // 4), "4": (3 * w // 4, 3 * h // 4)}
+
+
+def _colours(sheet: Image.Image) -> set[str]:
+    found = set()
+    for place in _centres(sheet).values():
+        red, green, blue = (level > 128 for level in sheet.getpixel(place))
+        found.add(
+            {(1, 0, 0): "red", (0, 1, 0): "lime", (0, 0, 1): "blue", (1, 1, 0): "yellow"}.get((red, green, blue), "?")
+        )
+    return found
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+async def test_a_turned_video_is_shown_upright(studio, stage, turn):
+    # The upper half is white.
+    flag = studio.clip("flag.mp4", "color=black:size=160x90:rate=30,drawbox=0:0:160:45:white:fill", seconds=0.5)
+    turned = studio.make(f"flag-{turn}.mp4", "-display_rotation", str(turn), "-i", str(flag), "-c", "copy")
+
+    _, files = await run(stage, turned, count=1, width=None)
+    shown = studio.look(turned, size=(160, 90) if turn == 180 else (90, 160))[7]
+    taken = Image.open(files["frame-001.jpg"]).convert("L").resize(shown.shape[::-1])
+
+    assert abs(shown - np.asarray(taken, float)).mean() < 12
+
+
+@pytest.mark.parametrize(
+    ("format", "suffix", "kind"), [("jpeg", "jpg", "JPEG"), ("webp", "webp", "WEBP"), ("png", "png", "PNG")]
+)
+async def test_the_format_is_the_one_asked_for(stage, rainbow, format, suffix, kind):
+    _, files = await run(stage, rainbow, count=1, format=format, width=80)
+
+    picture = Image.open(files[f"frame-001.{suffix}"])
+    assert (picture.format, picture.size) == (kind, (80, 45))
+
+
+async def test_oblong_pixels_are_made_square(studio, stage):
+    wide = studio.clip("anamorphic.mp4", "testsrc2=size=160x90:rate=30,setsar=2", seconds=0.3)
+
+    _, files = await run(stage, wide, count=1, width=320)
+
+    assert Image.open(files["frame-001.jpg"]).size == (320, 90)
+
+
+async def test_odd_sizes_names_and_lengths_do_not_matter(studio, stage, tmp_path):
+    odd = studio.make(
+        "one-odd.mkv", "-f", "lavfi", "-i", "testsrc2=size=161x91:rate=30", "-frames:v", "1", "-c:v", "ffv1"
+    )
+    path = tmp_path / '🎬 it\'s a "film": 50%.mkv'
+    path.write_bytes(odd.read_bytes())
+
+    result, _ = await run(stage, path, count=5)
+
+    assert (len(result.frames), result.times) == (1, [0.0])
+
+
+async def test_uneven_frames_are_found_by_their_times(studio, stage):
+    counted = "nullsrc=size=64x64:rate=30,geq=lum='16+3*N':cb=128:cr=128,select='lt(n\\,10)+not(mod(n\\,15))'"
+    words = [
+        "-f",
+        "lavfi",
+        "-i",
+        counted,
+        "-t",
+        "2",
+        "-fps_mode",
+        "vfr",
+        "-c:v",
+        "libx264",
+        "-qp",
+        "2",
+        "-pix_fmt",
+        "yuv420p",
+    ]
+    uneven = studio.make("uneven-count.mkv", *words)
+
+    result, files = await run(stage, uneven, interval=0.75, accuracy="exact", format="png", width=64)
+
+    levels = [Image.open(files[f.name]).convert("L").getpixel((32, 32)) for f in result.frames]
+    assert result.times == pytest.approx([0, 0.5, 1.5], abs=0.01)
+    # Frames 0, 15 and 45, spread from the range of video to that of pictures.
+    assert levels == pytest.approx([0, 45 * 255 / 219, 135 * 255 / 219], abs=4)
+
+
+async def test_a_still_is_its_own_preview(studio, stage):
+    result, _ = await run(stage, studio.still("still.png"), count=3)
+
+    assert result.times == [0.0]
+
+
+async def test_sound_has_nothing_to_show(studio, stage):
+    with pytest.raises(BadParams, match="there is no picture in"):
+        await run(stage, studio.sound("tone.wav", "sine", seconds=0.2))
+
+
+async def test_a_playlist_in_disguise_reads_no_other_file(stage, rainbow, tmp_path):
+    trick = tmp_path / "film.mp4"
+    trick.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{rainbow}\n#EXT-X-ENDLIST\n")
+
+    with pytest.raises(MediaFailed):
+        await stills.take(trick, stage.dir, count=1)
+
+
+async def test_a_decoder_that_crashes_is_told_and_harms_nobody(stage, rainbow, tmp_path, monkeypatch):
+    crashing = tmp_path / "thumbnails.py"
+    crashing.write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
+    monkeypatch.setattr(stills, "_THUMBNAILS", crashing)
+
+    with pytest.raises(MediaFailed, match="crashes the decoder"):
+        await stills.take(rainbow, stage.dir, count=1)
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"count": 3, "interval": 2}, "give count or interval, not both"),
+        ({"format": "gif"}, "'jpeg', 'webp' or 'png'"),
+        ({"colums": 3}, "unknown field"),
+        ({"contact_sheet": {"colums": 3}}, "did you mean 'columns'?"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_before_anything_runs(params, says):
+    with pytest.raises(BadParams, match=re.escape(says)):
+        validate_params({"src": "clip.mp4", **params}, PreviewParams)
+
+
+def test_pictures_stand_in_the_middle_of_equal_parts():
+    assert wanted_times(10, 5, None, 500) == [1, 3, 5, 7, 9]
+    assert wanted_times(10, None, 4, 500) == [0, 4, 8]
+    assert wanted_times(8, None, 4, 500) == [0, 4]
+    assert len(wanted_times(10_000, None, 0.1, 500)) == 500
+
+
+def test_time_codes_read_as_on_a_clock():
+    assert [clock(t) for t in (0, 7.46, 59.96, 75, 3725.2)] == ["0:00.0", "0:07.5", "1:00.0", "1:15.0", "1:02:05.2"]

@@ -1,0 +1,311 @@
+import asyncio
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from media.studio import Stage, Studio
+
+from callsheet.domain.checking import validate_params
+from callsheet.domain.errors import BadParams, MediaFailed
+from callsheet.media import encoders, segments
+from callsheet.media.loudness import measure
+from callsheet.operations.render import RenderResult, render
+
+SMALL = {"width": 160, "height": 284, "fps": 30, "preset": "ultrafast"}
+TINY = {"width": 64, "height": 64, "fps": 30, "preset": "ultrafast", "crf": 5}
+TONE = "sine=frequency=440:sample_rate=44100"
+
+
+async def make(stage: Stage, **params: object) -> tuple[RenderResult, Path]:
+    result = await render.run(stage, validate_params({"output": SMALL, **params}, render.params))
+    assert isinstance(result, RenderResult)
+    return result, stage.kept[-1]
+
+
+async def test_scenes_of_every_kind_become_one_film(stage: Stage, studio: Studio, tmp_path: Path):
+    flat = studio.clip("flat.mp4", "testsrc2=size=160x96:rate=30")
+    odd = studio.clip(
+        "odd.mkv", "testsrc2=size=161x97:rate=24", sound="sine=frequency=300:sample_rate=22050", pixels="yuv444p"
+    )
+    names = ['it\'s "it".mp4', "a:b [x],y;z.mp4", "-dash 100%d 🎬.mp4"]
+    for name in names:
+        shutil.copy(studio.clip("sounding.mp4", sound=TONE), tmp_path / name)
+    turned = studio.make("turned.mp4", "-display_rotation", "90", "-i", str(flat), "-c", "copy")
+    fade = {"type": "fade", "duration": 0.2}
+
+    result, path = await make(
+        stage,
+        scenes=[
+            {"src": str(tmp_path / names[0]), "transition": fade},
+            {"src": str(tmp_path / names[1])},
+            {"src": str(tmp_path / names[2]), "fit": "contain"},
+            {"src": str(flat), "transition": "wipeleft", "fit": "contain_blur"},
+            {"src": str(odd), "transition": fade},
+            {"src": str(turned), "transition": fade},
+            {"src": str(studio.still("still.png")), "duration": 1, "motion": "pan_left", "transition": fade},
+            {"color": "navy", "duration": 1},
+        ],
+    )
+
+    probe = result.video.probe
+    assert probe is not None
+    assert result.duration == pytest.approx(8 + 1 / 30 - 0.2 * 4 - 0.5)
+    assert (probe.width, probe.height, probe.fps, probe.frames) == (160, 284, 30.0, 202)
+    assert (probe.video_codec, probe.pixel_format, probe.audio_codec, probe.audio_channels) == (
+        "h264",
+        "yuv420p",
+        "aac",
+        2,
+    )
+    assert probe.duration == pytest.approx(result.duration, abs=0.05)
+    assert (result.encoder, result.notes) == ("libx264", [])
+    assert stage.told == sorted(stage.told)
+    assert stage.told[-1] == pytest.approx(0.97, abs=0.03)
+    assert len(studio.look(path, size=(160, 284))) == 202
+    assert b"moov" in path.read_bytes()[:64]
+
+
+async def test_the_form_of_earlier_systems_is_rendered(stage: Stage, studio: Studio):
+    params = {
+        "scenes": [{"video_path": str(studio.clip("plain.mp4"))}, {"video_path": str(studio.clip("plain.mp4"))}],
+        "output_format": {"width": 160, "height": 90, "fps": 25},
+        "use_gpu": True,
+    }
+
+    result = await render.run(stage, validate_params(params, render.params))
+
+    assert result.video.probe.frames == 50
+    assert result.encoder == "libx264" or not result.notes
+    assert result.encoder == "h264_nvenc" or "not on the GPU" in result.notes[0]
+
+
+async def test_a_gpu_that_fails_at_work_is_made_up_for(stage: Stage, studio: Studio, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(encoders._tested, stage.ffmpeg.binary, (time.monotonic(), None))
+    if "h264_nvenc" not in (await encoders.capabilities(stage.ffmpeg.binary)).encoders:
+        pytest.skip("this FFmpeg knows no NVENC")
+    if await encoders._try_nvenc(stage.ffmpeg) is None:
+        pytest.skip("this machine has NVENC")
+
+    result, _ = await make(stage, scenes=[str(studio.clip("plain.mp4"))], use_gpu=True)
+
+    assert result.encoder == "libx264"
+    assert "encoded again by libx264" in result.notes[0]
+    assert await encoders.why_no_nvenc(stage.ffmpeg) is not None
+
+
+async def test_every_frame_of_a_source_is_seen_once_however_it_is_cut(
+    stage: Stage, studio: Studio, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(segments.cut, "__kwdefaults__", {"longest": 0.3})
+    source = studio.counting("counting.mp4", sound=True)
+
+    _, path = await make(stage, scenes=[{"src": str(source), "trim_start": 0.2}], output=TINY)
+
+    assert np.round(studio.numbers(path)).astype(int).tolist() == list(range(6, 60))
+
+
+async def test_a_film_at_another_rate_keeps_time(stage: Stage, studio: Studio):
+    source = studio.counting("slow.mp4", rate=15, frames=30)
+
+    _, path = await make(stage, scenes=[str(source)], output={**TINY, "fps": 30})
+
+    assert np.abs(np.round(studio.numbers(path)) - np.arange(60) / 2).max() <= 0.5
+
+
+async def test_a_transition_mixes_both_scenes_in_its_middle(stage: Stage, studio: Studio):
+    scenes = [
+        {"color": "black", "duration": 1, "transition": {"type": "crossfade", "duration": 0.5}},
+        {"color": "white", "duration": 1},
+    ]
+
+    _, path = await make(stage, scenes=scenes, output=TINY)
+
+    levels = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    assert len(levels) == 45
+    assert levels[14] < 3
+    assert levels[30] > 252
+    assert levels[22] == pytest.approx(127, abs=12)
+    assert (np.diff(levels) > -1).all()
+
+
+async def test_colours_arrive_as_they_were_asked_for(stage: Stage, studio: Studio):
+    red = studio.still("red.png", "color=red:size=64x64,format=rgb24")
+    _, path = await make(
+        stage, scenes=[{"color": "red", "duration": 0.2}, {"src": str(red), "duration": 0.2}], output=TINY
+    )
+
+    words = ["-i", f"file:{path}", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    raw = np.frombuffer((await stage.ffmpeg.capture(words)).stdout, np.uint8).reshape(-1, 64 * 64, 3)
+
+    for frame in raw.mean(axis=1):
+        assert frame == pytest.approx((255, 0, 0), abs=4)
+
+
+async def test_titles_and_captions_are_seen_when_they_should_be(stage: Stage, studio: Studio):
+    scene = {"color": "black", "duration": 2, "title": {"text": "Hello", "start": 0.5, "duration": 0.5, "fade": 0}}
+    cues = [{"start": 1.2, "end": 1.7, "text": "A caption {\\fs200}"}, {"start": 9, "end": 10, "text": "late"}]
+
+    result, path = await make(stage, scenes=[scene], captions={"cues": cues})
+
+    frames = studio.look(path, size=(160, 284))
+    bright = [(frame > 200).sum() for frame in frames]
+    assert [bool(count) for count in bright] == [15 <= n < 30 or 36 <= n < 51 for n in range(60)]
+    rows = np.nonzero((frames[20] > 200).any(axis=1))[0]
+    assert rows.mean() == pytest.approx(142, abs=6)
+    below = np.nonzero((frames[40] > 200).any(axis=1))[0]
+    assert 200 < below.min() < below.max() < 235
+    assert result.notes == ["1 of 2 captions begin after the end of the film"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1\n00:00:00,200 --> 00:00:00,800\nHello there\n",
+        "WEBVTT\n\n00:00.200 --> 00:00.800\nHello there\n",
+        "[Script Info]\nPlayResX: 160\nPlayResY: 284\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize, PrimaryColour\n"
+        "Style: Default,Inter,20,&H00FFFFFF\n[Events]\nFormat: Start, End, Style, Text\n"
+        "Dialogue: 0:00:00.20,0:00:00.80,Default,Hello there\n",
+    ],
+)
+async def test_captions_are_burned_in_from_a_file(stage: Stage, studio: Studio, tmp_path: Path, text: str):
+    captions = tmp_path / "it's a:b.txt"
+    captions.write_text(text)
+
+    _, path = await make(stage, scenes=[{"color": "black", "duration": 1}], captions={"src": str(captions)})
+
+    bright = [(frame > 200).sum() > 0 for frame in studio.look(path, size=(160, 284))]
+    assert bright == [6 <= n < 24 for n in range(30)]
+
+
+async def test_a_still_is_zoomed_without_trembling(stage: Stage, studio: Studio):
+    edge = studio.still("edge.png", "color=black:size=320x320,drawbox=x=0:y=0:w=80:h=320:color=white:t=fill")
+    scenes = [{"src": str(edge), "duration": 1, "motion": {"effect": "zoom_in", "amount": 0.1}}]
+
+    _, path = await make(stage, scenes=scenes, output={**TINY, "width": 160, "height": 160})
+
+    # The place of the edge, to a fraction of a pixel, is the sum of a row's brightness.
+    places = studio.look(path, size=(160, 160))[:, 80, :].sum(axis=1) / 255
+    steps = -np.diff(places)
+    assert places[0] == pytest.approx(40, abs=0.5)
+    assert places[-1] == pytest.approx(36.2, abs=0.6)
+    assert steps.mean() == pytest.approx(0.13, abs=0.03)
+    assert steps.max() < 0.35
+    assert steps.min() > -0.1
+
+
+async def test_sound_stays_with_its_picture(stage: Stage, studio: Studio):
+    picture = "nullsrc=size=64x64:rate=30,geq=lum='255*between(N,15,16)':cb=128:cr=128"
+    beep = "aevalsrc='sin(2*PI*1000*t)*between(t,0.5,0.5667)':s=48000"
+    flash = studio.clip("flash.mp4", picture, seconds=1, sound=beep)
+    fade = {"type": "fade", "duration": 0.2}
+
+    _, path = await make(
+        stage, scenes=[{"src": str(flash), "transition": fade}] * 3 + [str(flash)], output=TINY, loudness=False
+    )
+
+    levels = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    flashes = [n / 30 for n in range(1, len(levels)) if levels[n] > 128 >= levels[n - 1]]
+    loud = np.abs(studio.listen(path)).max(axis=1) > 0.3
+    beeps = [n / 48000 for n in np.nonzero(loud)[0] if not loud[max(0, n - 9600) : n].any()]
+    assert flashes == pytest.approx([0.5, 1.3, 2.1, 2.9], abs=1e-6)
+    assert beeps == pytest.approx(flashes, abs=0.02)
+
+
+async def test_the_sound_reaches_the_target_also_where_scenes_are_silent(stage: Stage, studio: Studio):
+    quiet = studio.clip("quiet.mp4", seconds=2, sound="sine=frequency=300:sample_rate=48000,volume=-20dB")
+
+    _, path = await make(stage, scenes=[str(quiet), {"color": "red", "duration": 1}], loudness=-18)
+
+    assert (await measure(stage.ffmpeg, path)).integrated == pytest.approx(-18, abs=0.5)
+    assert len(studio.listen(path)) == pytest.approx(3 * 48000, abs=1100)
+
+
+async def test_a_film_without_any_sound_has_no_sound_track(stage: Stage, studio: Studio):
+    result, _ = await make(stage, scenes=[str(studio.clip("plain.mp4"))])
+
+    assert result.video.probe is not None
+    assert result.video.probe.audio_codec is None
+
+
+async def test_a_soundtrack_plays_under_the_film_and_steps_back(stage: Stage, studio: Studio):
+    music = studio.sound("music.wav", "sine=frequency=2000:sample_rate=48000", seconds=0.7)
+    talk = "aevalsrc='0.5*sin(2*PI*200*t)*between(t,1,2)':s=48000"
+    scene = studio.clip("talk.mp4", seconds=3, sound=talk)
+    soundtrack = {"src": str(music), "loop": True, "fade_out": 0.5, "duck": {"ratio": 20}}
+
+    _, path = await make(stage, scenes=[str(scene)], soundtrack=soundtrack, loudness=False)
+
+    heard = studio.listen(path)[:, 0]
+    tone = [np.abs(np.fft.rfft(heard[a : a + 4800]))[200] for a in (24000, 72000, 120000)]
+    assert tone[1] < tone[0] / 2
+    assert tone[2] > tone[0] * 0.8
+    assert np.abs(heard[-400:]).max() < 0.02
+
+
+async def test_a_film_of_one_frame_is_a_film(stage: Stage, studio: Studio):
+    one = studio.clip("one.mp4", seconds=1 / 30)
+
+    result, _ = await make(stage, scenes=[str(one), {"src": str(one), "duration": 0.5}])
+
+    assert result.video.probe is not None
+    assert result.video.probe.frames == 16
+
+
+async def test_a_source_that_breaks_off_is_told(stage: Stage, studio: Studio, tmp_path: Path):
+    whole = studio.make(
+        "front.mp4", "-i", str(studio.clip("long.mp4", seconds=3)), "-c", "copy", "-movflags", "+faststart"
+    )
+    torn = tmp_path / "torn.mp4"
+    torn.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+
+    with pytest.raises(MediaFailed, match=r"scenes\[1\]: the source is damaged or incomplete"):
+        await make(stage, scenes=[str(studio.clip("plain.mp4")), str(torn)])
+    assert stage.kept == []
+
+
+async def test_what_is_not_media_is_told(stage: Stage, tmp_path: Path):
+    (tmp_path / "film.mp4").write_text("#EXTM3U\n#EXTINF:1,\n/etc/hostname\n#EXT-X-ENDLIST\n")
+
+    with pytest.raises(MediaFailed, match=r"'film.mp4' cannot be read as media"):
+        await make(stage, scenes=[str(tmp_path / "film.mp4")])
+
+
+async def test_every_scene_that_cannot_be_placed_is_told(stage: Stage, studio: Studio):
+    clip, tone = str(studio.clip("plain.mp4")), str(studio.sound("tone.wav", TONE, seconds=1))
+
+    with pytest.raises(BadParams) as caught:
+        await make(stage, scenes=[{"src": tone}, {"src": clip, "motion": "zoom_in"}, {"src": clip, "trim_start": 7}])
+
+    assert [p.path for p in caught.value.problems] == ["scenes[0].src", "scenes[1].motion", "scenes[2].trimStart"]
+
+
+async def test_odd_sizes_are_made_even_and_told(stage: Stage):
+    result, _ = await make(stage, scenes=[{"color": "red", "duration": 0.2}], output={**SMALL, "width": 161})
+
+    assert result.video.probe is not None
+    assert result.video.probe.width == 160
+    assert "made even" in result.notes[0]
+
+
+def encoding() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children() if "libx264" in p.cmdline()]
+
+
+async def test_a_cancelled_render_leaves_no_process(stage: Stage, studio: Studio):
+    scenes = [{"color": "red", "duration": 600}, {"color": "blue", "duration": 600}]
+    output = {**SMALL, "width": 1080, "height": 1920, "preset": "slow"}
+    running = asyncio.create_task(make(stage, scenes=scenes, output=output))
+    async with asyncio.timeout(10):
+        while not (found := encoding()):  # noqa: ASYNC110 - other processes set no event
+            await asyncio.sleep(0.02)
+    begun = time.monotonic()
+
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    assert time.monotonic() - begun < 1
+    assert not [p for p in found if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
