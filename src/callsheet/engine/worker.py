@@ -67,7 +67,7 @@ class Worker:
             database.dsn,
             ["callsheet_ready", "callsheet_control"],
             heard=self._on_notice,
-            on_gap=self._wake_all,
+            on_gap=self._catch_up,
         )
         self._rescuer = Rescuer(
             database,
@@ -180,6 +180,10 @@ class Worker:
         if mine:
             self._beat_now.set()
 
+    def _catch_up(self) -> None:
+        self._wake_all()
+        self._beat_now.set()
+
     def _wake_all(self) -> None:
         for lane in self._lanes.values():
             lane.wake()
@@ -191,7 +195,8 @@ class Worker:
         interval = self._settings.beat_interval.total_seconds()
         while True:
             try:
-                await self._claimer.learn_limits(list(self._lanes))
+                for queue in await self._claimer.learn_limits(list(self._lanes)):
+                    self._lanes[queue].wake()
                 await self._beat_once()
             except PASSING as error:
                 log.warning("beat missed", error=type(error).__name__)

@@ -47,10 +47,14 @@ class Claimer:
         self._operations = operations
         self._limited: set[str] = set()
 
-    async def learn_limits(self, queues: list[str]) -> None:
-        """Find out which of these queues are paused or limited; the others are claimed from in one statement."""
+    async def learn_limits(self, queues: list[str]) -> set[str]:
+        """Find out which of these queues are paused or limited; the others are claimed from in one statement.
+
+        Returns those that were not known to be: until now they seemed empty.
+        """
         rows = await self._database.retry(lambda c: sql.limited_queues(c, queues=queues))
-        self._limited = {row["name"] for row in rows}
+        before, self._limited = self._limited, {row["name"] for row in rows}
+        return self._limited - before
 
     async def queues_with_work(self, queues: list[str]) -> list[str]:
         """Return those of the queues in which something is ready."""
