@@ -74,7 +74,7 @@ def _callsheet(name: str = "Callsheet", *, workers: int = 1) -> System:
     )
 
 
-def _postgres_peer(name: str, module: str, history: str) -> System:
+def _postgres_peer(name: str, module: str, history: str, environment: dict[str, str] | None = None) -> System:
     arguments = [str(PEERS_PYTHON), "-m", f"bench.peers.{module}"]
     return System(
         name=name,
@@ -84,6 +84,7 @@ def _postgres_peer(name: str, module: str, history: str) -> System:
         durable="at each commit",
         history=history,
         missing=_no_peers,
+        environment=environment or {},
     )
 
 
@@ -137,6 +138,7 @@ BULLMQ_MEMORY = _bullmq(None)
 BULLMQ_EVERYSEC = _bullmq("everysec")
 BULLMQ_ALWAYS = _bullmq("always")
 PGQUEUER = _postgres_peer("PgQueuer", "pgqueuer", "log rows")
+PGQUEUER_DEFAULT = _postgres_peer("PgQueuer, batches of 10", "pgqueuer", "log rows", {"BENCH_BATCH": "10"})
 PGQUEUER_ROWS = _postgres_peer("PgQueuer, tickets beside job rows", "pgqueuer_rows", "rows, events, log rows")
 PROCRASTINATE = _postgres_peer("Procrastinate", "procrastinate", "rows and events")
 CELERY_THREADS = _celery("threads", 2)

@@ -16,6 +16,7 @@ from bench.peers.talk import Marks, answer, batches, paced, tell, timed, until_t
 
 STORE = os.environ["BENCH_STORE"]
 BATCH = int(os.environ.get("BENCH_BATCH", "500"))
+IN_FLIGHT = 1000
 JOBS_IN_A_CALL = 1000
 
 
@@ -33,7 +34,7 @@ async def work() -> None:
         async def mark(job: Job) -> None:
             marks.set(int(job.payload or b"0"))
 
-        running = asyncio.create_task(manager.run(batch_size=BATCH, max_concurrent_tasks=2 * BATCH))
+        running = asyncio.create_task(manager.run(batch_size=BATCH, max_concurrent_tasks=IN_FLIGHT))
         tell(ready=True)
         await until_told_to_stop()
         manager.shutdown.set()

@@ -19,6 +19,7 @@ from bench.peers.talk import answer, batches, tell, timed, until_told_to_stop
 
 STORE = os.environ["BENCH_STORE"]
 BATCH = int(os.environ.get("BENCH_BATCH", "500"))
+IN_FLIGHT = 1000
 JOBS_IN_A_CALL = 500
 
 SCHEMA = """
@@ -93,7 +94,7 @@ async def work() -> None:
             await ends.put(number)
 
         writers = [asyncio.create_task(gatherer.run()) for gatherer in (starts, ends)]
-        running = asyncio.create_task(manager.run(batch_size=BATCH, max_concurrent_tasks=2 * BATCH))
+        running = asyncio.create_task(manager.run(batch_size=BATCH, max_concurrent_tasks=IN_FLIGHT))
         tell(ready=True)
         stopping = asyncio.create_task(until_told_to_stop())
         await asyncio.wait({running, stopping, *writers}, return_when=asyncio.FIRST_COMPLETED)
@@ -110,8 +111,10 @@ async def send() -> None:
     await connection.execute(SCHEMA)
 
     async def all_recorded() -> bool:
+        # A ticket that is left would be worked on again after a crash.
         unfinished = "SELECT 1 FROM jobs WHERE status <> 'succeeded' ORDER BY id DESC LIMIT 1"
-        return await looking.fetchval(unfinished) is None
+        ticket = "SELECT 1 FROM pgqueuer ORDER BY id DESC LIMIT 1"
+        return await looking.fetchval(unfinished) is None and await looking.fetchval(ticket) is None
 
     async def bulk(jobs: int, **_: int) -> dict[str, Any]:
         async def enqueue() -> None:

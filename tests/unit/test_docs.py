@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
-import callsheet
 import pytest
 import yaml
 
+import callsheet
 from callsheet.domain.checking import check_plan, read_plan, read_submission
 from callsheet.domain.reading import read_plan_text
 from callsheet.domain.statuses import ExecutionStatus, JobStatus

@@ -84,23 +84,27 @@ def _work(
 ) -> None:
     from callsheet.cli.house import catalog_of, reached_house
     from callsheet.cli.loop import on_stop_signals, run_async
-    from callsheet.domain.errors import SetupError
     from callsheet.engine.supervise import Lifeline
 
+    begun = False
+
     async def work() -> None:
+        nonlocal begun
         catalog = catalog_of(modules)
         lanes = _lanes(settings, queues, concurrency, catalog.queues())
         async with reached_house(settings, catalog) as house:
             worker = house.worker(lanes, id=worker_id)
             signals = iter([False])
             on_stop_signals(lambda: worker.stop(at_once=next(signals, True)))
+            begun = True
             await worker.run()
 
     lifeline = Lifeline.from_environment(grace=settings.grace_period.total_seconds())
     try:
         run_async(work())
-    except SetupError:
-        lifeline.tell_unfit()
+    except Exception:
+        if not begun:
+            lifeline.tell_unfit()
         raise
     lifeline.tell_done()
 

@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse
 
 from callsheet.console.answers import CheckedForm, HouseDep, show
 from callsheet.domain.records import Execution, QueueRecord
-from callsheet.domain.statuses import EXECUTION_ENDED
+from callsheet.domain.statuses import ENDED, EXECUTION_ENDED, JobStatus
 from callsheet.engine.cancel import cancel_execution, cancel_job
 from callsheet.engine.retry import retry_execution, retry_job
 from callsheet.engine.views import ExecutionFilter, get_execution, get_job, list_executions, list_queues
@@ -60,15 +60,15 @@ async def execution_page(request: Request, execution_id: UUID, house: HouseDep) 
 
 
 def _sentence(execution: Execution) -> str:
-    ended = sum(job.finished_at is not None for job in execution.jobs)
-    total = len(execution.jobs)
-    jobs = "its job is" if total == 1 else f"{ended} of {total} jobs are"
+    """What the status word alone does not tell."""
     if execution.status not in EXECUTION_ENDED:
-        state = "being cancelled" if execution.cancel_requested_at else execution.status.value
-        return f"It is {state}; {jobs} {'not ' if total == 1 and not ended else ''}done."
-    failed = [job.job_id for job in execution.jobs if job.status == "failed"]
-    why = f" Failed: {', '.join(failed[:5])}{'…' if len(failed) > 5 else ''}." if failed else ""
-    return f"It {execution.status.value if execution.status == 'succeeded' else 'was ' + execution.status.value}.{why}"
+        ended = sum(job.status in ENDED for job in execution.jobs)
+        asked = "Jobs that run are being stopped. " if execution.cancel_requested_at else ""
+        return f"{asked}{ended} of {len(execution.jobs)} jobs done."
+    failed = [job.job_id for job in execution.jobs if job.status is JobStatus.FAILED]
+    if not failed:
+        return ""
+    return f"Failed: {', '.join(failed[:5])}{', …' if len(failed) > 5 else ''}."
 
 
 @router.post("/executions/{execution_id}/cancel")

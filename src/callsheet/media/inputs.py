@@ -10,6 +10,8 @@ MEDIA_FORMATS = (
 """Containers that hold nothing but media. Playlists and the like are not among them: they make FFmpeg open
 other files and addresses, and FFmpeg knows them by their contents, whatever the name."""
 
+_JPEG = b"\xff\xd8\xff"
+
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused: a small file can unpack into all of the memory."""
 
@@ -20,10 +22,23 @@ def media_input(path: Path, *, start: float | None = None, length: float | None 
         *("-protocol_whitelist", "file,pipe"),
         *("-format_whitelist", MEDIA_FORMATS),
         *("-max_pixels", str(MAX_PIXELS)),
+        *(("-f", demuxer) if (demuxer := forced_demuxer(path)) else ()),
         *(("-ss", f"{start:.6f}") if start else ()),
         *(("-t", f"{length:.6f}") if length is not None else ()),
         *("-i", file_url(path)),
     ]
+
+
+def forced_demuxer(path: Path) -> str | None:
+    """Return the demuxer that FFmpeg must be told of; None where it finds the right one by itself.
+
+    A JPEG named `.jpg` it takes, by that name, for a numbered series of pictures.
+    """
+    try:
+        with path.open("rb") as file:
+            return "jpeg_pipe" if file.read(3) == _JPEG else None
+    except OSError:
+        return None
 
 
 def file_url(path: Path) -> str:

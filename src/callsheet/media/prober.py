@@ -39,7 +39,7 @@ def main(formats: str, max_pixels: int) -> None:
 
 def read(path: str, options: dict[str, str], max_pixels: int) -> dict[str, Any]:
     """Return the facts about one file: `probe` by the names of `domain.artifacts.Probe`, and `picture`."""
-    with av.open(f"file:{path}", options=options, metadata_errors="replace") as container:
+    with av.open(f"file:{path}", format=_demuxer(path), options=options, metadata_errors="replace") as container:
         video = next((s for s in container.streams.video if not _is_cover(s)), None)
         audio = next(iter(container.streams.audio), None)
         if video is None and audio is None:
@@ -56,6 +56,12 @@ def read(path: str, options: dict[str, str], max_pixels: int) -> dict[str, Any]:
             return {"probe": facts, "picture": None}
         facts |= _picture(container, video, max_pixels)
         return {"probe": facts, "picture": _colours(container, video)}
+
+
+def _demuxer(path: str) -> str | None:
+    # By its name, FFmpeg takes a .jpg for a numbered series of pictures.
+    with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes longer to import than a probe takes
+        return "jpeg_pipe" if file.read(3) == b"\xff\xd8\xff" else None
 
 
 def _colours(container: InputContainer, stream: VideoStream) -> dict[str, Any]:

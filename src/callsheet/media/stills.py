@@ -12,7 +12,7 @@ from typing import Any
 from callsheet.domain.errors import DiskFull, MediaFailed
 from callsheet.media.child import Limits, plain_environment, started
 from callsheet.media.fonts import FONTS
-from callsheet.media.inputs import MAX_PIXELS, MEDIA_FORMATS
+from callsheet.media.inputs import MAX_PIXELS, MEDIA_FORMATS, forced_demuxer
 from callsheet.media.runner import usable_processors
 
 _THUMBNAILS = Path(__file__).with_name("thumbnails.py")
@@ -58,6 +58,7 @@ async def take(
         "poster": poster,
         "most": most,
         "threads": usable_processors(),
+        "demuxer": await asyncio.to_thread(forced_demuxer, video),
         "input": {"format_whitelist": MEDIA_FORMATS, "protocol_whitelist": "file,pipe"},
         "max_pixels": MAX_PIXELS,
     }

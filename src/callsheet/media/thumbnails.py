@@ -32,9 +32,10 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     """Take the pictures.
 
     `path`, `folder`; `count` of pictures or `interval` in seconds; `width`; `format`; `accuracy`; `poster`: true,
-    or seconds; `most` pictures; `input`: options for the demuxer; `max_pixels`; `threads`.
+    or seconds; `most` pictures; `demuxer` where FFmpeg must be told of it, `input`: its options; `max_pixels`; `threads`.
     """
-    with av.open(f"file:{request['path']}", options=request["input"], metadata_errors="replace") as container:
+    source, demuxer = f"file:{request['path']}", request["demuxer"]
+    with av.open(source, format=demuxer, options=request["input"], metadata_errors="replace") as container:
         stream = next((s for s in container.streams.video if not _is_cover(s)), None)
         if stream is None:
             raise ValueError("there is no picture in it")

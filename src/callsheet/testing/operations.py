@@ -45,7 +45,7 @@ class FailParams(Model):
 
 
 class FileParams(Model):
-    """A file to wait for."""
+    """A file that is there."""
 
     path: str
 
@@ -157,6 +157,12 @@ async def write(job: Context, params: WriteParams) -> WriteResult:
     return WriteResult(file=kept)
 
 
+@operation("keep", queue=QUEUE, timeout=_MINUTE)
+async def keep(job: Context, params: FileParams) -> WriteResult:
+    """Keep a file that is there already."""
+    return WriteResult(file=await job.keep(Path(params.path)))
+
+
 @operation("child", queue=QUEUE, timeout=_MINUTE)
 async def child(job: Context, params: SubprocessParams) -> Anything:
     """Run a child process that never ends by itself."""
@@ -197,7 +203,7 @@ async def pay_once(job: Context, params: OnceParams) -> Anything:
     return Anything(value=paid)
 
 
-ALL = (noop, sleep, fail, surprise, crash, freeze, block, write, child, report_progress, pay_once)
+ALL = (noop, sleep, fail, surprise, crash, freeze, block, write, keep, child, report_progress, pay_once)
 """Every operation of this file."""
 
 

@@ -144,20 +144,25 @@ async def check(database, execution_id):
 def follow_moves(events, rows, upstream):
     may_fail = {row["job_id"] for row in rows if row["continue_on_failure"]}
     status = {row["job_id"]: JobStatus.PENDING if upstream[row["job_id"]] else JobStatus.QUEUED for row in rows}
+    again = set()  # jobs that failed, let others pass, and run again by hand: those others need not wait any more
+
+    def well(name):
+        return status[name] is JobStatus.SUCCEEDED or (status[name] is JobStatus.FAILED and name in may_fail)
+
     for event in events:
         noun, _, word = event["type"].partition(".")
         if noun != "job" or word not in list(JobStatus):
             continue
-        name, after = event["job_id"], JobStatus(word)
+        name, before, after = event["job_id"], status[event["job_id"]], JobStatus(word)
         history = f"{name} at event {event['number']}: {[(e['number'], e['job_id'], e['type']) for e in events]}"
-        assert may_follow(status[name], after), f"{status[name]} -> {after}: {history}"
-        status[name] = after
+        assert may_follow(before, after), f"{before} -> {after}: {history}"
+        if well(name):
+            again.add(name)
+        if after is JobStatus.QUEUED and before in (JobStatus.PENDING, *ENDED):
+            assert all(map(well, upstream[name])), f"released too soon: {history}"
         if after is JobStatus.RUNNING:
-            for before in upstream[name]:
-                well = status[before] is JobStatus.SUCCEEDED or (
-                    status[before] is JobStatus.FAILED and before in may_fail
-                )
-                assert well, f"{before} is {status[before]}: {history}"
+            assert all(well(other) or other in again for other in upstream[name]), f"run too soon: {history}"
+        status[name] = after
     assert status == {row["job_id"]: row["status"] for row in rows}
 
 

@@ -131,8 +131,9 @@ async def test_a_transition_mixes_both_scenes_in_its_middle(stage: Stage, studio
     assert (np.diff(levels) > -1).all()
 
 
-async def test_colours_arrive_as_they_were_asked_for(stage: Stage, studio: Studio):
-    red = studio.still("red.png", "color=red:size=64x64,format=rgb24")
+@pytest.mark.parametrize("name", ["red.png", "photo 100%d.jpg"])
+async def test_colours_arrive_as_they_were_asked_for(stage: Stage, studio: Studio, name: str):
+    red = studio.still(name, "color=red:size=64x64,format=rgb24")
     _, path = await make(
         stage, scenes=[{"color": "red", "duration": 0.2}, {"src": str(red), "duration": 0.2}], output=TINY
     )

@@ -1,0 +1,51 @@
+"""Workers as real processes, to be killed."""
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+
+WORKER = [sys.executable, "-m", "callsheet.testing.worker"]
+
+
+class WorkerProcess:
+    """One worker; `ready` returns once it works. It is killed at the end of the test."""
+
+    def __init__(self, settings, name, **environment):
+        self.name = name
+        self.process = subprocess.Popen(
+            WORKER,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **as_environment(settings), "CALLSHEET_WORKER_NAME": name, **environment},
+        )
+
+    def ready(self, seconds=60):
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            assert selector.select(seconds), f"{self.name} was not ready in {seconds} s"
+        line = self.process.stdout.readline()
+        assert line.startswith("ready "), f"{self.name} ended: {self.process.wait(10)}"
+        return self
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(10)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.kill()
+        self.process.stdout.close()
+
+
+def as_environment(settings):
+    """The variables that give another process these settings."""
+    values = settings.model_dump(mode="json", exclude_unset=True)
+    values["database_url"] = settings.database_url.get_secret_value()
+    return {f"CALLSHEET_{name.upper()}": str(value) for name, value in values.items()}

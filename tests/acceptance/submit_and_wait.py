@@ -1,0 +1,22 @@
+"""Submit 10,000 jobs to the database in DATABASE_URL; killed in the middle by a test."""
+
+import asyncio
+
+from callsheet.domain.checking import read_submission
+from callsheet.engine.submit import submit
+from callsheet.operations.catalog import Catalog
+from callsheet.settings import Settings
+from callsheet.testing.operations import ALL
+from callsheet.wiring import open_database
+
+
+async def main():
+    settings = Settings()
+    jobs = [{"id": f"j{n}", "operation": "noop", "params": {"value": "x" * 200}} for n in range(10_000)]
+    submission = read_submission({"executionPlan": {"jobs": jobs}})
+    async with open_database(settings, migrate=False) as database:
+        await submit(database, submission, Catalog(ALL), max_jobs=10_000)
+        await asyncio.sleep(60)
+
+
+asyncio.run(main())

@@ -1,0 +1,352 @@
+"""The real `callsheet`, as a person starts it."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+
+CALLSHEET = Path(sys.executable).with_name("callsheet")
+
+OPERATIONS = '''
+import asyncio
+import os
+
+import callsheet
+
+
+class Params(callsheet.Model):
+    seconds: float = 0
+    text: str = "hello"
+
+
+class Result(callsheet.Model):
+    text: str
+    file: callsheet.Artifact
+
+
+@callsheet.operation("note")
+async def note(job: callsheet.Context, params: Params) -> Result:
+    """Write a note."""
+    await asyncio.sleep(params.seconds)
+    path = job.dir / "a note, 'quoted' 🎬.txt"
+    path.write_text(params.text)
+    return Result(text=params.text + "!", file=await job.keep(path))
+
+
+@callsheet.operation("refuse")
+async def refuse(job: callsheet.Context, params: Params) -> Result:
+    """Fail."""
+    raise callsheet.JobError("no luck today")
+
+
+@callsheet.operation("film", needs={"ffmpeg"})
+async def film(job: callsheet.Context, params: Params) -> Result:
+    """Film in real time."""
+    job.progress(0.3, "rolling")
+    source = f"testsrc2=s=64x64:d={params.seconds}"
+    await job.ffmpeg.run(["-re", "-f", "lavfi", "-i", source, str(job.dir / "film.mkv")], duration=params.seconds)
+    return Result(text="", file=await job.keep(job.dir / "film.mkv"))
+
+
+@callsheet.operation("crash")
+async def crash(job: callsheet.Context, params: Params) -> Result:
+    """End the whole process, as if all were well."""
+    os._exit(0)
+'''
+
+EVERY_MISTAKE = """
+jobs:
+  - {id: a, operation: nott}
+  - {id: b, operation: note, params: {seconds: soon, colour: red}}
+  - {id: b, operation: note}
+  - {id: c, operation: note, params: {text: "${d.nothing}"}, dependsOn: [nobody]}
+  - {id: d, operation: note, params: {text: "${c.text}"}}
+"""
+
+
+@pytest.fixture
+def here(tmp_path):
+    (tmp_path / "my_operations.py").write_text(OPERATIONS)
+    return tmp_path
+
+
+@pytest.fixture
+def environment(here, database_url):
+    return {
+        **os.environ,
+        "CALLSHEET_DATA_DIR": str(here / "data"),
+        "CALLSHEET_BEAT_INTERVAL": "0.3",
+        "CALLSHEET_RESCUE_INTERVAL": "0.3",
+        "CALLSHEET_POLL_INTERVAL": "0.5",
+        "DATABASE_URL": database_url,
+    }
+
+
+@pytest.fixture
+def callsheet(here, environment):
+    def run(*words, timeout=60, **more):
+        env = {**environment, **more}
+        return subprocess.run(
+            [CALLSHEET, *words], cwd=here, env=env, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+    return run
+
+
+@pytest.fixture
+def started(here, environment):
+    """Start `callsheet` in the background; it is killed when the block ends, if it has not ended."""
+
+    @contextmanager
+    def start(*words, **more):
+        process = subprocess.Popen(
+            [CALLSHEET, *words],
+            cwd=here,
+            env={**environment, **more},
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.communicate()
+
+    return start
+
+
+def write_plan(folder, *jobs):
+    path = folder / "the plan.json"
+    path.write_text(json.dumps({"jobs": list(jobs)}))
+    return str(path)
+
+
+def read_until(stream, pattern):
+    """Return the first line that matches, and what was read up to it."""
+    seen = []
+    for line in stream:
+        seen.append(line)
+        if re.search(pattern, line):
+            return line
+    raise AssertionError(f"no line matched {pattern!r}:\n{''.join(seen)}")
+
+
+def rows(database_url, query, *values):
+    async def fetch():
+        connection = await asyncpg.connect(database_url)
+        try:
+            return await connection.fetch(query, *values)
+        finally:
+            await connection.close()
+
+    return asyncio.run(fetch())
+
+
+def wait_for(what, *, seconds=30):
+    """Look again and again until `what()` gives something."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if found := what():
+            return found
+        time.sleep(0.05)
+    raise AssertionError("it did not happen in time")
+
+
+def test_a_plan_with_an_operation_of_ones_own_becomes_files(callsheet, here):
+    plan = write_plan(
+        here,
+        {"id": "first", "operation": "note", "params": {"text": "Ada"}},
+        {"id": "second", "operation": "note", "params": {"text": "${first.text}"}},
+    )
+
+    done = callsheet("run", plan, "--import", "my_operations", "--out", "the files", "--json", DATABASE_URL="")
+
+    assert done.returncode == 0, done.stderr
+    execution = json.loads(done.stdout)
+    assert [job["status"] for job in execution["jobs"]] == ["succeeded", "succeeded"]
+    texts = {Path(artifact["path"]).name: (here / artifact["path"]).read_text() for artifact in execution["artifacts"]}
+    assert texts == {"first-a note, 'quoted' 🎬.txt": "Ada", "second-a note, 'quoted' 🎬.txt": "Ada!"}
+    assert "second: succeeded" in done.stderr
+    assert "\x1b" not in done.stderr
+
+
+def test_a_failing_job_gives_exit_status_1_and_its_reason(callsheet, here):
+    plan = write_plan(here, {"id": "a", "operation": "refuse"}, {"id": "b", "operation": "note", "dependsOn": ["a"]})
+
+    done = callsheet("run", plan, "--import", "my_operations.py")
+
+    assert done.returncode == 1
+    assert "a: failed: no luck today" in done.stderr
+    assert "b: skipped" in done.stderr
+
+
+def test_every_mistake_in_a_plan_is_printed_at_once_and_nothing_is_stored(callsheet, here, database_url):
+    (here / "bad.yaml").write_text(EVERY_MISTAKE)
+
+    done = callsheet("run", "bad.yaml", "--import", "my_operations")
+
+    assert done.returncode == 2
+    for line in (
+        "jobs[0].operation: unknown operation 'nott', did you mean 'note'?",
+        "jobs[1].params.seconds: ",
+        "jobs[1].params.colour: unknown field",
+        "jobs[2].id: the id 'b' is already that of jobs[1]",
+        "jobs[3].dependsOn[0]: there is no job 'nobody'",
+        "jobs[3].params.text: ${d.nothing}: the operation 'note' has no output 'nothing'",
+        "jobs: these jobs wait for each other: c → d → c",
+    ):
+        assert f"  {line}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert rows(database_url, "SELECT FROM executions") == []
+
+
+def test_a_plan_is_checked_without_running_it(callsheet, here):
+    (here / "bad.yaml").write_text(EVERY_MISTAKE)
+
+    bad = callsheet("plan", "check", "bad.yaml", "--import", "my_operations", "--json")
+    good = callsheet("plan", "check", write_plan(here, {"id": "a", "operation": "note"}), "--import", "my_operations")
+
+    assert bad.returncode == 2
+    assert {p["code"] for p in json.loads(bad.stdout)["problems"]} >= {"unknown_operation", "duplicate_id", "cycle"}
+    assert good.returncode == 0, good.stderr
+
+
+def test_ctrl_c_cancels_the_execution_and_leaves_no_process(started, here, database_url):
+    plan = write_plan(here, {"id": "a", "operation": "film", "params": {"seconds": 300}})
+
+    with started("run", plan, "--import", "my_operations") as run:
+        read_until(run.stderr, "rolling")
+        children = wait_for(lambda: psutil.Process(run.pid).children(recursive=True))
+        run.send_signal(signal.SIGINT)
+        run.communicate(timeout=20)
+
+    assert run.returncode == 130
+    assert [row["status"] for row in rows(database_url, "SELECT status FROM execution_jobs")] == ["cancelled"]
+    assert [row["status"] for row in rows(database_url, "SELECT status FROM executions")] == ["cancelled"]
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert alive == []
+
+
+def test_a_job_of_a_killed_worker_is_finished_by_another(started, callsheet, here, database_url):
+    """The supervisor knows of the death at once: nobody waits for the worker's silence."""
+    plan = write_plan(here, {"id": "a", "operation": "note", "params": {"seconds": 3}})
+    worker = ("worker", "--queues", "default", "--import", "my_operations")
+    with started("up", "--port", "0", "--concurrency", "default=1", "--import", "my_operations") as up:
+        url = read_until(up.stderr, "listens at").split()[3]
+        with started(*worker, "--name", "other@%h") as other:
+            read_until(other.stderr, "worker started")
+            execution = callsheet("submit", plan, "--url", url).stdout.strip()
+            running = "SELECT w.pid, w.name FROM workers w JOIN execution_jobs j ON j.worker_id = w.id"
+            victim = wait_for(lambda: rows(database_url, running + " WHERE j.status = 'running'"))[0]
+            os.kill(victim["pid"], signal.SIGKILL)
+            killed_at = time.monotonic()
+
+            watched = callsheet("watch", execution, "--url", url, "--json")
+            took = time.monotonic() - killed_at
+            for process in (up, other):
+                process.send_signal(signal.SIGTERM)
+                process.communicate(timeout=30)
+
+    assert watched.returncode == 0, watched.stderr
+    events = [json.loads(line) for line in watched.stdout.splitlines()]
+    assert [event["number"] for event in events] == list(range(1, len(events) + 1))
+    assert [e["data"].get("reason") for e in events if e["type"] == "job.queued"] == ["worker lost"]
+    assert len(rows(database_url, "SELECT FROM artifacts")) == 1
+    assert took < 11, "a worker_timeout has not been waited for"
+    assert (up.returncode, other.returncode) == (0, 0)
+
+
+def test_a_job_that_ends_its_process_fails_and_the_worker_lives_on(started, callsheet, here):
+    plan = write_plan(here, {"id": "a", "operation": "crash"})
+    (here / "good").mkdir()
+    good = write_plan(here / "good", {"id": "a", "operation": "note"})
+    with started("up", "--port", "0", "--import", "my_operations") as up:
+        url = read_until(up.stderr, "listens at").split()[3]
+
+        crashed = callsheet("submit", plan, "--wait", "--json", "--url", url)
+        after = callsheet("submit", good, "--wait", "--json", "--url", url)
+
+        lanes = psutil.Process(up.pid).children()
+        up.kill()
+        _, alive = psutil.wait_procs(lanes, timeout=20)
+
+    assert crashed.returncode == 1
+    assert json.loads(crashed.stdout)["jobs"][0]["error"]["code"] == "crash_loop"
+    assert after.returncode == 0, after.stderr
+    assert alive == [], "the lanes end with their parent"
+
+
+def test_check_tells_all_errors_first(callsheet, here):
+    good = callsheet("check", "--json", "--import", "my_operations")
+    bad = callsheet(
+        "check",
+        "--host",
+        "0.0.0.0",
+        DATABASE_URL="postgres://me:hush@127.0.0.1:1/none",
+        FFMPEG_PATH="/nowhere/ffmpeg",
+        CALLSHEET_SOURCE_ROOTS=str(here / "gone"),
+    )
+    unreadable = callsheet("check", CALLSHEET_PORT="x", CALLSHEET_LANES="render")
+
+    assert good.returncode == 0, good.stdout
+    assert {finding["level"] for finding in json.loads(good.stdout)} <= {"ok", "warning"}
+    assert bad.returncode == 2
+    levels = [line.split()[0] for line in bad.stdout.splitlines()]
+    assert levels == sorted(levels, key=["error", "warning", "ok"].index)
+    assert {line.split(":")[0].split(None, 1)[1] for line in bad.stdout.splitlines() if line.startswith("error")} == {
+        "database",
+        "ffmpeg",
+        "door",
+    }
+    assert "hush" not in bad.stdout + bad.stderr
+    assert unreadable.returncode == 2
+    assert "CALLSHEET_PORT" in unreadable.stdout
+    assert "CALLSHEET_LANES" in unreadable.stdout
+
+
+def test_a_server_that_is_not_there_gives_exit_status_6_and_what_to_do(callsheet):
+    done = callsheet("status", "x", "--url", "http://127.0.0.1:1")
+
+    assert done.returncode == 6
+    assert "callsheet up" in done.stderr
+
+
+def test_a_worker_that_cannot_start_is_not_started_again(callsheet):
+    unknown = callsheet("worker", "--queues", "nothing-like-it")
+    nowhere = callsheet("worker", DATABASE_URL="postgres://me@127.0.0.1:1/none")
+
+    assert unknown.returncode == 2
+    assert "starting another" not in unknown.stderr
+    assert nowhere.returncode == 6
+
+
+def test_the_face_of_the_package_is_a_program_that_runs(here, environment):
+    import callsheet
+
+    lines = callsheet.__doc__.splitlines()
+    program = "\n".join(line.removeprefix("    ") for line in lines if line.startswith("    "))
+
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=here,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.stdout == "succeeded ['card.mp4']\n", done.stderr
+    assert (here / "films" / "card.mp4").stat().st_size > 1000

@@ -1,0 +1,136 @@
+"""Workers that are killed, stopped, crashed by their jobs, or out of disk."""
+
+import asyncio
+import hashlib
+import signal
+import time
+
+from callsheet.testing.waiters import until
+
+
+def job(id, operation, **params):
+    return {"id": id, "operation": operation, "params": params}
+
+
+def files_of(settings):
+    return sorted(path for path in settings.files_dir.rglob("*") if path.is_file())
+
+
+async def test_a_killed_worker_loses_no_job_and_leaves_one_result(engine, settings, start, tmp_path):
+    gate, started = tmp_path / "gate", tmp_path / "started"
+    first = start(settings, "first").ready()
+    execution_id = await engine.submit(
+        {"jobs": [job("film", "write", text="the film", waitFor=str(gate), started=str(started))]}
+    )
+    await until(started.exists)  # its file is stored, its result is not
+    second = start(settings, "second").ready()
+
+    first.kill()
+    killed = time.monotonic()
+    again = await engine.wait(execution_id, "job.queued", job="film", timeout=30)
+    taken = await engine.wait(execution_id, "job.running", job="film", after=again.number, timeout=30)
+    print(f"taken over {time.monotonic() - killed:.2f} s after the kill")
+    gate.touch()
+
+    execution = await engine.ended(execution_id)
+    assert execution.status == "succeeded"
+    assert taken.data["worker"] == execution.jobs[0].worker == second.name
+    (artifact,) = execution.artifacts
+    stored = settings.files_dir / artifact.key
+    assert hashlib.sha256(stored.read_bytes()).hexdigest() == artifact.sha256
+    types = [event.type for event in await engine.events(execution_id, job="film")]
+    assert types == ["job.running", "job.queued", "job.running", "job.succeeded"]
+
+
+async def test_a_worker_that_was_stopped_cannot_overwrite_the_result_of_another(engine, settings, start, tmp_path):
+    gate, started = tmp_path / "gate", tmp_path / "started"
+    first = start(settings, "first").ready()
+    execution_id = await engine.submit(
+        {"jobs": [job("film", "write", text="the film", waitFor=str(gate), started=str(started))]}
+    )
+    await until(started.exists)
+    (from_first,) = files_of(settings)
+    first.signal(signal.SIGSTOP)
+    second = start(settings, "second").ready()
+    await until(lambda: len(started.read_text().split()) == 2, timeout=30)
+    gate.touch()
+    before = await engine.ended(execution_id)
+
+    first.signal(signal.SIGCONT)
+    await until(lambda: not from_first.exists(), timeout=30)
+
+    after = await engine.execution(execution_id)
+    assert after.jobs == before.jobs
+    assert after.jobs[0].worker == "second"
+    assert [settings.files_dir / artifact.key for artifact in after.artifacts] == files_of(settings)
+    second.kill()
+    assert (await engine.run({"jobs": [job("a", "noop")]})).jobs[0].worker == "first"
+
+
+async def test_a_job_that_always_crashes_its_worker_fails_and_the_others_do_not(engine, settings, start):
+    workers = [start(settings, f"worker {n}", CALLSHEET_LANES="test=1").ready() for n in range(2)]
+    stop = asyncio.Event()
+
+    async def keep_alive():
+        """What a supervisor does."""
+        while not stop.is_set():
+            for place, worker in enumerate(workers):
+                if worker.process.poll() is not None:
+                    workers[place] = start(settings, worker.name, CALLSHEET_LANES="test=1")
+            await asyncio.sleep(0.05)
+
+    alive = asyncio.create_task(keep_alive())
+    crashing = await engine.submit({"jobs": [job("bad", "crash"), *(job(f"j{n}", "noop") for n in range(5))]})
+    others = await engine.submit({"jobs": [job(f"j{n}", "sleep", seconds=0.01) for n in range(40)]})
+
+    assert (await engine.ended(others, timeout=90)).status == "succeeded"
+    execution = await engine.ended(crashing, timeout=90)
+    stop.set()
+    await alive
+    bad, *rest = execution.jobs
+    assert execution.status == "failed"
+    assert bad.error.code == "crash_loop"
+    assert {str(found.status) for found in rest} == {"succeeded"}
+    starts = [event for event in await engine.events(crashing, job="bad") if event.type == "job.running"]
+    assert len(starts) == settings.crash_limit
+
+
+async def test_a_full_disk_is_a_clear_error_that_passes(engine, settings, start, tmp_path):
+    film = tmp_path / "film.bin"
+    film.write_bytes(bytes(4 * 2**20))
+    small = start(settings, "small", CALLSHEET_TESTING_FILE_LIMIT=str(2**20)).ready()
+    plan = {"jobs": [{**job("film", "keep", path=str(film)), "retries": 100}]}
+    execution_id = await engine.submit(plan)
+
+    put_off = await engine.wait(execution_id, "job.scheduled", job="film", timeout=30)
+
+    assert put_off.data["error"]["code"] == "disk_full"
+    assert (await engine.execution(execution_id)).artifacts == []
+    assert files_of(settings) == []
+    small.kill()
+    start(settings, "large").ready()
+    execution = await engine.ended(execution_id)
+    assert execution.status == "succeeded"
+    assert [artifact.size for artifact in execution.artifacts] == [4 * 2**20]
+
+
+async def test_promoters_and_rescuers_that_are_killed_leave_nothing_undone(engine, settings, start):
+    execution_id = await engine.submit({"jobs": [job(f"j{n}", "sleep", seconds=0.2) for n in range(120)]})
+    async with engine.house.database.connection() as connection:
+        await connection.execute("UPDATE execution_jobs SET status = 'scheduled', run_at = now() WHERE number % 2 = 0")
+    for n in range(4):
+        worker = start(settings, f"victim {n}").ready()
+        seen = (await engine.execution(execution_id)).last_event
+        await until(lambda seen=seen: _moved_on(engine, execution_id, seen), timeout=30)
+        worker.kill()
+
+    start(settings, "survivor").ready()
+    execution = await engine.ended(execution_id, timeout=90)
+
+    assert execution.status == "succeeded"
+    ends = [event.job_id for event in await engine.events(execution_id) if event.type == "job.succeeded"]
+    assert len(ends) == len(set(ends)) == 120
+
+
+async def _moved_on(engine, execution_id, seen):
+    return (await engine.execution(execution_id)).last_event > seen

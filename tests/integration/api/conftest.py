@@ -1,0 +1,112 @@
+"""A real web server around a house of the test's own."""
+
+import asyncio
+import json
+import socket
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import httpx2
+import pytest
+
+from callsheet.api.app import create_app
+from callsheet.api.server import make_server
+from callsheet.testing.engine import Engine
+from callsheet.wiring import open_house
+
+
+@dataclass
+class Api:
+    """A server with a client of it."""
+
+    client: httpx2.AsyncClient
+    engine: Engine
+    app: object
+    server: object
+
+    @property
+    def house(self):
+        return self.engine.house
+
+    async def submit(self, *jobs, **around):
+        """Submit jobs given as (id, operation, params); returns the execution's id."""
+        plan = [{"id": name, "operation": operation, "params": params} for name, operation, params in jobs]
+        answer = await self.client.post("/api/execute", json={"executionPlan": {"jobs": plan}, **around})
+        assert answer.status_code == 202, answer.text
+        return answer.json()["executionId"]
+
+    async def ended(self, execution_id):
+        """Wait until an execution has ended; returns it as the API shows it."""
+        await self.engine.ended(execution_id)
+        return (await self.client.get(f"/api/executions/{execution_id}")).json()
+
+
+@asynccontextmanager
+async def served(settings, catalog):
+    """Serve a house on a socket until the block ends; `settings.port` is where."""
+    async with open_house(settings, catalog) as house:
+        app = create_app(house)
+        server = make_server(app, host=settings.host, port=settings.port)
+        serving = asyncio.create_task(server.serve())
+        try:
+            async with asyncio.timeout(20):
+                while not server.started and not serving.done():
+                    await asyncio.sleep(0.005)
+            base = f"http://127.0.0.1:{settings.port}"
+            engine = Engine(house)
+            async with httpx2.AsyncClient(base_url=base, trust_env=False, timeout=20) as client:
+                yield Api(client, engine, app, server)
+            for worker in list(engine.workers):
+                await engine.stop_worker(worker)
+        finally:
+            server.stop()
+            await serving
+
+
+@pytest.fixture
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+@pytest.fixture
+def settings(settings, free_port):
+    return settings.model_copy(update={"port": free_port})
+
+
+@pytest.fixture
+async def api(settings, catalog):
+    """A server without an API key and without a worker."""
+    async with served(settings, catalog) as api:
+        yield api
+
+
+@pytest.fixture
+async def working(api):
+    """A server with a worker beside it."""
+    await api.engine.start_worker()
+    return api
+
+
+@dataclass
+class Message:
+    """A message of an event stream."""
+
+    id: int
+    event: str
+    data: dict
+
+
+async def messages_of(answer):
+    """Yield the messages of an event stream as they come; comments are passed over."""
+    fields = {}
+    async for line in answer.aiter_lines():
+        name, _, value = line.partition(": ")
+        if line == "" and "data" in fields:
+            yield Message(int(fields["id"]), fields["event"], json.loads(fields["data"]))
+        fields = {} if line == "" else fields | {name: value}
+
+
+def codes(answer):
+    """Return the codes of everything that is wrong, with their paths."""
+    return {(error["path"], error["code"]) for error in answer.json()["errors"]}

@@ -1,0 +1,104 @@
+"""Following an execution, over a real socket."""
+
+import asyncio
+
+from .conftest import messages_of
+
+
+async def test_a_stream_brings_every_event_once_in_order_and_ends_with_the_execution(working):
+    execution_id = await working.submit(("a", "report-progress", {"reports": 3, "pause": 0.3}))
+
+    async with working.client.stream("GET", f"/api/executions/{execution_id}/events") as answer:
+        seen = [message async for message in messages_of(answer)]
+
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["x-accel-buffering"] == "no"
+    assert [message.id for message in seen] == list(range(1, len(seen) + 1))
+    assert seen[-1].event == "execution.succeeded"
+    assert "job.progress" in {message.event for message in seen}
+    assert all(message.data["type"] == message.event for message in seen)
+
+
+async def test_a_stream_that_was_cut_goes_on_where_it_was(working):
+    execution_id = await working.submit(("a", "report-progress", {"reports": 4, "pause": 0.3}))
+    path = f"/api/executions/{execution_id}/events"
+
+    async with working.client.stream("GET", path) as answer:
+        async for message in messages_of(answer):
+            if message.event == "job.progress":
+                break
+    async with working.client.stream("GET", path, headers={"Last-Event-ID": str(message.id)}) as answer:
+        rest = [later.id async for later in messages_of(answer)]
+    async with working.client.stream("GET", path, params={"after": message.id}) as answer:
+        same = [later.id async for later in messages_of(answer)]
+
+    assert rest == same == list(range(message.id + 1, rest[-1] + 1))
+
+
+async def test_who_has_seen_the_end_is_told_to_stay_away(working):
+    execution_id = await working.submit(("a", "noop", {}))
+    last = (await working.ended(execution_id))["lastEvent"]
+
+    answer = await working.client.get(f"/api/executions/{execution_id}/events", headers={"Last-Event-ID": str(last)})
+
+    assert answer.status_code == 204
+
+
+async def test_events_come_as_a_page_to_who_asks_for_json(working):
+    execution_id = await working.submit(("a", "noop", {}))
+    last = (await working.ended(execution_id))["lastEvent"]
+
+    answer = await working.client.get(
+        f"/api/executions/{execution_id}/events", params={"after": 1}, headers={"Accept": "application/json"}
+    )
+
+    page = answer.json()
+    assert [event["number"] for event in page["events"]] == list(range(2, last + 1))
+    assert (page["nextAfter"], page["ended"]) == (last, True)
+
+
+async def test_a_stream_of_what_is_not_there_is_a_404(api):
+    answer = await api.client.get("/api/executions/00000000-0000-0000-0000-000000000000/events")
+
+    assert answer.status_code == 404
+
+
+async def test_a_stream_begins_with_how_soon_to_come_back(api):
+    execution_id = await api.submit(("a", "noop", {}))
+
+    async with api.client.stream("GET", f"/api/executions/{execution_id}/events") as answer:
+        lines = answer.aiter_lines()
+        assert await anext(lines) == "retry: 3000"
+
+
+async def test_open_streams_do_not_hold_up_the_end_of_the_server(api):
+    execution_id = await api.submit(("a", "noop", {}))
+    loop = asyncio.get_running_loop()
+
+    async with api.client.stream("GET", f"/api/executions/{execution_id}/events") as answer:
+        seen = messages_of(answer)
+        assert (await anext(seen)).id == 1
+        began = loop.time()
+        api.server.stop()
+        assert [message async for message in seen] == []
+
+    assert loop.time() - began < 3
+
+
+async def test_a_stream_outlives_a_database_that_is_away_for_a_moment(working, monkeypatch):
+    execution_id = await working.submit(("a", "report-progress", {"reports": 3, "pause": 0.3}))
+    follow, cuts = working.house.watchtower.follow, []
+
+    async def cut_once(execution_id, *, after=0, forever=False):
+        async for event in follow(execution_id, after=after, forever=forever):
+            if event.number == 3 and not cuts:
+                cuts.append(event.number)
+                raise ConnectionResetError
+            yield event
+
+    monkeypatch.setattr(type(working.house.watchtower), "follow", lambda _, *args, **named: cut_once(*args, **named))
+    async with working.client.stream("GET", f"/api/executions/{execution_id}/events") as answer:
+        seen = [message.id async for message in messages_of(answer)]
+
+    assert cuts == [3]
+    assert seen == list(range(1, len(seen) + 1))
