@@ -272,13 +272,13 @@ _NEVER_STORED = (errors.WorkerLost,)
 
 def errors_part(_page: str) -> str:
     """Return the codes that a job can fail with."""
+    kinds: list[type[errors.CallsheetError]] = [*_tree(errors.JobError), *_ALSO_END_JOBS]
     lines = ["| Code | Meaning | Tried again |", "|---|---|---|"]
-    for error in (*_tree(errors.JobError), *_ALSO_END_JOBS):
-        if error in _NEVER_STORED:
-            continue
-        meaning = (error.__doc__ or "").strip().splitlines()[0].rstrip(".")
-        again = "yes" if issubclass(error, errors.Transient) else "no"
-        lines.append(f"| `{error.code}` | {meaning}. | {again} |")
+    for error in kinds:
+        if error not in _NEVER_STORED:
+            meaning = (error.__doc__ or "").strip().splitlines()[0].rstrip(".")
+            again = "yes" if issubclass(error, errors.Transient) else "no"
+            lines.append(f"| `{error.code}` | {meaning}. | {again} |")
     return "\n".join(lines)
 
 

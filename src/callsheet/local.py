@@ -16,6 +16,7 @@ from callsheet.domain.records import Event, Execution, StoredArtifact
 from callsheet.engine.cancel import cancel_execution
 from callsheet.engine.submit import submit
 from callsheet.engine.views import get_execution
+from callsheet.logs import leave_logs_to_the_program
 from callsheet.operations.catalog import Catalog, discover
 from callsheet.operations.contract import Operation
 from callsheet.settings import Settings
@@ -65,6 +66,7 @@ async def arun(
     on_event: OnEvent | None = None,
 ) -> Execution:
     """Do as `run` does, inside a running event loop; cancelling the task cancels the execution."""
+    leave_logs_to_the_program()
     settings = _for_one_run(settings or Settings(), plan)
     catalog = known_operations(operations)
     submission = _submission(plan, settings)

@@ -61,6 +61,21 @@ def set_up_logs(level: str = "info", *, as_json: bool = False) -> None:
         logging.getLogger(noisy).setLevel(max(number, logging.WARNING))
 
 
+def leave_logs_to_the_program() -> None:
+    """Hand log lines to the standard `logging`, unless the program that uses Callsheet has set up structlog."""
+    if not structlog.is_configured():
+        structlog.configure(
+            processors=[
+                structlog.stdlib.filter_by_level,
+                structlog.processors.format_exc_info,
+                hide_secrets,
+                structlog.processors.KeyValueRenderer(key_order=["event"]),
+            ],
+            wrapper_class=structlog.stdlib.BoundLogger,
+            logger_factory=structlog.stdlib.LoggerFactory(),
+        )
+
+
 def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Replace whatever opens a door: by the name it goes by, and by its look inside texts."""
     return {name: _HIDDEN if _SECRET_NAMES.search(name) else _cleaned(value) for name, value in event.items()}

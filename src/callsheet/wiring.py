@@ -8,10 +8,13 @@ from datetime import UTC, datetime
 from functools import cache, partial
 from uuid import UUID
 
-from callsheet.db.database import Database
+import asyncpg
+
+from callsheet.db.database import PASSING, Database
 from callsheet.db.embedded import EmbeddedPostgres
 from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
+from callsheet.domain.errors import DatabaseUnreachable
 from callsheet.domain.records import Execution
 from callsheet.engine.context import Tools
 from callsheet.engine.report import Reporter
@@ -102,7 +105,7 @@ async def open_database(settings: Settings, *, migrate: bool) -> AsyncIterator[D
     """Open the database that the settings name, or the embedded one.
 
     With `migrate`, missing migrations are applied; without, an old schema raises SetupError. The embedded database is
-    always brought up to date: nobody else looks after it.
+    always brought up to date: nobody else looks after it. Raises DatabaseUnreachable when it does not answer.
     """
     async with AsyncExitStack() as stack:
         if settings.database_url is not None:
@@ -112,12 +115,26 @@ async def open_database(settings: Settings, *, migrate: bool) -> AsyncIterator[D
             dsn = await asyncio.to_thread(embedded.start)
             stack.push_async_callback(asyncio.to_thread, embedded.stop)
             migrate = True
-        if migrate:
-            await upgrade(dsn)
-        database = await stack.enter_async_context(Database(dsn, size=settings.pool_size))
-        if not migrate:
-            await check_revision(database)
+        try:
+            if migrate:
+                await upgrade(dsn)
+            database = await stack.enter_async_context(Database(dsn, size=settings.pool_size))
+            if not migrate:
+                await check_revision(database)
+        except (*PASSING, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
+            raise unreachable(settings, error) from None
         yield database
+
+
+def unreachable(settings: Settings, error: BaseException) -> DatabaseUnreachable:
+    """Say which database cannot be reached and why, without its password."""
+    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if settings.database_url is None:
+        return DatabaseUnreachable(f"The embedded database in {settings.data_dir} does not answer ({reason}).")
+    place = settings.database_url.get_secret_value().rpartition("@")[2].partition("?")[0]
+    return DatabaseUnreachable(
+        f"The database at {place} cannot be reached ({reason}). Check DATABASE_URL, and that PostgreSQL runs there."
+    )
 
 
 @asynccontextmanager

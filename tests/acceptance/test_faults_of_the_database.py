@@ -3,7 +3,6 @@
 import asyncio
 import os
 import socket
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -86,11 +85,12 @@ async def test_a_client_killed_in_mid_submit_leaves_a_plan_whole_or_not_at_all(s
     connection = await asyncpg.connect(dsn)
     outcomes = []
     for _ in range(2):
-        with subprocess.Popen(
-            [sys.executable, str(SUBMITTER)], env={**os.environ, **as_environment(settings)}
-        ) as client:
-            await until(lambda: connection.fetchval(INSERTING), timeout=60, what="the insert to run")
-            client.kill()
+        client = await asyncio.create_subprocess_exec(
+            sys.executable, str(SUBMITTER), env={**os.environ, **as_environment(settings)}
+        )
+        await until(lambda: connection.fetchval(INSERTING), timeout=60, what="the insert to run")
+        client.kill()
+        await client.wait()
         await until(lambda: _nobody_inserts(connection), timeout=30)
         outcomes.append(await _is_whole(connection))
     print(f"stored: {outcomes}")

@@ -3,7 +3,10 @@
 import asyncio
 import hashlib
 import signal
+import subprocess
 import time
+
+import pytest
 
 from callsheet.testing.waiters import until
 
@@ -95,23 +98,59 @@ async def test_a_job_that_always_crashes_its_worker_fails_and_the_others_do_not(
     assert len(starts) == settings.crash_limit
 
 
-async def test_a_full_disk_is_a_clear_error_that_passes(engine, settings, start, tmp_path):
-    film = tmp_path / "film.bin"
-    film.write_bytes(bytes(4 * 2**20))
-    small = start(settings, "small", CALLSHEET_TESTING_FILE_LIMIT=str(2**20)).ready()
-    plan = {"jobs": [{**job("film", "keep", path=str(film)), "retries": 100}]}
-    execution_id = await engine.submit(plan)
+@pytest.fixture
+def small_disk(settings):
+    """The folder for files as a disk of one megabyte; call it to make the disk larger."""
+    folder = settings.files_dir
+    folder.mkdir(parents=True)
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True)
+    if made.returncode:
+        pytest.skip(f"no disk can be mounted here: {made.stderr.strip()}")
+    yield lambda: subprocess.run(["mount", "-o", "remount,size=64m", folder], check=True)
+    subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+async def test_a_full_disk_is_a_clear_error_that_passes(small_disk, engine, settings, start, tmp_path):
+    execution_id = await _keep_a_film(engine, tmp_path)
+    start(settings, "worker").ready()
 
     put_off = await engine.wait(execution_id, "job.scheduled", job="film", timeout=30)
 
     assert put_off.data["error"]["code"] == "disk_full"
     assert (await engine.execution(execution_id)).artifacts == []
-    assert files_of(settings) == []
+    small_disk()
+    await _the_film_is_kept(engine, settings, execution_id)
+
+
+async def test_a_system_that_takes_no_file_of_that_size_is_a_clear_error_that_passes(engine, settings, start, tmp_path):
+    """A limit of the process, which needs no rights to set: the write fails as on a disk that refuses it."""
+    execution_id = await _keep_a_film(engine, tmp_path)
+    small = start(settings, "small", CALLSHEET_TESTING_FILE_LIMIT=str(2**20)).ready()
+
+    put_off = await engine.wait(execution_id, "job.scheduled", job="film", timeout=30)
+
+    assert put_off.data["error"]["code"] == "storage_unreachable"
+    assert "EFBIG" in put_off.data["error"]["message"]
+    assert (await engine.execution(execution_id)).artifacts == []
     small.kill()
     start(settings, "large").ready()
-    execution = await engine.ended(execution_id)
+    await _the_film_is_kept(engine, settings, execution_id)
+
+
+FILM_BYTES = 4 * 2**20
+
+
+async def _keep_a_film(engine, folder):
+    film = folder / "film.bin"
+    film.write_bytes(bytes(FILM_BYTES))
+    return await engine.submit({"jobs": [{**job("film", "keep", path=str(film)), "retries": 100}]})
+
+
+async def _the_film_is_kept(engine, settings, execution_id):
+    execution = await engine.ended(execution_id, timeout=60)
     assert execution.status == "succeeded"
-    assert [artifact.size for artifact in execution.artifacts] == [4 * 2**20]
+    assert [artifact.size for artifact in execution.artifacts] == [FILM_BYTES]
+    assert [path.stat().st_size for path in files_of(settings)] == [FILM_BYTES]
 
 
 async def test_promoters_and_rescuers_that_are_killed_leave_nothing_undone(engine, settings, start):

@@ -85,6 +85,13 @@ def generate():
     return module
 
 
+@pytest.fixture(scope="module")
+def routes(generate):
+    """The addresses of the API, as patterns."""
+    addresses = re.findall(r"`[A-Z]+ (/[^`]+)`", generate.routes_part(""))
+    return [re.compile(re.sub(r"\{\w+\}", "[^/]+", address)) for address in addresses]
+
+
 @pytest.fixture
 def own_operations(tmp_path, monkeypatch):
     """The operations that the documentation writes, imported as a reader would have saved them."""
@@ -238,12 +245,9 @@ def test_make_verbs_exist(page):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=by_page)
-def test_addresses_of_the_api_exist(page, generate):
-    routes = re.findall(r"`[A-Z]+ (/[^`]+)`", generate.routes_part(""))
-    patterns = [re.compile(re.sub(r"\{\w+\}", "[^/]+", route)) for route in routes]
-
+def test_addresses_of_the_api_exist(page, routes):
     for path in re.findall(r"127\.0\.0\.1:8500(/api/[^\s`'\"?]*)", page.read_text()):
-        assert any(pattern.fullmatch(path) for pattern in patterns), f"there is no {path}"
+        assert any(route.fullmatch(path) for route in routes), f"there is no {path}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=by_page)

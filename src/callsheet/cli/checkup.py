@@ -12,7 +12,7 @@ import asyncpg
 from pydantic import ValidationError
 
 from callsheet.api.door import refuse_open_door
-from callsheet.cli.house import catalog_of, problems_of, unreachable
+from callsheet.cli.house import catalog_of, problems_of
 from callsheet.cli.printing import size_text
 from callsheet.db.embedded import EmbeddedPostgres
 from callsheet.db.migrations import HEAD
@@ -22,6 +22,7 @@ from callsheet.files.storage import open_storage
 from callsheet.media.binary import capabilities, find_ffmpeg
 from callsheet.operations.needs import runnable_here
 from callsheet.settings import Settings
+from callsheet.wiring import unreachable
 
 _LITTLE_SPACE = 5_000_000_000
 _NO_SPACE = 500_000_000
@@ -95,7 +96,7 @@ async def _database(settings: Settings, _: list[str] | None) -> AsyncIterator[Fi
     try:
         revision = await current_revision(settings.database_url.get_secret_value())
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
-        yield Finding("error", "database", f"{unreachable(settings, error).message} ({type(error).__name__})")
+        yield Finding("error", "database", unreachable(settings, error).message)
         return
     if revision is None:
         yield Finding("warning", "database", "has no schema yet; run `callsheet db upgrade`, or `callsheet up`")

@@ -15,9 +15,10 @@ def db() -> None:
 @group.command()
 def upgrade(context: typer.Context, data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
     """Bring the database to the schema of this version. Safe to run at any time, by any number at once."""
-    from callsheet.cli.house import load_settings, log_as, reached_database
+    from callsheet.cli.house import load_settings, log_as
     from callsheet.cli.loop import run_async
     from callsheet.cli.printing import say
+    from callsheet.wiring import open_database
 
     settings = load_settings(data_dir=data_dir, database_url=database_url)
     log_as(settings, verbose=context.obj, level="warning")
@@ -25,7 +26,7 @@ def upgrade(context: typer.Context, data_dir: DataDir = None, database_url: Data
     async def work() -> None:
         from callsheet.db.migrations import HEAD
 
-        async with reached_database(settings, migrate=True):
+        async with open_database(settings, migrate=True):
             say(f"The database has schema revision {HEAD}.")
 
     run_async(work())

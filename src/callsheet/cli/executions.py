@@ -85,9 +85,8 @@ def _show(execution: dict[str, Any]) -> None:
 
     title = f"{execution['name']}: " if execution.get("name") else ""
     show(f"{title}{execution['executionId']} {execution['status']} {execution['progress']:.0%}")
-    show(
-        f"submitted {moment_text(execution['createdAt'])}, ended {moment_text(execution.get('finishedAt')) or 'not yet'}"
-    )
+    ended = moment_text(execution.get("finishedAt")) or "not yet"
+    show(f"submitted {moment_text(execution['createdAt'])}, ended {ended}")
     show("")
     show_columns(
         ("JOB", "OPERATION", "STATUS", "DONE", "RUNS FAILED", "WHERE IT STANDS"),

@@ -12,6 +12,7 @@ from callsheet.domain.errors import (
     BadInput,
     CallsheetError,
     Conflict,
+    DatabaseUnreachable,
     NotFound,
     ProblemList,
     SetupError,
@@ -60,6 +61,7 @@ class Refused(CallsheetError):
 _CODES: list[tuple[type[CallsheetError], int]] = [
     (WaitedTooLong, 124),
     (Unreachable, 6),
+    (DatabaseUnreachable, 6),
     (Conflict, 5),
     (Unauthorized, 4),
     (NotFound, 3),

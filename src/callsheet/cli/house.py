@@ -3,21 +3,16 @@
 import importlib.util
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 from pydantic import ValidationError
 
-from callsheet.cli.faults import Unreachable
-from callsheet.db.database import Database
 from callsheet.domain.errors import SetupError
 from callsheet.logs import set_up_logs
 from callsheet.operations.catalog import Catalog, discover
 from callsheet.settings import Settings
-from callsheet.wiring import House, open_database, open_house
 
 
 def load_settings(**given: Any) -> Settings:
@@ -65,41 +60,3 @@ def _importable(module: str) -> str:
     if file.suffix == ".py" and importlib.util.find_spec(name) is None:
         raise SetupError(f"There is no file '{module}' with operations.")
     return name
-
-
-@asynccontextmanager
-async def reached_house(settings: Settings, catalog: Catalog, *, migrate: bool = False) -> AsyncIterator[House]:
-    """Open the house; raises Unreachable when its database does not answer."""
-    house = open_house(settings, catalog, migrate=migrate)
-    async with _reached(house, settings) as opened:
-        yield opened
-
-
-@asynccontextmanager
-async def reached_database(settings: Settings, *, migrate: bool = False) -> AsyncIterator[Database]:
-    """Open the database alone; raises Unreachable when it does not answer."""
-    async with _reached(open_database(settings, migrate=migrate), settings) as opened:
-        yield opened
-
-
-@asynccontextmanager
-async def _reached(opening: Any, settings: Settings) -> AsyncIterator[Any]:
-    try:
-        opened = await opening.__aenter__()
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
-        raise unreachable(settings, error) from error
-    try:
-        yield opened
-    except BaseException:
-        if not await opening.__aexit__(*sys.exc_info()):
-            raise
-    else:
-        await opening.__aexit__(None, None, None)
-
-
-def unreachable(settings: Settings, error: BaseException) -> Unreachable:
-    """Say which database does not answer, and what to do."""
-    if settings.database_url is None:
-        return Unreachable(f"The embedded database in {settings.data_dir} does not answer ({type(error).__name__}).")
-    place = settings.database_url.get_secret_value().rpartition("@")[2].partition("?")[0]
-    return Unreachable(f"The database at {place} does not answer. Check DATABASE_URL, and that PostgreSQL runs there.")

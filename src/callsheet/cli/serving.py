@@ -8,7 +8,6 @@ from uuid import UUID
 
 from callsheet.api.app import create_app
 from callsheet.api.server import Server, make_server
-from callsheet.cli.house import reached_house
 from callsheet.cli.loop import on_stop_signals
 from callsheet.cli.printing import say
 from callsheet.cli.supervising import supervisor_of
@@ -19,7 +18,7 @@ from callsheet.engine.views import get_execution
 from callsheet.notify.webhooks import Messenger
 from callsheet.operations.catalog import Catalog
 from callsheet.settings import Settings
-from callsheet.wiring import House
+from callsheet.wiring import House, open_house
 
 
 async def serve_house(settings: Settings, catalog: Catalog, *, lanes: list[str] | None, env: Mapping[str, str]) -> int:
@@ -29,7 +28,7 @@ async def serve_house(settings: Settings, catalog: Catalog, *, lanes: list[str] 
     """
     with _listening(settings) as listener:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        async with reached_house(settings, catalog, migrate=lanes is not None) as house:
+        async with open_house(settings, catalog, migrate=lanes is not None) as house:
             supervisor = supervisor_of(settings, house.database, lanes, env) if lanes is not None else None
             server = make_server(create_app(house), host=settings.host, port=settings.port)
             # A signal is for the lanes as well, not for the web server alone.
@@ -89,6 +88,6 @@ def _listening(settings: Settings) -> socket.socket:
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
         raise SetupError(
-            f"Cannot listen at {settings.host} port {settings.port}: {error}. Stop what listens there, or choose another "
-            "by --port."
+            f"Cannot listen at {settings.host} port {settings.port}: {error}. Stop what listens there, or choose "
+            "another by --port."
         ) from None

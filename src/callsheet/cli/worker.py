@@ -62,12 +62,12 @@ def worker_arguments(
 
 
 def _supervise(settings: "Settings", arguments: list[str], env: dict[str, str]) -> int:
-    from callsheet.cli.house import reached_database
     from callsheet.cli.loop import on_stop_signals, run_async
     from callsheet.cli.supervising import supervisor_of
+    from callsheet.wiring import open_database
 
     async def watch_over() -> int:
-        async with reached_database(settings) as database:
+        async with open_database(settings, migrate=False) as database:
             supervisor = supervisor_of(settings, database, arguments, env)
             on_stop_signals(supervisor.stop)
             return await supervisor.run()
@@ -82,9 +82,10 @@ def _work(
     modules: list[str] | None,
     worker_id: UUID | None,
 ) -> None:
-    from callsheet.cli.house import catalog_of, reached_house
+    from callsheet.cli.house import catalog_of
     from callsheet.cli.loop import on_stop_signals, run_async
     from callsheet.engine.supervise import Lifeline
+    from callsheet.wiring import open_house
 
     begun = False
 
@@ -92,7 +93,7 @@ def _work(
         nonlocal begun
         catalog = catalog_of(modules)
         lanes = _lanes(settings, queues, concurrency, catalog.queues())
-        async with reached_house(settings, catalog) as house:
+        async with open_house(settings, catalog) as house:
             worker = house.worker(lanes, id=worker_id)
             signals = iter([False])
             on_stop_signals(lambda: worker.stop(at_once=next(signals, True)))

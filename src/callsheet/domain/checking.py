@@ -219,16 +219,75 @@ def validate_params(params: dict[str, Any], model: type[BaseModel]) -> BaseModel
 
 
 def problems_in(error: ValidationError, model: type[BaseModel], raw: Any = None) -> Iterator[Problem]:
-    """Yield the problems of a failed validation; where `raw` holds a reference, its value is not known yet."""
+    """Yield the problems of a failed validation; where `raw` holds a reference, its value is not known yet.
+
+    Where a field takes several kinds of value, only the kind that was meant is told of.
+    """
+    choices: dict[str, dict[str, list[_Wrong]]] = {}
     for item in error.errors(include_url=False, include_context=True):
         if raw is not None and _waits_for_a_reference(raw, item["loc"]):
             continue
-        message = item["msg"].removeprefix("Value error, ")
-        if item["type"] == "extra_forbidden":
-            message = f"unknown field{did_you_mean(str(item['loc'][-1]), _siblings(model, item['loc'][:-1]))}"
-        elif item["type"] != "missing":
-            message = f"{message}; got {_shortened(item['input'])}"
-        yield Problem(_path(item["loc"]), item["type"], message[:1].lower() + message[1:])
+        wrong = _Wrong(item, model)
+        if wrong.choice is None:
+            yield wrong.problem()
+        else:
+            choices.setdefault(wrong.choice, {}).setdefault(wrong.kind, []).append(wrong)
+    for place, kinds in choices.items():
+        yield from _of_the_kind_meant(place, list(kinds.values()))
+
+
+class _Wrong:
+    """One complaint of pydantic, which puts the kind it tried into the place: `src.Artifact.name`, `src.str`."""
+
+    def __init__(self, item: Any, model: type[BaseModel]) -> None:
+        self.item = item
+        self.choice: str | None = None
+        self.kind = ""
+        place: list[str | int] = []
+        kinds: list[Any] = [model]
+        for number, step in enumerate(item["loc"]):
+            inner = [found for kind in kinds for plain in _plain(kind) for found in _into(plain, step)]
+            last_unknown = item["type"] == "extra_forbidden" and number == len(item["loc"]) - 1
+            if inner or last_unknown or isinstance(step, int) or not _takes_several(kinds):
+                place.append(step)
+                kinds = inner or kinds
+            elif self.choice is None:
+                self.choice, self.kind = _path(tuple(place)), step
+        self.path = _path(tuple(place))
+        self._siblings = [name for kind in kinds for plain in _plain(kind) for name in _field_names(plain)]
+
+    @property
+    def is_of_another_kind(self) -> bool:
+        """Whether the value is not even of the kind that was tried."""
+        return self.path == self.choice and self.item["type"].endswith(("_type", "_parsing"))
+
+    @property
+    def expected(self) -> str:
+        """What was tried, in pydantic's words."""
+        words = str(self.item["msg"]).removeprefix("Input should be ").partition(",")[0]
+        return words.removesuffix(" or instance of " + self.kind).replace("valid dictionary", "valid object")
+
+    def problem(self) -> Problem:
+        message = self.item["msg"].removeprefix("Value error, ")
+        if self.item["type"] == "extra_forbidden":
+            message = f"unknown field{did_you_mean(str(self.item['loc'][-1]), self._siblings)}"
+        elif self.item["type"] != "missing":
+            message = f"{message}; got {_shortened(self.item['input'])}"
+        return Problem(self.path, self.item["type"], message[:1].lower() + message[1:])
+
+
+def _takes_several(kinds: list[Any]) -> bool:
+    return len([plain for kind in kinds for plain in _plain(kind)]) > 1
+
+
+def _of_the_kind_meant(place: str, kinds: list[list[_Wrong]]) -> Iterator[Problem]:
+    meant = [wrongs for wrongs in kinds if not any(wrong.is_of_another_kind for wrong in wrongs)]
+    if meant:
+        yield from (wrong.problem() for wrong in min(meant, key=len))
+        return
+    tried = [wrongs[0] for wrongs in kinds]
+    expected = " or ".join(dict.fromkeys(wrong.expected for wrong in tried))
+    yield Problem(place, "wrong_kind", f"input should be {expected}; got {_shortened(tried[0].item['input'])}")
 
 
 def _waits_for_a_reference(raw: Any, loc: tuple[str | int, ...]) -> bool:
@@ -246,13 +305,6 @@ def _path(loc: tuple[str | int, ...]) -> str:
     for step in loc:
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
     return path
-
-
-def _siblings(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
-    kinds: list[Any] = [model]
-    for step in loc:
-        kinds = [inner for kind in kinds for plain in _plain(kind) for inner in _into(plain, step)] or kinds
-    return [name for kind in kinds for plain in _plain(kind) for name in _field_names(plain)]
 
 
 def _shortened(value: Any) -> str:

@@ -25,6 +25,7 @@ CallsheetError
 │   └── InternalError            a fault of ours, or of the operation
 ├── OwnershipLost                another worker has the job; nothing may be written
 └── SetupError                   settings, database or machine are not fit to start
+    └── DatabaseUnreachable
 """
 
 from typing import Any, ClassVar
@@ -231,3 +232,10 @@ class SetupError(CallsheetError):
     """Callsheet cannot start like this."""
 
     code = "setup_error"
+
+
+class DatabaseUnreachable(SetupError):
+    """The database does not answer, or does not let us in."""
+
+    code = "database_unreachable"
+    status = 503

@@ -1,6 +1,7 @@
 """Reading a plan from JSON or YAML text."""
 
 import json
+import re
 from typing import Any
 
 import yaml
@@ -50,7 +51,7 @@ def _read_yaml(raw: bytes) -> Any:
         mark = error.problem_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (None, None)
         raise _unreadable(f"not YAML: {error.problem}", line, column) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise _unreadable(f"not YAML: {str(error).splitlines()[0]}") from None
     except RecursionError:
         raise _unreadable("nested too deeply") from None
@@ -64,7 +65,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
         for key_node, _ in node.value:
-            if key_node.value in seen and isinstance(key_node, yaml.ScalarNode):
+            if isinstance(key_node, yaml.ScalarNode) and key_node.value in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"the key '{key_node.value}' stands twice", problem_mark=key_node.start_mark
                 )
@@ -78,6 +79,22 @@ def _as_written(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
 
 
 _Loader.add_constructor("tag:yaml.org,2002:timestamp", _as_written)
+
+# YAML 1.2: in 1.1, which PyYAML speaks, `16:9` is the number 969, `no` is false, and `010` is eight.
+_KINDS = {
+    "bool": (r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    "int": (r"[-+]?(?:0|[1-9][0-9]*)|0x[0-9a-fA-F]+", "-+0123456789"),
+    "float": (
+        r"[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*|[0-9]+(?=[eE]))(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)",
+        "-+0123456789.",
+    ),
+}
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag.rpartition(":")[2] not in _KINDS]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _kind, (_pattern, _first) in _KINDS.items():
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
 
 
 def _refuse_a_bomb(data: Any) -> None:

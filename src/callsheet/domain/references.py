@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 from callsheet.domain.errors import BadParams, Problem
 
 _REFERENCE = re.compile(r"(?<!\$)\$\{([^{}]*)\}")
+_REFERENCE_OR_ESCAPE = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
 _WHOLE = re.compile(r"\$\{([^{}]*)\}")
 _PATH = re.compile(r"(?P<job>[A-Za-z0-9_][A-Za-z0-9_-]*)(?P<rest>(?:\.[A-Za-z_][A-Za-z0-9_]*|\[\d+\])*)")
 _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
@@ -71,11 +72,14 @@ def resolve(params: Any, results: dict[str, Any], path: str = "params") -> Any:
         return _look_up(reference, results, path)
 
     def as_text(match: re.Match[str]) -> str:
+        # In the same pass, so that what is inserted stays as it is.
+        if match[0] == "$${":
+            return "${"
         inner = parse(match[1])
         value = _look_up(inner, results, path) if inner else match[0]
         return value if isinstance(value, str) else json.dumps(value)
 
-    return _REFERENCE.sub(as_text, params).replace("$${", "${")
+    return _REFERENCE_OR_ESCAPE.sub(as_text, params)
 
 
 def _look_up(reference: Reference, results: dict[str, Any], path: str) -> Any:

@@ -48,7 +48,7 @@ def read(path: str, options: dict[str, str], max_pixels: int) -> dict[str, Any]:
         facts["duration"] = _duration(container)
         if audio is not None:
             facts |= {
-                "audio_codec": audio.codec_context.name,
+                "audio_codec": audio.codec.canonical_name,
                 "audio_channels": audio.codec_context.channels,
                 "sample_rate": audio.codec_context.sample_rate,
             }
@@ -98,7 +98,7 @@ def _picture(container: InputContainer, stream: VideoStream, max_pixels: int) ->
     if turn in (90, 270):
         width, height = height, width
     facts: dict[str, Any] = {"width": width, "height": height, "rotation": turn}
-    facts |= {"video_codec": codec.name, "pixel_format": frame.format.name}
+    facts |= {"video_codec": stream.codec.canonical_name, "pixel_format": frame.format.name}
     if _is_still(container):
         return {**facts, "frames": 1, "fps": None, "duration": None}
     rate = stream.average_rate or stream.guessed_rate

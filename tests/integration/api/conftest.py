@@ -5,6 +5,7 @@ import json
 import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -35,9 +36,13 @@ class Api:
         assert answer.status_code == 202, answer.text
         return answer.json()["executionId"]
 
+    async def event(self, execution_id, kind, **more):
+        """Wait for the first event of a type."""
+        return await self.engine.wait(UUID(execution_id), kind, **more)
+
     async def ended(self, execution_id):
         """Wait until an execution has ended; returns it as the API shows it."""
-        await self.engine.ended(execution_id)
+        await self.engine.ended(UUID(execution_id))
         return (await self.client.get(f"/api/executions/{execution_id}")).json()
 
 

@@ -169,7 +169,7 @@ async def test_what_is_not_there_is_a_404_and_never_a_status(api, noun, name):
 
 async def test_a_cancelled_execution_can_be_retried_and_a_finished_one_neither(working, tmp_path):
     execution_id = await working.submit(("a", "block", {"until": str(tmp_path / "go")}))
-    await working.engine.wait(execution_id, "job.running", job="a")
+    await working.event(execution_id, "job.running", job="a")
 
     cancelled = await working.client.post(f"/api/executions/{execution_id}/cancel")
     assert cancelled.status_code == 200
@@ -189,7 +189,7 @@ async def test_a_cancelled_execution_can_be_retried_and_a_finished_one_neither(w
 async def test_one_job_is_read_cancelled_and_retried(working, tmp_path):
     execution_id = await working.submit(("a", "block", {"until": str(tmp_path / "go")}))
     job = (await working.client.get(f"/api/executions/{execution_id}")).json()["jobs"][0]
-    await working.engine.wait(execution_id, "job.running", job="a")
+    await working.event(execution_id, "job.running", job="a")
 
     assert (await working.client.post(f"/api/jobs/{job['id']}/cancel")).status_code == 200
     await working.ended(execution_id)

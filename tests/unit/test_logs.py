@@ -1,0 +1,54 @@
+import json
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from callsheet.logs import hide_secrets, without_secrets
+
+PROGRAM = """
+import logging, structlog
+from callsheet.logs import set_up_logs
+set_up_logs("info", as_json=True)
+structlog.get_logger("x").info("hello", dsn="postgres://me:hush@db/x", headers={"Cookie": "hush"})
+logging.getLogger("uvicorn").warning("GET /files/1?sig=%s", "hush")
+try:
+    raise OSError("postgres://me:hush@db/x is away")
+except OSError:
+    structlog.get_logger("x").exception("bad")
+structlog.get_logger("x").debug("not seen")
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgres://me:hush@db:5432/x",
+        "https://b.example/f?X-Amz-Signature=hush&X-Amz-Credential=hush",
+        "/files/1?expires=1&sig=hush",
+        "Authorization: Bearer hush-hush",
+        "{'authorization': 'Basic hush=='}",
+        "Set-Cookie: session=hush; HttpOnly",
+        "whsec_hush",
+    ],
+)
+def test_secrets_inside_texts_are_hidden(text):
+    assert "hush" not in without_secrets(text)
+
+
+def test_what_is_no_secret_stays():
+    event = {"event": "job 1 of 2 at https://example.com/a?page=2", "tasks": 3, "worker": "gpu@host", "seconds": 1.5}
+
+    assert hide_secrets(None, "info", dict(event)) == event
+
+
+def test_log_lines_of_all_origins_are_json_on_stderr_without_secrets():
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
+
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert [line["event"] for line in lines] == ["hello", "GET /files/1?sig=[hidden]", "bad"]
+    assert "Traceback" in lines[2]["exception"]
+    assert "hush" not in done.stderr
+    assert done.stdout == ""
+    assert logging.getLevelName(logging.INFO) == lines[0]["level"].upper()
