@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -36,10 +37,16 @@ RESULTS = Path(__file__).resolve().parent / "results"
 def main() -> int:
     """Run the benches asked for, print a table for each, write the JSON; 1 if one could not be run."""
     given = _arguments()
+    # Ended from outside, it still stops what it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console() if sys.stdout.isatty() else Console(width=120)
     with open_stores() as stores:
         machine = describe(stores)
         _show_machine(console, machine)
+        if given.quick:
+            console.print(
+                Text("quick: small sizes, one round; shows that it works, and the figures mean little", "yellow")
+            )
         findings, errors = _run(given.benches or list(BENCHES), stores, _sizes(given), console)
     path = given.json or RESULTS / f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}.json"
     _write(path, machine, _sizes(given), findings, errors)

@@ -124,7 +124,9 @@ def _verdicts(field_: list[Contender]) -> list[Verdict]:
     ours = field_[0].rate
     verdicts = [Verdict("at least 5,000 jobs/s from one worker", f"{ours:,.0f}", ours >= 5000)]
     if bull := by.get("BullMQ, addBulk, no disk"):
-        verdicts.append(Verdict("ahead of BullMQ", f"{ours / bull.rate:.2f}×", ours > bull.rate))
+        verdicts.append(Verdict("ahead of BullMQ in memory", f"{ours / bull.rate:.2f}×", ours > bull.rate))
+    if bull := by.get("BullMQ, addBulk, fsync always"):
+        verdicts.append(Verdict("ahead of BullMQ as durable", f"{ours / bull.rate:.2f}×", ours > bull.rate))
     celery = [contender.rate for label, contender in by.items() if label.startswith("Celery")]
     if celery:
         verdicts.append(Verdict("at least 10 times Celery", f"{ours / max(celery):.1f}×", ours >= 10 * max(celery)))

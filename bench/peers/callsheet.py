@@ -33,7 +33,7 @@ from callsheet.settings import Settings
 from callsheet.wiring import open_house
 
 QUEUE = "bench"
-LANE = int(os.environ.get("BENCH_LANE", "200"))
+LANE = int(os.environ.get("BENCH_LANE", "1000"))
 JOBS_IN_A_CALL = 500
 MOST_JOBS = 10_000
 

@@ -5,6 +5,7 @@ from a file `.env` in the working folder. A secret can also be given as the path
 """
 
 import os
+import re
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -280,7 +281,7 @@ def parse_lanes(text: str) -> dict[str, int]:
     lanes: dict[str, int] = {}
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         queue, _, number = part.partition("=")
-        if not queue or not number.strip().isdigit() or int(number) < 1:
+        if not queue or not re.fullmatch("[0-9]{1,6}", number.strip()) or int(number) < 1:
             raise ValueError(f"'{part}' is not of the form queue=number, as in render=2")
         lanes[queue.strip()] = int(number)
     return lanes

@@ -127,6 +127,7 @@ def _in_body(problems: list[Problem]) -> Iterator[Problem]:
 
 @router.get(
     "/api/executions",
+    name="list_executions",
     summary="List executions",
     responses={**answers(400, 422), 200: examples.execution_page},
 )
@@ -175,6 +176,7 @@ async def read_status(execution_id: UUID, house: HouseDep) -> Execution:
 
 @router.post(
     "/api/executions/{execution_id}/cancel",
+    name="cancel_execution",
     summary="Cancel an execution",
     responses={**answers(404, 409), 200: examples.execution},
 )
@@ -186,6 +188,7 @@ async def cancel(execution_id: UUID, house: HouseDep) -> Execution:
 
 @router.post(
     "/api/executions/{execution_id}/retry",
+    name="retry_execution",
     summary="Retry an execution",
     responses={**answers(404, 409, 422), 200: examples.execution},
 )

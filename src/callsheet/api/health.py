@@ -37,7 +37,7 @@ class Readiness(Model):
     status: Literal["ready"] = "ready"
 
 
-@router.get("/health", summary="Tell whether the process lives", responses={200: examples.health})
+@router.get("/health", name="read_health", summary="Tell whether the process lives", responses={200: examples.health})
 @router.get("/healthz", include_in_schema=False)
 async def health() -> Health:
     """Answers as long as the process turns; looks at nothing else, so that a database outage restarts nobody."""
@@ -45,7 +45,10 @@ async def health() -> Health:
 
 
 @router.get(
-    "/readyz", summary="Tell whether the process can serve", responses={503: answers()[503], 200: examples.ready}
+    "/readyz",
+    name="read_readiness",
+    summary="Tell whether the process can serve",
+    responses={503: answers()[503], 200: examples.ready},
 )
 async def readiness(house: HouseDep) -> Readiness:
     """Checks the database, its schema and the storage, within three seconds."""
@@ -67,7 +70,13 @@ def _not_ready(step: str, detail: str) -> Refusal:
     return Refusal(503, f"{step}_not_ready", detail)
 
 
-@router.get("/metrics", summary="Read metrics", response_class=Response, responses={**answers(), 200: examples.metrics})
+@router.get(
+    "/metrics",
+    name="read_metrics",
+    summary="Read metrics",
+    response_class=Response,
+    responses={**answers(), 200: examples.metrics},
+)
 async def metrics(request: Request) -> Response:
     """Figures of the whole fleet, in the text format of Prometheus. All servers of a fleet tell the same."""
     body, kind = await request.app.state.metrics.scrape()

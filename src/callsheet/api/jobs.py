@@ -23,14 +23,18 @@ async def read_job(job_id: UUID, house: HouseDep) -> Job:
     return await get_job(house.database, job_id, house.sign)
 
 
-@router.post("/{job_id}/cancel", summary="Cancel a job", responses={**answers(404, 409), 200: examples.job})
+@router.post(
+    "/{job_id}/cancel", name="cancel_job", summary="Cancel a job", responses={**answers(404, 409), 200: examples.job}
+)
 async def cancel_one_job(job_id: UUID, house: HouseDep) -> Job:
     """Cancel one job; what waits for it is skipped."""
     await cancel_job(house.database, job_id)
     return await get_job(house.database, job_id, house.sign)
 
 
-@router.post("/{job_id}/retry", summary="Retry a job", responses={**answers(404, 409, 422), 200: examples.job})
+@router.post(
+    "/{job_id}/retry", name="retry_job", summary="Retry a job", responses={**answers(404, 409, 422), 200: examples.job}
+)
 async def retry_one_job(
     job_id: UUID,
     house: HouseDep,

@@ -18,7 +18,7 @@ Submit a plan to `POST /api/execute`, follow it at `/api/executions/{id}/events`
 
 
 def operation_id(route: APIRoute) -> str:
-    """Return a route's operationId: its function's name in camelCase, so that it stays when addresses change."""
+    """Return a route's operationId: its name in camelCase, so that it stays when addresses change."""
     head, *rest = route.name.split("_")
     return head + "".join(map(str.title, rest))
 
@@ -37,11 +37,27 @@ def describe(app: FastAPI) -> dict[str, Any]:
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         document["components"]["securitySchemes"] = {"apiKey": {"type": "http", "scheme": "bearer"}}
+        _put_examples_back(document, app)
         for path, item in document["paths"].items():
             for operation in item.values():
                 _complete(path, operation)
         app.openapi_schema = document
     return app.openapi_schema
+
+
+def _put_examples_back(document: dict[str, Any], app: FastAPI) -> None:
+    """FastAPI leaves nulls out of examples, and there a null says that a limit is lifted, or a page is the last."""
+    for route in app.routes:
+        if not isinstance(route, APIRoute) or not route.include_in_schema:
+            continue
+        for method in route.methods:
+            operation = document["paths"][route.path_format][method.lower()]
+            for status, answer in route.responses.items():
+                for kind, content in answer.get("content", {}).items():
+                    operation["responses"][str(status)]["content"][kind]["example"] = content["example"]
+            if route.body_field is not None:
+                examples = getattr(route.body_field.field_info, "openapi_examples", None)
+                operation["requestBody"]["content"]["application/json"]["examples"] = examples
 
 
 def _complete(path: str, operation: dict[str, Any]) -> None:

@@ -55,13 +55,15 @@ class QueuePatch(Model):
         )
 
 
-@router.get("", summary="List queues", responses={**answers(), 200: examples.queues})
+@router.get("", name="list_queues", summary="List queues", responses={**answers(), 200: examples.queues})
 async def list_all_queues(house: HouseDep) -> QueueList:
     """Every queue that has an operation, a limit, a lane or a job."""
     return QueueList(queues=await list_queues(house.database, house.catalog))
 
 
-@router.patch("/{name}", summary="Change a queue", responses={**answers(404, 422), 200: examples.queue})
+@router.patch(
+    "/{name}", name="change_queue", summary="Change a queue", responses={**answers(404, 422), 200: examples.queue}
+)
 async def change_one_queue(
     name: str, patch: Annotated[QueuePatch, Body(openapi_examples=examples.queue_patches)], house: HouseDep
 ) -> QueueRecord:

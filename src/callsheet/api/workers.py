@@ -31,7 +31,7 @@ class WorkerPatch(Model):
     )
 
 
-@router.get("", summary="List workers", responses={**answers(), 200: examples.workers})
+@router.get("", name="list_workers", summary="List workers", responses={**answers(), 200: examples.workers})
 async def list_all_workers(house: HouseDep) -> WorkerList:
     """Worker processes, with what each runs and when it was last heard of."""
     return WorkerList(workers=await list_workers(house.database))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400}
-_TEXT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+_TEXT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?")
 
 
 def parse_duration(value: Any) -> Any:
@@ -15,13 +15,20 @@ def parse_duration(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError("a duration is a number of seconds or a text such as '90s', '15m', '1h'")
     if isinstance(value, int | float):
-        return timedelta(seconds=value)
+        return _of(value)
     if isinstance(value, str):
         match = _TEXT.fullmatch(value.strip())
         if match is None:
             raise ValueError(f"'{value}' is not a duration: write seconds, or '90s', '15m', '1h', '2d'")
-        return timedelta(seconds=float(match[1]) * _UNITS[match[2] or "s"])
+        return _of(float(match[1]) * _UNITS[match[2] or "s"])
     return value
+
+
+def _of(seconds: float) -> timedelta:
+    try:
+        return timedelta(seconds=seconds)
+    except OverflowError:
+        raise ValueError("a duration cannot be that long") from None
 
 
 Duration = Annotated[

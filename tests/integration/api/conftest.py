@@ -55,7 +55,7 @@ async def served(settings, catalog):
         serving = asyncio.create_task(server.serve())
         try:
             async with asyncio.timeout(20):
-                while not server.started and not serving.done():
+                while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn tells it in no other way
                     await asyncio.sleep(0.005)
             base = f"http://127.0.0.1:{settings.port}"
             engine = Engine(house)

@@ -22,7 +22,12 @@ async def locked(settings, catalog):
 
 @pytest.mark.parametrize("path", ["/api/executions", "/metrics", "/docs", "/openapi.json", "/", "/api/nowhere"])
 async def test_nothing_is_shown_without_the_key(locked, path):
-    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {KEY}"}, {"Cookie": "x=é; y"}):
+    for headers in (
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": f"Basic {KEY}"},
+        {"Cookie": "callsheet_session=x.y; z"},
+    ):
         answer = await locked.client.get(path, headers=headers)
 
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")

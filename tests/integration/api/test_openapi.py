@@ -58,7 +58,9 @@ async def test_every_route_says_what_it_is_for_and_what_can_go_wrong(document):
     for name, op in operations(document):
         assert op["summary"], name
         assert op["description"], name
-        problems = {s for s, answer in op["responses"].items() if "application/problem+json" in answer.get("content", {})}
+        problems = {
+            s for s, answer in op["responses"].items() if "application/problem+json" in answer.get("content", {})
+        }
         assert problems == {s for s in op["responses"] if s >= "400"}, name
         expected = set() if op["operationId"] == "readHealth" else {"503"}
         assert problems >= expected, name

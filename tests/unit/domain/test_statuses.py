@@ -1,0 +1,87 @@
+"""The table of moves, and what a person may do."""
+
+import pytest
+
+from callsheet.domain.retrying import Standing, jobs_to_retry
+from callsheet.domain.statuses import (
+    ENDED,
+    EXECUTION_ENDED,
+    MOVES,
+    ExecutionStatus,
+    JobStatus,
+    Move,
+    actions_from,
+    execution_actions_from,
+    may_follow,
+)
+
+S = JobStatus
+
+
+def test_every_status_but_success_can_be_left_and_every_status_can_be_reached():
+    left = {start for start, _ in MOVES}
+    reached = {end for ends in MOVES.values() for end in ends}
+
+    assert left == set(S) - {S.SUCCEEDED}
+    assert reached == set(S)
+
+
+def test_what_has_ended_moves_only_when_a_person_asks():
+    assert {move for (start, move) in MOVES if start in ENDED} == {Move.RETRY}
+
+
+def test_what_has_not_ended_can_be_cancelled():
+    assert {status for status in S if "cancel" in actions_from(status)} == set(S) - ENDED
+
+
+def test_only_what_did_not_succeed_can_be_retried():
+    assert {status for status in S if "retry" in actions_from(status)} == {S.FAILED, S.CANCELLED, S.SKIPPED}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "allowed"),
+    [
+        (S.QUEUED, S.RUNNING, True),
+        (S.RUNNING, S.QUEUED, True),
+        (S.RUNNING, S.SCHEDULED, True),
+        (S.PENDING, S.RUNNING, False),
+        (S.SCHEDULED, S.RUNNING, False),
+        (S.QUEUED, S.SUCCEEDED, False),
+        (S.SUCCEEDED, S.RUNNING, False),
+        (S.CANCELLED, S.SUCCEEDED, False),
+        (S.QUEUED, S.QUEUED, False),
+    ],
+)
+def test_the_table_says_what_may_follow_what(before, after, allowed):
+    assert may_follow(before, after) is allowed
+
+
+@pytest.mark.parametrize("status", list(ExecutionStatus))
+def test_an_execution_can_be_cancelled_until_it_has_ended(status):
+    assert ("cancel" in execution_actions_from(status)) is (status not in EXECUTION_ENDED)
+
+
+def standings(**statuses):
+    return {name: Standing(status) for name, status in statuses.items()}
+
+
+def test_a_retry_of_all_takes_what_did_not_succeed():
+    jobs = standings(a=S.SUCCEEDED, b=S.FAILED, c=S.SKIPPED, d=S.CANCELLED, e=S.RUNNING, f=S.PENDING)
+
+    assert jobs_to_retry(jobs, []) == {"b", "c", "d"}
+
+
+def test_a_retry_of_one_job_takes_what_it_needs_and_what_hangs_on_it():
+    jobs = standings(root=S.FAILED, a=S.SKIPPED, b=S.SKIPPED, other=S.FAILED, both=S.SKIPPED, after_both=S.SKIPPED)
+    edges = [("root", "a"), ("a", "b"), ("a", "both"), ("other", "both"), ("both", "after_both")]
+
+    assert jobs_to_retry(jobs, edges, "root") == {"root", "a", "b"}
+    assert jobs_to_retry(jobs, edges, "b") == {"root", "a", "b"}
+    assert jobs_to_retry(jobs, edges, "other") == {"other"}
+    assert jobs_to_retry(jobs, edges, "both") == {"root", "a", "b", "other", "both", "after_both"}
+
+
+def test_a_failure_that_others_go_on_without_need_not_be_repeated():
+    jobs = {"may": Standing(S.FAILED, continue_on_failure=True), "bad": Standing(S.FAILED)}
+
+    assert jobs_to_retry(jobs, [("may", "bad")], "bad") == {"bad"}
