@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock bench
+.PHONY: help setup demo test check format docs lock bench
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,19 +27,31 @@ test: setup ## Run every test
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 check: setup ## Format, lint, types, import contracts, then every test
-	@$(BIN)/ruff format --check src tests bench
-	@$(BIN)/ruff check src tests bench
+	@$(BIN)/ruff format --check src tests bench docs
+	@$(BIN)/ruff check src tests bench docs
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory test
 
 format: setup ## Format the code and mend what can be mended
-	@$(BIN)/ruff format src tests bench
-	@$(BIN)/ruff check --fix src tests bench
+	@$(BIN)/ruff format src tests bench docs
+	@$(BIN)/ruff check --fix src tests bench docs
 
 lock: setup ## Resolve the dependencies anew
 	@$(BIN)/python -m pip install --quiet uv
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 
-bench: setup ## Measure speed beside named peers; prints a table, writes bench/results
-	@$(BIN)/python -m bench
+docs: setup ## Write the generated parts of the documentation anew
+	@$(BIN)/python docs/generate.py
+
+bench: setup bench/.venv/.ready bench/peers/bullmq/node_modules/.ready ## Measure speed beside named peers; prints a table, writes bench/results
+	@$(BIN)/python -m bench $(BENCH)
+
+bench/.venv/.ready: bench/requirements.lock
+	@test -x bench/.venv/bin/python || $(PYTHON) -m venv bench/.venv
+	@bench/.venv/bin/python -m pip install -qq --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+bench/peers/bullmq/node_modules/.ready: bench/peers/bullmq/package-lock.json
+	@if command -v npm >/dev/null; then cd bench/peers/bullmq && npm ci --silent --no-audit --no-fund; fi
+	@mkdir -p $(@D) && touch $@

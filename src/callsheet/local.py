@@ -69,13 +69,18 @@ async def arun(
     leave_logs_to_the_program()
     settings = _for_one_run(settings or Settings(), plan)
     catalog = known_operations(operations)
-    submission = _submission(plan, settings)
+    submission = _submission(plan, settings, catalog)
     checked = check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
     queues = {catalog[name].queue for name in checked.operations.values()}
     async with open_house(settings, catalog, migrate=True) as house:
         lanes = {queue: size for queue, size in house.default_lanes().items() if queue in queues}
-        async with _working(house, lanes) as work:
-            execution_id = await _finish(work, _execute(house, submission, on_event))
+        execution_id = await _submitted(house, submission)
+        async with _working(house, lanes, execution_id) as work:
+            try:
+                await _finish(work, _follow(house, execution_id, on_event))
+            except BaseException:
+                await _call_off(house, execution_id)
+                raise
         execution = await get_execution(house.database, execution_id, house.sign)
         if out is not None:
             await download(house, execution, Path(out))
@@ -90,21 +95,21 @@ def known_operations(own: Iterable[Operation] = ()) -> Catalog:
     return catalog
 
 
-def as_submission(data: Any) -> Submission:
+def as_submission(data: Any, catalog: Catalog) -> Submission:
     """Read a plan that may stand alone or inside a submission; raises PlanRefused with every field that is wrong."""
     if isinstance(data, Mapping) and not data.keys() & {"executionPlan", "execution_plan"}:
-        return Submission(execution_plan=read_plan(data))
-    return read_submission(data)
+        return Submission(execution_plan=read_plan(data, catalog))
+    return read_submission(data, catalog)
 
 
-def _submission(plan: PlanLike, settings: Settings) -> Submission:
+def _submission(plan: PlanLike, settings: Settings, catalog: Catalog) -> Submission:
     if isinstance(plan, Submission):
         return plan
     if isinstance(plan, Plan):
         return Submission(execution_plan=plan)
     if isinstance(plan, str | Path):
-        return as_submission(read_plan_text(Path(plan).read_bytes(), max_bytes=settings.max_body_bytes))
-    return as_submission(plan)
+        return as_submission(read_plan_text(Path(plan).read_bytes(), max_bytes=settings.max_body_bytes), catalog)
+    return as_submission(plan, catalog)
 
 
 def _for_one_run(settings: Settings, plan: object) -> Settings:
@@ -115,9 +120,21 @@ def _for_one_run(settings: Settings, plan: object) -> Settings:
     return settings.model_copy(update={"source_roots": roots, "grace_period": timedelta(0)})
 
 
+async def _submitted(house: House, submission: Submission) -> UUID:
+    submitting = asyncio.ensure_future(
+        submit(house.database, submission, house.catalog, max_jobs=house.settings.max_jobs_per_plan)
+    )
+    try:
+        return (await asyncio.shield(submitting)).execution_id
+    except asyncio.CancelledError:
+        await _call_off(house, (await submitting).execution_id)
+        raise
+
+
 @asynccontextmanager
-async def _working(house: House, lanes: dict[str, int]) -> AsyncIterator[asyncio.Task[None]]:
-    worker = house.worker(lanes)
+async def _working(house: House, lanes: dict[str, int], execution_id: UUID) -> AsyncIterator[asyncio.Task[None]]:
+    """Run a worker for this execution alone: it may read this user's files, which other plans have no claim to."""
+    worker = house.worker(lanes, only=execution_id)
     work = asyncio.create_task(worker.run(), name="worker")
     try:
         yield work
@@ -126,9 +143,9 @@ async def _working(house: House, lanes: dict[str, int]) -> AsyncIterator[asyncio
         await asyncio.wait({work})
 
 
-async def _finish(work: asyncio.Task[None], executing: Coroutine[Any, Any, UUID]) -> UUID:
-    """Return the outcome of `executing`; raises what the worker raises, should it end before."""
-    task = asyncio.create_task(executing)
+async def _finish(work: asyncio.Task[None], following: Coroutine[Any, Any, None]) -> None:
+    """Wait for the end of `following`; raises what the worker raises, should it end before."""
+    task = asyncio.create_task(following)
     try:
         await asyncio.wait({task, work}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
@@ -137,22 +154,13 @@ async def _finish(work: asyncio.Task[None], executing: Coroutine[Any, Any, UUID]
         if not task.done():
             task.cancel()
             await asyncio.wait({task})
-    return task.result()
+    task.result()
 
 
-async def _execute(house: House, submission: Submission, on_event: OnEvent | None) -> UUID:
-    submitting = asyncio.ensure_future(
-        submit(house.database, submission, house.catalog, max_jobs=house.settings.max_jobs_per_plan)
-    )
-    try:
-        execution_id = (await asyncio.shield(submitting)).execution_id
-        async for event in house.watchtower.follow(execution_id):
-            if on_event is not None:
-                on_event(event)
-    except BaseException:
-        await _call_off(house, (await submitting).execution_id)
-        raise
-    return execution_id
+async def _follow(house: House, execution_id: UUID, on_event: OnEvent | None) -> None:
+    async for event in house.watchtower.follow(execution_id):
+        if on_event is not None:
+            on_event(event)
 
 
 async def _call_off(house: House, execution_id: UUID) -> None:

@@ -58,8 +58,18 @@ class House:
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         return (self.settings.public_url or f"http://{host}:{self.settings.port}").rstrip("/")
 
-    def worker(self, lanes: dict[str, int] | None = None, *, name: str | None = None, id: UUID | None = None) -> Worker:
-        """Return a worker for these lanes, by default all that the settings and the operations name."""
+    def worker(
+        self,
+        lanes: dict[str, int] | None = None,
+        *,
+        name: str | None = None,
+        id: UUID | None = None,
+        only: UUID | None = None,
+    ) -> Worker:
+        """Return a worker for these lanes, by default all that the settings and the operations name.
+
+        With `only`, it runs nothing but jobs of that execution.
+        """
         catalog = runnable_here(self.catalog, self.settings)
         return Worker(
             settings=self.settings,
@@ -69,6 +79,7 @@ class House:
             lanes=lanes or self.default_lanes(),
             name=name,
             id=id,
+            only=only,
         )
 
     def messenger(self) -> Messenger:

@@ -54,7 +54,7 @@ def create_app(house: House) -> FastAPI:
     app.state.sessions = sessions
     app.state.metrics = Metrics(house)
     app.state.closing = asyncio.Event()
-    app.openapi = partial(openapi.describe, app)  # type: ignore[method-assign]
+    app.openapi = partial(openapi.describe, app, [noun.router for noun in _NOUNS])  # type: ignore[method-assign]
     errors.install(app)
     for noun in _NOUNS:
         app.include_router(noun.router)

@@ -97,7 +97,7 @@ async def _read_body(request: Request, house: House) -> Submission:
         raise Refusal(415, "unsupported_media_type", "Send the plan as application/json or application/yaml.")
     body = await request.body()
     # A large plan takes a while to read, and other requests go on meanwhile.
-    return await asyncio.to_thread(lambda: read_submission(_data(body, house.settings.max_body_bytes)))
+    return await asyncio.to_thread(lambda: read_submission(_data(body, house.settings.max_body_bytes), house.catalog))
 
 
 def _data(body: bytes, max_bytes: int) -> Any:

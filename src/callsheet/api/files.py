@@ -24,7 +24,12 @@ _SANDBOX = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'uns
 """Whatever a file holds, a browser that shows it runs nothing of it."""
 
 
-@router.get("/files/{artifact_id}", summary="Get a file", responses=examples.file_answers(answers(401, 404, 416)))
+@router.get(
+    "/files/{artifact_id}",
+    summary="Get a file",
+    response_class=Response,
+    responses=examples.file_answers(answers(401, 404, 416)),
+)
 @router.head("/files/{artifact_id}", include_in_schema=False)
 async def get_file(
     request: Request,

@@ -1,8 +1,10 @@
 """The description of the API, as clients are generated from it."""
 
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
@@ -23,7 +25,7 @@ def operation_id(route: APIRoute) -> str:
     return head + "".join(map(str.title, rest))
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
+def describe(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     """Return the OpenAPI document, made once."""
     if app.openapi_schema is None:
         document = get_openapi(
@@ -37,7 +39,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         document["components"]["securitySchemes"] = {"apiKey": {"type": "http", "scheme": "bearer"}}
-        _put_examples_back(document, app)
+        _put_examples_back(document, routers)
         for path, item in document["paths"].items():
             for operation in item.values():
                 _complete(path, operation)
@@ -45,12 +47,12 @@ def describe(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-def _put_examples_back(document: dict[str, Any], app: FastAPI) -> None:
+def _put_examples_back(document: dict[str, Any], routers: Sequence[APIRouter]) -> None:
     """FastAPI leaves nulls out of examples, and there a null says that a limit is lifted, or a page is the last."""
-    for route in app.routes:
+    for route in chain.from_iterable(router.routes for router in routers):
         if not isinstance(route, APIRoute) or not route.include_in_schema:
             continue
-        for method in route.methods:
+        for method in route.methods or ():
             operation = document["paths"][route.path_format][method.lower()]
             for status, answer in route.responses.items():
                 for kind, content in answer.get("content", {}).items():

@@ -31,7 +31,7 @@ def check(plan: PlanFile, modules: Import = None, as_json: Json = False) -> None
     settings = load_settings()
     catalog = catalog_of(modules)
     try:
-        submission = as_submission(read_plan_file(plan, settings))
+        submission = as_submission(read_plan_file(plan, settings), catalog)
         checked = check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
     except PlanRefused as error:
         if as_json:

@@ -79,9 +79,9 @@ def _run(
     from callsheet.cli.loop import cancel_on_terminate, run_async
     from callsheet.cli.printing import say
     from callsheet.cli.progress import screen_for
-    from callsheet.local import arun, as_submission
+    from callsheet.local import arun, as_submission, known_operations
 
-    submission = as_submission(plan)
+    submission = as_submission(plan, known_operations(operations))
     jobs = {job.id: job.operation for job in submission.execution_plan.jobs}
 
     async def work() -> "Execution":

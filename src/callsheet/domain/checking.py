@@ -42,21 +42,55 @@ class CheckedPlan:
     """Job id → the jobs it waits for, without repeats."""
 
 
-def read_submission(data: Any) -> Submission:
-    """Return the submission in `data`, or raise PlanRefused with every field that does not fit."""
-    return _read(Submission, data)
+def read_submission(data: Any, operations: Mapping[str, Declared] | None = None) -> Submission:
+    """Return the submission in `data`, or raise PlanRefused with every field that does not fit.
+
+    With `operations`, the refusal also tells what `check_plan` finds in the parts that can be read.
+    """
+    return _read(Submission, data, operations)
 
 
-def read_plan(data: Any) -> Plan:
-    """Return the plan in `data`, or raise PlanRefused with every field that does not fit."""
-    return _read(Plan, data)
+def read_plan(data: Any, operations: Mapping[str, Declared] | None = None) -> Plan:
+    """Return the plan in `data`, or raise PlanRefused, as `read_submission` does."""
+    return _read(Plan, data, operations)
 
 
-def _read(model: type[M], data: Any) -> M:
+def _read(model: type[M], data: Any, operations: Mapping[str, Declared] | None) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise PlanRefused(list(problems_in(error, model))) from None
+        problems = list(problems_in(error, model))
+        if operations is not None:
+            problems += _in_readable_parts(data, operations)
+        raise PlanRefused(problems) from None
+
+
+def _in_readable_parts(data: Any, operations: Mapping[str, Declared]) -> Iterator[Problem]:
+    """Check the jobs of a plan that has other faults, without the fields that have them."""
+    plan, prefix = data, ""
+    for name in ("executionPlan", "execution_plan"):
+        if isinstance(data, Mapping) and name in data:
+            plan, prefix = data[name], "executionPlan."
+    raw = plan.get("jobs") if isinstance(plan, Mapping) else None
+    if not isinstance(raw, list):
+        return
+    ids = [job["id"] for job in raw if isinstance(job, Mapping) and isinstance(job.get("id"), str)]
+    jobs = {index: job for index, given in enumerate(raw) if (job := _readable(given)) is not None}
+    known: dict[str, Declared | None] = dict.fromkeys(ids)
+    for problem in _problems_in_graph(jobs, known, operations)[0]:
+        yield Problem(prefix + problem.path, problem.code, problem.message)
+
+
+def _readable(given: Any) -> PlannedJob | None:
+    for _ in range(2):
+        try:
+            return PlannedJob.model_validate(given)
+        except ValidationError as error:
+            if not isinstance(given, Mapping):
+                return None
+            faulty = {problem["loc"][0] for problem in error.errors() if problem["loc"]}
+            given = {name: value for name, value in given.items() if name not in faulty}
+    return None
 
 
 def check_plan(plan: Plan, operations: Mapping[str, Declared], *, max_jobs: int) -> CheckedPlan:
@@ -69,24 +103,34 @@ def check_plan(plan: Plan, operations: Mapping[str, Declared], *, max_jobs: int)
         raise PlanRefused([Problem("jobs", "too_many_jobs", message)])
     if not plan.jobs:
         raise PlanRefused([Problem("jobs", "empty", "a plan needs at least one job")])
-    problems: list[Problem] = []
-    known = {job.id: operations.get(job.operation) for job in plan.jobs}
-    checked = CheckedPlan(plan, {job: op.name for job, op in known.items() if op is not None})
-    problems += _doubled_ids(plan.jobs)
-    for index, job in enumerate(plan.jobs):
+    known: dict[str, Declared | None] = {}
+    problems, upstream = _problems_in_graph(dict(enumerate(plan.jobs)), known, operations)
+    if problems:
+        raise PlanRefused(problems)
+    return CheckedPlan(plan, {job: op.name for job, op in known.items() if op is not None}, upstream)
+
+
+def _problems_in_graph(
+    jobs: Mapping[int, PlannedJob], known: dict[str, Declared | None], operations: Mapping[str, Declared]
+) -> tuple[list[Problem], dict[str, list[str]]]:
+    """Return all problems, with each job's upstream jobs. `jobs` are by their place in the plan.
+
+    `known` is filled with each job's operation; jobs that cannot be read stand in it with None.
+    """
+    known |= {job.id: operations.get(job.operation) for job in jobs.values()}
+    problems, upstream = list(_doubled_ids(jobs)), {}
+    for index, job in jobs.items():
         where = f"jobs[{index}]"
         problems += _check_operation(job, operations, where)
         problems += _check_upstream(job, known, where)
-        checked.upstream[job.id] = _upstream_of(job, known)
-    problems += _cycles(checked.upstream)
-    if problems:
-        raise PlanRefused(problems)
-    return checked
+        upstream[job.id] = _upstream_of(job, known)
+    problems += _cycles(upstream)
+    return problems, upstream
 
 
-def _doubled_ids(jobs: list[PlannedJob]) -> Iterator[Problem]:
+def _doubled_ids(jobs: Mapping[int, PlannedJob]) -> Iterator[Problem]:
     first: dict[str, int] = {}
-    for index, job in enumerate(jobs):
+    for index, job in jobs.items():
         if job.id in first:
             message = f"the id '{job.id}' is already that of jobs[{first[job.id]}]"
             yield Problem(f"jobs[{index}].id", "duplicate_id", message)

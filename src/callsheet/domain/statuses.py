@@ -43,7 +43,7 @@ class Move(StrEnum):
     SUCCEED = "succeed"
     FAIL = "fail"
     BACK_OFF = "back_off"
-    """It failed for a passing reason and is tried again later."""
+    """It is put off: it failed for a passing reason, or must not run just now."""
     PROMOTE = "promote"
     """Its time has come."""
     HAND_BACK = "hand_back"

@@ -23,12 +23,15 @@ from callsheet.engine.context import Tools
 from callsheet.engine.promote import promote_due
 from callsheet.engine.rescue import Rescuer
 from callsheet.engine.run import Runner
+from callsheet.engine.tidy import tidy
 from callsheet.operations.catalog import Catalog
 from callsheet.queue.claim import ClaimedJob, Claimer
 from callsheet.queue.lanes import Lane
 from callsheet.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+_TIDY_INTERVAL = timedelta(hours=1)
 
 
 class Worker:
@@ -47,6 +50,7 @@ class Worker:
         lanes: dict[str, int],
         name: str | None = None,
         id: UUID | None = None,
+        only: UUID | None = None,
     ) -> None:
         self.id: UUID = id or new_id()
         self.name = expand_name(name or settings.worker_name)
@@ -57,7 +61,7 @@ class Worker:
         self._reporter = tools.reporter
         self._runner = Runner(catalog, tools, self._completer)
         self._operations = [operation.name for operation in catalog.operations()]
-        self._claimer = Claimer(database, self.id, self.name, self._operations)
+        self._claimer = Claimer(database, self.id, self.name, self._operations, only=only)
         self._lanes = {queue: self._lane(queue, size) for queue, size in lanes.items()}
         self._beat = Beat(database, self.id, self._runner.runs, self._completer)
         self._beat_now = asyncio.Event()
@@ -122,6 +126,7 @@ class Worker:
             "poll": self._every(settings.poll_interval, self._poll),
             "promote": self._every(settings.promote_interval, lambda: promote_due(self._database)),
             "rescue": self._every(settings.rescue_interval, self._rescuer.rescue),
+            "tidy": self._every(_TIDY_INTERVAL, lambda: tidy(self._database)),
         }
 
     async def _register(self) -> None:

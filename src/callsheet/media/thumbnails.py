@@ -32,7 +32,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     """Take the pictures.
 
     `path`, `folder`; `count` of pictures or `interval` in seconds; `width`; `format`; `accuracy`; `poster`: true,
-    or seconds; `most` pictures; `demuxer` where FFmpeg must be told of it, `input`: its options; `max_pixels`; `threads`.
+    or seconds; `most` pictures; `demuxer`, or null; `input`: its options; `max_pixels`; `threads`.
     """
     source, demuxer = f"file:{request['path']}", request["demuxer"]
     with av.open(source, format=demuxer, options=request["input"], metadata_errors="replace") as container:

@@ -52,7 +52,7 @@ class TranscodeParams(Model):
     format: Format = Field("mp4", validation_alias=AliasChoices("format", "output_format", "outputFormat"))
     video_codec: VideoCodec | None = Field(
         None,
-        validation_alias=AliasChoices("video_codec", "videoCodec", "codec"),
+        validation_alias=AliasChoices("videoCodec", "video_codec", "codec"),
         description="Unset: h264 in MP4 and MKV, av1 in WebM",
     )
     quality: Quality | None = Field(None, description="Unset: medium, where the picture has to be encoded")

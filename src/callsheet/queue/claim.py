@@ -40,7 +40,17 @@ class Claim:
 class Claimer:
     """Claims jobs for one worker."""
 
-    def __init__(self, database: Database, worker_id: UUID, worker_name: str, operations: list[str]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        worker_id: UUID,
+        worker_name: str,
+        operations: list[str],
+        *,
+        only: UUID | None = None,
+    ) -> None:
+        """Claim jobs of these operations; with `only`, those of one execution."""
+        self._only = only
         self._database = database
         self._worker_id = worker_id
         self._worker_name = worker_name
@@ -105,6 +115,7 @@ class Claimer:
             queue=queue,
             free=free,
             operations=self._operations,
+            only=self._only,
             seats_counted=seats_counted,
             worker_id=self._worker_id,
             worker_name=self._worker_name,

@@ -54,7 +54,7 @@ class RecordingContext:
         self.job_id = "tested"
         self.operation = operation
         self.attempt = attempt
-        self.settings = settings or Settings(_env_file=None, data_dir=folder / "data")  # type: ignore[call-arg]
+        self.settings = settings or Settings(_env_file=None, data_dir=folder / "data")
         self.progress_reports: list[Progress] = []
         self.logs: list[dict[str, Any]] = []
         self.partial_data: list[dict[str, Any]] = []

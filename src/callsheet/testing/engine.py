@@ -159,7 +159,7 @@ async def running_engine(
     `settings.database_url`. `lanes` says how many jobs of each queue a worker runs at once.
     """
     with tempfile.TemporaryDirectory(prefix="callsheet-engine-") as folder:
-        chosen = settings or Settings(_env_file=None, data_dir=Path(folder), grace_period="1s")  # type: ignore[call-arg,arg-type]
+        chosen = settings or Settings(_env_file=None, data_dir=Path(folder), grace_period="1s")
         async with open_house(chosen, Catalog(operations), migrate=True) as house:
             engine = Engine(house)
             for _ in range(workers):

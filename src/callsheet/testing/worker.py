@@ -22,7 +22,7 @@ from callsheet.wiring import open_house
 async def main(modules: list[str]) -> None:
     """Work until SIGTERM."""
     operations = {*ALL, *(discover(modules).operations() if modules else ())}
-    settings = Settings()  # type: ignore[call-arg]
+    settings = Settings()
     async with open_house(settings, Catalog(operations), watch=False) as house:
         worker = house.worker()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)

@@ -61,12 +61,17 @@ def full(new_shared_database):
     return asyncio.run(_load(new_shared_database()))
 
 
-@pytest.fixture(params=["force_custom_plan", "force_generic_plan"])
+@pytest.fixture(params=[0, 6], ids=["first call", "seventh call"])
 async def connection(full, request):
-    """A connection that plans for the values at hand, or once for all values: after five calls it may do either."""
-    connection = await asyncpg.connect(full, timeout=60, server_settings={"plan_cache_mode": request.param})
+    """A connection; from the sixth call on PostgreSQL may plan a statement once for all values."""
+    connection = await asyncpg.connect(full, timeout=60)
+    CALLS_BEFORE[connection] = request.param
     yield connection
+    del CALLS_BEFORE[connection]
     await connection.close()
+
+
+CALLS_BEFORE = {}
 
 
 async def explained(connection, statement, **given):
@@ -76,9 +81,10 @@ async def explained(connection, statement, **given):
     await transaction.start()
     try:
         await connection.execute(f"PREPARE explained AS {statement.text}")
-        text = await connection.fetchval(
-            f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE explained{f'({values})' if values else ''}"
-        )
+        call = f"EXECUTE explained{f'({values})' if values else ''}"
+        for _ in range(CALLS_BEFORE[connection]):
+            await connection.execute(call)
+        text = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {call}")
     finally:
         await transaction.rollback()
         await connection.execute("DEALLOCATE explained")

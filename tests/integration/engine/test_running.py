@@ -12,6 +12,7 @@ from callsheet.domain.errors import JobError, Transient
 from callsheet.domain.model import Model
 from callsheet.operations.contract import operation
 from callsheet.testing.engine import running_engine
+from callsheet.testing.operations import noop
 
 
 async def test_results_flow_from_job_to_job(engine):
@@ -226,6 +227,13 @@ async def test_a_failure_that_says_when_to_come_back_is_not_tried_sooner(odd_eng
     events = await odd_engine.events(execution.execution_id, job="a")
     scheduled, started = (next(e.at for e in events[1:] if e.type == kind) for kind in ("job.scheduled", "job.running"))
     assert (started - scheduled).total_seconds() >= 0.29
+
+
+async def test_an_engine_needs_no_settings():
+    async with running_engine([noop]) as engine:
+        execution = await engine.run(plan(job("a", params={"value": 1})))
+
+    assert execution.jobs[0].result == {"value": 1}
 
 
 class Outcomes(BaseModel):

@@ -112,9 +112,8 @@ async def test_all_connections_killed_at_once_lose_nothing(settings):
 async def test_a_claim_whose_answer_was_lost_is_given_back(settings, monkeypatch):
     monkeypatch.setattr(beat, "_SETTLED", 0.0)
     async with running_engine(ALL, settings=quick(settings), workers=0) as engine:
-        worker = await engine.start_worker()
+        worker = await engine.start_worker({"another queue": 1})
         await until(lambda: list_workers(engine.house.database))
-        worker._lanes["test"].resize(0)
         execution_id = await engine.submit(plan(job("a")))
         lost = await Claimer(engine.house.database, worker.id, worker.name, ["noop"]).claim("test", 1)
         assert len(lost.jobs) == 1

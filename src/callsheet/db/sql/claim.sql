@@ -1,9 +1,11 @@
 -- name: claim
 -- Gives this worker up to :free jobs of a queue: takes the rows, raises their epoch, counts the start, writes the
--- events. A queue that is paused or limited gives nothing, except to who holds its row and has counted the seats.
+-- events. The full joins find what plain ones would, and cannot be done by nested loops: the planner does not know how
+-- many rows a claim takes, and would loop. A queue that is paused or limited gives nothing, except to who holds its row and has counted the seats.
 WITH picked AS (
     SELECT id FROM execution_jobs
     WHERE queue = :queue AND status = 'queued' AND operation = ANY (:operations::text[])
+      AND (:only::uuid IS NULL OR execution_id = :only)
       AND (:seats_counted::bool OR NOT EXISTS (
           SELECT FROM queues
           WHERE name = :queue AND (paused_at IS NOT NULL OR max_running IS NOT NULL OR rate_limit IS NOT NULL)))
@@ -34,12 +36,12 @@ WITH picked AS (
     INSERT INTO events (execution_id, number, job_id, type, data)
     SELECT s.execution_id, c.base + row_number() OVER (PARTITION BY s.execution_id ORDER BY s.number), s.job_id,
            'job.running', jsonb_build_object('attempt', s.attempts + 1, 'epoch', s.epoch, 'worker', :worker_name::text)
-    FROM started s JOIN counted c ON c.id = s.execution_id
+    FROM started s FULL JOIN counted c ON c.id = s.execution_id
     UNION ALL
     SELECT c.id, c.base, NULL, 'execution.running', NULL FROM counted c WHERE c.begins
 )
 SELECT s.*, c.cancel_requested_at IS NOT NULL AS cancel_requested
-FROM started s JOIN counted c ON c.id = s.execution_id
+FROM started s FULL JOIN counted c ON c.id = s.execution_id
 ORDER BY s.priority DESC, s.number;
 
 -- name: lock_limited_queue^

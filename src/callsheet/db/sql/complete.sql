@@ -15,8 +15,9 @@ SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE g
     result = CASE WHEN j.cancel_requested_at IS NULL THEN g.result::jsonb END,
     error = CASE WHEN j.cancel_requested_at IS NULL THEN coalesce(g.error::jsonb, j.error) END,
     progress = CASE WHEN g.status = 'succeeded' AND j.cancel_requested_at IS NULL THEN 1 ELSE j.progress END,
-    attempts = j.attempts + (g.status IN ('failed', 'scheduled'))::int,
-    starts = CASE WHEN g.status = 'queued' THEN j.starts - 1 ELSE 0 END,
+    attempts = j.attempts + (g.error IS NOT NULL)::int,
+    -- Given back without an error, at once or for later: a start that was none.
+    starts = CASE WHEN g.status IN ('queued', 'scheduled') AND g.error IS NULL THEN j.starts - 1 ELSE 0 END,
     run_at = CASE WHEN g.status = 'scheduled' AND j.cancel_requested_at IS NULL THEN clock_timestamp() + make_interval(secs => g.delay) END,
     queued_at = CASE WHEN g.status = 'queued' THEN clock_timestamp() ELSE j.queued_at END,
     finished_at = CASE WHEN g.status IN ('succeeded', 'failed', 'cancelled') OR j.cancel_requested_at IS NOT NULL
@@ -83,6 +84,7 @@ WITH given AS (
                 WHEN e.cancelled + s.cancelled > 0 THEN 'cancelled'
                 ELSE 'succeeded' END AS end_status
     FROM executions e JOIN sums s ON s.execution_id = e.id
+    WHERE e.id = ANY (:execution_ids::uuid[])
 ), changed AS (
     UPDATE executions e
     SET last_event = o.base + o.events + o.ends::int, unfinished = o.unfinished, failed = o.failed,

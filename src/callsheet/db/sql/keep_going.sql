@@ -56,4 +56,7 @@ RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j
           j.error;
 
 -- name: forget_lost_workers!
-DELETE FROM workers WHERE lost_at < clock_timestamp() - interval '1 day';
+DELETE FROM workers WHERE lost_at < statement_timestamp() - interval '1 day';
+
+-- name: forget_old_keys!
+DELETE FROM idempotency_keys WHERE created_at < statement_timestamp() - interval '7 days';

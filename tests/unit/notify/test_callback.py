@@ -1,0 +1,44 @@
+import pytest
+
+from callsheet.notify.callback import problems_with
+from callsheet.settings import Settings
+
+
+def codes(url, **settings):
+    return [problem.code for problem in problems_with(url, Settings(_env_file=None, **settings))]
+
+
+@pytest.mark.parametrize(
+    "url", [None, "https://example.com/hook?x=1", "https://example.com:443/", "https://[2600::1]/"]
+)
+def test_a_public_https_address_is_fine(url):
+    assert codes(url) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("http://example.com/", "not_https"),
+        ("ftp://example.com/", "bad_url"),
+        ("example.com/hook", "bad_url"),
+        ("https://", "bad_url"),
+        ("https://[::1", "bad_url"),
+        ("https://x:99999/", "bad_url"),
+        ("https://ada@example.com/", "credentials_in_url"),
+        ("https://127.0.0.1/", "private_address"),
+        ("https://[::ffff:10.0.0.1]/", "private_address"),
+        ("https://169.254.169.254/", "private_address"),
+        ("https://localhost/", "private_address"),
+    ],
+)
+def test_anything_else_is_refused_with_its_reason(url, code):
+    assert code in codes(url)
+
+
+def test_every_reason_is_told_at_once():
+    assert codes("http://ada:x@10.0.0.1/") == ["not_https", "credentials_in_url", "private_address"]
+
+
+def test_the_settings_can_allow_more():
+    assert codes("http://example.com/", allow_http=True) == []
+    assert codes("http://127.0.0.1:9000/", allow_private_addresses=True) == []

@@ -1,0 +1,58 @@
+import json
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+
+from callsheet.domain.ids import new_id
+from callsheet.domain.records import Execution, Job, JobError
+from callsheet.notify.payload import MOST_BYTES, payload
+
+AT = datetime(2026, 11, 22, tzinfo=UTC)
+
+
+def job(name, status, **more):
+    return Job(
+        id=new_id(), execution_id=UUID(int=1), job_id=name, operation="noop", queue="default", status=status,
+        priority=5, progress=1, params={"secret": "hunter2"}, continue_on_failure=False, attempts=0, max_attempts=3,
+        timeout=60, created_at=AT, actions=[], **more,
+    )  # fmt: skip
+
+
+def execution(jobs, metadata=None):
+    return Execution(
+        execution_id=UUID(int=1), status="failed", progress=1, job_counts={}, metadata=metadata or {}, created_at=AT,
+        actions=[], last_event=9, jobs=jobs, artifacts=[],
+    )  # fmt: skip
+
+
+def data_of(jobs, **more):
+    body = payload("execution.failed", AT, execution(jobs, **more), status_url="https://example.com/x")
+    assert len(body) <= MOST_BYTES
+    message = json.loads(body)
+    assert (message["type"], message["data"]["statusUrl"]) == ("execution.failed", "https://example.com/x")
+    return message["data"]
+
+
+def test_a_small_execution_is_told_whole_but_for_its_params():
+    data = data_of([job("a", "succeeded", result={"n": 1})])
+
+    assert data["jobs"][0]["result"] == {"n": 1}
+    assert data["truncated"] is False
+    assert "hunter2" not in json.dumps(data)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "metadata", "left"),
+    [
+        ([job("a", "succeeded", result="x" * 30_000)], {}, ["a"]),
+        ([job(f"j{n}", "succeeded") for n in range(500)] + [job("bad", "failed")], {}, ["bad"]),
+        ([job("bad", "failed", error=JobError(code="c", message="x" * 30_000))], {"k": 1}, []),
+        ([job("a", "succeeded")], {"k": "x" * 30_000}, []),
+    ],
+)
+def test_what_is_too_long_is_left_out_and_said_to_be(jobs, metadata, left):
+    data = data_of(jobs, metadata=metadata)
+
+    assert data["truncated"] is True
+    assert [told["jobId"] for told in data["jobs"]] == left
