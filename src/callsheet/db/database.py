@@ -11,6 +11,8 @@ from typing import TypeAlias, TypeVar
 import asyncpg
 import structlog
 
+from callsheet.domain.errors import DatabaseAway
+
 T = TypeVar("T")
 Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
@@ -24,10 +26,15 @@ DATABASE_AWAY = (
     asyncpg.TooManyConnectionsError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
+    asyncpg.ReadOnlySQLTransactionError,  # a failover on its way
+    asyncpg.InsufficientResourcesError,  # its disk is full, among others
+    asyncpg.PostgresSystemError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
 """What a database that restarts, fails over or is cut off answers with; it may work a moment later."""
 
-PASSING = (*DATABASE_AWAY, OSError, TimeoutError)
+PASSING = (DatabaseAway, *DATABASE_AWAY, OSError, TimeoutError)
 """The same, with what the network adds; only for code that talks to nothing but the database."""
 
 FOREVER = float("inf")
@@ -50,7 +57,7 @@ class Database:
             max_size=self._size,
             command_timeout=_COMMAND_TIMEOUT,
             max_inactive_connection_lifetime=120,
-            server_settings={"application_name": "callsheet", "jit": "off"},
+            server_settings={"application_name": "callsheet", "jit": "off", "lock_timeout": "10s"},
         )
         return self
 
@@ -72,13 +79,14 @@ class Database:
             yield connection
         except TimeoutError:
             connection.terminate()
+            await self._pool.expire_connections()
             raise
         finally:
             try:
                 await self._pool.release(connection, timeout=5)
-            except PASSING:
-                # The work is done or has failed already; a connection that cannot be given back is only thrown away.
-                connection.terminate()
+            except PASSING as error:
+                # The work is done or has failed already, and the pool has thrown the connection away.
+                log.warning("a connection could not be given back", error=type(error).__name__)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -101,8 +109,41 @@ class Database:
                 async with lend() as connection:
                     return await work(connection)
             except PASSING as error:
-                if loop.time() + pause > end or isinstance(error, ssl.SSLCertVerificationError):
+                if isinstance(error, ssl.SSLCertVerificationError):
                     raise
+                if loop.time() + pause > end:
+                    raise DatabaseAway(reason=type(error).__name__) from error
                 log.warning("database away, trying again", error=type(error).__name__, pause=round(pause, 2))
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
             pause = min(pause * 2, 2)
+
+
+class OwnConnection:
+    """One connection outside the pool, for work that must not wait behind any other.
+
+    `timeout` is how many seconds one piece of work may take, connecting included.
+    """
+
+    def __init__(self, dsn: str, *, timeout: float) -> None:
+        self._dsn = dsn
+        self._timeout = timeout
+        self._connection: asyncpg.Connection | None = None
+
+    async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
+        """Do `work`; when it fails, or takes too long, the next call connects anew."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                if self._connection is None or self._connection.is_closed():
+                    self._connection = await asyncpg.connect(
+                        self._dsn, server_settings={"application_name": "callsheet beat"}
+                    )
+                return await work(self._connection)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close the connection at once."""
+        if self._connection is not None:
+            self._connection.terminate()
+            self._connection = None

@@ -20,7 +20,7 @@ CREATE TABLE executions (
     created_at          timestamptz NOT NULL DEFAULT now(),
     started_at          timestamptz,
     finished_at         timestamptz
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01);
 
 CREATE INDEX executions_by_status ON executions (status, id DESC);
 
@@ -50,6 +50,8 @@ CREATE TABLE execution_jobs (
     unmet               integer NOT NULL DEFAULT 0,  -- upstream jobs that have not ended well
     has_downstream      boolean NOT NULL DEFAULT false,
     continue_on_failure boolean NOT NULL DEFAULT false,
+    on_worker_lost      text NOT NULL DEFAULT 'retry' -- what to do when the worker dies: the operation's word at submission
+                        CHECK (on_worker_lost IN ('retry', 'resume', 'park')),
     timeout_seconds     double precision NOT NULL,
     max_attempts        integer NOT NULL,
     attempts            integer NOT NULL DEFAULT 0,  -- runs that ended in a failure
@@ -69,7 +71,7 @@ CREATE TABLE execution_jobs (
     started_at          timestamptz,
     finished_at         timestamptz,
     UNIQUE (execution_id, job_id)
-) WITH (fillfactor = 80);
+) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01);
 
 -- Only rows that can be claimed stand here, in the order they are claimed in.
 CREATE INDEX execution_jobs_queued ON execution_jobs (queue, priority DESC, number, operation)
@@ -132,20 +134,21 @@ CREATE TABLE workers (
     operations text[] NOT NULL,     -- those whose needs it meets
     started_at timestamptz NOT NULL DEFAULT now(),
     beat_at    timestamptz NOT NULL DEFAULT now(),
+    steady_since timestamptz NOT NULL DEFAULT now(), -- its beats have come in time since then
     stopping   boolean NOT NULL DEFAULT false,
     lost_at    timestamptz
-);
+) WITH (autovacuum_vacuum_threshold = 50, autovacuum_vacuum_scale_factor = 0);
 
 -- A queue needs a row only when it is paused or limited.
 CREATE TABLE queues (
     name        text PRIMARY KEY,
     paused_at   timestamptz,
     max_running integer CHECK (max_running >= 0),  -- over the whole fleet
-    rate_limit  integer CHECK (rate_limit > 0),    -- starts in a period, over the whole fleet
+    rate_limit  integer CHECK (rate_limit BETWEEN 1 AND 10000), -- starts in a period, over the whole fleet
     rate_period double precision CHECK (rate_period > 0), -- seconds
-    tokens      double precision NOT NULL DEFAULT 0,      -- starts that may be made now
-    tokens_at   timestamptz NOT NULL DEFAULT now()
-);
+    recent_starts timestamptz[] NOT NULL DEFAULT '{}',    -- the last rate_limit of them, oldest first
+    CHECK ((rate_limit IS NULL) = (rate_period IS NULL))
+) WITH (autovacuum_vacuum_threshold = 50, autovacuum_vacuum_scale_factor = 0);
 
 CREATE TABLE outbox (
     id           uuid PRIMARY KEY,
@@ -158,7 +161,7 @@ CREATE TABLE outbox (
     delivered_at timestamptz,
     given_up_at  timestamptz,
     last_answer  text               -- status or error of the last attempt
-);
+) WITH (autovacuum_vacuum_scale_factor = 0.01);
 
 CREATE INDEX outbox_due ON outbox (due_at) WHERE delivered_at IS NULL AND given_up_at IS NULL;
 CREATE INDEX outbox_by_execution ON outbox (execution_id);

@@ -16,7 +16,9 @@ CallsheetError
 │   ├── Transient                tried again, if attempts are left
 │   │   ├── DiskFull
 │   │   ├── StorageUnreachable
-│   │   └── SourceUnreachable
+│   │   ├── SourceUnreachable
+│   │   ├── DatabaseAway
+│   │   └── NoEffect             of a once-only step
 │   ├── TimedOut
 │   ├── CrashLoop                every start of the job ended with its worker
 │   ├── WorkerLost
@@ -184,6 +186,19 @@ class SourceUnreachable(Transient):
     """The media source did not answer."""
 
     code = "source_unreachable"
+
+
+class DatabaseAway(Transient):
+    """The database does not answer at the moment."""
+
+    code = "database_away"
+    status = 503
+
+
+class NoEffect(Transient):
+    """A once-only step failed before it could have any effect, so it may be done again."""
+
+    code = "no_effect"
 
 
 class TimedOut(JobError):

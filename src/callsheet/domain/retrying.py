@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from callsheet.domain.statuses import JobStatus, actions_from
+from callsheet.domain.statuses import ENDED, JobStatus, actions_from
 
 K = TypeVar("K")
 
@@ -44,7 +44,10 @@ def jobs_to_retry(jobs: Mapping[K, Standing], edges: Iterable[tuple[K, K]], only
     waiting = [after for job in wanted for after in downstream.get(job, [])]
     while waiting:
         job = waiting.pop()
-        ready = all(jobs[before].well or before in wanted for before in upstream.get(job, []))
+        ready = all(
+            jobs[before].well or before in wanted or jobs[before].status not in ENDED
+            for before in upstream.get(job, [])
+        )
         if job not in wanted and jobs[job].status is JobStatus.SKIPPED and ready:
             wanted.add(job)
             waiting += downstream.get(job, [])

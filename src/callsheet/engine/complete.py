@@ -12,7 +12,7 @@ import orjson
 from callsheet.db.database import FOREVER, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.statuses import JobStatus
-from callsheet.engine.outcomes import Outcome
+from callsheet.engine.outcomes import Outcome, RunKey
 
 _MOST_IDS_IN_A_WAKE = 150
 _MOST_AT_ONCE = 500
@@ -102,10 +102,10 @@ def _ended_well(row: asyncpg.Record) -> bool:
     return bool(row["status"] == "succeeded" or (row["status"] == "failed" and row["continue_on_failure"]))
 
 
-async def complete(connection: Connection, outcomes: list[Outcome]) -> dict[UUID, JobStatus]:
-    """Record how these runs ended, inside the caller's transaction; returns the jobs that were still ours.
+async def complete(connection: Connection, outcomes: list[Outcome]) -> dict[RunKey, JobStatus]:
+    """Record how these runs ended, inside the caller's transaction; returns those that were still ours.
 
-    With the status that each has now: one that was to be cancelled is cancelled, whatever its outcome says.
+    With the status that each job has now: one that was to be cancelled is cancelled, whatever its outcome says.
     """
     await sql.lock_executions(connection, ids=list({o.execution_id for o in outcomes}))
     rows = await sql.end_runs(
@@ -117,10 +117,10 @@ async def complete(connection: Connection, outcomes: list[Outcome]) -> dict[UUID
         errors=[o.error for o in outcomes],
         delays=[o.delay for o in outcomes],
     )
-    given = {o.job: o for o in outcomes}
+    given = {o.key: o for o in outcomes}
     changes = Changes()
     for row in rows:
-        outcome = given[row["id"]]
+        outcome = given[row["id"], row["epoch"]]
         changes.note(row, row["status"], _event_data(row, outcome), counts_as_failure=not row["continue_on_failure"])
         changes.freed_queues.add(row["queue"])
         if row["status"] == "queued":
@@ -129,7 +129,7 @@ async def complete(connection: Connection, outcomes: list[Outcome]) -> dict[UUID
     await follow(connection, changes, ended)
     await _store_artifacts(connection, rows, given)
     await changes.record(connection)
-    return {row["id"]: JobStatus(row["status"]) for row in rows}
+    return {(row["id"], row["epoch"]): JobStatus(row["status"]) for row in rows}
 
 
 def _event_data(row: asyncpg.Record, outcome: Outcome) -> dict[str, Any] | None:
@@ -145,8 +145,13 @@ def _event_data(row: asyncpg.Record, outcome: Outcome) -> dict[str, Any] | None:
     return data or None
 
 
-async def _store_artifacts(connection: Connection, rows: list[asyncpg.Record], given: dict[UUID, Outcome]) -> None:
-    kept = [(artifact, row) for row in rows if row["status"] == "succeeded" for artifact in given[row["id"]].artifacts]
+async def _store_artifacts(connection: Connection, rows: list[asyncpg.Record], given: dict[RunKey, Outcome]) -> None:
+    kept = [
+        (artifact, row)
+        for row in rows
+        if row["status"] == "succeeded"
+        for artifact in given[row["id"], row["epoch"]].artifacts
+    ]
     if not kept:
         return
     await sql.insert_artifacts(
@@ -180,9 +185,13 @@ class Completer:
 
     async def run(self) -> None:
         """Write until cancelled. Two batches are on their way at once, so that one can gather while one commits."""
-        async with asyncio.TaskGroup() as writers:
-            for _ in range(_WRITERS):
-                writers.create_task(self._keep_writing())
+        try:
+            async with asyncio.TaskGroup() as writers:
+                for _ in range(_WRITERS):
+                    writers.create_task(self._keep_writing())
+        finally:
+            for _, future in self._waiting:
+                future.cancel()
 
     async def _keep_writing(self) -> None:
         while True:
@@ -207,19 +216,19 @@ class Completer:
             return
         for outcome, future in batch:
             if not future.done():
-                future.set_result(recorded.get(outcome.job))
+                future.set_result(recorded.get(outcome.key))
 
-    async def _recorded(self, outcomes: list[Outcome]) -> dict[UUID, JobStatus]:
+    async def _recorded(self, outcomes: list[Outcome]) -> dict[RunKey, JobStatus]:
         tries = 0
 
-        async def write(connection: Connection) -> dict[UUID, JobStatus]:
+        async def write(connection: Connection) -> dict[RunKey, JobStatus]:
             nonlocal tries
             tries += 1
             done = await complete(connection, outcomes)
-            lost = [o for o in outcomes if o.job not in done]
+            lost = [o for o in outcomes if o.key not in done]
             if lost and tries > 1:
                 rows = await sql.already_ended(connection, ids=[o.job for o in lost], epochs=[o.epoch for o in lost])
-                done |= {row["id"]: JobStatus(row["status"]) for row in rows}
+                done |= {(row["id"], row["epoch"]): JobStatus(row["status"]) for row in rows}
             return done
 
         return await self._database.retry(write, seconds=FOREVER, transaction=True)

@@ -2,7 +2,8 @@
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable
+import socket
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -10,10 +11,10 @@ from uuid import UUID
 import orjson
 from pydantic import TypeAdapter
 
-from callsheet.db.database import FOREVER, Database
+from callsheet.db.database import FOREVER, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import OutcomeUnknown, OwnershipLost
+from callsheet.domain.errors import NoEffect, OutcomeUnknown, OwnershipLost
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource
 from callsheet.engine.report import Reporter
@@ -26,6 +27,9 @@ from callsheet.queue.claim import ClaimedJob
 from callsheet.settings import Settings
 
 T = TypeVar("T")
+
+_FOR_AN_EFFECT = 30.0
+"""Seconds that a stopped run waits for a once-only step that is on its way."""
 
 
 class Tools:
@@ -146,16 +150,34 @@ class JobContext:
     async def once(self, step: str, action: Callable[[], Awaitable[T]], kind: type[T] | TypeAdapter[T]) -> T:
         """Do something that must never be done twice."""
         reader: TypeAdapter[T] = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
-        begun = await self._tools.database.retry(
-            lambda c: sql.begin_step(c, job=self._job.id, name=step, epoch=self._job.epoch)
-        )
-        if begun is None:
+        if not await self._begin(step):
             return await self._earlier_value(step, reader)
-        value = await action()
+        return await _unbroken(self._do(step, action, reader))
+
+    async def _begin(self, step: str) -> bool:
+        """Write down that a step begins; False when it was begun before."""
+        tries = 0
+
+        async def begin(connection: Connection) -> bool:
+            nonlocal tries
+            tries += 1
+            if await sql.begin_step(connection, job=self._job.id, name=step, epoch=self._job.epoch):
+                return True
+            row = await sql.get_step(connection, job=self._job.id, name=step)
+            # The answer to our own first try may have been lost.
+            return tries > 1 and row is not None and row["epoch"] == self._job.epoch and row["done_at"] is None
+
+        return await self._tools.database.retry(begin, seconds=FOREVER)
+
+    async def _do(self, step: str, action: Callable[[], Awaitable[T]], reader: TypeAdapter[T]) -> T:
+        mine = {"job": self._job.id, "name": step, "epoch": self._job.epoch}
+        try:
+            value = await action()
+        except (NoEffect, ConnectionRefusedError, socket.gaierror):
+            await self._tools.database.retry(lambda c: sql.undo_step(c, **mine), seconds=FOREVER)
+            raise
         text = reader.dump_json(value).decode()
-        await self._tools.database.retry(
-            lambda c: sql.end_step(c, job=self._job.id, name=step, value=text), seconds=FOREVER
-        )
+        await self._tools.database.retry(lambda c: sql.end_step(c, **mine, value=text), seconds=FOREVER)
         return value
 
     async def _earlier_value(self, step: str, reader: TypeAdapter[T]) -> T:
@@ -181,3 +203,14 @@ class JobContext:
         """Remove the run's folder."""
         if self._dir is not None:
             await asyncio.to_thread(shutil.rmtree, self._dir, ignore_errors=True)
+
+
+async def _unbroken(work: Coroutine[Any, Any, T]) -> T:
+    """Let work come to its end even when we are cancelled meanwhile: its effect may have been paid for."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.done():
+            await asyncio.wait({task}, timeout=_FOR_AN_EFFECT)
+        raise

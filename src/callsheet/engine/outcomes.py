@@ -3,7 +3,7 @@
 import errno
 import random
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from callsheet.db.database import DATABASE_AWAY
@@ -23,6 +23,9 @@ from callsheet.domain.storable import storable_json
 from callsheet.operations.contract import Operation
 from callsheet.queue.claim import ClaimedJob
 
+RunKey: TypeAlias = tuple[UUID, int]
+"""A run: the job record and the epoch of its claim."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -39,6 +42,11 @@ class Outcome:
     artifacts: list[Artifact] = field(default_factory=list)
     reason: str | None = None
     """Why a job is queued again."""
+
+    @property
+    def key(self) -> RunKey:
+        """The run that ended so."""
+        return self.job, self.epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +77,14 @@ def failure(job: ClaimedJob, operation: Operation, error: BaseException, back_of
         job.execution_id,
         job.epoch,
         JobStatus.SCHEDULED if again else JobStatus.FAILED,
-        error=storable_json(describe(error, attempt=attempt)),
+        error=described(error, attempt=attempt),
         delay=delay,
     )
+
+
+def described(error: BaseException, *, attempt: int) -> str:
+    """Return an error as JSON, as it is stored with its job."""
+    return storable_json(describe(error, attempt=attempt))
 
 
 def describe(error: BaseException, *, attempt: int) -> dict[str, Any]:

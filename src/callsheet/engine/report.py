@@ -1,10 +1,12 @@
 """Storing what running jobs tell: progress, messages, partial data."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import structlog
 
 from callsheet.db.database import PASSING, Connection, Database
@@ -36,6 +38,7 @@ class Reporter:
         self._interval = interval
         self._progress: dict[UUID, _Progress] = {}
         self._told: list[tuple[ClaimedJob, str, str]] = []
+        self._began: set[UUID] = set()
         self._arrived = asyncio.Event()
         self._writing = asyncio.Lock()
 
@@ -54,6 +57,11 @@ class Reporter:
         self._told.append((job, kind, storable_json(data)))
         self._arrived.set()
 
+    def began(self, execution_ids: Iterable[UUID]) -> None:
+        """Have the watchers of these executions told that jobs of theirs were started."""
+        self._began.update(execution_ids)
+        self._arrived.set()
+
     async def run(self) -> None:
         """Store until cancelled."""
         while True:
@@ -61,15 +69,22 @@ class Reporter:
             self._arrived.clear()
             try:
                 await self.flush()
-            except PASSING as error:
+                await self._wake_watchers()
+            except (*PASSING, asyncpg.PostgresError) as error:
                 log.warning("progress was not stored", error=type(error).__name__)
             await asyncio.sleep(self._interval)
 
+    async def _wake_watchers(self) -> None:
+        began, self._began = self._began, set()
+        if began:
+            await self._database.retry(lambda c: sql.wake_watchers(c, event_wake=event_wake(began)), seconds=1)
+
     async def flush(self, job: UUID | None = None) -> None:
         """Store what is waiting; with `job`, only if there is something of that job."""
-        if job is not None and job not in self._progress and all(j.id != job for j, _, _ in self._told):
-            return
         async with self._writing:
+            # Asked inside: what another flush has on its way belongs to the job's story too.
+            if job is not None and job not in self._progress and all(j.id != job for j, _, _ in self._told):
+                return
             progress, self._progress = self._progress, {}
             told, self._told = self._told, []
             if progress or told:

@@ -13,21 +13,23 @@ from callsheet.engine.complete import Changes, follow
 log = structlog.get_logger(__name__)
 
 _MOST = 500
+_PATIENCE = 2
 
 
 class Rescuer:
     """Finds lost workers and their jobs. Any number of processes may do this at once."""
 
-    def __init__(self, database: Database, *, worker_timeout: float, crash_limit: int, parked: list[str]) -> None:
+    def __init__(self, database: Database, worker_id: UUID, *, worker_timeout: float, crash_limit: int) -> None:
         self._database = database
         self._worker_timeout = worker_timeout
         self._crash_limit = crash_limit
-        self._parked = parked
+        self._worker_id = worker_id
+        self._passed_over = 0
 
     async def rescue(self) -> int:
         """Mark lost workers and take their jobs back; returns how many jobs were taken."""
         for worker in await self._database.retry(
-            lambda c: sql.mark_lost_workers(c, timeout=self._worker_timeout), seconds=5
+            lambda c: sql.mark_lost_workers(c, me=self._worker_id, timeout=self._worker_timeout), seconds=5
         ):
             log.warning("worker lost", worker=worker["name"], host=worker["host"])
         total = 0
@@ -40,12 +42,15 @@ class Rescuer:
         return total
 
     async def _take_back(self, by_execution: dict[UUID, UUID], connection: Connection) -> int:
-        locked = {row["id"] for row in await sql.try_lock_executions(connection, ids=list(set(by_execution.values())))}
+        # Executions that somebody works on are left for the next look, but not again and again.
+        lock = sql.try_lock_executions if self._passed_over < _PATIENCE else sql.lock_executions
+        wanted = set(by_execution.values())
+        locked = {row["id"] for row in await lock(connection, ids=list(wanted))}
+        self._passed_over = 0 if locked == wanted else self._passed_over + 1
         rows = await sql.rescue(
             connection,
             ids=[job for job, execution in by_execution.items() if execution in locked],
             crash_limit=self._crash_limit,
-            parked=self._parked,
         )
         changes = Changes()
         for row in rows:

@@ -61,7 +61,7 @@ async def _reset(connection: Connection, execution: Any, jobs: list[UUID], resub
     if resubmit:
         await sql.clear_once_steps(connection, jobs=jobs)
     changes = Changes()
-    if execution["status"] in EXECUTION_ENDED:
+    if execution["status"] in EXECUTION_ENDED and execution["started_at"] is not None:
         changes.note_execution(execution["id"], "running", {"reason": "retried by hand"})
     rows = await sql.reset_jobs(connection, ids=jobs)
     for row in rows:

@@ -1,7 +1,6 @@
 """Running one job: from its claim to its recorded outcome."""
 
 import asyncio
-import random
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
@@ -25,9 +24,6 @@ from callsheet.operations.contract import Operation
 from callsheet.queue.claim import ClaimedJob
 
 log = structlog.get_logger(__name__)
-
-_SUSPECT_PAUSE = 5.0
-"""Seconds, at most, until a job is tried again that had to wait for another suspect."""
 
 StopReason = Literal["cancelled", "lost", "stopping"]
 
@@ -62,7 +58,8 @@ class Runner:
         settings = tools.settings
         self._back_off = BackOff(settings.retry_base.total_seconds(), settings.retry_cap.total_seconds())
         self.runs: dict[UUID, Run] = {}
-        self._suspect: UUID | None = None
+        self.unrecorded: set[tuple[UUID, int]] = set()
+        """Runs (job, epoch) that began here and whose end is not recorded."""
 
     async def run(self, job: ClaimedJob) -> None:
         """Run one job to its recorded end, in a task of its own.
@@ -71,11 +68,16 @@ class Runner:
         """
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - lanes start tasks
+        if earlier := self.runs.get(job.id):
+            # It was taken from us and came back to us.
+            earlier.stop("lost")
         run = self.runs[job.id] = Run(job, task)
+        self.unrecorded.add((job.id, job.epoch))
         context = JobContext(job, self._tools)
         try:
             outcome = await self._outcome(run, context)
             recorded = None if outcome is None else await self._record(outcome, job)
+            self.unrecorded.discard((job.id, job.epoch))
             if recorded is not JobStatus.SUCCEEDED:
                 await self._forget(context)
         finally:
@@ -86,10 +88,8 @@ class Runner:
     async def _outcome(self, run: Run, context: JobContext) -> Outcome | None:
         job = run.job
         if job.cancel_requested:
+            run.working = False
             return _ended(job, JobStatus.CANCELLED)
-        if self._must_wait(job):
-            delay = random.uniform(0.5, 1) * _SUSPECT_PAUSE  # noqa: S311 - jitter
-            return _ended(job, JobStatus.SCHEDULED, delay=delay, reason="its last worker died; it is run apart")
         operation = self._catalog[job.operation]
         error: BaseException | None = None
         result = None
@@ -110,19 +110,6 @@ class Runner:
         if error is None:
             return _ended(job, JobStatus.SUCCEEDED, result=result, artifacts=context.kept)
         return self._unsuccessful(run, operation, error)
-
-    def _must_wait(self, job: ClaimedJob) -> bool:
-        """Tell whether a job that may have killed its worker would run beside another such job.
-
-        They run one at a time, so that a poison job cannot drag those that died beside it into its own end again
-        and again.
-        """
-        if job.starts <= 1:
-            return False
-        if self._suspect != job.id and self._suspect in self.runs:
-            return True
-        self._suspect = job.id
-        return False
 
     def _unsuccessful(self, run: Run, operation: Operation, error: BaseException) -> Outcome:
         job = run.job

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import orjson
 import structlog
 
@@ -20,7 +21,7 @@ from callsheet.domain.ids import new_id
 from callsheet.engine.beat import Beat
 from callsheet.engine.complete import Completer
 from callsheet.engine.context import Tools
-from callsheet.engine.promote import promote_due
+from callsheet.engine.promote import Promoter
 from callsheet.engine.rescue import Rescuer
 from callsheet.engine.run import Runner
 from callsheet.engine.tidy import tidy
@@ -32,6 +33,8 @@ from callsheet.settings import Settings
 log = structlog.get_logger(__name__)
 
 _TIDY_INTERVAL = timedelta(hours=1)
+_LAST_WORDS = 10.0
+"""Seconds to hand jobs back in, once the grace period is over."""
 
 
 class Worker:
@@ -61,27 +64,33 @@ class Worker:
         self._reporter = tools.reporter
         self._runner = Runner(catalog, tools, self._completer)
         self._operations = [operation.name for operation in catalog.operations()]
-        self._claimer = Claimer(database, self.id, self.name, self._operations, only=only)
+        self._suspect_from = max(1, settings.crash_limit - 1)
+        self._claimer = Claimer(
+            database,
+            self.id,
+            self.name,
+            self._operations,
+            suspect_from=self._suspect_from,
+            only=only,
+        )
         self._lanes = {queue: self._lane(queue, size) for queue, size in lanes.items()}
-        self._beat = Beat(database, self.id, self._runner.runs, self._completer)
+        timeout = settings.worker_timeout.total_seconds()
+        self._beat = Beat(database, self.id, self._runner, self._completer, worker_timeout=timeout)
         self._beat_now = asyncio.Event()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._left = False
         self._listener = Listener(
             database.dsn,
             ["callsheet_ready", "callsheet_control"],
             heard=self._on_notice,
             on_gap=self._catch_up,
         )
-        self._rescuer = Rescuer(
-            database,
-            worker_timeout=settings.worker_timeout.total_seconds(),
-            crash_limit=settings.crash_limit,
-            parked=[op.name for op in catalog.operations() if op.on_worker_lost == "park"],
-        )
+        self._promoter = Promoter(database)
+        self._rescuer = Rescuer(database, self.id, worker_timeout=timeout, crash_limit=settings.crash_limit)
 
     def _lane(self, queue: str, size: int) -> Lane:
-        return Lane(queue, size, self._claimer, self._run_job)
+        return Lane(queue, size, self._claimer, self._run_job, began=self._reporter.began)
 
     @property
     def running(self) -> int:
@@ -113,8 +122,10 @@ class Worker:
                     task.result()
             await self._drain(lanes)
         finally:
-            stop.cancel()
-            await _cancelled([*lanes, *loops])
+            for lane in self._lanes.values():
+                lane.cancel()
+            await _cancelled([stop, *lanes, *loops])
+            self._beat.close()
 
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
         settings = self._settings
@@ -124,8 +135,8 @@ class Worker:
             "listener": self._listener.run(),
             "beat": self._keep_beating(),
             "poll": self._every(settings.poll_interval, self._poll),
-            "promote": self._every(settings.promote_interval, lambda: promote_due(self._database)),
-            "rescue": self._every(settings.rescue_interval, self._rescuer.rescue),
+            "promote": self._every(settings.promote_interval, self._promoter.promote),
+            "rescue": self._every(settings.rescue_interval, self._rescue),
             "tidy": self._every(_TIDY_INTERVAL, lambda: tidy(self._database)),
         }
 
@@ -148,15 +159,26 @@ class Worker:
         for lane in self._lanes.values():
             lane.close()
         await self._grace(lane_tasks)
-        for run in list(self._runner.runs.values()):
-            log.info("job handed back", job=str(run.job.id))
-            run.stop("stopping")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(10):
-                await self._all_drained()
+        with contextlib.suppress(*PASSING):
+            async with asyncio.timeout(_LAST_WORDS):
+                await self._hand_back(lane_tasks)
                 await self._reporter.flush()
+                # No beat comes after it, which would register the worker again.
+                self._left = True
                 await self._database.retry(lambda c: sql.leave(c, id=self.id), seconds=5)
         log.info("worker stopped", worker=self.name)
+
+    async def _hand_back(self, lane_tasks: list[asyncio.Task[None]]) -> None:
+        """Stop what still runs, with what a claim on its way still brings."""
+        while True:
+            for run in list(self._runner.runs.values()):
+                log.info("job handed back", job=str(run.job.id))
+                run.stop("stopping")
+            claiming = [task for task in lane_tasks if not task.done()]
+            if not claiming:
+                break
+            await asyncio.wait(claiming, timeout=0.1)
+        await self._all_drained()
 
     async def _grace(self, lane_tasks: list[asyncio.Task[None]]) -> None:
         """Let jobs go on until they have ended, the grace period is over, or there is a hurry."""
@@ -198,16 +220,21 @@ class Worker:
 
     async def _keep_beating(self) -> None:
         interval = self._settings.beat_interval.total_seconds()
-        while True:
+        while not self._left:
             try:
+                # The beat first: what comes after it may take its time.
+                await self._beat_once()
                 for queue in await self._claimer.learn_limits(list(self._lanes)):
                     self._lanes[queue].wake()
-                await self._beat_once()
-            except PASSING as error:
+            except (*PASSING, asyncpg.PostgresError) as error:
                 log.warning("beat missed", error=type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._beat_now.wait(), interval)
             self._beat_now.clear()
+
+    async def _rescue(self) -> None:
+        if self._beat.steady:
+            await self._rescuer.rescue()
 
     async def _beat_once(self) -> None:
         lanes = await self._beat.once(stopping=self._stop.is_set())
@@ -223,13 +250,25 @@ class Worker:
     async def _poll(self) -> None:
         for queue in await self._claimer.queues_with_work(list(self._lanes)):
             self._lanes[queue].wake()
+        await self._take_a_suspect()
+
+    async def _take_a_suspect(self) -> None:
+        """Run jobs that may have killed their workers one at a time.
+
+        So a poison job cannot drag others into its own end again and again.
+        """
+        if any(run.job.starts > self._suspect_from for run in self._runner.runs.values()):
+            return
+        for queue in await self._claimer.queues_with_suspects(list(self._lanes)):
+            if await self._lanes[queue].take_suspect():
+                return
 
     async def _every(self, interval: timedelta, work: Callable[[], Awaitable[Any]]) -> None:
         while True:
             await asyncio.sleep(interval.total_seconds())
             try:
                 await work()
-            except PASSING as error:
+            except (*PASSING, asyncpg.PostgresError) as error:
                 log.warning("upkeep put off", error=type(error).__name__)
 
 

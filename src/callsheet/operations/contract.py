@@ -87,7 +87,8 @@ class Context(Protocol):
         """Do something that must never be done twice, such as a paid call; later runs of the job get its value.
 
         The intent is written down before, the value after. A later run that finds the intent without a value
-        raises OutcomeUnknown instead of doing it again. `kind` reads the stored value back.
+        raises OutcomeUnknown instead of doing it again. `kind` reads the stored value back. When `action` raises
+        NoEffect, or could not connect at all, the intent is taken back, and a later run may do it.
         """
 
 

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-import asyncpg
-
 from callsheet.db.database import FOREVER, Connection, Database
 from callsheet.db.statements import sql
 
@@ -47,9 +45,14 @@ class Claimer:
         worker_name: str,
         operations: list[str],
         *,
+        suspect_from: int,
         only: UUID | None = None,
     ) -> None:
-        """Claim jobs of these operations; with `only`, those of one execution."""
+        """Claim jobs of these operations; with `only`, those of one execution.
+
+        A job is a suspect once `suspect_from` starts of it ended with the death of its worker.
+        """
+        self._suspect_from = suspect_from
         self._only = only
         self._database = database
         self._worker_id = worker_id
@@ -71,44 +74,45 @@ class Claimer:
         rows = await self._database.retry(lambda c: sql.ready_queues(c, queues=queues))
         return [row["name"] for row in rows]
 
-    async def claim(self, queue: str, free: int) -> Claim:
-        """Take up to `free` jobs of this queue.
+    async def queues_with_suspects(self, queues: list[str]) -> list[str]:
+        """Return those of the queues in which a suspect is ready."""
+        rows = await self._database.retry(
+            lambda c: sql.queues_with_suspects(c, queues=queues, suspect_from=self._suspect_from)
+        )
+        return [row["name"] for row in rows]
+
+    async def claim(self, queue: str, free: int, *, suspects: bool = False) -> Claim:
+        """Take up to `free` jobs of this queue: either suspects, or the others.
 
         If the answer is lost on the way, the rows taken come to light at the worker's next beat.
         """
         if queue in self._limited:
             return await self._database.retry(
-                lambda c: self._claim_limited(c, queue, free), seconds=FOREVER, transaction=True
+                lambda c: self._claim_limited(c, queue, free, suspects), seconds=FOREVER, transaction=True
             )
-        return Claim(await self._database.retry(lambda c: self._take(c, queue, free), seconds=FOREVER))
+        return Claim(await self._database.retry(lambda c: self._take(c, queue, free, suspects), seconds=FOREVER))
 
-    async def _claim_limited(self, connection: Connection, queue: str, free: int) -> Claim:
+    async def _claim_limited(self, connection: Connection, queue: str, free: int, suspects: bool) -> Claim:
         limits = await sql.lock_limited_queue(connection, queue=queue)
         if limits is None:
-            return Claim(await self._take(connection, queue, free))
+            return Claim(await self._take(connection, queue, free, suspects))
         if limits["paused"]:
             return Claim([])
         seats = free
         if limits["max_running"] is not None:
             seats = min(seats, limits["max_running"] - await sql.count_running(connection, queue=queue))
         if limits["rate_limit"] is not None:
-            seats = min(seats, int(limits["tokens"]))
-        jobs = await self._take(connection, queue, seats, seats_counted=True) if seats > 0 else []
-        return Claim(jobs, await self._spend(connection, queue, limits, jobs, free))
-
-    async def _spend(
-        self, connection: Connection, queue: str, limits: asyncpg.Record, jobs: list[ClaimedJob], free: int
-    ) -> float | None:
-        if limits["rate_limit"] is None:
-            return None
-        left = limits["tokens"] - len(jobs)
-        if jobs:
-            await sql.spend_tokens(connection, queue=queue, tokens=left)
-        per_second: float = limits["rate_limit"] / limits["rate_period"]
-        return max(0.001, (1 - left) / per_second) if left < 1 and len(jobs) < free else None
+            seats = min(seats, limits["rate_limit"] - limits["starts_in_period"])
+        if seats <= 0:
+            return Claim([], limits["next_in"])
+        jobs = await self._take(connection, queue, seats, suspects, seats_counted=True)
+        if jobs and limits["rate_limit"] is not None:
+            await sql.remember_starts(connection, queue=queue, starts=len(jobs))
+        # Seats that a rate kept back come free with its oldest start, at the soonest.
+        return Claim(jobs, limits["next_in"] if len(jobs) == seats < free else None)
 
     async def _take(
-        self, connection: Connection, queue: str, free: int, *, seats_counted: bool = False
+        self, connection: Connection, queue: str, free: int, suspects: bool, *, seats_counted: bool = False
     ) -> list[ClaimedJob]:
         rows = await sql.claim(
             connection,
@@ -116,6 +120,8 @@ class Claimer:
             free=free,
             operations=self._operations,
             only=self._only,
+            suspects=suspects,
+            suspect_from=self._suspect_from,
             seats_counted=seats_counted,
             worker_id=self._worker_id,
             worker_name=self._worker_name,

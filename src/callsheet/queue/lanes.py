@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -11,16 +12,20 @@ from callsheet.queue.claim import ClaimedJob, Claimer
 log = structlog.get_logger(__name__)
 
 RunJob = Callable[[ClaimedJob], Coroutine[Any, Any, None]]
+Began = Callable[[set[UUID]], None]
+"""Told the executions whose jobs were just started."""
 
 
 class Lane:
     """Keeps up to `size` jobs of one queue running at once."""
 
-    def __init__(self, queue: str, size: int, claimer: Claimer, run_job: RunJob) -> None:
+    def __init__(self, queue: str, size: int, claimer: Claimer, run_job: RunJob, *, began: Began) -> None:
+        """Run the jobs that `claimer` gives with `run_job`; `began` is told of each batch."""
         self.queue = queue
         self.size = size
         self._claimer = claimer
         self._run_job = run_job
+        self._began = began
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._backlog = True
@@ -53,6 +58,14 @@ class Lane:
             self._wake.clear()
             await self._fill()
 
+    async def take_suspect(self) -> bool:
+        """Start one suspect, if a seat is free; tell whether there was one."""
+        if not self._open or len(self._tasks) >= self.size:
+            return False
+        claim = await self._claimer.claim(self.queue, 1, suspects=True)
+        self._start(claim.jobs)
+        return bool(claim.jobs)
+
     async def drained(self) -> None:
         """Return when no job runs any more."""
         while self._tasks:
@@ -64,17 +77,24 @@ class Lane:
             # Half a lane at a time: one half runs while the other is being claimed or recorded.
             wanted = min(free, (self.size + 1) // 2)
             claim = await self._claimer.claim(self.queue, wanted)
-            for job in claim.jobs:
-                self._start(job)
+            self._start(claim.jobs)
             if len(claim.jobs) == wanted:
                 self._backlog = True
             if claim.again_after is not None:
                 asyncio.get_running_loop().call_later(claim.again_after, self.wake)
 
-    def _start(self, job: ClaimedJob) -> None:
-        task = asyncio.create_task(self._run_job(job), name=f"job {job.id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
+    def cancel(self) -> None:
+        """Break off every job that runs; nothing is recorded."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _start(self, jobs: list[ClaimedJob]) -> None:
+        for job in jobs:
+            task = asyncio.create_task(self._run_job(job), name=f"job {job.id}")
+            self._tasks.add(task)
+            task.add_done_callback(self._ended)
+        if jobs:
+            self._began({job.execution_id for job in jobs})
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -5,13 +5,12 @@ import time
 from datetime import timedelta
 
 import pytest
+from claiming import claimer
 from plans import job, plan, statuses
 
 from callsheet.db.database import Database
-from callsheet.domain.ids import new_id
 from callsheet.engine.queues import QueueChange, Rate, change_queue
 from callsheet.engine.workers import set_lanes
-from callsheet.queue.claim import Claimer
 from callsheet.testing.waiters import until
 
 
@@ -55,7 +54,7 @@ async def test_a_paused_queue_gives_nothing_until_it_goes_on(engine):
     execution_id = await engine.submit(plan(job("a")))
     await engine.workers[0]._poll()
     async with engine.house.database.connection() as connection:
-        claims = Claimer(engine.house.database, new_id(), "another", ["noop"])
+        _, claims = await claimer(engine.house.database, "another")
         assert (await claims.claim("test", 5)).jobs == []
         assert await connection.fetchval("SELECT status FROM execution_jobs") == "queued"
 
@@ -141,7 +140,7 @@ async def test_16_claimers_share_10_000_jobs_without_a_double_and_keep_the_cap(i
 
     async def work(database, number):
         nonlocal running, most
-        claims = Claimer(database, new_id(), f"claimer {number}", ["noop"])
+        _, claims = await claimer(database, f"claimer {number}")
         await claims.learn_limits(["test"])
         while len(claimed) < 2_000 and (jobs := (await claims.claim("test", 7)).jobs) is not None:
             claimed.extend((job.id, job.epoch) for job in jobs)
@@ -159,7 +158,7 @@ async def test_16_claimers_share_10_000_jobs_without_a_double_and_keep_the_cap(i
         await change(idle_engine, lift_max_running=True)
 
         async def take(number):
-            claims = Claimer(shared, new_id(), f"claimer {number}", ["noop"])
+            _, claims = await claimer(shared, f"claimer {number}")
             while jobs := (await claims.claim("test", 50)).jobs:
                 claimed.extend((job.id, job.epoch) for job in jobs)
 

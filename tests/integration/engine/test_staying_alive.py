@@ -4,12 +4,13 @@ import asyncio
 import time
 
 import pytest
+from claiming import claim_and_die, claimer
 from plans import job, plan, statuses
 
 from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
 from callsheet.engine import beat
-from callsheet.engine.promote import promote_due
+from callsheet.engine.promote import Promoter
 from callsheet.engine.rescue import Rescuer
 from callsheet.engine.views import list_workers
 from callsheet.queue.claim import Claimer
@@ -115,12 +116,12 @@ async def test_a_claim_whose_answer_was_lost_is_given_back(settings, monkeypatch
         worker = await engine.start_worker({"another queue": 1})
         await until(lambda: list_workers(engine.house.database))
         execution_id = await engine.submit(plan(job("a")))
-        lost = await Claimer(engine.house.database, worker.id, worker.name, ["noop"]).claim("test", 1)
+        lost = await Claimer(engine.house.database, worker.id, worker.name, ["noop"], suspect_from=2).claim("test", 1)
         assert len(lost.jobs) == 1
 
         back = await engine.wait(execution_id, "job.queued", job="a")
 
-        assert back.data["reason"] == "claim answer lost"
+        assert back.data["reason"] == "run not known to its worker"
         async with engine.house.database.connection() as connection:
             assert await connection.fetchval("SELECT starts FROM execution_jobs") == 0
 
@@ -146,16 +147,17 @@ async def test_jobs_of_a_dead_worker_are_taken_back_by_another(settings, tmp_pat
 async def test_many_rescuers_and_promoters_at_once_take_each_job_once(idle_engine):
     database = idle_engine.house.database
     execution_id = await idle_engine.submit(plan(*(job(str(n)) for n in range(60))))
-    await Claimer(database, new_id(), "never registered", ["noop"]).claim("test", 30)
+    await claim_and_die(database, "first", 30)
     async with database.connection() as connection:
         await connection.execute(
             "UPDATE execution_jobs SET status = 'scheduled', run_at = now() WHERE status = 'queued'"
         )
-    rescuers = [Rescuer(database, worker_timeout=10, crash_limit=3, parked=[]) for _ in range(6)]
+    rescuers = [Rescuer(database, new_id(), worker_timeout=10, crash_limit=3) for _ in range(6)]
+    promoters = [Promoter(database) for _ in range(6)]
 
-    await asyncio.gather(*(r.rescue() for r in rescuers), *(promote_due(database) for _ in range(6)))
-    await asyncio.gather(rescuers[0].rescue(), promote_due(database))
-    await asyncio.gather(rescuers[0].rescue(), promote_due(database))
+    await asyncio.gather(*(r.rescue() for r in rescuers), *(p.promote() for p in promoters))
+    await asyncio.gather(rescuers[0].rescue(), promoters[0].promote())
+    await asyncio.gather(rescuers[0].rescue(), promoters[0].promote())
 
     events = [e for e in await idle_engine.events(execution_id) if e.type == "job.queued"]
     assert sorted(e.data["reason"] for e in events) == ["due"] * 30 + ["worker lost"] * 30
@@ -170,8 +172,8 @@ async def test_a_late_outcome_of_a_lost_run_changes_nothing(idle_engine, last_wo
 
     database = idle_engine.house.database
     execution_id = await idle_engine.submit(plan(job("a"), job("b", after=["a"])))
-    (lost,) = (await Claimer(database, new_id(), "lost", ["noop"]).claim("test", 1)).jobs
-    await Rescuer(database, worker_timeout=10, crash_limit=3, parked=[]).rescue()
+    (lost,) = await claim_and_die(database, "lost", 1)
+    await Rescuer(database, new_id(), worker_timeout=10, crash_limit=3).rescue()
 
     async def late():
         before = await idle_engine.events(execution_id)
@@ -181,7 +183,8 @@ async def test_a_late_outcome_of_a_lost_run_changes_nothing(idle_engine, last_wo
         assert await idle_engine.events(execution_id) == before
 
     await late()
-    await Claimer(database, new_id(), "owner", ["noop"]).claim("test", 1)
+    _, owner = await claimer(database, "owner")
+    await owner.claim("test", 1)
     await late()
     async with database.connection() as connection:
         row = await connection.fetchrow("SELECT status, epoch, worker_name FROM execution_jobs WHERE job_id = 'a'")
@@ -267,3 +270,54 @@ async def test_a_storage_that_cannot_be_reached_fails_clearly_and_records_nothin
         assert execution.jobs[0].error.code == "storage_unreachable"
         assert execution.jobs[0].attempts == 2
         assert execution.artifacts == []
+
+
+async def test_a_job_that_must_not_run_twice_is_parked_whoever_rescues_it(idle_engine):
+    database = idle_engine.house.database
+    execution_id = await idle_engine.submit(plan(job("paid")))
+    async with database.connection() as connection:
+        await connection.execute("UPDATE execution_jobs SET on_worker_lost = 'park'")
+    await claim_and_die(database, "first", 1)
+
+    await Rescuer(database, new_id(), worker_timeout=10, crash_limit=3).rescue()
+
+    execution = await idle_engine.ended(execution_id)
+    assert execution.jobs[0].error.code == "outcome_unknown"
+
+
+async def test_a_worker_that_was_cut_off_itself_does_not_give_up_the_others(idle_engine):
+    database = idle_engine.house.database
+    await idle_engine.submit(plan(job("a")))
+    other, claims = await claimer(database, "other")
+    me, _ = await claimer(database, "me")
+    assert (await claims.claim("test", 1)).jobs
+    async with database.connection() as connection:
+        # The database answered nobody for a minute; then we could beat again, a moment before the other.
+        await connection.execute("UPDATE workers SET beat_at = now() - interval '1 minute', steady_since = beat_at")
+        await sql.beat(connection, id=me, stopping=False, timeout=0.1)
+        await connection.execute("SELECT pg_sleep(0.01)")
+
+        lost = await sql.mark_lost_workers(connection, me=me, timeout=5)
+        assert [row["id"] for row in lost] == []
+        lost = await sql.mark_lost_workers(connection, me=me, timeout=0.005)
+        assert [row["id"] for row in lost] == [other]
+
+
+async def test_suspects_run_one_at_a_time(settings, tmp_path):
+    gate = tmp_path / "gate"
+    jobs = [job(str(n), "block", params={"until": str(gate)}) for n in range(3)]
+    async with running_engine(ALL, settings=quick(settings), workers=0) as engine:
+        execution_id = await engine.submit(plan(*jobs))
+        async with engine.house.database.connection() as connection:
+            await connection.execute("UPDATE execution_jobs SET starts = 2")
+        worker = await engine.start_worker({"test": 8})
+
+        first = await engine.wait(execution_id, "job.running")
+        await worker._poll()
+
+        assert worker.running == 1, first
+        gate.touch()
+        while worker.running:
+            await worker._lanes["test"].drained()
+            await worker._poll()
+        assert set(statuses(await engine.ended(execution_id)).values()) == {"succeeded"}

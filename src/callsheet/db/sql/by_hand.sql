@@ -1,5 +1,5 @@
 -- name: execution_to_change^
-SELECT id, status, unfinished FROM executions WHERE id = :id FOR NO KEY UPDATE;
+SELECT id, status, unfinished, started_at FROM executions WHERE id = :id FOR NO KEY UPDATE;
 
 -- name: execution_of_job^
 SELECT execution_id FROM execution_jobs WHERE id = :id;
@@ -74,7 +74,7 @@ RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status;
 -- name: recount_execution!
 -- Opens an execution again, with its counts taken from its jobs.
 UPDATE executions e
-SET status = 'running', finished_at = NULL, cancel_requested_at = NULL,
+SET status = CASE WHEN started_at IS NULL THEN 'queued' ELSE 'running' END, finished_at = NULL, cancel_requested_at = NULL,
     unfinished = c.unfinished, failed = c.failed, cancelled = c.cancelled
 FROM (SELECT count(*) FILTER (WHERE status NOT IN ('succeeded', 'failed', 'cancelled', 'skipped')) AS unfinished,
              count(*) FILTER (WHERE status = 'failed' AND NOT continue_on_failure) AS failed,

@@ -5,6 +5,8 @@
 WITH picked AS (
     SELECT id FROM execution_jobs
     WHERE queue = :queue AND status = 'queued' AND operation = ANY (:operations::text[])
+      AND (starts >= :suspect_from) = :suspects::bool
+      AND EXISTS (SELECT FROM workers WHERE id = :worker_id AND lost_at IS NULL)
       AND (:only::uuid IS NULL OR execution_id = :only)
       AND (:seats_counted::bool OR NOT EXISTS (
           SELECT FROM queues
@@ -46,9 +48,11 @@ ORDER BY s.priority DESC, s.number;
 
 -- name: lock_limited_queue^
 -- Holds the row of a paused or limited queue, so that one claim at a time counts its seats. No row: not limited.
-SELECT paused_at IS NOT NULL AS paused, max_running, rate_limit, rate_period,
-       least(rate_limit::float8,
-             tokens + extract(epoch FROM clock_timestamp() - tokens_at) * rate_limit / rate_period) AS tokens
+SELECT paused_at IS NOT NULL AS paused, max_running, rate_limit,
+       (SELECT count(*) FROM unnest(recent_starts) AS start
+        WHERE start > clock_timestamp() - make_interval(secs => rate_period)) AS starts_in_period,
+       (SELECT extract(epoch FROM min(start) - clock_timestamp()) + rate_period FROM unnest(recent_starts) AS start
+        WHERE start > clock_timestamp() - make_interval(secs => rate_period))::float8 AS next_in
 FROM queues
 WHERE name = :queue AND (paused_at IS NOT NULL OR max_running IS NOT NULL OR rate_limit IS NOT NULL)
 FOR UPDATE;
@@ -56,13 +60,22 @@ FOR UPDATE;
 -- name: count_running$
 SELECT count(*) FROM execution_jobs WHERE queue = :queue AND status = 'running';
 
--- name: spend_tokens!
-UPDATE queues SET tokens = :tokens, tokens_at = clock_timestamp() WHERE name = :queue;
+-- name: remember_starts!
+-- Keeps as many of the newest starts as the rate counts.
+UPDATE queues
+SET recent_starts = (array_cat(recent_starts, array_fill(clock_timestamp(), ARRAY[:starts::int])))
+                    [greatest(1, cardinality(recent_starts) + :starts::int - rate_limit + 1):]
+WHERE name = :queue;
 
 -- name: ready_queues
 -- Which of these queues hold work: the slow poll behind the wake-ups.
 SELECT name FROM unnest(:queues::text[]) AS name
 WHERE EXISTS (SELECT FROM execution_jobs WHERE queue = name AND status = 'queued');
+
+-- name: queues_with_suspects
+-- Which of these queues hold jobs that were lost with their workers so often that they are run apart.
+SELECT name FROM unnest(:queues::text[]) AS name
+WHERE EXISTS (SELECT FROM execution_jobs WHERE queue = name AND status = 'queued' AND starts >= :suspect_from);
 
 -- name: limited_queues
 SELECT name FROM queues

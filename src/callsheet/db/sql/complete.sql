@@ -24,11 +24,11 @@ SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE g
                        THEN clock_timestamp() END
 FROM given g
 WHERE j.id = g.id AND j.epoch = g.epoch AND j.status = 'running'
-RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j.continue_on_failure;
+RETURNING j.id, j.epoch, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j.continue_on_failure;
 
 -- name: already_ended
 -- Of these runs, those that are recorded as ended: an answer that was lost on the way, not a lost job.
-SELECT j.id, j.status FROM execution_jobs j JOIN unnest(:ids::uuid[], :epochs::int[]) AS g (id, epoch) ON j.id = g.id
+SELECT j.id, j.epoch, j.status FROM execution_jobs j JOIN unnest(:ids::uuid[], :epochs::int[]) AS g (id, epoch) ON j.id = g.id
 WHERE j.epoch = g.epoch AND j.status IN ('succeeded', 'failed', 'cancelled', 'scheduled');
 
 -- name: release_downstream
@@ -120,6 +120,10 @@ SET progress = g.progress, progress_message = g.message
 FROM unnest(:ids::uuid[], :epochs::int[], :progress::float4[], :messages::text[]) AS g (id, epoch, progress, message)
 WHERE j.id = g.id AND j.epoch = g.epoch AND j.status = 'running'
 RETURNING j.id;
+
+-- name: wake_watchers!
+-- In a transaction of its own: one that tells something holds up every other that does until it is on disk.
+SELECT pg_notify('callsheet_events', :event_wake::text);
 
 -- name: still_ours
 SELECT j.id FROM execution_jobs j JOIN unnest(:ids::uuid[], :epochs::int[]) AS g (id, epoch) ON j.id = g.id

@@ -17,11 +17,14 @@ WHERE id = ANY (:ids::uuid[]) AND execution_id = ANY (:execution_ids::uuid[])
 RETURNING id, execution_id, job_id, queue, status;
 
 -- name: mark_lost_workers
--- Workers silent for too long. A database that was away is not the workers' fault: their time counts from its start.
+-- Workers silent for too long. A database that was away, or cut off, is not their fault: their time counts from its
+-- start at the earliest, and from the moment at which the one who asks could beat again itself.
 UPDATE workers
 SET lost_at = clock_timestamp()
 WHERE lost_at IS NULL
-  AND greatest(beat_at, pg_postmaster_start_time()) < clock_timestamp() - make_interval(secs => :timeout)
+  AND id <> :me
+  AND greatest(beat_at, pg_postmaster_start_time(), (SELECT steady_since FROM workers WHERE id = :me))
+      < clock_timestamp() - make_interval(secs => :timeout)
 RETURNING id, name, host;
 
 -- name: orphaned_jobs
@@ -36,11 +39,11 @@ LIMIT :most;
 -- unknown, or when they were to be cancelled.
 UPDATE execution_jobs j
 SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
-                  WHEN j.operation = ANY (:parked::text[]) THEN 'failed'
+                  WHEN j.on_worker_lost = 'park' THEN 'failed'
                   WHEN j.starts >= :crash_limit THEN 'failed'
                   ELSE 'queued' END,
     error = CASE WHEN j.cancel_requested_at IS NOT NULL THEN NULL
-                 WHEN j.operation = ANY (:parked::text[]) THEN
+                 WHEN j.on_worker_lost = 'park' THEN
                      jsonb_build_object('code', 'outcome_unknown', 'message',
                          'The worker died while this job ran. It may have had its effect, so it is not run again by itself.')
                  WHEN j.starts >= :crash_limit THEN
@@ -49,7 +52,7 @@ SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
                  ELSE j.error END,
     queued_at = clock_timestamp(),
     finished_at = CASE WHEN j.cancel_requested_at IS NOT NULL OR j.starts >= :crash_limit
-                            OR j.operation = ANY (:parked::text[]) THEN clock_timestamp() END
+                            OR j.on_worker_lost = 'park' THEN clock_timestamp() END
 WHERE j.id = ANY (:ids::uuid[]) AND j.status = 'running'
   AND NOT EXISTS (SELECT FROM workers w WHERE w.id = j.worker_id AND w.lost_at IS NULL)
 RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j.continue_on_failure, j.starts,

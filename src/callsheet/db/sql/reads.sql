@@ -29,7 +29,7 @@ ORDER BY j.number;
 -- name: get_job^
 SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority, j.status, j.params::text AS params,
        j.result::text AS result, j.error::text AS error, j.progress, j.progress_message, j.attempts, j.max_attempts,
-       j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.worker_id, j.worker_name, j.run_at,
+       j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.on_worker_lost, j.worker_id, j.worker_name, j.run_at,
        j.cancel_requested_at, j.provider_job_id, j.provider_job_status, j.created_at, j.queued_at, j.started_at,
        j.finished_at
 FROM execution_jobs j
@@ -86,16 +86,14 @@ SELECT name, paused_at, max_running, rate_limit, rate_period FROM queues ORDER B
 
 -- name: set_queue^
 -- Sets what is given of a queue; `clear_*` lifts a limit.
-INSERT INTO queues AS q (name, paused_at, max_running, rate_limit, rate_period, tokens)
+INSERT INTO queues AS q (name, paused_at, max_running, rate_limit, rate_period)
 VALUES (:name, CASE WHEN :paused::bool THEN clock_timestamp() END, :max_running::int, :rate_limit::int,
-        :rate_period::float8, coalesce(:rate_limit::int, 0))
+        :rate_period::float8)
 ON CONFLICT (name) DO UPDATE
 SET paused_at = CASE WHEN :paused::bool IS NULL THEN q.paused_at
                      WHEN :paused::bool THEN coalesce(q.paused_at, clock_timestamp()) END,
     max_running = CASE WHEN :clear_max_running::bool THEN NULL ELSE coalesce(:max_running::int, q.max_running) END,
     rate_limit = CASE WHEN :clear_rate::bool THEN NULL ELSE coalesce(:rate_limit::int, q.rate_limit) END,
-    rate_period = CASE WHEN :clear_rate::bool THEN NULL ELSE coalesce(:rate_period::float8, q.rate_period) END,
-    tokens = CASE WHEN :rate_limit::int IS NULL THEN q.tokens ELSE :rate_limit::int END,
-    tokens_at = clock_timestamp()
+    rate_period = CASE WHEN :clear_rate::bool THEN NULL ELSE coalesce(:rate_period::float8, q.rate_period) END
 RETURNING name, paused_at, max_running, rate_limit, rate_period,
           pg_notify('callsheet_control', 'queue ' || name), pg_notify('callsheet_ready', name);

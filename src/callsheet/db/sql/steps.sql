@@ -9,7 +9,8 @@ RETURNING job;
 SELECT epoch, begun_at, done_at, value::text AS value FROM once_steps WHERE job = :job AND name = :name;
 
 -- name: end_step!
-UPDATE once_steps SET done_at = clock_timestamp(), value = :value::text::jsonb WHERE job = :job AND name = :name;
+UPDATE once_steps SET done_at = clock_timestamp(), value = :value::text::jsonb
+WHERE job = :job AND name = :name AND epoch = :epoch;
 
 -- name: undo_step!
 -- The step certainly had no effect.

@@ -8,16 +8,18 @@ WITH new_executions AS (
         AS e (id, name, job_count, callback_url, metadata)
 ), new_jobs AS (
     INSERT INTO execution_jobs (id, execution_id, job_id, operation, queue, priority, status, params, unmet,
-                                has_downstream, continue_on_failure, timeout_seconds, max_attempts, queued_at)
+                                has_downstream, continue_on_failure, on_worker_lost, timeout_seconds, max_attempts,
+                                queued_at)
     SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority,
            CASE WHEN j.unmet = 0 THEN 'queued' ELSE 'pending' END,
-           j.params::jsonb, j.unmet, j.has_downstream, j.continue_on_failure, j.timeout_seconds, j.max_attempts,
+           j.params::jsonb, j.unmet, j.has_downstream, j.continue_on_failure, j.on_worker_lost, j.timeout_seconds,
+           j.max_attempts,
            CASE WHEN j.unmet = 0 THEN clock_timestamp() END
     FROM unnest(:job_ids::uuid[], :job_executions::uuid[], :job_names::text[], :operations::text[], :queues::text[],
                 :priorities::int[], :params::text[], :unmet::int[], :has_downstream::bool[],
-                :continue_on_failure::bool[], :timeouts::float8[], :max_attempts::int[])
+                :continue_on_failure::bool[], :on_worker_lost::text[], :timeouts::float8[], :max_attempts::int[])
         AS j (id, execution_id, job_id, operation, queue, priority, params, unmet, has_downstream,
-              continue_on_failure, timeout_seconds, max_attempts)
+              continue_on_failure, on_worker_lost, timeout_seconds, max_attempts)
 ), new_edges AS (
     INSERT INTO edges (upstream, downstream)
     SELECT * FROM unnest(:upstream::uuid[], :downstream::uuid[])

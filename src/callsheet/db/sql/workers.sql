@@ -5,7 +5,11 @@ ON CONFLICT (id) DO UPDATE SET lost_at = NULL, beat_at = clock_timestamp();
 
 -- name: beat^
 -- Says that this worker lives. A worker that was given up meanwhile lives again; its jobs are gone from it.
-UPDATE workers SET beat_at = clock_timestamp(), lost_at = NULL, stopping = :stopping WHERE id = :id
+UPDATE workers
+SET steady_since = CASE WHEN beat_at < clock_timestamp() - make_interval(secs => :timeout::float8 / 2) THEN clock_timestamp()
+                        ELSE steady_since END,
+    beat_at = clock_timestamp(), lost_at = NULL, stopping = :stopping
+WHERE id = :id
 RETURNING lanes::text AS lanes;
 
 -- name: check_runs
