@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format docs lock bench
+.PHONY: help setup demo test lint check format docs lock bench
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,12 +26,13 @@ demo: setup ## Make a film: a plan of dependent jobs on real media, without keys
 test: setup ## Run every test
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
-check: setup ## Format, lint, types, import contracts, then every test
+lint: setup ## Check format, style, types and import contracts
 	@$(BIN)/ruff format --check src tests bench docs
 	@$(BIN)/ruff check src tests bench docs
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory test
+
+check: lint test ## Everything that must hold before a change lands
 
 format: setup ## Format the code and mend what can be mended
 	@$(BIN)/ruff format src tests bench docs

@@ -27,12 +27,9 @@ _PROBED: dict[str, VideoCodec | AudioCodec] = {
     "h264": "h264",
     "hevc": "h265",
     "vp9": "vp9",
-    "libvpx-vp9": "vp9",
     "av1": "av1",
-    "libdav1d": "av1",
     "aac": "aac",
     "opus": "opus",
-    "libopus": "opus",
     "flac": "flac",
 }
 

@@ -23,8 +23,10 @@ class Studio:
         self.binary = find_ffmpeg(Settings(_env_file=None))
 
     def make(self, name: str, *words: str) -> Path:
-        path = self.folder / name
+        # In a folder for its recipe: clips of one name may differ between test files.
+        path = self.folder / hashlib.sha256("\0".join(words).encode()).hexdigest()[:12] / name
         if not path.exists():
+            path.parent.mkdir(exist_ok=True)
             command = [str(self.binary), "-v", "error", "-nostdin", "-y", *words, f"file:{path}"]
             subprocess.run(command, check=True, timeout=60)
         return path

@@ -26,9 +26,9 @@ async def run(stage, src, **params):
     [
         ("mp4", "h264", "h264", "aac"),
         ("mp4", "h265", "hevc", "aac"),
-        ("mp4", "av1", "libdav1d", "aac"),
+        ("mp4", "av1", "av1", "aac"),
         ("webm", "vp9", "vp9", "opus"),
-        ("webm", "av1", "libdav1d", "opus"),
+        ("webm", "av1", "av1", "opus"),
         ("mkv", "vp9", "vp9", "aac"),
     ],
 )
