@@ -63,7 +63,9 @@ async def test_a_worker_that_was_stopped_cannot_overwrite_the_result_of_another(
     await until(lambda: not from_first.exists(), timeout=30)
 
     after = await engine.execution(execution_id)
-    assert after.jobs == before.jobs
+    # Results hold signed URLs, which are new at each look.
+    assert [a.key for a in after.artifacts] == [a.key for a in before.artifacts]
+    assert after.last_event == before.last_event
     assert after.jobs[0].worker == "second"
     assert [settings.files_dir / artifact.key for artifact in after.artifacts] == files_of(settings)
     second.kill()
