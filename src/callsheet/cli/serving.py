@@ -1,10 +1,8 @@
 """The web server of an open house, with what runs beside it, until it is stopped."""
 
 import asyncio
-import contextlib
 import socket
 from collections.abc import Mapping
-from uuid import UUID
 
 from callsheet.api.app import create_app
 from callsheet.api.server import Server, make_server
@@ -12,10 +10,7 @@ from callsheet.cli.loop import on_stop_signals
 from callsheet.cli.printing import say
 from callsheet.cli.supervising import supervisor_of
 from callsheet.domain.errors import SetupError
-from callsheet.domain.records import Execution
 from callsheet.engine.supervise import Supervisor
-from callsheet.engine.views import get_execution
-from callsheet.notify.webhooks import Messenger
 from callsheet.operations.catalog import Catalog
 from callsheet.settings import Settings
 from callsheet.wiring import House, open_house
@@ -31,8 +26,6 @@ async def serve_house(settings: Settings, catalog: Catalog, *, lanes: list[str] 
         async with open_house(settings, catalog, migrate=lanes is not None) as house:
             supervisor = supervisor_of(settings, house.database, lanes, env) if lanes is not None else None
             server = make_server(create_app(house), host=settings.host, port=settings.port)
-            # A signal is for the lanes as well, not for the web server alone.
-            server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
             return await _until_stopped(house, server, supervisor, listener)
 
 
@@ -44,7 +37,7 @@ async def _until_stopped(house: House, server: Server, supervisor: Supervisor | 
 
     on_stop_signals(stop)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="server")
-    sending = asyncio.create_task(_messenger(house).run(), name="messenger")
+    sending = asyncio.create_task(house.messenger().run(), name="messenger")
     working = asyncio.create_task(supervisor.run(), name="lanes") if supervisor is not None else None
     _announce(house, working is not None)
     try:
@@ -62,13 +55,6 @@ async def _until_stopped(house: House, server: Server, supervisor: Supervisor | 
 
 def _tasks(*tasks: "asyncio.Task[None] | asyncio.Task[int] | None") -> "list[asyncio.Task[None] | asyncio.Task[int]]":
     return [task for task in tasks if task is not None]
-
-
-def _messenger(house: House) -> Messenger:
-    async def view(execution_id: UUID) -> Execution:
-        return await get_execution(house.database, execution_id, house.sign)
-
-    return Messenger(house.database, view, key=house.key, settings=house.settings, base_url=house.base_url)
 
 
 def _announce(house: House, working: bool) -> None:
