@@ -121,6 +121,7 @@ async def test_lanes_are_resized_while_they_work(engine, tmp_path):
     await until(lambda: worker._lanes["test"].size == 1)
     execution_id = await engine.submit(plan(*(job(str(n), "block", params={"until": str(gate)}) for n in range(4))))
     await engine.wait(execution_id, "job.running")
+    await until(lambda: worker.running == 1)
     await worker._poll()
     assert worker.running == 1
 

@@ -312,10 +312,11 @@ async def test_suspects_run_one_at_a_time(settings, tmp_path):
             await connection.execute("UPDATE execution_jobs SET starts = 2")
         worker = await engine.start_worker({"test": 8})
 
-        first = await engine.wait(execution_id, "job.running")
+        await engine.wait(execution_id, "job.running")
+        await until(lambda: worker.running == 1)
         await worker._poll()
 
-        assert worker.running == 1, first
+        assert worker.running == 1
         gate.touch()
         while worker.running:
             await worker._lanes["test"].drained()
