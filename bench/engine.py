@@ -14,6 +14,7 @@ from bench.systems import (
     BULLMQ_EVERYSEC,
     BULLMQ_MEMORY,
     CALLSHEET,
+    CALLSHEET_LANE_100,
     CALLSHEET_TWO,
     CELERY_PREFORK,
     CELERY_THREADS,
@@ -56,7 +57,8 @@ def contenders() -> list[Contender]:
     return [
         _many("Callsheet", CALLSHEET),
         _many("Callsheet, plans of 100 jobs", CALLSHEET, per_plan=100),
-        _many("Callsheet, 2 workers", CALLSHEET_TWO),
+        _many("Callsheet, lane of 100", CALLSHEET_LANE_100),
+        _many("Callsheet, 2 workers, lanes of 100", CALLSHEET_TWO),
         _many("BullMQ, addBulk, no disk", BULLMQ_MEMORY),
         _many("BullMQ, addBulk, fsync each second", BULLMQ_EVERYSEC),
         _many("BullMQ, addBulk, fsync always", BULLMQ_ALWAYS),
@@ -130,6 +132,8 @@ def _verdicts(field_: list[Contender]) -> list[Verdict]:
     celery = [contender.rate for label, contender in by.items() if label.startswith("Celery")]
     if celery:
         verdicts.append(Verdict("at least 10 times Celery", f"{ours / max(celery):.1f}×", ours >= 10 * max(celery)))
-    if two := by.get("Callsheet, 2 workers"):
-        verdicts.append(Verdict("two workers give more than one", f"{two.rate / ours:.2f}×", two.rate > ours))
+    one, two = by.get("Callsheet, lane of 100"), by.get("Callsheet, 2 workers, lanes of 100")
+    if one and two:
+        gain = two.rate / one.rate
+        verdicts.append(Verdict("two workers give more than one", f"{gain:.2f}×", gain > 1))
     return verdicts

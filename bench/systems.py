@@ -1,6 +1,7 @@
 """The systems that are measured, each in its best honest configuration."""
 
 import contextlib
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -61,7 +62,7 @@ def session(
         yield Session(client, workers, marks, address)
 
 
-def _callsheet(name: str = "Callsheet", *, workers: int = 1) -> System:
+def _callsheet(name: str = "Callsheet", *, workers: int = 1, lane: int = 1000) -> System:
     module = [sys.executable, "-m", "bench.peers.callsheet"]
     return System(
         name=name,
@@ -71,6 +72,7 @@ def _callsheet(name: str = "Callsheet", *, workers: int = 1) -> System:
         durable="at each commit",
         history="rows and events",
         workers=workers,
+        environment={"BENCH_LANE": os.environ.get("BENCH_LANE", str(lane))},
     )
 
 
@@ -133,7 +135,9 @@ def _no_node() -> str | None:
 
 
 CALLSHEET = _callsheet()
-CALLSHEET_TWO = _callsheet("Callsheet, 2 workers", workers=2)
+# In lanes of this size one worker leaves room for another, even on two cores.
+CALLSHEET_LANE_100 = _callsheet("Callsheet, lane of 100", lane=100)
+CALLSHEET_TWO = _callsheet("Callsheet, 2 workers, lanes of 100", workers=2, lane=100)
 BULLMQ_MEMORY = _bullmq(None)
 BULLMQ_EVERYSEC = _bullmq("everysec")
 BULLMQ_ALWAYS = _bullmq("always")
