@@ -54,5 +54,5 @@ bench/.venv/.ready: bench/requirements.lock
 	@touch $@
 
 bench/peers/bullmq/node_modules/.ready: bench/peers/bullmq/package-lock.json
-	@if command -v npm >/dev/null; then cd bench/peers/bullmq && npm ci --silent --no-audit --no-fund; fi
+	@if command -v npm >/dev/null; then cd bench/peers/bullmq && npm install --no-save --silent --no-audit --no-fund; fi
 	@mkdir -p $(@D) && touch $@
