@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from callsheet.media.timeline import Position, TextStyle
+from callsheet.media.style import Position, TextStyle
 
 _ANCHORS: dict[Position, int] = {
     "bottom_left": 1,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from callsheet.domain.errors import MediaFailed
-from callsheet.media.timeline import PRESETS, Quality
+from callsheet.media.words import PRESETS, Quality
 
 Format = Literal["mp4", "webm", "mkv"]
 VideoCodec = Literal["h264", "h265", "vp9", "av1"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from callsheet.domain.errors import JobError, MediaFailed
 from callsheet.media.binary import capabilities
 from callsheet.media.runner import FFmpeg
-from callsheet.media.timeline import PRESETS, Quality
+from callsheet.media.words import PRESETS, Quality
 
 _CRF: dict[Quality, int] = {"low": 28, "medium": 23, "high": 19, "best": 16}
 DEFAULT_CRF = 20

@@ -6,7 +6,8 @@ from fractions import Fraction
 from callsheet.media.graph import Graph, Options
 from callsheet.media.probe import Footage
 from callsheet.media.schedule import Shot
-from callsheet.media.timeline import Fit, Motion
+from callsheet.media.timeline import Motion
+from callsheet.media.words import Fit
 
 _BLUR_SCALE = 8
 """The blurred background is made at an eighth of the size, which looks the same for a sixteenth of the cost."""

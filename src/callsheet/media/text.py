@@ -7,8 +7,8 @@ from callsheet.media.ass import Line, as_caption, as_title, literal, script
 from callsheet.media.picture import Canvas
 from callsheet.media.schedule import Schedule, Shot
 from callsheet.media.segments import Script
+from callsheet.media.style import TextStyle
 from callsheet.media.subtitles import Caption
-from callsheet.media.timeline import TextStyle
 
 
 def write_titles(plan: Schedule, canvas: Canvas, folder: Path) -> list[Script]:

@@ -1,29 +1,14 @@
 """The words of an edit: scenes one after another, with titles, captions and sound over them."""
 
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.words import Colour, FrameRate, LoudnessWish, Seconds
-
-Fit = Literal["cover", "contain", "contain_blur"]
-Position = Literal[
-    "top_left",
-    "top",
-    "top_right",
-    "left",
-    "center",
-    "right",
-    "bottom_left",
-    "bottom",
-    "bottom_right",
-]
-Quality = Literal["low", "medium", "high", "best"]
-Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
-PRESETS: tuple[Preset, ...] = get_args(Preset)
+from callsheet.media.style import TextStyle
+from callsheet.media.words import Colour, Fit, FrameRate, LoudnessWish, Preset, Quality, Seconds
 
 _XFADE = (
     "fade fadeblack fadewhite fadegrays fadefast fadeslow dissolve distance radial pixelize hblur zoomin "
@@ -66,28 +51,6 @@ class Motion(Model):
 
     effect: Literal["zoom_in", "zoom_out", "pan_left", "pan_right", "pan_up", "pan_down"] = "zoom_in"
     amount: float = Field(0.1, gt=0, le=1, description="Share of the picture that the camera passes over")
-
-
-class TextStyle(Model):
-    """How text looks. Sizes are pixels of the output; unset ones follow from the size of the output."""
-
-    font_family: str = Field(
-        "Inter",
-        max_length=80,
-        validation_alias=AliasChoices("fontFamily", "font"),
-        pattern=r"^[^,{}\\\n]+$",
-    )
-    font_size: float | None = Field(None, gt=0, le=2000, validation_alias=AliasChoices("fontSize", "size"))
-    bold: bool = True
-    italic: bool = False
-    uppercase: bool = False
-    color: Colour = Field("#ffffff", validation_alias=AliasChoices("color", "colour"))
-    stroke_color: Colour = "#000000"
-    stroke_width: float | None = Field(None, ge=0, le=100)
-    background_color: Colour | None = Field(None, description="A box behind the text; unset: none")
-    background_opacity: float = Field(0.6, ge=0, le=1)
-    position: Position | None = None
-    margin: float | None = Field(None, ge=0, description="Distance from the edges that the position names")
 
 
 class Title(TextStyle):

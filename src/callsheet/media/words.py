@@ -1,12 +1,17 @@
-"""Values as people write them in an edit: times, colours, frame rates."""
+"""Values as people write them: times, colours, frame rates, qualities."""
 
 import math
 import re
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from PIL import ImageColor
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
+
+Fit = Literal["cover", "contain", "contain_blur"]
+Quality = Literal["low", "medium", "high", "best"]
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+PRESETS: tuple[Preset, ...] = get_args(Preset)
 
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
 _BROADCAST = (Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001), Fraction(120000, 1001))

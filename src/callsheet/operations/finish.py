@@ -17,8 +17,8 @@ from callsheet.media.picture import Canvas
 from callsheet.media.probe import Footage, inspect
 from callsheet.media.schedule import schedule
 from callsheet.media.shape import even_size, parse_ratio
-from callsheet.media.timeline import Fit, Preset, Quality, Scene
-from callsheet.media.words import FrameRate, LoudnessWish, read_rate
+from callsheet.media.timeline import Scene
+from callsheet.media.words import Fit, FrameRate, LoudnessWish, Preset, Quality, read_rate
 from callsheet.operations.contract import Context, operation
 
 

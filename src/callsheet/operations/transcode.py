@@ -22,9 +22,8 @@ from callsheet.media.inputs import file_url, media_input
 from callsheet.media.picture import HDR_TO_SDR
 from callsheet.media.probe import Footage, inspect, probe
 from callsheet.media.runner import Report
-from callsheet.media.timeline import PRESETS, Quality
 from callsheet.media.verify import check_whole
-from callsheet.media.words import FrameRate, read_rate
+from callsheet.media.words import PRESETS, FrameRate, Quality, read_rate
 from callsheet.operations.contract import Context, operation
 
 _BITS = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM]?)(?:b(?:it)?(?:/s|ps)?)?")

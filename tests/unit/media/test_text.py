@@ -4,8 +4,8 @@ import pytest
 
 from callsheet.domain.errors import BadSource
 from callsheet.media.ass import Line, as_caption, as_title, literal, script
+from callsheet.media.style import TextStyle
 from callsheet.media.subtitles import is_ass, read_captions
-from callsheet.media.timeline import TextStyle
 
 SRT = (
     "\ufeff1\r\n00:00:01,000 --> 00:00:02,500\r\nHello <i>you</i>\r\nthere\r\n\r\n"
