@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from obstore import GetOptions
 
 _CHUNK = 2**20
+_PAGE = 1000
 _SINGLE_PUT = 16 * 2**20
 _PART = 8 * 2**20
 _MOST_PARTS = 9_000
@@ -64,12 +65,13 @@ def open_storage(settings: Settings) -> "Storage":
     Raises SetupError when the settings do not fit together or the local folder cannot be made.
     """
     if settings.s3_bucket is None:
-        return _open_folder(settings.files_dir)
+        return open_folder(settings.files_dir)
     place = f"bucket '{settings.s3_bucket}' at {host_of(settings.s3_endpoint)}"
     return Storage(open_bucket(settings, settings.s3_bucket), place, secret=settings.s3_secret_key)
 
 
-def _open_folder(folder: Path) -> "Storage":
+def open_folder(folder: Path) -> "Storage":
+    """Return a storage in a local folder; raises SetupError when the folder cannot be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         root = folder.resolve(strict=True)
@@ -176,6 +178,22 @@ class Storage:
         for key in wanted:
             with suppress(NotFound), in_our_words(self._place, key):
                 await obstore.delete_async(self._store, key)
+
+    async def pages(self, folder: str) -> AsyncGenerator[list[Found], None]:
+        """Yield all files in a folder and those below it, up to 1,000 at once; of a folder that is not there, none."""
+        self._check(folder)
+        with in_our_words(self._place, folder):
+            async for page in obstore.list(self._store, folder, chunk_size=_PAGE):
+                yield [
+                    Found(m["path"], m["size"], guess_media_type(m["path"]), m["last_modified"], m["e_tag"])
+                    for m in page
+                ]
+
+    async def mark(self, key: str) -> None:
+        """Write an empty file, whose age then tells when this was."""
+        self._check(key)
+        with in_our_words(self._place, key):
+            await obstore.put_async(self._store, key, b"", use_multipart=False)
 
     async def check(self) -> None:
         """Write, read and delete a tiny file. Raises StorageUnreachable or DiskFull in words for an operator."""

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -25,6 +25,49 @@ WorkerLostPolicy = Literal["retry", "resume", "park"]
 """What happens to a job whose worker died: `retry` runs it again (local work), `resume` goes on waiting for a
 provider job whose id is known, `park` fails it with `outcome_unknown` for a person to decide (a paid call may
 have been made)."""
+
+
+class Cache(Protocol):
+    """Finished work under a name for its contents, shared by all workers.
+
+    A key is `<kind>/<64 hexadecimal digits>`, such as `piece/ab12…`. The digits name everything that decides the
+    contents; whoever finds a file under them must be able to take it for their own. Any file may be gone at any time.
+    """
+
+    async def fetch(self, key: str, target: Path) -> bool:
+        """Bring what was kept under the key to `target`, to be read only; False when there is nothing.
+
+        Raises DiskFull when there is no room for it.
+        """
+
+    async def keep(self, key: str, path: Path) -> None:
+        """Keep a finished file under the key. What cannot be kept is logged, and is no failure of the job."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubJob:
+    """A job that another one wants to run first."""
+
+    id: str
+    """Formed as in a plan; in the execution it stands as `<id of the job that wants it>/<id>`."""
+    operation: str
+    params: dict[str, Any]
+    """As JSON, with values only: what looks like a reference is text."""
+
+
+class RunFirst(Exception):
+    """Raised by an operation: these jobs are to run first.
+
+    The job gives its seat back, which counts as no attempt, and begins anew when they have succeeded or failed: what
+    became of them it sees by what they left in the cache. It can ask for this once (`Context.ran_first`).
+    """
+
+    def __init__(self, jobs: Sequence[SubJob]) -> None:
+        """Raises ValueError when there are none."""
+        if not jobs:
+            raise ValueError("there must be jobs to run first")
+        super().__init__(f"{len(jobs)} jobs are to run first")
+        self.jobs = tuple(jobs)
 
 
 class Context(Protocol):
@@ -51,6 +94,10 @@ class Context(Protocol):
         """1 for the first run, one more for each run after a failure."""
 
     @property
+    def ran_first(self) -> bool:
+        """Whether jobs that this one wanted to run first have ended (`RunFirst`); it cannot ask for more."""
+
+    @property
     def dir(self) -> Path:
         """A folder for this run alone; removed when it ends."""
 
@@ -61,6 +108,13 @@ class Context(Protocol):
     @property
     def ffmpeg(self) -> FFmpeg:
         """Runs FFmpeg; a run ends with the job, however the job ends."""
+
+    @property
+    def cache(self) -> Cache:
+        """Work that later runs, and other jobs, need not do again."""
+
+    async def hosts(self) -> int:
+        """Return how many machines have a living worker that runs this operation; at least 1."""
 
     def progress(self, done: float, message: str | None = None) -> None:
         """Report how much is done, from 0 to 1. Call it as often as you like: what is stored is throttled."""

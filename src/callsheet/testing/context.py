@@ -11,6 +11,7 @@ import hashlib
 import shutil
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,8 +23,10 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadSource
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource, SourceKind
+from callsheet.files.cache import FileCache
 from callsheet.files.keys import object_key, safe_name
 from callsheet.files.media_types import guess_media_type
+from callsheet.files.storage import open_folder
 from callsheet.media.binary import find_ffmpeg
 from callsheet.media.probe import probe_if_media
 from callsheet.media.runner import FFmpeg
@@ -43,17 +46,28 @@ class Progress:
 class RecordingContext:
     """Keeps all that an operation does with its context, for the test to look at.
 
-    Everything lies under `folder`: working files in `work`, kept files in `kept`. `attempt` is the number of the run.
+    Everything lies under `folder`: working files in `work`, kept files in `kept`, the cache in `cache`; contexts of
+    one folder share it. `attempt` is the number of the run, `ran_first` tells it that the jobs it wanted to run first
+    have ended, `host_count` how many machines there are.
     """
 
     def __init__(
-        self, folder: Path, *, operation: str = "tested", attempt: int = 1, settings: Settings | None = None
+        self,
+        folder: Path,
+        *,
+        operation: str = "tested",
+        attempt: int = 1,
+        ran_first: bool = False,
+        host_count: int = 1,
+        settings: Settings | None = None,
     ) -> None:
         self.id: UUID = new_id()
         self.execution_id: UUID = new_id()
         self.job_id = "tested"
         self.operation = operation
         self.attempt = attempt
+        self.ran_first = ran_first
+        self.host_count = host_count
         self.settings = settings or Settings(_env_file=None, data_dir=folder / "data")
         self.progress_reports: list[Progress] = []
         self.logs: list[dict[str, Any]] = []
@@ -73,6 +87,15 @@ class RecordingContext:
     def ffmpeg(self) -> FFmpeg:
         """The FFmpeg of this machine; raises SetupError where there is none."""
         return FFmpeg(find_ffmpeg(self.settings))
+
+    @cached_property
+    def cache(self) -> FileCache:
+        """A real one, in a folder."""
+        return FileCache(open_folder(self._folder / "cache"), max_age=timedelta(days=1))
+
+    async def hosts(self) -> int:
+        """Return `host_count`."""
+        return self.host_count
 
     def progress(self, done: float, message: str | None = None) -> None:
         """Add to `progress_reports`."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -9,6 +10,8 @@ import numpy as np
 
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.media_source import MediaSource
+from callsheet.files.cache import FileCache
+from callsheet.files.storage import open_folder
 from callsheet.media.binary import find_ffmpeg
 from callsheet.media.probe import probe
 from callsheet.media.runner import FFmpeg
@@ -89,6 +92,11 @@ class Stage:
         self.settings = Settings(_env_file=None, data_dir=folder, ffmpeg_video_preset="ultrafast", **settings)
         self.ffmpeg = FFmpeg(find_ffmpeg(self.settings))
         self.told: list[float] = []
+        self.cache = FileCache(open_folder(folder / "cache"), max_age=timedelta(days=1))
+        self.host_count, self.ran_first = 1, False
+
+    async def hosts(self) -> int:
+        return self.host_count
 
     def progress(self, done: float, message: str | None = None) -> None:
         self.told.append(done)
