@@ -9,7 +9,7 @@ import re
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import platformdirs
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
@@ -213,11 +213,29 @@ class Settings(BaseSettings):
         validation_alias=_aliases("FFMPEG_AUDIO_FILTER", "FFMPEG_AUDIO_FILTER"),
         description="A `loudnorm=…` is read as targets and reached by measuring; another filter is used as given",
     )
-    ffmpeg_video_preset: str = Field(
+    ffmpeg_video_preset: Literal[
+        "ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"
+    ] = Field(
         "medium",
-        pattern=r"^[a-z]+$",
         validation_alias=_aliases("FFMPEG_VIDEO_PRESET", "FFMPEG_VIDEO_PRESET"),
         description="x264's, for films that name none",
+    )
+
+    # Speech
+    speech_models: Path | None = Field(
+        None,
+        validation_alias=_aliases("SPEECH_MODELS"),
+        description="Folder with a subfolder for each speech model, named like it, in CTranslate2's format. "
+        "Models that are not there are downloaded when first used",
+    )
+    speech_device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", validation_alias=_aliases("SPEECH_DEVICE"), description="Where speech models run: `auto`, `cpu`, `cuda`"
+    )
+    caption_model: str = Field(
+        "base",
+        min_length=1,
+        validation_alias=_aliases("CAPTION_MODEL"),
+        description="Speech model of `caption` jobs that name none: a name such as `small`, or a folder",
     )
 
     # Webhooks out

@@ -16,14 +16,14 @@ from callsheet.domain.model import Model
 from callsheet.media import codecs
 from callsheet.media.binary import capabilities
 from callsheet.media.codecs import AudioCodec, Format, VideoCodec
-from callsheet.media.encoders import BT709
+from callsheet.media.encoders import Wish, software
+from callsheet.media.fitting import HDR_TO_SDR
 from callsheet.media.graph import Graph
 from callsheet.media.inputs import file_url, media_input
-from callsheet.media.picture import HDR_TO_SDR
 from callsheet.media.probe import Footage, inspect, probe
 from callsheet.media.runner import Report
 from callsheet.media.verify import check_whole
-from callsheet.media.words import PRESETS, FrameRate, Quality, read_rate
+from callsheet.media.words import FrameRate, Preset, Quality, read_rate
 from callsheet.operations.contract import Context, operation
 
 _BITS = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM]?)(?:b(?:it)?(?:/s|ps)?)?")
@@ -65,7 +65,7 @@ class TranscodeParams(Model):
         None, description="The shorter side, in place of width and height"
     )
     fps: FrameRate | None = Field(None, validation_alias=AliasChoices("fps", "frame_rate", "frameRate"))
-    preset: str | None = Field(
+    preset: Preset | None = Field(
         None, description="ultrafast to veryslow, for every codec: how much work goes into a smaller file"
     )
     audio_codec: AudioCodec | None = Field(None, description="Unset: aac in MP4 and MKV, opus in WebM")
@@ -82,8 +82,6 @@ class TranscodeParams(Model):
             raise ValueError("give resolution, or width and height, not both")
         if self.crf is not None and self.crf > (worst := codecs.worst_crf(self.picture_codec)):
             raise ValueError(f"crf {self.crf} is beyond the {worst} that {self.picture_codec} knows")
-        if self.preset is not None and self.preset not in PRESETS:
-            raise ValueError(f"unknown preset '{self.preset}'; allowed: {', '.join(PRESETS)}")
         return self
 
     @property
@@ -202,16 +200,16 @@ def arguments(
         words += ["-map", "0:V:0", "-c:v", "copy"]
     else:
         words += _filters(source, work)
-        words += codecs.video_words(
+        even = params.crf is None and params.bitrate is None
+        wish = Wish(
             work.codec,
-            known,
-            quality=params.quality,
+            quality=params.quality or ("medium" if even else None),
             crf=params.crf,
             bitrate=params.bitrate,
             preset=params.preset or "medium",
-            threads=threads,
         )
-        words += [*BT709, "-fps_mode", "cfr" if work.rate else "vfr"]
+        words += software(wish, known).words(rate=work.rate, threads=threads)
+        words += ["-fps_mode", "cfr" if work.rate else "vfr"]
     if work.sound != "none":
         words += ["-map", "0:a:0"]
         words += ["-c:a", "copy"] if work.sound == "copy" else _sound_words(source, params)

@@ -1,0 +1,23 @@
+"""What the numbers of a picture mean as colours."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Colours:
+    """How a picture tells its colours, by FFmpeg's names; always of limited range."""
+
+    matrix: str
+    primaries: str
+    transfer: str
+
+    def words(self) -> list[str]:
+        """Return the output options that write it into the file."""
+        told = ["-colorspace", self.matrix, "-color_primaries", self.primaries, "-color_trc", self.transfer]
+        return [*told, "-color_range", "tv"]
+
+
+SDR = Colours("bt709", "bt709", "bt709")
+"""What every screen shows rightly."""
+PQ = Colours("bt2020nc", "bt2020", "smpte2084")
+HLG = Colours("bt2020nc", "bt2020", "arib-std-b67")
