@@ -1,76 +1,61 @@
 """Text as Advanced SubStation Alpha, the script that FFmpeg's subtitle renderer draws best."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from callsheet.media.style import Position, TextStyle
+from callsheet.media.looks import as_title, box_of, spelled, without_box
+from callsheet.media.movement import Movement, Point, Slide
+from callsheet.media.pieces import Piece, following
+from callsheet.media.placing import Place
+from callsheet.media.spoken import Word, spoken
+from callsheet.media.style import TextStyle
+from callsheet.media.typeset import typeset, units_of
 
-_ANCHORS: dict[Position, int] = {
-    "bottom_left": 1,
-    "bottom": 2,
-    "bottom_right": 3,
-    "left": 4,
-    "center": 5,
-    "right": 6,
-    "top_left": 7,
-    "top": 8,
-    "top_right": 9,
-}
-_SIDE_MARGIN = 0.07
 _WORD_JOINER = "\u2060"
+_NEW_LINES = ("\r\n", "\r", "\u2028", "\u2029", "\x0b", "\x0c", "\x85")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Text on the screen from one second to another."""
+    """Text on the screen from one second of the film to another."""
 
     start: float
     end: float
     text: str
     """As escaped by `literal`."""
     style: TextStyle
-    fade: float = 0.0
-    """Seconds to appear, and to disappear."""
+    """What is unset in it is filled in as suits a title; `looks.as_caption` fills it in as suits captions."""
+    fade_in: float = 0.0
+    """Seconds to appear."""
+    fade_out: float = 0.0
+    """Seconds to disappear."""
+    offset: Point = (0.0, 0.0)
+    """From the place that the style names, in shares of the width and height, to the right and down."""
+    opacity: float = 1.0
+    rotation: float = 0.0
+    """Degrees, clockwise, about the middle of the text."""
+    slide_in: Slide | None = None
+    """The way it moves when it comes in from beyond the edge, for as long as it fades in, or half a second."""
+    slide_out: Slide | None = None
+    """The way it moves when it leaves."""
+    words: Sequence[Word] | None = None
+    """When each word is spoken, for styles that follow them. Unset: spread over the time by their length."""
 
 
 def literal(text: str) -> str:
     """Return plain text so that nothing in it is taken for a command of the script."""
     # An invisible character after the backslash keeps it from making a command with what follows.
     text = text.replace("\\", "\\" + _WORD_JOINER).replace("{", "\\{").replace("}", "\\}")
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\n", "\\N")
-
-
-def as_title(style: TextStyle, width: int, height: int) -> TextStyle:
-    """Return the style with what is unset filled in as suits a title."""
-    short = min(width, height)
-    size = style.font_size or short * 0.1
-    return _completed(style, size=size, position="center", margin=height * 0.1)
-
-
-def as_caption(style: TextStyle, width: int, height: int) -> TextStyle:
-    """Return the style with what is unset filled in as suits captions.
-
-    On upright pictures they stand higher, clear of what players lay over the bottom.
-    """
-    size = style.font_size or min(width, height) * 0.062
-    return _completed(style, size=size, position="bottom", margin=height * (0.2 if height > width else 0.06))
-
-
-def _completed(style: TextStyle, *, size: float, position: Position, margin: float) -> TextStyle:
-    stroke = size * 0.055 if style.stroke_width is None else style.stroke_width
-    filled = {
-        "font_size": size,
-        "stroke_width": stroke,
-        "position": style.position or position,
-        "margin": margin if style.margin is None else style.margin,
-    }
-    return style.model_copy(update=filled)
+    for end in _NEW_LINES:
+        text = text.replace(end, "\n")
+    text = text.replace("\t", " ")
+    return "".join(letter for letter in text if letter >= " " or letter == "\n").replace("\n", "\\N")
 
 
 def script(lines: Sequence[Line], *, width: int, height: int) -> str:
     """Return the whole file. One unit of it is one pixel of the film."""
-    looks = dict.fromkeys(_looks(line.style, width) for line in lines)
-    names = {look: f"S{number}" for number, look in enumerate(looks)}
+    names: dict[str, str] = {}
+    events = [event for line in lines for event in _Shown(line, width, height).events(names)]
     return "\n".join(
         [
             "[Script Info]",
@@ -89,41 +74,72 @@ def script(lines: Sequence[Line], *, width: int, height: int) -> str:
             "",
             "[Events]",
             "Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text",
-            *(_event(line, names[_looks(line.style, width)]) for line in lines),
+            *events,
             "",
         ]
     )
 
 
-def _looks(style: TextStyle, width: int) -> str:
-    """Return the fields of a style that follow its name."""
-    size, stroke = style.font_size or 48.0, style.stroke_width or 0.0
-    boxed = style.background_color is not None
-    # With a box, its colour stands in the place of the shadow's, and its padding in the place of the depth.
-    back = _colour(style.background_color, style.background_opacity) if boxed else _colour("#000000", 0.45)
-    depth = size * 0.28 if boxed else size * 0.03 if stroke else 0.0
-    fields = [
-        *(style.font_family, f"{size:.1f}"),
-        *(_colour(style.color), _colour(style.color), _colour(style.stroke_color), back),
-        *("-1" if style.bold else "0", "-1" if style.italic else "0", "0", "0", "100", "100", "0", "0"),
-        *("4" if boxed else "1", f"{0.0 if boxed else stroke:.2f}", f"{depth:.2f}"),
-        str(_ANCHORS[style.position or "center"]),
-        *[str(round(width * _SIDE_MARGIN))] * 2,
-        str(round(style.margin or 0)),
-        "-1",  # the direction of writing follows from the text
-    ]
-    return ",".join(fields)
+class _Shown:
+    """One line as events of a script."""
+
+    def __init__(self, line: Line, width: int, height: int) -> None:
+        self.line = line
+        self.style = as_title(line.style, width, height)
+        self.place = Place(self.style, width, height, line.rotation)
+        self.movement = Movement(line.start, line.end, line.fade_in, line.fade_out, line.slide_in, line.slide_out)
+        units = units_of(line.text)
+        self.whole = Piece(line.start, line.end, units, typeset(units, self.place.room, self.style.font_size or 1.0))
+
+    def events(self, names: dict[str, str]) -> Iterator[str]:
+        """Yield what makes the line, and enter the styles that it needs."""
+        for piece in self._pieces():
+            times, movement = f"{_clock(piece.start)},{_clock(piece.end)}", self._movement(piece)
+            if self._draws_box:
+                name = _named(names, self._look(piece, box_of(self.style), self.style.background_opacity))
+                yield f"Dialogue: 0,{times},{name},,0,0,0,,{movement}{self._box(piece)}"
+            name = _named(names, self._look(piece, without_box(self.style) if self._draws_box else self.style))
+            yield f"Dialogue: 1,{times},{name},,0,0,0,,{movement}{piece.written(self.style.line_height)}"
+
+    def _pieces(self) -> Iterator[Piece]:
+        whole, windows = self.whole, self.movement.windows()
+        if self.style.effect == "none":
+            yield from (Piece(start, end, whole.units, whole.setting) for start, end in windows)
+            return
+        words = spoken(whole.units, self.line.words, whole.start, whole.end)
+        for window in windows:
+            yield from following(self.style, whole, words, window, self.place.room)
+
+    def _movement(self, piece: Piece) -> str:
+        tags = self.movement.fade(piece.start, piece.end)
+        if self.place.held or self.line.offset != (0.0, 0.0) or self.line.slide_in or self.line.slide_out:
+            rest, frame = self.place.point(piece.setting, self.line.offset), (self.place.width, self.place.height)
+            tags += self.movement.slide(piece.start, piece.end, rest, frame)
+        return f"{{{tags}}}" if tags else ""
+
+    @property
+    def _draws_box(self) -> bool:
+        # The renderer's own box does not turn with its text.
+        return self.line.rotation != 0 and self.style.background_color is not None
+
+    def _box(self, piece: Piece) -> str:
+        padding = 2 * (self.style.padding or 0.0)
+        wide, high = piece.setting.widest + padding, piece.setting.height(self.style.line_height) + padding
+        return f"{{\\p1}}m 0 0 l {wide:.0f} 0 {wide:.0f} {high:.0f} 0 {high:.0f}{{\\p0}}"
+
+    def _look(self, piece: Piece, style: TextStyle, opacity: float = 1.0) -> str:
+        return spelled(
+            style,
+            size=piece.setting.size,
+            anchor=self.place.anchor,
+            margins=self.place.margins(piece.setting),
+            opacity=self.line.opacity * opacity,
+            rotation=self.line.rotation,
+        )
 
 
-def _event(line: Line, style: str) -> str:
-    fade = min(line.fade, (line.end - line.start) / 2)
-    effect = f"{{\\fad({fade * 1000:.0f},{fade * 1000:.0f})}}" if fade else ""
-    return f"Dialogue: 0,{_clock(line.start)},{_clock(line.end)},{style},,0,0,0,,{effect}{line.text}"
-
-
-def _colour(colour: str | None, opacity: float = 1.0) -> str:
-    red, green, blue = (colour or "#000000")[1:3], (colour or "#000000")[3:5], (colour or "#000000")[5:7]
-    return f"&H{round(255 * (1 - opacity)):02X}{blue}{green}{red}".upper()
+def _named(names: dict[str, str], look: str) -> str:
+    return names.setdefault(look, f"S{len(names)}")
 
 
 def _clock(seconds: float) -> str:

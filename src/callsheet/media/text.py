@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from callsheet.media.ass import Line, as_caption, as_title, literal, script
+from callsheet.media.ass import Line, literal, script
+from callsheet.media.looks import as_caption, as_title
 from callsheet.media.picture import Canvas
 from callsheet.media.schedule import Schedule, Shot
 from callsheet.media.segments import Script
@@ -38,7 +39,7 @@ def _title(shot: Shot, plan: Schedule, canvas: Canvas) -> list[Line]:
     end = min(end, plan.time_of(shot.end))
     looks = as_title(title, canvas.width, canvas.height)
     text = literal(title.text.upper() if title.uppercase else title.text)
-    return [Line(start, end, text, looks, title.fade)] if end > start else []
+    return [Line(start, end, text, looks, fade_in=title.fade, fade_out=title.fade)] if end > start else []
 
 
 def _written(lines: list[Line], canvas: Canvas, path: Path) -> list[Script]:

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from callsheet.domain.errors import BadSource
-from callsheet.media.ass import Line, as_caption, as_title, literal, script
+from callsheet.media.ass import Line, literal, script
+from callsheet.media.looks import as_title
 from callsheet.media.style import TextStyle
 from callsheet.media.subtitles import is_ass, read_captions
 
@@ -62,18 +63,11 @@ def test_text_cannot_command_the_renderer():
 
 def test_a_script_is_as_large_as_the_film():
     title = as_title(TextStyle.model_validate({"color": "red", "font_size": 50}), 1080, 1920)
-    line = Line(1.005, 3661.5, "Hi", title, fade=0.3)
+    line = Line(1.005, 3661.5, "Hi", title, fade_in=0.3, fade_out=0.3)
 
     text = script([line, line], width=1080, height=1920)
 
     assert "PlayResX: 1080\nPlayResY: 1920" in text
     assert text.count("\nStyle: ") == 1
     assert "Style: S0,Inter,50.0,&H000000FF," in text
-    assert "Dialogue: 0,0:00:01.00,1:01:01.50,S0,,0,0,0,,{\\fad(300,300)}Hi" in text
-
-
-def test_captions_stand_higher_on_upright_pictures():
-    plain = TextStyle.model_validate({})
-
-    assert as_caption(plain, 1080, 1920).margin == 384
-    assert as_caption(plain, 1920, 1080).margin == pytest.approx(64.8)
+    assert "Dialogue: 1,0:00:01.00,1:01:01.50,S0,,0,0,0,,{\\fad(300,300)}Hi" in text
