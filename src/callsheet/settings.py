@@ -220,6 +220,37 @@ class Settings(BaseSettings):
         validation_alias=_aliases("FFMPEG_VIDEO_PRESET", "FFMPEG_VIDEO_PRESET"),
         description="x264's, for films that name none",
     )
+    ffmpeg_memory: int | None = Field(
+        None,
+        ge=64 * 2**20,
+        validation_alias=_aliases("FFMPEG_MEMORY", "FFMPEG_MEMORY"),
+        description="Bytes of memory that one FFmpeg may really use; unset: three quarters of the machine's",
+    )
+    ffmpeg_max_output: int = Field(
+        64 * 2**30,
+        ge=2**20,
+        validation_alias=_aliases("FFMPEG_MAX_OUTPUT", "FFMPEG_MAX_OUTPUT"),
+        description="Bytes of the largest file that FFmpeg may write",
+    )
+    media_max_duration: Duration = Field(
+        timedelta(hours=6),
+        validation_alias=_aliases("MEDIA_MAX_DURATION"),
+        description="Longest media file that is worked on",
+    )
+    media_max_pixels: int = Field(
+        100_000_000,
+        ge=1,
+        le=100_000_000,
+        validation_alias=_aliases("MEDIA_MAX_PIXELS"),
+        description="Largest picture that is worked on, width times height",
+    )
+    media_max_streams: int = Field(
+        100,
+        ge=1,
+        le=1000,
+        validation_alias=_aliases("MEDIA_MAX_STREAMS"),
+        description="Most tracks of a media file that is worked on",
+    )
 
     # Speech
     speech_models: Path | None = Field(

@@ -24,8 +24,7 @@ from callsheet.engine.worker import Worker
 from callsheet.files.signing import sign_path, signing_key
 from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage, open_storage
-from callsheet.media.binary import find_ffmpeg
-from callsheet.media.runner import FFmpeg
+from callsheet.media.binary import open_ffmpeg
 from callsheet.notify.webhooks import Messenger
 from callsheet.operations.catalog import Catalog
 from callsheet.operations.needs import runnable_here
@@ -107,7 +106,7 @@ class House:
             storage=self.storage,
             opener=SourceOpener(self.storage, self.settings, artifact),
             reporter=Reporter(self.database),
-            ffmpeg=cache(lambda: FFmpeg(find_ffmpeg(self.settings))),
+            ffmpeg=cache(lambda: open_ffmpeg(self.settings)),
         )
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import imageio_ffmpeg
 
 from callsheet.domain.errors import CallsheetError, SetupError
+from callsheet.media.child import Limits
+from callsheet.media.memory import usable_memory
 from callsheet.media.runner import FFmpeg
 from callsheet.settings import Settings
 
@@ -46,6 +48,13 @@ def find_ffmpeg(settings: Settings) -> Path:
             "No FFmpeg: FFMPEG_PATH is unset, there is no `ffmpeg` on the PATH, and the package "
             "imageio-ffmpeg brought none for this machine"
         ) from None
+
+
+def open_ffmpeg(settings: Settings) -> FFmpeg:
+    """Return what runs the FFmpeg of the settings, within their limits. Raises SetupError as `find_ffmpeg` does."""
+    memory = settings.ffmpeg_memory or usable_memory() * 3 // 4
+    limits = Limits(file_bytes=settings.ffmpeg_max_output, memory_bytes=memory)
+    return FFmpeg(find_ffmpeg(settings), limits=limits)
 
 
 async def capabilities(path: Path) -> Capabilities:

@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from callsheet.media.memory import MemoryWatch
+
 _PR_SET_PDEATHSIG = 1
 # Loaded here, since nothing may be loaded between fork and exec.
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -30,13 +32,13 @@ _PASSED_ON = (
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the system lets a child use; None sets no limit."""
+    """What a child may use; None sets no limit."""
 
     file_bytes: int | None = 64 * 2**30
     """Of the largest file it may write."""
     cpu_seconds: int | None = None
     memory_bytes: int | None = None
-    """Of address space, which is more than the memory really used."""
+    """Of memory really used."""
 
 
 def plain_environment(**more: str) -> dict[str, str]:
@@ -53,6 +55,8 @@ async def started(
 
     The whole group is dead when the block is left, however it is left. On Linux the program also dies with
     the thread that runs the event loop, so a killed worker leaves no orphan.
+
+    Raises MediaFailed, when the block is left, for a program that was ended since it used more memory than it may.
     """
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
@@ -71,8 +75,10 @@ async def started(
     except asyncio.CancelledError:
         await _end(await starting)
         raise
+    memory = MemoryWatch(process.pid, limits.memory_bytes, kill=lambda: _kill(process))
     try:
-        yield process
+        with memory:
+            yield process
     finally:
         await _end(process)
 
@@ -83,7 +89,6 @@ def _tie_to_parent(limits: Limits) -> Callable[[], None]:
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_CPU, limits.cpu_seconds),
-        (resource.RLIMIT_AS, limits.memory_bytes),
     ]
     settings = [(kind, _within(kind, value)) for kind, value in wanted if value is not None]
 
@@ -92,10 +97,19 @@ def _tie_to_parent(limits: Limits) -> Callable[[], None]:
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != parent:  # it died before the call above could take effect
                 os._exit(1)
+            _offer_to_the_system()
         for kind, value in settings:
             resource.setrlimit(kind, value)
 
     return tie
+
+
+def _offer_to_the_system() -> None:
+    """Let the system, when memory runs out, end this process before the worker that started it."""
+    with suppress(OSError):
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(score, b"500")
+        os.close(score)
 
 
 def _within(kind: int, value: int) -> tuple[int, int]:
@@ -104,10 +118,14 @@ def _within(kind: int, value: int) -> tuple[int, int]:
     return allowed, allowed
 
 
-async def _end(process: asyncio.subprocess.Process) -> None:
+def _kill(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    _kill(process)
     # Reading to the end lets the pipes close; otherwise their transports outlive the loop.
     ending = asyncio.ensure_future(process.communicate())
     cancelled = False

@@ -6,37 +6,56 @@ from pathlib import PurePath
 
 from callsheet.domain.errors import DiskFull, JobError, MediaFailed, Transient
 
+_UPLOAD_AGAIN = "Upload it again"
+_FULLER_BUILD = "Set FFMPEG_PATH to a fuller build"
+_FEWER_JOBS = "It is tried again; if that fails too, let fewer jobs run at once"
+
 _KNOWN: tuple[tuple[str, type[JobError], str], ...] = (
-    ("No space left on device", DiskFull, "no space left on the device"),
-    ("Disk quota exceeded", DiskFull, "the disk quota is used up"),
-    ("Cannot allocate memory", Transient, "there was not enough memory"),
-    ("moov atom not found", MediaFailed, "the file is incomplete: its index is missing. Upload it again"),
-    ("partial file", MediaFailed, "the file is incomplete: it ends too early. Upload it again"),
+    ("No space left on device", DiskFull, "no space left on the device. Free some, or set WORK_DIR to a larger disk"),
+    ("Disk quota exceeded", DiskFull, "the disk quota is used up. Free some space, or set WORK_DIR to another disk"),
+    ("Cannot allocate memory", Transient, f"there was not enough memory. {_FEWER_JOBS}"),
+    ("moov atom not found", MediaFailed, f"the file is incomplete: its index is missing. {_UPLOAD_AGAIN}"),
+    ("partial file", MediaFailed, f"the file is incomplete: it ends too early. {_UPLOAD_AGAIN}"),
+    ("EBML header parsing failed", MediaFailed, f"the file is damaged at its start. {_UPLOAD_AGAIN}"),
+    ("exceeds max_streams", MediaFailed, "the file holds too many tracks. Take out those that are not needed"),
     ("matches no streams", MediaFailed, "an input lacks the picture or sound that is needed from it"),
     ("not divisible by 2", MediaFailed, "width and height must be even"),
-    ("Picture size", MediaFailed, "the picture is too large to be decoded safely"),
-    ("not on whitelist", MediaFailed, "this kind of file is not accepted as media"),
-    ("not in whitelist", MediaFailed, "this kind of file is not accepted as media"),
-    ("Unknown encoder", MediaFailed, "this FFmpeg lacks the encoder. Set FFMPEG_PATH to a fuller build"),
-    ("Unknown decoder", MediaFailed, "this FFmpeg lacks the decoder. Set FFMPEG_PATH to a fuller build"),
-    ("No such filter", MediaFailed, "this FFmpeg lacks a filter. Set FFMPEG_PATH to a fuller build"),
-    ("libva", MediaFailed, "VAAPI finds no driver, so it cannot encode"),
-    ("No VA display found", MediaFailed, "VAAPI finds no GPU, so it cannot encode"),
-    ("Error creating a MFX session", MediaFailed, "QSV finds no Intel GPU, so it cannot encode"),
+    ("Picture size", MediaFailed, "the picture is too large to be decoded safely. Make it smaller"),
+    ("not on whitelist", MediaFailed, "this kind of file is not accepted as media. Convert it to MP4, MP3 or PNG"),
+    ("not in whitelist", MediaFailed, "this kind of file is not accepted as media. Convert it to MP4, MP3 or PNG"),
+    ("Unknown encoder", MediaFailed, f"this FFmpeg lacks the encoder. {_FULLER_BUILD}"),
+    ("Unknown decoder", MediaFailed, f"this FFmpeg lacks the decoder. {_FULLER_BUILD}"),
+    ("Decoder not found", MediaFailed, f"this FFmpeg lacks the decoder. {_FULLER_BUILD}"),
+    ("No such filter", MediaFailed, f"this FFmpeg lacks a filter. {_FULLER_BUILD}"),
     ("Cannot load libcuda", MediaFailed, "the NVIDIA driver is missing, so NVENC cannot encode"),
     ("OpenEncodeSessionEx failed", MediaFailed, "the GPU has no free NVENC session"),
-    ("Only VP8 or VP9 or AV1", MediaFailed, "WebM holds only VP8, VP9 or AV1 pictures"),
+    ("Only VP8 or VP9 or AV1", MediaFailed, "WebM holds only VP8, VP9 or AV1 pictures. Choose another format or codec"),
+    ("codec not currently supported in container", MediaFailed, "the container does not hold this codec"),
     ("fontselect: failed", MediaFailed, "no usable font was found, so text cannot be drawn"),
-    ("Invalid data found", MediaFailed, "the file is damaged, or is not what its name says"),
+    ("File too large", MediaFailed, "the output grew beyond FFMPEG_MAX_OUTPUT. Make it shorter or smaller"),
+    ("Invalid data found", MediaFailed, f"the file is damaged, or is not what its name says. {_UPLOAD_AGAIN}"),
     ("No such file or directory", MediaFailed, "an input file is missing"),
     ("Permission denied", MediaFailed, "a file may not be read or written"),
+    ("Input/output error", Transient, "a disk or network share did not answer. It is tried again"),
 )
 
 _SIGNALS: dict[int, tuple[type[JobError], str]] = {
-    -9: (Transient, "the system killed FFmpeg, most likely because memory ran out"),
+    -9: (Transient, f"the system killed FFmpeg, most likely because memory ran out. {_FEWER_JOBS}"),
     -24: (MediaFailed, "FFmpeg used more processor time than it may"),
-    -25: (MediaFailed, "the output grew beyond the largest size allowed"),
-    -11: (MediaFailed, "FFmpeg crashed; the file is probably damaged"),
+    -25: (MediaFailed, "the output grew beyond FFMPEG_MAX_OUTPUT. Make it shorter or smaller"),
+    -11: (MediaFailed, f"FFmpeg crashed; the file is probably damaged. {_UPLOAD_AGAIN}"),
+    -6: (MediaFailed, f"FFmpeg crashed; the file is probably damaged. {_UPLOAD_AGAIN}"),
+}
+
+# From FFmpeg 6 on, the status is an error number; before, it is 1 whatever happened.
+_STATUSES: dict[int, tuple[type[JobError], str]] = {
+    228: (DiskFull, "no space left on the device. Free some, or set WORK_DIR to a larger disk"),
+    244: (Transient, f"there was not enough memory. {_FEWER_JOBS}"),
+    229: (MediaFailed, "the output grew beyond FFMPEG_MAX_OUTPUT. Make it shorter or smaller"),
+    183: (MediaFailed, f"the file is damaged, or is not what its name says. {_UPLOAD_AGAIN}"),
+    187: (MediaFailed, "the encoder refused its settings or the picture"),
+    69: (MediaFailed, f"most of the file could not be decoded. {_UPLOAD_AGAIN}"),
+    254: (MediaFailed, "an input file is missing"),
 }
 
 _CONTEXT = re.compile(r"^(?:\[[^\]]*\]\s*)+")
@@ -53,12 +72,13 @@ def explain(code: int, stderr: str, args: Iterable[str] = ()) -> JobError:
         found = next((line for line in lines if text in line), None)
         if found is not None:
             return kind(f"FFmpeg stopped: {words} ({_clean(found, args)})", **facts)
-    if code in _SIGNALS:
-        kind, words = _SIGNALS[code]
-        return kind(f"FFmpeg stopped: {words}", **facts)
-    last_resort = lines[0] if lines else f"exit status {code}"
-    told = next((line for line in lines if _FAILURE.search(line)), last_resort)
-    return MediaFailed(f"FFmpeg stopped: {_clean(told, args)}", **facts)
+    told = next((line for line in lines if _FAILURE.search(line)), lines[0] if lines else "")
+    for known in (_SIGNALS, _STATUSES):
+        if code in known:
+            kind, words = known[code]
+            remark = f" ({_clean(told, args)})" if told else ""
+            return kind(f"FFmpeg stopped: {words}{remark}", **facts)
+    return MediaFailed(f"FFmpeg stopped: {_clean(told, args) or f'exit status {code}'}", **facts)
 
 
 def _is_noise(line: str) -> bool:

@@ -5,12 +5,15 @@ import atexit
 import json
 import os
 import select
+import stat
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from callsheet.domain.artifacts import Probe
 from callsheet.domain.errors import MediaFailed
 from callsheet.media.child import plain_environment
 from callsheet.media.inputs import MAX_PIXELS, MEDIA_FORMATS
+from callsheet.media.streams import Chapter, Stream, read_chapters, read_stream, read_tags
+from callsheet.media.words import read_rate
 
 _PATIENCE = 15.0
 """Seconds for one file."""
@@ -29,6 +34,7 @@ _HDR_TRANSFERS = frozenset({16, 18})
 """SMPTE ST 2084 (PQ) and ARIB STD-B67 (HLG), by their numbers in ITU-T H.273."""
 _SD_HEIGHT = 576
 _SOUND_OVERHANG = 0.25
+_USUAL_RATE = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,32 @@ class Footage:
     """The colour matrix that players assume, where the file does not tell its own."""
     picture_seconds: float | None = None
     """Length of the picture, which may differ from that of the sound."""
+    picture_headers: str | None = None
+    """A digest of what a decoder of the picture is set up by; pictures can be joined only where it is equal."""
+    picture_index: int | None = None
+    """Which of the streams is the picture."""
+    streams: tuple[Stream, ...] = ()
+    chapters: tuple[Chapter, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Without those that tell where, by whom or by what device the file was made."""
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second to show it at: its own, or 30 where it tells none that a film can have."""
+        try:
+            return read_rate(self.probe.fps or _USUAL_RATE)
+        except ValueError:  # of pictures hours apart, or of thousands a second
+            return Fraction(_USUAL_RATE)
+
+    @property
+    def picture(self) -> Stream | None:
+        """The stream that is seen."""
+        return next((each for each in self.streams if each.index == self.picture_index), None)
+
+    @property
+    def sounds(self) -> tuple[Stream, ...]:
+        """The sound tracks."""
+        return tuple(each for each in self.streams if each.type == "audio")
 
     @property
     def has_picture(self) -> bool:
@@ -81,7 +113,10 @@ async def probe_if_media(path: Path) -> Probe | None:
 
 async def inspect(path: Path) -> Footage:
     """Return what the file is, with what it takes to show it rightly. Raises as `probe` does."""
-    if (await asyncio.to_thread(path.stat)).st_size == 0:
+    facts = await asyncio.to_thread(path.stat)
+    if not stat.S_ISREG(facts.st_mode):  # reading a pipe or a device may never end
+        raise MediaFailed(f"'{path.name}' is not a file")
+    if facts.st_size == 0:
         raise MediaFailed(f"'{path.name}' is empty")
     waiting = _turns.submit(_reader.ask, path)
     try:
@@ -92,9 +127,12 @@ async def inspect(path: Path) -> Footage:
         raise
 
 
-def _footage(path: Path, probe: Probe, picture: dict[str, Any] | None) -> Footage:
+def _footage(path: Path, answer: dict[str, Any]) -> Footage:
+    probe, picture = Probe.model_validate(answer["probe"]), answer["picture"]
+    streams = tuple(read_stream(each) for each in answer["streams"])
+    chapters, tags = read_chapters(answer["chapters"]), read_tags(answer["tags"])
     if picture is None:
-        return Footage(path, probe)
+        return Footage(path, probe, streams=streams, chapters=chapters, tags=tags)
     untold = picture["matrix"] == _UNTOLD and not picture["still"]
     assumed = "bt709" if (probe.height or 0) > _SD_HEIGHT else "bt601"
     return Footage(
@@ -104,6 +142,11 @@ def _footage(path: Path, probe: Probe, picture: dict[str, Any] | None) -> Footag
         hdr=picture["transfer"] in _HDR_TRANSFERS,
         matrix=assumed if untold else None,
         picture_seconds=picture["seconds"] or probe.duration,
+        picture_headers=picture["headers"],
+        picture_index=picture["index"],
+        streams=streams,
+        chapters=chapters,
+        tags=tags,
     )
 
 
@@ -118,7 +161,7 @@ class _Reader:
         answer = json.loads(self._exchange(json.dumps(str(path.absolute())).encode() + b"\n", path.name))
         if "error" in answer:
             raise MediaFailed(f"'{path.name}' cannot be read as media: {answer['error']}")
-        return _footage(path, Probe.model_validate(answer["probe"]), answer["picture"])
+        return _footage(path, answer)
 
     def stop(self) -> None:
         """End the process; whoever waits for its answer is told that it crashed."""

@@ -1,18 +1,23 @@
 """Reads media files in a process of its own, which a hostile file may crash.
 
 Run as `python prober.py FORMATS MAX_PIXELS`. For each line of stdin, a JSON string that is a path, it writes a
-line of JSON: `{"probe": {…}, "picture": {…}}` or `{"error": "…"}`.
+line of JSON: `{"probe": {…}, "picture": {…}, "streams": […], "chapters": […], "tags": {…}}` or `{"error": "…"}`.
 It is run by its path and imports nothing of ours, so that it starts quickly.
 """
 
+import hashlib
 import json
+import re
 import resource
 import signal
 import sys
+from fractions import Fraction
 from typing import Any
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -38,7 +43,7 @@ def main(formats: str, max_pixels: int) -> None:
 
 
 def read(path: str, options: dict[str, str], max_pixels: int) -> dict[str, Any]:
-    """Return the facts about one file: `probe` by the names of `domain.artifacts.Probe`, and `picture`."""
+    """Return the facts about one file, by the names of `domain.artifacts.Probe` and of `media.streams`."""
     with av.open(f"file:{path}", format=_demuxer(path), options=options, metadata_errors="replace") as container:
         video = next((s for s in container.streams.video if not _is_cover(s)), None)
         audio = next(iter(container.streams.audio), None)
@@ -46,16 +51,20 @@ def read(path: str, options: dict[str, str], max_pixels: int) -> dict[str, Any]:
             raise ValueError("it holds neither pictures nor sound")
         facts: dict[str, Any] = {"format": container.format.name, "bit_rate": container.bit_rate or None}
         facts["duration"] = _duration(container)
+        answer = {"probe": facts, "picture": None, "chapters": _chapters(container), "tags": dict(container.metadata)}
+        answer["streams"] = [_stream(each) for each in container.streams]
         if audio is not None:
             facts |= {
                 "audio_codec": audio.codec.canonical_name,
                 "audio_channels": audio.codec_context.channels,
                 "sample_rate": audio.codec_context.sample_rate,
             }
-        if video is None:
-            return {"probe": facts, "picture": None}
-        facts |= _picture(container, video, max_pixels)
-        return {"probe": facts, "picture": _colours(container, video)}
+        if video is not None:
+            facts |= _picture(container, video, max_pixels)
+            answer["picture"] = _colours(container, video)
+        if facts["duration"] is None and not _is_still(container):
+            facts["duration"] = _end(container)
+        return answer
 
 
 def _demuxer(path: str) -> str | None:
@@ -65,13 +74,94 @@ def _demuxer(path: str) -> str | None:
 
 
 def _colours(container: InputContainer, stream: VideoStream) -> dict[str, Any]:
-    length = stream.duration * stream.time_base if stream.duration and stream.time_base else None
     return {
         "still": _is_still(container),
         "matrix": int(stream.codec_context.colorspace),
         "transfer": int(stream.codec_context.color_trc),
-        "seconds": float(length) if length else None,
+        "seconds": _length(stream),
+        "index": stream.index,
+        "headers": hashlib.sha256(stream.codec_context.extradata or b"").hexdigest(),
     }
+
+
+def _stream(stream: Stream) -> dict[str, Any]:
+    codec = stream.codec_context
+    start = stream.start_time * stream.time_base if stream.start_time and stream.time_base else None
+    facts: dict[str, Any] = {
+        "index": stream.index,
+        "type": stream.type,
+        "codec": codec.codec.canonical_name if codec is not None else None,
+        "profile": stream.profile,
+        "language": stream.language if stream.language != "und" else None,
+        "title": stream.metadata.get("title"),
+        "default": bool(stream.disposition & av.stream.Disposition.default),
+        "forced": bool(stream.disposition & av.stream.Disposition.forced),
+        "start": float(start) if start else 0.0,
+        "duration": _length(stream),
+    }
+    if isinstance(stream, AudioStream):
+        facts |= _sound_facts(stream)
+    if isinstance(stream, VideoStream):
+        facts |= _picture_facts(stream)
+    return facts
+
+
+def _length(stream: Stream) -> float | None:
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    # Matroska tells the length of a track among its tags only.
+    told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    return int(told[1]) * 3600 + int(told[2]) * 60 + float(told[3]) if told else None
+
+
+def _sound_facts(stream: AudioStream) -> dict[str, Any]:
+    codec = stream.codec_context
+    return {
+        "channels": codec.channels,
+        "channel_layout": codec.layout.name,
+        "sample_rate": codec.sample_rate,
+        "bit_rate": codec.bit_rate or None,
+    }
+
+
+def _picture_facts(stream: VideoStream) -> dict[str, Any]:
+    codec = stream.codec_context
+    rate = stream.average_rate or stream.guessed_rate
+    shape = stream.sample_aspect_ratio
+    return {
+        "width": codec.width or None,
+        "height": codec.height or None,
+        "fps": float(rate) if rate else None,
+        "frames": stream.frames or None,
+        "pixel_format": codec.pix_fmt,
+        "bit_depth": codec.format.components[0].bits if codec.format is not None else None,
+        "matrix": int(codec.colorspace),
+        "primaries": int(codec.color_primaries),
+        "transfer": int(codec.color_trc),
+        "range": int(codec.color_range),
+        "pixel_shape": [shape.numerator, shape.denominator] if shape else None,
+        "cover": _is_cover(stream),
+        "bit_rate": codec.bit_rate or None,
+    }
+
+
+def _chapters(container: InputContainer) -> list[dict[str, Any]]:
+    found = []
+    for chapter in container.chapters():
+        unit = chapter["time_base"] or Fraction(0)
+        start, end = float(chapter["start"] * unit), float(chapter["end"] * unit)
+        found.append({"start": start, "end": end, "title": chapter["metadata"].get("title")})
+    return found
+
+
+def _end(container: InputContainer) -> float | None:
+    """Return when the last packet ends: what is recorded live does not tell its length at the start."""
+    container.seek(0)
+    end = Fraction(0)
+    for packet in container.demux():
+        if packet.pts is not None and packet.time_base is not None:
+            end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+    return float(end) or None
 
 
 def _is_cover(stream: VideoStream) -> bool:

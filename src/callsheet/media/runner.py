@@ -8,14 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from callsheet.domain.errors import MediaFailed, TimedOut
 from callsheet.media.child import Limits, plain_environment, started
 from callsheet.media.complaints import explain
 from callsheet.media.fonts import FONTCONFIG
+from callsheet.media.progress import Progress, Watch
 
 _HEAD_BYTES = 16 * 1024
 _TAIL_BYTES = 64 * 1024
-_NO_LIMITS = Limits()
+_REAL_READING = 2**20
+_USUAL_LIMITS = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,41 +49,48 @@ class Captured:
 class FFmpeg:
     """Runs FFmpeg, one process per call; a process ends with the call, however the call ends."""
 
-    def __init__(self, binary: Path, *, threads: int | None = None) -> None:
-        """Use the given binary, with `threads` for each filter graph; None: one per usable processor."""
+    def __init__(self, binary: Path, *, threads: int | None = None, limits: Limits = _USUAL_LIMITS) -> None:
+        """Use the given binary, with `threads` for each filter graph; None: one per usable processor.
+
+        `limits` are those of runs that name none.
+        """
         self.binary = binary
         self.threads = threads or usable_processors()
+        self.limits = limits
 
     async def run(
         self,
         args: Sequence[str],
         *,
         duration: float | None = None,
-        on_progress: Callable[[float], None] | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
         cwd: Path | None = None,
         timeout: float | None = None,
         stall: float = 120,
         verbosity: str = "warning",
-        limits: Limits = _NO_LIMITS,
+        limits: Limits | None = None,
     ) -> Report:
         """Run FFmpeg with the arguments that follow its global flags.
 
         `on_progress` gets the share done, from 0 to 1 and never falling, reckoned against `duration`, the
-        planned seconds of output. `stall` is how many seconds may pass without headway.
+        planned seconds of output; it also tells the speed and the time left. `stall` is how many seconds may pass
+        without headway.
 
-        Raises MediaFailed when FFmpeg refuses or hangs, TimedOut after `timeout` seconds, DiskFull, and
-        Transient when memory runs out. Exit status 0 does not mean that the output is whole: check it.
+        Raises MediaFailed when FFmpeg refuses, hangs, uses too much memory or writes far beyond what was planned,
+        TimedOut after `timeout` seconds, DiskFull, and Transient when the machine's memory runs out. Exit status 0
+        does not mean that the output is whole: check it.
         """
-        watched = _Progress(duration, on_progress)
+        watched = Watch(duration, on_progress)
         flags = ["-v", verbosity, "-nostats", "-stats_period", "0.5", "-progress", "pipe:1"]
         begun = time.monotonic()
-        async with started(self._command(flags, args), cwd=cwd, env=_environment(), limits=limits) as process:
+        command = self._command(flags, args)
+        async with started(command, cwd=cwd, env=_environment(), limits=limits or self.limits) as process:
             assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
             stderr = _Kept()
             draining = asyncio.create_task(stderr.drain(process.stderr))
             try:
                 async with asyncio.timeout(timeout):
-                    await _follow(process.stdout, watched, stall)
+                    await _follow(process, watched, stall)
                     code = await process.wait()
                     await draining
             except TimeoutError:
@@ -100,7 +111,7 @@ class FFmpeg:
         timeout: float = 60,
         max_bytes: int = 256 * 2**20,
         verbosity: str = "warning",
-        limits: Limits = _NO_LIMITS,
+        limits: Limits | None = None,
     ) -> Captured:
         """Run FFmpeg and return what it wrote to stdout (`-` or `pipe:1` as the output) and to stderr.
 
@@ -109,7 +120,7 @@ class FFmpeg:
         Raises as `run` does, and MediaFailed when there is more than `max_bytes`.
         """
         command = self._command(["-v", verbosity, "-nostats"], args)
-        async with started(command, cwd=cwd, env=_environment(), limits=limits) as process:
+        async with started(command, cwd=cwd, env=_environment(), limits=limits or self.limits) as process:
             assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
             stderr = _Kept()
             draining = asyncio.create_task(stderr.drain(process.stderr))
@@ -145,22 +156,36 @@ def _environment() -> dict[str, str]:
     return plain_environment(AV_LOG_FORCE_NOCOLOR="1", FONTCONFIG_FILE=str(FONTCONFIG))
 
 
-async def _follow(stdout: asyncio.StreamReader, progress: "_Progress", stall: float) -> None:
+async def _follow(process: asyncio.subprocess.Process, watched: Watch, stall: float) -> None:
     """Read progress reports until FFmpeg closes the pipe."""
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
     clock = asyncio.get_running_loop().time
-    advanced = clock()
+    advanced, read = clock(), _bytes_read(process.pid)
     while True:
         try:
             async with asyncio.timeout_at(advanced + stall) as patience:
-                line = await stdout.readline()
+                line = await process.stdout.readline()
         except TimeoutError:
             if not patience.expired():
                 raise
+            # Moving the index to the front of a long film reads all of it again, and reports nothing.
+            before, read = read, _bytes_read(process.pid)
+            if read > before + _REAL_READING:
+                advanced = clock()
+                continue
             raise MediaFailed(f"FFmpeg made no headway for {stall:g} s and was stopped") from None
         if not line:
             return
-        if progress.read(line.decode("ascii", "replace").strip()):
+        if watched.read(line.decode("ascii", "replace").strip()):
             advanced = clock()
+
+
+def _bytes_read(pid: int) -> int:
+    """Return how much a process has read so far; 0 where the system does not tell."""
+    try:
+        return int(psutil.Process(pid).io_counters().read_chars)
+    except (psutil.Error, AttributeError):
+        return 0
 
 
 async def _read_up_to(stdout: asyncio.StreamReader, most: int) -> bytes:
@@ -172,51 +197,6 @@ async def _read_up_to(stdout: asyncio.StreamReader, most: int) -> bytes:
             raise MediaFailed(f"FFmpeg wrote more than the {most:,} bytes expected of it")
         pieces.append(piece)
     return b"".join(pieces)
-
-
-class _Progress:
-    """What the reports on the progress pipe say so far."""
-
-    def __init__(self, duration: float | None, tell: Callable[[float], None] | None) -> None:
-        self.seconds = 0.0
-        self.frames: int | None = None
-        self.speed: float | None = None
-        self._duration = duration
-        self._tell = tell
-        self._told = -1.0
-        self._mark: tuple[str, ...] = ()
-        self._seen: dict[str, str] = {}
-
-    def read(self, line: str) -> bool:
-        """Take one `key=value` line; True when it ends a report that shows headway."""
-        key, _, value = line.partition("=")
-        if key != "progress":
-            self._seen[key] = value
-            return False
-        self.seconds = max(self.seconds, _number(self._seen.get("out_time_us")) / 1e6)
-        self.speed = _number(self._seen.get("speed", "").rstrip("x")) or None
-        if "frame" in self._seen:
-            self.frames = int(_number(self._seen["frame"]))
-        if self._duration:
-            self._report(min(0.99, self.seconds / self._duration))
-        mark = tuple(self._seen.get(name, "") for name in ("frame", "out_time_us", "total_size"))
-        moved, self._mark = mark != self._mark, mark
-        return moved
-
-    def finish(self) -> None:
-        self._report(1.0)
-
-    def _report(self, share: float) -> None:
-        if self._tell is not None and share > self._told:
-            self._told = share
-            self._tell(share)
-
-
-def _number(text: str | None) -> float:
-    try:
-        return max(0.0, float(text or 0))
-    except ValueError:  # FFmpeg writes N/A for what it does not know
-        return 0.0
 
 
 @dataclass(slots=True)

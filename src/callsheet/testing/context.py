@@ -27,7 +27,7 @@ from callsheet.files.cache import FileCache
 from callsheet.files.keys import object_key, safe_name
 from callsheet.files.media_types import guess_media_type
 from callsheet.files.storage import open_folder
-from callsheet.media.binary import find_ffmpeg
+from callsheet.media.binary import open_ffmpeg
 from callsheet.media.probe import probe_if_media
 from callsheet.media.runner import FFmpeg
 from callsheet.settings import Settings
@@ -86,7 +86,7 @@ class RecordingContext:
     @cached_property
     def ffmpeg(self) -> FFmpeg:
         """The FFmpeg of this machine; raises SetupError where there is none."""
-        return FFmpeg(find_ffmpeg(self.settings))
+        return open_ffmpeg(self.settings)
 
     @cached_property
     def cache(self) -> FileCache:

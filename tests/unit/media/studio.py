@@ -12,9 +12,8 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.media_source import MediaSource
 from callsheet.files.cache import FileCache
 from callsheet.files.storage import open_folder
-from callsheet.media.binary import find_ffmpeg
+from callsheet.media.binary import find_ffmpeg, open_ffmpeg
 from callsheet.media.probe import probe
-from callsheet.media.runner import FFmpeg
 from callsheet.settings import Settings
 
 
@@ -90,7 +89,7 @@ class Stage:
         self.dir.mkdir()
         self.kept: list[Path] = []
         self.settings = Settings(_env_file=None, data_dir=folder, ffmpeg_video_preset="ultrafast", **settings)
-        self.ffmpeg = FFmpeg(find_ffmpeg(self.settings))
+        self.ffmpeg = open_ffmpeg(self.settings)
         self.told: list[float] = []
         self.cache = FileCache(open_folder(folder / "cache"), max_age=timedelta(days=1))
         self.host_count, self.ran_first = 1, False

@@ -49,6 +49,38 @@ def test_silence_is_told_by_its_exit_status():
     assert explain(3, "", []).message == "FFmpeg stopped: exit status 3"
 
 
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        (228, DiskFull, "set WORK_DIR to a larger disk"),
+        (244, Transient, "not enough memory"),
+        (183, MediaFailed, "Upload it again"),
+        (-11, MediaFailed, "Upload it again"),
+        (-25, MediaFailed, "FFMPEG_MAX_OUTPUT"),
+    ],
+)
+def test_a_status_without_words_is_explained_too(code: int, kind: type[Exception], words: str):
+    error = explain(code, "", [])
+
+    assert type(error) is kind
+    assert words in error.message
+
+
+def test_what_ffmpeg_said_last_is_kept_beside_the_explanation():
+    said = "x264 [error]: invalid preset 'quick'"
+
+    assert explain(187, said, []).message == f"FFmpeg stopped: the encoder refused its settings or the picture ({said})"
+
+
+async def test_a_missing_encoder_and_a_full_disk_are_told_by_the_real_thing(ffmpeg: FFmpeg):
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=64x64:duration=1"]
+
+    with pytest.raises(MediaFailed, match="Set FFMPEG_PATH to a fuller build"):
+        await ffmpeg.run([*picture, "-c:v", "libnone", "-f", "null", "-"])
+    with pytest.raises(DiskFull, match="no space left on the device"):
+        await ffmpeg.run([*picture, "-c:v", "rawvideo", "-f", "avi", "file:/dev/full"])
+
+
 async def test_a_missing_file_is_told_without_its_folder(ffmpeg: FFmpeg):
     with pytest.raises(MediaFailed, match="an input file is missing") as caught:
         await ffmpeg.run(["-i", "file:/nowhere/at all/x.mp4", "-f", "null", "-"])

@@ -1,5 +1,7 @@
 import asyncio
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +13,11 @@ import pytest
 
 from callsheet.domain.errors import MediaFailed, TimedOut
 from callsheet.media.child import Limits
+from callsheet.media.inputs import file_url, media_input
+from callsheet.media.progress import Progress
 from callsheet.media.runner import FFmpeg, usable_processors
+
+from .studio import Studio
 
 ENDLESS = ["-re", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=10", "-f", "null", "-"]
 
@@ -124,6 +130,69 @@ async def test_secrets_do_not_reach_the_process(script, monkeypatch: pytest.Monk
 
     assert "very-secret" not in seen
     assert "FONTCONFIG_FILE=" in seen
+
+
+async def test_speed_and_time_left_are_told_while_it_runs(ffmpeg: FFmpeg):
+    told: list[Progress] = []
+    words = ["-re", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=10:duration=1.6", "-f", "null", "-"]
+
+    await ffmpeg.run(words, duration=1.6, on_progress=told.append)
+
+    early = next(report for report in told if 0 < report < 0.9 and report.left is not None)
+    assert early.left == pytest.approx(1.6 * (1 - early), abs=1)
+    assert early.words is not None and re.fullmatch(r"\d\.\dx, 0:0\d left", early.words)
+    assert told[-1].left == 0
+
+
+def test_times_left_read_as_on_a_clock():
+    assert Progress(0.5, 2.31, 41.2).words == "2.3x, 0:41 left"
+    assert Progress(0.1, 31.4, 3725).words == "31x, 1:02:05 left"
+    assert Progress(0.5).words is None
+
+
+async def test_a_run_that_needs_too_much_memory_is_ended(ffmpeg: FFmpeg):
+    # Every picture is held: about 4 MB each.
+    words = ["-f", "lavfi", "-i", "testsrc2=size=1600x1600:rate=30,reverse", "-f", "null", "-"]
+
+    with pytest.raises(MediaFailed, match=r"more than the 0\.25 GiB of memory"):
+        await ffmpeg.run(words, limits=Limits(memory_bytes=2**28), timeout=30)
+
+
+async def test_a_picture_within_the_memory_allowed_is_made(ffmpeg: FFmpeg, tmp_path: Path):
+    report = await ffmpeg.run(write(1, tmp_path / "a.mp4"), limits=Limits(memory_bytes=2**29))
+
+    assert report.frames == 25
+
+
+async def test_a_source_that_goes_on_far_beyond_its_length_is_stopped(ffmpeg: FFmpeg):
+    words = ["-f", "lavfi", "-i", "testsrc2=size=16x16:rate=1", "-f", "null", "-"]
+
+    with pytest.raises(MediaFailed, match="does not tell its true length"):
+        await ffmpeg.run(words, duration=1, timeout=20)
+
+
+async def test_moving_the_index_of_a_long_film_is_headway(script, tmp_path: Path):
+    big = tmp_path / "big"
+    big.write_bytes(bytes(8 * 2**20))
+    reading = script(f"for i in 1 2 3 4; do sleep 0.2; cat {big} > /dev/null; done; echo progress=end")
+
+    await reading.run([], stall=0.5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["-y.mp4", 'it\'s "it".mp4', "a:b.mp4", "100%d %05d.mp4", "line\nbreak.mp4", "🎬.mp4", "http:x.mp4", "[0];,.mp4"],
+)
+async def test_names_of_files_are_only_names(ffmpeg: FFmpeg, studio: Studio, tmp_path: Path, name: str):
+    given, made = tmp_path / name, tmp_path / "made" / name
+    made.parent.mkdir()
+    shutil.copy(studio.clip("plain.mp4"), given)
+
+    report = await ffmpeg.run([*media_input(given), "-map", "0:v:0", "-c", "copy", "-f", "mp4", file_url(made)])
+
+    assert report.frames == 30
+    assert [path.name for path in made.parent.iterdir()] == [name]
+    assert len(studio.look(made, size=(160, 284))) == 30
 
 
 async def test_an_output_larger_than_allowed_is_an_error(ffmpeg: FFmpeg, tmp_path: Path):
