@@ -70,12 +70,10 @@ async def arun(
     settings = _for_one_run(settings or Settings(), plan)
     catalog = known_operations(operations)
     submission = _submission(plan, settings, catalog)
-    checked = check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
-    queues = {catalog[name].queue for name in checked.operations.values()}
+    check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
     async with open_house(settings, catalog, migrate=True) as house:
-        lanes = {queue: size for queue, size in house.default_lanes().items() if queue in queues}
         execution_id = await _submitted(house, submission)
-        async with _working(house, lanes, execution_id) as work:
+        async with _working(house, execution_id) as work:
             try:
                 await _finish(work, _follow(house, execution_id, on_event))
             except BaseException:
@@ -132,9 +130,9 @@ async def _submitted(house: House, submission: Submission) -> UUID:
 
 
 @asynccontextmanager
-async def _working(house: House, lanes: dict[str, int], execution_id: UUID) -> AsyncIterator[asyncio.Task[None]]:
+async def _working(house: House, execution_id: UUID) -> AsyncIterator[asyncio.Task[None]]:
     """Run a worker for this execution alone: it may read this user's files, which other plans have no claim to."""
-    worker = house.worker(lanes, only=execution_id)
+    worker = house.worker(only=execution_id)
     work = asyncio.create_task(worker.run(), name="worker")
     try:
         yield work
@@ -188,7 +186,7 @@ async def download(house: House, execution: Execution, folder: Path) -> dict[UUI
 
 def file_names(execution: Execution) -> dict[UUID, str]:
     """Return a name for each of the execution's files that no other has."""
-    jobs = {job.id: job.job_id for job in execution.jobs}
+    jobs = {job.id: job.job_id.replace("/", "-") for job in execution.jobs}
     by_name: dict[str, list[StoredArtifact]] = {}
     for artifact in execution.artifacts:
         by_name.setdefault(artifact.name, []).append(artifact)

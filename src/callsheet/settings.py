@@ -90,6 +90,11 @@ class Settings(BaseSettings):
     url_lifetime: Duration = Field(
         timedelta(minutes=15), validation_alias=_aliases("URL_LIFETIME"), description="Of signed URLs"
     )
+    cache_max_age: Duration = Field(
+        timedelta(days=7),
+        validation_alias=_aliases("CACHE_MAX_AGE"),
+        description="How long finished pieces of films are kept in the storage for later renders; 0: not at all",
+    )
     signing_key: SecretStr | None = Field(
         None,
         validation_alias=_aliases("SIGNING_KEY"),

@@ -21,6 +21,7 @@ from callsheet.engine.report import Reporter
 from callsheet.engine.views import find_artifact, get_execution
 from callsheet.engine.watch import Watchtower
 from callsheet.engine.worker import Worker
+from callsheet.files.cache import FileCache
 from callsheet.files.signing import sign_path, signing_key
 from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage, open_storage
@@ -106,6 +107,8 @@ class House:
             storage=self.storage,
             opener=SourceOpener(self.storage, self.settings, artifact),
             reporter=Reporter(self.database),
+            catalog=self.catalog,
+            cache=FileCache(self.storage, max_age=self.settings.cache_max_age),
             ffmpeg=cache(lambda: open_ffmpeg(self.settings)),
         )
 

@@ -44,6 +44,8 @@ class Move(StrEnum):
     FAIL = "fail"
     BACK_OFF = "back_off"
     """It is put off: it failed for a passing reason, or must not run just now."""
+    DEFER = "defer"
+    """It wants other jobs to run first."""
     PROMOTE = "promote"
     """Its time has come."""
     HAND_BACK = "hand_back"
@@ -71,6 +73,7 @@ MOVES: dict[tuple[JobStatus, Move], frozenset[JobStatus]] = {
     (_S.RUNNING, Move.SUCCEED): frozenset({_S.SUCCEEDED}),
     (_S.RUNNING, Move.FAIL): frozenset({_S.FAILED}),
     (_S.RUNNING, Move.BACK_OFF): frozenset({_S.SCHEDULED}),
+    (_S.RUNNING, Move.DEFER): frozenset({_S.PENDING}),
     (_S.RUNNING, Move.HAND_BACK): frozenset({_S.QUEUED}),
     (_S.RUNNING, Move.RESCUE): frozenset({_S.QUEUED, _S.FAILED}),
     (_S.RUNNING, Move.WAIT): frozenset({_S.WAITING}),

@@ -33,7 +33,7 @@ async def cancel_execution(database: Database, execution_id: UUID) -> None:
 
 
 async def cancel_job(database: Database, job_id: UUID) -> None:
-    """Cancel one job; what is downstream of it is skipped.
+    """Cancel one job, with those it wanted to run first; what is downstream of it is skipped.
 
     Raises NotFound, or NotAllowedNow when the job has ended otherwise.
     """
@@ -50,7 +50,8 @@ async def cancel_job(database: Database, job_id: UUID) -> None:
 
 async def _cancel_job(connection: Connection, execution_id: UUID, job_id: UUID) -> bool:
     await sql.execution_to_change(connection, id=execution_id)
-    if await _cancel_jobs(connection, execution_id, job_id):
+    job = await sql.get_job(connection, id=job_id)
+    if job_id in await _cancel_jobs(connection, execution_id, job["job_id"]):
         return True
     job = await sql.get_job(connection, id=job_id)
     status = JobStatus(job["status"])
@@ -59,7 +60,7 @@ async def _cancel_job(connection: Connection, execution_id: UUID, job_id: UUID) 
     return status is JobStatus.CANCELLED
 
 
-async def _cancel_jobs(connection: Connection, execution_id: UUID, job: UUID | None) -> int:
+async def _cancel_jobs(connection: Connection, execution_id: UUID, job: str | None) -> set[UUID]:
     changes = Changes()
     ended = await sql.cancel_idle_jobs(connection, execution_id=execution_id, job=job)
     for row in ended:
@@ -69,7 +70,7 @@ async def _cancel_jobs(connection: Connection, execution_id: UUID, job: UUID | N
     running = await sql.ask_running_jobs_to_cancel(connection, execution_id=execution_id, job=job)
     await changes.record(connection)
     await _tell_workers(connection, running)
-    return len(ended) + len(running)
+    return {row["id"] for row in (*ended, *running)}
 
 
 async def _tell_workers(connection: Connection, running: list[Any]) -> None:

@@ -1,7 +1,7 @@
 """Recording how runs ended: the result, its files, its events and what follows, in one transaction."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ import orjson
 from callsheet.db.database import FOREVER, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.statuses import JobStatus
-from callsheet.engine.outcomes import Outcome, RunKey
+from callsheet.engine.outcomes import FirstJob, Outcome, RunKey
 
 _MOST_IDS_IN_A_WAKE = 150
 _MOST_AT_ONCE = 500
@@ -29,7 +29,7 @@ class Changes:
 
     def note(
         self,
-        row: asyncpg.Record,
+        row: Mapping[str, Any],
         status: str,
         data: dict[str, Any] | None = None,
         *,
@@ -53,7 +53,7 @@ class Changes:
         """Add the event of an execution that came into this status."""
         self.events.append((execution_id, None, f"execution.{status}", orjson.dumps(data).decode(), 0, 0, 0))
 
-    def note_ready(self, row: asyncpg.Record, reason: str | None = None) -> None:
+    def note_ready(self, row: Mapping[str, Any], reason: str | None = None) -> None:
         """Add the event of a job that came into its queue."""
         self.note(row, "queued", {"reason": reason} if reason else None)
         self.ready_queues.add(row["queue"])
@@ -116,6 +116,7 @@ async def complete(connection: Connection, outcomes: list[Outcome]) -> dict[RunK
         results=[o.result for o in outcomes],
         errors=[o.error for o in outcomes],
         delays=[o.delay for o in outcomes],
+        firsts=[len(o.first) for o in outcomes],
     )
     given = {o.key: o for o in outcomes}
     changes = Changes()
@@ -127,6 +128,7 @@ async def complete(connection: Connection, outcomes: list[Outcome]) -> dict[RunK
             changes.ready_queues.add(row["queue"])
     ended = [row for row in rows if row["status"] in ("succeeded", "failed", "cancelled")]
     await follow(connection, changes, ended)
+    await _store_first_jobs(connection, changes, rows, given)
     await _store_artifacts(connection, rows, given)
     await changes.record(connection)
     return {(row["id"], row["epoch"]): JobStatus(row["status"]) for row in rows}
@@ -143,6 +145,33 @@ def _event_data(row: asyncpg.Record, outcome: Outcome) -> dict[str, Any] | None:
     if outcome.reason:
         data["reason"] = outcome.reason
     return data or None
+
+
+async def _store_first_jobs(
+    connection: Connection, changes: Changes, rows: list[asyncpg.Record], given: dict[RunKey, Outcome]
+) -> None:
+    wanted: list[tuple[FirstJob, asyncpg.Record]] = [
+        (first, row) for row in rows if row["status"] == "pending" for first in given[row["id"], row["epoch"]].first
+    ]
+    if not wanted:
+        return
+    await sql.insert_first_jobs(
+        connection,
+        ids=[first.id for first, _ in wanted],
+        parents=[row["id"] for _, row in wanted],
+        execution_ids=[row["execution_id"] for _, row in wanted],
+        job_ids=[first.job_id for first, _ in wanted],
+        operations=[first.operation.name for first, _ in wanted],
+        queues=[first.operation.queue for first, _ in wanted],
+        priorities=[first.priority for first, _ in wanted],
+        params=[first.params for first, _ in wanted],
+        on_worker_lost=[first.operation.on_worker_lost for first, _ in wanted],
+        timeouts=[first.operation.timeout.total_seconds() for first, _ in wanted],
+        max_attempts=[first.operation.attempts for first, _ in wanted],
+    )
+    for first, row in wanted:
+        job = {"execution_id": row["execution_id"], "job_id": first.job_id, "queue": first.operation.queue}
+        changes.note_ready(job, f"runs before {row['job_id']}")
 
 
 async def _store_artifacts(connection: Connection, rows: list[asyncpg.Record], given: dict[RunKey, Outcome]) -> None:

@@ -18,11 +18,13 @@ from callsheet.domain.errors import NoEffect, OutcomeUnknown, OwnershipLost
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource
 from callsheet.engine.report import Reporter
+from callsheet.files.cache import FileCache
 from callsheet.files.keys import object_key, safe_name
 from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage
 from callsheet.media.probe import probe_if_media
 from callsheet.media.runner import FFmpeg
+from callsheet.operations.catalog import Catalog
 from callsheet.queue.claim import ClaimedJob
 from callsheet.settings import Settings
 
@@ -43,6 +45,8 @@ class Tools:
         storage: Storage,
         opener: SourceOpener,
         reporter: Reporter,
+        catalog: Catalog,
+        cache: FileCache,
         ffmpeg: Callable[[], FFmpeg],
     ) -> None:
         self.settings = settings
@@ -50,6 +54,9 @@ class Tools:
         self.storage = storage
         self.opener = opener
         self.reporter = reporter
+        self.catalog = catalog
+        """All operations, also those that only other workers can run."""
+        self.cache = cache
         self.ffmpeg = ffmpeg
 
 
@@ -61,6 +68,8 @@ class JobContext:
         self._tools = tools
         self._dir: Path | None = None
         self.kept: list[Artifact] = []
+        self.ran_first = False
+        """Whether jobs that this one wanted to run first have ended."""
 
     @property
     def id(self) -> UUID:
@@ -96,6 +105,20 @@ class JobContext:
     def ffmpeg(self) -> FFmpeg:
         """Runs FFmpeg."""
         return self._tools.ffmpeg()
+
+    @property
+    def cache(self) -> FileCache:
+        """Finished work in the storage."""
+        return self._tools.cache
+
+    async def hosts(self) -> int:
+        """Return how many machines have a living worker that runs this operation; at least 1."""
+        timeout = self._tools.settings.worker_timeout.total_seconds()
+        found: int = await self._tools.database.retry(
+            lambda c: sql.count_hosts(c, operation=self._job.operation, queue=self._job.queue, timeout=timeout)
+        )
+        # Our own worker counts, also while it is stopping.
+        return max(1, found)
 
     @property
     def dir(self) -> Path:

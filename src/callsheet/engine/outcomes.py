@@ -28,6 +28,17 @@ RunKey: TypeAlias = tuple[UUID, int]
 
 
 @dataclass(frozen=True, slots=True)
+class FirstJob:
+    """A job that another one wants to run first, as it is stored."""
+
+    id: UUID
+    job_id: str
+    operation: Operation
+    priority: int
+    params: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How one run of a job ended."""
 
@@ -40,6 +51,8 @@ class Outcome:
     delay: float = 0
     """Seconds until the next run; for status SCHEDULED."""
     artifacts: list[Artifact] = field(default_factory=list)
+    first: tuple[FirstJob, ...] = ()
+    """Jobs to run before the next run; for status PENDING."""
     reason: str | None = None
     """Why a job is queued again."""
 

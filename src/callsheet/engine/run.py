@@ -19,8 +19,9 @@ from callsheet.domain.statuses import JobStatus
 from callsheet.engine.complete import Completer
 from callsheet.engine.context import JobContext, Tools
 from callsheet.engine.outcomes import BackOff, Outcome, failure, unforeseen
+from callsheet.engine.run_first import first_jobs, is_first_job
 from callsheet.operations.catalog import Catalog
-from callsheet.operations.contract import Operation
+from callsheet.operations.contract import Operation, RunFirst
 from callsheet.queue.claim import ClaimedJob
 
 log = structlog.get_logger(__name__)
@@ -109,7 +110,18 @@ class Runner:
             return None
         if error is None:
             return _ended(job, JobStatus.SUCCEEDED, result=result, artifacts=context.kept)
+        if isinstance(error, RunFirst):
+            try:
+                return self._deferred(job, error, context)
+            except InternalError as refusal:
+                error = refusal
         return self._unsuccessful(run, operation, error)
+
+    def _deferred(self, job: ClaimedJob, wish: RunFirst, context: JobContext) -> Outcome:
+        if context.ran_first:
+            raise InternalError("The operation wants jobs to run first for a second time.")
+        first = first_jobs(job, wish.jobs, self._tools.catalog)
+        return _ended(job, JobStatus.PENDING, first=first, reason=str(wish))
 
     def _unsuccessful(self, run: Run, operation: Operation, error: BaseException) -> Outcome:
         job = run.job
@@ -131,6 +143,7 @@ class Runner:
 
     async def _work(self, operation: Operation, job: ClaimedJob, context: JobContext) -> str:
         params = validate_params(await self._resolved(job), operation.params)
+        context.ran_first = await self._ran_first(job)
         try:
             async with asyncio.timeout(job.timeout_seconds) as limit:
                 result = await operation.run(context, params)
@@ -149,12 +162,20 @@ class Runner:
 
     async def _resolved(self, job: ClaimedJob) -> dict[str, Any]:
         params: dict[str, Any] = orjson.loads(job.params)
-        if "${" not in job.params:
+        if "${" not in job.params or is_first_job(job.job_id):
             return params
         rows = await self._tools.database.retry(lambda c: sql.upstream_results(c, ids=[job.id]), seconds=FOREVER)
         results = {row["job_id"]: orjson.loads(row["result"]) if row["result"] else None for row in rows}
         resolved: dict[str, Any] = references.resolve(params, results)
         return resolved
+
+    async def _ran_first(self, job: ClaimedJob) -> bool:
+        # Whoever had others run first was claimed before.
+        if job.epoch == 1:
+            return False
+        return bool(
+            await self._tools.database.retry(lambda c: sql.ran_first(c, id=job.id, job_id=job.job_id), seconds=FOREVER)
+        )
 
     async def _record(self, outcome: Outcome, job: ClaimedJob) -> JobStatus | None:
         try:

@@ -1,8 +1,7 @@
 """Storing submitted plans."""
 
 import hashlib
-import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,11 +11,12 @@ import orjson
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.checking import CheckedPlan, check_plan
-from callsheet.domain.errors import IdempotencyConflict, PlanRefused, Problem
+from callsheet.domain.errors import IdempotencyConflict
 from callsheet.domain.ids import new_id
 from callsheet.domain.plan import PlannedJob, Submission
 from callsheet.domain.queues import priority_of
 from callsheet.engine.complete import event_wake
+from callsheet.engine.stored_json import stored_json
 from callsheet.operations.contract import Operation
 
 
@@ -90,9 +90,9 @@ class _Rows:
 
     def add(self, submission: Submission, checked: CheckedPlan, operations: Mapping[str, Operation]) -> UUID:
         plan, execution_id = submission.execution_plan, new_id()
-        metadata = _json(submission.metadata, "metadata")
-        _json(plan.name, "name")
-        _json(submission.callback_url, "callbackUrl")
+        metadata = stored_json(submission.metadata, "metadata")
+        stored_json(plan.name, "name")
+        stored_json(submission.callback_url, "callbackUrl")
         self.executions.append((execution_id, plan.name, len(plan.jobs), submission.callback_url, metadata))
         record_ids = {job.id: new_id() for job in plan.jobs}
         followed = {upstream for upstreams in checked.upstream.values() for upstream in upstreams}
@@ -132,7 +132,7 @@ class _Rows:
                 operation.name,
                 operation.queue,
                 next(p for p in priorities if p is not None),
-                _json(job.params, f"jobs[{index}].params"),
+                stored_json(job.params, f"jobs[{index}].params"),
                 unmet,
                 followed,
                 job.continue_on_failure,
@@ -172,30 +172,3 @@ class _Rows:
             ready_queues=list(self.ready),
             event_wake=event_wake(ids),
         )
-
-
-def _json(value: Any, path: str) -> str:
-    try:
-        text = orjson.dumps(value).decode()
-    except (TypeError, ValueError) as error:
-        raise PlanRefused([Problem(path, "not_json", f"cannot be written as JSON: {error}")]) from None
-    # What these two may stand for does not survive the way through the database.
-    if "\\u0000" in text or "null" in text:
-        for leaf in _leaves(value):
-            if isinstance(leaf, str) and "\0" in leaf:
-                raise PlanRefused([Problem(path, "nul_character", "must not hold a NUL character")])
-            if isinstance(leaf, float) and not math.isfinite(leaf):
-                raise PlanRefused([Problem(path, "not_json", f"must not hold {leaf}, which JSON has no form for")])
-    return text
-
-
-def _leaves(value: Any) -> Iterator[Any]:
-    if isinstance(value, dict):
-        yield from value
-        for item in value.values():
-            yield from _leaves(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _leaves(item)
-    else:
-        yield value

@@ -1,10 +1,28 @@
-"""Removing records that nobody needs any more."""
+"""Removing what nobody needs any more."""
+
+from datetime import timedelta
+
+import structlog
 
 from callsheet.db.database import Database
 from callsheet.db.statements import sql
+from callsheet.domain.errors import StorageUnreachable
+from callsheet.files.cache import FileCache
+
+log = structlog.get_logger(__name__)
 
 
-async def tidy(database: Database) -> None:
-    """Forget workers that were lost more than a day ago, with idempotency keys older than a week."""
+async def tidy(database: Database, cache: FileCache, *, interval: timedelta) -> None:
+    """Forget workers that were lost more than a day ago, idempotency keys older than a week, and old cached files.
+
+    The files only if no worker has looked through them within the interval.
+    """
     await database.retry(sql.forget_lost_workers, seconds=5)
     await database.retry(sql.forget_old_keys, seconds=5)
+    try:
+        removed = await cache.tidy(interval=interval)
+    except StorageUnreachable as error:
+        log.warning("the cache was not tidied", error=error.message)
+        return
+    if removed:
+        log.info("old files were removed from the cache", files=removed)

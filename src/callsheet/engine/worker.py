@@ -62,6 +62,7 @@ class Worker:
         self._catalog = catalog
         self._completer = Completer(database)
         self._reporter = tools.reporter
+        self._cache = tools.cache
         self._runner = Runner(catalog, tools, self._completer)
         self._operations = [operation.name for operation in catalog.operations()]
         self._suspect_from = max(1, settings.crash_limit - 1)
@@ -137,7 +138,7 @@ class Worker:
             "poll": self._every(settings.poll_interval, self._poll),
             "promote": self._every(settings.promote_interval, self._promoter.promote),
             "rescue": self._every(settings.rescue_interval, self._rescue),
-            "tidy": self._every(_TIDY_INTERVAL, lambda: tidy(self._database)),
+            "tidy": self._every(_TIDY_INTERVAL, self._tidy, at_once=True),
         }
 
     async def _register(self) -> None:
@@ -263,9 +264,13 @@ class Worker:
             if await self._lanes[queue].take_suspect():
                 return
 
-    async def _every(self, interval: timedelta, work: Callable[[], Awaitable[Any]]) -> None:
+    async def _tidy(self) -> None:
+        await tidy(self._database, self._cache, interval=_TIDY_INTERVAL)
+
+    async def _every(self, interval: timedelta, work: Callable[[], Awaitable[Any]], *, at_once: bool = False) -> None:
         while True:
-            await asyncio.sleep(interval.total_seconds())
+            await asyncio.sleep(0 if at_once else interval.total_seconds())
+            at_once = False
             try:
                 await work()
             except (*PASSING, asyncpg.PostgresError) as error:

@@ -14,6 +14,7 @@ from weakref import WeakValueDictionary
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadSource, NotFound
 from callsheet.domain.media_source import MediaSource, SourceKind
+from callsheet.files.cache import lies_in_cache
 from callsheet.files.fetch import fetch
 from callsheet.files.keys import checked_key, safe_name
 from callsheet.files.landing import disk_full_told, land
@@ -65,6 +66,8 @@ class SourceOpener:
             return await self._artifact(source.artifact_id, place)
         if source.kind is SourceKind.KEY:
             key = checked_key(text[len("storage:") :])
+            if lies_in_cache(key):
+                raise BadSource(f"'{text[:_SHOWN]}' cannot be used: what is cached is nobody's source")
             return await self._stored(key, safe_name(PurePosixPath(key).name), place)
         if source.kind is SourceKind.DATA:
             return await self._data(text, place)

@@ -23,6 +23,7 @@ class ClaimedJob:
     max_attempts: int
     timeout_seconds: float
     has_downstream: bool
+    priority: int
     cancel_requested: bool
 
 
@@ -140,6 +141,7 @@ class Claimer:
                 max_attempts=row["max_attempts"],
                 timeout_seconds=row["timeout_seconds"],
                 has_downstream=row["has_downstream"],
+                priority=row["priority"],
                 cancel_requested=row["cancel_requested"],
             )
             for row in rows

@@ -16,7 +16,7 @@ from pydantic import Field
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import JobError, Transient
 from callsheet.domain.model import Model
-from callsheet.operations.contract import Context, operation
+from callsheet.operations.contract import Context, RunFirst, SubJob, operation
 
 QUEUE = "test"
 """The queue that all of these wait in."""
@@ -92,6 +92,32 @@ class OnceParams(Model):
     ledger: str
     die: bool = Field(False, description="End the process between the effect and its record")
     fail_after: int = Field(0, description="Fail passingly after the step, this many times")
+
+
+class WantedJob(Model):
+    """A job to run first."""
+
+    id: str
+    operation: str = "noop"
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class FirstParams(Model):
+    """Jobs to run first."""
+
+    jobs: list[WantedJob]
+    again: bool = Field(False, description="Want them for a second time when they have run, which is a mistake")
+
+
+class PieceParams(Model):
+    """A piece of work that is made once."""
+
+    digest: str = Field(pattern=r"^[0-9a-f]{64}$")
+    ledger: str | None = Field(
+        None, description="Gets a line with the digest and the worker's process id when it is made"
+    )
+    started: str | None = None
+    until: str | None = Field(None, description="It is made once this file is there")
 
 
 @operation("noop", queue=QUEUE, timeout=_MINUTE)
@@ -203,7 +229,33 @@ async def pay_once(job: Context, params: OnceParams) -> Anything:
     return Anything(value=paid)
 
 
-ALL = (noop, sleep, fail, surprise, crash, freeze, block, write, keep, child, report_progress, pay_once)
+@operation("run-first", queue=QUEUE, timeout=_MINUTE)
+async def run_first(job: Context, params: FirstParams) -> Anything:
+    """Have other jobs run first; return the hosts that there are."""
+    if params.again or not job.ran_first:
+        raise RunFirst([SubJob(wanted.id, wanted.operation, wanted.params) for wanted in params.jobs])
+    return Anything(value=await job.hosts())
+
+
+@operation("piece", queue=QUEUE, timeout=_MINUTE)
+async def piece(job: Context, params: PieceParams) -> Anything:
+    """Take a piece from the cache, or make it and keep it there; return how it was come by."""
+    key, path = f"piece/{params.digest}", job.dir / "piece"
+    if await job.cache.fetch(key, path):
+        return Anything(value="found")
+    _say(params.started)
+    if params.until is not None:
+        await _there(params.until)
+    await asyncio.to_thread(path.write_text, params.digest)
+    _say(params.ledger, f"{params.digest} {os.getpid()}")
+    await job.cache.keep(key, path)
+    return Anything(value="made")
+
+
+ALL = (
+    *(noop, sleep, fail, surprise, crash, freeze, block, write, keep, child, report_progress, pay_once),
+    *(run_first, piece),
+)
 """Every operation of this file."""
 
 

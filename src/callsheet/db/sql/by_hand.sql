@@ -8,11 +8,11 @@ SELECT execution_id FROM execution_jobs WHERE id = :id;
 UPDATE executions SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()) WHERE id = :id;
 
 -- name: cancel_idle_jobs
--- Ends jobs that nobody runs. A queued row that a claim holds at this moment is left out: the claim sees the request
+-- Ends jobs that nobody runs: all of an execution, or one with those it wanted to run first. A queued row that a claim holds at this moment is left out: the claim sees the request
 -- on the execution.
 WITH free AS (
     SELECT id FROM execution_jobs
-    WHERE execution_id = :execution_id AND (:job::uuid IS NULL OR id = :job)
+    WHERE execution_id = :execution_id AND (:job::text IS NULL OR job_id = :job OR starts_with(job_id, :job || '/'))
       AND status IN ('pending', 'scheduled', 'queued', 'waiting')
     FOR NO KEY UPDATE SKIP LOCKED
 )
@@ -25,7 +25,7 @@ RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j
 -- name: ask_running_jobs_to_cancel
 UPDATE execution_jobs
 SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
-WHERE execution_id = :execution_id AND (:job::uuid IS NULL OR id = :job) AND status = 'running'
+WHERE execution_id = :execution_id AND (:job::text IS NULL OR job_id = :job OR starts_with(job_id, :job || '/')) AND status = 'running'
 RETURNING id, execution_id, job_id, worker_id;
 
 -- name: notify_control

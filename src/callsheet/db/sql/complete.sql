@@ -7,8 +7,8 @@ SELECT id FROM executions WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR NO KEY U
 -- A job whose cancellation was asked for ends as cancelled, whatever its late result says.
 WITH given AS (
     SELECT * FROM unnest(:ids::uuid[], :epochs::int[], :statuses::text[], :results::text[], :errors::text[],
-                         :delays::float8[])
-        AS g (id, epoch, status, result, error, delay)
+                         :delays::float8[], :firsts::int[])
+        AS g (id, epoch, status, result, error, delay, first)
 )
 UPDATE execution_jobs j
 SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE g.status END,
@@ -18,6 +18,8 @@ SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE g
     attempts = j.attempts + (g.error IS NOT NULL)::int,
     -- Given back without an error, at once or for later: a start that was none.
     starts = CASE WHEN g.status IN ('queued', 'scheduled') AND g.error IS NULL THEN j.starts - 1 ELSE 0 END,
+    -- Put off until so many other jobs have run.
+    unmet = CASE WHEN g.status = 'pending' AND j.cancel_requested_at IS NULL THEN g.first ELSE j.unmet END,
     run_at = CASE WHEN g.status = 'scheduled' AND j.cancel_requested_at IS NULL THEN clock_timestamp() + make_interval(secs => g.delay) END,
     queued_at = CASE WHEN g.status = 'queued' THEN clock_timestamp() ELSE j.queued_at END,
     finished_at = CASE WHEN g.status IN ('succeeded', 'failed', 'cancelled') OR j.cancel_requested_at IS NOT NULL
@@ -29,7 +31,7 @@ RETURNING j.id, j.epoch, j.execution_id, j.job_id, j.queue, j.status, j.has_down
 -- name: already_ended
 -- Of these runs, those that are recorded as ended: an answer that was lost on the way, not a lost job.
 SELECT j.id, j.epoch, j.status FROM execution_jobs j JOIN unnest(:ids::uuid[], :epochs::int[]) AS g (id, epoch) ON j.id = g.id
-WHERE j.epoch = g.epoch AND j.status IN ('succeeded', 'failed', 'cancelled', 'scheduled');
+WHERE j.epoch = g.epoch AND j.status IN ('succeeded', 'failed', 'cancelled', 'scheduled', 'pending');
 
 -- name: release_downstream
 -- Tells downstream jobs that these upstream jobs ended well; those that wait for nothing more become ready.
@@ -45,11 +47,14 @@ WHERE j.id = met.downstream AND j.status = 'pending'
 RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status;
 
 -- name: skip_downstream
--- Ends everything that can never run because these jobs did not end well.
+-- Ends everything that can never run because these jobs did not end well. What ran already lets pass what follows it.
 WITH RECURSIVE unreachable AS (
-    SELECT downstream FROM edges WHERE upstream = ANY (:upstream::uuid[])
+    SELECT e.downstream FROM edges e JOIN execution_jobs j ON j.id = e.downstream
+    WHERE e.upstream = ANY (:upstream::uuid[]) AND j.status = 'pending'
     UNION
-    SELECT e.downstream FROM edges e JOIN unreachable u ON e.upstream = u.downstream
+    SELECT e.downstream
+    FROM unreachable u JOIN edges e ON e.upstream = u.downstream JOIN execution_jobs j ON j.id = e.downstream
+    WHERE j.status = 'pending'
 )
 UPDATE execution_jobs j
 SET status = 'skipped', finished_at = clock_timestamp()

@@ -45,3 +45,9 @@ ORDER BY w.lost_at IS NOT NULL, w.name, w.id;
 -- Changes some lanes of a worker; it follows at once.
 UPDATE workers SET lanes = lanes || :lanes::text::jsonb WHERE id = :id AND lost_at IS NULL
 RETURNING id, pg_notify('callsheet_control', 'lanes ' || id::text);
+
+-- name: count_hosts$
+-- On how many machines a living worker runs jobs of an operation.
+SELECT count(DISTINCT host) FROM workers
+WHERE lost_at IS NULL AND NOT stopping AND beat_at > clock_timestamp() - make_interval(secs => :timeout)
+  AND :operation::text = ANY (operations) AND (lanes ->> :queue::text)::int > 0;

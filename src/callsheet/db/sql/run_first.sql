@@ -1,0 +1,27 @@
+-- name: insert_first_jobs!
+-- Stores jobs that running jobs want to run first, ready at once; the others wait for them, whether they succeed or fail.
+WITH given AS (
+    SELECT * FROM unnest(:ids::uuid[], :parents::uuid[], :execution_ids::uuid[], :job_ids::text[], :operations::text[],
+                         :queues::text[], :priorities::int[], :params::text[], :on_worker_lost::text[],
+                         :timeouts::float8[], :max_attempts::int[])
+        WITH ORDINALITY AS g (id, parent, execution_id, job_id, operation, queue, priority, params, on_worker_lost,
+                              timeout_seconds, max_attempts, place)
+), new_jobs AS (
+    INSERT INTO execution_jobs (id, execution_id, job_id, operation, queue, priority, status, params, has_downstream,
+                                continue_on_failure, on_worker_lost, timeout_seconds, max_attempts, queued_at)
+    SELECT id, execution_id, job_id, operation, queue, priority, 'queued', params::jsonb, true,
+           true, on_worker_lost, timeout_seconds, max_attempts, clock_timestamp()
+    FROM given ORDER BY place
+), new_edges AS (
+    INSERT INTO edges (upstream, downstream) SELECT id, parent FROM given
+)
+UPDATE executions e
+SET job_count = e.job_count + n.jobs, unfinished = e.unfinished + n.jobs
+FROM (SELECT execution_id, count(*) AS jobs FROM given GROUP BY 1) n
+WHERE e.id = n.execution_id;
+
+-- name: ran_first$
+-- Whether a job has had others run first: they stand below it, with its own id before theirs.
+SELECT EXISTS (
+    SELECT FROM edges e JOIN execution_jobs u ON u.id = e.upstream
+    WHERE e.downstream = :id AND starts_with(u.job_id, :job_id::text || '/'));
