@@ -13,9 +13,9 @@ from PIL import Image
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams, MediaFailed
-from callsheet.media import stills
-from callsheet.media.contact_sheet import clock
-from callsheet.media.thumbnails import wanted_times
+from callsheet.media.previewing import stills
+from callsheet.media.previewing.contact_sheet import clock
+from callsheet.media.previewing.spacing import wanted_times
 from callsheet.operations.preview import PreviewParams, preview
 
 COLOURS = ("red", "lime", "blue", "yellow")
@@ -149,7 +149,8 @@ async def test_a_turned_video_is_shown_upright(studio, stage, turn):
 
 
 @pytest.mark.parametrize(
-    ("format", "suffix", "kind"), [("jpeg", "jpg", "JPEG"), ("webp", "webp", "WEBP"), ("png", "png", "PNG")]
+    ("format", "suffix", "kind"),
+    [("jpeg", "jpg", "JPEG"), ("webp", "webp", "WEBP"), ("avif", "avif", "AVIF"), ("png", "png", "PNG")],
 )
 async def test_the_format_is_the_one_asked_for(stage, rainbow, format, suffix, kind):
     _, files = await run(stage, rainbow, count=1, format=format, width=80)
@@ -222,7 +223,7 @@ async def test_a_playlist_in_disguise_reads_no_other_file(stage, rainbow, tmp_pa
     trick.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{rainbow}\n#EXT-X-ENDLIST\n")
 
     with pytest.raises(MediaFailed):
-        await stills.take(trick, stage.dir, count=1)
+        await stills.take(trick, stage.dir, poster=True)
 
 
 async def test_a_decoder_that_crashes_is_told_and_harms_nobody(stage, rainbow, tmp_path, monkeypatch):
@@ -231,14 +232,14 @@ async def test_a_decoder_that_crashes_is_told_and_harms_nobody(stage, rainbow, t
     monkeypatch.setattr(stills, "_THUMBNAILS", crashing)
 
     with pytest.raises(MediaFailed, match="crashes the decoder"):
-        await stills.take(rainbow, stage.dir, count=1)
+        await stills.take(rainbow, stage.dir, poster=True)
 
 
 @pytest.mark.parametrize(
     ("params", "says"),
     [
         ({"count": 3, "interval": 2}, "give count or interval, not both"),
-        ({"format": "gif"}, "'jpeg', 'webp' or 'png'"),
+        ({"format": "gif"}, "'jpeg', 'webp', 'avif' or 'png'"),
         ({"colums": 3}, "unknown field"),
         ({"contact_sheet": {"colums": 3}}, "did you mean 'columns'?"),
     ],
@@ -249,10 +250,15 @@ def test_what_does_not_go_together_is_refused_before_anything_runs(params, says)
 
 
 def test_pictures_stand_in_the_middle_of_equal_parts():
-    assert wanted_times(10, 5, None, 500) == [1, 3, 5, 7, 9]
-    assert wanted_times(10, None, 4, 500) == [0, 4, 8]
-    assert wanted_times(8, None, 4, 500) == [0, 4]
-    assert len(wanted_times(10_000, None, 0.1, 500)) == 500
+    assert wanted_times(10, 5, None, 500) == ([1, 3, 5, 7, 9], 5)
+    assert wanted_times(10, None, 4, 500) == ([0, 4, 8], 3)
+    assert wanted_times(8, None, 4, 500) == ([0, 4], 2)
+
+
+def test_too_many_pictures_are_spread_over_the_whole_film():
+    times, asked = wanted_times(10_000, None, 0.1, 500)
+
+    assert (len(times), times[1], times[-1], asked) == (500, 20, 9980, 100_000)
 
 
 def test_time_codes_read_as_on_a_clock():

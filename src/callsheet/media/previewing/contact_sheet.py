@@ -13,6 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 _GROUND, _INK, _FAINT = "#17152b", "#f6efe4", "#a79fb8"
 _OVERSAMPLING = 4
+_MOST_SIDE = 16_000
+"""Pixels that all pictures of a row or a column take together."""
 
 
 def draw(request: dict[str, Any]) -> None:
@@ -21,10 +23,11 @@ def draw(request: dict[str, Any]) -> None:
     `frames`: a list of `file` and `time`; `columns`; `facts`: a line of text for the head; `fonts`: paths of the
     `bold` and the `regular` font; `output`.
     """
-    images = [Image.open(frame["file"]).convert("RGB") for frame in request["frames"]]
-    cell = images[0].size
-    columns = min(request["columns"], len(images))
-    rows = math.ceil(len(images) / columns)
+    frames = request["frames"]
+    columns = min(request["columns"], len(frames))
+    rows = math.ceil(len(frames) / columns)
+    with Image.open(frames[0]["file"]) as first:
+        cell = _cell(first.size, columns, rows)
     # Everything is measured in a sixteenth of the mean side of a picture.
     unit = max(4, round(math.sqrt(cell[0] * cell[1]) / 16))
     gap, label, head, border = unit, round(unit * 2.1), round(unit * 3.4), round(unit * 1.9)
@@ -35,12 +38,20 @@ def draw(request: dict[str, Any]) -> None:
     _write_head(pen, request, unit, (border, head, width - border))
     small = ImageFont.truetype(request["fonts"]["regular"], round(unit * 1.05))
     corners = _rounded(cell, max(2, unit // 2))
-    for index, (image, frame) in enumerate(zip(images, request["frames"], strict=True)):
+    for index, frame in enumerate(frames):
         row, column = divmod(index, columns)
         x, y = border + column * (cell[0] + gap), head + row * (cell[1] + label + gap // 2)
-        sheet.paste(image.resize(cell) if image.size != cell else image, (x, y), corners)
+        with Image.open(frame["file"]) as image:
+            sheet.paste(image.convert("RGB").resize(cell, Image.Resampling.LANCZOS), (x, y), corners)
         pen.text((x + cell[0] / 2, y + cell[1] + label / 2), clock(frame["time"]), _FAINT, small, anchor="mm")
     sheet.save(request["output"], quality=88, optimize=True)
+
+
+def _cell(picture: tuple[int, int], columns: int, rows: int) -> tuple[int, int]:
+    """Return the size of a picture on the sheet: its own, unless the sheet would become too large to be seen."""
+    width, height = picture
+    factor = min(1.0, _MOST_SIDE / (width * columns), _MOST_SIDE / (height * rows))
+    return max(1, round(width * factor)), max(1, round(height * factor))
 
 
 def _write_head(pen: ImageDraw.ImageDraw, request: dict[str, Any], unit: int, edges: tuple[int, int, int]) -> None:
