@@ -1,39 +1,53 @@
-"""Making a film: pieces of picture side by side, the sound in one piece, and the joining of both."""
+"""Making a film: segments of picture side by side, the sound in one piece, and the joining of both."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from callsheet.domain.errors import MediaFailed
-from callsheet.media import segments, sound
+from callsheet.media import codecs, segments, sound
+from callsheet.media.binary import capabilities
+from callsheet.media.codecs import AudioCodec, Format
 from callsheet.media.encoders import Encoder
 from callsheet.media.inputs import file_url, media_input
+from callsheet.media.layers import Layer
 from callsheet.media.loudness import LOSSLESS, Target, level, read_meter
 from callsheet.media.picture import Canvas
 from callsheet.media.probe import Footage
 from callsheet.media.runner import FFmpeg
 from callsheet.media.schedule import Schedule
-from callsheet.media.segments import Script, Segment
-from callsheet.media.timeline import Soundtrack
+from callsheet.media.segments import Above, Segment
+from callsheet.media.sound import Sound
 from callsheet.media.verify import Expected, check_frames, check_whole, unfound_fonts, verified
-
-AUDIO = ("-c:a", "aac", "-b:a", "192k", "-ar", "48000", "-ac", "2")
-"""Words for finished sound."""
 
 T = TypeVar("T")
 
 _SHARE_OF_PICTURE = 0.92
 _SHARE_OF_SOUND = 0.05
+_UNFOUND_FONTS = "some characters are in no font of this machine, and are shown as boxes"
+
+
+class Cache(Protocol):
+    """Finished segments, by what they are made of."""
+
+    async def fetch(self, key: str, target: Path) -> bool:
+        """Bring what was kept under a key to `target`; False when there is nothing."""
+
+    async def keep(self, key: str, path: Path) -> None:
+        """Keep a finished segment."""
 
 
 @dataclass(frozen=True, slots=True)
-class Music:
-    """A soundtrack whose file is at hand."""
+class Container:
+    """What a film is put into."""
 
-    path: Path
-    soundtrack: Soundtrack
+    format: Format = "mp4"
+    sound: AudioCodec = "aac"
+    sound_bitrate: int | None = 192_000
+    """Bits per second; None is the codec's usual rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +56,26 @@ class Film:
 
     plan: Schedule
     canvas: Canvas
-    scripts: Sequence[Script]
-    """They lie in the folder that the film is made in."""
-    music: Music | None
-    level: Target | str | None
+    above: Sequence[Above] = ()
+    """What lies over the scenes, the last on top. Given scripts lie in the folder that the film is made in."""
+    sounds: Sequence[Sound] = ()
+    """What is heard besides the scenes."""
+    level: Target | str | None = None
     """A loudness to reach, a filter to use as it is, or None to leave the sound as it is."""
+    mute: bool = False
+    container: Container = field(default_factory=Container)
+
+    @property
+    def has_sound(self) -> bool:
+        """Whether anything is heard."""
+        return not self.mute and sound.has_sound(self.plan, self.sounds)
+
+    @property
+    def files(self) -> set[Path]:
+        """The files that its picture is made of."""
+        footage = [shot.footage for shot in self.plan.shots]
+        footage += [thing.footage for thing in self.above if isinstance(thing, Layer)]
+        return {found.path for found in footage if found is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +90,154 @@ class EncoderFailed(MediaFailed):
     """A hardware encoder could not do its work."""
 
 
-async def make(film: Film, encoder: Encoder, ffmpeg: FFmpeg, folder: Path, tell: Callable[[float], None]) -> Made:
+async def make(
+    film: Film,
+    encoder: Encoder,
+    ffmpeg: FFmpeg,
+    folder: Path,
+    tell: Callable[[float], None],
+    cache: Cache | None = None,
+) -> Made:
     """Make a film in a folder and return it checked; `tell` gets the share done.
 
     Raises MediaFailed when a source breaks off or the outcome is not what was planned, EncoderFailed when a
     hardware encoder was at work.
     """
-    shares = _Shares(tell)
-    pieces = segments.cut(film.plan)
-    # The sound first: it fails quickly where a source is broken, and takes little.
-    audio = await _sound(film, ffmpeg, folder)
-    shares.report("sound", _SHARE_OF_SOUND)
-    notes = await _picture(film, pieces, encoder, ffmpeg, folder, shares)
-    output = folder / "film.mp4"
-    await ffmpeg.run(_joining(film, pieces, audio, folder, output), cwd=folder)
-    await verified(output, _expected(film, audio))
-    return Made(output, notes)
+    return await Production(film, encoder, ffmpeg, folder, tell, cache).complete()
 
 
-def _expected(film: Film, audio: Path | None) -> Expected:
-    return Expected(film.canvas.width, film.canvas.height, film.plan.frames, film.plan.rate, sound=audio is not None)
+class Production:
+    """A film that is being made in a folder."""
+
+    def __init__(
+        self,
+        film: Film,
+        encoder: Encoder,
+        ffmpeg: FFmpeg,
+        folder: Path,
+        tell: Callable[[float], None],
+        cache: Cache | None = None,
+    ) -> None:
+        self.film = film
+        self.encoder = encoder
+        self.segments = segments.cut(film.plan)
+        self._ffmpeg = ffmpeg
+        self._folder = folder
+        self._cache = cache
+        self._shares = _Shares(tell)
+        self._keys: list[str] | None = None
+        self._done: set[int] = set()
+        self._notes: dict[str, None] = {}
+
+    async def look_up(self) -> list[int]:
+        """Bring what the cache holds, and return the numbers of the segments that are still to be made."""
+        if self._cache is not None and self._keys is None:
+            self._keys = await self._digests()
+            for number, key in enumerate(self._keys):
+                if await self._cache.fetch(key, self._path(number)):
+                    self._tell_done(number)
+        return [number for number in range(len(self.segments)) if number not in self._done]
+
+    async def encode(self, numbers: Iterable[int]) -> None:
+        """Make some segments, several at once. Raises as `make` does."""
+        seats, threads = self._seats()
+        await _all(self._in_turn(seats, self._encode(number, threads)) for number in numbers)
+
+    async def complete(self) -> Made:
+        """Make what is still to be made, join all and check the outcome. Raises as `make` does."""
+        missing = await self.look_up()
+        seats, threads = self._seats()
+        works: list[Coroutine[Any, Any, Path | None]] = [self._in_turn(seats, self._sound())]
+        works += [self._in_turn(seats, self._encode(number, threads)) for number in missing]
+        audio = (await _all(works))[0]
+        output = self._folder / f"film.{self.film.container.format}"
+        await self._ffmpeg.run(self._joining(audio, output), cwd=self._folder)
+        await verified(output, expected(self.film))
+        return Made(output, tuple(self._notes))
+
+    def _seats(self) -> tuple[asyncio.Semaphore, int]:
+        """Return seats for runs at the same time, and how many threads each may have."""
+        at_once = min(len(self.segments), self._ffmpeg.threads, max(2, self._ffmpeg.threads // 4))
+        return asyncio.Semaphore(at_once), max(1, self._ffmpeg.threads // at_once)
+
+    async def _in_turn(self, seats: asyncio.Semaphore, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            async with seats:
+                return await work
+        finally:
+            work.close()
+
+    async def _digests(self) -> list[str]:
+        film, version = self.film, (await capabilities(self._ffmpeg.binary)).version
+        contents = {path: await asyncio.to_thread(_sha256, path) for path in film.files}
+        # Many long scripts take their time.
+        return await asyncio.to_thread(
+            lambda: [
+                "segment/" + segments.digest(segment, film.canvas, film.above, self.encoder, version, contents)
+                for segment in self.segments
+            ]
+        )
+
+    async def _encode(self, number: int, threads: int) -> None:
+        segment = self.segments[number]
+        report = await self._run(segment, number, threads)
+        check_whole(report, segment.label)
+        if unfound_fonts(report):
+            self._notes[_UNFOUND_FONTS] = None
+        if self._cache is not None and self._keys is not None:
+            await self._cache.keep(self._keys[number], self._path(number))
+        self._tell_done(number)
+
+    async def _run(self, segment: Segment, number: int, threads: int) -> str:
+        film, stem = self.film, _stem(number)
+        work = segments.compiled(segment, film.canvas, film.above, self.encoder, threads=threads, stem=stem)
+        for name, text in work.scripts.items():
+            await asyncio.to_thread((self._folder / name).write_text, text, encoding="utf-8")
+        share = self._share(segment)
+        try:
+            report = await self._ffmpeg.run(
+                work.arguments,
+                duration=film.plan.time_of(segment.frames),
+                on_progress=lambda done: self._shares.report(stem, done * share),
+                cwd=self._folder,
+            )
+        except MediaFailed as error:
+            # Whatever went wrong on the GPU is worth a second look without it, which also tells the true cause.
+            blame = EncoderFailed if self.encoder.is_hardware else MediaFailed
+            raise blame(f"{segment.label}: {error.message}", **error.facts) from None
+        check_frames(report, segment.frames, segment.label)
+        return report.stderr
+
+    async def _sound(self) -> Path | None:
+        audio = await make_sound(self.film, self._ffmpeg, self._folder)
+        self._shares.report("sound", _SHARE_OF_SOUND)
+        return audio
+
+    def _joining(self, audio: Path | None, output: Path) -> list[str]:
+        """Write the list of segments, and return the words that join them and encode the sound."""
+        index = self._folder / "segments.txt"
+        names = [f"file {_stem(number)}.mp4\n" for number in range(len(self.segments))]
+        index.write_text("ffconcat version 1.0\n" + "".join(names))
+        words = ["-f", "concat", "-safe", "1", "-i", file_url(index)]
+        words += [] if audio is None else media_input(audio)
+        words += ["-map", "0:v:0", "-c:v", "copy"]
+        words += [] if audio is None else ["-map", "1:a:0"]
+        return [*words, *finishing_words(self.film, self.encoder.codec, audio), file_url(output)]
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{_stem(number)}.mp4"
+
+    def _share(self, segment: Segment) -> float:
+        return _SHARE_OF_PICTURE * segment.frames / self.film.plan.frames
+
+    def _tell_done(self, number: int) -> None:
+        self._done.add(number)
+        self._shares.report(_stem(number), self._share(self.segments[number]))
+
+
+def expected(film: Film) -> Expected:
+    """Return what the finished film must be."""
+    return Expected(film.canvas.width, film.canvas.height, film.plan.frames, film.plan.rate, sound=film.has_sound)
 
 
 async def keep_picture(
@@ -90,70 +247,41 @@ async def keep_picture(
 
     Raises MediaFailed as `make` does.
     """
-    audio = await _sound(film, ffmpeg, folder)
+    audio = await make_sound(film, ffmpeg, folder)
     tell(0.5)
-    output = folder / "film.mp4"
+    output = folder / f"film.{film.container.format}"
     words = [*media_input(source.path), *([] if audio is None else media_input(audio)), "-map", "0:v:0", "-c:v", "copy"]
-    words += [] if audio is None else ["-map", "1:a:0", *AUDIO]
-    report = await ffmpeg.run([*words, *finishing_touches(segments.time_scale(film.canvas.rate)), file_url(output)])
+    words += [] if audio is None else ["-map", "1:a:0"]
+    report = await ffmpeg.run([*words, *finishing_words(film, "h264", audio), file_url(output)])
     check_whole(report.stderr, source.path.name)
-    await verified(output, _expected(film, audio))
+    await verified(output, expected(film))
     return Made(output, ())
 
 
-async def _picture(
-    film: Film, pieces: list[Segment], encoder: Encoder, ffmpeg: FFmpeg, folder: Path, shares: "_Shares"
-) -> tuple[str, ...]:
-    at_once = min(len(pieces), ffmpeg.threads, max(2, ffmpeg.threads // 4))
-    threads = max(1, ffmpeg.threads // at_once)
-    seats = asyncio.Semaphore(at_once)
-
-    async def one(number: int, piece: Segment) -> str:
-        async with seats:
-            name = _name(number)
-            words = segments.arguments(piece, film.canvas, film.scripts, encoder, threads=threads, output=name)
-            share = _SHARE_OF_PICTURE * piece.frames / sum(p.frames for p in pieces)
-            return await _encode(ffmpeg, words, piece, film, encoder, folder, lambda x: shares.report(name, x * share))
-
-    logs = await _all(one(number, piece) for number, piece in enumerate(pieces))
-    if any(unfound_fonts(log) for log in logs):
-        return ("some characters are in no font of this machine, and are shown as boxes",)
-    return ()
+def finishing_words(film: Film, codec: codecs.VideoCodec, audio: Path | None) -> list[str]:
+    """Return the words for the sound and the container of the finished film."""
+    container = film.container
+    words = [] if audio is None else [*codecs.audio_words(container.sound, container.sound_bitrate), "-ac", "2"]
+    words += codecs.container_words(container.format, codec)
+    if container.format == "mp4":
+        words += ["-video_track_timescale", str(segments.time_scale(film.canvas.rate))]
+    return words
 
 
-async def _encode(
-    ffmpeg: FFmpeg,
-    words: list[str],
-    piece: Segment,
-    film: Film,
-    encoder: Encoder,
-    folder: Path,
-    tell: Callable[[float], None],
-) -> str:
-    what = " and ".join(f"scenes[{shot.number}]" for shot in piece.shots)
-    seconds = film.plan.time_of(piece.frames)
-    try:
-        report = await ffmpeg.run(words, duration=seconds, on_progress=tell, cwd=folder)
-    except MediaFailed as error:
-        # Whatever went wrong on the GPU is worth a second look without it, which also tells the true cause.
-        blame = MediaFailed if encoder.name == "libx264" else EncoderFailed
-        raise blame(f"{what}: {error.message}", **error.facts) from None
-    check_whole(report.stderr, what)
-    check_frames(report, piece.frames, what)
-    return report.stderr
-
-
-async def _sound(film: Film, ffmpeg: FFmpeg, folder: Path) -> Path | None:
-    soundtrack = film.music.soundtrack if film.music else None
-    if not sound.has_sound(film.plan, soundtrack):
+async def make_sound(film: Film, ffmpeg: FFmpeg, folder: Path) -> Path | None:
+    """Make the whole sound of a film, lossless and at its level; None when it has none."""
+    if not film.has_sound:
         return None
-    mix = folder / "mix.w64"
-    words = sound.arguments(film.plan, soundtrack, film.music.path if film.music else None, mix)
-    report = await ffmpeg.run(words, verbosity="info", cwd=folder)
+    log = ""
+    steps = sound.steps(film.plan, film.sounds, folder)
+    for step in steps:
+        report = await ffmpeg.run(step.arguments, verbosity="info", cwd=folder)
+        log = report.stderr
+    mix = steps[-1].output
     if film.level is None:
         return mix
     if isinstance(film.level, Target):
-        return await level(ffmpeg, mix, read_meter(report.stderr), film.level, folder / "level.w64")
+        return await level(ffmpeg, mix, read_meter(log), film.level, folder / "level.w64")
     length = sound.samples(film.plan.frames, film.plan.rate)
     return await _filtered(ffmpeg, mix, film.level, length, folder / "level.w64")
 
@@ -166,26 +294,13 @@ async def _filtered(ffmpeg: FFmpeg, path: Path, filters: str, length: int, outpu
     return output
 
 
-def _joining(film: Film, pieces: list[Segment], audio: Path | None, folder: Path, output: Path) -> list[str]:
-    """Write the list of pieces, and return the words that join them and encode the sound."""
-    index = folder / "pieces.txt"
-    index.write_text("ffconcat version 1.0\n" + "".join(f"file {_name(n)}\n" for n in range(len(pieces))))
-    words = ["-f", "concat", "-safe", "1", "-i", file_url(index)]
-    words += [] if audio is None else media_input(audio)
-    words += ["-map", "0:v:0", "-c:v", "copy"]
-    words += [] if audio is None else ["-map", "1:a:0", *AUDIO]
-    scale = segments.time_scale(film.canvas.rate)
-    return [*words, *finishing_touches(scale), file_url(output)]
+def _stem(number: int) -> str:
+    return f"segment{number:05d}"
 
 
-def finishing_touches(time_scale: int) -> list[str]:
-    """Return the words that make a file begin to play at once, and keep nothing of where it came from."""
-    tags = ["-map_metadata", "-1", "-map_chapters", "-1"]
-    return [*tags, "-video_track_timescale", str(time_scale), "-movflags", "+faststart", "-f", "mp4"]
-
-
-def _name(number: int) -> str:
-    return f"piece{number:05d}.mp4"
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 async def _all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

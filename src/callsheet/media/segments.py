@@ -1,22 +1,34 @@
-"""The picture of a film in pieces, each made by one encode with everything that is seen in it.
+"""The picture of a film in segments, each made by one encode with everything that is seen in it.
 
-A piece is either one scene by itself or one transition. Pieces are joined without encoding again.
+A segment is either one scene by itself or one transition. Segments are joined without encoding again.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain
+from pathlib import Path
 
+from callsheet.media.ass import Line, script
+from callsheet.media.covering import covered
+from callsheet.media.edit.overlay import PictureOverlay
 from callsheet.media.encoders import Encoder
 from callsheet.media.fonts import FONTS
 from callsheet.media.graph import Graph
-from callsheet.media.inputs import media_input
-from callsheet.media.picture import Canvas, film_frames, seek_before
+from callsheet.media.inputs import file_url, media_input
+from callsheet.media.layers import Layer
+from callsheet.media.picture import Canvas, Span, film_frames, moment_of, seek_before
+from callsheet.media.probe import Footage
 from callsheet.media.schedule import Schedule, Shot
 
 LONGEST = 20
 """Seconds; longer scenes are cut further, so that all processors have work until the end."""
+
+_RECIPE = 1
+"""Part of every key: raise it when equal arguments come to make another picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,29 +44,51 @@ class Segment:
         """How many pictures it has."""
         return self.end - self.start
 
+    @property
+    def label(self) -> str:
+        """What it is called in messages."""
+        return " and ".join(shot.label for shot in self.shots)
+
 
 @dataclass(frozen=True, slots=True)
-class Script:
-    """A subtitle script in the folder that FFmpeg runs in, with the times at which it shows something."""
+class Lettering:
+    """Texts at one height above the scenes. Times are seconds of the film."""
+
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GivenScript:
+    """A subtitle script that somebody made, in the folder that FFmpeg runs in; it is drawn as it is."""
 
     name: str
-    shown: tuple[tuple[float, float], ...] | None = None
-    """None: unknown, so it is drawn everywhere."""
+    digest: str
+    """Of its contents."""
 
-    def shows_between(self, start: float, end: float) -> bool:
-        """Tell whether anything of it is seen."""
-        return self.shown is None or any(begin < end and start < finish for begin, finish in self.shown)
+
+Above = Layer | Lettering | GivenScript
+"""Something that lies over the scenes."""
+
+
+@dataclass(slots=True)
+class Work:
+    """What FFmpeg has to do for one segment."""
+
+    arguments: list[str]
+    """They follow its global flags."""
+    scripts: dict[str, str] = field(default_factory=dict)
+    """Files to be written into the folder that it runs in, by name."""
 
 
 def cut(plan: Schedule, *, longest: float = LONGEST) -> list[Segment]:
-    """Return the pieces of the film, in order and without gaps."""
+    """Return the segments of the film, in order and without gaps."""
     most = max(1, round(longest * plan.rate))
-    pieces: list[Segment] = []
+    segments: list[Segment] = []
     for shot, following in zip(plan.shots, [*plan.shots[1:], None], strict=True):
-        pieces += _alone(shot, most)
+        segments += _alone(shot, most)
         if shot.blend_out and following is not None:
-            pieces.append(Segment(following.start, shot.end, (shot, following)))
-    return pieces
+            segments.append(Segment(following.start, shot.end, (shot, following)))
+    return segments
 
 
 def _alone(shot: Shot, most: int) -> Iterator[Segment]:
@@ -65,38 +99,51 @@ def _alone(shot: Shot, most: int) -> Iterator[Segment]:
         yield Segment(first, last, (shot,))
 
 
-def arguments(
-    segment: Segment,
-    canvas: Canvas,
-    scripts: Sequence[Script],
-    encoder: Encoder,
-    *,
-    threads: int,
-    output: str,
-) -> list[str]:
-    """Return the words that make FFmpeg write one piece, without sound, as an MP4 named `output`."""
-    graph = Graph()
-    inputs: list[list[str]] = []
-    views: list[str] = []
-    for shot in segment.shots:
-        first = segment.start - shot.start
-        views.append(film_frames(graph, f"{len(inputs)}:v:0", shot, first, first + segment.frames, canvas))
-        if shot.footage is not None:
-            seek = seek_before(shot, first, canvas.rate) if shot.moves else None
-            # Without -noaccurate_seek the picture that is still on the screen at the moment is dropped.
-            inputs.append(["-threads", str(threads), "-noaccurate_seek", *media_input(shot.footage.path, start=seek)])
-    picture = views[0] if len(views) == 1 else _blended(graph, views, segment, canvas.rate)
-    picture = _with_text(graph, picture, segment, scripts, canvas.rate)
-    picture = graph.chain(picture, ("format", {"pix_fmts": "yuv420p"}), ("trim", {"end_frame": segment.frames}))
-    return [
+def compiled(
+    segment: Segment, canvas: Canvas, above: Sequence[Above], encoder: Encoder, *, threads: int, stem: str
+) -> Work:
+    """Return what makes FFmpeg write one segment, without sound, as the MP4 `<stem>.mp4`.
+
+    `above` lies over the scenes, the last on top. Nothing in the outcome depends on where in the film the segment
+    stands, so that what did not change is known again when something before it did.
+    """
+    drawing = _Drawing(segment, canvas, threads, stem)
+    picture = drawing.scenes()
+    for thing in above:
+        picture = drawing.add(picture, thing)
+    graph = drawing.graph
+    picture = graph.chain(picture, ("trim", {"end_frame": segment.frames}), *encoder.last_filters)
+    arguments = [
+        *encoder.device,
         *("-copyts", "-start_at_zero"),
-        *chain.from_iterable(inputs),
+        *chain.from_iterable(drawing.inputs),
         *("-filter_complex", str(graph), "-map", f"[{picture}]", "-an", "-sn", "-dn"),
         *("-map_metadata", "-1", "-map_chapters", "-1", "-frames:v", str(segment.frames)),
         *("-r", f"{canvas.rate.numerator}/{canvas.rate.denominator}"),
-        *encoder.words(rate=canvas.rate, threads=threads),
-        *("-video_track_timescale", str(time_scale(canvas.rate)), "-f", "mp4", f"file:{output}"),
+        *encoder.words(rate=canvas.rate, threads=threads, stitched=True),
+        *("-video_track_timescale", str(time_scale(canvas.rate)), "-f", "mp4", file_url(Path(f"{stem}.mp4"))),
     ]
+    return Work(arguments, drawing.scripts)
+
+
+def digest(
+    segment: Segment,
+    canvas: Canvas,
+    above: Sequence[Above],
+    encoder: Encoder,
+    ffmpeg: str,
+    contents: Mapping[Path, str],
+) -> str:
+    """Return what identifies the outcome of a segment: equal digests, equal pictures.
+
+    `ffmpeg` is its version; `contents` are the digests of all files in use.
+    """
+    work = compiled(segment, canvas, above, encoder, threads=1, stem="segment")
+    known = {file_url(path): told for path, told in contents.items()}
+    arguments = [known.get(word, word) for word in work.arguments]
+    given = [thing.digest for thing in above if isinstance(thing, GivenScript)]
+    told = json.dumps([_RECIPE, ffmpeg, arguments, sorted(work.scripts.items()), given])
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def time_scale(rate: Fraction) -> int:
@@ -104,20 +151,80 @@ def time_scale(rate: Fraction) -> int:
     return rate.numerator * max(1, -(-10_000 // rate.numerator))
 
 
-def _blended(graph: Graph, views: list[str], segment: Segment, rate: Fraction) -> str:
-    passing = segment.shots[0].scene.passing
-    assert passing is not None  # noqa: S101 - two scenes share a piece only during a transition
-    duration = float(segment.frames / rate)
-    return graph.add("xfade", *views, transition=passing.type, duration=duration, offset=0)
+class _Drawing:
+    """One segment being put together."""
 
+    def __init__(self, segment: Segment, canvas: Canvas, threads: int, stem: str) -> None:
+        self.graph = Graph()
+        self.inputs: list[list[str]] = []
+        self.scripts: dict[str, str] = {}
+        self._segment = segment
+        self._canvas = canvas
+        self._threads = threads
+        self._stem = stem
 
-def _with_text(graph: Graph, picture: str, segment: Segment, scripts: Sequence[Script], rate: Fraction) -> str:
-    start, end = float(segment.start / rate), float(segment.end / rate)
-    seen = [script for script in scripts if script.shows_between(start, end)]
-    if not seen:
-        return picture
-    # Scripts tell the time of the film, not of the piece.
-    picture = graph.add("setpts", picture, expr=f"PTS+{segment.start}")
-    for script in seen:
-        picture = graph.add("subtitles", picture, filename=script.name, fontsdir=str(FONTS))
-    return graph.add("setpts", picture, expr=f"PTS-{segment.start}")
+    def scenes(self) -> str:
+        """Append the scenes that are seen, passing from one to the other if there are two."""
+        views = [self._view(shot) for shot in self._segment.shots]
+        if len(views) == 1:
+            return views[0]
+        passing = self._segment.shots[0].scene.passing
+        assert passing is not None  # noqa: S101 - two scenes share a segment only during a transition
+        duration = float(self._segment.frames / self._canvas.rate)
+        return self.graph.add("xfade", *views, transition=passing.type, duration=duration, offset=0)
+
+    def add(self, picture: str, thing: Above) -> str:
+        """Append something that lies above, if it is seen in this segment."""
+        if isinstance(thing, Lettering):
+            return self._letter(picture, thing)
+        if isinstance(thing, GivenScript):
+            return self._draw_script(picture, thing.name, self._segment.start)
+        return self._cover(picture, thing)
+
+    def _view(self, shot: Shot) -> str:
+        first = self._segment.start - shot.start
+        span = Span(first, first + self._segment.frames)
+        stream = f"{len(self.inputs)}:v:0"
+        if shot.footage is not None:
+            moment = moment_of(shot.scene.trim_start, shot.scene.speed, first, self._canvas.rate)
+            self._read(shot.footage, moment)
+        return film_frames(self.graph, stream, shot, span, self._canvas)
+
+    def _read(self, footage: Footage, moment: float) -> None:
+        seek = None if footage.still else seek_before(footage, moment)
+        # Without -noaccurate_seek the picture that is still on the screen at the moment is dropped.
+        words = ["-threads", str(self._threads), "-noaccurate_seek", *media_input(footage.path, start=seek)]
+        self.inputs.append(words)
+
+    def _cover(self, picture: str, layer: Layer) -> str:
+        segment, overlay = self._segment, layer.overlay
+        start, end = max(segment.start, layer.start), min(segment.end, layer.end)
+        if start >= end or not isinstance(overlay, PictureOverlay) or layer.footage is None:
+            return picture
+        span = Span(start - layer.start, end - layer.start)
+        stream = f"{len(self.inputs)}:v:0"
+        self._read(layer.footage, moment_of(overlay.trim_start, overlay.speed, span.first, self._canvas.rate))
+        return covered(self.graph, picture, stream, layer, span, start - segment.start, self._canvas)
+
+    def _letter(self, picture: str, lettering: Lettering) -> str:
+        rate, segment = self._canvas.rate, self._segment
+        start, end = float(segment.start / rate), float(segment.end / rate)
+        seen = [line for line in lettering.lines if line.start < end and start < line.end]
+        if not seen:
+            return picture
+        # Lines keep their whole length, for the sake of what moves in them, and their distance from the segment.
+        base = min(segment.start, math.floor(Fraction(min(line.start for line in seen)) * rate))
+        before = float(base / rate)
+        moved = [replace(line, start=line.start - before, end=line.end - before) for line in seen]
+        name = f"{self._stem}-{len(self.scripts)}.ass"
+        self.scripts[name] = script(moved, width=self._canvas.width, height=self._canvas.height)
+        return self._draw_script(picture, name, segment.start - base)
+
+    def _draw_script(self, picture: str, name: str, ahead: int) -> str:
+        """Append the drawing of a script whose time is some frames ahead of the segment's."""
+        drawn = {"filename": name, "fontsdir": str(FONTS)}
+        if ahead == 0:
+            return self.graph.add("subtitles", picture, **drawn)
+        picture = self.graph.add("setpts", picture, expr=f"PTS+{ahead}")
+        picture = self.graph.add("subtitles", picture, **drawn)
+        return self.graph.add("setpts", picture, expr=f"PTS-{ahead}")

@@ -8,12 +8,22 @@ from typing import Annotated, Any, Literal, get_args
 from PIL import ImageColor
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-Fit = Literal["cover", "contain", "contain_blur"]
+_FITS = {
+    "crop": "cover",
+    "pad": "contain",
+    "letterbox": "contain",
+    "blur": "contain_blur",
+    "blur_pad": "contain_blur",
+    "stretch": "fill",
+}
 Quality = Literal["low", "medium", "high", "best"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
+Resolution = Literal["240p", "360p", "480p", "540p", "720p", "1080p", "1440p", "2160p"]
+Hardware = Literal["cpu", "auto", "nvenc", "vaapi", "qsv", "videotoolbox"]
 
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
+_BITS = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM]?)(?:b(?:it)?(?:/s|ps)?)?")
 _BROADCAST = (Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001), Fraction(120000, 1001))
 
 
@@ -53,6 +63,22 @@ def read_rate(value: float | str) -> Fraction:
     return near
 
 
+def read_bits(value: Any) -> Any:
+    """Return bits per second for a text such as `2.5M`; anything else is passed through."""
+    if not isinstance(value, str):
+        return value
+    if (match := _BITS.fullmatch(value.strip())) is None:
+        raise ValueError(f"'{value}' is not a bit rate: write bits per second, or '800k', '2.5M'")
+    return round(float(match[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()])
+
+
+def _read_fit(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    name = value.strip().lower().replace("-", "_")
+    return _FITS.get(name, name)
+
+
 def _check_rate(value: float | str) -> float | str:
     read_rate(value)
     return value
@@ -88,3 +114,10 @@ FrameRate = Annotated[float | str, AfterValidator(_check_rate)]
 
 LoudnessWish = Annotated[bool | float, AfterValidator(_within_reach)]
 """A target in LUFS; false leaves the sound as it is, true is the usual target."""
+
+BitRate = Annotated[int, BeforeValidator(read_bits), Field(ge=8_000, le=500_000_000)]
+"""Bits per second."""
+
+Fit = Annotated[Literal["cover", "contain", "contain_blur", "fill", "none"], BeforeValidator(_read_fit)]
+"""How a picture fills a box of another shape: `cover` cuts its edges off, `contain` leaves room beside it,
+`contain_blur` fills that room with a blur of it, `fill` stretches it, `none` leaves its size."""

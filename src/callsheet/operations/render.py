@@ -1,33 +1,29 @@
-"""Render: scenes, titles, captions and sound become one film."""
+"""Render: scenes, overlays, texts and sound become one film."""
 
-import asyncio
-import shutil
 from datetime import timedelta
 
 from pydantic import Field
 
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import BadParams, Problem
+from callsheet.domain.media_source import SourceKind
 from callsheet.domain.model import Model
-from callsheet.media import encoders
-from callsheet.media.ass import literal
-from callsheet.media.binary import capabilities
-from callsheet.media.film import EncoderFailed, Film, Made, Music, make
-from callsheet.media.loudness import aim, read_audio_filter
-from callsheet.media.picture import Canvas
-from callsheet.media.probe import Footage, inspect
-from callsheet.media.schedule import Schedule, schedule
-from callsheet.media.segments import Script
-from callsheet.media.shape import even_size, parse_ratio
-from callsheet.media.subtitles import Caption, is_ass, read_captions
-from callsheet.media.text import write_captions, write_titles
-from callsheet.media.timeline import Captions, Scene, Timeline
-from callsheet.media.words import read_rate
-from callsheet.operations.contract import Context, operation
+from callsheet.media import codecs, encoders
+from callsheet.media.edit.timeline import Timeline
+from callsheet.media.encoders import Encoder
+from callsheet.media.film import EncoderFailed, Made, Production
+from callsheet.operations.contract import Context, RunFirst, SubJob, operation
+from callsheet.operations.staging import Staged, stage
+
+_WORTH_SPREADING = 30.0
+"""Seconds of film still to be encoded, below which other machines would hardly be quicker."""
+_JOBS_A_HOST = 2
+"""So many for each machine, so that a quick one can take more than its share."""
 
 
 class RenderParams(Timeline):
     """A film to make."""
+
+    spread: bool = Field(True, description="Let other machines encode a part of it, where there are any")
 
 
 class RenderResult(Model):
@@ -36,6 +32,8 @@ class RenderResult(Model):
     video: Artifact
     duration: float = Field(description="Seconds")
     encoder: str = Field(examples=["libx264"])
+    segments: int = Field(description="Pieces that the picture was made of, each encoded once")
+    cached: int = Field(description="Pieces that were known from before, and not encoded again")
     notes: list[str] = Field(default_factory=list, description="What was done otherwise than asked, and why")
 
 
@@ -48,88 +46,52 @@ class RenderResult(Model):
     aliases=("render_video_task", "render_video"),
 )
 async def render(job: Context, params: RenderParams) -> RenderResult:
-    """Make one film of scenes, with transitions, titles, captions and sound."""
-    await _check_transitions(job, params)
-    rate = read_rate(params.output.fps)
-    plan = schedule(params.scenes, await _footage(job, params.scenes), rate)
-    width, height = even_size(params.output.width, params.output.height, parse_ratio(job.settings.ffmpeg_aspect_ratio))
-    canvas = Canvas(width, height, rate, params.output.fit)
-    scripts, notes = await _scripts(job, params, plan, canvas)
-    if (params.output.width or width, params.output.height or height) != (width, height):
-        notes.append(f"{params.output.width}x{params.output.height} made even: {width}x{height}")
-    level = aim(params.loudness, read_audio_filter(job.settings.ffmpeg_audio_filter))
-    film = Film(plan, canvas, scripts, await _music(job, params), level)
-    made, encoder = await _made(job, params, film, notes)
-    video = await job.keep(made.path, name="video.mp4", media_type="video/mp4")
-    return RenderResult(video=video, duration=plan.seconds, encoder=encoder, notes=[*notes, *made.notes])
+    """Make one film of scenes, with transitions, overlays, titles, captions and sound."""
+    staged = await stage(job, params)
+    production = _production(job, staged, staged.encoder)
+    missing = await production.look_up()
+    await _spread(job, params, production, missing)
+    made, encoder, notes = await _made(job, staged, production)
+    format = params.output.format
+    video = await job.keep(made.path, name=f"video.{format}", media_type=codecs.MEDIA_TYPES[format])
+    pieces = len(production.segments)
+    return RenderResult(
+        video=video,
+        duration=staged.film.plan.seconds,
+        encoder=encoder.name,
+        segments=pieces,
+        cached=pieces - len(missing),
+        notes=[*staged.notes, *notes, *made.notes],
+    )
 
 
-async def _check_transitions(job: Context, params: RenderParams) -> None:
-    """Some names are known to newer builds of FFmpeg only."""
-    known = (await capabilities(job.ffmpeg.binary)).transitions
-    problems = [
-        Problem(f"scenes[{number}].transition.type", "unknown_transition", f"this FFmpeg has no '{passing.type}'")
-        for number, scene in enumerate(params.scenes)
-        if (passing := scene.passing) is not None and passing.type not in known
-    ]
-    if problems:
-        raise BadParams(problems)
+def _production(job: Context, staged: Staged, encoder: Encoder) -> Production:
+    return Production(staged.film, encoder, job.ffmpeg, job.dir, job.progress, job.cache)
 
 
-async def _footage(job: Context, scenes: list[Scene]) -> list[Footage | None]:
-    """Bring the file of each scene here and look at it; a file used twice is brought once."""
-    found: dict[str, Footage] = {}
-    for scene in scenes:
-        if scene.src is not None and (key := scene.src.model_dump_json()) not in found:
-            found[key] = await inspect(await job.open(scene.src))
-    return [found[scene.src.model_dump_json()] if scene.src else None for scene in scenes]
+async def _spread(job: Context, params: RenderParams, production: Production, missing: list[int]) -> None:
+    """Have other machines make the missing segments, if there are other machines and it is worth their while."""
+    local = any(source.kind is SourceKind.PATH for _, source in params.media())
+    if not params.spread or job.ran_first or local:
+        return
+    frames = sum(production.segments[number].frames for number in missing)
+    hosts = await job.hosts() if frames / production.film.plan.rate >= _WORTH_SPREADING else 1
+    if hosts < 2:
+        return
+    shares = min(len(missing), hosts * _JOBS_A_HOST)
+    timeline = params.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    raise RunFirst(
+        [
+            SubJob(f"part-{n + 1}", "render-segments", {"timeline": timeline, "segments": missing[n::shares]})
+            for n in range(shares)
+        ]
+    )
 
 
-async def _scripts(
-    job: Context, params: RenderParams, plan: Schedule, canvas: Canvas
-) -> tuple[list[Script], list[str]]:
-    scripts = await asyncio.to_thread(write_titles, plan, canvas, job.dir)
-    if params.captions is None:
-        return scripts, []
-    if params.captions.src is not None:
-        path = await job.open(params.captions.src)
-        if await asyncio.to_thread(is_ass, path):
-            await asyncio.to_thread(shutil.copyfile, path, job.dir / "given.ass")
-            return [*scripts, Script("given.ass")], []
-        captions = await asyncio.to_thread(read_captions, path, params.captions.style.uppercase)
-    else:
-        captions = _from_cues(params.captions)
-    late = sum(caption.start >= plan.seconds for caption in captions)
-    notes = [f"{late} of {len(captions)} captions begin after the end of the film"] if late else []
-    style = params.captions.style
-    written = await asyncio.to_thread(write_captions, captions, style, plan, canvas, job.dir)
-    return [*scripts, *written], notes
-
-
-def _from_cues(captions: Captions) -> list[Caption]:
-    shout = str.upper if captions.style.uppercase else str
-    cues = sorted(captions.cues, key=lambda cue: cue.start)
-    return [Caption(cue.start, cue.end, literal(shout(cue.text))) for cue in cues]
-
-
-async def _music(job: Context, params: RenderParams) -> Music | None:
-    if params.soundtrack is None:
-        return None
-    found = await inspect(await job.open(params.soundtrack.src))
-    if not found.has_sound:
-        raise BadParams([Problem("soundtrack.src", "no_sound", "there is no sound in this file")])
-    return Music(found.path, params.soundtrack)
-
-
-async def _made(job: Context, params: RenderParams, film: Film, notes: list[str]) -> tuple[Made, str]:
-    preset = params.output.preset or job.settings.ffmpeg_video_preset
-    crf = encoders.crf_for(params.output.quality, params.output.crf)
-    encoder, note = await encoders.choose(job.ffmpeg, use_gpu=params.use_gpu, preset=preset, crf=crf)
-    notes += [note] if note else []
+async def _made(job: Context, staged: Staged, production: Production) -> tuple[Made, Encoder, list[str]]:
     try:
-        return await make(film, encoder, job.ffmpeg, job.dir, job.progress), encoder.name
+        return await production.complete(), staged.encoder, []
     except EncoderFailed as error:
-        encoders.distrust_nvenc(job.ffmpeg, error.message)
-        notes.append(f"encoded again by libx264, since the GPU failed: {error.message}")
-        encoder = encoders.x264(preset=preset, crf=crf)
-        return await make(film, encoder, job.ffmpeg, job.dir, job.progress), encoder.name
+        spare = await encoders.spare(job.ffmpeg, staged.encoder, error.message)
+        made = await _production(job, staged, spare).complete()
+        return made, spare, [spare.note] if spare.note else []

@@ -13,7 +13,7 @@ from callsheet.domain.media_source import MediaSource
 from callsheet.files.cache import FileCache
 from callsheet.files.storage import open_folder
 from callsheet.media.binary import find_ffmpeg, open_ffmpeg
-from callsheet.media.probe import probe
+from callsheet.media.probe import probe_if_media
 from callsheet.settings import Settings
 
 
@@ -63,6 +63,12 @@ class Studio:
         command = [str(self.binary), "-v", "error", "-nostdin", "-i", f"file:{path}", "-vf", filters]
         raw = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "gray", "-"], capture_output=True, check=True)
         return np.frombuffer(raw.stdout, np.uint8).reshape(-1, size[1], size[0]).astype(float)
+
+    def colours(self, path: Path, *, size: tuple[int, int]) -> np.ndarray:
+        """Every frame of a film in red, green and blue: an array of frames, rows, columns, colours."""
+        command = [str(self.binary), "-v", "error", "-nostdin", "-i", f"file:{path}"]
+        raw = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True)
+        return np.frombuffer(raw.stdout, np.uint8).reshape(-1, size[1], size[0], 3).astype(float)
 
     def numbers(self, path: Path) -> np.ndarray:
         """The numbers of the frames of a counting clip that are seen in a film of 64x64."""
@@ -114,5 +120,5 @@ class Stage:
             media_type=media_type or "application/octet-stream",
             size=len(data),
             sha256=hashlib.sha256(data).hexdigest(),
-            probe=await probe(path),
+            probe=await probe_if_media(path),
         )

@@ -4,7 +4,7 @@ import pytest
 
 from callsheet.domain.errors import SetupError
 from callsheet.media.binary import capabilities, find_ffmpeg
-from callsheet.media.timeline import TRANSITIONS
+from callsheet.media.edit.transition import TRANSITIONS
 from callsheet.settings import Settings
 
 from .studio import Studio

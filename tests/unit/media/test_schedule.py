@@ -8,14 +8,10 @@ from hypothesis import strategies as st
 from callsheet.domain.artifacts import Probe
 from callsheet.domain.errors import BadParams
 from callsheet.media import segments
-from callsheet.media.encoders import x264
-from callsheet.media.inputs import MEDIA_FORMATS
-from callsheet.media.picture import Canvas
+from callsheet.media.edit.scene import Scene
 from callsheet.media.probe import Footage
 from callsheet.media.schedule import Schedule, schedule
-from callsheet.media.segments import Script
 from callsheet.media.sound import samples
-from callsheet.media.timeline import Scene
 
 
 def film(seconds: float, **more: object) -> Footage:
@@ -106,48 +102,35 @@ def test_pieces_cover_every_frame_once(lengths: list[int], blends: list[int], ra
     assert sum(parts) - sum(shared) == samples(plan.frames, rate)
 
 
-def test_a_piece_is_one_command():
-    plan = planned(({"src": "a", "trim_start": 2, "transition": "fade"}, film(5)), ({"src": "b"}, film(3)))
-    body, passing, _ = segments.cut(plan)
-    canvas = Canvas(1080, 1920, Fraction(30))
-    encoder = x264(preset="fast", crf=20)
-    scripts = [Script("titles.ass", ((10.0, 11.0),))]
-    guard = ["-protocol_whitelist", "file,pipe", "-format_whitelist", MEDIA_FORMATS, "-max_pixels", "100000000"]
+def test_a_gap_between_scenes_shows_the_background():
+    plan = planned(({"src": "a"}, film(2)), ({"src": "b", "start": 3}, film(1)))
 
-    words = segments.arguments(body, canvas, scripts, encoder, threads=1, output="piece.mp4")
-
-    assert words == [
-        *["-copyts", "-start_at_zero", "-threads", "1", "-noaccurate_seek", *guard],
-        *["-ss", "1.000000", "-i", "file:/in/a.mp4"],
-        "-filter_complex",
-        "[0:v:0]setpts=expr=PTS-2/TB[n0];[n0]fps=fps=30/1[n1];[n1]tpad=stop=-1:stop_mode=clone[n2];"
-        "[n2]trim=start_pts=0:end_pts=75[n3];[n3]setpts=expr=PTS-STARTPTS[n4];"
-        "[n4]crop=w=iw*0.316406:h=ih*1.000000[n5];"
-        "[n5]scale=w=1080:h=1920:out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int[n6];[n6]setsar=sar=1[n7];"
-        "[n7]setsar=sar=1[n8];[n8]settb=expr=1/30[n9];[n9]format=pix_fmts=yuv420p[n10];"
-        "[n10]format=pix_fmts=yuv420p[n11];[n11]trim=end_frame=75[n12]",
-        *["-map", "[n12]", "-an", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1"],
-        *["-frames:v", "75", "-r", "30/1", "-c:v", "libx264", "-preset", "fast", "-crf", "20", "-g", "120"],
-        *["-threads", "1", "-pix_fmt", "yuv420p", "-colorspace", "bt709", "-color_primaries", "bt709"],
-        *["-color_trc", "bt709", "-color_range", "tv", "-video_track_timescale", "10020"],
-        *["-f", "mp4", "file:piece.mp4"],
-    ]
-    both = " ".join(segments.arguments(passing, canvas, scripts, encoder, threads=1, output="piece.mp4"))
-    assert both.count("-i file:") == 2
-    assert "xfade=transition=fade:duration=0.5:offset=0" in both
-    assert "subtitles" not in both
-
-
-def test_a_piece_draws_only_the_text_seen_in_it():
-    plan = planned(({"color": "red", "duration": 60}, None))
-    pieces = segments.cut(plan)
-    scripts = [Script("titles.ass", ((25.0, 26.0),)), Script("given.ass")]
-    canvas = Canvas(64, 64, Fraction(30))
-
-    words = [
-        " ".join(segments.arguments(p, canvas, scripts, x264(preset="fast", crf=20), threads=1, output="x"))
-        for p in pieces
+    assert [(s.number, s.start, s.end, s.scene.color) for s in plan.shots] == [
+        (0, 0, 60, None),
+        (1, 60, 90, "#000000"),
+        (1, 90, 120, None),
     ]
 
-    assert ["titles.ass" in w for w in words] == [False, True, False]
-    assert all("given.ass" in w for w in words)
+
+@pytest.mark.parametrize(
+    ("first", "start", "code"),
+    [
+        ({"src": "a"}, 1.5, "scenes_overlap"),
+        ({"src": "a", "transition": "fade"}, 3, "transition_over_a_gap"),
+    ],
+)
+def test_a_scene_cannot_start_where_another_one_is(first: dict[str, object], start: float, code: str):
+    with pytest.raises(BadParams) as caught:
+        planned((first, film(2)), ({"src": "b", "start": start}, film(1)))
+
+    assert [(p.path, p.code) for p in caught.value.problems] == [("scenes[1].start", code)]
+
+
+def test_speed_and_trims_decide_how_long_a_scene_is():
+    plan = planned(
+        ({"src": "a", "trim_start": 1, "trim_end": 2}, film(3)),
+        ({"src": "a", "speed": 2}, film(3)),
+        ({"src": "a", "speed": 0.5, "trim_start": 2}, film(3)),
+    )
+
+    assert [shot.frames for shot in plan.shots] == [30, 45, 60]

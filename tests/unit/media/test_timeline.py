@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from callsheet.media.audio_filters import checked
+from callsheet.media.edit.timeline import Timeline
 from callsheet.media.shape import even_size, parse_ratio
-from callsheet.media.timeline import Timeline
 from callsheet.media.words import read_colour, read_rate, read_seconds
 
 
@@ -84,7 +84,17 @@ def test_no_transition_is_none():
         ({"scenes": [{"color": "blurple"}]}, "not a colour"),
         ({"output": {"fps": "1/0"}}, "not a frame rate"),
         ({"output": {"fps": 1000}}, "not between 1 and 240"),
-        ({"output": {"crf": 20, "quality": "low"}}, "not both"),
+        ({"output": {"crf": 20, "quality": "low"}}, "one of quality, crf and bitrate"),
+        ({"output": {"format": "webm", "codec": "h264"}}, "h264 does not go into webm"),
+        ({"output": {"resolution": "720p", "width": 100}}, "not both"),
+        ({"scenes": [{"src": "a", "trim_start": 2, "trim_end": 1}]}, "not after trim_start"),
+        ({"scenes": [{"src": "a", "trim_end": 1, "duration": 1}]}, "not both"),
+        ({"scenes": [{"src": "a", "crop": {"left": 0.5, "right": 0.5}}]}, "leaves nothing"),
+        ({"scenes": [{"src": "a", "fit": "squeeze"}]}, "fit"),
+        ({"overlays": [{"src": "a", "scale": 0.5, "width": 10}]}, "not both"),
+        ({"overlays": [{"src": "a", "duration": 0}]}, "above 0"),
+        ({"overlays": [{"text": "a", "src": "b"}]}, "src"),
+        ({"tracks": [{"type": "audio", "clips": [{"text": "a"}]}]}, "src"),
         ({"output": {"preset": "warp"}}, "preset"),
         ({"captions": {}}, "one of src and cues"),
         ({"captions": {"cues": [{"start": 2, "end": 1, "text": "x"}]}}, "end after its start"),
@@ -132,3 +142,33 @@ def test_only_harmless_filters_are_let_through():
     ):
         with pytest.raises(ValueError, match=r"not allowed|may hold"):
             checked(bad)
+
+
+def test_tracks_alone_are_enough():
+    film = Timeline.model_validate(
+        {
+            "tracks": [
+                {"clips": ["a.mp4", {"src": "b.mp4", "transition": "fade"}, "c.mp4"]},
+                {"clips": [{"src": "logo.png", "position": "topRight"}, {"text": "hello"}]},
+                {"type": "audio", "clips": ["voice.wav"]},
+            ]
+        }
+    )
+
+    assert [scene.src.root for scene in film.scenes if scene.src] == ["a.mp4", "b.mp4", "c.mp4"]
+    assert [where for where, _ in film.media()] == [
+        *("scenes[0]", "scenes[1]", "scenes[2]"),
+        *("tracks[0].clips[0]", "tracks[1].clips[0]"),
+    ]
+
+
+def test_a_bare_list_of_clips_is_a_film():
+    assert len(Timeline.model_validate(["a.mp4", "b.png"]).scenes) == 2
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("crop", "cover"), ("pad", "contain"), ("blur-pad", "contain_blur"), ("stretch", "fill"), ("Cover", "cover")],
+)
+def test_fits_have_their_usual_names(word: str, meant: str):
+    assert read(scenes=[{"src": "a", "fit": word}]).scenes[0].fit == meant

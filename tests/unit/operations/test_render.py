@@ -10,7 +10,7 @@ from media.studio import Stage, Studio
 
 from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams, MediaFailed
-from callsheet.media import encoders, segments
+from callsheet.media import encoders, hardware, segments
 from callsheet.media.loudness import measure
 from callsheet.operations.render import RenderResult, render
 
@@ -52,8 +52,8 @@ async def test_scenes_of_every_kind_become_one_film(stage: Stage, studio: Studio
 
     probe = result.video.probe
     assert probe is not None
-    assert result.duration == pytest.approx(8 + 1 / 30 - 0.2 * 4 - 0.5)
-    assert (probe.width, probe.height, probe.fps, probe.frames) == (160, 284, 30.0, 202)
+    assert result.duration == pytest.approx(8 - 0.2 * 4 - 0.5)
+    assert (probe.width, probe.height, probe.fps, probe.frames) == (160, 284, 30.0, 201)
     assert (probe.video_codec, probe.pixel_format, probe.audio_codec, probe.audio_channels) == (
         "h264",
         "yuv420p",
@@ -64,7 +64,7 @@ async def test_scenes_of_every_kind_become_one_film(stage: Stage, studio: Studio
     assert (result.encoder, result.notes) == ("libx264", [])
     assert stage.told == sorted(stage.told)
     assert stage.told[-1] == pytest.approx(0.97, abs=0.03)
-    assert len(studio.look(path, size=(160, 284))) == 202
+    assert len(studio.look(path, size=(160, 284))) == 201
     assert b"moov" in path.read_bytes()[:64]
 
 
@@ -83,17 +83,20 @@ async def test_the_form_of_earlier_systems_is_rendered(stage: Stage, studio: Stu
 
 
 async def test_a_gpu_that_fails_at_work_is_made_up_for(stage: Stage, studio: Studio, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(encoders._tested, stage.ffmpeg.binary, (time.monotonic(), None))
-    if "h264_nvenc" not in (await encoders.capabilities(stage.ffmpeg.binary)).encoders:
+    nvenc = encoders.Encoder("h264_nvenc", encoders.Wish(hardware="nvenc"))
+    able = await encoders.capabilities(stage.ffmpeg.binary)
+    if nvenc.name not in able.encoders:
         pytest.skip("this FFmpeg knows no NVENC")
-    if await encoders._try_nvenc(stage.ffmpeg) is None:
+    if (await encoders.choose(stage.ffmpeg, nvenc.wish)).is_hardware:
         pytest.skip("this machine has NVENC")
+    believed = {(stage.ffmpeg.binary, nvenc.name, nvenc.pixel_format): (time.monotonic(), None)}
+    monkeypatch.setattr(hardware, "_outcomes", believed)
 
     result, _ = await make(stage, scenes=[str(studio.clip("plain.mp4"))], use_gpu=True)
 
     assert result.encoder == "libx264"
     assert "encoded again by libx264" in result.notes[0]
-    assert await encoders.why_no_nvenc(stage.ffmpeg) is not None
+    assert (await encoders.choose(stage.ffmpeg, nvenc.wish)).note is not None
 
 
 async def test_every_frame_of_a_source_is_seen_once_however_it_is_cut(
@@ -270,8 +273,12 @@ async def test_a_source_that_breaks_off_is_told(stage: Stage, studio: Studio, tm
 async def test_what_is_not_media_is_told(stage: Stage, tmp_path: Path):
     (tmp_path / "film.mp4").write_text("#EXTM3U\n#EXTINF:1,\n/etc/hostname\n#EXT-X-ENDLIST\n")
 
-    with pytest.raises(MediaFailed, match=r"'film.mp4' cannot be read as media"):
+    with pytest.raises(BadParams) as caught:
         await make(stage, scenes=[str(tmp_path / "film.mp4")])
+
+    (problem,) = caught.value.problems
+    assert problem.path == "scenes[0].src"
+    assert "'film.mp4' cannot be read as media" in problem.message
 
 
 async def test_every_scene_that_cannot_be_placed_is_told(stage: Stage, studio: Studio):

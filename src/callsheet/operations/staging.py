@@ -1,0 +1,192 @@
+"""Staging a timeline: its files are brought here, and everything is put in its place."""
+
+import asyncio
+import hashlib
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from callsheet.domain.errors import BadParams, BadSource, MediaFailed, Problem
+from callsheet.domain.media_source import MediaSource
+from callsheet.media import encoders, layers, shape, sound
+from callsheet.media.ass import Line, literal
+from callsheet.media.binary import capabilities
+from callsheet.media.edit.captions import Captions
+from callsheet.media.edit.timeline import Timeline
+from callsheet.media.encoders import Encoder, Wish
+from callsheet.media.film import Container, Film
+from callsheet.media.lettering import lettered
+from callsheet.media.looks import as_caption
+from callsheet.media.loudness import aim, read_audio_filter
+from callsheet.media.picture import Canvas
+from callsheet.media.probe import Footage
+from callsheet.media.schedule import Schedule, schedule
+from callsheet.media.segments import Above, GivenScript, Lettering
+from callsheet.media.subtitles import Caption, is_ass, read_captions
+from callsheet.media.words import PRESETS, Preset, read_rate
+from callsheet.operations.contract import Context
+from callsheet.operations.reading import read_media
+
+_FETCHES = 8
+"""Files that are brought here at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A film that can be made."""
+
+    film: Film
+    encoder: Encoder
+    notes: tuple[str, ...]
+    """What is done otherwise than asked, and why."""
+
+
+async def stage(job: Context, timeline: Timeline) -> Staged:
+    """Bring the files of a timeline here and lay the film out.
+
+    Raises BadParams with everything that does not fit, SourceUnreachable for what did not come.
+    """
+    await _check_transitions(job, timeline)
+    footage = await _footage(job, timeline)
+    canvas = canvas_of(job, timeline)
+    plan = _scheduled(timeline, footage, canvas)
+    laid = layers.lay(timeline, footage, plan)
+    captions, notes = await _captions(job, timeline.captions, plan, canvas)
+    film = Film(
+        plan,
+        canvas,
+        [*lettered(laid, plan), *captions],
+        sound.gather(timeline, footage, laid, plan),
+        aim(timeline.loudness, read_audio_filter(job.settings.ffmpeg_audio_filter)),
+        mute=timeline.output.mute,
+        container=_container(timeline),
+    )
+    encoder = await encoders.choose(job.ffmpeg, wish_of(job, timeline))
+    notes += [encoder.note] if encoder.note else []
+    return Staged(film, encoder, (*_evened(timeline, canvas), *notes))
+
+
+def canvas_of(job: Context, timeline: Timeline) -> Canvas:
+    """Return the picture of the film."""
+    output = timeline.output
+    ratio = shape.parse_ratio(output.aspect_ratio or job.settings.ffmpeg_aspect_ratio)
+    short = int(output.resolution[:-1]) if output.resolution else shape.SHORT_SIDE
+    width, height = shape.even_size(output.width, output.height, ratio, short)
+    return Canvas(width, height, read_rate(output.fps), output.fit, output.background)
+
+
+def wish_of(job: Context, timeline: Timeline) -> Wish:
+    """Return what the picture is to be encoded as."""
+    output = timeline.output
+    return Wish(
+        codec=output.picture_codec,
+        quality=output.quality,
+        crf=output.crf,
+        bitrate=output.bitrate,
+        max_bitrate=output.max_bitrate,
+        preset=output.preset or _usual_preset(job),
+        hardware="nvenc" if timeline.use_gpu else output.hardware,
+    )
+
+
+def _usual_preset(job: Context) -> Preset:
+    usual = job.settings.ffmpeg_video_preset
+    return next((preset for preset in PRESETS if preset == usual), "medium")
+
+
+def _container(timeline: Timeline) -> Container:
+    output = timeline.output
+    codec = output.sound_codec
+    usual = 192_000 if codec == "aac" else None
+    return Container(output.format, codec, output.audio_bitrate or usual)
+
+
+def _evened(timeline: Timeline, canvas: Canvas) -> Iterator[str]:
+    asked = timeline.output.width or canvas.width, timeline.output.height or canvas.height
+    if asked != (canvas.width, canvas.height):
+        yield f"{asked[0]}x{asked[1]} made even: {canvas.width}x{canvas.height}"
+
+
+async def _check_transitions(job: Context, timeline: Timeline) -> None:
+    """Some names are known to newer builds of FFmpeg only."""
+    known = (await capabilities(job.ffmpeg.binary)).transitions
+    problems = [
+        Problem(f"scenes[{number}].transition.type", "unknown_transition", f"this FFmpeg has no '{passing.type}'")
+        for number, scene in enumerate(timeline.scenes)
+        if (passing := scene.passing) is not None and passing.type not in known
+    ]
+    if problems:
+        raise BadParams(problems)
+
+
+async def _footage(job: Context, timeline: Timeline) -> dict[str, Footage]:
+    """Bring all files here and look at them; a file used twice is brought once.
+
+    Raises BadParams with every file that cannot be used.
+    """
+    fields = {where: source.model_dump_json() for where, source in timeline.media()}
+    sources = {source.model_dump_json(): (where, source) for where, source in timeline.media()}
+    seats = asyncio.Semaphore(_FETCHES)
+
+    async def bring(where: str, source: MediaSource) -> Footage | list[Problem]:
+        try:
+            async with seats:
+                return await read_media(job, source, f"{where}.src")
+        except BadParams as refusal:
+            return refusal.problems
+        except (BadSource, MediaFailed) as refusal:
+            return [Problem(f"{where}.src", refusal.code, refusal.message)]
+
+    found = await asyncio.gather(*(bring(*given) for given in sources.values()))
+    problems = [problem for each in found if isinstance(each, list) for problem in each]
+    if problems:
+        raise BadParams(problems)
+    by_source = {key: each for key, each in zip(sources, found, strict=True) if isinstance(each, Footage)}
+    return {where: by_source[key] for where, key in fields.items()}
+
+
+def _scheduled(timeline: Timeline, footage: Mapping[str, Footage], canvas: Canvas) -> Schedule:
+    """Put the scenes in their places. Raises BadParams with all files that do not fit where they stand."""
+    problems: list[Problem] = []
+    plan = None
+    of_scenes = [footage.get(f"scenes[{number}]") for number in range(len(timeline.scenes))]
+    try:
+        plan = schedule(timeline.scenes, of_scenes, canvas.rate, canvas.background)
+    except BadParams as refusal:
+        problems += refusal.problems
+    problems += [*layers.unfit(timeline, footage), *sound.unfit(timeline, footage)]
+    if problems or plan is None:
+        raise BadParams(problems)
+    return plan
+
+
+async def _captions(
+    job: Context, captions: Captions | None, plan: Schedule, canvas: Canvas
+) -> tuple[list[Above], list[str]]:
+    if captions is None:
+        return [], []
+    if captions.src is not None:
+        path = await job.open(captions.src)
+        if await asyncio.to_thread(is_ass, path):
+            return [await asyncio.to_thread(_given, path, job.dir)], []
+        found = await asyncio.to_thread(read_captions, path, captions.style.uppercase)
+    else:
+        found = _from_cues(captions)
+    late = sum(caption.start >= plan.seconds for caption in found)
+    notes = [f"{late} of {len(found)} captions begin after the end of the film"] if late else []
+    looks = as_caption(captions.style, canvas.width, canvas.height)
+    lines = [Line(c.start, min(c.end, plan.seconds), c.text, looks) for c in found if c.start < plan.seconds]
+    return [Lettering(tuple(lines))], notes
+
+
+def _from_cues(captions: Captions) -> list[Caption]:
+    shout = str.upper if captions.style.uppercase else str
+    cues = sorted(captions.cues, key=lambda cue: cue.start)
+    return [Caption(cue.start, cue.end, literal(shout(cue.text))) for cue in cues]
+
+
+def _given(path: Path, folder: Path) -> GivenScript:
+    """Lay a script that somebody made where FFmpeg finds it."""
+    shutil.copyfile(path, folder / "given.ass")
+    return GivenScript("given.ass", hashlib.sha256(path.read_bytes()).hexdigest())

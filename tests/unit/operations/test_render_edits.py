@@ -1,0 +1,356 @@
+"""What can be said of a scene and of what lies over it, looked at and listened to."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from media.studio import Stage, Studio
+
+from callsheet.domain.checking import validate_params
+from callsheet.domain.errors import BadParams
+from callsheet.operations.render import RenderResult, render
+
+SMALL = {"width": 64, "height": 64, "fps": 30, "preset": "ultrafast", "crf": 1}
+GREY, WHITE = "color=gray:size=64x64:rate=30", "color=white:size=16x16:rate=30"
+TONE = "sine=frequency=1000:sample_rate=48000"
+
+
+async def make(stage: Stage, **params: object) -> tuple[RenderResult, Path]:
+    given = {"output": SMALL, "loudness": False, **params}
+    result = await render.run(stage, validate_params(given, render.params))
+    assert isinstance(result, RenderResult)
+    return result, stage.kept[-1]
+
+
+def sine_level(heard: np.ndarray) -> float:
+    """The amplitude of the first channel."""
+    return float(np.sqrt(2 * (heard[:, 0] ** 2).mean()))
+
+
+async def test_speed_changes_which_pictures_are_seen_and_keeps_the_pitch(stage: Stage, studio: Studio):
+    clip = str(studio.counting("sounding.mp4", frames=60, sound=True))
+
+    result, path = await make(stage, scenes=[{"src": clip, "speed": 2}, {"src": clip, "speed": 0.5, "duration": 1}])
+
+    seen = studio.numbers(path)
+    assert result.video.probe and result.video.probe.frames == 60
+    assert np.abs(seen[:30] - np.arange(0, 60, 2)).max() < 1.1
+    assert np.abs(seen[30:] - np.arange(30) / 2).max() < 1.1
+    for part in (slice(9_600, 38_400), slice(57_600, 86_400)):
+        spectrum = np.abs(np.fft.rfft(studio.listen(path)[part, 0]))
+        assert spectrum.argmax() * 48_000 / 28_800 == pytest.approx(300, abs=3)
+
+
+async def test_trims_pick_their_frames(stage: Stage, studio: Studio):
+    clip = str(studio.counting("count.mp4", frames=60))
+
+    _, path = await make(stage, scenes=[{"src": clip, "trim_start": 0.5, "trim_end": 1}])
+
+    assert np.abs(studio.numbers(path) - np.arange(15, 30)).max() < 0.5
+
+
+async def test_gaps_show_the_background(stage: Stage, studio: Studio):
+    white = str(studio.clip("white.mp4", "color=white:size=64x64:rate=30", seconds=0.5))
+
+    _, path = await make(stage, scenes=[{"src": white}, {"src": white, "start": 1}])
+
+    seen = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    assert len(seen) == 45
+    assert (seen[:15] > 250).all() and (seen[15:30] < 5).all() and (seen[30:] > 250).all()
+
+
+async def test_focus_and_crop_decide_what_is_seen(stage: Stage, studio: Studio):
+    # Black to the left, white to the right.
+    halves = "color=black:size=128x64:rate=30,drawbox=x=64:w=64:h=64:color=white:t=fill"
+    clip = str(studio.clip("halves.mp4", halves, seconds=0.2))
+
+    scenes = [
+        {"src": clip, "focus": {"x": 0}},
+        {"src": clip, "focus": {"x": 1}},
+        {"src": clip, "crop": {"left": 0.5}},
+        {"src": clip, "crop": {"right": 0.5}},
+        {"src": clip, "fit": "fill"},
+    ]
+    _, path = await make(stage, scenes=scenes)
+
+    seen = studio.look(path, size=(64, 64))[3::6]
+    assert [round(frame.mean() / 255, 1) for frame in seen] == [0, 1, 1, 0, 0.5]
+    assert seen[4][:, 40:].mean() > 250
+
+
+async def test_a_picture_without_a_fit_keeps_its_size(stage: Stage, studio: Studio):
+    small = str(studio.still("small.png", "color=white:size=20x10"))
+
+    _, path = await make(
+        stage, scenes=[{"src": small, "fit": "none", "duration": 0.2, "background": "black"}], output=SMALL
+    )
+
+    frame = studio.look(path, size=(64, 64))[0]
+    assert frame[28:36, 24:40].min() > 245
+    assert (frame > 128).sum() == pytest.approx(200, abs=20)
+
+
+async def test_scenes_fade_in_and_out_with_their_sound(stage: Stage, studio: Studio):
+    clip = str(studio.clip("grey.mp4", "color=white:size=64x64:rate=30", seconds=2, sound=TONE))
+
+    _, path = await make(stage, scenes=[{"src": clip, "fade_in": 0.5, "fade_out": 1}])
+
+    seen = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    assert seen[0] < 10 and seen[-1] < 20
+    assert seen[7] == pytest.approx(127, abs=25)
+    assert (seen[16:30] > 250).all()
+    assert seen[45] == pytest.approx(127, abs=25)
+    heard = studio.listen(path)
+    loud = sine_level(heard[30_000:40_000])
+    assert sine_level(heard[11_000:13_000]) == pytest.approx(loud / 2, rel=0.15)
+    assert sine_level(heard[71_000:73_000]) == pytest.approx(loud / 2, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("filters", "low", "high"),
+    [(["grayscale"], 0, 2), ([{"type": "saturation", "amount": 2}], 60, 256), ([], 20, 60)],
+)
+async def test_filters_change_the_colours(stage: Stage, studio: Studio, filters: list[object], low: float, high: float):
+    # How far red and blue lie apart.
+    _, path = await make(stage, scenes=[{"color": "#a08070", "duration": 0.2, "filters": filters}])
+
+    rgb = studio.colours(path, size=(64, 64))[0].mean(axis=(0, 1))
+    assert low <= rgb[0] - rgb[2] <= high
+
+
+async def test_overlays_lie_where_and_when_they_are_to(stage: Stage, studio: Studio):
+    logo = str(studio.still("logo.png", "color=white:size=16x16"))
+    places = [
+        {"src": logo, "position": "top_left", "start": 0.2, "duration": 0.2},
+        {"src": logo, "position": "bottomRight", "offset": {"x": -0.25, "y": 0}, "start": 0.5},
+    ]
+
+    _, path = await make(stage, scenes=[{"color": "black", "duration": 1}], overlays=places)
+
+    seen = studio.look(path, size=(64, 64))
+    top = seen[:, :16, :16].mean(axis=(1, 2)) > 128
+    assert top.nonzero()[0].tolist() == list(range(6, 12))
+    bottom = seen[:, 48:, 32:48].mean(axis=(1, 2)) > 240
+    assert bottom.nonzero()[0].tolist() == list(range(15, 30))
+    assert seen[20, :48].mean() < 3
+
+
+async def test_an_overlay_goes_on_over_the_borders_of_scenes(stage: Stage, studio: Studio):
+    count = str(studio.counting("count.mp4", frames=60))
+    scenes = [{"color": "black", "duration": 0.7}, {"color": "red", "duration": 0.7}]
+    overlay = {"src": count, "start": 0.5, "trim_start": 0.5, "fit": "cover"}
+
+    _, path = await make(stage, scenes=scenes, overlays=[overlay])
+
+    seen = studio.numbers(path)
+    assert np.abs(seen[15:] - np.arange(15, 42)).max() < 0.6
+
+
+async def test_the_later_overlay_is_on_top_unless_told_otherwise(stage: Stage, studio: Studio):
+    white = str(studio.still("white.png", "color=white:size=64x64"))
+    black = str(studio.still("black.png", "color=black:size=64x64"))
+    scenes = [{"color": "gray", "duration": 0.2}]
+
+    _, usual = await make(stage, scenes=scenes, overlays=[{"src": white}, {"src": black}])
+    usual_frame = studio.look(usual, size=(64, 64))[2].mean()
+    _, told = await make(stage, scenes=scenes, overlays=[{"src": white, "z": 1}, {"src": black}])
+
+    assert usual_frame < 5
+    assert studio.look(told, size=(64, 64))[2].mean() > 250
+
+
+async def test_opacity_fades_and_transparent_pictures_let_the_film_through(stage: Stage, studio: Studio):
+    glass = str(studio.still("glass.png", "color=white@0.5:size=64x64,format=rgba"))
+    white = str(studio.still("white.png", "color=white:size=64x64"))
+    overlays = [
+        {"src": glass, "start": 0, "duration": 0.2},
+        {"src": white, "start": 0.2, "duration": 0.2, "opacity": 0.25},
+        {"src": white, "start": 0.4, "duration": 1, "fade_in": 0.4, "fade_out": 0.4},
+    ]
+
+    _, path = await make(stage, scenes=[{"color": "black", "duration": 1.4}], overlays=overlays)
+
+    seen = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    assert seen[3] == pytest.approx(127, abs=8)
+    assert seen[8] == pytest.approx(64, abs=8)
+    assert seen[18] == pytest.approx(127, abs=25)
+    assert seen[27] > 245
+    assert seen[36] == pytest.approx(127, abs=25)
+
+
+async def test_a_green_screen_is_taken_out(stage: Stage, studio: Studio):
+    green = "color=0x00ff00:size=64x64:rate=30,drawbox=x=16:y=16:w=32:h=32:color=white:t=fill"
+    clip = str(studio.clip("green.mp4", green, seconds=0.3))
+
+    _, path = await make(
+        stage, scenes=[{"color": "black", "duration": 0.3}], overlays=[{"src": clip, "chromaKey": "lime"}]
+    )
+
+    frame = studio.look(path, size=(64, 64))[4]
+    assert frame[20:44, 20:44].min() > 230
+    assert frame[:12].max() < 30
+
+
+async def test_overlays_slide_in_and_out(stage: Stage, studio: Studio):
+    logo = str(studio.still("logo.png", "color=white:size=16x16"))
+    overlay = {"src": logo, "duration": 2, "animation_in": "slide_right", "animation_out": "slide_up"}
+
+    _, path = await make(stage, scenes=[{"color": "black", "duration": 2.2}], overlays=[overlay])
+
+    seen = studio.look(path, size=(64, 64))
+    middles = [np.argwhere(frame > 128).mean(axis=0) if (frame > 128).any() else None for frame in seen]
+    assert middles[0] is None
+    across = [m[1] for m in middles[1:15] if m is not None]
+    assert across == sorted(across) and across[0] < 20
+    assert middles[30] == pytest.approx((31.5, 31.5), abs=1)
+    down = [m[0] for m in middles[46:60] if m is not None]
+    assert down == sorted(down, reverse=True) and down[-1] < 15
+    assert middles[62] is None
+
+
+async def test_an_overlay_turns_about_its_middle(stage: Stage, studio: Studio):
+    bar = str(studio.still("bar.png", "color=white:size=48x8"))
+
+    _, path = await make(stage, scenes=[{"color": "black", "duration": 0.2}], overlays=[{"src": bar, "rotation": 90}])
+
+    frame = studio.look(path, size=(64, 64))[2]
+    assert frame[10:54, 29:35].min() > 200
+    assert frame[:, :24].max() < 20
+
+
+async def test_a_text_is_seen_at_its_time(stage: Stage, studio: Studio):
+    text = {"text": "HELLO", "start": 0.5, "duration": 0.5, "fontSize": 24, "strokeWidth": 0, "shadow": 0}
+
+    _, path = await make(stage, scenes=[{"color": "black", "duration": 1.5}], overlays=[text])
+
+    seen = studio.look(path, size=(64, 64)).max(axis=(1, 2)) > 200
+    assert seen.nonzero()[0].tolist() == list(range(15, 30))
+
+
+async def test_the_sound_of_an_overlay_is_heard_at_its_time(stage: Stage, studio: Studio):
+    clip = str(studio.clip("sounding.mp4", GREY, seconds=0.5, sound=TONE))
+    overlays = [{"src": clip, "start": 0.5}, {"src": clip, "start": 1.2, "mute": True}]
+
+    _, path = await make(stage, scenes=[{"color": "black", "duration": 2}], overlays=overlays)
+
+    heard = np.abs(studio.listen(path)[:, 0]) > 0.02
+    first, last = heard.nonzero()[0][[0, -1]]
+    assert first == pytest.approx(24_000, abs=200)
+    assert last == pytest.approx(48_000, abs=1200)
+
+
+async def test_tracks_are_laid_over_each_other(stage: Stage, studio: Studio):
+    white = str(studio.still("white.png", "color=white:size=64x64"))
+    beep = str(studio.sound("beep.wav", TONE, seconds=0.3))
+    tracks = [
+        {"clips": [{"color": "black", "duration": 2}]},
+        {"clips": [{"src": white, "duration": 0.5}, {"src": white, "start": 1, "duration": 0.5}]},
+        {"type": "audio", "clips": [{"src": beep, "start": 0.2}, {"src": beep}], "volume": 0.5},
+    ]
+
+    _, path = await make(stage, tracks=tracks)
+
+    seen = studio.look(path, size=(64, 64)).mean(axis=(1, 2)) > 128
+    assert seen.nonzero()[0].tolist() == [*range(15), *range(30, 45)]
+    heard = studio.listen(path)
+    sounding = (np.abs(heard[:, 0]) > 0.01).nonzero()[0]
+    assert sounding[0] == pytest.approx(9_600, abs=200)
+    assert sounding[-1] == pytest.approx(38_400, abs=1200)
+
+
+async def test_a_voice_makes_the_music_step_back(stage: Stage, studio: Studio):
+    low = str(studio.sound("low.wav", "sine=frequency=200", seconds=3))
+    voice = str(studio.sound("voice.wav", "sine=frequency=2000", seconds=1))
+
+    _, path = await make(
+        stage,
+        scenes=[{"color": "black", "duration": 3}],
+        soundtrack={"src": low, "duck": True},
+        audio_clips=[{"src": voice, "start": 1, "volume": 4}],
+    )
+
+    heard = studio.listen(path)[:, 0]
+
+    def music(start: int) -> float:
+        spectrum = np.abs(np.fft.rfft(heard[start : start + 9_600]))
+        return float(spectrum[35:45].max())
+
+    assert music(72_000) < music(24_000) * 0.5
+
+
+async def test_a_film_may_have_no_sound(stage: Stage, studio: Studio):
+    clip = str(studio.clip("sounding.mp4", GREY, seconds=0.5, sound=TONE))
+
+    result, _ = await make(stage, scenes=[clip], output={**SMALL, "mute": True})
+
+    assert result.video.probe and result.video.probe.audio_codec is None
+
+
+async def test_scenes_can_be_muted(stage: Stage, studio: Studio):
+    clip = str(studio.clip("sounding.mp4", GREY, seconds=1, sound=TONE))
+
+    _, path = await make(stage, scenes=[{"src": clip, "mute": True}, clip])
+
+    heard = np.abs(studio.listen(path)[:, 0])
+    assert heard[:47_000].max() < 0.01
+    assert heard[50_000:90_000].max() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("format", "codec", "probed", "sound"),
+    [
+        ("mp4", "h264", "h264", "aac"),
+        ("mp4", "h265", "hevc", "aac"),
+        ("webm", "vp9", "vp9", "opus"),
+        ("webm", "av1", "av1", "opus"),
+        ("mkv", "h264", "h264", "aac"),
+    ],
+)
+async def test_films_come_in_every_format(
+    stage: Stage, studio: Studio, format: str, codec: str, probed: str, sound: str
+):
+    clip = str(studio.counting("sounding.mp4", frames=60, sound=True))
+    output = {**SMALL, "crf": 8, "format": format, "codec": codec}
+
+    result, path = await make(
+        stage, scenes=[{"src": clip, "duration": 1, "transition": {"duration": 0.2}}, clip], output=output
+    )
+
+    probe = result.video.probe
+    assert probe and (probe.video_codec, probe.audio_codec) == (probed, sound)
+    assert path.suffix == f".{format}"
+    seen = studio.numbers(path)
+    assert len(seen) == 84
+    assert np.abs(seen[:24] - np.arange(24)).max() < 1
+    assert np.abs(seen[30:] - np.arange(6, 60)).max() < 1
+
+
+async def test_every_file_that_does_not_fit_is_told_at_once(stage: Stage, studio: Studio):
+    clip, beep = str(studio.clip("plain.mp4", GREY)), str(studio.sound("beep.wav", TONE, seconds=0.3))
+
+    with pytest.raises(BadParams) as caught:
+        await make(
+            stage,
+            scenes=[{"src": clip, "motion": "zoom_in"}, {"src": clip, "overlays": [{"src": beep}]}],
+            overlays=[{"src": clip, "type": "image"}, {"src": clip, "trim_start": 5}],
+            audio_clips=[clip],
+            soundtrack=clip,
+        )
+
+    assert [(p.path, p.code) for p in caught.value.problems] == [
+        ("scenes[0].motion", "not_an_image"),
+        ("overlays[0].type", "not_an_image"),
+        ("overlays[1].trimStart", "beyond_the_end"),
+        ("scenes[1].overlays[0].src", "no_picture"),
+        ("audioClips[0].src", "no_sound"),
+        ("soundtrack.src", "no_sound"),
+    ]
+
+
+async def test_what_starts_after_the_end_is_told(stage: Stage, studio: Studio):
+    logo = str(studio.still("logo.png", "color=white:size=16x16"))
+
+    with pytest.raises(BadParams) as caught:
+        await make(stage, scenes=[{"color": "black", "duration": 1}], overlays=[{"src": logo, "start": 4}])
+
+    assert [(p.path, p.code) for p in caught.value.problems] == [("overlays[0]", "beyond_the_end")]
