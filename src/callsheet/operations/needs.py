@@ -5,6 +5,7 @@ from pathlib import Path
 
 from callsheet.domain.errors import SetupError
 from callsheet.media.binary import find_ffmpeg
+from callsheet.media.speech.engines import ENGINES
 from callsheet.operations.catalog import Catalog
 from callsheet.settings import Settings
 
@@ -21,7 +22,11 @@ def _has_gpu(_settings: Settings) -> bool:
     return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()
 
 
-CHECKS: dict[str, Callable[[Settings], bool]] = {"ffmpeg": _has_ffmpeg, "gpu": _has_gpu}
+def _has_speech(_settings: Settings) -> bool:
+    return any(engine.installed() for engine in ENGINES.values())
+
+
+CHECKS: dict[str, Callable[[Settings], bool]] = {"ffmpeg": _has_ffmpeg, "gpu": _has_gpu, "speech": _has_speech}
 """How each need is found out; a need without a check is never met."""
 
 

@@ -1,0 +1,1 @@
+"""Speech written down: one contract, and the engines that meet it."""

@@ -1,0 +1,44 @@
+"""Captions written as SRT, WebVTT and ASS."""
+
+import html
+from collections.abc import Callable, Sequence
+
+from callsheet.media.ass import Line, literal, script
+from callsheet.media.cues import Cue
+from callsheet.media.looks import as_caption
+from callsheet.media.style import TextStyle
+
+
+def srt(cues: Sequence[Cue]) -> str:
+    """Return captions as SubRip. It has no way to say `-->` and no looks."""
+    return "".join(
+        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{cue.text.replace('-->', '→')}\n\n"
+        for number, cue in enumerate(cues, 1)
+    )
+
+
+def vtt(cues: Sequence[Cue]) -> str:
+    """Return captions as WebVTT, which browsers show."""
+    shown = (
+        f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{html.escape(cue.text, quote=False)}\n" for cue in cues
+    )
+    return "\n".join(["WEBVTT\n", *shown])
+
+
+def ass(cues: Sequence[Cue], style: TextStyle, *, width: int, height: int) -> str:
+    """Return captions as an ASS script with their looks, for a picture of the given size.
+
+    Where the style follows words, it follows them as they were spoken.
+    """
+    looks = as_caption(style, width, height)
+    shout: Callable[[str], str] = str.upper if style.uppercase else str
+    lines = [
+        Line(cue.start, cue.end, literal(shout(cue.text)), looks, words=[word for line in cue.lines for word in line])
+        for cue in cues
+    ]
+    return script(lines, width=width, height=height)
+
+
+def _clock(seconds: float, point: str) -> str:
+    minutes, rest = divmod(round(seconds * 1000), 60_000)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}{point}{rest % 1000:03d}"
