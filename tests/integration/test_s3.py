@@ -16,9 +16,11 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadSource, CallsheetError, NotFound, StorageUnreachable
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource
+from callsheet.files.cache import FileCache
 from callsheet.files.presigned import with_download_name
 from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage, open_storage
+from callsheet.testing.waiters import until
 
 from .s3_server import SECRET_KEY, S3Server
 
@@ -344,3 +346,49 @@ async def test_a_stored_source_is_brought_here_once(s3_server: S3Server, storage
 
     assert len(set(paths)) == 1 and paths[0].name == by_key.name == "Film 🎬.mp4"
     assert sha256(paths[0]) == sha256(by_key) == stored.sha256
+
+
+async def test_a_cached_file_comes_back_whole_or_not_at_all(storage: Storage, tmp_path: Path) -> None:
+    cache, source, target = FileCache(storage, max_age=timedelta(days=7)), make_file(tmp_path, 100_000), tmp_path / "x"
+    key = "piece/" + sha256(source)
+    missed = await cache.fetch(key, target)
+    await cache.keep(key, source)
+
+    found = await cache.fetch(key, target)
+
+    assert (missed, found, sha256(target)) == (False, True, sha256(source))
+    ((entry,),) = [page async for page in storage.pages(f"callsheet-cache/piece/{sha256(source)[:2]}")]
+    await storage.put(entry.key, make_file(tmp_path, 100_000))
+    target.unlink()
+    assert not await cache.fetch(key, target)
+    assert not target.exists()
+
+
+async def test_old_cached_files_are_removed_from_a_bucket_page_by_page(
+    s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("callsheet.files.storage._PAGE", 10)
+    storage = open_storage(s3_server.settings(s3_prefix="tidied"))
+    source = make_file(tmp_path, 10)
+    old, young = FileCache(storage, max_age=timedelta(microseconds=1)), FileCache(storage, max_age=timedelta(days=7))
+    keys = [f"piece/{number:064x}" for number in range(25)]
+    await asyncio.gather(*(young.keep(key, source) for key in keys))
+
+    assert [len(page) async for page in storage.pages("callsheet-cache")] == [10, 10, 5]
+    assert await young.tidy(interval=timedelta(0)) == 0
+    assert await young.fetch(keys[-1], tmp_path / "x")
+    assert await old.tidy(interval=timedelta(hours=1)) == 0
+    await until(lambda: old.tidy(interval=timedelta(0)))
+    assert [found.key async for page in storage.pages("callsheet-cache") for found in page] == [
+        "callsheet-cache/tidied"
+    ]
+
+
+async def test_a_cache_in_a_bucket_that_is_away_holds_nothing(tmp_path: Path) -> None:
+    server = S3Server(tmp_path)
+    storage = open_storage(server.settings())
+    cache, source = FileCache(storage, max_age=timedelta(days=7)), make_file(tmp_path, 10)
+
+    await cache.keep("piece/" + "ab" * 32, source)
+
+    assert not await cache.fetch("piece/" + "ab" * 32, tmp_path / "x")

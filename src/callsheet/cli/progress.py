@@ -64,7 +64,10 @@ class Lines:
 
 
 class Bars:
-    """A bar for each job, as far as they fit the screen, and one for the whole when they do not."""
+    """A bar for each job, as far as they fit the screen, and one for the whole when they do not.
+
+    `jobs` are those of the plan. Jobs that one of them wants to run first have a bar while they run.
+    """
 
     def __init__(self, jobs: Mapping[str, str], console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
@@ -107,7 +110,7 @@ class Bars:
             self._enter_status(job, verb, data)
 
     def _enter_status(self, job: str, status: str, data: Mapping[str, Any]) -> None:
-        if self._crowded and status in ("pending", "queued") and job not in self._bars:
+        if (self._crowded or job not in self._operations) and status in ("pending", "queued") and job not in self._bars:
             return
         bar = self._bar(job)
         words = _words(status, data)
@@ -121,12 +124,15 @@ class Bars:
         if well:
             self._progress.update(bar, completed=1)
         self._progress.stop_task(bar)
-        self._ended.add(job)
-        if self._all is not None:
+        planned = job in self._operations
+        if planned and self._all is None:
+            return
+        self._progress.update(bar, visible=False)
+        if not well:
+            self._progress.print(Text(f"{job}: {words}", style="red"))
+        if planned and self._all is not None:
+            self._ended.add(job)
             self._progress.update(self._all, completed=len(self._ended))
-            self._progress.update(bar, visible=False)
-            if not well:
-                self._progress.print(Text(f"{job}: {words}", style="red"))
 
     def _bar(self, job: str) -> TaskID:
         if job not in self._bars:

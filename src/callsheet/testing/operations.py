@@ -118,6 +118,7 @@ class PieceParams(Model):
     )
     started: str | None = None
     until: str | None = Field(None, description="It is made once this file is there")
+    held_until: str | None = Field(None, description="Once it is in the cache, wait until this file is there")
 
 
 @operation("noop", queue=QUEUE, timeout=_MINUTE)
@@ -249,6 +250,8 @@ async def piece(job: Context, params: PieceParams) -> Anything:
     await asyncio.to_thread(path.write_text, params.digest)
     _say(params.ledger, f"{params.digest} {os.getpid()}")
     await job.cache.keep(key, path)
+    if params.held_until is not None:
+        await _there(params.held_until)
     return Anything(value="made")
 
 

@@ -46,6 +46,10 @@ async def _load(dsn):
     await connection.execute(
         "INSERT INTO executions (id, job_count, unfinished) SELECT DISTINCT execution_id, 10, 10 FROM execution_jobs"
     )
+    await connection.execute(
+        "INSERT INTO edges SELECT id, lead(id) OVER (ORDER BY number) FROM execution_jobs WHERE status = 'succeeded' "
+        "LIMIT 100000"
+    )
     for worker, name in ((BUSY, "busy"), (LOST, "lost")):
         await sql.register_worker(
             connection, id=worker, name=name, host="here", pid=os.getpid(), version="0", lanes="{}", operations=["noop"]
@@ -188,6 +192,50 @@ async def test_a_beat_looks_at_the_running_jobs_of_its_worker_only(connection):
 
         assert "Seq Scan" not in scans(nodes, "execution_jobs")
         assert blocks < most
+
+
+async def test_whether_others_ran_first_is_asked_of_the_job_s_own_edges(connection):
+    job = await connection.fetchval("SELECT downstream FROM edges LIMIT 1")
+
+    nodes, blocks = await explained(connection, sql.ran_first, id=job, job_id="job-1")
+
+    assert scans(nodes, "edges") | scans(nodes, "execution_jobs") <= {"Index Scan", "Index Only Scan"}
+    assert blocks < 20
+
+
+async def test_what_is_skipped_is_found_along_the_edges(connection):
+    job = await connection.fetchval("SELECT upstream FROM edges LIMIT 1")
+
+    nodes, blocks = await explained(connection, sql.skip_downstream, upstream=[job])
+
+    assert "Seq Scan" not in scans(nodes, "edges") | scans(nodes, "execution_jobs")
+    assert blocks < 40
+
+
+async def test_jobs_that_run_first_are_stored_without_looking_at_others(connection):
+    if CALLS_BEFORE[connection]:  # it cannot be called twice
+        CALLS_BEFORE[connection] = 0
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
+    parent = await connection.fetchrow("SELECT id, execution_id FROM execution_jobs WHERE status = 'running' LIMIT 1")
+
+    nodes, blocks = await explained(
+        connection,
+        sql.insert_first_jobs,
+        ids=[new_id()],
+        parents=[parent["id"]],
+        execution_ids=[parent["execution_id"]],
+        job_ids=["job-1/a"],
+        operations=["noop"],
+        queues=["test"],
+        priorities=[1],
+        params=['"{}"'],
+        on_worker_lost=["retry"],
+        timeouts=[60.0],
+        max_attempts=[3],
+    )
+
+    assert scans(nodes, "executions") == {"Index Scan"}
+    assert blocks < 100
 
 
 async def test_the_slow_poll_asks_the_index_for_one_row_a_queue(connection):

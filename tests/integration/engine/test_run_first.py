@@ -1,19 +1,23 @@
 """Jobs that want other jobs to run first."""
 
+import asyncio
 import hashlib
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from claiming import claim_and_die, claimer
 from plans import job, plan, statuses
 
+from callsheet.db.database import Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import JobError, Transient
 from callsheet.domain.ids import new_id
 from callsheet.domain.model import Model
 from callsheet.domain.statuses import JobStatus
-from callsheet.engine.complete import complete
+from callsheet.engine.complete import Completer, complete
 from callsheet.engine.outcomes import FirstJob, Outcome
+from callsheet.local import arun
 from callsheet.operations.contract import RunFirst, SubJob, operation
 from callsheet.testing.engine import running_engine
 from callsheet.testing.operations import ALL, block, noop
@@ -89,6 +93,7 @@ async def test_a_job_runs_again_when_those_it_wanted_first_have_run(engine):
     ]
     assert await types(engine, execution.execution_id, "cut/a") == ["job.queued", "job.running", "job.succeeded"]
     assert execution.progress == 1
+    assert execution.jobs[0].depends_on == ["cut/a", "cut/b"]
 
 
 async def test_to_have_others_run_first_is_no_attempt_and_no_start(engine, tmp_path):
@@ -346,6 +351,49 @@ async def test_a_run_that_lost_its_job_wants_nothing_first_any_more(idle_engine)
 
     assert recorded == {}
     assert (await idle_engine.execution(execution_id)).last_event == before.last_event
+
+
+class Deaf(Database):
+    """Loses the answer to its first transaction."""
+
+    heard = False
+
+    @asynccontextmanager
+    async def transaction(self):
+        async with super().transaction() as connection:
+            yield connection
+        if not self.heard:
+            self.heard = True
+            raise ConnectionResetError
+
+
+async def test_a_wish_whose_answer_was_lost_is_stored_once(idle_engine):
+    execution_id = await idle_engine.submit(plan(parent(first("a"))))
+    (claimed,) = await claim_and_live(idle_engine.house.database)
+
+    async with Deaf(idle_engine.house.database.dsn) as database:
+        completer = Completer(database)
+        writing = asyncio.create_task(completer.run())
+        recorded = await completer.end(deferred(claimed))
+        writing.cancel()
+
+    execution = await idle_engine.execution(execution_id)
+    assert database.heard
+    assert recorded is JobStatus.PENDING
+    assert statuses(execution) == {"cut": "pending", "cut/a": "queued"}
+    assert [e.type for e in await idle_engine.events(execution_id, job="cut/a")] == ["job.queued"]
+
+
+async def test_a_run_here_and_now_runs_first_jobs_of_every_queue(settings, monkeypatch, tmp_path):
+    @operation("elsewhere", queue="elsewhere")
+    async def elsewhere(job, params: Nothing) -> Nothing:
+        return Nothing()
+
+    monkeypatch.chdir(tmp_path)
+
+    execution = await arun(plan(parent(first("a", "elsewhere"))), operations=[*ALL, elsewhere], settings=settings)
+
+    assert statuses(execution) == {"cut": "succeeded", "cut/a": "succeeded"}
 
 
 async def test_first_jobs_of_many_executions_are_stored_together(idle_engine):

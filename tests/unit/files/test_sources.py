@@ -167,6 +167,18 @@ async def film(call: Call) -> None:
     await call.answer(body=b"film" * 1000, Content_Type="video/mp4")
 
 
+@pytest.mark.parametrize("text", ["storage:callsheet-cache/piece/x", "STORAGE:Callsheet-Cache/piece/x"])
+async def test_what_is_cached_is_no_source_whether_it_exists(
+    open_source: Open, storage: Storage, tmp_path: Path, text: str
+) -> None:
+    with pytest.raises(BadSource, match="what is cached is nobody's source"):
+        await open_source(text)
+    (tmp_path / "made").write_bytes(b"film")
+    await storage.put(text[len("storage:") :], tmp_path / "made")
+    with pytest.raises(BadSource, match="what is cached is nobody's source"):
+        await open_source(text)
+
+
 async def test_a_url_is_fetched_once_however_often_it_is_opened(open_source: Open, folder: Path) -> None:
     async with serve(film) as server:
         url = server.url("/get%20me?id=1")

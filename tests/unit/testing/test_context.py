@@ -6,13 +6,18 @@ import pytest
 
 from callsheet.domain.errors import BadSource
 from callsheet.domain.media_source import MediaSource
+from callsheet.operations.contract import RunFirst, SubJob
 from callsheet.testing.context import Progress, RecordingContext
 from callsheet.testing.operations import (
+    FirstParams,
     OnceParams,
+    PieceParams,
     ProgressParams,
     WriteParams,
     pay_once,
+    piece,
     report_progress,
+    run_first,
     write,
 )
 
@@ -50,3 +55,23 @@ async def test_a_step_is_done_once(tmp_path):
 async def test_what_cannot_be_opened_is_a_bad_source(tmp_path, source):
     with pytest.raises(BadSource):
         await RecordingContext(tmp_path).open(MediaSource(source))
+
+
+async def test_contexts_of_one_folder_share_a_cache(tmp_path):
+    params = PieceParams(digest="ab" * 32)
+
+    made = await piece.run(RecordingContext(tmp_path), params)
+    found = await piece.run(RecordingContext(tmp_path), params)
+
+    assert (made.value, found.value) == ("made", "found")
+
+
+async def test_a_context_is_told_what_ran_first_and_how_many_hosts_there_are(tmp_path):
+    params = FirstParams(jobs=[{"id": "a", "params": {"value": 1}}])
+
+    with pytest.raises(RunFirst) as wish:
+        await run_first.run(RecordingContext(tmp_path), params)
+    result = await run_first.run(RecordingContext(tmp_path, ran_first=True, host_count=3), params)
+
+    assert wish.value.jobs == (SubJob("a", "noop", {"value": 1}),)
+    assert result.value == 3
