@@ -2,12 +2,17 @@
 
 from typing import Literal
 
-Format = Literal["mp4", "webm", "mkv"]
+Format = Literal["mp4", "webm", "mkv", "mov"]
 VideoCodec = Literal["h264", "h265", "vp9", "av1"]
 AudioCodec = Literal["aac", "opus", "flac"]
 
-MUXERS: dict[Format, str] = {"mp4": "mp4", "webm": "webm", "mkv": "matroska"}
-MEDIA_TYPES: dict[Format, str] = {"mp4": "video/mp4", "webm": "video/webm", "mkv": "video/x-matroska"}
+MUXERS: dict[Format, str] = {"mp4": "mp4", "webm": "webm", "mkv": "matroska", "mov": "mov"}
+MEDIA_TYPES: dict[Format, str] = {
+    "mp4": "video/mp4",
+    "webm": "video/webm",
+    "mkv": "video/x-matroska",
+    "mov": "video/quicktime",
+}
 
 # The first of each is the default. What players cannot be trusted with is left out, such as VP9 or Opus in MP4.
 VIDEO_IN: dict[Format, tuple[VideoCodec, ...]] = {
@@ -15,8 +20,14 @@ VIDEO_IN: dict[Format, tuple[VideoCodec, ...]] = {
     # SVT-AV1 costs less than half of VP9 for smaller files.
     "webm": ("av1", "vp9"),
     "mkv": ("h264", "h265", "vp9", "av1"),
+    "mov": ("h264", "h265"),
 }
-AUDIO_IN: dict[Format, tuple[AudioCodec, ...]] = {"mp4": ("aac",), "webm": ("opus",), "mkv": ("aac", "opus", "flac")}
+AUDIO_IN: dict[Format, tuple[AudioCodec, ...]] = {
+    "mp4": ("aac",),
+    "webm": ("opus",),
+    "mkv": ("aac", "opus", "flac"),
+    "mov": ("aac",),
+}
 
 _PROBED: dict[str, VideoCodec | AudioCodec] = {
     "h264": "h264",
@@ -48,18 +59,18 @@ def worst_crf(codec: VideoCodec) -> int:
     return _WORST_CRF[codec]
 
 
-def audio_words(codec: AudioCodec, bitrate: int | None) -> list[str]:
-    """Return the output options for sound: stereo at most, at 48 kHz."""
+def audio_words(codec: AudioCodec, bitrate: int | None, *, sample_rate: int = 48_000) -> list[str]:
+    """Return the output options for sound; without a bit rate, that which suits stereo."""
     encoder = {"aac": "aac", "opus": "libopus", "flac": "flac"}[codec]
     usual = {"aac": 160_000, "opus": 112_000, "flac": None}[codec]
     rate = None if codec == "flac" else bitrate or usual
-    return ["-c:a", encoder, *(("-b:a", str(rate)) if rate else ()), "-ar", "48000"]
+    return ["-c:a", encoder, *(("-b:a", str(rate)) if rate else ()), "-ar", str(sample_rate)]
 
 
 def container_words(format: Format, codec: VideoCodec) -> list[str]:
     """Return the output options for the container; `codec` is that of the picture."""
     words = ["-map_metadata", "-1", "-map_chapters", "-1", "-sn", "-dn", "-f", MUXERS[format]]
-    if format == "mp4":
+    if format in ("mp4", "mov"):
         words += ["-movflags", "+faststart"]
         # Apple's players know HEVC by this tag only.
         words += ["-tag:v", "hvc1"] if codec == "h265" else []

@@ -11,6 +11,11 @@ class Colours:
     primaries: str
     transfer: str
 
+    @property
+    def range(self) -> str:
+        """The dynamic range, as playlists call it."""
+        return {"smpte2084": "PQ", "arib-std-b67": "HLG"}.get(self.transfer, "SDR")
+
     def words(self) -> list[str]:
         """Return the output options that write it into the file."""
         told = ["-colorspace", self.matrix, "-color_primaries", self.primaries, "-color_trc", self.transfer]

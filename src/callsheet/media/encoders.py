@@ -36,7 +36,8 @@ _KEYS_AFTER = 4
 _SPEEDS: dict[str, tuple[int, ...]] = {
     "libvpx-vp9": (8, 7, 6, 5, 5, 4, 2, 1, 0),
     "libaom-av1": (8, 8, 8, 8, 8, 8, 6, 5, 4),
-    "libsvtav1": (12, 11, 10, 9, 9, 8, 6, 5, 4),
+    # Beyond 10 its newer versions go no faster.
+    "libsvtav1": (10, 10, 9, 9, 8, 8, 6, 5, 4),
     "nvenc": (1, 2, 2, 3, 4, 4, 5, 6, 7),
 }
 

@@ -54,7 +54,7 @@ async def test_every_codec_comes_out_in_its_container_with_all_of_its_frames(
         ({"format": "webm", "video_codec": "h264"}, "h264 does not go into webm; webm takes av1, vp9"),
         ({"format": "mp4", "video_codec": "vp9"}, "vp9 does not go into mp4; mp4 takes h264, h265, av1"),
         ({"format": "mp4", "audio_codec": "opus"}, "opus does not go into mp4; mp4 takes aac"),
-        ({"crf": 20, "quality": "high"}, "give one of quality, crf and bitrate"),
+        ({"crf": 20, "quality": "high"}, "give one of quality, crf, bitrate and target_size, not quality and crf"),
         ({"crf": 60}, "crf 60 is beyond the 51 that h264 knows"),
         ({"resolution": "720p", "width": 100}, "give resolution, or width and height, not both"),
         ({"preset": "mediun"}, "mediun"),
@@ -203,9 +203,9 @@ async def test_a_clip_of_one_frame_is_a_clip(studio, stage):
 
 
 async def test_sound_and_pictures_without_motion_are_refused_in_words(studio, stage):
-    with pytest.raises(BadParams, match="is sound only, not a video"):
+    with pytest.raises(BadParams, match="no picture in this file"):
         await run(stage, studio.sound("tone.wav", BEEP, seconds=0.2))
-    with pytest.raises(BadParams, match="is a still picture, not a video"):
+    with pytest.raises(BadParams, match="a still picture, not a video"):
         await run(stage, studio.still("still.png"))
 
 
@@ -224,7 +224,7 @@ async def test_a_file_that_breaks_off_is_not_passed_for_a_whole_one(studio, stag
 
 async def test_a_missing_encoder_is_named(studio, stage, monkeypatch):
     from callsheet.media import binary
-    from callsheet.operations import transcode as module
+    from callsheet.media import encoders as module
 
     able = await binary.capabilities(stage.ffmpeg.binary)
 

@@ -1,0 +1,1 @@
+"""A video in other codecs, containers and sizes."""

@@ -1,0 +1,166 @@
+"""Doing the work of a plan: the passes, a second try without hardware, the checks."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from callsheet.domain.errors import MediaFailed
+from callsheet.media import encoders
+from callsheet.media.encoders import Encoder
+from callsheet.media.runner import FFmpeg, Report
+from callsheet.media.transcoding import arguments, hls
+from callsheet.media.transcoding.budget import lowered
+from callsheet.media.transcoding.checks import check_file, check_frames, check_playlists
+from callsheet.media.transcoding.codec_strings import codec_string
+from callsheet.media.transcoding.hls import Playlist, Variant
+from callsheet.media.transcoding.plan import Picture, Plan, Sound
+from callsheet.media.verify import check_whole
+
+_TRIES_FOR_A_SIZE = 4
+_SHARE_OF_LEARNING = 0.4
+_SOUND_CODEC = "mp4a.40.2"
+_CHANNELS = {"mono": 1, "stereo": 2, "5.1": 6}
+
+Tell = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """What a plan has come to."""
+
+    files: tuple[Path, ...]
+    """One for each picture; for HLS the master playlist, then all that it leads to."""
+    encoders: tuple[Encoder, ...]
+    """One for each picture; none where it was copied."""
+    notes: tuple[str, ...]
+
+
+async def convert(plan: Plan, ffmpeg: FFmpeg, folder: Path, tell: Tell) -> Converted:
+    """Do the work of a plan in a folder and return the outcome checked; `tell` gets the share done.
+
+    Raises MediaFailed when the source breaks off or the outcome is not what was planned.
+    """
+    folder = folder / "transcode"
+    folder.mkdir(exist_ok=True)
+    work = _Work(plan, ffmpeg, folder, tell)
+    if plan.copies_picture:
+        return Converted((await work.copy(),), (), plan.notes)
+    chosen = [await encoders.choose(ffmpeg, picture.wish) for picture in plan.pictures]
+    notes = [*plan.notes, *(encoder.note for encoder in chosen if encoder.note)]
+    try:
+        files = await work.encode(chosen)
+    except MediaFailed as error:
+        if not any(encoder.is_hardware for encoder in chosen):
+            raise
+        # Whatever went wrong there is worth a second look without hardware, which also tells the true cause.
+        chosen = [await _spared(ffmpeg, encoder, error.message) for encoder in chosen]
+        notes += [encoder.note for encoder in chosen if encoder.note]
+        files = await work.encode(chosen)
+    return Converted(tuple(files), tuple(chosen), tuple(dict.fromkeys(notes)))
+
+
+async def _spared(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> Encoder:
+    return await encoders.spare(ffmpeg, encoder, reason) if encoder.is_hardware else encoder
+
+
+class _Work:
+    def __init__(self, plan: Plan, ffmpeg: FFmpeg, folder: Path, tell: Tell) -> None:
+        self.plan = plan
+        self.ffmpeg = ffmpeg
+        self.folder = folder
+        self._tell = tell
+        self._done = 0.0
+
+    async def copy(self) -> Path:
+        output = self._outputs()[0]
+        await self._run(arguments.copying(self.plan, output), 0.0, 1.0)
+        await check_file(output, self.plan, self.plan.pictures[0])
+        return output
+
+    async def encode(self, chosen: Sequence[Encoder]) -> list[Path]:
+        begun = 0.0
+        if self.plan.passes == 2:
+            begun = _SHARE_OF_LEARNING
+            await self._run(arguments.learning(self.plan, chosen, self.ffmpeg.threads), 0.0, begun)
+        if self.plan.format == "hls":
+            return await self._segments(chosen, begun)
+        outputs = self._outputs()
+        await self._within_target(self.plan, chosen, outputs, begun)
+        for output, picture in zip(outputs, self.plan.pictures, strict=True):
+            await check_file(output, self.plan, picture)
+        return outputs
+
+    async def _within_target(
+        self, plan: Plan, chosen: Sequence[Encoder], outputs: Sequence[Path], begun: float
+    ) -> None:
+        """Encode until the size is kept: encoders miss their bit rate, most of all in short films."""
+        size = 0
+        for _ in range(_TRIES_FOR_A_SIZE):
+            report = await self._run(arguments.encoding(plan, chosen, outputs, self.ffmpeg.threads), begun, 1.0)
+            check_frames(report, plan)
+            size = (await asyncio.to_thread(outputs[0].stat)).st_size
+            if plan.target is None or size <= plan.target:
+                return
+            plan = lowered(plan, size)
+            pairs = zip(chosen, plan.pictures, strict=True)
+            chosen = [replace(encoder, wish=picture.wish) for encoder, picture in pairs]
+        raise MediaFailed(
+            f"the file is {size:,} bytes after {_TRIES_FOR_A_SIZE} tries, and was to stay within {plan.target:,}. "
+            "Ask for more, or for a smaller resolution"
+        )
+
+    async def _segments(self, chosen: Sequence[Encoder], begun: float) -> list[Path]:
+        plan, folder = self.plan, self.folder
+        report = await self._run(arguments.segmenting(plan, chosen, self.ffmpeg.threads), begun, 1.0)
+        check_frames(report, plan)
+        names = [picture.name for picture in plan.pictures] + ([hls.SOUND] if plan.sound else [])
+        playlists = [await asyncio.to_thread(hls.read, folder, name) for name in names]
+        await check_playlists(self.ffmpeg, folder, plan, playlists)
+        text = await asyncio.to_thread(_master, folder, plan, playlists)
+        (folder / hls.MASTER).write_text(text)
+        return [folder / hls.MASTER, *(folder / file for playlist in playlists for file in playlist.files)]
+
+    def _outputs(self) -> list[Path]:
+        if len(self.plan.pictures) == 1:
+            return [self.folder / f"video.{self.plan.format}"]
+        return [self.folder / f"video_{picture.name}.{self.plan.format}" for picture in self.plan.pictures]
+
+    async def _run(self, words: Sequence[str], begun: float, ended: float) -> Report:
+        report = await self.ffmpeg.run(
+            words,
+            duration=self.plan.source.picture_seconds or self.plan.seconds,
+            on_progress=lambda share: self._report(begun + share * (ended - begun)),
+            cwd=self.folder,
+        )
+        check_whole(report.stderr, f"'{self.plan.source.path.name}'")
+        return report
+
+    def _report(self, done: float) -> None:
+        self._done = max(self._done, min(0.99, done))  # a second try begins anew
+        self._tell(self._done)
+
+
+def _master(folder: Path, plan: Plan, playlists: Sequence[Playlist]) -> str:
+    sound = plan.sound if isinstance(plan.sound, Sound) else None
+    extra = hls.rates(folder, playlists[-1]) if sound else (0, 0)
+    variants = [
+        _variant(folder, plan, picture, playlist, extra)
+        for picture, playlist in zip(plan.pictures, playlists, strict=False)
+    ]
+    return hls.master(variants, _CHANNELS[sound.channels] if sound else None)
+
+
+def _variant(folder: Path, plan: Plan, picture: Picture, playlist: Playlist, sound: tuple[int, int]) -> Variant:
+    peak, average = hls.rates(folder, playlist)
+    found = [codec_string((folder / playlist.header).read_bytes()), *([_SOUND_CODEC] if sound[0] else [])]
+    return Variant(
+        playlist=playlist.name,
+        peak=peak + sound[0],
+        average=average + sound[1],
+        codecs=",".join(found),
+        width=picture.width,
+        height=picture.height,
+        fps=plan.fps,
+        range=plan.tones.colours.range,
+    )
