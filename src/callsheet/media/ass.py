@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from callsheet.media.glyphs import are_joined, language_of
 from callsheet.media.looks import as_title, box_of, spelled, without_box
 from callsheet.media.movement import Movement, Point, Slide
 from callsheet.media.pieces import Piece, following
@@ -56,10 +57,14 @@ def script(lines: Sequence[Line], *, width: int, height: int) -> str:
     """Return the whole file. One unit of it is one pixel of the film."""
     names: dict[str, str] = {}
     events = [event for line in lines for event in _Shown(line, width, height).events(names)]
+    spoken_in = language_of("".join(line.text for line in lines))
+    # Chinese letters have one code in all languages, and different forms.
+    language = [f"Language: {spoken_in}"] if spoken_in else []
     return "\n".join(
         [
             "[Script Info]",
             "ScriptType: v4.00+",
+            *language,
             f"PlayResX: {width}",
             f"PlayResY: {height}",
             "WrapStyle: 0",
@@ -85,7 +90,8 @@ class _Shown:
 
     def __init__(self, line: Line, width: int, height: int) -> None:
         self.line = line
-        self.style = as_title(line.style, width, height)
+        style = as_title(line.style, width, height)
+        self.style = style.model_copy(update={"letter_spacing": 0.0}) if are_joined(line.text) else style
         self.place = Place(self.style, width, height, line.rotation)
         self.movement = Movement(line.start, line.end, line.fade_in, line.fade_out, line.slide_in, line.slide_out)
         units = units_of(line.text)

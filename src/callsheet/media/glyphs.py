@@ -18,6 +18,10 @@ _IDEOGRAPHS += ((0x1F000, 0x1FAFF), (0x20000, 0x3FFFF))
 _UNSPACED = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF))
 """Thai, Lao, Burmese and Khmer, which write words without blanks."""
 _HANGUL = (0xAC00, 0xD7AF)
+_KANA: _Ranges = ((0x3041, 0x30FF), (0x31F0, 0x31FF), (0xFF66, 0xFF9D))
+_HAN: _Ranges = ((0x3400, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+_JOINED: _Ranges = ((0x0900, 0x0DFF),)
+"""The scripts of India, whose letters hang on a line or grow together."""
 
 _NOT_FIRST = frozenset(
     "、。，．：；？！）」』】〕〉》”’…‥ー々ぁぃぅぇぉっゃゅょゎァィゥェォッャュョヮ・,.;:!?)]}%”’»ๆฯ"
@@ -65,3 +69,22 @@ def may_break_between(before: str, after: str) -> bool:
         return False
     unspaced = _IDEOGRAPHS + _UNSPACED
     return _within(before[0], unspaced) or _within(after[0], unspaced)
+
+
+def reads_leftward(cluster: str) -> bool:
+    """Tell whether a letter belongs to a script that is read from the right."""
+    return bool(cluster) and unicodedata.bidirectional(cluster[0]) in {"R", "AL"}
+
+
+def are_joined(text: str) -> bool:
+    """Tell whether letters hang together, so that nothing may come between them."""
+    return any(unicodedata.bidirectional(letter) == "AL" or _within(letter, _JOINED) for letter in text)
+
+
+def language_of(text: str) -> str | None:
+    """Return the language whose forms of Chinese letters suit a text, or None without such letters."""
+    if any(_within(letter, _KANA) for letter in text):
+        return "ja"
+    if any(_within(letter, (_HANGUL,)) for letter in text):
+        return "ko"
+    return "zh" if any(_within(letter, _HAN) for letter in text) else None

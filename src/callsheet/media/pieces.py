@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from callsheet.media.glyphs import reads_leftward
 from callsheet.media.looks import bare_colour
 from callsheet.media.spoken import Spoken, moments
 from callsheet.media.style import TextStyle
@@ -45,7 +46,7 @@ def following(
     """Yield the pieces of a text whose words are followed, for the part of its time that is in the window."""
     start, end = window
     if style.effect == "karaoke":
-        yield Piece(start, end, whole.units, whole.setting, _sung(words, start))
+        yield Piece(start, end, whole.units, whole.setting, _sung(whole.units, words, start))
         return
     for begin, finish, number in moments(words, whole.start, whole.end):
         word = None if number is None else words[number]
@@ -71,12 +72,14 @@ def _marked(style: TextStyle, word: Spoken) -> dict[int, str]:
     }
 
 
-def _sung(words: Sequence[Spoken], start: float) -> dict[int, str]:
+def _sung(units: Sequence[Unit], words: Sequence[Spoken], start: float) -> dict[int, str]:
     """Return the karaoke marks of words in an event that begins at `start`."""
     marks: dict[int, str] = {}
     reached = round(start * 100)
     for word in words:
         begin, finish = max(reached, round(word.start * 100)), max(reached, round(word.end * 100))
-        marks[word.first] = f"{{\\k{begin - reached}\\kf{finish - begin}}}"
+        # A word that is read from the right would be filled from its end.
+        backwards = any(map(reads_leftward, (unit.plain for unit in units[word.first : word.last])))
+        marks[word.first] = f"{{\\k{begin - reached}\\k{'' if backwards else 'f'}{finish - begin}}}"
         reached = finish
     return marks

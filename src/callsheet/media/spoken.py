@@ -24,6 +24,15 @@ class Word(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """A word with its times."""
+
+    text: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
 class Spoken:
     """The units from `first` to `last` (not included), spoken from `start` to `end`."""
 

@@ -19,6 +19,15 @@ Position = Literal[
     "bottom_right",
 ]
 
+
+def read_position(value: Any) -> Any:
+    """Read `topLeft`, `top-left` and `centre` as they are spelled here."""
+    if not isinstance(value, str):
+        return value
+    spelled = "".join(f"_{c.lower()}" if c.isupper() else c for c in value.strip().replace("-", "_").replace(" ", "_"))
+    return {"centre": "center", "middle": "center"}.get(spelled.lstrip("_"), spelled.lstrip("_"))
+
+
 Effect = Literal["none", "karaoke", "highlight", "word"]
 """How words are followed as they are spoken."""
 
@@ -84,7 +93,9 @@ class TextStyle(Model):
     align: Literal["left", "center", "right"] | None = Field(
         None, description="Of lines among each other; unset: as the position says"
     )
-    position: Position | None = Field(None, description="Unset: center for titles, bottom for captions")
+    position: Annotated[Position, BeforeValidator(read_position)] | None = Field(
+        None, description="Unset: center for titles, bottom for captions"
+    )
     margin: float | None = Field(
         None, ge=0, description="Distance from the edges that the position names; unset: clear of what players show"
     )
