@@ -36,7 +36,10 @@ class Job(Model):
 
     id: UUID = Field(description="Of the job record; unique everywhere")
     execution_id: UUID
-    job_id: str = Field(description="The job's id in its plan", examples=["intro"])
+    job_id: str = Field(
+        description="The job's id in its plan; `cut/piece-1` is one that the job `cut` wanted to run first",
+        examples=["intro"],
+    )
     operation: str = Field(examples=["render"])
     queue: str = Field(examples=["render"])
     status: JobStatus

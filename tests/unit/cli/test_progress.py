@@ -45,6 +45,16 @@ def test_a_large_plan_has_a_bar_for_the_whole():
     assert "50%" in text
 
 
+def test_jobs_that_run_first_have_a_bar_while_they_run():
+    begun = [("job.pending", "a", {}), ("job.queued", "a/1", {}), ("job.queued", "a/2", {}), ("job.running", "a/1", {})]
+
+    during = "".join(drawn({"a": "x", "b": "y", "c": "z"}, *begun))
+    after = "".join(drawn({"a": "x"}, *begun, ("job.succeeded", "a/1", {})))
+
+    assert "a/1" in during and "a/2" not in during
+    assert "a/1" not in after
+
+
 def test_lines_tell_progress_in_quarters(capsys):
     with Lines() as lines:
         for percent in range(101):
