@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from callsheet.domain.errors import MediaFailed
-from callsheet.media import codecs, segments, sound
+from callsheet.media import codecs, copying, segments, sound
 from callsheet.media.binary import capabilities
 from callsheet.media.codecs import AudioCodec, Format
 from callsheet.media.encoders import Encoder
@@ -19,7 +19,7 @@ from callsheet.media.picture import Canvas
 from callsheet.media.probe import Footage
 from callsheet.media.runner import FFmpeg
 from callsheet.media.schedule import Schedule
-from callsheet.media.segments import Above, Segment
+from callsheet.media.segments import Above, Segment, Work
 from callsheet.media.sound import Sound
 from callsheet.media.verify import Expected, check_frames, check_whole, unfound_fonts, verified
 
@@ -64,6 +64,8 @@ class Film:
     """A loudness to reach, a filter to use as it is, or None to leave the sound as it is."""
     mute: bool = False
     container: Container = field(default_factory=Container)
+    copied: frozenset[int] = frozenset()
+    """Shots, by their place in the plan, whose picture is taken over as it is (see `copying`)."""
 
     @property
     def has_sound(self) -> bool:
@@ -120,7 +122,8 @@ class Production:
     ) -> None:
         self.film = film
         self.encoder = encoder
-        self.segments = segments.cut(film.plan)
+        self.segments = segments.cut(film.plan, whole=film.copied)
+        self._copied = {film.plan.shots[number].start for number in film.copied}
         self._ffmpeg = ffmpeg
         self._folder = folder
         self._cache = cache
@@ -134,7 +137,7 @@ class Production:
         if self._cache is not None and self._keys is None:
             self._keys = await self._digests()
             for number, key in enumerate(self._keys):
-                if await self._cache.fetch(key, self._path(number)):
+                if not self._copies(number) and await self._cache.fetch(key, self._path(number)):
                     self._tell_done(number)
         return [number for number in range(len(self.segments)) if number not in self._done]
 
@@ -184,13 +187,16 @@ class Production:
         check_whole(report, segment.label)
         if unfound_fonts(report):
             self._notes[_UNFOUND_FONTS] = None
-        if self._cache is not None and self._keys is not None:
+        if self._cache is not None and self._keys is not None and not self._copies(number):
             await self._cache.keep(self._keys[number], self._path(number))
         self._tell_done(number)
 
     async def _run(self, segment: Segment, number: int, threads: int) -> str:
         film, stem = self.film, _stem(number)
-        work = segments.compiled(segment, film.canvas, film.above, self.encoder, threads=threads, stem=stem)
+        if self._copies(number):
+            work = Work(copying.arguments(segment.shots[0], film.canvas, stem))
+        else:
+            work = segments.compiled(segment, film.canvas, film.above, self.encoder, threads=threads, stem=stem)
         for name, text in work.scripts.items():
             await asyncio.to_thread((self._folder / name).write_text, text, encoding="utf-8")
         share = self._share(segment)
@@ -207,6 +213,10 @@ class Production:
             raise blame(f"{segment.label}: {error.message}", **error.facts) from None
         check_frames(report, segment.frames, segment.label)
         return report.stderr
+
+    def _copies(self, number: int) -> bool:
+        """Tell whether a segment is taken over from its file as it is."""
+        return self.segments[number].start in self._copied
 
     async def _sound(self) -> Path | None:
         audio = await make_sound(self.film, self._ffmpeg, self._folder)

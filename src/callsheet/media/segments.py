@@ -6,7 +6,7 @@ A segment is either one scene by itself or one transition. Segments are joined w
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import chain
@@ -26,6 +26,9 @@ from callsheet.media.schedule import Schedule, Shot
 
 LONGEST = 20
 """Seconds; longer scenes are cut further, so that all processors have work until the end."""
+
+_NO_TIME = 1e-6
+"""Frames by which a time may be off for its being written as a decimal number."""
 
 _RECIPE = 1
 """Part of every key: raise it when equal arguments come to make another picture."""
@@ -80,12 +83,12 @@ class Work:
     """Files to be written into the folder that it runs in, by name."""
 
 
-def cut(plan: Schedule, *, longest: float = LONGEST) -> list[Segment]:
-    """Return the segments of the film, in order and without gaps."""
+def cut(plan: Schedule, *, whole: Container[int] = (), longest: float = LONGEST) -> list[Segment]:
+    """Return the segments of the film, in order and without gaps; shots in `whole` are not cut further."""
     most = max(1, round(longest * plan.rate))
     segments: list[Segment] = []
-    for shot, following in zip(plan.shots, [*plan.shots[1:], None], strict=True):
-        segments += _alone(shot, most)
+    for number, (shot, following) in enumerate(zip(plan.shots, [*plan.shots[1:], None], strict=True)):
+        segments += _alone(shot, shot.frames if number in whole else most)
         if shot.blend_out and following is not None:
             segments.append(Segment(following.start, shot.end, (shot, following)))
     return segments
@@ -97,6 +100,18 @@ def _alone(shot: Shot, most: int) -> Iterator[Segment]:
     for part in range(parts):
         first, last = (start + (end - start) * n // parts for n in (part, part + 1))
         yield Segment(first, last, (shot,))
+
+
+def is_seen(thing: Above, start: int, end: int, rate: Fraction) -> bool:
+    """Tell whether something that lies above is seen between two frames; of a given script, nobody knows."""
+    if isinstance(thing, Layer):
+        return thing.start < end and start < thing.end
+    return isinstance(thing, GivenScript) or bool(_seen(thing, start, end, rate))
+
+
+def _seen(lettering: Lettering, start: int, end: int, rate: Fraction) -> list[Line]:
+    first, last = float(start / rate), float(end / rate)
+    return [line for line in lettering.lines if line.start < last and first < line.end]
 
 
 def compiled(
@@ -208,14 +223,14 @@ class _Drawing:
 
     def _letter(self, picture: str, lettering: Lettering) -> str:
         rate, segment = self._canvas.rate, self._segment
-        start, end = float(segment.start / rate), float(segment.end / rate)
-        seen = [line for line in lettering.lines if line.start < end and start < line.end]
+        seen = _seen(lettering, segment.start, segment.end, rate)
         if not seen:
             return picture
         # Lines keep their whole length, for the sake of what moves in them, and their distance from the segment.
-        base = min(segment.start, math.floor(Fraction(min(line.start for line in seen)) * rate))
+        base = min(segment.start, math.floor(min(line.start for line in seen) * rate + _NO_TIME))
         before = float(base / rate)
-        moved = [replace(line, start=line.start - before, end=line.end - before) for line in seen]
+        # Rounded, so that equal texts are equal wherever in the film they stand.
+        moved = [replace(line, start=round(line.start - before, 6), end=round(line.end - before, 6)) for line in seen]
         name = f"{self._stem}-{len(self.scripts)}.ass"
         self.scripts[name] = script(moved, width=self._canvas.width, height=self._canvas.height)
         return self._draw_script(picture, name, segment.start - base)

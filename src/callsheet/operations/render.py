@@ -32,8 +32,9 @@ class RenderResult(Model):
     video: Artifact
     duration: float = Field(description="Seconds")
     encoder: str = Field(examples=["libx264"])
-    segments: int = Field(description="Pieces that the picture was made of, each encoded once")
+    segments: int = Field(description="Pieces that the picture was made of, each encoded once at most")
     cached: int = Field(description="Pieces that were known from before, and not encoded again")
+    copied: int = Field(description="Pieces that were taken over from their files as they are, without an encode")
     notes: list[str] = Field(default_factory=list, description="What was done otherwise than asked, and why")
 
 
@@ -61,6 +62,7 @@ async def render(job: Context, params: RenderParams) -> RenderResult:
         encoder=encoder.name,
         segments=pieces,
         cached=pieces - len(missing),
+        copied=len(staged.film.copied),
         notes=[*staged.notes, *notes, *made.notes],
     )
 

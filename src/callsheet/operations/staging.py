@@ -12,6 +12,7 @@ from callsheet.domain.media_source import MediaSource
 from callsheet.media import encoders, layers, shape, sound
 from callsheet.media.ass import Line, literal
 from callsheet.media.binary import capabilities
+from callsheet.media.copying import copyable
 from callsheet.media.edit.captions import Captions
 from callsheet.media.edit.timeline import Timeline
 from callsheet.media.encoders import Encoder, Wish
@@ -53,17 +54,19 @@ async def stage(job: Context, timeline: Timeline) -> Staged:
     plan = _scheduled(timeline, footage, canvas)
     laid = layers.lay(timeline, footage, plan)
     captions, notes = await _captions(job, timeline.captions, plan, canvas)
+    encoder = await encoders.choose(job.ffmpeg, wish_of(job, timeline))
+    notes += [encoder.note] if encoder.note else []
+    above = [*lettered(laid, plan), *captions]
     film = Film(
         plan,
         canvas,
-        [*lettered(laid, plan), *captions],
+        above,
         sound.gather(timeline, footage, laid, plan),
         aim(timeline.loudness, read_audio_filter(job.settings.ffmpeg_audio_filter)),
         mute=timeline.output.mute,
         container=_container(timeline),
+        copied=await copyable(plan, canvas, above, encoder, job.ffmpeg, job.dir),
     )
-    encoder = await encoders.choose(job.ffmpeg, wish_of(job, timeline))
-    notes += [encoder.note] if encoder.note else []
     return Staged(film, encoder, (*_evened(timeline, canvas), *notes))
 
 
