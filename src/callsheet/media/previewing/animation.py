@@ -72,10 +72,17 @@ def _best_start(reel: Reel, start: float, part: float, length: float) -> float:
     room = part - length
     if room <= 0:
         return start
-    looks = [start + room * (index + 0.5) / _LOOKS for index in range(_LOOKS)]
-    frames = [reel.frame_at(look, room / _LOOKS) for look in looks]
-    judged = [(interest(as_seen(frame, reel.shape, longest=_JUDGED_SIDE)), time) for frame, time in frames]
-    return min(max(max(judged)[1], start), start + room)
+    slack = room / _LOOKS
+    judged = [
+        # Both ends count, so that it does not run into a fade or the end of a scene.
+        (min(_interest(reel, look, slack), _interest(reel, look + length, slack)), -look)
+        for look in (start + room * (index + 0.5) / _LOOKS for index in range(_LOOKS))
+    ]
+    return -max(judged)[1]
+
+
+def _interest(reel: Reel, time: float, slack: float) -> float:
+    return interest(as_seen(reel.frame_at(time, slack)[0], reel.shape, longest=_JUDGED_SIDE))
 
 
 def _cut(reel: Reel, pieces: list[Piece], wish: dict[str, Any], path: Path, tell: Tell) -> None:
@@ -116,7 +123,7 @@ def _pictures(cut: Path, width: int) -> Iterator[VideoFrame]:
 def _palette(pictures: Iterator[VideoFrame]) -> VideoFrame:
     first = next(pictures)
     graph = av.filter.Graph()
-    graph.link_nodes(_source(graph, first), graph.add("palettegen", "stats_mode=diff"), graph.add("buffersink"))
+    graph.link_nodes(_source(graph, first), graph.add("palettegen", "stats_mode=full"), graph.add("buffersink"))
     graph.configure()
     for picture in chain([first], pictures):
         graph.vpush(picture)

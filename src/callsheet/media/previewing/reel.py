@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import av
 from av.container import InputContainer
 from av.packet import Packet
-from av.stream import Discard, Disposition
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -67,18 +67,11 @@ class Reel:
         """Decode the key frames alone, leaving out those that come less than `apart` seconds after the last."""
         self._shown = None
         earliest = float("-inf")
-        self._stream.discard = Discard.nonkey
-        try:
-            for packet in self._packets_from(0):
-                if packet.is_keyframe and packet.pts is not None and packet.pts * self._base >= earliest:
-                    earliest = packet.pts * self._base + apart
-                    yield from self._timed(self._decode(packet))
-            yield from self._timed(self._decode(None))
-        finally:
-            self._stream.discard = Discard.default
-
-    def _timed(self, frames: list[VideoFrame]) -> Iterator[tuple[VideoFrame, float]]:
-        return ((frame, self._time(frame)) for frame in frames)
+        # The stream's `discard` would leave out the others sooner, but tells wrong times with it in MP4.
+        for packet in self._packets_from(0):
+            if packet.is_keyframe and packet.pts is not None and packet.pts * self._base >= earliest:
+                earliest = packet.pts * self._base + apart
+                yield from ((frame, self._time(frame)) for frame in self._alone(packet))
 
     def _follows(self, wanted: float) -> bool:
         """Tell whether it is quicker to decode onwards from where we are than to seek."""
@@ -96,8 +89,7 @@ class Reel:
         self._shown = None
         for position in _back_from(wanted):
             key = next((packet for packet in self._packets_from(position) if packet.is_keyframe), None)
-            # Drained after that one packet, since a decoder with several threads waits for more.
-            frames = self._decode(key) or self._decode(None) if key is not None else []
+            frames = self._alone(key) if key is not None else []
             if frames:
                 return frames[0], self._time(frames[0])
         return None
@@ -137,6 +129,12 @@ class Reel:
             return self._stream.codec_context.decode(packet)
         except av.FFmpegError:  # a damaged packet costs its own picture only
             return []
+
+    def _alone(self, key: "Packet[VideoStream]") -> list[VideoFrame]:
+        """Decode one packet without those after it, for which a decoder waits that has threads or reorders."""
+        frames = [*self._decode(key), *self._decode(None)]
+        self._stream.codec_context.flush_buffers()
+        return frames
 
     def _ticks(self, time: float) -> int:
         return int((time + self._start) / self._base)
