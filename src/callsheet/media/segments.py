@@ -67,6 +67,8 @@ class GivenScript:
     name: str
     digest: str
     """Of its contents."""
+    shown: tuple[tuple[float, float], ...]
+    """The seconds of the film at which it shows something."""
 
 
 Above = Layer | Lettering | GivenScript
@@ -103,10 +105,12 @@ def _alone(shot: Shot, most: int) -> Iterator[Segment]:
 
 
 def is_seen(thing: Above, start: int, end: int, rate: Fraction) -> bool:
-    """Tell whether something that lies above is seen between two frames; of a given script, nobody knows."""
+    """Tell whether something that lies above is seen between two frames."""
     if isinstance(thing, Layer):
         return thing.start < end and start < thing.end
-    return isinstance(thing, GivenScript) or bool(_seen(thing, start, end, rate))
+    if isinstance(thing, Lettering):
+        return bool(_seen(thing, start, end, rate))
+    return any(begin * rate < end and start < finish * rate for begin, finish in thing.shown)
 
 
 def _seen(lettering: Lettering, start: int, end: int, rate: Fraction) -> list[Line]:
@@ -156,7 +160,7 @@ def digest(
     work = compiled(segment, canvas, above, encoder, threads=1, stem="segment")
     known = {file_url(path): told for path, told in contents.items()}
     arguments = [known.get(word, word) for word in work.arguments]
-    given = [thing.digest for thing in above if isinstance(thing, GivenScript)]
+    given = [thing.digest for thing in above if isinstance(thing, GivenScript) and thing.name in str(arguments)]
     told = json.dumps([_RECIPE, ffmpeg, arguments, sorted(work.scripts.items()), given])
     return hashlib.sha256(told.encode()).hexdigest()
 
@@ -190,6 +194,8 @@ class _Drawing:
 
     def add(self, picture: str, thing: Above) -> str:
         """Append something that lies above, if it is seen in this segment."""
+        if not is_seen(thing, self._segment.start, self._segment.end, self._canvas.rate):
+            return picture
         if isinstance(thing, Lettering):
             return self._letter(picture, thing)
         if isinstance(thing, GivenScript):
@@ -213,9 +219,8 @@ class _Drawing:
 
     def _cover(self, picture: str, layer: Layer) -> str:
         segment, overlay = self._segment, layer.overlay
+        assert isinstance(overlay, PictureOverlay) and layer.footage is not None  # noqa: S101 - texts are lettered
         start, end = max(segment.start, layer.start), min(segment.end, layer.end)
-        if start >= end or not isinstance(overlay, PictureOverlay) or layer.footage is None:
-            return picture
         span = Span(start - layer.start, end - layer.start)
         stream = f"{len(self.inputs)}:v:0"
         self._read(layer.footage, moment_of(overlay.trim_start, overlay.speed, span.first, self._canvas.rate))
@@ -224,8 +229,6 @@ class _Drawing:
     def _letter(self, picture: str, lettering: Lettering) -> str:
         rate, segment = self._canvas.rate, self._segment
         seen = _seen(lettering, segment.start, segment.end, rate)
-        if not seen:
-            return picture
         # Lines keep their whole length, for the sake of what moves in them, and their distance from the segment.
         base = min(segment.start, math.floor(min(line.start for line in seen) * rate + _NO_TIME))
         before = float(base / rate)

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from callsheet.media.edit.captions import Captions
 from callsheet.media.edit.timeline import Timeline
 from callsheet.media.encoders import Encoder, Wish
 from callsheet.media.film import Container, Film
+from callsheet.media.given_script import read_script
 from callsheet.media.lettering import lettered
 from callsheet.media.looks import as_caption
 from callsheet.media.loudness import aim, read_audio_filter
@@ -24,11 +24,13 @@ from callsheet.media.picture import Canvas
 from callsheet.media.probe import Footage
 from callsheet.media.schedule import Schedule, schedule
 from callsheet.media.segments import Above, GivenScript, Lettering
+from callsheet.media.style import TextStyle
 from callsheet.media.subtitles import Caption, is_ass, read_captions
 from callsheet.media.words import PRESETS, Preset, read_rate
 from callsheet.operations.contract import Context
 from callsheet.operations.reading import read_media
 
+_GIVEN = "given.ass"
 _FETCHES = 8
 """Files that are brought here at the same time."""
 
@@ -179,8 +181,11 @@ async def _captions(
     late = sum(caption.start >= plan.seconds for caption in found)
     notes = [f"{late} of {len(found)} captions begin after the end of the film"] if late else []
     looks = as_caption(captions.style, canvas.width, canvas.height)
-    lines = [Line(c.start, min(c.end, plan.seconds), c.text, looks) for c in found if c.start < plan.seconds]
-    return [Lettering(tuple(lines))], notes
+    return [Lettering(tuple(_line(c, looks, plan.seconds) for c in found if c.start < plan.seconds))], notes
+
+
+def _line(caption: Caption, looks: TextStyle, end: float) -> Line:
+    return Line(caption.start, min(caption.end, end), caption.text, looks, words=caption.words)
 
 
 def _from_cues(captions: Captions) -> list[Caption]:
@@ -191,5 +196,6 @@ def _from_cues(captions: Captions) -> list[Caption]:
 
 def _given(path: Path, folder: Path) -> GivenScript:
     """Lay a script that somebody made where FFmpeg finds it."""
-    shutil.copyfile(path, folder / "given.ass")
-    return GivenScript("given.ass", hashlib.sha256(path.read_bytes()).hexdigest())
+    script = read_script(path)
+    (folder / _GIVEN).write_text(script.text, encoding="utf-8")
+    return GivenScript(_GIVEN, hashlib.sha256(script.text.encode()).hexdigest(), script.shown)

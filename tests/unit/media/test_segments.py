@@ -79,10 +79,11 @@ def test_a_segment_draws_only_the_text_seen_in_it():
 def test_a_given_script_is_drawn_by_the_time_of_the_film():
     plan = planned(({"color": "red", "duration": 60}, None))
 
-    first, second, _ = (" ".join(words(s, GivenScript("given.ass", "0"))) for s in segments.cut(plan))
+    first, second, third = (" ".join(words(s, GivenScript("given.ass", "0", ((1.0, 25.0),)))) for s in segments.cut(plan))
 
     assert "subtitles=filename=given.ass" in first
     assert "setpts=expr=PTS+600" in second
+    assert "given.ass" not in third
 
 
 def test_equal_segments_are_known_wherever_they_stand_in_the_film():
@@ -127,8 +128,8 @@ def test_text_and_settings_change_how_a_segment_is_known():
         digest(segment),
         digest(segment, Lettering((Line(0, 1, "hello", STYLE),))),
         digest(segment, Lettering((Line(0, 1, "hallo", STYLE),))),
-        digest(segment, GivenScript("given.ass", "1")),
-        digest(segment, GivenScript("given.ass", "2")),
+        digest(segment, GivenScript("given.ass", "1", ((1.0, 2.0),))),
+        digest(segment, GivenScript("given.ass", "2", ((1.0, 2.0),))),
         segments.digest(segment, CANVAS, (), replace(ENCODER, wish=Wish(preset="fast", crf=21)), "9.0", {}),
         segments.digest(segment, CANVAS, (), ENCODER, "5.1", {}),
     ]
