@@ -1,0 +1,1 @@
+"""Cuts exchanged with editing programs, as OpenTimelineIO."""
