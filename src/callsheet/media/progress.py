@@ -5,6 +5,8 @@ from typing import Self
 
 from callsheet.domain.errors import MediaFailed
 
+_NO_TIME = 2.0**62
+"""Microseconds"""
 _OVERRUN = 2.0
 _OVERRUN_SECONDS = 60.0
 
@@ -61,7 +63,7 @@ class Watch:
         if key != "progress":
             self._seen[key] = value
             return False
-        self.seconds = max(self.seconds, _number(self._seen.get("out_time_us")) / 1e6)
+        self.seconds = max(self.seconds, _seconds(self._seen.get("out_time_us")))
         self.speed = _number(self._seen.get("speed", "").rstrip("x")) or None
         if "frame" in self._seen:
             self.frames = int(_number(self._seen["frame"]))
@@ -88,6 +90,12 @@ class Watch:
         if self._tell is not None and progress > self._told:
             self._told = progress
             self._tell(progress)
+
+
+def _seconds(text: str | None) -> float:
+    time = _number(text)
+    # Before the first picture is out, some builds write the largest number there is.
+    return 0.0 if time >= _NO_TIME else time / 1e6
 
 
 def _number(text: str | None) -> float:

@@ -14,7 +14,7 @@ import pytest
 from callsheet.domain.errors import MediaFailed, TimedOut
 from callsheet.media.child import Limits
 from callsheet.media.inputs import file_url, media_input
-from callsheet.media.progress import Progress
+from callsheet.media.progress import Progress, Watch
 from callsheet.media.runner import FFmpeg, usable_processors
 
 from .studio import Studio
@@ -240,3 +240,15 @@ def test_a_killed_worker_takes_its_ffmpeg_along(ffmpeg: FFmpeg):
 def test_there_is_a_thread_for_every_usable_processor(ffmpeg: FFmpeg):
     assert 1 <= ffmpeg.threads == usable_processors() <= (os.cpu_count() or 1)
     assert FFmpeg(ffmpeg.binary, threads=1).threads == 1
+
+
+def test_a_time_that_is_not_known_yet_is_no_headway():
+    told: list[float] = []
+    watch = Watch(2.0, told.append)
+
+    for line in ("frame=0", "out_time_us=9223372036854775807", "progress=continue"):
+        watch.read(line)
+    for line in ("frame=30", "out_time_us=1000000", "progress=continue"):
+        watch.read(line)
+
+    assert told == [0.0, 0.5]
