@@ -1,22 +1,20 @@
 """Preview, with real videos of a few seconds."""
 
-import hashlib
 import re
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pytest
 from media.studio import Stage
 from PIL import Image
 
-from callsheet.domain.artifacts import Artifact
 from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams, MediaFailed
 from callsheet.media.previewing import stills
 from callsheet.media.previewing.contact_sheet import clock
 from callsheet.media.previewing.spacing import wanted_times
-from callsheet.operations.preview import PreviewParams, preview
+from callsheet.operations.preview import PreviewParams
+from operations.gallery import Gallery, shown
 
 COLOURS = ("red", "lime", "blue", "yellow")
 
@@ -24,31 +22,6 @@ COLOURS = ("red", "lime", "blue", "yellow")
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     return Gallery(tmp_path)
-
-
-class Gallery(Stage):
-    """A stage whose finished files need not be videos."""
-
-    async def keep(self, path, *, name=None, media_type=None):
-        self.kept.append(path)
-        data = path.read_bytes()
-        return Artifact(
-            artifact_id=uuid4(),
-            name=name or path.name,
-            key=f"preview/{self.id}/{path.name}",
-            media_type=media_type or "image/jpeg",
-            size=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-        )
-
-
-def wish(src, **params) -> PreviewParams:
-    return PreviewParams.model_validate({"src": str(src), **params})
-
-
-async def run(stage, src, **params):
-    result = await preview.run(stage, wish(src, **params))
-    return result, {path.name: path for path in stage.kept}
 
 
 @pytest.fixture
@@ -70,7 +43,7 @@ def seen(path) -> str:
 
 
 async def test_each_picture_shows_its_own_part_of_the_video(stage, rainbow):
-    result, files = await run(stage, rainbow, count=4, accuracy="exact")
+    result, files = await shown(stage, rainbow, count=4, accuracy="exact")
 
     assert result.times == pytest.approx([0.5, 1.5, 2.5, 3.5], abs=0.04)
     assert [seen(files[frame.name]) for frame in result.frames] == list(COLOURS)
@@ -78,25 +51,25 @@ async def test_each_picture_shows_its_own_part_of_the_video(stage, rainbow):
 
 
 async def test_auto_decodes_on_where_the_key_frame_is_too_far_away(stage, rainbow):
-    result, files = await run(stage, rainbow, count=4)
+    result, files = await shown(stage, rainbow, count=4)
 
     assert [seen(files[frame.name]) for frame in result.frames] == list(COLOURS)
 
 
 async def test_equal_key_frames_are_taken_once(stage, rainbow):
-    result, _ = await run(stage, rainbow, count=4, accuracy="keyframe")
+    result, _ = await shown(stage, rainbow, count=4, accuracy="keyframe")
 
     assert (result.times, len(result.frames)) == ([0.0], 1)
 
 
 async def test_an_interval_begins_at_the_start(stage, rainbow):
-    result, _ = await run(stage, rainbow, interval=1, accuracy="exact")
+    result, _ = await shown(stage, rainbow, interval=1, accuracy="exact")
 
     assert result.times == pytest.approx([0, 1, 2, 3], abs=0.04)
 
 
 async def test_a_poster_of_a_moment_shows_that_moment_in_full_size(stage, rainbow):
-    result, files = await run(stage, rainbow, count=2, width=64, poster={"time": 2.2}, accuracy="keyframe")
+    result, files = await shown(stage, rainbow, count=2, width=64, poster={"time": 2.2}, accuracy="keyframe")
 
     assert seen(files["poster.jpg"]) == "blue"
     assert Image.open(files["poster.jpg"]).size == (160, 90)
@@ -106,13 +79,13 @@ async def test_a_poster_of_a_moment_shows_that_moment_in_full_size(stage, rainbo
 async def test_a_poster_of_no_moment_is_not_the_black_picture(studio, stage):
     fade = studio.clip("from-black.mp4", "testsrc2=size=160x90:rate=30,fade=t=in:st=0.9:d=0.6", seconds=2)
 
-    _, files = await run(stage, fade, count=4, poster=True)
+    _, files = await shown(stage, fade, count=4, poster=True)
 
     assert Image.open(files["poster.jpg"]).convert("L").resize((1, 1)).getpixel((0, 0)) > 60
 
 
 async def test_a_contact_sheet_holds_every_picture_in_rows(stage, rainbow):
-    result, files = await run(stage, rainbow, count=4, width=100, contact_sheet={"columns": 2}, accuracy="exact")
+    result, files = await shown(stage, rainbow, count=4, width=100, contact_sheet={"columns": 2}, accuracy="exact")
 
     sheet = Image.open(files["contact-sheet.jpg"]).convert("RGB")
     assert result.contact_sheet.name == "contact-sheet.jpg"
@@ -141,11 +114,11 @@ async def test_a_turned_video_is_shown_upright(studio, stage, turn):
     flag = studio.clip("flag.mp4", "color=black:size=160x90:rate=30,drawbox=0:0:160:45:white:fill", seconds=0.5)
     turned = studio.make(f"flag-{turn}.mp4", "-display_rotation", str(turn), "-i", str(flag), "-c", "copy")
 
-    _, files = await run(stage, turned, count=1, width=None)
-    shown = studio.look(turned, size=(160, 90) if turn == 180 else (90, 160))[7]
-    taken = Image.open(files["frame-001.jpg"]).convert("L").resize(shown.shape[::-1])
+    _, files = await shown(stage, turned, count=1, width=None)
+    seen_now = studio.look(turned, size=(160, 90) if turn == 180 else (90, 160))[7]
+    taken = Image.open(files["frame-001.jpg"]).convert("L").resize(seen_now.shape[::-1])
 
-    assert abs(shown - np.asarray(taken, float)).mean() < 12
+    assert abs(seen_now - np.asarray(taken, float)).mean() < 12
 
 
 @pytest.mark.parametrize(
@@ -153,7 +126,7 @@ async def test_a_turned_video_is_shown_upright(studio, stage, turn):
     [("jpeg", "jpg", "JPEG"), ("webp", "webp", "WEBP"), ("avif", "avif", "AVIF"), ("png", "png", "PNG")],
 )
 async def test_the_format_is_the_one_asked_for(stage, rainbow, format, suffix, kind):
-    _, files = await run(stage, rainbow, count=1, format=format, width=80)
+    _, files = await shown(stage, rainbow, count=1, format=format, width=80)
 
     picture = Image.open(files[f"frame-001.{suffix}"])
     assert (picture.format, picture.size) == (kind, (80, 45))
@@ -162,7 +135,7 @@ async def test_the_format_is_the_one_asked_for(stage, rainbow, format, suffix, k
 async def test_oblong_pixels_are_made_square(studio, stage):
     wide = studio.clip("anamorphic.mp4", "testsrc2=size=160x90:rate=30,setsar=2", seconds=0.3)
 
-    _, files = await run(stage, wide, count=1, width=320)
+    _, files = await shown(stage, wide, count=1, width=320)
 
     assert Image.open(files["frame-001.jpg"]).size == (320, 90)
 
@@ -174,7 +147,7 @@ async def test_odd_sizes_names_and_lengths_do_not_matter(studio, stage, tmp_path
     path = tmp_path / '🎬 it\'s a "film": 50%.mkv'
     path.write_bytes(odd.read_bytes())
 
-    result, _ = await run(stage, path, count=5)
+    result, _ = await shown(stage, path, count=5)
 
     assert (len(result.frames), result.times) == (1, [0.0])
 
@@ -199,7 +172,7 @@ async def test_uneven_frames_are_found_by_their_times(studio, stage):
     ]
     uneven = studio.make("uneven-count.mkv", *words)
 
-    result, files = await run(stage, uneven, interval=0.75, accuracy="exact", format="png", width=64)
+    result, files = await shown(stage, uneven, interval=0.75, accuracy="exact", format="png", width=64)
 
     levels = [Image.open(files[f.name]).convert("L").getpixel((32, 32)) for f in result.frames]
     assert result.times == pytest.approx([0, 0.5, 1.5], abs=0.01)
@@ -208,14 +181,14 @@ async def test_uneven_frames_are_found_by_their_times(studio, stage):
 
 
 async def test_a_still_is_its_own_preview(studio, stage):
-    result, _ = await run(stage, studio.still("still.png"), count=3)
+    result, _ = await shown(stage, studio.still("still.png"), count=3)
 
     assert result.times == [0.0]
 
 
 async def test_sound_has_nothing_to_show(studio, stage):
     with pytest.raises(BadParams, match="there is no picture in"):
-        await run(stage, studio.sound("tone.wav", "sine", seconds=0.2))
+        await shown(stage, studio.sound("tone.wav", "sine", seconds=0.2))
 
 
 async def test_a_playlist_in_disguise_reads_no_other_file(stage, rainbow, tmp_path):

@@ -1,52 +1,25 @@
 """The parts of a preview beside its pictures: scene changes, sprites, posters, animations, waveforms."""
 
-import hashlib
 import re
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import pytest
 from media.studio import Stage
 from PIL import Image
 
-from callsheet.domain.artifacts import Artifact
 from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams
-from callsheet.operations.preview import PreviewParams, preview
+from callsheet.media.previewing.storyboard import grid_for
+from callsheet.operations.preview import PreviewParams
+from operations.gallery import Gallery, number, shown
 
 CUE = re.compile(r"(\d\d):(\d\d):(\d\d\.\d{3}) --> (\d\d):(\d\d):(\d\d\.\d{3})\n([\w.-]+)#xywh=(\d+),(\d+),(\d+),(\d+)")
-
-
-class Gallery(Stage):
-    """A stage whose finished files need not be videos."""
-
-    async def keep(self, path, *, name=None, media_type=None):
-        self.kept.append(path)
-        data = path.read_bytes()
-        return Artifact(
-            artifact_id=uuid4(),
-            name=name or path.name,
-            key=f"preview/{self.id}/{path.name}",
-            media_type=media_type or "image/jpeg",
-            size=len(data),
-            sha256=hashlib.sha256(data).hexdigest(),
-        )
 
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
     return Gallery(tmp_path)
-
-
-async def run(stage, src, **params):
-    result = await preview.run(stage, PreviewParams.model_validate({"src": str(src), **params}))
-    return result, {path.name: path for path in stage.kept}
-
-
-def grey(path, box=None) -> float:
-    """The mean level of a picture, or of a part of it."""
-    return float(np.asarray(Image.open(path).convert("L").crop(box)).mean())
 
 
 def film_of(studio, name, *shots, size="160x90", gop=500):
@@ -72,14 +45,14 @@ def shots(studio):
 
 @pytest.mark.parametrize("accuracy", ["auto", "exact"])
 async def test_scenes_begin_at_the_frame_of_their_cut(stage, shots, accuracy):
-    result, _ = await run(stage, shots, at="scene_changes", accuracy=accuracy)
+    result, _ = await shown(stage, shots, at="scene_changes", accuracy=accuracy)
 
     assert [round(time * 30) for time in result.times] == [0, 25, 65]
     assert len(result.frames) == 3
 
 
 async def test_by_key_frames_alone_a_scene_begins_at_the_next_of_them(stage, shots):
-    result, _ = await run(stage, shots, at="scene_changes", accuracy="keyframe", threshold=20)
+    result, _ = await shown(stage, shots, at="scene_changes", accuracy="keyframe", threshold=20)
 
     assert [round(time * 30) for time in result.times] == [0, 30, 75]
 
@@ -87,7 +60,7 @@ async def test_by_key_frames_alone_a_scene_begins_at_the_next_of_them(stage, sho
 async def test_a_film_with_one_key_frame_is_searched_whole(studio, stage):
     long = film_of(studio, "one-key.mp4", ("testsrc2={size}", 20), ("smptebars={size}", 20))
 
-    result, _ = await run(stage, long, at="scene_changes")
+    result, _ = await shown(stage, long, at="scene_changes")
 
     assert [round(time * 30) for time in result.times] == [0, 20]
 
@@ -97,7 +70,7 @@ async def test_neither_a_flash_nor_quick_motion_is_a_scene(studio, stage):
     motion = "smptehdbars={size},scroll=horizontal=0.04"
     film = film_of(studio, "flash.mp4", (flash, 30), (motion, 30))
 
-    result, _ = await run(stage, film, at="scene_changes", accuracy="exact")
+    result, _ = await shown(stage, film, at="scene_changes", accuracy="exact")
 
     assert [round(time * 30) for time in result.times] == [0, 30]
 
@@ -106,7 +79,7 @@ async def test_of_too_many_scenes_those_with_the_largest_changes_are_taken(studi
     levels = [("color=0x101010:{size}", 10), ("color=0x404040:{size}", 10), ("color=0xf0f0f0:{size}", 10)]
     film = film_of(studio, "levels.mp4", *levels, ("color=0xc0c0c0:{size}", 10), gop=5)
 
-    result, _ = await run(stage, film, at="scene_changes", most=2)
+    result, _ = await shown(stage, film, at="scene_changes", most=2)
 
     assert [round(time * 30) for time in result.times] == [0, 20]
     assert result.notes == ["the film has 4 scenes; those with the largest changes were taken"]
@@ -115,7 +88,7 @@ async def test_of_too_many_scenes_those_with_the_largest_changes_are_taken(studi
 async def test_a_higher_threshold_sees_fewer_scenes(studio, stage):
     film = film_of(studio, "levels.mp4", *[(f"color={c}:{{size}}", 10) for c in ("0x101010", "0x404040", "0xf0f0f0")])
 
-    result, _ = await run(stage, film, at="scene_changes", threshold=40)
+    result, _ = await shown(stage, film, at="scene_changes", threshold=40)
 
     assert [round(time * 30) for time in result.times] == [0, 20]
 
@@ -126,16 +99,16 @@ async def test_a_higher_threshold_sees_fewer_scenes(studio, stage):
 async def test_each_moment_asked_for_has_its_picture_even_twice_and_out_of_order(studio, stage):
     counting = studio.counting("counting.mp4")
 
-    result, files = await run(stage, counting, times=["00:00:01.5", 0.5, 0.5], format="png", width=64)
+    result, files = await shown(stage, counting, times=["00:00:01.5", 0.5, 0.5], format="png", width=64)
 
-    levels = [grey(files[frame.name]) * 219 / 255 / 3 for frame in result.frames]
+    levels = [number(files[frame.name]) for frame in result.frames]
     assert result.times == pytest.approx([1.5, 0.5, 0.5], abs=0.001)
     assert levels == pytest.approx([45, 15, 15], abs=0.6)
 
 
 async def test_moments_after_the_end_are_told_all_at_once(studio, stage):
     with pytest.raises(BadParams) as told:
-        await run(stage, studio.counting("counting.mp4"), times=[1, 7, 8], poster={"time": 9}, animation={"start": 5})
+        await shown(stage, studio.counting("counting.mp4"), times=[1, 7, 8], poster={"time": 9}, animation={"start": 5})
 
     assert [problem.path for problem in told.value.problems] == [
         "times[1]",
@@ -147,14 +120,14 @@ async def test_moments_after_the_end_are_told_all_at_once(studio, stage):
 
 
 async def test_too_short_an_interval_is_made_longer_and_says_so(studio, stage):
-    result, _ = await run(stage, studio.counting("counting.mp4"), interval=0.1, most=4, accuracy="exact")
+    result, _ = await shown(stage, studio.counting("counting.mp4"), interval=0.1, most=4, accuracy="exact")
 
     assert result.times == pytest.approx([0, 0.5, 1, 1.5], abs=0.01)
     assert result.notes == ["an interval of 0.1 s gives 20 pictures; 4 were spread evenly"]
 
 
 async def test_an_interval_longer_than_the_film_gives_its_first_picture(studio, stage):
-    result, _ = await run(stage, studio.counting("counting.mp4"), interval=86_400)
+    result, _ = await shown(stage, studio.counting("counting.mp4"), interval=86_400)
 
     assert result.times == [0.0]
 
@@ -177,53 +150,51 @@ async def test_each_tile_of_a_sprite_shows_the_part_of_the_film_that_its_cue_tel
     counting = studio.counting("counting.mp4", frames=72)  # a key frame every 12 frames
 
     wish = {"interval": 0.4, "columns": 4, "width": 32}
-    result, files = await run(stage, counting, sprite=wish, format="png", accuracy=accuracy)
+    result, files = await shown(stage, counting, sprite=wish, format="png", accuracy=accuracy)
 
     cues = list(read_cues(files[result.sprite.vtt.name]))
     assert [begin for begin, _, _, _ in cues] == pytest.approx([0, 0.4, 0.8, 1.2, 1.6, 2.0])
     assert [end for _, end, _, _ in cues] == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0, 2.4])
     assert {name for _, _, name, _ in cues} == {sheet.name for sheet in result.sprite.sheets}
     for begin, end, name, box in cues:
-        frame = grey(files[name], box) * 219 / 255 / 3
+        frame = number(files[name], box)
         assert begin * 30 - 0.6 <= frame <= end * 30 - 0.4
         if accuracy == "exact":
             assert frame == pytest.approx((begin + 0.2) * 30, abs=0.6)
     assert (result.frames, result.sprite.count, result.sprite.columns) == ([], 6, 4)
 
 
-async def test_many_tiles_fill_several_sheets(studio, stage):
-    counting = studio.counting("long-count.mp4", frames=72)
+@pytest.mark.parametrize(
+    ("tile", "columns", "rows"),
+    [((160, 90), 10, 10), ((600, 600), 3, 27), ((640, 1138), 10, 10), ((640, 360), 100, 4), ((16, 1024), 1, 15)],
+)
+def test_no_sheet_is_larger_than_a_webp_may_be(tile, columns, rows):
+    grid = grid_for(tile, columns)
 
-    wish = {"count": 50, "columns": 3, "width": 600}
-    result, files = await run(stage, counting, sprite=wish, format="webp", accuracy="exact")
-
-    # Of 600x600 tiles 3 x 27 make a sheet, which no WebP may exceed.
-    assert [Image.open(files[sheet.name]).size for sheet in result.sprite.sheets] == [(1800, 600 * 17)]
-    assert result.sprite.count == 50
+    assert (grid.columns, grid.rows) == (min(columns, 16_383 // tile[0]), rows)
+    assert max(grid.size(0, 2000)) <= 16_383
 
 
 async def test_a_sheet_ends_with_its_last_tile_and_the_next_one_goes_on(studio, stage):
     counting = studio.counting("long-count.mp4", frames=72)
 
-    result, files = await run(stage, counting, sprite={"count": 72, "columns": 60, "width": 32}, accuracy="exact")
+    result, files = await shown(stage, counting, sprite={"count": 72, "columns": 60, "width": 32}, accuracy="exact")
 
     cues = list(read_cues(files[result.sprite.vtt.name]))
     assert [Image.open(files[sheet.name]).size for sheet in result.sprite.sheets] == [(60 * 32, 32), (12 * 32, 32)]
     assert [name for _, _, name, _ in cues] == ["sprite-001.jpg"] * 60 + ["sprite-002.jpg"] * 12
-    assert [round(grey(files[name], box) * 219 / 255 / 3) for _, _, name, box in cues] == pytest.approx(
-        list(range(72)), abs=1
-    )
+    assert [round(number(files[name], box)) for _, _, name, box in cues] == pytest.approx(list(range(72)), abs=1)
 
 
 async def test_a_sprite_of_a_short_film_needs_no_numbers(studio, stage):
-    result, files = await run(stage, studio.clip("upright.mp4", seconds=2), sprite=True)
+    result, files = await shown(stage, studio.clip("upright.mp4", seconds=2), sprite=True)
 
     assert (result.sprite.count, result.sprite.width, result.sprite.height) == (2, 160, 284)
     assert Image.open(files[result.sprite.sheets[0].name]).size == (320, 284)
 
 
 async def test_one_picture_is_one_tile_however_many_are_asked_for(studio, stage):
-    result, files = await run(stage, studio.still("still.png"), sprite={"count": 20})
+    result, files = await shown(stage, studio.still("still.png"), sprite={"count": 20})
 
     assert result.sprite.count == 1
     assert len(list(read_cues(files["sprite.vtt"]))) == 1
@@ -237,7 +208,7 @@ async def test_the_cues_use_the_names_that_the_sheets_were_kept_under(studio, st
 
     monkeypatch.setattr(stage, "keep", renaming)
 
-    _, files = await run(stage, studio.counting("counting.mp4"), sprite=True)
+    _, files = await shown(stage, studio.counting("counting.mp4"), sprite=True)
 
     assert {name for _, _, name, _ in read_cues(files["sprite.vtt"])} == {"kept-sprite-001.jpg"}
 
@@ -250,7 +221,7 @@ async def test_the_sharp_moment_is_the_poster_and_not_the_blurred_black_or_white
     shots = [("color=black:{size}", 20), (blurred, 30), ("mandelbrot={size}", 12), ("color=white:{size}", 30)]
     film = film_of(studio, "one-sharp.mp4", *shots, size="320x180", gop=6)
 
-    _, files = await run(stage, film, count=1, poster=True, format="png")
+    _, files = await shown(stage, film, count=1, poster=True, format="png")
 
     # The sharp shot is that of the frames 50 to 61.
     poster = np.asarray(Image.open(files["poster.png"]).convert("L"), float)
@@ -277,7 +248,7 @@ async def test_an_animation_shows_the_film_from_the_moment_asked_for(studio, sta
     counting = studio.counting("counting.mp4")
 
     wish = {"format": format, "start": 0.5, "seconds": 1, "fps": 10, "width": 64}
-    result, files = await run(stage, counting, animation=wish)
+    result, files = await shown(stage, counting, animation=wish)
 
     frames, length = moving(files[f"animation.{format}"])
     numbers = [frame.mean() * 219 / 255 / 3 for frame in frames]
@@ -291,7 +262,7 @@ async def test_highlights_are_sharp_moments_from_all_over_the_film(studio, stage
     film = film_of(studio, "highlights.mp4", *shots, gop=5)
 
     wish = {"seconds": 1, "highlights": 2, "fps": 10, "width": 160}
-    _, files = await run(stage, film, animation=wish)
+    _, files = await shown(stage, film, animation=wish)
 
     frames, length = moving(files["animation.webp"])
     assert length == pytest.approx(1, abs=0.02)
@@ -302,17 +273,17 @@ async def test_the_colours_of_an_animation_are_those_of_the_film(studio, stage):
     red = studio.clip("orange.mp4", "color=0xe08020:size=64x48:rate=10", seconds=0.5)
 
     for format in ("webp", "gif"):
-        _, files = await run(stage, red, animation={"format": format, "width": 63})
-        shown = Image.open(files[f"animation.{format}"]).convert("RGB")
-        assert shown.size == (63, 47)
-        assert shown.getpixel((20, 20)) == pytest.approx((0xE0, 0x80, 0x20), abs=8)
+        _, files = await shown(stage, red, animation={"format": format, "width": 63})
+        picture = Image.open(files[f"animation.{format}"]).convert("RGB")
+        assert picture.size == (63, 47)
+        assert picture.getpixel((20, 20)) == pytest.approx((0xE0, 0x80, 0x20), abs=8)
 
 
 @pytest.mark.parametrize("format", ["webp", "gif"])
 async def test_an_animation_is_made_narrower_until_it_fits(studio, stage, format):
     busy = studio.clip("busy.mp4", "testsrc2=size=320x180:rate=10,noise=alls=60:allf=t", seconds=1)
 
-    result, files = await run(stage, busy, animation={"format": format, "max_bytes": 20_000})
+    result, files = await shown(stage, busy, animation={"format": format, "max_bytes": 20_000})
 
     width = Image.open(files[f"animation.{format}"]).width
     assert files[f"animation.{format}"].stat().st_size <= 20_000
@@ -333,7 +304,7 @@ async def test_a_waveform_shows_the_peaks_of_its_moments(studio, stage, format):
     # Half of full level in the first second, silence in the second, full level in the third.
     sound = studio.sound("steps.wav", "aevalsrc='sin(2000*t)*(lt(t,1)*0.5+gte(t,2))'", seconds=3)
 
-    result, files = await run(stage, sound, waveform={"width": 300, "height": 100, "format": format})
+    result, files = await shown(stage, sound, waveform={"width": 300, "height": 100, "format": format})
 
     drawn = ink(files[f"waveform.{format}"])
     assert (result.frames, result.times, result.waveform.name) == ([], [], f"waveform.{format}")
@@ -345,7 +316,7 @@ async def test_a_waveform_shows_the_peaks_of_its_moments(studio, stage, format):
 async def test_a_waveform_has_the_colours_asked_for(studio, stage):
     sound = studio.sound("tone.wav", "sine=frequency=300", seconds=0.3)
 
-    _, files = await run(stage, sound, waveform={"width": 64, "height": 40, "color": "lime", "background": "#000080"})
+    _, files = await shown(stage, sound, waveform={"width": 64, "height": 40, "color": "lime", "background": "#000080"})
 
     picture = Image.open(files["waveform.png"])
     assert (picture.mode, picture.size) == ("RGB", (64, 40))
@@ -357,7 +328,7 @@ async def test_late_sound_stands_where_it_is_heard_in_the_film(studio, stage):
     words += ["-itsoffset", "1", "-f", "lavfi", "-i", "sine=frequency=300:duration=1", "-c:v", "libx264", "-c:a"]
     film = studio.make("late-sound.mkv", *words, "pcm_s16le")
 
-    _, files = await run(stage, film, waveform={"width": 300, "height": 64})
+    _, files = await shown(stage, film, waveform={"width": 300, "height": 64})
 
     loud = ink(files["waveform.png"]) > 0.05
     assert (int(loud.argmax()), int(loud[::-1].argmax())) == pytest.approx((100, 100), abs=3)
@@ -368,14 +339,14 @@ async def test_every_channel_counts_and_opposite_ones_do_not_cancel(studio, stag
     surround = studio.sound("surround.wav", "aevalsrc='0|0|0|0|0|0.8*sin(2000*t)':c=5.1", seconds=0.5)
 
     for sound in (stereo, surround):
-        _, files = await run(stage, sound, waveform={"width": 50, "height": 100})
+        _, files = await shown(stage, sound, waveform={"width": 50, "height": 100})
         assert ink(files["waveform.png"])[5:45] == pytest.approx(np.full(40, 0.8), abs=0.03)
 
 
 async def test_sound_shorter_than_its_picture_is_wide_is_drawn_all_the_same(studio, stage):
     click = studio.make("click.wav", "-f", "lavfi", "-i", "sine=frequency=300", "-af", "atrim=end_sample=40")
 
-    _, files = await run(stage, click, waveform={"width": 400, "height": 20})
+    _, files = await shown(stage, click, waveform={"width": 400, "height": 20})
 
     assert Image.open(files["waveform.png"]).size == (400, 20)
 
@@ -385,15 +356,15 @@ async def test_sound_with_a_cover_has_a_waveform_but_no_pictures(studio, stage):
     words = ["-f", "lavfi", "-i", "sine=duration=0.3", "-i", str(cover), "-map", "0", "-map", "1", "-c:v", "copy"]
     song = studio.make("song.mp3", *words, "-disposition:v", "attached_pic")
 
-    result, _ = await run(stage, song, waveform=True)
+    result, _ = await shown(stage, song, waveform=True)
     assert result.waveform is not None
     with pytest.raises(BadParams, match="there is no picture in this file"):
-        await run(stage, song, count=1)
+        await shown(stage, song, count=1)
 
 
 async def test_a_silent_film_has_no_waveform(studio, stage):
     with pytest.raises(BadParams, match="waveform: there is no sound in 'upright"):
-        await run(stage, studio.clip("upright.mp4", seconds=2), waveform=True, sprite=True)
+        await shown(stage, studio.clip("upright.mp4", seconds=2), waveform=True, sprite=True)
 
 
 # Together
@@ -402,7 +373,7 @@ async def test_a_silent_film_has_no_waveform(studio, stage):
 async def test_everything_at_once_is_made_in_one_go_and_progress_never_falls(studio, stage):
     film = studio.clip("talking.mp4", "testsrc2=size=160x90:rate=30", seconds=2, sound="sine")
 
-    result, files = await run(
+    result, files = await shown(
         stage, film, count=2, contactSheet=True, poster=True, sprite=True, animation={"width": 80}, waveform=True
     )
 

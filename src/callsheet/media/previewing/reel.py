@@ -87,18 +87,18 @@ class Reel:
 
     def _key_frame(self, wanted: float) -> tuple[VideoFrame, float] | None:
         self._shown = None
-        for position in _back_from(wanted):
+        for position, latest in _back_from(wanted):
             key = next((packet for packet in self._packets_from(position) if packet.is_keyframe), None)
             frames = self._alone(key) if key is not None else []
-            if frames:
+            if frames and self._time(frames[0]) <= latest + self._base / 2:
                 return frames[0], self._time(frames[0])
         return None
 
     def _go_to(self, wanted: float) -> None:
-        for position in _back_from(wanted):
+        for position, latest in _back_from(wanted):
             self._frames = self._decoded_from(position)
             first = next(self._frames, None)
-            if first is not None and (self._time(first) <= wanted + self._base / 2 or position <= 0):
+            if first is not None and self._time(first) <= latest + self._base / 2:
                 self._shown, self._next = first, next(self._frames, None)
                 self._key_time = self._time(first)
                 return
@@ -151,10 +151,16 @@ class Reel:
         return float(max(ends, default=0) * self._base - self._start)
 
 
-def _back_from(wanted: float) -> Iterator[float]:
-    """Where to seek for a moment: there, then ever further before it, for files that break off, and at the start."""
+def _back_from(wanted: float) -> Iterator[tuple[float, float]]:
+    """Where to seek for a moment, and how late the first picture found may be.
+
+    There, then ever further before it, for files that break off, and at the start.
+    """
     step = 0.0
     while wanted > step:
-        yield wanted - step
+        yield wanted - step, wanted
         step = 2 * step + 1
-    yield 0.0
+    yield 0.0, wanted
+    # Before the start: sought at it, a transport stream begins with its second key frame.
+    yield -1.0, float("inf")
+    yield 0.0, float("inf")

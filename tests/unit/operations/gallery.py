@@ -1,0 +1,45 @@
+"""A stage for previews, whose finished files need not be films."""
+
+import hashlib
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from media.studio import Stage
+from PIL import Image
+
+from callsheet.domain.artifacts import Artifact
+from callsheet.operations.preview import PreviewParams, PreviewResult, preview
+
+
+class Gallery(Stage):
+    """A stage whose finished files need not be films."""
+
+    async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
+        self.kept.append(path)
+        data = path.read_bytes()  # noqa: ASYNC240 - small, and nothing else runs
+        return Artifact(
+            artifact_id=uuid4(),
+            name=name or path.name,
+            key=f"preview/{self.id}/{path.name}",
+            media_type=media_type or "image/jpeg",
+            size=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+        )
+
+
+async def shown(stage: Gallery, src: Path, **params: object) -> tuple[PreviewResult, dict[str, Path]]:
+    """Make a preview; return its result, and the files it kept by their names."""
+    result = await preview.run(stage, PreviewParams.model_validate({"src": str(src), **params}))
+    assert isinstance(result, PreviewResult)
+    return result, {path.name: path for path in stage.kept}
+
+
+def level(path: Path, box: tuple[int, int, int, int] | None = None) -> float:
+    """The mean grey of a picture, or of a part of it."""
+    return float(np.asarray(Image.open(path).convert("L").crop(box)).mean())
+
+
+def number(path: Path, box: tuple[int, int, int, int] | None = None) -> float:
+    """The number of the frame of a counting clip that is seen in a picture."""
+    return level(path, box) * 219 / 255 / 3

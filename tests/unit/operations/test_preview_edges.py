@@ -1,0 +1,190 @@
+"""Previews of files that are not as one expects."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from media.studio import Stage
+from PIL import Image
+
+from callsheet.media.previewing.reel import Reel
+from operations.gallery import Gallery, number, shown
+
+EVERYTHING = {"count": 2, "sprite": {"width": 64}, "animation": {"width": 64, "seconds": 1}, "poster": True}
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Gallery(tmp_path)
+
+
+@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
+async def test_hdr_is_brought_to_ordinary_screens_as_a_transcode_does_it(studio, stage, transfer):
+    tags = f"setparams=color_trc={transfer}:color_primaries=bt2020:colorspace=bt2020nc:range=tv"
+    ramp = "nullsrc=size=128x64:rate=10,format=gbrp,geq=r='X*1.6':g='Y*2+X/2':b=60"
+    filters = f"scale=out_color_matrix=bt2020nc:out_range=tv,format=yuv420p10le,{tags}"
+    hdr = studio.make(f"{transfer}.mkv", "-f", "lavfi", "-i", ramp, "-t", "0.2", "-vf", filters, "-c:v", "ffv1")
+
+    _, files = await shown(stage, hdr, count=1, width=128, format="png")
+
+    mapped = "zscale=t=linear:npl=100,format=gbrpf32le,zscale=p=bt709,tonemap=hable:desat=0,zscale=t=bt709:m=bt709:r=tv"
+    raw = studio.make(f"{transfer}.png", "-i", str(hdr), "-vf", f"{mapped},format=gbrp", "-frames:v", "1")
+    picture, wanted = (np.asarray(Image.open(p).convert("RGB"), float) for p in (files["frame-001.png"], raw))
+    assert abs(picture - wanted).mean() < 4
+    assert np.corrcoef(picture.ravel(), wanted.ravel())[0, 1] > 0.99
+
+
+@pytest.mark.parametrize("accuracy", ["auto", "exact", "keyframe"])
+async def test_a_file_that_breaks_off_shows_what_there_is(studio, stage, tmp_path, accuracy):
+    whole = studio.counting("counting.mp4")
+    fast = studio.make("fast.mp4", "-i", str(whole), "-c", "copy", "-movflags", "+faststart")
+    data = fast.read_bytes()
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(data[: len(data) * 8 // 10])
+
+    result, files = await shown(stage, broken, interval=0.25, accuracy=accuracy, format="png", width=64)
+
+    assert 3 <= len(result.frames) < 8
+    assert 0.5 < result.times[-1] < 1.7
+    shown_numbers = [number(files[frame.name]) for frame in result.frames]
+    assert shown_numbers[:-1] == pytest.approx([time * 30 for time in result.times[:-1]], abs=0.6)
+
+
+async def test_damage_in_the_middle_costs_its_own_pictures_only(studio, stage, tmp_path):
+    data = bytearray(studio.clip("busy-two.mp4", "testsrc2=size=160x90:rate=30", seconds=2).read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 2000] = b"\xa5" * 2000
+    broken = tmp_path / "damaged.mp4"
+    broken.write_bytes(data)
+
+    result, files = await shown(stage, broken, accuracy="exact", **EVERYTHING)
+
+    assert len(result.frames) == 2
+    assert files["animation.webp"].stat().st_size > 0
+
+
+async def test_a_film_that_tells_no_length_and_has_no_index_is_measured(studio, stage):
+    words = ["-i", str(studio.counting("counting.mp4")), "-c", "copy", "-f", "matroska", "-live", "1"]
+    live = studio.make("live.mkv", *words)
+
+    result, files = await shown(stage, live, count=4, accuracy="exact", format="png", width=64)
+
+    assert result.times == pytest.approx([0.25, 0.75, 1.25, 1.75], abs=0.034)
+    assert [number(files[f.name]) for f in result.frames] == pytest.approx([t * 30 for t in result.times], abs=0.6)
+
+
+@pytest.mark.parametrize("container", ["mp4", "mkv", "ts", "webm"])
+async def test_the_right_moment_is_found_in_every_container(studio, stage, container):
+    counting = studio.counting("counting.mp4")
+    coding = (
+        ["-c:v", "libvpx-vp9", "-g", "20", "-lossless", "1", "-deadline", "realtime"]
+        if container == "webm"
+        else ["-c", "copy"]
+    )
+    film = studio.make(f"counting.{container}", "-i", str(counting), *coding)
+
+    times = [1.9, 0.03, 0.98, 1.0]
+    result, files = await shown(stage, film, times=times, format="png", width=64)
+
+    assert result.times == pytest.approx([57 / 30, 0, 29 / 30, 1.0], abs=0.005)
+    assert [number(files[f.name]) for f in result.frames] == pytest.approx([57, 0, 29, 30], abs=0.6)
+
+
+async def test_turned_films_and_oblong_pixels_are_shown_alike_everywhere(studio, stage):
+    flag = studio.clip("wide-flag.mp4", "color=black:size=160x90:rate=10,drawbox=0:0:160:45:white:fill,setsar=2")
+    turned = studio.make("turned-flag.mp4", "-display_rotation", "90", "-i", str(flag), "-c", "copy")
+
+    await shown(stage, turned, **EVERYTHING)
+
+    for path in stage.kept:
+        if path.suffix != ".vtt":
+            picture = Image.open(path).convert("L")
+            sides = [picture.resize((2, 1)).getpixel((x, 0)) for x in (0, 1)]
+            assert sides[0] > 200 and sides[1] < 50, path.name
+            if path.name != "sprite-001.jpg":
+                assert picture.height / picture.width == pytest.approx(320 / 90, abs=0.05)
+
+
+async def test_a_picture_is_its_own_sprite_poster_and_animation(studio, stage):
+    result, files = await shown(stage, studio.still("still.png"), **EVERYTHING)
+
+    assert (len(result.frames), result.sprite.count) == (1, 1)
+    assert Image.open(files["animation.webp"]).size == (64, 40)
+
+
+async def test_a_film_of_one_odd_frame_has_all_parts(studio, stage, tmp_path):
+    words = ["-f", "lavfi", "-i", "testsrc2=size=161x91:rate=30", "-frames:v", "1", "-c:v", "ffv1"]
+    path = tmp_path / '📽 it\'s "one": 100%.mkv'
+    path.write_bytes(studio.make("one-odd.mkv", *words).read_bytes())
+
+    result, files = await shown(stage, path, contactSheet=True, at="scene_changes", **{**EVERYTHING, "count": None})
+
+    assert (result.times, result.sprite.count) == ([0.0], 1)
+    assert files["animation.webp"].stat().st_size > 0
+
+
+async def test_4k_is_shown_small(studio, stage):
+    large = studio.clip("large.mp4", "testsrc2=size=3840x2160:rate=10", seconds=0.4)
+
+    _, files = await shown(stage, large, **EVERYTHING)
+
+    assert Image.open(files["frame-001.jpg"]).size == (480, 270)
+    assert Image.open(files["poster.jpg"]).size == (1920, 1080)
+    assert Image.open(files["animation.webp"]).size == (64, 36)
+
+
+async def test_uneven_frames_stand_in_the_animation_for_as_long_as_in_the_film(studio, stage):
+    counted = "nullsrc=size=64x64:rate=30,geq=lum='16+3*N':cb=128:cr=128,select='lt(n\\,10)+not(mod(n\\,15))'"
+    words = ["-f", "lavfi", "-i", counted, "-t", "2", "-fps_mode", "vfr", "-c:v", "libx264", "-qp", "2"]
+    uneven = studio.make("uneven.mkv", *words, "-pix_fmt", "yuv420p")
+
+    _, files = await shown(
+        stage, uneven, animation={"start": 0, "seconds": 1.5, "fps": 10, "width": 64, "format": "gif"}
+    )
+
+    with Image.open(files["animation.gif"]) as image:
+        levels: list[float] = []
+        for index in range(image.n_frames):
+            image.seek(index)
+            held = round(image.info["duration"] / 100)
+            levels += [np.asarray(image.convert("L"), float).mean() * 219 / 255 / 3] * held
+    assert levels == pytest.approx([0, 3, 6, 9, 9, 15, 15, 15, 15, 15, 30, 30, 30, 30, 30], abs=1)
+
+
+def decoded(monkeypatch, path, moments, slack) -> int:
+    """How many pictures are decoded to see some moments."""
+    counted = 0
+    decode = Reel._decode
+
+    def counting(self, packet):
+        nonlocal counted
+        frames = decode(self, packet)
+        counted += len(frames)
+        return frames
+
+    monkeypatch.setattr(Reel, "_decode", counting)
+    with av.open(str(path)) as container:
+        reel = Reel(container, max_pixels=10**6, threads=1)
+        for moment in moments:
+            reel.frame_at(moment, slack)
+    return counted
+
+
+def test_no_picture_is_decoded_twice_on_the_way_through_a_film(studio, monkeypatch):
+    words = ["-i", str(studio.counting("counting.mp4")), "-c:v", "libx264", "-g", "500", "-bf", "2"]
+    one_key = studio.make("one-key-count.mp4", *words)
+
+    for slack in (0.0, 0.01):  # key frames will not do, and are not tried again and again
+        assert decoded(monkeypatch, one_key, [n / 30 for n in range(0, 60, 2)], slack) <= 60 + 2
+
+
+def test_a_key_frame_that_is_near_enough_costs_one_decode(studio, monkeypatch):
+    counting = studio.counting("counting.mp4")  # a key frame every 12 frames
+
+    assert decoded(monkeypatch, counting, [0.1, 0.5, 0.9, 1.3, 1.7], 0.4) == 5
+
+
+def test_far_apart_moments_are_sought_and_not_decoded_up_to(studio, monkeypatch):
+    counting = studio.counting("counting.mp4")
+
+    assert decoded(monkeypatch, counting, [0.01, 1.62], 0.0) <= 8
