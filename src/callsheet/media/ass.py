@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from callsheet.media.glyphs import are_joined, language_of
 from callsheet.media.looks import as_title, box_of, spelled, without_box
 from callsheet.media.movement import Movement, Point, Slide
-from callsheet.media.pieces import Piece, following
+from callsheet.media.pieces import Laid, Piece, following, lay
 from callsheet.media.placing import Place
 from callsheet.media.spoken import Word, spoken
 from callsheet.media.style import TextStyle
-from callsheet.media.typeset import typeset, units_of
+from callsheet.media.typeset import units_of
 
 _WORD_JOINER = "\u2060"
 _NEW_LINES = ("\r\n", "\r", "\u2028", "\u2029", "\x0b", "\x0c", "\x85")
@@ -94,8 +94,15 @@ class _Shown:
         self.style = style.model_copy(update={"letter_spacing": 0.0}) if are_joined(line.text) else style
         self.place = Place(self.style, width, height, line.rotation)
         self.movement = Movement(line.start, line.end, line.fade_in, line.fade_out, line.slide_in, line.slide_out)
-        units = units_of(line.text)
-        self.whole = Piece(line.start, line.end, units, typeset(units, self.place.room, self.style.font_size or 1.0))
+        self.whole = Piece(line.start, line.end, self._laid())
+
+    def _laid(self) -> Laid:
+        units, size = units_of(self.line.text), self.style.font_size or 1.0
+        while True:
+            laid = lay(units, self.place.room, size)
+            if self.place.holds(laid.setting) or size < 1:
+                return laid
+            size *= 0.9
 
     def events(self, names: dict[str, str]) -> Iterator[str]:
         """Yield what makes the line, and enter the styles that it needs."""
@@ -105,14 +112,14 @@ class _Shown:
                 name = _named(names, self._look(piece, box_of(self.style), self.style.background_opacity))
                 yield f"Dialogue: 0,{times},{name},,0,0,0,,{movement}{self._box(piece)}"
             name = _named(names, self._look(piece, without_box(self.style) if self._draws_box else self.style))
-            yield f"Dialogue: 1,{times},{name},,0,0,0,,{movement}{piece.written(self.style.line_height)}"
+            yield f"Dialogue: 1,{times},{name},,0,0,0,,{movement}{piece}"
 
     def _pieces(self) -> Iterator[Piece]:
         whole, windows = self.whole, self.movement.windows()
         if self.style.effect == "none":
-            yield from (Piece(start, end, whole.units, whole.setting) for start, end in windows)
+            yield from (Piece(start, end, whole.laid) for start, end in windows)
             return
-        words = spoken(whole.units, self.line.words, whole.start, whole.end)
+        words = spoken(whole.laid.units, self.line.words, whole.start, whole.end)
         for window in windows:
             yield from following(self.style, whole, words, window, self.place.room)
 

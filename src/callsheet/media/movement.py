@@ -43,7 +43,7 @@ class Movement:
         if (start, end) == (self.start, self.end):
             return f"\\fad({appear * 1000:.0f},{vanish * 1000:.0f})"
         times = (self.start, appeared, vanishing, self.end)
-        return "\\fade(255,0,255,0," + ",".join(f"{(time - start) * 1000:.0f}" for time in times) + ")"
+        return "\\fade(255,0,255," + ",".join(f"{(time - start) * 1000:.0f}" for time in times) + ")"
 
     def slide(self, start: float, end: float, rest: Point, frame: Point) -> str:
         """Return the command that brings an event to where it rests, or away from there, beyond the edge."""

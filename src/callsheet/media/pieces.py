@@ -11,26 +11,24 @@ from callsheet.media.typeset import Room, Setting, Unit, typeset
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """A stretch of time in which one event shows the text, or a part of it."""
+class Laid:
+    """A text in lines."""
 
-    start: float
-    end: float
     units: Sequence[Unit]
     setting: Setting
-    before: Mapping[int, str] = field(default_factory=dict)
-    """Commands by the unit that they stand before."""
+    parts: Sequence[str]
+    """How the script spells each unit, with the end of the line before it."""
 
-    def written(self, line_height: float) -> str:
-        """Return the text as the script spells it."""
-        between = _line_end(self.setting.size, line_height)
-        starts = set(self.setting.starts) - {0}
-        parts: list[str] = []
-        for at, unit in enumerate(self.units):
-            parts += [between] if at in starts else []
-            parts += [self.before[at]] if at in self.before else []
-            parts += [unit.source] if not (unit.forced or (unit.blank and at + 1 in starts)) else []
-        return "".join([*parts, self.before.get(len(self.units), "")])
+
+def lay(units: Sequence[Unit], room: Room, size: float) -> Laid:
+    """Lay a text in lines that fit into the room."""
+    setting = typeset(units, room, size)
+    between, starts = _line_end(setting.size, room.line_height), set(setting.starts) - {0}
+    parts = [
+        (between if at in starts else "") + ("" if unit.forced or (at + 1 in starts and unit.blank) else unit.source)
+        for at, unit in enumerate(units)
+    ]
+    return Laid(units, setting, parts)
 
 
 def _line_end(size: float, line_height: float) -> str:
@@ -40,29 +38,51 @@ def _line_end(size: float, line_height: float) -> str:
     return f"{{\\fs{2 * size * (line_height - 1):.1f}}}\\N\\N{{\\fs{size:.1f}}}"
 
 
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A stretch of time in which one event shows the text, or a part of it."""
+
+    start: float
+    end: float
+    laid: Laid
+    before: Mapping[int, str] = field(default_factory=dict)
+    """Commands by the unit that they stand before."""
+
+    @property
+    def setting(self) -> Setting:
+        """How the text is set."""
+        return self.laid.setting
+
+    def __str__(self) -> str:
+        written, reached = "", 0
+        for at in sorted(self.before):
+            written += "".join(self.laid.parts[reached:at]) + self.before[at]
+            reached = at
+        return written + "".join(self.laid.parts[reached:])
+
+
 def following(
     style: TextStyle, whole: Piece, words: Sequence[Spoken], window: tuple[float, float], room: Room
 ) -> Iterator[Piece]:
     """Yield the pieces of a text whose words are followed, for the part of its time that is in the window."""
     start, end = window
     if style.effect == "karaoke":
-        yield Piece(start, end, whole.units, whole.setting, _sung(whole.units, words, start))
+        yield Piece(start, end, whole.laid, _sung(whole.laid.units, words, start))
         return
     for begin, finish, number in moments(words, whole.start, whole.end):
         word = None if number is None else words[number]
         a, b = max(begin, start), min(finish, end)
         if b > a:
-            yield from _moment(style, whole, a, b, word, room)
+            yield from _moment(style, Piece(a, b, whole.laid), word, room)
 
 
-def _moment(
-    style: TextStyle, whole: Piece, start: float, end: float, word: Spoken | None, room: Room
-) -> Iterator[Piece]:
+def _moment(style: TextStyle, piece: Piece, word: Spoken | None, room: Room) -> Iterator[Piece]:
+    laid = piece.laid
     if style.effect == "highlight":
-        yield Piece(start, end, whole.units, whole.setting, _marked(style, word) if word else {})
+        yield Piece(piece.start, piece.end, laid, _marked(style, word)) if word else piece
     elif word is not None:
-        alone = [unit for unit in whole.units[word.first : word.last] if not unit.forced]
-        yield Piece(start, end, alone, typeset(alone, room, whole.setting.size))
+        alone = [unit for unit in laid.units[word.first : word.last] if not unit.forced]
+        yield Piece(piece.start, piece.end, lay(alone, room, laid.setting.size))
 
 
 def _marked(style: TextStyle, word: Spoken) -> dict[int, str]:
@@ -79,7 +99,7 @@ def _sung(units: Sequence[Unit], words: Sequence[Spoken], start: float) -> dict[
     for word in words:
         begin, finish = max(reached, round(word.start * 100)), max(reached, round(word.end * 100))
         # A word that is read from the right would be filled from its end.
-        backwards = any(map(reads_leftward, (unit.plain for unit in units[word.first : word.last])))
+        backwards = any(reads_leftward(unit.plain) for unit in units[word.first : word.last])
         marks[word.first] = f"{{\\k{begin - reached}\\k{'' if backwards else 'f'}{finish - begin}}}"
         reached = finish
     return marks

@@ -84,10 +84,12 @@ class Place:
         """Return how much stays free on the left, and on the right."""
         side = self._safe.side * self.width
         most = self.width - 2 * side if self.style.max_width is None else self.style.max_width * self.width
+        least = reach(self.style) + 1
         if self._column == 1:
-            return (self.width - most) / 2, (self.width - most) / 2
-        near = side if self.style.margin is None else min(self.style.margin, self.width * 0.8)
-        far = max(0.0 if self.style.max_width else side, self.width - near - most)
+            even = max(least, (self.width - most) / 2)
+            return even, even
+        near = side if self.style.margin is None else max(least, min(self.style.margin, self.width * 0.8))
+        far = max(least if self.style.max_width else side, self.width - near - most)
         return (near, far) if self._column == 0 else (far, near)
 
     def margins(self, setting: Setting) -> tuple[int, int, int]:
@@ -96,7 +98,7 @@ class Place:
         return round(left), round(right), round(self._vertical(setting))
 
     def _vertical(self, setting: Setting) -> float:
-        beyond = reach(self.style)
+        beyond = reach(self.style) + 1
         highest = self.height - setting.height(self.style.line_height) - beyond
         return max(beyond, min(self._margin(), highest))
 
@@ -112,10 +114,20 @@ class Place:
             x, y = self._inside(x, y, setting)
         return x + offset[0] * self.width, y + offset[1] * self.height
 
+    def holds(self, setting: Setting) -> bool:
+        """Tell whether the text fits into the picture as it is turned."""
+        across, down = self._extent(setting)
+        return not self.rotation or (2 * across <= self.width and 2 * down <= self.height)
+
     def _inside(self, x: float, y: float, setting: Setting) -> Point:
         """Move what is turned so far that its corners are in the picture."""
-        wide, high = (side / 2 + reach(self.style) for side in (setting.widest, setting.height(self.style.line_height)))
-        turn = math.radians(self.rotation)
-        across = wide * abs(math.cos(turn)) + high * abs(math.sin(turn))
-        down = wide * abs(math.sin(turn)) + high * abs(math.cos(turn))
+        across, down = self._extent(setting)
         return max(across, min(x, self.width - across)), max(down, min(y, self.height - down))
+
+    def _extent(self, setting: Setting) -> Point:
+        """Return how far a turned text reaches from its middle, across and down."""
+        beyond = reach(self.style) + 1
+        wide, high = setting.widest / 2 + beyond, setting.height(self.style.line_height) / 2 + beyond
+        turn = math.radians(self.rotation)
+        cosine, sine = abs(math.cos(turn)), abs(math.sin(turn))
+        return wide * cosine + high * sine, wide * sine + high * cosine

@@ -2,9 +2,9 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from callsheet.media.glyphs import may_break_between, width_of
 
@@ -22,8 +22,7 @@ class Unit:
 
     source: str
     plain: str
-    mark: bool = False
-    """A command of the script; it takes no room."""
+    """Empty for commands of the script, which take no room."""
     forced: bool = False
     """A new line that the text asks for."""
 
@@ -65,7 +64,7 @@ def units_of(text: str) -> list[Unit]:
     for found in _SOURCE.finditer(text):
         source = found[0]
         if found["mark"] or found["line"]:
-            units.append(Unit(source, "", mark=bool(found["mark"]), forced=bool(found["line"])))
+            units.append(Unit(source, "", forced=bool(found["line"])))
             continue
         plain = " " if source == "\\h" else source[-1]
         if units and _belongs_to(plain, units[-1].plain):
@@ -94,77 +93,77 @@ def _is_flag_half(letter: str) -> bool:
 
 def typeset(units: Sequence[Unit], room: Room, size: float) -> Setting:
     """Return the lines of a text that is to have the given size, or less where it would not fit."""
-    widths = _Widths(units)
-    size = widths.shrunk_for_long_words(size, room)
+    text = _Measured(units, room.letter_spacing / size)
+    size = _shrunk_for_long_words(text, room, size)
     while True:
-        starts = widths.lines(room.width * _FULLEST / size, room.letter_spacing / size)
-        setting = Setting(starts, size, widths.widest(starts, room.letter_spacing / size) * size)
+        starts = text.lines(room.width * _FULLEST / size)
+        setting = Setting(starts, size, text.widest(starts) * size)
         if setting.height(room.line_height) <= room.height or size < 1:
-            return widths.balanced(setting, room)
+            return _balanced(text, setting)
         size *= 0.94
 
 
-class _Widths:
-    """The widths of units, for a line of height 1."""
+def _shrunk_for_long_words(text: "_Measured", room: Room, size: float) -> float:
+    longest = text.longest_word()
+    if longest * size <= room.width * _FULLEST:
+        return size
+    return max(size * _SMALLEST, room.width * _FULLEST / longest)
 
-    def __init__(self, units: Sequence[Unit]) -> None:
+
+def _balanced(text: "_Measured", setting: Setting) -> Setting:
+    """Make lines alike in length, without more of them."""
+    if len(setting.starts) == 1:
+        return setting
+    low, high = 0.0, setting.widest / setting.size
+    best = setting.starts
+    for _ in range(7):
+        middle = (low + high) / 2
+        starts = text.lines(middle)
+        if len(starts) == len(setting.starts) and text.widest(starts) <= middle:
+            best, high = starts, middle
+        else:
+            low = middle
+    return Setting(best, setting.size, text.widest(best) * setting.size)
+
+
+class _Measured:
+    """A text with its widths, for a line of height 1."""
+
+    def __init__(self, units: Sequence[Unit], spacing: float) -> None:
         self.units = units
-        self.each = [0.0 if unit.mark or unit.forced else width_of(unit.plain) for unit in units]
-        self.breaks = _breaks(units)
+        self.solid = [bool(unit.plain) and not unit.blank for unit in units]
+        each = (width_of(unit.plain) + spacing if unit.plain else 0.0 for unit in units)
+        self.reach = [0.0, *accumulate(each)]
+        self.forced = {at + 1 for at, unit in enumerate(units) if unit.forced}
+        self.chances = _chances(units)
 
-    def shrunk_for_long_words(self, size: float, room: Room) -> float:
-        longest = max((self._of(a, b, room.letter_spacing / size) for a, b in pairwise(self._words())), default=0.0)
-        if longest == 0 or longest * size <= room.width * _FULLEST:
-            return size
-        return max(size * _SMALLEST, room.width * _FULLEST / longest)
-
-    def lines(self, most: float, spacing: float) -> tuple[int, ...]:
-        """Fill lines one after another."""
-        starts, chance, wide = [0], 0, 0.0
-        for at, unit in enumerate(self.units):
-            if at in self.breaks:
-                chance = at
-            if at > 0 and self.units[at - 1].forced:
+    def lines(self, most: float) -> tuple[int, ...]:
+        """Fill lines of at most that width, one after another, and return where they start."""
+        starts, chance = [0], 0
+        for at, solid in enumerate(self.solid):
+            if at in self.forced:
                 starts.append(at)
-                wide = 0.0
-            wide += self._of(at, at + 1, spacing)
-            if wide > most and at > starts[-1] and not (unit.blank or unit.mark or unit.forced):
+            if at in self.chances:
+                chance = at
+            if solid and at > starts[-1] and self.reach[at + 1] - self.reach[starts[-1]] > most:
                 starts.append(chance if chance > starts[-1] else at)
-                wide = self._of(starts[-1], at + 1, spacing)
         return tuple(starts)
 
-    def balanced(self, setting: Setting, room: Room) -> Setting:
-        """Make lines alike in length, without more of them."""
-        spacing = room.letter_spacing / setting.size
-        low, high = 0.0, setting.widest / setting.size
-        best = setting.starts
-        for _ in range(8):
-            middle = (low + high) / 2
-            starts = self.lines(middle, spacing)
-            if len(starts) == len(setting.starts) and self.widest(starts, spacing) <= middle:
-                best, high = starts, middle
-            else:
-                low = middle
-        return Setting(best, setting.size, self.widest(best, spacing) * setting.size)
+    def longest_word(self) -> float:
+        edges = sorted({0, len(self.units)} | self.chances | self.forced)
+        return self.widest(edges[:-1])
 
-    def widest(self, starts: Iterable[int], spacing: float) -> float:
-        return max(self._of(a, self._visible_end(a, b), spacing) for a, b in pairwise([*starts, len(self.units)]))
+    def widest(self, starts: Sequence[int]) -> float:
+        """Return the width of the longest of the lines that start there."""
+        return max(self._width(a, b) for a, b in pairwise([*starts, len(self.units)]))
 
-    def _visible_end(self, start: int, end: int) -> int:
-        while end > start and (self.units[end - 1].blank or self.units[end - 1].forced):
+    def _width(self, start: int, end: int) -> float:
+        while end > start and not self.solid[end - 1]:
             end -= 1
-        return end
-
-    def _words(self) -> list[int]:
-        forced = {at + 1 for at, unit in enumerate(self.units) if unit.forced}
-        return sorted({0, len(self.units)} | self.breaks | forced)
-
-    def _of(self, start: int, end: int, spacing: float) -> float:
-        visible = self._visible_end(start, end) if end - start > 1 else end
-        return sum(self.each[start:visible]) + spacing * sum(map(bool, self.each[start:visible]))
+        return self.reach[end] - self.reach[start]
 
 
-def _breaks(units: Sequence[Unit]) -> set[int]:
+def _chances(units: Sequence[Unit]) -> set[int]:
     """Return the units that may begin a line."""
-    seen = [at for at, unit in enumerate(units) if not (unit.mark or unit.forced)]
+    seen = [at for at, unit in enumerate(units) if unit.plain]
     return {b for a, b in pairwise(seen) if may_break_between(units[a].plain, units[b].plain)}
