@@ -119,30 +119,46 @@ def _meaning_of(name: str, field: FieldInfo) -> str:
 _PLAIN = {"Artifact": "file", "MediaSource": "media source"}
 _NOT_SHOWN = {*_PLAIN, "Probe"}
 
+Places = dict[str, str]
+"""Under which operation each model is described, by the model's name."""
+
 
 def operations_part(_page: str) -> str:
-    """Return every installed operation with what it takes and returns."""
-    return "\n\n".join(_operation(operation) for operation in discover().operations())
+    """Return every installed operation with what it takes and returns; what several take is told once."""
+    homes: dict[type[BaseModel], str] = {}
+    return "\n\n".join(_operation(operation, homes) for operation in discover().operations())
 
 
-def _operation(operation: Operation) -> str:
+def _operation(operation: Operation, homes: dict[type[BaseModel], str]) -> str:
     record = describe(operation)
     takes = operation.params.model_json_schema(by_alias=False)
     gives = operation.result.model_json_schema(by_alias=False, mode="serialization")
-    models = _models_in(operation.params)
-    parts = [
-        f"## {record.name}",
-        record.summary,
-        _facts(record),
-        "\n".join(_table(record.name, takes, operation.params)),
-    ]
-    for name, model in models.items():
+    models = {name: model for name, model in _models_in(operation.params).items() if model is not operation.params}
+    new = {name: model for name, model in models.items() if model not in homes and name not in _NOT_SHOWN}
+    homes.update(dict.fromkeys(new.values(), record.name))
+    homes[operation.params] = record.name
+    places = {name: homes.get(model, record.name) for name, model in models.items()}
+    parts = [f"## {record.name}", record.summary, _facts(record), "\n".join(_table(places, takes, operation.params))]
+    for name, model in new.items():
         schema = takes.get("$defs", {}).get(name)
-        if schema is not None and name not in _NOT_SHOWN:
+        if schema is not None:
             about = schema.get("description", "")
-            parts += [f"### {record.name}: {_heading(name)}", about, "\n".join(_table(record.name, schema, model))]
-    parts += ["Returns:", "\n".join(_returned(record.name, gives))]
+            parts += [f"### {record.name}: {_heading(name)}", about, "\n".join(_table(places, schema, model))]
+    parts += ["Returns:", *_given(operation, record.name, gives, homes)]
     return "\n\n".join(parts)
+
+
+def _given(operation: Operation, name: str, schema: dict[str, Any], homes: dict[type[BaseModel], str]) -> Iterator[str]:
+    """Yield what the operation returns, and below it what that is made of, where it is not told elsewhere."""
+    models = {key: model for key, model in _models_in(operation.result).items() if model is not operation.result}
+    new = {key: model for key, model in models.items() if model not in homes and key not in _NOT_SHOWN}
+    homes.update(dict.fromkeys(new.values(), name))
+    places = {key: homes.get(model, name) for key, model in models.items()}
+    yield "\n".join(_returned(places, schema))
+    for key in new:
+        if (inner := schema.get("$defs", {}).get(key)) is not None:
+            yield from (f"### {name}: {_heading(key)}", inner.get("description", ""))
+            yield "\n".join(_returned(places, inner))
 
 
 def _facts(record: OperationRecord) -> str:
@@ -157,7 +173,7 @@ def _facts(record: OperationRecord) -> str:
     return text + (f" Also known as {_and(record.aliases)}." if record.aliases else "")
 
 
-def _table(operation: str, schema: dict[str, Any], model: type[BaseModel]) -> Iterator[str]:
+def _table(places: Places, schema: dict[str, Any], model: type[BaseModel]) -> Iterator[str]:
     yield "| Parameter | Type | Default | Meaning |"
     yield "|---|---|---|---|"
     for name, field in model.model_fields.items():
@@ -166,31 +182,30 @@ def _table(operation: str, schema: dict[str, Any], model: type[BaseModel]) -> It
         others = _other_names(name, field)
         also = f"Also `{'`, `'.join(others)}`." if others else ""
         meaning = " ".join(filter(None, [_sentence(_description(prop)), also]))
-        yield f"| `{to_camel(name)}` | {_cell(_kind(operation, prop))} | {default} | {_cell(meaning)} |"
+        yield f"| `{to_camel(name)}` | {_cell(_kind(places, prop))} | {default} | {_cell(meaning)} |"
 
 
-def _returned(operation: str, schema: dict[str, Any]) -> Iterator[str]:
+def _returned(places: Places, schema: dict[str, Any]) -> Iterator[str]:
     yield "| Field | Type | Meaning |"
     yield "|---|---|---|"
     for name, prop in schema["properties"].items():
         meaning = _sentence(_description(prop))
-        yield f"| `{to_camel(name)}` | {_cell(_kind(operation, prop))} | {_cell(meaning)} |"
+        yield f"| `{to_camel(name)}` | {_cell(_kind(places, prop))} | {_cell(meaning)} |"
 
 
-def _kind(operation: str, schema: dict[str, Any]) -> str:
+def _kind(places: Places, schema: dict[str, Any]) -> str:
     """Say in words what a JSON Schema accepts."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return _PLAIN.get(name) or f"[{_heading(name)}](#{operation}-{_heading(name).replace(' ', '-')})"
-    if "anyOf" in schema:
-        kinds = dict.fromkeys(_kind(operation, each) for each in schema["anyOf"] if each.get("type") != "null")
-        return " or ".join(kinds)
+        return _PLAIN.get(name) or f"[{_heading(name)}](#{places[name]}-{_heading(name).replace(' ', '-')})"
+    if choices := schema.get("anyOf") or schema.get("oneOf"):
+        return " or ".join(dict.fromkeys(_kind(places, each) for each in choices if each.get("type") != "null"))
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     if "const" in schema:
         return f"`{schema['const']}`"
     if schema.get("type") == "array":
-        inner = _kind(operation, schema.get("items", {}))
+        inner = _kind(places, schema.get("items", {}))
         return f"list of {inner}s" if inner in ("file", "text", "number", "media source") else f"list of {inner}"
     words = {"string": "text", "boolean": "true or false", "object": "object"}
     kind = words.get(schema.get("type", ""), schema.get("type", "anything"))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from callsheet.media.edit.overlay import Animation, PictureOverlay
-from callsheet.media.fitting import Box, colours_of, contained, even, fitted
+from callsheet.media.fitting import Box, colours_of, contained, even, fitted, has_alpha
 from callsheet.media.graph import Graph, Options
 from callsheet.media.layers import Layer
 from callsheet.media.picture import Canvas, Span, picked_frames, repeated
@@ -40,12 +40,6 @@ def see_through(layer: Layer) -> bool:
     fading = overlay.fade_in or overlay.fade_out
     changed = overlay.opacity < 1 or overlay.rotation or overlay.chroma_key is not None or fading
     return bool(changed) or has_alpha(footage)
-
-
-def has_alpha(footage: Footage) -> bool:
-    """Tell whether the pictures of a file may be transparent in places."""
-    name = footage.probe.pixel_format or ""
-    return name.startswith(("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya", "pal8"))
 
 
 def _shaped(graph: Graph, stream: str, layer: Layer, overlay: PictureOverlay, footage: Footage, canvas: Canvas) -> str:

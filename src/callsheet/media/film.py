@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from callsheet.media.layers import Layer
 from callsheet.media.loudness import LOSSLESS, Target, level, read_meter
 from callsheet.media.picture import Canvas
 from callsheet.media.probe import Footage
+from callsheet.media.progress import Progress
 from callsheet.media.runner import FFmpeg
 from callsheet.media.schedule import Schedule
 from callsheet.media.segments import Above, Segment, Work
@@ -27,6 +29,8 @@ T = TypeVar("T")
 
 _SHARE_OF_PICTURE = 0.92
 _SHARE_OF_SOUND = 0.05
+_FETCHES = 8
+"""Segments that are brought here at the same time."""
 _UNFOUND_FONTS = "some characters are in no font of this machine, and are shown as boxes"
 
 
@@ -127,7 +131,7 @@ class Production:
         self._ffmpeg = ffmpeg
         self._folder = folder
         self._cache = cache
-        self._shares = _Shares(tell)
+        self._shares = _Shares(tell, film.plan.seconds)
         self._keys: list[str] | None = None
         self._done: set[int] = set()
         self._notes: dict[str, None] = {}
@@ -136,19 +140,24 @@ class Production:
         """Bring what the cache holds, and return the numbers of the segments that are still to be made."""
         if self._cache is not None and self._keys is None:
             self._keys = await self._digests()
-            for number, key in enumerate(self._keys):
-                if not self._copies(number) and await self._cache.fetch(key, self._path(number)):
-                    self._tell_done(number)
+            seats, known = asyncio.Semaphore(_FETCHES), enumerate(self._keys)
+            await _all(self._in_turn(seats, self._fetch(self._cache, number, key)) for number, key in known)
         return [number for number in range(len(self.segments)) if number not in self._done]
+
+    async def _fetch(self, cache: Cache, number: int, key: str) -> None:
+        if not self._copies(number) and await cache.fetch(key, self._path(number)):
+            self._tell_done(number)
 
     async def encode(self, numbers: Iterable[int]) -> None:
         """Make some segments, several at once. Raises as `make` does."""
+        self._shares.begin()
         seats, threads = self._seats()
         await _all(self._in_turn(seats, self._encode(number, threads)) for number in numbers)
 
     async def complete(self) -> Made:
         """Make what is still to be made, join all and check the outcome. Raises as `make` does."""
         missing = await self.look_up()
+        self._shares.begin()
         seats, threads = self._seats()
         works: list[Coroutine[Any, Any, Path | None]] = [self._in_turn(seats, self._sound())]
         works += [self._in_turn(seats, self._encode(number, threads)) for number in missing]
@@ -324,12 +333,32 @@ async def _all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 
 class _Shares:
-    """Adds up what many runs have done."""
+    """Adds up what many runs have done, with the speed and the time left of all together."""
 
-    def __init__(self, tell: Callable[[float], None]) -> None:
+    def __init__(self, tell: Callable[[float], None], seconds: float) -> None:
         self._tell = tell
+        self._seconds = seconds
         self._done: dict[str, float] = {}
+        self._begun: tuple[float, float] | None = None
+        """When the work itself began, and how much was there then."""
+
+    def begin(self) -> None:
+        """Take what is there so far for a gift: the speed is that of the work from now on."""
+        self._begun = time.monotonic(), self._share
 
     def report(self, name: str, done: float) -> None:
+        """Take the share of the whole that one run has done."""
         self._done[name] = max(done, self._done.get(name, 0.0))
-        self._tell(min(0.99, sum(self._done.values())))
+        self._tell(Progress(self._share, *self._pace()))
+
+    @property
+    def _share(self) -> float:
+        return min(0.99, sum(self._done.values()))
+
+    def _pace(self) -> tuple[float, float] | tuple[None, None]:
+        if self._begun is None:
+            return None, None
+        elapsed, done = time.monotonic() - self._begun[0], self._share - self._begun[1]
+        if elapsed < 1 or done <= 0:
+            return None, None
+        return done * self._seconds / elapsed, (1 - self._share) * elapsed / done

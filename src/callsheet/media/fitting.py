@@ -40,6 +40,21 @@ class Box:
     background: str = "#000000"
 
 
+def has_alpha(footage: Footage) -> bool:
+    """Tell whether the pictures of a file may be transparent in places."""
+    name = footage.probe.pixel_format or ""
+    return name.startswith(("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya", "pal8"))
+
+
+def opaque(graph: Graph, stream: str, footage: Footage, ground: str) -> str:
+    """Append what lays a picture that may be transparent on a plain ground."""
+    if not has_alpha(footage):
+        return stream
+    below, above = graph.split("split", graph.add("format", stream, pix_fmts="gbrap"))
+    plain = graph.chain(below, ("format", {"pix_fmts": "gbrp"}), ("drawbox", {"color": ground, "t": "fill"}))
+    return graph.add("overlay", plain, above, format="gbrp")
+
+
 def fitted(graph: Graph, stream: str, footage: Footage, box: Box, crop: Crop | None = None) -> str:
     """Append what brings a stream of this footage into a box, in our colours, with square pixels."""
     if footage.hdr:

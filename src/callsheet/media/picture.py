@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from callsheet.media.edit.scene import Filter, Motion, Scene
-from callsheet.media.fitting import OUR_COLOURS, Box, even, fitted
+from callsheet.media.fitting import OUR_COLOURS, Box, even, fitted, opaque
 from callsheet.media.graph import Graph, Options
 from callsheet.media.probe import Footage
 from callsheet.media.schedule import Shot, to_frames
@@ -62,6 +62,7 @@ def film_frames(graph: Graph, stream: str, shot: Shot, span: Span, canvas: Canva
         view = _still(graph, stream, shot, footage, span, canvas)
     else:
         picked = picked_frames(graph, stream, span, canvas.rate, trim_start=scene.trim_start, speed=scene.speed)
+        picked = opaque(graph, picked, footage, scene.background or canvas.background)
         view = fitted(graph, picked, footage, _box(scene, canvas), scene.crop)
     view = graph.chain(normal(graph, view, canvas), *_filtered(scene.filters, canvas))
     return _faded(graph, view, shot, span, canvas)
@@ -122,6 +123,7 @@ def _still(graph: Graph, stream: str, shot: Shot, footage: Footage, span: Span, 
     motion = shot.scene.motion
     # Room for the camera, so that nothing is ever enlarged beyond the output.
     box = _box(shot.scene, canvas, 1 + motion.amount if motion else 1.0)
+    stream = opaque(graph, stream, footage, box.background)
     picture = graph.add("format", fitted(graph, stream, footage, box, shot.scene.crop), pix_fmts="yuv420p")
     frames = repeated(graph, picture, span.count, canvas.rate)
     if motion is None:

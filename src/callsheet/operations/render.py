@@ -13,6 +13,7 @@ from callsheet.media.encoders import Encoder
 from callsheet.media.film import EncoderFailed, Made, Production
 from callsheet.operations.contract import Context, RunFirst, SubJob, operation
 from callsheet.operations.staging import Staged, stage
+from callsheet.operations.telling import telling
 
 _WORTH_SPREADING = 30.0
 """Seconds of film still to be encoded, below which other machines would hardly be quicker."""
@@ -68,7 +69,7 @@ async def render(job: Context, params: RenderParams) -> RenderResult:
 
 
 def _production(job: Context, staged: Staged, encoder: Encoder) -> Production:
-    return Production(staged.film, encoder, job.ffmpeg, job.dir, job.progress, job.cache)
+    return Production(staged.film, encoder, job.ffmpeg, job.dir, telling(job), job.cache)
 
 
 async def _spread(job: Context, params: RenderParams, production: Production, missing: list[int]) -> None:

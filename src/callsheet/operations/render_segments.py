@@ -10,6 +10,7 @@ from callsheet.media.edit.timeline import Timeline
 from callsheet.media.film import Production
 from callsheet.operations.contract import Context, operation
 from callsheet.operations.staging import stage
+from callsheet.operations.telling import telling
 
 
 class RenderSegmentsParams(Model):
@@ -30,7 +31,7 @@ class RenderSegmentsResult(Model):
 async def render_segments(job: Context, params: RenderSegmentsParams) -> RenderSegmentsResult:
     """Make a part of a film's picture; a render asks for this by itself, to have several machines at work."""
     staged = await stage(job, params.timeline)
-    production = Production(staged.film, staged.encoder, job.ffmpeg, job.dir, job.progress, job.cache)
+    production = Production(staged.film, staged.encoder, job.ffmpeg, job.dir, telling(job), job.cache)
     beyond = [number for number in params.segments if not 0 <= number < len(production.segments)]
     if beyond:
         message = f"the film has {len(production.segments)} segments; there is no {beyond}"

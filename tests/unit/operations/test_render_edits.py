@@ -178,6 +178,21 @@ async def test_opacity_fades_and_transparent_pictures_let_the_film_through(stage
     assert seen[36] == pytest.approx(127, abs=25)
 
 
+async def test_a_transparent_picture_is_seen_on_the_background(stage: Stage, studio: Studio):
+    glass = str(studio.still("half.png", "color=white@0.5:size=64x64,format=rgba"))
+    clear = str(studio.still("clear.png", "color=white@0:size=64x64,format=rgba"))
+    scenes = [
+        {"src": glass, "duration": 0.2},
+        {"src": clear, "duration": 0.2, "background": "white"},
+        {"src": clear, "duration": 0.2, "fit": "contain_blur"},
+    ]
+
+    _, path = await make(stage, scenes=scenes)
+
+    seen = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    assert seen[3::6] == pytest.approx([127, 255, 0], abs=4)
+
+
 async def test_a_green_screen_is_taken_out(stage: Stage, studio: Studio):
     green = "color=0x00ff00:size=64x64:rate=30,drawbox=x=16:y=16:w=32:h=32:color=white:t=fill"
     clip = str(studio.clip("green.mp4", green, seconds=0.3))
