@@ -104,7 +104,9 @@ def _sound(plan: Plan) -> list[str]:
     if not isinstance(plan.sound, Sound):
         return ["-map", "0:a:0", "-c:a", "copy"]
     words = codecs.audio_words(plan.sound.codec, plan.sound.bitrate, sample_rate=plan.sound.sample_rate)
-    return ["-map", "0:a:0", "-af", f"aformat=channel_layouts={plan.sound.channels}", *words]
+    # Sound that begins late is filled up in front: not every container keeps that it does.
+    filters = f"aresample={plan.sound.sample_rate}:async=1:first_pts=0,aformat=channel_layouts={plan.sound.channels}"
+    return ["-map", "0:a:0", "-af", filters, *words]
 
 
 def _container(plan: Plan) -> list[str]:

@@ -56,6 +56,8 @@ def words(name: str, seconds: float) -> list[str]:
     """Return the output options for one rendition, with its playlist in the folder that FFmpeg runs in."""
     return [
         *("-map_metadata", "-1", "-map_chapters", "-1", "-f", "hls", "-hls_time", f"{seconds:g}"),
+        # Else pictures that are stored out of order are shown late, and the sound, in files of its own, is not.
+        *("-avoid_negative_ts", "disabled"),
         *("-hls_playlist_type", "vod", "-hls_list_size", "0", "-hls_flags", "independent_segments"),
         *("-hls_segment_type", "fmp4", "-hls_fmp4_init_filename", f"{name}_init.mp4"),
         *("-hls_segment_filename", f"{name}_%05d.m4s", f"{name}.m3u8"),
