@@ -12,7 +12,8 @@ import orjson
 from callsheet.db.database import FOREVER, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.statuses import JobStatus
-from callsheet.engine.outcomes import FirstJob, Outcome, RunKey
+from callsheet.engine.outcomes import Outcome, RunKey
+from callsheet.engine.run_first import insert_first_jobs
 
 _MOST_IDS_IN_A_WAKE = 150
 _MOST_AT_ONCE = 500
@@ -150,25 +151,11 @@ def _event_data(row: asyncpg.Record, outcome: Outcome) -> dict[str, Any] | None:
 async def _store_first_jobs(
     connection: Connection, changes: Changes, rows: list[asyncpg.Record], given: dict[RunKey, Outcome]
 ) -> None:
-    wanted: list[tuple[FirstJob, asyncpg.Record]] = [
+    wanted = [
         (first, row) for row in rows if row["status"] == "pending" for first in given[row["id"], row["epoch"]].first
     ]
-    if not wanted:
-        return
-    await sql.insert_first_jobs(
-        connection,
-        ids=[first.id for first, _ in wanted],
-        parents=[row["id"] for _, row in wanted],
-        execution_ids=[row["execution_id"] for _, row in wanted],
-        job_ids=[first.job_id for first, _ in wanted],
-        operations=[first.operation.name for first, _ in wanted],
-        queues=[first.operation.queue for first, _ in wanted],
-        priorities=[first.priority for first, _ in wanted],
-        params=[first.params for first, _ in wanted],
-        on_worker_lost=[first.operation.on_worker_lost for first, _ in wanted],
-        timeouts=[first.operation.timeout.total_seconds() for first, _ in wanted],
-        max_attempts=[first.operation.attempts for first, _ in wanted],
-    )
+    if wanted:
+        await insert_first_jobs(connection, wanted)
     for first, row in wanted:
         job = {"execution_id": row["execution_id"], "job_id": first.job_id, "queue": first.operation.queue}
         changes.note_ready(job, f"runs before {row['job_id']}")

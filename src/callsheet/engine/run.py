@@ -113,7 +113,7 @@ class Runner:
         if isinstance(error, RunFirst):
             try:
                 return self._deferred(job, error, context)
-            except InternalError as refusal:
+            except Exception as refusal:  # noqa: BLE001 - the checks of the operations wanted run in here
                 error = refusal
         return self._unsuccessful(run, operation, error)
 

@@ -1,9 +1,13 @@
-"""Jobs that a running job wants to run first: checked, and made ready to be stored."""
+"""Jobs that a running job wants to run first: checked and stored."""
 
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
+import asyncpg
+
+from callsheet.db.database import Connection
+from callsheet.db.statements import sql
 from callsheet.domain.checking import did_you_mean, validate_params
 from callsheet.domain.errors import InternalError, Problem, ProblemList
 from callsheet.domain.ids import new_id
@@ -31,6 +35,25 @@ def first_jobs(job: ClaimedJob, wanted: Sequence[SubJob], operations: Mapping[st
 def is_first_job(job_id: str) -> bool:
     """Tell whether a job was wanted by another one; no id in a plan has this form."""
     return "/" in job_id
+
+
+async def insert_first_jobs(connection: Connection, wanted: Sequence[tuple[FirstJob, asyncpg.Record]]) -> None:
+    """Store jobs, each with the record of the one that waits for it, inside the caller's transaction."""
+    jobs = [job for job, _ in wanted]
+    await sql.insert_first_jobs(
+        connection,
+        ids=[job.id for job in jobs],
+        parents=[row["id"] for _, row in wanted],
+        execution_ids=[row["execution_id"] for _, row in wanted],
+        job_ids=[job.job_id for job in jobs],
+        operations=[job.operation.name for job in jobs],
+        queues=[job.operation.queue for job in jobs],
+        priorities=[job.priority for job in jobs],
+        params=[job.params for job in jobs],
+        on_worker_lost=[job.operation.on_worker_lost for job in jobs],
+        timeouts=[job.operation.timeout.total_seconds() for job in jobs],
+        max_attempts=[job.operation.attempts for job in jobs],
+    )
 
 
 def _first_job(job: ClaimedJob, sub: SubJob, operation: Operation) -> FirstJob:

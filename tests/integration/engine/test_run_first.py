@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from claiming import claim_and_die, claimer
 from plans import job, plan, statuses
+from pydantic import model_validator
 
 from callsheet.db.database import Database
 from callsheet.db.statements import sql
@@ -20,7 +21,7 @@ from callsheet.engine.outcomes import FirstJob, Outcome
 from callsheet.local import arun
 from callsheet.operations.contract import RunFirst, SubJob, operation
 from callsheet.testing.engine import running_engine
-from callsheet.testing.operations import ALL, block, noop
+from callsheet.testing.operations import ALL, block, noop, run_first
 from callsheet.testing.waiters import until
 
 
@@ -199,6 +200,26 @@ async def test_a_first_job_whose_params_cannot_be_stored_fails_its_job(settings)
         execution = await engine.run(plan(job("cut", "odd")))
 
     assert "jobs[0].params: must not hold a NUL character" in execution.jobs[0].error.message
+
+
+async def test_a_check_that_breaks_on_what_a_first_job_is_given_fails_the_job_that_wanted_it(settings):
+    class Picky(Model):
+        value: int
+
+        @model_validator(mode="before")
+        @classmethod
+        def _breaks(cls, data):
+            return {"value": data["nothing"]}
+
+    @operation("picky", queue="test")
+    async def picky(job, params: Picky) -> Nothing:
+        return Nothing()
+
+    async with running_engine([run_first, picky], settings=settings) as engine:
+        execution = await engine.run(plan(parent(first("a", "picky", value=1))), timeout=10)
+
+    assert execution.jobs[0].error.code == "internal_error"
+    assert execution.jobs[0].error.facts["incident"]
 
 
 def test_there_must_be_jobs_to_run_first():
