@@ -85,12 +85,13 @@ def lay_lines(units: Sequence[Unit], most: int) -> list[tuple[Word, ...]]:
 
     def discomfort(ends: tuple[int, ...]) -> float:
         edges = (0, *ends, len(units))
-        total = sum(costs[end] for end in ends) + 4 * (edges[-1] - edges[-2] == 1)
+        total = sum(costs[end] for end in ends)
         for start, end in itertools.pairwise(edges):
             wide = reach[end] - reach[start] - units[start].apart
             # The limit holds, except where one unit alone is wider.
             too_wide = 1_000 * (wide > most and end > start + 1)
-            total += (wide - even) ** 2 / most + too_wide
+            orphan = 4 * (end == start + 1)
+            total += (wide - even) ** 2 / most + orphan + too_wide
         return total
 
     ends = min(itertools.combinations(range(1, len(units)), count - 1), key=discomfort)

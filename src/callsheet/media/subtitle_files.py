@@ -2,10 +2,13 @@
 
 import html
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from callsheet.media.ass import Line, literal, script
 from callsheet.media.cues import Cue
+from callsheet.media.line_breaks import join
 from callsheet.media.looks import as_caption
+from callsheet.media.speech.contract import Word
 from callsheet.media.style import TextStyle
 
 
@@ -17,12 +20,24 @@ def srt(cues: Sequence[Cue]) -> str:
     )
 
 
-def vtt(cues: Sequence[Cue]) -> str:
-    """Return captions as WebVTT, which browsers show."""
-    shown = (
-        f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{html.escape(cue.text, quote=False)}\n" for cue in cues
-    )
-    return "\n".join(["WEBVTT\n", *shown])
+def vtt(cues: Sequence[Cue], *, word_times: bool = False) -> str:
+    """Return captions as WebVTT, which browsers show; with `word_times` it tells when each word is spoken."""
+    return "\n".join(["WEBVTT\n", *(_vtt_cue(cue, word_times) for cue in cues)])
+
+
+def _vtt_cue(cue: Cue, word_times: bool) -> str:
+    text = _timed(cue) if word_times else html.escape(cue.text, quote=False)
+    return f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{text}\n"
+
+
+def _timed(cue: Cue) -> str:
+    """Return the text with a time before each word that begins while the caption is seen."""
+    return "\n".join(join(replace(word, text=_stamped(word, cue)) for word in line) for line in cue.lines)
+
+
+def _stamped(word: Word, cue: Cue) -> str:
+    text = html.escape(word.text, quote=False)
+    return f"<{_clock(word.start, '.')}>{text}" if cue.start < word.start < cue.end else text
 
 
 def ass(cues: Sequence[Cue], style: TextStyle, *, width: int, height: int) -> str:

@@ -76,7 +76,8 @@ class CaptionParams(Model):
     reading_speed: float = Field(17.0, ge=5, le=60, description="Characters per second that people can read")
     style: TextStyle = Field(
         default_factory=lambda: TextStyle.model_validate({}),
-        description="Looks of the ass file; with an effect, words are followed as they are spoken",
+        description="Looks of the ass file. With an effect, words are followed as they are spoken, and the vtt file "
+        "tells when that is",
     )
     words: bool = Field(False, description="List every word with its times in the result, too")
 
@@ -153,14 +154,14 @@ async def caption(job: Context, params: CaptionParams) -> CaptionResult:
     engine = find_engine(params.engine)
     source = await read_media(job, params.src, "src", "sound")
     sound = job.dir / "speech.wav"
-    seconds = await extract_speech(job.ffmpeg, source, sound, on_progress=_part_of(job, 0.0, 0.1))
+    seconds = await extract_speech(job.ffmpeg, source, sound, on_progress=_part_of(job, 0.0, 0.1, "taking the sound"))
     wish = Wish(
         sound=sound,
         model=params.model or job.settings.caption_model,
         language=None if params.language == "auto" else params.language,
         task=params.task,
     )
-    heard = await engine.transcribe(wish, job.settings, _part_of(job, 0.1, 0.97))
+    heard = await engine.transcribe(wish, job.settings, _part_of(job, 0.1, 0.97, "listening"))
     await asyncio.to_thread(sound.unlink)
     cues = await asyncio.to_thread(cut, heard.words, params.reading, until=max(seconds, source.length))
     files = await asyncio.to_thread(_write, job.dir, params, source, heard, cues)
@@ -180,8 +181,8 @@ async def caption(job: Context, params: CaptionParams) -> CaptionResult:
     )
 
 
-def _part_of(job: Context, start: float, end: float) -> Callable[[float], None]:
-    return lambda share: job.progress(start + share * (end - start))
+def _part_of(job: Context, start: float, end: float, message: str) -> Callable[[float], None]:
+    return lambda share: job.progress(start + share * (end - start), message)
 
 
 def _write(
@@ -199,7 +200,7 @@ def _contents(name: Format, params: CaptionParams, source: Footage, heard: Trans
     if name == "srt":
         return subtitle_files.srt(cues)
     if name == "vtt":
-        return subtitle_files.vtt(cues)
+        return subtitle_files.vtt(cues, word_times=params.style.effect != "none")
     if name == "ass":
         width, height = source.probe.width, source.probe.height
         if width is None or height is None:

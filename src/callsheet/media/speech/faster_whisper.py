@@ -1,18 +1,17 @@
 """Speech written down by Whisper, as faster-whisper runs it."""
 
 import asyncio
-import json
 import os
-import sys
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from callsheet.domain.errors import BadParams, CallsheetError, MediaFailed, Problem, Transient
-from callsheet.media.child import Limits, plain_environment, started
+from callsheet.media.child import Limits, plain_environment
 from callsheet.media.runner import usable_processors
+from callsheet.media.scripts import Ended, run_script
 from callsheet.media.speech.contract import Transcript, Wish, Word
 from callsheet.settings import Settings
 
@@ -28,6 +27,8 @@ _PASSED_ON = (
     "SSL_CERT_FILE",
 )
 """Where models are fetched from and kept."""
+_UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km"})
+"""Languages written without blanks between words."""
 
 
 class FasterWhisper:
@@ -49,34 +50,26 @@ class FasterWhisper:
             "device": settings.speech_device,
             "threads": usable_processors(),
         }
-        length = await asyncio.to_thread(_seconds, wish.sound)
-        answer = _Answer(length, on_progress)
-        # -P: the folder of the script holds names such as `faster_whisper` that must not hide other modules.
-        argv = [sys.executable, "-P", str(_TRANSCRIBER), json.dumps(request)]
-        async with started(argv, cwd=wish.sound.parent, env=_environment(), limits=Limits()) as process:
-            assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
-            complaints = asyncio.create_task(process.stderr.read())
-            try:
-                async for line in process.stdout:
-                    answer.read(json.loads(line))
-                code = await process.wait()
-                said = (await complaints).decode("utf-8", "replace").strip().splitlines()
-            finally:
-                complaints.cancel()
+        answer = _Answer(wish.language, await asyncio.to_thread(_seconds, wish.sound), on_progress)
+        folder = wish.sound.parent
+        ended = await run_script(_TRANSCRIBER, request, answer.read, cwd=folder, env=_environment(), limits=Limits())
         if answer.refusal is not None:
             raise _explained(answer.refusal, wish, settings)
-        if code != 0 or answer.found is None:
-            raise _crashed(code, said)
-        return answer.transcript(told=wish.language)
+        if ended.code != 0 or not answer.complete:
+            raise _crashed(ended)
+        return answer.transcript()
 
 
 class _Answer:
     """What the process has said so far."""
 
-    def __init__(self, seconds: float, on_progress: Callable[[float], None]) -> None:
-        self.words: list[Word] = []
-        self.found: dict[str, Any] | None = None
+    def __init__(self, told: str | None, seconds: float, on_progress: Callable[[float], None]) -> None:
+        self.complete = False
         self.refusal: dict[str, Any] | None = None
+        self._words: list[Word] = []
+        self._language = told
+        self._probability: float | None = None
+        self._notes: list[str] = []
         self._seconds = seconds
         self._on_progress = on_progress
 
@@ -84,30 +77,26 @@ class _Answer:
         if "error" in line:
             self.refusal = line
         elif "language" in line:
-            self.found = line
+            self._language, self._probability = line["language"], line["probability"]
         elif "done" in line:
-            self.words += _words(line.get("words", ()))
+            self._words += self._said(line.get("words", ()))
             self._on_progress(min(1.0, line["done"] / self._seconds) if self._seconds else 1.0)
+        elif "note" in line:
+            self.complete = True
+            self._notes += [line["note"]] if line["note"] else []
 
-    def transcript(self, *, told: str | None) -> Transcript:
-        assert self.found is not None  # noqa: S101 - asked before
-        if not self.words:
-            return Transcript(notes=_notes(self.found))
-        probability = None if told else self.found["probability"]
-        return Transcript(self.words, self.found["language"], probability, _notes(self.found))
+    def _said(self, words: Iterable[Any]) -> Iterator[Word]:
+        """Whisper puts a blank before a word that stands apart, at times not before the first of a sentence."""
+        unspaced = self._language in _UNSPACED
+        for number, (start, end, text, probability) in enumerate(words):
+            if text.strip():
+                glued = bool(unspaced or number) and not text[0].isspace()
+                yield Word(start, end, text.strip(), probability, glued)
 
-
-def _words(said: list[list[Any]]) -> list[Word]:
-    """Return the words of one stretch of speech; Whisper puts a blank before each word that stands apart."""
-    return [
-        Word(start, end, text.strip(), probability, glued=number > 0 and not text[0].isspace())
-        for number, (start, end, text, probability) in enumerate(said)
-        if text.strip()
-    ]
-
-
-def _notes(found: dict[str, Any]) -> list[str]:
-    return [found["note"]] if found["note"] else []
+    def transcript(self) -> Transcript:
+        if not self._words:
+            return Transcript(notes=self._notes)
+        return Transcript(self._words, self._language, self._probability, self._notes)
 
 
 def _find_model(name: str, settings: Settings) -> str:
@@ -152,7 +141,7 @@ def _held(folder: Path) -> str:
         return "no model"
 
 
-def _crashed(code: int, said: list[str]) -> CallsheetError:
-    if code == -9:
+def _crashed(ended: Ended) -> CallsheetError:
+    if ended.code == -9:
         return Transient("faster-whisper was killed, most likely because memory ran out; a smaller model needs less")
-    return MediaFailed(f"faster-whisper stopped: {said[-1] if said else f'exit status {code}'}")
+    return MediaFailed(f"faster-whisper stopped: {ended.complaint}")

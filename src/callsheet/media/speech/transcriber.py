@@ -2,8 +2,8 @@
 
 Run as `python transcriber.py REQUEST`, a JSON object: `sound`, a WAV file of 16 kHz, one channel, 16 bits; `model`, a
 folder or a name; `device`; `threads`; `language` or null; `task`. It writes lines of JSON: `{"done": …}` with the
-seconds heard so far, and the `words` in them if any, each a start, an end, a text and a probability; then what was
-found out on the whole, or `{"error": …, "about": …}`.
+seconds heard so far, and the `words` in them if any, each a start, an end, a text and a probability; before the first
+words `{"language": …, "probability": …}`; at last `{"note": …}`, which may be null, or `{"error": …, "about": …}`.
 It is run by its path and imports nothing of ours, since the libraries it loads are large and it may be killed.
 """
 
@@ -32,6 +32,7 @@ _PAUSE = 250
 """Milliseconds without speech that count as a pause."""
 _AROUND = 3 * _RATE // 10
 """Samples before and after speech that the model hears too; longer pauses are shortened to twice of it."""
+_ENDS = frozenset(".,;:?!…。、，？！")
 _LEAST = 0.02
 """Seconds of a word."""
 
@@ -56,18 +57,18 @@ def main(request: dict[str, Any]) -> None:
         raise Refused("language", f"'{language}' is not among those it knows: {', '.join(model.supported_languages)}")
     if request["task"] == "translate" and not model.model.is_multilingual:
         raise Refused("task", "it knows only English, so there is nothing that it could translate")
-    probability = None
+    tell({"done": 0.0})
     with wave.open(request["sound"]) as sound:
         for start, samples in pieces(sound):
-            speech = find_speech(samples)
-            if speech:
+            if speech := find_speech(samples):
                 heard = Heard(samples, speech)
                 if language is None:
                     language, probability = detect(model, heard.samples)
+                    tell({"language": language, "probability": probability})
                 for words, done in transcribe(model, heard, language, request["task"]):
                     tell({"done": start + done, "words": [(start + a, start + b, *rest) for a, b, *rest in words]})
             tell({"done": start + len(samples) / _RATE})
-    tell({"language": language, "probability": probability, "note": note})
+    tell({"note": note})
 
 
 def choose_device(wanted: str) -> tuple[str, str | None]:
@@ -143,16 +144,17 @@ class Heard:
             for shift in [_left_out(parts, start)]
         ]
 
-    def back(self, start: float, end: float) -> tuple[float, float]:
+    def back(self, start: float, end: float, text: str) -> tuple[float, float]:
         """Return when a word was said in the piece.
 
         The model lets the first word after a pause begin in the pause, or even at the end of the word before it; it
-        begins with the speech.
+        begins with the speech. A word that ends a sentence rather lasts for the pause after it.
         """
+        doubt = 1.0 if text.rstrip()[-1:] in _ENDS else 0.25
 
         def shared(speech: tuple[float, float, float]) -> float:
             overlap = min(end, speech[1]) - max(start, speech[0])
-            return overlap / 2 if overlap > 0 and speech[0] <= start else overlap
+            return overlap * doubt if overlap > 0 and speech[0] <= start else overlap
 
         first, last, shift = max(self._speech, key=shared)
         if start < last and end > first:
@@ -194,7 +196,7 @@ def transcribe(
         heard.samples, language=language, task=task, word_timestamps=True, condition_on_previous_text=False
     )
     for segment in segments:
-        words = [(*heard.back(w.start, w.end), w.word, w.probability) for w in segment.words or ()]
+        words = [(*heard.back(w.start, w.end, w.word), w.word, w.probability) for w in segment.words or ()]
         yield words, max((word[1] for word in words), default=0.0)
 
 

@@ -1,0 +1,218 @@
+"""Captions of real speech, by real Whisper models."""
+
+import asyncio
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from media.studio import Studio
+from media.voice import Spoken, Voice, speech_models
+
+from callsheet.domain.checking import validate_params
+from callsheet.domain.errors import BadParams, SetupError, Transient
+from callsheet.media.speech.faster_whisper import FasterWhisper
+from callsheet.media.subtitles import is_ass, read_captions
+from callsheet.operations.caption import CaptionParams, CaptionResult, caption
+from callsheet.operations.catalog import Catalog
+from callsheet.operations.needs import runnable_here
+from callsheet.settings import Settings
+from callsheet.testing.context import RecordingContext
+
+FOX = "The quick brown fox jumps over the lazy dog."
+SCENE = "We are filming the second scene on Monday morning, if the weather is good."
+COFFEE = "Please bring your own coffee."
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> Voice:
+    return Voice(tmp_path_factory.mktemp("voice"))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("models")
+    yield speech_models(folder)
+    shutil.rmtree(folder)  # too large to be left for a later look
+
+
+@pytest.fixture
+def job(tmp_path: Path, models: Path) -> RecordingContext:
+    settings = Settings(_env_file=None, data_dir=tmp_path, speech_models=models, caption_model="tiny.en")
+    return RecordingContext(tmp_path, operation="caption", settings=settings)
+
+
+async def run(job: RecordingContext, src: Path, **params: object) -> CaptionResult:
+    return await caption.run(job, CaptionParams.model_validate({"src": str(src), **params}))
+
+
+def words_of(text: str) -> list[str]:
+    return re.findall(r"[a-z]+", text.lower())
+
+
+def errors(heard: list[str], said: list[str]) -> int:
+    """Words that are missing, wrong or too many: the edit distance."""
+    row = list(range(len(said) + 1))
+    for number, word in enumerate(heard, 1):
+        last, row[0] = row[0], number
+        for at, other in enumerate(said, 1):
+            last, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, last + (word != other))
+    return row[-1]
+
+
+def assert_heard_at_their_times(shown: list, said: list[Spoken]) -> None:
+    assert [round(caption.start - line.start, 1) for caption, line in zip(shown, said, strict=True)] == pytest.approx(
+        [0] * len(said), abs=0.3
+    )
+    assert all(caption.end >= line.end - 0.3 for caption, line in zip(shown, said, strict=True))
+
+
+async def test_what_is_said_comes_out_word_for_word_at_its_times(job, studio: Studio, voice: Voice):
+    sound, said = voice.say("lines.wav", {1.0: FOX, 6.0: SCENE, 13.0: COFFEE}, seconds=16)
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=90x160:rate=5:duration=16", "-i", str(sound)]
+    film = studio.make("talk.mp4", *picture, "-preset", "ultrafast", "-c:a", "aac", "-shortest")
+
+    result = await run(job, film, formats=["srt", "vtt", "ass", "json"], words=True, style={"effect": "karaoke"})
+
+    expected = words_of(f"{FOX} {SCENE} {COFFEE}")
+    assert errors(words_of(result.text), expected) <= len(expected) * 0.05
+    assert (result.language, result.cues, result.notes) == ("en", 3, [])
+    assert result.duration == pytest.approx(16, abs=0.2)
+    for artifact in (result.srt, result.vtt):
+        shown = read_captions(job.path_of(artifact))
+        assert_heard_at_their_times(shown, said)
+    assert [line.text.lower() for line in shown][2] == COFFEE.lower()
+    script = job.path_of(result.ass)
+    assert is_ass(script)
+    assert "PlayResX: 90\nPlayResY: 160" in script.read_text()
+    assert script.read_text().count(r"\kf") == len(result.words)
+    told = json.loads(job.path_of(result.transcript).read_text())
+    assert told["words"] == [word.model_dump() for word in result.words]
+    assert [word.text for word in result.words] == result.text.split()
+    assert all(a.start <= b.start for a, b in zip(result.words, result.words[1:], strict=False))
+    assert [artifact.media_type for artifact in job.kept] == [
+        *("application/x-subrip", "text/vtt", "text/x-ssa", "application/json"),
+    ]
+    shares = [report.done for report in job.progress_reports]
+    assert shares == sorted(shares) and any(0.1 < share < 0.9 for share in shares)
+
+
+async def test_a_track_that_begins_late_keeps_its_times_and_a_centre_channel_is_heard(job, studio, voice):
+    sound, said = voice.say("coffee.wav", {1.0: COFFEE}, seconds=3.5)
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=5:duration=6", "-itsoffset", "2", "-i", str(sound)]
+    surround = ["-af", "pan=5.1|FC=c0", "-preset", "ultrafast", "-c:a", "aac", "-ac", "6"]
+    film = studio.make("it's 50% \U0001f3ac:late.mkv", *picture, *surround)
+
+    result = await run(job, film, format="vtt")
+
+    assert result.srt is None
+    (shown,) = read_captions(job.path_of(result.vtt))
+    assert shown.text == COFFEE
+    assert shown.start == pytest.approx(said[0].start + 2, abs=0.3)
+
+
+async def test_the_language_is_found_by_itself(job, voice):
+    sound, _ = voice.say("fox.wav", {0.5: FOX}, seconds=4)
+
+    result = await run(job, sound, model="base")
+
+    assert result.language == "en"
+    assert 0.8 < result.language_probability <= 1
+    assert errors(words_of(result.text), words_of(FOX)) <= 1
+
+
+async def test_where_nobody_speaks_the_files_are_empty_but_valid(job, studio):
+    tone = studio.sound("tone.wav", "sine=frequency=330:duration=2,apad=pad_dur=4", seconds=6)
+
+    result = await run(job, tone, formats=["srt", "vtt", "ass"])
+
+    assert (result.cues, result.text, result.language, result.language_probability) == (0, "", None, None)
+    assert result.notes == ["nobody speaks, so the captions are empty"]
+    assert job.path_of(result.srt).read_text() == ""
+    assert job.path_of(result.vtt).read_text() == "WEBVTT\n"
+    assert is_ass(job.path_of(result.ass))
+
+
+async def test_a_film_without_a_sound_track_is_refused(job, studio):
+    with pytest.raises(BadParams, match="src: there is no sound in this file"):
+        await run(job, studio.clip("mute.mp4"))
+
+
+async def test_a_cancelled_job_leaves_no_process_behind(tmp_path, models, voice):
+    class Impatient(RecordingContext):
+        listening = asyncio.Event()
+
+        def progress(self, done: float, message: str | None = None) -> None:
+            if message == "listening":
+                self.listening.set()
+
+    sound, _ = voice.say("lines.wav", {1.0: FOX, 6.0: SCENE, 13.0: COFFEE}, seconds=16)
+    job = Impatient(tmp_path, settings=Settings(_env_file=None, data_dir=tmp_path, speech_models=models))
+    working = asyncio.create_task(run(job, sound, model="tiny.en"))
+    await asyncio.wait_for(job.listening.wait(), 60)
+    children = [child for child in psutil.Process().children() if "transcriber.py" in " ".join(child.cmdline())]
+
+    working.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await working
+
+    assert len(children) == 1
+    assert not children[0].is_running()
+
+
+async def test_what_a_model_cannot_do_is_told(job, voice):
+    sound, _ = voice.say("short.wav", {0.2: "Hello."}, seconds=2)
+
+    with pytest.raises(BadParams, match=r"language: the model 'tiny\.en' cannot do that: 'de' is not among"):
+        await run(job, sound, language="de-AT")
+    with pytest.raises(BadParams, match=r"model: 'huge' is not in CALLSHEET_SPEECH_MODELS, which holds base, tiny\.en"):
+        await run(job, sound, model="huge")
+
+
+async def test_a_model_that_is_not_here_and_cannot_be_fetched_is_told(job, voice, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(job.dir))
+    sound, _ = voice.say("short.wav", {0.2: "Hello."}, seconds=2)
+
+    with pytest.raises(Transient, match="the model 'small' is not in CALLSHEET_SPEECH_MODELS, which holds base, tiny"):
+        await run(job, sound, model="small")
+
+
+async def test_without_the_engine_the_job_is_left_to_other_workers_and_says_how_to_install_it(job, studio, monkeypatch):
+    monkeypatch.setattr(FasterWhisper, "installed", lambda self: False)
+
+    assert "caption" not in runnable_here(Catalog([caption]), job.settings)
+    with pytest.raises(SetupError, match=re.escape("pip install 'callsheet[captions]'")):
+        await run(job, studio.sound("tone.wav", "sine", seconds=1))
+
+
+def test_the_engine_is_a_need_that_this_machine_meets(job):
+    assert "caption" in runnable_here(Catalog([caption]), job.settings)
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"language": "klingon"}, "language"),
+        ({"model": "../../etc"}, "model"),
+        ({"model": "/models/base"}, "model"),
+        ({"model": "someone/model"}, "model"),
+        ({"engine": "vosk"}, "unknown engine 'vosk'; allowed: faster-whisper"),
+        ({"formats": ["sub"]}, "formats"),
+        ({"formats": []}, "formats"),
+        ({"min_duration": 3, "max_duration": 2}, "minDuration 3 is above maxDuration 2"),
+        ({"max_chars_per_line": 4}, "max_chars_per_line: input should be greater than or equal to 8"),
+        ({"task": "summarise"}, "task"),
+    ],
+)
+def test_params_that_cannot_be_meant_are_refused(params, says):
+    with pytest.raises(BadParams) as refused:
+        validate_params({"src": "talk.mp4", **params}, CaptionParams)
+    assert says in str(refused.value)
+
+
+def test_a_language_is_known_with_its_country_too():
+    assert CaptionParams.model_validate({"src": "a.mp4", "language": "pt-BR"}).language == "pt"
