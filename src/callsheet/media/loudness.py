@@ -7,7 +7,7 @@ from pathlib import Path
 
 from callsheet.domain.errors import MediaFailed
 from callsheet.media.graph import esc
-from callsheet.media.inputs import file_url
+from callsheet.media.inputs import file_url, media_input
 from callsheet.media.runner import FFmpeg
 
 METER = "ebur128=peak=true:framelog=verbose"
@@ -42,6 +42,8 @@ class Loudness:
     """LUFS; minus infinity for digital silence."""
     true_peak: float
     """dBTP"""
+    range: float = 0.0
+    """LU"""
 
     @property
     def is_silence(self) -> bool:
@@ -74,10 +76,11 @@ def read_meter(log: str) -> Loudness:
     """Return what METER wrote. Raises MediaFailed when it wrote nothing, as for sound of no length."""
     summary = log.rpartition("Summary:")[2]
     integrated = re.search(r"\bI:\s+(-?[\d.]+|-?inf|nan) LUFS", summary)
+    span = re.search(r"\bLRA:\s+([\d.]+) LU", summary)
     peak = re.search(r"\bPeak:\s+(-?[\d.]+|-?inf|nan) dBFS", summary)
     if integrated is None or peak is None:
         raise MediaFailed("the loudness of the sound could not be measured")
-    return Loudness(_level(integrated[1]), _level(peak[1]))
+    return Loudness(_level(integrated[1]), _level(peak[1]), float(span[1]) if span else 0.0)
 
 
 def _level(text: str) -> float:
@@ -86,8 +89,8 @@ def _level(text: str) -> float:
 
 
 async def measure(ffmpeg: FFmpeg, path: Path) -> Loudness:
-    """Return the loudness of the first sound track of a file of ours."""
-    words = ["-i", file_url(path), "-map", "0:a:0", "-af", METER, "-f", "null", "-"]
+    """Return the loudness of the first sound track of a file."""
+    words = [*media_input(path), "-map", "0:a:0", "-af", METER, "-f", "null", "-"]
     return read_meter((await ffmpeg.capture(words, verbosity="info", timeout=3600)).stderr)
 
 

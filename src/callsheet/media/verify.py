@@ -10,15 +10,28 @@ from callsheet.media.probe import probe
 from callsheet.media.runner import Report
 
 _DAMAGE = (
+    # The file breaks off.
     "partial file",
     "File ended prematurely",
     "stream 0, offset",
+    "Truncating packet",
+    # Bits of it are wrong. Decoders go on with what they have, and FFmpeg reports success.
     "Packet corrupt",
     "corrupt input packet",
-    "Truncating packet",
+    "corrupt decoded frame",
+    "rror while decoding",
+    "Error submitting packet to decoder",
+    "Decoding error",
+    "concealing",
+    "Invalid NAL unit size",
+    "CRC mismatch",
 )
+# MP3 is cut anywhere by many tools; a broken frame at either end is usual, and not heard.
+_OFTEN_BROKEN = "[dec:mp3"
 _SOUND_SLACK = 0.05
 """Seconds; sound is encoded in frames of its own."""
+_SOUND_FILE_SLACK = 0.15
+"""Seconds; MP3 and Opus tell what encoders put before and behind, or do not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +51,33 @@ async def verified(path: Path, expected: Expected) -> Probe:
     wrong = [*_differences(found, expected)]
     if wrong:
         raise MediaFailed(f"FFmpeg reported success, but the film is wrong: {'; '.join(wrong)}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedSound:
+    """What a finished sound file must be."""
+
+    seconds: float
+    channels: int | None = None
+    """None: any number."""
+    sample_rate: int | None = None
+
+
+async def verified_sound(path: Path, expected: ExpectedSound) -> Probe:
+    """Return the probe of a finished sound file. Raises MediaFailed with everything that differs from the plan."""
+    found = await probe(path)
+    wrong: list[str] = []
+    if found.audio_codec is None:
+        wrong.append("no sound")
+    if abs((found.duration or 0) - expected.seconds) > _SOUND_FILE_SLACK:
+        wrong.append(f"{found.duration or 0:.3f} s instead of {expected.seconds:.3f} s")
+    if expected.channels not in (None, found.audio_channels):
+        wrong.append(f"{found.audio_channels} channels instead of {expected.channels}")
+    if expected.sample_rate not in (None, found.sample_rate):
+        wrong.append(f"{found.sample_rate} Hz instead of {expected.sample_rate} Hz")
+    if wrong:
+        raise MediaFailed(f"FFmpeg reported success, but the sound is wrong: {'; '.join(wrong)}")
     return found
 
 
@@ -63,8 +103,14 @@ def check_frames(report: Report, frames: int, what: str) -> None:
 
 def check_whole(stderr: str, what: str) -> None:
     """Raise MediaFailed when FFmpeg said that a source breaks off or is damaged."""
-    if any(sign in stderr for sign in _DAMAGE):
+    if is_damaged(stderr):
         raise MediaFailed(f"{what}: the source is damaged or incomplete. Upload it again")
+
+
+def is_damaged(stderr: str) -> bool:
+    """Tell whether FFmpeg said that what it read breaks off, or is damaged."""
+    lines = [line for line in stderr.splitlines() if _OFTEN_BROKEN not in line]
+    return any(sign in line for sign in _DAMAGE for line in lines)
 
 
 def unfound_fonts(stderr: str) -> bool:

@@ -1,0 +1,136 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from media.studio import Stage, Studio
+
+from callsheet.domain.checking import validate_params
+from callsheet.domain.errors import BadParams
+from callsheet.operations.extract_audio import ExtractAudioResult, extract_audio
+
+_MONO = 0.5**0.5
+"""What mono sound is multiplied by when it is listened to in stereo."""
+TONE = "sine=frequency=440:sample_rate=44100"
+
+
+async def take(stage: Stage, path: Path, **params: Any) -> tuple[ExtractAudioResult, Path]:
+    result = await extract_audio.run(stage, validate_params({"src": str(path), **params}, extract_audio.params))
+    assert isinstance(result, ExtractAudioResult)
+    return result, stage.kept[-1]
+
+
+@pytest.fixture
+def film(studio: Studio) -> Path:
+    return studio.clip("spoken.mp4", "testsrc2=size=64x64:rate=30", seconds=2, sound=TONE)
+
+
+@pytest.mark.parametrize(
+    ("format", "codec"),
+    [("wav", "pcm_s16le"), ("mp3", "mp3"), ("m4a", "aac"), ("opus", "opus"), ("flac", "flac")],
+)
+async def test_every_format_holds_the_whole_sound(stage: Stage, studio: Studio, film: Path, format: str, codec: str):
+    result, path = await take(stage, film, format=format)
+
+    probe = result.audio.probe
+    assert probe is not None
+    assert (probe.audio_codec, probe.audio_channels, probe.width) == (codec, 1, None)
+    assert result.audio.name == f"audio.{format}"
+    heard = studio.listen(path)
+    assert len(heard) / 48000 == pytest.approx(2, abs=0.06)
+    assert np.abs(heard[4800:-9600]).max() == pytest.approx(_MONO / 8, abs=0.01)
+    assert result.copied is (format == "m4a")
+
+
+async def test_with_nothing_asked_for_the_sound_is_passed_on_as_it_is(stage: Stage, studio: Studio, film: Path):
+    result, path = await take(stage, film)
+
+    assert (result.copied, path.suffix) == (True, ".m4a")
+    assert np.array_equal(studio.listen(path), studio.listen(film))
+
+
+async def test_what_speech_recognisers_want(stage: Stage, film: Path):
+    result, _ = await take(stage, film, format="wav", channels=1, sample_rate=16000)
+
+    probe = result.audio.probe
+    assert probe is not None
+    assert (probe.audio_channels, probe.sample_rate, probe.duration) == (1, 16000, pytest.approx(2, abs=0.05))
+
+
+async def test_sound_that_begins_late_keeps_its_distance(stage: Stage, studio: Studio, film: Path):
+    late = studio.make(
+        "late.mp4", "-i", str(film), "-itsoffset", "1.5", "-i", str(film), "-map", "0:v", "-map", "1:a", "-c", "copy"
+    )
+
+    result, path = await take(stage, late, format="wav")
+
+    loud = np.abs(studio.listen(path)[:, 0]) > 0.01
+    assert np.argmax(loud) / 48000 == pytest.approx(1.5, abs=0.03)
+    assert result.duration == pytest.approx(3.5, abs=0.05)
+
+
+async def test_late_sound_is_not_passed_on_as_it_is(stage: Stage, studio: Studio, film: Path):
+    late = studio.make(
+        "late.mp4", "-i", str(film), "-itsoffset", "1.5", "-i", str(film), "-map", "0:v", "-map", "1:a", "-c", "copy"
+    )
+
+    result, _ = await take(stage, late)
+
+    assert not result.copied
+
+
+async def test_a_range_of_a_track_is_taken(stage: Stage, studio: Studio):
+    sweep = "aevalsrc='if(lt(t,1),0.1,0.5)*sin(2*PI*500*t)':s=48000:d=2"
+    two = studio.make(
+        "two.mkv", "-f", "lavfi", "-i", "sine=d=2", "-f", "lavfi", "-i", sweep, "-map", "0", "-map", "1", "-c:a", "flac"
+    )
+
+    result, path = await take(stage, two, track=1, start=0.5, duration="0:01", format="flac")
+
+    heard = np.abs(studio.listen(path)[:, 0])
+    assert len(heard) == 48000
+    assert result.duration == pytest.approx(1)
+    assert heard[:23000].max() == pytest.approx(0.1 * _MONO, abs=0.01)
+    assert heard[25000:].max() == pytest.approx(0.5 * _MONO, abs=0.01)
+
+
+async def test_surround_sound_stays_or_is_mixed_down(stage: Stage, studio: Studio):
+    surround = studio.make(
+        "surround.mkv", "-f", "lavfi", "-i", "anoisesrc=d=1,aformat=channel_layouts=5.1", "-c:a", "ac3"
+    )
+
+    for format, channels in (("flac", 6), ("opus", 6), ("mp3", 2)):
+        result, _ = await take(stage, surround, format=format)
+        assert result.audio.probe is not None and result.audio.probe.audio_channels == channels
+    result, _ = await take(stage, surround, format="m4a", channels=1)
+    assert result.audio.probe is not None and result.audio.probe.audio_channels == 1
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"track": 2}, "the file has 1 sound track, counted from 0; got 2"),
+        ({"start": 9}, "start is 9 s, but the sound ends at 2 s"),
+    ],
+)
+async def test_what_is_not_there_cannot_be_taken(stage: Stage, film: Path, params: dict[str, Any], says: str):
+    with pytest.raises(BadParams, match=says):
+        await take(stage, film, **params)
+
+
+async def test_a_film_without_sound_is_told(stage: Stage, studio: Studio):
+    with pytest.raises(BadParams, match="there is no sound in this file"):
+        await take(stage, studio.clip("silent.mp4"))
+
+
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"format": "wav", "bitrate": "128k"}, "wav is without loss and takes no bitrate"),
+        ({"format": "opus", "sample_rate": 44100}, "opus knows the sample rates"),
+        ({"duration": 0}, "duration must be above 0"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(params: dict[str, Any], says: str):
+    with pytest.raises(BadParams, match=says):
+        validate_params({"src": "a.mp4", **params}, extract_audio.params)

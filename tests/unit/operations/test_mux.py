@@ -1,0 +1,206 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from media.studio import Stage, Studio
+
+from callsheet.domain.checking import validate_params
+from callsheet.domain.errors import BadParams, BadSource
+from callsheet.media.probe import Footage, inspect
+from callsheet.operations.mux import MuxResult, mux
+
+SRT = "1\n00:00:00,200 --> 00:00:00,900\nHello <i>there</i>: it's 100%\n\n2\n00:00:01,000 --> 00:00:01,800\nسلام 🎬\n"
+TONE = "aevalsrc='0.5*sin(2*PI*440*t)|0.5*sin(2*PI*440*t)':s=48000"
+
+
+async def put(stage: Stage, video: Path, **params: Any) -> tuple[MuxResult, Footage]:
+    result = await mux.run(stage, validate_params({"video": str(video), **params}, mux.params))
+    assert isinstance(result, MuxResult)
+    return result, await inspect(stage.kept[-1])
+
+
+@pytest.fixture
+def film(studio: Studio) -> Path:
+    return studio.clip("film.mp4", "testsrc2=size=64x64:rate=30", seconds=2, sound="sine=frequency=300")
+
+
+@pytest.fixture
+def voice(studio: Studio) -> Path:
+    return studio.make("voice.m4a", "-f", "lavfi", "-i", TONE, "-t", "1", "-c:a", "aac")
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Path:
+    path = tmp_path / "it's: words 🎬.srt"
+    path.write_text(SRT)
+    return path
+
+
+def same_picture(studio: Studio, one: Path, other: Path) -> bool:
+    return np.array_equal(studio.look(one, size=(64, 64)), studio.look(other, size=(64, 64)))
+
+
+def hear(studio: Studio, path: Path) -> np.ndarray:
+    """The sound in its place: readers that ask for nothing begin with the first sample, whenever it is heard."""
+    words = ["-map", "0:a:0", "-af", "aresample=48000:async=1:first_pts=0", "-c:a", "pcm_f32le"]
+    return studio.listen(studio.make(f"{path.parent.parent.name}.wav", "-i", str(path), *words))
+
+
+def begins(sound: np.ndarray) -> float:
+    return float(np.argmax(np.abs(sound[:, 0]) > 0.05)) / 48000
+
+
+async def test_sound_takes_the_place_of_what_was_there(stage: Stage, studio: Studio, film: Path, voice: Path):
+    result, made = await put(stage, film, audio=str(voice))
+
+    assert same_picture(studio, film, made.path)
+    assert [(s.codec, s.channels) for s in made.sounds] == [("aac", 2)]
+    assert np.abs(studio.listen(made.path)[4800:40000]).max() == pytest.approx(0.5, abs=0.03)
+    assert result.duration == pytest.approx(2)
+    assert (made.probe.frames, result.notes) == (60, [])
+    assert b"moov" in made.path.read_bytes()[:64]
+
+
+@pytest.mark.parametrize("given", [{"offset": 0.7}, {"offset": 0.7, "volume": 0.5}])
+async def test_sound_begins_where_it_is_told_to(
+    stage: Stage, studio: Studio, film: Path, voice: Path, given: dict[str, Any]
+):
+    _, made = await put(stage, film, audio={"src": str(voice), **given})
+
+    heard = hear(studio, made.path)
+    assert begins(heard) == pytest.approx(0.7, abs=0.03)
+    assert np.abs(heard).max() == pytest.approx(0.5 * given.get("volume", 1), abs=0.04)
+
+
+async def test_the_beginning_of_sound_can_be_left_out(stage: Stage, studio: Studio, film: Path):
+    steps = "aevalsrc='if(lt(t,0.6),0.1,0.5)*sin(2*PI*440*t)':s=48000"
+    stairs = studio.sound("stairs.wav", steps, seconds=1)
+
+    _, made = await put(stage, film, audio={"src": str(stairs), "offset": -0.4})
+
+    heard = np.abs(studio.listen(made.path)[:, 0])
+    assert float(np.argmax(heard > 0.25)) / 48000 == pytest.approx(0.2, abs=0.02)
+
+
+async def test_tracks_are_added_with_their_names(stage: Stage, film: Path, voice: Path):
+    tracks = [
+        {"src": str(voice), "language": "de", "title": 'Kommentar: "eins"', "default": True},
+        {"src": str(voice), "language": "en-GB"},
+    ]
+
+    _, made = await put(stage, film, audio=tracks, keep_audio=True)
+
+    assert [(s.language, s.default) for s in made.sounds] == [(None, False), ("ger", True), ("eng", False)]
+    assert made.sounds[1].title in ('Kommentar: "eins"', None)
+
+
+@pytest.mark.parametrize(("duration", "picture", "sound"), [("video", 2, 2), ("shortest", 1, 1), ("longest", 2, 2)])
+async def test_short_sound_ends_the_film_only_if_wished(
+    stage: Stage, studio: Studio, film: Path, voice: Path, duration: str, picture: float, sound: float
+):
+    result, made = await put(stage, film, audio=str(voice), duration=duration)
+
+    assert result.duration == pytest.approx(sound, abs=0.05)
+    assert len(studio.look(made.path, size=(64, 64))) == pytest.approx(30 * picture, abs=1)
+
+
+@pytest.mark.parametrize(("duration", "sound"), [("video", 2), ("shortest", 2), ("longest", 3)])
+async def test_long_sound_is_cut_or_goes_on(stage: Stage, studio: Studio, film: Path, duration: str, sound: float):
+    long = studio.sound("long.wav", TONE, seconds=3)
+
+    _, made = await put(stage, film, audio=str(long), duration=duration)
+
+    assert len(studio.listen(made.path)) / 48000 == pytest.approx(sound, abs=0.05)
+    assert len(studio.look(made.path, size=(64, 64))) == 60
+
+
+@pytest.mark.parametrize(("format", "codec"), [("mp4", "mov_text"), ("mkv", "subrip")])
+async def test_subtitles_can_be_switched_on(
+    stage: Stage, studio: Studio, film: Path, words: Path, format: str, codec: str
+):
+    result, made = await put(
+        stage, film, subtitles={"src": str(words), "language": "en", "default": True}, format=format
+    )
+
+    text = next(stream for stream in made.streams if stream.type == "subtitle")
+    assert (text.codec, text.language, text.default) == (codec, "eng", True)
+    assert len(made.sounds) == 1
+    shown = studio.make(f"{format}.srt", "-i", str(made.path), "-map", "0:s:0").read_text()
+    assert "Hello <i>there</i>: it's 100%" in shown
+    assert "سلام 🎬" in shown
+    assert "00:00:01,000 --> 00:00:01,800" in shown
+    assert result.notes == []
+
+
+async def test_webvtt_goes_into_webm(stage: Stage, studio: Studio, voice: Path, tmp_path: Path):
+    web = studio.make(
+        "web.webm",
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc2=size=64x64:rate=30",
+        "-t",
+        "1",
+        "-c:v",
+        "libvpx-vp9",
+        "-deadline",
+        "realtime",
+    )
+    (tmp_path / "a.vtt").write_text("WEBVTT\n\n00:00.100 --> 00:00.900\nHello\n")
+
+    result, made = await put(stage, web, audio=str(voice), subtitles=str(tmp_path / "a.vtt"))
+
+    assert made.path.suffix == ".webm"
+    assert [stream.codec for stream in made.streams] == ["vp9", "opus", "webvtt"]
+    assert result.notes == ["the sound of 'voice.m4a' was encoded anew: webm does not hold aac"]
+
+
+async def test_styles_of_ass_stay_in_mkv_and_their_loss_is_told(stage: Stage, film: Path, tmp_path: Path):
+    script = (
+        "[Script Info]\nScriptType: v4.00+\n\n[V4+ Styles]\nFormat: Name, Fontname, Fontsize\nStyle: Big,Inter,40\n\n"
+        "[Events]\nFormat: Layer, Start, End, Style, Text\nDialogue: 0,0:00:00.10,0:00:00.90,Big,Hello\n"
+    )
+    (tmp_path / "a.ass").write_text(script)
+
+    _, kept = await put(stage, film, subtitles=str(tmp_path / "a.ass"), format="mkv")
+    result, _ = await put(stage, film, subtitles=str(tmp_path / "a.ass"))
+
+    assert [stream.codec for stream in kept.streams] == ["h264", "aac", "ass"]
+    assert result.notes == ["mp4 keeps the words of ASS subtitles, but not their styles; mkv keeps both"]
+
+
+async def test_old_subtitles_in_other_letters_are_read(stage: Stage, studio: Studio, film: Path, tmp_path: Path):
+    (tmp_path / "old.srt").write_bytes("1\r\n00:00:00,100 --> 00:00:00,900\r\nÜber Käse\r\n".encode("cp1252"))
+
+    _, made = await put(stage, film, subtitles=str(tmp_path / "old.srt"))
+
+    assert "Über Käse" in studio.make("old-out.srt", "-i", str(made.path), "-map", "0:s:0").read_text()
+
+
+async def test_a_film_without_sound_takes_some(stage: Stage, studio: Studio, voice: Path):
+    _, made = await put(stage, studio.clip("mute.mp4", "testsrc2=size=64x64:rate=30"), audio=str(voice))
+
+    assert len(made.sounds) == 1
+
+
+async def test_what_is_no_subtitle_is_refused(stage: Stage, film: Path, tmp_path: Path):
+    (tmp_path / "list.srt").write_text("#EXTM3U\nfile:///etc/passwd\n")
+
+    with pytest.raises(BadSource, match="holds no subtitles"):
+        await put(stage, film, subtitles=str(tmp_path / "list.srt"))
+
+
+async def test_a_container_that_does_not_hold_the_picture_is_refused(stage: Stage, film: Path, voice: Path):
+    with pytest.raises(BadParams, match="webm does not hold h264 pictures"):
+        await put(stage, film, audio=str(voice), format="webm")
+
+
+async def test_sound_that_is_none_is_named(stage: Stage, studio: Studio, film: Path, voice: Path):
+    with pytest.raises(BadParams, match=r"audio\[1\]\.src: there is no sound in this file"):
+        await put(stage, film, audio=[str(voice), str(studio.still("still.png"))])
+
+
+def test_there_must_be_something_to_put():
+    with pytest.raises(BadParams, match="give audio, subtitles or both"):
+        validate_params({"video": "a.mp4"}, mux.params)
