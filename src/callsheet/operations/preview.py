@@ -119,7 +119,7 @@ class PreviewParams(Model):
         _MOST,
         ge=1,
         le=_MOST,
-        description="Pictures at most: of scenes those with the largest changes, of intervals longer ones",
+        description="Pictures at most. Of more scenes, those with the largest changes; else they are spread evenly",
     )
     width: int | None = Field(None, ge=16, le=4096, description="Pixels. Unset: 480, or 320 for upright videos")
     format: Literal["jpeg", "webp", "avif", "png"] = "jpeg"
@@ -129,7 +129,9 @@ class PreviewParams(Model):
     animation: Animation | None = None
     waveform: Waveform | None = None
     accuracy: Literal["keyframe", "exact", "auto"] = Field(
-        "auto", description="keyframe is quickest, but some seconds off; auto decodes further only where it matters"
+        "auto",
+        description="keyframe is quickest, but some seconds off; exact decodes all the way to each moment, for scene "
+        "changes all of the film; auto decodes only where it matters",
     )
 
     @model_validator(mode="before")
@@ -310,9 +312,9 @@ def _notes(params: PreviewParams, taken: stills.Taken) -> Iterator[str]:
     if taken.asked > params.most and params.at:
         yield f"the film has {taken.asked:,} scenes; those with the largest changes were taken"
     elif taken.asked > params.most:
-        yield f"an interval of {params.interval:g} s gives {taken.asked:,} pictures; {params.most:,} were spread evenly"
+        yield f"of {taken.asked:,} pictures that were asked for, {params.most:,} were taken, evenly spread"
     if taken.sprite and taken.sprite.asked > _MOST_TILES:
-        yield f"a sprite of {taken.sprite.asked:,} pictures would be too much; {_MOST_TILES:,} were spread evenly"
+        yield f"of {taken.sprite.asked:,} pictures of the sprite, {_MOST_TILES:,} were taken, evenly spread"
     if params.animation and taken.animation and taken.animation.width < params.animation.width:
         yield f"the animation was made {taken.animation.width} pixels wide, to stay within its limit of bytes"
 

@@ -119,11 +119,17 @@ async def test_moments_after_the_end_are_told_all_at_once(studio, stage):
     assert "7 s is after the end of the picture, which is 2 s long" in str(told.value)
 
 
-async def test_too_short_an_interval_is_made_longer_and_says_so(studio, stage):
+async def test_too_short_an_interval_is_made_longer_and_that_is_told(studio, stage):
     result, _ = await shown(stage, studio.counting("counting.mp4"), interval=0.1, most=4, accuracy="exact")
 
     assert result.times == pytest.approx([0, 0.5, 1, 1.5], abs=0.01)
-    assert result.notes == ["an interval of 0.1 s gives 20 pictures; 4 were spread evenly"]
+    assert result.notes == ["of 20 pictures that were asked for, 4 were taken, evenly spread"]
+
+
+async def test_a_count_over_the_limit_is_cut_to_it(studio, stage):
+    result, _ = await shown(stage, studio.counting("counting.mp4"), count=5, most=1)
+
+    assert (len(result.frames), result.notes) == (1, ["of 5 pictures that were asked for, 1 were taken, evenly spread"])
 
 
 async def test_an_interval_longer_than_the_film_gives_its_first_picture(studio, stage):

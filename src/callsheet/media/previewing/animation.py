@@ -25,7 +25,7 @@ _ROOM = 2
 """How many times longer than its animation a film has to be for choosing moments of it."""
 _TRIES = 6
 _LEAST_WIDTH = 16
-_LONGEST = 2048
+_LONGEST = 1600
 
 Tell = Callable[[float], None]
 Piece = tuple[float, float]
@@ -47,7 +47,7 @@ def animate(reel: Reel, wish: dict[str, Any], folder: Path, tell: Tell) -> dict[
         size = output.stat().st_size
         if size <= wish["max_bytes"]:
             cut.unlink()
-            return {"file": output.name, "width": width, "pieces": pieces}
+            return {"file": output.name, "width": width}
         # The number of bytes goes with that of pixels; a little less, so that the next try fits.
         width = max(_LEAST_WIDTH, int(width * min(0.85, 0.95 * math.sqrt(wish["max_bytes"] / size))))
     raise ValueError(f"an animation of these pictures does not fit into {wish['max_bytes']:,} bytes")
@@ -59,7 +59,7 @@ def _pieces(reel: Reel, wish: dict[str, Any], tell: Tell) -> list[Piece]:
     if wish["start"] is not None:
         start = min(wish["start"], reel.duration)
         return [(start, min(seconds, max(reel.duration - start, 1 / wish["fps"])))]
-    number = wish["highlights"] if reel.duration >= _ROOM * seconds else 1
+    number = wish["highlights"] if reel.duration > _ROOM * seconds else 1
     length, part = seconds / number, reel.duration / number
     pieces = []
     for index in range(number):

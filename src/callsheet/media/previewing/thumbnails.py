@@ -94,7 +94,9 @@ def _poster(reel: Reel, request: dict[str, Any], made: dict[str, Any], told: Tel
     if time is True:
         taken = made["frames"]["pictures"] if made["frames"] else []
         candidates = [(picture["interest"], picture["time"]) for picture in taken]
-        time = max([*candidates, *_looked_at(reel, _CANDIDATES - len(taken), told)])[1]
+        if len(taken) < _CANDIDATES:
+            candidates += _looked_at(reel, _CANDIDATES - len(taken), told)
+        time = max(candidates)[1]
     frame, _ = reel.frame_at(time)
     image = as_seen(frame, reel.shape, longest=_POSTER_SIDE)
     return save(image, Path(request["folder"]), "poster", request["format"]).name
@@ -103,7 +105,7 @@ def _poster(reel: Reel, request: dict[str, Any], made: dict[str, Any], told: Tel
 def _looked_at(reel: Reel, count: int, told: Tell) -> list[tuple[float, float]]:
     """Return how telling the key frames of `count` moments are, with their times."""
     found = []
-    for index, wanted in enumerate(wanted_times(reel.duration, count, None, count)[0] if count > 0 else []):
+    for index, wanted in enumerate(wanted_times(reel.duration, count, None, count)[0]):
         frame, time = reel.frame_at(wanted, float("inf"))
         found.append((_telling(reel, frame), time))
         told((index + 1) / count)
