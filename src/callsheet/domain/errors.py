@@ -10,6 +10,7 @@ CallsheetError
 │   ├── IdempotencyConflict      the same key with a different body
 │   └── NotAllowedNow            the job or execution is in the wrong status
 ├── Unauthorized
+├── BadWebhook                   a call that is not, or not any more, from whom it says
 ├── TooLarge
 ├── RangeNotSatisfiable          a part of a file behind its end
 ├── JobError                     why a run of a job ended without a result
@@ -18,11 +19,17 @@ CallsheetError
 │   │   ├── StorageUnreachable
 │   │   ├── SourceUnreachable
 │   │   ├── DatabaseAway
+│   │   ├── ProviderUnreachable  a provider gave no answer to a question
+│   │   ├── ProviderBusy         a provider asks to come back later; nothing was ordered
 │   │   └── NoEffect             of a once-only step
 │   ├── TimedOut
 │   ├── CrashLoop                every start of the job ended with its worker
 │   ├── WorkerLost
 │   ├── OutcomeUnknown           a once-only step began and nobody knows how it ended
+│   ├── Refused                  a provider certainly did not take an order
+│   ├── SubmissionUnknown        an order was sent, and whether it was taken is not known
+│   ├── ProviderFailed           a provider took an order and failed at it
+│   ├── OutputGone               a provider does not have the files any more
 │   ├── MediaFailed              FFmpeg refused or made something wrong
 │   └── InternalError            a fault of ours, or of the operation
 ├── OwnershipLost                another worker has the job; nothing may be written
@@ -137,6 +144,13 @@ class Unauthorized(CallsheetError):
     status = 401
 
 
+class BadWebhook(CallsheetError):
+    """The call is not, or not any more, from whom it says it is."""
+
+    code = "bad_webhook"
+    status = 401
+
+
 class TooLarge(CallsheetError):
     """The request is larger than this server accepts."""
 
@@ -195,6 +209,18 @@ class DatabaseAway(Transient):
     status = 503
 
 
+class ProviderUnreachable(Transient):
+    """The provider did not answer."""
+
+    code = "provider_unreachable"
+
+
+class ProviderBusy(Transient):
+    """The provider asks us to come back later; nothing was ordered."""
+
+    code = "provider_busy"
+
+
 class NoEffect(Transient):
     """A once-only step failed before it could have any effect, so it may be done again."""
 
@@ -223,6 +249,30 @@ class OutcomeUnknown(JobError):
     """A once-only step was begun, and whether it took effect is not known; it is never repeated blindly."""
 
     code = "outcome_unknown"
+
+
+class Refused(JobError):
+    """The provider did not take the order, so nothing was made or paid."""
+
+    code = "refused"
+
+
+class SubmissionUnknown(JobError):
+    """The order was sent, and whether the provider took it is not known; it is never sent again by itself."""
+
+    code = "submission_unknown"
+
+
+class ProviderFailed(JobError):
+    """The provider took the order and failed at it."""
+
+    code = "provider_failed"
+
+
+class OutputGone(JobError):
+    """The provider does not have the files any more."""
+
+    code = "output_gone"
 
 
 class MediaFailed(JobError):

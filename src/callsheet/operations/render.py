@@ -75,7 +75,8 @@ def _production(job: Context, staged: Staged, encoder: Encoder) -> Production:
 async def _spread(job: Context, params: RenderParams, production: Production, missing: list[int]) -> None:
     """Have other machines make the missing segments, if there are other machines and it is worth their while."""
     local = any(source.kind is SourceKind.PATH for _, source in params.media())
-    if not params.spread or job.ran_first or local:
+    shared = job.settings.cache_max_age.total_seconds() > 0
+    if not (params.spread and shared) or job.ran_first or local:
         return
     frames = sum(production.segments[number].frames for number in missing)
     hosts = await job.hosts() if frames / production.film.plan.rate >= _WORTH_SPREADING else 1

@@ -1,0 +1,1 @@
+"""Somebody else's generators: one file a provider, behind one contract."""
