@@ -154,7 +154,7 @@ class Provider(Protocol):
         """Send an order, once. Raises Refused, ProviderBusy or SubmissionUnknown."""
 
     async def look(self, task: Task) -> Look:
-        """Ask how a task stands. Raises ProviderUnreachable when there is no answer, ProviderBusy when asked too often."""
+        """Ask how a task stands. Raises ProviderUnreachable, or ProviderBusy when asked too often."""
 
     async def fetch(self, output: Output, target: Path) -> Path:
         """Bring a file here, streamed, capped, from hosts that may be asked. Raises OutputGone, ProviderUnreachable."""
