@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from callsheet.media.glyphs import are_joined, language_of
+from callsheet.media.laying import settle
 from callsheet.media.looks import as_title, box_of, spelled, without_box
 from callsheet.media.movement import Movement, Point, Slide
-from callsheet.media.pieces import Laid, Piece, following, lay
-from callsheet.media.placing import Place
+from callsheet.media.pieces import Piece, following
 from callsheet.media.spoken import Word, spoken
 from callsheet.media.style import TextStyle
 from callsheet.media.typeset import units_of
@@ -91,18 +91,12 @@ class _Shown:
     def __init__(self, line: Line, width: int, height: int) -> None:
         self.line = line
         style = as_title(line.style, width, height)
-        self.style = style.model_copy(update={"letter_spacing": 0.0}) if are_joined(line.text) else style
-        self.place = Place(self.style, width, height, line.rotation)
+        if are_joined(line.text):
+            style = style.model_copy(update={"letter_spacing": 0.0})
+        self.place, laid = settle(style, units_of(line.text), width=width, height=height, rotation=line.rotation)
+        self.style = self.place.style
         self.movement = Movement(line.start, line.end, line.fade_in, line.fade_out, line.slide_in, line.slide_out)
-        self.whole = Piece(line.start, line.end, self._laid())
-
-    def _laid(self) -> Laid:
-        units, size = units_of(self.line.text), self.style.font_size or 1.0
-        while True:
-            laid = lay(units, self.place.room, size)
-            if self.place.holds(laid.setting) or size < 1:
-                return laid
-            size *= 0.9
+        self.whole = Piece(line.start, line.end, laid)
 
     def events(self, names: dict[str, str]) -> Iterator[str]:
         """Yield what makes the line, and enter the styles that it needs."""

@@ -28,6 +28,18 @@ def _completed(style: TextStyle, *, size: float, position: Position) -> TextStyl
     return style.model_copy(update=filled)
 
 
+def scaled(style: TextStyle, ratio: float) -> TextStyle:
+    """Return a completed style with all that is in pixels so much larger or smaller."""
+    sizes = {
+        "font_size": style.font_size,
+        "stroke_width": style.stroke_width,
+        "shadow": style.shadow,
+        "padding": style.padding,
+        "letter_spacing": style.letter_spacing,
+    }
+    return style.model_copy(update={name: (size or 0.0) * ratio for name, size in sizes.items()})
+
+
 def without_box(style: TextStyle) -> TextStyle:
     """Return a completed style for text whose box is drawn apart."""
     return style.model_copy(update={"background_color": None, "shadow": 0.0})

@@ -4,38 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from callsheet.media.glyphs import reads_leftward
+from callsheet.media.laying import Laid, lay
 from callsheet.media.looks import bare_colour
 from callsheet.media.spoken import Spoken, moments
 from callsheet.media.style import TextStyle
-from callsheet.media.typeset import Room, Setting, Unit, typeset
-
-
-@dataclass(frozen=True, slots=True)
-class Laid:
-    """A text in lines."""
-
-    units: Sequence[Unit]
-    setting: Setting
-    parts: Sequence[str]
-    """How the script spells each unit, with the end of the line before it."""
-
-
-def lay(units: Sequence[Unit], room: Room, size: float) -> Laid:
-    """Lay a text in lines that fit into the room."""
-    setting = typeset(units, room, size)
-    between, starts = _line_end(setting.size, room.line_height), set(setting.starts) - {0}
-    parts = [
-        (between if at in starts else "") + ("" if unit.forced or (at + 1 in starts and unit.blank) else unit.source)
-        for at, unit in enumerate(units)
-    ]
-    return Laid(units, setting, parts)
-
-
-def _line_end(size: float, line_height: float) -> str:
-    if line_height <= 1:
-        return "\\N"
-    # An empty line is half as high as its letters would be.
-    return f"{{\\fs{2 * size * (line_height - 1):.1f}}}\\N\\N{{\\fs{size:.1f}}}"
+from callsheet.media.typeset import Room, Setting, Unit
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,8 @@ class Place:
         if self._column == 1:
             even = max(least, (self.width - most) / 2)
             return even, even
-        near = side if self.style.margin is None else max(least, min(self.style.margin, self.width * 0.8))
-        far = max(least if self.style.max_width else side, self.width - near - most)
+        near = max(least, side if self.style.margin is None else min(self.style.margin, self.width * 0.8))
+        far = max(least, 0.0 if self.style.max_width else side, self.width - near - most)
         return (near, far) if self._column == 0 else (far, near)
 
     def margins(self, setting: Setting) -> tuple[int, int, int]:

@@ -1,0 +1,53 @@
+"""A text laid in lines in its place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from callsheet.media.looks import scaled
+from callsheet.media.placing import Place
+from callsheet.media.style import TextStyle
+from callsheet.media.typeset import Room, Setting, Unit, typeset
+
+_LARGEST = 0.8
+"""Of the shorter side of the picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A text in lines."""
+
+    units: Sequence[Unit]
+    setting: Setting
+    parts: Sequence[str]
+    """How the script spells each unit, with the end of the line before it."""
+
+
+def lay(units: Sequence[Unit], room: Room, size: float) -> Laid:
+    """Lay a text in lines that fit into the room."""
+    setting = typeset(units, room, size)
+    between, starts = _line_end(setting.size, room.line_height), set(setting.starts) - {0}
+    parts = [
+        (between if at in starts else "") + ("" if unit.forced or (at + 1 in starts and unit.blank) else unit.source)
+        for at, unit in enumerate(units)
+    ]
+    return Laid(units, setting, parts)
+
+
+def _line_end(size: float, line_height: float) -> str:
+    if line_height <= 1:
+        return "\\N"
+    # An empty line is half as high as its letters would be.
+    return f"{{\\fs{2 * size * (line_height - 1):.1f}}}\\N\\N{{\\fs{size:.1f}}}"
+
+
+def settle(style: TextStyle, units: Sequence[Unit], *, width: int, height: int, rotation: float) -> tuple[Place, Laid]:
+    """Lay a text of a completed style in its place, smaller as a whole where it would not fit."""
+    wanted = style.font_size or 1.0
+    size = min(wanted, min(width, height) * _LARGEST)
+    while True:
+        place = Place(scaled(style, size / wanted), width, height, rotation)
+        laid = lay(units, place.room, size)
+        if size < 1 or (laid.setting.size > size * 0.999 and place.holds(laid.setting)):
+            return place, laid
+        # What surrounds the letters takes less room when they are smaller.
+        size = min(size * 0.94, max(laid.setting.size, size * 0.7))
