@@ -63,7 +63,7 @@ _STATUSES: dict[int, tuple[type[JobError], str]] = {
 
 _CONTEXT = re.compile(r"^(?:\[[^\]]*\]\s*)+")
 _PATH = re.compile(r"(?:file:)?(?:/[^\s/:'\"]+)+/?")
-_NOISE = ("Last message repeated", "deprecated pixel format", "Guessed Channel Layout")
+_NOISE = ("Svt[info]", "Svt[warn]", "Last message repeated", "deprecated pixel format", "Guessed Channel Layout")
 _FAILURE = re.compile(r"error|fail|invalid|cannot|could not|unable|no such|unknown|not |refused", re.IGNORECASE)
 
 

@@ -35,10 +35,17 @@ def budgeted(plan: Plan, *, fixed_sound: bool) -> Plan:
     least = max(_LEAST_PICTURE, picture.width * picture.height * plan.fps * _LEAST_PER_PIXEL)
     if left < least:
         raise BadParams([Problem("targetSize", "too_small", _too_small(plan, left, least))])
-    # More than twice what the source has would be filled with nothing.
-    useful = min(left, max(least, 2 * (plan.source.probe.bit_rate or left)))
-    wish = replace(picture.wish, quality=None, bitrate=int(useful), max_bitrate=None)
+    wish = replace(picture.wish, quality=None, bitrate=int(min(left, max(least, _useful(plan)))), max_bitrate=None)
     return replace(plan, pictures=(replace(picture, wish=wish),), sound=sound)
+
+
+def _useful(plan: Plan) -> float:
+    """Return the bits per second beyond which an output is filled with nothing: twice what the source has."""
+    found, picture = plan.source.probe, plan.pictures[0]
+    if found.bit_rate is None:
+        return float("inf")
+    share = picture.width * picture.height / max(1, (found.width or 0) * (found.height or 0))
+    return 2 * found.bit_rate * min(1.0, share)
 
 
 def lowered(plan: Plan, size: int) -> Plan:

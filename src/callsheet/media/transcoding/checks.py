@@ -14,7 +14,6 @@ from callsheet.media.transcoding.tones import is_deep
 
 _SLACK = 0.25
 """Seconds by which a container may tell another duration; sound has frames of its own."""
-_CHANNELS = {"mono": 1, "stereo": 2, "5.1": 6}
 
 
 async def check_file(path: Path, plan: Plan, picture: Picture) -> None:
@@ -72,7 +71,7 @@ def _in_picture(found: Footage, plan: Plan, picture: Picture) -> Iterator[str]:
 def _in_sound(found: Footage, plan: Plan) -> Iterator[str]:
     if found.has_sound != (plan.sound is not None):
         yield "sound where none was planned" if found.has_sound else "no sound"
-    elif isinstance(plan.sound, Sound) and found.probe.audio_channels != _CHANNELS[plan.sound.channels]:
+    elif isinstance(plan.sound, Sound) and found.probe.audio_channels != plan.sound.count:
         yield f"{found.probe.audio_channels} channels of sound instead of {plan.sound.channels}"
 
 

@@ -20,7 +20,6 @@ from callsheet.media.verify import check_whole
 _TRIES_FOR_A_SIZE = 4
 _SHARE_OF_LEARNING = 0.4
 _SOUND_CODEC = "mp4a.40.2"
-_CHANNELS = {"mono": 1, "stereo": 2, "5.1": 6}
 
 Tell = Callable[[float], None]
 
@@ -148,7 +147,7 @@ def _master(folder: Path, plan: Plan, playlists: Sequence[Playlist]) -> str:
         _variant(folder, plan, picture, playlist, extra)
         for picture, playlist in zip(plan.pictures, playlists, strict=False)
     ]
-    return hls.master(variants, _CHANNELS[sound.channels] if sound else None)
+    return hls.master(variants, sound.count if sound else None)
 
 
 def _variant(folder: Path, plan: Plan, picture: Picture, playlist: Playlist, sound: tuple[int, int]) -> Variant:

@@ -67,7 +67,7 @@ class Order(Model):
         validation_alias=AliasChoices("src", "source", "path", "url", "video", "video_path", "videoPath")
     )
     purpose: Purpose | None = Field(
-        None, description="Sets the parameters that are not given. What each sets is told by the guide to transcoding"
+        None, description="Sets the parameters that are not given: for a use, or for the platform of that name"
     )
     format: Delivery = Field(
         "mp4",
@@ -210,9 +210,18 @@ def _in_rates(order: Order | Rendition) -> Iterator[str]:
 def _in_passes(order: Order) -> Iterator[str]:
     if order.passes == 2 and order.hardware != "cpu":
         yield "two passes are made by the processor: leave hardware out, or passes"
-    rates = [order.bitrate, order.target_size, *(rendition.bitrate for rendition in order.ladder)]
-    if order.passes == 2 and not any(rates):
+    if order.passes == 2 and not all(_bitrates(order)):
         yield "two passes need a bitrate or a target_size: an even quality takes one"
+
+
+def _bitrates(order: Order) -> list[int | None]:
+    if not order.renditions:
+        return [order.bitrate or order.target_size]
+    even = [rendition.quality is not None or rendition.crf is not None for rendition in order.ladder]
+    return [
+        None if by_quality else rendition.bitrate or order.bitrate
+        for rendition, by_quality in zip(order.ladder, even, strict=True)
+    ]
 
 
 def _in_colours(order: Order) -> Iterator[str]:

@@ -44,6 +44,11 @@ class Sound:
     channels: Channels
     sample_rate: int
 
+    @property
+    def count(self) -> int:
+        """How many channels there are."""
+        return {"mono": 1, "stereo": 2, "5.1": 6}[self.channels]
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

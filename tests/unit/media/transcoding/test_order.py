@@ -23,6 +23,7 @@ def order(**params) -> Order:
         ({"target_size": "8 MB", "max_bitrate": "1M"}, "give max_bitrate or target_size, not both"),
         ({"target_size": "8 tons"}, "'8 tons' is not a file size: write bytes, or '8 MB'"),
         ({"passes": 2}, "two passes need a bitrate or a target_size"),
+        ({"passes": 2, "renditions": [{"height": 90, "bitrate": "1M"}, "240p"]}, "two passes need a bitrate"),
         ({"passes": 2, "bitrate": "1M", "hardware": "auto"}, "two passes are made by the processor"),
         ({"hdr": "keep"}, "h264 does not hold HDR that players show; hdr 'keep' takes h265, vp9, av1"),
         ({"hdr": "keep", "video_codec": "h265", "depth": 8}, "HDR needs a depth of 10"),

@@ -24,8 +24,16 @@ def footage(*, depth: int = 8, hdr: str | None = None, **facts) -> Footage:
     pixels = "yuv420p" if depth == 8 else "yuv420p10le"
     probe = Probe(
         **{
-            "duration": 10.0, "width": 1920, "height": 1080, "fps": 30.0, "frames": 300, "video_codec": "h264",
-            "pixel_format": pixels, "audio_codec": "aac", "audio_channels": 2, "sample_rate": 48000,
+            "duration": 10.0,
+            "width": 1920,
+            "height": 1080,
+            "fps": 30.0,
+            "frames": 300,
+            "video_codec": "h264",
+            "pixel_format": pixels,
+            "audio_codec": "aac",
+            "audio_channels": 2,
+            "sample_rate": 48000,
             **facts,
         }
     )
@@ -181,9 +189,11 @@ def test_a_small_target_takes_from_the_sound_too_unless_its_rate_was_asked_for()
 
 
 def test_a_target_is_not_filled_up_beyond_what_the_source_has():
-    made = plan(footage(bit_rate=500_000), target_size="90 MB", height=360)
+    whole = plan(footage(bit_rate=5_000_000), target_size="90 MB")
+    quarter = plan(footage(bit_rate=5_000_000), target_size="90 MB", height=540)
 
-    assert made.pictures[0].wish.bitrate == 1_000_000
+    assert whole.pictures[0].wish.bitrate == 10_000_000
+    assert quarter.pictures[0].wish.bitrate == 2_500_000
 
 
 def test_a_target_that_is_too_small_says_what_would_do():
