@@ -21,6 +21,7 @@ from callsheet.media.speech.engines import ENGINES, find_engine
 from callsheet.media.speech.listening import extract_speech
 from callsheet.media.style import TextStyle
 from callsheet.operations.contract import Context, operation
+from callsheet.operations.hearing import hear
 from callsheet.operations.reading import read_media
 
 Format = Literal["srt", "vtt", "ass", "json"]
@@ -161,7 +162,7 @@ async def caption(job: Context, params: CaptionParams) -> CaptionResult:
         language=None if params.language == "auto" else params.language,
         task=params.task,
     )
-    heard = await engine.transcribe(wish, job.settings, _part_of(job, 0.1, 0.97, "listening"))
+    heard = await hear(job, engine, wish, _part_of(job, 0.1, 0.97, "listening"))
     await asyncio.to_thread(sound.unlink)
     cues = await asyncio.to_thread(cut, heard.words, params.reading, until=max(seconds, source.length))
     files = await asyncio.to_thread(_write, job.dir, params, source, heard, cues)

@@ -114,6 +114,19 @@ async def test_a_track_that_begins_late_keeps_its_times_and_a_centre_channel_is_
     assert shown.start == pytest.approx(said[0].start + 2, abs=0.3)
 
 
+async def test_what_was_heard_once_is_not_listened_to_again(job, voice, tmp_path):
+    sound, _ = voice.say("coffee.wav", {1.0: COFFEE}, seconds=3.5)
+    again = RecordingContext(tmp_path, operation="caption", settings=job.settings)
+
+    first = await run(job, sound, words=True)
+    second = await run(again, sound, words=True, max_chars_per_line=16)
+
+    assert any(report.message == "listening" for report in job.progress_reports)
+    assert not any(report.message == "listening" for report in again.progress_reports)
+    assert second.words == first.words and second.language == first.language
+    assert [caption.text for caption in read_captions(again.path_of(second.srt))] == ["Please bring\\Nyour own coffee."]
+
+
 async def test_the_language_is_found_by_itself(job, voice):
     sound, _ = voice.say("fox.wav", {0.5: FOX}, seconds=4)
 

@@ -64,6 +64,9 @@ class SpeechEngine(Protocol):
     def installed(self) -> bool:
         """Tell whether what it needs is there, without loading it."""
 
+    def identity(self, model: str, settings: Settings) -> str:
+        """Return what changes when the engine or the model may hear something else than before."""
+
     async def transcribe(self, wish: Wish, settings: Settings, on_progress: Callable[[float], None]) -> Transcript:
         """Write down what is said; `on_progress` gets the share done, from 0 to 1.
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import wave
 from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ _PASSED_ON = (
     "SSL_CERT_FILE",
 )
 """Where models are fetched from and kept."""
+_TEXTS = "1"
+"""Of what is made of the model's words; another number forgets all that was heard before."""
 _UNSPACED = frozenset({"zh", "yue", "ja", "th", "lo", "my", "km"})
 """Languages written without blanks between words."""
 
@@ -39,6 +42,11 @@ class FasterWhisper:
     def installed(self) -> bool:
         """Tell whether faster-whisper is there."""
         return find_spec("faster_whisper") is not None
+
+    def identity(self, model: str, settings: Settings) -> str:
+        """Return the releases that listen, and which model it is."""
+        releases = [f"{package} {version(package)}" for package in ("faster-whisper", "ctranslate2")]
+        return ", ".join([_TEXTS, *releases, _fingerprint(model, _find_model(model, settings))])
 
     async def transcribe(self, wish: Wish, settings: Settings, on_progress: Callable[[float], None]) -> Transcript:
         """Write down what is said, as the contract says."""
@@ -105,6 +113,13 @@ def _find_model(name: str, settings: Settings) -> str:
     if name == settings.caption_model:  # only the settings may name a folder
         folders.append(Path(name).expanduser())
     return next((str(folder.absolute()) for folder in folders if (folder / "model.bin").is_file()), name)
+
+
+def _fingerprint(model: str, found: str) -> str:
+    if not Path(found).is_absolute():
+        return model
+    weights = (Path(found) / "model.bin").stat()
+    return f"{model} of {weights.st_size} bytes, {weights.st_mtime_ns}"
 
 
 def _seconds(sound: Path) -> float:
