@@ -322,7 +322,8 @@ class Settings(BaseSettings):
     @cached_property
     def scratch_dir(self) -> Path:
         """Where running jobs keep their working files."""
-        return self.work_dir or self.data_dir / "work"
+        # Absolute, since FFmpeg runs inside of it.
+        return (self.work_dir or self.data_dir / "work").absolute()
 
     @property
     def files_dir(self) -> Path:

@@ -94,10 +94,17 @@ def environment(here, database_url):
 
 @pytest.fixture
 def callsheet(here, environment):
-    def run(*words, timeout=60, **more):
+    def run(*words, timeout=60, input=None, **more):
         env = {**environment, **more}
         return subprocess.run(
-            [CALLSHEET, *words], cwd=here, env=env, capture_output=True, text=True, timeout=timeout, check=False
+            [CALLSHEET, *words],
+            cwd=here,
+            env=env,
+            input=input,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
         )
 
     return run
@@ -221,6 +228,21 @@ def test_a_plan_is_checked_without_running_it(callsheet, here):
     assert bad.returncode == 2
     assert {p["code"] for p in json.loads(bad.stdout)["problems"]} >= {"unknown_operation", "duplicate_id", "cycle"}
     assert good.returncode == 0, good.stderr
+
+
+def test_a_timeline_becomes_a_film_of_the_name_that_was_asked_for(callsheet, here):
+    (here / "timeline.yaml").write_text("- {color: red, duration: 0.2}\n- {color: blue, duration: 0.2}\n")
+
+    done = callsheet("render", "timeline.yaml", "--out", "films/the film.mkv", "--data-dir", "data", "--json")
+    failed = callsheet("render", "-", "--out", "films", input='[{"src": "timeline.yaml"}]')
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["artifacts"][0]["path"] == "films/the film.mkv"
+    assert (here / "films" / "the film.mkv").read_bytes()[:4] == b"\x1a\x45\xdf\xa3"
+    assert "film: succeeded" in done.stderr
+    assert failed.returncode == 1
+    assert "  scenes[0].src: 'timeline.yaml' cannot be read as media" in failed.stderr
+    assert [path.name for path in (here / "films").iterdir()] == ["the film.mkv"]
 
 
 def test_ctrl_c_cancels_the_execution_and_leaves_no_process(started, here, database_url):

@@ -11,8 +11,10 @@ from callsheet.cli import (
     operations,
     plans,
     queues,
+    render,
     run,
     serve,
+    timelines,
     webhooks,
     worker,
     workers,
@@ -45,6 +47,7 @@ def options(
 
 app.command(rich_help_panel=_HERE)(run.demo)
 app.command(rich_help_panel=_HERE)(run.run)
+app.command(rich_help_panel=_HERE)(render.render)
 app.command(rich_help_panel=_HERE)(serve.up)
 app.command(rich_help_panel=_HERE)(serve.serve)
 app.command(rich_help_panel=_HERE)(worker.worker)
@@ -59,6 +62,7 @@ app.add_typer(workers.group, name="workers", rich_help_panel=_SERVER)
 app.command(rich_help_panel=_MACHINE)(check.check)
 app.add_typer(operations.group, name="operations", rich_help_panel=_MACHINE)
 app.add_typer(plans.group, name="plan", rich_help_panel=_MACHINE)
+app.add_typer(timelines.group, name="timeline", rich_help_panel=_MACHINE)
 app.add_typer(webhooks.group, name="webhooks", rich_help_panel=_MACHINE)
 app.add_typer(database.group, name="db", rich_help_panel=_MACHINE)
 

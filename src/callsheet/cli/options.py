@@ -17,6 +17,12 @@ DatabaseUrl = Annotated[
     str | None,
     typer.Option("--database-url", help="PostgreSQL to use, not the embedded one (CALLSHEET_DATABASE_URL)"),
 ]
+Allow = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--allow", metavar="DIR", help="Folder whose files may be used, besides this one and that of the named file"
+    ),
+]
 Import = Annotated[
     list[str] | None,
     typer.Option(

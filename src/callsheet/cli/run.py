@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from callsheet.cli.options import DatabaseUrl, DataDir, Import, Json, PlanFile
+from callsheet.cli.options import Allow, DatabaseUrl, DataDir, Import, Json, PlanFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from callsheet.domain.records import Execution
     from callsheet.operations.contract import Operation
@@ -25,12 +25,7 @@ def run(
     plan: PlanFile,
     out: Out = None,
     modules: Import = None,
-    allow: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--allow", metavar="DIR", help="Folder whose files the plan may use, besides this one and its own"
-        ),
-    ] = None,
+    allow: Allow = None,
     as_json: Json = False,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
@@ -43,12 +38,11 @@ def run(
     from callsheet.cli.house import catalog_of
     from callsheet.cli.plans import read_plan_file
 
-    settings = _settings(context, data_dir, database_url)
-    base = Path.cwd() if plan == "-" else Path(plan).resolve().parent
-    roots = [base, Path.cwd(), *(folder.resolve() for folder in allow or ()), *settings.source_roots]
-    settings = settings.model_copy(update={"source_roots": list(dict.fromkeys(roots))})
+    settings = settings_for(context, data_dir, database_url)
+    settings = reading_from(base_of(plan), allow, settings)
     known = catalog_of(modules).operations()
-    _run(read_plan_file(plan, settings), known, settings, out, as_json=as_json)
+    execution = carried_out(read_plan_file(plan, settings), known, settings, out)
+    report(execution, settings, places_of(execution, settings, out), as_json=as_json)
 
 
 def demo(
@@ -61,11 +55,24 @@ def demo(
     """Make a short film: dependent jobs on real media, with no keys, no GPU and no network."""
     from callsheet import demo as film
 
-    settings = _settings(context, data_dir, database_url)
-    _run(film.plan(), film.OPERATIONS, settings, out, as_json=as_json)
+    settings = settings_for(context, data_dir, database_url)
+    execution = carried_out(film.plan(), film.OPERATIONS, settings, out)
+    report(execution, settings, places_of(execution, settings, out), as_json=as_json)
 
 
-def _settings(context: typer.Context, data_dir: Path | None, database_url: str | None) -> "Settings":
+def base_of(file: str) -> Path:
+    """Return the folder that relative paths in a file start from; `-` is standard input."""
+    return Path.cwd() if file == "-" else Path(file).resolve().parent
+
+
+def reading_from(base: Path, allow: "Iterable[Path] | None", settings: "Settings") -> "Settings":
+    """Return settings by which the files of these folders, and of the working folder, may be used."""
+    roots = [base, Path.cwd(), *(folder.resolve() for folder in allow or ()), *settings.source_roots]
+    return settings.model_copy(update={"source_roots": list(dict.fromkeys(roots))})
+
+
+def settings_for(context: typer.Context, data_dir: Path | None, database_url: str | None) -> "Settings":
+    """Return the settings for work that is done here and now; the log tells of errors only."""
     from callsheet.cli.house import load_settings, log_as
 
     settings = load_settings(data_dir=data_dir, database_url=database_url)
@@ -73,9 +80,8 @@ def _settings(context: typer.Context, data_dir: Path | None, database_url: str |
     return settings
 
 
-def _run(
-    plan: Any, operations: "Iterable[Operation]", settings: "Settings", out: Path | None, *, as_json: bool
-) -> None:
+def carried_out(plan: Any, operations: "Iterable[Operation]", settings: "Settings", out: Path | None) -> "Execution":
+    """Run a plan to its end, showing how far it is."""
     from callsheet.cli.loop import cancel_on_terminate, run_async
     from callsheet.cli.printing import say
     from callsheet.cli.progress import screen_for
@@ -96,19 +102,16 @@ def _run(
             )
 
     try:
-        execution = run_async(work())
+        return run_async(work())
     except KeyboardInterrupt:
         say("The execution is cancelled, its jobs are stopped.")
         raise
-    _report(execution, settings, out, as_json=as_json)
-    if execution.status != "succeeded":
-        raise typer.Exit(1)
 
 
-def _report(execution: "Execution", settings: "Settings", out: Path | None, *, as_json: bool) -> None:
+def report(execution: "Execution", settings: "Settings", places: "Mapping[str, str]", *, as_json: bool) -> None:
+    """Print what became of an execution; `places` are those of its files. Raises Exit unless it succeeded."""
     from callsheet.cli.printing import media_text, say, show_columns, show_json, size_text
 
-    places = _places(execution, settings, out)
     data = execution.model_dump(mode="json", by_alias=True)
     if as_json:
         for artifact in data["artifacts"]:
@@ -121,16 +124,20 @@ def _report(execution: "Execution", settings: "Settings", out: Path | None, *, a
     for job in execution.jobs:
         if job.status == "failed" and job.error is not None:
             say(f"{job.job_id}: failed: {job.error.message}")
+            for problem in job.error.problems or ():
+                say(f"  {problem['path']}: {problem['message']}")
     say(f"The execution has {execution.status}. See it again, while `callsheet up` runs on the same data:")
     say(f"  callsheet status {execution.execution_id}")
     say(f"  {_console(settings)}/executions/{execution.execution_id}")
+    if execution.status != "succeeded":
+        raise typer.Exit(1)
 
 
 def _console(settings: "Settings") -> str:
     return (settings.public_url or f"http://{settings.host}:{settings.port}").rstrip("/")
 
 
-def _places(execution: "Execution", settings: "Settings", out: Path | None) -> dict[str, str]:
+def places_of(execution: "Execution", settings: "Settings", out: Path | None) -> dict[str, str]:
     """Return where each file lies on this machine, by artifact id; empty for files in a bucket."""
     from callsheet.local import file_names
 

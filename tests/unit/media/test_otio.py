@@ -482,6 +482,22 @@ def test_what_a_cut_has_no_words_for_is_kept_and_told(tmp_path: Path):
     )
 
 
+def test_relative_paths_mean_the_timelines_folder(tmp_path: Path):
+    clip = {"src": "film.mp4", "overlays": [{"src": "./logo.png"}]}
+    timeline = Timeline.model_validate({"scenes": [clip], "soundtrack": "https://example.com/m.mp3"})
+    found = {where: footage("/in/film.mp4") for where, _ in timeline.media()}
+    plan = schedule(timeline.scenes, [found["scenes[0]"]], Fraction(30))
+
+    made = export_cut(timeline, found, plan, layers.lay(timeline, found, plan), name="x", folder=Path("/my films"))
+    write_cut(made.cut, tmp_path / "x.otio")
+    back = Timeline.model_validate(import_cut(tmp_path / "x.otio").timeline)
+
+    assert made.cut.tracks[0][0].media_reference.target_url == "file:///my%20films/film.mp4"
+    assert [source.root for _, source in back.media()] == [
+        "/my films/film.mp4", "/my films/logo.png", "https://example.com/m.mp3",
+    ]  # fmt: skip
+
+
 def test_a_change_in_another_program_counts(tmp_path: Path):
     timeline = Timeline.model_validate({"scenes": [{"src": "/in/film.mp4", "title": "Hello", "duration": 4}]})
     there_and_back(timeline, tmp_path)

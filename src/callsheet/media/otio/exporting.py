@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from callsheet.domain.media_source import MediaSource
+from callsheet.domain.media_source import MediaSource, SourceKind
 from callsheet.media import sound
 from callsheet.media.edit.overlay import PictureOverlay, TextOverlay
 from callsheet.media.edit.scene import Scene
@@ -82,8 +82,10 @@ class _Exporting:
         return cut
 
     def _kept(self) -> dict[str, Any]:
-        told = self._timeline.model_dump(
-            mode="json", by_alias=True, exclude_unset=True, exclude={*_SEEN_ELSEWHERE, "spread"}
+        told = self._from_anywhere(
+            self._timeline.model_dump(
+                mode="json", by_alias=True, exclude_unset=True, exclude={*_SEEN_ELSEWHERE, "spread"}
+            )
         )
         return {**told, "output": {**told.get("output", {}), "fps": told.get("output", {}).get("fps", 30)}}
 
@@ -113,7 +115,7 @@ class _Exporting:
             self._range(begins, length),
         )
         if not heard:
-            clip.metadata[OURS] = _unsaid(scene)
+            clip.metadata[OURS] = self._from_anywhere(_unsaid(scene))
         return self._sped(clip, scene.speed)
 
     def _is_gap(self, shot: Shot) -> bool:
@@ -214,6 +216,20 @@ class _Exporting:
         return items
 
     # Parts
+
+    def _from_anywhere(self, told: Any) -> Any:
+        """Return what is kept in the metadata with sources that mean the same in every folder."""
+        if isinstance(told, list):
+            return [self._from_anywhere(each) for each in told]
+        if not isinstance(told, dict):
+            return told
+        return {
+            key: self._placed_source(each) if key == "src" else self._from_anywhere(each) for key, each in told.items()
+        }
+
+    def _placed_source(self, told: Any) -> Any:
+        source = MediaSource.model_validate(told)
+        return str((self._folder / str(told)).resolve()) if source.kind is SourceKind.PATH else told
 
     def _track(self, name: str, kind: str, items: Sequence[Any]) -> Any:
         return self._otio.schema.Track(name, children=list(items), kind=kind)

@@ -1,0 +1,57 @@
+"""What is explained is what is done."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from media.studio import Stage, Studio
+
+from callsheet.domain.checking import validate_params
+from callsheet.media.explain import explain
+from callsheet.operations.render import render
+from callsheet.operations.staging import stage as staging
+
+
+def alike(arguments: list[str], folder: Path) -> list[str]:
+    """The arguments, but for the folder and how many threads each run has."""
+    words = [word.replace(f"{folder}/", "") for word in arguments]
+    return [word for before, word in zip(["", *words], words, strict=False) if before != "-threads"]
+
+
+def read(*scenes: object) -> Any:
+    output = {"width": 64, "height": 64, "fps": 30, "preset": "ultrafast"}
+    return validate_params({"scenes": [*scenes], "output": output}, render.params)
+
+
+@pytest.mark.parametrize("trim", [0, 0.2], ids=["copied", "encoded"])
+async def test_a_render_runs_the_commands_that_are_explained(
+    tmp_path: Path, studio: Studio, monkeypatch: pytest.MonkeyPatch, trim: float
+):
+    (tmp_path / "before").mkdir()
+    before = Stage(tmp_path / "before")
+    await render.run(before, read(str(studio.clip("plain.mp4", sound="sine=frequency=300"))))
+    stage = Stage(tmp_path, ffmpeg_audio_filter="volume=0.5")
+    params = read(
+        {"src": str(before.kept[0]), "trim_start": trim},
+        {"src": str(before.kept[0]), "title": "Hello", "transition": {"type": "fade", "duration": 0.2}},
+        {"color": "red", "duration": 0.5},
+    )
+    staged = await staging(stage, params)
+    told = explain(staged.film, staged.encoder, staged.notes, stage.ffmpeg.binary, stage.ffmpeg.threads)
+    ran: list[list[str]] = []
+    run = stage.ffmpeg.run
+
+    async def recorded(arguments: list[str], **more: Any) -> Any:
+        ran.append(list(arguments))
+        return await run(arguments, **more)
+
+    monkeypatch.setattr(stage.ffmpeg, "run", recorded)
+    await render.run(stage, params)
+
+    done = [alike(arguments, stage.dir) for arguments in ran if not arguments[-1].endswith("headers.mp4")]
+    explained = [command.arguments[command.arguments.index("-y") + 1 :] for command in told.commands]
+    assert sorted(done) == sorted(alike(arguments, stage.dir) for arguments in explained)
+    assert any(piece.copied for piece in told.pieces) == (trim == 0)
+    scripts = {name: text for command in told.commands for name, text in command.scripts.items()}
+    assert len(scripts) >= 2
+    assert {name: (stage.dir / name).read_text() for name in scripts} == scripts
