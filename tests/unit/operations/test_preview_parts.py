@@ -340,6 +340,17 @@ async def test_late_sound_stands_where_it_is_heard_in_the_film(studio, stage):
     assert (int(loud.argmax()), int(loud[::-1].argmax())) == pytest.approx((100, 100), abs=3)
 
 
+async def test_long_sound_is_drawn_from_coarser_peaks_at_the_same_places(studio, stage):
+    # More than the peaks that are kept at their finest.
+    sound = studio.sound("long.wav", "aevalsrc='0.6*sin(2000*t)*gte(t,25)':s=48000", seconds=40)
+
+    _, files = await shown(stage, sound, waveform={"width": 400, "height": 100})
+
+    drawn = ink(files["waveform.png"])
+    assert drawn[:249].max() < 0.05
+    assert drawn[251:] == pytest.approx(np.full(149, 0.6), abs=0.03)
+
+
 async def test_every_channel_counts_and_opposite_ones_do_not_cancel(studio, stage):
     stereo = studio.sound("opposite.wav", "aevalsrc='0.8*sin(2000*t)|-0.8*sin(2000*t)'", seconds=0.5)
     surround = studio.sound("surround.wav", "aevalsrc='0|0|0|0|0|0.8*sin(2000*t)':c=5.1", seconds=0.5)
