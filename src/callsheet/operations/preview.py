@@ -108,12 +108,14 @@ class PreviewParams(Model):
     times: list[Seconds] | None = Field(
         None, min_length=1, max_length=_MOST, description="Exactly these moments, in place of count"
     )
-    at: Literal["scene_changes"] | None = Field(None, description="The first picture of each scene, in place of count")
+    at: Literal["scene_changes"] | None = Field(
+        None, description="The first picture of each scene, after cuts and dissolves, in place of count"
+    )
     threshold: float | None = Field(
         None,
         gt=0,
         le=100,
-        description=f"With at: percent of light and colour that change in a cut. Unset: {_USUAL_THRESHOLD}",
+        description=f"With at: percent of light and colour that change from scene to scene. Unset: {_USUAL_THRESHOLD}",
     )
     most: int = Field(
         _MOST,

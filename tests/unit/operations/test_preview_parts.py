@@ -65,6 +65,22 @@ async def test_a_film_with_one_key_frame_is_searched_whole(studio, stage):
     assert [round(time * 30) for time in result.times] == [0, 20]
 
 
+@pytest.mark.parametrize(("accuracy", "gop"), [("auto", 30), ("auto", 500), ("exact", 45)])
+async def test_a_scene_also_begins_after_a_dissolve(studio, stage, accuracy, gop):
+    shots = ["testsrc2=size=160x90:rate=30", "smptebars=size=160x90:rate=30", "mandelbrot=size=160x90:rate=30"]
+    inputs = [word for shot in shots for word in ("-f", "lavfi", "-t", "4", "-i", shot)]
+    # From 2.5 to 3.3 s, and from 5.4 to 6.2 s.
+    fades = "xfade=duration=0.8:offset=2.5[a];[a][2]xfade=duration=0.8:offset=5.4,format=yuv420p"
+    coding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", str(gop), "-sc_threshold", "0"]
+    film = studio.make("dissolves.mp4", *inputs, "-filter_complex", f"[0][1]{fades}", *coding)
+
+    result, _ = await shown(stage, film, at="scene_changes", accuracy=accuracy)
+
+    assert len(result.times) == 3
+    assert 3.2 <= result.times[1] <= 4.3
+    assert 6.1 <= result.times[2] <= 7.2
+
+
 async def test_neither_a_flash_nor_quick_motion_is_a_scene(studio, stage):
     flash = "testsrc2={size},geq=lum='if(eq(N,12),235,lum(X,Y))':cb='cb(X,Y)':cr='cr(X,Y)'"
     motion = "smptehdbars={size},scroll=horizontal=0.04"
