@@ -46,11 +46,12 @@ def is_ass(path: Path) -> bool:
 def read_captions(path: Path, uppercase: bool = False) -> list[Caption]:
     """Return the captions of an SRT or WebVTT file by their times, in capitals if so wished.
 
-    Raises BadSource when there are none, or the file is too large to be captions.
+    Of WebVTT there may be none, as for a film in which nobody speaks. Raises BadSource when there are none in another
+    file, or it is too large to be captions.
     """
     text = decoded(path)
     captions = sorted(_captions(text, uppercase), key=lambda caption: caption.start)
-    if not captions:
+    if not captions and not _is_webvtt(text):
         raise BadSource(f"'{path.name}' holds no captions; SRT, WebVTT and ASS are known")
     if len(captions) > MOST_CAPTIONS:
         raise BadSource(f"'{path.name}' holds {len(captions)} captions; {MOST_CAPTIONS} are the most")
@@ -85,7 +86,7 @@ def _encoding(data: bytes) -> str:
 
 
 def _captions(text: str, uppercase: bool) -> Iterator[Caption]:
-    strict = text.lstrip().startswith("WEBVTT")
+    strict = _is_webvtt(text)
     lines = text.split("\n")
     timings = [(at, match) for at, line in enumerate(lines) if "->" in line and (match := _TIMING.match(line))]
     for (at, match), (following, _) in pairwise([*timings, (len(lines) + 1, None)]):
@@ -94,6 +95,10 @@ def _captions(text: str, uppercase: bool) -> Iterator[Caption]:
         words = _body(lines[at + 1 : following], strict, last=following > len(lines))
         if words and end > start:
             yield _caption(words, start, end, uppercase)
+
+
+def _is_webvtt(text: str) -> bool:
+    return text.lstrip().startswith("WEBVTT")
 
 
 def _body(lines: list[str], strict: bool, *, last: bool) -> str:

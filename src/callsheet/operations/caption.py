@@ -61,12 +61,13 @@ class CaptionParams(Model):
         description="tiny, base, small, medium, large-v3, turbo…: larger ones hear better and take longer. "
         "Unset: that of the settings",
     )
-    engine: str = Field("faster-whisper", json_schema_extra={"enum": list(ENGINES)})
+    engine: str = Field("faster-whisper", description="What listens", json_schema_extra={"enum": list(ENGINES)})
     formats: list[Format] = Field(
         default_factory=_usual_formats,
         min_length=1,
         validation_alias=AliasChoices("formats", "format", "output_format", "outputFormat"),
-        description="Files to write: srt and vtt for players, ass with its looks for burning in, json for programs",
+        description="Files to write: srt and vtt for players, ass with its looks for burning in, json for programs. "
+        "Unset: srt and vtt",
     )
     max_chars_per_line: int = Field(
         42, ge=8, le=120, description="Full-width characters count as two; a longer word has a line of its own"

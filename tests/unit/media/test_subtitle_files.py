@@ -70,8 +70,14 @@ def test_nothing_said_leaves_files_that_are_still_valid(tmp_path: Path):
     path.write_text(ass([], TextStyle(), width=640, height=360), encoding="utf-8")
 
     assert srt([]) == ""
-    assert vtt([]).splitlines() == ["WEBVTT"]
+    assert vtt([]) == "WEBVTT\n"
     assert is_ass(path)
+
+
+def test_webvtt_in_which_nothing_is_said_can_be_burned_in_like_any_other(tmp_path: Path):
+    (tmp_path / "captions.vtt").write_text(vtt([]))
+
+    assert read_captions(tmp_path / "captions.vtt") == []
 
 
 def test_ass_is_made_for_the_size_of_the_picture_and_holds_the_words(tmp_path: Path):
