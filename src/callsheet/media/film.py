@@ -280,11 +280,15 @@ async def keep_picture(
 def finishing_words(film: Film, codec: codecs.VideoCodec, audio: Path | None) -> list[str]:
     """Return the words for the sound and the container of the finished film."""
     container = film.container
-    words = [] if audio is None else [*codecs.audio_words(container.sound, container.sound_bitrate), "-ac", "2"]
+    words = [] if audio is None else _sound_words(container)
     words += codecs.container_words(container.format, codec)
     if container.format == "mp4":
         words += ["-video_track_timescale", str(segments.time_scale(film.canvas.rate))]
     return words
+
+
+def _sound_words(container: Container) -> list[str]:
+    return [*codecs.audio_words(container.sound, container.sound_bitrate), "-ac", "2"]
 
 
 async def make_sound(film: Film, ffmpeg: FFmpeg, folder: Path) -> Path | None:
@@ -300,14 +304,17 @@ async def make_sound(film: Film, ffmpeg: FFmpeg, folder: Path) -> Path | None:
     if film.level is None:
         return mix
     if isinstance(film.level, Target):
-        return await level(ffmpeg, mix, read_meter(log), film.level, folder / "level.w64")
+        encoding = _sound_words(film.container)
+        return await level(ffmpeg, mix, read_meter(log), film.level, folder / "level.w64", encoding)
     length = sound.samples(film.plan.frames, film.plan.rate)
     return await _filtered(ffmpeg, mix, film.level, length, folder / "level.w64")
 
 
 async def _filtered(ffmpeg: FFmpeg, path: Path, filters: str, length: int, output: Path) -> Path:
     """Write sound through filters that somebody gave, as long as it was before."""
-    whole = f"aresample={sound.RATE},apad=whole_len={length},atrim=end_sample={length}"
+    # Some filters leave another rate behind, and older builds of FFmpeg do not find the way back by aresample.
+    usual = f"aformat=sample_rates={sound.RATE}:channel_layouts=stereo"
+    whole = f"{usual},apad=whole_len={length},atrim=end_sample={length}"
     words = ["-i", file_url(path), "-map", "0:a:0", "-af", f"{filters},{whole}", *LOSSLESS]
     await ffmpeg.run([*words, file_url(output)])
     return output

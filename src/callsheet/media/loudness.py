@@ -2,7 +2,8 @@
 
 import math
 import re
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from callsheet.domain.errors import MediaFailed
@@ -19,7 +20,9 @@ USUAL_PEAK = -1.5
 _SILENCE = -69.0
 _MOST_GAIN = 30.0
 _CLOSE_ENOUGH = 0.3
-_MOST_PASSES = 6
+_MOST_PASSES = 7
+_REPEATED = 3
+_ALL_DAY = 24 * 3600.0
 _AFTER_ENCODING = 0.3
 """Decibels left below the peak allowed, since lossy encoding raises peaks a little."""
 
@@ -90,8 +93,16 @@ def _level(text: str) -> float:
 
 async def measure(ffmpeg: FFmpeg, path: Path) -> Loudness:
     """Return the loudness of the first sound track of a file."""
-    words = [*media_input(path), "-map", "0:a:0", "-af", METER, "-f", "null", "-"]
-    return read_meter((await ffmpeg.capture(words, verbosity="info", timeout=3600)).stderr)
+    found = await _metered(ffmpeg, media_input(path))
+    if found.is_silence and found.true_peak > _SILENCE:
+        # Loudness is that of 0.4 s at least; what is shorter is measured as if it were played again and again.
+        found = await _metered(ffmpeg, ["-stream_loop", "-1", *media_input(path)], ["-t", str(_REPEATED)])
+    return found
+
+
+async def _metered(ffmpeg: FFmpeg, source: Sequence[str], limit: Sequence[str] = ()) -> Loudness:
+    words = [*source, "-map", "0:a:0", "-af", METER, *limit, "-f", "null", "-"]
+    return read_meter((await ffmpeg.capture(words, verbosity="info", timeout=_ALL_DAY)).stderr)
 
 
 def gain_filter(now: Loudness, target: Target) -> str | None:
@@ -108,23 +119,45 @@ def gain_filter(now: Loudness, target: Target) -> str | None:
     return f"{volume},aresample=192000,{limiter},aresample=48000"
 
 
-async def level(ffmpeg: FFmpeg, path: Path, now: Loudness, target: Target, output: Path) -> Path:
+async def level(
+    ffmpeg: FFmpeg, path: Path, now: Loudness, target: Target, output: Path, encoding: Sequence[str] = ()
+) -> Path:
     """Write sound at the target loudness to `output`, and return it; return `path` where nothing is to be done.
 
-    A limiter that works hard makes sound quieter, so what comes out is measured, and made again with more gain
-    if need be.
+    `encoding` are the words by which it will be encoded. Encoders take away what is hardly heard, but counts, and raise
+    peaks; a limiter that works hard makes sound quieter. So what comes out in the end is measured, and made again with
+    another gain and ceiling if need be. Where not both can be reached, the peak is kept.
     """
+    now = await measure(ffmpeg, path) if now.is_silence else now
+    if now.is_silence:
+        return path
     aim = target
-    for _ in range(_MOST_PASSES):
-        filters = gain_filter(now, aim)
-        if filters is None:
-            return path
-        words = ["-i", file_url(path), "-map", "0:a:0", "-af", f"{filters},{METER}", *LOSSLESS, file_url(output)]
-        reached = read_meter((await ffmpeg.capture(words, verbosity="info", timeout=3600)).stderr)
-        missed = target.integrated - reached.integrated
-        if "alimiter" not in filters or abs(missed) <= _CLOSE_ENOUGH:
-            break
-        aim = replace(aim, integrated=aim.integrated + missed)
+    for attempt in range(_MOST_PASSES):
+        made = await _gained(ffmpeg, path, gain_filter(now, aim), output)
+        reached = await measure(ffmpeg, await _encoded(ffmpeg, made, encoding))
+        missed, over = target.integrated - reached.integrated, reached.true_peak - target.true_peak
+        if abs(missed) <= _CLOSE_ENOUGH and over <= 0:
+            return made
+        if attempt < _MOST_PASSES - 2:
+            aim = Target(aim.integrated + missed, aim.true_peak - max(0.0, over))
+        else:
+            aim = Target(aim.integrated - max(0.0, over), aim.true_peak - max(0.0, over))
+    return made
+
+
+async def _gained(ffmpeg: FFmpeg, path: Path, filters: str | None, output: Path) -> Path:
+    if filters is None:
+        return path
+    await ffmpeg.run([*media_input(path), "-map", "0:a:0", "-af", filters, *LOSSLESS, file_url(output)])
+    return output
+
+
+async def _encoded(ffmpeg: FFmpeg, path: Path, encoding: Sequence[str]) -> Path:
+    """Return the sound as it will be heard."""
+    if not encoding:
+        return path
+    output = path.with_suffix(".mka")
+    await ffmpeg.run([*media_input(path), "-map", "0:a:0", *encoding, "-f", "matroska", file_url(output)])
     return output
 
 

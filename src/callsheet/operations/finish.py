@@ -6,20 +6,21 @@ from typing import Annotated
 from pydantic import AfterValidator, AliasChoices, Field, model_validator
 
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.media import encoders
 from callsheet.media.audio_filters import checked
+from callsheet.media.edit.scene import Scene
 from callsheet.media.film import Film, keep_picture, make
 from callsheet.media.loudness import Target, aim, read_audio_filter
 from callsheet.media.picture import Canvas
-from callsheet.media.probe import Footage, inspect
+from callsheet.media.probe import Footage
 from callsheet.media.schedule import schedule
 from callsheet.media.shape import even_size, parse_ratio
-from callsheet.media.timeline import Scene
 from callsheet.media.words import Fit, FrameRate, LoudnessWish, Preset, Quality, read_rate
 from callsheet.operations.contract import Context, operation
+from callsheet.operations.reading import read_media
+from callsheet.operations.telling import telling
 
 
 class FinishParams(Model):
@@ -65,30 +66,28 @@ class FinishResult(Model):
 @operation("finish", queue="render", priority=10, timeout=timedelta(hours=1), needs={"ffmpeg"})
 async def finish(job: Context, params: FinishParams) -> FinishResult:
     """Bring a film to its final shape, loudness and compression. A film without sound stays without."""
-    source = await inspect(await job.open(params.video))
-    if not source.has_picture or source.still:
-        raise BadParams([Problem("video", "not_a_video", "this file is not a film")])
+    source = await read_media(job, params.video, "video", "video")
     film = _film(job, params, source)
     if _fits(source, film) and not _compressed_anew(params):
-        made = await keep_picture(film, source, job.ffmpeg, job.dir, job.progress)
+        made = await keep_picture(film, source, job.ffmpeg, job.dir, telling(job))
         notes = ["the picture had its final shape, and was not encoded again"]
     else:
         preset = params.preset or job.settings.ffmpeg_video_preset
-        crf = encoders.crf_for(params.quality, params.crf)
-        encoder, _ = await encoders.choose(job.ffmpeg, use_gpu=False, preset=preset, crf=crf)
-        made = await make(film, encoder, job.ffmpeg, job.dir, job.progress)
+        wish = encoders.Wish(quality=params.quality, crf=params.crf, preset=preset)
+        encoder = await encoders.choose(job.ffmpeg, wish)
+        made = await make(film, encoder, job.ffmpeg, job.dir, telling(job))
         notes = list(made.notes)
     video = await job.keep(made.path, name="finished.mp4", media_type="video/mp4")
     return FinishResult(video=video, duration=film.plan.seconds, notes=notes)
 
 
 def _film(job: Context, params: FinishParams, source: Footage) -> Film:
-    rate = read_rate(params.fps or source.probe.fps or 30)
+    rate = read_rate(params.fps) if params.fps is not None else source.rate
     plan = schedule([Scene.model_validate({"src": params.video})], [source], rate)
     ratio = parse_ratio(params.aspect_ratio or job.settings.ffmpeg_aspect_ratio)
     short = min(source.probe.width or 0, source.probe.height or 0)
     width, height = even_size(params.width, params.height, ratio, short)
-    return Film(plan, Canvas(width, height, rate, params.fit), [], None, _level(job, params))
+    return Film(plan, Canvas(width, height, rate, params.fit), level=_level(job, params))
 
 
 def _level(job: Context, params: FinishParams) -> Target | str | None:
@@ -99,13 +98,15 @@ def _level(job: Context, params: FinishParams) -> Target | str | None:
 
 def _fits(source: Footage, film: Film) -> bool:
     """Tell whether the picture is already what it would be made."""
-    found, canvas = source.probe, film.canvas
+    found, picture, canvas = source.probe, source.picture, film.canvas
     return (
-        (found.width, found.height) == (canvas.width, canvas.height)
+        picture is not None
+        and picture.pixel_aspect_ratio in (None, "1:1")
+        and picture.color_range in (None, "tv")
+        and (found.width, found.height) == (canvas.width, canvas.height)
         and (found.video_codec, found.pixel_format, found.rotation) == ("h264", "yuv420p", 0)
-        and found.fps is not None
         and abs((found.frames or 0) - film.plan.frames) <= 1
-        and read_rate(found.fps) == canvas.rate
+        and source.rate == canvas.rate
         and not source.hdr
     )
 

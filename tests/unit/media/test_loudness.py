@@ -78,3 +78,21 @@ def test_a_wish_comes_before_the_setting():
 def test_a_log_without_a_measurement_is_an_error():
     with pytest.raises(MediaFailed, match="could not be measured"):
         read_meter("nothing here")
+
+
+async def test_where_not_both_can_be_reached_the_peak_is_kept(studio: Studio, ffmpeg: FFmpeg, tmp_path: Path):
+    clicks = "0.9*lt(mod(t,0.25),0.001)+0.001*random(0)"
+    path = studio.sound("clicks.wav", f"aevalsrc='{clicks}|{clicks}':s=48000")
+    encoding = ["-c:a", "aac", "-b:a", "192k"]
+
+    made = await level(ffmpeg, path, await measure(ffmpeg, path), Target(), tmp_path / "out.w64", encoding)
+
+    heard = studio.make("clicks.m4a", "-i", str(made), *encoding)
+    assert (await measure(ffmpeg, heard)).true_peak <= -1.5
+
+
+async def test_sound_too_short_for_a_measurement_is_measured_in_repetition(studio: Studio, ffmpeg: FFmpeg):
+    tone = "sine=frequency=1000:sample_rate=48000,aformat=channel_layouts=stereo"
+    short, long = (studio.sound(f"{seconds}.wav", tone, seconds=seconds) for seconds in (0.2, 3))
+
+    assert (await measure(ffmpeg, short)).integrated == pytest.approx((await measure(ffmpeg, long)).integrated, abs=0.3)

@@ -32,7 +32,10 @@ async def test_a_film_is_brought_to_shape_and_loudness(stage: Stage, studio: Stu
     assert stage.told == sorted(stage.told)
 
 
-@pytest.mark.parametrize(("fit", "corner_is_black"), [("cover", False), ("contain", True), ("contain_blur", False)])
+@pytest.mark.parametrize(
+    ("fit", "corner_is_black"),
+    [("cover", False), ("contain", True), ("contain_blur", False), ("crop", False), ("pad", True), ("blur", False)],
+)
 async def test_a_film_fits_as_wished(stage: Stage, studio: Studio, fit: str, corner_is_black: bool):
     white = studio.clip("white.mp4", "color=white:size=320x180:rate=25")
 
@@ -89,15 +92,104 @@ async def test_the_sound_filter_of_the_settings_is_used(tmp_path: Path, studio: 
     assert (await measure(stage.ffmpeg, path)).integrated == pytest.approx(-23, abs=0.5)
 
 
+PROGRAMMES = {
+    "quiet tone": "sine=frequency=300:sample_rate=48000,volume=-15dB,aformat=channel_layouts=stereo",
+    "bursts": "aevalsrc='0.6*random(0)*lt(mod(t,2),0.3)+0.05*random(1)|0.6*random(0)*lt(mod(t,2),0.3)':s=48000",
+    "hot pink noise": "anoisesrc=color=pink:amplitude=1:r=48000:seed=7,volume=6dB,aformat=channel_layouts=stereo",
+    "peaky": "aevalsrc='0.02*sin(2*PI*200*t)+0.9*sin(2*PI*900*t)*lt(mod(t,2),0.02)|0.02*sin(2*PI*200*t)':s=48000",
+    "mono speech": "aevalsrc='0.2*random(0)*lt(mod(t,2),1.2)*(0.5+0.5*sin(2*PI*4*t))':s=44100",
+    "surround": "anoisesrc=color=pink:amplitude=0.2:r=48000:seed=7,aformat=channel_layouts=5.1",
+    "dual mono": "aevalsrc='0.1*random(0)*(0.6+0.4*sin(2*PI*3*t))|0.1*random(0)*(0.6+0.4*sin(2*PI*3*t))':s=48000",
+    "a fifth of a second": "sine=frequency=600:sample_rate=48000,volume=-6dB,aformat=channel_layouts=stereo",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMMES)
+async def test_every_programme_is_heard_at_the_target_in_the_finished_file(tmp_path: Path, studio: Studio, name: str):
+    seconds = 0.2 if name == "a fifth of a second" else 4
+    words = ["-f", "lavfi", "-i", "color=gray:size=36x64:rate=10", "-f", "lavfi", "-i", PROGRAMMES[name]]
+    coding = ["-t", str(seconds), "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "pcm_f32le"]
+    stage = Stage(tmp_path)
+
+    _, path = await make(stage, studio.make(f"{name}.mkv", *words, *coding))
+
+    reached = await measure(stage.ffmpeg, path)
+    assert reached.integrated == pytest.approx(-16, abs=0.5)
+    assert reached.true_peak <= -1.5
+
+
+async def test_where_loudnorm_misses_the_target_is_reached(stage: Stage, studio: Studio):
+    film = studio.make(
+        "peaky.mkv",
+        *("-f", "lavfi", "-i", "color=gray:size=36x64:rate=10", "-f", "lavfi", "-i", PROGRAMMES["peaky"]),
+        *("-t", "4", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "pcm_f32le"),
+    )
+    usual = "loudnorm=I=-16:TP=-1.5:LRA=11,aformat=sample_rates=48000:channel_layouts=stereo"
+    naive = studio.make("naive.m4a", "-i", str(film), "-vn", "-af", usual, "-c:a", "aac", "-b:a", "192k")
+
+    _, path = await make(stage, film)
+
+    assert abs((await measure(stage.ffmpeg, naive)).integrated + 16) > 1
+    assert (await measure(stage.ffmpeg, path)).integrated == pytest.approx(-16, abs=0.5)
+
+
+async def test_silence_stays_silent(stage: Stage, studio: Studio):
+    film = studio.clip("silent.mp4", "color=gray:size=36x64:rate=10", sound="anullsrc=r=48000:cl=stereo")
+
+    result, path = await make(stage, film)
+
+    assert result.video.probe is not None and result.video.probe.audio_codec == "aac"
+    assert np.abs(studio.listen(path)).max() == 0
+
+
+async def test_a_chain_of_filters_in_the_settings_is_used_as_it_is(tmp_path: Path, studio: Studio):
+    film = studio.clip("upright.mp4", "testsrc2=size=162x288:rate=30", seconds=2, sound=TONE)
+    stage = Stage(tmp_path, ffmpeg_audio_filter="volume=0.5,loudnorm=I=-30:TP=-2:LRA=7")
+
+    _, path = await make(stage, film)
+
+    assert (await measure(stage.ffmpeg, path)).integrated == pytest.approx(-30, abs=1)
+    assert len(studio.listen(path)) == pytest.approx(2 * 48000, abs=1100)
+
+
+async def test_a_film_without_a_usable_rate_is_shown_at_the_usual_one(stage: Stage, studio: Studio):
+    slow = studio.make(
+        "slow.mkv", "-f", "lavfi", "-i", "testsrc2=size=36x64:rate=1/4", "-frames:v", "2", "-c:v", "libx264"
+    )
+
+    result, _ = await make(stage, slow)
+
+    assert result.video.probe is not None and result.video.probe.fps == 30
+
+
+async def test_pixels_that_are_not_square_become_square(stage: Stage, studio: Studio):
+    film = studio.clip("anamorphic.mp4", "testsrc2=size=80x320:rate=30,setsar=9/4")
+
+    result, path = await make(stage, film)
+
+    assert result.notes == []
+    assert result.video.probe is not None
+    assert (result.video.probe.width, result.video.probe.height) == (180, 320)
+    assert len(studio.look(path, size=(180, 320))) == 30
+
+
+async def test_progress_tells_speed_and_time_left(stage: Stage, studio: Studio):
+    await make(stage, studio.clip("wide.mp4", "testsrc2=size=320x180:rate=25", seconds=2, sound=TONE))
+
+    assert stage.told[-1] < 1
+    assert stage.told == sorted(stage.told)
+
+
 def test_filters_that_could_read_files_are_refused():
     with pytest.raises(BadParams, match="'amovie' is not allowed"):
         validate_params({"video": "a.mp4", "audio_filter": "amovie=/etc/passwd"}, finish.params)
 
 
 async def test_a_picture_or_a_sound_is_not_a_film(stage: Stage, studio: Studio):
-    for path in (studio.still("still.png"), studio.sound("tone.wav", TONE)):
-        with pytest.raises(BadParams, match="not a film"):
-            await make(stage, path)
+    with pytest.raises(BadParams, match="video: this is a still picture, not a video"):
+        await make(stage, studio.still("still.png"))
+    with pytest.raises(BadParams, match="video: there is no picture in this file"):
+        await make(stage, studio.sound("tone.wav", TONE))
 
 
 async def test_a_film_that_breaks_off_is_told(stage: Stage, studio: Studio, tmp_path: Path):
