@@ -29,5 +29,7 @@ async def missing_families(ffmpeg: FFmpeg, families: Iterable[str], folder: Path
     drawn = graph.add("subtitles", graph.add("color", size="64x64", rate=1, duration=1), filename=_SCRIPT)
     words = ["-filter_complex", str(graph), "-map", f"[{drawn}]", "-frames:v", "1", "-f", "null", "-"]
     said = (await ffmpeg.capture(words, cwd=folder, verbosity="verbose")).stderr
-    taken = {match["asked"]: match["taken"] for match in _CHOSEN.finditer(said)}
+    taken: dict[str, str] = {}
+    for match in _CHOSEN.finditer(said):
+        taken.setdefault(match["asked"], match["taken"])  # the next ones are for letters that the first lacks
     return [family for family in asked if taken.get(family, FAMILY).startswith(FAMILY)]

@@ -10,6 +10,8 @@ from callsheet.media.typeset import Room, Setting, Unit, typeset
 
 _LARGEST = 0.8
 """Of the shorter side of the picture."""
+_LETTER = r"{\fscx0\fscy0}a{\fscx100\fscy100}"
+"""A letter of no size. Without any letter the renderer knows no script, and takes joined emoji apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,13 @@ def lay(units: Sequence[Unit], room: Room, size: float) -> Laid:
         (between if at in starts else "") + ("" if unit.forced or (at + 1 in starts and unit.blank) else unit.source)
         for at, unit in enumerate(units)
     ]
+    if _joins_without_letters(units):
+        parts[0] = _LETTER + parts[0]
     return Laid(units, setting, parts)
+
+
+def _joins_without_letters(units: Sequence[Unit]) -> bool:
+    return any("\u200d" in unit.plain for unit in units) and not any(unit.plain[:1].isalpha() for unit in units)
 
 
 def _line_end(size: float, line_height: float) -> str:

@@ -77,6 +77,15 @@ def test_letters_are_not_drawn_as_the_box_that_stands_for_missing_ones(letter: s
     assert shape(letter) != shape("\U0010fffd")
 
 
+@pytest.mark.parametrize("text", ["👩‍🚀", "👩‍🚀 lift off", "ok 👩‍🚀"])
+def test_joined_emoji_are_one(text: str):
+    def wide(text: str) -> int:
+        left, _, right, _ = box(lit(draw(lines(text), seconds=0.1)[0]))
+        return right - left
+
+    assert wide(text) == pytest.approx(wide(text.replace("👩‍🚀", "🚀")), abs=8)
+
+
 def test_a_letter_in_no_font_is_told():
     assert "failed" in complaints(lines("\U0010fffd"))
 
