@@ -2,12 +2,14 @@
 
 from typing import Literal
 
-Format = Literal["mp4", "webm", "mkv", "mov"]
+Format = Literal["mp4", "webm", "mkv"]
+Container = Format | Literal["mov"]
+"""With that of Apple's editors, which a finished video can be put into."""
 VideoCodec = Literal["h264", "h265", "vp9", "av1"]
 AudioCodec = Literal["aac", "opus", "flac"]
 
-MUXERS: dict[Format, str] = {"mp4": "mp4", "webm": "webm", "mkv": "matroska", "mov": "mov"}
-MEDIA_TYPES: dict[Format, str] = {
+MUXERS: dict[Container, str] = {"mp4": "mp4", "webm": "webm", "mkv": "matroska", "mov": "mov"}
+MEDIA_TYPES: dict[Container, str] = {
     "mp4": "video/mp4",
     "webm": "video/webm",
     "mkv": "video/x-matroska",
@@ -15,14 +17,14 @@ MEDIA_TYPES: dict[Format, str] = {
 }
 
 # The first of each is the default. What players cannot be trusted with is left out, such as VP9 or Opus in MP4.
-VIDEO_IN: dict[Format, tuple[VideoCodec, ...]] = {
+VIDEO_IN: dict[Container, tuple[VideoCodec, ...]] = {
     "mp4": ("h264", "h265", "av1"),
     # SVT-AV1 costs less than half of VP9 for smaller files.
     "webm": ("av1", "vp9"),
     "mkv": ("h264", "h265", "vp9", "av1"),
     "mov": ("h264", "h265"),
 }
-AUDIO_IN: dict[Format, tuple[AudioCodec, ...]] = {
+AUDIO_IN: dict[Container, tuple[AudioCodec, ...]] = {
     "mp4": ("aac",),
     "webm": ("opus",),
     "mkv": ("aac", "opus", "flac"),
@@ -67,7 +69,7 @@ def audio_words(codec: AudioCodec, bitrate: int | None, *, sample_rate: int = 48
     return ["-c:a", encoder, *(("-b:a", str(rate)) if rate else ()), "-ar", str(sample_rate)]
 
 
-def container_words(format: Format, codec: VideoCodec) -> list[str]:
+def container_words(format: Container, codec: VideoCodec) -> list[str]:
     """Return the output options for the container; `codec` is that of the picture."""
     words = ["-map_metadata", "-1", "-map_chapters", "-1", "-sn", "-dn", "-f", MUXERS[format]]
     if format in ("mp4", "mov"):

@@ -416,6 +416,23 @@ async def test_sound_that_begins_late_stays_late(studio, stage, asked):
     assert flash_and_beep(studio, file, options=options)[1] == pytest.approx(2.0, abs=0.02)
 
 
+@pytest.mark.parametrize("asked", [{"height": 36}, {"format": "mkv"}, {"format": "hls", "segment_seconds": 1}])
+async def test_what_a_trimmed_file_hides_stays_hidden(studio, stage, asked):
+    words = ["-f", "lavfi", "-i", FLASH[0], "-f", "lavfi", "-i", FLASH[1], "-c:v", "libx264", "-g", "90"]
+    whole = studio.make("flash.mp4", *words, "-pix_fmt", "yuv420p", "-c:a", "aac")
+    trimmed = studio.make("trimmed.mp4", "-ss", "0.8", "-i", str(whole), "-c", "copy")
+    hidden = (await inspect(trimmed)).probe
+    assert hidden.frames > hidden.duration * hidden.fps + 10, "the pictures before the cut are still in the file"
+
+    result, _ = await run(stage, trimmed, **({"preset": "ultrafast"} if "height" in asked else {}), **asked)
+
+    file = stage.kept[0]
+    options = ("-allowed_extensions", "ALL") if file.suffix == ".m3u8" else ()
+    flash, beep = flash_and_beep(studio, file, options=options)
+    assert flash == pytest.approx(0.7, abs=0.034) and beep == pytest.approx(0.7, abs=0.034)
+    assert not result.copied
+
+
 @pytest.mark.parametrize(
     "asked", [{"video_codec": "h264"}, {"video_codec": "h265"}, {"format": "webm", "video_codec": "vp9"}]
 )

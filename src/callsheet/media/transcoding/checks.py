@@ -9,7 +9,7 @@ from callsheet.media import codecs
 from callsheet.media.probe import Footage, inspect
 from callsheet.media.runner import FFmpeg, Report
 from callsheet.media.transcoding.hls import Playlist
-from callsheet.media.transcoding.plan import Picture, Plan, Sound
+from callsheet.media.transcoding.plan import Picture, Plan, Sound, hides_frames
 from callsheet.media.transcoding.tones import is_deep
 
 _SLACK = 0.25
@@ -87,7 +87,7 @@ def _in_length(found: Footage, plan: Plan) -> Iterator[str]:
 def _planned_frames(plan: Plan) -> int | None:
     """Return how many frames are due; None where the source does not tell."""
     if plan.rate is None:
-        return plan.source.probe.frames
+        return None if hides_frames(plan.source) else plan.source.probe.frames
     seconds = plan.source.picture_seconds
     return round(seconds * plan.rate) if seconds else None
 

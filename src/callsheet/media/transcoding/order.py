@@ -9,12 +9,12 @@ from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.media import codecs
-from callsheet.media.codecs import AudioCodec, Format, VideoCodec
+from callsheet.media.codecs import AudioCodec, Container, VideoCodec
 from callsheet.media.encoders import Depth
 from callsheet.media.transcoding.purposes import PURPOSES, Purpose
 from callsheet.media.words import BitRate, Colour, Fit, FrameRate, Hardware, Preset, Quality, Resolution
 
-Delivery = Format | Literal["hls"]
+Delivery = Container | Literal["hls"]
 Hdr = Literal["auto", "keep", "tone_map"]
 
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)(i?)B?", re.IGNORECASE)

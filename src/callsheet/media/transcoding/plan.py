@@ -113,6 +113,9 @@ def planned(order: Order, source: Footage) -> Plan:
     )
     if _fits(order, plan):
         return replace(plan, copies_picture=True, passes=1)
+    if hides_frames(source) and plan.sound == "copy":
+        # Such a file hides sound as well, which would be heard, and too early.
+        plan = replace(plan, sound=_encoded(order, source))
     return replace(plan, notes=tuple(note for note in (colours.note, *notes) if note))
 
 
@@ -218,16 +221,19 @@ def _sound(order: Order, source: Footage) -> Sound | Literal["copy"] | None:
     if order.mute or not source.has_sound:
         return None
     found = source.probe
-    codec = order.sound_codec
-    most = order.audio_channels or 2
-    has = found.audio_channels or 2
-    same = codecs.codec_of(found.audio_codec) == codec and order.sample_rate in (None, found.sample_rate)
-    small = order.audio_channels is None or has <= most
-    if same and small and order.audio_bitrate is None and order.target_size is None and order.format != "hls":
-        return "copy"
-    channels: Channels = "5.1" if min(most, has) >= 6 else "mono" if min(most, has) == 1 else "stereo"
-    bitrate = order.audio_bitrate or _USUAL_SOUND[codec][channels]
-    return Sound(codec, bitrate if codec != "flac" else None, channels, order.sample_rate or 48_000)
+    same = codecs.codec_of(found.audio_codec) == order.sound_codec
+    same = same and order.sample_rate in (None, found.sample_rate)
+    same = same and (order.audio_channels is None or (found.audio_channels or 2) <= order.audio_channels)
+    limited = order.audio_bitrate is not None or order.target_size is not None or order.format == "hls"
+    return "copy" if same and not limited else _encoded(order, source)
+
+
+def _encoded(order: Order, source: Footage) -> Sound:
+    count = min(order.audio_channels or 2, source.probe.audio_channels or 2)
+    channels: Channels = "5.1" if count >= 6 else "mono" if count == 1 else "stereo"
+    bitrate = order.audio_bitrate or _USUAL_SOUND[order.sound_codec][channels]
+    lossless = order.sound_codec == "flac"
+    return Sound(order.sound_codec, None if lossless else bitrate, channels, order.sample_rate or 48_000)
 
 
 def _fits(order: Order, plan: Plan) -> bool:
@@ -243,9 +249,16 @@ def _fits(order: Order, plan: Plan) -> bool:
         and (picture.width, picture.height) == (facts.width, facts.height)
         and plan.rate is None
         and _colours_fit(plan)
-        # The others turn pictures by no more than a wish.
-        and (facts.rotation == 0 or order.format in ("mp4", "mov"))
+        # Other containers know neither turned pictures nor hidden ones.
+        and (order.format in ("mp4", "mov") or (facts.rotation == 0 and not hides_frames(plan.source)))
     )
+
+
+def hides_frames(source: Footage) -> bool:
+    """Tell whether a file holds pictures that players leave out, as one does that was trimmed without an encode."""
+    facts = source.probe
+    shown = (source.picture_seconds or 0.0) * (facts.fps or 0.0)
+    return facts.frames is not None and shown > 0 and facts.frames > shown + 1.5
 
 
 def _colours_fit(plan: Plan) -> bool:

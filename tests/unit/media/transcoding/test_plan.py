@@ -114,6 +114,8 @@ def test_renditions_of_one_name_get_names_of_their_own():
         ({"rotation": 90}, {}, True),
         ({"rotation": 90}, {"format": "mkv"}, False),
         ({"pixel_format": "yuv444p"}, {}, False),
+        ({"frames": 400}, {}, True),
+        ({"frames": 400}, {"format": "mkv"}, False),
         ({"video_codec": "hevc", "depth": 10}, {"video_codec": "h265"}, True),
         ({"video_codec": "hevc", "depth": 10, "hdr": "pq"}, {"video_codec": "h265"}, True),
         ({"video_codec": "hevc", "depth": 10, "hdr": "pq"}, {"video_codec": "h265", "hdr": "tone_map"}, False),
@@ -169,6 +171,11 @@ def test_sound_has_no_more_channels_than_it_had(channels, asked, made):
     sound = plan(footage(audio_channels=channels, audio_codec="ac3"), **params).sound
 
     assert isinstance(sound, Sound) and sound.channels == made
+
+
+def test_sound_that_a_trimmed_file_hides_is_not_passed_on_with_other_pictures():
+    assert plan(footage(frames=400), height=360).sound != "copy"
+    assert plan(footage(frames=300), height=360).sound == "copy"
 
 
 def test_a_target_size_is_shared_between_picture_and_sound():
