@@ -1,4 +1,4 @@
-"""The command line: `python -m bench [engine] [pickup] [plan] [full-tables] [overhead] [--quick] [--json FILE]`."""
+"""The command line: `python -m bench [engine] [pickup] [plan] [full-tables] [overhead] [media] [--quick]`."""
 
 import argparse
 import json
@@ -18,6 +18,8 @@ from rich.text import Text
 
 from bench import engine, full_tables, overhead, pickup, plan
 from bench.machine import BUSY, busy_share, describe
+from bench.media import change, ladder, memory, previews, render
+from bench.media import overhead as media_overhead
 from bench.report import Finding, show
 from bench.sizes import FULL, QUICK, Sizes
 from bench.stores import Stores, open_stores
@@ -30,7 +32,14 @@ BENCHES: dict[str, Bench] = {
     "plan": plan.run,
     "overhead": overhead.run,
     "full-tables": full_tables.run,
+    "media-render": render.run,
+    "media-change": change.run,
+    "media-overhead": media_overhead.run,
+    "media-previews": previews.run,
+    "media-ladder": ladder.run,
+    "media-memory": memory.run,
 }
+GROUPS = {"media": [name for name in BENCHES if name.startswith("media-")]}
 RESULTS = Path(__file__).resolve().parent / "results"
 
 
@@ -56,14 +65,17 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Callsheet beside its peers.")
-    parser.add_argument("benches", nargs="*", metavar="bench", help=f"any of {', '.join(BENCHES)}; default: all")
+    parser.add_argument(
+        "benches", nargs="*", metavar="bench", help=f"any of {', '.join([*BENCHES, *GROUPS])}; default: all"
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, measures nothing well")
     parser.add_argument("--jobs", type=int, help="jobs of one engine measurement")
     parser.add_argument("--rounds", type=int, help="how often each measurement is repeated")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write; default: bench/results/DATE.json")
     given = parser.parse_args()
+    given.benches = [name for asked in given.benches for name in GROUPS.get(asked, [asked])]
     if unknown := set(given.benches) - set(BENCHES):
-        parser.error(f"no such bench: {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
+        parser.error(f"no such bench: {', '.join(sorted(unknown))}; there are {', '.join([*BENCHES, *GROUPS])}")
     if any(number is not None and number < 1 for number in (given.jobs, given.rounds)):
         parser.error("--jobs and --rounds must be at least 1")
     return given

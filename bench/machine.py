@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 
+from bench.media.ffmpeg import version as ffmpeg_version
 from bench.stores import DISK, Stores, valkey_binary
 from bench.systems import BULLMQ, PEERS_PYTHON
 
@@ -64,6 +65,7 @@ def _versions(stores: Stores) -> dict[str, str]:
         "callsheet": version("callsheet"),
         "python": platform.python_version(),
         "postgresql": str(stores.value("SHOW server_version")),
+        "ffmpeg": ffmpeg_version(),
     }
     if PEERS_PYTHON.exists():
         found |= _peer_versions()
@@ -78,7 +80,7 @@ def _versions(stores: Stores) -> dict[str, str]:
 
 
 def _peer_versions() -> dict[str, str]:
-    names = ("pgqueuer", "procrastinate", "celery")
+    names = ("pgqueuer", "procrastinate", "celery", "moviepy")
     lines = _output(
         [str(PEERS_PYTHON), "-c", f"import importlib.metadata as m\nfor n in {names}: print(m.version(n))"]
     ).split()

@@ -18,9 +18,28 @@ class Sizes:
     finished: int = 1_000_000
     scheduled: int = 200_000
     waiting: int = 200_000
+    scene_seconds: float = 5.0
+    """Length of each of the six scenes of a film."""
+    previewed_seconds: int = 300
+    ladder_seconds: int = 8
+    tiny_jobs: int = 40
+    """Jobs beside as many bare commands."""
+    long_film_seconds: int = 600
 
 
 FULL = Sizes()
 QUICK = Sizes(
-    rounds=1, jobs=1_000, warm_up=200, pickups=30, plan_jobs=1_000, finished=20_000, scheduled=4_000, waiting=4_000
+    rounds=1,
+    jobs=1_000,
+    warm_up=200,
+    pickups=30,
+    plan_jobs=1_000,
+    finished=20_000,
+    scheduled=4_000,
+    waiting=4_000,
+    scene_seconds=1.5,
+    previewed_seconds=30,
+    ladder_seconds=2,
+    tiny_jobs=5,
+    long_film_seconds=60,
 )

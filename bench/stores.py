@@ -24,9 +24,11 @@ DISK = "/var/tmp"
 class Stores:
     """One PostgreSQL for the whole run, as Callsheet embeds it; a Valkey for each measurement that wants one."""
 
-    def __init__(self, folder: Path, dsn: str) -> None:
+    def __init__(self, folder: Path, dsn: str, server_pid: int | None = None) -> None:
         self.folder = folder
         self.dsn = dsn
+        self.server_pid = server_pid
+        """Of the PostgreSQL."""
 
     @contextlib.contextmanager
     def database(self) -> Iterator[str]:
@@ -97,7 +99,8 @@ def open_stores() -> Iterator[Stores]:
     folder.chmod(0o755)
     server = EmbeddedPostgres(folder / "postgres")
     try:
-        yield Stores(folder, server.start())
+        dsn = server.start()
+        yield Stores(folder, dsn, server.server_pid)
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
