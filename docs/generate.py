@@ -56,6 +56,7 @@ _GROUPS = {
     "host": "API",
     "worker_name": "Workers",
     "ffmpeg_path": "FFmpeg",
+    "replicate_api_token": "Providers",
     "webhook_timeout": "Webhooks",
     "log_level": "Logs",
 }

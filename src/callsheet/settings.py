@@ -274,6 +274,93 @@ class Settings(BaseSettings):
         description="Speech model of `caption` jobs that name none: a name such as `small`, or a folder",
     )
 
+    # Providers
+    replicate_api_token: SecretStr | None = Field(
+        None, validation_alias=_aliases("REPLICATE_API_TOKEN", "REPLICATE_API_TOKEN"), description="Opens Replicate"
+    )
+    replicate_url: str = Field(
+        "https://api.replicate.com", validation_alias=_aliases("REPLICATE_URL"), description="Where Replicate answers"
+    )
+    replicate_webhook_secret: SecretStr | None = Field(
+        None,
+        validation_alias=_aliases("REPLICATE_WEBHOOK_SECRET"),
+        description="Signs Replicate's webhooks; unset: asked of Replicate when first needed",
+    )
+    fal_key: SecretStr | None = Field(None, validation_alias=_aliases("FAL_KEY", "FAL_KEY"), description="Opens fal")
+    fal_url: str = Field("https://queue.fal.run", validation_alias=_aliases("FAL_URL"), description="fal's queue")
+    fal_keys_url: str = Field(
+        "https://rest.fal.ai/.well-known/jwks.json",
+        validation_alias=_aliases("FAL_KEYS_URL"),
+        description="The public keys that fal's webhooks are signed by",
+    )
+    fal_user_id: str | None = Field(
+        None, validation_alias=_aliases("FAL_USER_ID"), description="Refuse webhooks of other accounts of fal"
+    )
+    google_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=_aliases("GOOGLE_API_KEY", "GOOGLE_GENERATIVE_AI_API_KEY", "GEMINI_API_KEY"),
+        description="Opens Google's Gemini API",
+    )
+    google_url: str = Field(
+        "https://generativelanguage.googleapis.com",
+        validation_alias=_aliases("GOOGLE_URL"),
+        description="Where the Gemini API answers",
+    )
+    google_keys_url: str = Field(
+        "https://generativelanguage.googleapis.com/.well-known/jwks.json",
+        validation_alias=_aliases("GOOGLE_KEYS_URL"),
+        description="The public keys that the Gemini API's webhooks are signed by",
+    )
+    vertex_project: str | None = Field(
+        None, validation_alias=_aliases("VERTEX_PROJECT", "GOOGLE_CLOUD_PROJECT"), description="Project of Vertex AI"
+    )
+    vertex_location: str = Field(
+        "us-central1", validation_alias=_aliases("VERTEX_LOCATION"), description="Region of Vertex AI, or `global`"
+    )
+    vertex_url: str | None = Field(
+        None, validation_alias=_aliases("VERTEX_URL"), description="Where Vertex AI answers; unset: by the region"
+    )
+    runpod_api_key: SecretStr | None = Field(
+        None, validation_alias=_aliases("RUNPOD_API_KEY", "RUNPOD_API_KEY"), description="Opens RunPod"
+    )
+    runpod_url: str = Field(
+        "https://api.runpod.ai/v2", validation_alias=_aliases("RUNPOD_URL"), description="Where RunPod answers"
+    )
+    videos_url: str | None = Field(
+        None,
+        validation_alias=_aliases("VIDEOS_URL"),
+        description="A server of the `/v1/videos` shape, such as vLLM-Omni or a gateway, without the `/v1`",
+    )
+    videos_api_key: SecretStr | None = Field(
+        None, validation_alias=_aliases("VIDEOS_API_KEY"), description="Opens that server, where it has a key"
+    )
+    luma_api_key: SecretStr | None = Field(
+        None, validation_alias=_aliases("LUMA_API_KEY", "LUMA_AGENTS_API_KEY"), description="Opens Luma Agents"
+    )
+    luma_url: str = Field(
+        "https://agents.lumalabs.ai", validation_alias=_aliases("LUMA_URL"), description="Where Luma Agents answers"
+    )
+    runway_api_key: SecretStr | None = Field(
+        None, validation_alias=_aliases("RUNWAY_API_KEY", "RUNWAYML_API_SECRET"), description="Opens Runway"
+    )
+    runway_url: str = Field(
+        "https://api.dev.runwayml.com", validation_alias=_aliases("RUNWAY_URL"), description="Where Runway answers"
+    )
+    kling_access_key: SecretStr | None = Field(
+        None,
+        validation_alias=_aliases("KLING_ACCESS_KEY", "KLING_ACCESS_KEY"),
+        description="Names our account at Kling",
+    )
+    kling_secret_key: SecretStr | None = Field(
+        None, validation_alias=_aliases("KLING_SECRET_KEY", "KLING_SECRET_KEY"), description="Opens Kling"
+    )
+    kling_url: str = Field(
+        "https://api-singapore.klingai.com", validation_alias=_aliases("KLING_URL"), description="Where Kling answers"
+    )
+    provider_concurrency: int = Field(
+        8, ge=1, validation_alias=_aliases("PROVIDER_CONCURRENCY"), description="Requests to one provider at a time"
+    )
+
     # Webhooks out
     webhook_timeout: Duration = Field(
         timedelta(seconds=15), validation_alias=_aliases("WEBHOOK_TIMEOUT"), description="For one delivery"
@@ -297,7 +384,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _secrets_from_files(cls, values: dict[str, Any]) -> dict[str, Any]:
-        for name in ("database_url", "s3_access_key", "s3_secret_key", "signing_key", "api_key"):
+        for name in (name for name, field in cls.model_fields.items() if _is_secret(field.annotation)):
             path = os.environ.get(f"CALLSHEET_{name.upper()}_FILE")
             if path and name not in values and f"CALLSHEET_{name.upper()}" not in values:
                 values[name] = Path(path).read_text().strip()
@@ -329,6 +416,10 @@ class Settings(BaseSettings):
     def files_dir(self) -> Path:
         """Where artifacts lie when no bucket is set."""
         return self.data_dir / "files"
+
+
+def _is_secret(kind: object) -> bool:
+    return kind is SecretStr or SecretStr in get_args(kind)
 
 
 def parse_lanes(text: str) -> dict[str, int]:

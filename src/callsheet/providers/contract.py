@@ -1,7 +1,8 @@
 """What a provider is: it takes orders, is looked at until they are done, and gives files.
 
-A submit ends in one of three ways. It is accepted, and a Task comes back; it is refused, and one of the Refused errors
-says so; or nobody knows, and SubmissionUnknown says so. No provider sends a submit twice by itself.
+A submit ends in one of three ways. It is accepted, and a Task comes back; nothing was ordered, and Refused,
+ProviderBusy or ProviderUnreachable says so; or nobody knows, and SubmissionUnknown says so. No provider sends an order
+twice by itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -151,7 +152,10 @@ class Provider(Protocol):
         """How often it wants to be looked at."""
 
     async def submit(self, order: Order) -> Task:
-        """Send an order, once. Raises Refused, ProviderBusy or SubmissionUnknown."""
+        """Send an order, once.
+
+        Raises Refused, ProviderBusy or ProviderUnreachable when certainly nothing was ordered, else SubmissionUnknown.
+        """
 
     async def look(self, task: Task) -> Look:
         """Ask how a task stands. Raises ProviderUnreachable, or ProviderBusy when asked too often."""

@@ -1,0 +1,273 @@
+"""The way to a provider: one HTTP client, which tells what became of an order, and sends none twice."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NoReturn
+
+import httpx2
+import orjson
+
+from callsheet.domain.errors import (
+    BadSource,
+    OutputGone,
+    ProviderBusy,
+    ProviderFailed,
+    ProviderUnreachable,
+    Refused,
+    SourceUnreachable,
+    SubmissionUnknown,
+)
+from callsheet.files.fetch import fetch, retry_after, shown
+from callsheet.files.landing import land
+from callsheet.settings import Settings
+
+Keys = Callable[[], Awaitable[Mapping[str, str]]]
+"""Gives the headers that open a provider, fresh for every request: some hold tokens that expire."""
+
+_TIMEOUT = httpx2.Timeout(connect=5, read=30, write=30, pool=5)
+_MOST_BYTES = 96 * 2**20
+"""Of an answer; some providers put whole files into theirs."""
+_CHUNK = 256 * 1024
+_MESSAGE = 300
+_BUSY = frozenset({425, 429})
+_NOT_SENT = (
+    httpx2.ConnectError,
+    httpx2.ConnectTimeout,
+    httpx2.PoolTimeout,
+    httpx2.UnsupportedProtocol,
+    httpx2.LocalProtocolError,
+    httpx2.ProxyError,
+)
+"""Failures before the first byte of a request is on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a provider answered."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is a success."""
+        return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """Return the body read as JSON. Raises ValueError when it is none."""
+        return orjson.loads(self.body)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the body as an object, an empty one when it is anything else."""
+        try:
+            read = self.json()
+        except ValueError:
+            return {}
+        return read if isinstance(read, dict) else {}
+
+
+class Http:
+    """Requests to one provider, so many at a time and so many a second.
+
+    The provider's keys go to the origin of `base` and to `origins`, and nowhere else.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        base: str,
+        settings: Settings,
+        *,
+        keys: Keys,
+        origins: frozenset[str] = frozenset(),
+        at_once: int = 8,
+        a_second: float | None = None,
+        client: httpx2.AsyncClient | None = None,
+    ) -> None:
+        self.provider = provider
+        self.base = base.rstrip("/")
+        self._settings = settings
+        self._keys = keys
+        self._origins = {_origin(self.base), *origins}
+        self._seats = asyncio.Semaphore(at_once)
+        self._pace = _Pace(a_second)
+        self._client = client or httpx2.AsyncClient(
+            timeout=_TIMEOUT,
+            follow_redirects=False,
+            headers={"User-Agent": f"callsheet/{version('callsheet')}"},
+        )
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._client.aclose()
+
+    async def order(self, method: str, path: str, **request: Any) -> Answer:
+        """Send what costs money, once, and return the answer of a success.
+
+        Raises Refused, ProviderBusy and ProviderUnreachable when certainly nothing was ordered, SubmissionUnknown
+        when nobody can tell: the answer did not come, or the provider failed while it had the order.
+        """
+        try:
+            answer = await self._send(method, path, request)
+        except _NOT_SENT as error:
+            raise ProviderUnreachable(f"{self.provider} cannot be reached: {type(error).__name__}") from error
+        except httpx2.HTTPError as error:
+            raise self._unknown(f"no answer came ({type(error).__name__})") from error
+        if answer.status in _BUSY:
+            raise self._busy(answer)
+        if answer.status == 408 or answer.status >= 500:
+            raise self._unknown(f"it answered {answer.status}", status=answer.status)
+        if not answer.ok:
+            raise Refused(f"{self.provider} refused: {told(answer)}", status=answer.status)
+        return answer
+
+    async def ask(self, method: str, path: str, **request: Any) -> Answer:
+        """Ask what costs nothing, and return any answer but those that may be another in a while.
+
+        Raises ProviderUnreachable and ProviderBusy.
+        """
+        try:
+            answer = await self._send(method, path, request)
+        except httpx2.HTTPError as error:
+            raise ProviderUnreachable(f"{self.provider} did not answer: {type(error).__name__}") from error
+        if answer.status in _BUSY:
+            raise self._busy(answer)
+        if answer.status == 408 or answer.status >= 500:
+            words = f"{self.provider} answered {told(answer)}"
+            raise ProviderUnreachable(words, after=wait_asked(answer.headers))
+        return answer
+
+    async def download(
+        self, url: str, target: Path, *, hosts: frozenset[str] = frozenset(), with_key: bool = False
+    ) -> Path:
+        """Bring a file here: from the provider's own origins, or from `hosts` and what lies below them.
+
+        Everything outside the own origins is fetched without the key, by the rules for sources from the internet.
+        Raises OutputGone, ProviderFailed for a foreign host, ProviderUnreachable, DiskFull.
+        """
+        if _origin(url) in self._origins:
+            elsewhere = await self._download_own(url, target, with_key)
+            if elsewhere is None:
+                return target
+            url = elsewhere
+        elif not _is_below(httpx2.URL(url).host, hosts):
+            raise ProviderFailed(f"{self.provider} names a file on a foreign host: {shown(url)}", reason="foreign_host")
+        try:
+            await fetch(url, target, self._settings)
+        except SourceUnreachable as error:
+            raise ProviderUnreachable(error.message, after=error.after) from error
+        except BadSource as error:
+            raise OutputGone(error.message) from error
+        return target
+
+    async def _download_own(self, url: str, target: Path, with_key: bool) -> str | None:
+        """Return where else the file is to be had, if the provider says so."""
+        headers = await self._keys() if with_key else {}
+        try:
+            async with self._seats, self._client.stream("GET", url, headers=headers) as answer:
+                if answer.has_redirect_location:
+                    return str(answer.url.join(answer.headers["Location"]))
+                self._refuse(answer.status_code, url)
+                await land(self._capped(answer), target)
+        except httpx2.HTTPError as error:
+            raise ProviderUnreachable(f"{shown(url)} did not come whole: {type(error).__name__}") from error
+        return None
+
+    def _refuse(self, status: int, url: str) -> None:
+        if status in (200, 203):
+            return
+        if status in _BUSY or status == 408 or status >= 500:
+            raise ProviderUnreachable(f"{shown(url)} answered {status}")
+        raise OutputGone(f"{shown(url)} answered {status}")
+
+    async def _capped(self, answer: httpx2.Response) -> AsyncGenerator[bytes, None]:
+        size, cap = 0, self._settings.source_max_bytes
+        async for chunk in answer.aiter_bytes(_CHUNK):
+            size += len(chunk)
+            if size > cap:
+                raise OutputGone(f"{shown(str(answer.url))} has more than the {cap:,} bytes that are accepted")
+            yield chunk
+        expected = answer.headers.get("Content-Length", "")
+        if expected.isdecimal() and not answer.headers.get("Content-Encoding") and int(expected) != size:
+            raise ProviderUnreachable(f"{shown(str(answer.url))} broke off: {size:,} of {int(expected):,} bytes came")
+
+    async def _send(self, method: str, path: str, request: dict[str, Any]) -> Answer:
+        url = path if "://" in path else f"{self.base}{path}"
+        if _origin(url) not in self._origins:
+            raise ProviderFailed(f"{self.provider} names a foreign address: {shown(url)}", reason="foreign_host")
+        headers = {**await self._keys(), **request.pop("headers", {})}
+        async with self._seats:
+            await self._pace.wait()
+            async with self._client.stream(method, url, headers=headers, **request) as answer:
+                body = bytearray()
+                async for chunk in answer.aiter_bytes(_CHUNK):
+                    body += chunk
+                    if len(body) > _MOST_BYTES:
+                        raise httpx2.ReadError("the answer is too large")
+                return Answer(answer.status_code, answer.headers, bytes(body))
+
+    def _busy(self, answer: Answer) -> ProviderBusy:
+        return ProviderBusy(f"{self.provider} is busy: {told(answer)}", after=wait_asked(answer.headers))
+
+    def _unknown(self, why: str, **facts: Any) -> SubmissionUnknown:
+        return SubmissionUnknown(f"An order was sent to {self.provider}, and {why}.", provider=self.provider, **facts)
+
+    def not_understood(self, answer: Answer) -> NoReturn:
+        """Raise SubmissionUnknown for a success that does not say what was ordered."""
+        raise self._unknown(f"its answer ({answer.status}) does not name the task", status=answer.status)
+
+
+def wait_asked(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that an answer asks to wait; None if it asks nothing."""
+    exact = headers.get("retry-after-ms", "")
+    if exact.strip().isdecimal():
+        return min(int(exact) / 1000, 24 * 3600.0)
+    return retry_after(headers.get("retry-after"))
+
+
+def told(answer: Answer) -> str:
+    """Return status and reason of an answer as they may stand in a message."""
+    fields = answer.fields()
+    for key in ("detail", "message", "error", "title", "failure", "failureCode"):
+        value = fields.get(key)
+        if isinstance(value, dict):
+            value = value.get("message")
+        if isinstance(value, list):
+            value = "; ".join(str(each.get("msg", each)) if isinstance(each, dict) else str(each) for each in value)
+        if isinstance(value, str) and value.strip():
+            return f"{answer.status} {' '.join(value.split())[:_MESSAGE]}"
+    return str(answer.status)
+
+
+def _origin(url: str) -> str:
+    try:
+        parts = httpx2.URL(url)
+    except (httpx2.InvalidURL, ValueError):
+        return ""
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+    return f"{parts.scheme}://{parts.host}:{port}"
+
+
+def _is_below(host: str, hosts: frozenset[str]) -> bool:
+    return any(host == known or host.endswith(f".{known}") for known in hosts)
+
+
+class _Pace:
+    """Lets so many through in a second, one after the other."""
+
+    def __init__(self, a_second: float | None) -> None:
+        self._gap = 1 / a_second if a_second else 0.0
+        self._next = 0.0
+
+    async def wait(self) -> None:
+        if not self._gap:
+            return
+        now = time.monotonic()
+        mine = max(now, self._next)
+        self._next = mine + self._gap
+        await asyncio.sleep(mine - now)
