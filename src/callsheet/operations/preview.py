@@ -27,8 +27,6 @@ _WIDTHS = {"landscape": 480, "portrait": 320}
 _LEEWAY = 0.1
 """Seconds by which a moment may lie after the end: lengths are often told rounded."""
 
-Spacing = Literal["count", "interval", "times", "at"]
-
 
 class ContactSheet(Model):
     """All pictures on one sheet, with the time of each."""
