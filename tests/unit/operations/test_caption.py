@@ -194,6 +194,19 @@ async def test_a_model_that_is_not_here_and_cannot_be_fetched_is_told(job, voice
         await run(job, sound, model="small")
 
 
+async def test_settings_may_name_a_folder_with_a_model_and_are_told_when_it_holds_none(tmp_path, models, voice):
+    sound, _ = voice.say("short.wav", {0.2: "Hello."}, seconds=2)
+    settings = Settings(_env_file=None, data_dir=tmp_path, caption_model=str(models / "tiny.en"))
+    (tmp_path / "empty").mkdir()
+    wrong = settings.model_copy(update={"caption_model": str(tmp_path / "empty")})
+
+    result = await run(RecordingContext(tmp_path / "one", settings=settings), sound)
+    with pytest.raises(SetupError, match=r"CALLSHEET_CAPTION_MODEL is '.*empty', a folder in which no model lies"):
+        await run(RecordingContext(tmp_path / "two", settings=wrong), sound)
+
+    assert words_of(result.text) == ["hello"]
+
+
 async def test_without_the_engine_the_job_is_left_to_other_workers_and_says_how_to_install_it(job, studio, monkeypatch):
     monkeypatch.setattr(FasterWhisper, "installed", lambda self: False)
 

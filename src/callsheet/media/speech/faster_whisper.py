@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from callsheet.domain.errors import BadParams, CallsheetError, MediaFailed, Problem, Transient
+from callsheet.domain.errors import BadParams, CallsheetError, MediaFailed, Problem, SetupError, Transient
 from callsheet.media.child import Limits, plain_environment
 from callsheet.media.runner import usable_processors
 from callsheet.media.scripts import Ended, run_script
@@ -112,7 +112,10 @@ def _find_model(name: str, settings: Settings) -> str:
     folders = [settings.speech_models / name] if settings.speech_models else []
     if name == settings.caption_model:  # only the settings may name a folder
         folders.append(Path(name).expanduser())
-    return next((str(folder.absolute()) for folder in folders if (folder / "model.bin").is_file()), name)
+    found = next((folder for folder in folders if (folder / "model.bin").is_file()), None)
+    if found is None and name.startswith(("/", ".", "~")):
+        raise SetupError(f"CALLSHEET_CAPTION_MODEL is '{name}', a folder in which no model lies")
+    return str(found.absolute()) if found else name
 
 
 def _fingerprint(model: str, found: str) -> str:

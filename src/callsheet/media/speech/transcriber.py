@@ -14,6 +14,7 @@ import os
 import sys
 import wave
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import ctranslate2
@@ -92,12 +93,10 @@ def fetch(name: str) -> str:
     """Return the folder of a model by its name, which may be downloaded."""
     if "/" not in name and name not in available_models():
         raise Refused("model", f"it is not one of {', '.join(available_models())}")
-    try:
+    with suppress(FileNotFoundError):
         folder: str = download_model(name, local_files_only=True)
         if os.path.exists(os.path.join(folder, "model.bin")):  # noqa: PTH110, PTH118 - else it came only in part
             return folder
-    except FileNotFoundError:
-        tell({"fetching": name})
     try:
         return str(download_model(name))
     except OSError as error:
