@@ -43,7 +43,7 @@ from typing import Any, ClassVar
 class CallsheetError(Exception):
     """Something went wrong."""
 
-    code: ClassVar[str] = "error"
+    code: str = "error"
     status: ClassVar[int] = 500
 
     def __init__(self, message: str | None = None, **facts: Any) -> None:
@@ -264,9 +264,16 @@ class SubmissionUnknown(JobError):
 
 
 class ProviderFailed(JobError):
-    """The provider took the order and failed at it."""
+    """The provider took the order and failed at it.
+
+    `code` is why, in a stable word such as `content_refused`.
+    """
 
     code = "provider_failed"
+
+    def __init__(self, message: str | None = None, *, code: str | None = None, **facts: Any) -> None:
+        super().__init__(message, **facts)
+        self.code = code or type(self).code
 
 
 class OutputGone(JobError):

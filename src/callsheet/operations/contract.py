@@ -15,6 +15,7 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import Transient
 from callsheet.domain.media_source import MediaSource
 from callsheet.media.runner import FFmpeg
+from callsheet.providers.contract import Look, Order, Provider, Task
 from callsheet.settings import Settings
 
 T = TypeVar("T")
@@ -22,9 +23,9 @@ P = TypeVar("P", bound=BaseModel)
 R = TypeVar("R", bound=BaseModel)
 
 WorkerLostPolicy = Literal["retry", "resume", "park"]
-"""What happens to a job whose worker died: `retry` runs it again (local work), `resume` goes on waiting for a
-provider job whose id is known, `park` fails it with `outcome_unknown` for a person to decide (a paid call may
-have been made)."""
+"""What happens to a job whose worker died: `retry` runs it again (local work), `resume` runs it again to go on with
+what it has ordered (`Context.order` gives it the same task), `park` fails it with `outcome_unknown` for a person to
+decide (a paid call may have been made)."""
 
 
 class Cache(Protocol):
@@ -42,6 +43,13 @@ class Cache(Protocol):
 
     async def keep(self, key: str, path: Path) -> None:
         """Keep a finished file under the key. What cannot be kept is logged, and is no failure of the job."""
+
+
+class Providers(Protocol):
+    """The providers that this process can ask."""
+
+    def get(self, name: str) -> Provider:
+        """Return the provider of this name; raises SetupError, with what is missing, when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +151,34 @@ class Context(Protocol):
         The intent is written down before, the value after. A later run that finds the intent without a value
         raises OutcomeUnknown instead of doing it again. `kind` reads the stored value back. When `action` raises
         NoEffect, or could not connect at all, the intent is taken back, and a later run may do it.
+        """
+
+    @property
+    def providers(self) -> Providers:
+        """Somebody else's generators."""
+
+    def webhook_url(self, provider: Provider, step: str = "submit") -> str | None:
+        """Return the address that belongs into the order of this step, for the provider to call.
+
+        None when this server cannot be reached from outside, or the provider calls nobody.
+        """
+
+    async def order(self, provider: Provider, order: Order, step: str = "submit") -> Task:
+        """Send an order, at most once in the life of the job; a later run is given the task that came of it.
+
+        The intent is written down before, the task after. The order's mark is set here. Raises Refused,
+        ProviderBusy or ProviderUnreachable when certainly nothing was ordered: it may be ordered again, or of another
+        provider under another step. When that is not known it is found out as far as the provider lets us, however
+        long that takes; in the end SubmissionUnknown is raised, and only a person's retry with resubmit sends the
+        order again. Give way to that error: whoever orders elsewhere instead may pay twice.
+        """
+
+    async def answer(self, task: Task) -> Look:
+        """Return how a task that was ordered has ended: well.
+
+        Until it has, the job gives its seat back and waits, and the operation begins anew once there is something to
+        see; so let nothing stand before it that is slow, or has an effect (`once`, `order`). Raises ProviderFailed
+        with the provider's reason, or TimedOut when the task took longer than the provider is given.
         """
 
 

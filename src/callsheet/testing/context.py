@@ -9,8 +9,8 @@ assert job.path_of(result.picture).stat().st_size > 0
 import asyncio
 import hashlib
 import shutil
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -30,7 +30,12 @@ from callsheet.files.storage import open_folder
 from callsheet.media.binary import open_ffmpeg
 from callsheet.media.probe import probe_if_media
 from callsheet.media.runner import FFmpeg
+from callsheet.providers.contract import Look, Order, Provider, Task
+from callsheet.providers.verdict import ended_well
 from callsheet.settings import Settings
+from callsheet.testing.providers_at_hand import ProvidersAtHand
+
+_BETWEEN_LOOKS = 0.01
 
 T = TypeVar("T")
 
@@ -48,7 +53,7 @@ class RecordingContext:
 
     Everything lies under `folder`: working files in `work`, kept files in `kept`, the cache in `cache`; contexts of
     one folder share it. `attempt` is the number of the run, `ran_first` tells it that the jobs it wanted to run first
-    have ended, `host_count` how many machines there are.
+    have ended, `host_count` how many machines there are, `providers` whom it can order from.
     """
 
     def __init__(
@@ -60,6 +65,7 @@ class RecordingContext:
         ran_first: bool = False,
         host_count: int = 1,
         settings: Settings | None = None,
+        providers: Iterable[Provider] = (),
     ) -> None:
         self.id: UUID = new_id()
         self.execution_id: UUID = new_id()
@@ -74,6 +80,11 @@ class RecordingContext:
         self.partial_data: list[dict[str, Any]] = []
         self.kept: list[Artifact] = []
         self.steps: dict[str, Any] = {}
+        self.providers = ProvidersAtHand(providers)
+        self.orders: dict[str, Order] = {}
+        """What was sent, by step."""
+        self.tasks: dict[str, Task] = {}
+        """What came of it."""
         self._folder = folder
 
     @cached_property
@@ -150,6 +161,28 @@ class RecordingContext:
         if step not in self.steps:
             self.steps[step] = reader.dump_python(await action(), mode="json")
         return reader.validate_python(self.steps[step])
+
+    def webhook_url(self, provider: Provider, step: str = "submit") -> str | None:
+        """Return an address under `settings.public_url`, if there is one and the provider calls back."""
+        if self.settings.public_url is None or not provider.capabilities.webhook:
+            return None
+        return f"{self.settings.public_url}/api/webhooks/job/{self.id}?token={step}"
+
+    async def order(self, provider: Provider, order: Order, step: str = "submit") -> Task:
+        """Send it the first time, and give its task again after that. What is refused may be ordered again."""
+        if step not in self.tasks:
+            self.orders[step] = replace(order, mark=str(new_id()))
+            self.tasks[step] = await provider.submit(self.orders[step])
+        return self.tasks[step]
+
+    async def answer(self, task: Task) -> Look:
+        """Look until the task has ended, with next to no pause, and return the last look; raises ProviderFailed."""
+        provider = self.providers.get(task.provider)
+        look = await provider.look(task)
+        while not look.ended:
+            await asyncio.sleep(_BETWEEN_LOOKS)
+            look = await provider.look(task)
+        return ended_well(task, look)
 
     def _kept_file(self, artifact_id: UUID) -> Path:
         for artifact in self.kept:
