@@ -11,7 +11,8 @@ from callsheet.media.graph import Graph, Options
 from callsheet.media.inputs import file_url, media_input
 from callsheet.media.transcoding import hls
 from callsheet.media.transcoding.passes import with_pass
-from callsheet.media.transcoding.plan import Picture, Plan, Sound
+from callsheet.media.transcoding.pictures import Picture
+from callsheet.media.transcoding.plan import Plan, Sound
 
 _SDR = {8: "yuv420p", 10: "yuv420p10le"}
 

@@ -9,7 +9,8 @@ from callsheet.media import codecs
 from callsheet.media.probe import Footage, inspect
 from callsheet.media.runner import FFmpeg, Report
 from callsheet.media.transcoding.hls import Playlist
-from callsheet.media.transcoding.plan import Picture, Plan, Sound, hides_frames
+from callsheet.media.transcoding.pictures import Picture
+from callsheet.media.transcoding.plan import Plan, Sound, hides_frames
 from callsheet.media.transcoding.tones import is_deep
 
 _SLACK = 0.25

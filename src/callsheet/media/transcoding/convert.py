@@ -14,7 +14,8 @@ from callsheet.media.transcoding.budget import lowered
 from callsheet.media.transcoding.checks import check_file, check_frames, check_playlists
 from callsheet.media.transcoding.codec_strings import codec_string
 from callsheet.media.transcoding.hls import Playlist, Variant
-from callsheet.media.transcoding.plan import Picture, Plan, Sound
+from callsheet.media.transcoding.pictures import Picture
+from callsheet.media.transcoding.plan import Plan, Sound
 from callsheet.media.verify import check_whole
 
 _TRIES_FOR_A_SIZE = 4
@@ -116,9 +117,8 @@ class _Work:
         names = [picture.name for picture in plan.pictures] + ([hls.SOUND] if plan.sound else [])
         playlists = [await asyncio.to_thread(hls.read, folder, name) for name in names]
         await check_playlists(self.ffmpeg, folder, plan, playlists)
-        text = await asyncio.to_thread(_master, folder, plan, playlists)
-        (folder / hls.MASTER).write_text(text)
-        return [folder / hls.MASTER, *(folder / file for playlist in playlists for file in playlist.files)]
+        master = await asyncio.to_thread(_write_master, folder, plan, playlists)
+        return [master, *(folder / file for playlist in playlists for file in playlist.files)]
 
     def _outputs(self) -> list[Path]:
         if len(self.plan.pictures) == 1:
@@ -140,14 +140,16 @@ class _Work:
         self._tell(self._done)
 
 
-def _master(folder: Path, plan: Plan, playlists: Sequence[Playlist]) -> str:
+def _write_master(folder: Path, plan: Plan, playlists: Sequence[Playlist]) -> Path:
     sound = plan.sound if isinstance(plan.sound, Sound) else None
     extra = hls.rates(folder, playlists[-1]) if sound else (0, 0)
     variants = [
         _variant(folder, plan, picture, playlist, extra)
         for picture, playlist in zip(plan.pictures, playlists, strict=False)
     ]
-    return hls.master(variants, sound.count if sound else None)
+    path = folder / hls.MASTER
+    path.write_text(hls.master(variants, sound.count if sound else None))
+    return path
 
 
 def _variant(folder: Path, plan: Plan, picture: Picture, playlist: Playlist, sound: tuple[int, int]) -> Variant:

@@ -203,6 +203,8 @@ def _in_rates(order: Order | Rendition) -> Iterator[str]:
     asked = [name for name in ("quality", "crf", "bitrate", "target_size") if getattr(order, name, None) is not None]
     if len(asked) > 1:
         yield f"give one of quality, crf, bitrate and target_size, not {' and '.join(asked)}"
+    if order.bitrate is not None and order.max_bitrate is not None and order.max_bitrate < order.bitrate:
+        yield f"max_bitrate {order.max_bitrate} is below the bitrate {order.bitrate}"
     if "target_size" in asked and order.max_bitrate is not None:
         yield "give max_bitrate or target_size, not both"
 

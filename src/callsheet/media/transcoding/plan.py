@@ -1,6 +1,5 @@
 """What has to be done to a video so that it becomes what was asked for."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
@@ -8,12 +7,11 @@ from typing import Literal
 from callsheet.media import codecs
 from callsheet.media.codecs import AudioCodec
 from callsheet.media.encoders import Wish
-from callsheet.media.fitting import even
 from callsheet.media.probe import Footage
-from callsheet.media.transcoding import hls
-from callsheet.media.transcoding.order import Delivery, Order, Rendition
+from callsheet.media.transcoding.order import Delivery, Order
+from callsheet.media.transcoding.pictures import Picture, pictures_of
 from callsheet.media.transcoding.tones import Tones, is_deep, tones
-from callsheet.media.words import Fit, Quality, read_rate
+from callsheet.media.words import Fit, read_rate
 
 Channels = Literal["mono", "stereo", "5.1"]
 
@@ -23,16 +21,6 @@ _USUAL_SOUND: dict[AudioCodec, dict[Channels, int | None]] = {
     "flac": {"mono": None, "stereo": None, "5.1": None},
 }
 """Bits per second; None where the codec loses nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One output's picture."""
-
-    name: str
-    width: int
-    height: int
-    wish: Wish
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +84,7 @@ def planned(order: Order, source: Footage) -> Plan:
         colours=colours.colours,
         passes=passes,
     )
-    pictures, notes = _pictures(order, source, wish)
+    pictures, notes = pictures_of(order, source, wish)
     plan = Plan(
         source=source,
         format=order.format,
@@ -128,93 +116,6 @@ def _rate(order: Order, source: Footage) -> Fraction | None:
         rate = most if found > float(most) + 0.001 else None
     keeps = rate is None or (found is not None and abs(float(rate) - found) < 0.001)
     return None if keeps else rate
-
-
-def _pictures(order: Order, source: Footage, wish: Wish) -> tuple[tuple[Picture, ...], list[str]]:
-    if not order.renditions:
-        width, height = _size(order, source)
-        return (Picture("video", width, height, _sized(wish, order)),), []
-    pictures, notes = _ladder(order, source, wish)
-    return tuple(_named_apart(sorted(pictures, key=lambda picture: -picture.width * picture.height))), notes
-
-
-def _ladder(order: Order, source: Footage, wish: Wish) -> tuple[list[Picture], list[str]]:
-    """Return the pictures of the renditions; those beyond the source come down to its size, where none has it."""
-    own = _even(source.probe.width or 2), _even(source.probe.height or 2)
-    rungs = [(rendition, _scaled(rendition, source)) for rendition in order.ladder]
-    too_large = [not order.upscale and (size[0] > own[0] or size[1] > own[1]) for _, size in rungs]
-    pictures = [
-        _rung(rendition, size, order, wish)
-        for (rendition, size), large in zip(rungs, too_large, strict=True)
-        if not large
-    ]
-    notes: list[str] = []
-    for (rendition, size), large in zip(rungs, too_large, strict=True):
-        if not large:
-            continue
-        name = _rung(rendition, size, order, wish).name
-        if any((picture.width, picture.height) == own for picture in pictures):
-            notes.append(f"{name} was left out: the source is {own[0]}x{own[1]}")
-        else:
-            notes.append(f"{name} was made at the size of the source, {own[0]}x{own[1]}")
-            pictures.append(_rung(rendition.model_copy(update={"resolution": None}), own, order, wish))
-    return pictures, notes
-
-
-def _rung(rendition: Rendition, size: tuple[int, int], order: Order, wish: Wish) -> Picture:
-    asked = any(value is not None for value in (rendition.quality, rendition.crf, rendition.bitrate))
-    rates = _sized(wish, rendition if asked else order)
-    name = rendition.name or rendition.resolution or f"{min(size)}p"
-    return Picture(name, *size, replace(rates, max_bitrate=rendition.max_bitrate or rates.max_bitrate))
-
-
-def _named_apart(pictures: list[Picture]) -> Iterator[Picture]:
-    taken = set(hls.RESERVED)
-    for picture in pictures:
-        name, number = picture.name, 1
-        while name in taken:
-            number += 1
-            name = f"{picture.name}-{number}"
-        taken.add(name)
-        yield replace(picture, name=name)
-
-
-def _sized(wish: Wish, asked: Order | Rendition) -> Wish:
-    usual: Quality | None = "medium" if asked.crf is None and asked.bitrate is None else None
-    return replace(
-        wish,
-        quality=asked.quality or usual,
-        crf=asked.crf,
-        bitrate=asked.bitrate,
-        max_bitrate=asked.max_bitrate,
-    )
-
-
-def _size(order: Order, source: Footage) -> tuple[int, int]:
-    if order.fit is not None and order.width and order.height:
-        return even(order.width), even(order.height)
-    return _scaled(order, source)
-
-
-def _scaled(asked: Order | Rendition, source: Footage) -> tuple[int, int]:
-    """Return the size that keeps the shape of the source."""
-    width, height = source.probe.width or 2, source.probe.height or 2
-    factor = 1.0
-    if asked.resolution is not None:
-        factor = int(asked.resolution[:-1]) / min(width, height)
-    elif asked.width or asked.height:
-        factor = min(
-            asked.width / width if asked.width else float("inf"),
-            asked.height / height if asked.height else float("inf"),
-        )
-    if isinstance(asked, Order) and asked.upscale is False:
-        factor = min(1.0, factor)
-    return _even(width * factor), _even(height * factor)
-
-
-def _even(size: float) -> int:
-    """Most codecs halve the colours, so an odd line would be left over."""
-    return even(size) if size % 2 != 1 else max(2, int(size) - 1)
 
 
 def _sound(order: Order, source: Footage) -> Sound | Literal["copy"] | None:

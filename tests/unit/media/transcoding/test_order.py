@@ -21,6 +21,7 @@ def order(**params) -> Order:
         ({"format": "hls", "video_codec": "vp9"}, "vp9 does not go into hls; hls takes h264, h265, av1"),
         ({"bitrate": "1M", "target_size": "8 MB"}, "not bitrate and target_size"),
         ({"target_size": "8 MB", "max_bitrate": "1M"}, "give max_bitrate or target_size, not both"),
+        ({"bitrate": "2M", "max_bitrate": "1M"}, "max_bitrate 1000000 is below the bitrate 2000000"),
         ({"target_size": "8 tons"}, "'8 tons' is not a file size: write bytes, or '8 MB'"),
         ({"passes": 2}, "two passes need a bitrate or a target_size"),
         ({"passes": 2, "renditions": [{"height": 90, "bitrate": "1M"}, "240p"]}, "two passes need a bitrate"),

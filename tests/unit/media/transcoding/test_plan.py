@@ -91,6 +91,15 @@ def test_renditions_beyond_the_source_come_down_to_it_once():
     assert sizes(grown) == [("1080p", 1920, 1080), ("360p", 640, 360)]
 
 
+def test_renditions_are_limited_by_the_limit_of_all_unless_they_have_their_own():
+    rungs = [{"height": 720, "quality": "high"}, {"height": 480, "max_bitrate": "1M"}, {"height": 360, "bitrate": "9M"}]
+
+    made = plan(footage(), renditions=rungs, max_bitrate="3M", quality="low")
+
+    wishes = [(p.wish.quality, p.wish.bitrate, p.wish.max_bitrate) for p in made.pictures]
+    assert wishes == [("high", None, 3_000_000), ("low", None, 1_000_000), (None, 9_000_000, None)]
+
+
 def test_renditions_of_one_name_get_names_of_their_own():
     made = plan(footage(), renditions=[{"height": 720}, {"width": 1280, "bitrate": "1M"}])
 
