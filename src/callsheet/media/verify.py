@@ -1,5 +1,6 @@
 """Checking that FFmpeg wrote what it was asked for: it often reports success with a wrong file."""
 
+import asyncio
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -26,6 +27,7 @@ _DAMAGE = (
     "Invalid NAL unit size",
     "CRC mismatch",
 )
+_NO_FONT = "failed to find any fallback with glyph 0x0"
 # MP3 is cut anywhere by many tools; a broken frame at either end is usual, and not heard.
 _OFTEN_BROKEN = "[dec:mp3"
 _SOUND_SLACK = 0.05
@@ -49,6 +51,8 @@ async def verified(path: Path, expected: Expected) -> Probe:
     """Return the probe of a finished film. Raises MediaFailed with everything that differs from what was planned."""
     found = await probe(path)
     wrong = [*_differences(found, expected)]
+    if await asyncio.to_thread(_index_at_the_end, path):
+        wrong.append("its index is at the end, so it would not begin to play before it is loaded")
     if wrong:
         raise MediaFailed(f"FFmpeg reported success, but the film is wrong: {'; '.join(wrong)}")
     return found
@@ -81,6 +85,20 @@ async def verified_sound(path: Path, expected: ExpectedSound) -> Probe:
     return found
 
 
+def _index_at_the_end(path: Path) -> bool:
+    """Tell whether an MP4 holds its pictures before the index to them; False for other files."""
+    with path.open("rb") as file:
+        while len(head := file.read(16)) == 16:
+            size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+            if kind in (b"moov", b"mdat"):
+                return kind == b"mdat"
+            size = int.from_bytes(head[8:], "big") if size == 1 else size
+            if size < 8 or not kind.isalnum():
+                return False
+            file.seek(size - 16, 1)
+    return False
+
+
 def _differences(found: Probe, expected: Expected) -> list[str]:
     wrong: list[str] = []
     if (found.width, found.height) != (expected.width, expected.height):
@@ -102,9 +120,11 @@ def check_frames(report: Report, frames: int, what: str) -> None:
 
 
 def check_whole(stderr: str, what: str) -> None:
-    """Raise MediaFailed when FFmpeg said that a source breaks off or is damaged."""
+    """Raise MediaFailed when FFmpeg said that a source breaks off or is damaged, or that it drew no text at all."""
     if is_damaged(stderr):
         raise MediaFailed(f"{what}: the source is damaged or incomplete. Upload it again")
+    if _NO_FONT in stderr:
+        raise MediaFailed(f"{what}: no usable font was found, so no text was drawn")
 
 
 def is_damaged(stderr: str) -> bool:
