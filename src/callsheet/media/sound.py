@@ -23,6 +23,9 @@ MOST_AT_ONCE = 24
 
 Filter = tuple[str, Options]
 
+_TEMPO_LEAD = 864
+"""Samples by which `atempo` runs ahead: most of half the window that it works in. What is left is some 10 ms."""
+
 _STEREO: Filter = (
     "aformat",
     {"sample_fmts": "fltp", "sample_rates": RATE, "channel_layouts": "stereo"},
@@ -335,13 +338,19 @@ def _volume(volume: float) -> Iterator[Filter]:
 def _tempo(speed: float) -> Iterator[Filter]:
     """Yield the filters for a speed: beyond twice and half, one alone would skip or repeat audibly."""
     while speed > 2:
-        yield "atempo", {"tempo": 2}
+        yield from _stretched(2)
         speed /= 2
     while speed < 0.5:
-        yield "atempo", {"tempo": 0.5}
+        yield from _stretched(0.5)
         speed *= 2
     if speed != 1:
-        yield "atempo", {"tempo": speed}
+        yield from _stretched(speed)
+
+
+def _stretched(speed: float) -> Iterator[Filter]:
+    # The filter lets everything be heard early, at any speed by as much of what it is given.
+    yield "adelay", {"delays": f"{_TEMPO_LEAD}S", "all": 1}
+    yield "atempo", {"tempo": speed}
 
 
 def _fades(fade_in: float, fade_out: float, length: int) -> Iterator[Filter]:
