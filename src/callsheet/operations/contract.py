@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -43,13 +43,6 @@ class Cache(Protocol):
 
     async def keep(self, key: str, path: Path) -> None:
         """Keep a finished file under the key. What cannot be kept is logged, and is no failure of the job."""
-
-
-class Providers(Protocol):
-    """The providers that this process can ask."""
-
-    def get(self, name: str) -> Provider:
-        """Return the provider of this name; raises SetupError, with what is missing, when there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +147,8 @@ class Context(Protocol):
         """
 
     @property
-    def providers(self) -> Providers:
-        """Somebody else's generators."""
+    def providers(self) -> Mapping[str, Provider]:
+        """Somebody else's generators, by name; raises SetupError for one that is not set up here."""
 
     def webhook_url(self, provider: Provider, step: str = "submit") -> str | None:
         """Return the address that belongs into the order of this step, for the provider to call.

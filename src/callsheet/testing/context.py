@@ -33,7 +33,6 @@ from callsheet.media.runner import FFmpeg
 from callsheet.providers.contract import Look, Order, Provider, Task
 from callsheet.providers.verdict import ended_well
 from callsheet.settings import Settings
-from callsheet.testing.providers_at_hand import ProvidersAtHand
 
 _BETWEEN_LOOKS = 0.01
 
@@ -80,7 +79,7 @@ class RecordingContext:
         self.partial_data: list[dict[str, Any]] = []
         self.kept: list[Artifact] = []
         self.steps: dict[str, Any] = {}
-        self.providers = ProvidersAtHand(providers)
+        self.providers = {provider.name: provider for provider in providers}
         self.orders: dict[str, Order] = {}
         """What was sent, by step."""
         self.tasks: dict[str, Task] = {}
@@ -177,7 +176,7 @@ class RecordingContext:
 
     async def answer(self, task: Task) -> Look:
         """Look until the task has ended, with next to no pause, and return the last look; raises ProviderFailed."""
-        provider = self.providers.get(task.provider)
+        provider = self.providers[task.provider]
         look = await provider.look(task)
         while not look.ended:
             await asyncio.sleep(_BETWEEN_LOOKS)

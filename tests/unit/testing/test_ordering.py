@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from callsheet.domain.errors import ProviderFailed, Refused, SetupError
+from callsheet.domain.errors import ProviderFailed, Refused
 from callsheet.providers.contract import Order
 from callsheet.testing.context import RecordingContext
 from callsheet.testing.toy_provider import ToyProvider
@@ -56,11 +56,6 @@ async def test_a_task_that_ended_badly_says_why(tmp_path, toy):
 
     assert failed.value.code == "content_refused"
     assert failed.value.facts["providerStatus"] == "FAILED"
-
-
-async def test_a_provider_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(SetupError, match="no provider 'toy'"):
-        RecordingContext(tmp_path).providers.get("toy")
 
 
 async def test_the_address_for_a_webhook_needs_a_server_that_can_be_reached(tmp_path, toy, monkeypatch):
