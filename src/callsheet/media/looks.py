@@ -2,6 +2,9 @@
 
 from callsheet.media.style import Position, TextStyle
 
+_ROUNDING = 2.0
+"""Pixels by which renderers differ."""
+
 
 def as_title(style: TextStyle, width: int, height: int) -> TextStyle:
     """Return the style with what is unset filled in as suits a title."""
@@ -55,7 +58,8 @@ def reach(style: TextStyle) -> float:
     """Return how far anything drawn reaches beyond the letters of a completed style."""
     stroke = style.stroke_width or 0.0
     boxed = style.background_color is not None
-    return max(stroke, style.padding or 0.0) if boxed else stroke + (style.shadow or 0.0)
+    drawn = max(stroke, style.padding or 0.0) if boxed else stroke + (style.shadow or 0.0)
+    return drawn + _ROUNDING
 
 
 def spelled(

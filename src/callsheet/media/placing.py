@@ -84,7 +84,7 @@ class Place:
         """Return how much stays free on the left, and on the right."""
         side = self._safe.side * self.width
         most = self.width - 2 * side if self.style.max_width is None else self.style.max_width * self.width
-        least = reach(self.style) + 1
+        least = reach(self.style)
         if self._column == 1:
             even = max(least, (self.width - most) / 2)
             return even, even
@@ -98,7 +98,7 @@ class Place:
         return round(left), round(right), round(self._vertical(setting))
 
     def _vertical(self, setting: Setting) -> float:
-        beyond = reach(self.style) + 1
+        beyond = reach(self.style)
         highest = self.height - setting.height(self.style.line_height) - beyond
         return max(beyond, min(self._margin(), highest))
 
@@ -126,7 +126,7 @@ class Place:
 
     def _extent(self, setting: Setting) -> Point:
         """Return how far a turned text reaches from its middle, across and down."""
-        beyond = reach(self.style) + 1
+        beyond = reach(self.style)
         wide, high = setting.widest / 2 + beyond, setting.height(self.style.line_height) / 2 + beyond
         turn = math.radians(self.rotation)
         cosine, sine = abs(math.cos(turn)), abs(math.sin(turn))
