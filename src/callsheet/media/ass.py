@@ -1,14 +1,14 @@
 """Text as Advanced SubStation Alpha, the script that FFmpeg's subtitle renderer draws best."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from callsheet.media.glyphs import are_joined, language_of
 from callsheet.media.laying import settle
 from callsheet.media.looks import as_title, box_of, spelled, without_box
 from callsheet.media.movement import Movement, Point, Slide
 from callsheet.media.pieces import Piece, following
-from callsheet.media.spoken import Word, spoken
+from callsheet.media.spoken import Said, Word, spoken
 from callsheet.media.style import TextStyle
 from callsheet.media.typeset import units_of
 
@@ -41,6 +41,16 @@ class Line:
     """The way it moves when it leaves."""
     words: Sequence[Word] | None = None
     """When each word is spoken, for styles that follow them. Unset: spread over the time by their length."""
+
+    def moved(self, seconds: float) -> "Line":
+        """Return the line so much later, its words with it; in microseconds, so that equal lines stay equal."""
+        words = self.words and [Said(word.text, *_later((word.start, word.end), seconds)) for word in self.words]
+        start, end = _later((self.start, self.end), seconds)
+        return replace(self, start=start, end=end, words=words)
+
+
+def _later(times: tuple[float, float], seconds: float) -> tuple[float, float]:
+    return round(times[0] + seconds, 6), round(times[1] + seconds, 6)
 
 
 def literal(text: str) -> str:

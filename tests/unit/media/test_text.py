@@ -293,6 +293,19 @@ def test_words_of_capitals_and_with_marks_are_found():
 
 
 PIECES = [*"abc Wi.  \n漢字かなשלום🎬{\\}", "นี่"]
+
+
+def test_a_line_that_is_moved_takes_its_words_along():
+    whole = line("one two six", start=1, end=2, words=[Said(word, start + 1, end + 1) for word, start, end in WORDS])
+
+    moved = whole.moved(-1)
+
+    assert (moved.start, moved.end) == (0, 1)
+    assert moved.words == [Said(*word) for word in WORDS]
+    assert whole.moved(0.1).moved(-1.1) == moved
+    assert line("plain").moved(3).words is None
+
+
 SIZES = [(320, 180), (180, 320), (240, 240), (64, 64), (400, 100)]
 
 
