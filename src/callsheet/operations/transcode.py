@@ -15,13 +15,14 @@ from callsheet.media.transcoding.order import Order
 from callsheet.media.transcoding.plan import Plan, planned
 from callsheet.operations.contract import Context, operation
 from callsheet.operations.reading import read_media
+from callsheet.operations.telling import telling
 
 
 class TranscodeParams(Order):
     """What the video is to become. With nothing asked for, what fits already is passed on without loss."""
 
 
-class Version(Model):
+class MadeRendition(Model):
     """One of the sizes that a video was made in."""
 
     name: str = Field(examples=["720p"])
@@ -36,7 +37,7 @@ class TranscodeResult(Model):
 
     video: Artifact | None = Field(description="The file; of several sizes the largest. None for hls")
     playlist: Artifact | None = Field(None, description="Of hls: the one that leads to all others")
-    versions: list[Version] = Field(description="The largest first")
+    renditions: list[MadeRendition] = Field(description="The largest first")
     files: list[Artifact] = Field(description="Everything that was made; the names in playlists are theirs")
     copied: bool = Field(description="Whether the picture was passed on as it was, without a new encode")
     encoder: str | None = Field(None, examples=["libx264"], description="None where the picture was passed on")
@@ -56,7 +57,7 @@ async def transcode(job: Context, params: TranscodeParams) -> TranscodeResult:
     source = await read_media(job, params.src, "src", "video")
     order = params.settled()
     plan = budgeted(planned(order, source), fixed_sound=order.audio_bitrate is not None)
-    made = await convert(plan, job.ffmpeg, job.dir, job.progress)
+    made = await convert(plan, job.ffmpeg, job.dir, telling(job))
     files = await _kept(job, made.files, plan)
     return _result(plan, made, files)
 
@@ -72,8 +73,8 @@ async def _kept(job: Context, files: tuple[Path, ...], plan: Plan) -> list[Artif
 def _result(plan: Plan, made: Converted, files: list[Artifact]) -> TranscodeResult:
     streamed = plan.format == "hls"
     encoders: list[str | None] = [encoder.name for encoder in made.encoders] or [None]
-    versions = [
-        Version(
+    renditions = [
+        MadeRendition(
             name=picture.name,
             width=picture.width,
             height=picture.height,
@@ -85,7 +86,7 @@ def _result(plan: Plan, made: Converted, files: list[Artifact]) -> TranscodeResu
     return TranscodeResult(
         video=None if streamed else files[0],
         playlist=files[0] if streamed else None,
-        versions=versions,
+        renditions=renditions,
         files=files,
         copied=plan.copies_picture,
         encoder=encoders[0],

@@ -335,7 +335,7 @@ async def test_renditions_are_files_of_their_own_with_all_frames(studio, stage):
         stage, clip, preset="ultrafast", renditions=[{"height": 36}, {"name": "own", "height": 90}, "1080p"]
     )
 
-    assert [(v.name, v.width, v.height, v.encoder) for v in result.versions] == [
+    assert [(v.name, v.width, v.height, v.encoder) for v in result.renditions] == [
         ("own", 160, 90, "libx264"),
         ("36p", 64, 36, "libx264"),
     ]

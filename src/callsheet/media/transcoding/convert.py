@@ -8,6 +8,7 @@ from pathlib import Path
 from callsheet.domain.errors import MediaFailed
 from callsheet.media import encoders
 from callsheet.media.encoders import Encoder
+from callsheet.media.progress import Progress
 from callsheet.media.runner import FFmpeg, Report
 from callsheet.media.transcoding import arguments, hls
 from callsheet.media.transcoding.budget import lowered
@@ -129,15 +130,17 @@ class _Work:
         report = await self.ffmpeg.run(
             words,
             duration=self.plan.source.picture_seconds or self.plan.seconds,
-            on_progress=lambda share: self._report(begun + share * (ended - begun)),
+            on_progress=lambda share: self._report(share, begun, ended),
             cwd=self.folder,
         )
         check_whole(report.stderr, f"'{self.plan.source.path.name}'")
         return report
 
-    def _report(self, done: float) -> None:
-        self._done = max(self._done, min(0.99, done))  # a second try begins anew
-        self._tell(self._done)
+    def _report(self, share: Progress, begun: float, ended: float) -> None:
+        # A second try begins anew, which is not to be seen.
+        self._done = max(self._done, min(0.99, begun + share * (ended - begun)))
+        # How long a second pass takes is not known during the first.
+        self._tell(Progress(self._done, share.speed, share.left if ended == 1 else None))
 
 
 def _write_master(folder: Path, plan: Plan, playlists: Sequence[Playlist]) -> Path:
