@@ -63,7 +63,10 @@ _STATUSES: dict[int, tuple[type[JobError], str]] = {
 
 _CONTEXT = re.compile(r"^(?:\[[^\]]*\]\s*)+")
 _PATH = re.compile(r"(?:file:)?(?:/[^\s/:'\"]+)+/?")
-_NOISE = ("Svt[info]", "Svt[warn]", "Last message repeated", "deprecated pixel format", "Guessed Channel Layout")
+_NOISE = (
+    *("Svt[info]", "Svt[warn]", "Last message repeated", "deprecated pixel format", "Guessed Channel Layout"),
+    *("No writable cache directories", "/.cache/fontconfig"),
+)
 _FAILURE = re.compile(r"error|fail|invalid|cannot|could not|unable|no such|unknown|not |refused", re.IGNORECASE)
 
 

@@ -86,3 +86,9 @@ async def test_a_missing_file_is_told_without_its_folder(ffmpeg: FFmpeg):
         await ffmpeg.run(["-i", "file:/nowhere/at all/x.mp4", "-f", "null", "-"])
 
     assert "nowhere" not in str(caught.value.facts) + caught.value.message
+
+
+def test_a_home_that_cannot_be_written_to_is_not_the_cause():
+    said = "Fontconfig error: No writable cache directories\n\t/nonexistent/.cache/fontconfig\n\nOops, failed"
+
+    assert explain(1, said, []).message == "FFmpeg stopped: Oops, failed"
