@@ -1,5 +1,6 @@
 """Words followed as they are spoken."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -53,13 +54,20 @@ def _found(units: Sequence[Unit], words: Sequence[Word]) -> Iterable[Spoken]:
     letters = [(at, unit.plain.casefold()) for at, unit in enumerate(units) if unit.plain and not unit.blank]
     text = "".join(letter for _, letter in letters)
     owners = [at for at, letter in letters for _ in letter]
+    firsts = {first for first, _ in _runs(units)}
     reached = 0
     for word in words:
         wanted = "".join(word.text.split()).casefold()
-        place = text.find(wanted, reached) if wanted else -1
-        if place >= 0:
+        places = _places(text, wanted, reached) if wanted else []
+        # Where the words go on, or else where one begins: "a" is not the one in "that".
+        place = next((at for at in places if at == reached or owners[at] in firsts), min(places, default=None))
+        if place is not None:
             reached = place + len(wanted)
             yield Spoken(owners[place], owners[reached - 1] + 1, word.start, word.end)
+
+
+def _places(text: str, wanted: str, reached: int) -> list[int]:
+    return [reached + found.start() for found in re.finditer(re.escape(wanted), text[reached:])]
 
 
 def _spread(units: Sequence[Unit], start: float, end: float) -> Iterable[Spoken]:
