@@ -6,6 +6,7 @@ from its words alone.
 """
 
 import asyncio
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -39,6 +40,11 @@ class Clip:
     rate: int = 30
     beeps: bool = True
     still: str | None = None
+
+    @property
+    def length(self) -> float:
+        """It is made of whole frames."""
+        return math.ceil(round(LENGTH * self.rate, 6)) / self.rate
 
     def make(self, studio: Studio) -> Path:
         if self.still:
@@ -156,7 +162,7 @@ def places(timeline: dict[str, Any]) -> Iterator[Place]:
 def seconds_of(scene: dict[str, Any]) -> float:
     if "duration" in scene:
         return float(scene["duration"])
-    return (scene.get("trimEnd", LENGTH) - scene.get("trimStart", 0)) / scene.get("speed", 1)
+    return (scene.get("trimEnd", CLIPS[scene["src"]].length) - scene.get("trimStart", 0)) / scene.get("speed", 1)
 
 
 def brightness(timeline: dict[str, Any]) -> list[bool | None]:
