@@ -569,6 +569,25 @@ async def test_full_range_pictures_become_ordinary_ones(studio, stage):
     assert luma(studio, file) == pytest.approx(235, abs=1)
 
 
+@pytest.mark.parametrize("asked", [{}, {"video_codec": "h265"}, {"fit": "cover", "width": 128, "height": 72}])
+async def test_colours_of_a_wide_gamut_are_brought_to_ordinary_screens(studio, stage, asked):
+    red = "color=red:size=128x72:rate=25:duration=0.2,format=gbrp,scale=out_color_matrix=bt709:out_range=tv"
+    told = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
+    wider = f"{red},format=yuv420p10le,{told},zscale=p=2020:m=2020_ncl:t=2020_10,format=yuv420p10le"
+    words = ["-f", "lavfi", "-i", wider, "-c:v", "libx265", "-preset", "ultrafast", "-crf", "1", "-tag:v", "hvc1"]
+    tags = "log-level=error:colorprim=bt2020:colormatrix=bt2020nc:transfer=bt2020-10"
+    wide = studio.make("wide-gamut.mp4", *words, "-x265-params", tags)
+    assert (await inspect(wide)).picture.color_primaries == "bt2020"
+    assert luma(studio, wide, deep=True).mean() > 4 * 80, "there, pure red is far from the edge"
+
+    _, file = await run(stage, wide, preset="ultrafast", crf=4, **asked)
+
+    deep = "video_codec" in asked
+    level = luma(studio, file, deep=deep).mean() / (4 if deep else 1)
+    assert level == pytest.approx(63, abs=4), "without it, red would be a pale 90"
+    assert (await inspect(file)).picture.color_primaries == "bt709"
+
+
 async def test_faster_videos_are_brought_down_to_a_rate(studio, stage):
     fast = studio.clip("fast.mp4", "testsrc2=size=160x90:rate=120", seconds=0.5)
 

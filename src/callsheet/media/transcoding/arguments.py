@@ -13,6 +13,7 @@ from callsheet.media.transcoding import hls
 from callsheet.media.transcoding.passes import with_pass
 from callsheet.media.transcoding.pictures import Picture
 from callsheet.media.transcoding.plan import Plan, Sound
+from callsheet.media.transcoding.tones import narrowing
 
 _SDR = {8: "yuv420p", 10: "yuv420p10le"}
 
@@ -61,6 +62,8 @@ def _decoding(plan: Plan, encoders: Sequence[Encoder]) -> tuple[list[str], list[
         stream = graph.chain(
             stream, *_smaller(plan), *HDR_TO_SDR[:-1], ("format", {"pix_fmts": _SDR[plan.tones.depth]})
         )
+    if plan.tones.narrows:
+        stream = graph.chain(stream, narrowing(plan.source), ("format", {"pix_fmts": _SDR[plan.tones.depth]}))
     if plan.rate is not None:
         stream = graph.add("fps", stream, fps=plan.rate)
     copies = graph.split("split", stream, len(encoders)) if len(encoders) > 1 else [stream]

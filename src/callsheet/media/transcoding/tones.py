@@ -6,7 +6,11 @@ from typing import Literal
 from callsheet.media.codecs import VideoCodec
 from callsheet.media.colours import HLG, PQ, SDR, Colours
 from callsheet.media.encoders import Depth
+from callsheet.media.graph import Options
 from callsheet.media.probe import Footage
+
+_WIDE = frozenset({"bt2020", "smpte432"})
+"""Primaries of wide gamuts, by FFmpeg's names; the last is Display P3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +20,8 @@ class Tones:
     depth: Depth
     colours: Colours = SDR
     maps_to_sdr: bool = False
+    narrows: bool = False
+    """Whether colours beyond those of ordinary screens are brought within them."""
     note: str | None = None
 
 
@@ -49,10 +55,28 @@ def _why_not_kept(codec: VideoCodec, depth: Literal["auto"] | Depth) -> str:
 
 
 def _plain(source: Footage, codec: VideoCodec, depth: Literal["auto"] | Depth) -> Tones:
+    narrows = source.picture is not None and source.picture.color_primaries in _WIDE
     if depth != "auto":
-        return Tones(depth)
+        return Tones(depth, narrows=narrows)
     if not is_deep(source):
-        return Tones(8)
+        return Tones(8, narrows=narrows)
     if codec != "h264":
-        return Tones(10)
-    return Tones(8, note="10-bit colours became 8-bit, since few players show 10-bit h264; depth 10 keeps them")
+        return Tones(10, narrows=narrows)
+    note = "10-bit colours became 8-bit, since few players show 10-bit h264; depth 10 keeps them"
+    return Tones(8, narrows=narrows, note=note)
+
+
+def narrowing(source: Footage) -> tuple[str, Options]:
+    """Return the filter that brings colours of a wide gamut to those that ordinary screens show.
+
+    What the file does not tell is taken to be as usual: the filter refuses to guess.
+    """
+    told = source.picture
+    return "zscale", {
+        "tin": None if told and told.color_transfer else "709",
+        "min": None if told and told.color_matrix else "709",
+        "t": "709",
+        "p": "709",
+        "m": "709",
+        "r": "tv",
+    }
