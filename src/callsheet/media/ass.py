@@ -111,12 +111,12 @@ class _Shown:
     def events(self, names: dict[str, str]) -> Iterator[str]:
         """Yield what makes the line, and enter the styles that it needs."""
         for piece in self._pieces():
-            times, movement = f"{_clock(piece.start)},{_clock(piece.end)}", self._movement(piece)
+            times, commands = f"{_clock(piece.start)},{_clock(piece.end)}", self._commands(piece)
             if self._draws_box:
                 name = _named(names, self._look(piece, box_of(self.style), self.style.background_opacity))
-                yield f"Dialogue: 0,{times},{name},,0,0,0,,{movement}{self._box(piece)}"
+                yield f"Dialogue: 0,{times},{name},,0,0,0,,{commands}{self._box(piece)}"
             name = _named(names, self._look(piece, without_box(self.style) if self._draws_box else self.style))
-            yield f"Dialogue: 1,{times},{name},,0,0,0,,{movement}{piece}"
+            yield f"Dialogue: 1,{times},{name},,0,0,0,,{commands}{piece}"
 
     def _pieces(self) -> Iterator[Piece]:
         whole, windows = self.whole, self.movement.windows()
@@ -127,8 +127,11 @@ class _Shown:
         for window in windows:
             yield from following(self.style, whole, words, window, self.place.room)
 
-    def _movement(self, piece: Piece) -> str:
-        tags = self.movement.fade(piece.start, piece.end)
+    def _commands(self, piece: Piece) -> str:
+        # A style of the script is bold or not; other weights have to be named.
+        weight = self.style.font_weight
+        tags = "" if weight in (400, 700) else f"\\b{weight}"
+        tags += self.movement.fade(piece.start, piece.end)
         if self.place.held or self.line.offset != (0.0, 0.0) or self.line.slide_in or self.line.slide_out:
             rest, frame = self.place.point(piece.setting, self.line.offset), (self.place.width, self.place.height)
             tags += self.movement.slide(piece.start, piece.end, rest, frame)

@@ -74,7 +74,7 @@ def spelled(
         *(style.font_family, f"{size:.1f}"),
         *(_colour(fill, opacity), _colour(style.color, opacity), _colour(style.stroke_color, opacity)),
         _colour(behind[0], behind[1] * opacity),
-        *(_weight(style.font_weight), "-1" if style.italic else "0", "0", "0", "100", "100"),
+        *("-1" if style.font_weight > 550 else "0", "-1" if style.italic else "0", "0", "0", "100", "100"),
         *(f"{style.letter_spacing:.1f}", f"{-rotation if rotation else 0:.1f}"),
         *("4" if boxed else "1", f"{style.stroke_width or 0:.2f}"),
         f"{(style.padding if boxed else style.shadow) or 0:.2f}",
@@ -82,10 +82,6 @@ def spelled(
         "-1",  # the direction of writing follows from the text, as a whole
     ]
     return ",".join(fields)
-
-
-def _weight(weight: int) -> str:
-    return {400: "0", 700: "-1"}.get(weight, str(weight))
 
 
 def _colour(name: str | None, opacity: float = 1.0) -> str:
