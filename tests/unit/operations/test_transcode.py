@@ -584,7 +584,7 @@ async def test_colours_of_a_wide_gamut_are_brought_to_ordinary_screens(studio, s
 
     deep = "video_codec" in asked
     level = luma(studio, file, deep=deep).mean() / (4 if deep else 1)
-    assert level == pytest.approx(63, abs=4), "without it, red would be a pale 90"
+    assert level == pytest.approx(63, abs=4), "without it, red would be brown"
     assert (await inspect(file)).picture.color_primaries == "bt709"
 
 
