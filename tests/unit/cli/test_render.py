@@ -214,4 +214,4 @@ def test_what_a_cut_loses_is_told_beside_the_data(here: Path, callsheet: Command
 
     assert done.exit_code == 0
     assert yaml.safe_load(done.stdout)["output"] == {"fps": 25}
-    assert done.stderr == "tracks.children[0].children[0]: the effect 'Glow' of 'a' is left out\n"
+    assert "tracks.children[0].children[0]: the effect 'Glow' of 'a' is left out\n" in done.stderr

@@ -25,6 +25,7 @@ from callsheet.media.schedule import Schedule, schedule
 from callsheet.media.words import read_rate
 
 RATE = 24.0
+SIZELESS = "the cut tells no size for the film; unless its output names one, that of the settings"
 
 
 def at(frames: float, rate: float = RATE) -> otio.opentime.RationalTime:
@@ -82,7 +83,7 @@ def test_clips_become_scenes_with_their_places_in_the_media(tmp_path: Path):
         ],
         "output": {"fps": 24},
     }
-    assert made.notes == ()
+    assert made.notes == (SIZELESS,)
 
 
 def test_transitions_leave_the_length_as_it_was(tmp_path: Path):
@@ -110,7 +111,7 @@ def test_a_transition_takes_no_more_than_the_media_has(tmp_path: Path):
     assert [scene.get("transition", {}).get("duration") for scene in made.timeline["scenes"]] == [0.416667, 0.5, None]
     assert "trimStart" not in made.timeline["scenes"][1]
     assert planned(made.timeline).frames == 144
-    assert "0.333333 s shorter" in made.notes[0]
+    assert "0.333333 s shorter" in made.notes[1]
 
 
 def test_transitions_at_the_ends_are_fades(tmp_path: Path):
@@ -144,7 +145,7 @@ def test_names_of_transitions_of_ours_are_kept_and_others_become_fades(tmp_path:
     made = import_cut(path)
 
     assert [s["transition"]["type"] for s in made.timeline["scenes"][:2]] == ["wipeleft", "fade"]
-    assert made.notes == ("tracks.children[0].children[2]: the transition 'Cube_Spin' becomes a plain fade",)
+    assert made.notes == (SIZELESS, "tracks.children[0].children[2]: the transition 'Cube_Spin' becomes a plain fade")
 
 
 def test_further_video_tracks_lie_above_at_their_times(tmp_path: Path):
@@ -245,6 +246,7 @@ def test_what_is_left_out_is_noted(tmp_path: Path):
         "tracks.children[0].children[0]: the effect 'GaussianBlur' of 'soft' is left out",
         "tracks.children[0].children[1]: 'unused' is switched off, and left out",
         "markers are left out (1)",
+        SIZELESS,
     )
     assert made.timeline["scenes"][1] == {"color": "#000000", "duration": 1.0}
 
@@ -272,6 +274,17 @@ def test_a_bundle_is_unpacked_beside_itself(tmp_path: Path):
 
     assert {m.timeline["scenes"][0]["src"] for m in made} == {str(tmp_path / "cut.otiod/media/clip.mp4")}
     assert (tmp_path / "cut.otiod/media/clip.mp4").read_bytes() == b"picture"
+
+
+@pytest.mark.parametrize(("value", "rate"), [(float("nan"), 24), (float("inf"), 24), (1, 0), (1, float("nan"))])
+def test_times_that_are_none_are_told(tmp_path: Path, value: float, rate: float):
+    path = saved(tmp_path, [clip("/a.mp4", 0, 24)])
+    cut, _ = read_cut(path)
+    cut.tracks[0][0].source_range = span(value, 24, rate)
+    write_cut(cut, path)
+
+    with pytest.raises(BadCut, match="that is none"):
+        import_cut(path)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"OTIO_SCHEMA": "Clip.2"}', '{"a": 1}', "[]", '{"OTIO_SCHEMA": "No.1"}'])

@@ -278,8 +278,11 @@ def check_pictures(pictures: np.ndarray, timeline: dict[str, Any]) -> None:
     ]  # fmt: skip
     assert wrong == [], "these frames show another moment"
     for overlay in timeline.get("overlays", ()):
-        over = certain(overlay["start"], overlay["start"] + overlay["duration"], timeline)
-        assert [n for n in over if np.median(pictures[n][CORNER]) < 128] == [], "these frames lack the overlay"
+        start, end = overlay["start"], overlay["start"] + overlay["duration"]
+        bright = {n for n, picture in enumerate(pictures) if np.median(picture[CORNER]) > 128}
+        dark = {n for n, seen in enumerate(told) if seen is False}
+        assert {*certain(start, end, timeline)} - bright == set(), "these frames lack the overlay"
+        assert bright & dark - {*possible(start, end, timeline)} == set(), "these frames show the overlay"
     for cue in timeline.get("captions", {}).get("cues", ()):
         dark = [n for n in certain(cue["start"], cue["end"], timeline) if told[n] is False]
         assert [n for n in dark if pictures[n][BELOW].max() < 150] == [], "these frames lack the caption"
@@ -289,6 +292,12 @@ def certain(start: float, end: float, timeline: dict[str, Any]) -> range:
     """The frames of the film in which something with these times must be seen, whichever way they were rounded."""
     rate, whole = rate_of(timeline), len(brightness(timeline))
     return range(int(Fraction(start) * rate) + 2, min(whole, int(Fraction(end) * rate) - 1))
+
+
+def possible(start: float, end: float, timeline: dict[str, Any]) -> range:
+    """The frames of the film in which something with these times may be seen."""
+    rate = rate_of(timeline)
+    return range(int(Fraction(start) * rate) - 1, int(Fraction(end) * rate) + 3)
 
 
 def check_sound(heard: np.ndarray, timeline: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from callsheet.media.words import read_rate
 
 _BLACK = "#000000"
 _PLAIN = "SMPTE_Dissolve"
+_SIZES = {"width", "height", "resolution", "aspectRatio"}
 
 
 class CutRefused(ProblemList):
@@ -87,6 +88,8 @@ class _Importing:
         marks = sum(len(item.markers) for item in (cut.tracks, *cut.find_children()) if hasattr(item, "markers"))
         if marks:
             found.notes.append(f"markers are left out ({marks})")
+        if not self._output.keys() & _SIZES:
+            found.notes.append("the cut tells no size for the film; unless its output names one, that of the settings")
 
     def timeline(self) -> dict[str, Any]:
         """Return what the cut says; problems on the way are added to what was found."""

@@ -3,6 +3,7 @@
 import importlib
 import zipfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -67,8 +68,10 @@ def _unpacked(path: Path) -> Path:
     if folder.exists():
         return folder
     try:
-        with zipfile.ZipFile(path) as bundle:
-            bundle.extractall(folder)
+        # Whole or not at all: what lies there is used the next time.
+        with TemporaryDirectory(dir=folder.parent) as passing, zipfile.ZipFile(path) as bundle:
+            bundle.extractall(Path(passing) / "bundle")
+            (Path(passing) / "bundle").rename(folder)
     except (zipfile.BadZipFile, OSError) as error:
         raise BadCut(f"'{path}' cannot be unpacked: {error}") from None
     return folder

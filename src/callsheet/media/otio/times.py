@@ -1,21 +1,30 @@
 """Times of a cut, exactly: its rates are floating numbers that stand for fractions."""
 
+import math
 from fractions import Fraction
 from typing import Any
 
+from callsheet.media.otio.library import BadCut
 from callsheet.media.words import read_rate
 
 
 def exact_rate(rate: float) -> Fraction:
-    """Return the rate that a number stands for: 29.97 is 30000/1001, and 48000 is that of sound."""
+    """Return the rate that a number stands for: 29.97 is 30000/1001, and 48000 is that of sound.
+
+    Raises BadCut for what is no rate.
+    """
     try:
         return read_rate(rate)
     except ValueError:
+        if not math.isfinite(rate) or rate <= 0:
+            raise BadCut(f"the cut holds a rate that is none: {rate} a second") from None
         return Fraction(rate).limit_denominator(1001)
 
 
 def seconds(time: Any) -> Fraction:
-    """Return the seconds of a RationalTime."""
+    """Return the seconds of a RationalTime. Raises BadCut for one that is no time."""
+    if not math.isfinite(time.value):
+        raise BadCut(f"the cut holds a time that is none: {time.value}")
     return Fraction(time.value).limit_denominator(10**6) / exact_rate(time.rate)
 
 
