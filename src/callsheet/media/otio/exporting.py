@@ -97,7 +97,7 @@ class _Exporting:
         for number, shot in enumerate(self._plan.shots):
             before = self._plan.shots[number - 1] if number else None
             if shot.blend_in and before is not None and (not heard or shot.sounds or before.sounds):
-                row.append(self._transition(before, shot.blend_in))
+                row.append(self._transition(before, shot.blend_in, heard=heard))
             row.append(self._scene(shot, heard=heard))
         return row
 
@@ -121,7 +121,7 @@ class _Exporting:
     def _is_gap(self, shot: Shot) -> bool:
         return shot.scene is not self._timeline.scenes[shot.number]
 
-    def _transition(self, before: Shot, frames: int) -> Any:
+    def _transition(self, before: Shot, frames: int, *, heard: bool) -> Any:
         passing = before.scene.passing
         assert passing is not None  # noqa: S101 - scenes overlap only in a transition
         early, late = _halves(frames)
@@ -129,7 +129,7 @@ class _Exporting:
         rate = float(self._plan.rate)
         return self._otio.schema.Transition(
             name=passing.type,
-            transition_type=_DISSOLVE if passing.type == "fade" else _CUSTOM,
+            transition_type=_DISSOLVE if heard or passing.type == "fade" else _CUSTOM,
             in_offset=rational(early, rate),
             out_offset=rational(late, rate),
             metadata={OURS: {"type": passing.type, "audioCurve": passing.audio_curve}},
