@@ -162,7 +162,8 @@ def _sounds(film: Film) -> Iterator[Command]:
         yield Command(makes=part, arguments=step.arguments)
     if isinstance(film.level, str):
         length = sound.samples(film.plan.frames, film.plan.rate)
-        filters = f"{film.level},aresample={sound.RATE},apad=whole_len={length},atrim=end_sample={length}"
+        usual = f"aformat=sample_rates={sound.RATE}:channel_layouts=stereo"
+        filters = f"{film.level},{usual},apad=whole_len={length},atrim=end_sample={length}"
         words = ["-i", file_url(_MIX), "-map", "0:a:0", "-af", filters, *LOSSLESS, file_url(_LEVEL)]
         yield Command(makes="the sound through the given filter", arguments=words)
 
