@@ -357,8 +357,126 @@ class Settings(BaseSettings):
     kling_url: str = Field(
         "https://api-singapore.klingai.com", validation_alias=_aliases("KLING_URL"), description="Where Kling answers"
     )
+    models_file: Path | None = Field(
+        None,
+        validation_alias=_aliases("MODELS_FILE"),
+        description="A YAML file of models of one's own, which go before those that come with Callsheet",
+    )
     provider_concurrency: int = Field(
         8, ge=1, validation_alias=_aliases("PROVIDER_CONCURRENCY"), description="Requests to one provider at a time"
+    )
+    provider_first_look: Duration = Field(
+        timedelta(seconds=5),
+        validation_alias=_aliases("PROVIDER_FIRST_LOOK"),
+        description="How long after an order a provider is first asked how it stands; each pause is half longer",
+    )
+    provider_longest_pause: Duration = Field(
+        timedelta(minutes=1),
+        validation_alias=_aliases("PROVIDER_LONGEST_PAUSE"),
+        description="Longest pause between two of these questions",
+    )
+    provider_deadline: Duration = Field(
+        timedelta(hours=24),
+        validation_alias=_aliases("PROVIDER_DEADLINE"),
+        description="How long a provider may take; then it is asked to stop, and the job fails",
+    )
+
+    # Waiting for providers
+    waiting_interval: Duration = Field(
+        timedelta(seconds=1),
+        validation_alias=_aliases("WAITING_INTERVAL"),
+        description="How often a worker looks which waiting jobs are to be asked about",
+    )
+    submission_patience: Duration = Field(
+        timedelta(minutes=10),
+        validation_alias=_aliases("SUBMISSION_PATIENCE"),
+        description="How long a job waits to learn whether an order without an answer was taken, before it fails as "
+        "`submission_unknown`",
+    )
+    webhook_max_bytes: int = Field(
+        2**20,
+        ge=1024,
+        validation_alias=_aliases("WEBHOOK_MAX_BYTES"),
+        description="Largest webhook of a provider that is read",
+    )
+
+    # ComfyUI
+    comfyui_api_url: str | None = Field(
+        None,
+        validation_alias=_aliases("COMFYUI_API_URL", "COMFYUI_API_URL", "COMFY_HOST"),
+        description="ComfyUI servers, separated by commas; what a server is like may follow its address: "
+        "`http://gpu1:8188#capacity=2&tags=wan+flux`. Unset: `http://127.0.0.1:8188`, or none but our own where "
+        "COMFYUI_PATH is set",
+    )
+    comfyui_client_id: str = Field(
+        "callsheet",
+        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
+        validation_alias=_aliases("COMFYUI_CLIENT_ID", "COMFYUI_CLIENT_ID"),
+        description="How client ids begin that we give to ComfyUI; each connection has one of its own",
+    )
+    comfyui_timeout_ms: int = Field(
+        120_000,
+        ge=1,
+        validation_alias=_aliases("COMFYUI_TIMEOUT_MS", "COMFYUI_TIMEOUT_MS"),
+        description="Milliseconds that an answer of ComfyUI may take",
+    )
+    comfyui_poll_interval_ms: int = Field(
+        5_000,
+        ge=1,
+        validation_alias=_aliases("COMFYUI_POLL_INTERVAL_MS", "COMFYUI_POLL_INTERVAL_MS"),
+        description="Milliseconds after which ComfyUI is asked how a prompt stands when its websocket tells nothing",
+    )
+    comfyui_max_poll_attempts: int | None = Field(
+        None,
+        ge=1,
+        validation_alias=_aliases("COMFYUI_MAX_POLL_ATTEMPTS", "COMFYUI_MAX_POLL_ATTEMPTS"),
+        description="Times the poll interval is how long a prompt may take; unset: as long as the job may",
+    )
+    comfyui_workflows: Path | None = Field(
+        None,
+        validation_alias=_aliases("COMFYUI_WORKFLOWS"),
+        description="Folder with stored ComfyUI workflows: `<name>.json`, and `<name>.inputs.yaml` beside it",
+    )
+    comfyui_video_workflow_json: str | None = Field(
+        None,
+        validation_alias=_aliases("COMFYUI_VIDEO_WORKFLOW_JSON", "COMFYUI_VIDEO_WORKFLOW_JSON"),
+        description="Graph in API format, as JSON or the path of a file, for ComfyUI jobs that name no workflow; "
+        "a job's own nodes are merged into it, field by field",
+    )
+    comfyui_path: Path | None = Field(
+        None,
+        validation_alias=_aliases("COMFYUI_PATH", "COMFYUI_PATH"),
+        description="Folder with ComfyUI's own code; a worker then runs it itself when a job needs it",
+    )
+    comfyui_python: Path | None = Field(
+        None,
+        validation_alias=_aliases("COMFYUI_PYTHON"),
+        description="The Python that has what ComfyUI needs; unset: that of `.venv` or `venv` in its folder, "
+        "else `python3` on the PATH",
+    )
+    comfyui_base_dir: Path | None = Field(
+        None,
+        validation_alias=_aliases("COMFYUI_BASE_DIR"),
+        description="Folder with the models, custom nodes and files of our own ComfyUI; unset: `comfyui` in the "
+        "data folder",
+    )
+    comfyui_args: str = Field(
+        "", validation_alias=_aliases("COMFYUI_ARGS"), description="Further flags for our own ComfyUI: `--lowvram`"
+    )
+    comfyui_start_timeout: Duration = Field(
+        timedelta(minutes=5),
+        validation_alias=_aliases("COMFYUI_START_TIMEOUT"),
+        description="How long our own ComfyUI may take to answer after its start",
+    )
+    comfyui_free_after: Duration = Field(
+        timedelta(minutes=2),
+        validation_alias=_aliases("COMFYUI_FREE_AFTER"),
+        description="Our own ComfyUI unloads its models when it had no job for this long",
+    )
+    comfyui_stop_after: Duration = Field(
+        timedelta(minutes=15),
+        validation_alias=_aliases("COMFYUI_STOP_AFTER"),
+        description="Our own ComfyUI is stopped when it had no job for this long",
     )
 
     # Webhooks out

@@ -1,6 +1,7 @@
 """The way to a provider: one HTTP client, which tells what became of an order, and sends none twice."""
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -23,17 +24,24 @@ from callsheet.domain.errors import (
 )
 from callsheet.files.fetch import fetch, retry_after, shown
 from callsheet.files.landing import land
+from callsheet.providers.contract import Output
 from callsheet.settings import Settings
 
 Keys = Callable[[], Awaitable[Mapping[str, str]]]
 """Gives the headers that open a provider, fresh for every request: some hold tokens that expire."""
 
 _TIMEOUT = httpx2.Timeout(connect=5, read=30, write=30, pool=5)
+_PATIENCE = 300.0
+"""Seconds for a whole answer: one that drips in for ever meets no other limit."""
+_MOST_HOPS = 5
 _MOST_BYTES = 96 * 2**20
 """Of an answer; some providers put whole files into theirs."""
 _CHUNK = 256 * 1024
 _MESSAGE = 300
+_ADDRESS = re.compile(r"https?://[^\s\"'<>]+")
 _BUSY = frozenset({425, 429})
+_TELLS_NOTHING = frozenset({303, 408, 499})
+"""Answers that may come whether an order was taken or not: see elsewhere, too slow, gone away; and every 5xx."""
 _NOT_SENT = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -71,10 +79,20 @@ class Answer:
         return read if isinstance(read, dict) else {}
 
 
+def fixed_keys(**headers: str) -> Keys:
+    """Return keys that are the same for every request."""
+
+    async def keys() -> Mapping[str, str]:
+        return headers
+
+    return keys
+
+
 class Http:
     """Requests to one provider, so many at a time and so many a second.
 
-    The provider's keys go to the origin of `base` and to `origins`, and nowhere else.
+    The provider's keys go to the origin of `base`, to `origins`, and by https to `own_hosts` and what lies below
+    them; nowhere else.
     """
 
     def __init__(
@@ -85,8 +103,11 @@ class Http:
         *,
         keys: Keys,
         origins: frozenset[str] = frozenset(),
+        own_hosts: frozenset[str] = frozenset(),
         at_once: int = 8,
         a_second: float | None = None,
+        orders_a_second: float | None = None,
+        patience: float = _PATIENCE,
         client: httpx2.AsyncClient | None = None,
     ) -> None:
         self.provider = provider
@@ -94,8 +115,11 @@ class Http:
         self._settings = settings
         self._keys = keys
         self._origins = {_origin(self.base), *origins}
+        self._own_hosts = own_hosts
         self._seats = asyncio.Semaphore(at_once)
         self._pace = _Pace(a_second)
+        self._pace_of_orders = _Pace(orders_a_second)
+        self._patience = patience
         self._client = client or httpx2.AsyncClient(
             timeout=_TIMEOUT,
             follow_redirects=False,
@@ -112,15 +136,16 @@ class Http:
         Raises Refused, ProviderBusy and ProviderUnreachable when certainly nothing was ordered, SubmissionUnknown
         when nobody can tell: the answer did not come, or the provider failed while it had the order.
         """
+        await self._pace_of_orders.wait()
         try:
             answer = await self._send(method, path, request)
         except _NOT_SENT as error:
             raise ProviderUnreachable(f"{self.provider} cannot be reached: {type(error).__name__}") from error
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, TimeoutError) as error:
             raise self._unknown(f"no answer came ({type(error).__name__})") from error
         if answer.status in _BUSY:
             raise self._busy(answer)
-        if answer.status == 408 or answer.status >= 500:
+        if answer.status in _TELLS_NOTHING or answer.status >= 500:
             raise self._unknown(f"it answered {answer.status}", status=answer.status)
         if not answer.ok:
             raise Refused(f"{self.provider} refused: {told(answer)}", status=answer.status)
@@ -131,16 +156,38 @@ class Http:
 
         Raises ProviderUnreachable and ProviderBusy.
         """
-        try:
-            answer = await self._send(method, path, request)
-        except httpx2.HTTPError as error:
-            raise ProviderUnreachable(f"{self.provider} did not answer: {type(error).__name__}") from error
+        answer = await self.ask_whatever(method, path, **request)
         if answer.status in _BUSY:
             raise self._busy(answer)
         if answer.status == 408 or answer.status >= 500:
             words = f"{self.provider} answered {told(answer)}"
             raise ProviderUnreachable(words, after=wait_asked(answer.headers))
         return answer
+
+    async def ask_whatever(self, method: str, path: str, **request: Any) -> Answer:
+        """Ask what costs nothing, where even a failure is an answer, and return it. Raises ProviderUnreachable."""
+        try:
+            return await self._send(method, path, request)
+        except (httpx2.HTTPError, TimeoutError) as error:
+            raise ProviderUnreachable(f"{self.provider} did not answer: {type(error).__name__}") from error
+
+    def understood(self, answer: Answer) -> dict[str, Any]:
+        """Return the object that a success holds. Raises ProviderUnreachable for anything else."""
+        if not answer.ok:
+            raise ProviderUnreachable(f"{self.provider} answered {told(answer)}")
+        fields = answer.fields()
+        if not fields:
+            raise ProviderUnreachable(f"{self.provider} answered {answer.status}, and something that is not understood")
+        return fields
+
+    async def bring(self, output: Output, target: Path, *, hosts: frozenset[str] = frozenset()) -> Path:
+        """Bring an output here, from wherever it is; as `download` does, where it has an address."""
+        if output.inline is not None:
+            await land(_whole(output.inline), target)
+            return target
+        if output.url is None:
+            raise OutputGone(f"{self.provider} named no address for the file")
+        return await self.download(output.url, target, hosts=hosts, with_key=output.with_key)
 
     async def download(
         self, url: str, target: Path, *, hosts: frozenset[str] = frozenset(), with_key: bool = False
@@ -150,15 +197,18 @@ class Http:
         Everything outside the own origins is fetched without the key, by the rules for sources from the internet.
         Raises OutputGone, ProviderFailed for a foreign host, ProviderUnreachable, DiskFull.
         """
-        if _origin(url) in self._origins:
-            elsewhere = await self._download_own(url, target, with_key)
+        place = url
+        for _ in range(_MOST_HOPS):
+            if not self.is_own(place):
+                break
+            elsewhere = await self._download_own(place, target, with_key)
             if elsewhere is None:
                 return target
-            url = elsewhere
-        elif not _is_below(httpx2.URL(url).host, hosts):
-            raise ProviderFailed(f"{self.provider} names a file on a foreign host: {shown(url)}", reason="foreign_host")
+            place = elsewhere
+        if place == url and not _is_below(_host(url), hosts):
+            raise ProviderFailed(f"{self.provider} names a file on a foreign host: {shown(url)}", code="foreign_host")
         try:
-            await fetch(url, target, self._settings)
+            await fetch(place, target, self._settings)
         except SourceUnreachable as error:
             raise ProviderUnreachable(error.message, after=error.after) from error
         except BadSource as error:
@@ -169,12 +219,16 @@ class Http:
         """Return where else the file is to be had, if the provider says so."""
         headers = await self._keys() if with_key else {}
         try:
-            async with self._seats, self._client.stream("GET", url, headers=headers) as answer:
+            async with (
+                asyncio.timeout(self._settings.source_timeout.total_seconds()),
+                self._seats,
+                self._client.stream("GET", url, headers=headers) as answer,
+            ):
                 if answer.has_redirect_location:
-                    return str(answer.url.join(answer.headers["Location"]))
+                    return _next_hop(answer)
                 self._refuse(answer.status_code, url)
                 await land(self._capped(answer), target)
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, TimeoutError) as error:
             raise ProviderUnreachable(f"{shown(url)} did not come whole: {type(error).__name__}") from error
         return None
 
@@ -198,18 +252,22 @@ class Http:
 
     async def _send(self, method: str, path: str, request: dict[str, Any]) -> Answer:
         url = path if "://" in path else f"{self.base}{path}"
-        if _origin(url) not in self._origins:
-            raise ProviderFailed(f"{self.provider} names a foreign address: {shown(url)}", reason="foreign_host")
+        if not self.is_own(url):
+            raise ProviderFailed(f"{self.provider} names a foreign address: {shown(url)}", code="foreign_host")
         headers = {**await self._keys(), **request.pop("headers", {})}
         async with self._seats:
             await self._pace.wait()
-            async with self._client.stream(method, url, headers=headers, **request) as answer:
-                body = bytearray()
-                async for chunk in answer.aiter_bytes(_CHUNK):
-                    body += chunk
-                    if len(body) > _MOST_BYTES:
-                        raise httpx2.ReadError("the answer is too large")
-                return Answer(answer.status_code, answer.headers, bytes(body))
+            async with (
+                asyncio.timeout(self._patience),
+                self._client.stream(method, url, headers=headers, **request) as answer,
+            ):
+                return Answer(answer.status_code, answer.headers, await _read(answer))
+
+    def is_own(self, url: str) -> bool:
+        """Tell whether an address is the provider's own, so that its keys may go there."""
+        origin = _origin(url)
+        secure = origin.startswith("https://") and origin.endswith(":443")
+        return origin in self._origins or (secure and _is_below(_host(url), self._own_hosts))
 
     def _busy(self, answer: Answer) -> ProviderBusy:
         return ProviderBusy(f"{self.provider} is busy: {told(answer)}", after=wait_asked(answer.headers))
@@ -240,8 +298,40 @@ def told(answer: Answer) -> str:
         if isinstance(value, list):
             value = "; ".join(str(each.get("msg", each)) if isinstance(each, dict) else str(each) for each in value)
         if isinstance(value, str) and value.strip():
-            return f"{answer.status} {' '.join(value.split())[:_MESSAGE]}"
+            return f"{answer.status} {harmless(value)[:_MESSAGE]}"
     return str(answer.status)
+
+
+def harmless(message: str) -> str:
+    """Return a provider's message in one line, its addresses without their queries: those hold tokens, ours as well."""
+    return _ADDRESS.sub(lambda found: shown(found[0]), " ".join(message.split()))
+
+
+async def _read(answer: httpx2.Response) -> bytes:
+    body = bytearray()
+    async for chunk in answer.aiter_bytes(_CHUNK):
+        body += chunk
+        if len(body) > _MOST_BYTES:
+            raise httpx2.ReadError("the answer is too large")
+    return bytes(body)
+
+
+async def _whole(data: bytes) -> AsyncGenerator[bytes, None]:
+    yield data
+
+
+def _next_hop(answer: httpx2.Response) -> str:
+    try:
+        return str(answer.url.join(answer.headers["Location"]))
+    except (httpx2.InvalidURL, ValueError):
+        raise OutputGone(f"{shown(str(answer.url))} leads to something that is no address") from None
+
+
+def _host(url: str) -> str:
+    try:
+        return httpx2.URL(url).host
+    except (httpx2.InvalidURL, ValueError):
+        return ""
 
 
 def _origin(url: str) -> str:

@@ -1,0 +1,40 @@
+"""Files inside an order: by address where they have one, else inside the order itself."""
+
+import asyncio
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from callsheet.domain.errors import Refused
+from callsheet.providers.contract import InputFile
+
+
+async def with_files(given: Any, provider: str, limit: int) -> Any:
+    """Return an order's input with a URL or a data URI in the place of each InputFile.
+
+    Raises Refused for a file that has no address and more than `limit` bytes.
+    """
+    if isinstance(given, InputFile):
+        return given.url or await _inside(given, provider, limit)
+    if isinstance(given, Mapping):
+        return {name: await with_files(value, provider, limit) for name, value in given.items()}
+    if isinstance(given, list | tuple):
+        return [await with_files(value, provider, limit) for value in given]
+    return given
+
+
+async def _inside(file: InputFile, provider: str, limit: int) -> str:
+    return f"data:{file.media_type};base64,{base64.b64encode(await read_within(file, provider, limit)).decode()}"
+
+
+async def read_within(file: InputFile, provider: str, limit: int) -> bytes:
+    """Return the bytes of a file that goes into an order. Raises Refused when there are more than `limit`."""
+    size = (await asyncio.to_thread(file.path.stat)).st_size
+    if size > limit:
+        raise Refused(
+            f"'{file.path.name}' has {size:,} bytes, and an order to {provider} takes files of up to {limit:,}. Larger "
+            "ones it fetches by their address, for which CALLSHEET_PUBLIC_URL must be set to where this server is "
+            "reached from outside.",
+            reason="file_too_large",
+        )
+    return await asyncio.to_thread(file.path.read_bytes)

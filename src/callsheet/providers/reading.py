@@ -1,0 +1,29 @@
+"""Values of an answer, which may be anything whatever its documentation says."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_LONGEST = 2_000
+
+
+def fields_of(value: Any) -> Mapping[str, Any]:
+    """Return an object as it is, anything else as an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def text(value: Any) -> str | None:
+    """Return a text that says something, in bounds for a message; None for anything else."""
+    return value.strip()[:_LONGEST] or None if isinstance(value, str) else None
+
+
+def number(value: Any) -> float | None:
+    """Return a number that is none of the odd ones; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < 1e15 else None
+
+
+def share(value: Any, of: float = 1) -> float | None:
+    """Return a number's share of `of`, from 0 to 1."""
+    told = number(value)
+    return None if told is None else min(max(told / of, 0.0), 1.0)

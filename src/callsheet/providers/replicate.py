@@ -1,0 +1,247 @@
+"""Replicate: predictions of models, versions and deployments."""
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from callsheet.domain.errors import ProviderUnreachable, Refused, SetupError, SubmissionUnknown
+from callsheet.providers.contract import Capabilities, InputFile, Look, Notice, Order, Output, State, Task
+from callsheet.providers.fresh import Fresh
+from callsheet.providers.http import Http, fixed_keys, told
+from callsheet.providers.inputs import with_files
+from callsheet.providers.outputs import find_outputs
+from callsheet.providers.polling import usual_polling
+from callsheet.providers.reading import fields_of, number, text
+from callsheet.providers.signatures import read_signed, verify_standard_webhook
+from callsheet.settings import Settings
+
+_NAME = "replicate"
+_HOSTS = frozenset({"replicate.delivery"})
+_STATES: Mapping[str, State] = {
+    "starting": "queued",
+    "processing": "running",
+    "succeeded": "succeeded",
+    "failed": "failed",
+    "aborted": "failed",
+    "canceled": "cancelled",
+}
+_CENSOR = re.compile(r"nsfw|sensitive|safety|moderat|content polic", re.IGNORECASE)
+_PERCENT = re.compile(r"(\d{1,3})%\|")
+_DEPLOYMENT = "deployments/"
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_A_SECOND = 8
+"""600 orders a minute are allowed, with some room for others who use the account (2026-11)."""
+_PAGES = 50
+_CLOCKS_DIFFER = timedelta(minutes=2)
+
+_CAPABILITIES = Capabilities(
+    webhook=True,
+    signed=True,
+    cancel=True,
+    progress=True,
+    find_lost=True,
+    retention=timedelta(hours=1),
+    inline_limit=256 * 1024,
+    quirks={
+        "aborted": "2026-11: a deadline that passes before the start ends as `aborted`; it is not billed",
+        "webhook_retries": "2026-11: the last delivery comes about a minute after the end, so that looks go on",
+        "private_versions": "2026-11: official models tell their version as `hidden`",
+    },
+)
+
+
+def open_replicate(settings: Settings) -> "Replicate":
+    """Return Replicate by the settings. Raises SetupError where the token is missing."""
+    if settings.replicate_api_token is None:
+        raise SetupError("Replicate needs REPLICATE_API_TOKEN")
+    return Replicate(settings, settings.replicate_api_token.get_secret_value())
+
+
+class Replicate:
+    """Models are `owner/name`, `owner/name:version`, or `deployments/owner/name`."""
+
+    name = _NAME
+    capabilities = _CAPABILITIES
+
+    def __init__(self, settings: Settings, token: str) -> None:
+        self.polling = usual_polling(settings)
+        self._http = Http(
+            _NAME,
+            settings.replicate_url,
+            settings,
+            keys=fixed_keys(Authorization=f"Bearer {token}"),
+            at_once=settings.provider_concurrency,
+            orders_a_second=_A_SECOND,
+        )
+        own = settings.replicate_webhook_secret
+        self._secrets = Fresh(self._ask_secret if own is None else _given(own.get_secret_value()))
+
+    async def submit(self, order: Order) -> Task:
+        """Create a prediction."""
+        path, named = _place(order)
+        body: dict[str, Any] = {**named, "input": await with_files(order.input, _NAME, _CAPABILITIES.inline_limit)}
+        if order.webhook:
+            body |= {"webhook": order.webhook, "webhook_events_filter": ["completed"]}
+        deadline = {"Cancel-After": _duration(self.polling.deadline)}
+        answer = await self._http.order("POST", path, json=body, headers=deadline)
+        task_id = answer.fields().get("id")
+        if not isinstance(task_id, str) or not task_id:
+            self._http.not_understood(answer)
+        return Task(_NAME, task_id)
+
+    async def look(self, task: Task) -> Look:
+        """Read a prediction."""
+        answer = await self._http.ask("GET", f"/v1/predictions/{quote(task.id, safe='')}")
+        if answer.status == 404:
+            return Look("lost", "not found", message="Replicate does not know the prediction any more.")
+        return _look(self._http.understood(answer))
+
+    async def fetch(self, output: Output, target: Path) -> Path:
+        """Bring a file here; the token stays."""
+        return await self._http.bring(output, target, hosts=_HOSTS)
+
+    async def cancel(self, task: Task) -> None:
+        """Cancel a prediction."""
+        answer = await self._http.ask("POST", f"/v1/predictions/{quote(task.id, safe='')}/cancel")
+        if not answer.ok and answer.status not in (404, 409, 422):
+            raise ProviderUnreachable(f"Replicate did not cancel the prediction: {told(answer)}")
+
+    async def find_lost(self, order: Order, since: datetime) -> Task | None:
+        """Look through the list of predictions for the one with this input."""
+        found, doubtful = [], False
+        async for listed in self._listed(since - _CLOCKS_DIFFER):
+            doubtful = doubtful or bool(listed.get("data_removed"))
+            if _is_of(order, listed):
+                found.append(listed)
+        if len(found) == 1 and isinstance(found[0].get("id"), str):
+            return Task(_NAME, found[0]["id"])
+        if found:
+            raise SubmissionUnknown(f"Replicate has {len(found)} predictions with the same input.", provider=_NAME)
+        if doubtful:
+            raise SubmissionUnknown(
+                "Replicate has already removed what would tell its predictions apart.", provider=_NAME
+            )
+        return None
+
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
+        """Check and read a prediction that Replicate sends."""
+        message_id = await self._secrets.checked(
+            lambda secret: verify_standard_webhook(secret.split(), headers, body, now)
+        )
+        told_fields = read_signed(body)
+        return Notice(text(told_fields.get("id")), message_id, text(told_fields.get("status")) or "")
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._http.close()
+
+    async def _listed(self, since: datetime) -> AsyncIterator[Mapping[str, Any]]:
+        after = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        path: str | None = f"/v1/predictions?{urlencode({'created_after': after})}"
+        for _ in range(_PAGES):
+            if path is None:
+                return
+            page = self._http.understood(await self._http.ask("GET", path))
+            for listed in page.get("results") or ():
+                yield fields_of(listed)
+            path = text(page.get("next"))
+        raise SubmissionUnknown("Replicate has more predictions than are looked through.", provider=_NAME)
+
+    async def _ask_secret(self) -> str:
+        answer = await self._http.ask("GET", "/v1/webhooks/default/secret")
+        key = text(self._http.understood(answer).get("key"))
+        if key is None:
+            raise ProviderUnreachable("Replicate did not tell the secret of its webhooks")
+        return key
+
+
+def _given(secret: str) -> Callable[[], Awaitable[str]]:
+    async def load() -> str:
+        return secret
+
+    return load
+
+
+def _place(order: Order) -> tuple[str, dict[str, str]]:
+    """Return the path that takes the order, and how the body names the model."""
+    model, _, version = order.model.partition(":")
+    version = order.version or version
+    parts = model.removeprefix(_DEPLOYMENT).split("/")
+    if len(parts) != 2 or not all(_WORD.fullmatch(part) for part in parts):
+        raise Refused(f"'{order.model}' is not a model at Replicate; they are called owner/name")
+    if model.startswith(_DEPLOYMENT):
+        return f"/v1/deployments/{parts[0]}/{parts[1]}/predictions", {}
+    if version:
+        return "/v1/predictions", {"version": version}
+    return f"/v1/models/{parts[0]}/{parts[1]}/predictions", {}
+
+
+def _look(prediction: Mapping[str, Any]) -> Look:
+    status = text(prediction.get("status")) or "unknown"
+    state = _STATES.get(status, "running")
+    seconds = number(fields_of(prediction.get("metrics")).get("predict_time"))
+    if state == "succeeded" and prediction.get("data_removed") and not prediction.get("output"):
+        return Look("failed", status, code="output_gone", message="Replicate has removed the prediction's files.")
+    if state == "succeeded":
+        return Look(state, status, 1.0, find_outputs(prediction.get("output")), seconds=seconds)
+    if state == "failed" or _was_late(state, prediction):
+        return _failed(status, prediction, seconds)
+    return Look(state, status, _progress(prediction.get("logs")), seconds=seconds)
+
+
+def _failed(status: str, prediction: Mapping[str, Any], seconds: float | None) -> Look:
+    reason = text(prediction.get("error"))
+    if status != "failed":
+        message = reason or "Replicate stopped the prediction, whose deadline had passed."
+        return Look("failed", status, code="deadline", message=message, seconds=seconds)
+    code = "content_refused" if reason and _CENSOR.search(reason) else "provider_failed"
+    return Look("failed", status, code=code, message=reason or "Replicate gave no reason.", seconds=seconds)
+
+
+def _was_late(state: State, prediction: Mapping[str, Any]) -> bool:
+    """Tell a deadline that passed while it ran from a cancellation that somebody asked for: both are `canceled`."""
+    ended, deadline = _moment(prediction.get("completed_at")), _moment(prediction.get("deadline"))
+    return state == "cancelled" and ended is not None and deadline is not None and ended >= deadline
+
+
+def _progress(logs: Any) -> float | None:
+    """Return what the last bar in the logs shows; there is no other sign of progress."""
+    bars = _PERCENT.findall(logs) if isinstance(logs, str) else []
+    return min(int(bars[-1]), 100) / 100 if bars else None
+
+
+def _is_of(order: Order, listed: Mapping[str, Any]) -> bool:
+    model, _, version = order.model.partition(":")
+    version = order.version or version
+    if model.startswith(_DEPLOYMENT):
+        same = listed.get("deployment") in (None, model.removeprefix(_DEPLOYMENT))
+    else:
+        same = listed.get("model") == model or (bool(version) and listed.get("version") == version)
+    given = fields_of(listed.get("input"))
+    return same and all(_is_same(value, given.get(name)) for name, value in order.input.items())
+
+
+def _is_same(ours: Any, theirs: Any) -> bool:
+    """Compare a value of an input; files only by their presence, since their addresses change."""
+    if isinstance(ours, InputFile):
+        return isinstance(theirs, str)
+    if isinstance(ours, Mapping):
+        return isinstance(theirs, Mapping) and all(_is_same(value, theirs.get(name)) for name, value in ours.items())
+    if isinstance(ours, list | tuple):
+        return isinstance(theirs, list) and len(ours) == len(theirs) and all(map(_is_same, ours, theirs))
+    return bool(ours == theirs)
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+
+
+def _duration(length: timedelta) -> str:
+    minutes, seconds = divmod(max(int(length.total_seconds()), 5), 60)
+    return f"{minutes}m{seconds}s" if minutes else f"{seconds}s"
