@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from callsheet.media.glyphs import reads_leftward
 from callsheet.media.looks import scaled
 from callsheet.media.placing import Place
 from callsheet.media.style import TextStyle
 from callsheet.media.typeset import Room, Setting, Unit, typeset
 
+_FROM_THE_LEFT, _FROM_THE_RIGHT = "\u200e", "\u200f"
 _LARGEST = 0.8
 """Of the shorter side of the picture."""
 _LETTER = r"{\fscx0\fscy0}a{\fscx100\fscy100}"
@@ -32,9 +34,31 @@ def lay(units: Sequence[Unit], room: Room, size: float) -> Laid:
         (between if at in starts else "") + ("" if unit.forced or (at + 1 in starts and unit.blank) else unit.source)
         for at, unit in enumerate(units)
     ]
+    for at, direction in _directions(units, starts).items():
+        parts[at] = between + direction + parts[at].removeprefix(between)
     if _joins_without_letters(units):
         parts[0] = _LETTER + parts[0]
     return Laid(units, setting, parts)
+
+
+def _directions(units: Sequence[Unit], starts: set[int]) -> dict[int, str]:
+    """Return the marks of direction for lines that go on with a paragraph, by the units they begin with.
+
+    The renderer takes every line for a paragraph of its own, which would turn a line around whose first word is of
+    the other direction.
+    """
+    if not any(reads_leftward(unit.plain) for unit in units):
+        return {}
+    marks: dict[int, str] = {}
+    direction = None
+    for at, unit in enumerate(units):
+        if at in starts and direction is not None and not units[at - 1].forced:
+            marks[at] = direction
+        if unit.forced:
+            direction = None
+        elif direction is None and unit.plain[:1].isalpha():
+            direction = _FROM_THE_RIGHT if reads_leftward(unit.plain) else _FROM_THE_LEFT
+    return marks
 
 
 def _joins_without_letters(units: Sequence[Unit]) -> bool:

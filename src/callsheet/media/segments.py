@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -232,8 +232,7 @@ class _Drawing:
         # Lines keep their whole length, for the sake of what moves in them, and their distance from the segment.
         base = min(segment.start, math.floor(min(line.start for line in seen) * rate + _NO_TIME))
         before = float(base / rate)
-        # Rounded, so that equal texts are equal wherever in the film they stand.
-        moved = [replace(line, start=round(line.start - before, 6), end=round(line.end - before, 6)) for line in seen]
+        moved = [line.moved(-before) for line in seen]
         name = f"{self._stem}-{len(self.scripts)}.ass"
         self.scripts[name] = script(moved, width=self._canvas.width, height=self._canvas.height)
         return self._draw_script(picture, name, segment.start - base)

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from callsheet.media.copying import copyable
 from callsheet.media.edit.captions import Captions
 from callsheet.media.edit.timeline import Timeline
 from callsheet.media.encoders import Encoder, Wish
+from callsheet.media.families import missing_families
 from callsheet.media.film import Container, Film
+from callsheet.media.fonts import FAMILY
 from callsheet.media.given_script import read_script
 from callsheet.media.lettering import lettered
 from callsheet.media.looks import as_caption
@@ -59,6 +61,7 @@ async def stage(job: Context, timeline: Timeline) -> Staged:
     encoder = await encoders.choose(job.ffmpeg, wish_of(job, timeline))
     notes += [encoder.note] if encoder.note else []
     above = [*lettered(laid, plan), *captions]
+    notes += [f"there is no font '{f}' here; its text is drawn in {FAMILY}" for f in await _missing_fonts(job, above)]
     film = Film(
         plan,
         canvas,
@@ -98,6 +101,12 @@ def wish_of(job: Context, timeline: Timeline) -> Wish:
 def _usual_preset(job: Context) -> Preset:
     usual = job.settings.ffmpeg_video_preset
     return next((preset for preset in PRESETS if preset == usual), "medium")
+
+
+async def _missing_fonts(job: Context, above: Sequence[Above]) -> list[str]:
+    written = [thing for thing in above if isinstance(thing, Lettering)]
+    families = {line.style.font_family for lettering in written for line in lettering.lines}
+    return await missing_families(job.ffmpeg, families, job.dir)
 
 
 def _container(timeline: Timeline) -> Container:

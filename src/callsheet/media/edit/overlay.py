@@ -6,18 +6,10 @@ from pydantic import AliasChoices, BeforeValidator, Discriminator, Field, Tag, m
 
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.style import Position, TextStyle
+from callsheet.media.style import Position, TextStyle, read_position
 from callsheet.media.words import Colour, Fit, Seconds
 
 Animation = Literal["none", "slide_left", "slide_right", "slide_up", "slide_down"]
-
-
-def _spelled_position(value: Any) -> Any:
-    """Read `topLeft` and `top-left` as `top_left`."""
-    if not isinstance(value, str):
-        return value
-    spelled = "".join(f"_{c.lower()}" if c.isupper() else c for c in value.strip().replace("-", "_"))
-    return {"centre": "center", "middle": "center"}.get(spelled, spelled)
 
 
 class Offset(Model):
@@ -70,7 +62,7 @@ class PictureOverlay(Layer):
 
     type: Literal["image", "video"] | None = Field(None, description="Unset: as found")
     src: MediaSource = Field(validation_alias=AliasChoices("src", "source", "path", "url"))
-    position: Annotated[Position, BeforeValidator(_spelled_position)] = "center"
+    position: Annotated[Position, BeforeValidator(read_position)] = "center"
     scale: float | None = Field(None, gt=0, le=4, description="Its width, as a share of the film's")
     width: int | None = Field(None, ge=2, le=8192, description="Pixels")
     height: int | None = Field(None, ge=2, le=8192, description="Pixels")
