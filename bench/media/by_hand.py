@@ -18,19 +18,22 @@ from bench.media.edit import (
     Piece,
 )
 from bench.media.ffmpeg import ffmpeg, loudness
+from bench.media.inputs import COLOURS
 from callsheet.media.fonts import FONTS
 from callsheet.media.graph import esc
 from callsheet.media.loudness import Target, gain_filter
 
-X264 = ["-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), "-pix_fmt", "yuv420p"]
-LOSSLESS = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", "-pix_fmt", "yuv420p"]
+X264 = ["-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), "-pix_fmt", "yuv420p", *COLOURS]
+LOSSLESS = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", "-pix_fmt", "yuv420p", *COLOURS]
 AAC = ["-c:a", "aac", "-b:a", "192k"]
 _END = ["-movflags", "+faststart"]
 
+_MATRIX = "out_color_matrix=bt709:out_range=tv"
 # Cut before it is made larger, so that nothing is scaled to be thrown away.
-_COVER = f"crop='min(iw,ih*{WIDTH}/{HEIGHT})':'min(ih,iw*{HEIGHT}/{WIDTH})',scale={WIDTH}:{HEIGHT},setsar=1"
+_CROP = f"crop='min(iw,trunc(ih*{WIDTH}/{HEIGHT}))':'min(ih,trunc(iw*{HEIGHT}/{WIDTH}))'"
+_COVER = f"{_CROP},scale={WIDTH}:{HEIGHT}:{_MATRIX},setsar=1"
 _SECONDS = PASSING / RATE
-_LOGO = f"scale={LOGO_WIDTH}:-2,format=yuva420p,lutyuv=a=val*{LOGO_OPACITY}"
+_LOGO = f"scale={LOGO_WIDTH}:-2:{_MATRIX},format=yuva420p,lutyuv=a=val*{LOGO_OPACITY}"
 _PLACE = f"overlay=x=W-w-{LOGO_EDGE}:y={LOGO_EDGE}:format=yuv420"
 
 
@@ -145,7 +148,8 @@ def _scene_file(edit: Edit, piece: Piece, output: Path) -> Path:
     seconds = str(edit.frames / RATE)
     pictures = ["-loop", "1", "-framerate", str(RATE)] if piece.still else []
     silence = [] if piece.sounds else ["-f", "lavfi", "-i", "anullsrc=r=48000:cl=stereo"]
-    cover = f"scale={WIDTH}:{HEIGHT}:force_original_aspect_ratio=increase:force_divisible_by=2,crop={WIDTH}:{HEIGHT}"
+    cover = f"scale={WIDTH}:{HEIGHT}:force_original_aspect_ratio=increase:force_divisible_by=2"
+    cover = f"{cover}:{_MATRIX},crop={WIDTH}:{HEIGHT}"
     words = [*pictures, "-i", piece.path, *silence, "-vf", f"{cover},setsar=1,fps={RATE},format=yuv420p"]
     words += ["-af", "aresample=48000,aformat=channel_layouts=stereo,apad", "-map", "0:v"]
     words += ["-map", "0:a" if piece.sounds else "1:a", "-t", seconds]

@@ -7,6 +7,7 @@ from pathlib import Path
 from bench.media.ffmpeg import ffmpeg
 
 X264 = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
+COLOURS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
 
 
 def clip(
@@ -25,7 +26,8 @@ def clip(
     def make(path: Path) -> None:
         words = ["-f", "lavfi", "-i", f"{picture}=size={size}:rate={rate}"]
         words += ["-f", "lavfi", "-i", sound] if sound else []
-        words += ["-vf", "noise=alls=1:allf=t,format=yuv420p", "-t", str(seconds), *X264, *coding]
+        words += ["-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,noise=alls=1:allf=t"]
+        words += ["-t", str(seconds), *X264, *COLOURS, *coding]
         ffmpeg(*words, *(["-c:a", "aac"] if sound else []), path)
 
     return _made(folder / name, make)
@@ -76,7 +78,7 @@ class Text:
 
 def texts(seconds: float) -> list[Text]:
     """Return a text for every second and a half."""
-    return [Text(1.5 * n, 1.4, f"Caption number {n}: all of it is read") for n in range(int(seconds / 1.5))]
+    return [Text(1.5 * n, 1.4, f"Caption number {n} is read") for n in range(int(seconds / 1.5))]
 
 
 def subtitles(folder: Path, texts: list[Text], *, width: int, height: int) -> Path:

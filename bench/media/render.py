@@ -108,8 +108,8 @@ def _report(finding: Finding, turns: Turns, reference: Path) -> None:
     def look(name: str) -> list[str]:
         path = turns.outcomes[name]
         found, heard = facts(path), loudness("-i", path, audio="[0:a]anull[audio]")
-        size = f"{found.bytes / 1e6:.2f}"
-        return [size, str(found.frames), f"{heard.integrated:.1f}", f"{likeness(path, reference):.1f}"]
+        like = "" if name == MOVIEPY else f"{likeness(path, reference):.1f}"
+        return [f"{found.bytes / 1e6:.2f}", str(found.frames), f"{heard.integrated:.1f}", like]
 
     finding.rows = turns.rows(best, look)
     for name in (OPERATION, WHOLE):
@@ -120,5 +120,6 @@ def _report(finding: Finding, turns: Turns, reference: Path) -> None:
     finding.notes = [
         "CPU is that of all processes, PostgreSQL's among them. FFmpeg by hand measures the sound first, with a "
         "command of its own, and brings it to the loudness by gain and limiter. Each way encodes with its own threads.",
-        "MoviePy leaves the loudness as it is. VMAF is against a lossless film by the first command.",
+        "VMAF is against a lossless film by the first command. MoviePy leaves the loudness as it is, and sets its "
+        "texts otherwise, so it is not compared.",
     ]

@@ -68,7 +68,7 @@ def _text(font: str, text: dict[str, Any], width: int, height: int) -> Any:
         size=(width - 80, None),
         method="caption",
     )
-    return drawn.with_start(text["start"]).with_duration(text["seconds"]).with_position(("center", height - 300))
+    return drawn.with_start(text["start"]).with_duration(text["seconds"]).with_position(("center", height - 262))
 
 
 if __name__ == "__main__":
