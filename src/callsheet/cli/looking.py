@@ -4,14 +4,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from callsheet.domain.artifacts import Artifact
     from callsheet.domain.media_source import MediaSource
-    from callsheet.operations.contract import Context
+    from callsheet.operations.reading import Workplace
     from callsheet.settings import Settings
 
 
@@ -40,11 +40,11 @@ async def _no_artifact(artifact_id: "UUID") -> "Artifact":
 
 
 @contextmanager
-def looking(settings: "Settings", folder: Path | None) -> "Iterator[Context]":
+def looking(settings: "Settings", folder: Path | None) -> "Iterator[Workplace]":
     """Give what stands in for the context of a job; without a folder, what is brought here is removed again."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        yield cast("Context", _Looking(settings, folder.resolve()))
+        yield _Looking(settings, folder.resolve())
         return
     with tempfile.TemporaryDirectory(prefix="callsheet-") as passing:
-        yield cast("Context", _Looking(settings, Path(passing)))
+        yield _Looking(settings, Path(passing))

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from callsheet.media.layers import Layer
     from callsheet.media.probe import Footage
     from callsheet.media.schedule import Schedule
-    from callsheet.operations.contract import Context
+    from callsheet.operations.reading import Workplace
     from callsheet.settings import Settings
 
 group = typer.Typer(help="Exchange timelines with editing programs, as OpenTimelineIO.", no_args_is_help=True)
@@ -90,20 +90,14 @@ def export_timeline(
             say(note)
 
 
-async def _laid_out(job: "Context", timeline: "Timeline") -> "tuple[Mapping[str, Footage], Schedule, list[Layer]]":
+async def _laid_out(job: "Workplace", timeline: "Timeline") -> "tuple[Mapping[str, Footage], Schedule, list[Layer]]":
     """Look at the files of a timeline, and put everything in its place. Raises BadParams with all that does not fit."""
-    from callsheet.domain.errors import BadParams
-    from callsheet.media import layers, sound
-    from callsheet.media.schedule import schedule
+    from callsheet.media import layers
     from callsheet.media.words import read_rate
-    from callsheet.operations.reading import read_media
+    from callsheet.operations.staging import footage_of, scheduled
 
-    footage = {where: await read_media(job, source, where) for where, source in timeline.media()}
-    if problems := [*layers.unfit(timeline, footage), *sound.unfit(timeline, footage)]:
-        raise BadParams(problems)
-    of_scenes = [footage.get(f"scenes[{number}]") for number in range(len(timeline.scenes))]
-    output = timeline.output
-    plan = schedule(timeline.scenes, of_scenes, read_rate(output.fps), output.background)
+    footage = await footage_of(job, timeline)
+    plan = scheduled(timeline, footage, read_rate(timeline.output.fps))
     return footage, plan, layers.lay(timeline, footage, plan)
 
 

@@ -8,15 +8,13 @@ from pydantic import Field
 from callsheet.domain.model import Model
 from callsheet.media import copying, segments, sound
 from callsheet.media.encoders import Encoder
-from callsheet.media.film import Film, finishing_words
+from callsheet.media.film import Film, filtering_words, joining, stem_of
 from callsheet.media.fonts import FONTCONFIG
-from callsheet.media.inputs import file_url, media_input
 from callsheet.media.layers import Layer
-from callsheet.media.loudness import LOSSLESS, Target
+from callsheet.media.loudness import Target
 from callsheet.media.segments import Above, GivenScript, Lettering, Segment, Work
 from callsheet.media.sound import Sound
 
-_INDEX = "segments.txt"
 _MIX = Path("mix.w64")
 _LEVEL = Path("level.w64")
 
@@ -147,7 +145,7 @@ def _pictures(
     film: Film, cut: Sequence[Segment], pieces: Sequence[Piece], encoder: Encoder, threads: int
 ) -> Iterator[Command]:
     for segment, piece in zip(cut, pieces, strict=True):
-        stem = _stem(piece.number)
+        stem = stem_of(piece.number)
         if piece.copied:
             work = Work(copying.arguments(segment.shots[0], film.canvas, stem))
         else:
@@ -161,10 +159,7 @@ def _sounds(film: Film) -> Iterator[Command]:
         part = "the sound" if number == len(steps) else f"a part of the sound, {step.output.stem}"
         yield Command(makes=part, arguments=step.arguments)
     if isinstance(film.level, str):
-        length = sound.samples(film.plan.frames, film.plan.rate)
-        usual = f"aformat=sample_rates={sound.RATE}:channel_layouts=stereo"
-        filters = f"{film.level},{usual},apad=whole_len={length},atrim=end_sample={length}"
-        words = ["-i", file_url(_MIX), "-map", "0:a:0", "-af", filters, *LOSSLESS, file_url(_LEVEL)]
+        words = filtering_words(film, _MIX, film.level, _LEVEL)
         yield Command(makes="the sound through the given filter", arguments=words)
 
 
@@ -172,16 +167,8 @@ def _joining(film: Film, encoder: Encoder, count: int) -> Command:
     audio = None
     if film.has_sound:
         audio = _LEVEL if isinstance(film.level, str) else _MIX
-    words = ["-f", "concat", "-safe", "1", "-i", file_url(Path(_INDEX))]
-    words += [] if audio is None else media_input(audio)
-    words += ["-map", "0:v:0", "-c:v", "copy", *([] if audio is None else ["-map", "1:a:0"])]
-    words += [*finishing_words(film, encoder.codec, audio), file_url(Path(f"film.{film.container.format}"))]
-    names = "".join(f"file {_stem(number)}.mp4\n" for number in range(count))
-    return Command(makes="the film", arguments=words, scripts={_INDEX: f"ffconcat version 1.0\n{names}"})
-
-
-def _stem(number: int) -> str:
-    return f"segment{number:05d}"
+    work = joining(film, encoder.codec, count, audio, Path(f"film.{film.container.format}"))
+    return Command(makes="the film", arguments=work.arguments, scripts=work.scripts)
 
 
 def _whole(command: Command, binary: Path, threads: int) -> Command:

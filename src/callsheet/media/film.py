@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 _SHARE_OF_PICTURE = 0.92
 _SHARE_OF_SOUND = 0.05
+_INDEX = "segments.txt"
 _FETCHES = 8
 """Segments that are brought here at the same time."""
 _UNFOUND_FONTS = "some characters are in no font of this machine, and are shown as boxes"
@@ -163,7 +164,7 @@ class Production:
         works += [self._in_turn(seats, self._encode(number, threads)) for number in missing]
         audio = (await _all(works))[0]
         output = self._folder / f"film.{self.film.container.format}"
-        await self._ffmpeg.run(self._joining(audio, output), cwd=self._folder)
+        await self._join(audio, output)
         await verified(output, expected(self.film))
         return Made(output, tuple(self._notes))
 
@@ -201,13 +202,12 @@ class Production:
         self._tell_done(number)
 
     async def _run(self, segment: Segment, number: int, threads: int) -> str:
-        film, stem = self.film, _stem(number)
+        film, stem = self.film, stem_of(number)
         if self._copies(number):
             work = Work(copying.arguments(segment.shots[0], film.canvas, stem))
         else:
             work = segments.compiled(segment, film.canvas, film.above, self.encoder, threads=threads, stem=stem)
-        for name, text in work.scripts.items():
-            await asyncio.to_thread((self._folder / name).write_text, text, encoding="utf-8")
+        await asyncio.to_thread(self._write, work.scripts)
         share = self._share(segment)
         try:
             report = await self._ffmpeg.run(
@@ -232,26 +232,24 @@ class Production:
         self._shares.report("sound", _SHARE_OF_SOUND)
         return audio
 
-    def _joining(self, audio: Path | None, output: Path) -> list[str]:
-        """Write the list of segments, and return the words that join them and encode the sound."""
-        index = self._folder / "segments.txt"
-        names = [f"file {_stem(number)}.mp4\n" for number in range(len(self.segments))]
-        index.write_text("ffconcat version 1.0\n" + "".join(names))
-        words = ["-f", "concat", "-safe", "1", "-i", file_url(index)]
-        words += [] if audio is None else media_input(audio)
-        words += ["-map", "0:v:0", "-c:v", "copy"]
-        words += [] if audio is None else ["-map", "1:a:0"]
-        return [*words, *finishing_words(self.film, self.encoder.codec, audio), file_url(output)]
+    async def _join(self, audio: Path | None, output: Path) -> None:
+        work = joining(self.film, self.encoder.codec, len(self.segments), audio, output)
+        await asyncio.to_thread(self._write, work.scripts)
+        await self._ffmpeg.run(work.arguments, cwd=self._folder)
+
+    def _write(self, scripts: Mapping[str, str]) -> None:
+        for name, text in scripts.items():
+            (self._folder / name).write_text(text, encoding="utf-8")
 
     def _path(self, number: int) -> Path:
-        return self._folder / f"{_stem(number)}.mp4"
+        return self._folder / f"{stem_of(number)}.mp4"
 
     def _share(self, segment: Segment) -> float:
         return _SHARE_OF_PICTURE * segment.frames / self.film.plan.frames
 
     def _tell_done(self, number: int) -> None:
         self._done.add(number)
-        self._shares.report(_stem(number), self._share(self.segments[number]))
+        self._shares.report(stem_of(number), self._share(self.segments[number]))
 
 
 def expected(film: Film) -> Expected:
@@ -306,21 +304,33 @@ async def make_sound(film: Film, ffmpeg: FFmpeg, folder: Path) -> Path | None:
     if isinstance(film.level, Target):
         encoding = _sound_words(film.container)
         return await level(ffmpeg, mix, read_meter(log), film.level, folder / "level.w64", encoding)
-    length = sound.samples(film.plan.frames, film.plan.rate)
-    return await _filtered(ffmpeg, mix, film.level, length, folder / "level.w64")
-
-
-async def _filtered(ffmpeg: FFmpeg, path: Path, filters: str, length: int, output: Path) -> Path:
-    """Write sound through filters that somebody gave, as long as it was before."""
-    # Some filters leave another rate behind, and older builds of FFmpeg do not find the way back by aresample.
-    usual = f"aformat=sample_rates={sound.RATE}:channel_layouts=stereo"
-    whole = f"{usual},apad=whole_len={length},atrim=end_sample={length}"
-    words = ["-i", file_url(path), "-map", "0:a:0", "-af", f"{filters},{whole}", *LOSSLESS]
-    await ffmpeg.run([*words, file_url(output)])
+    output = folder / "level.w64"
+    await ffmpeg.run(filtering_words(film, mix, film.level, output))
     return output
 
 
-def _stem(number: int) -> str:
+def filtering_words(film: Film, path: Path, filters: str, output: Path) -> list[str]:
+    """Return the words that write sound through filters that somebody gave, as long as it was before."""
+    length = sound.samples(film.plan.frames, film.plan.rate)
+    # Some filters leave another rate behind, and older builds of FFmpeg do not find the way back by aresample.
+    usual = f"aformat=sample_rates={sound.RATE}:channel_layouts=stereo"
+    whole = f"{usual},apad=whole_len={length},atrim=end_sample={length}"
+    return ["-i", file_url(path), "-map", "0:a:0", "-af", f"{filters},{whole}", *LOSSLESS, file_url(output)]
+
+
+def joining(film: Film, codec: codecs.VideoCodec, count: int, audio: Path | None, output: Path) -> Work:
+    """Return what joins so many segments, encodes the sound, and finishes the film."""
+    names = "".join(f"file {stem_of(number)}.mp4\n" for number in range(count))
+    words = ["-f", "concat", "-safe", "1", "-i", file_url(Path(_INDEX))]
+    words += [] if audio is None else media_input(audio)
+    words += ["-map", "0:v:0", "-c:v", "copy"]
+    words += [] if audio is None else ["-map", "1:a:0"]
+    words += [*finishing_words(film, codec, audio), file_url(output)]
+    return Work(words, {_INDEX: f"ffconcat version 1.0\n{names}"})
+
+
+def stem_of(number: int) -> str:
+    """Return the name of a segment's file, without its suffix."""
     return f"segment{number:05d}"
 
 

@@ -1,20 +1,40 @@
 """Media inputs of jobs: brought here, looked at, and held against what the operation needs."""
 
 from collections.abc import Iterator
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Protocol
 
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.media.probe import Footage, inspect
 from callsheet.media.progress import clock
-from callsheet.operations.contract import Context
+from callsheet.media.runner import FFmpeg
 from callsheet.settings import Settings
 
 Need = Literal["video", "picture", "sound", "media"]
 """`video`: moving pictures; `picture`: a video or a still; `sound`: a sound track; `media`: any of them."""
 
 
-async def read_media(job: Context, source: MediaSource, field: str, need: Need = "media") -> Footage:
+class Workplace(Protocol):
+    """As much of a job's context as reading its inputs takes."""
+
+    @property
+    def dir(self) -> Path:
+        """A folder for files."""
+
+    @property
+    def settings(self) -> Settings:
+        """Those of this machine."""
+
+    @property
+    def ffmpeg(self) -> FFmpeg:
+        """Runs FFmpeg."""
+
+    async def open(self, source: MediaSource) -> Path:
+        """Bring an input file here and return its path."""
+
+
+async def read_media(job: Workplace, source: MediaSource, field: str, need: Need = "media") -> Footage:
     """Bring an input file here and return it with what it is.
 
     `field` is the name of the parameter it came in, for the error. Raises BadParams when the file is not what is
@@ -40,8 +60,9 @@ def _unfit(found: Footage, need: Need) -> Iterator[tuple[str, str]]:
 
 def _beyond(found: Footage, settings: Settings) -> Iterator[tuple[str, str]]:
     longest = settings.media_max_duration.total_seconds()
-    if (found.probe.duration or 0) > longest:
-        yield "too_long", f"the file plays {clock(found.probe.duration or 0)}; {clock(longest)} is the most allowed"
+    plays = max(found.probe.duration or 0.0, found.picture_seconds or 0.0)
+    if plays > longest:
+        yield "too_long", f"the file plays {clock(plays)}; {clock(longest)} is the most allowed"
     pixels = (found.probe.width or 0) * (found.probe.height or 0)
     if pixels > settings.media_max_pixels:
         size = f"{found.probe.width}x{found.probe.height}"

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from callsheet.domain.errors import BadParams, BadSource, MediaFailed, Problem
@@ -29,8 +30,7 @@ from callsheet.media.segments import Above, GivenScript, Lettering
 from callsheet.media.style import TextStyle
 from callsheet.media.subtitles import Caption, is_ass, read_captions
 from callsheet.media.words import PRESETS, Preset, read_rate
-from callsheet.operations.contract import Context
-from callsheet.operations.reading import read_media
+from callsheet.operations.reading import Workplace, read_media
 
 _GIVEN = "given.ass"
 _FETCHES = 8
@@ -47,15 +47,15 @@ class Staged:
     """What is done otherwise than asked, and why."""
 
 
-async def stage(job: Context, timeline: Timeline) -> Staged:
+async def stage(job: Workplace, timeline: Timeline) -> Staged:
     """Bring the files of a timeline here and lay the film out.
 
     Raises BadParams with everything that does not fit, SourceUnreachable for what did not come.
     """
     await _check_transitions(job, timeline)
-    footage = await _footage(job, timeline)
+    footage = await footage_of(job, timeline)
     canvas = canvas_of(job, timeline)
-    plan = _scheduled(timeline, footage, canvas)
+    plan = scheduled(timeline, footage, canvas.rate)
     laid = layers.lay(timeline, footage, plan)
     captions, notes = await _captions(job, timeline.captions, plan, canvas)
     encoder = await encoders.choose(job.ffmpeg, wish_of(job, timeline))
@@ -75,7 +75,7 @@ async def stage(job: Context, timeline: Timeline) -> Staged:
     return Staged(film, encoder, (*_evened(timeline, canvas), *notes))
 
 
-def canvas_of(job: Context, timeline: Timeline) -> Canvas:
+def canvas_of(job: Workplace, timeline: Timeline) -> Canvas:
     """Return the picture of the film."""
     output = timeline.output
     ratio = shape.parse_ratio(output.aspect_ratio or job.settings.ffmpeg_aspect_ratio)
@@ -84,7 +84,7 @@ def canvas_of(job: Context, timeline: Timeline) -> Canvas:
     return Canvas(width, height, read_rate(output.fps), output.fit, output.background)
 
 
-def wish_of(job: Context, timeline: Timeline) -> Wish:
+def wish_of(job: Workplace, timeline: Timeline) -> Wish:
     """Return what the picture is to be encoded as."""
     output = timeline.output
     return Wish(
@@ -98,12 +98,12 @@ def wish_of(job: Context, timeline: Timeline) -> Wish:
     )
 
 
-def _usual_preset(job: Context) -> Preset:
+def _usual_preset(job: Workplace) -> Preset:
     usual = job.settings.ffmpeg_video_preset
     return next((preset for preset in PRESETS if preset == usual), "medium")
 
 
-async def _missing_fonts(job: Context, above: Sequence[Above]) -> list[str]:
+async def _missing_fonts(job: Workplace, above: Sequence[Above]) -> list[str]:
     written = [thing for thing in above if isinstance(thing, Lettering)]
     families = {line.style.font_family for lettering in written for line in lettering.lines}
     return await missing_families(job.ffmpeg, families, job.dir)
@@ -122,7 +122,7 @@ def _evened(timeline: Timeline, canvas: Canvas) -> Iterator[str]:
         yield f"{asked[0]}x{asked[1]} made even: {canvas.width}x{canvas.height}"
 
 
-async def _check_transitions(job: Context, timeline: Timeline) -> None:
+async def _check_transitions(job: Workplace, timeline: Timeline) -> None:
     """Some names are known to newer builds of FFmpeg only."""
     known = (await capabilities(job.ffmpeg.binary)).transitions
     problems = [
@@ -134,7 +134,7 @@ async def _check_transitions(job: Context, timeline: Timeline) -> None:
         raise BadParams(problems)
 
 
-async def _footage(job: Context, timeline: Timeline) -> dict[str, Footage]:
+async def footage_of(job: Workplace, timeline: Timeline) -> dict[str, Footage]:
     """Bring all files here and look at them; a file used twice is brought once.
 
     Raises BadParams with every file that cannot be used.
@@ -160,13 +160,13 @@ async def _footage(job: Context, timeline: Timeline) -> dict[str, Footage]:
     return {where: by_source[key] for where, key in fields.items()}
 
 
-def _scheduled(timeline: Timeline, footage: Mapping[str, Footage], canvas: Canvas) -> Schedule:
+def scheduled(timeline: Timeline, footage: Mapping[str, Footage], rate: Fraction) -> Schedule:
     """Put the scenes in their places. Raises BadParams with all files that do not fit where they stand."""
     problems: list[Problem] = []
     plan = None
     of_scenes = [footage.get(f"scenes[{number}]") for number in range(len(timeline.scenes))]
     try:
-        plan = schedule(timeline.scenes, of_scenes, canvas.rate, canvas.background)
+        plan = schedule(timeline.scenes, of_scenes, rate, timeline.output.background)
     except BadParams as refusal:
         problems += refusal.problems
     problems += [*layers.unfit(timeline, footage), *sound.unfit(timeline, footage)]
@@ -176,7 +176,7 @@ def _scheduled(timeline: Timeline, footage: Mapping[str, Footage], canvas: Canva
 
 
 async def _captions(
-    job: Context, captions: Captions | None, plan: Schedule, canvas: Canvas
+    job: Workplace, captions: Captions | None, plan: Schedule, canvas: Canvas
 ) -> tuple[list[Above], list[str]]:
     if captions is None:
         return [], []
