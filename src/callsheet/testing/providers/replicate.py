@@ -80,7 +80,7 @@ class ReplicateStandIn(StandIn):
         if not named and not version:
             return self.refusal(422, "- version is required")
         taken = await self.take(named or str(version), told["input"], told.get("webhook"), version=version)
-        return JSONResponse(self._shown(taken, taken.stage), 201)
+        return JSONResponse(self._shown(taken, Waits()), 201)
 
     async def _get(self, request: Request) -> Response:
         taken = self.taken.get(request.path_params["id"])

@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from callsheet.providers.contract import Order
+from callsheet.providers.contract import InputFile, Order
 from callsheet.settings import Settings
 from callsheet.testing.providers.calling import Calls, Told
 from callsheet.testing.providers.course import LAST, File, Runs, Stage, Succeeds, Waits, film
@@ -95,6 +95,8 @@ class StandIn:
     model: ClassVar[str] = "someone/some-model"
     key: ClassVar[str]
     """What opens it. It must never be seen elsewhere."""
+    censors: ClassVar[bool] = True
+    """Whether it tells what was refused for its content."""
 
     def __init__(self, *, pace: float | None = None, port: int = 0) -> None:
         self.base = ""
@@ -135,6 +137,10 @@ class StandIn:
         """Return an order that it takes."""
         told: dict[str, Any] = {"model": self.model, "input": {"prompt": "A red fox in the snow"}, **changes}
         return Order(**told)
+
+    def order_with(self, file: InputFile) -> Order | None:
+        """Return an order that holds a file; None where it takes none."""
+        return self.order(input={"prompt": "A red fox in the snow", "image": file})
 
     def environment(self) -> dict[str, str]:
         """Return `settings` as environment variables."""

@@ -1,0 +1,613 @@
+"""What every provider must do, tried against its stand-in.
+
+    class TestReplicate(ProviderContract):
+        stand_in = ReplicateStandIn
+
+It needs pytest and pytest-asyncio. The provider is opened through its entry point.
+"""
+
+import base64
+from collections.abc import AsyncIterator
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import ClassVar
+
+import httpx2
+import orjson
+import pytest
+import pytest_asyncio
+
+from callsheet.domain.errors import (
+    BadWebhook,
+    CallsheetError,
+    OutputGone,
+    ProviderBusy,
+    ProviderFailed,
+    ProviderUnreachable,
+    Refused,
+    SubmissionUnknown,
+)
+from callsheet.providers.catalog import discover_providers
+from callsheet.providers.contract import InputFile, Look, Notice, Output, Provider, Task
+from callsheet.testing.providers.calling import Calls
+from callsheet.testing.providers.course import (
+    Ends,
+    Expires,
+    Fails,
+    Runs,
+    Says,
+    Stage,
+    Succeeds,
+    Vanishes,
+    Waits,
+    film,
+)
+from callsheet.testing.providers.mailbox import Letter, Mailbox, open_mailbox
+from callsheet.testing.providers.stand_in import StandIn
+from callsheet.testing.providers.weather import (
+    Busy,
+    Cut,
+    CutShort,
+    Fail,
+    Flood,
+    Garble,
+    Redirect,
+    Refuse,
+    Slow,
+    Weather,
+)
+
+_LONG_AGO = timedelta(hours=1)
+_IMPATIENT = 0.5
+"""Seconds that an answer may take in these tests."""
+
+_UNKNOWN: dict[str, Weather] = {
+    "a 500": Fail(500),
+    "a 502 by what stands before it": Fail(502),
+    "a 503 after the order was taken": Fail(503, accepted=True),
+    "a time-out of its own": Fail(408),
+    "a cut": Cut(),
+    "a cut after the order was taken": Cut(accepted=True),
+    "half an answer": CutShort(),
+    "an answer that is no JSON": Garble(),
+    "an answer without the task's name": Garble(b"{}"),
+    "an answer of another shape": Garble(b'["what", 1, null]'),
+    "an answer that is late": Slow(_IMPATIENT * 3),
+    "a redirect to the answer": Redirect("/elsewhere", 303),
+}
+_NO_LOOK: dict[str, Weather] = {
+    "a 503": Fail(503),
+    "a cut": Cut(),
+    "half an answer": CutShort(),
+    "no JSON": Garble(),
+    "another shape": Garble(b"[1]"),
+    "a wrong key": Refuse(401, "Unauthenticated."),
+    "a redirect": Redirect("/elsewhere"),
+}
+
+
+@pytest.mark.asyncio
+class ProviderContract:
+    """The suite. A subclass names the stand-in."""
+
+    stand_in: ClassVar[type[StandIn]]
+
+    @pytest_asyncio.fixture
+    async def there(self) -> AsyncIterator[StandIn]:
+        """The stand-in, open."""
+        async with self.stand_in() as stand_in:
+            yield stand_in
+
+    @pytest_asyncio.fixture
+    async def provider(
+        self, there: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> AsyncIterator[Provider]:
+        """The provider, led to the stand-in."""
+        monkeypatch.setattr("callsheet.providers.http._TIMEOUT", httpx2.Timeout(_IMPATIENT))
+        async with discover_providers(there.opened_settings(data_dir=tmp_path)) as providers:
+            yield providers[there.name]
+
+    @pytest_asyncio.fixture
+    async def stranger(self) -> AsyncIterator[Mailbox]:
+        """A server that is not the provider's."""
+        async with open_mailbox() as box:
+            yield box
+
+    # Orders
+
+    async def test_an_order_is_taken_once_and_named(self, there: StandIn, provider: Provider) -> None:
+        """The task holds what leads back to it, as JSON, without secrets."""
+        task = await provider.submit(there.order())
+
+        assert (task.provider, task.id) == (there.name, *there.taken)
+        stored = orjson.dumps(asdict(task))
+        assert there.key.encode() not in stored
+        assert there.paid == len(there.of("submit")) == 1
+
+    @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422])
+    async def test_a_refused_order_costs_nothing(self, there: StandIn, provider: Provider, status: int) -> None:
+        """The reason is told, in the provider's words."""
+        there.forecast(submit=[Refuse(status, "This is not to our taste.")])
+
+        with pytest.raises(Refused, match="This is not to our taste") as refused:
+            await provider.submit(there.order())
+
+        assert there.key not in _everything(refused.value)
+        assert there.paid == 0
+
+    @pytest.mark.parametrize("told", ["seconds", "date", "ms"])
+    async def test_a_busy_provider_is_left_alone_for_as_long_as_it_asks(
+        self, there: StandIn, provider: Provider, told: str
+    ) -> None:
+        """However it tells the time."""
+        there.forecast(submit=[Busy(20, told)])
+
+        with pytest.raises(ProviderBusy) as busy:
+            await provider.submit(there.order())
+
+        assert busy.value.after is not None and 17 <= busy.value.after <= 20
+        assert there.paid == 0
+
+    async def test_a_busy_provider_that_names_no_time_leaves_it_to_us(self, there: StandIn, provider: Provider) -> None:
+        """A 429 alone."""
+        there.forecast(submit=[Busy()])
+
+        with pytest.raises(ProviderBusy) as busy:
+            await provider.submit(there.order())
+
+        assert busy.value.after is None
+        assert (there.paid, len(there.of("submit"))) == (0, 1)
+
+    async def test_a_provider_that_nobody_reaches_has_taken_nothing(self, tmp_path: Path) -> None:
+        """The connection is refused."""
+        async with self.stand_in() as gone:
+            settings, order = gone.opened_settings(data_dir=tmp_path), gone.order()
+
+        async with discover_providers(settings) as providers:
+            with pytest.raises(ProviderUnreachable):
+                await providers[gone.name].submit(order)
+
+    @pytest.mark.parametrize("weather", _UNKNOWN.values(), ids=_UNKNOWN)
+    async def test_an_order_without_an_answer_is_unknown_and_sent_once(
+        self, there: StandIn, provider: Provider, weather: Weather
+    ) -> None:
+        """Whatever became of it."""
+        there.forecast(submit=[weather])
+
+        with pytest.raises(SubmissionUnknown) as unknown:
+            await provider.submit(there.order())
+
+        assert there.key not in _everything(unknown.value)
+        assert len(there.of("submit")) == 1
+
+    async def test_a_redirected_order_is_not_taken_elsewhere(
+        self, there: StandIn, provider: Provider, stranger: Mailbox
+    ) -> None:
+        """Neither the order nor the key."""
+        there.forecast(submit=[Redirect(stranger.url, 307)])
+
+        with pytest.raises(Refused):
+            await provider.submit(there.order())
+
+        assert stranger.letters == []
+
+    async def test_a_file_with_an_address_is_sent_as_its_address(
+        self, there: StandIn, provider: Provider, tmp_path: Path
+    ) -> None:
+        """Where the provider takes addresses at all."""
+        path = _file(tmp_path, b"picture" * 100)
+        order = there.order_with(InputFile(path, "image/png", url="https://media.example.org/a.png?sig=1"))
+        if order is None:
+            pytest.skip("takes no files")
+
+        await provider.submit(order)
+
+        [came] = there.of("submit")
+        sent_inside = _is_inside(path.read_bytes(), came.body)
+        assert sent_inside or b"https://media.example.org/a.png?sig=1" in came.body
+
+    async def test_a_small_file_without_an_address_is_sent_inside_the_order(
+        self, there: StandIn, provider: Provider, tmp_path: Path
+    ) -> None:
+        """Where the provider takes files inside of orders."""
+        path = _file(tmp_path, b"picture" * 100)
+        order = there.order_with(InputFile(path, "image/png"))
+        if order is None or not provider.capabilities.inline_limit:
+            pytest.skip("takes no files inside of orders")
+
+        await provider.submit(order)
+
+        [came] = there.of("submit")
+        assert _is_inside(path.read_bytes(), came.body)
+
+    async def test_a_large_file_without_an_address_is_refused_before_anything_is_sent(
+        self, there: StandIn, provider: Provider, tmp_path: Path
+    ) -> None:
+        """The message says how large it may be, and what helps."""
+        limit = provider.capabilities.inline_limit
+        path = tmp_path / "large.png"
+        with path.open("wb") as file:
+            file.truncate(limit + 1)
+        order = there.order_with(InputFile(path, "image/png"))
+        if order is None:
+            pytest.skip("takes no files")
+
+        with pytest.raises(Refused) as refused:
+            await provider.submit(order)
+
+        assert f"{limit:,}" in refused.value.message or not limit
+        assert "CALLSHEET_PUBLIC_URL" in refused.value.message
+        assert there.came == []
+
+    # Looks
+
+    async def test_a_task_is_followed_to_its_files(self, there: StandIn, provider: Provider, tmp_path: Path) -> None:
+        """Queued, running, succeeded, fetched."""
+        there.course(Waits(), Runs(0.5), Succeeds((film(),)))
+
+        looks = await _looks(provider, await provider.submit(there.order()), 3)
+
+        assert [look.state for look in looks[1:]] == ["running", "succeeded"]
+        assert looks[0].state in ("queued", "running")
+        assert not provider.capabilities.progress or looks[1].progress == pytest.approx(0.5, abs=0.02)
+        [output] = looks[2].outputs
+        path = await provider.fetch(output, tmp_path / "fetched.mp4")
+        assert path.read_bytes() == film().data
+
+    async def test_a_state_that_nobody_has_heard_of_is_no_end(self, there: StandIn, provider: Provider) -> None:
+        """The task goes on."""
+        there.course(Says("hibernating"), Succeeds())
+
+        looks = await _looks(provider, await provider.submit(there.order()), 2)
+
+        assert [look.state for look in looks] == ["running", "succeeded"]
+
+    async def test_a_failed_task_tells_why(self, there: StandIn, provider: Provider) -> None:
+        """In the provider's words."""
+        look = await _end(there, provider, Fails("CUDA out of memory"))
+
+        assert look.state == "failed"
+        assert look.code not in (None, "content_refused")
+        assert look.message is not None and "CUDA out of memory" in look.message
+
+    async def test_what_the_censor_refused_has_a_name_of_its_own(self, there: StandIn, provider: Provider) -> None:
+        """It is no use to try it again."""
+        if not there.censors:
+            pytest.skip("tells no such refusals")
+
+        look = await _end(there, provider, Fails(why="content"))
+
+        assert (look.state, look.code) == ("failed", "content_refused")
+        assert look.message
+
+    async def test_a_cancelled_task_is_told_as_such(self, there: StandIn, provider: Provider) -> None:
+        """Where the provider has a word for it."""
+        look = await _end(there, provider, Ends())
+
+        assert look.state == "cancelled" or not provider.capabilities.cancel
+
+    async def test_a_task_that_the_provider_forgot_is_lost(self, there: StandIn, provider: Provider) -> None:
+        """It is not taken for one that failed, or still runs."""
+        look = await _end(there, provider, Vanishes())
+
+        assert look.state == "lost"
+
+    @pytest.mark.parametrize("weather", _NO_LOOK.values(), ids=_NO_LOOK)
+    async def test_a_look_that_shows_nothing_is_no_end(
+        self, there: StandIn, provider: Provider, weather: Weather
+    ) -> None:
+        """The next one shows it."""
+        there.course(Runs())
+        task = await provider.submit(there.order())
+        there.forecast(look=[weather])
+
+        with pytest.raises(ProviderUnreachable) as failed:
+            await provider.look(task)
+
+        assert there.key not in _everything(failed.value)
+        assert (await provider.look(task)).state == "running"
+
+    async def test_a_provider_that_is_asked_too_often_says_so(self, there: StandIn, provider: Provider) -> None:
+        """With the pause that it wants."""
+        there.course(Runs())
+        task = await provider.submit(there.order())
+        there.forecast(look=[Busy(7)])
+
+        with pytest.raises(ProviderBusy) as busy:
+            await provider.look(task)
+
+        assert busy.value.after == 7
+
+    async def test_a_task_that_was_stored_is_found_again(self, there: StandIn, provider: Provider) -> None:
+        """Another process has nothing but its JSON."""
+        there.course(Runs())
+        stored = orjson.loads(orjson.dumps(asdict(await provider.submit(there.order()))))
+
+        assert (await provider.look(Task(**stored))).state == "running"
+
+    # Files
+
+    async def test_results_that_are_not_kept_any_more_are_gone(
+        self, there: StandIn, provider: Provider, tmp_path: Path
+    ) -> None:
+        """They are told as gone with the look, or when they are fetched."""
+        look = await _end(there, provider, Expires())
+
+        if look.state == "succeeded":
+            with pytest.raises(OutputGone):
+                await provider.fetch(look.outputs[0], tmp_path / "gone")
+        else:
+            assert look.state == "lost" or look.code == "output_gone"
+
+    async def test_a_file_on_a_foreign_host_is_not_fetched(
+        self, there: StandIn, provider: Provider, stranger: Mailbox, tmp_path: Path
+    ) -> None:
+        """Whatever the answer says."""
+        look = await _end(there, provider, Succeeds((film(url=f"{stranger.url}film.mp4"),)))
+        if not look.outputs or look.outputs[0].url is None:
+            pytest.skip("gives no addresses")
+
+        with pytest.raises((ProviderFailed, OutputGone)):
+            await provider.fetch(look.outputs[0], tmp_path / "foreign")
+
+        assert stranger.letters == []
+
+    async def test_a_file_that_leads_to_a_private_address_is_not_fetched(
+        self, there: StandIn, provider: Provider, stranger: Mailbox, tmp_path: Path
+    ) -> None:
+        """By a redirect."""
+        output = await _downloaded(there, provider)
+        there.forecast(download=[Redirect(f"{stranger.url}film.mp4")])
+
+        with pytest.raises(OutputGone):
+            await provider.fetch(output, tmp_path / "private")
+
+        assert stranger.letters == []
+
+    async def test_the_key_goes_to_nobody_else(self, there: StandIn, stranger: Mailbox, tmp_path: Path) -> None:
+        """Where a download leads to another server, it is asked without the key."""
+        settings = there.opened_settings(data_dir=tmp_path, allow_http=True, allow_private_addresses=True)
+        async with discover_providers(settings) as providers:
+            output = await _downloaded(there, providers[there.name])
+            there.forecast(download=[Redirect(f"{stranger.url}film.mp4")])
+
+            await providers[there.name].fetch(output, tmp_path / "elsewhere")
+
+        [letter] = stranger.letters
+        assert there.key not in str(letter)
+        assert not {"authorization", "x-goog-api-key"} & set(letter.headers)
+
+    @pytest.mark.parametrize("weather", [CutShort(), CutShort(told=10**9), Fail(502), Cut()], ids=repr)
+    async def test_a_file_that_does_not_come_whole_leaves_nothing(
+        self, there: StandIn, provider: Provider, tmp_path: Path, weather: Weather
+    ) -> None:
+        """It is fetched again later."""
+        output = await _downloaded(there, provider)
+        there.forecast(download=[weather])
+        target = tmp_path / "folder" / "film.mp4"
+        target.parent.mkdir()
+
+        with pytest.raises(ProviderUnreachable):
+            await provider.fetch(output, target)
+
+        assert list(target.parent.iterdir()) == []
+        assert (await provider.fetch(output, target)).read_bytes() == film().data
+
+    async def test_a_file_that_was_deleted_is_gone(self, there: StandIn, provider: Provider, tmp_path: Path) -> None:
+        """404"""
+        output = await _downloaded(there, provider)
+        there.forecast(download=[Refuse(404, "Not found.")])
+
+        with pytest.raises(OutputGone):
+            await provider.fetch(output, tmp_path / "gone")
+
+    async def test_a_file_that_is_too_large_is_not_fetched(self, there: StandIn, tmp_path: Path) -> None:
+        """By the cap of the settings."""
+        settings = there.opened_settings(data_dir=tmp_path / "data", source_max_bytes=100_000)
+        async with discover_providers(settings) as providers:
+            output = await _downloaded(there, providers[there.name])
+            there.forecast(download=[Flood(100_001)])
+
+            with pytest.raises(OutputGone, match="100,000"):
+                await providers[there.name].fetch(output, tmp_path / "large")
+
+        assert not (tmp_path / "large").exists()
+
+    # Cancelling
+
+    async def test_a_task_is_cancelled_at_the_provider(self, there: StandIn, provider: Provider) -> None:
+        """Where it can be."""
+        there.course(Runs())
+        task = await provider.submit(there.order())
+
+        await provider.cancel(task)
+
+        assert len(there.of("cancel")) == (1 if provider.capabilities.cancel else 0)
+        if provider.capabilities.cancel:
+            assert (await provider.look(task)).state in ("cancelled", "lost")
+
+    async def test_cancelling_what_has_ended_or_is_unknown_is_fine(self, there: StandIn, provider: Provider) -> None:
+        """Both come to the same."""
+        there.course(Succeeds())
+        task = await provider.submit(there.order())
+        await there.finish(task.id)
+        await provider.cancel(task)
+
+        there.taken.clear()
+        await provider.cancel(task)
+
+    async def test_a_cancel_that_did_not_arrive_is_told(self, there: StandIn, provider: Provider) -> None:
+        """It is asked for again."""
+        if not provider.capabilities.cancel:
+            pytest.skip("cannot cancel")
+        there.course(Runs())
+        task = await provider.submit(there.order())
+        there.forecast(cancel=[Fail(503)])
+
+        with pytest.raises(ProviderUnreachable):
+            await provider.cancel(task)
+
+    # Lost orders
+
+    async def test_a_taken_order_whose_answer_was_lost_is_found(self, there: StandIn, provider: Provider) -> None:
+        """Among others, where the provider can list them."""
+        await provider.submit(there.order(input={**there.order().input, "prompt": "Another one"}))
+        order, since = there.order(), datetime.now(UTC) - _LONG_AGO
+        there.forecast(submit=[Cut(accepted=True)])
+        with pytest.raises(SubmissionUnknown):
+            await provider.submit(order)
+
+        if provider.capabilities.find_lost:
+            task = await provider.find_lost(order, since)
+            assert task is not None and task.id == list(there.taken)[-1]
+            assert not (await provider.look(task)).ended
+        else:
+            with pytest.raises(SubmissionUnknown):
+                await provider.find_lost(order, since)
+
+    async def test_an_order_that_never_arrived_is_not_found(self, there: StandIn, provider: Provider) -> None:
+        """Certainly not there."""
+        if not provider.capabilities.find_lost:
+            pytest.skip("cannot list")
+        await provider.submit(there.order(input={**there.order().input, "prompt": "Another one"}))
+
+        assert await provider.find_lost(there.order(), datetime.now(UTC) - _LONG_AGO) is None
+
+    # Webhooks
+
+    async def test_the_address_to_call_goes_with_the_order(
+        self, there: StandIn, provider: Provider, stranger: Mailbox
+    ) -> None:
+        """It holds a token."""
+        if not provider.capabilities.webhook:
+            pytest.skip("calls nobody")
+        address = f"{stranger.url}api/webhooks/job/1?token=a-b_c&x=%2F"
+
+        await provider.submit(there.order(webhook=address))
+
+        [taken] = there.taken.values()
+        assert taken.webhook == address
+
+    async def test_a_true_webhook_names_its_task(self, there: StandIn, provider: Provider, stranger: Mailbox) -> None:
+        """Every delivery of it has the same message id."""
+        if not provider.capabilities.webhook:
+            pytest.skip("calls nobody")
+        there.course(Succeeds())
+        there.forecast(webhook=[Calls(times=2)])
+
+        task = await _told(there, provider, stranger)
+
+        first, second = [await _read(provider, letter) for letter in stranger.letters]
+        assert isinstance(first, Notice)
+        assert first.task_id == task.id
+        assert first.message_id == second.message_id != ""
+
+    @pytest.mark.parametrize(
+        "calls",
+        [Calls(forged=True), Calls(old=600), Calls(old=-600)],
+        ids=["forged", "too old", "from the future"],
+    )
+    async def test_a_webhook_that_is_not_what_it_says_is_refused(
+        self, there: StandIn, provider: Provider, stranger: Mailbox, calls: Calls
+    ) -> None:
+        """Where the provider signs."""
+        if not provider.capabilities.signed:
+            pytest.skip("signs nothing")
+        there.course(Succeeds())
+        there.forecast(webhook=[calls])
+
+        await _told(there, provider, stranger)
+
+        with pytest.raises(BadWebhook):
+            await _read(provider, stranger.letters[0])
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b"{", b"null", b"[]", b'"text"', b"\xff\xfe", b"[" * 100_000, b"{}" + b" " * 3_000_000 + b"}"],
+        ids=["empty", "half", "null", "a list", "a text", "no UTF-8", "deep", "huge"],
+    )
+    async def test_a_webhook_that_makes_no_sense_is_refused(
+        self, there: StandIn, provider: Provider, stranger: Mailbox, body: bytes
+    ) -> None:
+        """However well it is signed."""
+        if not provider.capabilities.webhook:
+            pytest.skip("calls nobody")
+        there.course(Succeeds())
+        there.forecast(webhook=[Calls(body=body)])
+
+        await _told(there, provider, stranger)
+
+        with pytest.raises(BadWebhook):
+            await _read(provider, stranger.letters[0])
+
+    @pytest.mark.parametrize("value", ["", "garbage", "v1,", "v1,é", "v1,!!", "1" * 400, "0x10", "-1", "9" * 30])
+    async def test_headers_that_make_no_sense_are_refused(
+        self, there: StandIn, provider: Provider, stranger: Mailbox, value: str
+    ) -> None:
+        """One at a time."""
+        if not provider.capabilities.signed:
+            pytest.skip("signs nothing")
+        there.course(Succeeds())
+        await _told(there, provider, stranger)
+        [letter] = stranger.letters
+
+        for name in (name for name in letter.headers if "webhook" in name):
+            with pytest.raises(BadWebhook):
+                await provider.read_webhook({**letter.headers, name: value}, letter.body, datetime.now(UTC))
+
+    async def test_a_call_without_any_proof_is_refused(self, provider: Provider) -> None:
+        """Also by those who call nobody."""
+        if provider.capabilities.webhook and not provider.capabilities.signed:
+            pytest.skip("signs nothing")
+
+        with pytest.raises(BadWebhook):
+            await provider.read_webhook({}, b'{"id": "x", "status": "succeeded"}', datetime.now(UTC))
+
+    async def test_a_provider_is_closed_twice_without_harm(self, provider: Provider) -> None:
+        """The catalog may come after the test."""
+        await provider.close()
+        await provider.close()
+
+
+async def _looks(provider: Provider, task: Task, count: int) -> list[Look]:
+    return [await provider.look(task) for _ in range(count)]
+
+
+async def _end(there: StandIn, provider: Provider, stage: Stage) -> Look:
+    there.course(stage)
+    return await provider.look(await provider.submit(there.order()))
+
+
+async def _downloaded(there: StandIn, provider: Provider) -> Output:
+    """Return an output that is fetched from the stand-in; skips the test where there is none."""
+    look = await _end(there, provider, Succeeds((film(),)))
+    if look.outputs[0].url is None:
+        pytest.skip("gives files inside of its answers")
+    return look.outputs[0]
+
+
+async def _told(there: StandIn, provider: Provider, box: Mailbox) -> Task:
+    """Order with a webhook, end the task, and wait until it was told."""
+    task = await provider.submit(there.order(webhook=box.url))
+    await there.finish(task.id)
+    await box.received(1)
+    return task
+
+
+async def _read(provider: Provider, letter: Letter) -> Notice:
+    return await provider.read_webhook(letter.headers, letter.body, datetime.now(UTC))
+
+
+def _file(folder: Path, data: bytes) -> Path:
+    path = folder / "picture.png"
+    path.write_bytes(data)
+    return path
+
+
+def _is_inside(data: bytes, body: bytes) -> bool:
+    return data in body or base64.b64encode(data) in body
+
+
+def _everything(error: CallsheetError) -> str:
+    return f"{error!r} {error.message} {error.facts} {error.__cause__!r}"
