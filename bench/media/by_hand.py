@@ -29,6 +29,7 @@ AAC = ["-c:a", "aac", "-b:a", "192k"]
 _END = ["-movflags", "+faststart"]
 
 _MATRIX = "out_color_matrix=bt709:out_range=tv"
+_EXACT = "flags=bicubic+accurate_rnd+full_chroma_int"
 # Cut before it is made larger, so that nothing is scaled to be thrown away.
 _CROP = f"crop='min(iw,trunc(ih*{WIDTH}/{HEIGHT}))':'min(ih,trunc(iw*{HEIGHT}/{WIDTH}))'"
 _COVER = f"{_CROP},scale={WIDTH}:{HEIGHT}:{_MATRIX},setsar=1"
@@ -37,18 +38,28 @@ _LOGO = f"scale={LOGO_WIDTH}:-2:{_MATRIX},format=yuva420p,lutyuv=a=val*{LOGO_OPA
 _PLACE = f"overlay=x=W-w-{LOGO_EDGE}:y={LOGO_EDGE}:format=yuv420"
 
 
-def one_command(edit: Edit, output: Path, *, chained: bool = False, coding: list[str] = X264) -> Path:
+def one_command(edit: Edit, output: Path, *, chained: bool = False) -> Path:
     """Make the film with a single graph, after its sound has been measured.
 
     The pictures of a scene go through `xfade`, which works in 4:4:4, only where it passes into another;
     `chained`: all of them do, as most would write it.
     """
+    return _one_command(edit, output, _chain(edit) if chained else _bodies(edit), X264)
+
+
+def reference(edit: Edit, output: Path) -> Path:
+    """Make the film without loss, and as exactly as FFmpeg can."""
+    exact = [part.replace(_MATRIX, f"{_MATRIX}:{_EXACT}") for part in _chain(edit)]
+    return _one_command(edit, output, exact, LOSSLESS)
+
+
+def _one_command(edit: Edit, output: Path, scenes: list[str], coding: list[str]) -> Path:
     sources = [word for piece in edit.pieces for word in _input(edit, piece)]
     sound = ";".join(_sound(edit))
     gain = gain_filter(
         loudness(*sources, audio=sound, folder=edit.folder), Target(integrated=LOUDNESS, true_peak=TRUE_PEAK)
     )
-    graph = [*(_chain(edit) if chained else _bodies(edit)), *_above(edit), sound, f"[audio]{gain or 'anull'}[a]"]
+    graph = [*scenes, *_above(edit), sound, f"[audio]{gain or 'anull'}[a]"]
     words = [*sources, "-i", edit.logo, "-filter_complex", ";".join(graph), "-map", "[v]", "-map", "[a]"]
     ffmpeg(*words, "-frames:v", edit.whole, *coding, *AAC, *_END, output, folder=edit.folder)
     return output
@@ -108,7 +119,7 @@ def _bodies(edit: Edit) -> list[str]:
             graph.append(f"[tail{n - 1}][head{n}]{fade}[passing{n}]")
             parts.append(f"[passing{n}]")
         parts += [f"[body{n}]"] if "body" in cuts else []
-    return [*graph, f"{''.join(parts)}concat=n={len(parts)}:v=1:a=0[scenes]"]
+    return [*graph, f"{''.join(parts)}concat=n={len(parts)}:v=1:a=0,settb=1/{RATE}[scenes]"]
 
 
 def _chain(edit: Edit) -> list[str]:

@@ -1,6 +1,6 @@
 """The film that all ways make: six scenes with cross-fades, a logo, burned-in subtitles and a loudness."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,12 @@ class Edit:
         """Frames of the film."""
         return self.frames * len(self.pieces) - PASSING * (len(self.pieces) - 1)
 
+    def first(self) -> "Edit":
+        """Return a film of the first scene alone, and of a second only."""
+        return replace(self, pieces=self.pieces[:1], frames=RATE)
+
     def timeline(self, **changes: Any) -> dict[str, Any]:
-        """Return it in Callsheet's words; `changes` are those of the third scene."""
+        """Return it in Callsheet's words; `changes` are those of the scene in the middle."""
         scenes: list[dict[str, Any]] = [
             {
                 "src": str(piece.path),
@@ -55,7 +59,7 @@ class Edit:
             for piece in self.pieces
         ]
         del scenes[-1]["transition"]
-        scenes[2] |= changes
+        scenes[len(scenes) // 2] |= changes
         return {
             "output": {"width": WIDTH, "height": HEIGHT, "fps": RATE, "preset": PRESET, "crf": CRF},
             "scenes": scenes,

@@ -55,11 +55,12 @@ def run(stores: Stores, sizes: Sizes, progress: Callable[[str], None]) -> Findin
         ours = stack.enter_context(callsheet(stores, edit.folder))
         theirs = None if no_moviepy() else stack.enter_context(moviepy())
         ways = _ways(edit, folder, ours, theirs)
-        for way in ways[:1]:  # what is found out once in the life of a worker is known from here on
-            way.run()
+        # What is found out once in the life of a worker, or of a database, is known from here on.
+        _by_operation(ours, edit.first(), fresh(folder / "operation"))
+        _by_plan(ours, edit.first(), fresh(folder / "plan"))
         turns = in_turns(ways, rounds, stores, finding, progress)
     progress("comparing")
-    _report(finding, turns, by_hand.one_command(edit, folder / "reference.mp4", coding=by_hand.LOSSLESS))
+    _report(finding, turns, by_hand.reference(edit, folder / "reference.mp4"))
     return finding
 
 
@@ -120,6 +121,6 @@ def _report(finding: Finding, turns: Turns, reference: Path) -> None:
     finding.notes = [
         "CPU is that of all processes, PostgreSQL's among them. FFmpeg by hand measures the sound first, with a "
         "command of its own, and brings it to the loudness by gain and limiter. Each way encodes with its own threads.",
-        "VMAF is against a lossless film by the first command. MoviePy leaves the loudness as it is, and sets its "
+        "VMAF is against a lossless film by one command that scales exactly. MoviePy leaves the loudness as it is, and sets its "
         "texts otherwise, so it is not compared.",
     ]

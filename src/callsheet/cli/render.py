@@ -11,7 +11,7 @@ from callsheet.cli.timelines import TimelineFile
 
 if TYPE_CHECKING:
     from callsheet.domain.records import Execution
-    from callsheet.media.explain import Command, Explanation
+    from callsheet.media.film.explain import Command, Explanation
     from callsheet.settings import Settings
 
 Out = Annotated[
@@ -127,7 +127,7 @@ def _explained(params: dict[str, Any], settings: "Settings", out: Path | None) -
     from callsheet.domain.checking import validate_params
     from callsheet.domain.errors import SetupError
     from callsheet.media.edit.timeline import Timeline
-    from callsheet.media.explain import explain
+    from callsheet.media.film.explain import explain
     from callsheet.operations.render import RenderParams
     from callsheet.operations.staging import stage
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from callsheet.media.edit.timeline import Timeline
-    from callsheet.media.layers import Layer
+    from callsheet.media.film.layers import Layer
+    from callsheet.media.film.schedule import Schedule
     from callsheet.media.probe import Footage
-    from callsheet.media.schedule import Schedule
     from callsheet.operations.reading import Workplace
     from callsheet.settings import Settings
 
@@ -92,7 +92,7 @@ def export_timeline(
 
 async def _laid_out(job: "Workplace", timeline: "Timeline") -> "tuple[Mapping[str, Footage], Schedule, list[Layer]]":
     """Look at the files of a timeline, and put everything in its place. Raises BadParams with all that does not fit."""
-    from callsheet.media import layers
+    from callsheet.media.film import layers
     from callsheet.media.words import read_rate
     from callsheet.operations.staging import footage_of, scheduled
 

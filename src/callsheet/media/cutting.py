@@ -11,7 +11,7 @@ from callsheet.media import codecs
 from callsheet.media.codecs import Format
 from callsheet.media.containers import home_of, layout_of, sound_words
 from callsheet.media.encoders import Encoder
-from callsheet.media.fitting import Box, even, fitted
+from callsheet.media.film.fitting import Box, even, fitted
 from callsheet.media.frames import Frames, list_frames
 from callsheet.media.graph import Graph
 from callsheet.media.inputs import file_url, media_input

@@ -9,6 +9,7 @@ from math import inf
 from callsheet.domain.errors import MediaFailed
 from callsheet.media.inputs import media_input
 from callsheet.media.probe import Footage
+from callsheet.media.progress import clock, is_overrun
 from callsheet.media.runner import FFmpeg
 
 _DISCARDED = 0x4
@@ -70,6 +71,10 @@ async def list_frames(ffmpeg: FFmpeg, video: Footage) -> Frames:
     order = sorted(range(len(packets)), key=lambda number: packets[number].shown)
     first, last = packets[order[0]], packets[order[-1]]
     length = (last.shown + last.duration - first.shown) * unit or 1 / video.rate
+    told = video.picture_seconds or video.probe.duration or 0.0
+    if is_overrun(float(length), told):
+        message = f"its pictures go on until {clock(float(length))}, though it tells a length of {clock(told)}"
+        raise MediaFailed(f"'{video.path.name}': {message}")
     times = tuple((packets[number].shown - first.shown) * unit for number in order)
     borders = [*_borders(packets)]
     keys = tuple(number for number in borders if number < len(packets) and packets[number].key)

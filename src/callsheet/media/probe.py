@@ -113,7 +113,12 @@ async def probe_if_media(path: Path) -> Probe | None:
 
 async def inspect(path: Path) -> Footage:
     """Return what the file is, with what it takes to show it rightly. Raises as `probe` does."""
-    facts = await asyncio.to_thread(path.stat)
+    try:
+        facts = await asyncio.to_thread(path.stat)
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # a loop of links, a folder that may not be entered
+        raise MediaFailed(f"'{path.name}' cannot be read: {error.strerror}") from None
     if not stat.S_ISREG(facts.st_mode):  # reading a pipe or a device may never end
         raise MediaFailed(f"'{path.name}' is not a file")
     if facts.st_size == 0:

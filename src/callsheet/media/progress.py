@@ -41,6 +41,11 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
+def is_overrun(seconds: float, told: float) -> bool:
+    """Tell whether something is so much longer than was told that it cannot be a matter of rounding or damage."""
+    return seconds > told * _OVERRUN + _OVERRUN_SECONDS
+
+
 class Watch:
     """What the reports on FFmpeg's progress pipe say so far; `duration` is the planned seconds of output."""
 
@@ -78,7 +83,7 @@ class Watch:
         self._report(Progress(1.0, self.speed, 0.0))
 
     def _judge(self, duration: float) -> None:
-        if self.seconds > duration * _OVERRUN + _OVERRUN_SECONDS:
+        if is_overrun(self.seconds, duration):
             raise MediaFailed(
                 f"the output goes on beyond {clock(self.seconds)}, though only {clock(duration)} was planned: "
                 "the source does not tell its true length"

@@ -25,6 +25,8 @@ def read_sidecar(path: Path, copy: Path) -> Sidecar:
 
     Raises BadSource when it is none of them, or too large.
     """
+    if not path.is_file():  # reading a pipe or a device may never end
+        raise BadSource(f"'{path.name}' is not a file")
     if path.stat().st_size > _MOST_BYTES:
         raise BadSource(f"'{path.name}' is too large to be subtitles")
     text = _text(path.read_bytes())

@@ -12,14 +12,14 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media import subtitle_files
-from callsheet.media.cues import Cue, Reading, cut
-from callsheet.media.line_breaks import join
 from callsheet.media.probe import Footage
 from callsheet.media.speech.contract import Task, Transcript, Wish, Word
 from callsheet.media.speech.engines import ENGINES, find_engine
 from callsheet.media.speech.listening import extract_speech
-from callsheet.media.style import TextStyle
+from callsheet.media.text import subtitle_files
+from callsheet.media.text.cues import Cue, Reading, cut
+from callsheet.media.text.line_breaks import join
+from callsheet.media.text.style import TextStyle
 from callsheet.operations.contract import Context, operation
 from callsheet.operations.hearing import hear
 from callsheet.operations.reading import read_media

@@ -13,12 +13,12 @@ from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.media.edit.scene import Scene
 from callsheet.media.encoders import Wish, choose
-from callsheet.media.film import Film, make
+from callsheet.media.film.making import Film, make
+from callsheet.media.film.picture import Canvas
+from callsheet.media.film.schedule import schedule
+from callsheet.media.film.shape import even_size
 from callsheet.media.joining import join, join_sounds, why_not_joined_as_they_are
-from callsheet.media.picture import Canvas
 from callsheet.media.probe import Footage
-from callsheet.media.schedule import schedule
-from callsheet.media.shape import even_size
 from callsheet.media.words import Fit, FrameRate, Preset, Quality, read_rate
 from callsheet.operations.contract import Context, operation
 from callsheet.operations.reading import read_media

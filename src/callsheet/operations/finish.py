@@ -11,12 +11,12 @@ from callsheet.domain.model import Model
 from callsheet.media import encoders
 from callsheet.media.audio_filters import checked
 from callsheet.media.edit.scene import Scene
-from callsheet.media.film import Film, keep_picture, make
+from callsheet.media.film.making import Film, keep_picture, make
+from callsheet.media.film.picture import Canvas
+from callsheet.media.film.schedule import schedule
+from callsheet.media.film.shape import even_size, parse_ratio
 from callsheet.media.loudness import Target, aim, read_audio_filter
-from callsheet.media.picture import Canvas
 from callsheet.media.probe import Footage
-from callsheet.media.schedule import schedule
-from callsheet.media.shape import even_size, parse_ratio
 from callsheet.media.words import Fit, FrameRate, LoudnessWish, Preset, Quality, read_rate
 from callsheet.operations.contract import Context, operation
 from callsheet.operations.reading import read_media

@@ -17,10 +17,10 @@ from callsheet.media.codecs import Format
 from callsheet.media.containers import home_of, layout_of, sound_words, takes_picture, takes_sound
 from callsheet.media.frames import Frames, list_frames
 from callsheet.media.inputs import file_url, media_input
-from callsheet.media.languages import three_letters
 from callsheet.media.probe import Footage, inspect
 from callsheet.media.sidecar import Sidecar, read_sidecar, sidecar_input
 from callsheet.media.streams import Stream
+from callsheet.media.text.languages import three_letters
 from callsheet.media.verify import check_whole
 from callsheet.media.words import read_seconds
 from callsheet.operations.contract import Context, operation

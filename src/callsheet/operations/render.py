@@ -10,7 +10,7 @@ from callsheet.domain.model import Model
 from callsheet.media import codecs, encoders
 from callsheet.media.edit.timeline import Timeline
 from callsheet.media.encoders import Encoder
-from callsheet.media.film import EncoderFailed, Made, Production
+from callsheet.media.film.making import EncoderFailed, Made, Production
 from callsheet.operations.contract import Context, RunFirst, SubJob, operation
 from callsheet.operations.staging import Staged, stage
 from callsheet.operations.telling import telling

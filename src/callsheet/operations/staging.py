@@ -9,26 +9,27 @@ from pathlib import Path
 
 from callsheet.domain.errors import BadParams, BadSource, MediaFailed, Problem
 from callsheet.domain.media_source import MediaSource
-from callsheet.media import encoders, layers, shape, sound
-from callsheet.media.ass import Line, literal
+from callsheet.media import encoders
 from callsheet.media.binary import capabilities
-from callsheet.media.copying import copyable
 from callsheet.media.edit.captions import Captions
 from callsheet.media.edit.timeline import Timeline
 from callsheet.media.encoders import Encoder, Wish
-from callsheet.media.families import missing_families
-from callsheet.media.film import Container, Film
+from callsheet.media.film import layers, shape, sound
+from callsheet.media.film.copying import copyable
+from callsheet.media.film.making import Container, Film
+from callsheet.media.film.picture import Canvas
+from callsheet.media.film.schedule import Schedule, schedule
+from callsheet.media.film.segments import Above, GivenScript, Lettering
 from callsheet.media.fonts import FAMILY
-from callsheet.media.given_script import read_script
-from callsheet.media.lettering import lettered
-from callsheet.media.looks import as_caption
 from callsheet.media.loudness import aim, read_audio_filter
-from callsheet.media.picture import Canvas
 from callsheet.media.probe import Footage
-from callsheet.media.schedule import Schedule, schedule
-from callsheet.media.segments import Above, GivenScript, Lettering
-from callsheet.media.style import TextStyle
-from callsheet.media.subtitles import Caption, is_ass, read_captions
+from callsheet.media.text.ass import Line, literal
+from callsheet.media.text.families import missing_families
+from callsheet.media.text.given_script import read_script
+from callsheet.media.text.lettering import lettered
+from callsheet.media.text.looks import as_caption
+from callsheet.media.text.style import TextStyle
+from callsheet.media.text.subtitles import Caption, is_ass, read_captions
 from callsheet.media.words import PRESETS, Preset, read_rate
 from callsheet.operations.reading import Workplace, read_media
 

@@ -14,14 +14,14 @@ from opentimelineio import schema
 
 from callsheet.domain.artifacts import Probe
 from callsheet.domain.errors import NotFound, SetupError
-from callsheet.media import layers, sound
 from callsheet.media.edit.timeline import Timeline
+from callsheet.media.film import layers, sound
+from callsheet.media.film.schedule import Schedule, schedule
 from callsheet.media.otio import library
 from callsheet.media.otio.exporting import export_cut
 from callsheet.media.otio.importing import CutRefused, import_cut
 from callsheet.media.otio.library import BadCut, read_cut, write_cut
 from callsheet.media.probe import Footage
-from callsheet.media.schedule import Schedule, schedule
 from callsheet.media.words import read_rate
 
 RATE = 24.0

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from callsheet.media.audio_filters import checked
 from callsheet.media.edit.timeline import Timeline
-from callsheet.media.shape import even_size, parse_ratio
+from callsheet.media.film.shape import even_size, parse_ratio
 from callsheet.media.words import read_colour, read_rate, read_seconds
 
 

@@ -15,7 +15,7 @@ from media.voice import Spoken, Voice, speech_models
 from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams, SetupError, Transient
 from callsheet.media.speech.faster_whisper import FasterWhisper
-from callsheet.media.subtitles import is_ass, read_captions
+from callsheet.media.text.subtitles import is_ass, read_captions
 from callsheet.operations.caption import CaptionParams, CaptionResult, caption
 from callsheet.operations.catalog import Catalog
 from callsheet.operations.needs import runnable_here

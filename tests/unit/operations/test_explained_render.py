@@ -7,7 +7,7 @@ import pytest
 from media.studio import Stage, Studio
 
 from callsheet.domain.checking import validate_params
-from callsheet.media.explain import explain
+from callsheet.media.film.explain import explain
 from callsheet.operations.render import render
 from callsheet.operations.staging import stage as staging
 

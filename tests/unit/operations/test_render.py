@@ -10,7 +10,8 @@ from media.studio import Stage, Studio
 
 from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams, MediaFailed
-from callsheet.media import encoders, hardware, segments
+from callsheet.media import encoders, hardware
+from callsheet.media.film import segments
 from callsheet.media.loudness import measure
 from callsheet.operations.render import RenderResult, render
 

@@ -6,7 +6,7 @@ from pydantic import AliasChoices, Field, model_validator
 
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.style import TextStyle
+from callsheet.media.text.style import TextStyle
 from callsheet.media.words import Seconds
 
 

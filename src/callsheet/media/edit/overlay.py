@@ -6,7 +6,7 @@ from pydantic import AliasChoices, BeforeValidator, Discriminator, Field, Tag, m
 
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.style import Position, TextStyle, read_position
+from callsheet.media.text.style import Position, TextStyle, read_position
 from callsheet.media.words import Colour, Fit, Seconds
 
 Animation = Literal["none", "slide_left", "slide_right", "slide_up", "slide_down"]

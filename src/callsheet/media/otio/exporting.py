@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from callsheet.domain.media_source import MediaSource, SourceKind
-from callsheet.media import sound
 from callsheet.media.edit.overlay import PictureOverlay, TextOverlay
 from callsheet.media.edit.scene import Scene
 from callsheet.media.edit.timeline import Timeline, VideoTrack
-from callsheet.media.layers import Layer
+from callsheet.media.film import sound
+from callsheet.media.film.layers import Layer
+from callsheet.media.film.schedule import Schedule, Shot
+from callsheet.media.film.sound import Sound
 from callsheet.media.otio.library import OURS, library
 from callsheet.media.otio.places import url_of
 from callsheet.media.probe import Footage
-from callsheet.media.schedule import Schedule, Shot
-from callsheet.media.sound import Sound
 
 _DISSOLVE = "SMPTE_Dissolve"
 _CUSTOM = "Custom_Transition"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from callsheet.media import codecs
 from callsheet.media.encoders import Encoder
-from callsheet.media.fitting import HDR_TO_SDR, Box, colours_of, fitted
+from callsheet.media.film.fitting import HDR_TO_SDR, Box, colours_of, fitted
 from callsheet.media.graph import Graph, Options
 from callsheet.media.inputs import file_url, media_input
 from callsheet.media.transcoding import hls

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from callsheet.media.encoders import Wish
-from callsheet.media.fitting import even
+from callsheet.media.film.fitting import even
 from callsheet.media.probe import Footage
 from callsheet.media.transcoding import hls
 from callsheet.media.transcoding.order import Order, Rendition

@@ -1,0 +1,113 @@
+"""Scenes whose file already is what the film needs, and whose picture is taken over without encoding it again."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from callsheet.domain.errors import MediaFailed
+from callsheet.media.codecs import codec_of
+from callsheet.media.encoders import Encoder
+from callsheet.media.film import segments
+from callsheet.media.film.picture import Canvas
+from callsheet.media.film.schedule import Schedule, Shot
+from callsheet.media.film.segments import Above
+from callsheet.media.inputs import file_url, media_input
+from callsheet.media.probe import Footage, inspect
+from callsheet.media.runner import FFmpeg
+from callsheet.media.words import read_rate
+
+
+async def copyable(
+    plan: Schedule, canvas: Canvas, above: Sequence[Above], encoder: Encoder, ffmpeg: FFmpeg, folder: Path
+) -> frozenset[int]:
+    """Return which shots (by their place in the schedule) can be copied.
+
+    Copied and encoded pictures follow each other in one stream, so a decoder must be set up for all of them alike.
+    """
+    wish = encoder.wish
+    if encoder.is_hardware or any(w is not None for w in (wish.quality, wish.crf, wish.bitrate, wish.max_bitrate)):
+        return frozenset()
+    found = {n: s for n, s in enumerate(plan.shots) if fits(s, canvas, encoder) and _bare(s, above, canvas.rate)}
+    even = {n: shot.footage for n, shot in found.items() if shot.footage and await _even(shot.footage, canvas, ffmpeg)}
+    if not even:
+        return frozenset()
+    headers = {footage.picture_headers for footage in even.values()}
+    if len(even) < len(plan.shots) or len(headers) > 1:
+        headers = {await _headers(canvas, encoder, ffmpeg, folder)}
+    return frozenset(number for number, footage in even.items() if footage.picture_headers in headers)
+
+
+def fits(shot: Shot, canvas: Canvas, encoder: Encoder) -> bool:
+    """Tell whether a scene shows the whole of a file as it is, and the file looks as the film is to."""
+    scene, footage = shot.scene, shot.footage
+    if footage is None or footage.still or footage.hdr or footage.picture is None:
+        return False
+    untouched = (
+        *(scene.trim_start == 0, scene.trim_end is None, scene.speed == 1, scene.crop is None, not scene.filters),
+        *(scene.fade_in == 0, scene.fade_out == 0, shot.blend_in == 0, shot.blend_out == 0),
+    )
+    return all(untouched) and _alike(footage, shot.frames, canvas, encoder)
+
+
+def _alike(footage: Footage, frames: int, canvas: Canvas, encoder: Encoder) -> bool:
+    picture, facts = footage.picture, footage.probe
+    assert picture is not None  # noqa: S101 - told by the caller
+    return (
+        codec_of(picture.codec) == encoder.codec
+        and picture.pixel_format == encoder.pixel_format
+        and (picture.width, picture.height) == (canvas.width, canvas.height)
+        and facts.rotation == 0
+        and picture.pixel_aspect_ratio in (None, "1:1")
+        and picture.color_range in (None, "tv")
+        and (picture.color_matrix or footage.matrix) == "bt709"
+        and facts.frames == frames
+        and facts.fps is not None
+        and read_rate(facts.fps) == canvas.rate
+        and abs(picture.start) < float(1 / canvas.rate) / 2
+    )
+
+
+def _bare(shot: Shot, above: Sequence[Above], rate: Fraction) -> bool:
+    """Tell whether nothing lies over a scene."""
+    return not any(segments.is_seen(thing, shot.start, shot.end, rate) for thing in above)
+
+
+async def _even(footage: Footage, canvas: Canvas, ffmpeg: FFmpeg) -> bool:
+    """Tell whether the frames follow each other at equal distances; the head of a file tells but their average."""
+    words = [*media_input(footage.path), "-map", "0:v:0", "-c", "copy", "-f", "framecrc", "-"]
+    try:
+        listing = (await ffmpeg.capture(words, timeout=600)).stdout.decode("ascii", "replace")
+    except MediaFailed:
+        return False
+    base, times = None, []
+    for line in listing.splitlines():
+        if line.startswith("#tb 0:"):
+            base = Fraction(line.partition(":")[2].strip())
+        elif line and not line.startswith("#"):
+            times.append(int(line.split(",")[2]))
+    if base is None or not times:
+        return False
+    times.sort()
+    # Time bases that do not hold the rate, such as Matroska's, tell each time rounded.
+    return all(abs((time - times[0]) * base - n / canvas.rate) <= base for n, time in enumerate(times))
+
+
+async def _headers(canvas: Canvas, encoder: Encoder, ffmpeg: FFmpeg, folder: Path) -> str | None:
+    """Return what a decoder is set up by for pictures that are encoded."""
+    path = folder / "headers.mp4"
+    size = f"{canvas.width}x{canvas.height}"
+    words = ["-f", "lavfi", "-i", f"color=size={size}:rate={canvas.rate}", "-frames:v", "1", "-vf", "format=yuv420p"]
+    words += encoder.words(rate=canvas.rate, threads=1, stitched=True)
+    await ffmpeg.run([*words, "-video_track_timescale", str(segments.time_scale(canvas.rate)), file_url(path)])
+    return (await inspect(path)).picture_headers
+
+
+def arguments(shot: Shot, canvas: Canvas, stem: str) -> list[str]:
+    """Return the words that copy a scene's picture into the MP4 `<stem>.mp4`."""
+    assert shot.footage is not None  # noqa: S101 - only files are copied
+    return [
+        *(*media_input(shot.footage.path), "-map", "0:v:0", "-c:v", "copy", "-an", "-sn", "-dn"),
+        *("-map_metadata", "-1", "-map_chapters", "-1"),
+        *("-video_track_timescale", str(segments.time_scale(canvas.rate))),
+        *("-f", "mp4", file_url(Path(f"{stem}.mp4"))),
+    ]
