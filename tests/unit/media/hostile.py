@@ -50,9 +50,10 @@ def _damaged(folder: Path, front: Path, late: Path) -> dict[str, Path]:
 def _tricks(folder: Path, sibling: Path, url: str) -> dict[str, Path]:
     hls = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{}\n#EXT-X-ENDLIST\n"
     dash = (
-        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT2S">'
-        '<Period><AdaptationSet mimeType="video/mp4"><Representation id="1" bandwidth="1">'
-        "<BaseURL>{}</BaseURL><SegmentList><SegmentURL media='{}'/></SegmentList></Representation></AdaptationSet></Period></MPD>"
+        '<?xml version="1.0"?>'
+        '<MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT2S"><Period>'
+        '<AdaptationSet mimeType="video/mp4"><Representation id="1" bandwidth="1"><BaseURL>{}</BaseURL>'
+        "<SegmentList><SegmentURL media='{}'/></SegmentList></Representation></AdaptationSet></Period></MPD>"
     )
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" width="64" height="64">'

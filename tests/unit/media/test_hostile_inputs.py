@@ -1,0 +1,58 @@
+"""The second line: whatever reaches FFmpeg is refused by FFmpeg itself, should the reader of files ever let it pass."""
+
+from pathlib import Path
+
+import pytest
+
+from callsheet.domain.errors import MediaFailed
+from callsheet.media.child import Limits
+from callsheet.media.inputs import media_input
+from callsheet.media.runner import FFmpeg
+
+from .hostile import make_corpus
+from .studio import Studio
+
+LIMITS = Limits(memory_bytes=500 * 2**20)
+
+
+@pytest.fixture(scope="module")
+def corpus(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return make_corpus(studio, tmp_path_factory.mktemp("hostile"), "http://127.0.0.1:9")
+
+
+async def refused(ffmpeg: FFmpeg, path: Path) -> bool:
+    try:
+        await ffmpeg.run([*media_input(path), "-t", "1", "-f", "null", "-"], timeout=20, limits=LIMITS)
+    except MediaFailed:
+        return True
+    return False
+
+
+async def test_no_playlist_is_opened(ffmpeg: FFmpeg, corpus: dict[str, Path]):
+    signs = ("HLS", "DASH", "XML", "ffconcat", "SDP", "SVG", "M3U", "a script")
+    tricks = {kind: path for kind, path in corpus.items() if kind.startswith(signs)}
+
+    assert len(tricks) == 18
+    assert [kind for kind, path in tricks.items() if not await refused(ffmpeg, path)] == []
+
+
+async def test_no_picture_beyond_the_limit_is_unpacked(ffmpeg: FFmpeg, corpus: dict[str, Path]):
+    assert await refused(ffmpeg, corpus["a picture of 12000 by 12000"])
+    assert await refused(ffmpeg, corpus["a GIF of 65535 by 65535"])
+
+
+async def test_pictures_hours_apart_are_stopped_at_the_length_that_was_planned(
+    ffmpeg: FFmpeg, corpus: dict[str, Path], tmp_path: Path
+):
+    words = [*media_input(corpus["two pictures ten hours apart"]), "-vf", "fps=1", "-f", "null", "-"]
+
+    with pytest.raises(MediaFailed, match="does not tell its true length"):
+        await ffmpeg.run(words, duration=1, timeout=30, limits=LIMITS)
+
+
+async def test_damage_never_brings_the_runner_down(ffmpeg: FFmpeg, corpus: dict[str, Path]):
+    for kind in ("index missing", "only the head", "noise", "a sample count beyond all bounds", "150 tracks"):
+        await refused(ffmpeg, corpus[kind])
+
+    with pytest.raises(MediaFailed, match="its index is missing"):
+        await ffmpeg.run([*media_input(corpus["index missing"]), "-f", "null", "-"])
