@@ -1,0 +1,159 @@
+"""Sources of every kind that people bring, each seen and heard rightly."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from media.studio import Stage, Studio
+
+from callsheet.domain.checking import validate_params
+from callsheet.operations.render import RenderResult, render
+
+TINY = {"width": 64, "height": 64, "fps": 30, "preset": "ultrafast", "crf": 1}
+BEEP = "sine=frequency=1000:sample_rate=48000"
+
+
+async def make(stage: Stage, *scenes: object, **output: object) -> tuple[RenderResult, Path]:
+    given = {"scenes": list(scenes), "output": {**TINY, **output}, "loudness": False}
+    result = await render.run(stage, validate_params(given, render.params))
+    assert isinstance(result, RenderResult)
+    return result, stage.kept[-1]
+
+
+def flash_and_beep(studio: Studio, name: str, *words: str, at: float = 0.5) -> str:
+    """A black clip that is white for a tenth of a second, with a beep as long."""
+    picture = f"color=black:size=64x64:rate=30,drawbox=color=white:t=fill:enable='between(t,{at},{at + 0.099})'"
+    sound = f"{BEEP},volume=enable='not(between(t,{at},{at + 0.1}))':volume=0"
+    coding = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"]
+    inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound]
+    return str(studio.make(name, *inputs, *words, "-t", "1.5", *coding))
+
+
+def flash(studio: Studio, path: Path) -> float:
+    """The second at which the picture becomes bright."""
+    return float(np.argmax(studio.look(path, size=(64, 64)).mean(axis=(1, 2)) > 128)) / 30
+
+
+def beep(studio: Studio, path: Path) -> float:
+    """The second at which the sound becomes loud."""
+    return float(np.argmax(np.abs(studio.listen(path)[:, 0]) > 0.05)) / 48_000
+
+
+@pytest.mark.parametrize(
+    ("words", "scene"),
+    [
+        ((), {}),
+        (("-ac", "1"), {}),
+        (("-ac", "6"), {}),
+        (("-ar", "22050"), {}),
+        ((), {"trimStart": 0.3}),
+        ((), {"speed": 2}),
+        ((), {"speed": 0.5}),
+        ((), {"fit": "contain_blur", "filters": ["blur"]}),
+    ],
+    ids=["plain", "mono", "5.1", "22 kHz", "trimmed", "fast", "slow", "filtered"],
+)
+async def test_sound_and_picture_stay_together(
+    stage: Stage, studio: Studio, words: tuple[str, ...], scene: dict[str, object]
+):
+    clip = flash_and_beep(studio, "flash.mp4", *words)
+
+    _, path = await make(stage, {"color": "black", "duration": 0.5}, {"src": clip, **scene})
+
+    expected = 0.5 + (0.5 - float(str(scene.get("trimStart", 0)))) / float(str(scene.get("speed", 1)))
+    assert flash(studio, path) == pytest.approx(expected, abs=1 / 30)
+    assert beep(studio, path) == pytest.approx(flash(studio, path), abs=1 / 30)
+
+
+async def test_they_stay_together_through_transitions_and_long_films(stage: Stage, studio: Studio):
+    clip = {"src": flash_and_beep(studio, "flash.mp4"), "transition": {"duration": 0.3}}
+
+    _, path = await make(stage, *[clip] * 9, {**clip, "transition": None})
+
+    bright = studio.look(path, size=(64, 64)).mean(axis=(1, 2)) > 128
+    loud = np.abs(studio.listen(path)[:, 0]) > 0.05
+    flashes = np.flatnonzero(bright[1:] & ~bright[:-1]) + 1
+    assert flashes.tolist() == [15 + 36 * n for n in range(10)]
+    for frame in flashes:
+        window = loud[frame * 1600 - 4800 : frame * 1600 + 4800]
+        assert np.argmax(window) == pytest.approx(4800, abs=1600)
+
+
+async def test_one_frame_is_a_film(stage: Stage, studio: Studio):
+    clip = str(studio.counting("one.mp4", frames=1))
+
+    result, path = await make(stage, clip, {"src": clip, "duration": 0.5})
+
+    assert result.video.probe and result.video.probe.frames == 16
+    assert np.abs(studio.numbers(path)).max() < 0.5
+
+
+async def test_a_fast_camera_is_shown_at_its_own_rate_and_at_ours(stage: Stage, studio: Studio):
+    clip = str(studio.counting("fast.mp4", rate=120, frames=60))
+
+    _, ours = await make(stage, clip)
+    seen_at_ours = studio.numbers(ours)
+    _, own = await make(stage, clip, fps=120)
+
+    assert np.abs(seen_at_ours - np.arange(0, 60, 4)).max() < 2.1
+    assert np.abs(studio.numbers(own) - np.arange(60)).max() < 0.6
+
+
+async def test_frames_at_uneven_times_are_seen_at_their_times(stage: Stage, studio: Studio):
+    # Grey for 0.2 s, white for 0.7 s, in three frames.
+    parts = "color=gray:size=64x64:rate=30,settb=1/600,setpts='if(eq(N,0),0,if(eq(N,1),120,540))',trim=end_frame=3"
+    white = "drawbox=color=white:t=fill:enable='gte(n,1)'"
+    clip = studio.make(
+        *("uneven.mp4", "-f", "lavfi", "-i", f"{parts},{white}", "-fps_mode", "vfr", "-enc_time_base", "1/600"),
+        *("-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"),
+    )
+
+    _, path = await make(stage, {"src": str(clip), "duration": 0.8})
+
+    bright = studio.look(path, size=(64, 64)).mean(axis=(1, 2)) > 200
+    assert bright.tolist() == [n >= 6 for n in range(24)]
+
+
+async def test_a_picture_of_four_thousand_lines_is_brought_down(stage: Stage, studio: Studio):
+    large = "color=black:size=3840x2160:rate=5,drawbox=x=1920:w=1920:color=white:t=fill"
+    clip = str(studio.clip("large.mp4", large, seconds=0.4))
+
+    _, path = await make(stage, {"src": clip, "fit": "fill"})
+
+    frame = studio.look(path, size=(64, 64))[3]
+    assert frame[:, :30].max() < 10
+    assert frame[:, 34:].min() > 245
+
+
+async def test_a_film_of_four_thousand_lines_is_made(stage: Stage):
+    result, _ = await make(stage, {"color": "navy", "duration": 0.2}, width=3840, height=2160, fps=5)
+
+    assert result.video.probe and (result.video.probe.width, result.video.probe.height) == (3840, 2160)
+
+
+@pytest.mark.parametrize("size", ["63x63", "65x64", "64x65", "17x99"])
+async def test_odd_sizes_become_films(stage: Stage, studio: Studio, size: str):
+    clip = str(studio.clip("odd.mkv", f"color=white:size={size}:rate=30", seconds=0.2, pixels="yuv444p"))
+
+    _, path = await make(stage, clip)
+
+    assert studio.look(path, size=(64, 64)).min() > 245
+
+
+@pytest.mark.parametrize(
+    ("colour", "expected"),
+    [("red", (255, 0, 0)), ("#00ff00", (0, 255, 0)), ("blue", (0, 0, 255)), ("#808080", (128, 128, 128))],
+)
+async def test_colours_are_those_of_the_source(
+    stage: Stage, studio: Studio, colour: str, expected: tuple[int, int, int]
+):
+    still = str(studio.still("still.png", f"color={colour}:size=64x64,format=rgb24"))
+    # Untold and small, so of standard definition.
+    video = str(studio.clip("small.mp4", f"color={colour}:size=64x64:rate=30,format=rgb24", seconds=0.2))
+
+    _, path = await make(
+        stage, {"src": still, "duration": 0.2}, {"color": colour, "duration": 0.2}, {"src": video, "duration": 0.2}
+    )
+
+    seen = studio.colours(path, size=(64, 64)).mean(axis=(1, 2))[3::6]
+    assert np.abs(seen - np.array(expected)).max() < 6
