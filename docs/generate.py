@@ -333,7 +333,7 @@ def routes_part(_page: str) -> str:
     database = Database("postgresql://nowhere")
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
     # Nothing of it is opened: only the description is read.
-    house = House(settings, database, discover(), None, b"", Watchtower(database))  # type: ignore[arg-type]
+    house = House(settings, database, discover(), None, b"", Watchtower(database), {})  # type: ignore[arg-type]
     lines = ["| Request | What it does |", "|---|---|"]
     for path, methods in create_app(house).openapi()["paths"].items():
         lines += [f"| `{method.upper()} {path}` | {about['summary']} |" for method, about in methods.items()]
