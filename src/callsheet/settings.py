@@ -23,6 +23,7 @@ _LANES = {
     "caption": 1,
     "preview": 4,
     "generate": 16,
+    "comfyui": 4,
     "gpu": 1,
     "train": 1,
     "default": 8,

@@ -21,6 +21,7 @@ CallsheetError
 │   │   ├── DatabaseAway
 │   │   ├── ProviderUnreachable  a provider gave no answer to a question
 │   │   ├── ProviderBusy         a provider asks to come back later; nothing was ordered
+│   │   ├── PromptLost           a ComfyUI server forgot what it had taken
 │   │   └── NoEffect             of a once-only step
 │   ├── TimedOut
 │   ├── CrashLoop                every start of the job ended with its worker
@@ -219,6 +220,12 @@ class ProviderBusy(Transient):
     """The provider asks us to come back later; nothing was ordered."""
 
     code = "provider_busy"
+
+
+class PromptLost(Transient):
+    """The ComfyUI server does not know the prompt any more; it is sent anew."""
+
+    code = "lost"
 
 
 class NoEffect(Transient):
