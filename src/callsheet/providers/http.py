@@ -156,7 +156,10 @@ class Http:
 
         Raises ProviderUnreachable and ProviderBusy.
         """
-        answer = await self.ask_whatever(method, path, **request)
+        return self.lasting(await self.ask_whatever(method, path, **request))
+
+    def lasting(self, answer: Answer) -> Answer:
+        """Return an answer, unless it may be another in a while. Raises ProviderUnreachable and ProviderBusy."""
         if answer.status in _BUSY:
             raise self._busy(answer)
         if answer.status == 408 or answer.status >= 500:

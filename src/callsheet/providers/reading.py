@@ -1,9 +1,11 @@
 """Values of an answer, which may be anything whatever its documentation says."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 _LONGEST = 2_000
+_PERCENT = re.compile(r"(\d{1,3})%\|")
 
 
 def fields_of(value: Any) -> Mapping[str, Any]:
@@ -27,3 +29,9 @@ def share(value: Any, of: float = 1) -> float | None:
     """Return a number's share of `of`, from 0 to 1."""
     told = number(value)
     return None if told is None else min(max(told / of, 0.0), 1.0)
+
+
+def bar_in(logs: Any) -> float | None:
+    """Return what the last progress bar in a log shows, from 0 to 1 (`40%|####    |`); None where there is none."""
+    bars = _PERCENT.findall(logs) if isinstance(logs, str) else []
+    return min(int(bars[-1]), 100) / 100 if bars else None

@@ -14,7 +14,7 @@ from callsheet.providers.http import Http, fixed_keys, told
 from callsheet.providers.inputs import with_files
 from callsheet.providers.outputs import find_outputs
 from callsheet.providers.polling import usual_polling
-from callsheet.providers.reading import fields_of, number, text
+from callsheet.providers.reading import bar_in, fields_of, number, text
 from callsheet.providers.signatures import read_signed, verify_standard_webhook
 from callsheet.settings import Settings
 
@@ -29,7 +29,6 @@ _STATES: Mapping[str, State] = {
     "canceled": "cancelled",
 }
 _CENSOR = re.compile(r"nsfw|sensitive|safety|moderat|content polic", re.IGNORECASE)
-_PERCENT = re.compile(r"(\d{1,3})%\|")
 _DEPLOYMENT = "deployments/"
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _A_SECOND = 8
@@ -189,7 +188,7 @@ def _look(prediction: Mapping[str, Any]) -> Look:
         return Look(state, status, 1.0, find_outputs(prediction.get("output")), seconds=seconds)
     if state == "failed" or _was_late(state, prediction):
         return _failed(status, prediction, seconds)
-    return Look(state, status, _progress(prediction.get("logs")), seconds=seconds)
+    return Look(state, status, bar_in(prediction.get("logs")), seconds=seconds)
 
 
 def _failed(status: str, prediction: Mapping[str, Any], seconds: float | None) -> Look:
@@ -205,12 +204,6 @@ def _was_late(state: State, prediction: Mapping[str, Any]) -> bool:
     """Tell a deadline that passed while it ran from a cancellation that somebody asked for: both are `canceled`."""
     ended, deadline = _moment(prediction.get("completed_at")), _moment(prediction.get("deadline"))
     return state == "cancelled" and ended is not None and deadline is not None and ended >= deadline
-
-
-def _progress(logs: Any) -> float | None:
-    """Return what the last bar in the logs shows; there is no other sign of progress."""
-    bars = _PERCENT.findall(logs) if isinstance(logs, str) else []
-    return min(int(bars[-1]), 100) / 100 if bars else None
 
 
 def _is_of(order: Order, listed: Mapping[str, Any]) -> bool:

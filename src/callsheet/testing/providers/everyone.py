@@ -7,10 +7,11 @@ async with everyone(pace=1) as stand_ins:
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from callsheet.testing.providers.fal import FalStandIn
 from callsheet.testing.providers.replicate import ReplicateStandIn
 from callsheet.testing.providers.stand_in import StandIn
 
-STAND_INS: tuple[type[StandIn], ...] = (ReplicateStandIn,)
+STAND_INS: tuple[type[StandIn], ...] = (ReplicateStandIn, FalStandIn)
 
 
 @asynccontextmanager

@@ -134,7 +134,7 @@ class ReplicateStandIn(StandIn):
     def _output(self, stage: Stage) -> Any:
         if not isinstance(stage, Succeeds):
             return None
-        urls = self.urls(stage.files)
+        urls = self.urls(self.files_of(stage))
         return urls[0] if len(urls) == 1 else urls
 
 

@@ -1,0 +1,189 @@
+"""fal: models behind its queue."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from callsheet.domain.errors import BadWebhook, ProviderUnreachable, Refused, SetupError, SubmissionUnknown
+from callsheet.providers.contract import Capabilities, Look, Notice, Order, Output, State, Task
+from callsheet.providers.http import Answer, Http, fixed_keys, harmless, told
+from callsheet.providers.inputs import with_files
+from callsheet.providers.key_sets import KeySet
+from callsheet.providers.outputs import find_outputs
+from callsheet.providers.polling import usual_polling
+from callsheet.providers.reading import bar_in, fields_of, number, text
+from callsheet.providers.signatures import read_signed, verify_fal_webhook
+from callsheet.settings import Settings
+
+_NAME = "fal"
+_HOSTS = frozenset({"fal.media"})
+_OWN_HOSTS = frozenset({"fal.run", "falrun.com"})
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)+")
+_ADDRESSES = ("status_url", "response_url", "cancel_url")
+_CANCELLED = "client_cancelled"
+_CODES = {
+    "content_policy_violation": "content_refused",
+    "request_timeout": "deadline",
+    "startup_timeout": "deadline",
+    "generation_timeout": "deadline",
+}
+
+_CAPABILITIES = Capabilities(
+    webhook=True,
+    signed=True,
+    cancel=True,
+    progress=True,
+    retention=timedelta(minutes=6),
+    inline_limit=4 * 2**20,
+    quirks={
+        "no_failed_state": "2026-11: a task that failed is COMPLETED; that it failed may be told with its result only",
+        "retention": "2026-11: results of 10 KB and more are kept for 6 minutes where payloads are not stored",
+        "one_key_set": "2026-11: a signature proves that fal calls, not for whom; FAL_USER_ID names the account",
+        "addresses": "2026-11: status and result leave out part of the model's path, so that told addresses are used",
+    },
+)
+
+
+def open_fal(settings: Settings) -> "Fal":
+    """Return fal by the settings. Raises SetupError where the key is missing."""
+    if settings.fal_key is None:
+        raise SetupError("fal needs FAL_KEY")
+    return Fal(settings, settings.fal_key.get_secret_value())
+
+
+class Fal:
+    """Models are `owner/app` or longer, as in `fal-ai/veo3/fast`; they have no versions."""
+
+    name = _NAME
+    capabilities = _CAPABILITIES
+
+    def __init__(self, settings: Settings, key: str) -> None:
+        self.polling = usual_polling(settings)
+        self._user_id = settings.fal_user_id
+        self._key_set = KeySet(settings.fal_keys_url)
+        self._http = Http(
+            _NAME,
+            settings.fal_url,
+            settings,
+            keys=fixed_keys(Authorization=f"Key {key}"),
+            own_hosts=_OWN_HOSTS,
+            at_once=settings.provider_concurrency,
+        )
+
+    async def submit(self, order: Order) -> Task:
+        """Put an order into the queue."""
+        if not _MODEL.fullmatch(order.model) or order.version:
+            raise Refused(f"'{order.model}' {order.version or ''} is not a model at fal; they are called owner/app")
+        given = await with_files(order.input, _NAME, _CAPABILITIES.inline_limit)
+        webhook = {"fal_webhook": order.webhook} if order.webhook else {}
+        # Without the second, another model may answer than the one that was asked for.
+        headers = {
+            "X-Fal-Request-Timeout": f"{self.polling.deadline.total_seconds():.0f}",
+            "x-app-fal-disable-fallback": "true",
+        }
+        answer = await self._http.order("POST", f"/{order.model}", json=given, params=webhook, headers=headers)
+        fields = answer.fields()
+        task_id, handle = text(fields.get("request_id")), {name: text(fields.get(name)) for name in _ADDRESSES}
+        if task_id is None or None in handle.values():
+            self._http.not_understood(answer)
+        return Task(_NAME, task_id, handle)
+
+    async def look(self, task: Task) -> Look:
+        """Read the status, and the result of what is completed: whether it succeeded is told by that alone."""
+        if not all(self._http.is_own(task.handle[name]) for name in _ADDRESSES):
+            message = "fal named an address for the task that is not its own."
+            return Look("failed", "unknown", code="foreign_host", message=message)
+        answer = await self._http.ask("GET", str(httpx2.URL(task.handle["status_url"]).copy_set_param("logs", "1")))
+        if answer.status == 404:
+            return Look("lost", "NOT_FOUND", message="fal does not know the task any more.")
+        fields = self._http.understood(answer)
+        status = text(fields.get("status")) or "unknown"
+        if status == "COMPLETED":
+            return await self._ended(task, fields)
+        state: State = "queued" if status == "IN_QUEUE" else "running"
+        return Look(state, status, _progress(fields.get("logs")))
+
+    async def fetch(self, output: Output, target: Path) -> Path:
+        """Bring a file here; the key stays."""
+        return await self._http.bring(output, target, hosts=_HOSTS)
+
+    async def cancel(self, task: Task) -> None:
+        """Ask for the task's end; one that runs may still come to its own."""
+        answer = await self._http.ask("PUT", task.handle["cancel_url"])
+        if not answer.ok and answer.status not in (400, 404):
+            raise ProviderUnreachable(f"fal did not cancel the task: {told(answer)}")
+
+    async def find_lost(self, order: Order, since: datetime) -> Task | None:  # noqa: ARG002 - the same for all
+        """Raise SubmissionUnknown: fal does not list its tasks."""
+        raise SubmissionUnknown("fal cannot be asked which orders it has taken.", provider=_NAME)
+
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
+        """Check and read a call of fal's."""
+        request_id, user_id = await self._key_set.checked(lambda keys: verify_fal_webhook(keys, headers, body, now))
+        if self._user_id not in (None, user_id):
+            raise BadWebhook("The webhook is for another account of fal's.")
+        fields = read_signed(body)
+        if fields.get("request_id") != request_id:
+            raise BadWebhook("The webhook tells of another task than the one it is signed for.")
+        return Notice(request_id, request_id, text(fields.get("status")) or "")
+
+    async def close(self) -> None:
+        """Let go of the connections."""
+        await self._http.close()
+
+    async def _ended(self, task: Task, status: Mapping[str, Any]) -> Look:
+        seconds = number(fields_of(status.get("metrics")).get("inference_time"))
+        kind, reason = text(status.get("error_type")), text(status.get("error"))
+        if kind is not None:
+            return _failed(kind, reason, seconds)
+        result = await self._http.ask_whatever("GET", task.handle["response_url"])
+        if result.ok and reason is None:
+            return Look("succeeded", "COMPLETED", 1.0, find_outputs(self._read(result)), seconds=seconds)
+        if result.ok:
+            return _failed("error", reason, seconds)
+        return self._failed_result(result, seconds)
+
+    def _failed_result(self, result: Answer, seconds: float | None) -> Look:
+        kind, reason = _kind_of(result), told(result)
+        if result.status in (404, 410):
+            return Look("failed", "COMPLETED", code="output_gone", message="fal has not kept the task's result.")
+        if kind is not None:
+            return _failed(kind, reason, seconds)
+        if result.status == 400 and "in progress" in reason:
+            return Look("running", "IN_PROGRESS")
+        if result.status == 422:
+            return _failed("invalid_input", reason, seconds)
+        # Without a kind it is not the model's own answer, but that of something in between.
+        self._http.lasting(result)
+        raise ProviderUnreachable(f"fal did not give the task's result: {reason}")
+
+    def _read(self, result: Answer) -> Any:
+        try:
+            return result.json()
+        except ValueError:
+            raise ProviderUnreachable("fal gave a result that is no JSON") from None
+
+
+def _kind_of(result: Answer) -> str | None:
+    """Return what kind of failure a result tells: the model's own (a list of details), or that of fal's machines."""
+    fields = result.fields()
+    detail = fields.get("detail")
+    if isinstance(detail, list) and detail:
+        return text(fields_of(detail[0]).get("type")) or "invalid_input"
+    return text(fields.get("error_type")) or text(result.headers.get("x-fal-error-type"))
+
+
+def _failed(kind: str, reason: str | None, seconds: float | None) -> Look:
+    message = harmless(reason or f"fal gave no reason, but the kind of failure: {kind}")
+    if kind == _CANCELLED:
+        return Look("cancelled", kind, message=message, seconds=seconds)
+    return Look("failed", kind, code=_CODES.get(kind, "provider_failed"), message=message, seconds=seconds)
+
+
+def _progress(logs: Any) -> float | None:
+    entries = logs if isinstance(logs, list) else []
+    return bar_in("\n".join(text(fields_of(entry).get("message")) or "" for entry in entries))
