@@ -121,6 +121,6 @@ def _report(finding: Finding, turns: Turns, reference: Path) -> None:
     finding.notes = [
         "CPU is that of all processes, PostgreSQL's among them. FFmpeg by hand measures the sound first, with a "
         "command of its own, and brings it to the loudness by gain and limiter. Each way encodes with its own threads.",
-        "VMAF is against a lossless film by one command that scales exactly. MoviePy leaves the loudness as it is, and sets its "
-        "texts otherwise, so it is not compared.",
+        "VMAF is against a lossless film by one command that scales exactly. MoviePy leaves the loudness as it is, and "
+        "sets its texts otherwise, so it is not compared.",
     ]
