@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from typing import Any, Protocol, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, RootModel, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from callsheet.domain import references
 from callsheet.domain.errors import BadParams, PlanRefused, Problem
@@ -13,6 +14,9 @@ from callsheet.domain.plan import Plan, PlannedJob, Submission
 from callsheet.domain.references import Reference
 
 M = TypeVar("M", bound=BaseModel)
+
+_TOLD = "told"
+"""Under this name an error of pydantic holds a message of ours."""
 
 
 class Declared(Protocol):
@@ -262,6 +266,22 @@ def validate_params(params: dict[str, Any], model: type[BaseModel]) -> BaseModel
         raise BadParams(list(problems_in(error, model))) from None
 
 
+def refusal_of(problems: Iterable[Problem], title: str) -> ValidationError:
+    """Return the error that a model's own validator raises of problems; `problems_in` gives them back as they are.
+
+    Their paths are names joined by dots.
+    """
+    lines = [
+        InitErrorDetails(
+            type=PydanticCustomError(problem.code, "{told}", {_TOLD: problem.message}),
+            loc=tuple(problem.path.split(".")) if problem.path else (),
+            input=None,
+        )
+        for problem in problems
+    ]
+    return ValidationError.from_exception_data(title, lines)
+
+
 def problems_in(error: ValidationError, model: type[BaseModel], raw: Any = None) -> Iterator[Problem]:
     """Yield the problems of a failed validation; where `raw` holds a reference, its value is not known yet.
 
@@ -312,6 +332,8 @@ class _Wrong:
         return words.removesuffix(" or instance of " + self.kind).replace("valid dictionary", "valid object")
 
     def problem(self) -> Problem:
+        if _TOLD in self.item.get("ctx", {}):
+            return Problem(self.path, self.item["type"], self.item["msg"])
         message = self.item["msg"].removeprefix("Value error, ")
         if self.item["type"] == "extra_forbidden":
             message = f"unknown field{did_you_mean(str(self.item['loc'][-1]), self._siblings)}"

@@ -46,6 +46,17 @@ class Cache(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Ordered:
+    """What an earlier run of a job has ordered."""
+
+    provider: str
+    model: str
+    """By the provider's own name."""
+    task: Task | None
+    """None: whether the provider took the order is not known yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class SubJob:
     """A job that another one wants to run first."""
 
@@ -164,6 +175,19 @@ class Context(Protocol):
         provider under another step. When that is not known it is found out as far as the provider lets us, however
         long that takes; in the end SubmissionUnknown is raised, and only a person's retry with resubmit sends the
         order again. Give way to that error: whoever orders elsewhere instead may pay twice.
+        """
+
+    async def ordered(self, step: str = "submit") -> Ordered | None:
+        """Return what an earlier run has ordered in a step, without sending anything; None when nothing is open there.
+
+        Where its task is None, it is not known yet whether it was taken: `order` it again, of the same provider in the
+        same step, to have that found out.
+        """
+
+    async def link(self, source: MediaSource) -> str | None:
+        """Return an address at which others can fetch an input file for a while.
+
+        None when there is no such address: the file lies on this machine alone, or nobody can reach this server.
         """
 
     async def answer(self, task: Task) -> Look:

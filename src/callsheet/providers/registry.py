@@ -14,11 +14,9 @@ from callsheet.domain.checking import did_you_mean, problems_in
 from callsheet.domain.errors import Problem, SetupError
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
+from callsheet.domain.references import has_reference
 
 Kind = Literal["text", "integer", "number", "boolean", "file", "files"]
-
-COMMON = ("prompt", "negativePrompt", "image", "lastImage", "duration", "aspectRatio", "resolution", "seed")
-"""Inputs that `generate` has fields for; a model may take others besides."""
 
 
 class Parameter(Model):
@@ -35,6 +33,16 @@ class Parameter(Model):
     as_text: bool = Field(False, description="Whether the provider wants a number written as text")
     description: str = ""
 
+    @model_validator(mode="after")
+    def _holds_together(self) -> "Parameter":
+        if self.kind not in ("integer", "number") and (self.minimum is not None or self.maximum is not None):
+            raise ValueError(f"a least and a most are for numbers, not for {_A[self.kind]}")
+        if self.kind != "text" and self.max_length is not None:
+            raise ValueError(f"a length is for texts, not for {_A[self.kind]}")
+        if self.default is not None and (wrong := self.problem_with(self.default)) is not None:
+            raise ValueError(f"its default does not fit: {wrong}")
+        return self
+
     def problem_with(self, value: Any) -> str | None:
         """Return why a value does not fit, or None when it does."""
         return self._wrong_kind(value) or self._out_of_bounds(value)
@@ -45,8 +53,8 @@ class Parameter(Model):
             "integer": isinstance(value, int) and not isinstance(value, bool),
             "number": isinstance(value, int | float) and not isinstance(value, bool),
             "boolean": isinstance(value, bool),
-            "file": isinstance(value, str | dict | MediaSource),
-            "files": isinstance(value, list),
+            "file": _is_source(value),
+            "files": isinstance(value, list) and all(map(_is_source, value)),
         }
         return None if fits[self.kind] else f"{_A[self.kind]} is needed, not {value!r:.60}"
 
@@ -58,8 +66,16 @@ class Parameter(Model):
         if self.maximum is not None and value > self.maximum:
             return f"{value} is above the most, {self.maximum:g}"
         if self.max_length is not None and len(value) > self.max_length:
-            return f"{len(value)} characters are more than the {self.max_length} allowed"
+            return f"{len(value):,} characters are more than the {self.max_length:,} allowed"
         return None
+
+
+def _is_source(value: Any) -> bool:
+    try:
+        MediaSource.model_validate(value)
+    except ValidationError:
+        return False
+    return True
 
 
 _A: dict[Kind, str] = {
@@ -118,15 +134,31 @@ class Registry(Mapping[str, GenerativeModel]):
     def __len__(self) -> int:
         return len(self._models)
 
-    def problems(self, model_id: str, inputs: Mapping[str, Any]) -> list[Problem]:
-        """Return everything that keeps a model from being asked for this.
+    def problems(self, model_id: str, inputs: Mapping[str, Any], provider: str | None = None) -> list[Problem]:
+        """Return everything that keeps a model from being asked for this; `provider`: of that one alone.
 
-        An input fits when it fits the first offer; where another takes less, that one is not asked.
+        It is enough that one offer fits; where none does, the problems are those of the offer that comes nearest.
         """
-        if model_id not in self._by_name:
+        if "${" in model_id:
+            return []  # known only when the job runs
+        model = self._by_name.get(model_id)
+        if model is None:
             message = f"there is no model '{model_id}'{did_you_mean(model_id, self._by_name)}"
             return [Problem("modelId", "unknown_model", message)]
-        return misfits(self[model_id].offers[0], inputs)
+        offers = offers_of(model, provider)
+        if not offers:
+            named = ", ".join(dict.fromkeys(offer.provider for offer in model.offers))
+            return [Problem("provider", "unknown_provider", f"{model.id} is offered by {named}, not by '{provider}'")]
+        return min((misfits(offer, inputs) for offer in offers), key=_strangeness)
+
+
+def _strangeness(problems: list[Problem]) -> tuple[int, int]:
+    return sum(problem.code == "unknown_input" for problem in problems), len(problems)
+
+
+def offers_of(model: GenerativeModel, provider: str | None) -> list[Offer]:
+    """Return a model's offers in the order they are asked in; those of one provider alone where it is named."""
+    return [offer for offer in model.offers if provider is None or "${" in provider or offer.provider == provider]
 
 
 def misfits(offer: Offer, inputs: Mapping[str, Any]) -> list[Problem]:
@@ -136,11 +168,10 @@ def misfits(offer: Offer, inputs: Mapping[str, Any]) -> list[Problem]:
         parameter = offer.parameters.get(name)
         if parameter is None:
             taken = ", ".join(offer.parameters)
-            message = f"{offer.model} takes no '{name}'{did_you_mean(name, offer.parameters)}; it takes {taken}"
+            near = did_you_mean(name, offer.parameters)
+            message = f"{offer.model} takes no '{name}'{near or f'; it takes {taken}'}"
             problems.append(Problem(name, "unknown_input", message))
-        elif isinstance(value, str) and "${" in value:
-            continue  # known only when the job runs
-        elif (wrong := parameter.problem_with(value)) is not None:
+        elif not has_reference(value) and (wrong := parameter.problem_with(value)) is not None:
             problems.append(Problem(name, "does_not_fit", wrong))
     lacking = [name for name, p in offer.parameters.items() if p.required and p.default is None and name not in inputs]
     return [*problems, *(Problem(name, "missing", f"{offer.model} needs it") for name in lacking)]
@@ -191,9 +222,15 @@ def _models(text: str, name: str) -> dict[str, GenerativeModel]:
         except ValidationError as error:
             wrong += [f"[{index}].{problem!r}" for problem in problems_in(error, GenerativeModel)]
             continue
-        if model.id in models:
-            wrong.append(f"[{index}].id: there are two models '{model.id}'")
+        taken = {known for other in models.values() for known in (other.id, *other.aliases)}
+        wrong += [
+            f"[{index}]: '{word}' is another model already" for word in (model.id, *model.aliases) if word in taken
+        ]
         models[model.id] = model
     if wrong:
-        raise SetupError(f"{name} has {len(wrong)} problems:\n  " + "\n  ".join(wrong))
+        raise SetupError(f"{name} has {_counted(wrong)}:\n  " + "\n  ".join(wrong))
     return models
+
+
+def _counted(problems: list[str]) -> str:
+    return "1 problem" if len(problems) == 1 else f"{len(problems)} problems"

@@ -20,7 +20,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import BadSource
+from callsheet.domain.errors import BadSource, ProviderBusy, ProviderUnreachable, Refused
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource, SourceKind
 from callsheet.files.cache import FileCache
@@ -30,6 +30,7 @@ from callsheet.files.storage import open_folder
 from callsheet.media.binary import open_ffmpeg
 from callsheet.media.probe import probe_if_media
 from callsheet.media.runner import FFmpeg
+from callsheet.operations.contract import Ordered
 from callsheet.providers.contract import Look, Order, Provider, Task
 from callsheet.providers.verdict import ended_well
 from callsheet.settings import Settings
@@ -82,8 +83,12 @@ class RecordingContext:
         self.providers = {provider.name: provider for provider in providers}
         self.orders: dict[str, Order] = {}
         """What was sent, by step."""
+        self.asked: dict[str, str] = {}
+        """Whom, by step."""
         self.tasks: dict[str, Task] = {}
         """What came of it."""
+        self.refused: list[Order] = []
+        """What was sent and certainly not taken."""
         self._folder = folder
 
     @cached_property
@@ -170,9 +175,24 @@ class RecordingContext:
     async def order(self, provider: Provider, order: Order, step: str = "submit") -> Task:
         """Send it the first time, and give its task again after that. What is refused may be ordered again."""
         if step not in self.tasks:
-            self.orders[step] = replace(order, mark=str(new_id()))
-            self.tasks[step] = await provider.submit(self.orders[step])
+            self.orders[step], self.asked[step] = replace(order, mark=str(new_id())), provider.name
+            try:
+                self.tasks[step] = await provider.submit(self.orders[step])
+            except (Refused, ProviderBusy, ProviderUnreachable):
+                self.refused.append(self.orders.pop(step))
+                raise
         return self.tasks[step]
+
+    async def ordered(self, step: str = "submit") -> Ordered | None:
+        """Return what was ordered in a step; where no task came of it, its outcome is unknown."""
+        order = self.orders.get(step)
+        return None if order is None else Ordered(self.asked[step], order.model, self.tasks.get(step))
+
+    async def link(self, source: MediaSource) -> str | None:
+        """Return an address under `settings.public_url`, if there is one; it leads nowhere."""
+        if self.settings.public_url is None or source.kind is not SourceKind.ARTIFACT:
+            return None
+        return f"{self.settings.public_url}/files/{source.artifact_id}?sig=tested"
 
     async def answer(self, task: Task) -> Look:
         """Look until the task has ended, with next to no pause, and return the last look; raises ProviderFailed."""

@@ -1,0 +1,166 @@
+"""The registry of models: what it holds, what it refuses, and how it is extended."""
+
+import os
+
+import pytest
+
+from callsheet.domain.errors import SetupError
+from callsheet.providers.catalog import discover_providers
+from callsheet.providers.registry import as_ordered, misfits, read_registry
+from callsheet.settings import Settings
+
+SEEDANCE = "bytedance/seedance-1-pro"
+OWN = """
+- id: mine/model
+  name: Mine
+  makes: video
+  aliases: [mine]
+  offers:
+    - provider: replicate
+      model: me/model
+      fixed: {watermark: false}
+      parameters:
+        prompt: {to: text, required: true, maxLength: 10}
+        duration: {to: length, kind: integer, minimum: 2, maximum: 8, default: 4, asText: true}
+        mode: {to: mode, choices: [fast, good]}
+        image: {to: first_frame, kind: file}
+        pictures: {to: refs, kind: files}
+        loop: {to: loop, kind: boolean}
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Write a file of models; call it for the registry with them."""
+
+    def read(text=OWN):
+        file = tmp_path / "models.yaml"
+        file.write_text(text)
+        return read_registry(file)
+
+    return read
+
+
+def told(problems):
+    return {(problem.path, problem.code) for problem in problems}
+
+
+def test_every_model_that_comes_along_names_providers_that_exist():
+    known = set(discover_providers(Settings(_env_file=None)))
+
+    named = {offer.provider for model in read_registry().values() for offer in model.offers}
+
+    assert named <= known
+
+
+def test_every_model_that_comes_along_takes_its_own_defaults():
+    for model in read_registry().values():
+        for offer in model.offers:
+            given = {name: p.default for name, p in offer.parameters.items() if p.default is not None}
+            assert [p for p in misfits(offer, given) if p.code != "missing"] == [], model.id
+
+
+def test_a_file_of_one_s_own_adds_models_and_replaces_others(own):
+    registry = own(OWN + OWN.replace("mine/model", SEEDANCE).replace("[mine]", "[]"))
+
+    assert registry["mine/model"].name == "Mine"
+    assert registry["mine"] is registry["mine/model"]
+    assert registry[SEEDANCE].name == "Mine"
+    assert len(registry) == len(read_registry()) + 1
+
+
+def test_a_changed_file_is_read_anew(own, tmp_path):
+    assert own()["mine"].name == "Mine"
+
+    file = tmp_path / "models.yaml"
+    file.write_text(OWN.replace("name: Mine", "name: Changed"))
+    os.utime(file, ns=(1, 1))
+
+    assert read_registry(file)["mine"].name == "Changed"
+
+
+def test_every_problem_of_a_file_is_told_at_once(own):
+    with pytest.raises(SetupError) as refused:
+        own(
+            "- {id: a, name: A, makes: film, offers: []}\n"
+            "- {id: b, name: B, makes: video, offers: [{provider: p, model: m, parameters: {x: {to: x, kind: number, "
+            "default: much}}}]}\n"
+            "- {id: c, name: C, makes: video, aliases: [d], offers: [{provider: p, model: m, parameters: {}}]}\n"
+            "- {id: d, name: D, makes: video, offers: [{provider: p, model: m, parameters: {}}]}\n"
+        )
+
+    message = refused.value.message
+    assert "4 problems" in message
+    assert "[0].makes" in message
+    assert "[0].offers" in message
+    assert "its default does not fit: a number is needed" in message
+    assert "[3]: 'd' is another model already" in message
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("- [", "no YAML"), ("models: {}", "list of models"), ("- 7", "[0]")], ids=["yaml", "map", "7"]
+)
+def test_a_file_that_is_no_list_of_models_is_refused(own, text, said):
+    with pytest.raises(SetupError, match="models") as refused:
+        own(text)
+
+    assert said in refused.value.message
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(SetupError, match="cannot be read: No such file"):
+        read_registry(tmp_path / "none.yaml")
+
+
+def test_an_unknown_model_is_told_with_the_nearest(own):
+    [problem] = own().problems("mine/modl", {})
+
+    assert (problem.path, problem.code) == ("modelId", "unknown_model")
+    assert "did you mean 'mine/model'?" in problem.message
+
+
+def test_every_input_that_does_not_fit_is_told(own):
+    problems = own().problems(
+        "mine",
+        {"prompt": "far too long a prompt", "duration": 9, "mode": "slow", "image": "", "pictures": [7], "lop": True},
+    )
+
+    assert told(problems) == {
+        ("prompt", "does_not_fit"),
+        ("duration", "does_not_fit"),
+        ("mode", "does_not_fit"),
+        ("image", "does_not_fit"),
+        ("pictures", "does_not_fit"),
+        ("lop", "unknown_input"),
+    }
+    assert told(own().problems("mine", {"duration": True})) == {("duration", "does_not_fit"), ("prompt", "missing")}
+
+
+def test_what_is_known_only_when_the_job_runs_is_let_pass(own):
+    given = {"prompt": "${write.text} and more than ten characters", "duration": "${cut.length}", "image": "${a.image}"}
+
+    assert own().problems("mine", given) == []
+    assert own().problems("${choose.model}", {}) == []
+
+
+def test_it_is_enough_that_one_offer_fits(own):
+    registry = own(
+        "- id: m\n  name: M\n  makes: video\n  offers:\n"
+        "    - {provider: fal, model: text, parameters: {prompt: {to: prompt, required: true}}}\n"
+        "    - {provider: fal, model: picture, parameters: {prompt: {to: prompt}, image: {to: image, kind: file}}}\n"
+    )
+
+    assert registry.problems("m", {"image": "https://example.com/a.png"}) == []
+    assert registry.problems("m", {}, "fal") == []
+    assert told(registry.problems("m", {}, "luma")) == {("provider", "unknown_provider")}
+
+
+def test_inputs_go_by_the_provider_s_own_names(own):
+    [offer] = own()["mine"].offers
+
+    assert as_ordered(offer, {"prompt": "a fox", "mode": "fast"}) == {
+        "text": "a fox",
+        "length": "4",
+        "mode": "fast",
+        "watermark": False,
+    }
