@@ -108,7 +108,7 @@ class Http:
         a_second: float | None = None,
         orders_a_second: float | None = None,
         patience: float = _PATIENCE,
-        client: httpx2.AsyncClient | None = None,
+        timeout: httpx2.Timeout | None = None,
     ) -> None:
         self.provider = provider
         self.base = base.rstrip("/")
@@ -120,8 +120,8 @@ class Http:
         self._pace = _Pace(a_second)
         self._pace_of_orders = _Pace(orders_a_second)
         self._patience = patience
-        self._client = client or httpx2.AsyncClient(
-            timeout=_TIMEOUT,
+        self._client = httpx2.AsyncClient(
+            timeout=timeout or _TIMEOUT,
             follow_redirects=False,
             headers={"User-Agent": f"callsheet/{version('callsheet')}"},
         )
@@ -200,15 +200,15 @@ class Http:
         Everything outside the own origins is fetched without the key, by the rules for sources from the internet.
         Raises OutputGone, ProviderFailed for a foreign host, ProviderUnreachable, DiskFull.
         """
-        place = url
-        for _ in range(_MOST_HOPS):
-            if not self.is_own(place):
-                break
+        place, hops = url, 0
+        while self.is_own(place):
+            if hops > _MOST_HOPS:
+                raise OutputGone(f"{shown(url)} redirects more than {_MOST_HOPS} times")
             elsewhere = await self._download_own(place, target, with_key)
             if elsewhere is None:
                 return target
-            place = elsewhere
-        if place == url and not _is_below(_host(url), hosts):
+            place, hops = elsewhere, hops + 1
+        if not hops and not _is_below(_host(url), hosts):
             raise ProviderFailed(f"{self.provider} names a file on a foreign host: {shown(url)}", code="foreign_host")
         try:
             await fetch(place, target, self._settings)
@@ -257,14 +257,17 @@ class Http:
         url = path if "://" in path else f"{self.base}{path}"
         if not self.is_own(url):
             raise ProviderFailed(f"{self.provider} names a foreign address: {shown(url)}", code="foreign_host")
-        headers = {**await self._keys(), **request.pop("headers", {})}
+        keys = await self._keys()
+        headers = {**keys, **request.pop("headers", {})}
         async with self._seats:
             await self._pace.wait()
             async with (
                 asyncio.timeout(self._patience),
                 self._client.stream(method, url, headers=headers, **request) as answer,
             ):
-                return Answer(answer.status_code, answer.headers, await _read(answer))
+                body = await _read(answer)
+        # Some errors repeat the key that they do not like.
+        return Answer(answer.status_code, answer.headers, body if answer.is_success else _without(keys, body))
 
     def is_own(self, url: str) -> bool:
         """Tell whether an address is the provider's own, so that its keys may go there."""
@@ -317,6 +320,12 @@ async def _read(answer: httpx2.Response) -> bytes:
         if len(body) > _MOST_BYTES:
             raise httpx2.ReadError("the answer is too large")
     return bytes(body)
+
+
+def _without(keys: Mapping[str, str], body: bytes) -> bytes:
+    for key in keys.values():
+        body = body.replace(key.split(" ")[-1].encode(), b"...")
+    return body
 
 
 async def _whole(data: bytes) -> AsyncGenerator[bytes, None]:

@@ -59,8 +59,7 @@ from callsheet.testing.providers.weather import (
 )
 
 _LONG_AGO = timedelta(hours=1)
-_IMPATIENT = 0.5
-"""Seconds that an answer may take in these tests."""
+_IMPATIENT = httpx2.Timeout(20, read=0.3)
 
 _UNKNOWN: dict[str, Weather] = {
     "a 500": Fail(500),
@@ -73,7 +72,6 @@ _UNKNOWN: dict[str, Weather] = {
     "an answer that is no JSON": Garble(),
     "an answer without the task's name": Garble(b"{}"),
     "an answer of another shape": Garble(b'["what", 1, null]'),
-    "an answer that is late": Slow(_IMPATIENT * 3),
     "a redirect to the answer": Redirect("/elsewhere", 303),
 }
 _NO_LOOK: dict[str, Weather] = {
@@ -100,11 +98,8 @@ class ProviderContract:
             yield stand_in
 
     @pytest_asyncio.fixture
-    async def provider(
-        self, there: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> AsyncIterator[Provider]:
+    async def provider(self, there: StandIn, tmp_path: Path) -> AsyncIterator[Provider]:
         """The provider, led to the stand-in."""
-        monkeypatch.setattr("callsheet.providers.http._TIMEOUT", httpx2.Timeout(_IMPATIENT))
         async with discover_providers(there.opened_settings(data_dir=tmp_path)) as providers:
             yield providers[there.name]
 
@@ -179,6 +174,19 @@ class ProviderContract:
             await provider.submit(there.order())
 
         assert there.key not in _everything(unknown.value)
+        assert len(there.of("submit")) == 1
+
+    async def test_an_order_whose_answer_is_late_is_unknown_and_sent_once(
+        self, there: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It may come to be taken."""
+        monkeypatch.setattr("callsheet.providers.http._TIMEOUT", _IMPATIENT)
+        there.forecast(submit=[Slow(60)])
+
+        async with discover_providers(there.opened_settings(data_dir=tmp_path)) as providers:
+            with pytest.raises(SubmissionUnknown):
+                await providers[there.name].submit(there.order())
+
         assert len(there.of("submit")) == 1
 
     async def test_a_redirected_order_is_not_taken_elsewhere(

@@ -178,7 +178,6 @@ class StandIn:
         routes = [Route(door.path, self._guarded(door), methods=[door.method]) for door in self._all_doors()]
         app = Starlette(routes=routes, exception_handlers={404: self._nothing_here, 405: self._nothing_here})
         self.base = await self._stack.enter_async_context(served(app, port=self._port))
-        self._poster = await self._stack.enter_async_context(httpx2.AsyncClient(timeout=_PATIENCE, trust_env=False))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -314,8 +313,8 @@ class StandIn:
         proof = self.signed(taken, b"another message" if taken.calls.forged else body, at)
         try:
             headers = {"Content-Type": "application/json", **proof}
-            answer = await self._poster.post(str(taken.webhook), content=body, headers=headers)
-            status = answer.status_code
+            async with httpx2.AsyncClient(timeout=_PATIENCE, trust_env=False) as client:
+                status = (await client.post(str(taken.webhook), content=body, headers=headers)).status_code
         except httpx2.HTTPError:
             status = 0
         self.told.append(Told(taken.id, body, status))
