@@ -64,13 +64,14 @@ class Requests:
         return {"files": [str(out / artifact.name) for artifact in execution.artifacts]}
 
     async def job(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Run a job by the worker in this process; tells the seconds from its claim to its recorded result."""
+        """Run a job by the worker in this process; tells the seconds from claim to result, and the bytes made."""
         assert self._engine is not None
         execution = await self._engine.run(_plan(name, params), timeout=3600)
         _succeeded(execution)
         job = execution.jobs[0]
         assert job.started_at is not None and job.finished_at is not None
-        return {"seconds": (job.finished_at - job.started_at).total_seconds()}
+        made = sum(artifact.size for artifact in execution.artifacts)
+        return {"seconds": (job.finished_at - job.started_at).total_seconds(), "bytes": made}
 
     async def memory(self) -> dict[str, Any]:
         """Return how much memory this process took at most, in bytes."""
