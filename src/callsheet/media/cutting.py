@@ -135,8 +135,8 @@ class Cutter:
             return ["-map", f"0:{self.source.picture_index}", "-c:v", "copy"]
         assert self.frames is not None  # noqa: S101 - only a picture is encoded
         times = self.frames.times
-        # Just before each frame, since times are rounded on their way.
-        keys = ",".join(f"{float((times[n - 1] + times[n]) / 2):.6f}" for n in numbers)
+        # A little before each frame, since times are rounded on their way: by some to the nearest whole frame.
+        keys = ",".join(f"{float(times[n] - (times[n] - times[n - 1]) / 4):.6f}" for n in numbers)
         graph, words = Graph(), self.encoder.device
         return [
             *words,

@@ -109,7 +109,7 @@ def gain_filter(now: Loudness, target: Target) -> str | None:
     """Return the filter that brings measured sound to the target; None where nothing is to be done."""
     if now.is_silence:
         return None
-    gain = max(-_MOST_GAIN, min(_MOST_GAIN, target.integrated - now.integrated))
+    gain = _gain(now, target)
     volume = f"volume={esc(gain)}dB"
     ceiling = target.true_peak - _AFTER_ENCODING
     if now.true_peak + gain <= ceiling:
@@ -117,6 +117,10 @@ def gain_filter(now: Loudness, target: Target) -> str | None:
     # Peaks between samples are seen, and so limited, only at four times the rate.
     limiter = f"alimiter=limit={esc(10 ** (ceiling / 20))}:level=0:attack=2:release=50:latency=1"
     return f"{volume},aresample=192000,{limiter},aresample=48000"
+
+
+def _gain(now: Loudness, target: Target) -> float:
+    return max(-_MOST_GAIN, min(_MOST_GAIN, target.integrated - now.integrated))
 
 
 async def level(
@@ -131,18 +135,22 @@ async def level(
     now = await measure(ffmpeg, path) if now.is_silence else now
     if now.is_silence:
         return path
-    aim = target
-    for attempt in range(_MOST_PASSES):
-        made = await _gained(ffmpeg, path, gain_filter(now, aim), output)
+    aim, tried, made = target, set[str | None](), path
+    while len(tried) < _MOST_PASSES and (filters := gain_filter(now, aim)) not in tried:
+        tried.add(filters)
+        made = await _gained(ffmpeg, path, filters, output)
         reached = await measure(ffmpeg, await _encoded(ffmpeg, made, encoding))
         missed, over = target.integrated - reached.integrated, reached.true_peak - target.true_peak
         if abs(missed) <= _CLOSE_ENOUGH and over <= 0:
-            return made
-        if attempt < _MOST_PASSES - 2:
-            aim = Target(aim.integrated + missed, aim.true_peak - max(0.0, over))
-        else:
-            aim = Target(aim.integrated - max(0.0, over), aim.true_peak - max(0.0, over))
+            break
+        aim = Target(aim.integrated + missed, _lower(now, aim, over) if over > 0 else aim.true_peak)
     return made
+
+
+def _lower(now: Loudness, aim: Target, over: float) -> float:
+    """Return a ceiling below the one aimed at, by as much as encoded peaks were above what is allowed."""
+    before = min(now.true_peak + _gain(now, aim), aim.true_peak - _AFTER_ENCODING)
+    return before - over
 
 
 async def _gained(ffmpeg: FFmpeg, path: Path, filters: str | None, output: Path) -> Path:
@@ -156,8 +164,10 @@ async def _encoded(ffmpeg: FFmpeg, path: Path, encoding: Sequence[str]) -> Path:
     """Return the sound as it will be heard."""
     if not encoding:
         return path
-    output = path.with_suffix(".mka")
-    await ffmpeg.run([*media_input(path), "-map", "0:a:0", *encoding, "-f", "matroska", file_url(output)])
+    # What AAC begins with, which is not to be heard, is told by MP4 alone; heard, it would move what is measured.
+    muxer = "mp4" if "aac" in encoding else "matroska"
+    output = path.with_suffix(f".{muxer}")
+    await ffmpeg.run([*media_input(path), "-map", "0:a:0", *encoding, "-f", muxer, file_url(output)])
     return output
 
 

@@ -18,6 +18,8 @@ from callsheet.media.progress import Progress, Watch
 
 _HEAD_BYTES = 16 * 1024
 _TAIL_BYTES = 64 * 1024
+_UNFINISHED = "Error writing trailer"
+"""Older builds report success even so, when the disk was full at the end."""
 _REAL_READING = 2**20
 _USUAL_LIMITS = Limits()
 
@@ -97,7 +99,7 @@ class FFmpeg:
                 raise TimedOut(f"FFmpeg was stopped after its time limit of {timeout:g} s") from None
             finally:
                 draining.cancel()
-        if code != 0:
+        if code != 0 or _UNFINISHED in stderr.text:
             raise explain(code, stderr.text, args)
         watched.finish()
         elapsed = time.monotonic() - begun

@@ -153,7 +153,7 @@ async def mux(job: Context, params: MuxParams) -> MuxResult:
     report = await job.ffmpeg.run(
         [
             *_inputs(video, sounds, subtitles, seconds),
-            *_outputs(params, video, sounds, subtitles, format, shown, seconds),
+            *_outputs(params, video, sounds, subtitles, format, seconds, most=shown if shown < len(frames) else None),
             file_url(output),
         ],
         duration=seconds,
@@ -220,12 +220,14 @@ def _outputs(
     sounds: list[_Sound],
     subtitles: list[Sidecar],
     format: Format,
-    shown: int,
     seconds: float,
+    *,
+    most: int | None,
 ) -> list[str]:
+    """Return the words for the tracks of the film; `most` are the frames that it ends after, None for all."""
     words = ["-map", f"0:{video.picture_index}", "-c:v", "copy"]
     # A limit on frames ends the sound as well.
-    words += ["-frames:v", str(shown)] if params.duration == "shortest" else []
+    words += ["-frames:v", str(most)] if most is not None else []
     added = 0
     for number, sound in enumerate(sounds):
         added += sound.wish is not None

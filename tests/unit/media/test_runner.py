@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from callsheet.domain.errors import MediaFailed, TimedOut
+from callsheet.domain.errors import DiskFull, MediaFailed, TimedOut
 from callsheet.media.child import Limits
 from callsheet.media.inputs import file_url, media_input
 from callsheet.media.progress import Progress, Watch
@@ -235,6 +235,20 @@ def test_a_killed_worker_takes_its_ffmpeg_along(ffmpeg: FFmpeg):
     assert found
     _, alive = psutil.wait_procs(found, timeout=2)
     assert not alive
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems choose by themselves")
+async def test_when_memory_runs_out_the_system_takes_ffmpeg_before_the_worker(script):
+    answer = await script("cat /proc/self/oom_score_adj").capture([])
+
+    assert int(answer.stdout) == 500
+
+
+async def test_a_full_disk_is_an_error_even_where_ffmpeg_reports_success(script):
+    talk = "echo 'Error writing trailer of a.mp4: No space left on device' >&2; exit 0"
+
+    with pytest.raises(DiskFull):
+        await script(talk).run([])
 
 
 def test_there_is_a_thread_for_every_usable_processor(ffmpeg: FFmpeg):

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,8 @@ async def test_subtitles_can_be_switched_on(
     shown = studio.make(f"{format}.srt", "-i", str(made.path), "-map", "0:s:0").read_text()
     assert "Hello <i>there</i>: it's 100%" in shown
     assert "سلام 🎬" in shown
-    assert "00:00:01,000 --> 00:00:01,800" in shown
+    # Older builds put the beginning of sound, which is not heard, before the start of a Matroska.
+    assert re.search(r"00:00:01,0[0-3]\d --> 00:00:01,8[0-3]\d", shown)
     assert result.notes == []
 
 

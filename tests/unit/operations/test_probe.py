@@ -105,8 +105,9 @@ async def test_damage_is_seen_when_frames_are_counted(stage: Stage, studio: Stud
 
 async def test_hdr_and_pixels_that_are_not_square_are_told(stage: Stage, studio: Studio):
     told = "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc:range=tv,setsar=4/3"
+    colours = ["-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc", "-color_range", "tv"]
     words = ["-f", "lavfi", "-i", f"testsrc2=size=160x90:rate=25:duration=0.2,format=yuv420p10le,{told}"]
-    deep = studio.make("deep.mp4", *words, "-c:v", "libx265", "-x265-params", "log-level=error")
+    deep = studio.make("deep.mp4", *words, *colours, "-c:v", "libx265", "-x265-params", "log-level=error")
 
     picture = (await look(stage, deep)).streams[0]
 
