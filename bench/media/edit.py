@@ -11,6 +11,7 @@ PASSING = 15
 """Frames of a cross-fade."""
 PRESET, CRF = "medium", 20
 LOUDNESS, TRUE_PEAK = -16.0, -1.5
+_CHANGED = 2
 LOGO_WIDTH, LOGO_EDGE, LOGO_OPACITY = 240, 40, 0.85
 
 
@@ -49,7 +50,7 @@ class Edit:
         return replace(self, pieces=self.pieces[:1], frames=RATE)
 
     def timeline(self, **changes: Any) -> dict[str, Any]:
-        """Return it in Callsheet's words; `changes` are those of the scene in the middle."""
+        """Return it in Callsheet's words; `changes` are those of the third scene."""
         scenes: list[dict[str, Any]] = [
             {
                 "src": str(piece.path),
@@ -59,7 +60,8 @@ class Edit:
             for piece in self.pieces
         ]
         del scenes[-1]["transition"]
-        scenes[len(scenes) // 2] |= changes
+        if changes:
+            scenes[_CHANGED] |= changes
         return {
             "output": {"width": WIDTH, "height": HEIGHT, "fps": RATE, "preset": PRESET, "crf": CRF},
             "scenes": scenes,
