@@ -19,6 +19,8 @@ _WINDOW = 300
 """Seconds that a signature may be old, or the clocks may differ."""
 _PREFIX = "whsec_"
 _LONGEST_ID = 256
+_SHORTEST_KEY = 16
+"""Bytes: an empty secret would be known to everybody."""
 
 
 def verify_standard_webhook(secrets: Iterable[str], headers: Mapping[str, str], body: bytes, now: datetime) -> str:
@@ -144,9 +146,12 @@ def _refuse_old(moment: str, now: datetime) -> None:
 
 def _key(secret: str) -> bytes:
     try:
-        return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+        key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
     except (binascii.Error, ValueError):
-        raise BadWebhook(f"Our webhook secret is not of the form {_PREFIX}… in base64.") from None
+        key = b""
+    if len(key) < _SHORTEST_KEY:
+        raise BadWebhook(f"Our webhook secret is not of the form {_PREFIX}… in base64.")
+    return key
 
 
 def read_signed(body: bytes) -> Mapping[str, Any]:
