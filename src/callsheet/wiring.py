@@ -17,6 +17,7 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import DatabaseUnreachable
 from callsheet.domain.records import Execution
 from callsheet.engine.context import Tools
+from callsheet.engine.inbox import Inbox
 from callsheet.engine.report import Reporter
 from callsheet.engine.views import find_artifact, get_execution
 from callsheet.engine.watch import Watchtower
@@ -29,6 +30,8 @@ from callsheet.media.binary import open_ffmpeg
 from callsheet.notify.webhooks import Messenger
 from callsheet.operations.catalog import Catalog
 from callsheet.operations.needs import runnable_here
+from callsheet.providers.catalog import Providers, discover_providers
+from callsheet.providers.contract import Provider
 from callsheet.settings import Settings
 
 
@@ -42,6 +45,7 @@ class House:
     storage: Storage
     key: bytes
     watchtower: Watchtower
+    providers: Providers
 
     def sign(self, artifact: Artifact) -> tuple[str, datetime]:
         """Return the artifact's URL, signed, with the moment it expires."""
@@ -90,6 +94,10 @@ class House:
 
         return Messenger(self.database, view, key=self.key, settings=self.settings, base_url=self.base_url)
 
+    def inbox(self) -> Inbox:
+        """Return what takes webhooks of providers in."""
+        return Inbox(self.database, self.providers)
+
     def default_lanes(self) -> dict[str, int]:
         """Return a lane for every queue that an operation waits in."""
         spare = self.settings.lanes.get("default", 8)
@@ -110,6 +118,7 @@ class House:
             catalog=self.catalog,
             cache=FileCache(self.storage, max_age=self.settings.cache_max_age),
             ffmpeg=cache(lambda: open_ffmpeg(self.settings)),
+            providers=self.providers,
         )
 
 
@@ -152,10 +161,19 @@ def unreachable(settings: Settings, error: BaseException) -> DatabaseUnreachable
 
 @asynccontextmanager
 async def open_house(
-    settings: Settings, catalog: Catalog, *, migrate: bool = False, watch: bool = True
+    settings: Settings,
+    catalog: Catalog,
+    *,
+    migrate: bool = False,
+    watch: bool = True,
+    own_providers: Iterable[Provider] = (),
 ) -> AsyncIterator[House]:
-    """Open everything, and close it in the end."""
-    async with open_database(settings, migrate=migrate) as database:
+    """Open everything, and close it in the end; `own_providers` are known besides the installed ones."""
+    own = [(provider.name, lambda _, provider=provider: provider) for provider in own_providers]
+    async with (
+        discover_providers(settings, own) as providers,
+        open_database(settings, migrate=migrate) as database,
+    ):
         watchtower = Watchtower(database)
         house = House(
             settings=settings,
@@ -164,6 +182,7 @@ async def open_house(
             storage=await asyncio.to_thread(open_storage, settings),
             key=await asyncio.to_thread(signing_key, settings),
             watchtower=watchtower,
+            providers=providers,
         )
         listening = asyncio.create_task(watchtower.run()) if watch else None
         try:

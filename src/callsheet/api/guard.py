@@ -16,8 +16,9 @@ from callsheet.domain.errors import Unauthorized
 from callsheet.settings import Settings
 
 _OPEN = ("/health", "/healthz", "/readyz", "/login")
-_OPEN_FOLDERS = ("/files/", "/static/")
-"""Files are guarded by the signatures in their links."""
+_OPEN_FOLDERS = ("/files/", "/static/", "/api/webhooks/job/")
+"""Files are guarded by the signatures in their links, webhooks by the tokens in their addresses."""
+_PROGRAMS = ("/api/", "/v1/")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -56,7 +57,7 @@ class Guard:
         if given is not None:
             return self._key is not None and hmac.compare_digest(given.encode(errors="replace"), self._key)
         # A cookie comes along by itself, so it opens the API for reading only; the console's forms have a token.
-        may_write = not scope["path"].startswith("/api/")
+        may_write = not scope["path"].startswith(_PROGRAMS)
         return (may_write or scope["method"] in _SAFE) and any(map(self._sessions.holds, _cookies(scope)))
 
     def _bearer(self, scope: Scope) -> str | None:
@@ -88,7 +89,7 @@ def _asks_for_a_login(scope: Scope) -> bool:
     """A person with a browser, on a page: shown the way in, where a program is told what is missing."""
     headers = Headers(scope=scope)
     page = scope["method"] == "GET" and "text/html" in headers.get("accept", "")
-    return page and "authorization" not in headers and not _is_open(scope["path"]) and scope["path"][:5] != "/api/"
+    return page and "authorization" not in headers and not _is_open(scope["path"]) and not scope["path"].startswith(_PROGRAMS)
 
 
 def _cookies(scope: Scope) -> Iterator[str]:

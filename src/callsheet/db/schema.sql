@@ -2,7 +2,8 @@
 --
 -- Locks. Everything that changes an execution or its jobs first locks the execution's row, several in the order of
 -- their ids. The claim alone takes job rows first: it skips locked ones, and whoever holds an execution's row and
--- wants its queued jobs skips locked ones too. So nobody waits in a circle.
+-- wants its queued jobs skips locked ones too. So does the look at waiting jobs, which takes nothing else. So nobody
+-- waits in a circle.
 
 CREATE TABLE executions (
     id                  uuid PRIMARY KEY,
@@ -64,12 +65,17 @@ CREATE TABLE execution_jobs (
     provider_job_id     text,
     provider_job_status text,
     waiting_strategy    text CHECK (waiting_strategy IN ('webhook', 'polling')),
-    next_poll_at        timestamptz,
+    next_poll_at        timestamptz,                 -- waiting: somebody looks then
     poll_attempts       integer NOT NULL DEFAULT 0,
     created_at          timestamptz NOT NULL DEFAULT now(),
     queued_at           timestamptz,
     started_at          timestamptz,
     finished_at         timestamptz,
+    provider            text,                        -- whom it waits for, or waited
+    submission          uuid,                        -- submissions.id: what it waits for, or waited
+    waiting_until       timestamptz,                 -- then its patience ends
+    cost                double precision,            -- US dollars that its submissions took, as far as is known
+    provider_seconds    double precision,            -- that providers worked for it, as far as is known
     UNIQUE (execution_id, job_id)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01);
 
@@ -122,6 +128,46 @@ CREATE TABLE once_steps (
     done_at    timestamptz,         -- null: begun, outcome unknown
     value      jsonb,
     PRIMARY KEY (job, name)
+);
+
+-- What was ordered of a provider. The row is there before the order is sent.
+CREATE TABLE submissions (
+    id              uuid PRIMARY KEY,      -- also the mark that the order carries
+    job             uuid NOT NULL,         -- execution_jobs.id
+    step            text NOT NULL,
+    epoch           integer NOT NULL,      -- of the run that sends it
+    provider        text NOT NULL,
+    model           text NOT NULL,
+    token           text,                  -- opens our webhook; null: none was asked for
+    request_digest  bytea NOT NULL,
+    begun_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    outcome         text CHECK (outcome IN ('accepted', 'refused', 'unknown')), -- null: on its way, or its sender died
+    accepted_at     timestamptz,
+    provider_job_id text,
+    task            jsonb,                 -- what it takes to ask for it again
+    evidence        jsonb,                 -- what was seen when it was not accepted
+    hinted_at       timestamptz,           -- of the newest webhook
+    ended           text CHECK (ended IN ('succeeded', 'failed', 'cancelled', 'lost', 'given_up')), -- as we saw it
+    cost            double precision,
+    seconds         double precision,
+    closed_at       timestamptz,           -- since then the step may be ordered anew
+    cancel_at       timestamptz,           -- the provider is to be told to end it, not before this
+    cancel_attempts integer NOT NULL DEFAULT 0,
+    CHECK ((outcome = 'accepted') = (task IS NOT NULL))
+);
+
+CREATE INDEX submissions_by_job ON submissions (job);
+CREATE UNIQUE INDEX submissions_open ON submissions (job, step) WHERE closed_at IS NULL;
+CREATE INDEX submissions_to_cancel ON submissions (cancel_at) WHERE cancel_at IS NOT NULL;
+
+-- Webhooks of providers, each once.
+CREATE TABLE inbox (
+    submission  uuid NOT NULL,
+    message_id  text NOT NULL,             -- by the provider
+    task_id     text,
+    status      text NOT NULL,             -- by the provider's own word
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (submission, message_id)
 );
 
 CREATE TABLE workers (

@@ -1,7 +1,7 @@
 """What is shown of executions, jobs, events, workers and queues; the shapes of the API."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import Field, JsonValue
@@ -57,6 +57,16 @@ class Job(Model):
     worker: str | None = Field(None, description="Name of the worker that has, or had, it")
     cancel_requested_at: datetime | None = Field(None, description="It is being stopped since then")
     run_at: datetime | None = Field(None, description="Scheduled: not before this")
+    provider: str | None = Field(None, description="Who works, or worked, on what it ordered", examples=["replicate"])
+    provider_job_id: str | None = Field(None, description="By which the provider knows the task")
+    provider_status: str | None = Field(None, description="How the task stands, by the provider's own word")
+    waiting_strategy: Literal["webhook", "polling"] | None = Field(
+        None, description="How the end of the task is learned of; with `webhook` it is asked for as well, less often"
+    )
+    next_poll_at: datetime | None = Field(None, description="Waiting: when the provider is asked next")
+    poll_attempts: int = Field(0, description="How often the provider was asked about the task")
+    cost: float | None = Field(None, description="US dollars that providers took for it, as far as they tell")
+    provider_seconds: float | None = Field(None, description="That providers worked for it, as far as they tell")
     created_at: datetime
     queued_at: datetime | None = None
     started_at: datetime | None = None

@@ -8,7 +8,7 @@ from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import NotAllowedNow, NotFound
 from callsheet.domain.statuses import ENDED, EXECUTION_ENDED, ExecutionStatus, JobStatus
-from callsheet.engine.complete import Changes, follow
+from callsheet.engine.complete import Changes, call_off, follow
 
 
 async def cancel_execution(database: Database, execution_id: UUID) -> None:
@@ -65,6 +65,7 @@ async def _cancel_jobs(connection: Connection, execution_id: UUID, job: str | No
     ended = await sql.cancel_idle_jobs(connection, execution_id=execution_id, job=job)
     for row in ended:
         changes.note(row, "cancelled")
+    await call_off(connection, ended)
     if job is not None:
         await follow(connection, changes, ended)
     running = await sql.ask_running_jobs_to_cancel(connection, execution_id=execution_id, job=job)

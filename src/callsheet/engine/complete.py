@@ -12,6 +12,7 @@ import orjson
 from callsheet.db.database import FOREVER, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.statuses import JobStatus
+from callsheet.domain.storable import storable_text
 from callsheet.engine.outcomes import Outcome, RunKey
 from callsheet.engine.run_first import insert_first_jobs
 
@@ -49,6 +50,10 @@ class Changes:
                 int(status == "cancelled"),
             )
         )
+
+    def tell(self, row: Mapping[str, Any], kind: str, data: dict[str, Any]) -> None:
+        """Add an event of a job that stays in its status."""
+        self.events.append((row["execution_id"], row["job_id"], kind, orjson.dumps(data).decode(), 0, 0, 0))
 
     def note_execution(self, execution_id: UUID, status: str, data: dict[str, Any]) -> None:
         """Add the event of an execution that came into this status."""
@@ -130,7 +135,9 @@ async def complete(connection: Connection, outcomes: list[Outcome]) -> dict[RunK
     ended = [row for row in rows if row["status"] in ("succeeded", "failed", "cancelled")]
     await follow(connection, changes, ended)
     await _store_first_jobs(connection, changes, rows, given)
+    await _store_waits(connection, rows, given)
     await _store_artifacts(connection, rows, given)
+    await call_off(connection, rows)
     await changes.record(connection)
     return {(row["id"], row["epoch"]): JobStatus(row["status"]) for row in rows}
 
@@ -145,7 +152,37 @@ def _event_data(row: asyncpg.Record, outcome: Outcome) -> dict[str, Any] | None:
         data["delay"] = round(outcome.delay, 3)
     if outcome.reason:
         data["reason"] = outcome.reason
+    if outcome.wait:
+        data |= outcome.wait.told
     return data or None
+
+
+async def call_off(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Have providers told to end what they do for those of these jobs that are cancelled."""
+    cancelled = [row["id"] for row in rows if row["status"] == "cancelled"]
+    if cancelled:
+        await sql.call_off(connection, jobs=cancelled)
+
+
+async def _store_waits(connection: Connection, rows: list[asyncpg.Record], given: dict[RunKey, Outcome]) -> None:
+    waits = [
+        (row, wait)
+        for row in rows
+        if row["status"] == "waiting" and (wait := given[row["id"], row["epoch"]].wait) is not None
+    ]
+    if not waits:
+        return
+    await sql.store_waits(
+        connection,
+        ids=[row["id"] for row, _ in waits],
+        epochs=[row["epoch"] for row, _ in waits],
+        submissions=[wait.submission for _, wait in waits],
+        statuses=[storable_text(wait.look.status) if wait.look else None for _, wait in waits],
+        progress=[wait.look.progress if wait.look else None for _, wait in waits],
+        looks=[int(wait.look is not None) for _, wait in waits],
+        delays=[wait.delay for _, wait in waits],
+        patience=[wait.patience for _, wait in waits],
+    )
 
 
 async def _store_first_jobs(

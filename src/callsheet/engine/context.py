@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import socket
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,7 +17,11 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import NoEffect, OutcomeUnknown, OwnershipLost
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource
+from callsheet.engine.answering import Answering
+from callsheet.engine.links import link_to
+from callsheet.engine.ordering import Ordering
 from callsheet.engine.report import Reporter
+from callsheet.engine.unbroken import unbroken
 from callsheet.files.cache import FileCache
 from callsheet.files.keys import object_key, safe_name
 from callsheet.files.sources import SourceOpener
@@ -25,13 +29,12 @@ from callsheet.files.storage import Storage
 from callsheet.media.probe import probe_if_media
 from callsheet.media.runner import FFmpeg
 from callsheet.operations.catalog import Catalog
+from callsheet.operations.contract import Ordered
+from callsheet.providers.contract import Look, Order, Provider, Task
 from callsheet.queue.claim import ClaimedJob
 from callsheet.settings import Settings
 
 T = TypeVar("T")
-
-_FOR_AN_EFFECT = 30.0
-"""Seconds that a stopped run waits for a once-only step that is on its way."""
 
 
 class Tools:
@@ -48,6 +51,7 @@ class Tools:
         catalog: Catalog,
         cache: FileCache,
         ffmpeg: Callable[[], FFmpeg],
+        providers: Mapping[str, Provider],
     ) -> None:
         self.settings = settings
         self.database = database
@@ -58,6 +62,7 @@ class Tools:
         """All operations, also those that only other workers can run."""
         self.cache = cache
         self.ffmpeg = ffmpeg
+        self.providers = providers
 
 
 class JobContext:
@@ -70,6 +75,14 @@ class JobContext:
         self.kept: list[Artifact] = []
         self.ran_first = False
         """Whether jobs that this one wanted to run first have ended."""
+        settings = tools.settings
+        self._ordering = Ordering(
+            job,
+            tools.database,
+            public_url=settings.public_url.rstrip("/") if settings.public_url else None,
+            patience=settings.submission_patience.total_seconds(),
+        )
+        self._answering = Answering(job, tools.database, tools.providers)
 
     @property
     def id(self) -> UUID:
@@ -175,7 +188,7 @@ class JobContext:
         reader: TypeAdapter[T] = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
         if not await self._begin(step):
             return await self._earlier_value(step, reader)
-        return await _unbroken(self._do(step, action, reader))
+        return await unbroken(self._do(step, action, reader))
 
     async def _begin(self, step: str) -> bool:
         """Write down that a step begins; False when it was begun before."""
@@ -217,6 +230,32 @@ class JobContext:
             )
         return reader.validate_python(orjson.loads(row["value"]))
 
+    @property
+    def providers(self) -> Mapping[str, Provider]:
+        """Somebody else's generators, by name."""
+        return self._tools.providers
+
+    def webhook_url(self, provider: Provider, step: str = "submit") -> str | None:
+        """Return the address that belongs into the order of this step."""
+        return self._ordering.webhook_url(provider, step)
+
+    async def order(self, provider: Provider, order: Order, step: str = "submit") -> Task:
+        """Send an order, at most once in the life of the job."""
+        return await self._ordering.order(provider, order, step)
+
+    async def ordered(self, step: str = "submit") -> Ordered | None:
+        """Return what an earlier run has ordered in a step."""
+        return await self._ordering.ordered(step)
+
+    async def link(self, source: MediaSource) -> str | None:
+        """Return an address at which others can fetch an input file for a while."""
+        tools = self._tools
+        return await link_to(source, settings=tools.settings, storage=tools.storage, database=tools.database)
+
+    async def answer(self, task: Task) -> Look:
+        """Return how a task that was ordered has ended."""
+        return await self._answering.answer(self._ordering.sent(task))
+
     async def forget_files(self) -> None:
         """Delete the stored files of a run that came to nothing; their keys are this run's alone."""
         if self.kept:
@@ -226,14 +265,3 @@ class JobContext:
         """Remove the run's folder."""
         if self._dir is not None:
             await asyncio.to_thread(shutil.rmtree, self._dir, ignore_errors=True)
-
-
-async def _unbroken(work: Coroutine[Any, Any, T]) -> T:
-    """Let work come to its end even when we are cancelled meanwhile: its effect may have been paid for."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        if not task.done():
-            await asyncio.wait({task}, timeout=_FOR_AN_EFFECT)
-        raise

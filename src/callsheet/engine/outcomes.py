@@ -20,6 +20,7 @@ from callsheet.domain.errors import (
 from callsheet.domain.ids import new_id
 from callsheet.domain.statuses import JobStatus
 from callsheet.domain.storable import storable_json
+from callsheet.engine.waiting import Wait
 from callsheet.operations.contract import Operation
 from callsheet.queue.claim import ClaimedJob
 
@@ -55,6 +56,8 @@ class Outcome:
     """Jobs to run before the next run; for status PENDING."""
     reason: str | None = None
     """Why a job is queued again."""
+    wait: Wait | None = None
+    """What the job waits for; for status WAITING."""
 
     @property
     def key(self) -> RunKey:

@@ -8,7 +8,7 @@ import structlog
 
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
-from callsheet.engine.complete import Changes, follow
+from callsheet.engine.complete import Changes, call_off, follow
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +67,7 @@ class Rescuer:
             )
         changes.freed_queues = {row["queue"] for row in rows}
         await follow(connection, changes, [row for row in rows if row["status"] != "queued"])
+        await call_off(connection, rows)
         await changes.record(connection)
         return len(rows)
 

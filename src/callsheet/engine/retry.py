@@ -14,7 +14,8 @@ from callsheet.engine.complete import Changes
 async def retry_execution(database: Database, execution_id: UUID, *, resubmit: bool = False) -> int:
     """Run again every job that failed, was cancelled or was skipped; what succeeded is kept.
 
-    `resubmit` also repeats once-only steps whose outcome is unknown. Returns how many jobs run again. Raises
+    What was ordered of a provider, and may still come to something, is not ordered again. `resubmit` orders it anew,
+    and repeats once-only steps whose outcome is unknown. Returns how many jobs run again. Raises
     NotFound, or NotAllowedNow when there is nothing to retry.
     """
 
@@ -60,6 +61,7 @@ async def _to_retry(connection: Connection, execution_id: UUID, only: UUID | Non
 async def _reset(connection: Connection, execution: Any, jobs: list[UUID], resubmit: bool) -> int:
     if resubmit:
         await sql.clear_once_steps(connection, jobs=jobs)
+    await sql.close_submissions(connection, jobs=jobs, resubmit=resubmit)
     changes = Changes()
     if execution["status"] in EXECUTION_ENDED and execution["started_at"] is not None:
         changes.note_execution(execution["id"], "running", {"reason": "retried by hand"})

@@ -20,6 +20,7 @@ from callsheet.engine.complete import Completer
 from callsheet.engine.context import JobContext, Tools
 from callsheet.engine.outcomes import BackOff, Outcome, failure, unforeseen
 from callsheet.engine.run_first import first_jobs, is_first_job
+from callsheet.engine.waiting import Waiting
 from callsheet.operations.catalog import Catalog
 from callsheet.operations.contract import Operation, RunFirst
 from callsheet.queue.claim import ClaimedJob
@@ -46,7 +47,7 @@ class Run:
             self.stop_reason = reason
         # Once: every beat asks again, and a second cancellation would break into the clean-up after the first.
         if self.working and not stopping:
-            self.task.cancel()
+            self.task.cancel(reason)
 
 
 class Runner:
@@ -110,9 +111,14 @@ class Runner:
             return None
         if error is None:
             return _ended(job, JobStatus.SUCCEEDED, result=result, artifacts=context.kept)
+        return self._without_result(run, operation, error, context)
+
+    def _without_result(self, run: Run, operation: Operation, error: BaseException, context: JobContext) -> Outcome:
+        if isinstance(error, Waiting) and run.stop_reason != "cancelled":
+            return _ended(run.job, JobStatus.WAITING, wait=error.wait)
         if isinstance(error, RunFirst):
             try:
-                return self._deferred(job, error, context)
+                return self._deferred(run.job, error, context)
             except Exception as refusal:  # noqa: BLE001 - the checks of the operations wanted run in here
                 error = refusal
         return self._unsuccessful(run, operation, error)

@@ -13,12 +13,14 @@ log = structlog.get_logger(__name__)
 
 
 async def tidy(database: Database, cache: FileCache, *, interval: timedelta) -> None:
-    """Forget workers that were lost more than a day ago, idempotency keys older than a week, and old cached files.
+    """Forget what nobody asks for any more.
 
-    The files only if no worker has looked through them within the interval.
+    Workers that were lost more than a day ago, idempotency keys older than a week, webhooks of providers older than a
+    month, and old cached files; the files only if no worker has looked through them within the interval.
     """
     await database.retry(sql.forget_lost_workers, seconds=5)
     await database.retry(sql.forget_old_keys, seconds=5)
+    await database.retry(sql.forget_old_messages, seconds=5)
     try:
         removed = await cache.tidy(interval=interval)
     except StorageUnreachable as error:

@@ -28,6 +28,7 @@ from callsheet.operations.catalog import Catalog
 _JOB_COLUMNS = (
     *("id", "execution_id", "job_id", "operation", "queue", "priority", "progress", "progress_message"),
     *("continue_on_failure", "attempts", "max_attempts", "cancel_requested_at", "run_at"),
+    *("provider", "provider_job_id", "waiting_strategy", "next_poll_at", "poll_attempts", "cost", "provider_seconds"),
     *("created_at", "queued_at", "started_at", "finished_at"),
 )
 
@@ -231,6 +232,7 @@ def _job(row: Mapping[str, Any], depends_on: list[str], artifacts: Mapping[UUID,
         depends_on=depends_on,
         timeout=row["timeout_seconds"],
         worker=row["worker_name"],
+        provider_status=row["provider_job_status"],
         actions=[] if row["cancel_requested_at"] and status is JobStatus.RUNNING else actions_from(status),
     )
 

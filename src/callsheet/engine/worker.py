@@ -19,8 +19,10 @@ from callsheet.db.listener import Listener
 from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
 from callsheet.engine.beat import Beat
+from callsheet.engine.calling_off import Canceller
 from callsheet.engine.complete import Completer
 from callsheet.engine.context import Tools
+from callsheet.engine.poller import Poller
 from callsheet.engine.promote import Promoter
 from callsheet.engine.rescue import Rescuer
 from callsheet.engine.run import Runner
@@ -88,6 +90,8 @@ class Worker:
             on_gap=self._catch_up,
         )
         self._promoter = Promoter(database)
+        self._poller = Poller(database, tools.providers, interval=settings.waiting_interval.total_seconds(), only=only)
+        self._canceller = Canceller(database, tools.providers, only=only)
         self._rescuer = Rescuer(database, self.id, worker_timeout=timeout, crash_limit=settings.crash_limit)
 
     def _lane(self, queue: str, size: int) -> Lane:
@@ -137,6 +141,8 @@ class Worker:
             "beat": self._keep_beating(),
             "poll": self._every(settings.poll_interval, self._poll),
             "promote": self._every(settings.promote_interval, self._promoter.promote),
+            "poller": self._poller.run(),
+            "call off": self._every(settings.waiting_interval, self._canceller.tell),
             "rescue": self._every(settings.rescue_interval, self._rescue),
             "tidy": self._every(_TIDY_INTERVAL, self._tidy, at_once=True),
         }
@@ -164,6 +170,8 @@ class Worker:
             async with asyncio.timeout(_LAST_WORDS):
                 await self._hand_back(lane_tasks)
                 await self._reporter.flush()
+                # What was cancelled just now: there may be no other worker to tell its provider.
+                await self._canceller.tell()
                 # No beat comes after it, which would register the worker again.
                 self._left = True
                 await self._database.retry(lambda c: sql.leave(c, id=self.id), seconds=5)

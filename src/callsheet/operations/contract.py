@@ -172,9 +172,10 @@ class Context(Protocol):
 
         The intent is written down before, the task after. The order's mark is set here. Raises Refused,
         ProviderBusy or ProviderUnreachable when certainly nothing was ordered: it may be ordered again, or of another
-        provider under another step. When that is not known it is found out as far as the provider lets us, however
-        long that takes; in the end SubmissionUnknown is raised, and only a person's retry with resubmit sends the
-        order again. Give way to that error: whoever orders elsewhere instead may pay twice.
+        provider. That other order belongs into the same step, or a later run would try the first provider once more;
+        `ordered` tells it who took the order. When that is not known it is found out as far as the provider lets us,
+        however long that takes; in the end SubmissionUnknown is raised, and only a person's retry with resubmit sends
+        the order again. Give way to that error: whoever orders elsewhere instead may pay twice.
         """
 
     async def ordered(self, step: str = "submit") -> Ordered | None:

@@ -24,6 +24,7 @@ from callsheet.engine.views import events_after, get_execution
 from callsheet.engine.worker import Worker
 from callsheet.operations.catalog import Catalog
 from callsheet.operations.contract import Operation
+from callsheet.providers.contract import Provider
 from callsheet.settings import Settings
 from callsheet.wiring import House, open_house
 
@@ -151,8 +152,9 @@ async def running_engine(
     lanes: Mapping[str, int] | None = None,
     settings: Settings | None = None,
     workers: int = 1,
+    providers: Iterable[Provider] = (),
 ) -> AsyncIterator[Engine]:
-    """Run an engine that knows these operations, with so many workers.
+    """Run an engine that knows these operations, and these providers besides the installed ones, with so many workers.
 
     Without settings it lives in a temporary folder, with a PostgreSQL of its own that takes some seconds to start;
     to share one among many tests, start a `callsheet.db.embedded.EmbeddedPostgres` once and name its address in
@@ -160,7 +162,7 @@ async def running_engine(
     """
     with tempfile.TemporaryDirectory(prefix="callsheet-engine-") as folder:
         chosen = settings or Settings(_env_file=None, data_dir=Path(folder), grace_period="1s")
-        async with open_house(chosen, Catalog(operations), migrate=True) as house:
+        async with open_house(chosen, Catalog(operations), migrate=True, own_providers=providers) as house:
             engine = Engine(house)
             for _ in range(workers):
                 await engine.start_worker(lanes)

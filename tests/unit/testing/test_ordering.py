@@ -29,7 +29,7 @@ async def test_what_is_refused_may_be_ordered_of_another(tmp_path, toy):
     with pytest.raises(Refused):
         await job.order(toy, Order("crayon", {"submit": "refuse"}))
 
-    await job.order(toy, Order("pencil", {}), "second")
+    await job.order(toy, Order("pencil", {}))
 
     assert [order["model"] for order in toy.orders()] == ["pencil"]
 

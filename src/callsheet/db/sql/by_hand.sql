@@ -8,16 +8,25 @@ SELECT execution_id FROM execution_jobs WHERE id = :id;
 UPDATE executions SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()) WHERE id = :id;
 
 -- name: cancel_idle_jobs
--- Ends jobs that nobody runs: all of an execution, or one with those it wanted to run first. A queued row that a claim holds at this moment is left out: the claim sees the request
--- on the execution.
-WITH free AS (
+-- Ends jobs that nobody runs: all of an execution, or one with those it wanted to run first. A queued row that a claim
+-- holds at this moment is left out: the claim sees the request on the execution. A waiting one is only ever held for
+-- the blink of a look.
+WITH idle AS (
     SELECT id FROM execution_jobs
     WHERE execution_id = :execution_id AND (:job::text IS NULL OR job_id = :job OR starts_with(job_id, :job || '/'))
-      AND status IN ('pending', 'scheduled', 'queued', 'waiting')
+      AND status IN ('pending', 'scheduled', 'queued')
     FOR NO KEY UPDATE SKIP LOCKED
+), waits AS (
+    SELECT id FROM execution_jobs
+    WHERE execution_id = :execution_id AND (:job::text IS NULL OR job_id = :job OR starts_with(job_id, :job || '/'))
+      AND status = 'waiting'
+    FOR NO KEY UPDATE
+), free AS (
+    SELECT id FROM idle UNION ALL SELECT id FROM waits
 )
 UPDATE execution_jobs j
-SET status = 'cancelled', finished_at = clock_timestamp(), cancel_requested_at = clock_timestamp(), run_at = NULL
+SET status = 'cancelled', finished_at = clock_timestamp(), cancel_requested_at = clock_timestamp(), run_at = NULL,
+    next_poll_at = NULL
 FROM free
 WHERE j.id = free.id
 RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j.continue_on_failure;
@@ -65,7 +74,8 @@ UPDATE execution_jobs j
 SET status = CASE WHEN w.jobs IS NULL THEN 'queued' ELSE 'pending' END,
     unmet = coalesce(w.jobs, 0), attempts = 0, starts = 0, progress = 0, progress_message = NULL, result = NULL,
     error = NULL, worker_id = NULL, worker_name = NULL, run_at = NULL, cancel_requested_at = NULL, started_at = NULL, finished_at = NULL,
-    provider_job_id = NULL, provider_job_status = NULL, next_poll_at = NULL, poll_attempts = 0,
+    provider = NULL, submission = NULL, provider_job_id = NULL, provider_job_status = NULL, waiting_strategy = NULL,
+    next_poll_at = NULL, poll_attempts = 0, waiting_until = NULL,
     queued_at = CASE WHEN w.jobs IS NULL THEN clock_timestamp() END
 FROM unnest(:ids::uuid[]) AS given (id) LEFT JOIN waits w ON w.downstream = given.id
 WHERE j.id = given.id AND j.status IN ('failed', 'cancelled', 'skipped')

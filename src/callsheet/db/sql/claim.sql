@@ -17,7 +17,8 @@ WITH picked AS (
 ), started AS (
     UPDATE execution_jobs j
     SET status = 'running', epoch = epoch + 1, starts = starts + 1, worker_id = :worker_id,
-        worker_name = :worker_name, started_at = clock_timestamp(), progress = 0, progress_message = NULL
+        worker_name = :worker_name, started_at = clock_timestamp(), progress_message = NULL,
+        progress = CASE WHEN submission IS NULL THEN 0 ELSE progress END
     FROM picked
     WHERE j.id = picked.id
     RETURNING j.id, j.number, j.execution_id, j.job_id, j.operation, j.queue, j.params, j.epoch, j.attempts,

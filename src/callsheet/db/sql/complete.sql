@@ -31,7 +31,7 @@ RETURNING j.id, j.epoch, j.execution_id, j.job_id, j.queue, j.status, j.has_down
 -- name: already_ended
 -- Of these runs, those that are recorded as ended: an answer that was lost on the way, not a lost job.
 SELECT j.id, j.epoch, j.status FROM execution_jobs j JOIN unnest(:ids::uuid[], :epochs::int[]) AS g (id, epoch) ON j.id = g.id
-WHERE j.epoch = g.epoch AND j.status IN ('succeeded', 'failed', 'cancelled', 'scheduled', 'pending');
+WHERE j.epoch = g.epoch AND j.status IN ('succeeded', 'failed', 'cancelled', 'scheduled', 'pending', 'waiting');
 
 -- name: release_downstream
 -- Tells downstream jobs that these upstream jobs ended well; those that wait for nothing more become ready.

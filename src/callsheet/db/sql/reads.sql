@@ -20,7 +20,8 @@ LIMIT :most;
 SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority, j.status, j.params::text AS params,
        j.result::text AS result, j.error::text AS error, j.progress, j.progress_message, j.attempts, j.max_attempts,
        j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.worker_id, j.worker_name, j.run_at,
-       j.cancel_requested_at, j.provider_job_id, j.provider_job_status, j.created_at, j.queued_at, j.started_at,
+       j.cancel_requested_at, j.provider, j.provider_job_id, j.provider_job_status, j.waiting_strategy,
+       j.next_poll_at, j.poll_attempts, j.cost, j.provider_seconds, j.created_at, j.queued_at, j.started_at,
        j.finished_at
 FROM execution_jobs j
 WHERE j.execution_id = ANY (:execution_ids::uuid[])
@@ -30,7 +31,8 @@ ORDER BY j.number;
 SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority, j.status, j.params::text AS params,
        j.result::text AS result, j.error::text AS error, j.progress, j.progress_message, j.attempts, j.max_attempts,
        j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.on_worker_lost, j.worker_id, j.worker_name, j.run_at,
-       j.cancel_requested_at, j.provider_job_id, j.provider_job_status, j.created_at, j.queued_at, j.started_at,
+       j.cancel_requested_at, j.provider, j.provider_job_id, j.provider_job_status, j.waiting_strategy,
+       j.next_poll_at, j.poll_attempts, j.cost, j.provider_seconds, j.created_at, j.queued_at, j.started_at,
        j.finished_at
 FROM execution_jobs j
 WHERE j.id = :id;

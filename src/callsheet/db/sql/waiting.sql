@@ -1,0 +1,78 @@
+-- name: store_waits!
+-- What jobs wait for that just began to, how long, and when they are looked at first. At once, if a webhook came while
+-- the run lasted: it may have told of the end.
+UPDATE execution_jobs j
+SET submission = s.id, provider = s.provider, provider_job_id = s.provider_job_id,
+    waiting_strategy = CASE WHEN s.token IS NULL THEN 'polling' ELSE 'webhook' END,
+    provider_job_status = coalesce(g.status, CASE WHEN j.submission = s.id THEN j.provider_job_status END),
+    progress = coalesce(g.progress, j.progress),
+    poll_attempts = g.looks + CASE WHEN j.submission = s.id THEN j.poll_attempts ELSE 0 END,
+    waiting_until = coalesce(s.accepted_at, s.begun_at) + make_interval(secs => g.patience),
+    next_poll_at = CASE WHEN s.hinted_at > j.started_at THEN clock_timestamp()
+                        ELSE least(clock_timestamp() + make_interval(secs => g.delay),
+                                   coalesce(s.accepted_at, s.begun_at) + make_interval(secs => g.patience)) END
+FROM unnest(:ids::uuid[], :epochs::int[], :submissions::uuid[], :statuses::text[], :progress::float4[], :looks::int[],
+            :delays::float8[], :patience::float8[])
+         AS g (id, epoch, submission, status, progress, looks, delay, patience)
+     JOIN submissions s ON s.id = g.submission
+WHERE j.id = g.id AND j.epoch = g.epoch AND j.status = 'waiting';
+
+-- name: claim_looks
+-- Waiting jobs that are due, put off by :lease so that other workers leave them alone meanwhile. Only what this process
+-- can ask, or what is overdue.
+WITH due AS (
+    SELECT id FROM execution_jobs
+    WHERE status = 'waiting' AND next_poll_at <= statement_timestamp()
+      AND (provider <> ALL (:strange::text[]) OR waiting_until <= statement_timestamp())
+      AND (:only::uuid IS NULL OR execution_id = :only)
+    ORDER BY next_poll_at
+    LIMIT :most
+    FOR NO KEY UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE execution_jobs j
+    SET next_poll_at = clock_timestamp() + make_interval(secs => :lease)
+    FROM due
+    WHERE j.id = due.id
+    RETURNING j.id, j.execution_id, j.epoch, j.provider, j.provider_job_status, j.progress, j.poll_attempts,
+              j.waiting_strategy, j.submission, j.waiting_until <= clock_timestamp() AS overdue
+)
+SELECT t.*, s.task::text AS task
+FROM taken t LEFT JOIN submissions s ON s.id = t.submission;
+
+-- name: record_looks
+-- What looks at waiting jobs showed. Those whose task has ended, or whose time is over, are ready to be collected.
+UPDATE execution_jobs j
+SET status = CASE WHEN g.collect THEN 'queued' ELSE 'waiting' END,
+    provider_job_status = coalesce(g.status, j.provider_job_status),
+    progress = coalesce(g.progress, j.progress),
+    poll_attempts = j.poll_attempts + g.looks,
+    next_poll_at = CASE WHEN NOT g.collect
+                        THEN least(clock_timestamp() + make_interval(secs => g.delay), j.waiting_until) END,
+    queued_at = CASE WHEN g.collect THEN clock_timestamp() ELSE j.queued_at END
+FROM unnest(:ids::uuid[], :epochs::int[], :collects::bool[], :statuses::text[], :progress::float4[], :looks::int[],
+            :delays::float8[]) AS g (id, epoch, collect, status, progress, looks, delay)
+WHERE j.id = g.id AND j.epoch = g.epoch AND j.status = 'waiting'
+RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status;
+
+-- name: submissions_of_job
+-- What a webhook for a job may be about.
+SELECT s.id, s.provider, s.token, s.provider_job_id, s.closed_at IS NOT NULL OR s.ended IS NOT NULL AS over,
+       j.execution_id
+FROM submissions s JOIN execution_jobs j ON j.id = s.job
+WHERE s.job = :job AND s.token IS NOT NULL;
+
+-- name: keep_message^
+-- No row: it is here already.
+INSERT INTO inbox (submission, message_id, task_id, status) VALUES (:submission, :message_id, :task_id, :status)
+ON CONFLICT (submission, message_id) DO NOTHING
+RETURNING submission;
+
+-- name: hint_at_submission!
+UPDATE submissions SET hinted_at = clock_timestamp() WHERE id = :id;
+
+-- name: collect_hinted
+-- The job that waits for this submission is ready to be collected.
+UPDATE execution_jobs
+SET status = 'queued', queued_at = clock_timestamp(), next_poll_at = NULL
+WHERE id = :job AND submission = :submission AND status = 'waiting'
+RETURNING id, execution_id, job_id, queue, status;

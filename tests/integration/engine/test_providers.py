@@ -1,0 +1,430 @@
+"""Ordering from providers, and waiting for them."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from plans import job, plan, statuses
+
+from callsheet.domain.artifacts import Artifact
+from callsheet.domain.errors import Refused
+from callsheet.domain.model import Model
+from callsheet.operations.contract import operation
+from callsheet.providers.contract import Capabilities, Order, Polling
+from callsheet.testing.engine import running_engine
+from callsheet.testing.operations import ALL
+from callsheet.testing.toy_provider import ToyProvider
+from callsheet.testing.waiters import until
+
+SOON = timedelta(seconds=0.05)
+EAGER = Polling(first=SOON, cap=SOON, beside_webhook=SOON)
+PATIENT = Polling(first=timedelta(hours=1), cap=timedelta(hours=1), beside_webhook=timedelta(hours=1))
+
+
+class DrawParams(Model):
+    submit: str = "accept"
+    text: str = "a house"
+
+
+class Drawn(Model):
+    file: Artifact
+    runs: int
+
+
+@operation("draw", queue="test", on_worker_lost="resume")
+async def draw(job, params: DrawParams) -> Drawn:
+    """Have the toy draw a picture."""
+    toy = job.providers["toy"]
+    order = Order("crayon", {"submit": params.submit, "text": params.text}, webhook=job.webhook_url(toy))
+    look = await job.answer(await job.order(toy, order))
+    [output] = look.outputs
+    path = await toy.fetch(output, job.dir / output.name)
+    return Drawn(file=await job.keep(path), runs=job.attempt)
+
+
+@operation("draw-somewhere", queue="test", on_worker_lost="resume")
+async def draw_somewhere(job, params: DrawParams) -> Drawn:
+    """Have the toy draw it, or the other toy."""
+    try:
+        toy = job.providers["toy"]
+        task = await job.order(toy, Order("crayon", {"submit": "refuse"}))
+    except Refused:
+        toy = job.providers["other"]
+        task = await job.order(toy, Order("pencil", {}))
+    [output] = (await job.answer(task)).outputs
+    return Drawn(file=await job.keep(await toy.fetch(output, job.dir / output.name)), runs=1)
+
+
+OPERATIONS = [*ALL, draw, draw_somewhere]
+DONE = {"files": {"picture.txt": "a picture"}}
+
+
+@pytest.fixture
+def settings(settings):
+    return settings.model_copy(
+        update={"waiting_interval": timedelta(seconds=0.02), "submission_patience": timedelta(seconds=3)}
+    )
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """A provider that is asked often, calls nobody, and cannot be asked for lost orders."""
+    return ToyProvider(tmp_path / "toy", capabilities=Capabilities(cancel=True, progress=True), polling=EAGER)
+
+
+@pytest.fixture
+async def engine(settings, toy):
+    async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
+        yield engine
+
+
+async def ordered(toy, number=1):
+    """Wait until the toy has taken so many orders; returns the last."""
+    return (await until(lambda: len(toy.orders()) >= number and toy.orders()))[-1]
+
+
+async def kinds(engine, execution_id, *wanted):
+    return [event.type for event in await engine.events(execution_id) if event.type in wanted]
+
+
+async def test_a_job_waits_without_a_seat_and_ends_with_its_file(engine, toy):
+    execution_id = await engine.submit(plan(job("a", "draw"), job("b", after=["a"])))
+    order = await ordered(toy)
+    waiting = await engine.wait(execution_id, "job.waiting")
+    assert waiting.data == {"provider": "toy", "providerJobId": order["id"]}
+    assert engine.workers[0].running == 0
+    shown = await engine.job(execution_id, "a")
+    assert (shown.status, shown.provider, shown.provider_job_id) == ("waiting", "toy", order["id"])
+    assert shown.waiting_strategy == "polling"
+    assert shown.next_poll_at is not None
+    assert shown.actions == ["cancel"]
+
+    toy.tell(order["id"], "succeeded", cost=0.25, seconds=12.5, **DONE)
+
+    execution = await engine.ended(execution_id)
+    assert statuses(execution) == {"a": "succeeded", "b": "succeeded"}
+    [file] = execution.artifacts
+    assert (file.name, file.size) == ("picture.txt", 9)
+    ended = execution.jobs[0]
+    assert (ended.cost, ended.provider_seconds, ended.provider_status) == (0.25, 12.5, "succeeded")
+    assert ended.attempts == 0
+    assert len(toy.orders()) == 1
+
+
+async def test_progress_and_the_provider_s_words_are_seen_once_each(engine, toy):
+    execution_id = await engine.submit(plan(job("a", "draw")))
+    order = await ordered(toy)
+
+    toy.tell(order["id"], "queued", "in line")
+    await engine.wait(execution_id, "job.provider")
+    toy.tell(order["id"], "running", "sharpening", progress=0.4)
+    await engine.wait(execution_id, "job.progress")
+    looks = toy.looks()
+    await until(lambda: toy.looks() > looks + 5)
+    assert (await engine.job(execution_id, "a")).progress == pytest.approx(0.4)
+    toy.tell(order["id"], "succeeded", **DONE)
+    await engine.ended(execution_id)
+
+    said = [event.data["status"] for event in await engine.events(execution_id) if event.type == "job.provider"]
+    assert [word for word in said if word != "drawing"] == ["in line", "sharpening", "succeeded"]
+    assert await kinds(engine, execution_id, "job.progress") == ["job.progress"]
+
+
+async def test_a_state_that_the_provider_invents_is_looked_at_again(engine, toy):
+    execution_id = await engine.submit(plan(job("a", "draw")))
+    order = await ordered(toy)
+    toy.tell(order["id"], "running", "contemplating")
+    await engine.wait(execution_id, "job.provider")
+
+    toy.tell(order["id"], "succeeded", **DONE)
+
+    assert (await engine.ended(execution_id)).status == "succeeded"
+
+
+async def test_a_provider_that_does_not_answer_is_no_failure(engine, toy):
+    execution_id = await engine.submit(plan(job("a", "draw")))
+    order = await ordered(toy)
+    toy.reachable = False
+    await engine.wait(execution_id, "job.waiting")
+    toy.tell(order["id"], "succeeded", **DONE)
+    await asyncio.sleep(0.2)
+    assert (await engine.job(execution_id, "a")).status == "waiting"
+
+    toy.reachable = True
+
+    execution = await engine.ended(execution_id)
+    assert execution.status == "succeeded"
+    assert execution.jobs[0].attempts == 0
+
+
+async def test_a_task_that_failed_says_why_and_is_not_tried_again_by_itself(engine, toy):
+    execution_id = await engine.submit(plan(job("a", "draw")))
+    order = await ordered(toy)
+
+    toy.tell(order["id"], "failed", "FAILED", code="content_refused", message="Too colourful.", cost=0.1)
+
+    [ended] = (await engine.ended(execution_id)).jobs
+    assert (ended.error.code, ended.error.message) == ("content_refused", "Too colourful.")
+    assert ended.error.facts["providerStatus"] == "FAILED"
+    assert ended.cost == 0.1
+    assert len(toy.orders()) == 1
+
+
+async def test_after_a_failed_task_a_retry_by_hand_orders_anew(engine, toy):
+    execution_id = await engine.submit(plan(job("a", "draw")))
+    toy.tell((await ordered(toy))["id"], "failed", cost=0.1)
+    await engine.ended(execution_id)
+
+    await engine.retry(execution_id)
+    toy.tell((await ordered(toy, 2))["id"], "succeeded", cost=0.25, **DONE)
+
+    execution = await engine.ended(execution_id)
+    assert execution.status == "succeeded"
+    assert execution.jobs[0].cost == pytest.approx(0.35)
+
+
+async def test_a_task_that_the_provider_forgot_is_lost(engine, toy):
+    execution_id = await engine.submit(plan(job("a", "draw")))
+    order = await ordered(toy)
+
+    toy.tell(order["id"], "lost", "404")
+
+    [ended] = (await engine.ended(execution_id)).jobs
+    assert ended.error.code == "task_lost"
+
+
+async def test_a_refused_order_fails_the_job_and_may_go_elsewhere(settings, toy, tmp_path):
+    other = ToyProvider(tmp_path / "other", name="other", polling=EAGER)
+    async with running_engine(OPERATIONS, settings=settings, providers=[toy, other]) as engine:
+        refused = await engine.run(plan(job("a", "draw", params={"submit": "refuse"})))
+        assert refused.jobs[0].error.code == "refused"
+
+        execution_id = await engine.submit(plan(job("a", "draw-somewhere")))
+        other.tell((await ordered(other))["id"], "succeeded", **DONE)
+
+        assert (await engine.ended(execution_id)).status == "succeeded"
+    assert toy.orders() == []
+    assert len(other.orders()) == 1
+
+
+async def test_a_busy_provider_is_tried_again_as_any_passing_failure(engine, toy):
+    execution = await engine.run(plan(job("a", "draw", params={"submit": "busy"})))
+
+    assert execution.jobs[0].error.code == "provider_busy"
+    assert execution.jobs[0].attempts == 3
+    assert toy.orders() == []
+
+
+async def test_a_task_is_given_up_after_so_many_looks_and_the_provider_is_told(settings, toy):
+    toy.polling = Polling(first=SOON, cap=SOON, most=3)
+    async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
+        execution_id = await engine.submit(plan(job("a", "draw")))
+        order = await ordered(toy)
+
+        [ended] = (await engine.ended(execution_id)).jobs
+
+        assert ended.error.code == "timed_out"
+        assert ended.error.facts["looks"] == 3
+        await until(lambda: toy.cancelled() == [order["id"]])
+
+
+async def test_a_task_is_given_up_at_its_deadline(settings, toy):
+    toy.polling = Polling(first=timedelta(hours=1), cap=timedelta(hours=1), deadline=timedelta(seconds=0.3))
+    async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
+        execution_id = await engine.submit(plan(job("a", "draw")))
+        order = await ordered(toy)
+
+        [ended] = (await engine.ended(execution_id)).jobs
+
+        assert ended.error.code == "timed_out"
+        await until(lambda: toy.cancelled() == [order["id"]])
+
+
+async def test_a_waiting_job_survives_the_loss_of_every_worker(settings, toy):
+    async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
+        execution_id = await engine.submit(plan(job("a", "draw")))
+        order = await ordered(toy)
+        await engine.wait(execution_id, "job.waiting")
+        await engine.kill_worker(engine.workers[0])
+        toy.tell(order["id"], "succeeded", **DONE)
+
+        await engine.start_worker()
+
+        assert (await engine.ended(execution_id)).status == "succeeded"
+        assert len(toy.orders()) == 1
+
+
+async def test_the_files_of_a_collection_that_failed_are_collected_by_a_retry(settings, toy):
+    async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
+        execution_id = await engine.submit(plan(job("a", "draw")))
+        order = await ordered(toy)
+        toy.tell(order["id"], "succeeded")  # without the file that the operation wants
+        [failed] = (await engine.ended(execution_id)).jobs
+        assert failed.error.code == "internal_error"
+
+        toy.tell(order["id"], "succeeded", **DONE)
+        await engine.retry(execution_id)
+
+        assert (await engine.ended(execution_id)).status == "succeeded"
+        assert len(toy.orders()) == 1
+
+
+# When the answer to an order is lost
+
+
+async def test_an_order_whose_fate_is_unknown_parks_the_job_with_what_was_seen(engine, toy):
+    execution_id = await engine.submit(plan(job("a", "draw", params={"submit": "lose", "text": "a secret"})))
+
+    [ended] = (await engine.ended(execution_id)).jobs
+
+    assert ended.error.code == "submission_unknown"
+    facts = ended.error.facts
+    assert (facts["provider"], facts["model"], facts["step"]) == ("toy", "crayon", "submit")
+    assert len(facts["digest"]) == 64
+    assert facts["seen"][0] == "The connection broke."
+    assert "a secret" not in ended.error.model_dump_json()
+    assert ended.actions == ["retry"]
+
+
+async def test_only_a_retry_with_resubmit_sends_an_unknown_order_again(engine, toy):
+    execution_id = await engine.submit(plan(job("a", "draw", params={"submit": "lose"})))
+    await engine.ended(execution_id)
+
+    await engine.retry(execution_id)
+    [ended] = (await engine.ended(execution_id)).jobs
+    assert ended.error.code == "submission_unknown"
+    assert len(toy.orders()) == 1
+
+    await engine.retry(execution_id, resubmit=True)
+    await ordered(toy, 2)
+
+
+async def test_a_lost_order_is_found_again_and_goes_on(settings, tmp_path):
+    toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(find_lost=True), polling=EAGER)
+    async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
+        execution_id = await engine.submit(plan(job("a", "draw", params={"submit": "lose"})))
+        toy.tell((await ordered(toy))["id"], "succeeded", **DONE)
+
+        assert (await engine.ended(execution_id)).status == "succeeded"
+        assert len(toy.orders()) == 1
+
+
+async def test_an_order_is_sent_again_once_the_provider_certainly_never_got_it(settings, tmp_path):
+    toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(find_lost=True), polling=EAGER)
+    submit, dropped = toy.submit, []
+
+    async def drop_the_first(order):
+        if dropped:
+            return await submit(order)
+        dropped.append(order.mark)
+        return await submit(Order("crayon", {"submit": "drop"}, mark=order.mark))
+
+    toy.submit = drop_the_first
+    async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
+        execution_id = await engine.submit(plan(job("a", "draw")))
+        waiting = await engine.wait(execution_id, "job.waiting")
+        assert waiting.data == {"provider": "toy"}
+        order = await ordered(toy)
+        toy.tell(order["id"], "succeeded", **DONE)
+
+        assert (await engine.ended(execution_id)).status == "succeeded"
+        assert [line["mark"] for line in toy.orders()] != dropped
+
+
+async def test_a_worker_that_dies_while_it_orders_orders_nothing_twice(settings, tmp_path):
+    toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(find_lost=True), polling=EAGER)
+    quick = settings.model_copy(
+        update={"beat_interval": timedelta(seconds=0.2), "worker_timeout": timedelta(seconds=0.6)}
+    )
+    async with running_engine(OPERATIONS, settings=quick, providers=[toy], workers=2) as engine:
+        execution_id = await engine.submit(plan(job("a", "draw", params={"submit": "hang"})))
+        order = await ordered(toy)
+        mine = next(worker for worker in engine.workers if worker.running)
+        engine._tasks[mine.id].cancel()
+        await asyncio.sleep(0)
+        toy.tell(order["id"], "succeeded", **DONE)
+
+        assert (await engine.ended(execution_id)).status == "succeeded"
+        assert len(toy.orders()) == 1
+
+
+# Cancelling
+
+
+async def test_cancelling_a_waiting_job_ends_it_at_once_and_reaches_the_provider(engine, toy):
+    execution_id = await engine.submit(plan(job("a", "draw")))
+    order = await ordered(toy)
+    await engine.wait(execution_id, "job.waiting")
+
+    await engine.cancel(execution_id)
+
+    assert (await engine.ended(execution_id, timeout=1)).status == "cancelled"
+    await until(lambda: toy.cancelled() == [order["id"]])
+
+
+async def test_a_cancel_reaches_a_provider_that_was_away(engine, toy):
+    execution_id = await engine.submit(plan(job("a", "draw")))
+    order = await ordered(toy)
+    await engine.wait(execution_id, "job.waiting")
+    toy.reachable = False
+    await engine.cancel(execution_id)
+    await asyncio.sleep(0.2)
+    assert toy.cancelled() == []
+
+    toy.reachable = True
+
+    await until(lambda: toy.cancelled() == [order["id"]])
+
+
+async def test_a_cancel_while_the_order_is_on_its_way_lets_it_arrive_and_ends_it(engine, toy):
+    execution_id = await engine.submit(plan(job("a", "draw", params={"submit": "hang"})))
+    order = await ordered(toy)
+
+    await engine.cancel(execution_id)
+    await asyncio.sleep(0.1)
+    toy.let_go()
+
+    assert (await engine.ended(execution_id)).status == "cancelled"
+    await until(lambda: toy.cancelled() == [order["id"]])
+
+
+async def test_a_worker_that_stops_tells_the_provider_before_it_leaves(settings, toy):
+    slow = settings.model_copy(update={"waiting_interval": timedelta(hours=1)})
+    async with running_engine(OPERATIONS, settings=slow, providers=[toy]) as engine:
+        execution_id = await engine.submit(plan(job("a", "draw")))
+        order = await ordered(toy)
+        await engine.wait(execution_id, "job.waiting")
+        await engine.cancel(execution_id)
+
+        await engine.stop_worker(engine.workers[0])
+
+    assert toy.cancelled() == [order["id"]]
+
+
+async def test_a_cancelled_job_that_is_retried_orders_anew(engine, toy):
+    execution_id = await engine.submit(plan(job("a", "draw")))
+    await ordered(toy)
+    await engine.wait(execution_id, "job.waiting")
+    await engine.cancel(execution_id)
+    await engine.ended(execution_id)
+
+    await engine.retry(execution_id)
+    toy.tell((await ordered(toy, 2))["id"], "succeeded", **DONE)
+
+    assert (await engine.ended(execution_id)).status == "succeeded"
+
+
+# Many
+
+
+async def test_many_waiting_jobs_are_looked_at_by_several_workers_and_each_collected_once(settings, toy):
+    async with running_engine(OPERATIONS, settings=settings, providers=[toy], workers=2, lanes={"test": 8}) as engine:
+        execution_id = await engine.submit(plan(*(job(str(n), "draw") for n in range(60))))
+        for line in await until(lambda: len(toy.orders()) == 60 and toy.orders(), timeout=20):
+            toy.tell(line["id"], "succeeded", **DONE)
+
+        execution = await engine.ended(execution_id)
+
+        assert set(statuses(execution).values()) == {"succeeded"}
+        assert len(execution.artifacts) == 60
+        assert len(toy.orders()) == 60
