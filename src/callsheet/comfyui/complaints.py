@@ -77,7 +77,7 @@ def _node_failure(data: Mapping[str, Any]) -> ProviderFailed:
     log.warning("a ComfyUI node failed", node=data.get("node_id"), trace="".join(map(str, data.get("traceback") or ())))
     memory = any(sign in kind or sign in message for sign in _MEMORY)
     return ProviderFailed(
-        f"{_node(data).capitalize()} failed: {message} ({kind.rpartition('.')[2]})",
+        f"In {_node(data)}: {message} ({kind.rpartition('.')[2]})",
         code="out_of_memory" if memory else "node_failed",
         node=data.get("node_id"),
         node_type=data.get("node_type"),

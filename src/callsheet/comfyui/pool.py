@@ -125,14 +125,15 @@ class Pool:
     async def _taken(self, wish: Wish, say: Say) -> Server:
         said = False
         while True:
-            server = await self._best(self._open_to(wish))
-            if server is not None and server.busy < server.host.capacity:
+            server = await self._best(wish, self._open_to(wish))
+            if server is None:
+                if not said:
+                    say("waits for a free ComfyUI server")
+                    said = True
+                await self._wait()
+            elif server.busy < server.host.capacity:  # somebody else may have taken it meanwhile
                 server.busy += 1
                 return server
-            if not said:
-                say("waits for a free ComfyUI server")
-                said = True
-            await self._wait()
 
     async def _wait(self) -> None:
         async with self._changed:
@@ -142,7 +143,7 @@ class Pool:
             except TimeoutError:
                 return  # rests end, and marks of drained servers go, without a word
 
-    def _open_to(self, wish: Wish) -> tuple[Wish, list[Server]]:
+    def _open_to(self, wish: Wish) -> list[Server]:
         fit = [server for server in self.servers if _fits(server, wish)]
         if not fit:
             raise BadParams([_nobody(wish, self.servers)])
@@ -150,10 +151,9 @@ class Pool:
         if not left:
             raise ProviderUnreachable(f"None of the ComfyUI servers answers: {', '.join(s.name for s in fit)}")
         drained = drained_servers(self._settings)
-        return wish, [server for server in left if server.name not in drained and not server.resting]
+        return [server for server in left if server.name not in drained and not server.resting]
 
-    async def _best(self, open_servers: tuple[Wish, list[Server]]) -> Server | None:
-        wish, fit = open_servers
+    async def _best(self, wish: Wish, fit: Sequence[Server]) -> Server | None:
         free = [server for server in fit if server.busy < server.host.capacity]
         if len(free) <= 1:
             return free[0] if free else None
