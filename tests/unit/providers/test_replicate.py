@@ -1,6 +1,319 @@
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from callsheet.domain.errors import BadWebhook, OutputGone, ProviderFailed, Refused, SetupError, SubmissionUnknown
+from callsheet.providers.contract import InputFile, Output
+from callsheet.providers.replicate import Replicate, open_replicate
+from callsheet.settings import Settings
 from callsheet.testing.provider_contract import ProviderContract
+from callsheet.testing.providers.calling import Calls
+from callsheet.testing.providers.course import Ends, Expires, Fails, Runs, Succeeds, film, picture
+from callsheet.testing.providers.mailbox import open_mailbox
 from callsheet.testing.providers.replicate import ReplicateStandIn
+from callsheet.testing.providers.weather import Altered, Cut
+
+VERSION = "a" * 64
+LONG_AGO = timedelta(hours=1)
 
 
 class TestReplicate(ProviderContract):
     stand_in = ReplicateStandIn
+
+
+@pytest.fixture
+async def there() -> AsyncIterator[ReplicateStandIn]:
+    async with ReplicateStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+async def replicate(there: ReplicateStandIn) -> AsyncIterator[Replicate]:
+    provider = open_replicate(there.opened_settings())
+    yield provider
+    await provider.close()
+
+
+def test_without_a_token_it_is_not_set_up() -> None:
+    with pytest.raises(SetupError, match="REPLICATE_API_TOKEN"):
+        open_replicate(Settings(_env_file=None))
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "path", "named"),
+    [
+        ("owner/some-model", None, "/v1/models/owner/some-model/predictions", None),
+        ("owner/some-model", VERSION, "/v1/predictions", VERSION),
+        (f"owner/some-model:{VERSION}", None, "/v1/predictions", VERSION),
+        ("deployments/owner/my.one", None, "/v1/deployments/owner/my.one/predictions", None),
+    ],
+)
+async def test_models_versions_and_deployments_have_addresses_of_their_own(
+    there: ReplicateStandIn, replicate: Replicate, model: str, version: str | None, path: str, named: str | None
+) -> None:
+    await replicate.submit(there.order(model=model, version=version))
+
+    [came] = there.of("submit")
+    assert came.url == there.base + path
+    assert came.json() == {"input": {"prompt": "A red fox in the snow"}, **({"version": named} if named else {})}
+
+
+@pytest.mark.parametrize("model", ["", "model", "a/b/c", "../v1/account", "a/b?x=1", "a/..", "a/b#c", "a b/c", "/a/b"])
+async def test_a_name_that_is_no_model_goes_nowhere(there: ReplicateStandIn, replicate: Replicate, model: str) -> None:
+    with pytest.raises(Refused, match="owner/name"):
+        await replicate.submit(there.order(model=model))
+
+    assert there.came == []
+
+
+async def test_an_order_does_not_wait_for_its_end_and_has_a_deadline(there: ReplicateStandIn) -> None:
+    replicate = open_replicate(there.opened_settings(provider_deadline=timedelta(minutes=90)))
+
+    await replicate.submit(there.order(webhook="https://media.example.org/hook?token=x"))
+
+    [came] = there.of("submit")
+    assert "prefer" not in came.headers
+    assert came.headers["cancel-after"] == "90m0s"
+    assert came.json()["webhook_events_filter"] == ["completed"]
+    await replicate.close()
+
+
+def shaped(output: Any) -> Altered:
+    return Altered({"status": "succeeded", "output": output})
+
+
+@pytest.mark.parametrize(
+    ("output", "urls"),
+    [
+        ("https://a.example/x.mp4", ["https://a.example/x.mp4"]),
+        (
+            ["https://a.example/1.png", "https://a.example/2.png"],
+            ["https://a.example/1.png", "https://a.example/2.png"],
+        ),
+        ({"video": "https://a.example/v.mp4", "meta": {"seed": 7}}, ["https://a.example/v.mp4"]),
+        ({"a": [{"b": {"c": "https://a.example/deep.mp4"}}], "n": None}, ["https://a.example/deep.mp4"]),
+        (["https://a.example/x.mp4", "https://a.example/x.mp4"], ["https://a.example/x.mp4"]),
+        (["A ", "red ", "fox, see https://a.example/"], []),
+        (42, []),
+        (True, []),
+    ],
+)
+async def test_files_are_found_in_an_output_of_any_shape(
+    there: ReplicateStandIn, replicate: Replicate, output: Any, urls: list[str]
+) -> None:
+    task = await replicate.submit(there.order())
+    there.forecast(look=[shaped(output)])
+
+    look = await replicate.look(task)
+
+    assert look.state == "succeeded"
+    assert [found.url for found in look.outputs] == urls
+
+
+async def test_a_file_inside_of_the_output_is_taken_as_it_is(
+    there: ReplicateStandIn, replicate: Replicate, tmp_path: Path
+) -> None:
+    task = await replicate.submit(there.order())
+    there.forecast(look=[shaped("data:image/png;base64,aGVsbG8=")])
+
+    [output] = (await replicate.look(task)).outputs
+
+    assert (output.inline, output.media_type, output.url) == (b"hello", "image/png", None)
+    assert (await replicate.fetch(output, tmp_path / "x.png")).read_bytes() == b"hello"
+
+
+async def test_several_files_come_each(there: ReplicateStandIn, replicate: Replicate, tmp_path: Path) -> None:
+    there.course(Succeeds((film(), picture())))
+
+    look = await replicate.look(await replicate.submit(there.order()))
+
+    paths = [await replicate.fetch(output, tmp_path / str(output.name)) for output in look.outputs]
+    assert [path.read_bytes() for path in paths] == [film().data, picture().data]
+    assert look.seconds == 4.25
+
+
+async def test_a_deadline_that_passed_before_the_start_is_told(there: ReplicateStandIn, replicate: Replicate) -> None:
+    there.course(Fails(why="deadline"))
+
+    look = await replicate.look(await replicate.submit(there.order()))
+
+    assert (look.state, look.status, look.code) == ("failed", "aborted", "deadline")
+
+
+async def test_a_deadline_that_passed_while_it_ran_is_told_from_a_cancellation(
+    there: ReplicateStandIn, replicate: Replicate
+) -> None:
+    there.course(Ends())
+    task = await replicate.submit(there.order())
+    times = {"deadline": "2026-11-25T12:00:00Z", "completed_at": "2026-11-25T12:00:00.5Z"}
+    there.forecast(
+        look=[Altered(times), Altered({**times, "completed_at": "2026-11-25T11:00:00Z"}), Altered({"deadline": "?"})]
+    )
+
+    looks = [await replicate.look(task) for _ in range(3)]
+
+    assert [(look.state, look.code) for look in looks] == [
+        ("failed", "deadline"),
+        ("cancelled", None),
+        ("cancelled", None),
+    ]
+
+
+async def test_removed_files_are_told_as_gone(there: ReplicateStandIn, replicate: Replicate) -> None:
+    there.course(Expires())
+
+    look = await replicate.look(await replicate.submit(there.order()))
+
+    assert (look.state, look.status, look.code) == ("failed", "succeeded", "output_gone")
+
+
+@pytest.mark.parametrize(
+    ("logs", "progress"),
+    [
+        ("  0%|  | 0/50\n 20%|## | 10/50\n", 0.2),
+        ("100%|####| 50/50 [00:02<00:00]", 1.0),
+        ("999%|", 1.0),
+        ("70% done", None),
+        ("", None),
+        (None, None),
+        (["20%|"], None),
+    ],
+)
+async def test_progress_is_read_from_the_last_bar_of_the_log(
+    there: ReplicateStandIn, replicate: Replicate, logs: Any, progress: float | None
+) -> None:
+    there.course(Runs())
+    task = await replicate.submit(there.order())
+    there.forecast(look=[Altered({"logs": logs})])
+
+    assert (await replicate.look(task)).progress == progress
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        ("NSFW content detected. Try running it again, or try a different prompt.", "content_refused"),
+        (
+            "The input or output was flagged as sensitive. Please try again with different inputs. (E005)",
+            "content_refused",
+        ),
+        ("CUDA out of memory", "provider_failed"),
+        (None, "provider_failed"),
+        ({"odd": 1}, "provider_failed"),
+    ],
+)
+async def test_reasons_of_failures_are_told_apart(
+    there: ReplicateStandIn, replicate: Replicate, reason: Any, code: str
+) -> None:
+    task = await replicate.submit(there.order())
+    there.forecast(look=[Altered({"status": "failed", "error": reason})])
+
+    look = await replicate.look(task)
+
+    assert (look.state, look.code) == ("failed", code)
+    assert look.message
+
+
+async def test_a_lost_order_is_found_on_a_later_page_of_the_list(there: ReplicateStandIn, replicate: Replicate) -> None:
+    lost = there.order(input={"prompt": "The lost one"})
+    there.forecast(submit=[Cut(accepted=True)])
+    with pytest.raises(SubmissionUnknown):
+        await replicate.submit(lost)
+    for _ in range(120):
+        await there.take(there.model, {"prompt": "Another one"}, version=None)
+
+    task = await replicate.find_lost(lost, datetime.now(UTC) - LONG_AGO)
+
+    assert task is not None and task.id == next(iter(there.taken))
+    assert len(there.of("list")) == 2
+
+
+async def test_a_lost_order_is_told_from_others_by_model_version_and_input(
+    there: ReplicateStandIn, replicate: Replicate, tmp_path: Path
+) -> None:
+    file = InputFile(tmp_path / "a.png", "image/png", url="https://media.example.org/a.png?sig=2")
+    wanted = {"prompt": "fox", "image": file, "list": [1, {"a": file}], "n": 1}
+    taken = {
+        "prompt": "fox",
+        "image": "https://…/a.png?sig=1",
+        "list": [1, {"a": "https://…/?sig=1"}],
+        "n": 1,
+        "more": 5,
+    }
+    await there.take("other/model", taken, version=None)
+    await there.take(there.model, {**taken, "n": 2}, version=None)
+    await there.take(there.model, {**taken, "list": [1]}, version=None)
+    await there.take(there.model, {**taken, "image": None}, version=None)
+    since = datetime.now(UTC) - LONG_AGO
+    assert await replicate.find_lost(there.order(input=wanted), since) is None
+
+    right = await there.take(there.model, taken, version=None)
+    found = await replicate.find_lost(there.order(input=wanted), since)
+    assert found is not None and found.id == right.id
+
+    versioned = await there.take(VERSION, taken, version=VERSION)
+    found = await replicate.find_lost(there.order(input=wanted, version=VERSION, model="x/y"), since)
+    assert found is not None and found.id == versioned.id
+
+
+async def test_two_orders_that_look_alike_are_left_to_people(there: ReplicateStandIn, replicate: Replicate) -> None:
+    for _ in range(2):
+        await replicate.submit(there.order())
+
+    with pytest.raises(SubmissionUnknown, match="2 predictions"):
+        await replicate.find_lost(there.order(), datetime.now(UTC) - LONG_AGO)
+
+
+async def test_an_order_made_before_is_not_the_lost_one(there: ReplicateStandIn, replicate: Replicate) -> None:
+    (await there.take(there.model, there.order().input, version=None)).made -= timedelta(hours=3)
+
+    assert await replicate.find_lost(there.order(), datetime.now(UTC) - LONG_AGO) is None
+
+
+async def test_inputs_that_were_removed_leave_it_unknown(there: ReplicateStandIn, replicate: Replicate) -> None:
+    there.course(Expires())
+    await replicate.submit(there.order())
+
+    with pytest.raises(SubmissionUnknown, match="removed"):
+        await replicate.find_lost(there.order(), datetime.now(UTC) - LONG_AGO)
+
+
+async def test_the_secret_of_webhooks_is_asked_for_once(there: ReplicateStandIn, replicate: Replicate) -> None:
+    there.course(Succeeds())
+    there.forecast(webhook=[Calls(times=3)])
+    async with open_mailbox() as box:
+        await there.finish((await replicate.submit(there.order(webhook=box.url))).id)
+        for letter in await box.received(3):
+            await replicate.read_webhook(letter.headers, letter.body, datetime.now(UTC))
+
+    assert len(there.of("secret")) == 1
+
+
+async def test_a_secret_of_the_settings_is_not_asked_for_and_may_be_two(there: ReplicateStandIn) -> None:
+    other = "whsec_" + "QUJD" * 8
+    for secret, right in ((f"{other} {there.secret}", True), (other, False)):
+        replicate = open_replicate(there.opened_settings(replicate_webhook_secret=SecretStr(secret)))
+        async with open_mailbox() as box:
+            await there.finish((await replicate.submit(there.order(webhook=box.url))).id)
+            [letter] = await box.received()
+            if right:
+                assert (
+                    await replicate.read_webhook(letter.headers, letter.body, datetime.now(UTC))
+                ).status == "succeeded"
+            else:
+                with pytest.raises(BadWebhook):
+                    await replicate.read_webhook(letter.headers, letter.body, datetime.now(UTC))
+        await replicate.close()
+
+    assert there.of("secret") == []
+
+
+async def test_files_of_replicate_lie_on_its_own_host_of_files(replicate: Replicate, tmp_path: Path) -> None:
+    with pytest.raises(OutputGone, match="is not https"):
+        await replicate.fetch(Output(url="http://pbxt.replicate.delivery/x.mp4"), tmp_path / "x")
+    with pytest.raises(ProviderFailed):
+        await replicate.fetch(Output(url="https://replicate.delivery.example.org/x.mp4"), tmp_path / "x")
