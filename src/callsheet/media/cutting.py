@@ -103,15 +103,8 @@ class Cutter:
         seen = self.frames.length if self.frames is not None else Fraction(self.seconds).limit_denominator(RATE)
         heard = Fraction(0)
         if self.source.has_sound and (length := self.source.sounds[0].duration):
-            heard = Fraction(self.source.sounds[0].start + length - self._lead()).limit_denominator(RATE)
+            heard = Fraction(self.source.sounds[0].start + length - self.source.lead).limit_denominator(RATE)
         return Cut(max(seen, heard), len(self.frames) if self.frames is not None else None)
-
-    def _lead(self) -> float:
-        """Return how long after the beginning of the file its picture begins."""
-        if self.source.picture is None:
-            return 0.0
-        first = min(stream.start for stream in self.source.streams if stream.type in ("video", "audio"))
-        return max(0.0, self.source.picture.start - first)
 
     async def _pictures(self, numbers: list[int], tell: Callable[[float], None]) -> None:
         """Write the picture of each piece by itself; each begins with one of the numbered frames."""
@@ -160,7 +153,7 @@ class Cutter:
         path = self.folder / "sound.w64"
         layout = layout_of(self.source.sounds[0])
         report = await self.ffmpeg.run(
-            stretch(self.source, path, count=samples(end), start=self._lead(), layout=layout)
+            stretch(self.source, path, count=samples(end), start=self.source.lead, layout=layout)
         )
         check_whole(report.stderr, f"'{self.source.path.name}'")
         return await inspect(path)

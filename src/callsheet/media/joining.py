@@ -144,15 +144,8 @@ async def _picture(video: Footage, ffmpeg: FFmpeg, output: Path) -> tuple[int, F
 
 async def _sound(video: Footage, ffmpeg: FFmpeg, output: Path, count: int, layout: str) -> None:
     """Write the sound that belongs to the picture of a video as samples."""
-    report = await ffmpeg.run(stretch(video, output, count=count, start=_lead(video), layout=layout))
+    report = await ffmpeg.run(stretch(video, output, count=count, start=video.lead, layout=layout))
     check_whole(report.stderr, f"'{video.path.name}'")
-
-
-def _lead(video: Footage) -> float:
-    """Return how long after the beginning of the file its picture begins."""
-    assert video.picture is not None  # noqa: S101 - it was read as a video
-    first = min(stream.start for stream in video.streams if stream.type in ("video", "audio") and not stream.cover)
-    return max(0.0, video.picture.start - first)
 
 
 def _joining(lengths: list[Fraction], layout: str | None, folder: Path, first: Footage, output: Path) -> list[str]:

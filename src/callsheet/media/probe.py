@@ -73,6 +73,14 @@ class Footage:
         return next((each for each in self.streams if each.index == self.picture_index), None)
 
     @property
+    def lead(self) -> float:
+        """Seconds after the beginning of the file at which its picture begins; 0 without a picture."""
+        if self.picture is None:
+            return 0.0
+        starts = [each.start for each in self.streams if each.type in ("video", "audio") and not each.cover]
+        return max(0.0, self.picture.start - min(starts))
+
+    @property
     def sounds(self) -> tuple[Stream, ...]:
         """The sound tracks."""
         return tuple(each for each in self.streams if each.type == "audio")
