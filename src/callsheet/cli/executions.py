@@ -108,6 +108,8 @@ def _standing(job: dict[str, Any]) -> str:
         return f"{job['error']['code']}: {job['error']['message']}"
     if job["status"] == "pending":
         return f"waits for {', '.join(job['dependsOn'])}"
+    if job["status"] == "waiting":
+        return f"{job['provider']}: {job.get('providerStatus') or 'ordered'}"
     return job.get("progressMessage") or (f"on {job['worker']}" if job["status"] == "running" else "")
 
 

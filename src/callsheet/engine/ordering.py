@@ -168,7 +168,8 @@ class Ordering:
             await self._refused(submission, _seen(error))
             raise
         except Exception as error:
-            log.warning("an order has no answer", job=str(self._job.id), provider=provider.name, exc_info=error)
+            unforeseen = None if isinstance(error, SubmissionUnknown) else error
+            log.warning("an order has no answer", job=str(self._job.id), provider=provider.name, exc_info=unforeseen)
             await self._doubt(submission, _seen(error))
         else:
             await self._accepted(submission, task)

@@ -47,9 +47,9 @@ class Api:
 
 
 @asynccontextmanager
-async def served(settings, catalog):
+async def served(settings, catalog, *, providers=()):
     """Serve a house on a socket until the block ends; `settings.port` is where."""
-    async with open_house(settings, catalog) as house:
+    async with open_house(settings, catalog, own_providers=providers) as house:
         app = create_app(house)
         server = make_server(app, host=settings.host, port=settings.port)
         serving = asyncio.create_task(server.serve())

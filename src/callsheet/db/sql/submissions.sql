@@ -44,10 +44,11 @@ WITH ended AS (
     UPDATE submissions
     SET ended = coalesce(ended, :ended), cost = coalesce(:cost, cost), seconds = coalesce(:seconds, seconds)
     WHERE id = :id
-    RETURNING id, job, cost, seconds
+    RETURNING id, job, provider, provider_job_id, cost, seconds
 )
 UPDATE execution_jobs j
-SET cost = coalesce(e.cost + coalesce(o.cost, 0), o.cost), provider_job_status = :status,
+SET submission = e.id, provider = e.provider, provider_job_id = e.provider_job_id,
+    cost = coalesce(e.cost + coalesce(o.cost, 0), o.cost), provider_job_status = :status,
     provider_seconds = coalesce(e.seconds + coalesce(o.seconds, 0), o.seconds)
 FROM ended e LEFT JOIN LATERAL (
     SELECT sum(cost) AS cost, sum(seconds) AS seconds FROM submissions s WHERE s.job = e.job AND s.id <> e.id

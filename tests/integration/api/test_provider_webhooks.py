@@ -1,0 +1,248 @@
+"""Webhooks of providers, from a real socket to the job that waits."""
+
+import asyncio
+import json
+import re
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from structlog.testing import capture_logs
+
+from callsheet.domain.artifacts import Artifact
+from callsheet.domain.ids import new_id
+from callsheet.domain.model import Model
+from callsheet.operations.catalog import Catalog
+from callsheet.operations.contract import operation
+from callsheet.providers.contract import Capabilities, Order, Polling
+from callsheet.testing.operations import ALL
+from callsheet.testing.toy_provider import SIGNATURE, ToyProvider
+from callsheet.testing.waiters import until
+
+from .conftest import served
+
+NEVER = timedelta(hours=1)
+DONE = {"files": {"picture.txt": "a picture"}}
+
+
+class DrawParams(Model):
+    submit: str = "accept"
+
+
+class Drawn(Model):
+    file: Artifact
+
+
+@operation("draw", queue="test", on_worker_lost="resume")
+async def draw(job, params: DrawParams) -> Drawn:
+    """Have the toy draw a picture, and call."""
+    toy = job.providers["toy"]
+    task = await job.order(toy, Order("crayon", {"submit": params.submit}, webhook=job.webhook_url(toy)))
+    [output] = (await job.answer(task)).outputs
+    return Drawn(file=await job.keep(await toy.fetch(output, job.dir / output.name)))
+
+
+@pytest.fixture
+def catalog():
+    return Catalog([*ALL, draw])
+
+
+@pytest.fixture
+def settings(settings):
+    return settings.model_copy(
+        update={
+            "public_url": "https://sheet.example",
+            "waiting_interval": timedelta(seconds=0.02),
+            "submission_patience": timedelta(minutes=1),
+            "webhook_max_bytes": 4096,
+        }
+    )
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """A provider that is never asked by itself: only a webhook brings the end."""
+    return ToyProvider(
+        tmp_path / "toy",
+        capabilities=Capabilities(webhook=True, signed=True, cancel=True),
+        polling=Polling(first=NEVER, cap=NEVER, beside_webhook=NEVER),
+    )
+
+
+@pytest.fixture
+async def working(settings, catalog, toy):
+    async with served(settings, catalog, providers=[toy]) as api:
+        await api.engine.start_worker()
+        yield api
+
+
+def message(order, id="m-1", status="succeeded", **more):
+    return {"id": order["id"], "message": id, "status": status, **more}
+
+
+async def call(api, order, body, *, signature="right", token=None, job=None):
+    """Call the address of an order as its provider would."""
+    url = urlsplit(order["webhook"])
+    path = url.path if job is None else re.sub(r"[^/]+$", str(job), url.path)
+    given = parse_qs(url.query)["token"][0] if token is None else token
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {SIGNATURE: signature, "Host": "sheet.example"}
+    return await api.client.post(path, params={"token": given}, content=content, headers=headers)
+
+
+async def waiting(api, toy, **params):
+    execution_id = await api.submit(("a", "draw", params))
+    [order] = await until(toy.orders)
+    await api.event(execution_id, "job.waiting")
+    return execution_id, order
+
+
+async def status(api, execution_id):
+    [job] = (await api.client.get(f"/api/executions/{execution_id}")).json()["jobs"]
+    return job["status"]
+
+
+async def test_a_webhook_ends_the_waiting_at_once(working, toy):
+    execution_id, order = await waiting(working, toy)
+    assert order["webhook"].startswith("https://sheet.example/api/webhooks/job/")
+    toy.tell(order["id"], "succeeded", **DONE)
+
+    answer = await call(working, order, message(order))
+
+    assert (answer.status_code, answer.json()) == (200, {"received": True})
+    [job] = (await working.ended(execution_id))["jobs"]
+    assert (job["status"], job["waitingStrategy"], job["providerJobId"]) == ("succeeded", "webhook", order["id"])
+
+
+async def test_it_needs_no_api_key(settings, catalog, toy):
+    locked = settings.model_copy(update={"api_key": type(settings.database_url)("sixteen-letters-long")})
+    async with served(locked, catalog, providers=[toy]) as api:
+        await api.engine.start_worker()
+        api.client.headers["Authorization"] = "Bearer sixteen-letters-long"
+        _, order = await waiting(api, toy)
+        del api.client.headers["Authorization"]
+
+        assert (await call(api, order, message(order))).status_code == 200
+
+
+async def test_a_webhook_that_says_more_than_is_true_changes_nothing_but_a_look(working, toy):
+    execution_id, order = await waiting(working, toy)
+
+    assert (await call(working, order, message(order))).status_code == 200
+    looked = await until(toy.looks)
+
+    await until(lambda: _is(working, execution_id, "waiting"))
+    assert looked == 1
+
+
+async def test_the_same_message_again_is_not_even_looked_at(working, toy):
+    execution_id, order = await waiting(working, toy)
+    await call(working, order, message(order))
+    await until(toy.looks)
+    await until(lambda: _is(working, execution_id, "waiting"))
+
+    for _ in range(3):
+        assert (await call(working, order, message(order))).status_code == 200
+
+    await asyncio.sleep(0.1)
+    assert toy.looks() == 1
+    assert await status(working, execution_id) == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("body", "given", "code"),
+    [
+        (None, {"signature": "wrong"}, "bad_webhook"),
+        (None, {"token": "guessed"}, "bad_webhook"),
+        (None, {"token": ""}, "bad_webhook"),
+        (b"{", {}, "bad_webhook"),
+        (b"[]", {}, "bad_webhook"),
+        (b"\xff\xfe" * 100, {}, "bad_webhook"),
+        ({"id": "another task", "message": "m", "status": "done"}, {}, "bad_webhook"),
+        (b"x" * 5000, {}, "too_large"),
+    ],
+)
+async def test_forged_malformed_and_huge_ones_are_refused_and_change_nothing(working, toy, body, given, code):
+    execution_id, order = await waiting(working, toy)
+    toy.tell(order["id"], "succeeded", **DONE)
+    before = (await working.client.get(f"/api/executions/{execution_id}")).json()["lastEvent"]
+
+    answer = await call(working, order, message(order) if body is None else body, **given)
+
+    assert answer.json()["code"] == code
+    assert answer.status_code == {"bad_webhook": 401, "too_large": 413}[code]
+    after = (await working.client.get(f"/api/executions/{execution_id}")).json()
+    assert (after["lastEvent"], after["jobs"][0]["status"]) == (before, "waiting")
+
+
+async def test_a_late_one_for_a_job_that_has_ended_is_taken_and_changes_nothing(working, toy):
+    execution_id, order = await waiting(working, toy)
+    toy.tell(order["id"], "succeeded", **DONE)
+    await call(working, order, message(order))
+    ended = await working.ended(execution_id)
+
+    answer = await call(working, order, message(order, "m-2", "starting"))
+
+    assert answer.status_code == 200
+    assert (await working.client.get(f"/api/executions/{execution_id}")).json()["lastEvent"] == ended["lastEvent"]
+
+
+async def test_one_for_a_job_that_nobody_knows_is_taken(working, toy):
+    _, order = await waiting(working, toy)
+
+    assert (await call(working, order, message(order), job=new_id())).status_code == 200
+    assert (await call(working, order, message(order), job="nonsense")).status_code == 404
+
+
+async def test_a_webhook_that_is_faster_than_the_answer_to_the_order_is_not_lost(working, toy):
+    execution_id = await working.submit(("a", "draw", {"submit": "hang"}))
+    [order] = await until(toy.orders)
+    toy.tell(order["id"], "succeeded", **DONE)
+    assert (await call(working, order, message(order))).status_code == 200
+
+    toy.let_go()
+
+    assert (await working.ended(execution_id))["status"] == "succeeded"
+
+
+async def test_a_webhook_names_the_task_of_an_order_whose_answer_was_lost(working, toy):
+    execution_id, order = await waiting(working, toy, submit="lose")
+    toy.tell(order["id"], "succeeded", **DONE)
+
+    await call(working, order, message(order))
+
+    [job] = (await working.ended(execution_id))["jobs"]
+    assert (job["status"], job["providerJobId"]) == ("succeeded", order["id"])
+    assert len(toy.orders()) == 1
+
+
+async def test_many_at_once_lead_to_one_collection(working, toy):
+    execution_id, order = await waiting(working, toy)
+    toy.tell(order["id"], "succeeded", **DONE)
+
+    answers = await asyncio.gather(*(call(working, order, message(order, f"m-{n % 5}")) for n in range(25)))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert len((await working.ended(execution_id))["artifacts"]) == 1
+
+
+async def test_no_token_and_no_body_is_ever_logged(working, toy):
+    execution_id, order = await waiting(working, toy)
+    token = parse_qs(urlsplit(order["webhook"]).query)["token"][0]
+    with capture_logs() as logs:
+        await call(working, order, message(order, note="very private"))
+        await call(working, order, message(order, "m-2", note="very private"), signature="wrong")
+        await call(working, order, message(order, "m-2", note="very private"), token="guessed")
+        toy.tell(order["id"], "succeeded", **DONE)
+        await call(working, order, message(order, "m-3"))
+        await working.ended(execution_id)
+
+    assert logs
+    for secret in (token, "very private", "guessed"):
+        assert secret not in str(logs)
+    events = (await working.client.get(f"/api/executions/{execution_id}")).text
+    assert token not in events
+
+
+async def _is(api, execution_id, wanted):
+    return await status(api, execution_id) == wanted
