@@ -38,6 +38,7 @@ _MOST_BYTES = 96 * 2**20
 """Of an answer; some providers put whole files into theirs."""
 _CHUNK = 256 * 1024
 _MESSAGE = 300
+_SHORTEST_KEY = 12
 _ADDRESS = re.compile(r"https?://[^\s\"'<>]+")
 _BUSY = frozenset({425, 429})
 _TELLS_NOTHING = frozenset({303, 408, 499})
@@ -117,6 +118,8 @@ class Http:
         self._origins = {_origin(self.base), *origins}
         self._own_hosts = own_hosts
         self._seats = asyncio.Semaphore(at_once)
+        # Of their own, since a film takes minutes, and no question should wait for it.
+        self._seats_for_files = asyncio.Semaphore(at_once)
         self._pace = _Pace(a_second)
         self._pace_of_orders = _Pace(orders_a_second)
         self._patience = patience
@@ -224,7 +227,7 @@ class Http:
         try:
             async with (
                 asyncio.timeout(self._settings.source_timeout.total_seconds()),
-                self._seats,
+                self._seats_for_files,
                 self._client.stream("GET", url, headers=headers) as answer,
             ):
                 if answer.has_redirect_location:
@@ -323,8 +326,8 @@ async def _read(answer: httpx2.Response) -> bytes:
 
 
 def _without(keys: Mapping[str, str], body: bytes) -> bytes:
-    for key in keys.values():
-        body = body.replace(key.split(" ")[-1].encode(), b"...")
+    for key in (value.split(" ")[-1].encode() for value in keys.values()):
+        body = body.replace(key, b"...") if len(key) >= _SHORTEST_KEY else body
     return body
 
 

@@ -496,6 +496,25 @@ async def test_a_file_longer_than_told_is_cut_at_what_was_told(settings: Setting
     assert contents(target) == BODY[:1000]
 
 
+async def test_questions_do_not_wait_for_downloads(settings: Settings, target: Path) -> None:
+    going = asyncio.Event()
+
+    async def answer(call: Call) -> None:
+        if call.path == "/question":
+            await call.answer(200)
+            return
+        await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+        going.set()
+        await call.closing.wait()
+
+    async with provider(answer, settings, at_once=1) as (http, server):
+        download = asyncio.create_task(http.download(server.url("/film.mp4"), target))
+        await going.wait()
+        async with asyncio.timeout(10):
+            assert (await http.ask("GET", "/question")).ok
+        download.cancel()
+
+
 @pytest.mark.parametrize("status", [204, 206, 400, 401, 403, 404, 410, 451])
 async def test_a_file_that_is_not_given_is_gone(settings: Settings, target: Path, status: int) -> None:
     async with provider(answering(status, b""), settings) as (http, server):

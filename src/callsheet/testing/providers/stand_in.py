@@ -33,6 +33,7 @@ from callsheet.testing.providers.server import served
 from callsheet.testing.providers.weather import Fine, Visit, Weather
 
 _PATIENCE = 10
+_MOST_REMEMBERED = 100_000
 
 
 @dataclass(slots=True)
@@ -102,7 +103,7 @@ class StandIn:
         self.base = ""
         """Where it answers, once it is open."""
         self.came: list[Came] = []
-        """Every request."""
+        """Every request; of very many, the latest."""
         self.taken: dict[str, Taken] = {}
         """Every order that was accepted, by the id of its task."""
         self.told: list[Told] = []
@@ -284,6 +285,8 @@ class StandIn:
     async def _note(self, kind: str, request: Request) -> None:
         body = await request.body()
         self.came.append(Came(kind, request.method, str(request.url), dict(request.headers), body))
+        if len(self.came) > _MOST_REMEMBERED:
+            del self.came[: _MOST_REMEMBERED // 2]
 
     async def _live(self, taken: Taken, pace: float) -> None:
         while taken.at + 1 < len(taken.course):
