@@ -16,10 +16,13 @@ from callsheet.api import (
     files,
     health,
     jobs,
+    models,
     openapi,
     operations,
     queues,
     schema,
+    videos,
+    webhooks,
     workers,
 )
 from callsheet.api.guard import Guard
@@ -29,7 +32,21 @@ from callsheet.api.outermost import Outermost
 from callsheet.console.session import Sessions
 from callsheet.wiring import House
 
-_NOUNS = (executions, events, jobs, artifacts, operations, schema, queues, workers, files, health)
+_NOUNS = (
+    executions,
+    events,
+    jobs,
+    artifacts,
+    operations,
+    models,
+    schema,
+    queues,
+    workers,
+    files,
+    videos,
+    webhooks,
+    health,
+)
 
 
 def create_app(house: House) -> FastAPI:

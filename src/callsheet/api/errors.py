@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Scope
 
+from callsheet.api.openai_errors import openai_error, speaks_openai
 from callsheet.api.problems import MEDIA_TYPE, ProblemDocument, ProblemItem, problem_type, title_of
 from callsheet.console.rendering import problem_page
 from callsheet.db.database import PASSING
@@ -55,6 +56,9 @@ def render(scope: Scope, error: Exception) -> Response:
     """Return the answer that tells of an error; one that nobody foresaw is logged, and told as our fault."""
     document = _document(error, request_id(scope))
     headers = _headers(error, document.status)
+    if speaks_openai(scope["path"]):
+        status, body = openai_error(document)
+        return Response(body, status, headers, "application/json")
     if _wants_page(scope):
         return Response(problem_page(document.model_dump()), document.status, headers, "text/html; charset=utf-8")
     return Response(document.model_dump_json(), document.status, headers, MEDIA_TYPE)

@@ -17,6 +17,7 @@ from callsheet.domain.records import (
     WorkerRecord,
 )
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
+from callsheet.providers.listing import ModelRecord, OfferRecord, ParameterRecord
 
 _EXECUTION = UUID("019ab1f0-0000-7000-8000-000000000001")
 _JOB = UUID("019ab1f0-0000-7000-8000-000000000002")
@@ -215,6 +216,30 @@ worker = _answer(_WORKS)
 workers = _answer({"workers": [_WORKS.model_dump(mode="json")]})
 operation = _answer(_OPERATION)
 operations = _answer({"operations": [_OPERATION.model_dump(mode="json")]})
+
+_MODEL = ModelRecord(
+    id="bytedance/seedance-1-pro",
+    name="Seedance 1 Pro",
+    makes="video",
+    summary="Text or image to video",
+    aliases=[],
+    ready=False,
+    offers=[
+        OfferRecord(
+            provider="replicate",
+            model="bytedance/seedance-1-pro",
+            ready=False,
+            why_not="Replicate needs REPLICATE_API_TOKEN",
+            waiting="webhook",
+            parameters=[
+                ParameterRecord(name="prompt", kind="text", required=True, max_length=2000),
+                ParameterRecord(name="duration", kind="integer", required=False, default=5, minimum=2, maximum=12),
+            ],
+        )
+    ],
+)
+model = _answer(_MODEL)
+models = _answer({"models": [_MODEL.model_dump(mode="json")]})
 health = _answer({"status": "ok", "version": "0.1.0"})
 ready = _answer({"status": "ready"})
 schema = _answer({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Callsheet plan", "$defs": {}})

@@ -1,6 +1,7 @@
 """Files of artifacts, behind signed links."""
 
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
@@ -17,6 +18,7 @@ from callsheet.files.disposition import content_disposition
 from callsheet.files.media_types import is_shown_safely
 from callsheet.files.ranges import ByteRange, parse_range
 from callsheet.files.signing import verify_path
+from callsheet.wiring import House
 
 router = APIRouter(tags=["files"])
 
@@ -45,27 +47,46 @@ async def get_file(
     """The file of an artifact, whole or one range of its bytes. The link comes from `url` of an artifact."""
     verify_path(house.key, f"/files/{artifact_id}", expires=expires, sig=sig)
     artifact = await find_artifact(house.database, artifact_id)
-    headers = _headers(artifact, expires, download=download)
-    if _is_known(headers["ETag"], if_none_match):
+    left = int(int(expires) - datetime.now(UTC).timestamp())
+    headers = _headers(artifact, download=download) | {"Cache-Control": f"private, max-age={max(left, 0)}, immutable"}
+    return await _answer(house, artifact, headers, Asked(request.method, wanted, if_none_match, if_range))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request says about the file that it wants: headers as they came."""
+
+    method: str
+    wanted: str | None = None
+    """The header `Range`."""
+    if_none_match: str | None = None
+    if_range: str | None = None
+
+
+async def answer_with(house: House, artifact: Artifact, asked: Asked) -> Response:
+    """Return a file, whole or in part, to whoever may have it."""
+    return await _answer(house, artifact, _headers(artifact) | {"Cache-Control": "private, no-cache"}, asked)
+
+
+async def _answer(house: House, artifact: Artifact, headers: dict[str, str], asked: Asked) -> Response:
+    if _is_known(headers["ETag"], asked.if_none_match):
         return Response(status_code=304, headers=headers)
-    part = parse_range(wanted, artifact.size) if if_range in (None, headers["ETag"]) else None
+    part = parse_range(asked.wanted, artifact.size) if asked.if_range in (None, headers["ETag"]) else None
     status, length = (206, len(part)) if part else (200, artifact.size)
     if part:
         headers["Content-Range"] = part.content_range(artifact.size)
     headers["Content-Length"] = str(length)
-    if request.method == "HEAD":
+    if asked.method == "HEAD":
         await house.storage.head(artifact.key)
         return Response(status_code=status, headers=headers)
     body = await _opened(house.storage.stream(artifact.key, *_span(part)))
     return StreamingResponse(body, status_code=status, headers=headers)
 
 
-def _headers(artifact: Artifact, expires: str, *, download: bool) -> dict[str, str]:
-    left = int(int(expires) - datetime.now(UTC).timestamp())
+def _headers(artifact: Artifact, *, download: bool = False) -> dict[str, str]:
     shown = is_shown_safely(artifact.media_type) and not download
     return {
         "Accept-Ranges": "bytes",
-        "Cache-Control": f"private, max-age={max(left, 0)}, immutable",
         "Content-Disposition": content_disposition(artifact.name, inline=shown),
         "Content-Security-Policy": _SANDBOX,
         "Content-Type": artifact.media_type + ("; charset=utf-8" if artifact.media_type.startswith("text/") else ""),

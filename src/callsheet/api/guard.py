@@ -19,6 +19,7 @@ _OPEN = ("/health", "/healthz", "/readyz", "/login")
 _OPEN_FOLDERS = ("/files/", "/static/", "/api/webhooks/job/")
 """Files are guarded by the signatures in their links, webhooks by the tokens in their addresses."""
 _PROGRAMS = ("/api/", "/v1/")
+"""Where programs come in: what their addresses do, no cookie alone may do."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -89,7 +90,8 @@ def _asks_for_a_login(scope: Scope) -> bool:
     """A person with a browser, on a page: shown the way in, where a program is told what is missing."""
     headers = Headers(scope=scope)
     page = scope["method"] == "GET" and "text/html" in headers.get("accept", "")
-    return page and "authorization" not in headers and not _is_open(scope["path"]) and not scope["path"].startswith(_PROGRAMS)
+    for_programs = _is_open(scope["path"]) or scope["path"].startswith(_PROGRAMS)
+    return page and "authorization" not in headers and not for_programs
 
 
 def _cookies(scope: Scope) -> Iterator[str]:

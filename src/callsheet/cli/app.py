@@ -6,8 +6,10 @@ import typer
 
 from callsheet.cli import (
     check,
+    comfyui,
     database,
     executions,
+    models,
     operations,
     plans,
     queues,
@@ -61,6 +63,8 @@ app.add_typer(queues.group, name="queues", rich_help_panel=_SERVER)
 app.add_typer(workers.group, name="workers", rich_help_panel=_SERVER)
 app.command(rich_help_panel=_MACHINE)(check.check)
 app.add_typer(operations.group, name="operations", rich_help_panel=_MACHINE)
+app.add_typer(models.group, name="models", rich_help_panel=_MACHINE)
+app.add_typer(comfyui.group, name="comfyui", rich_help_panel=_MACHINE)
 app.add_typer(plans.group, name="plan", rich_help_panel=_MACHINE)
 app.add_typer(timelines.group, name="timeline", rich_help_panel=_MACHINE)
 app.add_typer(webhooks.group, name="webhooks", rich_help_panel=_MACHINE)

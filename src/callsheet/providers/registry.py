@@ -17,6 +17,8 @@ from callsheet.domain.model import Model
 from callsheet.domain.references import has_reference
 
 Kind = Literal["text", "integer", "number", "boolean", "file", "files"]
+Makes = Literal["video", "image", "audio"]
+Waiting = Literal["webhook", "polling"]
 
 
 class Parameter(Model):
@@ -94,7 +96,7 @@ class Offer(Model):
     provider: str
     model: str = Field(description="The provider's own name for it")
     version: str | None = None
-    waiting: Literal["webhook", "polling"] = Field("webhook", description="How its end is learned of, where both work")
+    waiting: Waiting = Field("webhook", description="How its end is learned of, where both work")
     parameters: dict[str, Parameter]
     fixed: dict[str, Any] = Field(default_factory=dict, description="What goes along with every order")
     price: str | None = Field(None, description="For people, with the day it was seen")
@@ -105,7 +107,7 @@ class GenerativeModel(Model):
 
     id: str = Field(pattern=r"^[a-zA-Z0-9][\w.\-/:]{0,120}$")
     name: str
-    makes: Literal["video", "image", "audio"]
+    makes: Makes
     summary: str = ""
     aliases: list[str] = Field(default_factory=list)
     offers: list[Offer] = Field(min_length=1, description="The first is asked; the others when it certainly refused")

@@ -1,0 +1,43 @@
+"""Models: what `generate` can be asked for here."""
+
+import asyncio
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from callsheet.api import examples
+from callsheet.api.house import HouseDep
+from callsheet.api.problems import answers
+from callsheet.domain.checking import did_you_mean
+from callsheet.domain.errors import NotFound
+from callsheet.domain.model import Model
+from callsheet.providers.listing import ModelRecord, describe_model, list_models
+from callsheet.providers.registry import Registry, read_registry
+from callsheet.wiring import House
+
+router = APIRouter(prefix="/api/models", tags=["models"])
+
+
+class ModelList(Model):
+    """The registry of models."""
+
+    models: list[ModelRecord] = Field(description="By id")
+
+
+@router.get("", name="list_models", summary="List models", responses={**answers(), 200: examples.models})
+async def list_all(house: HouseDep) -> ModelList:
+    """Every model, with who offers it, whether that provider is set up here, and what it takes."""
+    return ModelList(models=list_models(await _registry(house), house.providers))
+
+
+@router.get("/{model_id:path}", summary="Read a model", responses={**answers(404), 200: examples.model})
+async def read_model(model_id: str, house: HouseDep) -> ModelRecord:
+    """One model, by its id or an alias; slashes in it stand as they are."""
+    registry = await _registry(house)
+    if model_id not in registry:
+        raise NotFound(f"There is no model '{model_id}'{did_you_mean(model_id, registry) or '.'}")
+    return describe_model(registry[model_id], house.providers)
+
+
+async def _registry(house: House) -> Registry:
+    return await asyncio.to_thread(read_registry, house.settings.own_models)

@@ -1,0 +1,106 @@
+"""`callsheet models`: what `generate` can be asked for here."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from callsheet.cli.options import Json
+
+if TYPE_CHECKING:
+    from callsheet.providers.listing import ModelRecord, ParameterRecord
+
+group = typer.Typer(help="Show what `generate` can be asked for here.", invoke_without_command=True)
+
+_BARE = "it cannot be used here"
+
+
+@group.callback()
+def models(context: typer.Context, as_json: Json = False) -> None:
+    """Show what `generate` can be asked for here."""
+    if context.invoked_subcommand is None:
+        list_models(as_json=as_json)
+
+
+@group.command("list")
+def list_models(as_json: Json = False) -> None:
+    """List the models: what they make, who offers them, and who of those is set up here."""
+    from callsheet.cli.printing import show_columns, show_json
+
+    records = _records()
+    if as_json:
+        show_json([record.model_dump(mode="json", by_alias=True) for record in records])
+        return
+    rows = [
+        (r.id, r.makes, _providers(r, ready=True), _providers(r, ready=False), r.summary or r.name) for r in records
+    ]
+    show_columns(("MODEL", "MAKES", "READY", "NOT SET UP", "WHAT IT IS"), rows)
+
+
+@group.command("show")
+def show_model(
+    model_id: Annotated[str, typer.Argument(metavar="MODEL", help="Id of the model, or an alias")],
+    as_json: Json = False,
+) -> None:
+    """Show one model: who offers it, what is missing where it cannot be used, and what it takes."""
+    from callsheet.cli.printing import show, show_json
+    from callsheet.domain.checking import did_you_mean
+    from callsheet.domain.errors import NotFound
+
+    records = _records()
+    record = next((record for record in records if model_id in (record.id, *record.aliases)), None)
+    if record is None:
+        near = did_you_mean(model_id, [known.id for known in records])
+        raise NotFound(f"There is no model '{model_id}'{near or '; `callsheet models` lists those that are known.'}")
+    if as_json:
+        show_json(record.model_dump(mode="json", by_alias=True))
+        return
+    show(f"{record.id}: {record.name}, makes {record.makes}")
+    if record.summary:
+        show(record.summary)
+    _show_offers(record)
+
+
+def _show_offers(record: "ModelRecord") -> None:
+    from callsheet.cli.printing import show, show_columns
+
+    for offer in record.offers:
+        show("")
+        show(f"{offer.provider}, as {offer.model}: {'ready' if offer.ready else offer.why_not or _BARE}")
+        if offer.price:
+            show(f"Price: {offer.price}")
+        rows = [(p.name, p.kind, _needed(p), _bounds(p), p.description) for p in offer.parameters]
+        show_columns(("INPUT", "KIND", "DEFAULT", "TAKES", "WHAT IT IS"), rows)
+
+
+def _records() -> "list[ModelRecord]":
+    import asyncio
+
+    from callsheet.cli.house import load_settings
+    from callsheet.providers.catalog import discover_providers
+    from callsheet.providers.listing import list_models
+    from callsheet.providers.registry import read_registry
+
+    async def read() -> "list[ModelRecord]":
+        settings = load_settings()
+        async with discover_providers(settings) as providers:
+            return list_models(read_registry(settings.own_models), providers)
+
+    return asyncio.run(read())
+
+
+def _providers(record: "ModelRecord", *, ready: bool) -> str:
+    return ", ".join(dict.fromkeys(offer.provider for offer in record.offers if offer.ready is ready))
+
+
+def _needed(parameter: "ParameterRecord") -> Any:
+    return "needed" if parameter.required and parameter.default is None else parameter.default
+
+
+def _bounds(parameter: "ParameterRecord") -> str:
+    if parameter.choices is not None:
+        return ", ".join(map(str, parameter.choices))
+    low, high = parameter.minimum, parameter.maximum
+    bounds = [f"from {low:g}"] if low is not None else []
+    bounds += [f"up to {high:g}"] if high is not None else []
+    bounds += [f"up to {parameter.max_length:,} characters"] if parameter.max_length is not None else []
+    return " ".join(bounds)

@@ -1,0 +1,253 @@
+"""`/v1/videos`, driven by OpenAI's own client."""
+
+import asyncio
+import warnings
+from datetime import timedelta
+from uuid import UUID
+
+import openai
+import pytest
+
+from callsheet.operations.catalog import Catalog
+from callsheet.operations.generate import generate
+from callsheet.testing.operations import ALL
+from callsheet.testing.providers.course import Fails, Runs, Waits, film, picture
+from callsheet.testing.providers.replicate import ReplicateStandIn
+from callsheet.testing.waiters import until
+
+MODEL = "bytedance/seedance-1-pro"
+KEY = "a-key-of-sixteen-characters"
+SOON = timedelta(seconds=0.05)
+
+
+@pytest.fixture
+async def replicate():
+    async with ReplicateStandIn() as stand_in:
+        yield stand_in
+
+
+@pytest.fixture
+def settings(settings, replicate):
+    soon = {"provider_first_look": SOON, "provider_longest_pause": SOON, "waiting_interval": timedelta(seconds=0.02)}
+    return settings.model_copy(
+        update={**replicate.opened_settings().model_dump(include=set(replicate.settings())), **soon}
+    )
+
+
+@pytest.fixture
+def catalog():
+    return Catalog([*ALL, generate])
+
+
+@pytest.fixture
+async def videos(api):
+    """The client's videos, on a server whose worker is not started."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        base = f"{api.client.base_url}/v1".replace("//v1", "/v1")
+        async with openai.AsyncOpenAI(base_url=base, api_key="none-is-needed", max_retries=0) as client:
+            yield client.videos
+
+
+async def test_a_film_is_made_and_brought(api, videos, replicate):
+    await api.engine.start_worker()
+
+    made = await videos.create_and_poll(
+        model=MODEL, prompt="A red fox", seconds="5", size="1280x720", poll_interval_ms=50
+    )
+
+    assert (made.status, made.progress, made.model, made.prompt) == ("completed", 100, MODEL, "A red fox")
+    assert (made.seconds, made.size) == ("5", "64x64")
+    assert made.error is None
+    assert made.completed_at >= made.created_at
+    [order] = replicate.taken.values()
+    assert order.input == {"prompt": "A red fox", "duration": 5, "aspect_ratio": "16:9", "resolution": "720p"}
+    assert (await videos.download_content(made.id)).content == film().data
+    execution = await api.engine.execution(api_id(made))
+    assert [job.operation for job in execution.jobs] == ["generate"]
+
+
+async def test_a_picture_goes_along(api, videos, replicate):
+    await api.engine.start_worker()
+
+    made = await videos.create_and_poll(
+        model=MODEL, prompt="It turns", input_reference=("a b.png", picture().data), poll_interval_ms=50
+    )
+    again = await videos.create_and_poll(
+        model=MODEL, prompt="It turns", input_reference=("other.bin", picture().data), poll_interval_ms=50
+    )
+
+    assert [made.status, again.status] == ["completed", "completed"]
+    sent = [order.input["image"] for order in replicate.taken.values()]
+    assert sent[0].startswith("data:image/png;base64,")
+    assert sent[0] == sent[1]
+    assert (made.seconds, made.size) == ("1", "64x64")
+
+
+async def test_json_and_further_inputs_are_taken_as_well(api, replicate):
+    body = {"model": MODEL, "prompt": "Say ${this}", "seconds": 7, "seed": 4, "camera_fixed": True}
+
+    created = await api.client.post("/v1/videos", json=body)
+
+    assert created.status_code == 200, created.text
+    assert created.headers["openai-poll-after-ms"] == "2000"
+    assert created.json()["status"] == "queued"
+    await api.engine.start_worker()
+    [order] = await until(lambda: list(replicate.taken.values()))
+    assert order.input["prompt"] == "Say ${this}"
+    assert (order.input["seed"], order.input["camera_fixed"], order.input["duration"]) == (4, True, 7)
+
+
+async def test_texts_of_a_form_are_read_as_the_model_takes_them(api, replicate):
+    await api.engine.start_worker()
+    form = {"model": MODEL, "prompt": "x", "seconds": "7", "seed": "4", "cameraFixed": "true", "size": "1792x1024"}
+
+    created = await api.client.post("/v1/videos", data=form)
+
+    assert created.status_code == 200, created.text
+    [order] = await until(lambda: list(replicate.taken.values()))
+    assert (order.input["seed"], order.input["camera_fixed"]) == (4, True)
+    assert (order.input["aspect_ratio"], order.input["resolution"]) == ("16:9", "1080p")
+    assert created.json()["size"] == "1792x1024"
+
+
+async def test_what_cannot_be_asked_is_told_field_by_field(api, videos):
+    with pytest.raises(openai.BadRequestError) as refused:
+        await videos.create(model=MODEL, prompt="x", seconds="60", size="100x900", extra_body={"lens": "wide"})
+    assert refused.value.type == "invalid_request_error"
+    assert refused.value.param == "size"
+
+    with pytest.raises(openai.BadRequestError) as refused:
+        await videos.create(model=MODEL, prompt="x", seconds="60", extra_body={"lens": "wide"})
+    assert (refused.value.param, refused.value.code) == ("seconds", "does_not_fit")
+    assert "lens: bytedance/seedance-1-pro takes no 'lens'" in refused.value.message
+
+    with pytest.raises(openai.BadRequestError) as refused:
+        await videos.create(model="sora-2", prompt="x")
+    assert (refused.value.param, refused.value.code) == ("model", "model_not_found")
+    assert MODEL in refused.value.message
+
+    with pytest.raises(openai.BadRequestError) as refused:
+        await videos.create(model=MODEL, prompt="x", input_reference=("evil.png", b"<svg>"))
+    assert refused.value.param == "input_reference"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "status"),
+    [("application/json", b"{", 400), ("application/json", b"[]", 400), ("text/plain", b"x", 415)],
+)
+async def test_a_body_that_is_no_request_is_refused(api, kind, body, status):
+    answer = await api.client.post("/v1/videos", content=body, headers={"Content-Type": kind})
+
+    assert answer.status_code == status
+    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+async def test_progress_and_failures_are_told(api, videos, replicate):
+    replicate.course(Waits(), Runs(0.4), Runs(0.4), Runs(0.4), Fails("NSFW", why="content"))
+    await api.engine.start_worker()
+
+    created = await videos.create(model=MODEL, prompt="x")
+    seen = set()
+    while (now := await videos.retrieve(created.id)).status != "failed":
+        seen.add((now.status, now.progress))
+        await asyncio.sleep(0.01)
+
+    assert seen >= {("in_progress", 40)}
+    assert now.error.code == "content_refused"
+    assert now.error.message
+    with pytest.raises(openai.NotFoundError) as refused:
+        await videos.download_content(created.id)
+    assert refused.value.code == "video_not_ready"
+
+
+async def test_a_deleted_one_is_cancelled_and_gone(api, videos, replicate):
+    replicate.course(Runs(0.1))
+    await api.engine.start_worker()
+    created = await videos.create(model=MODEL, prompt="x")
+    await until(lambda: replicate.paid)
+    await api.engine.wait(api_id(created), "job.waiting")
+
+    deleted = await videos.delete(created.id)
+
+    assert (deleted.id, deleted.deleted, deleted.object) == (created.id, True, "video.deleted")
+    assert (await api.engine.ended(api_id(created))).status == "cancelled"
+    await until(lambda: replicate.of("cancel"))
+    for call in (videos.retrieve, videos.delete, videos.download_content):
+        with pytest.raises(openai.NotFoundError):
+            await call(created.id)
+    assert (await videos.list()).data == []
+
+
+async def test_one_that_has_ended_can_be_deleted(api, videos):
+    await api.engine.start_worker()
+    made = await videos.create_and_poll(model=MODEL, prompt="x", poll_interval_ms=50)
+
+    await videos.delete(made.id)
+
+    assert (await videos.list()).data == []
+
+
+async def test_lists_have_pages_in_both_orders_and_nothing_but_videos(api, videos):
+    await api.submit(("a", "generate", {"modelId": MODEL, "prompt": "not by this way"}))
+    ids = [(await videos.create(model=MODEL, prompt=f"{n}")).id for n in range(3)]
+
+    page = await videos.list(limit=2)
+    assert [video.id for video in page.data] == ids[:0:-1]
+    assert page.has_more
+    assert [video.id async for video in videos.list(limit=2)] == ids[::-1]
+    assert [video.id async for video in videos.list(limit=1, order="asc")] == ids
+    assert [v.id for v in (await videos.list(after=ids[1], order="asc")).data] == ids[2:]
+    wrong = await api.client.get("/v1/videos", params={"limit": 0})
+    assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "limit")
+
+
+async def test_content_comes_in_ranges_and_only_what_there_is(api, videos):
+    await api.engine.start_worker()
+    made = await videos.create_and_poll(model=MODEL, prompt="x", poll_interval_ms=50)
+    where = f"/v1/videos/{made.id}/content"
+
+    whole = await api.client.get(where)
+    part = await api.client.get(where, headers={"Range": "bytes=4-7"})
+    known = await api.client.get(where, headers={"If-None-Match": whole.headers["etag"]})
+    head = await api.client.head(where)
+    behind = await api.client.get(where, headers={"Range": "bytes=99999999-"})
+    thumbnail = await api.client.get(where, params={"variant": "thumbnail"})
+
+    assert whole.headers["content-type"] == "video/mp4"
+    assert (part.status_code, part.content) == (206, b"ftyp")
+    assert known.status_code == 304
+    assert head.headers["content-length"] == str(len(whole.content))
+    assert (behind.status_code, behind.headers["content-range"]) == (416, f"bytes */{len(whole.content)}")
+    assert (thumbnail.status_code, thumbnail.json()["error"]["type"]) == (404, "invalid_request_error")
+
+
+@pytest.mark.parametrize("name", ["video_nothing", "x", "video_00000000000000000000000000000000"])
+async def test_an_unknown_one_is_not_found(api, name):
+    answer = await api.client.get(f"/v1/videos/{name}")
+
+    assert answer.status_code == 404
+    assert answer.json()["error"]["code"] == "not_found"
+
+
+class TestWithAKey:
+    @pytest.fixture
+    def settings(self, settings):
+        return settings.model_copy(update={"api_key": type(settings.replicate_api_token)(KEY)})
+
+    async def test_the_key_is_the_server_s(self, api):
+        base = f"{api.client.base_url}/v1".replace("//v1", "/v1")
+        for key, right in ((KEY, True), ("another-key-of-sixteen", False)):
+            async with openai.AsyncOpenAI(base_url=base, api_key=key, max_retries=0) as client:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    if right:
+                        assert (await client.videos.list()).data == []
+                    else:
+                        with pytest.raises(openai.AuthenticationError) as refused:
+                            await client.videos.list()
+                        assert refused.value.type == "authentication_error"
+
+
+def api_id(video):
+    return UUID(hex=video.id.removeprefix("video_"))
