@@ -4,8 +4,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import CapturingLogger
 
 from callsheet.domain.errors import DiskFull, StorageUnreachable
+from callsheet.files import cache as cache_module
 from callsheet.files.cache import FileCache, lies_in_cache
 from callsheet.files.storage import Storage, open_folder
 
@@ -149,22 +151,28 @@ class Away(Storage):
         yield
 
 
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> CapturingLogger:
+    """What the cache tells the log, however other tests have set logs up."""
+    logger = CapturingLogger()
+    monkeypatch.setattr(cache_module, "log", logger)
+    return logger
+
+
 @pytest.mark.parametrize("error", [StorageUnreachable("The bucket is away"), DiskFull("There is no space left")])
 async def test_what_cannot_be_kept_is_told_in_the_log_alone(
-    error: Exception, made: Path, capsys: pytest.CaptureFixture[str]
+    error: Exception, made: Path, logged: CapturingLogger
 ) -> None:
     await FileCache(Away(error), max_age=WEEK).keep(KEY, made)
 
-    assert str(error) in capsys.readouterr().out
+    assert str(error) in str(logged.calls)
 
 
-async def test_a_storage_that_cannot_be_reached_holds_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_storage_that_cannot_be_reached_holds_nothing(tmp_path: Path, logged: CapturingLogger) -> None:
     cache = FileCache(Away(StorageUnreachable("The bucket is away")), max_age=WEEK)
 
     assert not await cache.fetch(KEY, tmp_path / "again.mp4")
-    assert "The bucket is away" in capsys.readouterr().out
+    assert "The bucket is away" in str(logged.calls)
 
 
 async def test_old_files_are_tidied_away_and_young_ones_stay(cache: FileCache, made: Path, tmp_path: Path) -> None:
