@@ -92,6 +92,10 @@ class Pool:
         """Return a server by its name."""
         return next((server for server in self.servers if server.name == name), None)
 
+    def has_another(self, server: Server, wish: Wish) -> bool:
+        """Tell whether a job could go to a server that is not this one."""
+        return any(each is not server and _fits(each, wish) and not each.resting for each in self.servers)
+
     def client(self, url: str) -> ComfyUI:
         """Return a client of a server."""
         return ComfyUI(url, timeout=self._settings.comfyui_timeout_ms / 1000, max_bytes=self._settings.source_max_bytes)

@@ -203,6 +203,9 @@ class Errand:
         elif server.child is not None and (server.child.life is None or server.child.life.id != life):
             self._job.log("The ComfyUI that had the prompt has ended with its worker. The prompt is sent anew.")
             return None
+        elif server.resting and self._pool.has_another(server, self._wish):
+            self._job.log(f"{name} has not answered several times. The prompt is sent to another server.")
+            return None
         return server
 
     # The steps

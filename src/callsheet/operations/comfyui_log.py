@@ -2,6 +2,7 @@
 
 import time
 
+from callsheet.comfyui.wire import told
 from callsheet.operations.contract import Context
 
 _BETWEEN = 1.0
@@ -23,7 +24,7 @@ class LogTap:
         self._count += 1
         if self._count > _MOST:
             return
-        self._lines.append(line)
+        self._lines.append(told(line))
         if len(self._lines) >= _AT_ONCE or time.monotonic() - self._told >= _BETWEEN:
             self.flush()
 

@@ -213,3 +213,25 @@ async def test_a_survey_tells_who_answers_and_how_much_waits(pool: Pool, server:
     assert "502" in (one.reason or "")
     assert (two.version, two.waiting) == ("0.3.64", 0)
     assert isinstance(two.server, Server)
+
+
+async def test_a_server_that_never_comes_back_is_given_up_for_another_in_the_end(
+    server: ComfyUIStandIn, other: ComfyUIStandIn, tmp_path: Path
+):
+    urls = f"{server.url}#name=one,{other.url}#name=two"
+    desk = Desk(tmp_path, comfyui_api_url=urls, comfyui_timeout_ms=100)
+    work = desk.start(graph=stepping(1))
+    await until(lambda: "server 1" in desk.job.steps)
+    first, second = (server, other) if desk.job.steps["server 1"] == "one" else (other, server)
+    await reached(first)
+    first.away = True
+    with pytest.raises(ProviderUnreachable):
+        await work
+    for _ in range(2):
+        with pytest.raises(ProviderUnreachable):
+            await desk.run(graph=stepping(1))
+    second.executor.steps.release()
+
+    assert (await desk.run(graph=stepping(1))).server != desk.job.steps["server 1"]
+    assert (len(first.accepted), len(second.accepted)) == (1, 1)
+    assert "sent to another server" in desk.told

@@ -1,0 +1,173 @@
+"""ComfyUI jobs on a real server, where CALLSHEET_TEST_COMFYUI_URL names one. No model is needed there."""
+
+import asyncio
+import json
+import os
+from pathlib import Path
+from uuid import uuid4
+
+import httpx2
+import pytest
+from PIL import Image
+
+from callsheet.comfyui.client import ComfyUI
+from callsheet.domain.errors import BadParams, OutputGone, ProviderFailed
+from callsheet.operations.comfyui import ComfyUIParams, comfyui
+from callsheet.settings import Settings
+from callsheet.testing.context import RecordingContext
+from callsheet.testing.waiters import until
+
+URL = os.environ.get("CALLSHEET_TEST_COMFYUI_URL")
+WORKFLOWS = Path(__file__).parent.parent / "unit" / "comfyui" / "workflows"
+
+pytestmark = pytest.mark.skipif(URL is None, reason="CALLSHEET_TEST_COMFYUI_URL is not set")
+
+
+def workflow(name):
+    return json.loads((WORKFLOWS / f"{name}.json").read_text())
+
+
+def coloured(name):
+    """A graph that no run before has left in the server's cache."""
+    graph = workflow(name)
+    graph["1"]["inputs"]["color"] = int(uuid4()) % 0xFFFFFF
+    return graph
+
+
+def long_chain(nodes=40):
+    graph = coloured("image_tiny")
+    graph["1"]["inputs"] |= {"width": 512, "height": 512}
+    before = "1"
+    for number in range(10, 10 + nodes):
+        inputs = {"image": [before, 0], "blur_radius": 31, "sigma": 10.0}
+        graph[before := str(number)] = {"class_type": "ImageBlur", "inputs": inputs}
+    graph["2"]["inputs"]["images"] = [before, 0]
+    return graph
+
+
+@pytest.fixture
+def job(tmp_path):
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", comfyui_api_url=URL, comfyui_poll_interval_ms=1000)
+    return RecordingContext(tmp_path, settings=settings)
+
+
+async def run(job, **params):
+    async with asyncio.timeout(120):
+        return await comfyui.run(job, ComfyUIParams(**params))
+
+
+async def has_nodes(graph):
+    async with httpx2.AsyncClient(timeout=60) as client:
+        known = (await client.get(f"{URL}/object_info")).json()
+    return all(node["class_type"] in known for node in graph.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("image_tiny", ["image"]),
+        ("image_batch3", ["image"] * 3),
+        ("image_preview_temp", ["image"]),
+        ("anim_webp", ["image"]),
+        ("video_mp4", ["video"]),
+        ("video_webm", ["video"]),
+        ("audio_flac", ["audio"]),
+        ("audio_preview", ["audio"]),
+        ("latent_save", ["other"]),
+        ("text_preview", []),
+        ("multi_output", ["image", "audio"]),
+    ],
+)
+async def test_every_kind_of_output_comes_here(job, name, kinds):
+    graph = workflow(name)
+    if not await has_nodes(graph):
+        pytest.skip("this server's version lacks a node")
+
+    for _ in range(2):  # the second time from the server's cache
+        result = await run(job, graph=graph)
+        assert [file.kind for file in result.files] == kinds
+        job.steps.clear()
+        job.id = uuid4()
+    assert job.progress_reports[-1].done > 0.9
+
+
+async def test_a_picture_goes_there_and_comes_back_in_another_size(job, tmp_path):
+    Image.new("RGB", (40, 40), (0, 200, 0)).save(tmp_path / "in ü.png")
+
+    result = await run(job, graph=workflow("image_load_scale_save"), files={"1.image": str(tmp_path / "in ü.png")})
+
+    with Image.open(job.path_of(result.images[0])) as image:
+        assert (image.size, image.getpixel((3, 3))) == ((96, 96), (0, 200, 0))
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "code"),
+    [
+        ("fail_unknown_node", "graph", "invalid_prompt"),
+        ("fail_no_output_node", "graph", "prompt_no_outputs"),
+        ("fail_missing_input", "graph.2.images", "required_input_missing"),
+        ("fail_not_in_list", "graph.2.upscale_method", "value_not_in_list"),
+        ("fail_missing_file", "graph.1.image", "custom_validation_failed"),
+        ("fail_partial_one_bad_output", "graph.3.image", "custom_validation_failed"),
+    ],
+)
+async def test_what_is_wrong_is_told_before_anything_runs(job, name, path, code):
+    with pytest.raises(BadParams) as caught:
+        await run(job, graph=workflow(name))
+
+    problem = caught.value.problems[0]
+    assert problem.code in (code, "missing_node_type")
+    assert problem.path in (path, "graph.1")
+
+
+async def test_a_node_that_fails_is_named(job, tmp_path):
+    (tmp_path / "no picture.png").write_text("this is no picture")
+    async with ComfyUI(URL) as server:
+        name = await server.upload(tmp_path / "no picture.png", f"{uuid4().hex}.png")
+    graph = workflow("image_load_scale_save")
+    graph["1"]["inputs"]["image"] = name
+
+    with pytest.raises((ProviderFailed, BadParams)) as caught:
+        await run(job, graph=graph)
+    assert "LoadImage" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+async def test_a_cancelled_job_ends_its_prompt_and_leaves_others_alone(job):
+    work = asyncio.create_task(run(job, graph=long_chain()))
+    await until(lambda: any(0 < report.done < 0.9 for report in job.progress_reports), timeout=60)
+    async with ComfyUI(URL) as server:
+        somebodys = await server.submit(coloured("image_tiny"), str(uuid4()), "somebody")
+        work.cancel("cancelled")
+        await asyncio.gather(work, return_exceptions=True)
+
+        assert work.cancelled()
+        entry = None
+        async with asyncio.timeout(60):
+            while entry is None:
+                entry = await server.history(somebodys)
+        assert entry["status"]["status_str"] == "success"
+
+
+async def test_a_later_run_goes_on_with_the_prompt_of_the_one_before(job):
+    work = asyncio.create_task(run(job, graph=long_chain(8)))
+    await until(lambda: any(0 < report.done < 0.9 for report in job.progress_reports), timeout=60)
+    work.cancel("stopping")
+    await asyncio.gather(work, return_exceptions=True)
+
+    result = await run(job, graph=long_chain(8))
+
+    assert len(result.images) == 1
+    assert [line["message"] for line in job.logs].count("ComfyUI has the prompt") == 1
+
+
+async def test_files_that_are_gone_from_the_server_are_told(job, monkeypatch):
+    from callsheet.comfyui import outputs
+
+    real = outputs._files
+    monkeypatch.setattr(
+        outputs, "_files", lambda *given: (outputs.OutputFile(f.node, f"x{f.filename}") for f in real(*given))
+    )
+
+    with pytest.raises(OutputGone, match="does not have it"):
+        await run(job, graph=coloured("image_tiny"))
