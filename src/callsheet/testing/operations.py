@@ -17,6 +17,7 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import JobError, Transient
 from callsheet.domain.model import Model
 from callsheet.operations.contract import Context, RunFirst, SubJob, operation
+from callsheet.providers.contract import Order
 
 QUEUE = "test"
 """The queue that all of these wait in."""
@@ -119,6 +120,15 @@ class PieceParams(Model):
     started: str | None = None
     until: str | None = Field(None, description="It is made once this file is there")
     held_until: str | None = Field(None, description="Once it is in the cache, wait until this file is there")
+
+
+class DrawParams(Model):
+    """A picture to order of the toy provider."""
+
+    submit: str = Field("accept", description="How the toy takes the order")
+    text: str = "a house"
+    started: str | None = Field(None, description="Gets a line with the process id when the picture is collected")
+    until: str | None = Field(None, description="It is collected once this file is there")
 
 
 @operation("noop", queue=QUEUE, timeout=_MINUTE)
@@ -255,9 +265,23 @@ async def piece(job: Context, params: PieceParams) -> Anything:
     return Anything(value="made")
 
 
+@operation("draw", queue=QUEUE, timeout=_MINUTE, on_worker_lost="resume")
+async def draw(job: Context, params: DrawParams) -> WriteResult:
+    """Have the toy provider draw a picture, and keep that."""
+    toy = job.providers["toy"]
+    order = Order("crayon", {"submit": params.submit, "text": params.text}, webhook=job.webhook_url(toy))
+    look = await job.answer(await job.order(toy, order))
+    [output] = look.outputs
+    path = await toy.fetch(output, job.dir / (output.name or "picture"))
+    _say(params.started)
+    if params.until is not None:
+        await _there(params.until)
+    return WriteResult(file=await job.keep(path))
+
+
 ALL = (
     *(noop, sleep, fail, surprise, crash, freeze, block, write, keep, child, report_progress, pay_once),
-    *(run_first, piece),
+    *(run_first, piece, draw),
 )
 """Every operation of this file."""
 

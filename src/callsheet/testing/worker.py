@@ -4,7 +4,8 @@
 
 It runs the operations of `callsheet.testing.operations` and of the named modules, with settings from the environment.
 A line `ready <worker id>` on stdout tells that it works. SIGTERM stops it gracefully.
-`CALLSHEET_TESTING_FILE_LIMIT` is the size in bytes beyond which the system lets it write no file.
+`CALLSHEET_TESTING_FILE_LIMIT` is the size in bytes beyond which the system lets it write no file,
+`CALLSHEET_TESTING_TOY` the folder of a toy provider that it knows, and asks ten times a second.
 """
 
 import asyncio
@@ -12,10 +13,14 @@ import os
 import resource
 import signal
 import sys
+from datetime import timedelta
+from pathlib import Path
 
 from callsheet.operations.catalog import Catalog, discover
+from callsheet.providers.contract import Polling, Provider
 from callsheet.settings import Settings
 from callsheet.testing.operations import ALL
+from callsheet.testing.toy_provider import ToyProvider
 from callsheet.wiring import open_house
 
 
@@ -23,12 +28,18 @@ async def main(modules: list[str]) -> None:
     """Work until SIGTERM."""
     operations = {*ALL, *(discover(modules).operations() if modules else ())}
     settings = Settings()
-    async with open_house(settings, Catalog(operations), watch=False) as house:
+    async with open_house(settings, Catalog(operations), watch=False, own_providers=toys()) as house:
         worker = house.worker()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
         working = asyncio.create_task(worker.run())
         print(f"ready {worker.id}", flush=True)  # noqa: T201
         await working
+
+
+def toys() -> list[Provider]:
+    """Return the toy provider that the environment names."""
+    folder, often = os.environ.get("CALLSHEET_TESTING_TOY"), timedelta(seconds=0.1)
+    return [ToyProvider(Path(folder), polling=Polling(first=often, cap=often))] if folder else []
 
 
 def limit_files() -> None:

@@ -9,13 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from structlog.testing import capture_logs
 
-from callsheet.domain.artifacts import Artifact
 from callsheet.domain.ids import new_id
-from callsheet.domain.model import Model
-from callsheet.operations.catalog import Catalog
-from callsheet.operations.contract import operation
-from callsheet.providers.contract import Capabilities, Order, Polling
-from callsheet.testing.operations import ALL
+from callsheet.providers.contract import Capabilities, Polling
 from callsheet.testing.toy_provider import SIGNATURE, ToyProvider
 from callsheet.testing.waiters import until
 
@@ -23,28 +18,6 @@ from .conftest import served
 
 NEVER = timedelta(hours=1)
 DONE = {"files": {"picture.txt": "a picture"}}
-
-
-class DrawParams(Model):
-    submit: str = "accept"
-
-
-class Drawn(Model):
-    file: Artifact
-
-
-@operation("draw", queue="test", on_worker_lost="resume")
-async def draw(job, params: DrawParams) -> Drawn:
-    """Have the toy draw a picture, and call."""
-    toy = job.providers["toy"]
-    task = await job.order(toy, Order("crayon", {"submit": params.submit}, webhook=job.webhook_url(toy)))
-    [output] = (await job.answer(task)).outputs
-    return Drawn(file=await job.keep(await toy.fetch(output, job.dir / output.name)))
-
-
-@pytest.fixture
-def catalog():
-    return Catalog([*ALL, draw])
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-from types import SimpleNamespace
 
 import asyncpg
 import pytest
@@ -15,20 +14,25 @@ MANY = {"succeeded": 150_000, "scheduled": 60_000, "waiting": 60_000, "queued": 
 BUSY = new_id()
 LOST = new_id()
 
-NEXT_POLL = SimpleNamespace(
-    parameters=[],
-    text="""SELECT id FROM execution_jobs WHERE status = 'waiting' AND next_poll_at <= now()
-            ORDER BY next_poll_at LIMIT 500""",
-)
-
 LOAD = """
     INSERT INTO execution_jobs (id, execution_id, job_id, operation, queue, priority, status, params, timeout_seconds,
-                                max_attempts, run_at, next_poll_at, worker_id, epoch, queued_at, started_at)
+                                max_attempts, run_at, next_poll_at, worker_id, epoch, queued_at, started_at, provider,
+                                submission, waiting_until)
     SELECT gen_random_uuid(), md5((n / 10)::text || $2)::uuid, 'job-' || n, 'noop', 'test', n % 3, $2, '{}', 60, 3,
            CASE $2 WHEN 'scheduled' THEN now() + make_interval(mins => n) END,
-           CASE $2 WHEN 'waiting' THEN now() + make_interval(mins => n) END,
-           CASE $2 WHEN 'running' THEN $3::uuid END, 1, now(), now()
+           CASE $2 WHEN 'waiting' THEN now() + make_interval(mins => n - 40) END,
+           CASE $2 WHEN 'running' THEN $3::uuid END, 1, now(), now(),
+           CASE $2 WHEN 'waiting' THEN 'toy' END, CASE $2 WHEN 'waiting' THEN gen_random_uuid() END,
+           CASE $2 WHEN 'waiting' THEN now() + interval '1 day' END
     FROM generate_series(1, $1) AS n"""
+
+
+ORDERS = """
+    INSERT INTO submissions (id, job, step, epoch, provider, model, token, request_digest, outcome, provider_job_id,
+                             task, cancel_at)
+    SELECT coalesce(submission, gen_random_uuid()), id, 'submit', 1, 'toy', 'crayon', 'secret', 'x', 'accepted',
+           id::text, '{}', CASE WHEN number % 1000 = 0 THEN now() - interval '1 minute' END
+    FROM execution_jobs WHERE status IN ('waiting', 'succeeded', 'running')"""
 
 
 async def _load(dsn):
@@ -46,6 +50,7 @@ async def _load(dsn):
     await connection.execute(
         "INSERT INTO executions (id, job_count, unfinished) SELECT DISTINCT execution_id, 10, 10 FROM execution_jobs"
     )
+    await connection.execute(ORDERS)
     await connection.execute(
         "INSERT INTO edges SELECT id, lead(id) OVER (ORDER BY number) FROM execution_jobs WHERE status = 'succeeded' "
         "LIMIT 100000"
@@ -169,11 +174,67 @@ async def test_the_promoter_looks_at_due_jobs_only(connection):
     assert blocks < 20
 
 
-async def test_the_next_poll_of_waiting_jobs_is_found_by_its_index(connection):
-    nodes, blocks = await explained(connection, NEXT_POLL)
+async def test_the_poller_looks_at_due_jobs_only(connection):
+    nodes, blocks = await explained(connection, sql.claim_looks, most=100, lease=180.0, strange=[], only=None)
 
-    assert indexes(nodes) == {"execution_jobs_waiting"}
-    assert blocks < 20
+    assert {"execution_jobs_waiting", "submissions_pkey"} <= indexes(nodes)
+    assert "Seq Scan" not in scans(nodes, "execution_jobs") | scans(nodes, "submissions")
+    assert sorts_many(nodes, 100) == []
+    assert blocks < 1_500
+
+
+async def test_what_looks_showed_is_written_to_those_jobs_alone(connection):
+    rows = await connection.fetch("SELECT id FROM execution_jobs WHERE status = 'waiting' LIMIT 20")
+    number = len(rows)
+
+    nodes, blocks = await explained(
+        connection,
+        sql.record_looks,
+        ids=[row["id"] for row in rows],
+        epochs=[1] * number,
+        collects=["false"] * number,
+        statuses=["drawing"] * number,
+        progress=["0.5"] * number,
+        looks=[1] * number,
+        delays=[60.0] * number,
+    )
+
+    assert scans(nodes, "execution_jobs") == {"Index Scan"}
+    assert blocks < 1_500
+
+
+async def test_tasks_to_be_called_off_are_found_by_their_index(connection):
+    nodes, blocks = await explained(connection, sql.claim_cancels, most=50, lease=120.0, strange=[], only=None)
+
+    assert "submissions_to_cancel" in indexes(nodes)
+    assert "Seq Scan" not in scans(nodes, "submissions") | scans(nodes, "execution_jobs")
+    assert blocks < 2_000
+
+
+async def test_what_a_run_asks_of_its_own_orders_is_found_by_their_job(connection):
+    job = await connection.fetchrow("SELECT id, submission FROM execution_jobs WHERE status = 'waiting' LIMIT 1")
+    asked = {
+        sql.open_submission: {"job": job["id"], "step": "submit"},
+        sql.submissions_of_job: {"job": job["id"]},
+        sql.call_off: {"jobs": [job["id"]]},
+        sql.close_submissions: {"jobs": [job["id"]], "resubmit": True},
+        sql.patience_left: {"job": job["id"], "submission": job["submission"], "deadline": 60.0},
+        sql.collect_hinted: {"job": job["id"], "submission": job["submission"]},
+        sql.end_submission: {
+            "id": job["submission"],
+            "epoch": 1,
+            "ended": "succeeded",
+            "status": "done",
+            "cost": 1.0,
+            "seconds": 1.0,
+        },
+    }
+
+    for statement, given in asked.items():
+        nodes, blocks = await explained(connection, statement, **given)
+
+        assert "Seq Scan" not in scans(nodes, "submissions") | scans(nodes, "execution_jobs"), statement.name
+        assert blocks < 100, statement.name
 
 
 async def test_the_rescuer_looks_at_running_jobs_only(connection):

@@ -6,13 +6,11 @@ from datetime import timedelta
 import pytest
 from plans import job, plan, statuses
 
-from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import Refused
-from callsheet.domain.model import Model
 from callsheet.operations.contract import operation
 from callsheet.providers.contract import Capabilities, Order, Polling
 from callsheet.testing.engine import running_engine
-from callsheet.testing.operations import ALL
+from callsheet.testing.operations import ALL, DrawParams, WriteResult
 from callsheet.testing.toy_provider import ToyProvider
 from callsheet.testing.waiters import until
 
@@ -21,29 +19,8 @@ EAGER = Polling(first=SOON, cap=SOON, beside_webhook=SOON)
 PATIENT = Polling(first=timedelta(hours=1), cap=timedelta(hours=1), beside_webhook=timedelta(hours=1))
 
 
-class DrawParams(Model):
-    submit: str = "accept"
-    text: str = "a house"
-
-
-class Drawn(Model):
-    file: Artifact
-    runs: int
-
-
-@operation("draw", queue="test", on_worker_lost="resume")
-async def draw(job, params: DrawParams) -> Drawn:
-    """Have the toy draw a picture."""
-    toy = job.providers["toy"]
-    order = Order("crayon", {"submit": params.submit, "text": params.text}, webhook=job.webhook_url(toy))
-    look = await job.answer(await job.order(toy, order))
-    [output] = look.outputs
-    path = await toy.fetch(output, job.dir / output.name)
-    return Drawn(file=await job.keep(path), runs=job.attempt)
-
-
 @operation("draw-somewhere", queue="test", on_worker_lost="resume")
-async def draw_somewhere(job, params: DrawParams) -> Drawn:
+async def draw_somewhere(job, params: DrawParams) -> WriteResult:
     """Have the toy draw it, or the other toy."""
     try:
         toy = job.providers["toy"]
@@ -52,10 +29,10 @@ async def draw_somewhere(job, params: DrawParams) -> Drawn:
         toy = job.providers["other"]
         task = await job.order(toy, Order("pencil", {}))
     [output] = (await job.answer(task)).outputs
-    return Drawn(file=await job.keep(await toy.fetch(output, job.dir / output.name)), runs=1)
+    return WriteResult(file=await job.keep(await toy.fetch(output, job.dir / output.name)))
 
 
-OPERATIONS = [*ALL, draw, draw_somewhere]
+OPERATIONS = [*ALL, draw_somewhere]
 DONE = {"files": {"picture.txt": "a picture"}}
 
 
