@@ -11,10 +11,14 @@ from callsheet.media.film import segments
 from callsheet.media.film.picture import Canvas
 from callsheet.media.film.schedule import Schedule, Shot
 from callsheet.media.film.segments import Above
+from callsheet.media.frames import list_frames
 from callsheet.media.inputs import file_url, media_input
 from callsheet.media.probe import Footage, inspect
 from callsheet.media.runner import FFmpeg
 from callsheet.media.words import read_rate
+
+_ROUNDED = Fraction(1, 1000)
+"""Seconds; Matroska, for one, tells each time in whole milliseconds."""
 
 
 async def copyable(
@@ -74,22 +78,11 @@ def _bare(shot: Shot, above: Sequence[Above], rate: Fraction) -> bool:
 
 async def _even(footage: Footage, canvas: Canvas, ffmpeg: FFmpeg) -> bool:
     """Tell whether the frames follow each other at equal distances; the head of a file tells but their average."""
-    words = [*media_input(footage.path), "-map", "0:v:0", "-c", "copy", "-f", "framecrc", "-"]
     try:
-        listing = (await ffmpeg.capture(words, timeout=600)).stdout.decode("ascii", "replace")
+        times = (await list_frames(ffmpeg, footage)).times
     except MediaFailed:
         return False
-    base, times = None, []
-    for line in listing.splitlines():
-        if line.startswith("#tb 0:"):
-            base = Fraction(line.partition(":")[2].strip())
-        elif line and not line.startswith("#"):
-            times.append(int(line.split(",")[2]))
-    if base is None or not times:
-        return False
-    times.sort()
-    # Time bases that do not hold the rate, such as Matroska's, tell each time rounded.
-    return all(abs((time - times[0]) * base - n / canvas.rate) <= base for n, time in enumerate(times))
+    return all(abs(time - number / canvas.rate) <= _ROUNDED for number, time in enumerate(times))
 
 
 async def _headers(canvas: Canvas, encoder: Encoder, ffmpeg: FFmpeg, folder: Path) -> str | None:

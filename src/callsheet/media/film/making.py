@@ -3,10 +3,11 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 from callsheet.domain.errors import MediaFailed
 from callsheet.media import codecs
@@ -24,9 +25,8 @@ from callsheet.media.loudness import LOSSLESS, Target, level, read_meter
 from callsheet.media.probe import Footage
 from callsheet.media.progress import Progress
 from callsheet.media.runner import FFmpeg
+from callsheet.media.several import several
 from callsheet.media.verify import Expected, check_frames, check_whole, unfound_fonts, verified
-
-T = TypeVar("T")
 
 _SHARE_OF_PICTURE = 0.92
 _SHARE_OF_SOUND = 0.05
@@ -142,8 +142,8 @@ class Production:
         """Bring what the cache holds, and return the numbers of the segments that are still to be made."""
         if self._cache is not None and self._keys is None:
             self._keys = await self._digests()
-            seats, known = asyncio.Semaphore(_FETCHES), enumerate(self._keys)
-            await _all(self._in_turn(seats, self._fetch(self._cache, number, key)) for number, key in known)
+            fetches = [partial(self._fetch, self._cache, number, key) for number, key in enumerate(self._keys)]
+            await several(fetches, at_once=_FETCHES)
         return [number for number in range(len(self.segments)) if number not in self._done]
 
     async def _fetch(self, cache: Cache, number: int, key: str) -> None:
@@ -153,33 +153,27 @@ class Production:
     async def encode(self, numbers: Iterable[int]) -> None:
         """Make some segments, several at once. Raises as `make` does."""
         self._shares.begin()
-        seats, threads = self._seats()
-        await _all(self._in_turn(seats, self._encode(number, threads)) for number in numbers)
+        await several(self._encodings(numbers), at_once=self._at_once)
 
     async def complete(self) -> Made:
         """Make what is still to be made, join all and check the outcome. Raises as `make` does."""
         missing = await self.look_up()
         self._shares.begin()
-        seats, threads = self._seats()
-        works: list[Coroutine[Any, Any, Path | None]] = [self._in_turn(seats, self._sound())]
-        works += [self._in_turn(seats, self._encode(number, threads)) for number in missing]
-        audio = (await _all(works))[0]
+        works: list[Callable[[], Awaitable[Path | None]]] = [self._sound, *self._encodings(missing)]
+        audio = (await several(works, at_once=self._at_once))[0]
         output = self._folder / f"film.{self.film.container.format}"
         await self._join(audio, output)
         await verified(output, expected(self.film))
         return Made(output, tuple(self._notes))
 
-    def _seats(self) -> tuple[asyncio.Semaphore, int]:
-        """Return seats for runs at the same time, and how many threads each may have."""
-        at_once = min(len(self.segments), self._ffmpeg.threads, max(2, self._ffmpeg.threads // 4))
-        return asyncio.Semaphore(at_once), max(1, self._ffmpeg.threads // at_once)
+    @property
+    def _at_once(self) -> int:
+        """How many runs there are at the same time: the segments, with the sound before them."""
+        return min(len(self.segments) + 1, self._ffmpeg.threads, max(2, self._ffmpeg.threads // 4))
 
-    async def _in_turn(self, seats: asyncio.Semaphore, work: Coroutine[Any, Any, T]) -> T:
-        try:
-            async with seats:
-                return await work
-        finally:
-            work.close()
+    def _encodings(self, numbers: Iterable[int]) -> list[Callable[[], Awaitable[None]]]:
+        threads = max(1, self._ffmpeg.threads // min(len(self.segments), self._at_once))
+        return [partial(self._encode, number, threads) for number in numbers]
 
     async def _digests(self) -> list[str]:
         film, version = self.film, (await capabilities(self._ffmpeg.binary)).version
@@ -338,16 +332,6 @@ def stem_of(number: int) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-async def _all(works: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """Run all; when one fails, end the others and raise its error alone."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work) for work in works]
-    except BaseExceptionGroup as failures:
-        raise failures.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 class _Shares:
