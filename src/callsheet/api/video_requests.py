@@ -182,16 +182,19 @@ class _Reading:
         if size is None:
             self._wrong("size", "does_not_fit", f"a size such as 1280x720 is needed, not {given!r:.60}")
             return
+        self._asked["size"] = size[0]
+        if "size" in takes:
+            return  # one of its inputs
         try:
             self._params |= _inputs_for_size(int(size[1]), int(size[2]), takes)
         except ValueError as error:
             self._wrong("size", "does_not_fit", str(error))
-        self._asked["size"] = size[0]
 
     def _inputs(self, takes: Mapping[str, Parameter]) -> dict[str, Any]:
         inputs: dict[str, Any] = {}
         for name, value in self._fields.items():
-            if name not in _OWN and value is not None:
+            its_own = name not in _OWN or (name == "size" and "size" in takes)
+            if its_own and value is not None:
                 known = name if name in takes else to_camel(name)
                 parameter = takes.get(known)
                 inputs[known] = _read(value, parameter) if self._as_text and parameter else value

@@ -16,6 +16,7 @@ from callsheet.cli import (
     render,
     run,
     serve,
+    stand_ins,
     timelines,
     webhooks,
     worker,
@@ -68,6 +69,7 @@ app.add_typer(comfyui.group, name="comfyui", rich_help_panel=_MACHINE)
 app.add_typer(plans.group, name="plan", rich_help_panel=_MACHINE)
 app.add_typer(timelines.group, name="timeline", rich_help_panel=_MACHINE)
 app.add_typer(webhooks.group, name="webhooks", rich_help_panel=_MACHINE)
+app.add_typer(stand_ins.group, name="testing", rich_help_panel=_MACHINE)
 app.add_typer(database.group, name="db", rich_help_panel=_MACHINE)
 
 
