@@ -73,12 +73,15 @@ class Footage:
         return next((each for each in self.streams if each.index == self.picture_index), None)
 
     @property
+    def start(self) -> float:
+        """Seconds that its own clock shows at its beginning: in transport streams, any."""
+        starts = [each.start for each in self.streams if each.type in ("video", "audio") and not each.cover]
+        return min(starts, default=0.0)
+
+    @property
     def lead(self) -> float:
         """Seconds after the beginning of the file at which its picture begins; 0 without a picture."""
-        if self.picture is None:
-            return 0.0
-        starts = [each.start for each in self.streams if each.type in ("video", "audio") and not each.cover]
-        return max(0.0, self.picture.start - min(starts))
+        return 0.0 if self.picture is None else max(0.0, self.picture.start - self.start)
 
     @property
     def sounds(self) -> tuple[Stream, ...]:

@@ -79,6 +79,48 @@ async def test_they_stay_together_through_transitions_and_long_films(stage: Stag
         assert np.argmax(window) == pytest.approx(4800, abs=1600)
 
 
+@pytest.mark.parametrize("late", ["picture", "sound"])
+@pytest.mark.parametrize("suffix", ["ts", "mkv", "mp4"])
+async def test_what_begins_late_in_its_file_keeps_its_distance(stage: Stage, studio: Studio, suffix: str, late: str):
+    clip = flash_and_beep(studio, "flash.mp4", at=0.9)
+    picture, sound = (["-itsoffset", "0.4" if late == which else "0", "-i", clip] for which in ("picture", "sound"))
+    name = f"late-{late}.{suffix}"
+    source = studio.make(name, *picture, *sound, "-map", "0:v", "-map", "1:a", "-c", "copy")
+
+    _, path = await make(stage, {"color": "black", "duration": 0.5}, {"src": str(source), "trimStart": 0.2})
+
+    seen, heard = flash(studio, path), beep(studio, path)
+    assert seen - heard == pytest.approx(0.4 if late == "picture" else -0.4, abs=1.5 / 30)
+    assert min(seen, heard) == pytest.approx(0.5 + 0.9 - 0.2, abs=1.5 / 30)
+
+
+async def test_a_picture_that_begins_late_is_seen_from_the_beginning_on(stage: Stage, studio: Studio):
+    counting = studio.counting("counting.mp4", frames=60)
+    words = ["-f", "lavfi", "-i", BEEP, "-itsoffset", "1", "-i", str(counting), "-map", "1:v", "-map", "0:a"]
+    late = studio.make("late.mkv", *words, "-t", "3", "-c:v", "copy", "-c:a", "aac")
+
+    white = {"color": "white", "duration": 0.5, "transition": {"duration": 0.4}}
+    _, path = await make(stage, white, {"src": str(late), "duration": 2.4})
+
+    numbers = studio.numbers(path)
+    assert len(numbers) == 15 + 72 - 12
+    assert numbers[15:].round().tolist() == [max(0, frame - 33) for frame in range(15, 75)]
+
+
+@pytest.mark.parametrize("start", [1.5, 3, 5])
+async def test_a_transport_stream_with_rare_key_frames_is_trimmed_to_the_frame(
+    stage: Stage, studio: Studio, start: float
+):
+    picture = "nullsrc=size=64x64:rate=30,geq=lum='16+N':cb=128:cr=128"
+    coding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "250", "-crf", "2", "-pix_fmt", "yuv420p"]
+    source = studio.make("rare.ts", "-f", "lavfi", "-i", picture, "-t", "6", *coding)
+
+    _, path = await make(stage, {"src": str(source), "trimStart": start, "duration": 0.3})
+
+    levels = studio.look(path, size=(64, 64)).mean(axis=(1, 2)) * 219 / 255
+    assert levels == pytest.approx(np.arange(9) + start * 30, abs=1)
+
+
 async def test_one_frame_is_a_film(stage: Stage, studio: Studio):
     clip = str(studio.counting("one.mp4", frames=1))
 

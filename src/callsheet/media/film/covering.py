@@ -23,7 +23,8 @@ def covered(graph: Graph, below: str, stream: str, layer: Layer, span: Span, at:
     if footage.still:
         frames = repeated(graph, _shaped(graph, stream, layer, overlay, footage, canvas), span.count, canvas.rate)
     else:
-        picked = picked_frames(graph, stream, span, canvas.rate, trim_start=overlay.trim_start, speed=overlay.speed)
+        trim, speed = overlay.trim_start, overlay.speed
+        picked = picked_frames(graph, stream, footage, span, canvas.rate, trim_start=trim, speed=speed)
         frames = _shaped(graph, picked, layer, overlay, footage, canvas)
         frames = graph.add("settb", frames, expr=1 / canvas.rate)
     frames = _appearing(graph, frames, layer, overlay, span, canvas.rate)

@@ -14,6 +14,13 @@ from callsheet.media.words import Fit
 _WIDEST_BLUR = 60.0
 """Standard deviation in pixels of a picture 1080 pixels high."""
 
+_AHEAD = 1.0
+"""Seconds; more than a frame lasts."""
+_WITHOUT_INDEX = frozenset({"mpegts", "mpeg"})
+"""Containers in which FFmpeg finds a time, but not the key frame before it."""
+_LONGEST_GROUP = 300
+"""Frames; encoders set a key frame at least every 250, where nobody tells them otherwise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
@@ -42,10 +49,13 @@ class Span:
 def seek_before(footage: Footage, moment: float) -> float:
     """Return where to begin reading a video so that the frame seen at a moment can be picked, in its seconds.
 
-    A second earlier than needed, since that frame may have begun before.
+    Earlier than needed, since that frame may have begun before.
     """
-    last = (footage.picture_seconds or moment) - 1
-    return max(0.0, min(moment - 1, last))
+    ahead = _AHEAD
+    if footage.probe.format in _WITHOUT_INDEX:
+        ahead += float(_LONGEST_GROUP / footage.rate)
+    last = (footage.picture_seconds or moment) - ahead
+    return max(0.0, min(moment - ahead, last))
 
 
 def moment_of(trim_start: float, speed: float, frame: int, rate: Fraction) -> float:
@@ -61,26 +71,39 @@ def film_frames(graph: Graph, stream: str, shot: Shot, span: Span, canvas: Canva
     elif footage.still:
         view = _still(graph, stream, shot, footage, span, canvas)
     else:
-        picked = picked_frames(graph, stream, span, canvas.rate, trim_start=scene.trim_start, speed=scene.speed)
+        picked = picked_frames(
+            graph, stream, footage, span, canvas.rate, trim_start=scene.trim_start, speed=scene.speed
+        )
         picked = opaque(graph, picked, footage, scene.background or canvas.background)
         view = fitted(graph, picked, footage, _box(scene, canvas), scene.crop)
     view = graph.chain(normal(graph, view, canvas), *_filtered(scene.filters, canvas))
     return _faded(graph, view, shot, span, canvas)
 
 
-def picked_frames(graph: Graph, stream: str, span: Span, rate: Fraction, *, trim_start: float, speed: float) -> str:
-    """Append what picks, from a video, the pictures seen in some frames; the last one stays when it ends."""
-    from_file_start = span.first == 0 and trim_start == 0
-    shifted = f"PTS-{Fraction(trim_start).limit_denominator(10**6)}/TB"
+def picked_frames(
+    graph: Graph, stream: str, footage: Footage, span: Span, rate: Fraction, *, trim_start: float, speed: float
+) -> str:
+    """Append what picks, from a video, the pictures seen in some frames.
+
+    Before it begins its first picture is seen, and after its end the last one.
+    """
+    shifted = f"PTS-{_micro(footage.start + trim_start)}/TB"
+    # Files tell when their picture begins, but not to the frame.
+    may_be_early = moment_of(trim_start, speed, span.first, rate) < footage.lead + _AHEAD
     return graph.chain(
         stream,
         ("setpts", {"expr": shifted if speed == 1 else f"({shifted})/{speed:.6f}"}),
-        # Told where to start, it fills a gap before the first picture of a file.
-        ("fps", {"fps": rate, "start_time": 0 if from_file_start else None}),
+        # Told where to start, it fills a gap before the first picture; a long way would take its time.
+        ("fps", {"fps": rate, "start_time": 0 if may_be_early else None}),
         ("tpad", {"stop": -1, "stop_mode": "clone"}),
         ("trim", {"start_pts": span.first, "end_pts": span.last}),
         ("setpts", {"expr": "PTS-STARTPTS"}),
     )
+
+
+def _micro(seconds: float) -> Fraction:
+    """Return a time exact to the microsecond."""
+    return Fraction(seconds).limit_denominator(10**6)
 
 
 def repeated(graph: Graph, stream: str, count: int, rate: Fraction) -> str:

@@ -134,7 +134,7 @@ def compiled(
     picture = graph.chain(picture, ("trim", {"end_frame": segment.frames}), *encoder.last_filters)
     arguments = [
         *encoder.device,
-        *("-copyts", "-start_at_zero"),
+        "-copyts",
         *chain.from_iterable(drawing.inputs),
         *("-filter_complex", str(graph), "-map", f"[{picture}]", "-an", "-sn", "-dn"),
         *("-map_metadata", "-1", "-map_chapters", "-1", "-frames:v", str(segment.frames)),

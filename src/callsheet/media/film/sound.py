@@ -47,6 +47,8 @@ class Sound:
     fade_out: float = 0.0
     loop: bool = False
     duck: Duck | None = None
+    begins: float = 0.0
+    """What the file's own clock shows at its beginning, in seconds."""
 
     @property
     def end(self) -> int:
@@ -129,6 +131,7 @@ def _of_layer(layer: Layer, rate: Fraction) -> Sound:
         volume=overlay.volume,
         fade_in=overlay.fade_in,
         fade_out=overlay.fade_out,
+        begins=layer.footage.start,
     )
 
 
@@ -158,6 +161,7 @@ def _placed(clip: AudioClip, found: Footage, usual: int, plan: Schedule, volume:
         fade_out=clip.fade_out,
         loop=clip.loop,
         duck=clip.duck,
+        begins=found.start,
     )
 
 
@@ -173,6 +177,7 @@ def _under_all(track: Soundtrack, found: Footage, plan: Schedule) -> Sound:
         fade_out=track.fade_out,
         loop=track.loop,
         duck=track.duck,
+        begins=found.start,
     )
 
 
@@ -232,7 +237,8 @@ class _Mix:
 
     def step(self, mix: str, output: Path) -> Step:
         """Return the run that writes the mix."""
-        words = [*self._words, "-filter_complex", str(self.graph), "-map", f"[{mix}]", "-vn", *LOSSLESS]
+        # By itself, FFmpeg lets the sound of a transport stream begin at once, however much earlier its picture does.
+        words = ["-copyts", *self._words, "-filter_complex", str(self.graph), "-map", f"[{mix}]", "-vn", *LOSSLESS]
         return Step([*words, file_url(output)], output)
 
     def file(self, path: Path) -> str:
@@ -259,7 +265,7 @@ class _Mix:
         stream = self._read([*loop, *media_input(sound.path, start=sound.trim_start or None, length=length)])
         fades = [*_fades(sound.fade_in, sound.fade_out, sound.length)]
         changes = [*_tempo(sound.speed), _cut(sound.length), _END, *_volume(sound.volume), *fades]
-        track = self.graph.chain(stream, _evened(), _STEREO, *changes)
+        track = self.graph.chain(stream, _counted_from(sound.begins + sound.trim_start), _evened(), _STEREO, *changes)
         delay = sound.start - before
         return self.graph.add("adelay", track, delays=f"{delay}S", all=1) if delay else track
 
@@ -313,12 +319,17 @@ class _Mix:
         fades = [*_fades(scene.fade_in, scene.fade_out, count)]
         whole: Filter = ("apad", {"whole_len": count})
         changes = [*_tempo(scene.speed), *_volume(scene.volume), whole, _cut(count), _END]
-        return self.graph.chain(stream, _evened(), _STEREO, *changes, *fades)
+        counted = _counted_from(shot.footage.start + scene.trim_start)
+        return self.graph.chain(stream, counted, _evened(), _STEREO, *changes, *fades)
 
     def _read(self, words: list[str]) -> str:
         self._words += words
         self._inputs += 1
         return f"{self._inputs - 1}:a:0"
+
+
+def _counted_from(seconds: float) -> Filter:
+    return "asetpts", {"expr": f"PTS-{Fraction(seconds).limit_denominator(10**6)}/TB"}
 
 
 def _evened() -> Filter:

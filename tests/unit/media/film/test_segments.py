@@ -46,7 +46,7 @@ def test_a_segment_is_one_command():
     body, passing, _ = segments.cut(plan)
 
     assert words(body) == [
-        *["-copyts", "-start_at_zero", "-threads", "1", "-noaccurate_seek", *GUARD],
+        *["-copyts", "-threads", "1", "-noaccurate_seek", *GUARD],
         *["-ss", "1.000000", "-i", "file:/in/a.mp4"],
         "-filter_complex",
         "[0:v:0]setpts=expr=PTS-2/TB[n0];[n0]fps=fps=30/1[n1];[n1]tpad=stop=-1:stop_mode=clone[n2];"
