@@ -321,11 +321,33 @@ class Settings(BaseSettings):
     vertex_url: str | None = Field(
         None, validation_alias=_aliases("VERTEX_URL"), description="Where Vertex AI answers; unset: by the region"
     )
+    vertex_token: SecretStr | None = Field(
+        None,
+        validation_alias=_aliases("VERTEX_TOKEN"),
+        description="An access token for Vertex AI, which lives for about an hour; unset: Google's own credentials of "
+        "this machine, by `callsheet[vertex]`",
+    )
+    vertex_storage: str | None = Field(
+        None,
+        pattern=r"^gs://[a-z0-9._-]+(/.*)?$",
+        validation_alias=_aliases("VERTEX_STORAGE"),
+        description="Where Vertex AI puts its videos: `gs://bucket/folder`; unset: they come inside its answers",
+    )
+    vertex_storage_url: str = Field(
+        "https://storage.googleapis.com",
+        validation_alias=_aliases("VERTEX_STORAGE_URL"),
+        description="Where Google's Cloud Storage answers",
+    )
     runpod_api_key: SecretStr | None = Field(
         None, validation_alias=_aliases("RUNPOD_API_KEY", "RUNPOD_API_KEY"), description="Opens RunPod"
     )
     runpod_url: str = Field(
         "https://api.runpod.ai/v2", validation_alias=_aliases("RUNPOD_URL"), description="Where RunPod answers"
+    )
+    runpod_execution_timeout: Duration | None = Field(
+        None,
+        validation_alias=_aliases("RUNPOD_EXECUTION_TIMEOUT"),
+        description="How long RunPod lets a task run, 5 seconds to 7 days; unset: as the endpoint is set up",
     )
     videos_url: str | None = Field(
         None,
@@ -334,6 +356,11 @@ class Settings(BaseSettings):
     )
     videos_api_key: SecretStr | None = Field(
         None, validation_alias=_aliases("VIDEOS_API_KEY"), description="Opens that server, where it has a key"
+    )
+    videos_format: Literal["multipart", "json"] = Field(
+        "multipart",
+        validation_alias=_aliases("VIDEOS_FORMAT"),
+        description="How that server wants orders: `multipart` or `json`",
     )
     luma_api_key: SecretStr | None = Field(
         None, validation_alias=_aliases("LUMA_API_KEY", "LUMA_AGENTS_API_KEY"), description="Opens Luma Agents"
@@ -358,9 +385,9 @@ class Settings(BaseSettings):
     kling_url: str = Field(
         "https://api-singapore.klingai.com", validation_alias=_aliases("KLING_URL"), description="Where Kling answers"
     )
-    models_file: Path | None = Field(
+    own_models: Path | None = Field(
         None,
-        validation_alias=_aliases("MODELS_FILE"),
+        validation_alias=_aliases("OWN_MODELS"),
         description="A YAML file of models of one's own, which go before those that come with Callsheet",
     )
     provider_concurrency: int = Field(

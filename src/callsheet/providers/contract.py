@@ -117,6 +117,8 @@ class Look:
     """US dollars, where the provider tells."""
     seconds: float | None = None
     """That the provider worked on it, where it tells."""
+    after: float | None = None
+    """Seconds that the provider asks to wait before the next look, where it does."""
 
     @property
     def ended(self) -> bool:

@@ -24,7 +24,12 @@ async def with_files(given: Any, provider: str, limit: int) -> Any:
 
 
 async def _inside(file: InputFile, provider: str, limit: int) -> str:
-    return f"data:{file.media_type};base64,{base64.b64encode(await read_within(file, provider, limit)).decode()}"
+    return f"data:{file.media_type};base64,{await in_base64(file, provider, limit)}"
+
+
+async def in_base64(file: InputFile, provider: str, limit: int) -> str:
+    """Return a file's bytes in base64. Raises Refused when there are more than `limit`."""
+    return base64.b64encode(await read_within(file, provider, limit)).decode()
 
 
 async def read_within(file: InputFile, provider: str, limit: int) -> bytes:

@@ -8,10 +8,27 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from callsheet.testing.providers.fal import FalStandIn
+from callsheet.testing.providers.google import GoogleStandIn
+from callsheet.testing.providers.kling import KlingStandIn
+from callsheet.testing.providers.luma import LumaStandIn
 from callsheet.testing.providers.replicate import ReplicateStandIn
+from callsheet.testing.providers.runpod import RunPodStandIn
+from callsheet.testing.providers.runway import RunwayStandIn
 from callsheet.testing.providers.stand_in import StandIn
+from callsheet.testing.providers.vertex import VertexStandIn
+from callsheet.testing.providers.videos import VideosStandIn
 
-STAND_INS: tuple[type[StandIn], ...] = (ReplicateStandIn, FalStandIn)
+STAND_INS: tuple[type[StandIn], ...] = (
+    ReplicateStandIn,
+    FalStandIn,
+    GoogleStandIn,
+    KlingStandIn,
+    LumaStandIn,
+    RunPodStandIn,
+    RunwayStandIn,
+    VertexStandIn,
+    VideosStandIn,
+)
 
 
 @asynccontextmanager

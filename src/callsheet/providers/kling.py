@@ -1,0 +1,152 @@
+"""Kling: videos of texts and of pictures."""
+
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+from urllib.parse import quote
+
+import jwt
+
+from callsheet.domain.errors import BadWebhook, ProviderBusy, ProviderUnreachable, Refused, SetupError
+from callsheet.providers.censoring import code_for
+from callsheet.providers.contract import Capabilities, InputFile, Look, Notice, Order, Output, State, Task
+from callsheet.providers.http import Answer, Http, harmless, told
+from callsheet.providers.inputs import in_base64
+from callsheet.providers.plain import PlainProvider
+from callsheet.providers.polling import usual_polling
+from callsheet.providers.reading import fields_of, text
+from callsheet.providers.signatures import read_signed
+from callsheet.settings import Settings
+
+_NAME = "kling"
+_STATES: Mapping[str, State] = {
+    "submitted": "queued",
+    "processing": "running",
+    "succeed": "succeeded",
+    "failed": "failed",
+}
+_TOO_MANY = (1302, 1303)
+"""Too fast, and more tasks at a time than the resource pack allows."""
+_CENSORED = 1301
+_UNKNOWN_TASK = 1203
+_OF_THEIR_MACHINES = 5000
+_LEAST_WAIT = 1.0
+_LIFE = 1800
+_CLOCKS_DIFFER = 5
+
+
+def open_kling(settings: Settings) -> "Kling":
+    """Return Kling by the settings. Raises SetupError where a key is missing."""
+    if settings.kling_access_key is None or settings.kling_secret_key is None:
+        raise SetupError("Kling needs KLING_ACCESS_KEY and KLING_SECRET_KEY")
+    return Kling(settings, settings.kling_access_key.get_secret_value(), settings.kling_secret_key.get_secret_value())
+
+
+class Kling(PlainProvider):
+    """Models are plain words, as in `kling-v2-1`; with a picture, they make it move."""
+
+    name = _NAME
+    capabilities = Capabilities(
+        webhook=True,
+        retention=timedelta(days=30),
+        inline_limit=10 * 2**20,
+        quirks={
+            "code": "2026-11: success is told by `code` 0, whatever the HTTP status",
+            "parallel": "2026-11: more tasks than the resource pack allows are refused with code 1303, not queued",
+            "unsigned": "2026-11: callbacks are not signed, and come at each change",
+            "mark": "2026-11: external_task_id is echoed; whether it can be asked for is not documented",
+            "hosts": "2026-11: the hosts of its files are not documented, so that any public one is asked",
+        },
+    )
+    hosts = None
+
+    def __init__(self, settings: Settings, access_key: str, secret_key: str) -> None:
+        async def keys() -> Mapping[str, str]:
+            return {"Authorization": f"Bearer {_token(access_key, secret_key)}"}
+
+        http = Http(_NAME, settings.kling_url, settings, keys=keys, at_once=settings.provider_concurrency)
+        super().__init__(http, usual_polling(settings))
+
+    async def submit(self, order: Order) -> Task:
+        """Create a task."""
+        kind = "image2video" if {"image", "image_tail"} & set(order.input) else "text2video"
+        body = {"model_name": order.model, **{name: await self._given(each) for name, each in order.input.items()}}
+        if order.webhook:
+            body["callback_url"] = order.webhook
+        if order.mark:
+            body["external_task_id"] = order.mark
+        answer = await self._http.order("POST", f"/v1/videos/{kind}", json=body)
+        self._refuse(answer)
+        task_id = text(fields_of(answer.fields().get("data")).get("task_id"))
+        if task_id is None:
+            self._http.not_understood(answer)
+        return Task(_NAME, task_id, {"kind": kind})
+
+    async def look(self, task: Task) -> Look:
+        """Read a task."""
+        answer = await self._http.ask("GET", f"/v1/videos/{task.handle['kind']}/{quote(task.id, safe='')}")
+        code = answer.fields().get("code")
+        if answer.status == 404 or code == _UNKNOWN_TASK:
+            return Look("lost", "not found", message="Kling does not know the task any more.")
+        fields = self._http.understood(answer)
+        if code != 0:
+            raise ProviderUnreachable(f"Kling answered code {code}: {told(answer)}")
+        return _look(fields_of(fields.get("data")))
+
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:  # noqa: ARG002
+        """Read a callback, which nothing proves but the address it came to."""
+        fields = read_signed(body)
+        task_id, status = text(fields.get("task_id")), text(fields.get("task_status")) or ""
+        if task_id is None:
+            raise BadWebhook("The callback names no task.")
+        return Notice(task_id, f"{task_id}:{status}", status)
+
+    async def _given(self, value: Any) -> Any:
+        if not isinstance(value, InputFile):
+            return value
+        # Bare base64: a data URI is refused.
+        return value.url or await in_base64(value, _NAME, self.capabilities.inline_limit)
+
+    def _refuse(self, answer: Answer) -> None:
+        """Raise what a code other than 0 means for an order."""
+        code = answer.fields().get("code")
+        if code == 0:
+            return
+        if not isinstance(code, int) or code >= _OF_THEIR_MACHINES:
+            self._http.not_understood(answer)
+        _refused(code, answer)
+
+
+def _refused(code: int, answer: Answer) -> NoReturn:
+    words = f"code {code}, {told(answer)}"
+    if code in _TOO_MANY:
+        raise ProviderBusy(f"Kling is busy: {words}", after=_LEAST_WAIT)
+    facts = {"reason": "content_refused"} if code == _CENSORED else {}
+    raise Refused(f"Kling refused: {words}", providerCode=code, **facts)
+
+
+def _token(access_key: str, secret_key: str) -> str:
+    now = int(time.time())
+    claims = {"iss": access_key, "exp": now + _LIFE, "nbf": now - _CLOCKS_DIFFER}
+    return jwt.encode(claims, secret_key, algorithm="HS256", headers={"typ": "JWT"})
+
+
+def _look(task: Mapping[str, Any]) -> Look:
+    status = text(task.get("task_status")) or "unknown"
+    state = _STATES.get(status, "running")
+    if state == "succeeded":
+        return Look(state, status, 1.0, _outputs(fields_of(task.get("task_result"))))
+    if state == "failed":
+        reason = text(task.get("task_status_msg")) or "Kling gave no reason."
+        return Look(state, status, code=code_for(reason), message=harmless(reason))
+    return Look(state, status)
+
+
+def _outputs(result: Mapping[str, Any]) -> tuple[Output, ...]:
+    listed = [fields_of(each) for each in (*_list(result.get("videos")), *_list(result.get("images")))]
+    return tuple(Output(url=url) for url in (text(each.get("url")) for each in listed) if url is not None)
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

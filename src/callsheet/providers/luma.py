@@ -1,0 +1,112 @@
+"""Luma Agents: generations of videos."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+from callsheet.domain.errors import SetupError
+from callsheet.providers.contract import Capabilities, InputFile, Look, Order, Output, State, Task
+from callsheet.providers.http import Http, fixed_keys, harmless
+from callsheet.providers.inputs import in_base64
+from callsheet.providers.outputs import find_outputs
+from callsheet.providers.plain import PlainProvider
+from callsheet.providers.polling import usual_polling
+from callsheet.providers.reading import fields_of, text
+from callsheet.settings import Settings
+
+_NAME = "luma"
+_STATES: Mapping[str, State] = {
+    "queued": "queued",
+    "processing": "running",
+    "dreaming": "running",
+    "completed": "succeeded",
+    "failed": "failed",
+}
+_CODES = {
+    "content_moderated": "content_refused",
+    "generation_failed": "provider_failed",
+    "budget_exhausted": "budget_exhausted",
+    "output_not_found": "output_gone",
+}
+_OUTSIDE = ("prompt", "type", "aspect_ratio", "source", "image_ref", "user_id")
+"""What stands in the order itself; everything else is about the video."""
+
+
+def open_luma(settings: Settings) -> "Luma":
+    """Return Luma by the settings. Raises SetupError where the key is missing."""
+    if settings.luma_api_key is None:
+        raise SetupError("Luma needs LUMA_AGENTS_API_KEY")
+    return Luma(settings, settings.luma_api_key.get_secret_value())
+
+
+class Luma(PlainProvider):
+    """Models are plain words, as in `ray-3.2`."""
+
+    name = _NAME
+    capabilities = Capabilities(
+        retention=timedelta(hours=1),
+        inline_limit=8 * 2**20,
+        quirks={
+            "no_webhook": "2026-08: neither webhooks nor cancelling nor progress are part of the API",
+            "hosts": "2026-11: the hosts of its presigned addresses are not documented, so that any is asked",
+            "video": "2026-11: the fields of `video`, and how large files inside of orders may be, are not documented",
+        },
+    )
+    hosts = None
+
+    def __init__(self, settings: Settings, key: str) -> None:
+        http = Http(
+            _NAME,
+            settings.luma_url,
+            settings,
+            keys=fixed_keys(Authorization=f"Bearer {key}"),
+            at_once=settings.provider_concurrency,
+        )
+        super().__init__(http, usual_polling(settings))
+
+    async def submit(self, order: Order) -> Task:
+        """Create a generation."""
+        given = {name: await self._with_file(value) for name, value in order.input.items()}
+        body = {"type": "video", "model": order.model} | {name: given.pop(name) for name in _OUTSIDE if name in given}
+        if given:
+            body["video"] = given
+        answer = await self._http.order("POST", "/v1/generations", json=body)
+        task_id = text(answer.fields().get("id"))
+        if task_id is None:
+            self._http.not_understood(answer)
+        return Task(_NAME, task_id)
+
+    async def look(self, task: Task) -> Look:
+        """Read a generation; the addresses of its files are made anew each time."""
+        answer = await self._http.ask("GET", f"/v1/generations/{quote(task.id, safe='')}")
+        if answer.status == 404:
+            return Look("lost", "not found", message="Luma does not know the generation any more.")
+        return _look(self._http.understood(answer))
+
+    async def _with_file(self, value: Any) -> Any:
+        if not isinstance(value, InputFile):
+            return value
+        if value.url:
+            return {"url": value.url}
+        return {"data": await in_base64(value, _NAME, self.capabilities.inline_limit), "media_type": value.media_type}
+
+
+def _look(generation: Mapping[str, Any]) -> Look:
+    status = text(generation.get("state")) or "unknown"
+    state = _STATES.get(status, "running")
+    if state == "succeeded":
+        return Look(state, status, 1.0, _outputs(generation))
+    if state == "failed":
+        code = text(generation.get("failure_code")) or ""
+        reason = text(generation.get("failure_reason")) or f"Luma gave no reason, but the code '{code}'."
+        return Look(state, status, code=_CODES.get(code, "provider_failed"), message=harmless(reason))
+    return Look(state, status)
+
+
+def _outputs(generation: Mapping[str, Any]) -> tuple[Output, ...]:
+    """Return the files of the kind that was ordered: previews may stand beside them."""
+    listed = generation.get("output")
+    found = [fields_of(each) for each in listed] if isinstance(listed, list) else []
+    kind = generation.get("type")
+    return find_outputs([each for each in found if each.get("type") == kind] or found)

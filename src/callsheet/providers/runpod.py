@@ -1,0 +1,169 @@
+"""RunPod: serverless endpoints of one's own."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from callsheet.domain.errors import BadWebhook, ProviderUnreachable, Refused, SetupError
+from callsheet.providers.censoring import code_for
+from callsheet.providers.contract import Capabilities, Look, Notice, Order, State, Task
+from callsheet.providers.embedded import with_data_uris
+from callsheet.providers.http import Http, fixed_keys, harmless, told
+from callsheet.providers.inputs import with_files
+from callsheet.providers.outputs import find_outputs
+from callsheet.providers.plain import PlainProvider
+from callsheet.providers.polling import usual_polling
+from callsheet.providers.reading import fields_of, number, text
+from callsheet.providers.signatures import read_signed
+from callsheet.settings import Settings
+
+_NAME = "runpod"
+_STATES: Mapping[str, State] = {
+    "IN_QUEUE": "queued",
+    "IN_PROGRESS": "running",
+    "RUNNING": "running",
+    "COMPLETED": "succeeded",
+    "FAILED": "failed",
+    "TIMED_OUT": "failed",
+    "CANCELLED": "cancelled",
+}
+_ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_LONGEST = timedelta(days=7)
+_SHORTEST_RUN = timedelta(seconds=5)
+_SHORTEST_LIFE = timedelta(seconds=10)
+_MARGIN = timedelta(minutes=10)
+"""That a task outlives our own deadline: it vanishes at its end, and is better cancelled before."""
+_A_SECOND = 100
+
+
+def open_runpod(settings: Settings) -> "RunPod":
+    """Return RunPod by the settings. Raises SetupError where the key is missing."""
+    if settings.runpod_api_key is None:
+        raise SetupError("RunPod needs RUNPOD_API_KEY")
+    return RunPod(settings, settings.runpod_api_key.get_secret_value())
+
+
+class RunPod(PlainProvider):
+    """Models are ids of endpoints."""
+
+    name = _NAME
+    capabilities = Capabilities(
+        webhook=True,
+        cancel=True,
+        retention=timedelta(minutes=30),
+        inline_limit=7 * 2**20,
+        quirks={
+            "unsigned": "2026-08: webhooks are not signed, and echo input and address; three tries in 20 seconds",
+            "ttl": "2026-08: a task vanishes at the end of its life, even while it runs",
+            "output": "2026-11: an output is whatever the handler returns: base64, addresses, or an `error` in it",
+        },
+    )
+    hosts = None
+
+    def __init__(self, settings: Settings, key: str) -> None:
+        http = Http(
+            _NAME,
+            settings.runpod_url,
+            settings,
+            keys=fixed_keys(Authorization=f"Bearer {key}"),
+            at_once=settings.provider_concurrency,
+            orders_a_second=_A_SECOND,
+        )
+        super().__init__(http, usual_polling(settings))
+        self._policy = _policy(self.polling.deadline, settings.runpod_execution_timeout)
+
+    async def submit(self, order: Order) -> Task:
+        """Put a task into an endpoint's queue."""
+        if not _ENDPOINT.fullmatch(order.model):
+            raise Refused(f"'{order.model}' is not the id of an endpoint at RunPod")
+        given = await with_files(order.input, _NAME, self.capabilities.inline_limit)
+        body: dict[str, Any] = {"input": given, "policy": self._policy}
+        if order.webhook:
+            body["webhook"] = order.webhook
+        answer = await self._http.order("POST", f"/{order.model}/run", json=body)
+        task_id = text(answer.fields().get("id"))
+        if task_id is None:
+            self._http.not_understood(answer)
+        return Task(_NAME, task_id, {"endpoint": order.model})
+
+    async def look(self, task: Task) -> Look:
+        """Read a task, its files included: they may be many megabytes."""
+        answer = await self._http.ask("GET", _path(task, "status"))
+        if answer.status == 404:
+            return Look("lost", "not found", message="RunPod does not know the task any more: its time was over.")
+        return await asyncio.to_thread(_look, self._http.understood(answer))
+
+    async def cancel(self, task: Task) -> None:
+        """Cancel a task."""
+        answer = await self._http.ask("POST", _path(task, "cancel"))
+        if not answer.ok and answer.status not in (400, 404, 409):
+            raise ProviderUnreachable(f"RunPod did not cancel the task: {told(answer)}")
+
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:  # noqa: ARG002
+        """Read a call, which nothing proves but the address it came to."""
+        fields = read_signed(body)
+        task_id, status = text(fields.get("id")), text(fields.get("status")) or ""
+        if task_id is None:
+            raise BadWebhook("The webhook names no task.")
+        return Notice(task_id, f"{task_id}:{status}", status)
+
+
+def _policy(deadline: timedelta, run: timedelta | None) -> dict[str, int]:
+    policy = {"ttl": _milliseconds(deadline + _MARGIN, _SHORTEST_LIFE)}
+    return policy if run is None else policy | {"executionTimeout": _milliseconds(run, _SHORTEST_RUN)}
+
+
+def _milliseconds(length: timedelta, least: timedelta) -> int:
+    return round(min(max(length, least), _LONGEST).total_seconds() * 1000)
+
+
+def _path(task: Task, verb: str) -> str:
+    return f"/{task.handle['endpoint']}/{verb}/{quote(task.id, safe='')}"
+
+
+def _look(task: Mapping[str, Any]) -> Look:
+    status = text(task.get("status")) or "unknown"
+    state = _STATES.get(status, "running")
+    seconds = _seconds(task.get("executionTime"))
+    if state == "succeeded":
+        return _completed(status, task.get("output"), seconds)
+    if status == "TIMED_OUT":
+        return Look(state, status, code="deadline", message="The task ran longer than it may.", seconds=seconds)
+    if state == "failed":
+        return _failed(status, task.get("error") or fields_of(task.get("output")).get("error"), seconds)
+    return Look(state, status, seconds=seconds)
+
+
+def _completed(status: str, output: Any, seconds: float | None) -> Look:
+    error = fields_of(output).get("error")
+    if error:
+        return _failed(status, error, seconds)
+    return Look("succeeded", status, 1.0, find_outputs(with_data_uris(output)), seconds=seconds)
+
+
+def _failed(status: str, error: Any, seconds: float | None) -> Look:
+    reason = _reason(error)
+    message = harmless(reason or "RunPod gave no reason.")
+    return Look("failed", status, code=code_for(reason), message=message, seconds=seconds)
+
+
+def _reason(error: Any) -> str | None:
+    """Return what an error says: a text, or an object, which may itself be written as text."""
+    if isinstance(error, str) and error.lstrip().startswith("{"):
+        try:
+            error = orjson.loads(error)
+        except ValueError:
+            return text(error)
+    if isinstance(error, Mapping):
+        return text(error.get("error_message")) or text(error.get("message"))
+    return text(error)
+
+
+def _seconds(milliseconds: Any) -> float | None:
+    told_number = number(milliseconds)
+    return None if told_number is None else told_number / 1000

@@ -1,0 +1,116 @@
+"""Runway: videos of texts and of pictures."""
+
+from collections import deque
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote
+
+from callsheet.domain.errors import ProviderUnreachable, SetupError
+from callsheet.providers.censoring import code_for
+from callsheet.providers.contract import Capabilities, Look, Order, State, Task
+from callsheet.providers.http import Http, fixed_keys, harmless, told
+from callsheet.providers.inputs import with_files
+from callsheet.providers.outputs import find_outputs
+from callsheet.providers.plain import PlainProvider
+from callsheet.providers.polling import usual_polling
+from callsheet.providers.reading import share, text
+from callsheet.settings import Settings
+
+_NAME = "runway"
+_VERSION = "2024-11-06"
+_STATES: Mapping[str, State] = {
+    "PENDING": "queued",
+    "THROTTLED": "queued",
+    "RUNNING": "running",
+    "SUCCEEDED": "succeeded",
+    "FAILED": "failed",
+    "CANCELLED": "cancelled",
+}
+_REMEMBERED = 1_000
+
+
+def open_runway(settings: Settings) -> "Runway":
+    """Return Runway by the settings. Raises SetupError where the key is missing."""
+    if settings.runway_api_key is None:
+        raise SetupError("Runway needs RUNWAYML_API_SECRET")
+    return Runway(settings, settings.runway_api_key.get_secret_value())
+
+
+class Runway(PlainProvider):
+    """Models are plain words, as in `gen4_turbo`; with a picture, they make it move."""
+
+    name = _NAME
+    capabilities = Capabilities(
+        cancel=True,
+        progress=True,
+        retention=timedelta(hours=24),
+        inline_limit=3 * 2**20,
+        quirks={
+            "throttled": "2026-10: what is over the account's limit waits as THROTTLED, and is not refused",
+            "delete": "2026-10: DELETE cancels a task, and removes one that has ended; it is not found afterwards",
+            "addresses": "2026-10: every look gives fresh addresses, which live for 24 to 48 hours",
+            "progress": "2026-11: taken to be 0 to 1, which is not documented",
+            "hosts": "2026-11: the hosts of its files are not documented, so that any public one is asked",
+        },
+    )
+    hosts = None
+
+    def __init__(self, settings: Settings, key: str) -> None:
+        http = Http(
+            _NAME,
+            settings.runway_url,
+            settings,
+            keys=fixed_keys(**{"Authorization": f"Bearer {key}", "X-Runway-Version": _VERSION}),
+            at_once=settings.provider_concurrency,
+        )
+        super().__init__(http, usual_polling(settings))
+        self._deleted: deque[str] = deque(maxlen=_REMEMBERED)
+
+    async def submit(self, order: Order) -> Task:
+        """Create a task."""
+        kind = "image_to_video" if "promptImage" in order.input else "text_to_video"
+        body = {"model": order.model, **await with_files(order.input, _NAME, self.capabilities.inline_limit)}
+        answer = await self._http.order("POST", f"/v1/{kind}", json=body)
+        task_id = text(answer.fields().get("id"))
+        if task_id is None:
+            self._http.not_understood(answer)
+        return Task(_NAME, task_id)
+
+    async def look(self, task: Task) -> Look:
+        """Read a task. One that was deleted by us has ended; one that is not there otherwise is lost."""
+        answer = await self._http.ask("GET", _path(task))
+        if answer.status == 404 and task.id in self._deleted:
+            return Look("cancelled", "deleted", message="The task was deleted at Runway.")
+        if answer.status == 404:
+            return Look("lost", "not found", message="Runway does not know the task any more.")
+        return _look(self._http.understood(answer))
+
+    async def cancel(self, task: Task) -> None:
+        """Delete a task; one that runs already is paid nevertheless."""
+        answer = await self._http.ask("DELETE", _path(task))
+        if not answer.ok and answer.status != 404:
+            raise ProviderUnreachable(f"Runway did not cancel the task: {told(answer)}")
+        self._deleted.append(task.id)
+
+
+def _path(task: Task) -> str:
+    return f"/v1/tasks/{quote(task.id, safe='')}"
+
+
+def _look(task: Mapping[str, Any]) -> Look:
+    status = text(task.get("status")) or "unknown"
+    state = _STATES.get(status, "running")
+    if state == "succeeded":
+        return Look(state, status, 1.0, find_outputs(task.get("output")))
+    if state == "failed":
+        return _failed(status, task)
+    return Look(state, status, share(task.get("progress")))
+
+
+def _failed(status: str, task: Mapping[str, Any]) -> Look:
+    kind, reason = text(task.get("failureCode")) or "", text(task.get("failure"))
+    code = code_for(f"{kind} {reason or ''}")
+    return Look(
+        "failed", status, code=code, message=harmless(reason or f"Runway gave no reason, but the code '{kind}'.")
+    )

@@ -1,0 +1,154 @@
+"""Veo on Google's Vertex AI."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from callsheet.domain.errors import ProviderUnreachable, Refused, SetupError
+from callsheet.providers.censoring import code_for
+from callsheet.providers.contract import Capabilities, InputFile, Look, Order, Output, Task
+from callsheet.providers.embedded import decoded
+from callsheet.providers.http import Http, Keys, fixed_keys, harmless
+from callsheet.providers.inputs import in_base64
+from callsheet.providers.plain import PlainProvider
+from callsheet.providers.polling import usual_polling
+from callsheet.providers.reading import fields_of, text
+from callsheet.settings import Settings
+
+_NAME = "vertex"
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_OF_THE_INSTANCE = ("prompt", "image", "lastFrame", "referenceImages", "video", "mask")
+_CANCELLED, _TOO_LATE = 1, 4
+"""Codes of google.rpc."""
+
+
+def open_vertex(settings: Settings) -> "Vertex":
+    """Return Vertex AI by the settings. Raises SetupError where the project, or a way to a token, is missing."""
+    if settings.vertex_project is None:
+        raise SetupError("Vertex AI needs CALLSHEET_VERTEX_PROJECT")
+    if settings.vertex_token is not None:
+        return Vertex(settings, fixed_keys(Authorization=f"Bearer {settings.vertex_token.get_secret_value()}"))
+    try:
+        from callsheet.providers.google_tokens import google_tokens
+    except ImportError:
+        raise SetupError("Vertex AI needs google-auth: pip install 'callsheet[vertex]'") from None
+    return Vertex(settings, google_tokens())
+
+
+class Vertex(PlainProvider):
+    """Models are plain words, as in `veo-3.1-generate-001`."""
+
+    name = _NAME
+    capabilities = Capabilities(
+        retention=timedelta(hours=24),
+        inline_limit=14 * 2**20,
+        quirks={
+            "look": "2026-11: a task is read by a POST; `done` is absent as long as it runs",
+            "blocked": "2026-11: a video that the filter blocked ends well, with counts of the filter and no video",
+            "cancel": "2026-11: no way to cancel is documented",
+            "retention": "2026-11: how long inline answers are kept is not documented; files in a bucket are one's own",
+        },
+    )
+
+    def __init__(self, settings: Settings, keys: Keys) -> None:
+        self._storage = settings.vertex_storage
+        self._storage_url = settings.vertex_storage_url.rstrip("/")
+        location = settings.vertex_location
+        self._place = f"/v1beta1/projects/{settings.vertex_project}/locations/{location}/publishers/google/models"
+        http = Http(
+            _NAME,
+            settings.vertex_url or _address(location),
+            settings,
+            keys=keys,
+            origins=frozenset({_origin(self._storage_url)}),
+            at_once=settings.provider_concurrency,
+        )
+        super().__init__(http, usual_polling(settings))
+
+    async def submit(self, order: Order) -> Task:
+        """Begin a long-running prediction."""
+        if not _MODEL.fullmatch(order.model):
+            raise Refused(f"'{order.model}' is not a model at Vertex AI")
+        given = {name: await self._with_files(value) for name, value in order.input.items()}
+        instance = {name: given.pop(name) for name in _OF_THE_INSTANCE if name in given}
+        parameters = {"sampleCount": 1, **({"storageUri": self._storage} if self._storage else {}), **given}
+        place = f"{self._place}/{order.model}"
+        body = {"instances": [instance], "parameters": parameters}
+        answer = await self._http.order("POST", f"{place}:predictLongRunning", json=body)
+        name = text(answer.fields().get("name"))
+        if name is None:
+            self._http.not_understood(answer)
+        return Task(_NAME, name, {"place": place})
+
+    async def look(self, task: Task) -> Look:
+        """Read an operation."""
+        path = f"{task.handle['place']}:fetchPredictOperation"
+        answer = await self._http.ask("POST", path, json={"operationName": task.id})
+        if answer.status == 404:
+            return Look("lost", "not found", message="Vertex AI does not know the operation any more.")
+        operation = self._http.understood(answer)
+        if operation.get("done") is not True:
+            return Look("running", "running")
+        error = fields_of(operation.get("error"))
+        return _failed(error) if error else await asyncio.to_thread(self._done, fields_of(operation.get("response")))
+
+    def _done(self, response: Mapping[str, Any]) -> Look:
+        videos = response.get("videos")
+        outputs = [self._output(fields_of(video)) for video in (videos if isinstance(videos, list) else [])]
+        if outputs:
+            return Look("succeeded", "done", 1.0, outputs)
+        reasons = response.get("raiMediaFilteredReasons")
+        reason = "; ".join(map(str, reasons)) if isinstance(reasons, list) else ""
+        if reason or response.get("raiMediaFilteredCount"):
+            message = harmless(reason) or "Vertex AI's filter blocked the video, and gave no reason."
+            return Look("failed", "filtered", code="content_refused", message=message)
+        return Look("failed", "done", code="provider_failed", message="Vertex AI made no video, and gave no reason.")
+
+    def _output(self, video: Mapping[str, Any]) -> Output:
+        media_type, data, uri = text(video.get("mimeType")), video.get("bytesBase64Encoded"), text(video.get("gcsUri"))
+        if not isinstance(data, str):
+            return Output(url=self._in_storage(uri or ""), media_type=media_type, with_key=True)
+        held = decoded(data)
+        if held is None:
+            raise ProviderUnreachable("Vertex AI gave a video that is no base64")
+        return Output(inline=held, media_type=media_type)
+
+    def _in_storage(self, uri: str) -> str:
+        """Return where a `gs://` address is to be had."""
+        bucket, _, thing = uri.removeprefix("gs://").partition("/")
+        if not uri.startswith("gs://") or not thing:
+            return uri
+        return f"{self._storage_url}/storage/v1/b/{quote(bucket, safe='')}/o/{quote(thing, safe='')}?alt=media"
+
+    async def _with_files(self, value: Any) -> Any:
+        if isinstance(value, InputFile):
+            data = await in_base64(value, _NAME, self.capabilities.inline_limit)
+            return {"bytesBase64Encoded": data, "mimeType": value.media_type}
+        if isinstance(value, list | tuple):
+            return [await self._with_files(each) for each in value]
+        if isinstance(value, Mapping):
+            return {name: await self._with_files(each) for name, each in value.items()}
+        return value
+
+
+def _address(location: str) -> str:
+    region = "" if location == "global" else f"{location}-"
+    return f"https://{region}aiplatform.googleapis.com"
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    return f"{parts.scheme}://{parts.hostname}:{port}"
+
+
+def _failed(error: Mapping[str, Any]) -> Look:
+    status = error.get("code")
+    reason = text(error.get("message")) or "Vertex AI gave no reason."
+    if status == _CANCELLED:
+        return Look("cancelled", f"error {status}", message=harmless(reason))
+    code = code_for(reason, "deadline" if status == _TOO_LATE else "provider_failed")
+    return Look("failed", f"error {status}", code=code, message=harmless(reason))

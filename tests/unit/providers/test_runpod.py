@@ -1,0 +1,6 @@
+from callsheet.testing.provider_contract import ProviderContract
+from callsheet.testing.providers.runpod import RunPodStandIn
+
+
+class TestRunPod(ProviderContract):
+    stand_in = RunPodStandIn
