@@ -72,13 +72,14 @@ def _mark(name: str, *, drained: bool) -> None:
 def _server(health: "Health", settings: "Settings") -> dict[str, Any]:
     from callsheet.cli.printing import size_text
     from callsheet.comfyui.pool import drained_servers
+    from callsheet.files.fetch import shown
 
     host, own = health.server.host, health.server.child is not None
     state = "ours" if own else "working" if health.reachable else "lost"
     drained = host.name in drained_servers(settings)
     return {
         "name": host.name,
-        "url": host.url or None,
+        "url": shown(host.url) if host.url else None,
         "state": "paused" if drained else state,
         "version": health.version,
         "queue": health.waiting if health.reachable else None,

@@ -197,6 +197,8 @@ class Child:
             ) as process:
                 async with asyncio.timeout(_HELP_SECONDS):
                     out, err = await process.communicate()
+        except TimeoutError:
+            raise ProviderUnreachable(f"ComfyUI in {self._folder} did not tell its flags in time.") from None
         except OSError as error:
             raise SetupError(
                 f"{python} cannot be started for our own ComfyUI: {os.strerror(error.errno or 0)}"

@@ -17,6 +17,7 @@ from callsheet.comfyui.graph import Graph
 from callsheet.comfyui.outputs import OutputFile
 from callsheet.comfyui.wire import read_object, told
 from callsheet.domain.errors import OutputGone, ProviderUnreachable, Refused, SubmissionUnknown
+from callsheet.files.fetch import shown
 from callsheet.files.landing import land
 from callsheet.files.media_types import OCTETS
 
@@ -50,6 +51,8 @@ class ComfyUI:
     def __init__(self, url: str, *, timeout: float = 120.0, max_bytes: int = 20 * 2**30) -> None:
         """Wait `timeout` seconds for an answer, and take files of up to `max_bytes`."""
         self.url = url.rstrip("/")
+        self.place = shown(self.url)
+        """The address as it may be told: it may hold a password."""
         self._max_bytes = max_bytes
         self._client = httpx2.AsyncClient(
             timeout=httpx2.Timeout(timeout, connect=_CONNECT), follow_redirects=False, trust_env=False
@@ -95,10 +98,10 @@ class ComfyUI:
         except _NOT_SENT as error:
             raise self._away(error) from error
         except httpx2.HTTPError as error:
-            raise SubmissionUnknown(f"The answer of {self.url} to the prompt was lost: {_name(error)}.") from error
+            raise SubmissionUnknown(f"The answer of {self.place} to the prompt was lost: {_name(error)}.") from error
         fields = read_object(answer.content)
         if answer.status_code in _AWAY:
-            raise SubmissionUnknown(f"A proxy before {self.url} answered {answer.status_code}.")
+            raise SubmissionUnknown(f"A proxy before {self.place} answered {answer.status_code}.")
         if answer.status_code != 200:
             raise refusal(fields) if fields else Refused(f"ComfyUI does not take the prompt: {_words(answer)}")
         known = str(fields.get("prompt_id") or prompt_id)
@@ -164,7 +167,9 @@ class ComfyUI:
                 _refuse(answer.status_code, file)
                 await land(self._capped(answer, file), target)
         except httpx2.HTTPError as error:
-            raise ProviderUnreachable(f"{file.filename} did not come whole from {self.url}: {_name(error)}") from error
+            raise ProviderUnreachable(
+                f"{file.filename} did not come whole from {self.place}: {_name(error)}"
+            ) from error
         return target
 
     async def _capped(self, answer: httpx2.Response, file: OutputFile) -> AsyncGenerator[bytes, None]:
@@ -180,7 +185,7 @@ class ComfyUI:
         fields = read_object(answer.content)
         if answer.status_code != 200 or not fields.keys() >= {*names}:
             # Whatever it is, it must not be taken for a server that has forgotten everything.
-            raise ProviderUnreachable(f"{self.url} does not answer like ComfyUI: {path} gave {answer.status_code}")
+            raise ProviderUnreachable(f"{self.place} does not answer like ComfyUI: {path} gave {answer.status_code}")
         return fields
 
     async def _ask(self, method: str, path: str, **request: Any) -> httpx2.Response:
@@ -189,11 +194,11 @@ class ComfyUI:
         except httpx2.HTTPError as error:
             raise self._away(error) from error
         if answer.status_code in _AWAY:
-            raise ProviderUnreachable(f"ComfyUI at {self.url} does not answer: a proxy says {answer.status_code}")
+            raise ProviderUnreachable(f"ComfyUI at {self.place} does not answer: a proxy says {answer.status_code}")
         return answer
 
     def _away(self, error: Exception) -> ProviderUnreachable:
-        return ProviderUnreachable(f"ComfyUI at {self.url} does not answer: {_name(error)}")
+        return ProviderUnreachable(f"ComfyUI at {self.place} does not answer: {_name(error)}")
 
 
 def _refuse(status: int, file: OutputFile) -> None:

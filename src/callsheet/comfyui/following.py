@@ -159,7 +159,8 @@ async def follow(
             return standing.entry
         if standing.state == "unknown":
             raise PromptLost(
-                f"ComfyUI at {comfy.url} does not know the prompt any more: it was restarted, or somebody removed it.",
+                f"ComfyUI at {comfy.place} does not know the prompt any more: it was restarted, or somebody "
+                "removed it.",
                 prompt_id=ears.prompt_id,
             )
         doubts.look_at(standing)

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from callsheet.domain.storable import storable_text
+
 _LONGEST_TEXT = 100_000
 
 
@@ -73,7 +75,7 @@ def _text(value: Any) -> str | None:
         return None
     # A node that gives one string where a list belongs has it sent as a list of letters.
     glue = "" if all(len(part) <= 1 for part in value) else "\n"
-    return glue.join(value)[:_LONGEST_TEXT]
+    return storable_text(glue.join(value)[:_LONGEST_TEXT])
 
 
 def _order(node: str) -> tuple[int, str]:

@@ -223,14 +223,17 @@ def drain(settings: Settings, name: str, *, drained: bool) -> None:
 
 # One pool a process
 
+_OF_A_POOL = {"data_dir", *(name for name in Settings.model_fields if name.startswith("comfyui_"))}
 _POOLS: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, "Pool"]] = WeakKeyDictionary()
 
 
 def pool_of(settings: Settings) -> Pool:
     """Return the pool that all jobs of this process share."""
     pools = _POOLS.setdefault(asyncio.get_running_loop(), {})
-    mine = {name: value for name, value in settings.model_dump(mode="json").items() if name.startswith("comfyui_")}
-    return pools.setdefault(f"{settings.data_dir} {mine}", open_pool(settings))
+    key = settings.model_dump_json(include=_OF_A_POOL)
+    if key not in pools:
+        pools[key] = open_pool(settings)
+    return pools[key]
 
 
 def open_pool(settings: Settings) -> Pool:

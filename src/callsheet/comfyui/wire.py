@@ -4,6 +4,8 @@ import json
 import re
 from typing import Any
 
+from callsheet.domain.storable import storable_text
+
 _FOLDERS = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\":,;()<>]+)+[/\\](?=[^\s/\\])")
 _LONGEST = 400
 
@@ -24,5 +26,5 @@ def read_object(data: str | bytes) -> dict[str, Any]:
 
 def told(text: object) -> str:
     """Return words of the server in one line, without the folders of its machine, and not too many."""
-    line = _FOLDERS.sub("", " ".join(str(text).split()))
+    line = _FOLDERS.sub("", " ".join(storable_text(str(text)).split()))
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

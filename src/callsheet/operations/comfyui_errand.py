@@ -154,10 +154,11 @@ class Errand:
         sent = False
         try:
             async with self._opened(server) as door:
+                await door.comfy.depth()  # whoever does not answer this is sent nothing, and another can be asked
                 graph = await self._graph(door.comfy, number)
                 await self._sent_to(number, door.identity)
                 listener, ears = self._ears(door, graph, number)
-                async with listener.listening(), self._stopped_with_us(door, number):
+                async with listener.listening(), self._stopped_with_us(door, ears):
                     known = await self._sent(door.comfy, graph, number, listener.client_id)
                     sent = True
                     ears.prompt_id = ears.progress.prompt_id = known
@@ -185,7 +186,7 @@ class Errand:
         async with self._pool.seat_at(server), self._opened(server) as door:
             listener, ears = self._ears(door, self._draft.graph, number)
             try:
-                async with listener.listening(), self._stopped_with_us(door, number):
+                async with listener.listening(), self._stopped_with_us(door, ears):
                     entry = await self._followed(door, ears)
             except PromptLost as lost:
                 self._job.log(f"{lost.message} It is sent anew.", prompt_id=prompt_id)
@@ -243,11 +244,18 @@ class Errand:
         return listener, ears
 
     async def _sent(self, comfy: ComfyUI, graph: Graph, number: int, client_id: str) -> str:
+        sending = asyncio.ensure_future(send(comfy, graph, self._prompt_id(number), client_id))
         try:
-            known = await send(comfy, graph, self._prompt_id(number), client_id)
+            known = await asyncio.shield(sending)
         except BadParams as refused:
             raise self._in_words_of_the_job(refused) from None
-        self._job.log("ComfyUI has the prompt", prompt_id=known, server=comfy.url)
+        except asyncio.CancelledError:
+            # What is on its way cannot be stopped before it has arrived.
+            await asyncio.wait({sending}, timeout=_STOP_SECONDS)
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            raise
+        self._job.log("ComfyUI has the prompt", prompt_id=known, server=comfy.place)
         return known
 
     def _in_words_of_the_job(self, refused: BadParams) -> BadParams:
@@ -276,24 +284,23 @@ class Errand:
             raise TimedOut(f"The prompt took longer than its {self._limit:g} s, and was stopped.") from None
 
     @asynccontextmanager
-    async def _stopped_with_us(self, door: _Door, number: int) -> AsyncGenerator[None, None]:
+    async def _stopped_with_us(self, door: _Door, ears: Ears) -> AsyncGenerator[None, None]:
         """End the prompt when the job ends before it, unless another run will go on waiting for it."""
         try:
             yield
         except asyncio.CancelledError as stop:
             if not _GOES_ON.intersection(map(str, stop.args)):
-                await self._stop(door, number)
+                await self._stop(door, ears.prompt_id)
             raise
         except TimedOut:
-            await self._stop(door, number)
+            await self._stop(door, ears.prompt_id)
             raise
         except ProviderUnreachable as error:
             if error.facts.get("reason") == EXECUTOR_DEAD:
-                await self._stop(door, number)
+                await self._stop(door, ears.prompt_id)
             raise
 
-    async def _stop(self, door: _Door, number: int) -> None:
-        prompt_id = self._prompt_id(number)
+    async def _stop(self, door: _Door, prompt_id: str) -> None:
         try:
             standing = await door.comfy.stop(prompt_id, patience=_STOP_SECONDS)
             await door.comfy.forget(prompt_id)

@@ -173,3 +173,7 @@ def test_what_is_no_file_is_passed_over():
 
     assert made.files == ()
     assert made.texts == {"1": "path"}
+
+
+def test_text_that_no_database_stores_is_made_fit():
+    assert made_by({"outputs": {"1": {"text": ["a\0b", "\ud800"]}}}).texts == {"1": "a\N{SYMBOL FOR NULL}b\n?"}

@@ -155,6 +155,16 @@ async def test_a_job_goes_to_another_server_when_the_first_does_not_answer(other
     assert len(other.accepted) == 1
 
 
+async def test_a_server_behind_a_proxy_that_cannot_reach_it_is_passed_over(
+    server: ComfyUIStandIn, other: ComfyUIStandIn, tmp_path: Path
+):
+    server.away = True
+    desk = Desk(tmp_path, comfyui_api_url=f"{server.url}#name=one,{other.url}#name=two&capacity=2")
+
+    assert (await desk.run(graph=workflow("image_tiny"))).server == "two"
+    assert (await desk.run(graph=workflow("image_tiny"))).server == "two"
+
+
 async def test_when_none_answers_the_reason_is_told(tmp_path: Path):
     desk = Desk(tmp_path, comfyui_api_url="http://127.0.0.1:9#name=a,http://127.0.0.1:10#name=b")
 

@@ -272,3 +272,39 @@ async def test_something_else_at_the_address_is_not_taken_for_a_server_that_forg
     with pytest.raises(JobError, match="404"):
         await desk.run(graph=workflow("image_tiny"))
     assert server.accepted == []
+
+
+async def test_a_prompt_that_is_on_its_way_when_the_job_is_cancelled_is_stopped_too(
+    desk: Desk, server: ComfyUIStandIn, monkeypatch: pytest.MonkeyPatch
+):
+    on_its_way, arrives = asyncio.Event(), asyncio.Event()
+    real = ComfyUI.submit
+
+    async def slowly(comfy: ComfyUI, *given: object) -> str:
+        on_its_way.set()
+        await arrives.wait()
+        return await real(comfy, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ComfyUI, "submit", slowly)
+    work = desk.start(graph=stepping())
+    await on_its_way.wait()
+    work.cancel("cancelled")
+    await asyncio.sleep(0)
+    arrives.set()
+
+    await asyncio.gather(work, return_exceptions=True)
+
+    assert len(server.accepted) == 1
+    assert server.executor.remaining == 0
+
+
+async def test_the_password_of_a_server_is_in_no_message(server: ComfyUIStandIn, desk_for):
+    with_password = server.url.replace("http://", "http://me:hunter2@")
+    desk = desk_for(comfyui_api_url=with_password)
+    result = await desk.run(graph=workflow("image_tiny"))
+    server.away = True
+    desk.new_job()
+    with pytest.raises(ProviderUnreachable) as caught:
+        await desk.run(graph=workflow("image_tiny"))
+
+    assert "hunter2" not in f"{result} {desk.job.logs} {desk.job.progress_reports} {caught.value} {caught.value.facts}"
