@@ -111,6 +111,30 @@ async def test_texts_of_a_form_are_read_as_the_model_takes_them(api, replicate):
     assert created.json()["size"] == "1792x1024"
 
 
+async def test_a_size_goes_as_it_is_to_a_model_that_takes_sizes(api):
+    created = await api.client.post(
+        "/v1/videos", data={"model": "videos/default", "prompt": "x", "size": "640x352", "seconds": "4"}
+    )
+
+    [job] = (await api.engine.execution(api_id_of(created.json()["id"]))).jobs
+    assert job.params["inputs"] == {"size": "640x352"}
+    assert (job.params["duration"], created.json()["size"]) == (4, "640x352")
+
+
+async def test_an_order_that_is_sent_twice_under_one_key_is_one_video(api):
+    body = {"model": MODEL, "prompt": "x"}
+    answers = [await api.client.post("/v1/videos", json=body, headers={"Idempotency-Key": "order-1"}) for _ in range(2)]
+
+    assert answers[0].json()["id"] == answers[1].json()["id"]
+
+
+async def test_a_plan_that_only_looks_like_a_video_is_none(api):
+    execution_id = await api.submit(("video", "noop", {}), metadata={"videos": "shown"})
+
+    assert (await api.client.get(f"/v1/videos/video_{execution_id.replace('-', '')}")).status_code == 404
+    assert (await api.client.get("/v1/videos")).json()["data"] == []
+
+
 async def test_what_cannot_be_asked_is_told_field_by_field(api, videos):
     with pytest.raises(openai.BadRequestError) as refused:
         await videos.create(model=MODEL, prompt="x", seconds="60", size="100x900", extra_body={"lens": "wide"})
@@ -250,4 +274,8 @@ class TestWithAKey:
 
 
 def api_id(video):
-    return UUID(hex=video.id.removeprefix("video_"))
+    return api_id_of(video.id)
+
+
+def api_id_of(name):
+    return UUID(hex=name.removeprefix("video_"))

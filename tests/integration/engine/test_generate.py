@@ -1,0 +1,165 @@
+"""Generate, in a real engine: whoever takes the order, it is one order."""
+
+from datetime import timedelta
+
+import pytest
+from plans import job, plan
+
+from callsheet.domain.media_source import MediaSource
+from callsheet.domain.model import Model
+from callsheet.engine.links import link_to
+from callsheet.files.storage import open_storage
+from callsheet.operations import generate as module
+from callsheet.operations.contract import operation
+from callsheet.operations.generate import generate
+from callsheet.providers.contract import Capabilities, Polling
+from callsheet.settings import Settings
+from callsheet.testing.engine import running_engine
+from callsheet.testing.operations import ALL
+from callsheet.testing.toy_provider import ToyProvider
+from callsheet.testing.waiters import until
+
+SOON = timedelta(seconds=0.05)
+EAGER = Polling(first=SOON, cap=SOON, beside_webhook=SOON)
+FILM = {"files": {"film.mp4": "\0\0\0\x18ftypisom\0\0\0\0isom"}}
+MODELS = """
+- id: toy/film
+  name: Toy film
+  makes: video
+  offers:
+    - {provider: one, model: crayon, parameters: {prompt: {to: text}, one: {to: submit}, two: {to: unused}}}
+    - {provider: two, model: pencil, parameters: {prompt: {to: text}, one: {to: unused}, two: {to: submit}}}
+"""
+
+
+class Linked(Model):
+    url: str | None
+
+
+class LinkParams(Model):
+    src: MediaSource
+
+
+@operation("link", queue="test")
+async def link(job, params: LinkParams) -> Linked:
+    """Tell a file's address."""
+    return Linked(url=await job.link(params.src))
+
+
+@pytest.fixture
+def settings(settings, tmp_path, monkeypatch):
+    file = tmp_path / "models.yaml"
+    file.write_text(MODELS)
+    monkeypatch.setenv("CALLSHEET_OWN_MODELS", str(file))
+    module._file_of_models.cache_clear()
+    soon = {"waiting_interval": timedelta(seconds=0.02), "submission_patience": timedelta(seconds=1)}
+    yield settings.model_copy(update={"own_models": file, **soon})
+    module._file_of_models.cache_clear()
+
+
+@pytest.fixture
+def toys(tmp_path):
+    found = Capabilities(cancel=True, find_lost=True)
+    return [ToyProvider(tmp_path / name, name=name, capabilities=found, polling=EAGER) for name in ("one", "two")]
+
+
+@pytest.fixture
+async def engine(settings, toys):
+    async with running_engine([*ALL, generate, link], settings=settings, providers=toys) as engine:
+        yield engine
+
+
+def film(**inputs):
+    return plan(job("a", "generate", params={"modelId": "toy/film", "prompt": "a fox", "inputs": inputs}))
+
+
+async def test_what_one_refuses_another_makes_and_is_asked_once(engine, toys):
+    execution_id = await engine.submit(film(one="refuse"))
+    [order] = await until(toys[1].orders)
+    await engine.wait(execution_id, "job.waiting")
+    toys[1].tell(order["id"], "succeeded", cost=0.5, **FILM)
+
+    execution = await engine.ended(execution_id)
+
+    [ended] = execution.jobs
+    assert execution.status == "succeeded"
+    assert (ended.result["provider"], ended.result["model"], ended.result["cost"]) == ("two", "pencil", 0.5)
+    assert [file["name"] for file in ended.result["videos"]] == ["film.mp4"]
+    assert toys[0].orders() == []
+    assert len(toys[1].orders()) == 1
+    assert "job.log" in [event.type for event in await engine.events(execution_id)]
+
+
+async def test_an_order_whose_answer_was_lost_is_found_at_the_one_who_took_it(engine, toys):
+    execution_id = await engine.submit(film(one="refuse", two="lose"))
+    [order] = await until(toys[1].orders)
+    toys[1].tell(order["id"], "succeeded", **FILM)
+
+    execution = await engine.ended(execution_id)
+
+    assert execution.status == "succeeded", execution.jobs[0].error
+    assert toys[0].orders() == []
+    assert len(toys[1].orders()) == 1
+
+
+async def test_an_order_of_unknown_fate_goes_nowhere_else(settings, toys):
+    toys[0].capabilities = Capabilities()
+    async with running_engine([generate], settings=settings, providers=toys) as engine:
+        execution = await engine.run(film(one="drop"))
+
+    assert execution.jobs[0].error.code == "submission_unknown"
+    assert toys[1].orders() == []
+
+
+async def test_when_all_are_busy_it_is_tried_again(engine, toys):
+    execution = await engine.run(film(one="busy", two="busy"))
+
+    assert execution.jobs[0].error.code == "provider_busy"
+    assert execution.jobs[0].attempts == 3
+
+
+async def address_of(engine, **file):
+    made = await engine.run(plan(job("w", "write", params=file), job("l", "link", params={"src": "${w.file}"})))
+    assert made.status == "succeeded", [j.error for j in made.jobs]
+    return made.jobs[1].result["url"], made.artifacts[0]
+
+
+async def test_files_have_an_address_where_the_server_has_one(settings):
+    settings = settings.model_copy(update={"public_url": "https://sheet.test/"})
+    async with running_engine([*ALL, link], settings=settings) as engine:
+        url, artifact = await address_of(engine, name="a.txt", text="hello")
+        kept = await engine.run(plan(job("l", "link", params={"src": f"storage:{artifact.key}"})))
+        cached = await engine.run(plan(job("l", "link", params={"src": "storage:callsheet-cache/piece/" + "a" * 64})))
+        gone = "artifact:00000000-0000-0000-0000-000000000000"
+        unknown = await engine.run(plan(job("l", "link", params={"src": gone})))
+
+    assert url.startswith(f"https://sheet.test/files/{artifact.artifact_id}?expires=")
+    assert kept.jobs[0].result["url"] is None, "a local file without a record has no address"
+    assert cached.jobs[0].error.code == "bad_source"
+    assert unknown.jobs[0].error.code == "bad_source"
+
+
+async def test_without_a_public_address_there_is_none(engine):
+    assert (await address_of(engine, name="a.txt", text="hello"))[0] is None
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "public"),
+    [("https://s3.example.com", True), ("http://127.0.0.1:9000", False), ("http://minio:9000", False)],
+)
+async def test_a_file_in_a_bucket_has_its_address_unless_only_neighbours_reach_it(database, tmp_path, endpoint, public):
+    settings = Settings(
+        _env_file=None,
+        data_dir=tmp_path,
+        s3_bucket="films",
+        s3_endpoint=endpoint,
+        s3_access_key="an-access-key",
+        s3_secret_key="a-secret-key",
+        public_url="https://sheet.test",
+    )
+
+    source = MediaSource("storage:uploads/logo.png")
+    url = await link_to(source, settings=settings, storage=open_storage(settings), database=database)
+
+    assert (url is not None) is public
+    assert url is None or url.startswith("https://s3.example.com/films/uploads/logo.png?X-Amz-")
