@@ -36,7 +36,7 @@ class Answering:
             raise self._wait(provider, sent, looks=looks, least=error.after or 0) from error
         if not look.ended:
             looks = await self._looks_so_far(provider, sent)
-            raise self._wait(provider, sent, looks=looks + 1, look=look)
+            raise self._wait(provider, sent, looks=looks + 1, least=look.after or 0, look=look)
         await self._ended(sent, look)
         return ended_well(sent.task, look)
 

@@ -166,7 +166,8 @@ class Poller:
             return _Seen(row, delay=next_look(provider, looks, webhook=webhook))
         rest.end()
         over = look.ended or looks + 1 >= provider.polling.most
-        return _Seen(row, collect=over, delay=next_look(provider, looks + 1, webhook=webhook), look=look)
+        delay = max(look.after or 0.0, next_look(provider, looks + 1, webhook=webhook))
+        return _Seen(row, collect=over, delay=delay, look=look)
 
     async def _keep_writing(self) -> None:
         while True:

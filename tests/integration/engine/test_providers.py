@@ -1,7 +1,7 @@
 """Ordering from providers, and waiting for them."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from plans import job, plan, statuses
@@ -105,6 +105,19 @@ async def test_progress_and_the_provider_s_words_are_seen_once_each(engine, toy)
     said = [event.data["status"] for event in await engine.events(execution_id) if event.type == "job.provider"]
     assert [word for word in said if word != "drawing"] == ["in line", "sharpening", "succeeded"]
     assert await kinds(engine, execution_id, "job.progress") == ["job.progress"]
+
+
+async def test_a_provider_that_asks_for_a_pause_is_looked_at_no_sooner(engine, toy):
+    execution_id = await engine.submit(plan(job("a", "draw")))
+    order = await ordered(toy)
+    toy.tell(order["id"], "running", "resting", after=3600)
+
+    async def is_resting():
+        shown = await engine.job(execution_id, "a")
+        return shown if shown.provider_status == "resting" else None
+
+    shown = await until(is_resting)
+    assert shown.next_poll_at > datetime.now(UTC) + timedelta(minutes=55)
 
 
 async def test_a_state_that_the_provider_invents_is_looked_at_again(engine, toy):
