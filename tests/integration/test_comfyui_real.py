@@ -14,8 +14,11 @@ from callsheet.comfyui.client import ComfyUI
 from callsheet.domain.errors import BadParams, OutputGone, ProviderFailed
 from callsheet.operations.comfyui import ComfyUIParams, comfyui
 from callsheet.settings import Settings
+from callsheet.testing.comfyui import running_comfyui
 from callsheet.testing.context import RecordingContext
 from callsheet.testing.waiters import until
+
+from .comfyui_wire import conversation
 
 URL = os.environ.get("CALLSHEET_TEST_COMFYUI_URL")
 WORKFLOWS = Path(__file__).parent.parent / "unit" / "comfyui" / "workflows"
@@ -171,3 +174,35 @@ async def test_files_that_are_gone_from_the_server_are_told(job, monkeypatch):
 
     with pytest.raises(OutputGone, match="does not have it"):
         await run(job, graph=coloured("image_tiny"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "image_tiny",
+        "image_batch3",
+        "image_preview_temp",
+        "anim_webp",
+        "video_mp4",
+        "video_webm",
+        "audio_flac",
+        "latent_save",
+        "text_preview",
+        "fail_unknown_node",
+        "fail_no_output_node",
+        "fail_not_in_list",
+        "fail_missing_file",
+        "fail_missing_input",
+    ],
+)
+async def test_the_stand_in_says_what_the_real_one_says(name, tmp_path):
+    """Message for message, also when everything comes from the cache."""
+    graph = coloured(name) if "color" in workflow(name)["1"]["inputs"] else workflow(name)
+    if not name.startswith("fail") and not await has_nodes(graph):
+        pytest.skip("this server's version lacks a node")
+    async with running_comfyui(tmp_path) as stand_in:
+        for _ in range(2):
+            real, other = await conversation(URL, graph), await conversation(stand_in.url, graph)
+            if name == "text_preview" and len(real[0]) != len(other[0]):
+                continue  # it has no colour to be told apart by: it may still lie in the real one's cache
+            assert other == real

@@ -71,9 +71,12 @@ def _of_link(prompt: Any, name: str, wanted: Any, value: list[Any]) -> list[dict
 def _of_value(
     kind: NodeKind, name: str, wanted: Any, limits: Mapping[str, Any], value: Any, exists: Callable[[str], bool]
 ) -> list[dict[str, Any]]:
+    given = {"input_config": [wanted, dict(limits)], "received_value": value}
     if isinstance(wanted, list):
         if value not in wanted:
-            return [_of_input("value_not_in_list", "Value not in list", f"{name}: '{value}' not in {wanted}", name)]
+            return [
+                _of_input("value_not_in_list", "Value not in list", f"{name}: '{value}' not in {wanted}", name, **given)
+            ]
         return []
     if name == kind.file_input and not exists(value):
         words = f"{name} - Invalid image file: {value}"
@@ -82,9 +85,15 @@ def _of_value(
         read = _READERS.get(wanted, lambda each: each)(value)
     except (TypeError, ValueError) as error:
         words = f"Failed to convert an input value to a {wanted} value"
-        return [_of_input("invalid_input_type", words, f"{name}, {value}, {error}", name)]
+        return [_of_input("invalid_input_type", words, f"{name}, {value}, {error}", name, **given)]
     if "min" in limits and read < limits["min"]:
-        return [_of_input("value_smaller_than_min", f"Value {read} smaller than min of {limits['min']}", name, name)]
+        return [
+            _of_input(
+                "value_smaller_than_min", f"Value {read} smaller than min of {limits['min']}", name, name, **given
+            )
+        ]
     if "max" in limits and read > limits["max"]:
-        return [_of_input("value_bigger_than_max", f"Value {read} bigger than max of {limits['max']}", name, name)]
+        return [
+            _of_input("value_bigger_than_max", f"Value {read} bigger than max of {limits['max']}", name, name, **given)
+        ]
     return []

@@ -156,6 +156,7 @@ class _Run:
                 return None
         elif made[1] is not None:
             self._send("executed", node=node, display_node=node, output=made[1])
+            self._state(node, 1.0, 1.0, "finished")
         self._kept[signature] = made
         if made[1] is not None:
             self._outputs[node] = made[1]
