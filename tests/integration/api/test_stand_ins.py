@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-from base64 import b64encode
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -16,13 +15,12 @@ import yaml
 from callsheet.operations.catalog import discover
 from callsheet.providers.registry import read_registry
 from callsheet.settings import Settings
-from callsheet.testing.providers.course import film, picture
+from callsheet.testing.providers.course import film
 from callsheet.testing.providers.everyone import everyone
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("generate-*.yaml"))
 SOON = timedelta(seconds=0.05)
 LATER = timedelta(hours=1)
-PICTURE = f"data:image/png;base64,{b64encode(picture().data).decode()}"
 
 
 @pytest.fixture
@@ -60,13 +58,7 @@ class TestByLooking:
 
     async def test_every_example_ends_with_its_files_and_each_order_is_paid_once(self, working, stand_ins):
         plans = [yaml.safe_load(example.read_text()) for example in EXAMPLES]
-        plans = [plan for plan in plans if {*providers_of(plan)} <= {*stand_ins}]
-        assert plans
-        for plan in plans:
-            for job in plan["jobs"]:
-                if "image" in job["params"]:
-                    job["params"]["image"] = PICTURE
-
+        assert {name for plan in plans for name in providers_of(plan)} >= {*stand_ins} - {"runpod"}
         started = [await working.client.post("/api/execute", json={"executionPlan": plan}) for plan in plans]
 
         for plan, answer in zip(plans, started, strict=True):

@@ -1,6 +1,7 @@
 """The registry of models: what it holds, what it refuses, and how it is extended."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -164,3 +165,10 @@ def test_inputs_go_by_the_provider_s_own_names(own):
         "mode": "fast",
         "watermark": False,
     }
+
+
+def test_the_file_that_the_documentation_shows_is_one(own):
+    page = (Path(__file__).parents[3] / "docs" / "generate.md").read_text()
+    shown = page.partition("```yaml models\n")[2].partition("```")[0]
+
+    assert "studio/talking-head" in own(shown)
