@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 
@@ -23,6 +24,7 @@ _NAME = "fal"
 _HOSTS = frozenset({"fal.media"})
 _OWN_HOSTS = frozenset({"fal.run", "falrun.com"})
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)+")
+_NAMESPACES = frozenset({"workflows", "comfy"})
 _ADDRESSES = ("status_url", "response_url", "cancel_url")
 _CANCELLED = "client_cancelled"
 _CODES = {
@@ -94,16 +96,17 @@ class Fal:
 
     async def look(self, task: Task) -> Look:
         """Read the status, and the result of what is completed: whether it succeeded is told by that alone."""
-        if not all(self._http.is_own(task.handle[name]) for name in _ADDRESSES):
+        place = self._places(task)
+        if not all(map(self._http.is_own, place.values())):
             message = "fal named an address for the task that is not its own."
             return Look("failed", "unknown", code="foreign_host", message=message)
-        answer = await self._http.ask("GET", str(httpx2.URL(task.handle["status_url"]).copy_set_param("logs", "1")))
+        answer = await self._http.ask("GET", str(httpx2.URL(place["status_url"]).copy_set_param("logs", "1")))
         if answer.status == 404:
             return Look("lost", "NOT_FOUND", message="fal does not know the task any more.")
         fields = self._http.understood(answer)
         status = text(fields.get("status")) or "unknown"
         if status == "COMPLETED":
-            return await self._ended(task, fields)
+            return await self._ended(place["response_url"], fields)
         state: State = "queued" if status == "IN_QUEUE" else "running"
         return Look(state, status, _progress(fields.get("logs")))
 
@@ -113,7 +116,7 @@ class Fal:
 
     async def cancel(self, task: Task) -> None:
         """Ask for the task's end; one that runs may still come to its own."""
-        answer = await self._http.ask("PUT", task.handle["cancel_url"])
+        answer = await self._http.ask("PUT", self._places(task)["cancel_url"])
         if not answer.ok and answer.status not in (400, 404):
             raise ProviderUnreachable(f"fal did not cancel the task: {told(answer)}")
 
@@ -135,12 +138,21 @@ class Fal:
         """Let go of the connections."""
         await self._http.close()
 
-    async def _ended(self, task: Task, status: Mapping[str, Any]) -> Look:
+    def _places(self, task: Task) -> Mapping[str, str]:
+        """Return the addresses that fal told; for a task that only its webhook told of, those it would have told."""
+        if "model" not in task.handle:
+            return task.handle
+        parts = str(task.handle["model"]).split("/")
+        app = "/".join(parts[: 3 if parts[0] in _NAMESPACES else 2])
+        place = f"{self._http.base}/{app}/requests/{quote(task.id, safe='')}"
+        return {"status_url": f"{place}/status", "response_url": place, "cancel_url": f"{place}/cancel"}
+
+    async def _ended(self, result_url: str, status: Mapping[str, Any]) -> Look:
         seconds = number(fields_of(status.get("metrics")).get("inference_time"))
         kind, reason = text(status.get("error_type")), text(status.get("error"))
         if kind is not None:
             return _failed(kind, reason, seconds)
-        result = await self._http.ask_whatever("GET", task.handle["response_url"])
+        result = await self._http.ask_whatever("GET", result_url)
         if result.ok and reason is None:
             return Look("succeeded", "COMPLETED", 1.0, find_outputs(self._read(result)), seconds=seconds)
         if result.ok:

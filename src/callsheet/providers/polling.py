@@ -16,7 +16,7 @@ def usual_polling(
     return Polling(
         first=min(settings.provider_first_look, cap),
         cap=cap,
-        beside_webhook=min(Polling().beside_webhook, longest or Polling().beside_webhook),
+        beside_webhook=min(Polling().beside_webhook, cap),
         most=_MOST,
         deadline=min(settings.provider_deadline, deadline or settings.provider_deadline),
     )

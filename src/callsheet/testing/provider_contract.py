@@ -334,6 +334,22 @@ class ProviderContract:
 
         assert (await provider.look(Task(**stored))).state == "running"
 
+    async def test_a_task_that_only_its_webhook_told_of_is_followed(
+        self, there: StandIn, provider: Provider, tmp_path: Path
+    ) -> None:
+        """The answer to the order was lost, and what else it would have told."""
+        if not provider.capabilities.webhook:
+            pytest.skip("calls nobody")
+        there.course(Runs(), Succeeds((film(),)))
+        order = there.order()
+        task = Task(there.name, (await provider.submit(order)).id, {"model": order.model})
+
+        looks = await _looks(provider, task, 2)
+
+        assert [look.state for look in looks] == ["running", "succeeded"]
+        await provider.fetch(looks[1].outputs[0], tmp_path / "fetched.mp4")
+        await provider.cancel(task)
+
     # Files
 
     async def test_results_that_are_not_kept_any_more_are_gone(

@@ -15,7 +15,7 @@ from callsheet.domain.errors import (
     SetupError,
     SubmissionUnknown,
 )
-from callsheet.providers.contract import Output
+from callsheet.providers.contract import Output, Task
 from callsheet.providers.fal import Fal, open_fal
 from callsheet.settings import Settings
 from callsheet.testing.provider_contract import ProviderContract
@@ -79,6 +79,19 @@ async def test_the_told_addresses_are_used(there: FalStandIn, fal: Fal) -> None:
     assert (look.state, look.status) == ("queued", "IN_QUEUE")
     place = f"{there.base}/fal-ai/some-model/requests/{task.id}"
     assert [came.url for came in there.came[1:]] == [f"{place}/status?logs=1", f"{place}/cancel"]
+
+
+@pytest.mark.parametrize(
+    ("model", "app"),
+    [("a/b", "a/b"), ("a/b/c/d", "a/b"), ("workflows/me/mine", "workflows/me/mine"), ("comfy/me/it/x", "comfy/me/it")],
+)
+async def test_the_addresses_of_a_task_that_its_webhook_told_of_are_made(
+    there: FalStandIn, fal: Fal, model: str, app: str
+) -> None:
+    await fal.look(Task("fal", "id-1", {"model": model}))
+
+    [came] = there.came
+    assert came.url == f"{there.base}/{app}/requests/id-1/status?logs=1"
 
 
 @pytest.mark.parametrize("name", ["status_url", "response_url", "cancel_url"])

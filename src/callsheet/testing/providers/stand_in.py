@@ -15,7 +15,7 @@ import itertools
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Self
 
@@ -306,9 +306,7 @@ class StandIn:
         for _ in range(taken.calls.times):
             await self._call(taken)
         if taken.calls.reordered:
-            end, taken.at = taken.at, 0
-            await self._call(taken)
-            taken.at = end
+            await self._call(replace(taken, at=0))
 
     async def _call(self, taken: Taken) -> None:
         body = self.message(taken) if taken.calls.body is None else taken.calls.body

@@ -1,0 +1,225 @@
+"""From a plan to a film: the API, a worker, and stand-ins of providers, with real sockets in between."""
+
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from callsheet.operations.catalog import Catalog
+from callsheet.operations.generate import generate
+from callsheet.testing.providers.calling import Calls
+from callsheet.testing.providers.course import Expires, Fails, Runs, Succeeds, Waits, film
+from callsheet.testing.providers.fal import FalStandIn
+from callsheet.testing.providers.replicate import ReplicateStandIn
+from callsheet.testing.providers.stand_in import StandIn
+from callsheet.testing.providers.weather import Busy, Cut, CutShort, Fail, Refuse
+from callsheet.testing.waiters import until
+
+from .conftest import Api, served
+
+NEVER = timedelta(hours=1)
+SOON = timedelta(seconds=0.02)
+BOTH = pytest.mark.parametrize("kind", [ReplicateStandIn, FalStandIn])
+
+
+@pytest.fixture
+def catalog():
+    return Catalog([generate])
+
+
+@dataclass
+class Studio:
+    """A server with a worker, led to one provider."""
+
+    api: Api
+    provider: StandIn
+
+    async def ordered(self):
+        params = {"modelId": "bytedance/seedance-1-pro", "prompt": "fox", "provider": self.provider.name}
+        return await self.api.submit(("film", "generate", params))
+
+    async def ended(self, execution_id):
+        execution = await self.api.ended(execution_id)
+        return execution["jobs"][0]
+
+    async def everything_told(self, execution_id):
+        """Return all that is shown of an execution, and all that its database holds, as one text."""
+        shown = (await self.api.client.get(f"/api/executions/{execution_id}")).text
+        events = [repr(event) for event in await self.api.engine.events(execution_id)]
+        async with self.api.house.database.connection() as connection:
+            tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            rows = [repr(await connection.fetch(f'SELECT * FROM "{table["tablename"]}"')) for table in tables]
+        return "\n".join([shown, *events, *rows])
+
+
+@pytest.fixture
+def studio(settings, catalog):
+    @asynccontextmanager
+    async def opened(kind, *, looks=SOON, calls=True):
+        async with kind() as provider:
+            to_it = provider.opened_settings()
+            changes = {
+                **{name: getattr(to_it, name) for name in provider.settings()},
+                "public_url": f"http://127.0.0.1:{settings.port}" if calls else None,
+                "provider_first_look": looks,
+                "provider_longest_pause": looks,
+                "waiting_interval": SOON,
+                "submission_patience": timedelta(seconds=1),
+            }
+            async with served(settings.model_copy(update=changes), catalog) as api:
+                await api.engine.start_worker()
+                yield Studio(api, provider)
+
+    return opened
+
+
+async def film_of(studio, job):
+    assert job["status"] == "succeeded", job
+    [video] = job["result"]["videos"]
+    return (await studio.api.client.get(video["url"])).content
+
+
+@BOTH
+async def test_looks_alone_lead_to_the_film(studio, kind):
+    async with studio(kind, calls=False) as here:
+        here.provider.course(Waits(), Runs(0.5), Succeeds())
+        execution_id = await here.ordered()
+
+        assert await film_of(here, await here.ended(execution_id)) == film().data
+        [taken] = here.provider.taken.values()
+        assert taken.webhook is None
+        assert here.provider.key not in await here.everything_told(execution_id)
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "calls",
+    [Calls(), Calls(times=3), Calls(first=True), Calls(reordered=True)],
+    ids=["once", "thrice", "first", "reordered"],
+)
+async def test_a_webhook_leads_to_the_film(studio, kind, calls):
+    async with studio(kind, looks=NEVER) as here:
+        here.provider.course(Waits(), Succeeds())
+        here.provider.forecast(webhook=[calls])
+        execution_id = await here.ordered()
+        if not calls.first:
+            await here.api.event(execution_id, "job.waiting")
+            await here.provider.finish(*here.provider.taken)
+
+        assert await film_of(here, await here.ended(execution_id)) == film().data
+        await here.provider.idle()
+        assert {told.status for told in here.provider.told} == {200}
+        assert here.provider.paid == 1
+
+
+@BOTH
+async def test_webhooks_that_lie_change_nothing(studio, kind):
+    async with studio(kind, looks=timedelta(seconds=1)) as here:
+        here.provider.course(Waits(), Succeeds())
+        here.provider.forecast(webhook=[Calls(forged=True, times=2)])
+        execution_id = await here.ordered()
+        await here.api.event(execution_id, "job.waiting")
+        await here.provider.finish(*here.provider.taken)
+
+        assert await film_of(here, await here.ended(execution_id)) == film().data
+        assert [told.status for told in here.provider.told] == [401, 401]
+
+
+@pytest.mark.parametrize("weather", [Fail(502, accepted=True), Cut(accepted=True), CutShort()], ids=repr)
+async def test_an_order_whose_answer_was_lost_is_found_in_the_list(studio, weather):
+    async with studio(ReplicateStandIn, calls=False) as here:
+        here.provider.forecast(submit=[weather])
+        execution_id = await here.ordered()
+
+        assert await film_of(here, await here.ended(execution_id)) == film().data
+        assert here.provider.paid == len(here.provider.of("submit")) == 1
+
+
+@pytest.mark.parametrize("calls", [Calls(first=True), Calls(late=0.2)], ids=["before", "after"])
+async def test_an_order_whose_answer_was_lost_is_found_by_its_webhook(studio, calls):
+    async with studio(FalStandIn, looks=NEVER) as here:
+        here.provider.course(Succeeds())
+        here.provider.forecast(submit=[Cut(accepted=True)], webhook=[calls])
+        execution_id = await here.ordered()
+        await until(lambda: here.provider.taken)
+        await here.provider.finish(*here.provider.taken)
+
+        assert await film_of(here, await here.ended(execution_id)) == film().data
+        assert here.provider.paid == len(here.provider.of("submit")) == 1
+
+
+@pytest.mark.parametrize("weather", [Fail(503), Cut(), Fail(500, accepted=True)], ids=repr)
+async def test_an_order_that_nobody_can_tell_of_is_parked(studio, weather):
+    async with studio(FalStandIn, calls=False) as here:
+        here.provider.forecast(submit=[weather])
+        execution_id = await here.ordered()
+
+        job = await here.ended(execution_id)
+
+        assert (job["status"], job["error"]["code"]) == ("failed", "submission_unknown")
+        assert len(here.provider.of("submit")) == 1
+
+
+@BOTH
+async def test_a_busy_provider_is_asked_again_and_paid_once(studio, kind):
+    async with studio(kind, calls=False) as here:
+        here.provider.forecast(submit=[Busy(0.01, "ms"), Busy()], look=[Busy(0.01, "ms"), Fail(503), Cut()])
+        execution_id = await here.ordered()
+
+        assert await film_of(here, await here.ended(execution_id)) == film().data
+        assert here.provider.paid == 1
+
+
+@BOTH
+async def test_a_film_that_does_not_come_whole_is_fetched_again(studio, kind):
+    async with studio(kind, calls=False) as here:
+        here.provider.forecast(download=[CutShort(), Fail(502)])
+        execution_id = await here.ordered()
+
+        assert await film_of(here, await here.ended(execution_id)) == film().data
+        assert here.provider.paid == 1
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("stage", "code"),
+    [
+        (Fails("CUDA out of memory"), "provider_failed"),
+        (Fails(why="content"), "content_refused"),
+        (Expires(), "output_gone"),
+    ],
+    ids=["error", "content", "gone"],
+)
+async def test_a_failure_of_the_provider_is_told(studio, kind, stage, code):
+    async with studio(kind, calls=False) as here:
+        here.provider.course(Runs(), stage)
+        job = await here.ended(await here.ordered())
+
+        assert (job["status"], job["error"]["code"]) == ("failed", code)
+        assert here.provider.paid == 1
+
+
+@BOTH
+async def test_a_refusal_costs_nothing_and_says_why(studio, kind):
+    async with studio(kind, calls=False) as here:
+        here.provider.forecast(submit=[Refuse(422, "duration must be 5 or 10")])
+        job = await here.ended(await here.ordered())
+
+        assert (job["status"], job["error"]["code"]) == ("failed", "refused")
+        assert "duration must be 5 or 10" in job["error"]["message"]
+        assert here.provider.paid == 0
+
+
+@BOTH
+async def test_cancelling_a_job_reaches_its_provider(studio, kind):
+    async with studio(kind, looks=NEVER) as here:
+        here.provider.course(Runs())
+        execution_id = await here.ordered()
+        await here.api.event(execution_id, "job.waiting")
+
+        await here.api.client.post(f"/api/executions/{execution_id}/cancel")
+
+        assert (await here.ended(execution_id))["status"] == "cancelled"
+        [taken] = here.provider.taken.values()
+        await until(lambda: taken.ended is not None)
