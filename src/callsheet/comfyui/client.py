@@ -1,10 +1,11 @@
 """ComfyUI's HTTP interface: one server, one question at a time."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -45,6 +46,12 @@ class Standing:
     waiting: int = 0
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    # Reading them takes longer than a small prompt.
+    return ssl.create_default_context()
+
+
 class ComfyUI:
     """A server, to be used as an async context. Every method raises ProviderUnreachable when no answer comes."""
 
@@ -55,7 +62,10 @@ class ComfyUI:
         """The address as it may be told: it may hold a password."""
         self._max_bytes = max_bytes
         self._client = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(timeout, connect=_CONNECT), follow_redirects=False, trust_env=False
+            timeout=httpx2.Timeout(timeout, connect=_CONNECT),
+            follow_redirects=False,
+            trust_env=False,
+            verify=_certificates(),
         )
 
     async def __aenter__(self) -> Self:

@@ -73,9 +73,15 @@ class Listener:
                 connection = await self._connect(self._fresh())
 
     async def _connect(self, client_id: str) -> ClientConnection:
-        # Outputs and errors can be megabytes. A server that collects its garbage answers no ping for a while.
+        # Outputs and errors can be megabytes. After a job, the server collects its garbage and answers nothing for a
+        # while: no ping, and no goodbye.
         connection = await connect(
-            self._url + urlencode({"clientId": client_id}), max_size=None, proxy=None, ping_timeout=60, open_timeout=10
+            self._url + urlencode({"clientId": client_id}),
+            max_size=None,
+            proxy=None,
+            open_timeout=10,
+            ping_timeout=60,
+            close_timeout=0.1,
         )
         with suppress(*_CLOSED):
             await connection.send(_HELLO)
