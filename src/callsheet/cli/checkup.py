@@ -14,10 +14,12 @@ from pydantic import ValidationError
 from callsheet.api.door import refuse_open_door
 from callsheet.cli.house import catalog_of, problems_of
 from callsheet.cli.printing import size_text
+from callsheet.comfyui.pool import open_pool, survey
+from callsheet.comfyui.templates import load_workflow, stored_workflows
 from callsheet.db.embedded import EmbeddedPostgres
 from callsheet.db.migrations import HEAD
 from callsheet.db.upgrade import current_revision
-from callsheet.domain.errors import CallsheetError
+from callsheet.domain.errors import CallsheetError, SetupError
 from callsheet.files.storage import open_storage
 from callsheet.media.binary import capabilities, find_ffmpeg
 from callsheet.operations.needs import runnable_here
@@ -52,7 +54,7 @@ async def examine(given: Mapping[str, object], modules: list[str] | None) -> lis
     except OSError as error:
         return [Finding("error", "settings", f"names a file that cannot be read: {error}")]
     findings = [Finding("ok", "settings", "can be read")]
-    for look in (_data_dir, _disk, _database, _storage, _ffmpeg, _operations, _door, _source_roots):
+    for look in (_data_dir, _disk, _database, _storage, _ffmpeg, _operations, _door, _source_roots, _comfyui):
         findings += [finding async for finding in _found(look, settings, modules)]
     order: list[Level] = ["error", "warning", "ok"]
     return sorted(findings, key=lambda finding: order.index(finding.level))
@@ -154,3 +156,20 @@ async def _source_roots(settings: Settings, _: list[str] | None) -> AsyncIterato
             yield Finding("warning", "source roots", f"there is no folder {root}")
         elif root.resolve() == Path("/"):
             yield Finding("warning", "source roots", "/ lets every plan read every file of this machine")
+
+
+async def _comfyui(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
+    for name in stored_workflows(settings):
+        try:
+            load_workflow(name, settings)
+        except SetupError as error:
+            yield Finding("warning", "ComfyUI", error.message)
+    if settings.comfyui_path is not None and not (settings.comfyui_path.expanduser() / "main.py").is_file():
+        yield Finding("error", "ComfyUI", f"there is no main.py in {settings.comfyui_path} (COMFYUI_PATH)")
+    if settings.comfyui_api_url is None:
+        return
+    for health in await survey(open_pool(settings)):
+        if health.reachable:
+            yield Finding("ok", "ComfyUI", f"{health.server.name} answers, version {health.version}")
+        elif health.server.child is None:
+            yield Finding("warning", "ComfyUI", health.reason or f"{health.server.name} does not answer")

@@ -7,6 +7,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from callsheet.cli.app import app
+from callsheet.cli.checkup import _comfyui
+from callsheet.settings import Settings
 
 GRAPH = {"1": {"class_type": "PrimitiveString", "inputs": {"value": "hello"}}}
 INPUTS = "description: Says something\ninputs:\n  words: {to: 1.value, type: string}\n"
@@ -62,3 +64,16 @@ def test_a_server_that_is_not_there_cannot_be_drained():
 
     assert answer.exit_code == 2
     assert "there are: gpu1" in answer.output
+
+
+async def test_the_checkup_tells_of_servers_and_workflows_that_do_not_work():
+    found = [finding async for finding in _comfyui(Settings(_env_file=None, comfyui_path="/nowhere"), None)]
+
+    assert [(finding.level, finding.subject) for finding in found] == [
+        ("warning", "ComfyUI"),
+        ("error", "ComfyUI"),
+        ("warning", "ComfyUI"),
+    ]
+    assert "broken.json" in found[0].message
+    assert "main.py" in found[1].message
+    assert "does not answer" in found[2].message
