@@ -12,7 +12,7 @@ from callsheet.providers.censoring import code_for
 from callsheet.providers.contract import Capabilities, InputFile, Look, Notice, Order, Output, State, Task
 from callsheet.providers.embedded import decoded
 from callsheet.providers.http import Http, fixed_keys, harmless, told
-from callsheet.providers.inputs import in_base64
+from callsheet.providers.inputs import in_base64, seconds_in_words
 from callsheet.providers.key_sets import KeySet
 from callsheet.providers.plain import PlainProvider
 from callsheet.providers.polling import usual_polling
@@ -117,8 +117,8 @@ class Google(PlainProvider):
         wanted = {"type": "video", "delivery": "uri"} | {
             name: given.pop(name) for name in _WHAT_IS_WANTED if name in given
         }
-        if isinstance(wanted.get("duration"), int | float):
-            wanted["duration"] = f"{wanted['duration']:g}s"
+        if "duration" in wanted:
+            wanted["duration"] = seconds_in_words(wanted["duration"])
         prompt = {"type": "text", "text": given.pop("prompt", "")}
         files = [name for name, value in given.items() if isinstance(value, InputFile)]
         parts = [prompt, *[await self._part(given.pop(name)) for name in files]]
@@ -168,7 +168,8 @@ class Google(PlainProvider):
             return Look("failed", status, code=code_for(reason), message=f"Google lost the file: {harmless(reason)}")
         if state != "ACTIVE":
             return Look("running", f"{status}, file {state or 'unknown'}")
-        return Output(url=f"{self._http.base}{path}:download?alt=media", media_type=media_type, with_key=True)
+        url = f"{self._http.base}{path}:download?alt=media"
+        return Output(url=url, name=path.rpartition("/")[2], media_type=media_type, with_key=True)
 
 
 def _path(task: Task) -> str:

@@ -9,6 +9,11 @@ from callsheet.domain.errors import Refused
 from callsheet.providers.contract import InputFile
 
 
+def seconds_in_words(value: Any) -> Any:
+    """Return a number of seconds as `5s`; anything else as it is."""
+    return value if isinstance(value, bool) or not isinstance(value, int | float) else f"{value:g}s"
+
+
 async def with_files(given: Any, provider: str, limit: int) -> Any:
     """Return an order's input with a URL or a data URI in the place of each InputFile.
 

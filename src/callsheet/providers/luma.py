@@ -8,7 +8,7 @@ from urllib.parse import quote
 from callsheet.domain.errors import SetupError
 from callsheet.providers.contract import Capabilities, InputFile, Look, Order, Output, State, Task
 from callsheet.providers.http import Http, fixed_keys, harmless
-from callsheet.providers.inputs import in_base64
+from callsheet.providers.inputs import in_base64, seconds_in_words
 from callsheet.providers.outputs import find_outputs
 from callsheet.providers.plain import PlainProvider
 from callsheet.providers.polling import usual_polling
@@ -68,7 +68,9 @@ class Luma(PlainProvider):
     async def submit(self, order: Order) -> Task:
         """Create a generation."""
         given = {name: await self._with_file(value) for name, value in order.input.items()}
-        body = {"type": "video", "model": order.model} | {name: given.pop(name) for name in _OUTSIDE if name in given}
+        body: dict[str, Any] = {"type": "video", "model": order.model} | {name: given.pop(name) for name in _OUTSIDE if name in given}
+        if "duration" in given:
+            given["duration"] = seconds_in_words(given["duration"])
         if given:
             body["video"] = given
         answer = await self._http.order("POST", "/v1/generations", json=body)

@@ -110,7 +110,8 @@ class Vertex(PlainProvider):
     def _output(self, video: Mapping[str, Any]) -> Output:
         media_type, data, uri = text(video.get("mimeType")), video.get("bytesBase64Encoded"), text(video.get("gcsUri"))
         if not isinstance(data, str):
-            return Output(url=self._in_storage(uri or ""), media_type=media_type, with_key=True)
+            name = (uri or "").rpartition("/")[2] or None
+            return Output(url=self._in_storage(uri or ""), name=name, media_type=media_type, with_key=True)
         held = decoded(data)
         if held is None:
             raise ProviderUnreachable("Vertex AI gave a video that is no base64")

@@ -114,7 +114,8 @@ class Videos(PlainProvider):
         status = text(video.get("status")) or "unknown"
         state = _STATES.get(status, "running")
         if state == "succeeded":
-            content = Output(url=f"{self._http.base}{_path(task)}/content", media_type="video/mp4", with_key=True)
+            url = f"{self._http.base}{_path(task)}/content"
+            content = Output(url=url, name="video.mp4", media_type="video/mp4", with_key=True)
             return Look(state, status, 1.0, (content,))
         if state == "failed":
             return _failed(status, video.get("error"))

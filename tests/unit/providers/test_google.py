@@ -1,6 +1,202 @@
+import base64
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+
+from callsheet.domain.errors import BadWebhook
 from callsheet.testing.provider_contract import ProviderContract
+from callsheet.testing.providers.calling import Calls
+from callsheet.testing.providers.course import Fails, Says, Succeeds, film
 from callsheet.testing.providers.google import GoogleStandIn
+from callsheet.testing.providers.mailbox import open_mailbox
+from callsheet.testing.providers.weather import Altered, Refuse
+
+from .opened import ended, opened, picture_in
 
 
 class TestGoogle(ProviderContract):
     stand_in = GoogleStandIn
+
+
+class InlineGoogle(GoogleStandIn):
+    inline = True
+
+
+def step(*content, kind="model_output"):
+    return {"type": kind, "content": list(content)}
+
+
+def video(uri):
+    return {"type": "video", "mime_type": "video/mp4", "uri": uri}
+
+
+async def test_an_order_is_an_interaction_in_the_background(tmp_path):
+    given = {"prompt": "A fox", "duration": 6, "aspect_ratio": "9:16", "resolution": "720p"}
+    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+        await provider.submit(there.order(input=given, mark="mark-1", webhook="https://sheet.test/hook?token=t"))
+
+    [came] = there.of("submit")
+    assert "key=" not in came.url
+    assert came.json() == {
+        "model": "gemini-omni-1.1-flash",
+        "input": "A fox",
+        "background": True,
+        "response_format": {
+            "type": "video",
+            "delivery": "uri",
+            "duration": "6s",
+            "aspect_ratio": "9:16",
+            "resolution": "720p",
+        },
+        "webhook_config": {"uris": ["https://sheet.test/hook?token=t"], "user_metadata": {"mark": "mark-1"}},
+    }
+
+
+async def test_a_picture_stands_beside_the_prompt(tmp_path):
+    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+        await provider.submit(there.order_with(picture_in(tmp_path, url="https://media.example.org/a.png")))
+
+    [came] = there.of("submit")
+    assert came.json()["input"] == [
+        {"type": "text", "text": "A red fox in the snow"},
+        {"type": "image", "data": base64.b64encode(b"a picture").decode(), "mime_type": "image/png"},
+    ]
+
+
+async def test_a_picture_too_large_for_the_order_is_named_by_its_address(tmp_path):
+    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+        file = picture_in(tmp_path, url="https://media.example.org/a.png")
+        with file.path.open("wb") as held:
+            held.truncate(provider.capabilities.inline_limit + 1)
+        await provider.submit(there.order_with(file))
+
+    [_, part] = there.of("submit")[0].json()["input"]
+    assert part == {"type": "image", "uri": "https://media.example.org/a.png", "mime_type": "image/png"}
+
+
+async def test_a_film_inside_of_the_answer_is_taken_from_there(tmp_path):
+    async with opened(InlineGoogle, tmp_path) as (there, provider):
+        look = await ended(there, provider, Succeeds())
+        path = await provider.fetch(look.outputs[0], tmp_path / "film.mp4")
+
+    assert path.read_bytes() == film().data
+    assert there.of("download") == there.of("file") == []
+
+
+async def test_a_film_is_not_there_before_its_file_is_ready(tmp_path):
+    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+        there.forecast(file=[Altered({"state": "PROCESSING"})])
+        there.course(Succeeds())
+        task = await provider.submit(there.order())
+        looks = [await provider.look(task) for _ in range(2)]
+        await provider.fetch(looks[1].outputs[0], tmp_path / "film.mp4")
+
+    assert [look.state for look in looks] == ["running", "succeeded"]
+    [download] = there.of("download")
+    assert download.url.endswith(":download?alt=media")
+    assert download.headers["x-goog-api-key"] == there.key
+
+
+async def test_a_file_that_failed_is_no_success(tmp_path):
+    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+        there.forecast(file=[Altered({"state": "FAILED", "error": {"message": "Transcoding failed"}})])
+        look = await ended(there, provider, Succeeds())
+
+    assert (look.state, look.code) == ("failed", "provider_failed")
+    assert "Transcoding failed" in look.message
+
+
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_file_that_is_not_kept_any_more_is_gone(tmp_path, status):
+    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+        there.forecast(file=[Refuse(status, "You do not have permission to access the file.")])
+        assert (await ended(there, provider, Succeeds())).code == "output_gone"
+
+
+async def test_the_last_film_that_the_model_gave_counts(tmp_path):
+    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+        url = there.urls((film("first.mp4"), film("last.mp4")))
+        first, last = (f"{there.base}/v1beta/files/{each.split('/')[-2]}" for each in url)
+        steps = [
+            step(video("files/echo"), kind="user_input"),
+            step(video(first)),
+            step(video(last), {"type": "text", "text": "Better."}),
+            step({"type": "text", "text": "Shall I change it?"}),
+            step(video("files/tool"), kind="function_call"),
+        ]
+        there.forecast(look=[Altered({"steps": steps})])
+        look = await ended(there, provider, Succeeds())
+
+    assert [output.url for output in look.outputs] == [f"{last}:download?alt=media"]
+
+
+@pytest.mark.parametrize("steps", [[], "none", [None], [{"type": "model_output"}], [step({"type": "video"})]])
+async def test_a_completed_task_without_a_film_was_blocked(tmp_path, steps):
+    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+        there.forecast(look=[Altered({"steps": steps})])
+        look = await ended(there, provider, Succeeds())
+
+    assert (look.state, look.code) == ("failed", "content_refused")
+
+
+@pytest.mark.parametrize("word", ["incomplete", "budget_exceeded", "requires_action", "requires_continuation"])
+async def test_ends_that_we_have_no_answer_to_are_failures(tmp_path, word):
+    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+        look = await ended(there, provider, Says(word))
+
+    assert (look.state, look.status) == ("failed", word)
+    assert word in look.message
+
+
+async def test_what_was_refused_for_its_content_says_so_in_a_failure_too(tmp_path):
+    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+        errors = [{"code": "blocked", "message": "The request violates our content policy."}]
+        there.forecast(look=[Altered({"errors": errors})])
+        assert (await ended(there, provider, Fails())).code == "content_refused"
+
+
+async def told(there, provider, box, calls=None):
+    there.course(Succeeds())
+    there.forecast(webhook=[calls or Calls()])
+    task = await provider.submit(there.order(webhook=box.url))
+    await there.finish(task.id)
+    [letter] = await box.received(1)
+    return task, letter
+
+
+async def test_a_webhook_with_a_token_of_google_s_is_read(tmp_path):
+    async with opened(GoogleStandIn, tmp_path) as (there, provider), open_mailbox() as box:
+        task, letter = await told(there, provider, box)
+        notice = await provider.read_webhook(letter.headers, letter.body, datetime.now(UTC))
+
+    assert (notice.task_id, notice.status) == (task.id, "interaction.completed")
+    assert notice.message_id == f"msg_{task.id}"
+
+
+@pytest.mark.parametrize("changes", [{"webhook-signature": ""}, {"webhook-signature": "v1,abc"}, {"webhook-id": ""}])
+async def test_a_webhook_without_a_token_is_refused(tmp_path, changes):
+    async with opened(GoogleStandIn, tmp_path) as (there, provider), open_mailbox() as box:
+        _, letter = await told(there, provider, box)
+        with pytest.raises(BadWebhook):
+            await provider.read_webhook({**letter.headers, **changes}, letter.body, datetime.now(UTC))
+
+
+@pytest.mark.parametrize("away", [600, -600])
+async def test_a_webhook_of_another_time_is_refused(tmp_path, away):
+    async with opened(GoogleStandIn, tmp_path) as (there, provider), open_mailbox() as box:
+        _, letter = await told(there, provider, box)
+        with pytest.raises(BadWebhook):
+            await provider.read_webhook(letter.headers, letter.body, datetime.now(UTC) + timedelta(seconds=away))
+
+
+async def test_a_token_by_another_key_is_refused(tmp_path):
+    async with opened(GoogleStandIn, tmp_path) as (there, provider), open_mailbox() as box:
+        _, letter = await told(there, provider, box)
+        stranger = generate_private_key(public_exponent=65537, key_size=2048)
+        for header in ({"kid": "stand-in"}, {}):
+            forged = jwt.encode({"exp": 2**33}, stranger, algorithm="RS256", headers=header)
+            with pytest.raises(BadWebhook):
+                headers = {**letter.headers, "webhook-signature": forged}
+                await provider.read_webhook(headers, letter.body, datetime.now(UTC))

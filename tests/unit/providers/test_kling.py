@@ -1,6 +1,106 @@
+import base64
+import time
+from datetime import UTC, datetime
+
+import jwt
+import pytest
+
+from callsheet.domain.errors import BadWebhook, ProviderBusy, ProviderUnreachable, Refused, SubmissionUnknown
 from callsheet.testing.provider_contract import ProviderContract
 from callsheet.testing.providers.kling import KlingStandIn
+from callsheet.testing.providers.weather import Garble
+
+from .opened import opened, picture_in
 
 
 class TestKling(ProviderContract):
     stand_in = KlingStandIn
+
+
+SECRET = "stand-in-secret-key-of-kling-0123456789"
+
+
+def code(number, message="No."):
+    return Garble(f'{{"code": {number}, "message": "{message}", "request_id": "r"}}'.encode(), accepted=False)
+
+
+async def test_each_request_brings_a_token_of_its_own_moment(tmp_path):
+    async with opened(KlingStandIn, tmp_path) as (there, provider):
+        task = await provider.submit(there.order())
+        await provider.look(task)
+
+    for came in there.came:
+        token = came.headers["authorization"].removeprefix("Bearer ")
+        assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT"}
+        claims = jwt.decode(token, SECRET, algorithms=["HS256"])
+        assert claims["iss"] == "stand-in-access-key-of-kling"
+        assert claims["exp"] - claims["nbf"] == 1805
+        assert abs(claims["nbf"] + 5 - time.time()) < 5
+
+
+async def test_an_order_is_marked_and_a_picture_makes_it_another_kind(tmp_path):
+    async with opened(KlingStandIn, tmp_path) as (there, provider):
+        plain = await provider.submit(there.order(mark="mark-1", input={"prompt": "A fox", "duration": "5"}))
+        pictured = await provider.submit(there.order(input={"prompt": "A fox", "image": picture_in(tmp_path)}))
+        assert (await provider.look(pictured)).state == "queued"
+
+    first, second = there.of("submit")
+    assert first.json() == {
+        "model_name": "kling-v2-1",
+        "prompt": "A fox",
+        "duration": "5",
+        "external_task_id": "mark-1",
+    }
+    assert second.json()["image"] == base64.b64encode(b"a picture").decode()
+    assert (first.url.rsplit("/", 1)[1], second.url.rsplit("/", 1)[1]) == ("text2video", "image2video")
+    assert (plain.handle, pictured.handle) == ({"kind": "text2video"}, {"kind": "image2video"})
+
+
+async def test_too_many_tasks_at_a_time_are_a_reason_to_wait(tmp_path):
+    async with opened(KlingStandIn, tmp_path) as (there, provider):
+        there.forecast(submit=[code(1303, "parallel task over resource pack limit")])
+
+        with pytest.raises(ProviderBusy, match="over resource pack limit") as busy:
+            await provider.submit(there.order())
+
+    assert busy.value.after >= 1
+
+
+async def test_a_code_tells_a_refusal_whatever_the_status_says(tmp_path):
+    async with opened(KlingStandIn, tmp_path) as (there, provider):
+        there.forecast(submit=[code(1301, "Content security"), code(1201, "Bad ratio")])
+
+        with pytest.raises(Refused, match="Content security") as censored:
+            await provider.submit(there.order())
+        with pytest.raises(Refused, match="Bad ratio") as refused:
+            await provider.submit(there.order())
+
+    assert censored.value.facts["reason"] == "content_refused"
+    assert "reason" not in refused.value.facts
+
+
+async def test_a_code_of_their_machines_tells_nothing(tmp_path):
+    async with opened(KlingStandIn, tmp_path) as (there, provider):
+        there.forecast(submit=[code(5001, "Temporarily unavailable")], look=[code(5002, "Timed out")])
+
+        with pytest.raises(SubmissionUnknown):
+            await provider.submit(there.order())
+        with pytest.raises(ProviderUnreachable):
+            await provider.look(await provider.submit(there.order()))
+
+
+async def test_a_callback_tells_its_task_once_for_each_state(tmp_path):
+    async with opened(KlingStandIn, tmp_path) as (_, provider):
+        first, again, other = [
+            await provider.read_webhook({}, body, datetime.now(UTC))
+            for body in (
+                b'{"task_id": "1", "task_status": "processing"}',
+                b'{"task_id": "1", "task_status": "processing", "updated_at": 5}',
+                b'{"task_id": "1", "task_status": "succeed"}',
+            )
+        ]
+        with pytest.raises(BadWebhook):
+            await provider.read_webhook({}, b'{"task_status": "succeed"}', datetime.now(UTC))
+
+    assert first.message_id == again.message_id != other.message_id
+    assert other.task_id == "1"

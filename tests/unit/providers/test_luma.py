@@ -1,6 +1,60 @@
+import base64
+
+import pytest
+
 from callsheet.testing.provider_contract import ProviderContract
+from callsheet.testing.providers.course import Fails, Succeeds
 from callsheet.testing.providers.luma import LumaStandIn
+from callsheet.testing.providers.weather import Altered
+
+from .opened import ended, opened, picture_in
 
 
 class TestLuma(ProviderContract):
     stand_in = LumaStandIn
+
+
+async def test_what_is_about_the_video_stands_in_a_part_of_its_own(tmp_path):
+    given = {"prompt": "A fox", "aspect_ratio": "16:9", "duration": 5, "resolution": "720p"}
+    async with opened(LumaStandIn, tmp_path) as (there, provider):
+        await provider.submit(there.order(input={**given, "start_frame": picture_in(tmp_path)}))
+
+    [came] = there.of("submit")
+    frame = {"data": base64.b64encode(b"a picture").decode(), "media_type": "image/png"}
+    assert came.json() == {
+        "type": "video",
+        "model": "ray-3.2",
+        "prompt": "A fox",
+        "aspect_ratio": "16:9",
+        "video": {"duration": "5s", "resolution": "720p", "start_frame": frame},
+    }
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        ("content_moderated", "content_refused"),
+        ("budget_exhausted", "budget_exhausted"),
+        ("output_not_found", "output_gone"),
+        ("generation_failed", "provider_failed"),
+        ("something_new", "provider_failed"),
+    ],
+)
+async def test_each_code_of_luma_has_one_of_ours(tmp_path, told, code):
+    async with opened(LumaStandIn, tmp_path) as (there, provider):
+        there.forecast(look=[Altered({"failure_code": told})])
+        look = await ended(there, provider, Fails("It did not work"))
+
+    assert (look.state, look.code, look.message) == ("failed", code, "It did not work")
+
+
+async def test_previews_beside_the_video_are_left_where_they_are(tmp_path):
+    async with opened(LumaStandIn, tmp_path) as (there, provider):
+        output = [
+            {"type": "thumbnail", "url": "https://x.test/a.jpg"},
+            {"type": "video", "url": "https://x.test/a.mp4"},
+        ]
+        there.forecast(look=[Altered({"output": output})])
+        look = await ended(there, provider, Succeeds())
+
+    assert [file.url for file in look.outputs] == ["https://x.test/a.mp4"]

@@ -1,6 +1,70 @@
+import pytest
+
 from callsheet.testing.provider_contract import ProviderContract
+from callsheet.testing.providers.course import Fails, Runs, Says, Succeeds, Vanishes
 from callsheet.testing.providers.runway import RunwayStandIn
+from callsheet.testing.providers.weather import Altered
+
+from .opened import ended, opened, picture_in
 
 
 class TestRunway(ProviderContract):
     stand_in = RunwayStandIn
+
+
+async def test_a_picture_makes_it_another_kind_of_order(tmp_path):
+    async with opened(RunwayStandIn, tmp_path) as (there, provider):
+        await provider.submit(there.order())
+        await provider.submit(there.order_with(picture_in(tmp_path, url="https://media.example.org/a.png")))
+
+    plain, pictured = there.of("submit")
+    assert plain.url.endswith("/v1/text_to_video")
+    assert pictured.url.endswith("/v1/image_to_video")
+    assert pictured.json()["promptImage"] == "https://media.example.org/a.png"
+    assert {came.headers["x-runway-version"] for came in there.came} == {"2024-11-06"}
+
+
+async def test_a_throttled_task_waits_in_line(tmp_path):
+    async with opened(RunwayStandIn, tmp_path) as (there, provider):
+        assert (await ended(there, provider, Says("THROTTLED"))).state == "queued"
+
+
+async def test_every_look_gives_addresses_of_its_own(tmp_path):
+    async with opened(RunwayStandIn, tmp_path) as (there, provider):
+        there.course(Succeeds())
+        task = await provider.submit(there.order())
+        [first], [second] = [(await provider.look(task)).outputs for _ in range(2)]
+
+        assert first.url != second.url
+        assert not first.with_key
+        await provider.fetch(second, tmp_path / "film.mp4")
+
+    [came] = there.of("download")
+    assert "authorization" not in came.headers
+
+
+async def test_a_task_that_we_deleted_is_cancelled_and_any_other_that_is_missing_is_lost(tmp_path):
+    async with opened(RunwayStandIn, tmp_path) as (there, provider):
+        there.course(Runs())
+        task = await provider.submit(there.order())
+        await provider.cancel(task)
+        assert (await provider.look(task)).state == "cancelled"
+
+        assert (await ended(there, provider, Vanishes())).state == "lost"
+
+
+@pytest.mark.parametrize(
+    ("told", "code"),
+    [
+        ("SAFETY.INPUT.TEXT", "content_refused"),
+        ("INPUT_PREPROCESSING.SAFETY.TEXT", "content_refused"),
+        ("INTERNAL.BAD_OUTPUT.CODE01", "provider_failed"),
+    ],
+)
+async def test_a_failure_without_words_is_told_by_its_code(tmp_path, told, code):
+    async with opened(RunwayStandIn, tmp_path) as (there, provider):
+        there.forecast(look=[Altered({"failureCode": told, "failure": None})])
+        look = await ended(there, provider, Fails())
+
+    assert look.code == code
+    assert told in look.message

@@ -1,6 +1,198 @@
+import base64
+import json
+import sys
+from contextlib import asynccontextmanager
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from callsheet.domain.errors import ProviderUnreachable, SetupError
+from callsheet.providers.catalog import discover_providers
+from callsheet.providers.vertex import open_vertex
+from callsheet.settings import Settings
 from callsheet.testing.provider_contract import ProviderContract
+from callsheet.testing.providers.course import Ends, Fails, Runs, Succeeds, film
+from callsheet.testing.providers.server import served
 from callsheet.testing.providers.vertex import VertexStandIn
+from callsheet.testing.providers.weather import Altered
+
+from .opened import ended, opened, picture_in
+
+MODELS = "/v1beta1/projects/callsheet-stand-in/locations/us-central1/publishers/google/models"
 
 
 class TestVertex(ProviderContract):
     stand_in = VertexStandIn
+
+
+async def test_an_order_is_a_prediction_whose_film_goes_to_our_bucket(tmp_path):
+    given = {"prompt": "A fox", "image": picture_in(tmp_path), "durationSeconds": 8, "generateAudio": True}
+    async with opened(VertexStandIn, tmp_path) as (there, provider):
+        task = await provider.submit(there.order(input=given))
+        await provider.look(task)
+
+    submit, look = there.came
+    assert submit.url == f"{there.base}{MODELS}/veo-3.1-generate-001:predictLongRunning"
+    picture = {"bytesBase64Encoded": base64.b64encode(b"a picture").decode(), "mimeType": "image/png"}
+    assert submit.json() == {
+        "instances": [{"prompt": "A fox", "image": picture}],
+        "parameters": {
+            "sampleCount": 1,
+            "storageUri": "gs://callsheet-stand-in/films",
+            "durationSeconds": 8,
+            "generateAudio": True,
+        },
+    }
+    assert (look.method, look.json()) == ("POST", {"operationName": task.id})
+
+
+async def test_pictures_in_lists_go_along(tmp_path):
+    reference = {"image": picture_in(tmp_path), "referenceType": "asset"}
+    async with opened(VertexStandIn, tmp_path) as (there, provider):
+        await provider.submit(there.order(input={"prompt": "A fox", "referenceImages": [reference]}))
+
+    [sent] = there.of("submit")[0].json()["instances"][0]["referenceImages"]
+    assert sent["image"]["mimeType"] == "image/png"
+
+
+async def test_a_film_in_the_bucket_is_fetched_with_the_token(tmp_path):
+    async with opened(VertexStandIn, tmp_path) as (there, provider):
+        look = await ended(there, provider, Succeeds((film("a film é.mp4"),)))
+        path = await provider.fetch(look.outputs[0], tmp_path / "film.mp4")
+
+    assert look.outputs[0].name == "a film é.mp4"
+    assert path.read_bytes() == film().data
+    [came] = there.of("download")
+    assert came.headers["authorization"] == f"Bearer {there.key}"
+
+
+async def test_a_film_without_a_bucket_comes_inside_of_the_answer(tmp_path):
+    async with opened(VertexStandIn, tmp_path, vertex_storage=None) as (there, provider):
+        look = await ended(there, provider, Succeeds())
+        path = await provider.fetch(look.outputs[0], tmp_path / "film.mp4")
+
+    assert "storageUri" not in there.of("submit")[0].json()["parameters"]
+    assert path.read_bytes() == film().data
+    assert look.outputs[0].media_type == "video/mp4"
+
+
+@pytest.mark.parametrize(
+    ("response", "code"),
+    [
+        ({"raiMediaFilteredCount": 1}, "content_refused"),
+        ({"videos": [], "raiMediaFilteredReasons": ["Blocked. Support code: 1"]}, "content_refused"),
+        ({"raiMediaFilteredCount": 0}, "provider_failed"),
+        ({}, "provider_failed"),
+        (None, "provider_failed"),
+    ],
+)
+async def test_done_without_a_film_is_no_success(tmp_path, response, code):
+    async with opened(VertexStandIn, tmp_path) as (there, provider):
+        there.forecast(look=[Altered({"response": response})])
+        look = await ended(there, provider, Succeeds())
+
+    assert (look.state, look.code) == ("failed", code)
+    assert look.message
+
+
+async def test_a_task_runs_until_it_is_done(tmp_path):
+    async with opened(VertexStandIn, tmp_path) as (there, provider):
+        there.forecast(look=[Altered({"done": False}), Altered({"done": "maybe"})])
+        there.course(Runs())
+        task = await provider.submit(there.order())
+
+        assert {(await provider.look(task)).state for _ in range(3)} == {"running"}
+
+
+async def test_codes_of_errors_are_told_apart(tmp_path):
+    async with opened(VertexStandIn, tmp_path) as (there, provider):
+        assert (await ended(there, provider, Ends())).state == "cancelled"
+        assert (await ended(there, provider, Fails("Deadline exceeded", why="deadline"))).code == "deadline"
+        there.forecast(look=[Altered({"error": {"code": 3, "message": "The prompt violates our usage guidelines."}})])
+        assert (await ended(there, provider, Fails())).code == "content_refused"
+
+
+@pytest.mark.parametrize(
+    ("location", "address"),
+    [
+        ("europe-west4", "https://europe-west4-aiplatform.googleapis.com"),
+        ("global", "https://aiplatform.googleapis.com"),
+    ],
+)
+async def test_it_answers_in_its_region(location, address):
+    settings = Settings(_env_file=None, vertex_project="p", vertex_token="t" * 20, vertex_location=location)
+    provider = open_vertex(settings)
+    try:
+        assert provider._http.base == address
+    finally:
+        await provider.close()
+
+
+def test_what_is_missing_is_named(monkeypatch):
+    with pytest.raises(SetupError, match="CALLSHEET_VERTEX_PROJECT"):
+        open_vertex(Settings(_env_file=None, vertex_project=None))
+    monkeypatch.setitem(sys.modules, "callsheet.providers.google_tokens", None)
+    with pytest.raises(SetupError, match=r"pip install 'callsheet\[vertex\]'"):
+        open_vertex(Settings(_env_file=None, vertex_project="p"))
+
+
+@asynccontextmanager
+async def token_server(there, answers):
+    """An address that gives tokens for signed claims, as Google's does."""
+
+    async def give(request):
+        form = await request.form()
+        answers.append(jwt.decode(form["assertion"], options={"verify_signature": False}))
+        if len(answers) > 1:
+            return JSONResponse({"error": "invalid_grant", "error_description": "Too many"}, 400)
+        return JSONResponse({"access_token": there.key, "expires_in": 3600, "token_type": "Bearer"})
+
+    async with served(Starlette(routes=[Route("/token", give, methods=["POST"])])) as base:
+        yield f"{base}/token"
+
+
+def service_account(path, token_uri):
+    key = generate_private_key(public_exponent=65537, key_size=2048)
+    path.write_text(
+        json.dumps(
+            {
+                "type": "service_account",
+                "project_id": "callsheet-stand-in",
+                "private_key_id": "1",
+                "private_key": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
+                "client_email": "films@callsheet-stand-in.iam.gserviceaccount.com",
+                "token_uri": token_uri,
+            }
+        )
+    )
+    return str(path)
+
+
+async def test_a_service_account_s_token_opens_it_and_is_kept(tmp_path, monkeypatch):
+    asked = []
+    async with VertexStandIn() as there, token_server(there, asked) as token_uri:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", service_account(tmp_path / "account.json", token_uri))
+        settings = there.opened_settings(data_dir=tmp_path, vertex_token=None)
+        async with discover_providers(settings) as providers:
+            task = await providers["vertex"].submit(there.order())
+            await providers["vertex"].look(task)
+
+    [claims] = asked
+    assert claims["scope"] == "https://www.googleapis.com/auth/cloud-platform"
+    assert there.paid == 1
+
+
+async def test_an_order_for_which_there_is_no_token_was_certainly_not_sent(tmp_path, monkeypatch):
+    asked = [{}]
+    async with VertexStandIn() as there, token_server(there, asked) as token_uri:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", service_account(tmp_path / "account.json", token_uri))
+        async with discover_providers(there.opened_settings(data_dir=tmp_path, vertex_token=None)) as providers:
+            with pytest.raises(ProviderUnreachable, match="invalid_grant"):
+                await providers["vertex"].submit(there.order())
+
+    assert there.came == []
