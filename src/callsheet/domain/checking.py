@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from types import UnionType
 from typing import Any, Protocol, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, RootModel, ValidationError
@@ -192,11 +193,9 @@ def _plain(kind: Any) -> Iterator[Any]:
     origin = get_origin(kind)
     if origin is None and isinstance(kind, type) and issubclass(kind, RootModel):
         yield from _plain(kind.model_fields["root"].annotation)
-    elif origin is not None and not isinstance(origin, type):
-        inner = get_args(kind)[:1] if hasattr(kind, "__metadata__") else get_args(kind)
-        for each in inner:
-            yield from _plain(each)
-    elif origin is not None and origin.__name__ == "UnionType":
+    elif hasattr(kind, "__metadata__"):
+        yield from _plain(get_args(kind)[0])
+    elif origin is not None and (origin is UnionType or not isinstance(origin, type)):
         for each in get_args(kind):
             yield from _plain(each)
     else:

@@ -3,6 +3,8 @@ from fractions import Fraction
 import pytest
 from pydantic import ValidationError
 
+from callsheet.domain.checking import validate_params
+from callsheet.domain.errors import BadParams
 from callsheet.media.audio_filters import checked
 from callsheet.media.edit.timeline import Timeline
 from callsheet.media.film.shape import even_size, parse_ratio
@@ -172,3 +174,21 @@ def test_a_bare_list_of_clips_is_a_film():
 )
 def test_fits_have_their_usual_names(word: str, meant: str):
     assert read(scenes=[{"src": "a", "fit": word}]).scenes[0].fit == meant
+
+
+def test_an_overlay_may_be_the_name_of_a_file_alone():
+    film = read(overlays=["logo.png"], tracks=[{"clips": ["a.png", {"text": "b"}]}])
+
+    assert [getattr(each, "src", None) and each.src.root for each in film.overlays] == ["logo.png"]
+    assert film.model_dump(mode="json", exclude_unset=True, by_alias=True)["tracks"] == [
+        {"clips": [{"src": "a.png"}, {"text": "b"}]}
+    ]
+
+
+def test_what_is_wrong_in_an_overlay_is_told_by_its_own_field():
+    wrong = {"overlays": [{"src": "a.png", "offset": {"x": -5}}, {"text": "b", "offset": {"y": 5}}]}
+
+    with pytest.raises(BadParams) as caught:
+        validate_params({"scenes": ["a.mp4"], **wrong}, Timeline)
+
+    assert [problem.path for problem in caught.value.problems] == ["overlays[0].offset.x", "overlays[1].offset.y"]

@@ -75,6 +75,11 @@ class PictureOverlay(Layer):
     mute: bool = False
     chroma_key: ChromaKey | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return {"src": value} if isinstance(value, str) else value
+
     @model_validator(mode="after")
     def _one_size(self) -> "PictureOverlay":
         if self.scale is not None and (self.width or self.height):
@@ -98,11 +103,11 @@ class Title(TextOverlay):
 
 def _kind(value: Any) -> str:
     if isinstance(value, dict):
-        return "text" if "text" in value or value.get("type") == "text" else "picture"
-    return "text" if isinstance(value, TextOverlay) else "picture"
+        return "TextOverlay" if "text" in value or value.get("type") == "text" else "PictureOverlay"
+    return "TextOverlay" if isinstance(value, TextOverlay) else "PictureOverlay"
 
 
 Overlay = Annotated[
-    Annotated[PictureOverlay, Tag("picture")] | Annotated[TextOverlay, Tag("text")], Discriminator(_kind)
+    Annotated[PictureOverlay, Tag("PictureOverlay")] | Annotated[TextOverlay, Tag("TextOverlay")], Discriminator(_kind)
 ]
 """Told apart by whether there is a text."""
