@@ -115,7 +115,7 @@ def _differences(found: Probe, expected: Expected) -> list[str]:
 
 def check_frames(report: Report, frames: int, what: str) -> None:
     """Raise MediaFailed unless a run wrote the frames it was to write."""
-    if report.frames is None or abs(report.frames - frames) > 1:
+    if report.frames != frames:
         raise MediaFailed(f"{what}: FFmpeg wrote {report.frames or 0} of {frames} frames; the source breaks off")
 
 

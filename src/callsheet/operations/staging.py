@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from callsheet.domain.errors import BadParams, BadSource, MediaFailed, Problem
@@ -16,6 +17,7 @@ from callsheet.media.edit.timeline import Timeline
 from callsheet.media.encoders import Encoder, Wish
 from callsheet.media.film import layers, shape, sound
 from callsheet.media.film.copying import copyable
+from callsheet.media.film.layers import Layer
 from callsheet.media.film.making import Container, Film
 from callsheet.media.film.picture import Canvas
 from callsheet.media.film.schedule import Schedule, schedule
@@ -23,6 +25,7 @@ from callsheet.media.film.segments import Above, GivenScript, Lettering
 from callsheet.media.fonts import FAMILY
 from callsheet.media.loudness import aim, read_audio_filter
 from callsheet.media.probe import Footage
+from callsheet.media.several import several
 from callsheet.media.text.ass import Line, literal
 from callsheet.media.text.families import missing_families
 from callsheet.media.text.given_script import read_script
@@ -57,7 +60,7 @@ async def stage(job: Workplace, timeline: Timeline) -> Staged:
     footage = await footage_of(job, timeline)
     canvas = canvas_of(job, timeline)
     plan = scheduled(timeline, footage, canvas.rate)
-    laid = layers.lay(timeline, footage, plan)
+    laid = _laid(timeline, footage, plan)
     captions, notes = await _captions(job, timeline.captions, plan, canvas)
     encoder = await encoders.choose(job.ffmpeg, wish_of(job, timeline))
     notes += [encoder.note] if encoder.note else []
@@ -141,19 +144,19 @@ async def footage_of(job: Workplace, timeline: Timeline) -> dict[str, Footage]:
     Raises BadParams with every file that cannot be used.
     """
     fields = {where: source.model_dump_json() for where, source in timeline.media()}
-    sources = {source.model_dump_json(): (where, source) for where, source in timeline.media()}
-    seats = asyncio.Semaphore(_FETCHES)
+    sources: dict[str, tuple[str, MediaSource]] = {}
+    for where, source in timeline.media():
+        sources.setdefault(fields[where], (where, source))
 
     async def bring(where: str, source: MediaSource) -> Footage | list[Problem]:
         try:
-            async with seats:
-                return await read_media(job, source, f"{where}.src")
+            return await read_media(job, source, f"{where}.src")
         except BadParams as refusal:
             return refusal.problems
         except (BadSource, MediaFailed) as refusal:
             return [Problem(f"{where}.src", refusal.code, refusal.message)]
 
-    found = await asyncio.gather(*(bring(*given) for given in sources.values()))
+    found = await several([partial(bring, *given) for given in sources.values()], at_once=_FETCHES)
     problems = [problem for each in found if isinstance(each, list) for problem in each]
     if problems:
         raise BadParams(problems)
@@ -174,6 +177,18 @@ def scheduled(timeline: Timeline, footage: Mapping[str, Footage], rate: Fraction
     if problems or plan is None:
         raise BadParams(problems)
     return plan
+
+
+def _laid(timeline: Timeline, footage: Mapping[str, Footage], plan: Schedule) -> list[Layer]:
+    """Lay what is seen over the scenes. Raises BadParams with all that is seen or heard when all is over."""
+    unheard = [*sound.late(timeline, footage, plan)]
+    try:
+        laid = layers.lay(timeline, footage, plan)
+    except BadParams as unseen:
+        raise BadParams([*unseen.problems, *unheard]) from None
+    if unheard:
+        raise BadParams(unheard)
+    return laid
 
 
 async def _captions(

@@ -53,6 +53,11 @@ def test_a_short_piece_is_noticed():
         check_frames(Report(0.3, 10, 1.0, 1.0, ""), 60, "scenes[1]")
 
 
+def test_a_single_frame_that_is_missing_is_noticed():
+    with pytest.raises(MediaFailed, match="FFmpeg wrote 0 of 1 frames"):
+        check_frames(Report(0.3, 0, 1.0, 1.0, ""), 1, "scenes[1]")
+
+
 def test_complaints_about_the_source_count_although_the_run_succeeded():
     check_whole("[x @ 0x1] a harmless remark", "scenes[0]")
     with pytest.raises(MediaFailed, match="damaged or incomplete"):

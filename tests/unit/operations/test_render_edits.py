@@ -369,3 +369,73 @@ async def test_what_starts_after_the_end_is_told(stage: Stage, studio: Studio):
         await make(stage, scenes=[{"color": "black", "duration": 1}], overlays=[{"src": logo, "start": 4}])
 
     assert [(p.path, p.code) for p in caught.value.problems] == [("overlays[0]", "beyond_the_end")]
+
+
+async def test_what_would_be_heard_after_the_end_is_told_with_what_would_be_seen(stage: Stage, studio: Studio):
+    beep = str(studio.sound("beep.wav", TONE, seconds=0.3))
+
+    with pytest.raises(BadParams) as caught:
+        await make(
+            stage,
+            scenes=[{"color": "black", "duration": 1, "title": {"text": "late", "start": 3}}],
+            audio_clips=[{"src": beep, "start": 2}],
+            tracks=[{"type": "audio", "clips": [{"src": beep, "loop": True}, beep]}],
+        )
+
+    assert [(p.path, p.code) for p in caught.value.problems] == [
+        ("scenes[0].title", "beyond_the_end"),
+        ("tracks[0].clips[1]", "beyond_the_end"),
+        ("audioClips[0]", "beyond_the_end"),
+    ]
+
+
+async def test_a_sound_trimmed_to_nothing_is_told(stage: Stage, studio: Studio):
+    beep = str(studio.sound("beep.wav", TONE, seconds=0.3))
+
+    with pytest.raises(BadParams) as caught:
+        await make(
+            stage,
+            scenes=[{"color": "black", "duration": 1}],
+            audio_clips=[{"src": beep, "trimStart": 0.3}],
+            soundtrack={"src": beep, "trimStart": 9},
+        )
+
+    assert [(p.path, p.code) for p in caught.value.problems] == [
+        ("audioClips[0].trimStart", "beyond_the_end"),
+        ("soundtrack.trimStart", "beyond_the_end"),
+    ]
+
+
+async def test_a_file_that_cannot_be_used_is_told_by_the_first_field_it_stands_in(stage: Stage, tmp_path: Path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no film")
+
+    with pytest.raises(BadParams) as caught:
+        await make(stage, scenes=[str(notes), str(notes)], overlays=[str(notes)])
+
+    assert [p.path for p in caught.value.problems] == ["scenes[0].src"]
+
+
+async def test_music_that_ends_before_the_film_fades_out_at_its_own_end(stage: Stage, studio: Studio):
+    music = str(studio.sound("music.wav", TONE, seconds=2))
+
+    _, path = await make(
+        stage, scenes=[{"color": "black", "duration": 3}], soundtrack={"src": music, "fadeOut": 1, "trimStart": 0.5}
+    )
+
+    heard = studio.listen(path)
+    loud, fading = sine_level(heard[12_000:24_000]), sine_level(heard[60_000:69_600])
+    assert 0.05 < fading / loud < 0.5
+    assert np.abs(heard[74_000:]).max() < 0.01
+
+
+async def test_a_picture_of_high_dynamic_range_looks_over_the_film_as_it_does_in_it(stage: Stage, studio: Studio):
+    told = "range=tv:color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
+    words = ["-vf", f"format=yuv420p10le,setparams={told}", "-c:v", "libx265", "-x265-params"]
+    tags = "log-level=error:colorprim=9:transfer=16:colormatrix=9"
+    clip = str(studio.make("pq.mp4", "-f", "lavfi", "-i", GREY, "-t", "0.2", *words, tags))
+
+    _, path = await make(stage, scenes=[clip, {"color": "black", "duration": 0.2, "overlays": [clip]}])
+
+    levels = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    assert levels == pytest.approx(np.full(12, levels[0]), abs=2)

@@ -1,6 +1,7 @@
 """Segments: made once, known again, taken over as they are, made by others."""
 
 import resource
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ from media.studio import Stage, Studio
 
 from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams, MediaFailed
+from callsheet.media.edit.timeline import Timeline
+from callsheet.media.film.making import Production
+from callsheet.operations import staging
 from callsheet.operations.contract import RunFirst
 from callsheet.operations.render import RenderResult, render
 from callsheet.operations.render_segments import render_segments
@@ -287,3 +291,20 @@ async def test_a_part_that_the_film_does_not_have_is_refused(stage: Stage):
         await render_segments.run(stage, validate_params(params, render_segments.params))
 
     assert [(p.path, p.code) for p in caught.value.problems] == [("segments", "out_of_range")]
+
+
+async def test_a_segment_made_in_another_way_leaves_the_kept_one_as_it_is(stage: Stage):
+    given = {"scenes": [{"color": "red", "duration": 0.5}], "loudness": False, "output": TINY}
+    staged = await staging.stage(stage, validate_params(given, Timeline))
+    kept = Production(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
+    await kept.encode(await kept.look_up())
+    known = Production(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
+    (stage.dir / "segment00000.mp4").unlink()
+    assert await known.look_up() == []
+
+    other = replace(staged.encoder, wish=replace(staged.encoder.wish, crf=40))
+    await Production(staged.film, other, stage.ffmpeg, stage.dir, lambda _: None).encode([0])
+
+    (stage.dir / "segment00000.mp4").unlink()
+    again = Production(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
+    assert await again.look_up() == []

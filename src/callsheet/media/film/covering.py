@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from callsheet.media.edit.overlay import Animation, PictureOverlay
-from callsheet.media.film.fitting import Box, colours_of, contained, even, fitted, has_alpha
+from callsheet.media.film.fitting import HDR_TO_SDR, Box, colours_of, contained, even, fitted, has_alpha
 from callsheet.media.film.layers import Layer
 from callsheet.media.film.picture import Canvas, Span, picked_frames, repeated
 from callsheet.media.graph import Graph, Options
@@ -65,6 +65,8 @@ def _sized(graph: Graph, stream: str, layer: Layer, overlay: PictureOverlay, foo
     if fit in ("cover", "contain_blur") and not overlay.scale and bool(width) == bool(height):
         box = Box(even(width or canvas.width), even(height or canvas.height), fit)
         return fitted(graph, stream, footage, box)
+    if footage.hdr:
+        stream = graph.chain(stream, *HDR_TO_SDR)
     size = _own_size(overlay, shape, footage, canvas, fills=fit in ("contain", "fill"), stretched=fit == "fill")
     return graph.chain(stream, ("scale", {"w": size[0], "h": size[1], **colours_of(footage)}), ("setsar", {"sar": 1}))
 

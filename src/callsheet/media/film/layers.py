@@ -99,7 +99,8 @@ def _title(shot: Shot, title: Title, rate: Fraction) -> Layer:
     alone, passing = shot.start + shot.blend_in, shot.end - shot.blend_out
     start = alone if title.start is None else shot.start + to_frames(title.start, rate)
     end = passing if title.duration == "end" else min(shot.end, start + to_frames(title.duration, rate))
-    return Layer(f"scenes[{shot.number}].title", title, None, start, max(1, end - start))
+    frames = end - start if title.start is not None else max(1, end - start)
+    return Layer(f"scenes[{shot.number}].title", title, None, start, frames)
 
 
 def _of_track(number: int, track: object, footage: Mapping[str, Footage], plan: Schedule) -> Iterator[Layer]:

@@ -203,6 +203,8 @@ class Production:
         else:
             work = segments.compiled(segment, film.canvas, film.above, self.encoder, threads=threads, stem=stem)
         await asyncio.to_thread(self._write, work.scripts)
+        # What lies there may be the cache's own file under a second name, and must not be written over.
+        await asyncio.to_thread(self._path(number).unlink, missing_ok=True)
         share = self._share(segment)
         try:
             report = await self._ffmpeg.run(
@@ -230,7 +232,8 @@ class Production:
     async def _join(self, audio: Path | None, output: Path) -> None:
         work = joining(self.film, self.encoder.codec, len(self.segments), audio, output)
         await asyncio.to_thread(self._write, work.scripts)
-        await self._ffmpeg.run(work.arguments, cwd=self._folder)
+        report = await self._ffmpeg.run(work.arguments, cwd=self._folder)
+        check_frames(report, self.film.plan.frames, "the film")
 
     def _write(self, scripts: Mapping[str, str]) -> None:
         for name, text in scripts.items():

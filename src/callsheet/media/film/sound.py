@@ -70,10 +70,7 @@ def gather(timeline: Timeline, footage: Mapping[str, Footage], layers: Sequence[
     `footage` is what was found in the files, by the names that `Timeline.media` gives.
     """
     sounds = [_of_layer(layer, plan.rate) for layer in layers if layer.sounds]
-    for number, track in _audio_tracks(timeline):
-        sounds += _of_track(number, track, footage, plan)
-    for number, clip in enumerate(timeline.audio_clips):
-        sounds.append(_placed(clip, footage[f"audioClips[{number}]"], 0, plan))
+    sounds += [sound for _, sound in _clips(timeline, footage, plan)]
     if timeline.soundtrack is not None:
         sounds.append(_under_all(timeline.soundtrack, footage["soundtrack"], plan))
     return [sound for sound in sounds if sound.length > 0 and sound.volume > 0]
@@ -81,12 +78,26 @@ def gather(timeline: Timeline, footage: Mapping[str, Footage], layers: Sequence[
 
 def unfit(timeline: Timeline, footage: Mapping[str, Footage]) -> Iterator[Problem]:
     """Yield what is wrong with the files of sounds."""
-    fields = [f"tracks[{n}].clips[{c}]" for n, track in _audio_tracks(timeline) for c in range(len(track.clips))]
-    fields += [f"audioClips[{number}]" for number in range(len(timeline.audio_clips))]
-    fields += ["soundtrack"] if timeline.soundtrack is not None else []
-    for where in fields:
-        if not footage[where].has_sound:
+    fields: dict[str, Soundtrack] = {
+        f"tracks[{n}].clips[{c}]": clip for n, track in _audio_tracks(timeline) for c, clip in enumerate(track.clips)
+    }
+    fields |= {f"audioClips[{number}]": clip for number, clip in enumerate(timeline.audio_clips)}
+    fields |= {"soundtrack": timeline.soundtrack} if timeline.soundtrack is not None else {}
+    for where, given in fields.items():
+        found = footage[where]
+        if not found.has_sound:
             yield Problem(f"{where}.src", "no_sound", "there is no sound in this file")
+        elif given.trim_start and _plays(given, found) == 0:
+            message = f"trim_start is {given.trim_start:g} s, but the file is {found.probe.duration or 0:g} s long"
+            yield Problem(f"{where}.trimStart", "beyond_the_end", message)
+
+
+def late(timeline: Timeline, footage: Mapping[str, Footage], plan: Schedule) -> Iterator[Problem]:
+    """Yield what would be heard only after the film."""
+    whole = samples(plan.frames, plan.rate)
+    for where, sound in _clips(timeline, footage, plan):
+        if sound.start >= whole:
+            yield Problem(where, "beyond_the_end", f"it starts at {sound.start / RATE:g} s, when all is over")
 
 
 def has_sound(plan: Schedule, sounds: Sequence[Sound]) -> bool:
@@ -135,6 +146,16 @@ def _of_layer(layer: Layer, rate: Fraction) -> Sound:
     )
 
 
+def _clips(timeline: Timeline, footage: Mapping[str, Footage], plan: Schedule) -> Iterator[tuple[str, Sound]]:
+    """Yield what is heard at times of its own, with the field that it was given in."""
+    for number, track in _audio_tracks(timeline):
+        for index, sound in enumerate(_of_track(number, track, footage, plan)):
+            yield f"tracks[{number}].clips[{index}]", sound
+    for number, clip in enumerate(timeline.audio_clips):
+        where = f"audioClips[{number}]"
+        yield where, _placed(clip, footage[where], 0, plan)
+
+
 def _of_track(number: int, track: AudioTrack, footage: Mapping[str, Footage], plan: Schedule) -> Iterator[Sound]:
     following = 0
     for index, clip in enumerate(track.clips):
@@ -148,8 +169,7 @@ def _placed(clip: AudioClip, found: Footage, usual: int, plan: Schedule, volume:
     rest = samples(plan.frames, plan.rate) - start
     length = rest if clip.duration == "end" else min(rest, round(clip.duration * RATE))
     if not clip.loop:
-        plays = max(0.0, (found.probe.duration or 0) - clip.trim_start) / clip.speed
-        length = min(length, round(plays * RATE))
+        length = min(length, round(_plays(clip, found) / clip.speed))
     return Sound(
         found.path,
         start,
@@ -165,12 +185,19 @@ def _placed(clip: AudioClip, found: Footage, usual: int, plan: Schedule, volume:
     )
 
 
+def _plays(track: Soundtrack, found: Footage) -> int:
+    """Return how many samples there are from its beginning to the end of the file."""
+    return max(0, round(((found.probe.duration or 0) - track.trim_start) * RATE))
+
+
 def _under_all(track: Soundtrack, found: Footage, plan: Schedule) -> Sound:
-    whole = samples(plan.frames, plan.rate)
+    length = samples(plan.frames, plan.rate)
+    if not track.loop:
+        length = min(length, _plays(track, found))
     return Sound(
         found.path,
         0,
-        whole,
+        length,
         trim_start=track.trim_start,
         volume=track.volume,
         fade_in=track.fade_in,
@@ -190,7 +217,8 @@ def _scenes(mixing: "_Mix", plan: Schedule, made: list[Step], folder: Path) -> s
     parts: list[str] = []
     for number, shots in enumerate(batches):
         part = _Mix()
-        made.append(part.step(part.scenes(shots, plan.rate), folder / f"scenes{number:03d}.w64"))
+        before = batches[number - 1][-1] if number else None
+        made.append(part.step(part.scenes(shots, plan.rate, before), folder / f"scenes{number:03d}.w64"))
         parts.append(mixing.file(made[-1].output))
         blends += [_overlap(shots[0], plan.rate)] if number else []
     # Each faded out and in by itself where they overlap, so here they are only added.
@@ -204,6 +232,11 @@ def _batches(shots: Sequence[Shot]) -> list[list[Shot]]:
             batches.append([])
         batches[-1].append(shot)
     return batches
+
+
+def _curve(shot: Shot) -> str:
+    """Return how the sound of a scene passes into that of the next."""
+    return shot.scene.passing.audio_curve if shot.scene.passing else "tri"
 
 
 def _overlap(shot: Shot, rate: Fraction) -> int:
@@ -245,16 +278,16 @@ class _Mix:
         """Append a lossless file of ours."""
         return self.graph.chain(self._read(["-i", file_url(path)]), _STEREO)
 
-    def scenes(self, shots: Sequence[Shot], rate: Fraction) -> str:
+    def scenes(self, shots: Sequence[Shot], rate: Fraction, before: Shot | None = None) -> str:
         """Append the sound of scenes that follow each other, faded at the ends where others overlap them."""
         tracks = [self._scene(shot, rate) for shot in shots]
         first, last = shots[0], shots[-1]
-        if first.blend_in:
-            tracks[0] = self.graph.add("afade", tracks[0], t="in", ns=_overlap(first, rate), curve="tri")
+        if before is not None and first.blend_in:
+            tracks[0] = self.graph.add("afade", tracks[0], t="in", ns=_overlap(first, rate), curve=_curve(before))
         if last.blend_out:
             length = samples(last.end, rate) - samples(last.start, rate)
             passing = length - (samples(last.end - last.blend_out, rate) - samples(last.start, rate))
-            fade: Options = {"t": "out", "ss": length - passing, "ns": passing, "curve": "tri"}
+            fade: Options = {"t": "out", "ss": length - passing, "ns": passing, "curve": _curve(last)}
             tracks[-1] = self.graph.add("afade", tracks[-1], **fade)
         return self._in_order(tracks, shots, rate)
 
@@ -303,7 +336,7 @@ class _Mix:
         return self.graph.add("concat", *tracks, n=len(tracks), v=0, a=1)
 
     def _in_order(self, tracks: list[str], shots: Sequence[Shot], rate: Fraction) -> str:
-        curves = [shot.scene.passing.audio_curve if shot.scene.passing else "tri" for shot in shots[:-1]]
+        curves = [_curve(shot) for shot in shots[:-1]]
         return self.joined(tracks, [_overlap(shot, rate) for shot in shots[1:]], curves)
 
     def _scene(self, shot: Shot, rate: Fraction) -> str:
