@@ -83,7 +83,8 @@ class Task:
     id: str
     """By which the provider knows it."""
     handle: Mapping[str, Any] = field(default_factory=dict)
-    """What else it takes to ask for it again, such as addresses; no secrets."""
+    """What else it takes to ask for it again, such as addresses; no secrets. Of a task that only its webhook told of,
+    there is no more than the order's `model`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +164,10 @@ class Provider(Protocol):
         """Ask how a task stands. Raises ProviderUnreachable, or ProviderBusy when asked too often."""
 
     async def fetch(self, output: Output, target: Path) -> Path:
-        """Bring a file here, streamed, capped, from hosts that may be asked. Raises OutputGone, ProviderUnreachable."""
+        """Bring a file here, streamed, capped, from hosts that may be asked.
+
+        Raises OutputGone, ProviderUnreachable, or ProviderFailed with the code `foreign_host`.
+        """
 
     async def cancel(self, task: Task) -> None:
         """Ask for the task's end; that it had ended already is fine. Raises ProviderUnreachable."""

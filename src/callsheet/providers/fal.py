@@ -3,25 +3,24 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx2
 
-from callsheet.domain.errors import BadWebhook, ProviderUnreachable, Refused, SetupError, SubmissionUnknown
-from callsheet.providers.contract import Capabilities, Look, Notice, Order, Output, State, Task
+from callsheet.domain.errors import BadWebhook, ProviderUnreachable, Refused, SetupError
+from callsheet.providers.contract import Capabilities, Look, Notice, Order, State, Task
 from callsheet.providers.http import Answer, Http, fixed_keys, harmless, told
 from callsheet.providers.inputs import with_files
 from callsheet.providers.key_sets import KeySet
 from callsheet.providers.outputs import find_outputs
+from callsheet.providers.plain import PlainProvider
 from callsheet.providers.polling import usual_polling
 from callsheet.providers.reading import bar_in, fields_of, number, text
 from callsheet.providers.signatures import read_signed, verify_fal_webhook
 from callsheet.settings import Settings
 
 _NAME = "fal"
-_HOSTS = frozenset({"fal.media"})
 _OWN_HOSTS = frozenset({"fal.run", "falrun.com"})
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)+")
 _NAMESPACES = frozenset({"workflows", "comfy"})
@@ -57,17 +56,15 @@ def open_fal(settings: Settings) -> "Fal":
     return Fal(settings, settings.fal_key.get_secret_value())
 
 
-class Fal:
+class Fal(PlainProvider):
     """Models are `owner/app` or longer, as in `fal-ai/veo3/fast`; they have no versions."""
 
     name = _NAME
     capabilities = _CAPABILITIES
+    hosts = frozenset({"fal.media"})
 
     def __init__(self, settings: Settings, key: str) -> None:
-        self.polling = usual_polling(settings)
-        self._user_id = settings.fal_user_id
-        self._key_set = KeySet(settings.fal_keys_url)
-        self._http = Http(
+        http = Http(
             _NAME,
             settings.fal_url,
             settings,
@@ -75,6 +72,9 @@ class Fal:
             own_hosts=_OWN_HOSTS,
             at_once=settings.provider_concurrency,
         )
+        super().__init__(http, usual_polling(settings))
+        self._user_id = settings.fal_user_id
+        self._key_set = KeySet(settings.fal_keys_url)
 
     async def submit(self, order: Order) -> Task:
         """Put an order into the queue."""
@@ -110,19 +110,11 @@ class Fal:
         state: State = "queued" if status == "IN_QUEUE" else "running"
         return Look(state, status, _progress(fields.get("logs")))
 
-    async def fetch(self, output: Output, target: Path) -> Path:
-        """Bring a file here; the key stays."""
-        return await self._http.bring(output, target, hosts=_HOSTS)
-
     async def cancel(self, task: Task) -> None:
         """Ask for the task's end; one that runs may still come to its own."""
         answer = await self._http.ask("PUT", self._places(task)["cancel_url"])
         if not answer.ok and answer.status not in (400, 404):
             raise ProviderUnreachable(f"fal did not cancel the task: {told(answer)}")
-
-    async def find_lost(self, order: Order, since: datetime) -> Task | None:  # noqa: ARG002 - the same for all
-        """Raise SubmissionUnknown: fal does not list its tasks."""
-        raise SubmissionUnknown("fal cannot be asked which orders it has taken.", provider=_NAME)
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
         """Check and read a call of fal's."""
@@ -133,10 +125,6 @@ class Fal:
         if fields.get("request_id") != request_id:
             raise BadWebhook("The webhook tells of another task than the one it is signed for.")
         return Notice(request_id, request_id, text(fields.get("status")) or "")
-
-    async def close(self) -> None:
-        """Let go of the connections."""
-        await self._http.close()
 
     def _places(self, task: Task) -> Mapping[str, str]:
         """Return the addresses that fal told; for a task that only its webhook told of, those it would have told."""

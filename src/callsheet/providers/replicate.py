@@ -3,23 +3,23 @@
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from callsheet.domain.errors import ProviderUnreachable, Refused, SetupError, SubmissionUnknown
-from callsheet.providers.contract import Capabilities, InputFile, Look, Notice, Order, Output, State, Task
+from callsheet.providers.censoring import code_for
+from callsheet.providers.contract import Capabilities, InputFile, Look, Notice, Order, State, Task
 from callsheet.providers.fresh import Fresh
 from callsheet.providers.http import Http, fixed_keys, told
 from callsheet.providers.inputs import with_files
 from callsheet.providers.outputs import find_outputs
+from callsheet.providers.plain import PlainProvider
 from callsheet.providers.polling import usual_polling
 from callsheet.providers.reading import bar_in, fields_of, number, text
 from callsheet.providers.signatures import read_signed, verify_standard_webhook
 from callsheet.settings import Settings
 
 _NAME = "replicate"
-_HOSTS = frozenset({"replicate.delivery"})
 _STATES: Mapping[str, State] = {
     "starting": "queued",
     "processing": "running",
@@ -28,7 +28,6 @@ _STATES: Mapping[str, State] = {
     "aborted": "failed",
     "canceled": "cancelled",
 }
-_CENSOR = re.compile(r"nsfw|sensitive|safety|moderat|content polic", re.IGNORECASE)
 _DEPLOYMENT = "deployments/"
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _A_SECOND = 8
@@ -59,15 +58,15 @@ def open_replicate(settings: Settings) -> "Replicate":
     return Replicate(settings, settings.replicate_api_token.get_secret_value())
 
 
-class Replicate:
+class Replicate(PlainProvider):
     """Models are `owner/name`, `owner/name:version`, or `deployments/owner/name`."""
 
     name = _NAME
     capabilities = _CAPABILITIES
+    hosts = frozenset({"replicate.delivery"})
 
     def __init__(self, settings: Settings, token: str) -> None:
-        self.polling = usual_polling(settings)
-        self._http = Http(
+        http = Http(
             _NAME,
             settings.replicate_url,
             settings,
@@ -75,6 +74,7 @@ class Replicate:
             at_once=settings.provider_concurrency,
             orders_a_second=_A_SECOND,
         )
+        super().__init__(http, usual_polling(settings))
         own = settings.replicate_webhook_secret
         self._secrets = Fresh(self._ask_secret if own is None else _given(own.get_secret_value()))
 
@@ -97,10 +97,6 @@ class Replicate:
         if answer.status == 404:
             return Look("lost", "not found", message="Replicate does not know the prediction any more.")
         return _look(self._http.understood(answer))
-
-    async def fetch(self, output: Output, target: Path) -> Path:
-        """Bring a file here; the token stays."""
-        return await self._http.bring(output, target, hosts=_HOSTS)
 
     async def cancel(self, task: Task) -> None:
         """Cancel a prediction."""
@@ -132,10 +128,6 @@ class Replicate:
         )
         told_fields = read_signed(body)
         return Notice(text(told_fields.get("id")), message_id, text(told_fields.get("status")) or "")
-
-    async def close(self) -> None:
-        """Let go of the connections."""
-        await self._http.close()
 
     async def _listed(self, since: datetime) -> AsyncIterator[Mapping[str, Any]]:
         after = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -196,8 +188,7 @@ def _failed(status: str, prediction: Mapping[str, Any], seconds: float | None) -
     if status != "failed":
         message = reason or "Replicate stopped the prediction, whose deadline had passed."
         return Look("failed", status, code="deadline", message=message, seconds=seconds)
-    code = "content_refused" if reason and _CENSOR.search(reason) else "provider_failed"
-    return Look("failed", status, code=code, message=reason or "Replicate gave no reason.", seconds=seconds)
+    return Look("failed", status, code=code_for(reason), message=reason or "Replicate gave no reason.", seconds=seconds)
 
 
 def _was_late(state: State, prediction: Mapping[str, Any]) -> bool:
