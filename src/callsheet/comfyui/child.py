@@ -67,7 +67,8 @@ class Child:
         self._lock = asyncio.Lock()
         self._life: Life | None = None
         self._keeper: asyncio.Task[None] | None = None
-        self._idle: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._resting: asyncio.Task[None] | None = None
         self._jobs = 0
         self._hearers: set[Hear] = set()
         self.starts = 0
@@ -102,13 +103,14 @@ class Child:
         if self._keeper is None:
             return
         log.info("our own ComfyUI is stopped", reason=reason)
+        if self._life is not None:
+            self._life.ready = False
         self._keeper.cancel()
         await asyncio.gather(self._keeper, return_exceptions=True)
         self._keeper = None
 
     async def _running(self) -> Life:
-        if self._idle is not None:
-            self._idle.cancel()
+        self._end_rest()
         async with self._lock:
             if self.life is None or not self.life.ready:
                 await self._stop("it does not answer")
@@ -239,23 +241,33 @@ class Child:
 
     def _rest_if_idle(self) -> None:
         if self._jobs == 0 and self.life is not None:
-            self._idle = asyncio.create_task(self._rest(self.life), name="comfyui idle")
+            wait = min(self._settings.comfyui_free_after, self._settings.comfyui_stop_after).total_seconds()
+            # A timer, not a task: this is also reached while the event loop is being closed.
+            self._timer = asyncio.get_running_loop().call_later(wait, self._begin_rest, self.life)
+
+    def _begin_rest(self, life: Life) -> None:
+        self._resting = asyncio.create_task(self._rest(life), name="comfyui idle")
+
+    def _end_rest(self) -> None:
+        for waiting in (self._timer, self._resting):
+            if waiting is not None:
+                waiting.cancel()
 
     async def _rest(self, life: Life) -> None:
         """Give memory back after a while without jobs, and end the process after a longer one."""
-        begun = time.monotonic()
-        free, stop = (
-            wait.total_seconds() for wait in (self._settings.comfyui_free_after, self._settings.comfyui_stop_after)
-        )
-        if free < stop:
-            await asyncio.sleep(free)
-            async with ComfyUI(life.url, timeout=60.0) as comfy:
-                try:
-                    await comfy.free()
-                except ProviderUnreachable as error:
-                    log.warning("our own ComfyUI did not free its memory", reason=error.message)
-        await asyncio.sleep(max(0.0, stop - (time.monotonic() - begun)))
+        left = (self._settings.comfyui_stop_after - self._settings.comfyui_free_after).total_seconds()
+        if left > 0:
+            begun = time.monotonic()
+            await self._free(life)
+            await asyncio.sleep(max(0.0, left - (time.monotonic() - begun)))
         await self.stop("no job needs it")
+
+    async def _free(self, life: Life) -> None:
+        async with ComfyUI(life.url, timeout=60.0) as comfy:
+            try:
+                await comfy.free()
+            except ProviderUnreachable as error:
+                log.warning("our own ComfyUI did not free its memory", reason=error.message)
 
 
 def _free_port() -> int:

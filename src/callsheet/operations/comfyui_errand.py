@@ -298,6 +298,8 @@ class Errand:
         except ProviderUnreachable as error:
             if error.facts.get("reason") == EXECUTOR_DEAD:
                 await self._stop(door, ears.prompt_id)
+                if door.server.child is not None:
+                    await door.server.child.stop(error.message)
             raise
 
     async def _stop(self, door: _Door, prompt_id: str) -> None:

@@ -179,3 +179,68 @@ async def test_a_job_that_is_stopped_while_it_starts_leaves_no_process(make: Any
     await asyncio.gather(work, return_exceptions=True)
 
     assert processes() == []
+
+
+async def test_one_that_takes_prompts_and_runs_none_is_ended_so_that_the_next_job_has_another(
+    make: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("callsheet.comfyui.following._IDLE_SECONDS", 0.2)
+    desk = make("--never-run")
+
+    with pytest.raises(ProviderUnreachable, match="runs none"):
+        await desk.run(graph=workflow("image_tiny"))
+    assert processes() == []
+
+
+WORKER = """
+import asyncio, sys
+from pathlib import Path
+from callsheet.operations.comfyui import ComfyUIParams, comfyui
+from callsheet.settings import Settings
+from callsheet.testing.context import RecordingContext
+
+folder = Path(sys.argv[1])
+settings = Settings(
+    _env_file=None, data_dir=folder / "data", comfyui_path=folder / "ComfyUI", comfyui_python=sys.executable
+)
+graph = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 0}},
+    "2": {"class_type": "Stuck", "inputs": {"image": ["1", 0]}},
+    "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "x"}},
+}
+
+async def main():
+    job = RecordingContext(folder / "job", settings=settings)
+    work = asyncio.create_task(comfyui.run(job, ComfyUIParams(graph=graph)))
+    while not any(report.done > 0 for report in job.progress_reports):
+        await asyncio.sleep(0.05)
+    print("at work", flush=True)
+    if sys.argv[2] == "wait":
+        await work
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("how", ["killed", "ended"])
+async def test_it_does_not_outlive_its_worker(tmp_path: Path, how: str):
+    installed(tmp_path / "ComfyUI")
+    words = [sys.executable, "-c", WORKER, str(tmp_path), "wait" if how == "killed" else "end"]
+    worker = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+    assert worker.stdout is not None
+    try:
+        async with asyncio.timeout(30):
+            while await worker.stdout.readline() != b"at work\n":
+                assert worker.returncode is None
+        children = psutil.Process(worker.pid).children() if how == "killed" else []
+        assert (len(children) == 1) == (how == "killed")
+    finally:
+        if how == "killed":
+            worker.kill()
+        await asyncio.wait_for(worker.wait(), 30)
+
+    await until(lambda: not [each for each in psutil.process_iter(["cmdline"]) if _is_of(each, tmp_path)])
+
+
+def _is_of(process: psutil.Process, folder: Path) -> bool:
+    return any(str(folder) in word for word in process.info["cmdline"] or ())

@@ -45,12 +45,14 @@ def _flags() -> argparse.ArgumentParser:
     flags.add_argument("--disable-auto-launch", action="store_true")
     flags.add_argument("--cpu", action="store_true")
     flags.add_argument("--start-seconds", type=float, default=0.0, help="as long as its imports take")
+    flags.add_argument("--never-run", action="store_true", help="as when the thread that runs prompts has ended")
     flags.add_argument("--break-at-start", action="store_true", help="as with a wrong driver")
     return flags
 
 
 async def _serve(given: argparse.Namespace, base: Path) -> None:
     server = ComfyUIStandIn(base, argv=sys.argv)
+    server.executor.dead = given.never_run
     print(f"pid {os.getpid()}\nTo see the GUI go to: http://127.0.0.1:{given.port}", file=sys.stderr, flush=True)  # noqa: T201
     async with served(server.app(), port=given.port):
         await asyncio.Event().wait()
