@@ -79,6 +79,12 @@ class Footage:
         return min(starts, default=0.0)
 
     @property
+    def decoder(self) -> str | None:
+        """The decoder that has to be named, since the one that FFmpeg takes by itself loses what is transparent."""
+        transparent = (self.probe.pixel_format or "").startswith("yuva")
+        return {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(self.probe.video_codec or "") if transparent else None
+
+    @property
     def lead(self) -> float:
         """Seconds after the beginning of the file at which its picture begins; 0 without a picture."""
         return 0.0 if self.picture is None else max(0.0, self.picture.start - self.start)

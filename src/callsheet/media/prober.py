@@ -188,7 +188,11 @@ def _picture(container: InputContainer, stream: VideoStream, max_pixels: int) ->
     if turn in (90, 270):
         width, height = height, width
     facts: dict[str, Any] = {"width": width, "height": height, "rotation": turn}
-    facts |= {"video_codec": stream.codec.canonical_name, "pixel_format": frame.format.name}
+    codec_name, pixels = stream.codec.canonical_name, frame.format.name
+    # Its transparency lies beside the picture, where the usual decoders of VP8 and VP9 do not look.
+    if stream.metadata.get("alpha_mode") == "1" and codec_name in ("vp8", "vp9"):
+        pixels = pixels.replace("yuv4", "yuva4")
+    facts |= {"video_codec": codec_name, "pixel_format": pixels}
     if _is_still(container):
         return {**facts, "frames": 1, "fps": None, "duration": None}
     rate = stream.average_rate or stream.guessed_rate

@@ -178,6 +178,25 @@ async def test_opacity_fades_and_transparent_pictures_let_the_film_through(stage
     assert seen[36] == pytest.approx(127, abs=25)
 
 
+@pytest.mark.parametrize("encoder", ["libvpx", "libvpx-vp9"])
+async def test_a_transparent_video_for_the_web_lets_the_film_through(stage: Stage, studio: Studio, encoder: str):
+    half = "color=red:size=64x64:rate=30,format=yuva420p,geq=lum='p(X,Y)':cb='p(X,Y)':cr='p(X,Y)':a='255*gte(X,32)'"
+    coding = ["-c:v", encoder, "-auto-alt-ref", "0", "-pix_fmt", "yuva420p"]
+    clip = str(studio.make(f"{encoder}.webm", "-f", "lavfi", "-i", half, "-t", "0.5", *coding))
+
+    _, path = await make(
+        stage,
+        scenes=[{"color": "white", "duration": 0.5, "overlays": [clip]}, {"src": clip, "background": "lime"}],
+        output={**SMALL, "background": "blue"},
+    )
+
+    over, alone = studio.colours(path, size=(64, 64))[[7, 22]]
+    assert over[32, 10] == pytest.approx([255, 255, 255], abs=6)
+    assert alone[32, 10] == pytest.approx([0, 255, 0], abs=6)
+    for look in (over, alone):
+        assert look[32, 50] == pytest.approx([254, 0, 0], abs=6)
+
+
 async def test_a_transparent_picture_is_seen_on_the_background(stage: Stage, studio: Studio):
     glass = str(studio.still("half.png", "color=white@0.5:size=64x64,format=rgba"))
     clear = str(studio.still("clear.png", "color=white@0:size=64x64,format=rgba"))

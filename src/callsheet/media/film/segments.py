@@ -214,7 +214,9 @@ class _Drawing:
     def _read(self, footage: Footage, moment: float) -> None:
         seek = None if footage.still else seek_before(footage, moment)
         # Without -noaccurate_seek the picture that is still on the screen at the moment is dropped.
-        words = ["-threads", str(self._threads), "-noaccurate_seek", *media_input(footage.path, start=seek)]
+        words = ["-threads", str(self._threads), "-noaccurate_seek"]
+        words += ["-c:v", footage.decoder] if footage.decoder else []
+        words += media_input(footage.path, start=seek)
         self.inputs.append(words)
 
     def _cover(self, picture: str, layer: Layer) -> str:
