@@ -81,16 +81,13 @@ class Google(PlainProvider):
         if order.webhook:
             body["webhook_config"] = {"uris": [order.webhook], "user_metadata": {"mark": order.mark}}
         answer = await self._http.order("POST", _PLACE, json=body)
-        task_id = text(answer.fields().get("id"))
-        if task_id is None:
-            self._http.not_understood(answer)
-        return Task(_NAME, task_id)
+        return self._task(answer, answer.fields().get("id"))
 
     async def look(self, task: Task) -> Look:
         """Read an interaction, and whether its files are ready."""
         answer = await self._http.ask("GET", _path(task))
         if answer.status == 404:
-            return Look("lost", "not found", message="Google does not know the interaction any more.")
+            return self._lost()
         interaction = self._http.understood(answer)
         status = text(interaction.get("status")) or "unknown"
         state = _STATES.get(status, "running")

@@ -31,6 +31,7 @@ _TOO_MANY = (1302, 1303)
 _CENSORED = 1301
 _UNKNOWN_TASK = 1203
 _OF_THEIR_MACHINES = 5000
+_KINDS = ("text2video", "image2video")
 _LEAST_WAIT = 1.0
 _LIFE = 1800
 _CLOCKS_DIFFER = 5
@@ -70,7 +71,7 @@ class Kling(PlainProvider):
 
     async def submit(self, order: Order) -> Task:
         """Create a task."""
-        kind = "image2video" if {"image", "image_tail"} & set(order.input) else "text2video"
+        kind = _KINDS[bool({"image", "image_tail"} & set(order.input))]
         body = {"model_name": order.model, **{name: await self._given(each) for name, each in order.input.items()}}
         if order.webhook:
             body["callback_url"] = order.webhook
@@ -78,21 +79,16 @@ class Kling(PlainProvider):
             body["external_task_id"] = order.mark
         answer = await self._http.order("POST", f"/v1/videos/{kind}", json=body)
         self._refuse(answer)
-        task_id = text(fields_of(answer.fields().get("data")).get("task_id"))
-        if task_id is None:
-            self._http.not_understood(answer)
-        return Task(_NAME, task_id, {"kind": kind})
+        return self._task(answer, fields_of(answer.fields().get("data")).get("task_id"), kind=kind)
 
     async def look(self, task: Task) -> Look:
-        """Read a task."""
-        answer = await self._http.ask("GET", f"/v1/videos/{task.handle['kind']}/{quote(task.id, safe='')}")
-        code = answer.fields().get("code")
-        if answer.status == 404 or code == _UNKNOWN_TASK:
-            return Look("lost", "not found", message="Kling does not know the task any more.")
-        fields = self._http.understood(answer)
-        if code != 0:
-            raise ProviderUnreachable(f"Kling answered code {code}: {told(answer)}")
-        return _look(fields_of(fields.get("data")))
+        """Read a task, of whichever kind it is."""
+        # Of a task that only its callback told of, the kind is not known.
+        for kind in (task.handle["kind"],) if "kind" in task.handle else _KINDS:
+            answer = await self._http.ask("GET", f"/v1/videos/{kind}/{quote(task.id, safe='')}")
+            if answer.status != 404 and answer.fields().get("code") != _UNKNOWN_TASK:
+                return self._look(answer)
+        return self._lost()
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:  # noqa: ARG002
         """Read a callback, which nothing proves but the address it came to."""
@@ -107,6 +103,12 @@ class Kling(PlainProvider):
             return value
         # Bare base64: a data URI is refused.
         return value.url or await in_base64(value, _NAME, self.capabilities.inline_limit)
+
+    def _look(self, answer: Answer) -> Look:
+        fields = self._http.understood(answer)
+        if fields.get("code") != 0:
+            raise ProviderUnreachable(f"Kling answered code {fields.get('code')}: {told(answer)}")
+        return _look(fields_of(fields.get("data")))
 
     def _refuse(self, answer: Answer) -> None:
         """Raise what a code other than 0 means for an order."""

@@ -68,22 +68,21 @@ class Luma(PlainProvider):
     async def submit(self, order: Order) -> Task:
         """Create a generation."""
         given = {name: await self._with_file(value) for name, value in order.input.items()}
-        body: dict[str, Any] = {"type": "video", "model": order.model} | {name: given.pop(name) for name in _OUTSIDE if name in given}
+        body: dict[str, Any] = {"type": "video", "model": order.model} | {
+            name: given.pop(name) for name in _OUTSIDE if name in given
+        }
         if "duration" in given:
             given["duration"] = seconds_in_words(given["duration"])
         if given:
             body["video"] = given
         answer = await self._http.order("POST", "/v1/generations", json=body)
-        task_id = text(answer.fields().get("id"))
-        if task_id is None:
-            self._http.not_understood(answer)
-        return Task(_NAME, task_id)
+        return self._task(answer, answer.fields().get("id"))
 
     async def look(self, task: Task) -> Look:
         """Read a generation; the addresses of its files are made anew each time."""
         answer = await self._http.ask("GET", f"/v1/generations/{quote(task.id, safe='')}")
         if answer.status == 404:
-            return Look("lost", "not found", message="Luma does not know the generation any more.")
+            return self._lost()
         return _look(self._http.understood(answer))
 
     async def _with_file(self, value: Any) -> Any:

@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
 from callsheet.domain.errors import BadWebhook, SubmissionUnknown
-from callsheet.providers.contract import Capabilities, Notice, Order, Output, Polling, Task
-from callsheet.providers.http import Http
+from callsheet.providers.contract import Capabilities, Look, Notice, Order, Output, Polling, Task
+from callsheet.providers.http import Answer, Http
+from callsheet.providers.reading import text
 
 
 class PlainProvider:
@@ -41,6 +43,16 @@ class PlainProvider:
     async def close(self) -> None:
         """Let go of the connections."""
         await self._http.close()
+
+    def _task(self, answer: Answer, task_id: Any, **handle: str) -> Task:
+        """Return the task that an answer names. Raises SubmissionUnknown where it names none."""
+        named = text(task_id)
+        if named is None:
+            self._http.not_understood(answer)
+        return Task(self.name, named, handle)
+
+    def _lost(self) -> Look:
+        return Look("lost", "not found", message=f"{self.name} does not know the task any more.")
 
 
 def _host_of(output: Output) -> frozenset[str]:

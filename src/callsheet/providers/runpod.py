@@ -86,16 +86,13 @@ class RunPod(PlainProvider):
         if order.webhook:
             body["webhook"] = order.webhook
         answer = await self._http.order("POST", f"/{order.model}/run", json=body)
-        task_id = text(answer.fields().get("id"))
-        if task_id is None:
-            self._http.not_understood(answer)
-        return Task(_NAME, task_id, {"endpoint": order.model})
+        return self._task(answer, answer.fields().get("id"), model=order.model)
 
     async def look(self, task: Task) -> Look:
         """Read a task, its files included: they may be many megabytes."""
         answer = await self._http.ask("GET", _path(task, "status"))
         if answer.status == 404:
-            return Look("lost", "not found", message="RunPod does not know the task any more: its time was over.")
+            return self._lost()
         return await asyncio.to_thread(_look, self._http.understood(answer))
 
     async def cancel(self, task: Task) -> None:
@@ -123,7 +120,7 @@ def _milliseconds(length: timedelta, least: timedelta) -> int:
 
 
 def _path(task: Task, verb: str) -> str:
-    return f"/{task.handle['endpoint']}/{verb}/{quote(task.id, safe='')}"
+    return f"/{task.handle['model']}/{verb}/{quote(task.id, safe='')}"
 
 
 def _look(task: Mapping[str, Any]) -> Look:

@@ -1,6 +1,5 @@
 """Runway: videos of texts and of pictures."""
 
-from collections import deque
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -9,10 +8,10 @@ from urllib.parse import quote
 from callsheet.domain.errors import ProviderUnreachable, SetupError
 from callsheet.providers.censoring import code_for
 from callsheet.providers.contract import Capabilities, Look, Order, State, Task
+from callsheet.providers.deleting import DeletingProvider
 from callsheet.providers.http import Http, fixed_keys, harmless, told
 from callsheet.providers.inputs import with_files
 from callsheet.providers.outputs import find_outputs
-from callsheet.providers.plain import PlainProvider
 from callsheet.providers.polling import usual_polling
 from callsheet.providers.reading import share, text
 from callsheet.settings import Settings
@@ -27,7 +26,6 @@ _STATES: Mapping[str, State] = {
     "FAILED": "failed",
     "CANCELLED": "cancelled",
 }
-_REMEMBERED = 1_000
 
 
 def open_runway(settings: Settings) -> "Runway":
@@ -37,7 +35,7 @@ def open_runway(settings: Settings) -> "Runway":
     return Runway(settings, settings.runway_api_key.get_secret_value())
 
 
-class Runway(PlainProvider):
+class Runway(DeletingProvider):
     """Models are plain words, as in `gen4_turbo`; with a picture, they make it move."""
 
     name = _NAME
@@ -65,25 +63,19 @@ class Runway(PlainProvider):
             at_once=settings.provider_concurrency,
         )
         super().__init__(http, usual_polling(settings))
-        self._deleted: deque[str] = deque(maxlen=_REMEMBERED)
 
     async def submit(self, order: Order) -> Task:
         """Create a task."""
         kind = "image_to_video" if "promptImage" in order.input else "text_to_video"
         body = {"model": order.model, **await with_files(order.input, _NAME, self.capabilities.inline_limit)}
         answer = await self._http.order("POST", f"/v1/{kind}", json=body)
-        task_id = text(answer.fields().get("id"))
-        if task_id is None:
-            self._http.not_understood(answer)
-        return Task(_NAME, task_id)
+        return self._task(answer, answer.fields().get("id"))
 
     async def look(self, task: Task) -> Look:
         """Read a task. One that was deleted by us has ended; one that is not there otherwise is lost."""
         answer = await self._http.ask("GET", _path(task))
-        if answer.status == 404 and task.id in self._deleted:
-            return Look("cancelled", "deleted", message="The task was deleted at Runway.")
         if answer.status == 404:
-            return Look("lost", "not found", message="Runway does not know the task any more.")
+            return self._missing(task)
         return _look(self._http.understood(answer))
 
     async def cancel(self, task: Task) -> None:

@@ -78,17 +78,14 @@ class Vertex(PlainProvider):
         place = f"{self._place}/{order.model}"
         body = {"instances": [instance], "parameters": parameters}
         answer = await self._http.order("POST", f"{place}:predictLongRunning", json=body)
-        name = text(answer.fields().get("name"))
-        if name is None:
-            self._http.not_understood(answer)
-        return Task(_NAME, name, {"place": place})
+        return self._task(answer, answer.fields().get("name"), place=place)
 
     async def look(self, task: Task) -> Look:
         """Read an operation."""
         path = f"{task.handle['place']}:fetchPredictOperation"
         answer = await self._http.ask("POST", path, json={"operationName": task.id})
         if answer.status == 404:
-            return Look("lost", "not found", message="Vertex AI does not know the operation any more.")
+            return self._lost()
         operation = self._http.understood(answer)
         if operation.get("done") is not True:
             return Look("running", "running")

@@ -1,6 +1,5 @@
 """Any server of the `/v1/videos` shape: vLLM-Omni, gateways, and what else speaks it."""
 
-from collections import deque
 from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import quote
@@ -8,9 +7,9 @@ from urllib.parse import quote
 from callsheet.domain.errors import ProviderUnreachable, SetupError
 from callsheet.providers.censoring import code_for
 from callsheet.providers.contract import Capabilities, InputFile, Look, Order, Output, State, Task
+from callsheet.providers.deleting import DeletingProvider
 from callsheet.providers.http import Answer, Http, fixed_keys, harmless, told
 from callsheet.providers.inputs import read_within, with_files
-from callsheet.providers.plain import PlainProvider
 from callsheet.providers.polling import usual_polling
 from callsheet.providers.reading import share, text
 from callsheet.settings import Settings
@@ -30,7 +29,6 @@ _STATES: Mapping[str, State] = {
 }
 _ANY_MODEL = "default"
 _NO_SUCH_THING = (404, 405, 501)
-_REMEMBERED = 1_000
 
 
 def open_videos(settings: Settings) -> "Videos":
@@ -41,7 +39,7 @@ def open_videos(settings: Settings) -> "Videos":
     return Videos(settings, settings.videos_url, None if key is None else key.get_secret_value())
 
 
-class Videos(PlainProvider):
+class Videos(DeletingProvider):
     """Models are the server's own; `default` is the one that it takes when none is named."""
 
     name = _NAME
@@ -67,7 +65,6 @@ class Videos(PlainProvider):
         )
         super().__init__(http, usual_polling(settings))
         self._format: Literal["multipart", "json"] = settings.videos_format
-        self._deleted: deque[str] = deque(maxlen=_REMEMBERED)
 
     async def submit(self, order: Order) -> Task:
         """Create a video."""
@@ -76,18 +73,13 @@ class Videos(PlainProvider):
         if "seconds" in given:
             given["seconds"] = str(given["seconds"])
         answer = await self._http.order("POST", "/v1/videos", **await self._body(given))
-        task_id = text(answer.fields().get("id"))
-        if task_id is None:
-            self._http.not_understood(answer)
-        return Task(_NAME, task_id)
+        return self._task(answer, answer.fields().get("id"))
 
     async def look(self, task: Task) -> Look:
         """Read a video's state."""
         answer = await self._http.ask("GET", _path(task))
-        if answer.status == 404 and task.id in self._deleted:
-            return Look("cancelled", "deleted", message="The video was deleted at the server.")
         if answer.status == 404:
-            return Look("lost", "not found", message="The server does not know the video any more.")
+            return self._missing(task)
         return self._look(task, self._http.understood(answer), answer)
 
     async def cancel(self, task: Task) -> None:
