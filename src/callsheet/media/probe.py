@@ -46,6 +46,8 @@ class Footage:
     still: bool = False
     """A picture without a length of its own."""
     hdr: bool = False
+    interlaced: bool = False
+    """Whether each frame holds two moments in alternate lines."""
     matrix: str | None = None
     """The colour matrix that players assume, where the file does not tell its own."""
     picture_seconds: float | None = None
@@ -162,6 +164,7 @@ def _footage(path: Path, answer: dict[str, Any]) -> Footage:
         probe,
         still=picture["still"],
         hdr=picture["transfer"] in _HDR_TRANSFERS,
+        interlaced=picture["interlaced"],
         matrix=assumed if untold else None,
         picture_seconds=picture["seconds"] or probe.duration,
         picture_headers=picture["headers"],

@@ -61,7 +61,8 @@ def read(path: str, options: dict[str, str], max_pixels: int) -> dict[str, Any]:
             }
         if video is not None:
             facts |= _picture(container, video, max_pixels)
-            answer["picture"] = _colours(container, video)
+            interlaced = facts.pop("interlaced")
+            answer["picture"] = {**_colours(container, video), "interlaced": interlaced}
         if facts["duration"] is None and not _is_still(container):
             facts["duration"] = _end(container)
         return answer
@@ -188,6 +189,7 @@ def _picture(container: InputContainer, stream: VideoStream, max_pixels: int) ->
     if turn in (90, 270):
         width, height = height, width
     facts: dict[str, Any] = {"width": width, "height": height, "rotation": turn}
+    facts["interlaced"] = bool(frame.interlaced_frame)
     codec_name, pixels = stream.codec.canonical_name, frame.format.name
     # Its transparency lies beside the picture, where the usual decoders of VP8 and VP9 do not look.
     if stream.metadata.get("alpha_mode") == "1" and codec_name in ("vp8", "vp9"):

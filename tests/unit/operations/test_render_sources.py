@@ -121,6 +121,20 @@ async def test_a_transport_stream_with_rare_key_frames_is_trimmed_to_the_frame(
     assert levels == pytest.approx(np.arange(9) + start * 30, abs=1)
 
 
+async def test_two_moments_in_one_frame_are_not_seen_at_once(stage: Stage, studio: Studio):
+    bar = "nullsrc=size=64x64:rate=60,geq=lum='if(lt(mod(X-N*4,64),8),235,16)':cb=128:cr=128"
+    fields = ["-vf", "tinterlace=interleave_top,fieldorder=tff", "-flags", "+ilme+ildct", "-x264-params", "tff=1"]
+    words = ["-f", "lavfi", "-i", bar, "-t", "1", *fields, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "2"]
+    clip = studio.make("fields.mp4", *words)
+
+    _, path = await make(stage, {"src": str(clip), "trimStart": 0.2}, {"src": str(clip), "duration": 0.2})
+
+    source, made = (studio.look(each, size=(64, 64)) for each in (clip, path))
+    combed, smooth = (np.abs(np.diff(film[5:10], axis=1)).mean() for film in (source, made))
+    assert len(made) == 24 + 6
+    assert smooth < combed / 4
+
+
 async def test_one_frame_is_a_film(stage: Stage, studio: Studio):
     clip = str(studio.counting("one.mp4", frames=1))
 

@@ -44,7 +44,7 @@ async def copyable(
 def fits(shot: Shot, canvas: Canvas, encoder: Encoder) -> bool:
     """Tell whether a scene shows the whole of a file as it is, and the file looks as the film is to."""
     scene, footage = shot.scene, shot.footage
-    if footage is None or footage.still or footage.hdr or footage.picture is None:
+    if footage is None or footage.still or footage.hdr or footage.interlaced or footage.picture is None:
         return False
     untouched = (
         *(scene.trim_start == 0, scene.trim_end is None, scene.speed == 1, scene.crop is None, not scene.filters),

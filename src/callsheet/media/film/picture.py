@@ -90,6 +90,8 @@ def picked_frames(
     shifted = f"PTS-{_micro(footage.start + trim_start)}/TB"
     # Files tell when their picture begins, but not to the frame.
     may_be_early = moment_of(trim_start, speed, span.first, rate) < footage.lead + _AHEAD
+    if footage.interlaced:
+        stream = graph.add("bwdif", stream, mode="send_frame", deint="interlaced")
     return graph.chain(
         stream,
         ("setpts", {"expr": shifted if speed == 1 else f"({shifted})/{speed:.6f}"}),
