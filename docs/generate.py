@@ -261,7 +261,7 @@ def _models_in(kind: Any) -> dict[str, type[BaseModel]]:
 
 
 def _heading(name: str) -> str:
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", name).lower()
 
 
 # States
