@@ -1,11 +1,10 @@
 """ComfyUI's HTTP interface: one server, one question at a time."""
 
 import asyncio
-import ssl
 import time
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -18,6 +17,7 @@ from callsheet.comfyui.graph import Graph
 from callsheet.comfyui.outputs import OutputFile
 from callsheet.comfyui.wire import read_object, told
 from callsheet.domain.errors import OutputGone, ProviderUnreachable, Refused, SubmissionUnknown
+from callsheet.files.addresses import trusted_certificates
 from callsheet.files.fetch import shown
 from callsheet.files.landing import land
 from callsheet.files.media_types import OCTETS
@@ -46,12 +46,6 @@ class Standing:
     waiting: int = 0
 
 
-@cache
-def _certificates() -> ssl.SSLContext:
-    # Reading them takes longer than a small prompt.
-    return ssl.create_default_context()
-
-
 class ComfyUI:
     """A server, to be used as an async context. Every method raises ProviderUnreachable when no answer comes."""
 
@@ -65,7 +59,7 @@ class ComfyUI:
             timeout=httpx2.Timeout(timeout, connect=_CONNECT),
             follow_redirects=False,
             trust_env=False,
-            verify=_certificates(),
+            verify=trusted_certificates(),
         )
 
     async def __aenter__(self) -> Self:

@@ -77,7 +77,7 @@ def guarded_client(
 
 class _GuardedTransport(httpx2.AsyncHTTPTransport):
     def __init__(self, guard: httpcore2.AsyncNetworkBackend) -> None:
-        context = _trusted_certificates()
+        context = trusted_certificates()
         super().__init__(verify=context, trust_env=False)
         if type(getattr(self, "_pool", None)) is not httpcore2.AsyncConnectionPool:
             raise RuntimeError("this version of httpx2 keeps its connections elsewhere: the guard would not hold")
@@ -91,7 +91,8 @@ class _GuardedTransport(httpx2.AsyncHTTPTransport):
 
 
 @cache
-def _trusted_certificates() -> ssl.SSLContext:
+def trusted_certificates() -> ssl.SSLContext:
+    """Return what tells true servers; read once, since that takes longer than many a request."""
     return httpx2.create_ssl_context()
 
 

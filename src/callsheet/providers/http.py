@@ -22,6 +22,7 @@ from callsheet.domain.errors import (
     SourceUnreachable,
     SubmissionUnknown,
 )
+from callsheet.files.addresses import trusted_certificates
 from callsheet.files.fetch import fetch, retry_after, shown
 from callsheet.files.landing import land
 from callsheet.providers.contract import Output
@@ -126,6 +127,7 @@ class Http:
         self._client = httpx2.AsyncClient(
             timeout=timeout or _TIMEOUT,
             follow_redirects=False,
+            verify=trusted_certificates(),
             headers={"User-Agent": f"callsheet/{version('callsheet')}"},
         )
 

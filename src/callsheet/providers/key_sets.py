@@ -7,6 +7,7 @@ import httpx2
 import orjson
 
 from callsheet.domain.errors import ProviderUnreachable
+from callsheet.files.addresses import trusted_certificates
 from callsheet.files.fetch import shown
 from callsheet.providers.fresh import Fresh
 
@@ -33,7 +34,7 @@ class KeySet:
 
     async def _load(self) -> Keys:
         try:
-            async with httpx2.AsyncClient(timeout=_TIMEOUT, follow_redirects=False) as client:
+            async with httpx2.AsyncClient(timeout=_TIMEOUT, verify=trusted_certificates()) as client:
                 answer = await client.get(self._url)
         except httpx2.HTTPError as error:
             raise ProviderUnreachable(f"{shown(self._url)} did not answer: {type(error).__name__}") from error

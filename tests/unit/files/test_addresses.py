@@ -148,7 +148,7 @@ async def test_the_certificate_is_checked_against_the_name(settings: Settings, m
     authority.configure_trust(trusting)
     authority.issue_cert("films.example").configure_cert(own)
     own.sni_callback = lambda _, name, __: seen.append(name)
-    monkeypatch.setattr(addresses, "_trusted_certificates", lambda: trusting)
+    monkeypatch.setattr(addresses, "trusted_certificates", lambda: trusting)
 
     async with serve(hello, tls=own) as server:
         wire = Wire(server.port)
