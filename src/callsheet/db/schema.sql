@@ -24,6 +24,7 @@ CREATE TABLE executions (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01);
 
 CREATE INDEX executions_by_status ON executions (status, id DESC);
+CREATE INDEX executions_videos ON executions (id) WHERE metadata ->> 'videos' = 'shown';
 
 CREATE TABLE idempotency_keys (
     key          text PRIMARY KEY,

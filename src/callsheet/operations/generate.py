@@ -96,8 +96,10 @@ class GenerateResult(Model):
     "generate",
     queue="generate",
     timeout=timedelta(minutes=30),
+    # Most of them are spent on providers that are busy.
+    attempts=10,
     on_worker_lost="resume",
-    aliases=("pipeline:generate", "video-generation"),
+    aliases=("pipeline:generate",),
 )
 async def generate(job: Context, params: GenerateParams) -> GenerateResult:
     """Have a model make videos, pictures or sounds; an order is sent once, and its files are fetched and kept."""
