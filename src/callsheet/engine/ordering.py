@@ -42,6 +42,9 @@ _ON_ITS_WAY = 0.1
 _ASKED_AGAIN = 0.05
 """Of the patience: how often a provider is asked for a lost order."""
 
+_A_LITTLE = 15 * 60_000
+"""Milliseconds: more than the clocks of machines and providers differ."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -198,8 +201,13 @@ class Ordering:
         """Ask the provider for an order; returns why its fate is still unknown, None when it is known and stored."""
         if not provider.capabilities.find_lost:
             return "Its provider cannot be asked for it."
+        rivals = await self._database.retry(
+            lambda c: sql.rivals_of_submission(c, id=found.id, floor=_a_little_before(found.id)), seconds=FOREVER
+        )
+        if rivals["on_its_way"]:
+            return "Another order like it was on its way, so that they could not be told apart."
         try:
-            task = await provider.find_lost(order, found.begun_at)
+            task = await provider.find_lost(order, found.begun_at, rivals["tasks"])
         except (SubmissionUnknown, ProviderUnreachable, ProviderBusy) as error:
             return error.message
         if task is not None:
@@ -254,6 +262,11 @@ def task_of(text: str) -> Task:
     """Read a task as it is stored."""
     value = orjson.loads(text)
     return Task(value["provider"], value["id"], value["handle"])
+
+
+def _a_little_before(submission: UUID) -> UUID:
+    """Return the lowest id that was given a little earlier; ids begin with their time in milliseconds."""
+    return UUID(int=max((submission.int >> 80) - _A_LITTLE, 0) << 80)
 
 
 def digest_of(order: Order) -> bytes:

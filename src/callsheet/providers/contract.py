@@ -5,7 +5,7 @@ ProviderBusy or ProviderUnreachable says so; or nobody knows, and SubmissionUnkn
 twice by itself.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -172,9 +172,10 @@ class Provider(Protocol):
     async def cancel(self, task: Task) -> None:
         """Ask for the task's end; that it had ended already is fine. Raises ProviderUnreachable."""
 
-    async def find_lost(self, order: Order, since: datetime) -> Task | None:
+    async def find_lost(self, order: Order, since: datetime, others: Collection[str] = ()) -> Task | None:
         """Look for an order whose answer was lost, among those made since; None when it is certainly not there.
 
+        `others` are ids of tasks that belong to other orders, however alike they look.
         Raises SubmissionUnknown where that cannot be told.
         """
 

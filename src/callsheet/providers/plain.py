@@ -1,6 +1,6 @@
 """What providers have in common that cannot be cancelled, list nothing and call nobody."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class PlainProvider:
     async def cancel(self, task: Task) -> None:
         """Let the task go on: the provider has no way to end it."""
 
-    async def find_lost(self, order: Order, since: datetime) -> Task | None:  # noqa: ARG002 - the same for all
+    async def find_lost(self, order: Order, since: datetime, others: Collection[str] = ()) -> Task | None:  # noqa: ARG002
         """Raise SubmissionUnknown: the provider does not list its tasks."""
         raise SubmissionUnknown(f"{self.name} cannot be asked which orders it has taken.", provider=self.name)
 

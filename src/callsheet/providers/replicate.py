@@ -1,7 +1,7 @@
 """Replicate: predictions of models, versions and deployments."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -86,16 +86,13 @@ class Replicate(PlainProvider):
             body |= {"webhook": order.webhook, "webhook_events_filter": ["completed"]}
         deadline = {"Cancel-After": _duration(self.polling.deadline)}
         answer = await self._http.order("POST", path, json=body, headers=deadline)
-        task_id = answer.fields().get("id")
-        if not isinstance(task_id, str) or not task_id:
-            self._http.not_understood(answer)
-        return Task(_NAME, task_id)
+        return self._task(answer, answer.fields().get("id"))
 
     async def look(self, task: Task) -> Look:
         """Read a prediction."""
         answer = await self._http.ask("GET", f"/v1/predictions/{quote(task.id, safe='')}")
         if answer.status == 404:
-            return Look("lost", "not found", message="Replicate does not know the prediction any more.")
+            return self._lost()
         return _look(self._http.understood(answer))
 
     async def cancel(self, task: Task) -> None:
@@ -104,10 +101,12 @@ class Replicate(PlainProvider):
         if not answer.ok and answer.status not in (404, 409, 422):
             raise ProviderUnreachable(f"Replicate did not cancel the prediction: {told(answer)}")
 
-    async def find_lost(self, order: Order, since: datetime) -> Task | None:
+    async def find_lost(self, order: Order, since: datetime, others: Collection[str] = ()) -> Task | None:
         """Look through the list of predictions for the one with this input."""
         found, doubtful = [], False
         async for listed in self._listed(since - _CLOCKS_DIFFER):
+            if listed.get("id") in others:
+                continue
             doubtful = doubtful or bool(listed.get("data_removed"))
             if _is_of(order, listed):
                 found.append(listed)

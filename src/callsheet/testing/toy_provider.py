@@ -13,7 +13,7 @@ How it takes an order is told by the order's own input, under `submit`: `accept`
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -128,7 +128,7 @@ class ToyProvider:
         if not (await self.look(task)).ended:
             self.tell(task.id, "cancelled")
 
-    async def find_lost(self, order: Order, since: datetime) -> Task | None:  # noqa: ARG002 - it remembers everything
+    async def find_lost(self, order: Order, since: datetime, others: Collection[str] = ()) -> Task | None:  # noqa: ARG002
         """Find an order by its mark."""
         if not self.reachable:
             raise ProviderUnreachable("The toy does not answer.")

@@ -136,6 +136,20 @@ async def test_an_order_whose_answer_was_lost_is_found_in_the_list(studio, weath
         assert here.provider.paid == len(here.provider.of("submit")) == 1
 
 
+async def test_a_lost_order_is_not_taken_for_another_that_is_like_it(studio):
+    async with studio(ReplicateStandIn, calls=False) as here:
+        first = await here.ordered()
+        await here.ended(first)
+        here.provider.forecast(submit=[Cut()])
+        second = await here.ordered()
+
+        job = await here.ended(second)
+
+        assert job["status"] == "succeeded", job
+        assert here.provider.paid == 2
+        assert job["result"]["providerJobId"] == list(here.provider.taken)[1]
+
+
 @pytest.mark.parametrize("calls", [Calls(first=True), Calls(late=0.2)], ids=["before", "after"])
 async def test_an_order_whose_answer_was_lost_is_found_by_its_webhook(studio, calls):
     async with studio(FalStandIn, looks=NEVER) as here:

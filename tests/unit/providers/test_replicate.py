@@ -268,6 +268,15 @@ async def test_two_orders_that_look_alike_are_left_to_people(there: ReplicateSta
         await replicate.find_lost(there.order(), datetime.now(UTC) - LONG_AGO)
 
 
+async def test_what_belongs_to_others_is_not_the_lost_one(there: ReplicateStandIn, replicate: Replicate) -> None:
+    ours, lost = [(await replicate.submit(there.order())).id for _ in range(2)]
+    since = datetime.now(UTC) - LONG_AGO
+
+    found = await replicate.find_lost(there.order(), since, {ours})
+    assert found is not None and found.id == lost
+    assert await replicate.find_lost(there.order(), since, {ours, lost}) is None
+
+
 async def test_an_order_made_before_is_not_the_lost_one(there: ReplicateStandIn, replicate: Replicate) -> None:
     (await there.take(there.model, there.order().input, version=None)).made -= timedelta(hours=3)
 

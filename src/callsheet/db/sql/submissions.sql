@@ -15,6 +15,15 @@ SELECT id, provider, model, token, request_digest, begun_at, outcome, provider_j
 FROM submissions s
 WHERE job = :job AND step = :step AND closed_at IS NULL;
 
+-- name: rivals_of_submission^
+-- What a lost order could be taken for: tasks of equal orders, and whether one of those has no answer yet.
+SELECT coalesce(array_agg(other.provider_job_id) FILTER (WHERE other.provider_job_id IS NOT NULL), '{}') AS tasks,
+       coalesce(bool_or(other.outcome IS NULL), false) AS on_its_way
+FROM submissions mine
+JOIN submissions other ON other.id >= :floor AND other.id <> mine.id
+    AND other.provider = mine.provider AND other.request_digest = mine.request_digest
+WHERE mine.id = :id;
+
 -- name: accept_submission!
 -- What nobody wants any more is cancelled as soon as it is known.
 UPDATE submissions
