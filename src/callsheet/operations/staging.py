@@ -196,13 +196,16 @@ async def _captions(
 ) -> tuple[list[Above], list[str]]:
     if captions is None:
         return [], []
-    if captions.src is not None:
-        path = await job.open(captions.src)
-        if await asyncio.to_thread(is_ass, path):
-            return [await asyncio.to_thread(_given, path, job.dir)], []
-        found = await asyncio.to_thread(read_captions, path, captions.style.uppercase)
-    else:
+    if captions.src is None:
         found = _from_cues(captions)
+    else:
+        try:
+            path = await job.open(captions.src)
+            if await asyncio.to_thread(is_ass, path):
+                return [await asyncio.to_thread(_given, path, job.dir)], []
+            found = await asyncio.to_thread(read_captions, path, captions.style.uppercase)
+        except BadSource as refusal:
+            raise BadParams([Problem("captions.src", refusal.code, refusal.message)]) from None
     late = sum(caption.start >= plan.seconds for caption in found)
     notes = [f"{late} of {len(found)} captions begin after the end of the film"] if late else []
     looks = as_caption(captions.style, canvas.width, canvas.height)

@@ -458,3 +458,13 @@ async def test_a_picture_of_high_dynamic_range_looks_over_the_film_as_it_does_in
 
     levels = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
     assert levels == pytest.approx(np.full(12, levels[0]), abs=2)
+
+
+async def test_captions_that_hold_none_are_told_by_their_field(stage: Stage, tmp_path: Path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("no captions")
+
+    with pytest.raises(BadParams) as caught:
+        await make(stage, scenes=[{"color": "black", "duration": 1}], captions=str(notes))
+
+    assert [p.path for p in caught.value.problems] == ["captions.src"]

@@ -121,6 +121,15 @@ async def test_a_transport_stream_with_rare_key_frames_is_trimmed_to_the_frame(
     assert levels == pytest.approx(np.arange(9) + start * 30, abs=1)
 
 
+@pytest.mark.parametrize("frames", [1, 30])
+async def test_the_last_picture_is_seen_when_nothing_else_is_left(stage: Stage, studio: Studio, frames: int):
+    clip = str(studio.counting(f"only-{frames}.mp4", frames=frames))
+
+    _, path = await make(stage, {"src": clip, "trimStart": frames / 30 - 0.01, "duration": 0.2})
+
+    assert studio.numbers(path) == pytest.approx(np.full(6, frames - 1), abs=0.5)
+
+
 async def test_two_moments_in_one_frame_are_not_seen_at_once(stage: Stage, studio: Studio):
     bar = "nullsrc=size=64x64:rate=60,geq=lum='if(lt(mod(X-N*4,64),8),235,16)':cb=128:cr=128"
     fields = ["-vf", "tinterlace=interleave_top,fieldorder=tff", "-flags", "+ilme+ildct", "-x264-params", "tff=1"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 from callsheet.domain.errors import MediaFailed
@@ -15,6 +16,7 @@ from callsheet.media.frames import list_frames
 from callsheet.media.inputs import file_url, media_input
 from callsheet.media.probe import Footage, inspect
 from callsheet.media.runner import FFmpeg
+from callsheet.media.several import several
 from callsheet.media.words import read_rate
 
 _ROUNDED = Fraction(1, 1000)
@@ -32,7 +34,10 @@ async def copyable(
     if encoder.is_hardware or any(w is not None for w in (wish.quality, wish.crf, wish.bitrate, wish.max_bitrate)):
         return frozenset()
     found = {n: s for n, s in enumerate(plan.shots) if fits(s, canvas, encoder) and _bare(s, above, canvas.rate)}
-    even = {n: shot.footage for n, shot in found.items() if shot.footage and await _even(shot.footage, canvas, ffmpeg)}
+    files = list({shot.footage.path: shot.footage for shot in found.values() if shot.footage}.values())
+    verdicts = await several([partial(_even, file, canvas, ffmpeg) for file in files], at_once=ffmpeg.threads)
+    evenly = {file.path for file, is_even in zip(files, verdicts, strict=True) if is_even}
+    even = {n: shot.footage for n, shot in found.items() if shot.footage and shot.footage.path in evenly}
     if not even:
         return frozenset()
     headers = {footage.picture_headers for footage in even.values()}

@@ -88,15 +88,15 @@ def picked_frames(
     Before it begins its first picture is seen, and after its end the last one.
     """
     shifted = f"PTS-{_micro(footage.start + trim_start)}/TB"
-    # Files tell when their picture begins, but not to the frame.
-    may_be_early = moment_of(trim_start, speed, span.first, rate) < footage.lead + _AHEAD
+    begins_later = trim_start <= footage.lead
+    is_early = moment_of(trim_start, speed, span.first, rate) < footage.lead + _AHEAD
     if footage.interlaced:
         stream = graph.add("bwdif", stream, mode="send_frame", deint="interlaced")
     return graph.chain(
         stream,
         ("setpts", {"expr": shifted if speed == 1 else f"({shifted})/{speed:.6f}"}),
         # Told where to start, it fills a gap before the first picture; a long way would take its time.
-        ("fps", {"fps": rate, "start_time": 0 if may_be_early else None}),
+        ("fps", {"fps": rate, "start_time": 0 if begins_later and is_early else None}),
         ("tpad", {"stop": -1, "stop_mode": "clone"}),
         ("trim", {"start_pts": span.first, "end_pts": span.last}),
         ("setpts", {"expr": "PTS-STARTPTS"}),
