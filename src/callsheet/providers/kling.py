@@ -56,6 +56,7 @@ class Kling(PlainProvider):
             "code": "2026-11: success is told by `code` 0, whatever the HTTP status",
             "parallel": "2026-11: more tasks than the resource pack allows are refused with code 1303, not queued",
             "unsigned": "2026-11: callbacks are not signed, and come at each change",
+            "legacy": "2026-11: Kling's documentation calls this form of its API legacy",
             "mark": "2026-11: external_task_id is echoed; whether it can be asked for is not documented",
             "hosts": "2026-11: the hosts of its files are not documented, so that any public one is asked",
         },

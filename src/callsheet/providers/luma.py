@@ -1,4 +1,4 @@
-"""Luma Agents: generations of videos."""
+"""Luma Agents: generations of videos and pictures."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -29,7 +29,7 @@ _CODES = {
     "budget_exhausted": "budget_exhausted",
     "output_not_found": "output_gone",
 }
-_OUTSIDE = ("prompt", "type", "aspect_ratio", "source", "image_ref", "user_id")
+_OUTSIDE = ("prompt", "aspect_ratio", "source", "image_ref", "user_id")
 """What stands in the order itself; everything else is about the video."""
 
 
@@ -68,14 +68,7 @@ class Luma(PlainProvider):
     async def submit(self, order: Order) -> Task:
         """Create a generation."""
         given = {name: await self._with_file(value) for name, value in order.input.items()}
-        body: dict[str, Any] = {"type": "video", "model": order.model} | {
-            name: given.pop(name) for name in _OUTSIDE if name in given
-        }
-        if "duration" in given:
-            given["duration"] = seconds_in_words(given["duration"])
-        if given:
-            body["video"] = given
-        answer = await self._http.order("POST", "/v1/generations", json=body)
+        answer = await self._http.order("POST", "/v1/generations", json=_body(order.model, given))
         return self._task(answer, answer.fields().get("id"))
 
     async def look(self, task: Task) -> Look:
@@ -91,6 +84,17 @@ class Luma(PlainProvider):
         if value.url:
             return {"url": value.url}
         return {"data": await in_base64(value, _NAME, self.capabilities.inline_limit), "media_type": value.media_type}
+
+
+def _body(model: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Return an order, in which what is about the video alone stands in a part of its own."""
+    kind = given.pop("type", "video")
+    if kind.startswith("image"):
+        return {"type": kind, "model": model, **given}
+    if "duration" in given:
+        given["duration"] = seconds_in_words(given["duration"])
+    outside = {name: given.pop(name) for name in _OUTSIDE if name in given}
+    return {"type": kind, "model": model, **outside, **({"video": given} if given else {})}
 
 
 def _look(generation: Mapping[str, Any]) -> Look:

@@ -48,6 +48,7 @@ class Runway(DeletingProvider):
             "throttled": "2026-10: what is over the account's limit waits as THROTTLED, and is not refused",
             "delete": "2026-10: DELETE cancels a task, and removes one that has ended; it is not found afterwards",
             "addresses": "2026-10: every look gives fresh addresses, which live for 24 to 48 hours",
+            "looks": "2026-10: a task is to be looked at no more often than about every 5 seconds",
             "progress": "2026-11: taken to be 0 to 1, which is not documented",
             "hosts": "2026-11: the hosts of its files are not documented, so that any public one is asked",
         },

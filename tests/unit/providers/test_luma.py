@@ -3,7 +3,7 @@ import base64
 import pytest
 
 from callsheet.testing.provider_contract import ProviderContract
-from callsheet.testing.providers.course import Fails, Succeeds
+from callsheet.testing.providers.course import Fails, Succeeds, picture
 from callsheet.testing.providers.luma import LumaStandIn
 from callsheet.testing.providers.weather import Altered
 
@@ -28,6 +28,17 @@ async def test_what_is_about_the_video_stands_in_a_part_of_its_own(tmp_path):
         "aspect_ratio": "16:9",
         "video": {"duration": "5s", "resolution": "720p", "start_frame": frame},
     }
+
+
+async def test_an_order_of_a_picture_has_no_such_part(tmp_path):
+    given = {"type": "image", "prompt": "A fox", "output_format": "png"}
+    async with opened(LumaStandIn, tmp_path) as (there, provider):
+        there.course(Succeeds((picture(),)))
+        task = await provider.submit(there.order(model="uni-1", input=given))
+        [output] = (await provider.look(task)).outputs
+        await provider.fetch(output, tmp_path / "picture.png")
+
+    assert there.of("submit")[0].json() == {**given, "model": "uni-1"}
 
 
 @pytest.mark.parametrize(
