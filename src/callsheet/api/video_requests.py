@@ -1,6 +1,7 @@
 """What is asked of `/v1/videos`, read from JSON or a form, and told as `generate` takes it."""
 
 import hashlib
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ _FIELDS = {
     "image": "input_reference",
 }
 """Where a problem with what `generate` takes is told: the field that it came from."""
+_PLACE = re.compile(r"^(executionPlan\.)?jobs\[0\](\.params)?(\.inputs)?\.?")
 _INSIDE = re.compile(r"input_reference\[(\w+)\]")
 _SIZE = re.compile(r"([1-9]\d{1,4})x([1-9]\d{1,4})")
 _NEAR = 0.06
@@ -70,7 +72,7 @@ def in_openai_words(problems: list[Problem]) -> BadParams:
     """Return the problems of a plan as those of the request that it was made from."""
     told = []
     for problem in problems:
-        name = problem.path.removeprefix("jobs[0].params").removeprefix(".").removeprefix("inputs.")
+        name = _PLACE.sub("", problem.path)
         told.append(Problem(_FIELDS.get(name, name), problem.code, problem.message))
     return BadParams(told)
 
@@ -132,7 +134,7 @@ class _Reading:
             self._params["inputs"] = self._inputs(takes)
         if self._problems:
             raise BadParams(self._problems)
-        params = {name: value for name, value in self._params.items() if value not in (None, {})}
+        params = {name: value for name, value in self._params.items() if value is not None}
         return VideoRequest(_literal(params), self._asked, self._upload)
 
     def _wrong(self, path: str, code: str, message: str) -> None:
@@ -161,17 +163,20 @@ class _Reading:
         if set(given) != {"image_url"}:
             self._wrong("input_reference", "unsupported", "give {image_url}; files are not kept under ids here")
             return None
+        if not isinstance(given["image_url"], str):
+            self._wrong("input_reference", "does_not_fit", "image_url must be a text")
+            return None
         return given["image_url"]
 
     def _seconds(self) -> None:
         given = self._fields.get("seconds")
         if given is None:
             return
-        try:
-            self._params["duration"] = float(given)
-        except (TypeError, ValueError):
+        seconds = _number(given)
+        if seconds is None:
             self._wrong("seconds", "does_not_fit", f"a number of seconds is needed, not {given!r:.60}")
             return
+        self._params["duration"] = seconds
         self._asked["seconds"] = str(given)
 
     def _size(self, takes: Mapping[str, Parameter]) -> None:
@@ -244,6 +249,14 @@ def _read(text: Any, parameter: Parameter) -> Any:
         return readers[parameter.kind](text)
     except (KeyError, ValueError):
         return text
+
+
+def _number(given: Any) -> float | None:
+    try:
+        number = float(given)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _literal(value: Any) -> Any:

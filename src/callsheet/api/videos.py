@@ -47,8 +47,8 @@ async def create_video(
     """Order a film. The body is a form, with a picture as `input_reference` if one is sent, or JSON."""
     registry = await asyncio.to_thread(read_registry, house.settings.own_models)
     wanted = await read_video_request(request, registry)
-    submission = _submission(wanted)
     try:
+        submission = _submission(wanted)
         check_plan(submission.execution_plan, house.catalog, max_jobs=1)
         if wanted.upload is not None:
             await _keep(house, wanted.upload)

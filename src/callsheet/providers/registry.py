@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.resources import files
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,10 @@ from callsheet.domain.references import has_reference
 Kind = Literal["text", "integer", "number", "boolean", "file", "files"]
 Makes = Literal["video", "image", "audio"]
 Waiting = Literal["webhook", "polling"]
+
+
+OWN_SERVERS = "comfyui"
+"""In the place of a provider: the model is a workflow that is stored for our own ComfyUI servers."""
 
 
 class Parameter(Model):
@@ -53,7 +58,7 @@ class Parameter(Model):
         fits = {
             "text": isinstance(value, str),
             "integer": isinstance(value, int) and not isinstance(value, bool),
-            "number": isinstance(value, int | float) and not isinstance(value, bool),
+            "number": isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value),
             "boolean": isinstance(value, bool),
             "file": _is_source(value),
             "files": isinstance(value, list) and all(map(_is_source, value)),

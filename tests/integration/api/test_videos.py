@@ -167,6 +167,51 @@ async def test_a_body_that_is_no_request_is_refused(api, kind, body, status):
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"prompt": 5},
+        {"prompt": None},
+        {"seconds": "nan"},
+        {"seconds": "1e999"},
+        {"seconds": []},
+        {"size": 7},
+        {"size": "0x0"},
+        {"seed": "${other.seed}"},
+        {"input_reference": 7},
+        {"input_reference": {"file_id": "file-1"}},
+        {"input_reference": {"image_url": {}}},
+        {"model": None},
+        {"model": "fal-ai/flux/dev"},
+        {"provider": "replicate"},
+    ],
+    ids=str,
+)
+async def test_what_makes_no_sense_is_told_with_its_field(api, more):
+    answer = await api.client.post("/v1/videos", json={"model": MODEL, "prompt": "x", **more})
+
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["param"] == next(iter(more))
+
+
+async def test_what_cannot_be_stored_is_refused(api):
+    answer = await api.client.post("/v1/videos", json={"model": MODEL, "prompt": "a\0b"})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "nul_character")
+
+
+async def test_a_form_that_is_broken_is_refused(api):
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    files = [("input_reference", ("a.png", b"x")), ("input_reference", ("b.png", b"x"))]
+
+    broken = await api.client.post("/v1/videos", content=b"--b\r\nnonsense", headers=kind)
+    two = await api.client.post("/v1/videos", data={"model": MODEL, "prompt": "x"}, files=files)
+    strange = await api.client.post("/v1/videos", data={"model": MODEL}, files={"mask": ("a.png", picture().data)})
+
+    assert [broken.status_code, two.status_code, strange.status_code] == [400, 400, 400]
+    assert strange.json()["error"]["param"] == "mask"
+
+
 async def test_progress_and_failures_are_told(api, videos, replicate):
     replicate.course(Waits(), Runs(0.4), Runs(0.4), Runs(0.4), Fails("NSFW", why="content"))
     await api.engine.start_worker()
