@@ -390,6 +390,13 @@ class Settings(BaseSettings):
         validation_alias=_aliases("OWN_MODELS"),
         description="A YAML file of models of one's own, which go before those that come with Callsheet",
     )
+    local_queue_most: int = Field(
+        4,
+        ge=0,
+        validation_alias=_aliases("LOCAL_QUEUE_MOST"),
+        description="Jobs that wait for our own ComfyUI servers, from which on models that others offer, too, are "
+        "ordered there",
+    )
     provider_concurrency: int = Field(
         8, ge=1, validation_alias=_aliases("PROVIDER_CONCURRENCY"), description="Requests to one provider at a time"
     )

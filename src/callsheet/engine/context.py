@@ -133,6 +133,18 @@ class JobContext:
         # Our own worker counts, also while it is stopping.
         return max(1, found)
 
+    async def queued(self, queue: str) -> int:
+        """Return how many jobs are ready in a queue, and wait for a seat."""
+        found: int = await self._tools.database.retry(lambda c: sql.count_queued(c, queue=queue))
+        return found
+
+    async def first_results(self) -> Mapping[str, dict[str, Any] | None]:
+        """Return what the jobs that ran first returned, by their ids."""
+        rows = await self._tools.database.retry(lambda c: sql.upstream_results(c, ids=[self._job.id]))
+        below = f"{self._job.job_id}/"
+        first = {row["job_id"].removeprefix(below): row["result"] for row in rows if row["job_id"].startswith(below)}
+        return {name: orjson.loads(result) if result else None for name, result in first.items()}
+
     @property
     def dir(self) -> Path:
         """A folder for this run alone."""

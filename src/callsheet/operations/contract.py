@@ -128,6 +128,12 @@ class Context(Protocol):
     async def hosts(self) -> int:
         """Return how many machines have a living worker that runs this operation; at least 1."""
 
+    async def queued(self, queue: str) -> int:
+        """Return how many jobs are ready in a queue, and wait for a seat."""
+
+    async def first_results(self) -> Mapping[str, dict[str, Any] | None]:
+        """Return what the jobs that ran first (`RunFirst`) returned, by their ids; None for those that failed."""
+
     def progress(self, done: float, message: str | None = None) -> None:
         """Report how much is done, from 0 to 1. Call it as often as you like: what is stored is throttled."""
 

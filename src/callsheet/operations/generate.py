@@ -27,9 +27,18 @@ from callsheet.domain.media_source import MediaSource, SourceKind
 from callsheet.domain.model import Model
 from callsheet.files.first_bytes import media_type_of
 from callsheet.files.media_types import guess_media_type, suffix_for
+from callsheet.operations.at_home import made_at_home
 from callsheet.operations.contract import Context, Ordered, operation
 from callsheet.providers.contract import InputFile, Order, Output, Provider, Task
-from callsheet.providers.registry import GenerativeModel, Offer, as_ordered, misfits, offers_of, read_registry
+from callsheet.providers.registry import (
+    OWN_SERVERS,
+    GenerativeModel,
+    Offer,
+    as_ordered,
+    misfits,
+    offers_of,
+    read_registry,
+)
 from callsheet.settings import Settings
 
 _NOT_INPUTS = frozenset({"model_id", "inputs", "provider", "waiting"})
@@ -104,6 +113,8 @@ class GenerateResult(Model):
 async def generate(job: Context, params: GenerateParams) -> GenerateResult:
     """Have a model make videos, pictures or sounds; an order is sent once, and its files are fetched and kept."""
     earlier = await job.ordered()
+    if earlier is None and (made := await _made_at_home(job, params)) is not None:
+        return made
     model, task = await _taken(job, params, earlier)
     look = await job.answer(task)
     if not look.outputs:
@@ -119,6 +130,26 @@ async def generate(job: Context, params: GenerateParams) -> GenerateResult:
         provider_job_id=task.id,
         cost=look.cost,
         seconds=look.seconds,
+    )
+
+
+async def _made_at_home(job: Context, params: GenerateParams) -> GenerateResult | None:
+    """Return what our own servers made; None where they have no such workflow, no room, or failed."""
+    offers = offers_of(_model(job, params), params.provider)
+    home = next((o for o in offers if o.provider == OWN_SERVERS and not misfits(o, params.given())), None)
+    if home is None:
+        return None
+    made = await made_at_home(job, home.model, as_ordered(home, params.given()), alone=len(offers) == 1)
+    if made is None:
+        return None
+    return GenerateResult(
+        videos=made.videos,
+        images=made.images,
+        audios=made.audio,
+        files=[each.file for each in made.files],
+        provider=OWN_SERVERS,
+        model=home.model,
+        provider_job_id=made.prompt_id,
     )
 
 
@@ -160,6 +191,8 @@ async def _order(job: Context, params: GenerateParams, model: GenerativeModel) -
     reasons: list[str] = []
     passing: list[ProviderBusy | ProviderUnreachable] = []
     for offer in offers_of(model, params.provider):
+        if offer.provider == OWN_SERVERS:
+            continue
         if wrong := misfits(offer, params.given()):
             reasons.append(f"{offer.provider}: {'; '.join(map(repr, wrong))}")
             continue

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from callsheet.domain.model import Model
 from callsheet.providers.catalog import Providers
-from callsheet.providers.registry import GenerativeModel, Kind, Makes, Offer, Parameter, Registry, Waiting
+from callsheet.providers.registry import OWN_SERVERS, GenerativeModel, Kind, Makes, Offer, Parameter, Registry, Waiting
 
 
 class ParameterRecord(Model):
@@ -66,7 +66,7 @@ def describe_model(model: GenerativeModel, providers: Providers) -> ModelRecord:
 
 
 def _offer(offer: Offer, providers: Providers) -> OfferRecord:
-    why_not = providers.why_not(offer.provider)
+    why_not = None if offer.provider == OWN_SERVERS else providers.why_not(offer.provider)
     return OfferRecord(
         provider=offer.provider,
         model=offer.model,

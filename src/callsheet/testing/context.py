@@ -9,7 +9,7 @@ assert job.path_of(result.picture).stat().st_size > 0
 import asyncio
 import hashlib
 import shutil
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
@@ -74,6 +74,8 @@ class RecordingContext:
         self.attempt = attempt
         self.ran_first = ran_first
         self.host_count = host_count
+        self.queue_lengths: dict[str, int] = {}
+        self.results_first: dict[str, dict[str, Any] | None] = {}
         self.settings = settings or Settings(_env_file=None, data_dir=folder / "data")
         self.progress_reports: list[Progress] = []
         self.logs: list[dict[str, Any]] = []
@@ -111,6 +113,14 @@ class RecordingContext:
     async def hosts(self) -> int:
         """Return `host_count`."""
         return self.host_count
+
+    async def queued(self, queue: str) -> int:
+        """Return what `queue_lengths` says."""
+        return self.queue_lengths.get(queue, 0)
+
+    async def first_results(self) -> Mapping[str, dict[str, Any] | None]:
+        """Return `results_first`."""
+        return self.results_first
 
     def progress(self, done: float, message: str | None = None) -> None:
         """Add to `progress_reports`."""

@@ -57,6 +57,9 @@ SELECT e.downstream, u.job_id, u.result::text AS result
 FROM edges e JOIN execution_jobs u ON u.id = e.upstream
 WHERE e.downstream = ANY (:ids::uuid[]);
 
+-- name: count_queued$
+SELECT count(*) FROM execution_jobs WHERE queue = :queue AND status = 'queued';
+
 -- name: events_after
 SELECT number, job_id, type, data::text AS data, at FROM events
 WHERE execution_id = :execution_id AND number > :after
