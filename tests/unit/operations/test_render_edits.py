@@ -338,6 +338,7 @@ async def test_scenes_can_be_muted(stage: Stage, studio: Studio):
         ("webm", "vp9", "vp9", "opus"),
         ("webm", "av1", "av1", "opus"),
         ("mkv", "h264", "h264", "aac"),
+        ("mov", "h264", "h264", "aac"),
     ],
 )
 async def test_films_come_in_every_format(

@@ -4,14 +4,14 @@ from pydantic import AliasChoices, Field, model_validator
 
 from callsheet.domain.model import Model
 from callsheet.media import codecs
-from callsheet.media.codecs import AudioCodec, Format, VideoCodec
+from callsheet.media.codecs import AudioCodec, Container, VideoCodec
 from callsheet.media.words import BitRate, Colour, Fit, FrameRate, Hardware, Preset, Quality, Resolution
 
 
 class Output(Model):
     """What the film is to be. Odd widths and heights are made even."""
 
-    format: Format = Field("mp4", description="Container")
+    format: Container = Field("mp4", description="Container")
     width: int | None = Field(None, ge=16, le=8192)
     height: int | None = Field(None, ge=16, le=8192)
     resolution: Resolution | None = Field(None, description="The shorter side, in place of width and height")

@@ -12,7 +12,7 @@ from typing import Protocol
 from callsheet.domain.errors import MediaFailed
 from callsheet.media import codecs
 from callsheet.media.binary import capabilities
-from callsheet.media.codecs import AudioCodec, Format
+from callsheet.media.codecs import AudioCodec
 from callsheet.media.encoders import Encoder
 from callsheet.media.film import copying, segments, sound
 from callsheet.media.film.layers import Layer
@@ -50,7 +50,7 @@ class Cache(Protocol):
 class Container:
     """What a film is put into."""
 
-    format: Format = "mp4"
+    format: codecs.Container = "mp4"
     sound: AudioCodec = "aac"
     sound_bitrate: int | None = 192_000
     """Bits per second; None is the codec's usual rate."""
@@ -278,7 +278,7 @@ def finishing_words(film: Film, codec: codecs.VideoCodec, audio: Path | None) ->
     container = film.container
     words = [] if audio is None else _sound_words(container)
     words += codecs.container_words(container.format, codec)
-    if container.format == "mp4":
+    if container.format in ("mp4", "mov"):
         words += ["-video_track_timescale", str(segments.time_scale(film.canvas.rate))]
     return words
 
