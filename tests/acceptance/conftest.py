@@ -26,8 +26,8 @@ def start():
     """Start worker processes: `start(settings, "name")`."""
     with contextlib.ExitStack() as stack:
 
-        def start(settings, name, **environment):
-            worker = WorkerProcess(settings, name, **environment)
+        def start(settings, name, **more):
+            worker = WorkerProcess(settings, name, **more)
             stack.callback(worker.close)
             return worker
 

@@ -12,12 +12,14 @@ WORKER = [sys.executable, "-m", "callsheet.testing.worker"]
 class WorkerProcess:
     """One worker; `ready` returns once it works. It is killed at the end of the test."""
 
-    def __init__(self, settings, name, **environment):
+    def __init__(self, settings, name, *, program=WORKER, complaints=None, **environment):
+        """`complaints` is a file that gets what it writes to stderr."""
         self.name = name
         self.process = subprocess.Popen(
-            WORKER,
+            program,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
+            stderr=complaints,
             text=True,
             env={**os.environ, **as_environment(settings), "CALLSHEET_WORKER_NAME": name, **environment},
         )

@@ -26,9 +26,12 @@ from callsheet.wiring import open_house
 
 async def main(modules: list[str]) -> None:
     """Work until SIGTERM."""
-    operations = {*ALL, *(discover(modules).operations() if modules else ())}
-    settings = Settings()
-    async with open_house(settings, Catalog(operations), watch=False, own_providers=toys()) as house:
+    await work(Catalog({*ALL, *(discover(modules).operations() if modules else ())}))
+
+
+async def work(catalog: Catalog) -> None:
+    """Run these operations until SIGTERM."""
+    async with open_house(Settings(), catalog, watch=False, own_providers=toys()) as house:
         worker = house.worker()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
         working = asyncio.create_task(worker.run())
