@@ -6,6 +6,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from callsheet.api import metrics
+from callsheet.testing.waiters import until
 
 from .conftest import codes
 
@@ -77,7 +78,10 @@ async def test_lanes_are_resized_while_the_worker_works(working):
 
 
 async def test_a_lane_that_a_worker_does_not_have_is_refused(working):
-    worker = (await working.client.get("/api/workers")).json()["workers"][0]
+    async def registered():
+        return (await working.client.get("/api/workers")).json()["workers"]
+
+    worker = (await until(registered))[0]
 
     answer = await working.client.patch(f"/api/workers/{worker['id']}", json={"lanes": {"gpu": 1}})
     nobody = await working.client.patch(

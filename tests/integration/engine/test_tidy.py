@@ -4,6 +4,7 @@ import os
 from datetime import timedelta
 
 from plans import job, plan
+from structlog.testing import CapturingLogger
 
 from callsheet.domain.errors import StorageUnreachable
 from callsheet.files.cache import FileCache
@@ -28,7 +29,10 @@ async def test_a_worker_removes_old_files_from_the_cache(idle_engine, settings, 
     await until(lambda: not cached_files(settings))
 
 
-async def test_a_worker_whose_storage_is_away_works_on(idle_engine, monkeypatch, capsys):
+async def test_a_worker_whose_storage_is_away_works_on(idle_engine, monkeypatch):
+    logger = CapturingLogger()
+    monkeypatch.setattr("callsheet.engine.tidy.log", logger)
+
     async def away(*_):
         raise StorageUnreachable("The bucket is away")
 
@@ -37,4 +41,4 @@ async def test_a_worker_whose_storage_is_away_works_on(idle_engine, monkeypatch,
     await idle_engine.start_worker()
 
     assert (await idle_engine.run(plan(job("a")))).status == "succeeded"
-    await until(lambda: "The bucket is away" in capsys.readouterr().out)
+    await until(lambda: "The bucket is away" in str(logger.calls))
