@@ -135,6 +135,18 @@ async def test_overlays_lie_where_and_when_they_are_to(stage: Stage, studio: Stu
     assert seen[20, :48].mean() < 3
 
 
+async def test_an_offset_leads_to_the_very_pixel(stage: Stage, studio: Studio):
+    logo = str(studio.still("logo.png", "color=white:size=16x16"))
+    placed = {"src": logo, "position": "top_right", "offset": {"x": -6 / 90, "y": 0}}
+
+    _, path = await make(
+        stage, scenes=[{"color": "black", "duration": 0.2}], overlays=[placed], output={**SMALL, "width": 90}
+    )
+
+    lit = np.flatnonzero(studio.look(path, size=(90, 64))[2][8] > 128)
+    assert (lit[0], lit[-1]) == (68, 83)
+
+
 async def test_an_overlay_goes_on_over_the_borders_of_scenes(stage: Stage, studio: Studio):
     count = str(studio.counting("count.mp4", frames=60))
     scenes = [{"color": "black", "duration": 0.7}, {"color": "red", "duration": 0.7}]

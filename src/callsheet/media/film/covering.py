@@ -114,8 +114,9 @@ def _place(overlay: PictureOverlay, layer: Layer, ahead: int, rate: Fraction) ->
     """Return where it lies, as expressions; `ahead` is how many frames its time is ahead of the stream's."""
     across = next((share for word, share in _ACROSS.items() if word in overlay.position), 0.5)
     down = next((share for word, share in _DOWN.items() if word in overlay.position), 0.5)
-    x = f"(W-w)*{across}+W*{overlay.offset.x:.6f}"
-    y = f"(H-h)*{down}+H*{overlay.offset.y:.6f}"
+    # The filter cuts fractions off, which a share written in decimals leaves a hair below a whole pixel.
+    x = f"round((W-w)*{across}+W*{overlay.offset.x:.6f})"
+    y = f"round((H-h)*{down}+H*{overlay.offset.y:.6f})"
     time = f"(t+{float(ahead / rate):.6f})"
     whole = float(layer.frames / rate)
     x, y = _sliding(overlay.animation_in, x, y, _come(time, _length(overlay.fade_in, whole)), coming=True)
