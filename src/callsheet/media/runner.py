@@ -71,12 +71,13 @@ class FFmpeg:
         stall: float = 120,
         verbosity: str = "warning",
         limits: Limits | None = None,
+        growing: Sequence[Path] = (),
     ) -> Report:
         """Run FFmpeg with the arguments that follow its global flags.
 
         `on_progress` gets the share done, from 0 to 1 and never falling, reckoned against `duration`, the
         planned seconds of output; it also tells the speed and the time left. `stall` is how many seconds may pass
-        without headway.
+        without headway; that the files in `growing` grow is headway, too.
 
         Raises MediaFailed when FFmpeg refuses, hangs, uses too much memory or writes far beyond what was planned,
         TimedOut after `timeout` seconds, DiskFull, and Transient when the machine's memory runs out. Exit status 0
@@ -92,7 +93,7 @@ class FFmpeg:
             draining = asyncio.create_task(stderr.drain(process.stderr))
             try:
                 async with asyncio.timeout(timeout):
-                    await _follow(process, watched, stall)
+                    await _follow(process, watched, stall, growing)
                     code = await process.wait()
                     await draining
             except TimeoutError:
@@ -158,11 +159,11 @@ def _environment() -> dict[str, str]:
     return plain_environment(AV_LOG_FORCE_NOCOLOR="1", FONTCONFIG_FILE=str(FONTCONFIG))
 
 
-async def _follow(process: asyncio.subprocess.Process, watched: Watch, stall: float) -> None:
+async def _follow(process: asyncio.subprocess.Process, watched: Watch, stall: float, growing: Sequence[Path]) -> None:
     """Read progress reports until FFmpeg closes the pipe."""
     assert process.stdout is not None  # noqa: S101 - it is a pipe
     clock = asyncio.get_running_loop().time
-    advanced, read = clock(), _bytes_read(process.pid)
+    advanced, read, size = clock(), _bytes_read(process.pid), 0
     while True:
         try:
             async with asyncio.timeout_at(advanced + stall) as patience:
@@ -172,7 +173,8 @@ async def _follow(process: asyncio.subprocess.Process, watched: Watch, stall: fl
                 raise
             # Moving the index to the front of a long film reads all of it again, and reports nothing.
             before, read = read, _bytes_read(process.pid)
-            if read > before + _REAL_READING:
+            smaller, size = size, await asyncio.to_thread(_size, growing)
+            if read > before + _REAL_READING or size > smaller:
                 advanced = clock()
                 continue
             raise MediaFailed(f"FFmpeg made no headway for {stall:g} s and was stopped") from None
@@ -188,6 +190,10 @@ def _bytes_read(pid: int) -> int:
         return int(psutil.Process(pid).io_counters().read_chars)
     except (psutil.Error, AttributeError):
         return 0
+
+
+def _size(paths: Sequence[Path]) -> int:
+    return sum(path.stat().st_size for path in paths if path.exists())
 
 
 async def _read_up_to(stdout: asyncio.StreamReader, most: int) -> bytes:

@@ -13,7 +13,8 @@ from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.media.edit.scene import Scene
 from callsheet.media.encoders import Wish, choose
-from callsheet.media.film.making import Film, make
+from callsheet.media.film.film import Film
+from callsheet.media.film.making import make
 from callsheet.media.film.picture import Canvas
 from callsheet.media.film.schedule import schedule
 from callsheet.media.film.shape import even_size

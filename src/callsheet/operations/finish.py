@@ -11,7 +11,9 @@ from callsheet.domain.model import Model
 from callsheet.media import encoders
 from callsheet.media.audio_filters import checked
 from callsheet.media.edit.scene import Scene
-from callsheet.media.film.making import Film, keep_picture, make
+from callsheet.media.film.film import Film
+from callsheet.media.film.finishing import keep_picture
+from callsheet.media.film.making import make
 from callsheet.media.film.picture import Canvas
 from callsheet.media.film.schedule import schedule
 from callsheet.media.film.shape import even_size, parse_ratio

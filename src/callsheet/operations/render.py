@@ -10,7 +10,8 @@ from callsheet.domain.model import Model
 from callsheet.media import codecs, encoders
 from callsheet.media.edit.timeline import Timeline
 from callsheet.media.encoders import Encoder
-from callsheet.media.film.making import EncoderFailed, Made, Production
+from callsheet.media.film.film import Made
+from callsheet.media.film.making import EncoderFailed, Production
 from callsheet.operations.contract import Context, RunFirst, SubJob, operation
 from callsheet.operations.staging import Staged, stage
 from callsheet.operations.telling import telling
@@ -82,11 +83,16 @@ async def _spread(job: Context, params: RenderParams, production: Production, mi
     hosts = await job.hosts() if frames / production.film.plan.rate >= _WORTH_SPREADING else 1
     if hosts < 2:
         return
-    shares = min(len(missing), hosts * _JOBS_A_HOST)
+    runs = production.together(missing)
+    shares = min(len(runs), hosts * _JOBS_A_HOST)
     timeline = params.model_dump(mode="json", by_alias=True, exclude_unset=True)
     raise RunFirst(
         [
-            SubJob(f"part-{n + 1}", "render-segments", {"timeline": timeline, "segments": missing[n::shares]})
+            SubJob(
+                f"part-{n + 1}",
+                "render-segments",
+                {"timeline": timeline, "segments": [number for run in runs[n::shares] for number in run]},
+            )
             for n in range(shares)
         ]
     )

@@ -16,12 +16,12 @@ from callsheet.media.edit.captions import Captions
 from callsheet.media.edit.timeline import Timeline
 from callsheet.media.encoders import Encoder, Wish
 from callsheet.media.film import layers, shape, sound
+from callsheet.media.film.above import Above, GivenScript, Lettering
 from callsheet.media.film.copying import copyable
+from callsheet.media.film.film import Container, Film
 from callsheet.media.film.layers import Layer
-from callsheet.media.film.making import Container, Film
 from callsheet.media.film.picture import Canvas
 from callsheet.media.film.schedule import Schedule, schedule
-from callsheet.media.film.segments import Above, GivenScript, Lettering
 from callsheet.media.fonts import FAMILY
 from callsheet.media.loudness import aim, read_audio_filter
 from callsheet.media.probe import Footage

@@ -104,6 +104,20 @@ async def test_a_run_that_reports_the_same_again_and_again_has_stalled(script):
         await script(same).run([], stall=0.5)
 
 
+async def test_a_file_that_grows_is_headway_where_it_is_looked_at(script, tmp_path: Path):
+    output = tmp_path / "second.mp4"
+    growing = (
+        f"i=0; while [ $i -lt 30 ]; do echo frame=7; echo progress=continue; echo x >> '{output}';"
+        " i=$((i+1)); sleep 0.05; done; echo progress=end"
+    )
+
+    await script(growing).run([], stall=0.3, growing=[output])
+
+    output.unlink()
+    with pytest.raises(MediaFailed, match="no headway"):
+        await script(growing).run([], stall=0.3)
+
+
 async def test_much_talk_on_stderr_does_not_hang_a_run(script):
     loud = script(
         "i=0; while [ $i -lt 9000 ]; do echo 'a warning of about one hundred characters '$i'"

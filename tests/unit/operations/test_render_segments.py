@@ -12,6 +12,7 @@ from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams, MediaFailed
 from callsheet.media.edit.timeline import Timeline
 from callsheet.media.film.making import Production
+from callsheet.media.film.segments import stem_of
 from callsheet.operations import staging
 from callsheet.operations.contract import RunFirst
 from callsheet.operations.render import RenderResult, render
@@ -46,6 +47,39 @@ async def test_changing_one_scene_encodes_what_it_touches_and_nothing_else(stage
     assert (again.segments, again.cached) == (9, 9)
     assert (changed.segments, changed.cached) == (9, 6)
     assert len(studio.look(path, size=(64, 64))) == 96
+
+
+async def test_a_segment_is_the_same_to_the_byte_whatever_is_made_with_it(stage: Stage, studio: Studio):
+    clips = [
+        studio.clip("wide.mp4", "testsrc2=size=128x72:rate=25", seconds=3),
+        studio.clip("upright.mp4", "mandelbrot=size=72x128:rate=60", seconds=2),
+        studio.clip("odd.mp4", "testsrc=size=66x50:rate=30000/1001", seconds=3),
+    ]
+    fade = {"type": "wipeleft", "duration": 0.3}
+    film = {
+        "output": TINY,
+        "scenes": [
+            {"src": str(clips[0]), "trim_start": 0.55, "duration": 1.2, "fade_out": 0.5, "transition": fade},
+            {"src": str(clips[1]), "speed": 1.3, "duration": 1, "filters": ["contrast"], "transition": fade},
+            # Nothing of it is seen by itself.
+            {"src": str(clips[2]), "duration": 0.6, "fit": "contain_blur", "title": "Hello", "transition": fade},
+            {"src": str(clips[2]), "duration": 1, "transition": "dissolve"},
+            {"color": "teal", "duration": 1.5},
+        ],
+        "overlays": [{"src": str(clips[1]), "width": 20, "start": 0.5, "duration": 2, "opacity": 0.7}],
+    }
+    staged = await staging.stage(stage, validate_params(film, render.params))
+    production = Production(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda share: None)
+    numbers = await production.look_up()
+    files = [stage.dir / f"{stem_of(number)}.mp4" for number in numbers]
+
+    await production.encode(numbers)
+    together = [file.read_bytes() for file in files]
+    for number in numbers:
+        await production.encode([number])
+
+    assert [len(run) for run in production.together(numbers)] == [2, 2, 1, 2, 1]
+    assert [file.read_bytes() for file in files] == together
 
 
 async def test_a_longer_scene_leaves_those_behind_it_known(stage: Stage, studio: Studio):

@@ -8,10 +8,10 @@ from pathlib import Path
 from callsheet.domain.errors import MediaFailed
 from callsheet.media.codecs import codec_of
 from callsheet.media.encoders import Encoder
-from callsheet.media.film import segments
+from callsheet.media.film.above import Above, is_seen
+from callsheet.media.film.compiling import time_scale
 from callsheet.media.film.picture import Canvas
 from callsheet.media.film.schedule import Schedule, Shot
-from callsheet.media.film.segments import Above
 from callsheet.media.frames import list_frames
 from callsheet.media.inputs import file_url, media_input
 from callsheet.media.probe import Footage, inspect
@@ -78,7 +78,7 @@ def _alike(footage: Footage, frames: int, canvas: Canvas, encoder: Encoder) -> b
 
 def _bare(shot: Shot, above: Sequence[Above], rate: Fraction) -> bool:
     """Tell whether nothing lies over a scene."""
-    return not any(segments.is_seen(thing, shot.start, shot.end, rate) for thing in above)
+    return not any(is_seen(thing, shot.start, shot.end, rate) for thing in above)
 
 
 async def _even(footage: Footage, canvas: Canvas, ffmpeg: FFmpeg) -> bool:
@@ -96,7 +96,7 @@ async def _headers(canvas: Canvas, encoder: Encoder, ffmpeg: FFmpeg, folder: Pat
     size = f"{canvas.width}x{canvas.height}"
     words = ["-f", "lavfi", "-i", f"color=size={size}:rate={canvas.rate}", "-frames:v", "1", "-vf", "format=yuv420p"]
     words += encoder.words(rate=canvas.rate, threads=1, stitched=True)
-    await ffmpeg.run([*words, "-video_track_timescale", str(segments.time_scale(canvas.rate)), file_url(path)])
+    await ffmpeg.run([*words, "-video_track_timescale", str(time_scale(canvas.rate)), file_url(path)])
     return (await inspect(path)).picture_headers
 
 
@@ -106,6 +106,6 @@ def arguments(shot: Shot, canvas: Canvas, stem: str) -> list[str]:
     return [
         *(*media_input(shot.footage.path), "-map", "0:v:0", "-c:v", "copy", "-an", "-sn", "-dn"),
         *("-map_metadata", "-1", "-map_chapters", "-1"),
-        *("-video_track_timescale", str(segments.time_scale(canvas.rate))),
+        *("-video_track_timescale", str(time_scale(canvas.rate))),
         *("-f", "mp4", file_url(Path(f"{stem}.mp4"))),
     ]

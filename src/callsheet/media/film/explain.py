@@ -7,10 +7,13 @@ from pydantic import Field
 
 from callsheet.domain.model import Model
 from callsheet.media.encoders import Encoder
-from callsheet.media.film import copying, segments, sound
+from callsheet.media.film import segments, sound
+from callsheet.media.film.above import Above, GivenScript, Lettering, is_seen
+from callsheet.media.film.film import Film
+from callsheet.media.film.finishing import filtering_words, joining
 from callsheet.media.film.layers import Layer
-from callsheet.media.film.making import Film, filtering_words, joining, stem_of
-from callsheet.media.film.segments import Above, GivenScript, Lettering, Segment, Work
+from callsheet.media.film.making import work_of
+from callsheet.media.film.segments import Segment
 from callsheet.media.film.sound import Sound
 from callsheet.media.fonts import FONTCONFIG
 from callsheet.media.loudness import Target
@@ -66,7 +69,7 @@ def explain(film: Film, encoder: Encoder, notes: Sequence[str], binary: Path, th
     cut = segments.cut(film.plan, whole=film.copied)
     pieces = [_piece(number, segment, film) for number, segment in enumerate(cut)]
     commands = [
-        *_pictures(film, cut, pieces, encoder, threads),
+        *_pictures(film, cut, encoder, threads),
         *(_sounds(film) if film.has_sound else ()),
         _joining(film, encoder, len(cut)),
     ]
@@ -91,8 +94,7 @@ def explain(film: Film, encoder: Encoder, notes: Sequence[str], binary: Path, th
 
 def _piece(number: int, segment: Segment, film: Film) -> Piece:
     plan = film.plan
-    copied = {plan.shots[shot].start for shot in film.copied}
-    seen = (thing for thing in film.above if segments.is_seen(thing, segment.start, segment.end, plan.rate))
+    seen = (thing for thing in film.above if is_seen(thing, segment.start, segment.end, plan.rate))
     return Piece(
         number=number,
         start_frame=segment.start,
@@ -101,7 +103,7 @@ def _piece(number: int, segment: Segment, film: Film) -> Piece:
         end=round(plan.time_of(segment.end), 6),
         scenes=[shot.label for shot in segment.shots],
         above=[_called(thing, segment, film) for thing in seen],
-        copied=segment.start in copied,
+        copied=film.copies(segment),
     )
 
 
@@ -111,7 +113,7 @@ def _called(thing: Above, segment: Segment, film: Film) -> str:
     if isinstance(thing, GivenScript):
         return "captions"
     rate = film.plan.rate
-    lines = [line for line in thing.lines if segments.is_seen(Lettering((line,)), segment.start, segment.end, rate)]
+    lines = [line for line in thing.lines if is_seen(Lettering((line,)), segment.start, segment.end, rate)]
     return "1 text" if len(lines) == 1 else f"{len(lines)} texts"
 
 
@@ -141,16 +143,11 @@ def _left_out(film: Film) -> Iterator[str]:
         yield "the captions come as a script of their own, which the commands read beside the others"
 
 
-def _pictures(
-    film: Film, cut: Sequence[Segment], pieces: Sequence[Piece], encoder: Encoder, threads: int
-) -> Iterator[Command]:
-    for segment, piece in zip(cut, pieces, strict=True):
-        stem = stem_of(piece.number)
-        if piece.copied:
-            work = Work(copying.arguments(segment.shots[0], film.canvas, stem))
-        else:
-            work = segments.compiled(segment, film.canvas, film.above, encoder, threads=threads, stem=stem)
-        yield Command(makes=f"piece {piece.number}", arguments=work.arguments, scripts=work.scripts)
+def _pictures(film: Film, cut: Sequence[Segment], encoder: Encoder, threads: int) -> Iterator[Command]:
+    for run in segments.together(range(len(cut)), cut):
+        work = work_of(film, encoder, cut, run, threads)
+        pieces = " and ".join(f"piece {number}" for number in run)
+        yield Command(makes=pieces, arguments=work.arguments, scripts=work.scripts)
 
 
 def _sounds(film: Film) -> Iterator[Command]:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from callsheet.media.edit.overlay import Animation, TextOverlay
+from callsheet.media.film.above import Lettering
 from callsheet.media.film.layers import Layer
 from callsheet.media.film.schedule import Schedule
-from callsheet.media.film.segments import Lettering
 from callsheet.media.text.ass import Line, literal
 from callsheet.media.text.movement import Slide
 

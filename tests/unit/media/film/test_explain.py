@@ -9,7 +9,7 @@ from callsheet.media.edit.timeline import Timeline
 from callsheet.media.encoders import Encoder, Wish
 from callsheet.media.film import layers, sound
 from callsheet.media.film.explain import Explanation, explain
-from callsheet.media.film.making import Container, Film
+from callsheet.media.film.film import Container, Film
 from callsheet.media.film.picture import Canvas
 from callsheet.media.film.schedule import schedule
 from callsheet.media.loudness import Target

@@ -8,11 +8,13 @@ from callsheet.domain.artifacts import Probe
 from callsheet.media.edit.scene import Scene
 from callsheet.media.edit.timeline import Timeline
 from callsheet.media.encoders import Encoder, Wish
-from callsheet.media.film import segments
+from callsheet.media.film import compiling, segments
+from callsheet.media.film.above import Above, GivenScript, Lettering
+from callsheet.media.film.compiling import compiled
 from callsheet.media.film.layers import lay
 from callsheet.media.film.picture import Canvas
 from callsheet.media.film.schedule import Schedule, schedule
-from callsheet.media.film.segments import Above, GivenScript, Lettering, Segment, compiled
+from callsheet.media.film.segments import Segment
 from callsheet.media.inputs import MEDIA_FORMATS
 from callsheet.media.probe import Footage
 from callsheet.media.text.ass import Line
@@ -34,11 +36,11 @@ def planned(*scenes: tuple[dict[str, object], Footage | None]) -> Schedule:
 
 
 def words(segment: Segment, *above: Above) -> list[str]:
-    return compiled(segment, CANVAS, above, ENCODER, threads=1, stem="s").arguments
+    return compiled([segment], CANVAS, above, ENCODER, threads=1, stems=["s"]).arguments
 
 
 def digest(segment: Segment, *above: Above, contents: dict[Path, str] | None = None) -> str:
-    return segments.digest(segment, CANVAS, above, ENCODER, "9.0", contents or {})
+    return compiling.digest(segment, CANVAS, above, ENCODER, "9.0", contents or {})
 
 
 def test_a_segment_is_one_command():
@@ -66,11 +68,43 @@ def test_a_segment_is_one_command():
     assert "subtitles" not in both
 
 
+def test_a_transition_is_made_with_the_piece_of_film_before_it_which_is_read_once():
+    plan = planned(({"src": "a", "trim_start": 2, "transition": "fade"}, film("a", 5)), ({"src": "b"}, film("b", 3)))
+    body, passing, _ = segments.cut(plan)
+
+    work = " ".join(compiled([body, passing], CANVAS, [], ENCODER, threads=1, stems=["s", "t"]).arguments)
+
+    assert work.count("-i file:/in/a.mp4") == work.count("-i file:/in/b.mp4") == 1
+    assert "trim=start_pts=0:end_pts=90" in work
+    assert "trim=start_frame=0:end_frame=75" in work
+    assert "trim=start_frame=75:end_frame=90" in work
+    # What counts the frames of both comes first, since FFmpeg tells of its first output how far it is.
+    assert work.index("-f null -") < work.index("-frames:v 75") < work.index("file:s.mp4") < work.index("file:t.mp4")
+
+
+def test_only_a_transition_out_of_a_film_is_made_with_what_is_before_it():
+    plan = planned(
+        ({"src": "a", "transition": "fade"}, film("a", 50)),
+        ({"color": "red", "duration": 2, "transition": "fade"}, None),
+        ({"src": "b", "duration": 2}, film("b", 3)),
+        ({"src": "b", "duration": 2}, film("b", 3)),
+    )
+    cut = segments.cut(plan)
+
+    assert [segment.label for segment in cut] == [
+        *["scenes[0]"] * 3,
+        *["scenes[0] and scenes[1]", "scenes[1]", "scenes[1] and scenes[2]", "scenes[2]", "scenes[3]"],
+    ]
+    assert segments.together(range(8), cut) == [(0,), (1,), (2, 3), (4,), (5,), (6,), (7,)]
+    assert segments.together([7, 3, 1], cut) == [(1,), (3,), (7,)]
+    assert segments.together([], cut) == []
+
+
 def test_a_segment_draws_only_the_text_seen_in_it():
     plan = planned(({"color": "red", "duration": 60}, None))
     texts = Lettering((Line(25, 26, "hello", STYLE),))
 
-    works = [compiled(s, CANVAS, [texts], ENCODER, threads=1, stem="s") for s in segments.cut(plan)]
+    works = [compiled([s], CANVAS, [texts], ENCODER, threads=1, stems=["s"]) for s in segments.cut(plan)]
 
     assert [bool(work.scripts) for work in works] == [False, True, False]
     assert ["s-0.ass" in " ".join(work.arguments) for work in works] == [False, True, False]
@@ -132,8 +166,8 @@ def test_text_and_settings_change_how_a_segment_is_known():
         digest(segment, Lettering((Line(0, 1, "hallo", STYLE),))),
         digest(segment, GivenScript("given.ass", "1", ((1.0, 2.0),))),
         digest(segment, GivenScript("given.ass", "2", ((1.0, 2.0),))),
-        segments.digest(segment, CANVAS, (), replace(ENCODER, wish=Wish(preset="fast", crf=21)), "9.0", {}),
-        segments.digest(segment, CANVAS, (), ENCODER, "5.1", {}),
+        compiling.digest(segment, CANVAS, (), replace(ENCODER, wish=Wish(preset="fast", crf=21)), "9.0", {}),
+        compiling.digest(segment, CANVAS, (), ENCODER, "5.1", {}),
     ]
 
     assert len(set(ways)) == len(ways)
