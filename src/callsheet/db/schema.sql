@@ -85,7 +85,7 @@ CREATE INDEX execution_jobs_queued ON execution_jobs (queue, priority DESC, numb
     WHERE status = 'queued';
 CREATE INDEX execution_jobs_running ON execution_jobs (queue, worker_id) WHERE status = 'running';
 CREATE INDEX execution_jobs_scheduled ON execution_jobs (run_at) WHERE status = 'scheduled';
-CREATE INDEX execution_jobs_waiting ON execution_jobs (next_poll_at) WHERE status = 'waiting';
+CREATE INDEX execution_jobs_waiting ON execution_jobs (provider, next_poll_at) WHERE status = 'waiting';
 CREATE INDEX execution_jobs_ended ON execution_jobs USING brin (finished_at) WITH (pages_per_range = 32);
 
 CREATE TABLE edges (

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -24,13 +25,18 @@ from callsheet.providers.contract import Look, Provider
 log = structlog.get_logger(__name__)
 
 _SEATS = 100
-"""Looks under way at once, over all providers; each provider has its own limits besides."""
-_LEAST = 25
-"""Free seats before more jobs are claimed, so that claims stay few."""
+"""Jobs of one provider that are claimed at once."""
+_LEAST = 50
+"""Free seats before more of its jobs are claimed, so that claims stay few."""
+_AT_ONCE = 16
+"""Looks at one provider under way at once; it has its own limits besides."""
 _LONGEST_LOOK = 90.0
 _LEASE = 180.0
 """Seconds before another worker may take a job that one has claimed for a look."""
-_GATHER = 0.05
+_GATHER = 0.2
+_GATHER_ENDS = 0.05
+_FORGOTTEN = 10
+"""Rounds between two looks for jobs whose time is over though nobody here can ask about them."""
 _VISIBLE = 0.01
 """Less progress than this is no event."""
 _STRANGE_FOR = 60.0
@@ -80,106 +86,141 @@ class Poller:
         self._providers = providers
         self._interval = interval
         self._only = only
-        self._looking: dict[asyncio.Task[None], str] = {}
+        # One for each provider: whoever is slow keeps nobody else waiting.
+        self._desks = {name: _Desk() for name in providers}
+        self._backlog: set[str] = set()
+        self._looks: set[asyncio.Task[None]] = set()
+        self._freed = asyncio.Event()
         self._seen: list[_Seen] = []
         self._arrived = asyncio.Event()
-        self._strange: dict[str, float] = {}
-        self._rests: dict[str, _Rest] = defaultdict(_Rest)
+        self._ended = asyncio.Event()
 
     async def run(self) -> None:
         """Look until cancelled."""
         try:
             async with asyncio.TaskGroup() as loops:
                 loops.create_task(self._keep_claiming())
+                loops.create_task(self._keep_collecting())
                 loops.create_task(self._keep_writing())
         finally:
-            for task in self._looking:
+            for task in self._looks:
                 task.cancel()
-            await asyncio.gather(*self._looking, return_exceptions=True)
+            await asyncio.gather(*self._looks, return_exceptions=True)
 
     async def _keep_claiming(self) -> None:
         while True:
             try:
-                taken = await self._claim()
+                await self._claim()
             except (*PASSING, asyncpg.PostgresError) as error:
                 log.warning("waiting jobs are looked at later", error=type(error).__name__)
-                taken = 0
-            if not taken:
                 await asyncio.sleep(self._interval)
+            else:
+                await self._pause()
 
-    async def _claim(self) -> int:
-        """Begin to look at as many due jobs as there are free seats; returns how many."""
-        while len(self._looking) > _SEATS - _LEAST:
-            await asyncio.wait(self._looking, return_when=asyncio.FIRST_COMPLETED)
+    async def _claim(self) -> None:
+        """Begin to look at due jobs, as many of each provider as it has free seats."""
+        seats = {name: desk.free for name, desk in self._desks.items() if desk.open}
+        if not seats:
+            return
         async with self._database.connection() as connection:
             rows = await sql.claim_looks(
-                connection,
-                most=_SEATS - len(self._looking),
-                lease=_LEASE,
-                strange=self._left_alone(),
-                only=self._only,
+                connection, providers=list(seats), seats=list(seats.values()), lease=_LEASE, only=self._only
             )
+        taken = Counter(row["provider"] for row in rows)
+        self._backlog -= seats.keys()
+        self._backlog |= {name for name, free in seats.items() if taken[name] == free}
         for row in rows:
-            task = asyncio.create_task(self._look_at(row), name=f"look {row['id']}")
-            self._looking[task] = row["provider"]
-            task.add_done_callback(self._looking.pop)
-        return len(rows)
+            self._begin(row)
 
-    def _left_alone(self) -> list[str]:
-        """Return providers that cannot be asked here, and those whose slow answers would keep others waiting."""
-        now = time.monotonic()
-        self._strange = {name: until for name, until in self._strange.items() if until > now}
-        crowded = [name for name, looks in Counter(self._looking.values()).items() if looks >= _SEATS // 2]
-        return [*self._strange, *crowded]
+    async def _pause(self) -> None:
+        """Wait for the next round; no longer than until a provider that has more due jobs has seats for them."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._interval):
+                while not any(self._desks[name].open for name in self._backlog):
+                    self._freed.clear()
+                    await self._freed.wait()
 
-    async def _look_at(self, row: asyncpg.Record) -> None:
+    async def _keep_collecting(self) -> None:
+        """Hand over what no provider that can be asked here is asked about, once its time is over."""
+        while True:
+            await asyncio.sleep(self._interval * _FORGOTTEN)
+            try:
+                async with self._database.connection() as connection:
+                    rows = await sql.claim_overdue(connection, most=_SEATS, lease=_LEASE, only=self._only)
+            except (*PASSING, asyncpg.PostgresError) as error:
+                log.warning("waiting jobs are given up later", error=type(error).__name__)
+            else:
+                self._note([_Seen(row, collect=True) for row in rows])
+
+    def _begin(self, row: asyncpg.Record) -> None:
         if row["overdue"] or row["task"] is None:
             # The run decides what becomes of it.
-            seen = _Seen(row, collect=True)
-        else:
-            provider = self._opened(row["provider"])
-            seen = _Seen(row) if provider is None else await self._see(row, provider)
-        self._seen.append(seen)
-        self._arrived.set()
+            self._note([_Seen(row, collect=True)])
+            return
+        desk = self._desks[row["provider"]]
+        task = asyncio.create_task(self._look_at(row, desk), name=f"look {row['id']}")
+        self._looks.add(task)
+        desk.taken += 1
+        task.add_done_callback(lambda task: self._looked(task, desk))
 
-    def _opened(self, name: str) -> Provider | None:
+    def _looked(self, task: asyncio.Task[None], desk: "_Desk") -> None:
+        self._looks.discard(task)
+        desk.taken -= 1
+        self._freed.set()
+
+    async def _look_at(self, row: asyncpg.Record, desk: "_Desk") -> None:
+        async with desk.turns:
+            provider = self._opened(row["provider"], desk)
+            self._note([_Seen(row) if provider is None else await _see(row, provider, desk.rest)])
+
+    def _opened(self, name: str, desk: "_Desk") -> Provider | None:
         try:
             return self._providers[name]
-        except (KeyError, SetupError) as error:
-            log.warning("a provider cannot be asked here", provider=name, reason=str(error))
-            self._strange[name] = time.monotonic() + _STRANGE_FOR
+        except SetupError as error:
+            if not desk.rest.left:
+                log.warning("a provider cannot be asked here", provider=name, reason=str(error))
+            desk.rest.begin(_STRANGE_FOR)
             return None
 
-    async def _see(self, row: asyncpg.Record, provider: Provider) -> _Seen:
-        looks, rest = row["poll_attempts"], self._rests[provider.name]
-        webhook = row["waiting_strategy"] == "webhook"
-        if rest.left > 0:
-            return _Seen(row, delay=rest.left)
-        try:
-            async with asyncio.timeout(_LONGEST_LOOK):
-                look = await provider.look(task_of(row["task"]))
-        except (ProviderUnreachable, ProviderBusy) as error:
-            delay = max(rest.begin(error.after), next_look(provider, looks, webhook=webhook))
-            return _Seen(row, delay=delay)
-        except Exception as error:
-            log.error("a look at a task failed", job=str(row["id"]), provider=provider.name, exc_info=error)
-            return _Seen(row, delay=next_look(provider, looks, webhook=webhook))
-        rest.end()
-        over = look.ended or looks + 1 >= provider.polling.most
-        delay = max(look.after or 0.0, next_look(provider, looks + 1, webhook=webhook))
-        return _Seen(row, collect=over, delay=delay, look=look)
+    def _note(self, seen: Sequence[_Seen]) -> None:
+        self._seen += seen
+        if seen:
+            self._arrived.set()
+        if any(each.collect for each in seen):
+            self._ended.set()
 
     async def _keep_writing(self) -> None:
         while True:
             await self._arrived.wait()
-            # Looks that end together are written together.
-            await asyncio.sleep(_GATHER)
+            # Looks that end together are written together. Nobody waits for one that has shown no end.
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), _GATHER)
+                await asyncio.sleep(_GATHER_ENDS)
             self._arrived.clear()
+            self._ended.clear()
             seen, self._seen = self._seen, []
             try:
                 await self._database.retry(partial(_record, seen), seconds=_LEASE / 2, transaction=True)
             except (*PASSING, asyncpg.PostgresError) as error:
                 log.warning("looks at waiting jobs were not stored; they are repeated", error=type(error).__name__)
+
+
+class _Desk:
+    """Where the jobs of one provider wait for a look, and for nothing else."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.turns = asyncio.Semaphore(_AT_ONCE)
+        self.rest = _Rest()
+
+    @property
+    def free(self) -> int:
+        return _SEATS - self.taken
+
+    @property
+    def open(self) -> bool:
+        """Whether it is worth while to claim more jobs."""
+        return self.free >= _LEAST and not self.rest.left
 
 
 class _Rest:
@@ -203,6 +244,24 @@ class _Rest:
 
     def end(self) -> None:
         self._length = 0.0
+
+
+async def _see(row: asyncpg.Record, provider: Provider, rest: _Rest) -> _Seen:
+    looks, webhook = row["poll_attempts"], row["waiting_strategy"] == "webhook"
+    if rest.left > 0:
+        return _Seen(row, delay=rest.left)
+    try:
+        async with asyncio.timeout(_LONGEST_LOOK):
+            look = await provider.look(task_of(row["task"]))
+    except (ProviderUnreachable, ProviderBusy) as error:
+        return _Seen(row, delay=max(rest.begin(error.after), next_look(provider, looks, webhook=webhook)))
+    except Exception as error:
+        log.error("a look at a task failed", job=str(row["id"]), provider=provider.name, exc_info=error)
+        return _Seen(row, delay=next_look(provider, looks, webhook=webhook))
+    rest.end()
+    over = look.ended or looks + 1 >= provider.polling.most
+    delay = max(look.after or 0.0, next_look(provider, looks + 1, webhook=webhook))
+    return _Seen(row, collect=over, delay=delay, look=look)
 
 
 async def _record(seen: list[_Seen], connection: Connection) -> None:

@@ -175,7 +175,7 @@ async def test_the_promoter_looks_at_due_jobs_only(connection):
 
 
 async def test_the_poller_looks_at_due_jobs_only(connection):
-    nodes, blocks = await explained(connection, sql.claim_looks, most=100, lease=180.0, strange=[], only=None)
+    nodes, blocks = await explained(connection, sql.claim_looks, providers=["toy"], seats=[100], lease=180.0, only=None)
 
     assert {"execution_jobs_waiting", "submissions_pkey"} <= indexes(nodes)
     assert "Seq Scan" not in scans(nodes, "execution_jobs") | scans(nodes, "submissions")

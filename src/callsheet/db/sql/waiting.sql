@@ -18,16 +18,19 @@ FROM unnest(:ids::uuid[], :epochs::int[], :submissions::uuid[], :statuses::text[
 WHERE j.id = g.id AND j.epoch = g.epoch AND j.status = 'waiting';
 
 -- name: claim_looks
--- Waiting jobs that are due, put off by :lease so that other workers leave them alone meanwhile. Only what this process
--- can ask, or what is overdue.
+-- Waiting jobs that are due, so many of each provider, put off by :lease so that other workers leave them alone
+-- meanwhile. What other providers' jobs wait for is not even passed over.
 WITH due AS (
-    SELECT id FROM execution_jobs
-    WHERE status = 'waiting' AND next_poll_at <= statement_timestamp()
-      AND (provider <> ALL (:strange::text[]) OR waiting_until <= statement_timestamp())
-      AND (:only::uuid IS NULL OR execution_id = :only)
-    ORDER BY next_poll_at
-    LIMIT :most
-    FOR NO KEY UPDATE SKIP LOCKED
+    SELECT d.id
+    FROM unnest(:providers::text[], :seats::int[]) AS p (provider, seats)
+    CROSS JOIN LATERAL (
+        SELECT id FROM execution_jobs j
+        WHERE j.status = 'waiting' AND j.provider = p.provider AND j.next_poll_at <= statement_timestamp()
+          AND (:only::uuid IS NULL OR j.execution_id = :only)
+        ORDER BY j.next_poll_at
+        LIMIT p.seats
+        FOR NO KEY UPDATE SKIP LOCKED
+    ) d
 ), taken AS (
     UPDATE execution_jobs j
     SET next_poll_at = clock_timestamp() + make_interval(secs => :lease)
@@ -38,6 +41,17 @@ WITH due AS (
 )
 SELECT t.*, s.task::text AS task
 FROM taken t LEFT JOIN submissions s ON s.id = t.submission;
+
+-- name: claim_overdue
+-- Waiting jobs whose time is over, of whichever provider, put off likewise.
+UPDATE execution_jobs j
+SET next_poll_at = clock_timestamp() + make_interval(secs => :lease)
+FROM (SELECT id FROM execution_jobs
+      WHERE status = 'waiting' AND next_poll_at <= statement_timestamp() AND waiting_until <= statement_timestamp()
+        AND (:only::uuid IS NULL OR execution_id = :only)
+      LIMIT :most FOR NO KEY UPDATE SKIP LOCKED) due
+WHERE j.id = due.id
+RETURNING j.id, j.execution_id, j.epoch, j.provider, j.provider_job_status, j.progress;
 
 -- name: record_looks
 -- What looks at waiting jobs showed. Those whose task has ended, or whose time is over, are ready to be collected.
