@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from callsheet.domain.errors import MediaFailed
+from callsheet.media.encoded_sound import encoded
 from callsheet.media.graph import esc
 from callsheet.media.inputs import file_url, media_input
 from callsheet.media.runner import FFmpeg
@@ -126,20 +127,21 @@ def _gain(now: Loudness, target: Target) -> float:
 async def level(
     ffmpeg: FFmpeg, path: Path, now: Loudness, target: Target, output: Path, encoding: Sequence[str] = ()
 ) -> Path:
-    """Write sound at the target loudness to `output`, and return it; return `path` where nothing is to be done.
+    """Write sound at the target loudness to `output`, and return where it lies.
 
-    `encoding` are the words by which it will be encoded. Encoders take away what is hardly heard, but counts, and raise
-    peaks; a limiter that works hard makes sound quieter. So what comes out in the end is measured, and made again with
-    another gain and ceiling if need be. Where not both can be reached, the peak is kept.
+    That is `path` where nothing is to be done, and a file beside where `encoding`, the words of an encoder, is given:
+    the sound is encoded then. Encoders take away what is hardly heard, but counts, and raise peaks; a limiter that
+    works hard makes sound quieter. So what comes out in the end is measured, and made again with another gain and
+    ceiling if need be. Where not both can be reached, the peak is kept.
     """
     now = await measure(ffmpeg, path) if now.is_silence else now
     if now.is_silence:
-        return path
+        return await encoded(ffmpeg, path, encoding)
     aim, tried, made = target, set[str | None](), path
     while len(tried) < _MOST_PASSES and (filters := gain_filter(now, aim)) not in tried:
         tried.add(filters)
-        made = await _gained(ffmpeg, path, filters, output)
-        reached = await measure(ffmpeg, await _encoded(ffmpeg, made, encoding))
+        made = await encoded(ffmpeg, await _gained(ffmpeg, path, filters, output), encoding)
+        reached = await measure(ffmpeg, made)
         missed, over = target.integrated - reached.integrated, reached.true_peak - target.true_peak
         if abs(missed) <= _CLOSE_ENOUGH and over <= 0:
             break
@@ -157,17 +159,6 @@ async def _gained(ffmpeg: FFmpeg, path: Path, filters: str | None, output: Path)
     if filters is None:
         return path
     await ffmpeg.run([*media_input(path), "-map", "0:a:0", "-af", filters, *LOSSLESS, file_url(output)])
-    return output
-
-
-async def _encoded(ffmpeg: FFmpeg, path: Path, encoding: Sequence[str]) -> Path:
-    """Return the sound as it will be heard."""
-    if not encoding:
-        return path
-    # What AAC begins with, which is not to be heard, is told by MP4 alone; heard, it would move what is measured.
-    muxer = "mp4" if "aac" in encoding else "matroska"
-    output = path.with_suffix(f".{muxer}")
-    await ffmpeg.run([*media_input(path), "-map", "0:a:0", *encoding, "-f", muxer, file_url(output)])
     return output
 
 

@@ -107,29 +107,49 @@ async def test_a_changed_file_of_the_same_name_is_encoded_again(stage: Stage, st
 
 
 async def test_what_was_made_before_a_crash_is_not_made_again(stage: Stage, studio: Studio, tmp_path: Path):
-    good = scenes(studio, "red", "green", "blue")
+    long = studio.clip("long.mp4", "testsrc2=size=64x64:rate=30", seconds=2)
+    # The longest are made first.
+    good = [{"src": str(long), "duration": 3 - n / 10} for n in range(6)]
+    # With the index in front, it tells the whole length and breaks off.
+    data = studio.make("front.mp4", "-i", str(long), "-c", "copy", "-movflags", "+faststart").read_bytes()
     broken = tmp_path / "broken.mp4"
-    whole = studio.clip("long.mp4", "testsrc2=size=64x64:rate=30", seconds=2).read_bytes()
-    broken.write_bytes(whole[: int(len(whole) * 0.6)])
-    # The index stands at the end of this file, so the file says nothing of its length; one with it in front breaks off.
-    faststart = studio.make(
-        "front.mp4",
-        "-i",
-        str(studio.clip("long.mp4", "testsrc2=size=64x64:rate=30", seconds=2)),
-        "-c",
-        "copy",
-        "-movflags",
-        "+faststart",
-    )
-    data = faststart.read_bytes()
     broken.write_bytes(data[: int(len(data) * 0.6)])
-    with pytest.raises(MediaFailed, match=r"scenes\[3\]"):
+    with pytest.raises(MediaFailed, match=r"scenes\[6\]"):
         await make(stage, scenes=[*good, str(broken)])
     broken.write_bytes(data)
 
     result, _ = await make(stage, scenes=[*good, str(broken)])
 
     assert result.cached >= 4
+
+
+async def test_sound_that_did_not_change_is_not_made_again(
+    stage: Stage, studio: Studio, monkeypatch: pytest.MonkeyPatch
+):
+    clip = str(studio.clip("tone.mp4", "testsrc2=size=64x64:rate=30", sound=TONE, seconds=1))
+    mixed: list[str] = []
+    run = stage.ffmpeg.run
+
+    async def recorded(arguments: list[str], **more: object) -> object:
+        mixed.extend(word for word in arguments if word.endswith("mix.w64"))
+        return await run(arguments, **more)
+
+    monkeypatch.setattr(stage.ffmpeg, "run", recorded)
+
+    async def heard(loudness: float = -18, **scene: object) -> np.ndarray:
+        _, path = await make(stage, scenes=[{"src": clip, **scene}], loudness=loudness)
+        return studio.listen(path)
+
+    first, before = await heard(), len(mixed)
+    again = await heard(filters=["grayscale"])
+    assert len(mixed) == before
+
+    louder, cut = await heard(loudness=-12), await heard(trim_start=0.5)
+
+    assert len(mixed) == 3 * before
+    assert np.array_equal(again, first)
+    assert np.abs(louder).max() > 1.5 * np.abs(first).max()
+    assert len(cut) < len(first)
 
 
 class HalfFull:

@@ -1,9 +1,7 @@
 """The FFmpeg command that makes segments, each by one encode with everything that is seen in it."""
 
-import hashlib
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import chain, groupby
@@ -25,9 +23,6 @@ from callsheet.media.text.ass import script
 
 _NO_TIME = 1e-6
 """Frames by which a time may be off for its being written as a decimal number."""
-
-_RECIPE = 1
-"""Part of every key: raise it when equal arguments come to make another picture."""
 
 
 @dataclass(slots=True)
@@ -76,26 +71,6 @@ def _writing(segment: Segment, picture: str, canvas: Canvas, encoder: Encoder, t
         *encoder.words(rate=canvas.rate, threads=threads, stitched=True),
         *("-video_track_timescale", str(time_scale(canvas.rate)), "-f", "mp4", file_url(Path(f"{stem}.mp4"))),
     ]
-
-
-def digest(
-    segment: Segment,
-    canvas: Canvas,
-    above: Sequence[Above],
-    encoder: Encoder,
-    ffmpeg: str,
-    contents: Mapping[Path, str],
-) -> str:
-    """Return what identifies the outcome of a segment: equal digests, equal pictures.
-
-    `ffmpeg` is its version; `contents` are the digests of all files in use.
-    """
-    work = compiled([segment], canvas, above, encoder, threads=1, stems=["segment"])
-    known = {file_url(path): told for path, told in contents.items()}
-    arguments = [known.get(word, word) for word in work.arguments]
-    given = [thing.digest for thing in above if isinstance(thing, GivenScript) and thing.name in str(arguments)]
-    told = json.dumps([_RECIPE, ffmpeg, arguments, sorted(work.scripts.items()), given])
-    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def time_scale(rate: Fraction) -> int:

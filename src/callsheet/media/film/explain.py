@@ -6,15 +6,17 @@ from pathlib import Path
 from pydantic import Field
 
 from callsheet.domain.model import Model
+from callsheet.media.encoded_sound import encoded_path, encoding_words
 from callsheet.media.encoders import Encoder
 from callsheet.media.film import segments, sound
 from callsheet.media.film.above import Above, GivenScript, Lettering, is_seen
 from callsheet.media.film.film import Film
-from callsheet.media.film.finishing import filtering_words, joining
+from callsheet.media.film.finishing import joining
 from callsheet.media.film.layers import Layer
 from callsheet.media.film.making import work_of
 from callsheet.media.film.segments import Segment
 from callsheet.media.film.sound import Sound
+from callsheet.media.film.track import filtering_words, sound_words
 from callsheet.media.fonts import FONTCONFIG
 from callsheet.media.loudness import Target
 
@@ -158,12 +160,15 @@ def _sounds(film: Film) -> Iterator[Command]:
     if isinstance(film.level, str):
         words = filtering_words(film, _MIX, film.level, _LEVEL)
         yield Command(makes="the sound through the given filter", arguments=words)
+    yield Command(makes="the sound, encoded", arguments=encoding_words(_levelled(film), sound_words(film.container)))
+
+
+def _levelled(film: Film) -> Path:
+    return _LEVEL if isinstance(film.level, str) else _MIX
 
 
 def _joining(film: Film, encoder: Encoder, count: int) -> Command:
-    audio = None
-    if film.has_sound:
-        audio = _LEVEL if isinstance(film.level, str) else _MIX
+    audio = encoded_path(_levelled(film), sound_words(film.container)) if film.has_sound else None
     work = joining(film, encoder.codec, count, audio, Path(f"film.{film.container.format}"))
     return Command(makes="the film", arguments=work.arguments, scripts=work.scripts)
 

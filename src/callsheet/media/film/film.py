@@ -55,10 +55,10 @@ class Film:
 
     @property
     def files(self) -> set[Path]:
-        """The files that its picture is made of."""
+        """The files that it is made of."""
         footage = [shot.footage for shot in self.plan.shots]
         footage += [thing.footage for thing in self.above if isinstance(thing, Layer)]
-        return {found.path for found in footage if found is not None}
+        return {found.path for found in footage if found is not None} | {each.path for each in self.sounds}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,21 @@
 """Making a film: segments of picture side by side with its sound, then the joining of all."""
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from callsheet.domain.errors import MediaFailed
-from callsheet.media.binary import capabilities
 from callsheet.media.encoders import Encoder
 from callsheet.media.film import copying, segments
-from callsheet.media.film.compiling import Work, compiled, digest
+from callsheet.media.film.compiling import Work, compiled
 from callsheet.media.film.film import Film, Made, expected
-from callsheet.media.film.finishing import joining, make_sound
+from callsheet.media.film.finishing import joining
+from callsheet.media.film.keys import Keys, keys_of
 from callsheet.media.film.segments import Segment, stem_of
 from callsheet.media.film.shares import Shares
+from callsheet.media.film.track import make_track
 from callsheet.media.probe import probe
 from callsheet.media.runner import FFmpeg
 from callsheet.media.several import several
@@ -23,6 +23,8 @@ from callsheet.media.verify import check_frames, check_whole, unfound_fonts, ver
 
 _SHARE_OF_PICTURE = 0.92
 _SHARE_OF_SOUND = 0.05
+_EFFORT_OF_STILLS = 0.2
+"""What a frame that shows no film costs, beside one that does."""
 _FETCHES = 8
 """Segments that are brought here at the same time."""
 _UNFOUND_FONTS = "some characters are in no font of this machine, and are shown as boxes"
@@ -85,15 +87,15 @@ class Production:
         self._folder = folder
         self._cache = cache
         self._shares = Shares(tell, film.plan.seconds)
-        self._keys: list[str] | None = None
+        self._keys: Keys | None = None
         self._done: set[int] = set()
         self._notes: dict[str, None] = {}
 
     async def look_up(self) -> list[int]:
         """Bring what the cache holds, and return the numbers of the segments that are still to be made."""
         if self._cache is not None and self._keys is None:
-            self._keys = await self._digests()
-            fetches = [partial(self._fetch, self._cache, number, key) for number, key in enumerate(self._keys)]
+            self._keys = await keys_of(self.film, self.segments, self.encoder, self._ffmpeg)
+            fetches = [partial(self._fetch, self._cache, number, key) for number, key in enumerate(self._keys.segments)]
             await several(fetches, at_once=_FETCHES)
         return [number for number in range(len(self.segments)) if number not in self._done]
 
@@ -110,8 +112,8 @@ class Production:
         """Make what is still to be made, join all and check the outcome. Raises as `make` does."""
         missing = await self.look_up()
         self._shares.begin()
-        works: list[Callable[[], Awaitable[Path | None]]] = [self._sound, *self._encodings(missing)]
-        audio = (await several(works, at_once=self._at_once))[0]
+        works: list[Callable[[], Awaitable[Path | None]]] = [*self._encodings(missing), self._sound]
+        audio = (await several(works, at_once=self._at_once))[-1]
         output = self._folder / f"film.{self.film.container.format}"
         await self._join(audio, output)
         await verified(output, expected(self.film))
@@ -119,27 +121,25 @@ class Production:
 
     @property
     def _at_once(self) -> int:
-        """How many runs there are at the same time: the segments, with the sound before them."""
+        """How many runs there are at the same time: those of the segments, then that of the sound."""
         return min(len(self.segments) + 1, self._ffmpeg.threads, max(2, self._ffmpeg.threads // 4))
 
     def _encodings(self, numbers: Iterable[int]) -> list[Callable[[], Awaitable[None]]]:
         threads = max(1, self._ffmpeg.threads // min(len(self.segments), self._at_once))
-        return [partial(self._encode, run, threads) for run in self.together(numbers)]
+        # The longest first, so that all processors have work until the end.
+        runs = sorted(self.together(numbers), key=self._effort, reverse=True)
+        return [partial(self._encode, run, threads) for run in runs]
+
+    def _effort(self, run: Sequence[int]) -> float:
+        segments = [self.segments[number] for number in run]
+        return sum(
+            segment.frames * (1 if any(shot.moves for shot in segment.shots) else _EFFORT_OF_STILLS)
+            for segment in segments
+        )
 
     def together(self, numbers: Iterable[int]) -> list[tuple[int, ...]]:
         """Return the numbers of segments to make, those together that are made by one run of FFmpeg."""
         return segments.together(numbers, self.segments)
-
-    async def _digests(self) -> list[str]:
-        film, version = self.film, (await capabilities(self._ffmpeg.binary)).version
-        contents = {path: await asyncio.to_thread(_sha256, path) for path in film.files}
-        # Many long scripts take their time.
-        return await asyncio.to_thread(
-            lambda: [
-                "segment/" + digest(segment, film.canvas, film.above, self.encoder, version, contents)
-                for segment in self.segments
-            ]
-        )
 
     async def _encode(self, run: Sequence[int], threads: int) -> None:
         label = self.segments[run[-1]].label
@@ -149,7 +149,7 @@ class Production:
             self._notes[_UNFOUND_FONTS] = None
         for number in run:
             if self._cache is not None and self._keys is not None and not self._copies(number):
-                await self._cache.keep(self._keys[number], self._path(number))
+                await self._cache.keep(self._keys.segments[number], self._path(number))
             self._tell_done(number)
 
     async def _run(self, run: Sequence[int], threads: int, label: str) -> str:
@@ -187,9 +187,19 @@ class Production:
         return self.film.copies(self.segments[number])
 
     async def _sound(self) -> Path | None:
-        audio = await make_sound(self.film, self._ffmpeg, self._folder)
+        audio = await self._track() if self.film.has_sound else None
         self._shares.report("sound", _SHARE_OF_SOUND)
         return audio
+
+    async def _track(self) -> Path:
+        known = self._folder / "sound"
+        if self._cache is None or self._keys is None:
+            return await make_track(self.film, self._ffmpeg, self._folder)
+        if await self._cache.fetch(self._keys.sound, known):
+            return known
+        made = await make_track(self.film, self._ffmpeg, self._folder)
+        await self._cache.keep(self._keys.sound, made)
+        return made
 
     async def _join(self, audio: Path | None, output: Path) -> None:
         work = joining(self.film, self.encoder.codec, len(self.segments), audio, output)
@@ -214,8 +224,3 @@ class Production:
     def _tell_done(self, number: int) -> None:
         self._done.add(number)
         self._shares.report(stem_of(number), self._share(self.segments[number]))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

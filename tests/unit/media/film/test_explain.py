@@ -71,18 +71,27 @@ def test_the_pieces_are_the_scenes_and_their_transitions_with_what_lies_above():
 def test_each_command_stands_for_itself():
     told = explained(scenes=[{"src": "it's a.mp4", "title": "Hello"}, {"color": "red", "duration": 1}])
 
-    assert [command.makes for command in told.commands] == ["piece 0", "piece 1", "the sound", "the film"]
+    assert [command.makes for command in told.commands] == [
+        *("piece 0", "piece 1", "the sound", "the sound, encoded", "the film"),
+    ]
     assert all(command.arguments[0] == "/opt/ff mpeg" for command in told.commands)
-    assert [list(command.scripts) for command in told.commands] == [["segment00000-0.ass"], [], [], ["segments.txt"]]
-    assert [list(command.environment) for command in told.commands] == [["FONTCONFIG_FILE"], [], [], []]
+    assert [list(command.scripts) for command in told.commands] == [
+        ["segment00000-0.ass"],
+        [],
+        [],
+        [],
+        ["segments.txt"],
+    ]
+    assert [list(command.environment) for command in told.commands] == [["FONTCONFIG_FILE"], [], [], [], []]
     assert "Hello" in told.commands[0].scripts["segment00000-0.ass"]
     assert "file:/in/it's a.mp4" in told.commands[0].arguments
     assert told.commands[0].arguments[-1] == "file:segment00000.mp4"
-    assert told.commands[3].scripts["segments.txt"].split() == [
+    assert told.commands[-1].scripts["segments.txt"].split() == [
         *("ffconcat", "version", "1.0", "file", "segment00000.mp4", "file", "segment00001.mp4"),
     ]
-    assert "file:mix.w64" in told.commands[3].arguments
-    assert told.commands[3].arguments[-1] == "file:film.mp4"
+    assert told.commands[-2].arguments[-1] == "file:mix.mp4"
+    assert "file:mix.mp4" in told.commands[-1].arguments
+    assert told.commands[-1].arguments[-1] == "file:film.mp4"
 
 
 def test_what_is_heard_is_told():
@@ -108,9 +117,11 @@ def test_a_given_filter_is_a_command_of_its_own():
     assert [command.makes for command in told.commands][1:] == [
         "the sound",
         "the sound through the given filter",
+        "the sound, encoded",
         "the film",
     ]
-    assert "file:level.w64" in told.commands[-1].arguments
+    assert "file:level.w64" in told.commands[-2].arguments
+    assert "file:level.mp4" in told.commands[-1].arguments
     assert told.loudness == "the filter acompressor"
 
 

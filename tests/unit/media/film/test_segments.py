@@ -8,7 +8,7 @@ from callsheet.domain.artifacts import Probe
 from callsheet.media.edit.scene import Scene
 from callsheet.media.edit.timeline import Timeline
 from callsheet.media.encoders import Encoder, Wish
-from callsheet.media.film import compiling, segments
+from callsheet.media.film import keys, segments
 from callsheet.media.film.above import Above, GivenScript, Lettering
 from callsheet.media.film.compiling import compiled
 from callsheet.media.film.layers import lay
@@ -40,7 +40,7 @@ def words(segment: Segment, *above: Above) -> list[str]:
 
 
 def digest(segment: Segment, *above: Above, contents: dict[Path, str] | None = None) -> str:
-    return compiling.digest(segment, CANVAS, above, ENCODER, "9.0", contents or {})
+    return keys.digest(segment, CANVAS, above, ENCODER, "9.0", contents or {})
 
 
 def test_a_segment_is_one_command():
@@ -53,7 +53,7 @@ def test_a_segment_is_one_command():
         "-filter_complex",
         "[0:v:0]setpts=expr=PTS-2/TB[n0];[n0]fps=fps=30/1[n1];[n1]tpad=stop=-1:stop_mode=clone[n2];"
         "[n2]trim=start_pts=0:end_pts=75[n3];[n3]setpts=expr=PTS-STARTPTS[n4];"
-        "[n4]crop=w=iw*0.316406:h=ih*1.000000[n5];"
+        "[n4]crop=w=max(hsub\\,iw-2*hsub*round(iw*0.683594/(2*hsub))):h=ih:exact=1[n5];"
         "[n5]scale=w=1080:h=1920:out_color_matrix=bt709:out_range=tv:"
         "flags=bicubic+accurate_rnd+full_chroma_int[n6];[n6]setsar=sar=1[n7];"
         "[n7]setsar=sar=1[n8];[n8]settb=expr=1/30[n9];[n9]format=pix_fmts=yuv420p[n10];"
@@ -166,8 +166,8 @@ def test_text_and_settings_change_how_a_segment_is_known():
         digest(segment, Lettering((Line(0, 1, "hallo", STYLE),))),
         digest(segment, GivenScript("given.ass", "1", ((1.0, 2.0),))),
         digest(segment, GivenScript("given.ass", "2", ((1.0, 2.0),))),
-        compiling.digest(segment, CANVAS, (), replace(ENCODER, wish=Wish(preset="fast", crf=21)), "9.0", {}),
-        compiling.digest(segment, CANVAS, (), ENCODER, "5.1", {}),
+        keys.digest(segment, CANVAS, (), replace(ENCODER, wish=Wish(preset="fast", crf=21)), "9.0", {}),
+        keys.digest(segment, CANVAS, (), ENCODER, "5.1", {}),
     ]
 
     assert len(set(ways)) == len(ways)
