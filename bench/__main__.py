@@ -1,4 +1,4 @@
-"""The command line: `python -m bench [engine] [pickup] [plan] [full-tables] [overhead] [media] [--quick]`."""
+"""The command line: `python -m bench [engine] [pickup] [plan] [full-tables] [overhead] [media] [waiting] [--quick]`."""
 
 import argparse
 import json
@@ -23,6 +23,7 @@ from bench.media import overhead as media_overhead
 from bench.report import Finding, show
 from bench.sizes import FULL, QUICK, Sizes
 from bench.stores import Stores, open_stores
+from bench.waiting import comfyui, polling, webhooks
 
 Bench = Callable[[Stores, Sizes, Callable[[str], None]], Finding]
 
@@ -38,8 +39,11 @@ BENCHES: dict[str, Bench] = {
     "media-previews": previews.run,
     "media-ladder": ladder.run,
     "media-memory": memory.run,
+    "waiting-polling": polling.run,
+    "waiting-webhooks": webhooks.run,
+    "waiting-comfyui": comfyui.run,
 }
-GROUPS = {"media": [name for name in BENCHES if name.startswith("media-")]}
+GROUPS = {group: [name for name in BENCHES if name.startswith(f"{group}-")] for group in ("media", "waiting")}
 RESULTS = Path(__file__).resolve().parent / "results"
 
 

@@ -42,6 +42,11 @@ class Child:
         """Of the process, and of its group."""
         return self._process.pid
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
     def ask(self, do: str, seconds: float = 600, **request: Any) -> dict[str, Any]:
         """Send a request and return the answer."""
         assert self._process.stdin is not None
@@ -80,14 +85,15 @@ class Child:
         while b"\n" not in self._rest:
             readable, _, _ = select.select([pipe], [], [], max(0.0, deadline - time.monotonic()))
             if not readable:
-                raise ChildFailed(f"{self._name} gave no answer in time: {self._last_words()}")
+                raise ChildFailed(f"{self._name} gave no answer in time: {self.last_words()}")
             if not (chunk := os.read(pipe, 65536)):
-                raise ChildFailed(f"{self._name} ended: {self._last_words()}")
+                raise ChildFailed(f"{self._name} ended: {self.last_words()}")
             self._rest += chunk
         line, _, self._rest = self._rest.partition(b"\n")
         return line
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """Return the end of what it complained of."""
         size = self._complaints.seek(0, os.SEEK_END)
         self._complaints.seek(max(0, size - 2000))
         return self._complaints.read().decode(errors="replace").strip()

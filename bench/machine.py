@@ -39,6 +39,18 @@ def busy_share(seconds: float = 0.5) -> float:
     return float(psutil.cpu_percent(seconds)) / 100
 
 
+def cpu_seconds(*roots: int) -> float:
+    """Return the processor time that processes and all their children have used so far."""
+    while True:
+        try:
+            trees = [psutil.Process(pid) for pid in roots]
+            living = [*trees, *(child for tree in trees for child in tree.children(recursive=True))]
+            # What has ended is counted by its parent.
+            return float(sum(sum(process.cpu_times()[:4]) for process in living))
+        except psutil.NoSuchProcess:  # it ended just now: count again
+            continue
+
+
 def _processor() -> str:
     info = Path("/proc/cpuinfo")
     if info.exists():

@@ -25,6 +25,12 @@ class Sizes:
     tiny_jobs: int = 40
     """Jobs beside as many bare commands."""
     long_film_seconds: int = 600
+    provider_waits: int = 100_000
+    """Jobs that wait for a provider, beside a hundredth of them."""
+    watched_seconds: float = 20.0
+    webhooks: int = 1_000
+    """Jobs that webhooks end, and as many calls that are only taken in."""
+    comfyui_jobs: int = 40
 
 
 FULL = Sizes()
@@ -42,4 +48,8 @@ QUICK = Sizes(
     ladder_seconds=2,
     tiny_jobs=5,
     long_film_seconds=60,
+    provider_waits=2_000,
+    watched_seconds=3.0,
+    webhooks=60,
+    comfyui_jobs=4,
 )

@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -24,11 +25,12 @@ DISK = "/var/tmp"
 class Stores:
     """One PostgreSQL for the whole run, as Callsheet embeds it; a Valkey for each measurement that wants one."""
 
-    def __init__(self, folder: Path, dsn: str, server_pid: int | None = None) -> None:
+    def __init__(self, folder: Path, dsn: str, server_pid: int | None, server_log: Path) -> None:
         self.folder = folder
         self.dsn = dsn
         self.server_pid = server_pid
         """Of the PostgreSQL."""
+        self.server_log = server_log
 
     @contextlib.contextmanager
     def database(self) -> Iterator[str]:
@@ -44,7 +46,7 @@ class Stores:
     @contextlib.contextmanager
     def valkey(self, appendfsync: str | None) -> Iterator[str]:
         """Lend the address of a fresh Valkey; without `appendfsync` it keeps all in memory alone."""
-        folder, port = Path(tempfile.mkdtemp(dir=self.folder)), _free_port()
+        folder, port = Path(tempfile.mkdtemp(dir=self.folder)), free_port()
         keeping = ["--appendonly", "yes", "--appendfsync", appendfsync] if appendfsync else ["--appendonly", "no"]
         binary = valkey_binary()
         assert binary is not None, "a system that wants Valkey is skipped where there is none"
@@ -80,11 +82,15 @@ class Stores:
 
     def value(self, query: str, dsn: str | None = None) -> object:
         """Return one value."""
+        return self.rows(query, dsn)[0][0]
 
-        async def run() -> object:
+    def rows(self, query: str, dsn: str | None = None) -> list[tuple[Any, ...]]:
+        """Return all rows."""
+
+        async def run() -> list[tuple[Any, ...]]:
             connection = await asyncpg.connect(dsn or self.dsn)
             try:
-                return await connection.fetchval(query)
+                return [tuple(row) for row in await connection.fetch(query)]
             finally:
                 await connection.close()
 
@@ -100,7 +106,7 @@ def open_stores() -> Iterator[Stores]:
     server = EmbeddedPostgres(folder / "postgres")
     try:
         dsn = server.start()
-        yield Stores(folder, dsn, server.server_pid)
+        yield Stores(folder, dsn, server.server_pid, folder / "postgres/postgres.log")
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -112,17 +118,25 @@ def valkey_binary() -> str | None:
     return next(map(str, found), None)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody uses."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
         return port
 
 
+def takes_connections(port: int) -> bool:
+    """Tell whether something on this machine takes connections at a port."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
 def _wait_for_port(port: int, server: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline and server.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        if takes_connections(port):
             return
         time.sleep(0.02)
     raise RuntimeError("Valkey did not start")

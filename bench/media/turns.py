@@ -9,9 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import psutil
-
-from bench.machine import busy_share
+from bench.machine import busy_share, cpu_seconds
 from bench.report import Finding, Row, skipped
 from bench.stores import Stores
 
@@ -116,12 +114,4 @@ def fresh(folder: Path) -> Path:
 
 def _spent(stores: Stores) -> float:
     """Return the processor time that the bench, PostgreSQL and all their children have used so far."""
-    roots = [os.getpid(), *([stores.server_pid] if stores.server_pid else [])]
-    while True:
-        try:
-            trees = [psutil.Process(pid) for pid in roots]
-            living = [*trees, *(child for tree in trees for child in tree.children(recursive=True))]
-            # What has ended is counted by its parent.
-            return sum(sum(process.cpu_times()[:4]) for process in living)
-        except psutil.NoSuchProcess:  # it ended just now: count again
-            continue
+    return cpu_seconds(os.getpid(), *([stores.server_pid] if stores.server_pid else []))

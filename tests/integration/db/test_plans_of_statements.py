@@ -183,6 +183,14 @@ async def test_the_poller_looks_at_due_jobs_only(connection):
     assert blocks < 1_500
 
 
+async def test_jobs_whose_time_is_over_are_sought_among_those_that_wait(connection):
+    nodes, blocks = await explained(connection, sql.claim_overdue, most=100, lease=180.0, only=None)
+
+    assert "execution_jobs_waiting" in indexes(nodes)
+    assert "Seq Scan" not in scans(nodes, "execution_jobs")
+    assert blocks < 1_500
+
+
 async def test_what_looks_showed_is_written_to_those_jobs_alone(connection):
     rows = await connection.fetch("SELECT id FROM execution_jobs WHERE status = 'waiting' LIMIT 20")
     number = len(rows)
