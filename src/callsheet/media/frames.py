@@ -2,8 +2,9 @@
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from math import inf
 
 from callsheet.domain.errors import MediaFailed
@@ -60,10 +61,7 @@ class _Packet:
 
 async def list_frames(ffmpeg: FFmpeg, video: Footage) -> Frames:
     """Return the frames of a video. Raises MediaFailed when it does not tell when they are shown."""
-    assert video.picture_index is not None  # noqa: S101 - it was read as a video
-    words = [*media_input(video.path), "-map", f"0:{video.picture_index}", "-c", "copy", "-f", "framecrc", "-"]
-    captured = await ffmpeg.capture(words, timeout=3600)
-    lines = captured.stdout.decode("ascii", "replace").splitlines()
+    lines = await _listing(ffmpeg, video)
     unit = next((Fraction(line.split(":", 1)[1].strip()) for line in lines if line.startswith("#tb 0:")), None)
     packets = [*_packets(lines)]
     if unit is None or not packets:
@@ -79,6 +77,23 @@ async def list_frames(ffmpeg: FFmpeg, video: Footage) -> Frames:
     borders = [*_borders(packets)]
     keys = tuple(number for number in borders if number < len(packets) and packets[number].key)
     return Frames(times, length, keys, tuple(number for number in borders if number))
+
+
+async def with_groups(ffmpeg: FFmpeg, found: Footage) -> Footage:
+    """Return a file with the length of its longest group of frames, if it takes that to find a key frame in it."""
+    if not (found.lacks_index and found.has_picture):
+        return found
+    packets = [*_packets(await _listing(ffmpeg, found))]
+    keys = [number for number, packet in enumerate(packets) if packet.key]
+    longest = max((after - key for key, after in pairwise([*keys, len(packets)])), default=0)
+    return replace(found, longest_group=max(longest, found.longest_group))
+
+
+async def _listing(ffmpeg: FFmpeg, video: Footage) -> list[str]:
+    assert video.picture_index is not None  # noqa: S101 - it was read as a video
+    words = [*media_input(video.path), "-map", f"0:{video.picture_index}", "-c", "copy", "-f", "framecrc", "-"]
+    captured = await ffmpeg.capture(words, timeout=3600)
+    return captured.stdout.decode("ascii", "replace").splitlines()
 
 
 def _packets(lines: list[str]) -> Iterator[_Packet]:

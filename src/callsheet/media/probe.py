@@ -34,6 +34,9 @@ _HDR_TRANSFERS = frozenset({16, 18})
 """SMPTE ST 2084 (PQ) and ARIB STD-B67 (HLG), by their numbers in ITU-T H.273."""
 _SD_HEIGHT = 576
 _SOUND_OVERHANG = 0.25
+_WITHOUT_INDEX = frozenset({"mpegts", "mpeg"})
+_USUAL_GROUP = 300
+"""Frames; encoders set a key frame at least every 250, where nobody tells them otherwise."""
 _USUAL_RATE = 30
 
 
@@ -56,6 +59,8 @@ class Footage:
     """A digest of what a decoder of the picture is set up by; pictures can be joined only where it is equal."""
     picture_index: int | None = None
     """Which of the streams is the picture."""
+    longest_group: int = _USUAL_GROUP
+    """Frames from one key frame to the next; counted only where it matters (see `frames.with_groups`)."""
     streams: tuple[Stream, ...] = ()
     chapters: tuple[Chapter, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -68,6 +73,11 @@ class Footage:
             return read_rate(self.probe.fps or _USUAL_RATE)
         except ValueError:  # of pictures hours apart, or of thousands a second
             return Fraction(_USUAL_RATE)
+
+    @property
+    def lacks_index(self) -> bool:
+        """Whether FFmpeg finds a time in it, but not the key frame before."""
+        return self.probe.format in _WITHOUT_INDEX
 
     @property
     def picture(self) -> Stream | None:

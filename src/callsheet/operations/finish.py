@@ -109,6 +109,7 @@ def _fits(source: Footage, film: Film) -> bool:
         and (found.video_codec, found.pixel_format, found.rotation) == ("h264", "yuv420p", 0)
         and abs((found.frames or 0) - film.plan.frames) <= 1
         and source.rate == canvas.rate
+        and source.lead < 1 / (2 * canvas.rate)
         and not source.hdr
     )
 

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
+from callsheet.media.frames import with_groups
 from callsheet.media.probe import Footage, inspect
 from callsheet.media.progress import clock
 from callsheet.media.runner import FFmpeg
@@ -46,7 +47,7 @@ async def read_media(job: Workplace, source: MediaSource, field: str, need: Need
     if problems:
         told = [Problem(field, code, f"{message}: '{found.path.name}'") for code, message in problems]
         raise BadParams(told)
-    return found
+    return await with_groups(job.ffmpeg, found)
 
 
 def _unfit(found: Footage, need: Need) -> Iterator[tuple[str, str]]:

@@ -180,6 +180,23 @@ async def test_progress_tells_speed_and_time_left(stage: Stage, studio: Studio):
     assert stage.told == sorted(stage.told)
 
 
+@pytest.mark.parametrize("late", ["neither", "picture", "sound"])
+@pytest.mark.parametrize("suffix", ["ts", "mkv", "mp4"])
+async def test_sound_and_picture_keep_their_distance(stage: Stage, studio: Studio, suffix: str, late: str):
+    picture = "color=black:size=36x64:rate=30,drawbox=color=white:t=fill:enable='between(t,0.9,0.999)'"
+    beep = "sine=frequency=1000:sample_rate=48000,volume=enable='not(between(t,0.9,1))':volume=0"
+    clip = str(studio.clip("flash.mp4", picture, seconds=1.5, sound=beep))
+    delays = ["0.2" if late == which else "0" for which in ("picture", "sound")]
+    inputs = [word for delay in delays for word in ("-itsoffset", delay, "-i", clip)]
+    source = studio.make(f"{late}.{suffix}", *inputs, "-map", "0:v", "-map", "1:a", "-c", "copy")
+
+    _, path = await make(stage, source, loudness=False)
+
+    seen = float(np.argmax(studio.look(path, size=(36, 64)).mean(axis=(1, 2)) > 128)) / 30
+    heard = float(np.argmax(np.abs(studio.listen(path)[:, 0]) > 0.05)) / 48_000
+    assert seen - heard == pytest.approx({"neither": 0, "picture": 0.2, "sound": -0.2}[late], abs=1.5 / 30)
+
+
 def test_filters_that_could_read_files_are_refused():
     with pytest.raises(BadParams, match="'amovie' is not allowed"):
         validate_params({"video": "a.mp4", "audio_filter": "amovie=/etc/passwd"}, finish.params)

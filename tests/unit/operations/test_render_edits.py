@@ -237,6 +237,20 @@ async def test_a_green_screen_is_taken_out(stage: Stage, studio: Studio):
     assert frame[:12].max() < 30
 
 
+async def test_what_is_transparent_stays_so_when_a_green_screen_is_taken_out(stage: Stage, studio: Studio):
+    # Green on the left, white in the middle; half of the white, and all to the right of it, is transparent.
+    picture = "color=white:size=64x64,drawbox=w=16:color=0x00ff00:t=fill,format=rgba"
+    clear = "geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='if(lt(X,32),255,if(lt(X,48),128,0))'"
+    logo = str(studio.still("glass.png", f"{picture},{clear}"))
+
+    _, path = await make(
+        stage, scenes=[{"color": "black", "duration": 0.2}], overlays=[{"src": logo, "chromaKey": "lime"}]
+    )
+
+    row = studio.look(path, size=(64, 64))[3][32]
+    assert row[[8, 24, 40, 56]] == pytest.approx([0, 255, 128, 0], abs=8)
+
+
 async def test_overlays_slide_in_and_out(stage: Stage, studio: Studio):
     logo = str(studio.still("logo.png", "color=white:size=16x16"))
     overlay = {"src": logo, "duration": 2, "animation_in": "slide_right", "animation_out": "slide_up"}

@@ -121,6 +121,17 @@ async def test_a_transport_stream_with_rare_key_frames_is_trimmed_to_the_frame(
     assert levels == pytest.approx(np.arange(9) + start * 30, abs=1)
 
 
+async def test_key_frames_further_apart_than_usual_are_found(stage: Stage, studio: Studio):
+    picture = "nullsrc=size=64x64:rate=30,geq=lum='16+2*mod(N,100)':cb=128:cr=128"
+    coding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "600", "-crf", "2", "-pix_fmt", "yuv420p"]
+    source = studio.make("rarest.ts", "-f", "lavfi", "-i", picture, "-t", "22", *coding)
+
+    _, path = await make(stage, {"src": str(source), "trimStart": 18.5, "duration": 0.3})
+
+    levels = studio.look(path, size=(64, 64)).mean(axis=(1, 2)) * 219 / 255
+    assert levels == pytest.approx(2 * (np.arange(9) + 55), abs=1)
+
+
 @pytest.mark.parametrize("frames", [1, 30])
 async def test_the_last_picture_is_seen_when_nothing_else_is_left(stage: Stage, studio: Studio, frames: int):
     clip = str(studio.counting(f"only-{frames}.mp4", frames=frames))
@@ -222,3 +233,24 @@ async def test_colours_are_those_of_the_source(
 
     seen = studio.colours(path, size=(64, 64)).mean(axis=(1, 2))[3::6]
     assert np.abs(seen - np.array(expected)).max() < 6
+
+
+# White around the middle.
+SPOT = "255*lt(hypot(X-(W-1)/2,Y-(H-1)/2),min(W,H)/4)"
+# With halved colours, x264 makes pictures of even sizes only.
+OF_ANY_SIZE = ["-t", "0.1", "-c:v", "libvpx-vp9", "-crf", "4", "-b:v", "0", "-pix_fmt", "yuv420p"]
+
+
+@pytest.mark.parametrize("size", ["63x64", "126x64", "101x90", "90x101", "64x128", "320x180"])
+@pytest.mark.parametrize("suffix", ["mkv", "png"])
+async def test_what_is_in_the_middle_stays_there(stage: Stage, studio: Studio, suffix: str, size: str):
+    spot = f"color=black:size={size}:rate=30,format=gbrp,geq=r='{SPOT}':g='{SPOT}':b='{SPOT}'"
+    name = f"spot.{suffix}"
+    source = studio.still(name, spot) if suffix == "png" else studio.make(name, "-f", "lavfi", "-i", spot, *OF_ANY_SIZE)
+
+    _, path = await make(stage, {"src": str(source), "duration": 0.1})
+
+    frame = studio.look(path, size=(64, 64))[0]
+    for axis in (0, 1):
+        weights = frame.sum(axis=axis)
+        assert (weights * np.arange(64)).sum() / weights.sum() == pytest.approx(31.5, abs=0.1)

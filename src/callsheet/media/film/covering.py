@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from fractions import Fraction
 
-from callsheet.media.edit.overlay import Animation, PictureOverlay
+from callsheet.media.edit.overlay import Animation, ChromaKey, PictureOverlay
 from callsheet.media.film.fitting import HDR_TO_SDR, Box, colours_of, contained, even, fitted, has_alpha
 from callsheet.media.film.layers import Layer
 from callsheet.media.film.picture import Canvas, Span, picked_frames, repeated
@@ -48,7 +48,7 @@ def _shaped(graph: Graph, stream: str, layer: Layer, overlay: PictureOverlay, fo
     stream = _sized(graph, stream, layer, overlay, footage, canvas)
     stream = graph.add("format", stream, pix_fmts="yuva420p" if clear else "yuv420p")
     if (key := overlay.chroma_key) is not None:
-        stream = graph.add("chromakey", stream, color=key.color, similarity=key.similarity, blend=key.blend)
+        stream = _keyed(graph, stream, key, transparent=has_alpha(footage))
     if overlay.rotation:
         angle = math.radians(overlay.rotation)
         turned: Options = {"a": angle, "ow": f"rotw({angle:.6f})", "oh": f"roth({angle:.6f})", "c": "black@0"}
@@ -56,6 +56,18 @@ def _shaped(graph: Graph, stream: str, layer: Layer, overlay: PictureOverlay, fo
     if overlay.opacity < 1:
         stream = graph.add("lutyuv", stream, a=f"val*{overlay.opacity:.4f}")
     return stream
+
+
+def _keyed(graph: Graph, stream: str, key: ChromaKey, *, transparent: bool) -> str:
+    """Append what takes one colour out."""
+    words: Options = {"color": key.color, "similarity": key.similarity, "blend": key.blend}
+    if not transparent:
+        return graph.add("chromakey", stream, **words)
+    # The filter forgets how transparent the picture was before.
+    before, below = graph.split("split", stream)
+    picture, keyed = graph.split("split", graph.add("chromakey", below, **words))
+    masks = (graph.add("alphaextract", each) for each in (before, keyed))
+    return graph.add("alphamerge", picture, graph.add("blend", *masks, all_mode="multiply"))
 
 
 def _sized(graph: Graph, stream: str, layer: Layer, overlay: PictureOverlay, footage: Footage, canvas: Canvas) -> str:

@@ -114,16 +114,24 @@ def _scaled(graph: Graph, stream: str, size: tuple[int, int], colours: Options) 
 
 
 def _covering(graph: Graph, stream: str, shape: Fraction, box: Box, colours: Options) -> str:
-    wanted, whole = Fraction(box.width, box.height), Fraction(1)
-    kept_width, kept_height = float(min(whole, wanted / shape)), float(min(whole, shape / wanted))
+    wanted, none = Fraction(box.width, box.height), Fraction(0)
+    across, down = max(none, 1 - wanted / shape), max(none, 1 - shape / wanted)
     # Cut first, so that nothing is scaled only to be thrown away. Shares of the stored picture hold for
     # pixels that are not square, too.
-    words: Options = {"w": f"iw*{kept_width:.6f}", "h": f"ih*{kept_height:.6f}"}
+    words: Options = {"w": _without("iw", "hsub", across), "h": _without("ih", "vsub", down), "exact": 1}
     if box.focus is not None and (box.focus.x, box.focus.y) != (0.5, 0.5):
         # The point stays in the middle as far as the edges allow.
-        words["x"] = f"clip(iw*{box.focus.x:.6f}-ow/2,0,iw-ow)"
-        words["y"] = f"clip(ih*{box.focus.y:.6f}-oh/2,0,ih-oh)"
+        words["x"] = f"hsub*round(clip(iw*{box.focus.x:.6f}-ow/2,0,iw-ow)/hsub)"
+        words["y"] = f"vsub*round(clip(ih*{box.focus.y:.6f}-oh/2,0,ih-oh)/vsub)"
     return _scaled(graph, graph.add("crop", stream, **words), (box.width, box.height), colours)
+
+
+def _without(size: str, grain: str, share: Fraction) -> str:
+    """Return what is left of a size without a share that goes from both sides alike.
+
+    Each side gives whole samples of the colours, of which one may cover several pixels.
+    """
+    return f"max({grain},{size}-2*{grain}*round({size}*{float(share):.6f}/(2*{grain})))" if share else size
 
 
 def _on_a_plain_ground(graph: Graph, stream: str, size: tuple[int, int], box: Box) -> str:

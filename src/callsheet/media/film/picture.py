@@ -16,10 +16,6 @@ _WIDEST_BLUR = 60.0
 
 _AHEAD = 1.0
 """Seconds; more than a frame lasts."""
-_WITHOUT_INDEX = frozenset({"mpegts", "mpeg"})
-"""Containers in which FFmpeg finds a time, but not the key frame before it."""
-_LONGEST_GROUP = 300
-"""Frames; encoders set a key frame at least every 250, where nobody tells them otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +48,8 @@ def seek_before(footage: Footage, moment: float) -> float:
     Earlier than needed, since that frame may have begun before.
     """
     ahead = _AHEAD
-    if footage.probe.format in _WITHOUT_INDEX:
-        ahead += float(_LONGEST_GROUP / footage.rate)
+    if footage.lacks_index:
+        ahead += float(footage.longest_group / footage.rate)
     last = (footage.picture_seconds or moment) - ahead
     return max(0.0, min(moment - ahead, last))
 
