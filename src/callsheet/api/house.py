@@ -7,7 +7,8 @@ from fastapi import Depends, Request
 from callsheet.wiring import House
 
 
-def _house(request: Request) -> House:
+# Without the `async`, every request would wait for a thread to do this in.
+async def _house(request: Request) -> House:
     house: House = request.app.state.house
     return house
 

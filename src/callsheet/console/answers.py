@@ -43,7 +43,7 @@ async def _checked_form(request: Request) -> dict[str, str]:
     return form
 
 
-def _house(request: Request) -> House:
+async def _house(request: Request) -> House:
     house: House = request.app.state.house
     return house
 
