@@ -22,6 +22,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 _STILL_BRANDS = {"avif", "mif1", "heic"}
+_HEAD = 21
+"""Bytes at the beginning of a file that tell an animated WebP from a still one: the last holds the flags."""
+_ANIMATION = 0x02
 _SECONDS_FOR_ONE_FILE = 20
 _ADDRESS_SPACE = 4 * 2**30
 
@@ -69,9 +72,17 @@ def read(path: str, options: dict[str, str], max_pixels: int) -> dict[str, Any]:
 
 
 def _demuxer(path: str) -> str | None:
-    # By its name, FFmpeg takes a .jpg for a numbered series of pictures.
     with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes longer to import than a probe takes
-        return "jpeg_pipe" if file.read(3) == b"\xff\xd8\xff" else None
+        head = file.read(_HEAD)
+    if _is_animated_webp(head):
+        raise ValueError("animated WebP is not read; bring it as GIF, APNG, MP4 or WebM")
+    # By its name, FFmpeg takes a .jpg for a numbered series of pictures.
+    return "jpeg_pipe" if head.startswith(b"\xff\xd8\xff") else None
+
+
+def _is_animated_webp(head: bytes) -> bool:
+    extended = len(head) == _HEAD and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X"
+    return extended and bool(head[20] & _ANIMATION)
 
 
 def _colours(container: InputContainer, stream: VideoStream) -> dict[str, Any]:

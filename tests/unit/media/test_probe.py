@@ -86,6 +86,20 @@ async def test_an_empty_file_is_told_as_such(tmp_path: Path):
         await probe(tmp_path / "film.mp4")
 
 
+async def test_an_animated_webp_is_told_as_such(studio: Studio):
+    moving = studio.make(
+        "moving.webp", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=5", "-t", "1", "-c:v", "libwebp_anim"
+    )
+    still = studio.still("still.webp", "testsrc2=size=64x64,format=rgba,colorchannelmixer=aa=0.5")
+
+    with pytest.raises(
+        MediaFailed, match=r"'moving\.webp' cannot be read as media: animated WebP is not read; bring it"
+    ):
+        await probe(moving)
+    assert (await probe(still)).frames == 1
+    assert still.read_bytes()[12:16] == b"VP8X"
+
+
 async def test_a_missing_file_is_not_found(tmp_path: Path):
     with pytest.raises(FileNotFoundError):
         await probe(tmp_path / "film.mp4")

@@ -20,7 +20,7 @@ from callsheet.media.several import several
 from callsheet.media.words import read_rate
 
 _ROUNDED = Fraction(1, 1000)
-"""Seconds; Matroska, for one, tells each time in whole milliseconds."""
+"""Seconds; what came out of Matroska has its times in whole milliseconds."""
 
 
 async def copyable(
@@ -47,7 +47,12 @@ async def copyable(
 
 
 def fits(shot: Shot, canvas: Canvas, encoder: Encoder) -> bool:
-    """Tell whether a scene shows the whole of a file as it is, and the file looks as the film is to."""
+    """Tell whether a scene shows the whole of a file as it is, and the file looks as the film is to.
+
+    Only files that tell how many frames they hold do, which Matroska and transport streams do not: Matroska rounds
+    times to milliseconds, so each copy would be a little too short or too long, and the sound would run away from
+    the picture over many of them.
+    """
     scene, footage = shot.scene, shot.footage
     if footage is None or footage.still or footage.hdr or footage.interlaced or footage.picture is None:
         return False

@@ -1,9 +1,10 @@
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from callsheet.media.fonts import FONTCONFIG, FONTS
+from callsheet.media.fonts import FONTCONFIG, FONTS, fonts_digest
 from callsheet.media.text.ass import Line, literal
 
 from .drawing import box, complaints, draw, like, lit, style
@@ -149,3 +150,19 @@ def test_every_family_that_comes_along_is_looked_for_in_an_order_of_our_own():
     named = FONTCONFIG.read_text()
 
     assert {family for family in families if f"<string>Callsheet {family}</string>" in named} == families
+
+
+def test_fonts_are_known_by_what_they_are_and_not_by_where_they_lie(tmp_path: Path):
+    def laid(name: str, **fonts: bytes) -> Path:
+        for font, letters in fonts.items():
+            path = tmp_path / name / "inter" / f"{font}.otf"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(letters)
+        (tmp_path / name / "README.txt").write_text(name)
+        return tmp_path / name
+
+    digest = fonts_digest(laid("here", bold=b"1", thin=b"2"))
+
+    assert digest == fonts_digest(laid("there", bold=b"1", thin=b"2"))
+    changes = [laid("other", bold=b"1", thin=b"3"), laid("named", bold=b"1", slim=b"2"), laid("fewer", bold=b"1")]
+    assert len({digest, fonts_digest(), *map(fonts_digest, changes)}) == 5
