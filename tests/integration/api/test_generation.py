@@ -90,6 +90,8 @@ async def test_looks_alone_lead_to_the_film(studio, kind):
         [taken] = here.provider.taken.values()
         assert taken.webhook is None
         assert here.provider.key not in await here.everything_told(execution_id)
+        page = (await here.api.client.get(f"/executions/{execution_id}", headers={"Accept": "text/html"})).text
+        assert f"at {here.provider.name}: {(await here.ended(execution_id))['providerStatus']}" in page
 
 
 @BOTH
