@@ -17,6 +17,8 @@ from callsheet.media.film.film import Film
 from callsheet.media.film.picture import Canvas
 from callsheet.media.film.segments import Segment
 from callsheet.media.film.track import sound_words
+from callsheet.media.fonts import FONTS, fonts_digest
+from callsheet.media.graph import esc
 from callsheet.media.inputs import file_url
 from callsheet.media.runner import FFmpeg
 
@@ -71,9 +73,10 @@ def sound_digest(film: Film, ffmpeg: str, contents: Mapping[Path, str]) -> str:
 
 
 def _by_contents(arguments: Sequence[str], contents: Mapping[Path, str]) -> list[str]:
-    """Return arguments in which files are told by what is in them."""
-    known = {file_url(path): told for path, told in contents.items()}
-    return [known.get(word, word) for word in arguments]
+    """Return arguments in which files, and our fonts, are told by what is in them."""
+    known, fonts = {file_url(path): told for path, told in contents.items()}, esc(str(FONTS))
+    told = [known.get(word, word) for word in arguments]
+    return [word.replace(fonts, fonts_digest()) if fonts in word else word for word in told]
 
 
 def _hashed(told: list[Any]) -> str:

@@ -25,6 +25,8 @@ _SHARE_OF_PICTURE = 0.92
 _SHARE_OF_SOUND = 0.05
 _EFFORT_OF_STILLS = 0.2
 """What a frame that shows no film costs, beside one that does."""
+_ON_A_GPU = 2
+"""Runs at the same time. Those of desktops encode eight pictures at once, and a run has up to two."""
 _FETCHES = 8
 """Segments that are brought here at the same time."""
 _UNFOUND_FONTS = "some characters are in no font of this machine, and are shown as boxes"
@@ -122,7 +124,8 @@ class Production:
     @property
     def _at_once(self) -> int:
         """How many runs there are at the same time: those of the segments, then that of the sound."""
-        return min(len(self.segments) + 1, self._ffmpeg.threads, max(2, self._ffmpeg.threads // 4))
+        most = _ON_A_GPU if self.encoder.is_hardware else max(2, self._ffmpeg.threads // 4)
+        return min(len(self.segments) + 1, self._ffmpeg.threads, most)
 
     def _encodings(self, numbers: Iterable[int]) -> list[Callable[[], Awaitable[None]]]:
         threads = max(1, self._ffmpeg.threads // min(len(self.segments), self._at_once))

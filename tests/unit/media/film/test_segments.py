@@ -8,7 +8,7 @@ from callsheet.domain.artifacts import Probe
 from callsheet.media.edit.scene import Scene
 from callsheet.media.edit.timeline import Timeline
 from callsheet.media.encoders import Encoder, Wish
-from callsheet.media.film import keys, segments
+from callsheet.media.film import compiling, keys, segments
 from callsheet.media.film.above import Above, GivenScript, Lettering
 from callsheet.media.film.compiling import compiled
 from callsheet.media.film.layers import lay
@@ -171,6 +171,20 @@ def test_text_and_settings_change_how_a_segment_is_known():
     ]
 
     assert len(set(ways)) == len(ways)
+
+
+def test_text_is_known_by_the_fonts_and_not_by_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    segment = segments.cut(planned(({"color": "red", "duration": 2}, None)))[0]
+    text = Lettering((Line(0, 1, "hello", STYLE),))
+    before, plain = digest(segment, text), digest(segment)
+
+    for module in (compiling, keys):
+        monkeypatch.setattr(module, "FONTS", tmp_path / "it's elsewhere")
+    assert digest(segment, text) == before
+
+    monkeypatch.setattr(keys, "fonts_digest", lambda: "of other fonts")
+    assert digest(segment, text) != before
+    assert digest(segment) == plain
 
 
 def test_an_overlay_is_laid_only_over_the_segments_that_it_is_seen_in():
