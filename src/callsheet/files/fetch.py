@@ -1,6 +1,7 @@
 """Fetching a file from a URL that a client named."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,11 +20,13 @@ from callsheet.files.landing import land
 from callsheet.files.media_types import guess_media_type, suffix_for
 from callsheet.settings import Settings
 
+LONGEST_WAIT = 24 * 3600.0
+"""Seconds: whatever a server asks for, nobody waits longer."""
+_NUMBER = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 _MOST_REDIRECTS = 5
 _CHUNK = 256 * 1024
 _PASSING = frozenset({408, 425, 429})
 _DECODED = frozenset({"", "identity", "gzip", "deflate"})
-_LONGEST_WAIT = 24 * 3600.0
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
 Progress = Callable[[int, int | None], None]
@@ -81,11 +84,17 @@ def retry_after(value: str | None) -> float | None:
     """Return the seconds that a Retry-After header asks to wait (a number or a date); None if it asks nothing."""
     if value is None:
         return None
+    seconds = seconds_in(value)
     try:
-        seconds = float(value) if value.strip().isdecimal() else _seconds_until(value)
+        wanted = _seconds_until(value) if seconds is None else seconds
     except (ValueError, OverflowError):
         return None
-    return min(max(seconds, 0.0), _LONGEST_WAIT)
+    return min(max(wanted, 0.0), LONGEST_WAIT)
+
+
+def seconds_in(text: str) -> float | None:
+    """Return a number that is written in digits, with a fraction or without; None for anything else."""
+    return float(text) if _NUMBER.fullmatch(text.strip()) else None
 
 
 def _seconds_until(date: str) -> float:

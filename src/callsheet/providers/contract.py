@@ -46,6 +46,8 @@ class Polling:
     beside_webhook: timedelta = timedelta(seconds=60)
     """The shortest interval for a task whose end a webhook tells."""
     most: int = 100
+    a_second: float | None = None
+    """Looks by one worker, at all tasks together; None: as many as it answers."""
     deadline: timedelta = timedelta(hours=24)
     """From the acceptance on; then the task is cancelled and the job fails."""
 

@@ -87,12 +87,15 @@ class Fal(PlainProvider):
             "X-Fal-Request-Timeout": f"{self.polling.deadline.total_seconds():.0f}",
             "x-app-fal-disable-fallback": "true",
         }
-        answer = await self._http.order("POST", f"/{order.model}", json=given, params=webhook, headers=headers)
-        fields = answer.fields()
-        task_id, handle = text(fields.get("request_id")), {name: text(fields.get(name)) for name in _ADDRESSES}
-        if task_id is None or None in handle.values():
+        place = f"/{order.model}"
+        # Errors name a request, too; that it was taken shows by its addresses.
+        answer = await self._http.order(
+            "POST", place, names=_ADDRESSES[:1], json=given, params=webhook, headers=headers
+        )
+        task_id, handle = answer.at("request_id"), {name: text(answer.at(name)) for name in _ADDRESSES}
+        if None in handle.values():
             self._http.not_understood(answer)
-        return Task(_NAME, task_id, handle)
+        return self._task(answer, task_id, **handle)
 
     async def look(self, task: Task) -> Look:
         """Read the status, and the result of what is completed: whether it succeeded is told by that alone."""

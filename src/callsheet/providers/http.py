@@ -2,8 +2,7 @@
 
 import asyncio
 import re
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,9 +22,11 @@ from callsheet.domain.errors import (
     SubmissionUnknown,
 )
 from callsheet.files.addresses import trusted_certificates
-from callsheet.files.fetch import fetch, retry_after, shown
+from callsheet.files.fetch import LONGEST_WAIT, fetch, retry_after, seconds_in, shown
 from callsheet.files.landing import land
 from callsheet.providers.contract import Output
+from callsheet.providers.pace import Pace
+from callsheet.providers.reading import text
 from callsheet.settings import Settings
 
 Keys = Callable[[], Awaitable[Mapping[str, str]]]
@@ -40,10 +41,16 @@ _MOST_BYTES = 96 * 2**20
 _CHUNK = 256 * 1024
 _MESSAGE = 300
 _SHORTEST_KEY = 12
-_ADDRESS = re.compile(r"https?://[^\s\"'<>]+")
+_ADDRESS = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
+_TOKEN = re.compile(r"(\b(?:\w*token|sig|signature|X-Amz-[\w-]+)(?:=|%3D|%253D))[\w.~%+/-]+", re.IGNORECASE)
+"""Of an address that is written in another way, as inside of a query."""
 _BUSY = frozenset({425, 429})
-_TELLS_NOTHING = frozenset({303, 408, 499})
-"""Answers that may come whether an order was taken or not: see elsewhere, too slow, gone away; and every 5xx."""
+_NOT_NOW = _BUSY | {409}
+_TELLS_NOTHING = frozenset({302, 303, 408, 499})
+"""Answers that may come whether an order was taken or not: see elsewhere, too slow, gone away; and every 5xx.
+
+302 is what many a server says for 303.
+"""
 _NOT_SENT = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
@@ -80,6 +87,13 @@ class Answer:
             return {}
         return read if isinstance(read, dict) else {}
 
+    def at(self, *names: str) -> Any:
+        """Return what stands there in the body; None where nothing does."""
+        found: Any = self.fields()
+        for name in names:
+            found = found.get(name) if isinstance(found, dict) else None
+        return found
+
 
 def fixed_keys(**headers: str) -> Keys:
     """Return keys that are the same for every request."""
@@ -88,6 +102,16 @@ def fixed_keys(**headers: str) -> Keys:
         return headers
 
     return keys
+
+
+def _client(timeout: httpx2.Timeout, limits: httpx2.Limits) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(
+        timeout=timeout,
+        limits=limits,
+        follow_redirects=False,
+        verify=trusted_certificates(),
+        headers={"User-Agent": f"callsheet/{version('callsheet')}"},
+    )
 
 
 class Http:
@@ -121,33 +145,35 @@ class Http:
         self._seats = asyncio.Semaphore(at_once)
         # Of their own, since a film takes minutes, and no question should wait for it.
         self._seats_for_files = asyncio.Semaphore(at_once)
-        self._pace = _Pace(a_second)
-        self._pace_of_orders = _Pace(orders_a_second)
+        self._pace = Pace(a_second)
+        self._pace_of_orders = Pace(orders_a_second)
         self._patience = patience
-        self._client = httpx2.AsyncClient(
-            timeout=timeout or _TIMEOUT,
-            follow_redirects=False,
-            verify=trusted_certificates(),
-            headers={"User-Agent": f"callsheet/{version('callsheet')}"},
-        )
+        self._client = _client(timeout or _TIMEOUT, httpx2.Limits(max_connections=100, max_keepalive_connections=20))
+        # Each order has a connection of its own: one that was used may be closed at the very moment, and nobody
+        # could tell whether the order had still been read.
+        self._client_for_orders = _client(timeout or _TIMEOUT, httpx2.Limits(max_keepalive_connections=0))
 
     async def close(self) -> None:
         """Let go of the connections."""
         await self._client.aclose()
+        await self._client_for_orders.aclose()
 
-    async def order(self, method: str, path: str, **request: Any) -> Answer:
-        """Send what costs money, once, and return the answer of a success.
+    async def order(self, method: str, path: str, *, names: Sequence[str] = ("id",), **request: Any) -> Answer:
+        """Send what costs money, once, and return the answer of a success; `names` leads to the task's id in it.
 
         Raises Refused, ProviderBusy and ProviderUnreachable when certainly nothing was ordered, SubmissionUnknown
-        when nobody can tell: the answer did not come, or the provider failed while it had the order.
+        when nobody can tell: the answer did not come, the provider failed while it had the order, or it asks to come
+        back and names a task nevertheless.
         """
         await self._pace_of_orders.wait()
         try:
-            answer = await self._send(method, path, request)
+            answer = await self._send(method, path, request, self._client_for_orders)
         except _NOT_SENT as error:
             raise ProviderUnreachable(f"{self.provider} cannot be reached: {type(error).__name__}") from error
         except (httpx2.HTTPError, TimeoutError) as error:
             raise self._unknown(f"no answer came ({type(error).__name__})") from error
+        if answer.status in _NOT_NOW:
+            self.doubt(answer, *names)
         if answer.status in _BUSY:
             raise self._busy(answer)
         if answer.status in _TELLS_NOTHING or answer.status >= 500:
@@ -258,7 +284,9 @@ class Http:
         if expected.isdecimal() and not answer.headers.get("Content-Encoding") and int(expected) != size:
             raise ProviderUnreachable(f"{shown(str(answer.url))} broke off: {size:,} of {int(expected):,} bytes came")
 
-    async def _send(self, method: str, path: str, request: dict[str, Any]) -> Answer:
+    async def _send(
+        self, method: str, path: str, request: dict[str, Any], client: httpx2.AsyncClient | None = None
+    ) -> Answer:
         url = path if "://" in path else f"{self.base}{path}"
         if not self.is_own(url):
             raise ProviderFailed(f"{self.provider} names a foreign address: {shown(url)}", code="foreign_host")
@@ -268,7 +296,7 @@ class Http:
             await self._pace.wait()
             async with (
                 asyncio.timeout(self._patience),
-                self._client.stream(method, url, headers=headers, **request) as answer,
+                (client or self._client).stream(method, url, headers=headers, **request) as answer,
             ):
                 body = await _read(answer)
         # Some errors repeat the key that they do not like.
@@ -286,6 +314,13 @@ class Http:
     def _unknown(self, why: str, **facts: Any) -> SubmissionUnknown:
         return SubmissionUnknown(f"An order was sent to {self.provider}, and {why}.", provider=self.provider, **facts)
 
+    def doubt(self, answer: Answer, *names: str) -> None:
+        """Raise SubmissionUnknown for an answer that does not take an order now, if it names a task nevertheless."""
+        task = text(answer.at(*names))
+        if task is not None:
+            words = f"it answered {told(answer)}, and names a task nevertheless: {harmless(task)[:_MESSAGE]}"
+            raise self._unknown(words, status=answer.status)
+
     def not_understood(self, answer: Answer) -> NoReturn:
         """Raise SubmissionUnknown for a success that does not say what was ordered."""
         raise self._unknown(f"its answer ({answer.status}) does not name the task", status=answer.status)
@@ -293,10 +328,8 @@ class Http:
 
 def wait_asked(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that an answer asks to wait; None if it asks nothing."""
-    exact = headers.get("retry-after-ms", "")
-    if exact.strip().isdecimal():
-        return min(int(exact) / 1000, 24 * 3600.0)
-    return retry_after(headers.get("retry-after"))
+    exact = seconds_in(headers.get("retry-after-ms", ""))
+    return retry_after(headers.get("retry-after")) if exact is None else min(exact / 1000, LONGEST_WAIT)
 
 
 def told(answer: Answer) -> str:
@@ -315,7 +348,7 @@ def told(answer: Answer) -> str:
 
 def harmless(message: str) -> str:
     """Return a provider's message in one line, its addresses without their queries: those hold tokens, ours as well."""
-    return _ADDRESS.sub(lambda found: shown(found[0]), " ".join(message.split()))
+    return _TOKEN.sub(r"\1...", _ADDRESS.sub(lambda found: shown(found[0]), " ".join(message.split())))
 
 
 async def _read(answer: httpx2.Response) -> bytes:
@@ -362,19 +395,3 @@ def _origin(url: str) -> str:
 
 def _is_below(host: str, hosts: frozenset[str]) -> bool:
     return any(host == known or host.endswith(f".{known}") for known in hosts)
-
-
-class _Pace:
-    """Lets so many through in a second, one after the other."""
-
-    def __init__(self, a_second: float | None) -> None:
-        self._gap = 1 / a_second if a_second else 0.0
-        self._next = 0.0
-
-    async def wait(self) -> None:
-        if not self._gap:
-            return
-        now = time.monotonic()
-        mine = max(now, self._next)
-        self._next = mine + self._gap
-        await asyncio.sleep(mine - now)

@@ -31,6 +31,7 @@ _TOO_MANY = (1302, 1303)
 _CENSORED = 1301
 _UNKNOWN_TASK = 1203
 _OF_THEIR_MACHINES = 5000
+_ID = ("data", "task_id")
 _KINDS = ("text2video", "image2video")
 _LEAST_WAIT = 1.0
 _LIFE = 1800
@@ -78,9 +79,9 @@ class Kling(PlainProvider):
             body["callback_url"] = order.webhook
         if order.mark:
             body["external_task_id"] = order.mark
-        answer = await self._http.order("POST", f"/v1/videos/{kind}", json=body)
+        answer = await self._http.order("POST", f"/v1/videos/{kind}", names=_ID, json=body)
         self._refuse(answer)
-        return self._task(answer, fields_of(answer.fields().get("data")).get("task_id"), kind=kind)
+        return self._task(answer, answer.at(*_ID), kind=kind)
 
     async def look(self, task: Task) -> Look:
         """Read a task, of whichever kind it is."""
@@ -118,6 +119,7 @@ class Kling(PlainProvider):
             return
         if not isinstance(code, int) or code >= _OF_THEIR_MACHINES:
             self._http.not_understood(answer)
+        self._http.doubt(answer, *_ID)
         _refused(code, answer)
 
 

@@ -44,10 +44,11 @@ class PlainProvider:
         """Let go of the connections."""
         await self._http.close()
 
-    def _task(self, answer: Answer, task_id: Any, **handle: str) -> Task:
+    def _task(self, answer: Answer, task_id: Any, **handle: Any) -> Task:
         """Return the task that an answer names. Raises SubmissionUnknown where it names none."""
         named = text(task_id)
-        if named is None:
+        # Such a character cannot be kept.
+        if named is None or "\0" in named:
             self._http.not_understood(answer)
         return Task(self.name, named, handle)
 

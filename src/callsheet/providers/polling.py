@@ -9,7 +9,11 @@ _MOST = 3_000
 
 
 def usual_polling(
-    settings: Settings, *, longest: timedelta | None = None, deadline: timedelta | None = None
+    settings: Settings,
+    *,
+    longest: timedelta | None = None,
+    deadline: timedelta | None = None,
+    a_second: float | None = None,
 ) -> Polling:
     """Return what the settings say, within what a provider allows: `longest` is a pause, `deadline` for the whole."""
     cap = min(settings.provider_longest_pause, longest or settings.provider_longest_pause)
@@ -18,5 +22,6 @@ def usual_polling(
         cap=cap,
         beside_webhook=min(Polling().beside_webhook, cap),
         most=_MOST,
+        a_second=a_second,
         deadline=min(settings.provider_deadline, deadline or settings.provider_deadline),
     )

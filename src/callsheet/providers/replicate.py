@@ -32,6 +32,8 @@ _DEPLOYMENT = "deployments/"
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _A_SECOND = 8
 """600 orders a minute are allowed, with some room for others who use the account (2026-11)."""
+_LOOKS_A_SECOND = 20
+"""3,000 other requests a minute are allowed, among them those that collect what is done (2026-11)."""
 _PAGES = 50
 _CLOCKS_DIFFER = timedelta(minutes=2)
 
@@ -74,7 +76,7 @@ class Replicate(PlainProvider):
             at_once=settings.provider_concurrency,
             orders_a_second=_A_SECOND,
         )
-        super().__init__(http, usual_polling(settings))
+        super().__init__(http, usual_polling(settings, a_second=_LOOKS_A_SECOND))
         own = settings.replicate_webhook_secret
         self._secrets = Fresh(self._ask_secret if own is None else _given(own.get_secret_value()))
 

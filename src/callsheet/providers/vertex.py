@@ -77,7 +77,7 @@ class Vertex(PlainProvider):
         parameters = {"sampleCount": 1, **({"storageUri": self._storage} if self._storage else {}), **given}
         place = f"{self._place}/{order.model}"
         body = {"instances": [instance], "parameters": parameters}
-        answer = await self._http.order("POST", f"{place}:predictLongRunning", json=body)
+        answer = await self._http.order("POST", f"{place}:predictLongRunning", names=("name",), json=body)
         return self._task(answer, answer.fields().get("name"), place=place)
 
     async def look(self, task: Task) -> Look:

@@ -71,8 +71,13 @@ _UNKNOWN: dict[str, Weather] = {
     "half an answer": CutShort(),
     "an answer that is no JSON": Garble(),
     "an answer without the task's name": Garble(b"{}"),
+    "an answer with a name that cannot be kept": Garble(
+        b'{"id": "a\\u0000b", "name": "a\\u0000b", "request_id": "a\\u0000b", "data": {"task_id": "a\\u0000b"},'
+        b' "code": 0, "status_url": "s", "response_url": "r", "cancel_url": "c"}'
+    ),
     "an answer of another shape": Garble(b'["what", 1, null]'),
     "a redirect to the answer": Redirect("/elsewhere", 303),
+    "a redirect to what may be the answer": Redirect("/elsewhere"),
 }
 _NO_LOOK: dict[str, Weather] = {
     "a 503": Fail(503),

@@ -323,7 +323,18 @@ async def test_a_busy_server_is_asked_again_later(open_settings: Settings, targe
 
 @pytest.mark.parametrize(
     ("value", "seconds"),
-    [("0", 0), (" 7 ", 7), ("99999999999", 86400), (None, None), ("soon", None), ("-5", None), ("1" * 5000, 86400)],
+    [
+        ("0", 0),
+        (" 7 ", 7),
+        ("99999999999", 86400),
+        (None, None),
+        ("soon", None),
+        ("-5", None),
+        ("1" * 5000, 86400),
+        ("1.5", 1.5),
+        ("1e3", None),
+        ("nan", None),
+    ],
 )
 def test_a_retry_after_in_seconds_is_read(value: str | None, seconds: float | None) -> None:
     assert retry_after(value) == seconds

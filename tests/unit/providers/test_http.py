@@ -176,7 +176,7 @@ async def test_a_host_that_does_not_exist_has_ordered_nothing(settings: Settings
     await http.close()
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 409, 410, 413, 415, 422, 451, 301, 302, 307, 308])
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 409, 410, 413, 415, 422, 451, 301, 307, 308])
 async def test_these_answers_say_that_nothing_was_ordered(settings: Settings, status: int) -> None:
     async with provider(answering(status, b'{"detail": "not like this"}', Location="/else"), settings) as (
         http,
@@ -189,7 +189,48 @@ async def test_these_answers_say_that_nothing_was_ordered(settings: Settings, st
     assert len(server.calls) == 1
 
 
-@pytest.mark.parametrize("status", [303, 408, 499, 500, 501, 502, 503, 504, 507, 520, 524, 529, 599])
+@pytest.mark.parametrize("status", [409, 425, 429])
+async def test_who_asks_to_come_back_and_names_a_task_has_perhaps_taken_the_order(
+    settings: Settings, status: int
+) -> None:
+    async with provider(answering(status, b'{"data": {"task_id": "t1"}, "message": "later"}'), settings) as (
+        http,
+        server,
+    ):
+        with pytest.raises(SubmissionUnknown, match=f"answered {status} later, and names a task nevertheless: t1"):
+            await http.order("POST", "/v1/jobs", names=("data", "task_id"))
+        with pytest.raises((Refused, ProviderBusy)):
+            await http.order("POST", "/v1/jobs")
+
+    assert len(server.calls) == 2
+
+
+async def test_an_order_has_a_connection_of_its_own(settings: Settings) -> None:
+    """One that was used before may be closed at the moment when it is used again."""
+    connections = 0
+
+    async def answer_the_first_request_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"id": "t1"}')
+        await reader.read(1)
+        writer.close()
+
+    server = await asyncio.start_server(answer_the_first_request_only, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    http = Http("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
+
+    await http.ask("GET", "/v1/jobs/t0")
+    answers = [await http.order("POST", "/v1/jobs") for _ in range(2)]
+
+    assert [answer.at("id") for answer in answers] == ["t1", "t1"]
+    assert connections == 3
+    await http.close()
+    server.close()
+
+
+@pytest.mark.parametrize("status", [302, 303, 408, 499, 500, 501, 502, 503, 504, 507, 520, 524, 529, 599])
 async def test_these_answers_say_nothing_about_an_order(settings: Settings, status: int) -> None:
     async with provider(answering(status, Retry_After="1"), settings) as (http, server):
         with pytest.raises(SubmissionUnknown) as unknown:
@@ -648,11 +689,36 @@ async def test_an_output_inside_of_an_answer_is_written(settings: Settings, targ
     assert server.calls == []
 
 
-def test_a_wait_is_never_longer_than_a_day() -> None:
-    assert wait_asked({"retry-after-ms": "9" * 20}) == 24 * 3600
+@pytest.mark.parametrize("digits", [20, 400, 5000])
+def test_a_wait_is_never_longer_than_a_day(digits: int) -> None:
+    assert wait_asked({"retry-after-ms": "9" * digits}) == 24 * 3600
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [("0", 0), ("1500.5", 1.5005), (" 20 ", 0.02), ("-1", 7), ("nan", 7), ("inf", 7), ("1e3", 7), ("\u0662", 7)],
+)
+def test_milliseconds_are_digits_or_not_minded(told: str, seconds: float) -> None:
+    assert wait_asked({"retry-after-ms": told, "retry-after": "7"}) == pytest.approx(seconds)
 
 
 def test_addresses_in_messages_lose_what_may_be_secret() -> None:
     text = 'failed: "https://user:word@h.example:8443/a?key=1" and http://x.example/y#z;'
 
     assert harmless(text) == 'failed: "https://h.example:8443/a" and http://x.example/y'
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (
+            "no path /m?fal_webhook=https%3A%2F%2Fh.example%2Fjob%2F1%3Ftoken%3Dhidden here",
+            "no path /m?fal_webhook=https%3A%2F%2Fh.example%2Fjob%2F1%3Ftoken%3D... here",
+        ),
+        (r'{"webhook":"https:\/\/h.example\/1?token=hidden"}', r'{"webhook":"https:\/\/h.example\/1?token=..."}'),
+        ("HTTPS://h.example/1?token=hidden", "https://h.example/1"),
+        ("at most 5 tokens = 5 words", "at most 5 tokens = 5 words"),
+    ],
+)
+def test_tokens_go_however_the_address_is_written(text: str, left: str) -> None:
+    assert harmless(text) == left

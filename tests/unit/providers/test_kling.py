@@ -66,6 +66,16 @@ async def test_too_many_tasks_at_a_time_are_a_reason_to_wait(tmp_path):
     assert busy.value.after >= 1
 
 
+@pytest.mark.parametrize("number", [1301, 1303])
+async def test_a_refusal_that_names_a_task_is_none(tmp_path, number):
+    async with opened(KlingStandIn, tmp_path) as (there, provider):
+        odd = f'{{"code": {number}, "message": "later", "data": {{"task_id": "t1"}}}}'
+        there.forecast(submit=[Garble(odd.encode(), accepted=False)])
+
+        with pytest.raises(SubmissionUnknown, match="names a task nevertheless: t1"):
+            await provider.submit(there.order())
+
+
 async def test_a_code_tells_a_refusal_whatever_the_status_says(tmp_path):
     async with opened(KlingStandIn, tmp_path) as (there, provider):
         there.forecast(submit=[code(1301, "Content security"), code(1201, "Bad ratio")])
