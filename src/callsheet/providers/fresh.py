@@ -1,11 +1,12 @@
 """Something of a provider's that seldom changes: kept for a day, asked for again when it does not fit."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from callsheet.domain.errors import BadWebhook, ProviderUnreachable
+from callsheet.domain.errors import BadWebhook, ProviderBusy, ProviderUnreachable
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -15,7 +16,10 @@ _SHORTEST = 60.0
 
 
 class Fresh(Generic[T]):
-    """What `load` gives, kept for `longest` seconds, and asked for at most every `shortest` seconds."""
+    """What `load` gives, kept for `longest` seconds, and asked for at most every `shortest` seconds.
+
+    Where it cannot be had, the last one counts until it can.
+    """
 
     def __init__(
         self,
@@ -31,7 +35,7 @@ class Fresh(Generic[T]):
         self._clock = clock
         self._lock = asyncio.Lock()
         self._held: T | None = None
-        self._asked: float | None = None
+        self._got = self._asked = -math.inf
 
     async def checked(self, check: Callable[[T], R]) -> R:
         """Return what `check` makes of it; when that is BadWebhook, once more with a newer one, if that may be asked.
@@ -48,19 +52,22 @@ class Fresh(Generic[T]):
             return check(newer)
 
     async def _get(self, oldest: float) -> T:
+        # What is young enough is had at once, though somebody may be asking for a newer one.
+        if self._held is not None and self._clock() - self._got < oldest:
+            return self._held
         async with self._lock:
-            now = self._clock()
-            if self._asked is not None and now - self._asked < (oldest if self._held is not None else self._shortest):
-                return self._known()
-            self._asked = now
-            try:
-                self._held = await self._load()
-            except ProviderUnreachable:
-                if self._held is None:
-                    raise
-            return self._known()
-
-    def _known(self) -> T:
+            if self._clock() - max(self._got, self._asked) >= self._shortest:
+                await self._ask()
         if self._held is None:
             raise ProviderUnreachable("What its webhooks are checked by could not be had a moment ago")
         return self._held
+
+    async def _ask(self) -> None:
+        self._asked = self._clock()
+        try:
+            self._held = await self._load()
+        except (ProviderUnreachable, ProviderBusy) as error:
+            if self._held is None:
+                raise ProviderUnreachable(error.message, after=error.after) from error
+        else:
+            self._got = self._asked

@@ -1,5 +1,6 @@
 """The public keys that a provider signs its webhooks by, as it publishes them (JWKS)."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -14,7 +15,8 @@ from callsheet.providers.fresh import Fresh
 Keys = list[Mapping[str, Any]]
 R = TypeVar("R")
 
-_TIMEOUT = httpx2.Timeout(10)
+_PATIENCE = 10.0
+"""Seconds for the whole answer."""
 _MOST_BYTES = 2**20
 
 
@@ -34,17 +36,31 @@ class KeySet:
 
     async def _load(self) -> Keys:
         try:
-            async with httpx2.AsyncClient(timeout=_TIMEOUT, verify=trusted_certificates()) as client:
-                answer = await client.get(self._url)
-        except httpx2.HTTPError as error:
+            async with (
+                asyncio.timeout(_PATIENCE),
+                httpx2.AsyncClient(timeout=_PATIENCE, verify=trusted_certificates()) as client,
+                client.stream("GET", self._url) as answer,
+            ):
+                status, body = answer.status_code, await _beginning(answer)
+        except (httpx2.HTTPError, TimeoutError) as error:
             raise ProviderUnreachable(f"{shown(self._url)} did not answer: {type(error).__name__}") from error
-        if answer.status_code != 200 or len(answer.content) > _MOST_BYTES:
-            raise ProviderUnreachable(f"{shown(self._url)} answered {answer.status_code}, and no keys")
+        if status != 200 or len(body) > _MOST_BYTES:
+            raise ProviderUnreachable(f"{shown(self._url)} answered {status}, and no keys")
         try:
-            read = orjson.loads(answer.content)
+            read = orjson.loads(body)
         except ValueError:
             read = None
         keys = read.get("keys") if isinstance(read, dict) else None
         if not isinstance(keys, list):
             raise ProviderUnreachable(f"{shown(self._url)} answered something that is no set of keys")
         return [key for key in keys if isinstance(key, dict)]
+
+
+async def _beginning(answer: httpx2.Response) -> bytes:
+    """Return a body, and of one that is too large no more than it takes to see that."""
+    body = bytearray()
+    async for chunk in answer.aiter_bytes():
+        body += chunk
+        if len(body) > _MOST_BYTES:
+            break
+    return bytes(body)

@@ -1,10 +1,13 @@
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from files.web_servers import Answer, Call, Server, serve
 
-from callsheet.domain.errors import BadWebhook, ProviderUnreachable
+from callsheet.domain.errors import BadWebhook, ProviderBusy, ProviderUnreachable
+from callsheet.providers import key_sets
+from callsheet.providers.fresh import Fresh
 from callsheet.providers.key_sets import Keys, KeySet
 
 
@@ -123,3 +126,103 @@ async def test_old_keys_are_kept_while_there_are_no_new_ones() -> None:
 
     clock.now += 48 * 3600
     assert await keys.checked(having("old")) == 1
+
+
+async def test_what_is_not_to_be_had_is_asked_for_again_in_a_minute_not_in_a_day() -> None:
+    clock = Clock()
+    async with key_server() as (server, _):
+        keys = KeySet(server.url("/jwks.json"), clock=clock)
+        await keys.checked(having("old"))
+    asked = clock.now = clock.now + 24 * 3600
+    await keys.checked(having("old"))
+
+    async with key_server() as (server, names):
+        names[:] = ["new"]
+        keys._url = server.url("/jwks.json")
+        clock.now = asked + 59
+        assert await keys.checked(having("old")) == 1
+        clock.now = asked + 60
+        with pytest.raises(BadWebhook):
+            await keys.checked(having("old"))
+        assert len(server.calls) == 1
+
+
+async def test_nobody_waits_for_newer_keys_who_needs_none() -> None:
+    clock, answering, asked = Clock(), asyncio.Event(), asyncio.Event()
+    loaded = iter([["old"], ["old", "new"]])
+
+    async def load() -> list[str]:
+        keys = next(loaded)
+        if "new" in keys:
+            asked.set()
+            await answering.wait()
+        return keys
+
+    def has(name: str):
+        def check(keys: list[str]) -> str:
+            if name not in keys:
+                raise BadWebhook()
+            return name
+
+        return check
+
+    fresh = Fresh(load, clock=clock)
+    await fresh.checked(has("old"))
+    clock.now += 60
+    waiting = asyncio.create_task(fresh.checked(has("new")))
+    await asyncio.wait_for(asked.wait(), 10)
+
+    assert await asyncio.wait_for(fresh.checked(has("old")), 10) == "old"
+    answering.set()
+    assert await waiting == "new"
+
+
+async def test_a_provider_that_is_busy_gives_no_newer_secret_and_takes_none_away() -> None:
+    clock = Clock()
+    given: list[str | ProviderBusy] = ["old", ProviderBusy("too fast", after=7)]
+
+    async def load() -> str:
+        told = given.pop(0)
+        if isinstance(told, ProviderBusy):
+            raise told
+        return told
+
+    fresh = Fresh(load, clock=clock)
+    assert await fresh.checked(str.upper) == "OLD"
+    clock.now += 24 * 3600
+    assert await fresh.checked(str.upper) == "OLD"
+
+    given.append(ProviderBusy("too fast", after=7))
+    with pytest.raises(ProviderUnreachable, match="too fast"):
+        await Fresh(load, clock=clock).checked(str.upper)
+
+
+async def test_keys_without_end_are_not_read_to_their_end() -> None:
+    sent = 0
+
+    async def endless(call: Call) -> None:
+        nonlocal sent
+        await call.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not call.closing.is_set():
+            await call.send(b" " * 2**20)
+            sent += 1
+
+    async with serve(endless) as server:
+        with pytest.raises(ProviderUnreachable, match="no keys"):
+            await KeySet(server.url("/jwks.json")).checked(having("old"))
+
+    assert sent < 20
+
+
+async def test_keys_that_drip_in_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_sets, "_PATIENCE", 0.3)
+
+    async def drip(call: Call) -> None:
+        await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not call.closing.is_set():
+            await call.send(b" ")
+            await asyncio.sleep(0.02)
+
+    async with serve(drip) as server:
+        with pytest.raises(ProviderUnreachable, match="TimeoutError"):
+            await KeySet(server.url("/jwks.json")).checked(having("old"))
