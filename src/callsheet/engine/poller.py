@@ -21,6 +21,7 @@ from callsheet.engine.complete import Changes
 from callsheet.engine.ordering import task_of
 from callsheet.engine.waiting import next_look
 from callsheet.providers.contract import Look, Provider
+from callsheet.providers.pace import Pace
 
 log = structlog.get_logger(__name__)
 
@@ -171,6 +172,8 @@ class Poller:
     async def _look_at(self, row: asyncpg.Record, desk: "_Desk") -> None:
         async with desk.turns:
             provider = self._opened(row["provider"], desk)
+            if provider is not None:
+                await desk.turn_at(provider)
             self._note([_Seen(row) if provider is None else await _see(row, provider, desk.rest)])
 
     def _opened(self, name: str, desk: "_Desk") -> Provider | None:
@@ -212,6 +215,13 @@ class _Desk:
         self.taken = 0
         self.turns = asyncio.Semaphore(_AT_ONCE)
         self.rest = _Rest()
+        self._pace: Pace | None = None
+
+    async def turn_at(self, provider: Provider) -> None:
+        """Wait until the provider may be looked at once more."""
+        if self._pace is None:
+            self._pace = Pace(provider.polling.a_second)
+        await self._pace.wait()
 
     @property
     def free(self) -> int:

@@ -175,10 +175,11 @@ class Provider(Protocol):
         """Ask for the task's end; that it had ended already is fine. Raises ProviderUnreachable."""
 
     async def find_lost(self, order: Order, since: datetime, others: Collection[str] = ()) -> Task | None:
-        """Look for an order whose answer was lost, among those made since; None when it is certainly not there.
+        """Look for an order whose answer was lost, among those made since; None when the list does not show it.
 
+        None proves nothing: a list may lag, or be another account's. Nothing is ordered anew because of it.
         `others` are ids of tasks that belong to other orders, however alike they look.
-        Raises SubmissionUnknown where that cannot be told.
+        Raises SubmissionUnknown where several could be the one, or the provider cannot list.
         """
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:

@@ -1,6 +1,7 @@
 """A great many jobs that wait: whom the poller asks, and whom it leaves alone."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -35,10 +36,9 @@ WAITING = """
 class Asked:
     """As much of a provider as the poller sees: it answers so many at a time."""
 
-    polling = Polling(first=RARELY, cap=RARELY)
-
-    def __init__(self, name, answer=Look("running", "drawing")):  # noqa: B008 - frozen
+    def __init__(self, name, answer=Look("running", "drawing"), a_second=None):  # noqa: B008 - frozen
         self.name = name
+        self.polling = Polling(first=RARELY, cap=RARELY, a_second=a_second)
         self.capabilities = Capabilities()
         self.answer = answer
         self.looks = 0
@@ -124,6 +124,17 @@ async def test_jobs_of_a_provider_that_asks_for_a_pause_are_left_as_they_are(dat
         assert await number(database, "busy", "next_poll_at <= now()") == 150
 
     assert busy.looks <= 16
+
+
+async def test_a_provider_is_looked_at_no_oftener_than_it_likes(database):
+    shy = Asked("shy", a_second=50)
+    await wait_for(database, "shy", 150)
+    began = time.monotonic()
+
+    async with polling(database, shy, interval=SELDOM):
+        await until(lambda: shy.looks == 26)
+
+    assert time.monotonic() - began >= 0.5
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["rests", "is unknown here"])
