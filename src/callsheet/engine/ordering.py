@@ -37,8 +37,6 @@ log = structlog.get_logger(__name__)
 
 _NOT_TAKEN = (Refused, ProviderBusy, ProviderUnreachable, BadInput)
 """After these, certainly nothing was ordered."""
-_ON_ITS_WAY = 0.1
-"""Of the patience: so long an order may still be travelling, and that a provider does not know it proves nothing."""
 _ASKED_AGAIN = 0.05
 """Of the patience: how often a provider is asked for a lost order."""
 
@@ -120,11 +118,10 @@ class Ordering:
         if found is not None and found.task is None:
             await self._find_out(provider, order, step, found)
             found = await self._open(step)
-        if found is None:
-            # Certainly not taken: as if it had never been sent.
-            return await self._order(provider, order, step)
+        if found is None or found.task is None:
+            # It was closed by hand, which is for jobs that nobody runs.
+            raise OwnershipLost()
         self._note(found, fresh=fresh)
-        assert found.task is not None  # noqa: S101 - or _find_out had raised
         return found.task
 
     def _note(self, found: _Submission, *, fresh: bool) -> None:
@@ -210,12 +207,9 @@ class Ordering:
             task = await provider.find_lost(order, found.begun_at, rivals["tasks"])
         except (SubmissionUnknown, ProviderUnreachable, ProviderBusy) as error:
             return error.message
-        if task is not None:
-            await self._accepted(found.id, task)
-            return None
-        if found.age < self._patience * _ON_ITS_WAY:
-            return "Its provider did not know it yet."
-        await self._refused(found.id, {**found.evidence, "found": "The provider does not know the order."})
+        if task is None:
+            return "Its provider's list does not show it."
+        await self._accepted(found.id, task)
         return None
 
     def _as_sent(self, order: Order, found: _Submission) -> Order:

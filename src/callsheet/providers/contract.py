@@ -58,7 +58,7 @@ class InputFile:
 
     path: Path
     media_type: str
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     """Where the provider can fetch it, if anywhere; it lives for a while only."""
 
 
@@ -71,7 +71,7 @@ class Order:
     input: Mapping[str, Any]
     """By the provider's own words; an InputFile stands wherever a file goes."""
     version: str | None = None
-    webhook: str | None = None
+    webhook: str | None = field(default=None, repr=False)
     """The address to call when the task has ended; it holds a token that only the provider learns."""
     mark: str = ""
     """Unique to this submission; sent along where the provider has a place for it."""
@@ -93,8 +93,9 @@ class Task:
 class Output:
     """A file that a task made."""
 
-    url: str | None = None
-    inline: bytes | None = None
+    url: str | None = field(default=None, repr=False)
+    """Often signed, so that whoever has it has the file."""
+    inline: bytes | None = field(default=None, repr=False)
     """The file itself, where it comes with the answer."""
     name: str | None = None
     media_type: str | None = None

@@ -8,7 +8,7 @@ It needs pytest and pytest-asyncio. The provider is opened through its entry poi
 
 import base64
 from collections.abc import AsyncIterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
@@ -233,6 +233,24 @@ class ProviderContract:
 
         [came] = there.of("submit")
         assert _is_inside(path.read_bytes(), came.body)
+
+    async def test_files_of_a_list_are_sent_as_one_alone_is(
+        self, there: StandIn, provider: Provider, tmp_path: Path
+    ) -> None:
+        """Each of them, and none by what our own code calls it."""
+        first, second = tmp_path / "first.png", tmp_path / "second.png"
+        first.write_bytes(b"first" * 100)
+        second.write_bytes(b"second" * 100)
+        order = there.order_with(InputFile(first, "image/png"))
+        if order is None or not provider.capabilities.inline_limit:
+            pytest.skip("takes no files inside of orders")
+
+        more = [InputFile(first, "image/png"), InputFile(second, "image/png")]
+        await provider.submit(replace(order, input={**order.input, "more": more}))
+
+        [came] = there.of("submit")
+        assert _is_inside(second.read_bytes(), came.body)
+        assert b"InputFile" not in came.body
 
     async def test_a_large_file_without_an_address_is_refused_before_anything_is_sent(
         self, there: StandIn, provider: Provider, tmp_path: Path
@@ -496,7 +514,7 @@ class ProviderContract:
                 await provider.find_lost(order, since)
 
     async def test_an_order_that_never_arrived_is_not_found(self, there: StandIn, provider: Provider) -> None:
-        """Certainly not there."""
+        """However alike others look."""
         if not provider.capabilities.find_lost:
             pytest.skip("cannot list")
         await provider.submit(there.order(input={**there.order().input, "prompt": "Another one"}))

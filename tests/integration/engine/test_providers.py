@@ -299,26 +299,48 @@ async def test_a_lost_order_is_found_again_and_goes_on(settings, tmp_path):
         assert len(toy.orders()) == 1
 
 
-async def test_an_order_is_sent_again_once_the_provider_certainly_never_got_it(settings, tmp_path):
+async def test_an_order_that_the_list_does_not_show_is_not_sent_again_by_itself(settings, tmp_path):
     toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(find_lost=True), polling=EAGER)
-    submit, dropped = toy.submit, []
+    submit, find_lost, sent, asked = toy.submit, toy.find_lost, [], []
 
-    async def drop_the_first(order):
-        if dropped:
-            return await submit(order)
-        dropped.append(order.mark)
-        return await submit(Order("crayon", {"submit": "drop"}, mark=order.mark))
+    async def counted_submit(order):
+        sent.append(order.mark)
+        return await submit(order)
 
-    toy.submit = drop_the_first
+    async def counted_find_lost(order, since, others=()):
+        asked.append(order.mark)
+        return await find_lost(order, since, others)
+
+    toy.submit, toy.find_lost = counted_submit, counted_find_lost
     async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
-        execution_id = await engine.submit(plan(job("a", "draw")))
+        execution_id = await engine.submit(plan(job("a", "draw", params={"submit": "drop"})))
         waiting = await engine.wait(execution_id, "job.waiting")
         assert waiting.data == {"provider": "toy"}
-        order = await ordered(toy)
-        toy.tell(order["id"], "succeeded", **DONE)
+
+        [ended] = (await engine.ended(execution_id)).jobs
+
+        assert ended.error.code == "submission_unknown"
+        assert ended.error.facts["seen"] == ["The connection broke.", "Its provider's list does not show it."]
+        assert len(sent) == 1
+        assert len(asked) > 3
+        assert set(asked) == set(sent)
+
+
+async def test_an_order_that_the_list_shows_late_is_found_as_long_as_there_is_patience(settings, tmp_path):
+    toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(find_lost=True), polling=EAGER)
+    find_lost, asked = toy.find_lost, []
+
+    async def find_late(order, since, others=()):
+        asked.append(order.mark)
+        return await find_lost(order, since, others) if len(asked) > 5 else None
+
+    toy.find_lost = find_late
+    async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
+        execution_id = await engine.submit(plan(job("a", "draw", params={"submit": "lose"})))
+        toy.tell((await ordered(toy))["id"], "succeeded", **DONE)
 
         assert (await engine.ended(execution_id)).status == "succeeded"
-        assert [line["mark"] for line in toy.orders()] != dropped
+        assert len(toy.orders()) == 1
 
 
 async def test_a_worker_that_dies_while_it_orders_orders_nothing_twice(settings, tmp_path):
