@@ -78,6 +78,8 @@ class Wish:
     """Equal for jobs that need the same models."""
     avoid: frozenset[str] = frozenset()
     """Names of servers that this job has just met with no answer."""
+    patient: bool = True
+    """Whether servers that rest, or are drained, are waited for."""
 
 
 class Pool:
@@ -155,7 +157,10 @@ class Pool:
         if not left:
             raise ProviderUnreachable(f"None of the ComfyUI servers answers: {', '.join(s.name for s in fit)}")
         drained = drained_servers(self._settings)
-        return [server for server in left if server.name not in drained and not server.resting]
+        open_now = [server for server in left if server.name not in drained and not server.resting]
+        if not open_now and not wish.patient:
+            raise ProviderUnreachable(f"None of the ComfyUI servers takes jobs now: {', '.join(s.name for s in left)}")
+        return open_now
 
     async def _best(self, wish: Wish, fit: Sequence[Server]) -> Server | None:
         free = [server for server in fit if server.busy < server.host.capacity]

@@ -138,6 +138,14 @@ class JobContext:
         found: int = await self._tools.database.retry(lambda c: sql.count_queued(c, queue=queue))
         return found
 
+    async def served(self, operation: str, queue: str) -> bool:
+        """Tell whether a living worker takes jobs of an operation from a queue, and the queue is not paused."""
+        timeout = self._tools.settings.worker_timeout.total_seconds()
+        found: bool = await self._tools.database.retry(
+            lambda c: sql.is_served(c, operation=operation, queue=queue, timeout=timeout)
+        )
+        return found
+
     async def first_results(self) -> Mapping[str, dict[str, Any] | None]:
         """Return what the jobs that ran first returned, by their ids."""
         rows = await self._tools.database.retry(lambda c: sql.upstream_results(c, ids=[self._job.id]))

@@ -21,12 +21,21 @@ async def made_at_home(job: Context, workflow: str, inputs: Mapping[str, Any], *
     """
     if job.ran_first:
         return await _result(job, alone=alone)
-    waiting = await job.queued(comfyui_operation.queue)
-    if waiting >= job.settings.local_queue_most and not alone:
-        job.log("not made at home", waiting=waiting, most=job.settings.local_queue_most)
+    if not alone and (reason := await _no_room(job)) is not None:
+        job.log(f"not made at home: {reason}")
         return None
-    params = {"workflow": workflow, "inputs": {name: _plain(value) for name, value in inputs.items()}}
+    given = {name: _plain(value) for name, value in inputs.items()}
+    params = {"workflow": workflow, "inputs": given, "patient": alone}
     raise RunFirst([SubJob(_SUB_JOB, comfyui_operation.name, params)])
+
+
+async def _no_room(job: Context) -> str | None:
+    """Say why a job would not have its turn at home soon; None when it would."""
+    queue, most = comfyui_operation.queue, job.settings.local_queue_most
+    if not await job.served(comfyui_operation.name, queue):
+        return f"no worker takes jobs from the queue {queue} now"
+    waiting = await job.queued(queue)
+    return f"{waiting} jobs wait in the queue {queue}, and {most} are too many" if waiting >= most else None
 
 
 async def _result(job: Context, *, alone: bool) -> ComfyUIResult | None:

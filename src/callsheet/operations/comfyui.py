@@ -12,7 +12,7 @@ from callsheet.comfyui.pool import Wish, pool_of
 from callsheet.comfyui.templates import InputKind
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.durations import Duration
-from callsheet.domain.errors import BadParams, Problem, ProviderFailed
+from callsheet.domain.errors import BadParams, Problem, ProviderFailed, ProviderUnreachable
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.files.keys import safe_name
@@ -54,6 +54,11 @@ class ComfyUIParams(Model):
         description="Save files under a name of this job's own, so that no cached answer names another job's files",
     )
     previews: bool = Field(False, description="Bring what preview nodes made even if other nodes saved files")
+    patient: bool = Field(
+        True,
+        description="Wait for servers that do not answer, and try again later; if not, the job fails at once, so that "
+        "somebody else can be asked",
+    )
 
 
 class ComfyUIFile(Model):
@@ -95,10 +100,15 @@ async def comfyui(job: Context, params: ComfyUIParams) -> ComfyUIResult:
     async def collect(ended: Ended) -> ComfyUIResult:
         return await _collected(job, ended, previews=params.previews)
 
-    wish = Wish(frozenset(params.tags) | drafted.tags, params.server, drafted.workflow)
+    wish = Wish(frozenset(params.tags) | drafted.tags, params.server, drafted.workflow, patient=params.patient)
     limit = _limit(params, job.settings)
     errand = Errand(job, pool_of(job.settings), drafted, wish, bring, names_apart=params.unique_names, limit=limit)
-    return await errand.run(collect)
+    try:
+        return await errand.run(collect)
+    except ProviderUnreachable as error:
+        if params.patient:
+            raise
+        raise ProviderFailed(error.message, code=error.code) from None
 
 
 def _limit(params: ComfyUIParams, settings: Settings) -> float | None:

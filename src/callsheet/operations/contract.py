@@ -131,6 +131,9 @@ class Context(Protocol):
     async def queued(self, queue: str) -> int:
         """Return how many jobs are ready in a queue, and wait for a seat."""
 
+    async def served(self, operation: str, queue: str) -> bool:
+        """Tell whether a living worker takes jobs of an operation from a queue, and the queue is not paused."""
+
     async def first_results(self) -> Mapping[str, dict[str, Any] | None]:
         """Return what the jobs that ran first (`RunFirst`) returned, by their ids; None for those that failed."""
 

@@ -75,6 +75,7 @@ class RecordingContext:
         self.ran_first = ran_first
         self.host_count = host_count
         self.queue_lengths: dict[str, int] = {}
+        self.unserved: set[str] = set()
         self.results_first: dict[str, dict[str, Any] | None] = {}
         self.settings = settings or Settings(_env_file=None, data_dir=folder / "data")
         self.progress_reports: list[Progress] = []
@@ -117,6 +118,10 @@ class RecordingContext:
     async def queued(self, queue: str) -> int:
         """Return what `queue_lengths` says."""
         return self.queue_lengths.get(queue, 0)
+
+    async def served(self, operation: str, queue: str) -> bool:
+        """Tell whether `unserved` names neither of the two."""
+        return not {operation, queue} & self.unserved
 
     async def first_results(self) -> Mapping[str, dict[str, Any] | None]:
         """Return `results_first`."""

@@ -49,12 +49,22 @@ async def test_what_can_be_made_at_home_is_a_job_of_its_own_there(job):
 
     (home,) = asked.value.jobs
     assert home.operation == "comfyui"
-    assert home.params == {"workflow": "talk", "inputs": {"text": "a fox", "face": "https://example.com/face.png"}}
+    inputs = {"text": "a fox", "face": "https://example.com/face.png"}
+    assert home.params == {"workflow": "talk", "inputs": inputs, "patient": False}
     assert job.orders == {}
 
 
 async def test_where_too_many_wait_at_home_others_are_asked(job):
     job.queue_lengths = {"comfyui": 3}
+
+    with pytest.raises(Refused):
+        await generate.run(job, params())
+
+    assert len(job.refused) == 1
+
+
+async def test_where_nobody_works_at_home_others_are_asked(job):
+    job.unserved = {"comfyui"}
 
     with pytest.raises(Refused):
         await generate.run(job, params())
@@ -81,10 +91,12 @@ async def test_what_failed_at_home_is_ordered_elsewhere(job):
 
 
 async def test_where_there_is_nobody_else_it_waits_for_its_turn_at_home(job):
-    job.queue_lengths = {"comfyui": 100}
+    job.queue_lengths, job.unserved = {"comfyui": 100}, {"comfyui"}
 
-    with pytest.raises(RunFirst):
+    with pytest.raises(RunFirst) as asked:
         await generate.run(job, params("toy/home"))
+
+    assert asked.value.jobs[0].params["patient"]
 
 
 async def test_where_there_is_nobody_else_a_failure_at_home_is_told(job):

@@ -60,6 +60,13 @@ WHERE e.downstream = ANY (:ids::uuid[]);
 -- name: count_queued$
 SELECT count(*) FROM execution_jobs WHERE queue = :queue AND status = 'queued';
 
+-- name: is_served$
+-- Whether somebody would begin a job of this operation in this queue now.
+SELECT EXISTS (SELECT FROM workers
+               WHERE lost_at IS NULL AND NOT stopping AND beat_at > clock_timestamp() - make_interval(secs => :timeout)
+                 AND :operation::text = ANY (operations) AND (lanes ->> :queue::text)::int > 0)
+   AND NOT EXISTS (SELECT FROM queues WHERE name = :queue AND (paused_at IS NOT NULL OR max_running = 0));
+
 -- name: events_after
 SELECT number, job_id, type, data::text AS data, at FROM events
 WHERE execution_id = :execution_id AND number > :after
