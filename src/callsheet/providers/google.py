@@ -12,7 +12,7 @@ from callsheet.providers.censoring import code_for
 from callsheet.providers.contract import Capabilities, InputFile, Look, Notice, Order, Output, State, Task
 from callsheet.providers.embedded import decoded
 from callsheet.providers.http import Http, fixed_keys, harmless, told
-from callsheet.providers.inputs import in_base64, seconds_in_words
+from callsheet.providers.inputs import filled, in_base64, seconds_in_words
 from callsheet.providers.key_sets import KeySet
 from callsheet.providers.plain import PlainProvider
 from callsheet.providers.polling import usual_polling
@@ -117,10 +117,10 @@ class Google(PlainProvider):
         if "duration" in wanted:
             wanted["duration"] = seconds_in_words(wanted["duration"])
         prompt = {"type": "text", "text": given.pop("prompt", "")}
-        files = [name for name, value in given.items() if isinstance(value, InputFile)]
-        parts = [prompt, *[await self._part(given.pop(name)) for name in files]]
+        files = [file for name in list(given) for file in _files_in(given, name)]
+        parts = [prompt, *[await self._part(file) for file in files]]
         said = {"input": parts if files else prompt["text"], "response_format": wanted}
-        return {**given, **said, "model": order.model, "background": True}
+        return {**await filled(given, self._part), **said, "model": order.model, "background": True}
 
     async def _part(self, file: InputFile) -> dict[str, str]:
         kind = file.media_type.split("/", 1)[0]
@@ -167,6 +167,15 @@ class Google(PlainProvider):
             return Look("running", f"{status}, file {state or 'unknown'}")
         url = f"{self._http.base}{path}:download?alt=media"
         return Output(url=url, name=path.rpartition("/")[2], media_type=media_type, with_key=True)
+
+
+def _files_in(given: dict[str, Any], name: str) -> list[InputFile]:
+    """Take out an input that is a file, or a list of files, and return them."""
+    files = given[name] if isinstance(given[name], list | tuple) else [given[name]]
+    if not files or not all(isinstance(file, InputFile) for file in files):
+        return []
+    del given[name]
+    return list(files)
 
 
 def _path(task: Task) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from callsheet.domain.errors import Refused
@@ -14,22 +14,27 @@ def seconds_in_words(value: Any) -> Any:
     return value if isinstance(value, bool) or not isinstance(value, int | float) else f"{value:g}s"
 
 
+async def filled(given: Any, fill: Callable[[InputFile], Awaitable[Any]]) -> Any:
+    """Return an order's input with what `fill` makes of it in the place of each InputFile, wherever it stands."""
+    if isinstance(given, InputFile):
+        return await fill(given)
+    if isinstance(given, Mapping):
+        return {name: await filled(value, fill) for name, value in given.items()}
+    if isinstance(given, list | tuple):
+        return [await filled(value, fill) for value in given]
+    return given
+
+
 async def with_files(given: Any, provider: str, limit: int) -> Any:
     """Return an order's input with a URL or a data URI in the place of each InputFile.
 
     Raises Refused for a file that has no address and more than `limit` bytes.
     """
-    if isinstance(given, InputFile):
-        return given.url or await _inside(given, provider, limit)
-    if isinstance(given, Mapping):
-        return {name: await with_files(value, provider, limit) for name, value in given.items()}
-    if isinstance(given, list | tuple):
-        return [await with_files(value, provider, limit) for value in given]
-    return given
 
+    async def fill(file: InputFile) -> str:
+        return file.url or f"data:{file.media_type};base64,{await in_base64(file, provider, limit)}"
 
-async def _inside(file: InputFile, provider: str, limit: int) -> str:
-    return f"data:{file.media_type};base64,{await in_base64(file, provider, limit)}"
+    return await filled(given, fill)
 
 
 async def in_base64(file: InputFile, provider: str, limit: int) -> str:

@@ -12,7 +12,7 @@ from callsheet.domain.errors import BadWebhook, ProviderBusy, ProviderUnreachabl
 from callsheet.providers.censoring import code_for
 from callsheet.providers.contract import Capabilities, InputFile, Look, Notice, Order, Output, State, Task
 from callsheet.providers.http import Answer, Http, harmless, told
-from callsheet.providers.inputs import in_base64
+from callsheet.providers.inputs import filled, in_base64
 from callsheet.providers.plain import PlainProvider
 from callsheet.providers.polling import usual_polling
 from callsheet.providers.reading import fields_of, text
@@ -74,7 +74,7 @@ class Kling(PlainProvider):
     async def submit(self, order: Order) -> Task:
         """Create a task."""
         kind = _KINDS[bool({"image", "image_tail"} & set(order.input))]
-        body = {"model_name": order.model, **{name: await self._given(each) for name, each in order.input.items()}}
+        body = {"model_name": order.model, **await filled(order.input, self._file)}
         if order.webhook:
             body["callback_url"] = order.webhook
         if order.mark:
@@ -100,11 +100,9 @@ class Kling(PlainProvider):
             raise BadWebhook("The callback names no task.")
         return Notice(task_id, f"{task_id}:{status}", status)
 
-    async def _given(self, value: Any) -> Any:
-        if not isinstance(value, InputFile):
-            return value
+    async def _file(self, file: InputFile) -> str:
         # Bare base64: a data URI is refused.
-        return value.url or await in_base64(value, _NAME, self.capabilities.inline_limit)
+        return file.url or await in_base64(file, _NAME, self.capabilities.inline_limit)
 
     def _look(self, answer: Answer) -> Look:
         fields = self._http.understood(answer)

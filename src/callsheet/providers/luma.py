@@ -8,7 +8,7 @@ from urllib.parse import quote
 from callsheet.domain.errors import SetupError
 from callsheet.providers.contract import Capabilities, InputFile, Look, Order, Output, State, Task
 from callsheet.providers.http import Http, fixed_keys, harmless
-from callsheet.providers.inputs import in_base64, seconds_in_words
+from callsheet.providers.inputs import filled, in_base64, seconds_in_words
 from callsheet.providers.outputs import find_outputs
 from callsheet.providers.plain import PlainProvider
 from callsheet.providers.polling import usual_polling
@@ -67,7 +67,7 @@ class Luma(PlainProvider):
 
     async def submit(self, order: Order) -> Task:
         """Create a generation."""
-        given = {name: await self._with_file(value) for name, value in order.input.items()}
+        given = await filled(order.input, self._file)
         answer = await self._http.order("POST", "/v1/generations", json=_body(order.model, given))
         return self._task(answer, answer.fields().get("id"))
 
@@ -78,12 +78,10 @@ class Luma(PlainProvider):
             return self._lost()
         return _look(self._http.understood(answer))
 
-    async def _with_file(self, value: Any) -> Any:
-        if not isinstance(value, InputFile):
-            return value
-        if value.url:
-            return {"url": value.url}
-        return {"data": await in_base64(value, _NAME, self.capabilities.inline_limit), "media_type": value.media_type}
+    async def _file(self, file: InputFile) -> dict[str, str]:
+        if file.url:
+            return {"url": file.url}
+        return {"data": await in_base64(file, _NAME, self.capabilities.inline_limit), "media_type": file.media_type}
 
 
 def _body(model: str, given: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from callsheet.providers.censoring import code_for
 from callsheet.providers.contract import Capabilities, InputFile, Look, Order, Output, Task
 from callsheet.providers.embedded import decoded
 from callsheet.providers.http import Http, Keys, fixed_keys, harmless
-from callsheet.providers.inputs import in_base64
+from callsheet.providers.inputs import filled, in_base64
 from callsheet.providers.plain import PlainProvider
 from callsheet.providers.polling import usual_polling
 from callsheet.providers.reading import fields_of, text
@@ -72,7 +72,7 @@ class Vertex(PlainProvider):
         """Begin a long-running prediction."""
         if not _MODEL.fullmatch(order.model):
             raise Refused(f"'{order.model}' is not a model at Vertex AI")
-        given = {name: await self._with_files(value) for name, value in order.input.items()}
+        given = await filled(order.input, self._file)
         instance = {name: given.pop(name) for name in _OF_THE_INSTANCE if name in given}
         parameters = {"sampleCount": 1, **({"storageUri": self._storage} if self._storage else {}), **given}
         place = f"{self._place}/{order.model}"
@@ -121,15 +121,9 @@ class Vertex(PlainProvider):
             return uri
         return f"{self._storage_url}/storage/v1/b/{quote(bucket, safe='')}/o/{quote(thing, safe='')}?alt=media"
 
-    async def _with_files(self, value: Any) -> Any:
-        if isinstance(value, InputFile):
-            data = await in_base64(value, _NAME, self.capabilities.inline_limit)
-            return {"bytesBase64Encoded": data, "mimeType": value.media_type}
-        if isinstance(value, list | tuple):
-            return [await self._with_files(each) for each in value]
-        if isinstance(value, Mapping):
-            return {name: await self._with_files(each) for name, each in value.items()}
-        return value
+    async def _file(self, file: InputFile) -> dict[str, str]:
+        data = await in_base64(file, _NAME, self.capabilities.inline_limit)
+        return {"bytesBase64Encoded": data, "mimeType": file.media_type}
 
 
 def _address(location: str) -> str:

@@ -1,8 +1,10 @@
 """Any server of the `/v1/videos` shape: vLLM-Omni, gateways, and what else speaks it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import quote
+
+import orjson
 
 from callsheet.domain.errors import ProviderUnreachable, SetupError
 from callsheet.providers.censoring import code_for
@@ -94,13 +96,13 @@ class Videos(DeletingProvider):
         if self._format == "json":
             return {"json": await with_files(given, _NAME, self.capabilities.inline_limit)}
         # A part without a file name is an ordinary field; it is a form of several parts even without files.
-        return {"files": [(name, await self._part(value)) for name, value in given.items()]}
+        return {"files": [(name, await self._part(each)) for name, value in given.items() for each in _each(value)]}
 
     async def _part(self, value: Any) -> tuple[str | None, bytes] | tuple[str | None, bytes, str]:
         if isinstance(value, InputFile):
             data = await read_within(value, _NAME, self.capabilities.inline_limit)
             return value.path.name, data, value.media_type
-        return None, _written(value).encode()
+        return None, _written(await with_files(value, _NAME, self.capabilities.inline_limit)).encode()
 
     def _look(self, task: Task, video: Mapping[str, Any], answer: Answer) -> Look:
         status = text(video.get("status")) or "unknown"
@@ -118,8 +120,14 @@ def _path(task: Task) -> str:
     return f"/v1/videos/{quote(task.id, safe='')}"
 
 
+def _each(value: Any) -> Sequence[Any]:
+    """Return what is sent under one name: of several files, each is a part of its own."""
+    several = isinstance(value, list | tuple) and bool(value) and all(isinstance(each, InputFile) for each in value)
+    return value if several else (value,)
+
+
 def _written(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
 def _wait(answer: Answer) -> float | None:

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from callsheet.domain.errors import Refused
-from callsheet.providers.contract import InputFile
+from callsheet.providers.contract import InputFile, Order, Output
 from callsheet.providers.inputs import read_within, with_files
 
 
@@ -43,3 +43,10 @@ async def test_a_file_that_is_too_large_is_refused_with_what_helps(small: Path, 
 
 async def test_a_file_is_read_up_to_the_limit(small: Path) -> None:
     assert await read_within(InputFile(small, "image/png"), "acme", 5) == b"hello"
+
+
+def test_addresses_that_open_something_stand_in_no_log(small: Path) -> None:
+    file = InputFile(small, "image/png", url="https://x.example/a?sig=hidden")
+    order = Order("m", {"image": file}, webhook="https://x.example/job?token=hidden")
+
+    assert "hidden" not in f"{order!r} {file!r} {Output(url='https://x.example/a?sig=hidden', inline=b'hidden')!r}"

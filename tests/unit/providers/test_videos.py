@@ -56,6 +56,23 @@ async def test_a_file_is_a_part_with_its_name_and_kind(tmp_path):
     assert part.get_payload(decode=True) == b"a picture"
 
 
+async def test_what_is_neither_text_nor_file_is_written_as_json(tmp_path):
+    given = {
+        "prompt": "A fox",
+        "scale": 1.5,
+        "loras": [{"name": "fur", "weight": 1}],
+        "with": {"face": picture_in(tmp_path)},
+    }
+    async with opened(VideosStandIn, tmp_path) as (there, provider):
+        await provider.submit(there.order(input=given))
+
+    [came] = there.of("submit")
+    texts = {name: part.get_payload(decode=True).decode() for name, part in parts_of(came).items()}
+    assert texts["scale"] == "1.5"
+    assert texts["loras"] == '[{"name":"fur","weight":1}]'
+    assert texts["with"] == '{"face":"data:image/png;base64,YSBwaWN0dXJl"}'
+
+
 async def test_an_order_is_json_where_the_server_wants_that(tmp_path):
     async with opened(VideosStandIn, tmp_path, videos_format="json") as (there, provider):
         file = picture_in(tmp_path, url="https://media.example.org/a.png")
