@@ -39,6 +39,7 @@ _KNOWN: tuple[tuple[str, type[JobError], str], ...] = (
     ("Invalid data found", MediaFailed, f"the file is damaged, or is not what its name says. {_UPLOAD_AGAIN}"),
     ("No such file or directory", MediaFailed, "an input file is missing"),
     ("Permission denied", MediaFailed, "a file may not be read or written"),
+    ("maybe incorrect parameters such as", MediaFailed, "the encoder refused its settings, or the size of the picture"),
     ("Input/output error", Transient, "a disk or network share did not answer. It is tried again"),
 )
 

@@ -7,6 +7,8 @@ _PICTURES: dict[Format, frozenset[str]] = {
     "mp4": frozenset({"h264", "hevc", "av1", "mpeg4"}),
     "webm": frozenset({"vp8", "vp9", "av1"}),
 }
+_AT_HOME_ONLY = frozenset({"gif", "apng"})
+"""Pictures that only files of their own kind hold."""
 _SOUNDS: dict[Format, frozenset[str]] = {
     "mp4": frozenset({"aac", "mp3", "ac3", "eac3", "alac"}),
     "webm": frozenset({"opus", "vorbis"}),
@@ -17,8 +19,8 @@ _LAYOUTS = {"mono": "mono", "stereo": "stereo", "5.1": "5.1", "5.1(side)": "5.1"
 
 
 def takes_picture(format: Format, codec: str | None) -> bool:
-    """Tell whether a container holds pictures of this codec. Matroska holds all that are known."""
-    return format not in _PICTURES or codec in _PICTURES[format]
+    """Tell whether a container holds pictures of this codec. Matroska holds nearly all that are known."""
+    return codec in _PICTURES[format] if format in _PICTURES else codec not in _AT_HOME_ONLY
 
 
 def takes_sound(format: Format, codec: str | None) -> bool:

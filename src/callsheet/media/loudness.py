@@ -23,6 +23,8 @@ _MOST_GAIN = 30.0
 _CLOSE_ENOUGH = 0.3
 _MOST_PASSES = 7
 _REPEATED = 3
+_LOOPED = 192_000
+"""Samples that are repeated at most: more than 0.4 s at any rate in use."""
 _ALL_DAY = 24 * 3600.0
 _AFTER_ENCODING = 0.3
 """Decibels left below the peak allowed, since lossy encoding raises peaks a little."""
@@ -94,15 +96,15 @@ def _level(text: str) -> float:
 
 async def measure(ffmpeg: FFmpeg, path: Path) -> Loudness:
     """Return the loudness of the first sound track of a file."""
-    found = await _metered(ffmpeg, media_input(path))
+    found = await _metered(ffmpeg, path)
     if found.is_silence and found.true_peak > _SILENCE:
         # Loudness is that of 0.4 s at least; what is shorter is measured as if it were played again and again.
-        found = await _metered(ffmpeg, ["-stream_loop", "-1", *media_input(path)], ["-t", str(_REPEATED)])
+        found = await _metered(ffmpeg, path, f"aloop=loop=-1:size={_LOOPED},", ["-t", str(_REPEATED)])
     return found
 
 
-async def _metered(ffmpeg: FFmpeg, source: Sequence[str], limit: Sequence[str] = ()) -> Loudness:
-    words = [*source, "-map", "0:a:0", "-af", METER, *limit, "-f", "null", "-"]
+async def _metered(ffmpeg: FFmpeg, path: Path, before: str = "", limit: Sequence[str] = ()) -> Loudness:
+    words = [*media_input(path), "-map", "0:a:0", "-af", f"{before}{METER}", *limit, "-f", "null", "-"]
     return read_meter((await ffmpeg.capture(words, verbosity="info", timeout=_ALL_DAY)).stderr)
 
 

@@ -8,7 +8,7 @@ from callsheet.media.probe import Footage
 from callsheet.media.runner import FFmpeg
 
 _ALL_DAY = 24 * 3600.0
-_WIDTH = 320
+_LONG_SIDE = 320
 """Pixels; scenes are told apart by small pictures just as well."""
 
 
@@ -26,10 +26,17 @@ async def silences(ffmpeg: FFmpeg, source: Footage, threshold: float, seconds: f
 async def scene_changes(ffmpeg: FFmpeg, source: Footage, threshold: float) -> list[float]:
     """Return when another scene begins, in seconds; `threshold` is the share of the picture that changes."""
     graph = Graph()
-    small = graph.add("scale", f"0:{source.picture_index}", w=_WIDTH, h=-2)
+    width, height = _small(source)
+    small = graph.add("scale", f"0:{source.picture_index}", w=width, h=height)
     chosen = graph.add("select", small, expr=f"gt(scene,{threshold:.4f})")
     told = await _told(ffmpeg, source, graph, graph.add("metadata", chosen, mode="print", file="-"))
     return [float(time) for time in re.findall(r"pts_time:(-?[\d.]+)", told)]
+
+
+def _small(source: Footage) -> tuple[int, int]:
+    width, height = source.probe.width or _LONG_SIDE, source.probe.height or _LONG_SIDE
+    share = _LONG_SIDE / max(width, height)
+    return max(2, round(width * share)), max(2, round(height * share))
 
 
 async def _told(ffmpeg: FFmpeg, source: Footage, graph: Graph, output: str) -> str:

@@ -68,6 +68,8 @@ def read(path: str, options: dict[str, str], max_pixels: int) -> dict[str, Any]:
             answer["picture"] = {**_colours(container, video), "interlaced": interlaced}
         if facts["duration"] is None and not _is_still(container):
             facts["duration"] = _end(container)
+            if video is None and facts["duration"] is None:
+                raise ValueError("there is not a single sample of sound in it")
         return answer
 
 

@@ -136,10 +136,13 @@ async def mux(job: Context, params: MuxParams) -> MuxResult:
 
 def _format(params: MuxParams, video: Footage) -> Format:
     codec = video.probe.video_codec
-    if params.format is not None and not takes_picture(params.format, codec):
-        message = f"{params.format} does not hold {codec} pictures; transcode the video first, or choose mkv"
-        raise BadParams([Problem("format", "codec_does_not_fit", message)])
-    return params.format or home_of(codec)
+    format = params.format or home_of(codec)
+    if not takes_picture(format, codec):
+        message = f"{format} does not hold {codec} pictures; transcode the video first"
+        if takes_picture("mkv", codec):
+            raise BadParams([Problem("format", "codec_does_not_fit", f"{message}, or choose mkv")])
+        raise BadParams([Problem("video", "codec_does_not_fit", message)])
+    return format
 
 
 async def _sounds(job: Context, params: MuxParams, video: Footage, format: Format) -> list[Sound]:

@@ -11,6 +11,7 @@ from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.media import codecs
+from callsheet.media.containers import takes_picture
 from callsheet.media.cutting import Cutter, Piece
 from callsheet.media.encoders import Wish, choose
 from callsheet.media.frames import list_frames
@@ -132,6 +133,9 @@ def _check(params: SplitParams, source: Footage) -> None:
         problems.append(Problem("silence", "no_sound", "there is no sound in this file"))
     if params.scenes is not None and not source.has_picture:
         problems.append(Problem("scenes", "no_picture", "there is no picture in this file"))
+    if params.mode == "copy" and source.has_picture and not takes_picture("mkv", source.probe.video_codec):
+        message = f"{source.probe.video_codec} pictures cannot be passed on as they are; exact encodes them"
+        problems.append(Problem("mode", "codec_does_not_fit", message))
     if params.every is not None and (source.probe.duration or 0) / params.every > _MOST:
         problems.append(Problem("every", "too_many_pieces", f"that makes more than {_MOST} pieces"))
     if problems:

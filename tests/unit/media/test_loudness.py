@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,10 @@ async def test_sound_too_short_for_a_measurement_is_measured_in_repetition(studi
     short, long = (studio.sound(f"{seconds}.wav", tone, seconds=seconds) for seconds in (0.2, 3))
 
     assert (await measure(ffmpeg, short)).integrated == pytest.approx((await measure(ffmpeg, long)).integrated, abs=0.3)
+
+
+async def test_what_holds_no_samples_is_measured_as_silence(studio: Studio, ffmpeg: FFmpeg):
+    nothing = studio.sound("nothing.wav", "sine", seconds=0)
+
+    async with asyncio.timeout(20):
+        assert (await measure(ffmpeg, nothing)).is_silence

@@ -86,6 +86,11 @@ async def test_an_empty_file_is_told_as_such(tmp_path: Path):
         await probe(tmp_path / "film.mp4")
 
 
+async def test_sound_without_a_sample_is_told_as_such(studio: Studio):
+    with pytest.raises(MediaFailed, match="there is not a single sample of sound in it"):
+        await probe(studio.sound("nothing.wav", "sine", seconds=0))
+
+
 async def test_an_animated_webp_is_told_as_such(studio: Studio):
     moving = studio.make(
         "moving.webp", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=5", "-t", "1", "-c:v", "libwebp_anim"

@@ -206,3 +206,11 @@ async def test_sound_that_is_none_is_named(stage: Stage, studio: Studio, film: P
 def test_there_must_be_something_to_put():
     with pytest.raises(BadParams, match="give audio, subtitles or both"):
         validate_params({"video": "a.mp4"}, mux.params)
+
+
+async def test_a_gif_is_told_to_need_a_transcode(stage: Stage, studio: Studio, voice: Path):
+    moving = studio.make("moving.gif", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=10", "-t", "1")
+
+    for wish in ({}, {"format": "mp4"}):
+        with pytest.raises(BadParams, match=r"video: (mkv|mp4) does not hold gif pictures; transcode the video first$"):
+            await put(stage, moving, audio=str(voice), **wish)

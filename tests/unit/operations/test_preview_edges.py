@@ -188,3 +188,12 @@ def test_far_apart_moments_are_sought_and_not_decoded_up_to(studio, monkeypatch)
     counting = studio.counting("counting.mp4")
 
     assert decoded(monkeypatch, counting, [0.01, 1.62], 0.0) <= 8
+
+
+@pytest.mark.parametrize("format", ["gif", "webp"])
+async def test_an_animation_of_a_very_high_picture_keeps_its_shape(studio, stage, format):
+    tower = studio.clip("tower.mp4", "testsrc2=size=16x2000:rate=10")
+
+    _, files = await shown(stage, tower, animation={"format": format, "seconds": 0.5})
+
+    assert Image.open(files[f"animation.{format}"]).size == (13, 1600)

@@ -224,3 +224,23 @@ async def test_what_cannot_be_cut_is_told(stage: Stage, studio: Studio, params: 
 def test_one_way_to_cut_must_be_given(params: dict[str, Any], says: str):
     with pytest.raises(BadParams, match=says):
         validate_params({"src": "a.mp4", **params}, split.params)
+
+
+@pytest.mark.parametrize("size", ["2000x2", "2x2000"])
+async def test_scenes_are_found_in_pictures_of_any_shape(stage: Stage, studio: Studio, size: str):
+    cut_in_the_middle = f"color=black:size={size}:rate=10,drawbox=color=white:t=fill:enable='gte(t,1)'"
+    film = studio.clip("shape.mp4", cut_in_the_middle, seconds=2)
+
+    result = await cut(stage, film, scenes=True, min_duration=0.5)
+
+    assert [part.frames for part in result.parts] == [10, 10]
+
+
+@pytest.mark.parametrize("name", ["moving.gif", "moving.apng"])
+async def test_pictures_that_cannot_be_passed_on_are_encoded_or_refused(stage: Stage, studio: Studio, name: str):
+    moving = studio.make(name, "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=10", "-t", "1")
+
+    with pytest.raises(BadParams, match=r"mode: (gif|apng) pictures cannot be passed on as they are; exact encodes"):
+        await cut(stage, moving, count=2, mode="copy")
+
+    assert [part.frames for part in (await cut(stage, moving, count=2)).parts] == [5, 5]

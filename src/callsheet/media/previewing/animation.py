@@ -39,8 +39,8 @@ def animate(reel: Reel, wish: dict[str, Any], folder: Path, tell: Tell) -> dict[
     """
     cut, output = folder / "animation-cut.mkv", folder / f"animation.{wish['format']}"
     pieces = _pieces(reel, wish, lambda done: tell(0.3 * done))
-    _cut(reel, pieces, wish, cut, lambda done: tell(0.3 + 0.4 * done))
-    width, encode = wish["width"], _write_gif if wish["format"] == "gif" else _write_webp
+    width = _cut(reel, pieces, wish, cut, lambda done: tell(0.3 + 0.4 * done))
+    least, encode = min(_LEAST_WIDTH, width), _write_gif if wish["format"] == "gif" else _write_webp
     for attempt in range(_TRIES):
         encode(cut, output, width)
         tell(0.7 + 0.3 * (attempt + 1) / _TRIES)
@@ -49,7 +49,7 @@ def animate(reel: Reel, wish: dict[str, Any], folder: Path, tell: Tell) -> dict[
             cut.unlink()
             return {"file": output.name, "width": width}
         # The number of bytes goes with that of pixels; a little less, so that the next try fits.
-        width = max(_LEAST_WIDTH, int(width * min(0.85, 0.95 * math.sqrt(wish["max_bytes"] / size))))
+        width = max(least, int(width * min(0.85, 0.95 * math.sqrt(wish["max_bytes"] / size))))
     raise ValueError(f"an animation of these pictures does not fit into {wish['max_bytes']:,} bytes")
 
 
@@ -85,13 +85,17 @@ def _interest(reel: Reel, time: float, slack: float) -> float:
     return interest(as_seen(reel.frame_at(time, slack)[0], reel.shape, longest=_JUDGED_SIDE))
 
 
-def _cut(reel: Reel, pieces: list[Piece], wish: dict[str, Any], path: Path, tell: Tell) -> None:
-    """Write the pictures without loss, at the size and rate of the animation, so that the film is read once."""
+def _cut(reel: Reel, pieces: list[Piece], wish: dict[str, Any], path: Path, tell: Tell) -> int:
+    """Write the pictures without loss, at the size and rate of the animation, so that the film is read once.
+
+    Return their width, which is less than wished for where they would be too high.
+    """
     fps = Fraction(wish["fps"]).limit_denominator(1000)
     moments = [start + n / fps for start, length in pieces for n in range(max(1, round(length * fps)))]
+    size: tuple[int, int] | None = None
 
     def pictures() -> Iterator[VideoFrame]:
-        size: tuple[int, int] | None = None
+        nonlocal size
         for index, moment in enumerate(moments):
             image = as_seen(reel.frame_at(float(moment))[0], reel.shape, wish["width"], longest=_LONGEST)
             size = size or image.size  # a film may change its size
@@ -101,6 +105,8 @@ def _cut(reel: Reel, pieces: list[Piece], wish: dict[str, Any], path: Path, tell
             tell((index + 1) / len(moments))
 
     _write(path, "ffv1", pictures())
+    assert size is not None  # noqa: S101 - there is always a first picture
+    return size[0]
 
 
 def _write_webp(cut: Path, output: Path, width: int) -> None:
