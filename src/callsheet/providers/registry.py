@@ -33,10 +33,10 @@ class Parameter(Model):
     kind: Kind = "text"
     required: bool = False
     default: Any = None
-    choices: list[Any] | None = Field(None, description="The only values that it may have")
-    minimum: float | None = None
-    maximum: float | None = None
-    max_length: int | None = None
+    choices: list[Any] | None = Field(None, min_length=1, description="The only values that it may have")
+    minimum: float | None = Field(None, allow_inf_nan=False)
+    maximum: float | None = Field(None, allow_inf_nan=False)
+    max_length: int | None = Field(None, ge=1)
     as_text: bool = Field(False, description="Whether the provider wants a number written as text")
     description: str = ""
 
@@ -46,6 +46,12 @@ class Parameter(Model):
             raise ValueError(f"a least and a most are for numbers, not for {_A[self.kind]}")
         if self.kind != "text" and self.max_length is not None:
             raise ValueError(f"a length is for texts, not for {_A[self.kind]}")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError(f"its least, {self.minimum:g}, is above its most, {self.maximum:g}")
+        if wrong := next(filter(None, map(self._wrong_kind, self.choices or ())), None):
+            # 16:9 without quotes is the number 969: 16 minutes and 9 seconds.
+            hint = "; texts like '16:9' need quotes" if self.kind == "text" else ""
+            raise ValueError(f"one of its choices does not fit: {wrong}{hint}")
         if self.default is not None and (wrong := self.problem_with(self.default)) is not None:
             raise ValueError(f"its default does not fit: {wrong}")
         return self
@@ -105,6 +111,13 @@ class Offer(Model):
     parameters: dict[str, Parameter]
     fixed: dict[str, Any] = Field(default_factory=dict, description="What goes along with every order")
     price: str | None = Field(None, description="For people, with the day it was seen")
+
+    @model_validator(mode="after")
+    def _parameters_differ(self) -> "Offer":
+        named = [parameter.to for parameter in self.parameters.values()]
+        if twice := sorted({name for name in named if named.count(name) > 1}):
+            raise ValueError(f"two parameters are the provider's '{twice[0]}'")
+        return self
 
 
 class GenerativeModel(Model):
@@ -205,19 +218,23 @@ def read_registry(own: Path | None = None) -> Registry:
 
 @lru_cache(maxsize=4)
 def _read(own: Path | None, _stamp: int) -> Registry:
-    models = _models(files("callsheet.providers").joinpath("models.yaml").read_text("utf-8"), "models.yaml")
-    if own is not None:
-        try:
-            models |= _models(own.read_text("utf-8"), os.fspath(own))
-        except OSError as error:
-            raise SetupError(f"The file of models {own} cannot be read: {error.strerror}") from None
-    return Registry(models)
+    models = _models(files("callsheet.providers").joinpath("models.yaml").read_bytes(), "models.yaml")
+    if own is None:
+        return Registry(models)
+    try:
+        text = own.read_bytes()
+    except OSError as error:
+        raise SetupError(f"The file of models {own} cannot be read: {error.strerror}") from None
+    added = _models(text, os.fspath(own), frozenset(models))
+    # Last, since of two models with the same alias the later one has it.
+    return Registry({known: model for known, model in models.items() if known not in added} | added)
 
 
-def _models(text: str, name: str) -> dict[str, GenerativeModel]:
+def _models(text: bytes, name: str, others: frozenset[str] = frozenset()) -> dict[str, GenerativeModel]:
+    """Return the models of a file. Raises SetupError with all that is wrong; `others` are ids that no alias may be."""
     try:
         read = yaml.safe_load(text) or []
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise SetupError(f"{name} is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(read, list):
         raise SetupError(f"{name} must be a list of models")
@@ -230,9 +247,9 @@ def _models(text: str, name: str) -> dict[str, GenerativeModel]:
             wrong += [f"[{index}].{problem!r}" for problem in problems_in(error, GenerativeModel)]
             continue
         taken = {known for other in models.values() for known in (other.id, *other.aliases)}
-        wrong += [
-            f"[{index}]: '{word}' is another model already" for word in (model.id, *model.aliases) if word in taken
-        ]
+        doubled = [model.id] if model.id in taken else []
+        doubled += [alias for alias in model.aliases if alias in taken | others]
+        wrong += [f"[{index}]: '{word}' is another model already" for word in doubled]
         models[model.id] = model
     if wrong:
         raise SetupError(f"{name} has {_counted(wrong)}:\n  " + "\n  ".join(wrong))

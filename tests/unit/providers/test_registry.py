@@ -172,3 +172,46 @@ def test_the_file_that_the_documentation_shows_is_one(own):
     shown = page.partition("```yaml models\n")[2].partition("```")[0]
 
     assert "studio/talking-head" in own(shown)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ("{ratio: {to: a, choices: [16:9, 9:16]}}", "a text is needed, not 969; texts like '16:9' need quotes"),
+        ("{n: {to: a, kind: integer, choices: [1, two]}}", "a whole number is needed, not 'two'"),
+        ("{n: {to: a, choices: []}}", "choices"),
+        ("{n: {to: a, kind: integer, minimum: 5, maximum: 1}}", "its least, 5, is above its most, 1"),
+        ("{n: {to: a, kind: number, minimum: .nan}}", "minimum"),
+        ("{n: {to: a, kind: number, maximum: .inf}}", "maximum"),
+        ("{n: {to: a, maxLength: -1}}", "maxLength"),
+        ("{n: {to: a}, m: {to: a}}", "two parameters are the provider's 'a'"),
+    ],
+)
+def test_parameters_that_nothing_could_fit_are_refused(own, parameters, words):
+    offer = f"{{provider: replicate, model: me/model, parameters: {parameters}}}"
+
+    with pytest.raises(SetupError) as refused:
+        own(f"- {{id: mine/model, name: Mine, makes: video, offers: [{offer}]}}")
+
+    assert "1 problem" in refused.value.message
+    assert words in refused.value.message
+
+
+@pytest.mark.parametrize("data", [b"- id: \xe9", b"[" * 5000, b"- id: a\0b"])
+def test_a_file_that_is_no_yaml_is_refused_in_our_words(tmp_path, data):
+    file = tmp_path / "models.yaml"
+    file.write_bytes(data)
+
+    with pytest.raises(SetupError, match=r"models\.yaml is no YAML"):
+        read_registry(file)
+
+
+def test_an_alias_may_not_hide_behind_the_id_of_another_model(own):
+    with pytest.raises(SetupError, match=r"'google/veo-3\.1' is another model already"):
+        own(OWN.replace("[mine]", "[google/veo-3.1]"))
+
+
+def test_an_alias_of_ones_own_goes_before_that_of_a_model_that_comes_along(own):
+    replacing = OWN.replace("mine/model", SEEDANCE).replace("[mine]", "[gemini-omni-1.1-flash]")
+
+    assert own(replacing)["gemini-omni-1.1-flash"].id == SEEDANCE
