@@ -16,7 +16,7 @@ from callsheet.providers.key_sets import KeySet
 from callsheet.providers.outputs import find_outputs
 from callsheet.providers.plain import PlainProvider
 from callsheet.providers.polling import usual_polling
-from callsheet.providers.reading import bar_in, fields_of, number, text
+from callsheet.providers.reading import address, bar_in, fields_of, number, text
 from callsheet.providers.signatures import read_signed, verify_fal_webhook
 from callsheet.settings import Settings
 
@@ -92,7 +92,7 @@ class Fal(PlainProvider):
         answer = await self._http.order(
             "POST", place, names=_ADDRESSES[:1], json=given, params=webhook, headers=headers
         )
-        task_id, handle = answer.at("request_id"), {name: text(answer.at(name)) for name in _ADDRESSES}
+        task_id, handle = answer.at("request_id"), {name: address(answer.at(name)) for name in _ADDRESSES}
         if None in handle.values():
             self._http.not_understood(answer)
         return self._task(answer, task_id, **handle)

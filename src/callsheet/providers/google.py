@@ -16,7 +16,7 @@ from callsheet.providers.inputs import filled, in_base64, seconds_in_words
 from callsheet.providers.key_sets import KeySet
 from callsheet.providers.plain import PlainProvider
 from callsheet.providers.polling import usual_polling
-from callsheet.providers.reading import fields_of, text
+from callsheet.providers.reading import address, fields_of, text
 from callsheet.providers.signatures import read_signed, verify_google_webhook
 from callsheet.settings import Settings
 
@@ -146,7 +146,7 @@ class Google(PlainProvider):
     async def _output(self, status: str, part: Mapping[str, Any]) -> Output | Look:
         """Return a file, or how the task stands in truth: as long as a file is not ready, it still runs."""
         media_type = text(part.get("mime_type"))
-        data, uri = part.get("data"), text(part.get("uri"))
+        data, uri = part.get("data"), address(part.get("uri"))
         if isinstance(data, str) and data:
             return await asyncio.to_thread(_inline, data, media_type)
         found = _FILE.search(uri or "")

@@ -15,7 +15,7 @@ from callsheet.providers.http import Answer, Http, harmless, told
 from callsheet.providers.inputs import filled, in_base64
 from callsheet.providers.plain import PlainProvider
 from callsheet.providers.polling import usual_polling
-from callsheet.providers.reading import fields_of, text
+from callsheet.providers.reading import address, fields_of, text
 from callsheet.providers.signatures import read_signed
 from callsheet.settings import Settings
 
@@ -148,7 +148,7 @@ def _look(task: Mapping[str, Any]) -> Look:
 
 def _outputs(result: Mapping[str, Any]) -> tuple[Output, ...]:
     listed = [fields_of(each) for each in (*_list(result.get("videos")), *_list(result.get("images")))]
-    return tuple(Output(url=url) for url in (text(each.get("url")) for each in listed) if url is not None)
+    return tuple(Output(url=url) for url in (address(each.get("url")) for each in listed) if url is not None)
 
 
 def _list(value: Any) -> list[Any]:

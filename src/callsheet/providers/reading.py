@@ -18,6 +18,11 @@ def text(value: Any) -> str | None:
     return value.strip()[:_LONGEST] or None if isinstance(value, str) else None
 
 
+def address(value: Any) -> str | None:
+    """Return a text that says something, in its whole length: signed addresses may be long. None for anything else."""
+    return value.strip() or None if isinstance(value, str) else None
+
+
 def number(value: Any) -> float | None:
     """Return a number that is none of the odd ones; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):

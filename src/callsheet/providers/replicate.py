@@ -15,7 +15,7 @@ from callsheet.providers.inputs import with_files
 from callsheet.providers.outputs import find_outputs
 from callsheet.providers.plain import PlainProvider
 from callsheet.providers.polling import usual_polling
-from callsheet.providers.reading import bar_in, fields_of, number, text
+from callsheet.providers.reading import address, bar_in, fields_of, number, text
 from callsheet.providers.signatures import read_signed, verify_standard_webhook
 from callsheet.settings import Settings
 
@@ -139,7 +139,7 @@ class Replicate(PlainProvider):
             page = self._http.understood(await self._http.ask("GET", path))
             for listed in page.get("results") or ():
                 yield fields_of(listed)
-            path = text(page.get("next"))
+            path = address(page.get("next"))
         raise SubmissionUnknown("Replicate has more predictions than are looked through.", provider=_NAME)
 
     async def _ask_secret(self) -> str:
@@ -222,9 +222,10 @@ def _is_same(ours: Any, theirs: Any) -> bool:
 
 def _moment(value: Any) -> datetime | None:
     try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _duration(length: timedelta) -> str:

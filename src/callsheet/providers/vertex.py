@@ -15,7 +15,7 @@ from callsheet.providers.http import Http, Keys, fixed_keys, harmless
 from callsheet.providers.inputs import filled, in_base64
 from callsheet.providers.plain import PlainProvider
 from callsheet.providers.polling import usual_polling
-from callsheet.providers.reading import fields_of, text
+from callsheet.providers.reading import address, fields_of, text
 from callsheet.settings import Settings
 
 _NAME = "vertex"
@@ -105,7 +105,11 @@ class Vertex(PlainProvider):
         return Look("failed", "done", code="provider_failed", message="Vertex AI made no video, and gave no reason.")
 
     def _output(self, video: Mapping[str, Any]) -> Output:
-        media_type, data, uri = text(video.get("mimeType")), video.get("bytesBase64Encoded"), text(video.get("gcsUri"))
+        media_type, data, uri = (
+            text(video.get("mimeType")),
+            video.get("bytesBase64Encoded"),
+            address(video.get("gcsUri")),
+        )
         if not isinstance(data, str):
             name = (uri or "").rpartition("/")[2] or None
             return Output(url=self._in_storage(uri or ""), name=name, media_type=media_type, with_key=True)

@@ -7,10 +7,11 @@ import pytest
 
 from callsheet.domain.errors import BadWebhook, ProviderBusy, ProviderUnreachable, Refused, SubmissionUnknown
 from callsheet.testing.provider_contract import ProviderContract
+from callsheet.testing.providers.course import Succeeds, film
 from callsheet.testing.providers.kling import KlingStandIn
 from callsheet.testing.providers.weather import Garble
 
-from .opened import opened, picture_in
+from .opened import ended, opened, picture_in
 
 
 class TestKling(ProviderContract):
@@ -87,6 +88,14 @@ async def test_a_code_tells_a_refusal_whatever_the_status_says(tmp_path):
 
     assert censored.value.facts["reason"] == "content_refused"
     assert "reason" not in refused.value.facts
+
+
+async def test_a_signed_address_stays_whole_however_long_it_is(tmp_path):
+    url = f"https://media.example.org/film.mp4?sig={'x' * 3000}"
+    async with opened(KlingStandIn, tmp_path) as (there, provider):
+        look = await ended(there, provider, Succeeds(files=[film(url=url)]))
+
+    assert [output.url for output in look.outputs] == [url]
 
 
 async def test_a_code_of_their_machines_tells_nothing(tmp_path):

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from callsheet.providers.polling import usual_polling
-from callsheet.providers.reading import bar_in, fields_of, number, share, text
+from callsheet.providers.reading import address, bar_in, fields_of, number, share, text
 from callsheet.settings import Settings
 
 
@@ -23,6 +23,11 @@ from callsheet.settings import Settings
 )
 def test_a_text_says_something(value: Any, read: str | None) -> None:
     assert text(value) == read
+
+
+def test_an_address_stays_whole() -> None:
+    assert address(f" https://x.example/{'y' * 9000}\n") == f"https://x.example/{'y' * 9000}"
+    assert [address(value) for value in (" ", None, 5, ["x"])] == [None] * 4
 
 
 @pytest.mark.parametrize(

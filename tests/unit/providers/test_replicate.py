@@ -151,15 +151,21 @@ async def test_a_deadline_that_passed_while_it_ran_is_told_from_a_cancellation(
     task = await replicate.submit(there.order())
     times = {"deadline": "2026-11-25T12:00:00Z", "completed_at": "2026-11-25T12:00:00.5Z"}
     there.forecast(
-        look=[Altered(times), Altered({**times, "completed_at": "2026-11-25T11:00:00Z"}), Altered({"deadline": "?"})]
+        look=[
+            Altered(times),
+            Altered({**times, "completed_at": "2026-11-25T11:00:00Z"}),
+            Altered({"deadline": "?"}),
+            Altered({**times, "completed_at": "2026-11-25T12:00:00"}),
+        ]
     )
 
-    looks = [await replicate.look(task) for _ in range(3)]
+    looks = [await replicate.look(task) for _ in range(4)]
 
     assert [(look.state, look.code) for look in looks] == [
         ("failed", "deadline"),
         ("cancelled", None),
         ("cancelled", None),
+        ("failed", "deadline"),
     ]
 
 
