@@ -22,10 +22,12 @@ _KEY = "storage:"
 
 
 async def link_to(source: MediaSource, *, settings: Settings, storage: Storage, database: Database) -> str | None:
-    """Return an address for an artifact, or for a file in the storage; None when others cannot reach it.
+    """Return an address for an artifact, a file in the storage or one in the web; None when others cannot reach it.
 
     Raises BadSource for a file that must not be used.
     """
+    if source.kind is SourceKind.URL:
+        return _public(str(source.root))
     if source.kind is SourceKind.KEY:
         return _presigned(storage, _key_of(source))
     if source.kind is not SourceKind.ARTIFACT:
@@ -51,7 +53,11 @@ async def _found(source: MediaSource, database: Database) -> Artifact:
 def _presigned(storage: Storage, key: str) -> str | None:
     """Return an address in the bucket, unless that stands where only its neighbours reach it."""
     url = storage.sign(key, lifetime=_LIFETIME)
-    return url if url is not None and _is_public(urlsplit(url).hostname or "") else None
+    return None if url is None else _public(url)
+
+
+def _public(url: str) -> str | None:
+    return url if _is_public(urlsplit(url).hostname or "") else None
 
 
 async def _signed(artifact: Artifact, storage: Storage, settings: Settings) -> str | None:

@@ -23,7 +23,7 @@ from callsheet.domain.errors import (
     SetupError,
     SubmissionUnknown,
 )
-from callsheet.domain.media_source import MediaSource, SourceKind
+from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.files.first_bytes import media_type_of
 from callsheet.files.media_types import guess_media_type, suffix_for
@@ -241,8 +241,7 @@ async def _file(job: Context, value: Any) -> InputFile:
     source = MediaSource.model_validate(value)
     path = await job.open(source)
     media_type = await asyncio.to_thread(media_type_of, path) or guess_media_type(path.name)
-    url = str(source.root) if source.kind is SourceKind.URL else await job.link(source)
-    return InputFile(path, media_type, url)
+    return InputFile(path, media_type, await job.link(source))
 
 
 # Fetching

@@ -204,7 +204,9 @@ class RecordingContext:
         return None if order is None else Ordered(self.asked[step], order.model, self.tasks.get(step))
 
     async def link(self, source: MediaSource) -> str | None:
-        """Return an address under `settings.public_url`, if there is one; it leads nowhere."""
+        """Return a URL as it is, else an address under `settings.public_url`, if there is one; it leads nowhere."""
+        if source.kind is SourceKind.URL:
+            return str(source.root)
         if self.settings.public_url is None or source.kind is not SourceKind.ARTIFACT:
             return None
         return f"{self.settings.public_url}/files/{source.artifact_id}?sig=tested"

@@ -145,6 +145,23 @@ async def test_without_a_public_address_there_is_none(engine):
 
 
 @pytest.mark.parametrize(
+    ("url", "public"),
+    [
+        ("https://example.com/a.png?sig=1", True),
+        ("http://8.8.8.8/a.png", True),
+        ("http://192.168.1.5/a.png", False),
+        ("http://[fd00::1]/a.png", False),
+        ("http://nas/a.png", False),
+        ("http://nas.local:8080/a.png", False),
+    ],
+)
+async def test_an_address_that_only_neighbours_reach_is_not_passed_on(engine, url, public):
+    made = await engine.run(plan(job("l", "link", params={"src": url})))
+
+    assert made.jobs[0].result["url"] == (url if public else None)
+
+
+@pytest.mark.parametrize(
     ("endpoint", "public"),
     [("https://s3.example.com", True), ("http://127.0.0.1:9000", False), ("http://minio:9000", False)],
 )
