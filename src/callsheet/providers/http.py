@@ -215,13 +215,22 @@ class Http:
         return fields
 
     async def bring(self, output: Output, target: Path, *, hosts: frozenset[str] = frozenset()) -> Path:
-        """Bring an output here, from wherever it is; as `download` does, where it has an address."""
+        """Bring an output here, from wherever it is; as `download` does, where it has an address.
+
+        Raises ProviderUnreachable for an empty one, too: no model makes that, and it may be there in a while.
+        """
         if output.inline is not None:
             await land(_whole(output.inline), target)
-            return target
-        if output.url is None:
+        elif output.url is None:
             raise OutputGone(f"{self.provider} named no address for the file")
-        return await self.download(output.url, target, hosts=hosts, with_key=output.with_key)
+        else:
+            await self.download(output.url, target, hosts=hosts, with_key=output.with_key)
+        if not (await asyncio.to_thread(target.stat)).st_size:
+            await asyncio.to_thread(target.unlink)
+            raise ProviderUnreachable(
+                f"{self.provider} gave an empty file: {shown(output.url) if output.url else 'inside of its answer'}"
+            )
+        return target
 
     async def download(
         self, url: str, target: Path, *, hosts: frozenset[str] = frozenset(), with_key: bool = False
@@ -251,7 +260,7 @@ class Http:
 
     async def _download_own(self, url: str, target: Path, with_key: bool) -> str | None:
         """Return where else the file is to be had, if the provider says so."""
-        headers = await self._keys() if with_key else {}
+        headers = {"Accept-Encoding": "identity", **(await self._keys() if with_key else {})}
         try:
             async with (
                 asyncio.timeout(self._settings.source_timeout.total_seconds()),

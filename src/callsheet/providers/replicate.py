@@ -30,6 +30,7 @@ _STATES: Mapping[str, State] = {
 }
 _DEPLOYMENT = "deployments/"
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_VERSION = re.compile(r"[0-9a-f]{64}")
 _A_SECOND = 8
 """600 orders a minute are allowed, with some room for others who use the account (2026-11)."""
 _LOOKS_A_SECOND = 20
@@ -109,8 +110,9 @@ class Replicate(PlainProvider):
         async for listed in self._listed(since - _CLOCKS_DIFFER):
             if listed.get("id") in others:
                 continue
-            doubtful = doubtful or bool(listed.get("data_removed"))
-            if _is_of(order, listed):
+            same = _is_of(order, listed)
+            doubtful = doubtful or bool(listed.get("data_removed")) or same is None
+            if same:
                 found.append(listed)
         if len(found) == 1 and isinstance(found[0].get("id"), str):
             return Task(_NAME, found[0]["id"])
@@ -118,7 +120,7 @@ class Replicate(PlainProvider):
             raise SubmissionUnknown(f"Replicate has {len(found)} predictions with the same input.", provider=_NAME)
         if doubtful:
             raise SubmissionUnknown(
-                "Replicate has already removed what would tell its predictions apart.", provider=_NAME
+                "Replicate does not tell, or has removed, what would tell its predictions apart.", provider=_NAME
             )
         return None
 
@@ -198,15 +200,24 @@ def _was_late(state: State, prediction: Mapping[str, Any]) -> bool:
     return state == "cancelled" and ended is not None and deadline is not None and ended >= deadline
 
 
-def _is_of(order: Order, listed: Mapping[str, Any]) -> bool:
+def _is_of(order: Order, listed: Mapping[str, Any]) -> bool | None:
+    """Tell whether a prediction is the one that was ordered; None where it does not say what it was ordered of."""
+    given = fields_of(listed.get("input"))
+    if not all(_is_same(value, given.get(name)) for name, value in order.input.items()):
+        return False
     model, _, version = order.model.partition(":")
     version = order.version or version
     if model.startswith(_DEPLOYMENT):
-        same = listed.get("deployment") in (None, model.removeprefix(_DEPLOYMENT))
-    else:
-        same = listed.get("model") == model or (bool(version) and listed.get("version") == version)
-    given = fields_of(listed.get("input"))
-    return same and all(_is_same(value, given.get(name)) for name, value in order.input.items())
+        named = listed.get("deployment")
+        return None if named is None else bool(named == model.removeprefix(_DEPLOYMENT))
+    if not version:
+        return bool(listed.get("model") == model)
+    told_version = text(listed.get("version")) or ""
+    if told_version == version.rpartition(":")[2]:
+        return True
+    # Official models hide their version.
+    hidden = _VERSION.fullmatch(told_version) is None and listed.get("model") in (model, version)
+    return None if hidden else False
 
 
 def _is_same(ours: Any, theirs: Any) -> bool:

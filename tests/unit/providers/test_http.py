@@ -689,6 +689,17 @@ async def test_an_output_inside_of_an_answer_is_written(settings: Settings, targ
     assert server.calls == []
 
 
+async def test_an_empty_file_is_none_and_may_be_there_in_a_while(settings: Settings, target: Path) -> None:
+    async with provider(answering(200, b""), settings) as (http, server):
+        for output in (Output(url=server.url("/a.mp4?sig=hidden")), Output(inline=b"")):
+            with pytest.raises(ProviderUnreachable, match="acme gave an empty file") as error:
+                await http.bring(output, target)
+            assert "hidden" not in error.value.message
+            assert not await asyncio.to_thread(target.exists)
+
+    assert server.calls[0].headers["accept-encoding"] == "identity"
+
+
 @pytest.mark.parametrize("digits", [20, 400, 5000])
 def test_a_wait_is_never_longer_than_a_day(digits: int) -> None:
     assert wait_asked({"retry-after-ms": "9" * digits}) == 24 * 3600

@@ -1,4 +1,5 @@
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -264,6 +265,29 @@ async def test_a_lost_order_is_told_from_others_by_model_version_and_input(
     versioned = await there.take(VERSION, taken, version=VERSION)
     found = await replicate.find_lost(there.order(input=wanted, version=VERSION, model="x/y"), since)
     assert found is not None and found.id == versioned.id
+
+
+async def test_another_version_of_a_model_is_another_order(there: ReplicateStandIn, replicate: Replicate) -> None:
+    ours, theirs = "a" * 64, "b" * 64
+    order, since = there.order(model=f"some/model:{ours}"), datetime.now(UTC) - LONG_AGO
+    await there.take(f"some/model:{theirs}", order.input, version=theirs)
+    assert await replicate.find_lost(order, since) is None
+
+    await there.take(f"some/model:{ours}", order.input, version="hidden")
+    with pytest.raises(SubmissionUnknown, match="tell its predictions apart"):
+        await replicate.find_lost(order, since)
+
+
+async def test_an_order_of_a_deployment_is_found_by_it(there: ReplicateStandIn, replicate: Replicate) -> None:
+    order, since = there.order(model="deployments/me/mine"), datetime.now(UTC) - LONG_AGO
+    task = await replicate.submit(order)
+    assert await replicate.find_lost(replace(order, model="deployments/me/other"), since) is None
+    found = await replicate.find_lost(order, since)
+    assert found is not None and found.id == task.id
+
+    await there.take("some/model", order.input, version=None)
+    with pytest.raises(SubmissionUnknown, match="tell its predictions apart"):
+        await replicate.find_lost(order, since, {task.id})
 
 
 async def test_two_orders_that_look_alike_are_left_to_people(there: ReplicateStandIn, replicate: Replicate) -> None:

@@ -79,7 +79,10 @@ class ReplicateStandIn(StandIn):
         version = told.get("version")
         if not named and not version:
             return self.refusal(422, "- version is required")
-        taken = await self.take(named or str(version), told["input"], told.get("webhook"), version=version)
+        deployment = named if "/deployments/" in request.url.path else None
+        taken = await self.take(
+            named or str(version), told["input"], told.get("webhook"), version=version, deployment=deployment
+        )
         return JSONResponse(self._shown(taken, Waits()), 201)
 
     async def _get(self, request: Request) -> Response:
@@ -129,6 +132,7 @@ class ReplicateStandIn(StandIn):
             "completed_at": _time(taken.ended) if taken.ended else None,
             "data_removed": gone,
             "urls": {"get": place, "cancel": f"{place}/cancel", "web": f"https://replicate.com/p/{taken.id}"},
+            **({"deployment": taken.extra["deployment"]} if taken.extra.get("deployment") else {}),
         }
 
     def _output(self, stage: Stage) -> Any:
