@@ -103,7 +103,8 @@ class Cutter:
         seen = self.frames.length if self.frames is not None else Fraction(self.seconds).limit_denominator(RATE)
         heard = Fraction(0)
         if self.source.has_sound and (length := self.source.sounds[0].duration):
-            heard = Fraction(self.source.sounds[0].start + length - self.source.lead).limit_denominator(RATE)
+            begin = self.source.begin_of(self.source.sounds[0])
+            heard = Fraction(begin + length - self.source.lead).limit_denominator(RATE)
         return Cut(max(seen, heard), len(self.frames) if self.frames is not None else None)
 
     async def _pictures(self, numbers: list[int], tell: Callable[[float], None]) -> None:

@@ -91,7 +91,9 @@ async def with_groups(ffmpeg: FFmpeg, found: Footage) -> Footage:
 
 async def _listing(ffmpeg: FFmpeg, video: Footage) -> list[str]:
     assert video.picture_index is not None  # noqa: S101 - it was read as a video
-    words = [*media_input(video.path), "-map", f"0:{video.picture_index}", "-c", "copy", "-f", "framecrc", "-"]
+    # Program streams do not tell the time of each picture.
+    words = ["-fflags", "+genpts", *media_input(video.path), "-map", f"0:{video.picture_index}"]
+    words += ["-c", "copy", "-f", "framecrc", "-"]
     captured = await ffmpeg.capture(words, timeout=3600)
     return captured.stdout.decode("ascii", "replace").splitlines()
 

@@ -46,8 +46,9 @@ class Sound:
     @property
     def end(self) -> float:
         """Seconds into the film at which it ends."""
-        length = self.track.start + self.track.duration if self.track.duration else self.source.probe.duration or 0.0
-        return max(0.0, length + self.offset)
+        length = self.track.duration
+        end = self.source.begin_of(self.track) + length if length else self.source.probe.duration or 0.0
+        return max(0.0, end + self.offset)
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,11 @@ class Footage:
     @property
     def lead(self) -> float:
         """Seconds after the beginning of the file at which its picture begins; 0 without a picture."""
-        return 0.0 if self.picture is None else max(0.0, self.picture.start - self.start)
+        return 0.0 if self.picture is None else self.begin_of(self.picture)
+
+    def begin_of(self, stream: Stream) -> float:
+        """Return how many seconds after the beginning of the file one of its streams begins."""
+        return max(0.0, stream.start - self.start)
 
     @property
     def sounds(self) -> tuple[Stream, ...]:

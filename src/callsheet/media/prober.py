@@ -47,7 +47,7 @@ def main(formats: str, max_pixels: int) -> None:
 
 def read(path: str, options: dict[str, str], max_pixels: int) -> dict[str, Any]:
     """Return the facts about one file, by the names of `domain.artifacts.Probe` and of `media.streams`."""
-    with av.open(f"file:{path}", format=_demuxer(path), options=options, metadata_errors="replace") as container:
+    with _opened(path, options) as container:
         video = next((s for s in container.streams.video if not _is_cover(s)), None)
         audio = next(iter(container.streams.audio), None)
         if video is None and audio is None:
@@ -71,6 +71,13 @@ def read(path: str, options: dict[str, str], max_pixels: int) -> dict[str, Any]:
             if video is None and facts["duration"] is None:
                 raise ValueError("there is not a single sample of sound in it")
         return answer
+
+
+def _opened(path: str, options: dict[str, str]) -> InputContainer:
+    try:
+        return av.open(f"file:{path}", format=_demuxer(path), options=options, metadata_errors="replace")
+    except av.ArgumentError:  # FFmpeg knows it, but it is not among the formats that may be read
+        raise ValueError("this kind of file is not accepted as media. Convert it to MP4, MP3 or PNG") from None
 
 
 def _demuxer(path: str) -> str | None:

@@ -106,7 +106,7 @@ async def extract_audio(job: Context, params: ExtractAudioParams) -> ExtractAudi
     source = await read_media(job, params.src, "src", "sound")
     sound = _track(source, params)
     format = params.format or _home_of(sound)
-    copied = _copies(sound, params, format)
+    copied = _copies(source, sound, params, format)
     output = job.dir / f"audio.{format}"
     seconds = _length(source, sound, params)
     words = [*media_input(source.path, start=params.start, length=params.duration), "-map", f"0:{sound.index}"]
@@ -134,8 +134,8 @@ def _home_of(sound: Stream) -> AudioFormat:
     return next((format for format, kind in _KINDS.items() if sound.codec in kind.held), "m4a")
 
 
-def _copies(sound: Stream, params: ExtractAudioParams, format: AudioFormat) -> bool:
-    whole = params.start == 0 and params.duration is None and sound.start < _LATE
+def _copies(source: Footage, sound: Stream, params: ExtractAudioParams, format: AudioFormat) -> bool:
+    whole = params.start == 0 and params.duration is None and source.begin_of(sound) < _LATE
     asked = (params.channels, params.sample_rate, params.bitrate)
     return whole and sound.codec in _KINDS[format].held and all(value is None for value in asked)
 
@@ -163,7 +163,7 @@ def _usual_rate(sound: Stream, format: AudioFormat) -> int:
 
 
 def _length(source: Footage, sound: Stream, params: ExtractAudioParams) -> float:
-    end = sound.start + sound.duration if sound.duration else source.probe.duration or 0.0
+    end = source.begin_of(sound) + sound.duration if sound.duration else source.probe.duration or 0.0
     if params.start >= end:
         message = f"start is {params.start:g} s, but the sound ends at {end:g} s"
         raise BadParams([Problem("start", "beyond_the_end", message)])

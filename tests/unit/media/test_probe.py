@@ -86,6 +86,13 @@ async def test_an_empty_file_is_told_as_such(tmp_path: Path):
         await probe(tmp_path / "film.mp4")
 
 
+async def test_a_kind_of_file_that_is_not_read_is_told_as_such(studio: Studio):
+    bare = studio.clip("bare.h264", seconds=0.2)
+
+    with pytest.raises(MediaFailed, match=r"'bare\.h264' .*: this kind of file is not accepted as media\. Convert it"):
+        await probe(bare)
+
+
 async def test_sound_without_a_sample_is_told_as_such(studio: Studio):
     with pytest.raises(MediaFailed, match="there is not a single sample of sound in it"):
         await probe(studio.sound("nothing.wav", "sine", seconds=0))

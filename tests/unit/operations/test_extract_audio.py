@@ -134,3 +134,17 @@ async def test_a_film_without_sound_is_told(stage: Stage, studio: Studio):
 def test_what_does_not_go_together_is_refused(params: dict[str, Any], says: str):
     with pytest.raises(BadParams, match=says):
         validate_params({"src": "a.mp4", **params}, extract_audio.params)
+
+
+@pytest.mark.parametrize("format", [None, "wav"])
+@pytest.mark.parametrize(("name", "coding"), [("clock.ts", "libx264"), ("clock.mpg", "mpeg2video")])
+async def test_a_clock_that_does_not_begin_at_0_adds_nothing(
+    stage: Stage, studio: Studio, name: str, coding: str, format: str | None
+):
+    words = ["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=30", "-f", "lavfi", "-i", TONE, "-t", "2"]
+    film = studio.make(name, *words, "-c:v", coding, "-c:a", "mp2")
+
+    result, path = await take(stage, film, format=format)
+
+    assert result.duration == pytest.approx(2, abs=0.06)
+    assert len(studio.listen(path)) / 48_000 == pytest.approx(2, abs=0.06)

@@ -214,3 +214,13 @@ async def test_a_gif_is_told_to_need_a_transcode(stage: Stage, studio: Studio, v
     for wish in ({}, {"format": "mp4"}):
         with pytest.raises(BadParams, match=r"video: (mkv|mp4) does not hold gif pictures; transcode the video first$"):
             await put(stage, moving, audio=str(voice), **wish)
+
+
+async def test_a_clock_that_does_not_begin_at_0_makes_no_film_longer(stage: Stage, studio: Studio, film: Path):
+    words = ["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=30", "-f", "lavfi", "-i", TONE, "-t", "2"]
+    stream = studio.make("clock.ts", *words, "-c:v", "libx264", "-c:a", "mp2")
+
+    result, made = await put(stage, film, audio=str(stream), duration="longest")
+
+    assert result.duration == pytest.approx(2, abs=0.06)
+    assert made.probe.duration == pytest.approx(2, abs=0.06)

@@ -197,3 +197,12 @@ async def test_an_animation_of_a_very_high_picture_keeps_its_shape(studio, stage
     _, files = await shown(stage, tower, animation={"format": format, "seconds": 0.5})
 
     assert Image.open(files[f"animation.{format}"]).size == (13, 1600)
+
+
+async def test_sound_of_eight_channels_is_drawn(studio, stage):
+    tone = "sine=frequency=300:sample_rate=48000,aformat=channel_layouts=7.1"
+    surround = studio.make("surround.mkv", "-f", "lavfi", "-i", tone, "-t", "1", "-c:a", "flac")
+
+    _, files = await shown(stage, surround, waveform={"width": 100, "height": 20})
+
+    assert np.asarray(Image.open(files["waveform.png"]).getchannel("A"))[10].mean() > 100

@@ -244,3 +244,16 @@ async def test_pictures_that_cannot_be_passed_on_are_encoded_or_refused(stage: S
         await cut(stage, moving, count=2, mode="copy")
 
     assert [part.frames for part in (await cut(stage, moving, count=2)).parts] == [5, 5]
+
+
+@pytest.mark.parametrize(("name", "coding"), [("late.ts", "libx264"), ("late.mpg", "mpeg2video")])
+async def test_a_clock_that_does_not_begin_at_0_makes_no_piece_longer(
+    stage: Stage, studio: Studio, name: str, coding: str
+):
+    words = ["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=30", "-f", "lavfi", "-i", TONE, "-t", "2"]
+    film = studio.make(name, *words, "-c:v", coding, "-c:a", "mp2")
+
+    result = await cut(stage, film, count=2)
+
+    assert [part.duration for part in result.parts] == pytest.approx([1, 1], abs=0.06)
+    assert len(studio.listen(stage.kept[1])) == pytest.approx(48_000, abs=3000)

@@ -95,7 +95,9 @@ class _Sound:
 
     def add(self, frame: AudioFrame) -> None:
         """Append the samples of a frame of planar floats."""
-        planes = [bytes(plane)[: frame.samples * 4] for plane in frame.planes]
+        # Of eight channels PyAV tells nine planes (seen with 18.1.0), and reading the last one crashes.
+        channels = frame.planes[: frame.layout.nb_channels]
+        planes = [bytes(plane)[: frame.samples * 4] for plane in channels]
         at = 0
         while at < frame.samples:
             taken = min(self._step - self._filled, frame.samples - at)
