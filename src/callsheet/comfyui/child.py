@@ -4,6 +4,7 @@ import asyncio
 import os
 import shlex
 import shutil
+import signal
 import socket
 import time
 from collections import deque
@@ -49,6 +50,8 @@ class Life:
         """Say how it ended, with the last that it said."""
         code = self.code or 0
         how = f"with signal {-code}" if code < 0 else f"with exit status {code}"
+        if code == -signal.SIGKILL:
+            how += " (killed by somebody, or by the system because memory ran out)"
         return f"Our own ComfyUI ended {how}; it said last: {' | '.join(self.last) or 'nothing'}"
 
     def check(self) -> None:

@@ -202,7 +202,7 @@ class Errand:
         if server is None:
             self._job.log(f"The prompt was sent to {name}, which the settings do not name any more. It is sent anew.")
         elif server.child is not None and (server.child.life is None or server.child.life.id != life):
-            self._job.log("The ComfyUI that had the prompt has ended with its worker. The prompt is sent anew.")
+            self._job.log("The ComfyUI that had the prompt has ended. The prompt is sent anew.")
             return None
         elif server.resting and self._pool.has_another(server, self._wish):
             self._job.log(f"{name} has not answered several times. The prompt is sent to another server.")

@@ -95,7 +95,7 @@ async def test_one_that_dies_loses_its_prompt_with_the_reason_and_the_next_run_h
     await until(lambda: any(report.done > 0 for report in desk.job.progress_reports))
     os.kill(processes()[0].pid, signal.SIGKILL)
 
-    with pytest.raises(PromptLost, match=r"ended with signal 9; it said last: .*To see the GUI"):
+    with pytest.raises(PromptLost, match=r"ended with signal 9 \(.*memory ran out\); it said last: .*To see the GUI"):
         await work
 
     assert len((await desk.run(graph=workflow("image_tiny"))).images) == 1
