@@ -40,6 +40,7 @@ _MOST_BYTES = 96 * 2**20
 """Of an answer; some providers put whole files into theirs."""
 _CHUNK = 256 * 1024
 _MESSAGE = 300
+_LONGEST_ERROR = 64 * 1024
 _SHORTEST_KEY = 12
 _ADDRESS = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
 _TOKEN = re.compile(r"(\b(?:\w*token|sig|signature|X-Amz-[\w-]+)(?:=|%3D|%253D))[\w.~%+/-]+", re.IGNORECASE)
@@ -308,8 +309,9 @@ class Http:
                 (client or self._client).stream(method, url, headers=headers, **request) as answer,
             ):
                 body = await _read(answer)
-        # Some errors repeat the key that they do not like.
-        return Answer(answer.status_code, answer.headers, body if answer.is_success else _without(keys, body))
+        # Some errors repeat the key that they do not like; and some come as a success, which may hold whole files, too.
+        may_tell = not answer.is_success or len(body) < _LONGEST_ERROR
+        return Answer(answer.status_code, answer.headers, _without(keys, body) if may_tell else body)
 
     def is_own(self, url: str) -> bool:
         """Tell whether an address is the provider's own, so that its keys may go there."""

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import jwt
 import pytest
+from starlette.responses import JSONResponse
 
 from callsheet.domain.errors import BadWebhook, ProviderBusy, ProviderUnreachable, Refused, SubmissionUnknown
 from callsheet.testing.provider_contract import ProviderContract
@@ -96,6 +97,21 @@ async def test_a_signed_address_stays_whole_however_long_it_is(tmp_path):
         look = await ended(there, provider, Succeeds(files=[film(url=url)]))
 
     assert [output.url for output in look.outputs] == [url]
+
+
+async def test_a_token_that_a_refusal_repeats_stands_in_no_message(tmp_path):
+    seen = []
+
+    async def repeat(visit, _):
+        seen.append(visit.request.headers["authorization"].removeprefix("Bearer "))
+        return JSONResponse({"code": 1002, "message": f"Token {seen[0]} is not valid"})
+
+    async with opened(KlingStandIn, tmp_path) as (there, provider):
+        there.forecast(submit=[repeat])
+        with pytest.raises(Refused, match=r"Token \.\.\. is not valid") as refused:
+            await provider.submit(there.order())
+
+    assert seen and seen[0] not in repr(refused.value.facts)
 
 
 async def test_a_code_of_their_machines_tells_nothing(tmp_path):
