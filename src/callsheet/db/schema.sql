@@ -154,6 +154,7 @@ CREATE TABLE submissions (
     closed_at       timestamptz,           -- since then the step may be ordered anew
     cancel_at       timestamptz,           -- the provider is to be told to end it, not before this
     cancel_attempts integer NOT NULL DEFAULT 0,
+    sought          jsonb,                 -- what it takes to find it in its provider's list, while its fate is unknown
     CHECK ((outcome = 'accepted') = (task IS NOT NULL))
 );
 

@@ -7,11 +7,13 @@ from uuid import UUID
 
 import structlog
 
-from callsheet.db.database import Database
+from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import ProviderBusy, ProviderUnreachable, SetupError
+from callsheet.engine.complete import Changes, doubt_of
+from callsheet.engine.finding import Finder, accept, read_sought
 from callsheet.engine.ordering import task_of
-from callsheet.providers.contract import Provider
+from callsheet.providers.contract import Order, Provider, Task
 
 log = structlog.get_logger(__name__)
 
@@ -42,39 +44,79 @@ class Canceller:
                 rows = await sql.claim_cancels(
                     connection, most=_MOST, lease=_LEASE, strange=list(self._strange), only=self._only
                 )
-            await asyncio.gather(*map(self._tell, rows))
-            if len(rows) < _MOST:
+            found = await asyncio.gather(*map(self._tell, rows))
+            if len(rows) < _MOST and not any(found):
                 return
 
-    async def _tell(self, row: Any) -> None:
-        facts = {"job": str(row["job"]), "provider": row["provider"], "submission": str(row["id"])}
-        if row["task"] is None:
-            await self._later(row, _ATTEMPTS_WITHOUT_A_TASK, "nobody knows whether it was ordered", facts)
-            return
+    async def _tell(self, row: Any) -> bool:
+        """Tell one provider; returns whether a task was found that is to be ended now."""
         try:
             provider = self._providers[row["provider"]]
         except (KeyError, SetupError):
             # Left to workers that can ask it.
             self._strange.add(row["provider"])
             await self._database.retry(lambda c: sql.cancel_put_off(c, id=row["id"], delay=0.0), seconds=5)
-            return
+            return False
+        if row["task"] is None:
+            return await self._find(row, provider)
+        await self._end(row, provider)
+        return False
+
+    async def _find(self, row: Any, provider: Provider) -> bool:
+        """Find out whether an order was taken; then it is due to be ended."""
+        if row["named_task"] is not None:
+            task = Task(row["provider"], row["named_task"], {"model": row["model"]})
+            await self._database.retry(lambda c: accept(c, row["id"], task), seconds=5)
+            return True
+        seen: str | None = "Its provider cannot be asked for it."
+        if row["sought"] is not None:
+            seen = await self._seen(row, Finder(self._database, provider), read_sought(row["sought"], row["id"]))
+        if seen is None:
+            log.info("a lost order of a cancelled job was found", **_facts(row))
+            return True
+        if row["cancel_attempts"] >= _ATTEMPTS_WITHOUT_A_TASK:
+            await self._database.retry(lambda c: _tell_doubt(c, row, seen), seconds=5, transaction=True)
+        await self._later(row, _ATTEMPTS_WITHOUT_A_TASK, seen)
+        return False
+
+    async def _seen(self, row: Any, finder: Finder, order: Order) -> str | None:
+        try:
+            async with asyncio.timeout(_LONGEST):
+                return await finder.find(row["id"], order, row["begun_at"])
+        except Exception as error:
+            log.error("a provider could not be asked for an order", **_facts(row), exc_info=error)
+            return type(error).__name__
+
+    async def _end(self, row: Any, provider: Provider) -> None:
         try:
             async with asyncio.timeout(_LONGEST):
                 await provider.cancel(task_of(row["task"]))
         except (ProviderUnreachable, ProviderBusy, TimeoutError) as error:
-            await self._later(row, _ATTEMPTS, type(error).__name__, facts)
+            await self._later(row, _ATTEMPTS, type(error).__name__)
         except Exception as error:
-            log.error("a provider could not be told to end a task", **facts, exc_info=error)
-            await self._later(row, _ATTEMPTS, type(error).__name__, facts)
+            log.error("a provider could not be told to end a task", **_facts(row), exc_info=error)
+            await self._later(row, _ATTEMPTS, type(error).__name__)
         else:
-            log.info("a provider was told to end a task", **facts)
+            log.info("a provider was told to end a task", **_facts(row))
             await self._database.retry(lambda c: sql.cancel_told(c, id=row["id"]), seconds=5)
 
-    async def _later(self, row: Any, most: int, why: str, facts: dict[str, str]) -> None:
+    async def _later(self, row: Any, most: int, why: str) -> None:
         attempts = row["cancel_attempts"]
         if attempts >= most:
-            log.warning("a task is not called off any more", reason=why, attempts=attempts, **facts)
+            log.warning("a task is not called off any more", reason=why, attempts=attempts, **_facts(row))
             await self._database.retry(lambda c: sql.cancel_told(c, id=row["id"]), seconds=5)
             return
         delay = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempts - 1))
         await self._database.retry(lambda c: sql.cancel_put_off(c, id=row["id"], delay=delay), seconds=5)
+
+
+def _facts(row: Any) -> dict[str, str]:
+    return {"job": str(row["job"]), "provider": row["provider"], "submission": str(row["id"])}
+
+
+async def _tell_doubt(connection: Connection, row: Any, seen: str) -> None:
+    """Tell, in the events of its job, that an order was not found and may be worked on."""
+    await sql.lock_executions(connection, ids=[row["execution_id"]])
+    changes = Changes()
+    changes.tell(row, "job.log", doubt_of(row, f"{seen} It is not looked for any more; look there."))
+    await changes.record(connection)

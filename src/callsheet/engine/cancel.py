@@ -65,7 +65,7 @@ async def _cancel_jobs(connection: Connection, execution_id: UUID, job: str | No
     ended = await sql.cancel_idle_jobs(connection, execution_id=execution_id, job=job)
     for row in ended:
         changes.note(row, "cancelled")
-    await call_off(connection, ended)
+    await call_off(connection, changes, ended)
     if job is not None:
         await follow(connection, changes, ended)
     running = await sql.ask_running_jobs_to_cancel(connection, execution_id=execution_id, job=job)

@@ -137,7 +137,7 @@ async def complete(connection: Connection, outcomes: list[Outcome]) -> dict[RunK
     await _store_first_jobs(connection, changes, rows, given)
     await _store_waits(connection, rows, given)
     await _store_artifacts(connection, rows, given)
-    await call_off(connection, rows)
+    await call_off(connection, changes, rows)
     await changes.record(connection)
     return {(row["id"], row["epoch"]): JobStatus(row["status"]) for row in rows}
 
@@ -157,11 +157,29 @@ def _event_data(row: asyncpg.Record, outcome: Outcome) -> dict[str, Any] | None:
     return data or None
 
 
-async def call_off(connection: Connection, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Have providers told to end what they do for those of these jobs that are cancelled."""
-    cancelled = [row["id"] for row in rows if row["status"] == "cancelled"]
-    if cancelled:
-        await sql.call_off(connection, jobs=cancelled)
+async def call_off(connection: Connection, changes: Changes, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Have providers told to end what they do for those of these jobs that are cancelled.
+
+    An order whose fate is unknown is told of: it may be worked on, and paid for.
+    """
+    cancelled = {row["id"]: row for row in rows if row["status"] == "cancelled"}
+    if not cancelled:
+        return
+    for lost in await sql.call_off(connection, jobs=list(cancelled)):
+        changes.tell(cancelled[lost["job"]], "job.log", doubt_of(lost, "If it can be found, it is ended there."))
+
+
+def doubt_of(submission: Mapping[str, Any], follows: str) -> dict[str, Any]:
+    """Return what is told of an order whose fate is unknown, and what follows."""
+    sent_at = submission["begun_at"].isoformat()
+    return {
+        "message": f"An order was sent to {submission['provider']} at {sent_at}, and whether it was taken is not "
+        f"known: it may be worked on there, and be paid for. {follows}",
+        "provider": submission["provider"],
+        "model": submission["model"],
+        "submission": str(submission["id"]),
+        "sentAt": sent_at,
+    }
 
 
 async def _store_waits(connection: Connection, rows: list[asyncpg.Record], given: dict[RunKey, Outcome]) -> None:

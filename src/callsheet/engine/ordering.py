@@ -27,6 +27,7 @@ from callsheet.domain.errors import (
 )
 from callsheet.domain.ids import new_id
 from callsheet.domain.storable import storable_json
+from callsheet.engine.finding import Finder, accept, sought
 from callsheet.engine.unbroken import unbroken
 from callsheet.engine.waiting import Wait, Waiting
 from callsheet.operations.contract import Ordered
@@ -39,9 +40,6 @@ _NOT_TAKEN = (Refused, ProviderBusy, ProviderUnreachable, BadInput)
 """After these, certainly nothing was ordered."""
 _ASKED_AGAIN = 0.05
 """Of the patience: how often a provider is asked for a lost order."""
-
-_A_LITTLE = 15 * 60_000
-"""Milliseconds: more than the clocks of machines and providers differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +148,7 @@ class Ordering:
                 model=order.model,
                 token=self._tokens[step] if order.webhook else None,
                 request_digest=digest_of(order),
+                sought=sought(order) if provider.capabilities.find_lost else None,
             )
             if begun:
                 return True
@@ -180,13 +179,15 @@ class Ordering:
         Raises Waiting when it may be known later, SubmissionUnknown when it will not.
         """
         if found.outcome is None:
-            await self._doubt(found.id, {"message": "Its sender ended before the answer came."})
+            evidence = {"message": "Its sender ended before the answer came."}
+            await self._doubt(found.id, evidence)
+            found = replace(found, evidence=evidence)
         if found.provider != provider.name:
             raise self._unknown(found, step, f"The step is to be ordered of {provider.name} now.")
         if found.named_task is not None:
             await self._accepted(found.id, Task(found.provider, found.named_task, {"model": found.model}))
             return
-        seen = await self._look_for(provider, self._as_sent(order, found), found)
+        seen = await Finder(self._database, provider).find(found.id, self._as_sent(order, found), found.begun_at)
         if seen is None:
             return
         if found.age < self._patience and (provider.capabilities.find_lost or found.token is not None):
@@ -194,33 +195,12 @@ class Ordering:
             raise Waiting(Wait(found.id, found.provider, None, delay, self._patience))
         raise self._unknown(found, step, seen)
 
-    async def _look_for(self, provider: Provider, order: Order, found: _Submission) -> str | None:
-        """Ask the provider for an order; returns why its fate is still unknown, None when it is known and stored."""
-        if not provider.capabilities.find_lost:
-            return "Its provider cannot be asked for it."
-        rivals = await self._database.retry(
-            lambda c: sql.rivals_of_submission(c, id=found.id, floor=_a_little_before(found.id)), seconds=FOREVER
-        )
-        if rivals["on_its_way"]:
-            return "Another order like it was on its way, so that they could not be told apart."
-        try:
-            task = await provider.find_lost(order, found.begun_at, rivals["tasks"])
-        except (SubmissionUnknown, ProviderUnreachable, ProviderBusy) as error:
-            return error.message
-        if task is None:
-            return "Its provider's list does not show it."
-        await self._accepted(found.id, task)
-        return None
-
     def _as_sent(self, order: Order, found: _Submission) -> Order:
         webhook = None if found.token is None or self._public_url is None else self._address(found.token)
         return replace(order, mark=str(found.id), webhook=webhook)
 
     async def _accepted(self, submission: UUID, task: Task) -> None:
-        stored = storable_json({"provider": task.provider, "id": task.id, "handle": task.handle})
-        await self._database.retry(
-            lambda c: sql.accept_submission(c, id=submission, provider_job_id=task.id, task=stored), seconds=FOREVER
-        )
+        await self._database.retry(lambda c: accept(c, submission, task), seconds=FOREVER)
 
     async def _refused(self, submission: UUID, evidence: dict[str, Any]) -> None:
         stored = storable_json(evidence)
@@ -256,11 +236,6 @@ def task_of(text: str) -> Task:
     """Read a task as it is stored."""
     value = orjson.loads(text)
     return Task(value["provider"], value["id"], value["handle"])
-
-
-def _a_little_before(submission: UUID) -> UUID:
-    """Return the lowest id that was given a little earlier; ids begin with their time in milliseconds."""
-    return UUID(int=max((submission.int >> 80) - _A_LITTLE, 0) << 80)
 
 
 def digest_of(order: Order) -> bytes:

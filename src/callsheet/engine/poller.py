@@ -32,8 +32,11 @@ _LEAST = 50
 _AT_ONCE = 16
 """Looks at one provider under way at once; it has its own limits besides."""
 _LONGEST_LOOK = 90.0
-_LEASE = 180.0
-"""Seconds before another worker may take a job that one has claimed for a look."""
+_LEASE = 30.0
+"""Seconds before another worker may take a job that one has claimed for a look, and does not hold any more."""
+_HOLD = _LEASE / 3
+"""Seconds after which looks that are not stored yet are held on to."""
+_STORED_WITHIN = 90.0
 _GATHER = 0.2
 _GATHER_ENDS = 0.05
 _FORGOTTEN = 10
@@ -91,6 +94,7 @@ class Poller:
         self._desks = {name: _Desk() for name in providers}
         self._backlog: set[str] = set()
         self._looks: set[asyncio.Task[None]] = set()
+        self._held: dict[tuple[UUID, int], float] = {}
         self._freed = asyncio.Event()
         self._seen: list[_Seen] = []
         self._arrived = asyncio.Event()
@@ -103,6 +107,7 @@ class Poller:
                 loops.create_task(self._keep_claiming())
                 loops.create_task(self._keep_collecting())
                 loops.create_task(self._keep_writing())
+                loops.create_task(self._keep_holding())
         finally:
             for task in self._looks:
                 task.cancel()
@@ -131,6 +136,7 @@ class Poller:
         self._backlog -= seats.keys()
         self._backlog |= {name for name, free in seats.items() if taken[name] == free}
         for row in rows:
+            self._held[row["id"], row["epoch"]] = time.monotonic()
             self._begin(row)
 
     async def _pause(self) -> None:
@@ -140,6 +146,20 @@ class Poller:
                 while not any(self._desks[name].open for name in self._backlog):
                     self._freed.clear()
                     await self._freed.wait()
+
+    async def _keep_holding(self) -> None:
+        """Keep jobs whose looks take long from other workers."""
+        while True:
+            await asyncio.sleep(_HOLD)
+            long = [key for key, since in self._held.items() if time.monotonic() - since > _HOLD]
+            if not long:
+                continue
+            ids, epochs = zip(*long, strict=True)
+            try:
+                async with self._database.connection() as connection:
+                    await sql.hold_looks(connection, ids=ids, epochs=epochs, lease=_LEASE)
+            except (*PASSING, asyncpg.PostgresError) as error:
+                log.warning("looks were not held on to; they may be repeated", error=type(error).__name__)
 
     async def _keep_collecting(self) -> None:
         """Hand over what no provider that can be asked here is asked about, once its time is over."""
@@ -162,10 +182,13 @@ class Poller:
         task = asyncio.create_task(self._look_at(row, desk), name=f"look {row['id']}")
         self._looks.add(task)
         desk.taken += 1
-        task.add_done_callback(lambda task: self._looked(task, desk))
+        task.add_done_callback(lambda task: self._looked(task, desk, row))
 
-    def _looked(self, task: asyncio.Task[None], desk: "_Desk") -> None:
+    def _looked(self, task: asyncio.Task[None], desk: "_Desk", row: asyncpg.Record) -> None:
         self._looks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("a look at a task failed", job=str(row["id"]), exc_info=error)
+            self._held.pop((row["id"], row["epoch"]), None)
         desk.taken -= 1
         self._freed.set()
 
@@ -203,9 +226,11 @@ class Poller:
             self._ended.clear()
             seen, self._seen = self._seen, []
             try:
-                await self._database.retry(partial(_record, seen), seconds=_LEASE / 2, transaction=True)
+                await self._database.retry(partial(_record, seen), seconds=_STORED_WITHIN, transaction=True)
             except (*PASSING, asyncpg.PostgresError) as error:
                 log.warning("looks at waiting jobs were not stored; they are repeated", error=type(error).__name__)
+            for each in seen:
+                self._held.pop((each.row["id"], each.row["epoch"]), None)
 
 
 class _Desk:

@@ -67,7 +67,7 @@ class Rescuer:
             )
         changes.freed_queues = {row["queue"] for row in rows}
         await follow(connection, changes, [row for row in rows if row["status"] != "queued"])
-        await call_off(connection, rows)
+        await call_off(connection, changes, rows)
         await changes.record(connection)
         return len(rows)
 

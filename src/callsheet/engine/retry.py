@@ -62,6 +62,7 @@ async def _reset(connection: Connection, execution: Any, jobs: list[UUID], resub
     if resubmit:
         await sql.clear_once_steps(connection, jobs=jobs)
     await sql.close_submissions(connection, jobs=jobs, resubmit=resubmit)
+    await sql.want_again(connection, jobs=jobs)
     changes = Changes()
     if execution["status"] in EXECUTION_ENDED and execution["started_at"] is not None:
         changes.note_execution(execution["id"], "running", {"reason": "retried by hand"})

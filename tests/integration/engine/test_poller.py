@@ -9,6 +9,7 @@ import pytest
 
 from callsheet.db.database import Database
 from callsheet.domain.errors import ProviderBusy
+from callsheet.engine import poller
 from callsheet.engine.poller import Poller
 from callsheet.providers.contract import Capabilities, Look, Polling
 from callsheet.testing.waiters import until
@@ -78,8 +79,8 @@ async def number(database, provider, condition):
 
 @asynccontextmanager
 async def polling(database, *providers, interval):
-    poller = Poller(database, {provider.name: provider for provider in providers}, interval=interval)
-    task = asyncio.create_task(poller.run())
+    looking = Poller(database, {provider.name: provider for provider in providers}, interval=interval)
+    task = asyncio.create_task(looking.run())
     try:
         yield
     finally:
@@ -149,3 +150,37 @@ async def test_a_job_whose_time_is_over_is_handed_over_though_its_provider(datab
         await until(lambda: number(database, "toy", "status = 'queued'"))
 
     assert await number(database, "toy", "status = 'waiting'") == 150
+
+
+@pytest.fixture
+def short_lease(monkeypatch):
+    monkeypatch.setattr(poller, "_LEASE", 0.6)
+    monkeypatch.setattr(poller, "_HOLD", 0.2)
+
+
+@pytest.mark.usefixtures("short_lease")
+async def test_a_look_that_takes_long_is_left_to_whom_it_belongs(database):
+    slow, idle = Asked("toy"), Asked("toy")
+    slow.silent = True
+    await wait_for(database, "toy", 3)
+
+    async with polling(database, slow, interval=0.02):
+        await until(lambda: slow.looks == 3)
+        async with polling(database, idle, interval=0.02):
+            await asyncio.sleep(1.5)
+
+    assert (slow.looks, idle.looks) == (3, 0)
+
+
+@pytest.mark.usefixtures("short_lease")
+async def test_looks_of_a_worker_that_died_are_taken_over_after_a_lease(database):
+    dead, heir = Asked("toy"), Asked("toy")
+    dead.silent = True
+    await wait_for(database, "toy", 3)
+    async with polling(database, dead, interval=0.02):
+        await until(lambda: dead.looks == 3)
+
+    async with polling(database, heir, interval=0.02):
+        await until(lambda: recorded(database, "toy", 3), timeout=3)
+
+    assert heir.looks == 3

@@ -8,7 +8,7 @@ from plans import job, plan, statuses
 
 from callsheet.domain.errors import Refused
 from callsheet.operations.contract import operation
-from callsheet.providers.contract import Capabilities, Order, Polling
+from callsheet.providers.contract import Capabilities, Order, Polling, Task
 from callsheet.testing.engine import running_engine
 from callsheet.testing.operations import ALL, DrawParams, WriteResult
 from callsheet.testing.toy_provider import ToyProvider
@@ -69,7 +69,7 @@ async def test_a_job_waits_without_a_seat_and_ends_with_its_file(engine, toy):
     order = await ordered(toy)
     waiting = await engine.wait(execution_id, "job.waiting")
     assert waiting.data == {"provider": "toy", "providerJobId": order["id"]}
-    assert engine.workers[0].running == 0
+    await until(lambda: engine.workers[0].running == 0)
     shown = await engine.job(execution_id, "a")
     assert (shown.status, shown.provider, shown.provider_job_id) == ("waiting", "toy", order["id"])
     assert shown.waiting_strategy == "polling"
@@ -424,6 +424,92 @@ async def test_a_cancelled_job_that_is_retried_orders_anew(engine, toy):
     toy.tell((await ordered(toy, 2))["id"], "succeeded", **DONE)
 
     assert (await engine.ended(execution_id)).status == "succeeded"
+
+
+async def left_in_doubt(engine, submit):
+    """Cancel a job that waits to learn whether its order was taken; returns its execution."""
+    execution_id = await engine.submit(plan(job("a", "draw", params={"submit": submit})))
+    await engine.wait(execution_id, "job.waiting")
+    await engine.cancel(execution_id)
+    assert (await engine.ended(execution_id, timeout=1)).status == "cancelled"
+    return execution_id
+
+
+async def doubts(engine, execution_id):
+    events = await engine.events(execution_id)
+    return [event.data for event in events if event.type == "job.log" and "submission" in (event.data or {})]
+
+
+async def test_a_cancelled_job_whose_order_is_in_doubt_says_so_and_the_order_is_found_and_ended(settings, tmp_path):
+    toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(find_lost=True, cancel=True), polling=EAGER)
+    find_lost, toy.find_lost = toy.find_lost, not_listed
+    async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
+        execution_id = await left_in_doubt(engine, "lose")
+
+        [doubt] = await doubts(engine, execution_id)
+        assert (doubt["provider"], doubt["model"]) == ("toy", "crayon")
+        assert "be paid for" in doubt["message"]
+        toy.find_lost = find_lost
+        await until(lambda: toy.cancelled() == [toy.orders()[0]["id"]])
+
+
+async def not_listed(order, since, others=()):
+    return None
+
+
+async def test_an_order_in_doubt_that_is_cancelled_is_not_sent_again_by_a_plain_retry(settings, tmp_path):
+    toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(webhook=True), polling=PATIENT)
+    async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
+        engine.house.settings.public_url = "https://callsheet.example"
+        execution_id = await left_in_doubt(engine, "lose")
+
+        await engine.retry(execution_id)
+
+        [ended] = (await engine.ended(execution_id)).jobs
+        assert ended.error.code == "submission_unknown"
+        assert len(toy.orders()) == 1
+        await engine.retry(execution_id, resubmit=True)
+        await ordered(toy, 2)
+
+
+async def test_an_order_in_doubt_that_is_wanted_again_is_found_and_not_ended(settings, tmp_path):
+    toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(find_lost=True, cancel=True), polling=EAGER)
+    find_lost, toy.find_lost = toy.find_lost, not_listed
+    async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
+        execution_id = await left_in_doubt(engine, "lose")
+
+        await engine.retry(execution_id)
+        toy.find_lost = find_lost
+        toy.tell((await ordered(toy))["id"], "succeeded", **DONE)
+
+        assert (await engine.ended(execution_id)).status == "succeeded"
+        assert toy.cancelled() == []
+        assert len(toy.orders()) == 1
+
+
+async def test_two_equal_orders_in_doubt_are_never_given_one_task(settings, tmp_path):
+    toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(find_lost=True), polling=EAGER)
+    both = asyncio.Barrier(2)
+
+    async def find_any(order, since, others=()):
+        free = [line["id"] for line in toy.orders() if line["id"] not in others]
+        if len(others) == 0:
+            await both.wait()
+        return Task("toy", free[0], {"model": "crayon"}) if free else None
+
+    async def drop_the_second(order):
+        how = "drop" if toy.orders() else "lose"
+        return await submit(Order(order.model, {**order.input, "submit": how}, mark=order.mark))
+
+    submit, toy.submit, toy.find_lost = toy.submit, drop_the_second, find_any
+    async with running_engine(OPERATIONS, settings=settings, providers=[toy], lanes={"test": 2}) as engine:
+        execution_id = await engine.submit(plan(job("a", "draw"), job("b", "draw")))
+        toy.tell((await ordered(toy))["id"], "succeeded", **DONE)
+
+        execution = await engine.ended(execution_id)
+
+        assert sorted(statuses(execution).values()) == ["failed", "succeeded"]
+        assert len(toy.orders()) == 1
 
 
 # Many

@@ -1,7 +1,7 @@
 -- name: begin_submission^
 -- Writes down that an order is about to be sent, if its job is still ours and no other order of the step is open.
-INSERT INTO submissions (id, job, step, epoch, provider, model, token, request_digest)
-SELECT :id, j.id, :step, :epoch, :provider, :model, :token, :request_digest
+INSERT INTO submissions (id, job, step, epoch, provider, model, token, request_digest, sought)
+SELECT :id, j.id, :step, :epoch, :provider, :model, :token, :request_digest, :sought::text::jsonb
 FROM execution_jobs j
 WHERE j.id = :job AND j.epoch = :epoch AND j.status = 'running' AND j.cancel_requested_at IS NULL
 ON CONFLICT (job, step) WHERE closed_at IS NULL DO NOTHING
@@ -24,16 +24,20 @@ JOIN submissions other ON other.id >= :floor AND other.id <> mine.id
     AND other.provider = mine.provider AND other.request_digest = mine.request_digest
 WHERE mine.id = :id;
 
+-- name: lock_rivals!
+-- Until the transaction ends, nobody else is given a task that was found for an equal order.
+SELECT pg_advisory_xact_lock(hashtextextended(encode(request_digest, 'hex'), 0)) FROM submissions WHERE id = :id;
+
 -- name: accept_submission!
 -- What nobody wants any more is cancelled as soon as it is known.
 UPDATE submissions
 SET outcome = 'accepted', accepted_at = clock_timestamp(), provider_job_id = :provider_job_id,
-    task = :task::text::jsonb, cancel_at = CASE WHEN cancel_at IS NOT NULL THEN clock_timestamp() END
+    task = :task::text::jsonb, sought = NULL, cancel_at = CASE WHEN cancel_at IS NOT NULL THEN clock_timestamp() END
 WHERE id = :id AND outcome IS DISTINCT FROM 'accepted';
 
 -- name: refuse_submission!
 UPDATE submissions
-SET outcome = 'refused', evidence = :evidence::text::jsonb, closed_at = clock_timestamp(), cancel_at = NULL
+SET outcome = 'refused', evidence = :evidence::text::jsonb, closed_at = clock_timestamp(), cancel_at = NULL, sought = NULL
 WHERE id = :id AND outcome IS DISTINCT FROM 'accepted';
 
 -- name: doubt_submission!
@@ -68,16 +72,25 @@ WHERE j.id = e.job AND j.epoch = :epoch AND j.status = 'running';
 -- Its task took too long: the provider is told to end it.
 UPDATE submissions SET ended = 'given_up', cancel_at = clock_timestamp() WHERE id = :id AND ended IS NULL;
 
--- name: call_off!
--- The jobs were cancelled: providers are told to end what was ordered for them.
-UPDATE submissions SET ended = 'cancelled', cancel_at = clock_timestamp()
-WHERE job = ANY (:jobs::uuid[]) AND closed_at IS NULL AND ended IS NULL;
+-- name: call_off
+-- The jobs were cancelled: providers are told to end what was ordered for them. Returns orders whose fate is unknown.
+WITH off AS (
+    UPDATE submissions SET ended = 'cancelled', cancel_at = clock_timestamp()
+    WHERE job = ANY (:jobs::uuid[]) AND closed_at IS NULL AND ended IS NULL
+    RETURNING id, job, provider, model, begun_at, task
+)
+SELECT id, job, provider, model, begun_at FROM off WHERE task IS NULL;
 
 -- name: close_submissions!
 -- Before another run by hand: what certainly came to nothing may be ordered anew, with :resubmit also what may not have.
-UPDATE submissions SET closed_at = clock_timestamp()
+UPDATE submissions SET closed_at = clock_timestamp(), sought = CASE WHEN cancel_at IS NOT NULL THEN sought END
 WHERE job = ANY (:jobs::uuid[]) AND closed_at IS NULL
-  AND (:resubmit::bool OR ended IN ('failed', 'cancelled', 'lost', 'given_up'));
+  AND (:resubmit::bool OR (task IS NOT NULL AND ended IN ('failed', 'cancelled', 'lost', 'given_up')));
+
+-- name: want_again!
+-- Before another run by hand: orders that were cancelled, and whose fate is unknown, are not to be ended any more.
+UPDATE submissions SET ended = NULL, cancel_at = NULL, cancel_attempts = 0
+WHERE job = ANY (:jobs::uuid[]) AND closed_at IS NULL AND task IS NULL AND ended IS NOT NULL;
 
 -- name: claim_cancels
 -- Submissions whose provider is to be told, put off by :lease so that others leave them alone meanwhile.
@@ -87,13 +100,16 @@ FROM (SELECT id FROM submissions c
       WHERE cancel_at <= statement_timestamp() AND provider <> ALL (:strange::text[])
         AND (:only::uuid IS NULL
              OR EXISTS (SELECT FROM execution_jobs j WHERE j.id = c.job AND j.execution_id = :only))
-      ORDER BY cancel_at LIMIT :most FOR UPDATE SKIP LOCKED) due
-WHERE s.id = due.id
-RETURNING s.id, s.job, s.provider, s.task::text AS task, s.cancel_attempts;
+      ORDER BY cancel_at LIMIT :most FOR UPDATE SKIP LOCKED) due, execution_jobs j
+WHERE s.id = due.id AND j.id = s.job
+RETURNING s.id, s.job, j.execution_id, j.job_id, s.provider, s.model, s.begun_at, s.cancel_attempts,
+          s.task::text AS task, s.sought::text AS sought,
+          (SELECT i.task_id FROM inbox i WHERE i.submission = s.id AND i.task_id IS NOT NULL
+           ORDER BY i.received_at LIMIT 1) AS named_task;
 
 -- name: cancel_told!
 -- Told, or given up.
-UPDATE submissions SET cancel_at = NULL WHERE id = :id;
+UPDATE submissions SET cancel_at = NULL, sought = CASE WHEN closed_at IS NULL THEN sought END WHERE id = :id;
 
 -- name: cancel_put_off!
 UPDATE submissions SET cancel_at = clock_timestamp() + make_interval(secs => :delay)

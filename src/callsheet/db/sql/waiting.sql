@@ -42,6 +42,13 @@ WITH due AS (
 SELECT t.*, s.task::text AS task
 FROM taken t LEFT JOIN submissions s ON s.id = t.submission;
 
+-- name: hold_looks!
+-- Looks that take long: their jobs are put off further.
+UPDATE execution_jobs j
+SET next_poll_at = clock_timestamp() + make_interval(secs => :lease)
+FROM unnest(:ids::uuid[], :epochs::int[]) AS g (id, epoch)
+WHERE j.id = g.id AND j.epoch = g.epoch AND j.status = 'waiting';
+
 -- name: claim_overdue
 -- Waiting jobs whose time is over, of whichever provider, put off likewise.
 UPDATE execution_jobs j
@@ -70,7 +77,8 @@ RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status;
 
 -- name: submissions_of_job
 -- What a webhook for a job may be about.
-SELECT s.id, s.provider, s.token, s.provider_job_id, s.closed_at IS NOT NULL OR s.ended IS NOT NULL AS over,
+SELECT s.id, s.provider, s.token, s.provider_job_id,
+       (s.closed_at IS NOT NULL OR s.ended IS NOT NULL) AND (s.task IS NOT NULL OR s.cancel_at IS NULL) AS over,
        j.execution_id
 FROM submissions s JOIN execution_jobs j ON j.id = s.job
 WHERE s.job = :job AND s.token IS NOT NULL;
