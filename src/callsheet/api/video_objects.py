@@ -15,7 +15,8 @@ _PREFIX = "video_"
 Status = Literal["queued", "in_progress", "completed", "failed"]
 
 _STATUSES: Mapping[JobStatus, Status] = {
-    JobStatus.PENDING: "queued",
+    # It has begun, and waits for what our own servers make for it.
+    JobStatus.PENDING: "in_progress",
     JobStatus.SCHEDULED: "queued",
     JobStatus.QUEUED: "queued",
     JobStatus.RUNNING: "in_progress",

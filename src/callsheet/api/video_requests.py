@@ -201,6 +201,8 @@ class _Reading:
             its_own = name not in _OWN or (name == "size" and "size" in takes)
             if its_own and value is not None:
                 known = name if name in takes else to_camel(name)
+                if self._params.get(known) is not None:
+                    self._wrong(name, "given_twice", f"{_FIELDS.get(known, known)} says it already")
                 parameter = takes.get(known)
                 inputs[known] = _read(value, parameter) if self._as_text and parameter else value
         return inputs

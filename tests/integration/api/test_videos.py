@@ -2,12 +2,15 @@
 
 import asyncio
 import warnings
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import openai
 import pytest
 
+from callsheet.api.video_objects import video_of
+from callsheet.domain.statuses import JobStatus
+from callsheet.engine.videos import VideoJob
 from callsheet.operations.catalog import Catalog
 from callsheet.operations.generate import generate
 from callsheet.testing.operations import ALL
@@ -192,6 +195,71 @@ async def test_what_makes_no_sense_is_told_with_its_field(api, more):
 
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"] == next(iter(more))
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"seconds": "6", "duration": 5}, "duration: seconds says it already"),
+        ({"size": "1280x720", "aspectRatio": "9:16"}, "aspectRatio: size says it already"),
+        ({"size": "1280x720", "aspect_ratio": "9:16"}, "aspect_ratio: size says it already"),
+        ({"input_reference": "https://a.test/a.png", "image": "https://a.test/b.png"}, "image: input_reference says"),
+        ({"modelId": "another"}, "modelId: model says it already"),
+    ],
+    ids=str,
+)
+async def test_what_is_said_in_two_ways_is_refused(api, more, told):
+    answer = await api.client.post("/v1/videos", json={"model": MODEL, "prompt": "x", **more})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "given_twice")
+    assert told in answer.json()["error"]["message"]
+
+
+ODD_RANGES = {
+    "bytes=0-0": 206,
+    "bytes=-1": 206,
+    "bytes=-0": 416,
+    "bytes=5-2": 200,
+    "bytes=0-1,3-4": 200,
+    "lines=0-1": 200,
+    "bytes=-": 200,
+    "bytes=4-99999999999999999999": 206,
+    "bytes=-99999999999999999999": 206,
+    "b" * 5000: 200,
+}
+
+
+async def test_odd_ranges_are_answered_as_the_standard_says(api, videos):
+    await api.engine.start_worker()
+    made = await videos.create_and_poll(model=MODEL, prompt="x", poll_interval_ms=50)
+    where = f"/v1/videos/{made.id}/content"
+
+    for asked, status in ODD_RANGES.items():
+        answer = await api.client.get(where, headers={"Range": asked})
+        head = await api.client.head(where, headers={"Range": asked})
+
+        assert (answer.status_code, head.status_code) == (status, status), asked
+        if answer.is_success:
+            assert head.headers["content-length"] == str(len(answer.content))
+
+
+def test_one_that_is_being_made_at_home_is_in_progress():
+    now = datetime.now(UTC)
+    params = {"modelId": "studio/landscape", "prompt": "Hills"}
+    job = VideoJob(UUID(int=1), {}, JobStatus.PENDING, 0.0, params, None, None, now, None)
+
+    assert video_of(job).status == "in_progress"
+
+
+async def test_other_variants_are_refused_by_name(api, videos):
+    await api.engine.start_worker()
+    made = await videos.create_and_poll(model=MODEL, prompt="x", poll_interval_ms=50)
+
+    for variant in ("thumbnail", "spritesheet"):
+        with pytest.raises(openai.NotFoundError, match="ask for the variant 'video'"):
+            await videos.download_content(made.id, variant=variant)
+    with pytest.raises(openai.BadRequestError, match="variant"):
+        await videos.download_content(made.id, variant="audio")
 
 
 async def test_what_cannot_be_stored_is_refused(api):
