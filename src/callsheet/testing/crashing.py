@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from callsheet.comfyui.client import ComfyUI
+from callsheet.engine.answering import Answering
 from callsheet.engine.context import JobContext
 from callsheet.engine.ordering import Ordering
 from callsheet.operations.catalog import discover
@@ -34,8 +35,10 @@ POINTS = {
     "after the intent": _Point(Ordering, "_begin", after=True),
     "answer not stored": _Point(Ordering, "_accepted"),
     "answer stored": _Point(Ordering, "_accepted", after=True),
+    "end not stored": _Point(Answering, "_ended"),
     "before the prompt": _Point(ComfyUI, "submit"),
     "after the prompt": _Point(ComfyUI, "submit", after=True),
+    "while looking": _Point(ComfyUI, "look"),
     "before the file": _Point(ComfyUI, "download"),
     "file stored": _Point(JobContext, "keep", after=True),
 }
