@@ -7,6 +7,7 @@ import pytest
 from plans import job, plan, statuses
 
 from callsheet.domain.errors import Refused
+from callsheet.engine.rescue import give_up
 from callsheet.operations.contract import operation
 from callsheet.providers.contract import Capabilities, Order, Polling, Task
 from callsheet.testing.engine import running_engine
@@ -32,7 +33,14 @@ async def draw_somewhere(job, params: DrawParams) -> WriteResult:
     return WriteResult(file=await job.keep(await toy.fetch(output, job.dir / output.name)))
 
 
-OPERATIONS = [*ALL, draw_somewhere]
+@operation("draw-and-stumble", queue="test", on_worker_lost="resume")
+async def draw_and_stumble(job, params: DrawParams) -> WriteResult:
+    """Have the toy draw it, and fail."""
+    await job.order(job.providers["toy"], Order("crayon", {}))
+    raise ValueError("over its own feet")
+
+
+OPERATIONS = [*ALL, draw_somewhere, draw_and_stumble]
 DONE = {"files": {"picture.txt": "a picture"}}
 
 
@@ -510,6 +518,37 @@ async def test_two_equal_orders_in_doubt_are_never_given_one_task(settings, tmp_
 
         assert sorted(statuses(execution).values()) == ["failed", "succeeded"]
         assert len(toy.orders()) == 1
+
+
+async def test_a_task_that_goes_on_is_ended_when_it_is_ordered_anew(engine, toy):
+    execution_id = await engine.submit(plan(job("a", "draw-and-stumble")))
+    await engine.ended(execution_id)
+    assert len(toy.orders()) == 1
+
+    await engine.retry(execution_id, resubmit=True)
+
+    await engine.ended(execution_id)
+    first, _ = toy.orders()
+    await until(lambda: toy.cancelled() == [first["id"]])
+
+
+async def test_an_order_that_turns_out_to_be_taken_when_it_was_ordered_anew_is_ended(settings, toy):
+    quick = settings.model_copy(update={"rescue_interval": timedelta(seconds=0.05)})
+    async with running_engine(OPERATIONS, settings=quick, providers=[toy], workers=2) as engine:
+        execution_id = await engine.submit(plan(job("a", "draw", params={"submit": "hang"})))
+        first = await ordered(toy)
+        sender = next(worker for worker in engine.workers if worker.running)
+        await give_up(engine.house.database, sender.id)
+        [parked] = (await engine.ended(execution_id)).jobs
+        assert parked.error.code == "submission_unknown"
+
+        await engine.retry(execution_id, resubmit=True)
+        second = await ordered(toy, 2)
+        toy.let_go()
+
+        await until(lambda: toy.cancelled() == [first["id"]])
+        toy.tell(second["id"], "succeeded", **DONE)
+        assert (await engine.ended(execution_id)).status == "succeeded"
 
 
 # Many

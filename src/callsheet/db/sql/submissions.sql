@@ -32,7 +32,8 @@ SELECT pg_advisory_xact_lock(hashtextextended(encode(request_digest, 'hex'), 0))
 -- What nobody wants any more is cancelled as soon as it is known.
 UPDATE submissions
 SET outcome = 'accepted', accepted_at = clock_timestamp(), provider_job_id = :provider_job_id,
-    task = :task::text::jsonb, sought = NULL, cancel_at = CASE WHEN cancel_at IS NOT NULL THEN clock_timestamp() END
+    task = :task::text::jsonb, sought = NULL,
+    cancel_at = CASE WHEN cancel_at IS NOT NULL OR closed_at IS NOT NULL THEN clock_timestamp() END
 WHERE id = :id AND outcome IS DISTINCT FROM 'accepted';
 
 -- name: refuse_submission!
@@ -83,7 +84,10 @@ SELECT id, job, provider, model, begun_at FROM off WHERE task IS NULL;
 
 -- name: close_submissions!
 -- Before another run by hand: what certainly came to nothing may be ordered anew, with :resubmit also what may not have.
-UPDATE submissions SET closed_at = clock_timestamp(), sought = CASE WHEN cancel_at IS NOT NULL THEN sought END
+-- Tasks that have not ended are to be ended: nobody waits for them any more.
+UPDATE submissions
+SET closed_at = clock_timestamp(), sought = CASE WHEN cancel_at IS NOT NULL THEN sought END,
+    cancel_at = CASE WHEN task IS NOT NULL AND ended IS NULL THEN clock_timestamp() ELSE cancel_at END
 WHERE job = ANY (:jobs::uuid[]) AND closed_at IS NULL
   AND (:resubmit::bool OR (task IS NOT NULL AND ended IN ('failed', 'cancelled', 'lost', 'given_up')));
 
