@@ -126,7 +126,7 @@ def load_workflow(name: str, settings: Settings) -> Workflow:
 
 def read_workflow(path: Path) -> Workflow:
     """Read a graph with the file beside it. Raises SetupError with all that is wrong."""
-    graph = unwrapped(_json(path.read_text(), str(path)))
+    graph = unwrapped(_json(_text_of(path, str(path)), str(path)))
     problems = [repr(problem) for problem in problems_of(graph, path.name)]
     about, wrong = _described(path)
     problems += wrong
@@ -146,7 +146,7 @@ def _described(path: Path) -> tuple[Described, list[str]]:
     if not beside.is_file():
         return Described(), []
     try:
-        return Described.model_validate(yaml.safe_load(beside.read_text()) or {}), []
+        return Described.model_validate(yaml.safe_load(_text_of(beside, str(beside))) or {}), []
     except yaml.YAMLError as error:
         return Described(), [f"{beside.name} is not YAML: {' '.join(str(error).split())}"]
     except ValidationError as error:
@@ -158,7 +158,7 @@ def default_graph(settings: Settings) -> Graph | None:
     given = settings.comfyui_video_workflow_json
     if given is None:
         return None
-    text = given if given.lstrip().startswith("{") else _text_of(Path(given))
+    text = given if given.lstrip().startswith("{") else _text_of(Path(given), "COMFYUI_VIDEO_WORKFLOW_JSON")
     graph = unwrapped(_json(text, "COMFYUI_VIDEO_WORKFLOW_JSON"))
     problems = problems_of(graph)
     if problems:
@@ -168,13 +168,13 @@ def default_graph(settings: Settings) -> Graph | None:
     return graph  # type: ignore[no-any-return] # checked above
 
 
-def _text_of(path: Path) -> str:
+def _text_of(path: Path, name: str) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise SetupError(
-            f"COMFYUI_VIDEO_WORKFLOW_JSON is neither JSON nor a file: {os.strerror(error.errno or 0)}"
-        ) from None
+        raise SetupError(f"{name} cannot be read as a file: {os.strerror(error.errno or 0)}") from None
+    except UnicodeDecodeError:
+        raise SetupError(f"{name} is not text in UTF-8") from None
 
 
 def _json(text: str, name: str) -> Any:
@@ -182,6 +182,8 @@ def _json(text: str, name: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise SetupError(f"{name} is not JSON: {error}") from None
+    except RecursionError:
+        raise SetupError(f"{name} is nested too deeply") from None
 
 
 def values_for(workflow: Workflow, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from callsheet.comfyui.templates import form_of, load_workflow, stored_workflows
+from callsheet.comfyui.templates import form_of, load_workflow, read_workflow, stored_workflows
 from callsheet.domain.errors import BadParams, SetupError
 from callsheet.testing.comfyui import ComfyUIStandIn
 
@@ -194,6 +194,28 @@ def test_a_file_that_names_fields_that_are_not_there_is_refused(desk: Desk, fold
         load_workflow("off", desk.settings)
     with pytest.raises(SetupError, match=r"inputs\.size\.type"):
         load_workflow("odd", desk.settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("odd.json", b"\xff\xfe{}", "odd.json is not text in UTF-8"),
+        ("odd.inputs.yaml", b"\xff\xfe{}", "odd.inputs.yaml is not text in UTF-8"),
+        ("odd.json", b"[" * 100_000, "odd.json is nested too deeply"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_told_by_name(tmp_path: Path, name: str, data: bytes, words: str):
+    (tmp_path / "odd.json").write_text(json.dumps(workflow("image_tiny")))
+    (tmp_path / name).write_bytes(data)
+
+    with pytest.raises(SetupError, match=words):
+        read_workflow(tmp_path / "odd.json")
+
+
+def test_a_mark_before_the_text_is_passed_over(tmp_path: Path):
+    (tmp_path / "odd.json").write_text(json.dumps(workflow("image_tiny")), encoding="utf-8-sig")
+
+    assert read_workflow(tmp_path / "odd.json").graph == workflow("image_tiny")
 
 
 def test_a_form_is_drawn_from_a_workflow(desk: Desk):
