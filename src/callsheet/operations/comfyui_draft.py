@@ -111,6 +111,9 @@ def _from_graph(graph: Graph, inputs: Mapping[str, Any], files: Mapping[str, Med
             found.append(_given(graph, "inputs", path, source))
         else:
             put(graph, path, value)
+    # An input may be a link, and lead to no node, or in a circle.
+    if problems := problems_of(graph):
+        raise BadParams(problems)
     names = {path: f"{group}.{path}" for group, given in (("inputs", inputs), ("files", files)) for path in given}
     return Draft(graph, tuple(found), names=names)
 

@@ -147,6 +147,16 @@ async def test_a_field_that_is_not_there_is_told(desk: Desk):
     assert {problem.path for problem in caught.value.problems} == {"inputs.9.width", "inputs.width"}
 
 
+@pytest.mark.parametrize(("link", "words"), [(["9", 0], "from node 9, and there is none"), (["1", 0], "wait for each")])
+async def test_an_input_that_leads_nowhere_is_told_before_the_server_sees_it(
+    desk: Desk, server: ComfyUIStandIn, link: list[Any], words: str
+):
+    with pytest.raises(BadParams, match=words):
+        await desk.run(graph=workflow("image_tiny"), inputs={"1.width": link})
+
+    assert server.prompts == []
+
+
 async def test_a_job_with_a_name_and_a_graph_has_one_too_many(desk: Desk):
     with pytest.raises(BadParams, match="not both"):
         await desk.run(workflow="resize", graph=workflow("image_tiny"))
