@@ -21,7 +21,10 @@ from callsheet.testing.engine import Engine
 from callsheet.testing.providers.course import film
 from callsheet.testing.providers.everyone import STAND_INS
 from callsheet.testing.providers.fal import FalStandIn
+from callsheet.testing.providers.google import GoogleStandIn
+from callsheet.testing.providers.kling import KlingStandIn
 from callsheet.testing.providers.replicate import ReplicateStandIn
+from callsheet.testing.providers.runpod import RunPodStandIn
 from callsheet.testing.providers.server import served
 from callsheet.testing.waiters import until
 from callsheet.wiring import open_house
@@ -46,7 +49,9 @@ COMFYUI_POINTS = [
     "before the file",
     "file stored",
 ]
-POINTS = {kind: EVERY_POINT if kind in (ReplicateStandIn, FalStandIn) else SOME_POINTS for kind in STAND_INS}
+POINTS = dict.fromkeys(STAND_INS, SOME_POINTS)
+POINTS |= {kind: [*SOME_POINTS, "webhook came"] for kind in (GoogleStandIn, KlingStandIn, RunPodStandIn)}
+POINTS |= dict.fromkeys((ReplicateStandIn, FalStandIn), EVERY_POINT)
 LISTING = (ReplicateStandIn,)
 """They tell which orders they have taken."""
 STEPS = 2
