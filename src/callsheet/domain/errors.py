@@ -35,7 +35,8 @@ CallsheetError
 │   └── InternalError            a fault of ours, or of the operation
 ├── OwnershipLost                another worker has the job; nothing may be written
 └── SetupError                   settings, database or machine are not fit to start
-    └── DatabaseUnreachable
+    ├── DatabaseUnreachable
+    └── NotSetUpHere             what the call is for is not set up in this process
 """
 
 from typing import Any, ClassVar
@@ -317,4 +318,11 @@ class DatabaseUnreachable(SetupError):
     """The database does not answer, or does not let us in."""
 
     code = "database_unreachable"
+    status = 503
+
+
+class NotSetUpHere(SetupError):
+    """What the call is for is not set up in this process."""
+
+    code = "not_set_up_here"
     status = 503

@@ -10,7 +10,7 @@ import structlog
 
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
-from callsheet.domain.errors import BadWebhook
+from callsheet.domain.errors import BadWebhook, NotSetUpHere, SetupError
 from callsheet.domain.storable import storable_text
 from callsheet.engine.complete import Changes
 from callsheet.providers.contract import Notice, Provider
@@ -32,18 +32,26 @@ class Inbox:
         """Take a webhook for a job in.
 
         One for a job that is unknown or needs no more, or that came before, changes nothing. Raises BadWebhook for
-        one that is not from whom it says, or about another task.
+        one that is not from whom it says, or about another task, NotSetUpHere where it cannot be checked.
         """
         rows = await self._database.retry(lambda c: sql.submissions_of_job(c, job=job), seconds=5)
         if not rows:
             log.info("a webhook for an unknown job", job=str(job))
             return
         row = _of_token(rows, token)
-        notice = await self._providers[row["provider"]].read_webhook(headers, body, datetime.now(UTC))
+        notice = await self._provider(row["provider"]).read_webhook(headers, body, datetime.now(UTC))
         if None not in (notice.task_id, row["provider_job_id"]) and notice.task_id != row["provider_job_id"]:
             raise BadWebhook("The call is about another task than the one that was ordered.")
         if not row["over"]:
             await self._database.retry(lambda c: _take_in(c, job, row, notice), seconds=5, transaction=True)
+
+    def _provider(self, name: str) -> Provider:
+        try:
+            return self._providers[name]
+        except (KeyError, SetupError) as error:
+            reason = error.message if isinstance(error, SetupError) else "there is no such provider"
+            log.error("a webhook that cannot be checked: its provider is not set up here", provider=name, reason=reason)
+            raise NotSetUpHere(f"Calls of the provider '{name}' cannot be checked here.") from None
 
 
 def _of_token(rows: list[Any], token: str) -> Any:

@@ -68,15 +68,14 @@ async def served(settings, catalog, *, providers=()):
             await serving
 
 
-@pytest.fixture
 def free_port():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return listener.getsockname()[1]
 
 
 @pytest.fixture
-def settings(settings, free_port):
-    return settings.model_copy(update={"port": free_port})
+def settings(settings):
+    return settings.model_copy(update={"port": free_port()})
 
 
 @pytest.fixture

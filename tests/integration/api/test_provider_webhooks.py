@@ -14,7 +14,7 @@ from callsheet.providers.contract import Capabilities, Polling
 from callsheet.testing.toy_provider import SIGNATURE, ToyProvider
 from callsheet.testing.waiters import until
 
-from .conftest import served
+from .conftest import free_port, served
 
 NEVER = timedelta(hours=1)
 DONE = {"files": {"picture.txt": "a picture"}}
@@ -158,6 +158,19 @@ async def test_a_late_one_for_a_job_that_has_ended_is_taken_and_changes_nothing(
 
     assert answer.status_code == 200
     assert (await working.client.get(f"/api/executions/{execution_id}")).json()["lastEvent"] == ended["lastEvent"]
+
+
+async def test_one_that_this_server_cannot_check_may_be_sent_again_and_changes_nothing(settings, catalog, toy):
+    async with served(settings, catalog, providers=[toy]) as api:
+        await api.engine.start_worker()
+        execution_id, order = await waiting(api, toy)
+        async with served(settings.model_copy(update={"port": free_port()}), catalog, providers=[]) as elsewhere:
+            with capture_logs() as logs:
+                answer = await call(elsewhere, order, message(order))
+
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_set_up_here")
+        assert [(entry["provider"], entry["log_level"]) for entry in logs if "reason" in entry] == [("toy", "error")]
+        assert (await api.client.get(f"/api/executions/{execution_id}")).json()["jobs"][0]["status"] == "waiting"
 
 
 async def test_one_for_a_job_that_nobody_knows_is_taken(working, toy):

@@ -35,11 +35,11 @@ def catalog():
 
 
 @pytest.fixture
-def settings(settings, stand_ins, free_port):
+def settings(settings, stand_ins):
     """Settings that lead to all of them, for a server that they can call."""
     leading = {name: value for stand_in in stand_ins.values() for name, value in stand_in.settings().items()}
     led = Settings(_env_file=None, **leading).model_dump(include=set(leading))
-    around = {"waiting_interval": timedelta(seconds=0.02), "public_url": f"http://127.0.0.1:{free_port}"}
+    around = {"waiting_interval": timedelta(seconds=0.02), "public_url": f"http://127.0.0.1:{settings.port}"}
     return settings.model_copy(update={**led, **around})
 
 
