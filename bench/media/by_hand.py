@@ -30,8 +30,11 @@ _END = ["-movflags", "+faststart"]
 
 _MATRIX = "out_color_matrix=bt709:out_range=tv"
 _EXACT = "flags=bicubic+accurate_rnd+full_chroma_int"
-# Cut before it is made larger, so that nothing is scaled to be thrown away.
-_CROP = f"crop='min(iw,trunc(ih*{WIDTH}/{HEIGHT}))':'min(ih,trunc(iw*{HEIGHT}/{WIDTH}))'"
+# Cut before it is made larger, so that nothing is scaled to be thrown away; whole samples of the colours from both
+# sides alike, so that the middle stays where it is.
+_CROP = (
+    f"crop='min(iw,iw-4*round((iw-ih*{WIDTH}/{HEIGHT})/4))':'min(ih,ih-4*round((ih-iw*{HEIGHT}/{WIDTH})/4))':exact=1"
+)
 _COVER = f"{_CROP},scale={WIDTH}:{HEIGHT}:{_MATRIX},setsar=1"
 _SECONDS = PASSING / RATE
 _LOGO = f"scale={LOGO_WIDTH}:-2:{_MATRIX},format=yuva420p,lutyuv=a=val*{LOGO_OPACITY}"
