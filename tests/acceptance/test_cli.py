@@ -245,16 +245,19 @@ def test_a_timeline_becomes_a_film_of_the_name_that_was_asked_for(callsheet, her
     assert [path.name for path in (here / "films").iterdir()] == ["the film.mkv"]
 
 
-def test_ctrl_c_cancels_the_execution_and_leaves_no_process(started, here, database_url):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_and_sigterm_cancel_the_execution_and_leave_no_process(started, here, database_url, number, status):
     plan = write_plan(here, {"id": "a", "operation": "film", "params": {"seconds": 300}})
 
     with started("run", plan, "--import", "my_operations") as run:
         read_until(run.stderr, "rolling")
         children = wait_for(lambda: psutil.Process(run.pid).children(recursive=True))
-        run.send_signal(signal.SIGINT)
-        run.communicate(timeout=20)
+        run.send_signal(number)
+        _, said = run.communicate(timeout=20)
 
-    assert run.returncode == 130
+    assert run.returncode == status
+    assert "The execution is cancelled, its jobs are stopped." in said
+    assert "Traceback" not in said
     assert [row["status"] for row in rows(database_url, "SELECT status FROM execution_jobs")] == ["cancelled"]
     assert [row["status"] for row in rows(database_url, "SELECT status FROM executions")] == ["cancelled"]
     _, alive = psutil.wait_procs(children, timeout=5)

@@ -40,7 +40,8 @@ def check(plan: PlanFile, modules: Import = None, as_json: Json = False) -> None
     if as_json:
         show_json({"valid": True, "problems": [], "jobs": len(checked.plan.jobs)})
     else:
-        say(f"The plan is good: {len(checked.plan.jobs)} jobs.")
+        jobs = len(checked.plan.jobs)
+        say(f"The plan is good: {'1 job' if jobs == 1 else f'{jobs:,} jobs'}.")
 
 
 def read_plan_file(path: str, settings: "Settings") -> Any:

@@ -19,6 +19,10 @@ Out = Annotated[
     typer.Option("--out", "-o", metavar="DIR", file_okay=False, help="Folder for the finished files; made if missing"),
 ]
 
+_CANCELLED = "The execution is cancelled, its jobs are stopped."
+_TERMINATED = 128 + 15
+"""The exit status of what SIGTERM ends."""
+
 
 def run(
     context: typer.Context,
@@ -82,6 +86,8 @@ def settings_for(context: typer.Context, data_dir: Path | None, database_url: st
 
 def carried_out(plan: Any, operations: "Iterable[Operation]", settings: "Settings", out: Path | None) -> "Execution":
     """Run a plan to its end, showing how far it is."""
+    from asyncio import CancelledError
+
     from callsheet.cli.loop import cancel_on_terminate, run_async
     from callsheet.cli.printing import say
     from callsheet.cli.progress import screen_for
@@ -104,8 +110,11 @@ def carried_out(plan: Any, operations: "Iterable[Operation]", settings: "Setting
     try:
         return run_async(work())
     except KeyboardInterrupt:
-        say("The execution is cancelled, its jobs are stopped.")
+        say(_CANCELLED)
         raise
+    except CancelledError:
+        say(_CANCELLED)
+        raise typer.Exit(_TERMINATED) from None
 
 
 def report(execution: "Execution", settings: "Settings", places: "Mapping[str, str]", *, as_json: bool) -> None:

@@ -64,7 +64,7 @@ def _sentence(execution: Execution) -> str:
     if execution.status not in EXECUTION_ENDED:
         ended = sum(job.status in ENDED for job in execution.jobs)
         asked = "Jobs that run are being stopped. " if execution.cancel_requested_at else ""
-        return f"{asked}{ended} of {len(execution.jobs)} jobs done."
+        return f"{asked}Jobs done: {ended} of {len(execution.jobs)}."
     failed = [job.job_id for job in execution.jobs if job.status is JobStatus.FAILED]
     if not failed:
         return ""
