@@ -13,7 +13,6 @@ import pytest
 import yaml
 
 from callsheet.api.app import create_app
-from callsheet.operations import generate
 from callsheet.operations.catalog import discover
 from callsheet.testing.comfyui import running_comfyui
 from callsheet.testing.crashing import VARIABLE
@@ -123,7 +122,7 @@ def stage(settings, new_database, start, tmp_path):
 
 
 @pytest.fixture
-def model(tmp_path, monkeypatch):
+def model(tmp_path, know_models):
     """A file with a model for every provider."""
     models = [
         {
@@ -143,10 +142,8 @@ def model(tmp_path, monkeypatch):
     ]
     file = tmp_path / "models.yaml"
     file.write_text(yaml.safe_dump(models))
-    monkeypatch.setenv("CALLSHEET_OWN_MODELS", str(file))
-    generate._file_of_models.cache_clear()
-    yield file
-    generate._file_of_models.cache_clear()
+    know_models(file)
+    return file
 
 
 class Deadly:

@@ -28,8 +28,9 @@ def providers(
 ) -> None:
     """Run stand-ins of all providers until Ctrl-C, and print the variables that lead to them.
 
-    They speak as the providers do, take any order, and give a second of film. Keep the variables in a file `.env`, or
-    set them in the shell that runs Callsheet.
+    They speak as the providers do, take any order, and give a second of film. A stand-in of a ComfyUI server, which
+    runs graphs without models, is among them. Keep the variables in a file `.env`, or set them in the shell that runs
+    Callsheet.
     """
     from callsheet.cli.loop import run_async
 
@@ -38,17 +39,24 @@ def providers(
 
 async def _stand_in(port: int, pace: float) -> None:
     import asyncio
+    import tempfile
+    from pathlib import Path
 
     from callsheet.cli.loop import on_stop_signals
     from callsheet.domain.errors import SetupError
-    from callsheet.testing.providers.everyone import environment_of, everyone
+    from callsheet.testing.comfyui import running_comfyui
+    from callsheet.testing.providers.everyone import STAND_INS, environment_of, everyone
 
     stopped = asyncio.Event()
     on_stop_signals(stopped.set)
     try:
-        async with everyone(pace=pace, first_port=port) as stand_ins:
-            _announce(environment_of(stand_ins))
-            await stopped.wait()
+        with tempfile.TemporaryDirectory(prefix="callsheet-comfyui-") as folder:
+            async with (
+                everyone(pace=pace, first_port=port) as stand_ins,
+                running_comfyui(Path(folder), port=port + len(STAND_INS) if port else 0) as comfyui,
+            ):
+                _announce({**environment_of(stand_ins), "COMFYUI_API_URL": comfyui.url})
+                await stopped.wait()
     except OSError as error:
         raise SetupError(f"The stand-ins cannot answer at the ports from {port} on: {error.strerror}.") from None
 

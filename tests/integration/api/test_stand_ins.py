@@ -19,6 +19,7 @@ from callsheet.testing.providers.course import film
 from callsheet.testing.providers.everyone import everyone
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("generate-*.yaml"))
+OWN_MODELS = EXAMPLES[0].parent / "models" / "own.yaml"
 SOON = timedelta(seconds=0.05)
 LATER = timedelta(hours=1)
 
@@ -35,17 +36,22 @@ def catalog():
 
 
 @pytest.fixture
-def settings(settings, stand_ins):
+def settings(settings, stand_ins, know_models):
     """Settings that lead to all of them, for a server that they can call."""
+    know_models(OWN_MODELS)
     leading = {name: value for stand_in in stand_ins.values() for name, value in stand_in.settings().items()}
     led = Settings(_env_file=None, **leading).model_dump(include=set(leading))
-    around = {"waiting_interval": timedelta(seconds=0.02), "public_url": f"http://127.0.0.1:{settings.port}"}
+    around = {
+        "waiting_interval": timedelta(seconds=0.02),
+        "public_url": f"http://127.0.0.1:{settings.port}",
+        "own_models": OWN_MODELS,
+    }
     return settings.model_copy(update={**led, **around})
 
 
 def providers_of(plan):
     """Name who is asked by a plan."""
-    registry = read_registry()
+    registry = read_registry(OWN_MODELS)
     for job in plan["jobs"]:
         if job["operation"] == "generate":
             yield job["params"].get("provider") or registry[job["params"]["modelId"]].offers[0].provider
@@ -58,7 +64,7 @@ class TestByLooking:
 
     async def test_every_example_ends_with_its_files_and_each_order_is_paid_once(self, working, stand_ins):
         plans = [yaml.safe_load(example.read_text()) for example in EXAMPLES]
-        assert {name for plan in plans for name in providers_of(plan)} >= {*stand_ins} - {"runpod"}
+        assert {name for plan in plans for name in providers_of(plan)} >= {*stand_ins}
         started = [await working.client.post("/api/execute", json={"executionPlan": plan}) for plan in plans]
 
         for plan, answer in zip(plans, started, strict=True):
@@ -110,3 +116,4 @@ def test_the_command_prints_the_variables_that_lead_to_stand_ins_and_ends_when_t
 
     assert answer.status_code == 401
     assert "export CALLSHEET_REPLICATE_API_TOKEN=" in rest
+    assert "export COMFYUI_API_URL=http://127.0.0.1:" in rest

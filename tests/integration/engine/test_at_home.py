@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 from plans import job, plan, statuses
 
-from callsheet.operations import generate as module
 from callsheet.operations.comfyui import comfyui
 from callsheet.operations.generate import generate
 from callsheet.testing.comfyui import running_comfyui
@@ -49,15 +48,14 @@ async def replicate():
 
 
 @pytest.fixture
-def settings(settings, tmp_path, monkeypatch, home, replicate):
+def settings(settings, tmp_path, know_models, home, replicate):
     workflows, models = tmp_path / "workflows", tmp_path / "models.yaml"
     workflows.mkdir()
     (workflows / "square.json").write_text(json.dumps(GRAPH))
     (workflows / "square.inputs.yaml").write_text(INPUTS)
     models.write_text(MODELS)
-    monkeypatch.setenv("CALLSHEET_OWN_MODELS", str(models))
-    module._file_of_models.cache_clear()
-    yield settings.model_copy(
+    know_models(models)
+    return settings.model_copy(
         update={
             **replicate.opened_settings().model_dump(include=set(replicate.settings())),
             "provider_first_look": SOON,
@@ -72,7 +70,6 @@ def settings(settings, tmp_path, monkeypatch, home, replicate):
             "comfyui_timeout_ms": 1000,
         }
     )
-    module._file_of_models.cache_clear()
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.engine.links import link_to
 from callsheet.files.storage import open_storage
-from callsheet.operations import generate as module
 from callsheet.operations.contract import operation
 from callsheet.operations.generate import generate
 from callsheet.providers.contract import Capabilities, Polling
@@ -47,14 +46,12 @@ async def link(job, params: LinkParams) -> Linked:
 
 
 @pytest.fixture
-def settings(settings, tmp_path, monkeypatch):
+def settings(settings, tmp_path, know_models):
     file = tmp_path / "models.yaml"
     file.write_text(MODELS)
-    monkeypatch.setenv("CALLSHEET_OWN_MODELS", str(file))
-    module._file_of_models.cache_clear()
+    know_models(file)
     soon = {"waiting_interval": timedelta(seconds=0.02), "submission_patience": timedelta(seconds=1)}
-    yield settings.model_copy(update={"own_models": file, **soon})
-    module._file_of_models.cache_clear()
+    return settings.model_copy(update={"own_models": file, **soon})
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import pytest
 
 from callsheet.domain.errors import ProviderFailed, Refused
-from callsheet.operations import generate as module
 from callsheet.operations.contract import RunFirst
 from callsheet.operations.generate import GenerateParams, generate
 from callsheet.settings import Settings
@@ -29,14 +28,12 @@ MADE = {"images": [], "videos": [], "audio": [], "others": [], "texts": {}, "fil
 
 
 @pytest.fixture
-def job(tmp_path, monkeypatch):
+def job(tmp_path, know_models):
     file = tmp_path / "models.yaml"
     file.write_text(MODELS)
-    monkeypatch.setenv("CALLSHEET_OWN_MODELS", str(file))
-    module._file_of_models.cache_clear()
+    know_models(file)
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", own_models=file, local_queue_most=3)
-    yield RecordingContext(tmp_path, settings=settings, providers=[ToyProvider(tmp_path / "one", name="one")])
-    module._file_of_models.cache_clear()
+    return RecordingContext(tmp_path, settings=settings, providers=[ToyProvider(tmp_path / "one", name="one")])
 
 
 def params(model: str = "toy/film", **more: object) -> GenerateParams:

@@ -59,14 +59,12 @@ SOUND = "ID3 and more"
 
 
 @pytest.fixture
-def own(tmp_path, monkeypatch):
+def own(tmp_path, know_models):
     """The models of these tests, known to submission and to the run."""
     file = tmp_path / "models.yaml"
     file.write_text(MODELS)
-    monkeypatch.setenv("CALLSHEET_OWN_MODELS", str(file))
-    module._file_of_models.cache_clear()
-    yield file
-    module._file_of_models.cache_clear()
+    know_models(file)
+    return file
 
 
 @pytest.fixture
