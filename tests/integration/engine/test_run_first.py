@@ -431,6 +431,43 @@ async def test_first_jobs_of_many_executions_are_stored_together(idle_engine):
         assert [e.number for e in await idle_engine.events(execution_id)] == list(range(1, execution.last_event + 1))
 
 
+@pytest.mark.parametrize("order", ["together", "put off first", "ended first"])
+async def test_the_second_end_of_a_job_upstream_is_not_taken_for_that_of_one_that_runs_first(idle_engine, order):
+    database = idle_engine.house.database
+    upstream = job("up", continueOnFailure=True)
+    execution_id = await idle_engine.submit(plan(upstream, parent(first("a"), after=["up"])))
+    _, ups = await claimer(database, "up")
+
+    async def record(*outcomes):
+        async with database.transaction() as connection:
+            await complete(connection, list(outcomes))
+
+    async def claimed():
+        (one,) = (await ups.claim("test", 1)).jobs
+        return one
+
+    def ended(run, status=JobStatus.FAILED):
+        return Outcome(run.id, run.execution_id, run.epoch, status, error='{"code": "job_failed", "message": "no"}')
+
+    await record(ended(await claimed()))
+    (cut,) = await claim_and_live(database)
+    await idle_engine.retry(execution_id, job="up")
+    again, put_off = ended(await claimed()), deferred(cut, "a", "b")
+
+    batches = {
+        "together": [[again, put_off]],
+        "put off first": [[put_off], [again]],
+        "ended first": [[again], [put_off]],
+    }
+    for batch in batches[order]:
+        await record(*batch)
+    assert ((await raw(idle_engine, execution_id, "cut"))["unmet"]) == 2
+
+    pieces = (await ups.claim("test", 2)).jobs
+    await record(*[ended(piece) for piece in pieces])
+    assert (await raw(idle_engine, execution_id, "cut"))["status"] == "queued"
+
+
 async def test_files_of_the_run_that_wants_others_first_are_removed(settings, tmp_path):
     @operation("keep-and-wait", queue="test")
     async def keep_and_wait(job, params: Nothing) -> Nothing:

@@ -50,8 +50,8 @@ FROM execution_jobs d JOIN edges e ON e.downstream = d.id
 WHERE d.execution_id = :execution_id;
 
 -- name: reset_jobs
--- Makes ended jobs fresh again; they wait for those upstream jobs that have not ended well. Pending ones that a
--- failure let pass wait for that job again, since it will end a second time.
+-- Makes ended jobs fresh again; they wait for those upstream jobs that have not ended well. Pending ones that were let
+-- pass wait for that job again, since it will end a second time.
 WITH waits AS (
     SELECT e.downstream, count(*)::int AS jobs
     FROM edges e JOIN execution_jobs u ON u.id = e.upstream
@@ -62,7 +62,7 @@ WITH waits AS (
 ), undone AS (
     SELECT e.downstream, count(*)::int AS jobs
     FROM edges e JOIN execution_jobs u ON u.id = e.upstream
-    WHERE e.upstream = ANY (:ids::uuid[]) AND u.status = 'failed' AND u.continue_on_failure
+    WHERE e.upstream = ANY (:ids::uuid[]) AND u.status IN ('failed', 'cancelled', 'skipped')
     GROUP BY 1
 ), wait_again AS (
     UPDATE execution_jobs j

@@ -18,8 +18,12 @@ SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE g
     attempts = j.attempts + (g.error IS NOT NULL)::int,
     -- Given back without an error, at once or for later: a start that was none.
     starts = CASE WHEN g.status IN ('queued', 'scheduled') AND g.error IS NULL THEN j.starts - 1 ELSE 0 END,
-    -- Put off until so many other jobs have run.
-    unmet = CASE WHEN g.status = 'pending' AND j.cancel_requested_at IS NULL THEN g.first ELSE j.unmet END,
+    -- Put off until so many other jobs have run, and those upstream that were begun anew meanwhile: their ends count, too.
+    unmet = CASE WHEN g.status = 'pending' AND j.cancel_requested_at IS NULL
+                 THEN g.first + (SELECT count(*)::int FROM edges e JOIN execution_jobs u ON u.id = e.upstream
+                                 WHERE e.downstream = j.id
+                                   AND u.status NOT IN ('succeeded', 'failed', 'cancelled', 'skipped'))
+                 ELSE j.unmet END,
     run_at = CASE WHEN g.status = 'scheduled' AND j.cancel_requested_at IS NULL THEN clock_timestamp() + make_interval(secs => g.delay) END,
     queued_at = CASE WHEN g.status = 'queued' THEN clock_timestamp() ELSE j.queued_at END,
     finished_at = CASE WHEN g.status IN ('succeeded', 'failed', 'cancelled') OR j.cancel_requested_at IS NOT NULL
