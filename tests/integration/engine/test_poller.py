@@ -3,7 +3,7 @@
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -164,10 +164,14 @@ async def test_a_look_that_takes_long_is_left_to_whom_it_belongs(database):
     slow.silent = True
     await wait_for(database, "toy", 3)
 
+    begun = datetime.now(UTC)
     async with polling(database, slow, interval=0.02):
         await until(lambda: slow.looks == 3)
+        # Held on to for longer than two leases.
         async with polling(database, idle, interval=0.02):
-            await asyncio.sleep(1.5)
+            await until(
+                lambda: number(database, "toy", f"next_poll_at > '{begun}'::timestamptz + interval '2 s'"), timeout=9
+            )
 
     assert (slow.looks, idle.looks) == (3, 0)
 
