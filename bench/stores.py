@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from callsheet.db.embedded import EmbeddedPostgres
+from callsheet.db.embedded.postgres import EmbeddedPostgres
 
 HERE = Path(__file__).resolve().parent
 # Not /tmp, which can live in memory, where waiting for the disk costs nothing.

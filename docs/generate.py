@@ -18,14 +18,14 @@ from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 
 from callsheet.domain import errors
-from callsheet.domain.checking import check_plan, read_plan
 from callsheet.domain.errors import PlanRefused
-from callsheet.domain.reading import read_plan_text
+from callsheet.domain.plan_parsing import read_plan_text
+from callsheet.domain.plan_validation import check_plan, read_plan
 from callsheet.domain.records import OperationRecord
 from callsheet.domain.statuses import ENDED, MOVES, JobStatus
-from callsheet.operations.catalog import discover
-from callsheet.operations.contract import Operation
-from callsheet.operations.manifest import describe
+from callsheet.operation.catalog import discover
+from callsheet.operation.contract import Operation
+from callsheet.operation.manifest import describe
 from callsheet.settings import Settings
 
 DOCS = Path(__file__).parent
@@ -327,7 +327,7 @@ def routes_part(_page: str) -> str:
     """Return the routes of the API with what each does."""
     from callsheet.api.app import create_app
     from callsheet.db.database import Database
-    from callsheet.engine.watch import Watchtower
+    from callsheet.engine.reads.event_stream import Watchtower
     from callsheet.wiring import House
 
     database = Database("postgresql://nowhere")

@@ -15,10 +15,10 @@ import asyncpg
 import pytest
 
 from callsheet.db.database import Database
-from callsheet.db.embedded import EmbeddedPostgres
+from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import upgrade
+from callsheet.operation.catalog import Catalog
 from callsheet.operations import generate
-from callsheet.operations.catalog import Catalog
 from callsheet.settings import Settings
 from callsheet.testing.operations import ALL
 from callsheet.wiring import open_house

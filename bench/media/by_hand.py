@@ -19,9 +19,9 @@ from bench.media.edit import (
 )
 from bench.media.ffmpeg import ffmpeg, loudness
 from bench.media.inputs import COLOURS
+from callsheet.media.encoding.loudness import Target, gain_filter
+from callsheet.media.ffmpeg.filter_graph import esc
 from callsheet.media.fonts import FONTS
-from callsheet.media.graph import esc
-from callsheet.media.loudness import Target, gain_filter
 
 X264 = ["-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), "-pix_fmt", "yuv420p", *COLOURS]
 LOSSLESS = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", "-pix_fmt", "yuv420p", *COLOURS]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import av
 
-from callsheet.media.binary import find_ffmpeg
+from callsheet.media.encoding.loudness import METER, Loudness, read_meter
+from callsheet.media.ffmpeg.binary import find_ffmpeg
 from callsheet.media.fonts import FONTCONFIG
-from callsheet.media.loudness import METER, Loudness, read_meter
 from callsheet.settings import Settings
 
 BINARY = find_ffmpeg(Settings(_env_file=None))  # type: ignore[call-arg]

@@ -22,13 +22,13 @@ from pydantic import SecretStr
 from bench.peers.talk import Marks, answer, batches, paced, tell, timed, until_told_to_stop, with_many
 from callsheet.db.database import Database
 from callsheet.db.upgrade import upgrade
-from callsheet.domain.checking import read_submission
 from callsheet.domain.model import Model
 from callsheet.domain.plan import Submission
-from callsheet.domain.reading import read_plan_text
-from callsheet.engine.submit import submit, submit_many
-from callsheet.operations.catalog import Catalog
-from callsheet.operations.contract import Context, operation
+from callsheet.domain.plan_parsing import read_plan_text
+from callsheet.domain.plan_validation import read_submission
+from callsheet.engine.jobs.submit import submit, submit_many
+from callsheet.operation.catalog import Catalog
+from callsheet.operation.contract import Context, operation
 from callsheet.settings import Settings
 from callsheet.wiring import open_house
 

@@ -21,7 +21,7 @@ from bench.peers.talk import answer
 from callsheet.domain.records import Execution
 from callsheet.files.cache import FileCache
 from callsheet.files.storage import open_folder
-from callsheet.operations.catalog import discover
+from callsheet.operation.catalog import discover
 from callsheet.settings import Settings
 from callsheet.testing.context import RecordingContext
 from callsheet.testing.engine import Engine, running_engine

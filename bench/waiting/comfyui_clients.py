@@ -20,9 +20,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from bench.peers.talk import answer
 from callsheet.db.database import Database
-from callsheet.domain.checking import read_submission
-from callsheet.engine.submit import submit
-from callsheet.operations.catalog import discover
+from callsheet.domain.plan_validation import read_submission
+from callsheet.engine.jobs.submit import submit
+from callsheet.operation.catalog import discover
 
 Graph = Mapping[str, Any]
 

@@ -17,12 +17,12 @@ from typing import Any
 import uvloop
 
 from bench.peers.talk import answer
-from callsheet.testing.comfyui.stand_in import ComfyUIStandIn, running_comfyui
-from callsheet.testing.providers.calling import Calls
-from callsheet.testing.providers.course import Runs, Stage, Succeeds
-from callsheet.testing.providers.replicate import ReplicateStandIn
-from callsheet.testing.providers.stand_in import StandIn, Taken
-from callsheet.testing.providers.videos import VideosStandIn
+from callsheet.fakes.comfyui.fake_server import ComfyUIStandIn, running_comfyui
+from callsheet.fakes.providers.fake_server import StandIn, Taken
+from callsheet.fakes.providers.openai_videos import VideosStandIn
+from callsheet.fakes.providers.replicate import ReplicateStandIn
+from callsheet.fakes.providers.task_script import Runs, Stage, Succeeds
+from callsheet.fakes.providers.webhook_script import Calls
 
 CONNECTIONS = 32
 TICK = 0.1

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from callsheet.domain.model import Model
     from callsheet.domain.records import Event, Execution
     from callsheet.local import arun, run
-    from callsheet.operations.contract import Context, operation
+    from callsheet.operation.contract import Context, operation
     from callsheet.settings import Settings
 
 __all__ = [  # noqa: RUF022 - in groups
@@ -66,7 +66,7 @@ _HOMES = {
     "domain.model": ["Model"],
     "domain.records": ["Event", "Execution"],
     "local": ["run", "arun"],
-    "operations.contract": ["Context", "operation"],
+    "operation.contract": ["Context", "operation"],
     "settings": ["Settings"],
 }
 """Fetched when first used: who only declares an operation need not wait for a database driver."""

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from callsheet.domain.checking import check_plan, read_plan, read_submission
 from callsheet.domain.errors import NotAllowedNow
 from callsheet.domain.plan import Plan, Submission
-from callsheet.domain.reading import read_plan_text
+from callsheet.domain.plan_parsing import read_plan_text
+from callsheet.domain.plan_validation import check_plan, read_plan, read_submission
 from callsheet.domain.records import Event, Execution, StoredArtifact
-from callsheet.engine.cancel import cancel_execution
-from callsheet.engine.submit import submit
-from callsheet.engine.views import get_execution
+from callsheet.engine.jobs.cancel import cancel_execution
+from callsheet.engine.jobs.submit import submit
+from callsheet.engine.reads.views import get_execution
 from callsheet.logs import leave_logs_to_the_program
-from callsheet.operations.catalog import Catalog, discover
-from callsheet.operations.contract import Operation
+from callsheet.operation.catalog import Catalog, discover
+from callsheet.operation.contract import Operation
 from callsheet.settings import Settings
 from callsheet.wiring import House, open_house
 

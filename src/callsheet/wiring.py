@@ -11,25 +11,25 @@ from uuid import UUID
 import asyncpg
 
 from callsheet.db.database import PASSING, Database
-from callsheet.db.embedded import EmbeddedPostgres
+from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import DatabaseUnreachable
 from callsheet.domain.records import Execution
-from callsheet.engine.context import Tools
-from callsheet.engine.inbox import Inbox
-from callsheet.engine.report import Reporter
-from callsheet.engine.views import find_artifact, get_execution
-from callsheet.engine.watch import Watchtower
-from callsheet.engine.worker import Worker
+from callsheet.engine.reads.event_stream import Watchtower
+from callsheet.engine.reads.views import find_artifact, get_execution
+from callsheet.engine.submissions.webhook_inbox import Inbox
+from callsheet.engine.worker.context import Tools
+from callsheet.engine.worker.loop import Worker
+from callsheet.engine.worker.progress_writer import Reporter
 from callsheet.files.cache import FileCache
-from callsheet.files.signing import sign_path, signing_key
+from callsheet.files.signed_urls import sign_path, signing_key
 from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage, open_storage
-from callsheet.media.binary import open_ffmpeg
+from callsheet.media.ffmpeg.binary import open_ffmpeg
 from callsheet.notify.webhooks import Messenger
-from callsheet.operations.catalog import Catalog
-from callsheet.operations.needs import runnable_here
+from callsheet.operation.catalog import Catalog
+from callsheet.operation.requirements import runnable_here
 from callsheet.providers.catalog import Providers, discover_providers
 from callsheet.providers.contract import Provider
 from callsheet.settings import Settings

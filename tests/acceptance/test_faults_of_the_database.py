@@ -14,7 +14,7 @@ import pytest
 from processes import as_environment
 from pydantic import SecretStr
 
-from callsheet.db.embedded import EmbeddedPostgres
+from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import upgrade
 from callsheet.testing.waiters import until
 

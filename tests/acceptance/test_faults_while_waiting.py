@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from callsheet.testing.toy_provider import ToyProvider
+from callsheet.testing.fake_provider import ToyProvider
 from callsheet.testing.waiters import until
 
 DONE = {"files": {"picture.txt": "a picture"}}

@@ -12,9 +12,9 @@ from PIL import Image
 
 from callsheet.comfyui.client import ComfyUI
 from callsheet.domain.errors import BadParams, OutputGone, ProviderFailed
-from callsheet.operations.comfyui import ComfyUIParams, comfyui
+from callsheet.fakes.comfyui import running_comfyui
+from callsheet.operations.comfyui.operation import ComfyUIParams, comfyui
 from callsheet.settings import Settings
-from callsheet.testing.comfyui import running_comfyui
 from callsheet.testing.context import RecordingContext
 from callsheet.testing.waiters import until
 

@@ -7,16 +7,16 @@ import pytest
 from media.studio import Stage, Studio
 from PIL import Image
 
-from callsheet.demo import OPERATIONS, plan
-from callsheet.demo import score as music
-from callsheet.demo.desk import ROWS, SIZE
-from callsheet.demo.music import demo_music
-from callsheet.demo.scene import demo_scene
-from callsheet.demo.still import demo_still
-from callsheet.domain.checking import check_plan, read_plan, validate_params
+from callsheet.cli.demo import OPERATIONS, plan
+from callsheet.cli.demo import score as music
+from callsheet.cli.demo.desk import ROWS, SIZE
+from callsheet.cli.demo.music import demo_music
+from callsheet.cli.demo.scene import demo_scene
+from callsheet.cli.demo.still import demo_still
 from callsheet.domain.errors import BadParams
-from callsheet.domain.reading import read_plan_text
-from callsheet.operations.catalog import discover
+from callsheet.domain.plan_parsing import read_plan_text
+from callsheet.domain.plan_validation import check_plan, read_plan, validate_params
+from callsheet.operation.catalog import discover
 from callsheet.operations.finish import finish
 from callsheet.operations.preview import preview
 from callsheet.operations.render import render

@@ -19,16 +19,16 @@ from callsheet.api import (
     models,
     openapi,
     operations,
+    provider_webhooks,
     queues,
     schema,
     videos,
-    webhooks,
     workers,
 )
-from callsheet.api.guard import Guard
+from callsheet.api.auth_middleware import Guard
 from callsheet.api.limits import BodyLimit
 from callsheet.api.metrics import Metrics
-from callsheet.api.outermost import Outermost
+from callsheet.api.request_middleware import Outermost
 from callsheet.console.session import Sessions
 from callsheet.wiring import House
 
@@ -44,7 +44,7 @@ _NOUNS = (
     workers,
     files,
     videos,
-    webhooks,
+    provider_webhooks,
     health,
 )
 

@@ -5,10 +5,10 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from callsheet.api import examples
-from callsheet.api.house import HouseDep
+from callsheet.api.dependencies import HouseDep
 from callsheet.api.problems import answers
 from callsheet.domain.records import StoredArtifact
-from callsheet.engine.views import get_artifact
+from callsheet.engine.reads.views import get_artifact
 
 router = APIRouter(prefix="/api/artifacts", tags=["artifacts"])
 

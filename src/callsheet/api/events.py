@@ -12,15 +12,15 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from callsheet.api import examples
-from callsheet.api.house import HouseDep
+from callsheet.api.dependencies import HouseDep
 from callsheet.api.problems import answers
 from callsheet.console.sse import HEADERS, stream
 from callsheet.db.database import PASSING
 from callsheet.domain.model import Model
 from callsheet.domain.records import Event
 from callsheet.domain.statuses import EXECUTION_ENDED
-from callsheet.engine.receipt import last_event_of
-from callsheet.engine.views import events_after
+from callsheet.engine.jobs.receipt import last_event_of
+from callsheet.engine.reads.views import events_after
 from callsheet.wiring import House
 
 router = APIRouter(prefix="/api/executions", tags=["executions"])

@@ -11,21 +11,21 @@ from pydantic import Field
 
 from callsheet.api import examples
 from callsheet.api.cursors import read_cursor, write_cursor
+from callsheet.api.dependencies import HouseDep
 from callsheet.api.errors import Refusal
-from callsheet.api.house import HouseDep
 from callsheet.api.problems import answers
-from callsheet.domain.checking import check_plan, read_submission
 from callsheet.domain.errors import PlanRefused, Problem
 from callsheet.domain.model import Model
 from callsheet.domain.plan import Submission
-from callsheet.domain.reading import read_plan_text
+from callsheet.domain.plan_parsing import read_plan_text
+from callsheet.domain.plan_validation import check_plan, read_submission
 from callsheet.domain.records import Execution, ExecutionSummary
 from callsheet.domain.statuses import ExecutionStatus
-from callsheet.engine.cancel import cancel_execution
-from callsheet.engine.receipt import Receipt, write_receipt
-from callsheet.engine.retry import retry_execution
-from callsheet.engine.submit import submit
-from callsheet.engine.views import ExecutionFilter, get_execution, list_executions
+from callsheet.engine.jobs.cancel import cancel_execution
+from callsheet.engine.jobs.receipt import Receipt, write_receipt
+from callsheet.engine.jobs.retry import retry_execution
+from callsheet.engine.jobs.submit import submit
+from callsheet.engine.reads.views import ExecutionFilter, get_execution, list_executions
 from callsheet.notify.callback import problems_with
 from callsheet.wiring import House
 

@@ -10,14 +10,14 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from callsheet.api import examples
-from callsheet.api.house import HouseDep
+from callsheet.api.dependencies import HouseDep
 from callsheet.api.problems import answers
 from callsheet.domain.artifacts import Artifact
-from callsheet.engine.views import find_artifact
+from callsheet.engine.reads.views import find_artifact
 from callsheet.files.disposition import content_disposition
 from callsheet.files.media_types import is_shown_safely
 from callsheet.files.ranges import ByteRange, parse_range
-from callsheet.files.signing import verify_path
+from callsheet.files.signed_urls import verify_path
 from callsheet.wiring import House
 
 router = APIRouter(tags=["files"])

@@ -8,8 +8,8 @@ import structlog
 from fastapi import APIRouter, Request, Response
 
 from callsheet.api import examples
+from callsheet.api.dependencies import HouseDep
 from callsheet.api.errors import Refusal
-from callsheet.api.house import HouseDep
 from callsheet.api.problems import answers
 from callsheet.db.database import PASSING
 from callsheet.db.upgrade import check_revision

@@ -6,13 +6,13 @@ from uuid import UUID
 from fastapi import APIRouter, Body
 
 from callsheet.api import examples
+from callsheet.api.dependencies import HouseDep
 from callsheet.api.executions import RetryOptions
-from callsheet.api.house import HouseDep
 from callsheet.api.problems import answers
 from callsheet.domain.records import Job
-from callsheet.engine.cancel import cancel_job
-from callsheet.engine.retry import retry_job
-from callsheet.engine.views import get_job
+from callsheet.engine.jobs.cancel import cancel_job
+from callsheet.engine.jobs.retry import retry_job
+from callsheet.engine.reads.views import get_job
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 

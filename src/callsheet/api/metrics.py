@@ -23,7 +23,7 @@ from prometheus_client.registry import Collector
 from callsheet.db.database import PASSING, Connection
 from callsheet.db.statements import sql
 from callsheet.domain.records import QueueRecord, WorkerRecord
-from callsheet.engine.views import list_queues, list_workers
+from callsheet.engine.reads.views import list_queues, list_workers
 from callsheet.wiring import House
 
 log = structlog.get_logger(__name__)

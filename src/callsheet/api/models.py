@@ -6,11 +6,11 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from callsheet.api import examples
-from callsheet.api.house import HouseDep
+from callsheet.api.dependencies import HouseDep
 from callsheet.api.problems import answers
-from callsheet.domain.checking import did_you_mean
 from callsheet.domain.errors import NotFound
 from callsheet.domain.model import Model
+from callsheet.domain.plan_validation import did_you_mean
 from callsheet.providers.listing import ModelRecord, describe_model, list_models
 from callsheet.providers.registry import Registry, read_registry
 from callsheet.wiring import House

@@ -4,12 +4,12 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from callsheet.api import examples
-from callsheet.api.house import HouseDep
+from callsheet.api.dependencies import HouseDep
 from callsheet.api.problems import answers
 from callsheet.domain.errors import NotFound
 from callsheet.domain.model import Model
 from callsheet.domain.records import OperationRecord
-from callsheet.operations.manifest import describe, manifest
+from callsheet.operation.manifest import describe, manifest
 
 router = APIRouter(prefix="/api/operations", tags=["operations"])
 

@@ -7,13 +7,13 @@ from fastapi import APIRouter, Body
 from pydantic import Field, model_validator
 
 from callsheet.api import examples
-from callsheet.api.house import HouseDep
+from callsheet.api.dependencies import HouseDep
 from callsheet.api.problems import answers
 from callsheet.domain.durations import Duration
 from callsheet.domain.model import Model
 from callsheet.domain.records import QueueRecord
-from callsheet.engine.queues import QueueChange, Rate, change_queue
-from callsheet.engine.views import list_queues
+from callsheet.engine.fleet.queues import QueueChange, Rate, change_queue
+from callsheet.engine.reads.views import list_queues
 
 router = APIRouter(prefix="/api/queues", tags=["queues"])
 

@@ -5,9 +5,9 @@ from typing import Any
 from fastapi import APIRouter
 
 from callsheet.api import examples
-from callsheet.api.house import HouseDep
+from callsheet.api.dependencies import HouseDep
 from callsheet.api.problems import answers
-from callsheet.operations.plan_schema import plan_schema
+from callsheet.operation.plan_schema import plan_schema
 
 router = APIRouter(prefix="/api", tags=["operations"])
 

@@ -9,10 +9,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
+from callsheet.api.dependencies import HouseDep
 from callsheet.api.errors import Refusal
 from callsheet.api.files import Asked, answer_with
-from callsheet.api.house import HouseDep
-from callsheet.api.video_objects import (
+from callsheet.api.videos_request import Upload, VideoRequest, in_openai_words, read_video_request
+from callsheet.api.videos_schema import (
     DeletedVideo,
     Video,
     VideoPage,
@@ -21,15 +22,14 @@ from callsheet.api.video_objects import (
     page_of,
     video_of,
 )
-from callsheet.api.video_requests import Upload, VideoRequest, in_openai_words, read_video_request
-from callsheet.domain.checking import check_plan, read_submission
 from callsheet.domain.errors import NotAllowedNow, NotFound, PlanRefused
 from callsheet.domain.plan import Submission
+from callsheet.domain.plan_validation import check_plan, read_submission
 from callsheet.domain.statuses import ENDED
-from callsheet.engine.cancel import cancel_execution
-from callsheet.engine.submit import submit
-from callsheet.engine.videos import JOB, SHOWN, VideoJob, find_video, hide_video, list_videos
-from callsheet.engine.views import find_artifact
+from callsheet.engine.jobs.cancel import cancel_execution
+from callsheet.engine.jobs.submit import submit
+from callsheet.engine.reads.videos import JOB, SHOWN, VideoJob, find_video, hide_video, list_videos
+from callsheet.engine.reads.views import find_artifact
 from callsheet.providers.registry import read_registry
 from callsheet.wiring import House
 

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Body
 from pydantic import Field
 
 from callsheet.api import examples
-from callsheet.api.house import HouseDep
+from callsheet.api.dependencies import HouseDep
 from callsheet.api.problems import answers
 from callsheet.domain.model import Model
 from callsheet.domain.records import WorkerRecord
-from callsheet.engine.views import list_workers
-from callsheet.engine.workers import set_lanes
+from callsheet.engine.fleet.worker_lanes import set_lanes
+from callsheet.engine.reads.views import list_workers
 
 router = APIRouter(prefix="/api/workers", tags=["workers"])
 

@@ -9,6 +9,7 @@ from callsheet.cli import (
     comfyui,
     database,
     executions,
+    fake_servers,
     models,
     operations,
     plans,
@@ -16,13 +17,12 @@ from callsheet.cli import (
     render,
     run,
     serve,
-    stand_ins,
     timelines,
     webhooks,
     worker,
     workers,
 )
-from callsheet.cli.faults import EXIT_CODES, Faults
+from callsheet.cli.errors import EXIT_CODES, Faults
 
 app = typer.Typer(
     cls=Faults,
@@ -69,7 +69,7 @@ app.add_typer(comfyui.group, name="comfyui", rich_help_panel=_MACHINE)
 app.add_typer(plans.group, name="plan", rich_help_panel=_MACHINE)
 app.add_typer(timelines.group, name="timeline", rich_help_panel=_MACHINE)
 app.add_typer(webhooks.group, name="webhooks", rich_help_panel=_MACHINE)
-app.add_typer(stand_ins.group, name="testing", rich_help_panel=_MACHINE)
+app.add_typer(fake_servers.group, name="testing", rich_help_panel=_MACHINE)
 app.add_typer(database.group, name="db", rich_help_panel=_MACHINE)
 
 

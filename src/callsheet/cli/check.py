@@ -17,7 +17,7 @@ def check(
 
     Exit 0 when there is no error, 2 otherwise.
     """
-    from callsheet.cli.checkup import examine
+    from callsheet.cli.diagnostics import examine
     from callsheet.cli.loop import run_async
     from callsheet.cli.printing import say, show, show_json
 

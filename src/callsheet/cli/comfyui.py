@@ -18,7 +18,7 @@ Name = Annotated[str, typer.Argument(metavar="SERVER", help="Name of the server,
 @group.command("list")
 def list_comfyui(as_json: Json = False) -> None:
     """Ask every server how it is, and list the stored workflows with what they take."""
-    from callsheet.cli.house import load_settings
+    from callsheet.cli.bootstrap import load_settings
     from callsheet.cli.loop import run_async
     from callsheet.cli.printing import show, show_columns, show_json
     from callsheet.comfyui.pool import open_pool, survey
@@ -55,7 +55,7 @@ def resume(name: Name) -> None:
 
 
 def _mark(name: str, *, drained: bool) -> None:
-    from callsheet.cli.house import load_settings
+    from callsheet.cli.bootstrap import load_settings
     from callsheet.cli.printing import say
     from callsheet.comfyui.hosts import hosts_of
     from callsheet.comfyui.pool import OWN
@@ -93,13 +93,13 @@ def _server(health: "Health", settings: "Settings") -> dict[str, Any]:
 
 
 def _workflows(settings: "Settings") -> list[dict[str, Any]]:
-    from callsheet.comfyui.templates import stored_workflows
+    from callsheet.comfyui.workflows import stored_workflows
 
     return [_workflow(name, settings) for name in stored_workflows(settings)]
 
 
 def _workflow(name: str, settings: "Settings") -> dict[str, Any]:
-    from callsheet.comfyui.templates import form_of, load_workflow
+    from callsheet.comfyui.workflows import form_of, load_workflow
     from callsheet.domain.errors import SetupError
 
     try:

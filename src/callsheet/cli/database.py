@@ -15,7 +15,7 @@ def db() -> None:
 @group.command()
 def upgrade(context: typer.Context, data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
     """Bring the database to the schema of this version. Safe to run at any time, by any number at once."""
-    from callsheet.cli.house import load_settings, log_as
+    from callsheet.cli.bootstrap import load_settings, log_as
     from callsheet.cli.loop import run_async
     from callsheet.cli.printing import say
     from callsheet.wiring import open_database

@@ -32,7 +32,7 @@ def submit(
     api_key: ApiKey = None,
 ) -> None:
     """Send a plan to a running server, and print the id of its execution."""
-    from callsheet.cli.house import load_settings
+    from callsheet.cli.bootstrap import load_settings
     from callsheet.cli.plans import read_plan_file
     from callsheet.cli.printing import show, show_json
     from callsheet.cli.remote import Remote
@@ -197,8 +197,8 @@ def _target(remote: "Remote", execution_id: str, job: str | None) -> str:
 
 
 def _job_of(execution: dict[str, Any], job: str) -> dict[str, Any]:
-    from callsheet.domain.checking import did_you_mean
     from callsheet.domain.errors import NotFound
+    from callsheet.domain.plan_validation import did_you_mean
 
     jobs: dict[str, dict[str, Any]] = {each["jobId"]: each for each in execution["jobs"]}
     if job not in jobs:

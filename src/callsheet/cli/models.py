@@ -43,8 +43,8 @@ def show_model(
 ) -> None:
     """Show one model: who offers it, what is missing where it cannot be used, and what it takes."""
     from callsheet.cli.printing import show, show_json
-    from callsheet.domain.checking import did_you_mean
     from callsheet.domain.errors import NotFound
+    from callsheet.domain.plan_validation import did_you_mean
 
     records = _records()
     record = next((record for record in records if model_id in (record.id, *record.aliases)), None)
@@ -75,7 +75,7 @@ def _show_offers(record: "ModelRecord") -> None:
 def _records() -> "list[ModelRecord]":
     import asyncio
 
-    from callsheet.cli.house import load_settings
+    from callsheet.cli.bootstrap import load_settings
     from callsheet.providers.catalog import discover_providers
     from callsheet.providers.listing import list_models
     from callsheet.providers.registry import read_registry

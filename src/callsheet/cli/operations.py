@@ -23,13 +23,13 @@ def operations(context: typer.Context, as_json: Json = False, schema: Schema = F
 @group.command("list")
 def list_operations(as_json: Json = False, schema: Schema = False, modules: Import = None) -> None:
     """List the operations that are known here: names, queues, needs, and with --json their schemas."""
-    from callsheet.cli.house import catalog_of
+    from callsheet.cli.bootstrap import catalog_of
     from callsheet.cli.printing import seconds_text, show_columns, show_json
-    from callsheet.operations.manifest import manifest
+    from callsheet.operation.manifest import manifest
 
     catalog = catalog_of(modules)
     if schema:
-        from callsheet.operations.plan_schema import plan_schema
+        from callsheet.operation.plan_schema import plan_schema
 
         show_json(plan_schema(catalog))
         return

@@ -22,10 +22,10 @@ def plans() -> None:
 @group.command()
 def check(plan: PlanFile, modules: Import = None, as_json: Json = False) -> None:
     """Check a plan whole, and print every problem with its path. Exit 2 if there is one."""
-    from callsheet.cli.house import catalog_of, load_settings
+    from callsheet.cli.bootstrap import catalog_of, load_settings
     from callsheet.cli.printing import say, show_json
-    from callsheet.domain.checking import check_plan
     from callsheet.domain.errors import PlanRefused
+    from callsheet.domain.plan_validation import check_plan
     from callsheet.local import as_submission
 
     settings = load_settings()
@@ -47,7 +47,7 @@ def check(plan: PlanFile, modules: Import = None, as_json: Json = False) -> None
 def read_plan_file(path: str, settings: "Settings") -> Any:
     """Return the data in a plan file, or in standard input for `-`; raises NotFound and PlanRefused."""
     from callsheet.domain.errors import NotFound
-    from callsheet.domain.reading import read_plan_text
+    from callsheet.domain.plan_parsing import read_plan_text
 
     try:
         text = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import orjson
 
-from callsheet.cli.faults import Refused, Unreachable, WaitedTooLong
+from callsheet.cli.errors import Refused, Unreachable, WaitedTooLong
 from callsheet.cli.printing import say
 
 _EXIT_CODES = {401: 4, 403: 4, 404: 3, 409: 5, 500: 70, 502: 6, 503: 6, 504: 6}

@@ -11,7 +11,7 @@ from callsheet.cli.timelines import TimelineFile
 
 if TYPE_CHECKING:
     from callsheet.domain.records import Execution
-    from callsheet.media.film.explain import Command, Explanation
+    from callsheet.media.rendering.explain import Command, Explanation
     from callsheet.settings import Settings
 
 Out = Annotated[
@@ -63,7 +63,7 @@ def _make(params: dict[str, Any], settings: "Settings", out: Path | None, *, as_
 
     from callsheet.cli.run import carried_out, places_of, report
     from callsheet.cli.timelines import told_of_the_timeline
-    from callsheet.domain.checking import validate_params
+    from callsheet.domain.plan_validation import validate_params
     from callsheet.operations.render import render as operation
 
     if out is None or not _is_file(out):
@@ -87,7 +87,7 @@ def _plan(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_file(out: Path) -> bool:
-    from callsheet.media.codecs import Format
+    from callsheet.media.encoding.codecs import Format
 
     return out.suffix[1:].lower() in get_args(Format) and not out.is_dir()
 
@@ -122,12 +122,12 @@ def _moved(execution: "Execution", folder: Path, out: Path) -> dict[str, str]:
 
 
 def _explained(params: dict[str, Any], settings: "Settings", out: Path | None) -> "Explanation":
-    from callsheet.cli.looking import looking
+    from callsheet.cli.local_context import looking
     from callsheet.cli.loop import run_async
-    from callsheet.domain.checking import validate_params
     from callsheet.domain.errors import SetupError
-    from callsheet.media.edit.timeline import Timeline
-    from callsheet.media.film.explain import explain
+    from callsheet.domain.plan_validation import validate_params
+    from callsheet.media.rendering.explain import explain
+    from callsheet.media.timeline.timeline import Timeline
     from callsheet.operations.render import RenderParams
     from callsheet.operations.staging import stage
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from callsheet.domain.records import Execution
-    from callsheet.operations.contract import Operation
+    from callsheet.operation.contract import Operation
     from callsheet.settings import Settings
 
 Out = Annotated[
@@ -39,7 +39,7 @@ def run(
     Brings its own worker and, unless a database is named, its own database. Exit 0 when all went well, 1 when a job
     failed. Ctrl-C cancels the execution and stops its jobs.
     """
-    from callsheet.cli.house import catalog_of
+    from callsheet.cli.bootstrap import catalog_of
     from callsheet.cli.plans import read_plan_file
 
     settings = settings_for(context, data_dir, database_url)
@@ -57,7 +57,7 @@ def demo(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Make a short film: dependent jobs on real media, with no keys, no GPU and no network."""
-    from callsheet import demo as film
+    from callsheet.cli import demo as film
 
     settings = settings_for(context, data_dir, database_url)
     execution = carried_out(film.plan(), film.OPERATIONS, settings, out)
@@ -77,7 +77,7 @@ def reading_from(base: Path, allow: "Iterable[Path] | None", settings: "Settings
 
 def settings_for(context: typer.Context, data_dir: Path | None, database_url: str | None) -> "Settings":
     """Return the settings for work that is done here and now; the log tells of errors only."""
-    from callsheet.cli.house import load_settings, log_as
+    from callsheet.cli.bootstrap import load_settings, log_as
 
     settings = load_settings(data_dir=data_dir, database_url=database_url)
     log_as(settings, verbose=context.obj, level="error")

@@ -46,10 +46,10 @@ def serve(
 
 
 def _serve(given: Mapping[str, object], modules: list[str] | None, *, lanes: list[str] | None, verbose: bool) -> None:
-    from callsheet.api.door import refuse_open_door
-    from callsheet.cli.house import catalog_of, environment_of, load_settings, log_as
+    from callsheet.api.bind_check import refuse_open_door
+    from callsheet.cli.bootstrap import catalog_of, environment_of, load_settings, log_as
     from callsheet.cli.loop import run_async
-    from callsheet.cli.serving import serve_house
+    from callsheet.cli.server_runner import serve_house
 
     settings = load_settings(**given)
     log_as(settings, verbose=verbose)

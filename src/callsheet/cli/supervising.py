@@ -7,8 +7,8 @@ from uuid import UUID
 import structlog
 
 from callsheet.db.database import PASSING, Database
-from callsheet.engine.rescue import give_up
-from callsheet.engine.supervise import Supervisor
+from callsheet.engine.worker.rescuer import give_up
+from callsheet.processes.supervisor import Supervisor
 from callsheet.settings import Settings
 
 log = structlog.get_logger(__name__)

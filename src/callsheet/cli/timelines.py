@@ -13,11 +13,11 @@ from callsheet.cli.options import Allow, Json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from callsheet.media.edit.timeline import Timeline
-    from callsheet.media.film.layers import Layer
-    from callsheet.media.film.schedule import Schedule
-    from callsheet.media.probe import Footage
-    from callsheet.operations.reading import Workplace
+    from callsheet.media.probing.probe import Footage
+    from callsheet.media.rendering.layers import Layer
+    from callsheet.media.rendering.schedule import Schedule
+    from callsheet.media.timeline.timeline import Timeline
+    from callsheet.operations.media_inputs import Workplace
     from callsheet.settings import Settings
 
 group = typer.Typer(help="Exchange timelines with editing programs, as OpenTimelineIO.", no_args_is_help=True)
@@ -65,15 +65,15 @@ def export_timeline(
     as_json: Json = False,
 ) -> None:
     """Write a timeline as a cut that editing programs open; what they will not see is told."""
-    from callsheet.cli.house import load_settings
-    from callsheet.cli.looking import looking
+    from callsheet.cli.bootstrap import load_settings
+    from callsheet.cli.local_context import looking
     from callsheet.cli.loop import run_async
     from callsheet.cli.printing import say, seconds_text, show_json
     from callsheet.cli.run import base_of, reading_from
-    from callsheet.domain.checking import validate_params
-    from callsheet.media.edit.timeline import Timeline
+    from callsheet.domain.plan_validation import validate_params
     from callsheet.media.otio.exporting import export_cut
     from callsheet.media.otio.library import write_cut
+    from callsheet.media.timeline.timeline import Timeline
 
     settings = reading_from(base_of(timeline), allow, load_settings())
     data = read_timeline(timeline, settings)
@@ -92,8 +92,8 @@ def export_timeline(
 
 async def _laid_out(job: "Workplace", timeline: "Timeline") -> "tuple[Mapping[str, Footage], Schedule, list[Layer]]":
     """Look at the files of a timeline, and put everything in its place. Raises BadParams with all that does not fit."""
-    from callsheet.media.film import layers
-    from callsheet.media.words import read_rate
+    from callsheet.media.rendering import layers
+    from callsheet.media.values import read_rate
     from callsheet.operations.staging import footage_of, scheduled
 
     footage = await footage_of(job, timeline)
@@ -120,7 +120,7 @@ def read_timeline(file: str, settings: "Settings") -> dict[str, Any]:
     """
     from callsheet.cli.printing import say
     from callsheet.domain.errors import BadParams, NotFound, PlanRefused, Problem
-    from callsheet.domain.reading import read_plan_text
+    from callsheet.domain.plan_parsing import read_plan_text
     from callsheet.media.otio.importing import import_cut
 
     if Path(file).suffix.lower() in _CUTS:

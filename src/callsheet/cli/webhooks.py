@@ -15,9 +15,9 @@ def webhooks() -> None:
 @group.command()
 def secret(data_dir: DataDir = None) -> None:
     """Print the secret that receivers check signatures with (Standard Webhooks, whsec_…)."""
-    from callsheet.cli.house import load_settings
+    from callsheet.cli.bootstrap import load_settings
     from callsheet.cli.printing import show
-    from callsheet.files.signing import signing_key
+    from callsheet.files.signed_urls import signing_key
     from callsheet.notify.signature import webhook_secret
 
     show(webhook_secret(signing_key(load_settings(data_dir=data_dir))))

@@ -39,7 +39,7 @@ def worker(
     SIGTERM or Ctrl-C: take no more jobs, let those that run end within the grace period, hand the rest back unharmed.
     A second one hands them back at once.
     """
-    from callsheet.cli.house import environment_of, load_settings, log_as
+    from callsheet.cli.bootstrap import environment_of, load_settings, log_as
 
     given = {"data_dir": data_dir, "database_url": database_url, "worker_name": name}
     settings = load_settings(**given)
@@ -82,9 +82,9 @@ def _work(
     modules: list[str] | None,
     worker_id: UUID | None,
 ) -> None:
-    from callsheet.cli.house import catalog_of
+    from callsheet.cli.bootstrap import catalog_of
     from callsheet.cli.loop import on_stop_signals, run_async
-    from callsheet.engine.supervise import Lifeline
+    from callsheet.processes.supervisor import Lifeline
     from callsheet.wiring import open_house
 
     begun = False
@@ -111,7 +111,7 @@ def _work(
 
 
 def _lanes(settings: "Settings", queues: str | None, concurrency: str | None, known: list[str]) -> dict[str, int]:
-    from callsheet.domain.checking import did_you_mean
+    from callsheet.domain.plan_validation import did_you_mean
     from callsheet.settings import parse_lanes
     from callsheet.wiring import chosen_lanes
 

@@ -12,15 +12,15 @@ from uuid import uuid4
 
 import httpx2
 
-from callsheet.comfyui.complaints import refusal
+from callsheet.comfyui.errors import refusal
 from callsheet.comfyui.graph import Graph
 from callsheet.comfyui.outputs import OutputFile
-from callsheet.comfyui.wire import read_object, told
+from callsheet.comfyui.parsing import read_object, told
 from callsheet.domain.errors import OutputGone, ProviderUnreachable, Refused, SubmissionUnknown
-from callsheet.files.addresses import trusted_certificates
+from callsheet.files.atomic_write import land
 from callsheet.files.fetch import shown
-from callsheet.files.landing import land
 from callsheet.files.media_types import OCTETS
+from callsheet.files.ssrf_guard import trusted_certificates
 
 _CHUNK = 256 * 1024
 _CONNECT = 5.0

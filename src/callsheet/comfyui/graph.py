@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from callsheet.domain.errors import Problem
-from callsheet.files.keys import safe_name
+from callsheet.files.object_keys import safe_name
 
 Graph = dict[str, dict[str, Any]]
 """Node id → `class_type` and `inputs`; an input is a value, or `[node id, slot]` of the node that it comes from."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from callsheet.domain.storable import storable_text
+from callsheet.domain.json_storage import storable_text
 
 _LONGEST_TEXT = 100_000
 

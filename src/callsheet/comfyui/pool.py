@@ -11,9 +11,9 @@ from weakref import WeakKeyDictionary
 
 import structlog
 
-from callsheet.comfyui.child import Child
 from callsheet.comfyui.client import ComfyUI
 from callsheet.comfyui.hosts import Host, hosts_of
+from callsheet.comfyui.managed_server import Child
 from callsheet.domain.errors import BadParams, Problem, ProviderUnreachable
 from callsheet.settings import Settings
 

@@ -6,12 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from callsheet.console.answers import CheckedForm, HouseDep, show
+from callsheet.console.responses import CheckedForm, HouseDep, show
 from callsheet.domain.records import Execution, QueueRecord
 from callsheet.domain.statuses import ENDED, EXECUTION_ENDED, JobStatus
-from callsheet.engine.cancel import cancel_execution, cancel_job
-from callsheet.engine.retry import retry_execution, retry_job
-from callsheet.engine.views import ExecutionFilter, get_execution, get_job, list_executions, list_queues
+from callsheet.engine.jobs.cancel import cancel_execution, cancel_job
+from callsheet.engine.jobs.retry import retry_execution, retry_job
+from callsheet.engine.reads.views import ExecutionFilter, get_execution, get_job, list_executions, list_queues
 
 router = APIRouter()
 

@@ -5,7 +5,7 @@ import hmac
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from callsheet.console.answers import CheckedForm, Form, HouseDep, show
+from callsheet.console.responses import CheckedForm, Form, HouseDep, show
 from callsheet.console.session import COOKIE, LIFETIME, Sessions
 
 router = APIRouter()

@@ -9,15 +9,15 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from callsheet.console.answers import HouseDep
 from callsheet.console.executions import PAGE
 from callsheet.console.rendering import part
+from callsheet.console.responses import HouseDep
 from callsheet.console.sse import HEADERS, stream
 from callsheet.db.database import PASSING
 from callsheet.db.statements import sql
 from callsheet.domain.statuses import EXECUTION_ENDED
-from callsheet.engine.receipt import last_event_of
-from callsheet.engine.views import ExecutionFilter, list_executions
+from callsheet.engine.jobs.receipt import last_event_of
+from callsheet.engine.reads.views import ExecutionFilter, list_executions
 from callsheet.wiring import House
 
 router = APIRouter(prefix="/console/stream")

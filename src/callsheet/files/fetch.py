@@ -13,11 +13,11 @@ from urllib.parse import unquote
 import httpx2
 
 from callsheet.domain.errors import BadSource, SourceUnreachable
-from callsheet.files.addresses import guarded_client
+from callsheet.files.atomic_write import land
 from callsheet.files.disposition import name_in
-from callsheet.files.keys import safe_name
-from callsheet.files.landing import land
 from callsheet.files.media_types import guess_media_type, suffix_for
+from callsheet.files.object_keys import safe_name
+from callsheet.files.ssrf_guard import guarded_client
 from callsheet.settings import Settings
 
 LONGEST_WAIT = 24 * 3600.0

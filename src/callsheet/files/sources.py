@@ -14,11 +14,11 @@ from weakref import WeakValueDictionary
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadSource, NotFound
 from callsheet.domain.media_source import MediaSource, SourceKind
+from callsheet.files.atomic_write import disk_full_told, land
 from callsheet.files.cache import lies_in_cache
 from callsheet.files.fetch import fetch
-from callsheet.files.keys import checked_key, safe_name
-from callsheet.files.landing import disk_full_told, land
 from callsheet.files.media_types import suffix_for
+from callsheet.files.object_keys import checked_key, safe_name
 from callsheet.files.storage import Storage
 from callsheet.settings import Settings
 

@@ -16,11 +16,11 @@ from obstore.store import LocalStore, S3Store
 from pydantic import SecretStr
 
 from callsheet.domain.errors import BadSource, NotFound, SetupError, StorageUnreachable
+from callsheet.files.atomic_write import land
 from callsheet.files.bucket import host_of, open_bucket
 from callsheet.files.disposition import content_disposition
-from callsheet.files.keys import checked_key
-from callsheet.files.landing import land
 from callsheet.files.media_types import guess_media_type, is_shown_safely
+from callsheet.files.object_keys import checked_key
 from callsheet.files.presigned import with_download_name
 from callsheet.files.storage_errors import in_our_words
 from callsheet.settings import Settings

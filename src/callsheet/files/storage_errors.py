@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from obstore.exceptions import BaseError
 
 from callsheet.domain.errors import BadSource, CallsheetError, DiskFull, NotFound, StorageUnreachable
-from callsheet.files.landing import FULL
+from callsheet.files.atomic_write import FULL
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _STATUS = re.compile(r"status code: (\d{3})")

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from callsheet.domain.errors import Problem
-from callsheet.files.addresses import is_public
+from callsheet.files.ssrf_guard import is_public
 from callsheet.settings import Settings
 
 _FIELD = "callbackUrl"

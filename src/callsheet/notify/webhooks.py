@@ -14,11 +14,11 @@ from callsheet.db.database import PASSING, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import BadSource, NotFound
 from callsheet.domain.records import Execution
-from callsheet.files.addresses import guarded_client
 from callsheet.files.fetch import retry_after, shown
+from callsheet.files.ssrf_guard import guarded_client
 from callsheet.notify.callback import problems_with
-from callsheet.notify.patience import delay_after
 from callsheet.notify.payload import payload
+from callsheet.notify.retry_schedule import delay_after
 from callsheet.notify.signature import signed_headers
 from callsheet.settings import Settings
 

@@ -12,17 +12,17 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.probe import Footage
+from callsheet.media.probing.probe import Footage
+from callsheet.media.speech.audio_extract import extract_speech
 from callsheet.media.speech.contract import Task, Transcript, Wish, Word
 from callsheet.media.speech.engines import ENGINES, find_engine
-from callsheet.media.speech.listening import extract_speech
-from callsheet.media.text import subtitle_files
-from callsheet.media.text.cues import Cue, Reading, cut
-from callsheet.media.text.line_breaks import join
-from callsheet.media.text.style import TextStyle
-from callsheet.operations.contract import Context, operation
-from callsheet.operations.hearing import hear
-from callsheet.operations.reading import read_media
+from callsheet.media.subtitles import subtitle_writers
+from callsheet.media.subtitles.cue_segmentation import Cue, Reading, cut
+from callsheet.media.subtitles.line_breaks import join
+from callsheet.media.subtitles.style import TextStyle
+from callsheet.operation.contract import Context, operation
+from callsheet.operations.media_inputs import read_media
+from callsheet.operations.transcription_cache import hear
 
 Format = Literal["srt", "vtt", "ass", "json"]
 
@@ -200,14 +200,14 @@ def _write(
 
 def _contents(name: Format, params: CaptionParams, source: Footage, heard: Transcript, cues: list[Cue]) -> str:
     if name == "srt":
-        return subtitle_files.srt(cues)
+        return subtitle_writers.srt(cues)
     if name == "vtt":
-        return subtitle_files.vtt(cues, word_times=params.style.effect != "none")
+        return subtitle_writers.vtt(cues, word_times=params.style.effect != "none")
     if name == "ass":
         width, height = source.probe.width, source.probe.height
         if width is None or height is None:
             width, height = _WITHOUT_PICTURE
-        return subtitle_files.ass(cues, params.style, width=width, height=height)
+        return subtitle_writers.ass(cues, params.style, width=width, height=height)
     return json.dumps(_transcript(heard, cues), ensure_ascii=False, indent=1) + "\n"
 
 

@@ -11,19 +11,19 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.edit.scene import Scene
-from callsheet.media.encoders import Wish, choose
-from callsheet.media.film.film import Film
-from callsheet.media.film.making import make
-from callsheet.media.film.picture import Canvas
-from callsheet.media.film.schedule import schedule
-from callsheet.media.film.shape import even_size
-from callsheet.media.joining import join, join_sounds, why_not_joined_as_they_are
-from callsheet.media.probe import Footage
-from callsheet.media.words import Fit, FrameRate, Preset, Quality, read_rate
-from callsheet.operations.contract import Context, operation
-from callsheet.operations.reading import read_media
-from callsheet.operations.telling import telling
+from callsheet.media.clips.concat import join, join_sounds, why_not_joined_as_they_are
+from callsheet.media.encoding.encoders import Wish, choose
+from callsheet.media.probing.probe import Footage
+from callsheet.media.rendering.frame_size import even_size
+from callsheet.media.rendering.render_plan import Film
+from callsheet.media.rendering.renderer import make
+from callsheet.media.rendering.scene_filters import Canvas
+from callsheet.media.rendering.schedule import schedule
+from callsheet.media.timeline.scene import Scene
+from callsheet.media.values import Fit, FrameRate, Preset, Quality, read_rate
+from callsheet.operation.contract import Context, operation
+from callsheet.operations.media_inputs import read_media
+from callsheet.operations.progress import telling
 
 
 class ConcatParams(Model):

@@ -10,14 +10,14 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.inputs import file_url, media_input
-from callsheet.media.probe import Footage
-from callsheet.media.streams import Stream
-from callsheet.media.verify import ExpectedSound, check_whole, verified_sound
-from callsheet.media.words import BitRate, Seconds
-from callsheet.operations.contract import Context, operation
-from callsheet.operations.reading import read_media
-from callsheet.operations.telling import telling
+from callsheet.media.ffmpeg.inputs import file_url, media_input
+from callsheet.media.probing.output_checks import ExpectedSound, check_whole, verified_sound
+from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.streams import Stream
+from callsheet.media.values import BitRate, Seconds
+from callsheet.operation.contract import Context, operation
+from callsheet.operations.media_inputs import read_media
+from callsheet.operations.progress import telling
 
 AudioFormat = Literal["wav", "mp3", "m4a", "opus", "flac"]
 

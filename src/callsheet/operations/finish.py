@@ -8,21 +8,21 @@ from pydantic import AfterValidator, AliasChoices, Field, model_validator
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media import encoders
-from callsheet.media.audio_filters import checked
-from callsheet.media.edit.scene import Scene
-from callsheet.media.film.film import Film
-from callsheet.media.film.finishing import keep_picture
-from callsheet.media.film.making import make
-from callsheet.media.film.picture import Canvas
-from callsheet.media.film.schedule import schedule
-from callsheet.media.film.shape import even_size, parse_ratio
-from callsheet.media.loudness import Target, aim, read_audio_filter
-from callsheet.media.probe import Footage
-from callsheet.media.words import Fit, FrameRate, LoudnessWish, Preset, Quality, read_rate
-from callsheet.operations.contract import Context, operation
-from callsheet.operations.reading import read_media
-from callsheet.operations.telling import telling
+from callsheet.media.encoding import encoders
+from callsheet.media.encoding.loudness import Target, aim, read_audio_filter
+from callsheet.media.filters.audio_filter_allowlist import checked
+from callsheet.media.probing.probe import Footage
+from callsheet.media.rendering.final_mux import keep_picture
+from callsheet.media.rendering.frame_size import even_size, parse_ratio
+from callsheet.media.rendering.render_plan import Film
+from callsheet.media.rendering.renderer import make
+from callsheet.media.rendering.scene_filters import Canvas
+from callsheet.media.rendering.schedule import schedule
+from callsheet.media.timeline.scene import Scene
+from callsheet.media.values import Fit, FrameRate, LoudnessWish, Preset, Quality, read_rate
+from callsheet.operation.contract import Context, operation
+from callsheet.operations.media_inputs import read_media
+from callsheet.operations.progress import telling
 
 
 class FinishParams(Model):

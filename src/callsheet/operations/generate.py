@@ -12,7 +12,6 @@ from pydantic import AliasChoices, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.checking import refusal_of
 from callsheet.domain.errors import (
     BadParams,
     Problem,
@@ -25,10 +24,11 @@ from callsheet.domain.errors import (
 )
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.files.first_bytes import media_type_of
+from callsheet.domain.plan_validation import refusal_of
+from callsheet.files.content_sniffing import media_type_of
 from callsheet.files.media_types import guess_media_type, suffix_for
-from callsheet.operations.at_home import made_at_home
-from callsheet.operations.contract import Context, Ordered, operation
+from callsheet.operation.contract import Context, Ordered, operation
+from callsheet.operations.local_first import made_at_home
 from callsheet.providers.contract import InputFile, Order, Output, Provider, Task
 from callsheet.providers.registry import (
     OWN_SERVERS,

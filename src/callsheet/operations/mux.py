@@ -11,18 +11,18 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadParams, MediaFailed, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media import codecs
-from callsheet.media.codecs import Format
-from callsheet.media.containers import home_of, takes_picture, takes_sound
-from callsheet.media.frames import Frames, list_frames
-from callsheet.media.muxing import Muxed, Name, Sound, Subtitles
-from callsheet.media.probe import Footage, inspect
-from callsheet.media.sidecar import read_sidecar
-from callsheet.media.verify import check_whole
-from callsheet.media.words import read_seconds
-from callsheet.operations.contract import Context, operation
-from callsheet.operations.reading import read_media
-from callsheet.operations.telling import telling
+from callsheet.media.clips.mux import Muxed, Name, Sound, Subtitles
+from callsheet.media.clips.subtitle_track import read_sidecar
+from callsheet.media.encoding import codecs
+from callsheet.media.encoding.codecs import Format
+from callsheet.media.encoding.stream_copy_rules import home_of, takes_picture, takes_sound
+from callsheet.media.probing.frame_index import Frames, list_frames
+from callsheet.media.probing.output_checks import check_whole
+from callsheet.media.probing.probe import Footage, inspect
+from callsheet.media.values import read_seconds
+from callsheet.operation.contract import Context, operation
+from callsheet.operations.media_inputs import read_media
+from callsheet.operations.progress import telling
 
 _SOURCE = AliasChoices("src", "source", "path", "url")
 

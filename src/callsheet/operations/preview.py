@@ -10,13 +10,13 @@ from callsheet.domain.artifacts import Artifact, Probe
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.previewing import stills
-from callsheet.media.previewing.contact_sheet import clock
-from callsheet.media.previewing.storyboard import cues
-from callsheet.media.probe import Footage
-from callsheet.media.words import Colour, Seconds
-from callsheet.operations.contract import Context, operation
-from callsheet.operations.reading import read_media
+from callsheet.media.probing.probe import Footage
+from callsheet.media.thumbnails import preview_process
+from callsheet.media.thumbnails.contact_sheet import clock
+from callsheet.media.thumbnails.storyboard import cues
+from callsheet.media.values import Colour, Seconds
+from callsheet.operation.contract import Context, operation
+from callsheet.operations.media_inputs import read_media
 
 _MOST = 500
 _MOST_TILES = 2000
@@ -199,7 +199,7 @@ class PreviewResult(Model):
 async def preview(job: Context, params: PreviewParams) -> PreviewResult:
     """Take pictures from a video: single ones, a contact sheet, a poster, a sprite, an animation, its waveform."""
     source = await _read(job, params)
-    taken = await _take(job, params, source) if params.looks else stills.NOTHING
+    taken = await _take(job, params, source) if params.looks else preview_process.NOTHING
     return PreviewResult(
         frames=[await job.keep(file) for file in taken.files],
         times=taken.times,
@@ -237,9 +237,9 @@ def _moments_after_the_end(params: PreviewParams, source: Footage) -> list[Probl
     ]
 
 
-async def _take(job: Context, params: PreviewParams, source: Footage) -> stills.Taken:
+async def _take(job: Context, params: PreviewParams, source: Footage) -> preview_process.Taken:
     share = 0.75 if params.waveform else 0.95
-    return await stills.take(
+    return await preview_process.take(
         source.path,
         job.dir,
         format=params.format,
@@ -273,16 +273,18 @@ def _animation(asked: Animation) -> dict[str, Any]:
     return {**asked.model_dump(by_alias=False), "highlights": asked.highlights or _USUAL_HIGHLIGHTS}
 
 
-async def _lay_out(job: Context, asked: ContactSheet | None, taken: stills.Taken, found: Probe) -> Artifact | None:
+async def _lay_out(
+    job: Context, asked: ContactSheet | None, taken: preview_process.Taken, found: Probe
+) -> Artifact | None:
     if asked is None:
         return None
     path = job.dir / "contact-sheet.jpg"
     columns = asked.columns or _columns(len(taken.files), _upright(found))
-    await stills.lay_out(taken, path, columns=columns, facts=_facts(found))
+    await preview_process.lay_out(taken, path, columns=columns, facts=_facts(found))
     return await job.keep(path)
 
 
-async def _keep_sprite(job: Context, made: stills.Sprite | None) -> SpriteSheets | None:
+async def _keep_sprite(job: Context, made: preview_process.Sprite | None) -> SpriteSheets | None:
     if made is None:
         return None
     sheets = [await job.keep(sheet) for sheet in made.sheets]
@@ -304,11 +306,13 @@ async def _draw_waveform(job: Context, asked: Waveform | None, source: Footage) 
         return None
     path = job.dir / f"waveform.{asked.format}"
     wish = {**asked.model_dump(exclude={"format"}, by_alias=False), "duration": source.probe.duration}
-    await stills.draw_waveform(source.path, path, wish, on_progress=lambda done: job.progress(0.75 + 0.2 * done))
+    await preview_process.draw_waveform(
+        source.path, path, wish, on_progress=lambda done: job.progress(0.75 + 0.2 * done)
+    )
     return await job.keep(path)
 
 
-def _notes(params: PreviewParams, taken: stills.Taken) -> Iterator[str]:
+def _notes(params: PreviewParams, taken: preview_process.Taken) -> Iterator[str]:
     if taken.asked > params.most and params.at:
         yield f"the film has {taken.asked:,} scenes; those with the largest changes were taken"
     elif taken.asked > params.most:

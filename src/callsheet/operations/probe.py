@@ -8,14 +8,14 @@ from pydantic import AliasChoices, Field
 from callsheet.domain.artifacts import Probe
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.inputs import media_input
-from callsheet.media.loudness import Loudness, measure
-from callsheet.media.probe import Footage
-from callsheet.media.streams import Chapter, Stream
-from callsheet.media.verify import is_damaged
-from callsheet.operations.contract import Context, operation
-from callsheet.operations.reading import read_media
-from callsheet.operations.telling import telling
+from callsheet.media.encoding.loudness import Loudness, measure
+from callsheet.media.ffmpeg.inputs import media_input
+from callsheet.media.probing.output_checks import is_damaged
+from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.streams import Chapter, Stream
+from callsheet.operation.contract import Context, operation
+from callsheet.operations.media_inputs import read_media
+from callsheet.operations.progress import telling
 
 
 class ProbeParams(Model):

@@ -7,14 +7,14 @@ from pydantic import Field
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.media_source import SourceKind
 from callsheet.domain.model import Model
-from callsheet.media import codecs, encoders
-from callsheet.media.edit.timeline import Timeline
-from callsheet.media.encoders import Encoder
-from callsheet.media.film.film import Made
-from callsheet.media.film.making import EncoderFailed, Production
-from callsheet.operations.contract import Context, RunFirst, SubJob, operation
+from callsheet.media.encoding import codecs, encoders
+from callsheet.media.encoding.encoders import Encoder
+from callsheet.media.rendering.render_plan import Made
+from callsheet.media.rendering.renderer import EncoderFailed, Production
+from callsheet.media.timeline.timeline import Timeline
+from callsheet.operation.contract import Context, RunFirst, SubJob, operation
+from callsheet.operations.progress import telling
 from callsheet.operations.staging import Staged, stage
-from callsheet.operations.telling import telling
 
 _WORTH_SPREADING = 30.0
 """Seconds of film still to be encoded, below which other machines would hardly be quicker."""

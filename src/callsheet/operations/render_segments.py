@@ -6,11 +6,11 @@ from pydantic import Field
 
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.model import Model
-from callsheet.media.edit.timeline import Timeline
-from callsheet.media.film.making import Production
-from callsheet.operations.contract import Context, operation
+from callsheet.media.rendering.renderer import Production
+from callsheet.media.timeline.timeline import Timeline
+from callsheet.operation.contract import Context, operation
+from callsheet.operations.progress import telling
 from callsheet.operations.staging import stage
-from callsheet.operations.telling import telling
 
 
 class RenderSegmentsParams(Model):

@@ -10,17 +10,17 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media import codecs
-from callsheet.media.containers import takes_picture
-from callsheet.media.cutting import Cutter, Piece
-from callsheet.media.encoders import Wish, choose
-from callsheet.media.frames import list_frames
-from callsheet.media.moments import scene_changes, silences
-from callsheet.media.probe import Footage
-from callsheet.media.words import Preset, Quality, Seconds
-from callsheet.operations.contract import Context, operation
-from callsheet.operations.reading import read_media
-from callsheet.operations.telling import telling
+from callsheet.media.clips.detection import scene_changes, silences
+from callsheet.media.clips.split import Cutter, Piece
+from callsheet.media.encoding import codecs
+from callsheet.media.encoding.encoders import Wish, choose
+from callsheet.media.encoding.stream_copy_rules import takes_picture
+from callsheet.media.probing.frame_index import list_frames
+from callsheet.media.probing.probe import Footage
+from callsheet.media.values import Preset, Quality, Seconds
+from callsheet.operation.contract import Context, operation
+from callsheet.operations.media_inputs import read_media
+from callsheet.operations.progress import telling
 
 _MOST = 1000
 

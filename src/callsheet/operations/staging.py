@@ -10,31 +10,31 @@ from pathlib import Path
 
 from callsheet.domain.errors import BadParams, BadSource, MediaFailed, Problem
 from callsheet.domain.media_source import MediaSource
-from callsheet.media import encoders
-from callsheet.media.binary import capabilities
-from callsheet.media.edit.captions import Captions
-from callsheet.media.edit.timeline import Timeline
-from callsheet.media.encoders import Encoder, Wish
-from callsheet.media.film import layers, shape, sound
-from callsheet.media.film.above import Above, GivenScript, Lettering
-from callsheet.media.film.copying import copyable
-from callsheet.media.film.film import Container, Film
-from callsheet.media.film.layers import Layer
-from callsheet.media.film.picture import Canvas
-from callsheet.media.film.schedule import Schedule, schedule
+from callsheet.media.encoding import encoders
+from callsheet.media.encoding.encoders import Encoder, Wish
+from callsheet.media.encoding.loudness import aim, read_audio_filter
+from callsheet.media.ffmpeg.binary import capabilities
 from callsheet.media.fonts import FAMILY
-from callsheet.media.loudness import aim, read_audio_filter
-from callsheet.media.probe import Footage
-from callsheet.media.several import several
-from callsheet.media.text.ass import Line, literal
-from callsheet.media.text.families import missing_families
-from callsheet.media.text.given_script import read_script
-from callsheet.media.text.lettering import lettered
-from callsheet.media.text.looks import as_caption
-from callsheet.media.text.style import TextStyle
-from callsheet.media.text.subtitles import Caption, is_ass, read_captions
-from callsheet.media.words import PRESETS, Preset, read_rate
-from callsheet.operations.reading import Workplace, read_media
+from callsheet.media.probing.probe import Footage
+from callsheet.media.rendering import audio_mix, frame_size, layers
+from callsheet.media.rendering.layers import Layer
+from callsheet.media.rendering.overlays import Above, GivenScript, Lettering
+from callsheet.media.rendering.render_plan import Container, Film
+from callsheet.media.rendering.scene_filters import Canvas
+from callsheet.media.rendering.schedule import Schedule, schedule
+from callsheet.media.rendering.stream_copy import copyable
+from callsheet.media.rendering.text_layers import lettered
+from callsheet.media.subtitles.ass import Line, literal
+from callsheet.media.subtitles.ass_sanitizer import read_script
+from callsheet.media.subtitles.font_families import missing_families
+from callsheet.media.subtitles.style import TextStyle
+from callsheet.media.subtitles.style_defaults import as_caption
+from callsheet.media.subtitles.subtitle_parsers import Caption, is_ass, read_captions
+from callsheet.media.timeline.captions import Captions
+from callsheet.media.timeline.timeline import Timeline
+from callsheet.media.values import PRESETS, Preset, read_rate
+from callsheet.operations.media_inputs import Workplace, read_media
+from callsheet.processes.bounded_gather import several
 
 _GIVEN = "given.ass"
 _FETCHES = 8
@@ -70,7 +70,7 @@ async def stage(job: Workplace, timeline: Timeline) -> Staged:
         plan,
         canvas,
         above,
-        sound.gather(timeline, footage, laid, plan),
+        audio_mix.gather(timeline, footage, laid, plan),
         aim(timeline.loudness, read_audio_filter(job.settings.ffmpeg_audio_filter)),
         mute=timeline.output.mute,
         container=_container(timeline),
@@ -82,9 +82,9 @@ async def stage(job: Workplace, timeline: Timeline) -> Staged:
 def canvas_of(job: Workplace, timeline: Timeline) -> Canvas:
     """Return the picture of the film."""
     output = timeline.output
-    ratio = shape.parse_ratio(output.aspect_ratio or job.settings.ffmpeg_aspect_ratio)
-    short = int(output.resolution[:-1]) if output.resolution else shape.SHORT_SIDE
-    width, height = shape.even_size(output.width, output.height, ratio, short)
+    ratio = frame_size.parse_ratio(output.aspect_ratio or job.settings.ffmpeg_aspect_ratio)
+    short = int(output.resolution[:-1]) if output.resolution else frame_size.SHORT_SIDE
+    width, height = frame_size.even_size(output.width, output.height, ratio, short)
     return Canvas(width, height, read_rate(output.fps), output.fit, output.background)
 
 
@@ -173,7 +173,7 @@ def scheduled(timeline: Timeline, footage: Mapping[str, Footage], rate: Fraction
         plan = schedule(timeline.scenes, of_scenes, rate, timeline.output.background)
     except BadParams as refusal:
         problems += refusal.problems
-    problems += [*layers.unfit(timeline, footage), *sound.unfit(timeline, footage)]
+    problems += [*layers.unfit(timeline, footage), *audio_mix.unfit(timeline, footage)]
     if problems or plan is None:
         raise BadParams(problems)
     return plan
@@ -181,7 +181,7 @@ def scheduled(timeline: Timeline, footage: Mapping[str, Footage], rate: Fraction
 
 def _laid(timeline: Timeline, footage: Mapping[str, Footage], plan: Schedule) -> list[Layer]:
     """Lay what is seen over the scenes. Raises BadParams with all that is seen or heard when all is over."""
-    unheard = [*sound.late(timeline, footage, plan)]
+    unheard = [*audio_mix.late(timeline, footage, plan)]
     try:
         laid = layers.lay(timeline, footage, plan)
     except BadParams as unseen:

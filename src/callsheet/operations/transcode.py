@@ -7,15 +7,15 @@ from pydantic import Field
 
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.model import Model
-from callsheet.media import codecs
+from callsheet.media.encoding import codecs
 from callsheet.media.transcoding import hls
 from callsheet.media.transcoding.budget import budgeted
 from callsheet.media.transcoding.convert import Converted, convert
-from callsheet.media.transcoding.order import Order
 from callsheet.media.transcoding.plan import Plan, planned
-from callsheet.operations.contract import Context, operation
-from callsheet.operations.reading import read_media
-from callsheet.operations.telling import telling
+from callsheet.media.transcoding.spec import Order
+from callsheet.operation.contract import Context, operation
+from callsheet.operations.media_inputs import read_media
+from callsheet.operations.progress import telling
 
 
 class TranscodeParams(Order):

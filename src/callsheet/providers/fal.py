@@ -9,15 +9,15 @@ from urllib.parse import quote
 import httpx2
 
 from callsheet.domain.errors import BadWebhook, ProviderUnreachable, Refused, SetupError
+from callsheet.providers.base import PlainProvider
 from callsheet.providers.contract import Capabilities, Look, Notice, Order, State, Task
-from callsheet.providers.http import Answer, Http, fixed_keys, harmless, told
-from callsheet.providers.inputs import with_files
-from callsheet.providers.key_sets import KeySet
-from callsheet.providers.outputs import find_outputs
-from callsheet.providers.plain import PlainProvider
-from callsheet.providers.polling import usual_polling
-from callsheet.providers.reading import address, bar_in, fields_of, number, text
-from callsheet.providers.signatures import read_signed, verify_fal_webhook
+from callsheet.providers.http.client import Answer, Http, fixed_keys, harmless, told
+from callsheet.providers.http.json_fields import address, bar_in, fields_of, number, text
+from callsheet.providers.http.request_files import with_files
+from callsheet.providers.http.response_files import find_outputs
+from callsheet.providers.poll_policy import usual_polling
+from callsheet.providers.webhooks.jwks import KeySet
+from callsheet.providers.webhooks.signatures import read_signed, verify_fal_webhook
 from callsheet.settings import Settings
 
 _NAME = "fal"

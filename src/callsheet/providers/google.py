@@ -8,16 +8,16 @@ from typing import Any
 from urllib.parse import quote
 
 from callsheet.domain.errors import ProviderUnreachable, SetupError
-from callsheet.providers.censoring import code_for
+from callsheet.providers.base import PlainProvider
 from callsheet.providers.contract import Capabilities, InputFile, Look, Notice, Order, Output, State, Task
-from callsheet.providers.embedded import decoded
-from callsheet.providers.http import Http, fixed_keys, harmless, told
-from callsheet.providers.inputs import filled, in_base64, seconds_in_words
-from callsheet.providers.key_sets import KeySet
-from callsheet.providers.plain import PlainProvider
-from callsheet.providers.polling import usual_polling
-from callsheet.providers.reading import address, fields_of, text
-from callsheet.providers.signatures import read_signed, verify_google_webhook
+from callsheet.providers.http.base64_files import decoded
+from callsheet.providers.http.client import Http, fixed_keys, harmless, told
+from callsheet.providers.http.json_fields import address, fields_of, text
+from callsheet.providers.http.request_files import filled, in_base64, seconds_in_words
+from callsheet.providers.moderation import code_for
+from callsheet.providers.poll_policy import usual_polling
+from callsheet.providers.webhooks.jwks import KeySet
+from callsheet.providers.webhooks.signatures import read_signed, verify_google_webhook
 from callsheet.settings import Settings
 
 _NAME = "google"

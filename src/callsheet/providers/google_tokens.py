@@ -10,7 +10,7 @@ import google.auth.transport
 import httpx2
 
 from callsheet.domain.errors import ProviderUnreachable
-from callsheet.providers.http import Keys, harmless
+from callsheet.providers.http.client import Keys, harmless
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _PATIENCE = 30

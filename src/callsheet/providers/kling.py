@@ -9,14 +9,14 @@ from urllib.parse import quote
 import jwt
 
 from callsheet.domain.errors import BadWebhook, ProviderBusy, ProviderUnreachable, Refused, SetupError
-from callsheet.providers.censoring import code_for
+from callsheet.providers.base import PlainProvider
 from callsheet.providers.contract import Capabilities, InputFile, Look, Notice, Order, Output, State, Task
-from callsheet.providers.http import Answer, Http, harmless, told
-from callsheet.providers.inputs import filled, in_base64
-from callsheet.providers.plain import PlainProvider
-from callsheet.providers.polling import usual_polling
-from callsheet.providers.reading import address, fields_of, text
-from callsheet.providers.signatures import read_signed
+from callsheet.providers.http.client import Answer, Http, harmless, told
+from callsheet.providers.http.json_fields import address, fields_of, text
+from callsheet.providers.http.request_files import filled, in_base64
+from callsheet.providers.moderation import code_for
+from callsheet.providers.poll_policy import usual_polling
+from callsheet.providers.webhooks.signatures import read_signed
 from callsheet.settings import Settings
 
 _NAME = "kling"

@@ -6,13 +6,13 @@ from typing import Any
 from urllib.parse import quote
 
 from callsheet.domain.errors import SetupError
+from callsheet.providers.base import PlainProvider
 from callsheet.providers.contract import Capabilities, InputFile, Look, Order, Output, State, Task
-from callsheet.providers.http import Http, fixed_keys, harmless
-from callsheet.providers.inputs import filled, in_base64, seconds_in_words
-from callsheet.providers.outputs import find_outputs
-from callsheet.providers.plain import PlainProvider
-from callsheet.providers.polling import usual_polling
-from callsheet.providers.reading import fields_of, text
+from callsheet.providers.http.client import Http, fixed_keys, harmless
+from callsheet.providers.http.json_fields import fields_of, text
+from callsheet.providers.http.request_files import filled, in_base64, seconds_in_words
+from callsheet.providers.http.response_files import find_outputs
+from callsheet.providers.poll_policy import usual_polling
 from callsheet.settings import Settings
 
 _NAME = "luma"

@@ -11,10 +11,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from callsheet.domain.checking import did_you_mean, problems_in
 from callsheet.domain.errors import Problem, SetupError
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
+from callsheet.domain.plan_validation import did_you_mean, problems_in
 from callsheet.domain.references import has_reference
 
 Kind = Literal["text", "integer", "number", "boolean", "file", "files"]

@@ -7,16 +7,16 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from callsheet.domain.errors import ProviderUnreachable, Refused, SetupError, SubmissionUnknown
-from callsheet.providers.censoring import code_for
+from callsheet.providers.base import PlainProvider
 from callsheet.providers.contract import Capabilities, InputFile, Look, Notice, Order, State, Task
-from callsheet.providers.fresh import Fresh
-from callsheet.providers.http import Http, fixed_keys, told
-from callsheet.providers.inputs import with_files
-from callsheet.providers.outputs import find_outputs
-from callsheet.providers.plain import PlainProvider
-from callsheet.providers.polling import usual_polling
-from callsheet.providers.reading import address, bar_in, fields_of, number, text
-from callsheet.providers.signatures import read_signed, verify_standard_webhook
+from callsheet.providers.http.client import Http, fixed_keys, told
+from callsheet.providers.http.json_fields import address, bar_in, fields_of, number, text
+from callsheet.providers.http.request_files import with_files
+from callsheet.providers.http.response_files import find_outputs
+from callsheet.providers.moderation import code_for
+from callsheet.providers.poll_policy import usual_polling
+from callsheet.providers.webhooks.refreshing import Fresh
+from callsheet.providers.webhooks.signatures import read_signed, verify_standard_webhook
 from callsheet.settings import Settings
 
 _NAME = "replicate"

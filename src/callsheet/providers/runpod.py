@@ -10,16 +10,16 @@ from urllib.parse import quote
 import orjson
 
 from callsheet.domain.errors import BadWebhook, ProviderUnreachable, Refused, SetupError
-from callsheet.providers.censoring import code_for
+from callsheet.providers.base import PlainProvider
 from callsheet.providers.contract import Capabilities, Look, Notice, Order, State, Task
-from callsheet.providers.embedded import with_data_uris
-from callsheet.providers.http import Http, fixed_keys, harmless, told
-from callsheet.providers.inputs import with_files
-from callsheet.providers.outputs import find_outputs
-from callsheet.providers.plain import PlainProvider
-from callsheet.providers.polling import usual_polling
-from callsheet.providers.reading import fields_of, number, text
-from callsheet.providers.signatures import read_signed
+from callsheet.providers.http.base64_files import with_data_uris
+from callsheet.providers.http.client import Http, fixed_keys, harmless, told
+from callsheet.providers.http.json_fields import fields_of, number, text
+from callsheet.providers.http.request_files import with_files
+from callsheet.providers.http.response_files import find_outputs
+from callsheet.providers.moderation import code_for
+from callsheet.providers.poll_policy import usual_polling
+from callsheet.providers.webhooks.signatures import read_signed
 from callsheet.settings import Settings
 
 _NAME = "runpod"

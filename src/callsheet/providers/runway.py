@@ -6,14 +6,14 @@ from typing import Any
 from urllib.parse import quote
 
 from callsheet.domain.errors import ProviderUnreachable, SetupError
-from callsheet.providers.censoring import code_for
 from callsheet.providers.contract import Capabilities, Look, Order, State, Task
-from callsheet.providers.deleting import DeletingProvider
-from callsheet.providers.http import Http, fixed_keys, harmless, told
-from callsheet.providers.inputs import with_files
-from callsheet.providers.outputs import find_outputs
-from callsheet.providers.polling import usual_polling
-from callsheet.providers.reading import share, text
+from callsheet.providers.delete_to_cancel import DeletingProvider
+from callsheet.providers.http.client import Http, fixed_keys, harmless, told
+from callsheet.providers.http.json_fields import share, text
+from callsheet.providers.http.request_files import with_files
+from callsheet.providers.http.response_files import find_outputs
+from callsheet.providers.moderation import code_for
+from callsheet.providers.poll_policy import usual_polling
 from callsheet.settings import Settings
 
 _NAME = "runway"

@@ -8,14 +8,14 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from callsheet.domain.errors import ProviderUnreachable, Refused, SetupError
-from callsheet.providers.censoring import code_for
+from callsheet.providers.base import PlainProvider
 from callsheet.providers.contract import Capabilities, InputFile, Look, Order, Output, Task
-from callsheet.providers.embedded import decoded
-from callsheet.providers.http import Http, Keys, fixed_keys, harmless
-from callsheet.providers.inputs import filled, in_base64
-from callsheet.providers.plain import PlainProvider
-from callsheet.providers.polling import usual_polling
-from callsheet.providers.reading import address, fields_of, text
+from callsheet.providers.http.base64_files import decoded
+from callsheet.providers.http.client import Http, Keys, fixed_keys, harmless
+from callsheet.providers.http.json_fields import address, fields_of, text
+from callsheet.providers.http.request_files import filled, in_base64
+from callsheet.providers.moderation import code_for
+from callsheet.providers.poll_policy import usual_polling
 from callsheet.settings import Settings
 
 _NAME = "vertex"

@@ -24,15 +24,15 @@ from callsheet.domain.errors import BadSource, ProviderBusy, ProviderUnreachable
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource, SourceKind
 from callsheet.files.cache import FileCache
-from callsheet.files.keys import object_key, safe_name
 from callsheet.files.media_types import guess_media_type
+from callsheet.files.object_keys import object_key, safe_name
 from callsheet.files.storage import open_folder
-from callsheet.media.binary import open_ffmpeg
-from callsheet.media.probe import probe_if_media
-from callsheet.media.runner import FFmpeg
-from callsheet.operations.contract import Ordered
+from callsheet.media.ffmpeg.binary import open_ffmpeg
+from callsheet.media.ffmpeg.runner import FFmpeg
+from callsheet.media.probing.probe import probe_if_media
+from callsheet.operation.contract import Ordered
 from callsheet.providers.contract import Look, Order, Provider, Task
-from callsheet.providers.verdict import ended_well
+from callsheet.providers.task_result import ended_well
 from callsheet.settings import Settings
 
 _BETWEEN_LOOKS = 0.01

@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from callsheet.domain.checking import read_submission
+from callsheet.domain.plan_validation import read_submission
 from callsheet.domain.records import Event, Execution, Job
-from callsheet.engine.cancel import cancel_execution, cancel_job
-from callsheet.engine.retry import retry_execution, retry_job
-from callsheet.engine.submit import submit
-from callsheet.engine.views import events_after, get_execution
-from callsheet.engine.worker import Worker
-from callsheet.operations.catalog import Catalog
-from callsheet.operations.contract import Operation
+from callsheet.engine.jobs.cancel import cancel_execution, cancel_job
+from callsheet.engine.jobs.retry import retry_execution, retry_job
+from callsheet.engine.jobs.submit import submit
+from callsheet.engine.reads.views import events_after, get_execution
+from callsheet.engine.worker.loop import Worker
+from callsheet.operation.catalog import Catalog
+from callsheet.operation.contract import Operation
 from callsheet.providers.contract import Provider
 from callsheet.settings import Settings
 from callsheet.wiring import House, open_house
@@ -157,7 +157,7 @@ async def running_engine(
     """Run an engine that knows these operations, and these providers besides the installed ones, with so many workers.
 
     Without settings it lives in a temporary folder, with a PostgreSQL of its own that takes some seconds to start;
-    to share one among many tests, start a `callsheet.db.embedded.EmbeddedPostgres` once and name its address in
+    to share one among many tests, start one `callsheet.db.embedded.postgres.EmbeddedPostgres` and name its URL in
     `settings.database_url`. `lanes` says how many jobs of each queue a worker runs at once.
     """
     with tempfile.TemporaryDirectory(prefix="callsheet-engine-") as folder:

@@ -16,7 +16,7 @@ from pydantic import Field
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import JobError, Transient
 from callsheet.domain.model import Model
-from callsheet.operations.contract import Context, RunFirst, SubJob, operation
+from callsheet.operation.contract import Context, RunFirst, SubJob, operation
 from callsheet.providers.contract import Order
 
 QUEUE = "test"

@@ -28,24 +28,8 @@ from callsheet.domain.errors import (
     Refused,
     SubmissionUnknown,
 )
-from callsheet.providers.catalog import discover_providers
-from callsheet.providers.contract import InputFile, Look, Notice, Output, Provider, Task
-from callsheet.testing.providers.calling import Calls
-from callsheet.testing.providers.course import (
-    Ends,
-    Expires,
-    Fails,
-    Runs,
-    Says,
-    Stage,
-    Succeeds,
-    Vanishes,
-    Waits,
-    film,
-)
-from callsheet.testing.providers.mailbox import Letter, Mailbox, open_mailbox
-from callsheet.testing.providers.stand_in import StandIn
-from callsheet.testing.providers.weather import (
+from callsheet.fakes.providers.fake_server import StandIn
+from callsheet.fakes.providers.faults import (
     Busy,
     Cut,
     CutShort,
@@ -57,6 +41,22 @@ from callsheet.testing.providers.weather import (
     Slow,
     Weather,
 )
+from callsheet.fakes.providers.task_script import (
+    Ends,
+    Expires,
+    Fails,
+    Runs,
+    Says,
+    Stage,
+    Succeeds,
+    Vanishes,
+    Waits,
+    film,
+)
+from callsheet.fakes.providers.webhook_receiver import Letter, Mailbox, open_mailbox
+from callsheet.fakes.providers.webhook_script import Calls
+from callsheet.providers.catalog import discover_providers
+from callsheet.providers.contract import InputFile, Look, Notice, Output, Provider, Task
 
 _LONG_AGO = timedelta(hours=1)
 _IMPATIENT = httpx2.Timeout(20, read=0.3)
@@ -185,7 +185,7 @@ class ProviderContract:
         self, there: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It may come to be taken."""
-        monkeypatch.setattr("callsheet.providers.http._TIMEOUT", _IMPATIENT)
+        monkeypatch.setattr("callsheet.providers.http.client._TIMEOUT", _IMPATIENT)
         there.forecast(submit=[Slow(60)])
 
         async with discover_providers(there.opened_settings(data_dir=tmp_path)) as providers:

@@ -16,11 +16,11 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from callsheet.operations.catalog import Catalog, discover
+from callsheet.operation.catalog import Catalog, discover
 from callsheet.providers.contract import Polling, Provider
 from callsheet.settings import Settings
+from callsheet.testing.fake_provider import ToyProvider
 from callsheet.testing.operations import ALL
-from callsheet.testing.toy_provider import ToyProvider
 from callsheet.wiring import open_house
 
 

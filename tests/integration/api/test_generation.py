@@ -6,14 +6,14 @@ from datetime import timedelta
 
 import pytest
 
-from callsheet.operations.catalog import Catalog
+from callsheet.fakes.providers.fake_server import StandIn
+from callsheet.fakes.providers.fal import FalStandIn
+from callsheet.fakes.providers.faults import Busy, Cut, CutShort, Fail, Refuse
+from callsheet.fakes.providers.replicate import ReplicateStandIn
+from callsheet.fakes.providers.task_script import Expires, Fails, Runs, Succeeds, Waits, film
+from callsheet.fakes.providers.webhook_script import Calls
+from callsheet.operation.catalog import Catalog
 from callsheet.operations.generate import generate
-from callsheet.testing.providers.calling import Calls
-from callsheet.testing.providers.course import Expires, Fails, Runs, Succeeds, Waits, film
-from callsheet.testing.providers.fal import FalStandIn
-from callsheet.testing.providers.replicate import ReplicateStandIn
-from callsheet.testing.providers.stand_in import StandIn
-from callsheet.testing.providers.weather import Busy, Cut, CutShort, Fail, Refuse
 from callsheet.testing.waiters import until
 
 from .conftest import Api, served

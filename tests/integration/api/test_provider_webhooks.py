@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from callsheet.domain.ids import new_id
 from callsheet.providers.contract import Capabilities, Polling
-from callsheet.testing.toy_provider import SIGNATURE, ToyProvider
+from callsheet.testing.fake_provider import SIGNATURE, ToyProvider
 from callsheet.testing.waiters import until
 
 from .conftest import free_port, served

@@ -8,14 +8,14 @@ from uuid import UUID
 import openai
 import pytest
 
-from callsheet.api.video_objects import video_of
+from callsheet.api.videos_schema import video_of
 from callsheet.domain.statuses import JobStatus
-from callsheet.engine.videos import VideoJob
-from callsheet.operations.catalog import Catalog
+from callsheet.engine.reads.videos import VideoJob
+from callsheet.fakes.providers.replicate import ReplicateStandIn
+from callsheet.fakes.providers.task_script import Fails, Runs, Waits, film, picture
+from callsheet.operation.catalog import Catalog
 from callsheet.operations.generate import generate
 from callsheet.testing.operations import ALL
-from callsheet.testing.providers.course import Fails, Runs, Waits, film, picture
-from callsheet.testing.providers.replicate import ReplicateStandIn
 from callsheet.testing.waiters import until
 
 MODEL = "bytedance/seedance-1-pro"

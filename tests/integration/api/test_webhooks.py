@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from callsheet.files.addresses import guarded_client
-from callsheet.notify import patience, webhooks
+from callsheet.files.ssrf_guard import guarded_client
+from callsheet.notify import retry_schedule, webhooks
 from callsheet.notify.signature import webhook_secret
 from callsheet.notify.webhooks import Messenger
 
@@ -68,7 +68,7 @@ def settings(settings):
 
 @pytest.fixture(autouse=True)
 def _no_long_waits(monkeypatch):
-    monkeypatch.setattr(patience, "_DELAYS", (0.05, 0.05))
+    monkeypatch.setattr(retry_schedule, "_DELAYS", (0.05, 0.05))
     monkeypatch.setattr(webhooks, "_LOOK_EVERY", 0.05)
 
 

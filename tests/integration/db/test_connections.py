@@ -12,7 +12,7 @@ import pytest
 
 from callsheet.db import database as database_module
 from callsheet.db.database import Database
-from callsheet.db.embedded import EmbeddedPostgres
+from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.listener import Listener
 from callsheet.testing.proxy import Proxy
 from callsheet.testing.waiters import until

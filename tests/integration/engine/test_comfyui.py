@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from callsheet.operations.comfyui import comfyui
-from callsheet.testing.comfyui import running_comfyui
+from callsheet.fakes.comfyui import running_comfyui
+from callsheet.operations.comfyui.operation import comfyui
 from callsheet.testing.engine import running_engine
 from callsheet.testing.waiters import until
 

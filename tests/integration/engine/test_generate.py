@@ -7,15 +7,15 @@ from plans import job, plan
 
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.engine.links import link_to
+from callsheet.engine.submissions.input_urls import link_to
 from callsheet.files.storage import open_storage
-from callsheet.operations.contract import operation
+from callsheet.operation.contract import operation
 from callsheet.operations.generate import generate
 from callsheet.providers.contract import Capabilities, Polling
 from callsheet.settings import Settings
 from callsheet.testing.engine import running_engine
+from callsheet.testing.fake_provider import ToyProvider
 from callsheet.testing.operations import ALL
-from callsheet.testing.toy_provider import ToyProvider
 from callsheet.testing.waiters import until
 
 SOON = timedelta(seconds=0.05)

@@ -9,8 +9,8 @@ from claiming import claimer
 from plans import job, plan, statuses
 
 from callsheet.db.database import Database
-from callsheet.engine.queues import QueueChange, Rate, change_queue
-from callsheet.engine.workers import set_lanes
+from callsheet.engine.fleet.queues import QueueChange, Rate, change_queue
+from callsheet.engine.fleet.worker_lanes import set_lanes
 from callsheet.testing.waiters import until
 
 

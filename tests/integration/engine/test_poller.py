@@ -9,8 +9,8 @@ import pytest
 
 from callsheet.db.database import Database
 from callsheet.domain.errors import ProviderBusy
-from callsheet.engine import poller
-from callsheet.engine.poller import Poller
+from callsheet.engine.submissions import poller
+from callsheet.engine.submissions.poller import Poller
 from callsheet.providers.contract import Capabilities, Look, Polling
 from callsheet.testing.waiters import until
 

@@ -8,12 +8,12 @@ from plans import job, plan, statuses
 
 from callsheet.domain.errors import Refused
 from callsheet.domain.ids import new_id
-from callsheet.engine.rescue import Rescuer, give_up
-from callsheet.operations.contract import operation
+from callsheet.engine.worker.rescuer import Rescuer, give_up
+from callsheet.operation.contract import operation
 from callsheet.providers.contract import Capabilities, Order, Polling, Task
 from callsheet.testing.engine import running_engine
+from callsheet.testing.fake_provider import ToyProvider
 from callsheet.testing.operations import ALL, DrawParams, WriteResult
-from callsheet.testing.toy_provider import ToyProvider
 from callsheet.testing.waiters import until
 
 SOON = timedelta(seconds=0.05)

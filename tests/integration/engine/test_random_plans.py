@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from plans import job
 
-from callsheet.domain.checking import read_submission
 from callsheet.domain.errors import NotAllowedNow
+from callsheet.domain.plan_validation import read_submission
 from callsheet.domain.statuses import ENDED, JobStatus, may_follow
-from callsheet.engine.cancel import cancel_execution, cancel_job
-from callsheet.engine.retry import retry_execution, retry_job
-from callsheet.engine.submit import submit_many
+from callsheet.engine.jobs.cancel import cancel_execution, cancel_job
+from callsheet.engine.jobs.retry import retry_execution, retry_job
+from callsheet.engine.jobs.submit import submit_many
 from callsheet.settings import Settings
 from callsheet.testing.engine import running_engine
 from callsheet.testing.operations import ALL

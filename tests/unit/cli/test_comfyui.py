@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from callsheet.cli.app import app
-from callsheet.cli.checkup import _comfyui
+from callsheet.cli.diagnostics import _comfyui
 from callsheet.settings import Settings
 
 GRAPH = {"1": {"class_type": "PrimitiveString", "inputs": {"value": "hello"}}}

@@ -1,7 +1,7 @@
 import re
 from pathlib import Path
 
-from callsheet.cli.faults import EXIT_CODES
+from callsheet.cli.errors import EXIT_CODES
 
 DOCS = Path(__file__).parents[3] / "docs" / "cli.md"
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import pytest
 
-from callsheet.cli.faults import Refused, Unreachable, WaitedTooLong, exit_code_of
+from callsheet.cli.errors import Refused, Unreachable, WaitedTooLong, exit_code_of
 from callsheet.cli.remote import Remote, parse_stream, refusal
 
 

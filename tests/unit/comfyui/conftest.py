@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from callsheet.operations.comfyui import ComfyUIParams, ComfyUIResult, comfyui
+from callsheet.fakes.comfyui import ComfyUIStandIn, running_comfyui
+from callsheet.operations.comfyui.operation import ComfyUIParams, ComfyUIResult, comfyui
 from callsheet.settings import Settings
-from callsheet.testing.comfyui import ComfyUIStandIn, running_comfyui
 from callsheet.testing.context import RecordingContext
 
 WORKFLOWS = Path(__file__).parent / "workflows"

@@ -7,7 +7,7 @@ from PIL import Image
 
 from callsheet.comfyui.outputs import made_by
 from callsheet.domain.errors import OutputGone, ProviderFailed
-from callsheet.testing.comfyui import ComfyUIStandIn
+from callsheet.fakes.comfyui import ComfyUIStandIn
 
 from .conftest import Desk, workflow
 

@@ -9,8 +9,8 @@ import pytest
 from callsheet.comfyui.hosts import hosts_of
 from callsheet.comfyui.pool import Pool, Server, Wish, drain, open_pool, survey
 from callsheet.domain.errors import BadParams, ProviderUnreachable, SetupError
+from callsheet.fakes.comfyui import ComfyUIStandIn, running_comfyui
 from callsheet.settings import Settings
-from callsheet.testing.comfyui import ComfyUIStandIn, running_comfyui
 from callsheet.testing.context import RecordingContext
 from callsheet.testing.waiters import until
 

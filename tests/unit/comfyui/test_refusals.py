@@ -6,9 +6,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from callsheet.comfyui.wire import told
+from callsheet.comfyui.parsing import told
 from callsheet.domain.errors import BadParams, ProviderFailed
-from callsheet.testing.comfyui import ComfyUIStandIn
+from callsheet.fakes.comfyui import ComfyUIStandIn
 
 from .conftest import Desk, stepping, workflow
 

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from callsheet.db.embedded import EmbeddedPostgres
+from callsheet.db.embedded.postgres import EmbeddedPostgres
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)

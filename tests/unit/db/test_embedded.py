@@ -16,7 +16,7 @@ import asyncpg
 import psutil
 import pytest
 
-from callsheet.db.embedded import EmbeddedPostgres
+from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.domain.errors import SetupError
 
 MEMBER = Path(__file__).with_name("member.py")

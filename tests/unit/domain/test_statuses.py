@@ -2,7 +2,7 @@
 
 import pytest
 
-from callsheet.domain.retrying import Standing, jobs_to_retry
+from callsheet.domain.retry_policy import Standing, jobs_to_retry
 from callsheet.domain.statuses import (
     ENDED,
     EXECUTION_ENDED,

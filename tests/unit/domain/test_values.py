@@ -8,8 +8,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from callsheet.domain.durations import Duration
+from callsheet.domain.json_storage import storable_json, storable_text
 from callsheet.domain.media_source import MediaSource, SourceKind
-from callsheet.domain.storable import storable_json, storable_text
 
 DURATION = TypeAdapter(Duration)
 ARTIFACT = {

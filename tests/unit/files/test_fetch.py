@@ -11,8 +11,8 @@ import httpx2
 import pytest
 
 from callsheet.domain.errors import BadSource, CallsheetError, SourceUnreachable
-from callsheet.files.addresses import guarded_client
 from callsheet.files.fetch import fetch, retry_after, shown
+from callsheet.files.ssrf_guard import guarded_client
 from callsheet.settings import Settings
 
 from .conftest import MakeSettings

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.media.runner import FFmpeg
+from callsheet.media.ffmpeg.runner import FFmpeg
 
 from .studio import Studio
 

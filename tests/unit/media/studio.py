@@ -12,8 +12,8 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.media_source import MediaSource
 from callsheet.files.cache import FileCache
 from callsheet.files.storage import open_folder
-from callsheet.media.binary import find_ffmpeg, open_ffmpeg
-from callsheet.media.probe import probe_if_media
+from callsheet.media.ffmpeg.binary import find_ffmpeg, open_ffmpeg
+from callsheet.media.probing.probe import probe_if_media
 from callsheet.settings import Settings
 
 

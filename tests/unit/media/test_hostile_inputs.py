@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from callsheet.domain.errors import MediaFailed
-from callsheet.media.child import Limits
-from callsheet.media.inputs import media_input
-from callsheet.media.runner import FFmpeg
+from callsheet.media.ffmpeg.inputs import media_input
+from callsheet.media.ffmpeg.runner import FFmpeg
+from callsheet.processes.child import Limits
 
 from .hostile import make_corpus
 from .studio import Studio

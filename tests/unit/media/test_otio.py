@@ -14,15 +14,15 @@ from opentimelineio import schema
 
 from callsheet.domain.artifacts import Probe
 from callsheet.domain.errors import NotFound, SetupError
-from callsheet.media.edit.timeline import Timeline
-from callsheet.media.film import layers, sound
-from callsheet.media.film.schedule import Schedule, schedule
 from callsheet.media.otio import library
 from callsheet.media.otio.exporting import export_cut
 from callsheet.media.otio.importing import CutRefused, import_cut
 from callsheet.media.otio.library import BadCut, read_cut, write_cut
-from callsheet.media.probe import Footage
-from callsheet.media.words import read_rate
+from callsheet.media.probing.probe import Footage
+from callsheet.media.rendering import audio_mix, layers
+from callsheet.media.rendering.schedule import Schedule, schedule
+from callsheet.media.timeline.timeline import Timeline
+from callsheet.media.values import read_rate
 
 RATE = 24.0
 SIZELESS = "the cut tells no size for the film; unless its output names one, that of the settings"
@@ -327,12 +327,12 @@ def footage(source: str) -> Footage:
     return Footage(Path("/got") / Path(source).name, Probe.model_validate(facts), still=seconds is None)
 
 
-def laid_out(timeline: Timeline) -> tuple[dict[str, Footage], Schedule, list[layers.Layer], list[sound.Sound]]:
+def laid_out(timeline: Timeline) -> tuple[dict[str, Footage], Schedule, list[layers.Layer], list[audio_mix.Sound]]:
     found = {where: footage(str(source.root)) for where, source in timeline.media()}
     of_scenes = [found.get(f"scenes[{n}]") for n in range(len(timeline.scenes))]
     plan = schedule(timeline.scenes, of_scenes, read_rate(timeline.output.fps))
     laid = layers.lay(timeline, found, plan)
-    return found, plan, laid, sound.gather(timeline, found, laid, plan)
+    return found, plan, laid, audio_mix.gather(timeline, found, laid, plan)
 
 
 def there_and_back(timeline: Timeline, folder: Path) -> tuple[Timeline, tuple[str, ...]]:

@@ -3,12 +3,12 @@ from fractions import Fraction
 import pytest
 from pydantic import ValidationError
 
-from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams
-from callsheet.media.audio_filters import checked
-from callsheet.media.edit.timeline import Timeline
-from callsheet.media.film.shape import even_size, parse_ratio
-from callsheet.media.words import read_colour, read_rate, read_seconds
+from callsheet.domain.plan_validation import validate_params
+from callsheet.media.filters.audio_filter_allowlist import checked
+from callsheet.media.rendering.frame_size import even_size, parse_ratio
+from callsheet.media.timeline.timeline import Timeline
+from callsheet.media.values import read_colour, read_rate, read_seconds
 
 
 def read(**fields: object) -> Timeline:

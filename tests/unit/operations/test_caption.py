@@ -12,13 +12,13 @@ import pytest
 from media.studio import Studio
 from media.voice import Spoken, Voice, speech_models
 
-from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams, SetupError, Transient
+from callsheet.domain.plan_validation import validate_params
 from callsheet.media.speech.faster_whisper import FasterWhisper
-from callsheet.media.text.subtitles import is_ass, read_captions
+from callsheet.media.subtitles.subtitle_parsers import is_ass, read_captions
+from callsheet.operation.catalog import Catalog
+from callsheet.operation.requirements import runnable_here
 from callsheet.operations.caption import CaptionParams, CaptionResult, caption
-from callsheet.operations.catalog import Catalog
-from callsheet.operations.needs import runnable_here
 from callsheet.settings import Settings
 from callsheet.testing.context import RecordingContext
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from media.studio import Stage, Studio
 
-from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams, MediaFailed
+from callsheet.domain.plan_validation import validate_params
 from callsheet.operations.concat import ConcatResult, concat
 
 # A whole number of waves in each second, so that a joint can be heard only if it is a bad one.

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from media.studio import Stage, Studio
 
-from callsheet.domain.checking import validate_params
 from callsheet.domain.media_source import MediaSource
-from callsheet.domain.reading import read_plan_text
-from callsheet.media.loudness import measure
+from callsheet.domain.plan_parsing import read_plan_text
+from callsheet.domain.plan_validation import validate_params
+from callsheet.media.encoding.loudness import measure
 from callsheet.operations.render import render
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "edit.yaml"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from media.studio import Stage, Studio
 
-from callsheet.domain.checking import validate_params
-from callsheet.media.film.explain import explain
+from callsheet.domain.plan_validation import validate_params
+from callsheet.media.rendering.explain import explain
 from callsheet.operations.render import render
 from callsheet.operations.staging import stage as staging
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from media.studio import Stage, Studio
 
-from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams
+from callsheet.domain.plan_validation import validate_params
 from callsheet.operations.extract_audio import ExtractAudioResult, extract_audio
 
 _MONO = 0.5**0.5

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from media.studio import Stage, Studio
 
-from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams, MediaFailed
-from callsheet.media.loudness import measure
+from callsheet.domain.plan_validation import validate_params
+from callsheet.media.encoding.loudness import measure
 from callsheet.operations.finish import FinishResult, finish
 
 TONE = "sine=frequency=440:sample_rate=44100,volume=-10dB"

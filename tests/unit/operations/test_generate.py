@@ -5,7 +5,6 @@ import asyncio
 import pytest
 from pydantic import ValidationError
 
-from callsheet.domain.checking import check_plan, problems_in, read_plan
 from callsheet.domain.errors import (
     BadParams,
     PlanRefused,
@@ -16,13 +15,14 @@ from callsheet.domain.errors import (
     SetupError,
     SubmissionUnknown,
 )
+from callsheet.domain.plan_validation import check_plan, problems_in, read_plan
+from callsheet.operation.catalog import Catalog
 from callsheet.operations import generate as module
-from callsheet.operations.catalog import Catalog
 from callsheet.operations.generate import GenerateParams, generate
 from callsheet.providers.contract import InputFile, Order, Output
 from callsheet.settings import Settings
 from callsheet.testing.context import RecordingContext
-from callsheet.testing.toy_provider import ToyProvider
+from callsheet.testing.fake_provider import ToyProvider
 from callsheet.testing.waiters import until
 
 MODELS = """

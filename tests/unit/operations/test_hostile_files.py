@@ -16,10 +16,10 @@ import pytest
 from media.hostile import SECRET, make_corpus
 from media.studio import Stage, Studio
 
-from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadInput, CallsheetError, MediaFailed
-from callsheet.media import probe as probing
-from callsheet.operations.catalog import discover
+from callsheet.domain.plan_validation import validate_params
+from callsheet.media.probing import probe as probing
+from callsheet.operation.catalog import discover
 
 GOOD = "<good>"
 BAD = "<bad>"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from media.studio import Stage, Studio
 
-from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams, BadSource
-from callsheet.media.probe import Footage, inspect
+from callsheet.domain.plan_validation import validate_params
+from callsheet.media.probing.probe import Footage, inspect
 from callsheet.operations.mux import MuxResult, mux
 
 SRT = "1\n00:00:00,200 --> 00:00:00,900\nHello <i>there</i>: it's 100%\n\n2\n00:00:01,000 --> 00:00:01,800\nسلام 🎬\n"

@@ -8,11 +8,11 @@ import pytest
 from media.studio import Stage
 from PIL import Image
 
-from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams, MediaFailed
-from callsheet.media.previewing import stills
-from callsheet.media.previewing.contact_sheet import clock
-from callsheet.media.previewing.spacing import wanted_times
+from callsheet.domain.plan_validation import validate_params
+from callsheet.media.thumbnails import preview_process
+from callsheet.media.thumbnails.contact_sheet import clock
+from callsheet.media.thumbnails.sample_times import wanted_times
 from callsheet.operations.preview import PreviewParams
 from operations.gallery import Gallery, shown
 
@@ -196,16 +196,16 @@ async def test_a_playlist_in_disguise_reads_no_other_file(stage, rainbow, tmp_pa
     trick.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{rainbow}\n#EXT-X-ENDLIST\n")
 
     with pytest.raises(MediaFailed):
-        await stills.take(trick, stage.dir, poster=True)
+        await preview_process.take(trick, stage.dir, poster=True)
 
 
 async def test_a_decoder_that_crashes_is_told_and_harms_nobody(stage, rainbow, tmp_path, monkeypatch):
     crashing = tmp_path / "thumbnails.py"
     crashing.write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
-    monkeypatch.setattr(stills, "_THUMBNAILS", crashing)
+    monkeypatch.setattr(preview_process, "_THUMBNAILS", crashing)
 
     with pytest.raises(MediaFailed, match="crashes the decoder"):
-        await stills.take(rainbow, stage.dir, poster=True)
+        await preview_process.take(rainbow, stage.dir, poster=True)
 
 
 @pytest.mark.parametrize(

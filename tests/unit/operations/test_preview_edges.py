@@ -8,7 +8,7 @@ import pytest
 from media.studio import Stage
 from PIL import Image
 
-from callsheet.media.previewing.reel import Reel
+from callsheet.media.thumbnails.video_reader import Reel
 from operations.gallery import Gallery, number, shown
 
 EVERYTHING = {"count": 2, "sprite": {"width": 64}, "animation": {"width": 64, "seconds": 1}, "poster": True}

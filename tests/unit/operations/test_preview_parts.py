@@ -8,9 +8,9 @@ import pytest
 from media.studio import Stage
 from PIL import Image
 
-from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams
-from callsheet.media.previewing.storyboard import grid_for
+from callsheet.domain.plan_validation import validate_params
+from callsheet.media.thumbnails.storyboard import grid_for
 from callsheet.operations.preview import PreviewParams
 from operations.gallery import Gallery, number, shown
 

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from media.studio import Stage, Studio
 
-from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams
+from callsheet.domain.plan_validation import validate_params
 from callsheet.operations.probe import ProbeResult, probe
 
 

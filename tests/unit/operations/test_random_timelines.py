@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from media.studio import Stage, Studio
 
-from callsheet.domain.checking import validate_params
-from callsheet.media.loudness import measure
+from callsheet.domain.plan_validation import validate_params
+from callsheet.media.encoding.loudness import measure
 from callsheet.operations.render import render
 
 EXAMPLES = 14

@@ -8,11 +8,11 @@ import psutil
 import pytest
 from media.studio import Stage, Studio
 
-from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams, MediaFailed
-from callsheet.media import encoders, hardware
-from callsheet.media.film import segments
-from callsheet.media.loudness import measure
+from callsheet.domain.plan_validation import validate_params
+from callsheet.media.encoding import encoders, hardware
+from callsheet.media.encoding.loudness import measure
+from callsheet.media.rendering import segments
 from callsheet.operations.render import RenderResult, render
 
 SMALL = {"width": 160, "height": 284, "fps": 30, "preset": "ultrafast"}

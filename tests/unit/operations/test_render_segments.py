@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from media.studio import Stage, Studio
 
-from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams, MediaFailed
-from callsheet.media.edit.timeline import Timeline
-from callsheet.media.film.making import Production
-from callsheet.media.film.segments import stem_of
+from callsheet.domain.plan_validation import validate_params
+from callsheet.media.rendering.renderer import Production
+from callsheet.media.rendering.segments import stem_of
+from callsheet.media.timeline.timeline import Timeline
+from callsheet.operation.contract import RunFirst
 from callsheet.operations import staging
-from callsheet.operations.contract import RunFirst
 from callsheet.operations.render import RenderResult, render
 from callsheet.operations.render_segments import render_segments
 

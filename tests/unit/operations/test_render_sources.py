@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from media.studio import Stage, Studio
 
-from callsheet.domain.checking import validate_params
+from callsheet.domain.plan_validation import validate_params
 from callsheet.operations.render import RenderResult, render
 
 TINY = {"width": 64, "height": 64, "fps": 30, "preset": "ultrafast", "crf": 1}

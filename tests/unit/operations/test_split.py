@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from media.studio import Stage, Studio
 
-from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams, MediaFailed
+from callsheet.domain.plan_validation import validate_params
 from callsheet.operations.split import SplitResult, split
 
 TONE = "aevalsrc='0.5*sin(2*PI*440*t)|0.5*sin(2*PI*440*t)':s=48000"

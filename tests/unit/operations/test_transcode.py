@@ -7,10 +7,11 @@ import time
 import numpy as np
 import pytest
 
-from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import BadParams, MediaFailed
-from callsheet.media import binary, encoders, hardware
-from callsheet.media.probe import inspect
+from callsheet.domain.plan_validation import validate_params
+from callsheet.media.encoding import encoders, hardware
+from callsheet.media.ffmpeg import binary
+from callsheet.media.probing.probe import inspect
 from callsheet.operations.transcode import TranscodeParams, transcode
 
 LANDSCAPE = "testsrc2=size=160x90:rate=30"

@@ -8,7 +8,7 @@ from callsheet.domain.errors import SetupError
 from callsheet.providers import catalog
 from callsheet.providers.catalog import discover_providers
 from callsheet.settings import Settings
-from callsheet.testing.toy_provider import ToyProvider
+from callsheet.testing.fake_provider import ToyProvider
 
 
 @pytest.fixture

@@ -15,14 +15,14 @@ from callsheet.domain.errors import (
     SetupError,
     SubmissionUnknown,
 )
+from callsheet.fakes.providers.fal import FalStandIn
+from callsheet.fakes.providers.faults import Altered, Fail, Garble, Refuse
+from callsheet.fakes.providers.task_script import Ends, Fails, Runs, Succeeds, Waits, film, picture
+from callsheet.fakes.providers.webhook_receiver import Letter, open_mailbox
 from callsheet.providers.contract import Output, Task
 from callsheet.providers.fal import Fal, open_fal
 from callsheet.settings import Settings
 from callsheet.testing.provider_contract import ProviderContract
-from callsheet.testing.providers.course import Ends, Fails, Runs, Succeeds, Waits, film, picture
-from callsheet.testing.providers.fal import FalStandIn
-from callsheet.testing.providers.mailbox import Letter, open_mailbox
-from callsheet.testing.providers.weather import Altered, Fail, Garble, Refuse
 
 
 class TestFal(ProviderContract):

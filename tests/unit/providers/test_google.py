@@ -6,12 +6,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from callsheet.domain.errors import BadWebhook
+from callsheet.fakes.providers.faults import Altered, Refuse
+from callsheet.fakes.providers.google import GoogleStandIn
+from callsheet.fakes.providers.task_script import Fails, Says, Succeeds, film
+from callsheet.fakes.providers.webhook_receiver import open_mailbox
+from callsheet.fakes.providers.webhook_script import Calls
 from callsheet.testing.provider_contract import ProviderContract
-from callsheet.testing.providers.calling import Calls
-from callsheet.testing.providers.course import Fails, Says, Succeeds, film
-from callsheet.testing.providers.google import GoogleStandIn
-from callsheet.testing.providers.mailbox import open_mailbox
-from callsheet.testing.providers.weather import Altered, Refuse
 
 from .opened import ended, opened, picture_in
 

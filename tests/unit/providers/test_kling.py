@@ -7,10 +7,10 @@ import pytest
 from starlette.responses import JSONResponse
 
 from callsheet.domain.errors import BadWebhook, ProviderBusy, ProviderUnreachable, Refused, SubmissionUnknown
+from callsheet.fakes.providers.faults import Garble
+from callsheet.fakes.providers.kling import KlingStandIn
+from callsheet.fakes.providers.task_script import Succeeds, film
 from callsheet.testing.provider_contract import ProviderContract
-from callsheet.testing.providers.course import Succeeds, film
-from callsheet.testing.providers.kling import KlingStandIn
-from callsheet.testing.providers.weather import Garble
 
 from .opened import ended, opened, picture_in
 

@@ -2,10 +2,10 @@ import base64
 
 import pytest
 
+from callsheet.fakes.providers.faults import Altered
+from callsheet.fakes.providers.luma import LumaStandIn
+from callsheet.fakes.providers.task_script import Fails, Succeeds, picture
 from callsheet.testing.provider_contract import ProviderContract
-from callsheet.testing.providers.course import Fails, Succeeds, picture
-from callsheet.testing.providers.luma import LumaStandIn
-from callsheet.testing.providers.weather import Altered
 
 from .opened import ended, opened, picture_in
 

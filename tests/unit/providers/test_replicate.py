@@ -8,15 +8,15 @@ import pytest
 from pydantic import SecretStr
 
 from callsheet.domain.errors import BadWebhook, OutputGone, ProviderFailed, Refused, SetupError, SubmissionUnknown
+from callsheet.fakes.providers.faults import Altered, Cut
+from callsheet.fakes.providers.replicate import ReplicateStandIn
+from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Succeeds, film, picture
+from callsheet.fakes.providers.webhook_receiver import open_mailbox
+from callsheet.fakes.providers.webhook_script import Calls
 from callsheet.providers.contract import InputFile, Output
 from callsheet.providers.replicate import Replicate, open_replicate
 from callsheet.settings import Settings
 from callsheet.testing.provider_contract import ProviderContract
-from callsheet.testing.providers.calling import Calls
-from callsheet.testing.providers.course import Ends, Expires, Fails, Runs, Succeeds, film, picture
-from callsheet.testing.providers.mailbox import open_mailbox
-from callsheet.testing.providers.replicate import ReplicateStandIn
-from callsheet.testing.providers.weather import Altered, Cut
 
 VERSION = "a" * 64
 LONG_AGO = timedelta(hours=1)

@@ -4,11 +4,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from callsheet.domain.errors import Refused
+from callsheet.fakes.providers.faults import Altered
+from callsheet.fakes.providers.runpod import RunPodStandIn
+from callsheet.fakes.providers.task_script import Fails, File, Says, Succeeds, film, picture
+from callsheet.fakes.providers.webhook_receiver import open_mailbox
 from callsheet.testing.provider_contract import ProviderContract
-from callsheet.testing.providers.course import Fails, File, Says, Succeeds, film, picture
-from callsheet.testing.providers.mailbox import open_mailbox
-from callsheet.testing.providers.runpod import RunPodStandIn
-from callsheet.testing.providers.weather import Altered
 
 from .opened import ended, opened
 

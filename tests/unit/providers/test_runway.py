@@ -1,9 +1,9 @@
 import pytest
 
+from callsheet.fakes.providers.faults import Altered
+from callsheet.fakes.providers.runway import RunwayStandIn
+from callsheet.fakes.providers.task_script import Fails, Runs, Says, Succeeds, Vanishes
 from callsheet.testing.provider_contract import ProviderContract
-from callsheet.testing.providers.course import Fails, Runs, Says, Succeeds, Vanishes
-from callsheet.testing.providers.runway import RunwayStandIn
-from callsheet.testing.providers.weather import Altered
 
 from .opened import ended, opened, picture_in
 

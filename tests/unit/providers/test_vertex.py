@@ -12,14 +12,14 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from callsheet.domain.errors import ProviderUnreachable, SetupError
+from callsheet.fakes.providers.faults import Altered
+from callsheet.fakes.providers.server import served
+from callsheet.fakes.providers.task_script import Ends, Fails, Runs, Succeeds, film
+from callsheet.fakes.providers.vertex import VertexStandIn
 from callsheet.providers.catalog import discover_providers
 from callsheet.providers.vertex import open_vertex
 from callsheet.settings import Settings
 from callsheet.testing.provider_contract import ProviderContract
-from callsheet.testing.providers.course import Ends, Fails, Runs, Succeeds, film
-from callsheet.testing.providers.server import served
-from callsheet.testing.providers.vertex import VertexStandIn
-from callsheet.testing.providers.weather import Altered
 
 from .opened import ended, opened, picture_in
 

@@ -6,7 +6,7 @@ import pytest
 
 from callsheet.domain.errors import BadSource
 from callsheet.domain.media_source import MediaSource
-from callsheet.operations.contract import RunFirst, SubJob
+from callsheet.operation.contract import RunFirst, SubJob
 from callsheet.testing.context import Progress, RecordingContext
 from callsheet.testing.operations import (
     FirstParams,

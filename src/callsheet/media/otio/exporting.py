@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from callsheet.domain.media_source import MediaSource, SourceKind
-from callsheet.media.edit.overlay import PictureOverlay, TextOverlay
-from callsheet.media.edit.scene import Scene
-from callsheet.media.edit.timeline import Timeline, VideoTrack
-from callsheet.media.film import sound
-from callsheet.media.film.layers import Layer
-from callsheet.media.film.schedule import Schedule, Shot
-from callsheet.media.film.sound import Sound
 from callsheet.media.otio.library import OURS, library
 from callsheet.media.otio.places import url_of
-from callsheet.media.probe import Footage
+from callsheet.media.probing.probe import Footage
+from callsheet.media.rendering import audio_mix
+from callsheet.media.rendering.audio_mix import Sound
+from callsheet.media.rendering.layers import Layer
+from callsheet.media.rendering.schedule import Schedule, Shot
+from callsheet.media.timeline.overlay import PictureOverlay, TextOverlay
+from callsheet.media.timeline.scene import Scene
+from callsheet.media.timeline.timeline import Timeline, VideoTrack
 
 _DISSOLVE = "SMPTE_Dissolve"
 _CUSTOM = "Custom_Transition"
@@ -188,12 +188,12 @@ class _Exporting:
     def _sounds(self) -> Iterator[Any]:
         sources = {self._footage[where].path: source for where, source in self._timeline.media()}
         alone = self._timeline.model_copy(update={"soundtrack": None})
-        heard = sound.gather(alone, self._footage, [], self._plan)
+        heard = audio_mix.gather(alone, self._footage, [], self._plan)
         for number, row in enumerate(_side_by_side(heard), 1):
             yield self._track(f"Sound {number}", "Audio", self._heard(row, sources))
         if self._timeline.soundtrack is not None:
             under = self._timeline.model_copy(update={"tracks": [], "audio_clips": []})
-            row = sound.gather(under, self._footage, [], self._plan)
+            row = audio_mix.gather(under, self._footage, [], self._plan)
             track = self._track("Soundtrack", "Audio", self._heard(row, sources))
             track.metadata[OURS] = {"soundtrack": True}
             yield track
@@ -205,11 +205,11 @@ class _Exporting:
         at = 0
         for each in row:
             if each.start > at:
-                items.append(schema.Gap(source_range=self._range(Fraction(0), each.start - at, sound.RATE)))
+                items.append(schema.Gap(source_range=self._range(Fraction(0), each.start - at, audio_mix.RATE)))
             source = sources[each.path]
             begins = Fraction(each.trim_start)
             media = self._external(source, None)
-            clip = schema.Clip(_name_of(source, ""), media, self._range(begins, each.length, sound.RATE))
+            clip = schema.Clip(_name_of(source, ""), media, self._range(begins, each.length, audio_mix.RATE))
             clip.metadata[OURS] = _unsaid_of(each)
             items.append(self._sped(clip, each.speed))
             at = each.end

@@ -7,14 +7,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from callsheet.domain.checking import validate_params
 from callsheet.domain.errors import Problem, ProblemList
-from callsheet.media.edit.timeline import Timeline
-from callsheet.media.edit.transition import TRANSITIONS
+from callsheet.domain.plan_validation import validate_params
 from callsheet.media.otio.items import Found, Item, items_of, ours
 from callsheet.media.otio.library import library, read_cut
 from callsheet.media.otio.times import exact_rate, rate_word, seconds, spelled
-from callsheet.media.words import read_rate
+from callsheet.media.timeline.timeline import Timeline
+from callsheet.media.timeline.transition import TRANSITIONS
+from callsheet.media.values import read_rate
 
 _BLACK = "#000000"
 _PLAIN = "SMPTE_Dissolve"

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from callsheet.media.otio.library import BadCut
-from callsheet.media.words import read_rate
+from callsheet.media.values import read_rate
 
 
 def exact_rate(rate: float) -> Fraction:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from callsheet.domain.errors import BadParams, CallsheetError, MediaFailed, Problem, SetupError, Transient
-from callsheet.media.child import Limits, plain_environment
-from callsheet.media.runner import usable_processors
-from callsheet.media.scripts import Ended, run_script
+from callsheet.media.ffmpeg.runner import usable_processors
 from callsheet.media.speech.contract import Transcript, Wish, Word
+from callsheet.processes.child import Limits, plain_environment
+from callsheet.processes.json_script import Ended, run_script
 from callsheet.settings import Settings
 
 _TRANSCRIBER = Path(__file__).with_name("transcriber.py")

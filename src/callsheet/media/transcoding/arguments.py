@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 
-from callsheet.media import codecs
-from callsheet.media.encoders import Encoder
-from callsheet.media.film.fitting import HDR_TO_SDR, Box, colours_of, fitted
-from callsheet.media.graph import Graph, Options
-from callsheet.media.inputs import file_url, media_input
+from callsheet.media.encoding import codecs
+from callsheet.media.encoding.encoders import Encoder
+from callsheet.media.ffmpeg.filter_graph import Graph, Options
+from callsheet.media.ffmpeg.inputs import file_url, media_input
+from callsheet.media.filters.scaling import HDR_TO_SDR, Box, colours_of, fitted
 from callsheet.media.transcoding import hls
+from callsheet.media.transcoding.color_pipeline import narrowing
 from callsheet.media.transcoding.passes import with_pass
-from callsheet.media.transcoding.pictures import Picture
 from callsheet.media.transcoding.plan import Plan, Sound
-from callsheet.media.transcoding.tones import narrowing
+from callsheet.media.transcoding.renditions import Picture
 
 _SDR = {8: "yuv420p", 10: "yuv420p10le"}
 

@@ -6,18 +6,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from callsheet.domain.errors import MediaFailed
-from callsheet.media import encoders
-from callsheet.media.encoders import Encoder
-from callsheet.media.progress import Progress
-from callsheet.media.runner import FFmpeg, Report
+from callsheet.media.encoding import encoders
+from callsheet.media.encoding.encoders import Encoder
+from callsheet.media.ffmpeg.progress import Progress
+from callsheet.media.ffmpeg.runner import FFmpeg, Report
+from callsheet.media.probing.output_checks import check_whole
 from callsheet.media.transcoding import arguments, hls
 from callsheet.media.transcoding.budget import lowered
-from callsheet.media.transcoding.checks import check_file, check_frames, check_playlists
 from callsheet.media.transcoding.codec_strings import codec_string
 from callsheet.media.transcoding.hls import Playlist, Variant
-from callsheet.media.transcoding.pictures import Picture
+from callsheet.media.transcoding.output_checks import check_file, check_frames, check_playlists
 from callsheet.media.transcoding.plan import Plan, Sound
-from callsheet.media.verify import check_whole
+from callsheet.media.transcoding.renditions import Picture
 
 _TRIES_FOR_A_SIZE = 4
 _SHARE_OF_LEARNING = 0.4

@@ -4,14 +4,14 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
-from callsheet.media import codecs
-from callsheet.media.codecs import AudioCodec
-from callsheet.media.encoders import Wish
-from callsheet.media.probe import Footage
-from callsheet.media.transcoding.order import Delivery, Order
-from callsheet.media.transcoding.pictures import Picture, pictures_of
-from callsheet.media.transcoding.tones import Tones, is_deep, tones
-from callsheet.media.words import Fit, read_rate
+from callsheet.media.encoding import codecs
+from callsheet.media.encoding.codecs import AudioCodec
+from callsheet.media.encoding.encoders import Wish
+from callsheet.media.probing.probe import Footage
+from callsheet.media.transcoding.color_pipeline import Tones, is_deep, tones
+from callsheet.media.transcoding.renditions import Picture, pictures_of
+from callsheet.media.transcoding.spec import Delivery, Order
+from callsheet.media.values import Fit, read_rate
 
 Channels = Literal["mono", "stereo", "5.1"]
 

@@ -7,15 +7,15 @@ import pytest
 
 from callsheet.domain.artifacts import Probe
 from callsheet.domain.errors import BadParams
-from callsheet.media.encoders import Encoder
-from callsheet.media.inputs import media_input
-from callsheet.media.probe import Footage
-from callsheet.media.streams import Stream
+from callsheet.media.encoding.encoders import Encoder
+from callsheet.media.ffmpeg.inputs import media_input
+from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.streams import Stream
 from callsheet.media.transcoding import arguments
 from callsheet.media.transcoding.budget import budgeted, lowered
-from callsheet.media.transcoding.order import Order
 from callsheet.media.transcoding.passes import with_pass
 from callsheet.media.transcoding.plan import Plan, Sound, planned
+from callsheet.media.transcoding.spec import Order
 
 SOURCE = Path("/in/film.mp4")
 

@@ -1,0 +1,175 @@
+"""Examining an installation without starting anything."""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import asyncpg
+from pydantic import ValidationError
+
+from callsheet.api.bind_check import refuse_open_door
+from callsheet.cli.bootstrap import catalog_of, problems_of
+from callsheet.cli.printing import size_text
+from callsheet.comfyui.pool import open_pool, survey
+from callsheet.comfyui.workflows import load_workflow, stored_workflows
+from callsheet.db.embedded.postgres import EmbeddedPostgres
+from callsheet.db.migrations import HEAD
+from callsheet.db.upgrade import current_revision
+from callsheet.domain.errors import CallsheetError, SetupError
+from callsheet.files.storage import open_storage
+from callsheet.media.ffmpeg.binary import capabilities, find_ffmpeg
+from callsheet.operation.requirements import runnable_here
+from callsheet.settings import Settings
+from callsheet.wiring import unreachable
+
+_LITTLE_SPACE = 5_000_000_000
+_NO_SPACE = 500_000_000
+_NEEDED_ENCODERS = ("libx264", "aac")
+
+Level = Literal["error", "warning", "ok"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    level: Level
+    subject: str
+    message: str
+
+
+Examination = Callable[[Settings, list[str] | None], AsyncIterator[Finding]]
+
+
+async def examine(given: Mapping[str, object], modules: list[str] | None) -> list[Finding]:
+    """Return what is found: errors first, then warnings, then what is well."""
+    try:
+        settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        return [Finding("error", "settings", line) for line in problems_of(error)]
+    except OSError as error:
+        return [Finding("error", "settings", f"names a file that cannot be read: {error}")]
+    findings = [Finding("ok", "settings", "can be read")]
+    for look in (_data_dir, _disk, _database, _storage, _ffmpeg, _operations, _door, _source_roots, _comfyui):
+        findings += [finding async for finding in _found(look, settings, modules)]
+    order: list[Level] = ["error", "warning", "ok"]
+    return sorted(findings, key=lambda finding: order.index(finding.level))
+
+
+async def _found(look: Examination, settings: Settings, modules: list[str] | None) -> AsyncIterator[Finding]:
+    subject = look.__name__.strip("_").replace("_", " ")
+    try:
+        async for finding in look(settings, modules):
+            yield finding
+    except CallsheetError as error:
+        yield Finding("error", subject, error.message)
+
+
+async def _data_dir(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
+    folder = _existing(settings.data_dir)
+    if not os.access(folder, os.W_OK | os.X_OK) or not folder.is_dir():
+        yield Finding("error", "data folder", f"{settings.data_dir} cannot be written; set CALLSHEET_DATA_DIR")
+    else:
+        yield Finding(
+            "ok", "data folder", f"{settings.data_dir}{'' if folder == settings.data_dir else ', to be made'}"
+        )
+
+
+def _existing(folder: Path) -> Path:
+    folder = folder.expanduser().absolute()
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+async def _disk(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
+    for folder in dict.fromkeys([settings.data_dir, settings.scratch_dir]):
+        free = shutil.disk_usage(_existing(folder)).free
+        level: Level = "error" if free < _NO_SPACE else "warning" if free < _LITTLE_SPACE else "ok"
+        yield Finding(level, "disk", f"{size_text(free)} free for {folder}")
+
+
+async def _database(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
+    if settings.database_url is None:
+        yield await asyncio.to_thread(_embedded, settings)
+        return
+    try:
+        revision = await current_revision(settings.database_url.get_secret_value())
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
+        yield Finding("error", "database", unreachable(settings, error).message)
+        return
+    if revision is None:
+        yield Finding("warning", "database", "has no schema yet; run `callsheet db upgrade`, or `callsheet up`")
+    elif revision != HEAD:
+        yield Finding("error", "database", f"has schema {revision}, this version wants {HEAD}: `callsheet db upgrade`")
+    else:
+        yield Finding("ok", "database", f"answers, schema {revision}")
+
+
+def _embedded(settings: Settings) -> Finding:
+    folder = settings.data_dir / "postgres"
+    if not folder.is_dir():
+        return Finding("ok", "database", "embedded, to be made at the first start")
+    running = EmbeddedPostgres(folder).server_pid is not None
+    return Finding("ok", "database", f"embedded in {folder}, {'running' if running else 'not running now'}")
+
+
+async def _storage(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
+    if settings.s3_bucket is None and not settings.files_dir.is_dir():
+        yield Finding("ok", "storage", f"local files in {settings.files_dir}, to be made")
+        return
+    storage = await asyncio.to_thread(open_storage, settings)
+    await storage.check()
+    place = f"bucket {settings.s3_bucket}" if settings.s3_bucket else f"local files in {settings.files_dir}"
+    yield Finding("ok", "storage", f"{place}: written, read and deleted")
+
+
+async def _ffmpeg(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
+    binary = find_ffmpeg(settings)
+    able = await capabilities(binary)
+    missing = [encoder for encoder in _NEEDED_ENCODERS if encoder not in able.encoders]
+    if missing:
+        yield Finding("warning", "ffmpeg", f"{binary} has no {', '.join(missing)}; films come out in other codecs")
+    else:
+        yield Finding("ok", "ffmpeg", f"{able.version} at {binary}")
+
+
+async def _operations(settings: Settings, modules: list[str] | None) -> AsyncIterator[Finding]:
+    catalog = catalog_of(modules)
+    here = runnable_here(catalog, settings)
+    yield Finding("ok", "operations", ", ".join(operation.name for operation in here.operations()) or "none")
+    for operation in catalog.operations():
+        if operation.name not in here:
+            yield Finding("warning", "operations", f"{operation.name} needs {', '.join(sorted(operation.needs))}")
+
+
+async def _door(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
+    refuse_open_door(settings)
+    yield Finding("ok", "door", "an API key is asked for" if settings.api_key else f"open on {settings.host} alone")
+
+
+async def _source_roots(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
+    for root in settings.source_roots:
+        if not root.is_dir():
+            yield Finding("warning", "source roots", f"there is no folder {root}")
+        elif root.resolve() == Path("/"):
+            yield Finding("warning", "source roots", "/ lets every plan read every file of this machine")
+
+
+async def _comfyui(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
+    for name in stored_workflows(settings):
+        try:
+            load_workflow(name, settings)
+        except SetupError as error:
+            yield Finding("warning", "ComfyUI", error.message)
+    if settings.comfyui_path is not None and not (settings.comfyui_path.expanduser() / "main.py").is_file():
+        yield Finding("error", "ComfyUI", f"there is no main.py in {settings.comfyui_path} (COMFYUI_PATH)")
+    if settings.comfyui_api_url is None:
+        return
+    for health in await survey(open_pool(settings)):
+        if health.reachable:
+            yield Finding("ok", "ComfyUI", f"{health.server.name} answers, version {health.version}")
+        elif health.server.child is None:
+            yield Finding("warning", "ComfyUI", health.reason or f"{health.server.name} does not answer")

@@ -1,0 +1,50 @@
+"""Looking at the files of a timeline without running a job."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from callsheet.domain.artifacts import Artifact
+    from callsheet.domain.media_source import MediaSource
+    from callsheet.operations.media_inputs import Workplace
+    from callsheet.settings import Settings
+
+
+class _Looking:
+    """As much of a context as it takes to bring files here: settings, FFmpeg, and a folder."""
+
+    def __init__(self, settings: "Settings", folder: Path) -> None:
+        from callsheet.files.sources import SourceOpener
+        from callsheet.files.storage import open_storage
+        from callsheet.media.ffmpeg.binary import open_ffmpeg
+
+        self.settings = settings
+        self.dir = folder
+        self.ffmpeg = open_ffmpeg(settings)
+        self._opener = SourceOpener(open_storage(settings), settings, _no_artifact)
+
+    async def open(self, source: "MediaSource") -> Path:
+        """Bring an input file here and return its path. Raises as the context of a job does."""
+        return await self._opener.open(source, self.dir)
+
+
+async def _no_artifact(artifact_id: "UUID") -> "Artifact":
+    from callsheet.domain.errors import BadSource
+
+    raise BadSource(f"artifact:{artifact_id} is known to its server only; give the file itself")
+
+
+@contextmanager
+def looking(settings: "Settings", folder: Path | None) -> "Iterator[Workplace]":
+    """Give what stands in for the context of a job; without a folder, what is brought here is removed again."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield _Looking(settings, folder.resolve())
+        return
+    with tempfile.TemporaryDirectory(prefix="callsheet-") as passing:
+        yield _Looking(settings, Path(passing))

@@ -1,0 +1,1 @@
+"""An embedded PostgreSQL: install, start and stop a private server."""

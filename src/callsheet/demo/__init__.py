@@ -1,5 +1,0 @@
-"""A short film that Callsheet makes of nothing: no network, no keys, no GPU."""
-
-from callsheet.demo.plan import OPERATIONS, plan
-
-__all__ = ["OPERATIONS", "plan"]

@@ -1,0 +1,1 @@
+"""Operator controls of queues and workers."""

@@ -1,0 +1,50 @@
+"""Pausing and limiting queues."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from callsheet.db.database import Database
+from callsheet.db.statements import sql
+from callsheet.domain.errors import NotFound
+from callsheet.domain.records import QueueRecord
+from callsheet.engine.reads.views import list_queues
+from callsheet.operation.catalog import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most `starts` jobs begin in each `period`."""
+
+    starts: int
+    period: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class QueueChange:
+    """What to change of a queue; None leaves it as it is."""
+
+    paused: bool | None = None
+    max_running: int | None = None
+    rate: Rate | None = None
+    lift_max_running: bool = False
+    lift_rate: bool = False
+
+
+async def change_queue(database: Database, catalog: Catalog, name: str, change: QueueChange) -> QueueRecord:
+    """Change a queue for the whole fleet, at once; returns it as it is then. Raises NotFound."""
+    if name not in {queue.name for queue in await list_queues(database, catalog)}:
+        raise NotFound(f"There is no queue '{name}'.")
+    await database.retry(
+        lambda c: sql.set_queue(
+            c,
+            name=name,
+            paused=change.paused,
+            max_running=change.max_running,
+            clear_max_running=change.lift_max_running,
+            rate_limit=change.rate.starts if change.rate else None,
+            rate_period=change.rate.period.total_seconds() if change.rate else None,
+            clear_rate=change.lift_rate,
+        ),
+        seconds=5,
+    )
+    return next(queue for queue in await list_queues(database, catalog) if queue.name == name)

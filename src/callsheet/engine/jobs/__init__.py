@@ -1,0 +1,1 @@
+"""Job state changes: submit, complete, cancel, retry, child jobs."""

@@ -1,0 +1,77 @@
+"""Running again, by hand, what did not succeed."""
+
+from typing import Any
+from uuid import UUID
+
+from callsheet.db.database import Connection, Database
+from callsheet.db.statements import sql
+from callsheet.domain.errors import NotAllowedNow, NotFound
+from callsheet.domain.retry_policy import Standing, jobs_to_retry
+from callsheet.domain.statuses import EXECUTION_ENDED, JobStatus, actions_from
+from callsheet.engine.jobs.complete import Changes
+
+
+async def retry_execution(database: Database, execution_id: UUID, *, resubmit: bool = False) -> int:
+    """Run again every job that failed, was cancelled or was skipped; what succeeded is kept.
+
+    What was ordered of a provider, and may still come to something, is not ordered again. `resubmit` orders it anew,
+    and repeats once-only steps whose outcome is unknown. Returns how many jobs run again. Raises
+    NotFound, or NotAllowedNow when there is nothing to retry.
+    """
+
+    async def retry(connection: Connection) -> int:
+        execution = await sql.execution_to_change(connection, id=execution_id)
+        if execution is None:
+            raise NotFound(f"There is no execution {execution_id}.")
+        jobs = await _to_retry(connection, execution_id, None)
+        if not jobs:
+            raise NotAllowedNow(f"The execution is {execution['status']}; it has no job that can be retried.")
+        return await _reset(connection, execution, jobs, resubmit)
+
+    return await database.retry(retry, transaction=True)
+
+
+async def retry_job(database: Database, job_id: UUID, *, resubmit: bool = False) -> int:
+    """Run one job again, with the failed jobs it needs and those that were skipped because of it.
+
+    Returns how many jobs run again. Raises NotFound, or NotAllowedNow when the job has not failed.
+    """
+
+    async def retry(connection: Connection) -> int:
+        row = await sql.execution_of_job(connection, id=job_id)
+        if row is None:
+            raise NotFound(f"There is no job {job_id}.")
+        execution = await sql.execution_to_change(connection, id=row["execution_id"])
+        job = await sql.get_job(connection, id=job_id)
+        if "retry" not in actions_from(JobStatus(job["status"])):
+            raise NotAllowedNow(f"The job is {job['status']}; it cannot be retried now.")
+        jobs = await _to_retry(connection, row["execution_id"], job_id)
+        return await _reset(connection, execution, jobs, resubmit)
+
+    return await database.retry(retry, transaction=True)
+
+
+async def _to_retry(connection: Connection, execution_id: UUID, only: UUID | None) -> list[UUID]:
+    rows = await sql.standings(connection, execution_id=execution_id)
+    jobs = {row["id"]: Standing(JobStatus(row["status"]), row["continue_on_failure"]) for row in rows}
+    edges = await sql.edges_of_execution(connection, execution_id=execution_id) if only else []
+    return list(jobs_to_retry(jobs, [(edge["upstream"], edge["downstream"]) for edge in edges], only))
+
+
+async def _reset(connection: Connection, execution: Any, jobs: list[UUID], resubmit: bool) -> int:
+    if resubmit:
+        await sql.clear_once_steps(connection, jobs=jobs)
+    await sql.close_submissions(connection, jobs=jobs, resubmit=resubmit)
+    await sql.want_again(connection, jobs=jobs)
+    changes = Changes()
+    if execution["status"] in EXECUTION_ENDED and execution["started_at"] is not None:
+        changes.note_execution(execution["id"], "running", {"reason": "retried by hand"})
+    rows = await sql.reset_jobs(connection, ids=jobs)
+    for row in rows:
+        if row["status"] == "queued":
+            changes.note_ready(row, "retried by hand")
+        else:
+            changes.note(row, row["status"], {"reason": "retried by hand"})
+    await sql.recount_execution(connection, id=execution["id"])
+    await changes.record(connection)
+    return len(rows)

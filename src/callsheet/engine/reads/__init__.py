@@ -1,0 +1,1 @@
+"""Reads for the API, the console and the CLI."""

@@ -1,0 +1,1 @@
+"""Provider submissions: submit once, poll, reconcile, receive webhooks, cancel."""

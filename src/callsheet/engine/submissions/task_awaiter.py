@@ -1,0 +1,82 @@
+"""What a run does about a task that it has ordered: it looks, and goes on or waits."""
+
+from collections.abc import Mapping
+
+from callsheet.db.database import FOREVER, Database
+from callsheet.db.statements import sql
+from callsheet.domain.errors import ProviderBusy, ProviderUnreachable, TimedOut
+from callsheet.domain.json_storage import storable_text
+from callsheet.engine.jobs.snooze import Wait, Waiting
+from callsheet.engine.submissions.poll_schedule import next_look
+from callsheet.engine.submissions.submit_once import Sent
+from callsheet.providers.contract import Look, Provider
+from callsheet.providers.task_result import ended_well
+from callsheet.queue.claim import ClaimedJob
+
+
+class Answering:
+    """The answers that one run gets."""
+
+    def __init__(self, job: ClaimedJob, database: Database, providers: Mapping[str, Provider]) -> None:
+        self._job = job
+        self._database = database
+        self._providers = providers
+
+    async def answer(self, sent: Sent) -> Look:
+        """Return the last look at a task that has ended well.
+
+        Raises Waiting until it has ended, ProviderFailed when it ended otherwise, TimedOut when its time is over.
+        """
+        provider = self._providers[sent.task.provider]
+        if sent.fresh:
+            raise self._wait(provider, sent, looks=0)
+        try:
+            look = await provider.look(sent.task)
+        except (ProviderUnreachable, ProviderBusy) as error:
+            looks = await self._looks_so_far(provider, sent)
+            raise self._wait(provider, sent, looks=looks, least=error.after or 0) from error
+        if not look.ended:
+            looks = await self._looks_so_far(provider, sent)
+            raise self._wait(provider, sent, looks=looks + 1, least=look.after or 0, look=look)
+        await self._ended(sent, look)
+        return ended_well(sent.task, look)
+
+    def _wait(
+        self, provider: Provider, sent: Sent, *, looks: int, look: Look | None = None, least: float = 0
+    ) -> Waiting:
+        delay = max(least, next_look(provider, looks, webhook=sent.webhook))
+        patience = provider.polling.deadline.total_seconds()
+        return Waiting(Wait(sent.submission, provider.name, sent.task.id, delay, patience, look))
+
+    async def _looks_so_far(self, provider: Provider, sent: Sent) -> int:
+        """Return how often the task was looked at; raises TimedOut when it was for long enough."""
+        polling = provider.polling
+        row = await self._database.retry(
+            lambda c: sql.patience_left(
+                c, job=self._job.id, submission=sent.submission, deadline=polling.deadline.total_seconds()
+            ),
+            seconds=FOREVER,
+        )
+        if not row["overdue"] and row["looks"] < polling.most:
+            return int(row["looks"])
+        await self._database.retry(lambda c: sql.give_up_submission(c, id=sent.submission), seconds=FOREVER)
+        raise TimedOut(
+            f"{sent.task.provider} did not end the task within the time that it is given, and is told to end it.",
+            provider=sent.task.provider,
+            providerJobId=sent.task.id,
+            looks=row["looks"],
+        )
+
+    async def _ended(self, sent: Sent, look: Look) -> None:
+        await self._database.retry(
+            lambda c: sql.end_submission(
+                c,
+                id=sent.submission,
+                epoch=self._job.epoch,
+                ended=look.state,
+                status=storable_text(look.status),
+                cost=look.cost,
+                seconds=look.seconds,
+            ),
+            seconds=FOREVER,
+        )

@@ -1,0 +1,1 @@
+"""The worker: loop, executor, context, heartbeat, scheduler, rescuer, cleaner."""

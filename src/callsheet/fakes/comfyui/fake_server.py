@@ -1,0 +1,354 @@
+"""The stand-in's server: ComfyUI's routes and its websocket, with the weather that a test wants."""
+
+import asyncio
+import copy
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from starlette.applications import Starlette
+from starlette.datastructures import UploadFile
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from callsheet.fakes.comfyui.checks import refused
+from callsheet.fakes.comfyui.executor import Executor
+from callsheet.fakes.comfyui.nodes import KINDS, Folders
+from callsheet.fakes.providers.server import cut, served
+
+VERSION = "0.3.64"
+_NO_PROMPT = {"type": "no_prompt", "message": "No prompt provided", "details": "No prompt provided", "extra_info": {}}
+_FINE = Response(status_code=200)
+
+
+class ComfyUIStandIn:
+    """A server as a test sees it. Its attributes are the weather, and what has happened."""
+
+    def __init__(self, folder: Path, *, argv: Sequence[str] = ("main.py",)) -> None:
+        self.url = ""
+        self.argv = list(argv)
+        # The weather
+        self.lose_answers = 0
+        """Answers to prompts that are lost, though the prompt was taken."""
+        self.drop_prompts = 0
+        """Prompts that are lost before they are taken."""
+        self.away = False
+        """Whether a proxy before it answers in its place."""
+        self.jobs_api = False
+        """Whether it has the routes under /api/jobs, which came in late 2025."""
+        self.max_upload = 100 * 2**20
+        self.deaf = False
+        """Whether its websocket takes connections and says nothing."""
+        # What has happened
+        self.accepted: list[str] = []
+        self.interrupts: list[str | None] = []
+        self.uploads: list[str] = []
+        self.freed = 0
+        self.client_ids: list[str] = []
+        self.prompts: list[dict[str, Any]] = []
+        """Whole requests, taken or not."""
+        self._folders = Folders(folder, folder / "temp")
+        self._sockets: dict[str, _Socket] = {}
+        self._open: set[_Socket] = set()
+        self._workers: set[asyncio.Task[None]] = set()
+        for kind in ("input", "output", "temp"):
+            self._folders.of(kind).mkdir(parents=True, exist_ok=True)
+        self.executor = self._new_executor()
+
+    @property
+    def output(self) -> Path:
+        """The folder that files are saved in."""
+        return self._folders.of("output")
+
+    @property
+    def sockets(self) -> int:
+        """Websockets that are open."""
+        return len(self._open)
+
+    def app(self) -> ASGIApp:
+        """Return the server as an ASGI app; every route also stands under /api."""
+        doors: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
+            ("POST", "/prompt", self._post_prompt),
+            ("GET", "/prompt", self._get_prompt),
+            ("GET", "/queue", self._get_queue),
+            ("POST", "/queue", self._post_queue),
+            ("POST", "/interrupt", self._interrupt),
+            ("GET", "/history/{id}", self._get_history),
+            ("POST", "/history", self._post_history),
+            ("POST", "/upload/image", self._upload),
+            ("GET", "/view", self._view),
+            ("GET", "/object_info", self._object_info),
+            ("GET", "/system_stats", self._stats),
+            ("POST", "/free", self._free),
+        ]
+        routes: list[Route | WebSocketRoute] = [
+            Route(f"{head}{path}", door, methods=[method]) for method, path, door in doors for head in ("", "/api")
+        ]
+        routes += [Route("/api/jobs/{id}/cancel", self._cancel_job, methods=["POST"]), WebSocketRoute("/ws", self._ws)]
+        return Starlette(routes=routes, middleware=[Middleware(_Guard, self)])
+
+    # What a test does to it
+
+    async def restart(self) -> None:
+        """Forget everything but the files, and drop all connections, as a new process would."""
+        self.cut_sockets()
+        self.executor = self._new_executor()
+
+    def cut_sockets(self, code: int | None = None) -> None:
+        """Break every websocket: without a close frame, or with one of this code."""
+        for socket in tuple(self._open):
+            socket.leave(code)
+
+    async def close(self) -> None:
+        """End what runs."""
+        self.cut_sockets()
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+
+    def _new_executor(self) -> Executor:
+        for worker in self._workers:
+            worker.cancel()
+        executor = Executor(self._folders, self._send)
+        worker = asyncio.get_running_loop().create_task(executor.work())
+        self._workers.add(worker)
+        return executor
+
+    # Websocket
+
+    def _send(self, kind: str, data: Any, client: str | None) -> None:
+        if self.deaf:
+            return
+        if client is None and kind not in ("status", "progress", "progress_state"):
+            return
+        heard = self._sockets.values() if client is None else filter(None, [self._sockets.get(client)])
+        for socket in tuple(heard):
+            socket.say({"type": kind, "data": data})
+
+    async def _ws(self, connection: WebSocket) -> None:
+        await connection.accept()
+        sid = connection.query_params.get("clientId") or uuid4().hex
+        socket = _Socket(connection)
+        # The newer takes the place of the older; when the older one goes, it takes the newer along.
+        self._sockets[sid] = socket
+        self._open.add(socket)
+        self.client_ids.append(sid)
+        status = {"exec_info": {"queue_remaining": self.executor.remaining}}
+        if not self.deaf:
+            socket.say({"type": "status", "data": {"status": status, "sid": sid}})
+            if self.executor.client_id == sid and self.executor.last_node_id is not None:
+                socket.say({"type": "executing", "data": {"node": self.executor.last_node_id}})
+        try:
+            await socket.serve(self.max_upload)
+        finally:
+            self._sockets.pop(sid, None)
+            self._open.discard(socket)
+
+    # HTTP
+
+    async def _post_prompt(self, request: Request) -> Response:
+        if self.drop_prompts > 0:
+            self.drop_prompts -= 1
+            await request.body()
+            await cut(request)
+            return _FINE
+        try:
+            body = json.loads(await request.body())
+        except ValueError:
+            return PlainTextResponse("500 Internal Server Error", 500)
+        self.prompts.append(body)
+        if not isinstance(body, dict) or "prompt" not in body:
+            return _json({"error": _NO_PROMPT, "node_errors": {}}, 400)
+        prompt = body["prompt"]
+        number = self.executor.number
+        self.executor.number += 1
+        error, outputs, node_errors = refused(prompt, lambda name: (self._folders.of("input") / name).is_file())
+        if error is not None:
+            return _json({"error": error, "node_errors": node_errors}, 400)
+        prompt_id = str(body.get("prompt_id", uuid4()))
+        extra = {**body["extra_data"], "client_id": body["client_id"]} if body.get("client_id") else {}
+        self.accepted.append(prompt_id)
+        self.executor.put((number, prompt_id, copy.deepcopy(prompt), extra, outputs))
+        if self.lose_answers > 0:
+            self.lose_answers -= 1
+            await cut(request)
+        return _json({"prompt_id": prompt_id, "number": number, "node_errors": node_errors})
+
+    async def _get_prompt(self, _: Request) -> Response:
+        return _json({"exec_info": {"queue_remaining": self.executor.remaining}})
+
+    async def _get_queue(self, _: Request) -> Response:
+        executor = self.executor
+        return _json({"queue_running": list(executor.running.values()), "queue_pending": executor.queue})
+
+    async def _post_queue(self, request: Request) -> Response:
+        for prompt_id in json.loads(await request.body()).get("delete", ()):
+            self.executor.delete(prompt_id)
+        return _FINE
+
+    async def _interrupt(self, request: Request) -> Response:
+        body = await request.body()
+        prompt_id = json.loads(body).get("prompt_id") if body else None
+        self.interrupts.append(prompt_id)
+        self.executor.interrupt(prompt_id)
+        return _FINE
+
+    async def _get_history(self, request: Request) -> Response:
+        prompt_id = request.path_params["id"]
+        entry = self.executor.history.get(prompt_id)
+        return _json({} if entry is None else {prompt_id: entry})
+
+    async def _post_history(self, request: Request) -> Response:
+        for prompt_id in json.loads(await request.body()).get("delete", ()):
+            self.executor.history.pop(prompt_id, None)
+        return _FINE
+
+    async def _upload(self, request: Request) -> Response:
+        if int(request.headers.get("content-length", "0")) > self.max_upload:
+            return PlainTextResponse("Request Entity Too Large", 413)
+        form = await request.form()
+        image, subfolder = form.get("image"), str(form.get("subfolder") or "")
+        if not isinstance(image, UploadFile) or not image.filename:
+            return Response(status_code=400)
+        root = self._folders.of(str(form.get("type") or "input")).resolve()
+        folder = (root / subfolder).resolve()
+        if not folder.is_relative_to(root):
+            return Response(status_code=400)
+        folder.mkdir(parents=True, exist_ok=True)
+        name = _free_name(folder, image.filename, data := await image.read())
+        (folder / name).write_bytes(data)
+        self.uploads.append(name)
+        return _json({"name": name, "subfolder": subfolder, "type": "input"})
+
+    async def _view(self, request: Request) -> Response:
+        name, subfolder = request.query_params.get("filename", ""), request.query_params.get("subfolder", "")
+        if not name or ".." in name or name.startswith("/"):
+            return Response(status_code=400)
+        try:
+            root = self._folders.of(request.query_params.get("type", "output")).resolve()
+        except KeyError:
+            return Response(status_code=400)
+        path = (root / subfolder / Path(name).name).resolve()
+        if not path.is_relative_to(root):
+            return Response(status_code=403)
+        return FileResponse(path) if path.is_file() else Response(status_code=404)
+
+    async def _object_info(self, _: Request) -> Response:
+        return _json(
+            {
+                name: {"input": {"required": dict(kind.inputs)}, "output": kind.returns, "output_node": kind.output}
+                for name, kind in KINDS.items()
+            }
+        )
+
+    async def _stats(self, _: Request) -> Response:
+        device = {"name": "cpu", "type": "cpu", "index": None, "vram_total": 2**34, "vram_free": 2**33}
+        system = {"os": "posix", "comfyui_version": VERSION, "argv": self.argv, "ram_total": 2**34, "ram_free": 2**33}
+        return _json({"system": system, "devices": [device]})
+
+    async def _free(self, _: Request) -> Response:
+        self.freed += 1
+        return _FINE
+
+    async def _cancel_job(self, request: Request) -> Response:
+        if not self.jobs_api:
+            return PlainTextResponse("404: Not Found", 404)
+        prompt_id = request.path_params["id"]
+        before = self.executor.remaining
+        self.executor.delete(prompt_id)
+        self.executor.interrupt(prompt_id)
+        return _json({"cancelled": self.executor.remaining < before or bool(self.executor.running)})
+
+
+class _Socket:
+    """One websocket: what is said to it waits in a queue until it has gone out."""
+
+    def __init__(self, connection: WebSocket) -> None:
+        self._connection = connection
+        self._out: asyncio.Queue[str | int | None] = asyncio.Queue()
+
+    def say(self, message: Any) -> None:
+        # NaN and Infinity go out as bare words, as from the real one.
+        self._out.put_nowait(json.dumps(message))
+
+    def leave(self, code: int | None) -> None:
+        self._out.put_nowait(code)
+
+    async def serve(self, max_upload: int) -> None:
+        speaking = asyncio.create_task(self._speak())
+        listening = asyncio.create_task(self._listen(max_upload))
+        try:
+            await asyncio.wait({speaking, listening}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            speaking.cancel()
+            listening.cancel()
+            await asyncio.gather(speaking, listening, return_exceptions=True)
+
+    async def _speak(self) -> None:
+        while isinstance(message := await self._out.get(), str):
+            await self._connection.send_text(message)
+        if message is None:
+            self._connection.scope["state"]["transport"].abort()
+        else:
+            await self._connection.close(message)
+
+    async def _listen(self, max_upload: int) -> None:
+        try:
+            while True:
+                text = await self._connection.receive_text()
+                if '"feature_flags"' in text:
+                    flags = {"supports_preview_metadata": True, "max_upload_size": max_upload}
+                    self.say({"type": "feature_flags", "data": flags})
+        except WebSocketDisconnect:
+            return
+
+
+class _Guard:
+    """Refuses other sites' pages, and answers like a proxy while the server is away."""
+
+    def __init__(self, app: ASGIApp, server: ComfyUIStandIn) -> None:
+        self._app = app
+        self._server = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        names = {name for name, _ in scope.get("headers", ())}
+        if scope["type"] == "http" and b"origin" in names:
+            await Response(status_code=403)(scope, receive, send)
+        elif scope["type"] == "http" and self._server.away:
+            await PlainTextResponse("Bad Gateway", 502)(scope, receive, send)
+        elif scope["type"] == "websocket" and self._server.away:
+            await send({"type": "websocket.close", "code": 1013})
+        else:
+            await self._app(scope, receive, send)
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    return Response(json.dumps(content), status, media_type="application/json")
+
+
+def _free_name(folder: Path, name: str, data: bytes) -> str:
+    stem, suffix, number = Path(name).stem, Path(name).suffix, 0
+    while (folder / name).exists() and (folder / name).read_bytes() != data:
+        number += 1
+        name = f"{stem} ({number}){suffix}"
+    return name
+
+
+@asynccontextmanager
+async def running_comfyui(folder: Path, *, port: int = 0) -> AsyncIterator[ComfyUIStandIn]:
+    """Run a stand-in in this process, with its files in a folder, until the block ends."""
+    server = ComfyUIStandIn(folder)
+    try:
+        async with served(server.app(), port=port) as url:
+            server.url = url
+            yield server
+            await server.close()
+    finally:
+        await server.close()

@@ -1,0 +1,326 @@
+"""What every stand-in of a provider is: a real web server that speaks as the provider does.
+
+    async with ReplicateStandIn() as replicate:
+        replicate.forecast(submit=[Cut(accepted=True)])
+        replicate.course(Waits(), Runs(0.5), Succeeds())
+        settings = Settings(**replicate.settings())
+        ...
+        assert replicate.paid == 1
+
+A subclass is one file: its doors (requests that it answers), how it shows a task, its errors, how it signs.
+"""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Self
+
+import httpx2
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from callsheet.fakes.providers.faults import Fine, Visit, Weather
+from callsheet.fakes.providers.server import served
+from callsheet.fakes.providers.task_script import LAST, File, Runs, Stage, Succeeds, Waits, film
+from callsheet.fakes.providers.webhook_script import Calls, Told
+from callsheet.providers.contract import InputFile, Order
+from callsheet.settings import Settings
+
+_PATIENCE = 10
+_MOST_REMEMBERED = 100_000
+
+
+@dataclass(slots=True)
+class Taken:
+    """An order that was accepted: it costs money from here on."""
+
+    id: str
+    model: str
+    input: Mapping[str, Any]
+    webhook: str | None
+    course: Sequence[Stage]
+    calls: Calls
+    made: datetime
+    at: int = 0
+    """Where on its course it is."""
+    ended: datetime | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+    """What a provider keeps besides."""
+
+    @property
+    def stage(self) -> Stage:
+        """How it stands."""
+        return self.course[self.at]
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """A request that came, whatever became of it."""
+
+    kind: str
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return what it brought, read as JSON."""
+        return json.loads(self.body)
+
+
+Answer = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A request that is answered. Kinds: `submit`, `look`, `result`, `cancel`, `list`, `download`, `keys`…"""
+
+    kind: str
+    method: str
+    path: str
+    """As Starlette's routes."""
+    answer: Answer
+
+
+class StandIn:
+    """One provider's stand-in. `pace`: seconds between the stages of a task; None: a look moves it on."""
+
+    name: ClassVar[str]
+    """The provider's."""
+    model: ClassVar[str] = "someone/some-model"
+    key: ClassVar[str]
+    """What opens it. It must never be seen elsewhere."""
+    censors: ClassVar[bool] = True
+    """Whether it tells what was refused for its content."""
+
+    def __init__(self, *, pace: float | None = None, port: int = 0) -> None:
+        self.base = ""
+        """Where it answers, once it is open."""
+        self.came: list[Came] = []
+        """Every request; of very many, the latest."""
+        self.taken: dict[str, Taken] = {}
+        """Every order that was accepted, by the id of its task."""
+        self.told: list[Told] = []
+        """Every webhook that was sent."""
+        self._pace = pace
+        self._port = port
+        self._course: Sequence[Stage] = (Waits(), Runs(0.5), Succeeds())
+        self._forecast: dict[str, list[Weather]] = {}
+        self._calls: list[Calls] = []
+        self._files: dict[str, File] = {}
+        self._numbers = itertools.count(1)
+        self._stack = AsyncExitStack()
+        self._errands: set[asyncio.Task[None]] = set()
+
+    # What a test says
+
+    def forecast(self, *, webhook: Sequence[Calls] = (), **by_kind: Sequence[Weather]) -> None:
+        """Say what happens to the next requests of each kind, and to the webhooks of the next tasks."""
+        self._calls = [*webhook]
+        for kind, weathers in by_kind.items():
+            self._forecast[kind] = list(weathers)
+
+    def course(self, *stages: Stage) -> None:
+        """Say what the next tasks go through."""
+        self._course = stages
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that lead to it."""
+        raise NotImplementedError
+
+    def order(self, **changes: Any) -> Order:
+        """Return an order that it takes."""
+        told: dict[str, Any] = {"model": self.model, "input": {"prompt": "A red fox in the snow"}, **changes}
+        return Order(**told)
+
+    def order_with(self, file: InputFile) -> Order | None:
+        """Return an order that holds a file; None where it takes none."""
+        return self.order(input={"prompt": "A red fox in the snow", "image": file})
+
+    def environment(self) -> dict[str, str]:
+        """Return `settings` as environment variables."""
+        return {f"CALLSHEET_{name.upper()}": str(value) for name, value in self.settings().items()}
+
+    def opened_settings(self, **others: Any) -> Settings:
+        """Return settings of which nothing comes from the environment."""
+        return Settings(_env_file=None, **{**self.settings(), **others})
+
+    # What a test sees
+
+    @property
+    def paid(self) -> int:
+        """How many orders were accepted."""
+        return len(self.taken)
+
+    def of(self, kind: str) -> list[Came]:
+        """Return the requests of a kind."""
+        return [came for came in self.came if came.kind == kind]
+
+    # What a test does
+
+    async def finish(self, task_id: str) -> None:
+        """End a task now, as its course says, and wait until its webhook was sent."""
+        taken = self.taken[task_id]
+        taken.at = len(taken.course) - 1
+        await self._ended(taken)
+
+    async def idle(self) -> None:
+        """Wait until every webhook was sent."""
+        while self._errands:
+            await asyncio.wait(self._errands)
+
+    async def __aenter__(self) -> Self:
+        routes = [Route(door.path, self._guarded(door), methods=[door.method]) for door in self._all_doors()]
+        app = Starlette(routes=routes, exception_handlers={404: self._nothing_here, 405: self._nothing_here})
+        self.base = await self._stack.enter_async_context(served(app, port=self._port))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for errand in self._errands:
+            errand.cancel()
+        await asyncio.gather(*self._errands, return_exceptions=True)
+        await self._stack.aclose()
+
+    # What a provider's file says
+
+    def doors(self) -> Sequence[Door]:
+        """Return the requests that it answers."""
+        raise NotImplementedError
+
+    def may_enter(self, request: Request, kind: str) -> bool:
+        """Tell whether a request brings the key, where it needs one."""
+        return kind in ("download", "keys") or request.headers.get("Authorization") == f"Bearer {self.key}"
+
+    def refusal(self, status: int, message: str) -> Response:
+        """Return an error in the provider's words."""
+        return JSONResponse({"detail": message}, status)
+
+    def message(self, taken: Taken) -> bytes:
+        """Return the body of a webhook."""
+        raise NotImplementedError
+
+    def signed(self, taken: Taken, body: bytes, at: datetime) -> Mapping[str, str]:  # noqa: ARG002 - most sign nothing
+        """Return the headers that prove a webhook."""
+        return {}
+
+    # What a provider's file uses
+
+    async def take(self, model: str, given: Mapping[str, Any], webhook: str | None = None, **extra: Any) -> Taken:
+        """Accept an order."""
+        calls = self._calls.pop(0) if self._calls else Calls()
+        name = self.new_id(next(self._numbers))
+        taken = Taken(name, model, dict(given), webhook, self._course, calls, datetime.now(UTC), extra=extra)
+        self.taken[taken.id] = taken
+        if calls.first:
+            await self.finish(taken.id)
+        elif self._pace is not None:
+            self._later(self._live(taken, self._pace))
+        return taken
+
+    def new_id(self, number: int) -> str:
+        """Return the id of a task."""
+        return f"{self.name}-{number:06d}"
+
+    def seen(self, taken: Taken) -> Stage:
+        """Return how a task stands, and move it on where looks do that."""
+        stage = taken.stage
+        if self._pace is None and taken.at + 1 < len(taken.course):
+            taken.at += 1
+        elif isinstance(stage, LAST) and taken.ended is None:
+            self._later(self._ended(taken))
+        return stage
+
+    async def stop(self, taken: Taken, stage: Stage) -> None:
+        """End a task otherwise than its course says."""
+        taken.course, taken.at = [stage], 0
+        self._later(self._ended(taken))
+
+    def files_of(self, stage: Succeeds) -> Sequence[File]:
+        """Return what a task made: a film, where its course does not say."""
+        return (film(),) if stage.files is None else stage.files
+
+    def urls(self, files: Sequence[File] | None) -> list[str]:
+        """Return where the files of a stage are."""
+        return [file.url or self._address(file) for file in (files if files is not None else (film(),))]
+
+    # How it works
+
+    def _address(self, file: File) -> str:
+        number = f"{len(self._files) + 1}"
+        for known, held in self._files.items():
+            number = known if held == file else number
+        self._files[number] = file
+        return f"{self.base}/stand-in-files/{number}/{file.name}"
+
+    async def _file(self, request: Request) -> Response:
+        file = self._files.get(request.path_params["number"])
+        if file is None:
+            return self.refusal(404, "Not found.")
+        return Response(file.data, media_type=file.media_type)
+
+    def _all_doors(self) -> list[Door]:
+        return [*self.doors(), Door("download", "GET", "/stand-in-files/{number}/{name}", self._file)]
+
+    def _guarded(self, door: Door) -> Answer:
+        async def answer(request: Request) -> Response:
+            await self._note(door.kind, request)
+            if not self.may_enter(request, door.kind):
+                return self.refusal(401, "Unauthenticated.")
+            waiting = self._forecast.get(door.kind)
+            weather = waiting.pop(0) if waiting else Fine()
+            return await weather(Visit(request, self.refusal), lambda: door.answer(request))
+
+        return answer
+
+    async def _nothing_here(self, request: Request, _: Exception) -> Response:
+        await self._note("unknown", request)
+        return self.refusal(404, "There is nothing here.")
+
+    async def _note(self, kind: str, request: Request) -> None:
+        body = await request.body()
+        self.came.append(Came(kind, request.method, str(request.url), dict(request.headers), body))
+        if len(self.came) > _MOST_REMEMBERED:
+            del self.came[: _MOST_REMEMBERED // 2]
+
+    async def _live(self, taken: Taken, pace: float) -> None:
+        while taken.at + 1 < len(taken.course):
+            await asyncio.sleep(pace)
+            if taken.ended is None:
+                taken.at += 1
+        if taken.ended is None and isinstance(taken.stage, LAST):
+            await self._ended(taken)
+
+    async def _ended(self, taken: Taken) -> None:
+        if taken.ended is not None:
+            return
+        taken.ended = datetime.now(UTC)
+        if taken.webhook is None:
+            return
+        await asyncio.sleep(taken.calls.late)
+        for _ in range(taken.calls.times):
+            await self._call(taken)
+        if taken.calls.reordered:
+            await self._call(replace(taken, at=0))
+
+    async def _call(self, taken: Taken) -> None:
+        body = self.message(taken) if taken.calls.body is None else taken.calls.body
+        at = datetime.now(UTC) - timedelta(seconds=taken.calls.old)
+        proof = self.signed(taken, b"another message" if taken.calls.forged else body, at)
+        try:
+            headers = {"Content-Type": "application/json", **proof}
+            async with httpx2.AsyncClient(timeout=_PATIENCE, trust_env=False) as client:
+                status = (await client.post(str(taken.webhook), content=body, headers=headers)).status_code
+        except httpx2.HTTPError:
+            status = 0
+        self.told.append(Told(taken.id, body, status))
+
+    def _later(self, errand: Any) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(errand)
+        self._errands.add(task)
+        task.add_done_callback(self._errands.discard)

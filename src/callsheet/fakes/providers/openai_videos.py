@@ -1,0 +1,114 @@
+"""A server of the `/v1/videos` shape, as vLLM-Omni and gateways are."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from callsheet.fakes.providers.base import PlainStandIn
+from callsheet.fakes.providers.fake_server import Door, Taken
+from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Says, Stage, Succeeds, Vanishes, Waits
+from callsheet.providers.contract import InputFile, Order
+
+_STATUSES: Mapping[type[Stage], str] = {
+    Waits: "queued",
+    Runs: "in_progress",
+    Succeeds: "completed",
+    Expires: "completed",
+    Fails: "failed",
+    Ends: "cancelled",
+}
+
+
+class VideosStandIn(PlainStandIn):
+    """A server of the shape. `plain_errors`: it tells failures as texts, not as objects."""
+
+    name = "videos"
+    model = "wan2.2"
+    key = "sk-stand-in-key-of-videos"
+    plain_errors = False
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that lead to it."""
+        return {"videos_url": self.base, "videos_api_key": self.key}
+
+    def order_with(self, file: InputFile) -> Order:
+        """Return an order that holds a picture."""
+        return self.order(input={"prompt": "A red fox in the snow", "input_reference": file})
+
+    def doors(self) -> Sequence[Door]:
+        """Return the requests that it answers."""
+        return (
+            Door("submit", "POST", "/v1/videos", self._create),
+            Door("look", "GET", "/v1/videos/{id}", self._get),
+            Door("cancel", "DELETE", "/v1/videos/{id}", self._delete),
+            Door("download", "GET", "/v1/videos/{id}/content", self._content),
+        )
+
+    def may_enter(self, request: Request, kind: str) -> bool:
+        """Ask for the key everywhere: files are behind it as well."""
+        return super().may_enter(request, "content" if kind == "download" else kind)
+
+    def refusal(self, status: int, message: str) -> Response:
+        """Return an error in OpenAI's shape."""
+        kind = "invalid_request_error" if status < 500 else "server_error"
+        return JSONResponse({"error": {"message": message, "type": kind, "param": None, "code": None}}, status)
+
+    async def _create(self, request: Request) -> Response:
+        told = await self._read(request)
+        if not told.get("prompt"):
+            return self.refusal(400, "Missing required parameter: 'prompt'.")
+        if not isinstance(told.get("seconds", "4"), str):
+            return self.refusal(400, "Invalid type for 'seconds': expected a string.")
+        taken = await self.take(told.get("model", self.model), told)
+        return JSONResponse(self._shown(taken, Waits()))
+
+    async def _read(self, request: Request) -> dict[str, Any]:
+        if request.headers.get("Content-Type", "").startswith("multipart/form-data"):
+            async with request.form() as form:
+                return {name: value if isinstance(value, str) else value.filename for name, value in form.items()}
+        told: dict[str, Any] = await request.json()
+        return told
+
+    async def _get(self, request: Request) -> Response:
+        taken = self.wanted(request)
+        stage = self.stage_of(taken)
+        if taken is None or isinstance(stage, Vanishes):
+            return self.refusal(404, "Video not found.")
+        return JSONResponse(self._shown(taken, stage), headers={"openai-poll-after-ms": "1500"})
+
+    async def _delete(self, request: Request) -> Response:
+        taken = self.wanted(request)
+        if taken is None:
+            return self.refusal(404, "Video not found.")
+        await self.stop(taken, Vanishes())
+        return JSONResponse({"id": taken.id, "object": "video.deleted", "deleted": True})
+
+    async def _content(self, request: Request) -> Response:
+        taken = self.wanted(request)
+        if taken is None or not isinstance(taken.stage, Succeeds):
+            return self.refusal(404, "Video content not found.")
+        file = self.files_of(taken.stage)[0]
+        return RedirectResponse(file.url, 302) if file.url else Response(file.data, media_type=file.media_type)
+
+    def _shown(self, taken: Taken, stage: Stage) -> dict[str, Any]:
+        done = isinstance(stage, Succeeds | Expires)
+        progress = round((stage.progress or 0) * 100) if isinstance(stage, Runs) else 100 if done else 0
+        return {
+            "id": taken.id,
+            "object": "video",
+            "status": stage.status if isinstance(stage, Says) else _STATUSES[type(stage)],
+            "progress": progress,
+            "model": taken.model,
+            "created_at": int(taken.made.timestamp()),
+            "completed_at": int(taken.ended.timestamp()) if taken.ended else None,
+            "seconds": taken.input.get("seconds", "4"),
+            "size": taken.input.get("size", "720x1280"),
+            "error": self._error(stage) if isinstance(stage, Fails) else None,
+        }
+
+    def _error(self, stage: Fails) -> Any:
+        if stage.why == "content":
+            return {"code": "moderation_blocked", "message": "Your request was blocked by our moderation system."}
+        return stage.message if self.plain_errors else {"code": "server_error", "message": stage.message}

@@ -1,0 +1,171 @@
+"""Replicate's HTTP API, as of 2026-11: predictions, and webhooks by the rules of Standard Webhooks."""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from callsheet.fakes.providers.fake_server import Door, StandIn, Taken
+from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Says, Stage, Succeeds, Vanishes, Waits
+
+_SECRET = b"callsheet-stand-in-secret"
+_PAGE = 100
+_STATUSES: Mapping[type[Stage], str] = {
+    Waits: "starting",
+    Runs: "processing",
+    Succeeds: "succeeded",
+    Expires: "succeeded",
+    Ends: "canceled",
+}
+_REASONS = {"content": "NSFW content detected. Try running it again, or try a different prompt."}
+
+
+class ReplicateStandIn(StandIn):
+    """Replicate."""
+
+    name = "replicate"
+    model = "bytedance/seedance-1-pro"
+    key = "r8_stand_in_key_of_replicate"
+    secret = "whsec_" + base64.b64encode(_SECRET).decode()
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that lead to it."""
+        return {"replicate_url": self.base, "replicate_api_token": self.key}
+
+    def doors(self) -> Sequence[Door]:
+        """Return the requests that it answers."""
+        return (
+            Door("submit", "POST", "/v1/predictions", self._create),
+            Door("submit", "POST", "/v1/models/{owner}/{name}/predictions", self._create),
+            Door("submit", "POST", "/v1/deployments/{owner}/{name}/predictions", self._create),
+            Door("list", "GET", "/v1/predictions", self._list),
+            Door("look", "GET", "/v1/predictions/{id}", self._get),
+            Door("cancel", "POST", "/v1/predictions/{id}/cancel", self._cancel),
+            Door("secret", "GET", "/v1/webhooks/default/secret", self._give_secret),
+        )
+
+    def refusal(self, status: int, message: str) -> Response:
+        """Return a problem document; throttling is told in a field alone."""
+        if status == 429:
+            return JSONResponse({"detail": message, "status": 429}, 429)
+        return JSONResponse({"title": message, "detail": message, "status": status}, status)
+
+    def new_id(self, number: int) -> str:
+        """Return an id of Replicate's look: 26 letters and digits."""
+        return "sb" + hashlib.sha256(f"{self.base}{number}".encode()).hexdigest()[:24]
+
+    def message(self, taken: Taken) -> bytes:
+        """Return the prediction."""
+        return json.dumps(self._shown(taken, taken.stage)).encode()
+
+    def signed(self, taken: Taken, body: bytes, at: datetime) -> Mapping[str, str]:
+        """Sign by Standard Webhooks."""
+        message_id, moment = f"msg_{taken.id}", str(int(at.timestamp()))
+        content = b".".join((message_id.encode(), moment.encode(), body))
+        proof = base64.b64encode(hmac.digest(_SECRET, content, "sha256")).decode()
+        return {"webhook-id": message_id, "webhook-timestamp": moment, "webhook-signature": f"v1,{proof}"}
+
+    async def _create(self, request: Request) -> Response:
+        told = await request.json()
+        if not isinstance(told.get("input"), dict):
+            return self.refusal(422, "- input: Invalid type. Expected: object")
+        named = "/".join(filter(None, (request.path_params.get("owner"), request.path_params.get("name"))))
+        version = told.get("version")
+        if not named and not version:
+            return self.refusal(422, "- version is required")
+        deployment = named if "/deployments/" in request.url.path else None
+        taken = await self.take(
+            named or str(version), told["input"], told.get("webhook"), version=version, deployment=deployment
+        )
+        return JSONResponse(self._shown(taken, Waits()), 201)
+
+    async def _get(self, request: Request) -> Response:
+        taken = self.taken.get(request.path_params["id"])
+        if taken is None:
+            return self.refusal(404, "Not found.")
+        stage = self.seen(taken)
+        return (
+            self.refusal(404, "Not found.") if isinstance(stage, Vanishes) else JSONResponse(self._shown(taken, stage))
+        )
+
+    async def _list(self, request: Request) -> Response:
+        begin = int(request.query_params.get("cursor") or 0)
+        after = request.query_params.get("created_after")
+        found = [taken for taken in reversed(self.taken.values()) if after is None or _time(taken.made) >= _read(after)]
+        more = f"{self.base}/v1/predictions?cursor={begin + _PAGE}" if len(found) > begin + _PAGE else None
+        if more and after:
+            more += f"&created_after={after.replace('+', '%2B')}"
+        page = [self._shown(taken, taken.stage) for taken in found[begin : begin + _PAGE]]
+        return JSONResponse({"previous": None, "next": more, "results": page})
+
+    async def _cancel(self, request: Request) -> Response:
+        taken = self.taken.get(request.path_params["id"])
+        if taken is None:
+            return self.refusal(404, "Not found.")
+        if taken.ended is None:
+            await self.stop(taken, Ends())
+        return JSONResponse(self._shown(taken, taken.stage))
+
+    async def _give_secret(self, _: Request) -> Response:
+        return JSONResponse({"key": self.secret})
+
+    def _shown(self, taken: Taken, stage: Stage) -> dict[str, Any]:
+        gone = isinstance(stage, Expires)
+        place = f"{self.base}/v1/predictions/{taken.id}"
+        return {
+            "id": taken.id,
+            "model": taken.model.split(":", 1)[0],
+            "version": taken.extra["version"] or "hidden",
+            "status": _status(stage),
+            "input": {} if gone else taken.input,
+            "output": self._output(stage),
+            "error": _reason(stage),
+            "logs": "" if gone else _logs(stage),
+            "metrics": {"predict_time": 4.25, "total_time": 5.5} if isinstance(stage, Succeeds) else {},
+            "created_at": _time(taken.made),
+            "completed_at": _time(taken.ended) if taken.ended else None,
+            "data_removed": gone,
+            "urls": {"get": place, "cancel": f"{place}/cancel", "web": f"https://replicate.com/p/{taken.id}"},
+            **({"deployment": taken.extra["deployment"]} if taken.extra.get("deployment") else {}),
+        }
+
+    def _output(self, stage: Stage) -> Any:
+        if not isinstance(stage, Succeeds):
+            return None
+        urls = self.urls(self.files_of(stage))
+        return urls[0] if len(urls) == 1 else urls
+
+
+def _status(stage: Stage) -> str:
+    if isinstance(stage, Says):
+        return stage.status
+    if isinstance(stage, Fails):
+        return "aborted" if stage.why == "deadline" else "failed"
+    return _STATUSES[type(stage)]
+
+
+def _reason(stage: Stage) -> str | None:
+    return _REASONS.get(stage.why, stage.message) if isinstance(stage, Fails) else None
+
+
+def _logs(stage: Stage) -> str:
+    if not isinstance(stage, Runs) or stage.progress is None:
+        return "Using seed: 1234\n"
+    done = round(stage.progress * 50)
+    return (
+        f"Using seed: 1234\n  0%|          | 0/50 [00:00<?, ?it/s]\n{done * 2:3d}%|#####     | {done}/50 [00:02<00:02]"
+    )
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _read(text: str) -> str:
+    return _time(datetime.fromisoformat(text.replace("Z", "+00:00")))

@@ -1,0 +1,108 @@
+"""Runway's HTTP API, version 2024-11-06: tasks."""
+
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from callsheet.fakes.providers.base import PlainStandIn
+from callsheet.fakes.providers.fake_server import Door, Taken
+from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Says, Stage, Succeeds, Vanishes, Waits
+from callsheet.providers.contract import InputFile, Order
+
+_VERSION = "2024-11-06"
+_STATUSES: Mapping[type[Stage], str] = {
+    Waits: "PENDING",
+    Runs: "RUNNING",
+    Succeeds: "SUCCEEDED",
+    Expires: "SUCCEEDED",
+    Fails: "FAILED",
+    Ends: "CANCELLED",
+}
+
+
+class RunwayStandIn(PlainStandIn):
+    """Runway."""
+
+    name = "runway"
+    model = "gen4_turbo"
+    key = "key_stand_in_of_runway"
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings that lead to it."""
+        return {"runway_url": self.base, "runway_api_key": self.key}
+
+    def order(self, **changes: Any) -> Order:
+        """Return an order that it takes."""
+        return super().order(**{"input": {"promptText": "A red fox in the snow", "ratio": "1280:720"}, **changes})
+
+    def order_with(self, file: InputFile) -> Order:
+        """Return an order that holds a picture."""
+        return self.order(input={**super().order().input, "ratio": "1280:720", "promptImage": file})
+
+    def doors(self) -> Sequence[Door]:
+        """Return the requests that it answers."""
+        self._looks = itertools.count(1)
+        return (
+            Door("submit", "POST", "/v1/text_to_video", self._create),
+            Door("submit", "POST", "/v1/image_to_video", self._create),
+            Door("look", "GET", "/v1/tasks/{id}", self._get),
+            Door("cancel", "DELETE", "/v1/tasks/{id}", self._delete),
+        )
+
+    def may_enter(self, request: Request, kind: str) -> bool:
+        """Look for the version as well."""
+        versioned = kind == "download" or request.headers.get("X-Runway-Version") == _VERSION
+        return versioned and super().may_enter(request, kind)
+
+    def new_id(self, number: int) -> str:
+        """Return an id of the look of a UUID."""
+        digits = hashlib.sha256(f"{self.base}{number}".encode()).hexdigest()
+        return "-".join((digits[:8], digits[8:12], f"4{digits[13:16]}", f"a{digits[17:20]}", digits[20:32]))
+
+    def refusal(self, status: int, message: str) -> Response:
+        """Return an error."""
+        return JSONResponse({"error": message}, status)
+
+    async def _create(self, request: Request) -> Response:
+        told = await request.json()
+        pictured = request.url.path.endswith("image_to_video")
+        if pictured != ("promptImage" in told) or not told.get("ratio"):
+            return self.refusal(400, "Validation of body failed")
+        taken = await self.take(told["model"], told)
+        return JSONResponse({"id": taken.id, "estimatedCost": 25})
+
+    async def _get(self, request: Request) -> Response:
+        taken = self.wanted(request)
+        stage = self.stage_of(taken)
+        if taken is None or isinstance(stage, Vanishes):
+            return self.refusal(404, "Task not found")
+        return JSONResponse(self._shown(taken, stage))
+
+    async def _delete(self, request: Request) -> Response:
+        taken = self.wanted(request)
+        if taken is None:
+            return self.refusal(404, "Task not found")
+        await self.stop(taken, Vanishes())
+        return Response(status_code=204)
+
+    def _shown(self, taken: Taken, stage: Stage) -> dict[str, Any]:
+        told: dict[str, Any] = {"id": taken.id, "createdAt": taken.made.isoformat()}
+        match stage:
+            case Says(status):
+                return {**told, "status": status}
+            case Runs(progress):
+                told |= {} if progress is None else {"progress": progress}
+            case Succeeds(files):
+                # Each look has addresses of its own, which expire.
+                told["output"] = [f"{url}?_jwt={next(self._looks)}" for url in self.urls(files)]
+            case Expires():
+                told["output"] = [self.gone]
+            case Fails(why="content"):
+                told |= {"failure": "The content did not pass our checks.", "failureCode": "SAFETY.INPUT.TEXT"}
+            case Fails(message):
+                told |= {"failure": message, "failureCode": "INTERNAL"}
+        return {**told, "status": _STATUSES[type(stage)]}

@@ -1,0 +1,1 @@
+"""Commands on whole clips: split, concat, mux, detection."""

@@ -1,0 +1,1 @@
+"""Encoders, codecs, rate control, loudness, color."""

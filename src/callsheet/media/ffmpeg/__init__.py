@@ -1,0 +1,1 @@
+"""The FFmpeg binary: discovery, runner, inputs, filter graphs, errors."""

@@ -1,0 +1,1 @@
+"""FFmpeg filters shared by several commands."""

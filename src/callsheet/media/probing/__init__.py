@@ -1,0 +1,1 @@
+"""Read media files: streams, frame index, output checks."""

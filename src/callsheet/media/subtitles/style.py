@@ -1,0 +1,124 @@
+"""How text looks, in the words of an edit."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AliasChoices, BeforeValidator, Field, WithJsonSchema, model_validator
+
+from callsheet.domain.model import Model
+from callsheet.media.values import Colour
+
+Position = Literal[
+    "top_left",
+    "top",
+    "top_right",
+    "left",
+    "center",
+    "right",
+    "bottom_left",
+    "bottom",
+    "bottom_right",
+]
+
+
+def read_position(value: Any) -> Any:
+    """Read `topLeft`, `top-left` and `centre` as they are spelled here."""
+    if not isinstance(value, str):
+        return value
+    spelled = "".join(f"_{c.lower()}" if c.isupper() else c for c in value.strip().replace("-", "_").replace(" ", "_"))
+    return {"centre": "center", "middle": "center"}.get(spelled.lstrip("_"), spelled.lstrip("_"))
+
+
+Effect = Literal["none", "karaoke", "highlight", "word"]
+"""How words are followed as they are spoken."""
+
+_WEIGHTS = {"thin": 100, "light": 300, "normal": 400, "regular": 400, "medium": 500, "semibold": 600, "bold": 700}
+_WEIGHTS |= {"extrabold": 800, "black": 900, "heavy": 900}
+
+
+def _read_weight(value: Any) -> Any:
+    if not isinstance(value, str) or value.isdigit():
+        return value
+    name = value.strip().lower().replace("-", "").replace("_", "").replace(" ", "")
+    if name not in _WEIGHTS:
+        raise ValueError(f"'{value}' is not a weight: write 100 to 900, or one of {', '.join(_WEIGHTS)}")
+    return _WEIGHTS[name]
+
+
+Weight = Annotated[
+    int,
+    Field(ge=100, le=900),
+    BeforeValidator(_read_weight),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 100, "maximum": 900}, {"enum": list(_WEIGHTS)}]}),
+]
+
+
+class TextStyle(Model):
+    """How text looks. Sizes are pixels of the output; unset ones follow from the size of the output."""
+
+    font_family: str = Field(
+        "Inter",
+        max_length=80,
+        validation_alias=AliasChoices("fontFamily", "font"),
+        pattern=r"^[^,{}\\\n\r]+$",
+        description="A family that comes with Callsheet, or one installed where the film is made",
+    )
+    font_size: float | None = Field(
+        None,
+        gt=0,
+        le=2000,
+        validation_alias=AliasChoices("fontSize", "size"),
+        description="Height of a line. Made smaller where the text would not fit",
+    )
+    font_weight: Weight = Field(
+        700,
+        validation_alias=AliasChoices("fontWeight", "weight"),
+        description="100 to 900, or a name such as bold; `bold: true` and `bold: false` stand for 700 and 400",
+    )
+    italic: bool = False
+    uppercase: bool = False
+    color: Colour = Field("#ffffff", validation_alias=AliasChoices("color", "colour"))
+    stroke_color: Colour = Field("#000000", validation_alias=AliasChoices("strokeColor", "strokeColour"))
+    stroke_width: float | None = Field(None, ge=0, le=100)
+    shadow: float | None = Field(None, ge=0, le=100, description="How far behind the text its shadow lies; 0: none")
+    shadow_color: Colour = Field("#000000", validation_alias=AliasChoices("shadowColor", "shadowColour"))
+    background_color: Colour | None = Field(
+        None,
+        validation_alias=AliasChoices("backgroundColor", "backgroundColour", "background"),
+        description="A box behind the text; unset: none",
+    )
+    background_opacity: float = Field(0.6, ge=0, le=1)
+    padding: float | None = Field(None, ge=0, le=500, description="From the text to the edge of its box")
+    line_height: float = Field(1.0, ge=1, le=4, description="Distance of lines; 1 is the font's own")
+    letter_spacing: float = Field(0.0, ge=-100, le=500, description="More room between letters, or less")
+    align: Literal["left", "center", "right"] | None = Field(
+        None, description="Of lines among each other; unset: as the position says"
+    )
+    position: Annotated[Position, BeforeValidator(read_position)] | None = Field(
+        None, description="Unset: center for titles, bottom for captions"
+    )
+    margin: float | None = Field(
+        None, ge=0, description="Distance from the edges that the position names; unset: clear of what players show"
+    )
+    max_width: float | None = Field(
+        None, gt=0, le=1, description="Share of the width that lines may take; unset: the safe area"
+    )
+    effect: Effect = Field(
+        "none",
+        description="How words are followed as they are spoken. karaoke: the colour runs through the text; highlight: "
+        "the word of the moment has it; word: one word is seen at a time",
+    )
+    highlight_color: Colour = Field(
+        "#ffd400",
+        validation_alias=AliasChoices("highlightColor", "highlightColour"),
+        description="Of words that are spoken, or were",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bold_is_a_weight(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or not isinstance(value.get("bold"), bool):
+            return value
+        if {"font_weight", "fontWeight", "weight"} & value.keys():
+            raise ValueError("give fontWeight or bold, not both")
+        rest = {key: item for key, item in value.items() if key != "bold"}
+        return {**rest, "font_weight": 700 if value["bold"] else 400}

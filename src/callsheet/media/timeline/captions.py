@@ -1,0 +1,47 @@
+"""Text that is burned in by its own times."""
+
+from typing import Any
+
+from pydantic import AliasChoices, Field, model_validator
+
+from callsheet.domain.media_source import MediaSource
+from callsheet.domain.model import Model
+from callsheet.media.subtitles.style import TextStyle
+from callsheet.media.values import Seconds
+
+
+class Cue(Model):
+    """One caption."""
+
+    start: Seconds
+    end: Seconds
+    text: str = Field(min_length=1, max_length=2000)
+
+    @model_validator(mode="after")
+    def _ends_after_its_start(self) -> "Cue":
+        if self.end <= self.start:
+            raise ValueError(f"a caption must end after its start; got {self.start:g} to {self.end:g}")
+        return self
+
+
+class Captions(Model):
+    """Text burned in over the whole film, by its own times."""
+
+    src: MediaSource | None = Field(
+        None,
+        validation_alias=AliasChoices("src", "source", "path", "url"),
+        description="An SRT, VTT or ASS file, as a caption job makes it; ASS keeps its own style",
+    )
+    cues: list[Cue] = Field(default_factory=list, max_length=20_000)
+    style: TextStyle = Field(default_factory=lambda: TextStyle.model_validate({}))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return {"src": value} if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "Captions":
+        if (self.src is None) == (not self.cues):
+            raise ValueError("captions need one of src and cues")
+        return self

@@ -1,0 +1,120 @@
+"""Checking that FFmpeg wrote what was planned: it often reports success with a wrong file."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from callsheet.domain.errors import MediaFailed
+from callsheet.media.encoding import codecs
+from callsheet.media.ffmpeg.runner import FFmpeg, Report
+from callsheet.media.probing.probe import Footage, inspect
+from callsheet.media.transcoding.color_pipeline import is_deep
+from callsheet.media.transcoding.hls import Playlist
+from callsheet.media.transcoding.plan import Plan, Sound, hides_frames
+from callsheet.media.transcoding.renditions import Picture
+
+_SLACK = 0.25
+"""Seconds by which a container may tell another duration; sound has frames of its own."""
+
+
+async def check_file(path: Path, plan: Plan, picture: Picture) -> None:
+    """Raise MediaFailed, with everything that is wrong, unless a file is what was planned."""
+    found = await inspect(path)
+    wrong = [*_in_picture(found, plan, picture), *_in_sound(found, plan), *_in_length(found, plan)]
+    if plan.format in ("mp4", "mov") and not await asyncio.to_thread(_index_in_front, path):
+        wrong.append("its index is at the end")
+    _refuse(picture.name, wrong)
+
+
+def check_frames(report: Report, plan: Plan) -> None:
+    """Raise MediaFailed unless a run encoded all frames of its first picture."""
+    planned = _planned_frames(plan)
+    if planned and (report.frames is None or abs(report.frames - planned) > 1):
+        raise MediaFailed(f"FFmpeg encoded {report.frames or 0} of {planned} frames; the source breaks off")
+
+
+async def check_playlists(ffmpeg: FFmpeg, folder: Path, plan: Plan, playlists: Sequence[Playlist]) -> None:
+    """Raise MediaFailed unless every playlist plays as planned, and players can change between the renditions."""
+    first, *others = playlists[: len(plan.pictures)]
+    if any(other.lengths != first.lengths for other in others):
+        raise MediaFailed("FFmpeg reported success, but the segments of the renditions do not begin together")
+    frames = {await _frames(ffmpeg, folder, playlist) for playlist in (first, *others)}
+    planned = _planned_frames(plan)
+    if len(frames) > 1 or (planned is not None and abs(frames.pop() - planned) > 1):
+        raise MediaFailed(f"FFmpeg reported success, but a rendition does not have all of its {planned} frames")
+    for playlist, picture in zip(playlists, plan.pictures, strict=False):
+        found = await inspect(await asyncio.to_thread(_sample, folder, playlist))
+        wrong = [*_in_picture(found, plan, picture)]
+        if abs(sum(playlist.lengths) - (plan.source.picture_seconds or plan.seconds)) > _SLACK:
+            wrong.append(
+                f"{sum(playlist.lengths):.3f} s instead of {plan.source.picture_seconds or plan.seconds:.3f} s"
+            )
+        _refuse(picture.name, wrong)
+
+
+def _refuse(name: str, wrong: list[str]) -> None:
+    if wrong:
+        raise MediaFailed(f"FFmpeg reported success, but '{name}' is wrong: {'; '.join(wrong)}")
+
+
+def _in_picture(found: Footage, plan: Plan, picture: Picture) -> Iterator[str]:
+    facts = found.probe
+    if codecs.codec_of(facts.video_codec) != picture.wish.codec:
+        yield f"{facts.video_codec} instead of {picture.wish.codec}"
+    if (facts.width, facts.height) != (picture.width, picture.height):
+        yield f"{facts.width}x{facts.height} instead of {picture.width}x{picture.height}"
+    if is_deep(found) != (plan.tones.depth == 10):
+        yield f"{facts.pixel_format} instead of {plan.tones.depth} bits"
+    if found.hdr != (plan.source.hdr and not plan.tones.maps_to_sdr):
+        yield "HDR where none was planned" if found.hdr else "no HDR"
+
+
+def _in_sound(found: Footage, plan: Plan) -> Iterator[str]:
+    if found.has_sound != (plan.sound is not None):
+        yield "sound where none was planned" if found.has_sound else "no sound"
+    elif isinstance(plan.sound, Sound) and found.probe.audio_channels != plan.sound.count:
+        yield f"{found.probe.audio_channels} channels of sound instead of {plan.sound.channels}"
+
+
+def _in_length(found: Footage, plan: Plan) -> Iterator[str]:
+    length, planned = found.probe.duration, plan.seconds
+    if planned and length and abs(length - planned) > max(_SLACK, 1 / (found.probe.fps or 30)):
+        yield f"{length:.3f} s instead of {planned:.3f} s"
+    frames = _planned_frames(plan)
+    if frames and found.probe.frames and abs(found.probe.frames - frames) > 1:
+        yield f"{found.probe.frames} frames instead of {frames}"
+
+
+def _planned_frames(plan: Plan) -> int | None:
+    """Return how many frames are due; None where the source does not tell."""
+    if plan.rate is None:
+        return None if hides_frames(plan.source) else plan.source.probe.frames
+    seconds = plan.source.picture_seconds
+    return round(seconds * plan.rate) if seconds else None
+
+
+def _index_in_front(path: Path) -> bool:
+    """Walk over the boxes of an MP4 until the index or the contents come."""
+    with path.open("rb") as file:
+        while len(head := file.read(16)) >= 8:
+            size, kind = int.from_bytes(head[:4]), head[4:8]
+            if kind in (b"moov", b"mdat"):
+                return kind == b"moov"
+            size = int.from_bytes(head[8:16]) if size == 1 else size
+            file.seek(size - len(head), 1)
+    return False
+
+
+async def _frames(ffmpeg: FFmpeg, folder: Path, playlist: Playlist) -> int:
+    """Count the frames that a player gets, by reading the playlist as one does."""
+    # Safe without the guards of media inputs: FFmpeg wrote it in our own folder.
+    words = ["-protocol_whitelist", "file", "-f", "hls", "-i", f"{playlist.name}.m3u8"]
+    report = await ffmpeg.run([*words, "-map", "0:v:0", "-c", "copy", "-f", "null", "-"], cwd=folder)
+    return report.frames or 0
+
+
+def _sample(folder: Path, playlist: Playlist) -> Path:
+    """Write the beginning of a rendition as a file that can be probed."""
+    sample = folder / f"{playlist.name}_sample.probe"
+    sample.write_bytes((folder / playlist.header).read_bytes() + (folder / playlist.segments[0]).read_bytes())
+    return sample

@@ -1,0 +1,1 @@
+"""The operation contract: what an operation author imports."""

@@ -1,0 +1,77 @@
+"""The operations that are known here."""
+
+import importlib
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+from callsheet.domain.errors import SetupError
+from callsheet.operation.contract import Operation
+
+GROUP = "callsheet.operations"
+
+
+class Catalog(Mapping[str, Operation]):
+    """Operations by name and by alias."""
+
+    def __init__(self, operations: Iterable[Operation] = ()) -> None:
+        self._by_name: dict[str, Operation] = {}
+        self._home: dict[str, str] = {}
+        for operation in operations:
+            self.add(operation, operation.run.__module__)
+
+    def add(self, operation: Operation, home: str) -> None:
+        """Make an operation known; raises SetupError when one of its names is taken by another."""
+        for name in (operation.name, *operation.aliases):
+            other = self._by_name.get(name)
+            if other is not None and other is not operation:
+                raise SetupError(f"two operations are called '{name}': one in {self._home[name]}, one in {home}")
+            self._by_name[name] = operation
+            self._home[name] = home
+
+    def __getitem__(self, name: str) -> Operation:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def operations(self) -> list[Operation]:
+        """Return every operation once, by name."""
+        return sorted({id(op): op for op in self._by_name.values()}.values(), key=lambda op: op.name)
+
+    def queues(self) -> list[str]:
+        """Return the queues that the operations wait in."""
+        return sorted({operation.queue for operation in self._by_name.values()})
+
+
+def discover(modules: Iterable[str] = ()) -> Catalog:
+    """Return the operations of all installed packages (entry points) and of the named modules.
+
+    Raises SetupError when a module cannot be imported or a name is taken twice.
+    """
+    catalog = Catalog()
+    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+        _add_all(catalog, _load(point.value, point.load), point.value)
+    for module in modules:
+        _add_all(catalog, _load(module, lambda name=module: importlib.import_module(name)), module)
+    return catalog
+
+
+def _load(name: str, load: Any) -> Any:
+    try:
+        return load()
+    except Exception as error:
+        raise SetupError(f"operations in '{name}' cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def _add_all(catalog: Catalog, found: Any, home: str) -> None:
+    operations = (
+        [found] if isinstance(found, Operation) else [v for v in vars(found).values() if isinstance(v, Operation)]
+    )
+    if not operations:
+        raise SetupError(f"'{home}' holds no operation")
+    for operation in operations:
+        catalog.add(operation, home)

@@ -1,0 +1,73 @@
+"""Media inputs of jobs: brought here, looked at, and held against what the operation needs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, Protocol
+
+from callsheet.domain.errors import BadParams, Problem
+from callsheet.domain.media_source import MediaSource
+from callsheet.media.ffmpeg.progress import clock
+from callsheet.media.ffmpeg.runner import FFmpeg
+from callsheet.media.probing.frame_index import with_groups
+from callsheet.media.probing.probe import Footage, inspect
+from callsheet.settings import Settings
+
+Need = Literal["video", "picture", "sound", "media"]
+"""`video`: moving pictures; `picture`: a video or a still; `sound`: a sound track; `media`: any of them."""
+
+
+class Workplace(Protocol):
+    """As much of a job's context as reading its inputs takes."""
+
+    @property
+    def dir(self) -> Path:
+        """A folder for files."""
+
+    @property
+    def settings(self) -> Settings:
+        """Those of this machine."""
+
+    @property
+    def ffmpeg(self) -> FFmpeg:
+        """Runs FFmpeg."""
+
+    async def open(self, source: MediaSource) -> Path:
+        """Bring an input file here and return its path."""
+
+
+async def read_media(job: Workplace, source: MediaSource, field: str, need: Need = "media") -> Footage:
+    """Bring an input file here and return it with what it is.
+
+    `field` is the name of the parameter it came in, for the error. Raises BadParams when the file is not what is
+    needed or goes beyond what the settings allow, BadSource when it must not be used, SourceUnreachable when it did
+    not come, MediaFailed when it cannot be read as media.
+    """
+    found = await inspect(await job.open(source))
+    problems = [*_unfit(found, need), *_beyond(found, job.settings)]
+    if problems:
+        told = [Problem(field, code, f"{message}: '{found.path.name}'") for code, message in problems]
+        raise BadParams(told)
+    return await with_groups(job.ffmpeg, found)
+
+
+def _unfit(found: Footage, need: Need) -> Iterator[tuple[str, str]]:
+    if need in ("video", "picture") and not found.has_picture:
+        yield "no_picture", "there is no picture in this file"
+    elif need == "video" and found.still:
+        yield "not_a_video", "this is a still picture, not a video"
+    elif need == "sound" and not found.has_sound:
+        yield "no_sound", "there is no sound in this file"
+
+
+def _beyond(found: Footage, settings: Settings) -> Iterator[tuple[str, str]]:
+    longest = settings.media_max_duration.total_seconds()
+    plays = max(found.probe.duration or 0.0, found.picture_seconds or 0.0)
+    if plays > longest:
+        yield "too_long", f"the file plays {clock(plays)}; {clock(longest)} is the most allowed"
+    pixels = (found.probe.width or 0) * (found.probe.height or 0)
+    if pixels > settings.media_max_pixels:
+        size = f"{found.probe.width}x{found.probe.height}"
+        yield "too_large", f"its pictures are {size}; {settings.media_max_pixels:,} pixels are the most allowed"
+    if len(found.streams) > settings.media_max_streams:
+        message = f"the file holds {len(found.streams)} tracks; {settings.media_max_streams} are the most allowed"
+        yield "too_many_streams", message

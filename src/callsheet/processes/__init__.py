@@ -1,0 +1,1 @@
+"""Child processes: limits, supervision, JSON protocols and bounded concurrency."""

@@ -1,0 +1,1 @@
+"""HTTP client of providers: rate limits, request files, response files."""

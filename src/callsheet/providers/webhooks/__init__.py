@@ -1,0 +1,1 @@
+"""Verification of provider webhooks: signatures, JWKS."""

@@ -1,0 +1,163 @@
+"""Who may come in."""
+
+import pytest
+from pydantic import SecretStr
+
+from callsheet.api.bind_check import refuse_open_door
+from callsheet.domain.errors import SetupError
+
+from .conftest import served
+
+KEY = "0123456789abcdef-key"
+BEARER = {"Authorization": f"Bearer {KEY}"}
+
+
+@pytest.fixture
+async def locked(settings, catalog):
+    """A server with an API key and a small limit of bodies."""
+    changed = settings.model_copy(update={"api_key": SecretStr(KEY), "max_body_bytes": 2000})
+    async with served(changed, catalog) as api:
+        yield api
+
+
+@pytest.mark.parametrize("path", ["/api/executions", "/metrics", "/docs", "/openapi.json", "/", "/api/nowhere"])
+async def test_nothing_is_shown_without_the_key(locked, path):
+    for headers in (
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": f"Basic {KEY}"},
+        {"Cookie": "callsheet_session=x.y; z"},
+    ):
+        answer = await locked.client.get(path, headers=headers)
+
+        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_probes_need_no_key(locked):
+    for path in ("/health", "/healthz", "/readyz", "/static/console.css", "/login"):
+        assert (await locked.client.get(path)).status_code == 200
+
+
+async def test_the_key_opens_the_api(locked):
+    assert (await locked.client.get("/api/executions", headers=BEARER)).status_code == 200
+    assert (await locked.client.get("/api/nowhere", headers=BEARER)).status_code == 404
+
+
+async def test_a_person_is_led_to_the_login_and_back(locked):
+    page = {"Accept": "text/html"}
+
+    sent = await locked.client.get("/executions/x?y=1", headers=page)
+    wrong = await locked.client.post("/login", data={"key": "wrong", "next": "/"})
+    right = await locked.client.post("/login", data={"key": KEY, "next": "/?before="})
+
+    assert (sent.status_code, sent.headers["location"]) == (303, "/login?next=/executions/x%3Fy%3D1")
+    assert wrong.status_code == 401
+    assert "set-cookie" not in wrong.headers
+    assert (right.status_code, right.headers["location"]) == (303, "/?before=")
+    cookie = right.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+
+
+async def test_the_login_leads_nobody_to_another_site(locked):
+    for target in ("https://evil.example/", "//evil.example", "/\\evil.example", "evil"):
+        answer = await locked.client.post("/login", data={"key": KEY, "next": target})
+        assert answer.headers["location"] == "/"
+
+
+async def test_a_session_reads_the_api_but_writes_only_through_the_forms_of_the_console(locked):
+    execution_id = (
+        await locked.client.post(
+            "/api/execute", json={"executionPlan": {"jobs": [{"id": "a", "operation": "noop"}]}}, headers=BEARER
+        )
+    ).json()["executionId"]
+    await locked.client.post("/login", data={"key": KEY})
+
+    read = await locked.client.get(f"/api/executions/{execution_id}")
+    written = await locked.client.post(f"/api/executions/{execution_id}/cancel")
+    without = await locked.client.post(f"/executions/{execution_id}/cancel", data={"token": "guessed"})
+    page = (await locked.client.get(f"/executions/{execution_id}")).text
+    token = page.partition('name="token" value="')[2].partition('"')[0]
+    foreign = await locked.client.post(
+        f"/executions/{execution_id}/cancel", data={"token": token}, headers={"Origin": "https://evil.example"}
+    )
+    proper = await locked.client.post(f"/executions/{execution_id}/cancel", data={"token": token})
+
+    assert read.json()["status"] == "queued"
+    assert [answer.status_code for answer in (written, without, foreign, proper)] == [401, 401, 403, 303]
+    assert (await locked.client.get(f"/api/executions/{execution_id}")).json()["status"] == "cancelled"
+
+
+async def test_logging_out_ends_the_session(locked):
+    await locked.client.post("/login", data={"key": KEY})
+    token = (await locked.client.get("/")).text.partition('name="token" value="')[2].partition('"')[0]
+
+    assert (await locked.client.post("/logout", data={"token": token})).status_code == 303
+    assert (await locked.client.get("/api/executions")).status_code == 401
+
+
+async def test_a_forged_or_expired_session_opens_nothing(locked, monkeypatch):
+    await locked.client.post("/login", data={"key": KEY})
+    cookie = locked.client.cookies["callsheet_session"]
+    locked.client.cookies.clear()
+    expires, rest = cookie.split(".", 1)
+
+    for value in (f"{int(expires) + 1}.{rest}", cookie[:-1], "a.b.c", "."):
+        answer = await locked.client.get("/api/executions", headers={"Cookie": f"callsheet_session={value}"})
+        assert answer.status_code == 401
+    monkeypatch.setattr("callsheet.console.session.time.time", lambda: int(expires))
+    answer = await locked.client.get("/api/executions", headers={"Cookie": f"callsheet_session={cookie}"})
+    assert answer.status_code == 401
+
+
+async def test_too_large_a_body_is_refused_whether_announced_or_not(locked):
+    async def pieces():
+        for _ in range(30):
+            yield b" " * 100
+
+    headers = BEARER | {"Content-Type": "application/json"}
+    for content in (b" " * 3000, pieces()):
+        answer = await locked.client.post("/api/execute", content=content, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    answer = await locked.client.patch("/api/queues/test", content=pieces(), headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+
+
+async def test_without_a_key_only_this_machine_is_answered(api):
+    for host in ("evil.example", "169.254.169.254", "127.0.0.1.evil.example", ""):
+        answer = await api.client.get("/api/executions", headers={"Host": host})
+        assert (answer.status_code, answer.json()["code"]) == (403, "foreign_host")
+    for host in ("localhost", "127.0.0.1:8500", "[::1]:8500"):
+        assert (await api.client.get("/api/executions", headers={"Host": host})).status_code == 200
+
+
+async def test_without_a_key_pages_of_other_sites_cannot_write(api):
+    body = {"executionPlan": {"jobs": [{"id": "a", "operation": "noop"}]}}
+
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
+        answer = await api.client.post("/api/execute", json=body, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
+    own = {"Origin": str(api.client.base_url).rstrip("/"), "Sec-Fetch-Site": "same-origin"}
+    assert (await api.client.post("/api/execute", json=body, headers=own)).status_code == 202
+
+
+async def test_no_other_site_may_read_answers(api):
+    answer = await api.client.options(
+        "/api/execute", headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+    )
+
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "studio.example", "localhost.evil.example"])
+def test_an_open_door_to_others_is_refused_at_start(settings, host):
+    with pytest.raises(SetupError, match="CALLSHEET_API_KEY"):
+        refuse_open_door(settings.model_copy(update={"host": host}))
+
+    refuse_open_door(settings.model_copy(update={"host": host, "api_key": SecretStr(KEY)}))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost", "LOCALHOST."])
+def test_this_machine_alone_needs_no_key(settings, host):
+    refuse_open_door(settings.model_copy(update={"host": host}))

@@ -1,0 +1,119 @@
+"""Trying everything without a key: the examples, on the stand-ins of all providers."""
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import httpx2
+import pytest
+import yaml
+
+from callsheet.fakes.providers.all import everyone
+from callsheet.fakes.providers.task_script import film
+from callsheet.operation.catalog import discover
+from callsheet.providers.registry import read_registry
+from callsheet.settings import Settings
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("generate-*.yaml"))
+OWN_MODELS = EXAMPLES[0].parent / "models" / "own.yaml"
+SOON = timedelta(seconds=0.05)
+LATER = timedelta(hours=1)
+
+
+@pytest.fixture
+async def stand_ins():
+    async with everyone(pace=0.05) as stand_ins:
+        yield {stand_in.name: stand_in for stand_in in stand_ins}
+
+
+@pytest.fixture
+def catalog():
+    return discover()
+
+
+@pytest.fixture
+def settings(settings, stand_ins, know_models):
+    """Settings that lead to all of them, for a server that they can call."""
+    know_models(OWN_MODELS)
+    leading = {name: value for stand_in in stand_ins.values() for name, value in stand_in.settings().items()}
+    led = Settings(_env_file=None, **leading).model_dump(include=set(leading))
+    around = {
+        "waiting_interval": timedelta(seconds=0.02),
+        "public_url": f"http://127.0.0.1:{settings.port}",
+        "own_models": OWN_MODELS,
+    }
+    return settings.model_copy(update={**led, **around})
+
+
+def providers_of(plan):
+    """Name who is asked by a plan."""
+    registry = read_registry(OWN_MODELS)
+    for job in plan["jobs"]:
+        if job["operation"] == "generate":
+            yield job["params"].get("provider") or registry[job["params"]["modelId"]].offers[0].provider
+
+
+class TestByLooking:
+    @pytest.fixture
+    def settings(self, settings):
+        return settings.model_copy(update={"provider_first_look": SOON, "provider_longest_pause": SOON})
+
+    async def test_every_example_ends_with_its_files_and_each_order_is_paid_once(self, working, stand_ins):
+        plans = [yaml.safe_load(example.read_text()) for example in EXAMPLES]
+        assert {name for plan in plans for name in providers_of(plan)} >= {*stand_ins}
+        started = [await working.client.post("/api/execute", json={"executionPlan": plan}) for plan in plans]
+
+        for plan, answer in zip(plans, started, strict=True):
+            assert answer.status_code == 202, answer.text
+            execution = await working.engine.ended(UUID(answer.json()["executionId"]))
+            assert execution.status == "succeeded", (plan["name"], [job.error for job in execution.jobs])
+            made = [file for job in execution.jobs if job.operation == "generate" for file in job.result["files"]]
+            assert all(file["mediaType"].startswith(("video/", "image/")) for file in made)
+            assert all(file["probe"]["width"] for file in made)
+        asked = [name for plan in plans for name in providers_of(plan)]
+        assert {name: stand_in.paid for name, stand_in in stand_ins.items()} == {
+            name: asked.count(name) for name in stand_ins
+        }
+
+
+class TestByWebhook:
+    @pytest.fixture
+    def settings(self, settings):
+        """Nobody looks within the time of a test."""
+        return settings.model_copy(update={"provider_first_look": LATER, "provider_longest_pause": LATER})
+
+    async def test_a_webhook_alone_brings_the_end(self, working, stand_ins):
+        plan = yaml.safe_load((EXAMPLES[0].parent / "generate-replicate.yaml").read_text())
+
+        answer = await working.client.post("/api/execute", json={"executionPlan": plan})
+        execution_id = answer.json()["executionId"]
+        execution = await working.ended(execution_id)
+
+        assert execution["status"] == "succeeded"
+        [file] = execution["artifacts"]
+        assert (await working.client.get(file["url"])).content == film().data
+        assert [told.status for told in stand_ins["replicate"].told] == [200]
+        assert stand_ins["replicate"].paid == 1
+        assert execution["jobs"][0]["waitingStrategy"] == "webhook"
+
+
+def test_the_command_prints_the_variables_that_lead_to_stand_ins_and_ends_when_told():
+    command = [sys.executable, "-m", "callsheet", "testing", "providers", "--port", "0", "--pace", "0.05"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}) as process:
+        line = process.stdout.readline()
+        try:
+            name, _, url = line.removeprefix("export ").strip().partition("=")
+            assert name == "CALLSHEET_REPLICATE_URL"
+            answer = httpx2.get(f"{url}/v1/predictions", trust_env=False)
+        finally:
+            process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        assert process.wait(20) == 0
+
+    assert answer.status_code == 401
+    assert "export CALLSHEET_REPLICATE_API_TOKEN=" in rest
+    assert "export COMFYUI_API_URL=http://127.0.0.1:" in rest

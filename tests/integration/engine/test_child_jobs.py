@@ -1,0 +1,543 @@
+"""Jobs that want other jobs to run first."""
+
+import asyncio
+import hashlib
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from claiming import claim_and_die, claimer
+from plans import job, plan, statuses
+from pydantic import model_validator
+
+from callsheet.db.database import Database
+from callsheet.db.statements import sql
+from callsheet.domain.errors import JobError, Transient
+from callsheet.domain.ids import new_id
+from callsheet.domain.model import Model
+from callsheet.domain.statuses import JobStatus
+from callsheet.engine.jobs.complete import Completer, complete
+from callsheet.engine.jobs.outcomes import FirstJob, Outcome
+from callsheet.local import arun
+from callsheet.operation.contract import RunFirst, SubJob, operation
+from callsheet.testing.engine import running_engine
+from callsheet.testing.operations import ALL, block, noop, run_first
+from callsheet.testing.waiters import until
+
+
+class Nothing(Model):
+    pass
+
+
+class Files(Model):
+    until: str
+    mended: str
+
+
+@operation("stubborn", queue="test")
+async def stubborn(job, params: Files) -> Nothing:
+    """Fail until a file is there, then run until another one is."""
+    if not Path(params.mended).exists():  # noqa: ASYNC240
+        raise JobError("not mended")
+    await block.run(job, block.params(until=params.until))
+    return Nothing()
+
+
+@pytest.fixture
+async def engine(settings):
+    async with running_engine([*ALL, stubborn], settings=settings) as engine:
+        yield engine
+
+
+def first(id, operation="noop", **params):
+    return {"id": id, "operation": operation, "params": params}
+
+
+def parent(*jobs, id="cut", **more):
+    return job(id, "run-first", params={"jobs": list(jobs)}, **more)
+
+
+def digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+async def types(engine, execution_id, job):
+    return [event.type for event in await engine.events(execution_id, job=job)]
+
+
+async def claim_and_live(database, most=1):
+    _, claims = await claimer(database, "alive", "run-first")
+    return (await claims.claim("test", most)).jobs
+
+
+def deferred(claimed, *names):
+    """The outcome of a run that wants jobs of these names first."""
+    wanted = tuple(FirstJob(new_id(), f"cut/{name}", noop, 1, "{}") for name in names or ["a"])
+    return Outcome(claimed.id, claimed.execution_id, claimed.epoch, JobStatus.PENDING, first=wanted)
+
+
+async def raw(engine, execution_id, job):
+    async with engine.house.database.connection() as connection:
+        return await connection.fetchrow(
+            "SELECT * FROM execution_jobs WHERE execution_id = $1 AND job_id = $2", execution_id, job
+        )
+
+
+async def test_a_job_runs_again_when_those_it_wanted_first_have_run(engine):
+    execution = await engine.run(plan(parent(first("a", value=1), first("b", value=2)), job("after", after=["cut"])))
+
+    assert execution.status == "succeeded"
+    assert statuses(execution) == dict.fromkeys(["cut", "after", "cut/a", "cut/b"], "succeeded")
+    assert [j.result for j in execution.jobs if "/" in j.job_id] == [{"value": 1}, {"value": 2}]
+    assert await types(engine, execution.execution_id, "cut") == [
+        *("job.running", "job.pending", "job.queued", "job.running", "job.succeeded")
+    ]
+    assert await types(engine, execution.execution_id, "cut/a") == ["job.queued", "job.running", "job.succeeded"]
+    assert execution.progress == 1
+    assert execution.jobs[0].depends_on == ["cut/a", "cut/b"]
+
+
+async def test_to_have_others_run_first_is_no_attempt_and_no_start(engine, tmp_path):
+    gate = tmp_path / "gate"
+    execution_id = await engine.submit(plan(parent(first("a", "block", until=str(gate)))))
+    await engine.wait(execution_id, "job.pending", job="cut")
+
+    waiting = await raw(engine, execution_id, "cut")
+    gate.touch()
+    ended = (await engine.ended(execution_id)).jobs[0]
+
+    assert (waiting["status"], waiting["starts"], waiting["attempts"], waiting["unmet"]) == ("pending", 0, 0, 1)
+    assert (ended.attempts, ended.error) == (0, None)
+
+
+async def test_a_job_that_waits_for_its_first_jobs_holds_no_seat(settings):
+    async with running_engine(ALL, settings=settings, lanes={"test": 1}) as engine:
+        execution = await engine.run(
+            plan(parent(first("a"), first("b")), job("next", "run-first", params={"jobs": [first("c")]}))
+        )
+
+    assert set(statuses(execution).values()) == {"succeeded"}
+
+
+async def test_first_jobs_go_before_what_waits_in_their_queue(settings):
+    async with running_engine(ALL, settings=settings, lanes={"test": 1}, workers=0) as engine:
+        execution_id = await engine.submit(plan(parent(first("a"), priority=3), job("other", priority=3)))
+        await engine.start_worker({"test": 1})
+        await engine.ended(execution_id)
+        started = [e.job_id for e in await engine.events(execution_id) if e.type == "job.running" and e.job_id]
+
+    assert started == ["cut", "cut/a", "cut", "other"]
+
+
+async def test_first_jobs_that_fail_leave_it_to_their_job_what_follows(engine):
+    execution = await engine.run(plan(parent(first("a", "fail"), first("b"))))
+
+    assert execution.status == "succeeded"
+    assert statuses(execution) == {"cut": "succeeded", "cut/a": "failed", "cut/b": "succeeded"}
+
+
+async def test_what_looks_like_a_reference_is_text_to_a_first_job(engine):
+    odd = "${nobody.x} and $${y}"
+    wanted = {"jobs": [{"id": "a", "operation": "noop", "params": {"value": "${text.value}"}}]}
+
+    execution = await engine.run(
+        plan(job("text", params={"value": odd.replace("${", "$${")}), job("cut", "run-first", params=wanted))
+    )
+
+    said = next(j for j in execution.jobs if j.job_id == "text").result["value"]
+    assert said == "${nobody.x} and $${y}"
+    assert next(j for j in execution.jobs if j.job_id == "cut/a").result == {"value": said}
+
+
+async def test_first_jobs_may_want_jobs_first_themselves(engine):
+    execution = await engine.run(plan(parent(first("a", "run-first", jobs=[first("deep")]))))
+
+    assert statuses(execution) == dict.fromkeys(["cut", "cut/a", "cut/a/deep"], "succeeded")
+
+
+async def test_jobs_are_wanted_first_only_once(engine):
+    execution = await engine.run(plan(job("cut", "run-first", params={"jobs": [first("a")], "again": True})))
+
+    error = execution.jobs[0].error
+    assert execution.status == "failed"
+    assert (error.code, error.message) == (
+        "internal_error",
+        "The operation wants jobs to run first for a second time.",
+    )
+    assert statuses(execution) == {"cut": "failed", "cut/a": "succeeded"}
+
+
+async def test_first_jobs_that_cannot_run_fail_their_job_with_every_field(engine):
+    wanted = [
+        first("a", "sleep", seconds="long"),
+        first("a"),
+        first("no/id"),
+        first("d", "sleeep"),
+        first("e", "sleep"),
+    ]
+
+    execution = await engine.run(plan(parent(*wanted)))
+
+    error = execution.jobs[0].error
+    assert list(statuses(execution)) == ["cut"]
+    assert (execution.status, error.code) == ("failed", "internal_error")
+    for words in (
+        "jobs[0].params.seconds: input should be a valid number",
+        "jobs[1].id: there are 2 jobs 'a'",
+        "jobs[2].id: 'no/id' is not formed as a job's id",
+        "jobs[3].operation: unknown operation 'sleeep', did you mean 'sleep'?",
+        "jobs[4].params.seconds: field required",
+    ):
+        assert words in error.message
+
+
+async def test_a_first_job_whose_params_cannot_be_stored_fails_its_job(settings):
+    @operation("odd", queue="test")
+    async def odd(job, params: Nothing) -> Nothing:
+        raise RunFirst([SubJob("a", "noop", {"value": "nul \0"})])
+
+    async with running_engine([odd, noop], settings=settings) as engine:
+        execution = await engine.run(plan(job("cut", "odd")))
+
+    assert "jobs[0].params: must not hold a NUL character" in execution.jobs[0].error.message
+
+
+async def test_a_check_that_breaks_on_what_a_first_job_is_given_fails_the_job_that_wanted_it(settings):
+    class Picky(Model):
+        value: int
+
+        @model_validator(mode="before")
+        @classmethod
+        def _breaks(cls, data):
+            return {"value": data["nothing"]}
+
+    @operation("picky", queue="test")
+    async def picky(job, params: Picky) -> Nothing:
+        return Nothing()
+
+    async with running_engine([run_first, picky], settings=settings) as engine:
+        execution = await engine.run(plan(parent(first("a", "picky", value=1))), timeout=10)
+
+    assert execution.jobs[0].error.code == "internal_error"
+    assert execution.jobs[0].error.facts["incident"]
+
+
+def test_there_must_be_jobs_to_run_first():
+    with pytest.raises(ValueError, match="there must be jobs"):
+        RunFirst([])
+
+
+async def test_cancelling_an_execution_cancels_the_first_jobs(engine, tmp_path):
+    never = str(tmp_path / "never")
+    wanted = [first(f"p{n}", "block", until=never) for n in range(20)]
+    execution_id = await engine.submit(plan(parent(*wanted)))
+    await engine.wait(execution_id, "job.running", job="cut/p0")
+
+    await engine.cancel(execution_id)
+    execution = await engine.ended(execution_id)
+
+    assert execution.status == "cancelled"
+    assert set(statuses(execution).values()) == {"cancelled"}
+    assert len(execution.jobs) == 21
+    await until(lambda: engine.workers[0].running == 0)
+
+
+async def test_cancelling_a_job_cancels_what_it_wanted_first_and_nothing_else(engine, tmp_path):
+    never, gate = str(tmp_path / "never"), tmp_path / "gate"
+    wanted = [first(f"p{n}", "block", until=never) for n in range(10)]
+    execution_id = await engine.submit(
+        plan(
+            parent(*wanted),
+            job("after", after=["cut"]),
+            job("cut2", "block", params={"until": str(gate)}),
+            job("cutter"),
+        )
+    )
+    await engine.wait(execution_id, "job.running", job="cut/p0")
+
+    await engine.cancel(execution_id, job="cut")
+    gate.touch()
+    execution = await engine.ended(execution_id)
+
+    found = statuses(execution)
+    assert (found.pop("cut2"), found.pop("cutter"), found.pop("after")) == ("succeeded", "succeeded", "skipped")
+    assert set(found.values()) == {"cancelled"} and len(found) == 11
+
+
+async def test_cancelling_one_first_job_skips_the_job_that_wanted_it(engine, tmp_path):
+    execution_id = await engine.submit(plan(parent(first("a", "block", until=str(tmp_path / "never")), first("b"))))
+    await engine.wait(execution_id, "job.running", job="cut/a")
+
+    await engine.cancel(execution_id, job="cut/a")
+    execution = await engine.ended(execution_id)
+
+    assert statuses(execution) == {"cut": "skipped", "cut/a": "cancelled", "cut/b": "succeeded"}
+
+
+async def test_what_was_cancelled_in_the_middle_goes_on_after_a_retry(engine, tmp_path):
+    gate = tmp_path / "gate"
+    execution_id = await engine.submit(plan(parent(first("a", "block", until=str(gate)), first("b"))))
+    await engine.wait(execution_id, "job.succeeded", job="cut/b")
+    await engine.cancel(execution_id)
+    await engine.ended(execution_id)
+
+    gate.touch()
+    again = await engine.retry(execution_id)
+    execution = await engine.ended(execution_id)
+
+    assert again == 2
+    assert statuses(execution) == dict.fromkeys(["cut", "cut/a", "cut/b"], "succeeded")
+    assert (await types(engine, execution_id, "cut/b")).count("job.running") == 1
+    assert (await types(engine, execution_id, "cut")).count("job.running") == 2
+
+
+async def test_a_first_job_that_is_run_again_by_hand_holds_up_the_job_that_waits(engine, tmp_path):
+    mended, gate = tmp_path / "mended", tmp_path / "gate"
+    execution_id = await engine.submit(
+        plan(
+            parent(
+                first("a", "stubborn", mended=str(mended), until=str(gate)),
+                first("b", "block", until=str(gate)),
+            )
+        )
+    )
+    await engine.wait(execution_id, "job.failed", job="cut/a")
+    before = await raw(engine, execution_id, "cut")
+
+    mended.touch()
+    await engine.retry(execution_id, job="cut/a")
+    after = await raw(engine, execution_id, "cut")
+    gate.touch()
+    execution = await engine.ended(execution_id)
+
+    assert (before["unmet"], after["unmet"]) == (1, 2)
+    assert statuses(execution) == dict.fromkeys(["cut", "cut/a", "cut/b"], "succeeded")
+
+
+async def test_a_failed_first_job_may_be_run_again_when_all_is_done(engine):
+    execution_id = (await engine.run(plan(parent(first("a", "fail")), job("after", after=["cut"])))).execution_id
+
+    assert await engine.retry(execution_id, job="cut/a") == 1
+    execution = await engine.ended(execution_id)
+
+    assert statuses(execution) == {"cut": "succeeded", "after": "succeeded", "cut/a": "failed"}
+    assert execution.status == "succeeded"
+
+
+async def test_cancelling_a_first_job_that_runs_again_leaves_what_follows_its_job_alone(engine, tmp_path):
+    mended, gate, never = tmp_path / "mended", tmp_path / "gate", tmp_path / "never"
+    execution_id = await engine.submit(
+        plan(
+            parent(first("a", "stubborn", mended=str(mended), until=str(never))),
+            job("slow", "block", params={"until": str(gate)}),
+            job("after", after=["cut", "slow"]),
+        )
+    )
+    await engine.wait(execution_id, "job.succeeded", job="cut")
+
+    mended.touch()
+    await engine.retry(execution_id, job="cut/a")
+    await engine.cancel(execution_id, job="cut/a")
+    await engine.wait(execution_id, "job.cancelled", job="cut/a")
+    gate.touch()
+    execution = await engine.ended(execution_id)
+
+    assert statuses(execution) == {"cut": "succeeded", "slow": "succeeded", "after": "succeeded", "cut/a": "cancelled"}
+
+
+async def test_a_cancel_that_comes_while_jobs_are_wanted_first_wins(idle_engine):
+    database = idle_engine.house.database
+    execution_id = await idle_engine.submit(plan(parent(first("a"))))
+    (claimed,) = await claim_and_live(database)
+    await idle_engine.cancel(execution_id, job="cut")
+
+    async with database.transaction() as connection:
+        await complete(connection, [deferred(claimed)])
+
+    execution = await idle_engine.execution(execution_id)
+    assert statuses(execution) == {"cut": "cancelled"}
+    assert execution.status == "cancelled"
+
+
+async def test_a_run_that_lost_its_job_wants_nothing_first_any_more(idle_engine):
+    database = idle_engine.house.database
+    execution_id = await idle_engine.submit(plan(parent(first("a"))))
+    (claimed,) = await claim_and_die(database, "gone", 1, "run-first")
+    await idle_engine.start_worker()
+    await idle_engine.ended(execution_id)
+    before = await idle_engine.execution(execution_id)
+
+    async with database.transaction() as connection:
+        recorded = await complete(connection, [deferred(claimed, "late")])
+
+    assert recorded == {}
+    assert (await idle_engine.execution(execution_id)).last_event == before.last_event
+
+
+class Deaf(Database):
+    """Loses the answer to its first transaction."""
+
+    heard = False
+
+    @asynccontextmanager
+    async def transaction(self):
+        async with super().transaction() as connection:
+            yield connection
+        if not self.heard:
+            self.heard = True
+            raise ConnectionResetError
+
+
+async def test_a_wish_whose_answer_was_lost_is_stored_once(idle_engine):
+    execution_id = await idle_engine.submit(plan(parent(first("a"))))
+    (claimed,) = await claim_and_live(idle_engine.house.database)
+
+    async with Deaf(idle_engine.house.database.dsn) as database:
+        completer = Completer(database)
+        writing = asyncio.create_task(completer.run())
+        recorded = await completer.end(deferred(claimed))
+        writing.cancel()
+
+    execution = await idle_engine.execution(execution_id)
+    assert database.heard
+    assert recorded is JobStatus.PENDING
+    assert statuses(execution) == {"cut": "pending", "cut/a": "queued"}
+    assert [e.type for e in await idle_engine.events(execution_id, job="cut/a")] == ["job.queued"]
+
+
+async def test_a_run_here_and_now_runs_first_jobs_of_every_queue(settings, monkeypatch, tmp_path):
+    @operation("elsewhere", queue="elsewhere")
+    async def elsewhere(job, params: Nothing) -> Nothing:
+        return Nothing()
+
+    monkeypatch.chdir(tmp_path)
+
+    execution = await arun(plan(parent(first("a", "elsewhere"))), operations=[*ALL, elsewhere], settings=settings)
+
+    assert statuses(execution) == {"cut": "succeeded", "cut/a": "succeeded"}
+
+
+async def test_first_jobs_of_many_executions_are_stored_together(idle_engine):
+    database = idle_engine.house.database
+    ids = [await idle_engine.submit(plan(parent(first("a")))) for _ in range(5)]
+    claimed = await claim_and_live(database, 5)
+
+    async with database.transaction() as connection:
+        await complete(connection, [deferred(one, "x", "y") for one in claimed])
+
+    for execution_id in ids:
+        execution = await idle_engine.execution(execution_id)
+        assert statuses(execution) == {"cut": "pending", "cut/x": "queued", "cut/y": "queued"}
+        assert [e.number for e in await idle_engine.events(execution_id)] == list(range(1, execution.last_event + 1))
+
+
+@pytest.mark.parametrize("order", ["together", "put off first", "ended first"])
+async def test_the_second_end_of_a_job_upstream_is_not_taken_for_that_of_one_that_runs_first(idle_engine, order):
+    database = idle_engine.house.database
+    upstream = job("up", continueOnFailure=True)
+    execution_id = await idle_engine.submit(plan(upstream, parent(first("a"), after=["up"])))
+    _, ups = await claimer(database, "up")
+
+    async def record(*outcomes):
+        async with database.transaction() as connection:
+            await complete(connection, list(outcomes))
+
+    async def claimed():
+        (one,) = (await ups.claim("test", 1)).jobs
+        return one
+
+    def ended(run, status=JobStatus.FAILED):
+        return Outcome(run.id, run.execution_id, run.epoch, status, error='{"code": "job_failed", "message": "no"}')
+
+    await record(ended(await claimed()))
+    (cut,) = await claim_and_live(database)
+    await idle_engine.retry(execution_id, job="up")
+    again, put_off = ended(await claimed()), deferred(cut, "a", "b")
+
+    batches = {
+        "together": [[again, put_off]],
+        "put off first": [[put_off], [again]],
+        "ended first": [[again], [put_off]],
+    }
+    for batch in batches[order]:
+        await record(*batch)
+    assert ((await raw(idle_engine, execution_id, "cut"))["unmet"]) == 2
+
+    pieces = (await ups.claim("test", 2)).jobs
+    await record(*[ended(piece) for piece in pieces])
+    assert (await raw(idle_engine, execution_id, "cut"))["status"] == "queued"
+
+
+async def test_files_of_the_run_that_wants_others_first_are_removed(settings, tmp_path):
+    @operation("keep-and-wait", queue="test")
+    async def keep_and_wait(job, params: Nothing) -> Nothing:
+        if not job.ran_first:
+            path = job.dir / "half.txt"
+            path.write_text("half")
+            await job.keep(path)
+            raise RunFirst([SubJob("a", "noop", {})])
+        return Nothing()
+
+    async with running_engine([keep_and_wait, noop], settings=settings) as engine:
+        execution = await engine.run(plan(job("cut", "keep-and-wait")))
+
+    assert execution.status == "succeeded"
+    assert list(settings.files_dir.rglob("half.txt")) == []
+
+
+async def test_after_a_failure_the_job_knows_that_others_ran_first(settings):
+    known = []
+
+    @operation("forgetful", queue="test", attempts=3)
+    async def forgetful(job, params: Nothing) -> Nothing:
+        known.append((job.ran_first, job.attempt))
+        if not job.ran_first:
+            raise RunFirst([SubJob("a", "noop", {})])
+        if job.attempt == 1:
+            raise Transient("once more")
+        return Nothing()
+
+    async with running_engine([forgetful, noop], settings=settings) as engine:
+        execution = await engine.run(plan(job("cut", "forgetful")))
+
+    assert execution.status == "succeeded"
+    assert known == [(False, 1), (True, 1), (True, 2)]
+
+
+async def test_a_piece_that_is_cached_is_not_made_again(engine, tmp_path):
+    ledger = tmp_path / "ledger"
+    wanted = [first(f"p{n}", "piece", digest=digest(str(n % 3)), ledger=str(ledger)) for n in range(3)]
+
+    await engine.run(plan(parent(*wanted)))
+    again = await engine.run(plan(parent(*wanted)))
+
+    assert [j.result["value"] for j in again.jobs[1:]] == ["found"] * 3
+    assert len(ledger.read_text().splitlines()) == 3
+
+
+async def test_hosts_are_machines_with_a_living_worker_that_runs_the_operation(engine):
+    async def register(host, *, operations=("run-first",), lanes='{"test": 2}'):
+        worker = new_id()
+        async with engine.house.database.connection() as connection:
+            await sql.register_worker(
+                connection, id=worker, name=host, host=host, pid=1, version="1", lanes=lanes, operations=operations
+            )
+        return worker
+
+    async def hosts():
+        return (await engine.run(plan(parent(first("a"))))).jobs[0].result["value"]
+
+    async def change(worker, what):
+        async with engine.house.database.connection() as connection:
+            await connection.execute(f"UPDATE workers SET {what} WHERE id = $1", worker)
+
+    assert await hosts() == 1
+    await register("one")
+    await register("one")
+    await register("other work", operations=("render",))
+    await register("other lanes", lanes='{"render": 2}')
+    await register("closed lane", lanes='{"test": 0}')
+    assert await hosts() == 2
+    for what in ("stopping = true", "lost_at = now()", "beat_at = now() - interval '1 hour'"):
+        await change(await register(what), what)
+    assert await hosts() == 2

@@ -1,0 +1,186 @@
+"""Encoders: what is wished for, what is at hand, the words."""
+
+import time
+from fractions import Fraction
+
+import pytest
+
+from callsheet.domain.errors import MediaFailed
+from callsheet.media.encoding import encoders, hardware
+from callsheet.media.encoding.color import PQ
+from callsheet.media.encoding.encoders import Encoder, Wish
+from callsheet.media.ffmpeg.binary import capabilities
+from callsheet.media.ffmpeg.runner import FFmpeg
+
+ALL = frozenset({"libx264", "libx265", "libvpx-vp9", "libsvtav1", "libaom-av1"})
+TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
+
+
+def words(name: str, wish: Wish, **more) -> list[str]:
+    return Encoder(name, wish).words(**{"rate": Fraction(30), "threads": 2, **more})
+
+
+def test_x264_by_default():
+    assert words("libx264", Wish()) == [
+        *["-c:v", "libx264", "-crf", "20", "-preset", "medium", "-g", "120", "-threads", "2"],
+        *["-pix_fmt", "yuv420p", *TAGS],
+    ]
+
+
+def test_pieces_to_be_joined_have_headers_that_do_not_depend_on_what_is_seen():
+    assert words("libx264", Wish(), stitched=True)[8:12] == ["-x264-params", "stitchable=1", "-threads", "2"]
+
+
+def test_x265_keeps_deep_colours_and_their_meaning():
+    wish = Wish("h265", crf=18, preset="slow", depth=10, colours=PQ)
+
+    assert words("libx265", wish) == [
+        *["-c:v", "libx265", "-crf", "18", "-preset", "slow", "-g", "120", "-forced-idr", "1"],
+        *["-x265-params", "log-level=error:open-gop=0:pools=2", "-pix_fmt", "yuv420p10le"],
+        *["-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_trc", "smpte2084", "-color_range", "tv"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "wish", "size"),
+    [
+        ("libx264", Wish(quality="high", max_bitrate=2000), "-crf 19 -maxrate 2000 -bufsize 4000"),
+        ("libx264", Wish(bitrate=1000), "-b:v 1000 -maxrate 1500 -bufsize 2000"),
+        ("libx264", Wish(bitrate=1000, max_bitrate=1100), "-b:v 1000 -maxrate 1100 -bufsize 2000"),
+        ("libvpx-vp9", Wish("vp9"), "-crf 28 -b:v 0"),
+        ("libvpx-vp9", Wish("vp9", max_bitrate=2000), "-crf 28 -b:v 2000"),
+        ("libsvtav1", Wish("av1", quality="low"), "-crf 40"),
+        ("libsvtav1", Wish("av1", bitrate=1000), "-b:v 1000"),
+        ("libaom-av1", Wish("av1"), "-crf 30 -b:v 0"),
+        ("h264_nvenc", Wish(), "-rc vbr -cq 20 -b:v 0"),
+        ("hevc_nvenc", Wish("h265", bitrate=1000), "-rc vbr -b:v 1000 -maxrate 1500 -bufsize 2000"),
+        ("h264_qsv", Wish(max_bitrate=1000), "-global_quality 20"),
+        ("av1_qsv", Wish("av1"), "-global_quality 24"),
+        ("h264_vaapi", Wish(), "-rc_mode CQP -global_quality 20"),
+        ("vp9_vaapi", Wish("vp9"), "-rc_mode CQP -global_quality 112"),
+        ("hevc_videotoolbox", Wish("h265"), "-q:v 58"),
+    ],
+)
+def test_each_encoder_is_told_of_the_size_in_its_own_words(name, wish, size):
+    told = words(name, wish)
+
+    assert told[2 : 2 + len(size.split())] == size.split()
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "preset", "speed"),
+    [
+        ("libvpx-vp9", "vp9", "ultrafast", ["-deadline", "good", "-cpu-used", "8"]),
+        ("libsvtav1", "av1", "medium", ["-preset", "8"]),
+        ("libaom-av1", "av1", "medium", ["-usage", "good", "-cpu-used", "8"]),
+        ("h264_nvenc", "h264", "veryslow", ["-preset", "p7"]),
+        ("h264_qsv", "h264", "ultrafast", ["-preset", "veryfast"]),
+        ("h264_qsv", "h264", "slow", ["-preset", "slow"]),
+    ],
+)
+def test_a_preset_means_as_much_work_for_every_codec(name, codec, preset, speed):
+    told = words(name, Wish(codec, preset=preset))
+
+    place = told.index(speed[0])
+    assert told[place : place + len(speed)] == speed
+
+
+def test_key_frames_keep_their_times_where_frames_do():
+    assert words("libx264", Wish(), rate=None)[6:10] == ["-g", "960", "-force_key_frames", "expr:gte(t,n_forced*4)"]
+
+
+def test_segments_begin_with_a_key_frame_and_hold_no_other():
+    assert words("libx264", Wish(), segment=6.0)[6:12] == [
+        *["-g", "181", "-force_key_frames", "expr:gte(t,n_forced*6)", "-sc_threshold", "0"]
+    ]
+    assert "scenecut=0" in " ".join(words("libx265", Wish("h265"), segment=6.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "pixels"),
+    [
+        *[("libx264", 8, "yuv420p"), ("libx265", 10, "yuv420p10le"), ("h264_nvenc", 8, "yuv420p")],
+        *[("hevc_nvenc", 10, "p010le"), ("h264_qsv", 8, "nv12"), ("hevc_vaapi", 10, "p010le")],
+    ],
+)
+def test_hardware_takes_pictures_in_formats_of_its_own(name, depth, pixels):
+    assert Encoder(name, Wish(depth=depth)).pixel_format == pixels
+
+
+def test_vaapi_has_pictures_brought_onto_its_device():
+    vaapi = Encoder("h264_vaapi", Wish())
+
+    assert vaapi.last_filters == (("format", {"pix_fmts": "nv12"}), ("hwupload", {}))
+    assert vaapi.device == ["-init_hw_device", "vaapi=gpu", "-filter_hw_device", "gpu"]
+    assert "-pix_fmt" not in vaapi.words(rate=None, threads=1)
+    assert Encoder("libx264", Wish()).device == []
+
+
+def test_two_passes_are_made_by_an_encoder_that_knows_them():
+    assert encoders.software(Wish("av1"), ALL).name == "libsvtav1"
+    assert encoders.software(Wish("av1", passes=2), ALL).name == "libaom-av1"
+    alone = encoders.software(Wish("av1", passes=2), {"libsvtav1"})
+    assert (alone.name, alone.note) == ("libsvtav1", "encoded in one pass: libsvtav1 knows no other")
+
+
+def test_a_codec_without_an_encoder_is_named():
+    with pytest.raises(MediaFailed, match=r"cannot write VP9: it has no libvpx-vp9\. Set FFMPEG_PATH"):
+        encoders.software(Wish("vp9"), {"libx264"})
+
+
+@pytest.mark.parametrize("kind", ["nvenc", "qsv", "vaapi", "videotoolbox", "auto"])
+async def test_hardware_is_used_where_a_test_encode_succeeds_and_else_a_note_says_why_not(ffmpeg: FFmpeg, kind):
+    chosen = await encoders.choose(ffmpeg, Wish(hardware=kind))
+
+    if chosen.is_hardware:
+        assert chosen.note is None
+    else:
+        assert chosen.name == "libx264"
+        assert "encoded by libx264, not on the GPU (h264_" in (chosen.note or "")
+
+
+@pytest.fixture
+def tries(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The test encodes that were made; they find what is patched onto them."""
+    made: list[list[str]] = []
+
+    async def tried(_: FFmpeg, words: list[str]) -> str | None:
+        made.append(words)
+        return None
+
+    monkeypatch.setattr(hardware, "_tried", tried)
+    monkeypatch.setattr(hardware, "_outcomes", {})
+    return made
+
+
+@pytest.fixture
+async def with_nvenc(ffmpeg: FFmpeg) -> None:
+    if "h264_nvenc" not in (await capabilities(ffmpeg.binary)).encoders:
+        pytest.skip("this FFmpeg knows no NVENC")
+
+
+@pytest.mark.usefixtures("with_nvenc")
+async def test_a_test_encode_is_believed_for_a_while_for_its_pixel_format_alone(ffmpeg, tries, monkeypatch):
+    eight, ten = Wish("h265", hardware="nvenc"), Wish("h265", hardware="nvenc", depth=10)
+
+    for wish in (eight, eight, ten, ten):
+        assert (await encoders.choose(ffmpeg, wish)).name == "hevc_nvenc"
+
+    assert ["p010le" in " ".join(words) for words in tries] == [False, True]
+    later = time.monotonic() + 61
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    await encoders.choose(ffmpeg, eight)
+    assert len(tries) == 3
+
+
+@pytest.mark.usefixtures("with_nvenc")
+async def test_an_encoder_that_failed_at_work_is_not_trusted_again_soon(ffmpeg, tries):
+    wish = Wish(hardware="nvenc")
+    failed = await encoders.choose(ffmpeg, wish)
+
+    spare = await encoders.spare(ffmpeg, failed, "it caught fire")
+
+    assert (spare.name, spare.note) == ("libx264", "encoded again by libx264, since h264_nvenc failed: it caught fire")
+    again = await encoders.choose(ffmpeg, wish)
+    assert (again.name, again.note) == ("libx264", "encoded by libx264, not on the GPU (h264_nvenc: it caught fire)")
+    assert len(tries) == 1

@@ -1,0 +1,116 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from callsheet.domain.errors import MediaFailed
+from callsheet.media.encoding.loudness import (
+    Loudness,
+    Target,
+    aim,
+    gain_filter,
+    level,
+    measure,
+    read_audio_filter,
+    read_meter,
+)
+from callsheet.media.ffmpeg.runner import FFmpeg
+from callsheet.media.probing.probe import inspect
+
+from ..studio import Studio
+
+PROGRAMMES = {
+    "quiet": "sine=frequency=300:sample_rate=48000,volume=-15dB,aformat=channel_layouts=stereo",
+    "hot": "anoisesrc=color=pink:amplitude=1:r=48000,volume=6dB,aformat=channel_layouts=stereo",
+    "peaky": "aevalsrc='0.02*sin(2*PI*200*t)+0.9*sin(2*PI*900*t)*lt(mod(t,2),0.02)|0.02*sin(2*PI*200*t)':s=48000",
+    "speech": "aevalsrc='0.2*random(0)*lt(mod(t,2),1.2)*(0.5+0.5*sin(2*PI*4*t))':s=44100",
+}
+
+
+@pytest.mark.parametrize("name", PROGRAMMES)
+async def test_every_programme_reaches_the_target(studio: Studio, ffmpeg: FFmpeg, tmp_path: Path, name: str):
+    path = studio.sound(f"{name}.wav", PROGRAMMES[name], seconds=6)
+
+    made = await level(ffmpeg, path, await measure(ffmpeg, path), Target(), tmp_path / "out.w64")
+
+    reached = await measure(ffmpeg, made)
+    assert reached.integrated == pytest.approx(-16, abs=0.5)
+    assert reached.true_peak <= -1.5
+
+
+async def test_silence_is_left_alone(studio: Studio, ffmpeg: FFmpeg, tmp_path: Path):
+    path = studio.sound("silence.wav", "anullsrc=r=48000:cl=stereo")
+    measured = await measure(ffmpeg, path)
+
+    assert measured.is_silence
+    assert await level(ffmpeg, path, measured, Target(), tmp_path / "out.w64") == path
+
+
+def test_what_is_loud_enough_is_left_alone():
+    assert gain_filter(Loudness(-16.0, -6.0), Target()) is None
+
+
+def test_a_plain_gain_is_enough_where_no_peak_is_too_high():
+    assert gain_filter(Loudness(-20.0, -10.0), Target()) == "volume=4dB"
+
+
+def test_peaks_are_limited_at_four_times_the_rate():
+    filters = gain_filter(Loudness(-20.0, -3.0), Target())
+
+    assert filters is not None
+    assert filters.startswith("volume=4dB,aresample=192000,alimiter=limit=0.8128")
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("loudnorm=I=-16:TP=-1.5:LRA=11", Target(-16, -1.5)),
+        ("loudnorm=i=-14", Target(-14, -1.5)),
+        ("loudnorm", Target()),
+        ("highpass=f=80", "highpass=f=80"),
+        ("loudnorm=I=-16,highpass=f=80", "loudnorm=I=-16,highpass=f=80"),
+        ("loudnorm=I=x", "loudnorm=I=x"),
+    ],
+)
+def test_the_setting_is_read_as_a_target(text: str, meaning: Target | str):
+    assert read_audio_filter(text) == meaning
+
+
+def test_a_wish_comes_before_the_setting():
+    usual = Target(-14, -1)
+
+    assert aim(None, usual) == aim(True, usual) == usual
+    assert aim(False, usual) is None
+    assert aim(-23, usual) == Target(-23, -1)
+    assert aim(-23, "highpass=f=80") == Target(-23, -1.5)
+    assert aim(None, "") is None
+
+
+def test_a_log_without_a_measurement_is_an_error():
+    with pytest.raises(MediaFailed, match="could not be measured"):
+        read_meter("nothing here")
+
+
+async def test_where_not_both_can_be_reached_the_peak_is_kept(studio: Studio, ffmpeg: FFmpeg, tmp_path: Path):
+    clicks = "0.9*lt(mod(t,0.25),0.001)+0.001*random(0)"
+    path = studio.sound("clicks.wav", f"aevalsrc='{clicks}|{clicks}':s=48000")
+    encoding = ["-c:a", "aac", "-b:a", "192k"]
+
+    made = await level(ffmpeg, path, await measure(ffmpeg, path), Target(), tmp_path / "out.w64", encoding)
+
+    assert (await inspect(made)).probe.audio_codec == "aac"
+    assert (await measure(ffmpeg, made)).true_peak <= -1.5
+
+
+async def test_sound_too_short_for_a_measurement_is_measured_in_repetition(studio: Studio, ffmpeg: FFmpeg):
+    tone = "sine=frequency=1000:sample_rate=48000,aformat=channel_layouts=stereo"
+    short, long = (studio.sound(f"{seconds}.wav", tone, seconds=seconds) for seconds in (0.2, 3))
+
+    assert (await measure(ffmpeg, short)).integrated == pytest.approx((await measure(ffmpeg, long)).integrated, abs=0.3)
+
+
+async def test_what_holds_no_samples_is_measured_as_silence(studio: Studio, ffmpeg: FFmpeg):
+    nothing = studio.sound("nothing.wav", "sine", seconds=0)
+
+    async with asyncio.timeout(20):
+        assert (await measure(ffmpeg, nothing)).is_silence

@@ -1,0 +1,94 @@
+import pytest
+
+from callsheet.domain.errors import DiskFull, MediaFailed, Transient
+from callsheet.media.ffmpeg.error_messages import explain
+from callsheet.media.ffmpeg.runner import FFmpeg
+
+
+@pytest.mark.parametrize(
+    ("stderr", "kind", "words"),
+    [
+        ("[mov,mp4 @ 0x55d] moov atom not found", MediaFailed, "incomplete"),
+        ("[out#0/mp4 @ 0x1] Error writing trailer: No space left on device", DiskFull, "no space left"),
+        ("[libx264 @ 0x2] height not divisible by 2 (853x481)", MediaFailed, "must be even"),
+        ("Unknown encoder 'libfoo'", MediaFailed, "lacks the encoder"),
+        ("Error: Cannot allocate memory", Transient, "memory"),
+        ("[h264_nvenc @ 0x7] OpenEncodeSessionEx failed: out of memory (10)", MediaFailed, "NVENC session"),
+    ],
+)
+def test_known_complaints_are_told_in_words(stderr: str, kind: type[Exception], words: str):
+    error = explain(1, f"some banner\n{stderr}\nConversion failed!", [])
+
+    assert type(error) is kind
+    assert words in error.message
+
+
+def test_neither_folders_nor_addresses_are_told():
+    stderr = "[in#0 @ 0x55e2b1] Error opening input /var/lib/secret place/clip.mp4: Protocol error\n"
+
+    error = explain(1, stderr, ["-i", "file:/var/lib/secret place/clip.mp4"])
+
+    assert error.message == "FFmpeg stopped: Error opening input clip.mp4: Protocol error"
+    assert "secret" not in error.facts["stderr"]
+
+
+def test_the_first_line_that_tells_of_a_failure_is_chosen():
+    error = explain(234, "Guessed Channel Layout: mono\n[a @ 0x1] a remark\n[b @ 0x2] Error parsing filterchain\n", [])
+
+    assert error.message == "FFmpeg stopped: Error parsing filterchain"
+
+
+def test_an_unexplained_kill_may_pass():
+    error = explain(-9, "", [])
+
+    assert isinstance(error, Transient)
+    assert "memory" in error.message
+
+
+def test_silence_is_told_by_its_exit_status():
+    assert explain(3, "", []).message == "FFmpeg stopped: exit status 3"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "words"),
+    [
+        (228, DiskFull, "set WORK_DIR to a larger disk"),
+        (244, Transient, "not enough memory"),
+        (183, MediaFailed, "Upload it again"),
+        (-11, MediaFailed, "Upload it again"),
+        (-25, MediaFailed, "FFMPEG_MAX_OUTPUT"),
+    ],
+)
+def test_a_status_without_words_is_explained_too(code: int, kind: type[Exception], words: str):
+    error = explain(code, "", [])
+
+    assert type(error) is kind
+    assert words in error.message
+
+
+def test_what_ffmpeg_said_last_is_kept_beside_the_explanation():
+    said = "x264 [error]: invalid preset 'quick'"
+
+    assert explain(187, said, []).message == f"FFmpeg stopped: the encoder refused its settings or the picture ({said})"
+
+
+async def test_a_missing_encoder_and_a_full_disk_are_told_by_the_real_thing(ffmpeg: FFmpeg):
+    picture = ["-f", "lavfi", "-i", "testsrc2=size=64x64:duration=1"]
+
+    with pytest.raises(MediaFailed, match="Set FFMPEG_PATH to a fuller build"):
+        await ffmpeg.run([*picture, "-c:v", "libnone", "-f", "null", "-"])
+    with pytest.raises(DiskFull, match="no space left on the device"):
+        await ffmpeg.run([*picture, "-c:v", "rawvideo", "-f", "avi", "file:/dev/full"])
+
+
+async def test_a_missing_file_is_told_without_its_folder(ffmpeg: FFmpeg):
+    with pytest.raises(MediaFailed, match="an input file is missing") as caught:
+        await ffmpeg.run(["-i", "file:/nowhere/at all/x.mp4", "-f", "null", "-"])
+
+    assert "nowhere" not in str(caught.value.facts) + caught.value.message
+
+
+def test_a_home_that_cannot_be_written_to_is_not_the_cause():
+    said = "Fontconfig error: No writable cache directories\n\t/nonexistent/.cache/fontconfig\n\nOops, failed"
+
+    assert explain(1, said, []).message == "FFmpeg stopped: Oops, failed"

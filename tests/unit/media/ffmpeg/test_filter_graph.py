@@ -1,0 +1,60 @@
+import random
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from callsheet.media.ffmpeg.filter_graph import Graph, esc
+from callsheet.media.ffmpeg.runner import FFmpeg
+
+HOSTILE = [
+    *("it's", '"dq"', "a:b", "a,b", "a;b", "[x]", "100%", "%{pts}", "back\\slash", "\\\\", "tail\\", "'", "\\'", "a=b"),
+    *(" lead", "trail ", "\ttab\t", "two\nlines", "émoji 🎬", "עברית", "$HOME `id`", "drawtext=text=a,nullsrc[o];[o]"),
+]
+
+
+async def test_ffmpeg_receives_exactly_what_was_given(ffmpeg: FFmpeg):
+    chance = random.Random(11)
+    mixed = ["".join(chance.choices("\\':=,;[] %\n\tab/é🎬", k=chance.randint(1, 12))) for _ in range(60)]
+    values = [*HOSTILE, *mixed]
+    graph = Graph()
+    picture = graph.add("color", size="16x16", rate=1, duration=1)
+    for number, value in enumerate(values):
+        picture = graph.add("metadata", picture, mode="add", key=f"key{number}", value=value)
+    picture = graph.add("metadata", picture, mode="print", file="-")
+
+    printed = await ffmpeg.capture(["-filter_complex", str(graph), "-map", f"[{picture}]", "-f", "null", "-"])
+
+    text = printed.stdout.decode()
+    for number, value in enumerate(values):
+        following = f"\nkey{number + 1}=" if number + 1 < len(values) else "\n"
+        assert f"\nkey{number}={value}{following}" in text
+
+
+@given(st.floats(min_value=-1e6, max_value=1e6))
+def test_numbers_are_written_as_ffmpeg_reads_them(number: float):
+    written = esc(number)
+
+    assert "e" not in written
+    assert not written.startswith((".", "-."))
+    assert float(written) == pytest.approx(number, abs=1e-6)
+
+
+def test_other_values_have_their_own_form():
+    assert esc(True) == "1"
+    assert esc(Fraction(30000, 1001)) == "30000/1001"
+    assert esc(7) == "7"
+    with pytest.raises(ValueError, match="NUL"):
+        esc("a\0b")
+
+
+def test_a_graph_is_written_in_order():
+    graph = Graph()
+    left, right = graph.split("split", "0:v:0")
+    out = graph.chain(left, ("scale", {"w": 2, "h": None}), ("setsar", {"sar": 1}))
+    out = graph.add("overlay", out, right, x="(W-w)/2", shortest_=True)
+
+    assert str(graph) == (
+        "[0:v:0]split=2[n0][n1];[n0]scale=w=2[n2];[n2]setsar=sar=1[n3];[n3][n1]overlay=x=(W-w)/2:shortest=1[n4]"
+    )

@@ -1,0 +1,181 @@
+import asyncio
+import subprocess
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from callsheet.domain.errors import MediaFailed
+from callsheet.media.ffmpeg import runner
+from callsheet.media.ffmpeg.inputs import file_url, media_input
+from callsheet.media.ffmpeg.runner import FFmpeg, Report
+from callsheet.media.probing.output_checks import Expected, check_frames, check_whole, unfound_fonts, verified
+
+from ..studio import Studio
+
+
+def expected(**change: object) -> Expected:
+    facts: dict[str, object] = {"width": 160, "height": 284, "frames": 30, "rate": Fraction(30), "sound": True}
+    return Expected(**{**facts, **change})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def film(studio: Studio) -> Path:
+    clip = studio.clip("av.mp4", sound="sine=frequency=440:sample_rate=44100")
+    return studio.make("av-front.mp4", "-i", str(clip), "-c", "copy", "-movflags", "+faststart")
+
+
+async def test_a_film_as_planned_is_accepted(film: Path):
+    assert (await verified(film, expected())).frames == 30
+    assert (await verified(film, expected(frames=31))).frames == 30
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"frames": 45}, "30 frames instead of 45; 1.0.. s instead of 1.500 s"),
+        ({"width": 162}, "160x284 instead of 162x284"),
+        ({"sound": False}, "sound where none was planned"),
+    ],
+)
+async def test_a_film_that_is_not_as_planned_is_refused(film: Path, change: dict[str, object], words: str):
+    with pytest.raises(MediaFailed, match=words):
+        await verified(film, expected(**change))
+
+
+async def test_missing_sound_is_noticed(studio: Studio):
+    with pytest.raises(MediaFailed, match="no sound"):
+        await verified(studio.clip("silent.mp4"), expected())
+
+
+def test_a_short_piece_is_noticed():
+    with pytest.raises(MediaFailed, match=r"scenes\[1\]: FFmpeg wrote 10 of 60 frames"):
+        check_frames(Report(0.3, 10, 1.0, 1.0, ""), 60, "scenes[1]")
+
+
+def test_a_single_frame_that_is_missing_is_noticed():
+    with pytest.raises(MediaFailed, match="FFmpeg wrote 0 of 1 frames"):
+        check_frames(Report(0.3, 0, 1.0, 1.0, ""), 1, "scenes[1]")
+
+
+def test_complaints_about_the_source_count_although_the_run_succeeded():
+    check_whole("[x @ 0x1] a harmless remark", "scenes[0]")
+    with pytest.raises(MediaFailed, match="damaged or incomplete"):
+        check_whole("[mov @ 0x1] stream 0, offset 0x30: partial file", "scenes[0]")
+
+
+# FFmpeg reports success in all of the following; each is seen nevertheless.
+
+ENCODING = ["-c:v", "libx264", "-preset", "ultrafast", "-an"]
+
+
+@pytest.fixture
+def whole(studio: Studio) -> Path:
+    """Two seconds with the index at the front."""
+    clip = studio.clip("whole.mp4", "testsrc2=size=64x64:rate=30", seconds=2)
+    return studio.make("front.mp4", "-i", str(clip), "-c", "copy", "-movflags", "+faststart")
+
+
+def broken_off(whole: Path, torn: Path) -> Path:
+    data = whole.read_bytes()
+    torn.write_bytes(data[: len(data) * 2 // 3])
+    return torn
+
+
+def with_flipped_bits(whole: Path, rotten: Path) -> Path:
+    data = bytearray(whole.read_bytes())
+    for place in range(data.find(b"mdat") + 1000, len(data), 1009):
+        data[place] ^= 0xFF
+    rotten.write_bytes(data)
+    return rotten
+
+
+async def test_an_upload_that_broke_off_is_seen(ffmpeg: FFmpeg, whole: Path, tmp_path: Path):
+    torn = broken_off(whole, tmp_path / "torn.mp4")
+
+    report = await ffmpeg.run([*media_input(torn), *ENCODING, file_url(tmp_path / "out.mp4")])
+
+    with pytest.raises(MediaFailed, match="damaged or incomplete"):
+        check_whole(report.stderr, "the clip")
+    with pytest.raises(MediaFailed, match="of 60 frames"):
+        check_frames(report, 60, "the clip")
+
+
+async def test_flipped_bits_are_seen(ffmpeg: FFmpeg, whole: Path, tmp_path: Path):
+    rotten = with_flipped_bits(whole, tmp_path / "rotten.mp4")
+
+    report = await ffmpeg.run([*media_input(rotten), *ENCODING, file_url(tmp_path / "out.mp4")])
+
+    with pytest.raises(MediaFailed, match="damaged or incomplete"):
+        check_whole(report.stderr, "the clip")
+
+
+async def test_a_start_behind_the_end_is_seen(ffmpeg: FFmpeg, whole: Path, tmp_path: Path):
+    report = await ffmpeg.run([*media_input(whole, start=30), *ENCODING, file_url(tmp_path / "out.mp4")])
+
+    with pytest.raises(MediaFailed, match="wrote 0 of 30 frames"):
+        check_frames(report, 30, "the clip")
+    with pytest.raises(MediaFailed):
+        await verified(tmp_path / "out.mp4", expected(width=64, height=64, sound=False))
+
+
+async def test_a_transition_behind_the_end_of_a_scene_is_seen(ffmpeg: FFmpeg, whole: Path, tmp_path: Path):
+    graph = "[0:v]settb=1/30[a];[1:v]settb=1/30[b];[a][b]xfade=duration=0.5:offset=5"
+    words = [*media_input(whole), *media_input(whole), "-filter_complex", graph, *ENCODING]
+
+    report = await ffmpeg.run([*words, file_url(tmp_path / "out.mp4")])
+
+    with pytest.raises(MediaFailed, match="of 210 frames; the source breaks off"):
+        check_frames(report, 210, "the film")
+
+
+async def test_text_without_any_font_is_seen(
+    ffmpeg: FFmpeg, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "none").mkdir()
+    (tmp_path / "fonts.conf").write_text(f"<fontconfig><dir>{tmp_path}/none</dir></fontconfig>")
+    (tmp_path / "a.srt").write_text("1\n00:00:00,000 --> 00:00:02,000\nHello\n")
+    monkeypatch.setattr(runner, "FONTCONFIG", tmp_path / "fonts.conf")
+
+    report = await ffmpeg.run([*media_input(whole), "-vf", "subtitles=a.srt", *ENCODING, "out.mp4"], cwd=tmp_path)
+
+    with pytest.raises(MediaFailed, match="no usable font was found, so no text was drawn"):
+        check_whole(report.stderr, "the film")
+
+
+async def test_a_limit_of_size_that_was_reached_is_seen(ffmpeg: FFmpeg, whole: Path, tmp_path: Path):
+    words = [*media_input(whole), "-vf", "scale=640:360:flags=neighbor", *ENCODING, "-movflags", "+faststart"]
+
+    await ffmpeg.run([*words, "-fs", "60000", file_url(tmp_path / "out.mp4")])
+
+    with pytest.raises(MediaFailed, match="frames instead of 60"):
+        await verified(tmp_path / "out.mp4", expected(width=640, height=360, frames=60, sound=False))
+
+
+def test_a_run_that_was_asked_to_quit_is_seen(studio: Studio, tmp_path: Path):
+    out = tmp_path / "out.mp4"
+    words = ["-re", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=30", *ENCODING, "-pix_fmt", "yuv420p", str(out)]
+    asked = subprocess.run([str(studio.binary), "-v", "error", *words], input=b"q", timeout=20)
+
+    assert asked.returncode == 0
+    with pytest.raises(MediaFailed):
+        asyncio.run(verified(out, expected(width=64, height=64, frames=300, sound=False)))
+
+
+async def test_no_run_of_ours_can_be_asked_to_quit(script):
+    answer = await script("readlink /proc/self/fd/0").capture([])
+
+    assert answer.stdout.strip() == b"/dev/null"
+
+
+async def test_an_index_at_the_end_is_seen(studio: Studio, whole: Path, tmp_path: Path):
+    as_expected = expected(width=64, height=64, frames=60, sound=False)
+    late = studio.make("late-index.mp4", "-i", str(whole), "-c", "copy")
+
+    assert (await verified(whole, as_expected)).frames == 60
+    with pytest.raises(MediaFailed, match="its index is at the end"):
+        await verified(late, as_expected)
+
+
+def test_characters_without_a_font_are_noticed():
+    assert unfound_fonts("[Parsed_subtitles_0 @ 0x1] fontselect: failed to find any fallback with glyph 0x1F3AC")

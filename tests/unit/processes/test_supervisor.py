@@ -1,0 +1,111 @@
+"""Real child processes, small ones."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import psutil
+import pytest
+
+from callsheet.processes.supervisor import Supervisor
+
+CHILD = """
+import signal, sys, threading
+from callsheet.processes.supervisor import Lifeline
+line = Lifeline.from_environment(grace=0)
+print("up", flush=True)
+stops = threading.Semaphore(0)
+signal.signal(signal.SIGTERM, lambda *_: stops.release())
+open(sys.argv[1], "a").write("x")
+for _ in range(int(sys.argv[2])):
+    while not stops.acquire(timeout=0.02):
+        pass
+{end}
+"""
+
+
+def child(folder, end, *, signals=0):
+    """A child that counts its lives in a file, waits for so many signals, and then ends in its way."""
+    script = folder / "child.py"
+    script.write_text(CHILD.replace("{end}", end))
+    return [sys.executable, str(script), str(folder / "lives"), str(signals)]
+
+
+@pytest.fixture
+def supervise(tmp_path):
+    deaths = []
+
+    async def on_death(worker):
+        deaths.append(worker)
+
+    def make(end, **more):
+        words = child(tmp_path, end, **more)
+        supervisor = Supervisor(lambda _: words, env=os.environ, on_death=on_death, grace=0)
+        return supervisor, deaths, lambda: len((tmp_path / "lives").read_text()) if (tmp_path / "lives").exists() else 0
+
+    return make
+
+
+async def until(what):
+    async with asyncio.timeout(30):
+        while not what():  # noqa: ASYNC110 - other processes send no event
+            await asyncio.sleep(0.02)
+
+
+async def test_a_child_that_ends_in_order_is_not_started_again(supervise):
+    supervisor, deaths, lives = supervise("line.tell_done()")
+
+    assert await supervisor.run() == 0
+    assert (lives(), deaths) == (1, [])
+
+
+async def test_a_child_that_cannot_start_ends_the_service_with_its_exit_status(supervise):
+    supervisor, deaths, lives = supervise("line.tell_unfit(); sys.exit(2)")
+
+    assert await supervisor.run() == 2
+    assert (lives(), deaths) == (1, [])
+
+
+@pytest.mark.parametrize("end", ["sys.exit(0)", "sys.exit(7)", "import os; os.kill(os.getpid(), 9)"])
+async def test_a_child_that_dies_is_started_again_and_its_death_is_told(supervise, end):
+    supervisor, deaths, lives = supervise(end)
+    running = asyncio.create_task(supervisor.run())
+
+    await until(lambda: lives() >= 3)
+    supervisor.stop()
+    await asyncio.wait_for(running, 30)
+
+    assert len(set(deaths)) >= 2
+
+
+async def test_signals_are_passed_on_one_by_one(supervise):
+    supervisor, deaths, lives = supervise("line.tell_done()", signals=2)
+    running = asyncio.create_task(supervisor.run())
+    await until(lives)
+
+    supervisor.stop()
+    done, _ = await asyncio.wait({running}, timeout=0.5)
+    assert not done
+    supervisor.stop()
+
+    assert await asyncio.wait_for(running, 30) == 0
+    assert deaths == []
+
+
+async def test_the_child_ends_when_its_parent_is_killed(tmp_path):
+    words = child(tmp_path, "line.tell_done()", signals=1)
+    parent = (
+        "import asyncio, os, sys\nfrom callsheet.processes.supervisor import Supervisor\n"
+        "async def death(_): pass\n"
+        "asyncio.run(Supervisor(lambda _: sys.argv[1:], env=os.environ, on_death=death, grace=0).run())"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", parent, *words, stdout=asyncio.subprocess.PIPE)
+    assert await asyncio.wait_for(process.stdout.readline(), 30) == b"up\n"
+    (pid,) = [child.pid for child in psutil.Process(process.pid).children()]
+
+    process.send_signal(signal.SIGKILL)
+
+    await until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
+    await process.wait()
+    process._transport.close()

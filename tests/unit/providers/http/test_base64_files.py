@@ -1,0 +1,40 @@
+import base64
+
+import pytest
+
+from callsheet.fakes.providers.task_script import film, picture
+from callsheet.providers.http.base64_files import decoded, with_data_uris
+
+
+@pytest.mark.parametrize(("data", "media_type"), [(film().data, "video/mp4"), (picture().data, "image/png")])
+def test_bare_base64_of_a_file_becomes_a_data_uri(data, media_type):
+    written = base64.b64encode(data).decode()
+
+    assert with_data_uris({"a": [written]}) == {"a": [f"data:{media_type};base64,{written}"]}
+
+
+def test_lines_in_base64_are_no_hindrance():
+    written = base64.encodebytes(picture().data).decode()
+
+    assert with_data_uris(written) == f"data:image/png;base64,{base64.b64encode(picture().data).decode()}"
+
+
+@pytest.mark.parametrize(
+    "value", ["", "iVBORw0KGgo=", "A fox " * 40, "QUJD" * 40, 5, None, True, "data:image/png;base64,AA=="]
+)
+def test_whatever_else_stays_as_it_is(value):
+    assert with_data_uris({"a": value}) == {"a": value}
+
+
+def test_an_answer_that_is_nested_without_end_is_not_followed_down():
+    deep = "leaf"
+    for _ in range(500):
+        deep = [deep]
+
+    assert with_data_uris(deep) is not None
+
+
+def test_what_is_no_base64_holds_nothing():
+    assert decoded("not base64!") is None
+    assert decoded("é") is None
+    assert decoded("YWJj\n") == b"abc"

@@ -1,0 +1,735 @@
+import asyncio
+import gzip
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from files.web_servers import Answer, Call, Server, serve
+
+from callsheet.domain.errors import (
+    DiskFull,
+    OutputGone,
+    ProviderBusy,
+    ProviderFailed,
+    ProviderUnreachable,
+    Refused,
+    SubmissionUnknown,
+)
+from callsheet.providers.contract import Output
+from callsheet.providers.http.client import Http, fixed_keys, harmless, wait_asked
+from callsheet.settings import Settings
+
+KEY = "a-key-that-nobody-may-see"
+BODY = b"film" * 50_000
+IMPATIENT = httpx2.Timeout(20, read=0.2)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(_env_file=None, data_dir=tmp_path / "data")
+
+
+@asynccontextmanager
+async def provider(answer: Answer, settings: Settings, **how: Any) -> AsyncIterator[tuple[Http, Server]]:
+    """A provider that answers so, with the way to it."""
+    async with serve(answer) as server:
+        http = Http("acme", server.url(""), settings, **{"keys": keys(), "timeout": httpx2.Timeout(20), **how})
+        try:
+            yield http, server
+        finally:
+            await http.close()
+
+
+def keys() -> Callable[[], Awaitable[Any]]:
+    return fixed_keys(Authorization=f"Bearer {KEY}")
+
+
+def answering(status: int, body: bytes = b"{}", **headers: str) -> Answer:
+    async def answer(call: Call) -> None:
+        await call.answer(status, body, **headers)
+
+    return answer
+
+
+async def hang(call: Call) -> None:
+    await call.closing.wait()
+
+
+async def hang_in_the_body(call: Call) -> None:
+    await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+    await call.closing.wait()
+
+
+async def drip(call: Call) -> None:
+    """One byte after the other, none of them late."""
+    await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+    while not call.closing.is_set():
+        await call.send(b" ")
+        await asyncio.sleep(0.02)
+
+
+async def hang_up(_: Call) -> None:
+    return
+
+
+async def hang_up_in_the_head(call: Call) -> None:
+    await call.send(b"HTTP/1.1 200 OK\r\nContent-Le")
+
+
+async def hang_up_in_the_body(call: Call) -> None:
+    await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+
+
+async def speak_no_http(call: Call) -> None:
+    await call.send(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+
+NO_ANSWER = {
+    "late head": hang,
+    "late body": hang_in_the_body,
+    "cut": hang_up,
+    "cut in the head": hang_up_in_the_head,
+    "cut in the body": hang_up_in_the_body,
+    "no HTTP": speak_no_http,
+    "bad gzip": answering(200, b"no gzip at all", Content_Encoding="gzip"),
+}
+
+
+async def test_an_order_is_answered(settings: Settings) -> None:
+    async with provider(answering(201, b'{"id": "t1"}'), settings) as (http, server):
+        answer = await http.order("POST", "/v1/jobs", json={"prompt": "fox"}, headers={"X-More": "1"})
+
+    assert (answer.status, answer.ok, answer.json()) == (201, True, {"id": "t1"})
+    [call] = server.calls
+    assert (call.path, call.body) == ("/v1/jobs", b'{"prompt":"fox"}')
+    assert call.headers["authorization"] == f"Bearer {KEY}"
+    assert call.headers["x-more"] == "1"
+    assert call.headers["user-agent"].startswith("callsheet/")
+
+
+@pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER)
+async def test_an_order_without_an_answer_is_unknown_and_not_repeated(settings: Settings, answer: Answer) -> None:
+    async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
+        with pytest.raises(SubmissionUnknown) as unknown:
+            await http.order("POST", "/v1/jobs", json={})
+
+    assert unknown.value.facts["provider"] == "acme"
+    assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER)
+async def test_a_question_without_an_answer_may_be_asked_again(settings: Settings, answer: Answer) -> None:
+    async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
+        with pytest.raises(ProviderUnreachable):
+            await http.ask("GET", "/v1/jobs/1")
+
+    assert len(server.calls) == 1
+
+
+async def test_a_body_that_drips_in_for_ever_has_an_end(settings: Settings) -> None:
+    async with provider(drip, settings, patience=0.2) as (http, _):
+        with pytest.raises(SubmissionUnknown, match="TimeoutError"):
+            await http.order("POST", "/v1/jobs")
+        with pytest.raises(ProviderUnreachable):
+            await http.ask("GET", "/v1/jobs/1")
+
+
+async def test_a_connection_cut_while_the_order_is_read_leaves_it_unknown(settings: Settings) -> None:
+    async def cut_while_reading(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.transport.abort()
+
+    listener = await asyncio.start_server(cut_while_reading, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with listener:
+        http = Http("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
+        with pytest.raises(SubmissionUnknown):
+            await http.order("POST", "/v1/jobs", content=b" " * 20_000_000)
+        await http.close()
+
+
+async def test_a_refused_connection_has_ordered_nothing(settings: Settings) -> None:
+    async with serve(hang_up) as server:
+        base = server.url("")
+    http = Http("acme", base, settings, keys=keys())
+
+    with pytest.raises(ProviderUnreachable, match="cannot be reached"):
+        await http.order("POST", "/v1/jobs")
+    with pytest.raises(ProviderUnreachable):
+        await http.ask("GET", "/v1/jobs/1")
+
+    await http.close()
+
+
+async def test_a_host_that_does_not_exist_has_ordered_nothing(settings: Settings) -> None:
+    http = Http("acme", "http://no-such-host.invalid", settings, keys=keys())
+
+    with pytest.raises(ProviderUnreachable):
+        await http.order("POST", "/v1/jobs")
+
+    await http.close()
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 409, 410, 413, 415, 422, 451, 301, 307, 308])
+async def test_these_answers_say_that_nothing_was_ordered(settings: Settings, status: int) -> None:
+    async with provider(answering(status, b'{"detail": "not like this"}', Location="/else"), settings) as (
+        http,
+        server,
+    ):
+        with pytest.raises(Refused, match=f"acme refused: {status} not like this") as refused:
+            await http.order("POST", "/v1/jobs")
+
+    assert refused.value.facts == {"status": status}
+    assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize("status", [409, 425, 429])
+async def test_who_asks_to_come_back_and_names_a_task_has_perhaps_taken_the_order(
+    settings: Settings, status: int
+) -> None:
+    async with provider(answering(status, b'{"data": {"task_id": "t1"}, "message": "later"}'), settings) as (
+        http,
+        server,
+    ):
+        with pytest.raises(SubmissionUnknown, match=f"answered {status} later, and names a task nevertheless: t1"):
+            await http.order("POST", "/v1/jobs", names=("data", "task_id"))
+        with pytest.raises((Refused, ProviderBusy)):
+            await http.order("POST", "/v1/jobs")
+
+    assert len(server.calls) == 2
+
+
+async def test_an_order_has_a_connection_of_its_own(settings: Settings) -> None:
+    """One that was used before may be closed at the moment when it is used again."""
+    connections = 0
+
+    async def answer_the_first_request_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{"id": "t1"}')
+        await reader.read(1)
+        writer.close()
+
+    server = await asyncio.start_server(answer_the_first_request_only, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    http = Http("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
+
+    await http.ask("GET", "/v1/jobs/t0")
+    answers = [await http.order("POST", "/v1/jobs") for _ in range(2)]
+
+    assert [answer.at("id") for answer in answers] == ["t1", "t1"]
+    assert connections == 3
+    await http.close()
+    server.close()
+
+
+@pytest.mark.parametrize("status", [302, 303, 408, 499, 500, 501, 502, 503, 504, 507, 520, 524, 529, 599])
+async def test_these_answers_say_nothing_about_an_order(settings: Settings, status: int) -> None:
+    async with provider(answering(status, Retry_After="1"), settings) as (http, server):
+        with pytest.raises(SubmissionUnknown) as unknown:
+            await http.order("POST", "/v1/jobs")
+
+    assert unknown.value.facts == {"provider": "acme", "status": status}
+    assert len(server.calls) == 1
+
+
+IN_AN_HOUR = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+"""As seen when the tests are gathered, which may be minutes before they run."""
+
+
+@pytest.mark.parametrize(
+    ("headers", "after"),
+    [
+        ({}, None),
+        ({"Retry_After": "30"}, 30),
+        ({"Retry_After": " 30 "}, 30),
+        ({"Retry_After": IN_AN_HOUR}, 3600),
+        ({"Retry_After": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0),
+        ({"retry_after_ms": "1500"}, 1.5),
+        ({"retry_after_ms": "1500", "Retry_After": "30"}, 1.5),
+        ({"retry_after_ms": "soon", "Retry_After": "30"}, 30),
+        ({"Retry_After": "99999999999"}, 24 * 3600),
+        ({"Retry_After": "-5"}, None),
+        ({"Retry_After": "when it pleases"}, None),
+        ({"Retry_After": ""}, None),
+    ],
+)
+@pytest.mark.parametrize("status", [425, 429])
+async def test_a_busy_provider_tells_how_long_to_wait(
+    settings: Settings, status: int, headers: dict[str, str], after: float | None
+) -> None:
+    async with provider(answering(status, b'{"detail": "slow down"}', **headers), settings) as (http, _):
+        with pytest.raises(ProviderBusy, match="slow down") as ordered:
+            await http.order("POST", "/v1/jobs")
+        with pytest.raises(ProviderBusy) as asked:
+            await http.ask("GET", "/v1/jobs/1")
+
+    # A date is that of the moment when the test was collected.
+    assert ordered.value.after == (after if after != 3600 else pytest.approx(3600, abs=1800))
+    assert asked.value.after == (after if after != 3600 else pytest.approx(3600, abs=1800))
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
+async def test_a_question_that_meets_a_failure_may_be_asked_again_when_it_says(settings: Settings, status: int) -> None:
+    async with provider(answering(status, b"<html>", Retry_After="9"), settings) as (http, server):
+        with pytest.raises(ProviderUnreachable, match=f"answered {status}") as error:
+            await http.ask("GET", "/v1/jobs/1")
+
+    assert error.value.after == 9
+    assert len(server.calls) == 1
+
+
+@pytest.mark.parametrize("status", [200, 202, 302, 400, 401, 404, 410, 422])
+async def test_any_other_answer_to_a_question_is_one(settings: Settings, status: int) -> None:
+    async with provider(answering(status, b'{"state": "x"}', Location="/else"), settings) as (http, server):
+        assert (await http.ask("GET", "/v1/jobs/1")).status == status
+
+    assert len(server.calls) == 1
+
+
+async def test_where_a_failure_is_an_answer_it_is_given(settings: Settings) -> None:
+    async with provider(answering(504, b'{"error_type": "generation_timeout"}'), settings) as (http, _):
+        answer = await http.ask_whatever("GET", "/v1/jobs/1")
+
+        assert answer.fields() == {"error_type": "generation_timeout"}
+        with pytest.raises(ProviderUnreachable):
+            http.lasting(answer)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"null", b"[1]", b'"x"', b"{}", b"\xff", b"[" * 100_000])
+async def test_an_answer_that_is_no_object_is_not_understood(settings: Settings, body: bytes) -> None:
+    async with provider(answering(200, body), settings) as (http, _):
+        answer = await http.ask("GET", "/v1/jobs/1")
+
+        assert answer.fields() == {}
+        with pytest.raises(ProviderUnreachable, match="not understood"):
+            http.understood(answer)
+        with pytest.raises(SubmissionUnknown, match="does not name the task"):
+            http.not_understood(answer)
+
+
+async def test_an_answer_without_end_is_given_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callsheet.providers.http.client._MOST_BYTES", 100_000)
+
+    async with provider(answering(200, b" " * 100_001), settings) as (http, _):
+        with pytest.raises(SubmissionUnknown):
+            await http.order("POST", "/v1/jobs")
+        with pytest.raises(ProviderUnreachable):
+            await http.ask("GET", "/v1/jobs/1")
+
+
+async def test_an_answer_that_swells_is_given_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callsheet.providers.http.client._MOST_BYTES", 100_000)
+    bomb = gzip.compress(b" " * 10_000_000)
+    assert len(bomb) < 100_000
+
+    async with provider(answering(200, bomb, Content_Encoding="gzip"), settings) as (http, _):
+        with pytest.raises(ProviderUnreachable):
+            await http.ask("GET", "/v1/jobs/1")
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_never_followed_with_the_key(settings: Settings, status: int) -> None:
+    async with (
+        serve(answering(200)) as stranger,
+        provider(answering(status, Location=stranger.url("/steal")), settings) as (http, _),
+    ):
+        with pytest.raises((Refused, SubmissionUnknown)):
+            await http.order("POST", "/v1/jobs")
+        assert (await http.ask("GET", "/v1/jobs/1")).status == status
+
+    assert stranger.calls == []
+
+
+async def test_the_key_is_sent_to_own_origins_only(settings: Settings) -> None:
+    async with (
+        serve(answering(200)) as stranger,
+        serve(answering(200)) as sister,
+        provider(answering(200), settings, origins=frozenset({sister_origin(sister)})) as (http, server),
+    ):
+        for url in (stranger.url("/x"), "https://example.com/x", "ftp://127.0.0.1/x", "http://[", "://"):
+            with pytest.raises(ProviderFailed) as error:
+                await http.order("POST", url)
+            assert error.value.code == "foreign_host"
+            with pytest.raises(ProviderFailed):
+                await http.ask("GET", url)
+        await http.ask("GET", sister.url("/x"))
+        await http.ask("GET", server.url("/x?logs=1"))
+
+    assert stranger.calls == []
+    assert [call.headers["authorization"] for call in (*sister.calls, *server.calls)] == [f"Bearer {KEY}"] * 2
+
+
+def sister_origin(server: Server) -> str:
+    return server.url("")
+
+
+@pytest.mark.parametrize(
+    ("url", "own"),
+    [
+        ("https://fal.run/x", True),
+        ("https://queue.fal.run/x/y?z=1", True),
+        ("https://queue.fal.run:443/x", True),
+        ("http://queue.fal.run/x", False),
+        ("https://queue.fal.run:8443/x", False),
+        ("https://evilfal.run/x", False),
+        ("https://fal.run.evil.com/x", False),
+        ("https://fal.run@evil.com/x", False),
+        ("https://evil.com/https://fal.run/", False),
+        ("https://evil.com#fal.run", False),
+        ("//fal.run/x", False),
+        ("", False),
+    ],
+)
+async def test_own_hosts_are_told_from_others(settings: Settings, url: str, own: bool) -> None:
+    http = Http("fal", "https://queue.example.com", settings, keys=keys(), own_hosts=frozenset({"fal.run"}))
+
+    assert http.is_own(url) is own
+
+    await http.close()
+
+
+async def test_a_key_that_is_repeated_in_an_error_is_not_told(settings: Settings) -> None:
+    body = f'{{"detail": "Invalid token {KEY}, sent with https://acme.example/hook?token=ours and so on"}}'
+
+    async with provider(answering(401, body.encode()), settings) as (http, _):
+        with pytest.raises(Refused) as refused:
+            await http.order("POST", "/v1/jobs")
+
+    message = refused.value.message
+    assert KEY not in message and "token=ours" not in message
+    assert "Invalid token ..., sent with https://acme.example/hook and so on" in message
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"detail": "no\\n  room"}', "422 no room"),
+        (
+            b'{"detail": [{"loc": ["body"], "msg": "too long", "type": "x"}, {"msg": "too wide"}]}',
+            "422 too long; too wide",
+        ),
+        (b'{"error": {"code": "bad", "message": "no such model"}}', "422 no such model"),
+        (b'{"error": "plain"}', "422 plain"),
+        (b'{"title": "A title"}', "422 A title"),
+        (b'{"message": "m", "code": 1303}', "422 m"),
+        (b"<html>Bad</html>", "422"),
+        (b'{"detail": null}', "422"),
+        (b'{"detail": "' + b"x" * 5000 + b'"}', "422 " + "x" * 300),
+    ],
+)
+async def test_the_reason_of_a_refusal_is_told(settings: Settings, body: bytes, words: str) -> None:
+    async with provider(answering(422, body), settings) as (http, _):
+        with pytest.raises(Refused) as refused:
+            await http.order("POST", "/v1/jobs")
+
+    assert refused.value.message == f"acme refused: {words}"
+
+
+async def test_no_more_requests_are_under_way_than_allowed(settings: Settings) -> None:
+    under_way = most = 0
+
+    async def answer(call: Call) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0.02)
+        under_way -= 1
+        await call.answer(200, b"{}")
+
+    async with provider(answer, settings, at_once=3) as (http, server):
+        await asyncio.gather(*(http.ask("GET", f"/{number}") for number in range(12)))
+
+    assert (most, len(server.calls)) == (3, 12)
+
+
+async def test_orders_keep_their_pace_and_questions_do_not_wait_for_it(settings: Settings) -> None:
+    async with provider(answering(200), settings, orders_a_second=0.01) as (http, server):
+        await http.order("POST", "/first")
+        second = asyncio.create_task(http.order("POST", "/second"))
+        await http.ask("GET", "/question")
+
+        assert [call.path for call in server.calls] == ["/first", "/question"]
+        second.cancel()
+
+
+async def test_requests_keep_their_pace(settings: Settings) -> None:
+    async with provider(answering(200), settings, a_second=20) as (http, _):
+        begin = time.monotonic()
+        await asyncio.gather(*(http.ask("GET", "/v1/jobs/1") for _ in range(5)))
+
+    assert time.monotonic() - begin >= 0.2
+
+
+async def test_an_order_whose_key_cannot_be_made_is_not_sent(settings: Settings) -> None:
+    async def no_key() -> dict[str, str]:
+        raise ProviderUnreachable("The token could not be renewed")
+
+    async with provider(answering(200), settings, keys=no_key) as (http, server):
+        with pytest.raises(ProviderUnreachable, match="renewed"):
+            await http.order("POST", "/v1/jobs")
+
+    assert server.calls == []
+
+
+# Downloads
+
+
+def contents(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+async def whole(call: Call) -> None:
+    await call.answer(200, BODY, Content_Type="video/mp4")
+
+
+@pytest.fixture
+def target(tmp_path: Path) -> Path:
+    folder = tmp_path / "arriving"
+    folder.mkdir()
+    return folder / "film.mp4"
+
+
+async def test_a_file_of_the_provider_comes_whole(settings: Settings, target: Path) -> None:
+    async with provider(whole, settings) as (http, server):
+        await http.download(server.url("/film.mp4?sig=1"), target)
+        assert contents(target) == BODY
+        await http.download(server.url("/film.mp4"), target, with_key=True)
+
+    assert "authorization" not in server.calls[0].headers
+    assert server.calls[1].headers["authorization"] == f"Bearer {KEY}"
+
+
+async def lie_short(call: Call) -> None:
+    await call.answer(200, BODY, Content_Length=str(len(BODY) + 1))
+
+
+NOT_WHOLE: dict[str, Answer] = {
+    **{name: answer for name, answer in NO_ANSWER.items() if name != "no HTTP"},
+    "shorter than told": lie_short,
+    "503": answering(503),
+    "429": answering(429),
+    "408": answering(408),
+}
+
+
+@pytest.mark.parametrize("answer", NOT_WHOLE.values(), ids=NOT_WHOLE)
+async def test_a_file_that_does_not_come_whole_leaves_nothing(settings: Settings, target: Path, answer: Answer) -> None:
+    async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
+        with pytest.raises(ProviderUnreachable) as error:
+            await http.download(server.url("/film.mp4?sig=secret"), target)
+
+    assert "secret" not in error.value.message
+    assert list(target.parent.iterdir()) == []
+
+
+async def test_a_file_longer_than_told_is_cut_at_what_was_told(settings: Settings, target: Path) -> None:
+    """HTTP knows no more; what it is worth is for the probe to say."""
+    async with provider(answering(200, BODY, Content_Length="1000"), settings) as (http, server):
+        await http.download(server.url("/film.mp4"), target)
+
+    assert contents(target) == BODY[:1000]
+
+
+async def test_questions_do_not_wait_for_downloads(settings: Settings, target: Path) -> None:
+    going = asyncio.Event()
+
+    async def answer(call: Call) -> None:
+        if call.path == "/question":
+            await call.answer(200)
+            return
+        await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+        going.set()
+        await call.closing.wait()
+
+    async with provider(answer, settings, at_once=1) as (http, server):
+        download = asyncio.create_task(http.download(server.url("/film.mp4"), target))
+        await going.wait()
+        async with asyncio.timeout(10):
+            assert (await http.ask("GET", "/question")).ok
+        download.cancel()
+
+
+@pytest.mark.parametrize("status", [204, 206, 400, 401, 403, 404, 410, 451])
+async def test_a_file_that_is_not_given_is_gone(settings: Settings, target: Path, status: int) -> None:
+    async with provider(answering(status, b""), settings) as (http, server):
+        with pytest.raises(OutputGone, match=str(status)):
+            await http.download(server.url("/film.mp4"), target)
+
+    assert list(target.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+async def test_a_file_beyond_the_cap_is_given_up(tmp_path: Path, target: Path, encoding: str) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path, source_max_bytes=100_000)
+    body = gzip.compress(BODY) if encoding else BODY
+    headers = {"Content_Encoding": encoding} if encoding else {}
+
+    async with provider(answering(200, body, **headers), settings) as (http, server):
+        with pytest.raises(OutputGone, match="100,000"):
+            await http.download(server.url("/film.mp4"), target)
+
+    assert list(target.parent.iterdir()) == []
+
+
+async def test_a_download_that_drips_in_for_ever_has_an_end(tmp_path: Path, target: Path) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path, source_timeout=timedelta(seconds=0.2))
+
+    async with provider(drip, settings) as (http, server):
+        with pytest.raises(ProviderUnreachable):
+            await http.download(server.url("/film.mp4"), target)
+
+    assert list(target.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/film.mp4",
+        "https://replicate.delivery.evil.com/film.mp4",
+        "https://evilreplicate.delivery/film.mp4",
+        "https://replicate.delivery@evil.com/film.mp4",
+        "http://169.254.169.254/latest/meta-data/",
+        "file:///etc/passwd",
+        "/etc/passwd",
+        "http://[::1",
+        "",
+    ],
+)
+async def test_files_on_foreign_hosts_are_not_fetched(settings: Settings, target: Path, url: str) -> None:
+    async with provider(whole, settings) as (http, _):
+        with pytest.raises(ProviderFailed) as error:
+            await http.download(url, target, hosts=frozenset({"replicate.delivery"}))
+
+    assert error.value.code == "foreign_host"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://cdn.localhost/film.mp4", "https://localhost/film.mp4", "https://cdn.localhost:6379/film.mp4"]
+)
+async def test_known_hosts_are_fetched_from_by_the_rules_of_the_internet(
+    settings: Settings, target: Path, url: str
+) -> None:
+    """By https, from public addresses, at the usual ports."""
+    async with provider(whole, settings) as (http, _):
+        with pytest.raises((OutputGone, ProviderUnreachable)):
+            await http.download(url, target, hosts=frozenset({"localhost"}))
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://127.0.0.1:1/x",
+        "http://10.0.0.1/x",
+        "https://169.254.169.254/x",
+        "https://[::1]/x",
+        "file:///etc/passwd",
+        "http://[",
+    ],
+)
+async def test_a_file_that_leads_to_a_private_address_is_not_fetched(
+    settings: Settings, target: Path, location: str
+) -> None:
+    async with provider(answering(302, Location=location), settings) as (http, server):
+        with pytest.raises(OutputGone):
+            await http.download(server.url("/film.mp4"), target, with_key=True)
+
+    assert list(target.parent.iterdir()) == []
+
+
+async def test_redirects_keep_the_key_at_home(tmp_path: Path, target: Path) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path, allow_http=True, allow_private_addresses=True)
+
+    async with serve(whole) as elsewhere:
+
+        async def answer(call: Call) -> None:
+            hops = {"/film": "/film2", "/film2": elsewhere.url("/there")}
+            await call.answer(302, Location=hops[call.path])
+
+        async with provider(answer, settings) as (http, server):
+            await http.download(server.url("/film"), target, with_key=True)
+
+    assert contents(target) == BODY
+    assert [call.path for call in server.calls] == ["/film", "/film2"]
+    assert all(call.headers["authorization"] == f"Bearer {KEY}" for call in server.calls)
+    assert "authorization" not in elsewhere.calls[0].headers
+
+
+async def test_redirects_have_an_end(settings: Settings, target: Path) -> None:
+    async with provider(answering(302, Location="/again"), settings) as (http, server):
+        with pytest.raises(OutputGone, match="more than 5 times"):
+            await http.download(server.url("/again"), target)
+
+    assert len(server.calls) <= 6
+
+
+async def test_a_full_disk_is_told_as_such(settings: Settings, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    async with provider(whole, settings) as (http, server):
+        monkeypatch.setattr("callsheet.files.atomic_write._write", full)
+        with pytest.raises(DiskFull):
+            await http.download(server.url("/film.mp4"), target)
+
+
+async def test_an_output_inside_of_an_answer_is_written(settings: Settings, target: Path) -> None:
+    async with provider(whole, settings) as (http, server):
+        assert (await http.bring(Output(inline=BODY), target)).read_bytes() == BODY
+        with pytest.raises(OutputGone):
+            await http.bring(Output(), target)
+
+    assert server.calls == []
+
+
+async def test_an_empty_file_is_none_and_may_be_there_in_a_while(settings: Settings, target: Path) -> None:
+    async with provider(answering(200, b""), settings) as (http, server):
+        for output in (Output(url=server.url("/a.mp4?sig=hidden")), Output(inline=b"")):
+            with pytest.raises(ProviderUnreachable, match="acme gave an empty file") as error:
+                await http.bring(output, target)
+            assert "hidden" not in error.value.message
+            assert not await asyncio.to_thread(target.exists)
+
+    assert server.calls[0].headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("digits", [20, 400, 5000])
+def test_a_wait_is_never_longer_than_a_day(digits: int) -> None:
+    assert wait_asked({"retry-after-ms": "9" * digits}) == 24 * 3600
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [("0", 0), ("1500.5", 1.5005), (" 20 ", 0.02), ("-1", 7), ("nan", 7), ("inf", 7), ("1e3", 7), ("\u0662", 7)],
+)
+def test_milliseconds_are_digits_or_not_minded(told: str, seconds: float) -> None:
+    assert wait_asked({"retry-after-ms": told, "retry-after": "7"}) == pytest.approx(seconds)
+
+
+def test_addresses_in_messages_lose_what_may_be_secret() -> None:
+    text = 'failed: "https://user:word@h.example:8443/a?key=1" and http://x.example/y#z;'
+
+    assert harmless(text) == 'failed: "https://h.example:8443/a" and http://x.example/y'
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        (
+            "no path /m?fal_webhook=https%3A%2F%2Fh.example%2Fjob%2F1%3Ftoken%3Dhidden here",
+            "no path /m?fal_webhook=https%3A%2F%2Fh.example%2Fjob%2F1%3Ftoken%3D... here",
+        ),
+        (r'{"webhook":"https:\/\/h.example\/1?token=hidden"}', r'{"webhook":"https:\/\/h.example\/1?token=..."}'),
+        ("HTTPS://h.example/1?token=hidden", "https://h.example/1"),
+        ("at most 5 tokens = 5 words", "at most 5 tokens = 5 words"),
+    ],
+)
+def test_tokens_go_however_the_address_is_written(text: str, left: str) -> None:
+    assert harmless(text) == left

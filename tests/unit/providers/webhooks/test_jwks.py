@@ -1,0 +1,228 @@
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from files.web_servers import Answer, Call, Server, serve
+
+from callsheet.domain.errors import BadWebhook, ProviderBusy, ProviderUnreachable
+from callsheet.providers.webhooks import jwks
+from callsheet.providers.webhooks.jwks import Keys, KeySet
+from callsheet.providers.webhooks.refreshing import Fresh
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@asynccontextmanager
+async def key_server() -> AsyncIterator[tuple[Server, list[str]]]:
+    """A server of a key set, whose keys' names may be changed."""
+    names = ["old"]
+
+    async def answer(call: Call) -> None:
+        listed = ", ".join(f'{{"kid": "{name}"}}' for name in names)
+        await call.answer(200, f'{{"keys": [{listed}, "no key"]}}'.encode())
+
+    async with serve(answer) as server:
+        yield server, names
+
+
+def having(name: str):
+    def check(keys: Keys) -> int:
+        if all(key["kid"] != name for key in keys):
+            raise BadWebhook()
+        return len(keys)
+
+    return check
+
+
+async def test_keys_are_asked_for_once_a_day() -> None:
+    clock = Clock()
+    async with key_server() as (server, _):
+        keys = KeySet(server.url("/jwks.json"), clock=clock)
+        for _ in range(3):
+            assert await keys.checked(having("old")) == 1
+        assert len(server.calls) == 1
+
+        clock.now += 24 * 3600
+        await keys.checked(having("old"))
+        assert len(server.calls) == 2
+
+
+async def test_a_new_key_is_found_by_asking_again_once() -> None:
+    clock = Clock()
+    async with key_server() as (server, names):
+        keys = KeySet(server.url("/jwks.json"), clock=clock)
+        await keys.checked(having("old"))
+        names.append("new")
+        clock.now += 60
+
+        assert await keys.checked(having("new")) == 2
+        assert len(server.calls) == 2
+
+
+async def test_forged_calls_do_not_lead_to_a_storm_of_questions() -> None:
+    clock = Clock()
+    async with key_server() as (server, _):
+        keys = KeySet(server.url("/jwks.json"), clock=clock)
+        for _ in range(100):
+            with pytest.raises(BadWebhook):
+                await keys.checked(having("forged"))
+        assert len(server.calls) == 1
+
+        clock.now += 60
+        for _ in range(100):
+            with pytest.raises(BadWebhook):
+                await keys.checked(having("forged"))
+        assert len(server.calls) == 2
+
+
+async def broken(call: Call) -> None:
+    await call.answer(500, b'{"keys": []}')
+
+
+async def no_json(call: Call) -> None:
+    await call.answer(200, b"<html>")
+
+
+async def no_keys(call: Call) -> None:
+    await call.answer(200, b'{"keys": {}}')
+
+
+async def elsewhere(call: Call) -> None:
+    await call.answer(302, Location="http://127.0.0.1:1/")
+
+
+async def cut(_: Call) -> None:
+    return
+
+
+@pytest.mark.parametrize("answer", [broken, no_json, no_keys, elsewhere, cut])
+async def test_without_keys_nothing_is_true_and_nothing_forged(answer: Answer) -> None:
+    clock = Clock()
+    async with serve(answer) as server:
+        keys = KeySet(server.url("/jwks.json?key=hush"), clock=clock)
+        for _ in range(3):
+            with pytest.raises(ProviderUnreachable) as error:
+                await keys.checked(having("old"))
+            assert "hush" not in error.value.message
+        assert len(server.calls) == 1
+
+        clock.now += 60
+        with pytest.raises(ProviderUnreachable):
+            await keys.checked(having("old"))
+        assert len(server.calls) == 2
+
+
+async def test_old_keys_are_kept_while_there_are_no_new_ones() -> None:
+    clock = Clock()
+    async with key_server() as (server, _):
+        keys = KeySet(server.url("/jwks.json"), clock=clock)
+        await keys.checked(having("old"))
+
+    clock.now += 48 * 3600
+    assert await keys.checked(having("old")) == 1
+
+
+async def test_what_is_not_to_be_had_is_asked_for_again_in_a_minute_not_in_a_day() -> None:
+    clock = Clock()
+    async with key_server() as (server, _):
+        keys = KeySet(server.url("/jwks.json"), clock=clock)
+        await keys.checked(having("old"))
+    asked = clock.now = clock.now + 24 * 3600
+    await keys.checked(having("old"))
+
+    async with key_server() as (server, names):
+        names[:] = ["new"]
+        keys._url = server.url("/jwks.json")
+        clock.now = asked + 59
+        assert await keys.checked(having("old")) == 1
+        clock.now = asked + 60
+        with pytest.raises(BadWebhook):
+            await keys.checked(having("old"))
+        assert len(server.calls) == 1
+
+
+async def test_nobody_waits_for_newer_keys_who_needs_none() -> None:
+    clock, answering, asked = Clock(), asyncio.Event(), asyncio.Event()
+    loaded = iter([["old"], ["old", "new"]])
+
+    async def load() -> list[str]:
+        keys = next(loaded)
+        if "new" in keys:
+            asked.set()
+            await answering.wait()
+        return keys
+
+    def has(name: str):
+        def check(keys: list[str]) -> str:
+            if name not in keys:
+                raise BadWebhook()
+            return name
+
+        return check
+
+    fresh = Fresh(load, clock=clock)
+    await fresh.checked(has("old"))
+    clock.now += 60
+    waiting = asyncio.create_task(fresh.checked(has("new")))
+    await asyncio.wait_for(asked.wait(), 10)
+
+    assert await asyncio.wait_for(fresh.checked(has("old")), 10) == "old"
+    answering.set()
+    assert await waiting == "new"
+
+
+async def test_a_provider_that_is_busy_gives_no_newer_secret_and_takes_none_away() -> None:
+    clock = Clock()
+    given: list[str | ProviderBusy] = ["old", ProviderBusy("too fast", after=7)]
+
+    async def load() -> str:
+        told = given.pop(0)
+        if isinstance(told, ProviderBusy):
+            raise told
+        return told
+
+    fresh = Fresh(load, clock=clock)
+    assert await fresh.checked(str.upper) == "OLD"
+    clock.now += 24 * 3600
+    assert await fresh.checked(str.upper) == "OLD"
+
+    given.append(ProviderBusy("too fast", after=7))
+    with pytest.raises(ProviderUnreachable, match="too fast"):
+        await Fresh(load, clock=clock).checked(str.upper)
+
+
+async def test_keys_without_end_are_not_read_to_their_end() -> None:
+    sent = 0
+
+    async def endless(call: Call) -> None:
+        nonlocal sent
+        await call.send(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not call.closing.is_set():
+            await call.send(b" " * 2**20)
+            sent += 1
+
+    async with serve(endless) as server:
+        with pytest.raises(ProviderUnreachable, match="no keys"):
+            await KeySet(server.url("/jwks.json")).checked(having("old"))
+
+    assert sent < 20
+
+
+async def test_keys_that_drip_in_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwks, "_PATIENCE", 0.3)
+
+    async def drip(call: Call) -> None:
+        await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        while not call.closing.is_set():
+            await call.send(b" ")
+            await asyncio.sleep(0.02)
+
+    async with serve(drip) as server:
+        with pytest.raises(ProviderUnreachable, match="TimeoutError"):
+            await KeySet(server.url("/jwks.json")).checked(having("old"))

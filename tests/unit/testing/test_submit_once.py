@@ -1,0 +1,65 @@
+"""Orders and answers without an engine."""
+
+import asyncio
+
+import pytest
+
+from callsheet.domain.errors import ProviderFailed, Refused
+from callsheet.providers.contract import Order
+from callsheet.testing.context import RecordingContext
+from callsheet.testing.fake_provider import ToyProvider
+
+
+@pytest.fixture
+def toy(tmp_path):
+    return ToyProvider(tmp_path / "toy")
+
+
+async def test_an_order_is_sent_once_and_its_task_is_given_again(tmp_path, toy):
+    job = RecordingContext(tmp_path, providers=[toy])
+
+    tasks = [await job.order(toy, Order("crayon", {})) for _ in range(2)]
+
+    assert tasks[0] == tasks[1]
+    assert [order["mark"] for order in toy.orders()] == [job.orders["submit"].mark]
+
+
+async def test_what_is_refused_may_be_ordered_of_another(tmp_path, toy):
+    job = RecordingContext(tmp_path, providers=[toy])
+    with pytest.raises(Refused):
+        await job.order(toy, Order("crayon", {"submit": "refuse"}))
+
+    await job.order(toy, Order("pencil", {}))
+
+    assert [order["model"] for order in toy.orders()] == ["pencil"]
+
+
+async def test_an_answer_comes_when_the_task_has_ended_well(tmp_path, toy):
+    job = RecordingContext(tmp_path, providers=[toy])
+    task = await job.order(toy, Order("crayon", {}))
+    answer = asyncio.create_task(job.answer(task))
+    await asyncio.sleep(0)
+
+    toy.tell(task.id, "succeeded", files={"a.txt": "words"})
+
+    [output] = (await answer).outputs
+    assert (await toy.fetch(output, tmp_path / "a.txt")).read_text() == "words"
+
+
+async def test_a_task_that_ended_badly_says_why(tmp_path, toy):
+    job = RecordingContext(tmp_path, providers=[toy])
+    task = await job.order(toy, Order("crayon", {}))
+    toy.tell(task.id, "failed", "FAILED", code="content_refused", message="Too colourful.")
+
+    with pytest.raises(ProviderFailed, match="Too colourful") as failed:
+        await job.answer(task)
+
+    assert failed.value.code == "content_refused"
+    assert failed.value.facts["providerStatus"] == "FAILED"
+
+
+async def test_the_address_for_a_webhook_needs_a_server_that_can_be_reached(tmp_path, toy, monkeypatch):
+    assert RecordingContext(tmp_path).webhook_url(toy) is None
+
+    monkeypatch.setenv("CALLSHEET_PUBLIC_URL", "https://callsheet.example")
+    assert "/api/webhooks/job/" in RecordingContext(tmp_path).webhook_url(toy)
