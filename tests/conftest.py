@@ -21,7 +21,7 @@ from callsheet.operation.catalog import Catalog
 from callsheet.operations import generate
 from callsheet.settings import Settings
 from callsheet.testing.operations import ALL
-from callsheet.wiring import open_house
+from callsheet.wiring import open_runtime
 
 TEMPLATE = "callsheet_template"
 _FOLDER = "CALLSHEET_TESTS_POSTGRES"
@@ -93,7 +93,7 @@ def database_url(new_database):
 
 @pytest.fixture
 def settings(tmp_path, database_url):
-    """Settings for a house in a folder of its own, which retries soon."""
+    """Settings for a runtime in a folder of its own, which retries soon."""
     return Settings(
         _env_file=None,
         data_dir=tmp_path / "data",
@@ -119,10 +119,10 @@ async def database(database_url):
 
 
 @pytest.fixture
-async def house(settings, catalog):
-    """An open house on a fresh database."""
-    async with open_house(settings, catalog) as house:
-        yield house
+async def runtime(settings, catalog):
+    """An open runtime on a fresh database."""
+    async with open_runtime(settings, catalog) as runtime:
+        yield runtime
 
 
 def in_database(dsn, name):

@@ -20,7 +20,7 @@ from bench.media.edit import (
 from bench.media.ffmpeg import ffmpeg, loudness
 from bench.media.inputs import COLOURS
 from callsheet.media.encoding.loudness import Target, gain_filter
-from callsheet.media.ffmpeg.filter_graph import esc
+from callsheet.media.ffmpeg.filter_graph import escape
 from callsheet.media.fonts import FONTS
 
 X264 = ["-c:v", "libx264", "-preset", PRESET, "-crf", str(CRF), "-pix_fmt", "yuv420p", *COLOURS]
@@ -140,7 +140,7 @@ def _above(edit: Edit) -> list[str]:
 
 
 def _letters(edit: Edit) -> str:
-    return f"subtitles=filename={edit.subtitles.name}:fontsdir={esc(str(FONTS))}"
+    return f"subtitles=filename={edit.subtitles.name}:fontsdir={escape(str(FONTS))}"
 
 
 def _sound(edit: Edit) -> list[str]:

@@ -30,7 +30,7 @@ from callsheet.engine.jobs.submit import submit, submit_many
 from callsheet.operation.catalog import Catalog
 from callsheet.operation.contract import Context, operation
 from callsheet.settings import Settings
-from callsheet.wiring import open_house
+from callsheet.wiring import open_runtime
 
 QUEUE = "bench"
 LANE = int(os.environ.get("BENCH_LANE", "1000"))
@@ -69,11 +69,11 @@ def settings(folder: str) -> Settings:
 async def work() -> None:
     """Run a worker until told to stop."""
     with TemporaryDirectory(prefix="callsheet-bench-") as folder:
-        async with open_house(settings(folder), CATALOG, watch=False) as house:
-            worker = house.worker({QUEUE: LANE})
+        async with open_runtime(settings(folder), CATALOG, watch=False) as runtime:
+            worker = runtime.worker({QUEUE: LANE})
             working = asyncio.create_task(worker.run())
             stopping = asyncio.create_task(until_told_to_stop())
-            await _registered(house.database, worker.id)
+            await _registered(runtime.database, worker.id)
             tell(ready=True)
             await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
             worker.stop()

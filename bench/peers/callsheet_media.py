@@ -56,8 +56,8 @@ class Requests:
         return {"files": files, "result": result.model_dump(mode="json")}
 
     async def plan(self, name: str, params: dict[str, Any], folder: str) -> dict[str, Any]:
-        """Run a plan of one job by `callsheet.run`, in a house of its own."""
-        settings = _settings(Path(folder) / "house")
+        """Run a plan of one job by `callsheet.run`, in a runtime of its own."""
+        settings = _settings(Path(folder) / "runtime")
         out = Path(folder) / "out"
         execution = await callsheet.arun(_plan(name, params), settings=settings, out=out)
         _succeeded(execution)

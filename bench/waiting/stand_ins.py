@@ -17,12 +17,12 @@ from typing import Any
 import uvloop
 
 from bench.peers.talk import answer
-from callsheet.fakes.comfyui.fake_server import ComfyUIStandIn, running_comfyui
-from callsheet.fakes.providers.fake_server import StandIn, Taken
-from callsheet.fakes.providers.openai_videos import VideosStandIn
-from callsheet.fakes.providers.replicate import ReplicateStandIn
+from callsheet.fakes.comfyui.fake_server import FakeComfyUI, running_comfyui
+from callsheet.fakes.providers.fake_server import FakeServer, FakeTask
+from callsheet.fakes.providers.openai_videos import FakeOpenAIVideos
+from callsheet.fakes.providers.replicate import FakeReplicate
 from callsheet.fakes.providers.task_script import Runs, Stage, Succeeds
-from callsheet.fakes.providers.webhook_script import Calls
+from callsheet.fakes.providers.webhook_script import WebhookScript
 
 CONNECTIONS = 32
 TICK = 0.1
@@ -32,13 +32,13 @@ TICK = 0.1
 class Provider:
     """A stand-in, as the bench asks it."""
 
-    def __init__(self, stand_in: StandIn, course: Sequence[Stage]) -> None:
+    def __init__(self, stand_in: FakeServer, course: Sequence[Stage]) -> None:
         self._stand_in = stand_in
         self._course = course
         self._looks = 0
         seen = stand_in.seen
 
-        def counted(taken: Taken) -> Stage:
+        def counted(taken: FakeTask) -> Stage:
             self._looks += 1
             return seen(taken)
 
@@ -48,8 +48,8 @@ class Provider:
         """Know so many tasks; tells the settings that lead here."""
         made, told = datetime.now(UTC), {"prompt": "A red fox in the snow"}
         for name in (f"w{number}" for number in range(1, tasks + 1)):
-            self._stand_in.taken[name] = Taken(
-                name, self._stand_in.model, told, None, self._course, Calls(), made, extra={"version": None}
+            self._stand_in.taken[name] = FakeTask(
+                name, self._stand_in.model, told, None, self._course, WebhookScript(), made, extra={"version": None}
             )
         return {"environment": self._stand_in.environment(), "model": self._stand_in.model}
 
@@ -100,9 +100,9 @@ def _lines(headers: dict[str, str]) -> bytes:
 
 async def provide(name: str) -> None:
     """Be a provider, and answer the bench."""
-    kinds: dict[str, tuple[type[StandIn], tuple[Stage]]] = {
-        "videos": (VideosStandIn, (Runs(0.5),)),
-        "replicate": (ReplicateStandIn, (Succeeds(),)),
+    kinds: dict[str, tuple[type[FakeServer], tuple[Stage]]] = {
+        "videos": (FakeOpenAIVideos, (Runs(0.5),)),
+        "replicate": (FakeReplicate, (Succeeds(),)),
     }
     kind, course = kinds[name]
     async with kind() as stand_in:
@@ -122,7 +122,7 @@ async def run_workflows(folder: Path) -> None:
         ticking.cancel()
 
 
-async def _tick(server: ComfyUIStandIn) -> None:
+async def _tick(server: FakeComfyUI) -> None:
     while True:
         await asyncio.sleep(TICK)
         if server.executor.steps.locked():

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from callsheet.domain.artifacts import Artifact
-    from callsheet.domain.errors import CallsheetError, JobError, PlanRefused, SetupError, Transient
+    from callsheet.domain.errors import CallsheetError, ConfigurationError, JobError, PlanRefused, Transient
     from callsheet.domain.media_source import MediaSource
     from callsheet.domain.model import Model
     from callsheet.domain.records import Event, Execution
@@ -56,7 +56,7 @@ __all__ = [  # noqa: RUF022 - in groups
     "PlanRefused",
     "JobError",
     "Transient",
-    "SetupError",
+    "ConfigurationError",
 ]
 
 _HOMES = {

@@ -1,4 +1,4 @@
-"""Running a plan here and now, with a house of one's own for as long as it takes."""
+"""Running a plan here and now, with a runtime of one's own for as long as it takes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from callsheet.domain.errors import NotAllowedNow
+from callsheet.domain.errors import InvalidState
 from callsheet.domain.plan import Plan, Submission
 from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import check_plan, read_plan, read_submission
@@ -20,7 +20,7 @@ from callsheet.logs import leave_logs_to_the_program
 from callsheet.operation.catalog import Catalog, discover
 from callsheet.operation.contract import Operation
 from callsheet.settings import Settings
-from callsheet.wiring import House, open_house
+from callsheet.wiring import Runtime, open_runtime
 
 PlanLike = Mapping[str, Any] | Plan | Submission | Path | str
 OnEvent = Callable[[Event], None]
@@ -71,17 +71,17 @@ async def arun(
     catalog = known_operations(operations)
     submission = _submission(plan, settings, catalog)
     check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
-    async with open_house(settings, catalog, migrate=True) as house:
-        execution_id = await _submitted(house, submission)
-        async with _working(house, execution_id) as work:
+    async with open_runtime(settings, catalog, migrate=True) as runtime:
+        execution_id = await _submitted(runtime, submission)
+        async with _working(runtime, execution_id) as work:
             try:
-                await _finish(work, _follow(house, execution_id, on_event))
+                await _finish(work, _follow(runtime, execution_id, on_event))
             except BaseException:
-                await _call_off(house, execution_id)
+                await _cancel(runtime, execution_id)
                 raise
-        execution = await get_execution(house.database, execution_id, house.sign)
+        execution = await get_execution(runtime.database, execution_id, runtime.sign)
         if out is not None:
-            await download(house, execution, Path(out))
+            await download(runtime, execution, Path(out))
     return execution
 
 
@@ -118,21 +118,21 @@ def _for_one_run(settings: Settings, plan: object) -> Settings:
     return settings.model_copy(update={"source_roots": roots, "grace_period": timedelta(0)})
 
 
-async def _submitted(house: House, submission: Submission) -> UUID:
+async def _submitted(runtime: Runtime, submission: Submission) -> UUID:
     submitting = asyncio.ensure_future(
-        submit(house.database, submission, house.catalog, max_jobs=house.settings.max_jobs_per_plan)
+        submit(runtime.database, submission, runtime.catalog, max_jobs=runtime.settings.max_jobs_per_plan)
     )
     try:
         return (await asyncio.shield(submitting)).execution_id
     except asyncio.CancelledError:
-        await _call_off(house, (await submitting).execution_id)
+        await _cancel(runtime, (await submitting).execution_id)
         raise
 
 
 @asynccontextmanager
-async def _working(house: House, execution_id: UUID) -> AsyncIterator[asyncio.Task[None]]:
+async def _working(runtime: Runtime, execution_id: UUID) -> AsyncIterator[asyncio.Task[None]]:
     """Run a worker for this execution alone: it may read this user's files, which other plans have no claim to."""
-    worker = house.worker(only=execution_id)
+    worker = runtime.worker(only=execution_id)
     work = asyncio.create_task(worker.run(), name="worker")
     try:
         yield work
@@ -155,24 +155,24 @@ async def _finish(work: asyncio.Task[None], following: Coroutine[Any, Any, None]
     task.result()
 
 
-async def _follow(house: House, execution_id: UUID, on_event: OnEvent | None) -> None:
-    async for event in house.watchtower.follow(execution_id):
+async def _follow(runtime: Runtime, execution_id: UUID, on_event: OnEvent | None) -> None:
+    async for event in runtime.event_stream.follow(execution_id):
         if on_event is not None:
             on_event(event)
 
 
-async def _call_off(house: House, execution_id: UUID) -> None:
+async def _cancel(runtime: Runtime, execution_id: UUID) -> None:
     """Cancel the execution and wait until its jobs have stopped."""
     try:
-        await cancel_execution(house.database, execution_id)
-    except NotAllowedNow:  # it ended just now
+        await cancel_execution(runtime.database, execution_id)
+    except InvalidState:  # it ended just now
         return
     async with asyncio.timeout(_LAST_WORDS):
-        async for _ in house.watchtower.follow(execution_id):
+        async for _ in runtime.event_stream.follow(execution_id):
             pass
 
 
-async def download(house: House, execution: Execution, folder: Path) -> dict[UUID, Path]:
+async def download(runtime: Runtime, execution: Execution, folder: Path) -> dict[UUID, Path]:
     """Copy the execution's files into a folder; returns where each one is.
 
     Files of one name are told apart by the job that made them. Raises DiskFull or StorageUnreachable.
@@ -180,7 +180,7 @@ async def download(house: House, execution: Execution, folder: Path) -> dict[UUI
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
     places = {artifact_id: folder / name for artifact_id, name in file_names(execution).items()}
     for artifact in execution.artifacts:
-        await house.storage.get(artifact.key, places[artifact.artifact_id])
+        await runtime.storage.get(artifact.key, places[artifact.artifact_id])
     return places
 
 

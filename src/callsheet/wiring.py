@@ -10,33 +10,33 @@ from uuid import UUID
 
 import asyncpg
 
-from callsheet.db.database import PASSING, Database
+from callsheet.db.database import TRANSIENT_ERRORS, Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import DatabaseUnreachable
 from callsheet.domain.records import Execution
-from callsheet.engine.reads.event_stream import Watchtower
+from callsheet.engine.reads.event_stream import EventStream
 from callsheet.engine.reads.views import find_artifact, get_execution
-from callsheet.engine.submissions.webhook_inbox import Inbox
-from callsheet.engine.worker.context import Tools
+from callsheet.engine.submissions.webhook_inbox import WebhookInbox
+from callsheet.engine.worker.context import WorkerServices
 from callsheet.engine.worker.loop import Worker
-from callsheet.engine.worker.progress_writer import Reporter
+from callsheet.engine.worker.progress_writer import ProgressWriter
 from callsheet.files.cache import FileCache
 from callsheet.files.signed_urls import sign_path, signing_key
 from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage, open_storage
 from callsheet.media.ffmpeg.binary import open_ffmpeg
-from callsheet.notify.webhooks import Messenger
+from callsheet.notify.webhooks import WebhookSender
 from callsheet.operation.catalog import Catalog
-from callsheet.operation.requirements import runnable_here
+from callsheet.operation.requirements import runnable_operations
 from callsheet.providers.catalog import Providers, discover_providers
 from callsheet.providers.contract import Provider
 from callsheet.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class Runtime:
     """Everything that a face (API, CLI, library) needs: an open database and what stands on it."""
 
     settings: Settings
@@ -44,7 +44,7 @@ class House:
     catalog: Catalog
     storage: Storage
     key: bytes
-    watchtower: Watchtower
+    event_stream: EventStream
     providers: Providers
 
     def sign(self, artifact: Artifact) -> tuple[str, datetime]:
@@ -74,47 +74,47 @@ class House:
 
         With `only`, it runs nothing but jobs of that execution.
         """
-        catalog = runnable_here(self.catalog, self.settings)
+        catalog = runnable_operations(self.catalog, self.settings)
         return Worker(
             settings=self.settings,
             database=self.database,
             catalog=catalog,
-            tools=self._tools(),
+            tools=self._worker_services(),
             lanes=lanes or self.default_lanes(),
             name=name,
             id=id,
             only=only,
         )
 
-    def messenger(self) -> Messenger:
+    def webhook_sender(self) -> WebhookSender:
         """Return a sender of the webhooks that wait in the outbox."""
 
         async def view(execution_id: UUID) -> Execution:
             return await get_execution(self.database, execution_id, self.sign)
 
-        return Messenger(self.database, view, key=self.key, settings=self.settings, base_url=self.base_url)
+        return WebhookSender(self.database, view, key=self.key, settings=self.settings, base_url=self.base_url)
 
-    def inbox(self) -> Inbox:
+    def webhook_inbox(self) -> WebhookInbox:
         """Return what takes webhooks of providers in."""
-        return Inbox(self.database, self.providers)
+        return WebhookInbox(self.database, self.providers)
 
     def default_lanes(self) -> dict[str, int]:
         """Return a lane for every queue that an operation waits in."""
         spare = self.settings.lanes.get("default", 8)
         return {queue: self.settings.lanes.get(queue, spare) for queue in self.catalog.queues()}
 
-    def _tools(self) -> Tools:
+    def _worker_services(self) -> WorkerServices:
         find = partial(find_artifact, self.database)
 
         async def artifact(artifact_id: UUID) -> Artifact:
             return await find(artifact_id)
 
-        return Tools(
+        return WorkerServices(
             settings=self.settings,
             database=self.database,
             storage=self.storage,
             opener=SourceOpener(self.storage, self.settings, artifact),
-            reporter=Reporter(self.database),
+            reporter=ProgressWriter(self.database),
             catalog=self.catalog,
             cache=FileCache(self.storage, max_age=self.settings.cache_max_age),
             ffmpeg=cache(lambda: open_ffmpeg(self.settings)),
@@ -143,12 +143,16 @@ async def open_database(settings: Settings, *, migrate: bool) -> AsyncIterator[D
             database = await stack.enter_async_context(Database(dsn, size=settings.pool_size))
             if not migrate:
                 await check_revision(database)
-        except (*PASSING, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError) as error:
-            raise unreachable(settings, error) from None
+        except (
+            *TRANSIENT_ERRORS,
+            asyncpg.InvalidAuthorizationSpecificationError,
+            asyncpg.InvalidCatalogNameError,
+        ) as error:
+            raise database_unreachable(settings, error) from None
         yield database
 
 
-def unreachable(settings: Settings, error: BaseException) -> DatabaseUnreachable:
+def database_unreachable(settings: Settings, error: BaseException) -> DatabaseUnreachable:
     """Say which database cannot be reached and why, without its password."""
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if settings.database_url is None:
@@ -160,33 +164,33 @@ def unreachable(settings: Settings, error: BaseException) -> DatabaseUnreachable
 
 
 @asynccontextmanager
-async def open_house(
+async def open_runtime(
     settings: Settings,
     catalog: Catalog,
     *,
     migrate: bool = False,
     watch: bool = True,
     own_providers: Iterable[Provider] = (),
-) -> AsyncIterator[House]:
+) -> AsyncIterator[Runtime]:
     """Open everything, and close it in the end; `own_providers` are known besides the installed ones."""
     own = [(provider.name, lambda _, provider=provider: provider) for provider in own_providers]
     async with (
         discover_providers(settings, own) as providers,
         open_database(settings, migrate=migrate) as database,
     ):
-        watchtower = Watchtower(database)
-        house = House(
+        event_stream = EventStream(database)
+        runtime = Runtime(
             settings=settings,
             database=database,
             catalog=catalog,
             storage=await asyncio.to_thread(open_storage, settings),
             key=await asyncio.to_thread(signing_key, settings),
-            watchtower=watchtower,
+            event_stream=event_stream,
             providers=providers,
         )
-        listening = asyncio.create_task(watchtower.run()) if watch else None
+        listening = asyncio.create_task(event_stream.run()) if watch else None
         try:
-            yield house
+            yield runtime
         finally:
             if listening is not None:
                 listening.cancel()

@@ -5,7 +5,7 @@ import pytest
 from processes import WorkerProcess
 
 from callsheet.testing.engine import Engine
-from callsheet.wiring import open_house
+from callsheet.wiring import open_runtime
 
 
 @pytest.fixture
@@ -37,5 +37,5 @@ def start():
 @pytest.fixture
 async def engine(settings, catalog):
     """What submits and watches, without a worker of its own."""
-    async with open_house(settings, catalog) as house:
-        yield Engine(house)
+    async with open_runtime(settings, catalog) as runtime:
+        yield Engine(runtime)

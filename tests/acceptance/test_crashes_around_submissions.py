@@ -15,18 +15,18 @@ import yaml
 from callsheet.api.app import create_app
 from callsheet.fakes.comfyui import running_comfyui
 from callsheet.fakes.providers.all import STAND_INS
-from callsheet.fakes.providers.fal import FalStandIn
-from callsheet.fakes.providers.google import GoogleStandIn
-from callsheet.fakes.providers.kling import KlingStandIn
-from callsheet.fakes.providers.replicate import ReplicateStandIn
-from callsheet.fakes.providers.runpod import RunPodStandIn
+from callsheet.fakes.providers.fal import FakeFal
+from callsheet.fakes.providers.google import FakeGoogle
+from callsheet.fakes.providers.kling import FakeKling
+from callsheet.fakes.providers.replicate import FakeReplicate
+from callsheet.fakes.providers.runpod import FakeRunPod
 from callsheet.fakes.providers.server import served
 from callsheet.fakes.providers.task_script import film
 from callsheet.operation.catalog import discover
 from callsheet.testing.crash_points import VARIABLE
 from callsheet.testing.engine import Engine
 from callsheet.testing.waiters import until
-from callsheet.wiring import open_house
+from callsheet.wiring import open_runtime
 
 DEADLY = [sys.executable, "-m", "callsheet.testing.crash_points"]
 PROMPT = "An otter that nobody else may hear of"
@@ -49,9 +49,9 @@ COMFYUI_POINTS = [
     "file stored",
 ]
 POINTS = dict.fromkeys(STAND_INS, SOME_POINTS)
-POINTS |= {kind: [*SOME_POINTS, "webhook came"] for kind in (GoogleStandIn, KlingStandIn, RunPodStandIn)}
-POINTS |= dict.fromkeys((ReplicateStandIn, FalStandIn), EVERY_POINT)
-LISTING = (ReplicateStandIn,)
+POINTS |= {kind: [*SOME_POINTS, "webhook came"] for kind in (FakeGoogle, FakeKling, FakeRunPod)}
+POINTS |= dict.fromkeys((FakeReplicate, FakeFal), EVERY_POINT)
+LISTING = (FakeReplicate,)
 """They tell which orders they have taken."""
 STEPS = 2
 GRAPH = {
@@ -81,7 +81,7 @@ class Stage:
 
     async def leases_end(self):
         """Let the time pass for which a look that was begun keeps its job from other workers."""
-        async with self.engine.house.database.connection() as connection:
+        async with self.engine.runtime.database.connection() as connection:
             await connection.execute("UPDATE execution_jobs SET next_poll_at = now() WHERE status = 'waiting'")
 
     @property
@@ -97,7 +97,7 @@ class Stage:
 
     async def everything_stored(self):
         """Return all that the database holds, by table."""
-        async with self.engine.house.database.connection() as connection:
+        async with self.engine.runtime.database.connection() as connection:
             tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
             names = [table["tablename"] for table in tables]
             return {
@@ -115,8 +115,8 @@ def stage(settings, new_database, start, tmp_path):
         own = {"data_dir": folder, "database_url": type(settings.database_url)(new_database()), **changes}
         soon = {"waiting_interval": timedelta(seconds=0.05), "submission_patience": timedelta(seconds=1)}
         changed = settings.model_copy(update=soon | own)
-        async with open_house(changed, discover()) as house:
-            yield Stage(changed, Engine(house), start, environment)
+        async with open_runtime(changed, discover()) as runtime:
+            yield Stage(changed, Engine(runtime), start, environment)
 
     return opened
 
@@ -184,7 +184,7 @@ async def nothing_leaked(stage, *, keys, prompt=None):
     """No key is stored or told anywhere, no token but where it belongs, no prompt in logs, no film in the database."""
     told = await stage.everything_told()
     stored = await stage.everything_stored()
-    async with stage.engine.house.database.connection() as connection:
+    async with stage.engine.runtime.database.connection() as connection:
         tokens = [row["token"] for row in await connection.fetch("SELECT token FROM submissions WHERE token <> ''")]
     for name, text in {**stored, "its output": told}.items():
         for secret in [*keys, *(tokens if name != "submissions" else ())]:
@@ -226,7 +226,7 @@ async def order_killed_at(point, kind, stage, model):
         changes |= {"own_models": model, "provider_first_look": looks, "provider_longest_pause": looks}
         async with (
             stage(point, provider.environment(), **changes) as here,
-            served(create_app(here.engine.house)) as url,
+            served(create_app(here.engine.runtime)) as url,
         ):
             if point == "webhook came":
                 here.environment["CALLSHEET_PUBLIC_URL"] = url

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from callsheet.testing.fake_provider import ToyProvider
+from callsheet.testing.fake_provider import FakeProvider
 from callsheet.testing.waiters import until
 
 DONE = {"files": {"picture.txt": "a picture"}}
@@ -19,7 +19,7 @@ def settings(settings):
 
 @pytest.fixture
 def toy(tmp_path):
-    return ToyProvider(tmp_path / "toy")
+    return FakeProvider(tmp_path / "toy")
 
 
 def picture(**params):

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from callsheet.comfyui.client import ComfyUI
-from callsheet.domain.errors import BadParams, OutputGone, ProviderFailed
+from callsheet.domain.errors import BadParams, OutputExpired, ProviderFailed
 from callsheet.fakes.comfyui import running_comfyui
 from callsheet.operations.comfyui.operation import ComfyUIParams, comfyui
 from callsheet.settings import Settings
@@ -172,7 +172,7 @@ async def test_files_that_are_gone_from_the_server_are_told(job, monkeypatch):
         outputs, "_files", lambda *given: (outputs.OutputFile(f.node, f"x{f.filename}") for f in real(*given))
     )
 
-    with pytest.raises(OutputGone, match="does not have it"):
+    with pytest.raises(OutputExpired, match="does not have it"):
         await run(job, graph=coloured("image_tiny"))
 
 

@@ -375,10 +375,10 @@ async def test_old_cached_files_are_removed_from_a_bucket_page_by_page(
     await asyncio.gather(*(young.keep(key, source) for key in keys))
 
     assert [len(page) async for page in storage.pages("callsheet-cache")] == [10, 10, 5]
-    assert await young.tidy(interval=timedelta(0)) == 0
+    assert await young.clean_up(interval=timedelta(0)) == 0
     assert await young.fetch(keys[-1], tmp_path / "x")
-    assert await old.tidy(interval=timedelta(hours=1)) == 0
-    await until(lambda: old.tidy(interval=timedelta(0)))
+    assert await old.clean_up(interval=timedelta(hours=1)) == 0
+    await until(lambda: old.clean_up(interval=timedelta(0)))
     assert [found.key async for page in storage.pages("callsheet-cache") for found in page] == [
         "callsheet-cache/tidied"
     ]

@@ -25,12 +25,12 @@ from callsheet.api import (
     videos,
     workers,
 )
-from callsheet.api.auth_middleware import Guard
-from callsheet.api.limits import BodyLimit
+from callsheet.api.auth_middleware import AuthMiddleware
+from callsheet.api.limits import BodyLimitMiddleware
 from callsheet.api.metrics import Metrics
-from callsheet.api.request_middleware import Outermost
+from callsheet.api.request_middleware import RequestMiddleware
 from callsheet.console.session import Sessions
-from callsheet.wiring import House
+from callsheet.wiring import Runtime
 
 _NOUNS = (
     executions,
@@ -49,27 +49,27 @@ _NOUNS = (
 )
 
 
-def create_app(house: House) -> FastAPI:
-    """Return the application of an open house; it opens and closes nothing itself.
+def create_app(runtime: Runtime) -> FastAPI:
+    """Return the application of an open runtime; it opens and closes nothing itself.
 
     Set `app.state.closing` when the server shuts down, so that event streams end; `api.server.Server` does.
     """
-    settings = house.settings
-    sessions = Sessions(house.key, settings.api_key.get_secret_value() if settings.api_key else None)
+    settings = runtime.settings
+    sessions = Sessions(runtime.key, settings.api_key.get_secret_value() if settings.api_key else None)
     app = FastAPI(
         title="Callsheet",
         version=version("callsheet"),
         generate_unique_id_function=openapi.operation_id,
         redoc_url=None,
         middleware=[
-            Middleware(Outermost),
-            Middleware(Guard, settings=settings, sessions=sessions),
-            Middleware(BodyLimit, most=settings.max_body_bytes),
+            Middleware(RequestMiddleware),
+            Middleware(AuthMiddleware, settings=settings, sessions=sessions),
+            Middleware(BodyLimitMiddleware, most=settings.max_body_bytes),
         ],
     )
-    app.state.house = house
+    app.state.runtime = runtime
     app.state.sessions = sessions
-    app.state.metrics = Metrics(house)
+    app.state.metrics = Metrics(runtime)
     app.state.closing = asyncio.Event()
     app.openapi = partial(openapi.describe, app, [noun.router for noun in _NOUNS])  # type: ignore[method-assign]
     errors.install(app)

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from callsheet.api.bind_check import is_loopback
-from callsheet.api.errors import Refusal
+from callsheet.api.errors import ApiError
 from callsheet.console.session import COOKIE, Sessions
 from callsheet.domain.errors import Unauthorized
 from callsheet.settings import Settings
@@ -23,7 +23,7 @@ _PROGRAMS = ("/api/", "/v1/")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class Guard:
+class AuthMiddleware:
     """Lets a request through, or raises Unauthorized or Refusal."""
 
     def __init__(self, app: ASGIApp, settings: Settings, sessions: Sessions) -> None:
@@ -35,7 +35,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass it on."""
         if scope["type"] == "http":
-            if _asks_for_a_login(scope) and self._key is not None and not self._knows(scope):
+            if _wants_login_page(scope) and self._key is not None and not self._knows(scope):
                 target = scope["path"] + ("?" + scope["query_string"].decode() if scope["query_string"] else "")
                 await RedirectResponse(f"/login?next={quote(target)}", 303)(scope, receive, send)
                 return
@@ -69,14 +69,16 @@ class Guard:
         """A site whose name was made to lead to this machine still sends its own name."""
         host = urlsplit("//" + Headers(scope=scope).get("host", "")).hostname or ""
         if not is_loopback(host) and host != self._public_host:
-            raise Refusal(403, "foreign_host", f"Without an API key only this machine is answered, not '{host[:100]}'.")
+            raise ApiError(
+                403, "foreign_host", f"Without an API key only this machine is answered, not '{host[:100]}'."
+            )
 
     def _refuse_other_sites(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "")
         same = origin is None or urlsplit(origin).netloc == headers.get("host") or self._is_public(origin)
         if scope["method"] not in _SAFE and (site == "cross-site" or not same):
-            raise Refusal(403, "cross_site", "The request was made by a page of another site.")
+            raise ApiError(403, "cross_site", "The request was made by a page of another site.")
 
     def _is_public(self, origin: str) -> bool:
         return self._public_host is not None and urlsplit(origin).hostname == self._public_host
@@ -86,7 +88,7 @@ def _is_open(path: str) -> bool:
     return path in _OPEN or path.startswith(_OPEN_FOLDERS)
 
 
-def _asks_for_a_login(scope: Scope) -> bool:
+def _wants_login_page(scope: Scope) -> bool:
     """A person with a browser, on a page: shown the way in, where a program is told what is missing."""
     headers = Headers(scope=scope)
     page = scope["method"] == "GET" and "text/html" in headers.get("accept", "")

@@ -2,14 +2,14 @@
 
 from ipaddress import ip_address
 
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 from callsheet.settings import Settings
 
 
-def refuse_open_door(settings: Settings) -> None:
+def require_api_key_beyond_loopback(settings: Settings) -> None:
     """Raise SetupError when others could reach a server that asks for no key."""
     if settings.api_key is None and not is_loopback(settings.host):
-        raise SetupError(
+        raise ConfigurationError(
             f"Listening on {settings.host} without an API key would let anyone in who reaches it; set "
             "CALLSHEET_API_KEY (at least 16 characters), or listen on 127.0.0.1."
         )

@@ -5,7 +5,7 @@ import binascii
 import hmac
 from uuid import UUID
 
-from callsheet.api.errors import Refusal
+from callsheet.api.errors import ApiError
 
 _SIGNATURE_BYTES = 12
 
@@ -22,7 +22,7 @@ def read_cursor(key: bytes, cursor: str) -> UUID:
     except (binascii.Error, ValueError):
         raw = b""
     if len(raw) != 16 + _SIGNATURE_BYTES or not hmac.compare_digest(raw[16:], _signature(key, raw[:16])):
-        raise Refusal(400, "bad_cursor", "The cursor is not one that this server gave out.")
+        raise ApiError(400, "bad_cursor", "The cursor is not one that this server gave out.")
     return UUID(bytes=raw[:16])
 
 

@@ -1,16 +1,16 @@
-"""The open house, as routes are given it."""
+"""The open runtime, as routes are given it."""
 
 from typing import Annotated
 
 from fastapi import Depends, Request
 
-from callsheet.wiring import House
+from callsheet.wiring import Runtime
 
 
 # Without the `async`, every request would wait for a thread to do this in.
-async def _house(request: Request) -> House:
-    house: House = request.app.state.house
-    return house
+async def _runtime(request: Request) -> Runtime:
+    runtime: Runtime = request.app.state.runtime
+    return runtime
 
 
-HouseDep = Annotated[House, Depends(_house)]
+RuntimeDep = Annotated[Runtime, Depends(_runtime)]

@@ -14,7 +14,7 @@ from starlette.types import Scope
 from callsheet.api.openai_errors import openai_error, speaks_openai
 from callsheet.api.problems import MEDIA_TYPE, ProblemDocument, ProblemItem, problem_type, title_of
 from callsheet.console.rendering import problem_page
-from callsheet.db.database import PASSING
+from callsheet.db.database import TRANSIENT_ERRORS
 from callsheet.domain.errors import (
     BadInput,
     CallsheetError,
@@ -34,7 +34,7 @@ _NOWHERE = "There is nothing under this address."
 _AWAY = "The database does not answer. Nothing is lost; try again in a moment."
 
 
-class Refusal(HTTPException):
+class ApiError(HTTPException):
     """A request that is refused before any of our own errors can arise, with its own code."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:
@@ -48,7 +48,7 @@ def install(app: FastAPI) -> None:
     async def handle(request: Request, error: Exception) -> Response:
         return render(request.scope, error)
 
-    for kind in (CallsheetError, HTTPException, RequestValidationError, *PASSING):
+    for kind in (CallsheetError, HTTPException, RequestValidationError, *TRANSIENT_ERRORS):
         app.add_exception_handler(kind, handle)
 
 
@@ -79,7 +79,7 @@ def _document(error: Exception, instance: str) -> ProblemDocument:
         phrase = HTTPStatus(error.status_code).phrase
         detail = _NOWHERE if error.detail == HTTPStatus.NOT_FOUND.phrase else error.detail
         return _problem(error.status_code, code, phrase, detail, instance)
-    if isinstance(error, PASSING):
+    if isinstance(error, TRANSIENT_ERRORS):
         log.warning("database away", error=type(error).__name__, request=instance)
         return _problem(503, "database_away", "The database does not answer", _AWAY, instance)
     return _incident(error, instance)

@@ -12,16 +12,16 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from callsheet.api import examples
-from callsheet.api.dependencies import HouseDep
-from callsheet.api.problems import answers
+from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.problems import problem_responses
 from callsheet.console.sse import HEADERS, stream
-from callsheet.db.database import PASSING
+from callsheet.db.database import TRANSIENT_ERRORS
 from callsheet.domain.model import Model
 from callsheet.domain.records import Event
 from callsheet.domain.statuses import EXECUTION_ENDED
 from callsheet.engine.jobs.receipt import last_event_of
 from callsheet.engine.reads.views import events_after
-from callsheet.wiring import House
+from callsheet.wiring import Runtime
 
 router = APIRouter(prefix="/api/executions", tags=["executions"])
 
@@ -42,12 +42,12 @@ class EventPage(Model):
     "/{execution_id}/events",
     summary="Follow an execution's events",
     response_model=EventPage,
-    responses={**answers(404, 422), 200: examples.events, 204: {"description": "Ended, and all was seen"}},
+    responses={**problem_responses(404, 422), 200: examples.events, 204: {"description": "Ended, and all was seen"}},
 )
 async def follow_events(
     request: Request,
     execution_id: UUID,
-    house: HouseDep,
+    runtime: RuntimeDep,
     after: Annotated[int | None, Query(ge=0, description="Only events with a greater number")] = None,
     last_event_id: Annotated[
         int | None, Header(ge=0, description="As `after`; sent by clients that connect again")
@@ -59,16 +59,16 @@ async def follow_events(
     With `Accept: application/json`, a page of up to 500 events instead of a stream.
     """
     start = last_event_id if last_event_id is not None else after or 0
-    status, last = await last_event_of(house.database, execution_id)
+    status, last = await last_event_of(runtime.database, execution_id)
     if _wants_page(request):
-        events = await events_after(house.database, execution_id, start, most=_PAGE)
+        events = await events_after(runtime.database, execution_id, start, most=_PAGE)
         reached = events[-1].number if events else start
         ended = status in EXECUTION_ENDED and reached >= last
         page = EventPage(events=events, next_after=reached, ended=ended)
         return Response(page.model_dump_json(), media_type="application/json")
     if status in EXECUTION_ENDED and start >= last:
         return Response(status_code=204)
-    messages = _messages(house, execution_id, start)
+    messages = _messages(runtime, execution_id, start)
     return StreamingResponse(
         stream(messages, closing=request.app.state.closing), headers=HEADERS, media_type="text/event-stream"
     )
@@ -79,16 +79,16 @@ def _wants_page(request: Request) -> bool:
     return "application/json" in accept and "text/event-stream" not in accept
 
 
-async def _messages(house: House, execution_id: UUID, after: int) -> AsyncIterator[str]:
+async def _messages(runtime: Runtime, execution_id: UUID, after: int) -> AsyncIterator[str]:
     """Yield events as SSE messages; a database that is away for a while ends nothing."""
     while True:
         try:
-            async with aclosing(house.watchtower.follow(execution_id, after=after)) as events:
+            async with aclosing(runtime.event_stream.follow(execution_id, after=after)) as events:
                 async for event in events:
                     after = event.number
                     yield f"id: {event.number}\nevent: {event.type}\ndata: {event.model_dump_json()}\n\n"
             return
-        except PASSING as error:
+        except TRANSIENT_ERRORS as error:
             log.warning("event stream waits for the database", error=type(error).__name__)
             yield ": the database does not answer, waiting\n\n"
             await asyncio.sleep(1)

@@ -11,9 +11,9 @@ from pydantic import Field
 
 from callsheet.api import examples
 from callsheet.api.cursors import read_cursor, write_cursor
-from callsheet.api.dependencies import HouseDep
-from callsheet.api.errors import Refusal
-from callsheet.api.problems import answers
+from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.errors import ApiError
+from callsheet.api.problems import problem_responses
 from callsheet.domain.errors import PlanRefused, Problem
 from callsheet.domain.model import Model
 from callsheet.domain.plan import Submission
@@ -26,8 +26,8 @@ from callsheet.engine.jobs.receipt import Receipt, write_receipt
 from callsheet.engine.jobs.retry import retry_execution
 from callsheet.engine.jobs.submit import submit
 from callsheet.engine.reads.views import ExecutionFilter, get_execution, list_executions
-from callsheet.notify.callback import problems_with
-from callsheet.wiring import House
+from callsheet.notify.callback import callback_problems
+from callsheet.wiring import Runtime
 
 router = APIRouter(tags=["executions"])
 
@@ -52,13 +52,13 @@ class RetryOptions(Model):
     status_code=202,
     summary="Submit a plan",
     response_model=Receipt,
-    responses={**answers(400, 413, 415, 422), 202: examples.receipt},
+    responses={**problem_responses(400, 413, 415, 422), 202: examples.receipt},
     openapi_extra=examples.submission,
 )
 async def submit_plan(
     request: Request,
     response: Response,
-    house: HouseDep,
+    runtime: RuntimeDep,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -73,31 +73,33 @@ async def submit_plan(
 
     The body is JSON or YAML. Names may be written in camelCase or in snake_case.
     """
-    submission = await _read_body(request, house)
+    submission = await _read_body(request, runtime)
     try:
-        _refuse_bad_callback(submission, house)
+        _refuse_bad_callback(submission, runtime)
         stored = await submit(
-            house.database,
+            runtime.database,
             submission,
-            house.catalog,
-            max_jobs=house.settings.max_jobs_per_plan,
+            runtime.catalog,
+            max_jobs=runtime.settings.max_jobs_per_plan,
             idempotency_key=idempotency_key,
         )
     except PlanRefused as refused:
         raise PlanRefused(list(_in_body(refused.problems))) from None
     response.headers["Location"] = f"/api/executions/{stored.execution_id}"
-    if stored.repeated:
+    if stored.is_duplicate:
         response.headers["Idempotent-Replayed"] = "true"
-    return await write_receipt(house.database, stored.execution_id)
+    return await write_receipt(runtime.database, stored.execution_id)
 
 
-async def _read_body(request: Request, house: House) -> Submission:
+async def _read_body(request: Request, runtime: Runtime) -> Submission:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _BODY_TYPES:
-        raise Refusal(415, "unsupported_media_type", "Send the plan as application/json or application/yaml.")
+        raise ApiError(415, "unsupported_media_type", "Send the plan as application/json or application/yaml.")
     body = await request.body()
     # A large plan takes a while to read, and other requests go on meanwhile.
-    return await asyncio.to_thread(lambda: read_submission(_data(body, house.settings.max_body_bytes), house.catalog))
+    return await asyncio.to_thread(
+        lambda: read_submission(_data(body, runtime.settings.max_body_bytes), runtime.catalog)
+    )
 
 
 def _data(body: bytes, max_bytes: int) -> Any:
@@ -106,12 +108,12 @@ def _data(body: bytes, max_bytes: int) -> Any:
     return read_plan_text(body, max_bytes=max_bytes)
 
 
-def _refuse_bad_callback(submission: Submission, house: House) -> None:
-    problems = problems_with(submission.callback_url, house.settings)
+def _refuse_bad_callback(submission: Submission, runtime: Runtime) -> None:
+    problems = callback_problems(submission.callback_url, runtime.settings)
     if not problems:
         return
     try:
-        check_plan(submission.execution_plan, house.catalog, max_jobs=house.settings.max_jobs_per_plan)
+        check_plan(submission.execution_plan, runtime.catalog, max_jobs=runtime.settings.max_jobs_per_plan)
     except PlanRefused as refused:
         problems += refused.problems
     raise PlanRefused(problems)
@@ -129,10 +131,10 @@ def _in_body(problems: list[Problem]) -> Iterator[Problem]:
     "/api/executions",
     name="list_executions",
     summary="List executions",
-    responses={**answers(400, 422), 200: examples.execution_page},
+    responses={**problem_responses(400, 422), 200: examples.execution_page},
 )
 async def list_all(
-    house: HouseDep,
+    runtime: RuntimeDep,
     status: Annotated[
         list[ExecutionStatus] | None, Query(description="One or several", examples=[["running", "queued"]])
     ] = None,
@@ -144,59 +146,59 @@ async def list_all(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> ExecutionPage:
     """One page, newest first. There are no totals: counting a long history is slow."""
-    before = read_cursor(house.key, cursor) if cursor else None
+    before = read_cursor(runtime.key, cursor) if cursor else None
     if created_after is not None and created_after.tzinfo is None:
         created_after = created_after.astimezone()
     chosen = ExecutionFilter(statuses=status or None, search=search or None, created_after=created_after)
-    found = await list_executions(house.database, chosen, before=before, most=limit + 1)
+    found = await list_executions(runtime.database, chosen, before=before, most=limit + 1)
     page = found[:limit]
-    more = write_cursor(house.key, page[-1].execution_id) if len(found) > limit else None
+    more = write_cursor(runtime.key, page[-1].execution_id) if len(found) > limit else None
     return ExecutionPage(executions=page, next_cursor=more)
 
 
 @router.get(
     "/api/executions/{execution_id}",
     summary="Read an execution",
-    responses={**answers(404), 200: examples.execution},
+    responses={**problem_responses(404), 200: examples.execution},
 )
-async def read_execution(execution_id: UUID, house: HouseDep) -> Execution:
+async def read_execution(execution_id: UUID, runtime: RuntimeDep) -> Execution:
     """The execution with its jobs, and its artifacts with signed URLs."""
-    return await get_execution(house.database, execution_id, house.sign)
+    return await get_execution(runtime.database, execution_id, runtime.sign)
 
 
 @router.get(
     "/api/status/{execution_id}",
     summary="Read an execution (by its older address)",
-    responses={**answers(404), 200: examples.execution},
+    responses={**problem_responses(404), 200: examples.execution},
 )
-async def read_status(execution_id: UUID, house: HouseDep) -> Execution:
+async def read_status(execution_id: UUID, runtime: RuntimeDep) -> Execution:
     """The same as `GET /api/executions/{execution_id}`."""
-    return await get_execution(house.database, execution_id, house.sign)
+    return await get_execution(runtime.database, execution_id, runtime.sign)
 
 
 @router.post(
     "/api/executions/{execution_id}/cancel",
     name="cancel_execution",
     summary="Cancel an execution",
-    responses={**answers(404, 409), 200: examples.execution},
+    responses={**problem_responses(404, 409), 200: examples.execution},
 )
-async def cancel(execution_id: UUID, house: HouseDep) -> Execution:
+async def cancel(execution_id: UUID, runtime: RuntimeDep) -> Execution:
     """Cancel what has not ended. Jobs that run are stopped, and are `cancelled` once they have stopped."""
-    await cancel_execution(house.database, execution_id)
-    return await get_execution(house.database, execution_id, house.sign)
+    await cancel_execution(runtime.database, execution_id)
+    return await get_execution(runtime.database, execution_id, runtime.sign)
 
 
 @router.post(
     "/api/executions/{execution_id}/retry",
     name="retry_execution",
     summary="Retry an execution",
-    responses={**answers(404, 409, 422), 200: examples.execution},
+    responses={**problem_responses(404, 409, 422), 200: examples.execution},
 )
 async def retry(
     execution_id: UUID,
-    house: HouseDep,
+    runtime: RuntimeDep,
     options: Annotated[RetryOptions | None, Body(openapi_examples=examples.retry_options)] = None,
 ) -> Execution:
     """Run again what failed, was cancelled or was skipped; what succeeded is kept."""
-    await retry_execution(house.database, execution_id, resubmit=bool(options and options.resubmit))
-    return await get_execution(house.database, execution_id, house.sign)
+    await retry_execution(runtime.database, execution_id, resubmit=bool(options and options.resubmit))
+    return await get_execution(runtime.database, execution_id, runtime.sign)

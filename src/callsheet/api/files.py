@@ -10,15 +10,15 @@ from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from callsheet.api import examples
-from callsheet.api.dependencies import HouseDep
-from callsheet.api.problems import answers
+from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.problems import problem_responses
 from callsheet.domain.artifacts import Artifact
 from callsheet.engine.reads.views import find_artifact
 from callsheet.files.disposition import content_disposition
-from callsheet.files.media_types import is_shown_safely
+from callsheet.files.media_types import is_safe_inline
 from callsheet.files.ranges import ByteRange, parse_range
 from callsheet.files.signed_urls import verify_path
-from callsheet.wiring import House
+from callsheet.wiring import Runtime
 
 router = APIRouter(tags=["files"])
 
@@ -30,13 +30,13 @@ _SANDBOX = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'uns
     "/files/{artifact_id}",
     summary="Get a file",
     response_class=Response,
-    responses=examples.file_answers(answers(401, 404, 416)),
+    responses=examples.file_answers(problem_responses(401, 404, 416)),
 )
 @router.head("/files/{artifact_id}", include_in_schema=False)
 async def get_file(
     request: Request,
     artifact_id: UUID,
-    house: HouseDep,
+    runtime: RuntimeDep,
     expires: Annotated[str, Query(description="From the signed URL", max_length=20, pattern=r"^\d+$")],
     sig: Annotated[str, Query(description="From the signed URL", max_length=100)],
     download: Annotated[bool, Query(description="Have browsers save the file instead of showing it")] = False,
@@ -45,15 +45,15 @@ async def get_file(
     if_range: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The file of an artifact, whole or one range of its bytes. The link comes from `url` of an artifact."""
-    verify_path(house.key, f"/files/{artifact_id}", expires=expires, sig=sig)
-    artifact = await find_artifact(house.database, artifact_id)
+    verify_path(runtime.key, f"/files/{artifact_id}", expires=expires, sig=sig)
+    artifact = await find_artifact(runtime.database, artifact_id)
     left = int(int(expires) - datetime.now(UTC).timestamp())
     headers = _headers(artifact, download=download) | {"Cache-Control": f"private, max-age={max(left, 0)}, immutable"}
-    return await _answer(house, artifact, headers, Asked(request.method, wanted, if_none_match, if_range))
+    return await _answer(runtime, artifact, headers, FileRequest(request.method, wanted, if_none_match, if_range))
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class FileRequest:
     """What a request says about the file that it wants: headers as they came."""
 
     method: str
@@ -63,12 +63,12 @@ class Asked:
     if_range: str | None = None
 
 
-async def answer_with(house: House, artifact: Artifact, asked: Asked) -> Response:
+async def answer_with(runtime: Runtime, artifact: Artifact, asked: FileRequest) -> Response:
     """Return a file, whole or in part, to whoever may have it."""
-    return await _answer(house, artifact, _headers(artifact) | {"Cache-Control": "private, no-cache"}, asked)
+    return await _answer(runtime, artifact, _headers(artifact) | {"Cache-Control": "private, no-cache"}, asked)
 
 
-async def _answer(house: House, artifact: Artifact, headers: dict[str, str], asked: Asked) -> Response:
+async def _answer(runtime: Runtime, artifact: Artifact, headers: dict[str, str], asked: FileRequest) -> Response:
     if _is_known(headers["ETag"], asked.if_none_match):
         return Response(status_code=304, headers=headers)
     part = parse_range(asked.wanted, artifact.size) if asked.if_range in (None, headers["ETag"]) else None
@@ -77,14 +77,14 @@ async def _answer(house: House, artifact: Artifact, headers: dict[str, str], ask
         headers["Content-Range"] = part.content_range(artifact.size)
     headers["Content-Length"] = str(length)
     if asked.method == "HEAD":
-        await house.storage.head(artifact.key)
+        await runtime.storage.head(artifact.key)
         return Response(status_code=status, headers=headers)
-    body = await _opened(house.storage.stream(artifact.key, *_span(part)))
+    body = await _opened(runtime.storage.stream(artifact.key, *_span(part)))
     return StreamingResponse(body, status_code=status, headers=headers)
 
 
 def _headers(artifact: Artifact, *, download: bool = False) -> dict[str, str]:
-    shown = is_shown_safely(artifact.media_type) and not download
+    shown = is_safe_inline(artifact.media_type) and not download
     return {
         "Accept-Ranges": "bytes",
         "Content-Disposition": content_disposition(artifact.name, inline=shown),

@@ -8,10 +8,10 @@ import structlog
 from fastapi import APIRouter, Request, Response
 
 from callsheet.api import examples
-from callsheet.api.dependencies import HouseDep
-from callsheet.api.errors import Refusal
-from callsheet.api.problems import answers
-from callsheet.db.database import PASSING
+from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.errors import ApiError
+from callsheet.api.problems import problem_responses
+from callsheet.db.database import TRANSIENT_ERRORS
 from callsheet.db.upgrade import check_revision
 from callsheet.domain.errors import CallsheetError
 from callsheet.domain.model import Model
@@ -48,26 +48,26 @@ async def health() -> Health:
     "/readyz",
     name="read_readiness",
     summary="Tell whether the process can serve",
-    responses={503: answers()[503], 200: examples.ready},
+    responses={503: problem_responses()[503], 200: examples.ready},
 )
-async def readiness(house: HouseDep) -> Readiness:
+async def readiness(runtime: RuntimeDep) -> Readiness:
     """Checks the database, its schema and the storage, within three seconds."""
     step = "database"
     try:
         async with asyncio.timeout(_PATIENCE):
-            await check_revision(house.database)
+            await check_revision(runtime.database)
             step = "storage"
-            await house.storage.check()
+            await runtime.storage.check()
     except CallsheetError as error:
         raise _not_ready(step, error.message) from None
-    except PASSING as error:
+    except TRANSIENT_ERRORS as error:
         raise _not_ready(step, f"The {step} does not answer ({type(error).__name__}).") from None
     return Readiness()
 
 
-def _not_ready(step: str, detail: str) -> Refusal:
+def _not_ready(step: str, detail: str) -> ApiError:
     log.warning("not ready", step=step, detail=detail)
-    return Refusal(503, f"{step}_not_ready", detail)
+    return ApiError(503, f"{step}_not_ready", detail)
 
 
 @router.get(
@@ -75,7 +75,7 @@ def _not_ready(step: str, detail: str) -> Refusal:
     name="read_metrics",
     summary="Read metrics",
     response_class=Response,
-    responses={**answers(), 200: examples.metrics},
+    responses={**problem_responses(), 200: examples.metrics},
 )
 async def metrics(request: Request) -> Response:
     """Figures of the whole fleet, in the text format of Prometheus. All servers of a fleet tell the same."""

@@ -6,9 +6,9 @@ from uuid import UUID
 from fastapi import APIRouter, Body
 
 from callsheet.api import examples
-from callsheet.api.dependencies import HouseDep
+from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.executions import RetryOptions
-from callsheet.api.problems import answers
+from callsheet.api.problems import problem_responses
 from callsheet.domain.records import Job
 from callsheet.engine.jobs.cancel import cancel_job
 from callsheet.engine.jobs.retry import retry_job
@@ -17,29 +17,35 @@ from callsheet.engine.reads.views import get_job
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 
 
-@router.get("/{job_id}", summary="Read a job", responses={**answers(404), 200: examples.job})
-async def read_job(job_id: UUID, house: HouseDep) -> Job:
+@router.get("/{job_id}", summary="Read a job", responses={**problem_responses(404), 200: examples.job})
+async def read_job(job_id: UUID, runtime: RuntimeDep) -> Job:
     """One job by the id of its record (`id`, not the `jobId` of its plan)."""
-    return await get_job(house.database, job_id, house.sign)
+    return await get_job(runtime.database, job_id, runtime.sign)
 
 
 @router.post(
-    "/{job_id}/cancel", name="cancel_job", summary="Cancel a job", responses={**answers(404, 409), 200: examples.job}
+    "/{job_id}/cancel",
+    name="cancel_job",
+    summary="Cancel a job",
+    responses={**problem_responses(404, 409), 200: examples.job},
 )
-async def cancel_one_job(job_id: UUID, house: HouseDep) -> Job:
+async def cancel_one_job(job_id: UUID, runtime: RuntimeDep) -> Job:
     """Cancel one job; what waits for it is skipped."""
-    await cancel_job(house.database, job_id)
-    return await get_job(house.database, job_id, house.sign)
+    await cancel_job(runtime.database, job_id)
+    return await get_job(runtime.database, job_id, runtime.sign)
 
 
 @router.post(
-    "/{job_id}/retry", name="retry_job", summary="Retry a job", responses={**answers(404, 409, 422), 200: examples.job}
+    "/{job_id}/retry",
+    name="retry_job",
+    summary="Retry a job",
+    responses={**problem_responses(404, 409, 422), 200: examples.job},
 )
 async def retry_one_job(
     job_id: UUID,
-    house: HouseDep,
+    runtime: RuntimeDep,
     options: Annotated[RetryOptions | None, Body(openapi_examples=examples.retry_options)] = None,
 ) -> Job:
     """Run one job again, with the failed jobs it needs and those that were skipped because of it."""
-    await retry_job(house.database, job_id, resubmit=bool(options and options.resubmit))
-    return await get_job(house.database, job_id, house.sign)
+    await retry_job(runtime.database, job_id, resubmit=bool(options and options.resubmit))
+    return await get_job(runtime.database, job_id, runtime.sign)

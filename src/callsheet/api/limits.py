@@ -3,10 +3,10 @@
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from callsheet.api.errors import Refusal
+from callsheet.api.errors import ApiError
 
 
-class BodyLimit:
+class BodyLimitMiddleware:
     """Refuses a request with a body of more than `most` bytes, by what it announces or else by what comes."""
 
     def __init__(self, app: ASGIApp, most: int) -> None:
@@ -33,5 +33,5 @@ class BodyLimit:
 
         await self._app(scope, counted, send)
 
-    def _refusal(self) -> Refusal:
-        return Refusal(413, "too_large", f"The body has more than the {self._most:,} bytes that are accepted.")
+    def _refusal(self) -> ApiError:
+        return ApiError(413, "too_large", f"The body has more than the {self._most:,} bytes that are accepted.")

@@ -20,11 +20,11 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from callsheet.db.database import PASSING, Connection
+from callsheet.db.database import TRANSIENT_ERRORS, Connection
 from callsheet.db.statements import sql
 from callsheet.domain.records import QueueRecord, WorkerRecord
 from callsheet.engine.reads.views import list_queues, list_workers
-from callsheet.wiring import House
+from callsheet.wiring import Runtime
 
 log = structlog.get_logger(__name__)
 
@@ -59,8 +59,8 @@ class _Figures:
 class Metrics:
     """The figures of the fleet. Ended jobs are counted from the first time somebody asks."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, runtime: Runtime) -> None:
+        self._house = runtime
         self._figures = _Figures()
         self._ended: dict[tuple[str, str], _Ended] = defaultdict(_Ended)
         self._counted_until: datetime | None = None
@@ -81,16 +81,16 @@ class Metrics:
         try:
             async with asyncio.timeout(_PATIENCE):
                 self._figures = await self._read()
-        except PASSING as error:
+        except TRANSIENT_ERRORS as error:
             log.warning("no figures from the database", error=type(error).__name__)
             self._figures = _Figures()
         self._read_at = time.monotonic()
 
     async def _read(self) -> _Figures:
-        house = self._house
-        queues = await list_queues(house.database, house.catalog)
-        workers = await list_workers(house.database)
-        async with house.database.connection() as connection:
+        runtime = self._house
+        queues = await list_queues(runtime.database, runtime.catalog)
+        workers = await list_workers(runtime.database)
+        async with runtime.database.connection() as connection:
             now: datetime = await sql.database_now(connection)
             notices: int = await sql.notices_waiting(connection)
             await self._count_ended(connection, now - _SETTLED)

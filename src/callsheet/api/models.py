@@ -6,14 +6,14 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from callsheet.api import examples
-from callsheet.api.dependencies import HouseDep
-from callsheet.api.problems import answers
+from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.problems import problem_responses
 from callsheet.domain.errors import NotFound
 from callsheet.domain.model import Model
 from callsheet.domain.plan_validation import did_you_mean
 from callsheet.providers.listing import ModelRecord, describe_model, list_models
 from callsheet.providers.registry import Registry, read_registry
-from callsheet.wiring import House
+from callsheet.wiring import Runtime
 
 router = APIRouter(prefix="/api/models", tags=["models"])
 
@@ -24,20 +24,20 @@ class ModelList(Model):
     models: list[ModelRecord] = Field(description="By id")
 
 
-@router.get("", name="list_models", summary="List models", responses={**answers(), 200: examples.models})
-async def list_all(house: HouseDep) -> ModelList:
+@router.get("", name="list_models", summary="List models", responses={**problem_responses(), 200: examples.models})
+async def list_all(runtime: RuntimeDep) -> ModelList:
     """Every model, with who offers it, whether that provider is set up here, and what it takes."""
-    return ModelList(models=list_models(await _registry(house), house.providers))
+    return ModelList(models=list_models(await _registry(runtime), runtime.providers))
 
 
-@router.get("/{model_id:path}", summary="Read a model", responses={**answers(404), 200: examples.model})
-async def read_model(model_id: str, house: HouseDep) -> ModelRecord:
+@router.get("/{model_id:path}", summary="Read a model", responses={**problem_responses(404), 200: examples.model})
+async def read_model(model_id: str, runtime: RuntimeDep) -> ModelRecord:
     """One model, by its id or an alias; slashes in it stand as they are."""
-    registry = await _registry(house)
+    registry = await _registry(runtime)
     if model_id not in registry:
         raise NotFound(f"There is no model '{model_id}'{did_you_mean(model_id, registry) or '.'}")
-    return describe_model(registry[model_id], house.providers)
+    return describe_model(registry[model_id], runtime.providers)
 
 
-async def _registry(house: House) -> Registry:
-    return await asyncio.to_thread(read_registry, house.settings.own_models)
+async def _registry(runtime: Runtime) -> Registry:
+    return await asyncio.to_thread(read_registry, runtime.settings.own_models)

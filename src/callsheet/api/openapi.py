@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from callsheet.api.problems import ProblemDocument, answers
+from callsheet.api.problems import ProblemDocument, problem_responses
 from callsheet.domain.plan import Submission
 
 _PREFIX = "#/components/schemas/{model}"
@@ -66,4 +66,4 @@ def _complete(path: str, operation: dict[str, Any]) -> None:
     """Say what holds for every route: who may call it, and that what cannot be read is a problem document."""
     operation["security"] = [] if path.startswith(_NO_KEY_NEEDED) else [{"apiKey": []}]
     if "application/json" in operation["responses"].get("422", {}).get("content", {}):
-        operation["responses"]["422"] = answers(422)[422]
+        operation["responses"]["422"] = problem_responses(422)[422]

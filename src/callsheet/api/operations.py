@@ -4,8 +4,8 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from callsheet.api import examples
-from callsheet.api.dependencies import HouseDep
-from callsheet.api.problems import answers
+from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.problems import problem_responses
 from callsheet.domain.errors import NotFound
 from callsheet.domain.model import Model
 from callsheet.domain.records import OperationRecord
@@ -20,16 +20,16 @@ class OperationList(Model):
     operations: list[OperationRecord] = Field(description="By name")
 
 
-@router.get("", summary="List operations", responses={**answers(), 200: examples.operations})
-async def list_operations(house: HouseDep) -> OperationList:
+@router.get("", summary="List operations", responses={**problem_responses(), 200: examples.operations})
+async def list_operations(runtime: RuntimeDep) -> OperationList:
     """Every operation, with the schemas of what goes in and what comes out."""
-    return OperationList(operations=manifest(house.catalog))
+    return OperationList(operations=manifest(runtime.catalog))
 
 
-@router.get("/{name}", summary="Read an operation", responses={**answers(404), 200: examples.operation})
-async def read_operation(name: str, house: HouseDep) -> OperationRecord:
+@router.get("/{name}", summary="Read an operation", responses={**problem_responses(404), 200: examples.operation})
+async def read_operation(name: str, runtime: RuntimeDep) -> OperationRecord:
     """One operation, by its name or an alias."""
-    operation = house.catalog.get(name)
+    operation = runtime.catalog.get(name)
     if operation is None:
         raise NotFound(f"There is no operation '{name}'.")
     return describe(operation)

@@ -81,7 +81,7 @@ _EXAMPLES: dict[int, tuple[str, str, str, list[dict[str, str]]]] = {
 }
 
 
-def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return what OpenAPI says of a route's problem answers."""
     return {status: _answer(status) for status in sorted({*statuses, 401, 403, 503})}
 

@@ -5,15 +5,15 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 
-from callsheet.api.dependencies import HouseDep
-from callsheet.api.problems import answers
+from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.problems import problem_responses
 from callsheet.domain.errors import BadWebhook, TooLarge
 from callsheet.domain.model import Model
 
 router = APIRouter(prefix="/api/webhooks", tags=["webhooks"])
 
 
-class Taken(Model):
+class WebhookReceipt(Model):
     """The call has arrived; what it leads to happens later."""
 
     received: bool = True
@@ -24,7 +24,7 @@ class Taken(Model):
     name="receive_provider_webhook",
     summary="Take a provider's webhook",
     responses={
-        **answers(401, 413),
+        **problem_responses(401, 413),
         200: {"description": "Arrived", "content": {"application/json": {"example": {"received": True}}}},
     },
     openapi_extra={
@@ -42,9 +42,9 @@ class Taken(Model):
 async def receive_provider_webhook(
     job_record_id: UUID,
     request: Request,
-    house: HouseDep,
+    runtime: RuntimeDep,
     token: Annotated[str, Query(description="As in the address that the provider was given", max_length=200)] = "",
-) -> Taken:
+) -> WebhookReceipt:
     """Providers call this address when a task has ended.
 
     The call is checked by its token and, where the provider signs, by its signature. It counts as a hint to look at
@@ -52,9 +52,9 @@ async def receive_provider_webhook(
     """
     if not token:
         raise BadWebhook("The address holds no valid token.")
-    body = await _read(request, house.settings.webhook_max_bytes)
-    await house.inbox().receive(job_record_id, token, request.headers, body)
-    return Taken()
+    body = await _read(request, runtime.settings.webhook_max_bytes)
+    await runtime.webhook_inbox().receive(job_record_id, token, request.headers, body)
+    return WebhookReceipt()
 
 
 async def _read(request: Request, most: int) -> bytes:

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Body
 from pydantic import Field, model_validator
 
 from callsheet.api import examples
-from callsheet.api.dependencies import HouseDep
-from callsheet.api.problems import answers
+from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.problems import problem_responses
 from callsheet.domain.durations import Duration
 from callsheet.domain.model import Model
 from callsheet.domain.records import QueueRecord
@@ -50,22 +50,25 @@ class QueuePatch(Model):
             paused=self.paused,
             max_running=self.max_running,
             rate=rate,
-            lift_max_running="max_running" in given and self.max_running is None,
-            lift_rate=rate is None and bool(given & {"rate_limit", "rate_period"}),
+            clear_max_running="max_running" in given and self.max_running is None,
+            clear_rate=rate is None and bool(given & {"rate_limit", "rate_period"}),
         )
 
 
-@router.get("", name="list_queues", summary="List queues", responses={**answers(), 200: examples.queues})
-async def list_all_queues(house: HouseDep) -> QueueList:
+@router.get("", name="list_queues", summary="List queues", responses={**problem_responses(), 200: examples.queues})
+async def list_all_queues(runtime: RuntimeDep) -> QueueList:
     """Every queue that has an operation, a limit, a lane or a job."""
-    return QueueList(queues=await list_queues(house.database, house.catalog))
+    return QueueList(queues=await list_queues(runtime.database, runtime.catalog))
 
 
 @router.patch(
-    "/{name}", name="change_queue", summary="Change a queue", responses={**answers(404, 422), 200: examples.queue}
+    "/{name}",
+    name="change_queue",
+    summary="Change a queue",
+    responses={**problem_responses(404, 422), 200: examples.queue},
 )
 async def change_one_queue(
-    name: str, patch: Annotated[QueuePatch, Body(openapi_examples=examples.queue_patches)], house: HouseDep
+    name: str, patch: Annotated[QueuePatch, Body(openapi_examples=examples.queue_patches)], runtime: RuntimeDep
 ) -> QueueRecord:
     """Pause, resume or limit a queue for the whole fleet; workers follow at once."""
-    return await change_queue(house.database, house.catalog, name, patch.change())
+    return await change_queue(runtime.database, runtime.catalog, name, patch.change())

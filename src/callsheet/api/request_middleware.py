@@ -16,7 +16,7 @@ _GIVEN = re.compile(r"[A-Za-z0-9_.:-]{8,128}")
 _QUIET = frozenset({"/health", "/healthz", "/readyz", "/metrics"})
 
 
-class Outermost:
+class RequestMiddleware:
     """Names requests, logs them, and turns what nobody caught into a problem document."""
 
     def __init__(self, app: ASGIApp) -> None:

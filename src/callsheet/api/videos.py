@@ -9,10 +9,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from callsheet.api.dependencies import HouseDep
-from callsheet.api.errors import Refusal
-from callsheet.api.files import Asked, answer_with
-from callsheet.api.videos_request import Upload, VideoRequest, in_openai_words, read_video_request
+from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.errors import ApiError
+from callsheet.api.files import FileRequest, answer_with
+from callsheet.api.videos_request import Upload, VideoRequest, read_video_request, to_openai_errors
 from callsheet.api.videos_schema import (
     DeletedVideo,
     Video,
@@ -22,16 +22,16 @@ from callsheet.api.videos_schema import (
     page_of,
     video_of,
 )
-from callsheet.domain.errors import NotAllowedNow, NotFound, PlanRefused
+from callsheet.domain.errors import InvalidState, NotFound, PlanRefused
 from callsheet.domain.plan import Submission
 from callsheet.domain.plan_validation import check_plan, read_submission
 from callsheet.domain.statuses import ENDED
 from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.submit import submit
-from callsheet.engine.reads.videos import JOB, SHOWN, VideoJob, find_video, hide_video, list_videos
+from callsheet.engine.reads.videos import JOB, SHOWN, VideoJob, find_video, list_videos, mark_video_deleted
 from callsheet.engine.reads.views import find_artifact
 from callsheet.providers.registry import read_registry
-from callsheet.wiring import House
+from callsheet.wiring import Runtime
 
 router = APIRouter(prefix="/v1/videos", include_in_schema=False)
 """It stands in OpenAI's own description, not in ours."""
@@ -42,50 +42,50 @@ _ASK_AGAIN = "2000"
 
 @router.post("")
 async def create_video(
-    request: Request, response: Response, house: HouseDep, idempotency_key: Annotated[str | None, Header()] = None
+    request: Request, response: Response, runtime: RuntimeDep, idempotency_key: Annotated[str | None, Header()] = None
 ) -> Video:
     """Order a film. The body is a form, with a picture as `input_reference` if one is sent, or JSON."""
-    registry = await asyncio.to_thread(read_registry, house.settings.own_models)
+    registry = await asyncio.to_thread(read_registry, runtime.settings.own_models)
     wanted = await read_video_request(request, registry)
     try:
         submission = _submission(wanted)
-        check_plan(submission.execution_plan, house.catalog, max_jobs=1)
+        check_plan(submission.execution_plan, runtime.catalog, max_jobs=1)
         if wanted.upload is not None:
-            await _keep(house, wanted.upload)
+            await _keep(runtime, wanted.upload)
         stored = await submit(
-            house.database, submission, house.catalog, max_jobs=1, idempotency_key=idempotency_key or None
+            runtime.database, submission, runtime.catalog, max_jobs=1, idempotency_key=idempotency_key or None
         )
     except PlanRefused as refused:
-        raise in_openai_words(refused.problems) from None
-    return _shown(await find_video(house.database, stored.execution_id), response)
+        raise to_openai_errors(refused.problems) from None
+    return _shown(await find_video(runtime.database, stored.execution_id), response)
 
 
 @router.get("")
 async def list_all_videos(
-    house: HouseDep,
+    runtime: RuntimeDep,
     after: Annotated[str | None, Query(max_length=100)] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     order: Literal["asc", "desc"] = "desc",
 ) -> VideoPage:
     """One page of those that were not deleted."""
     last = execution_of(after) if after else None
-    found = await list_videos(house.database, after=last, newest_first=order == "desc", most=limit + 1)
+    found = await list_videos(runtime.database, after=last, newest_first=order == "desc", most=limit + 1)
     return page_of([video_of(job) for job in found[:limit]], has_more=len(found) > limit)
 
 
 @router.get("/{name}")
-async def read_video(name: str, house: HouseDep, response: Response) -> Video:
+async def read_video(name: str, runtime: RuntimeDep, response: Response) -> Video:
     """How a film stands."""
-    return _shown(await _find(house, name), response)
+    return _shown(await _find(runtime, name), response)
 
 
 @router.delete("/{name}")
-async def delete_video(name: str, house: HouseDep) -> DeletedVideo:
+async def delete_video(name: str, runtime: RuntimeDep) -> DeletedVideo:
     """Show a film no more; where it is still being made, that is cancelled."""
-    job = await _find(house, name)
-    with suppress(NotAllowedNow):  # it had ended
-        await cancel_execution(house.database, job.id)
-    await hide_video(house.database, job.id)
+    job = await _find(runtime, name)
+    with suppress(InvalidState):  # it had ended
+        await cancel_execution(runtime.database, job.id)
+    await mark_video_deleted(runtime.database, job.id)
     return DeletedVideo(id=name)
 
 
@@ -94,26 +94,26 @@ async def delete_video(name: str, house: HouseDep) -> DeletedVideo:
 async def read_content(
     name: str,
     request: Request,
-    house: HouseDep,
+    runtime: RuntimeDep,
     variant: Literal["video", "thumbnail", "spritesheet"] = "video",
     wanted: Annotated[str | None, Header(alias="Range")] = None,
     if_none_match: Annotated[str | None, Header()] = None,
     if_range: Annotated[str | None, Header()] = None,
 ) -> Response:
     """The film itself, whole or one range of its bytes."""
-    job = await _find(house, name)
+    job = await _find(runtime, name)
     if variant != "video":
         raise NotFound(f"There is no {variant} of a film here; ask for the variant 'video'.")
     film = film_of(job)
     if film is None:
         status = video_of(job).status
-        raise Refusal(404, "video_not_ready", f"There is no film yet: the video is {status}.")
-    artifact = await find_artifact(house.database, UUID(film["artifactId"]))
-    return await answer_with(house, artifact, Asked(request.method, wanted, if_none_match, if_range))
+        raise ApiError(404, "video_not_ready", f"There is no film yet: the video is {status}.")
+    artifact = await find_artifact(runtime.database, UUID(film["artifactId"]))
+    return await answer_with(runtime, artifact, FileRequest(request.method, wanted, if_none_match, if_range))
 
 
-async def _find(house: House, name: str) -> VideoJob:
-    return await find_video(house.database, execution_of(name))
+async def _find(runtime: Runtime, name: str) -> VideoJob:
+    return await find_video(runtime.database, execution_of(name))
 
 
 def _shown(job: VideoJob, response: Response) -> Video:
@@ -128,9 +128,9 @@ def _submission(wanted: VideoRequest) -> Submission:
     return read_submission({"executionPlan": {"jobs": jobs}, "metadata": metadata})
 
 
-async def _keep(house: House, upload: Upload) -> None:
+async def _keep(runtime: Runtime, upload: Upload) -> None:
     """Store a file that was sent; where the same one lies already, it is written once more."""
     with tempfile.TemporaryDirectory(prefix="callsheet-upload-") as folder:
         path = Path(folder) / "upload"
         await asyncio.to_thread(path.write_bytes, upload.data)
-        await house.storage.put(upload.key, path)
+        await runtime.storage.put(upload.key, path)

@@ -12,10 +12,10 @@ from fastapi import Request
 from pydantic.alias_generators import to_camel
 from starlette.datastructures import FormData, UploadFile
 
-from callsheet.api.errors import Refusal
+from callsheet.api.errors import ApiError
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.plan_validation import did_you_mean
-from callsheet.files.content_sniffing import media_type_by
+from callsheet.files.content_sniffing import sniff_bytes
 from callsheet.files.media_types import suffix_for
 from callsheet.providers.registry import GenerativeModel, Parameter, Registry
 
@@ -64,11 +64,11 @@ async def read_video_request(request: Request, registry: Registry) -> VideoReque
             fields, upload = await _of_form(form)
         return _Reading(registry, fields, upload, as_text=True).done()
     if kind not in ("application/json", ""):
-        raise Refusal(415, "unsupported_media_type", "Send multipart/form-data or application/json.")
+        raise ApiError(415, "unsupported_media_type", "Send multipart/form-data or application/json.")
     return _Reading(registry, _of_json(await request.body()), None, as_text=False).done()
 
 
-def in_openai_words(problems: list[Problem]) -> BadParams:
+def to_openai_errors(problems: list[Problem]) -> BadParams:
     """Return the problems of a plan as those of the request that it was made from."""
     told = []
     for problem in problems:
@@ -81,9 +81,9 @@ def _of_json(body: bytes) -> dict[str, Any]:
     try:
         fields = orjson.loads(body)
     except orjson.JSONDecodeError:
-        raise Refusal(400, "bad_request", "The body is no JSON.") from None
+        raise ApiError(400, "bad_request", "The body is no JSON.") from None
     if not isinstance(fields, dict):
-        raise Refusal(400, "bad_request", "The body must be a JSON object.")
+        raise ApiError(400, "bad_request", "The body must be a JSON object.")
     return fields
 
 
@@ -104,7 +104,7 @@ async def _of_form(form: FormData) -> tuple[dict[str, Any], Upload | None]:
 
 def _upload(data: bytes) -> Upload:
     """Name a file by its contents, so that one that is sent twice is kept once."""
-    kind = media_type_by(data)
+    kind = sniff_bytes(data)
     if kind is None or not kind.startswith(("image/", "video/")):
         message = "the file is neither a picture nor a film of a kind that is known"
         raise BadParams([Problem("input_reference", "wrong_kind", message)])

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Body
 from pydantic import Field
 
 from callsheet.api import examples
-from callsheet.api.dependencies import HouseDep
-from callsheet.api.problems import answers
+from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.problems import problem_responses
 from callsheet.domain.model import Model
 from callsheet.domain.records import WorkerRecord
 from callsheet.engine.fleet.worker_lanes import set_lanes
@@ -31,17 +31,19 @@ class WorkerPatch(Model):
     )
 
 
-@router.get("", name="list_workers", summary="List workers", responses={**answers(), 200: examples.workers})
-async def list_all_workers(house: HouseDep) -> WorkerList:
+@router.get("", name="list_workers", summary="List workers", responses={**problem_responses(), 200: examples.workers})
+async def list_all_workers(runtime: RuntimeDep) -> WorkerList:
     """Worker processes, with what each runs and when it was last heard of."""
-    return WorkerList(workers=await list_workers(house.database))
+    return WorkerList(workers=await list_workers(runtime.database))
 
 
-@router.patch("/{worker_id}", summary="Change a worker's lanes", responses={**answers(404, 422), 200: examples.worker})
+@router.patch(
+    "/{worker_id}", summary="Change a worker's lanes", responses={**problem_responses(404, 422), 200: examples.worker}
+)
 async def change_worker(
     worker_id: UUID,
     patch: Annotated[WorkerPatch, Body(openapi_examples=examples.worker_patches)],
-    house: HouseDep,
+    runtime: RuntimeDep,
 ) -> WorkerRecord:
     """Change lanes at run time. Jobs that run go on; 0 lets the worker take no more of that queue."""
-    return await set_lanes(house.database, worker_id, patch.lanes)
+    return await set_lanes(runtime.database, worker_id, patch.lanes)

@@ -22,10 +22,10 @@ from callsheet.cli import (
     worker,
     workers,
 )
-from callsheet.cli.errors import EXIT_CODES, Faults
+from callsheet.cli.errors import EXIT_CODES, ErrorHandlingGroup
 
 app = typer.Typer(
-    cls=Faults,
+    cls=ErrorHandlingGroup,
     help="The self-hosted backend of an AI video product: a plan becomes finished files, durably.",
     epilog="Exit status: " + " · ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()),
     no_args_is_help=True,

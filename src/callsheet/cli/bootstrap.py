@@ -1,4 +1,4 @@
-"""What commands stand on that work on this machine: settings, operations, an open house."""
+"""What commands stand on that work on this machine: settings, operations, an open runtime."""
 
 import importlib.util
 import os
@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 from callsheet.logs import set_up_logs
 from callsheet.operation.catalog import Catalog, discover
 from callsheet.settings import Settings
@@ -20,9 +20,9 @@ def load_settings(**given: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        raise SetupError("\n  ".join(["The settings cannot be used:", *problems_of(error)])) from None
+        raise ConfigurationError("\n  ".join(["The settings cannot be used:", *problems_of(error)])) from None
     except OSError as error:
-        raise SetupError(f"A setting names a file that cannot be read: {error}") from None
+        raise ConfigurationError(f"A setting names a file that cannot be read: {error}") from None
 
 
 def problems_of(error: ValidationError) -> list[str]:
@@ -58,5 +58,5 @@ def _importable(module: str) -> str:
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     if file.suffix == ".py" and importlib.util.find_spec(name) is None:
-        raise SetupError(f"There is no file '{module}' with operations.")
+        raise ConfigurationError(f"There is no file '{module}' with operations.")
     return name

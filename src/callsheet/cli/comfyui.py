@@ -7,7 +7,7 @@ import typer
 from callsheet.cli.options import Json
 
 if TYPE_CHECKING:
-    from callsheet.comfyui.pool import Health
+    from callsheet.comfyui.pool import ServerHealth
     from callsheet.settings import Settings
 
 group = typer.Typer(help="Look at ComfyUI servers and workflows.", no_args_is_help=True)
@@ -21,12 +21,12 @@ def list_comfyui(as_json: Json = False) -> None:
     from callsheet.cli.bootstrap import load_settings
     from callsheet.cli.loop import run_async
     from callsheet.cli.printing import show, show_columns, show_json
-    from callsheet.comfyui.pool import open_pool, survey
+    from callsheet.comfyui.pool import check_servers, open_pool
 
     settings = load_settings()
 
-    async def ask() -> "list[Health]":
-        return await survey(open_pool(settings))
+    async def ask() -> "list[ServerHealth]":
+        return await check_servers(open_pool(settings))
 
     servers = [_server(health, settings) for health in run_async(ask())]
     workflows = _workflows(settings)
@@ -57,29 +57,29 @@ def resume(name: Name) -> None:
 def _mark(name: str, *, drained: bool) -> None:
     from callsheet.cli.bootstrap import load_settings
     from callsheet.cli.printing import say
-    from callsheet.comfyui.hosts import hosts_of
+    from callsheet.comfyui.hosts import parse_hosts
     from callsheet.comfyui.pool import OWN
     from callsheet.comfyui.pool import drain as mark
 
     settings = load_settings()
-    known = [host.name for host in hosts_of(settings)] + ([OWN] if settings.comfyui_path else [])
+    known = [host.name for host in parse_hosts(settings)] + ([OWN] if settings.comfyui_path else [])
     if name not in known:
         raise typer.BadParameter(f"there is no server '{name}'; there are: {', '.join(known)}")
     mark(settings, name, drained=drained)
     say(f"{name} gets {'no new jobs' if drained else 'jobs again'}.")
 
 
-def _server(health: "Health", settings: "Settings") -> dict[str, Any]:
+def _server(health: "ServerHealth", settings: "Settings") -> dict[str, Any]:
     from callsheet.cli.printing import size_text
     from callsheet.comfyui.pool import drained_servers
-    from callsheet.files.fetch import shown
+    from callsheet.files.fetch import redact_url
 
     host, own = health.server.host, health.server.child is not None
     state = "ours" if own else "working" if health.reachable else "lost"
     drained = host.name in drained_servers(settings)
     return {
         "name": host.name,
-        "url": shown(host.url) if host.url else None,
+        "url": redact_url(host.url) if host.url else None,
         "state": "paused" if drained else state,
         "version": health.version,
         "queue": health.waiting if health.reachable else None,
@@ -100,11 +100,11 @@ def _workflows(settings: "Settings") -> list[dict[str, Any]]:
 
 def _workflow(name: str, settings: "Settings") -> dict[str, Any]:
     from callsheet.comfyui.workflows import form_of, load_workflow
-    from callsheet.domain.errors import SetupError
+    from callsheet.domain.errors import ConfigurationError
 
     try:
         workflow = load_workflow(name, settings)
-    except SetupError as error:
+    except ConfigurationError as error:
         return {"name": name, "takes": [], "tags": [], "inputs": None, "remark": str(error)}
     takes = [f"{name}{'' if spec.is_required else '?'}" for name, spec in workflow.about.inputs.items()]
     remark = workflow.about.description or None

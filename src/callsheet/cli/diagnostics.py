@@ -11,20 +11,20 @@ from typing import Literal
 import asyncpg
 from pydantic import ValidationError
 
-from callsheet.api.bind_check import refuse_open_door
+from callsheet.api.bind_check import require_api_key_beyond_loopback
 from callsheet.cli.bootstrap import catalog_of, problems_of
 from callsheet.cli.printing import size_text
-from callsheet.comfyui.pool import open_pool, survey
+from callsheet.comfyui.pool import check_servers, open_pool
 from callsheet.comfyui.workflows import load_workflow, stored_workflows
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.migrations import HEAD
 from callsheet.db.upgrade import current_revision
-from callsheet.domain.errors import CallsheetError, SetupError
+from callsheet.domain.errors import CallsheetError, ConfigurationError
 from callsheet.files.storage import open_storage
 from callsheet.media.ffmpeg.binary import capabilities, find_ffmpeg
-from callsheet.operation.requirements import runnable_here
+from callsheet.operation.requirements import runnable_operations
 from callsheet.settings import Settings
-from callsheet.wiring import unreachable
+from callsheet.wiring import database_unreachable
 
 _LITTLE_SPACE = 5_000_000_000
 _NO_SPACE = 500_000_000
@@ -54,7 +54,7 @@ async def examine(given: Mapping[str, object], modules: list[str] | None) -> lis
     except OSError as error:
         return [Finding("error", "settings", f"names a file that cannot be read: {error}")]
     findings = [Finding("ok", "settings", "can be read")]
-    for look in (_data_dir, _disk, _database, _storage, _ffmpeg, _operations, _door, _source_roots, _comfyui):
+    for look in (_data_dir, _disk, _database, _storage, _ffmpeg, _operations, _bind_address, _source_roots, _comfyui):
         findings += [finding async for finding in _found(look, settings, modules)]
     order: list[Level] = ["error", "warning", "ok"]
     return sorted(findings, key=lambda finding: order.index(finding.level))
@@ -98,7 +98,7 @@ async def _database(settings: Settings, _: list[str] | None) -> AsyncIterator[Fi
     try:
         revision = await current_revision(settings.database_url.get_secret_value())
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
-        yield Finding("error", "database", unreachable(settings, error).message)
+        yield Finding("error", "database", database_unreachable(settings, error).message)
         return
     if revision is None:
         yield Finding("warning", "database", "has no schema yet; run `callsheet db upgrade`, or `callsheet up`")
@@ -138,15 +138,15 @@ async def _ffmpeg(settings: Settings, _: list[str] | None) -> AsyncIterator[Find
 
 async def _operations(settings: Settings, modules: list[str] | None) -> AsyncIterator[Finding]:
     catalog = catalog_of(modules)
-    here = runnable_here(catalog, settings)
+    here = runnable_operations(catalog, settings)
     yield Finding("ok", "operations", ", ".join(operation.name for operation in here.operations()) or "none")
     for operation in catalog.operations():
         if operation.name not in here:
             yield Finding("warning", "operations", f"{operation.name} needs {', '.join(sorted(operation.needs))}")
 
 
-async def _door(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
-    refuse_open_door(settings)
+async def _bind_address(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
+    require_api_key_beyond_loopback(settings)
     yield Finding("ok", "door", "an API key is asked for" if settings.api_key else f"open on {settings.host} alone")
 
 
@@ -162,13 +162,13 @@ async def _comfyui(settings: Settings, _: list[str] | None) -> AsyncIterator[Fin
     for name in stored_workflows(settings):
         try:
             load_workflow(name, settings)
-        except SetupError as error:
+        except ConfigurationError as error:
             yield Finding("warning", "ComfyUI", error.message)
     if settings.comfyui_path is not None and not (settings.comfyui_path.expanduser() / "main.py").is_file():
         yield Finding("error", "ComfyUI", f"there is no main.py in {settings.comfyui_path} (COMFYUI_PATH)")
     if settings.comfyui_api_url is None:
         return
-    for health in await survey(open_pool(settings)):
+    for health in await check_servers(open_pool(settings)):
         if health.reachable:
             yield Finding("ok", "ComfyUI", f"{health.server.name} answers, version {health.version}")
         elif health.server.child is None:

@@ -11,11 +11,11 @@ from typer.core import TyperGroup
 from callsheet.domain.errors import (
     BadInput,
     CallsheetError,
+    ConfigurationError,
     Conflict,
     DatabaseUnreachable,
     NotFound,
     ProblemList,
-    SetupError,
     TooLarge,
     Unauthorized,
 )
@@ -47,7 +47,7 @@ class WaitedTooLong(CallsheetError):
     code = "timed_out_waiting"
 
 
-class Refused(CallsheetError):
+class CommandFailed(CallsheetError):
     """The server refused the request; `exit_code` follows from its answer."""
 
     code = "refused"
@@ -67,18 +67,18 @@ _CODES: list[tuple[type[CallsheetError], int]] = [
     (NotFound, 3),
     (BadInput, 2),
     (TooLarge, 2),
-    (SetupError, 2),
+    (ConfigurationError, 2),
 ]
 
 
 def exit_code_of(error: CallsheetError) -> int:
     """Return the exit status for an error, by its class."""
-    if isinstance(error, Refused):
+    if isinstance(error, CommandFailed):
         return error.exit_code
     return next((code for kind, code in _CODES if isinstance(error, kind)), 1)
 
 
-class Faults(TyperGroup):
+class ErrorHandlingGroup(TyperGroup):
     """The root of the commands: nothing that a command raises gets past it as a traceback."""
 
     unforeseen_exit_code: ClassVar[int] = 70
@@ -116,7 +116,7 @@ def lines_of(error: CallsheetError) -> list[str]:
     """Return an error as lines: the sentence, then each problem with its path first."""
     if isinstance(error, ProblemList):
         return [error.message, *(f"  {problem!r}" for problem in error.problems)]
-    if isinstance(error, Refused):
+    if isinstance(error, CommandFailed):
         return [error.message, *(f"  {problem}" for problem in error.problems)]
     return [error.message]
 

@@ -7,7 +7,7 @@ import typer
 from callsheet.cli.options import DEFAULT_URL, ApiKey, ExecutionId, Json, PlanFile, Timeout, Url
 
 if TYPE_CHECKING:
-    from callsheet.cli.remote import Remote
+    from callsheet.cli.remote import ApiClient
 
 group = typer.Typer(help="List executions.", no_args_is_help=True)
 
@@ -35,12 +35,12 @@ def submit(
     from callsheet.cli.bootstrap import load_settings
     from callsheet.cli.plans import read_plan_file
     from callsheet.cli.printing import show, show_json
-    from callsheet.cli.remote import Remote
+    from callsheet.cli.remote import ApiClient
 
     body = _submission(read_plan_file(plan, load_settings()))
     if callback_url is not None:
         body["callbackUrl"] = callback_url
-    with Remote(url, api_key) as remote:
+    with ApiClient(url, api_key) as remote:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
         answer = remote.post("/api/execute", body, headers=headers)
         if wait:
@@ -66,9 +66,9 @@ def status(
 ) -> None:
     """Show an execution with its jobs and files."""
     from callsheet.cli.printing import show_json
-    from callsheet.cli.remote import Remote
+    from callsheet.cli.remote import ApiClient
 
-    with Remote(url, api_key) as remote:
+    with ApiClient(url, api_key) as remote:
         execution = remote.get(f"/api/status/{execution_id}")
     if job is not None:
         execution["jobs"] = [_job_of(execution, job)]
@@ -121,14 +121,14 @@ def watch(
     api_key: ApiKey = None,
 ) -> None:
     """Follow an execution to its end. Ctrl-C ends the watching, not the execution."""
-    from callsheet.cli.remote import Remote
+    from callsheet.cli.remote import ApiClient
 
-    with Remote(url, api_key) as remote:
+    with ApiClient(url, api_key) as remote:
         _follow(remote, execution_id, timeout, as_json=as_json, events_as_json=as_json)
 
 
 def _follow(
-    remote: "Remote", execution_id: str, timeout: str | None, *, as_json: bool, events_as_json: bool = False
+    remote: "ApiClient", execution_id: str, timeout: str | None, *, as_json: bool, events_as_json: bool = False
 ) -> None:
     from callsheet.cli.printing import show, show_json
     from callsheet.cli.progress import screen_for
@@ -165,9 +165,9 @@ def _seconds(text: str | None) -> float | None:
 def cancel(execution_id: ExecutionId, job: JobOption = None, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
     """Cancel an execution, or one of its jobs; what runs is stopped."""
     from callsheet.cli.printing import say
-    from callsheet.cli.remote import Remote
+    from callsheet.cli.remote import ApiClient
 
-    with Remote(url, api_key) as remote:
+    with ApiClient(url, api_key) as remote:
         remote.post(f"{_target(remote, execution_id, job)}/cancel")
     say(f"Cancelled: {job or execution_id}. Jobs that run are being stopped.")
 
@@ -183,14 +183,14 @@ def retry(
 ) -> None:
     """Run again what failed, was cancelled or skipped; what succeeded is kept."""
     from callsheet.cli.printing import say
-    from callsheet.cli.remote import Remote
+    from callsheet.cli.remote import ApiClient
 
-    with Remote(url, api_key) as remote:
+    with ApiClient(url, api_key) as remote:
         remote.post(f"{_target(remote, execution_id, job)}/retry", {"resubmit": resubmit})
     say(f"Running again: {job or execution_id}. Follow it: callsheet watch {execution_id}")
 
 
-def _target(remote: "Remote", execution_id: str, job: str | None) -> str:
+def _target(remote: "ApiClient", execution_id: str, job: str | None) -> str:
     if job is None:
         return f"/api/executions/{execution_id}"
     return f"/api/jobs/{_job_of(remote.get(f'/api/status/{execution_id}'), job)['id']}"
@@ -226,9 +226,9 @@ def list_executions(
 ) -> None:
     """List executions, newest first."""
     from callsheet.cli.printing import moment_text, say, show_columns, show_json
-    from callsheet.cli.remote import Remote
+    from callsheet.cli.remote import ApiClient
 
-    with Remote(url, api_key) as remote:
+    with ApiClient(url, api_key) as remote:
         page = remote.get("/api/executions", status=chosen or None, search=search, limit=limit, cursor=cursor)
     if as_json:
         show_json(page)

@@ -43,22 +43,24 @@ async def _stand_in(port: int, pace: float) -> None:
     from pathlib import Path
 
     from callsheet.cli.loop import on_stop_signals
-    from callsheet.domain.errors import SetupError
+    from callsheet.domain.errors import ConfigurationError
     from callsheet.fakes.comfyui import running_comfyui
-    from callsheet.fakes.providers.all import STAND_INS, environment_of, everyone
+    from callsheet.fakes.providers.all import STAND_INS, all_fakes, environment_of
 
     stopped = asyncio.Event()
     on_stop_signals(stopped.set)
     try:
         with tempfile.TemporaryDirectory(prefix="callsheet-comfyui-") as folder:
             async with (
-                everyone(pace=pace, first_port=port) as stand_ins,
+                all_fakes(pace=pace, first_port=port) as stand_ins,
                 running_comfyui(Path(folder), port=port + len(STAND_INS) if port else 0) as comfyui,
             ):
                 _announce({**environment_of(stand_ins), "COMFYUI_API_URL": comfyui.url})
                 await stopped.wait()
     except OSError as error:
-        raise SetupError(f"The stand-ins cannot answer at the ports from {port} on: {error.strerror}.") from None
+        raise ConfigurationError(
+            f"The stand-ins cannot answer at the ports from {port} on: {error.strerror}."
+        ) from None
 
 
 def _announce(environment: "Mapping[str, str]") -> None:

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
     from callsheet.domain.artifacts import Artifact
     from callsheet.domain.media_source import MediaSource
-    from callsheet.operations.media_inputs import Workplace
+    from callsheet.operations.media_inputs import MediaContext
     from callsheet.settings import Settings
 
 
-class _Looking:
+class LocalContext:
     """As much of a context as it takes to bring files here: settings, FFmpeg, and a folder."""
 
     def __init__(self, settings: "Settings", folder: Path) -> None:
@@ -28,7 +28,7 @@ class _Looking:
         self.ffmpeg = open_ffmpeg(settings)
         self._opener = SourceOpener(open_storage(settings), settings, _no_artifact)
 
-    async def open(self, source: "MediaSource") -> Path:
+    async def fetch_input(self, source: "MediaSource") -> Path:
         """Bring an input file here and return its path. Raises as the context of a job does."""
         return await self._opener.open(source, self.dir)
 
@@ -40,11 +40,11 @@ async def _no_artifact(artifact_id: "UUID") -> "Artifact":
 
 
 @contextmanager
-def looking(settings: "Settings", folder: Path | None) -> "Iterator[Workplace]":
+def local_context(settings: "Settings", folder: Path | None) -> "Iterator[MediaContext]":
     """Give what stands in for the context of a job; without a folder, what is brought here is removed again."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        yield _Looking(settings, folder.resolve())
+        yield LocalContext(settings, folder.resolve())
         return
     with tempfile.TemporaryDirectory(prefix="callsheet-") as passing:
-        yield _Looking(settings, Path(passing))
+        yield LocalContext(settings, Path(passing))

@@ -15,9 +15,9 @@ Name = Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue")]
 def list_queues(as_json: Json = False, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
     """List the queues with what waits in them."""
     from callsheet.cli.printing import show_columns, show_json
-    from callsheet.cli.remote import Remote
+    from callsheet.cli.remote import ApiClient
 
-    with Remote(url, api_key) as remote:
+    with ApiClient(url, api_key) as remote:
         answer = remote.get("/api/queues")
     if as_json:
         show_json(answer)
@@ -102,9 +102,9 @@ def _change(name: str, change: dict[str, Any], url: str, api_key: str | None) ->
     from urllib.parse import quote
 
     from callsheet.cli.printing import say
-    from callsheet.cli.remote import Remote
+    from callsheet.cli.remote import ApiClient
 
-    with Remote(url, api_key) as remote:
+    with ApiClient(url, api_key) as remote:
         queue = remote.patch(f"/api/queues/{quote(name, safe='')}", change)
     limits = _row(queue)[-1]
     say(f"{name}: {'paused' if queue['paused'] else 'open'}{f', {limits}' if limits else ''}")

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import orjson
 
-from callsheet.cli.errors import Refused, Unreachable, WaitedTooLong
+from callsheet.cli.errors import CommandFailed, Unreachable, WaitedTooLong
 from callsheet.cli.printing import say
 
 _EXIT_CODES = {401: 4, 403: 4, 404: 3, 409: 5, 500: 70, 502: 6, 503: 6, 504: 6}
@@ -31,7 +31,7 @@ class StreamedEvent:
     data: dict[str, Any]
 
 
-class Remote:
+class ApiClient:
     """A running server, as its clients see it.
 
     Methods raise Refused with every problem that the server names, Unreachable when it does not answer.
@@ -44,7 +44,7 @@ class Remote:
             headers["Authorization"] = f"Bearer {api_key}"
         self._client = httpx2.Client(base_url=self.url, headers=headers, timeout=30)
 
-    def __enter__(self) -> "Remote":
+    def __enter__(self) -> "ApiClient":
         return self
 
     def __exit__(
@@ -138,7 +138,7 @@ def parse_stream(lines: Iterator[str]) -> Iterator[StreamedEvent]:
             fields[name] = f"{fields[name]}\n{value}" if name == "data" and name in fields else value
 
 
-def refusal(status: int, content: bytes) -> Refused:
+def refusal(status: int, content: bytes) -> CommandFailed:
     """Read a problem document; what is none is told by its status."""
     try:
         problem = orjson.loads(content)
@@ -150,4 +150,4 @@ def refusal(status: int, content: bytes) -> Refused:
     message = problem.get("detail") or problem.get("title") or f"The server answered {status}."
     errors = problem.get("errors") or []
     lines = [f"{e.get('path')}: {e.get('message')}" if e.get("path") else str(e.get("message")) for e in errors]
-    return Refused(message, exit_code=exit_code, problems=lines)
+    return CommandFailed(message, exit_code=exit_code, problems=lines)

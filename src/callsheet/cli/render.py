@@ -11,7 +11,7 @@ from callsheet.cli.timelines import TimelineFile
 
 if TYPE_CHECKING:
     from callsheet.domain.records import Execution
-    from callsheet.media.rendering.explain import Command, Explanation
+    from callsheet.media.rendering.explain import ExplainedCommand, Explanation
     from callsheet.settings import Settings
 
 Out = Annotated[
@@ -122,9 +122,9 @@ def _moved(execution: "Execution", folder: Path, out: Path) -> dict[str, str]:
 
 
 def _explained(params: dict[str, Any], settings: "Settings", out: Path | None) -> "Explanation":
-    from callsheet.cli.local_context import looking
+    from callsheet.cli.local_context import local_context
     from callsheet.cli.loop import run_async
-    from callsheet.domain.errors import SetupError
+    from callsheet.domain.errors import ConfigurationError
     from callsheet.domain.plan_validation import validate_params
     from callsheet.media.rendering.explain import explain
     from callsheet.media.timeline.timeline import Timeline
@@ -132,10 +132,10 @@ def _explained(params: dict[str, Any], settings: "Settings", out: Path | None) -
     from callsheet.operations.staging import stage
 
     if out is not None and (out.is_file() or _is_file(out)):
-        raise SetupError(f"--explain writes scripts, not a film: --out must be a folder, not '{out}'")
+        raise ConfigurationError(f"--explain writes scripts, not a film: --out must be a folder, not '{out}'")
     timeline = validate_params(params, RenderParams)
     assert isinstance(timeline, Timeline)  # noqa: S101 - the operation takes nothing else
-    with looking(settings, out) as job:
+    with local_context(settings, out) as job:
         staged = run_async(stage(job, timeline))
         explained = explain(staged.film, staged.encoder, staged.notes, job.ffmpeg.binary, job.ffmpeg.threads)
         if out is not None:
@@ -187,7 +187,7 @@ def _summary(explained: "Explanation") -> list[str]:
     return [*lines, *(f"Note      {note}" for note in explained.notes)]
 
 
-def _typed(command: "Command") -> list[str]:
+def _typed(command: "ExplainedCommand") -> list[str]:
     """Return a command so that it can be pasted into a shell."""
     reads = f", with {', '.join(command.scripts)}" if command.scripts else ""
     variables = [f"{name}={shlex.quote(value)}" for name, value in command.environment.items()]

@@ -46,13 +46,13 @@ def serve(
 
 
 def _serve(given: Mapping[str, object], modules: list[str] | None, *, lanes: list[str] | None, verbose: bool) -> None:
-    from callsheet.api.bind_check import refuse_open_door
+    from callsheet.api.bind_check import require_api_key_beyond_loopback
     from callsheet.cli.bootstrap import catalog_of, environment_of, load_settings, log_as
     from callsheet.cli.loop import run_async
-    from callsheet.cli.server_runner import serve_house
+    from callsheet.cli.server_runner import serve_runtime
 
     settings = load_settings(**given)
     log_as(settings, verbose=verbose)
-    refuse_open_door(settings)
-    code = run_async(serve_house(settings, catalog_of(modules), lanes=lanes, env=environment_of(**given)))
+    require_api_key_beyond_loopback(settings)
+    code = run_async(serve_runtime(settings, catalog_of(modules), lanes=lanes, env=environment_of(**given)))
     raise typer.Exit(code)

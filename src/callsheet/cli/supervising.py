@@ -6,8 +6,8 @@ from uuid import UUID
 
 import structlog
 
-from callsheet.db.database import PASSING, Database
-from callsheet.engine.worker.rescuer import give_up
+from callsheet.db.database import TRANSIENT_ERRORS, Database
+from callsheet.engine.worker.rescuer import mark_worker_lost
 from callsheet.processes.supervisor import Supervisor
 from callsheet.settings import Settings
 
@@ -22,8 +22,8 @@ def supervisor_of(settings: Settings, database: Database, arguments: list[str], 
 
     async def on_death(worker_id: UUID) -> None:
         try:
-            await give_up(database, worker_id)
-        except PASSING as error:
+            await mark_worker_lost(database, worker_id)
+        except TRANSIENT_ERRORS as error:
             log.warning("a dead worker could not be marked; its silence will tell", error=type(error).__name__)
 
     return Supervisor(command, env=env, on_death=on_death, grace=settings.grace_period.total_seconds())

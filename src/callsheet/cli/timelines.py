@@ -13,11 +13,11 @@ from callsheet.cli.options import Allow, Json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from callsheet.media.probing.probe import Footage
+    from callsheet.media.probing.probe import MediaInfo
     from callsheet.media.rendering.layers import Layer
     from callsheet.media.rendering.schedule import Schedule
     from callsheet.media.timeline.timeline import Timeline
-    from callsheet.operations.media_inputs import Workplace
+    from callsheet.operations.media_inputs import MediaContext
     from callsheet.settings import Settings
 
 group = typer.Typer(help="Exchange timelines with editing programs, as OpenTimelineIO.", no_args_is_help=True)
@@ -46,9 +46,9 @@ def import_timeline(
     import yaml
 
     from callsheet.cli.printing import say, show, show_json
-    from callsheet.media.otio.importing import import_cut
+    from callsheet.media.otio.importing import from_otio
 
-    made = import_cut(cut)
+    made = from_otio(cut)
     if as_json:
         show_json(made.timeline)
     else:
@@ -66,22 +66,22 @@ def export_timeline(
 ) -> None:
     """Write a timeline as a cut that editing programs open; what they will not see is told."""
     from callsheet.cli.bootstrap import load_settings
-    from callsheet.cli.local_context import looking
+    from callsheet.cli.local_context import local_context
     from callsheet.cli.loop import run_async
     from callsheet.cli.printing import say, seconds_text, show_json
     from callsheet.cli.run import base_of, reading_from
     from callsheet.domain.plan_validation import validate_params
-    from callsheet.media.otio.exporting import export_cut
-    from callsheet.media.otio.library import write_cut
+    from callsheet.media.otio.exporting import to_otio
+    from callsheet.media.otio.library import write_otio
     from callsheet.media.timeline.timeline import Timeline
 
     settings = reading_from(base_of(timeline), allow, load_settings())
     data = read_timeline(timeline, settings)
-    with told_of_the_timeline(), looking(settings, None) as job:
+    with told_of_the_timeline(), local_context(settings, None) as job:
         read = Timeline.model_validate(validate_params(data, Timeline))
         footage, plan, layers = run_async(_laid_out(job, read))
-    made = export_cut(read, footage, plan, layers, name=cut.stem, folder=base_of(timeline))
-    write_cut(made.cut, cut)
+    made = to_otio(read, footage, plan, layers, name=cut.stem, folder=base_of(timeline))
+    write_otio(made.timeline, cut)
     if as_json:
         show_json({"file": str(cut), "duration": round(plan.seconds, 6), "notes": made.notes})
     else:
@@ -90,15 +90,17 @@ def export_timeline(
             say(note)
 
 
-async def _laid_out(job: "Workplace", timeline: "Timeline") -> "tuple[Mapping[str, Footage], Schedule, list[Layer]]":
+async def _laid_out(
+    job: "MediaContext", timeline: "Timeline"
+) -> "tuple[Mapping[str, MediaInfo], Schedule, list[Layer]]":
     """Look at the files of a timeline, and put everything in its place. Raises BadParams with all that does not fit."""
     from callsheet.media.rendering import layers
     from callsheet.media.values import read_rate
-    from callsheet.operations.staging import footage_of, scheduled
+    from callsheet.operations.staging import probe_sources, scheduled
 
-    footage = await footage_of(job, timeline)
+    footage = await probe_sources(job, timeline)
     plan = scheduled(timeline, footage, read_rate(timeline.output.fps))
-    return footage, plan, layers.lay(timeline, footage, plan)
+    return footage, plan, layers.place_layers(timeline, footage, plan)
 
 
 @contextmanager
@@ -121,10 +123,10 @@ def read_timeline(file: str, settings: "Settings") -> dict[str, Any]:
     from callsheet.cli.printing import say
     from callsheet.domain.errors import BadParams, NotFound, PlanRefused, Problem
     from callsheet.domain.plan_parsing import read_plan_text
-    from callsheet.media.otio.importing import import_cut
+    from callsheet.media.otio.importing import from_otio
 
     if Path(file).suffix.lower() in _CUTS:
-        made = import_cut(Path(file))
+        made = from_otio(Path(file))
         for note in made.notes:
             say(note)
         return made.timeline

@@ -85,7 +85,7 @@ def _work(
     from callsheet.cli.bootstrap import catalog_of
     from callsheet.cli.loop import on_stop_signals, run_async
     from callsheet.processes.supervisor import Lifeline
-    from callsheet.wiring import open_house
+    from callsheet.wiring import open_runtime
 
     begun = False
 
@@ -93,8 +93,8 @@ def _work(
         nonlocal begun
         catalog = catalog_of(modules)
         lanes = _lanes(settings, queues, concurrency, catalog.queues())
-        async with open_house(settings, catalog) as house:
-            worker = house.worker(lanes, id=worker_id)
+        async with open_runtime(settings, catalog) as runtime:
+            worker = runtime.worker(lanes, id=worker_id)
             signals = iter([False])
             on_stop_signals(lambda: worker.stop(at_once=next(signals, True)))
             begun = True
@@ -105,9 +105,9 @@ def _work(
         run_async(work())
     except Exception:
         if not begun:
-            lifeline.tell_unfit()
+            lifeline.report_fatal()
         raise
-    lifeline.tell_done()
+    lifeline.report_done()
 
 
 def _lanes(settings: "Settings", queues: str | None, concurrency: str | None, known: list[str]) -> dict[str, int]:

@@ -14,9 +14,9 @@ def list_workers(as_json: Json = False, url: Url = DEFAULT_URL, api_key: ApiKey 
     """List the workers, live ones first."""
     from callsheet.cli.printing import moment_text, show_columns, show_json
     from callsheet.cli.queues import rows_of
-    from callsheet.cli.remote import Remote
+    from callsheet.cli.remote import ApiClient
 
-    with Remote(url, api_key) as remote:
+    with ApiClient(url, api_key) as remote:
         answer = remote.get("/api/workers")
     if as_json:
         show_json(answer)
@@ -44,14 +44,14 @@ def set_lanes(
 ) -> None:
     """Change how many jobs of a queue a worker runs at once; it follows at once."""
     from callsheet.cli.printing import say
-    from callsheet.cli.remote import Remote
+    from callsheet.cli.remote import ApiClient
     from callsheet.settings import parse_lanes
 
     try:
         wanted = parse_lanes(lanes)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="LANES") from None
-    with Remote(url, api_key) as remote:
+    with ApiClient(url, api_key) as remote:
         for worker_id in _ids_of(remote, worker):
             say(f"{worker}: {_lanes(remote.patch(f'/api/workers/{worker_id}', {'lanes': wanted}))}")
 

@@ -12,13 +12,13 @@ from uuid import uuid4
 
 import httpx2
 
-from callsheet.comfyui.errors import refusal
+from callsheet.comfyui.errors import rejection_message
 from callsheet.comfyui.graph import Graph
 from callsheet.comfyui.outputs import OutputFile
-from callsheet.comfyui.parsing import read_object, told
-from callsheet.domain.errors import OutputGone, ProviderUnreachable, Refused, SubmissionUnknown
-from callsheet.files.atomic_write import land
-from callsheet.files.fetch import shown
+from callsheet.comfyui.parsing import read_object, sanitize_text
+from callsheet.domain.errors import OutputExpired, ProviderUnreachable, SubmissionRejected, SubmissionUnknown
+from callsheet.files.atomic_write import write_atomically
+from callsheet.files.fetch import redact_url
 from callsheet.files.media_types import OCTETS
 from callsheet.files.ssrf_guard import trusted_certificates
 
@@ -33,7 +33,7 @@ State = Literal["queued", "running", "ended", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PromptStatus:
     """How a prompt stands, and how busy its server is."""
 
     state: State
@@ -52,7 +52,7 @@ class ComfyUI:
     def __init__(self, url: str, *, timeout: float = 120.0, max_bytes: int = 20 * 2**30) -> None:
         """Wait `timeout` seconds for an answer, and take files of up to `max_bytes`."""
         self.url = url.rstrip("/")
-        self.place = shown(self.url)
+        self.place = redact_url(self.url)
         """The address as it may be told: it may hold a password."""
         self._max_bytes = max_bytes
         self._client = httpx2.AsyncClient(
@@ -84,10 +84,12 @@ class ComfyUI:
         """
         answer = await self._ask("POST", "/upload/image", **await _multipart(path, name, folder))
         if answer.status_code == 413:
-            raise Refused(f"{path.name} is larger than ComfyUI takes; start it with a larger --max-upload-size.")
+            raise SubmissionRejected(
+                f"{path.name} is larger than ComfyUI takes; start it with a larger --max-upload-size."
+            )
         stored = read_object(answer.content)
         if answer.status_code != 200 or not isinstance(stored.get("name"), str):
-            raise Refused(f"ComfyUI did not take {path.name}: it answered {answer.status_code}.")
+            raise SubmissionRejected(f"ComfyUI did not take {path.name}: it answered {answer.status_code}.")
         return "/".join(filter(None, (str(stored.get("subfolder") or ""), stored["name"])))
 
     async def submit(self, graph: Graph, prompt_id: str, client_id: str) -> str:
@@ -107,20 +109,24 @@ class ComfyUI:
         if answer.status_code in _AWAY:
             raise SubmissionUnknown(f"A proxy before {self.place} answered {answer.status_code}.")
         if answer.status_code != 200:
-            raise refusal(fields) if fields else Refused(f"ComfyUI does not take the prompt: {_words(answer)}")
+            raise (
+                rejection_message(fields)
+                if fields
+                else SubmissionRejected(f"ComfyUI does not take the prompt: {_words(answer)}")
+            )
         known = str(fields.get("prompt_id") or prompt_id)
         if fields.get("node_errors"):
             # It would run what is left without the outputs that do not work, and call that a success.
             await self.stop(known)
-            raise refusal(fields)
+            raise rejection_message(fields)
         return known
 
-    async def look(self, prompt_id: str) -> Standing:
+    async def get_status(self, prompt_id: str) -> PromptStatus:
         """Return how a prompt stands. The queue is read first: whatever leaves it is in the history by then."""
         queue = await self._told("/queue", "queue_running")
         running = [str(item[1]) for item in queue.get("queue_running") or ()]
         waiting = [str(item[1]) for item in sorted(queue.get("queue_pending") or (), key=lambda item: item[0])]
-        standing = partial(Standing, running=len(running), waiting=len(waiting))
+        standing = partial(PromptStatus, running=len(running), waiting=len(waiting))
         if prompt_id in running:
             return standing("running")
         if prompt_id in waiting:
@@ -133,11 +139,11 @@ class ComfyUI:
         entry = (await self._told(f"/history/{prompt_id}")).get(prompt_id)
         return entry if isinstance(entry, dict) else None
 
-    async def forget(self, prompt_id: str) -> None:
+    async def delete_history(self, prompt_id: str) -> None:
         """Drop a prompt's entry from the history."""
         await self._ask("POST", "/history", json={"delete": [prompt_id]})
 
-    async def stop(self, prompt_id: str, *, patience: float = 20.0) -> Standing:
+    async def stop(self, prompt_id: str, *, patience: float = 20.0) -> PromptStatus:
         """End a prompt, and no other, and return how it stands then.
 
         A node that is the last one, or reports no steps, is not stopped by anything: after `patience` seconds the
@@ -151,13 +157,13 @@ class ComfyUI:
             standing = await self._stop_once(prompt_id, atomic=False)
         return standing
 
-    async def _stop_once(self, prompt_id: str, *, atomic: bool) -> Standing:
+    async def _stop_once(self, prompt_id: str, *, atomic: bool) -> PromptStatus:
         # Servers before 2026 do not have the route, and say 404 or 405.
         answer = await self._ask("POST", f"/api/jobs/{prompt_id}/cancel") if atomic else None
         if answer is None or answer.status_code != 200:
             await self._ask("POST", "/queue", json={"delete": [prompt_id]})
             await self._ask("POST", "/interrupt", json={"prompt_id": prompt_id})
-        return await self.look(prompt_id)
+        return await self.get_status(prompt_id)
 
     async def free(self) -> None:
         """Have the server unload its models and drop what it has cached, once no prompt runs."""
@@ -169,7 +175,7 @@ class ComfyUI:
         try:
             async with self._client.stream("GET", f"{self.url}/view", params=place) as answer:
                 _refuse(answer.status_code, file)
-                await land(self._capped(answer, file), target)
+                await write_atomically(self._capped(answer, file), target)
         except httpx2.HTTPError as error:
             raise ProviderUnreachable(
                 f"{file.filename} did not come whole from {self.place}: {_name(error)}"
@@ -181,7 +187,7 @@ class ComfyUI:
         async for chunk in answer.aiter_bytes(_CHUNK):
             size += len(chunk)
             if size > self._max_bytes:
-                raise OutputGone(f"{file.filename} has more than the {self._max_bytes:,} bytes that are accepted")
+                raise OutputExpired(f"{file.filename} has more than the {self._max_bytes:,} bytes that are accepted")
             yield chunk
 
     async def _told(self, path: str, *names: str) -> dict[str, Any]:
@@ -207,7 +213,7 @@ class ComfyUI:
 
 def _refuse(status: int, file: OutputFile) -> None:
     if status == 404:
-        raise OutputGone(
+        raise OutputExpired(
             f"ComfyUI names the file {file.filename} (node {file.node}) and does not have it. Somebody removed it, "
             "and the prompt was not run anew since all its nodes were cached.",
             file=file.filename,
@@ -215,7 +221,7 @@ def _refuse(status: int, file: OutputFile) -> None:
     if status >= 500:
         raise ProviderUnreachable(f"ComfyUI answered {status} for {file.filename}")
     if status != 200:
-        raise OutputGone(f"ComfyUI does not give the file {file.filename} (node {file.node}): it answered {status}.")
+        raise OutputExpired(f"ComfyUI does not give the file {file.filename} (node {file.node}): it answered {status}.")
 
 
 async def _multipart(path: Path, name: str, folder: str) -> dict[str, Any]:
@@ -243,7 +249,7 @@ def _field(edge: str, name: str, value: str) -> str:
 
 
 def _words(answer: httpx2.Response) -> str:
-    return f"{answer.status_code} {told(answer.text)}".rstrip()
+    return f"{answer.status_code} {sanitize_text(answer.text)}".rstrip()
 
 
 def _name(error: Exception) -> str:

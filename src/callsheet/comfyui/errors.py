@@ -5,7 +5,7 @@ from typing import Any
 
 import structlog
 
-from callsheet.comfyui.parsing import told
+from callsheet.comfyui.parsing import sanitize_text
 from callsheet.domain.errors import BadParams, Problem, ProviderFailed
 
 log = structlog.get_logger(__name__)
@@ -17,7 +17,7 @@ _OF_OUR_OWN = {
 _MEMORY = ("OutOfMemoryError", "out of memory")
 
 
-def refusal(answer: Mapping[str, Any]) -> BadParams:
+def rejection_message(answer: Mapping[str, Any]) -> BadParams:
     """Say what is wrong with a prompt, from the answer to it: every node and input with its reason."""
     problems = list(_of_nodes(answer.get("node_errors")))
     if not problems:
@@ -45,11 +45,11 @@ def _of_prompt(error: Any) -> Problem:
 
 
 def _joined(message: Any, details: Any) -> str:
-    parts = [told(part).rstrip(".: ") for part in (message, details) if part]
+    parts = [sanitize_text(part).rstrip(".: ") for part in (message, details) if part]
     return ": ".join(parts) or "refused"
 
 
-def failure(entry: Mapping[str, Any]) -> ProviderFailed | None:
+def execution_error(entry: Mapping[str, Any]) -> ProviderFailed | None:
     """Say why a prompt did not end well, from its entry in the history; None when it did."""
     status = entry.get("status") or {}
     name, data = _last_message(status)
@@ -73,7 +73,7 @@ def _last_message(status: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
 
 def _node_failure(data: Mapping[str, Any]) -> ProviderFailed:
     kind = str(data.get("exception_type") or "error")
-    message = told(data.get("exception_message") or kind)
+    message = sanitize_text(data.get("exception_message") or kind)
     log.warning("a ComfyUI node failed", node=data.get("node_id"), trace="".join(map(str, data.get("traceback") or ())))
     memory = any(sign in kind or sign in message for sign in _MEMORY)
     return ProviderFailed(

@@ -121,7 +121,7 @@ def find_field(graph: Graph, path: str) -> tuple[str, str] | None:
     return node, path[len(node) + 1 :]
 
 
-def put(graph: Graph, path: str, value: Any) -> None:
+def set_input(graph: Graph, path: str, value: Any) -> None:
     """Set a field, named as `node.input`, which must be there."""
     place = find_field(graph, path)
     if place is None:

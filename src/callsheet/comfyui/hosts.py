@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 from callsheet.settings import Settings
 
 DEFAULT = "http://127.0.0.1:8188"
@@ -21,7 +21,7 @@ class Host:
     tags: frozenset[str] = frozenset()
 
 
-def hosts_of(settings: Settings) -> list[Host]:
+def parse_hosts(settings: Settings) -> list[Host]:
     """Return the servers in the order of the settings; raises SetupError for what cannot be read."""
     given = settings.comfyui_api_url
     if given is None:
@@ -29,7 +29,7 @@ def hosts_of(settings: Settings) -> list[Host]:
     hosts = [_host(part) for part in given.replace(",", " ").split()]
     names = [host.name for host in hosts]
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise SetupError(f"COMFYUI_API_URL names {', '.join(twice)} twice; `#name=…` tells servers apart.")
+        raise ConfigurationError(f"COMFYUI_API_URL names {', '.join(twice)} twice; `#name=…` tells servers apart.")
     return hosts
 
 
@@ -38,13 +38,13 @@ def _host(text: str) -> Host:
     parts = urlsplit(address)
     about = {key: values[-1] for key, values in parse_qs(parts.fragment).items()}
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or about.keys() - _KNOWN:
-        raise SetupError(
+        raise ConfigurationError(
             f"'{text}' in COMFYUI_API_URL is not of the form http://host:8188, with "
             "#name=…&capacity=2&tags=wan+flux behind it if need be."
         )
     capacity = about.get("capacity", "1")
     if not capacity.isdecimal() or int(capacity) < 1:
-        raise SetupError(f"'{text}' in COMFYUI_API_URL: the capacity is a number from 1 on.")
+        raise ConfigurationError(f"'{text}' in COMFYUI_API_URL: the capacity is a number from 1 on.")
     url = parts._replace(fragment="").geturl().rstrip("/")
     return Host(
         url, about.get("name", parts.netloc.rpartition("@")[2]), int(capacity), frozenset(about.get("tags", "").split())

@@ -17,13 +17,13 @@ from uuid import uuid4
 import structlog
 
 from callsheet.comfyui.client import ComfyUI
-from callsheet.domain.errors import PromptLost, ProviderUnreachable, SetupError
-from callsheet.processes.child import Limits, plain_environment, started
+from callsheet.domain.errors import ConfigurationError, PromptLost, ProviderUnreachable
+from callsheet.processes.child import ProcessLimits, plain_environment, start_child
 from callsheet.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_UNLIMITED = Limits(file_bytes=None)
+_UNLIMITED = ProcessLimits(file_bytes=None)
 _LAST_LINES = 12
 _BETWEEN_LOOKS = 0.25
 _HELP_SECONDS = 60.0
@@ -33,7 +33,7 @@ Hear = Callable[[str], None]
 
 
 @dataclass(slots=True)
-class Life:
+class ServerProcess:
     """One process, from its start to its end."""
 
     id: str
@@ -60,7 +60,7 @@ class Life:
             raise PromptLost(self.reason())
 
 
-class Child:
+class ManagedServer:
     """Keeps at most one ComfyUI running."""
 
     def __init__(self, settings: Settings) -> None:
@@ -68,7 +68,7 @@ class Child:
         self._settings = settings
         self._folder = settings.comfyui_path.expanduser().absolute()
         self._lock = asyncio.Lock()
-        self._life: Life | None = None
+        self._life: ServerProcess | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._resting: asyncio.Task[None] | None = None
@@ -78,12 +78,12 @@ class Child:
         """Processes that were started so far."""
 
     @property
-    def life(self) -> Life | None:
+    def process(self) -> ServerProcess | None:
         """The process that runs now."""
         return None if self._life is None or self._life.ended.is_set() else self._life
 
     @asynccontextmanager
-    async def in_use(self, hear: Hear) -> AsyncGenerator[Life, None]:
+    async def in_use(self, hear: Hear) -> AsyncGenerator[ServerProcess, None]:
         """Have it running, for one job, which hears its log meanwhile.
 
         Raises SetupError when it cannot be started like this, ProviderUnreachable when it ends or does not answer.
@@ -112,10 +112,10 @@ class Child:
         await asyncio.gather(self._keeper, return_exceptions=True)
         self._keeper = None
 
-    async def _running(self) -> Life:
+    async def _running(self) -> ServerProcess:
         self._end_rest()
         async with self._lock:
-            if self.life is None or not self.life.ready:
+            if self.process is None or not self.process.ready:
                 await self._stop("it does not answer")
                 await self._start()
             assert self._life is not None  # noqa: S101 - just started
@@ -144,7 +144,7 @@ class Child:
             raise
         log.info("our own ComfyUI answers", url=life.url)
 
-    async def _ready(self, life: Life) -> None:
+    async def _ready(self, life: ServerProcess) -> None:
         async with ComfyUI(life.url, timeout=10.0) as comfy:
             while True:
                 if life.ended.is_set():
@@ -158,11 +158,11 @@ class Child:
                     return
                 await asyncio.sleep(_BETWEEN_LOOKS)
 
-    async def _prepared(self) -> tuple[list[str], Life]:
+    async def _prepared(self) -> tuple[list[str], ServerProcess]:
         """Make its folders, and return what starts it."""
         program, python = self._folder / "main.py", self._python()
         if not program.is_file():
-            raise SetupError(f"There is no ComfyUI in {self._folder}: main.py is missing (COMFYUI_PATH).")
+            raise ConfigurationError(f"There is no ComfyUI in {self._folder}: main.py is missing (COMFYUI_PATH).")
         base = (self._settings.comfyui_base_dir or self._settings.data_dir / "comfyui").expanduser().absolute()
         own = self._settings.scratch_dir / f"comfyui-{uuid4().hex[:12]}"
         for folder in (base / "custom_nodes", base / "user", base / "models", own / "front"):
@@ -181,7 +181,7 @@ class Child:
         }
         flags = [word for flag, value in wanted.items() if flag in known for word in (flag, value) if word]
         argv = [*flags, *shlex.split(self._settings.comfyui_args)]
-        life = Life(own.name, f"http://127.0.0.1:{port}", argv)
+        life = ServerProcess(own.name, f"http://127.0.0.1:{port}", argv)
         return [str(python), "main.py", *argv], life
 
     def _python(self) -> Path:
@@ -192,12 +192,12 @@ class Child:
                 return found
         python = shutil.which("python3")
         if python is None:
-            raise SetupError("There is no Python for our own ComfyUI; set CALLSHEET_COMFYUI_PYTHON.")
+            raise ConfigurationError("There is no Python for our own ComfyUI; set CALLSHEET_COMFYUI_PYTHON.")
         return Path(python)
 
     async def _help(self, python: Path) -> str:
         try:
-            async with started(
+            async with start_child(
                 [str(python), "main.py", "--help"], cwd=self._folder, env=plain_environment(), limits=_UNLIMITED
             ) as process:
                 async with asyncio.timeout(_HELP_SECONDS):
@@ -205,20 +205,20 @@ class Child:
         except TimeoutError:
             raise ProviderUnreachable(f"ComfyUI in {self._folder} did not tell its flags in time.") from None
         except OSError as error:
-            raise SetupError(
+            raise ConfigurationError(
                 f"{python} cannot be started for our own ComfyUI: {os.strerror(error.errno or 0)}"
             ) from None
         if process.returncode != 0:
-            raise SetupError(
+            raise ConfigurationError(
                 f"ComfyUI in {self._folder} cannot be started: {err.decode(errors='replace')[-500:].strip()}"
             )
         return out.decode(errors="replace")
 
-    async def _keep(self, command: list[str], life: Life) -> None:
+    async def _keep(self, command: list[str], life: ServerProcess) -> None:
         """Hold the process while it lives; its pipes are read all the time, or it would stand still."""
         folder = self._settings.scratch_dir / life.id
         try:
-            async with started(command, cwd=self._folder, env=plain_environment(), limits=_UNLIMITED) as process:
+            async with start_child(command, cwd=self._folder, env=plain_environment(), limits=_UNLIMITED) as process:
                 assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
                 await asyncio.gather(self._read(process.stdout, life), self._read(process.stderr, life))
                 life.code = await process.wait()
@@ -226,7 +226,7 @@ class Child:
             life.ended.set()
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
-    async def _read(self, pipe: asyncio.StreamReader, life: Life) -> None:
+    async def _read(self, pipe: asyncio.StreamReader, life: ServerProcess) -> None:
         rest = b""
         while piece := await pipe.read(16 * 1024):
             # Progress bars go back to the beginning of their line, and end it only at the end.
@@ -236,19 +236,19 @@ class Child:
                 self._say(line.decode(errors="replace").strip(), life)
         self._say(rest.decode(errors="replace").strip(), life)
 
-    def _say(self, line: str, life: Life) -> None:
+    def _say(self, line: str, life: ServerProcess) -> None:
         if line:
             life.last.append(line[:500])
             for hear in tuple(self._hearers):
                 hear(line[:500])
 
     def _rest_if_idle(self) -> None:
-        if self._jobs == 0 and self.life is not None:
+        if self._jobs == 0 and self.process is not None:
             wait = min(self._settings.comfyui_free_after, self._settings.comfyui_stop_after).total_seconds()
             # A timer, not a task: this is also reached while the event loop is being closed.
-            self._timer = asyncio.get_running_loop().call_later(wait, self._begin_rest, self.life)
+            self._timer = asyncio.get_running_loop().call_later(wait, self._begin_rest, self.process)
 
-    def _begin_rest(self, life: Life) -> None:
+    def _begin_rest(self, life: ServerProcess) -> None:
         self._resting = asyncio.create_task(self._rest(life), name="comfyui idle")
 
     def _end_rest(self) -> None:
@@ -256,7 +256,7 @@ class Child:
             if waiting is not None:
                 waiting.cancel()
 
-    async def _rest(self, life: Life) -> None:
+    async def _rest(self, life: ServerProcess) -> None:
         """Give memory back after a while without jobs, and end the process after a longer one."""
         left = (self._settings.comfyui_stop_after - self._settings.comfyui_free_after).total_seconds()
         if left > 0:
@@ -265,7 +265,7 @@ class Child:
             await asyncio.sleep(max(0.0, left - (time.monotonic() - begun)))
         await self.stop("no job needs it")
 
-    async def _free(self, life: Life) -> None:
+    async def _free(self, life: ServerProcess) -> None:
         async with ComfyUI(life.url, timeout=60.0) as comfy:
             try:
                 await comfy.free()

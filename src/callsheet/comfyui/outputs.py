@@ -22,14 +22,14 @@ class OutputFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class PromptOutputs:
     """Files in the order of their nodes, and texts by node."""
 
     files: tuple[OutputFile, ...]
     texts: Mapping[str, str]
 
 
-def made_by(entry: Mapping[str, Any]) -> Made:
+def prompt_outputs(entry: Mapping[str, Any]) -> PromptOutputs:
     """Return everything that an entry of the history names, whatever the nodes call it."""
     files: list[OutputFile] = []
     texts: dict[str, str] = {}
@@ -38,7 +38,7 @@ def made_by(entry: Mapping[str, Any]) -> Made:
         files += [file for file in _files(shown, values) if file not in files]
         if (text := _text(values.get("text"))) is not None:
             texts[shown] = text
-    return Made(tuple(files), texts)
+    return PromptOutputs(tuple(files), texts)
 
 
 def _outputs(entry: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -24,7 +24,7 @@ def read_object(data: str | bytes) -> dict[str, Any]:
     return read if isinstance(read, dict) else {}
 
 
-def told(text: object) -> str:
+def sanitize_text(text: object) -> str:
     """Return words of the server in one line, without the folders of its machine, and not too many."""
     line = _FOLDERS.sub("", " ".join(storable_text(str(text)).split()))
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

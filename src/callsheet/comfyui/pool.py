@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 import structlog
 
 from callsheet.comfyui.client import ComfyUI
-from callsheet.comfyui.hosts import Host, hosts_of
-from callsheet.comfyui.managed_server import Child
+from callsheet.comfyui.hosts import Host, parse_hosts
+from callsheet.comfyui.managed_server import ManagedServer
 from callsheet.domain.errors import BadParams, Problem, ProviderUnreachable
 from callsheet.settings import Settings
 
@@ -36,7 +36,7 @@ class Server:
     """One server as this worker knows it."""
 
     host: Host
-    child: Child | None = None
+    child: ManagedServer | None = None
     """Where the worker runs the server itself."""
     busy: int = 0
     """Jobs of this worker that are there."""
@@ -69,7 +69,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ServerRequirements:
     """What a job asks of a server."""
 
     tags: frozenset[str] = frozenset()
@@ -94,7 +94,7 @@ class Pool:
         """Return a server by its name."""
         return next((server for server in self.servers if server.name == name), None)
 
-    def has_another(self, server: Server, wish: Wish) -> bool:
+    def has_another(self, server: Server, wish: ServerRequirements) -> bool:
         """Tell whether a job could go to a server that is not this one."""
         return any(each is not server and _fits(each, wish) and not each.resting for each in self.servers)
 
@@ -103,7 +103,7 @@ class Pool:
         return ComfyUI(url, timeout=self._settings.comfyui_timeout_ms / 1000, max_bytes=self._settings.source_max_bytes)
 
     @asynccontextmanager
-    async def seat(self, wish: Wish, say: Say) -> AsyncGenerator[Server, None]:
+    async def acquire(self, wish: ServerRequirements, say: Say) -> AsyncGenerator[Server, None]:
         """Hold a place at the server that suits best; wait for one while all are full, and say so.
 
         Raises BadParams when no server is what is asked for, ProviderUnreachable when none answers.
@@ -112,23 +112,23 @@ class Pool:
         try:
             yield server
         finally:
-            await self._let_go(server)
+            await self._release(server)
 
     @asynccontextmanager
-    async def seat_at(self, server: Server) -> AsyncGenerator[Server, None]:
+    async def acquire_on(self, server: Server) -> AsyncGenerator[Server, None]:
         """Hold a place at a server that has this job's prompt already, however full it is."""
         server.busy += 1
         try:
             yield server
         finally:
-            await self._let_go(server)
+            await self._release(server)
 
-    async def _let_go(self, server: Server) -> None:
+    async def _release(self, server: Server) -> None:
         server.busy -= 1
         async with self._changed:
             self._changed.notify_all()
 
-    async def _taken(self, wish: Wish, say: Say) -> Server:
+    async def _taken(self, wish: ServerRequirements, say: Say) -> Server:
         said = False
         while True:
             server = await self._best(wish, self._open_to(wish))
@@ -149,7 +149,7 @@ class Pool:
             except TimeoutError:
                 return  # rests end, and marks of drained servers go, without a word
 
-    def _open_to(self, wish: Wish) -> list[Server]:
+    def _open_to(self, wish: ServerRequirements) -> list[Server]:
         fit = [server for server in self.servers if _fits(server, wish)]
         if not fit:
             raise BadParams([_nobody(wish, self.servers)])
@@ -162,7 +162,7 @@ class Pool:
             raise ProviderUnreachable(f"None of the ComfyUI servers takes jobs now: {', '.join(s.name for s in left)}")
         return open_now
 
-    async def _best(self, wish: Wish, fit: Sequence[Server]) -> Server | None:
+    async def _best(self, wish: ServerRequirements, fit: Sequence[Server]) -> Server | None:
         free = [server for server in fit if server.busy < server.host.capacity]
         if len(free) <= 1:
             return free[0] if free else None
@@ -190,11 +190,11 @@ class Pool:
                 return None
 
 
-def _fits(server: Server, wish: Wish) -> bool:
+def _fits(server: Server, wish: ServerRequirements) -> bool:
     return wish.tags <= server.host.tags and wish.name in (None, server.name)
 
 
-def _nobody(wish: Wish, servers: Sequence[Server]) -> Problem:
+def _nobody(wish: ServerRequirements, servers: Sequence[Server]) -> Problem:
     there = "; ".join(f"{s.name} ({', '.join(sorted(s.host.tags)) or 'no tags'})" for s in servers)
     asked = f"is called '{wish.name}'" if wish.name else ""
     tagged = f"has the tags {', '.join(sorted(wish.tags))}" if wish.tags else ""
@@ -243,14 +243,14 @@ def pool_of(settings: Settings) -> Pool:
 
 def open_pool(settings: Settings) -> Pool:
     """Make a pool of the servers that the settings name; raises SetupError for what cannot be read."""
-    servers = [Server(host) for host in hosts_of(settings)]
+    servers = [Server(host) for host in parse_hosts(settings)]
     if settings.comfyui_path is not None:
-        servers.insert(0, Server(Host("", OWN), Child(settings)))
+        servers.insert(0, Server(Host("", OWN), ManagedServer(settings)))
     return Pool(servers, settings)
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class ServerHealth:
     """How a server was found."""
 
     server: Server
@@ -263,18 +263,18 @@ class Health:
     devices: tuple[dict[str, Any], ...] = field(default=())
 
 
-async def survey(pool: Pool) -> list[Health]:
+async def check_servers(pool: Pool) -> list[ServerHealth]:
     """Ask every server how it is."""
     return list(await asyncio.gather(*(_health(pool, server) for server in pool.servers)))
 
 
-async def _health(pool: Pool, server: Server) -> Health:
+async def _health(pool: Pool, server: Server) -> ServerHealth:
     if server.child is not None:
-        return Health(server, reachable=False, reason="a worker runs it when a job needs it")
+        return ServerHealth(server, reachable=False, reason="a worker runs it when a job needs it")
     async with pool.client(server.host.url) as comfy:
         try:
             stats, waiting = await asyncio.gather(comfy.stats(), comfy.depth())
         except ProviderUnreachable as error:
-            return Health(server, reachable=False, reason=error.message)
+            return ServerHealth(server, reachable=False, reason=error.message)
     system = stats.get("system") or {}
-    return Health(server, True, None, system.get("comfyui_version"), waiting, tuple(stats.get("devices") or ()))
+    return ServerHealth(server, True, None, system.get("comfyui_version"), waiting, tuple(stats.get("devices") or ()))

@@ -6,7 +6,7 @@ from typing import Any
 from callsheet.comfyui.graph import Graph, needed_nodes
 
 
-class Progress:
+class PromptProgress:
     """Counts nodes. The share never falls; all nodes count the same, since nobody knows how long each takes."""
 
     def __init__(self, graph: Graph, prompt_id: str) -> None:
@@ -70,9 +70,9 @@ def _share(data: Mapping[str, Any]) -> float:
 
 
 _READERS = {
-    "execution_cached": Progress._cached,
-    "executing": Progress._executing,
-    "executed": Progress._executed,
-    "progress": Progress._steps,
-    "progress_state": Progress._state,
+    "execution_cached": PromptProgress._cached,
+    "executing": PromptProgress._executing,
+    "executed": PromptProgress._executed,
+    "progress": PromptProgress._steps,
+    "progress_state": PromptProgress._state,
 }

@@ -7,11 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from callsheet.comfyui.client import ComfyUI, Standing
+from callsheet.comfyui.client import ComfyUI, PromptStatus
 from callsheet.comfyui.errors import is_blocked
 from callsheet.comfyui.graph import Graph
-from callsheet.comfyui.parsing import told
-from callsheet.comfyui.progress import Progress
+from callsheet.comfyui.parsing import sanitize_text
+from callsheet.comfyui.progress import PromptProgress
 from callsheet.domain.errors import PromptLost, ProviderUnreachable, SubmissionUnknown
 
 EXECUTOR_DEAD = "executor_dead"
@@ -27,7 +27,7 @@ _LOOKUPS = (0.2, 1.0, 3.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class PromptReport:
     """What whoever waits for a prompt is told."""
 
     progress: Callable[[float, str | None], None]
@@ -37,18 +37,18 @@ class Report:
 
 
 @dataclass(slots=True)
-class Ears:
+class PromptEvents:
     """What a websocket says about one prompt."""
 
-    progress: Progress
+    progress: PromptProgress
     prompt_id: str
-    report: Report
+    report: PromptReport
     whole: Callable[[], bool] = lambda: True
     """Whether the websocket tells of this prompt; if not, the server's status is the only hint."""
     _awake: asyncio.Event = field(default_factory=asyncio.Event)
     _pauses: list[float] = field(default_factory=list)
 
-    def hear(self, kind: str, data: Mapping[str, Any]) -> None:
+    def on_message(self, kind: str, data: Mapping[str, Any]) -> None:
         """Take a message in."""
         if kind == "status" and not self.whole():
             self._wake(_BETWEEN_HINTS)
@@ -56,13 +56,13 @@ class Ears:
             return
         if kind == "execution_error" and is_blocked(data):
             where = f"node {data.get('node_id')} ({data.get('node_type')})"
-            self.report.note(f"{where} closed its branch: {told(data.get('exception_message'))}")
+            self.report.note(f"{where} closed its branch: {sanitize_text(data.get('exception_message'))}")
         elif kind in _ENDS or (kind == "executing" and data.get("node") is None):
             self._wake(*_SOON)
         if self.progress.read(kind, data):
             self.report.progress(self.progress.share, self.progress.label)
 
-    def broke(self) -> None:
+    def on_disconnect(self) -> None:
         """The connection broke: look at once, since the server may be gone."""
         self._awake.set()
 
@@ -81,7 +81,7 @@ class Ears:
                 await self._awake.wait()
 
 
-async def send(comfy: ComfyUI, graph: Graph, prompt_id: str, client_id: str) -> str:
+async def submit_prompt(comfy: ComfyUI, graph: Graph, prompt_id: str, client_id: str) -> str:
     """Queue a prompt and return the id that it is known by; when its answer is lost, look it up.
 
     Raises what `ComfyUI.submit` raises, but never SubmissionUnknown: PromptLost when the server does not know it.
@@ -94,7 +94,7 @@ async def send(comfy: ComfyUI, graph: Graph, prompt_id: str, client_id: str) -> 
     for pause in _LOOKUPS:
         await asyncio.sleep(pause)
         with suppress(ProviderUnreachable):
-            if (await comfy.look(prompt_id)).state != "unknown":
+            if (await comfy.get_status(prompt_id)).state != "unknown":
                 return prompt_id
             answered = True
     found = "The server does not know the prompt." if answered else "The prompt is looked for later."
@@ -102,7 +102,7 @@ async def send(comfy: ComfyUI, graph: Graph, prompt_id: str, client_id: str) -> 
 
 
 @dataclass(slots=True)
-class _Doubts:
+class _ServerMonitor:
     """What has been odd about a server, and since when."""
 
     patience: float
@@ -116,7 +116,7 @@ class _Doubts:
         if now - self.away_since >= self.patience:
             raise error
 
-    def look_at(self, standing: Standing) -> None:
+    def look_at(self, standing: PromptStatus) -> None:
         self.away_since = None
         if standing.running or not standing.waiting:
             self.idle_since, self.idle_looks = None, 0
@@ -132,9 +132,9 @@ class _Doubts:
             )
 
 
-async def follow(
+async def track_prompt(
     comfy: ComfyUI,
-    ears: Ears,
+    ears: PromptEvents,
     *,
     interval: float,
     patience: float,
@@ -146,11 +146,11 @@ async def follow(
     seconds. Raises PromptLost when the server has forgotten the prompt, ProviderUnreachable when it gave no answer for
     `patience` seconds or runs nothing any more, and what `check_alive` raises.
     """
-    doubts = _Doubts(patience)
+    doubts = _ServerMonitor(patience)
     while True:
         check_alive()
         try:
-            standing = await comfy.look(ears.prompt_id)
+            standing = await comfy.get_status(ears.prompt_id)
         except ProviderUnreachable as error:
             doubts.away(error)
             await asyncio.sleep(min(interval, 1.0))

@@ -29,7 +29,7 @@ Hear = Callable[[str, Mapping[str, Any]], None]
 """Told the type and the data of every message."""
 
 
-class Listener:
+class WebsocketListener:
     """Hears a server for as long as the block runs, and connects again when the connection breaks."""
 
     def __init__(self, url: str, client_id: str, hear: Hear, on_break: Callable[[], None]) -> None:

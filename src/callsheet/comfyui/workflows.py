@@ -25,7 +25,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from callsheet.comfyui.graph import Graph, find_field, is_link, missing_fields, problems_of, unwrapped
-from callsheet.domain.errors import BadParams, Problem, SetupError
+from callsheet.domain.errors import BadParams, ConfigurationError, Problem
 from callsheet.domain.model import Model
 from callsheet.settings import Settings
 
@@ -109,7 +109,7 @@ def stored_workflows(settings: Settings) -> dict[str, Path]:
 def _folders(settings: Settings) -> Iterator[Path]:
     if settings.comfyui_workflows is not None:
         if not settings.comfyui_workflows.is_dir():
-            raise SetupError(f"There is no folder {settings.comfyui_workflows} (CALLSHEET_COMFYUI_WORKFLOWS).")
+            raise ConfigurationError(f"There is no folder {settings.comfyui_workflows} (CALLSHEET_COMFYUI_WORKFLOWS).")
         yield settings.comfyui_workflows
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         yield Path(str(files(point.value)))
@@ -137,7 +137,7 @@ def read_workflow(path: Path) -> Workflow:
             for field in missing_fields(graph, spec.to)
         ]
     if problems:
-        raise SetupError("\n  ".join([f"The workflow {path} cannot be used:", *problems]))
+        raise ConfigurationError("\n  ".join([f"The workflow {path} cannot be used:", *problems]))
     return Workflow(path.stem, graph, about)
 
 
@@ -162,7 +162,7 @@ def default_graph(settings: Settings) -> Graph | None:
     graph = unwrapped(_json(text, "COMFYUI_VIDEO_WORKFLOW_JSON"))
     problems = problems_of(graph)
     if problems:
-        raise SetupError(
+        raise ConfigurationError(
             "\n  ".join(["COMFYUI_VIDEO_WORKFLOW_JSON cannot be used:", *(repr(problem) for problem in problems)])
         )
     return graph  # type: ignore[no-any-return] # checked above
@@ -172,18 +172,18 @@ def _text_of(path: Path, name: str) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise SetupError(f"{name} cannot be read as a file: {os.strerror(error.errno or 0)}") from None
+        raise ConfigurationError(f"{name} cannot be read as a file: {os.strerror(error.errno or 0)}") from None
     except UnicodeDecodeError:
-        raise SetupError(f"{name} is not text in UTF-8") from None
+        raise ConfigurationError(f"{name} is not text in UTF-8") from None
 
 
 def _json(text: str, name: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise SetupError(f"{name} is not JSON: {error}") from None
+        raise ConfigurationError(f"{name} is not JSON: {error}") from None
     except RecursionError:
-        raise SetupError(f"{name} is nested too deeply") from None
+        raise ConfigurationError(f"{name} is nested too deeply") from None
 
 
 def values_for(workflow: Workflow, given: Mapping[str, Any]) -> tuple[dict[str, Any], list[Problem]]:

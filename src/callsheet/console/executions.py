@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from callsheet.console.responses import CheckedForm, HouseDep, show
+from callsheet.console.responses import CheckedForm, RuntimeDep, show
 from callsheet.domain.records import Execution, QueueRecord
 from callsheet.domain.statuses import ENDED, EXECUTION_ENDED, JobStatus
 from callsheet.engine.jobs.cancel import cancel_execution, cancel_job
@@ -19,17 +19,17 @@ PAGE = 50
 
 
 @router.get("/")
-async def list_page(request: Request, house: HouseDep, before: UUID | None = None) -> Response:
+async def list_page(request: Request, runtime: RuntimeDep, before: UUID | None = None) -> Response:
     """Executions, newest first."""
-    found = await list_executions(house.database, ExecutionFilter(), before=before, most=PAGE + 1)
+    found = await list_executions(runtime.database, ExecutionFilter(), before=before, most=PAGE + 1)
     return show(
         request,
         "executions.html",
         executions=found[:PAGE],
         older=found[PAGE - 1].execution_id if len(found) > PAGE else None,
         first=before is None,
-        notices=list(map(_notice, filter(_needs_somebody, await list_queues(house.database, house.catalog)))),
-        base_url=house.base_url,
+        notices=list(map(_notice, filter(_needs_somebody, await list_queues(runtime.database, runtime.catalog)))),
+        base_url=runtime.base_url,
     )
 
 
@@ -45,9 +45,9 @@ def _notice(queue: QueueRecord) -> str:
 
 
 @router.get("/executions/{execution_id}")
-async def execution_page(request: Request, execution_id: UUID, house: HouseDep) -> Response:
+async def execution_page(request: Request, execution_id: UUID, runtime: RuntimeDep) -> Response:
     """One execution: how it stands, its jobs, its files."""
-    execution = await get_execution(house.database, execution_id, house.sign)
+    execution = await get_execution(runtime.database, execution_id, runtime.sign)
     return show(
         request,
         "execution.html",
@@ -72,33 +72,33 @@ def _sentence(execution: Execution) -> str:
 
 
 @router.post("/executions/{execution_id}/cancel")
-async def cancel(execution_id: UUID, form: CheckedForm, house: HouseDep) -> Response:
+async def cancel(execution_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Response:
     """Cancel what has not ended."""
     del form
-    await cancel_execution(house.database, execution_id)
+    await cancel_execution(runtime.database, execution_id)
     return _back(execution_id)
 
 
 @router.post("/executions/{execution_id}/retry")
-async def retry(execution_id: UUID, form: CheckedForm, house: HouseDep) -> Response:
+async def retry(execution_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Response:
     """Run again what did not succeed."""
-    await retry_execution(house.database, execution_id, resubmit="resubmit" in form)
+    await retry_execution(runtime.database, execution_id, resubmit="resubmit" in form)
     return _back(execution_id)
 
 
 @router.post("/jobs/{job_id}/cancel")
-async def cancel_one(job_id: UUID, form: CheckedForm, house: HouseDep) -> Response:
+async def cancel_one(job_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Response:
     """Cancel one job."""
     del form
-    await cancel_job(house.database, job_id)
-    return _back((await get_job(house.database, job_id, house.sign)).execution_id)
+    await cancel_job(runtime.database, job_id)
+    return _back((await get_job(runtime.database, job_id, runtime.sign)).execution_id)
 
 
 @router.post("/jobs/{job_id}/retry")
-async def retry_one(job_id: UUID, form: CheckedForm, house: HouseDep) -> Response:
+async def retry_one(job_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Response:
     """Run one job again."""
-    await retry_job(house.database, job_id, resubmit="resubmit" in form)
-    return _back((await get_job(house.database, job_id, house.sign)).execution_id)
+    await retry_job(runtime.database, job_id, resubmit="resubmit" in form)
+    return _back((await get_job(runtime.database, job_id, runtime.sign)).execution_id)
 
 
 def _back(execution_id: UUID) -> RedirectResponse:

@@ -5,7 +5,7 @@ import hmac
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from callsheet.console.responses import CheckedForm, Form, HouseDep, show
+from callsheet.console.responses import CheckedForm, Form, RuntimeDep, show
 from callsheet.console.session import COOKIE, LIFETIME, Sessions
 
 router = APIRouter()
@@ -18,16 +18,16 @@ async def login_page(request: Request, next: str = "/") -> Response:
 
 
 @router.post("/login")
-async def log_in(request: Request, form: Form, house: HouseDep) -> Response:
+async def log_in(request: Request, form: Form, runtime: RuntimeDep) -> Response:
     """Begin a session for who knows the API key."""
-    target, key = _inside(form.get("next", "/")), house.settings.api_key
+    target, key = _inside(form.get("next", "/")), runtime.settings.api_key
     if key is not None:
         expected = key.get_secret_value().encode()
         if not hmac.compare_digest(form.get("key", "").strip().encode(), expected):
             return show(request, "login.html", status=401, next=target, wrong=True)
     sessions: Sessions = request.app.state.sessions
     answer = RedirectResponse(target, 303)
-    safe = request.url.scheme == "https" or (house.settings.public_url or "").startswith("https://")
+    safe = request.url.scheme == "https" or (runtime.settings.public_url or "").startswith("https://")
     answer.set_cookie(
         COOKIE, sessions.begin(), max_age=LIFETIME, httponly=True, samesite="strict", secure=safe, path="/"
     )

@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from callsheet.console.rendering import page
 from callsheet.console.session import COOKIE, Sessions
 from callsheet.domain.errors import Unauthorized
-from callsheet.wiring import House
+from callsheet.wiring import Runtime
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -43,11 +43,11 @@ async def _checked_form(request: Request) -> dict[str, str]:
     return form
 
 
-async def _house(request: Request) -> House:
-    house: House = request.app.state.house
-    return house
+async def _runtime(request: Request) -> Runtime:
+    runtime: Runtime = request.app.state.runtime
+    return runtime
 
 
 Form = Annotated[dict[str, str], Depends(_form)]
 CheckedForm = Annotated[dict[str, str], Depends(_checked_form)]
-HouseDep = Annotated[House, Depends(_house)]
+RuntimeDep = Annotated[Runtime, Depends(_runtime)]

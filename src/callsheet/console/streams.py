@@ -11,14 +11,14 @@ from fastapi.responses import StreamingResponse
 
 from callsheet.console.executions import PAGE
 from callsheet.console.rendering import part
-from callsheet.console.responses import HouseDep
+from callsheet.console.responses import RuntimeDep
 from callsheet.console.sse import HEADERS, stream
-from callsheet.db.database import PASSING
+from callsheet.db.database import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.statuses import EXECUTION_ENDED
 from callsheet.engine.jobs.receipt import last_event_of
 from callsheet.engine.reads.views import ExecutionFilter, list_executions
-from callsheet.wiring import House
+from callsheet.wiring import Runtime
 
 router = APIRouter(prefix="/console/stream")
 
@@ -26,18 +26,18 @@ _LOOK_EVERY = 1.0
 
 
 @router.get("")
-async def list_stream(request: Request, house: HouseDep) -> Response:
+async def list_stream(request: Request, runtime: RuntimeDep) -> Response:
     """Rows of the list, as they change."""
-    return _answer(request, _rows(house))
+    return _answer(request, _rows(runtime))
 
 
 @router.get("/{execution_id}")
-async def execution_stream(request: Request, execution_id: UUID, house: HouseDep, after: int = 0) -> Response:
+async def execution_stream(request: Request, execution_id: UUID, runtime: RuntimeDep, after: int = 0) -> Response:
     """A word whenever something happened to an execution after that event."""
-    status, last = await last_event_of(house.database, execution_id)
+    status, last = await last_event_of(runtime.database, execution_id)
     if status in EXECUTION_ENDED and after >= last:
         return Response(status_code=204)
-    return _answer(request, _changes(house, execution_id, after))
+    return _answer(request, _changes(runtime, execution_id, after))
 
 
 def _answer(request: Request, messages: AsyncIterator[str]) -> Response:
@@ -45,34 +45,34 @@ def _answer(request: Request, messages: AsyncIterator[str]) -> Response:
     return StreamingResponse(body, headers=HEADERS, media_type="text/event-stream")
 
 
-async def _rows(house: House) -> AsyncIterator[str]:
+async def _rows(runtime: Runtime) -> AsyncIterator[str]:
     """Yield every row at first, then those of executions with new events."""
     seen: dict[UUID, int] = {}
     while True:
         try:
-            newest = await house.database.retry(lambda c: sql.newest_executions(c, most=PAGE), seconds=5)
+            newest = await runtime.database.retry(lambda c: sql.newest_executions(c, most=PAGE), seconds=5)
             heads = {row["id"]: row["last_event"] for row in newest}
             changed = {key for key, last in heads.items() if seen.get(key) != last}
             if changed:
-                rows = await list_executions(house.database, ExecutionFilter(), before=None, most=PAGE)
+                rows = await list_executions(runtime.database, ExecutionFilter(), before=None, most=PAGE)
                 for row in reversed([row for row in rows if row.execution_id in changed]):
                     html = part("parts.html", "row", row)
                     yield f"data: {json.dumps({'id': str(row.execution_id), 'html': html})}\n\n"
             seen = heads
-        except PASSING:
+        except TRANSIENT_ERRORS:
             yield ": the database does not answer, waiting\n\n"
         await asyncio.sleep(_LOOK_EVERY)
 
 
-async def _changes(house: House, execution_id: UUID, after: int) -> AsyncIterator[str]:
+async def _changes(runtime: Runtime, execution_id: UUID, after: int) -> AsyncIterator[str]:
     while True:
         try:
-            async with aclosing(house.watchtower.follow(execution_id, after=after)) as events:
+            async with aclosing(runtime.event_stream.follow(execution_id, after=after)) as events:
                 async for event in events:
                     after = event.number
                     yield f"id: {after}\ndata: {after}\n\n"
             yield "event: ended\ndata: \n\n"
             return
-        except PASSING:
+        except TRANSIENT_ERRORS:
             yield ": the database does not answer, waiting\n\n"
             await asyncio.sleep(_LOOK_EVERY)

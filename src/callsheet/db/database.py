@@ -11,14 +11,14 @@ from typing import TypeAlias, TypeVar
 import asyncpg
 import structlog
 
-from callsheet.domain.errors import DatabaseAway
+from callsheet.domain.errors import DatabaseUnavailable
 
 T = TypeVar("T")
 Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 log = structlog.get_logger(__name__)
 
-DATABASE_AWAY = (
+DATABASE_UNAVAILABLE = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
@@ -34,7 +34,7 @@ DATABASE_AWAY = (
 )
 """What a database that restarts, fails over or is cut off answers with; it may work a moment later."""
 
-PASSING = (DatabaseAway, *DATABASE_AWAY, OSError, TimeoutError)
+TRANSIENT_ERRORS = (DatabaseUnavailable, *DATABASE_UNAVAILABLE, OSError, TimeoutError)
 """The same, with what the network adds; only for code that talks to nothing but the database."""
 
 FOREVER = float("inf")
@@ -84,7 +84,7 @@ class Database:
         finally:
             try:
                 await self._pool.release(connection, timeout=5)
-            except PASSING as error:
+            except TRANSIENT_ERRORS as error:
                 # The work is done or has failed already, and the pool has thrown the connection away.
                 log.warning("a connection could not be given back", error=type(error).__name__)
 
@@ -108,11 +108,11 @@ class Database:
             try:
                 async with lend() as connection:
                     return await work(connection)
-            except PASSING as error:
+            except TRANSIENT_ERRORS as error:
                 if isinstance(error, ssl.SSLCertVerificationError):
                     raise
                 if loop.time() + pause > end:
-                    raise DatabaseAway(reason=type(error).__name__) from error
+                    raise DatabaseUnavailable(reason=type(error).__name__) from error
                 log.warning("database away, trying again", error=type(error).__name__, pause=round(pause, 2))
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
             pause = min(pause * 2, 2)

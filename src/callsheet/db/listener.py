@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from callsheet.db.database import PASSING
+from callsheet.db.database import TRANSIENT_ERRORS
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class Listener:
             try:
                 await self._listen_until_dead()
                 pause = 0.05
-            except PASSING as error:
+            except TRANSIENT_ERRORS as error:
                 log.warning("listening connection lost", error=type(error).__name__)
             finally:
                 self.connected.clear()

@@ -6,7 +6,7 @@ import asyncpg
 
 from callsheet.db.database import Database
 from callsheet.db.migrations import HEAD
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 
 _LOCK = 0x0CA1_15E7
 """Key of the advisory lock that lets one process migrate at a time."""
@@ -60,9 +60,9 @@ async def check_revision(database: Database) -> None:
     """Raise SetupError unless the database has the schema that this version works with."""
     found = await current_revision(database.dsn)
     if found is None:
-        raise SetupError("The database has no Callsheet schema yet; run `callsheet db upgrade`.")
+        raise ConfigurationError("The database has no Callsheet schema yet; run `callsheet db upgrade`.")
     if found != HEAD:
-        raise SetupError(
+        raise ConfigurationError(
             f"The database has schema revision {found}, and this version works with {HEAD}; "
             "run `callsheet db upgrade`, or upgrade Callsheet if the database is newer."
         )

@@ -133,7 +133,7 @@ class IdempotencyConflict(Conflict):
     status = 422
 
 
-class NotAllowedNow(Conflict):
+class InvalidState(Conflict):
     """That is not allowed in the present status."""
 
     code = "not_allowed_now"
@@ -181,9 +181,9 @@ class Transient(JobError):
 
     code = "transient"
 
-    def __init__(self, message: str | None = None, *, after: float | None = None, **facts: Any) -> None:
+    def __init__(self, message: str | None = None, *, retry_after: float | None = None, **facts: Any) -> None:
         super().__init__(message, **facts)
-        self.after = after
+        self.retry_after = retry_after
 
 
 class DiskFull(Transient):
@@ -204,7 +204,7 @@ class SourceUnreachable(Transient):
     code = "source_unreachable"
 
 
-class DatabaseAway(Transient):
+class DatabaseUnavailable(Transient):
     """The database does not answer at the moment."""
 
     code = "database_away"
@@ -217,7 +217,7 @@ class ProviderUnreachable(Transient):
     code = "provider_unreachable"
 
 
-class ProviderBusy(Transient):
+class ProviderRateLimited(Transient):
     """The provider asks us to come back later; nothing was ordered."""
 
     code = "provider_busy"
@@ -259,7 +259,7 @@ class OutcomeUnknown(JobError):
     code = "outcome_unknown"
 
 
-class Refused(JobError):
+class SubmissionRejected(JobError):
     """The provider did not take the order, so nothing was made or paid."""
 
     code = "refused"
@@ -284,13 +284,13 @@ class ProviderFailed(JobError):
         self.code = code or type(self).code
 
 
-class OutputGone(JobError):
+class OutputExpired(JobError):
     """The provider does not have the files any more."""
 
     code = "output_gone"
 
 
-class MediaFailed(JobError):
+class FFmpegFailed(JobError):
     """FFmpeg could not do its work."""
 
     code = "media_failed"
@@ -302,26 +302,26 @@ class InternalError(JobError):
     code = "internal_error"
 
 
-class OwnershipLost(CallsheetError):
+class LeaseLost(CallsheetError):
     """Another worker has this job now."""
 
     code = "ownership_lost"
 
 
-class SetupError(CallsheetError):
+class ConfigurationError(CallsheetError):
     """Callsheet cannot start like this."""
 
     code = "setup_error"
 
 
-class DatabaseUnreachable(SetupError):
+class DatabaseUnreachable(ConfigurationError):
     """The database does not answer, or does not let us in."""
 
     code = "database_unreachable"
     status = 503
 
 
-class NotSetUpHere(SetupError):
+class NotConfigured(ConfigurationError):
     """What the call is for is not set up in this process."""
 
     code = "not_set_up_here"

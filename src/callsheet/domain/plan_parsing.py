@@ -55,7 +55,7 @@ def _read_yaml(raw: bytes) -> Any:
         raise _unreadable(f"not YAML: {str(error).splitlines()[0]}") from None
     except RecursionError:
         raise _unreadable("nested too deeply") from None
-    _refuse_a_bomb(data)
+    _reject_yaml_bomb(data)
     return data
 
 
@@ -97,7 +97,7 @@ for _kind, (_pattern, _first) in _KINDS.items():
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), list(_first))
 
 
-def _refuse_a_bomb(data: Any) -> None:
+def _reject_yaml_bomb(data: Any) -> None:
     """Count nodes as if aliases were copies, so that a small file cannot become a huge plan."""
     stack, count = [data], 0
     while stack:

@@ -64,7 +64,7 @@ def _read(model: type[M], data: Any, operations: Mapping[str, Declared] | None) 
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        problems = list(problems_in(error, model))
+        problems = list(validation_problems(error, model))
         if operations is not None:
             problems += _in_readable_parts(data, operations)
         raise PlanRefused(problems) from None
@@ -123,7 +123,7 @@ def _problems_in_graph(
     `known` is filled with each job's operation; jobs that cannot be read stand in it with None.
     """
     known |= {job.id: operations.get(job.operation) for job in jobs.values()}
-    problems, upstream = list(_doubled_ids(jobs)), {}
+    problems, upstream = list(_duplicate_ids(jobs)), {}
     for index, job in jobs.items():
         where = f"jobs[{index}]"
         problems += _check_operation(job, operations, where)
@@ -133,7 +133,7 @@ def _problems_in_graph(
     return problems, upstream
 
 
-def _doubled_ids(jobs: Mapping[int, PlannedJob]) -> Iterator[Problem]:
+def _duplicate_ids(jobs: Mapping[int, PlannedJob]) -> Iterator[Problem]:
     first: dict[str, int] = {}
     for index, job in jobs.items():
         if job.id in first:
@@ -151,7 +151,7 @@ def _check_operation(job: PlannedJob, operations: Mapping[str, Declared], where:
     try:
         operation.params.model_validate(job.params)
     except ValidationError as error:
-        for problem in problems_in(error, operation.params, job.params):
+        for problem in validation_problems(error, operation.params, job.params):
             path = f"{where}.params.{problem.path}" if problem.path else f"{where}.params"
             yield Problem(path, problem.code, problem.message)
 
@@ -262,10 +262,10 @@ def validate_params(params: dict[str, Any], model: type[BaseModel]) -> BaseModel
     try:
         return model.model_validate(params)
     except ValidationError as error:
-        raise BadParams(list(problems_in(error, model))) from None
+        raise BadParams(list(validation_problems(error, model))) from None
 
 
-def refusal_of(problems: Iterable[Problem], title: str) -> ValidationError:
+def validation_error(problems: Iterable[Problem], title: str) -> ValidationError:
     """Return the error that a model's own validator raises of problems; `problems_in` gives them back as they are.
 
     Their paths are names joined by dots.
@@ -281,16 +281,16 @@ def refusal_of(problems: Iterable[Problem], title: str) -> ValidationError:
     return ValidationError.from_exception_data(title, lines)
 
 
-def problems_in(error: ValidationError, model: type[BaseModel], raw: Any = None) -> Iterator[Problem]:
+def validation_problems(error: ValidationError, model: type[BaseModel], raw: Any = None) -> Iterator[Problem]:
     """Yield the problems of a failed validation; where `raw` holds a reference, its value is not known yet.
 
     Where a field takes several kinds of value, only the kind that was meant is told of.
     """
-    choices: dict[str, dict[str, list[_Wrong]]] = {}
+    choices: dict[str, dict[str, list[_FieldError]]] = {}
     for item in error.errors(include_url=False, include_context=True):
         if raw is not None and _waits_for_a_reference(raw, item["loc"]):
             continue
-        wrong = _Wrong(item, model)
+        wrong = _FieldError(item, model)
         if wrong.choice is None:
             yield wrong.problem()
         else:
@@ -299,7 +299,7 @@ def problems_in(error: ValidationError, model: type[BaseModel], raw: Any = None)
         yield from _of_the_kind_meant(place, list(kinds.values()))
 
 
-class _Wrong:
+class _FieldError:
     """One complaint of pydantic, which puts the kind it tried into the place: `src.Artifact.name`, `src.str`."""
 
     def __init__(self, item: Any, model: type[BaseModel]) -> None:
@@ -345,7 +345,7 @@ def _takes_several(kinds: list[Any]) -> bool:
     return len([plain for kind in kinds for plain in _plain(kind)]) > 1
 
 
-def _of_the_kind_meant(place: str, kinds: list[list[_Wrong]]) -> Iterator[Problem]:
+def _of_the_kind_meant(place: str, kinds: list[list[_FieldError]]) -> Iterator[Problem]:
     meant = [wrongs for wrongs in kinds if not any(wrong.is_of_another_kind for wrong in wrongs)]
     if meant:
         yield from (wrong.problem() for wrong in min(meant, key=len))

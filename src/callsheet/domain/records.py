@@ -21,7 +21,7 @@ class StoredArtifact(Artifact):
     url_expires_at: datetime | None = None
 
 
-class JobError(Model):
+class JobErrorRecord(Model):
     """Why a run of a job failed."""
 
     code: str = Field(examples=["media_failed"])
@@ -48,7 +48,7 @@ class Job(Model):
     progress_message: str | None = None
     params: dict[str, Any] = Field(description="As submitted, references included")
     result: Any = Field(None, description="What the operation returned; artifacts in it carry signed URLs")
-    error: JobError | None = Field(None, description="Of the last run that failed")
+    error: JobErrorRecord | None = Field(None, description="Of the last run that failed")
     depends_on: list[str] = Field(default_factory=list, description="Ids in the plan of the jobs it waits for")
     continue_on_failure: bool
     attempts: int = Field(description="Runs that ended in a failure")

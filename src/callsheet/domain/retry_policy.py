@@ -10,14 +10,14 @@ K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RetryState:
     """How a job stands in its graph."""
 
     status: JobStatus
     continue_on_failure: bool = False
 
     @property
-    def well(self) -> bool:
+    def succeeded(self) -> bool:
         """Whether jobs downstream may run."""
         return self.status is JobStatus.SUCCEEDED or (self.status is JobStatus.FAILED and self.continue_on_failure)
 
@@ -27,7 +27,7 @@ class Standing:
         return "retry" in actions_from(self.status)
 
 
-def jobs_to_retry(jobs: Mapping[K, Standing], edges: Iterable[tuple[K, K]], only: K | None = None) -> set[K]:
+def jobs_to_retry(jobs: Mapping[K, RetryState], edges: Iterable[tuple[K, K]], only: K | None = None) -> set[K]:
     """Return the jobs to run again: everything that did not succeed, or with `only` that job and what hangs on it.
 
     `edges` are (upstream, downstream). A job that runs again needs those of its upstream jobs that did not end well;
@@ -45,7 +45,7 @@ def jobs_to_retry(jobs: Mapping[K, Standing], edges: Iterable[tuple[K, K]], only
     while waiting:
         job = waiting.pop()
         ready = all(
-            jobs[before].well or before in wanted or jobs[before].status not in ENDED
+            jobs[before].succeeded or before in wanted or jobs[before].status not in ENDED
             for before in upstream.get(job, [])
         )
         if job not in wanted and jobs[job].status is JobStatus.SKIPPED and ready:
@@ -54,12 +54,12 @@ def jobs_to_retry(jobs: Mapping[K, Standing], edges: Iterable[tuple[K, K]], only
     return wanted
 
 
-def _with_needed(job: K, jobs: Mapping[K, Standing], upstream: Mapping[K, list[K]]) -> set[K]:
+def _with_needed(job: K, jobs: Mapping[K, RetryState], upstream: Mapping[K, list[K]]) -> set[K]:
     wanted = {job}
     waiting = list(upstream.get(job, []))
     while waiting:
         before = waiting.pop()
-        if before not in wanted and not jobs[before].well and jobs[before].can_run_again:
+        if before not in wanted and not jobs[before].succeeded and jobs[before].can_run_again:
             wanted.add(before)
             waiting += upstream.get(before, [])
     return wanted

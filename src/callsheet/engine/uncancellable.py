@@ -10,7 +10,7 @@ _FOR_AN_EFFECT = 30.0
 """Seconds that a stopped run waits for a once-only step that is on its way."""
 
 
-async def unbroken(work: Coroutine[Any, Any, T]) -> T:
+async def run_uncancellable(work: Coroutine[Any, Any, T]) -> T:
     """Let work come to its end even when we are cancelled meanwhile: its effect may have been paid for."""
     task = asyncio.ensure_future(work)
     try:

@@ -12,14 +12,14 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 """The system's error numbers for a full disk."""
 
 
-async def land(chunks: AsyncGenerator[bytes, None], target: Path) -> int:
+async def write_atomically(chunks: AsyncGenerator[bytes, None], target: Path) -> int:
     """Write the chunks to `target`, by way of `<target>.part`; return the number of bytes.
 
     Raises DiskFull, and whatever the chunks raise; nothing is left behind then.
     """
     part = target.with_name(target.name + ".part")
     try:
-        with disk_full_told(target.parent):
+        with raise_disk_full(target.parent):
             size = await _write(chunks, part)
             await asyncio.to_thread(part.replace, target)
     except BaseException:
@@ -41,7 +41,7 @@ async def _write(chunks: AsyncGenerator[bytes, None], part: Path) -> int:
 
 
 @contextmanager
-def disk_full_told(folder: Path) -> Iterator[None]:
+def raise_disk_full(folder: Path) -> Iterator[None]:
     """Turn the system's errors for a full disk or an exhausted quota into DiskFull."""
     try:
         yield

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from obstore.store import S3Store
 
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 from callsheet.settings import Settings
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def host_of(endpoint: str | None) -> str:
         return "AWS"
     parts = urlsplit(endpoint)
     if parts.scheme.lower() not in {"http", "https"} or not parts.hostname:
-        raise SetupError("CALLSHEET_S3_ENDPOINT must be an address such as https://s3.example.com")
+        raise ConfigurationError("CALLSHEET_S3_ENDPOINT must be an address such as https://s3.example.com")
     return parts.netloc.rpartition("@")[2]
 
 
@@ -77,7 +77,7 @@ def _credentials(settings: Settings) -> "S3Credential | None":
     if key is None and secret is None:
         return None
     if key is None or secret is None:
-        raise SetupError("CALLSHEET_S3_ACCESS_KEY and CALLSHEET_S3_SECRET_KEY must be set together")
+        raise ConfigurationError("CALLSHEET_S3_ACCESS_KEY and CALLSHEET_S3_SECRET_KEY must be set together")
     return {
         "access_key_id": key.get_secret_value(),
         "secret_access_key": secret.get_secret_value(),

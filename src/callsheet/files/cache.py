@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from callsheet.domain.errors import DiskFull, NotFound, StorageUnreachable
-from callsheet.files.storage import Found, Storage
+from callsheet.files.storage import Storage, StoredFileInfo
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ _KEY = re.compile(r"(?P<kind>[a-z][a-z0-9-]{0,31})/(?P<digest>[0-9a-f]{64})")
 _ENTRY = re.compile(_PLACE + r"/[a-z0-9-]+/[0-9a-f]{2}/[0-9a-f]{64}/(?P<sha256>[0-9a-f]{64})-(?P<size>[0-9]+)")
 
 
-def lies_in_cache(key: str) -> bool:
+def is_cache_key(key: str) -> bool:
     """Tell whether a storage key leads into the cache, also where the disk takes large letters for small ones."""
     return key.partition("/")[0].casefold() == _PLACE
 
@@ -48,7 +48,7 @@ class FileCache:
             return False
         try:
             async for entry in self._entries(folder):
-                if await self._brought(entry, target):
+                if await self._fetched(entry, target):
                     return True
         except StorageUnreachable as error:
             log.warning("the cache cannot be read", key=key, error=error.message)
@@ -65,12 +65,12 @@ class FileCache:
         except (StorageUnreachable, DiskFull) as error:
             log.warning("a file could not be kept in the cache", key=key, error=error.message)
 
-    async def tidy(self, *, interval: timedelta) -> int:
+    async def clean_up(self, *, interval: timedelta) -> int:
         """Remove what is too old, unless somebody did so within the interval; returns how many files.
 
         Raises StorageUnreachable.
         """
-        if not self._max_age or await self._tidied_since(datetime.now(UTC) - interval):
+        if not self._max_age or await self._cleaned_since(datetime.now(UTC) - interval):
             return 0
         removed, begun = 0, False
         async for page in self._storage.pages(_PLACE):
@@ -89,7 +89,7 @@ class FileCache:
                 if match := _ENTRY.fullmatch(found.key):
                     yield _Entry(found.key, _Contents(match["sha256"], int(match["size"])))
 
-    async def _brought(self, entry: "_Entry", target: Path) -> bool:
+    async def _fetched(self, entry: "_Entry", target: Path) -> bool:
         try:
             stored = self._storage.path(entry.key)
             if stored is None or not await asyncio.to_thread(_linked, stored, target):
@@ -103,13 +103,13 @@ class FileCache:
         await self._storage.delete([entry.key])
         return False
 
-    async def _tidied_since(self, moment: datetime) -> bool:
+    async def _cleaned_since(self, moment: datetime) -> bool:
         try:
             return (await self._storage.head(_TIDIED)).modified > moment
         except NotFound:
             return False
 
-    def _is_old(self, found: Found) -> bool:
+    def _is_old(self, found: StoredFileInfo) -> bool:
         # Nothing else that may lie there is ours to remove.
         return bool(_ENTRY.fullmatch(found.key)) and found.modified < datetime.now(UTC) - self._max_age
 

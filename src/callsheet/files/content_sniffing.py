@@ -27,13 +27,13 @@ _BEGINNINGS = {
 }
 
 
-def media_type_of(path: Path) -> str | None:
+def sniff_media_type(path: Path) -> str | None:
     """Return what a file is by its first bytes; None when they do not tell."""
     with path.open("rb") as file:
-        return media_type_by(file.read(_READ))
+        return sniff_bytes(file.read(_READ))
 
 
-def media_type_by(head: bytes) -> str | None:
+def sniff_bytes(head: bytes) -> str | None:
     """Return what a file is that begins like this; None when that does not tell."""
     if head[4:8] == b"ftyp":
         return _BRANDS.get(head[8:12], "video/mp4")

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import httpx2
 
 from callsheet.domain.errors import BadSource, SourceUnreachable
-from callsheet.files.atomic_write import land
+from callsheet.files.atomic_write import write_atomically
 from callsheet.files.disposition import name_in
 from callsheet.files.media_types import guess_media_type, suffix_for
 from callsheet.files.object_keys import safe_name
@@ -66,10 +66,10 @@ async def fetch(
     except TimeoutError:
         if not clock.expired():
             raise
-        raise SourceUnreachable(f"{shown(url)} did not come whole within {limit:g} seconds") from None
+        raise SourceUnreachable(f"{redact_url(url)} did not come whole within {limit:g} seconds") from None
 
 
-def shown(url: str) -> str:
+def redact_url(url: str) -> str:
     """Return a URL as it may stand in a message: without user name, password, query (they hold keys)."""
     try:
         parts = httpx2.URL(url)
@@ -108,13 +108,13 @@ async def _fetch(
 ) -> Fetched:
     address = _checked(url, settings)
     for _ in range(_MOST_REDIRECTS + 1):
-        with _in_our_words(str(address)):
+        with _translate_errors(str(address)):
             async with client.stream("GET", address, headers=_HEADERS) as answer:
                 if not answer.has_redirect_location:
                     _refuse_failure(answer, str(address))
                     return await _receive(answer, target, settings.source_max_bytes, on_progress)
                 address = _checked(_next_hop(address, answer.headers["Location"]), settings)
-    raise BadSource(f"{shown(url)} redirects more than {_MOST_REDIRECTS} times")
+    raise BadSource(f"{redact_url(url)} redirects more than {_MOST_REDIRECTS} times")
 
 
 def _checked(url: str, settings: Settings) -> httpx2.URL:
@@ -125,9 +125,9 @@ def _checked(url: str, settings: Settings) -> httpx2.URL:
     if not address.host:
         raise BadSource("The URL names no host")
     if address.scheme == "http" and not settings.allow_http:
-        raise BadSource(f"{shown(url)} is not https:// (CALLSHEET_ALLOW_HTTP lifts this)")
+        raise BadSource(f"{redact_url(url)} is not https:// (CALLSHEET_ALLOW_HTTP lifts this)")
     if address.scheme not in {"http", "https"}:
-        raise BadSource(f"{shown(url)} must begin with https://")
+        raise BadSource(f"{redact_url(url)} must begin with https://")
     return address
 
 
@@ -135,28 +135,28 @@ def _next_hop(address: httpx2.URL, location: str) -> str:
     try:
         return str(address.copy_with(userinfo=b"").join(location))
     except (httpx2.InvalidURL, ValueError):
-        raise BadSource(f"{shown(str(address))} redirects to something that is not a URL") from None
+        raise BadSource(f"{redact_url(str(address))} redirects to something that is not a URL") from None
 
 
 def _refuse_failure(answer: httpx2.Response, url: str) -> None:
     status = answer.status_code
     if status in {200, 203}:
         return
-    words = f"{shown(url)} answered {status} {answer.reason_phrase}".rstrip()
+    words = f"{redact_url(url)} answered {status} {answer.reason_phrase}".rstrip()
     if status in _PASSING or status >= 500:
-        raise SourceUnreachable(words, after=retry_after(answer.headers.get("Retry-After")))
+        raise SourceUnreachable(words, retry_after=retry_after(answer.headers.get("Retry-After")))
     raise BadSource(words)
 
 
 async def _receive(answer: httpx2.Response, target: Path, cap: int, on_progress: Progress | None) -> Fetched:
     encoding = answer.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in _DECODED:
-        raise BadSource(f"{shown(str(answer.url))} is compressed in a way that is not read: {encoding[:40]}")
+        raise BadSource(f"{redact_url(str(answer.url))} is compressed in a way that is not read: {encoding[:40]}")
     told = answer.headers.get("Content-Length", "")
     expected = int(told) if told.isdecimal() and encoding in {"", "identity"} else None
     if expected is not None and expected > cap:
         raise _too_large(answer, cap)
-    size = await land(_capped(answer, cap, expected, on_progress), target)
+    size = await write_atomically(_capped(answer, cap, expected, on_progress), target)
     name, kind = _name(answer), _media_type(answer)
     return Fetched(target, name, size, kind or guess_media_type(name))
 
@@ -175,7 +175,7 @@ async def _capped(
 
 
 def _too_large(answer: httpx2.Response, cap: int) -> BadSource:
-    return BadSource(f"{shown(str(answer.url))} has more than the {cap:,} bytes that are accepted")
+    return BadSource(f"{redact_url(str(answer.url))} has more than the {cap:,} bytes that are accepted")
 
 
 def _name(answer: httpx2.Response) -> str:
@@ -192,15 +192,15 @@ def _media_type(answer: httpx2.Response) -> str | None:
 
 
 @contextmanager
-def _in_our_words(url: str) -> Iterator[None]:
+def _translate_errors(url: str) -> Iterator[None]:
     try:
         yield
     except httpx2.TimeoutException as error:
         step = "connect" if isinstance(error, httpx2.ConnectTimeout) else "answer"
-        raise SourceUnreachable(f"{shown(url)} did not {step} in time") from error
+        raise SourceUnreachable(f"{redact_url(url)} did not {step} in time") from error
     except httpx2.ConnectError as error:
-        raise SourceUnreachable(f"{shown(url)} cannot be reached: {error}") from error
+        raise SourceUnreachable(f"{redact_url(url)} cannot be reached: {error}") from error
     except (httpx2.RemoteProtocolError, httpx2.NetworkError, httpx2.DecodingError) as error:
-        raise SourceUnreachable(f"{shown(url)} broke off before its end") from error
+        raise SourceUnreachable(f"{redact_url(url)} broke off before its end") from error
     except (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
-        raise BadSource(f"{shown(url)} cannot be requested") from error
+        raise BadSource(f"{redact_url(url)} cannot be requested") from error

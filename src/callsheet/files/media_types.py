@@ -66,7 +66,7 @@ def suffix_for(media_type: str) -> str:
     return _SUFFIXES.get(plain) or _TYPES.guess_extension(plain) or ""
 
 
-def is_shown_safely(media_type: str) -> bool:
+def is_safe_inline(media_type: str) -> bool:
     """Tell whether a browser may show the file on our own site: pictures, film, sound and plain text, no scripts."""
     plain = media_type.split(";", 1)[0].strip().lower()
     kind = plain.partition("/")[0]

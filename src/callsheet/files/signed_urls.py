@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from callsheet.domain.errors import SetupError, Unauthorized
+from callsheet.domain.errors import ConfigurationError, Unauthorized
 from callsheet.settings import Settings
 
 _LEAST_BYTES = 16
@@ -51,13 +51,13 @@ def signing_key(settings: Settings) -> bytes:
     if settings.signing_key is not None:
         key = settings.signing_key.get_secret_value().encode()
         if len(key) < _LEAST_BYTES:
-            raise SetupError(f"CALLSHEET_SIGNING_KEY must have at least {_LEAST_BYTES} characters")
+            raise ConfigurationError(f"CALLSHEET_SIGNING_KEY must have at least {_LEAST_BYTES} characters")
         return key
     path = settings.data_dir / _KEY_FILE
     try:
         return _read(path) if path.exists() else _make(path)
     except OSError as error:
-        raise SetupError(f"The signing key, {path}, cannot be used: {error.strerror}") from error
+        raise ConfigurationError(f"The signing key, {path}, cannot be used: {error.strerror}") from error
 
 
 def _make(path: Path) -> bytes:
@@ -86,5 +86,5 @@ def _publish(draft: Path, path: Path) -> None:
 def _read(path: Path) -> bytes:
     key = path.read_bytes().strip()
     if len(key) < _LEAST_BYTES:
-        raise SetupError(f"The signing key in {path} is damaged; remove the file and a new one is made")
+        raise ConfigurationError(f"The signing key in {path} is damaged; remove the file and a new one is made")
     return key

@@ -14,8 +14,8 @@ from weakref import WeakValueDictionary
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadSource, NotFound
 from callsheet.domain.media_source import MediaSource, SourceKind
-from callsheet.files.atomic_write import disk_full_told, land
-from callsheet.files.cache import lies_in_cache
+from callsheet.files.atomic_write import raise_disk_full, write_atomically
+from callsheet.files.cache import is_cache_key
 from callsheet.files.fetch import fetch
 from callsheet.files.media_types import suffix_for
 from callsheet.files.object_keys import checked_key, safe_name
@@ -56,7 +56,7 @@ class SourceOpener:
         async with self._locks.setdefault(place, asyncio.Lock()):
             if (here := await asyncio.to_thread(_arrived, place)) is not None:
                 return here
-            with disk_full_told(folder):
+            with raise_disk_full(folder):
                 place.mkdir(parents=True, exist_ok=True)
                 return await self._bring(source, place)
 
@@ -66,7 +66,7 @@ class SourceOpener:
             return await self._artifact(source.artifact_id, place)
         if source.kind is SourceKind.KEY:
             key = checked_key(text[len("storage:") :])
-            if lies_in_cache(key):
+            if is_cache_key(key):
                 raise BadSource(f"'{text[:_SHOWN]}' cannot be used: what is cached is nobody's source")
             return await self._stored(key, safe_name(PurePosixPath(key).name), place)
         if source.kind is SourceKind.DATA:
@@ -95,7 +95,7 @@ class SourceOpener:
     async def _data(self, uri: str, place: Path) -> Path:
         cap = self._settings.source_max_bytes
         kind, data = await asyncio.to_thread(_decoded, uri, cap)
-        await land(_chunks(data), place / _ARRIVING)
+        await write_atomically(_chunks(data), place / _ARRIVING)
         return (place / _ARRIVING).replace(place / f"data{suffix_for(kind)}")
 
     def _local(self, text: str) -> Path:

@@ -15,14 +15,14 @@ import obstore
 from obstore.store import LocalStore, S3Store
 from pydantic import SecretStr
 
-from callsheet.domain.errors import BadSource, NotFound, SetupError, StorageUnreachable
-from callsheet.files.atomic_write import land
+from callsheet.domain.errors import BadSource, ConfigurationError, NotFound, StorageUnreachable
+from callsheet.files.atomic_write import write_atomically
 from callsheet.files.bucket import host_of, open_bucket
 from callsheet.files.disposition import content_disposition
-from callsheet.files.media_types import guess_media_type, is_shown_safely
+from callsheet.files.media_types import guess_media_type, is_safe_inline
 from callsheet.files.object_keys import checked_key
 from callsheet.files.presigned import with_download_name
-from callsheet.files.storage_errors import in_our_words
+from callsheet.files.storage_errors import translate_errors
 from callsheet.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _LONGEST_LIFETIME = timedelta(days=7)
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class StoredFile:
     """A file that was put: `size` in bytes, `sha256` of its contents in hexadecimal."""
 
     key: str
@@ -49,7 +49,7 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StoredFileInfo:
     """What the storage knows about a file: `size` in bytes, `etag` for conditional requests."""
 
     key: str
@@ -77,7 +77,9 @@ def open_folder(folder: Path) -> "Storage":
         root = folder.resolve(strict=True)
         store = LocalStore(prefix=root, mkdir=True, automatic_cleanup=True)
     except OSError as error:
-        raise SetupError(f"The folder for files, {folder}, cannot be used: {error.strerror or error}") from error
+        raise ConfigurationError(
+            f"The folder for files, {folder}, cannot be used: {error.strerror or error}"
+        ) from error
     return Storage(store, f"folder {root}", root=root)
 
 
@@ -104,7 +106,7 @@ class Storage:
         """The storage in words: `folder /data/files`, `bucket 'films' at minio:9000`."""
         return self._place
 
-    async def put(self, key: str, path: Path, *, media_type: str | None = None) -> Stored:
+    async def put(self, key: str, path: Path, *, media_type: str | None = None) -> StoredFile:
         """Store a file under a key; it appears there whole, or not at all.
 
         Hashed on its way, in one pass. On a local disk it has reached the disk when this returns.
@@ -115,12 +117,12 @@ class Storage:
         file = await asyncio.to_thread(path.open, "rb")
         try:
             contents = _Contents(file)
-            with in_our_words(self._place, key):
+            with translate_errors(self._place, key):
                 await self._send(key, contents, kind)
                 await asyncio.to_thread(self._settle, key)
         finally:
             await asyncio.to_thread(file.close)
-        return Stored(key, contents.size, contents.sha256, kind)
+        return StoredFile(key, contents.size, contents.sha256, kind)
 
     async def _send(self, key: str, contents: "_Contents", media_type: str) -> None:
         attributes = None if self._root else _attributes(key, media_type)
@@ -145,26 +147,26 @@ class Storage:
 
     async def get(self, key: str, target: Path) -> int:
         """Bring a file here; return its size. Raises NotFound, DiskFull."""
-        return await land(self.stream(key), target)
+        return await write_atomically(self.stream(key), target)
 
     async def stream(self, key: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         """Yield the bytes from `start` up to, not including, `end`. Raises NotFound."""
         self._check(key)
         if end is not None and end <= start:
             return
-        with in_our_words(self._place, key):
+        with translate_errors(self._place, key):
             result = await obstore.get_async(self._store, key, options=_part(start, end))
             async for chunk in result.stream(min_chunk_size=_CHUNK):
                 yield chunk
 
-    async def head(self, key: str) -> Found:
+    async def head(self, key: str) -> StoredFileInfo:
         """Return what is known of a file without reading it. Raises NotFound."""
         self._check(key)
-        with in_our_words(self._place, key):
+        with translate_errors(self._place, key):
             result = await obstore.get_async(self._store, key, options={"head": True})
         kind = result.attributes.get("Content-Type") or guess_media_type(key)
         meta = result.meta
-        return Found(key, meta["size"], kind, meta["last_modified"], meta["e_tag"])
+        return StoredFileInfo(key, meta["size"], kind, meta["last_modified"], meta["e_tag"])
 
     async def delete(self, keys: Iterable[str]) -> None:
         """Remove files; those that are not there are passed over."""
@@ -172,33 +174,33 @@ class Storage:
         for key in wanted:
             self._check(key)
         if self._root is None:
-            with in_our_words(self._place, ", ".join(wanted[:3])):
+            with translate_errors(self._place, ", ".join(wanted[:3])):
                 await obstore.delete_async(self._store, wanted)
             return
         for key in wanted:
-            with suppress(NotFound), in_our_words(self._place, key):
+            with suppress(NotFound), translate_errors(self._place, key):
                 await obstore.delete_async(self._store, key)
 
-    async def pages(self, folder: str) -> AsyncGenerator[list[Found], None]:
+    async def pages(self, folder: str) -> AsyncGenerator[list[StoredFileInfo], None]:
         """Yield all files in a folder and those below it, up to 1,000 at once; of a folder that is not there, none."""
         self._check(folder)
-        with in_our_words(self._place, folder):
+        with translate_errors(self._place, folder):
             async for page in obstore.list(self._store, folder, chunk_size=_PAGE):
                 yield [
-                    Found(m["path"], m["size"], guess_media_type(m["path"]), m["last_modified"], m["e_tag"])
+                    StoredFileInfo(m["path"], m["size"], guess_media_type(m["path"]), m["last_modified"], m["e_tag"])
                     for m in page
                 ]
 
     async def mark(self, key: str) -> None:
         """Write an empty file, whose age then tells when this was."""
         self._check(key)
-        with in_our_words(self._place, key):
+        with translate_errors(self._place, key):
             await obstore.put_async(self._store, key, b"", use_multipart=False)
 
     async def check(self) -> None:
         """Write, read and delete a tiny file. Raises StorageUnreachable or DiskFull in words for an operator."""
         key, data = f"callsheet-check/{uuid4()}", b"callsheet"
-        with in_our_words(self._place, key):
+        with translate_errors(self._place, key):
             await obstore.put_async(self._store, key, data, use_multipart=False)
         try:
             read = b"".join([chunk async for chunk in self.stream(key)])
@@ -225,7 +227,7 @@ class Storage:
             return None
         if not timedelta(seconds=1) <= lifetime <= _LONGEST_LIFETIME:
             raise ValueError(f"a signed URL lives from one second to 7 days, not {lifetime}")
-        with in_our_words(self._place, key):
+        with translate_errors(self._place, key):
             url = obstore.sign(self._store, method, key, lifetime)
         if download_name is None or self._secret is None:
             return url
@@ -282,7 +284,7 @@ def _attributes(key: str, media_type: str) -> dict[str, str]:
     name = PurePosixPath(key).name
     return {
         "Content-Type": media_type,
-        "Content-Disposition": content_disposition(name, inline=is_shown_safely(media_type)),
+        "Content-Disposition": content_disposition(name, inline=is_safe_inline(media_type)),
     }
 
 

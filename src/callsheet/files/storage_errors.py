@@ -40,7 +40,7 @@ _FULL_CODES = {"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"}
 
 
 @contextmanager
-def in_our_words(place: str, key: str) -> Iterator[None]:
+def translate_errors(place: str, key: str) -> Iterator[None]:
     """Raise NotFound, DiskFull or StorageUnreachable for what goes wrong inside.
 
     `place` names the storage in a sentence: "bucket 'films' at minio:9000".

@@ -42,7 +42,7 @@ def read_seconds(value: Any) -> Any:
         raise ValueError(f"'{value}' is not a time: write seconds, or '00:01:30.5'") from None
 
 
-def read_colour(value: str) -> str:
+def read_color(value: str) -> str:
     """Return a colour by name, `#rgb`, `#rrggbb` or `rgb(…)` as `#rrggbb`."""
     try:
         red, green, blue = ImageColor.getrgb(value.strip())[:3]
@@ -106,7 +106,7 @@ Seconds = Annotated[
 ]
 """A time or length of at most a day."""
 
-Colour = Annotated[str, AfterValidator(read_colour)]
+Color = Annotated[str, AfterValidator(read_color)]
 """Kept as `#rrggbb`."""
 
 FrameRate = Annotated[float | str, AfterValidator(_check_rate)]

@@ -10,7 +10,7 @@ from callsheet.settings import Settings
 _FIELD = "callbackUrl"
 
 
-def problems_with(url: str | None, settings: Settings) -> list[Problem]:
+def callback_problems(url: str | None, settings: Settings) -> list[Problem]:
     """Return why a callback URL is refused at submission; nothing if it is fine.
 
     Where its host name leads is looked at when it is called.

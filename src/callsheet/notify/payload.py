@@ -22,14 +22,14 @@ def payload(kind: str, happened_at: datetime, execution: Execution, *, status_ur
     then jobs and files, then metadata; `truncated` tells of it, and `statusUrl` is where the rest is read.
     """
     body = b""
-    for data in _shorter_and_shorter(execution):
+    for data in _shortened_variants(execution):
         body = orjson.dumps({"type": kind, "timestamp": happened_at, "data": data | {"statusUrl": status_url}})
         if len(body) <= MOST_BYTES:
             break
     return body
 
 
-def _shorter_and_shorter(execution: Execution) -> Iterator[dict[str, Any]]:
+def _shortened_variants(execution: Execution) -> Iterator[dict[str, Any]]:
     summary = execution.model_dump(mode="json", exclude={"jobs", "artifacts", "actions", "callback_url"})
     files = execution.model_dump(mode="json", include={"artifacts"})
     yield summary | files | {"jobs": _jobs(execution, _JOB_FIELDS), "truncated": False}

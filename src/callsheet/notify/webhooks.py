@@ -10,13 +10,13 @@ from uuid import UUID
 import httpx2
 import structlog
 
-from callsheet.db.database import PASSING, Database
+from callsheet.db.database import TRANSIENT_ERRORS, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import BadSource, NotFound
 from callsheet.domain.records import Execution
-from callsheet.files.fetch import retry_after, shown
+from callsheet.files.fetch import redact_url, retry_after
 from callsheet.files.ssrf_guard import guarded_client
-from callsheet.notify.callback import problems_with
+from callsheet.notify.callback import callback_problems
 from callsheet.notify.payload import payload
 from callsheet.notify.retry_schedule import delay_after
 from callsheet.notify.signature import signed_headers
@@ -36,7 +36,7 @@ _GONE = 410
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _DeliveryResult:
     """How an attempt went: delivered, worth another attempt, or final."""
 
     words: str
@@ -45,7 +45,7 @@ class _Answer:
     retry_after: float | None = None
 
 
-class Messenger:
+class WebhookSender:
     """Sends due webhooks until it is cancelled; any number of processes may do so at once.
 
     Each is sent at least once: one that was under way when its process ended is sent again after a while.
@@ -91,7 +91,7 @@ class Messenger:
         try:
             async with self._database.connection() as connection:
                 notices = await sql.claim_notices(connection, most=free, lease=lease)
-        except PASSING as error:
+        except TRANSIENT_ERRORS as error:
             log.warning("webhooks wait for the database", error=type(error).__name__)
             return 0
         for notice in notices:
@@ -104,35 +104,35 @@ class Messenger:
         try:
             answer = await self._answer(client, notice)
             await self._record(notice, answer)
-        except PASSING as error:
+        except TRANSIENT_ERRORS as error:
             log.warning("a webhook's outcome was not stored; it is sent again", error=type(error).__name__)
         except Exception as error:
             log.error("a webhook could not be made", notice=str(notice["id"]), exc_info=error)
-            await self._record(notice, _Answer(f"not sent: {type(error).__name__}"))
+            await self._record(notice, _DeliveryResult(f"not sent: {type(error).__name__}"))
 
-    async def _answer(self, client: httpx2.AsyncClient, notice: Any) -> _Answer:
-        if problems := problems_with(notice["url"], self._settings):
-            return _Answer(f"not sent: the URL {problems[0].message}", final=True)
+    async def _answer(self, client: httpx2.AsyncClient, notice: Any) -> _DeliveryResult:
+        if problems := callback_problems(notice["url"], self._settings):
+            return _DeliveryResult(f"not sent: the URL {problems[0].message}", final=True)
         try:
             body = await self._body(notice)
         except NotFound:
-            return _Answer("not sent: the execution is not there any more", final=True)
+            return _DeliveryResult("not sent: the execution is not there any more", final=True)
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._post(client, notice, body)
         except BadSource as error:
-            return _Answer(error.message, final=True)
+            return _DeliveryResult(error.message, final=True)
         except (TimeoutError, httpx2.TimeoutException):
-            return _Answer(f"no answer within {self._timeout:g} s")
+            return _DeliveryResult(f"no answer within {self._timeout:g} s")
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            return _Answer(f"{type(error).__name__}: {error}"[:300])
+            return _DeliveryResult(f"{type(error).__name__}: {error}"[:300])
 
     async def _body(self, notice: Any) -> bytes:
         execution = await self._view(notice["execution_id"])
         url = f"{self._base_url}/api/executions/{execution.execution_id}"
         return payload(notice["type"], notice["created_at"], execution, status_url=url)
 
-    async def _post(self, client: httpx2.AsyncClient, notice: Any, body: bytes) -> _Answer:
+    async def _post(self, client: httpx2.AsyncClient, notice: Any, body: bytes) -> _DeliveryResult:
         headers = signed_headers(self._key, str(notice["id"]), datetime.now(UTC), body)
         headers["Content-Type"] = "application/json"
         # Only the head of the answer is read: its body may be endless.
@@ -140,15 +140,15 @@ class Messenger:
             words = f"{answer.status_code} {answer.reason_phrase}".strip()
             if answer.is_redirect:
                 words += " (redirects are not followed)"
-            return _Answer(
+            return _DeliveryResult(
                 words,
                 delivered=answer.is_success,
                 final=answer.status_code == _GONE,
                 retry_after=retry_after(answer.headers.get("Retry-After")),
             )
 
-    async def _record(self, notice: Any, answer: _Answer) -> None:
-        facts = {"execution": str(notice["execution_id"]), "to": shown(notice["url"]), "answer": answer.words}
+    async def _record(self, notice: Any, answer: _DeliveryResult) -> None:
+        facts = {"execution": str(notice["execution_id"]), "to": redact_url(notice["url"]), "answer": answer.words}
         if answer.delivered:
             await self._database.retry(lambda c: sql.notice_delivered(c, id=notice["id"], answer=answer.words))
             log.info("webhook delivered", **facts)

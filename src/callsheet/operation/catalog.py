@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 from callsheet.operation.contract import Operation
 
 GROUP = "callsheet.operations"
@@ -25,7 +25,9 @@ class Catalog(Mapping[str, Operation]):
         for name in (operation.name, *operation.aliases):
             other = self._by_name.get(name)
             if other is not None and other is not operation:
-                raise SetupError(f"two operations are called '{name}': one in {self._home[name]}, one in {home}")
+                raise ConfigurationError(
+                    f"two operations are called '{name}': one in {self._home[name]}, one in {home}"
+                )
             self._by_name[name] = operation
             self._home[name] = home
 
@@ -64,7 +66,7 @@ def _load(name: str, load: Any) -> Any:
     try:
         return load()
     except Exception as error:
-        raise SetupError(f"operations in '{name}' cannot be loaded: {type(error).__name__}: {error}") from error
+        raise ConfigurationError(f"operations in '{name}' cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def _add_all(catalog: Catalog, found: Any, home: str) -> None:
@@ -72,6 +74,6 @@ def _add_all(catalog: Catalog, found: Any, home: str) -> None:
         [found] if isinstance(found, Operation) else [v for v in vars(found).values() if isinstance(v, Operation)]
     )
     if not operations:
-        raise SetupError(f"'{home}' holds no operation")
+        raise ConfigurationError(f"'{home}' holds no operation")
     for operation in operations:
         catalog.add(operation, home)

@@ -15,7 +15,7 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import Transient
 from callsheet.domain.media_source import MediaSource
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.providers.contract import Look, Order, Provider, Task
+from callsheet.providers.contract import Provider, SubmitRequest, Task, TaskStatus
 from callsheet.settings import Settings
 
 T = TypeVar("T")
@@ -46,7 +46,7 @@ class Cache(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Ordered:
+class OpenSubmission:
     """What an earlier run of a job has ordered."""
 
     provider: str
@@ -57,7 +57,7 @@ class Ordered:
 
 
 @dataclass(frozen=True, slots=True)
-class SubJob:
+class ChildJob:
     """A job that another one wants to run first."""
 
     id: str
@@ -67,14 +67,14 @@ class SubJob:
     """As JSON, with values only: what looks like a reference is text."""
 
 
-class RunFirst(Exception):
+class RunChildJobs(Exception):
     """Raised by an operation: these jobs are to run first.
 
     The job gives its seat back, which counts as no attempt, and begins anew when they have succeeded or failed: what
     became of them it sees by what they left in the cache. It can ask for this once (`Context.ran_first`).
     """
 
-    def __init__(self, jobs: Sequence[SubJob]) -> None:
+    def __init__(self, jobs: Sequence[ChildJob]) -> None:
         """Raises ValueError when there are none."""
         if not jobs:
             raise ValueError("there must be jobs to run first")
@@ -106,7 +106,7 @@ class Context(Protocol):
         """1 for the first run, one more for each run after a failure."""
 
     @property
-    def ran_first(self) -> bool:
+    def children_done(self) -> bool:
         """Whether jobs that this one wanted to run first have ended (`RunFirst`); it cannot ask for more."""
 
     @property
@@ -125,16 +125,16 @@ class Context(Protocol):
     def cache(self) -> Cache:
         """Work that later runs, and other jobs, need not do again."""
 
-    async def hosts(self) -> int:
+    async def worker_host_count(self) -> int:
         """Return how many machines have a living worker that runs this operation; at least 1."""
 
-    async def queued(self, queue: str) -> int:
+    async def queue_depth(self, queue: str) -> int:
         """Return how many jobs are ready in a queue, and wait for a seat."""
 
-    async def served(self, operation: str, queue: str) -> bool:
+    async def has_live_worker(self, operation: str, queue: str) -> bool:
         """Tell whether a living worker takes jobs of an operation from a queue, and the queue is not paused."""
 
-    async def first_results(self) -> Mapping[str, dict[str, Any] | None]:
+    async def child_results(self) -> Mapping[str, dict[str, Any] | None]:
         """Return what the jobs that ran first (`RunFirst`) returned, by their ids; None for those that failed."""
 
     def progress(self, done: float, message: str | None = None) -> None:
@@ -143,10 +143,10 @@ class Context(Protocol):
     def log(self, message: str, **facts: Any) -> None:
         """Tell people something about this run; it becomes an event. Keep secrets out."""
 
-    def data(self, **partial: Any) -> None:
+    def publish(self, **partial: Any) -> None:
         """Publish intermediate results while the job runs; they become an event."""
 
-    async def open(self, source: MediaSource) -> Path:
+    async def fetch_input(self, source: MediaSource) -> Path:
         """Bring an input file here and return its path; a local file is not copied.
 
         Raises BadSource when it must not be used, SourceUnreachable when it did not come.
@@ -176,7 +176,7 @@ class Context(Protocol):
         None when this server cannot be reached from outside, or the provider calls nobody.
         """
 
-    async def order(self, provider: Provider, order: Order, step: str = "submit") -> Task:
+    async def submit_once(self, provider: Provider, order: SubmitRequest, step: str = "submit") -> Task:
         """Send an order, at most once in the life of the job; a later run is given the task that came of it.
 
         The intent is written down before, the task after. The order's mark is set here. Raises Refused,
@@ -187,20 +187,20 @@ class Context(Protocol):
         the order again. Give way to that error: whoever orders elsewhere instead may pay twice.
         """
 
-    async def ordered(self, step: str = "submit") -> Ordered | None:
+    async def open_submission(self, step: str = "submit") -> OpenSubmission | None:
         """Return what an earlier run has ordered in a step, without sending anything; None when nothing is open there.
 
         Where its task is None, it is not known yet whether it was taken: `order` it again, of the same provider in the
         same step, to have that found out.
         """
 
-    async def link(self, source: MediaSource) -> str | None:
+    async def public_url(self, source: MediaSource) -> str | None:
         """Return an address at which others can fetch an input file for a while.
 
         None when there is no such address: the file lies on this machine alone, or nobody can reach this server.
         """
 
-    async def answer(self, task: Task) -> Look:
+    async def wait_for_result(self, task: Task) -> TaskStatus:
         """Return how a task that was ordered has ended: well.
 
         Until it has, the job gives its seat back and waits, and the operation begins anew once there is something to
@@ -234,7 +234,7 @@ class Operation:
 
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_PASSING: tuple[type[BaseException], ...] = (Transient, ConnectionError, TimeoutError)
+_TRANSIENT: tuple[type[BaseException], ...] = (Transient, ConnectionError, TimeoutError)
 
 
 def operation(
@@ -244,7 +244,7 @@ def operation(
     priority: int | None = None,
     timeout: timedelta = timedelta(minutes=10),
     attempts: int = 3,
-    transient: Iterable[type[BaseException]] = _PASSING,
+    transient: Iterable[type[BaseException]] = _TRANSIENT,
     on_worker_lost: WorkerLostPolicy = "retry",
     needs: Iterable[str] = (),
     aliases: Iterable[str] = (),

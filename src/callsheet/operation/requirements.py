@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 from callsheet.media.ffmpeg.binary import find_ffmpeg
 from callsheet.media.speech.engines import ENGINES
 from callsheet.operation.catalog import Catalog
@@ -13,7 +13,7 @@ from callsheet.settings import Settings
 def _has_ffmpeg(settings: Settings) -> bool:
     try:
         find_ffmpeg(settings)
-    except SetupError:
+    except ConfigurationError:
         return False
     return True
 
@@ -30,7 +30,7 @@ CHECKS: dict[str, Callable[[Settings], bool]] = {"ffmpeg": _has_ffmpeg, "gpu": _
 """How each need is found out; a need without a check is never met."""
 
 
-def runnable_here(catalog: Catalog, settings: Settings) -> Catalog:
+def runnable_operations(catalog: Catalog, settings: Settings) -> Catalog:
     """Return the operations whose needs this machine meets."""
     needed = {need for operation in catalog.operations() for need in operation.needs}
     met = {need for need in needed if need in CHECKS and CHECKS[need](settings)}

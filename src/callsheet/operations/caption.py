@@ -12,17 +12,17 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.speech.audio_extract import extract_speech
-from callsheet.media.speech.contract import Task, Transcript, Wish, Word
+from callsheet.media.speech.contract import Task, Transcript, TranscriptionRequest, Word
 from callsheet.media.speech.engines import ENGINES, find_engine
 from callsheet.media.subtitles import subtitle_writers
-from callsheet.media.subtitles.cue_segmentation import Cue, Reading, cut
+from callsheet.media.subtitles.cue_segmentation import Cue, ReadingLimits, segment_cues
 from callsheet.media.subtitles.line_breaks import join
 from callsheet.media.subtitles.style import TextStyle
 from callsheet.operation.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
-from callsheet.operations.transcription_cache import hear
+from callsheet.operations.transcription_cache import transcribe_cached
 
 Format = Literal["srt", "vtt", "ass", "json"]
 
@@ -107,9 +107,9 @@ class CaptionParams(Model):
         return self
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> ReadingLimits:
         """How the captions are to be read."""
-        return Reading(
+        return ReadingLimits(
             characters=self.max_chars_per_line,
             lines=self.max_lines,
             least=self.min_duration,
@@ -157,15 +157,15 @@ async def caption(job: Context, params: CaptionParams) -> CaptionResult:
     source = await read_media(job, params.src, "src", "sound")
     sound = job.dir / "speech.wav"
     seconds = await extract_speech(job.ffmpeg, source, sound, on_progress=_part_of(job, 0.0, 0.1, "taking the sound"))
-    wish = Wish(
-        sound=sound,
+    wish = TranscriptionRequest(
+        audio=sound,
         model=params.model or job.settings.caption_model,
         language=None if params.language == "auto" else params.language,
         task=params.task,
     )
-    heard = await hear(job, engine, wish, _part_of(job, 0.1, 0.97, "listening"))
+    heard = await transcribe_cached(job, engine, wish, _part_of(job, 0.1, 0.97, "listening"))
     await asyncio.to_thread(sound.unlink)
-    cues = await asyncio.to_thread(cut, heard.words, params.reading, until=max(seconds, source.length))
+    cues = await asyncio.to_thread(segment_cues, heard.words, params.reading, until=max(seconds, source.length))
     files = await asyncio.to_thread(_write, job.dir, params, source, heard, cues)
     kept = {name: await job.keep(path, name=path.name, media_type=_MEDIA_TYPES[name]) for name, path in files.items()}
     return CaptionResult(
@@ -188,7 +188,7 @@ def _part_of(job: Context, start: float, end: float, message: str) -> Callable[[
 
 
 def _write(
-    folder: Path, params: CaptionParams, source: Footage, heard: Transcript, cues: list[Cue]
+    folder: Path, params: CaptionParams, source: MediaInfo, heard: Transcript, cues: list[Cue]
 ) -> dict[Format, Path]:
     """Write the files asked for, each once, and return where they are."""
     files: dict[Format, Path] = {}
@@ -198,7 +198,7 @@ def _write(
     return files
 
 
-def _contents(name: Format, params: CaptionParams, source: Footage, heard: Transcript, cues: list[Cue]) -> str:
+def _contents(name: Format, params: CaptionParams, source: MediaInfo, heard: Transcript, cues: list[Cue]) -> str:
     if name == "srt":
         return subtitle_writers.srt(cues)
     if name == "vtt":

@@ -11,19 +11,19 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.clips.concat import join, join_sounds, why_not_joined_as_they_are
-from callsheet.media.encoding.encoders import Wish, choose
-from callsheet.media.probing.probe import Footage
+from callsheet.media.clips.concat import concat_audio, concat_files, why_not_stream_copy
+from callsheet.media.encoding.encoders import EncodeSettings, select_encoder
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.frame_size import even_size
-from callsheet.media.rendering.render_plan import Film
-from callsheet.media.rendering.renderer import make
+from callsheet.media.rendering.render_plan import RenderPlan
+from callsheet.media.rendering.renderer import render_film
 from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import schedule
 from callsheet.media.timeline.scene import Scene
 from callsheet.media.values import Fit, FrameRate, Preset, Quality, read_rate
 from callsheet.operation.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
-from callsheet.operations.progress import telling
+from callsheet.operations.progress import progress_callback
 
 
 class ConcatParams(Model):
@@ -71,13 +71,13 @@ class ConcatParams(Model):
         asked = (self.width, self.height, self.fps, self.quality, self.crf, self.preset)
         return any(value is not None for value in asked)
 
-    def why_not_copied(self, videos: list[Footage]) -> str | None:
+    def why_not_copied(self, videos: list[MediaInfo]) -> str | None:
         """Return why the pictures are encoded; None when they are passed on."""
         if self.mode == "encode":
             return "mode is encode"
         if self._asks_for_an_encode:
             return "a size, rate or quality was asked for"
-        return why_not_joined_as_they_are(videos)
+        return why_not_stream_copy(videos)
 
 
 class ConcatResult(Model):
@@ -101,16 +101,16 @@ async def concat(job: Context, params: ConcatParams) -> ConcatResult:
     if reason is not None and params.mode == "copy":
         raise BadParams([Problem("mode", "files_do_not_match", f"mode copy is not possible: {reason}")])
     if reason is None:
-        joined = await join(found, job.ffmpeg, job.dir, telling(job))
+        joined = await concat_files(found, job.ffmpeg, job.dir, progress_callback(job))
         return await _result(job, joined.path, joined.seconds, copied=True, reason="the files match")
     film = _film(params, found)
     preset = params.preset or job.settings.ffmpeg_video_preset
-    encoder = await choose(job.ffmpeg, Wish(quality=params.quality, crf=params.crf, preset=preset))
-    made = await make(film, encoder, job.ffmpeg, job.dir, telling(job))
+    encoder = await select_encoder(job.ffmpeg, EncodeSettings(quality=params.quality, crf=params.crf, preset=preset))
+    made = await render_film(film, encoder, job.ffmpeg, job.dir, progress_callback(job))
     return await _result(job, made.path, film.plan.seconds, copied=False, reason=reason)
 
 
-def _check_alike(found: list[Footage]) -> None:
+def _check_alike(found: list[MediaInfo]) -> None:
     """All must have a moving picture, or none: what is to be seen during mere sound, nobody said."""
     pictures = found[0].has_picture
     wanted = "a video like the first" if pictures else "sound alone like the first"
@@ -123,7 +123,7 @@ def _check_alike(found: list[Footage]) -> None:
         raise BadParams(problems)
 
 
-def _film(params: ConcatParams, videos: list[Footage]) -> Film:
+def _film(params: ConcatParams, videos: list[MediaInfo]) -> RenderPlan:
     rate = read_rate(params.fps) if params.fps is not None else videos[0].rate
     scenes = [Scene.model_validate({"src": source}) for source in params.sources]
     first = videos[0].probe
@@ -132,11 +132,11 @@ def _film(params: ConcatParams, videos: list[Footage]) -> Film:
         width, height = _even(first.width), _even(first.height)
     else:
         width, height = even_size(params.width, params.height, Fraction(first.width, first.height))
-    return Film(schedule(scenes, videos, rate), Canvas(width, height, rate, params.fit))
+    return RenderPlan(schedule(scenes, videos, rate), Canvas(width, height, rate, params.fit))
 
 
-async def _sounds(job: Context, found: list[Footage]) -> ConcatResult:
-    path, seconds = await join_sounds(found, job.ffmpeg, job.dir, telling(job))
+async def _sounds(job: Context, found: list[MediaInfo]) -> ConcatResult:
+    path, seconds = await concat_audio(found, job.ffmpeg, job.dir, progress_callback(job))
     audio = await job.keep(path, name=path.name, media_type="audio/mp4")
     return ConcatResult(audio=audio, duration=seconds, copied=False, reason="sound is encoded once, as a whole")
 

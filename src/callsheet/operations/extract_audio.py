@@ -11,13 +11,13 @@ from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.media.ffmpeg.inputs import file_url, media_input
-from callsheet.media.probing.output_checks import ExpectedSound, check_whole, verified_sound
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.output_checks import ExpectedAudio, check_whole, verify_audio
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.probing.streams import Stream
 from callsheet.media.values import BitRate, Seconds
 from callsheet.operation.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
-from callsheet.operations.progress import telling
+from callsheet.operations.progress import progress_callback
 
 AudioFormat = Literal["wav", "mp3", "m4a", "opus", "flac"]
 
@@ -114,16 +114,16 @@ async def extract_audio(job: Context, params: ExtractAudioParams) -> ExtractAudi
     report = await job.ffmpeg.run(
         [*words, *_tags(format), "-f", _KINDS[format].muxer, file_url(output)],
         duration=seconds,
-        on_progress=telling(job),
+        on_progress=progress_callback(job),
         cwd=job.dir,
     )
     check_whole(report.stderr, f"'{source.path.name}'")
-    probe = await verified_sound(output, ExpectedSound(seconds, params.channels, params.sample_rate))
+    probe = await verify_audio(output, ExpectedAudio(seconds, params.channels, params.sample_rate))
     audio = await job.keep(output, name=output.name, media_type=_KINDS[format].media_type)
     return ExtractAudioResult(audio=audio, duration=probe.duration or seconds, copied=copied)
 
 
-def _track(source: Footage, params: ExtractAudioParams) -> Stream:
+def _track(source: MediaInfo, params: ExtractAudioParams) -> Stream:
     if params.track >= len(source.sounds):
         count = f"the file has {len(source.sounds)} sound track{'s' if len(source.sounds) > 1 else ''}"
         raise BadParams([Problem("track", "no_such_track", f"{count}, counted from 0; got {params.track}")])
@@ -134,7 +134,7 @@ def _home_of(sound: Stream) -> AudioFormat:
     return next((format for format, kind in _KINDS.items() if sound.codec in kind.held), "m4a")
 
 
-def _copies(source: Footage, sound: Stream, params: ExtractAudioParams, format: AudioFormat) -> bool:
+def _copies(source: MediaInfo, sound: Stream, params: ExtractAudioParams, format: AudioFormat) -> bool:
     whole = params.start == 0 and params.duration is None and source.begin_of(sound) < _LATE
     asked = (params.channels, params.sample_rate, params.bitrate)
     return whole and sound.codec in _KINDS[format].held and all(value is None for value in asked)
@@ -162,7 +162,7 @@ def _usual_rate(sound: Stream, format: AudioFormat) -> int:
     return min(rate, 48_000 if format == "mp3" else 96_000)
 
 
-def _length(source: Footage, sound: Stream, params: ExtractAudioParams) -> float:
+def _length(source: MediaInfo, sound: Stream, params: ExtractAudioParams) -> float:
     end = source.begin_of(sound) + sound.duration if sound.duration else source.probe.duration or 0.0
     if params.start >= end:
         message = f"start is {params.start:g} s, but the sound ends at {end:g} s"

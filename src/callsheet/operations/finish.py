@@ -9,20 +9,20 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.media.encoding import encoders
-from callsheet.media.encoding.loudness import Target, aim, read_audio_filter
-from callsheet.media.filters.audio_filter_allowlist import checked
-from callsheet.media.probing.probe import Footage
+from callsheet.media.encoding.loudness import Target, loudness_target, read_audio_filter
+from callsheet.media.filters.audio_filter_allowlist import validate_audio_filter
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.final_mux import keep_picture
 from callsheet.media.rendering.frame_size import even_size, parse_ratio
-from callsheet.media.rendering.render_plan import Film
-from callsheet.media.rendering.renderer import make
+from callsheet.media.rendering.render_plan import RenderPlan
+from callsheet.media.rendering.renderer import render_film
 from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import schedule
 from callsheet.media.timeline.scene import Scene
 from callsheet.media.values import Fit, FrameRate, LoudnessWish, Preset, Quality, read_rate
 from callsheet.operation.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
-from callsheet.operations.progress import telling
+from callsheet.operations.progress import progress_callback
 
 
 class FinishParams(Model):
@@ -39,7 +39,7 @@ class FinishParams(Model):
     fit: Fit = "cover"
     fps: FrameRate | None = Field(None, description="Unset: as it is")
     loudness: LoudnessWish | None = Field(None, description="LUFS; unset: by the settings, false: as it is")
-    audio_filter: Annotated[str, AfterValidator(checked)] | None = Field(
+    audio_filter: Annotated[str, AfterValidator(validate_audio_filter)] | None = Field(
         None,
         max_length=1000,
         description="FFmpeg's words for the sound. `loudnorm=…` is read as targets and reached by measuring",
@@ -71,34 +71,34 @@ async def finish(job: Context, params: FinishParams) -> FinishResult:
     source = await read_media(job, params.video, "video", "video")
     film = _film(job, params, source)
     if _fits(source, film) and not _compressed_anew(params):
-        made = await keep_picture(film, source, job.ffmpeg, job.dir, telling(job))
+        made = await keep_picture(film, source, job.ffmpeg, job.dir, progress_callback(job))
         notes = ["the picture had its final shape, and was not encoded again"]
     else:
         preset = params.preset or job.settings.ffmpeg_video_preset
-        wish = encoders.Wish(quality=params.quality, crf=params.crf, preset=preset)
-        encoder = await encoders.choose(job.ffmpeg, wish)
-        made = await make(film, encoder, job.ffmpeg, job.dir, telling(job))
+        wish = encoders.EncodeSettings(quality=params.quality, crf=params.crf, preset=preset)
+        encoder = await encoders.select_encoder(job.ffmpeg, wish)
+        made = await render_film(film, encoder, job.ffmpeg, job.dir, progress_callback(job))
         notes = list(made.notes)
     video = await job.keep(made.path, name="finished.mp4", media_type="video/mp4")
     return FinishResult(video=video, duration=film.plan.seconds, notes=notes)
 
 
-def _film(job: Context, params: FinishParams, source: Footage) -> Film:
+def _film(job: Context, params: FinishParams, source: MediaInfo) -> RenderPlan:
     rate = read_rate(params.fps) if params.fps is not None else source.rate
     plan = schedule([Scene.model_validate({"src": params.video})], [source], rate)
     ratio = parse_ratio(params.aspect_ratio or job.settings.ffmpeg_aspect_ratio)
     short = min(source.probe.width or 0, source.probe.height or 0)
     width, height = even_size(params.width, params.height, ratio, short)
-    return Film(plan, Canvas(width, height, rate, params.fit), level=_level(job, params))
+    return RenderPlan(plan, Canvas(width, height, rate, params.fit), level=_level(job, params))
 
 
 def _level(job: Context, params: FinishParams) -> Target | str | None:
     if params.audio_filter is not None:
         return read_audio_filter(params.audio_filter) or None
-    return aim(params.loudness, read_audio_filter(job.settings.ffmpeg_audio_filter))
+    return loudness_target(params.loudness, read_audio_filter(job.settings.ffmpeg_audio_filter))
 
 
-def _fits(source: Footage, film: Film) -> bool:
+def _fits(source: MediaInfo, film: RenderPlan) -> bool:
     """Tell whether the picture is already what it would be made."""
     found, picture, canvas = source.probe, source.picture, film.canvas
     return (

@@ -14,30 +14,30 @@ from pydantic.alias_generators import to_camel
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import (
     BadParams,
+    ConfigurationError,
     Problem,
-    ProviderBusy,
     ProviderFailed,
+    ProviderRateLimited,
     ProviderUnreachable,
-    Refused,
-    SetupError,
+    SubmissionRejected,
     SubmissionUnknown,
 )
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.domain.plan_validation import refusal_of
-from callsheet.files.content_sniffing import media_type_of
+from callsheet.domain.plan_validation import validation_error
+from callsheet.files.content_sniffing import sniff_media_type
 from callsheet.files.media_types import guess_media_type, suffix_for
-from callsheet.operation.contract import Context, Ordered, operation
-from callsheet.operations.local_first import made_at_home
-from callsheet.providers.contract import InputFile, Order, Output, Provider, Task
+from callsheet.operation.contract import Context, OpenSubmission, operation
+from callsheet.operations.local_first import run_locally
+from callsheet.providers.contract import InputFile, Output, Provider, SubmitRequest, Task
 from callsheet.providers.registry import (
     OWN_SERVERS,
     GenerativeModel,
     Offer,
-    as_ordered,
-    misfits,
     offers_of,
     read_registry,
+    to_provider_inputs,
+    validate_inputs,
 )
 from callsheet.settings import Settings
 
@@ -72,7 +72,7 @@ class GenerateParams(Model):
     def _model_takes_it(self) -> "GenerateParams":
         found = read_registry(_file_of_models()).problems(self.model_id, self.given(), self.provider)
         if found:
-            raise refusal_of([self._placed(problem) for problem in found], "generate")
+            raise validation_error([self._placed(problem) for problem in found], "generate")
         return self
 
     def given(self) -> dict[str, Any]:
@@ -112,11 +112,11 @@ class GenerateResult(Model):
 )
 async def generate(job: Context, params: GenerateParams) -> GenerateResult:
     """Have a model make videos, pictures or sounds; an order is sent once, and its files are fetched and kept."""
-    earlier = await job.ordered()
+    earlier = await job.open_submission()
     if earlier is None and (made := await _made_at_home(job, params)) is not None:
         return made
     model, task = await _taken(job, params, earlier)
-    look = await job.answer(task)
+    look = await job.wait_for_result(task)
     if not look.outputs:
         raise ProviderFailed(f"{task.provider} says that it succeeded, and names no file.", providerJobId=task.id)
     files = await _kept(job, job.providers[task.provider], look.outputs)
@@ -136,10 +136,10 @@ async def generate(job: Context, params: GenerateParams) -> GenerateResult:
 async def _made_at_home(job: Context, params: GenerateParams) -> GenerateResult | None:
     """Return what our own servers made; None where they have no such workflow, no room, or failed."""
     offers = offers_of(_model(job, params), params.provider)
-    home = next((o for o in offers if o.provider == OWN_SERVERS and not misfits(o, params.given())), None)
+    home = next((o for o in offers if o.provider == OWN_SERVERS and not validate_inputs(o, params.given())), None)
     if home is None:
         return None
-    made = await made_at_home(job, home.model, as_ordered(home, params.given()), alone=len(offers) == 1)
+    made = await run_locally(job, home.model, to_provider_inputs(home, params.given()), alone=len(offers) == 1)
     if made is None:
         return None
     return GenerateResult(
@@ -156,7 +156,7 @@ async def _made_at_home(job: Context, params: GenerateParams) -> GenerateResult 
 # Ordering
 
 
-async def _taken(job: Context, params: GenerateParams, earlier: Ordered | None) -> tuple[str, Task]:
+async def _taken(job: Context, params: GenerateParams, earlier: OpenSubmission | None) -> tuple[str, Task]:
     """Return the model by its provider's name, and the task, which may be one of an earlier run."""
     if earlier is not None and earlier.task is not None:
         return earlier.model, earlier.task
@@ -189,32 +189,32 @@ async def _order(job: Context, params: GenerateParams, model: GenerativeModel) -
     The step is the same for all, so that a later run finds the order, whoever took it.
     """
     reasons: list[str] = []
-    passing: list[ProviderBusy | ProviderUnreachable] = []
+    passing: list[ProviderRateLimited | ProviderUnreachable] = []
     for offer in offers_of(model, params.provider):
         if offer.provider == OWN_SERVERS:
             continue
-        if wrong := misfits(offer, params.given()):
+        if wrong := validate_inputs(offer, params.given()):
             reasons.append(f"{offer.provider}: {'; '.join(map(repr, wrong))}")
             continue
         try:
             return offer.model, await _order_of(job, params, offer)
-        except (Refused, SetupError) as error:
+        except (SubmissionRejected, ConfigurationError) as error:
             reason = error.message
-        except (ProviderBusy, ProviderUnreachable) as error:
+        except (ProviderRateLimited, ProviderUnreachable) as error:
             passing.append(error)
             reason = error.message
         reasons.append(f"{offer.provider}: {reason}")
         job.log("not ordered", provider=offer.provider, model=offer.model, reason=reason)
     if passing:
-        raise max(passing, key=lambda error: error.after or 0)
-    raise Refused(f"Nobody took the order of {model.id}. {' '.join(reasons)}", reasons=reasons)
+        raise max(passing, key=lambda error: error.retry_after or 0)
+    raise SubmissionRejected(f"Nobody took the order of {model.id}. {' '.join(reasons)}", reasons=reasons)
 
 
 async def _order_of(job: Context, params: GenerateParams, offer: Offer) -> Task:
     provider = _provider(job, offer)
     webhook = job.webhook_url(provider) if (params.waiting or offer.waiting) == "webhook" else None
     inputs = await _inputs(job, offer, params)
-    return await job.order(provider, Order(offer.model, inputs, version=offer.version, webhook=webhook))
+    return await job.submit_once(provider, SubmitRequest(offer.model, inputs, version=offer.version, webhook=webhook))
 
 
 def _provider(job: Context, offer: Offer) -> Provider:
@@ -222,7 +222,7 @@ def _provider(job: Context, offer: Offer) -> Provider:
         return job.providers[offer.provider]
     except KeyError:
         known = ", ".join(job.providers)
-        raise SetupError(f"there is no provider '{offer.provider}' here; known: {known}") from None
+        raise ConfigurationError(f"there is no provider '{offer.provider}' here; known: {known}") from None
 
 
 async def _inputs(job: Context, offer: Offer, params: GenerateParams) -> Mapping[str, Any]:
@@ -233,15 +233,15 @@ async def _inputs(job: Context, offer: Offer, params: GenerateParams) -> Mapping
             given[name] = await _file(job, given[name])
         elif parameter.kind == "files" and name in given:
             given[name] = [await _file(job, each) for each in given[name]]
-    return as_ordered(offer, given)
+    return to_provider_inputs(offer, given)
 
 
 async def _file(job: Context, value: Any) -> InputFile:
     """Open an input file: it goes into the order by an address of it, or as it is."""
     source = MediaSource.model_validate(value)
-    path = await job.open(source)
-    media_type = await asyncio.to_thread(media_type_of, path) or guess_media_type(path.name)
-    return InputFile(path, media_type, await job.link(source))
+    path = await job.fetch_input(source)
+    media_type = await asyncio.to_thread(sniff_media_type, path) or guess_media_type(path.name)
+    return InputFile(path, media_type, await job.public_url(source))
 
 
 # Fetching
@@ -259,7 +259,7 @@ async def _kept(job: Context, provider: Provider, outputs: Sequence[Output]) -> 
 
 def _media_type(path: Path, output: Output) -> str:
     """Return what a file is: by its bytes, else by what the provider calls it."""
-    return media_type_of(path) or output.media_type or guess_media_type(_given_name(output))
+    return sniff_media_type(path) or output.media_type or guess_media_type(_given_name(output))
 
 
 def _name(output: Output, number: int, media_type: str) -> str:

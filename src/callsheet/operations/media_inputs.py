@@ -9,14 +9,14 @@ from callsheet.domain.media_source import MediaSource
 from callsheet.media.ffmpeg.progress import clock
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.probing.frame_index import with_groups
-from callsheet.media.probing.probe import Footage, inspect
+from callsheet.media.probing.probe import MediaInfo, probe_details
 from callsheet.settings import Settings
 
 Need = Literal["video", "picture", "sound", "media"]
 """`video`: moving pictures; `picture`: a video or a still; `sound`: a sound track; `media`: any of them."""
 
 
-class Workplace(Protocol):
+class MediaContext(Protocol):
     """As much of a job's context as reading its inputs takes."""
 
     @property
@@ -31,26 +31,26 @@ class Workplace(Protocol):
     def ffmpeg(self) -> FFmpeg:
         """Runs FFmpeg."""
 
-    async def open(self, source: MediaSource) -> Path:
+    async def fetch_input(self, source: MediaSource) -> Path:
         """Bring an input file here and return its path."""
 
 
-async def read_media(job: Workplace, source: MediaSource, field: str, need: Need = "media") -> Footage:
+async def read_media(job: MediaContext, source: MediaSource, field: str, need: Need = "media") -> MediaInfo:
     """Bring an input file here and return it with what it is.
 
     `field` is the name of the parameter it came in, for the error. Raises BadParams when the file is not what is
     needed or goes beyond what the settings allow, BadSource when it must not be used, SourceUnreachable when it did
     not come, MediaFailed when it cannot be read as media.
     """
-    found = await inspect(await job.open(source))
-    problems = [*_unfit(found, need), *_beyond(found, job.settings)]
+    found = await probe_details(await job.fetch_input(source))
+    problems = [*_unfit(found, need), *_over_limit(found, job.settings)]
     if problems:
         told = [Problem(field, code, f"{message}: '{found.path.name}'") for code, message in problems]
         raise BadParams(told)
     return await with_groups(job.ffmpeg, found)
 
 
-def _unfit(found: Footage, need: Need) -> Iterator[tuple[str, str]]:
+def _unfit(found: MediaInfo, need: Need) -> Iterator[tuple[str, str]]:
     if need in ("video", "picture") and not found.has_picture:
         yield "no_picture", "there is no picture in this file"
     elif need == "video" and found.still:
@@ -59,7 +59,7 @@ def _unfit(found: Footage, need: Need) -> Iterator[tuple[str, str]]:
         yield "no_sound", "there is no sound in this file"
 
 
-def _beyond(found: Footage, settings: Settings) -> Iterator[tuple[str, str]]:
+def _over_limit(found: MediaInfo, settings: Settings) -> Iterator[tuple[str, str]]:
     longest = settings.media_max_duration.total_seconds()
     plays = max(found.probe.duration or 0.0, found.picture_seconds or 0.0)
     if plays > longest:

@@ -8,21 +8,21 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, StringConstraints, model_validator
 
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import BadParams, MediaFailed, Problem
+from callsheet.domain.errors import BadParams, FFmpegFailed, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.clips.mux import Muxed, Name, Sound, Subtitles
-from callsheet.media.clips.subtitle_track import read_sidecar
+from callsheet.media.clips.mux import AudioInput, MuxCommand, SubtitleInput, TrackTags
+from callsheet.media.clips.subtitle_track import read_subtitle_file
 from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import Format
-from callsheet.media.encoding.stream_copy_rules import home_of, takes_picture, takes_sound
-from callsheet.media.probing.frame_index import Frames, list_frames
+from callsheet.media.encoding.stream_copy_rules import accepts_audio_codec, accepts_video_codec, container_for
+from callsheet.media.probing.frame_index import FrameIndex, read_frame_index
 from callsheet.media.probing.output_checks import check_whole
-from callsheet.media.probing.probe import Footage, inspect
+from callsheet.media.probing.probe import MediaInfo, probe_details
 from callsheet.media.values import read_seconds
 from callsheet.operation.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
-from callsheet.operations.progress import telling
+from callsheet.operations.progress import progress_callback
 
 _SOURCE = AliasChoices("src", "source", "path", "url")
 
@@ -123,57 +123,59 @@ async def mux(job: Context, params: MuxParams) -> MuxResult:
     format = _format(params, video)
     sounds = await _sounds(job, params, video, format)
     subtitles = [await _subtitles(job, number, track) for number, track in enumerate(params.subtitles)]
-    frames = await list_frames(job.ffmpeg, video)
+    frames = await read_frame_index(job.ffmpeg, video)
     shown, seconds = _end(params, sounds, frames)
-    film = Muxed(video, format, sounds, subtitles, seconds, most=shown if shown < len(frames) else None)
+    film = MuxCommand(video, format, sounds, subtitles, seconds, most=shown if shown < len(frames) else None)
     output = job.dir / f"film.{format}"
-    report = await job.ffmpeg.run(film.arguments(output), duration=seconds, on_progress=telling(job), cwd=job.dir)
+    report = await job.ffmpeg.run(film.args(output), duration=seconds, on_progress=progress_callback(job), cwd=job.dir)
     check_whole(report.stderr, f"'{video.path.name}'")
     await _check(job, output, film, shown)
     kept = await job.keep(output, name=output.name, media_type=codecs.MEDIA_TYPES[format])
     return MuxResult(video=kept, duration=seconds, notes=_notes(film))
 
 
-def _format(params: MuxParams, video: Footage) -> Format:
+def _format(params: MuxParams, video: MediaInfo) -> Format:
     codec = video.probe.video_codec
-    format = params.format or home_of(codec)
-    if not takes_picture(format, codec):
+    format = params.format or container_for(codec)
+    if not accepts_video_codec(format, codec):
         message = f"{format} does not hold {codec} pictures; transcode the video first"
-        if takes_picture("mkv", codec):
+        if accepts_video_codec("mkv", codec):
             raise BadParams([Problem("format", "codec_does_not_fit", f"{message}, or choose mkv")])
         raise BadParams([Problem("video", "codec_does_not_fit", message)])
     return format
 
 
-async def _sounds(job: Context, params: MuxParams, video: Footage, format: Format) -> list[Sound]:
-    sounds: list[Sound] = []
+async def _sounds(job: Context, params: MuxParams, video: MediaInfo, format: Format) -> list[AudioInput]:
+    sounds: list[AudioInput] = []
     if params.keep_audio or not params.audio:
         for track in video.sounds:
-            name = Name(track.language, track.title, _is_default(None, sounds, params))
-            sounds.append(Sound(video, track, name, own=True, copied=takes_sound(format, track.codec)))
+            name = TrackTags(track.language, track.title, _is_default(None, sounds, params))
+            sounds.append(AudioInput(video, track, name, own=True, copied=accepts_audio_codec(format, track.codec)))
     for number, wish in enumerate(params.audio):
         found = await read_media(job, wish.src, f"audio[{number}].src", "sound")
         track = found.sounds[0]
-        name = Name(wish.language or track.language, wish.title, _is_default(wish, sounds, params))
-        as_it_is = wish.volume == 1 and wish.offset >= 0 and takes_sound(format, track.codec)
-        sounds.append(Sound(found, track, name, own=False, copied=as_it_is, offset=wish.offset, volume=wish.volume))
+        name = TrackTags(wish.language or track.language, wish.title, _is_default(wish, sounds, params))
+        as_it_is = wish.volume == 1 and wish.offset >= 0 and accepts_audio_codec(format, track.codec)
+        sounds.append(
+            AudioInput(found, track, name, own=False, copied=as_it_is, offset=wish.offset, volume=wish.volume)
+        )
     return sounds
 
 
-def _is_default(wish: AudioTrack | None, before: list[Sound], params: MuxParams) -> bool:
+def _is_default(wish: AudioTrack | None, before: list[AudioInput], params: MuxParams) -> bool:
     """The first track is, where nobody says otherwise."""
     if wish is not None and wish.default is not None:
         return wish.default
     return not before and not any(track.default for track in params.audio)
 
 
-async def _subtitles(job: Context, number: int, track: SubtitleTrack) -> Subtitles:
-    path = await job.open(track.src)
-    sidecar = await asyncio.to_thread(read_sidecar, path, job.dir / f"subtitles{number:02d}.txt")
-    return Subtitles(sidecar, Name(track.language, track.title, track.default, track.forced))
+async def _subtitles(job: Context, number: int, track: SubtitleTrack) -> SubtitleInput:
+    path = await job.fetch_input(track.src)
+    sidecar = await asyncio.to_thread(read_subtitle_file, path, job.dir / f"subtitles{number:02d}.txt")
+    return SubtitleInput(sidecar, TrackTags(track.language, track.title, track.default, track.forced))
 
 
-def _end(params: MuxParams, sounds: list[Sound], frames: Frames) -> tuple[int, float]:
+def _end(params: MuxParams, sounds: list[AudioInput], frames: FrameIndex) -> tuple[int, float]:
     """Return how many frames the film has, and how many seconds."""
     picture = float(frames.length)
     ends = [sound.end for sound in sounds if not sound.own]
@@ -183,28 +185,28 @@ def _end(params: MuxParams, sounds: list[Sound], frames: Frames) -> tuple[int, f
     return len(frames), max([picture, *ends]) if params.duration == "longest" else picture
 
 
-async def _check(job: Context, output: Path, film: Muxed, shown: int) -> None:
+async def _check(job: Context, output: Path, film: MuxCommand, shown: int) -> None:
     """Raise MediaFailed unless the film holds what was put into it."""
-    found = await inspect(output)
+    found = await probe_details(output)
     wrong: list[str] = []
-    if len(found.sounds) != len(film.sounds):
-        wrong.append(f"{len(found.sounds)} sound tracks instead of {len(film.sounds)}")
+    if len(found.sounds) != len(film.audio):
+        wrong.append(f"{len(found.sounds)} sound tracks instead of {len(film.audio)}")
     texts = sum(stream.type == "subtitle" for stream in found.streams)
     if texts != len(film.subtitles):
         wrong.append(f"{texts} subtitle tracks instead of {len(film.subtitles)}")
     if found.probe.video_codec != film.video.probe.video_codec:
         wrong.append(f"{found.probe.video_codec} pictures instead of {film.video.probe.video_codec}")
-    if (frames := len(await list_frames(job.ffmpeg, found))) != shown:
+    if (frames := len(await read_frame_index(job.ffmpeg, found))) != shown:
         wrong.append(f"{frames} frames instead of {shown}")
     if wrong:
-        raise MediaFailed(f"FFmpeg reported success, but the film is wrong: {'; '.join(wrong)}")
+        raise FFmpegFailed(f"FFmpeg reported success, but the film is wrong: {'; '.join(wrong)}")
 
 
-def _notes(film: Muxed) -> list[str]:
+def _notes(film: MuxCommand) -> list[str]:
     notes = [
         f"the sound of '{sound.source.path.name}' was encoded anew: {film.format} does not hold {sound.track.codec}"
-        for sound in film.sounds
-        if not takes_sound(film.format, sound.track.codec)
+        for sound in film.audio
+        if not accepts_audio_codec(film.format, sound.track.codec)
     ]
     if film.format != "mkv" and any(text.sidecar.kind == "ass" for text in film.subtitles):
         notes.append(f"{film.format} keeps the words of ASS subtitles, but not their styles; mkv keeps both")

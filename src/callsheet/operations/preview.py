@@ -10,11 +10,11 @@ from callsheet.domain.artifacts import Artifact, Probe
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.thumbnails import preview_process
 from callsheet.media.thumbnails.contact_sheet import clock
 from callsheet.media.thumbnails.storyboard import cues
-from callsheet.media.values import Colour, Seconds
+from callsheet.media.values import Color, Seconds
 from callsheet.operation.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 
@@ -85,8 +85,8 @@ class Waveform(Model):
 
     width: int = Field(1200, ge=16, le=8192, description="Pixels; each shows the peaks of its part of the sound")
     height: int = Field(200, ge=8, le=2048, description="Pixels; the full height is full level")
-    color: Colour = Field("#e4572e", validation_alias=AliasChoices("color", "colour"))
-    background: Colour | None = Field(None, description="Unset: transparent")
+    color: Color = Field("#e4572e", validation_alias=AliasChoices("color", "colour"))
+    background: Color | None = Field(None, description="Unset: transparent")
     format: Literal["png", "webp"] = "png"
 
 
@@ -212,7 +212,7 @@ async def preview(job: Context, params: PreviewParams) -> PreviewResult:
     )
 
 
-async def _read(job: Context, params: PreviewParams) -> Footage:
+async def _read(job: Context, params: PreviewParams) -> MediaInfo:
     source = await read_media(job, params.src, "src", "picture" if params.looks else "sound")
     problems = [*_moments_after_the_end(params, source)]
     if params.waveform is not None and not source.has_sound:
@@ -222,7 +222,7 @@ async def _read(job: Context, params: PreviewParams) -> Footage:
     return source
 
 
-def _moments_after_the_end(params: PreviewParams, source: Footage) -> list[Problem]:
+def _moments_after_the_end(params: PreviewParams, source: MediaInfo) -> list[Problem]:
     length = source.picture_seconds
     if length is None or source.still:
         return []
@@ -237,9 +237,9 @@ def _moments_after_the_end(params: PreviewParams, source: Footage) -> list[Probl
     ]
 
 
-async def _take(job: Context, params: PreviewParams, source: Footage) -> preview_process.Taken:
+async def _take(job: Context, params: PreviewParams, source: MediaInfo) -> preview_process.Stills:
     share = 0.75 if params.waveform else 0.95
-    return await preview_process.take(
+    return await preview_process.take_stills(
         source.path,
         job.dir,
         format=params.format,
@@ -274,7 +274,7 @@ def _animation(asked: Animation) -> dict[str, Any]:
 
 
 async def _lay_out(
-    job: Context, asked: ContactSheet | None, taken: preview_process.Taken, found: Probe
+    job: Context, asked: ContactSheet | None, taken: preview_process.Stills, found: Probe
 ) -> Artifact | None:
     if asked is None:
         return None
@@ -301,7 +301,7 @@ async def _keep_sprite(job: Context, made: preview_process.Sprite | None) -> Spr
     )
 
 
-async def _draw_waveform(job: Context, asked: Waveform | None, source: Footage) -> Artifact | None:
+async def _draw_waveform(job: Context, asked: Waveform | None, source: MediaInfo) -> Artifact | None:
     if asked is None:
         return None
     path = job.dir / f"waveform.{asked.format}"
@@ -312,7 +312,7 @@ async def _draw_waveform(job: Context, asked: Waveform | None, source: Footage) 
     return await job.keep(path)
 
 
-def _notes(params: PreviewParams, taken: preview_process.Taken) -> Iterator[str]:
+def _notes(params: PreviewParams, taken: preview_process.Stills) -> Iterator[str]:
     if taken.asked > params.most and params.at:
         yield f"the film has {taken.asked:,} scenes; those with the largest changes were taken"
     elif taken.asked > params.most:

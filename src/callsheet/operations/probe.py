@@ -11,11 +11,11 @@ from callsheet.domain.model import Model
 from callsheet.media.encoding.loudness import Loudness, measure
 from callsheet.media.ffmpeg.inputs import media_input
 from callsheet.media.probing.output_checks import is_damaged
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.probing.streams import Chapter, Stream
 from callsheet.operation.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
-from callsheet.operations.progress import telling
+from callsheet.operations.progress import progress_callback
 
 
 class ProbeParams(Model):
@@ -82,7 +82,9 @@ def _told(measured: Loudness) -> MeasuredLoudness:
     )
 
 
-async def _counted(job: Context, found: Footage) -> CountedFrames:
+async def _counted(job: Context, found: MediaInfo) -> CountedFrames:
     words = [*media_input(found.path), "-map", f"0:{found.picture_index}", "-fps_mode", "passthrough"]
-    report = await job.ffmpeg.run([*words, "-f", "null", "-"], duration=found.picture_seconds, on_progress=telling(job))
+    report = await job.ffmpeg.run(
+        [*words, "-f", "null", "-"], duration=found.picture_seconds, on_progress=progress_callback(job)
+    )
     return CountedFrames(frames=report.frames or 0, damaged=is_damaged(report.stderr))

@@ -9,12 +9,12 @@ from callsheet.domain.media_source import SourceKind
 from callsheet.domain.model import Model
 from callsheet.media.encoding import codecs, encoders
 from callsheet.media.encoding.encoders import Encoder
-from callsheet.media.rendering.render_plan import Made
-from callsheet.media.rendering.renderer import EncoderFailed, Production
+from callsheet.media.rendering.render_plan import RenderedFilm
+from callsheet.media.rendering.renderer import EncoderFailed, Renderer
 from callsheet.media.timeline.timeline import Timeline
-from callsheet.operation.contract import Context, RunFirst, SubJob, operation
-from callsheet.operations.progress import telling
-from callsheet.operations.staging import Staged, stage
+from callsheet.operation.contract import ChildJob, Context, RunChildJobs, operation
+from callsheet.operations.progress import progress_callback
+from callsheet.operations.staging import StagedRender, stage
 
 _WORTH_SPREADING = 30.0
 """Seconds of film still to be encoded, below which other machines would hardly be quicker."""
@@ -69,26 +69,26 @@ async def render(job: Context, params: RenderParams) -> RenderResult:
     )
 
 
-def _production(job: Context, staged: Staged, encoder: Encoder) -> Production:
-    return Production(staged.film, encoder, job.ffmpeg, job.dir, telling(job), job.cache)
+def _production(job: Context, staged: StagedRender, encoder: Encoder) -> Renderer:
+    return Renderer(staged.film, encoder, job.ffmpeg, job.dir, progress_callback(job), job.cache)
 
 
-async def _spread(job: Context, params: RenderParams, production: Production, missing: list[int]) -> None:
+async def _spread(job: Context, params: RenderParams, production: Renderer, missing: list[int]) -> None:
     """Have other machines make the missing segments, if there are other machines and it is worth their while."""
     local = any(source.kind is SourceKind.PATH for _, source in params.media())
     shared = job.settings.cache_max_age.total_seconds() > 0
-    if not (params.spread and shared) or job.ran_first or local:
+    if not (params.spread and shared) or job.children_done or local:
         return
     frames = sum(production.segments[number].frames for number in missing)
-    hosts = await job.hosts() if frames / production.film.plan.rate >= _WORTH_SPREADING else 1
+    hosts = await job.worker_host_count() if frames / production.film.plan.rate >= _WORTH_SPREADING else 1
     if hosts < 2:
         return
-    runs = production.together(missing)
+    runs = production.encode_together(missing)
     shares = min(len(runs), hosts * _JOBS_A_HOST)
     timeline = params.model_dump(mode="json", by_alias=True, exclude_unset=True)
-    raise RunFirst(
+    raise RunChildJobs(
         [
-            SubJob(
+            ChildJob(
                 f"part-{n + 1}",
                 "render-segments",
                 {"timeline": timeline, "segments": [number for run in runs[n::shares] for number in run]},
@@ -98,10 +98,10 @@ async def _spread(job: Context, params: RenderParams, production: Production, mi
     )
 
 
-async def _made(job: Context, staged: Staged, production: Production) -> tuple[Made, Encoder, list[str]]:
+async def _made(job: Context, staged: StagedRender, production: Renderer) -> tuple[RenderedFilm, Encoder, list[str]]:
     try:
         return await production.complete(), staged.encoder, []
     except EncoderFailed as error:
-        spare = await encoders.spare(job.ffmpeg, staged.encoder, error.message)
+        spare = await encoders.software_fallback(job.ffmpeg, staged.encoder, error.message)
         made = await _production(job, staged, spare).complete()
         return made, spare, [spare.note] if spare.note else []

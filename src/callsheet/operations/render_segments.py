@@ -6,10 +6,10 @@ from pydantic import Field
 
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.model import Model
-from callsheet.media.rendering.renderer import Production
+from callsheet.media.rendering.renderer import Renderer
 from callsheet.media.timeline.timeline import Timeline
 from callsheet.operation.contract import Context, operation
-from callsheet.operations.progress import telling
+from callsheet.operations.progress import progress_callback
 from callsheet.operations.staging import stage
 
 
@@ -31,7 +31,7 @@ class RenderSegmentsResult(Model):
 async def render_segments(job: Context, params: RenderSegmentsParams) -> RenderSegmentsResult:
     """Make a part of a film's picture; a render asks for this by itself, to have several machines at work."""
     staged = await stage(job, params.timeline)
-    production = Production(staged.film, staged.encoder, job.ffmpeg, job.dir, telling(job), job.cache)
+    production = Renderer(staged.film, staged.encoder, job.ffmpeg, job.dir, progress_callback(job), job.cache)
     beyond = [number for number in params.segments if not 0 <= number < len(production.segments)]
     if beyond:
         message = f"the film has {len(production.segments)} segments; there is no {beyond}"

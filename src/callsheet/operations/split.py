@@ -11,16 +11,16 @@ from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.media.clips.detection import scene_changes, silences
-from callsheet.media.clips.split import Cutter, Piece
+from callsheet.media.clips.split import SplitPart, Splitter
 from callsheet.media.encoding import codecs
-from callsheet.media.encoding.encoders import Wish, choose
-from callsheet.media.encoding.stream_copy_rules import takes_picture
-from callsheet.media.probing.frame_index import list_frames
-from callsheet.media.probing.probe import Footage
+from callsheet.media.encoding.encoders import EncodeSettings, select_encoder
+from callsheet.media.encoding.stream_copy_rules import accepts_video_codec
+from callsheet.media.probing.frame_index import read_frame_index
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.values import Preset, Quality, Seconds
 from callsheet.operation.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
-from callsheet.operations.progress import telling
+from callsheet.operations.progress import progress_callback
 
 _MOST = 1000
 
@@ -115,7 +115,7 @@ async def split(job: Context, params: SplitParams) -> SplitResult:
     cutter = await _cutter(job, params, source)
     wanted = await _times(job, params, source, cutter.seconds)
     cuts = cutter.at(wanted)
-    pieces = await cutter.cut(cuts, telling(job, 0.1))
+    pieces = await cutter.cut(cuts, progress_callback(job, 0.1))
     parts = [await _kept(job, piece) for piece in pieces]
     return SplitResult(
         files=[part.file for part in parts],
@@ -125,7 +125,7 @@ async def split(job: Context, params: SplitParams) -> SplitResult:
     )
 
 
-def _check(params: SplitParams, source: Footage) -> None:
+def _check(params: SplitParams, source: MediaInfo) -> None:
     problems: list[Problem] = []
     if source.still:
         problems.append(Problem("src", "not_a_video", f"this is a still picture, not a video: '{source.path.name}'"))
@@ -133,7 +133,7 @@ def _check(params: SplitParams, source: Footage) -> None:
         problems.append(Problem("silence", "no_sound", "there is no sound in this file"))
     if params.scenes is not None and not source.has_picture:
         problems.append(Problem("scenes", "no_picture", "there is no picture in this file"))
-    if params.mode == "copy" and source.has_picture and not takes_picture("mkv", source.probe.video_codec):
+    if params.mode == "copy" and source.has_picture and not accepts_video_codec("mkv", source.probe.video_codec):
         message = f"{source.probe.video_codec} pictures cannot be passed on as they are; exact encodes them"
         problems.append(Problem("mode", "codec_does_not_fit", message))
     if params.every is not None and (source.probe.duration or 0) / params.every > _MOST:
@@ -142,18 +142,18 @@ def _check(params: SplitParams, source: Footage) -> None:
         raise BadParams(problems)
 
 
-async def _cutter(job: Context, params: SplitParams, source: Footage) -> Cutter:
+async def _cutter(job: Context, params: SplitParams, source: MediaInfo) -> Splitter:
     if not source.has_picture:
-        return Cutter(source, job.ffmpeg, job.dir)
-    frames = await list_frames(job.ffmpeg, source)
+        return Splitter(source, job.ffmpeg, job.dir)
+    frames = await read_frame_index(job.ffmpeg, source)
     if params.mode == "copy":
-        return Cutter(source, job.ffmpeg, job.dir, frames)
+        return Splitter(source, job.ffmpeg, job.dir, frames)
     preset = params.preset or job.settings.ffmpeg_video_preset
-    encoder = await choose(job.ffmpeg, Wish(quality=params.quality, crf=params.crf, preset=preset))
-    return Cutter(source, job.ffmpeg, job.dir, frames, encoder)
+    encoder = await select_encoder(job.ffmpeg, EncodeSettings(quality=params.quality, crf=params.crf, preset=preset))
+    return Splitter(source, job.ffmpeg, job.dir, frames, encoder)
 
 
-async def _times(job: Context, params: SplitParams, source: Footage, seconds: float) -> list[float]:
+async def _times(job: Context, params: SplitParams, source: MediaInfo, seconds: float) -> list[float]:
     """Return where to cut, in seconds from the beginning."""
     if params.times is not None:
         late = [time for time in params.times if not 0 < time < seconds]
@@ -180,7 +180,7 @@ def _apart(times: Sequence[float], least: float, seconds: float) -> list[float]:
     return kept
 
 
-async def _kept(job: Context, piece: Piece) -> Part:
+async def _kept(job: Context, piece: SplitPart) -> Part:
     media_type = codecs.MEDIA_TYPES[piece.format] if piece.frames is not None else "audio/mp4"
     file = await job.keep(piece.path, name=piece.path.name, media_type=media_type)
     return Part(file=file, start=round(piece.start, 6), duration=round(piece.seconds, 6), frames=piece.frames)

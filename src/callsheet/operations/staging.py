@@ -8,24 +8,24 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-from callsheet.domain.errors import BadParams, BadSource, MediaFailed, Problem
+from callsheet.domain.errors import BadParams, BadSource, FFmpegFailed, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.media.encoding import encoders
-from callsheet.media.encoding.encoders import Encoder, Wish
-from callsheet.media.encoding.loudness import aim, read_audio_filter
+from callsheet.media.encoding.encoders import Encoder, EncodeSettings
+from callsheet.media.encoding.loudness import loudness_target, read_audio_filter
 from callsheet.media.ffmpeg.binary import capabilities
 from callsheet.media.fonts import FAMILY
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering import audio_mix, frame_size, layers
 from callsheet.media.rendering.layers import Layer
-from callsheet.media.rendering.overlays import Above, GivenScript, Lettering
-from callsheet.media.rendering.render_plan import Container, Film
+from callsheet.media.rendering.overlays import Above, AssScript, TextLayer
+from callsheet.media.rendering.render_plan import Container, RenderPlan
 from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import Schedule, schedule
 from callsheet.media.rendering.stream_copy import copyable
-from callsheet.media.rendering.text_layers import lettered
+from callsheet.media.rendering.text_layers import text_layers
 from callsheet.media.subtitles.ass import Line, literal
-from callsheet.media.subtitles.ass_sanitizer import read_script
+from callsheet.media.subtitles.ass_sanitizer import sanitize_ass
 from callsheet.media.subtitles.font_families import missing_families
 from callsheet.media.subtitles.style import TextStyle
 from callsheet.media.subtitles.style_defaults import as_caption
@@ -33,8 +33,8 @@ from callsheet.media.subtitles.subtitle_parsers import Caption, is_ass, read_cap
 from callsheet.media.timeline.captions import Captions
 from callsheet.media.timeline.timeline import Timeline
 from callsheet.media.values import PRESETS, Preset, read_rate
-from callsheet.operations.media_inputs import Workplace, read_media
-from callsheet.processes.bounded_gather import several
+from callsheet.operations.media_inputs import MediaContext, read_media
+from callsheet.processes.bounded_gather import gather_limited
 
 _GIVEN = "given.ass"
 _FETCHES = 8
@@ -42,44 +42,44 @@ _FETCHES = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StagedRender:
     """A film that can be made."""
 
-    film: Film
+    film: RenderPlan
     encoder: Encoder
     notes: tuple[str, ...]
     """What is done otherwise than asked, and why."""
 
 
-async def stage(job: Workplace, timeline: Timeline) -> Staged:
+async def stage(job: MediaContext, timeline: Timeline) -> StagedRender:
     """Bring the files of a timeline here and lay the film out.
 
     Raises BadParams with everything that does not fit, SourceUnreachable for what did not come.
     """
     await _check_transitions(job, timeline)
-    footage = await footage_of(job, timeline)
+    footage = await probe_sources(job, timeline)
     canvas = canvas_of(job, timeline)
     plan = scheduled(timeline, footage, canvas.rate)
     laid = _laid(timeline, footage, plan)
     captions, notes = await _captions(job, timeline.captions, plan, canvas)
-    encoder = await encoders.choose(job.ffmpeg, wish_of(job, timeline))
+    encoder = await encoders.select_encoder(job.ffmpeg, encode_settings_of(job, timeline))
     notes += [encoder.note] if encoder.note else []
-    above = [*lettered(laid, plan), *captions]
+    above = [*text_layers(laid, plan), *captions]
     notes += [f"there is no font '{f}' here; its text is drawn in {FAMILY}" for f in await _missing_fonts(job, above)]
-    film = Film(
+    film = RenderPlan(
         plan,
         canvas,
         above,
-        audio_mix.gather(timeline, footage, laid, plan),
-        aim(timeline.loudness, read_audio_filter(job.settings.ffmpeg_audio_filter)),
+        audio_mix.collect_audio(timeline, footage, laid, plan),
+        loudness_target(timeline.loudness, read_audio_filter(job.settings.ffmpeg_audio_filter)),
         mute=timeline.output.mute,
         container=_container(timeline),
         copied=await copyable(plan, canvas, above, encoder, job.ffmpeg, job.dir),
     )
-    return Staged(film, encoder, (*_evened(timeline, canvas), *notes))
+    return StagedRender(film, encoder, (*_evened(timeline, canvas), *notes))
 
 
-def canvas_of(job: Workplace, timeline: Timeline) -> Canvas:
+def canvas_of(job: MediaContext, timeline: Timeline) -> Canvas:
     """Return the picture of the film."""
     output = timeline.output
     ratio = frame_size.parse_ratio(output.aspect_ratio or job.settings.ffmpeg_aspect_ratio)
@@ -88,10 +88,10 @@ def canvas_of(job: Workplace, timeline: Timeline) -> Canvas:
     return Canvas(width, height, read_rate(output.fps), output.fit, output.background)
 
 
-def wish_of(job: Workplace, timeline: Timeline) -> Wish:
+def encode_settings_of(job: MediaContext, timeline: Timeline) -> EncodeSettings:
     """Return what the picture is to be encoded as."""
     output = timeline.output
-    return Wish(
+    return EncodeSettings(
         codec=output.picture_codec,
         quality=output.quality,
         crf=output.crf,
@@ -102,13 +102,13 @@ def wish_of(job: Workplace, timeline: Timeline) -> Wish:
     )
 
 
-def _usual_preset(job: Workplace) -> Preset:
+def _usual_preset(job: MediaContext) -> Preset:
     usual = job.settings.ffmpeg_video_preset
     return next((preset for preset in PRESETS if preset == usual), "medium")
 
 
-async def _missing_fonts(job: Workplace, above: Sequence[Above]) -> list[str]:
-    written = [thing for thing in above if isinstance(thing, Lettering)]
+async def _missing_fonts(job: MediaContext, above: Sequence[Above]) -> list[str]:
+    written = [thing for thing in above if isinstance(thing, TextLayer)]
     families = {line.style.font_family for lettering in written for line in lettering.lines}
     return await missing_families(job.ffmpeg, families, job.dir)
 
@@ -126,7 +126,7 @@ def _evened(timeline: Timeline, canvas: Canvas) -> Iterator[str]:
         yield f"{asked[0]}x{asked[1]} made even: {canvas.width}x{canvas.height}"
 
 
-async def _check_transitions(job: Workplace, timeline: Timeline) -> None:
+async def _check_transitions(job: MediaContext, timeline: Timeline) -> None:
     """Some names are known to newer builds of FFmpeg only."""
     known = (await capabilities(job.ffmpeg.binary)).transitions
     problems = [
@@ -138,7 +138,7 @@ async def _check_transitions(job: Workplace, timeline: Timeline) -> None:
         raise BadParams(problems)
 
 
-async def footage_of(job: Workplace, timeline: Timeline) -> dict[str, Footage]:
+async def probe_sources(job: MediaContext, timeline: Timeline) -> dict[str, MediaInfo]:
     """Bring all files here and look at them; a file used twice is brought once.
 
     Raises BadParams with every file that cannot be used.
@@ -148,23 +148,23 @@ async def footage_of(job: Workplace, timeline: Timeline) -> dict[str, Footage]:
     for where, source in timeline.media():
         sources.setdefault(fields[where], (where, source))
 
-    async def bring(where: str, source: MediaSource) -> Footage | list[Problem]:
+    async def bring(where: str, source: MediaSource) -> MediaInfo | list[Problem]:
         try:
             return await read_media(job, source, f"{where}.src")
         except BadParams as refusal:
             return refusal.problems
-        except (BadSource, MediaFailed) as refusal:
+        except (BadSource, FFmpegFailed) as refusal:
             return [Problem(f"{where}.src", refusal.code, refusal.message)]
 
-    found = await several([partial(bring, *given) for given in sources.values()], at_once=_FETCHES)
+    found = await gather_limited([partial(bring, *given) for given in sources.values()], at_once=_FETCHES)
     problems = [problem for each in found if isinstance(each, list) for problem in each]
     if problems:
         raise BadParams(problems)
-    by_source = {key: each for key, each in zip(sources, found, strict=True) if isinstance(each, Footage)}
+    by_source = {key: each for key, each in zip(sources, found, strict=True) if isinstance(each, MediaInfo)}
     return {where: by_source[key] for where, key in fields.items()}
 
 
-def scheduled(timeline: Timeline, footage: Mapping[str, Footage], rate: Fraction) -> Schedule:
+def scheduled(timeline: Timeline, footage: Mapping[str, MediaInfo], rate: Fraction) -> Schedule:
     """Put the scenes in their places. Raises BadParams with all files that do not fit where they stand."""
     problems: list[Problem] = []
     plan = None
@@ -173,17 +173,17 @@ def scheduled(timeline: Timeline, footage: Mapping[str, Footage], rate: Fraction
         plan = schedule(timeline.scenes, of_scenes, rate, timeline.output.background)
     except BadParams as refusal:
         problems += refusal.problems
-    problems += [*layers.unfit(timeline, footage), *audio_mix.unfit(timeline, footage)]
+    problems += [*layers.layer_problems(timeline, footage), *audio_mix.audio_problems(timeline, footage)]
     if problems or plan is None:
         raise BadParams(problems)
     return plan
 
 
-def _laid(timeline: Timeline, footage: Mapping[str, Footage], plan: Schedule) -> list[Layer]:
+def _laid(timeline: Timeline, footage: Mapping[str, MediaInfo], plan: Schedule) -> list[Layer]:
     """Lay what is seen over the scenes. Raises BadParams with all that is seen or heard when all is over."""
     unheard = [*audio_mix.late(timeline, footage, plan)]
     try:
-        laid = layers.lay(timeline, footage, plan)
+        laid = layers.place_layers(timeline, footage, plan)
     except BadParams as unseen:
         raise BadParams([*unseen.problems, *unheard]) from None
     if unheard:
@@ -192,7 +192,7 @@ def _laid(timeline: Timeline, footage: Mapping[str, Footage], plan: Schedule) ->
 
 
 async def _captions(
-    job: Workplace, captions: Captions | None, plan: Schedule, canvas: Canvas
+    job: MediaContext, captions: Captions | None, plan: Schedule, canvas: Canvas
 ) -> tuple[list[Above], list[str]]:
     if captions is None:
         return [], []
@@ -200,7 +200,7 @@ async def _captions(
         found = _from_cues(captions)
     else:
         try:
-            path = await job.open(captions.src)
+            path = await job.fetch_input(captions.src)
             if await asyncio.to_thread(is_ass, path):
                 return [await asyncio.to_thread(_given, path, job.dir)], []
             found = await asyncio.to_thread(read_captions, path, captions.style.uppercase)
@@ -209,7 +209,7 @@ async def _captions(
     late = sum(caption.start >= plan.seconds for caption in found)
     notes = [f"{late} of {len(found)} captions begin after the end of the film"] if late else []
     looks = as_caption(captions.style, canvas.width, canvas.height)
-    return [Lettering(tuple(_line(c, looks, plan.seconds) for c in found if c.start < plan.seconds))], notes
+    return [TextLayer(tuple(_line(c, looks, plan.seconds) for c in found if c.start < plan.seconds))], notes
 
 
 def _line(caption: Caption, looks: TextStyle, end: float) -> Line:
@@ -222,8 +222,8 @@ def _from_cues(captions: Captions) -> list[Caption]:
     return [Caption(cue.start, cue.end, literal(shout(cue.text))) for cue in cues]
 
 
-def _given(path: Path, folder: Path) -> GivenScript:
+def _given(path: Path, folder: Path) -> AssScript:
     """Lay a script that somebody made where FFmpeg finds it."""
-    script = read_script(path)
+    script = sanitize_ass(path)
     (folder / _GIVEN).write_text(script.text, encoding="utf-8")
-    return GivenScript(_GIVEN, hashlib.sha256(script.text.encode()).hexdigest(), script.shown)
+    return AssScript(_GIVEN, hashlib.sha256(script.text.encode()).hexdigest(), script.shown)

@@ -9,16 +9,16 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.model import Model
 from callsheet.media.encoding import codecs
 from callsheet.media.transcoding import hls
-from callsheet.media.transcoding.budget import budgeted
+from callsheet.media.transcoding.budget import fit_to_target_size
 from callsheet.media.transcoding.convert import Converted, convert
-from callsheet.media.transcoding.plan import Plan, planned
-from callsheet.media.transcoding.spec import Order
+from callsheet.media.transcoding.plan import TranscodePlan, plan_transcode
+from callsheet.media.transcoding.spec import TranscodeSpec
 from callsheet.operation.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
-from callsheet.operations.progress import telling
+from callsheet.operations.progress import progress_callback
 
 
-class TranscodeParams(Order):
+class TranscodeParams(TranscodeSpec):
     """What the video is to become. With nothing asked for, what fits already is passed on without loss."""
 
 
@@ -56,13 +56,13 @@ async def transcode(job: Context, params: TranscodeParams) -> TranscodeResult:
     """Turn a video into other codecs, containers and sizes."""
     source = await read_media(job, params.src, "src", "video")
     order = params.settled()
-    plan = budgeted(planned(order, source), fixed_sound=order.audio_bitrate is not None)
-    made = await convert(plan, job.ffmpeg, job.dir, telling(job))
+    plan = fit_to_target_size(plan_transcode(order, source), fixed_sound=order.audio_bitrate is not None)
+    made = await convert(plan, job.ffmpeg, job.dir, progress_callback(job))
     files = await _kept(job, made.files, plan)
     return _result(plan, made, files)
 
 
-async def _kept(job: Context, files: tuple[Path, ...], plan: Plan) -> list[Artifact]:
+async def _kept(job: Context, files: tuple[Path, ...], plan: TranscodePlan) -> list[Artifact]:
     kept: list[Artifact] = []
     for path in files:
         kind = hls.media_type(path.name) if plan.format == "hls" else codecs.MEDIA_TYPES[plan.format]
@@ -70,7 +70,7 @@ async def _kept(job: Context, files: tuple[Path, ...], plan: Plan) -> list[Artif
     return kept
 
 
-def _result(plan: Plan, made: Converted, files: list[Artifact]) -> TranscodeResult:
+def _result(plan: TranscodePlan, made: Converted, files: list[Artifact]) -> TranscodeResult:
     streamed = plan.format == "hls"
     encoders: list[str | None] = [encoder.name for encoder in made.encoders] or [None]
     renditions = [
@@ -81,7 +81,7 @@ def _result(plan: Plan, made: Converted, files: list[Artifact]) -> TranscodeResu
             encoder=encoder,
             video=None if streamed else files[number],
         )
-        for number, (picture, encoder) in enumerate(zip(plan.pictures, encoders, strict=True))
+        for number, (picture, encoder) in enumerate(zip(plan.renditions, encoders, strict=True))
     ]
     return TranscodeResult(
         video=None if streamed else files[0],

@@ -7,13 +7,15 @@ from collections.abc import Callable
 
 from pydantic import TypeAdapter
 
-from callsheet.media.speech.contract import SpeechEngine, Transcript, Wish
+from callsheet.media.speech.contract import SpeechEngine, Transcript, TranscriptionRequest
 from callsheet.operation.contract import Context
 
 _TRANSCRIPT = TypeAdapter(Transcript)
 
 
-async def hear(job: Context, engine: SpeechEngine, wish: Wish, on_progress: Callable[[float], None]) -> Transcript:
+async def transcribe_cached(
+    job: Context, engine: SpeechEngine, wish: TranscriptionRequest, on_progress: Callable[[float], None]
+) -> Transcript:
     """Return what is said, from the cache where the same engine has heard the same before.
 
     Raises as `SpeechEngine.transcribe` does.
@@ -28,8 +30,8 @@ async def hear(job: Context, engine: SpeechEngine, wish: Wish, on_progress: Call
     return heard
 
 
-def _key(engine: str, wish: Wish) -> str:
-    with wish.sound.open("rb") as file:
+def _key(engine: str, wish: TranscriptionRequest) -> str:
+    with wish.audio.open("rb") as file:
         sound = hashlib.file_digest(file, "sha256").hexdigest()
     made_of = json.dumps([engine, wish.language, wish.task, sound])
     return f"speech/{hashlib.sha256(made_of.encode()).hexdigest()}"

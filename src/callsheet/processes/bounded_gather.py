@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def several(
+async def gather_limited(
     works: Iterable[Callable[[], Awaitable[T]]], *, at_once: int, on_done: Callable[[], None] | None = None
 ) -> list[T]:
     """Do works, so many at once, and return what they return; when one fails, end the others and raise its error.

@@ -31,7 +31,7 @@ _PASSED_ON = (
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ProcessLimits:
     """What a child may use; None sets no limit."""
 
     file_bytes: int | None = 64 * 2**30
@@ -48,8 +48,8 @@ def plain_environment(**more: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def started(
-    argv: Sequence[str], *, cwd: Path | None, env: Mapping[str, str], limits: Limits
+async def start_child(
+    argv: Sequence[str], *, cwd: Path | None, env: Mapping[str, str], limits: ProcessLimits
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a program in a process group of its own, with pipes for stdout and stderr, while the block runs.
 
@@ -83,14 +83,14 @@ async def started(
         await _end(process)
 
 
-def _tie_to_parent(limits: Limits) -> Callable[[], None]:
+def _tie_to_parent(limits: ProcessLimits) -> Callable[[], None]:
     parent = os.getpid()
     wanted = [
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_CPU, limits.cpu_seconds),
     ]
-    settings = [(kind, _within(kind, value)) for kind, value in wanted if value is not None]
+    settings = [(kind, _with_limits(kind, value)) for kind, value in wanted if value is not None]
 
     def tie() -> None:
         if _libc is not None:
@@ -112,7 +112,7 @@ def _offer_to_the_system() -> None:
         os.close(score)
 
 
-def _within(kind: int, value: int) -> tuple[int, int]:
+def _with_limits(kind: int, value: int) -> tuple[int, int]:
     _, hard = resource.getrlimit(kind)
     allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
     return allowed, allowed

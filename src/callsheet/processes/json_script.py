@@ -8,16 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from callsheet.processes.child import Limits, plain_environment, started
+from callsheet.processes.child import ProcessLimits, plain_environment, start_child
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class ScriptResult:
     """How a script ended."""
 
     code: int
     """0 when it came to its end; negative for the signal that ended it."""
-    complaint: str
+    error: str
     """The last line it wrote to stderr, which for a fault of the script is the error."""
 
 
@@ -28,15 +28,15 @@ async def run_script(
     *,
     cwd: Path,
     env: Mapping[str, str] | None = None,
-    limits: Limits,
-) -> Ended:
+    limits: ProcessLimits,
+) -> ScriptResult:
     """Run a script with the request as its argument, and hand on each line that it writes, as it comes.
 
     The process ends with the call, however the call ends.
     """
     # -P: the folder of the script holds names such as `graph` that must not hide other modules.
     argv = [sys.executable, "-P", str(script), json.dumps(request)]
-    async with started(argv, cwd=cwd, env=env or plain_environment(), limits=limits) as process:
+    async with start_child(argv, cwd=cwd, env=env or plain_environment(), limits=limits) as process:
         assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
         complaints = asyncio.create_task(process.stderr.read())
         try:
@@ -46,4 +46,4 @@ async def run_script(
             said = (await complaints).decode("utf-8", "replace").strip().splitlines()
         finally:
             complaints.cancel()
-    return Ended(code, said[-1] if said else f"exit status {code}")
+    return ScriptResult(code, said[-1] if said else f"exit status {code}")

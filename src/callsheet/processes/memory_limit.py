@@ -13,7 +13,7 @@ from typing import Self
 
 import psutil
 
-from callsheet.domain.errors import MediaFailed
+from callsheet.domain.errors import FFmpegFailed
 
 _LOOK_EVERY = 0.2
 """Seconds; the fastest decoders fill a few hundred megabytes meanwhile."""
@@ -41,7 +41,7 @@ class MemoryWatch:
         if self._watching is not None:
             self._watching.cancel()
         if self._used and (error is None or isinstance(error, Exception)):
-            raise MediaFailed(
+            raise FFmpegFailed(
                 f"the work needed more than the {_gigabytes(self._most or 0)} of memory that it may use. "
                 "Use a smaller picture, or raise FFMPEG_MEMORY"
             ) from None

@@ -50,11 +50,11 @@ class Lifeline:
         text = os.environ.pop(LIFELINE, None)
         return cls(int(text) if text else None, grace=grace)
 
-    def tell_done(self) -> None:
+    def report_done(self) -> None:
         """Say that this process ends in order."""
         self._tell(_DONE)
 
-    def tell_unfit(self) -> None:
+    def report_fatal(self) -> None:
         """Say that this process cannot start like this, so that trying again is of no use."""
         self._tell(_UNFIT)
 
@@ -74,7 +74,7 @@ class Lifeline:
 
 
 @dataclass(frozen=True, slots=True)
-class _Life:
+class _ChildLife:
     code: int
     word: bytes
     seconds: float
@@ -141,7 +141,7 @@ class Supervisor:
             if self._stopping.is_set():
                 return _exit_status(life.code)
 
-    async def _live(self, worker: UUID) -> _Life:
+    async def _live(self, worker: UUID) -> _ChildLife:
         born = time.monotonic()
         ours, theirs = socket.socketpair()
         with ours:
@@ -164,8 +164,8 @@ class Supervisor:
                     await child.wait()
             ours.setblocking(False)
             with contextlib.suppress(OSError):
-                return _Life(code, ours.recv(64), time.monotonic() - born)
-            return _Life(code, b"", time.monotonic() - born)
+                return _ChildLife(code, ours.recv(64), time.monotonic() - born)
+            return _ChildLife(code, b"", time.monotonic() - born)
 
     async def _ended(self, child: asyncio.subprocess.Process) -> int:
         waiting = asyncio.ensure_future(child.wait())

@@ -8,12 +8,12 @@ from typing import Any
 import httpx2
 
 from callsheet.domain.errors import BadWebhook, SubmissionUnknown
-from callsheet.providers.contract import Capabilities, Look, Notice, Order, Output, Polling, Task
-from callsheet.providers.http.client import Answer, Http
+from callsheet.providers.contract import Capabilities, Output, PollPolicy, SubmitRequest, Task, TaskStatus, WebhookEvent
+from callsheet.providers.http.client import Answer, ProviderHttp
 from callsheet.providers.http.json_fields import text
 
 
-class PlainProvider:
+class BaseProvider:
     """The least of a provider. What one can do besides, its own class says."""
 
     name: str
@@ -21,22 +21,22 @@ class PlainProvider:
     hosts: frozenset[str] | None = frozenset()
     """Where its files are, besides its own origin; None: anywhere on the public internet."""
 
-    def __init__(self, http: Http, polling: Polling) -> None:
-        self.polling = polling
+    def __init__(self, http: ProviderHttp, poll_policy: PollPolicy) -> None:
+        self.poll_policy = poll_policy
         self._http = http
 
     async def fetch(self, output: Output, target: Path) -> Path:
         """Bring a file here; the key goes to the provider's own origin only."""
-        return await self._http.bring(output, target, hosts=_host_of(output) if self.hosts is None else self.hosts)
+        return await self._http.fetch(output, target, hosts=_host_of(output) if self.hosts is None else self.hosts)
 
     async def cancel(self, task: Task) -> None:
         """Let the task go on: the provider has no way to end it."""
 
-    async def find_lost(self, order: Order, since: datetime, others: Collection[str] = ()) -> Task | None:  # noqa: ARG002
+    async def find_submission(self, order: SubmitRequest, since: datetime, others: Collection[str] = ()) -> Task | None:  # noqa: ARG002
         """Raise SubmissionUnknown: the provider does not list its tasks."""
         raise SubmissionUnknown(f"{self.name} cannot be asked which orders it has taken.", provider=self.name)
 
-    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:  # noqa: ARG002
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:  # noqa: ARG002
         """Raise BadWebhook: the provider calls nobody."""
         raise BadWebhook(f"{self.name} is not known to call anybody.")
 
@@ -52,8 +52,8 @@ class PlainProvider:
             self._http.not_understood(answer)
         return Task(self.name, named, handle)
 
-    def _lost(self) -> Look:
-        return Look("lost", "not found", message=f"{self.name} does not know the task any more.")
+    def _lost_status(self) -> TaskStatus:
+        return TaskStatus("lost", "not found", message=f"{self.name} does not know the task any more.")
 
 
 def _host_of(output: Output) -> frozenset[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Self
 
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 from callsheet.providers.contract import Provider
 from callsheet.settings import Settings
 
@@ -40,7 +40,7 @@ class Providers(Mapping[str, Provider]):
             self[name]
         except KeyError:
             return f"there is no provider '{name}'; known: {', '.join(self)}"
-        except SetupError as error:
+        except ConfigurationError as error:
             return error.message
         return None
 
@@ -66,7 +66,7 @@ def discover_providers(settings: Settings, own: Iterable[tuple[str, Open]] = ())
     found = sorted(entry_points(group=GROUP), key=lambda point: point.name)
     for name, open_provider in [*((point.name, _load(point)) for point in found), *own]:
         if name in openers:
-            raise SetupError(f"two providers are called '{name}'")
+            raise ConfigurationError(f"two providers are called '{name}'")
         openers[name] = open_provider
     return Providers(settings, openers)
 
@@ -75,5 +75,7 @@ def _load(point: Any) -> Open:
     try:
         loaded: Open = point.load()
     except Exception as error:
-        raise SetupError(f"the provider '{point.name}' cannot be loaded: {type(error).__name__}: {error}") from error
+        raise ConfigurationError(
+            f"the provider '{point.name}' cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
     return loaded

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-State = Literal["queued", "running", "succeeded", "failed", "cancelled", "lost"]
+TaskState = Literal["queued", "running", "succeeded", "failed", "cancelled", "lost"]
 """`lost`: the provider does not know the task (any more). A state that a provider invents is `running`: it is looked
 at again, and never taken for an end."""
 
@@ -26,7 +26,7 @@ class Capabilities:
     """Its calls are signed, so that a forged one is told from its own."""
     cancel: bool = False
     progress: bool = False
-    find_lost: bool = False
+    find_submission: bool = False
     """Its orders can be listed, so that one whose answer was lost is found again."""
     retention: timedelta | None = None
     """How long results can be fetched; None: until somebody deletes them."""
@@ -37,16 +37,16 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
-class Polling:
+class PollPolicy:
     """How often a task is looked at."""
 
-    first: timedelta = timedelta(seconds=5)
+    initial: timedelta = timedelta(seconds=5)
     factor: float = 1.5
-    cap: timedelta = timedelta(seconds=60)
-    beside_webhook: timedelta = timedelta(seconds=60)
+    max_interval: timedelta = timedelta(seconds=60)
+    webhook_interval: timedelta = timedelta(seconds=60)
     """The shortest interval for a task whose end a webhook tells."""
-    most: int = 100
-    a_second: float | None = None
+    max_polls: int = 100
+    per_second: float | None = None
     """Looks by one worker, at all tasks together; None: as many as it answers."""
     deadline: timedelta = timedelta(hours=24)
     """From the acceptance on; then the task is cancelled and the job fails."""
@@ -63,7 +63,7 @@ class InputFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SubmitRequest:
     """What is asked of a provider."""
 
     model: str
@@ -73,7 +73,7 @@ class Order:
     version: str | None = None
     webhook: str | None = field(default=None, repr=False)
     """The address to call when the task has ended; it holds a token that only the provider learns."""
-    mark: str = ""
+    client_reference: str = ""
     """Unique to this submission; sent along where the provider has a place for it."""
 
 
@@ -99,15 +99,15 @@ class Output:
     """The file itself, where it comes with the answer."""
     name: str | None = None
     media_type: str | None = None
-    with_key: bool = False
+    requires_api_key: bool = False
     """Whether the provider's own key opens it; it is sent to the provider's own hosts only."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TaskStatus:
     """How a task stands."""
 
-    state: State
+    state: TaskState
     status: str
     """By the provider's own word."""
     progress: float | None = None
@@ -121,7 +121,7 @@ class Look:
     """US dollars, where the provider tells."""
     seconds: float | None = None
     """That the provider worked on it, where it tells."""
-    after: float | None = None
+    retry_after: float | None = None
     """Seconds that the provider asks to wait before the next look, where it does."""
 
     @property
@@ -131,7 +131,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class WebhookEvent:
     """What a webhook says: a hint to look at the task, no more."""
 
     task_id: str | None
@@ -154,16 +154,16 @@ class Provider(Protocol):
         """What it can do."""
 
     @property
-    def polling(self) -> Polling:
+    def poll_policy(self) -> PollPolicy:
         """How often it wants to be looked at."""
 
-    async def submit(self, order: Order) -> Task:
+    async def submit(self, order: SubmitRequest) -> Task:
         """Send an order, once.
 
         Raises Refused, ProviderBusy or ProviderUnreachable when certainly nothing was ordered, else SubmissionUnknown.
         """
 
-    async def look(self, task: Task) -> Look:
+    async def get_status(self, task: Task) -> TaskStatus:
         """Ask how a task stands. Raises ProviderUnreachable, or ProviderBusy when asked too often."""
 
     async def fetch(self, output: Output, target: Path) -> Path:
@@ -175,7 +175,7 @@ class Provider(Protocol):
     async def cancel(self, task: Task) -> None:
         """Ask for the task's end; that it had ended already is fine. Raises ProviderUnreachable."""
 
-    async def find_lost(self, order: Order, since: datetime, others: Collection[str] = ()) -> Task | None:
+    async def find_submission(self, order: SubmitRequest, since: datetime, others: Collection[str] = ()) -> Task | None:
         """Look for an order whose answer was lost, among those made since; None when the list does not show it.
 
         None proves nothing: a list may lag, or be another account's. Nothing is ordered anew because of it.
@@ -183,7 +183,7 @@ class Provider(Protocol):
         Raises SubmissionUnknown where several could be the one, or the provider cannot list.
         """
 
-    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Check and read a call of the provider. Raises BadWebhook for one that is forged, too old or malformed."""
 
     async def close(self) -> None:

@@ -2,22 +2,22 @@
 
 from collections import deque
 
-from callsheet.providers.base import PlainProvider
-from callsheet.providers.contract import Look, Polling, Task
-from callsheet.providers.http.client import Http
+from callsheet.providers.base import BaseProvider
+from callsheet.providers.contract import PollPolicy, Task, TaskStatus
+from callsheet.providers.http.client import ProviderHttp
 
 _REMEMBERED = 1_000
 
 
-class DeletingProvider(PlainProvider):
+class DeleteToCancelProvider(BaseProvider):
     """A provider that remembers which tasks it had deleted of late."""
 
-    def __init__(self, http: Http, polling: Polling) -> None:
-        super().__init__(http, polling)
+    def __init__(self, http: ProviderHttp, poll_policy: PollPolicy) -> None:
+        super().__init__(http, poll_policy)
         self._deleted: deque[str] = deque(maxlen=_REMEMBERED)
 
-    def _missing(self, task: Task) -> Look:
+    def _missing(self, task: Task) -> TaskStatus:
         """Return what it means that a task is not there."""
         if task.id in self._deleted:
-            return Look("cancelled", "deleted", message=f"The task was deleted at {self.name}.")
-        return self._lost()
+            return TaskStatus("cancelled", "deleted", message=f"The task was deleted at {self.name}.")
+        return self._lost_status()

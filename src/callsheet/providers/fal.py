@@ -8,15 +8,15 @@ from urllib.parse import quote
 
 import httpx2
 
-from callsheet.domain.errors import BadWebhook, ProviderUnreachable, Refused, SetupError
-from callsheet.providers.base import PlainProvider
-from callsheet.providers.contract import Capabilities, Look, Notice, Order, State, Task
-from callsheet.providers.http.client import Answer, Http, fixed_keys, harmless, told
-from callsheet.providers.http.json_fields import address, bar_in, fields_of, number, text
+from callsheet.domain.errors import BadWebhook, ConfigurationError, ProviderUnreachable, SubmissionRejected
+from callsheet.providers.base import BaseProvider
+from callsheet.providers.contract import Capabilities, SubmitRequest, Task, TaskState, TaskStatus, WebhookEvent
+from callsheet.providers.http.client import Answer, ProviderHttp, fixed_keys, redact_message, sanitize
+from callsheet.providers.http.json_fields import fields_of, number, progress_in_text, text, url
 from callsheet.providers.http.request_files import with_files
 from callsheet.providers.http.response_files import find_outputs
-from callsheet.providers.poll_policy import usual_polling
-from callsheet.providers.webhooks.jwks import KeySet
+from callsheet.providers.poll_policy import default_poll_policy
+from callsheet.providers.webhooks.jwks import Jwks
 from callsheet.providers.webhooks.signatures import read_signed, verify_fal_webhook
 from callsheet.settings import Settings
 
@@ -52,11 +52,11 @@ _CAPABILITIES = Capabilities(
 def open_fal(settings: Settings) -> "Fal":
     """Return fal by the settings. Raises SetupError where the key is missing."""
     if settings.fal_key is None:
-        raise SetupError("fal needs FAL_KEY")
+        raise ConfigurationError("fal needs FAL_KEY")
     return Fal(settings, settings.fal_key.get_secret_value())
 
 
-class Fal(PlainProvider):
+class Fal(BaseProvider):
     """Models are `owner/app` or longer, as in `fal-ai/veo3/fast`; they have no versions."""
 
     name = _NAME
@@ -64,7 +64,7 @@ class Fal(PlainProvider):
     hosts = frozenset({"fal.media"})
 
     def __init__(self, settings: Settings, key: str) -> None:
-        http = Http(
+        http = ProviderHttp(
             _NAME,
             settings.fal_url,
             settings,
@@ -72,54 +72,56 @@ class Fal(PlainProvider):
             own_hosts=_OWN_HOSTS,
             at_once=settings.provider_concurrency,
         )
-        super().__init__(http, usual_polling(settings))
+        super().__init__(http, default_poll_policy(settings))
         self._user_id = settings.fal_user_id
-        self._key_set = KeySet(settings.fal_keys_url)
+        self._key_set = Jwks(settings.fal_keys_url)
 
-    async def submit(self, order: Order) -> Task:
+    async def submit(self, order: SubmitRequest) -> Task:
         """Put an order into the queue."""
         if not _MODEL.fullmatch(order.model) or order.version:
-            raise Refused(f"'{order.model}' {order.version or ''} is not a model at fal; they are called owner/app")
+            raise SubmissionRejected(
+                f"'{order.model}' {order.version or ''} is not a model at fal; they are called owner/app"
+            )
         given = await with_files(order.input, _NAME, _CAPABILITIES.inline_limit)
         webhook = {"fal_webhook": order.webhook} if order.webhook else {}
         # Without the second, another model may answer than the one that was asked for.
         headers = {
-            "X-Fal-Request-Timeout": f"{self.polling.deadline.total_seconds():.0f}",
+            "X-Fal-Request-Timeout": f"{self.poll_policy.deadline.total_seconds():.0f}",
             "x-app-fal-disable-fallback": "true",
         }
         place = f"/{order.model}"
         # Errors name a request, too; that it was taken shows by its addresses.
-        answer = await self._http.order(
+        answer = await self._http.submit(
             "POST", place, names=_ADDRESSES[:1], json=given, params=webhook, headers=headers
         )
-        task_id, handle = answer.at("request_id"), {name: address(answer.at(name)) for name in _ADDRESSES}
+        task_id, handle = answer.at("request_id"), {name: url(answer.at(name)) for name in _ADDRESSES}
         if None in handle.values():
             self._http.not_understood(answer)
         return self._task(answer, task_id, **handle)
 
-    async def look(self, task: Task) -> Look:
+    async def get_status(self, task: Task) -> TaskStatus:
         """Read the status, and the result of what is completed: whether it succeeded is told by that alone."""
         place = self._places(task)
-        if not all(map(self._http.is_own, place.values())):
+        if not all(map(self._http.is_provider_host, place.values())):
             message = "fal named an address for the task that is not its own."
-            return Look("failed", "unknown", code="foreign_host", message=message)
-        answer = await self._http.ask("GET", str(httpx2.URL(place["status_url"]).copy_set_param("logs", "1")))
+            return TaskStatus("failed", "unknown", code="foreign_host", message=message)
+        answer = await self._http.get("GET", str(httpx2.URL(place["status_url"]).copy_set_param("logs", "1")))
         if answer.status == 404:
-            return Look("lost", "NOT_FOUND", message="fal does not know the task any more.")
-        fields = self._http.understood(answer)
+            return TaskStatus("lost", "NOT_FOUND", message="fal does not know the task any more.")
+        fields = self._http.parsed(answer)
         status = text(fields.get("status")) or "unknown"
         if status == "COMPLETED":
             return await self._ended(place["response_url"], fields)
-        state: State = "queued" if status == "IN_QUEUE" else "running"
-        return Look(state, status, _progress(fields.get("logs")))
+        state: TaskState = "queued" if status == "IN_QUEUE" else "running"
+        return TaskStatus(state, status, _progress(fields.get("logs")))
 
     async def cancel(self, task: Task) -> None:
         """Ask for the task's end; one that runs may still come to its own."""
-        answer = await self._http.ask("PUT", self._places(task)["cancel_url"])
+        answer = await self._http.get("PUT", self._places(task)["cancel_url"])
         if not answer.ok and answer.status not in (400, 404):
-            raise ProviderUnreachable(f"fal did not cancel the task: {told(answer)}")
+            raise ProviderUnreachable(f"fal did not cancel the task: {sanitize(answer)}")
 
-    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Check and read a call of fal's."""
         request_id, user_id = await self._key_set.checked(lambda keys: verify_fal_webhook(keys, headers, body, now))
         if self._user_id not in (None, user_id):
@@ -127,7 +129,7 @@ class Fal(PlainProvider):
         fields = read_signed(body)
         if fields.get("request_id") != request_id:
             raise BadWebhook("The webhook tells of another task than the one it is signed for.")
-        return Notice(request_id, request_id, text(fields.get("status")) or "")
+        return WebhookEvent(request_id, request_id, text(fields.get("status")) or "")
 
     def _places(self, task: Task) -> Mapping[str, str]:
         """Return the addresses that fal told; for a task that only its webhook told of, those it would have told."""
@@ -138,26 +140,26 @@ class Fal(PlainProvider):
         place = f"{self._http.base}/{app}/requests/{quote(task.id, safe='')}"
         return {"status_url": f"{place}/status", "response_url": place, "cancel_url": f"{place}/cancel"}
 
-    async def _ended(self, result_url: str, status: Mapping[str, Any]) -> Look:
+    async def _ended(self, result_url: str, status: Mapping[str, Any]) -> TaskStatus:
         seconds = number(fields_of(status.get("metrics")).get("inference_time"))
         kind, reason = text(status.get("error_type")), text(status.get("error"))
         if kind is not None:
             return _failed(kind, reason, seconds)
-        result = await self._http.ask_whatever("GET", result_url)
+        result = await self._http.request("GET", result_url)
         if result.ok and reason is None:
-            return Look("succeeded", "COMPLETED", 1.0, find_outputs(self._read(result)), seconds=seconds)
+            return TaskStatus("succeeded", "COMPLETED", 1.0, find_outputs(self._read(result)), seconds=seconds)
         if result.ok:
             return _failed("error", reason, seconds)
         return self._failed_result(result, seconds)
 
-    def _failed_result(self, result: Answer, seconds: float | None) -> Look:
-        kind, reason = _kind_of(result), told(result)
+    def _failed_result(self, result: Answer, seconds: float | None) -> TaskStatus:
+        kind, reason = _kind_of(result), sanitize(result)
         if result.status in (404, 410):
-            return Look("failed", "COMPLETED", code="output_gone", message="fal has not kept the task's result.")
+            return TaskStatus("failed", "COMPLETED", code="output_gone", message="fal has not kept the task's result.")
         if kind is not None:
             return _failed(kind, reason, seconds)
         if result.status == 400 and "in progress" in reason:
-            return Look("running", "IN_PROGRESS")
+            return TaskStatus("running", "IN_PROGRESS")
         if result.status == 422:
             return _failed("invalid_input", reason, seconds)
         # Without a kind it is not the model's own answer, but that of something in between.
@@ -180,13 +182,13 @@ def _kind_of(result: Answer) -> str | None:
     return text(fields.get("error_type")) or text(result.headers.get("x-fal-error-type"))
 
 
-def _failed(kind: str, reason: str | None, seconds: float | None) -> Look:
-    message = harmless(reason or f"fal gave no reason, but the kind of failure: {kind}")
+def _failed(kind: str, reason: str | None, seconds: float | None) -> TaskStatus:
+    message = redact_message(reason or f"fal gave no reason, but the kind of failure: {kind}")
     if kind == _CANCELLED:
-        return Look("cancelled", kind, message=message, seconds=seconds)
-    return Look("failed", kind, code=_CODES.get(kind, "provider_failed"), message=message, seconds=seconds)
+        return TaskStatus("cancelled", kind, message=message, seconds=seconds)
+    return TaskStatus("failed", kind, code=_CODES.get(kind, "provider_failed"), message=message, seconds=seconds)
 
 
 def _progress(logs: Any) -> float | None:
     entries = logs if isinstance(logs, list) else []
-    return bar_in("\n".join(text(fields_of(entry).get("message")) or "" for entry in entries))
+    return progress_in_text("\n".join(text(fields_of(entry).get("message")) or "" for entry in entries))

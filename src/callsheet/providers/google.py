@@ -7,22 +7,31 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
-from callsheet.domain.errors import ProviderUnreachable, SetupError
-from callsheet.providers.base import PlainProvider
-from callsheet.providers.contract import Capabilities, InputFile, Look, Notice, Order, Output, State, Task
-from callsheet.providers.http.base64_files import decoded
-from callsheet.providers.http.client import Http, fixed_keys, harmless, told
-from callsheet.providers.http.json_fields import address, fields_of, text
-from callsheet.providers.http.request_files import filled, in_base64, seconds_in_words
-from callsheet.providers.moderation import code_for
-from callsheet.providers.poll_policy import usual_polling
-from callsheet.providers.webhooks.jwks import KeySet
+from callsheet.domain.errors import ConfigurationError, ProviderUnreachable
+from callsheet.providers.base import BaseProvider
+from callsheet.providers.contract import (
+    Capabilities,
+    InputFile,
+    Output,
+    SubmitRequest,
+    Task,
+    TaskState,
+    TaskStatus,
+    WebhookEvent,
+)
+from callsheet.providers.http.base64_files import decode_base64
+from callsheet.providers.http.client import ProviderHttp, fixed_keys, redact_message, sanitize
+from callsheet.providers.http.json_fields import fields_of, text, url
+from callsheet.providers.http.request_files import format_seconds, in_base64, replace_files
+from callsheet.providers.moderation import moderation_code
+from callsheet.providers.poll_policy import default_poll_policy
+from callsheet.providers.webhooks.jwks import Jwks
 from callsheet.providers.webhooks.signatures import read_signed, verify_google_webhook
 from callsheet.settings import Settings
 
 _NAME = "google"
 _PLACE = "/v1beta/interactions"
-_STATES: Mapping[str, State] = {
+_STATES: Mapping[str, TaskState] = {
     "queued": "queued",
     "in_progress": "running",
     "completed": "succeeded",
@@ -41,11 +50,11 @@ _FILE = re.compile(r"(?:^|/)files/([A-Za-z0-9_-]+)")
 def open_google(settings: Settings) -> "Google":
     """Return the Gemini API by the settings. Raises SetupError where the key is missing."""
     if settings.google_api_key is None:
-        raise SetupError("Google needs GOOGLE_GENERATIVE_AI_API_KEY")
+        raise ConfigurationError("Google needs GOOGLE_GENERATIVE_AI_API_KEY")
     return Google(settings, settings.google_api_key.get_secret_value())
 
 
-class Google(PlainProvider):
+class Google(BaseProvider):
     """Models are plain words, as in `gemini-omni-1.1-flash`."""
 
     name = _NAME
@@ -65,62 +74,62 @@ class Google(PlainProvider):
     )
 
     def __init__(self, settings: Settings, key: str) -> None:
-        http = Http(
+        http = ProviderHttp(
             _NAME,
             settings.google_url,
             settings,
             keys=fixed_keys(**{"x-goog-api-key": key}),
             at_once=settings.provider_concurrency,
         )
-        super().__init__(http, usual_polling(settings))
-        self._key_set = KeySet(settings.google_keys_url)
+        super().__init__(http, default_poll_policy(settings))
+        self._key_set = Jwks(settings.google_keys_url)
 
-    async def submit(self, order: Order) -> Task:
+    async def submit(self, order: SubmitRequest) -> Task:
         """Begin an interaction in the background."""
         body = await self._body(order)
         if order.webhook:
-            body["webhook_config"] = {"uris": [order.webhook], "user_metadata": {"mark": order.mark}}
-        answer = await self._http.order("POST", _PLACE, json=body)
+            body["webhook_config"] = {"uris": [order.webhook], "user_metadata": {"mark": order.client_reference}}
+        answer = await self._http.submit("POST", _PLACE, json=body)
         return self._task(answer, answer.fields().get("id"))
 
-    async def look(self, task: Task) -> Look:
+    async def get_status(self, task: Task) -> TaskStatus:
         """Read an interaction, and whether its files are ready."""
-        answer = await self._http.ask("GET", _path(task))
+        answer = await self._http.get("GET", _path(task))
         if answer.status == 404:
-            return self._lost()
-        interaction = self._http.understood(answer)
+            return self._lost_status()
+        interaction = self._http.parsed(answer)
         status = text(interaction.get("status")) or "unknown"
         state = _STATES.get(status, "running")
         if state == "succeeded":
             return await self._completed(status, interaction)
         if state == "failed":
             return _failed(status, interaction)
-        return Look(state, status)
+        return TaskStatus(state, status)
 
     async def cancel(self, task: Task) -> None:
         """Cancel an interaction."""
-        answer = await self._http.ask("POST", f"{_path(task)}/cancel")
+        answer = await self._http.get("POST", f"{_path(task)}/cancel")
         if not answer.ok and answer.status not in (400, 404, 409):
-            raise ProviderUnreachable(f"Google did not cancel the interaction: {told(answer)}")
+            raise ProviderUnreachable(f"Google did not cancel the interaction: {sanitize(answer)}")
 
-    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Check the token of a call, and read what it says: a hint, since the token proves the caller alone."""
         message_id, _ = await self._key_set.checked(lambda keys: verify_google_webhook(keys, headers, now))
         fields = read_signed(body)
-        return Notice(text(fields_of(fields.get("data")).get("id")), message_id, text(fields.get("type")) or "")
+        return WebhookEvent(text(fields_of(fields.get("data")).get("id")), message_id, text(fields.get("type")) or "")
 
-    async def _body(self, order: Order) -> dict[str, Any]:
+    async def _body(self, order: SubmitRequest) -> dict[str, Any]:
         given = dict(order.input)
         wanted = {"type": "video", "delivery": "uri"} | {
             name: given.pop(name) for name in _WHAT_IS_WANTED if name in given
         }
         if "duration" in wanted:
-            wanted["duration"] = seconds_in_words(wanted["duration"])
+            wanted["duration"] = format_seconds(wanted["duration"])
         prompt = {"type": "text", "text": given.pop("prompt", "")}
         files = [file for name in list(given) for file in _files_in(given, name)]
         parts = [prompt, *[await self._part(file) for file in files]]
         said = {"input": parts if files else prompt["text"], "response_format": wanted}
-        return {**await filled(given, self._part), **said, "model": order.model, "background": True}
+        return {**await replace_files(given, self._part), **said, "model": order.model, "background": True}
 
     async def _part(self, file: InputFile) -> dict[str, str]:
         kind = file.media_type.split("/", 1)[0]
@@ -130,43 +139,48 @@ class Google(PlainProvider):
         data = await in_base64(file, _NAME, self.capabilities.inline_limit)
         return {"type": kind, "data": data, "mime_type": file.media_type}
 
-    async def _completed(self, status: str, interaction: Mapping[str, Any]) -> Look:
+    async def _completed(self, status: str, interaction: Mapping[str, Any]) -> TaskStatus:
         parts = _last_made(interaction)
         if not parts:
             message = "Google made no video, and gave no reason; as a rule its filter blocked it."
-            return Look("failed", status, code="content_refused", message=message)
+            return TaskStatus("failed", status, code="content_refused", message=message)
         outputs = []
         for part in parts:
             output = await self._output(status, part)
-            if isinstance(output, Look):
+            if isinstance(output, TaskStatus):
                 return output
             outputs.append(output)
-        return Look("succeeded", status, 1.0, outputs)
+        return TaskStatus("succeeded", status, 1.0, outputs)
 
-    async def _output(self, status: str, part: Mapping[str, Any]) -> Output | Look:
+    async def _output(self, status: str, part: Mapping[str, Any]) -> Output | TaskStatus:
         """Return a file, or how the task stands in truth: as long as a file is not ready, it still runs."""
         media_type = text(part.get("mime_type"))
-        data, uri = part.get("data"), address(part.get("uri"))
+        data, uri = part.get("data"), url(part.get("uri"))
         if isinstance(data, str) and data:
             return await asyncio.to_thread(_inline, data, media_type)
         found = _FILE.search(uri or "")
-        if uri is None or found is None or ("://" in uri and not self._http.is_own(uri)):
+        if uri is None or found is None or ("://" in uri and not self._http.is_provider_host(uri)):
             return Output(url=uri, media_type=media_type)
         return await self._stored(status, f"/v1beta/files/{found[1]}", media_type)
 
-    async def _stored(self, status: str, path: str, media_type: str | None) -> Output | Look:
-        answer = await self._http.ask("GET", path)
+    async def _stored(self, status: str, path: str, media_type: str | None) -> Output | TaskStatus:
+        answer = await self._http.get("GET", path)
         if answer.status in (403, 404):
-            return Look("failed", status, code="output_gone", message="Google does not have the file any more.")
-        file = self._http.understood(answer)
+            return TaskStatus("failed", status, code="output_gone", message="Google does not have the file any more.")
+        file = self._http.parsed(answer)
         state = text(file.get("state"))
         if state == "FAILED":
             reason = text(fields_of(file.get("error")).get("message")) or "no reason was given"
-            return Look("failed", status, code=code_for(reason), message=f"Google lost the file: {harmless(reason)}")
+            return TaskStatus(
+                "failed",
+                status,
+                code=moderation_code(reason),
+                message=f"Google lost the file: {redact_message(reason)}",
+            )
         if state != "ACTIVE":
-            return Look("running", f"{status}, file {state or 'unknown'}")
+            return TaskStatus("running", f"{status}, file {state or 'unknown'}")
         url = f"{self._http.base}{path}:download?alt=media"
-        return Output(url=url, name=path.rpartition("/")[2], media_type=media_type, with_key=True)
+        return Output(url=url, name=path.rpartition("/")[2], media_type=media_type, requires_api_key=True)
 
 
 def _files_in(given: dict[str, Any], name: str) -> list[InputFile]:
@@ -201,15 +215,15 @@ def _made_in(step: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _inline(data: str, media_type: str | None) -> Output:
-    held = decoded(data)
+    held = decode_base64(data)
     if held is None:
         raise ProviderUnreachable("Google gave a file that is no base64")
     return Output(inline=held, media_type=media_type)
 
 
-def _failed(status: str, interaction: Mapping[str, Any]) -> Look:
+def _failed(status: str, interaction: Mapping[str, Any]) -> TaskStatus:
     errors = interaction.get("errors")
     first = fields_of(errors[0]) if isinstance(errors, list) and errors else fields_of(interaction.get("error"))
     reason = text(first.get("message")) or f"Google gave no reason, but the state '{status}'."
-    code = code_for(f"{text(first.get('code')) or ''} {reason}")
-    return Look("failed", status, code=code, message=harmless(reason))
+    code = moderation_code(f"{text(first.get('code')) or ''} {reason}")
+    return TaskStatus("failed", status, code=code, message=redact_message(reason))

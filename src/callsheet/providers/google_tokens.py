@@ -10,7 +10,7 @@ import google.auth.transport
 import httpx2
 
 from callsheet.domain.errors import ProviderUnreachable
-from callsheet.providers.http.client import Keys, harmless
+from callsheet.providers.http.client import Keys, redact_message
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _PATIENCE = 30
@@ -29,7 +29,7 @@ def google_tokens() -> Keys:
                 if not held[0].valid:
                     await asyncio.to_thread(_refresh, held[0])
             except google.auth.exceptions.GoogleAuthError as error:
-                words = harmless(str(error.args[0]) if error.args else type(error).__name__)
+                words = redact_message(str(error.args[0]) if error.args else type(error).__name__)
                 raise ProviderUnreachable(f"Google gives no token for Vertex AI: {words[:300]}") from None
             return {"Authorization": f"Bearer {held[0].token}"}
 

@@ -8,19 +8,34 @@ from urllib.parse import quote
 
 import jwt
 
-from callsheet.domain.errors import BadWebhook, ProviderBusy, ProviderUnreachable, Refused, SetupError
-from callsheet.providers.base import PlainProvider
-from callsheet.providers.contract import Capabilities, InputFile, Look, Notice, Order, Output, State, Task
-from callsheet.providers.http.client import Answer, Http, harmless, told
-from callsheet.providers.http.json_fields import address, fields_of, text
-from callsheet.providers.http.request_files import filled, in_base64
-from callsheet.providers.moderation import code_for
-from callsheet.providers.poll_policy import usual_polling
+from callsheet.domain.errors import (
+    BadWebhook,
+    ConfigurationError,
+    ProviderRateLimited,
+    ProviderUnreachable,
+    SubmissionRejected,
+)
+from callsheet.providers.base import BaseProvider
+from callsheet.providers.contract import (
+    Capabilities,
+    InputFile,
+    Output,
+    SubmitRequest,
+    Task,
+    TaskState,
+    TaskStatus,
+    WebhookEvent,
+)
+from callsheet.providers.http.client import Answer, ProviderHttp, redact_message, sanitize
+from callsheet.providers.http.json_fields import fields_of, text, url
+from callsheet.providers.http.request_files import in_base64, replace_files
+from callsheet.providers.moderation import moderation_code
+from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.providers.webhooks.signatures import read_signed
 from callsheet.settings import Settings
 
 _NAME = "kling"
-_STATES: Mapping[str, State] = {
+_STATES: Mapping[str, TaskState] = {
     "submitted": "queued",
     "processing": "running",
     "succeed": "succeeded",
@@ -41,11 +56,11 @@ _CLOCKS_DIFFER = 5
 def open_kling(settings: Settings) -> "Kling":
     """Return Kling by the settings. Raises SetupError where a key is missing."""
     if settings.kling_access_key is None or settings.kling_secret_key is None:
-        raise SetupError("Kling needs KLING_ACCESS_KEY and KLING_SECRET_KEY")
+        raise ConfigurationError("Kling needs KLING_ACCESS_KEY and KLING_SECRET_KEY")
     return Kling(settings, settings.kling_access_key.get_secret_value(), settings.kling_secret_key.get_secret_value())
 
 
-class Kling(PlainProvider):
+class Kling(BaseProvider):
     """Models are plain words, as in `kling-v2-1`; with a picture, they make it move."""
 
     name = _NAME
@@ -68,46 +83,46 @@ class Kling(PlainProvider):
         async def keys() -> Mapping[str, str]:
             return {"Authorization": f"Bearer {_token(access_key, secret_key)}"}
 
-        http = Http(_NAME, settings.kling_url, settings, keys=keys, at_once=settings.provider_concurrency)
-        super().__init__(http, usual_polling(settings))
+        http = ProviderHttp(_NAME, settings.kling_url, settings, keys=keys, at_once=settings.provider_concurrency)
+        super().__init__(http, default_poll_policy(settings))
 
-    async def submit(self, order: Order) -> Task:
+    async def submit(self, order: SubmitRequest) -> Task:
         """Create a task."""
         kind = _KINDS[bool({"image", "image_tail"} & set(order.input))]
-        body = {"model_name": order.model, **await filled(order.input, self._file)}
+        body = {"model_name": order.model, **await replace_files(order.input, self._file)}
         if order.webhook:
             body["callback_url"] = order.webhook
-        if order.mark:
-            body["external_task_id"] = order.mark
-        answer = await self._http.order("POST", f"/v1/videos/{kind}", names=_ID, json=body)
+        if order.client_reference:
+            body["external_task_id"] = order.client_reference
+        answer = await self._http.submit("POST", f"/v1/videos/{kind}", names=_ID, json=body)
         self._refuse(answer)
         return self._task(answer, answer.at(*_ID), kind=kind)
 
-    async def look(self, task: Task) -> Look:
+    async def get_status(self, task: Task) -> TaskStatus:
         """Read a task, of whichever kind it is."""
         # Of a task that only its callback told of, the kind is not known.
         for kind in (task.handle["kind"],) if "kind" in task.handle else _KINDS:
-            answer = await self._http.ask("GET", f"/v1/videos/{kind}/{quote(task.id, safe='')}")
+            answer = await self._http.get("GET", f"/v1/videos/{kind}/{quote(task.id, safe='')}")
             if answer.status != 404 and answer.fields().get("code") != _UNKNOWN_TASK:
                 return self._look(answer)
-        return self._lost()
+        return self._lost_status()
 
-    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:  # noqa: ARG002
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:  # noqa: ARG002
         """Read a callback, which nothing proves but the address it came to."""
         fields = read_signed(body)
         task_id, status = text(fields.get("task_id")), text(fields.get("task_status")) or ""
         if task_id is None:
             raise BadWebhook("The callback names no task.")
-        return Notice(task_id, f"{task_id}:{status}", status)
+        return WebhookEvent(task_id, f"{task_id}:{status}", status)
 
     async def _file(self, file: InputFile) -> str:
         # Bare base64: a data URI is refused.
         return file.url or await in_base64(file, _NAME, self.capabilities.inline_limit)
 
-    def _look(self, answer: Answer) -> Look:
-        fields = self._http.understood(answer)
+    def _look(self, answer: Answer) -> TaskStatus:
+        fields = self._http.parsed(answer)
         if fields.get("code") != 0:
-            raise ProviderUnreachable(f"Kling answered code {fields.get('code')}: {told(answer)}")
+            raise ProviderUnreachable(f"Kling answered code {fields.get('code')}: {sanitize(answer)}")
         return _look(fields_of(fields.get("data")))
 
     def _refuse(self, answer: Answer) -> None:
@@ -117,16 +132,16 @@ class Kling(PlainProvider):
             return
         if not isinstance(code, int) or code >= _OF_THEIR_MACHINES:
             self._http.not_understood(answer)
-        self._http.doubt(answer, *_ID)
+        self._http.unknown_outcome(answer, *_ID)
         _refused(code, answer)
 
 
 def _refused(code: int, answer: Answer) -> NoReturn:
-    words = f"code {code}, {told(answer)}"
+    words = f"code {code}, {sanitize(answer)}"
     if code in _TOO_MANY:
-        raise ProviderBusy(f"Kling is busy: {words}", after=_LEAST_WAIT)
+        raise ProviderRateLimited(f"Kling is busy: {words}", retry_after=_LEAST_WAIT)
     facts = {"reason": "content_refused"} if code == _CENSORED else {}
-    raise Refused(f"Kling refused: {words}", providerCode=code, **facts)
+    raise SubmissionRejected(f"Kling refused: {words}", providerCode=code, **facts)
 
 
 def _token(access_key: str, secret_key: str) -> str:
@@ -135,20 +150,20 @@ def _token(access_key: str, secret_key: str) -> str:
     return jwt.encode(claims, secret_key, algorithm="HS256", headers={"typ": "JWT"})
 
 
-def _look(task: Mapping[str, Any]) -> Look:
+def _look(task: Mapping[str, Any]) -> TaskStatus:
     status = text(task.get("task_status")) or "unknown"
     state = _STATES.get(status, "running")
     if state == "succeeded":
-        return Look(state, status, 1.0, _outputs(fields_of(task.get("task_result"))))
+        return TaskStatus(state, status, 1.0, _outputs(fields_of(task.get("task_result"))))
     if state == "failed":
         reason = text(task.get("task_status_msg")) or "Kling gave no reason."
-        return Look(state, status, code=code_for(reason), message=harmless(reason))
-    return Look(state, status)
+        return TaskStatus(state, status, code=moderation_code(reason), message=redact_message(reason))
+    return TaskStatus(state, status)
 
 
 def _outputs(result: Mapping[str, Any]) -> tuple[Output, ...]:
     listed = [fields_of(each) for each in (*_list(result.get("videos")), *_list(result.get("images")))]
-    return tuple(Output(url=url) for url in (address(each.get("url")) for each in listed) if url is not None)
+    return tuple(Output(url=url) for url in (url(each.get("url")) for each in listed) if url is not None)
 
 
 def _list(value: Any) -> list[Any]:

@@ -5,18 +5,18 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-from callsheet.domain.errors import SetupError
-from callsheet.providers.base import PlainProvider
-from callsheet.providers.contract import Capabilities, InputFile, Look, Order, Output, State, Task
-from callsheet.providers.http.client import Http, fixed_keys, harmless
+from callsheet.domain.errors import ConfigurationError
+from callsheet.providers.base import BaseProvider
+from callsheet.providers.contract import Capabilities, InputFile, Output, SubmitRequest, Task, TaskState, TaskStatus
+from callsheet.providers.http.client import ProviderHttp, fixed_keys, redact_message
 from callsheet.providers.http.json_fields import fields_of, text
-from callsheet.providers.http.request_files import filled, in_base64, seconds_in_words
+from callsheet.providers.http.request_files import format_seconds, in_base64, replace_files
 from callsheet.providers.http.response_files import find_outputs
-from callsheet.providers.poll_policy import usual_polling
+from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.settings import Settings
 
 _NAME = "luma"
-_STATES: Mapping[str, State] = {
+_STATES: Mapping[str, TaskState] = {
     "queued": "queued",
     "processing": "running",
     "dreaming": "running",
@@ -36,11 +36,11 @@ _OUTSIDE = ("prompt", "aspect_ratio", "source", "image_ref", "user_id")
 def open_luma(settings: Settings) -> "Luma":
     """Return Luma by the settings. Raises SetupError where the key is missing."""
     if settings.luma_api_key is None:
-        raise SetupError("Luma needs LUMA_AGENTS_API_KEY")
+        raise ConfigurationError("Luma needs LUMA_AGENTS_API_KEY")
     return Luma(settings, settings.luma_api_key.get_secret_value())
 
 
-class Luma(PlainProvider):
+class Luma(BaseProvider):
     """Models are plain words, as in `ray-3.2`."""
 
     name = _NAME
@@ -56,27 +56,27 @@ class Luma(PlainProvider):
     hosts = None
 
     def __init__(self, settings: Settings, key: str) -> None:
-        http = Http(
+        http = ProviderHttp(
             _NAME,
             settings.luma_url,
             settings,
             keys=fixed_keys(Authorization=f"Bearer {key}"),
             at_once=settings.provider_concurrency,
         )
-        super().__init__(http, usual_polling(settings))
+        super().__init__(http, default_poll_policy(settings))
 
-    async def submit(self, order: Order) -> Task:
+    async def submit(self, order: SubmitRequest) -> Task:
         """Create a generation."""
-        given = await filled(order.input, self._file)
-        answer = await self._http.order("POST", "/v1/generations", json=_body(order.model, given))
+        given = await replace_files(order.input, self._file)
+        answer = await self._http.submit("POST", "/v1/generations", json=_body(order.model, given))
         return self._task(answer, answer.fields().get("id"))
 
-    async def look(self, task: Task) -> Look:
+    async def get_status(self, task: Task) -> TaskStatus:
         """Read a generation; the addresses of its files are made anew each time."""
-        answer = await self._http.ask("GET", f"/v1/generations/{quote(task.id, safe='')}")
+        answer = await self._http.get("GET", f"/v1/generations/{quote(task.id, safe='')}")
         if answer.status == 404:
-            return self._lost()
-        return _look(self._http.understood(answer))
+            return self._lost_status()
+        return _look(self._http.parsed(answer))
 
     async def _file(self, file: InputFile) -> dict[str, str]:
         if file.url:
@@ -90,21 +90,21 @@ def _body(model: str, given: dict[str, Any]) -> dict[str, Any]:
     if kind.startswith("image"):
         return {"type": kind, "model": model, **given}
     if "duration" in given:
-        given["duration"] = seconds_in_words(given["duration"])
+        given["duration"] = format_seconds(given["duration"])
     outside = {name: given.pop(name) for name in _OUTSIDE if name in given}
     return {"type": kind, "model": model, **outside, **({"video": given} if given else {})}
 
 
-def _look(generation: Mapping[str, Any]) -> Look:
+def _look(generation: Mapping[str, Any]) -> TaskStatus:
     status = text(generation.get("state")) or "unknown"
     state = _STATES.get(status, "running")
     if state == "succeeded":
-        return Look(state, status, 1.0, _outputs(generation))
+        return TaskStatus(state, status, 1.0, _outputs(generation))
     if state == "failed":
         code = text(generation.get("failure_code")) or ""
         reason = text(generation.get("failure_reason")) or f"Luma gave no reason, but the code '{code}'."
-        return Look(state, status, code=_CODES.get(code, "provider_failed"), message=harmless(reason))
-    return Look(state, status)
+        return TaskStatus(state, status, code=_CODES.get(code, "provider_failed"), message=redact_message(reason))
+    return TaskStatus(state, status)
 
 
 def _outputs(generation: Mapping[str, Any]) -> tuple[Output, ...]:

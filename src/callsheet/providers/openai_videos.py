@@ -6,18 +6,18 @@ from urllib.parse import quote
 
 import orjson
 
-from callsheet.domain.errors import ProviderUnreachable, SetupError
-from callsheet.providers.contract import Capabilities, InputFile, Look, Order, Output, State, Task
-from callsheet.providers.delete_to_cancel import DeletingProvider
-from callsheet.providers.http.client import Answer, Http, fixed_keys, harmless, told
-from callsheet.providers.http.json_fields import share, text
-from callsheet.providers.http.request_files import read_within, with_files
-from callsheet.providers.moderation import code_for
-from callsheet.providers.poll_policy import usual_polling
+from callsheet.domain.errors import ConfigurationError, ProviderUnreachable
+from callsheet.providers.contract import Capabilities, InputFile, Output, SubmitRequest, Task, TaskState, TaskStatus
+from callsheet.providers.delete_to_cancel import DeleteToCancelProvider
+from callsheet.providers.http.client import Answer, ProviderHttp, fixed_keys, redact_message, sanitize
+from callsheet.providers.http.json_fields import fraction, text
+from callsheet.providers.http.request_files import read_limited, with_files
+from callsheet.providers.moderation import moderation_code
+from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.settings import Settings
 
 _NAME = "videos"
-_STATES: Mapping[str, State] = {
+_STATES: Mapping[str, TaskState] = {
     "queued": "queued",
     "pending": "queued",
     "in_progress": "running",
@@ -33,15 +33,15 @@ _ANY_MODEL = "default"
 _NO_SUCH_THING = (404, 405, 501)
 
 
-def open_videos(settings: Settings) -> "Videos":
+def open_openai_videos(settings: Settings) -> "OpenAIVideos":
     """Return the server by the settings. Raises SetupError where none is named."""
     if settings.videos_url is None:
-        raise SetupError("A server of the /v1/videos shape needs CALLSHEET_VIDEOS_URL")
+        raise ConfigurationError("A server of the /v1/videos shape needs CALLSHEET_VIDEOS_URL")
     key = settings.videos_api_key
-    return Videos(settings, settings.videos_url, None if key is None else key.get_secret_value())
+    return OpenAIVideos(settings, settings.videos_url, None if key is None else key.get_secret_value())
 
 
-class Videos(DeletingProvider):
+class OpenAIVideos(DeleteToCancelProvider):
     """Models are the server's own; `default` is the one that it takes when none is named."""
 
     name = _NAME
@@ -58,39 +58,39 @@ class Videos(DeletingProvider):
     hosts = None
 
     def __init__(self, settings: Settings, url: str, key: str | None) -> None:
-        http = Http(
+        http = ProviderHttp(
             _NAME,
             url,
             settings,
             keys=fixed_keys(**({} if key is None else {"Authorization": f"Bearer {key}"})),
             at_once=settings.provider_concurrency,
         )
-        super().__init__(http, usual_polling(settings))
+        super().__init__(http, default_poll_policy(settings))
         self._format: Literal["multipart", "json"] = settings.videos_format
 
-    async def submit(self, order: Order) -> Task:
+    async def submit(self, order: SubmitRequest) -> Task:
         """Create a video."""
         model = {} if order.model == _ANY_MODEL else {"model": order.model}
         given = {**model, **order.input}
         if "seconds" in given:
             given["seconds"] = str(given["seconds"])
-        answer = await self._http.order("POST", "/v1/videos", **await self._body(given))
+        answer = await self._http.submit("POST", "/v1/videos", **await self._body(given))
         return self._task(answer, answer.fields().get("id"))
 
-    async def look(self, task: Task) -> Look:
+    async def get_status(self, task: Task) -> TaskStatus:
         """Read a video's state."""
-        answer = await self._http.ask("GET", _path(task))
+        answer = await self._http.get("GET", _path(task))
         if answer.status == 404:
             return self._missing(task)
-        return self._look(task, self._http.understood(answer), answer)
+        return self._look(task, self._http.parsed(answer), answer)
 
     async def cancel(self, task: Task) -> None:
         """Delete a video, where the server can."""
-        answer = await self._http.ask_whatever("DELETE", _path(task))
+        answer = await self._http.request("DELETE", _path(task))
         if answer.ok:
             self._deleted.append(task.id)
         elif answer.status not in _NO_SUCH_THING:
-            raise ProviderUnreachable(f"The server did not cancel the video: {told(self._http.lasting(answer))}")
+            raise ProviderUnreachable(f"The server did not cancel the video: {sanitize(self._http.lasting(answer))}")
 
     async def _body(self, given: Mapping[str, Any]) -> dict[str, Any]:
         if self._format == "json":
@@ -100,20 +100,20 @@ class Videos(DeletingProvider):
 
     async def _part(self, value: Any) -> tuple[str | None, bytes] | tuple[str | None, bytes, str]:
         if isinstance(value, InputFile):
-            data = await read_within(value, _NAME, self.capabilities.inline_limit)
+            data = await read_limited(value, _NAME, self.capabilities.inline_limit)
             return value.path.name, data, value.media_type
         return None, _written(await with_files(value, _NAME, self.capabilities.inline_limit)).encode()
 
-    def _look(self, task: Task, video: Mapping[str, Any], answer: Answer) -> Look:
+    def _look(self, task: Task, video: Mapping[str, Any], answer: Answer) -> TaskStatus:
         status = text(video.get("status")) or "unknown"
         state = _STATES.get(status, "running")
         if state == "succeeded":
             url = f"{self._http.base}{_path(task)}/content"
-            content = Output(url=url, name="video.mp4", media_type="video/mp4", with_key=True)
-            return Look(state, status, 1.0, (content,))
+            content = Output(url=url, name="video.mp4", media_type="video/mp4", requires_api_key=True)
+            return TaskStatus(state, status, 1.0, (content,))
         if state == "failed":
             return _failed(status, video.get("error"))
-        return Look(state, status, share(video.get("progress"), 100), after=_wait(answer))
+        return TaskStatus(state, status, fraction(video.get("progress"), 100), retry_after=_wait(answer))
 
 
 def _path(task: Task) -> str:
@@ -135,11 +135,11 @@ def _wait(answer: Answer) -> float | None:
     return min(int(wait) / 1000, 3600.0) if wait.isascii() and wait.isdecimal() and len(wait) < 10 else None
 
 
-def _failed(status: str, error: Any) -> Look:
+def _failed(status: str, error: Any) -> TaskStatus:
     """Read an error, which is an object at some servers and a text at others."""
     if isinstance(error, Mapping):
         kind, reason = text(error.get("code")) or "", text(error.get("message"))
     else:
         kind, reason = "", text(error)
-    message = harmless(reason or kind or "The server gave no reason.")
-    return Look("failed", status, code=code_for(f"{kind} {reason or ''}"), message=message)
+    message = redact_message(reason or kind or "The server gave no reason.")
+    return TaskStatus("failed", status, code=moderation_code(f"{kind} {reason or ''}"), message=message)

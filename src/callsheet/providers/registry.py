@@ -11,10 +11,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from callsheet.domain.errors import Problem, SetupError
+from callsheet.domain.errors import ConfigurationError, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.domain.plan_validation import did_you_mean, problems_in
+from callsheet.domain.plan_validation import did_you_mean, validation_problems
 from callsheet.domain.references import has_reference
 
 Kind = Literal["text", "integer", "number", "boolean", "file", "files"]
@@ -169,10 +169,10 @@ class Registry(Mapping[str, GenerativeModel]):
         if not offers:
             named = ", ".join(dict.fromkeys(offer.provider for offer in model.offers))
             return [Problem("provider", "unknown_provider", f"{model.id} is offered by {named}, not by '{provider}'")]
-        return min((misfits(offer, inputs) for offer in offers), key=_strangeness)
+        return min((validate_inputs(offer, inputs) for offer in offers), key=_unexpected_fields)
 
 
-def _strangeness(problems: list[Problem]) -> tuple[int, int]:
+def _unexpected_fields(problems: list[Problem]) -> tuple[int, int]:
     return sum(problem.code == "unknown_input" for problem in problems), len(problems)
 
 
@@ -181,7 +181,7 @@ def offers_of(model: GenerativeModel, provider: str | None) -> list[Offer]:
     return [offer for offer in model.offers if provider is None or "${" in provider or offer.provider == provider]
 
 
-def misfits(offer: Offer, inputs: Mapping[str, Any]) -> list[Problem]:
+def validate_inputs(offer: Offer, inputs: Mapping[str, Any]) -> list[Problem]:
     """Return every input that an offer does not take as it is, and every one that it lacks."""
     problems: list[Problem] = []
     for name, value in inputs.items():
@@ -197,7 +197,7 @@ def misfits(offer: Offer, inputs: Mapping[str, Any]) -> list[Problem]:
     return [*problems, *(Problem(name, "missing", f"{offer.model} needs it") for name in lacking)]
 
 
-def as_ordered(offer: Offer, inputs: Mapping[str, Any]) -> dict[str, Any]:
+def to_provider_inputs(offer: Offer, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return inputs by the provider's own names, with defaults and what goes along with every order."""
     ordered = dict(offer.fixed)
     for name, parameter in offer.parameters.items():
@@ -224,7 +224,7 @@ def _read(own: Path | None, _stamp: int) -> Registry:
     try:
         text = own.read_bytes()
     except OSError as error:
-        raise SetupError(f"The file of models {own} cannot be read: {error.strerror}") from None
+        raise ConfigurationError(f"The file of models {own} cannot be read: {error.strerror}") from None
     added = _models(text, os.fspath(own), frozenset(models))
     # Last, since of two models with the same alias the later one has it.
     return Registry({known: model for known, model in models.items() if known not in added} | added)
@@ -235,16 +235,16 @@ def _models(text: bytes, name: str, others: frozenset[str] = frozenset()) -> dic
     try:
         read = yaml.safe_load(text) or []
     except (yaml.YAMLError, RecursionError) as error:
-        raise SetupError(f"{name} is no YAML: {' '.join(str(error).split())}") from None
+        raise ConfigurationError(f"{name} is no YAML: {' '.join(str(error).split())}") from None
     if not isinstance(read, list):
-        raise SetupError(f"{name} must be a list of models")
+        raise ConfigurationError(f"{name} must be a list of models")
     models: dict[str, GenerativeModel] = {}
     wrong: list[str] = []
     for index, entry in enumerate(read):
         try:
             model = GenerativeModel.model_validate(entry)
         except ValidationError as error:
-            wrong += [f"[{index}].{problem!r}" for problem in problems_in(error, GenerativeModel)]
+            wrong += [f"[{index}].{problem!r}" for problem in validation_problems(error, GenerativeModel)]
             continue
         taken = {known for other in models.values() for known in (other.id, *other.aliases)}
         doubled = [model.id] if model.id in taken else []
@@ -252,7 +252,7 @@ def _models(text: bytes, name: str, others: frozenset[str] = frozenset()) -> dic
         wrong += [f"[{index}]: '{word}' is another model already" for word in doubled]
         models[model.id] = model
     if wrong:
-        raise SetupError(f"{name} has {_counted(wrong)}:\n  " + "\n  ".join(wrong))
+        raise ConfigurationError(f"{name} has {_counted(wrong)}:\n  " + "\n  ".join(wrong))
     return models
 
 

@@ -6,21 +6,29 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from callsheet.domain.errors import ProviderUnreachable, Refused, SetupError, SubmissionUnknown
-from callsheet.providers.base import PlainProvider
-from callsheet.providers.contract import Capabilities, InputFile, Look, Notice, Order, State, Task
-from callsheet.providers.http.client import Http, fixed_keys, told
-from callsheet.providers.http.json_fields import address, bar_in, fields_of, number, text
+from callsheet.domain.errors import ConfigurationError, ProviderUnreachable, SubmissionRejected, SubmissionUnknown
+from callsheet.providers.base import BaseProvider
+from callsheet.providers.contract import (
+    Capabilities,
+    InputFile,
+    SubmitRequest,
+    Task,
+    TaskState,
+    TaskStatus,
+    WebhookEvent,
+)
+from callsheet.providers.http.client import ProviderHttp, fixed_keys, sanitize
+from callsheet.providers.http.json_fields import fields_of, number, progress_in_text, text, url
 from callsheet.providers.http.request_files import with_files
 from callsheet.providers.http.response_files import find_outputs
-from callsheet.providers.moderation import code_for
-from callsheet.providers.poll_policy import usual_polling
-from callsheet.providers.webhooks.refreshing import Fresh
+from callsheet.providers.moderation import moderation_code
+from callsheet.providers.poll_policy import default_poll_policy
+from callsheet.providers.webhooks.refreshing import RefreshingValue
 from callsheet.providers.webhooks.signatures import read_signed, verify_standard_webhook
 from callsheet.settings import Settings
 
 _NAME = "replicate"
-_STATES: Mapping[str, State] = {
+_STATES: Mapping[str, TaskState] = {
     "starting": "queued",
     "processing": "running",
     "succeeded": "succeeded",
@@ -43,7 +51,7 @@ _CAPABILITIES = Capabilities(
     signed=True,
     cancel=True,
     progress=True,
-    find_lost=True,
+    find_submission=True,
     retention=timedelta(hours=1),
     inline_limit=256 * 1024,
     quirks={
@@ -57,11 +65,11 @@ _CAPABILITIES = Capabilities(
 def open_replicate(settings: Settings) -> "Replicate":
     """Return Replicate by the settings. Raises SetupError where the token is missing."""
     if settings.replicate_api_token is None:
-        raise SetupError("Replicate needs REPLICATE_API_TOKEN")
+        raise ConfigurationError("Replicate needs REPLICATE_API_TOKEN")
     return Replicate(settings, settings.replicate_api_token.get_secret_value())
 
 
-class Replicate(PlainProvider):
+class Replicate(BaseProvider):
     """Models are `owner/name`, `owner/name:version`, or `deployments/owner/name`."""
 
     name = _NAME
@@ -69,42 +77,42 @@ class Replicate(PlainProvider):
     hosts = frozenset({"replicate.delivery"})
 
     def __init__(self, settings: Settings, token: str) -> None:
-        http = Http(
+        http = ProviderHttp(
             _NAME,
             settings.replicate_url,
             settings,
             keys=fixed_keys(Authorization=f"Bearer {token}"),
             at_once=settings.provider_concurrency,
-            orders_a_second=_A_SECOND,
+            submits_per_second=_A_SECOND,
         )
-        super().__init__(http, usual_polling(settings, a_second=_LOOKS_A_SECOND))
+        super().__init__(http, default_poll_policy(settings, per_second=_LOOKS_A_SECOND))
         own = settings.replicate_webhook_secret
-        self._secrets = Fresh(self._ask_secret if own is None else _given(own.get_secret_value()))
+        self._secrets = RefreshingValue(self._ask_secret if own is None else _given(own.get_secret_value()))
 
-    async def submit(self, order: Order) -> Task:
+    async def submit(self, order: SubmitRequest) -> Task:
         """Create a prediction."""
         path, named = _place(order)
         body: dict[str, Any] = {**named, "input": await with_files(order.input, _NAME, _CAPABILITIES.inline_limit)}
         if order.webhook:
             body |= {"webhook": order.webhook, "webhook_events_filter": ["completed"]}
-        deadline = {"Cancel-After": _duration(self.polling.deadline)}
-        answer = await self._http.order("POST", path, json=body, headers=deadline)
+        deadline = {"Cancel-After": _duration(self.poll_policy.deadline)}
+        answer = await self._http.submit("POST", path, json=body, headers=deadline)
         return self._task(answer, answer.fields().get("id"))
 
-    async def look(self, task: Task) -> Look:
+    async def get_status(self, task: Task) -> TaskStatus:
         """Read a prediction."""
-        answer = await self._http.ask("GET", f"/v1/predictions/{quote(task.id, safe='')}")
+        answer = await self._http.get("GET", f"/v1/predictions/{quote(task.id, safe='')}")
         if answer.status == 404:
-            return self._lost()
-        return _look(self._http.understood(answer))
+            return self._lost_status()
+        return _look(self._http.parsed(answer))
 
     async def cancel(self, task: Task) -> None:
         """Cancel a prediction."""
-        answer = await self._http.ask("POST", f"/v1/predictions/{quote(task.id, safe='')}/cancel")
+        answer = await self._http.get("POST", f"/v1/predictions/{quote(task.id, safe='')}/cancel")
         if not answer.ok and answer.status not in (404, 409, 422):
-            raise ProviderUnreachable(f"Replicate did not cancel the prediction: {told(answer)}")
+            raise ProviderUnreachable(f"Replicate did not cancel the prediction: {sanitize(answer)}")
 
-    async def find_lost(self, order: Order, since: datetime, others: Collection[str] = ()) -> Task | None:
+    async def find_submission(self, order: SubmitRequest, since: datetime, others: Collection[str] = ()) -> Task | None:
         """Look through the list of predictions for the one with this input."""
         found, doubtful = [], False
         async for listed in self._listed(since - _CLOCKS_DIFFER):
@@ -124,13 +132,13 @@ class Replicate(PlainProvider):
             )
         return None
 
-    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Check and read a prediction that Replicate sends."""
         message_id = await self._secrets.checked(
             lambda secret: verify_standard_webhook(secret.split(), headers, body, now)
         )
         told_fields = read_signed(body)
-        return Notice(text(told_fields.get("id")), message_id, text(told_fields.get("status")) or "")
+        return WebhookEvent(text(told_fields.get("id")), message_id, text(told_fields.get("status")) or "")
 
     async def _listed(self, since: datetime) -> AsyncIterator[Mapping[str, Any]]:
         after = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -138,15 +146,15 @@ class Replicate(PlainProvider):
         for _ in range(_PAGES):
             if path is None:
                 return
-            page = self._http.understood(await self._http.ask("GET", path))
+            page = self._http.parsed(await self._http.get("GET", path))
             for listed in page.get("results") or ():
                 yield fields_of(listed)
-            path = address(page.get("next"))
+            path = url(page.get("next"))
         raise SubmissionUnknown("Replicate has more predictions than are looked through.", provider=_NAME)
 
     async def _ask_secret(self) -> str:
-        answer = await self._http.ask("GET", "/v1/webhooks/default/secret")
-        key = text(self._http.understood(answer).get("key"))
+        answer = await self._http.get("GET", "/v1/webhooks/default/secret")
+        key = text(self._http.parsed(answer).get("key"))
         if key is None:
             raise ProviderUnreachable("Replicate did not tell the secret of its webhooks")
         return key
@@ -159,13 +167,13 @@ def _given(secret: str) -> Callable[[], Awaitable[str]]:
     return load
 
 
-def _place(order: Order) -> tuple[str, dict[str, str]]:
+def _place(order: SubmitRequest) -> tuple[str, dict[str, str]]:
     """Return the path that takes the order, and how the body names the model."""
     model, _, version = order.model.partition(":")
     version = order.version or version
     parts = model.removeprefix(_DEPLOYMENT).split("/")
     if len(parts) != 2 or not all(_WORD.fullmatch(part) for part in parts):
-        raise Refused(f"'{order.model}' is not a model at Replicate; they are called owner/name")
+        raise SubmissionRejected(f"'{order.model}' is not a model at Replicate; they are called owner/name")
     if model.startswith(_DEPLOYMENT):
         return f"/v1/deployments/{parts[0]}/{parts[1]}/predictions", {}
     if version:
@@ -173,34 +181,36 @@ def _place(order: Order) -> tuple[str, dict[str, str]]:
     return f"/v1/models/{parts[0]}/{parts[1]}/predictions", {}
 
 
-def _look(prediction: Mapping[str, Any]) -> Look:
+def _look(prediction: Mapping[str, Any]) -> TaskStatus:
     status = text(prediction.get("status")) or "unknown"
     state = _STATES.get(status, "running")
     seconds = number(fields_of(prediction.get("metrics")).get("predict_time"))
     if state == "succeeded" and prediction.get("data_removed") and not prediction.get("output"):
-        return Look("failed", status, code="output_gone", message="Replicate has removed the prediction's files.")
+        return TaskStatus("failed", status, code="output_gone", message="Replicate has removed the prediction's files.")
     if state == "succeeded":
-        return Look(state, status, 1.0, find_outputs(prediction.get("output")), seconds=seconds)
+        return TaskStatus(state, status, 1.0, find_outputs(prediction.get("output")), seconds=seconds)
     if state == "failed" or _was_late(state, prediction):
         return _failed(status, prediction, seconds)
-    return Look(state, status, bar_in(prediction.get("logs")), seconds=seconds)
+    return TaskStatus(state, status, progress_in_text(prediction.get("logs")), seconds=seconds)
 
 
-def _failed(status: str, prediction: Mapping[str, Any], seconds: float | None) -> Look:
+def _failed(status: str, prediction: Mapping[str, Any], seconds: float | None) -> TaskStatus:
     reason = text(prediction.get("error"))
     if status != "failed":
         message = reason or "Replicate stopped the prediction, whose deadline had passed."
-        return Look("failed", status, code="deadline", message=message, seconds=seconds)
-    return Look("failed", status, code=code_for(reason), message=reason or "Replicate gave no reason.", seconds=seconds)
+        return TaskStatus("failed", status, code="deadline", message=message, seconds=seconds)
+    return TaskStatus(
+        "failed", status, code=moderation_code(reason), message=reason or "Replicate gave no reason.", seconds=seconds
+    )
 
 
-def _was_late(state: State, prediction: Mapping[str, Any]) -> bool:
+def _was_late(state: TaskState, prediction: Mapping[str, Any]) -> bool:
     """Tell a deadline that passed while it ran from a cancellation that somebody asked for: both are `canceled`."""
     ended, deadline = _moment(prediction.get("completed_at")), _moment(prediction.get("deadline"))
     return state == "cancelled" and ended is not None and deadline is not None and ended >= deadline
 
 
-def _is_of(order: Order, listed: Mapping[str, Any]) -> bool | None:
+def _is_of(order: SubmitRequest, listed: Mapping[str, Any]) -> bool | None:
     """Tell whether a prediction is the one that was ordered; None where it does not say what it was ordered of."""
     given = fields_of(listed.get("input"))
     if not all(_is_same(value, given.get(name)) for name, value in order.input.items()):

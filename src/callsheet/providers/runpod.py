@@ -9,21 +9,21 @@ from urllib.parse import quote
 
 import orjson
 
-from callsheet.domain.errors import BadWebhook, ProviderUnreachable, Refused, SetupError
-from callsheet.providers.base import PlainProvider
-from callsheet.providers.contract import Capabilities, Look, Notice, Order, State, Task
+from callsheet.domain.errors import BadWebhook, ConfigurationError, ProviderUnreachable, SubmissionRejected
+from callsheet.providers.base import BaseProvider
+from callsheet.providers.contract import Capabilities, SubmitRequest, Task, TaskState, TaskStatus, WebhookEvent
 from callsheet.providers.http.base64_files import with_data_uris
-from callsheet.providers.http.client import Http, fixed_keys, harmless, told
+from callsheet.providers.http.client import ProviderHttp, fixed_keys, redact_message, sanitize
 from callsheet.providers.http.json_fields import fields_of, number, text
 from callsheet.providers.http.request_files import with_files
 from callsheet.providers.http.response_files import find_outputs
-from callsheet.providers.moderation import code_for
-from callsheet.providers.poll_policy import usual_polling
+from callsheet.providers.moderation import moderation_code
+from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.providers.webhooks.signatures import read_signed
 from callsheet.settings import Settings
 
 _NAME = "runpod"
-_STATES: Mapping[str, State] = {
+_STATES: Mapping[str, TaskState] = {
     "IN_QUEUE": "queued",
     "IN_PROGRESS": "running",
     "RUNNING": "running",
@@ -44,11 +44,11 @@ _A_SECOND = 100
 def open_runpod(settings: Settings) -> "RunPod":
     """Return RunPod by the settings. Raises SetupError where the key is missing."""
     if settings.runpod_api_key is None:
-        raise SetupError("RunPod needs RUNPOD_API_KEY")
+        raise ConfigurationError("RunPod needs RUNPOD_API_KEY")
     return RunPod(settings, settings.runpod_api_key.get_secret_value())
 
 
-class RunPod(PlainProvider):
+class RunPod(BaseProvider):
     """Models are ids of endpoints."""
 
     name = _NAME
@@ -66,48 +66,48 @@ class RunPod(PlainProvider):
     hosts = None
 
     def __init__(self, settings: Settings, key: str) -> None:
-        http = Http(
+        http = ProviderHttp(
             _NAME,
             settings.runpod_url,
             settings,
             keys=fixed_keys(Authorization=f"Bearer {key}"),
             at_once=settings.provider_concurrency,
-            orders_a_second=_A_SECOND,
+            submits_per_second=_A_SECOND,
         )
-        super().__init__(http, usual_polling(settings))
-        self._policy = _policy(self.polling.deadline, settings.runpod_execution_timeout)
+        super().__init__(http, default_poll_policy(settings))
+        self._policy = _policy(self.poll_policy.deadline, settings.runpod_execution_timeout)
 
-    async def submit(self, order: Order) -> Task:
+    async def submit(self, order: SubmitRequest) -> Task:
         """Put a task into an endpoint's queue."""
         if not _ENDPOINT.fullmatch(order.model):
-            raise Refused(f"'{order.model}' is not the id of an endpoint at RunPod")
+            raise SubmissionRejected(f"'{order.model}' is not the id of an endpoint at RunPod")
         given = await with_files(order.input, _NAME, self.capabilities.inline_limit)
         body: dict[str, Any] = {"input": given, "policy": self._policy}
         if order.webhook:
             body["webhook"] = order.webhook
-        answer = await self._http.order("POST", f"/{order.model}/run", json=body)
+        answer = await self._http.submit("POST", f"/{order.model}/run", json=body)
         return self._task(answer, answer.fields().get("id"), model=order.model)
 
-    async def look(self, task: Task) -> Look:
+    async def get_status(self, task: Task) -> TaskStatus:
         """Read a task, its files included: they may be many megabytes."""
-        answer = await self._http.ask("GET", _path(task, "status"))
+        answer = await self._http.get("GET", _path(task, "status"))
         if answer.status == 404:
-            return self._lost()
-        return await asyncio.to_thread(_look, self._http.understood(answer))
+            return self._lost_status()
+        return await asyncio.to_thread(_look, self._http.parsed(answer))
 
     async def cancel(self, task: Task) -> None:
         """Cancel a task."""
-        answer = await self._http.ask("POST", _path(task, "cancel"))
+        answer = await self._http.get("POST", _path(task, "cancel"))
         if not answer.ok and answer.status not in (400, 404, 409):
-            raise ProviderUnreachable(f"RunPod did not cancel the task: {told(answer)}")
+            raise ProviderUnreachable(f"RunPod did not cancel the task: {sanitize(answer)}")
 
-    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:  # noqa: ARG002
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:  # noqa: ARG002
         """Read a call, which nothing proves but the address it came to."""
         fields = read_signed(body)
         task_id, status = text(fields.get("id")), text(fields.get("status")) or ""
         if task_id is None:
             raise BadWebhook("The webhook names no task.")
-        return Notice(task_id, f"{task_id}:{status}", status)
+        return WebhookEvent(task_id, f"{task_id}:{status}", status)
 
 
 def _policy(deadline: timedelta, run: timedelta | None) -> dict[str, int]:
@@ -123,30 +123,30 @@ def _path(task: Task, verb: str) -> str:
     return f"/{task.handle['model']}/{verb}/{quote(task.id, safe='')}"
 
 
-def _look(task: Mapping[str, Any]) -> Look:
+def _look(task: Mapping[str, Any]) -> TaskStatus:
     status = text(task.get("status")) or "unknown"
     state = _STATES.get(status, "running")
     seconds = _seconds(task.get("executionTime"))
     if state == "succeeded":
         return _completed(status, task.get("output"), seconds)
     if status == "TIMED_OUT":
-        return Look(state, status, code="deadline", message="The task ran longer than it may.", seconds=seconds)
+        return TaskStatus(state, status, code="deadline", message="The task ran longer than it may.", seconds=seconds)
     if state == "failed":
         return _failed(status, task.get("error") or fields_of(task.get("output")).get("error"), seconds)
-    return Look(state, status, seconds=seconds)
+    return TaskStatus(state, status, seconds=seconds)
 
 
-def _completed(status: str, output: Any, seconds: float | None) -> Look:
+def _completed(status: str, output: Any, seconds: float | None) -> TaskStatus:
     error = fields_of(output).get("error")
     if error:
         return _failed(status, error, seconds)
-    return Look("succeeded", status, 1.0, find_outputs(with_data_uris(output)), seconds=seconds)
+    return TaskStatus("succeeded", status, 1.0, find_outputs(with_data_uris(output)), seconds=seconds)
 
 
-def _failed(status: str, error: Any, seconds: float | None) -> Look:
+def _failed(status: str, error: Any, seconds: float | None) -> TaskStatus:
     reason = _reason(error)
-    message = harmless(reason or "RunPod gave no reason.")
-    return Look("failed", status, code=code_for(reason), message=message, seconds=seconds)
+    message = redact_message(reason or "RunPod gave no reason.")
+    return TaskStatus("failed", status, code=moderation_code(reason), message=message, seconds=seconds)
 
 
 def _reason(error: Any) -> str | None:

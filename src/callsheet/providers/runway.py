@@ -5,20 +5,20 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-from callsheet.domain.errors import ProviderUnreachable, SetupError
-from callsheet.providers.contract import Capabilities, Look, Order, State, Task
-from callsheet.providers.delete_to_cancel import DeletingProvider
-from callsheet.providers.http.client import Http, fixed_keys, harmless, told
-from callsheet.providers.http.json_fields import share, text
+from callsheet.domain.errors import ConfigurationError, ProviderUnreachable
+from callsheet.providers.contract import Capabilities, SubmitRequest, Task, TaskState, TaskStatus
+from callsheet.providers.delete_to_cancel import DeleteToCancelProvider
+from callsheet.providers.http.client import ProviderHttp, fixed_keys, redact_message, sanitize
+from callsheet.providers.http.json_fields import fraction, text
 from callsheet.providers.http.request_files import with_files
 from callsheet.providers.http.response_files import find_outputs
-from callsheet.providers.moderation import code_for
-from callsheet.providers.poll_policy import usual_polling
+from callsheet.providers.moderation import moderation_code
+from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.settings import Settings
 
 _NAME = "runway"
 _VERSION = "2024-11-06"
-_STATES: Mapping[str, State] = {
+_STATES: Mapping[str, TaskState] = {
     "PENDING": "queued",
     "THROTTLED": "queued",
     "RUNNING": "running",
@@ -31,11 +31,11 @@ _STATES: Mapping[str, State] = {
 def open_runway(settings: Settings) -> "Runway":
     """Return Runway by the settings. Raises SetupError where the key is missing."""
     if settings.runway_api_key is None:
-        raise SetupError("Runway needs RUNWAYML_API_SECRET")
+        raise ConfigurationError("Runway needs RUNWAYML_API_SECRET")
     return Runway(settings, settings.runway_api_key.get_secret_value())
 
 
-class Runway(DeletingProvider):
+class Runway(DeleteToCancelProvider):
     """Models are plain words, as in `gen4_turbo`; with a picture, they make it move."""
 
     name = _NAME
@@ -56,34 +56,34 @@ class Runway(DeletingProvider):
     hosts = None
 
     def __init__(self, settings: Settings, key: str) -> None:
-        http = Http(
+        http = ProviderHttp(
             _NAME,
             settings.runway_url,
             settings,
             keys=fixed_keys(**{"Authorization": f"Bearer {key}", "X-Runway-Version": _VERSION}),
             at_once=settings.provider_concurrency,
         )
-        super().__init__(http, usual_polling(settings))
+        super().__init__(http, default_poll_policy(settings))
 
-    async def submit(self, order: Order) -> Task:
+    async def submit(self, order: SubmitRequest) -> Task:
         """Create a task."""
         kind = "image_to_video" if "promptImage" in order.input else "text_to_video"
         body = {"model": order.model, **await with_files(order.input, _NAME, self.capabilities.inline_limit)}
-        answer = await self._http.order("POST", f"/v1/{kind}", json=body)
+        answer = await self._http.submit("POST", f"/v1/{kind}", json=body)
         return self._task(answer, answer.fields().get("id"))
 
-    async def look(self, task: Task) -> Look:
+    async def get_status(self, task: Task) -> TaskStatus:
         """Read a task. One that was deleted by us has ended; one that is not there otherwise is lost."""
-        answer = await self._http.ask("GET", _path(task))
+        answer = await self._http.get("GET", _path(task))
         if answer.status == 404:
             return self._missing(task)
-        return _look(self._http.understood(answer))
+        return _look(self._http.parsed(answer))
 
     async def cancel(self, task: Task) -> None:
         """Delete a task; one that runs already is paid nevertheless."""
-        answer = await self._http.ask("DELETE", _path(task))
+        answer = await self._http.get("DELETE", _path(task))
         if not answer.ok and answer.status != 404:
-            raise ProviderUnreachable(f"Runway did not cancel the task: {told(answer)}")
+            raise ProviderUnreachable(f"Runway did not cancel the task: {sanitize(answer)}")
         self._deleted.append(task.id)
 
 
@@ -91,19 +91,19 @@ def _path(task: Task) -> str:
     return f"/v1/tasks/{quote(task.id, safe='')}"
 
 
-def _look(task: Mapping[str, Any]) -> Look:
+def _look(task: Mapping[str, Any]) -> TaskStatus:
     status = text(task.get("status")) or "unknown"
     state = _STATES.get(status, "running")
     if state == "succeeded":
-        return Look(state, status, 1.0, find_outputs(task.get("output")))
+        return TaskStatus(state, status, 1.0, find_outputs(task.get("output")))
     if state == "failed":
         return _failed(status, task)
-    return Look(state, status, share(task.get("progress")))
+    return TaskStatus(state, status, fraction(task.get("progress")))
 
 
-def _failed(status: str, task: Mapping[str, Any]) -> Look:
+def _failed(status: str, task: Mapping[str, Any]) -> TaskStatus:
     kind, reason = text(task.get("failureCode")) or "", text(task.get("failure"))
-    code = code_for(f"{kind} {reason or ''}")
-    return Look(
-        "failed", status, code=code, message=harmless(reason or f"Runway gave no reason, but the code '{kind}'.")
+    code = moderation_code(f"{kind} {reason or ''}")
+    return TaskStatus(
+        "failed", status, code=code, message=redact_message(reason or f"Runway gave no reason, but the code '{kind}'.")
     )

@@ -7,15 +7,15 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from callsheet.domain.errors import ProviderUnreachable, Refused, SetupError
-from callsheet.providers.base import PlainProvider
-from callsheet.providers.contract import Capabilities, InputFile, Look, Order, Output, Task
-from callsheet.providers.http.base64_files import decoded
-from callsheet.providers.http.client import Http, Keys, fixed_keys, harmless
-from callsheet.providers.http.json_fields import address, fields_of, text
-from callsheet.providers.http.request_files import filled, in_base64
-from callsheet.providers.moderation import code_for
-from callsheet.providers.poll_policy import usual_polling
+from callsheet.domain.errors import ConfigurationError, ProviderUnreachable, SubmissionRejected
+from callsheet.providers.base import BaseProvider
+from callsheet.providers.contract import Capabilities, InputFile, Output, SubmitRequest, Task, TaskStatus
+from callsheet.providers.http.base64_files import decode_base64
+from callsheet.providers.http.client import Keys, ProviderHttp, fixed_keys, redact_message
+from callsheet.providers.http.json_fields import fields_of, text, url
+from callsheet.providers.http.request_files import in_base64, replace_files
+from callsheet.providers.moderation import moderation_code
+from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.settings import Settings
 
 _NAME = "vertex"
@@ -28,17 +28,17 @@ _CANCELLED, _TOO_LATE = 1, 4
 def open_vertex(settings: Settings) -> "Vertex":
     """Return Vertex AI by the settings. Raises SetupError where the project, or a way to a token, is missing."""
     if settings.vertex_project is None:
-        raise SetupError("Vertex AI needs CALLSHEET_VERTEX_PROJECT")
+        raise ConfigurationError("Vertex AI needs CALLSHEET_VERTEX_PROJECT")
     if settings.vertex_token is not None:
         return Vertex(settings, fixed_keys(Authorization=f"Bearer {settings.vertex_token.get_secret_value()}"))
     try:
         from callsheet.providers.google_tokens import google_tokens
     except ImportError:
-        raise SetupError("Vertex AI needs google-auth: pip install 'callsheet[vertex]'") from None
+        raise ConfigurationError("Vertex AI needs google-auth: pip install 'callsheet[vertex]'") from None
     return Vertex(settings, google_tokens())
 
 
-class Vertex(PlainProvider):
+class Vertex(BaseProvider):
     """Models are plain words, as in `veo-3.1-generate-001`."""
 
     name = _NAME
@@ -58,7 +58,7 @@ class Vertex(PlainProvider):
         self._storage_url = settings.vertex_storage_url.rstrip("/")
         location = settings.vertex_location
         self._place = f"/v1beta1/projects/{settings.vertex_project}/locations/{location}/publishers/google/models"
-        http = Http(
+        http = ProviderHttp(
             _NAME,
             settings.vertex_url or _address(location),
             settings,
@@ -66,54 +66,56 @@ class Vertex(PlainProvider):
             origins=frozenset({_origin(self._storage_url)}),
             at_once=settings.provider_concurrency,
         )
-        super().__init__(http, usual_polling(settings))
+        super().__init__(http, default_poll_policy(settings))
 
-    async def submit(self, order: Order) -> Task:
+    async def submit(self, order: SubmitRequest) -> Task:
         """Begin a long-running prediction."""
         if not _MODEL.fullmatch(order.model):
-            raise Refused(f"'{order.model}' is not a model at Vertex AI")
-        given = await filled(order.input, self._file)
+            raise SubmissionRejected(f"'{order.model}' is not a model at Vertex AI")
+        given = await replace_files(order.input, self._file)
         instance = {name: given.pop(name) for name in _OF_THE_INSTANCE if name in given}
         parameters = {"sampleCount": 1, **({"storageUri": self._storage} if self._storage else {}), **given}
         place = f"{self._place}/{order.model}"
         body = {"instances": [instance], "parameters": parameters}
-        answer = await self._http.order("POST", f"{place}:predictLongRunning", names=("name",), json=body)
+        answer = await self._http.submit("POST", f"{place}:predictLongRunning", names=("name",), json=body)
         return self._task(answer, answer.fields().get("name"), place=place)
 
-    async def look(self, task: Task) -> Look:
+    async def get_status(self, task: Task) -> TaskStatus:
         """Read an operation."""
         path = f"{task.handle['place']}:fetchPredictOperation"
-        answer = await self._http.ask("POST", path, json={"operationName": task.id})
+        answer = await self._http.get("POST", path, json={"operationName": task.id})
         if answer.status == 404:
-            return self._lost()
-        operation = self._http.understood(answer)
+            return self._lost_status()
+        operation = self._http.parsed(answer)
         if operation.get("done") is not True:
-            return Look("running", "running")
+            return TaskStatus("running", "running")
         error = fields_of(operation.get("error"))
         return _failed(error) if error else await asyncio.to_thread(self._done, fields_of(operation.get("response")))
 
-    def _done(self, response: Mapping[str, Any]) -> Look:
+    def _done(self, response: Mapping[str, Any]) -> TaskStatus:
         videos = response.get("videos")
         outputs = [self._output(fields_of(video)) for video in (videos if isinstance(videos, list) else [])]
         if outputs:
-            return Look("succeeded", "done", 1.0, outputs)
+            return TaskStatus("succeeded", "done", 1.0, outputs)
         reasons = response.get("raiMediaFilteredReasons")
         reason = "; ".join(map(str, reasons)) if isinstance(reasons, list) else ""
         if reason or response.get("raiMediaFilteredCount"):
-            message = harmless(reason) or "Vertex AI's filter blocked the video, and gave no reason."
-            return Look("failed", "filtered", code="content_refused", message=message)
-        return Look("failed", "done", code="provider_failed", message="Vertex AI made no video, and gave no reason.")
+            message = redact_message(reason) or "Vertex AI's filter blocked the video, and gave no reason."
+            return TaskStatus("failed", "filtered", code="content_refused", message=message)
+        return TaskStatus(
+            "failed", "done", code="provider_failed", message="Vertex AI made no video, and gave no reason."
+        )
 
     def _output(self, video: Mapping[str, Any]) -> Output:
         media_type, data, uri = (
             text(video.get("mimeType")),
             video.get("bytesBase64Encoded"),
-            address(video.get("gcsUri")),
+            url(video.get("gcsUri")),
         )
         if not isinstance(data, str):
             name = (uri or "").rpartition("/")[2] or None
-            return Output(url=self._in_storage(uri or ""), name=name, media_type=media_type, with_key=True)
-        held = decoded(data)
+            return Output(url=self._in_storage(uri or ""), name=name, media_type=media_type, requires_api_key=True)
+        held = decode_base64(data)
         if held is None:
             raise ProviderUnreachable("Vertex AI gave a video that is no base64")
         return Output(inline=held, media_type=media_type)
@@ -141,10 +143,10 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}:{port}"
 
 
-def _failed(error: Mapping[str, Any]) -> Look:
+def _failed(error: Mapping[str, Any]) -> TaskStatus:
     status = error.get("code")
     reason = text(error.get("message")) or "Vertex AI gave no reason."
     if status == _CANCELLED:
-        return Look("cancelled", f"error {status}", message=harmless(reason))
-    code = code_for(reason, "deadline" if status == _TOO_LATE else "provider_failed")
-    return Look("failed", f"error {status}", code=code, message=harmless(reason))
+        return TaskStatus("cancelled", f"error {status}", message=redact_message(reason))
+    code = moderation_code(reason, "deadline" if status == _TOO_LATE else "provider_failed")
+    return TaskStatus("failed", f"error {status}", code=code, message=redact_message(reason))

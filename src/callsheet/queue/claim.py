@@ -32,7 +32,7 @@ class Claim:
     """What one look at a queue gave."""
 
     jobs: list[ClaimedJob]
-    again_after: float | None = None
+    retry_after: float | None = None
     """Seconds until a rate limit lets more through; None when only a wake-up can bring more."""
 
 
@@ -61,7 +61,7 @@ class Claimer:
         self._operations = operations
         self._limited: set[str] = set()
 
-    async def learn_limits(self, queues: list[str]) -> set[str]:
+    async def refresh_limits(self, queues: list[str]) -> set[str]:
         """Find out which of these queues are paused or limited; the others are claimed from in one statement.
 
         Returns those that were not known to be: until now they seemed empty.
@@ -91,12 +91,12 @@ class Claimer:
             return await self._database.retry(
                 lambda c: self._claim_limited(c, queue, free, suspects), seconds=FOREVER, transaction=True
             )
-        return Claim(await self._database.retry(lambda c: self._take(c, queue, free, suspects), seconds=FOREVER))
+        return Claim(await self._database.retry(lambda c: self._claim_rows(c, queue, free, suspects), seconds=FOREVER))
 
     async def _claim_limited(self, connection: Connection, queue: str, free: int, suspects: bool) -> Claim:
         limits = await sql.lock_limited_queue(connection, queue=queue)
         if limits is None:
-            return Claim(await self._take(connection, queue, free, suspects))
+            return Claim(await self._claim_rows(connection, queue, free, suspects))
         if limits["paused"]:
             return Claim([])
         seats = free
@@ -106,13 +106,13 @@ class Claimer:
             seats = min(seats, limits["rate_limit"] - limits["starts_in_period"])
         if seats <= 0:
             return Claim([], limits["next_in"])
-        jobs = await self._take(connection, queue, seats, suspects, seats_counted=True)
+        jobs = await self._claim_rows(connection, queue, seats, suspects, seats_counted=True)
         if jobs and limits["rate_limit"] is not None:
             await sql.remember_starts(connection, queue=queue, starts=len(jobs))
         # Seats that a rate kept back come free with its oldest start, at the soonest.
         return Claim(jobs, limits["next_in"] if len(jobs) == seats < free else None)
 
-    async def _take(
+    async def _claim_rows(
         self, connection: Connection, queue: str, free: int, suspects: bool, *, seats_counted: bool = False
     ) -> list[ClaimedJob]:
         rows = await sql.claim(

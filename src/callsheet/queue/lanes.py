@@ -58,7 +58,7 @@ class Lane:
             self._wake.clear()
             await self._fill()
 
-    async def take_suspect(self) -> bool:
+    async def claim_suspect(self) -> bool:
         """Start one suspect, if a seat is free; tell whether there was one."""
         if not self._open or len(self._tasks) >= self.size:
             return False
@@ -80,8 +80,8 @@ class Lane:
             self._start(claim.jobs)
             if len(claim.jobs) == wanted:
                 self._backlog = True
-            if claim.again_after is not None:
-                asyncio.get_running_loop().call_later(claim.again_after, self.wake)
+            if claim.retry_after is not None:
+                asyncio.get_running_loop().call_later(claim.retry_after, self.wake)
 
     def cancel(self) -> None:
         """Break off every job that runs; nothing is recorded."""

@@ -20,7 +20,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import BadSource, ProviderBusy, ProviderUnreachable, Refused
+from callsheet.domain.errors import BadSource, ProviderRateLimited, ProviderUnreachable, SubmissionRejected
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource, SourceKind
 from callsheet.files.cache import FileCache
@@ -30,9 +30,9 @@ from callsheet.files.storage import open_folder
 from callsheet.media.ffmpeg.binary import open_ffmpeg
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.probing.probe import probe_if_media
-from callsheet.operation.contract import Ordered
-from callsheet.providers.contract import Look, Order, Provider, Task
-from callsheet.providers.task_result import ended_well
+from callsheet.operation.contract import OpenSubmission
+from callsheet.providers.contract import Provider, SubmitRequest, Task, TaskStatus
+from callsheet.providers.task_result import require_success
 from callsheet.settings import Settings
 
 _BETWEEN_LOOKS = 0.01
@@ -72,7 +72,7 @@ class RecordingContext:
         self.job_id = "tested"
         self.operation = operation
         self.attempt = attempt
-        self.ran_first = ran_first
+        self.children_done = ran_first
         self.host_count = host_count
         self.queue_lengths: dict[str, int] = {}
         self.unserved: set[str] = set()
@@ -84,13 +84,13 @@ class RecordingContext:
         self.kept: list[Artifact] = []
         self.steps: dict[str, Any] = {}
         self.providers = {provider.name: provider for provider in providers}
-        self.orders: dict[str, Order] = {}
+        self.orders: dict[str, SubmitRequest] = {}
         """What was sent, by step."""
         self.asked: dict[str, str] = {}
         """Whom, by step."""
         self.tasks: dict[str, Task] = {}
         """What came of it."""
-        self.refused: list[Order] = []
+        self.refused: list[SubmitRequest] = []
         """What was sent and certainly not taken."""
         self._folder = folder
 
@@ -111,19 +111,19 @@ class RecordingContext:
         """A real one, in a folder."""
         return FileCache(open_folder(self._folder / "cache"), max_age=timedelta(days=1))
 
-    async def hosts(self) -> int:
+    async def worker_host_count(self) -> int:
         """Return `host_count`."""
         return self.host_count
 
-    async def queued(self, queue: str) -> int:
+    async def queue_depth(self, queue: str) -> int:
         """Return what `queue_lengths` says."""
         return self.queue_lengths.get(queue, 0)
 
-    async def served(self, operation: str, queue: str) -> bool:
+    async def has_live_worker(self, operation: str, queue: str) -> bool:
         """Tell whether `unserved` names neither of the two."""
         return not {operation, queue} & self.unserved
 
-    async def first_results(self) -> Mapping[str, dict[str, Any] | None]:
+    async def child_results(self) -> Mapping[str, dict[str, Any] | None]:
         """Return `results_first`."""
         return self.results_first
 
@@ -135,11 +135,11 @@ class RecordingContext:
         """Add to `logs`."""
         self.logs.append({"message": message, **facts})
 
-    def data(self, **partial: Any) -> None:
+    def publish(self, **partial: Any) -> None:
         """Add to `partial_data`."""
         self.partial_data.append(partial)
 
-    async def open(self, source: MediaSource) -> Path:
+    async def fetch_input(self, source: MediaSource) -> Path:
         """Return the path of a local file or of a kept one; raises BadSource for anything else."""
         if source.kind is SourceKind.PATH:
             path = Path(str(source.root))
@@ -187,23 +187,23 @@ class RecordingContext:
             return None
         return f"{self.settings.public_url}/api/webhooks/job/{self.id}?token={step}"
 
-    async def order(self, provider: Provider, order: Order, step: str = "submit") -> Task:
+    async def submit_once(self, provider: Provider, order: SubmitRequest, step: str = "submit") -> Task:
         """Send it the first time, and give its task again after that. What is refused may be ordered again."""
         if step not in self.tasks:
-            self.orders[step], self.asked[step] = replace(order, mark=str(new_id())), provider.name
+            self.orders[step], self.asked[step] = replace(order, client_reference=str(new_id())), provider.name
             try:
                 self.tasks[step] = await provider.submit(self.orders[step])
-            except (Refused, ProviderBusy, ProviderUnreachable):
+            except (SubmissionRejected, ProviderRateLimited, ProviderUnreachable):
                 self.refused.append(self.orders.pop(step))
                 raise
         return self.tasks[step]
 
-    async def ordered(self, step: str = "submit") -> Ordered | None:
+    async def open_submission(self, step: str = "submit") -> OpenSubmission | None:
         """Return what was ordered in a step; where no task came of it, its outcome is unknown."""
         order = self.orders.get(step)
-        return None if order is None else Ordered(self.asked[step], order.model, self.tasks.get(step))
+        return None if order is None else OpenSubmission(self.asked[step], order.model, self.tasks.get(step))
 
-    async def link(self, source: MediaSource) -> str | None:
+    async def public_url(self, source: MediaSource) -> str | None:
         """Return a URL as it is, else an address under `settings.public_url`, if there is one; it leads nowhere."""
         if source.kind is SourceKind.URL:
             return str(source.root)
@@ -211,14 +211,14 @@ class RecordingContext:
             return None
         return f"{self.settings.public_url}/files/{source.artifact_id}?sig=tested"
 
-    async def answer(self, task: Task) -> Look:
+    async def wait_for_result(self, task: Task) -> TaskStatus:
         """Look until the task has ended, with next to no pause, and return the last look; raises ProviderFailed."""
         provider = self.providers[task.provider]
-        look = await provider.look(task)
+        look = await provider.get_status(task)
         while not look.ended:
             await asyncio.sleep(_BETWEEN_LOOKS)
-            look = await provider.look(task)
-        return ended_well(task, look)
+            look = await provider.get_status(task)
+        return require_success(task, look)
 
     def _kept_file(self, artifact_id: UUID) -> Path:
         for artifact in self.kept:

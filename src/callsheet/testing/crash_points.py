@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from callsheet.comfyui.client import ComfyUI
-from callsheet.engine.submissions.submit_once import Ordering
-from callsheet.engine.submissions.task_awaiter import Answering
+from callsheet.engine.submissions.submit_once import Submissions
+from callsheet.engine.submissions.task_awaiter import TaskAwaiter
 from callsheet.engine.worker.context import JobContext
 from callsheet.operation.catalog import discover
 from callsheet.testing.worker import work
@@ -24,23 +24,25 @@ VARIABLE = "CALLSHEET_CRASH_AT"
 
 
 @dataclass(frozen=True, slots=True)
-class _Point:
+class CrashPoint:
+    """A method before or after which the process kills itself."""
+
     owner: type
     method: str
     after: bool = False
 
 
 POINTS = {
-    "before the intent": _Point(Ordering, "_begin"),
-    "after the intent": _Point(Ordering, "_begin", after=True),
-    "answer not stored": _Point(Ordering, "_accepted"),
-    "answer stored": _Point(Ordering, "_accepted", after=True),
-    "end not stored": _Point(Answering, "_ended"),
-    "before the prompt": _Point(ComfyUI, "submit"),
-    "after the prompt": _Point(ComfyUI, "submit", after=True),
-    "while looking": _Point(ComfyUI, "look"),
-    "before the file": _Point(ComfyUI, "download"),
-    "file stored": _Point(JobContext, "keep", after=True),
+    "before the intent": CrashPoint(Submissions, "_begin"),
+    "after the intent": CrashPoint(Submissions, "_begin", after=True),
+    "answer not stored": CrashPoint(Submissions, "_record_accepted"),
+    "answer stored": CrashPoint(Submissions, "_record_accepted", after=True),
+    "end not stored": CrashPoint(TaskAwaiter, "_ended"),
+    "before the prompt": CrashPoint(ComfyUI, "submit"),
+    "after the prompt": CrashPoint(ComfyUI, "submit", after=True),
+    "while looking": CrashPoint(ComfyUI, "look"),
+    "before the file": CrashPoint(ComfyUI, "download"),
+    "file stored": CrashPoint(JobContext, "keep", after=True),
 }
 """Where a worker can be killed: before something that it does, or after."""
 

@@ -26,20 +26,20 @@ from callsheet.operation.catalog import Catalog
 from callsheet.operation.contract import Operation
 from callsheet.providers.contract import Provider
 from callsheet.settings import Settings
-from callsheet.wiring import House, open_house
+from callsheet.wiring import Runtime, open_runtime
 
 
 class Engine:
-    """A house with a worker in it. Made by `running_engine`."""
+    """A runtime with a worker in it. Made by `running_engine`."""
 
-    def __init__(self, house: House) -> None:
-        self.house = house
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
         self.workers: list[Worker] = []
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
 
     async def start_worker(self, lanes: Mapping[str, int] | None = None, *, name: str | None = None) -> Worker:
         """Start another worker in this process; it is stopped with the engine."""
-        worker = self.house.worker(dict(lanes) if lanes else None, name=name)
+        worker = self.runtime.worker(dict(lanes) if lanes else None, name=name)
         self.workers.append(worker)
         self._tasks[worker.id] = asyncio.create_task(worker.run(), name=f"worker {worker.name}")
         return worker
@@ -60,10 +60,10 @@ class Engine:
     async def submit(self, plan: Mapping[str, Any], *, idempotency_key: str | None = None, **around: Any) -> UUID:
         """Submit a plan, as it stands in a file; `around` is what a submission has besides (metadata, priority…)."""
         submitted = await submit(
-            self.house.database,
+            self.runtime.database,
             read_submission({"executionPlan": plan, **around}),
-            self.house.catalog,
-            max_jobs=self.house.settings.max_jobs_per_plan,
+            self.runtime.catalog,
+            max_jobs=self.runtime.settings.max_jobs_per_plan,
             idempotency_key=idempotency_key,
         )
         return submitted.execution_id
@@ -77,7 +77,7 @@ class Engine:
         """Wait until an execution has ended and return it; raises AssertionError after `timeout` seconds."""
         try:
             async with asyncio.timeout(timeout):
-                async for _ in self.house.watchtower.follow(execution_id):
+                async for _ in self.runtime.event_stream.follow(execution_id):
                     pass
         except TimeoutError:
             raise await self._too_late(execution_id, "its end", timeout) from None
@@ -92,7 +92,7 @@ class Engine:
         """
         try:
             async with asyncio.timeout(timeout):
-                async for found in self.house.watchtower.follow(execution_id, after=after, forever=True):
+                async for found in self.runtime.event_stream.follow(execution_id, after=after, forever=True):
                     if found.type == event and job in (None, found.job_id):
                         return found
         except TimeoutError:
@@ -102,13 +102,13 @@ class Engine:
     async def events(self, execution_id: UUID, *, job: str | None = None) -> list[Event]:
         """Return what has happened so far, to one job or to all."""
         found: list[Event] = []
-        while page := await events_after(self.house.database, execution_id, found[-1].number if found else 0):
+        while page := await events_after(self.runtime.database, execution_id, found[-1].number if found else 0):
             found += page
         return [event for event in found if job in (None, event.job_id)]
 
     async def execution(self, execution_id: UUID) -> Execution:
         """Return an execution as it stands."""
-        return await get_execution(self.house.database, execution_id, self.house.sign)
+        return await get_execution(self.runtime.database, execution_id, self.runtime.sign)
 
     async def job(self, execution_id: UUID, job: str) -> Job:
         """Return a job as it stands, by its id in the plan."""
@@ -118,15 +118,15 @@ class Engine:
     async def cancel(self, execution_id: UUID, *, job: str | None = None) -> None:
         """Cancel an execution, or one job of it."""
         if job is None:
-            await cancel_execution(self.house.database, execution_id)
+            await cancel_execution(self.runtime.database, execution_id)
         else:
-            await cancel_job(self.house.database, (await self.job(execution_id, job)).id)
+            await cancel_job(self.runtime.database, (await self.job(execution_id, job)).id)
 
     async def retry(self, execution_id: UUID, *, job: str | None = None, resubmit: bool = False) -> int:
         """Run again what did not succeed, or one job; returns how many jobs run again."""
         if job is None:
-            return await retry_execution(self.house.database, execution_id, resubmit=resubmit)
-        return await retry_job(self.house.database, (await self.job(execution_id, job)).id, resubmit=resubmit)
+            return await retry_execution(self.runtime.database, execution_id, resubmit=resubmit)
+        return await retry_job(self.runtime.database, (await self.job(execution_id, job)).id, resubmit=resubmit)
 
     async def _too_late(self, execution_id: UUID, awaited: str, timeout: float) -> AssertionError:
         for task in self._tasks.values():
@@ -162,8 +162,8 @@ async def running_engine(
     """
     with tempfile.TemporaryDirectory(prefix="callsheet-engine-") as folder:
         chosen = settings or Settings(_env_file=None, data_dir=Path(folder), grace_period="1s")
-        async with open_house(chosen, Catalog(operations), migrate=True, own_providers=providers) as house:
-            engine = Engine(house)
+        async with open_runtime(chosen, Catalog(operations), migrate=True, own_providers=providers) as runtime:
+            engine = Engine(runtime)
             for _ in range(workers):
                 await engine.start_worker(lanes)
             try:

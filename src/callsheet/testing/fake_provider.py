@@ -21,24 +21,33 @@ from typing import Any
 
 from callsheet.domain.errors import (
     BadWebhook,
-    OutputGone,
-    ProviderBusy,
+    OutputExpired,
+    ProviderRateLimited,
     ProviderUnreachable,
-    Refused,
+    SubmissionRejected,
     SubmissionUnknown,
 )
 from callsheet.domain.ids import new_id
-from callsheet.providers.contract import Capabilities, Look, Notice, Order, Output, Polling, State, Task
+from callsheet.providers.contract import (
+    Capabilities,
+    Output,
+    PollPolicy,
+    SubmitRequest,
+    Task,
+    TaskState,
+    TaskStatus,
+    WebhookEvent,
+)
 from callsheet.testing.waiters import until
 
 SIGNATURE = "x-toy-signature"
 """The header that proves a webhook: it says `right`."""
 
-_EVERYTHING = Capabilities(webhook=True, signed=True, cancel=True, progress=True, find_lost=True)
-_QUIET = Look("running", "drawing")
+_EVERYTHING = Capabilities(webhook=True, signed=True, cancel=True, progress=True, find_submission=True)
+_QUIET = TaskStatus("running", "drawing")
 
 
-class ToyProvider:
+class FakeProvider:
     """Takes orders into `<folder>/orders`, and keeps how each task stands beside it."""
 
     def __init__(
@@ -47,11 +56,11 @@ class ToyProvider:
         *,
         name: str = "toy",
         capabilities: Capabilities = _EVERYTHING,
-        polling: Polling | None = None,
+        poll_policy: PollPolicy | None = None,
     ) -> None:
         self.name = name
         self.capabilities = capabilities
-        self.polling = polling or Polling()
+        self.poll_policy = poll_policy or PollPolicy()
         self.reachable = True
         """Whether this process gets answers from it."""
         self._folder = folder
@@ -59,7 +68,7 @@ class ToyProvider:
 
     # What a test says and sees
 
-    def orders(self) -> list[dict[str, Any]]:
+    def requests(self) -> list[dict[str, Any]]:
         """Return every order it took: its task's id, its mark, model, input and webhook."""
         return self._lines("orders")
 
@@ -67,11 +76,11 @@ class ToyProvider:
         """Return the ids of the tasks that it was asked to end."""
         return [line["id"] for line in self._lines("cancels")]
 
-    def looks(self) -> int:
+    def polls(self) -> int:
         """Return how often it was asked how a task stands."""
         return len(self._lines("looks"))
 
-    def tell(self, task_id: str, state: State, status: str | None = None, **more: Any) -> None:
+    def tell(self, task_id: str, state: TaskState, status: str | None = None, **more: Any) -> None:
         """Say how a task stands from now on; `more` is what a Look has besides, and `files`, text by name."""
         self._write(f"{task_id}.json", {"state": state, "status": status or state, **more})
 
@@ -81,17 +90,17 @@ class ToyProvider:
 
     # What a provider does
 
-    async def submit(self, order: Order) -> Task:
+    async def submit(self, order: SubmitRequest) -> Task:
         """Take an order as its input says."""
         how = order.input.get("submit", "accept")
         if how == "refuse":
-            raise Refused("The toy does not like the order.")
+            raise SubmissionRejected("The toy does not like the order.")
         if how == "busy":
-            raise ProviderBusy("The toy is busy.", after=0.01)
+            raise ProviderRateLimited("The toy is busy.", retry_after=0.01)
         if how == "drop":
             raise SubmissionUnknown("The connection broke.")
         task = Task(self.name, str(new_id()), {"model": order.model})
-        line = {"id": task.id, "mark": order.mark, "model": order.model, "webhook": order.webhook}
+        line = {"id": task.id, "mark": order.client_reference, "model": order.model, "webhook": order.webhook}
         self._append("orders", line | {"input": {key: str(value) for key, value in order.input.items()}})
         if how == "lose":
             raise SubmissionUnknown("The connection broke.")
@@ -99,13 +108,13 @@ class ToyProvider:
             await until((self._folder / "let-go").exists, timeout=60)
         return task
 
-    async def look(self, task: Task) -> Look:
+    async def get_status(self, task: Task) -> TaskStatus:
         """Say how a task stands."""
         if not self.reachable:
             raise ProviderUnreachable("The toy does not answer.")
         self._append("looks", {"id": task.id})
-        if all(order["id"] != task.id for order in self.orders()):
-            return Look("lost", "unknown task")
+        if all(order["id"] != task.id for order in self.requests()):
+            return TaskStatus("lost", "unknown task")
         told = self._read(f"{task.id}.json")
         if told is None:
             return _QUIET
@@ -116,7 +125,7 @@ class ToyProvider:
     async def fetch(self, output: Output, target: Path) -> Path:
         """Write an output's text."""
         if output.inline is None:
-            raise OutputGone(f"The toy has no {output.name}.")
+            raise OutputExpired(f"The toy has no {output.name}.")
         await asyncio.to_thread(target.write_bytes, output.inline)
         return target
 
@@ -125,25 +134,25 @@ class ToyProvider:
         if not self.reachable:
             raise ProviderUnreachable("The toy does not answer.")
         self._append("cancels", {"id": task.id})
-        if not (await self.look(task)).ended:
+        if not (await self.get_status(task)).ended:
             self.tell(task.id, "cancelled")
 
-    async def find_lost(self, order: Order, since: datetime, others: Collection[str] = ()) -> Task | None:  # noqa: ARG002
+    async def find_submission(self, order: SubmitRequest, since: datetime, others: Collection[str] = ()) -> Task | None:  # noqa: ARG002
         """Find an order by its mark."""
         if not self.reachable:
             raise ProviderUnreachable("The toy does not answer.")
-        for line in self.orders():
-            if line["mark"] == order.mark:
+        for line in self.requests():
+            if line["mark"] == order.client_reference:
                 return Task(self.name, line["id"], {"model": line["model"]})
         return None
 
-    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Notice:  # noqa: ARG002
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:  # noqa: ARG002
         """Read `{"id": …, "message": …, "status": …}`."""
         if headers.get(SIGNATURE) != "right":
             raise BadWebhook("The signature is not the toy's.")
         try:
             told = json.loads(body)
-            return Notice(told["id"], told["message"], told["status"])
+            return WebhookEvent(told["id"], told["message"], told["status"])
         except (ValueError, KeyError, TypeError) as error:
             raise BadWebhook("That is no message of the toy's.") from error
 

@@ -16,8 +16,8 @@ from pydantic import Field
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import JobError, Transient
 from callsheet.domain.model import Model
-from callsheet.operation.contract import Context, RunFirst, SubJob, operation
-from callsheet.providers.contract import Order
+from callsheet.operation.contract import ChildJob, Context, RunChildJobs, operation
+from callsheet.providers.contract import SubmitRequest
 
 QUEUE = "test"
 """The queue that all of these wait in."""
@@ -126,7 +126,7 @@ class DrawParams(Model):
     """A picture to order of the toy provider."""
 
     submit: str = Field("accept", description="How the toy takes the order")
-    text: str = "a house"
+    text: str = "a runtime"
     started: str | None = Field(None, description="Gets a line with the process id when the picture is collected")
     until: str | None = Field(None, description="It is collected once this file is there")
 
@@ -243,9 +243,9 @@ async def pay_once(job: Context, params: OnceParams) -> Anything:
 @operation("run-first", queue=QUEUE, timeout=_MINUTE)
 async def run_first(job: Context, params: FirstParams) -> Anything:
     """Have other jobs run first; return the hosts that there are."""
-    if params.again or not job.ran_first:
-        raise RunFirst([SubJob(wanted.id, wanted.operation, wanted.params) for wanted in params.jobs])
-    return Anything(value=await job.hosts())
+    if params.again or not job.children_done:
+        raise RunChildJobs([ChildJob(wanted.id, wanted.operation, wanted.params) for wanted in params.jobs])
+    return Anything(value=await job.worker_host_count())
 
 
 @operation("piece", queue=QUEUE, timeout=_MINUTE)
@@ -269,8 +269,8 @@ async def piece(job: Context, params: PieceParams) -> Anything:
 async def draw(job: Context, params: DrawParams) -> WriteResult:
     """Have the toy provider draw a picture, and keep that."""
     toy = job.providers["toy"]
-    order = Order("crayon", {"submit": params.submit, "text": params.text}, webhook=job.webhook_url(toy))
-    look = await job.answer(await job.order(toy, order))
+    order = SubmitRequest("crayon", {"submit": params.submit, "text": params.text}, webhook=job.webhook_url(toy))
+    look = await job.wait_for_result(await job.submit_once(toy, order))
     [output] = look.outputs
     path = await toy.fetch(output, job.dir / (output.name or "picture"))
     _say(params.started)

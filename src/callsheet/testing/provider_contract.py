@@ -21,25 +21,25 @@ import pytest_asyncio
 from callsheet.domain.errors import (
     BadWebhook,
     CallsheetError,
-    OutputGone,
-    ProviderBusy,
+    OutputExpired,
     ProviderFailed,
+    ProviderRateLimited,
     ProviderUnreachable,
-    Refused,
+    SubmissionRejected,
     SubmissionUnknown,
 )
-from callsheet.fakes.providers.fake_server import StandIn
+from callsheet.fakes.providers.fake_server import FakeServer
 from callsheet.fakes.providers.faults import (
-    Busy,
-    Cut,
-    CutShort,
+    CutConnection,
     Fail,
+    Fault,
     Flood,
     Garble,
+    RateLimited,
     Redirect,
-    Refuse,
+    Reject,
     Slow,
-    Weather,
+    TruncateBody,
 )
 from callsheet.fakes.providers.task_script import (
     Ends,
@@ -53,22 +53,22 @@ from callsheet.fakes.providers.task_script import (
     Waits,
     film,
 )
-from callsheet.fakes.providers.webhook_receiver import Letter, Mailbox, open_mailbox
-from callsheet.fakes.providers.webhook_script import Calls
+from callsheet.fakes.providers.webhook_receiver import ReceivedWebhook, WebhookReceiver, open_webhook_receiver
+from callsheet.fakes.providers.webhook_script import WebhookScript
 from callsheet.providers.catalog import discover_providers
-from callsheet.providers.contract import InputFile, Look, Notice, Output, Provider, Task
+from callsheet.providers.contract import InputFile, Output, Provider, Task, TaskStatus, WebhookEvent
 
 _LONG_AGO = timedelta(hours=1)
 _IMPATIENT = httpx2.Timeout(20, read=0.3)
 
-_UNKNOWN: dict[str, Weather] = {
+_UNKNOWN: dict[str, Fault] = {
     "a 500": Fail(500),
     "a 502 by what stands before it": Fail(502),
     "a 503 after the order was taken": Fail(503, accepted=True),
     "a time-out of its own": Fail(408),
-    "a cut": Cut(),
-    "a cut after the order was taken": Cut(accepted=True),
-    "half an answer": CutShort(),
+    "a cut": CutConnection(),
+    "a cut after the order was taken": CutConnection(accepted=True),
+    "half an answer": TruncateBody(),
     "an answer that is no JSON": Garble(),
     "an answer without the task's name": Garble(b"{}"),
     "an answer with a name that cannot be kept": Garble(
@@ -79,13 +79,13 @@ _UNKNOWN: dict[str, Weather] = {
     "a redirect to the answer": Redirect("/elsewhere", 303),
     "a redirect to what may be the answer": Redirect("/elsewhere"),
 }
-_NO_LOOK: dict[str, Weather] = {
+_NO_LOOK: dict[str, Fault] = {
     "a 503": Fail(503),
-    "a cut": Cut(),
-    "half an answer": CutShort(),
+    "a cut": CutConnection(),
+    "half an answer": TruncateBody(),
     "no JSON": Garble(),
     "another shape": Garble(b"[1]"),
-    "a wrong key": Refuse(401, "Unauthenticated."),
+    "a wrong key": Reject(401, "Unauthenticated."),
     "a redirect": Redirect("/elsewhere"),
 }
 
@@ -94,31 +94,31 @@ _NO_LOOK: dict[str, Weather] = {
 class ProviderContract:
     """The suite. A subclass names the stand-in."""
 
-    stand_in: ClassVar[type[StandIn]]
+    fake: ClassVar[type[FakeServer]]
 
     @pytest_asyncio.fixture
-    async def there(self) -> AsyncIterator[StandIn]:
+    async def server(self) -> AsyncIterator[FakeServer]:
         """The stand-in, open."""
-        async with self.stand_in() as stand_in:
+        async with self.fake() as stand_in:
             yield stand_in
 
     @pytest_asyncio.fixture
-    async def provider(self, there: StandIn, tmp_path: Path) -> AsyncIterator[Provider]:
+    async def provider(self, there: FakeServer, tmp_path: Path) -> AsyncIterator[Provider]:
         """The provider, led to the stand-in."""
         async with discover_providers(there.opened_settings(data_dir=tmp_path)) as providers:
             yield providers[there.name]
 
     @pytest_asyncio.fixture
-    async def stranger(self) -> AsyncIterator[Mailbox]:
+    async def stranger(self) -> AsyncIterator[WebhookReceiver]:
         """A server that is not the provider's."""
-        async with open_mailbox() as box:
+        async with open_webhook_receiver() as box:
             yield box
 
     # Orders
 
-    async def test_an_order_is_taken_once_and_named(self, there: StandIn, provider: Provider) -> None:
+    async def test_an_order_is_taken_once_and_named(self, there: FakeServer, provider: Provider) -> None:
         """The task holds what leads back to it, as JSON, without secrets."""
-        task = await provider.submit(there.order())
+        task = await provider.submit(there.example_request())
 
         assert (task.provider, task.id) == (there.name, *there.taken)
         stored = orjson.dumps(asdict(task))
@@ -126,43 +126,45 @@ class ProviderContract:
         assert there.paid == len(there.of("submit")) == 1
 
     @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422])
-    async def test_a_refused_order_costs_nothing(self, there: StandIn, provider: Provider, status: int) -> None:
+    async def test_a_refused_order_costs_nothing(self, there: FakeServer, provider: Provider, status: int) -> None:
         """The reason is told, in the provider's words."""
-        there.forecast(submit=[Refuse(status, "This is not to our taste.")])
+        there.inject_faults(submit=[Reject(status, "This is not to our taste.")])
 
-        with pytest.raises(Refused, match="This is not to our taste") as refused:
-            await provider.submit(there.order())
+        with pytest.raises(SubmissionRejected, match="This is not to our taste") as refused:
+            await provider.submit(there.example_request())
 
         assert there.key not in _everything(refused.value)
         assert there.paid == 0
 
     @pytest.mark.parametrize("told", ["seconds", "date", "ms"])
     async def test_a_busy_provider_is_left_alone_for_as_long_as_it_asks(
-        self, there: StandIn, provider: Provider, told: str
+        self, there: FakeServer, provider: Provider, told: str
     ) -> None:
         """However it tells the time."""
-        there.forecast(submit=[Busy(20, told)])
+        there.inject_faults(submit=[RateLimited(20, told)])
 
-        with pytest.raises(ProviderBusy) as busy:
-            await provider.submit(there.order())
+        with pytest.raises(ProviderRateLimited) as busy:
+            await provider.submit(there.example_request())
 
-        assert busy.value.after is not None and 17 <= busy.value.after <= 20
+        assert busy.value.retry_after is not None and 17 <= busy.value.retry_after <= 20
         assert there.paid == 0
 
-    async def test_a_busy_provider_that_names_no_time_leaves_it_to_us(self, there: StandIn, provider: Provider) -> None:
+    async def test_a_busy_provider_that_names_no_time_leaves_it_to_us(
+        self, there: FakeServer, provider: Provider
+    ) -> None:
         """A 429 alone."""
-        there.forecast(submit=[Busy()])
+        there.inject_faults(submit=[RateLimited()])
 
-        with pytest.raises(ProviderBusy) as busy:
-            await provider.submit(there.order())
+        with pytest.raises(ProviderRateLimited) as busy:
+            await provider.submit(there.example_request())
 
-        assert busy.value.after is None
+        assert busy.value.retry_after is None
         assert (there.paid, len(there.of("submit"))) == (0, 1)
 
     async def test_a_provider_that_nobody_reaches_has_taken_nothing(self, tmp_path: Path) -> None:
         """The connection is refused."""
-        async with self.stand_in() as gone:
-            settings, order = gone.opened_settings(data_dir=tmp_path), gone.order()
+        async with self.fake() as gone:
+            settings, order = gone.opened_settings(data_dir=tmp_path), gone.example_request()
 
         async with discover_providers(settings) as providers:
             with pytest.raises(ProviderUnreachable):
@@ -170,47 +172,47 @@ class ProviderContract:
 
     @pytest.mark.parametrize("weather", _UNKNOWN.values(), ids=_UNKNOWN)
     async def test_an_order_without_an_answer_is_unknown_and_sent_once(
-        self, there: StandIn, provider: Provider, weather: Weather
+        self, there: FakeServer, provider: Provider, weather: Fault
     ) -> None:
         """Whatever became of it."""
-        there.forecast(submit=[weather])
+        there.inject_faults(submit=[weather])
 
         with pytest.raises(SubmissionUnknown) as unknown:
-            await provider.submit(there.order())
+            await provider.submit(there.example_request())
 
         assert there.key not in _everything(unknown.value)
         assert len(there.of("submit")) == 1
 
     async def test_an_order_whose_answer_is_late_is_unknown_and_sent_once(
-        self, there: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, there: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """It may come to be taken."""
         monkeypatch.setattr("callsheet.providers.http.client._TIMEOUT", _IMPATIENT)
-        there.forecast(submit=[Slow(60)])
+        there.inject_faults(submit=[Slow(60)])
 
         async with discover_providers(there.opened_settings(data_dir=tmp_path)) as providers:
             with pytest.raises(SubmissionUnknown):
-                await providers[there.name].submit(there.order())
+                await providers[there.name].submit(there.example_request())
 
         assert len(there.of("submit")) == 1
 
     async def test_a_redirected_order_is_not_taken_elsewhere(
-        self, there: StandIn, provider: Provider, stranger: Mailbox
+        self, there: FakeServer, provider: Provider, stranger: WebhookReceiver
     ) -> None:
         """Neither the order nor the key."""
-        there.forecast(submit=[Redirect(stranger.url, 307)])
+        there.inject_faults(submit=[Redirect(stranger.url, 307)])
 
-        with pytest.raises(Refused):
-            await provider.submit(there.order())
+        with pytest.raises(SubmissionRejected):
+            await provider.submit(there.example_request())
 
-        assert stranger.letters == []
+        assert stranger.received_webhooks == []
 
     async def test_a_file_with_an_address_is_sent_as_its_address(
-        self, there: StandIn, provider: Provider, tmp_path: Path
+        self, there: FakeServer, provider: Provider, tmp_path: Path
     ) -> None:
         """Where the provider takes addresses at all."""
         path = _file(tmp_path, b"picture" * 100)
-        order = there.order_with(InputFile(path, "image/png", url="https://media.example.org/a.png?sig=1"))
+        order = there.request_with(InputFile(path, "image/png", url="https://media.example.org/a.png?sig=1"))
         if order is None:
             pytest.skip("takes no files")
 
@@ -221,11 +223,11 @@ class ProviderContract:
         assert sent_inside or b"https://media.example.org/a.png?sig=1" in came.body
 
     async def test_a_small_file_without_an_address_is_sent_inside_the_order(
-        self, there: StandIn, provider: Provider, tmp_path: Path
+        self, there: FakeServer, provider: Provider, tmp_path: Path
     ) -> None:
         """Where the provider takes files inside of orders."""
         path = _file(tmp_path, b"picture" * 100)
-        order = there.order_with(InputFile(path, "image/png"))
+        order = there.request_with(InputFile(path, "image/png"))
         if order is None or not provider.capabilities.inline_limit:
             pytest.skip("takes no files inside of orders")
 
@@ -235,13 +237,13 @@ class ProviderContract:
         assert _is_inside(path.read_bytes(), came.body)
 
     async def test_files_of_a_list_are_sent_as_one_alone_is(
-        self, there: StandIn, provider: Provider, tmp_path: Path
+        self, there: FakeServer, provider: Provider, tmp_path: Path
     ) -> None:
         """Each of them, and none by what our own code calls it."""
         first, second = tmp_path / "first.png", tmp_path / "second.png"
         first.write_bytes(b"first" * 100)
         second.write_bytes(b"second" * 100)
-        order = there.order_with(InputFile(first, "image/png"))
+        order = there.request_with(InputFile(first, "image/png"))
         if order is None or not provider.capabilities.inline_limit:
             pytest.skip("takes no files inside of orders")
 
@@ -253,18 +255,18 @@ class ProviderContract:
         assert b"InputFile" not in came.body
 
     async def test_a_large_file_without_an_address_is_refused_before_anything_is_sent(
-        self, there: StandIn, provider: Provider, tmp_path: Path
+        self, there: FakeServer, provider: Provider, tmp_path: Path
     ) -> None:
         """The message says how large it may be, and what helps."""
         limit = provider.capabilities.inline_limit
         path = tmp_path / "large.png"
         with path.open("wb") as file:
             file.truncate(limit + 1)
-        order = there.order_with(InputFile(path, "image/png"))
+        order = there.request_with(InputFile(path, "image/png"))
         if order is None:
             pytest.skip("takes no files")
 
-        with pytest.raises(Refused) as refused:
+        with pytest.raises(SubmissionRejected) as refused:
             await provider.submit(order)
 
         assert f"{limit:,}" in refused.value.message or not limit
@@ -273,11 +275,11 @@ class ProviderContract:
 
     # Looks
 
-    async def test_a_task_is_followed_to_its_files(self, there: StandIn, provider: Provider, tmp_path: Path) -> None:
+    async def test_a_task_is_followed_to_its_files(self, there: FakeServer, provider: Provider, tmp_path: Path) -> None:
         """Queued, running, succeeded, fetched."""
-        there.course(Waits(), Runs(0.5), Succeeds((film(),)))
+        there.script(Waits(), Runs(0.5), Succeeds((film(),)))
 
-        looks = await _looks(provider, await provider.submit(there.order()), 3)
+        looks = await _looks(provider, await provider.submit(there.example_request()), 3)
 
         assert [look.state for look in looks[1:]] == ["running", "succeeded"]
         assert looks[0].state in ("queued", "running")
@@ -286,15 +288,15 @@ class ProviderContract:
         path = await provider.fetch(output, tmp_path / "fetched.mp4")
         assert path.read_bytes() == film().data
 
-    async def test_a_state_that_nobody_has_heard_of_is_no_end(self, there: StandIn, provider: Provider) -> None:
+    async def test_a_state_that_nobody_has_heard_of_is_no_end(self, there: FakeServer, provider: Provider) -> None:
         """The task goes on."""
-        there.course(Says("hibernating"), Succeeds())
+        there.script(Says("hibernating"), Succeeds())
 
-        looks = await _looks(provider, await provider.submit(there.order()), 2)
+        looks = await _looks(provider, await provider.submit(there.example_request()), 2)
 
         assert [look.state for look in looks] == ["running", "succeeded"]
 
-    async def test_a_failed_task_tells_why(self, there: StandIn, provider: Provider) -> None:
+    async def test_a_failed_task_tells_why(self, there: FakeServer, provider: Provider) -> None:
         """In the provider's words."""
         look = await _end(there, provider, Fails("CUDA out of memory"))
 
@@ -302,9 +304,9 @@ class ProviderContract:
         assert look.code not in (None, "content_refused")
         assert look.message is not None and "CUDA out of memory" in look.message
 
-    async def test_what_the_censor_refused_has_a_name_of_its_own(self, there: StandIn, provider: Provider) -> None:
+    async def test_what_the_censor_refused_has_a_name_of_its_own(self, there: FakeServer, provider: Provider) -> None:
         """It is no use to try it again."""
-        if not there.censors:
+        if not there.moderates:
             pytest.skip("tells no such refusals")
 
         look = await _end(there, provider, Fails(why="content"))
@@ -312,13 +314,13 @@ class ProviderContract:
         assert (look.state, look.code) == ("failed", "content_refused")
         assert look.message
 
-    async def test_a_cancelled_task_is_told_as_such(self, there: StandIn, provider: Provider) -> None:
+    async def test_a_cancelled_task_is_told_as_such(self, there: FakeServer, provider: Provider) -> None:
         """Where the provider has a word for it."""
         look = await _end(there, provider, Ends())
 
         assert look.state == "cancelled" or not provider.capabilities.cancel
 
-    async def test_a_task_that_the_provider_forgot_is_lost(self, there: StandIn, provider: Provider) -> None:
+    async def test_a_task_that_the_provider_forgot_is_lost(self, there: FakeServer, provider: Provider) -> None:
         """It is not taken for one that failed, or still runs."""
         look = await _end(there, provider, Vanishes())
 
@@ -326,45 +328,45 @@ class ProviderContract:
 
     @pytest.mark.parametrize("weather", _NO_LOOK.values(), ids=_NO_LOOK)
     async def test_a_look_that_shows_nothing_is_no_end(
-        self, there: StandIn, provider: Provider, weather: Weather
+        self, there: FakeServer, provider: Provider, weather: Fault
     ) -> None:
         """The next one shows it."""
-        there.course(Runs())
-        task = await provider.submit(there.order())
-        there.forecast(look=[weather])
+        there.script(Runs())
+        task = await provider.submit(there.example_request())
+        there.inject_faults(look=[weather])
 
         with pytest.raises(ProviderUnreachable) as failed:
-            await provider.look(task)
+            await provider.get_status(task)
 
         assert there.key not in _everything(failed.value)
-        assert (await provider.look(task)).state == "running"
+        assert (await provider.get_status(task)).state == "running"
 
-    async def test_a_provider_that_is_asked_too_often_says_so(self, there: StandIn, provider: Provider) -> None:
+    async def test_a_provider_that_is_asked_too_often_says_so(self, there: FakeServer, provider: Provider) -> None:
         """With the pause that it wants."""
-        there.course(Runs())
-        task = await provider.submit(there.order())
-        there.forecast(look=[Busy(7)])
+        there.script(Runs())
+        task = await provider.submit(there.example_request())
+        there.inject_faults(look=[RateLimited(7)])
 
-        with pytest.raises(ProviderBusy) as busy:
-            await provider.look(task)
+        with pytest.raises(ProviderRateLimited) as busy:
+            await provider.get_status(task)
 
-        assert busy.value.after == 7
+        assert busy.value.retry_after == 7
 
-    async def test_a_task_that_was_stored_is_found_again(self, there: StandIn, provider: Provider) -> None:
+    async def test_a_task_that_was_stored_is_found_again(self, there: FakeServer, provider: Provider) -> None:
         """Another process has nothing but its JSON."""
-        there.course(Runs())
-        stored = orjson.loads(orjson.dumps(asdict(await provider.submit(there.order()))))
+        there.script(Runs())
+        stored = orjson.loads(orjson.dumps(asdict(await provider.submit(there.example_request()))))
 
-        assert (await provider.look(Task(**stored))).state == "running"
+        assert (await provider.get_status(Task(**stored))).state == "running"
 
     async def test_a_task_that_only_its_webhook_told_of_is_followed(
-        self, there: StandIn, provider: Provider, tmp_path: Path
+        self, there: FakeServer, provider: Provider, tmp_path: Path
     ) -> None:
         """The answer to the order was lost, and what else it would have told."""
         if not provider.capabilities.webhook:
             pytest.skip("calls nobody")
-        there.course(Runs(), Succeeds((film(),)))
-        order = there.order()
+        there.script(Runs(), Succeeds((film(),)))
+        order = there.example_request()
         task = Task(there.name, (await provider.submit(order)).id, {"model": order.model})
 
         looks = await _looks(provider, task, 2)
@@ -376,62 +378,66 @@ class ProviderContract:
     # Files
 
     async def test_results_that_are_not_kept_any_more_are_gone(
-        self, there: StandIn, provider: Provider, tmp_path: Path
+        self, there: FakeServer, provider: Provider, tmp_path: Path
     ) -> None:
         """They are told as gone with the look, or when they are fetched."""
         look = await _end(there, provider, Expires())
 
         if look.state == "succeeded":
-            with pytest.raises(OutputGone):
+            with pytest.raises(OutputExpired):
                 await provider.fetch(look.outputs[0], tmp_path / "gone")
         else:
             assert look.state == "lost" or look.code == "output_gone"
 
     async def test_a_file_on_a_foreign_host_is_not_fetched(
-        self, there: StandIn, provider: Provider, stranger: Mailbox, tmp_path: Path
+        self, there: FakeServer, provider: Provider, stranger: WebhookReceiver, tmp_path: Path
     ) -> None:
         """Whatever the answer says."""
         look = await _end(there, provider, Succeeds((film(url=f"{stranger.url}film.mp4"),)))
         if not look.outputs or look.outputs[0].url is None:
             pytest.skip("gives no addresses")
 
-        with pytest.raises((ProviderFailed, OutputGone)):
+        with pytest.raises((ProviderFailed, OutputExpired)):
             await provider.fetch(look.outputs[0], tmp_path / "foreign")
 
-        assert stranger.letters == []
+        assert stranger.received_webhooks == []
 
     async def test_a_file_that_leads_to_a_private_address_is_not_fetched(
-        self, there: StandIn, provider: Provider, stranger: Mailbox, tmp_path: Path
+        self, there: FakeServer, provider: Provider, stranger: WebhookReceiver, tmp_path: Path
     ) -> None:
         """By a redirect."""
         output = await _downloaded(there, provider)
-        there.forecast(download=[Redirect(f"{stranger.url}film.mp4")])
+        there.inject_faults(download=[Redirect(f"{stranger.url}film.mp4")])
 
-        with pytest.raises(OutputGone):
+        with pytest.raises(OutputExpired):
             await provider.fetch(output, tmp_path / "private")
 
-        assert stranger.letters == []
+        assert stranger.received_webhooks == []
 
-    async def test_the_key_goes_to_nobody_else(self, there: StandIn, stranger: Mailbox, tmp_path: Path) -> None:
+    async def test_the_key_goes_to_nobody_else(
+        self, there: FakeServer, stranger: WebhookReceiver, tmp_path: Path
+    ) -> None:
         """Where a download leads to another server, it is asked without the key."""
         settings = there.opened_settings(data_dir=tmp_path, allow_http=True, allow_private_addresses=True)
         async with discover_providers(settings) as providers:
             output = await _downloaded(there, providers[there.name])
-            there.forecast(download=[Redirect(f"{stranger.url}film.mp4")])
+            there.inject_faults(download=[Redirect(f"{stranger.url}film.mp4")])
 
             await providers[there.name].fetch(output, tmp_path / "elsewhere")
 
-        [letter] = stranger.letters
+        [letter] = stranger.received_webhooks
         assert there.key not in str(letter)
         assert not {"authorization", "x-goog-api-key"} & set(letter.headers)
 
-    @pytest.mark.parametrize("weather", [CutShort(), CutShort(told=10**9), Fail(502), Cut()], ids=repr)
+    @pytest.mark.parametrize(
+        "weather", [TruncateBody(), TruncateBody(told=10**9), Fail(502), CutConnection()], ids=repr
+    )
     async def test_a_file_that_does_not_come_whole_leaves_nothing(
-        self, there: StandIn, provider: Provider, tmp_path: Path, weather: Weather
+        self, there: FakeServer, provider: Provider, tmp_path: Path, weather: Fault
     ) -> None:
         """It is fetched again later."""
         output = await _downloaded(there, provider)
-        there.forecast(download=[weather])
+        there.inject_faults(download=[weather])
         target = tmp_path / "folder" / "film.mp4"
         target.parent.mkdir()
 
@@ -441,133 +447,135 @@ class ProviderContract:
         assert list(target.parent.iterdir()) == []
         assert (await provider.fetch(output, target)).read_bytes() == film().data
 
-    async def test_a_file_that_was_deleted_is_gone(self, there: StandIn, provider: Provider, tmp_path: Path) -> None:
+    async def test_a_file_that_was_deleted_is_gone(self, there: FakeServer, provider: Provider, tmp_path: Path) -> None:
         """404"""
         output = await _downloaded(there, provider)
-        there.forecast(download=[Refuse(404, "Not found.")])
+        there.inject_faults(download=[Reject(404, "Not found.")])
 
-        with pytest.raises(OutputGone):
+        with pytest.raises(OutputExpired):
             await provider.fetch(output, tmp_path / "gone")
 
-    async def test_a_file_that_is_too_large_is_not_fetched(self, there: StandIn, tmp_path: Path) -> None:
+    async def test_a_file_that_is_too_large_is_not_fetched(self, there: FakeServer, tmp_path: Path) -> None:
         """By the cap of the settings."""
         settings = there.opened_settings(data_dir=tmp_path / "data", source_max_bytes=100_000)
         async with discover_providers(settings) as providers:
             output = await _downloaded(there, providers[there.name])
-            there.forecast(download=[Flood(100_001)])
+            there.inject_faults(download=[Flood(100_001)])
 
-            with pytest.raises(OutputGone, match="100,000"):
+            with pytest.raises(OutputExpired, match="100,000"):
                 await providers[there.name].fetch(output, tmp_path / "large")
 
         assert not (tmp_path / "large").exists()
 
     # Cancelling
 
-    async def test_a_task_is_cancelled_at_the_provider(self, there: StandIn, provider: Provider) -> None:
+    async def test_a_task_is_cancelled_at_the_provider(self, there: FakeServer, provider: Provider) -> None:
         """Where it can be."""
-        there.course(Runs())
-        task = await provider.submit(there.order())
+        there.script(Runs())
+        task = await provider.submit(there.example_request())
 
         await provider.cancel(task)
 
         assert len(there.of("cancel")) == (1 if provider.capabilities.cancel else 0)
         if provider.capabilities.cancel:
-            assert (await provider.look(task)).state in ("cancelled", "lost")
+            assert (await provider.get_status(task)).state in ("cancelled", "lost")
 
-    async def test_cancelling_what_has_ended_or_is_unknown_is_fine(self, there: StandIn, provider: Provider) -> None:
+    async def test_cancelling_what_has_ended_or_is_unknown_is_fine(self, there: FakeServer, provider: Provider) -> None:
         """Both come to the same."""
-        there.course(Succeeds())
-        task = await provider.submit(there.order())
+        there.script(Succeeds())
+        task = await provider.submit(there.example_request())
         await there.finish(task.id)
         await provider.cancel(task)
 
         there.taken.clear()
         await provider.cancel(task)
 
-    async def test_a_cancel_that_did_not_arrive_is_told(self, there: StandIn, provider: Provider) -> None:
+    async def test_a_cancel_that_did_not_arrive_is_told(self, there: FakeServer, provider: Provider) -> None:
         """It is asked for again."""
         if not provider.capabilities.cancel:
             pytest.skip("cannot cancel")
-        there.course(Runs())
-        task = await provider.submit(there.order())
-        there.forecast(cancel=[Fail(503)])
+        there.script(Runs())
+        task = await provider.submit(there.example_request())
+        there.inject_faults(cancel=[Fail(503)])
 
         with pytest.raises(ProviderUnreachable):
             await provider.cancel(task)
 
     # Lost orders
 
-    async def test_a_taken_order_whose_answer_was_lost_is_found(self, there: StandIn, provider: Provider) -> None:
+    async def test_a_taken_order_whose_answer_was_lost_is_found(self, there: FakeServer, provider: Provider) -> None:
         """Among others, where the provider can list them."""
-        await provider.submit(there.order(input={**there.order().input, "prompt": "Another one"}))
-        order, since = there.order(), datetime.now(UTC) - _LONG_AGO
-        there.forecast(submit=[Cut(accepted=True)])
+        await provider.submit(there.example_request(input={**there.example_request().input, "prompt": "Another one"}))
+        order, since = there.example_request(), datetime.now(UTC) - _LONG_AGO
+        there.inject_faults(submit=[CutConnection(accepted=True)])
         with pytest.raises(SubmissionUnknown):
             await provider.submit(order)
 
-        if provider.capabilities.find_lost:
-            task = await provider.find_lost(order, since)
+        if provider.capabilities.find_submission:
+            task = await provider.find_submission(order, since)
             assert task is not None and task.id == list(there.taken)[-1]
-            assert not (await provider.look(task)).ended
+            assert not (await provider.get_status(task)).ended
         else:
             with pytest.raises(SubmissionUnknown):
-                await provider.find_lost(order, since)
+                await provider.find_submission(order, since)
 
-    async def test_an_order_that_never_arrived_is_not_found(self, there: StandIn, provider: Provider) -> None:
+    async def test_an_order_that_never_arrived_is_not_found(self, there: FakeServer, provider: Provider) -> None:
         """However alike others look."""
-        if not provider.capabilities.find_lost:
+        if not provider.capabilities.find_submission:
             pytest.skip("cannot list")
-        await provider.submit(there.order(input={**there.order().input, "prompt": "Another one"}))
+        await provider.submit(there.example_request(input={**there.example_request().input, "prompt": "Another one"}))
 
-        assert await provider.find_lost(there.order(), datetime.now(UTC) - _LONG_AGO) is None
+        assert await provider.find_submission(there.example_request(), datetime.now(UTC) - _LONG_AGO) is None
 
     # Webhooks
 
     async def test_the_address_to_call_goes_with_the_order(
-        self, there: StandIn, provider: Provider, stranger: Mailbox
+        self, there: FakeServer, provider: Provider, stranger: WebhookReceiver
     ) -> None:
         """It holds a token."""
         if not provider.capabilities.webhook:
             pytest.skip("calls nobody")
         address = f"{stranger.url}api/webhooks/job/1?token=a-b_c&x=%2F"
 
-        await provider.submit(there.order(webhook=address))
+        await provider.submit(there.example_request(webhook=address))
 
         [taken] = there.taken.values()
         assert taken.webhook == address
 
-    async def test_a_true_webhook_names_its_task(self, there: StandIn, provider: Provider, stranger: Mailbox) -> None:
+    async def test_a_true_webhook_names_its_task(
+        self, there: FakeServer, provider: Provider, stranger: WebhookReceiver
+    ) -> None:
         """Every delivery of it has the same message id."""
         if not provider.capabilities.webhook:
             pytest.skip("calls nobody")
-        there.course(Succeeds())
-        there.forecast(webhook=[Calls(times=2)])
+        there.script(Succeeds())
+        there.inject_faults(webhook=[WebhookScript(times=2)])
 
         task = await _told(there, provider, stranger)
 
-        first, second = [await _read(provider, letter) for letter in stranger.letters]
-        assert isinstance(first, Notice)
+        first, second = [await _read(provider, letter) for letter in stranger.received_webhooks]
+        assert isinstance(first, WebhookEvent)
         assert first.task_id == task.id
         assert first.message_id == second.message_id != ""
 
     @pytest.mark.parametrize(
         "calls",
-        [Calls(forged=True), Calls(old=600), Calls(old=-600)],
+        [WebhookScript(forged=True), WebhookScript(old=600), WebhookScript(old=-600)],
         ids=["forged", "too old", "from the future"],
     )
     async def test_a_webhook_that_is_not_what_it_says_is_refused(
-        self, there: StandIn, provider: Provider, stranger: Mailbox, calls: Calls
+        self, there: FakeServer, provider: Provider, stranger: WebhookReceiver, calls: WebhookScript
     ) -> None:
         """Where the provider signs."""
         if not provider.capabilities.signed:
             pytest.skip("signs nothing")
-        there.course(Succeeds())
-        there.forecast(webhook=[calls])
+        there.script(Succeeds())
+        there.inject_faults(webhook=[calls])
 
         await _told(there, provider, stranger)
 
         with pytest.raises(BadWebhook):
-            await _read(provider, stranger.letters[0])
+            await _read(provider, stranger.received_webhooks[0])
 
     @pytest.mark.parametrize(
         "body",
@@ -575,29 +583,29 @@ class ProviderContract:
         ids=["empty", "half", "null", "a list", "a text", "no UTF-8", "deep", "huge"],
     )
     async def test_a_webhook_that_makes_no_sense_is_refused(
-        self, there: StandIn, provider: Provider, stranger: Mailbox, body: bytes
+        self, there: FakeServer, provider: Provider, stranger: WebhookReceiver, body: bytes
     ) -> None:
         """However well it is signed."""
         if not provider.capabilities.webhook:
             pytest.skip("calls nobody")
-        there.course(Succeeds())
-        there.forecast(webhook=[Calls(body=body)])
+        there.script(Succeeds())
+        there.inject_faults(webhook=[WebhookScript(body=body)])
 
         await _told(there, provider, stranger)
 
         with pytest.raises(BadWebhook):
-            await _read(provider, stranger.letters[0])
+            await _read(provider, stranger.received_webhooks[0])
 
     @pytest.mark.parametrize("value", ["", "garbage", "v1,", "v1,é", "v1,!!", "1" * 400, "0x10", "-1", "9" * 30])
     async def test_headers_that_make_no_sense_are_refused(
-        self, there: StandIn, provider: Provider, stranger: Mailbox, value: str
+        self, there: FakeServer, provider: Provider, stranger: WebhookReceiver, value: str
     ) -> None:
         """One at a time."""
         if not provider.capabilities.signed:
             pytest.skip("signs nothing")
-        there.course(Succeeds())
+        there.script(Succeeds())
         await _told(there, provider, stranger)
-        [letter] = stranger.letters
+        [letter] = stranger.received_webhooks
 
         for name in (name for name in letter.headers if "webhook" in name):
             with pytest.raises(BadWebhook):
@@ -617,16 +625,16 @@ class ProviderContract:
         await provider.close()
 
 
-async def _looks(provider: Provider, task: Task, count: int) -> list[Look]:
-    return [await provider.look(task) for _ in range(count)]
+async def _looks(provider: Provider, task: Task, count: int) -> list[TaskStatus]:
+    return [await provider.get_status(task) for _ in range(count)]
 
 
-async def _end(there: StandIn, provider: Provider, stage: Stage) -> Look:
-    there.course(stage)
-    return await provider.look(await provider.submit(there.order()))
+async def _end(there: FakeServer, provider: Provider, stage: Stage) -> TaskStatus:
+    there.script(stage)
+    return await provider.get_status(await provider.submit(there.example_request()))
 
 
-async def _downloaded(there: StandIn, provider: Provider) -> Output:
+async def _downloaded(there: FakeServer, provider: Provider) -> Output:
     """Return an output that is fetched from the stand-in; skips the test where there is none."""
     look = await _end(there, provider, Succeeds((film(),)))
     if look.outputs[0].url is None:
@@ -634,15 +642,15 @@ async def _downloaded(there: StandIn, provider: Provider) -> Output:
     return look.outputs[0]
 
 
-async def _told(there: StandIn, provider: Provider, box: Mailbox) -> Task:
+async def _told(there: FakeServer, provider: Provider, box: WebhookReceiver) -> Task:
     """Order with a webhook, end the task, and wait until it was told."""
-    task = await provider.submit(there.order(webhook=box.url))
+    task = await provider.submit(there.example_request(webhook=box.url))
     await there.finish(task.id)
     await box.received(1)
     return task
 
 
-async def _read(provider: Provider, letter: Letter) -> Notice:
+async def _read(provider: Provider, letter: ReceivedWebhook) -> WebhookEvent:
     return await provider.read_webhook(letter.headers, letter.body, datetime.now(UTC))
 
 

@@ -17,11 +17,11 @@ from datetime import timedelta
 from pathlib import Path
 
 from callsheet.operation.catalog import Catalog, discover
-from callsheet.providers.contract import Polling, Provider
+from callsheet.providers.contract import PollPolicy, Provider
 from callsheet.settings import Settings
-from callsheet.testing.fake_provider import ToyProvider
+from callsheet.testing.fake_provider import FakeProvider
 from callsheet.testing.operations import ALL
-from callsheet.wiring import open_house
+from callsheet.wiring import open_runtime
 
 
 async def main(modules: list[str]) -> None:
@@ -31,18 +31,18 @@ async def main(modules: list[str]) -> None:
 
 async def work(catalog: Catalog) -> None:
     """Run these operations until SIGTERM."""
-    async with open_house(Settings(), catalog, watch=False, own_providers=toys()) as house:
-        worker = house.worker()
+    async with open_runtime(Settings(), catalog, watch=False, own_providers=fake_providers()) as runtime:
+        worker = runtime.worker()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
         working = asyncio.create_task(worker.run())
         print(f"ready {worker.id}", flush=True)  # noqa: T201
         await working
 
 
-def toys() -> list[Provider]:
+def fake_providers() -> list[Provider]:
     """Return the toy provider that the environment names."""
     folder, often = os.environ.get("CALLSHEET_TESTING_TOY"), timedelta(seconds=0.1)
-    return [ToyProvider(Path(folder), polling=Polling(first=often, cap=often))] if folder else []
+    return [FakeProvider(Path(folder), poll_policy=PollPolicy(initial=often, max_interval=often))] if folder else []
 
 
 def limit_files() -> None:

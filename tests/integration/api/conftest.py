@@ -1,4 +1,4 @@
-"""A real web server around a house of the test's own."""
+"""A real web server around a runtime of the test's own."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ import pytest
 from callsheet.api.app import create_app
 from callsheet.api.server import make_server
 from callsheet.testing.engine import Engine
-from callsheet.wiring import open_house
+from callsheet.wiring import open_runtime
 
 
 @dataclass
@@ -26,8 +26,8 @@ class Api:
     server: object
 
     @property
-    def house(self):
-        return self.engine.house
+    def runtime(self):
+        return self.engine.runtime
 
     async def submit(self, *jobs, **around):
         """Submit jobs given as (id, operation, params); returns the execution's id."""
@@ -48,9 +48,9 @@ class Api:
 
 @asynccontextmanager
 async def served(settings, catalog, *, providers=()):
-    """Serve a house on a socket until the block ends; `settings.port` is where."""
-    async with open_house(settings, catalog, own_providers=providers) as house:
-        app = create_app(house)
+    """Serve a runtime on a socket until the block ends; `settings.port` is where."""
+    async with open_runtime(settings, catalog, own_providers=providers) as runtime:
+        app = create_app(runtime)
         server = make_server(app, host=settings.host, port=settings.port)
         serving = asyncio.create_task(server.serve())
         try:
@@ -58,7 +58,7 @@ async def served(settings, catalog, *, providers=()):
                 while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn tells it in no other way
                     await asyncio.sleep(0.005)
             base = f"http://127.0.0.1:{settings.port}"
-            engine = Engine(house)
+            engine = Engine(runtime)
             async with httpx2.AsyncClient(base_url=base, trust_env=False, timeout=20) as client:
                 yield Api(client, engine, app, server)
             for worker in list(engine.workers):

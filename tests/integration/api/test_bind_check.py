@@ -3,8 +3,8 @@
 import pytest
 from pydantic import SecretStr
 
-from callsheet.api.bind_check import refuse_open_door
-from callsheet.domain.errors import SetupError
+from callsheet.api.bind_check import require_api_key_beyond_loopback
+from callsheet.domain.errors import ConfigurationError
 
 from .conftest import served
 
@@ -152,12 +152,12 @@ async def test_no_other_site_may_read_answers(api):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "studio.example", "localhost.evil.example"])
 def test_an_open_door_to_others_is_refused_at_start(settings, host):
-    with pytest.raises(SetupError, match="CALLSHEET_API_KEY"):
-        refuse_open_door(settings.model_copy(update={"host": host}))
+    with pytest.raises(ConfigurationError, match="CALLSHEET_API_KEY"):
+        require_api_key_beyond_loopback(settings.model_copy(update={"host": host}))
 
-    refuse_open_door(settings.model_copy(update={"host": host, "api_key": SecretStr(KEY)}))
+    require_api_key_beyond_loopback(settings.model_copy(update={"host": host, "api_key": SecretStr(KEY)}))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost", "LOCALHOST."])
 def test_this_machine_alone_needs_no_key(settings, host):
-    refuse_open_door(settings.model_copy(update={"host": host}))
+    require_api_key_beyond_loopback(settings.model_copy(update={"host": host}))

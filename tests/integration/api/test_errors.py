@@ -40,7 +40,7 @@ async def test_a_database_that_is_away_is_a_503_that_says_when_to_come_back(api,
 
 async def test_a_storage_that_is_away_is_a_503_too(api, monkeypatch):
     async def away(*args, **named):
-        raise StorageUnreachable("The bucket does not answer", after=7)
+        raise StorageUnreachable("The bucket does not answer", retry_after=7)
 
     monkeypatch.setattr("callsheet.api.executions.list_executions", away)
 

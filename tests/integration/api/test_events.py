@@ -87,7 +87,7 @@ async def test_open_streams_do_not_hold_up_the_end_of_the_server(api):
 
 async def test_a_stream_outlives_a_database_that_is_away_for_a_moment(working, monkeypatch):
     execution_id = await working.submit(("a", "report-progress", {"reports": 3, "pause": 0.3}))
-    follow, cuts = working.house.watchtower.follow, []
+    follow, cuts = working.runtime.event_stream.follow, []
 
     async def cut_once(execution_id, *, after=0, forever=False):
         async for event in follow(execution_id, after=after, forever=forever):
@@ -96,7 +96,9 @@ async def test_a_stream_outlives_a_database_that_is_away_for_a_moment(working, m
                 raise ConnectionResetError
             yield event
 
-    monkeypatch.setattr(type(working.house.watchtower), "follow", lambda _, *args, **named: cut_once(*args, **named))
+    monkeypatch.setattr(
+        type(working.runtime.event_stream), "follow", lambda _, *args, **named: cut_once(*args, **named)
+    )
     async with working.client.stream("GET", f"/api/executions/{execution_id}/events") as answer:
         seen = [message.id async for message in messages_of(answer)]
 

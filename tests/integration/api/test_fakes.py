@@ -12,7 +12,7 @@ import httpx2
 import pytest
 import yaml
 
-from callsheet.fakes.providers.all import everyone
+from callsheet.fakes.providers.all import all_fakes
 from callsheet.fakes.providers.task_script import film
 from callsheet.operation.catalog import discover
 from callsheet.providers.registry import read_registry
@@ -26,7 +26,7 @@ LATER = timedelta(hours=1)
 
 @pytest.fixture
 async def stand_ins():
-    async with everyone(pace=0.05) as stand_ins:
+    async with all_fakes(pace=0.05) as stand_ins:
         yield {stand_in.name: stand_in for stand_in in stand_ins}
 
 

@@ -99,7 +99,7 @@ async def test_a_page_that_a_job_made_is_never_shown_on_our_own_site(working):
 
 
 async def test_a_file_that_is_lost_is_a_404_and_not_half_an_answer(working, link):
-    for path in working.house.settings.files_dir.rglob("*.txt"):
+    for path in working.runtime.settings.files_dir.rglob("*.txt"):
         path.unlink()
 
     for method in ("GET", "HEAD"):

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from callsheet.fakes.providers.fake_server import StandIn
-from callsheet.fakes.providers.fal import FalStandIn
-from callsheet.fakes.providers.faults import Busy, Cut, CutShort, Fail, Refuse
-from callsheet.fakes.providers.replicate import ReplicateStandIn
+from callsheet.fakes.providers.fake_server import FakeServer
+from callsheet.fakes.providers.fal import FakeFal
+from callsheet.fakes.providers.faults import CutConnection, Fail, RateLimited, Reject, TruncateBody
+from callsheet.fakes.providers.replicate import FakeReplicate
 from callsheet.fakes.providers.task_script import Expires, Fails, Runs, Succeeds, Waits, film
-from callsheet.fakes.providers.webhook_script import Calls
+from callsheet.fakes.providers.webhook_script import WebhookScript
 from callsheet.operation.catalog import Catalog
 from callsheet.operations.generate import generate
 from callsheet.testing.waiters import until
@@ -20,7 +20,7 @@ from .conftest import Api, served
 
 NEVER = timedelta(hours=1)
 SOON = timedelta(seconds=0.02)
-BOTH = pytest.mark.parametrize("kind", [ReplicateStandIn, FalStandIn])
+BOTH = pytest.mark.parametrize("kind", [FakeReplicate, FakeFal])
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ class Studio:
     """A server with a worker, led to one provider."""
 
     api: Api
-    provider: StandIn
+    provider: FakeServer
 
     async def ordered(self):
         params = {"modelId": "bytedance/seedance-1-pro", "prompt": "fox", "provider": self.provider.name}
@@ -47,7 +47,7 @@ class Studio:
         """Return all that is shown of an execution, and all that its database holds, as one text."""
         shown = (await self.api.client.get(f"/api/executions/{execution_id}")).text
         events = [repr(event) for event in await self.api.engine.events(execution_id)]
-        async with self.api.house.database.connection() as connection:
+        async with self.api.runtime.database.connection() as connection:
             tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
             rows = [repr(await connection.fetch(f'SELECT * FROM "{table["tablename"]}"')) for table in tables]
         return "\n".join([shown, *events, *rows])
@@ -97,7 +97,7 @@ async def test_looks_alone_lead_to_the_film(studio, kind):
 @BOTH
 @pytest.mark.parametrize(
     "calls",
-    [Calls(), Calls(times=3), Calls(first=True), Calls(reordered=True)],
+    [WebhookScript(), WebhookScript(times=3), WebhookScript(first=True), WebhookScript(reordered=True)],
     ids=["once", "thrice", "first", "reordered"],
 )
 async def test_a_webhook_leads_to_the_film(studio, kind, calls):
@@ -119,7 +119,7 @@ async def test_a_webhook_leads_to_the_film(studio, kind, calls):
 async def test_webhooks_that_lie_change_nothing(studio, kind):
     async with studio(kind, looks=timedelta(seconds=1)) as here:
         here.provider.course(Waits(), Succeeds())
-        here.provider.forecast(webhook=[Calls(forged=True, times=2)])
+        here.provider.forecast(webhook=[WebhookScript(forged=True, times=2)])
         execution_id = await here.ordered()
         await here.api.event(execution_id, "job.waiting")
         await here.provider.finish(*here.provider.taken)
@@ -128,9 +128,9 @@ async def test_webhooks_that_lie_change_nothing(studio, kind):
         assert [told.status for told in here.provider.told] == [401, 401]
 
 
-@pytest.mark.parametrize("weather", [Fail(502, accepted=True), Cut(accepted=True), CutShort()], ids=repr)
+@pytest.mark.parametrize("weather", [Fail(502, accepted=True), CutConnection(accepted=True), TruncateBody()], ids=repr)
 async def test_an_order_whose_answer_was_lost_is_found_in_the_list(studio, weather):
-    async with studio(ReplicateStandIn, calls=False) as here:
+    async with studio(FakeReplicate, calls=False) as here:
         here.provider.forecast(submit=[weather])
         execution_id = await here.ordered()
 
@@ -139,10 +139,10 @@ async def test_an_order_whose_answer_was_lost_is_found_in_the_list(studio, weath
 
 
 async def test_a_lost_order_is_not_taken_for_another_that_is_like_it(studio):
-    async with studio(ReplicateStandIn, calls=False) as here:
+    async with studio(FakeReplicate, calls=False) as here:
         first = await here.ordered()
         await here.ended(first)
-        here.provider.forecast(submit=[Cut()])
+        here.provider.forecast(submit=[CutConnection()])
         second = await here.ordered()
 
         job = await here.ended(second)
@@ -151,11 +151,11 @@ async def test_a_lost_order_is_not_taken_for_another_that_is_like_it(studio):
         assert here.provider.paid == 1
 
 
-@pytest.mark.parametrize("calls", [Calls(first=True), Calls(late=0.2)], ids=["before", "after"])
+@pytest.mark.parametrize("calls", [WebhookScript(first=True), WebhookScript(late=0.2)], ids=["before", "after"])
 async def test_an_order_whose_answer_was_lost_is_found_by_its_webhook(studio, calls):
-    async with studio(FalStandIn, looks=NEVER) as here:
+    async with studio(FakeFal, looks=NEVER) as here:
         here.provider.course(Succeeds())
-        here.provider.forecast(submit=[Cut(accepted=True)], webhook=[calls])
+        here.provider.forecast(submit=[CutConnection(accepted=True)], webhook=[calls])
         execution_id = await here.ordered()
         await until(lambda: here.provider.taken)
         await here.provider.finish(*here.provider.taken)
@@ -164,9 +164,9 @@ async def test_an_order_whose_answer_was_lost_is_found_by_its_webhook(studio, ca
         assert here.provider.paid == len(here.provider.of("submit")) == 1
 
 
-@pytest.mark.parametrize("weather", [Fail(503), Cut(), Fail(500, accepted=True)], ids=repr)
+@pytest.mark.parametrize("weather", [Fail(503), CutConnection(), Fail(500, accepted=True)], ids=repr)
 async def test_an_order_that_nobody_can_tell_of_is_parked(studio, weather):
-    async with studio(FalStandIn, calls=False) as here:
+    async with studio(FakeFal, calls=False) as here:
         here.provider.forecast(submit=[weather])
         execution_id = await here.ordered()
 
@@ -179,7 +179,9 @@ async def test_an_order_that_nobody_can_tell_of_is_parked(studio, weather):
 @BOTH
 async def test_a_busy_provider_is_asked_again_and_paid_once(studio, kind):
     async with studio(kind, calls=False) as here:
-        here.provider.forecast(submit=[Busy(0.01, "ms"), Busy()], look=[Busy(0.01, "ms"), Fail(503), Cut()])
+        here.provider.forecast(
+            submit=[RateLimited(0.01, "ms"), RateLimited()], look=[RateLimited(0.01, "ms"), Fail(503), CutConnection()]
+        )
         execution_id = await here.ordered()
 
         assert await film_of(here, await here.ended(execution_id)) == film().data
@@ -189,7 +191,7 @@ async def test_a_busy_provider_is_asked_again_and_paid_once(studio, kind):
 @BOTH
 async def test_a_film_that_does_not_come_whole_is_fetched_again(studio, kind):
     async with studio(kind, calls=False) as here:
-        here.provider.forecast(download=[CutShort(), Fail(502)])
+        here.provider.forecast(download=[TruncateBody(), Fail(502)])
         execution_id = await here.ordered()
 
         assert await film_of(here, await here.ended(execution_id)) == film().data
@@ -218,7 +220,7 @@ async def test_a_failure_of_the_provider_is_told(studio, kind, stage, code):
 @BOTH
 async def test_a_refusal_costs_nothing_and_says_why(studio, kind):
     async with studio(kind, calls=False) as here:
-        here.provider.forecast(submit=[Refuse(422, "duration must be 5 or 10")])
+        here.provider.forecast(submit=[Reject(422, "duration must be 5 or 10")])
         job = await here.ended(await here.ordered())
 
         assert (job["status"], job["error"]["code"]) == ("failed", "refused")

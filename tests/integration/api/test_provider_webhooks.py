@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from callsheet.domain.ids import new_id
-from callsheet.providers.contract import Capabilities, Polling
-from callsheet.testing.fake_provider import SIGNATURE, ToyProvider
+from callsheet.providers.contract import Capabilities, PollPolicy
+from callsheet.testing.fake_provider import SIGNATURE, FakeProvider
 from callsheet.testing.waiters import until
 
 from .conftest import free_port, served
@@ -35,10 +35,10 @@ def settings(settings):
 @pytest.fixture
 def toy(tmp_path):
     """A provider that is never asked by itself: only a webhook brings the end."""
-    return ToyProvider(
+    return FakeProvider(
         tmp_path / "toy",
         capabilities=Capabilities(webhook=True, signed=True, cancel=True),
-        polling=Polling(first=NEVER, cap=NEVER, beside_webhook=NEVER),
+        poll_policy=PollPolicy(initial=NEVER, max_interval=NEVER, webhook_interval=NEVER),
     )
 
 

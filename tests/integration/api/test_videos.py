@@ -11,7 +11,7 @@ import pytest
 from callsheet.api.videos_schema import video_of
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.reads.videos import VideoJob
-from callsheet.fakes.providers.replicate import ReplicateStandIn
+from callsheet.fakes.providers.replicate import FakeReplicate
 from callsheet.fakes.providers.task_script import Fails, Runs, Waits, film, picture
 from callsheet.operation.catalog import Catalog
 from callsheet.operations.generate import generate
@@ -25,7 +25,7 @@ SOON = timedelta(seconds=0.05)
 
 @pytest.fixture
 async def replicate():
-    async with ReplicateStandIn() as stand_in:
+    async with FakeReplicate() as stand_in:
         yield stand_in
 
 

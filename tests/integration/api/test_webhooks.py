@@ -11,7 +11,7 @@ import pytest
 from callsheet.files.ssrf_guard import guarded_client
 from callsheet.notify import retry_schedule, webhooks
 from callsheet.notify.signature import webhook_secret
-from callsheet.notify.webhooks import Messenger
+from callsheet.notify.webhooks import WebhookSender
 
 
 class Receiver:
@@ -52,8 +52,8 @@ async def receiving(*answers):
 
 
 @asynccontextmanager
-async def sending(house):
-    task = asyncio.create_task(house.messenger().run())
+async def sending(runtime):
+    task = asyncio.create_task(runtime.webhook_sender().run())
     try:
         yield
     finally:
@@ -72,26 +72,26 @@ def _no_long_waits(monkeypatch):
     monkeypatch.setattr(webhooks, "_LOOK_EVERY", 0.05)
 
 
-async def notice_of(house, execution_id):
-    async with house.database.connection() as connection:
+async def notice_of(runtime, execution_id):
+    async with runtime.database.connection() as connection:
         return await connection.fetchrow("SELECT * FROM outbox WHERE execution_id = $1", execution_id)
 
 
-async def until(house, execution_id, column):
+async def until(runtime, execution_id, column):
     """Wait until the notice of an execution has been settled one way or the other."""
     async with asyncio.timeout(15):
-        while (row := await notice_of(house, execution_id)) is None or not row[column]:  # noqa: ASYNC110
+        while (row := await notice_of(runtime, execution_id)) is None or not row[column]:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     return row
 
 
 async def test_the_end_of_an_execution_is_told_with_a_signature_that_fits(working):
-    async with receiving() as receiver, sending(working.house):
+    async with receiving() as receiver, sending(working.runtime):
         execution_id = await working.submit(
             ("a", "write", {"text": "x"}), callbackUrl=receiver.url, metadata={"order": 7}
         )
         first, headers, body = await receiver.next()
-        row = await until(working.house, execution_id, "delivered_at")
+        row = await until(working.runtime, execution_id, "delivered_at")
 
     message = json.loads(body)
     assert first == "POST /hook?token=t HTTP/1.1"
@@ -101,7 +101,7 @@ async def test_the_end_of_an_execution_is_told_with_a_signature_that_fits(workin
     assert "sig=" in message["data"]["artifacts"][0]["url"]
     assert "params" not in message["data"]["jobs"][0]
     assert headers["webhook-id"] == str(row["id"])
-    secret = base64.b64decode(webhook_secret(working.house.key).removeprefix("whsec_"))
+    secret = base64.b64decode(webhook_secret(working.runtime.key).removeprefix("whsec_"))
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     expected = base64.b64encode(hmac.digest(secret, signed, "sha256")).decode()
     assert headers["webhook-signature"] == f"v1,{expected}"
@@ -109,55 +109,58 @@ async def test_the_end_of_an_execution_is_told_with_a_signature_that_fits(workin
 
 
 async def test_a_receiver_in_trouble_is_tried_again_under_the_same_id(working):
-    async with receiving("500 Oops", "302 Found\r\nLocation: http://127.0.0.1:1/") as receiver, sending(working.house):
+    async with (
+        receiving("500 Oops", "302 Found\r\nLocation: http://127.0.0.1:1/") as receiver,
+        sending(working.runtime),
+    ):
         execution_id = await working.submit(("a", "noop", {}), callbackUrl=receiver.url)
         ids = [(await receiver.next())[1]["webhook-id"] for _ in range(3)]
-        row = await until(working.house, execution_id, "delivered_at")
+        row = await until(working.runtime, execution_id, "delivered_at")
 
     assert len(set(ids)) == 1
     assert row["attempts"] == 3
 
 
 async def test_it_is_given_up_after_the_last_attempt(working):
-    async with receiving("500 a", "500 b", "500 c") as receiver, sending(working.house):
+    async with receiving("500 a", "500 b", "500 c") as receiver, sending(working.runtime):
         execution_id = await working.submit(("a", "fail", {}), callbackUrl=receiver.url)
-        row = await until(working.house, execution_id, "given_up_at")
+        row = await until(working.runtime, execution_id, "given_up_at")
 
     assert (row["attempts"], row["last_answer"], row["type"]) == (3, "500 c", "execution.failed")
 
 
 async def test_a_receiver_that_is_gone_is_left_alone_at_once(working):
-    async with receiving("410 Gone") as receiver, sending(working.house):
+    async with receiving("410 Gone") as receiver, sending(working.runtime):
         execution_id = await working.submit(("a", "noop", {}), callbackUrl=receiver.url)
-        row = await until(working.house, execution_id, "given_up_at")
+        row = await until(working.runtime, execution_id, "given_up_at")
 
     assert row["attempts"] == 1
 
 
 async def test_a_receiver_that_asks_for_time_gets_it(working):
-    async with receiving("429 Slow\r\nRetry-After: 3600") as receiver, sending(working.house):
+    async with receiving("429 Slow\r\nRetry-After: 3600") as receiver, sending(working.runtime):
         execution_id = await working.submit(("a", "noop", {}), callbackUrl=receiver.url)
-        row = await until(working.house, execution_id, "last_answer")
+        row = await until(working.runtime, execution_id, "last_answer")
 
-    async with working.house.database.connection() as connection:
+    async with working.runtime.database.connection() as connection:
         assert (row["due_at"] - await connection.fetchval("SELECT now()")).total_seconds() > 3500
 
 
 async def test_a_receiver_that_hangs_neither_holds_up_others_nor_jobs(working):
-    async with receiving("hang") as slow, receiving() as quick, sending(working.house):
+    async with receiving("hang") as slow, receiving() as quick, sending(working.runtime):
         await working.submit(("a", "noop", {}), callbackUrl=slow.url)
         await slow.next()
         execution_id = await working.submit(("a", "noop", {}), callbackUrl=quick.url)
         await quick.next()
-        await until(working.house, execution_id, "delivered_at")
+        await until(working.runtime, execution_id, "delivered_at")
 
 
 async def test_several_senders_send_each_notice_once(working):
-    async with receiving() as receiver, sending(working.house), sending(working.house), sending(working.house):
+    async with receiving() as receiver, sending(working.runtime), sending(working.runtime), sending(working.runtime):
         ids = [await working.submit(("a", "noop", {}), callbackUrl=receiver.url) for _ in range(10)]
         got = [json.loads((await receiver.next())[2])["data"]["executionId"] for _ in ids]
         for execution_id in ids:
-            await until(working.house, execution_id, "delivered_at")
+            await until(working.runtime, execution_id, "delivered_at")
 
     assert sorted(got) == sorted(ids)
     assert receiver.got.empty()
@@ -167,20 +170,20 @@ async def test_a_private_address_is_refused_when_it_is_called_too(working):
     async with receiving() as receiver:
         execution_id = await working.submit(("a", "noop", {}), callbackUrl=receiver.url)
         await working.ended(execution_id)
-        async with working.house.database.connection() as connection:
+        async with working.runtime.database.connection() as connection:
             await connection.execute("UPDATE outbox SET url = 'https://localtest.example/'")
-        closed = working.house.settings.model_copy(update={"allow_private_addresses": False})
+        closed = working.runtime.settings.model_copy(update={"allow_private_addresses": False})
 
         async def private(host, port):
             return ["10.0.0.7"]
 
         client = guarded_client(closed, resolve=private)
-        house = working.house
-        sender = Messenger(
-            house.database, working.engine.execution, key=house.key, settings=closed, base_url="", client=client
+        runtime = working.runtime
+        sender = WebhookSender(
+            runtime.database, working.engine.execution, key=runtime.key, settings=closed, base_url="", client=client
         )
         task = asyncio.create_task(sender.run())
-        row = await until(working.house, execution_id, "given_up_at")
+        row = await until(working.runtime, execution_id, "given_up_at")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

@@ -11,7 +11,7 @@ from callsheet.db.database import Database
 from callsheet.db.migrations import HEAD
 from callsheet.db.statements import sql
 from callsheet.db.upgrade import check_revision, current_revision, upgrade
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 
 SCHEMA = files("callsheet.db").joinpath("schema.sql").read_text()
 MIGRATIONS = files("callsheet.db").joinpath("migrations")
@@ -102,11 +102,11 @@ async def test_an_upgrade_that_fails_leaves_nothing_behind(new_database):
 
 async def test_a_server_refuses_a_database_without_or_with_another_schema(new_database):
     async with Database(new_database(empty=True)) as empty:
-        with pytest.raises(SetupError, match="callsheet db upgrade"):
+        with pytest.raises(ConfigurationError, match="callsheet db upgrade"):
             await check_revision(empty)
 
     async with Database(new_database()) as newer:
         async with newer.connection() as connection:
             await connection.execute("UPDATE alembic_version SET version_num = '9999'")
-        with pytest.raises(SetupError, match="9999"):
+        with pytest.raises(ConfigurationError, match="9999"):
             await check_revision(newer)

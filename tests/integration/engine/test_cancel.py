@@ -9,7 +9,7 @@ import psutil
 import pytest
 from plans import job, plan, statuses
 
-from callsheet.domain.errors import NotAllowedNow
+from callsheet.domain.errors import InvalidState
 from callsheet.domain.model import Model
 from callsheet.operation.contract import operation
 from callsheet.testing.engine import running_engine
@@ -109,9 +109,9 @@ async def test_a_cancel_in_the_middle_of_a_claim_is_not_lost(idle_engine):
 
 async def test_what_has_ended_cannot_be_cancelled_and_a_second_cancel_is_fine(engine):
     done = await engine.run(plan(job("a")))
-    with pytest.raises(NotAllowedNow):
+    with pytest.raises(InvalidState):
         await engine.cancel(done.execution_id)
-    with pytest.raises(NotAllowedNow):
+    with pytest.raises(InvalidState):
         await engine.cancel(done.execution_id, job="a")
 
     other = await engine.submit(plan(job("a", "sleep", params={"seconds": 30})))

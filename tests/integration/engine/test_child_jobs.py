@@ -17,9 +17,9 @@ from callsheet.domain.ids import new_id
 from callsheet.domain.model import Model
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.jobs.complete import Completer, complete
-from callsheet.engine.jobs.outcomes import FirstJob, Outcome
+from callsheet.engine.jobs.outcomes import ChildJobRow, Outcome
 from callsheet.local import arun
-from callsheet.operation.contract import RunFirst, SubJob, operation
+from callsheet.operation.contract import ChildJob, RunChildJobs, operation
 from callsheet.testing.engine import running_engine
 from callsheet.testing.operations import ALL, block, noop, run_first
 from callsheet.testing.waiters import until
@@ -72,12 +72,12 @@ async def claim_and_live(database, most=1):
 
 def deferred(claimed, *names):
     """The outcome of a run that wants jobs of these names first."""
-    wanted = tuple(FirstJob(new_id(), f"cut/{name}", noop, 1, "{}") for name in names or ["a"])
-    return Outcome(claimed.id, claimed.execution_id, claimed.epoch, JobStatus.PENDING, first=wanted)
+    wanted = tuple(ChildJobRow(new_id(), f"cut/{name}", noop, 1, "{}") for name in names or ["a"])
+    return Outcome(claimed.id, claimed.execution_id, claimed.epoch, JobStatus.PENDING, children=wanted)
 
 
 async def raw(engine, execution_id, job):
-    async with engine.house.database.connection() as connection:
+    async with engine.runtime.database.connection() as connection:
         return await connection.fetchrow(
             "SELECT * FROM execution_jobs WHERE execution_id = $1 AND job_id = $2", execution_id, job
         )
@@ -194,7 +194,7 @@ async def test_first_jobs_that_cannot_run_fail_their_job_with_every_field(engine
 async def test_a_first_job_whose_params_cannot_be_stored_fails_its_job(settings):
     @operation("odd", queue="test")
     async def odd(job, params: Nothing) -> Nothing:
-        raise RunFirst([SubJob("a", "noop", {"value": "nul \0"})])
+        raise RunChildJobs([ChildJob("a", "noop", {"value": "nul \0"})])
 
     async with running_engine([odd, noop], settings=settings) as engine:
         execution = await engine.run(plan(job("cut", "odd")))
@@ -224,7 +224,7 @@ async def test_a_check_that_breaks_on_what_a_first_job_is_given_fails_the_job_th
 
 def test_there_must_be_jobs_to_run_first():
     with pytest.raises(ValueError, match="there must be jobs"):
-        RunFirst([])
+        RunChildJobs([])
 
 
 async def test_cancelling_an_execution_cancels_the_first_jobs(engine, tmp_path):
@@ -346,7 +346,7 @@ async def test_cancelling_a_first_job_that_runs_again_leaves_what_follows_its_jo
 
 
 async def test_a_cancel_that_comes_while_jobs_are_wanted_first_wins(idle_engine):
-    database = idle_engine.house.database
+    database = idle_engine.runtime.database
     execution_id = await idle_engine.submit(plan(parent(first("a"))))
     (claimed,) = await claim_and_live(database)
     await idle_engine.cancel(execution_id, job="cut")
@@ -360,7 +360,7 @@ async def test_a_cancel_that_comes_while_jobs_are_wanted_first_wins(idle_engine)
 
 
 async def test_a_run_that_lost_its_job_wants_nothing_first_any_more(idle_engine):
-    database = idle_engine.house.database
+    database = idle_engine.runtime.database
     execution_id = await idle_engine.submit(plan(parent(first("a"))))
     (claimed,) = await claim_and_die(database, "gone", 1, "run-first")
     await idle_engine.start_worker()
@@ -390,9 +390,9 @@ class Deaf(Database):
 
 async def test_a_wish_whose_answer_was_lost_is_stored_once(idle_engine):
     execution_id = await idle_engine.submit(plan(parent(first("a"))))
-    (claimed,) = await claim_and_live(idle_engine.house.database)
+    (claimed,) = await claim_and_live(idle_engine.runtime.database)
 
-    async with Deaf(idle_engine.house.database.dsn) as database:
+    async with Deaf(idle_engine.runtime.database.dsn) as database:
         completer = Completer(database)
         writing = asyncio.create_task(completer.run())
         recorded = await completer.end(deferred(claimed))
@@ -418,7 +418,7 @@ async def test_a_run_here_and_now_runs_first_jobs_of_every_queue(settings, monke
 
 
 async def test_first_jobs_of_many_executions_are_stored_together(idle_engine):
-    database = idle_engine.house.database
+    database = idle_engine.runtime.database
     ids = [await idle_engine.submit(plan(parent(first("a")))) for _ in range(5)]
     claimed = await claim_and_live(database, 5)
 
@@ -433,7 +433,7 @@ async def test_first_jobs_of_many_executions_are_stored_together(idle_engine):
 
 @pytest.mark.parametrize("order", ["together", "put off first", "ended first"])
 async def test_the_second_end_of_a_job_upstream_is_not_taken_for_that_of_one_that_runs_first(idle_engine, order):
-    database = idle_engine.house.database
+    database = idle_engine.runtime.database
     upstream = job("up", continueOnFailure=True)
     execution_id = await idle_engine.submit(plan(upstream, parent(first("a"), after=["up"])))
     _, ups = await claimer(database, "up")
@@ -471,11 +471,11 @@ async def test_the_second_end_of_a_job_upstream_is_not_taken_for_that_of_one_tha
 async def test_files_of_the_run_that_wants_others_first_are_removed(settings, tmp_path):
     @operation("keep-and-wait", queue="test")
     async def keep_and_wait(job, params: Nothing) -> Nothing:
-        if not job.ran_first:
+        if not job.children_done:
             path = job.dir / "half.txt"
             path.write_text("half")
             await job.keep(path)
-            raise RunFirst([SubJob("a", "noop", {})])
+            raise RunChildJobs([ChildJob("a", "noop", {})])
         return Nothing()
 
     async with running_engine([keep_and_wait, noop], settings=settings) as engine:
@@ -490,9 +490,9 @@ async def test_after_a_failure_the_job_knows_that_others_ran_first(settings):
 
     @operation("forgetful", queue="test", attempts=3)
     async def forgetful(job, params: Nothing) -> Nothing:
-        known.append((job.ran_first, job.attempt))
-        if not job.ran_first:
-            raise RunFirst([SubJob("a", "noop", {})])
+        known.append((job.children_done, job.attempt))
+        if not job.children_done:
+            raise RunChildJobs([ChildJob("a", "noop", {})])
         if job.attempt == 1:
             raise Transient("once more")
         return Nothing()
@@ -518,7 +518,7 @@ async def test_a_piece_that_is_cached_is_not_made_again(engine, tmp_path):
 async def test_hosts_are_machines_with_a_living_worker_that_runs_the_operation(engine):
     async def register(host, *, operations=("run-first",), lanes='{"test": 2}'):
         worker = new_id()
-        async with engine.house.database.connection() as connection:
+        async with engine.runtime.database.connection() as connection:
             await sql.register_worker(
                 connection, id=worker, name=host, host=host, pid=1, version="1", lanes=lanes, operations=operations
             )
@@ -528,7 +528,7 @@ async def test_hosts_are_machines_with_a_living_worker_that_runs_the_operation(e
         return (await engine.run(plan(parent(first("a"))))).jobs[0].result["value"]
 
     async def change(worker, what):
-        async with engine.house.database.connection() as connection:
+        async with engine.runtime.database.connection() as connection:
             await connection.execute(f"UPDATE workers SET {what} WHERE id = $1", worker)
 
     assert await hosts() == 1

@@ -19,7 +19,7 @@ def cached_files(settings):
 
 async def test_a_worker_removes_old_files_from_the_cache(idle_engine, settings, tmp_path):
     (tmp_path / "made").write_bytes(b"film")
-    await FileCache(idle_engine.house.storage, max_age=settings.cache_max_age).keep(KEY, tmp_path / "made")
+    await FileCache(idle_engine.runtime.storage, max_age=settings.cache_max_age).keep(KEY, tmp_path / "made")
     (kept,) = cached_files(settings)
     old = kept.stat().st_mtime - (settings.cache_max_age + timedelta(hours=1)).total_seconds()
     os.utime(kept, (old, old))

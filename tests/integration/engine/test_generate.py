@@ -7,19 +7,19 @@ from plans import job, plan
 
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.engine.submissions.input_urls import link_to
+from callsheet.engine.submissions.input_urls import input_url
 from callsheet.files.storage import open_storage
 from callsheet.operation.contract import operation
 from callsheet.operations.generate import generate
-from callsheet.providers.contract import Capabilities, Polling
+from callsheet.providers.contract import Capabilities, PollPolicy
 from callsheet.settings import Settings
 from callsheet.testing.engine import running_engine
-from callsheet.testing.fake_provider import ToyProvider
+from callsheet.testing.fake_provider import FakeProvider
 from callsheet.testing.operations import ALL
 from callsheet.testing.waiters import until
 
 SOON = timedelta(seconds=0.05)
-EAGER = Polling(first=SOON, cap=SOON, beside_webhook=SOON)
+EAGER = PollPolicy(initial=SOON, max_interval=SOON, webhook_interval=SOON)
 FILM = {"files": {"film.mp4": "\0\0\0\x18ftypisom\0\0\0\0isom"}}
 MODELS = """
 - id: toy/film
@@ -56,8 +56,8 @@ def settings(settings, tmp_path, know_models):
 
 @pytest.fixture
 def toys(tmp_path):
-    found = Capabilities(cancel=True, find_lost=True)
-    return [ToyProvider(tmp_path / name, name=name, capabilities=found, polling=EAGER) for name in ("one", "two")]
+    found = Capabilities(cancel=True, find_submission=True)
+    return [FakeProvider(tmp_path / name, name=name, capabilities=found, poll_policy=EAGER) for name in ("one", "two")]
 
 
 @pytest.fixture
@@ -174,7 +174,7 @@ async def test_a_file_in_a_bucket_has_its_address_unless_only_neighbours_reach_i
     )
 
     source = MediaSource("storage:uploads/logo.png")
-    url = await link_to(source, settings=settings, storage=open_storage(settings), database=database)
+    url = await input_url(source, settings=settings, storage=open_storage(settings), database=database)
 
     assert (url is not None) is public
     assert url is None or url.startswith("https://s3.example.com/films/uploads/logo.png?X-Amz-")

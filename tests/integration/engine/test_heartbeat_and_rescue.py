@@ -12,7 +12,7 @@ from callsheet.domain.ids import new_id
 from callsheet.engine.reads.views import list_workers
 from callsheet.engine.worker import heartbeat
 from callsheet.engine.worker.rescuer import Rescuer
-from callsheet.engine.worker.scheduler import Promoter
+from callsheet.engine.worker.scheduler import Scheduler
 from callsheet.queue.claim import Claimer
 from callsheet.testing.engine import running_engine
 from callsheet.testing.operations import ALL
@@ -81,7 +81,7 @@ async def test_pick_up_is_quick_again_after_the_listening_connection_was_killed(
         listener = engine.workers[0]._listener
         for n in range(3):
             await asyncio.wait_for(listener.connected.wait(), 10)
-            async with engine.house.database.connection() as connection:
+            async with engine.runtime.database.connection() as connection:
                 await connection.execute("SELECT pg_terminate_backend($1)", listener.backend_pid)
                 execution_id = await engine.submit(plan(job(f"a{n}")))
             began = time.monotonic()
@@ -96,7 +96,7 @@ async def test_all_connections_killed_at_once_lose_nothing(settings):
         execution_id = await engine.submit(plan(*(job(str(n), "sleep", params={"seconds": 0.02}) for n in range(200))))
         await engine.wait(execution_id, "job.succeeded")
         for _ in range(3):
-            async with engine.house.database.connection() as connection:
+            async with engine.runtime.database.connection() as connection:
                 await connection.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                     "WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -114,15 +114,15 @@ async def test_a_claim_whose_answer_was_lost_is_given_back(settings, monkeypatch
     monkeypatch.setattr(heartbeat, "_SETTLED", 0.0)
     async with running_engine(ALL, settings=quick(settings), workers=0) as engine:
         worker = await engine.start_worker({"another queue": 1})
-        await until(lambda: list_workers(engine.house.database))
+        await until(lambda: list_workers(engine.runtime.database))
         execution_id = await engine.submit(plan(job("a")))
-        lost = await Claimer(engine.house.database, worker.id, worker.name, ["noop"], suspect_from=2).claim("test", 1)
+        lost = await Claimer(engine.runtime.database, worker.id, worker.name, ["noop"], suspect_from=2).claim("test", 1)
         assert len(lost.jobs) == 1
 
         back = await engine.wait(execution_id, "job.queued", job="a")
 
         assert back.data["reason"] == "run not known to its worker"
-        async with engine.house.database.connection() as connection:
+        async with engine.runtime.database.connection() as connection:
             assert await connection.fetchval("SELECT starts FROM execution_jobs") == 0
 
 
@@ -145,7 +145,7 @@ async def test_jobs_of_a_dead_worker_are_taken_back_by_another(settings, tmp_pat
 
 
 async def test_many_rescuers_and_promoters_at_once_take_each_job_once(idle_engine):
-    database = idle_engine.house.database
+    database = idle_engine.runtime.database
     execution_id = await idle_engine.submit(plan(*(job(str(n)) for n in range(60))))
     await claim_and_die(database, "first", 30)
     async with database.connection() as connection:
@@ -153,11 +153,11 @@ async def test_many_rescuers_and_promoters_at_once_take_each_job_once(idle_engin
             "UPDATE execution_jobs SET status = 'scheduled', run_at = now() WHERE status = 'queued'"
         )
     rescuers = [Rescuer(database, new_id(), worker_timeout=10, crash_limit=3) for _ in range(6)]
-    promoters = [Promoter(database) for _ in range(6)]
+    promoters = [Scheduler(database) for _ in range(6)]
 
-    await asyncio.gather(*(r.rescue() for r in rescuers), *(p.promote() for p in promoters))
-    await asyncio.gather(rescuers[0].rescue(), promoters[0].promote())
-    await asyncio.gather(rescuers[0].rescue(), promoters[0].promote())
+    await asyncio.gather(*(r.rescue() for r in rescuers), *(p.release_due() for p in promoters))
+    await asyncio.gather(rescuers[0].rescue(), promoters[0].release_due())
+    await asyncio.gather(rescuers[0].rescue(), promoters[0].release_due())
 
     events = [e for e in await idle_engine.events(execution_id) if e.type == "job.queued"]
     assert sorted(e.data["reason"] for e in events) == ["due"] * 30 + ["worker lost"] * 30
@@ -170,7 +170,7 @@ async def test_a_late_outcome_of_a_lost_run_changes_nothing(idle_engine, last_wo
     from callsheet.engine.jobs.complete import complete
     from callsheet.engine.jobs.outcomes import Outcome
 
-    database = idle_engine.house.database
+    database = idle_engine.runtime.database
     execution_id = await idle_engine.submit(plan(job("a"), job("b", after=["a"])))
     (lost,) = await claim_and_die(database, "lost", 1)
     await Rescuer(database, new_id(), worker_timeout=10, crash_limit=3).rescue()
@@ -202,7 +202,7 @@ async def test_a_stopping_worker_hands_its_jobs_back_unharmed(idle_engine, tmp_p
 
     await idle_engine.stop_worker(worker)
 
-    async with idle_engine.house.database.connection() as connection:
+    async with idle_engine.runtime.database.connection() as connection:
         rows = await connection.fetch("SELECT status, starts, attempts FROM execution_jobs WHERE unmet = 0")
         assert {tuple(row) for row in rows} == {("queued", 0, 0)}
         assert await connection.fetchval("SELECT count(*) FROM workers") == 0
@@ -218,7 +218,7 @@ async def test_a_worker_that_stops_while_it_claims_keeps_nothing(idle_engine):
         await asyncio.sleep(0)
         await idle_engine.stop_worker(worker)
 
-    async with idle_engine.house.database.connection() as connection:
+    async with idle_engine.runtime.database.connection() as connection:
         rows = await connection.fetch("SELECT DISTINCT status, starts FROM execution_jobs")
     assert {tuple(row) for row in rows} == {("queued", 0)}
     await idle_engine.cancel(execution_id)
@@ -228,10 +228,10 @@ async def test_a_worker_given_up_by_mistake_registers_again(settings):
     async with running_engine(ALL, settings=quick(settings)) as engine:
         worker = engine.workers[0]
         await engine.run(plan(job("warm")))
-        async with engine.house.database.connection() as connection:
+        async with engine.runtime.database.connection() as connection:
             await sql.leave(connection, id=worker.id)
 
-        await until(lambda: list_workers(engine.house.database))
+        await until(lambda: list_workers(engine.runtime.database))
         assert (await engine.run(plan(job("a")))).status == "succeeded"
 
 
@@ -242,7 +242,7 @@ async def test_events_have_no_gap_while_many_write_at_once(idle_engine):
         plan(*(job(str(n), "report-progress", params={"reports": 30, "pause": 0.01}) for n in range(30)))
     )
 
-    seen = [event.number async for event in idle_engine.house.watchtower.follow(execution_id)]
+    seen = [event.number async for event in idle_engine.runtime.event_stream.follow(execution_id)]
 
     assert seen == list(range(1, len(seen) + 1))
     events = await idle_engine.events(execution_id)
@@ -253,7 +253,7 @@ async def test_events_have_no_gap_while_many_write_at_once(idle_engine):
 
 async def test_a_watcher_goes_on_where_it_stopped(engine):
     execution = await engine.run(plan(job("a"), job("b", after=["a"])))
-    follow = engine.house.watchtower.follow
+    follow = engine.runtime.event_stream.follow
 
     everything = [event async for event in follow(execution.execution_id)]
     rest = [event async for event in follow(execution.execution_id, after=4)]
@@ -273,7 +273,7 @@ async def test_a_storage_that_cannot_be_reached_fails_clearly_and_records_nothin
 
 
 async def test_a_job_that_must_not_run_twice_is_parked_whoever_rescues_it(idle_engine):
-    database = idle_engine.house.database
+    database = idle_engine.runtime.database
     execution_id = await idle_engine.submit(plan(job("paid")))
     async with database.connection() as connection:
         await connection.execute("UPDATE execution_jobs SET on_worker_lost = 'park'")
@@ -286,7 +286,7 @@ async def test_a_job_that_must_not_run_twice_is_parked_whoever_rescues_it(idle_e
 
 
 async def test_a_worker_that_was_cut_off_itself_does_not_give_up_the_others(idle_engine):
-    database = idle_engine.house.database
+    database = idle_engine.runtime.database
     await idle_engine.submit(plan(job("a")))
     other, claims = await claimer(database, "other")
     me, _ = await claimer(database, "me")
@@ -308,7 +308,7 @@ async def test_suspects_run_one_at_a_time(settings, tmp_path):
     jobs = [job(str(n), "block", params={"until": str(gate)}) for n in range(3)]
     async with running_engine(ALL, settings=quick(settings), workers=0) as engine:
         execution_id = await engine.submit(plan(*jobs))
-        async with engine.house.database.connection() as connection:
+        async with engine.runtime.database.connection() as connection:
             await connection.execute("UPDATE execution_jobs SET starts = 2")
         worker = await engine.start_worker({"test": 8})
 

@@ -15,12 +15,12 @@ from callsheet.testing.waiters import until
 
 
 async def change(engine, **what):
-    await change_queue(engine.house.database, engine.house.catalog, "test", QueueChange(**what))
+    await change_queue(engine.runtime.database, engine.runtime.catalog, "test", QueueChange(**what))
 
 
 async def at_once(engine, execution_id=None):
     """The most jobs that ever ran at the same time, counted from the events."""
-    async with engine.house.database.connection() as connection:
+    async with engine.runtime.database.connection() as connection:
         rows = await connection.fetch(
             "SELECT type FROM events WHERE job_id IS NOT NULL AND type IN ('job.running', 'job.succeeded') "
             "ORDER BY at, type DESC"
@@ -53,8 +53,8 @@ async def test_a_paused_queue_gives_nothing_until_it_goes_on(engine):
     await change(engine, paused=True)
     execution_id = await engine.submit(plan(job("a")))
     await engine.workers[0]._poll()
-    async with engine.house.database.connection() as connection:
-        _, claims = await claimer(engine.house.database, "another")
+    async with engine.runtime.database.connection() as connection:
+        _, claims = await claimer(engine.runtime.database, "another")
         assert (await claims.claim("test", 5)).jobs == []
         assert await connection.fetchval("SELECT status FROM execution_jobs") == "queued"
 
@@ -94,7 +94,7 @@ async def test_a_rate_holds_and_nothing_is_left_behind(engine):
 
     execution = await engine.run(plan(*(job(str(n)) for n in range(12))))
 
-    async with engine.house.database.connection() as connection:
+    async with engine.runtime.database.connection() as connection:
         starts = [
             row["at"] for row in await connection.fetch("SELECT at FROM events WHERE type = 'job.running' ORDER BY at")
         ]
@@ -117,7 +117,7 @@ async def test_a_limit_that_is_lifted_counts_no_more(engine):
 async def test_lanes_are_resized_while_they_work(engine, tmp_path):
     gate = tmp_path / "gate"
     worker = engine.workers[0]
-    await set_lanes(engine.house.database, worker.id, {"test": 1})
+    await set_lanes(engine.runtime.database, worker.id, {"test": 1})
     await until(lambda: worker._lanes["test"].size == 1)
     execution_id = await engine.submit(plan(*(job(str(n), "block", params={"until": str(gate)}) for n in range(4))))
     await engine.wait(execution_id, "job.running")
@@ -125,7 +125,7 @@ async def test_lanes_are_resized_while_they_work(engine, tmp_path):
     await worker._poll()
     assert worker.running == 1
 
-    await set_lanes(engine.house.database, worker.id, {"test": 3})
+    await set_lanes(engine.runtime.database, worker.id, {"test": 3})
     await until(lambda: worker.running == 3)
 
     gate.touch()
@@ -134,7 +134,7 @@ async def test_lanes_are_resized_while_they_work(engine, tmp_path):
 
 
 async def test_16_claimers_share_10_000_jobs_without_a_double_and_keep_the_cap(idle_engine):
-    database, cap = idle_engine.house.database, 50
+    database, cap = idle_engine.runtime.database, 50
     await idle_engine.submit(plan(*(job(f"j{n}") for n in range(10_000))))
     await change(idle_engine, max_running=cap)
     running, most, claimed = 0, 0, []
@@ -142,7 +142,7 @@ async def test_16_claimers_share_10_000_jobs_without_a_double_and_keep_the_cap(i
     async def work(database, number):
         nonlocal running, most
         _, claims = await claimer(database, f"claimer {number}")
-        await claims.learn_limits(["test"])
+        await claims.refresh_limits(["test"])
         while len(claimed) < 2_000 and (jobs := (await claims.claim("test", 7)).jobs) is not None:
             claimed.extend((job.id, job.epoch) for job in jobs)
             async with database.connection() as connection:

@@ -8,7 +8,7 @@ import pytest
 from plans import job, plan, statuses
 
 from callsheet.fakes.comfyui import running_comfyui
-from callsheet.fakes.providers.replicate import ReplicateStandIn
+from callsheet.fakes.providers.replicate import FakeReplicate
 from callsheet.operations.comfyui.operation import comfyui
 from callsheet.operations.generate import generate
 from callsheet.testing.engine import running_engine
@@ -43,7 +43,7 @@ async def home(tmp_path):
 
 @pytest.fixture
 async def replicate():
-    async with ReplicateStandIn() as stand_in:
+    async with FakeReplicate() as stand_in:
         yield stand_in
 
 
@@ -220,7 +220,7 @@ async def test_without_a_worker_for_home_it_is_ordered_elsewhere(settings, home,
 
 
 async def test_while_the_queue_at_home_is_paused_it_is_ordered_elsewhere(engine, home, replicate):
-    await engine.house.database.retry(lambda c: c.execute("INSERT INTO queues VALUES ('comfyui', now())"))
+    await engine.runtime.database.retry(lambda c: c.execute("INSERT INTO queues VALUES ('comfyui', now())"))
 
     execution = await engine.run(ASKED, timeout=15)
 

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from callsheet.db.database import Database
-from callsheet.domain.errors import ProviderBusy
+from callsheet.domain.errors import ProviderRateLimited
 from callsheet.engine.submissions import poller
 from callsheet.engine.submissions.poller import Poller
-from callsheet.providers.contract import Capabilities, Look, Polling
+from callsheet.providers.contract import Capabilities, PollPolicy, TaskStatus
 from callsheet.testing.waiters import until
 
 SELDOM = 3600.0
@@ -37,9 +37,9 @@ WAITING = """
 class Asked:
     """As much of a provider as the poller sees: it answers so many at a time."""
 
-    def __init__(self, name, answer=Look("running", "drawing"), a_second=None):  # noqa: B008 - frozen
+    def __init__(self, name, answer=TaskStatus("running", "drawing"), per_second=None):  # noqa: B008 - frozen
         self.name = name
-        self.polling = Polling(first=RARELY, cap=RARELY, a_second=a_second)
+        self.poll_policy = PollPolicy(initial=RARELY, max_interval=RARELY, per_second=per_second)
         self.capabilities = Capabilities()
         self.answer = answer
         self.looks = 0
@@ -118,7 +118,7 @@ async def test_a_provider_that_gives_no_answers_keeps_no_other_waiting(database)
 
 
 async def test_jobs_of_a_provider_that_asks_for_a_pause_are_left_as_they_are(database):
-    busy, other = Asked("busy", ProviderBusy("Too many questions.", after=SELDOM)), Asked("other")
+    busy, other = Asked("busy", ProviderRateLimited("Too many questions.", retry_after=SELDOM)), Asked("other")
     await wait_for(database, "busy", 250)
 
     async with polling(database, busy, other, interval=0.02):
@@ -132,7 +132,7 @@ async def test_jobs_of_a_provider_that_asks_for_a_pause_are_left_as_they_are(dat
 
 
 async def test_a_provider_is_looked_at_no_oftener_than_it_likes(database):
-    shy = Asked("shy", a_second=50)
+    shy = Asked("shy", per_second=50)
     await wait_for(database, "shy", 150)
     began = time.monotonic()
 
@@ -144,7 +144,7 @@ async def test_a_provider_is_looked_at_no_oftener_than_it_likes(database):
 
 @pytest.mark.parametrize("known", [True, False], ids=["rests", "is unknown here"])
 async def test_a_job_whose_time_is_over_is_handed_over_though_its_provider(database, known):
-    toy = Asked("toy", ProviderBusy("Too many questions.", after=SELDOM))
+    toy = Asked("toy", ProviderRateLimited("Too many questions.", retry_after=SELDOM))
     await wait_for(database, "toy", 150)
 
     async with polling(database, *[toy] * known, interval=0.02):

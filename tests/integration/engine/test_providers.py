@@ -6,19 +6,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from plans import job, plan, statuses
 
-from callsheet.domain.errors import Refused
+from callsheet.domain.errors import SubmissionRejected
 from callsheet.domain.ids import new_id
-from callsheet.engine.worker.rescuer import Rescuer, give_up
+from callsheet.engine.worker.rescuer import Rescuer, mark_worker_lost
 from callsheet.operation.contract import operation
-from callsheet.providers.contract import Capabilities, Order, Polling, Task
+from callsheet.providers.contract import Capabilities, PollPolicy, SubmitRequest, Task
 from callsheet.testing.engine import running_engine
-from callsheet.testing.fake_provider import ToyProvider
+from callsheet.testing.fake_provider import FakeProvider
 from callsheet.testing.operations import ALL, DrawParams, WriteResult
 from callsheet.testing.waiters import until
 
 SOON = timedelta(seconds=0.05)
-EAGER = Polling(first=SOON, cap=SOON, beside_webhook=SOON)
-PATIENT = Polling(first=timedelta(hours=1), cap=timedelta(hours=1), beside_webhook=timedelta(hours=1))
+EAGER = PollPolicy(initial=SOON, max_interval=SOON, webhook_interval=SOON)
+PATIENT = PollPolicy(initial=timedelta(hours=1), max_interval=timedelta(hours=1), webhook_interval=timedelta(hours=1))
 
 
 @operation("draw-somewhere", queue="test", on_worker_lost="resume")
@@ -26,10 +26,10 @@ async def draw_somewhere(job, params: DrawParams) -> WriteResult:
     """Have the toy draw it, or the other toy."""
     try:
         toy = job.providers["toy"]
-        task = await job.order(toy, Order("crayon", {"submit": "refuse"}))
-    except Refused:
+        task = await job.order(toy, SubmitRequest("crayon", {"submit": "refuse"}))
+    except SubmissionRejected:
         toy = job.providers["other"]
-        task = await job.order(toy, Order("pencil", {}))
+        task = await job.order(toy, SubmitRequest("pencil", {}))
     [output] = (await job.answer(task)).outputs
     return WriteResult(file=await job.keep(await toy.fetch(output, job.dir / output.name)))
 
@@ -37,7 +37,7 @@ async def draw_somewhere(job, params: DrawParams) -> WriteResult:
 @operation("draw-and-stumble", queue="test", on_worker_lost="resume")
 async def draw_and_stumble(job, params: DrawParams) -> WriteResult:
     """Have the toy draw it, and fail."""
-    await job.order(job.providers["toy"], Order("crayon", {}))
+    await job.order(job.providers["toy"], SubmitRequest("crayon", {}))
     raise ValueError("over its own feet")
 
 
@@ -55,7 +55,7 @@ def settings(settings):
 @pytest.fixture
 def toy(tmp_path):
     """A provider that is asked often, calls nobody, and cannot be asked for lost orders."""
-    return ToyProvider(tmp_path / "toy", capabilities=Capabilities(cancel=True, progress=True), polling=EAGER)
+    return FakeProvider(tmp_path / "toy", capabilities=Capabilities(cancel=True, progress=True), poll_policy=EAGER)
 
 
 @pytest.fixture
@@ -193,7 +193,7 @@ async def test_a_task_that_the_provider_forgot_is_lost(engine, toy):
 
 
 async def test_a_refused_order_fails_the_job_and_may_go_elsewhere(settings, toy, tmp_path):
-    other = ToyProvider(tmp_path / "other", name="other", polling=EAGER)
+    other = FakeProvider(tmp_path / "other", name="other", poll_policy=EAGER)
     async with running_engine(OPERATIONS, settings=settings, providers=[toy, other]) as engine:
         refused = await engine.run(plan(job("a", "draw", params={"submit": "refuse"})))
         assert refused.jobs[0].error.code == "refused"
@@ -203,7 +203,7 @@ async def test_a_refused_order_fails_the_job_and_may_go_elsewhere(settings, toy,
 
         assert (await engine.ended(execution_id)).status == "succeeded"
     assert toy.orders() == []
-    assert len(other.orders()) == 1
+    assert len(other.requests()) == 1
 
 
 async def test_a_busy_provider_is_tried_again_as_any_passing_failure(engine, toy):
@@ -215,7 +215,7 @@ async def test_a_busy_provider_is_tried_again_as_any_passing_failure(engine, toy
 
 
 async def test_a_task_is_given_up_after_so_many_looks_and_the_provider_is_told(settings, toy):
-    toy.polling = Polling(first=SOON, cap=SOON, most=3)
+    toy.poll_policy = PollPolicy(initial=SOON, max_interval=SOON, max_polls=3)
     async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
         execution_id = await engine.submit(plan(job("a", "draw")))
         order = await ordered(toy)
@@ -228,7 +228,9 @@ async def test_a_task_is_given_up_after_so_many_looks_and_the_provider_is_told(s
 
 
 async def test_a_task_is_given_up_at_its_deadline(settings, toy):
-    toy.polling = Polling(first=timedelta(hours=1), cap=timedelta(hours=1), deadline=timedelta(seconds=0.3))
+    toy.poll_policy = PollPolicy(
+        initial=timedelta(hours=1), max_interval=timedelta(hours=1), deadline=timedelta(seconds=0.3)
+    )
     async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
         execution_id = await engine.submit(plan(job("a", "draw")))
         order = await ordered(toy)
@@ -299,18 +301,18 @@ async def test_only_a_retry_with_resubmit_sends_an_unknown_order_again(engine, t
 
 
 async def test_a_lost_order_is_found_again_and_goes_on(settings, tmp_path):
-    toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(find_lost=True), polling=EAGER)
+    toy = FakeProvider(tmp_path / "toy", capabilities=Capabilities(find_submission=True), poll_policy=EAGER)
     async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
         execution_id = await engine.submit(plan(job("a", "draw", params={"submit": "lose"})))
         toy.tell((await ordered(toy))["id"], "succeeded", **DONE)
 
         assert (await engine.ended(execution_id)).status == "succeeded"
-        assert len(toy.orders()) == 1
+        assert len(toy.requests()) == 1
 
 
 async def test_an_order_that_the_list_does_not_show_is_not_sent_again_by_itself(settings, tmp_path):
-    toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(find_lost=True), polling=EAGER)
-    submit, find_lost, sent, asked = toy.submit, toy.find_lost, [], []
+    toy = FakeProvider(tmp_path / "toy", capabilities=Capabilities(find_submission=True), poll_policy=EAGER)
+    submit, find_lost, sent, asked = toy.submit, toy.find_submission, [], []
 
     async def counted_submit(order):
         sent.append(order.mark)
@@ -320,7 +322,7 @@ async def test_an_order_that_the_list_does_not_show_is_not_sent_again_by_itself(
         asked.append(order.mark)
         return await find_lost(order, since, others)
 
-    toy.submit, toy.find_lost = counted_submit, counted_find_lost
+    toy.submit, toy.find_submission = counted_submit, counted_find_lost
     async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
         execution_id = await engine.submit(plan(job("a", "draw", params={"submit": "drop"})))
         waiting = await engine.wait(execution_id, "job.waiting")
@@ -336,24 +338,24 @@ async def test_an_order_that_the_list_does_not_show_is_not_sent_again_by_itself(
 
 
 async def test_an_order_that_the_list_shows_late_is_found_as_long_as_there_is_patience(settings, tmp_path):
-    toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(find_lost=True), polling=EAGER)
-    find_lost, asked = toy.find_lost, []
+    toy = FakeProvider(tmp_path / "toy", capabilities=Capabilities(find_submission=True), poll_policy=EAGER)
+    find_lost, asked = toy.find_submission, []
 
     async def find_late(order, since, others=()):
         asked.append(order.mark)
         return await find_lost(order, since, others) if len(asked) > 5 else None
 
-    toy.find_lost = find_late
+    toy.find_submission = find_late
     async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
         execution_id = await engine.submit(plan(job("a", "draw", params={"submit": "lose"})))
         toy.tell((await ordered(toy))["id"], "succeeded", **DONE)
 
         assert (await engine.ended(execution_id)).status == "succeeded"
-        assert len(toy.orders()) == 1
+        assert len(toy.requests()) == 1
 
 
 async def test_a_worker_that_dies_while_it_orders_orders_nothing_twice(settings, tmp_path):
-    toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(find_lost=True), polling=EAGER)
+    toy = FakeProvider(tmp_path / "toy", capabilities=Capabilities(find_submission=True), poll_policy=EAGER)
     quick = settings.model_copy(
         update={"beat_interval": timedelta(seconds=0.2), "worker_timeout": timedelta(seconds=0.6)}
     )
@@ -366,7 +368,7 @@ async def test_a_worker_that_dies_while_it_orders_orders_nothing_twice(settings,
         toy.tell(order["id"], "succeeded", **DONE)
 
         assert (await engine.ended(execution_id)).status == "succeeded"
-        assert len(toy.orders()) == 1
+        assert len(toy.requests()) == 1
 
 
 # Cancelling
@@ -450,16 +452,18 @@ async def doubts(engine, execution_id):
 
 
 async def test_a_cancelled_job_whose_order_is_in_doubt_says_so_and_the_order_is_found_and_ended(settings, tmp_path):
-    toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(find_lost=True, cancel=True), polling=EAGER)
-    find_lost, toy.find_lost = toy.find_lost, not_listed
+    toy = FakeProvider(
+        tmp_path / "toy", capabilities=Capabilities(find_submission=True, cancel=True), poll_policy=EAGER
+    )
+    find_lost, toy.find_submission = toy.find_submission, not_listed
     async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
         execution_id = await left_in_doubt(engine, "lose")
 
         [doubt] = await doubts(engine, execution_id)
         assert (doubt["provider"], doubt["model"]) == ("toy", "crayon")
         assert "be paid for" in doubt["message"]
-        toy.find_lost = find_lost
-        await until(lambda: toy.cancelled() == [toy.orders()[0]["id"]])
+        toy.find_submission = find_lost
+        await until(lambda: toy.cancelled() == [toy.requests()[0]["id"]])
 
 
 async def not_listed(order, since, others=()):
@@ -467,50 +471,52 @@ async def not_listed(order, since, others=()):
 
 
 async def test_an_order_in_doubt_that_is_cancelled_is_not_sent_again_by_a_plain_retry(settings, tmp_path):
-    toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(webhook=True), polling=PATIENT)
+    toy = FakeProvider(tmp_path / "toy", capabilities=Capabilities(webhook=True), poll_policy=PATIENT)
     async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
-        engine.house.settings.public_url = "https://callsheet.example"
+        engine.runtime.settings.public_url = "https://callsheet.example"
         execution_id = await left_in_doubt(engine, "lose")
 
         await engine.retry(execution_id)
 
         [ended] = (await engine.ended(execution_id)).jobs
         assert ended.error.code == "submission_unknown"
-        assert len(toy.orders()) == 1
+        assert len(toy.requests()) == 1
         await engine.retry(execution_id, resubmit=True)
         await ordered(toy, 2)
 
 
 async def test_an_order_in_doubt_that_is_wanted_again_is_found_and_not_ended(settings, tmp_path):
-    toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(find_lost=True, cancel=True), polling=EAGER)
-    find_lost, toy.find_lost = toy.find_lost, not_listed
+    toy = FakeProvider(
+        tmp_path / "toy", capabilities=Capabilities(find_submission=True, cancel=True), poll_policy=EAGER
+    )
+    find_lost, toy.find_submission = toy.find_submission, not_listed
     async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
         execution_id = await left_in_doubt(engine, "lose")
 
         await engine.retry(execution_id)
-        toy.find_lost = find_lost
+        toy.find_submission = find_lost
         toy.tell((await ordered(toy))["id"], "succeeded", **DONE)
 
         assert (await engine.ended(execution_id)).status == "succeeded"
         assert toy.cancelled() == []
-        assert len(toy.orders()) == 1
+        assert len(toy.requests()) == 1
 
 
 async def test_two_equal_orders_in_doubt_are_never_given_one_task(settings, tmp_path):
-    toy = ToyProvider(tmp_path / "toy", capabilities=Capabilities(find_lost=True), polling=EAGER)
+    toy = FakeProvider(tmp_path / "toy", capabilities=Capabilities(find_submission=True), poll_policy=EAGER)
     both = asyncio.Barrier(2)
 
     async def find_any(order, since, others=()):
-        free = [line["id"] for line in toy.orders() if line["id"] not in others]
+        free = [line["id"] for line in toy.requests() if line["id"] not in others]
         if len(others) == 0:
             await both.wait()
         return Task("toy", free[0], {"model": "crayon"}) if free else None
 
     async def drop_the_second(order):
-        how = "drop" if toy.orders() else "lose"
-        return await submit(Order(order.model, {**order.input, "submit": how}, mark=order.mark))
+        how = "drop" if toy.requests() else "lose"
+        return await submit(SubmitRequest(order.model, {**order.input, "submit": how}, client_reference=order.mark))
 
-    submit, toy.submit, toy.find_lost = toy.submit, drop_the_second, find_any
+    submit, toy.submit, toy.find_submission = toy.submit, drop_the_second, find_any
     async with running_engine(OPERATIONS, settings=settings, providers=[toy], lanes={"test": 2}) as engine:
         execution_id = await engine.submit(plan(job("a", "draw"), job("b", "draw")))
         toy.tell((await ordered(toy))["id"], "succeeded", **DONE)
@@ -518,7 +524,7 @@ async def test_two_equal_orders_in_doubt_are_never_given_one_task(settings, tmp_
         execution = await engine.ended(execution_id)
 
         assert sorted(statuses(execution).values()) == ["failed", "succeeded"]
-        assert len(toy.orders()) == 1
+        assert len(toy.requests()) == 1
 
 
 async def test_a_task_that_goes_on_is_ended_when_it_is_ordered_anew(engine, toy):
@@ -535,14 +541,14 @@ async def test_a_task_that_goes_on_is_ended_when_it_is_ordered_anew(engine, toy)
 
 async def test_an_order_that_turns_out_to_be_taken_when_it_was_ordered_anew_is_ended(settings, toy):
     async with running_engine(OPERATIONS, settings=settings, providers=[toy], workers=2) as engine:
-        database = engine.house.database
+        database = engine.runtime.database
         execution_id = await engine.submit(plan(job("a", "draw", params={"submit": "hang"})))
         first = await ordered(toy)
         sender = next(worker for worker in engine.workers if worker.running)
         rescuer = Rescuer(database, new_id(), worker_timeout=60, crash_limit=5)
         while not await rescuer.rescue():
             # It lives, and may say so in between.
-            await give_up(database, sender.id)
+            await mark_worker_lost(database, sender.id)
         [parked] = (await engine.ended(execution_id)).jobs
         assert parked.error.code == "submission_unknown"
 

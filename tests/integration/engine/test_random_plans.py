@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from plans import job
 
-from callsheet.domain.errors import NotAllowedNow
+from callsheet.domain.errors import InvalidState
 from callsheet.domain.plan_validation import read_submission
 from callsheet.domain.statuses import ENDED, JobStatus, may_follow
 from callsheet.engine.jobs.cancel import cancel_execution, cancel_job
@@ -81,7 +81,7 @@ def test_a_thousand_random_plans_keep_every_promise(tmp_path_factory, database_o
     chance = random.Random(seed)
     plans = [random_plan(chance) for _ in range(PLANS)]
     deeds = [random_deed(chance) for _ in range(60)]
-    house = Settings(
+    runtime = Settings(
         _env_file=None,
         data_dir=tmp_path_factory.mktemp("plans"),
         database_url=database_of_the_plans,
@@ -89,14 +89,14 @@ def test_a_thousand_random_plans_keep_every_promise(tmp_path_factory, database_o
         retry_cap=0.02,
         promote_interval=0.02,
     )
-    asyncio.run(go_through(house, plans, deeds))
+    asyncio.run(go_through(runtime, plans, deeds))
 
 
-async def go_through(house, plans, deeds):
-    async with running_engine(ALL, settings=house, lanes={"test": 16}, workers=2) as engine:
-        database = engine.house.database
+async def go_through(runtime, plans, deeds):
+    async with running_engine(ALL, settings=runtime, lanes={"test": 16}, workers=2) as engine:
+        database = engine.runtime.database
         submissions = [read_submission({"executionPlan": plan}) for plan in plans]
-        ids = await submit_many(database, submissions, engine.house.catalog, max_jobs=100)
+        ids = await submit_many(database, submissions, engine.runtime.catalog, max_jobs=100)
         await asyncio.gather(*(do(engine, ids[which], *deed) for which, *deed in deeds))
         await asyncio.gather(*(engine.ended(execution_id, timeout=60) for execution_id in ids))
         for execution_id in ids:
@@ -105,7 +105,7 @@ async def go_through(house, plans, deeds):
 
 async def do(engine, execution_id, number, deed, moment):
     await asyncio.sleep(moment)
-    database = engine.house.database
+    database = engine.runtime.database
     records = [found.id for found in (await engine.execution(execution_id)).jobs]
     record = records[number % len(records)]
     try:
@@ -118,7 +118,7 @@ async def do(engine, execution_id, number, deed, moment):
                 await retry_execution(database, execution_id)
             case "retry job":
                 await retry_job(database, record)
-    except NotAllowedNow:
+    except InvalidState:
         pass
 
 

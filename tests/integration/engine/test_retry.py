@@ -4,7 +4,7 @@ import pytest
 from plans import job, plan, statuses
 
 from callsheet.db.statements import sql
-from callsheet.domain.errors import NotAllowedNow
+from callsheet.domain.errors import InvalidState
 from callsheet.domain.ids import new_id
 
 
@@ -67,9 +67,9 @@ async def test_a_retried_job_does_not_release_downstream_twice(engine, tmp_path)
 async def test_what_succeeded_cannot_be_retried(engine):
     done = await engine.run(plan(job("a")))
 
-    with pytest.raises(NotAllowedNow):
+    with pytest.raises(InvalidState):
         await engine.retry(done.execution_id)
-    with pytest.raises(NotAllowedNow):
+    with pytest.raises(InvalidState):
         await engine.retry(done.execution_id, job="a")
 
 
@@ -98,7 +98,7 @@ async def test_a_step_of_unknown_outcome_is_repeated_only_when_a_person_says_so(
     ledger = tmp_path / "ledger"
     execution_id = await idle_engine.submit(plan(job("a", "pay-once", params={"ledger": str(ledger)})))
     record = (await idle_engine.execution(execution_id)).jobs[0].id
-    async with idle_engine.house.database.connection() as connection:
+    async with idle_engine.runtime.database.connection() as connection:
         await connection.execute("INSERT INTO once_steps (job, name, epoch) VALUES ($1, 'pay', 0)", record)
     await idle_engine.start_worker()
 

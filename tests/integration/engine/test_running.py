@@ -29,7 +29,7 @@ async def test_results_flow_from_job_to_job(engine):
 
 
 async def test_many_jobs_end_in_few_transactions(engine):
-    async with engine.house.database.connection() as connection:
+    async with engine.runtime.database.connection() as connection:
         before = await connection.fetchval("SELECT pg_current_xact_id()::text::bigint")
         execution = await engine.run(plan(*(job(str(n)) for n in range(400))))
         after = await connection.fetchval("SELECT pg_current_xact_id()::text::bigint")
@@ -164,7 +164,7 @@ async def leave(job, params: Odd) -> Odd:
 
 @operation("lose-patience", queue="test", attempts=2)
 async def lose_patience(job, params: Odd) -> Odd:
-    raise Transient("later", after=0.3)
+    raise Transient("later", retry_after=0.3)
 
 
 ODD = (odd_result, wrong_result, odd_words, odd_error, foreign_error, leave, lose_patience)

@@ -10,7 +10,7 @@ from callsheet.domain.errors import IdempotencyConflict, PlanRefused
 
 
 async def counts(engine):
-    async with engine.house.database.connection() as connection:
+    async with engine.runtime.database.connection() as connection:
         return tuple(
             await connection.fetchrow(
                 "SELECT (SELECT count(*) FROM executions), (SELECT count(*) FROM execution_jobs), "

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import pytest
 
-from callsheet.cli.errors import Refused, Unreachable, WaitedTooLong, exit_code_of
-from callsheet.cli.remote import Remote, parse_stream, refusal
+from callsheet.cli.errors import CommandFailed, Unreachable, WaitedTooLong, exit_code_of
+from callsheet.cli.remote import ApiClient, parse_stream, refusal
 
 
 def frame(number, kind="job.progress"):
@@ -47,7 +47,7 @@ def test_every_problem_that_the_server_names_is_a_line_with_its_path_first():
     refused = refusal(422, json.dumps({"detail": "Refused", "errors": errors}).encode())
 
     assert (refused.message, refused.problems) == ("Refused", ["jobs[0].id: bad", "empty"])
-    assert isinstance(refusal(502, b"<html>"), Refused)
+    assert isinstance(refusal(502, b"<html>"), CommandFailed)
 
 
 class _Server(BaseHTTPRequestHandler):
@@ -93,7 +93,7 @@ def server():
 
 
 def test_a_cut_stream_is_taken_up_where_it_broke_off(server):
-    with Remote(server, None) as remote:
+    with ApiClient(server, None) as remote:
         numbers = [event.number for event in remote.events("x")]
 
     assert numbers == [1, 2, 3, 4]
@@ -101,12 +101,12 @@ def test_a_cut_stream_is_taken_up_where_it_broke_off(server):
 
 
 def test_waiting_ends_when_its_time_is_over(server):
-    with Remote(server, None) as remote, pytest.raises(WaitedTooLong) as late:
+    with ApiClient(server, None) as remote, pytest.raises(WaitedTooLong) as late:
         list(remote.events("x", timeout=0))
 
     assert exit_code_of(late.value) == 124
 
 
 def test_a_server_that_does_not_answer_is_unreachable():
-    with Remote("http://127.0.0.1:1", None) as remote, pytest.raises(Unreachable, match="callsheet up"):
+    with ApiClient("http://127.0.0.1:1", None) as remote, pytest.raises(Unreachable, match="callsheet up"):
         remote.get("/api/queues")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from callsheet.fakes.comfyui import ComfyUIStandIn, running_comfyui
+from callsheet.fakes.comfyui import FakeComfyUI, running_comfyui
 from callsheet.operations.comfyui.operation import ComfyUIParams, ComfyUIResult, comfyui
 from callsheet.settings import Settings
 from callsheet.testing.context import RecordingContext
@@ -31,7 +31,7 @@ def stepping(steps: int = 4, kind: str = "Step") -> dict[str, Any]:
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[ComfyUIStandIn]:
+async def server(tmp_path: Path) -> AsyncIterator[FakeComfyUI]:
     async with running_comfyui(tmp_path / "server") as running:
         yield running
 
@@ -69,7 +69,7 @@ class Desk:
 
 @pytest.fixture
 def desk_for(tmp_path: Path) -> Callable[..., Desk]:
-    def make(*servers: ComfyUIStandIn, **settings: Any) -> Desk:
+    def make(*servers: FakeComfyUI, **settings: Any) -> Desk:
         urls = ",".join(server.url for server in servers)
         return Desk(tmp_path, **({"comfyui_api_url": urls} if urls else {}), **settings)
 
@@ -77,11 +77,11 @@ def desk_for(tmp_path: Path) -> Callable[..., Desk]:
 
 
 @pytest.fixture
-def desk(server: ComfyUIStandIn, desk_for: Callable[..., Desk]) -> Desk:
+def desk(server: FakeComfyUI, desk_for: Callable[..., Desk]) -> Desk:
     return desk_for(server)
 
 
-async def reached(server: ComfyUIStandIn) -> str:
+async def reached(server: FakeComfyUI) -> str:
     """Wait until a node waits for the test."""
     async with asyncio.timeout(PATIENCE):
         return await server.executor.reached.get()

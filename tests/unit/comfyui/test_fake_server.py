@@ -7,7 +7,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from callsheet.comfyui.client import ComfyUI
-from callsheet.fakes.comfyui import ComfyUIStandIn
+from callsheet.fakes.comfyui import FakeComfyUI
 
 from .conftest import stepping, workflow
 
@@ -24,11 +24,11 @@ async def heard(socket: ClientConnection) -> list[str]:
             return kinds
 
 
-def listen(server: ComfyUIStandIn, client_id: str, **options: int) -> connect:
+def listen(server: FakeComfyUI, client_id: str, **options: int) -> connect:
     return connect(f"ws{server.url[4:]}/ws?clientId={client_id}", proxy=None, **options)
 
 
-async def test_a_second_socket_under_one_id_goes_deaf_when_the_first_one_ends(server: ComfyUIStandIn):
+async def test_a_second_socket_under_one_id_goes_deaf_when_the_first_one_ends(server: FakeComfyUI):
     async with listen(server, "same") as first, listen(server, "same") as second, ComfyUI(server.url) as comfy:
         await heard(second)
         await first.close()
@@ -37,7 +37,7 @@ async def test_a_second_socket_under_one_id_goes_deaf_when_the_first_one_ends(se
         assert await heard(second) == []
 
 
-async def test_messages_are_as_large_as_their_nodes_make_them(server: ComfyUIStandIn):
+async def test_messages_are_as_large_as_their_nodes_make_them(server: FakeComfyUI):
     graph = workflow("image_tiny")
     graph["4"] = {"class_type": "Loud", "inputs": {"image": ["1", 0], "megabytes": 2}}
     async with listen(server, "small", max_size=2**20) as socket, ComfyUI(server.url) as comfy:
@@ -47,16 +47,16 @@ async def test_messages_are_as_large_as_their_nodes_make_them(server: ComfyUISta
                 await asyncio.wait_for(socket.recv(), 5)
 
 
-async def test_the_same_id_twice_runs_twice(server: ComfyUIStandIn):
+async def test_the_same_id_twice_runs_twice(server: FakeComfyUI):
     async with ComfyUI(server.url) as comfy:
         for _ in range(2):
             await comfy.submit(stepping(), ID % 1, "me")
-        standing = await comfy.look(ID % 1)
+        standing = await comfy.get_status(ID % 1)
 
     assert (standing.running + standing.waiting, server.accepted) == (2, [ID % 1] * 2)
 
 
-async def test_a_bare_interrupt_hits_whoever_runs(server: ComfyUIStandIn):
+async def test_a_bare_interrupt_hits_whoever_runs(server: FakeComfyUI):
     async with ComfyUI(server.url) as comfy:
         await comfy.submit(stepping(), ID % 1, "me")
         await server.executor.reached.get()
@@ -68,12 +68,12 @@ async def test_a_bare_interrupt_hits_whoever_runs(server: ComfyUIStandIn):
     assert entry["status"]["messages"][-1][0] == "execution_interrupted"
 
 
-async def test_an_interrupt_of_a_prompt_that_waits_changes_nothing(server: ComfyUIStandIn):
+async def test_an_interrupt_of_a_prompt_that_waits_changes_nothing(server: FakeComfyUI):
     async with ComfyUI(server.url) as comfy:
         await comfy.submit(stepping(), ID % 1, "me")
         await comfy.submit(workflow("image_tiny"), ID % 2, "me")
         await server.executor.reached.get()
         await comfy._ask("POST", "/interrupt", json={"prompt_id": ID % 2})
 
-        assert (await comfy.look(ID % 1)).state == "running"
-        assert (await comfy.look(ID % 2)).state == "queued"
+        assert (await comfy.get_status(ID % 1)).state == "running"
+        assert (await comfy.get_status(ID % 2)).state == "queued"

@@ -6,13 +6,13 @@ import pytest
 
 from callsheet.comfyui.client import ComfyUI
 from callsheet.domain.errors import JobError, PromptLost, ProviderFailed, ProviderUnreachable, TimedOut, Transient
-from callsheet.fakes.comfyui import ComfyUIStandIn
+from callsheet.fakes.comfyui import FakeComfyUI
 from callsheet.testing.waiters import until
 
 from .conftest import Desk, reached, stepping, workflow
 
 
-async def test_progress_is_told_over_the_whole_graph(desk: Desk, server: ComfyUIStandIn):
+async def test_progress_is_told_over_the_whole_graph(desk: Desk, server: FakeComfyUI):
     work = desk.start(graph=stepping(4))
     await reached(server)
     for _ in range(4):
@@ -29,7 +29,7 @@ async def test_progress_is_told_over_the_whole_graph(desk: Desk, server: ComfyUI
 
 
 @pytest.mark.parametrize("code", [None, 1009, 1012])
-async def test_a_websocket_that_breaks_in_mid_run_does_no_harm(desk: Desk, server: ComfyUIStandIn, code: int | None):
+async def test_a_websocket_that_breaks_in_mid_run_does_no_harm(desk: Desk, server: FakeComfyUI, code: int | None):
     work = desk.start(graph=stepping(2))
     await reached(server)
     server.cut_sockets(code)
@@ -43,20 +43,20 @@ async def test_a_websocket_that_breaks_in_mid_run_does_no_harm(desk: Desk, serve
     assert len(server.accepted) == 1
 
 
-async def test_a_websocket_that_says_nothing_is_not_waited_for(desk: Desk, server: ComfyUIStandIn):
+async def test_a_websocket_that_says_nothing_is_not_waited_for(desk: Desk, server: FakeComfyUI):
     server.deaf = True
 
     assert len((await desk.run(graph=workflow("image_tiny"))).images) == 1
 
 
-async def test_a_history_that_comes_after_its_message_is_waited_for(desk: Desk, server: ComfyUIStandIn):
+async def test_a_history_that_comes_after_its_message_is_waited_for(desk: Desk, server: FakeComfyUI):
     server.executor.history_late = 0.05
 
     assert len((await desk.run(graph=workflow("image_tiny"))).images) == 1
     assert len(server.accepted) == 1
 
 
-async def test_an_answer_that_is_lost_is_looked_up_and_the_prompt_runs_once(desk: Desk, server: ComfyUIStandIn):
+async def test_an_answer_that_is_lost_is_looked_up_and_the_prompt_runs_once(desk: Desk, server: FakeComfyUI):
     server.lose_answers = 1
 
     assert len((await desk.run(graph=workflow("image_tiny"))).images) == 1
@@ -64,7 +64,7 @@ async def test_an_answer_that_is_lost_is_looked_up_and_the_prompt_runs_once(desk
 
 
 async def test_a_prompt_that_never_arrived_is_sent_by_a_later_run_under_another_id(
-    desk: Desk, server: ComfyUIStandIn, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, server: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("callsheet.comfyui.prompt_tracker._LOOKUPS", (0.0, 0.01))
     server.drop_prompts = 1
@@ -76,7 +76,7 @@ async def test_a_prompt_that_never_arrived_is_sent_by_a_later_run_under_another_
     assert len(server.accepted) == 1
 
 
-async def test_a_restarted_server_has_lost_the_prompt_and_nobody_calls_it_done(desk: Desk, server: ComfyUIStandIn):
+async def test_a_restarted_server_has_lost_the_prompt_and_nobody_calls_it_done(desk: Desk, server: FakeComfyUI):
     work = desk.start(graph=stepping())
     await reached(server)
     await server.restart()
@@ -91,7 +91,7 @@ async def test_a_restarted_server_has_lost_the_prompt_and_nobody_calls_it_done(d
 
 
 @pytest.mark.parametrize("reason", ["stopping", "lost"])
-async def test_a_run_that_is_stopped_leaves_the_prompt_to_the_next_one(desk: Desk, server: ComfyUIStandIn, reason: str):
+async def test_a_run_that_is_stopped_leaves_the_prompt_to_the_next_one(desk: Desk, server: FakeComfyUI, reason: str):
     work = desk.start(graph=stepping(1))
     await reached(server)
     work.cancel(reason)
@@ -107,7 +107,7 @@ async def test_a_run_that_is_stopped_leaves_the_prompt_to_the_next_one(desk: Des
     assert len(server.accepted) == 1
 
 
-async def test_a_later_run_finds_a_prompt_that_ended_meanwhile(desk: Desk, server: ComfyUIStandIn):
+async def test_a_later_run_finds_a_prompt_that_ended_meanwhile(desk: Desk, server: FakeComfyUI):
     work = desk.start(graph=stepping(1))
     await reached(server)
     work.cancel("stopping")
@@ -119,7 +119,7 @@ async def test_a_later_run_finds_a_prompt_that_ended_meanwhile(desk: Desk, serve
     assert len(server.accepted) == 1
 
 
-async def test_a_worker_that_died_before_sending_has_sent_nothing(desk: Desk, server: ComfyUIStandIn):
+async def test_a_worker_that_died_before_sending_has_sent_nothing(desk: Desk, server: FakeComfyUI):
     # The id was written down, the server was not.
     desk.job.steps["prompt 1"] = "whatever"
 
@@ -127,7 +127,7 @@ async def test_a_worker_that_died_before_sending_has_sent_nothing(desk: Desk, se
     assert len(server.accepted) == 1
 
 
-async def test_cancelling_interrupts_our_own_prompt_and_no_other(desk: Desk, server: ComfyUIStandIn):
+async def test_cancelling_interrupts_our_own_prompt_and_no_other(desk: Desk, server: FakeComfyUI):
     work = desk.start(graph=stepping())
     await reached(server)
     work.cancel("cancelled")
@@ -139,7 +139,7 @@ async def test_cancelling_interrupts_our_own_prompt_and_no_other(desk: Desk, ser
 
 
 async def test_a_prompt_that_waits_is_taken_out_of_the_queue_and_the_other_runs_on(
-    server: ComfyUIStandIn, desk_for, tmp_path
+    server: FakeComfyUI, desk_for, tmp_path
 ):
     first, second = desk_for(server), Desk(tmp_path / "b", comfyui_api_url=server.url)
     ahead = first.start(graph=stepping(1))
@@ -155,7 +155,7 @@ async def test_a_prompt_that_waits_is_taken_out_of_the_queue_and_the_other_runs_
     assert not list(server.output.rglob("batch*"))
 
 
-async def test_a_server_with_the_newer_routes_is_asked_to_cancel_at_once(desk: Desk, server: ComfyUIStandIn):
+async def test_a_server_with_the_newer_routes_is_asked_to_cancel_at_once(desk: Desk, server: FakeComfyUI):
     server.jobs_api = True
     work = desk.start(graph=stepping())
     await reached(server)
@@ -167,7 +167,7 @@ async def test_a_server_with_the_newer_routes_is_asked_to_cancel_at_once(desk: D
     assert None not in server.interrupts
 
 
-async def test_a_cancelled_job_that_is_retried_by_hand_runs_again(desk: Desk, server: ComfyUIStandIn):
+async def test_a_cancelled_job_that_is_retried_by_hand_runs_again(desk: Desk, server: FakeComfyUI):
     work = desk.start(graph=stepping())
     await reached(server)
     work.cancel("cancelled")
@@ -179,7 +179,7 @@ async def test_a_cancelled_job_that_is_retried_by_hand_runs_again(desk: Desk, se
 
 
 async def test_a_node_that_cannot_be_stopped_is_told_of(
-    desk: Desk, server: ComfyUIStandIn, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, server: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("callsheet.operations.comfyui.prompt_run._STOP_SECONDS", 0.3)
     work = desk.start(graph=stepping(kind="Stuck"))
@@ -192,21 +192,21 @@ async def test_a_node_that_cannot_be_stopped_is_told_of(
     server.executor.unstuck.set()
 
 
-async def test_a_prompt_has_a_time_limit_of_its_own_and_is_stopped_at_its_end(desk: Desk, server: ComfyUIStandIn):
+async def test_a_prompt_has_a_time_limit_of_its_own_and_is_stopped_at_its_end(desk: Desk, server: FakeComfyUI):
     with pytest.raises(TimedOut, match=r"longer than its 0\.3 s"):
         await desk.run(graph=stepping(), time_limit=0.3)
 
     await until(lambda: server.executor.remaining == 0)
 
 
-async def test_the_limit_of_polls_is_a_limit_of_time(server: ComfyUIStandIn, desk_for):
+async def test_the_limit_of_polls_is_a_limit_of_time(server: FakeComfyUI, desk_for):
     desk = desk_for(server, comfyui_max_poll_attempts=3, comfyui_poll_interval_ms=100)
 
     with pytest.raises(TimedOut):
         await desk.run(graph=stepping())
 
 
-async def test_somebody_elses_interrupt_is_a_failure_that_says_so(desk: Desk, server: ComfyUIStandIn):
+async def test_somebody_elses_interrupt_is_a_failure_that_says_so(desk: Desk, server: FakeComfyUI):
     work = desk.start(graph=stepping())
     await reached(server)
     async with ComfyUI(server.url) as somebody:
@@ -218,7 +218,7 @@ async def test_somebody_elses_interrupt_is_a_failure_that_says_so(desk: Desk, se
 
 
 async def test_a_server_that_takes_prompts_and_runs_none_is_found_out(
-    desk: Desk, server: ComfyUIStandIn, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, server: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("callsheet.comfyui.prompt_tracker._IDLE_SECONDS", 0.2)
     server.executor.dead = True
@@ -228,7 +228,7 @@ async def test_a_server_that_takes_prompts_and_runs_none_is_found_out(
     assert server.executor.remaining == 0, "the prompt is not left behind for whoever restarts the server"
 
 
-async def test_a_server_that_is_away_for_a_moment_is_waited_for(desk: Desk, server: ComfyUIStandIn):
+async def test_a_server_that_is_away_for_a_moment_is_waited_for(desk: Desk, server: FakeComfyUI):
     work = desk.start(graph=stepping(1))
     await reached(server)
     server.away = True
@@ -240,7 +240,7 @@ async def test_a_server_that_is_away_for_a_moment_is_waited_for(desk: Desk, serv
     assert len((await work).images) == 1
 
 
-async def test_a_server_that_stays_away_is_given_up_after_its_patience(server: ComfyUIStandIn, desk_for):
+async def test_a_server_that_stays_away_is_given_up_after_its_patience(server: FakeComfyUI, desk_for):
     desk = desk_for(server, comfyui_timeout_ms=300)
     work = desk.start(graph=stepping(1))
     await reached(server)
@@ -266,7 +266,7 @@ async def test_no_server_at_all_is_a_failure_that_may_pass(desk_for):
     assert isinstance(caught.value, ProviderUnreachable)
 
 
-async def test_something_else_at_the_address_is_not_taken_for_a_server_that_forgot(desk_for, server: ComfyUIStandIn):
+async def test_something_else_at_the_address_is_not_taken_for_a_server_that_forgot(desk_for, server: FakeComfyUI):
     desk = desk_for(comfyui_api_url=f"{server.url}/elsewhere")
 
     with pytest.raises(JobError, match="404"):
@@ -275,7 +275,7 @@ async def test_something_else_at_the_address_is_not_taken_for_a_server_that_forg
 
 
 async def test_a_prompt_that_is_on_its_way_when_the_job_is_cancelled_is_stopped_too(
-    desk: Desk, server: ComfyUIStandIn, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, server: FakeComfyUI, monkeypatch: pytest.MonkeyPatch
 ):
     on_its_way, arrives = asyncio.Event(), asyncio.Event()
     real = ComfyUI.submit
@@ -298,7 +298,7 @@ async def test_a_prompt_that_is_on_its_way_when_the_job_is_cancelled_is_stopped_
     assert server.executor.remaining == 0
 
 
-async def test_the_password_of_a_server_is_in_no_message(server: ComfyUIStandIn, desk_for):
+async def test_the_password_of_a_server_is_in_no_message(server: FakeComfyUI, desk_for):
     with_password = server.url.replace("http://", "http://me:hunter2@")
     desk = desk_for(comfyui_api_url=with_password)
     result = await desk.run(graph=workflow("image_tiny"))

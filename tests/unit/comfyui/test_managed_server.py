@@ -12,9 +12,9 @@ import psutil
 import pytest
 
 from callsheet.comfyui.client import ComfyUI
-from callsheet.comfyui.managed_server import Child
+from callsheet.comfyui.managed_server import ManagedServer
 from callsheet.comfyui.pool import pool_of
-from callsheet.domain.errors import PromptLost, ProviderUnreachable, SetupError
+from callsheet.domain.errors import ConfigurationError, PromptLost, ProviderUnreachable
 from callsheet.fakes.comfyui import running_comfyui
 from callsheet.testing.waiters import until
 
@@ -47,7 +47,7 @@ async def nothing_is_left() -> AsyncIterator[None]:
     assert not [child for child in psutil.Process().children() if "main.py" in child.cmdline()]
 
 
-def child_of(desk: Desk) -> Child:
+def child_of(desk: Desk) -> ManagedServer:
     child = pool_of(desk.settings).servers[0].child
     assert child is not None
     return child
@@ -137,7 +137,7 @@ async def test_another_server_on_the_same_port_is_not_taken_for_it(
 async def test_a_folder_without_it_is_told(tmp_path: Path):
     desk = Desk(tmp_path, comfyui_path=tmp_path / "nothing")
 
-    with pytest.raises(SetupError, match=r"main\.py is missing"):
+    with pytest.raises(ConfigurationError, match=r"main\.py is missing"):
         await desk.run(graph=workflow("image_tiny"))
 
 
@@ -154,7 +154,7 @@ async def test_when_idle_its_memory_is_freed_and_then_it_is_ended(make: Any, mon
     await desk.run(graph=workflow("image_tiny"))
 
     await until(lambda: freed)
-    await until(lambda: child_of(desk).life is None)
+    await until(lambda: child_of(desk).process is None)
     assert processes() == []
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from callsheet.comfyui.outputs import made_by
-from callsheet.domain.errors import OutputGone, ProviderFailed
-from callsheet.fakes.comfyui import ComfyUIStandIn
+from callsheet.comfyui.outputs import prompt_outputs
+from callsheet.domain.errors import OutputExpired, ProviderFailed
+from callsheet.fakes.comfyui import FakeComfyUI
 
 from .conftest import Desk, workflow
 
@@ -82,7 +82,7 @@ async def test_text_alone_is_a_result(desk: Desk):
     assert result.files == []
 
 
-async def test_not_a_number_and_megabytes_in_an_answer_do_no_harm(desk: Desk, server: ComfyUIStandIn):
+async def test_not_a_number_and_megabytes_in_an_answer_do_no_harm(desk: Desk, server: FakeComfyUI):
     graph = workflow("image_tiny")
     graph["3"] = {"class_type": "NotANumber", "inputs": {"image": ["1", 0]}}
     graph["4"] = {"class_type": "Loud", "inputs": {"image": ["1", 0], "megabytes": 3}}
@@ -94,7 +94,7 @@ async def test_not_a_number_and_megabytes_in_an_answer_do_no_harm(desk: Desk, se
     assert len(server.client_ids) == 1
 
 
-async def test_the_same_graph_again_saves_files_of_its_own(desk: Desk, server: ComfyUIStandIn):
+async def test_the_same_graph_again_saves_files_of_its_own(desk: Desk, server: FakeComfyUI):
     first = await desk.run(graph=workflow("image_tiny"))
     for path in list(server.output.rglob("*.png")):
         path.unlink()
@@ -107,14 +107,14 @@ async def test_the_same_graph_again_saves_files_of_its_own(desk: Desk, server: C
 
 
 async def test_a_cached_answer_whose_files_are_gone_is_told_and_never_taken_for_a_result(
-    desk: Desk, server: ComfyUIStandIn
+    desk: Desk, server: FakeComfyUI
 ):
     await desk.run(graph=workflow("image_tiny"), unique_names=False)
     for path in server.output.rglob("*.png"):
         path.unlink()
     desk.new_job()
 
-    with pytest.raises(OutputGone, match="all its nodes were cached"):
+    with pytest.raises(OutputExpired, match="all its nodes were cached"):
         await desk.run(graph=workflow("image_tiny"), unique_names=False)
 
 
@@ -147,10 +147,10 @@ async def test_a_graph_whose_every_branch_is_closed_made_nothing(desk: Desk):
     assert caught.value.code == "no_output"
 
 
-async def test_a_file_larger_than_sources_may_be_is_refused(server: ComfyUIStandIn, tmp_path: Path):
+async def test_a_file_larger_than_sources_may_be_is_refused(server: FakeComfyUI, tmp_path: Path):
     small = Desk(tmp_path, comfyui_api_url=server.url, source_max_bytes=100)
 
-    with pytest.raises(OutputGone, match="more than the 100 bytes"):
+    with pytest.raises(OutputExpired, match="more than the 100 bytes"):
         await small.run(graph=workflow("image_tiny"))
 
 
@@ -161,7 +161,7 @@ def test_outputs_of_nodes_inside_of_a_node_are_named_by_the_one_that_was_sent():
         "meta": {"1.0.0.4": {"node_id": "1.0.0.4", "display_node": "1", "parent_node": "1"}},
     }
 
-    [file] = made_by(entry).files
+    [file] = prompt_outputs(entry).files
 
     assert file.node == "1"
 
@@ -169,11 +169,11 @@ def test_outputs_of_nodes_inside_of_a_node_are_named_by_the_one_that_was_sent():
 def test_what_is_no_file_is_passed_over():
     entry = {"outputs": {"1": {"animated": [True], "letters": list("path"), "text": list("path"), "a": None}}}
 
-    made = made_by(entry)
+    made = prompt_outputs(entry)
 
     assert made.files == ()
     assert made.texts == {"1": "path"}
 
 
 def test_text_that_no_database_stores_is_made_fit():
-    assert made_by({"outputs": {"1": {"text": ["a\0b", "\ud800"]}}}).texts == {"1": "a\N{SYMBOL FOR NULL}b\n?"}
+    assert prompt_outputs({"outputs": {"1": {"text": ["a\0b", "\ud800"]}}}).texts == {"1": "a\N{SYMBOL FOR NULL}b\n?"}

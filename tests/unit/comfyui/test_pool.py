@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.comfyui.hosts import hosts_of
-from callsheet.comfyui.pool import Pool, Server, Wish, drain, open_pool, survey
-from callsheet.domain.errors import BadParams, ProviderUnreachable, SetupError
-from callsheet.fakes.comfyui import ComfyUIStandIn, running_comfyui
+from callsheet.comfyui.hosts import parse_hosts
+from callsheet.comfyui.pool import Pool, Server, ServerRequirements, check_servers, drain, open_pool
+from callsheet.domain.errors import BadParams, ConfigurationError, ProviderUnreachable
+from callsheet.fakes.comfyui import FakeComfyUI, running_comfyui
 from callsheet.settings import Settings
 from callsheet.testing.context import RecordingContext
 from callsheet.testing.waiters import until
@@ -18,7 +18,7 @@ from .conftest import Desk, reached, stepping, workflow
 
 
 @pytest.fixture
-async def other(tmp_path: Path) -> AsyncIterator[ComfyUIStandIn]:
+async def other(tmp_path: Path) -> AsyncIterator[FakeComfyUI]:
     async with running_comfyui(tmp_path / "other") as running:
         yield running
 
@@ -28,7 +28,7 @@ def settings_for(tmp_path: Path, urls: str) -> Settings:
 
 
 @pytest.fixture
-def pool(server: ComfyUIStandIn, other: ComfyUIStandIn, tmp_path: Path) -> Pool:
+def pool(server: FakeComfyUI, other: FakeComfyUI, tmp_path: Path) -> Pool:
     urls = f"{server.url}#name=one&capacity=2&tags=wan+flux {other.url}#name=two&tags=wan"
     return open_pool(settings_for(tmp_path, urls))
 
@@ -37,8 +37,8 @@ def nobody_waits(message: str) -> None:
     raise AssertionError(f"the job {message}")
 
 
-async def chosen(pool: Pool, wish: Wish | None = None) -> str:
-    async with pool.seat(wish or Wish(), nobody_waits) as server:
+async def chosen(pool: Pool, wish: ServerRequirements | None = None) -> str:
+    async with pool.acquire(wish or ServerRequirements(), nobody_waits) as server:
         return server.name
 
 
@@ -56,7 +56,7 @@ async def chosen(pool: Pool, wish: Wish | None = None) -> str:
 def test_servers_are_read_from_one_line(tmp_path: Path, given: str | None, expected: list):
     settings = Settings(_env_file=None, data_dir=tmp_path, comfyui_api_url=given)
 
-    assert [(host.url, host.name, host.capacity, set(host.tags)) for host in hosts_of(settings)] == expected
+    assert [(host.url, host.name, host.capacity, set(host.tags)) for host in parse_hosts(settings)] == expected
 
 
 def test_the_names_of_earlier_systems_are_understood(monkeypatch: pytest.MonkeyPatch):
@@ -64,17 +64,17 @@ def test_the_names_of_earlier_systems_are_understood(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("COMFYUI_MAX_POLL_ATTEMPTS", "120")
     settings = Settings(_env_file=None)
 
-    assert hosts_of(settings)[0].url == "http://127.0.0.1:8188"
+    assert parse_hosts(settings)[0].url == "http://127.0.0.1:8188"
     assert (settings.comfyui_max_poll_attempts, settings.comfyui_poll_interval_ms) == (120, 5000)
 
 
 @pytest.mark.parametrize("given", ["ftp://a", "http://", "a#capacity=0", "a#capacity=x", "a#colour=red", "a,a"])
 def test_a_line_that_cannot_be_read_is_refused(tmp_path: Path, given: str):
-    with pytest.raises(SetupError):
-        hosts_of(Settings(_env_file=None, data_dir=tmp_path, comfyui_api_url=given))
+    with pytest.raises(ConfigurationError):
+        parse_hosts(Settings(_env_file=None, data_dir=tmp_path, comfyui_api_url=given))
 
 
-async def test_the_least_busy_server_is_taken(pool: Pool, server: ComfyUIStandIn):
+async def test_the_least_busy_server_is_taken(pool: Pool, server: FakeComfyUI):
     server.executor.dead = True
     async with pool.client(server.url) as comfy:
         await comfy.submit(workflow("image_tiny"), "7b1b9d35-6a1f-4b62-9d5b-0a8d3c1c8a11", "x")
@@ -85,33 +85,33 @@ async def test_the_least_busy_server_is_taken(pool: Pool, server: ComfyUIStandIn
 async def test_the_server_that_ran_the_workflow_last_is_preferred(pool: Pool):
     pool.servers[1].worked("talk")
 
-    assert await chosen(pool, Wish(workflow="talk")) == "two"
-    assert await chosen(pool, Wish(workflow="walk")) == "one"
+    assert await chosen(pool, ServerRequirements(workflow="talk")) == "two"
+    assert await chosen(pool, ServerRequirements(workflow="walk")) == "one"
 
 
-async def test_but_not_when_many_wait_there(pool: Pool, other: ComfyUIStandIn):
+async def test_but_not_when_many_wait_there(pool: Pool, other: FakeComfyUI):
     pool.servers[1].worked("talk")
     other.executor.dead = True
     async with pool.client(other.url) as comfy:
         for number in range(3):
             await comfy.submit(workflow("image_tiny"), f"7b1b9d35-6a1f-4b62-9d5b-0a8d3c1c8a1{number}", "x")
 
-    assert await chosen(pool, Wish(workflow="talk")) == "one"
+    assert await chosen(pool, ServerRequirements(workflow="talk")) == "one"
 
 
 async def test_tags_and_names_are_kept_to(pool: Pool):
-    assert await chosen(pool, Wish(tags=frozenset({"flux"}))) == "one"
-    assert await chosen(pool, Wish(name="two")) == "two"
+    assert await chosen(pool, ServerRequirements(tags=frozenset({"flux"}))) == "one"
+    assert await chosen(pool, ServerRequirements(name="two")) == "two"
     with pytest.raises(BadParams, match="has the tags sdxl"):
-        await chosen(pool, Wish(tags=frozenset({"sdxl"})))
+        await chosen(pool, ServerRequirements(tags=frozenset({"sdxl"})))
     with pytest.raises(BadParams, match="is called 'three'"):
-        await chosen(pool, Wish(name="three"))
+        await chosen(pool, ServerRequirements(name="three"))
 
 
 async def test_a_full_pool_is_waited_for(pool: Pool):
     said: list[str] = []
-    wish = Wish(name="two")
-    async with pool.seat(wish, nobody_waits):
+    wish = ServerRequirements(name="two")
+    async with pool.acquire(wish, nobody_waits):
         waiting = asyncio.create_task(_sit(pool, wish, said))
         await until(lambda: said)
         assert not waiting.done()
@@ -119,8 +119,8 @@ async def test_a_full_pool_is_waited_for(pool: Pool):
     assert said == ["waits for a free ComfyUI server"]
 
 
-async def _sit(pool: Pool, wish: Wish, said: list[str]) -> str:
-    async with pool.seat(wish, said.append) as server:
+async def _sit(pool: Pool, wish: ServerRequirements, said: list[str]) -> str:
+    async with pool.acquire(wish, said.append) as server:
         return server.name
 
 
@@ -146,7 +146,7 @@ async def test_a_drained_server_gets_nothing_new(pool: Pool, tmp_path: Path):
     assert await chosen(pool) == "one"
 
 
-async def test_a_job_goes_to_another_server_when_the_first_does_not_answer(other: ComfyUIStandIn, tmp_path: Path):
+async def test_a_job_goes_to_another_server_when_the_first_does_not_answer(other: FakeComfyUI, tmp_path: Path):
     desk = Desk(tmp_path, comfyui_api_url=f"http://127.0.0.1:9#name=dead,{other.url}#name=two")
 
     result = await desk.run(graph=workflow("image_tiny"))
@@ -156,7 +156,7 @@ async def test_a_job_goes_to_another_server_when_the_first_does_not_answer(other
 
 
 async def test_a_server_behind_a_proxy_that_cannot_reach_it_is_passed_over(
-    server: ComfyUIStandIn, other: ComfyUIStandIn, tmp_path: Path
+    server: FakeComfyUI, other: FakeComfyUI, tmp_path: Path
 ):
     server.away = True
     desk = Desk(tmp_path, comfyui_api_url=f"{server.url}#name=one,{other.url}#name=two&capacity=2")
@@ -172,7 +172,7 @@ async def test_when_none_answers_the_reason_is_told(tmp_path: Path):
         await desk.run(graph=workflow("image_tiny"))
 
 
-async def test_two_jobs_share_two_servers(server: ComfyUIStandIn, other: ComfyUIStandIn, tmp_path: Path):
+async def test_two_jobs_share_two_servers(server: FakeComfyUI, other: FakeComfyUI, tmp_path: Path):
     desks = [Desk(tmp_path, comfyui_api_url=f"{server.url},{other.url}") for _ in range(2)]
     desks[1].job = RecordingContext(tmp_path / "second", settings=desks[1].settings)
     works = [desk.start(graph=stepping(1)) for desk in desks]
@@ -185,7 +185,7 @@ async def test_two_jobs_share_two_servers(server: ComfyUIStandIn, other: ComfyUI
 
 
 async def test_a_later_run_goes_back_to_the_server_that_has_the_prompt(
-    server: ComfyUIStandIn, other: ComfyUIStandIn, tmp_path: Path
+    server: FakeComfyUI, other: FakeComfyUI, tmp_path: Path
 ):
     desk = Desk(tmp_path, comfyui_api_url=f"{server.url}#name=one,{other.url}#name=two")
     work = desk.start(graph=stepping(1), server="two")
@@ -200,7 +200,7 @@ async def test_a_later_run_goes_back_to_the_server_that_has_the_prompt(
 
 
 async def test_a_server_that_the_settings_no_longer_name_is_given_up(
-    server: ComfyUIStandIn, other: ComfyUIStandIn, tmp_path: Path
+    server: FakeComfyUI, other: FakeComfyUI, tmp_path: Path
 ):
     desk = Desk(tmp_path, comfyui_api_url=f"{other.url}#name=two")
     work = desk.start(graph=stepping(1))
@@ -215,9 +215,9 @@ async def test_a_server_that_the_settings_no_longer_name_is_given_up(
     assert "do not name any more" in moved.told
 
 
-async def test_a_survey_tells_who_answers_and_how_much_waits(pool: Pool, server: ComfyUIStandIn):
+async def test_a_survey_tells_who_answers_and_how_much_waits(pool: Pool, server: FakeComfyUI):
     server.away = True
-    one, two = await survey(pool)
+    one, two = await check_servers(pool)
 
     assert (one.reachable, two.reachable) == (False, True)
     assert "502" in (one.reason or "")
@@ -226,7 +226,7 @@ async def test_a_survey_tells_who_answers_and_how_much_waits(pool: Pool, server:
 
 
 async def test_a_server_that_never_comes_back_is_given_up_for_another_in_the_end(
-    server: ComfyUIStandIn, other: ComfyUIStandIn, tmp_path: Path
+    server: FakeComfyUI, other: FakeComfyUI, tmp_path: Path
 ):
     urls = f"{server.url}#name=one,{other.url}#name=two"
     desk = Desk(tmp_path, comfyui_api_url=urls, comfyui_timeout_ms=100)

@@ -6,9 +6,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from callsheet.comfyui.parsing import told
+from callsheet.comfyui.parsing import sanitize_text
 from callsheet.domain.errors import BadParams, ProviderFailed
-from callsheet.fakes.comfyui import ComfyUIStandIn
+from callsheet.fakes.comfyui import FakeComfyUI
 
 from .conftest import Desk, stepping, workflow
 
@@ -46,7 +46,7 @@ async def test_all_faults_of_a_graph_are_told_at_once(desk: Desk):
     }
 
 
-async def test_a_server_that_would_run_half_of_a_graph_does_not(desk: Desk, server: ComfyUIStandIn):
+async def test_a_server_that_would_run_half_of_a_graph_does_not(desk: Desk, server: FakeComfyUI):
     graph = stepping()
     graph |= {"3": workflow("fail_missing_file")["1"]}
     graph["4"] = {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "bad"}}
@@ -78,7 +78,7 @@ async def test_a_server_that_would_run_half_of_a_graph_does_not(desk: Desk, serv
     ],
 )
 async def test_what_can_be_seen_without_the_server_is_told_without_it(
-    desk: Desk, server: ComfyUIStandIn, graph: dict, code: str
+    desk: Desk, server: FakeComfyUI, graph: dict, code: str
 ):
     with pytest.raises(BadParams) as caught:
         await desk.run(graph=graph)
@@ -110,7 +110,7 @@ async def test_a_graphics_card_that_is_full_has_a_code_of_its_own(desk: Desk):
     assert caught.value.code == "out_of_memory"
 
 
-async def test_a_failed_job_that_is_retried_by_hand_runs_again(desk: Desk, server: ComfyUIStandIn):
+async def test_a_failed_job_that_is_retried_by_hand_runs_again(desk: Desk, server: FakeComfyUI):
     graph = stepping()
     graph["5"] = {"class_type": "Raise", "inputs": {"image": ["1", 0], "message": "a bad day"}}
     for _ in range(2):
@@ -120,7 +120,7 @@ async def test_a_failed_job_that_is_retried_by_hand_runs_again(desk: Desk, serve
     assert len(set(server.accepted)) == 2
 
 
-async def test_pages_of_other_sites_are_refused_and_we_are_not_one(desk: Desk, server: ComfyUIStandIn):
+async def test_pages_of_other_sites_are_refused_and_we_are_not_one(desk: Desk, server: FakeComfyUI):
     await desk.run(graph=workflow("image_tiny"))
     async with httpx2.AsyncClient() as client:
         answer = await client.get(f"{server.url}/queue", headers={"Origin": "https://example.com"})
@@ -128,7 +128,7 @@ async def test_pages_of_other_sites_are_refused_and_we_are_not_one(desk: Desk, s
     assert answer.status_code == 403
 
 
-async def test_every_request_is_one_that_cannot_hurt_the_server(desk: Desk, server: ComfyUIStandIn):
+async def test_every_request_is_one_that_cannot_hurt_the_server(desk: Desk, server: FakeComfyUI):
     await desk.run(graph=workflow("image_tiny"))
 
     [request] = server.prompts
@@ -149,10 +149,10 @@ async def test_every_request_is_one_that_cannot_hurt_the_server(desk: Desk, serv
     ],
 )
 def test_folders_are_left_out_of_what_is_passed_on(said: str, passed_on: str):
-    assert told(said) == passed_on
+    assert sanitize_text(said) == passed_on
 
 
-async def test_a_file_the_server_does_not_take_is_told(desk: Desk, server: ComfyUIStandIn, tmp_path: Path):
+async def test_a_file_the_server_does_not_take_is_told(desk: Desk, server: FakeComfyUI, tmp_path: Path):
     server.max_upload = 100
     (tmp_path / "big.bin").write_bytes(bytes(1000))
 

@@ -9,8 +9,8 @@ import yaml
 from PIL import Image
 
 from callsheet.comfyui.workflows import form_of, load_workflow, read_workflow, stored_workflows
-from callsheet.domain.errors import BadParams, SetupError
-from callsheet.fakes.comfyui import ComfyUIStandIn
+from callsheet.domain.errors import BadParams, ConfigurationError
+from callsheet.fakes.comfyui import FakeComfyUI
 
 from .conftest import Desk, workflow
 
@@ -41,13 +41,13 @@ def store(folder: Path, name: str, graph: Any, inputs: Any = None) -> None:
 
 
 @pytest.fixture
-def desk(server: ComfyUIStandIn, folder: Path, tmp_path: Path) -> Desk:
+def desk(server: FakeComfyUI, folder: Path, tmp_path: Path) -> Desk:
     Image.new("RGB", (40, 40), (0, 200, 0)).save(tmp_path / "frög 🐸.png")
     return Desk(tmp_path, comfyui_api_url=server.url, comfyui_workflows=folder)
 
 
 async def test_named_inputs_go_into_their_fields_and_files_to_the_server(
-    desk: Desk, server: ComfyUIStandIn, tmp_path: Path
+    desk: Desk, server: FakeComfyUI, tmp_path: Path
 ):
     inputs = {"image": str(tmp_path / "frög 🐸.png"), "width": 32, "method": "area"}
 
@@ -61,7 +61,7 @@ async def test_named_inputs_go_into_their_fields_and_files_to_the_server(
     assert server.uploads[0].isascii()
 
 
-async def test_the_same_file_twice_is_one_file_there(desk: Desk, server: ComfyUIStandIn, tmp_path: Path):
+async def test_the_same_file_twice_is_one_file_there(desk: Desk, server: FakeComfyUI, tmp_path: Path):
     for _ in range(2):
         desk.new_job()
         await desk.run(workflow="resize", inputs={"image": str(tmp_path / "frög 🐸.png")})
@@ -69,7 +69,7 @@ async def test_the_same_file_twice_is_one_file_there(desk: Desk, server: ComfyUI
     assert len(set(server.uploads)) == 1
 
 
-async def test_everything_that_does_not_fit_is_told_at_once(desk: Desk, server: ComfyUIStandIn):
+async def test_everything_that_does_not_fit_is_told_at_once(desk: Desk, server: FakeComfyUI):
     inputs = {"width": 33, "height": "tall", "method": "blur", "hue": 3, "name": 7}
 
     with pytest.raises(BadParams) as caught:
@@ -95,7 +95,7 @@ async def test_what_the_server_refuses_is_told_by_the_jobs_own_words(desk: Desk,
     assert "graph.2.upscale_method" in problem.message
 
 
-async def test_a_file_is_taken_for_what_its_bytes_are(desk: Desk, server: ComfyUIStandIn, tmp_path: Path):
+async def test_a_file_is_taken_for_what_its_bytes_are(desk: Desk, server: FakeComfyUI, tmp_path: Path):
     (tmp_path / "song.png").write_bytes(wave())
 
     with pytest.raises(BadParams) as caught:
@@ -121,7 +121,7 @@ async def test_an_unknown_workflow_is_told_with_those_there_are(desk: Desk):
         await desk.run(workflow="talk")
 
 
-async def test_a_seed_is_drawn_anew_for_every_job_and_kept_when_given(desk: Desk, server: ComfyUIStandIn, folder: Path):
+async def test_a_seed_is_drawn_anew_for_every_job_and_kept_when_given(desk: Desk, server: FakeComfyUI, folder: Path):
     store(folder, "dice", workflow("text_preview"), {"inputs": {"seed": {"to": "1.value", "type": "seed"}}})
     for given in ({}, {}, {"seed": 7}):
         desk.new_job()
@@ -132,7 +132,7 @@ async def test_a_seed_is_drawn_anew_for_every_job_and_kept_when_given(desk: Desk
     assert third == 7
 
 
-async def test_fields_of_a_whole_graph_are_named_by_node(desk: Desk, server: ComfyUIStandIn, tmp_path: Path):
+async def test_fields_of_a_whole_graph_are_named_by_node(desk: Desk, server: FakeComfyUI, tmp_path: Path):
     graph = workflow("image_load_scale_save")
     await desk.run(graph=graph, inputs={"2.width": 24}, files={"1.image": str(tmp_path / "frög 🐸.png")})
 
@@ -149,7 +149,7 @@ async def test_a_field_that_is_not_there_is_told(desk: Desk):
 
 @pytest.mark.parametrize(("link", "words"), [(["9", 0], "from node 9, and there is none"), (["1", 0], "wait for each")])
 async def test_an_input_that_leads_nowhere_is_told_before_the_server_sees_it(
-    desk: Desk, server: ComfyUIStandIn, link: list[Any], words: str
+    desk: Desk, server: FakeComfyUI, link: list[Any], words: str
 ):
     with pytest.raises(BadParams, match=words):
         await desk.run(graph=workflow("image_tiny"), inputs={"1.width": link})
@@ -169,7 +169,7 @@ async def test_a_job_with_neither_is_told_what_to_give(desk: Desk):
 
 @pytest.mark.parametrize("as_file", [True, False])
 async def test_the_workflow_of_the_settings_is_changed_field_by_field(
-    server: ComfyUIStandIn, tmp_path: Path, as_file: bool
+    server: FakeComfyUI, tmp_path: Path, as_file: bool
 ):
     text = json.dumps({"prompt": workflow("image_tiny")})
     (tmp_path / "video.json").write_text(text)
@@ -182,7 +182,7 @@ async def test_the_workflow_of_the_settings_is_changed_field_by_field(
     assert (picture.probe.width, picture.probe.height) == (20, 64)
 
 
-async def test_a_whole_graph_is_not_mixed_with_the_workflow_of_the_settings(server: ComfyUIStandIn, tmp_path: Path):
+async def test_a_whole_graph_is_not_mixed_with_the_workflow_of_the_settings(server: FakeComfyUI, tmp_path: Path):
     text = json.dumps(workflow("video_mp4"))
     desk = Desk(tmp_path, comfyui_api_url=server.url, comfyui_video_workflow_json=text)
 
@@ -192,7 +192,7 @@ async def test_a_whole_graph_is_not_mixed_with_the_workflow_of_the_settings(serv
 async def test_a_stored_workflow_in_the_editors_format_is_explained(desk: Desk, folder: Path):
     store(folder, "drawn", {"nodes": [], "links": []})
 
-    with pytest.raises(SetupError, match=r"Export \(API\)"):
+    with pytest.raises(ConfigurationError, match=r"Export \(API\)"):
         await desk.run(workflow="drawn")
 
 
@@ -200,9 +200,9 @@ def test_a_file_that_names_fields_that_are_not_there_is_refused(desk: Desk, fold
     store(folder, "off", workflow("image_tiny"), {"inputs": {"seed": {"to": "77.seed", "type": "seed"}}})
     store(folder, "odd", workflow("image_tiny"), {"inputs": {"size": {"to": "1.width", "type": "volume"}}})
 
-    with pytest.raises(SetupError, match=r"seed: the graph has no node for '77\.seed'"):
+    with pytest.raises(ConfigurationError, match=r"seed: the graph has no node for '77\.seed'"):
         load_workflow("off", desk.settings)
-    with pytest.raises(SetupError, match=r"inputs\.size\.type"):
+    with pytest.raises(ConfigurationError, match=r"inputs\.size\.type"):
         load_workflow("odd", desk.settings)
 
 
@@ -218,7 +218,7 @@ def test_a_file_that_cannot_be_read_is_told_by_name(tmp_path: Path, name: str, d
     (tmp_path / "odd.json").write_text(json.dumps(workflow("image_tiny")))
     (tmp_path / name).write_bytes(data)
 
-    with pytest.raises(SetupError, match=words):
+    with pytest.raises(ConfigurationError, match=words):
         read_workflow(tmp_path / "odd.json")
 
 
@@ -246,5 +246,5 @@ def test_a_form_is_drawn_from_a_workflow(desk: Desk):
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path):
     desk = Desk(tmp_path, comfyui_workflows=tmp_path / "nowhere")
 
-    with pytest.raises(SetupError, match="nowhere"):
+    with pytest.raises(ConfigurationError, match="nowhere"):
         stored_workflows(desk.settings)

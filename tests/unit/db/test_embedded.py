@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from callsheet.db.embedded.postgres import EmbeddedPostgres
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 
 MEMBER = Path(__file__).with_name("member.py")
 CONTAINED = Path(__file__).with_name("contained.py")
@@ -165,7 +165,7 @@ def open_place(tmp_path):
 
 def end_servers(folder):
     if (folder / "cluster" / "PG_VERSION").exists():
-        with contextlib.suppress(SetupError):
+        with contextlib.suppress(ConfigurationError):
             postgres = EmbeddedPostgres(folder)
             postgres.start()
             postgres.stop()
@@ -394,7 +394,7 @@ def test_a_folder_may_have_any_name(tmp_path, name):
 
 
 def test_a_folder_name_with_a_line_break_is_refused(tmp_path):
-    with pytest.raises(SetupError, match="a folder with such a name"):
+    with pytest.raises(ConfigurationError, match="a folder with such a name"):
         EmbeddedPostgres(tmp_path / "two\nlines")
 
 
@@ -410,7 +410,7 @@ def test_a_path_too_long_for_a_socket_gets_a_short_private_socket_folder(tmp_pat
         assert ends(member.server_pid)
         sockets.rmdir()
         sockets.symlink_to(tmp_path)
-        with pytest.raises(SetupError, match="not a folder of ours alone"):
+        with pytest.raises(ConfigurationError, match="not a folder of ours alone"):
             EmbeddedPostgres(folder).start()
         sockets.unlink()
     finally:
@@ -429,7 +429,7 @@ def test_the_socket_and_the_files_are_closed_to_other_users(folder):
 def test_no_network_port_is_open_unless_asked_for(folder):
     with EmbeddedPostgres(folder) as dsn:
         assert ask(dsn, "SHOW listen_addresses") == ""
-    with pytest.raises(SetupError, match="no TCP port"):
+    with pytest.raises(ConfigurationError, match="no TCP port"):
         _ = EmbeddedPostgres(folder).tcp_dsn
 
 
@@ -444,7 +444,7 @@ def test_a_network_port_asks_for_the_password(folder):
             ask(f"postgresql://callsheet:guess@127.0.0.1:{port}/postgres", "SELECT 1")
         with EmbeddedPostgres(folder) as joined:
             assert joined == dsn
-        with pytest.raises(SetupError, match="not on port 1"):
+        with pytest.raises(ConfigurationError, match="not on port 1"):
             EmbeddedPostgres(folder, port=1).start()
         assert ask(dsn, "SELECT 1") == 1
 
@@ -463,7 +463,7 @@ def test_a_database_of_another_postgresql_version_is_told(folder):
         pass
     (folder / "cluster" / "PG_VERSION").write_text("16\n")
 
-    with pytest.raises(SetupError, match=r"made by PostgreSQL 16; this is 18\. Bring it over with pg_upgrade"):
+    with pytest.raises(ConfigurationError, match=r"made by PostgreSQL 16; this is 18\. Bring it over with pg_upgrade"):
         EmbeddedPostgres(folder).start()
 
 
@@ -471,14 +471,14 @@ def test_a_folder_that_holds_something_else_is_left_alone(new_folder):
     (new_folder / "cluster").mkdir(parents=True)
     (new_folder / "cluster" / "holiday.mov").write_text("mine")
 
-    with pytest.raises(SetupError, match="not empty, and not a PostgreSQL database"):
+    with pytest.raises(ConfigurationError, match="not empty, and not a PostgreSQL database"):
         EmbeddedPostgres(new_folder).start()
 
     assert (new_folder / "cluster" / "holiday.mov").read_text() == "mine"
 
 
 def test_a_server_that_does_not_start_says_what_its_log_says(folder):
-    with pytest.raises(SetupError, match='unrecognized configuration parameter "work_memory"'):
+    with pytest.raises(ConfigurationError, match='unrecognized configuration parameter "work_memory"'):
         EmbeddedPostgres(folder, config={"work_memory": "9MB"}).start()
 
     with EmbeddedPostgres(folder) as dsn:
@@ -488,7 +488,7 @@ def test_a_server_that_does_not_start_says_what_its_log_says(folder):
 def test_a_folder_that_cannot_be_used_is_told(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(SetupError, match=r"cannot use .*/file/postgres .*CALLSHEET_DATA_DIR.*DATABASE_URL"):
+    with pytest.raises(ConfigurationError, match=r"cannot use .*/file/postgres .*CALLSHEET_DATA_DIR.*DATABASE_URL"):
         EmbeddedPostgres(tmp_path / "file" / "postgres").start()
 
 
@@ -518,7 +518,7 @@ def small_disk(tmp_path):
 
 @needs_root
 def test_a_disk_too_full_for_a_new_database_is_told_and_nothing_is_begun(small_disk):
-    with pytest.raises(SetupError, match=r"is full: a new database needs 128 MB, \d+ MB are free"):
+    with pytest.raises(ConfigurationError, match=r"is full: a new database needs 128 MB, \d+ MB are free"):
         EmbeddedPostgres(small_disk / "postgres").start()
 
     assert not list(small_disk.glob("postgres/cluster*"))
@@ -532,7 +532,7 @@ def test_a_disk_that_is_full_now_is_told_and_harms_nothing(small_disk, made):
         while ballast.write(bytes(2**16)):
             pass
 
-    with pytest.raises(SetupError, match="No space left on device"):
+    with pytest.raises(ConfigurationError, match="No space left on device"):
         EmbeddedPostgres(folder).start()
 
     (small_disk / "ballast").unlink()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from callsheet.domain.retry_policy import Standing, jobs_to_retry
+from callsheet.domain.retry_policy import RetryState, jobs_to_retry
 from callsheet.domain.statuses import (
     ENDED,
     EXECUTION_ENDED,
@@ -62,7 +62,7 @@ def test_an_execution_can_be_cancelled_until_it_has_ended(status):
 
 
 def standings(**statuses):
-    return {name: Standing(status) for name, status in statuses.items()}
+    return {name: RetryState(status) for name, status in statuses.items()}
 
 
 def test_a_retry_of_all_takes_what_did_not_succeed():
@@ -82,6 +82,6 @@ def test_a_retry_of_one_job_takes_what_it_needs_and_what_hangs_on_it():
 
 
 def test_a_failure_that_others_go_on_without_need_not_be_repeated():
-    jobs = {"may": Standing(S.FAILED, continue_on_failure=True), "bad": Standing(S.FAILED)}
+    jobs = {"may": RetryState(S.FAILED, continue_on_failure=True), "bad": RetryState(S.FAILED)}
 
     assert jobs_to_retry(jobs, [("may", "bad")], "bad") == {"bad"}

@@ -5,20 +5,20 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from callsheet.fakes.providers.all import STAND_INS, environment_of, everyone
-from callsheet.fakes.providers.faults import Altered, Cut, Fine
-from callsheet.fakes.providers.replicate import ReplicateStandIn
+from callsheet.fakes.providers.all import STAND_INS, all_fakes, environment_of
+from callsheet.fakes.providers.faults import Altered, CutConnection, NoFault
+from callsheet.fakes.providers.replicate import FakeReplicate
 from callsheet.fakes.providers.task_script import Runs, Succeeds, Waits, film, picture
-from callsheet.fakes.providers.webhook_receiver import open_mailbox
-from callsheet.fakes.providers.webhook_script import Calls
+from callsheet.fakes.providers.webhook_receiver import open_webhook_receiver
+from callsheet.fakes.providers.webhook_script import WebhookScript
 from callsheet.media.probing.probe import probe
 from callsheet.providers.catalog import discover_providers
 from callsheet.settings import Settings
 
-AUTHORIZED = {"Authorization": f"Bearer {ReplicateStandIn.key}"}
+AUTHORIZED = {"Authorization": f"Bearer {FakeReplicate.key}"}
 
 
-async def ordered(stand_in: ReplicateStandIn, webhook: str | None = None) -> dict:
+async def ordered(stand_in: FakeReplicate, webhook: str | None = None) -> dict:
     order = {"version": "a/b", "input": {}, **({"webhook": webhook} if webhook else {})}
     async with httpx2.AsyncClient() as client:
         return (await client.post(f"{stand_in.base}/v1/predictions", headers=AUTHORIZED, json=order)).json()
@@ -35,9 +35,9 @@ async def test_files_that_are_served_are_real(tmp_path: Path) -> None:
 
 
 async def test_a_look_moves_a_task_on_and_time_does_where_there_is_a_pace() -> None:
-    async with ReplicateStandIn() as slow, ReplicateStandIn(pace=0.01) as quick, open_mailbox() as box:
+    async with FakeReplicate() as slow, FakeReplicate(pace=0.01) as quick, open_webhook_receiver() as box:
         for stand_in in (slow, quick):
-            stand_in.course(Waits(), Runs(), Succeeds())
+            stand_in.script(Waits(), Runs(), Succeeds())
             await ordered(stand_in, box.url)
 
         [letter] = await box.received()
@@ -50,44 +50,44 @@ async def test_a_look_moves_a_task_on_and_time_does_where_there_is_a_pace() -> N
 @pytest.mark.parametrize(
     ("calls", "statuses"),
     [
-        (Calls(), ["succeeded"]),
-        (Calls(times=2), ["succeeded", "succeeded"]),
-        (Calls(reordered=True), ["succeeded", "starting"]),
-        (Calls(late=0.01), ["succeeded"]),
-        (Calls(body=b'{"status": "odd"}'), ["odd"]),
-        (Calls(times=0), []),
+        (WebhookScript(), ["succeeded"]),
+        (WebhookScript(times=2), ["succeeded", "succeeded"]),
+        (WebhookScript(reordered=True), ["succeeded", "starting"]),
+        (WebhookScript(late=0.01), ["succeeded"]),
+        (WebhookScript(body=b'{"status": "odd"}'), ["odd"]),
+        (WebhookScript(times=0), []),
     ],
 )
-async def test_webhooks_come_as_forecast(calls: Calls, statuses: list[str]) -> None:
-    async with ReplicateStandIn() as stand_in, open_mailbox() as box:
-        stand_in.forecast(webhook=[calls])
+async def test_webhooks_come_as_forecast(calls: WebhookScript, statuses: list[str]) -> None:
+    async with FakeReplicate() as stand_in, open_webhook_receiver() as box:
+        stand_in.inject_faults(webhook=[calls])
         await stand_in.finish((await ordered(stand_in, box.url))["id"])
 
-    assert [json.loads(letter.body)["status"] for letter in box.letters] == statuses
+    assert [json.loads(letter.body)["status"] for letter in box.received_webhooks] == statuses
     assert [told.status for told in stand_in.told] == [200] * len(statuses)
 
 
 async def test_a_webhook_may_come_before_the_answer() -> None:
-    async with ReplicateStandIn() as stand_in, open_mailbox() as box:
-        stand_in.forecast(webhook=[Calls(first=True)])
+    async with FakeReplicate() as stand_in, open_webhook_receiver() as box:
+        stand_in.inject_faults(webhook=[WebhookScript(first=True)])
         answering = asyncio.create_task(ordered(stand_in, box.url))
 
         await box.received()
-        [told] = (json.loads(letter.body)["id"] for letter in box.letters)
+        [told] = (json.loads(letter.body)["id"] for letter in box.received_webhooks)
 
         assert (await answering)["id"] == told
 
 
 async def test_a_webhook_that_nobody_takes_is_noted() -> None:
-    async with ReplicateStandIn() as stand_in:
+    async with FakeReplicate() as stand_in:
         await stand_in.finish((await ordered(stand_in, "http://127.0.0.1:1/"))["id"])
 
     assert [told.status for told in stand_in.told] == [0]
 
 
 async def test_weather_comes_in_its_order_and_then_is_fine() -> None:
-    async with ReplicateStandIn() as stand_in:
-        stand_in.forecast(submit=[Cut(accepted=True), Fine(), Altered({"id": "other"})])
+    async with FakeReplicate() as stand_in:
+        stand_in.inject_faults(submit=[CutConnection(accepted=True), NoFault(), Altered({"id": "other"})])
         with pytest.raises(httpx2.RemoteProtocolError):
             await ordered(stand_in)
 
@@ -98,7 +98,7 @@ async def test_weather_comes_in_its_order_and_then_is_fine() -> None:
 
 
 async def test_without_the_key_nothing_is_done() -> None:
-    async with ReplicateStandIn() as stand_in, httpx2.AsyncClient() as client:
+    async with FakeReplicate() as stand_in, httpx2.AsyncClient() as client:
         for headers in ({}, {"Authorization": "Bearer wrong"}):
             answer = await client.post(f"{stand_in.base}/v1/predictions", headers=headers, json={"input": {}})
             assert answer.status_code == 401
@@ -109,12 +109,12 @@ async def test_without_the_key_nothing_is_done() -> None:
 
 
 async def test_all_stand_ins_lead_all_providers_to_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with everyone(pace=0.01) as stand_ins:
+    async with all_fakes(pace=0.01) as stand_ins:
         for name, value in environment_of(stand_ins).items():
             monkeypatch.setenv(name, value)
         async with discover_providers(Settings(_env_file=None)) as providers:
             for stand_in in stand_ins:
-                task = await providers[stand_in.name].submit(stand_in.order())
+                task = await providers[stand_in.name].submit(stand_in.example_request())
                 assert task.id in stand_in.taken
 
     assert len(stand_ins) == len(STAND_INS) == len({stand_in.name for stand_in in stand_ins})

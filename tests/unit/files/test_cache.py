@@ -8,7 +8,7 @@ from structlog.testing import CapturingLogger
 
 from callsheet.domain.errors import DiskFull, StorageUnreachable
 from callsheet.files import cache as cache_module
-from callsheet.files.cache import FileCache, lies_in_cache
+from callsheet.files.cache import FileCache, is_cache_key
 from callsheet.files.storage import Storage, open_folder
 
 KEY = "piece/" + "ab" * 32
@@ -180,7 +180,7 @@ async def test_old_files_are_tidied_away_and_young_ones_stay(cache: FileCache, m
     grow_old(the_cached_file(tmp_path), WEEK + HOUR)
     await cache.keep("sound/" + "cd" * 32, made)
 
-    assert await cache.tidy(interval=HOUR) == 1
+    assert await cache.clean_up(interval=HOUR) == 1
     assert not await cache.fetch(KEY, tmp_path / "again.mp4")
     assert await cache.fetch("sound/" + "cd" * 32, tmp_path / "again.mp4")
 
@@ -190,18 +190,18 @@ async def test_keeping_again_makes_a_file_young_again(cache: FileCache, made: Pa
     grow_old(the_cached_file(tmp_path), WEEK + HOUR)
     await cache.keep(KEY, made)
 
-    assert await cache.tidy(interval=HOUR) == 0
+    assert await cache.clean_up(interval=HOUR) == 0
 
 
 async def test_only_one_of_many_tidies_in_an_interval(cache: FileCache, made: Path, tmp_path: Path) -> None:
     await cache.keep(KEY, made)
-    await cache.tidy(interval=HOUR)
+    await cache.clean_up(interval=HOUR)
     grow_old(the_cached_file(tmp_path), WEEK + HOUR)
 
-    assert await cache.tidy(interval=HOUR) == 0
+    assert await cache.clean_up(interval=HOUR) == 0
 
     grow_old(tmp_path / "files/callsheet-cache/tidied", HOUR + HOUR)
-    assert await cache.tidy(interval=HOUR) == 1
+    assert await cache.clean_up(interval=HOUR) == 1
 
 
 async def test_tidying_touches_nothing_that_the_cache_did_not_write(
@@ -212,16 +212,16 @@ async def test_tidying_touches_nothing_that_the_cache_did_not_write(
         await storage.put(key, made)
         grow_old(tmp_path / "files" / key, 10 * WEEK)
 
-    assert await cache.tidy(interval=HOUR) == 0
+    assert await cache.clean_up(interval=HOUR) == 0
     assert all((tmp_path / "files" / key).exists() for key in strangers)
 
 
 async def test_tidying_an_unused_cache_leaves_no_trace(cache: FileCache, tmp_path: Path) -> None:
-    assert await cache.tidy(interval=HOUR) == 0
+    assert await cache.clean_up(interval=HOUR) == 0
     assert list((tmp_path / "files").iterdir()) == []
 
 
 def test_the_cache_is_known_by_its_first_folder() -> None:
-    assert lies_in_cache("callsheet-cache/piece/x")
-    assert lies_in_cache("Callsheet-Cache/piece/x")
-    assert not lies_in_cache("uploads/callsheet-cache/x")
+    assert is_cache_key("callsheet-cache/piece/x")
+    assert is_cache_key("Callsheet-Cache/piece/x")
+    assert not is_cache_key("uploads/callsheet-cache/x")

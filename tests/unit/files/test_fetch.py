@@ -11,7 +11,7 @@ import httpx2
 import pytest
 
 from callsheet.domain.errors import BadSource, CallsheetError, SourceUnreachable
-from callsheet.files.fetch import fetch, retry_after, shown
+from callsheet.files.fetch import fetch, redact_url, retry_after
 from callsheet.files.ssrf_guard import guarded_client
 from callsheet.settings import Settings
 
@@ -318,7 +318,7 @@ async def test_a_busy_server_is_asked_again_later(open_settings: Settings, targe
         with pytest.raises(SourceUnreachable, match=str(status)) as caught:
             await fetch(server.url(), target, open_settings)
 
-    assert caught.value.after == 42
+    assert caught.value.retry_after == 42
 
 
 @pytest.mark.parametrize(
@@ -392,4 +392,4 @@ async def test_no_message_holds_a_key(open_settings: Settings, target: Path, ans
     ],
 )
 def test_a_url_is_shown_without_its_secrets(url: str, words: str) -> None:
-    assert shown(url) == words
+    assert redact_url(url) == words

@@ -1,6 +1,6 @@
 import pytest
 
-from callsheet.files.media_types import guess_media_type, is_shown_safely, suffix_for
+from callsheet.files.media_types import guess_media_type, is_safe_inline, suffix_for
 
 
 @pytest.mark.parametrize(
@@ -37,5 +37,5 @@ def test_the_media_type_tells_the_extension(kind: str, suffix: str) -> None:
 
 @pytest.mark.parametrize("kind", ["image/svg+xml", "text/html", "application/xhtml+xml", "text/javascript"])
 def test_a_file_that_can_hold_scripts_is_never_shown(kind: str) -> None:
-    assert not is_shown_safely(kind)
-    assert is_shown_safely("video/mp4") and is_shown_safely("text/plain; charset=utf-8")
+    assert not is_safe_inline(kind)
+    assert is_safe_inline("video/mp4") and is_safe_inline("text/plain; charset=utf-8")

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from callsheet.domain.errors import SetupError, Unauthorized
+from callsheet.domain.errors import ConfigurationError, Unauthorized
 from callsheet.files.signed_urls import sign_path, signing_key, verify_path
 
 from .conftest import MakeSettings
@@ -55,7 +55,7 @@ def test_the_key_of_the_settings_is_used(make_settings: MakeSettings, tmp_path: 
 
 
 def test_a_short_key_is_refused_without_being_told(make_settings: MakeSettings) -> None:
-    with pytest.raises(SetupError, match="at least 16") as caught:
+    with pytest.raises(ConfigurationError, match="at least 16") as caught:
         signing_key(make_settings(signing_key="hunter2"))
 
     assert "hunter2" not in str(caught.value)
@@ -87,5 +87,5 @@ def test_a_damaged_key_file_is_told(make_settings: MakeSettings, tmp_path: Path)
     (tmp_path / "data").mkdir()
     (tmp_path / "data/signing.key").write_text("")
 
-    with pytest.raises(SetupError, match="damaged"):
+    with pytest.raises(ConfigurationError, match="damaged"):
         signing_key(make_settings())

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.domain.errors import BadSource, DiskFull, NotFound, SetupError, StorageUnreachable
+from callsheet.domain.errors import BadSource, ConfigurationError, DiskFull, NotFound, StorageUnreachable
 from callsheet.files.storage import Storage, open_storage
 from callsheet.settings import Settings
 
@@ -215,7 +215,7 @@ async def test_a_folder_that_turned_into_a_file_is_told(storage: Storage, settin
 def test_a_folder_that_cannot_be_made_is_a_setup_error(make_settings: MakeSettings, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("in the way")
 
-    with pytest.raises(SetupError, match="folder for files"):
+    with pytest.raises(ConfigurationError, match="folder for files"):
         open_storage(make_settings())
 
 
@@ -230,7 +230,7 @@ def test_a_folder_that_cannot_be_made_is_a_setup_error(make_settings: MakeSettin
 def test_settings_of_a_bucket_that_do_not_fit_are_told(
     make_settings: MakeSettings, changes: dict[str, str], words: str
 ) -> None:
-    with pytest.raises(SetupError, match=words):
+    with pytest.raises(ConfigurationError, match=words):
         open_storage(make_settings(s3_bucket="films", **changes))
 
 

@@ -2,7 +2,7 @@ import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError
 
 from callsheet.domain.errors import CallsheetError, DiskFull, NotFound, StorageUnreachable
-from callsheet.files.storage_errors import in_our_words
+from callsheet.files.storage_errors import translate_errors
 
 HTTP = "Generic S3 error: Error performing PUT http://minio:9000/films/x in 2ms - "
 DENIED = HTTP + "Server returned non-2xx status code: 403 Forbidden: <Error><Code>{}</Code></Error>"
@@ -34,7 +34,7 @@ DENIED = HTTP + "Server returned non-2xx status code: 403 Forbidden: <Error><Cod
     ],
 )
 def test_what_the_store_reports_is_told_in_a_sentence(error: Exception, kind: type[CallsheetError], words: str) -> None:
-    with pytest.raises(kind) as caught, in_our_words("bucket 'films' at minio:9000", "a/x.mp4"):
+    with pytest.raises(kind) as caught, translate_errors("bucket 'films' at minio:9000", "a/x.mp4"):
         raise error
 
     assert words in str(caught.value)
@@ -44,7 +44,7 @@ def test_what_the_store_reports_is_told_in_a_sentence(error: Exception, kind: ty
 def test_a_session_token_in_an_answer_is_neither_told_nor_kept() -> None:
     answer = "status code: 403 : <Error><Code>ExpiredToken</Code><Token-0>FQoGsecret</Token-0></Error>"
 
-    with pytest.raises(StorageUnreachable, match="expired") as caught, in_our_words("bucket", "x"):
+    with pytest.raises(StorageUnreachable, match="expired") as caught, translate_errors("bucket", "x"):
         raise PermissionDeniedError(answer)
 
     assert "FQoG" not in str(caught.value)
@@ -52,5 +52,5 @@ def test_a_session_token_in_an_answer_is_neither_told_nor_kept() -> None:
 
 
 def test_a_fault_of_ours_passes_through() -> None:
-    with pytest.raises(ValueError, match="ours"), in_our_words("bucket", "x"):
+    with pytest.raises(ValueError, match="ours"), translate_errors("bucket", "x"):
         raise ValueError("ours")

@@ -98,7 +98,7 @@ class Stage:
         self.ffmpeg = open_ffmpeg(self.settings)
         self.told: list[float] = []
         self.cache = FileCache(open_folder(folder / "cache"), max_age=timedelta(days=1))
-        self.host_count, self.ran_first = 1, False
+        self.host_count, self.children_done = 1, False
 
     async def hosts(self) -> int:
         return self.host_count

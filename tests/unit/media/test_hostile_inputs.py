@@ -4,15 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.domain.errors import MediaFailed
+from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.ffmpeg.inputs import media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.processes.child import Limits
+from callsheet.processes.child import ProcessLimits
 
 from .hostile import make_corpus
 from .studio import Studio
 
-LIMITS = Limits(memory_bytes=500 * 2**20)
+LIMITS = ProcessLimits(memory_bytes=500 * 2**20)
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def corpus(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 async def refused(ffmpeg: FFmpeg, path: Path) -> bool:
     try:
         await ffmpeg.run([*media_input(path), "-t", "1", "-f", "null", "-"], timeout=20, limits=LIMITS)
-    except MediaFailed:
+    except FFmpegFailed:
         return True
     return False
 
@@ -46,7 +46,7 @@ async def test_pictures_hours_apart_are_stopped_at_the_length_that_was_planned(
 ):
     words = [*media_input(corpus["two pictures ten hours apart"]), "-vf", "fps=1", "-f", "null", "-"]
 
-    with pytest.raises(MediaFailed, match="does not tell its true length"):
+    with pytest.raises(FFmpegFailed, match="does not tell its true length"):
         await ffmpeg.run(words, duration=1, timeout=30, limits=LIMITS)
 
 
@@ -54,5 +54,5 @@ async def test_damage_never_brings_the_runner_down(ffmpeg: FFmpeg, corpus: dict[
     for kind in ("index missing", "only the head", "noise", "a sample count beyond all bounds", "150 tracks"):
         await refused(ffmpeg, corpus[kind])
 
-    with pytest.raises(MediaFailed, match="its index is missing"):
+    with pytest.raises(FFmpegFailed, match="its index is missing"):
         await ffmpeg.run([*media_input(corpus["index missing"]), "-f", "null", "-"])

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from opentimelineio import schema
 
 from callsheet.domain.artifacts import Probe
-from callsheet.domain.errors import NotFound, SetupError
+from callsheet.domain.errors import ConfigurationError, NotFound
 from callsheet.media.otio import library
-from callsheet.media.otio.exporting import export_cut
-from callsheet.media.otio.importing import CutRefused, import_cut
-from callsheet.media.otio.library import BadCut, read_cut, write_cut
-from callsheet.media.probing.probe import Footage
+from callsheet.media.otio.exporting import to_otio
+from callsheet.media.otio.importing import OtioRejected, from_otio
+from callsheet.media.otio.library import InvalidOtio, read_otio, write_otio
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering import audio_mix, layers
 from callsheet.media.rendering.schedule import Schedule, schedule
 from callsheet.media.timeline.timeline import Timeline
@@ -57,11 +57,11 @@ def saved(folder: Path, *rows: list[Any], audio: tuple[list[Any], ...] = ()) -> 
     cut.tracks.extend(schema.Track(f"V{n}", children=row, kind="Video") for n, row in enumerate(rows, 1))
     cut.tracks.extend(schema.Track(f"A{n}", children=row, kind="Audio") for n, row in enumerate(audio, 1))
     path = folder / "the cut.otio"
-    write_cut(cut, path)
+    write_otio(cut, path)
     return path
 
 
-def planned(timeline: dict[str, Any], known: dict[str, Footage] | None = None) -> Schedule:
+def planned(timeline: dict[str, Any], known: dict[str, MediaInfo] | None = None) -> Schedule:
     read = Timeline.model_validate(timeline)
     found = [(known or {}).get(str(s.src.root)) if s.src else None for s in read.scenes]
     return schedule(read.scenes, found, read_rate(read.output.fps))
@@ -74,7 +74,7 @@ def test_clips_become_scenes_with_their_places_in_the_media(tmp_path: Path):
         [clip("file:///in/a%20b%231.mp4", 86_448, 72, available=whole, name="first"), clip("sub/c.mp4", 12, 36)],
     )
 
-    made = import_cut(path)
+    made = from_otio(path)
 
     assert made.timeline == {
         "scenes": [
@@ -90,7 +90,7 @@ def test_transitions_leave_the_length_as_it_was(tmp_path: Path):
     row = [clip("/a.mp4", 24, 72), dissolve(12, 6), clip("/b.mp4", 48, 72, speed=2), dissolve(4, 4), gap(24)]
     path = saved(tmp_path, row)
 
-    made = import_cut(path)
+    made = from_otio(path)
     first, second, third = made.timeline["scenes"]
     plan = planned(made.timeline)
 
@@ -106,7 +106,7 @@ def test_transitions_leave_the_length_as_it_was(tmp_path: Path):
 def test_a_transition_takes_no_more_than_the_media_has(tmp_path: Path):
     row = [clip("/a.mp4", 0, 48), dissolve(12, 6), clip("/b.mp4", 4, 48), dissolve(6, 6), clip("/photo.PNG", 0, 48)]
 
-    made = import_cut(saved(tmp_path, row))
+    made = from_otio(saved(tmp_path, row))
 
     assert [scene.get("transition", {}).get("duration") for scene in made.timeline["scenes"]] == [0.416667, 0.5, None]
     assert "trimStart" not in made.timeline["scenes"][1]
@@ -115,7 +115,7 @@ def test_a_transition_takes_no_more_than_the_media_has(tmp_path: Path):
 
 
 def test_transitions_at_the_ends_are_fades(tmp_path: Path):
-    made = import_cut(saved(tmp_path, [dissolve(0, 12), clip("/a.mp4", 0, 48), dissolve(6, 0)]))
+    made = from_otio(saved(tmp_path, [dissolve(0, 12), clip("/a.mp4", 0, 48), dissolve(6, 0)]))
 
     assert made.timeline["scenes"] == [{"fadeIn": 0.5, "fadeOut": 0.25, "src": "/a.mp4", "duration": 2.0}]
 
@@ -123,7 +123,7 @@ def test_transitions_at_the_ends_are_fades(tmp_path: Path):
 def test_broadcast_rates_are_exact(tmp_path: Path):
     row = [clip("/a.mp4", 0, 10_000, rate=29.97), clip("/b.mp4", 0, 1_001, rate=29.97)]
 
-    made = import_cut(saved(tmp_path, row))
+    made = from_otio(saved(tmp_path, row))
 
     assert made.timeline["output"]["fps"] == "30000/1001"
     assert made.timeline["scenes"][0]["duration"] == pytest.approx(float(10_000 * Fraction(1001, 30000)), abs=1e-6)
@@ -133,7 +133,7 @@ def test_broadcast_rates_are_exact(tmp_path: Path):
 def test_clips_at_other_rates_do_not_let_the_cuts_drift(tmp_path: Path):
     row = [clip("/a.mp4", 0, 24), *(clip("/b.mp4", 0, 5, rate=50) for _ in range(30)), clip("/c.mp4", 0, 24)]
 
-    made = import_cut(saved(tmp_path, row))
+    made = from_otio(saved(tmp_path, row))
 
     assert planned(made.timeline).frames == 24 + 72 + 24
 
@@ -142,7 +142,7 @@ def test_names_of_transitions_of_ours_are_kept_and_others_become_fades(tmp_path:
     a, b = clip("/a.mp4", 48, 72), clip("/b.mp4", 48, 72)
     path = saved(tmp_path, [a, dissolve(5, 5, "Wipe_Left"), b, dissolve(5, 5, "Cube_Spin"), clip("/c.mp4", 48, 72)])
 
-    made = import_cut(path)
+    made = from_otio(path)
 
     assert [s["transition"]["type"] for s in made.timeline["scenes"][:2]] == ["wipeleft", "fade"]
     assert made.notes == (SIZELESS, "tracks.children[0].children[2]: the transition 'Cube_Spin' becomes a plain fade")
@@ -158,7 +158,7 @@ def test_further_video_tracks_lie_above_at_their_times(tmp_path: Path):
         gap(120),
     ]
 
-    made = import_cut(saved(tmp_path, [clip("/a.mp4", 0, 96)], above))
+    made = from_otio(saved(tmp_path, [clip("/a.mp4", 0, 96)], above))
 
     assert made.timeline["tracks"] == [
         {
@@ -179,7 +179,7 @@ def test_a_scenes_own_sound_stays_with_it_and_others_are_muted(tmp_path: Path):
     picture = [clip("/a.mp4", 0, 48), clip("/b.mp4", 0, 48), clip("/photo.jpg", 0, 48)]
     sounds = [clip("/a.mp4", 0, 48), clip("/voice.wav", 48_000, 96_000, rate=48_000)]
 
-    made = import_cut(saved(tmp_path, picture, audio=(sounds,)))
+    made = from_otio(saved(tmp_path, picture, audio=(sounds,)))
 
     assert [scene.get("mute", False) for scene in made.timeline["scenes"]] == [False, True, False]
     assert made.timeline["tracks"] == [
@@ -191,7 +191,7 @@ def test_sound_that_is_cut_otherwise_than_its_picture_keeps_its_own_cut(tmp_path
     picture = [clip("/a.mp4", 0, 48), dissolve(6, 6), clip("/b.mp4", 12, 48)]
     sounds = [clip("/a.mp4", 0, 48), clip("/b.mp4", 12, 48)]
 
-    made = import_cut(saved(tmp_path, picture, audio=(sounds,)))
+    made = from_otio(saved(tmp_path, picture, audio=(sounds,)))
 
     assert [scene.get("mute") for scene in made.timeline["scenes"]] == [True, True]
     assert [(c["start"], c["duration"]) for c in made.timeline["tracks"][0]["clips"]] == [(0.0, 2.0), (2.0, 2.0)]
@@ -200,7 +200,7 @@ def test_sound_that_is_cut_otherwise_than_its_picture_keeps_its_own_cut(tmp_path
 def test_cross_fades_of_sound_overlap(tmp_path: Path):
     sounds = [clip("/x.wav", 24, 24), dissolve(6, 6), clip("/y.wav", 24, 24)]
 
-    made = import_cut(saved(tmp_path, [clip("/a.mp4", 0, 48)], audio=(sounds,)))
+    made = from_otio(saved(tmp_path, [clip("/a.mp4", 0, 48)], audio=(sounds,)))
 
     assert made.timeline["tracks"][0]["clips"] == [
         {"src": "/x.wav", "start": 0.0, "duration": 1.25, "trimStart": 1.0, "fadeOut": 0.5},
@@ -217,8 +217,8 @@ def test_everything_that_no_timeline_can_hold_is_told_at_once(tmp_path: Path):
     far = clip("file://server/share/a.mp4", 0, 24)
     tape = clip("rtsp://camera/1", 0, 24)
 
-    with pytest.raises(CutRefused) as caught:
-        import_cut(saved(tmp_path, [frozen, backwards, nested, lost, endless, far, tape]))
+    with pytest.raises(OtioRejected) as caught:
+        from_otio(saved(tmp_path, [frozen, backwards, nested, lost, endless, far, tape]))
 
     assert [(int(p.path[-2]), p.code) for p in caught.value.problems] == [
         (0, "freeze_frame"),
@@ -240,7 +240,7 @@ def test_what_is_left_out_is_noted(tmp_path: Path):
     blurred.markers.append(schema.Marker("here"))
     off.enabled = False
 
-    made = import_cut(saved(tmp_path, [blurred, off]))
+    made = from_otio(saved(tmp_path, [blurred, off]))
 
     assert made.notes == (
         "tracks.children[0].children[0]: the effect 'GaussianBlur' of 'soft' is left out",
@@ -255,7 +255,7 @@ def test_addresses_and_sources_of_ours_are_kept(tmp_path: Path):
     (tmp_path / "100% it's.mp4").touch()
     urls = ["https://example.com/a%20b.mp4?key=1", "storage:uploads/a.mp4", "100% it's.mp4", "not%20there.mp4"]
 
-    made = import_cut(saved(tmp_path, [clip(url, 0, 24) for url in urls]))
+    made = from_otio(saved(tmp_path, [clip(url, 0, 24) for url in urls]))
 
     assert [scene["src"] for scene in made.timeline["scenes"]] == [
         *urls[:2],
@@ -270,7 +270,7 @@ def test_a_bundle_is_unpacked_beside_itself(tmp_path: Path):
     cut.tracks.append(schema.Track("V", children=[clip((tmp_path / "clip.mp4").as_uri(), 0, 24)]))
     otio.adapters.write_to_file(cut, str(tmp_path / "cut.otioz"))
 
-    made = [import_cut(tmp_path / name) for name in ("cut.otioz", "cut.otioz", "cut.otiod")]
+    made = [from_otio(tmp_path / name) for name in ("cut.otioz", "cut.otioz", "cut.otiod")]
 
     assert {m.timeline["scenes"][0]["src"] for m in made} == {str(tmp_path / "cut.otiod/media/clip.mp4")}
     assert (tmp_path / "cut.otiod/media/clip.mp4").read_bytes() == b"picture"
@@ -279,25 +279,25 @@ def test_a_bundle_is_unpacked_beside_itself(tmp_path: Path):
 @pytest.mark.parametrize(("value", "rate"), [(float("nan"), 24), (float("inf"), 24), (1, 0), (1, float("nan"))])
 def test_times_that_are_none_are_told(tmp_path: Path, value: float, rate: float):
     path = saved(tmp_path, [clip("/a.mp4", 0, 24)])
-    cut, _ = read_cut(path)
+    cut, _ = read_otio(path)
     cut.tracks[0][0].source_range = span(value, 24, rate)
-    write_cut(cut, path)
+    write_otio(cut, path)
 
-    with pytest.raises(BadCut, match="that is none"):
-        import_cut(path)
+    with pytest.raises(InvalidOtio, match="that is none"):
+        from_otio(path)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"OTIO_SCHEMA": "Clip.2"}', '{"a": 1}', "[]", '{"OTIO_SCHEMA": "No.1"}'])
 def test_what_is_no_cut_is_told(tmp_path: Path, text: str):
     (tmp_path / "x.otio").write_text(text)
 
-    with pytest.raises(BadCut, match=r"x\.otio'"):
-        import_cut(tmp_path / "x.otio")
+    with pytest.raises(InvalidOtio, match=r"x\.otio'"):
+        from_otio(tmp_path / "x.otio")
     with pytest.raises(NotFound):
-        import_cut(tmp_path / "y.otio")
+        from_otio(tmp_path / "y.otio")
     (tmp_path / "x.otioz").write_text(text)
-    with pytest.raises(BadCut, match="cannot be unpacked"):
-        import_cut(tmp_path / "x.otioz")
+    with pytest.raises(InvalidOtio, match="cannot be unpacked"):
+        from_otio(tmp_path / "x.otioz")
 
 
 def test_without_the_package_it_is_told_how_to_install_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
@@ -306,8 +306,8 @@ def test_without_the_package_it_is_told_how_to_install_it(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(library.importlib, "import_module", missing)
 
-    with pytest.raises(SetupError, match=r"pip install 'callsheet\[otio\]'"):
-        read_cut(tmp_path / "a.otio")
+    with pytest.raises(ConfigurationError, match=r"pip install 'callsheet\[otio\]'"):
+        read_otio(tmp_path / "a.otio")
 
 
 # There and back
@@ -321,26 +321,28 @@ KNOWN = {
 }
 
 
-def footage(source: str) -> Footage:
+def footage(source: str) -> MediaInfo:
     seconds, sounds = KNOWN[source]
     facts = {"duration": seconds, "width": 640, "height": 360, "audioCodec": "aac" if sounds else None}
-    return Footage(Path("/got") / Path(source).name, Probe.model_validate(facts), still=seconds is None)
+    return MediaInfo(Path("/got") / Path(source).name, Probe.model_validate(facts), still=seconds is None)
 
 
-def laid_out(timeline: Timeline) -> tuple[dict[str, Footage], Schedule, list[layers.Layer], list[audio_mix.Sound]]:
+def laid_out(
+    timeline: Timeline,
+) -> tuple[dict[str, MediaInfo], Schedule, list[layers.Layer], list[audio_mix.AudioPlacement]]:
     found = {where: footage(str(source.root)) for where, source in timeline.media()}
     of_scenes = [found.get(f"scenes[{n}]") for n in range(len(timeline.scenes))]
     plan = schedule(timeline.scenes, of_scenes, read_rate(timeline.output.fps))
-    laid = layers.lay(timeline, found, plan)
-    return found, plan, laid, audio_mix.gather(timeline, found, laid, plan)
+    laid = layers.place_layers(timeline, found, plan)
+    return found, plan, laid, audio_mix.collect_audio(timeline, found, laid, plan)
 
 
 def there_and_back(timeline: Timeline, folder: Path) -> tuple[Timeline, tuple[str, ...]]:
     found, plan, laid, _ = laid_out(timeline)
-    made = export_cut(timeline, found, plan, laid, name="film", folder=Path("/"))
-    write_cut(made.cut, folder / "film.otio")
-    assert made.cut.tracks[0].duration().to_frames() == plan.frames
-    return Timeline.model_validate(import_cut(folder / "film.otio").timeline), made.notes
+    made = to_otio(timeline, found, plan, laid, name="film", folder=Path("/"))
+    write_otio(made.timeline, folder / "film.otio")
+    assert made.timeline.tracks[0].duration().to_frames() == plan.frames
+    return Timeline.model_validate(from_otio(folder / "film.otio").timeline), made.notes
 
 
 def pictures(timeline: Timeline) -> list[Any]:
@@ -501,11 +503,13 @@ def test_relative_paths_mean_the_timelines_folder(tmp_path: Path):
     found = {where: footage("/in/film.mp4") for where, _ in timeline.media()}
     plan = schedule(timeline.scenes, [found["scenes[0]"]], Fraction(30))
 
-    made = export_cut(timeline, found, plan, layers.lay(timeline, found, plan), name="x", folder=Path("/my films"))
-    write_cut(made.cut, tmp_path / "x.otio")
-    back = Timeline.model_validate(import_cut(tmp_path / "x.otio").timeline)
+    made = to_otio(
+        timeline, found, plan, layers.place_layers(timeline, found, plan), name="x", folder=Path("/my films")
+    )
+    write_otio(made.timeline, tmp_path / "x.otio")
+    back = Timeline.model_validate(from_otio(tmp_path / "x.otio").timeline)
 
-    assert made.cut.tracks[0][0].media_reference.target_url == "file:///my%20films/film.mp4"
+    assert made.timeline.tracks[0][0].media_reference.target_url == "file:///my%20films/film.mp4"
     assert [source.root for _, source in back.media()] == [
         "/my films/film.mp4", "/my films/logo.png", "https://example.com/m.mp3",
     ]  # fmt: skip
@@ -514,12 +518,12 @@ def test_relative_paths_mean_the_timelines_folder(tmp_path: Path):
 def test_a_change_in_another_program_counts(tmp_path: Path):
     timeline = Timeline.model_validate({"scenes": [{"src": "/in/film.mp4", "title": "Hello", "duration": 4}]})
     there_and_back(timeline, tmp_path)
-    cut, _ = read_cut(tmp_path / "film.otio")
+    cut, _ = read_otio(tmp_path / "film.otio")
     cut.tracks[0][0].source_range = span(30, 60, 30)
     cut.tracks[1][0].source_range = span(30, 60, 30)
-    write_cut(cut, tmp_path / "film.otio")
+    write_otio(cut, tmp_path / "film.otio")
 
-    made = import_cut(tmp_path / "film.otio").timeline["scenes"]
+    made = from_otio(tmp_path / "film.otio").timeline["scenes"]
 
     assert made == [
         {"name": "film.mp4", "title": {"text": "Hello"}, "src": "/in/film.mp4", "trimStart": 1.0, "duration": 2.0}

@@ -5,10 +5,10 @@ from pydantic import ValidationError
 
 from callsheet.domain.errors import BadParams
 from callsheet.domain.plan_validation import validate_params
-from callsheet.media.filters.audio_filter_allowlist import checked
+from callsheet.media.filters.audio_filter_allowlist import validate_audio_filter
 from callsheet.media.rendering.frame_size import even_size, parse_ratio
 from callsheet.media.timeline.timeline import Timeline
-from callsheet.media.values import read_colour, read_rate, read_seconds
+from callsheet.media.values import read_color, read_rate, read_seconds
 
 
 def read(**fields: object) -> Timeline:
@@ -119,7 +119,7 @@ def test_rates_are_exact():
 
 
 def test_colours_become_numbers():
-    assert (read_colour("navy"), read_colour("#fff"), read_colour("rgb(1, 2, 3)")) == ("#000080", "#ffffff", "#010203")
+    assert (read_color("navy"), read_color("#fff"), read_color("rgb(1, 2, 3)")) == ("#000080", "#ffffff", "#010203")
 
 
 def test_a_size_follows_from_what_is_given():
@@ -133,7 +133,7 @@ def test_a_size_follows_from_what_is_given():
 
 
 def test_only_harmless_filters_are_let_through():
-    assert checked("highpass=f=80,acompressor") == "highpass=f=80,acompressor"
+    assert validate_audio_filter("highpass=f=80,acompressor") == "highpass=f=80,acompressor"
     for bad in (
         "amovie=/etc/passwd",
         "volume=1[o];amovie=x",
@@ -143,7 +143,7 @@ def test_only_harmless_filters_are_let_through():
         "volume=\\,",
     ):
         with pytest.raises(ValueError, match=r"not allowed|may hold"):
-            checked(bad)
+            validate_audio_filter(bad)
 
 
 def test_tracks_alone_are_enough():

@@ -1,11 +1,11 @@
 import pytest
 
-from callsheet.notify.callback import problems_with
+from callsheet.notify.callback import callback_problems
 from callsheet.settings import Settings
 
 
 def codes(url, **settings):
-    return [problem.code for problem in problems_with(url, Settings(_env_file=None, **settings))]
+    return [problem.code for problem in callback_problems(url, Settings(_env_file=None, **settings))]
 
 
 @pytest.mark.parametrize(

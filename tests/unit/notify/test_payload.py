@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 
 from callsheet.domain.ids import new_id
-from callsheet.domain.records import Execution, Job, JobError
+from callsheet.domain.records import Execution, Job, JobErrorRecord
 from callsheet.notify.payload import MOST_BYTES, payload
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
@@ -47,7 +47,7 @@ def test_a_small_execution_is_told_whole_but_for_its_params():
     [
         ([job("a", "succeeded", result="x" * 30_000)], {}, ["a"]),
         ([job(f"j{n}", "succeeded") for n in range(500)] + [job("bad", "failed")], {}, ["bad"]),
-        ([job("bad", "failed", error=JobError(code="c", message="x" * 30_000))], {"k": 1}, []),
+        ([job("bad", "failed", error=JobErrorRecord(code="c", message="x" * 30_000))], {"k": 1}, []),
         ([job("a", "succeeded")], {"k": "x" * 30_000}, []),
     ],
 )

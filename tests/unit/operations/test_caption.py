@@ -12,12 +12,12 @@ import pytest
 from media.studio import Studio
 from media.voice import Spoken, Voice, speech_models
 
-from callsheet.domain.errors import BadParams, SetupError, Transient
+from callsheet.domain.errors import BadParams, ConfigurationError, Transient
 from callsheet.domain.plan_validation import validate_params
 from callsheet.media.speech.faster_whisper import FasterWhisper
 from callsheet.media.subtitles.subtitle_parsers import is_ass, read_captions
 from callsheet.operation.catalog import Catalog
-from callsheet.operation.requirements import runnable_here
+from callsheet.operation.requirements import runnable_operations
 from callsheet.operations.caption import CaptionParams, CaptionResult, caption
 from callsheet.settings import Settings
 from callsheet.testing.context import RecordingContext
@@ -201,7 +201,9 @@ async def test_settings_may_name_a_folder_with_a_model_and_are_told_when_it_hold
     wrong = settings.model_copy(update={"caption_model": str(tmp_path / "empty")})
 
     result = await run(RecordingContext(tmp_path / "one", settings=settings), sound)
-    with pytest.raises(SetupError, match=r"CALLSHEET_CAPTION_MODEL is '.*empty', a folder in which no model lies"):
+    with pytest.raises(
+        ConfigurationError, match=r"CALLSHEET_CAPTION_MODEL is '.*empty', a folder in which no model lies"
+    ):
         await run(RecordingContext(tmp_path / "two", settings=wrong), sound)
 
     assert words_of(result.text) == ["hello"]
@@ -210,13 +212,13 @@ async def test_settings_may_name_a_folder_with_a_model_and_are_told_when_it_hold
 async def test_without_the_engine_the_job_is_left_to_other_workers_and_says_how_to_install_it(job, studio, monkeypatch):
     monkeypatch.setattr(FasterWhisper, "installed", lambda self: False)
 
-    assert "caption" not in runnable_here(Catalog([caption]), job.settings)
-    with pytest.raises(SetupError, match=re.escape("pip install 'callsheet[captions]'")):
+    assert "caption" not in runnable_operations(Catalog([caption]), job.settings)
+    with pytest.raises(ConfigurationError, match=re.escape("pip install 'callsheet[captions]'")):
         await run(job, studio.sound("tone.wav", "sine", seconds=1))
 
 
 def test_the_engine_is_a_need_that_this_machine_meets(job):
-    assert "caption" in runnable_here(Catalog([caption]), job.settings)
+    assert "caption" in runnable_operations(Catalog([caption]), job.settings)
 
 
 @pytest.mark.parametrize(

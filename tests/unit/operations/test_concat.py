@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from media.studio import Stage, Studio
 
-from callsheet.domain.errors import BadParams, MediaFailed
+from callsheet.domain.errors import BadParams, FFmpegFailed
 from callsheet.domain.plan_validation import validate_params
 from callsheet.operations.concat import ConcatResult, concat
 
@@ -221,7 +221,7 @@ async def test_a_file_that_breaks_off_is_named(stage: Stage, studio: Studio, tmp
     front = studio.make("front.mp4", "-i", str(clip), "-c", "copy", "-movflags", "+faststart")
     (tmp_path / "torn.mp4").write_bytes(front.read_bytes()[: front.stat().st_size // 2])
 
-    with pytest.raises(MediaFailed, match=r"'torn\.mp4': .*damaged or incomplete"):
+    with pytest.raises(FFmpegFailed, match=r"'torn\.mp4': .*damaged or incomplete"):
         await join(stage, front, tmp_path / "torn.mp4", mode="copy")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from media.studio import Stage, Studio
 
-from callsheet.domain.errors import BadParams, MediaFailed
+from callsheet.domain.errors import BadParams, FFmpegFailed
 from callsheet.domain.plan_validation import validate_params
 from callsheet.media.encoding.loudness import measure
 from callsheet.operations.finish import FinishResult, finish
@@ -216,5 +216,5 @@ async def test_a_film_that_breaks_off_is_told(stage: Stage, studio: Studio, tmp_
     torn = tmp_path / "torn.mp4"
     torn.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
 
-    with pytest.raises(MediaFailed, match="damaged or incomplete"):
+    with pytest.raises(FFmpegFailed, match="damaged or incomplete"):
         await make(stage, torn, width=90)

@@ -7,22 +7,22 @@ from pydantic import ValidationError
 
 from callsheet.domain.errors import (
     BadParams,
+    ConfigurationError,
     PlanRefused,
-    ProviderBusy,
     ProviderFailed,
+    ProviderRateLimited,
     ProviderUnreachable,
-    Refused,
-    SetupError,
+    SubmissionRejected,
     SubmissionUnknown,
 )
-from callsheet.domain.plan_validation import check_plan, problems_in, read_plan
+from callsheet.domain.plan_validation import check_plan, read_plan, validation_problems
 from callsheet.operation.catalog import Catalog
 from callsheet.operations import generate as module
 from callsheet.operations.generate import GenerateParams, generate
-from callsheet.providers.contract import InputFile, Order, Output
+from callsheet.providers.contract import InputFile, Output, SubmitRequest
 from callsheet.settings import Settings
 from callsheet.testing.context import RecordingContext
-from callsheet.testing.fake_provider import ToyProvider
+from callsheet.testing.fake_provider import FakeProvider
 from callsheet.testing.waiters import until
 
 MODELS = """
@@ -69,7 +69,7 @@ def own(tmp_path, know_models):
 
 @pytest.fixture
 def toys(tmp_path):
-    return ToyProvider(tmp_path / "one", name="one"), ToyProvider(tmp_path / "two", name="two")
+    return FakeProvider(tmp_path / "one", name="one"), FakeProvider(tmp_path / "two", name="two")
 
 
 @pytest.fixture
@@ -93,7 +93,9 @@ async def made(job, toy, given, files, **told):
 def problems_of(**given):
     with pytest.raises(ValidationError) as refused:
         params(**given)
-    return {(problem.path, problem.code): problem.message for problem in problems_in(refused.value, GenerateParams)}
+    return {
+        (problem.path, problem.code): problem.message for problem in validation_problems(refused.value, GenerateParams)
+    }
 
 
 async def test_a_film_is_ordered_by_the_provider_s_words_and_kept(job, toys):
@@ -178,7 +180,7 @@ async def test_a_later_run_orders_nothing_elsewhere_while_that_is_not_known(job,
 
 
 async def test_what_may_have_been_ordered_of_a_model_that_is_gone_is_for_a_person_to_decide(job, toys):
-    job.orders["submit"], job.asked["submit"] = Order("brush", {}), "two"
+    job.orders["submit"], job.asked["submit"] = SubmitRequest("brush", {}), "two"
 
     with pytest.raises(SubmissionUnknown, match="brush was ordered of two"):
         await generate.run(job, params())
@@ -187,7 +189,7 @@ async def test_what_may_have_been_ordered_of_a_model_that_is_gone_is_for_a_perso
 
 
 async def test_a_later_run_goes_on_with_the_order_it_finds(job, toys):
-    task = await job.order(toys[1], Order("pencil", {}))
+    task = await job.order(toys[1], SubmitRequest("pencil", {}))
     toys[1].tell(task.id, "succeeded", files={"film.mp4": FILM})
 
     result = await generate.run(job, params())
@@ -198,7 +200,7 @@ async def test_a_later_run_goes_on_with_the_order_it_finds(job, toys):
 
 async def test_when_all_are_busy_it_is_tried_again_after_the_longest_wait(tmp_path, own, job, toys, monkeypatch):
     async def busy(_):
-        raise ProviderBusy("come back", after=30)
+        raise ProviderRateLimited("come back", retry_after=30)
 
     async def away(_):
         raise ProviderUnreachable("no answer")
@@ -206,24 +208,24 @@ async def test_when_all_are_busy_it_is_tried_again_after_the_longest_wait(tmp_pa
     monkeypatch.setattr(toys[0], "submit", busy)
     monkeypatch.setattr(toys[1], "submit", away)
 
-    with pytest.raises(ProviderBusy) as told:
+    with pytest.raises(ProviderRateLimited) as told:
         await generate.run(job, params())
 
-    assert told.value.after == 30
+    assert told.value.retry_after == 30
     assert len(job.logs) == 2
 
 
 async def test_a_refusal_does_not_hide_that_another_may_take_it_later(job, toys):
-    with pytest.raises(ProviderBusy):
+    with pytest.raises(ProviderRateLimited):
         await generate.run(job, params(inputs={"one": "refuse", "two": "busy"}))
-    with pytest.raises(Refused, match="one: The toy does not like the order"):
+    with pytest.raises(SubmissionRejected, match="one: The toy does not like the order"):
         await generate.run(job, params(inputs={"one": "refuse"}, provider="one"))
 
 
 async def test_a_provider_that_is_not_set_up_is_passed_over(job, toys):
     class SomeMissing(dict):
         def __missing__(self, name):
-            raise SetupError("One needs ONE_KEY")
+            raise ConfigurationError("One needs ONE_KEY")
 
     job.providers = SomeMissing(two=toys[1])
 
@@ -234,7 +236,7 @@ async def test_a_provider_that_is_not_set_up_is_passed_over(job, toys):
 
 
 async def test_when_nobody_is_set_up_the_refusal_says_so(job):
-    with pytest.raises(Refused, match="nobody: there is no provider 'nobody' here; known: one, two"):
+    with pytest.raises(SubmissionRejected, match="nobody: there is no provider 'nobody' here; known: one, two"):
         await generate.run(job, params(modelId="toy/nowhere"))
 
 

@@ -16,7 +16,7 @@ import pytest
 from media.hostile import SECRET, make_corpus
 from media.studio import Stage, Studio
 
-from callsheet.domain.errors import BadInput, CallsheetError, MediaFailed
+from callsheet.domain.errors import BadInput, CallsheetError, FFmpegFailed
 from callsheet.domain.plan_validation import validate_params
 from callsheet.media.probing import probe as probing
 from callsheet.operation.catalog import discover
@@ -144,7 +144,7 @@ async def test_a_hostile_file_ends_in_a_clear_error(
                 await operation.run(stage, validate_params(filled(params, bad, good), operation.params))
                 if not (kind == LIAR and await is_as_long_as_told(stage)):
                     wrong.append(f"{kind}: no error")
-            except (MediaFailed, BadInput) as error:
+            except (FFmpegFailed, BadInput) as error:
                 wrong += [f"{kind}: {remark}" for remark in _unclear(error, bad)]
             if time.monotonic() - begun > SOON:
                 wrong.append(f"{kind}: took {time.monotonic() - begun:.1f} s")
@@ -169,7 +169,7 @@ def test_the_tricks_work_where_nothing_stands_in_their_way(studio: Studio, corpu
 
 async def is_as_long_as_told(stage: Stage) -> bool:
     """Whether what was made takes no more of the file than it told of: a second, beside a second of the good one."""
-    lengths = [(await probing.inspect(path)).probe.duration or 0 for path in stage.kept]
+    lengths = [(await probing.probe_details(path)).probe.duration or 0 for path in stage.kept]
     return max(lengths, default=0) < 3
 
 
@@ -204,7 +204,7 @@ async def test_a_film_that_breaks_off_makes_no_shorter_film(stage: Stage, studio
     torn = torn_copy(front, stage.dir / "torn.mp4")
     operation = discover()[name]
 
-    with pytest.raises(MediaFailed):
+    with pytest.raises(FFmpegFailed):
         await operation.run(stage, validate_params(filled(DAMAGED_FILMS[name], torn, good), operation.params))
     assert stage.kept == []
 

@@ -2,12 +2,12 @@
 
 import pytest
 
-from callsheet.domain.errors import ProviderFailed, Refused
-from callsheet.operation.contract import RunFirst
+from callsheet.domain.errors import ProviderFailed, SubmissionRejected
+from callsheet.operation.contract import RunChildJobs
 from callsheet.operations.generate import GenerateParams, generate
 from callsheet.settings import Settings
 from callsheet.testing.context import RecordingContext
-from callsheet.testing.fake_provider import ToyProvider
+from callsheet.testing.fake_provider import FakeProvider
 
 MODELS = """
 - id: toy/film
@@ -33,7 +33,7 @@ def job(tmp_path, know_models):
     file.write_text(MODELS)
     know_models(file)
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", own_models=file, local_queue_most=3)
-    return RecordingContext(tmp_path, settings=settings, providers=[ToyProvider(tmp_path / "one", name="one")])
+    return RecordingContext(tmp_path, settings=settings, providers=[FakeProvider(tmp_path / "one", name="one")])
 
 
 def params(model: str = "toy/film", **more: object) -> GenerateParams:
@@ -41,7 +41,7 @@ def params(model: str = "toy/film", **more: object) -> GenerateParams:
 
 
 async def test_what_can_be_made_at_home_is_a_job_of_its_own_there(job):
-    with pytest.raises(RunFirst) as asked:
+    with pytest.raises(RunChildJobs) as asked:
         await generate.run(job, params(image="https://example.com/face.png"))
 
     (home,) = asked.value.jobs
@@ -54,7 +54,7 @@ async def test_what_can_be_made_at_home_is_a_job_of_its_own_there(job):
 async def test_where_too_many_wait_at_home_others_are_asked(job):
     job.queue_lengths = {"comfyui": 3}
 
-    with pytest.raises(Refused):
+    with pytest.raises(SubmissionRejected):
         await generate.run(job, params())
 
     assert len(job.refused) == 1
@@ -63,14 +63,14 @@ async def test_where_too_many_wait_at_home_others_are_asked(job):
 async def test_where_nobody_works_at_home_others_are_asked(job):
     job.unserved = {"comfyui"}
 
-    with pytest.raises(Refused):
+    with pytest.raises(SubmissionRejected):
         await generate.run(job, params())
 
     assert len(job.refused) == 1
 
 
 async def test_what_was_made_at_home_is_the_result(job):
-    job.ran_first, job.results_first = True, {"at-home": MADE}
+    job.children_done, job.results_first = True, {"at-home": MADE}
 
     result = await generate.run(job, params())
 
@@ -79,9 +79,9 @@ async def test_what_was_made_at_home_is_the_result(job):
 
 
 async def test_what_failed_at_home_is_ordered_elsewhere(job):
-    job.ran_first, job.results_first = True, {"at-home": None}
+    job.children_done, job.results_first = True, {"at-home": None}
 
-    with pytest.raises(Refused):
+    with pytest.raises(SubmissionRejected):
         await generate.run(job, params())
 
     assert len(job.refused) == 1
@@ -90,21 +90,21 @@ async def test_what_failed_at_home_is_ordered_elsewhere(job):
 async def test_where_there_is_nobody_else_it_waits_for_its_turn_at_home(job):
     job.queue_lengths, job.unserved = {"comfyui": 100}, {"comfyui"}
 
-    with pytest.raises(RunFirst) as asked:
+    with pytest.raises(RunChildJobs) as asked:
         await generate.run(job, params("toy/home"))
 
     assert asked.value.jobs[0].params["patient"]
 
 
 async def test_where_there_is_nobody_else_a_failure_at_home_is_told(job):
-    job.ran_first, job.results_first = True, {"at-home": None}
+    job.children_done, job.results_first = True, {"at-home": None}
 
     with pytest.raises(ProviderFailed, match="tested/at-home tells why"):
         await generate.run(job, params("toy/home"))
 
 
 async def test_an_offer_that_was_named_is_the_only_one_asked(job):
-    with pytest.raises(Refused):
+    with pytest.raises(SubmissionRejected):
         await generate.run(job, params(provider="one"))
 
     assert len(job.refused) == 1

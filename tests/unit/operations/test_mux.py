@@ -8,17 +8,17 @@ from media.studio import Stage, Studio
 
 from callsheet.domain.errors import BadParams, BadSource
 from callsheet.domain.plan_validation import validate_params
-from callsheet.media.probing.probe import Footage, inspect
+from callsheet.media.probing.probe import MediaInfo, probe_details
 from callsheet.operations.mux import MuxResult, mux
 
 SRT = "1\n00:00:00,200 --> 00:00:00,900\nHello <i>there</i>: it's 100%\n\n2\n00:00:01,000 --> 00:00:01,800\nسلام 🎬\n"
 TONE = "aevalsrc='0.5*sin(2*PI*440*t)|0.5*sin(2*PI*440*t)':s=48000"
 
 
-async def put(stage: Stage, video: Path, **params: Any) -> tuple[MuxResult, Footage]:
+async def put(stage: Stage, video: Path, **params: Any) -> tuple[MuxResult, MediaInfo]:
     result = await mux.run(stage, validate_params({"video": str(video), **params}, mux.params))
     assert isinstance(result, MuxResult)
-    return result, await inspect(stage.kept[-1])
+    return result, await probe_details(stage.kept[-1])
 
 
 @pytest.fixture

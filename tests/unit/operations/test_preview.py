@@ -8,11 +8,11 @@ import pytest
 from media.studio import Stage
 from PIL import Image
 
-from callsheet.domain.errors import BadParams, MediaFailed
+from callsheet.domain.errors import BadParams, FFmpegFailed
 from callsheet.domain.plan_validation import validate_params
 from callsheet.media.thumbnails import preview_process
 from callsheet.media.thumbnails.contact_sheet import clock
-from callsheet.media.thumbnails.sample_times import wanted_times
+from callsheet.media.thumbnails.sample_times import sample_times
 from callsheet.operations.preview import PreviewParams
 from operations.gallery import Gallery, shown
 
@@ -195,8 +195,8 @@ async def test_a_playlist_in_disguise_reads_no_other_file(stage, rainbow, tmp_pa
     trick = tmp_path / "film.mp4"
     trick.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{rainbow}\n#EXT-X-ENDLIST\n")
 
-    with pytest.raises(MediaFailed):
-        await preview_process.take(trick, stage.dir, poster=True)
+    with pytest.raises(FFmpegFailed):
+        await preview_process.take_stills(trick, stage.dir, poster=True)
 
 
 async def test_a_decoder_that_crashes_is_told_and_harms_nobody(stage, rainbow, tmp_path, monkeypatch):
@@ -204,8 +204,8 @@ async def test_a_decoder_that_crashes_is_told_and_harms_nobody(stage, rainbow, t
     crashing.write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
     monkeypatch.setattr(preview_process, "_THUMBNAILS", crashing)
 
-    with pytest.raises(MediaFailed, match="crashes the decoder"):
-        await preview_process.take(rainbow, stage.dir, poster=True)
+    with pytest.raises(FFmpegFailed, match="crashes the decoder"):
+        await preview_process.take_stills(rainbow, stage.dir, poster=True)
 
 
 @pytest.mark.parametrize(
@@ -223,13 +223,13 @@ def test_what_does_not_go_together_is_refused_before_anything_runs(params, says)
 
 
 def test_pictures_stand_in_the_middle_of_equal_parts():
-    assert wanted_times(10, 5, None, 500) == ([1, 3, 5, 7, 9], 5)
-    assert wanted_times(10, None, 4, 500) == ([0, 4, 8], 3)
-    assert wanted_times(8, None, 4, 500) == ([0, 4], 2)
+    assert sample_times(10, 5, None, 500) == ([1, 3, 5, 7, 9], 5)
+    assert sample_times(10, None, 4, 500) == ([0, 4, 8], 3)
+    assert sample_times(8, None, 4, 500) == ([0, 4], 2)
 
 
 def test_too_many_pictures_are_spread_over_the_whole_film():
-    times, asked = wanted_times(10_000, None, 0.1, 500)
+    times, asked = sample_times(10_000, None, 0.1, 500)
 
     assert (len(times), times[1], times[-1], asked) == (500, 20, 9980, 100_000)
 

@@ -8,7 +8,7 @@ import pytest
 from media.studio import Stage
 from PIL import Image
 
-from callsheet.media.thumbnails.video_reader import Reel
+from callsheet.media.thumbnails.video_reader import VideoReader
 from operations.gallery import Gallery, number, shown
 
 EVERYTHING = {"count": 2, "sprite": {"width": 64}, "animation": {"width": 64, "seconds": 1}, "poster": True}
@@ -154,7 +154,7 @@ async def test_uneven_frames_stand_in_the_animation_for_as_long_as_in_the_film(s
 def decoded(monkeypatch, path, moments, slack) -> int:
     """How many pictures are decoded to see some moments."""
     counted = 0
-    decode = Reel._decode
+    decode = VideoReader._decode
 
     def counting(self, packet):
         nonlocal counted
@@ -162,9 +162,9 @@ def decoded(monkeypatch, path, moments, slack) -> int:
         counted += len(frames)
         return frames
 
-    monkeypatch.setattr(Reel, "_decode", counting)
+    monkeypatch.setattr(VideoReader, "_decode", counting)
     with av.open(str(path)) as container:
-        reel = Reel(container, max_pixels=10**6, threads=1)
+        reel = VideoReader(container, max_pixels=10**6, threads=1)
         for moment in moments:
             reel.frame_at(moment, slack)
     return counted

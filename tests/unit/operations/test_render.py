@@ -8,7 +8,7 @@ import psutil
 import pytest
 from media.studio import Stage, Studio
 
-from callsheet.domain.errors import BadParams, MediaFailed
+from callsheet.domain.errors import BadParams, FFmpegFailed
 from callsheet.domain.plan_validation import validate_params
 from callsheet.media.encoding import encoders, hardware
 from callsheet.media.encoding.loudness import measure
@@ -84,11 +84,11 @@ async def test_the_form_of_earlier_systems_is_rendered(stage: Stage, studio: Stu
 
 
 async def test_a_gpu_that_fails_at_work_is_made_up_for(stage: Stage, studio: Studio, monkeypatch: pytest.MonkeyPatch):
-    nvenc = encoders.Encoder("h264_nvenc", encoders.Wish(hardware="nvenc"))
+    nvenc = encoders.Encoder("h264_nvenc", encoders.EncodeSettings(hardware="nvenc"))
     able = await encoders.capabilities(stage.ffmpeg.binary)
     if nvenc.name not in able.encoders:
         pytest.skip("this FFmpeg knows no NVENC")
-    if (await encoders.choose(stage.ffmpeg, nvenc.wish)).is_hardware:
+    if (await encoders.select_encoder(stage.ffmpeg, nvenc.settings)).is_hardware:
         pytest.skip("this machine has NVENC")
     believed = {(stage.ffmpeg.binary, nvenc.name, nvenc.pixel_format): (time.monotonic(), None)}
     monkeypatch.setattr(hardware, "_outcomes", believed)
@@ -97,13 +97,13 @@ async def test_a_gpu_that_fails_at_work_is_made_up_for(stage: Stage, studio: Stu
 
     assert result.encoder == "libx264"
     assert "encoded again by libx264" in result.notes[0]
-    assert (await encoders.choose(stage.ffmpeg, nvenc.wish)).note is not None
+    assert (await encoders.select_encoder(stage.ffmpeg, nvenc.settings)).note is not None
 
 
 async def test_every_frame_of_a_source_is_seen_once_however_it_is_cut(
     stage: Stage, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(segments.cut, "__kwdefaults__", {"longest": 0.3})
+    monkeypatch.setattr(segments.split_segments, "__kwdefaults__", {"longest": 0.3})
     source = studio.counting("counting.mp4", sound=True)
 
     _, path = await make(stage, scenes=[{"src": str(source), "trim_start": 0.2}], output=TINY)
@@ -266,7 +266,7 @@ async def test_a_source_that_breaks_off_is_told(stage: Stage, studio: Studio, tm
     torn = tmp_path / "torn.mp4"
     torn.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
 
-    with pytest.raises(MediaFailed, match=r"scenes\[1\]: the source is damaged or incomplete"):
+    with pytest.raises(FFmpegFailed, match=r"scenes\[1\]: the source is damaged or incomplete"):
         await make(stage, scenes=[str(studio.clip("plain.mp4")), str(torn)])
     assert stage.kept == []
 

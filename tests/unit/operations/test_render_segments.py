@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from media.studio import Stage, Studio
 
-from callsheet.domain.errors import BadParams, MediaFailed
+from callsheet.domain.errors import BadParams, FFmpegFailed
 from callsheet.domain.plan_validation import validate_params
-from callsheet.media.rendering.renderer import Production
+from callsheet.media.rendering.renderer import Renderer
 from callsheet.media.rendering.segments import stem_of
 from callsheet.media.timeline.timeline import Timeline
-from callsheet.operation.contract import RunFirst
+from callsheet.operation.contract import RunChildJobs
 from callsheet.operations import staging
 from callsheet.operations.render import RenderResult, render
 from callsheet.operations.render_segments import render_segments
@@ -69,7 +69,7 @@ async def test_a_segment_is_the_same_to_the_byte_whatever_is_made_with_it(stage:
         "overlays": [{"src": str(clips[1]), "width": 20, "start": 0.5, "duration": 2, "opacity": 0.7}],
     }
     staged = await staging.stage(stage, validate_params(film, render.params))
-    production = Production(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda share: None)
+    production = Renderer(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda share: None)
     numbers = await production.look_up()
     files = [stage.dir / f"{stem_of(number)}.mp4" for number in numbers]
 
@@ -78,7 +78,7 @@ async def test_a_segment_is_the_same_to_the_byte_whatever_is_made_with_it(stage:
     for number in numbers:
         await production.encode([number])
 
-    assert [len(run) for run in production.together(numbers)] == [2, 2, 1, 2, 1]
+    assert [len(run) for run in production.encode_together(numbers)] == [2, 2, 1, 2, 1]
     assert [file.read_bytes() for file in files] == together
 
 
@@ -114,7 +114,7 @@ async def test_what_was_made_before_a_crash_is_not_made_again(stage: Stage, stud
     data = studio.make("front.mp4", "-i", str(long), "-c", "copy", "-movflags", "+faststart").read_bytes()
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(data[: int(len(data) * 0.6)])
-    with pytest.raises(MediaFailed, match=r"scenes\[6\]"):
+    with pytest.raises(FFmpegFailed, match=r"scenes\[6\]"):
         await make(stage, scenes=[*good, str(broken)])
     broken.write_bytes(data)
 
@@ -309,12 +309,12 @@ async def test_other_machines_are_asked_to_make_a_part_of_a_long_film(stage: Sta
     stage.host_count = 3
     film = {"scenes": [{"color": c, "duration": 15} for c in ("red", "green", "blue")], "output": {**TINY, "fps": 5}}
 
-    with pytest.raises(RunFirst) as asked:
+    with pytest.raises(RunChildJobs) as asked:
         await make(stage, **film)
     parts = asked.value.jobs
     for part in parts:
         await render_segments.run(stage, validate_params(part.params, render_segments.params))
-    stage.ran_first = True
+    stage.children_done = True
     result, _ = await make(stage, **film)
 
     assert [part.operation for part in parts] == ["render-segments"] * 3
@@ -350,15 +350,15 @@ async def test_a_part_that_the_film_does_not_have_is_refused(stage: Stage):
 async def test_a_segment_made_in_another_way_leaves_the_kept_one_as_it_is(stage: Stage):
     given = {"scenes": [{"color": "red", "duration": 0.5}], "loudness": False, "output": TINY}
     staged = await staging.stage(stage, validate_params(given, Timeline))
-    kept = Production(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
+    kept = Renderer(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
     await kept.encode(await kept.look_up())
-    known = Production(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
+    known = Renderer(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
     (stage.dir / "segment00000.mp4").unlink()
     assert await known.look_up() == []
 
-    other = replace(staged.encoder, wish=replace(staged.encoder.wish, crf=40))
-    await Production(staged.film, other, stage.ffmpeg, stage.dir, lambda _: None).encode([0])
+    other = replace(staged.encoder, wish=replace(staged.encoder.settings, crf=40))
+    await Renderer(staged.film, other, stage.ffmpeg, stage.dir, lambda _: None).encode([0])
 
     (stage.dir / "segment00000.mp4").unlink()
-    again = Production(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
+    again = Renderer(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
     assert await again.look_up() == []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from media.studio import Stage, Studio
 
-from callsheet.domain.errors import BadParams, MediaFailed
+from callsheet.domain.errors import BadParams, FFmpegFailed
 from callsheet.domain.plan_validation import validate_params
 from callsheet.operations.split import SplitResult, split
 
@@ -190,7 +190,7 @@ async def test_a_torn_file_is_told(stage: Stage, studio: Studio, tmp_path: Path)
     front = studio.make("front.mp4", "-i", str(clip), "-c", "copy", "-movflags", "+faststart")
     (tmp_path / "torn.mp4").write_bytes(front.read_bytes()[: front.stat().st_size // 2])
 
-    with pytest.raises(MediaFailed, match="damaged or incomplete"):
+    with pytest.raises(FFmpegFailed, match="damaged or incomplete"):
         await cut(stage, tmp_path / "torn.mp4", count=2)
 
 

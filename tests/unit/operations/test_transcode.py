@@ -7,11 +7,11 @@ import time
 import numpy as np
 import pytest
 
-from callsheet.domain.errors import BadParams, MediaFailed
+from callsheet.domain.errors import BadParams, FFmpegFailed
 from callsheet.domain.plan_validation import validate_params
 from callsheet.media.encoding import encoders, hardware
 from callsheet.media.ffmpeg import binary
-from callsheet.media.probing.probe import inspect
+from callsheet.media.probing.probe import probe_details
 from callsheet.operations.transcode import TranscodeParams, transcode
 
 LANDSCAPE = "testsrc2=size=160x90:rate=30"
@@ -223,7 +223,7 @@ async def test_a_file_that_breaks_off_is_not_passed_for_a_whole_one(studio, stag
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(whole[: len(whole) // 2])
 
-    with pytest.raises(MediaFailed):
+    with pytest.raises(FFmpegFailed):
         await run(stage, broken, preset="ultrafast", width=160)
     assert not stage.kept
 
@@ -232,12 +232,12 @@ async def test_a_missing_encoder_is_named(studio, stage, monkeypatch):
     able = await binary.capabilities(stage.ffmpeg.binary)
 
     async def without(_):
-        return binary.Capabilities(
+        return binary.FFmpegCapabilities(
             able.version, able.encoders - {"libsvtav1", "libaom-av1"}, able.filters, able.transitions
         )
 
     monkeypatch.setattr(encoders, "capabilities", without)
-    with pytest.raises(MediaFailed, match="cannot write AV1"):
+    with pytest.raises(FFmpegFailed, match="cannot write AV1"):
         await run(stage, studio.clip("short.mp4", LANDSCAPE, seconds=0.2), format="webm")
 
 
@@ -288,7 +288,7 @@ async def test_hdr_keeps_its_levels_and_says_what_they_mean(studio, stage, trans
 
     result, file = await run(stage, source, preset="ultrafast", crf=6, **asked)
 
-    picture = (await inspect(file)).picture
+    picture = (await probe_details(file)).picture
     assert (picture.hdr, picture.bit_depth) == (word, 10)
     assert (picture.color_matrix, picture.color_primaries) == ("bt2020nc", "bt2020")
     assert not result.copied and result.notes == []
@@ -302,7 +302,7 @@ async def test_hdr_keeps_its_levels_and_says_what_they_mean(studio, stage, trans
 async def test_hdr_that_nobody_could_show_is_mapped_to_ordinary_levels(studio, stage):
     result, file = await run(stage, ramp(studio, "smpte2084"), preset="ultrafast", crf=6)
 
-    picture = (await inspect(file)).picture
+    picture = (await probe_details(file)).picture
     assert (picture.hdr, picture.bit_depth, picture.color_transfer) == (None, 8, "bt709")
     levels = luma(studio, file)
     assert result.notes == ["HDR was mapped to SDR: players do not show it in h264"]
@@ -317,7 +317,7 @@ async def test_mapping_to_sdr_can_be_asked_for(studio, stage):
         stage, ramp(studio, "smpte2084"), preset="ultrafast", crf=6, video_codec="h265", hdr="tone_map", depth=10
     )
 
-    picture = (await inspect(file)).picture
+    picture = (await probe_details(file)).picture
     assert (picture.hdr, picture.bit_depth, picture.color_matrix) == (None, 10, "bt709")
     assert result.notes == []
 
@@ -427,7 +427,7 @@ async def test_what_a_trimmed_file_hides_stays_hidden(studio, stage, asked):
     words = ["-f", "lavfi", "-i", FLASH[0], "-f", "lavfi", "-i", FLASH[1], "-c:v", "libx264", "-g", "90"]
     whole = studio.make("flash.mp4", *words, "-pix_fmt", "yuv420p", "-c:a", "aac")
     trimmed = studio.make("trimmed.mp4", "-ss", "0.8", "-i", str(whole), "-c", "copy")
-    hidden = (await inspect(trimmed)).probe
+    hidden = (await probe_details(trimmed)).probe
     assert hidden.frames > hidden.duration * hidden.fps + 10, "the pictures before the cut are still in the file"
 
     result, _ = await run(stage, trimmed, **({"preset": "ultrafast"} if "height" in asked else {}), **asked)
@@ -500,10 +500,10 @@ async def test_a_purpose_enlarges_nothing(studio, stage):
 
 
 async def test_a_gpu_that_fails_at_work_is_made_up_for_in_the_same_job(studio, stage, monkeypatch):
-    nvenc = encoders.Encoder("h264_nvenc", encoders.Wish(hardware="nvenc"))
+    nvenc = encoders.Encoder("h264_nvenc", encoders.EncodeSettings(hardware="nvenc"))
     if nvenc.name not in (await binary.capabilities(stage.ffmpeg.binary)).encoders:
         pytest.skip("this FFmpeg knows no NVENC")
-    if (await encoders.choose(stage.ffmpeg, nvenc.wish)).is_hardware:
+    if (await encoders.select_encoder(stage.ffmpeg, nvenc.settings)).is_hardware:
         pytest.skip("this machine has NVENC")
     believed = {(stage.ffmpeg.binary, nvenc.name, nvenc.pixel_format): (time.monotonic(), None)}
     monkeypatch.setattr(hardware, "_outcomes", believed)
@@ -556,7 +556,7 @@ async def test_pixels_that_are_not_square_become_square(studio, stage):
     result, file = await run(stage, wide, preset="ultrafast")
 
     assert (result.video.probe.width, result.video.probe.height) == (160, 90)
-    assert (await inspect(file)).picture.pixel_aspect_ratio in (None, "1:1")
+    assert (await probe_details(file)).picture.pixel_aspect_ratio in (None, "1:1")
 
 
 async def test_full_range_pictures_become_ordinary_ones(studio, stage):
@@ -578,7 +578,7 @@ async def test_colours_of_a_wide_gamut_are_brought_to_ordinary_screens(studio, s
     words = ["-f", "lavfi", "-i", wider, "-c:v", "libx265", "-preset", "ultrafast", "-crf", "1", "-tag:v", "hvc1"]
     tags = "log-level=error:colorprim=bt2020:colormatrix=bt2020nc:transfer=bt2020-10"
     wide = studio.make("wide-gamut.mp4", *words, "-x265-params", tags)
-    assert (await inspect(wide)).picture.color_primaries == "bt2020"
+    assert (await probe_details(wide)).picture.color_primaries == "bt2020"
     assert luma(studio, wide, deep=True).mean() > 4 * 80, "there, pure red is far from the edge"
 
     _, file = await run(stage, wide, preset="ultrafast", crf=4, **asked)
@@ -586,7 +586,7 @@ async def test_colours_of_a_wide_gamut_are_brought_to_ordinary_screens(studio, s
     deep = "video_codec" in asked
     level = luma(studio, file, deep=deep).mean() / (4 if deep else 1)
     assert level == pytest.approx(63, abs=4), "without it, red would be brown"
-    assert (await inspect(file)).picture.color_primaries == "bt709"
+    assert (await probe_details(file)).picture.color_primaries == "bt709"
 
 
 async def test_faster_videos_are_brought_down_to_a_rate(studio, stage):

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 from callsheet.providers import catalog
 from callsheet.providers.catalog import discover_providers
 from callsheet.settings import Settings
-from callsheet.testing.fake_provider import ToyProvider
+from callsheet.testing.fake_provider import FakeProvider
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ async def test_a_provider_is_opened_when_it_is_used_and_closed_with_the_whole(
 ) -> None:
     installed()
     opened, closed = [], []
-    monkeypatch.setattr(ToyProvider, "close", lambda _: note(closed))
+    monkeypatch.setattr(FakeProvider, "close", lambda _: note(closed))
 
-    def open_toy(_: Settings) -> ToyProvider:
+    def open_toy(_: Settings) -> FakeProvider:
         opened.append(1)
-        return ToyProvider(tmp_path / "toy")
+        return FakeProvider(tmp_path / "toy")
 
     async with discover_providers(settings, [("toy", open_toy)]) as providers:
         assert (list(providers), len(providers), opened) == (["toy"], 1, [])
@@ -60,7 +60,7 @@ def test_what_is_missing_is_told(settings: Settings, installed: Callable[..., No
 
     assert providers.why_not("replicate") == "Replicate needs REPLICATE_API_TOKEN"
     assert providers.why_not("nobody") == "there is no provider 'nobody'; known: replicate"
-    with pytest.raises(SetupError, match="REPLICATE_API_TOKEN"):
+    with pytest.raises(ConfigurationError, match="REPLICATE_API_TOKEN"):
         providers["replicate"]
     with pytest.raises(KeyError):
         providers["nobody"]
@@ -71,12 +71,12 @@ def test_a_name_that_is_taken_twice_is_refused(
 ) -> None:
     installed(fal="callsheet.providers.fal:open_fal")
 
-    with pytest.raises(SetupError, match="two providers are called 'fal'"):
-        discover_providers(settings, [("fal", lambda _: ToyProvider(tmp_path))])
+    with pytest.raises(ConfigurationError, match="two providers are called 'fal'"):
+        discover_providers(settings, [("fal", lambda _: FakeProvider(tmp_path))])
 
 
 def test_a_provider_that_cannot_be_loaded_is_named(settings: Settings, installed: Callable[..., None]) -> None:
     installed(broken="callsheet.providers.no_such_file:open_it")
 
-    with pytest.raises(SetupError, match="'broken' cannot be loaded: ModuleNotFoundError"):
+    with pytest.raises(ConfigurationError, match="'broken' cannot be loaded: ModuleNotFoundError"):
         discover_providers(settings)

@@ -8,17 +8,17 @@ from starlette.responses import JSONResponse
 
 from callsheet.domain.errors import (
     BadWebhook,
-    OutputGone,
+    ConfigurationError,
+    OutputExpired,
     ProviderFailed,
     ProviderUnreachable,
-    Refused,
-    SetupError,
+    SubmissionRejected,
     SubmissionUnknown,
 )
-from callsheet.fakes.providers.fal import FalStandIn
-from callsheet.fakes.providers.faults import Altered, Fail, Garble, Refuse
+from callsheet.fakes.providers.fal import FakeFal
+from callsheet.fakes.providers.faults import Altered, Fail, Garble, Reject
 from callsheet.fakes.providers.task_script import Ends, Fails, Runs, Succeeds, Waits, film, picture
-from callsheet.fakes.providers.webhook_receiver import Letter, open_mailbox
+from callsheet.fakes.providers.webhook_receiver import ReceivedWebhook, open_webhook_receiver
 from callsheet.providers.contract import Output, Task
 from callsheet.providers.fal import Fal, open_fal
 from callsheet.settings import Settings
@@ -26,30 +26,30 @@ from callsheet.testing.provider_contract import ProviderContract
 
 
 class TestFal(ProviderContract):
-    stand_in = FalStandIn
+    stand_in = FakeFal
 
 
 @pytest.fixture
-async def there() -> AsyncIterator[FalStandIn]:
-    async with FalStandIn() as stand_in:
+async def there() -> AsyncIterator[FakeFal]:
+    async with FakeFal() as stand_in:
         yield stand_in
 
 
 @pytest.fixture
-async def fal(there: FalStandIn) -> AsyncIterator[Fal]:
+async def fal(there: FakeFal) -> AsyncIterator[Fal]:
     provider = open_fal(there.opened_settings())
     yield provider
     await provider.close()
 
 
 def test_without_a_key_it_is_not_set_up() -> None:
-    with pytest.raises(SetupError, match="FAL_KEY"):
+    with pytest.raises(ConfigurationError, match="FAL_KEY"):
         open_fal(Settings(_env_file=None))
 
 
 @pytest.mark.parametrize("model", ["fal-ai/veo3", "fal-ai/kling-video/v2.5/pro/text-to-video", "workflows/me/my-flow"])
-async def test_an_order_is_the_bare_input_at_the_address_of_its_model(there: FalStandIn, fal: Fal, model: str) -> None:
-    await fal.submit(there.order(model=model, webhook="https://media.example.org/hook?token=a+b&c=ü"))
+async def test_an_order_is_the_bare_input_at_the_address_of_its_model(there: FakeFal, fal: Fal, model: str) -> None:
+    await fal.submit(there.example_request(model=model, webhook="https://media.example.org/hook?token=a+b&c=ü"))
 
     [came] = there.of("submit")
     assert came.url.split("?")[0] == f"{there.base}/{model}"
@@ -62,18 +62,18 @@ async def test_an_order_is_the_bare_input_at_the_address_of_its_model(there: Fal
 
 
 @pytest.mark.parametrize("model", ["", "model", "a/../b", "a/b?fal_webhook=x", "a//b", "/a/b", "a/b/", "a/b#c"])
-async def test_a_name_that_is_no_model_goes_nowhere(there: FalStandIn, fal: Fal, model: str) -> None:
-    with pytest.raises(Refused, match="owner/app"):
-        await fal.submit(there.order(model=model))
+async def test_a_name_that_is_no_model_goes_nowhere(there: FakeFal, fal: Fal, model: str) -> None:
+    with pytest.raises(SubmissionRejected, match="owner/app"):
+        await fal.submit(there.example_request(model=model))
 
     assert there.came == []
 
 
-async def test_the_told_addresses_are_used(there: FalStandIn, fal: Fal) -> None:
-    there.course(Waits())
-    task = await fal.submit(there.order(model="fal-ai/some-model/fast/text-to-video"))
+async def test_the_told_addresses_are_used(there: FakeFal, fal: Fal) -> None:
+    there.script(Waits())
+    task = await fal.submit(there.example_request(model="fal-ai/some-model/fast/text-to-video"))
 
-    look = await fal.look(task)
+    look = await fal.get_status(task)
     await fal.cancel(task)
 
     assert (look.state, look.status) == ("queued", "IN_QUEUE")
@@ -86,9 +86,9 @@ async def test_the_told_addresses_are_used(there: FalStandIn, fal: Fal) -> None:
     [("a/b", "a/b"), ("a/b/c/d", "a/b"), ("workflows/me/mine", "workflows/me/mine"), ("comfy/me/it/x", "comfy/me/it")],
 )
 async def test_the_addresses_of_a_task_that_its_webhook_told_of_are_made(
-    there: FalStandIn, fal: Fal, model: str, app: str
+    there: FakeFal, fal: Fal, model: str, app: str
 ) -> None:
-    await fal.look(Task("fal", "id-1", {"model": model}))
+    await fal.get_status(Task("fal", "id-1", {"model": model}))
 
     [came] = there.came
     assert came.url == f"{there.base}/{app}/requests/id-1/status?logs=1"
@@ -97,33 +97,33 @@ async def test_the_addresses_of_a_task_that_its_webhook_told_of_are_made(
 @pytest.mark.parametrize("name", ["status_url", "response_url", "cancel_url"])
 @pytest.mark.parametrize("told", ["foreign", "http://queue.fal.run/x", "https://fal.run.example.org/x", "file:///x"])
 async def test_the_key_does_not_go_to_a_told_address_that_is_foreign(
-    there: FalStandIn, fal: Fal, name: str, told: str
+    there: FakeFal, fal: Fal, name: str, told: str
 ) -> None:
-    async with open_mailbox() as stranger:
-        there.forecast(submit=[Altered({name: stranger.url if told == "foreign" else told})])
-        task = await fal.submit(there.order())
+    async with open_webhook_receiver() as stranger:
+        there.inject_faults(submit=[Altered({name: stranger.url if told == "foreign" else told})])
+        task = await fal.submit(there.example_request())
 
-        look = await fal.look(task)
+        look = await fal.get_status(task)
         if name == "cancel_url":
             with pytest.raises(ProviderFailed):
                 await fal.cancel(task)
 
     assert (look.state, look.code) == ("failed", "foreign_host")
-    assert stranger.letters == []
+    assert stranger.received_webhooks == []
 
 
 @pytest.mark.parametrize("name", ["request_id", "status_url", "response_url", "cancel_url"])
-async def test_an_answer_without_an_address_is_unknown(there: FalStandIn, fal: Fal, name: str) -> None:
-    there.forecast(submit=[Altered({name: None})])
+async def test_an_answer_without_an_address_is_unknown(there: FakeFal, fal: Fal, name: str) -> None:
+    there.inject_faults(submit=[Altered({name: None})])
 
     with pytest.raises(SubmissionUnknown):
-        await fal.submit(there.order())
+        await fal.submit(there.example_request())
 
 
-async def test_files_keep_their_names_and_kinds(there: FalStandIn, fal: Fal, tmp_path: Path) -> None:
-    there.course(Succeeds((picture("one.png"), picture("two.png"))))
+async def test_files_keep_their_names_and_kinds(there: FakeFal, fal: Fal, tmp_path: Path) -> None:
+    there.script(Succeeds((picture("one.png"), picture("two.png"))))
 
-    look = await fal.look(await fal.submit(there.order()))
+    look = await fal.get_status(await fal.submit(there.example_request()))
 
     assert [(output.name, output.media_type) for output in look.outputs] == [
         ("one.png", "image/png"),
@@ -133,21 +133,21 @@ async def test_files_keep_their_names_and_kinds(there: FalStandIn, fal: Fal, tmp
     assert (await fal.fetch(look.outputs[1], tmp_path / "two.png")).read_bytes() == picture().data
 
 
-async def test_a_bad_input_shows_with_the_result_only(there: FalStandIn, fal: Fal) -> None:
-    there.course(Succeeds())
-    task = await fal.submit(there.order())
-    there.forecast(result=[Refuse(422, "duration must be 5 or 10")])
+async def test_a_bad_input_shows_with_the_result_only(there: FakeFal, fal: Fal) -> None:
+    there.script(Succeeds())
+    task = await fal.submit(there.example_request())
+    there.inject_faults(result=[Reject(422, "duration must be 5 or 10")])
 
-    look = await fal.look(task)
+    look = await fal.get_status(task)
 
     assert (look.state, look.code) == ("failed", "provider_failed")
     assert look.message == "422 duration must be 5 or 10"
 
 
-async def test_a_failure_that_the_status_tells_needs_no_result(there: FalStandIn, fal: Fal) -> None:
-    there.course(Fails("runner died"))
+async def test_a_failure_that_the_status_tells_needs_no_result(there: FakeFal, fal: Fal) -> None:
+    there.script(Fails("runner died"))
 
-    look = await fal.look(await fal.submit(there.order()))
+    look = await fal.get_status(await fal.submit(there.example_request()))
 
     assert (look.state, look.status, look.code) == ("failed", "runner_server_error", "provider_failed")
     assert there.of("result") == []
@@ -168,12 +168,12 @@ async def test_a_failure_that_the_status_tells_needs_no_result(there: FalStandIn
 )
 @pytest.mark.parametrize("told", ["status", "result", "detail", "header"])
 async def test_kinds_of_failures_are_told_apart_wherever_they_stand(
-    there: FalStandIn, fal: Fal, error_type: str, state: str, code: str | None, told: str
+    there: FakeFal, fal: Fal, error_type: str, state: str, code: str | None, told: str
 ) -> None:
-    there.course(Succeeds())
-    task = await fal.submit(there.order())
+    there.script(Succeeds())
+    task = await fal.submit(there.example_request())
     detail = {"loc": ["body"], "msg": "no", "type": error_type}
-    there.forecast(
+    there.inject_faults(
         **{
             "status": {"look": [Altered({"error": "no", "error_type": error_type})]},
             "result": {"result": [stored(504, {"detail": "no", "error_type": error_type})]},
@@ -182,7 +182,7 @@ async def test_kinds_of_failures_are_told_apart_wherever_they_stand(
         }[told]
     )
 
-    look = await fal.look(task)
+    look = await fal.get_status(task)
 
     assert (look.state, look.code) == (state, code)
     assert look.message is not None and "no" in look.message
@@ -197,65 +197,65 @@ def stored(status: int, body: dict[str, Any], headers: dict[str, str] | None = N
     return answer
 
 
-async def test_an_error_in_the_status_counts_though_there_is_a_result(there: FalStandIn, fal: Fal) -> None:
-    there.course(Succeeds())
-    task = await fal.submit(there.order())
-    there.forecast(look=[Altered({"error": "half of it is missing"})])
+async def test_an_error_in_the_status_counts_though_there_is_a_result(there: FakeFal, fal: Fal) -> None:
+    there.script(Succeeds())
+    task = await fal.submit(there.example_request())
+    there.inject_faults(look=[Altered({"error": "half of it is missing"})])
 
-    look = await fal.look(task)
+    look = await fal.get_status(task)
 
     assert (look.state, look.message) == ("failed", "half of it is missing")
 
 
-@pytest.mark.parametrize("weather", [Fail(502), Fail(503), Garble(), Refuse(401, "No."), Refuse(403, "No.")], ids=repr)
-async def test_a_result_that_does_not_come_is_asked_for_again(there: FalStandIn, fal: Fal, weather: Any) -> None:
-    there.course(Succeeds())
-    task = await fal.submit(there.order())
-    there.forecast(result=[weather])
+@pytest.mark.parametrize("weather", [Fail(502), Fail(503), Garble(), Reject(401, "No."), Reject(403, "No.")], ids=repr)
+async def test_a_result_that_does_not_come_is_asked_for_again(there: FakeFal, fal: Fal, weather: Any) -> None:
+    there.script(Succeeds())
+    task = await fal.submit(there.example_request())
+    there.inject_faults(result=[weather])
 
     with pytest.raises(ProviderUnreachable):
-        await fal.look(task)
+        await fal.get_status(task)
 
-    assert (await fal.look(task)).state == "succeeded"
-
-
-async def test_a_result_that_is_not_there_yet_is_waited_for(there: FalStandIn, fal: Fal) -> None:
-    there.course(Succeeds())
-    task = await fal.submit(there.order())
-    there.forecast(result=[stored(400, {"detail": "Request is still in progress"})])
-
-    assert (await fal.look(task)).state == "running"
-    assert (await fal.look(task)).state == "succeeded"
+    assert (await fal.get_status(task)).state == "succeeded"
 
 
-async def test_progress_is_read_from_the_log(there: FalStandIn, fal: Fal) -> None:
-    there.course(Runs(0.25), Runs())
-    task = await fal.submit(there.order())
-    there.forecast(look=[Altered({}), Altered({"logs": ["odd", {"message": 5}, None]}), Altered({"logs": "odd"})])
+async def test_a_result_that_is_not_there_yet_is_waited_for(there: FakeFal, fal: Fal) -> None:
+    there.script(Succeeds())
+    task = await fal.submit(there.example_request())
+    there.inject_faults(result=[stored(400, {"detail": "Request is still in progress"})])
 
-    assert [(await fal.look(task)).progress for _ in range(3)] == [0.25, None, None]
+    assert (await fal.get_status(task)).state == "running"
+    assert (await fal.get_status(task)).state == "succeeded"
 
 
-async def test_a_cancellation_that_came_too_late_is_fine(there: FalStandIn, fal: Fal) -> None:
-    there.course(Runs(), Ends())
-    task = await fal.submit(there.order())
+async def test_progress_is_read_from_the_log(there: FakeFal, fal: Fal) -> None:
+    there.script(Runs(0.25), Runs())
+    task = await fal.submit(there.example_request())
+    there.inject_faults(look=[Altered({}), Altered({"logs": ["odd", {"message": 5}, None]}), Altered({"logs": "odd"})])
+
+    assert [(await fal.get_status(task)).progress for _ in range(3)] == [0.25, None, None]
+
+
+async def test_a_cancellation_that_came_too_late_is_fine(there: FakeFal, fal: Fal) -> None:
+    there.script(Runs(), Ends())
+    task = await fal.submit(there.example_request())
     for weather in (stored(200, {}), stored(202, {}), stored(400, {"status": "ALREADY_COMPLETED"})):
-        there.forecast(cancel=[weather])
+        there.inject_faults(cancel=[weather])
         await fal.cancel(task)
-    there.forecast(cancel=[stored(403, {"detail": "not yours"})])
+    there.inject_faults(cancel=[stored(403, {"detail": "not yours"})])
 
     with pytest.raises(ProviderUnreachable, match="not yours"):
         await fal.cancel(task)
 
 
-async def a_call(there: FalStandIn, fal: Fal) -> Letter:
-    there.course(Succeeds((film(),)))
-    async with open_mailbox() as box:
-        await there.finish((await fal.submit(there.order(webhook=box.url))).id)
+async def a_call(there: FakeFal, fal: Fal) -> ReceivedWebhook:
+    there.script(Succeeds((film(),)))
+    async with open_webhook_receiver() as box:
+        await there.finish((await fal.submit(there.example_request(webhook=box.url))).id)
         return (await box.received())[0]
 
 
-async def test_a_call_for_another_account_is_refused(there: FalStandIn, fal: Fal) -> None:
+async def test_a_call_for_another_account_is_refused(there: FakeFal, fal: Fal) -> None:
     letter = await a_call(there, fal)
     other = open_fal(there.opened_settings(fal_user_id="somebody-else"))
     anyone = open_fal(there.opened_settings(fal_user_id=None))
@@ -268,7 +268,7 @@ async def test_a_call_for_another_account_is_refused(there: FalStandIn, fal: Fal
     await anyone.close()
 
 
-async def test_a_call_that_tells_of_another_task_is_refused(there: FalStandIn, fal: Fal) -> None:
+async def test_a_call_that_tells_of_another_task_is_refused(there: FakeFal, fal: Fal) -> None:
     await a_call(there, fal)
     [taken] = there.taken.values()
     body = b'{"request_id": "another", "status": "OK"}'
@@ -278,7 +278,7 @@ async def test_a_call_that_tells_of_another_task_is_refused(there: FalStandIn, f
         await fal.read_webhook(headers, body, datetime.now(UTC))
 
 
-async def test_the_keys_are_asked_for_once(there: FalStandIn, fal: Fal) -> None:
+async def test_the_keys_are_asked_for_once(there: FakeFal, fal: Fal) -> None:
     letter = await a_call(there, fal)
     for late in (0, 1, 400):
         moment = datetime.now(UTC) + timedelta(seconds=late)
@@ -293,7 +293,7 @@ async def test_the_keys_are_asked_for_once(there: FalStandIn, fal: Fal) -> None:
 
 
 async def test_files_of_fal_lie_on_its_own_host_of_files(fal: Fal, tmp_path: Path) -> None:
-    with pytest.raises(OutputGone, match="is not https"):
+    with pytest.raises(OutputExpired, match="is not https"):
         await fal.fetch(Output(url="http://v3.fal.media/x.mp4"), tmp_path / "x")
     with pytest.raises(ProviderFailed):
         await fal.fetch(Output(url="https://fal.media.example.org/x.mp4"), tmp_path / "x")

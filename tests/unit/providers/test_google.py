@@ -6,21 +6,21 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from callsheet.domain.errors import BadWebhook
-from callsheet.fakes.providers.faults import Altered, Refuse
-from callsheet.fakes.providers.google import GoogleStandIn
+from callsheet.fakes.providers.faults import Altered, Reject
+from callsheet.fakes.providers.google import FakeGoogle
 from callsheet.fakes.providers.task_script import Fails, Says, Succeeds, film
-from callsheet.fakes.providers.webhook_receiver import open_mailbox
-from callsheet.fakes.providers.webhook_script import Calls
+from callsheet.fakes.providers.webhook_receiver import open_webhook_receiver
+from callsheet.fakes.providers.webhook_script import WebhookScript
 from callsheet.testing.provider_contract import ProviderContract
 
 from .opened import ended, opened, picture_in
 
 
 class TestGoogle(ProviderContract):
-    stand_in = GoogleStandIn
+    stand_in = FakeGoogle
 
 
-class InlineGoogle(GoogleStandIn):
+class InlineGoogle(FakeGoogle):
     inline = True
 
 
@@ -34,7 +34,7 @@ def video(uri):
 
 async def test_an_order_is_an_interaction_in_the_background(tmp_path):
     given = {"prompt": "A fox", "duration": 6, "aspect_ratio": "9:16", "resolution": "720p"}
-    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+    async with opened(FakeGoogle, tmp_path) as (there, provider):
         await provider.submit(there.order(input=given, mark="mark-1", webhook="https://sheet.test/hook?token=t"))
 
     [came] = there.of("submit")
@@ -55,7 +55,7 @@ async def test_an_order_is_an_interaction_in_the_background(tmp_path):
 
 
 async def test_a_picture_stands_beside_the_prompt(tmp_path):
-    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+    async with opened(FakeGoogle, tmp_path) as (there, provider):
         await provider.submit(there.order_with(picture_in(tmp_path, url="https://media.example.org/a.png")))
 
     [came] = there.of("submit")
@@ -66,7 +66,7 @@ async def test_a_picture_stands_beside_the_prompt(tmp_path):
 
 
 async def test_a_picture_too_large_for_the_order_is_named_by_its_address(tmp_path):
-    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+    async with opened(FakeGoogle, tmp_path) as (there, provider):
         file = picture_in(tmp_path, url="https://media.example.org/a.png")
         with file.path.open("wb") as held:
             held.truncate(provider.capabilities.inline_limit + 1)
@@ -86,11 +86,11 @@ async def test_a_film_inside_of_the_answer_is_taken_from_there(tmp_path):
 
 
 async def test_a_film_is_not_there_before_its_file_is_ready(tmp_path):
-    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+    async with opened(FakeGoogle, tmp_path) as (there, provider):
         there.forecast(file=[Altered({"state": "PROCESSING"})])
         there.course(Succeeds())
         task = await provider.submit(there.order())
-        looks = [await provider.look(task) for _ in range(2)]
+        looks = [await provider.get_status(task) for _ in range(2)]
         await provider.fetch(looks[1].outputs[0], tmp_path / "film.mp4")
 
     assert [look.state for look in looks] == ["running", "succeeded"]
@@ -100,7 +100,7 @@ async def test_a_film_is_not_there_before_its_file_is_ready(tmp_path):
 
 
 async def test_a_file_that_failed_is_no_success(tmp_path):
-    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+    async with opened(FakeGoogle, tmp_path) as (there, provider):
         there.forecast(file=[Altered({"state": "FAILED", "error": {"message": "Transcoding failed"}})])
         look = await ended(there, provider, Succeeds())
 
@@ -110,13 +110,13 @@ async def test_a_file_that_failed_is_no_success(tmp_path):
 
 @pytest.mark.parametrize("status", [403, 404])
 async def test_a_file_that_is_not_kept_any_more_is_gone(tmp_path, status):
-    async with opened(GoogleStandIn, tmp_path) as (there, provider):
-        there.forecast(file=[Refuse(status, "You do not have permission to access the file.")])
+    async with opened(FakeGoogle, tmp_path) as (there, provider):
+        there.forecast(file=[Reject(status, "You do not have permission to access the file.")])
         assert (await ended(there, provider, Succeeds())).code == "output_gone"
 
 
 async def test_the_last_film_that_the_model_gave_counts(tmp_path):
-    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+    async with opened(FakeGoogle, tmp_path) as (there, provider):
         url = there.urls((film("first.mp4"), film("last.mp4")))
         first, last = (f"{there.base}/v1beta/files/{each.split('/')[-2]}" for each in url)
         steps = [
@@ -134,7 +134,7 @@ async def test_the_last_film_that_the_model_gave_counts(tmp_path):
 
 @pytest.mark.parametrize("steps", [[], "none", [None], [{"type": "model_output"}], [step({"type": "video"})]])
 async def test_a_completed_task_without_a_film_was_blocked(tmp_path, steps):
-    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+    async with opened(FakeGoogle, tmp_path) as (there, provider):
         there.forecast(look=[Altered({"steps": steps})])
         look = await ended(there, provider, Succeeds())
 
@@ -143,7 +143,7 @@ async def test_a_completed_task_without_a_film_was_blocked(tmp_path, steps):
 
 @pytest.mark.parametrize("word", ["incomplete", "budget_exceeded", "requires_action", "requires_continuation"])
 async def test_ends_that_we_have_no_answer_to_are_failures(tmp_path, word):
-    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+    async with opened(FakeGoogle, tmp_path) as (there, provider):
         look = await ended(there, provider, Says(word))
 
     assert (look.state, look.status) == ("failed", word)
@@ -151,7 +151,7 @@ async def test_ends_that_we_have_no_answer_to_are_failures(tmp_path, word):
 
 
 async def test_what_was_refused_for_its_content_says_so_in_a_failure_too(tmp_path):
-    async with opened(GoogleStandIn, tmp_path) as (there, provider):
+    async with opened(FakeGoogle, tmp_path) as (there, provider):
         errors = [{"code": "blocked", "message": "The request violates our content policy."}]
         there.forecast(look=[Altered({"errors": errors})])
         assert (await ended(there, provider, Fails())).code == "content_refused"
@@ -159,7 +159,7 @@ async def test_what_was_refused_for_its_content_says_so_in_a_failure_too(tmp_pat
 
 async def told(there, provider, box, calls=None):
     there.course(Succeeds())
-    there.forecast(webhook=[calls or Calls()])
+    there.forecast(webhook=[calls or WebhookScript()])
     task = await provider.submit(there.order(webhook=box.url))
     await there.finish(task.id)
     [letter] = await box.received(1)
@@ -167,7 +167,7 @@ async def told(there, provider, box, calls=None):
 
 
 async def test_a_webhook_with_a_token_of_google_s_is_read(tmp_path):
-    async with opened(GoogleStandIn, tmp_path) as (there, provider), open_mailbox() as box:
+    async with opened(FakeGoogle, tmp_path) as (there, provider), open_webhook_receiver() as box:
         task, letter = await told(there, provider, box)
         notice = await provider.read_webhook(letter.headers, letter.body, datetime.now(UTC))
 
@@ -177,7 +177,7 @@ async def test_a_webhook_with_a_token_of_google_s_is_read(tmp_path):
 
 @pytest.mark.parametrize("changes", [{"webhook-signature": ""}, {"webhook-signature": "v1,abc"}, {"webhook-id": ""}])
 async def test_a_webhook_without_a_token_is_refused(tmp_path, changes):
-    async with opened(GoogleStandIn, tmp_path) as (there, provider), open_mailbox() as box:
+    async with opened(FakeGoogle, tmp_path) as (there, provider), open_webhook_receiver() as box:
         _, letter = await told(there, provider, box)
         with pytest.raises(BadWebhook):
             await provider.read_webhook({**letter.headers, **changes}, letter.body, datetime.now(UTC))
@@ -185,14 +185,14 @@ async def test_a_webhook_without_a_token_is_refused(tmp_path, changes):
 
 @pytest.mark.parametrize("away", [600, -600])
 async def test_a_webhook_of_another_time_is_refused(tmp_path, away):
-    async with opened(GoogleStandIn, tmp_path) as (there, provider), open_mailbox() as box:
+    async with opened(FakeGoogle, tmp_path) as (there, provider), open_webhook_receiver() as box:
         _, letter = await told(there, provider, box)
         with pytest.raises(BadWebhook):
             await provider.read_webhook(letter.headers, letter.body, datetime.now(UTC) + timedelta(seconds=away))
 
 
 async def test_a_token_by_another_key_is_refused(tmp_path):
-    async with opened(GoogleStandIn, tmp_path) as (there, provider), open_mailbox() as box:
+    async with opened(FakeGoogle, tmp_path) as (there, provider), open_webhook_receiver() as box:
         _, letter = await told(there, provider, box)
         stranger = generate_private_key(public_exponent=65537, key_size=2048)
         for header in ({"kid": "stand-in"}, {}):

@@ -6,9 +6,15 @@ import jwt
 import pytest
 from starlette.responses import JSONResponse
 
-from callsheet.domain.errors import BadWebhook, ProviderBusy, ProviderUnreachable, Refused, SubmissionUnknown
+from callsheet.domain.errors import (
+    BadWebhook,
+    ProviderRateLimited,
+    ProviderUnreachable,
+    SubmissionRejected,
+    SubmissionUnknown,
+)
 from callsheet.fakes.providers.faults import Garble
-from callsheet.fakes.providers.kling import KlingStandIn
+from callsheet.fakes.providers.kling import FakeKling
 from callsheet.fakes.providers.task_script import Succeeds, film
 from callsheet.testing.provider_contract import ProviderContract
 
@@ -16,7 +22,7 @@ from .opened import ended, opened, picture_in
 
 
 class TestKling(ProviderContract):
-    stand_in = KlingStandIn
+    stand_in = FakeKling
 
 
 SECRET = "stand-in-secret-key-of-kling-0123456789"
@@ -27,9 +33,9 @@ def code(number, message="No."):
 
 
 async def test_each_request_brings_a_token_of_its_own_moment(tmp_path):
-    async with opened(KlingStandIn, tmp_path) as (there, provider):
+    async with opened(FakeKling, tmp_path) as (there, provider):
         task = await provider.submit(there.order())
-        await provider.look(task)
+        await provider.get_status(task)
 
     for came in there.came:
         token = came.headers["authorization"].removeprefix("Bearer ")
@@ -41,10 +47,10 @@ async def test_each_request_brings_a_token_of_its_own_moment(tmp_path):
 
 
 async def test_an_order_is_marked_and_a_picture_makes_it_another_kind(tmp_path):
-    async with opened(KlingStandIn, tmp_path) as (there, provider):
+    async with opened(FakeKling, tmp_path) as (there, provider):
         plain = await provider.submit(there.order(mark="mark-1", input={"prompt": "A fox", "duration": "5"}))
         pictured = await provider.submit(there.order(input={"prompt": "A fox", "image": picture_in(tmp_path)}))
-        assert (await provider.look(pictured)).state == "queued"
+        assert (await provider.get_status(pictured)).state == "queued"
 
     first, second = there.of("submit")
     assert first.json() == {
@@ -59,18 +65,18 @@ async def test_an_order_is_marked_and_a_picture_makes_it_another_kind(tmp_path):
 
 
 async def test_too_many_tasks_at_a_time_are_a_reason_to_wait(tmp_path):
-    async with opened(KlingStandIn, tmp_path) as (there, provider):
+    async with opened(FakeKling, tmp_path) as (there, provider):
         there.forecast(submit=[code(1303, "parallel task over resource pack limit")])
 
-        with pytest.raises(ProviderBusy, match="over resource pack limit") as busy:
+        with pytest.raises(ProviderRateLimited, match="over resource pack limit") as busy:
             await provider.submit(there.order())
 
-    assert busy.value.after >= 1
+    assert busy.value.retry_after >= 1
 
 
 @pytest.mark.parametrize("number", [1301, 1303])
 async def test_a_refusal_that_names_a_task_is_none(tmp_path, number):
-    async with opened(KlingStandIn, tmp_path) as (there, provider):
+    async with opened(FakeKling, tmp_path) as (there, provider):
         odd = f'{{"code": {number}, "message": "later", "data": {{"task_id": "t1"}}}}'
         there.forecast(submit=[Garble(odd.encode(), accepted=False)])
 
@@ -79,12 +85,12 @@ async def test_a_refusal_that_names_a_task_is_none(tmp_path, number):
 
 
 async def test_a_code_tells_a_refusal_whatever_the_status_says(tmp_path):
-    async with opened(KlingStandIn, tmp_path) as (there, provider):
+    async with opened(FakeKling, tmp_path) as (there, provider):
         there.forecast(submit=[code(1301, "Content security"), code(1201, "Bad ratio")])
 
-        with pytest.raises(Refused, match="Content security") as censored:
+        with pytest.raises(SubmissionRejected, match="Content security") as censored:
             await provider.submit(there.order())
-        with pytest.raises(Refused, match="Bad ratio") as refused:
+        with pytest.raises(SubmissionRejected, match="Bad ratio") as refused:
             await provider.submit(there.order())
 
     assert censored.value.facts["reason"] == "content_refused"
@@ -93,7 +99,7 @@ async def test_a_code_tells_a_refusal_whatever_the_status_says(tmp_path):
 
 async def test_a_signed_address_stays_whole_however_long_it_is(tmp_path):
     url = f"https://media.example.org/film.mp4?sig={'x' * 3000}"
-    async with opened(KlingStandIn, tmp_path) as (there, provider):
+    async with opened(FakeKling, tmp_path) as (there, provider):
         look = await ended(there, provider, Succeeds(files=[film(url=url)]))
 
     assert [output.url for output in look.outputs] == [url]
@@ -106,26 +112,26 @@ async def test_a_token_that_a_refusal_repeats_stands_in_no_message(tmp_path):
         seen.append(visit.request.headers["authorization"].removeprefix("Bearer "))
         return JSONResponse({"code": 1002, "message": f"Token {seen[0]} is not valid"})
 
-    async with opened(KlingStandIn, tmp_path) as (there, provider):
+    async with opened(FakeKling, tmp_path) as (there, provider):
         there.forecast(submit=[repeat])
-        with pytest.raises(Refused, match=r"Token \.\.\. is not valid") as refused:
+        with pytest.raises(SubmissionRejected, match=r"Token \.\.\. is not valid") as refused:
             await provider.submit(there.order())
 
     assert seen and seen[0] not in repr(refused.value.facts)
 
 
 async def test_a_code_of_their_machines_tells_nothing(tmp_path):
-    async with opened(KlingStandIn, tmp_path) as (there, provider):
+    async with opened(FakeKling, tmp_path) as (there, provider):
         there.forecast(submit=[code(5001, "Temporarily unavailable")], look=[code(5002, "Timed out")])
 
         with pytest.raises(SubmissionUnknown):
             await provider.submit(there.order())
         with pytest.raises(ProviderUnreachable):
-            await provider.look(await provider.submit(there.order()))
+            await provider.get_status(await provider.submit(there.order()))
 
 
 async def test_a_callback_tells_its_task_once_for_each_state(tmp_path):
-    async with opened(KlingStandIn, tmp_path) as (_, provider):
+    async with opened(FakeKling, tmp_path) as (_, provider):
         first, again, other = [
             await provider.read_webhook({}, body, datetime.now(UTC))
             for body in (

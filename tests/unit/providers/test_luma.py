@@ -3,7 +3,7 @@ import base64
 import pytest
 
 from callsheet.fakes.providers.faults import Altered
-from callsheet.fakes.providers.luma import LumaStandIn
+from callsheet.fakes.providers.luma import FakeLuma
 from callsheet.fakes.providers.task_script import Fails, Succeeds, picture
 from callsheet.testing.provider_contract import ProviderContract
 
@@ -11,12 +11,12 @@ from .opened import ended, opened, picture_in
 
 
 class TestLuma(ProviderContract):
-    stand_in = LumaStandIn
+    stand_in = FakeLuma
 
 
 async def test_what_is_about_the_video_stands_in_a_part_of_its_own(tmp_path):
     given = {"prompt": "A fox", "aspect_ratio": "16:9", "duration": 5, "resolution": "720p"}
-    async with opened(LumaStandIn, tmp_path) as (there, provider):
+    async with opened(FakeLuma, tmp_path) as (there, provider):
         await provider.submit(there.order(input={**given, "start_frame": picture_in(tmp_path)}))
 
     [came] = there.of("submit")
@@ -32,10 +32,10 @@ async def test_what_is_about_the_video_stands_in_a_part_of_its_own(tmp_path):
 
 async def test_an_order_of_a_picture_has_no_such_part(tmp_path):
     given = {"type": "image", "prompt": "A fox", "output_format": "png"}
-    async with opened(LumaStandIn, tmp_path) as (there, provider):
+    async with opened(FakeLuma, tmp_path) as (there, provider):
         there.course(Succeeds((picture(),)))
         task = await provider.submit(there.order(model="uni-1", input=given))
-        [output] = (await provider.look(task)).outputs
+        [output] = (await provider.get_status(task)).outputs
         await provider.fetch(output, tmp_path / "picture.png")
 
     assert there.of("submit")[0].json() == {**given, "model": "uni-1"}
@@ -52,7 +52,7 @@ async def test_an_order_of_a_picture_has_no_such_part(tmp_path):
     ],
 )
 async def test_each_code_of_luma_has_one_of_ours(tmp_path, told, code):
-    async with opened(LumaStandIn, tmp_path) as (there, provider):
+    async with opened(FakeLuma, tmp_path) as (there, provider):
         there.forecast(look=[Altered({"failure_code": told})])
         look = await ended(there, provider, Fails("It did not work"))
 
@@ -60,7 +60,7 @@ async def test_each_code_of_luma_has_one_of_ours(tmp_path, told, code):
 
 
 async def test_previews_beside_the_video_are_left_where_they_are(tmp_path):
-    async with opened(LumaStandIn, tmp_path) as (there, provider):
+    async with opened(FakeLuma, tmp_path) as (there, provider):
         output = [
             {"type": "thumbnail", "url": "https://x.test/a.jpg"},
             {"type": "video", "url": "https://x.test/a.mp4"},

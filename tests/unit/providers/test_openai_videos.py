@@ -3,24 +3,24 @@ import email.policy
 
 import pytest
 
-from callsheet.fakes.providers.faults import Redirect, Refuse
-from callsheet.fakes.providers.openai_videos import VideosStandIn
+from callsheet.fakes.providers.faults import Redirect, Reject
+from callsheet.fakes.providers.openai_videos import FakeOpenAIVideos
 from callsheet.fakes.providers.task_script import Fails, Runs, Says, Succeeds, Vanishes
-from callsheet.fakes.providers.webhook_receiver import open_mailbox
+from callsheet.fakes.providers.webhook_receiver import open_webhook_receiver
 from callsheet.testing.provider_contract import ProviderContract
 
 from .opened import ended, opened, picture_in
 
 
 class TestVideos(ProviderContract):
-    stand_in = VideosStandIn
+    stand_in = FakeOpenAIVideos
 
 
-class PlainVideos(VideosStandIn):
+class PlainVideos(FakeOpenAIVideos):
     plain_errors = True
 
 
-class OpenVideos(VideosStandIn):
+class OpenVideos(FakeOpenAIVideos):
     def settings(self):
         return {"videos_url": f"{self.base}/"}
 
@@ -36,7 +36,7 @@ def parts_of(came):
 
 
 async def test_an_order_is_a_form_even_without_a_file(tmp_path):
-    async with opened(VideosStandIn, tmp_path) as (there, provider):
+    async with opened(FakeOpenAIVideos, tmp_path) as (there, provider):
         await provider.submit(there.order(input={"prompt": "A fox, “quoted”", "seconds": 4, "loop": True}))
 
     [came] = there.of("submit")
@@ -47,7 +47,7 @@ async def test_an_order_is_a_form_even_without_a_file(tmp_path):
 
 
 async def test_a_file_is_a_part_with_its_name_and_kind(tmp_path):
-    async with opened(VideosStandIn, tmp_path) as (there, provider):
+    async with opened(FakeOpenAIVideos, tmp_path) as (there, provider):
         await provider.submit(there.order_with(picture_in(tmp_path, url="https://media.example.org/a.png")))
 
     [came] = there.of("submit")
@@ -63,7 +63,7 @@ async def test_what_is_neither_text_nor_file_is_written_as_json(tmp_path):
         "loras": [{"name": "fur", "weight": 1}],
         "with": {"face": picture_in(tmp_path)},
     }
-    async with opened(VideosStandIn, tmp_path) as (there, provider):
+    async with opened(FakeOpenAIVideos, tmp_path) as (there, provider):
         await provider.submit(there.order(input=given))
 
     [came] = there.of("submit")
@@ -74,7 +74,7 @@ async def test_what_is_neither_text_nor_file_is_written_as_json(tmp_path):
 
 
 async def test_an_order_is_json_where_the_server_wants_that(tmp_path):
-    async with opened(VideosStandIn, tmp_path, videos_format="json") as (there, provider):
+    async with opened(FakeOpenAIVideos, tmp_path, videos_format="json") as (there, provider):
         file = picture_in(tmp_path, url="https://media.example.org/a.png")
         await provider.submit(there.order(input={"prompt": "A fox", "seconds": 4, "input_reference": file}))
 
@@ -88,7 +88,7 @@ async def test_an_order_is_json_where_the_server_wants_that(tmp_path):
 
 
 async def test_the_default_model_is_left_to_the_server(tmp_path):
-    async with opened(VideosStandIn, tmp_path) as (there, provider):
+    async with opened(FakeOpenAIVideos, tmp_path) as (there, provider):
         await provider.submit(there.order(model="default"))
 
     assert "model" not in parts_of(there.of("submit")[0])
@@ -104,7 +104,7 @@ async def test_a_server_without_a_key_is_sent_none(tmp_path):
 
 
 async def test_the_pause_that_a_server_asks_for_is_passed_on(tmp_path):
-    async with opened(VideosStandIn, tmp_path) as (there, provider):
+    async with opened(FakeOpenAIVideos, tmp_path) as (there, provider):
         assert (await ended(there, provider, Runs(0.37))).after == 1.5
 
 
@@ -113,7 +113,7 @@ async def test_the_pause_that_a_server_asks_for_is_passed_on(tmp_path):
     [("pending", "queued"), ("processing", "running"), ("canceled", "cancelled"), ("error", "failed")],
 )
 async def test_words_of_gateways_are_known(tmp_path, word, state):
-    async with opened(VideosStandIn, tmp_path) as (there, provider):
+    async with opened(FakeOpenAIVideos, tmp_path) as (there, provider):
         assert (await ended(there, provider, Says(word))).state == state
 
 
@@ -126,31 +126,31 @@ async def test_an_error_may_be_a_text(tmp_path):
 
 async def test_content_that_lies_elsewhere_is_fetched_there_without_the_key(tmp_path):
     lenient = {"allow_http": True, "allow_private_addresses": True}
-    async with opened(VideosStandIn, tmp_path, **lenient) as (there, provider), open_mailbox() as box:
+    async with opened(FakeOpenAIVideos, tmp_path, **lenient) as (there, provider), open_webhook_receiver() as box:
         look = await ended(there, provider, Succeeds())
         there.forecast(download=[Redirect(f"{box.url}film.mp4?signature=1", 307)])
         await provider.fetch(look.outputs[0], tmp_path / "film.mp4")
 
-    [letter] = box.letters
+    [letter] = box.received_webhooks
     assert "authorization" not in letter.headers
     assert there.of("download")[0].headers["authorization"] == f"Bearer {there.key}"
 
 
 async def test_a_video_that_we_deleted_is_cancelled_and_any_other_that_is_missing_is_lost(tmp_path):
-    async with opened(VideosStandIn, tmp_path) as (there, provider):
+    async with opened(FakeOpenAIVideos, tmp_path) as (there, provider):
         there.course(Runs())
         task = await provider.submit(there.order())
         await provider.cancel(task)
-        assert (await provider.look(task)).state == "cancelled"
+        assert (await provider.get_status(task)).state == "cancelled"
 
         assert (await ended(there, provider, Vanishes())).state == "lost"
 
 
 async def test_a_server_that_cannot_delete_lets_the_task_go_on(tmp_path):
-    async with opened(VideosStandIn, tmp_path) as (there, provider):
+    async with opened(FakeOpenAIVideos, tmp_path) as (there, provider):
         there.course(Runs())
         task = await provider.submit(there.order())
-        there.forecast(cancel=[Refuse(405, "Method not allowed")])
+        there.forecast(cancel=[Reject(405, "Method not allowed")])
         await provider.cancel(task)
 
-        assert (await provider.look(task)).state == "running"
+        assert (await provider.get_status(task)).state == "running"

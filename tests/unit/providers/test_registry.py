@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 from callsheet.providers.catalog import discover_providers
-from callsheet.providers.registry import as_ordered, misfits, read_registry
+from callsheet.providers.registry import read_registry, to_provider_inputs, validate_inputs
 from callsheet.settings import Settings
 
 SEEDANCE = "bytedance/seedance-1-pro"
@@ -58,7 +58,7 @@ def test_every_model_that_comes_along_takes_its_own_defaults():
     for model in read_registry().values():
         for offer in model.offers:
             given = {name: p.default for name, p in offer.parameters.items() if p.default is not None}
-            assert [p for p in misfits(offer, given) if p.code != "missing"] == [], model.id
+            assert [p for p in validate_inputs(offer, given) if p.code != "missing"] == [], model.id
 
 
 def test_a_file_of_one_s_own_adds_models_and_replaces_others(own):
@@ -81,7 +81,7 @@ def test_a_changed_file_is_read_anew(own, tmp_path):
 
 
 def test_every_problem_of_a_file_is_told_at_once(own):
-    with pytest.raises(SetupError) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         own(
             "- {id: a, name: A, makes: film, offers: []}\n"
             "- {id: b, name: B, makes: video, offers: [{provider: p, model: m, parameters: {x: {to: x, kind: number, "
@@ -102,14 +102,14 @@ def test_every_problem_of_a_file_is_told_at_once(own):
     ("text", "said"), [("- [", "no YAML"), ("models: {}", "list of models"), ("- 7", "[0]")], ids=["yaml", "map", "7"]
 )
 def test_a_file_that_is_no_list_of_models_is_refused(own, text, said):
-    with pytest.raises(SetupError, match="models") as refused:
+    with pytest.raises(ConfigurationError, match="models") as refused:
         own(text)
 
     assert said in refused.value.message
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path):
-    with pytest.raises(SetupError, match="cannot be read: No such file"):
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
         read_registry(tmp_path / "none.yaml")
 
 
@@ -159,7 +159,7 @@ def test_it_is_enough_that_one_offer_fits(own):
 def test_inputs_go_by_the_provider_s_own_names(own):
     [offer] = own()["mine"].offers
 
-    assert as_ordered(offer, {"prompt": "a fox", "mode": "fast"}) == {
+    assert to_provider_inputs(offer, {"prompt": "a fox", "mode": "fast"}) == {
         "text": "a fox",
         "length": "4",
         "mode": "fast",
@@ -190,7 +190,7 @@ def test_the_file_that_the_documentation_shows_is_one(own):
 def test_parameters_that_nothing_could_fit_are_refused(own, parameters, words):
     offer = f"{{provider: replicate, model: me/model, parameters: {parameters}}}"
 
-    with pytest.raises(SetupError) as refused:
+    with pytest.raises(ConfigurationError) as refused:
         own(f"- {{id: mine/model, name: Mine, makes: video, offers: [{offer}]}}")
 
     assert "1 problem" in refused.value.message
@@ -202,12 +202,12 @@ def test_a_file_that_is_no_yaml_is_refused_in_our_words(tmp_path, data):
     file = tmp_path / "models.yaml"
     file.write_bytes(data)
 
-    with pytest.raises(SetupError, match=r"models\.yaml is no YAML"):
+    with pytest.raises(ConfigurationError, match=r"models\.yaml is no YAML"):
         read_registry(file)
 
 
 def test_an_alias_may_not_hide_behind_the_id_of_another_model(own):
-    with pytest.raises(SetupError, match=r"'google/veo-3\.1' is another model already"):
+    with pytest.raises(ConfigurationError, match=r"'google/veo-3\.1' is another model already"):
         own(OWN.replace("[mine]", "[google/veo-3.1]"))
 
 

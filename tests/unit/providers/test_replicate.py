@@ -7,12 +7,19 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from callsheet.domain.errors import BadWebhook, OutputGone, ProviderFailed, Refused, SetupError, SubmissionUnknown
-from callsheet.fakes.providers.faults import Altered, Cut
-from callsheet.fakes.providers.replicate import ReplicateStandIn
+from callsheet.domain.errors import (
+    BadWebhook,
+    ConfigurationError,
+    OutputExpired,
+    ProviderFailed,
+    SubmissionRejected,
+    SubmissionUnknown,
+)
+from callsheet.fakes.providers.faults import Altered, CutConnection
+from callsheet.fakes.providers.replicate import FakeReplicate
 from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Succeeds, film, picture
-from callsheet.fakes.providers.webhook_receiver import open_mailbox
-from callsheet.fakes.providers.webhook_script import Calls
+from callsheet.fakes.providers.webhook_receiver import open_webhook_receiver
+from callsheet.fakes.providers.webhook_script import WebhookScript
 from callsheet.providers.contract import InputFile, Output
 from callsheet.providers.replicate import Replicate, open_replicate
 from callsheet.settings import Settings
@@ -23,24 +30,24 @@ LONG_AGO = timedelta(hours=1)
 
 
 class TestReplicate(ProviderContract):
-    stand_in = ReplicateStandIn
+    stand_in = FakeReplicate
 
 
 @pytest.fixture
-async def there() -> AsyncIterator[ReplicateStandIn]:
-    async with ReplicateStandIn() as stand_in:
+async def there() -> AsyncIterator[FakeReplicate]:
+    async with FakeReplicate() as stand_in:
         yield stand_in
 
 
 @pytest.fixture
-async def replicate(there: ReplicateStandIn) -> AsyncIterator[Replicate]:
+async def replicate(there: FakeReplicate) -> AsyncIterator[Replicate]:
     provider = open_replicate(there.opened_settings())
     yield provider
     await provider.close()
 
 
 def test_without_a_token_it_is_not_set_up() -> None:
-    with pytest.raises(SetupError, match="REPLICATE_API_TOKEN"):
+    with pytest.raises(ConfigurationError, match="REPLICATE_API_TOKEN"):
         open_replicate(Settings(_env_file=None))
 
 
@@ -54,9 +61,9 @@ def test_without_a_token_it_is_not_set_up() -> None:
     ],
 )
 async def test_models_versions_and_deployments_have_addresses_of_their_own(
-    there: ReplicateStandIn, replicate: Replicate, model: str, version: str | None, path: str, named: str | None
+    there: FakeReplicate, replicate: Replicate, model: str, version: str | None, path: str, named: str | None
 ) -> None:
-    await replicate.submit(there.order(model=model, version=version))
+    await replicate.submit(there.example_request(model=model, version=version))
 
     [came] = there.of("submit")
     assert came.url == there.base + path
@@ -64,17 +71,17 @@ async def test_models_versions_and_deployments_have_addresses_of_their_own(
 
 
 @pytest.mark.parametrize("model", ["", "model", "a/b/c", "../v1/account", "a/b?x=1", "a/..", "a/b#c", "a b/c", "/a/b"])
-async def test_a_name_that_is_no_model_goes_nowhere(there: ReplicateStandIn, replicate: Replicate, model: str) -> None:
-    with pytest.raises(Refused, match="owner/name"):
-        await replicate.submit(there.order(model=model))
+async def test_a_name_that_is_no_model_goes_nowhere(there: FakeReplicate, replicate: Replicate, model: str) -> None:
+    with pytest.raises(SubmissionRejected, match="owner/name"):
+        await replicate.submit(there.example_request(model=model))
 
     assert there.came == []
 
 
-async def test_an_order_does_not_wait_for_its_end_and_has_a_deadline(there: ReplicateStandIn) -> None:
+async def test_an_order_does_not_wait_for_its_end_and_has_a_deadline(there: FakeReplicate) -> None:
     replicate = open_replicate(there.opened_settings(provider_deadline=timedelta(minutes=90)))
 
-    await replicate.submit(there.order(webhook="https://media.example.org/hook?token=x"))
+    await replicate.submit(there.example_request(webhook="https://media.example.org/hook?token=x"))
 
     [came] = there.of("submit")
     assert "prefer" not in came.headers
@@ -104,54 +111,54 @@ def shaped(output: Any) -> Altered:
     ],
 )
 async def test_files_are_found_in_an_output_of_any_shape(
-    there: ReplicateStandIn, replicate: Replicate, output: Any, urls: list[str]
+    there: FakeReplicate, replicate: Replicate, output: Any, urls: list[str]
 ) -> None:
-    task = await replicate.submit(there.order())
-    there.forecast(look=[shaped(output)])
+    task = await replicate.submit(there.example_request())
+    there.inject_faults(look=[shaped(output)])
 
-    look = await replicate.look(task)
+    look = await replicate.get_status(task)
 
     assert look.state == "succeeded"
     assert [found.url for found in look.outputs] == urls
 
 
 async def test_a_file_inside_of_the_output_is_taken_as_it_is(
-    there: ReplicateStandIn, replicate: Replicate, tmp_path: Path
+    there: FakeReplicate, replicate: Replicate, tmp_path: Path
 ) -> None:
-    task = await replicate.submit(there.order())
-    there.forecast(look=[shaped("data:image/png;base64,aGVsbG8=")])
+    task = await replicate.submit(there.example_request())
+    there.inject_faults(look=[shaped("data:image/png;base64,aGVsbG8=")])
 
-    [output] = (await replicate.look(task)).outputs
+    [output] = (await replicate.get_status(task)).outputs
 
     assert (output.inline, output.media_type, output.url) == (b"hello", "image/png", None)
     assert (await replicate.fetch(output, tmp_path / "x.png")).read_bytes() == b"hello"
 
 
-async def test_several_files_come_each(there: ReplicateStandIn, replicate: Replicate, tmp_path: Path) -> None:
-    there.course(Succeeds((film(), picture())))
+async def test_several_files_come_each(there: FakeReplicate, replicate: Replicate, tmp_path: Path) -> None:
+    there.script(Succeeds((film(), picture())))
 
-    look = await replicate.look(await replicate.submit(there.order()))
+    look = await replicate.get_status(await replicate.submit(there.example_request()))
 
     paths = [await replicate.fetch(output, tmp_path / str(output.name)) for output in look.outputs]
     assert [path.read_bytes() for path in paths] == [film().data, picture().data]
     assert look.seconds == 4.25
 
 
-async def test_a_deadline_that_passed_before_the_start_is_told(there: ReplicateStandIn, replicate: Replicate) -> None:
-    there.course(Fails(why="deadline"))
+async def test_a_deadline_that_passed_before_the_start_is_told(there: FakeReplicate, replicate: Replicate) -> None:
+    there.script(Fails(why="deadline"))
 
-    look = await replicate.look(await replicate.submit(there.order()))
+    look = await replicate.get_status(await replicate.submit(there.example_request()))
 
     assert (look.state, look.status, look.code) == ("failed", "aborted", "deadline")
 
 
 async def test_a_deadline_that_passed_while_it_ran_is_told_from_a_cancellation(
-    there: ReplicateStandIn, replicate: Replicate
+    there: FakeReplicate, replicate: Replicate
 ) -> None:
-    there.course(Ends())
-    task = await replicate.submit(there.order())
+    there.script(Ends())
+    task = await replicate.submit(there.example_request())
     times = {"deadline": "2026-11-25T12:00:00Z", "completed_at": "2026-11-25T12:00:00.5Z"}
-    there.forecast(
+    there.inject_faults(
         look=[
             Altered(times),
             Altered({**times, "completed_at": "2026-11-25T11:00:00Z"}),
@@ -160,7 +167,7 @@ async def test_a_deadline_that_passed_while_it_ran_is_told_from_a_cancellation(
         ]
     )
 
-    looks = [await replicate.look(task) for _ in range(4)]
+    looks = [await replicate.get_status(task) for _ in range(4)]
 
     assert [(look.state, look.code) for look in looks] == [
         ("failed", "deadline"),
@@ -170,10 +177,10 @@ async def test_a_deadline_that_passed_while_it_ran_is_told_from_a_cancellation(
     ]
 
 
-async def test_removed_files_are_told_as_gone(there: ReplicateStandIn, replicate: Replicate) -> None:
-    there.course(Expires())
+async def test_removed_files_are_told_as_gone(there: FakeReplicate, replicate: Replicate) -> None:
+    there.script(Expires())
 
-    look = await replicate.look(await replicate.submit(there.order()))
+    look = await replicate.get_status(await replicate.submit(there.example_request()))
 
     assert (look.state, look.status, look.code) == ("failed", "succeeded", "output_gone")
 
@@ -191,13 +198,13 @@ async def test_removed_files_are_told_as_gone(there: ReplicateStandIn, replicate
     ],
 )
 async def test_progress_is_read_from_the_last_bar_of_the_log(
-    there: ReplicateStandIn, replicate: Replicate, logs: Any, progress: float | None
+    there: FakeReplicate, replicate: Replicate, logs: Any, progress: float | None
 ) -> None:
-    there.course(Runs())
-    task = await replicate.submit(there.order())
-    there.forecast(look=[Altered({"logs": logs})])
+    there.script(Runs())
+    task = await replicate.submit(there.example_request())
+    there.inject_faults(look=[Altered({"logs": logs})])
 
-    assert (await replicate.look(task)).progress == progress
+    assert (await replicate.get_status(task)).progress == progress
 
 
 @pytest.mark.parametrize(
@@ -214,33 +221,33 @@ async def test_progress_is_read_from_the_last_bar_of_the_log(
     ],
 )
 async def test_reasons_of_failures_are_told_apart(
-    there: ReplicateStandIn, replicate: Replicate, reason: Any, code: str
+    there: FakeReplicate, replicate: Replicate, reason: Any, code: str
 ) -> None:
-    task = await replicate.submit(there.order())
-    there.forecast(look=[Altered({"status": "failed", "error": reason})])
+    task = await replicate.submit(there.example_request())
+    there.inject_faults(look=[Altered({"status": "failed", "error": reason})])
 
-    look = await replicate.look(task)
+    look = await replicate.get_status(task)
 
     assert (look.state, look.code) == ("failed", code)
     assert look.message
 
 
-async def test_a_lost_order_is_found_on_a_later_page_of_the_list(there: ReplicateStandIn, replicate: Replicate) -> None:
-    lost = there.order(input={"prompt": "The lost one"})
-    there.forecast(submit=[Cut(accepted=True)])
+async def test_a_lost_order_is_found_on_a_later_page_of_the_list(there: FakeReplicate, replicate: Replicate) -> None:
+    lost = there.example_request(input={"prompt": "The lost one"})
+    there.inject_faults(submit=[CutConnection(accepted=True)])
     with pytest.raises(SubmissionUnknown):
         await replicate.submit(lost)
     for _ in range(120):
         await there.take(there.model, {"prompt": "Another one"}, version=None)
 
-    task = await replicate.find_lost(lost, datetime.now(UTC) - LONG_AGO)
+    task = await replicate.find_submission(lost, datetime.now(UTC) - LONG_AGO)
 
     assert task is not None and task.id == next(iter(there.taken))
     assert len(there.of("list")) == 2
 
 
 async def test_a_lost_order_is_told_from_others_by_model_version_and_input(
-    there: ReplicateStandIn, replicate: Replicate, tmp_path: Path
+    there: FakeReplicate, replicate: Replicate, tmp_path: Path
 ) -> None:
     file = InputFile(tmp_path / "a.png", "image/png", url="https://media.example.org/a.png?sig=2")
     wanted = {"prompt": "fox", "image": file, "list": [1, {"a": file}], "n": 1}
@@ -256,88 +263,88 @@ async def test_a_lost_order_is_told_from_others_by_model_version_and_input(
     await there.take(there.model, {**taken, "list": [1]}, version=None)
     await there.take(there.model, {**taken, "image": None}, version=None)
     since = datetime.now(UTC) - LONG_AGO
-    assert await replicate.find_lost(there.order(input=wanted), since) is None
+    assert await replicate.find_submission(there.example_request(input=wanted), since) is None
 
     right = await there.take(there.model, taken, version=None)
-    found = await replicate.find_lost(there.order(input=wanted), since)
+    found = await replicate.find_submission(there.example_request(input=wanted), since)
     assert found is not None and found.id == right.id
 
     versioned = await there.take(VERSION, taken, version=VERSION)
-    found = await replicate.find_lost(there.order(input=wanted, version=VERSION, model="x/y"), since)
+    found = await replicate.find_submission(there.example_request(input=wanted, version=VERSION, model="x/y"), since)
     assert found is not None and found.id == versioned.id
 
 
-async def test_another_version_of_a_model_is_another_order(there: ReplicateStandIn, replicate: Replicate) -> None:
+async def test_another_version_of_a_model_is_another_order(there: FakeReplicate, replicate: Replicate) -> None:
     ours, theirs = "a" * 64, "b" * 64
-    order, since = there.order(model=f"some/model:{ours}"), datetime.now(UTC) - LONG_AGO
+    order, since = there.example_request(model=f"some/model:{ours}"), datetime.now(UTC) - LONG_AGO
     await there.take(f"some/model:{theirs}", order.input, version=theirs)
-    assert await replicate.find_lost(order, since) is None
+    assert await replicate.find_submission(order, since) is None
 
     await there.take(f"some/model:{ours}", order.input, version="hidden")
     with pytest.raises(SubmissionUnknown, match="tell its predictions apart"):
-        await replicate.find_lost(order, since)
+        await replicate.find_submission(order, since)
 
 
-async def test_an_order_of_a_deployment_is_found_by_it(there: ReplicateStandIn, replicate: Replicate) -> None:
-    order, since = there.order(model="deployments/me/mine"), datetime.now(UTC) - LONG_AGO
+async def test_an_order_of_a_deployment_is_found_by_it(there: FakeReplicate, replicate: Replicate) -> None:
+    order, since = there.example_request(model="deployments/me/mine"), datetime.now(UTC) - LONG_AGO
     task = await replicate.submit(order)
-    assert await replicate.find_lost(replace(order, model="deployments/me/other"), since) is None
-    found = await replicate.find_lost(order, since)
+    assert await replicate.find_submission(replace(order, model="deployments/me/other"), since) is None
+    found = await replicate.find_submission(order, since)
     assert found is not None and found.id == task.id
 
     await there.take("some/model", order.input, version=None)
     with pytest.raises(SubmissionUnknown, match="tell its predictions apart"):
-        await replicate.find_lost(order, since, {task.id})
+        await replicate.find_submission(order, since, {task.id})
 
 
-async def test_two_orders_that_look_alike_are_left_to_people(there: ReplicateStandIn, replicate: Replicate) -> None:
+async def test_two_orders_that_look_alike_are_left_to_people(there: FakeReplicate, replicate: Replicate) -> None:
     for _ in range(2):
-        await replicate.submit(there.order())
+        await replicate.submit(there.example_request())
 
     with pytest.raises(SubmissionUnknown, match="2 predictions"):
-        await replicate.find_lost(there.order(), datetime.now(UTC) - LONG_AGO)
+        await replicate.find_submission(there.example_request(), datetime.now(UTC) - LONG_AGO)
 
 
-async def test_what_belongs_to_others_is_not_the_lost_one(there: ReplicateStandIn, replicate: Replicate) -> None:
-    ours, lost = [(await replicate.submit(there.order())).id for _ in range(2)]
+async def test_what_belongs_to_others_is_not_the_lost_one(there: FakeReplicate, replicate: Replicate) -> None:
+    ours, lost = [(await replicate.submit(there.example_request())).id for _ in range(2)]
     since = datetime.now(UTC) - LONG_AGO
 
-    found = await replicate.find_lost(there.order(), since, {ours})
+    found = await replicate.find_submission(there.example_request(), since, {ours})
     assert found is not None and found.id == lost
-    assert await replicate.find_lost(there.order(), since, {ours, lost}) is None
+    assert await replicate.find_submission(there.example_request(), since, {ours, lost}) is None
 
 
-async def test_an_order_made_before_is_not_the_lost_one(there: ReplicateStandIn, replicate: Replicate) -> None:
-    (await there.take(there.model, there.order().input, version=None)).made -= timedelta(hours=3)
+async def test_an_order_made_before_is_not_the_lost_one(there: FakeReplicate, replicate: Replicate) -> None:
+    (await there.take(there.model, there.example_request().input, version=None)).outputs -= timedelta(hours=3)
 
-    assert await replicate.find_lost(there.order(), datetime.now(UTC) - LONG_AGO) is None
+    assert await replicate.find_submission(there.example_request(), datetime.now(UTC) - LONG_AGO) is None
 
 
-async def test_inputs_that_were_removed_leave_it_unknown(there: ReplicateStandIn, replicate: Replicate) -> None:
-    there.course(Expires())
-    await replicate.submit(there.order())
+async def test_inputs_that_were_removed_leave_it_unknown(there: FakeReplicate, replicate: Replicate) -> None:
+    there.script(Expires())
+    await replicate.submit(there.example_request())
 
     with pytest.raises(SubmissionUnknown, match="removed"):
-        await replicate.find_lost(there.order(), datetime.now(UTC) - LONG_AGO)
+        await replicate.find_submission(there.example_request(), datetime.now(UTC) - LONG_AGO)
 
 
-async def test_the_secret_of_webhooks_is_asked_for_once(there: ReplicateStandIn, replicate: Replicate) -> None:
-    there.course(Succeeds())
-    there.forecast(webhook=[Calls(times=3)])
-    async with open_mailbox() as box:
-        await there.finish((await replicate.submit(there.order(webhook=box.url))).id)
+async def test_the_secret_of_webhooks_is_asked_for_once(there: FakeReplicate, replicate: Replicate) -> None:
+    there.script(Succeeds())
+    there.inject_faults(webhook=[WebhookScript(times=3)])
+    async with open_webhook_receiver() as box:
+        await there.finish((await replicate.submit(there.example_request(webhook=box.url))).id)
         for letter in await box.received(3):
             await replicate.read_webhook(letter.headers, letter.body, datetime.now(UTC))
 
     assert len(there.of("secret")) == 1
 
 
-async def test_a_secret_of_the_settings_is_not_asked_for_and_may_be_two(there: ReplicateStandIn) -> None:
+async def test_a_secret_of_the_settings_is_not_asked_for_and_may_be_two(there: FakeReplicate) -> None:
     other = "whsec_" + "QUJD" * 8
     for secret, right in ((f"{other} {there.secret}", True), (other, False)):
         replicate = open_replicate(there.opened_settings(replicate_webhook_secret=SecretStr(secret)))
-        async with open_mailbox() as box:
-            await there.finish((await replicate.submit(there.order(webhook=box.url))).id)
+        async with open_webhook_receiver() as box:
+            await there.finish((await replicate.submit(there.example_request(webhook=box.url))).id)
             [letter] = await box.received()
             if right:
                 assert (
@@ -352,7 +359,7 @@ async def test_a_secret_of_the_settings_is_not_asked_for_and_may_be_two(there: R
 
 
 async def test_files_of_replicate_lie_on_its_own_host_of_files(replicate: Replicate, tmp_path: Path) -> None:
-    with pytest.raises(OutputGone, match="is not https"):
+    with pytest.raises(OutputExpired, match="is not https"):
         await replicate.fetch(Output(url="http://pbxt.replicate.delivery/x.mp4"), tmp_path / "x")
     with pytest.raises(ProviderFailed):
         await replicate.fetch(Output(url="https://replicate.delivery.example.org/x.mp4"), tmp_path / "x")

@@ -3,27 +3,27 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from callsheet.domain.errors import Refused
+from callsheet.domain.errors import SubmissionRejected
 from callsheet.fakes.providers.faults import Altered
-from callsheet.fakes.providers.runpod import RunPodStandIn
+from callsheet.fakes.providers.runpod import FakeRunPod
 from callsheet.fakes.providers.task_script import Fails, File, Says, Succeeds, film, picture
-from callsheet.fakes.providers.webhook_receiver import open_mailbox
+from callsheet.fakes.providers.webhook_receiver import open_webhook_receiver
 from callsheet.testing.provider_contract import ProviderContract
 
 from .opened import ended, opened
 
 
 class TestRunPod(ProviderContract):
-    stand_in = RunPodStandIn
+    stand_in = FakeRunPod
 
 
-class InlineRunPod(RunPodStandIn):
+class InlineRunPod(FakeRunPod):
     inline = True
 
 
 async def test_a_task_lives_longer_than_our_patience_and_runs_as_long_as_it_may(tmp_path):
     times = {"provider_deadline": timedelta(hours=2), "runpod_execution_timeout": timedelta(minutes=45)}
-    async with opened(RunPodStandIn, tmp_path, **times) as (there, provider):
+    async with opened(FakeRunPod, tmp_path, **times) as (there, provider):
         await provider.submit(there.order())
 
     [came] = there.of("submit")
@@ -32,7 +32,7 @@ async def test_a_task_lives_longer_than_our_patience_and_runs_as_long_as_it_may(
 
 async def test_times_are_kept_within_what_runpod_takes(tmp_path):
     times = {"provider_deadline": timedelta(days=30), "runpod_execution_timeout": timedelta(seconds=1)}
-    async with opened(RunPodStandIn, tmp_path, **times) as (there, provider):
+    async with opened(FakeRunPod, tmp_path, **times) as (there, provider):
         await provider.submit(there.order())
 
     [came] = there.of("submit")
@@ -40,7 +40,7 @@ async def test_times_are_kept_within_what_runpod_takes(tmp_path):
 
 
 async def test_an_endpoint_s_own_limit_holds_where_none_is_set(tmp_path):
-    async with opened(RunPodStandIn, tmp_path) as (there, provider):
+    async with opened(FakeRunPod, tmp_path) as (there, provider):
         await provider.submit(there.order())
 
     [came] = there.of("submit")
@@ -48,8 +48,8 @@ async def test_an_endpoint_s_own_limit_holds_where_none_is_set(tmp_path):
 
 
 async def test_what_cannot_be_an_endpoint_is_not_asked(tmp_path):
-    async with opened(RunPodStandIn, tmp_path) as (there, provider):
-        with pytest.raises(Refused):
+    async with opened(FakeRunPod, tmp_path) as (there, provider):
+        with pytest.raises(SubmissionRejected):
             await provider.submit(there.order(model="../v2/other"))
         assert there.came == []
 
@@ -77,7 +77,7 @@ async def test_files_of_many_megabytes_inside_of_the_answer_are_fetched(tmp_path
     ],
 )
 async def test_files_are_found_wherever_a_handler_puts_them(tmp_path, output, urls):
-    async with opened(RunPodStandIn, tmp_path) as (there, provider):
+    async with opened(FakeRunPod, tmp_path) as (there, provider):
         there.forecast(look=[Altered({"output": output})])
         look = await ended(there, provider, Succeeds())
 
@@ -86,7 +86,7 @@ async def test_files_are_found_wherever_a_handler_puts_them(tmp_path, output, ur
 
 async def test_a_failure_tells_its_reason_without_the_handler_s_traceback(tmp_path):
     error = {"error_message": "CUDA out of memory", "error_traceback": "prompt='A secret fox'"}
-    async with opened(RunPodStandIn, tmp_path) as (there, provider):
+    async with opened(FakeRunPod, tmp_path) as (there, provider):
         there.forecast(look=[Altered({"error": json.dumps(error)})])
         look = await ended(there, provider, Fails())
 
@@ -94,7 +94,7 @@ async def test_a_failure_tells_its_reason_without_the_handler_s_traceback(tmp_pa
 
 
 async def test_a_completed_task_whose_handler_failed_has_failed(tmp_path):
-    async with opened(RunPodStandIn, tmp_path) as (there, provider):
+    async with opened(FakeRunPod, tmp_path) as (there, provider):
         there.forecast(look=[Altered({"output": {"error": "Model not found"}})])
         look = await ended(there, provider, Succeeds())
 
@@ -102,20 +102,20 @@ async def test_a_completed_task_whose_handler_failed_has_failed(tmp_path):
 
 
 async def test_a_task_that_ran_too_long_says_so(tmp_path):
-    async with opened(RunPodStandIn, tmp_path) as (there, provider):
+    async with opened(FakeRunPod, tmp_path) as (there, provider):
         look = await ended(there, provider, Fails(why="deadline"))
 
     assert (look.status, look.code) == ("TIMED_OUT", "deadline")
 
 
 async def test_both_words_for_running_are_known_and_the_time_it_took_is_told(tmp_path):
-    async with opened(RunPodStandIn, tmp_path) as (there, provider):
+    async with opened(FakeRunPod, tmp_path) as (there, provider):
         assert (await ended(there, provider, Says("RUNNING"))).state == "running"
         assert (await ended(there, provider, Succeeds())).seconds == 4.25
 
 
 async def test_a_webhook_is_read_without_what_it_echoes(tmp_path):
-    async with opened(RunPodStandIn, tmp_path) as (there, provider), open_mailbox() as box:
+    async with opened(FakeRunPod, tmp_path) as (there, provider), open_webhook_receiver() as box:
         there.course(Succeeds())
         task = await provider.submit(there.order(webhook=f"{box.url}?token=a-token"))
         await there.finish(task.id)

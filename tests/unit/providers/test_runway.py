@@ -1,7 +1,7 @@
 import pytest
 
 from callsheet.fakes.providers.faults import Altered
-from callsheet.fakes.providers.runway import RunwayStandIn
+from callsheet.fakes.providers.runway import FakeRunway
 from callsheet.fakes.providers.task_script import Fails, Runs, Says, Succeeds, Vanishes
 from callsheet.testing.provider_contract import ProviderContract
 
@@ -9,11 +9,11 @@ from .opened import ended, opened, picture_in
 
 
 class TestRunway(ProviderContract):
-    stand_in = RunwayStandIn
+    stand_in = FakeRunway
 
 
 async def test_a_picture_makes_it_another_kind_of_order(tmp_path):
-    async with opened(RunwayStandIn, tmp_path) as (there, provider):
+    async with opened(FakeRunway, tmp_path) as (there, provider):
         await provider.submit(there.order())
         await provider.submit(there.order_with(picture_in(tmp_path, url="https://media.example.org/a.png")))
 
@@ -25,18 +25,18 @@ async def test_a_picture_makes_it_another_kind_of_order(tmp_path):
 
 
 async def test_a_throttled_task_waits_in_line(tmp_path):
-    async with opened(RunwayStandIn, tmp_path) as (there, provider):
+    async with opened(FakeRunway, tmp_path) as (there, provider):
         assert (await ended(there, provider, Says("THROTTLED"))).state == "queued"
 
 
 async def test_every_look_gives_addresses_of_its_own(tmp_path):
-    async with opened(RunwayStandIn, tmp_path) as (there, provider):
+    async with opened(FakeRunway, tmp_path) as (there, provider):
         there.course(Succeeds())
         task = await provider.submit(there.order())
-        [first], [second] = [(await provider.look(task)).outputs for _ in range(2)]
+        [first], [second] = [(await provider.get_status(task)).outputs for _ in range(2)]
 
         assert first.url != second.url
-        assert not first.with_key
+        assert not first.requires_api_key
         await provider.fetch(second, tmp_path / "film.mp4")
 
     [came] = there.of("download")
@@ -44,11 +44,11 @@ async def test_every_look_gives_addresses_of_its_own(tmp_path):
 
 
 async def test_a_task_that_we_deleted_is_cancelled_and_any_other_that_is_missing_is_lost(tmp_path):
-    async with opened(RunwayStandIn, tmp_path) as (there, provider):
+    async with opened(FakeRunway, tmp_path) as (there, provider):
         there.course(Runs())
         task = await provider.submit(there.order())
         await provider.cancel(task)
-        assert (await provider.look(task)).state == "cancelled"
+        assert (await provider.get_status(task)).state == "cancelled"
 
         assert (await ended(there, provider, Vanishes())).state == "lost"
 
@@ -62,7 +62,7 @@ async def test_a_task_that_we_deleted_is_cancelled_and_any_other_that_is_missing
     ],
 )
 async def test_a_failure_without_words_is_told_by_its_code(tmp_path, told, code):
-    async with opened(RunwayStandIn, tmp_path) as (there, provider):
+    async with opened(FakeRunway, tmp_path) as (there, provider):
         there.forecast(look=[Altered({"failureCode": told, "failure": None})])
         look = await ended(there, provider, Fails())
 

@@ -11,11 +11,11 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from callsheet.domain.errors import ProviderUnreachable, SetupError
+from callsheet.domain.errors import ConfigurationError, ProviderUnreachable
 from callsheet.fakes.providers.faults import Altered
 from callsheet.fakes.providers.server import served
 from callsheet.fakes.providers.task_script import Ends, Fails, Runs, Succeeds, film
-from callsheet.fakes.providers.vertex import VertexStandIn
+from callsheet.fakes.providers.vertex import FakeVertex
 from callsheet.providers.catalog import discover_providers
 from callsheet.providers.vertex import open_vertex
 from callsheet.settings import Settings
@@ -27,14 +27,14 @@ MODELS = "/v1beta1/projects/callsheet-stand-in/locations/us-central1/publishers/
 
 
 class TestVertex(ProviderContract):
-    stand_in = VertexStandIn
+    stand_in = FakeVertex
 
 
 async def test_an_order_is_a_prediction_whose_film_goes_to_our_bucket(tmp_path):
     given = {"prompt": "A fox", "image": picture_in(tmp_path), "durationSeconds": 8, "generateAudio": True}
-    async with opened(VertexStandIn, tmp_path) as (there, provider):
+    async with opened(FakeVertex, tmp_path) as (there, provider):
         task = await provider.submit(there.order(input=given))
-        await provider.look(task)
+        await provider.get_status(task)
 
     submit, look = there.came
     assert submit.url == f"{there.base}{MODELS}/veo-3.1-generate-001:predictLongRunning"
@@ -53,7 +53,7 @@ async def test_an_order_is_a_prediction_whose_film_goes_to_our_bucket(tmp_path):
 
 async def test_pictures_in_lists_go_along(tmp_path):
     reference = {"image": picture_in(tmp_path), "referenceType": "asset"}
-    async with opened(VertexStandIn, tmp_path) as (there, provider):
+    async with opened(FakeVertex, tmp_path) as (there, provider):
         await provider.submit(there.order(input={"prompt": "A fox", "referenceImages": [reference]}))
 
     [sent] = there.of("submit")[0].json()["instances"][0]["referenceImages"]
@@ -61,7 +61,7 @@ async def test_pictures_in_lists_go_along(tmp_path):
 
 
 async def test_a_film_in_the_bucket_is_fetched_with_the_token(tmp_path):
-    async with opened(VertexStandIn, tmp_path) as (there, provider):
+    async with opened(FakeVertex, tmp_path) as (there, provider):
         look = await ended(there, provider, Succeeds((film("a film é.mp4"),)))
         path = await provider.fetch(look.outputs[0], tmp_path / "film.mp4")
 
@@ -72,7 +72,7 @@ async def test_a_film_in_the_bucket_is_fetched_with_the_token(tmp_path):
 
 
 async def test_a_film_without_a_bucket_comes_inside_of_the_answer(tmp_path):
-    async with opened(VertexStandIn, tmp_path, vertex_storage=None) as (there, provider):
+    async with opened(FakeVertex, tmp_path, vertex_storage=None) as (there, provider):
         look = await ended(there, provider, Succeeds())
         path = await provider.fetch(look.outputs[0], tmp_path / "film.mp4")
 
@@ -92,7 +92,7 @@ async def test_a_film_without_a_bucket_comes_inside_of_the_answer(tmp_path):
     ],
 )
 async def test_done_without_a_film_is_no_success(tmp_path, response, code):
-    async with opened(VertexStandIn, tmp_path) as (there, provider):
+    async with opened(FakeVertex, tmp_path) as (there, provider):
         there.forecast(look=[Altered({"response": response})])
         look = await ended(there, provider, Succeeds())
 
@@ -101,16 +101,16 @@ async def test_done_without_a_film_is_no_success(tmp_path, response, code):
 
 
 async def test_a_task_runs_until_it_is_done(tmp_path):
-    async with opened(VertexStandIn, tmp_path) as (there, provider):
+    async with opened(FakeVertex, tmp_path) as (there, provider):
         there.forecast(look=[Altered({"done": False}), Altered({"done": "maybe"})])
         there.course(Runs())
         task = await provider.submit(there.order())
 
-        assert {(await provider.look(task)).state for _ in range(3)} == {"running"}
+        assert {(await provider.get_status(task)).state for _ in range(3)} == {"running"}
 
 
 async def test_codes_of_errors_are_told_apart(tmp_path):
-    async with opened(VertexStandIn, tmp_path) as (there, provider):
+    async with opened(FakeVertex, tmp_path) as (there, provider):
         assert (await ended(there, provider, Ends())).state == "cancelled"
         assert (await ended(there, provider, Fails("Deadline exceeded", why="deadline"))).code == "deadline"
         there.forecast(look=[Altered({"error": {"code": 3, "message": "The prompt violates our usage guidelines."}})])
@@ -134,10 +134,10 @@ async def test_it_answers_in_its_region(location, address):
 
 
 def test_what_is_missing_is_named(monkeypatch):
-    with pytest.raises(SetupError, match="CALLSHEET_VERTEX_PROJECT"):
+    with pytest.raises(ConfigurationError, match="CALLSHEET_VERTEX_PROJECT"):
         open_vertex(Settings(_env_file=None, vertex_project=None))
     monkeypatch.setitem(sys.modules, "callsheet.providers.google_tokens", None)
-    with pytest.raises(SetupError, match=r"pip install 'callsheet\[vertex\]'"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'callsheet\[vertex\]'"):
         open_vertex(Settings(_env_file=None, vertex_project="p"))
 
 
@@ -175,12 +175,12 @@ def service_account(path, token_uri):
 
 async def test_a_service_account_s_token_opens_it_and_is_kept(tmp_path, monkeypatch):
     asked = []
-    async with VertexStandIn() as there, token_server(there, asked) as token_uri:
+    async with FakeVertex() as there, token_server(there, asked) as token_uri:
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", service_account(tmp_path / "account.json", token_uri))
         settings = there.opened_settings(data_dir=tmp_path, vertex_token=None)
         async with discover_providers(settings) as providers:
-            task = await providers["vertex"].submit(there.order())
-            await providers["vertex"].look(task)
+            task = await providers["vertex"].submit(there.example_request())
+            await providers["vertex"].get_status(task)
 
     [claims] = asked
     assert claims["scope"] == "https://www.googleapis.com/auth/cloud-platform"
@@ -189,10 +189,10 @@ async def test_a_service_account_s_token_opens_it_and_is_kept(tmp_path, monkeypa
 
 async def test_an_order_for_which_there_is_no_token_was_certainly_not_sent(tmp_path, monkeypatch):
     asked = [{}]
-    async with VertexStandIn() as there, token_server(there, asked) as token_uri:
+    async with FakeVertex() as there, token_server(there, asked) as token_uri:
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", service_account(tmp_path / "account.json", token_uri))
         async with discover_providers(there.opened_settings(data_dir=tmp_path, vertex_token=None)) as providers:
             with pytest.raises(ProviderUnreachable, match="invalid_grant"):
-                await providers["vertex"].submit(there.order())
+                await providers["vertex"].submit(there.example_request())
 
     assert there.came == []

@@ -6,7 +6,7 @@ import pytest
 
 from callsheet.domain.errors import BadSource
 from callsheet.domain.media_source import MediaSource
-from callsheet.operation.contract import RunFirst, SubJob
+from callsheet.operation.contract import ChildJob, RunChildJobs
 from callsheet.testing.context import Progress, RecordingContext
 from callsheet.testing.operations import (
     FirstParams,
@@ -30,7 +30,7 @@ async def test_what_an_operation_keeps_can_be_looked_at(tmp_path):
     assert job.kept == [result.file]
     assert job.path_of(result.file).read_text() == "words"
     assert result.file.sha256 == hashlib.sha256(b"words").hexdigest()
-    assert (await job.open(MediaSource(result.file))).read_text() == "words"
+    assert (await job.fetch_input(MediaSource(result.file))).read_text() == "words"
 
 
 async def test_progress_is_recorded_in_order(tmp_path):
@@ -54,7 +54,7 @@ async def test_a_step_is_done_once(tmp_path):
 @pytest.mark.parametrize("source", ["https://example.com/a.mp4", "nowhere.mp4", "storage:a"])
 async def test_what_cannot_be_opened_is_a_bad_source(tmp_path, source):
     with pytest.raises(BadSource):
-        await RecordingContext(tmp_path).open(MediaSource(source))
+        await RecordingContext(tmp_path).fetch_input(MediaSource(source))
 
 
 async def test_contexts_of_one_folder_share_a_cache(tmp_path):
@@ -69,9 +69,9 @@ async def test_contexts_of_one_folder_share_a_cache(tmp_path):
 async def test_a_context_is_told_what_ran_first_and_how_many_hosts_there_are(tmp_path):
     params = FirstParams(jobs=[{"id": "a", "params": {"value": 1}}])
 
-    with pytest.raises(RunFirst) as wish:
+    with pytest.raises(RunChildJobs) as wish:
         await run_first.run(RecordingContext(tmp_path), params)
     result = await run_first.run(RecordingContext(tmp_path, ran_first=True, host_count=3), params)
 
-    assert wish.value.jobs == (SubJob("a", "noop", {"value": 1}),)
+    assert wish.value.jobs == (ChildJob("a", "noop", {"value": 1}),)
     assert result.value == 3

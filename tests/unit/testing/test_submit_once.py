@@ -4,40 +4,40 @@ import asyncio
 
 import pytest
 
-from callsheet.domain.errors import ProviderFailed, Refused
-from callsheet.providers.contract import Order
+from callsheet.domain.errors import ProviderFailed, SubmissionRejected
+from callsheet.providers.contract import SubmitRequest
 from callsheet.testing.context import RecordingContext
-from callsheet.testing.fake_provider import ToyProvider
+from callsheet.testing.fake_provider import FakeProvider
 
 
 @pytest.fixture
 def toy(tmp_path):
-    return ToyProvider(tmp_path / "toy")
+    return FakeProvider(tmp_path / "toy")
 
 
 async def test_an_order_is_sent_once_and_its_task_is_given_again(tmp_path, toy):
     job = RecordingContext(tmp_path, providers=[toy])
 
-    tasks = [await job.order(toy, Order("crayon", {})) for _ in range(2)]
+    tasks = [await job.submit_once(toy, SubmitRequest("crayon", {})) for _ in range(2)]
 
     assert tasks[0] == tasks[1]
-    assert [order["mark"] for order in toy.orders()] == [job.orders["submit"].mark]
+    assert [order["mark"] for order in toy.orders()] == [job.orders["submit"].client_reference]
 
 
 async def test_what_is_refused_may_be_ordered_of_another(tmp_path, toy):
     job = RecordingContext(tmp_path, providers=[toy])
-    with pytest.raises(Refused):
-        await job.order(toy, Order("crayon", {"submit": "refuse"}))
+    with pytest.raises(SubmissionRejected):
+        await job.submit_once(toy, SubmitRequest("crayon", {"submit": "refuse"}))
 
-    await job.order(toy, Order("pencil", {}))
+    await job.submit_once(toy, SubmitRequest("pencil", {}))
 
     assert [order["model"] for order in toy.orders()] == ["pencil"]
 
 
 async def test_an_answer_comes_when_the_task_has_ended_well(tmp_path, toy):
     job = RecordingContext(tmp_path, providers=[toy])
-    task = await job.order(toy, Order("crayon", {}))
-    answer = asyncio.create_task(job.answer(task))
+    task = await job.submit_once(toy, SubmitRequest("crayon", {}))
+    answer = asyncio.create_task(job.wait_for_result(task))
     await asyncio.sleep(0)
 
     toy.tell(task.id, "succeeded", files={"a.txt": "words"})
@@ -48,11 +48,11 @@ async def test_an_answer_comes_when_the_task_has_ended_well(tmp_path, toy):
 
 async def test_a_task_that_ended_badly_says_why(tmp_path, toy):
     job = RecordingContext(tmp_path, providers=[toy])
-    task = await job.order(toy, Order("crayon", {}))
+    task = await job.submit_once(toy, SubmitRequest("crayon", {}))
     toy.tell(task.id, "failed", "FAILED", code="content_refused", message="Too colourful.")
 
     with pytest.raises(ProviderFailed, match="Too colourful") as failed:
-        await job.answer(task)
+        await job.wait_for_result(task)
 
     assert failed.value.code == "content_refused"
     assert failed.value.facts["providerStatus"] == "FAILED"

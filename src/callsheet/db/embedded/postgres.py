@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 
 from callsheet.db.embedded.cluster import Cluster
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 
 _TURN_SECONDS = 400
 _NO_CONFIG: Mapping[str, str] = MappingProxyType({})
@@ -31,7 +31,7 @@ class EmbeddedPostgres:
     def __init__(self, folder: Path, *, port: int | None = None, config: Mapping[str, str] = _NO_CONFIG) -> None:
         self._folder = folder.expanduser().resolve()
         if not str(self._folder).isprintable():
-            raise SetupError(f"PostgreSQL cannot use a folder with such a name: {str(self._folder)!r}")
+            raise ConfigurationError(f"PostgreSQL cannot use a folder with such a name: {str(self._folder)!r}")
         self._cluster = Cluster(self._folder, port, config)
         self._membership: int | None = None
 
@@ -130,10 +130,12 @@ class EmbeddedPostgres:
             with contextlib.suppress(BlockingIOError):
                 return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             time.sleep(0.01)
-        raise SetupError(f"Another process has been starting or stopping PostgreSQL in {self._folder} for minutes")
+        raise ConfigurationError(
+            f"Another process has been starting or stopping PostgreSQL in {self._folder} for minutes"
+        )
 
-    def _unusable(self, error: OSError) -> SetupError:
-        return SetupError(
+    def _unusable(self, error: OSError) -> ConfigurationError:
+        return ConfigurationError(
             f"The embedded PostgreSQL cannot use {self._folder} ({error}). Free space there if the disk is full, else "
             "point CALLSHEET_DATA_DIR to a folder of this user, or set DATABASE_URL to a PostgreSQL of your own"
         )

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 
 _LAUNCHER = Path(__file__).with_name("unprivileged.py")
 # Commonly free: Debian gives out numbers up to 59999 and from 65000, systemd from 61184. Above 65535 a container often
@@ -61,7 +61,7 @@ def choose_account(program: Path, folder: Path, owner: int | None) -> ServerAcco
         if refusal is None:
             return account
         refusals.append(refusal)
-    raise SetupError(
+    raise ConfigurationError(
         "The embedded PostgreSQL cannot be started by this user. Run Callsheet as an ordinary user, point "
         "CALLSHEET_DATA_DIR to a folder that others may enter, or set DATABASE_URL to a PostgreSQL of your own. "
         "Tried: " + "; ".join(refusals)
@@ -93,7 +93,9 @@ def private_folder(path: Path, account: ServerAccount) -> Path:
     found = path.lstat()
     ours = found.st_uid in (wanted, os.geteuid())
     if not stat.S_ISDIR(found.st_mode) or not ours or stat.S_IMODE(found.st_mode) != 0o700:
-        raise SetupError(f"{path} is not a folder of ours alone, so PostgreSQL's socket is not put there: remove it")
+        raise ConfigurationError(
+            f"{path} is not a folder of ours alone, so PostgreSQL's socket is not put there: remove it"
+        )
     if found.st_uid != wanted:
         os.chown(path, wanted, -1)
     return path
@@ -133,4 +135,4 @@ def _named_user() -> pwd.struct_passwd:
     for name in ("bin", "daemon", "nobody", *users):
         if name in users:
             return users[name]
-    raise SetupError("The list of users (/etc/passwd) names nobody but root; set DATABASE_URL to a PostgreSQL")
+    raise ConfigurationError("The list of users (/etc/passwd) names nobody but root; set DATABASE_URL to a PostgreSQL")

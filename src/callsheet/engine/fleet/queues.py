@@ -26,8 +26,8 @@ class QueueChange:
     paused: bool | None = None
     max_running: int | None = None
     rate: Rate | None = None
-    lift_max_running: bool = False
-    lift_rate: bool = False
+    clear_max_running: bool = False
+    clear_rate: bool = False
 
 
 async def change_queue(database: Database, catalog: Catalog, name: str, change: QueueChange) -> QueueRecord:
@@ -40,10 +40,10 @@ async def change_queue(database: Database, catalog: Catalog, name: str, change: 
             name=name,
             paused=change.paused,
             max_running=change.max_running,
-            clear_max_running=change.lift_max_running,
+            clear_max_running=change.clear_max_running,
             rate_limit=change.rate.starts if change.rate else None,
             rate_period=change.rate.period.total_seconds() if change.rate else None,
-            clear_rate=change.lift_rate,
+            clear_rate=change.clear_rate,
         ),
         seconds=5,
     )

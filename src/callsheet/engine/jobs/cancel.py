@@ -6,9 +6,9 @@ from uuid import UUID
 
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
-from callsheet.domain.errors import NotAllowedNow, NotFound
+from callsheet.domain.errors import InvalidState, NotFound
 from callsheet.domain.statuses import ENDED, EXECUTION_ENDED, ExecutionStatus, JobStatus
-from callsheet.engine.jobs.complete import Changes, call_off, follow
+from callsheet.engine.jobs.complete import Changes, release_or_skip_downstream, request_provider_cancel
 
 
 async def cancel_execution(database: Database, execution_id: UUID) -> None:
@@ -25,7 +25,7 @@ async def cancel_execution(database: Database, execution_id: UUID) -> None:
         if status in EXECUTION_ENDED:
             if status is ExecutionStatus.CANCELLED:
                 return
-            raise NotAllowedNow(f"The execution has {status}; it cannot be cancelled any more.")
+            raise InvalidState(f"The execution has {status}; it cannot be cancelled any more.")
         await sql.ask_execution_to_cancel(connection, id=execution_id)
         await _cancel_jobs(connection, execution_id, None)
 
@@ -45,7 +45,7 @@ async def cancel_job(database: Database, job_id: UUID) -> None:
             return
         # A claim holds the row at this very moment; it is running right after.
         await asyncio.sleep(0.01)
-    raise NotAllowedNow("The job is being started; try again.")
+    raise InvalidState("The job is being started; try again.")
 
 
 async def _cancel_job(connection: Connection, execution_id: UUID, job_id: UUID) -> bool:
@@ -56,7 +56,7 @@ async def _cancel_job(connection: Connection, execution_id: UUID, job_id: UUID) 
     job = await sql.get_job(connection, id=job_id)
     status = JobStatus(job["status"])
     if status in ENDED and status is not JobStatus.CANCELLED:
-        raise NotAllowedNow(f"The job has {status}; it cannot be cancelled any more.")
+        raise InvalidState(f"The job has {status}; it cannot be cancelled any more.")
     return status is JobStatus.CANCELLED
 
 
@@ -64,16 +64,16 @@ async def _cancel_jobs(connection: Connection, execution_id: UUID, job: str | No
     changes = Changes()
     ended = await sql.cancel_idle_jobs(connection, execution_id=execution_id, job=job)
     for row in ended:
-        changes.note(row, "cancelled")
-    await call_off(connection, changes, ended)
+        changes.add_status(row, "cancelled")
+    await request_provider_cancel(connection, changes, ended)
     if job is not None:
-        await follow(connection, changes, ended)
+        await release_or_skip_downstream(connection, changes, ended)
     running = await sql.ask_running_jobs_to_cancel(connection, execution_id=execution_id, job=job)
     await changes.record(connection)
-    await _tell_workers(connection, running)
+    await _notify_workers(connection, running)
     return {row["id"] for row in (*ended, *running)}
 
 
-async def _tell_workers(connection: Connection, running: list[Any]) -> None:
+async def _notify_workers(connection: Connection, running: list[Any]) -> None:
     for worker in {row["worker_id"] for row in running}:
         await sql.notify_control(connection, message=f"cancel {worker}")

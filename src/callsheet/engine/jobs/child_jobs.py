@@ -12,32 +12,34 @@ from callsheet.domain.errors import InternalError, Problem, ProblemList
 from callsheet.domain.ids import new_id
 from callsheet.domain.plan import JOB_ID
 from callsheet.domain.plan_validation import did_you_mean, validate_params
-from callsheet.engine.jobs.json_validation import stored_json
-from callsheet.engine.jobs.outcomes import FirstJob
-from callsheet.operation.contract import Operation, SubJob
+from callsheet.engine.jobs.json_validation import validated_json
+from callsheet.engine.jobs.outcomes import ChildJobRow
+from callsheet.operation.contract import ChildJob, Operation
 from callsheet.queue.claim import ClaimedJob
 
 
-def first_jobs(job: ClaimedJob, wanted: Sequence[SubJob], operations: Mapping[str, Operation]) -> tuple[FirstJob, ...]:
+def child_jobs(
+    job: ClaimedJob, wanted: Sequence[ChildJob], operations: Mapping[str, Operation]
+) -> tuple[ChildJobRow, ...]:
     """Return the jobs as they are stored, in the order they came.
 
     Raises InternalError with every problem when they cannot run: it is the operation that is at fault.
     """
     problems = [*_bad_ids(wanted)]
     for index, sub in enumerate(wanted):
-        problems += _unfit(sub, f"jobs[{index}]", operations)
+        problems += _invalid(sub, f"jobs[{index}]", operations)
     if problems:
         told = "; ".join(map(repr, problems))
         raise InternalError(f"The operation wants jobs to run first that cannot run: {told}")
-    return tuple(_first_job(job, sub, operations[sub.operation]) for sub in wanted)
+    return tuple(_child_job(job, sub, operations[sub.operation]) for sub in wanted)
 
 
-def is_first_job(job_id: str) -> bool:
+def is_child_job(job_id: str) -> bool:
     """Tell whether a job was wanted by another one; no id in a plan has this form."""
     return "/" in job_id
 
 
-async def insert_first_jobs(connection: Connection, wanted: Sequence[tuple[FirstJob, asyncpg.Record]]) -> None:
+async def insert_child_jobs(connection: Connection, wanted: Sequence[tuple[ChildJobRow, asyncpg.Record]]) -> None:
     """Store jobs, each with the record of the one that waits for it, inside the caller's transaction."""
     jobs = [job for job, _ in wanted]
     await sql.insert_first_jobs(
@@ -56,12 +58,14 @@ async def insert_first_jobs(connection: Connection, wanted: Sequence[tuple[First
     )
 
 
-def _first_job(job: ClaimedJob, sub: SubJob, operation: Operation) -> FirstJob:
+def _child_job(job: ClaimedJob, sub: ChildJob, operation: Operation) -> ChildJobRow:
     # One above: what is begun shall be finished before more of its kind begins.
-    return FirstJob(new_id(), f"{job.job_id}/{sub.id}", operation, job.priority + 1, stored_json(sub.params, "params"))
+    return ChildJobRow(
+        new_id(), f"{job.job_id}/{sub.id}", operation, job.priority + 1, validated_json(sub.params, "params")
+    )
 
 
-def _bad_ids(wanted: Sequence[SubJob]) -> Iterator[Problem]:
+def _bad_ids(wanted: Sequence[ChildJob]) -> Iterator[Problem]:
     times = Counter(sub.id for sub in wanted)
     for index, sub in enumerate(wanted):
         if not re.fullmatch(JOB_ID, sub.id):
@@ -70,14 +74,14 @@ def _bad_ids(wanted: Sequence[SubJob]) -> Iterator[Problem]:
             yield Problem(f"jobs[{index}].id", "duplicate_id", f"there are {times[sub.id]} jobs '{sub.id}'")
 
 
-def _unfit(sub: SubJob, where: str, operations: Mapping[str, Operation]) -> Iterator[Problem]:
+def _invalid(sub: ChildJob, where: str, operations: Mapping[str, Operation]) -> Iterator[Problem]:
     operation = operations.get(sub.operation)
     if operation is None:
         message = f"unknown operation '{sub.operation}'{did_you_mean(sub.operation, operations)}"
         yield Problem(f"{where}.operation", "unknown_operation", message)
         return
     try:
-        stored_json(sub.params, "")
+        validated_json(sub.params, "")
         validate_params(sub.params, operation.params)
     except ProblemList as error:
         for problem in error.problems:

@@ -13,7 +13,7 @@ from callsheet.db.database import FOREVER, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.json_storage import storable_text
 from callsheet.domain.statuses import JobStatus
-from callsheet.engine.jobs.child_jobs import insert_first_jobs
+from callsheet.engine.jobs.child_jobs import insert_child_jobs
 from callsheet.engine.jobs.outcomes import Outcome, RunKey
 
 _MOST_IDS_IN_A_WAKE = 150
@@ -29,7 +29,7 @@ class Changes:
     ready_queues: set[str] = field(default_factory=set)
     freed_queues: set[str] = field(default_factory=set)
 
-    def note(
+    def add_status(
         self,
         row: Mapping[str, Any],
         status: str,
@@ -51,17 +51,17 @@ class Changes:
             )
         )
 
-    def tell(self, row: Mapping[str, Any], kind: str, data: dict[str, Any]) -> None:
+    def add_event(self, row: Mapping[str, Any], kind: str, data: dict[str, Any]) -> None:
         """Add an event of a job that stays in its status."""
         self.events.append((row["execution_id"], row["job_id"], kind, orjson.dumps(data).decode(), 0, 0, 0))
 
-    def note_execution(self, execution_id: UUID, status: str, data: dict[str, Any]) -> None:
+    def add_execution_status(self, execution_id: UUID, status: str, data: dict[str, Any]) -> None:
         """Add the event of an execution that came into this status."""
         self.events.append((execution_id, None, f"execution.{status}", orjson.dumps(data).decode(), 0, 0, 0))
 
-    def note_ready(self, row: Mapping[str, Any], reason: str | None = None) -> None:
+    def add_ready_queue(self, row: Mapping[str, Any], reason: str | None = None) -> None:
         """Add the event of a job that came into its queue."""
-        self.note(row, "queued", {"reason": reason} if reason else None)
+        self.add_status(row, "queued", {"reason": reason} if reason else None)
         self.ready_queues.add(row["queue"])
 
     async def record(self, connection: Connection) -> None:
@@ -80,31 +80,31 @@ class Changes:
             cancelled=columns[6],
             ready_queues=list(self.ready_queues),
             freed_queues=list(self.freed_queues),
-            event_wake=event_wake(columns[0]),
+            event_wake=event_notification(columns[0]),
         )
 
 
-def event_wake(execution_ids: Iterable[UUID]) -> str:
+def event_notification(execution_ids: Iterable[UUID]) -> str:
     """Return the payload that wakes the watchers of these executions; `*` wakes them all."""
     ids = set(execution_ids)
     return "*" if len(ids) > _MOST_IDS_IN_A_WAKE else ",".join(map(str, ids))
 
 
-async def follow(connection: Connection, changes: Changes, ended: list[asyncpg.Record]) -> None:
+async def release_or_skip_downstream(connection: Connection, changes: Changes, ended: list[asyncpg.Record]) -> None:
     """Release or skip what is downstream of jobs that just ended."""
     bearing = [row for row in ended if row["has_downstream"]]
-    well = [row["id"] for row in bearing if _ended_well(row)]
-    ill = [row["id"] for row in bearing if not _ended_well(row)]
+    well = [row["id"] for row in bearing if _succeeded(row)]
+    ill = [row["id"] for row in bearing if not _succeeded(row)]
     if well:
         for row in await sql.release_downstream(connection, upstream=well):
             if row["status"] == "queued":
-                changes.note_ready(row)
+                changes.add_ready_queue(row)
     if ill:
         for row in await sql.skip_downstream(connection, upstream=ill):
-            changes.note(row, "skipped")
+            changes.add_status(row, "skipped")
 
 
-def _ended_well(row: asyncpg.Record) -> bool:
+def _succeeded(row: asyncpg.Record) -> bool:
     return bool(row["status"] == "succeeded" or (row["status"] == "failed" and row["continue_on_failure"]))
 
 
@@ -122,22 +122,24 @@ async def complete(connection: Connection, outcomes: list[Outcome]) -> dict[RunK
         results=[o.result for o in outcomes],
         errors=[o.error for o in outcomes],
         delays=[o.delay for o in outcomes],
-        firsts=[len(o.first) for o in outcomes],
+        firsts=[len(o.children) for o in outcomes],
     )
     given = {o.key: o for o in outcomes}
     changes = Changes()
     for row in rows:
         outcome = given[row["id"], row["epoch"]]
-        changes.note(row, row["status"], _event_data(row, outcome), counts_as_failure=not row["continue_on_failure"])
+        changes.add_status(
+            row, row["status"], _event_data(row, outcome), counts_as_failure=not row["continue_on_failure"]
+        )
         changes.freed_queues.add(row["queue"])
         if row["status"] == "queued":
             changes.ready_queues.add(row["queue"])
     ended = [row for row in rows if row["status"] in ("succeeded", "failed", "cancelled")]
-    await follow(connection, changes, ended)
-    await _store_first_jobs(connection, changes, rows, given)
-    await _store_waits(connection, rows, given)
+    await release_or_skip_downstream(connection, changes, ended)
+    await _store_child_jobs(connection, changes, rows, given)
+    await _store_provider_waits(connection, rows, given)
     await _store_artifacts(connection, rows, given)
-    await call_off(connection, changes, rows)
+    await request_provider_cancel(connection, changes, rows)
     await changes.record(connection)
     return {(row["id"], row["epoch"]): JobStatus(row["status"]) for row in rows}
 
@@ -153,11 +155,11 @@ def _event_data(row: asyncpg.Record, outcome: Outcome) -> dict[str, Any] | None:
     if outcome.reason:
         data["reason"] = outcome.reason
     if outcome.wait:
-        data |= outcome.wait.told
+        data |= outcome.wait.facts
     return data or None
 
 
-async def call_off(connection: Connection, changes: Changes, rows: Iterable[Mapping[str, Any]]) -> None:
+async def request_provider_cancel(connection: Connection, changes: Changes, rows: Iterable[Mapping[str, Any]]) -> None:
     """Have providers told to end what they do for those of these jobs that are cancelled.
 
     An order whose fate is unknown is told of: it may be worked on, and paid for.
@@ -166,10 +168,12 @@ async def call_off(connection: Connection, changes: Changes, rows: Iterable[Mapp
     if not cancelled:
         return
     for lost in await sql.call_off(connection, jobs=list(cancelled)):
-        changes.tell(cancelled[lost["job"]], "job.log", doubt_of(lost, "If it can be found, it is ended there."))
+        changes.add_event(
+            cancelled[lost["job"]], "job.log", unknown_submission_event(lost, "If it can be found, it is ended there.")
+        )
 
 
-def doubt_of(submission: Mapping[str, Any], follows: str) -> dict[str, Any]:
+def unknown_submission_event(submission: Mapping[str, Any], follows: str) -> dict[str, Any]:
     """Return what is told of an order whose fate is unknown, and what follows."""
     sent_at = submission["begun_at"].isoformat()
     return {
@@ -182,7 +186,9 @@ def doubt_of(submission: Mapping[str, Any], follows: str) -> dict[str, Any]:
     }
 
 
-async def _store_waits(connection: Connection, rows: list[asyncpg.Record], given: dict[RunKey, Outcome]) -> None:
+async def _store_provider_waits(
+    connection: Connection, rows: list[asyncpg.Record], given: dict[RunKey, Outcome]
+) -> None:
     waits = [
         (row, wait)
         for row in rows
@@ -195,25 +201,25 @@ async def _store_waits(connection: Connection, rows: list[asyncpg.Record], given
         ids=[row["id"] for row, _ in waits],
         epochs=[row["epoch"] for row, _ in waits],
         submissions=[wait.submission for _, wait in waits],
-        statuses=[storable_text(wait.look.status) if wait.look else None for _, wait in waits],
-        progress=[wait.look.progress if wait.look else None for _, wait in waits],
-        looks=[int(wait.look is not None) for _, wait in waits],
+        statuses=[storable_text(wait.status.status) if wait.status else None for _, wait in waits],
+        progress=[wait.status.progress if wait.status else None for _, wait in waits],
+        looks=[int(wait.status is not None) for _, wait in waits],
         delays=[wait.delay for _, wait in waits],
-        patience=[wait.patience for _, wait in waits],
+        patience=[wait.timeout for _, wait in waits],
     )
 
 
-async def _store_first_jobs(
+async def _store_child_jobs(
     connection: Connection, changes: Changes, rows: list[asyncpg.Record], given: dict[RunKey, Outcome]
 ) -> None:
     wanted = [
-        (first, row) for row in rows if row["status"] == "pending" for first in given[row["id"], row["epoch"]].first
+        (first, row) for row in rows if row["status"] == "pending" for first in given[row["id"], row["epoch"]].children
     ]
     if wanted:
-        await insert_first_jobs(connection, wanted)
+        await insert_child_jobs(connection, wanted)
     for first, row in wanted:
         job = {"execution_id": row["execution_id"], "job_id": first.job_id, "queue": first.operation.queue}
-        changes.note_ready(job, f"runs before {row['job_id']}")
+        changes.add_ready_queue(job, f"runs before {row['job_id']}")
 
 
 async def _store_artifacts(connection: Connection, rows: list[asyncpg.Record], given: dict[RunKey, Outcome]) -> None:

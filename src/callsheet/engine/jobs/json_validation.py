@@ -9,7 +9,7 @@ import orjson
 from callsheet.domain.errors import PlanRefused, Problem
 
 
-def stored_json(value: Any, path: str) -> str:
+def validated_json(value: Any, path: str) -> str:
     """Return the value as JSON; raises PlanRefused, naming the path, for what the database could not give back."""
     try:
         text = orjson.dumps(value).decode()

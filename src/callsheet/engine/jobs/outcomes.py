@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from callsheet.db.database import DATABASE_AWAY
+from callsheet.db.database import DATABASE_UNAVAILABLE
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import (
     BadParams,
@@ -20,7 +20,7 @@ from callsheet.domain.errors import (
 from callsheet.domain.ids import new_id
 from callsheet.domain.json_storage import storable_json
 from callsheet.domain.statuses import JobStatus
-from callsheet.engine.jobs.snooze import Wait
+from callsheet.engine.jobs.snooze import ProviderWait
 from callsheet.operation.contract import Operation
 from callsheet.queue.claim import ClaimedJob
 
@@ -29,7 +29,7 @@ RunKey: TypeAlias = tuple[UUID, int]
 
 
 @dataclass(frozen=True, slots=True)
-class FirstJob:
+class ChildJobRow:
     """A job that another one wants to run first, as it is stored."""
 
     id: UUID
@@ -52,11 +52,11 @@ class Outcome:
     delay: float = 0
     """Seconds until the next run; for status SCHEDULED."""
     artifacts: list[Artifact] = field(default_factory=list)
-    first: tuple[FirstJob, ...] = ()
+    children: tuple[ChildJobRow, ...] = ()
     """Jobs to run before the next run; for status PENDING."""
     reason: str | None = None
     """Why a job is queued again."""
-    wait: Wait | None = None
+    wait: ProviderWait | None = None
     """What the job waits for; for status WAITING."""
 
     @property
@@ -66,7 +66,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class BackOff:
+class Backoff:
     """Exponential back-off with full jitter (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog)."""
 
     base: float
@@ -77,33 +77,33 @@ class BackOff:
         return random.uniform(0, min(self.cap, self.base * 2 ** min(failures - 1, 32)))  # noqa: S311 - jitter
 
 
-def failure(job: ClaimedJob, operation: Operation, error: BaseException, back_off: BackOff) -> Outcome:
+def failure(job: ClaimedJob, operation: Operation, error: BaseException, back_off: Backoff) -> Outcome:
     """Decide what a failed run leads to: another run later, or the end."""
-    error = _ours(error)
+    error = _as_callsheet_error(error)
     attempt = job.attempts + 1
-    passing = isinstance(error, (Transient, *operation.transient, *DATABASE_AWAY))
+    passing = isinstance(error, (Transient, *operation.transient, *DATABASE_UNAVAILABLE))
     again = passing and attempt < job.max_attempts
     delay = 0.0
     if again:
         delay = back_off.delay(attempt)
-        if isinstance(error, Transient) and error.after is not None:
-            delay = max(delay, error.after)
+        if isinstance(error, Transient) and error.retry_after is not None:
+            delay = max(delay, error.retry_after)
     return Outcome(
         job.id,
         job.execution_id,
         job.epoch,
         JobStatus.SCHEDULED if again else JobStatus.FAILED,
-        error=described(error, attempt=attempt),
+        error=error_json(error, attempt=attempt),
         delay=delay,
     )
 
 
-def described(error: BaseException, *, attempt: int) -> str:
+def error_json(error: BaseException, *, attempt: int) -> str:
     """Return an error as JSON, as it is stored with its job."""
-    return storable_json(describe(error, attempt=attempt))
+    return storable_json(error_record(error, attempt=attempt))
 
 
-def describe(error: BaseException, *, attempt: int) -> dict[str, Any]:
+def error_record(error: BaseException, *, attempt: int) -> dict[str, Any]:
     """Return an error as it is stored with its job."""
     if not isinstance(error, CallsheetError):
         return {
@@ -119,14 +119,14 @@ def describe(error: BaseException, *, attempt: int) -> dict[str, Any]:
     return described
 
 
-def _ours(error: BaseException) -> BaseException:
+def _as_callsheet_error(error: BaseException) -> BaseException:
     """Give well-known failures of the machine their own name."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return DiskFull()
     return error
 
 
-def unforeseen(error: BaseException) -> InternalError:
+def unexpected(error: BaseException) -> InternalError:
     """Stand for an error that the operation did not foresee; the id leads to its traceback in the worker's log."""
     incident = str(new_id())
     return InternalError(
@@ -136,4 +136,4 @@ def unforeseen(error: BaseException) -> InternalError:
     )
 
 
-__all__ = ["BackOff", "BadParams", "Outcome", "TimedOut", "describe", "failure", "unforeseen"]
+__all__ = ["Backoff", "BadParams", "Outcome", "TimedOut", "error_record", "failure", "unexpected"]

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
-from callsheet.domain.errors import NotAllowedNow, NotFound
-from callsheet.domain.retry_policy import Standing, jobs_to_retry
+from callsheet.domain.errors import InvalidState, NotFound
+from callsheet.domain.retry_policy import RetryState, jobs_to_retry
 from callsheet.domain.statuses import EXECUTION_ENDED, JobStatus, actions_from
 from callsheet.engine.jobs.complete import Changes
 
@@ -25,7 +25,7 @@ async def retry_execution(database: Database, execution_id: UUID, *, resubmit: b
             raise NotFound(f"There is no execution {execution_id}.")
         jobs = await _to_retry(connection, execution_id, None)
         if not jobs:
-            raise NotAllowedNow(f"The execution is {execution['status']}; it has no job that can be retried.")
+            raise InvalidState(f"The execution is {execution['status']}; it has no job that can be retried.")
         return await _reset(connection, execution, jobs, resubmit)
 
     return await database.retry(retry, transaction=True)
@@ -44,7 +44,7 @@ async def retry_job(database: Database, job_id: UUID, *, resubmit: bool = False)
         execution = await sql.execution_to_change(connection, id=row["execution_id"])
         job = await sql.get_job(connection, id=job_id)
         if "retry" not in actions_from(JobStatus(job["status"])):
-            raise NotAllowedNow(f"The job is {job['status']}; it cannot be retried now.")
+            raise InvalidState(f"The job is {job['status']}; it cannot be retried now.")
         jobs = await _to_retry(connection, row["execution_id"], job_id)
         return await _reset(connection, execution, jobs, resubmit)
 
@@ -53,7 +53,7 @@ async def retry_job(database: Database, job_id: UUID, *, resubmit: bool = False)
 
 async def _to_retry(connection: Connection, execution_id: UUID, only: UUID | None) -> list[UUID]:
     rows = await sql.standings(connection, execution_id=execution_id)
-    jobs = {row["id"]: Standing(JobStatus(row["status"]), row["continue_on_failure"]) for row in rows}
+    jobs = {row["id"]: RetryState(JobStatus(row["status"]), row["continue_on_failure"]) for row in rows}
     edges = await sql.edges_of_execution(connection, execution_id=execution_id) if only else []
     return list(jobs_to_retry(jobs, [(edge["upstream"], edge["downstream"]) for edge in edges], only))
 
@@ -65,13 +65,13 @@ async def _reset(connection: Connection, execution: Any, jobs: list[UUID], resub
     await sql.want_again(connection, jobs=jobs)
     changes = Changes()
     if execution["status"] in EXECUTION_ENDED and execution["started_at"] is not None:
-        changes.note_execution(execution["id"], "running", {"reason": "retried by hand"})
+        changes.add_execution_status(execution["id"], "running", {"reason": "retried by hand"})
     rows = await sql.reset_jobs(connection, ids=jobs)
     for row in rows:
         if row["status"] == "queued":
-            changes.note_ready(row, "retried by hand")
+            changes.add_ready_queue(row, "retried by hand")
         else:
-            changes.note(row, row["status"], {"reason": "retried by hand"})
+            changes.add_status(row, row["status"], {"reason": "retried by hand"})
     await sql.recount_execution(connection, id=execution["id"])
     await changes.record(connection)
     return len(rows)

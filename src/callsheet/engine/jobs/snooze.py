@@ -5,11 +5,11 @@ from typing import Any
 from uuid import UUID
 
 from callsheet.domain.json_storage import storable_text
-from callsheet.providers.contract import Look
+from callsheet.providers.contract import TaskStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class ProviderWait:
     """What a run leaves behind that waits for a provider."""
 
     submission: UUID
@@ -18,23 +18,23 @@ class Wait:
     """None while nobody knows whether it took the order."""
     delay: float
     """Seconds until the next look."""
-    patience: float
+    timeout: float
     """Seconds from the acceptance on, or from the sending while nobody knows of one."""
-    look: Look | None = None
+    status: TaskStatus | None = None
     """What was seen just now, if anything."""
 
     @property
-    def told(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
         """What its event tells."""
         facts = {"provider": self.provider, "providerJobId": self.task_id}
-        if self.look is not None:
-            facts["providerStatus"] = storable_text(self.look.status)
+        if self.status is not None:
+            facts["providerStatus"] = storable_text(self.status.status)
         return {name: value for name, value in facts.items() if value is not None}
 
 
-class Waiting(Exception):
+class Snooze(Exception):
     """Ends a run that has nothing to do until a provider is done; the job's seat is free meanwhile."""
 
-    def __init__(self, wait: Wait) -> None:
+    def __init__(self, wait: ProviderWait) -> None:
         super().__init__("the job waits for a provider")
         self.wait = wait

@@ -15,17 +15,17 @@ from callsheet.domain.ids import new_id
 from callsheet.domain.plan import PlannedJob, Submission
 from callsheet.domain.plan_validation import CheckedPlan, check_plan
 from callsheet.domain.queues import priority_of
-from callsheet.engine.jobs.complete import event_wake
-from callsheet.engine.jobs.json_validation import stored_json
+from callsheet.engine.jobs.complete import event_notification
+from callsheet.engine.jobs.json_validation import validated_json
 from callsheet.operation.contract import Operation
 
 
 @dataclass(frozen=True, slots=True)
-class Submitted:
+class SubmittedPlan:
     """An execution that is stored."""
 
     execution_id: UUID
-    repeated: bool = False
+    is_duplicate: bool = False
     """The same submission was stored before, under the same key."""
 
 
@@ -36,7 +36,7 @@ async def submit(
     *,
     max_jobs: int,
     idempotency_key: str | None = None,
-) -> Submitted:
+) -> SubmittedPlan:
     """Check a plan and store it whole.
 
     With a key, sending the same submission again gives the first execution; the key with another submission raises
@@ -48,7 +48,7 @@ async def submit(
     if idempotency_key is None:
         async with database.connection() as connection:
             await rows.insert(connection)
-        return Submitted(execution_id)
+        return SubmittedPlan(execution_id)
     digest = hashlib.sha256(orjson.dumps(submission.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()
     return await database.retry(
         lambda c: _insert_once(c, rows, execution_id, idempotency_key, digest), transaction=True
@@ -69,14 +69,16 @@ async def submit_many(
     return ids
 
 
-async def _insert_once(connection: Connection, rows: "_Rows", execution_id: UUID, key: str, digest: bytes) -> Submitted:
+async def _insert_once(
+    connection: Connection, rows: "_Rows", execution_id: UUID, key: str, digest: bytes
+) -> SubmittedPlan:
     if await sql.remember_key(connection, key=key, body_digest=digest, execution_id=execution_id):
         await rows.insert(connection)
-        return Submitted(execution_id)
+        return SubmittedPlan(execution_id)
     first = await sql.key_taken(connection, key=key)
     if first["body_digest"] != digest:
         raise IdempotencyConflict()
-    return Submitted(first["execution_id"], repeated=True)
+    return SubmittedPlan(first["execution_id"], is_duplicate=True)
 
 
 class _Rows:
@@ -90,9 +92,9 @@ class _Rows:
 
     def add(self, submission: Submission, checked: CheckedPlan, operations: Mapping[str, Operation]) -> UUID:
         plan, execution_id = submission.execution_plan, new_id()
-        metadata = stored_json(submission.metadata, "metadata")
-        stored_json(plan.name, "name")
-        stored_json(submission.callback_url, "callbackUrl")
+        metadata = validated_json(submission.metadata, "metadata")
+        validated_json(plan.name, "name")
+        validated_json(submission.callback_url, "callbackUrl")
         self.executions.append((execution_id, plan.name, len(plan.jobs), submission.callback_url, metadata))
         record_ids = {job.id: new_id() for job in plan.jobs}
         followed = {upstream for upstreams in checked.upstream.values() for upstream in upstreams}
@@ -132,7 +134,7 @@ class _Rows:
                 operation.name,
                 operation.queue,
                 next(p for p in priorities if p is not None),
-                stored_json(job.params, f"jobs[{index}].params"),
+                validated_json(job.params, f"jobs[{index}].params"),
                 unmet,
                 followed,
                 job.continue_on_failure,
@@ -170,5 +172,5 @@ class _Rows:
             upstream=[upstream for upstream, _ in self.edges],
             downstream=[downstream for _, downstream in self.edges],
             ready_queues=list(self.ready),
-            event_wake=event_wake(ids),
+            event_wake=event_notification(ids),
         )

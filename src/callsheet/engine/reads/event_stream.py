@@ -18,7 +18,7 @@ _SLOW_LOOK = 5.0
 _PAGE = 500
 
 
-class Watchtower:
+class EventStream:
     """Wakes watchers when their execution has new events; one LISTEN connection serves them all."""
 
     def __init__(self, database: Database) -> None:
@@ -27,8 +27,8 @@ class Watchtower:
         self._listener = Listener(
             database.dsn,
             ["callsheet_events"],
-            heard=lambda _, payload: self._ring(payload),
-            on_gap=lambda: self._ring("*"),
+            heard=lambda _, payload: self._wake_subscribers(payload),
+            on_gap=lambda: self._wake_subscribers("*"),
         )
 
     async def run(self) -> None:
@@ -66,7 +66,7 @@ class Watchtower:
             raise NotFound(f"There is no execution {execution_id}.")
         return row["status"] in EXECUTION_ENDED and row["last_event"] <= after
 
-    def _ring(self, payload: str) -> None:
+    def _wake_subscribers(self, payload: str) -> None:
         if payload == "*":
             bells = [bell for bells in self._bells.values() for bell in bells]
         else:

@@ -48,7 +48,7 @@ async def list_videos(database: Database, *, after: UUID | None, newest_first: b
     return [_video(row) for row in await database.retry(lambda c: statement(c, after=after, most=most), seconds=5)]
 
 
-async def hide_video(database: Database, execution_id: UUID) -> None:
+async def mark_video_deleted(database: Database, execution_id: UUID) -> None:
     """Show it no more. The execution stays, for those who look for it by its id."""
     await database.retry(lambda c: sql.hide_video(c, id=execution_id), seconds=5)
 

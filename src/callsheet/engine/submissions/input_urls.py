@@ -10,7 +10,7 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadSource, NotFound
 from callsheet.domain.media_source import MediaSource, SourceKind
 from callsheet.engine.reads.views import find_artifact
-from callsheet.files.cache import lies_in_cache
+from callsheet.files.cache import is_cache_key
 from callsheet.files.object_keys import checked_key
 from callsheet.files.signed_urls import sign_path, signing_key
 from callsheet.files.storage import Storage
@@ -21,7 +21,7 @@ _LIFETIME = timedelta(days=1)
 _KEY = "storage:"
 
 
-async def link_to(source: MediaSource, *, settings: Settings, storage: Storage, database: Database) -> str | None:
+async def input_url(source: MediaSource, *, settings: Settings, storage: Storage, database: Database) -> str | None:
     """Return an address for an artifact, a file in the storage or one in the web; None when others cannot reach it.
 
     Raises BadSource for a file that must not be used.
@@ -38,7 +38,7 @@ async def link_to(source: MediaSource, *, settings: Settings, storage: Storage, 
 
 def _key_of(source: MediaSource) -> str:
     key = checked_key(str(source.root)[len(_KEY) :])
-    if lies_in_cache(key):
+    if is_cache_key(key):
         raise BadSource(f"'{source.text}' cannot be used: what is cached is nobody's source")
     return key
 

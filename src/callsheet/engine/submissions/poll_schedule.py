@@ -6,13 +6,13 @@ from datetime import timedelta
 from callsheet.providers.contract import Provider
 
 
-def next_look(provider: Provider, looks: int, *, webhook: bool) -> float:
+def next_poll_delay(provider: Provider, looks: int, *, webhook: bool) -> float:
     """Return seconds until the next look at a task that was looked at so often: longer each time, jittered."""
-    polling = provider.polling
-    longest = polling.cap.total_seconds()
-    seconds = min(longest, polling.first.total_seconds() * polling.factor ** min(looks, 100))
+    poll_policy = provider.poll_policy
+    longest = poll_policy.max_interval.total_seconds()
+    seconds = min(longest, poll_policy.initial.total_seconds() * poll_policy.factor ** min(looks, 100))
     if webhook:
-        seconds = max(seconds, polling.beside_webhook.total_seconds())
+        seconds = max(seconds, poll_policy.webhook_interval.total_seconds())
     if provider.capabilities.retention is not None:
         seconds = min(seconds, _before_it_is_gone(provider.capabilities.retention))
     # Never sooner than asked for, and never all at once.

@@ -13,15 +13,15 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from callsheet.db.database import PASSING, Connection, Database
+from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
 from callsheet.db.statements import sql
-from callsheet.domain.errors import ProviderBusy, ProviderUnreachable, SetupError
+from callsheet.domain.errors import ConfigurationError, ProviderRateLimited, ProviderUnreachable
 from callsheet.domain.json_storage import storable_text
 from callsheet.engine.jobs.complete import Changes
-from callsheet.engine.submissions.poll_schedule import next_look
+from callsheet.engine.submissions.poll_schedule import next_poll_delay
 from callsheet.engine.submissions.submit_once import task_of
-from callsheet.providers.contract import Look, Provider
-from callsheet.providers.http.rate_limiter import Pace
+from callsheet.providers.contract import Provider, TaskStatus
+from callsheet.providers.http.rate_limiter import RateLimiter
 
 log = structlog.get_logger(__name__)
 
@@ -50,24 +50,24 @@ _LONGEST_REST = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _PollResult:
     """What one look at a waiting job led to."""
 
     row: asyncpg.Record
     collect: bool = False
     delay: float = 0.0
-    look: Look | None = None
+    status: TaskStatus | None = None
 
     @property
     def new_status(self) -> str | None:
         """The provider's word, if it is another one than before."""
-        status = None if self.look is None else storable_text(self.look.status)
+        status = None if self.status is None else storable_text(self.status.status)
         return None if status == self.row["provider_job_status"] else status
 
     @property
     def new_progress(self) -> float | None:
         """The progress, if it went on visibly."""
-        progress = None if self.look is None else self.look.progress
+        progress = None if self.status is None else self.status.progress
         return None if progress is None or progress < self.row["progress"] + _VISIBLE else progress
 
 
@@ -91,12 +91,12 @@ class Poller:
         self._interval = interval
         self._only = only
         # One for each provider: whoever is slow keeps nobody else waiting.
-        self._desks = {name: _Desk() for name in providers}
+        self._desks = {name: _ProviderQueue() for name in providers}
         self._backlog: set[str] = set()
         self._looks: set[asyncio.Task[None]] = set()
         self._held: dict[tuple[UUID, int], float] = {}
         self._freed = asyncio.Event()
-        self._seen: list[_Seen] = []
+        self._seen: list[_PollResult] = []
         self._arrived = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -104,20 +104,20 @@ class Poller:
         """Look until cancelled."""
         try:
             async with asyncio.TaskGroup() as loops:
-                loops.create_task(self._keep_claiming())
-                loops.create_task(self._keep_collecting())
-                loops.create_task(self._keep_writing())
-                loops.create_task(self._keep_holding())
+                loops.create_task(self._claim_loop())
+                loops.create_task(self._collect_loop())
+                loops.create_task(self._write_loop())
+                loops.create_task(self._renew_leases())
         finally:
             for task in self._looks:
                 task.cancel()
             await asyncio.gather(*self._looks, return_exceptions=True)
 
-    async def _keep_claiming(self) -> None:
+    async def _claim_loop(self) -> None:
         while True:
             try:
                 await self._claim()
-            except (*PASSING, asyncpg.PostgresError) as error:
+            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
                 log.warning("waiting jobs are looked at later", error=type(error).__name__)
                 await asyncio.sleep(self._interval)
             else:
@@ -147,7 +147,7 @@ class Poller:
                     self._freed.clear()
                     await self._freed.wait()
 
-    async def _keep_holding(self) -> None:
+    async def _renew_leases(self) -> None:
         """Keep jobs whose looks take long from other workers."""
         while True:
             await asyncio.sleep(_HOLD)
@@ -158,33 +158,33 @@ class Poller:
             try:
                 async with self._database.connection() as connection:
                     await sql.hold_looks(connection, ids=ids, epochs=epochs, lease=_LEASE)
-            except (*PASSING, asyncpg.PostgresError) as error:
+            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
                 log.warning("looks were not held on to; they may be repeated", error=type(error).__name__)
 
-    async def _keep_collecting(self) -> None:
+    async def _collect_loop(self) -> None:
         """Hand over what no provider that can be asked here is asked about, once its time is over."""
         while True:
             await asyncio.sleep(self._interval * _FORGOTTEN)
             try:
                 async with self._database.connection() as connection:
                     rows = await sql.claim_overdue(connection, most=_SEATS, lease=_LEASE, only=self._only)
-            except (*PASSING, asyncpg.PostgresError) as error:
+            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
                 log.warning("waiting jobs are given up later", error=type(error).__name__)
             else:
-                self._note([_Seen(row, collect=True) for row in rows])
+                self._note([_PollResult(row, collect=True) for row in rows])
 
     def _begin(self, row: asyncpg.Record) -> None:
         if row["overdue"] or row["task"] is None:
             # The run decides what becomes of it.
-            self._note([_Seen(row, collect=True)])
+            self._note([_PollResult(row, collect=True)])
             return
         desk = self._desks[row["provider"]]
-        task = asyncio.create_task(self._look_at(row, desk), name=f"look {row['id']}")
+        task = asyncio.create_task(self._poll(row, desk), name=f"look {row['id']}")
         self._looks.add(task)
         desk.taken += 1
-        task.add_done_callback(lambda task: self._looked(task, desk, row))
+        task.add_done_callback(lambda task: self._polled(task, desk, row))
 
-    def _looked(self, task: asyncio.Task[None], desk: "_Desk", row: asyncpg.Record) -> None:
+    def _polled(self, task: asyncio.Task[None], desk: "_ProviderQueue", row: asyncpg.Record) -> None:
         self._looks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a look at a task failed", job=str(row["id"]), exc_info=error)
@@ -192,30 +192,30 @@ class Poller:
         desk.taken -= 1
         self._freed.set()
 
-    async def _look_at(self, row: asyncpg.Record, desk: "_Desk") -> None:
+    async def _poll(self, row: asyncpg.Record, desk: "_ProviderQueue") -> None:
         async with desk.turns:
             provider = self._opened(row["provider"], desk)
             if provider is not None:
                 await desk.turn_at(provider)
-            self._note([_Seen(row) if provider is None else await _see(row, provider, desk.rest)])
+            self._note([_PollResult(row) if provider is None else await _see(row, provider, desk.rest)])
 
-    def _opened(self, name: str, desk: "_Desk") -> Provider | None:
+    def _opened(self, name: str, desk: "_ProviderQueue") -> Provider | None:
         try:
             return self._providers[name]
-        except SetupError as error:
+        except ConfigurationError as error:
             if not desk.rest.left:
                 log.warning("a provider cannot be asked here", provider=name, reason=str(error))
             desk.rest.begin(_STRANGE_FOR)
             return None
 
-    def _note(self, seen: Sequence[_Seen]) -> None:
+    def _note(self, seen: Sequence[_PollResult]) -> None:
         self._seen += seen
         if seen:
             self._arrived.set()
         if any(each.collect for each in seen):
             self._ended.set()
 
-    async def _keep_writing(self) -> None:
+    async def _write_loop(self) -> None:
         while True:
             await self._arrived.wait()
             # Looks that end together are written together. Nobody waits for one that has shown no end.
@@ -227,25 +227,25 @@ class Poller:
             seen, self._seen = self._seen, []
             try:
                 await self._database.retry(partial(_record, seen), seconds=_STORED_WITHIN, transaction=True)
-            except (*PASSING, asyncpg.PostgresError) as error:
+            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
                 log.warning("looks at waiting jobs were not stored; they are repeated", error=type(error).__name__)
             for each in seen:
                 self._held.pop((each.row["id"], each.row["epoch"]), None)
 
 
-class _Desk:
+class _ProviderQueue:
     """Where the jobs of one provider wait for a look, and for nothing else."""
 
     def __init__(self) -> None:
         self.taken = 0
         self.turns = asyncio.Semaphore(_AT_ONCE)
-        self.rest = _Rest()
-        self._pace: Pace | None = None
+        self.rest = _Backoff()
+        self._pace: RateLimiter | None = None
 
     async def turn_at(self, provider: Provider) -> None:
         """Wait until the provider may be looked at once more."""
         if self._pace is None:
-            self._pace = Pace(provider.polling.a_second)
+            self._pace = RateLimiter(provider.poll_policy.per_second)
         await self._pace.wait()
 
     @property
@@ -258,7 +258,7 @@ class _Desk:
         return self.free >= _LEAST and not self.rest.left
 
 
-class _Rest:
+class _Backoff:
     """A pause for a provider that gives no answers, longer each time in a row."""
 
     def __init__(self) -> None:
@@ -281,25 +281,27 @@ class _Rest:
         self._length = 0.0
 
 
-async def _see(row: asyncpg.Record, provider: Provider, rest: _Rest) -> _Seen:
+async def _see(row: asyncpg.Record, provider: Provider, rest: _Backoff) -> _PollResult:
     looks, webhook = row["poll_attempts"], row["waiting_strategy"] == "webhook"
     if rest.left > 0:
-        return _Seen(row, delay=rest.left)
+        return _PollResult(row, delay=rest.left)
     try:
         async with asyncio.timeout(_LONGEST_LOOK):
-            look = await provider.look(task_of(row["task"]))
-    except (ProviderUnreachable, ProviderBusy) as error:
-        return _Seen(row, delay=max(rest.begin(error.after), next_look(provider, looks, webhook=webhook)))
+            look = await provider.get_status(task_of(row["task"]))
+    except (ProviderUnreachable, ProviderRateLimited) as error:
+        return _PollResult(
+            row, delay=max(rest.begin(error.retry_after), next_poll_delay(provider, looks, webhook=webhook))
+        )
     except Exception as error:
         log.error("a look at a task failed", job=str(row["id"]), provider=provider.name, exc_info=error)
-        return _Seen(row, delay=next_look(provider, looks, webhook=webhook))
+        return _PollResult(row, delay=next_poll_delay(provider, looks, webhook=webhook))
     rest.end()
-    over = look.ended or looks + 1 >= provider.polling.most
-    delay = max(look.after or 0.0, next_look(provider, looks + 1, webhook=webhook))
-    return _Seen(row, collect=over, delay=delay, look=look)
+    over = look.ended or looks + 1 >= provider.poll_policy.max_polls
+    delay = max(look.retry_after or 0.0, next_poll_delay(provider, looks + 1, webhook=webhook))
+    return _PollResult(row, collect=over, delay=delay, status=look)
 
 
-async def _record(seen: list[_Seen], connection: Connection) -> None:
+async def _record(seen: list[_PollResult], connection: Connection) -> None:
     await sql.lock_executions(connection, ids=list({s.row["execution_id"] for s in seen}))
     rows = await sql.record_looks(
         connection,
@@ -308,7 +310,7 @@ async def _record(seen: list[_Seen], connection: Connection) -> None:
         collects=[s.collect for s in seen],
         statuses=[s.new_status for s in seen],
         progress=[s.new_progress for s in seen],
-        looks=[int(s.look is not None) for s in seen],
+        looks=[int(s.status is not None) for s in seen],
         delays=[s.delay for s in seen],
     )
     by_job = {s.row["id"]: s for s in seen}
@@ -317,12 +319,12 @@ async def _record(seen: list[_Seen], connection: Connection) -> None:
         found = by_job[row["id"]]
         _tell(changes, row, found)
         if found.collect:
-            changes.note_ready(row, "the provider is done" if found.look else "its time has come")
+            changes.add_ready_queue(row, "the provider is done" if found.status else "its time has come")
     await changes.record(connection)
 
 
-def _tell(changes: Changes, row: Mapping[str, Any], found: _Seen) -> None:
+def _tell(changes: Changes, row: Mapping[str, Any], found: _PollResult) -> None:
     if found.new_status is not None:
-        changes.tell(row, "job.provider", {"provider": found.row["provider"], "status": found.new_status})
+        changes.add_event(row, "job.provider", {"provider": found.row["provider"], "status": found.new_status})
     if found.new_progress is not None:
-        changes.tell(row, "job.progress", {"progress": round(found.new_progress, 4)})
+        changes.add_event(row, "job.progress", {"progress": round(found.new_progress, 4)})

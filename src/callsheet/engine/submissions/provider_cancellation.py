@@ -9,11 +9,11 @@ import structlog
 
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
-from callsheet.domain.errors import ProviderBusy, ProviderUnreachable, SetupError
-from callsheet.engine.jobs.complete import Changes, doubt_of
-from callsheet.engine.submissions.reconciler import Finder, accept, read_sought
+from callsheet.domain.errors import ConfigurationError, ProviderRateLimited, ProviderUnreachable
+from callsheet.engine.jobs.complete import Changes, unknown_submission_event
+from callsheet.engine.submissions.reconciler import SubmissionReconciler, accept, read_search_criteria
 from callsheet.engine.submissions.submit_once import task_of
-from callsheet.providers.contract import Order, Provider, Task
+from callsheet.providers.contract import Provider, SubmitRequest, Task
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +27,7 @@ _ATTEMPTS_WITHOUT_A_TASK = 8
 """An order that was on its way is known by then, or never will be."""
 
 
-class Canceller:
+class ProviderCanceller:
     """Reaches the providers of cancelled jobs. Any number of processes may do this at once."""
 
     def __init__(self, database: Database, providers: Mapping[str, Provider], *, only: UUID | None = None) -> None:
@@ -52,7 +52,7 @@ class Canceller:
         """Tell one provider; returns whether a task was found that is to be ended now."""
         try:
             provider = self._providers[row["provider"]]
-        except (KeyError, SetupError):
+        except (KeyError, ConfigurationError):
             # Left to workers that can ask it.
             self._strange.add(row["provider"])
             await self._database.retry(lambda c: sql.cancel_put_off(c, id=row["id"], delay=0.0), seconds=5)
@@ -70,7 +70,9 @@ class Canceller:
             return True
         seen: str | None = "Its provider cannot be asked for it."
         if row["sought"] is not None:
-            seen = await self._seen(row, Finder(self._database, provider), read_sought(row["sought"], row["id"]))
+            seen = await self._seen(
+                row, SubmissionReconciler(self._database, provider), read_search_criteria(row["sought"], row["id"])
+            )
         if seen is None:
             log.info("a lost order of a cancelled job was found", **_facts(row))
             return True
@@ -79,7 +81,7 @@ class Canceller:
         await self._later(row, _ATTEMPTS_WITHOUT_A_TASK, seen)
         return False
 
-    async def _seen(self, row: Any, finder: Finder, order: Order) -> str | None:
+    async def _seen(self, row: Any, finder: SubmissionReconciler, order: SubmitRequest) -> str | None:
         try:
             async with asyncio.timeout(_LONGEST):
                 return await finder.find(row["id"], order, row["begun_at"])
@@ -91,7 +93,7 @@ class Canceller:
         try:
             async with asyncio.timeout(_LONGEST):
                 await provider.cancel(task_of(row["task"]))
-        except (ProviderUnreachable, ProviderBusy, TimeoutError) as error:
+        except (ProviderUnreachable, ProviderRateLimited, TimeoutError) as error:
             await self._later(row, _ATTEMPTS, type(error).__name__)
         except Exception as error:
             log.error("a provider could not be told to end a task", **_facts(row), exc_info=error)
@@ -118,5 +120,7 @@ async def _tell_doubt(connection: Connection, row: Any, seen: str) -> None:
     """Tell, in the events of its job, that an order was not found and may be worked on."""
     await sql.lock_executions(connection, ids=[row["execution_id"]])
     changes = Changes()
-    changes.tell(row, "job.log", doubt_of(row, f"{seen} It is not looked for any more; look there."))
+    changes.add_event(
+        row, "job.log", unknown_submission_event(row, f"{seen} It is not looked for any more; look there.")
+    )
     await changes.record(connection)

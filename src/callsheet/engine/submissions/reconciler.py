@@ -12,38 +12,38 @@ import orjson
 
 from callsheet.db.database import FOREVER, Connection, Database
 from callsheet.db.statements import sql
-from callsheet.domain.errors import ProviderBusy, ProviderUnreachable, SubmissionUnknown
+from callsheet.domain.errors import ProviderRateLimited, ProviderUnreachable, SubmissionUnknown
 from callsheet.domain.json_storage import storable_json
-from callsheet.providers.contract import InputFile, Order, Provider, Task
+from callsheet.providers.contract import InputFile, Provider, SubmitRequest, Task
 
-_A_LITTLE = 15 * 60_000
+_CLOCK_SKEW = 15 * 60_000
 """Milliseconds: more than the clocks of machines and providers differ."""
-_ALIKE = "Another order like it was on its way, so that they could not be told apart."
+_IDENTICAL = "Another order like it was on its way, so that they could not be told apart."
 _FILE = "$file"
 
 
 @dataclass(frozen=True, slots=True)
-class Finder:
+class SubmissionReconciler:
     """Asks one provider for orders."""
 
     database: Database
     provider: Provider
 
-    async def find(self, submission: UUID, order: Order, since: datetime) -> str | None:
+    async def find(self, submission: UUID, order: SubmitRequest, since: datetime) -> str | None:
         """Find an order and store its task; returns why its fate is still unknown, None when it was found."""
-        if not self.provider.capabilities.find_lost:
+        if not self.provider.capabilities.find_submission:
             return "Its provider cannot be asked for it."
-        rivals = await self.database.retry(partial(_rivals, submission), seconds=FOREVER)
+        rivals = await self.database.retry(partial(_identical_submissions, submission), seconds=FOREVER)
         if rivals["on_its_way"]:
-            return _ALIKE
+            return _IDENTICAL
         try:
-            task = await self.provider.find_lost(order, since, rivals["tasks"])
-        except (SubmissionUnknown, ProviderUnreachable, ProviderBusy) as error:
+            task = await self.provider.find_submission(order, since, rivals["tasks"])
+        except (SubmissionUnknown, ProviderUnreachable, ProviderRateLimited) as error:
             return error.message
         if task is None:
             return "Its provider's list does not show it."
-        mine = await self.database.retry(partial(_take, submission, task), seconds=FOREVER, transaction=True)
-        return None if mine else _ALIKE
+        mine = await self.database.retry(partial(_adopt, submission, task), seconds=FOREVER, transaction=True)
+        return None if mine else _IDENTICAL
 
 
 async def accept(connection: Connection, submission: UUID, task: Task) -> None:
@@ -52,32 +52,34 @@ async def accept(connection: Connection, submission: UUID, task: Task) -> None:
     await sql.accept_submission(connection, id=submission, provider_job_id=task.id, task=stored)
 
 
-async def _rivals(submission: UUID, connection: Connection) -> Any:
+async def _identical_submissions(submission: UUID, connection: Connection) -> Any:
     # An id begins with its time in milliseconds.
-    floor = UUID(int=max((submission.int >> 80) - _A_LITTLE, 0) << 80)
+    floor = UUID(int=max((submission.int >> 80) - _CLOCK_SKEW, 0) << 80)
     return await sql.rivals_of_submission(connection, id=submission, floor=floor)
 
 
-async def _take(submission: UUID, task: Task, connection: Connection) -> bool:
+async def _adopt(submission: UUID, task: Task, connection: Connection) -> bool:
     """Store the task that was found, unless it may be that of a rival which was sent, or found, meanwhile."""
     await sql.lock_rivals(connection, id=submission)
-    rivals = await _rivals(submission, connection)
+    rivals = await _identical_submissions(submission, connection)
     if rivals["on_its_way"] or task.id in rivals["tasks"]:
         return False
     await accept(connection, submission, task)
     return True
 
 
-def sought(order: Order) -> str:
+def search_criteria(order: SubmitRequest) -> str:
     """Return what it takes to know an order again, as JSON; of files only that they are there."""
     told = {"model": order.model, "version": order.version, "input": _without_files(order.input)}
     return storable_json(told)
 
 
-def read_sought(text: str, submission: UUID) -> Order:
+def read_search_criteria(text: str, submission: UUID) -> SubmitRequest:
     """Return an order that can be looked for, and not be sent."""
     told = orjson.loads(text)
-    return Order(told["model"], _with_files(told["input"]), version=told["version"], mark=str(submission))
+    return SubmitRequest(
+        told["model"], _with_files(told["input"]), version=told["version"], client_reference=str(submission)
+    )
 
 
 def _without_files(value: Any) -> Any:

@@ -19,37 +19,37 @@ from callsheet.domain.errors import (
     BadInput,
     CallsheetError,
     InternalError,
-    OwnershipLost,
-    ProviderBusy,
+    LeaseLost,
+    ProviderRateLimited,
     ProviderUnreachable,
-    Refused,
+    SubmissionRejected,
     SubmissionUnknown,
 )
 from callsheet.domain.ids import new_id
 from callsheet.domain.json_storage import storable_json
-from callsheet.engine.jobs.snooze import Wait, Waiting
-from callsheet.engine.submissions.reconciler import Finder, accept, sought
-from callsheet.engine.uncancellable import unbroken
-from callsheet.operation.contract import Ordered
-from callsheet.providers.contract import InputFile, Order, Provider, Task
+from callsheet.engine.jobs.snooze import ProviderWait, Snooze
+from callsheet.engine.submissions.reconciler import SubmissionReconciler, accept, search_criteria
+from callsheet.engine.uncancellable import run_uncancellable
+from callsheet.operation.contract import OpenSubmission
+from callsheet.providers.contract import InputFile, Provider, SubmitRequest, Task
 from callsheet.queue.claim import ClaimedJob
 
 log = structlog.get_logger(__name__)
 
-_NOT_TAKEN = (Refused, ProviderBusy, ProviderUnreachable, BadInput)
+_NOT_SUBMITTED = (SubmissionRejected, ProviderRateLimited, ProviderUnreachable, BadInput)
 """After these, certainly nothing was ordered."""
 _ASKED_AGAIN = 0.05
 """Of the patience: how often a provider is asked for a lost order."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentSubmission:
     """An order of this job that a provider has accepted."""
 
     submission: UUID
     task: Task
     webhook: bool
-    fresh: bool
+    sent_by_this_run: bool
     """Whether this run sent it."""
 
 
@@ -68,7 +68,7 @@ class _Submission:
     digest: str
 
 
-class Ordering:
+class Submissions:
     """The orders of one run."""
 
     def __init__(self, job: ClaimedJob, database: Database, *, public_url: str | None, patience: float) -> None:
@@ -79,63 +79,63 @@ class Ordering:
         self._patience = patience
         self._tokens: dict[str, str] = {}
         self._turns: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._sent: dict[tuple[str, str], Sent] = {}
+        self._sent: dict[tuple[str, str], SentSubmission] = {}
 
     def webhook_url(self, provider: Provider, step: str) -> str | None:
         """Return the address for the order of a step; equal each time it is asked for in this run."""
         if self._public_url is None or not provider.capabilities.webhook:
             return None
-        return self._address(self._tokens.setdefault(step, secrets.token_urlsafe(32)))
+        return self._webhook_address(self._tokens.setdefault(step, secrets.token_urlsafe(32)))
 
-    def sent(self, task: Task) -> Sent:
+    def sent_submission(self, task: Task) -> SentSubmission:
         """Return the order that a task came of; raises InternalError for one that this run did not get by `order`."""
         try:
             return self._sent[task.provider, task.id]
         except KeyError:
             raise InternalError(f"The operation waits for the task {task.id}, which it did not order.") from None
 
-    async def ordered(self, step: str) -> Ordered | None:
+    async def open_submission(self, step: str) -> OpenSubmission | None:
         """Return what stands open in a step, and be ready to wait for it."""
-        found = await self._open(step)
+        found = await self._load_open(step)
         if found is None:
             return None
-        self._note(found, fresh=False)
-        return Ordered(found.provider, found.model, found.task)
+        self._remember(found, fresh=False)
+        return OpenSubmission(found.provider, found.model, found.task)
 
-    async def order(self, provider: Provider, order: Order, step: str) -> Task:
+    async def submit_once(self, provider: Provider, order: SubmitRequest, step: str) -> Task:
         """Send an order, unless it was sent before; see Context.order. Raises Waiting while it is being found out."""
         async with self._turns[step]:
-            return await self._order(provider, order, step)
+            return await self._submit_once(provider, order, step)
 
-    async def _order(self, provider: Provider, order: Order, step: str) -> Task:
-        found = await self._open(step)
+    async def _submit_once(self, provider: Provider, order: SubmitRequest, step: str) -> Task:
+        found = await self._load_open(step)
         fresh = found is None
         if found is None:
             await self._send_new(provider, order, step)
-            found = await self._open(step)
+            found = await self._load_open(step)
         if found is not None and found.task is None:
-            await self._find_out(provider, order, step, found)
-            found = await self._open(step)
+            await self._reconcile(provider, order, step, found)
+            found = await self._load_open(step)
         if found is None or found.task is None:
             # It was closed by hand, which is for jobs that nobody runs.
-            raise OwnershipLost()
-        self._note(found, fresh=fresh)
+            raise LeaseLost()
+        self._remember(found, fresh=fresh)
         return found.task
 
-    def _note(self, found: _Submission, *, fresh: bool) -> None:
+    def _remember(self, found: _Submission, *, fresh: bool) -> None:
         if found.task is not None:
-            sent = Sent(found.id, found.task, found.token is not None, fresh)
+            sent = SentSubmission(found.id, found.task, found.token is not None, fresh)
             self._sent[found.task.provider, found.task.id] = sent
 
-    async def _send_new(self, provider: Provider, order: Order, step: str) -> None:
+    async def _send_new(self, provider: Provider, order: SubmitRequest, step: str) -> None:
         if order.webhook is not None and order.webhook != self.webhook_url(provider, step):
             raise InternalError(f"The order's webhook is not the one of its step '{step}'.")
-        marked = replace(order, mark=str(new_id()))
+        marked = replace(order, client_reference=str(new_id()))
         await self._begin(marked, provider, step)
-        await unbroken(self._send(marked, provider))
+        await run_uncancellable(self._send(marked, provider))
 
-    async def _begin(self, order: Order, provider: Provider, step: str) -> None:
-        submission = UUID(order.mark)
+    async def _begin(self, order: SubmitRequest, provider: Provider, step: str) -> None:
+        submission = UUID(order.client_reference)
 
         async def begin(connection: Connection) -> bool:
             begun = await sql.begin_submission(
@@ -148,7 +148,7 @@ class Ordering:
                 model=order.model,
                 token=self._tokens[step] if order.webhook else None,
                 request_digest=digest_of(order),
-                sought=sought(order) if provider.capabilities.find_lost else None,
+                sought=search_criteria(order) if provider.capabilities.find_submission else None,
             )
             if begun:
                 return True
@@ -157,67 +157,69 @@ class Ordering:
             return row is not None and row["id"] == submission
 
         if not await self._database.retry(begin, seconds=FOREVER):
-            raise OwnershipLost()
+            raise LeaseLost()
 
-    async def _send(self, order: Order, provider: Provider) -> None:
-        submission = UUID(order.mark)
+    async def _send(self, order: SubmitRequest, provider: Provider) -> None:
+        submission = UUID(order.client_reference)
         try:
             task = await provider.submit(order)
-        except _NOT_TAKEN as error:
-            await self._refused(submission, _seen(error))
+        except _NOT_SUBMITTED as error:
+            await self._record_rejected(submission, _evidence(error))
             raise
         except Exception as error:
             unforeseen = None if isinstance(error, SubmissionUnknown) else error
             log.warning("an order has no answer", job=str(self._job.id), provider=provider.name, exc_info=unforeseen)
-            await self._doubt(submission, _seen(error))
+            await self._mark_unknown(submission, _evidence(error))
         else:
-            await self._accepted(submission, task)
+            await self._record_accepted(submission, task)
 
-    async def _find_out(self, provider: Provider, order: Order, step: str, found: _Submission) -> None:
+    async def _reconcile(self, provider: Provider, order: SubmitRequest, step: str, found: _Submission) -> None:
         """Find out whether an order was taken; returns once that is known and stored.
 
         Raises Waiting when it may be known later, SubmissionUnknown when it will not.
         """
         if found.outcome is None:
             evidence = {"message": "Its sender ended before the answer came."}
-            await self._doubt(found.id, evidence)
+            await self._mark_unknown(found.id, evidence)
             found = replace(found, evidence=evidence)
         if found.provider != provider.name:
-            raise self._unknown(found, step, f"The step is to be ordered of {provider.name} now.")
+            raise self._unknown_error(found, step, f"The step is to be ordered of {provider.name} now.")
         if found.named_task is not None:
-            await self._accepted(found.id, Task(found.provider, found.named_task, {"model": found.model}))
+            await self._record_accepted(found.id, Task(found.provider, found.named_task, {"model": found.model}))
             return
-        seen = await Finder(self._database, provider).find(found.id, self._as_sent(order, found), found.begun_at)
+        seen = await SubmissionReconciler(self._database, provider).find(
+            found.id, self._request_as_sent(order, found), found.begun_at
+        )
         if seen is None:
             return
-        if found.age < self._patience and (provider.capabilities.find_lost or found.token is not None):
-            delay = self._patience * _ASKED_AGAIN if provider.capabilities.find_lost else self._patience
-            raise Waiting(Wait(found.id, found.provider, None, delay, self._patience))
-        raise self._unknown(found, step, seen)
+        if found.age < self._patience and (provider.capabilities.find_submission or found.token is not None):
+            delay = self._patience * _ASKED_AGAIN if provider.capabilities.find_submission else self._patience
+            raise Snooze(ProviderWait(found.id, found.provider, None, delay, self._patience))
+        raise self._unknown_error(found, step, seen)
 
-    def _as_sent(self, order: Order, found: _Submission) -> Order:
-        webhook = None if found.token is None or self._public_url is None else self._address(found.token)
-        return replace(order, mark=str(found.id), webhook=webhook)
+    def _request_as_sent(self, order: SubmitRequest, found: _Submission) -> SubmitRequest:
+        webhook = None if found.token is None or self._public_url is None else self._webhook_address(found.token)
+        return replace(order, client_reference=str(found.id), webhook=webhook)
 
-    async def _accepted(self, submission: UUID, task: Task) -> None:
+    async def _record_accepted(self, submission: UUID, task: Task) -> None:
         await self._database.retry(lambda c: accept(c, submission, task), seconds=FOREVER)
 
-    async def _refused(self, submission: UUID, evidence: dict[str, Any]) -> None:
+    async def _record_rejected(self, submission: UUID, evidence: dict[str, Any]) -> None:
         stored = storable_json(evidence)
         await self._database.retry(lambda c: sql.refuse_submission(c, id=submission, evidence=stored), seconds=FOREVER)
 
-    async def _doubt(self, submission: UUID, evidence: dict[str, Any]) -> None:
+    async def _mark_unknown(self, submission: UUID, evidence: dict[str, Any]) -> None:
         stored = storable_json(evidence)
         await self._database.retry(lambda c: sql.doubt_submission(c, id=submission, evidence=stored), seconds=FOREVER)
 
-    async def _open(self, step: str) -> _Submission | None:
+    async def _load_open(self, step: str) -> _Submission | None:
         row = await self._database.retry(lambda c: sql.open_submission(c, job=self._job.id, step=step), seconds=FOREVER)
         return None if row is None else _submission(row)
 
-    def _address(self, token: str) -> str:
+    def _webhook_address(self, token: str) -> str:
         return f"{self._public_url}/api/webhooks/job/{self._job.id}?token={token}"
 
-    def _unknown(self, found: _Submission, step: str, seen: str) -> SubmissionUnknown:
+    def _unknown_error(self, found: _Submission, step: str, seen: str) -> SubmissionUnknown:
         sent_at = found.begun_at.isoformat()
         return SubmissionUnknown(
             f"An order was sent to {found.provider} at {sent_at}, and whether it was taken is not known. It is not "
@@ -238,21 +240,21 @@ def task_of(text: str) -> Task:
     return Task(value["provider"], value["id"], value["handle"])
 
 
-def digest_of(order: Order) -> bytes:
+def digest_of(order: SubmitRequest) -> bytes:
     """Return what tells one request from another; files count by their name, type and size."""
-    told = {"model": order.model, "version": order.version, "input": _digestible(order.input)}
+    told = {"model": order.model, "version": order.version, "input": _digest_value(order.input)}
     return hashlib.sha256(orjson.dumps(told, default=str, option=orjson.OPT_SORT_KEYS)).digest()
 
 
-def _digestible(value: Any) -> Any:
+def _digest_value(value: Any) -> Any:
     if isinstance(value, InputFile):
         return {"file": value.path.name, "mediaType": value.media_type, "size": value.path.stat().st_size}
     if isinstance(value, Mapping):
-        return {str(key): _digestible(item) for key, item in value.items()}
-    return [_digestible(item) for item in value] if isinstance(value, list | tuple) else value
+        return {str(key): _digest_value(item) for key, item in value.items()}
+    return [_digest_value(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _seen(error: Exception) -> dict[str, Any]:
+def _evidence(error: Exception) -> dict[str, Any]:
     """Return what may be kept of an error: words of ours, or its kind alone."""
     kind = type(error).__name__
     return {"error": kind, "message": error.message if isinstance(error, CallsheetError) else kind}

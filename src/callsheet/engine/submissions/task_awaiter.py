@@ -4,17 +4,17 @@ from collections.abc import Mapping
 
 from callsheet.db.database import FOREVER, Database
 from callsheet.db.statements import sql
-from callsheet.domain.errors import ProviderBusy, ProviderUnreachable, TimedOut
+from callsheet.domain.errors import ProviderRateLimited, ProviderUnreachable, TimedOut
 from callsheet.domain.json_storage import storable_text
-from callsheet.engine.jobs.snooze import Wait, Waiting
-from callsheet.engine.submissions.poll_schedule import next_look
-from callsheet.engine.submissions.submit_once import Sent
-from callsheet.providers.contract import Look, Provider
-from callsheet.providers.task_result import ended_well
+from callsheet.engine.jobs.snooze import ProviderWait, Snooze
+from callsheet.engine.submissions.poll_schedule import next_poll_delay
+from callsheet.engine.submissions.submit_once import SentSubmission
+from callsheet.providers.contract import Provider, TaskStatus
+from callsheet.providers.task_result import require_success
 from callsheet.queue.claim import ClaimedJob
 
 
-class Answering:
+class TaskAwaiter:
     """The answers that one run gets."""
 
     def __init__(self, job: ClaimedJob, database: Database, providers: Mapping[str, Provider]) -> None:
@@ -22,42 +22,42 @@ class Answering:
         self._database = database
         self._providers = providers
 
-    async def answer(self, sent: Sent) -> Look:
+    async def wait_for_result(self, sent: SentSubmission) -> TaskStatus:
         """Return the last look at a task that has ended well.
 
         Raises Waiting until it has ended, ProviderFailed when it ended otherwise, TimedOut when its time is over.
         """
         provider = self._providers[sent.task.provider]
-        if sent.fresh:
+        if sent.sent_by_this_run:
             raise self._wait(provider, sent, looks=0)
         try:
-            look = await provider.look(sent.task)
-        except (ProviderUnreachable, ProviderBusy) as error:
-            looks = await self._looks_so_far(provider, sent)
-            raise self._wait(provider, sent, looks=looks, least=error.after or 0) from error
+            look = await provider.get_status(sent.task)
+        except (ProviderUnreachable, ProviderRateLimited) as error:
+            looks = await self._polls_so_far(provider, sent)
+            raise self._wait(provider, sent, looks=looks, least=error.retry_after or 0) from error
         if not look.ended:
-            looks = await self._looks_so_far(provider, sent)
-            raise self._wait(provider, sent, looks=looks + 1, least=look.after or 0, look=look)
+            looks = await self._polls_so_far(provider, sent)
+            raise self._wait(provider, sent, looks=looks + 1, least=look.retry_after or 0, look=look)
         await self._ended(sent, look)
-        return ended_well(sent.task, look)
+        return require_success(sent.task, look)
 
     def _wait(
-        self, provider: Provider, sent: Sent, *, looks: int, look: Look | None = None, least: float = 0
-    ) -> Waiting:
-        delay = max(least, next_look(provider, looks, webhook=sent.webhook))
-        patience = provider.polling.deadline.total_seconds()
-        return Waiting(Wait(sent.submission, provider.name, sent.task.id, delay, patience, look))
+        self, provider: Provider, sent: SentSubmission, *, looks: int, look: TaskStatus | None = None, least: float = 0
+    ) -> Snooze:
+        delay = max(least, next_poll_delay(provider, looks, webhook=sent.webhook))
+        patience = provider.poll_policy.deadline.total_seconds()
+        return Snooze(ProviderWait(sent.submission, provider.name, sent.task.id, delay, patience, look))
 
-    async def _looks_so_far(self, provider: Provider, sent: Sent) -> int:
+    async def _polls_so_far(self, provider: Provider, sent: SentSubmission) -> int:
         """Return how often the task was looked at; raises TimedOut when it was for long enough."""
-        polling = provider.polling
+        poll_policy = provider.poll_policy
         row = await self._database.retry(
             lambda c: sql.patience_left(
-                c, job=self._job.id, submission=sent.submission, deadline=polling.deadline.total_seconds()
+                c, job=self._job.id, submission=sent.submission, deadline=poll_policy.deadline.total_seconds()
             ),
             seconds=FOREVER,
         )
-        if not row["overdue"] and row["looks"] < polling.most:
+        if not row["overdue"] and row["looks"] < poll_policy.max_polls:
             return int(row["looks"])
         await self._database.retry(lambda c: sql.give_up_submission(c, id=sent.submission), seconds=FOREVER)
         raise TimedOut(
@@ -67,7 +67,7 @@ class Answering:
             looks=row["looks"],
         )
 
-    async def _ended(self, sent: Sent, look: Look) -> None:
+    async def _ended(self, sent: SentSubmission, look: TaskStatus) -> None:
         await self._database.retry(
             lambda c: sql.end_submission(
                 c,

@@ -10,10 +10,10 @@ import structlog
 
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
-from callsheet.domain.errors import BadWebhook, NotSetUpHere, SetupError
+from callsheet.domain.errors import BadWebhook, ConfigurationError, NotConfigured
 from callsheet.domain.json_storage import storable_text
 from callsheet.engine.jobs.complete import Changes
-from callsheet.providers.contract import Notice, Provider
+from callsheet.providers.contract import Provider, WebhookEvent
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +21,7 @@ _LONGEST = 500
 """Characters of a message's id, a task's id or a status that are kept."""
 
 
-class Inbox:
+class WebhookInbox:
     """Takes webhooks in. What they say of a task is believed only as far as to look at it."""
 
     def __init__(self, database: Database, providers: Mapping[str, Provider]) -> None:
@@ -43,15 +43,15 @@ class Inbox:
         if None not in (notice.task_id, row["provider_job_id"]) and notice.task_id != row["provider_job_id"]:
             raise BadWebhook("The call is about another task than the one that was ordered.")
         if not row["over"]:
-            await self._database.retry(lambda c: _take_in(c, job, row, notice), seconds=5, transaction=True)
+            await self._database.retry(lambda c: _store(c, job, row, notice), seconds=5, transaction=True)
 
     def _provider(self, name: str) -> Provider:
         try:
             return self._providers[name]
-        except (KeyError, SetupError) as error:
-            reason = error.message if isinstance(error, SetupError) else "there is no such provider"
+        except (KeyError, ConfigurationError) as error:
+            reason = error.message if isinstance(error, ConfigurationError) else "there is no such provider"
             log.error("a webhook that cannot be checked: its provider is not set up here", provider=name, reason=reason)
-            raise NotSetUpHere(f"Calls of the provider '{name}' cannot be checked here.") from None
+            raise NotConfigured(f"Calls of the provider '{name}' cannot be checked here.") from None
 
 
 def _of_token(rows: list[Any], token: str) -> Any:
@@ -63,7 +63,7 @@ def _of_token(rows: list[Any], token: str) -> Any:
     return fitting[0]
 
 
-async def _take_in(connection: Connection, job: UUID, row: Any, notice: Notice) -> None:
+async def _store(connection: Connection, job: UUID, row: Any, notice: WebhookEvent) -> None:
     await sql.lock_executions(connection, ids=[row["execution_id"]])
     new = await sql.keep_message(
         connection,
@@ -77,7 +77,7 @@ async def _take_in(connection: Connection, job: UUID, row: Any, notice: Notice) 
     await sql.hint_at_submission(connection, id=row["id"])
     changes = Changes()
     for collected in await sql.collect_hinted(connection, job=job, submission=row["id"]):
-        changes.note_ready(collected, "the provider called")
+        changes.add_ready_queue(collected, "the provider called")
     await changes.record(connection)
 
 

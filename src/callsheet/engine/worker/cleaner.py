@@ -12,7 +12,7 @@ from callsheet.files.cache import FileCache
 log = structlog.get_logger(__name__)
 
 
-async def tidy(database: Database, cache: FileCache, *, interval: timedelta) -> None:
+async def clean_up(database: Database, cache: FileCache, *, interval: timedelta) -> None:
     """Forget what nobody asks for any more.
 
     Workers that were lost more than a day ago, idempotency keys older than a week, webhooks of providers older than a
@@ -22,7 +22,7 @@ async def tidy(database: Database, cache: FileCache, *, interval: timedelta) -> 
     await database.retry(sql.forget_old_keys, seconds=5)
     await database.retry(sql.forget_old_messages, seconds=5)
     try:
-        removed = await cache.tidy(interval=interval)
+        removed = await cache.clean_up(interval=interval)
     except StorageUnreachable as error:
         log.warning("the cache was not tidied", error=error.message)
         return

@@ -14,14 +14,14 @@ from pydantic import TypeAdapter
 from callsheet.db.database import FOREVER, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import NoEffect, OutcomeUnknown, OwnershipLost
+from callsheet.domain.errors import LeaseLost, NoEffect, OutcomeUnknown
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource
-from callsheet.engine.submissions.input_urls import link_to
-from callsheet.engine.submissions.submit_once import Ordering
-from callsheet.engine.submissions.task_awaiter import Answering
-from callsheet.engine.uncancellable import unbroken
-from callsheet.engine.worker.progress_writer import Reporter
+from callsheet.engine.submissions.input_urls import input_url
+from callsheet.engine.submissions.submit_once import Submissions
+from callsheet.engine.submissions.task_awaiter import TaskAwaiter
+from callsheet.engine.uncancellable import run_uncancellable
+from callsheet.engine.worker.progress_writer import ProgressWriter
 from callsheet.files.cache import FileCache
 from callsheet.files.object_keys import object_key, safe_name
 from callsheet.files.sources import SourceOpener
@@ -29,15 +29,15 @@ from callsheet.files.storage import Storage
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.probing.probe import probe_if_media
 from callsheet.operation.catalog import Catalog
-from callsheet.operation.contract import Ordered
-from callsheet.providers.contract import Look, Order, Provider, Task
+from callsheet.operation.contract import OpenSubmission
+from callsheet.providers.contract import Provider, SubmitRequest, Task, TaskStatus
 from callsheet.queue.claim import ClaimedJob
 from callsheet.settings import Settings
 
 T = TypeVar("T")
 
 
-class Tools:
+class WorkerServices:
     """What all runs of one worker share."""
 
     def __init__(
@@ -47,7 +47,7 @@ class Tools:
         database: Database,
         storage: Storage,
         opener: SourceOpener,
-        reporter: Reporter,
+        reporter: ProgressWriter,
         catalog: Catalog,
         cache: FileCache,
         ffmpeg: Callable[[], FFmpeg],
@@ -57,7 +57,7 @@ class Tools:
         self.database = database
         self.storage = storage
         self.opener = opener
-        self.reporter = reporter
+        self.progress_writer = reporter
         self.catalog = catalog
         """All operations, also those that only other workers can run."""
         self.cache = cache
@@ -68,21 +68,21 @@ class Tools:
 class JobContext:
     """The context of one run of one job."""
 
-    def __init__(self, job: ClaimedJob, tools: Tools) -> None:
+    def __init__(self, job: ClaimedJob, tools: WorkerServices) -> None:
         self._job = job
-        self._tools = tools
+        self._services = tools
         self._dir: Path | None = None
         self.kept: list[Artifact] = []
-        self.ran_first = False
+        self.children_done = False
         """Whether jobs that this one wanted to run first have ended."""
         settings = tools.settings
-        self._ordering = Ordering(
+        self._submissions = Submissions(
             job,
             tools.database,
             public_url=settings.public_url.rstrip("/") if settings.public_url else None,
             patience=settings.submission_patience.total_seconds(),
         )
-        self._answering = Answering(job, tools.database, tools.providers)
+        self._task_awaiter = TaskAwaiter(job, tools.database, tools.providers)
 
     @property
     def id(self) -> UUID:
@@ -112,43 +112,43 @@ class JobContext:
     @property
     def settings(self) -> Settings:
         """Those of this worker."""
-        return self._tools.settings
+        return self._services.settings
 
     @property
     def ffmpeg(self) -> FFmpeg:
         """Runs FFmpeg."""
-        return self._tools.ffmpeg()
+        return self._services.ffmpeg()
 
     @property
     def cache(self) -> FileCache:
         """Finished work in the storage."""
-        return self._tools.cache
+        return self._services.cache
 
-    async def hosts(self) -> int:
+    async def worker_host_count(self) -> int:
         """Return how many machines have a living worker that runs this operation; at least 1."""
-        timeout = self._tools.settings.worker_timeout.total_seconds()
-        found: int = await self._tools.database.retry(
+        timeout = self._services.settings.worker_timeout.total_seconds()
+        found: int = await self._services.database.retry(
             lambda c: sql.count_hosts(c, operation=self._job.operation, queue=self._job.queue, timeout=timeout)
         )
         # Our own worker counts, also while it is stopping.
         return max(1, found)
 
-    async def queued(self, queue: str) -> int:
+    async def queue_depth(self, queue: str) -> int:
         """Return how many jobs are ready in a queue, and wait for a seat."""
-        found: int = await self._tools.database.retry(lambda c: sql.count_queued(c, queue=queue))
+        found: int = await self._services.database.retry(lambda c: sql.count_queued(c, queue=queue))
         return found
 
-    async def served(self, operation: str, queue: str) -> bool:
+    async def has_live_worker(self, operation: str, queue: str) -> bool:
         """Tell whether a living worker takes jobs of an operation from a queue, and the queue is not paused."""
-        timeout = self._tools.settings.worker_timeout.total_seconds()
-        found: bool = await self._tools.database.retry(
+        timeout = self._services.settings.worker_timeout.total_seconds()
+        found: bool = await self._services.database.retry(
             lambda c: sql.is_served(c, operation=operation, queue=queue, timeout=timeout)
         )
         return found
 
-    async def first_results(self) -> Mapping[str, dict[str, Any] | None]:
+    async def child_results(self) -> Mapping[str, dict[str, Any] | None]:
         """Return what the jobs that ran first returned, by their ids."""
-        rows = await self._tools.database.retry(lambda c: sql.upstream_results(c, ids=[self._job.id]))
+        rows = await self._services.database.retry(lambda c: sql.upstream_results(c, ids=[self._job.id]))
         below = f"{self._job.job_id}/"
         first = {row["job_id"].removeprefix(below): row["result"] for row in rows if row["job_id"].startswith(below)}
         return {name: orjson.loads(result) if result else None for name, result in first.items()}
@@ -157,32 +157,32 @@ class JobContext:
     def dir(self) -> Path:
         """A folder for this run alone."""
         if self._dir is None:
-            self._dir = self._tools.settings.scratch_dir / f"{self._job.id}-{self._job.epoch}"
+            self._dir = self._services.settings.scratch_dir / f"{self._job.id}-{self._job.epoch}"
             self._dir.mkdir(parents=True, exist_ok=True)
         return self._dir
 
     def progress(self, done: float, message: str | None = None) -> None:
         """Report how much is done, from 0 to 1."""
-        self._tools.reporter.progress(self._job, done, message)
+        self._services.progress_writer.progress(self._job, done, message)
 
     def log(self, message: str, **facts: Any) -> None:
         """Tell people something about this run."""
-        self._tools.reporter.tell(self._job, "job.log", {"message": message, **facts})
+        self._services.progress_writer.add_event(self._job, "job.log", {"message": message, **facts})
 
-    def data(self, **partial: Any) -> None:
+    def publish(self, **partial: Any) -> None:
         """Publish intermediate results."""
-        self._tools.reporter.tell(self._job, "job.data", partial)
+        self._services.progress_writer.add_event(self._job, "job.data", partial)
 
-    async def open(self, source: MediaSource) -> Path:
+    async def fetch_input(self, source: MediaSource) -> Path:
         """Bring an input file here."""
-        return await self._tools.opener.open(source, self.dir)
+        return await self._services.opener.open(source, self.dir)
 
     async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
         """Store a finished file."""
         name = self._free_name(safe_name(name or path.name))
         key = object_key(self._job.operation, self._job.id, name, epoch=self._job.epoch)
         probe = await probe_if_media(path)
-        stored = await self._tools.storage.put(key, path, media_type=media_type)
+        stored = await self._services.storage.put(key, path, media_type=media_type)
         artifact = Artifact(
             artifact_id=new_id(),
             name=name,
@@ -208,7 +208,7 @@ class JobContext:
         reader: TypeAdapter[T] = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
         if not await self._begin(step):
             return await self._earlier_value(step, reader)
-        return await unbroken(self._do(step, action, reader))
+        return await run_uncancellable(self._do(step, action, reader))
 
     async def _begin(self, step: str) -> bool:
         """Write down that a step begins; False when it was begun before."""
@@ -223,23 +223,23 @@ class JobContext:
             # The answer to our own first try may have been lost.
             return tries > 1 and row is not None and row["epoch"] == self._job.epoch and row["done_at"] is None
 
-        return await self._tools.database.retry(begin, seconds=FOREVER)
+        return await self._services.database.retry(begin, seconds=FOREVER)
 
     async def _do(self, step: str, action: Callable[[], Awaitable[T]], reader: TypeAdapter[T]) -> T:
         mine = {"job": self._job.id, "name": step, "epoch": self._job.epoch}
         try:
             value = await action()
         except (NoEffect, ConnectionRefusedError, socket.gaierror):
-            await self._tools.database.retry(lambda c: sql.undo_step(c, **mine), seconds=FOREVER)
+            await self._services.database.retry(lambda c: sql.undo_step(c, **mine), seconds=FOREVER)
             raise
         text = reader.dump_json(value).decode()
-        await self._tools.database.retry(lambda c: sql.end_step(c, **mine, value=text), seconds=FOREVER)
+        await self._services.database.retry(lambda c: sql.end_step(c, **mine, value=text), seconds=FOREVER)
         return value
 
     async def _earlier_value(self, step: str, reader: TypeAdapter[T]) -> T:
-        row = await self._tools.database.retry(lambda c: sql.get_step(c, job=self._job.id, name=step))
+        row = await self._services.database.retry(lambda c: sql.get_step(c, job=self._job.id, name=step))
         if row is None:
-            raise OwnershipLost()
+            raise LeaseLost()
         if row["done_at"] is None:
             begun_at = row["begun_at"].isoformat()
             raise OutcomeUnknown(
@@ -253,33 +253,33 @@ class JobContext:
     @property
     def providers(self) -> Mapping[str, Provider]:
         """Somebody else's generators, by name."""
-        return self._tools.providers
+        return self._services.providers
 
     def webhook_url(self, provider: Provider, step: str = "submit") -> str | None:
         """Return the address that belongs into the order of this step."""
-        return self._ordering.webhook_url(provider, step)
+        return self._submissions.webhook_url(provider, step)
 
-    async def order(self, provider: Provider, order: Order, step: str = "submit") -> Task:
+    async def submit_once(self, provider: Provider, order: SubmitRequest, step: str = "submit") -> Task:
         """Send an order, at most once in the life of the job."""
-        return await self._ordering.order(provider, order, step)
+        return await self._submissions.submit_once(provider, order, step)
 
-    async def ordered(self, step: str = "submit") -> Ordered | None:
+    async def open_submission(self, step: str = "submit") -> OpenSubmission | None:
         """Return what an earlier run has ordered in a step."""
-        return await self._ordering.ordered(step)
+        return await self._submissions.open_submission(step)
 
-    async def link(self, source: MediaSource) -> str | None:
+    async def public_url(self, source: MediaSource) -> str | None:
         """Return an address at which others can fetch an input file for a while."""
-        tools = self._tools
-        return await link_to(source, settings=tools.settings, storage=tools.storage, database=tools.database)
+        tools = self._services
+        return await input_url(source, settings=tools.settings, storage=tools.storage, database=tools.database)
 
-    async def answer(self, task: Task) -> Look:
+    async def wait_for_result(self, task: Task) -> TaskStatus:
         """Return how a task that was ordered has ended."""
-        return await self._answering.answer(self._ordering.sent(task))
+        return await self._task_awaiter.wait_for_result(self._submissions.sent_submission(task))
 
-    async def forget_files(self) -> None:
+    async def delete_files(self) -> None:
         """Delete the stored files of a run that came to nothing; their keys are this run's alone."""
         if self.kept:
-            await self._tools.storage.delete([artifact.key for artifact in self.kept])
+            await self._services.storage.delete([artifact.key for artifact in self.kept])
 
     async def close(self) -> None:
         """Remove the run's folder."""

@@ -10,19 +10,19 @@ import orjson
 import structlog
 from pydantic import BaseModel
 
-from callsheet.db.database import DATABASE_AWAY, FOREVER, PASSING
+from callsheet.db.database import DATABASE_UNAVAILABLE, FOREVER, TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain import references
 from callsheet.domain.errors import CallsheetError, InternalError, TimedOut
 from callsheet.domain.plan_validation import validate_params
 from callsheet.domain.statuses import JobStatus
-from callsheet.engine.jobs.child_jobs import first_jobs, is_first_job
+from callsheet.engine.jobs.child_jobs import child_jobs, is_child_job
 from callsheet.engine.jobs.complete import Completer
-from callsheet.engine.jobs.outcomes import BackOff, Outcome, failure, unforeseen
-from callsheet.engine.jobs.snooze import Waiting
-from callsheet.engine.worker.context import JobContext, Tools
+from callsheet.engine.jobs.outcomes import Backoff, Outcome, failure, unexpected
+from callsheet.engine.jobs.snooze import Snooze
+from callsheet.engine.worker.context import JobContext, WorkerServices
 from callsheet.operation.catalog import Catalog
-from callsheet.operation.contract import Operation, RunFirst
+from callsheet.operation.contract import Operation, RunChildJobs
 from callsheet.queue.claim import ClaimedJob
 
 log = structlog.get_logger(__name__)
@@ -50,15 +50,15 @@ class Run:
             self.task.cancel(reason)
 
 
-class Runner:
+class Executor:
     """Runs claimed jobs and has their outcomes recorded."""
 
-    def __init__(self, catalog: Catalog, tools: Tools, completer: Completer) -> None:
+    def __init__(self, catalog: Catalog, tools: WorkerServices, completer: Completer) -> None:
         self._catalog = catalog
         self._tools = tools
         self._completer = completer
         settings = tools.settings
-        self._back_off = BackOff(settings.retry_base.total_seconds(), settings.retry_cap.total_seconds())
+        self._back_off = Backoff(settings.retry_base.total_seconds(), settings.retry_cap.total_seconds())
         self.runs: dict[UUID, Run] = {}
         self.unrecorded: set[tuple[UUID, int]] = set()
         """Runs (job, epoch) that began here and whose end is not recorded."""
@@ -114,19 +114,19 @@ class Runner:
         return self._without_result(run, operation, error, context)
 
     def _without_result(self, run: Run, operation: Operation, error: BaseException, context: JobContext) -> Outcome:
-        if isinstance(error, Waiting) and run.stop_reason != "cancelled":
+        if isinstance(error, Snooze) and run.stop_reason != "cancelled":
             return _ended(run.job, JobStatus.WAITING, wait=error.wait)
-        if isinstance(error, RunFirst):
+        if isinstance(error, RunChildJobs):
             try:
                 return self._deferred(run.job, error, context)
             except Exception as refusal:  # noqa: BLE001 - the checks of the operations wanted run in here
                 error = refusal
         return self._unsuccessful(run, operation, error)
 
-    def _deferred(self, job: ClaimedJob, wish: RunFirst, context: JobContext) -> Outcome:
-        if context.ran_first:
+    def _deferred(self, job: ClaimedJob, wish: RunChildJobs, context: JobContext) -> Outcome:
+        if context.children_done:
             raise InternalError("The operation wants jobs to run first for a second time.")
-        first = first_jobs(job, wish.jobs, self._tools.catalog)
+        first = child_jobs(job, wish.jobs, self._tools.catalog)
         return _ended(job, JobStatus.PENDING, first=first, reason=str(wish))
 
     def _unsuccessful(self, run: Run, operation: Operation, error: BaseException) -> Outcome:
@@ -135,9 +135,9 @@ class Runner:
             return _ended(job, JobStatus.QUEUED, reason="worker stopping")
         if run.stop_reason == "cancelled":
             return _ended(job, JobStatus.CANCELLED)
-        if not isinstance(error, (CallsheetError, *operation.transient, *DATABASE_AWAY, OSError)):
+        if not isinstance(error, (CallsheetError, *operation.transient, *DATABASE_UNAVAILABLE, OSError)):
             trace = error.__traceback__
-            error = unforeseen(error)
+            error = unexpected(error)
             log.error(
                 "operation failed unforeseen",
                 job=str(job.id),
@@ -149,7 +149,7 @@ class Runner:
 
     async def _work(self, operation: Operation, job: ClaimedJob, context: JobContext) -> str:
         params = validate_params(await self._resolved(job), operation.params)
-        context.ran_first = await self._ran_first(job)
+        context.children_done = await self._ran_first(job)
         try:
             async with asyncio.timeout(job.timeout_seconds) as limit:
                 result = await operation.run(context, params)
@@ -168,7 +168,7 @@ class Runner:
 
     async def _resolved(self, job: ClaimedJob) -> dict[str, Any]:
         params: dict[str, Any] = orjson.loads(job.params)
-        if "${" not in job.params or is_first_job(job.job_id):
+        if "${" not in job.params or is_child_job(job.job_id):
             return params
         rows = await self._tools.database.retry(lambda c: sql.upstream_results(c, ids=[job.id]), seconds=FOREVER)
         results = {row["job_id"]: orjson.loads(row["result"]) if row["result"] else None for row in rows}
@@ -185,8 +185,8 @@ class Runner:
 
     async def _record(self, outcome: Outcome, job: ClaimedJob) -> JobStatus | None:
         try:
-            await self._tools.reporter.flush(job.id)
-        except PASSING as error:
+            await self._tools.progress_writer.flush(job.id)
+        except TRANSIENT_ERRORS as error:
             log.warning("last progress was not stored", job=str(job.id), error=type(error).__name__)
         try:
             recorded = await self._completer.end(outcome)
@@ -200,7 +200,7 @@ class Runner:
 
     async def _forget(self, context: JobContext) -> None:
         try:
-            await context.forget_files()
+            await context.delete_files()
         except (CallsheetError, OSError) as error:
             log.warning("files of a run that came to nothing were left behind", job=str(context.id), error=str(error))
 

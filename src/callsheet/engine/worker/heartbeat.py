@@ -13,8 +13,8 @@ from callsheet.db.statements import sql
 from callsheet.domain.errors import OutcomeUnknown
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.jobs.complete import Completer
-from callsheet.engine.jobs.outcomes import Outcome, described
-from callsheet.engine.worker.executor import Runner
+from callsheet.engine.jobs.outcomes import Outcome, error_json
+from callsheet.engine.worker.executor import Executor
 
 log = structlog.get_logger(__name__)
 
@@ -22,14 +22,14 @@ _SETTLED = 30.0
 """Seconds after which a run that is recorded as ours, and that we do not know, can only be a lost answer."""
 
 
-class Beat:
+class Heartbeat:
     """Beats for one worker and all its runs together.
 
     Over a connection of its own: work that holds up every other connection must not make the worker look dead.
     """
 
     def __init__(
-        self, database: Database, worker_id: UUID, runner: Runner, completer: Completer, *, worker_timeout: float
+        self, database: Database, worker_id: UUID, runner: Executor, completer: Completer, *, worker_timeout: float
     ) -> None:
         self._database = database
         self._worker_id = worker_id
@@ -45,7 +45,7 @@ class Beat:
         """Whether the last beat went through in time, so that we may judge the silence of others."""
         return self._last is not None and time.monotonic() - self._last < self._worker_timeout / 2
 
-    async def once(self, *, stopping: bool = False) -> dict[str, int] | None:
+    async def send(self, *, stopping: bool = False) -> dict[str, int] | None:
         """Beat; stop runs that are lost or to be cancelled; return the lanes wanted, None if unregistered.
 
         Raises what PASSING names when the database does not answer in time.
@@ -66,7 +66,7 @@ class Beat:
         row, findings = await self._connection.run(ask)
         self._last = time.monotonic()
         for found in findings:
-            self._act(found["id"], found["epoch"], found["finding"])
+            self._apply(found["id"], found["epoch"], found["finding"])
         return json.loads(row["lanes"]) if row else None
 
     def close(self) -> None:
@@ -75,11 +75,11 @@ class Beat:
             task.cancel()
         self._connection.close()
 
-    def _act(self, job: UUID, epoch: int, finding: str) -> None:
+    def _apply(self, job: UUID, epoch: int, finding: str) -> None:
         run = self._runner.runs.get(job)
         if finding == "stray":
             if run is None and job not in self._giving_back:
-                task = asyncio.create_task(self._give_back(job, epoch))
+                task = asyncio.create_task(self._requeue(job, epoch))
                 self._giving_back[job] = task
                 task.add_done_callback(lambda _: self._giving_back.pop(job, None))
         elif run is None or run.job.epoch != epoch:
@@ -91,7 +91,7 @@ class Beat:
             log.warning("a job was taken from this worker, its run is stopped", job=str(job), epoch=epoch)
             run.stop("lost")
 
-    async def _give_back(self, job: UUID, epoch: int) -> None:
+    async def _requeue(self, job: UUID, epoch: int) -> None:
         """End a run that is recorded as ours and does not run here.
 
         Either the answer to its claim was lost, and it never ran; or it did, and its end could not be recorded.
@@ -103,7 +103,7 @@ class Beat:
         log.warning("a run that is not here is given back", job=str(job), epoch=epoch, ran=ran)
         outcome = Outcome(job, row["execution_id"], epoch, JobStatus.QUEUED, reason="run not known to its worker")
         if ran and row["on_worker_lost"] == "park":
-            error = described(OutcomeUnknown(), attempt=row["attempts"] + 1)
+            error = error_json(OutcomeUnknown(), attempt=row["attempts"] + 1)
             outcome = Outcome(job, row["execution_id"], epoch, JobStatus.FAILED, error=error)
         await self._completer.end(outcome)
         self._runner.unrecorded.discard((job, epoch))

@@ -14,19 +14,19 @@ import asyncpg
 import orjson
 import structlog
 
-from callsheet.db.database import PASSING, Database
+from callsheet.db.database import TRANSIENT_ERRORS, Database
 from callsheet.db.listener import Listener
 from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
 from callsheet.engine.jobs.complete import Completer
 from callsheet.engine.submissions.poller import Poller
-from callsheet.engine.submissions.provider_cancellation import Canceller
-from callsheet.engine.worker.cleaner import tidy
-from callsheet.engine.worker.context import Tools
-from callsheet.engine.worker.executor import Runner
-from callsheet.engine.worker.heartbeat import Beat
+from callsheet.engine.submissions.provider_cancellation import ProviderCanceller
+from callsheet.engine.worker.cleaner import clean_up
+from callsheet.engine.worker.context import WorkerServices
+from callsheet.engine.worker.executor import Executor
+from callsheet.engine.worker.heartbeat import Heartbeat
 from callsheet.engine.worker.rescuer import Rescuer
-from callsheet.engine.worker.scheduler import Promoter
+from callsheet.engine.worker.scheduler import Scheduler
 from callsheet.operation.catalog import Catalog
 from callsheet.queue.claim import ClaimedJob, Claimer
 from callsheet.queue.lanes import Lane
@@ -51,7 +51,7 @@ class Worker:
         settings: Settings,
         database: Database,
         catalog: Catalog,
-        tools: Tools,
+        tools: WorkerServices,
         lanes: dict[str, int],
         name: str | None = None,
         id: UUID | None = None,
@@ -63,9 +63,9 @@ class Worker:
         self._database = database
         self._catalog = catalog
         self._completer = Completer(database)
-        self._reporter = tools.reporter
+        self._reporter = tools.progress_writer
         self._cache = tools.cache
-        self._runner = Runner(catalog, tools, self._completer)
+        self._runner = Executor(catalog, tools, self._completer)
         self._operations = [operation.name for operation in catalog.operations()]
         self._suspect_from = max(1, settings.crash_limit - 1)
         self._claimer = Claimer(
@@ -78,7 +78,7 @@ class Worker:
         )
         self._lanes = {queue: self._lane(queue, size) for queue, size in lanes.items()}
         timeout = settings.worker_timeout.total_seconds()
-        self._beat = Beat(database, self.id, self._runner, self._completer, worker_timeout=timeout)
+        self._heartbeat = Heartbeat(database, self.id, self._runner, self._completer, worker_timeout=timeout)
         self._beat_now = asyncio.Event()
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -86,16 +86,16 @@ class Worker:
         self._listener = Listener(
             database.dsn,
             ["callsheet_ready", "callsheet_control"],
-            heard=self._on_notice,
+            heard=self._on_notify,
             on_gap=self._catch_up,
         )
-        self._promoter = Promoter(database)
+        self._promoter = Scheduler(database)
         self._poller = Poller(database, tools.providers, interval=settings.waiting_interval.total_seconds(), only=only)
-        self._canceller = Canceller(database, tools.providers, only=only)
+        self._canceller = ProviderCanceller(database, tools.providers, only=only)
         self._rescuer = Rescuer(database, self.id, worker_timeout=timeout, crash_limit=settings.crash_limit)
 
     def _lane(self, queue: str, size: int) -> Lane:
-        return Lane(queue, size, self._claimer, self._run_job, began=self._reporter.began)
+        return Lane(queue, size, self._claimer, self._run_job, began=self._reporter.start_job)
 
     @property
     def running(self) -> int:
@@ -114,7 +114,7 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop` is called."""
         await self._register()
-        await self._claimer.learn_limits(list(self._lanes))
+        await self._claimer.refresh_limits(list(self._lanes))
         loops = [asyncio.create_task(coroutine, name=name) for name, coroutine in self._loops().items()]
         lanes = [asyncio.create_task(lane.run(), name=f"lane {lane.queue}") for lane in self._lanes.values()]
         self._wake_all()
@@ -130,7 +130,7 @@ class Worker:
             for lane in self._lanes.values():
                 lane.cancel()
             await _cancelled([stop, *lanes, *loops])
-            self._beat.close()
+            self._heartbeat.close()
 
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
         settings = self._settings
@@ -138,13 +138,13 @@ class Worker:
             "completer": self._completer.run(),
             "reporter": self._reporter.run(),
             "listener": self._listener.run(),
-            "beat": self._keep_beating(),
+            "beat": self._heartbeat_loop(),
             "poll": self._every(settings.poll_interval, self._poll),
-            "promote": self._every(settings.promote_interval, self._promoter.promote),
+            "promote": self._every(settings.promote_interval, self._promoter.release_due),
             "poller": self._poller.run(),
             "call off": self._every(settings.waiting_interval, self._canceller.tell),
             "rescue": self._every(settings.rescue_interval, self._rescue),
-            "tidy": self._every(_TIDY_INTERVAL, self._tidy, at_once=True),
+            "tidy": self._every(_TIDY_INTERVAL, self._clean_up, at_once=True),
         }
 
     async def _register(self) -> None:
@@ -166,9 +166,9 @@ class Worker:
         for lane in self._lanes.values():
             lane.close()
         await self._grace(lane_tasks)
-        with contextlib.suppress(*PASSING):
+        with contextlib.suppress(*TRANSIENT_ERRORS):
             async with asyncio.timeout(_LAST_WORDS):
-                await self._hand_back(lane_tasks)
+                await self._release_jobs(lane_tasks)
                 await self._reporter.flush()
                 # What was cancelled just now: there may be no other worker to tell its provider.
                 await self._canceller.tell()
@@ -177,7 +177,7 @@ class Worker:
                 await self._database.retry(lambda c: sql.leave(c, id=self.id), seconds=5)
         log.info("worker stopped", worker=self.name)
 
-    async def _hand_back(self, lane_tasks: list[asyncio.Task[None]]) -> None:
+    async def _release_jobs(self, lane_tasks: list[asyncio.Task[None]]) -> None:
         """Stop what still runs, with what a claim on its way still brings."""
         while True:
             for run in list(self._runner.runs.values()):
@@ -206,7 +206,7 @@ class Worker:
         for lane in self._lanes.values():
             await lane.drained()
 
-    def _on_notice(self, channel: str, payload: str) -> None:
+    def _on_notify(self, channel: str, payload: str) -> None:
         if channel == "callsheet_ready":
             if lane := self._lanes.get(payload):
                 lane.wake()
@@ -227,26 +227,26 @@ class Worker:
     async def _run_job(self, job: ClaimedJob) -> None:
         await self._runner.run(job)
 
-    async def _keep_beating(self) -> None:
+    async def _heartbeat_loop(self) -> None:
         interval = self._settings.beat_interval.total_seconds()
         while not self._left:
             try:
                 # The beat first: what comes after it may take its time.
-                await self._beat_once()
-                for queue in await self._claimer.learn_limits(list(self._lanes)):
+                await self._send_heartbeat()
+                for queue in await self._claimer.refresh_limits(list(self._lanes)):
                     self._lanes[queue].wake()
-            except (*PASSING, asyncpg.PostgresError) as error:
+            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
                 log.warning("beat missed", error=type(error).__name__)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._beat_now.wait(), interval)
             self._beat_now.clear()
 
     async def _rescue(self) -> None:
-        if self._beat.steady:
+        if self._heartbeat.steady:
             await self._rescuer.rescue()
 
-    async def _beat_once(self) -> None:
-        lanes = await self._beat.once(stopping=self._stop.is_set())
+    async def _send_heartbeat(self) -> None:
+        lanes = await self._heartbeat.send(stopping=self._stop.is_set())
         if lanes is None:
             await self._register()
             return
@@ -259,9 +259,9 @@ class Worker:
     async def _poll(self) -> None:
         for queue in await self._claimer.queues_with_work(list(self._lanes)):
             self._lanes[queue].wake()
-        await self._take_a_suspect()
+        await self._claim_suspect()
 
-    async def _take_a_suspect(self) -> None:
+    async def _claim_suspect(self) -> None:
         """Run jobs that may have killed their workers one at a time.
 
         So a poison job cannot drag others into its own end again and again.
@@ -269,11 +269,11 @@ class Worker:
         if any(run.job.starts > self._suspect_from for run in self._runner.runs.values()):
             return
         for queue in await self._claimer.queues_with_suspects(list(self._lanes)):
-            if await self._lanes[queue].take_suspect():
+            if await self._lanes[queue].claim_suspect():
                 return
 
-    async def _tidy(self) -> None:
-        await tidy(self._database, self._cache, interval=_TIDY_INTERVAL)
+    async def _clean_up(self) -> None:
+        await clean_up(self._database, self._cache, interval=_TIDY_INTERVAL)
 
     async def _every(self, interval: timedelta, work: Callable[[], Awaitable[Any]], *, at_once: bool = False) -> None:
         while True:
@@ -281,7 +281,7 @@ class Worker:
             at_once = False
             try:
                 await work()
-            except (*PASSING, asyncpg.PostgresError) as error:
+            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
                 log.warning("upkeep put off", error=type(error).__name__)
 
 

@@ -9,10 +9,10 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from callsheet.db.database import PASSING, Connection, Database
+from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.json_storage import storable_json, storable_text
-from callsheet.engine.jobs.complete import event_wake
+from callsheet.engine.jobs.complete import event_notification
 from callsheet.queue.claim import ClaimedJob
 
 log = structlog.get_logger(__name__)
@@ -27,7 +27,7 @@ class _Progress:
     message: str | None
 
 
-class Reporter:
+class ProgressWriter:
     """Gathers what running jobs tell and stores it a few times a second.
 
     Of progress only the newest is kept; messages and data are all stored, in order.
@@ -49,7 +49,7 @@ class Reporter:
         self._progress[job.id] = _Progress(job, min(1.0, max(0.0, done)), message)
         self._arrived.set()
 
-    def tell(self, job: ClaimedJob, kind: str, data: dict[str, Any]) -> None:
+    def add_event(self, job: ClaimedJob, kind: str, data: dict[str, Any]) -> None:
         """Keep a message or partial data; beyond a great many waiting, new ones are dropped with a warning."""
         if len(self._told) >= _MOST_WAITING:
             log.warning("too many messages waiting to be stored, one dropped", job=str(job.id))
@@ -57,7 +57,7 @@ class Reporter:
         self._told.append((job, kind, storable_json(data)))
         self._arrived.set()
 
-    def began(self, execution_ids: Iterable[UUID]) -> None:
+    def start_job(self, execution_ids: Iterable[UUID]) -> None:
         """Have the watchers of these executions told that jobs of theirs were started."""
         self._began.update(execution_ids)
         self._arrived.set()
@@ -69,15 +69,15 @@ class Reporter:
             self._arrived.clear()
             try:
                 await self.flush()
-                await self._wake_watchers()
-            except (*PASSING, asyncpg.PostgresError) as error:
+                await self._notify_subscribers()
+            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
                 log.warning("progress was not stored", error=type(error).__name__)
             await asyncio.sleep(self._interval)
 
-    async def _wake_watchers(self) -> None:
+    async def _notify_subscribers(self) -> None:
         began, self._began = self._began, set()
         if began:
-            await self._database.retry(lambda c: sql.wake_watchers(c, event_wake=event_wake(began)), seconds=1)
+            await self._database.retry(lambda c: sql.wake_watchers(c, event_wake=event_notification(began)), seconds=1)
 
     async def flush(self, job: UUID | None = None) -> None:
         """Store what is waiting; with `job`, only if there is something of that job."""
@@ -133,5 +133,5 @@ class Reporter:
             cancelled=nothing,
             ready_queues=[],
             freed_queues=[],
-            event_wake=event_wake(job.execution_id for job, _, _ in events),
+            event_wake=event_notification(job.execution_id for job, _, _ in events),
         )

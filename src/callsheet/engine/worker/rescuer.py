@@ -8,7 +8,7 @@ import structlog
 
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
-from callsheet.engine.jobs.complete import Changes, call_off, follow
+from callsheet.engine.jobs.complete import Changes, release_or_skip_downstream, request_provider_cancel
 
 log = structlog.get_logger(__name__)
 
@@ -35,13 +35,13 @@ class Rescuer:
         total = 0
         while orphans := await self._database.retry(lambda c: sql.orphaned_jobs(c, most=_MOST), seconds=5):
             by_execution = {row["id"]: row["execution_id"] for row in orphans}
-            taken = await self._database.retry(partial(self._take_back, by_execution), seconds=5, transaction=True)
+            taken = await self._database.retry(partial(self._requeue, by_execution), seconds=5, transaction=True)
             total += taken
             if taken < len(orphans):
                 break
         return total
 
-    async def _take_back(self, by_execution: dict[UUID, UUID], connection: Connection) -> int:
+    async def _requeue(self, by_execution: dict[UUID, UUID], connection: Connection) -> int:
         # Executions that somebody works on are left for the next look, but not again and again.
         lock = sql.try_lock_executions if self._passed_over < _PATIENCE else sql.lock_executions
         wanted = set(by_execution.values())
@@ -56,23 +56,23 @@ class Rescuer:
         for row in rows:
             log.warning("job rescued", job=str(row["id"]), status=row["status"], starts=row["starts"])
             if row["status"] == "queued":
-                changes.note_ready(row, "worker lost")
+                changes.add_ready_queue(row, "worker lost")
                 continue
             error = orjson.loads(row["error"]) if row["error"] else None
-            changes.note(
+            changes.add_status(
                 row,
                 row["status"],
                 {"error": error} if error else None,
                 counts_as_failure=not row["continue_on_failure"],
             )
         changes.freed_queues = {row["queue"] for row in rows}
-        await follow(connection, changes, [row for row in rows if row["status"] != "queued"])
-        await call_off(connection, changes, rows)
+        await release_or_skip_downstream(connection, changes, [row for row in rows if row["status"] != "queued"])
+        await request_provider_cancel(connection, changes, rows)
         await changes.record(connection)
         return len(rows)
 
 
-async def give_up(database: Database, worker_id: UUID) -> None:
+async def mark_worker_lost(database: Database, worker_id: UUID) -> None:
     """Mark one worker lost at once, when it is known that its process died; its jobs are then rescued."""
     row = await database.retry(lambda c: sql.mark_worker_lost(c, id=worker_id), seconds=30)
     if row is not None:

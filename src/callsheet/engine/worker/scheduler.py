@@ -11,14 +11,14 @@ _MOST = 500
 _PATIENCE = 2
 
 
-class Promoter:
+class Scheduler:
     """Promotes due jobs. Any number of processes may do this at once."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._passed_over = 0
 
-    async def promote(self) -> int:
+    async def release_due(self) -> int:
         """Promote what is due, a batch at a time; returns how many jobs."""
         total = 0
         while due := await self._database.retry(lambda c: sql.due_jobs(c, most=_MOST), seconds=5):
@@ -38,6 +38,6 @@ class Promoter:
         rows = await sql.promote(connection, ids=list(by_execution), execution_ids=list(locked))
         changes = Changes()
         for row in rows:
-            changes.note_ready(row, "due")
+            changes.add_ready_queue(row, "due")
         await changes.record(connection)
         return len(rows)

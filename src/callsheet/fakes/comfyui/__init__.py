@@ -9,6 +9,6 @@ Its nodes are those of ComfyUI that need no model, and some that a test holds in
 told by the attributes of `ComfyUIStandIn`.
 """
 
-from callsheet.fakes.comfyui.fake_server import ComfyUIStandIn, running_comfyui
+from callsheet.fakes.comfyui.fake_server import FakeComfyUI, running_comfyui
 
-__all__ = ["ComfyUIStandIn", "running_comfyui"]
+__all__ = ["FakeComfyUI", "running_comfyui"]

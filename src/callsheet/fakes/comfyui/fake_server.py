@@ -28,7 +28,7 @@ _NO_PROMPT = {"type": "no_prompt", "message": "No prompt provided", "details": "
 _FINE = Response(status_code=200)
 
 
-class ComfyUIStandIn:
+class FakeComfyUI:
     """A server as a test sees it. Its attributes are the weather, and what has happened."""
 
     def __init__(self, folder: Path, *, argv: Sequence[str] = ("main.py",)) -> None:
@@ -313,7 +313,7 @@ class _Socket:
 class _Guard:
     """Refuses other sites' pages, and answers like a proxy while the server is away."""
 
-    def __init__(self, app: ASGIApp, server: ComfyUIStandIn) -> None:
+    def __init__(self, app: ASGIApp, server: FakeComfyUI) -> None:
         self._app = app
         self._server = server
 
@@ -342,9 +342,9 @@ def _free_name(folder: Path, name: str, data: bytes) -> str:
 
 
 @asynccontextmanager
-async def running_comfyui(folder: Path, *, port: int = 0) -> AsyncIterator[ComfyUIStandIn]:
+async def running_comfyui(folder: Path, *, port: int = 0) -> AsyncIterator[FakeComfyUI]:
     """Run a stand-in in this process, with its files in a folder, until the block ends."""
-    server = ComfyUIStandIn(folder)
+    server = FakeComfyUI(folder)
     try:
         async with served(server.app(), port=port) as url:
             server.url = url

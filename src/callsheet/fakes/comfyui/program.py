@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-from callsheet.fakes.comfyui.fake_server import ComfyUIStandIn
+from callsheet.fakes.comfyui.fake_server import FakeComfyUI
 from callsheet.fakes.providers.server import served
 
 
@@ -51,7 +51,7 @@ def _flags() -> argparse.ArgumentParser:
 
 
 async def _serve(given: argparse.Namespace, base: Path) -> None:
-    server = ComfyUIStandIn(base, argv=sys.argv)
+    server = FakeComfyUI(base, argv=sys.argv)
     server.executor.dead = given.never_run
     print(f"pid {os.getpid()}\nTo see the GUI go to: http://127.0.0.1:{given.port}", file=sys.stderr, flush=True)  # noqa: T201
     async with served(server.app(), port=given.port):

@@ -7,32 +7,32 @@ async with everyone(pace=1) as stand_ins:
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from callsheet.fakes.providers.fake_server import StandIn
-from callsheet.fakes.providers.fal import FalStandIn
-from callsheet.fakes.providers.google import GoogleStandIn
-from callsheet.fakes.providers.kling import KlingStandIn
-from callsheet.fakes.providers.luma import LumaStandIn
-from callsheet.fakes.providers.openai_videos import VideosStandIn
-from callsheet.fakes.providers.replicate import ReplicateStandIn
-from callsheet.fakes.providers.runpod import RunPodStandIn
-from callsheet.fakes.providers.runway import RunwayStandIn
-from callsheet.fakes.providers.vertex import VertexStandIn
+from callsheet.fakes.providers.fake_server import FakeServer
+from callsheet.fakes.providers.fal import FakeFal
+from callsheet.fakes.providers.google import FakeGoogle
+from callsheet.fakes.providers.kling import FakeKling
+from callsheet.fakes.providers.luma import FakeLuma
+from callsheet.fakes.providers.openai_videos import FakeOpenAIVideos
+from callsheet.fakes.providers.replicate import FakeReplicate
+from callsheet.fakes.providers.runpod import FakeRunPod
+from callsheet.fakes.providers.runway import FakeRunway
+from callsheet.fakes.providers.vertex import FakeVertex
 
-STAND_INS: tuple[type[StandIn], ...] = (
-    ReplicateStandIn,
-    FalStandIn,
-    GoogleStandIn,
-    KlingStandIn,
-    LumaStandIn,
-    RunPodStandIn,
-    RunwayStandIn,
-    VertexStandIn,
-    VideosStandIn,
+STAND_INS: tuple[type[FakeServer], ...] = (
+    FakeReplicate,
+    FakeFal,
+    FakeGoogle,
+    FakeKling,
+    FakeLuma,
+    FakeRunPod,
+    FakeRunway,
+    FakeVertex,
+    FakeOpenAIVideos,
 )
 
 
 @asynccontextmanager
-async def everyone(*, pace: float | None = 1.0, first_port: int = 0) -> AsyncIterator[list[StandIn]]:
+async def all_fakes(*, pace: float | None = 1.0, first_port: int = 0) -> AsyncIterator[list[FakeServer]]:
     """Open all of them until the block ends, at ports from `first_port` on; 0: at free ones."""
     async with AsyncExitStack() as stack:
         yield [
@@ -41,6 +41,6 @@ async def everyone(*, pace: float | None = 1.0, first_port: int = 0) -> AsyncIte
         ]
 
 
-def environment_of(stand_ins: Iterable[StandIn]) -> dict[str, str]:
+def environment_of(stand_ins: Iterable[FakeServer]) -> dict[str, str]:
     """Return the environment variables that lead to them."""
     return {name: value for stand_in in stand_ins for name, value in stand_in.environment().items()}

@@ -25,11 +25,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from callsheet.fakes.providers.faults import Fine, Visit, Weather
+from callsheet.fakes.providers.faults import Fault, NoFault, Visit
 from callsheet.fakes.providers.server import served
 from callsheet.fakes.providers.task_script import LAST, File, Runs, Stage, Succeeds, Waits, film
-from callsheet.fakes.providers.webhook_script import Calls, Told
-from callsheet.providers.contract import InputFile, Order
+from callsheet.fakes.providers.webhook_script import SentWebhook, WebhookScript
+from callsheet.providers.contract import InputFile, SubmitRequest
 from callsheet.settings import Settings
 
 _PATIENCE = 10
@@ -37,7 +37,7 @@ _MOST_REMEMBERED = 100_000
 
 
 @dataclass(slots=True)
-class Taken:
+class FakeTask:
     """An order that was accepted: it costs money from here on."""
 
     id: str
@@ -45,8 +45,8 @@ class Taken:
     input: Mapping[str, Any]
     webhook: str | None
     course: Sequence[Stage]
-    calls: Calls
-    made: datetime
+    calls: WebhookScript
+    outputs: datetime
     at: int = 0
     """Where on its course it is."""
     ended: datetime | None = None
@@ -60,7 +60,7 @@ class Taken:
 
 
 @dataclass(frozen=True, slots=True)
-class Came:
+class RecordedRequest:
     """A request that came, whatever became of it."""
 
     kind: str
@@ -78,7 +78,7 @@ Answer = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class Endpoint:
     """A request that is answered. Kinds: `submit`, `look`, `result`, `cancel`, `list`, `download`, `keys`…"""
 
     kind: str
@@ -88,7 +88,7 @@ class Door:
     answer: Answer
 
 
-class StandIn:
+class FakeServer:
     """One provider's stand-in. `pace`: seconds between the stages of a task; None: a look moves it on."""
 
     name: ClassVar[str]
@@ -96,23 +96,23 @@ class StandIn:
     model: ClassVar[str] = "someone/some-model"
     key: ClassVar[str]
     """What opens it. It must never be seen elsewhere."""
-    censors: ClassVar[bool] = True
+    moderates: ClassVar[bool] = True
     """Whether it tells what was refused for its content."""
 
     def __init__(self, *, pace: float | None = None, port: int = 0) -> None:
         self.base = ""
         """Where it answers, once it is open."""
-        self.came: list[Came] = []
+        self.came: list[RecordedRequest] = []
         """Every request; of very many, the latest."""
-        self.taken: dict[str, Taken] = {}
+        self.taken: dict[str, FakeTask] = {}
         """Every order that was accepted, by the id of its task."""
-        self.told: list[Told] = []
+        self.told: list[SentWebhook] = []
         """Every webhook that was sent."""
         self._pace = pace
         self._port = port
         self._course: Sequence[Stage] = (Waits(), Runs(0.5), Succeeds())
-        self._forecast: dict[str, list[Weather]] = {}
-        self._calls: list[Calls] = []
+        self._forecast: dict[str, list[Fault]] = {}
+        self._calls: list[WebhookScript] = []
         self._files: dict[str, File] = {}
         self._numbers = itertools.count(1)
         self._stack = AsyncExitStack()
@@ -120,13 +120,13 @@ class StandIn:
 
     # What a test says
 
-    def forecast(self, *, webhook: Sequence[Calls] = (), **by_kind: Sequence[Weather]) -> None:
+    def inject_faults(self, *, webhook: Sequence[WebhookScript] = (), **by_kind: Sequence[Fault]) -> None:
         """Say what happens to the next requests of each kind, and to the webhooks of the next tasks."""
         self._calls = [*webhook]
         for kind, weathers in by_kind.items():
             self._forecast[kind] = list(weathers)
 
-    def course(self, *stages: Stage) -> None:
+    def script(self, *stages: Stage) -> None:
         """Say what the next tasks go through."""
         self._course = stages
 
@@ -134,14 +134,14 @@ class StandIn:
         """Return the settings that lead to it."""
         raise NotImplementedError
 
-    def order(self, **changes: Any) -> Order:
+    def example_request(self, **changes: Any) -> SubmitRequest:
         """Return an order that it takes."""
         told: dict[str, Any] = {"model": self.model, "input": {"prompt": "A red fox in the snow"}, **changes}
-        return Order(**told)
+        return SubmitRequest(**told)
 
-    def order_with(self, file: InputFile) -> Order | None:
+    def request_with(self, file: InputFile) -> SubmitRequest | None:
         """Return an order that holds a file; None where it takes none."""
-        return self.order(input={"prompt": "A red fox in the snow", "image": file})
+        return self.example_request(input={"prompt": "A red fox in the snow", "image": file})
 
     def environment(self) -> dict[str, str]:
         """Return `settings` as environment variables."""
@@ -158,7 +158,7 @@ class StandIn:
         """How many orders were accepted."""
         return len(self.taken)
 
-    def of(self, kind: str) -> list[Came]:
+    def of(self, kind: str) -> list[RecordedRequest]:
         """Return the requests of a kind."""
         return [came for came in self.came if came.kind == kind]
 
@@ -189,33 +189,33 @@ class StandIn:
 
     # What a provider's file says
 
-    def doors(self) -> Sequence[Door]:
+    def endpoints(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         raise NotImplementedError
 
-    def may_enter(self, request: Request, kind: str) -> bool:
+    def is_authorized(self, request: Request, kind: str) -> bool:
         """Tell whether a request brings the key, where it needs one."""
         return kind in ("download", "keys") or request.headers.get("Authorization") == f"Bearer {self.key}"
 
-    def refusal(self, status: int, message: str) -> Response:
+    def error_response(self, status: int, message: str) -> Response:
         """Return an error in the provider's words."""
         return JSONResponse({"detail": message}, status)
 
-    def message(self, taken: Taken) -> bytes:
+    def message(self, taken: FakeTask) -> bytes:
         """Return the body of a webhook."""
         raise NotImplementedError
 
-    def signed(self, taken: Taken, body: bytes, at: datetime) -> Mapping[str, str]:  # noqa: ARG002 - most sign nothing
+    def signed(self, taken: FakeTask, body: bytes, at: datetime) -> Mapping[str, str]:  # noqa: ARG002 - most sign nothing
         """Return the headers that prove a webhook."""
         return {}
 
     # What a provider's file uses
 
-    async def take(self, model: str, given: Mapping[str, Any], webhook: str | None = None, **extra: Any) -> Taken:
+    async def take(self, model: str, given: Mapping[str, Any], webhook: str | None = None, **extra: Any) -> FakeTask:
         """Accept an order."""
-        calls = self._calls.pop(0) if self._calls else Calls()
+        calls = self._calls.pop(0) if self._calls else WebhookScript()
         name = self.new_id(next(self._numbers))
-        taken = Taken(name, model, dict(given), webhook, self._course, calls, datetime.now(UTC), extra=extra)
+        taken = FakeTask(name, model, dict(given), webhook, self._course, calls, datetime.now(UTC), extra=extra)
         self.taken[taken.id] = taken
         if calls.first:
             await self.finish(taken.id)
@@ -227,7 +227,7 @@ class StandIn:
         """Return the id of a task."""
         return f"{self.name}-{number:06d}"
 
-    def seen(self, taken: Taken) -> Stage:
+    def seen(self, taken: FakeTask) -> Stage:
         """Return how a task stands, and move it on where looks do that."""
         stage = taken.stage
         if self._pace is None and taken.at + 1 < len(taken.course):
@@ -236,7 +236,7 @@ class StandIn:
             self._later(self._ended(taken))
         return stage
 
-    async def stop(self, taken: Taken, stage: Stage) -> None:
+    async def stop(self, taken: FakeTask, stage: Stage) -> None:
         """End a task otherwise than its course says."""
         taken.course, taken.at = [stage], 0
         self._later(self._ended(taken))
@@ -261,34 +261,34 @@ class StandIn:
     async def _file(self, request: Request) -> Response:
         file = self._files.get(request.path_params["number"])
         if file is None:
-            return self.refusal(404, "Not found.")
+            return self.error_response(404, "Not found.")
         return Response(file.data, media_type=file.media_type)
 
-    def _all_doors(self) -> list[Door]:
-        return [*self.doors(), Door("download", "GET", "/stand-in-files/{number}/{name}", self._file)]
+    def _all_doors(self) -> list[Endpoint]:
+        return [*self.endpoints(), Endpoint("download", "GET", "/stand-in-files/{number}/{name}", self._file)]
 
-    def _guarded(self, door: Door) -> Answer:
+    def _guarded(self, door: Endpoint) -> Answer:
         async def answer(request: Request) -> Response:
             await self._note(door.kind, request)
-            if not self.may_enter(request, door.kind):
-                return self.refusal(401, "Unauthenticated.")
+            if not self.is_authorized(request, door.kind):
+                return self.error_response(401, "Unauthenticated.")
             waiting = self._forecast.get(door.kind)
-            weather = waiting.pop(0) if waiting else Fine()
-            return await weather(Visit(request, self.refusal), lambda: door.answer(request))
+            weather = waiting.pop(0) if waiting else NoFault()
+            return await weather(Visit(request, self.error_response), lambda: door.answer(request))
 
         return answer
 
     async def _nothing_here(self, request: Request, _: Exception) -> Response:
         await self._note("unknown", request)
-        return self.refusal(404, "There is nothing here.")
+        return self.error_response(404, "There is nothing here.")
 
     async def _note(self, kind: str, request: Request) -> None:
         body = await request.body()
-        self.came.append(Came(kind, request.method, str(request.url), dict(request.headers), body))
+        self.came.append(RecordedRequest(kind, request.method, str(request.url), dict(request.headers), body))
         if len(self.came) > _MOST_REMEMBERED:
             del self.came[: _MOST_REMEMBERED // 2]
 
-    async def _live(self, taken: Taken, pace: float) -> None:
+    async def _live(self, taken: FakeTask, pace: float) -> None:
         while taken.at + 1 < len(taken.course):
             await asyncio.sleep(pace)
             if taken.ended is None:
@@ -296,7 +296,7 @@ class StandIn:
         if taken.ended is None and isinstance(taken.stage, LAST):
             await self._ended(taken)
 
-    async def _ended(self, taken: Taken) -> None:
+    async def _ended(self, taken: FakeTask) -> None:
         if taken.ended is not None:
             return
         taken.ended = datetime.now(UTC)
@@ -308,7 +308,7 @@ class StandIn:
         if taken.calls.reordered:
             await self._call(replace(taken, at=0))
 
-    async def _call(self, taken: Taken) -> None:
+    async def _call(self, taken: FakeTask) -> None:
         body = self.message(taken) if taken.calls.body is None else taken.calls.body
         at = datetime.now(UTC) - timedelta(seconds=taken.calls.old)
         proof = self.signed(taken, b"another message" if taken.calls.forged else body, at)
@@ -318,7 +318,7 @@ class StandIn:
                 status = (await client.post(str(taken.webhook), content=body, headers=headers)).status_code
         except httpx2.HTTPError:
             status = 0
-        self.told.append(Told(taken.id, body, status))
+        self.told.append(SentWebhook(taken.id, body, status))
 
     def _later(self, errand: Any) -> None:
         task: asyncio.Task[None] = asyncio.ensure_future(errand)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from callsheet.fakes.providers.fake_server import Door, StandIn, Taken
+from callsheet.fakes.providers.fake_server import Endpoint, FakeServer, FakeTask
 from callsheet.fakes.providers.task_script import (
     LAST,
     Ends,
@@ -31,7 +31,7 @@ _USER = "callsheet-stand-in-user"
 _REQUEST = "/{owner}/{app}/requests/{id}"
 
 
-class FalStandIn(StandIn):
+class FakeFal(FakeServer):
     """fal."""
 
     name = "fal"
@@ -43,15 +43,15 @@ class FalStandIn(StandIn):
         keys_url = f"{self.base}/.well-known/jwks.json"
         return {"fal_url": self.base, "fal_key": self.key, "fal_keys_url": keys_url, "fal_user_id": _USER}
 
-    def doors(self) -> Sequence[Door]:
+    def doors(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         return (
-            Door("keys", "GET", "/.well-known/jwks.json", self._keys),
-            Door("look", "GET", f"{_REQUEST}/status", self._status),
-            Door("result", "GET", _REQUEST, self._result),
-            Door("cancel", "PUT", f"{_REQUEST}/cancel", self._cancel),
-            Door("submit", "POST", "/{owner}/{app}", self._submit),
-            Door("submit", "POST", "/{owner}/{app}/{path:path}", self._submit),
+            Endpoint("keys", "GET", "/.well-known/jwks.json", self._keys),
+            Endpoint("look", "GET", f"{_REQUEST}/status", self._status),
+            Endpoint("result", "GET", _REQUEST, self._result),
+            Endpoint("cancel", "PUT", f"{_REQUEST}/cancel", self._cancel),
+            Endpoint("submit", "POST", "/{owner}/{app}", self._submit),
+            Endpoint("submit", "POST", "/{owner}/{app}/{path:path}", self._submit),
         )
 
     def may_enter(self, request: Request, kind: str) -> bool:
@@ -70,7 +70,7 @@ class FalStandIn(StandIn):
             return JSONResponse({"detail": detail}, 422, {"X-Fal-Retryable": "false"})
         return JSONResponse({"detail": message}, status)
 
-    def message(self, taken: Taken) -> bytes:
+    def message(self, taken: FakeTask) -> bytes:
         """Return the result, as fal wraps it."""
         told: dict[str, Any] = {"request_id": taken.id, "gateway_request_id": taken.id, "status": "OK"}
         status, result = self._of(taken.stage)
@@ -78,7 +78,7 @@ class FalStandIn(StandIn):
             told |= {"status": "ERROR", "error": f"Invalid status code: {status}"}
         return json.dumps({**told, "payload": result}).encode()
 
-    def signed(self, taken: Taken, body: bytes, at: datetime) -> Mapping[str, str]:
+    def signed(self, taken: FakeTask, body: bytes, at: datetime) -> Mapping[str, str]:
         """Sign the ids, the time, and the body's digest."""
         moment = str(int(at.timestamp()))
         content = "\n".join((taken.id, _USER, moment, hashlib.sha256(body).hexdigest()))

@@ -34,7 +34,7 @@ class Visit:
     refusal: Refusal
 
 
-class Weather(Protocol):
+class Fault(Protocol):
     """Answers a request, or does not."""
 
     async def __call__(self, visit: Visit, answering: Answering, /) -> Response:
@@ -42,7 +42,7 @@ class Weather(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Fine:
+class NoFault:
     """Nothing goes wrong."""
 
     async def __call__(self, _: Visit, answering: Answering) -> Response:
@@ -63,7 +63,7 @@ class Slow:
 
 
 @dataclass(frozen=True, slots=True)
-class Busy:
+class RateLimited:
     """429. `after` seconds are asked for, as a number, as a date or in milliseconds; None: the answer asks nothing."""
 
     after: float | None = None
@@ -88,7 +88,7 @@ class Busy:
 
 
 @dataclass(frozen=True, slots=True)
-class Refuse:
+class Reject:
     """4xx: the provider will not do it."""
 
     status: int = 422
@@ -114,7 +114,7 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class CutConnection:
     """The connection ends without an answer, once the request was read."""
 
     accepted: bool = False
@@ -127,7 +127,7 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
-class CutShort:
+class TruncateBody:
     """The answer ends in its middle. `told`: the length that its head names; None: the true one."""
 
     told: int | None = None

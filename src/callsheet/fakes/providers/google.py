@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from callsheet.fakes.providers.base import PlainStandIn
-from callsheet.fakes.providers.fake_server import Door, Taken
+from callsheet.fakes.providers.base import BaseFakeProvider
+from callsheet.fakes.providers.fake_server import Endpoint, FakeTask
 from callsheet.fakes.providers.task_script import (
     Ends,
     Expires,
@@ -45,7 +45,7 @@ def signing_key() -> RSAPrivateKey:
     return generate_private_key(public_exponent=65537, key_size=2048)
 
 
-class GoogleStandIn(PlainStandIn):
+class FakeGoogle(BaseFakeProvider):
     """The Gemini API. `inline`: it gives films in base64 whatever was asked for."""
 
     name = "google"
@@ -58,15 +58,15 @@ class GoogleStandIn(PlainStandIn):
         keys_url = f"{self.base}/.well-known/jwks.json"
         return {"google_url": self.base, "google_api_key": self.key, "google_keys_url": keys_url}
 
-    def doors(self) -> Sequence[Door]:
+    def doors(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         return (
-            Door("submit", "POST", _PLACE, self._create),
-            Door("look", "GET", f"{_PLACE}/{{id}}", self._get),
-            Door("cancel", "POST", f"{_PLACE}/{{id}}/cancel", self._cancel),
-            Door("download", "GET", "/v1beta/files/{number}:download", self._file),
-            Door("file", "GET", "/v1beta/files/{number}", self._about_file),
-            Door("keys", "GET", "/.well-known/jwks.json", self._keys),
+            Endpoint("submit", "POST", _PLACE, self._create),
+            Endpoint("look", "GET", f"{_PLACE}/{{id}}", self._get),
+            Endpoint("cancel", "POST", f"{_PLACE}/{{id}}/cancel", self._cancel),
+            Endpoint("download", "GET", "/v1beta/files/{number}:download", self._file),
+            Endpoint("file", "GET", "/v1beta/files/{number}", self._about_file),
+            Endpoint("keys", "GET", "/.well-known/jwks.json", self._keys),
         )
 
     def may_enter(self, request: Request, kind: str) -> bool:
@@ -77,13 +77,13 @@ class GoogleStandIn(PlainStandIn):
         """Return an error in Google's shape."""
         return JSONResponse({"error": {"code": status, "message": message, "status": "INVALID_ARGUMENT"}}, status)
 
-    def message(self, taken: Taken) -> bytes:
+    def message(self, taken: FakeTask) -> bytes:
         """Return what a webhook says: which interaction, and little more."""
         kind = f"interaction.{_status(taken.stage)}"
-        moment = (taken.ended or taken.made).isoformat()
+        moment = (taken.ended or taken.outputs).isoformat()
         return json.dumps({"type": kind, "version": "v1", "timestamp": moment, "data": {"id": taken.id}}).encode()
 
-    def signed(self, taken: Taken, body: bytes, at: datetime) -> Mapping[str, str]:  # noqa: ARG002 - it signs no body
+    def signed(self, taken: FakeTask, body: bytes, at: datetime) -> Mapping[str, str]:  # noqa: ARG002 - it signs no body
         """Give a token that proves who calls."""
         moment = int(at.timestamp())
         claims = {"iss": "https://generativelanguage.googleapis.com", "iat": moment, "exp": moment + 300}
@@ -131,8 +131,8 @@ class GoogleStandIn(PlainStandIn):
         told = {"name": f"files/{number}", "mimeType": file.media_type, "sizeBytes": f"{len(file.data)}"}
         return JSONResponse({**told, "state": "ACTIVE", "uri": f"{self.base}/v1beta/files/{number}"})
 
-    def _shown(self, taken: Taken, stage: Stage) -> dict[str, Any]:
-        moment = taken.made.isoformat()
+    def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
+        moment = taken.outputs.isoformat()
         told: dict[str, Any] = {
             "id": taken.id,
             "object": "interaction",

@@ -8,8 +8,8 @@ import jwt
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from callsheet.fakes.providers.base import PlainStandIn
-from callsheet.fakes.providers.fake_server import Door, Taken
+from callsheet.fakes.providers.base import BaseFakeProvider
+from callsheet.fakes.providers.fake_server import Endpoint, FakeTask
 from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Says, Stage, Succeeds, Vanishes, Waits
 
 _ACCESS_KEY = "stand-in-access-key-of-kling"
@@ -25,7 +25,7 @@ _CODES = {401: 1000, 403: 1103, 404: 1203, 429: 1302}
 _CENSORED = "Failure to pass the risk control system"
 
 
-class KlingStandIn(PlainStandIn):
+class FakeKling(BaseFakeProvider):
     """Kling."""
 
     name = "kling"
@@ -36,11 +36,11 @@ class KlingStandIn(PlainStandIn):
         """Return the settings that lead to it."""
         return {"kling_url": self.base, "kling_access_key": _ACCESS_KEY, "kling_secret_key": self.key}
 
-    def doors(self) -> Sequence[Door]:
+    def doors(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         return (
-            Door("submit", "POST", "/v1/videos/{kind}", self._create),
-            Door("look", "GET", "/v1/videos/{kind}/{id}", self._get),
+            Endpoint("submit", "POST", "/v1/videos/{kind}", self._create),
+            Endpoint("look", "GET", "/v1/videos/{kind}/{id}", self._get),
         )
 
     def may_enter(self, request: Request, kind: str) -> bool:
@@ -59,7 +59,7 @@ class KlingStandIn(PlainStandIn):
         code = _CODES.get(status, 1201 if status < 500 else 5000)
         return JSONResponse({"code": code, "message": message, "request_id": "stand-in"}, status)
 
-    def message(self, taken: Taken) -> bytes:
+    def message(self, taken: FakeTask) -> bytes:
         """Return the task, flat."""
         return json.dumps(self._shown(taken, taken.stage)).encode()
 
@@ -77,12 +77,12 @@ class KlingStandIn(PlainStandIn):
             return self.refusal(404, "Task not found")
         return self._answer(taken, stage)
 
-    def _answer(self, taken: Taken, stage: Stage) -> Response:
+    def _answer(self, taken: FakeTask, stage: Stage) -> Response:
         data = self._shown(taken, stage)
         return JSONResponse({"code": 0, "message": "SUCCEED", "request_id": "stand-in", "data": data})
 
-    def _shown(self, taken: Taken, stage: Stage) -> dict[str, Any]:
-        moment = int(taken.made.timestamp() * 1000)
+    def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
+        moment = int(taken.outputs.timestamp() * 1000)
         told = {
             "task_id": taken.id,
             "task_status": stage.status if isinstance(stage, Says) else _STATUSES.get(type(stage), "failed"),

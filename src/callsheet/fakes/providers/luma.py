@@ -6,10 +6,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from callsheet.fakes.providers.base import PlainStandIn
-from callsheet.fakes.providers.fake_server import Door, Taken
+from callsheet.fakes.providers.base import BaseFakeProvider
+from callsheet.fakes.providers.fake_server import Endpoint, FakeTask
 from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Says, Stage, Succeeds, Vanishes, Waits
-from callsheet.providers.contract import InputFile, Order
+from callsheet.providers.contract import InputFile, SubmitRequest
 
 _STATES: Mapping[type[Stage], str] = {
     Waits: "queued",
@@ -22,7 +22,7 @@ _STATES: Mapping[type[Stage], str] = {
 _CENSORED = ("content_moderated", "The prompt was flagged by moderation.")
 
 
-class LumaStandIn(PlainStandIn):
+class FakeLuma(BaseFakeProvider):
     """Luma Agents."""
 
     name = "luma"
@@ -33,21 +33,21 @@ class LumaStandIn(PlainStandIn):
         """Return the settings that lead to it."""
         return {"luma_url": self.base, "luma_api_key": self.key}
 
-    def order_with(self, file: InputFile) -> Order:
+    def order_with(self, file: InputFile) -> SubmitRequest:
         """Return an order that holds a first frame."""
-        return self.order(input={"prompt": "A red fox in the snow", "start_frame": file})
+        return self.example_request(input={"prompt": "A red fox in the snow", "start_frame": file})
 
-    def doors(self) -> Sequence[Door]:
+    def doors(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         return (
-            Door("submit", "POST", "/v1/generations", self._create),
-            Door("look", "GET", "/v1/generations/{id}", self._get),
+            Endpoint("submit", "POST", "/v1/generations", self._create),
+            Endpoint("look", "GET", "/v1/generations/{id}", self._get),
         )
 
     async def _create(self, request: Request) -> Response:
         told = await request.json()
         if not told.get("model") or not told.get("prompt"):
-            return self.refusal(422, "model and prompt are required")
+            return self.error_response(422, "model and prompt are required")
         taken = await self.take(told["model"], told, kind=told.get("type", "image"))
         return JSONResponse(self._shown(taken, Waits()), 201)
 
@@ -55,23 +55,23 @@ class LumaStandIn(PlainStandIn):
         taken = self.wanted(request)
         stage = self.stage_of(taken)
         if taken is None or isinstance(stage, Vanishes):
-            return self.refusal(404, "Generation not found")
+            return self.error_response(404, "Generation not found")
         return JSONResponse(self._shown(taken, stage))
 
-    def _shown(self, taken: Taken, stage: Stage) -> dict[str, Any]:
+    def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
         code, reason = _failure(stage)
         return {
             "id": taken.id,
             "type": taken.extra["kind"],
             "state": stage.status if isinstance(stage, Says) else _STATES[type(stage)],
             "model": taken.model,
-            "created_at": taken.made.isoformat(),
+            "created_at": taken.outputs.isoformat(),
             "output": self._output(taken, stage),
             "failure_code": code,
             "failure_reason": reason,
         }
 
-    def _output(self, taken: Taken, stage: Stage) -> list[dict[str, str]] | None:
+    def _output(self, taken: FakeTask, stage: Stage) -> list[dict[str, str]] | None:
         if not isinstance(stage, Succeeds):
             return None
         return [{"type": taken.extra["kind"], "url": f"{url}?X-Signature=1"} for url in self.urls(stage.files)]

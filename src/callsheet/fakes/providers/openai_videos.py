@@ -6,10 +6,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from callsheet.fakes.providers.base import PlainStandIn
-from callsheet.fakes.providers.fake_server import Door, Taken
+from callsheet.fakes.providers.base import BaseFakeProvider
+from callsheet.fakes.providers.fake_server import Endpoint, FakeTask
 from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Says, Stage, Succeeds, Vanishes, Waits
-from callsheet.providers.contract import InputFile, Order
+from callsheet.providers.contract import InputFile, SubmitRequest
 
 _STATUSES: Mapping[type[Stage], str] = {
     Waits: "queued",
@@ -21,7 +21,7 @@ _STATUSES: Mapping[type[Stage], str] = {
 }
 
 
-class VideosStandIn(PlainStandIn):
+class FakeOpenAIVideos(BaseFakeProvider):
     """A server of the shape. `plain_errors`: it tells failures as texts, not as objects."""
 
     name = "videos"
@@ -33,22 +33,22 @@ class VideosStandIn(PlainStandIn):
         """Return the settings that lead to it."""
         return {"videos_url": self.base, "videos_api_key": self.key}
 
-    def order_with(self, file: InputFile) -> Order:
+    def order_with(self, file: InputFile) -> SubmitRequest:
         """Return an order that holds a picture."""
-        return self.order(input={"prompt": "A red fox in the snow", "input_reference": file})
+        return self.example_request(input={"prompt": "A red fox in the snow", "input_reference": file})
 
-    def doors(self) -> Sequence[Door]:
+    def doors(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         return (
-            Door("submit", "POST", "/v1/videos", self._create),
-            Door("look", "GET", "/v1/videos/{id}", self._get),
-            Door("cancel", "DELETE", "/v1/videos/{id}", self._delete),
-            Door("download", "GET", "/v1/videos/{id}/content", self._content),
+            Endpoint("submit", "POST", "/v1/videos", self._create),
+            Endpoint("look", "GET", "/v1/videos/{id}", self._get),
+            Endpoint("cancel", "DELETE", "/v1/videos/{id}", self._delete),
+            Endpoint("download", "GET", "/v1/videos/{id}/content", self._content),
         )
 
     def may_enter(self, request: Request, kind: str) -> bool:
         """Ask for the key everywhere: files are behind it as well."""
-        return super().may_enter(request, "content" if kind == "download" else kind)
+        return super().is_authorized(request, "content" if kind == "download" else kind)
 
     def refusal(self, status: int, message: str) -> Response:
         """Return an error in OpenAI's shape."""
@@ -92,7 +92,7 @@ class VideosStandIn(PlainStandIn):
         file = self.files_of(taken.stage)[0]
         return RedirectResponse(file.url, 302) if file.url else Response(file.data, media_type=file.media_type)
 
-    def _shown(self, taken: Taken, stage: Stage) -> dict[str, Any]:
+    def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
         done = isinstance(stage, Succeeds | Expires)
         progress = round((stage.progress or 0) * 100) if isinstance(stage, Runs) else 100 if done else 0
         return {
@@ -101,7 +101,7 @@ class VideosStandIn(PlainStandIn):
             "status": stage.status if isinstance(stage, Says) else _STATUSES[type(stage)],
             "progress": progress,
             "model": taken.model,
-            "created_at": int(taken.made.timestamp()),
+            "created_at": int(taken.outputs.timestamp()),
             "completed_at": int(taken.ended.timestamp()) if taken.ended else None,
             "seconds": taken.input.get("seconds", "4"),
             "size": taken.input.get("size", "720x1280"),

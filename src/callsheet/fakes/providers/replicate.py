@@ -11,7 +11,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from callsheet.fakes.providers.fake_server import Door, StandIn, Taken
+from callsheet.fakes.providers.fake_server import Endpoint, FakeServer, FakeTask
 from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Says, Stage, Succeeds, Vanishes, Waits
 
 _SECRET = b"callsheet-stand-in-secret"
@@ -26,7 +26,7 @@ _STATUSES: Mapping[type[Stage], str] = {
 _REASONS = {"content": "NSFW content detected. Try running it again, or try a different prompt."}
 
 
-class ReplicateStandIn(StandIn):
+class FakeReplicate(FakeServer):
     """Replicate."""
 
     name = "replicate"
@@ -38,16 +38,16 @@ class ReplicateStandIn(StandIn):
         """Return the settings that lead to it."""
         return {"replicate_url": self.base, "replicate_api_token": self.key}
 
-    def doors(self) -> Sequence[Door]:
+    def doors(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         return (
-            Door("submit", "POST", "/v1/predictions", self._create),
-            Door("submit", "POST", "/v1/models/{owner}/{name}/predictions", self._create),
-            Door("submit", "POST", "/v1/deployments/{owner}/{name}/predictions", self._create),
-            Door("list", "GET", "/v1/predictions", self._list),
-            Door("look", "GET", "/v1/predictions/{id}", self._get),
-            Door("cancel", "POST", "/v1/predictions/{id}/cancel", self._cancel),
-            Door("secret", "GET", "/v1/webhooks/default/secret", self._give_secret),
+            Endpoint("submit", "POST", "/v1/predictions", self._create),
+            Endpoint("submit", "POST", "/v1/models/{owner}/{name}/predictions", self._create),
+            Endpoint("submit", "POST", "/v1/deployments/{owner}/{name}/predictions", self._create),
+            Endpoint("list", "GET", "/v1/predictions", self._list),
+            Endpoint("look", "GET", "/v1/predictions/{id}", self._get),
+            Endpoint("cancel", "POST", "/v1/predictions/{id}/cancel", self._cancel),
+            Endpoint("secret", "GET", "/v1/webhooks/default/secret", self._give_secret),
         )
 
     def refusal(self, status: int, message: str) -> Response:
@@ -60,11 +60,11 @@ class ReplicateStandIn(StandIn):
         """Return an id of Replicate's look: 26 letters and digits."""
         return "sb" + hashlib.sha256(f"{self.base}{number}".encode()).hexdigest()[:24]
 
-    def message(self, taken: Taken) -> bytes:
+    def message(self, taken: FakeTask) -> bytes:
         """Return the prediction."""
         return json.dumps(self._shown(taken, taken.stage)).encode()
 
-    def signed(self, taken: Taken, body: bytes, at: datetime) -> Mapping[str, str]:
+    def signed(self, taken: FakeTask, body: bytes, at: datetime) -> Mapping[str, str]:
         """Sign by Standard Webhooks."""
         message_id, moment = f"msg_{taken.id}", str(int(at.timestamp()))
         content = b".".join((message_id.encode(), moment.encode(), body))
@@ -97,7 +97,9 @@ class ReplicateStandIn(StandIn):
     async def _list(self, request: Request) -> Response:
         begin = int(request.query_params.get("cursor") or 0)
         after = request.query_params.get("created_after")
-        found = [taken for taken in reversed(self.taken.values()) if after is None or _time(taken.made) >= _read(after)]
+        found = [
+            taken for taken in reversed(self.taken.values()) if after is None or _time(taken.outputs) >= _read(after)
+        ]
         more = f"{self.base}/v1/predictions?cursor={begin + _PAGE}" if len(found) > begin + _PAGE else None
         if more and after:
             more += f"&created_after={after.replace('+', '%2B')}"
@@ -115,7 +117,7 @@ class ReplicateStandIn(StandIn):
     async def _give_secret(self, _: Request) -> Response:
         return JSONResponse({"key": self.secret})
 
-    def _shown(self, taken: Taken, stage: Stage) -> dict[str, Any]:
+    def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
         gone = isinstance(stage, Expires)
         place = f"{self.base}/v1/predictions/{taken.id}"
         return {
@@ -128,7 +130,7 @@ class ReplicateStandIn(StandIn):
             "error": _reason(stage),
             "logs": "" if gone else _logs(stage),
             "metrics": {"predict_time": 4.25, "total_time": 5.5} if isinstance(stage, Succeeds) else {},
-            "created_at": _time(taken.made),
+            "created_at": _time(taken.outputs),
             "completed_at": _time(taken.ended) if taken.ended else None,
             "data_removed": gone,
             "urls": {"get": place, "cancel": f"{place}/cancel", "web": f"https://replicate.com/p/{taken.id}"},

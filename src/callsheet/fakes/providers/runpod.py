@@ -8,8 +8,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from callsheet.fakes.providers.base import PlainStandIn
-from callsheet.fakes.providers.fake_server import Door, Taken
+from callsheet.fakes.providers.base import BaseFakeProvider
+from callsheet.fakes.providers.fake_server import Endpoint, FakeTask
 from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Says, Stage, Succeeds, Vanishes, Waits
 
 _STATUSES: Mapping[type[Stage], str] = {
@@ -21,7 +21,7 @@ _STATUSES: Mapping[type[Stage], str] = {
 _MOST_BYTES = 10_000_000
 
 
-class RunPodStandIn(PlainStandIn):
+class FakeRunPod(BaseFakeProvider):
     """RunPod. `inline`: its handler gives files in base64, not by address."""
 
     name = "runpod"
@@ -33,19 +33,19 @@ class RunPodStandIn(PlainStandIn):
         """Return the settings that lead to it."""
         return {"runpod_url": f"{self.base}/v2", "runpod_api_key": self.key}
 
-    def doors(self) -> Sequence[Door]:
+    def doors(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         return (
-            Door("submit", "POST", "/v2/{endpoint}/run", self._run),
-            Door("look", "GET", "/v2/{endpoint}/status/{id}", self._status),
-            Door("cancel", "POST", "/v2/{endpoint}/cancel/{id}", self._cancel),
+            Endpoint("submit", "POST", "/v2/{endpoint}/run", self._run),
+            Endpoint("look", "GET", "/v2/{endpoint}/status/{id}", self._status),
+            Endpoint("cancel", "POST", "/v2/{endpoint}/cancel/{id}", self._cancel),
         )
 
     def refusal(self, status: int, message: str) -> Response:
         """Return an error."""
         return JSONResponse({"error": message}, status)
 
-    def message(self, taken: Taken) -> bytes:
+    def message(self, taken: FakeTask) -> bytes:
         """Return the task with its input and its webhook's own address, as RunPod does."""
         echoed = {"input": taken.input, "webhook": taken.webhook}
         return json.dumps({**self._shown(taken, taken.stage), **echoed}).encode()
@@ -75,7 +75,7 @@ class RunPodStandIn(PlainStandIn):
             await self.stop(taken, Ends())
         return JSONResponse({"id": taken.id, "status": _STATUSES.get(type(taken.stage), "FAILED")})
 
-    def _shown(self, taken: Taken, stage: Stage) -> dict[str, Any]:
+    def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
         told: dict[str, Any] = {"id": taken.id, "delayTime": 1250}
         match stage:
             case Says(status):

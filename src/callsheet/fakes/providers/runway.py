@@ -8,10 +8,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from callsheet.fakes.providers.base import PlainStandIn
-from callsheet.fakes.providers.fake_server import Door, Taken
+from callsheet.fakes.providers.base import BaseFakeProvider
+from callsheet.fakes.providers.fake_server import Endpoint, FakeTask
 from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Says, Stage, Succeeds, Vanishes, Waits
-from callsheet.providers.contract import InputFile, Order
+from callsheet.providers.contract import InputFile, SubmitRequest
 
 _VERSION = "2024-11-06"
 _STATUSES: Mapping[type[Stage], str] = {
@@ -24,7 +24,7 @@ _STATUSES: Mapping[type[Stage], str] = {
 }
 
 
-class RunwayStandIn(PlainStandIn):
+class FakeRunway(BaseFakeProvider):
     """Runway."""
 
     name = "runway"
@@ -35,28 +35,30 @@ class RunwayStandIn(PlainStandIn):
         """Return the settings that lead to it."""
         return {"runway_url": self.base, "runway_api_key": self.key}
 
-    def order(self, **changes: Any) -> Order:
+    def order(self, **changes: Any) -> SubmitRequest:
         """Return an order that it takes."""
-        return super().order(**{"input": {"promptText": "A red fox in the snow", "ratio": "1280:720"}, **changes})
+        return super().example_request(
+            **{"input": {"promptText": "A red fox in the snow", "ratio": "1280:720"}, **changes}
+        )
 
-    def order_with(self, file: InputFile) -> Order:
+    def order_with(self, file: InputFile) -> SubmitRequest:
         """Return an order that holds a picture."""
-        return self.order(input={**super().order().input, "ratio": "1280:720", "promptImage": file})
+        return self.order(input={**super().example_request().input, "ratio": "1280:720", "promptImage": file})
 
-    def doors(self) -> Sequence[Door]:
+    def doors(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         self._looks = itertools.count(1)
         return (
-            Door("submit", "POST", "/v1/text_to_video", self._create),
-            Door("submit", "POST", "/v1/image_to_video", self._create),
-            Door("look", "GET", "/v1/tasks/{id}", self._get),
-            Door("cancel", "DELETE", "/v1/tasks/{id}", self._delete),
+            Endpoint("submit", "POST", "/v1/text_to_video", self._create),
+            Endpoint("submit", "POST", "/v1/image_to_video", self._create),
+            Endpoint("look", "GET", "/v1/tasks/{id}", self._get),
+            Endpoint("cancel", "DELETE", "/v1/tasks/{id}", self._delete),
         )
 
     def may_enter(self, request: Request, kind: str) -> bool:
         """Look for the version as well."""
         versioned = kind == "download" or request.headers.get("X-Runway-Version") == _VERSION
-        return versioned and super().may_enter(request, kind)
+        return versioned and super().is_authorized(request, kind)
 
     def new_id(self, number: int) -> str:
         """Return an id of the look of a UUID."""
@@ -89,8 +91,8 @@ class RunwayStandIn(PlainStandIn):
         await self.stop(taken, Vanishes())
         return Response(status_code=204)
 
-    def _shown(self, taken: Taken, stage: Stage) -> dict[str, Any]:
-        told: dict[str, Any] = {"id": taken.id, "createdAt": taken.made.isoformat()}
+    def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
+        told: dict[str, Any] = {"id": taken.id, "createdAt": taken.outputs.isoformat()}
         match stage:
             case Says(status):
                 return {**told, "status": status}

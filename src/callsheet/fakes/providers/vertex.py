@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from callsheet.fakes.providers.fake_server import Door, StandIn
+from callsheet.fakes.providers.fake_server import Endpoint, FakeServer
 from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Stage, Succeeds, Vanishes
 
 _PROJECT = "callsheet-stand-in"
@@ -18,7 +18,7 @@ _BUCKET = "callsheet-stand-in"
 _BLOCKED = "The video was blocked, since it may violate our usage guidelines. Support codes: 15236754"
 
 
-class VertexStandIn(StandIn):
+class FakeVertex(FakeServer):
     """Vertex AI. Films are put into its storage where an order asks for that, else they stand in its answers."""
 
     name = "vertex"
@@ -36,17 +36,17 @@ class VertexStandIn(StandIn):
             "vertex_storage_url": self.base,
         }
 
-    def doors(self) -> Sequence[Door]:
+    def doors(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         return (
-            Door("submit", "POST", f"/v1beta1/{_PUBLISHER}/{{model}}:predictLongRunning", self._predict),
-            Door("look", "POST", f"/v1beta1/{_PUBLISHER}/{{model}}:fetchPredictOperation", self._fetch),
-            Door("download", "GET", f"/storage/v1/b/{_BUCKET}/o/films/{{number}}/{{name}}", self._stored),
+            Endpoint("submit", "POST", f"/v1beta1/{_PUBLISHER}/{{model}}:predictLongRunning", self._predict),
+            Endpoint("look", "POST", f"/v1beta1/{_PUBLISHER}/{{model}}:fetchPredictOperation", self._fetch),
+            Endpoint("download", "GET", f"/storage/v1/b/{_BUCKET}/o/films/{{number}}/{{name}}", self._stored),
         )
 
     def may_enter(self, request: Request, kind: str) -> bool:
         """Ask for the token everywhere."""
-        return super().may_enter(request, "storage" if kind == "download" else kind)
+        return super().is_authorized(request, "storage" if kind == "download" else kind)
 
     def new_id(self, number: int) -> str:
         """Return the name of an operation."""

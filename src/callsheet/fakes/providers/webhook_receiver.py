@@ -14,7 +14,7 @@ from callsheet.fakes.providers.server import served
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class ReceivedWebhook:
     """One call."""
 
     headers: Mapping[str, str]
@@ -22,29 +22,29 @@ class Letter:
 
 
 @dataclass(slots=True)
-class Mailbox:
+class WebhookReceiver:
     """Every call that came to `url`, whatever its method and path. Made by `open_mailbox`."""
 
     url: str = ""
-    letters: list[Letter] = field(default_factory=list)
+    received_webhooks: list[ReceivedWebhook] = field(default_factory=list)
     _came: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def received(self, count: int = 1, *, timeout: float = 10) -> list[Letter]:
+    async def received(self, count: int = 1, *, timeout: float = 10) -> list[ReceivedWebhook]:
         """Wait until so many calls have come, and return all."""
         async with asyncio.timeout(timeout):
-            while len(self.letters) < count:
+            while len(self.received_webhooks) < count:
                 self._came.clear()
                 await self._came.wait()
-        return self.letters
+        return self.received_webhooks
 
 
 @asynccontextmanager
-async def open_mailbox() -> AsyncIterator[Mailbox]:
+async def open_webhook_receiver() -> AsyncIterator[WebhookReceiver]:
     """Open an address on this machine until the block ends."""
-    box = Mailbox()
+    box = WebhookReceiver()
 
     async def keep(request: Request) -> Response:
-        box.letters.append(Letter(dict(request.headers), await request.body()))
+        box.received_webhooks.append(ReceivedWebhook(dict(request.headers), await request.body()))
         box._came.set()
         return Response("ok")
 

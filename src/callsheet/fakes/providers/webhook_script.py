@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
+class WebhookScript:
     """The webhook of one task; without a forecast: once, at once, and true."""
 
     times: int = 1
@@ -27,7 +27,7 @@ class Calls:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SentWebhook:
     """A webhook that was sent, with the status of the answer; 0: none came."""
 
     task_id: str

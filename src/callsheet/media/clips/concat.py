@@ -11,16 +11,16 @@ from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 
-from callsheet.domain.errors import MediaFailed
-from callsheet.media.clips.pcm_range import RATE, samples, stretch
+from callsheet.domain.errors import FFmpegFailed
+from callsheet.media.clips.pcm_range import RATE, pcm_range_args, samples
 from callsheet.media.encoding.loudness import LOSSLESS
-from callsheet.media.encoding.stream_copy_rules import layout_of, sound_words
+from callsheet.media.encoding.stream_copy_rules import channel_layout, default_audio_args
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.media.probing.frame_index import list_frames
-from callsheet.media.probing.output_checks import ExpectedSound, check_frames, check_whole, verified_sound
-from callsheet.media.probing.probe import Footage, inspect
-from callsheet.processes.bounded_gather import several
+from callsheet.media.probing.frame_index import read_frame_index
+from callsheet.media.probing.output_checks import ExpectedAudio, check_frames, check_whole, verify_audio
+from callsheet.media.probing.probe import MediaInfo, probe_details
+from callsheet.processes.bounded_gather import gather_limited
 
 COPIED = frozenset({"h264", "hevc", "av1"})
 """Codecs whose pictures can be joined as they are in an MP4."""
@@ -30,7 +30,7 @@ _TICKS = 90_000
 _SHARE_OF_PIECES = 0.9
 
 
-def why_not_joined_as_they_are(videos: Sequence[Footage]) -> str | None:
+def why_not_stream_copy(videos: Sequence[MediaInfo]) -> str | None:
     """Return why the pictures of videos must be encoded to be joined; None when they can be passed on."""
     first = videos[0]
     if first.probe.video_codec not in COPIED:
@@ -44,7 +44,7 @@ def why_not_joined_as_they_are(videos: Sequence[Footage]) -> str | None:
     return None
 
 
-def _facts(first: Footage, video: Footage) -> list[tuple[str, object, object]]:
+def _facts(first: MediaInfo, video: MediaInfo) -> list[tuple[str, object, object]]:
     one, other = first.picture, video.picture
     assert one is not None and other is not None  # noqa: S101 - both were read as videos
     return [
@@ -58,14 +58,14 @@ def _facts(first: Footage, video: Footage) -> list[tuple[str, object, object]]:
     ]
 
 
-def _colours(video: Footage) -> tuple[str | None, ...]:
+def _colours(video: MediaInfo) -> tuple[str | None, ...]:
     picture = video.picture
     assert picture is not None  # noqa: S101 - it was read as a video
     return picture.color_matrix, picture.color_primaries, picture.color_transfer, picture.color_range
 
 
 @dataclass(frozen=True, slots=True)
-class Joined:
+class ConcatOutput:
     """Videos in one file."""
 
     path: Path
@@ -73,7 +73,9 @@ class Joined:
     seconds: float
 
 
-async def join(videos: Sequence[Footage], ffmpeg: FFmpeg, folder: Path, tell: Callable[[float], None]) -> Joined:
+async def concat_files(
+    videos: Sequence[MediaInfo], ffmpeg: FFmpeg, folder: Path, tell: Callable[[float], None]
+) -> ConcatOutput:
     """Join videos whose pictures can be passed on, in a folder, and return the checked outcome as an MP4.
 
     A video without sound is silent where others have some. Raises MediaFailed when a source breaks off, or the
@@ -81,7 +83,7 @@ async def join(videos: Sequence[Footage], ffmpeg: FFmpeg, folder: Path, tell: Ca
     """
     done = _Steps(2 * len(videos), tell)
     works = [partial(_picture, video, ffmpeg, folder / f"picture{n:05d}.mp4") for n, video in enumerate(videos)]
-    pictures = await several(works, at_once=ffmpeg.threads, on_done=done)
+    pictures = await gather_limited(works, at_once=ffmpeg.threads, on_done=done)
     frames, lengths = sum(count for count, _ in pictures), [length for _, length in pictures]
     layout = common_layout(videos)
     if layout is not None:
@@ -89,49 +91,49 @@ async def join(videos: Sequence[Footage], ffmpeg: FFmpeg, folder: Path, tell: Ca
         counts = [last - first for first, last in pairwise(borders)]
         pieces = enumerate(zip(videos, counts, strict=True))
         sounds = [partial(_sound, v, ffmpeg, folder / f"sound{n:05d}.w64", count, layout) for n, (v, count) in pieces]
-        await several(sounds, at_once=ffmpeg.threads, on_done=done)
+        await gather_limited(sounds, at_once=ffmpeg.threads, on_done=done)
     path = folder / "joined.mp4"
     report = await ffmpeg.run(_joining(lengths, layout, folder, videos[0], path), cwd=folder)
     check_frames(report, frames, "the joined film")
     seconds = float(sum(lengths))
     await _check(path, frames, seconds, layout)
-    return Joined(path, frames, seconds)
+    return ConcatOutput(path, frames, seconds)
 
 
-async def join_sounds(
-    files: Sequence[Footage], ffmpeg: FFmpeg, folder: Path, tell: Callable[[float], None]
+async def concat_audio(
+    files: Sequence[MediaInfo], ffmpeg: FFmpeg, folder: Path, tell: Callable[[float], None]
 ) -> tuple[Path, float]:
     """Join the sound of files, encoded once, and return the checked outcome as M4A with its length in seconds."""
     layout = common_layout(files) or "stereo"
     works = [partial(_samples, file, ffmpeg, folder / f"sound{n:05d}.w64", layout) for n, file in enumerate(files)]
-    seconds = sum(await several(works, at_once=ffmpeg.threads, on_done=_Steps(len(files), tell)))
+    seconds = sum(await gather_limited(works, at_once=ffmpeg.threads, on_done=_Steps(len(files), tell)))
     path = folder / "joined.m4a"
-    words = [*_list(folder, "sound", "w64", len(files)), "-map", "0:a:0", *sound_words("mp4", layout)]
+    words = [*_list(folder, "sound", "w64", len(files)), "-map", "0:a:0", *default_audio_args("mp4", layout)]
     await ffmpeg.run(
         [*words, "-map_metadata", "-1", "-movflags", "+faststart", "-f", "ipod", file_url(path)], cwd=folder
     )
-    await verified_sound(path, ExpectedSound(seconds))
+    await verify_audio(path, ExpectedAudio(seconds))
     return path, seconds
 
 
-async def _samples(file: Footage, ffmpeg: FFmpeg, output: Path, layout: str) -> float:
+async def _samples(file: MediaInfo, ffmpeg: FFmpeg, output: Path, layout: str) -> float:
     """Write the sound of a file as samples, and return how many seconds there are."""
     filters = f"aresample={RATE}:async=1:first_pts=0,aformat=channel_layouts={layout}"
     words = [*media_input(file.path), "-map", f"0:{file.sounds[0].index}", "-af", filters, *LOSSLESS]
     report = await ffmpeg.run([*words, file_url(output)])
     check_whole(report.stderr, f"'{file.path.name}'")
-    return (await inspect(output)).probe.duration or 0.0
+    return (await probe_details(output)).probe.duration or 0.0
 
 
-def common_layout(found: Sequence[Footage]) -> str | None:
+def common_layout(found: Sequence[MediaInfo]) -> str | None:
     """Return the layout that sounds are joined in: their own where all have the same, else stereo; None without any."""
-    layouts = {layout_of(each.sounds[0]) for each in found if each.has_sound}
+    layouts = {channel_layout(each.sounds[0]) for each in found if each.has_sound}
     return None if not layouts else layouts.pop() if len(layouts) == 1 else "stereo"
 
 
-async def _picture(video: Footage, ffmpeg: FFmpeg, output: Path) -> tuple[int, Fraction]:
+async def _picture(video: MediaInfo, ffmpeg: FFmpeg, output: Path) -> tuple[int, Fraction]:
     """Write the picture of a video by itself; return the number of its frames, and how long they last."""
-    listed = await list_frames(ffmpeg, video)
+    listed = await read_frame_index(ffmpeg, video)
     words = [*media_input(video.path), "-map", f"0:{video.picture_index}", "-c", "copy", "-an"]
     words += ["-map_metadata", "-1", "-map_chapters", "-1", "-video_track_timescale", str(_TICKS), "-f", "mp4"]
     report = await ffmpeg.run([*words, file_url(output)])
@@ -142,18 +144,18 @@ async def _picture(video: Footage, ffmpeg: FFmpeg, output: Path) -> tuple[int, F
     return len(listed), even if abs(even - listed.length) < 1 / (2 * video.rate) else listed.length
 
 
-async def _sound(video: Footage, ffmpeg: FFmpeg, output: Path, count: int, layout: str) -> None:
+async def _sound(video: MediaInfo, ffmpeg: FFmpeg, output: Path, count: int, layout: str) -> None:
     """Write the sound that belongs to the picture of a video as samples."""
-    report = await ffmpeg.run(stretch(video, output, count=count, start=video.lead, layout=layout))
+    report = await ffmpeg.run(pcm_range_args(video, output, count=count, start=video.lead, layout=layout))
     check_whole(report.stderr, f"'{video.path.name}'")
 
 
-def _joining(lengths: list[Fraction], layout: str | None, folder: Path, first: Footage, output: Path) -> list[str]:
+def _joining(lengths: list[Fraction], layout: str | None, folder: Path, first: MediaInfo, output: Path) -> list[str]:
     """Write the lists of pieces, and return the words that join them and encode the sound."""
     words = _list(folder, "picture", "mp4", len(lengths), lengths)
     words += [] if layout is None else _list(folder, "sound", "w64", len(lengths))
     words += ["-map", "0:v:0", "-c:v", "copy"]
-    words += [] if layout is None else ["-map", "1:a:0", *sound_words("mp4", layout)]
+    words += [] if layout is None else ["-map", "1:a:0", *default_audio_args("mp4", layout)]
     tags = ["-tag:v", "hvc1"] if first.probe.video_codec == "hevc" else []
     tags += ["-map_metadata", "-1", "-video_track_timescale", str(_TICKS), "-movflags", "+faststart", "-f", "mp4"]
     return [*words, *tags, file_url(output)]
@@ -174,7 +176,7 @@ def _list(folder: Path, stem: str, suffix: str, count: int, lengths: Sequence[Fr
 
 
 async def _check(path: Path, frames: int, seconds: float, layout: str | None) -> None:
-    found = await inspect(path)
+    found = await probe_details(path)
     wrong: list[str] = []
     if found.probe.frames != frames:
         wrong.append(f"{found.probe.frames} frames instead of {frames}")
@@ -183,7 +185,7 @@ async def _check(path: Path, frames: int, seconds: float, layout: str | None) ->
     if found.has_sound != (layout is not None):
         wrong.append("sound where none was planned" if found.has_sound else "no sound")
     if wrong:
-        raise MediaFailed(f"FFmpeg reported success, but the joined film is wrong: {'; '.join(wrong)}")
+        raise FFmpegFailed(f"FFmpeg reported success, but the joined film is wrong: {'; '.join(wrong)}")
 
 
 class _Steps:

@@ -2,19 +2,19 @@
 
 import re
 
-from callsheet.media.ffmpeg.filter_graph import Graph
+from callsheet.media.ffmpeg.filter_graph import FilterGraph
 from callsheet.media.ffmpeg.inputs import media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 
 _ALL_DAY = 24 * 3600.0
 _LONG_SIDE = 320
 """Pixels; scenes are told apart by small pictures just as well."""
 
 
-async def silences(ffmpeg: FFmpeg, source: Footage, threshold: float, seconds: float) -> list[tuple[float, float]]:
+async def silences(ffmpeg: FFmpeg, source: MediaInfo, threshold: float, seconds: float) -> list[tuple[float, float]]:
     """Return beginning and end, in seconds, of what is quieter than `threshold` dBFS for so many seconds."""
-    graph = Graph()
+    graph = FilterGraph()
     heard = graph.add("silencedetect", f"0:{source.sounds[0].index}", noise=f"{threshold}dB", d=seconds)
     told = await _told(ffmpeg, source, graph, graph.add("ametadata", heard, mode="print", file="-"))
     starts = [float(start) for start in re.findall(r"silence_start=(-?[\d.]+)", told)]
@@ -23,9 +23,9 @@ async def silences(ffmpeg: FFmpeg, source: Footage, threshold: float, seconds: f
     return list(zip(starts, ends, strict=False))
 
 
-async def scene_changes(ffmpeg: FFmpeg, source: Footage, threshold: float) -> list[float]:
+async def scene_changes(ffmpeg: FFmpeg, source: MediaInfo, threshold: float) -> list[float]:
     """Return when another scene begins, in seconds; `threshold` is the share of the picture that changes."""
-    graph = Graph()
+    graph = FilterGraph()
     width, height = _small(source)
     small = graph.add("scale", f"0:{source.picture_index}", w=width, h=height)
     chosen = graph.add("select", small, expr=f"gt(scene,{threshold:.4f})")
@@ -33,12 +33,12 @@ async def scene_changes(ffmpeg: FFmpeg, source: Footage, threshold: float) -> li
     return [float(time) for time in re.findall(r"pts_time:(-?[\d.]+)", told)]
 
 
-def _small(source: Footage) -> tuple[int, int]:
+def _small(source: MediaInfo) -> tuple[int, int]:
     width, height = source.probe.width or _LONG_SIDE, source.probe.height or _LONG_SIDE
     share = _LONG_SIDE / max(width, height)
     return max(2, round(width * share)), max(2, round(height * share))
 
 
-async def _told(ffmpeg: FFmpeg, source: Footage, graph: Graph, output: str) -> str:
+async def _told(ffmpeg: FFmpeg, source: MediaInfo, graph: FilterGraph, output: str) -> str:
     words = [*media_input(source.path), "-filter_complex", str(graph), "-map", f"[{output}]", "-f", "null", "-"]
     return (await ffmpeg.capture(words, timeout=_ALL_DAY)).stdout.decode("ascii", "replace")

@@ -10,7 +10,7 @@ _PAIRS = _KNOWN.split()
 _BY_TWO_LETTERS = dict(zip(_PAIRS[::2], _PAIRS[1::2], strict=True))
 
 
-def three_letters(language: str) -> str:
+def iso_639_2(language: str) -> str:
     """Return the name of a language, given as `en`, `en-GB` or `eng`; one that is not known is returned as it is."""
     name = language.lower().replace("_", "-").partition("-")[0]
     return _BY_TWO_LETTERS.get(name, name)

@@ -4,20 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from callsheet.media.clips.language_codes import three_letters
-from callsheet.media.clips.subtitle_track import Sidecar, sidecar_input
+from callsheet.media.clips.language_codes import iso_639_2
+from callsheet.media.clips.subtitle_track import SubtitleFile, subtitle_input
 from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import Format
-from callsheet.media.encoding.stream_copy_rules import layout_of, sound_words
+from callsheet.media.encoding.stream_copy_rules import channel_layout, default_audio_args
 from callsheet.media.ffmpeg.inputs import file_url, media_input
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.probing.streams import Stream
 
 _SUBTITLES: dict[Format, str] = {"mp4": "mov_text", "webm": "webvtt", "mkv": "srt"}
 
 
 @dataclass(frozen=True, slots=True)
-class Name:
+class TrackTags:
     """What a player is told of a track."""
 
     language: str | None = None
@@ -29,12 +29,12 @@ class Name:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class AudioInput:
     """A sound track on its way into a film."""
 
-    source: Footage
+    source: MediaInfo
     track: Stream
-    name: Name
+    name: TrackTags
     own: bool
     """Whether the video brought it along."""
     copied: bool
@@ -52,58 +52,58 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
-class Subtitles:
+class SubtitleInput:
     """Subtitles on their way into a film."""
 
-    sidecar: Sidecar
-    name: Name
+    sidecar: SubtitleFile
+    name: TrackTags
 
 
 @dataclass(frozen=True, slots=True)
-class Muxed:
+class MuxCommand:
     """A film of tracks that are made already."""
 
-    video: Footage
+    video: MediaInfo
     format: Format
-    sounds: Sequence[Sound]
-    subtitles: Sequence[Subtitles]
+    audio: Sequence[AudioInput]
+    subtitles: Sequence[SubtitleInput]
     seconds: float
     most: int | None = None
     """Frames that it ends after; None for all."""
 
-    def arguments(self, output: Path) -> list[str]:
+    def args(self, output: Path) -> list[str]:
         """Return the words that make FFmpeg write it."""
-        added = [sound for sound in self.sounds if not sound.own]
+        added = [sound for sound in self.audio if not sound.own]
         words = media_input(self.video.path)
         for sound in added:
             words += self._input(sound)
         for text in self.subtitles:
-            words += sidecar_input(text.sidecar)
+            words += subtitle_input(text.sidecar)
         words += ["-map", f"0:{self.video.picture_index}", "-c:v", "copy"]
         # A limit on frames ends the sound as well.
         words += ["-frames:v", str(self.most)] if self.most is not None else []
-        for number, sound in enumerate(self.sounds):
+        for number, sound in enumerate(self.audio):
             words += self._sound(number, sound, 0 if sound.own else 1 + added.index(sound))
         for number, text in enumerate(self.subtitles):
             words += self._text(number, text, 1 + len(added) + number)
         return [*words, "-t", f"{self.seconds:.6f}", *self._container(), file_url(output)]
 
-    def _input(self, sound: Sound) -> list[str]:
+    def _input(self, sound: AudioInput) -> list[str]:
         late = ["-itsoffset", f"{sound.offset:.6f}"] if sound.offset > 0 else []
         length = max(0.001, self.seconds - sound.offset)
         return [*late, *media_input(sound.source.path, start=max(0.0, -sound.offset), length=length)]
 
-    def _sound(self, number: int, sound: Sound, source: int) -> list[str]:
+    def _sound(self, number: int, sound: AudioInput, source: int) -> list[str]:
         words = ["-map", f"{source}:{sound.track.index}", *_told(f"a:{number}", sound.name)]
         if sound.copied:
             return [*words, f"-c:a:{number}", "copy"]
-        layout = layout_of(sound.track)
+        layout = channel_layout(sound.track)
         filters = ["aresample=48000:async=1:first_pts=0", f"volume={sound.volume:.4f}"]
         filters += [f"aformat=channel_layouts={layout}", f"atrim=end={self.seconds:.6f}"]
-        encoding = sound_words(self.format, layout, track=number)
+        encoding = default_audio_args(self.format, layout, track=number)
         return [*words, f"-filter:a:{number}", ",".join(filters), *encoding]
 
-    def _text(self, number: int, text: Subtitles, source: int) -> list[str]:
+    def _text(self, number: int, text: SubtitleInput, source: int) -> list[str]:
         codec = "copy" if text.sidecar.kind == "ass" and self.format == "mkv" else _SUBTITLES[self.format]
         return ["-map", f"{source}:0", f"-c:s:{number}", codec, *_told(f"s:{number}", text.name)]
 
@@ -115,10 +115,10 @@ class Muxed:
         return words
 
 
-def _told(stream: str, name: Name) -> list[str]:
+def _told(stream: str, name: TrackTags) -> list[str]:
     flags = "+".join([*(["default"] if name.default else []), *(["forced"] if name.forced else [])])
     words = [f"-disposition:{stream}", flags or "0"]
-    words += [f"-metadata:s:{stream}", f"language={three_letters(name.language)}"] if name.language else []
+    words += [f"-metadata:s:{stream}", f"language={iso_639_2(name.language)}"] if name.language else []
     # MP4 keeps the title of a track where others keep the name of its handler.
     for key in ("title", "handler_name") if name.title else ():
         words += [f"-metadata:s:{stream}", f"{key}={name.title}"]

@@ -4,9 +4,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from callsheet.media.encoding.loudness import LOSSLESS
-from callsheet.media.ffmpeg.filter_graph import Graph, Options
+from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
 from callsheet.media.ffmpeg.inputs import file_url, media_input
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 
 RATE = 48_000
 
@@ -16,15 +16,15 @@ def samples(time: Fraction) -> int:
     return round(time * RATE)
 
 
-def stretch(
-    source: Footage | None, output: Path, *, count: int, start: float = 0.0, layout: str = "stereo"
+def pcm_range_args(
+    source: MediaInfo | None, output: Path, *, count: int, start: float = 0.0, layout: str = "stereo"
 ) -> list[str]:
     """Return the words that write `count` samples of a file's sound from `start` on; silence where it has none.
 
     Sound that begins late keeps its distance, and gaps are filled.
     """
     like: tuple[str, Options] = ("aformat", {"sample_fmts": "fltp", "sample_rates": RATE, "channel_layouts": layout})
-    graph, words = Graph(), []
+    graph, words = FilterGraph(), []
     if source is None or not source.has_sound:
         sound = graph.add("anullsrc", r=RATE, cl=layout)
     else:

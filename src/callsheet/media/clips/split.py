@@ -6,19 +6,19 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-from callsheet.domain.errors import MediaFailed
-from callsheet.media.clips.pcm_range import RATE, samples, stretch
+from callsheet.domain.errors import FFmpegFailed
+from callsheet.media.clips.pcm_range import RATE, pcm_range_args, samples
 from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import Format
 from callsheet.media.encoding.encoders import Encoder
-from callsheet.media.encoding.stream_copy_rules import home_of, layout_of, sound_words
-from callsheet.media.ffmpeg.filter_graph import Graph
+from callsheet.media.encoding.stream_copy_rules import channel_layout, container_for, default_audio_args
+from callsheet.media.ffmpeg.filter_graph import FilterGraph
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.media.filters.scaling import Box, even, fitted
-from callsheet.media.probing.frame_index import Frames, list_frames
+from callsheet.media.filters.scaling import Box, even, scale_to_box
+from callsheet.media.probing.frame_index import FrameIndex, read_frame_index
 from callsheet.media.probing.output_checks import check_frames, check_whole
-from callsheet.media.probing.probe import Footage, inspect
+from callsheet.media.probing.probe import MediaInfo, probe_details
 
 _SHARE_OF_PICTURE = 0.7
 _SLACK = 0.1
@@ -26,7 +26,7 @@ _SLACK = 0.1
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class SplitPoint:
     """Where one piece ends and the next begins."""
 
     time: Fraction
@@ -36,7 +36,7 @@ class Cut:
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class SplitPart:
     """A part of a file, by itself."""
 
     path: Path
@@ -49,16 +49,16 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Cutter:
+class Splitter:
     """A file that is to be cut, in a folder.
 
     With `frames` it has a picture, which is encoded by `encoder`; without one it is passed on, and cut at key frames.
     """
 
-    source: Footage
+    source: MediaInfo
     ffmpeg: FFmpeg
     folder: Path
-    frames: Frames | None = None
+    frames: FrameIndex | None = None
     encoder: Encoder | None = None
 
     @property
@@ -74,38 +74,38 @@ class Cutter:
     @property
     def format(self) -> Format:
         """The container of the pieces."""
-        return "mp4" if self.encoder is not None else home_of(self.source.probe.video_codec)
+        return "mp4" if self.encoder is not None else container_for(self.source.probe.video_codec)
 
-    def at(self, times: Sequence[float]) -> list[Cut]:
+    def at(self, times: Sequence[float]) -> list[SplitPoint]:
         """Return where it is really cut for times, in seconds, that were wished for."""
         if self.frames is None:
-            return [Cut(Fraction(samples(Fraction(time)), RATE)) for time in times]
+            return [SplitPoint(Fraction(samples(Fraction(time)), RATE)) for time in times]
         find = self.frames.nearest_key if self.copies else self.frames.nearest
         numbers = sorted({find(time) for time in times} - {0, len(self.frames)})
-        return [Cut(self.frames.times[number], number) for number in numbers]
+        return [SplitPoint(self.frames.times[number], number) for number in numbers]
 
-    async def cut(self, cuts: Sequence[Cut], tell: Callable[[float], None]) -> list[Piece]:
+    async def cut(self, cuts: Sequence[SplitPoint], tell: Callable[[float], None]) -> list[SplitPart]:
         """Cut where `at` said, and return the checked pieces.
 
         Raises MediaFailed when the source breaks off, or a piece is not what was planned.
         """
-        borders = [Cut(Fraction(0), 0), *cuts, self._end()]
+        borders = [SplitPoint(Fraction(0), 0), *cuts, self._end()]
         await self._pictures([cut.frame for cut in cuts if cut.frame], lambda share: tell(share * _SHARE_OF_PICTURE))
         heard = await self._sound(borders[-1].time)
-        pieces: list[Piece] = []
+        pieces: list[SplitPart] = []
         for number, (start, end) in enumerate(pairwise(borders)):
             pieces.append(await self._piece(number, start, end, heard))
             tell(_SHARE_OF_PICTURE + (1 - _SHARE_OF_PICTURE) * len(pieces) / (len(borders) - 1))
         return pieces
 
-    def _end(self) -> Cut:
+    def _end(self) -> SplitPoint:
         """Return where the last piece ends: what sounds on after the last picture is not lost."""
         seen = self.frames.length if self.frames is not None else Fraction(self.seconds).limit_denominator(RATE)
         heard = Fraction(0)
         if self.source.has_sound and (length := self.source.sounds[0].duration):
             begin = self.source.begin_of(self.source.sounds[0])
             heard = Fraction(begin + length - self.source.lead).limit_denominator(RATE)
-        return Cut(max(seen, heard), len(self.frames) if self.frames is not None else None)
+        return SplitPoint(max(seen, heard), len(self.frames) if self.frames is not None else None)
 
     async def _pictures(self, numbers: list[int], tell: Callable[[float], None]) -> None:
         """Write the picture of each piece by itself; each begins with one of the numbered frames."""
@@ -131,35 +131,35 @@ class Cutter:
         times = self.frames.times
         # A little before each frame, since times are rounded on their way: by some to the nearest whole frame.
         keys = ",".join(f"{float(times[n] - (times[n] - times[n - 1]) / 4):.6f}" for n in numbers)
-        graph, words = Graph(), self.encoder.device
+        graph, words = FilterGraph(), self.encoder.device
         return [
             *words,
             *("-map", f"[{self._upright(graph)}]", "-filter_complex", str(graph), "-fps_mode", "passthrough"),
-            *self.encoder.words(rate=None, threads=self.ffmpeg.threads),
+            *self.encoder.args(rate=None, threads=self.ffmpeg.threads),
             *(("-force_key_frames", keys) if keys else ()),
         ]
 
-    def _upright(self, graph: Graph) -> str:
+    def _upright(self, graph: FilterGraph) -> str:
         """Append what brings the picture to the colours and pixels that every player shows rightly."""
         facts = self.source.probe
         assert self.encoder is not None and facts.width and facts.height  # noqa: S101 - it is a picture to encode
         stream = graph.add("setpts", f"0:{self.source.picture_index}", expr="PTS-STARTPTS")
-        stream = fitted(graph, stream, self.source, Box(even(facts.width), even(facts.height), "fill"))
+        stream = scale_to_box(graph, stream, self.source, Box(even(facts.width), even(facts.height), "fill"))
         return graph.chain(stream, *self.encoder.last_filters)
 
-    async def _sound(self, end: Fraction) -> Footage | None:
+    async def _sound(self, end: Fraction) -> MediaInfo | None:
         """Write the whole sound as samples, and return it; None where there is none."""
         if not self.source.has_sound:
             return None
         path = self.folder / "sound.w64"
-        layout = layout_of(self.source.sounds[0])
+        layout = channel_layout(self.source.sounds[0])
         report = await self.ffmpeg.run(
-            stretch(self.source, path, count=samples(end), start=self.source.lead, layout=layout)
+            pcm_range_args(self.source, path, count=samples(end), start=self.source.lead, layout=layout)
         )
         check_whole(report.stderr, f"'{self.source.path.name}'")
-        return await inspect(path)
+        return await probe_details(path)
 
-    async def _piece(self, number: int, start: Cut, end: Cut, heard: Footage | None) -> Piece:
+    async def _piece(self, number: int, start: SplitPoint, end: SplitPoint, heard: MediaInfo | None) -> SplitPart:
         """Put picture and sound of one piece together."""
         suffix = self.format if self.frames is not None else "m4a"
         path = self.folder / f"part-{number + 1:03d}.{suffix}"
@@ -171,26 +171,26 @@ class Cutter:
             words += [
                 "-map",
                 f"{int(self.frames is not None)}:a:0",
-                *sound_words(self.format, layout_of(heard.sounds[0])),
+                *default_audio_args(self.format, channel_layout(heard.sounds[0])),
             ]
         words += ["-map", "0:v:0", "-c:v", "copy"] if self.frames is not None else []
         await self.ffmpeg.run([*words, *self._tags(), file_url(path)])
         frames = None if start.frame is None or end.frame is None else end.frame - start.frame
-        piece = Piece(path, self.format, float(start.time), float(end.time - start.time), frames)
+        piece = SplitPart(path, self.format, float(start.time), float(end.time - start.time), frames)
         await self._check(piece)
         return piece
 
-    async def _check(self, piece: Piece) -> None:
-        found = await inspect(piece.path)
+    async def _check(self, piece: SplitPart) -> None:
+        found = await probe_details(piece.path)
         wrong: list[str] = []
         if abs((found.probe.duration or 0) - piece.seconds) > _SLACK + 1 / float(found.rate):
             wrong.append(f"{found.probe.duration or 0:.3f} s instead of {piece.seconds:.3f} s")
         if found.has_sound != self.source.has_sound:
             wrong.append("sound where none was planned" if found.has_sound else "no sound")
-        if piece.frames is not None and (count := len(await list_frames(self.ffmpeg, found))) != piece.frames:
+        if piece.frames is not None and (count := len(await read_frame_index(self.ffmpeg, found))) != piece.frames:
             wrong.append(f"{count} frames instead of {piece.frames}")
         if wrong:
-            raise MediaFailed(f"FFmpeg reported success, but '{piece.path.name}' is wrong: {'; '.join(wrong)}")
+            raise FFmpegFailed(f"FFmpeg reported success, but '{piece.path.name}' is wrong: {'; '.join(wrong)}")
 
     def _tags(self) -> list[str]:
         tags = ["-map_metadata", "-1", "-map_chapters", "-1"]
@@ -201,7 +201,7 @@ class Cutter:
         return [*tags, "-f", codecs.MUXERS[self.format]]
 
 
-def _stretch_of(heard: Footage, first: int, last: int) -> list[str]:
+def _stretch_of(heard: MediaInfo, first: int, last: int) -> list[str]:
     """Return the words that read samples `first` to `last` (not included) of a file of samples."""
     # Sought for by whole seconds, which are whole samples too.
     skipped = max(0, first // RATE - 1)

@@ -13,14 +13,14 @@ _MOST_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
-class Sidecar:
+class SubtitleFile:
     """Subtitles in a file of ours, in UTF-8."""
 
     path: Path
     kind: Kind
 
 
-def read_sidecar(path: Path, copy: Path) -> Sidecar:
+def read_subtitle_file(path: Path, copy: Path) -> SubtitleFile:
     """Copy an SRT, WebVTT or ASS file to `copy`, in UTF-8. Its contents decide what it is, never its name.
 
     Raises BadSource when it is none of them, or too large.
@@ -34,10 +34,10 @@ def read_sidecar(path: Path, copy: Path) -> Sidecar:
     if kind is None:
         raise BadSource(f"'{path.name}' holds no subtitles; SRT, WebVTT and ASS are known")
     copy.write_text(text, encoding="utf-8")
-    return Sidecar(copy, kind)
+    return SubtitleFile(copy, kind)
 
 
-def sidecar_input(sidecar: Sidecar) -> list[str]:
+def subtitle_input(sidecar: SubtitleFile) -> list[str]:
     """Return the words for a subtitle file as an input."""
     reader = ["-protocol_whitelist", "file", "-format_whitelist", sidecar.kind, "-f", sidecar.kind]
     return [*reader, "-i", file_url(sidecar.path)]

@@ -61,7 +61,7 @@ def worst_crf(codec: VideoCodec) -> int:
     return _WORST_CRF[codec]
 
 
-def audio_words(codec: AudioCodec, bitrate: int | None, *, sample_rate: int = 48_000) -> list[str]:
+def audio_args(codec: AudioCodec, bitrate: int | None, *, sample_rate: int = 48_000) -> list[str]:
     """Return the output options for sound; without a bit rate, that which suits stereo."""
     encoder = {"aac": "aac", "opus": "libopus", "flac": "flac"}[codec]
     usual = {"aac": 160_000, "opus": 112_000, "flac": None}[codec]
@@ -69,7 +69,7 @@ def audio_words(codec: AudioCodec, bitrate: int | None, *, sample_rate: int = 48
     return ["-c:a", encoder, *(("-b:a", str(rate)) if rate else ()), "-ar", str(sample_rate)]
 
 
-def container_words(format: Container, codec: VideoCodec) -> list[str]:
+def container_args(format: Container, codec: VideoCodec) -> list[str]:
     """Return the output options for the container; `codec` is that of the picture."""
     words = ["-map_metadata", "-1", "-map_chapters", "-1", "-sn", "-dn", "-f", MUXERS[format]]
     if format in ("mp4", "mov"):

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
-from callsheet.domain.errors import MediaFailed
+from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.encoding import hardware, rate_control
 from callsheet.media.encoding.codecs import VideoCodec
-from callsheet.media.encoding.color import SDR, Colours
+from callsheet.media.encoding.color import SDR, ColorSpace
 from callsheet.media.ffmpeg.binary import capabilities
-from callsheet.media.ffmpeg.filter_graph import Graph, Options
+from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.values import PRESETS, Hardware, Preset, Quality
 
@@ -43,7 +43,7 @@ _SPEEDS: dict[str, tuple[int, ...]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class EncodeSettings:
     """What a picture is to be encoded as."""
 
     codec: VideoCodec = "h264"
@@ -57,7 +57,7 @@ class Wish:
     preset: Preset = "medium"
     depth: Depth = 8
     hardware: Hardware = "cpu"
-    colours: Colours = SDR
+    color_space: ColorSpace = SDR
     passes: int = 1
 
 
@@ -66,39 +66,39 @@ class Encoder:
     """An encoder that is at hand, with what it is to make."""
 
     name: str
-    wish: Wish
+    settings: EncodeSettings
     note: str | None = None
     """Why it is not the one wished for."""
 
     @property
     def codec(self) -> VideoCodec:
         """What it writes."""
-        return self.wish.codec
+        return self.settings.codec
 
     @property
     def is_hardware(self) -> bool:
         """Whether it may fail for reasons that are not in the picture."""
-        return self._kind in _HARDWARE
+        return self._codec_args in _HARDWARE
 
     @property
     def pixel_format(self) -> str:
         """What its pictures must come as."""
         if not self.is_hardware:
-            return "yuv420p" if self.wish.depth == 8 else "yuv420p10le"
-        return "p010le" if self.wish.depth == 10 else "yuv420p" if self._kind == "nvenc" else "nv12"
+            return "yuv420p" if self.settings.depth == 8 else "yuv420p10le"
+        return "p010le" if self.settings.depth == 10 else "yuv420p" if self._codec_args == "nvenc" else "nv12"
 
     @property
     def last_filters(self) -> tuple[tuple[str, Options], ...]:
         """The filters that hand pictures over to it: the end of a filter graph."""
         handed_over: tuple[tuple[str, Options], ...] = (("format", {"pix_fmts": self.pixel_format}),)
-        return (*handed_over, ("hwupload", {})) if self._kind == "vaapi" else handed_over
+        return (*handed_over, ("hwupload", {})) if self._codec_args == "vaapi" else handed_over
 
     @property
     def device(self) -> list[str]:
         """The global options that its filters need; once for each run of FFmpeg."""
-        return ["-init_hw_device", "vaapi=gpu", "-filter_hw_device", "gpu"] if self._kind == "vaapi" else []
+        return ["-init_hw_device", "vaapi=gpu", "-filter_hw_device", "gpu"] if self._codec_args == "vaapi" else []
 
-    def words(
+    def args(
         self, *, rate: Fraction | None, threads: int, stitched: bool = False, segment: float | None = None
     ) -> list[str]:
         """Return the output options for a picture at this rate; None: its frames keep their times.
@@ -107,28 +107,28 @@ class Encoder:
         every so many seconds, and nowhere else.
         """
         return [
-            *("-c:v", self.name, *self._size(), *self._speed()),
+            *("-c:v", self.name, *self._size_args(), *self._speed_args()),
             *_key_frames(rate, segment),
-            *self._habits(threads, stitched, fixed_keys=segment is not None),
-            *([] if self._kind == "vaapi" else ["-pix_fmt", self.pixel_format]),
-            *self.wish.colours.words(),
+            *self._codec_flags(threads, stitched, fixed_keys=segment is not None),
+            *([] if self._codec_args == "vaapi" else ["-pix_fmt", self.pixel_format]),
+            *self.settings.color_space.args(),
         ]
 
     @property
-    def _kind(self) -> str:
+    def _codec_args(self) -> str:
         return self.name.rpartition("_")[2]
 
-    def _size(self) -> list[str]:
-        wish = self.wish
+    def _size_args(self) -> list[str]:
+        wish = self.settings
         if wish.bitrate is not None:
             return rate_control.bit_rate(self.name, wish.bitrate, wish.max_bitrate)
         crf = wish.crf if wish.crf is not None else rate_control.crf_of(wish.codec, wish.quality)
         return rate_control.constant_quality(self.name, crf, wish.max_bitrate)
 
-    def _speed(self) -> list[str]:
-        preset = self.wish.preset
+    def _speed_args(self) -> list[str]:
+        preset = self.settings.preset
         number = _SPEEDS.get(self.name, _SPEEDS["nvenc"])[PRESETS.index(preset)]
-        match self._kind:
+        match self._codec_args:
             case "libsvtav1":
                 return ["-preset", str(number)]
             case "libvpx-vp9":
@@ -144,8 +144,8 @@ class Encoder:
             case _:
                 return ["-preset", preset]
 
-    def _habits(self, threads: int, stitched: bool, fixed_keys: bool) -> list[str]:
-        match self._kind:
+    def _codec_flags(self, threads: int, stitched: bool, fixed_keys: bool) -> list[str]:
+        match self._codec_args:
             case "libx264":
                 # Else it fits the headers of a piece to what is seen in it.
                 joinable = ["-x264-params", "stitchable=1"] if stitched else []
@@ -174,14 +174,14 @@ def _key_frames(rate: Fraction | None, segment: float | None) -> list[str]:
     return ["-g", str(most), "-force_key_frames", f"expr:gte(t,n_forced*{every:g})"]
 
 
-async def choose(ffmpeg: FFmpeg, wish: Wish) -> Encoder:
+async def select_encoder(ffmpeg: FFmpeg, wish: EncodeSettings) -> Encoder:
     """Return the encoder to use, with a note when it is not the one wished for.
 
     Raises MediaFailed when no encoder of the codec is at hand.
     """
     known = (await capabilities(ffmpeg.binary)).encoders
     if wish.hardware == "cpu":
-        return software(wish, known)
+        return software_encoder(wish, known)
     reasons: list[str] = []
     for kind in _HARDWARE if wish.hardware == "auto" else (wish.hardware,):
         encoder = Encoder(f"{_HARDWARE_NAMES[wish.codec]}_{kind}", wish)
@@ -189,11 +189,11 @@ async def choose(ffmpeg: FFmpeg, wish: Wish) -> Encoder:
         if reason is None:
             return encoder
         reasons.append(f"{encoder.name}: {reason}")
-    found = software(wish, known)
+    found = software_encoder(wish, known)
     return replace(found, note=f"encoded by {found.name}, not on the GPU ({'; '.join(reasons)})")
 
 
-def software(wish: Wish, known: Collection[str]) -> Encoder:
+def software_encoder(wish: EncodeSettings, known: Collection[str]) -> Encoder:
     """Return an encoder that needs no hardware; `known` are those of this FFmpeg.
 
     Raises MediaFailed when none of them writes the codec.
@@ -201,7 +201,7 @@ def software(wish: Wish, known: Collection[str]) -> Encoder:
     found = [name for name in _SOFTWARE[wish.codec] if name in known]
     if not found:
         wanted = _SOFTWARE[wish.codec][0]
-        raise MediaFailed(
+        raise FFmpegFailed(
             f"this FFmpeg cannot write {wish.codec.upper()}: it has no {wanted}. Set FFMPEG_PATH to a fuller build"
         )
     able = [name for name in found if wish.passes == 1 or name not in _ONE_PASS_ONLY]
@@ -209,27 +209,27 @@ def software(wish: Wish, known: Collection[str]) -> Encoder:
     return Encoder((able or found)[0], wish, note)
 
 
-def distrust(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> None:
+def mark_failed(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> None:
     """Remember for a while that a hardware encoder failed at real work."""
-    hardware.distrust(ffmpeg, encoder.name, encoder.pixel_format, reason)
+    hardware.mark_failed(ffmpeg, encoder.name, encoder.pixel_format, reason)
 
 
-async def spare(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> Encoder:
+async def software_fallback(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> Encoder:
     """Return what makes the same without hardware, after a hardware encoder failed at real work, with a note.
 
     Raises MediaFailed when no encoder of the codec is at hand.
     """
-    distrust(ffmpeg, encoder, reason)
-    found = software(encoder.wish, (await capabilities(ffmpeg.binary)).encoders)
+    mark_failed(ffmpeg, encoder, reason)
+    found = software_encoder(encoder.settings, (await capabilities(ffmpeg.binary)).encoders)
     return replace(found, note=f"encoded again by {found.name}, since {encoder.name} failed: {reason}")
 
 
 async def _why_not(ffmpeg: FFmpeg, encoder: Encoder, known: Collection[str]) -> str | None:
     if encoder.name not in known:
         return "this FFmpeg was built without it"
-    plain = replace(encoder, wish=Wish(codec=encoder.codec, depth=encoder.wish.depth))
-    graph = Graph()
+    plain = replace(encoder, settings=EncodeSettings(codec=encoder.codec, depth=encoder.settings.depth))
+    graph = FilterGraph()
     picture = graph.chain("0:v:0", *plain.last_filters)
     words = [*plain.device, "-filter_complex", str(graph), "-map", f"[{picture}]"]
-    words += plain.words(rate=Fraction(25), threads=1)
+    words += plain.args(rate=Fraction(25), threads=1)
     return await hardware.why_not(ffmpeg, encoder.name, encoder.pixel_format, words)

@@ -24,16 +24,16 @@ async def why_not(ffmpeg: FFmpeg, name: str, pixel_format: str, words: Sequence[
     key = (ffmpeg.binary, name, pixel_format)
     known = _outcomes.get(key)
     if known is None or time.monotonic() - known[0] > _BELIEVED:
-        known = _outcomes[key] = (time.monotonic(), await _tried(ffmpeg, words))
+        known = _outcomes[key] = (time.monotonic(), await _test_encode(ffmpeg, words))
     return known[1]
 
 
-def distrust(ffmpeg: FFmpeg, name: str, pixel_format: str, reason: str) -> None:
+def mark_failed(ffmpeg: FFmpeg, name: str, pixel_format: str, reason: str) -> None:
     """Remember that an encoder failed at real work."""
     _outcomes[ffmpeg.binary, name, pixel_format] = (time.monotonic(), reason)
 
 
-async def _tried(ffmpeg: FFmpeg, words: Sequence[str]) -> str | None:
+async def _test_encode(ffmpeg: FFmpeg, words: Sequence[str]) -> str | None:
     try:
         report = await ffmpeg.run([*_PICTURE, *words, "-frames:v", "1", "-f", "null", "-"], timeout=10)
     except JobError as error:

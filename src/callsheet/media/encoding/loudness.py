@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from callsheet.domain.errors import MediaFailed
-from callsheet.media.encoding.audio_encode import encoded
-from callsheet.media.ffmpeg.filter_graph import esc
+from callsheet.domain.errors import FFmpegFailed
+from callsheet.media.encoding.audio_encode import encode_audio
+from callsheet.media.ffmpeg.filter_graph import escape
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
 
@@ -69,7 +69,7 @@ def read_audio_filter(text: str) -> Target | str:
         return text.strip()
 
 
-def aim(wish: float | bool | None, usual: Target | str) -> Target | str | None:
+def loudness_target(wish: float | bool | None, usual: Target | str) -> Target | str | None:
     """Return what to do about loudness: a number is a target in LUFS, False leaves the sound, else as usual."""
     if wish is False:
         return None
@@ -85,7 +85,7 @@ def read_meter(log: str) -> Loudness:
     span = re.search(r"\bLRA:\s+([\d.]+) LU", summary)
     peak = re.search(r"\bPeak:\s+(-?[\d.]+|-?inf|nan) dBFS", summary)
     if integrated is None or peak is None:
-        raise MediaFailed("the loudness of the sound could not be measured")
+        raise FFmpegFailed("the loudness of the sound could not be measured")
     return Loudness(_level(integrated[1]), _level(peak[1]), float(span[1]) if span else 0.0)
 
 
@@ -96,14 +96,14 @@ def _level(text: str) -> float:
 
 async def measure(ffmpeg: FFmpeg, path: Path) -> Loudness:
     """Return the loudness of the first sound track of a file."""
-    found = await _metered(ffmpeg, path)
+    found = await _measured(ffmpeg, path)
     if found.is_silence and found.true_peak > _SILENCE:
         # Loudness is that of 0.4 s at least; what is shorter is measured as if it were played again and again.
-        found = await _metered(ffmpeg, path, f"aloop=loop=-1:size={_LOOPED},", ["-t", str(_REPEATED)])
+        found = await _measured(ffmpeg, path, f"aloop=loop=-1:size={_LOOPED},", ["-t", str(_REPEATED)])
     return found
 
 
-async def _metered(ffmpeg: FFmpeg, path: Path, before: str = "", limit: Sequence[str] = ()) -> Loudness:
+async def _measured(ffmpeg: FFmpeg, path: Path, before: str = "", limit: Sequence[str] = ()) -> Loudness:
     words = [*media_input(path), "-map", "0:a:0", "-af", f"{before}{METER}", *limit, "-f", "null", "-"]
     return read_meter((await ffmpeg.capture(words, verbosity="info", timeout=_ALL_DAY)).stderr)
 
@@ -113,12 +113,12 @@ def gain_filter(now: Loudness, target: Target) -> str | None:
     if now.is_silence:
         return None
     gain = _gain(now, target)
-    volume = f"volume={esc(gain)}dB"
+    volume = f"volume={escape(gain)}dB"
     ceiling = target.true_peak - _AFTER_ENCODING
     if now.true_peak + gain <= ceiling:
         return volume if abs(gain) >= 0.05 else None
     # Peaks between samples are seen, and so limited, only at four times the rate.
-    limiter = f"alimiter=limit={esc(10 ** (ceiling / 20))}:level=0:attack=2:release=50:latency=1"
+    limiter = f"alimiter=limit={escape(10 ** (ceiling / 20))}:level=0:attack=2:release=50:latency=1"
     return f"{volume},aresample=192000,{limiter},aresample=48000"
 
 
@@ -126,7 +126,7 @@ def _gain(now: Loudness, target: Target) -> float:
     return max(-_MOST_GAIN, min(_MOST_GAIN, target.integrated - now.integrated))
 
 
-async def level(
+async def normalize(
     ffmpeg: FFmpeg, path: Path, now: Loudness, target: Target, output: Path, encoding: Sequence[str] = ()
 ) -> Path:
     """Write sound at the target loudness to `output`, and return where it lies.
@@ -138,11 +138,11 @@ async def level(
     """
     now = await measure(ffmpeg, path) if now.is_silence else now
     if now.is_silence:
-        return await encoded(ffmpeg, path, encoding)
+        return await encode_audio(ffmpeg, path, encoding)
     aim, tried, made = target, set[str | None](), path
     while len(tried) < _MOST_PASSES and (filters := gain_filter(now, aim)) not in tried:
         tried.add(filters)
-        made = await encoded(ffmpeg, await _gained(ffmpeg, path, filters, output), encoding)
+        made = await encode_audio(ffmpeg, await _gained(ffmpeg, path, filters, output), encoding)
         reached = await measure(ffmpeg, made)
         missed, over = target.integrated - reached.integrated, reached.true_peak - target.true_peak
         if abs(missed) <= _CLOSE_ENOUGH and over <= 0:

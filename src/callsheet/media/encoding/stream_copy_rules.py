@@ -18,27 +18,27 @@ _ENCODED: dict[Format, AudioCodec] = {"mp4": "aac", "webm": "opus", "mkv": "aac"
 _LAYOUTS = {"mono": "mono", "stereo": "stereo", "5.1": "5.1", "5.1(side)": "5.1"}
 
 
-def takes_picture(format: Format, codec: str | None) -> bool:
+def accepts_video_codec(format: Format, codec: str | None) -> bool:
     """Tell whether a container holds pictures of this codec. Matroska holds nearly all that are known."""
     return codec in _PICTURES[format] if format in _PICTURES else codec not in _AT_HOME_ONLY
 
 
-def takes_sound(format: Format, codec: str | None) -> bool:
+def accepts_audio_codec(format: Format, codec: str | None) -> bool:
     """Tell whether a container holds sound of this codec."""
     return codec in _SOUNDS[format]
 
 
-def home_of(picture: str | None) -> Format:
+def container_for(picture: str | None) -> Format:
     """Return the container that players know best for pictures of this codec."""
-    return "mp4" if takes_picture("mp4", picture) else "webm" if takes_picture("webm", picture) else "mkv"
+    return "mp4" if accepts_video_codec("mp4", picture) else "webm" if accepts_video_codec("webm", picture) else "mkv"
 
 
-def layout_of(sound: Stream) -> str:
+def channel_layout(sound: Stream) -> str:
     """Return the layout that sound is encoded in: its own where encoders know it, else stereo."""
     return _LAYOUTS.get(sound.channel_layout or "", "stereo")
 
 
-def sound_words(format: Format, layout: str, *, track: int | None = None) -> list[str]:
+def default_audio_args(format: Format, layout: str, *, track: int | None = None) -> list[str]:
     """Return the words that encode sound for a container; `track` is its number, None: all tracks."""
     suffix = ":a" if track is None else f":a:{track}"
     encoder, each = {"aac": ("aac", 96), "opus": ("libopus", 64), "flac": ("flac", 0)}[_ENCODED[format]]

@@ -8,17 +8,17 @@ from pathlib import Path
 
 import imageio_ffmpeg
 
-from callsheet.domain.errors import CallsheetError, SetupError
+from callsheet.domain.errors import CallsheetError, ConfigurationError
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.processes.child import Limits
+from callsheet.processes.child import ProcessLimits
 from callsheet.processes.memory_limit import usable_memory
 from callsheet.settings import Settings
 
-_cache: dict[tuple[Path, int], "Capabilities"] = {}
+_cache: dict[tuple[Path, int], "FFmpegCapabilities"] = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Capabilities:
+class FFmpegCapabilities:
     """What an FFmpeg binary was built with. A listed hardware encoder may still find no hardware."""
 
     version: str
@@ -37,14 +37,14 @@ def find_ffmpeg(settings: Settings) -> Path:
         chosen = settings.ffmpeg_path.expanduser()
         found = shutil.which(chosen) if chosen.name == str(chosen) else str(chosen)
         if found is None or not os.access(found, os.X_OK) or Path(found).is_dir():
-            raise SetupError(f"FFMPEG_PATH is '{chosen}', which is not a program that can be run")
+            raise ConfigurationError(f"FFMPEG_PATH is '{chosen}', which is not a program that can be run")
         return Path(found).absolute()
     if on_path := shutil.which("ffmpeg"):
         return Path(on_path).absolute()
     try:
         return Path(imageio_ffmpeg.get_ffmpeg_exe())
     except RuntimeError:
-        raise SetupError(
+        raise ConfigurationError(
             "No FFmpeg: FFMPEG_PATH is unset, there is no `ffmpeg` on the PATH, and the package "
             "imageio-ffmpeg brought none for this machine"
         ) from None
@@ -53,11 +53,11 @@ def find_ffmpeg(settings: Settings) -> Path:
 def open_ffmpeg(settings: Settings) -> FFmpeg:
     """Return what runs the FFmpeg of the settings, within their limits. Raises SetupError as `find_ffmpeg` does."""
     memory = settings.ffmpeg_memory or usable_memory() * 3 // 4
-    limits = Limits(file_bytes=settings.ffmpeg_max_output, memory_bytes=memory)
+    limits = ProcessLimits(file_bytes=settings.ffmpeg_max_output, memory_bytes=memory)
     return FFmpeg(find_ffmpeg(settings), limits=limits)
 
 
-async def capabilities(path: Path) -> Capabilities:
+async def capabilities(path: Path) -> FFmpegCapabilities:
     """Return what the binary can do; asked once for each binary and time of its last change.
 
     Raises SetupError when it does not answer as FFmpeg does.
@@ -72,20 +72,20 @@ def _last_change(path: Path) -> int:
     try:
         return path.stat().st_mtime_ns
     except OSError as error:
-        raise SetupError(f"There is no FFmpeg at '{path}': {error.strerror}") from None
+        raise ConfigurationError(f"There is no FFmpeg at '{path}': {error.strerror}") from None
 
 
-async def _ask(ffmpeg: FFmpeg) -> Capabilities:
+async def _ask(ffmpeg: FFmpeg) -> FFmpegCapabilities:
     try:
         version = await _answer(ffmpeg, "-version")
         encoders = await _answer(ffmpeg, "-encoders")
         filters = await _answer(ffmpeg, "-filters")
         xfade = await _answer(ffmpeg, "-h", "filter=xfade")
     except (CallsheetError, OSError) as error:
-        raise SetupError(f"'{ffmpeg.binary}' does not work as FFmpeg: {error}") from None
+        raise ConfigurationError(f"'{ffmpeg.binary}' does not work as FFmpeg: {error}") from None
     if (told := re.match(r"ffmpeg version (\S+)", version)) is None:
-        raise SetupError(f"'{ffmpeg.binary}' does not work as FFmpeg: it does not tell its version")
-    return Capabilities(
+        raise ConfigurationError(f"'{ffmpeg.binary}' does not work as FFmpeg: it does not tell its version")
+    return FFmpegCapabilities(
         version=told[1],
         encoders=frozenset(re.findall(r"^ [VAS][A-Z.]{5} ([\w-]+)", encoders, re.MULTILINE)),
         filters=frozenset(re.findall(r"^ [A-Z.]{2,3} (\w+) +\S+->", filters, re.MULTILINE)),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from callsheet.domain.errors import DiskFull, JobError, MediaFailed, Transient
+from callsheet.domain.errors import DiskFull, FFmpegFailed, JobError, Transient
 
 _UPLOAD_AGAIN = "Upload it again"
 _FULLER_BUILD = "Set FFMPEG_PATH to a fuller build"
@@ -14,52 +14,60 @@ _KNOWN: tuple[tuple[str, type[JobError], str], ...] = (
     ("No space left on device", DiskFull, "no space left on the device. Free some, or set WORK_DIR to a larger disk"),
     ("Disk quota exceeded", DiskFull, "the disk quota is used up. Free some space, or set WORK_DIR to another disk"),
     ("Cannot allocate memory", Transient, f"there was not enough memory. {_FEWER_JOBS}"),
-    ("moov atom not found", MediaFailed, f"the file is incomplete: its index is missing. {_UPLOAD_AGAIN}"),
-    ("partial file", MediaFailed, f"the file is incomplete: it ends too early. {_UPLOAD_AGAIN}"),
-    ("EBML header parsing failed", MediaFailed, f"the file is damaged at its start. {_UPLOAD_AGAIN}"),
-    ("exceeds max_streams", MediaFailed, "the file holds too many tracks. Take out those that are not needed"),
-    ("matches no streams", MediaFailed, "an input lacks the picture or sound that is needed from it"),
-    ("not divisible by 2", MediaFailed, "width and height must be even"),
-    ("Picture size", MediaFailed, "the picture is too large to be decoded safely. Make it smaller"),
-    ("not on whitelist", MediaFailed, "this kind of file is not accepted as media. Convert it to MP4, MP3 or PNG"),
-    ("not in whitelist", MediaFailed, "this kind of file is not accepted as media. Convert it to MP4, MP3 or PNG"),
-    ("Unknown encoder", MediaFailed, f"this FFmpeg lacks the encoder. {_FULLER_BUILD}"),
-    ("Unknown decoder", MediaFailed, f"this FFmpeg lacks the decoder. {_FULLER_BUILD}"),
-    ("Decoder not found", MediaFailed, f"this FFmpeg lacks the decoder. {_FULLER_BUILD}"),
-    ("No such filter", MediaFailed, f"this FFmpeg lacks a filter. {_FULLER_BUILD}"),
-    ("libva", MediaFailed, "VAAPI finds no driver, so it cannot encode"),
-    ("No VA display found", MediaFailed, "VAAPI finds no GPU, so it cannot encode"),
-    ("Error creating a MFX session", MediaFailed, "QSV finds no Intel GPU, so it cannot encode"),
-    ("Cannot load libcuda", MediaFailed, "the NVIDIA driver is missing, so NVENC cannot encode"),
-    ("OpenEncodeSessionEx failed", MediaFailed, "the GPU has no free NVENC session"),
-    ("Only VP8 or VP9 or AV1", MediaFailed, "WebM holds only VP8, VP9 or AV1 pictures. Choose another format or codec"),
-    ("codec not currently supported in container", MediaFailed, "the container does not hold this codec"),
-    ("fontselect: failed", MediaFailed, "no usable font was found, so text cannot be drawn"),
-    ("File too large", MediaFailed, "the output grew beyond FFMPEG_MAX_OUTPUT. Make it shorter or smaller"),
-    ("Invalid data found", MediaFailed, f"the file is damaged, or is not what its name says. {_UPLOAD_AGAIN}"),
-    ("No such file or directory", MediaFailed, "an input file is missing"),
-    ("Permission denied", MediaFailed, "a file may not be read or written"),
-    ("maybe incorrect parameters such as", MediaFailed, "the encoder refused its settings, or the size of the picture"),
+    ("moov atom not found", FFmpegFailed, f"the file is incomplete: its index is missing. {_UPLOAD_AGAIN}"),
+    ("partial file", FFmpegFailed, f"the file is incomplete: it ends too early. {_UPLOAD_AGAIN}"),
+    ("EBML header parsing failed", FFmpegFailed, f"the file is damaged at its start. {_UPLOAD_AGAIN}"),
+    ("exceeds max_streams", FFmpegFailed, "the file holds too many tracks. Take out those that are not needed"),
+    ("matches no streams", FFmpegFailed, "an input lacks the picture or sound that is needed from it"),
+    ("not divisible by 2", FFmpegFailed, "width and height must be even"),
+    ("Picture size", FFmpegFailed, "the picture is too large to be decoded safely. Make it smaller"),
+    ("not on whitelist", FFmpegFailed, "this kind of file is not accepted as media. Convert it to MP4, MP3 or PNG"),
+    ("not in whitelist", FFmpegFailed, "this kind of file is not accepted as media. Convert it to MP4, MP3 or PNG"),
+    ("Unknown encoder", FFmpegFailed, f"this FFmpeg lacks the encoder. {_FULLER_BUILD}"),
+    ("Unknown decoder", FFmpegFailed, f"this FFmpeg lacks the decoder. {_FULLER_BUILD}"),
+    ("Decoder not found", FFmpegFailed, f"this FFmpeg lacks the decoder. {_FULLER_BUILD}"),
+    ("No such filter", FFmpegFailed, f"this FFmpeg lacks a filter. {_FULLER_BUILD}"),
+    ("libva", FFmpegFailed, "VAAPI finds no driver, so it cannot encode"),
+    ("No VA display found", FFmpegFailed, "VAAPI finds no GPU, so it cannot encode"),
+    ("Error creating a MFX session", FFmpegFailed, "QSV finds no Intel GPU, so it cannot encode"),
+    ("Cannot load libcuda", FFmpegFailed, "the NVIDIA driver is missing, so NVENC cannot encode"),
+    ("OpenEncodeSessionEx failed", FFmpegFailed, "the GPU has no free NVENC session"),
+    (
+        "Only VP8 or VP9 or AV1",
+        FFmpegFailed,
+        "WebM holds only VP8, VP9 or AV1 pictures. Choose another format or codec",
+    ),
+    ("codec not currently supported in container", FFmpegFailed, "the container does not hold this codec"),
+    ("fontselect: failed", FFmpegFailed, "no usable font was found, so text cannot be drawn"),
+    ("File too large", FFmpegFailed, "the output grew beyond FFMPEG_MAX_OUTPUT. Make it shorter or smaller"),
+    ("Invalid data found", FFmpegFailed, f"the file is damaged, or is not what its name says. {_UPLOAD_AGAIN}"),
+    ("No such file or directory", FFmpegFailed, "an input file is missing"),
+    ("Permission denied", FFmpegFailed, "a file may not be read or written"),
+    (
+        "maybe incorrect parameters such as",
+        FFmpegFailed,
+        "the encoder refused its settings, or the size of the picture",
+    ),
     ("Input/output error", Transient, "a disk or network share did not answer. It is tried again"),
 )
 
 _SIGNALS: dict[int, tuple[type[JobError], str]] = {
     -9: (Transient, f"the system killed FFmpeg, most likely because memory ran out. {_FEWER_JOBS}"),
-    -24: (MediaFailed, "FFmpeg used more processor time than it may"),
-    -25: (MediaFailed, "the output grew beyond FFMPEG_MAX_OUTPUT. Make it shorter or smaller"),
-    -11: (MediaFailed, f"FFmpeg crashed; the file is probably damaged. {_UPLOAD_AGAIN}"),
-    -6: (MediaFailed, f"FFmpeg crashed; the file is probably damaged. {_UPLOAD_AGAIN}"),
+    -24: (FFmpegFailed, "FFmpeg used more processor time than it may"),
+    -25: (FFmpegFailed, "the output grew beyond FFMPEG_MAX_OUTPUT. Make it shorter or smaller"),
+    -11: (FFmpegFailed, f"FFmpeg crashed; the file is probably damaged. {_UPLOAD_AGAIN}"),
+    -6: (FFmpegFailed, f"FFmpeg crashed; the file is probably damaged. {_UPLOAD_AGAIN}"),
 }
 
 # From FFmpeg 6 on, the status is an error number; before, it is 1 whatever happened.
 _STATUSES: dict[int, tuple[type[JobError], str]] = {
     228: (DiskFull, "no space left on the device. Free some, or set WORK_DIR to a larger disk"),
     244: (Transient, f"there was not enough memory. {_FEWER_JOBS}"),
-    229: (MediaFailed, "the output grew beyond FFMPEG_MAX_OUTPUT. Make it shorter or smaller"),
-    183: (MediaFailed, f"the file is damaged, or is not what its name says. {_UPLOAD_AGAIN}"),
-    187: (MediaFailed, "the encoder refused its settings or the picture"),
-    69: (MediaFailed, f"most of the file could not be decoded. {_UPLOAD_AGAIN}"),
-    254: (MediaFailed, "an input file is missing"),
+    229: (FFmpegFailed, "the output grew beyond FFMPEG_MAX_OUTPUT. Make it shorter or smaller"),
+    183: (FFmpegFailed, f"the file is damaged, or is not what its name says. {_UPLOAD_AGAIN}"),
+    187: (FFmpegFailed, "the encoder refused its settings or the picture"),
+    69: (FFmpegFailed, f"most of the file could not be decoded. {_UPLOAD_AGAIN}"),
+    254: (FFmpegFailed, "an input file is missing"),
 }
 
 _CONTEXT = re.compile(r"^(?:\[[^\]]*\]\s*)+")
@@ -85,7 +93,7 @@ def explain(code: int, stderr: str, args: Iterable[str] = ()) -> JobError:
             kind, words = known[code]
             remark = f" ({_clean(told, args)})" if told else ""
             return kind(f"FFmpeg stopped: {words}{remark}", **facts)
-    return MediaFailed(f"FFmpeg stopped: {_clean(told, args) or f'exit status {code}'}", **facts)
+    return FFmpegFailed(f"FFmpeg stopped: {_clean(told, args) or f'exit status {code}'}", **facts)
 
 
 def _is_noise(line: str) -> bool:

@@ -10,7 +10,7 @@ Value = str | int | float | Fraction
 Options = dict[str, Value | None]
 
 
-def esc(value: Value) -> str:
+def escape(value: Value) -> str:
     """Return an option value as it must stand in a filter graph for FFmpeg to receive exactly that value."""
     if isinstance(value, bool):
         return "1" if value else "0"
@@ -35,7 +35,7 @@ def _keep_edges(text: str) -> str:
     return text[:end] + "".join("\\" + c for c in text[end:])
 
 
-class Graph:
+class FilterGraph:
     """A filter graph under construction; its text goes after `-filter_complex`."""
 
     def __init__(self) -> None:
@@ -70,7 +70,7 @@ class Graph:
     def _append(self, name: str, inputs: tuple[str, ...], outputs: int, options: Options) -> list[str]:
         labels = [f"n{self._labels + i}" for i in range(outputs)]
         self._labels += outputs
-        told = ":".join(f"{key.rstrip('_')}={esc(v)}" for key, v in options.items() if v is not None)
+        told = ":".join(f"{key.rstrip('_')}={escape(v)}" for key, v in options.items() if v is not None)
         took = "".join(f"[{label}]" for label in inputs)
         gave = "".join(f"[{label}]" for label in labels)
         self._chains.append(took + name + ("=" + told if told else "") + gave)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Self
 
-from callsheet.domain.errors import MediaFailed
+from callsheet.domain.errors import FFmpegFailed
 
 _NO_TIME = 2.0**62
 """Microseconds"""
@@ -11,7 +11,7 @@ _OVERRUN = 2.0
 _OVERRUN_SECONDS = 60.0
 
 
-class Progress(float):
+class FFmpegProgress(float):
     """The share done, from 0 to 1, with how fast it goes."""
 
     speed: float | None
@@ -46,10 +46,10 @@ def is_overrun(seconds: float, told: float) -> bool:
     return seconds > told * _OVERRUN + _OVERRUN_SECONDS
 
 
-class Watch:
+class ProgressReader:
     """What the reports on FFmpeg's progress pipe say so far; `duration` is the planned seconds of output."""
 
-    def __init__(self, duration: float | None, tell: Callable[[Progress], None] | None) -> None:
+    def __init__(self, duration: float | None, tell: Callable[[FFmpegProgress], None] | None) -> None:
         self.seconds = 0.0
         self.frames: int | None = None
         self.speed: float | None = None
@@ -80,18 +80,18 @@ class Watch:
 
     def finish(self) -> None:
         """Tell that all is done."""
-        self._report(Progress(1.0, self.speed, 0.0))
+        self._report(FFmpegProgress(1.0, self.speed, 0.0))
 
     def _judge(self, duration: float) -> None:
         if is_overrun(self.seconds, duration):
-            raise MediaFailed(
+            raise FFmpegFailed(
                 f"the output goes on beyond {clock(self.seconds)}, though only {clock(duration)} was planned: "
                 "the source does not tell its true length"
             )
         left = max(0.0, duration - self.seconds) / self.speed if self.speed else None
-        self._report(Progress(min(0.99, self.seconds / duration), self.speed, left))
+        self._report(FFmpegProgress(min(0.99, self.seconds / duration), self.speed, left))
 
-    def _report(self, progress: Progress) -> None:
+    def _report(self, progress: FFmpegProgress) -> None:
         if self._tell is not None and progress > self._told:
             self._told = progress
             self._tell(progress)

@@ -10,22 +10,22 @@ from pathlib import Path
 
 import psutil
 
-from callsheet.domain.errors import MediaFailed, TimedOut
+from callsheet.domain.errors import FFmpegFailed, TimedOut
 from callsheet.media.ffmpeg.error_messages import explain
-from callsheet.media.ffmpeg.progress import Progress, Watch
+from callsheet.media.ffmpeg.progress import FFmpegProgress, ProgressReader
 from callsheet.media.fonts import FONTCONFIG
-from callsheet.processes.child import Limits, plain_environment, started
+from callsheet.processes.child import ProcessLimits, plain_environment, start_child
 
 _HEAD_BYTES = 16 * 1024
 _TAIL_BYTES = 64 * 1024
 _UNFINISHED = "Error writing trailer"
 """Older builds report success even so, when the disk was full at the end."""
 _REAL_READING = 2**20
-_USUAL_LIMITS = Limits()
+_USUAL_LIMITS = ProcessLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class FFmpegReport:
     """How a run of FFmpeg went."""
 
     seconds: float
@@ -41,7 +41,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Captured:
+class CapturedOutput:
     """What FFmpeg wrote to its pipes."""
 
     stdout: bytes
@@ -51,7 +51,7 @@ class Captured:
 class FFmpeg:
     """Runs FFmpeg, one process per call; a process ends with the call, however the call ends."""
 
-    def __init__(self, binary: Path, *, threads: int | None = None, limits: Limits = _USUAL_LIMITS) -> None:
+    def __init__(self, binary: Path, *, threads: int | None = None, limits: ProcessLimits = _USUAL_LIMITS) -> None:
         """Use the given binary, with `threads` for each filter graph; None: one per usable processor.
 
         `limits` are those of runs that name none.
@@ -65,14 +65,14 @@ class FFmpeg:
         args: Sequence[str],
         *,
         duration: float | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
+        on_progress: Callable[[FFmpegProgress], None] | None = None,
         cwd: Path | None = None,
         timeout: float | None = None,
         stall: float = 120,
         verbosity: str = "warning",
-        limits: Limits | None = None,
+        limits: ProcessLimits | None = None,
         growing: Sequence[Path] = (),
-    ) -> Report:
+    ) -> FFmpegReport:
         """Run FFmpeg with the arguments that follow its global flags.
 
         `on_progress` gets the share done, from 0 to 1 and never falling, reckoned against `duration`, the
@@ -83,11 +83,11 @@ class FFmpeg:
         TimedOut after `timeout` seconds, DiskFull, and Transient when the machine's memory runs out. Exit status 0
         does not mean that the output is whole: check it.
         """
-        watched = Watch(duration, on_progress)
+        watched = ProgressReader(duration, on_progress)
         flags = ["-v", verbosity, "-nostats", "-stats_period", "0.5", "-progress", "pipe:1"]
         begun = time.monotonic()
         command = self._command(flags, args)
-        async with started(command, cwd=cwd, env=_environment(), limits=limits or self.limits) as process:
+        async with start_child(command, cwd=cwd, env=_environment(), limits=limits or self.limits) as process:
             assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
             stderr = _Kept()
             draining = asyncio.create_task(stderr.drain(process.stderr))
@@ -104,7 +104,7 @@ class FFmpeg:
             raise explain(code, stderr.text, args)
         watched.finish()
         elapsed = time.monotonic() - begun
-        return Report(watched.seconds, watched.frames, watched.speed, elapsed, stderr.text[-_TAIL_BYTES:])
+        return FFmpegReport(watched.seconds, watched.frames, watched.speed, elapsed, stderr.text[-_TAIL_BYTES:])
 
     async def capture(
         self,
@@ -114,8 +114,8 @@ class FFmpeg:
         timeout: float = 60,
         max_bytes: int = 256 * 2**20,
         verbosity: str = "warning",
-        limits: Limits | None = None,
-    ) -> Captured:
+        limits: ProcessLimits | None = None,
+    ) -> CapturedOutput:
         """Run FFmpeg and return what it wrote to stdout (`-` or `pipe:1` as the output) and to stderr.
 
         For measurements and single pictures: there is no progress, and everything is held in memory.
@@ -123,7 +123,7 @@ class FFmpeg:
         Raises as `run` does, and MediaFailed when there is more than `max_bytes`.
         """
         command = self._command(["-v", verbosity, "-nostats"], args)
-        async with started(command, cwd=cwd, env=_environment(), limits=limits or self.limits) as process:
+        async with start_child(command, cwd=cwd, env=_environment(), limits=limits or self.limits) as process:
             assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
             stderr = _Kept()
             draining = asyncio.create_task(stderr.drain(process.stderr))
@@ -138,7 +138,7 @@ class FFmpeg:
                 draining.cancel()
         if code != 0:
             raise explain(code, stderr.text, args)
-        return Captured(stdout, stderr.text)
+        return CapturedOutput(stdout, stderr.text)
 
     def _command(self, flags: Sequence[str], args: Sequence[str]) -> list[str]:
         graphs = ["-filter_complex_threads", str(self.threads)]
@@ -159,7 +159,9 @@ def _environment() -> dict[str, str]:
     return plain_environment(AV_LOG_FORCE_NOCOLOR="1", FONTCONFIG_FILE=str(FONTCONFIG))
 
 
-async def _follow(process: asyncio.subprocess.Process, watched: Watch, stall: float, growing: Sequence[Path]) -> None:
+async def _follow(
+    process: asyncio.subprocess.Process, watched: ProgressReader, stall: float, growing: Sequence[Path]
+) -> None:
     """Read progress reports until FFmpeg closes the pipe."""
     assert process.stdout is not None  # noqa: S101 - it is a pipe
     clock = asyncio.get_running_loop().time
@@ -177,7 +179,7 @@ async def _follow(process: asyncio.subprocess.Process, watched: Watch, stall: fl
             if read > before + _REAL_READING or size > smaller:
                 advanced = clock()
                 continue
-            raise MediaFailed(f"FFmpeg made no headway for {stall:g} s and was stopped") from None
+            raise FFmpegFailed(f"FFmpeg made no headway for {stall:g} s and was stopped") from None
         if not line:
             return
         if watched.read(line.decode("ascii", "replace").strip()):
@@ -202,7 +204,7 @@ async def _read_up_to(stdout: asyncio.StreamReader, most: int) -> bytes:
     while piece := await stdout.read(1 << 20):
         size += len(piece)
         if size > most:
-            raise MediaFailed(f"FFmpeg wrote more than the {most:,} bytes expected of it")
+            raise FFmpegFailed(f"FFmpeg wrote more than the {most:,} bytes expected of it")
         pieces.append(piece)
     return b"".join(pieces)
 

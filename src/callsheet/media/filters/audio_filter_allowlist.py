@@ -14,7 +14,7 @@ _ALLOWED = frozenset(_NAMES.split())
 _PLAIN = re.compile(r"[\w.:=+\-|/ ]*")
 
 
-def checked(filters: str) -> str:
+def validate_audio_filter(filters: str) -> str:
     """Return the chain of filters. Raises ValueError naming the filter that is not allowed."""
     for part in filter(None, (piece.strip() for piece in filters.split(","))):
         name, _, options = part.partition("=")

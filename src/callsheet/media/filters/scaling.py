@@ -3,15 +3,15 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
-from callsheet.media.ffmpeg.filter_graph import Graph, Options
+from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
 from callsheet.media.geometry import Crop, Focus
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.values import Fit
 
 _BLUR_SCALE = 8
 """The blurred background is made at an eighth of the size, which looks the same for a sixteenth of the cost."""
 
-OUR_COLOURS: Options = {
+BT709_OPTIONS: Options = {
     "out_color_matrix": "bt709",
     "out_range": "tv",
     # The quicker way darkens pictures whose matrix changes by up to two levels.
@@ -40,13 +40,13 @@ class Box:
     background: str = "#000000"
 
 
-def has_alpha(footage: Footage) -> bool:
+def has_alpha(footage: MediaInfo) -> bool:
     """Tell whether the pictures of a file may be transparent in places."""
     name = footage.probe.pixel_format or ""
     return name.startswith(("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya", "pal8"))
 
 
-def opaque(graph: Graph, stream: str, footage: Footage, ground: str) -> str:
+def opaque(graph: FilterGraph, stream: str, footage: MediaInfo, ground: str) -> str:
     """Append what lays a picture that may be transparent on a plain ground."""
     if not has_alpha(footage):
         return stream
@@ -55,14 +55,14 @@ def opaque(graph: Graph, stream: str, footage: Footage, ground: str) -> str:
     return graph.add("overlay", plain, above, format="gbrp")
 
 
-def fitted(graph: Graph, stream: str, footage: Footage, box: Box, crop: Crop | None = None) -> str:
+def scale_to_box(graph: FilterGraph, stream: str, footage: MediaInfo, box: Box, crop: Crop | None = None) -> str:
     """Append what brings a stream of this footage into a box, in our colours, with square pixels."""
     if footage.hdr:
         stream = graph.chain(stream, *HDR_TO_SDR)
     shape = Fraction(footage.probe.width or box.width, footage.probe.height or box.height)
     if crop is not None:
         stream, shape = _cropped(graph, stream, shape, crop)
-    colours = colours_of(footage)
+    colours = color_space_of(footage)
     if box.fit == "cover":
         return _covering(graph, stream, shape, box, colours)
     if box.fit == "contain_blur":
@@ -73,9 +73,9 @@ def fitted(graph: Graph, stream: str, footage: Footage, box: Box, crop: Crop | N
     return _on_a_plain_ground(graph, _scaled(graph, stream, size, colours), size, box)
 
 
-def colours_of(footage: Footage) -> Options:
+def color_space_of(footage: MediaInfo) -> Options:
     """Return the options by which `scale` brings this footage to our colours."""
-    return {**OUR_COLOURS, "in_color_matrix": None if footage.hdr else footage.matrix}
+    return {**BT709_OPTIONS, "in_color_matrix": None if footage.hdr else footage.matrix}
 
 
 def contained(shape: Fraction, width: int, height: int) -> tuple[int, int]:
@@ -90,7 +90,7 @@ def even(size: float | Fraction) -> int:
     return max(2, round(size / 2) * 2)
 
 
-def _cropped(graph: Graph, stream: str, shape: Fraction, crop: Crop) -> tuple[str, Fraction]:
+def _cropped(graph: FilterGraph, stream: str, shape: Fraction, crop: Crop) -> tuple[str, Fraction]:
     across = 1 - Fraction(crop.left + crop.right).limit_denominator(10**6)
     down = 1 - Fraction(crop.top + crop.bottom).limit_denominator(10**6)
     words: Options = {
@@ -102,18 +102,18 @@ def _cropped(graph: Graph, stream: str, shape: Fraction, crop: Crop) -> tuple[st
     return graph.add("crop", stream, **words), shape * across / down
 
 
-def _own_size(footage: Footage, crop: Crop | None) -> tuple[int, int]:
+def _own_size(footage: MediaInfo, crop: Crop | None) -> tuple[int, int]:
     width, height = footage.probe.width or 2, footage.probe.height or 2
     if crop is None:
         return even(width), even(height)
     return even(width * (1 - crop.left - crop.right)), even(height * (1 - crop.top - crop.bottom))
 
 
-def _scaled(graph: Graph, stream: str, size: tuple[int, int], colours: Options) -> str:
+def _scaled(graph: FilterGraph, stream: str, size: tuple[int, int], colours: Options) -> str:
     return graph.chain(stream, ("scale", {"w": size[0], "h": size[1], **colours}), ("setsar", {"sar": 1}))
 
 
-def _covering(graph: Graph, stream: str, shape: Fraction, box: Box, colours: Options) -> str:
+def _covering(graph: FilterGraph, stream: str, shape: Fraction, box: Box, colours: Options) -> str:
     wanted, none = Fraction(box.width, box.height), Fraction(0)
     across, down = max(none, 1 - wanted / shape), max(none, 1 - shape / wanted)
     # Cut first, so that nothing is scaled only to be thrown away. Shares of the stored picture hold for
@@ -134,7 +134,7 @@ def _without(size: str, grain: str, share: Fraction) -> str:
     return f"max({grain},{size}-2*{grain}*round({size}*{float(share):.6f}/(2*{grain})))" if share else size
 
 
-def _on_a_plain_ground(graph: Graph, stream: str, size: tuple[int, int], box: Box) -> str:
+def _on_a_plain_ground(graph: FilterGraph, stream: str, size: tuple[int, int], box: Box) -> str:
     width, height = min(size[0], box.width), min(size[1], box.height)
     if (width, height) != size:
         stream = graph.add("crop", stream, w=width, h=height)
@@ -144,7 +144,7 @@ def _on_a_plain_ground(graph: Graph, stream: str, size: tuple[int, int], box: Bo
     return graph.add("pad", stream, **words, color=box.background)
 
 
-def _on_a_blur_of_itself(graph: Graph, stream: str, shape: Fraction, box: Box, colours: Options) -> str:
+def _on_a_blur_of_itself(graph: FilterGraph, stream: str, shape: Fraction, box: Box, colours: Options) -> str:
     behind, before = graph.split("split", stream)
     small = Box(even(box.width / _BLUR_SCALE), even(box.height / _BLUR_SCALE), focus=box.focus)
     background = graph.chain(

@@ -9,9 +9,9 @@ from typing import Any
 from callsheet.domain.media_source import MediaSource, SourceKind
 from callsheet.media.otio.library import OURS, library
 from callsheet.media.otio.places import url_of
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering import audio_mix
-from callsheet.media.rendering.audio_mix import Sound
+from callsheet.media.rendering.audio_mix import AudioPlacement
 from callsheet.media.rendering.layers import Layer
 from callsheet.media.rendering.schedule import Schedule, Shot
 from callsheet.media.timeline.overlay import PictureOverlay, TextOverlay
@@ -29,15 +29,15 @@ _SEEN_ELSEWHERE = {"scenes", "tracks", "audio_clips"}
 class Exported:
     """A timeline as a cut."""
 
-    cut: Any
+    timeline: Any
     """A timeline of the OpenTimelineIO package."""
     notes: tuple[str, ...]
     """What other programs do not see of it."""
 
 
-def export_cut(
+def to_otio(
     timeline: Timeline,
-    footage: Mapping[str, Footage],
+    footage: Mapping[str, MediaInfo],
     plan: Schedule,
     layers: Sequence[Layer],
     *,
@@ -56,7 +56,7 @@ def export_cut(
 class _Exporting:
     """One timeline being written."""
 
-    def __init__(self, timeline: Timeline, footage: Mapping[str, Footage], plan: Schedule, folder: Path) -> None:
+    def __init__(self, timeline: Timeline, footage: Mapping[str, MediaInfo], plan: Schedule, folder: Path) -> None:
         self._otio = library()
         self._timeline = timeline
         self._footage = footage
@@ -188,17 +188,17 @@ class _Exporting:
     def _sounds(self) -> Iterator[Any]:
         sources = {self._footage[where].path: source for where, source in self._timeline.media()}
         alone = self._timeline.model_copy(update={"soundtrack": None})
-        heard = audio_mix.gather(alone, self._footage, [], self._plan)
+        heard = audio_mix.collect_audio(alone, self._footage, [], self._plan)
         for number, row in enumerate(_side_by_side(heard), 1):
             yield self._track(f"Sound {number}", "Audio", self._heard(row, sources))
         if self._timeline.soundtrack is not None:
             under = self._timeline.model_copy(update={"tracks": [], "audio_clips": []})
-            row = audio_mix.gather(under, self._footage, [], self._plan)
+            row = audio_mix.collect_audio(under, self._footage, [], self._plan)
             track = self._track("Soundtrack", "Audio", self._heard(row, sources))
             track.metadata[OURS] = {"soundtrack": True}
             yield track
 
-    def _heard(self, row: Sequence[Sound], sources: Mapping[Path, MediaSource]) -> list[Any]:
+    def _heard(self, row: Sequence[AudioPlacement], sources: Mapping[Path, MediaSource]) -> list[Any]:
         """Return sounds to the sample; they need not begin with a frame."""
         schema = self._otio.schema
         items: list[Any] = []
@@ -242,14 +242,14 @@ class _Exporting:
             time.RationalTime(float(begins * rate), float(rate)), time.RationalTime(length, float(rate))
         )
 
-    def _media(self, scene: Scene, footage: Footage | None) -> Any:
+    def _media(self, scene: Scene, footage: MediaInfo | None) -> Any:
         if scene.src is not None:
             return self._external(scene.src, footage)
         return self._otio.schema.GeneratorReference(
             name="colour", generator_kind="SolidColor", parameters={"color": scene.color}
         )
 
-    def _external(self, source: MediaSource, footage: Footage | None) -> Any:
+    def _external(self, source: MediaSource, footage: MediaInfo | None) -> Any:
         available = None
         if footage is not None and not footage.still:
             available = self._range(Fraction(0), round(Fraction(footage.length) * self._plan.rate))
@@ -273,7 +273,7 @@ def _unsaid(part: Scene | PictureOverlay | TextOverlay) -> dict[str, Any]:
     return told
 
 
-def _unsaid_of(heard: Sound) -> dict[str, Any]:
+def _unsaid_of(heard: AudioPlacement) -> dict[str, Any]:
     told: dict[str, Any] = {"volume": heard.volume, "fadeIn": heard.fade_in, "fadeOut": heard.fade_out}
     told |= {"loop": heard.loop, "duck": heard.duck.model_dump(by_alias=True) if heard.duck else None}
     usual = {"volume": 1.0, "fadeIn": 0.0, "fadeOut": 0.0, "loop": False, "duck": None}
@@ -295,9 +295,9 @@ def _row(layers: Sequence[Layer]) -> list[list[Layer]]:
     return [sorted(row, key=lambda layer: layer.start) for row in rows]
 
 
-def _side_by_side(sounds: Sequence[Sound]) -> list[list[Sound]]:
+def _side_by_side(sounds: Sequence[AudioPlacement]) -> list[list[AudioPlacement]]:
     """Spread sounds on as few rows as they need."""
-    rows: list[list[Sound]] = []
+    rows: list[list[AudioPlacement]] = []
     for each in sorted(sounds, key=lambda heard: heard.start):
         free = next((row for row in rows if row[-1].end <= each.start), None)
         if free is None:

@@ -10,7 +10,7 @@ from typing import Any
 from callsheet.domain.errors import Problem, ProblemList
 from callsheet.domain.plan_validation import validate_params
 from callsheet.media.otio.items import Found, Item, items_of, ours
-from callsheet.media.otio.library import library, read_cut
+from callsheet.media.otio.library import library, read_otio
 from callsheet.media.otio.times import exact_rate, rate_word, seconds, spelled
 from callsheet.media.timeline.timeline import Timeline
 from callsheet.media.timeline.transition import TRANSITIONS
@@ -21,7 +21,7 @@ _PLAIN = "SMPTE_Dissolve"
 _SIZES = {"width", "height", "resolution", "aspectRatio"}
 
 
-class CutRefused(ProblemList):
+class OtioRejected(ProblemList):
     """The cut cannot be made into a timeline"""
 
     code = "cut_refused"
@@ -37,7 +37,7 @@ class Imported:
     """What was not carried over, or is not as it was."""
 
 
-def import_cut(path: Path) -> Imported:
+def from_otio(path: Path) -> Imported:
     """Read an .otio, .otioz or .otiod file as a timeline.
 
     Local media are named by their absolute paths. Transitions of a cut shorten nothing, ours do: the scenes at both
@@ -45,12 +45,12 @@ def import_cut(path: Path) -> Imported:
     with everything in it that no timeline can hold, BadParams with what is wrong in what became of it, SetupError
     without the package.
     """
-    cut, folder = read_cut(path)
+    cut, folder = read_otio(path)
     found = Found([], [])
     importing = _Importing(cut, folder, found)
     timeline = importing.timeline()
     if found.problems:
-        raise CutRefused(found.problems)
+        raise OtioRejected(found.problems)
     validate_params(timeline, Timeline)
     return Imported(timeline, tuple(dict.fromkeys(found.notes)))
 

@@ -7,13 +7,13 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
-from callsheet.domain.errors import BadInput, NotFound, SetupError
+from callsheet.domain.errors import BadInput, ConfigurationError, NotFound
 
 OURS = "callsheet"
 """The name under which we keep, in the metadata of a cut, what OpenTimelineIO has no words for."""
 
 
-class BadCut(BadInput):
+class InvalidOtio(BadInput):
     """The file cannot be used as a cut."""
 
     code = "bad_cut"
@@ -24,10 +24,12 @@ def library() -> ModuleType:
     try:
         return importlib.import_module("opentimelineio")
     except ImportError as error:
-        raise SetupError(f"Cuts need the package OpenTimelineIO ({error}): pip install 'callsheet[otio]'") from None
+        raise ConfigurationError(
+            f"Cuts need the package OpenTimelineIO ({error}): pip install 'callsheet[otio]'"
+        ) from None
 
 
-def read_cut(path: Path) -> tuple[Any, Path]:
+def read_otio(path: Path) -> tuple[Any, Path]:
     """Return the timeline in an .otio, .otiod or .otioz file, and the folder that its relative paths start from.
 
     A bundle (.otioz) is unpacked beside itself, once. Raises NotFound, and BadCut for what cannot be read.
@@ -39,19 +41,19 @@ def read_cut(path: Path) -> tuple[Any, Path]:
     try:
         found = otio.adapters.read_from_file(str(content), adapter_name="otio_json")
     except (ValueError, KeyError, OSError, otio.exceptions.OTIOError) as error:
-        raise BadCut(f"'{path}' cannot be read as OpenTimelineIO: {error}") from None
+        raise InvalidOtio(f"'{path}' cannot be read as OpenTimelineIO: {error}") from None
     return _the_timeline(found, path, otio), folder
 
 
-def write_cut(timeline: Any, path: Path) -> None:
+def write_otio(timeline: Any, path: Path) -> None:
     """Write an .otio file. Raises BadCut when it is to have another ending, or cannot be written."""
     otio = library()
     if path.suffix.lower() != ".otio":
-        raise BadCut(f"A cut is written as an .otio file, not as '{path.name}'")
+        raise InvalidOtio(f"A cut is written as an .otio file, not as '{path.name}'")
     try:
         path.write_text(otio.adapters.write_to_string(timeline, "otio_json"), encoding="utf-8")
     except OSError as error:
-        raise BadCut(f"'{path}' cannot be written: {error.strerror}") from None
+        raise InvalidOtio(f"'{path}' cannot be written: {error.strerror}") from None
 
 
 def _content(path: Path) -> tuple[Path, Path]:
@@ -73,7 +75,7 @@ def _unpacked(path: Path) -> Path:
             bundle.extractall(Path(passing) / "bundle")
             (Path(passing) / "bundle").rename(folder)
     except (zipfile.BadZipFile, OSError) as error:
-        raise BadCut(f"'{path}' cannot be unpacked: {error}") from None
+        raise InvalidOtio(f"'{path}' cannot be unpacked: {error}") from None
     return folder
 
 
@@ -83,7 +85,7 @@ def _the_timeline(found: Any, path: Path, otio: ModuleType) -> Any:
         timelines = [each for each in found if isinstance(each, otio.schema.Timeline)]
         if len(timelines) == 1:
             return timelines[0]
-        raise BadCut(f"'{path}' holds {len(timelines)} timelines; one is needed")
+        raise InvalidOtio(f"'{path}' holds {len(timelines)} timelines; one is needed")
     if not isinstance(found, otio.schema.Timeline):
-        raise BadCut(f"'{path}' holds no timeline, but a {type(found).__name__}")
+        raise InvalidOtio(f"'{path}' holds no timeline, but a {type(found).__name__}")
     return found

@@ -4,7 +4,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from callsheet.media.otio.library import BadCut
+from callsheet.media.otio.library import InvalidOtio
 from callsheet.media.values import read_rate
 
 
@@ -17,14 +17,14 @@ def exact_rate(rate: float) -> Fraction:
         return read_rate(rate)
     except ValueError:
         if not math.isfinite(rate) or rate <= 0:
-            raise BadCut(f"the cut holds a rate that is none: {rate} a second") from None
+            raise InvalidOtio(f"the cut holds a rate that is none: {rate} a second") from None
         return Fraction(rate).limit_denominator(1001)
 
 
 def seconds(time: Any) -> Fraction:
     """Return the seconds of a RationalTime. Raises BadCut for one that is no time."""
     if not math.isfinite(time.value):
-        raise BadCut(f"the cut holds a time that is none: {time.value}")
+        raise InvalidOtio(f"the cut holds a time that is none: {time.value}")
     return Fraction(time.value).limit_denominator(10**6) / exact_rate(time.rate)
 
 

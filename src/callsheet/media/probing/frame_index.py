@@ -7,17 +7,17 @@ from fractions import Fraction
 from itertools import pairwise
 from math import inf
 
-from callsheet.domain.errors import MediaFailed
+from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.ffmpeg.inputs import media_input
 from callsheet.media.ffmpeg.progress import clock, is_overrun
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 
 _DISCARDED = 0x4
 
 
 @dataclass(frozen=True, slots=True)
-class Frames:
+class FrameIndex:
     """When each frame is shown, from 0 for the first one, and at which of them the video can be cut."""
 
     times: tuple[Fraction, ...]
@@ -59,27 +59,27 @@ class _Packet:
     key: bool
 
 
-async def list_frames(ffmpeg: FFmpeg, video: Footage) -> Frames:
+async def read_frame_index(ffmpeg: FFmpeg, video: MediaInfo) -> FrameIndex:
     """Return the frames of a video. Raises MediaFailed when it does not tell when they are shown."""
     lines = await _listing(ffmpeg, video)
     unit = next((Fraction(line.split(":", 1)[1].strip()) for line in lines if line.startswith("#tb 0:")), None)
     packets = [*_packets(lines)]
     if unit is None or not packets:
-        raise MediaFailed(f"'{video.path.name}': it does not tell when its pictures are shown")
+        raise FFmpegFailed(f"'{video.path.name}': it does not tell when its pictures are shown")
     order = sorted(range(len(packets)), key=lambda number: packets[number].shown)
     first, last = packets[order[0]], packets[order[-1]]
     length = (last.shown + last.duration - first.shown) * unit or 1 / video.rate
     told = video.picture_seconds or video.probe.duration or 0.0
     if is_overrun(float(length), told):
         message = f"its pictures go on until {clock(float(length))}, though it tells a length of {clock(told)}"
-        raise MediaFailed(f"'{video.path.name}': {message}")
+        raise FFmpegFailed(f"'{video.path.name}': {message}")
     times = tuple((packets[number].shown - first.shown) * unit for number in order)
     borders = [*_borders(packets)]
     keys = tuple(number for number in borders if number < len(packets) and packets[number].key)
-    return Frames(times, length, keys, tuple(number for number in borders if number))
+    return FrameIndex(times, length, keys, tuple(number for number in borders if number))
 
 
-async def with_groups(ffmpeg: FFmpeg, found: Footage) -> Footage:
+async def with_groups(ffmpeg: FFmpeg, found: MediaInfo) -> MediaInfo:
     """Return a file with the length of its longest group of frames, if it takes that to find a key frame in it."""
     if not (found.lacks_index and found.has_picture):
         return found
@@ -89,7 +89,7 @@ async def with_groups(ffmpeg: FFmpeg, found: Footage) -> Footage:
     return replace(found, longest_group=max(longest, found.longest_group))
 
 
-async def _listing(ffmpeg: FFmpeg, video: Footage) -> list[str]:
+async def _listing(ffmpeg: FFmpeg, video: MediaInfo) -> list[str]:
     assert video.picture_index is not None  # noqa: S101 - it was read as a video
     # Program streams do not tell the time of each picture.
     words = ["-fflags", "+genpts", *media_input(video.path), "-map", f"0:{video.picture_index}"]

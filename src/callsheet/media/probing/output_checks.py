@@ -6,8 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from callsheet.domain.artifacts import Probe
-from callsheet.domain.errors import MediaFailed
-from callsheet.media.ffmpeg.runner import Report
+from callsheet.domain.errors import FFmpegFailed
+from callsheet.media.ffmpeg.runner import FFmpegReport
 from callsheet.media.probing.probe import probe
 
 _DAMAGE = (
@@ -37,7 +37,7 @@ _SOUND_FILE_SLACK = 0.15
 
 
 @dataclass(frozen=True, slots=True)
-class Expected:
+class ExpectedVideo:
     """What a finished film must be."""
 
     width: int
@@ -47,19 +47,19 @@ class Expected:
     sound: bool
 
 
-async def verified(path: Path, expected: Expected) -> Probe:
+async def verify_video(path: Path, expected: ExpectedVideo) -> Probe:
     """Return the probe of a finished film. Raises MediaFailed with everything that differs from what was planned."""
     found = await probe(path)
     wrong = [*_differences(found, expected)]
     if await asyncio.to_thread(_index_at_the_end, path):
         wrong.append("its index is at the end, so it would not begin to play before it is loaded")
     if wrong:
-        raise MediaFailed(f"FFmpeg reported success, but the film is wrong: {'; '.join(wrong)}")
+        raise FFmpegFailed(f"FFmpeg reported success, but the film is wrong: {'; '.join(wrong)}")
     return found
 
 
 @dataclass(frozen=True, slots=True)
-class ExpectedSound:
+class ExpectedAudio:
     """What a finished sound file must be."""
 
     seconds: float
@@ -68,7 +68,7 @@ class ExpectedSound:
     sample_rate: int | None = None
 
 
-async def verified_sound(path: Path, expected: ExpectedSound) -> Probe:
+async def verify_audio(path: Path, expected: ExpectedAudio) -> Probe:
     """Return the probe of a finished sound file. Raises MediaFailed with everything that differs from the plan."""
     found = await probe(path)
     wrong: list[str] = []
@@ -81,7 +81,7 @@ async def verified_sound(path: Path, expected: ExpectedSound) -> Probe:
     if expected.sample_rate not in (None, found.sample_rate):
         wrong.append(f"{found.sample_rate} Hz instead of {expected.sample_rate} Hz")
     if wrong:
-        raise MediaFailed(f"FFmpeg reported success, but the sound is wrong: {'; '.join(wrong)}")
+        raise FFmpegFailed(f"FFmpeg reported success, but the sound is wrong: {'; '.join(wrong)}")
     return found
 
 
@@ -99,7 +99,7 @@ def _index_at_the_end(path: Path) -> bool:
     return False
 
 
-def _differences(found: Probe, expected: Expected) -> list[str]:
+def _differences(found: Probe, expected: ExpectedVideo) -> list[str]:
     wrong: list[str] = []
     if (found.width, found.height) != (expected.width, expected.height):
         wrong.append(f"{found.width}x{found.height} instead of {expected.width}x{expected.height}")
@@ -113,18 +113,18 @@ def _differences(found: Probe, expected: Expected) -> list[str]:
     return wrong
 
 
-def check_frames(report: Report, frames: int, what: str) -> None:
+def check_frames(report: FFmpegReport, frames: int, what: str) -> None:
     """Raise MediaFailed unless a run wrote the frames it was to write."""
     if report.frames != frames:
-        raise MediaFailed(f"{what}: FFmpeg wrote {report.frames or 0} of {frames} frames; the source breaks off")
+        raise FFmpegFailed(f"{what}: FFmpeg wrote {report.frames or 0} of {frames} frames; the source breaks off")
 
 
 def check_whole(stderr: str, what: str) -> None:
     """Raise MediaFailed when FFmpeg said that a source breaks off or is damaged, or that it drew no text at all."""
     if is_damaged(stderr):
-        raise MediaFailed(f"{what}: the source is damaged or incomplete. Upload it again")
+        raise FFmpegFailed(f"{what}: the source is damaged or incomplete. Upload it again")
     if _NO_FONT in stderr:
-        raise MediaFailed(f"{what}: no usable font was found, so no text was drawn")
+        raise FFmpegFailed(f"{what}: no usable font was found, so no text was drawn")
 
 
 def is_damaged(stderr: str) -> bool:
@@ -133,6 +133,6 @@ def is_damaged(stderr: str) -> bool:
     return any(sign in line for sign in _DAMAGE for line in lines)
 
 
-def unfound_fonts(stderr: str) -> bool:
+def missing_fonts(stderr: str) -> bool:
     """Tell whether text holds characters that no font at hand can draw."""
     return "failed to find any fallback" in stderr

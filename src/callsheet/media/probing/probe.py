@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from callsheet.domain.artifacts import Probe
-from callsheet.domain.errors import MediaFailed
+from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.ffmpeg.inputs import MAX_PIXELS, MEDIA_FORMATS
 from callsheet.media.probing.streams import Chapter, Stream, read_chapters, read_stream, read_tags
 from callsheet.media.values import read_rate
@@ -41,7 +41,7 @@ _USUAL_RATE = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Footage:
+class MediaInfo:
     """A media file with what a filter graph needs to know of it beyond its probe."""
 
     path: Path
@@ -133,29 +133,29 @@ async def probe(path: Path) -> Probe:
 
     Raises MediaFailed when it cannot be read as media, FileNotFoundError when it is not there.
     """
-    return (await inspect(path)).probe
+    return (await probe_details(path)).probe
 
 
 async def probe_if_media(path: Path) -> Probe | None:
     """Return what the file is, or None when it cannot be read as media."""
     try:
         return await probe(path)
-    except MediaFailed:
+    except FFmpegFailed:
         return None
 
 
-async def inspect(path: Path) -> Footage:
+async def probe_details(path: Path) -> MediaInfo:
     """Return what the file is, with what it takes to show it rightly. Raises as `probe` does."""
     try:
         facts = await asyncio.to_thread(path.stat)
     except FileNotFoundError:
         raise
     except OSError as error:  # a loop of links, a folder that may not be entered
-        raise MediaFailed(f"'{path.name}' cannot be read: {error.strerror}") from None
+        raise FFmpegFailed(f"'{path.name}' cannot be read: {error.strerror}") from None
     if not stat.S_ISREG(facts.st_mode):  # reading a pipe or a device may never end
-        raise MediaFailed(f"'{path.name}' is not a file")
+        raise FFmpegFailed(f"'{path.name}' is not a file")
     if facts.st_size == 0:
-        raise MediaFailed(f"'{path.name}' is empty")
+        raise FFmpegFailed(f"'{path.name}' is empty")
     waiting = _turns.submit(_reader.ask, path)
     try:
         return await asyncio.wrap_future(waiting)
@@ -165,15 +165,15 @@ async def inspect(path: Path) -> Footage:
         raise
 
 
-def _footage(path: Path, answer: dict[str, Any]) -> Footage:
+def _footage(path: Path, answer: dict[str, Any]) -> MediaInfo:
     probe, picture = Probe.model_validate(answer["probe"]), answer["picture"]
     streams = tuple(read_stream(each) for each in answer["streams"])
     chapters, tags = read_chapters(answer["chapters"]), read_tags(answer["tags"])
     if picture is None:
-        return Footage(path, probe, streams=streams, chapters=chapters, tags=tags)
+        return MediaInfo(path, probe, streams=streams, chapters=chapters, tags=tags)
     untold = picture["matrix"] == _UNTOLD and not picture["still"]
     assumed = "bt709" if (probe.height or 0) > _SD_HEIGHT else "bt601"
-    return Footage(
+    return MediaInfo(
         path,
         probe,
         still=picture["still"],
@@ -195,11 +195,11 @@ class _Reader:
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
-    def ask(self, path: Path) -> Footage:
+    def ask(self, path: Path) -> MediaInfo:
         """Blocks until there is an answer; called in one thread only."""
         answer = json.loads(self._exchange(json.dumps(str(path.absolute())).encode() + b"\n", path.name))
         if "error" in answer:
-            raise MediaFailed(f"'{path.name}' cannot be read as media: {answer['error']}")
+            raise FFmpegFailed(f"'{path.name}' cannot be read as media: {answer['error']}")
         return _footage(path, answer)
 
     def stop(self) -> None:
@@ -230,14 +230,14 @@ class _Reader:
             while not answer.endswith(b"\n"):
                 if not select.select([process.stdout], [], [], max(0.0, deadline - time.monotonic()))[0]:
                     self.close()
-                    raise MediaFailed(f"'{name}' is not usable as media: reading it took over {_PATIENCE:g} s")
+                    raise FFmpegFailed(f"'{name}' is not usable as media: reading it took over {_PATIENCE:g} s")
                 piece = os.read(process.stdout.fileno(), 1 << 16)
                 if not piece:
                     raise BrokenPipeError
                 answer += piece
         except BrokenPipeError:
             self.close()
-            raise MediaFailed(f"'{name}' crashes the decoder; it is not usable as media") from None
+            raise FFmpegFailed(f"'{name}' crashes the decoder; it is not usable as media") from None
         return bytes(answer)
 
     def _started(self) -> subprocess.Popen[bytes]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from callsheet.domain.errors import Problem
 from callsheet.media.encoding.loudness import LOSSLESS, METER
-from callsheet.media.ffmpeg.filter_graph import Graph, Options
+from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
 from callsheet.media.ffmpeg.inputs import file_url, media_input
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.layers import Layer
 from callsheet.media.rendering.schedule import Schedule, Shot
 from callsheet.media.timeline.audio import AudioClip, Duck, Soundtrack
@@ -34,7 +34,7 @@ _END: Filter = ("asetpts", {"expr": "PTS-STARTPTS"})
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class AudioPlacement:
     """Something that is heard besides the scenes, in its place. `start` and `length` are samples."""
 
     path: Path
@@ -64,7 +64,9 @@ class Step:
     output: Path
 
 
-def gather(timeline: Timeline, footage: Mapping[str, Footage], layers: Sequence[Layer], plan: Schedule) -> list[Sound]:
+def collect_audio(
+    timeline: Timeline, footage: Mapping[str, MediaInfo], layers: Sequence[Layer], plan: Schedule
+) -> list[AudioPlacement]:
     """Return everything that is heard besides the scenes.
 
     `footage` is what was found in the files, by the names that `Timeline.media` gives.
@@ -76,7 +78,7 @@ def gather(timeline: Timeline, footage: Mapping[str, Footage], layers: Sequence[
     return [sound for sound in sounds if sound.length > 0 and sound.volume > 0]
 
 
-def unfit(timeline: Timeline, footage: Mapping[str, Footage]) -> Iterator[Problem]:
+def audio_problems(timeline: Timeline, footage: Mapping[str, MediaInfo]) -> Iterator[Problem]:
     """Yield what is wrong with the files of sounds."""
     fields: dict[str, Soundtrack] = {
         f"tracks[{n}].clips[{c}]": clip for n, track in _audio_tracks(timeline) for c, clip in enumerate(track.clips)
@@ -92,7 +94,7 @@ def unfit(timeline: Timeline, footage: Mapping[str, Footage]) -> Iterator[Proble
             yield Problem(f"{where}.trimStart", "beyond_the_end", message)
 
 
-def late(timeline: Timeline, footage: Mapping[str, Footage], plan: Schedule) -> Iterator[Problem]:
+def late(timeline: Timeline, footage: Mapping[str, MediaInfo], plan: Schedule) -> Iterator[Problem]:
     """Yield what would be heard only after the film."""
     whole = samples(plan.frames, plan.rate)
     for where, sound in _clips(timeline, footage, plan):
@@ -100,12 +102,12 @@ def late(timeline: Timeline, footage: Mapping[str, Footage], plan: Schedule) -> 
             yield Problem(where, "beyond_the_end", f"it starts at {sound.start / RATE:g} s, when all is over")
 
 
-def has_sound(plan: Schedule, sounds: Sequence[Sound]) -> bool:
+def has_sound(plan: Schedule, sounds: Sequence[AudioPlacement]) -> bool:
     """Tell whether anything in the film is heard."""
     return bool(sounds) or any(shot.sounds for shot in plan.shots)
 
 
-def steps(plan: Schedule, sounds: Sequence[Sound], folder: Path) -> list[Step]:
+def steps(plan: Schedule, sounds: Sequence[AudioPlacement], folder: Path) -> list[Step]:
     """Return the runs that write the whole sound; the last one measures it on the way, at verbosity `info`."""
     made: list[Step] = []
     mixing = _Mix()
@@ -129,11 +131,11 @@ def _audio_tracks(timeline: Timeline) -> Iterator[tuple[int, AudioTrack]]:
     return ((number, track) for number, track in enumerate(timeline.tracks) if isinstance(track, AudioTrack))
 
 
-def _of_layer(layer: Layer, rate: Fraction) -> Sound:
+def _of_layer(layer: Layer, rate: Fraction) -> AudioPlacement:
     overlay = layer.overlay
     assert isinstance(overlay, PictureOverlay) and layer.footage is not None  # noqa: S101 - only videos sound
     start = samples(layer.start, rate)
-    return Sound(
+    return AudioPlacement(
         layer.footage.path,
         start,
         samples(layer.end, rate) - start,
@@ -146,7 +148,9 @@ def _of_layer(layer: Layer, rate: Fraction) -> Sound:
     )
 
 
-def _clips(timeline: Timeline, footage: Mapping[str, Footage], plan: Schedule) -> Iterator[tuple[str, Sound]]:
+def _clips(
+    timeline: Timeline, footage: Mapping[str, MediaInfo], plan: Schedule
+) -> Iterator[tuple[str, AudioPlacement]]:
     """Yield what is heard at times of its own, with the field that it was given in."""
     for number, track in _audio_tracks(timeline):
         for index, sound in enumerate(_of_track(number, track, footage, plan)):
@@ -156,7 +160,9 @@ def _clips(timeline: Timeline, footage: Mapping[str, Footage], plan: Schedule) -
         yield where, _placed(clip, footage[where], 0, plan)
 
 
-def _of_track(number: int, track: AudioTrack, footage: Mapping[str, Footage], plan: Schedule) -> Iterator[Sound]:
+def _of_track(
+    number: int, track: AudioTrack, footage: Mapping[str, MediaInfo], plan: Schedule
+) -> Iterator[AudioPlacement]:
     following = 0
     for index, clip in enumerate(track.clips):
         sound = _placed(clip, footage[f"tracks[{number}].clips[{index}]"], following, plan, track.volume)
@@ -164,13 +170,13 @@ def _of_track(number: int, track: AudioTrack, footage: Mapping[str, Footage], pl
         yield sound
 
 
-def _placed(clip: AudioClip, found: Footage, usual: int, plan: Schedule, volume: float = 1.0) -> Sound:
+def _placed(clip: AudioClip, found: MediaInfo, usual: int, plan: Schedule, volume: float = 1.0) -> AudioPlacement:
     start = usual if clip.start is None else round(clip.start * RATE)
     rest = samples(plan.frames, plan.rate) - start
     length = rest if clip.duration == "end" else min(rest, round(clip.duration * RATE))
     if not clip.loop:
         length = min(length, round(_plays(clip, found) / clip.speed))
-    return Sound(
+    return AudioPlacement(
         found.path,
         start,
         max(0, length),
@@ -185,16 +191,16 @@ def _placed(clip: AudioClip, found: Footage, usual: int, plan: Schedule, volume:
     )
 
 
-def _plays(track: Soundtrack, found: Footage) -> int:
+def _plays(track: Soundtrack, found: MediaInfo) -> int:
     """Return how many samples there are from its beginning to the end of the file."""
     return max(0, round(((found.probe.duration or 0) - track.trim_start) * RATE))
 
 
-def _under_all(track: Soundtrack, found: Footage, plan: Schedule) -> Sound:
+def _under_all(track: Soundtrack, found: MediaInfo, plan: Schedule) -> AudioPlacement:
     length = samples(plan.frames, plan.rate)
     if not track.loop:
         length = min(length, _plays(track, found))
-    return Sound(
+    return AudioPlacement(
         found.path,
         0,
         length,
@@ -243,12 +249,12 @@ def _overlap(shot: Shot, rate: Fraction) -> int:
     return samples(shot.start + shot.blend_in, rate) - samples(shot.start, rate)
 
 
-def _gathered(sounds: Sequence[Sound], made: list[Step], folder: Path) -> list[Sound]:
+def _gathered(sounds: Sequence[AudioPlacement], made: list[Step], folder: Path) -> list[AudioPlacement]:
     """Return few sounds that are heard like the many."""
     if len(sounds) <= MOST_AT_ONCE:
         return list(sounds)
     ordered = sorted(sounds, key=lambda sound: sound.start)
-    fewer: list[Sound] = []
+    fewer: list[AudioPlacement] = []
     for first in range(0, len(ordered), MOST_AT_ONCE):
         group = ordered[first : first + MOST_AT_ONCE]
         start, end = group[0].start, max(sound.end for sound in group)
@@ -256,7 +262,7 @@ def _gathered(sounds: Sequence[Sound], made: list[Step], folder: Path) -> list[S
         tracks = [part.sound(sound, before=start) for sound in group]
         mix = part.graph.add("apad", part.over(tracks[0], tracks[1:]), whole_len=end - start)
         made.append(part.step(mix, folder / f"sounds{len(fewer):03d}.w64"))
-        fewer.append(Sound(made[-1].output, start, end - start))
+        fewer.append(AudioPlacement(made[-1].output, start, end - start))
     return _gathered(fewer, made, folder) if len(fewer) > MOST_AT_ONCE else fewer
 
 
@@ -264,7 +270,7 @@ class _Mix:
     """A mix under construction: its inputs and its filters."""
 
     def __init__(self) -> None:
-        self.graph = Graph()
+        self.graph = FilterGraph()
         self._words: list[str] = []
         self._inputs = 0
 
@@ -291,7 +297,7 @@ class _Mix:
             tracks[-1] = self.graph.add("afade", tracks[-1], **fade)
         return self._in_order(tracks, shots, rate)
 
-    def sound(self, sound: Sound, before: int = 0) -> str:
+    def sound(self, sound: AudioPlacement, before: int = 0) -> str:
         """Append something that is heard at its own time, counted from the sample `before`."""
         length = sound.length / RATE * sound.speed + 0.1
         loop = ["-stream_loop", "-1"] if sound.loop else []
@@ -308,7 +314,7 @@ class _Mix:
             return base
         return self.graph.add("amix", base, *tracks, inputs=len(tracks) + 1, duration="longest", normalize=0)
 
-    def ducked(self, base: str, sound: Sound, whole: int) -> str:
+    def ducked(self, base: str, sound: AudioPlacement, whole: int) -> str:
         """Append a sound that steps back while there is something to hear in the base."""
         assert sound.duck is not None  # noqa: S101 - told by the caller
         mix, heard = self.graph.split("asplit", self.graph.add("apad", base, whole_len=whole))

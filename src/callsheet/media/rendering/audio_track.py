@@ -2,37 +2,37 @@
 
 from pathlib import Path
 
-from callsheet.media.encoding.audio_encode import encoded
-from callsheet.media.encoding.codecs import audio_words
-from callsheet.media.encoding.loudness import LOSSLESS, Target, level, read_meter
+from callsheet.media.encoding.audio_encode import encode_audio
+from callsheet.media.encoding.codecs import audio_args
+from callsheet.media.encoding.loudness import LOSSLESS, Target, normalize, read_meter
 from callsheet.media.ffmpeg.inputs import file_url
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.rendering import audio_mix
-from callsheet.media.rendering.render_plan import Container, Film
+from callsheet.media.rendering.render_plan import Container, RenderPlan
 
 
-async def make_track(film: Film, ffmpeg: FFmpeg, folder: Path) -> Path:
+async def encode_audio_track(film: RenderPlan, ffmpeg: FFmpeg, folder: Path) -> Path:
     """Make the whole sound of a film that has any, at its level and encoded."""
-    log, encoding = "", sound_words(film.container)
+    log, encoding = "", audio_track_args(film.container)
     steps = audio_mix.steps(film.plan, film.sounds, folder)
     for step in steps:
         report = await ffmpeg.run(step.arguments, verbosity="info", cwd=folder)
         log = report.stderr
     mix, levelled = steps[-1].output, folder / "level.w64"
     if isinstance(film.level, Target):
-        return await level(ffmpeg, mix, read_meter(log), film.level, levelled, encoding)
+        return await normalize(ffmpeg, mix, read_meter(log), film.level, levelled, encoding)
     if film.level is not None:
-        await ffmpeg.run(filtering_words(film, mix, film.level, levelled))
+        await ffmpeg.run(audio_filter_args(film, mix, film.level, levelled))
         mix = levelled
-    return await encoded(ffmpeg, mix, encoding)
+    return await encode_audio(ffmpeg, mix, encoding)
 
 
-def sound_words(container: Container) -> list[str]:
+def audio_track_args(container: Container) -> list[str]:
     """Return the words that encode the sound for a container."""
-    return [*audio_words(container.sound, container.sound_bitrate), "-ac", "2"]
+    return [*audio_args(container.sound, container.sound_bitrate), "-ac", "2"]
 
 
-def filtering_words(film: Film, path: Path, filters: str, output: Path) -> list[str]:
+def audio_filter_args(film: RenderPlan, path: Path, filters: str, output: Path) -> list[str]:
     """Return the words that write sound through filters that somebody gave, as long as it was before."""
     length = audio_mix.samples(film.plan.frames, film.plan.rate)
     # Some filters leave another rate behind, and older builds of FFmpeg do not find the way back by aresample.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from callsheet.domain.errors import BadParams, Problem
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.schedule import STILL_SECONDS, Schedule, Shot, to_frames
 from callsheet.media.timeline.overlay import Overlay, PictureOverlay, TextOverlay, Title
 from callsheet.media.timeline.timeline import Timeline, VideoTrack
@@ -18,7 +18,7 @@ class Layer:
     where: str
     """The field that it was given in, for messages."""
     overlay: PictureOverlay | TextOverlay
-    footage: Footage | None
+    footage: MediaInfo | None
     """None for a text."""
     start: int
     frames: int
@@ -39,7 +39,7 @@ class Layer:
         return self.footage.has_sound and not overlay.mute and overlay.volume > 0
 
 
-def lay(timeline: Timeline, footage: Mapping[str, Footage], plan: Schedule) -> list[Layer]:
+def place_layers(timeline: Timeline, footage: Mapping[str, MediaInfo], plan: Schedule) -> list[Layer]:
     """Return everything that lies over the scenes, from the bottom to the top.
 
     `footage` is what was found in the files, by the names that `Timeline.media` gives. Raises BadParams with every
@@ -60,7 +60,7 @@ def lay(timeline: Timeline, footage: Mapping[str, Footage], plan: Schedule) -> l
     return sorted(layers, key=lambda layer: layer.overlay.z)
 
 
-def unfit(timeline: Timeline, footage: Mapping[str, Footage]) -> Iterator[Problem]:
+def layer_problems(timeline: Timeline, footage: Mapping[str, MediaInfo]) -> Iterator[Problem]:
     """Yield what is wrong with the files of overlays."""
     for where, overlay in _pictures(timeline):
         found = footage[where]
@@ -85,7 +85,7 @@ def _pictures(timeline: Timeline) -> Iterator[tuple[str, PictureOverlay]]:
                 yield f"{field}[{number}]", overlay
 
 
-def _of_scene(shot: Shot, footage: Mapping[str, Footage], plan: Schedule) -> Iterator[Layer]:
+def _of_scene(shot: Shot, footage: Mapping[str, MediaInfo], plan: Schedule) -> Iterator[Layer]:
     scene = shot.scene
     for number, overlay in enumerate(scene.overlays):
         where = f"scenes[{shot.number}].overlays[{number}]"
@@ -103,7 +103,7 @@ def _title(shot: Shot, title: Title, rate: Fraction) -> Layer:
     return Layer(f"scenes[{shot.number}].title", title, None, start, frames)
 
 
-def _of_track(number: int, track: object, footage: Mapping[str, Footage], plan: Schedule) -> Iterator[Layer]:
+def _of_track(number: int, track: object, footage: Mapping[str, MediaInfo], plan: Schedule) -> Iterator[Layer]:
     if not isinstance(track, VideoTrack):
         return
     following = 0
@@ -119,7 +119,7 @@ def _of_track(number: int, track: object, footage: Mapping[str, Footage], plan: 
         yield layer
 
 
-def _of_film(overlays: Sequence[Overlay], footage: Mapping[str, Footage], plan: Schedule) -> Iterator[Layer]:
+def _of_film(overlays: Sequence[Overlay], footage: Mapping[str, MediaInfo], plan: Schedule) -> Iterator[Layer]:
     for number, overlay in enumerate(overlays):
         where = f"overlays[{number}]"
         start = to_frames(overlay.start or 0, plan.rate)
@@ -129,7 +129,7 @@ def _of_film(overlays: Sequence[Overlay], footage: Mapping[str, Footage], plan: 
 def _placed(
     where: str,
     overlay: PictureOverlay | TextOverlay,
-    footage: Footage | None,
+    footage: MediaInfo | None,
     start: int,
     limit: int,
     rate: Fraction,

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator
 from fractions import Fraction
 
-from callsheet.media.ffmpeg.filter_graph import Graph, Options
-from callsheet.media.filters.scaling import HDR_TO_SDR, Box, colours_of, contained, even, fitted, has_alpha
-from callsheet.media.probing.probe import Footage
+from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
+from callsheet.media.filters.scaling import HDR_TO_SDR, Box, color_space_of, contained, even, has_alpha, scale_to_box
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.layers import Layer
 from callsheet.media.rendering.scene_filters import Canvas, Span, picked_frames, repeated
 from callsheet.media.timeline.overlay import Animation, ChromaKey, PictureOverlay
@@ -16,7 +16,7 @@ _ACROSS = {"left": 0.0, "right": 1.0}
 _DOWN = {"top": 0.0, "bottom": 1.0}
 
 
-def covered(graph: Graph, below: str, stream: str, layer: Layer, span: Span, at: int, canvas: Canvas) -> str:
+def add_overlay(graph: FilterGraph, below: str, stream: str, layer: Layer, span: Span, at: int, canvas: Canvas) -> str:
     """Append what lays some frames of a layer over a stream, the first of them over the frame number `at`."""
     overlay, footage = layer.overlay, layer.footage
     assert isinstance(overlay, PictureOverlay) and footage is not None  # noqa: S101 - texts are written by scripts
@@ -43,7 +43,9 @@ def see_through(layer: Layer) -> bool:
     return bool(changed) or has_alpha(footage)
 
 
-def _shaped(graph: Graph, stream: str, layer: Layer, overlay: PictureOverlay, footage: Footage, canvas: Canvas) -> str:
+def _shaped(
+    graph: FilterGraph, stream: str, layer: Layer, overlay: PictureOverlay, footage: MediaInfo, canvas: Canvas
+) -> str:
     clear = see_through(layer)
     stream = _sized(graph, stream, layer, overlay, footage, canvas)
     stream = graph.add("format", stream, pix_fmts="yuva420p" if clear else "yuv420p")
@@ -58,7 +60,7 @@ def _shaped(graph: Graph, stream: str, layer: Layer, overlay: PictureOverlay, fo
     return stream
 
 
-def _keyed(graph: Graph, stream: str, key: ChromaKey, *, transparent: bool) -> str:
+def _keyed(graph: FilterGraph, stream: str, key: ChromaKey, *, transparent: bool) -> str:
     """Append what takes one colour out."""
     words: Options = {"color": key.color, "similarity": key.similarity, "blend": key.blend}
     if not transparent:
@@ -70,21 +72,25 @@ def _keyed(graph: Graph, stream: str, key: ChromaKey, *, transparent: bool) -> s
     return graph.add("alphamerge", picture, graph.add("blend", *masks, all_mode="multiply"))
 
 
-def _sized(graph: Graph, stream: str, layer: Layer, overlay: PictureOverlay, footage: Footage, canvas: Canvas) -> str:
+def _sized(
+    graph: FilterGraph, stream: str, layer: Layer, overlay: PictureOverlay, footage: MediaInfo, canvas: Canvas
+) -> str:
     shape = Fraction(footage.probe.width or 2, footage.probe.height or 2)
     width, height = overlay.width, overlay.height
     fit = overlay.fit or (canvas.fit if layer.fills and not (width or height or overlay.scale) else None)
     if fit in ("cover", "contain_blur") and not overlay.scale and bool(width) == bool(height):
         box = Box(even(width or canvas.width), even(height or canvas.height), fit)
-        return fitted(graph, stream, footage, box)
+        return scale_to_box(graph, stream, footage, box)
     if footage.hdr:
         stream = graph.chain(stream, *HDR_TO_SDR)
     size = _own_size(overlay, shape, footage, canvas, fills=fit in ("contain", "fill"), stretched=fit == "fill")
-    return graph.chain(stream, ("scale", {"w": size[0], "h": size[1], **colours_of(footage)}), ("setsar", {"sar": 1}))
+    return graph.chain(
+        stream, ("scale", {"w": size[0], "h": size[1], **color_space_of(footage)}), ("setsar", {"sar": 1})
+    )
 
 
 def _own_size(
-    overlay: PictureOverlay, shape: Fraction, footage: Footage, canvas: Canvas, *, fills: bool, stretched: bool
+    overlay: PictureOverlay, shape: Fraction, footage: MediaInfo, canvas: Canvas, *, fills: bool, stretched: bool
 ) -> tuple[int, int]:
     """Return the size of an overlay that keeps its shape, unless it is stretched."""
     width, height = overlay.width, overlay.height
@@ -104,7 +110,9 @@ def _own_size(
     return even(own[0]), even(own[1])
 
 
-def _appearing(graph: Graph, frames: str, layer: Layer, overlay: PictureOverlay, span: Span, rate: Fraction) -> str:
+def _appearing(
+    graph: FilterGraph, frames: str, layer: Layer, overlay: PictureOverlay, span: Span, rate: Fraction
+) -> str:
     fades = [*_fades(layer, overlay, span, rate)]
     if not fades:
         return frames

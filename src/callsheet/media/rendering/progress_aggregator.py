@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable
 
-from callsheet.media.ffmpeg.progress import Progress
+from callsheet.media.ffmpeg.progress import FFmpegProgress
 
 
-class Shares:
+class ProgressAggregator:
     """Adds up what many runs have done, with the speed and the time left of all together."""
 
     def __init__(self, tell: Callable[[float], None], seconds: float) -> None:
@@ -23,7 +23,7 @@ class Shares:
     def report(self, name: str, done: float) -> None:
         """Take the share of the whole that one run has done."""
         self._done[name] = max(done, self._done.get(name, 0.0))
-        self._tell(Progress(self._share, *self._pace()))
+        self._tell(FFmpegProgress(self._share, *self._pace()))
 
     @property
     def _share(self) -> float:

@@ -7,9 +7,9 @@ from pathlib import Path
 from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import AudioCodec
 from callsheet.media.encoding.loudness import Target
-from callsheet.media.probing.output_checks import Expected
+from callsheet.media.probing.output_checks import ExpectedVideo
 from callsheet.media.rendering import audio_mix
-from callsheet.media.rendering.audio_mix import Sound
+from callsheet.media.rendering.audio_mix import AudioPlacement
 from callsheet.media.rendering.layers import Layer
 from callsheet.media.rendering.overlays import Above
 from callsheet.media.rendering.scene_filters import Canvas
@@ -28,14 +28,14 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True)
-class Film:
+class RenderPlan:
     """Everything that making a film takes."""
 
     plan: Schedule
     canvas: Canvas
     above: Sequence[Above] = ()
     """What lies over the scenes, the last on top. Given scripts lie in the folder that the film is made in."""
-    sounds: Sequence[Sound] = ()
+    sounds: Sequence[AudioPlacement] = ()
     """What is heard besides the scenes."""
     level: Target | str | None = None
     """A loudness to reach, a filter to use as it is, or None to leave the sound as it is."""
@@ -62,13 +62,13 @@ class Film:
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class RenderedFilm:
     """A finished film."""
 
     path: Path
     notes: tuple[str, ...]
 
 
-def expected(film: Film) -> Expected:
+def expected_output(film: RenderPlan) -> ExpectedVideo:
     """Return what the finished film must be."""
-    return Expected(film.canvas.width, film.canvas.height, film.plan.frames, film.plan.rate, sound=film.has_sound)
+    return ExpectedVideo(film.canvas.width, film.canvas.height, film.plan.frames, film.plan.rate, sound=film.has_sound)

@@ -6,20 +6,20 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from callsheet.domain.errors import MediaFailed
+from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.encoding.encoders import Encoder
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.media.probing.output_checks import check_frames, check_whole, unfound_fonts, verified
+from callsheet.media.probing.output_checks import check_frames, check_whole, missing_fonts, verify_video
 from callsheet.media.probing.probe import probe
 from callsheet.media.rendering import segments, stream_copy
-from callsheet.media.rendering.audio_track import make_track
+from callsheet.media.rendering.audio_track import encode_audio_track
 from callsheet.media.rendering.cache_keys import Keys, keys_of
-from callsheet.media.rendering.final_mux import joining
-from callsheet.media.rendering.progress_aggregator import Shares
-from callsheet.media.rendering.render_plan import Film, Made, expected
-from callsheet.media.rendering.segment_commands import Work, compiled
+from callsheet.media.rendering.final_mux import final_mux_args
+from callsheet.media.rendering.progress_aggregator import ProgressAggregator
+from callsheet.media.rendering.render_plan import RenderedFilm, RenderPlan, expected_output
+from callsheet.media.rendering.segment_commands import FFmpegCommand, compile_segments
 from callsheet.media.rendering.segments import Segment, stem_of
-from callsheet.processes.bounded_gather import several
+from callsheet.processes.bounded_gather import gather_limited
 
 _SHARE_OF_PICTURE = 0.92
 _SHARE_OF_SOUND = 0.05
@@ -42,40 +42,42 @@ class Cache(Protocol):
         """Keep a finished segment."""
 
 
-class EncoderFailed(MediaFailed):
+class EncoderFailed(FFmpegFailed):
     """A hardware encoder could not do its work."""
 
 
-async def make(
-    film: Film,
+async def render_film(
+    film: RenderPlan,
     encoder: Encoder,
     ffmpeg: FFmpeg,
     folder: Path,
     tell: Callable[[float], None],
     cache: Cache | None = None,
-) -> Made:
+) -> RenderedFilm:
     """Make a film in a folder and return it checked; `tell` gets the share done.
 
     Raises MediaFailed when a source breaks off or the outcome is not what was planned, EncoderFailed when a
     hardware encoder was at work.
     """
-    return await Production(film, encoder, ffmpeg, folder, tell, cache).complete()
+    return await Renderer(film, encoder, ffmpeg, folder, tell, cache).complete()
 
 
-def work_of(film: Film, encoder: Encoder, cut: Sequence[Segment], run: Sequence[int], threads: int) -> Work:
+def segment_command(
+    film: RenderPlan, encoder: Encoder, cut: Sequence[Segment], run: Sequence[int], threads: int
+) -> FFmpegCommand:
     """Return what makes some segments of a film in one run of FFmpeg."""
     together, stems = [cut[number] for number in run], [stem_of(number) for number in run]
     if film.copies(together[0]):
-        return Work(stream_copy.arguments(together[0].shots[0], film.canvas, stems[0]))
-    return compiled(together, film.canvas, film.above, encoder, threads=threads, stems=stems)
+        return FFmpegCommand(stream_copy.stream_copy_args(together[0].shots[0], film.canvas, stems[0]))
+    return compile_segments(together, film.canvas, film.above, encoder, threads=threads, stems=stems)
 
 
-class Production:
+class Renderer:
     """A film that is being made in a folder."""
 
     def __init__(
         self,
-        film: Film,
+        film: RenderPlan,
         encoder: Encoder,
         ffmpeg: FFmpeg,
         folder: Path,
@@ -84,11 +86,11 @@ class Production:
     ) -> None:
         self.film = film
         self.encoder = encoder
-        self.segments = segments.cut(film.plan, whole=film.copied)
+        self.segments = segments.split_segments(film.plan, whole=film.copied)
         self._ffmpeg = ffmpeg
         self._folder = folder
         self._cache = cache
-        self._shares = Shares(tell, film.plan.seconds)
+        self._shares = ProgressAggregator(tell, film.plan.seconds)
         self._keys: Keys | None = None
         self._done: set[int] = set()
         self._notes: dict[str, None] = {}
@@ -98,7 +100,7 @@ class Production:
         if self._cache is not None and self._keys is None:
             self._keys = await keys_of(self.film, self.segments, self.encoder, self._ffmpeg)
             fetches = [partial(self._fetch, self._cache, number, key) for number, key in enumerate(self._keys.segments)]
-            await several(fetches, at_once=_FETCHES)
+            await gather_limited(fetches, at_once=_FETCHES)
         return [number for number in range(len(self.segments)) if number not in self._done]
 
     async def _fetch(self, cache: Cache, number: int, key: str) -> None:
@@ -108,18 +110,18 @@ class Production:
     async def encode(self, numbers: Iterable[int]) -> None:
         """Make some segments, several at once. Raises as `make` does."""
         self._shares.begin()
-        await several(self._encodings(numbers), at_once=self._at_once)
+        await gather_limited(self._encodings(numbers), at_once=self._at_once)
 
-    async def complete(self) -> Made:
+    async def complete(self) -> RenderedFilm:
         """Make what is still to be made, join all and check the outcome. Raises as `make` does."""
         missing = await self.look_up()
         self._shares.begin()
         works: list[Callable[[], Awaitable[Path | None]]] = [*self._encodings(missing), self._sound]
-        audio = (await several(works, at_once=self._at_once))[-1]
+        audio = (await gather_limited(works, at_once=self._at_once))[-1]
         output = self._folder / f"film.{self.film.container.format}"
         await self._join(audio, output)
-        await verified(output, expected(self.film))
-        return Made(output, tuple(self._notes))
+        await verify_video(output, expected_output(self.film))
+        return RenderedFilm(output, tuple(self._notes))
 
     @property
     def _at_once(self) -> int:
@@ -130,7 +132,7 @@ class Production:
     def _encodings(self, numbers: Iterable[int]) -> list[Callable[[], Awaitable[None]]]:
         threads = max(1, self._ffmpeg.threads // min(len(self.segments), self._at_once))
         # The longest first, so that all processors have work until the end.
-        runs = sorted(self.together(numbers), key=self._effort, reverse=True)
+        runs = sorted(self.encode_together(numbers), key=self._effort, reverse=True)
         return [partial(self._encode, run, threads) for run in runs]
 
     def _effort(self, run: Sequence[int]) -> float:
@@ -140,15 +142,15 @@ class Production:
             for segment in segments
         )
 
-    def together(self, numbers: Iterable[int]) -> list[tuple[int, ...]]:
+    def encode_together(self, numbers: Iterable[int]) -> list[tuple[int, ...]]:
         """Return the numbers of segments to make, those together that are made by one run of FFmpeg."""
-        return segments.together(numbers, self.segments)
+        return segments.group_segments(numbers, self.segments)
 
     async def _encode(self, run: Sequence[int], threads: int) -> None:
         label = self.segments[run[-1]].label
         report = await self._run(run, threads, label)
         check_whole(report, label)
-        if unfound_fonts(report):
+        if missing_fonts(report):
             self._notes[_UNFOUND_FONTS] = None
         for number in run:
             if self._cache is not None and self._keys is not None and not self._copies(number):
@@ -156,7 +158,7 @@ class Production:
             self._tell_done(number)
 
     async def _run(self, run: Sequence[int], threads: int, label: str) -> str:
-        work = work_of(self.film, self.encoder, self.segments, run, threads)
+        work = segment_command(self.film, self.encoder, self.segments, run, threads)
         frames = sum(self.segments[number].frames for number in run)
         await asyncio.to_thread(self._write, work.scripts)
         paths = [self._path(number) for number in run]
@@ -165,26 +167,26 @@ class Production:
             await asyncio.to_thread(path.unlink, missing_ok=True)
         try:
             report = await self._ffmpeg.run(
-                work.arguments,
+                work.args,
                 duration=self.film.plan.time_of(frames),
                 on_progress=partial(self._tell_share, run),
                 cwd=self._folder,
                 growing=paths[1:],
             )
-        except MediaFailed as error:
+        except FFmpegFailed as error:
             # Whatever went wrong on the GPU is worth a second look without it, which also tells the true cause.
-            blame = EncoderFailed if self.encoder.is_hardware else MediaFailed
+            blame = EncoderFailed if self.encoder.is_hardware else FFmpegFailed
             raise blame(f"{label}: {error.message}", **error.facts) from None
         check_frames(report, frames, label)
         if len(run) > 1:
             # Then FFmpeg tells how many frames it made, not how many it wrote.
-            await several([partial(self._check, number) for number in run], at_once=len(run))
+            await gather_limited([partial(self._check, number) for number in run], at_once=len(run))
         return report.stderr
 
     async def _check(self, number: int) -> None:
         segment, written = self.segments[number], (await probe(self._path(number))).frames
         if written != segment.frames:
-            raise MediaFailed(f"{segment.label}: FFmpeg wrote {written} of {segment.frames} frames")
+            raise FFmpegFailed(f"{segment.label}: FFmpeg wrote {written} of {segment.frames} frames")
 
     def _copies(self, number: int) -> bool:
         return self.film.copies(self.segments[number])
@@ -197,17 +199,17 @@ class Production:
     async def _track(self) -> Path:
         known = self._folder / "sound"
         if self._cache is None or self._keys is None:
-            return await make_track(self.film, self._ffmpeg, self._folder)
+            return await encode_audio_track(self.film, self._ffmpeg, self._folder)
         if await self._cache.fetch(self._keys.sound, known):
             return known
-        made = await make_track(self.film, self._ffmpeg, self._folder)
+        made = await encode_audio_track(self.film, self._ffmpeg, self._folder)
         await self._cache.keep(self._keys.sound, made)
         return made
 
     async def _join(self, audio: Path | None, output: Path) -> None:
-        work = joining(self.film, self.encoder.codec, len(self.segments), audio, output)
+        work = final_mux_args(self.film, self.encoder.codec, len(self.segments), audio, output)
         await asyncio.to_thread(self._write, work.scripts)
-        report = await self._ffmpeg.run(work.arguments, cwd=self._folder)
+        report = await self._ffmpeg.run(work.args, cwd=self._folder)
         check_frames(report, self.film.plan.frames, "the film")
 
     def _write(self, scripts: Mapping[str, str]) -> None:

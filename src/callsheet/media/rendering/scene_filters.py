@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from callsheet.media.ffmpeg.filter_graph import Graph, Options
-from callsheet.media.filters.scaling import OUR_COLOURS, Box, even, fitted, opaque
-from callsheet.media.probing.probe import Footage
+from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
+from callsheet.media.filters.scaling import BT709_OPTIONS, Box, even, opaque, scale_to_box
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.schedule import Shot, to_frames
 from callsheet.media.timeline.scene import Filter, Motion, Scene
 from callsheet.media.values import Fit
@@ -42,7 +42,7 @@ class Span:
         return self.last - self.first
 
 
-def seek_before(footage: Footage, moment: float) -> float:
+def seek_before(footage: MediaInfo, moment: float) -> float:
     """Return where to begin reading a video so that the frame seen at a moment can be picked, in its seconds.
 
     Earlier than needed, since that frame may have begun before.
@@ -59,7 +59,7 @@ def moment_of(trim_start: float, speed: float, frame: int, rate: Fraction) -> fl
     return trim_start + float(frame / rate) * speed
 
 
-def film_frames(graph: Graph, stream: str, shot: Shot, span: Span, canvas: Canvas) -> str:
+def film_frames(graph: FilterGraph, stream: str, shot: Shot, span: Span, canvas: Canvas) -> str:
     """Append what makes some frames of a scene from its stream, numbered from 0."""
     scene, footage = shot.scene, shot.footage
     if footage is None:
@@ -71,13 +71,13 @@ def film_frames(graph: Graph, stream: str, shot: Shot, span: Span, canvas: Canva
             graph, stream, footage, span, canvas.rate, trim_start=scene.trim_start, speed=scene.speed
         )
         picked = opaque(graph, picked, footage, scene.background or canvas.background)
-        view = fitted(graph, picked, footage, _box(scene, canvas), scene.crop)
+        view = scale_to_box(graph, picked, footage, _box(scene, canvas), scene.crop)
     view = graph.chain(normal(graph, view, canvas), *_filtered(scene.filters, canvas))
     return _faded(graph, view, shot, span, canvas)
 
 
 def picked_frames(
-    graph: Graph, stream: str, footage: Footage, span: Span, rate: Fraction, *, trim_start: float, speed: float
+    graph: FilterGraph, stream: str, footage: MediaInfo, span: Span, rate: Fraction, *, trim_start: float, speed: float
 ) -> str:
     """Append what picks, from a video, the pictures seen in some frames.
 
@@ -104,7 +104,7 @@ def _micro(seconds: float) -> Fraction:
     return Fraction(seconds).limit_denominator(10**6)
 
 
-def repeated(graph: Graph, stream: str, count: int, rate: Fraction) -> str:
+def repeated(graph: FilterGraph, stream: str, count: int, rate: Fraction) -> str:
     """Append what shows the first picture of a stream for `count` frames; it is decoded and changed once."""
     return graph.chain(
         stream,
@@ -116,16 +116,16 @@ def repeated(graph: Graph, stream: str, count: int, rate: Fraction) -> str:
     )
 
 
-def plain_colour(graph: Graph, colour: str, count: int, canvas: Canvas) -> str:
+def plain_colour(graph: FilterGraph, colour: str, count: int, canvas: Canvas) -> str:
     """Append what makes frames of one colour."""
     size = f"{canvas.width}x{canvas.height}"
     plain = graph.add("color", color=colour, size=size, rate=canvas.rate)
     # By way of RGB: the source itself would mix the colour by the matrix of standard definition.
     rgb = graph.chain(plain, ("format", {"pix_fmts": "gbrp"}), ("trim", {"end_frame": count}))
-    return graph.add("scale", rgb, **OUR_COLOURS)
+    return graph.add("scale", rgb, **BT709_OPTIONS)
 
 
-def normal(graph: Graph, stream: str, canvas: Canvas) -> str:
+def normal(graph: FilterGraph, stream: str, canvas: Canvas) -> str:
     """Append what makes streams alike, so that they can be joined."""
     return graph.chain(
         stream,
@@ -140,12 +140,12 @@ def _box(scene: Scene, canvas: Canvas, room: float = 1.0) -> Box:
     return Box(width, height, scene.fit or canvas.fit, scene.focus, scene.background or canvas.background)
 
 
-def _still(graph: Graph, stream: str, shot: Shot, footage: Footage, span: Span, canvas: Canvas) -> str:
+def _still(graph: FilterGraph, stream: str, shot: Shot, footage: MediaInfo, span: Span, canvas: Canvas) -> str:
     motion = shot.scene.motion
     # Room for the camera, so that nothing is ever enlarged beyond the output.
     box = _box(shot.scene, canvas, 1 + motion.amount if motion else 1.0)
     stream = opaque(graph, stream, footage, box.background)
-    picture = graph.add("format", fitted(graph, stream, footage, box, shot.scene.crop), pix_fmts="yuv420p")
+    picture = graph.add("format", scale_to_box(graph, stream, footage, box, shot.scene.crop), pix_fmts="yuv420p")
     frames = repeated(graph, picture, span.count, canvas.rate)
     if motion is None:
         return frames
@@ -197,7 +197,7 @@ def _filtered(filters: list[Filter], canvas: Canvas) -> Iterator[tuple[str, Opti
                 yield "eq", {"saturation": min(3.0, 1.3 if amount is None else amount)}
 
 
-def _faded(graph: Graph, view: str, shot: Shot, span: Span, canvas: Canvas) -> str:
+def _faded(graph: FilterGraph, view: str, shot: Shot, span: Span, canvas: Canvas) -> str:
     """Let the picture appear and disappear, where these frames are part of that."""
     scene, rate = shot.scene, canvas.rate
     appearing, disappearing = (min(shot.frames, to_frames(s, rate)) for s in (scene.fade_in, scene.fade_out))

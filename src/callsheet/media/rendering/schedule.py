@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from callsheet.domain.errors import BadParams, Problem
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.timeline.scene import Scene
 from callsheet.media.timeline.transition import Transition
 
@@ -19,7 +19,7 @@ class Shot:
 
     number: int
     scene: Scene
-    footage: Footage | None
+    footage: MediaInfo | None
     """None for a plain colour."""
     start: int
     frames: int
@@ -77,14 +77,14 @@ class Schedule:
 
 
 def schedule(
-    scenes: Sequence[Scene], footage: Sequence[Footage | None], rate: Fraction, background: str = "#000000"
+    scenes: Sequence[Scene], footage: Sequence[MediaInfo | None], rate: Fraction, background: str = "#000000"
 ) -> Schedule:
     """Put scenes behind each other; those joined by a transition overlap by its length, gaps are filled.
 
     Raises BadParams with every scene that cannot be placed.
     """
     problems = [
-        p for n, (scene, found) in enumerate(zip(scenes, footage, strict=True)) for p in _unfit(n, scene, found)
+        p for n, (scene, found) in enumerate(zip(scenes, footage, strict=True)) for p in _problems(n, scene, found)
     ]
     if problems:
         raise BadParams(problems)
@@ -109,7 +109,7 @@ def to_frames(seconds: float, rate: Fraction) -> int:
     return round(Fraction(seconds) * rate)
 
 
-def _unfit(number: int, scene: Scene, found: Footage | None) -> Iterator[Problem]:
+def _problems(number: int, scene: Scene, found: MediaInfo | None) -> Iterator[Problem]:
     where = f"scenes[{number}]"
     if found is None:
         return
@@ -129,7 +129,7 @@ def _unfit(number: int, scene: Scene, found: Footage | None) -> Iterator[Problem
         yield Problem(f"{where}.trimEnd", "beyond_the_end", message)
 
 
-def _frames(scene: Scene, found: Footage | None, rate: Fraction) -> int:
+def _frames(scene: Scene, found: MediaInfo | None, rate: Fraction) -> int:
     if scene.duration != "auto":
         seconds = scene.duration
     elif found is None or found.still:

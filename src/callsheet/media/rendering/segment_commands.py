@@ -8,13 +8,13 @@ from itertools import chain, groupby
 from pathlib import Path
 
 from callsheet.media.encoding.encoders import Encoder
-from callsheet.media.ffmpeg.filter_graph import Graph
+from callsheet.media.ffmpeg.filter_graph import FilterGraph
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.fonts import FONTS
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.layers import Layer
-from callsheet.media.rendering.overlay_filters import covered
-from callsheet.media.rendering.overlays import Above, GivenScript, Lettering, is_seen, lines_seen
+from callsheet.media.rendering.overlay_filters import add_overlay
+from callsheet.media.rendering.overlays import Above, AssScript, TextLayer, is_seen, lines_seen
 from callsheet.media.rendering.scene_filters import Canvas, Span, film_frames, moment_of, seek_before
 from callsheet.media.rendering.schedule import Shot
 from callsheet.media.rendering.segments import Segment
@@ -26,16 +26,16 @@ _NO_TIME = 1e-6
 
 
 @dataclass(slots=True)
-class Work:
+class FFmpegCommand:
     """What a run of FFmpeg has to do."""
 
-    arguments: list[str]
+    args: list[str]
     """They follow its global flags."""
     scripts: dict[str, str] = field(default_factory=dict)
     """Files to be written into the folder that it runs in, by name."""
 
 
-def compiled(
+def compile_segments(
     run: Sequence[Segment],
     canvas: Canvas,
     above: Sequence[Above],
@@ -43,7 +43,7 @@ def compiled(
     *,
     threads: int,
     stems: Sequence[str],
-) -> Work:
+) -> FFmpegCommand:
     """Return what makes FFmpeg write segments that follow each other, without sound, each as the MP4 `<stem>.mp4`.
 
     `above` lies over the scenes, the last on top. Nothing in the outcome depends on where in the film a segment
@@ -60,7 +60,7 @@ def compiled(
         outputs += _writing(segment, last, canvas, encoder, threads, stem)
     graph = ["-filter_complex", str(drawing.graph)]
     arguments = [*encoder.device, "-copyts", *chain.from_iterable(drawing.inputs), *graph, *counting, *outputs]
-    return Work(arguments, drawing.scripts)
+    return FFmpegCommand(arguments, drawing.scripts)
 
 
 def _writing(segment: Segment, picture: str, canvas: Canvas, encoder: Encoder, threads: int, stem: str) -> list[str]:
@@ -68,7 +68,7 @@ def _writing(segment: Segment, picture: str, canvas: Canvas, encoder: Encoder, t
         *("-map", f"[{picture}]", "-an", "-sn", "-dn"),
         *("-map_metadata", "-1", "-map_chapters", "-1", "-frames:v", str(segment.frames)),
         *("-r", f"{canvas.rate.numerator}/{canvas.rate.denominator}"),
-        *encoder.words(rate=canvas.rate, threads=threads, stitched=True),
+        *encoder.args(rate=canvas.rate, threads=threads, stitched=True),
         *("-video_track_timescale", str(time_scale(canvas.rate)), "-f", "mp4", file_url(Path(f"{stem}.mp4"))),
     ]
 
@@ -82,7 +82,7 @@ class _Drawing:
     """Segments being put together that follow each other; a scene that several of them show is read once."""
 
     def __init__(self, run: Sequence[Segment], canvas: Canvas, threads: int) -> None:
-        self.graph = Graph()
+        self.graph = FilterGraph()
         self.inputs: list[list[str]] = []
         self.scripts: dict[str, str] = {}
         self._run = run
@@ -136,9 +136,9 @@ class _Drawing:
 
     def _add(self, picture: str, thing: Above, segment: Segment, stem: str) -> str:
         """Append something that lies above."""
-        if isinstance(thing, Lettering):
+        if isinstance(thing, TextLayer):
             return self._letter(picture, thing, segment, stem)
-        if isinstance(thing, GivenScript):
+        if isinstance(thing, AssScript):
             return self._draw_script(picture, thing.name, segment.start)
         return self._cover(picture, thing, segment)
 
@@ -149,7 +149,7 @@ class _Drawing:
             self._read(shot.footage, moment)
         return film_frames(self.graph, stream, shot, span, self._canvas)
 
-    def _read(self, footage: Footage, moment: float) -> None:
+    def _read(self, footage: MediaInfo, moment: float) -> None:
         seek = None if footage.still else seek_before(footage, moment)
         # Without -noaccurate_seek the picture that is still on the screen at the moment is dropped.
         words = ["-threads", str(self._threads), "-noaccurate_seek"]
@@ -164,9 +164,9 @@ class _Drawing:
         span = Span(start - layer.start, end - layer.start)
         stream = f"{len(self.inputs)}:v:0"
         self._read(layer.footage, moment_of(overlay.trim_start, overlay.speed, span.first, self._canvas.rate))
-        return covered(self.graph, picture, stream, layer, span, start - segment.start, self._canvas)
+        return add_overlay(self.graph, picture, stream, layer, span, start - segment.start, self._canvas)
 
-    def _letter(self, picture: str, lettering: Lettering, segment: Segment, stem: str) -> str:
+    def _letter(self, picture: str, lettering: TextLayer, segment: Segment, stem: str) -> str:
         rate = self._canvas.rate
         seen = lines_seen(lettering, segment.start, segment.end, rate)
         # Lines keep their whole length, for the sake of what moves in them, and their distance from the segment.

@@ -31,7 +31,7 @@ class Segment:
         return " and ".join(shot.label for shot in self.shots)
 
 
-def cut(plan: Schedule, *, whole: Container[int] = (), longest: float = LONGEST) -> list[Segment]:
+def split_segments(plan: Schedule, *, whole: Container[int] = (), longest: float = LONGEST) -> list[Segment]:
     """Return the segments of the film, in order and without gaps; shots in `whole` are not cut further."""
     most = max(1, round(longest * plan.rate))
     segments: list[Segment] = []
@@ -50,7 +50,7 @@ def _alone(shot: Shot, most: int) -> Iterator[Segment]:
         yield Segment(first, last, (shot,))
 
 
-def together(numbers: Iterable[int], segments: Sequence[Segment]) -> list[tuple[int, ...]]:
+def group_segments(numbers: Iterable[int], segments: Sequence[Segment]) -> list[tuple[int, ...]]:
     """Return the numbers of segments to be made, in order, grouped by what one run of FFmpeg makes.
 
     A transition goes with the piece of the film before it, which is read only once then.

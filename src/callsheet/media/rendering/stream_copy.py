@@ -5,19 +5,19 @@ from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-from callsheet.domain.errors import MediaFailed
+from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.encoding.codecs import codec_of
 from callsheet.media.encoding.encoders import Encoder
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.media.probing.frame_index import list_frames
-from callsheet.media.probing.probe import Footage, inspect
+from callsheet.media.probing.frame_index import read_frame_index
+from callsheet.media.probing.probe import MediaInfo, probe_details
 from callsheet.media.rendering.overlays import Above, is_seen
 from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import Schedule, Shot
 from callsheet.media.rendering.segment_commands import time_scale
 from callsheet.media.values import read_rate
-from callsheet.processes.bounded_gather import several
+from callsheet.processes.bounded_gather import gather_limited
 
 _ROUNDED = Fraction(1, 1000)
 """Seconds; what came out of Matroska has its times in whole milliseconds."""
@@ -30,12 +30,12 @@ async def copyable(
 
     Copied and encoded pictures follow each other in one stream, so a decoder must be set up for all of them alike.
     """
-    wish = encoder.wish
+    wish = encoder.settings
     if encoder.is_hardware or any(w is not None for w in (wish.quality, wish.crf, wish.bitrate, wish.max_bitrate)):
         return frozenset()
     found = {n: s for n, s in enumerate(plan.shots) if fits(s, canvas, encoder) and _bare(s, above, canvas.rate)}
     files = list({shot.footage.path: shot.footage for shot in found.values() if shot.footage}.values())
-    verdicts = await several([partial(_even, file, canvas, ffmpeg) for file in files], at_once=ffmpeg.threads)
+    verdicts = await gather_limited([partial(_even, file, canvas, ffmpeg) for file in files], at_once=ffmpeg.threads)
     evenly = {file.path for file, is_even in zip(files, verdicts, strict=True) if is_even}
     even = {n: shot.footage for n, shot in found.items() if shot.footage and shot.footage.path in evenly}
     if not even:
@@ -63,7 +63,7 @@ def fits(shot: Shot, canvas: Canvas, encoder: Encoder) -> bool:
     return all(untouched) and _alike(footage, shot.frames, canvas, encoder)
 
 
-def _alike(footage: Footage, frames: int, canvas: Canvas, encoder: Encoder) -> bool:
+def _alike(footage: MediaInfo, frames: int, canvas: Canvas, encoder: Encoder) -> bool:
     picture, facts = footage.picture, footage.probe
     assert picture is not None  # noqa: S101 - told by the caller
     return (
@@ -86,11 +86,11 @@ def _bare(shot: Shot, above: Sequence[Above], rate: Fraction) -> bool:
     return not any(is_seen(thing, shot.start, shot.end, rate) for thing in above)
 
 
-async def _even(footage: Footage, canvas: Canvas, ffmpeg: FFmpeg) -> bool:
+async def _even(footage: MediaInfo, canvas: Canvas, ffmpeg: FFmpeg) -> bool:
     """Tell whether the frames follow each other at equal distances; the head of a file tells but their average."""
     try:
-        times = (await list_frames(ffmpeg, footage)).times
-    except MediaFailed:
+        times = (await read_frame_index(ffmpeg, footage)).times
+    except FFmpegFailed:
         return False
     return all(abs(time - number / canvas.rate) <= _ROUNDED for number, time in enumerate(times))
 
@@ -100,12 +100,12 @@ async def _headers(canvas: Canvas, encoder: Encoder, ffmpeg: FFmpeg, folder: Pat
     path = folder / "headers.mp4"
     size = f"{canvas.width}x{canvas.height}"
     words = ["-f", "lavfi", "-i", f"color=size={size}:rate={canvas.rate}", "-frames:v", "1", "-vf", "format=yuv420p"]
-    words += encoder.words(rate=canvas.rate, threads=1, stitched=True)
+    words += encoder.args(rate=canvas.rate, threads=1, stitched=True)
     await ffmpeg.run([*words, "-video_track_timescale", str(time_scale(canvas.rate)), file_url(path)])
-    return (await inspect(path)).picture_headers
+    return (await probe_details(path)).picture_headers
 
 
-def arguments(shot: Shot, canvas: Canvas, stem: str) -> list[str]:
+def stream_copy_args(shot: Shot, canvas: Canvas, stem: str) -> list[str]:
     """Return the words that copy a scene's picture into the MP4 `<stem>.mp4`."""
     assert shot.footage is not None  # noqa: S101 - only files are copied
     return [

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from callsheet.media.rendering.layers import Layer
-from callsheet.media.rendering.overlays import Lettering
+from callsheet.media.rendering.overlays import TextLayer
 from callsheet.media.rendering.schedule import Schedule
 from callsheet.media.subtitles.ass import Line, literal
 from callsheet.media.subtitles.ass_motion import Slide
@@ -19,11 +19,11 @@ _SLIDES: dict[Animation, Slide | None] = {
 }
 
 
-def lettered(layers: Sequence[Layer], plan: Schedule) -> Iterator[Layer | Lettering]:
+def text_layers(layers: Sequence[Layer], plan: Schedule) -> Iterator[Layer | TextLayer]:
     """Yield layers as they are, with texts that lie directly above each other put together."""
     for written, group in groupby(layers, key=lambda layer: isinstance(layer.overlay, TextOverlay)):
         if written:
-            yield Lettering(tuple(_line(layer, plan) for layer in group))
+            yield TextLayer(tuple(_line(layer, plan) for layer in group))
         else:
             yield from group
 

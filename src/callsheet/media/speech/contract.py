@@ -29,10 +29,10 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class TranscriptionRequest:
     """What is to be written down."""
 
-    sound: Path
+    audio: Path
     """A WAV file: 16 bits, one channel, at SAMPLE_RATE."""
     model: str
     language: str | None = None
@@ -67,7 +67,9 @@ class SpeechEngine(Protocol):
     def identity(self, model: str, settings: Settings) -> str:
         """Return what changes when the engine or the model may hear something else than before."""
 
-    async def transcribe(self, wish: Wish, settings: Settings, on_progress: Callable[[float], None]) -> Transcript:
+    async def transcribe(
+        self, wish: TranscriptionRequest, settings: Settings, on_progress: Callable[[float], None]
+    ) -> Transcript:
         """Write down what is said; `on_progress` gets the share done, from 0 to 1.
 
         It stops when it is cancelled, and leaves nothing running. Raises BadParams for a model or a language that

@@ -1,6 +1,6 @@
 """The engines that are known here."""
 
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 from callsheet.media.speech.contract import SpeechEngine
 from callsheet.media.speech.faster_whisper import FasterWhisper
 
@@ -11,5 +11,5 @@ def find_engine(name: str) -> SpeechEngine:
     """Return an engine that is ready to be used; raises SetupError that says how to install it where it is not."""
     engine = ENGINES[name]
     if not engine.installed():
-        raise SetupError(f"{name} is not installed on this worker: {engine.install_with}")
+        raise ConfigurationError(f"{name} is not installed on this worker: {engine.install_with}")
     return engine

@@ -9,11 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from callsheet.domain.errors import BadParams, CallsheetError, MediaFailed, Problem, SetupError, Transient
+from callsheet.domain.errors import BadParams, CallsheetError, ConfigurationError, FFmpegFailed, Problem, Transient
 from callsheet.media.ffmpeg.runner import usable_processors
-from callsheet.media.speech.contract import Transcript, Wish, Word
-from callsheet.processes.child import Limits, plain_environment
-from callsheet.processes.json_script import Ended, run_script
+from callsheet.media.speech.contract import Transcript, TranscriptionRequest, Word
+from callsheet.processes.child import ProcessLimits, plain_environment
+from callsheet.processes.json_script import ScriptResult, run_script
 from callsheet.settings import Settings
 
 _TRANSCRIBER = Path(__file__).with_name("transcriber.py")
@@ -48,19 +48,23 @@ class FasterWhisper:
         releases = [f"{package} {version(package)}" for package in ("faster-whisper", "ctranslate2")]
         return ", ".join([_TEXTS, *releases, _fingerprint(model, _find_model(model, settings))])
 
-    async def transcribe(self, wish: Wish, settings: Settings, on_progress: Callable[[float], None]) -> Transcript:
+    async def transcribe(
+        self, wish: TranscriptionRequest, settings: Settings, on_progress: Callable[[float], None]
+    ) -> Transcript:
         """Write down what is said, as the contract says."""
         request = {
-            "sound": str(wish.sound),
+            "sound": str(wish.audio),
             "model": await asyncio.to_thread(_find_model, wish.model, settings),
             "language": wish.language,
             "task": wish.task,
             "device": settings.speech_device,
             "threads": usable_processors(),
         }
-        answer = _Answer(wish.language, await asyncio.to_thread(_seconds, wish.sound), on_progress)
-        folder = wish.sound.parent
-        ended = await run_script(_TRANSCRIBER, request, answer.read, cwd=folder, env=_environment(), limits=Limits())
+        answer = _Answer(wish.language, await asyncio.to_thread(_seconds, wish.audio), on_progress)
+        folder = wish.audio.parent
+        ended = await run_script(
+            _TRANSCRIBER, request, answer.read, cwd=folder, env=_environment(), limits=ProcessLimits()
+        )
         if answer.refusal is not None:
             raise _explained(answer.refusal, wish, settings)
         if ended.code != 0 or not answer.complete:
@@ -114,7 +118,7 @@ def _find_model(name: str, settings: Settings) -> str:
         folders.append(Path(name).expanduser())
     found = next((folder for folder in folders if (folder / "model.bin").is_file()), None)
     if found is None and name.startswith(("/", ".", "~")):
-        raise SetupError(f"CALLSHEET_CAPTION_MODEL is '{name}', a folder in which no model lies")
+        raise ConfigurationError(f"CALLSHEET_CAPTION_MODEL is '{name}', a folder in which no model lies")
     return str(found.absolute()) if found else name
 
 
@@ -135,7 +139,7 @@ def _environment() -> dict[str, str]:
     return plain_environment(HF_HUB_DISABLE_TELEMETRY="1", **kept)
 
 
-def _explained(refusal: dict[str, Any], wish: Wish, settings: Settings) -> CallsheetError:
+def _explained(refusal: dict[str, Any], wish: TranscriptionRequest, settings: Settings) -> CallsheetError:
     about, message = refusal["about"], refusal["error"]
     if about == "download":
         return Transient(f"the model '{wish.model}' {_where(settings)} and could not be downloaded: {message}")
@@ -143,7 +147,7 @@ def _explained(refusal: dict[str, Any], wish: Wish, settings: Settings) -> Calls
         return BadParams([Problem("model", "unknown_model", f"'{wish.model}' {_where(settings)}, and {message}")])
     if about is not None:
         return BadParams([Problem(about, "not_supported", f"the model '{wish.model}' cannot do that: {message}")])
-    return MediaFailed(f"the speech could not be written down by '{wish.model}': {message}")
+    return FFmpegFailed(f"the speech could not be written down by '{wish.model}': {message}")
 
 
 def _where(settings: Settings) -> str:
@@ -159,7 +163,7 @@ def _held(folder: Path) -> str:
         return "no model"
 
 
-def _crashed(ended: Ended) -> CallsheetError:
+def _crashed(ended: ScriptResult) -> CallsheetError:
     if ended.code == -9:
         return Transient("faster-whisper was killed, most likely because memory ran out; a smaller model needs less")
-    return MediaFailed(f"faster-whisper stopped: {ended.complaint}")
+    return FFmpegFailed(f"faster-whisper stopped: {ended.error}")

@@ -41,7 +41,7 @@ Samples = np.ndarray[Any, np.dtype[np.float32]]
 Span = tuple[int, int]
 
 
-class Refused(Exception):
+class WorkerRejected(Exception):
     """What was asked cannot be done; `about` names the part of the request."""
 
     def __init__(self, about: str, message: str) -> None:
@@ -55,21 +55,23 @@ def main(request: dict[str, Any]) -> None:
     model = load(request["model"], device, request["threads"])
     language = request["language"]
     if language is not None and language not in model.supported_languages:
-        raise Refused("language", f"'{language}' is not among those it knows: {', '.join(model.supported_languages)}")
+        raise WorkerRejected(
+            "language", f"'{language}' is not among those it knows: {', '.join(model.supported_languages)}"
+        )
     if request["task"] == "translate" and not model.model.is_multilingual:
-        raise Refused("task", "it knows only English, so there is nothing that it could translate")
-    tell({"done": 0.0})
+        raise WorkerRejected("task", "it knows only English, so there is nothing that it could translate")
+    send({"done": 0.0})
     with wave.open(request["sound"]) as sound:
         for start, samples in pieces(sound):
             if speech := find_speech(samples):
                 heard = Heard(samples, speech)
                 if language is None:
                     language, probability = detect(model, heard.samples)
-                    tell({"language": language, "probability": probability})
+                    send({"language": language, "probability": probability})
                 for words, done in transcribe(model, heard, language, request["task"]):
-                    tell({"done": start + done, "words": [(start + a, start + b, *rest) for a, b, *rest in words]})
-            tell({"done": start + len(samples) / _RATE})
-    tell({"note": note})
+                    send({"done": start + done, "words": [(start + a, start + b, *rest) for a, b, *rest in words]})
+            send({"done": start + len(samples) / _RATE})
+    send({"note": note})
 
 
 def choose_device(wanted: str) -> tuple[str, str | None]:
@@ -92,7 +94,7 @@ def load(name: str, device: str, threads: int) -> WhisperModel:
 def fetch(name: str) -> str:
     """Return the folder of a model by its name, which may be downloaded."""
     if "/" not in name and name not in available_models():
-        raise Refused("model", f"it is not one of {', '.join(available_models())}")
+        raise WorkerRejected("model", f"it is not one of {', '.join(available_models())}")
     with suppress(FileNotFoundError):
         folder: str = download_model(name, local_files_only=True)
         if os.path.exists(os.path.join(folder, "model.bin")):  # noqa: PTH110, PTH118 - else it came only in part
@@ -100,7 +102,7 @@ def fetch(name: str) -> str:
     try:
         return str(download_model(name))
     except OSError as error:
-        raise Refused("download", str(error).splitlines()[0]) from error
+        raise WorkerRejected("download", str(error).splitlines()[0]) from error
 
 
 def pieces(sound: wave.Wave_read) -> Iterator[tuple[float, Samples]]:
@@ -199,7 +201,7 @@ def transcribe(
         yield words, max((word[1] for word in words), default=0.0)
 
 
-def tell(line: dict[str, Any]) -> None:
+def send(line: dict[str, Any]) -> None:
     """Write one line."""
     sys.stdout.write(json.dumps(line, default=float) + "\n")
     sys.stdout.flush()
@@ -209,5 +211,5 @@ if __name__ == "__main__":
     logging.getLogger("faster_whisper").setLevel(logging.ERROR)
     try:
         main(json.loads(sys.argv[1]))
-    except (Refused, RuntimeError, MemoryError) as error:
-        tell({"error": str(error) or type(error).__name__, "about": getattr(error, "about", None)})
+    except (WorkerRejected, RuntimeError, MemoryError) as error:
+        send({"error": str(error) or type(error).__name__, "about": getattr(error, "about", None)})

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from callsheet.media.subtitles.ass_motion import Movement, Point, Slide
+from callsheet.media.subtitles.ass_motion import Motion, Point, Slide
 from callsheet.media.subtitles.glyph_metrics import are_joined, language_of
-from callsheet.media.subtitles.karaoke_events import Piece, following
-from callsheet.media.subtitles.spoken import Said, Word, spoken
+from callsheet.media.subtitles.karaoke_events import KaraokeEvent, following
+from callsheet.media.subtitles.spoken import SpokenText, Word, spoken
 from callsheet.media.subtitles.style import TextStyle
-from callsheet.media.subtitles.style_defaults import as_title, box_of, spelled, without_box
+from callsheet.media.subtitles.style_defaults import as_title, ass_style_line, box_of, without_box
 from callsheet.media.subtitles.text_layout import settle
 from callsheet.media.subtitles.text_wrapping import units_of
 
@@ -44,7 +44,7 @@ class Line:
 
     def moved(self, seconds: float) -> "Line":
         """Return the line so much later, its words with it; in microseconds, so that equal lines stay equal."""
-        words = self.words and [Said(word.text, *_later((word.start, word.end), seconds)) for word in self.words]
+        words = self.words and [SpokenText(word.text, *_later((word.start, word.end), seconds)) for word in self.words]
         start, end = _later((self.start, self.end), seconds)
         return replace(self, start=start, end=end, words=words)
 
@@ -105,8 +105,8 @@ class _Shown:
             style = style.model_copy(update={"letter_spacing": 0.0})
         self.place, laid = settle(style, units_of(line.text), width=width, height=height, rotation=line.rotation)
         self.style = self.place.style
-        self.movement = Movement(line.start, line.end, line.fade_in, line.fade_out, line.slide_in, line.slide_out)
-        self.whole = Piece(line.start, line.end, laid)
+        self.movement = Motion(line.start, line.end, line.fade_in, line.fade_out, line.slide_in, line.slide_out)
+        self.whole = KaraokeEvent(line.start, line.end, laid)
 
     def events(self, names: dict[str, str]) -> Iterator[str]:
         """Yield what makes the line, and enter the styles that it needs."""
@@ -118,16 +118,16 @@ class _Shown:
             name = _named(names, self._look(piece, without_box(self.style) if self._draws_box else self.style))
             yield f"Dialogue: 1,{times},{name},,0,0,0,,{commands}{piece}"
 
-    def _pieces(self) -> Iterator[Piece]:
+    def _pieces(self) -> Iterator[KaraokeEvent]:
         whole, windows = self.whole, self.movement.windows()
         if self.style.effect == "none":
-            yield from (Piece(start, end, whole.laid) for start, end in windows)
+            yield from (KaraokeEvent(start, end, whole.laid) for start, end in windows)
             return
         words = spoken(whole.laid.units, self.line.words, whole.start, whole.end)
         for window in windows:
             yield from following(self.style, whole, words, window, self.place.room)
 
-    def _commands(self, piece: Piece) -> str:
+    def _commands(self, piece: KaraokeEvent) -> str:
         # A style of the script is bold or not; other weights have to be named.
         weight = self.style.font_weight
         tags = "" if weight in (400, 700) else f"\\b{weight}"
@@ -142,13 +142,13 @@ class _Shown:
         # The renderer's own box does not turn with its text.
         return self.line.rotation != 0 and self.style.background_color is not None
 
-    def _box(self, piece: Piece) -> str:
+    def _box(self, piece: KaraokeEvent) -> str:
         padding = 2 * (self.style.padding or 0.0)
         wide, high = piece.setting.widest + padding, piece.setting.height(self.style.line_height) + padding
         return f"{{\\p1}}m 0 0 l {wide:.0f} 0 {wide:.0f} {high:.0f} 0 {high:.0f}{{\\p0}}"
 
-    def _look(self, piece: Piece, style: TextStyle, opacity: float = 1.0) -> str:
-        return spelled(
+    def _look(self, piece: KaraokeEvent, style: TextStyle, opacity: float = 1.0) -> str:
+        return ass_style_line(
             style,
             size=piece.setting.size,
             anchor=self.place.anchor,

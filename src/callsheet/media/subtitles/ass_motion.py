@@ -13,7 +13,7 @@ _SLIDE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Movement:
+class Motion:
     """The coming and going of a text that is seen from `start` to `end` of the film."""
 
     start: float

@@ -19,7 +19,7 @@ _MOST_LETTERS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class CleanScript:
+class SanitizedScript:
     """A given script as it may be handed to the renderer."""
 
     text: str
@@ -27,7 +27,7 @@ class CleanScript:
     """The times at which it shows something."""
 
 
-def read_script(path: Path) -> CleanScript:
+def sanitize_ass(path: Path) -> SanitizedScript:
     """Return a script without the fonts, pictures and notes of editors that it may carry.
 
     Raises BadSource when it shows nothing, or is too large.
@@ -40,7 +40,7 @@ def read_script(path: Path) -> CleanScript:
         raise BadSource(f"'{path.name}' holds {len(shown)} lines; {_MOST_EVENTS} are the most")
     if any(len(line) > _MOST_LETTERS for line in lines):
         raise BadSource(f"'{path.name}' holds a line of more than {_MOST_LETTERS} letters")
-    return CleanScript("\n".join(lines), shown)
+    return SanitizedScript("\n".join(lines), shown)
 
 
 def _kept(lines: list[str]) -> list[str]:

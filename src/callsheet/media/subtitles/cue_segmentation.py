@@ -23,7 +23,7 @@ _LEAST = 0.02
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadingLimits:
     """How captions are to be read."""
 
     characters: int = 42
@@ -51,14 +51,14 @@ class Cue:
         return "\n".join(join(line) for line in self.lines)
 
 
-def cut(words: Sequence[Word], reading: Reading, *, until: float | None = None) -> list[Cue]:
+def segment_cues(words: Sequence[Word], reading: ReadingLimits, *, until: float | None = None) -> list[Cue]:
     """Return captions that hold every word once and in order, none of which overlap.
 
     They end where sentences, clauses or breaths end, as far as the limits allow. None stays on after `until`, the end
     of the film.
     """
     units = units_of(_in_order(words))
-    cues = [units[start:end] for start, end in _Cutter(units, reading).best()]
+    cues = [units[start:end] for start, end in _Segmenter(units, reading).best()]
     following = [*(cue[0].start for cue in cues[1:]), None]
     return [
         Cue(cue[0].start, _end(cue, reading, after, until), tuple(lay_lines(cue, reading.characters)))
@@ -79,10 +79,10 @@ def _in_order(words: Iterable[Word]) -> Iterator[Word]:
         yield replace(previous, end=max(previous.end, previous.start + _LEAST))
 
 
-class _Cutter:
+class _Segmenter:
     """Finds the captions that cost least in all."""
 
-    def __init__(self, units: Sequence[Unit], reading: Reading) -> None:
+    def __init__(self, units: Sequence[Unit], reading: ReadingLimits) -> None:
         self._units = units
         self._reading = reading
         self._silence = [0.0, *(after.start - before.end for before, after in itertools.pairwise(units))]
@@ -161,7 +161,7 @@ def _sums(values: Iterable[float]) -> list[float]:
     return [0, *itertools.accumulate(values)]
 
 
-def _end(units: Sequence[Unit], reading: Reading, after: float | None, until: float | None) -> float:
+def _end(units: Sequence[Unit], reading: ReadingLimits, after: float | None, until: float | None) -> float:
     """Return when a caption goes: once it can have been read, if the next leaves the time."""
     start = units[0].start
     size = sum(unit.width + unit.apart for unit in units)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from callsheet.media.ffmpeg.filter_graph import Graph
+from callsheet.media.ffmpeg.filter_graph import FilterGraph
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.fonts import FAMILY
 from callsheet.media.subtitles.ass import Line, literal, script
@@ -25,7 +25,7 @@ async def missing_families(ffmpeg: FFmpeg, families: Iterable[str], folder: Path
     looks = TextStyle.model_validate({})
     lines = [Line(0, 1, literal("a"), looks.model_copy(update={"font_family": family})) for family in asked]
     (folder / _SCRIPT).write_text(script(lines, width=64, height=64), encoding="utf-8")
-    graph = Graph()
+    graph = FilterGraph()
     drawn = graph.add("subtitles", graph.add("color", size="64x64", rate=1, duration=1), filename=_SCRIPT)
     words = ["-filter_complex", str(graph), "-map", f"[{drawn}]", "-frames:v", "1", "-f", "null", "-"]
     said = (await ffmpeg.capture(words, cwd=folder, verbosity="verbose")).stderr

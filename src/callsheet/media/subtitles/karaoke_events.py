@@ -7,17 +7,17 @@ from callsheet.media.subtitles.glyph_metrics import reads_leftward
 from callsheet.media.subtitles.spoken import Spoken, moments
 from callsheet.media.subtitles.style import TextStyle
 from callsheet.media.subtitles.style_defaults import bare_colour
-from callsheet.media.subtitles.text_layout import Laid, lay
-from callsheet.media.subtitles.text_wrapping import Room, Setting, Unit
+from callsheet.media.subtitles.text_layout import TextLayout, layout_text
+from callsheet.media.subtitles.text_wrapping import Room, Setting, TextUnit
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class KaraokeEvent:
     """A stretch of time in which one event shows the text, or a part of it."""
 
     start: float
     end: float
-    laid: Laid
+    laid: TextLayout
     before: Mapping[int, str] = field(default_factory=dict)
     """Commands by the unit that they stand before."""
 
@@ -35,27 +35,27 @@ class Piece:
 
 
 def following(
-    style: TextStyle, whole: Piece, words: Sequence[Spoken], window: tuple[float, float], room: Room
-) -> Iterator[Piece]:
+    style: TextStyle, whole: KaraokeEvent, words: Sequence[Spoken], window: tuple[float, float], room: Room
+) -> Iterator[KaraokeEvent]:
     """Yield the pieces of a text whose words are followed, for the part of its time that is in the window."""
     start, end = window
     if style.effect == "karaoke":
-        yield Piece(start, end, whole.laid, _sung(whole.laid.units, words, start))
+        yield KaraokeEvent(start, end, whole.laid, _sung(whole.laid.units, words, start))
         return
     for begin, finish, number in moments(words, whole.start, whole.end):
         word = None if number is None else words[number]
         a, b = max(begin, start), min(finish, end)
         if b > a:
-            yield from _moment(style, Piece(a, b, whole.laid), word, room)
+            yield from _moment(style, KaraokeEvent(a, b, whole.laid), word, room)
 
 
-def _moment(style: TextStyle, piece: Piece, word: Spoken | None, room: Room) -> Iterator[Piece]:
+def _moment(style: TextStyle, piece: KaraokeEvent, word: Spoken | None, room: Room) -> Iterator[KaraokeEvent]:
     laid = piece.laid
     if style.effect == "highlight":
-        yield Piece(piece.start, piece.end, laid, _marked(style, word)) if word else piece
+        yield KaraokeEvent(piece.start, piece.end, laid, _marked(style, word)) if word else piece
     elif word is not None:
         alone = [unit for unit in laid.units[word.first : word.last] if not unit.forced]
-        yield Piece(piece.start, piece.end, lay(alone, room, laid.setting.size))
+        yield KaraokeEvent(piece.start, piece.end, layout_text(alone, room, laid.setting.size))
 
 
 def _marked(style: TextStyle, word: Spoken) -> dict[int, str]:
@@ -65,7 +65,7 @@ def _marked(style: TextStyle, word: Spoken) -> dict[int, str]:
     }
 
 
-def _sung(units: Sequence[Unit], words: Sequence[Spoken], start: float) -> dict[int, str]:
+def _sung(units: Sequence[TextUnit], words: Sequence[Spoken], start: float) -> dict[int, str]:
     """Return the karaoke marks of words in an event that begins at `start`."""
     marks: dict[int, str] = {}
     reached = round(start * 100)

@@ -13,7 +13,7 @@ _COLUMNS = {"left": 0, "center": 1, "right": 2}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Placement:
     """The place of a text of a completed style in a picture."""
 
     style: TextStyle

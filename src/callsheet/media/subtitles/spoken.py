@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from callsheet.media.subtitles.text_wrapping import Unit
+from callsheet.media.subtitles.text_wrapping import TextUnit
 
 _HELD = 0.6
 """Seconds up to which a word stays marked until the next one begins."""
@@ -25,7 +25,7 @@ class Word(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SpokenText:
     """A word with its times."""
 
     text: str
@@ -43,13 +43,13 @@ class Spoken:
     end: float
 
 
-def spoken(units: Sequence[Unit], words: Sequence[Word] | None, start: float, end: float) -> list[Spoken]:
+def spoken(units: Sequence[TextUnit], words: Sequence[Word] | None, start: float, end: float) -> list[Spoken]:
     """Find the words in a text shown from `start` to `end`. Without times, they are spread by their length."""
     found = _found(units, words) if words else _spread(units, start, end)
     return list(_in_order(found, start, end))
 
 
-def _found(units: Sequence[Unit], words: Sequence[Word]) -> Iterable[Spoken]:
+def _found(units: Sequence[TextUnit], words: Sequence[Word]) -> Iterable[Spoken]:
     """Look for the words one after another; one that is not there is passed over."""
     letters = [(at, unit.plain.casefold()) for at, unit in enumerate(units) if unit.plain and not unit.blank]
     text = "".join(letter for _, letter in letters)
@@ -70,7 +70,7 @@ def _places(text: str, wanted: str, reached: int) -> list[int]:
     return [reached + found.start() for found in re.finditer(re.escape(wanted), text[reached:])]
 
 
-def _spread(units: Sequence[Unit], start: float, end: float) -> Iterable[Spoken]:
+def _spread(units: Sequence[TextUnit], start: float, end: float) -> Iterable[Spoken]:
     runs = _runs(units)
     share = (end - start) / max(1, sum(last - first for first, last in runs))
     at = start
@@ -80,7 +80,7 @@ def _spread(units: Sequence[Unit], start: float, end: float) -> Iterable[Spoken]
         at = after
 
 
-def _runs(units: Sequence[Unit]) -> list[tuple[int, int]]:
+def _runs(units: Sequence[TextUnit]) -> list[tuple[int, int]]:
     """Return the stretches between blanks."""
     runs: list[tuple[int, int]] = []
     begun: int | None = None

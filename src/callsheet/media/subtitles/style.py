@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from callsheet.domain.model import Model
-from callsheet.media.values import Colour
+from callsheet.media.values import Color
 
 Position = Literal[
     "top_left",
@@ -76,12 +76,12 @@ class TextStyle(Model):
     )
     italic: bool = False
     uppercase: bool = False
-    color: Colour = Field("#ffffff", validation_alias=AliasChoices("color", "colour"))
-    stroke_color: Colour = Field("#000000", validation_alias=AliasChoices("strokeColor", "strokeColour"))
+    color: Color = Field("#ffffff", validation_alias=AliasChoices("color", "colour"))
+    stroke_color: Color = Field("#000000", validation_alias=AliasChoices("strokeColor", "strokeColour"))
     stroke_width: float | None = Field(None, ge=0, le=100)
     shadow: float | None = Field(None, ge=0, le=100, description="How far behind the text its shadow lies; 0: none")
-    shadow_color: Colour = Field("#000000", validation_alias=AliasChoices("shadowColor", "shadowColour"))
-    background_color: Colour | None = Field(
+    shadow_color: Color = Field("#000000", validation_alias=AliasChoices("shadowColor", "shadowColour"))
+    background_color: Color | None = Field(
         None,
         validation_alias=AliasChoices("backgroundColor", "backgroundColour", "background"),
         description="A box behind the text; unset: none",
@@ -107,7 +107,7 @@ class TextStyle(Model):
         description="How words are followed as they are spoken. karaoke: the colour runs through the text; highlight: "
         "the word of the moment has it; word: one word is seen at a time",
     )
-    highlight_color: Colour = Field(
+    highlight_color: Color = Field(
         "#ffd400",
         validation_alias=AliasChoices("highlightColor", "highlightColour"),
         description="Of words that are spoken, or were",

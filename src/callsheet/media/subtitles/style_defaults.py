@@ -62,7 +62,7 @@ def reach(style: TextStyle) -> float:
     return drawn + _ROUNDING
 
 
-def spelled(
+def ass_style_line(
     style: TextStyle, *, size: float, anchor: int, margins: tuple[int, int, int], opacity: float, rotation: float
 ) -> str:
     """Return the fields of a completed style that follow its name; `margins` are left, right and vertical."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from callsheet.domain.errors import BadSource
 from callsheet.media.subtitles.ass import literal
-from callsheet.media.subtitles.spoken import Said
+from callsheet.media.subtitles.spoken import SpokenText
 
 MOST_BYTES = 16 * 2**20
 MOST_CAPTIONS = 20_000
@@ -32,7 +32,7 @@ class Caption:
     start: float
     end: float
     text: str
-    words: tuple[Said, ...] | None = None
+    words: tuple[SpokenText, ...] | None = None
     """When its words are spoken, where the file says so."""
 
 
@@ -117,7 +117,7 @@ def _caption(words: str, start: float, end: float, uppercase: bool) -> Caption:
     return Caption(start, end, _marked_up(_STAMP.sub("", words), uppercase), _said(words, start, end))
 
 
-def _said(words: str, start: float, end: float) -> tuple[Said, ...] | None:
+def _said(words: str, start: float, end: float) -> tuple[SpokenText, ...] | None:
     """Return the words between the times that stand inside a caption of WebVTT."""
     stamps = list(_STAMP.finditer(words))
     if not stamps:
@@ -125,7 +125,7 @@ def _said(words: str, start: float, end: float) -> tuple[Said, ...] | None:
     times = [start, *(min(max(_seconds(stamp.groups()), start), end) for stamp in stamps), end]
     edges = [0, *(edge for stamp in stamps for edge in stamp.span()), len(words)]
     texts = [html.unescape(_TAG.sub("", words[a:b])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-    return tuple(Said(text, a, b) for text, (a, b) in zip(texts, pairwise(times), strict=True) if text.strip())
+    return tuple(SpokenText(text, a, b) for text, (a, b) in zip(texts, pairwise(times), strict=True) if text.strip())
 
 
 def _seconds(parts: tuple[str | None, ...]) -> float:

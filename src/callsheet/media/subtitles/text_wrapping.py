@@ -17,7 +17,7 @@ _SMALLEST = 0.6
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class TextUnit:
     """A letter with its marks, as the script spells it."""
 
     source: str
@@ -58,19 +58,19 @@ class Room:
     letter_spacing: float = 0.0
 
 
-def units_of(text: str) -> list[Unit]:
+def units_of(text: str) -> list[TextUnit]:
     """Take a text of a script apart."""
-    units: list[Unit] = []
+    units: list[TextUnit] = []
     for found in _SOURCE.finditer(text):
         source = found[0]
         if found["mark"] or found["line"]:
-            units.append(Unit(source, "", forced=bool(found["line"])))
+            units.append(TextUnit(source, "", forced=bool(found["line"])))
             continue
         plain = " " if source == "\\h" else source[-1]
         if units and _belongs_to(plain, units[-1].plain):
-            units[-1] = Unit(units[-1].source + source, units[-1].plain + plain)
+            units[-1] = TextUnit(units[-1].source + source, units[-1].plain + plain)
         else:
-            units.append(Unit(source, plain))
+            units.append(TextUnit(source, plain))
     return units
 
 
@@ -91,7 +91,7 @@ def _is_flag_half(letter: str) -> bool:
     return "\U0001f1e6" <= letter <= "\U0001f1ff"
 
 
-def typeset(units: Sequence[Unit], room: Room, size: float) -> Setting:
+def wrap_text(units: Sequence[TextUnit], room: Room, size: float) -> Setting:
     """Return the lines of a text that is to have the given size, or less where it would not fit."""
     text = _Measured(units, room.letter_spacing / size)
     size = _shrunk_for_long_words(text, room, size)
@@ -129,7 +129,7 @@ def _balanced(text: "_Measured", setting: Setting) -> Setting:
 class _Measured:
     """A text with its widths, for a line of height 1."""
 
-    def __init__(self, units: Sequence[Unit], spacing: float) -> None:
+    def __init__(self, units: Sequence[TextUnit], spacing: float) -> None:
         self.units = units
         self.solid = [bool(unit.plain) and not unit.blank for unit in units]
         each = (width_of(unit.plain) + spacing if unit.plain else 0.0 for unit in units)
@@ -163,7 +163,7 @@ class _Measured:
         return self.reach[end] - self.reach[start]
 
 
-def _chances(units: Sequence[Unit]) -> set[int]:
+def _chances(units: Sequence[TextUnit]) -> set[int]:
     """Return the units that may begin a line."""
     seen = [at for at, unit in enumerate(units) if unit.plain]
     return {b for a, b in pairwise(seen) if may_break_between(units[a].plain, units[b].plain)}

@@ -14,9 +14,9 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
-from callsheet.media.thumbnails.display_image import as_seen
-from callsheet.media.thumbnails.frame_score import interest
-from callsheet.media.thumbnails.video_reader import Reel
+from callsheet.media.thumbnails.display_image import display_image
+from callsheet.media.thumbnails.frame_score import frame_score
+from callsheet.media.thumbnails.video_reader import VideoReader
 
 _LOOKS = 4
 """Pictures looked at to find the best moment of a part of the film."""
@@ -32,7 +32,7 @@ Piece = tuple[float, float]
 """Where it starts, and how long it is, in seconds."""
 
 
-def animate(reel: Reel, wish: dict[str, Any], folder: Path, tell: Tell) -> dict[str, Any]:
+def animate(reel: VideoReader, wish: dict[str, Any], folder: Path, tell: Tell) -> dict[str, Any]:
     """Make the film. `wish`: `format`, `seconds`, `fps`, `width`, `start`, `highlights`, `max_bytes`.
 
     It is made narrower until it has at most `max_bytes`. Raises ValueError where that cannot be reached.
@@ -53,7 +53,7 @@ def animate(reel: Reel, wish: dict[str, Any], folder: Path, tell: Tell) -> dict[
     raise ValueError(f"an animation of these pictures does not fit into {wish['max_bytes']:,} bytes")
 
 
-def _pieces(reel: Reel, wish: dict[str, Any], tell: Tell) -> list[Piece]:
+def _pieces(reel: VideoReader, wish: dict[str, Any], tell: Tell) -> list[Piece]:
     """Return the stretches to show: one from `start`, else the most telling one of each of equal parts."""
     seconds = min(wish["seconds"], reel.duration)
     if wish["start"] is not None:
@@ -68,7 +68,7 @@ def _pieces(reel: Reel, wish: dict[str, Any], tell: Tell) -> list[Piece]:
     return pieces
 
 
-def _best_start(reel: Reel, start: float, part: float, length: float) -> float:
+def _best_start(reel: VideoReader, start: float, part: float, length: float) -> float:
     room = part - length
     if room <= 0:
         return start
@@ -81,11 +81,11 @@ def _best_start(reel: Reel, start: float, part: float, length: float) -> float:
     return -max(judged)[1]
 
 
-def _interest(reel: Reel, time: float, slack: float) -> float:
-    return interest(as_seen(reel.frame_at(time, slack)[0], reel.shape, longest=_JUDGED_SIDE))
+def _interest(reel: VideoReader, time: float, slack: float) -> float:
+    return frame_score(display_image(reel.frame_at(time, slack)[0], reel.shape, longest=_JUDGED_SIDE))
 
 
-def _cut(reel: Reel, pieces: list[Piece], wish: dict[str, Any], path: Path, tell: Tell) -> int:
+def _cut(reel: VideoReader, pieces: list[Piece], wish: dict[str, Any], path: Path, tell: Tell) -> int:
     """Write the pictures without loss, at the size and rate of the animation, so that the film is read once.
 
     Return their width, which is less than wished for where they would be too high.
@@ -97,7 +97,7 @@ def _cut(reel: Reel, pieces: list[Piece], wish: dict[str, Any], path: Path, tell
     def pictures() -> Iterator[VideoFrame]:
         nonlocal size
         for index, moment in enumerate(moments):
-            image = as_seen(reel.frame_at(float(moment))[0], reel.shape, wish["width"], longest=_LONGEST)
+            image = display_image(reel.frame_at(float(moment))[0], reel.shape, wish["width"], longest=_LONGEST)
             size = size or image.size  # a film may change its size
             frame: VideoFrame = VideoFrame.from_image(image.resize(size))  # type: ignore[no-untyped-call]
             frame.pts, frame.time_base = index, 1 / fps

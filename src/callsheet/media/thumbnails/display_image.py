@@ -8,7 +8,7 @@ from av.video.reformatter import Interpolation
 from PIL import Image
 
 from callsheet.media.thumbnails.storyboard import MOST_SIDE
-from callsheet.media.thumbnails.tone_mapping import for_ordinary_screens
+from callsheet.media.thumbnails.tone_mapping import to_sdr
 
 _SAVING: dict[str, dict[str, Any]] = {
     "jpeg": {"quality": 86, "optimize": True},
@@ -21,7 +21,9 @@ _SD_HEIGHT = 576
 _TURNS = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 
 
-def as_seen(frame: VideoFrame, shape: float, width: int | None = None, *, longest: int = MOST_SIDE) -> Image.Image:
+def display_image(
+    frame: VideoFrame, shape: float, width: int | None = None, *, longest: int = MOST_SIDE
+) -> Image.Image:
     """Return the picture as a player shows it: turned, with square pixels, in the range of ordinary screens.
 
     `shape` is that of a stored pixel, width by height. The picture becomes `width` wide (None: as it is), and
@@ -34,7 +36,7 @@ def as_seen(frame: VideoFrame, shape: float, width: int | None = None, *, longes
     stored = (max(1, round(seen[0] * factor)), max(1, round(seen[1] * factor)))
     rgb = frame.reformat(*stored, format="rgb24", src_colorspace=_matrix(frame), interpolation=Interpolation.AREA)
     image: Image.Image = rgb.to_image()  # type: ignore[no-untyped-call]
-    image = for_ordinary_screens(image, int(frame.color_trc))
+    image = to_sdr(image, int(frame.color_trc))
     return image.transpose(_TURNS[turn]) if turn in _TURNS else image
 
 

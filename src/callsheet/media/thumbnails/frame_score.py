@@ -8,7 +8,7 @@ _EDGES = ImageFilter.Kernel((3, 3), (-1, -1, -1, -1, 8, -1, -1, -1, -1), scale=1
 _DARK, _BRIGHT = 24, 236
 
 
-def interest(image: Image.Image) -> float:
+def frame_score(image: Image.Image) -> float:
     """Return how telling a picture is: sharp first of all, and neither black, white nor grey.
 
     Comparable between pictures of one size.

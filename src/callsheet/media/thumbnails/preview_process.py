@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from callsheet.domain.errors import DiskFull, MediaFailed
+from callsheet.domain.errors import DiskFull, FFmpegFailed
 from callsheet.media.ffmpeg.inputs import MAX_PIXELS, MEDIA_FORMATS, forced_demuxer
 from callsheet.media.ffmpeg.runner import usable_processors
 from callsheet.media.fonts import FONTS
 from callsheet.media.thumbnails.storyboard import Grid
-from callsheet.processes.child import Limits, plain_environment, started
+from callsheet.processes.child import ProcessLimits, plain_environment, start_child
 
 _THUMBNAILS = Path(__file__).with_name("thumbnails.py")
 _CONTACT_SHEET = Path(__file__).with_name("contact_sheet.py")
 _WAVEFORM = Path(__file__).with_name("waveform.py")
-_LIMITS = Limits(file_bytes=2**30, memory_bytes=8 * 2**30)
+_LIMITS = ProcessLimits(file_bytes=2**30, memory_bytes=8 * 2**30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Animation:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Stills:
     """What was taken from a video; what was not asked for is empty or None."""
 
     files: list[Path]
@@ -59,10 +59,10 @@ class Taken:
     animation: Animation | None
 
 
-NOTHING = Taken([], [], 0, None, None, None)
+NOTHING = Stills([], [], 0, None, None, None)
 
 
-async def take(
+async def take_stills(
     video: Path,
     folder: Path,
     *,
@@ -73,7 +73,7 @@ async def take(
     sprite: dict[str, Any] | None = None,
     animation: dict[str, Any] | None = None,
     on_progress: Callable[[float], None] | None = None,
-) -> Taken:
+) -> Stills:
     """Take pictures from a video, in one pass over the moments that matter.
 
     `frames`, `sprite` and `animation` are wishes as `thumbnails.py` reads them; None: not wanted. `poster` is the
@@ -94,7 +94,7 @@ async def take(
     }
     answer = await _ask_of_file(_THUMBNAILS, video, request, folder, on_progress)
     pictures = answer["frames"]["pictures"] if answer["frames"] else []
-    return Taken(
+    return Stills(
         [folder / picture["file"] for picture in pictures],
         [round(picture["time"], 3) for picture in pictures],
         answer["frames"]["asked"] if answer["frames"] else 0,
@@ -117,7 +117,7 @@ async def draw_waveform(
     await _ask_of_file(_WAVEFORM, source, request, output.parent, on_progress)
 
 
-async def lay_out(taken: Taken, output: Path, *, columns: int, facts: str) -> None:
+async def lay_out(taken: Stills, output: Path, *, columns: int, facts: str) -> None:
     """Draw a contact sheet of pictures; `facts` stands above them, its first part (to two blanks) in bold."""
     request = {
         "frames": [{"file": str(f), "time": t} for f, t in zip(taken.files, taken.times, strict=True)],
@@ -128,7 +128,7 @@ async def lay_out(taken: Taken, output: Path, *, columns: int, facts: str) -> No
     }
     await _ask(_CONTACT_SHEET, request, output.parent, None)
     if not await asyncio.to_thread(output.exists):
-        raise MediaFailed("the contact sheet could not be drawn")
+        raise FFmpegFailed("the contact sheet could not be drawn")
 
 
 async def _ask_of_file(
@@ -145,10 +145,10 @@ async def _ask_of_file(
     }
     answer = await _ask(script, request, folder, on_progress)
     if "error" in answer:
-        kind = DiskFull if answer.get("disk_full") else MediaFailed
+        kind = DiskFull if answer.get("disk_full") else FFmpegFailed
         raise kind(f"no preview of '{source.name}' can be made: {answer['error']}")
     if "done" in answer or not answer:
-        raise MediaFailed(f"'{source.name}' crashes the decoder; no preview of it can be made")
+        raise FFmpegFailed(f"'{source.name}' crashes the decoder; no preview of it can be made")
     return answer
 
 
@@ -159,7 +159,7 @@ async def _ask(
     # -P: the folder of the script holds names such as `graph` that must not hide other modules.
     argv = [sys.executable, "-P", str(script), json.dumps(request)]
     answer: dict[str, Any] = {}
-    async with started(argv, cwd=folder, env=plain_environment(), limits=_LIMITS) as process:
+    async with start_child(argv, cwd=folder, env=plain_environment(), limits=_LIMITS) as process:
         assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
         complaints = asyncio.create_task(process.stderr.read())
         try:
@@ -172,5 +172,5 @@ async def _ask(
         finally:
             complaints.cancel()
     if code > 0:  # a fault of the script itself; a crash of the decoder is a signal
-        raise MediaFailed(f"{script.stem} stopped: {said[-1] if said else f'exit status {code}'}")
+        raise FFmpegFailed(f"{script.stem} stopped: {said[-1] if said else f'exit status {code}'}")
     return answer

@@ -12,7 +12,7 @@ def parts_of(duration: float, count: int | None, interval: float | None, most: i
     return [index * step for index in range(number)], asked
 
 
-def wanted_times(duration: float, count: int | None, interval: float | None, most: int) -> tuple[list[float], int]:
+def sample_times(duration: float, count: int | None, interval: float | None, most: int) -> tuple[list[float], int]:
     """Return the moments to show: the middles of equal parts, or every `interval` seconds from the start.
 
     The second value is how many were asked for, which may be more than `most`.

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 from PIL import Image, ImageChops, ImageStat
 
-from callsheet.media.thumbnails.display_image import as_seen
-from callsheet.media.thumbnails.video_reader import Reel
+from callsheet.media.thumbnails.display_image import display_image
+from callsheet.media.thumbnails.video_reader import VideoReader
 
 _WIDTH = 64
 _KEYS_APART = 0.4
@@ -21,7 +21,7 @@ Looked = tuple[float, Image.Image]
 """A time, and the small picture seen at it."""
 
 
-def scene_changes(reel: Reel, threshold: float, accuracy: str, tell: Callable[[float], None]) -> list[Change]:
+def scene_changes(reel: VideoReader, threshold: float, accuracy: str, tell: Callable[[float], None]) -> list[Change]:
     """Return the changes of at least `threshold` percent of the picture's light and colour.
 
     By accuracy: `exact` decodes every picture; `keyframe` only key frames, and takes the first one after a change;
@@ -41,10 +41,10 @@ def scene_changes(reel: Reel, threshold: float, accuracy: str, tell: Callable[[f
     return [change for start, end in _joined(stretches) for change in _changes(reel, start, end, threshold, tell)]
 
 
-def _small_key_frames(reel: Reel, tell: Callable[[float], None]) -> Iterator[Looked]:
+def _small_key_frames(reel: VideoReader, tell: Callable[[float], None]) -> Iterator[Looked]:
     for frame, time in reel.key_frames(_KEYS_APART):
         tell(0.5 * time / max(reel.duration, time, 1e-6))
-        yield time, as_seen(frame, reel.shape, _WIDTH)
+        yield time, display_image(frame, reel.shape, _WIDTH)
 
 
 def _joined(stretches: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -57,13 +57,15 @@ def _joined(stretches: Sequence[tuple[float, float]]) -> list[tuple[float, float
     return joined
 
 
-def _changes(reel: Reel, start: float, end: float, threshold: float, tell: Callable[[float], None]) -> list[Change]:
+def _changes(
+    reel: VideoReader, start: float, end: float, threshold: float, tell: Callable[[float], None]
+) -> list[Change]:
     """Decode a stretch and return its changes, in order."""
     steps: list[Change] = []
     sparse: list[Looked] = []
     before: Image.Image | None = None
     for frame, time in reel.pictures(start, end):
-        image = as_seen(frame, reel.shape, _WIDTH)
+        image = display_image(frame, reel.shape, _WIDTH)
         steps.append((time, _difference(before, image) if before else 0.0))
         if not sparse or time >= sparse[-1][0] + _STEP:
             sparse.append((time, image))

@@ -7,17 +7,22 @@ from typing import Any
 
 from PIL import Image
 
-from callsheet.media.thumbnails.display_image import as_seen, save
+from callsheet.media.thumbnails.display_image import display_image, save
 from callsheet.media.thumbnails.sample_times import parts_of
 from callsheet.media.thumbnails.storyboard import TILES_ON_A_SHEET, Grid, grid_for
-from callsheet.media.thumbnails.video_reader import Reel
+from callsheet.media.thumbnails.video_reader import VideoReader
 
 _LONGEST = 1024
 """Pixels of a side of a tile."""
 
 
 def draw_sprite(
-    reel: Reel, wish: dict[str, Any], slack: float | None, folder: Path, format: str, tell: Callable[[float], None]
+    reel: VideoReader,
+    wish: dict[str, Any],
+    slack: float | None,
+    folder: Path,
+    format: str,
+    tell: Callable[[float], None],
 ) -> dict[str, Any]:
     """Draw the sheets. `wish`: `count` or `interval` or neither, `columns`, `width`, `most` tiles.
 
@@ -36,7 +41,7 @@ def draw_sprite(
         if time != shown:
             shown = time
             tiles.append(start)
-            sheets.add(as_seen(frame, reel.shape, wish["width"], longest=_LONGEST))
+            sheets.add(display_image(frame, reel.shape, wish["width"], longest=_LONGEST))
         tell((index + 1) / len(parts))
     grid = sheets.finish()
     return {

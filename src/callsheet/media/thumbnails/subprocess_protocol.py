@@ -11,7 +11,7 @@ import av
 _STEP = 0.01
 
 
-def tell(fact: dict[str, Any]) -> None:
+def send(fact: dict[str, Any]) -> None:
     """Write one line, at once."""
     sys.stdout.write(json.dumps(fact) + "\n")
     sys.stdout.flush()
@@ -20,14 +20,14 @@ def tell(fact: dict[str, Any]) -> None:
 def answer(work: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Do the work for the request in the first argument, and tell what it returns, or `error` and `disk_full`."""
     try:
-        tell(work(json.loads(sys.argv[1])))
+        send(work(json.loads(sys.argv[1])))
     except (av.FFmpegError, MemoryError, ValueError, OSError) as error:
         full = getattr(error, "errno", None) == errno.ENOSPC
         words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        tell({"error": words, "disk_full": full})
+        send({"error": words, "disk_full": full})
 
 
-class Progress:
+class ProgressReport:
     """Tells how much is done, from 0 to 1: never less than before, and no oftener than is of use."""
 
     def __init__(self) -> None:
@@ -37,4 +37,4 @@ class Progress:
         """Tell it, if it is worth telling."""
         if done >= min(1.0, self._told + _STEP):
             self._told = done
-            tell({"done": done})
+            send({"done": done})

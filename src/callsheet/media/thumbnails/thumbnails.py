@@ -13,13 +13,13 @@ import av
 from av.video.frame import VideoFrame
 
 from callsheet.media.thumbnails.animation import animate
-from callsheet.media.thumbnails.display_image import as_seen, save
-from callsheet.media.thumbnails.frame_score import interest
-from callsheet.media.thumbnails.sample_times import wanted_times
+from callsheet.media.thumbnails.display_image import display_image, save
+from callsheet.media.thumbnails.frame_score import frame_score
+from callsheet.media.thumbnails.sample_times import sample_times
 from callsheet.media.thumbnails.scene_changes import scene_changes
 from callsheet.media.thumbnails.sprite import draw_sprite
-from callsheet.media.thumbnails.subprocess_protocol import Progress, answer
-from callsheet.media.thumbnails.video_reader import Reel
+from callsheet.media.thumbnails.subprocess_protocol import ProgressReport, answer
+from callsheet.media.thumbnails.video_reader import VideoReader
 
 _POSTER_SIDE = 1920
 _JUDGED_SIDE = 320
@@ -39,10 +39,10 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     source, demuxer = f"file:{request['path']}", request["demuxer"]
     makers = {"frames": _frames, "poster": _poster, "sprite": _sprite, "animation": _animation}
     wanted = [name for name in makers if request[name] is not None]
-    progress = Progress()
+    progress = ProgressReport()
     made: dict[str, Any] = dict.fromkeys(makers)
     with av.open(source, format=demuxer, options=request["input"], metadata_errors="replace") as container:
-        reel = Reel(container, max_pixels=request["max_pixels"], threads=request["threads"])
+        reel = VideoReader(container, max_pixels=request["max_pixels"], threads=request["threads"])
         for index, name in enumerate(wanted):
 
             def told(done: float, index: int = index) -> None:
@@ -52,7 +52,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _frames(reel: Reel, request: dict[str, Any], _: dict[str, Any], told: Tell) -> dict[str, Any]:
+def _frames(reel: VideoReader, request: dict[str, Any], _: dict[str, Any], told: Tell) -> dict[str, Any]:
     """Take pictures of `count` parts, every `interval` seconds, at `times`, or where scenes begin.
 
     For the last, `at` is `scene_changes`, and `threshold` says how large a change has to be; of `most` pictures
@@ -67,7 +67,7 @@ def _frames(reel: Reel, request: dict[str, Any], _: dict[str, Any], told: Tell) 
         frame, time = reel.frame_at(wanted, slack)
         if wish["times"] or time not in seen:  # two moments may share a key frame
             seen.add(time)
-            image = as_seen(frame, reel.shape, wish["width"])
+            image = display_image(frame, reel.shape, wish["width"])
             path = save(image, Path(request["folder"]), f"frame-{len(pictures) + 1:03d}", request["format"])
             telling = _telling(reel, frame) if request["poster"] is True else None
             pictures.append({"file": path.name, "time": time, "interest": telling})
@@ -75,7 +75,7 @@ def _frames(reel: Reel, request: dict[str, Any], _: dict[str, Any], told: Tell) 
     return {"pictures": pictures, "asked": asked}
 
 
-def _moments(reel: Reel, wish: dict[str, Any], accuracy: str, told: Tell) -> tuple[list[float], float, int]:
+def _moments(reel: VideoReader, wish: dict[str, Any], accuracy: str, told: Tell) -> tuple[list[float], float, int]:
     """Return the moments to show, how far before them a key frame will do, and how many moments were asked for."""
     if wish["times"]:
         return wish["times"], _SLACK.get(accuracy, 0.0), len(wish["times"])
@@ -83,12 +83,12 @@ def _moments(reel: Reel, wish: dict[str, Any], accuracy: str, told: Tell) -> tup
         changes = scene_changes(reel, wish["threshold"], accuracy, told)
         largest = sorted(changes, key=lambda change: -change[1])[: wish["most"] - 1]
         return [0.0, *sorted(time for time, _ in largest if time > 0)], 0.0, len(changes) + 1
-    times, asked = wanted_times(reel.duration, wish["count"], wish["interval"], wish["most"])
+    times, asked = sample_times(reel.duration, wish["count"], wish["interval"], wish["most"])
     spacing = times[1] - times[0] if len(times) > 1 else reel.duration
     return times, _SLACK.get(accuracy, spacing / 4), asked
 
 
-def _poster(reel: Reel, request: dict[str, Any], made: dict[str, Any], told: Tell) -> str:
+def _poster(reel: VideoReader, request: dict[str, Any], made: dict[str, Any], told: Tell) -> str:
     """Save one large picture: that of the moment asked for, else the most telling one."""
     time = request["poster"]
     if time is True:
@@ -98,30 +98,30 @@ def _poster(reel: Reel, request: dict[str, Any], made: dict[str, Any], told: Tel
             candidates += _looked_at(reel, _CANDIDATES - len(taken), told)
         time = max(candidates)[1]
     frame, _ = reel.frame_at(time)
-    image = as_seen(frame, reel.shape, longest=_POSTER_SIDE)
+    image = display_image(frame, reel.shape, longest=_POSTER_SIDE)
     return save(image, Path(request["folder"]), "poster", request["format"]).name
 
 
-def _looked_at(reel: Reel, count: int, told: Tell) -> list[tuple[float, float]]:
+def _looked_at(reel: VideoReader, count: int, told: Tell) -> list[tuple[float, float]]:
     """Return how telling the key frames of `count` moments are, with their times."""
     found = []
-    for index, wanted in enumerate(wanted_times(reel.duration, count, None, count)[0]):
+    for index, wanted in enumerate(sample_times(reel.duration, count, None, count)[0]):
         frame, time = reel.frame_at(wanted, float("inf"))
         found.append((_telling(reel, frame), time))
         told((index + 1) / count)
     return found
 
 
-def _telling(reel: Reel, frame: VideoFrame) -> float:
-    return interest(as_seen(frame, reel.shape, longest=_JUDGED_SIDE))
+def _telling(reel: VideoReader, frame: VideoFrame) -> float:
+    return frame_score(display_image(frame, reel.shape, longest=_JUDGED_SIDE))
 
 
-def _sprite(reel: Reel, request: dict[str, Any], _: dict[str, Any], told: Tell) -> dict[str, Any]:
+def _sprite(reel: VideoReader, request: dict[str, Any], _: dict[str, Any], told: Tell) -> dict[str, Any]:
     slack = _SLACK.get(request["accuracy"])
     return draw_sprite(reel, request["sprite"], slack, Path(request["folder"]), request["format"], told)
 
 
-def _animation(reel: Reel, request: dict[str, Any], _: dict[str, Any], told: Tell) -> dict[str, Any]:
+def _animation(reel: VideoReader, request: dict[str, Any], _: dict[str, Any], told: Tell) -> dict[str, Any]:
     return animate(reel, request["animation"], Path(request["folder"]), told)
 
 

@@ -19,7 +19,7 @@ _SCREEN_GAMMA = 2.4
 """Of an ordinary screen, by BT.1886."""
 
 
-def for_ordinary_screens(image: Image.Image, transfer: int) -> Image.Image:
+def to_sdr(image: Image.Image, transfer: int) -> Image.Image:
     """Return a picture as seen on an ordinary screen; `transfer` is how light is written in it.
 
     It looks as a film does that FFmpeg's `zscale` and `tonemap=hable` bring there.

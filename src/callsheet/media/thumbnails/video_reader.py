@@ -13,7 +13,7 @@ _NEAR = 2.0
 """Seconds to decode onwards rather than to seek, in files that have no index."""
 
 
-class Reel:
+class VideoReader:
     """The pictures of an open file, by their times in seconds from the first one."""
 
     def __init__(self, container: InputContainer, *, max_pixels: int, threads: int) -> None:

@@ -17,7 +17,7 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 from PIL import Image, ImageDraw
 
-from callsheet.media.thumbnails.subprocess_protocol import Progress, answer
+from callsheet.media.thumbnails.subprocess_protocol import ProgressReport, answer
 
 _MOST_PEAKS = 65_536
 _FINEST = 16
@@ -46,7 +46,7 @@ def main(request: dict[str, Any]) -> dict[str, Any]:
 
 def _listen(container: InputContainer, duration: float) -> "_Sound":
     sound: _Sound | None = None
-    progress = Progress()
+    progress = ProgressReport()
     resampler = AudioResampler(format="fltp")
     start = (container.start_time or 0) / av.time_base
     for frame in _decoded(container):

@@ -5,7 +5,7 @@ from pydantic import AliasChoices, Field, model_validator
 from callsheet.domain.model import Model
 from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import AudioCodec, Container, VideoCodec
-from callsheet.media.values import BitRate, Colour, Fit, FrameRate, Hardware, Preset, Quality, Resolution
+from callsheet.media.values import BitRate, Color, Fit, FrameRate, Hardware, Preset, Quality, Resolution
 
 
 class Output(Model):
@@ -23,7 +23,7 @@ class Output(Model):
     )
     fps: FrameRate = Field(30, validation_alias=AliasChoices("fps", "frame_rate", "frameRate"))
     fit: Fit = Field("cover", description="For scenes that do not say")
-    background: Colour = Field("#000000", description="Where a picture leaves room, and between scenes")
+    background: Color = Field("#000000", description="Where a picture leaves room, and between scenes")
     video_codec: VideoCodec | None = Field(
         None,
         validation_alias=AliasChoices("videoCodec", "codec"),

@@ -7,7 +7,7 @@ from pydantic import AliasChoices, BeforeValidator, Discriminator, Field, Tag, m
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.media.subtitles.style import Position, TextStyle, read_position
-from callsheet.media.values import Colour, Fit, Seconds
+from callsheet.media.values import Color, Fit, Seconds
 
 Animation = Literal["none", "slide_left", "slide_right", "slide_up", "slide_down"]
 
@@ -47,7 +47,7 @@ class Layer(Model):
 class ChromaKey(Model):
     """A colour that is taken out, as of a green screen."""
 
-    color: Colour = Field("#00ff00", validation_alias=AliasChoices("color", "colour"))
+    color: Color = Field("#00ff00", validation_alias=AliasChoices("color", "colour"))
     similarity: float = Field(0.12, ge=0.01, le=1, description="How near to the colour a pixel must be")
     blend: float = Field(0.05, ge=0, le=1, description="How soft the edge is")
 

@@ -9,7 +9,7 @@ from callsheet.domain.model import Model
 from callsheet.media.geometry import Crop, Focus
 from callsheet.media.timeline.overlay import Overlay, Title
 from callsheet.media.timeline.transition import Transition
-from callsheet.media.values import Colour, Fit, Seconds
+from callsheet.media.values import Color, Fit, Seconds
 
 FilterName = Literal["grayscale", "blur", "brightness", "contrast", "saturation"]
 
@@ -49,7 +49,7 @@ class Scene(Model):
     src: MediaSource | None = Field(
         None, validation_alias=AliasChoices("src", "source", "path", "url", "video_path", "videoPath")
     )
-    color: Colour | None = Field(
+    color: Color | None = Field(
         None, validation_alias=AliasChoices("color", "colour"), description="A plain colour in place of `src`"
     )
     type: Literal["video", "image", "color"] | None = Field(None, description="Unset: as found")
@@ -80,7 +80,7 @@ class Scene(Model):
     fit: Fit | None = Field(None, description="Unset: that of the output")
     focus: Focus = Field(default_factory=lambda: Focus.model_validate({}))
     crop: Crop | None = None
-    background: Colour | None = Field(None, description="Where the picture leaves room; unset: that of the output")
+    background: Color | None = Field(None, description="Where the picture leaves room; unset: that of the output")
     volume: float = Field(1.0, ge=0, le=10, description="1 leaves the sound as it is")
     mute: bool = False
     fade_in: Seconds = Field(0.0, description="Seconds in which picture and sound appear")

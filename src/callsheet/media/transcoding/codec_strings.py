@@ -1,6 +1,6 @@
 """Codecs as players ask for them (RFC 6381), read from the header of a fragmented MP4."""
 
-from callsheet.domain.errors import MediaFailed
+from callsheet.domain.errors import FFmpegFailed
 
 
 def codec_string(header: bytes) -> str:
@@ -12,7 +12,7 @@ def codec_string(header: bytes) -> str:
         place = header.find(box)
         if place >= 0:
             return read(header[place + 4 :])
-    raise MediaFailed("the header of the segments tells no codec")
+    raise FFmpegFailed("the header of the segments tells no codec")
 
 
 def _avc(told: bytes) -> str:

@@ -4,48 +4,48 @@ from dataclasses import dataclass
 from typing import Literal
 
 from callsheet.media.encoding.codecs import VideoCodec
-from callsheet.media.encoding.color import HLG, PQ, SDR, Colours
+from callsheet.media.encoding.color import HLG, PQ, SDR, ColorSpace
 from callsheet.media.encoding.encoders import Depth
 from callsheet.media.ffmpeg.filter_graph import Options
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 
 _WIDE = frozenset({"bt2020", "smpte432"})
 """Primaries of wide gamuts, by FFmpeg's names; the last is Display P3."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tones:
+class ColorPlan:
     """The colours of an output."""
 
     depth: Depth
-    colours: Colours = SDR
+    colours: ColorSpace = SDR
     maps_to_sdr: bool = False
     narrows: bool = False
     """Whether colours beyond those of ordinary screens are brought within them."""
     note: str | None = None
 
 
-def is_deep(footage: Footage) -> bool:
+def is_deep(footage: MediaInfo) -> bool:
     """Tell whether a picture has more than 8 bits for each colour."""
     return footage.picture is not None and (footage.picture.bit_depth or 8) > 8
 
 
-def tones(
-    source: Footage,
+def plan_color(
+    source: MediaInfo,
     codec: VideoCodec,
     depth: Literal["auto"] | Depth,
     hdr: Literal["auto", "keep", "tone_map"],
     *,
     shaped: bool = False,
-) -> Tones:
+) -> ColorPlan:
     """Decide about the colours of a source; `shaped` pictures get another shape, which is done in SDR."""
     if not source.hdr:
         return _plain(source, codec, depth)
     holds = codec != "h264" and depth != 8 and not shaped
     if hdr != "tone_map" and holds:
-        return Tones(10, HLG if source.picture and source.picture.hdr == "hlg" else PQ)
+        return ColorPlan(10, HLG if source.picture and source.picture.hdr == "hlg" else PQ)
     note = f"HDR was mapped to SDR: {_why_not_kept(codec, depth)}" if hdr == "auto" else None
-    return Tones(10 if depth == 10 else 8, maps_to_sdr=True, note=note)
+    return ColorPlan(10 if depth == 10 else 8, maps_to_sdr=True, note=note)
 
 
 def _why_not_kept(codec: VideoCodec, depth: Literal["auto"] | Depth) -> str:
@@ -54,19 +54,19 @@ def _why_not_kept(codec: VideoCodec, depth: Literal["auto"] | Depth) -> str:
     return "8 bits do not hold it" if depth == 8 else "another shape is made in SDR"
 
 
-def _plain(source: Footage, codec: VideoCodec, depth: Literal["auto"] | Depth) -> Tones:
+def _plain(source: MediaInfo, codec: VideoCodec, depth: Literal["auto"] | Depth) -> ColorPlan:
     narrows = source.picture is not None and source.picture.color_primaries in _WIDE
     if depth != "auto":
-        return Tones(depth, narrows=narrows)
+        return ColorPlan(depth, narrows=narrows)
     if not is_deep(source):
-        return Tones(8, narrows=narrows)
+        return ColorPlan(8, narrows=narrows)
     if codec != "h264":
-        return Tones(10, narrows=narrows)
+        return ColorPlan(10, narrows=narrows)
     note = "10-bit colours became 8-bit, since few players show 10-bit h264; depth 10 keeps them"
-    return Tones(8, narrows=narrows, note=note)
+    return ColorPlan(8, narrows=narrows, note=note)
 
 
-def narrowing(source: Footage) -> tuple[str, Options]:
+def narrowing(source: MediaInfo) -> tuple[str, Options]:
     """Return the filter that brings colours of a wide gamut to those that ordinary screens show.
 
     What the file does not tell is taken to be as usual: the filter refuses to guess.

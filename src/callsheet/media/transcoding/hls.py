@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from callsheet.domain.errors import MediaFailed
+from callsheet.domain.errors import FFmpegFailed
 
 SOUND = "sound"
 MASTER = "master.m3u8"
@@ -52,7 +52,7 @@ class Variant:
     """SDR, PQ or HLG."""
 
 
-def words(name: str, seconds: float) -> list[str]:
+def hls_args(name: str, seconds: float) -> list[str]:
     """Return the output options for one rendition, with its playlist in the folder that FFmpeg runs in."""
     return [
         *("-map_metadata", "-1", "-map_chapters", "-1", "-f", "hls", "-hls_time", f"{seconds:g}"),
@@ -74,15 +74,15 @@ def read(folder: Path, name: str) -> Playlist:
     try:
         lines = (folder / f"{name}.m3u8").read_text().splitlines()
     except FileNotFoundError:
-        raise MediaFailed(f"FFmpeg reported success, but wrote no playlist '{name}'") from None
+        raise FFmpegFailed(f"FFmpeg reported success, but wrote no playlist '{name}'") from None
     text = "\n".join(lines)
     header = _HEADER.search(text)
     segments = tuple(line for line in lines if line and not line.startswith("#"))
     if header is None or not segments or "#EXT-X-ENDLIST" not in lines:
-        raise MediaFailed(f"FFmpeg reported success, but the playlist '{name}' is not whole")
+        raise FFmpegFailed(f"FFmpeg reported success, but the playlist '{name}' is not whole")
     found = Playlist(name, header[1], segments, tuple(map(float, _LENGTH.findall(text))))
     if missing := [file for file in found.files if not (folder / file).is_file()]:
-        raise MediaFailed(f"FFmpeg reported success, but '{missing[0]}' of the playlist '{name}' is missing")
+        raise FFmpegFailed(f"FFmpeg reported success, but '{missing[0]}' of the playlist '{name}' is missing")
     return found
 
 

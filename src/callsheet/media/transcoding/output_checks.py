@@ -4,46 +4,46 @@ import asyncio
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from callsheet.domain.errors import MediaFailed
+from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.encoding import codecs
-from callsheet.media.ffmpeg.runner import FFmpeg, Report
-from callsheet.media.probing.probe import Footage, inspect
+from callsheet.media.ffmpeg.runner import FFmpeg, FFmpegReport
+from callsheet.media.probing.probe import MediaInfo, probe_details
 from callsheet.media.transcoding.color_pipeline import is_deep
 from callsheet.media.transcoding.hls import Playlist
-from callsheet.media.transcoding.plan import Plan, Sound, hides_frames
-from callsheet.media.transcoding.renditions import Picture
+from callsheet.media.transcoding.plan import AudioEncoding, TranscodePlan, hides_frames
+from callsheet.media.transcoding.renditions import VideoRendition
 
 _SLACK = 0.25
 """Seconds by which a container may tell another duration; sound has frames of its own."""
 
 
-async def check_file(path: Path, plan: Plan, picture: Picture) -> None:
+async def check_file(path: Path, plan: TranscodePlan, picture: VideoRendition) -> None:
     """Raise MediaFailed, with everything that is wrong, unless a file is what was planned."""
-    found = await inspect(path)
+    found = await probe_details(path)
     wrong = [*_in_picture(found, plan, picture), *_in_sound(found, plan), *_in_length(found, plan)]
     if plan.format in ("mp4", "mov") and not await asyncio.to_thread(_index_in_front, path):
         wrong.append("its index is at the end")
     _refuse(picture.name, wrong)
 
 
-def check_frames(report: Report, plan: Plan) -> None:
+def check_frames(report: FFmpegReport, plan: TranscodePlan) -> None:
     """Raise MediaFailed unless a run encoded all frames of its first picture."""
     planned = _planned_frames(plan)
     if planned and (report.frames is None or abs(report.frames - planned) > 1):
-        raise MediaFailed(f"FFmpeg encoded {report.frames or 0} of {planned} frames; the source breaks off")
+        raise FFmpegFailed(f"FFmpeg encoded {report.frames or 0} of {planned} frames; the source breaks off")
 
 
-async def check_playlists(ffmpeg: FFmpeg, folder: Path, plan: Plan, playlists: Sequence[Playlist]) -> None:
+async def check_playlists(ffmpeg: FFmpeg, folder: Path, plan: TranscodePlan, playlists: Sequence[Playlist]) -> None:
     """Raise MediaFailed unless every playlist plays as planned, and players can change between the renditions."""
-    first, *others = playlists[: len(plan.pictures)]
+    first, *others = playlists[: len(plan.renditions)]
     if any(other.lengths != first.lengths for other in others):
-        raise MediaFailed("FFmpeg reported success, but the segments of the renditions do not begin together")
+        raise FFmpegFailed("FFmpeg reported success, but the segments of the renditions do not begin together")
     frames = {await _frames(ffmpeg, folder, playlist) for playlist in (first, *others)}
     planned = _planned_frames(plan)
     if len(frames) > 1 or (planned is not None and abs(frames.pop() - planned) > 1):
-        raise MediaFailed(f"FFmpeg reported success, but a rendition does not have all of its {planned} frames")
-    for playlist, picture in zip(playlists, plan.pictures, strict=False):
-        found = await inspect(await asyncio.to_thread(_sample, folder, playlist))
+        raise FFmpegFailed(f"FFmpeg reported success, but a rendition does not have all of its {planned} frames")
+    for playlist, picture in zip(playlists, plan.renditions, strict=False):
+        found = await probe_details(await asyncio.to_thread(_sample, folder, playlist))
         wrong = [*_in_picture(found, plan, picture)]
         if abs(sum(playlist.lengths) - (plan.source.picture_seconds or plan.seconds)) > _SLACK:
             wrong.append(
@@ -54,13 +54,13 @@ async def check_playlists(ffmpeg: FFmpeg, folder: Path, plan: Plan, playlists: S
 
 def _refuse(name: str, wrong: list[str]) -> None:
     if wrong:
-        raise MediaFailed(f"FFmpeg reported success, but '{name}' is wrong: {'; '.join(wrong)}")
+        raise FFmpegFailed(f"FFmpeg reported success, but '{name}' is wrong: {'; '.join(wrong)}")
 
 
-def _in_picture(found: Footage, plan: Plan, picture: Picture) -> Iterator[str]:
+def _in_picture(found: MediaInfo, plan: TranscodePlan, picture: VideoRendition) -> Iterator[str]:
     facts = found.probe
-    if codecs.codec_of(facts.video_codec) != picture.wish.codec:
-        yield f"{facts.video_codec} instead of {picture.wish.codec}"
+    if codecs.codec_of(facts.video_codec) != picture.settings.codec:
+        yield f"{facts.video_codec} instead of {picture.settings.codec}"
     if (facts.width, facts.height) != (picture.width, picture.height):
         yield f"{facts.width}x{facts.height} instead of {picture.width}x{picture.height}"
     if is_deep(found) != (plan.tones.depth == 10):
@@ -69,14 +69,14 @@ def _in_picture(found: Footage, plan: Plan, picture: Picture) -> Iterator[str]:
         yield "HDR where none was planned" if found.hdr else "no HDR"
 
 
-def _in_sound(found: Footage, plan: Plan) -> Iterator[str]:
+def _in_sound(found: MediaInfo, plan: TranscodePlan) -> Iterator[str]:
     if found.has_sound != (plan.sound is not None):
         yield "sound where none was planned" if found.has_sound else "no sound"
-    elif isinstance(plan.sound, Sound) and found.probe.audio_channels != plan.sound.count:
+    elif isinstance(plan.sound, AudioEncoding) and found.probe.audio_channels != plan.sound.count:
         yield f"{found.probe.audio_channels} channels of sound instead of {plan.sound.channels}"
 
 
-def _in_length(found: Footage, plan: Plan) -> Iterator[str]:
+def _in_length(found: MediaInfo, plan: TranscodePlan) -> Iterator[str]:
     length, planned = found.probe.duration, plan.seconds
     if planned and length and abs(length - planned) > max(_SLACK, 1 / (found.probe.fps or 30)):
         yield f"{length:.3f} s instead of {planned:.3f} s"
@@ -85,7 +85,7 @@ def _in_length(found: Footage, plan: Plan) -> Iterator[str]:
         yield f"{found.probe.frames} frames instead of {frames}"
 
 
-def _planned_frames(plan: Plan) -> int | None:
+def _planned_frames(plan: TranscodePlan) -> int | None:
     """Return how many frames are due; None where the source does not tell."""
     if plan.rate is None:
         return None if hides_frames(plan.source) else plan.source.probe.frames

@@ -6,11 +6,11 @@ from typing import Literal
 
 from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import AudioCodec
-from callsheet.media.encoding.encoders import Wish
-from callsheet.media.probing.probe import Footage
-from callsheet.media.transcoding.color_pipeline import Tones, is_deep, tones
-from callsheet.media.transcoding.renditions import Picture, pictures_of
-from callsheet.media.transcoding.spec import Delivery, Order
+from callsheet.media.encoding.encoders import EncodeSettings
+from callsheet.media.probing.probe import MediaInfo
+from callsheet.media.transcoding.color_pipeline import ColorPlan, is_deep, plan_color
+from callsheet.media.transcoding.renditions import VideoRendition, plan_renditions
+from callsheet.media.transcoding.spec import Delivery, TranscodeSpec
 from callsheet.media.values import Fit, read_rate
 
 Channels = Literal["mono", "stereo", "5.1"]
@@ -24,7 +24,7 @@ _USUAL_SOUND: dict[AudioCodec, dict[Channels, int | None]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class AudioEncoding:
     """What the sound is encoded as."""
 
     codec: AudioCodec
@@ -39,16 +39,16 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TranscodePlan:
     """The work on one video."""
 
-    source: Footage
+    source: MediaInfo
     format: Delivery
-    pictures: tuple[Picture, ...]
+    renditions: tuple[VideoRendition, ...]
     """The largest first."""
     copies_picture: bool
-    sound: Sound | Literal["copy"] | None
-    tones: Tones
+    sound: AudioEncoding | Literal["copy"] | None
+    tones: ColorPlan
     rate: Fraction | None = None
     """None: the frames keep their times."""
     fit: Fit | None = None
@@ -72,23 +72,23 @@ class Plan:
         return float(self.rate or self.source.probe.fps or 30)
 
 
-def planned(order: Order, source: Footage) -> Plan:
+def plan_transcode(order: TranscodeSpec, source: MediaInfo) -> TranscodePlan:
     """Return what has to be done to a source; `order` is settled."""
-    colours = tones(source, order.picture_codec, order.depth, order.hdr, shaped=order.fit is not None)
+    colours = plan_color(source, order.picture_codec, order.depth, order.hdr, shaped=order.fit is not None)
     passes = order.passes or (2 if order.target_size is not None and order.hardware == "cpu" else 1)
-    wish = Wish(
+    wish = EncodeSettings(
         order.picture_codec,
         preset=order.preset or "medium",
         depth=colours.depth,
         hardware=order.hardware,
-        colours=colours.colours,
+        color_space=colours.colours,
         passes=passes,
     )
-    pictures, notes = pictures_of(order, source, wish)
-    plan = Plan(
+    pictures, notes = plan_renditions(order, source, wish)
+    plan = TranscodePlan(
         source=source,
         format=order.format,
-        pictures=pictures,
+        renditions=pictures,
         copies_picture=False,
         sound=_sound(order, source),
         tones=colours,
@@ -107,7 +107,7 @@ def planned(order: Order, source: Footage) -> Plan:
     return replace(plan, notes=tuple(note for note in (colours.note, *notes) if note))
 
 
-def _rate(order: Order, source: Footage) -> Fraction | None:
+def _rate(order: TranscodeSpec, source: MediaInfo) -> Fraction | None:
     """Return the rate to bring the frames to, or None where they may keep their times."""
     found = source.probe.fps
     rate = read_rate(order.fps) if order.fps is not None else None
@@ -118,7 +118,7 @@ def _rate(order: Order, source: Footage) -> Fraction | None:
     return None if keeps else rate
 
 
-def _sound(order: Order, source: Footage) -> Sound | Literal["copy"] | None:
+def _sound(order: TranscodeSpec, source: MediaInfo) -> AudioEncoding | Literal["copy"] | None:
     if order.mute or not source.has_sound:
         return None
     found = source.probe
@@ -129,18 +129,18 @@ def _sound(order: Order, source: Footage) -> Sound | Literal["copy"] | None:
     return "copy" if same and not limited else _encoded(order, source)
 
 
-def _encoded(order: Order, source: Footage) -> Sound:
+def _encoded(order: TranscodeSpec, source: MediaInfo) -> AudioEncoding:
     count = min(order.audio_channels or 2, source.probe.audio_channels or 2)
     channels: Channels = "5.1" if count >= 6 else "mono" if count == 1 else "stereo"
     bitrate = order.audio_bitrate or _USUAL_SOUND[order.sound_codec][channels]
     lossless = order.sound_codec == "flac"
-    return Sound(order.sound_codec, None if lossless else bitrate, channels, order.sample_rate or 48_000)
+    return AudioEncoding(order.sound_codec, None if lossless else bitrate, channels, order.sample_rate or 48_000)
 
 
-def _fits(order: Order, plan: Plan) -> bool:
+def _fits(order: TranscodeSpec, plan: TranscodePlan) -> bool:
     """Tell whether the picture is already what it would become."""
     facts = plan.source.probe
-    picture = plan.pictures[0]
+    picture = plan.renditions[0]
     asked = (order.quality, order.crf, order.bitrate, order.max_bitrate, order.preset, order.target_size)
     return (
         all(value is None for value in asked)
@@ -155,14 +155,14 @@ def _fits(order: Order, plan: Plan) -> bool:
     )
 
 
-def hides_frames(source: Footage) -> bool:
+def hides_frames(source: MediaInfo) -> bool:
     """Tell whether a file holds pictures that players leave out, as one does that was trimmed without an encode."""
     facts = source.probe
     shown = (source.picture_seconds or 0.0) * (facts.fps or 0.0)
     return facts.frames is not None and shown > 0 and facts.frames > shown + 1.5
 
 
-def _colours_fit(plan: Plan) -> bool:
+def _colours_fit(plan: TranscodePlan) -> bool:
     if plan.tones.maps_to_sdr or is_deep(plan.source) != (plan.tones.depth == 10):
         return False
     return plan.source.probe.pixel_format in ("yuv420p", "yuvj420p", "yuv420p10le")

@@ -3,34 +3,36 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from callsheet.media.encoding.encoders import Wish
+from callsheet.media.encoding.encoders import EncodeSettings
 from callsheet.media.filters.scaling import even
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.transcoding import hls
-from callsheet.media.transcoding.spec import Order, Rendition
+from callsheet.media.transcoding.spec import Rendition, TranscodeSpec
 from callsheet.media.values import Quality
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class VideoRendition:
     """One output's picture."""
 
     name: str
     width: int
     height: int
-    wish: Wish
+    settings: EncodeSettings
 
 
-def pictures_of(order: Order, source: Footage, wish: Wish) -> tuple[tuple[Picture, ...], list[str]]:
+def plan_renditions(
+    order: TranscodeSpec, source: MediaInfo, wish: EncodeSettings
+) -> tuple[tuple[VideoRendition, ...], list[str]]:
     """Return the pictures to make of a source, the largest first, with notes on renditions that are not as asked."""
     if not order.renditions:
         width, height = _size(order, source)
-        return (Picture("video", width, height, _rated(wish, order)),), []
+        return (VideoRendition("video", width, height, _rated(wish, order)),), []
     pictures, notes = _ladder(order, source, wish)
     return tuple(_named_apart(sorted(pictures, key=lambda picture: -picture.width * picture.height))), notes
 
 
-def _ladder(order: Order, source: Footage, wish: Wish) -> tuple[list[Picture], list[str]]:
+def _ladder(order: TranscodeSpec, source: MediaInfo, wish: EncodeSettings) -> tuple[list[VideoRendition], list[str]]:
     """Return the pictures of the renditions; those beyond the source come down to its size, where none has it."""
     own = _even(source.probe.width or 2), _even(source.probe.height or 2)
     rungs = [(_rung(rendition, order, source, wish), rendition) for rendition in order.ladder]
@@ -48,20 +50,20 @@ def _ladder(order: Order, source: Footage, wish: Wish) -> tuple[list[Picture], l
     return pictures, notes
 
 
-def _is_within(picture: Picture, size: tuple[int, int]) -> bool:
+def _is_within(picture: VideoRendition, size: tuple[int, int]) -> bool:
     return picture.width <= size[0] and picture.height <= size[1]
 
 
-def _rung(rendition: Rendition, order: Order, source: Footage, wish: Wish) -> Picture:
+def _rung(rendition: Rendition, order: TranscodeSpec, source: MediaInfo, wish: EncodeSettings) -> VideoRendition:
     size = _scaled(rendition, source)
     asked = any(value is not None for value in (rendition.quality, rendition.crf, rendition.bitrate))
     rates = _rated(wish, rendition if asked else order)
     name = rendition.name or rendition.resolution or f"{min(size)}p"
     limit = rendition.max_bitrate or (order.max_bitrate if rendition.bitrate is None else None)
-    return Picture(name, *size, replace(rates, max_bitrate=limit))
+    return VideoRendition(name, *size, replace(rates, max_bitrate=limit))
 
 
-def _named_apart(pictures: list[Picture]) -> Iterator[Picture]:
+def _named_apart(pictures: list[VideoRendition]) -> Iterator[VideoRendition]:
     taken = set(hls.RESERVED)
     for picture in pictures:
         name, number = picture.name, 1
@@ -72,7 +74,7 @@ def _named_apart(pictures: list[Picture]) -> Iterator[Picture]:
         yield replace(picture, name=name)
 
 
-def _rated(wish: Wish, asked: Order | Rendition) -> Wish:
+def _rated(wish: EncodeSettings, asked: TranscodeSpec | Rendition) -> EncodeSettings:
     usual: Quality | None = "medium" if asked.crf is None and asked.bitrate is None else None
     return replace(
         wish,
@@ -83,13 +85,13 @@ def _rated(wish: Wish, asked: Order | Rendition) -> Wish:
     )
 
 
-def _size(order: Order, source: Footage) -> tuple[int, int]:
+def _size(order: TranscodeSpec, source: MediaInfo) -> tuple[int, int]:
     if order.fit is not None and order.width and order.height:
         return even(order.width), even(order.height)
     return _scaled(order, source)
 
 
-def _scaled(asked: Order | Rendition, source: Footage) -> tuple[int, int]:
+def _scaled(asked: TranscodeSpec | Rendition, source: MediaInfo) -> tuple[int, int]:
     """Return the size that keeps the shape of the source."""
     width, height = source.probe.width or 2, source.probe.height or 2
     factor = 1.0
@@ -100,7 +102,7 @@ def _scaled(asked: Order | Rendition, source: Footage) -> tuple[int, int]:
             asked.width / width if asked.width else float("inf"),
             asked.height / height if asked.height else float("inf"),
         )
-    if isinstance(asked, Order) and asked.upscale is False:
+    if isinstance(asked, TranscodeSpec) and asked.upscale is False:
         factor = min(1.0, factor)
     return _even(width * factor), _even(height * factor)
 

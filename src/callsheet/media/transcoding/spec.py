@@ -12,7 +12,7 @@ from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import AudioCodec, Container, VideoCodec
 from callsheet.media.encoding.encoders import Depth
 from callsheet.media.transcoding.presets import PURPOSES, Purpose
-from callsheet.media.values import BitRate, Colour, Fit, FrameRate, Hardware, Preset, Quality, Resolution
+from callsheet.media.values import BitRate, Color, Fit, FrameRate, Hardware, Preset, Quality, Resolution
 
 Delivery = Container | Literal["hls"]
 Hdr = Literal["auto", "keep", "tone_map"]
@@ -60,7 +60,7 @@ class Rendition(Model):
         return self
 
 
-class Order(Model):
+class TranscodeSpec(Model):
     """What the video is to become. With nothing asked for, what fits already is passed on without loss."""
 
     src: MediaSource = Field(
@@ -95,7 +95,7 @@ class Order(Model):
     height: int | None = Field(None, ge=16, le=8192)
     resolution: Resolution | None = Field(None, description="The shorter side, in place of width and height")
     fit: Fit | None = Field(None, description="How the picture fills width and height to the pixel, in another shape")
-    background: Colour = Field("#000000", description="Beside a picture that is fitted with room left")
+    background: Color = Field("#000000", description="Beside a picture that is fitted with room left")
     upscale: bool | None = Field(
         None, description="Whether a smaller picture is enlarged. Unset: yes, except among renditions"
     )
@@ -126,13 +126,13 @@ class Order(Model):
     segment_seconds: float = Field(4, ge=1, le=20, description="Length of the segments of hls")
 
     @model_validator(mode="after")
-    def _goes_together(self) -> "Order":
+    def _goes_together(self) -> "TranscodeSpec":
         settled = self.settled()
         checks = (_in_codecs, _in_sizes, _in_rates, _in_passes, _in_colours, _in_renditions, _in_sound)
         _refuse([wrong for check in checks for wrong in check(settled)])
         return self
 
-    def settled(self) -> "Order":
+    def settled(self) -> "TranscodeSpec":
         """Return the order with what its purpose asks for, where nothing else was asked."""
         if self.purpose is None:
             return self
@@ -182,7 +182,7 @@ def _refuse(problems: list[str]) -> None:
         raise ValueError("; ".join(problems))
 
 
-def _in_codecs(order: Order) -> Iterator[str]:
+def _in_codecs(order: TranscodeSpec) -> Iterator[str]:
     for codec, allowed in ((order.video_codec, codecs_in(order.format)), (order.audio_codec, sound_in(order.format))):
         if codec is not None and codec not in allowed:
             yield f"{codec} does not go into {order.format}; {order.format} takes {', '.join(allowed)}"
@@ -192,14 +192,14 @@ def _in_codecs(order: Order) -> Iterator[str]:
             yield f"crf {crf} is beyond the {worst} that {order.picture_codec} knows"
 
 
-def _in_sizes(order: Order | Rendition) -> Iterator[str]:
+def _in_sizes(order: TranscodeSpec | Rendition) -> Iterator[str]:
     if order.resolution is not None and (order.width or order.height):
         yield "give resolution, or width and height, not both"
-    if isinstance(order, Order) and order.fit is not None and not (order.width and order.height):
+    if isinstance(order, TranscodeSpec) and order.fit is not None and not (order.width and order.height):
         yield "fit needs width and height"
 
 
-def _in_rates(order: Order | Rendition) -> Iterator[str]:
+def _in_rates(order: TranscodeSpec | Rendition) -> Iterator[str]:
     asked = [name for name in ("quality", "crf", "bitrate", "target_size") if getattr(order, name, None) is not None]
     if len(asked) > 1:
         yield f"give one of quality, crf, bitrate and target_size, not {' and '.join(asked)}"
@@ -209,14 +209,14 @@ def _in_rates(order: Order | Rendition) -> Iterator[str]:
         yield "give max_bitrate or target_size, not both"
 
 
-def _in_passes(order: Order) -> Iterator[str]:
+def _in_passes(order: TranscodeSpec) -> Iterator[str]:
     if order.passes == 2 and order.hardware != "cpu":
         yield "two passes are made by the processor: leave hardware out, or passes"
     if order.passes == 2 and not all(_bitrates(order)):
         yield "two passes need a bitrate or a target_size: an even quality takes one"
 
 
-def _bitrates(order: Order) -> list[int | None]:
+def _bitrates(order: TranscodeSpec) -> list[int | None]:
     if not order.renditions:
         return [order.bitrate or order.target_size]
     even = [rendition.quality is not None or rendition.crf is not None for rendition in order.ladder]
@@ -226,7 +226,7 @@ def _bitrates(order: Order) -> list[int | None]:
     ]
 
 
-def _in_colours(order: Order) -> Iterator[str]:
+def _in_colours(order: TranscodeSpec) -> Iterator[str]:
     if order.hdr != "keep":
         return
     if order.picture_codec == "h264":
@@ -237,7 +237,7 @@ def _in_colours(order: Order) -> Iterator[str]:
         yield "hdr 'keep' goes with the picture's own shape, without fit"
 
 
-def _in_renditions(order: Order) -> Iterator[str]:
+def _in_renditions(order: TranscodeSpec) -> Iterator[str]:
     if order.target_size is not None and order.format == "hls":
         yield "target_size is for one file: give hls a bitrate"
     if not order.renditions:
@@ -251,7 +251,7 @@ def _in_renditions(order: Order) -> Iterator[str]:
         yield f"each rendition needs a name of its own, not {', '.join(names)}"
 
 
-def _in_sound(order: Order) -> Iterator[str]:
+def _in_sound(order: TranscodeSpec) -> Iterator[str]:
     if order.sound_codec == "opus" and order.sample_rate not in (None, 24_000, 48_000):
         yield f"opus knows no {order.sample_rate} Hz; it takes 24000, 48000"
     if order.target_size is not None and order.sound_codec == "flac" and not order.mute:

@@ -2,7 +2,7 @@
 
 import time
 
-from callsheet.comfyui.parsing import told
+from callsheet.comfyui.parsing import sanitize_text
 from callsheet.operation.contract import Context
 
 _BETWEEN = 1.0
@@ -10,7 +10,7 @@ _AT_ONCE = 40
 _MOST = 1000
 
 
-class LogTap:
+class LogForwarder:
     """Gathers lines, so that a talkative server makes few events, and not more of them than anybody reads."""
 
     def __init__(self, job: Context) -> None:
@@ -19,12 +19,12 @@ class LogTap:
         self._told = 0.0
         self._count = 0
 
-    def hear(self, line: str) -> None:
+    def on_line(self, line: str) -> None:
         """Take a line in."""
         self._count += 1
         if self._count > _MOST:
             return
-        self._lines.append(told(line))
+        self._lines.append(sanitize_text(line))
         if len(self._lines) >= _AT_ONCE or time.monotonic() - self._told >= _BETWEEN:
             self.flush()
 

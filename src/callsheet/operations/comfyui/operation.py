@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
-from callsheet.comfyui.outputs import OutputFile, made_by
-from callsheet.comfyui.pool import Wish, pool_of
+from callsheet.comfyui.outputs import OutputFile, prompt_outputs
+from callsheet.comfyui.pool import ServerRequirements, pool_of
 from callsheet.comfyui.workflows import InputKind
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.durations import Duration
@@ -17,8 +17,8 @@ from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.files.object_keys import safe_name
 from callsheet.operation.contract import Context, operation
-from callsheet.operations.comfyui.prepare import Draft, GivenFile, draft
-from callsheet.operations.comfyui.prompt_run import Ended, Errand
+from callsheet.operations.comfyui.prepare import GivenFile, PreparedGraph, prepare_graph
+from callsheet.operations.comfyui.prompt_run import PromptResult, PromptRun
 from callsheet.operations.media_inputs import Need, read_media
 from callsheet.settings import Settings
 
@@ -92,17 +92,19 @@ class ComfyUIResult(Model):
 )
 async def comfyui(job: Context, params: ComfyUIParams) -> ComfyUIResult:
     """Run a ComfyUI workflow, and bring everything that it makes."""
-    drafted = draft(params.workflow, params.graph, params.inputs, params.files, job.settings)
+    drafted = prepare_graph(params.workflow, params.graph, params.inputs, params.files, job.settings)
 
     async def bring() -> dict[str, Path]:
         return await _checked(job, drafted)
 
-    async def collect(ended: Ended) -> ComfyUIResult:
+    async def collect(ended: PromptResult) -> ComfyUIResult:
         return await _collected(job, ended, previews=params.previews)
 
-    wish = Wish(frozenset(params.tags) | drafted.tags, params.server, drafted.workflow, patient=params.patient)
+    wish = ServerRequirements(
+        frozenset(params.tags) | drafted.tags, params.server, drafted.workflow, patient=params.patient
+    )
     limit = _limit(params, job.settings)
-    errand = Errand(job, pool_of(job.settings), drafted, wish, bring, names_apart=params.unique_names, limit=limit)
+    errand = PromptRun(job, pool_of(job.settings), drafted, wish, bring, names_apart=params.unique_names, limit=limit)
     try:
         return await errand.run(collect)
     except ProviderUnreachable as error:
@@ -119,7 +121,7 @@ def _limit(params: ComfyUIParams, settings: Settings) -> float | None:
     return settings.comfyui_max_poll_attempts * settings.comfyui_poll_interval_ms / 1000
 
 
-async def _checked(job: Context, drafted: Draft) -> dict[str, Path]:
+async def _checked(job: Context, drafted: PreparedGraph) -> dict[str, Path]:
     """Bring the files here and look at what they are; raises BadParams with all that do not fit."""
     paths: dict[str, Path] = {}
     problems: list[Problem] = []
@@ -135,15 +137,15 @@ async def _checked(job: Context, drafted: Draft) -> dict[str, Path]:
 
 async def _looked_at(job: Context, given: GivenFile) -> Path:
     if given.kind == "file":
-        return await job.open(given.source)
+        return await job.fetch_input(given.source)
     found = await read_media(job, given.source, given.param, _NEEDS[given.kind])
     if given.kind == "image" and not found.still:
         raise BadParams([Problem(given.param, "not_an_image", f"this is a video, not an image: '{found.path.name}'")])
     return found.path
 
 
-async def _collected(job: Context, ended: Ended, *, previews: bool) -> ComfyUIResult:
-    made = made_by(ended.entry)
+async def _collected(job: Context, ended: PromptResult, *, previews: bool) -> ComfyUIResult:
+    made = prompt_outputs(ended.entry)
     wanted = _wanted(made.files, previews=previews)
     if not wanted and not made.texts:
         raise ProviderFailed("The workflow ended well and made no file: a node closed every branch.", code="no_output")
@@ -165,7 +167,7 @@ def _wanted(files: tuple[OutputFile, ...], *, previews: bool) -> list[OutputFile
     return list(files) if previews or not saved else saved
 
 
-async def _kept(job: Context, ended: Ended, file: OutputFile, number: int, of: int) -> ComfyUIFile:
+async def _kept(job: Context, ended: PromptResult, file: OutputFile, number: int, of: int) -> ComfyUIFile:
     target = job.dir / f"output-{number}" / safe_name(file.filename)
     target.parent.mkdir(exist_ok=True)
     await ended.comfy.download(file, target)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from callsheet.comfyui.graph import Graph, copied, find_field, merged, problems_of, put, unwrapped
+from callsheet.comfyui.graph import Graph, copied, find_field, merged, problems_of, set_input, unwrapped
 from callsheet.comfyui.workflows import InputKind, Workflow, default_graph, load_workflow, values_for
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
@@ -32,7 +32,7 @@ class GivenFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class PreparedGraph:
     """A graph that lacks nothing but the names of its files on the server."""
 
     graph: Graph
@@ -44,13 +44,13 @@ class Draft:
     """Field → the parameter that is put there, for errors."""
 
 
-def draft(
+def prepare_graph(
     workflow: str | None,
     graph: Mapping[str, Any] | None,
     inputs: Mapping[str, Any],
     files: Mapping[str, MediaSource],
     settings: Settings,
-) -> Draft:
+) -> PreparedGraph:
     """Put a job's inputs into its workflow.
 
     Raises BadParams with all that is wrong, SetupError for a stored workflow that is broken.
@@ -62,7 +62,7 @@ def draft(
     return _from_graph(_whole(graph, settings), inputs, files)
 
 
-def _from_workflow(chosen: Workflow, inputs: Mapping[str, Any], files: Mapping[str, MediaSource]) -> Draft:
+def _from_workflow(chosen: Workflow, inputs: Mapping[str, Any], files: Mapping[str, MediaSource]) -> PreparedGraph:
     specs = chosen.about.inputs
     given = {**inputs, **{name: source.root for name, source in files.items()}}
     values, problems = values_for(chosen, given)
@@ -71,7 +71,7 @@ def _from_workflow(chosen: Workflow, inputs: Mapping[str, Any], files: Mapping[s
         spec = specs[name]
         if not spec.is_file:
             for path in spec.to:
-                put(graph, path, value)
+                set_input(graph, path, value)
         elif (source := _as_source(value)) is None:
             problems.append(Problem(f"inputs.{name}", "not_a_file", f"a media source belongs here, not {value!r:.80}"))
         else:
@@ -79,7 +79,7 @@ def _from_workflow(chosen: Workflow, inputs: Mapping[str, Any], files: Mapping[s
     if problems:
         raise BadParams(problems)
     names = {path: f"inputs.{name}" for name, spec in specs.items() for path in spec.to}
-    return Draft(graph, tuple(found), frozenset(chosen.about.tags), chosen.name, names)
+    return PreparedGraph(graph, tuple(found), frozenset(chosen.about.tags), chosen.name, names)
 
 
 def _whole(graph: Mapping[str, Any] | None, settings: Settings) -> Graph:
@@ -100,7 +100,7 @@ def _is_complete(graph: Mapping[str, Any]) -> bool:
     return all(isinstance(node, dict) and "class_type" in node for node in graph.values())
 
 
-def _from_graph(graph: Graph, inputs: Mapping[str, Any], files: Mapping[str, MediaSource]) -> Draft:
+def _from_graph(graph: Graph, inputs: Mapping[str, Any], files: Mapping[str, MediaSource]) -> PreparedGraph:
     problems = [*_unplaced(graph, inputs, "inputs"), *_unplaced(graph, files, "files")]
     if problems:
         raise BadParams(problems)
@@ -110,12 +110,12 @@ def _from_graph(graph: Graph, inputs: Mapping[str, Any], files: Mapping[str, Med
         if source is not None:
             found.append(_given(graph, "inputs", path, source))
         else:
-            put(graph, path, value)
+            set_input(graph, path, value)
     # An input may be a link, and lead to no node, or in a circle.
     if problems := problems_of(graph):
         raise BadParams(problems)
     names = {path: f"{group}.{path}" for group, given in (("inputs", inputs), ("files", files)) for path in given}
-    return Draft(graph, tuple(found), names=names)
+    return PreparedGraph(graph, tuple(found), names=names)
 
 
 def _given(graph: Graph, group: str, path: str, source: MediaSource) -> GivenFile:

@@ -19,12 +19,12 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from callsheet.comfyui.client import ComfyUI
-from callsheet.comfyui.errors import failure
-from callsheet.comfyui.graph import Graph, copied, name_files_apart, put
-from callsheet.comfyui.pool import OWN, Pool, Server, Wish
-from callsheet.comfyui.progress import Progress
-from callsheet.comfyui.prompt_tracker import EXECUTOR_DEAD, Ears, Report, follow, send
-from callsheet.comfyui.websocket import Listener
+from callsheet.comfyui.errors import execution_error
+from callsheet.comfyui.graph import Graph, copied, name_files_apart, set_input
+from callsheet.comfyui.pool import OWN, Pool, Server, ServerRequirements
+from callsheet.comfyui.progress import PromptProgress
+from callsheet.comfyui.prompt_tracker import EXECUTOR_DEAD, PromptEvents, PromptReport, submit_prompt, track_prompt
+from callsheet.comfyui.websocket import WebsocketListener
 from callsheet.domain.errors import (
     BadParams,
     JobError,
@@ -36,8 +36,8 @@ from callsheet.domain.errors import (
     Transient,
 )
 from callsheet.operation.contract import Context
-from callsheet.operations.comfyui.log_forwarder import LogTap
-from callsheet.operations.comfyui.prepare import Draft
+from callsheet.operations.comfyui.log_forwarder import LogForwarder
+from callsheet.operations.comfyui.prepare import PreparedGraph
 
 R = TypeVar("R")
 
@@ -50,7 +50,7 @@ _GOES_ON = frozenset({"stopping", "lost"})
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class PromptResult:
     """A prompt that has ended well, at a server that still answers."""
 
     comfy: ComfyUI
@@ -60,7 +60,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class _Door:
+class ServerSession:
     """A server that was gone to."""
 
     server: Server
@@ -70,15 +70,15 @@ class _Door:
     check: Callable[[], None]
 
 
-class Errand:
+class PromptRun:
     """Brings one graph to one server, and what comes of it to `collect`."""
 
     def __init__(
         self,
         job: Context,
         pool: Pool,
-        draft: Draft,
-        wish: Wish,
+        draft: PreparedGraph,
+        wish: ServerRequirements,
         bring: Callable[[], Awaitable[Mapping[str, Path]]],
         *,
         names_apart: bool,
@@ -94,7 +94,7 @@ class Errand:
         self._limit = limit
         self._unreachable: ProviderUnreachable | None = None
 
-    async def run(self, collect: Callable[[Ended], Awaitable[R]]) -> R:
+    async def run(self, collect: Callable[[PromptResult], Awaitable[R]]) -> R:
         """Return what `collect` makes of the prompt once it has ended well; its server is held until then.
 
         Raises BadParams when the server refuses the prompt, ProviderFailed when it fails, TimedOut, and for what may
@@ -142,15 +142,15 @@ class Errand:
 
     # The two ways
 
-    async def _begin(self, number: int, collect: Callable[[Ended], Awaitable[R]]) -> R | None:
+    async def _begin(self, number: int, collect: Callable[[PromptResult], Awaitable[R]]) -> R | None:
         """Send the prompt; None when certainly nothing was sent, and another server may be asked."""
         try:
-            async with self._pool.seat(self._wish, self._say) as server:
+            async with self._pool.acquire(self._wish, self._say) as server:
                 return await self._at(server, number, collect)
         except ProviderUnreachable as error:
             raise (self._unreachable or error) from None
 
-    async def _at(self, server: Server, number: int, collect: Callable[[Ended], Awaitable[R]]) -> R | None:
+    async def _at(self, server: Server, number: int, collect: Callable[[PromptResult], Awaitable[R]]) -> R | None:
         sent = False
         try:
             async with self._opened(server) as door:
@@ -176,14 +176,14 @@ class Errand:
             self._wish = replace(self._wish, avoid=self._wish.avoid | {server.name})
             return None
 
-    async def _go_on(self, number: int, collect: Callable[[Ended], Awaitable[R]]) -> R | None:
+    async def _go_on(self, number: int, collect: Callable[[PromptResult], Awaitable[R]]) -> R | None:
         """Wait for a prompt that an earlier run sent; None when there is none any more."""
         identity = await self._sent_to(number, None)
         server = None if identity is None else self._still_there(identity)
         if server is None:
             return None
         prompt_id = self._prompt_id(number)
-        async with self._pool.seat_at(server), self._opened(server) as door:
+        async with self._pool.acquire_on(server), self._opened(server) as door:
             listener, ears = self._ears(door, self._draft.graph, number)
             try:
                 async with listener.listening(), self._stopped_with_us(door, ears):
@@ -201,7 +201,7 @@ class Errand:
         server = self._pool.named(name)
         if server is None:
             self._job.log(f"The prompt was sent to {name}, which the settings do not name any more. It is sent anew.")
-        elif server.child is not None and (server.child.life is None or server.child.life.id != life):
+        elif server.child is not None and (server.child.process is None or server.child.process.id != life):
             self._job.log("The ComfyUI that had the prompt has ended. The prompt is sent anew.")
             return None
         elif server.resting and self._pool.has_another(server, self._wish):
@@ -212,15 +212,15 @@ class Errand:
     # The steps
 
     @asynccontextmanager
-    async def _opened(self, server: Server) -> AsyncGenerator[_Door, None]:
+    async def _opened(self, server: Server) -> AsyncGenerator[ServerSession, None]:
         if server.child is None:
             async with self._pool.client(server.host.url) as comfy:
-                yield _Door(server, comfy, server.name, lambda: None)
+                yield ServerSession(server, comfy, server.name, lambda: None)
             return
-        tap = LogTap(self._job)
+        tap = LogForwarder(self._job)
         try:
-            async with server.child.in_use(tap.hear) as life, self._pool.client(life.url) as comfy:
-                yield _Door(server, comfy, f"{OWN} {life.id}", life.check)
+            async with server.child.in_use(tap.on_line) as life, self._pool.client(life.url) as comfy:
+                yield ServerSession(server, comfy, f"{OWN} {life.id}", life.check)
         finally:
             tap.flush()
 
@@ -232,19 +232,19 @@ class Errand:
         for given in self._draft.files:
             name = await comfy.upload(paths[given.param], await _upload_name(paths[given.param]))
             for field in given.fields:
-                put(graph, field, name)
+                set_input(graph, field, name)
         return graph
 
-    def _ears(self, door: _Door, graph: Graph, number: int) -> tuple[Listener, Ears]:
+    def _ears(self, door: ServerSession, graph: Graph, number: int) -> tuple[WebsocketListener, PromptEvents]:
         prompt_id = self._prompt_id(number)
-        report = Report(lambda share, label: self._job.progress(share * _SHARE, label), self._job.log)
-        ears = Ears(Progress(graph, prompt_id), prompt_id, report, lambda: listener.whole)
+        report = PromptReport(lambda share, label: self._job.progress(share * _SHARE, label), self._job.log)
+        ears = PromptEvents(PromptProgress(graph, prompt_id), prompt_id, report, lambda: listener.whole)
         client_id = self._job.settings.comfyui_client_id
-        listener = Listener(door.comfy.url, client_id, ears.hear, ears.broke)
+        listener = WebsocketListener(door.comfy.url, client_id, ears.on_message, ears.on_disconnect)
         return listener, ears
 
     async def _sent(self, comfy: ComfyUI, graph: Graph, number: int, client_id: str) -> str:
-        sending = asyncio.ensure_future(send(comfy, graph, self._prompt_id(number), client_id))
+        sending = asyncio.ensure_future(submit_prompt(comfy, graph, self._prompt_id(number), client_id))
         try:
             known = await asyncio.shield(sending)
         except BadParams as refused:
@@ -267,11 +267,11 @@ class Errand:
             problems.append(Problem(param or problem.path, problem.code, words))
         return BadParams(problems, refused.message)
 
-    async def _followed(self, door: _Door, ears: Ears) -> Mapping[str, Any]:
+    async def _followed(self, door: ServerSession, ears: PromptEvents) -> Mapping[str, Any]:
         settings = self._job.settings
         try:
             async with asyncio.timeout(self._limit) as clock:
-                return await follow(
+                return await track_prompt(
                     door.comfy,
                     ears,
                     interval=settings.comfyui_poll_interval_ms / 1000,
@@ -284,7 +284,7 @@ class Errand:
             raise TimedOut(f"The prompt took longer than its {self._limit:g} s, and was stopped.") from None
 
     @asynccontextmanager
-    async def _stopped_with_us(self, door: _Door, ears: Ears) -> AsyncGenerator[None, None]:
+    async def _stopped_with_us(self, door: ServerSession, ears: PromptEvents) -> AsyncGenerator[None, None]:
         """End the prompt when the job ends before it, unless another run will go on waiting for it."""
         try:
             yield
@@ -302,10 +302,10 @@ class Errand:
                     await door.server.child.stop(error.message)
             raise
 
-    async def _stop(self, door: _Door, prompt_id: str) -> None:
+    async def _stop(self, door: ServerSession, prompt_id: str) -> None:
         try:
             standing = await door.comfy.stop(prompt_id, patience=_STOP_SECONDS)
-            await door.comfy.forget(prompt_id)
+            await door.comfy.delete_history(prompt_id)
         except ProviderUnreachable as error:
             self._job.log(f"The prompt could not be stopped: {error.message}", prompt_id=prompt_id)
             return
@@ -317,16 +317,20 @@ class Errand:
             self._job.log("The prompt stops only when the node that works has ended.", prompt_id=prompt_id)
 
     async def _ended(
-        self, door: _Door, prompt_id: str, entry: Mapping[str, Any], collect: Callable[[Ended], Awaitable[R]]
+        self,
+        door: ServerSession,
+        prompt_id: str,
+        entry: Mapping[str, Any],
+        collect: Callable[[PromptResult], Awaitable[R]],
     ) -> R:
         try:
-            if (failed := failure(entry)) is not None:
+            if (failed := execution_error(entry)) is not None:
                 raise failed
-            result = await collect(Ended(door.comfy, prompt_id, door.server.name, entry))
+            result = await collect(PromptResult(door.comfy, prompt_id, door.server.name, entry))
         except JobError as error:
             if not isinstance(error, Transient):
                 # It has been told; whoever retries the job by hand wants the prompt run again.
-                await door.comfy.forget(prompt_id)
+                await door.comfy.delete_history(prompt_id)
             raise
         door.server.worked(self._draft.workflow)
         return result

@@ -36,7 +36,7 @@ def with_data_uris(answer: Any, depth: int = 0) -> Any:
     return answer
 
 
-def decoded(text: str) -> bytes | None:
+def decode_base64(text: str) -> bytes | None:
     """Return what base64 holds; None for what is none."""
     try:
         return base64.b64decode("".join(text.split()), validate=True)
@@ -47,5 +47,5 @@ def decoded(text: str) -> bytes | None:
 def _media_type(text: str) -> str | None:
     if len(text) < _SHORTEST:
         return None
-    head = decoded(text[:_HEAD]) or b""
+    head = decode_base64(text[:_HEAD]) or b""
     return next((kind for mark, at, kind in _BEGINNINGS if head[at : at + len(mark)] == mark), None)

@@ -13,20 +13,20 @@ import orjson
 
 from callsheet.domain.errors import (
     BadSource,
-    OutputGone,
-    ProviderBusy,
+    OutputExpired,
     ProviderFailed,
+    ProviderRateLimited,
     ProviderUnreachable,
-    Refused,
     SourceUnreachable,
+    SubmissionRejected,
     SubmissionUnknown,
 )
-from callsheet.files.atomic_write import land
-from callsheet.files.fetch import LONGEST_WAIT, fetch, retry_after, seconds_in, shown
+from callsheet.files.atomic_write import write_atomically
+from callsheet.files.fetch import LONGEST_WAIT, fetch, redact_url, retry_after, seconds_in
 from callsheet.files.ssrf_guard import trusted_certificates
 from callsheet.providers.contract import Output
 from callsheet.providers.http.json_fields import text
-from callsheet.providers.http.rate_limiter import Pace
+from callsheet.providers.http.rate_limiter import RateLimiter
 from callsheet.settings import Settings
 
 Keys = Callable[[], Awaitable[Mapping[str, str]]]
@@ -115,7 +115,7 @@ def _client(timeout: httpx2.Timeout, limits: httpx2.Limits) -> httpx2.AsyncClien
     )
 
 
-class Http:
+class ProviderHttp:
     """Requests to one provider, so many at a time and so many a second.
 
     The provider's keys go to the origin of `base`, to `origins`, and by https to `own_hosts` and what lies below
@@ -132,8 +132,8 @@ class Http:
         origins: frozenset[str] = frozenset(),
         own_hosts: frozenset[str] = frozenset(),
         at_once: int = 8,
-        a_second: float | None = None,
-        orders_a_second: float | None = None,
+        per_second: float | None = None,
+        submits_per_second: float | None = None,
         patience: float = _PATIENCE,
         timeout: httpx2.Timeout | None = None,
     ) -> None:
@@ -146,8 +146,8 @@ class Http:
         self._seats = asyncio.Semaphore(at_once)
         # Of their own, since a film takes minutes, and no question should wait for it.
         self._seats_for_files = asyncio.Semaphore(at_once)
-        self._pace = Pace(a_second)
-        self._pace_of_orders = Pace(orders_a_second)
+        self._pace = RateLimiter(per_second)
+        self._pace_of_orders = RateLimiter(submits_per_second)
         self._patience = patience
         self._client = _client(timeout or _TIMEOUT, httpx2.Limits(max_connections=100, max_keepalive_connections=20))
         # Each order has a connection of its own: one that was used may be closed at the very moment, and nobody
@@ -159,7 +159,7 @@ class Http:
         await self._client.aclose()
         await self._client_for_orders.aclose()
 
-    async def order(self, method: str, path: str, *, names: Sequence[str] = ("id",), **request: Any) -> Answer:
+    async def submit(self, method: str, path: str, *, names: Sequence[str] = ("id",), **request: Any) -> Answer:
         """Send what costs money, once, and return the answer of a success; `names` leads to the task's id in it.
 
         Raises Refused, ProviderBusy and ProviderUnreachable when certainly nothing was ordered, SubmissionUnknown
@@ -174,63 +174,62 @@ class Http:
         except (httpx2.HTTPError, TimeoutError) as error:
             raise self._unknown(f"no answer came ({type(error).__name__})") from error
         if answer.status in _NOT_NOW:
-            self.doubt(answer, *names)
+            self.unknown_outcome(answer, *names)
         if answer.status in _BUSY:
             raise self._busy(answer)
         if answer.status in _TELLS_NOTHING or answer.status >= 500:
             raise self._unknown(f"it answered {answer.status}", status=answer.status)
         if not answer.ok:
-            raise Refused(f"{self.provider} refused: {told(answer)}", status=answer.status)
+            raise SubmissionRejected(f"{self.provider} refused: {sanitize(answer)}", status=answer.status)
         return answer
 
-    async def ask(self, method: str, path: str, **request: Any) -> Answer:
+    async def get(self, method: str, path: str, **request: Any) -> Answer:
         """Ask what costs nothing, and return any answer but those that may be another in a while.
 
         Raises ProviderUnreachable and ProviderBusy.
         """
-        return self.lasting(await self.ask_whatever(method, path, **request))
+        return self.lasting(await self.request(method, path, **request))
 
     def lasting(self, answer: Answer) -> Answer:
         """Return an answer, unless it may be another in a while. Raises ProviderUnreachable and ProviderBusy."""
         if answer.status in _BUSY:
             raise self._busy(answer)
         if answer.status == 408 or answer.status >= 500:
-            words = f"{self.provider} answered {told(answer)}"
-            raise ProviderUnreachable(words, after=wait_asked(answer.headers))
+            words = f"{self.provider} answered {sanitize(answer)}"
+            raise ProviderUnreachable(words, retry_after=requested_delay(answer.headers))
         return answer
 
-    async def ask_whatever(self, method: str, path: str, **request: Any) -> Answer:
+    async def request(self, method: str, path: str, **request: Any) -> Answer:
         """Ask what costs nothing, where even a failure is an answer, and return it. Raises ProviderUnreachable."""
         try:
             return await self._send(method, path, request)
         except (httpx2.HTTPError, TimeoutError) as error:
             raise ProviderUnreachable(f"{self.provider} did not answer: {type(error).__name__}") from error
 
-    def understood(self, answer: Answer) -> dict[str, Any]:
+    def parsed(self, answer: Answer) -> dict[str, Any]:
         """Return the object that a success holds. Raises ProviderUnreachable for anything else."""
         if not answer.ok:
-            raise ProviderUnreachable(f"{self.provider} answered {told(answer)}")
+            raise ProviderUnreachable(f"{self.provider} answered {sanitize(answer)}")
         fields = answer.fields()
         if not fields:
             raise ProviderUnreachable(f"{self.provider} answered {answer.status}, and something that is not understood")
         return fields
 
-    async def bring(self, output: Output, target: Path, *, hosts: frozenset[str] = frozenset()) -> Path:
+    async def fetch(self, output: Output, target: Path, *, hosts: frozenset[str] = frozenset()) -> Path:
         """Bring an output here, from wherever it is; as `download` does, where it has an address.
 
         Raises ProviderUnreachable for an empty one, too: no model makes that, and it may be there in a while.
         """
         if output.inline is not None:
-            await land(_whole(output.inline), target)
+            await write_atomically(_whole(output.inline), target)
         elif output.url is None:
-            raise OutputGone(f"{self.provider} named no address for the file")
+            raise OutputExpired(f"{self.provider} named no address for the file")
         else:
-            await self.download(output.url, target, hosts=hosts, with_key=output.with_key)
+            await self.download(output.url, target, hosts=hosts, with_key=output.requires_api_key)
         if not (await asyncio.to_thread(target.stat)).st_size:
             await asyncio.to_thread(target.unlink)
-            raise ProviderUnreachable(
-                f"{self.provider} gave an empty file: {shown(output.url) if output.url else 'inside of its answer'}"
-            )
+            place = redact_url(output.url) if output.url else "inline in its response"
+            raise ProviderUnreachable(f"{self.provider} returned an empty file: {place}")
         return target
 
     async def download(
@@ -242,21 +241,23 @@ class Http:
         Raises OutputGone, ProviderFailed for a foreign host, ProviderUnreachable, DiskFull.
         """
         place, hops = url, 0
-        while self.is_own(place):
+        while self.is_provider_host(place):
             if hops > _MOST_HOPS:
-                raise OutputGone(f"{shown(url)} redirects more than {_MOST_HOPS} times")
+                raise OutputExpired(f"{redact_url(url)} redirects more than {_MOST_HOPS} times")
             elsewhere = await self._download_own(place, target, with_key)
             if elsewhere is None:
                 return target
             place, hops = elsewhere, hops + 1
         if not hops and not _is_below(_host(url), hosts):
-            raise ProviderFailed(f"{self.provider} names a file on a foreign host: {shown(url)}", code="foreign_host")
+            raise ProviderFailed(
+                f"{self.provider} names a file on a foreign host: {redact_url(url)}", code="foreign_host"
+            )
         try:
             await fetch(place, target, self._settings)
         except SourceUnreachable as error:
-            raise ProviderUnreachable(error.message, after=error.after) from error
+            raise ProviderUnreachable(error.message, retry_after=error.retry_after) from error
         except BadSource as error:
-            raise OutputGone(error.message) from error
+            raise OutputExpired(error.message) from error
         return target
 
     async def _download_own(self, url: str, target: Path, with_key: bool) -> str | None:
@@ -271,35 +272,37 @@ class Http:
                 if answer.has_redirect_location:
                     return _next_hop(answer)
                 self._refuse(answer.status_code, url)
-                await land(self._capped(answer), target)
+                await write_atomically(self._capped(answer), target)
         except (httpx2.HTTPError, TimeoutError) as error:
-            raise ProviderUnreachable(f"{shown(url)} did not come whole: {type(error).__name__}") from error
+            raise ProviderUnreachable(f"{redact_url(url)} did not come whole: {type(error).__name__}") from error
         return None
 
     def _refuse(self, status: int, url: str) -> None:
         if status in (200, 203):
             return
         if status in _BUSY or status == 408 or status >= 500:
-            raise ProviderUnreachable(f"{shown(url)} answered {status}")
-        raise OutputGone(f"{shown(url)} answered {status}")
+            raise ProviderUnreachable(f"{redact_url(url)} answered {status}")
+        raise OutputExpired(f"{redact_url(url)} answered {status}")
 
     async def _capped(self, answer: httpx2.Response) -> AsyncGenerator[bytes, None]:
         size, cap = 0, self._settings.source_max_bytes
         async for chunk in answer.aiter_bytes(_CHUNK):
             size += len(chunk)
             if size > cap:
-                raise OutputGone(f"{shown(str(answer.url))} has more than the {cap:,} bytes that are accepted")
+                raise OutputExpired(f"{redact_url(str(answer.url))} has more than the {cap:,} bytes that are accepted")
             yield chunk
         expected = answer.headers.get("Content-Length", "")
         if expected.isdecimal() and not answer.headers.get("Content-Encoding") and int(expected) != size:
-            raise ProviderUnreachable(f"{shown(str(answer.url))} broke off: {size:,} of {int(expected):,} bytes came")
+            raise ProviderUnreachable(
+                f"{redact_url(str(answer.url))} broke off: {size:,} of {int(expected):,} bytes came"
+            )
 
     async def _send(
         self, method: str, path: str, request: dict[str, Any], client: httpx2.AsyncClient | None = None
     ) -> Answer:
         url = path if "://" in path else f"{self.base}{path}"
-        if not self.is_own(url):
-            raise ProviderFailed(f"{self.provider} names a foreign address: {shown(url)}", code="foreign_host")
+        if not self.is_provider_host(url):
+            raise ProviderFailed(f"{self.provider} names a foreign address: {redact_url(url)}", code="foreign_host")
         keys = await self._keys()
         headers = {**keys, **request.pop("headers", {})}
         async with self._seats:
@@ -313,23 +316,25 @@ class Http:
         may_tell = not answer.is_success or len(body) < _LONGEST_ERROR
         return Answer(answer.status_code, answer.headers, _without(keys, body) if may_tell else body)
 
-    def is_own(self, url: str) -> bool:
+    def is_provider_host(self, url: str) -> bool:
         """Tell whether an address is the provider's own, so that its keys may go there."""
         origin = _origin(url)
         secure = origin.startswith("https://") and origin.endswith(":443")
         return origin in self._origins or (secure and _is_below(_host(url), self._own_hosts))
 
-    def _busy(self, answer: Answer) -> ProviderBusy:
-        return ProviderBusy(f"{self.provider} is busy: {told(answer)}", after=wait_asked(answer.headers))
+    def _busy(self, answer: Answer) -> ProviderRateLimited:
+        return ProviderRateLimited(
+            f"{self.provider} is busy: {sanitize(answer)}", retry_after=requested_delay(answer.headers)
+        )
 
     def _unknown(self, why: str, **facts: Any) -> SubmissionUnknown:
         return SubmissionUnknown(f"An order was sent to {self.provider}, and {why}.", provider=self.provider, **facts)
 
-    def doubt(self, answer: Answer, *names: str) -> None:
+    def unknown_outcome(self, answer: Answer, *names: str) -> None:
         """Raise SubmissionUnknown for an answer that does not take an order now, if it names a task nevertheless."""
         task = text(answer.at(*names))
         if task is not None:
-            words = f"it answered {told(answer)}, and names a task nevertheless: {harmless(task)[:_MESSAGE]}"
+            words = f"it answered {sanitize(answer)}, and names a task nevertheless: {redact_message(task)[:_MESSAGE]}"
             raise self._unknown(words, status=answer.status)
 
     def not_understood(self, answer: Answer) -> NoReturn:
@@ -337,13 +342,13 @@ class Http:
         raise self._unknown(f"its answer ({answer.status}) does not name the task", status=answer.status)
 
 
-def wait_asked(headers: Mapping[str, str]) -> float | None:
+def requested_delay(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that an answer asks to wait; None if it asks nothing."""
     exact = seconds_in(headers.get("retry-after-ms", ""))
     return retry_after(headers.get("retry-after")) if exact is None else min(exact / 1000, LONGEST_WAIT)
 
 
-def told(answer: Answer) -> str:
+def sanitize(answer: Answer) -> str:
     """Return status and reason of an answer as they may stand in a message."""
     fields = answer.fields()
     for key in ("detail", "message", "error", "title", "failure", "failureCode"):
@@ -353,13 +358,13 @@ def told(answer: Answer) -> str:
         if isinstance(value, list):
             value = "; ".join(str(each.get("msg", each)) if isinstance(each, dict) else str(each) for each in value)
         if isinstance(value, str) and value.strip():
-            return f"{answer.status} {harmless(value)[:_MESSAGE]}"
+            return f"{answer.status} {redact_message(value)[:_MESSAGE]}"
     return str(answer.status)
 
 
-def harmless(message: str) -> str:
+def redact_message(message: str) -> str:
     """Return a provider's message in one line, its addresses without their queries: those hold tokens, ours as well."""
-    return _TOKEN.sub(r"\1...", _ADDRESS.sub(lambda found: shown(found[0]), " ".join(message.split())))
+    return _TOKEN.sub(r"\1...", _ADDRESS.sub(lambda found: redact_url(found[0]), " ".join(message.split())))
 
 
 async def _read(answer: httpx2.Response) -> bytes:
@@ -385,7 +390,7 @@ def _next_hop(answer: httpx2.Response) -> str:
     try:
         return str(answer.url.join(answer.headers["Location"]))
     except (httpx2.InvalidURL, ValueError):
-        raise OutputGone(f"{shown(str(answer.url))} leads to something that is no address") from None
+        raise OutputExpired(f"{redact_url(str(answer.url))} leads to something that is no address") from None
 
 
 def _host(url: str) -> str:

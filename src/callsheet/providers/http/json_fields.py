@@ -18,7 +18,7 @@ def text(value: Any) -> str | None:
     return value.strip()[:_LONGEST] or None if isinstance(value, str) else None
 
 
-def address(value: Any) -> str | None:
+def url(value: Any) -> str | None:
     """Return a text that says something, in its whole length: signed addresses may be long. None for anything else."""
     return value.strip() or None if isinstance(value, str) else None
 
@@ -30,13 +30,13 @@ def number(value: Any) -> float | None:
     return float(value) if abs(value) < 1e15 else None
 
 
-def share(value: Any, of: float = 1) -> float | None:
+def fraction(value: Any, of: float = 1) -> float | None:
     """Return a number's share of `of`, from 0 to 1."""
     told = number(value)
     return None if told is None else min(max(told / of, 0.0), 1.0)
 
 
-def bar_in(logs: Any) -> float | None:
+def progress_in_text(logs: Any) -> float | None:
     """Return what the last progress bar in a log shows, from 0 to 1 (`40%|####    |`); None where there is none."""
     bars = _PERCENT.findall(logs) if isinstance(logs, str) else []
     return min(int(bars[-1]), 100) / 100 if bars else None

@@ -4,11 +4,11 @@ import asyncio
 import time
 
 
-class Pace:
+class RateLimiter:
     """Lets so many through in a second, one after the other."""
 
-    def __init__(self, a_second: float | None) -> None:
-        self._gap = 1 / a_second if a_second else 0.0
+    def __init__(self, per_second: float | None) -> None:
+        self._gap = 1 / per_second if per_second else 0.0
         self._next = 0.0
 
     async def wait(self) -> None:

@@ -5,23 +5,23 @@ import base64
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from callsheet.domain.errors import Refused
+from callsheet.domain.errors import SubmissionRejected
 from callsheet.providers.contract import InputFile
 
 
-def seconds_in_words(value: Any) -> Any:
+def format_seconds(value: Any) -> Any:
     """Return a number of seconds as `5s`; anything else as it is."""
     return value if isinstance(value, bool) or not isinstance(value, int | float) else f"{value:g}s"
 
 
-async def filled(given: Any, fill: Callable[[InputFile], Awaitable[Any]]) -> Any:
+async def replace_files(given: Any, fill: Callable[[InputFile], Awaitable[Any]]) -> Any:
     """Return an order's input with what `fill` makes of it in the place of each InputFile, wherever it stands."""
     if isinstance(given, InputFile):
         return await fill(given)
     if isinstance(given, Mapping):
-        return {name: await filled(value, fill) for name, value in given.items()}
+        return {name: await replace_files(value, fill) for name, value in given.items()}
     if isinstance(given, list | tuple):
-        return [await filled(value, fill) for value in given]
+        return [await replace_files(value, fill) for value in given]
     return given
 
 
@@ -34,19 +34,19 @@ async def with_files(given: Any, provider: str, limit: int) -> Any:
     async def fill(file: InputFile) -> str:
         return file.url or f"data:{file.media_type};base64,{await in_base64(file, provider, limit)}"
 
-    return await filled(given, fill)
+    return await replace_files(given, fill)
 
 
 async def in_base64(file: InputFile, provider: str, limit: int) -> str:
     """Return a file's bytes in base64. Raises Refused when there are more than `limit`."""
-    return base64.b64encode(await read_within(file, provider, limit)).decode()
+    return base64.b64encode(await read_limited(file, provider, limit)).decode()
 
 
-async def read_within(file: InputFile, provider: str, limit: int) -> bytes:
+async def read_limited(file: InputFile, provider: str, limit: int) -> bytes:
     """Return the bytes of a file that goes into an order. Raises Refused when there are more than `limit`."""
     size = (await asyncio.to_thread(file.path.stat)).st_size
     if size > limit:
-        raise Refused(
+        raise SubmissionRejected(
             f"'{file.path.name}' has {size:,} bytes, and an order to {provider} takes files of up to {limit:,}. Larger "
             "ones it fetches by their address, for which CALLSHEET_PUBLIC_URL must be set to where this server is "
             "reached from outside.",

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from callsheet.providers.contract import Output
-from callsheet.providers.http.base64_files import decoded
+from callsheet.providers.http.base64_files import decode_base64
 
 _DEEPEST = 32
 
@@ -56,7 +56,7 @@ def _from_data_uri(text: str) -> Iterator[Output]:
     head, comma, payload = text.removeprefix("data:").partition(",")
     if not comma or not head.endswith(";base64"):
         return
-    held = decoded(payload)
+    held = decode_base64(payload)
     if held is not None:
         yield Output(inline=held, media_type=head.split(";", 1)[0] or None)
 

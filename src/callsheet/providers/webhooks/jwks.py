@@ -8,9 +8,9 @@ import httpx2
 import orjson
 
 from callsheet.domain.errors import ProviderUnreachable
-from callsheet.files.fetch import shown
+from callsheet.files.fetch import redact_url
 from callsheet.files.ssrf_guard import trusted_certificates
-from callsheet.providers.webhooks.refreshing import Fresh
+from callsheet.providers.webhooks.refreshing import RefreshingValue
 
 Keys = list[Mapping[str, Any]]
 R = TypeVar("R")
@@ -20,12 +20,12 @@ _PATIENCE = 10.0
 _MOST_BYTES = 2**20
 
 
-class KeySet:
+class Jwks:
     """The keys at an address of the settings, fetched when first needed."""
 
     def __init__(self, url: str, **how_long: Any) -> None:
         self._url = url
-        self._fresh: Fresh[Keys] = Fresh(self._load, **how_long)
+        self._fresh: RefreshingValue[Keys] = RefreshingValue(self._load, **how_long)
 
     async def checked(self, check: Callable[[Keys], R]) -> R:
         """Return what `check` makes of the keys; tries newer ones when it raises BadWebhook.
@@ -43,16 +43,16 @@ class KeySet:
             ):
                 status, body = answer.status_code, await _beginning(answer)
         except (httpx2.HTTPError, TimeoutError) as error:
-            raise ProviderUnreachable(f"{shown(self._url)} did not answer: {type(error).__name__}") from error
+            raise ProviderUnreachable(f"{redact_url(self._url)} did not answer: {type(error).__name__}") from error
         if status != 200 or len(body) > _MOST_BYTES:
-            raise ProviderUnreachable(f"{shown(self._url)} answered {status}, and no keys")
+            raise ProviderUnreachable(f"{redact_url(self._url)} answered {status}, and no keys")
         try:
             read = orjson.loads(body)
         except ValueError:
             read = None
         keys = read.get("keys") if isinstance(read, dict) else None
         if not isinstance(keys, list):
-            raise ProviderUnreachable(f"{shown(self._url)} answered something that is no set of keys")
+            raise ProviderUnreachable(f"{redact_url(self._url)} answered something that is no set of keys")
         return [key for key in keys if isinstance(key, dict)]
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from callsheet.domain.errors import BadWebhook, ProviderBusy, ProviderUnreachable
+from callsheet.domain.errors import BadWebhook, ProviderRateLimited, ProviderUnreachable
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -15,7 +15,7 @@ _LONGEST = 24 * 3600.0
 _SHORTEST = 60.0
 
 
-class Fresh(Generic[T]):
+class RefreshingValue(Generic[T]):
     """What `load` gives, kept for `longest` seconds, and asked for at most every `shortest` seconds.
 
     Where it cannot be had, the last one counts until it can.
@@ -66,8 +66,8 @@ class Fresh(Generic[T]):
         self._asked = self._clock()
         try:
             self._held = await self._load()
-        except (ProviderUnreachable, ProviderBusy) as error:
+        except (ProviderUnreachable, ProviderRateLimited) as error:
             if self._held is None:
-                raise ProviderUnreachable(error.message, after=error.after) from error
+                raise ProviderUnreachable(error.message, retry_after=error.retry_after) from error
         else:
             self._got = self._asked

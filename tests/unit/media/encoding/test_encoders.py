@@ -5,10 +5,10 @@ from fractions import Fraction
 
 import pytest
 
-from callsheet.domain.errors import MediaFailed
+from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.encoding import encoders, hardware
 from callsheet.media.encoding.color import PQ
-from callsheet.media.encoding.encoders import Encoder, Wish
+from callsheet.media.encoding.encoders import Encoder, EncodeSettings
 from callsheet.media.ffmpeg.binary import capabilities
 from callsheet.media.ffmpeg.runner import FFmpeg
 
@@ -16,23 +16,23 @@ ALL = frozenset({"libx264", "libx265", "libvpx-vp9", "libsvtav1", "libaom-av1"})
 TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
 
 
-def words(name: str, wish: Wish, **more) -> list[str]:
-    return Encoder(name, wish).words(**{"rate": Fraction(30), "threads": 2, **more})
+def words(name: str, wish: EncodeSettings, **more) -> list[str]:
+    return Encoder(name, wish).args(**{"rate": Fraction(30), "threads": 2, **more})
 
 
 def test_x264_by_default():
-    assert words("libx264", Wish()) == [
+    assert words("libx264", EncodeSettings()) == [
         *["-c:v", "libx264", "-crf", "20", "-preset", "medium", "-g", "120", "-threads", "2"],
         *["-pix_fmt", "yuv420p", *TAGS],
     ]
 
 
 def test_pieces_to_be_joined_have_headers_that_do_not_depend_on_what_is_seen():
-    assert words("libx264", Wish(), stitched=True)[8:12] == ["-x264-params", "stitchable=1", "-threads", "2"]
+    assert words("libx264", EncodeSettings(), stitched=True)[8:12] == ["-x264-params", "stitchable=1", "-threads", "2"]
 
 
 def test_x265_keeps_deep_colours_and_their_meaning():
-    wish = Wish("h265", crf=18, preset="slow", depth=10, colours=PQ)
+    wish = EncodeSettings("h265", crf=18, preset="slow", depth=10, color_space=PQ)
 
     assert words("libx265", wish) == [
         *["-c:v", "libx265", "-crf", "18", "-preset", "slow", "-g", "120", "-forced-idr", "1"],
@@ -44,21 +44,21 @@ def test_x265_keeps_deep_colours_and_their_meaning():
 @pytest.mark.parametrize(
     ("name", "wish", "size"),
     [
-        ("libx264", Wish(quality="high", max_bitrate=2000), "-crf 19 -maxrate 2000 -bufsize 4000"),
-        ("libx264", Wish(bitrate=1000), "-b:v 1000 -maxrate 1500 -bufsize 2000"),
-        ("libx264", Wish(bitrate=1000, max_bitrate=1100), "-b:v 1000 -maxrate 1100 -bufsize 2000"),
-        ("libvpx-vp9", Wish("vp9"), "-crf 28 -b:v 0"),
-        ("libvpx-vp9", Wish("vp9", max_bitrate=2000), "-crf 28 -b:v 2000"),
-        ("libsvtav1", Wish("av1", quality="low"), "-crf 40"),
-        ("libsvtav1", Wish("av1", bitrate=1000), "-b:v 1000"),
-        ("libaom-av1", Wish("av1"), "-crf 30 -b:v 0"),
-        ("h264_nvenc", Wish(), "-rc vbr -cq 20 -b:v 0"),
-        ("hevc_nvenc", Wish("h265", bitrate=1000), "-rc vbr -b:v 1000 -maxrate 1500 -bufsize 2000"),
-        ("h264_qsv", Wish(max_bitrate=1000), "-global_quality 20"),
-        ("av1_qsv", Wish("av1"), "-global_quality 24"),
-        ("h264_vaapi", Wish(), "-rc_mode CQP -global_quality 20"),
-        ("vp9_vaapi", Wish("vp9"), "-rc_mode CQP -global_quality 112"),
-        ("hevc_videotoolbox", Wish("h265"), "-q:v 58"),
+        ("libx264", EncodeSettings(quality="high", max_bitrate=2000), "-crf 19 -maxrate 2000 -bufsize 4000"),
+        ("libx264", EncodeSettings(bitrate=1000), "-b:v 1000 -maxrate 1500 -bufsize 2000"),
+        ("libx264", EncodeSettings(bitrate=1000, max_bitrate=1100), "-b:v 1000 -maxrate 1100 -bufsize 2000"),
+        ("libvpx-vp9", EncodeSettings("vp9"), "-crf 28 -b:v 0"),
+        ("libvpx-vp9", EncodeSettings("vp9", max_bitrate=2000), "-crf 28 -b:v 2000"),
+        ("libsvtav1", EncodeSettings("av1", quality="low"), "-crf 40"),
+        ("libsvtav1", EncodeSettings("av1", bitrate=1000), "-b:v 1000"),
+        ("libaom-av1", EncodeSettings("av1"), "-crf 30 -b:v 0"),
+        ("h264_nvenc", EncodeSettings(), "-rc vbr -cq 20 -b:v 0"),
+        ("hevc_nvenc", EncodeSettings("h265", bitrate=1000), "-rc vbr -b:v 1000 -maxrate 1500 -bufsize 2000"),
+        ("h264_qsv", EncodeSettings(max_bitrate=1000), "-global_quality 20"),
+        ("av1_qsv", EncodeSettings("av1"), "-global_quality 24"),
+        ("h264_vaapi", EncodeSettings(), "-rc_mode CQP -global_quality 20"),
+        ("vp9_vaapi", EncodeSettings("vp9"), "-rc_mode CQP -global_quality 112"),
+        ("hevc_videotoolbox", EncodeSettings("h265"), "-q:v 58"),
     ],
 )
 def test_each_encoder_is_told_of_the_size_in_its_own_words(name, wish, size):
@@ -79,21 +79,26 @@ def test_each_encoder_is_told_of_the_size_in_its_own_words(name, wish, size):
     ],
 )
 def test_a_preset_means_as_much_work_for_every_codec(name, codec, preset, speed):
-    told = words(name, Wish(codec, preset=preset))
+    told = words(name, EncodeSettings(codec, preset=preset))
 
     place = told.index(speed[0])
     assert told[place : place + len(speed)] == speed
 
 
 def test_key_frames_keep_their_times_where_frames_do():
-    assert words("libx264", Wish(), rate=None)[6:10] == ["-g", "960", "-force_key_frames", "expr:gte(t,n_forced*4)"]
+    assert words("libx264", EncodeSettings(), rate=None)[6:10] == [
+        "-g",
+        "960",
+        "-force_key_frames",
+        "expr:gte(t,n_forced*4)",
+    ]
 
 
 def test_segments_begin_with_a_key_frame_and_hold_no_other():
-    assert words("libx264", Wish(), segment=6.0)[6:12] == [
+    assert words("libx264", EncodeSettings(), segment=6.0)[6:12] == [
         *["-g", "181", "-force_key_frames", "expr:gte(t,n_forced*6)", "-sc_threshold", "0"]
     ]
-    assert "scenecut=0" in " ".join(words("libx265", Wish("h265"), segment=6.0))
+    assert "scenecut=0" in " ".join(words("libx265", EncodeSettings("h265"), segment=6.0))
 
 
 @pytest.mark.parametrize(
@@ -104,33 +109,33 @@ def test_segments_begin_with_a_key_frame_and_hold_no_other():
     ],
 )
 def test_hardware_takes_pictures_in_formats_of_its_own(name, depth, pixels):
-    assert Encoder(name, Wish(depth=depth)).pixel_format == pixels
+    assert Encoder(name, EncodeSettings(depth=depth)).pixel_format == pixels
 
 
 def test_vaapi_has_pictures_brought_onto_its_device():
-    vaapi = Encoder("h264_vaapi", Wish())
+    vaapi = Encoder("h264_vaapi", EncodeSettings())
 
     assert vaapi.last_filters == (("format", {"pix_fmts": "nv12"}), ("hwupload", {}))
     assert vaapi.device == ["-init_hw_device", "vaapi=gpu", "-filter_hw_device", "gpu"]
-    assert "-pix_fmt" not in vaapi.words(rate=None, threads=1)
-    assert Encoder("libx264", Wish()).device == []
+    assert "-pix_fmt" not in vaapi.args(rate=None, threads=1)
+    assert Encoder("libx264", EncodeSettings()).device == []
 
 
 def test_two_passes_are_made_by_an_encoder_that_knows_them():
-    assert encoders.software(Wish("av1"), ALL).name == "libsvtav1"
-    assert encoders.software(Wish("av1", passes=2), ALL).name == "libaom-av1"
-    alone = encoders.software(Wish("av1", passes=2), {"libsvtav1"})
+    assert encoders.software_encoder(EncodeSettings("av1"), ALL).name == "libsvtav1"
+    assert encoders.software_encoder(EncodeSettings("av1", passes=2), ALL).name == "libaom-av1"
+    alone = encoders.software_encoder(EncodeSettings("av1", passes=2), {"libsvtav1"})
     assert (alone.name, alone.note) == ("libsvtav1", "encoded in one pass: libsvtav1 knows no other")
 
 
 def test_a_codec_without_an_encoder_is_named():
-    with pytest.raises(MediaFailed, match=r"cannot write VP9: it has no libvpx-vp9\. Set FFMPEG_PATH"):
-        encoders.software(Wish("vp9"), {"libx264"})
+    with pytest.raises(FFmpegFailed, match=r"cannot write VP9: it has no libvpx-vp9\. Set FFMPEG_PATH"):
+        encoders.software_encoder(EncodeSettings("vp9"), {"libx264"})
 
 
 @pytest.mark.parametrize("kind", ["nvenc", "qsv", "vaapi", "videotoolbox", "auto"])
 async def test_hardware_is_used_where_a_test_encode_succeeds_and_else_a_note_says_why_not(ffmpeg: FFmpeg, kind):
-    chosen = await encoders.choose(ffmpeg, Wish(hardware=kind))
+    chosen = await encoders.select_encoder(ffmpeg, EncodeSettings(hardware=kind))
 
     if chosen.is_hardware:
         assert chosen.note is None
@@ -161,26 +166,26 @@ async def with_nvenc(ffmpeg: FFmpeg) -> None:
 
 @pytest.mark.usefixtures("with_nvenc")
 async def test_a_test_encode_is_believed_for_a_while_for_its_pixel_format_alone(ffmpeg, tries, monkeypatch):
-    eight, ten = Wish("h265", hardware="nvenc"), Wish("h265", hardware="nvenc", depth=10)
+    eight, ten = EncodeSettings("h265", hardware="nvenc"), EncodeSettings("h265", hardware="nvenc", depth=10)
 
     for wish in (eight, eight, ten, ten):
-        assert (await encoders.choose(ffmpeg, wish)).name == "hevc_nvenc"
+        assert (await encoders.select_encoder(ffmpeg, wish)).name == "hevc_nvenc"
 
     assert ["p010le" in " ".join(words) for words in tries] == [False, True]
     later = time.monotonic() + 61
     monkeypatch.setattr(time, "monotonic", lambda: later)
-    await encoders.choose(ffmpeg, eight)
+    await encoders.select_encoder(ffmpeg, eight)
     assert len(tries) == 3
 
 
 @pytest.mark.usefixtures("with_nvenc")
 async def test_an_encoder_that_failed_at_work_is_not_trusted_again_soon(ffmpeg, tries):
-    wish = Wish(hardware="nvenc")
-    failed = await encoders.choose(ffmpeg, wish)
+    wish = EncodeSettings(hardware="nvenc")
+    failed = await encoders.select_encoder(ffmpeg, wish)
 
-    spare = await encoders.spare(ffmpeg, failed, "it caught fire")
+    spare = await encoders.software_fallback(ffmpeg, failed, "it caught fire")
 
     assert (spare.name, spare.note) == ("libx264", "encoded again by libx264, since h264_nvenc failed: it caught fire")
-    again = await encoders.choose(ffmpeg, wish)
+    again = await encoders.select_encoder(ffmpeg, wish)
     assert (again.name, again.note) == ("libx264", "encoded by libx264, not on the GPU (h264_nvenc: it caught fire)")
     assert len(tries) == 1

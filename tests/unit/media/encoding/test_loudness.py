@@ -3,19 +3,19 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.domain.errors import MediaFailed
+from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.encoding.loudness import (
     Loudness,
     Target,
-    aim,
     gain_filter,
-    level,
+    loudness_target,
     measure,
+    normalize,
     read_audio_filter,
     read_meter,
 )
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.media.probing.probe import inspect
+from callsheet.media.probing.probe import probe_details
 
 from ..studio import Studio
 
@@ -31,7 +31,7 @@ PROGRAMMES = {
 async def test_every_programme_reaches_the_target(studio: Studio, ffmpeg: FFmpeg, tmp_path: Path, name: str):
     path = studio.sound(f"{name}.wav", PROGRAMMES[name], seconds=6)
 
-    made = await level(ffmpeg, path, await measure(ffmpeg, path), Target(), tmp_path / "out.w64")
+    made = await normalize(ffmpeg, path, await measure(ffmpeg, path), Target(), tmp_path / "out.w64")
 
     reached = await measure(ffmpeg, made)
     assert reached.integrated == pytest.approx(-16, abs=0.5)
@@ -43,7 +43,7 @@ async def test_silence_is_left_alone(studio: Studio, ffmpeg: FFmpeg, tmp_path: P
     measured = await measure(ffmpeg, path)
 
     assert measured.is_silence
-    assert await level(ffmpeg, path, measured, Target(), tmp_path / "out.w64") == path
+    assert await normalize(ffmpeg, path, measured, Target(), tmp_path / "out.w64") == path
 
 
 def test_what_is_loud_enough_is_left_alone():
@@ -79,15 +79,15 @@ def test_the_setting_is_read_as_a_target(text: str, meaning: Target | str):
 def test_a_wish_comes_before_the_setting():
     usual = Target(-14, -1)
 
-    assert aim(None, usual) == aim(True, usual) == usual
-    assert aim(False, usual) is None
-    assert aim(-23, usual) == Target(-23, -1)
-    assert aim(-23, "highpass=f=80") == Target(-23, -1.5)
-    assert aim(None, "") is None
+    assert loudness_target(None, usual) == loudness_target(True, usual) == usual
+    assert loudness_target(False, usual) is None
+    assert loudness_target(-23, usual) == Target(-23, -1)
+    assert loudness_target(-23, "highpass=f=80") == Target(-23, -1.5)
+    assert loudness_target(None, "") is None
 
 
 def test_a_log_without_a_measurement_is_an_error():
-    with pytest.raises(MediaFailed, match="could not be measured"):
+    with pytest.raises(FFmpegFailed, match="could not be measured"):
         read_meter("nothing here")
 
 
@@ -96,9 +96,9 @@ async def test_where_not_both_can_be_reached_the_peak_is_kept(studio: Studio, ff
     path = studio.sound("clicks.wav", f"aevalsrc='{clicks}|{clicks}':s=48000")
     encoding = ["-c:a", "aac", "-b:a", "192k"]
 
-    made = await level(ffmpeg, path, await measure(ffmpeg, path), Target(), tmp_path / "out.w64", encoding)
+    made = await normalize(ffmpeg, path, await measure(ffmpeg, path), Target(), tmp_path / "out.w64", encoding)
 
-    assert (await inspect(made)).probe.audio_codec == "aac"
+    assert (await probe_details(made)).probe.audio_codec == "aac"
     assert (await measure(ffmpeg, made)).true_peak <= -1.5
 
 

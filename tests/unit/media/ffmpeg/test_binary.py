@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.domain.errors import SetupError
+from callsheet.domain.errors import ConfigurationError
 from callsheet.media.ffmpeg.binary import capabilities, find_ffmpeg
 from callsheet.media.timeline.transition import TRANSITIONS
 from callsheet.settings import Settings
@@ -39,10 +39,10 @@ def test_one_on_the_path_comes_before_the_bundled_one(tmp_path: Path, monkeypatc
 
 
 def test_a_setting_that_leads_nowhere_is_an_error(tmp_path: Path):
-    with pytest.raises(SetupError, match="not a program that can be run"):
+    with pytest.raises(ConfigurationError, match="not a program that can be run"):
         find_ffmpeg(settings(tmp_path / "ffmpeg"))
 
 
 async def test_another_program_is_not_taken_for_ffmpeg():
-    with pytest.raises(SetupError, match="does not work as FFmpeg"):
+    with pytest.raises(ConfigurationError, match="does not work as FFmpeg"):
         await capabilities(Path("/bin/true"))

@@ -1,6 +1,6 @@
 import pytest
 
-from callsheet.domain.errors import DiskFull, MediaFailed, Transient
+from callsheet.domain.errors import DiskFull, FFmpegFailed, Transient
 from callsheet.media.ffmpeg.error_messages import explain
 from callsheet.media.ffmpeg.runner import FFmpeg
 
@@ -8,12 +8,12 @@ from callsheet.media.ffmpeg.runner import FFmpeg
 @pytest.mark.parametrize(
     ("stderr", "kind", "words"),
     [
-        ("[mov,mp4 @ 0x55d] moov atom not found", MediaFailed, "incomplete"),
+        ("[mov,mp4 @ 0x55d] moov atom not found", FFmpegFailed, "incomplete"),
         ("[out#0/mp4 @ 0x1] Error writing trailer: No space left on device", DiskFull, "no space left"),
-        ("[libx264 @ 0x2] height not divisible by 2 (853x481)", MediaFailed, "must be even"),
-        ("Unknown encoder 'libfoo'", MediaFailed, "lacks the encoder"),
+        ("[libx264 @ 0x2] height not divisible by 2 (853x481)", FFmpegFailed, "must be even"),
+        ("Unknown encoder 'libfoo'", FFmpegFailed, "lacks the encoder"),
         ("Error: Cannot allocate memory", Transient, "memory"),
-        ("[h264_nvenc @ 0x7] OpenEncodeSessionEx failed: out of memory (10)", MediaFailed, "NVENC session"),
+        ("[h264_nvenc @ 0x7] OpenEncodeSessionEx failed: out of memory (10)", FFmpegFailed, "NVENC session"),
     ],
 )
 def test_known_complaints_are_told_in_words(stderr: str, kind: type[Exception], words: str):
@@ -54,9 +54,9 @@ def test_silence_is_told_by_its_exit_status():
     [
         (228, DiskFull, "set WORK_DIR to a larger disk"),
         (244, Transient, "not enough memory"),
-        (183, MediaFailed, "Upload it again"),
-        (-11, MediaFailed, "Upload it again"),
-        (-25, MediaFailed, "FFMPEG_MAX_OUTPUT"),
+        (183, FFmpegFailed, "Upload it again"),
+        (-11, FFmpegFailed, "Upload it again"),
+        (-25, FFmpegFailed, "FFMPEG_MAX_OUTPUT"),
     ],
 )
 def test_a_status_without_words_is_explained_too(code: int, kind: type[Exception], words: str):
@@ -75,14 +75,14 @@ def test_what_ffmpeg_said_last_is_kept_beside_the_explanation():
 async def test_a_missing_encoder_and_a_full_disk_are_told_by_the_real_thing(ffmpeg: FFmpeg):
     picture = ["-f", "lavfi", "-i", "testsrc2=size=64x64:duration=1"]
 
-    with pytest.raises(MediaFailed, match="Set FFMPEG_PATH to a fuller build"):
+    with pytest.raises(FFmpegFailed, match="Set FFMPEG_PATH to a fuller build"):
         await ffmpeg.run([*picture, "-c:v", "libnone", "-f", "null", "-"])
     with pytest.raises(DiskFull, match="no space left on the device"):
         await ffmpeg.run([*picture, "-c:v", "rawvideo", "-f", "avi", "file:/dev/full"])
 
 
 async def test_a_missing_file_is_told_without_its_folder(ffmpeg: FFmpeg):
-    with pytest.raises(MediaFailed, match="an input file is missing") as caught:
+    with pytest.raises(FFmpegFailed, match="an input file is missing") as caught:
         await ffmpeg.run(["-i", "file:/nowhere/at all/x.mp4", "-f", "null", "-"])
 
     assert "nowhere" not in str(caught.value.facts) + caught.value.message

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from callsheet.media.ffmpeg.filter_graph import Graph, esc
+from callsheet.media.ffmpeg.filter_graph import FilterGraph, escape
 from callsheet.media.ffmpeg.runner import FFmpeg
 
 HOSTILE = [
@@ -18,7 +18,7 @@ async def test_ffmpeg_receives_exactly_what_was_given(ffmpeg: FFmpeg):
     chance = random.Random(11)
     mixed = ["".join(chance.choices("\\':=,;[] %\n\tab/é🎬", k=chance.randint(1, 12))) for _ in range(60)]
     values = [*HOSTILE, *mixed]
-    graph = Graph()
+    graph = FilterGraph()
     picture = graph.add("color", size="16x16", rate=1, duration=1)
     for number, value in enumerate(values):
         picture = graph.add("metadata", picture, mode="add", key=f"key{number}", value=value)
@@ -34,7 +34,7 @@ async def test_ffmpeg_receives_exactly_what_was_given(ffmpeg: FFmpeg):
 
 @given(st.floats(min_value=-1e6, max_value=1e6))
 def test_numbers_are_written_as_ffmpeg_reads_them(number: float):
-    written = esc(number)
+    written = escape(number)
 
     assert "e" not in written
     assert not written.startswith((".", "-."))
@@ -42,15 +42,15 @@ def test_numbers_are_written_as_ffmpeg_reads_them(number: float):
 
 
 def test_other_values_have_their_own_form():
-    assert esc(True) == "1"
-    assert esc(Fraction(30000, 1001)) == "30000/1001"
-    assert esc(7) == "7"
+    assert escape(True) == "1"
+    assert escape(Fraction(30000, 1001)) == "30000/1001"
+    assert escape(7) == "7"
     with pytest.raises(ValueError, match="NUL"):
-        esc("a\0b")
+        escape("a\0b")
 
 
 def test_a_graph_is_written_in_order():
-    graph = Graph()
+    graph = FilterGraph()
     left, right = graph.split("split", "0:v:0")
     out = graph.chain(left, ("scale", {"w": 2, "h": None}), ("setsar", {"sar": 1}))
     out = graph.add("overlay", out, right, x="(W-w)/2", shortest_=True)

@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from callsheet.domain.errors import DiskFull, MediaFailed, TimedOut
+from callsheet.domain.errors import DiskFull, FFmpegFailed, TimedOut
 from callsheet.media.ffmpeg.inputs import file_url, media_input
-from callsheet.media.ffmpeg.progress import Progress, Watch
+from callsheet.media.ffmpeg.progress import FFmpegProgress, ProgressReader
 from callsheet.media.ffmpeg.runner import FFmpeg, usable_processors
-from callsheet.processes.child import Limits
+from callsheet.processes.child import ProcessLimits
 
 from ..studio import Studio
 
@@ -93,14 +93,14 @@ async def test_a_run_past_its_time_limit_is_ended(ffmpeg: FFmpeg):
 
 
 async def test_a_hung_run_is_ended(script):
-    with pytest.raises(MediaFailed, match=r"no headway for 0\.3 s"):
+    with pytest.raises(FFmpegFailed, match=r"no headway for 0\.3 s"):
         await script("sleep 300").run([], stall=0.3)
 
 
 async def test_a_run_that_reports_the_same_again_and_again_has_stalled(script):
     same = "while true; do echo frame=7; echo out_time_us=1000; echo progress=continue; sleep 0.05; done"
 
-    with pytest.raises(MediaFailed, match="no headway"):
+    with pytest.raises(FFmpegFailed, match="no headway"):
         await script(same).run([], stall=0.5)
 
 
@@ -114,7 +114,7 @@ async def test_a_file_that_grows_is_headway_where_it_is_looked_at(script, tmp_pa
     await script(growing).run([], stall=0.3, growing=[output])
 
     output.unlink()
-    with pytest.raises(MediaFailed, match="no headway"):
+    with pytest.raises(FFmpegFailed, match="no headway"):
         await script(growing).run([], stall=0.3)
 
 
@@ -133,7 +133,7 @@ async def test_much_talk_on_stderr_does_not_hang_a_run(script):
 async def test_the_first_complaint_is_told_even_when_much_follows(script):
     failing = script("echo '[x @ 0x1] moov atom not found' >&2; yes 'later noise' | head -n 30000 >&2; exit 1")
 
-    with pytest.raises(MediaFailed, match="the file is incomplete: its index is missing"):
+    with pytest.raises(FFmpegFailed, match="the file is incomplete: its index is missing"):
         await failing.run([])
 
 
@@ -147,7 +147,7 @@ async def test_secrets_do_not_reach_the_process(script, monkeypatch: pytest.Monk
 
 
 async def test_speed_and_time_left_are_told_while_it_runs(ffmpeg: FFmpeg):
-    told: list[Progress] = []
+    told: list[FFmpegProgress] = []
     words = ["-re", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=10:duration=1.6", "-f", "null", "-"]
 
     await ffmpeg.run(words, duration=1.6, on_progress=told.append)
@@ -159,21 +159,21 @@ async def test_speed_and_time_left_are_told_while_it_runs(ffmpeg: FFmpeg):
 
 
 def test_times_left_read_as_on_a_clock():
-    assert Progress(0.5, 2.31, 41.2).words == "2.3x, 0:41 left"
-    assert Progress(0.1, 31.4, 3725).words == "31x, 1:02:05 left"
-    assert Progress(0.5).words is None
+    assert FFmpegProgress(0.5, 2.31, 41.2).words == "2.3x, 0:41 left"
+    assert FFmpegProgress(0.1, 31.4, 3725).words == "31x, 1:02:05 left"
+    assert FFmpegProgress(0.5).words is None
 
 
 async def test_a_run_that_needs_too_much_memory_is_ended(ffmpeg: FFmpeg):
     # Every picture is held: about 4 MB each.
     words = ["-f", "lavfi", "-i", "testsrc2=size=1600x1600:rate=30,reverse", "-f", "null", "-"]
 
-    with pytest.raises(MediaFailed, match=r"more than the 0\.25 GiB of memory"):
-        await ffmpeg.run(words, limits=Limits(memory_bytes=2**28), timeout=30)
+    with pytest.raises(FFmpegFailed, match=r"more than the 0\.25 GiB of memory"):
+        await ffmpeg.run(words, limits=ProcessLimits(memory_bytes=2**28), timeout=30)
 
 
 async def test_a_picture_within_the_memory_allowed_is_made(ffmpeg: FFmpeg, tmp_path: Path):
-    report = await ffmpeg.run(write(1, tmp_path / "a.mp4"), limits=Limits(memory_bytes=2**29))
+    report = await ffmpeg.run(write(1, tmp_path / "a.mp4"), limits=ProcessLimits(memory_bytes=2**29))
 
     assert report.frames == 25
 
@@ -181,7 +181,7 @@ async def test_a_picture_within_the_memory_allowed_is_made(ffmpeg: FFmpeg, tmp_p
 async def test_a_source_that_goes_on_far_beyond_its_length_is_stopped(ffmpeg: FFmpeg):
     words = ["-f", "lavfi", "-i", "testsrc2=size=16x16:rate=1", "-f", "null", "-"]
 
-    with pytest.raises(MediaFailed, match="does not tell its true length"):
+    with pytest.raises(FFmpegFailed, match="does not tell its true length"):
         await ffmpeg.run(words, duration=1, timeout=20)
 
 
@@ -212,8 +212,8 @@ async def test_names_of_files_are_only_names(ffmpeg: FFmpeg, studio: Studio, tmp
 async def test_an_output_larger_than_allowed_is_an_error(ffmpeg: FFmpeg, tmp_path: Path):
     words = ["-f", "lavfi", "-i", "testsrc2=size=640x360:duration=2", "-c:v", "rawvideo", str(tmp_path / "a.avi")]
 
-    with pytest.raises(MediaFailed):
-        await ffmpeg.run(words, limits=Limits(file_bytes=1_000_000))
+    with pytest.raises(FFmpegFailed):
+        await ffmpeg.run(words, limits=ProcessLimits(file_bytes=1_000_000))
 
 
 async def test_captured_pictures_come_whole(ffmpeg: FFmpeg):
@@ -227,7 +227,7 @@ async def test_captured_pictures_come_whole(ffmpeg: FFmpeg):
 async def test_more_output_than_expected_is_refused(ffmpeg: FFmpeg):
     words = ["-f", "lavfi", "-i", "testsrc2=size=640x480:rate=5:duration=1", "-f", "rawvideo", "-"]
 
-    with pytest.raises(MediaFailed, match="more than the 100,000 bytes"):
+    with pytest.raises(FFmpegFailed, match="more than the 100,000 bytes"):
         await ffmpeg.capture(words, max_bytes=100_000)
 
 
@@ -272,7 +272,7 @@ def test_there_is_a_thread_for_every_usable_processor(ffmpeg: FFmpeg):
 
 def test_a_time_that_is_not_known_yet_is_no_headway():
     told: list[float] = []
-    watch = Watch(2.0, told.append)
+    watch = ProgressReader(2.0, told.append)
 
     for line in ("frame=0", "out_time_us=9223372036854775807", "progress=continue"):
         watch.read(line)

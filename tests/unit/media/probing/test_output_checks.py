@@ -5,18 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.domain.errors import MediaFailed
+from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.ffmpeg import runner
 from callsheet.media.ffmpeg.inputs import file_url, media_input
-from callsheet.media.ffmpeg.runner import FFmpeg, Report
-from callsheet.media.probing.output_checks import Expected, check_frames, check_whole, unfound_fonts, verified
+from callsheet.media.ffmpeg.runner import FFmpeg, FFmpegReport
+from callsheet.media.probing.output_checks import ExpectedVideo, check_frames, check_whole, missing_fonts, verify_video
 
 from ..studio import Studio
 
 
-def expected(**change: object) -> Expected:
+def expected(**change: object) -> ExpectedVideo:
     facts: dict[str, object] = {"width": 160, "height": 284, "frames": 30, "rate": Fraction(30), "sound": True}
-    return Expected(**{**facts, **change})  # type: ignore[arg-type]
+    return ExpectedVideo(**{**facts, **change})  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ def film(studio: Studio) -> Path:
 
 
 async def test_a_film_as_planned_is_accepted(film: Path):
-    assert (await verified(film, expected())).frames == 30
-    assert (await verified(film, expected(frames=31))).frames == 30
+    assert (await verify_video(film, expected())).frames == 30
+    assert (await verify_video(film, expected(frames=31))).frames == 30
 
 
 @pytest.mark.parametrize(
@@ -39,28 +39,28 @@ async def test_a_film_as_planned_is_accepted(film: Path):
     ],
 )
 async def test_a_film_that_is_not_as_planned_is_refused(film: Path, change: dict[str, object], words: str):
-    with pytest.raises(MediaFailed, match=words):
-        await verified(film, expected(**change))
+    with pytest.raises(FFmpegFailed, match=words):
+        await verify_video(film, expected(**change))
 
 
 async def test_missing_sound_is_noticed(studio: Studio):
-    with pytest.raises(MediaFailed, match="no sound"):
-        await verified(studio.clip("silent.mp4"), expected())
+    with pytest.raises(FFmpegFailed, match="no sound"):
+        await verify_video(studio.clip("silent.mp4"), expected())
 
 
 def test_a_short_piece_is_noticed():
-    with pytest.raises(MediaFailed, match=r"scenes\[1\]: FFmpeg wrote 10 of 60 frames"):
-        check_frames(Report(0.3, 10, 1.0, 1.0, ""), 60, "scenes[1]")
+    with pytest.raises(FFmpegFailed, match=r"scenes\[1\]: FFmpeg wrote 10 of 60 frames"):
+        check_frames(FFmpegReport(0.3, 10, 1.0, 1.0, ""), 60, "scenes[1]")
 
 
 def test_a_single_frame_that_is_missing_is_noticed():
-    with pytest.raises(MediaFailed, match="FFmpeg wrote 0 of 1 frames"):
-        check_frames(Report(0.3, 0, 1.0, 1.0, ""), 1, "scenes[1]")
+    with pytest.raises(FFmpegFailed, match="FFmpeg wrote 0 of 1 frames"):
+        check_frames(FFmpegReport(0.3, 0, 1.0, 1.0, ""), 1, "scenes[1]")
 
 
 def test_complaints_about_the_source_count_although_the_run_succeeded():
     check_whole("[x @ 0x1] a harmless remark", "scenes[0]")
-    with pytest.raises(MediaFailed, match="damaged or incomplete"):
+    with pytest.raises(FFmpegFailed, match="damaged or incomplete"):
         check_whole("[mov @ 0x1] stream 0, offset 0x30: partial file", "scenes[0]")
 
 
@@ -95,9 +95,9 @@ async def test_an_upload_that_broke_off_is_seen(ffmpeg: FFmpeg, whole: Path, tmp
 
     report = await ffmpeg.run([*media_input(torn), *ENCODING, file_url(tmp_path / "out.mp4")])
 
-    with pytest.raises(MediaFailed, match="damaged or incomplete"):
+    with pytest.raises(FFmpegFailed, match="damaged or incomplete"):
         check_whole(report.stderr, "the clip")
-    with pytest.raises(MediaFailed, match="of 60 frames"):
+    with pytest.raises(FFmpegFailed, match="of 60 frames"):
         check_frames(report, 60, "the clip")
 
 
@@ -106,17 +106,17 @@ async def test_flipped_bits_are_seen(ffmpeg: FFmpeg, whole: Path, tmp_path: Path
 
     report = await ffmpeg.run([*media_input(rotten), *ENCODING, file_url(tmp_path / "out.mp4")])
 
-    with pytest.raises(MediaFailed, match="damaged or incomplete"):
+    with pytest.raises(FFmpegFailed, match="damaged or incomplete"):
         check_whole(report.stderr, "the clip")
 
 
 async def test_a_start_behind_the_end_is_seen(ffmpeg: FFmpeg, whole: Path, tmp_path: Path):
     report = await ffmpeg.run([*media_input(whole, start=30), *ENCODING, file_url(tmp_path / "out.mp4")])
 
-    with pytest.raises(MediaFailed, match="wrote 0 of 30 frames"):
+    with pytest.raises(FFmpegFailed, match="wrote 0 of 30 frames"):
         check_frames(report, 30, "the clip")
-    with pytest.raises(MediaFailed):
-        await verified(tmp_path / "out.mp4", expected(width=64, height=64, sound=False))
+    with pytest.raises(FFmpegFailed):
+        await verify_video(tmp_path / "out.mp4", expected(width=64, height=64, sound=False))
 
 
 async def test_a_transition_behind_the_end_of_a_scene_is_seen(ffmpeg: FFmpeg, whole: Path, tmp_path: Path):
@@ -125,7 +125,7 @@ async def test_a_transition_behind_the_end_of_a_scene_is_seen(ffmpeg: FFmpeg, wh
 
     report = await ffmpeg.run([*words, file_url(tmp_path / "out.mp4")])
 
-    with pytest.raises(MediaFailed, match="of 210 frames; the source breaks off"):
+    with pytest.raises(FFmpegFailed, match="of 210 frames; the source breaks off"):
         check_frames(report, 210, "the film")
 
 
@@ -139,7 +139,7 @@ async def test_text_without_any_font_is_seen(
 
     report = await ffmpeg.run([*media_input(whole), "-vf", "subtitles=a.srt", *ENCODING, "out.mp4"], cwd=tmp_path)
 
-    with pytest.raises(MediaFailed, match="no usable font was found, so no text was drawn"):
+    with pytest.raises(FFmpegFailed, match="no usable font was found, so no text was drawn"):
         check_whole(report.stderr, "the film")
 
 
@@ -148,8 +148,8 @@ async def test_a_limit_of_size_that_was_reached_is_seen(ffmpeg: FFmpeg, whole: P
 
     await ffmpeg.run([*words, "-fs", "60000", file_url(tmp_path / "out.mp4")])
 
-    with pytest.raises(MediaFailed, match="frames instead of 60"):
-        await verified(tmp_path / "out.mp4", expected(width=640, height=360, frames=60, sound=False))
+    with pytest.raises(FFmpegFailed, match="frames instead of 60"):
+        await verify_video(tmp_path / "out.mp4", expected(width=640, height=360, frames=60, sound=False))
 
 
 def test_a_run_that_was_asked_to_quit_is_seen(studio: Studio, tmp_path: Path):
@@ -158,8 +158,8 @@ def test_a_run_that_was_asked_to_quit_is_seen(studio: Studio, tmp_path: Path):
     asked = subprocess.run([str(studio.binary), "-v", "error", *words], input=b"q", timeout=20)
 
     assert asked.returncode == 0
-    with pytest.raises(MediaFailed):
-        asyncio.run(verified(out, expected(width=64, height=64, frames=300, sound=False)))
+    with pytest.raises(FFmpegFailed):
+        asyncio.run(verify_video(out, expected(width=64, height=64, frames=300, sound=False)))
 
 
 async def test_no_run_of_ours_can_be_asked_to_quit(script):
@@ -172,10 +172,10 @@ async def test_an_index_at_the_end_is_seen(studio: Studio, whole: Path, tmp_path
     as_expected = expected(width=64, height=64, frames=60, sound=False)
     late = studio.make("late-index.mp4", "-i", str(whole), "-c", "copy")
 
-    assert (await verified(whole, as_expected)).frames == 60
-    with pytest.raises(MediaFailed, match="its index is at the end"):
-        await verified(late, as_expected)
+    assert (await verify_video(whole, as_expected)).frames == 60
+    with pytest.raises(FFmpegFailed, match="its index is at the end"):
+        await verify_video(late, as_expected)
 
 
 def test_characters_without_a_font_are_noticed():
-    assert unfound_fonts("[Parsed_subtitles_0 @ 0x1] fontselect: failed to find any fallback with glyph 0x1F3AC")
+    assert missing_fonts("[Parsed_subtitles_0 @ 0x1] fontselect: failed to find any fallback with glyph 0x1F3AC")

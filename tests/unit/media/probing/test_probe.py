@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.domain.errors import MediaFailed
+from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.probing import probe as probing
-from callsheet.media.probing.probe import inspect, probe, probe_if_media
+from callsheet.media.probing.probe import probe, probe_details, probe_if_media
 
 from ..studio import Studio
 
@@ -38,14 +38,14 @@ async def test_pixels_that_are_not_square_count_as_they_are_seen(studio: Studio)
 
 
 async def test_a_picture_has_no_length(studio: Studio):
-    found = await inspect(studio.still("still.png"))
+    found = await probe_details(studio.still("still.png"))
 
     assert found.still
     assert (found.probe.width, found.probe.height, found.probe.duration, found.probe.fps) == (320, 200, None, None)
 
 
 async def test_sound_alone_has_no_picture(studio: Studio):
-    found = await inspect(studio.sound("tone.wav", "sine=frequency=440"))
+    found = await probe_details(studio.sound("tone.wav", "sine=frequency=440"))
 
     assert found.has_sound
     assert not found.has_picture
@@ -75,26 +75,26 @@ async def test_what_is_not_media_is_not_taken_for_it(tmp_path: Path, text: str):
     path.write_text(text)
 
     assert await probe_if_media(path) is None
-    with pytest.raises(MediaFailed, match=r"'film\.mp4' cannot be read as media"):
+    with pytest.raises(FFmpegFailed, match=r"'film\.mp4' cannot be read as media"):
         await probe(path)
 
 
 async def test_an_empty_file_is_told_as_such(tmp_path: Path):
     (tmp_path / "film.mp4").touch()
 
-    with pytest.raises(MediaFailed, match="is empty"):
+    with pytest.raises(FFmpegFailed, match="is empty"):
         await probe(tmp_path / "film.mp4")
 
 
 async def test_a_kind_of_file_that_is_not_read_is_told_as_such(studio: Studio):
     bare = studio.clip("bare.h264", seconds=0.2)
 
-    with pytest.raises(MediaFailed, match=r"'bare\.h264' .*: this kind of file is not accepted as media\. Convert it"):
+    with pytest.raises(FFmpegFailed, match=r"'bare\.h264' .*: this kind of file is not accepted as media\. Convert it"):
         await probe(bare)
 
 
 async def test_sound_without_a_sample_is_told_as_such(studio: Studio):
-    with pytest.raises(MediaFailed, match="there is not a single sample of sound in it"):
+    with pytest.raises(FFmpegFailed, match="there is not a single sample of sound in it"):
         await probe(studio.sound("nothing.wav", "sine", seconds=0))
 
 
@@ -105,7 +105,7 @@ async def test_an_animated_webp_is_told_as_such(studio: Studio):
     still = studio.still("still.webp", "testsrc2=size=64x64,format=rgba,colorchannelmixer=aa=0.5")
 
     with pytest.raises(
-        MediaFailed, match=r"'moving\.webp' cannot be read as media: animated WebP is not read; bring it"
+        FFmpegFailed, match=r"'moving\.webp' cannot be read as media: animated WebP is not read; bring it"
     ):
         await probe(moving)
     assert (await probe(still)).frames == 1
@@ -135,7 +135,7 @@ async def test_a_file_that_is_too_much_for_the_reader_is_refused(monkeypatch: py
     probing._reader.close()
     monkeypatch.setattr(probing, "_PROBER", crash)
 
-    with pytest.raises(MediaFailed, match="crashes the decoder"):
+    with pytest.raises(FFmpegFailed, match="crashes the decoder"):
         await probe(tmp_path / "film.mp4")
 
 
@@ -147,7 +147,7 @@ async def test_a_file_that_takes_too_long_is_given_up(monkeypatch: pytest.Monkey
     with monkeypatch.context() as patched:
         patched.setattr(probing, "_PROBER", slow)
         patched.setattr(probing, "_PATIENCE", 0.3)
-        with pytest.raises(MediaFailed, match=r"took over 0\.3 s"):
+        with pytest.raises(FFmpegFailed, match=r"took over 0\.3 s"):
             await probe(tmp_path / "film.mp4")
 
     assert (await probe(studio.clip("plain.mp4"))).frames == 30

@@ -2,12 +2,12 @@ from fractions import Fraction
 from pathlib import Path
 
 from callsheet.domain.artifacts import Probe
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering import audio_mix
 from callsheet.media.rendering.schedule import schedule
 from callsheet.media.timeline.scene import Scene
 
-CLIP = Footage(Path("/in/a.mp4"), Probe(duration=2, width=64, height=64, fps=30, audio_codec="aac"))
+CLIP = MediaInfo(Path("/in/a.mp4"), Probe(duration=2, width=64, height=64, fps=30, audio_codec="aac"))
 
 
 def test_sound_passes_by_its_own_curve_also_where_another_process_goes_on():

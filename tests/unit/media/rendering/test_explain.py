@@ -5,24 +5,24 @@ from pathlib import Path
 from typing import Any
 
 from callsheet.domain.artifacts import Probe
-from callsheet.media.encoding.encoders import Encoder, Wish
+from callsheet.media.encoding.encoders import Encoder, EncodeSettings
 from callsheet.media.encoding.loudness import Target
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering import audio_mix, layers
 from callsheet.media.rendering.explain import Explanation, explain
-from callsheet.media.rendering.render_plan import Container, Film
+from callsheet.media.rendering.render_plan import Container, RenderPlan
 from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import schedule
-from callsheet.media.rendering.text_layers import lettered
+from callsheet.media.rendering.text_layers import text_layers
 from callsheet.media.timeline.timeline import Timeline
 
 RATE = Fraction(30000, 1001)
 FFMPEG = Path("/opt/ff mpeg")
 
 
-def footage(name: str, seconds: float = 4) -> Footage:
+def footage(name: str, seconds: float = 4) -> MediaInfo:
     facts = {"duration": seconds, "width": 64, "height": 64, "audioCodec": "aac"}
-    return Footage(Path("/in") / name, Probe.model_validate(facts), picture_seconds=seconds)
+    return MediaInfo(Path("/in") / name, Probe.model_validate(facts), picture_seconds=seconds)
 
 
 def explained(*, level: Target | str | None = None, **timeline: Any) -> Explanation:
@@ -30,17 +30,17 @@ def explained(*, level: Target | str | None = None, **timeline: Any) -> Explanat
     found = {where: footage(str(source.root)) for where, source in read.media()}
     of_scenes = [found.get(f"scenes[{number}]") for number in range(len(read.scenes))]
     plan = schedule(read.scenes, of_scenes, RATE)
-    laid = layers.lay(read, found, plan)
-    film = Film(
+    laid = layers.place_layers(read, found, plan)
+    film = RenderPlan(
         plan,
         Canvas(64, 64, RATE),
-        [*lettered(laid, plan)],
-        audio_mix.gather(read, found, laid, plan),
+        [*text_layers(laid, plan)],
+        audio_mix.collect_audio(read, found, laid, plan),
         level,
         mute=read.output.mute,
         container=Container(read.output.format, read.output.sound_codec),
     )
-    return explain(film, Encoder("libx264", Wish()), ["a note"], FFMPEG, 3)
+    return explain(film, Encoder("libx264", EncodeSettings()), ["a note"], FFMPEG, 3)
 
 
 def test_the_pieces_are_the_scenes_and_their_transitions_with_what_lies_above():

@@ -7,23 +7,23 @@ from hypothesis import strategies as st
 
 from callsheet.domain.artifacts import Probe
 from callsheet.domain.errors import BadParams
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering import segments
 from callsheet.media.rendering.audio_mix import samples
 from callsheet.media.rendering.schedule import Schedule, schedule
 from callsheet.media.timeline.scene import Scene
 
 
-def film(seconds: float, **more: object) -> Footage:
+def film(seconds: float, **more: object) -> MediaInfo:
     facts = {"duration": seconds, "width": 1920, "height": 1080, "fps": 30.0, **more}
-    return Footage(Path("/in/a.mp4"), Probe.model_validate(facts), picture_seconds=seconds)
+    return MediaInfo(Path("/in/a.mp4"), Probe.model_validate(facts), picture_seconds=seconds)
 
 
-def still() -> Footage:
-    return Footage(Path("/in/a.png"), Probe.model_validate({"width": 400, "height": 300}), still=True)
+def still() -> MediaInfo:
+    return MediaInfo(Path("/in/a.png"), Probe.model_validate({"width": 400, "height": 300}), still=True)
 
 
-def planned(*scenes: tuple[dict[str, object], Footage | None], rate: Fraction = Fraction(30)) -> Schedule:
+def planned(*scenes: tuple[dict[str, object], MediaInfo | None], rate: Fraction = Fraction(30)) -> Schedule:
     return schedule([Scene.model_validate(s) for s, _ in scenes], [f for _, f in scenes], rate)
 
 
@@ -63,14 +63,14 @@ def test_a_transition_longer_than_its_scene_is_refused():
 @pytest.mark.parametrize(
     ("scene", "footage", "code"),
     [
-        ({"src": "a"}, Footage(Path("a"), Probe.model_validate({"audio_codec": "aac"})), "no_picture"),
+        ({"src": "a"}, MediaInfo(Path("a"), Probe.model_validate({"audio_codec": "aac"})), "no_picture"),
         ({"src": "a", "type": "image"}, film(1), "not_an_image"),
         ({"src": "a", "type": "video"}, still(), "not_a_video"),
         ({"src": "a", "motion": "zoom_in"}, film(1), "not_an_image"),
         ({"src": "a", "trim_start": 5}, film(3), "beyond_the_end"),
     ],
 )
-def test_scenes_that_do_not_fit_their_files_are_refused(scene: dict[str, object], footage: Footage, code: str):
+def test_scenes_that_do_not_fit_their_files_are_refused(scene: dict[str, object], footage: MediaInfo, code: str):
     with pytest.raises(BadParams) as caught:
         planned((scene, footage))
 
@@ -89,7 +89,7 @@ def test_pieces_cover_every_frame_once(lengths: list[int], blends: list[int], ra
         scenes.append(({"color": "red", "duration": float(frames / rate), "transition": passing}, None))
     plan = planned(*scenes, rate=rate)
 
-    pieces = segments.cut(plan, longest=1)
+    pieces = segments.split_segments(plan, longest=1)
 
     assert [p.start for p in pieces] == [0, *[p.end for p in pieces[:-1]]]
     assert pieces[-1].end == plan.frames == sum(lengths) - sum(blends[: len(lengths) - 1])

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from callsheet.domain.artifacts import Probe
-from callsheet.media.encoding.encoders import Encoder, Wish
+from callsheet.media.encoding.encoders import Encoder, EncodeSettings
 from callsheet.media.ffmpeg.inputs import MEDIA_FORMATS
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering import cache_keys, segment_commands, segments
-from callsheet.media.rendering.layers import lay
-from callsheet.media.rendering.overlays import Above, GivenScript, Lettering
+from callsheet.media.rendering.layers import place_layers
+from callsheet.media.rendering.overlays import Above, AssScript, TextLayer
 from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import Schedule, schedule
-from callsheet.media.rendering.segment_commands import compiled
+from callsheet.media.rendering.segment_commands import compile_segments
 from callsheet.media.rendering.segments import Segment
 from callsheet.media.subtitles.ass import Line
 from callsheet.media.subtitles.style import TextStyle
@@ -21,22 +21,22 @@ from callsheet.media.timeline.scene import Scene
 from callsheet.media.timeline.timeline import Timeline
 
 CANVAS = Canvas(1080, 1920, Fraction(30))
-ENCODER = Encoder("libx264", Wish(preset="fast", crf=20))
+ENCODER = Encoder("libx264", EncodeSettings(preset="fast", crf=20))
 GUARD = ["-protocol_whitelist", "file,pipe", "-format_whitelist", MEDIA_FORMATS, "-max_pixels", "100000000"]
 STYLE = TextStyle.model_validate({})
 
 
-def film(name: str, seconds: float, **more: object) -> Footage:
+def film(name: str, seconds: float, **more: object) -> MediaInfo:
     facts = {"duration": seconds, "width": 1920, "height": 1080, "fps": 30.0, **more}
-    return Footage(Path(f"/in/{name}.mp4"), Probe.model_validate(facts), picture_seconds=seconds)
+    return MediaInfo(Path(f"/in/{name}.mp4"), Probe.model_validate(facts), picture_seconds=seconds)
 
 
-def planned(*scenes: tuple[dict[str, object], Footage | None]) -> Schedule:
+def planned(*scenes: tuple[dict[str, object], MediaInfo | None]) -> Schedule:
     return schedule([Scene.model_validate(s) for s, _ in scenes], [f for _, f in scenes], Fraction(30))
 
 
 def words(segment: Segment, *above: Above) -> list[str]:
-    return compiled([segment], CANVAS, above, ENCODER, threads=1, stems=["s"]).arguments
+    return compile_segments([segment], CANVAS, above, ENCODER, threads=1, stems=["s"]).args
 
 
 def digest(segment: Segment, *above: Above, contents: dict[Path, str] | None = None) -> str:
@@ -45,7 +45,7 @@ def digest(segment: Segment, *above: Above, contents: dict[Path, str] | None = N
 
 def test_a_segment_is_one_command():
     plan = planned(({"src": "a", "trim_start": 2, "transition": "fade"}, film("a", 5)), ({"src": "b"}, film("b", 3)))
-    body, passing, _ = segments.cut(plan)
+    body, passing, _ = segments.split_segments(plan)
 
     assert words(body) == [
         *["-copyts", "-threads", "1", "-noaccurate_seek", *GUARD],
@@ -59,7 +59,7 @@ def test_a_segment_is_one_command():
         "[n7]setsar=sar=1[n8];[n8]settb=expr=1/30[n9];[n9]format=pix_fmts=yuv420p[n10];"
         "[n10]trim=end_frame=75[n11];[n11]format=pix_fmts=yuv420p[n12]",
         *["-map", "[n12]", "-an", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1"],
-        *["-frames:v", "75", "-r", "30/1", *ENCODER.words(rate=Fraction(30), threads=1, stitched=True)],
+        *["-frames:v", "75", "-r", "30/1", *ENCODER.args(rate=Fraction(30), threads=1, stitched=True)],
         *["-video_track_timescale", "10020", "-f", "mp4", "file:s.mp4"],
     ]
     both = " ".join(words(passing))
@@ -70,9 +70,9 @@ def test_a_segment_is_one_command():
 
 def test_a_transition_is_made_with_the_piece_of_film_before_it_which_is_read_once():
     plan = planned(({"src": "a", "trim_start": 2, "transition": "fade"}, film("a", 5)), ({"src": "b"}, film("b", 3)))
-    body, passing, _ = segments.cut(plan)
+    body, passing, _ = segments.split_segments(plan)
 
-    work = " ".join(compiled([body, passing], CANVAS, [], ENCODER, threads=1, stems=["s", "t"]).arguments)
+    work = " ".join(compile_segments([body, passing], CANVAS, [], ENCODER, threads=1, stems=["s", "t"]).args)
 
     assert work.count("-i file:/in/a.mp4") == work.count("-i file:/in/b.mp4") == 1
     assert "trim=start_pts=0:end_pts=90" in work
@@ -89,32 +89,34 @@ def test_only_a_transition_out_of_a_film_is_made_with_what_is_before_it():
         ({"src": "b", "duration": 2}, film("b", 3)),
         ({"src": "b", "duration": 2}, film("b", 3)),
     )
-    cut = segments.cut(plan)
+    cut = segments.split_segments(plan)
 
     assert [segment.label for segment in cut] == [
         *["scenes[0]"] * 3,
         *["scenes[0] and scenes[1]", "scenes[1]", "scenes[1] and scenes[2]", "scenes[2]", "scenes[3]"],
     ]
-    assert segments.together(range(8), cut) == [(0,), (1,), (2, 3), (4,), (5,), (6,), (7,)]
-    assert segments.together([7, 3, 1], cut) == [(1,), (3,), (7,)]
-    assert segments.together([], cut) == []
+    assert segments.group_segments(range(8), cut) == [(0,), (1,), (2, 3), (4,), (5,), (6,), (7,)]
+    assert segments.group_segments([7, 3, 1], cut) == [(1,), (3,), (7,)]
+    assert segments.group_segments([], cut) == []
 
 
 def test_a_segment_draws_only_the_text_seen_in_it():
     plan = planned(({"color": "red", "duration": 60}, None))
-    texts = Lettering((Line(25, 26, "hello", STYLE),))
+    texts = TextLayer((Line(25, 26, "hello", STYLE),))
 
-    works = [compiled([s], CANVAS, [texts], ENCODER, threads=1, stems=["s"]) for s in segments.cut(plan)]
+    works = [
+        compile_segments([s], CANVAS, [texts], ENCODER, threads=1, stems=["s"]) for s in segments.split_segments(plan)
+    ]
 
     assert [bool(work.scripts) for work in works] == [False, True, False]
-    assert ["s-0.ass" in " ".join(work.arguments) for work in works] == [False, True, False]
+    assert ["s-0.ass" in " ".join(work.args) for work in works] == [False, True, False]
 
 
 def test_a_given_script_is_drawn_by_the_time_of_the_film():
     plan = planned(({"color": "red", "duration": 60}, None))
 
     first, second, third = (
-        " ".join(words(s, GivenScript("given.ass", "0", ((1.0, 25.0),)))) for s in segments.cut(plan)
+        " ".join(words(s, AssScript("given.ass", "0", ((1.0, 25.0),)))) for s in segments.split_segments(plan)
     )
 
     assert "subtitles=filename=given.ass" in first
@@ -123,17 +125,17 @@ def test_a_given_script_is_drawn_by_the_time_of_the_film():
 
 
 def test_equal_segments_are_known_wherever_they_stand_in_the_film():
-    alone = segments.cut(planned(({"src": "b"}, film("b", 3))))[0]
-    later = segments.cut(planned(({"color": "red", "duration": 2}, None), ({"src": "b"}, film("b", 3))))[1]
+    alone = segments.split_segments(planned(({"src": "b"}, film("b", 3))))[0]
+    later = segments.split_segments(planned(({"color": "red", "duration": 2}, None), ({"src": "b"}, film("b", 3))))[1]
     contents = {Path("/in/b.mp4"): "1" * 64}
 
-    early_text, late_text = (Lettering((Line(t, t + 1, "hello", STYLE, fade_in=0.2),)) for t in (0.5, 2.5))
+    early_text, late_text = (TextLayer((Line(t, t + 1, "hello", STYLE, fade_in=0.2),)) for t in (0.5, 2.5))
 
     assert digest(alone, early_text, contents=contents) == digest(later, late_text, contents=contents)
 
 
 def test_a_file_is_known_by_what_is_in_it():
-    one, other = (segments.cut(planned(({"src": name}, film(name, 3))))[0] for name in "ab")
+    one, other = (segments.split_segments(planned(({"src": name}, film(name, 3))))[0] for name in "ab")
     same, changed = "1" * 64, "2" * 64
 
     assert digest(one, contents={Path("/in/a.mp4"): same}) == digest(other, contents={Path("/in/b.mp4"): same})
@@ -152,21 +154,21 @@ def test_a_file_is_known_by_what_is_in_it():
     ],
 )
 def test_whatever_changes_the_picture_changes_how_it_is_known(change: dict[str, object]):
-    plain = segments.cut(planned(({"src": "a", "duration": 2}, film("a", 3))))[0]
-    changed = segments.cut(planned(({"src": "a", "duration": 2, **change}, film("a", 3))))[0]
+    plain = segments.split_segments(planned(({"src": "a", "duration": 2}, film("a", 3))))[0]
+    changed = segments.split_segments(planned(({"src": "a", "duration": 2, **change}, film("a", 3))))[0]
 
     assert digest(plain) != digest(changed)
 
 
 def test_text_and_settings_change_how_a_segment_is_known():
-    segment = segments.cut(planned(({"color": "red", "duration": 2}, None)))[0]
+    segment = segments.split_segments(planned(({"color": "red", "duration": 2}, None)))[0]
     ways = [
         digest(segment),
-        digest(segment, Lettering((Line(0, 1, "hello", STYLE),))),
-        digest(segment, Lettering((Line(0, 1, "hallo", STYLE),))),
-        digest(segment, GivenScript("given.ass", "1", ((1.0, 2.0),))),
-        digest(segment, GivenScript("given.ass", "2", ((1.0, 2.0),))),
-        cache_keys.digest(segment, CANVAS, (), replace(ENCODER, wish=Wish(preset="fast", crf=21)), "9.0", {}),
+        digest(segment, TextLayer((Line(0, 1, "hello", STYLE),))),
+        digest(segment, TextLayer((Line(0, 1, "hallo", STYLE),))),
+        digest(segment, AssScript("given.ass", "1", ((1.0, 2.0),))),
+        digest(segment, AssScript("given.ass", "2", ((1.0, 2.0),))),
+        cache_keys.digest(segment, CANVAS, (), replace(ENCODER, wish=EncodeSettings(preset="fast", crf=21)), "9.0", {}),
         cache_keys.digest(segment, CANVAS, (), ENCODER, "5.1", {}),
     ]
 
@@ -174,8 +176,8 @@ def test_text_and_settings_change_how_a_segment_is_known():
 
 
 def test_text_is_known_by_the_fonts_and_not_by_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    segment = segments.cut(planned(({"color": "red", "duration": 2}, None)))[0]
-    text = Lettering((Line(0, 1, "hello", STYLE),))
+    segment = segments.split_segments(planned(({"color": "red", "duration": 2}, None)))[0]
+    text = TextLayer((Line(0, 1, "hello", STYLE),))
     before, plain = digest(segment, text), digest(segment)
 
     for module in (segment_commands, cache_keys):
@@ -192,9 +194,9 @@ def test_an_overlay_is_laid_only_over_the_segments_that_it_is_seen_in():
         {"scenes": [{"color": "red", "duration": 60}], "overlays": [{"src": "v", "start": 25, "duration": 5}]}
     )
     plan = schedule(timeline.scenes, [None], Fraction(30))
-    above = lay(timeline, {"overlays[0]": film("v", 9)}, plan)
+    above = place_layers(timeline, {"overlays[0]": film("v", 9)}, plan)
 
-    first, second, third = (" ".join(words(s, *above)) for s in segments.cut(plan))
+    first, second, third = (" ".join(words(s, *above)) for s in segments.split_segments(plan))
 
     assert "overlay=" not in first
     assert "overlay=" not in third

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from callsheet.media.speech.contract import Word
-from callsheet.media.subtitles.cue_segmentation import Reading, cut
+from callsheet.media.subtitles.cue_segmentation import ReadingLimits, segment_cues
 from callsheet.media.subtitles.line_breaks import join, units_of, width
 
 BALANCED = "We are filming the second scene on Monday morning, if the weather is good."
@@ -27,7 +27,7 @@ def say(text: str, *, at: float = 0.0, glued: bool = False) -> list[Word]:
 
 
 def texts(words: list[Word], **reading: float) -> list[str]:
-    return [cue.text for cue in cut(words, Reading(**reading))]
+    return [cue.text for cue in segment_cues(words, ReadingLimits(**reading))]
 
 
 def test_a_sentence_that_fits_is_one_caption_of_even_lines():
@@ -39,12 +39,12 @@ def test_a_short_sentence_stays_on_one_line():
 
 
 def test_captions_end_where_sentences_and_clauses_end():
-    spoken = say(f"{BALANCED} Please bring your own coffee. The third camera stays with the actors in the old house.")
+    spoken = say(f"{BALANCED} Please bring your own coffee. The third camera stays with the actors in the old runtime.")
 
     assert texts(spoken, characters=32) == [
         "We are filming the second\nscene on Monday morning,",
         "if the weather is good.\nPlease bring your own coffee.",
-        "The third camera stays with\nthe actors in the old house.",
+        "The third camera stays with\nthe actors in the old runtime.",
     ]
 
 
@@ -64,13 +64,13 @@ def test_a_word_that_was_said_alone_is_a_caption_of_its_own():
 
 
 def test_a_line_does_not_end_with_a_word_that_leads_to_the_next():
-    (text,) = texts(say("They had never been to the house by the river before."), characters=34)
+    (text,) = texts(say("They had never been to the runtime by the river before."), characters=34)
 
     assert text.split("\n")[0].split()[-1] not in {"to", "the", "by"}
 
 
 def test_what_is_said_after_a_long_pause_is_not_shown_before_it():
-    first, second = cut(say("And the winner is | | | nobody"), Reading())
+    first, second = segment_cues(say("And the winner is | | | nobody"), ReadingLimits())
 
     assert (first.text, second.text) == ("And the winner is", "nobody")
     assert second.start >= first.end + 0.5
@@ -79,7 +79,7 @@ def test_what_is_said_after_a_long_pause_is_not_shown_before_it():
 def test_a_caption_stays_long_enough_to_be_read():
     spoken = [Word(1.0, 1.2, "Incomprehensibilities,"), Word(1.2, 1.5, "unquestionably.")]
 
-    (cue,) = cut(spoken, Reading(speed=10))
+    (cue,) = segment_cues(spoken, ReadingLimits(speed=10))
 
     assert (cue.start, cue.end) == (
         1.0,
@@ -88,22 +88,25 @@ def test_a_caption_stays_long_enough_to_be_read():
 
 
 def test_a_short_caption_stays_the_least_time_where_the_next_leaves_it():
-    lonely, hurried = cut([Word(0, 0.2, "No.")], Reading()), cut([Word(0, 0.2, "No."), Word(3, 3.2, "No.")], Reading())
+    lonely, hurried = (
+        segment_cues([Word(0, 0.2, "No.")], ReadingLimits()),
+        segment_cues([Word(0, 0.2, "No."), Word(3, 3.2, "No.")], ReadingLimits()),
+    )
 
     assert lonely[0].end == 1.0
     assert [(cue.start, cue.end) for cue in hurried] == [(0, 1), (3, 4)]
 
 
 def test_no_caption_stays_longer_than_it_may_nor_after_the_film():
-    hummed = cut([Word(0, 30, "Mmm.")], Reading(most=7))
-    at_the_end = cut([Word(9.5, 9.9, "Bye.")], Reading(), until=10.0)
+    hummed = segment_cues([Word(0, 30, "Mmm.")], ReadingLimits(most=7))
+    at_the_end = segment_cues([Word(9.5, 9.9, "Bye.")], ReadingLimits(), until=10.0)
 
     assert (hummed[0].start, hummed[0].end) == (0, 7)
     assert (at_the_end[0].start, at_the_end[0].end) == (9.5, 10.0)
 
 
 def test_captions_that_follow_each_other_are_two_frames_apart_and_do_not_flicker():
-    cues = cut(say(f"{BALANCED} Please bring your own coffee. {BALANCED}"), Reading())
+    cues = segment_cues(say(f"{BALANCED} Please bring your own coffee. {BALANCED}"), ReadingLimits())
 
     assert len(cues) == 3
     assert [round(b.start - a.end, 3) for a, b in itertools.pairwise(cues)] == [0.08, 0.08]
@@ -140,11 +143,11 @@ def test_an_hour_of_speech_is_cut_in_seconds():
     spoken = say(" ".join([BALANCED] * 650))
 
     assert len(spoken) > 9_000
-    assert len(cut(spoken, Reading())) >= 650
+    assert len(segment_cues(spoken, ReadingLimits())) >= 650
 
 
 def test_nothing_said_makes_no_captions():
-    assert cut([], Reading()) == []
+    assert segment_cues([], ReadingLimits()) == []
 
 
 PIECES = st.sampled_from(
@@ -182,7 +185,7 @@ PIECES = st.sampled_from(
 SECONDS = st.one_of(st.just(0.0), st.floats(0, 4))
 SPOKEN = st.lists(st.tuples(PIECES, SECONDS, SECONDS, st.booleans(), st.floats(-1, 0)), max_size=60)
 READINGS = st.builds(
-    Reading,
+    ReadingLimits,
     characters=st.integers(8, 60),
     lines=st.integers(1, 3),
     least=st.floats(0.1, 2),
@@ -200,7 +203,7 @@ def test_whatever_is_said_all_of_it_is_shown_in_order_and_within_the_limits(spok
         words.append(Word(max(0.0, at + early), at + length, text, glued=glued and bool(words)))
         at += length
 
-    cues = cut(words, reading, until=until)
+    cues = segment_cues(words, reading, until=until)
 
     shown = [word for cue in cues for line in cue.lines for word in line]
     assert [word.text for word in shown] == [word.text for word in words]

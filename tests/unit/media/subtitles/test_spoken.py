@@ -1,12 +1,12 @@
 import pytest
 
-from callsheet.media.subtitles.spoken import Said, moments, spoken
+from callsheet.media.subtitles.spoken import SpokenText, moments, spoken
 from callsheet.media.subtitles.text_wrapping import units_of
 
 
 def found(text: str, words: list[tuple[str, float, float]] | None, start: float = 0, end: float = 10) -> list[str]:
     units = units_of(text)
-    said = None if words is None else [Said(*word) for word in words]
+    said = None if words is None else [SpokenText(*word) for word in words]
     return ["".join(unit.plain for unit in units[w.first : w.last]) for w in spoken(units, said, start, end)]
 
 
@@ -40,13 +40,13 @@ def test_without_times_every_word_gets_a_share():
 
 def test_times_that_make_no_sense_are_put_in_order():
     units = units_of("a b c")
-    words = [Said("a", -5, 3), Said("b", 2, 1), Said("c", 9, 99)]
+    words = [SpokenText("a", -5, 3), SpokenText("b", 2, 1), SpokenText("c", 9, 99)]
 
     assert [(w.start, w.end) for w in spoken(units, words, 0, 10)] == [(0, 3), (3, 3), (9, 10)]
 
 
 def test_a_word_stays_marked_over_a_short_pause_only():
     units = units_of("a b c")
-    words = spoken(units, [Said("a", 1, 2), Said("b", 2.3, 3), Said("c", 5, 6)], 0, 8)
+    words = spoken(units, [SpokenText("a", 1, 2), SpokenText("b", 2.3, 3), SpokenText("c", 5, 6)], 0, 8)
 
     assert moments(words, 0, 8) == [(0, 1, None), (1, 2.3, 0), (2.3, 3, 1), (3, 5, None), (5, 6, 2), (6, 8, None)]

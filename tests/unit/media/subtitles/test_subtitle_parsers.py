@@ -4,7 +4,7 @@ import pytest
 
 from callsheet.domain.errors import BadSource
 from callsheet.media.subtitles import subtitle_parsers
-from callsheet.media.subtitles.ass_sanitizer import read_script
+from callsheet.media.subtitles.ass_sanitizer import sanitize_ass
 from callsheet.media.subtitles.subtitle_parsers import is_ass, read_captions
 
 SRT = (
@@ -135,7 +135,7 @@ GIVEN = (
 def test_a_given_script_keeps_its_look_and_loses_what_is_foreign_in_it(tmp_path: Path):
     (tmp_path / "a.ass").write_text(GIVEN, newline="")
 
-    script = read_script(tmp_path / "a.ass")
+    script = sanitize_ass(tmp_path / "a.ass")
 
     assert script.shown == ((1, 2.5),)
     assert "Style: Odd,Comic,40\n" in script.text
@@ -147,11 +147,11 @@ def test_a_given_script_without_a_line_is_refused(tmp_path: Path):
     (tmp_path / "a.ass").write_text(GIVEN.replace("Dialogue", "Comment"), newline="")
 
     with pytest.raises(BadSource, match="without a line of text"):
-        read_script(tmp_path / "a.ass")
+        sanitize_ass(tmp_path / "a.ass")
 
 
 def test_a_given_script_with_endless_lines_is_refused(tmp_path: Path):
     (tmp_path / "a.ass").write_text(GIVEN.replace("Hi", "Hi" * 20_000), newline="")
 
     with pytest.raises(BadSource, match="letters"):
-        read_script(tmp_path / "a.ass")
+        sanitize_ass(tmp_path / "a.ass")

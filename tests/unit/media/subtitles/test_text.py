@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from callsheet.media.subtitles.ass import Line, literal, script
 from callsheet.media.subtitles.safe_area import safe_area
-from callsheet.media.subtitles.spoken import Said
+from callsheet.media.subtitles.spoken import SpokenText
 from callsheet.media.subtitles.style_defaults import as_caption, as_title
 
 from .drawing import box, draw, like, lit, middle, style
@@ -200,7 +200,7 @@ def test_weights_are_those_of_the_nearest_font():
 
 
 def follow(effect: str, text: str, words: list[tuple[str, float, float]] | None, **looks) -> np.ndarray:
-    spoken = None if words is None else [Said(*word) for word in words]
+    spoken = None if words is None else [SpokenText(*word) for word in words]
     looks = style(effect=effect, font_size=30, stroke_width=0, **looks)
     return draw([line(text, looks=looks, words=spoken)])
 
@@ -255,7 +255,7 @@ def test_karaoke_waits_for_the_first_word_and_in_pauses():
 
 def test_karaoke_goes_on_in_a_text_that_slides_in_and_out():
     looks = style(effect="karaoke", font_size=30, stroke_width=0, highlight_color="red")
-    words = [Said(*word) for word in WORDS]
+    words = [SpokenText(*word) for word in WORDS]
     frames = draw([line("one two six", looks=looks, words=words, slide_in="up", slide_out="up", fade_in=0.1)])
 
     assert marked(frames[3], RED) == [0]
@@ -287,7 +287,7 @@ def test_words_that_are_not_in_the_text_are_passed_over():
 
 def test_words_of_capitals_and_with_marks_are_found():
     looks = style(effect="highlight", font_size=30, stroke_width=0)
-    shouted = Line(0, 1, "ONE {\\i1}TWO{\\i0} SIX!", looks, words=[Said(*word) for word in WORDS])
+    shouted = Line(0, 1, "ONE {\\i1}TWO{\\i0} SIX!", looks, words=[SpokenText(*word) for word in WORDS])
 
     frames = draw([shouted])
 
@@ -298,12 +298,14 @@ PIECES = [*"abc Wi.  \n漢字かなשלום🎬{\\}", "นี่"]
 
 
 def test_a_line_that_is_moved_takes_its_words_along():
-    whole = line("one two six", start=1, end=2, words=[Said(word, start + 1, end + 1) for word, start, end in WORDS])
+    whole = line(
+        "one two six", start=1, end=2, words=[SpokenText(word, start + 1, end + 1) for word, start, end in WORDS]
+    )
 
     moved = whole.moved(-1)
 
     assert (moved.start, moved.end) == (0, 1)
-    assert moved.words == [Said(*word) for word in WORDS]
+    assert moved.words == [SpokenText(*word) for word in WORDS]
     assert whole.moved(0.1).moved(-1.1) == moved
     assert line("plain").moved(3).words is None
 

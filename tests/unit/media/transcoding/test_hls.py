@@ -2,7 +2,7 @@
 
 import pytest
 
-from callsheet.domain.errors import MediaFailed
+from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.transcoding import hls
 from callsheet.media.transcoding.codec_strings import codec_string
 
@@ -32,7 +32,7 @@ def test_codecs_are_named_as_players_ask_for_them(header, codec):
 
 
 def test_a_header_without_a_codec_is_an_error():
-    with pytest.raises(MediaFailed, match="tells no codec"):
+    with pytest.raises(FFmpegFailed, match="tells no codec"):
         codec_string(b"ftypmoov")
 
 
@@ -54,14 +54,14 @@ def test_a_playlist_that_names_a_missing_file_is_an_error(tmp_path, missing):
     for name in {"720p_init.mp4", "720p_00000.m4s", "720p_00001.m4s"} - {missing}:
         (tmp_path / name).touch()
 
-    with pytest.raises(MediaFailed, match=missing):
+    with pytest.raises(FFmpegFailed, match=missing):
         hls.read(tmp_path, "720p")
 
 
 def test_a_playlist_that_breaks_off_is_an_error(tmp_path):
     (tmp_path / "720p.m3u8").write_text(PLAYLIST.replace("#EXT-X-ENDLIST", ""))
 
-    with pytest.raises(MediaFailed, match="not whole"):
+    with pytest.raises(FFmpegFailed, match="not whole"):
         hls.read(tmp_path, "720p")
 
 

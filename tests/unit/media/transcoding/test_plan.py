@@ -9,18 +9,18 @@ from callsheet.domain.artifacts import Probe
 from callsheet.domain.errors import BadParams
 from callsheet.media.encoding.encoders import Encoder
 from callsheet.media.ffmpeg.inputs import media_input
-from callsheet.media.probing.probe import Footage
+from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.probing.streams import Stream
 from callsheet.media.transcoding import arguments
-from callsheet.media.transcoding.budget import budgeted, lowered
+from callsheet.media.transcoding.budget import fit_to_target_size, lowered
 from callsheet.media.transcoding.passes import with_pass
-from callsheet.media.transcoding.plan import Plan, Sound, planned
-from callsheet.media.transcoding.spec import Order
+from callsheet.media.transcoding.plan import AudioEncoding, TranscodePlan, plan_transcode
+from callsheet.media.transcoding.spec import TranscodeSpec
 
 SOURCE = Path("/in/film.mp4")
 
 
-def footage(*, depth: int = 8, hdr: str | None = None, **facts) -> Footage:
+def footage(*, depth: int = 8, hdr: str | None = None, **facts) -> MediaInfo:
     pixels = "yuv420p" if depth == 8 else "yuv420p10le"
     probe = Probe(
         **{
@@ -38,25 +38,25 @@ def footage(*, depth: int = 8, hdr: str | None = None, **facts) -> Footage:
         }
     )
     stream = Stream(index=0, type="video", bit_depth=depth, hdr=hdr)
-    return Footage(
+    return MediaInfo(
         SOURCE, probe, hdr=hdr is not None, picture_seconds=probe.duration, picture_index=0, streams=(stream,)
     )
 
 
-def plan(source: Footage, **params) -> Plan:
-    order = Order.model_validate({"src": "film.mp4", **params}).settled()
-    return budgeted(planned(order, source), fixed_sound=order.audio_bitrate is not None)
+def plan(source: MediaInfo, **params) -> TranscodePlan:
+    order = TranscodeSpec.model_validate({"src": "film.mp4", **params}).settled()
+    return fit_to_target_size(plan_transcode(order, source), fixed_sound=order.audio_bitrate is not None)
 
 
-def sizes(made: Plan) -> list[tuple[str, int, int]]:
-    return [(picture.name, picture.width, picture.height) for picture in made.pictures]
+def sizes(made: TranscodePlan) -> list[tuple[str, int, int]]:
+    return [(picture.name, picture.width, picture.height) for picture in made.renditions]
 
 
 def test_renditions_are_made_from_one_decode():
     made = plan(footage(), renditions=["480p", {"resolution": "720p", "bitrate": "2M"}], preset="fast")
-    chosen = [Encoder("libx264", picture.wish) for picture in made.pictures]
+    chosen = [Encoder("libx264", picture.settings) for picture in made.renditions]
 
-    words = arguments.encoding(made, chosen, [Path("/out/a.mp4"), Path("/out/b.mp4")], 2)
+    words = arguments.encode_args(made, chosen, [Path("/out/a.mp4"), Path("/out/b.mp4")], 2)
 
     picture = [*["-fps_mode", "vfr", "-map", "0:a:0", "-c:a", "copy", "-map_metadata", "-1", "-map_chapters", "-1"]]
     ending = [*picture, "-sn", "-dn", "-f", "mp4", "-movflags", "+faststart"]
@@ -96,7 +96,7 @@ def test_renditions_are_limited_by_the_limit_of_all_unless_they_have_their_own()
 
     made = plan(footage(), renditions=rungs, max_bitrate="3M", quality="low")
 
-    wishes = [(p.wish.quality, p.wish.bitrate, p.wish.max_bitrate) for p in made.pictures]
+    wishes = [(p.settings.quality, p.settings.bitrate, p.settings.max_bitrate) for p in made.renditions]
     assert wishes == [("high", None, 3_000_000), ("low", None, 1_000_000), (None, 9_000_000, None)]
 
 
@@ -163,9 +163,9 @@ def test_colours_are_kept_where_they_can_be(source, params, depth, transfer, say
 
 def test_hdr_is_mapped_at_the_size_it_is_needed_in():
     made = plan(footage(depth=10, hdr="pq"), height=90)
-    chosen = [Encoder("libx264", made.pictures[0].wish)]
+    chosen = [Encoder("libx264", made.renditions[0].settings)]
 
-    graph = arguments.encoding(made, chosen, [Path("/out/a.mp4")], 2)[len(media_input(SOURCE)) + 1]
+    graph = arguments.encode_args(made, chosen, [Path("/out/a.mp4")], 2)[len(media_input(SOURCE)) + 1]
 
     assert graph.startswith("[0:V:0]scale=w=160:h=90[n0];[n0]setsar=sar=1[n1];[n1]zscale=t=linear")
 
@@ -179,7 +179,7 @@ def test_sound_has_no_more_channels_than_it_had(channels, asked, made):
 
     sound = plan(footage(audio_channels=channels, audio_codec="ac3"), **params).sound
 
-    assert isinstance(sound, Sound) and sound.channels == made
+    assert isinstance(sound, AudioEncoding) and sound.channels == made
 
 
 def test_sound_that_a_trimmed_file_hides_is_not_passed_on_with_other_pictures():
@@ -190,9 +190,9 @@ def test_sound_that_a_trimmed_file_hides_is_not_passed_on_with_other_pictures():
 def test_a_target_size_is_shared_between_picture_and_sound():
     made = plan(footage(), target_size="2 MB")
 
-    picture, sound = made.pictures[0].wish.bitrate, made.sound
-    assert isinstance(sound, Sound) and sound.bitrate == 160_000
-    assert made.passes == 2 and made.pictures[0].wish.passes == 2
+    picture, sound = made.renditions[0].settings.bitrate, made.sound
+    assert isinstance(sound, AudioEncoding) and sound.bitrate == 160_000
+    assert made.passes == 2 and made.renditions[0].settings.passes == 2
     assert (picture + sound.bitrate) * 10 / 8 == pytest.approx(2_000_000 * 0.98, rel=0.01)
 
 
@@ -200,16 +200,16 @@ def test_a_small_target_takes_from_the_sound_too_unless_its_rate_was_asked_for()
     modest = plan(footage(), target_size="800 kB", height=360).sound
     asked = plan(footage(), target_size="800 kB", height=360, audio_bitrate="128k").sound
 
-    assert isinstance(modest, Sound) and modest.bitrate < 96_000
-    assert isinstance(asked, Sound) and asked.bitrate == 128_000
+    assert isinstance(modest, AudioEncoding) and modest.bitrate < 96_000
+    assert isinstance(asked, AudioEncoding) and asked.bitrate == 128_000
 
 
 def test_a_target_is_not_filled_up_beyond_what_the_source_has():
     whole = plan(footage(bit_rate=5_000_000), target_size="90 MB")
     quarter = plan(footage(bit_rate=5_000_000), target_size="90 MB", height=540)
 
-    assert whole.pictures[0].wish.bitrate == 10_000_000
-    assert quarter.pictures[0].wish.bitrate == 2_500_000
+    assert whole.renditions[0].settings.bitrate == 10_000_000
+    assert quarter.renditions[0].settings.bitrate == 2_500_000
 
 
 def test_a_target_that_is_too_small_says_what_would_do():
@@ -227,7 +227,7 @@ def test_an_output_that_was_too_large_lowers_the_bit_rate_by_more_than_it_was_ov
 
     again = lowered(made, 2_200_000)
 
-    assert again.pictures[0].wish.bitrate < made.pictures[0].wish.bitrate * 2_000_000 / 2_200_000
+    assert again.renditions[0].settings.bitrate < made.renditions[0].settings.bitrate * 2_000_000 / 2_200_000
 
 
 def test_x265_is_told_of_its_passes_in_its_own_words():
@@ -239,10 +239,10 @@ def test_x265_is_told_of_its_passes_in_its_own_words():
 
 def test_both_passes_have_the_same_streams():
     made = plan(footage(), bitrate="1M", passes=2)
-    chosen = [Encoder("libx264", made.pictures[0].wish)]
+    chosen = [Encoder("libx264", made.renditions[0].settings)]
 
-    first = arguments.learning(made, chosen, 2)
-    second = arguments.encoding(made, chosen, [Path("/out/a.mp4")], 2)
+    first = arguments.first_pass_args(made, chosen, 2)
+    second = arguments.encode_args(made, chosen, [Path("/out/a.mp4")], 2)
 
     maps = [[words[n + 1] for n, word in enumerate(words) if word == "-map"] for words in (first, second)]
     assert maps[0] == maps[1] == ["[n2]", "0:a:0"]

@@ -7,11 +7,11 @@ from pydantic import ValidationError
 
 from callsheet.media.encoding import codecs
 from callsheet.media.transcoding.presets import PURPOSES
-from callsheet.media.transcoding.spec import Order, codecs_in, read_bytes, sound_in
+from callsheet.media.transcoding.spec import TranscodeSpec, codecs_in, read_bytes, sound_in
 
 
-def order(**params) -> Order:
-    return Order.model_validate({"src": "a.mp4", **params})
+def order(**params) -> TranscodeSpec:
+    return TranscodeSpec.model_validate({"src": "a.mp4", **params})
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_every_purpose_is_an_order_that_goes_together(purpose):
     settled = order(purpose=purpose).settled()
 
     assert {name: getattr(settled, name) for name in PURPOSES[purpose]} == PURPOSES[purpose]
-    Order.model_validate({"src": "a.mp4", **PURPOSES[purpose]})
+    TranscodeSpec.model_validate({"src": "a.mp4", **PURPOSES[purpose]})
 
 
 def test_what_is_asked_for_goes_before_the_purpose():

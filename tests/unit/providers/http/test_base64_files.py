@@ -3,7 +3,7 @@ import base64
 import pytest
 
 from callsheet.fakes.providers.task_script import film, picture
-from callsheet.providers.http.base64_files import decoded, with_data_uris
+from callsheet.providers.http.base64_files import decode_base64, with_data_uris
 
 
 @pytest.mark.parametrize(("data", "media_type"), [(film().data, "video/mp4"), (picture().data, "image/png")])
@@ -35,6 +35,6 @@ def test_an_answer_that_is_nested_without_end_is_not_followed_down():
 
 
 def test_what_is_no_base64_holds_nothing():
-    assert decoded("not base64!") is None
-    assert decoded("é") is None
-    assert decoded("YWJj\n") == b"abc"
+    assert decode_base64("not base64!") is None
+    assert decode_base64("é") is None
+    assert decode_base64("YWJj\n") == b"abc"

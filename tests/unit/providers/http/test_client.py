@@ -14,15 +14,15 @@ from files.web_servers import Answer, Call, Server, serve
 
 from callsheet.domain.errors import (
     DiskFull,
-    OutputGone,
-    ProviderBusy,
+    OutputExpired,
     ProviderFailed,
+    ProviderRateLimited,
     ProviderUnreachable,
-    Refused,
+    SubmissionRejected,
     SubmissionUnknown,
 )
 from callsheet.providers.contract import Output
-from callsheet.providers.http.client import Http, fixed_keys, harmless, wait_asked
+from callsheet.providers.http.client import ProviderHttp, fixed_keys, redact_message, requested_delay
 from callsheet.settings import Settings
 
 KEY = "a-key-that-nobody-may-see"
@@ -36,10 +36,10 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @asynccontextmanager
-async def provider(answer: Answer, settings: Settings, **how: Any) -> AsyncIterator[tuple[Http, Server]]:
+async def provider(answer: Answer, settings: Settings, **how: Any) -> AsyncIterator[tuple[ProviderHttp, Server]]:
     """A provider that answers so, with the way to it."""
     async with serve(answer) as server:
-        http = Http("acme", server.url(""), settings, **{"keys": keys(), "timeout": httpx2.Timeout(20), **how})
+        http = ProviderHttp("acme", server.url(""), settings, **{"keys": keys(), "timeout": httpx2.Timeout(20), **how})
         try:
             yield http, server
         finally:
@@ -103,7 +103,7 @@ NO_ANSWER = {
 
 async def test_an_order_is_answered(settings: Settings) -> None:
     async with provider(answering(201, b'{"id": "t1"}'), settings) as (http, server):
-        answer = await http.order("POST", "/v1/jobs", json={"prompt": "fox"}, headers={"X-More": "1"})
+        answer = await http.submit("POST", "/v1/jobs", json={"prompt": "fox"}, headers={"X-More": "1"})
 
     assert (answer.status, answer.ok, answer.json()) == (201, True, {"id": "t1"})
     [call] = server.calls
@@ -117,7 +117,7 @@ async def test_an_order_is_answered(settings: Settings) -> None:
 async def test_an_order_without_an_answer_is_unknown_and_not_repeated(settings: Settings, answer: Answer) -> None:
     async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
         with pytest.raises(SubmissionUnknown) as unknown:
-            await http.order("POST", "/v1/jobs", json={})
+            await http.submit("POST", "/v1/jobs", json={})
 
     assert unknown.value.facts["provider"] == "acme"
     assert len(server.calls) == 1
@@ -127,7 +127,7 @@ async def test_an_order_without_an_answer_is_unknown_and_not_repeated(settings: 
 async def test_a_question_without_an_answer_may_be_asked_again(settings: Settings, answer: Answer) -> None:
     async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
         with pytest.raises(ProviderUnreachable):
-            await http.ask("GET", "/v1/jobs/1")
+            await http.get("GET", "/v1/jobs/1")
 
     assert len(server.calls) == 1
 
@@ -135,9 +135,9 @@ async def test_a_question_without_an_answer_may_be_asked_again(settings: Setting
 async def test_a_body_that_drips_in_for_ever_has_an_end(settings: Settings) -> None:
     async with provider(drip, settings, patience=0.2) as (http, _):
         with pytest.raises(SubmissionUnknown, match="TimeoutError"):
-            await http.order("POST", "/v1/jobs")
+            await http.submit("POST", "/v1/jobs")
         with pytest.raises(ProviderUnreachable):
-            await http.ask("GET", "/v1/jobs/1")
+            await http.get("GET", "/v1/jobs/1")
 
 
 async def test_a_connection_cut_while_the_order_is_read_leaves_it_unknown(settings: Settings) -> None:
@@ -148,30 +148,30 @@ async def test_a_connection_cut_while_the_order_is_read_leaves_it_unknown(settin
     listener = await asyncio.start_server(cut_while_reading, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     async with listener:
-        http = Http("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
+        http = ProviderHttp("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
         with pytest.raises(SubmissionUnknown):
-            await http.order("POST", "/v1/jobs", content=b" " * 20_000_000)
+            await http.submit("POST", "/v1/jobs", content=b" " * 20_000_000)
         await http.close()
 
 
 async def test_a_refused_connection_has_ordered_nothing(settings: Settings) -> None:
     async with serve(hang_up) as server:
         base = server.url("")
-    http = Http("acme", base, settings, keys=keys())
+    http = ProviderHttp("acme", base, settings, keys=keys())
 
     with pytest.raises(ProviderUnreachable, match="cannot be reached"):
-        await http.order("POST", "/v1/jobs")
+        await http.submit("POST", "/v1/jobs")
     with pytest.raises(ProviderUnreachable):
-        await http.ask("GET", "/v1/jobs/1")
+        await http.get("GET", "/v1/jobs/1")
 
     await http.close()
 
 
 async def test_a_host_that_does_not_exist_has_ordered_nothing(settings: Settings) -> None:
-    http = Http("acme", "http://no-such-host.invalid", settings, keys=keys())
+    http = ProviderHttp("acme", "http://no-such-host.invalid", settings, keys=keys())
 
     with pytest.raises(ProviderUnreachable):
-        await http.order("POST", "/v1/jobs")
+        await http.submit("POST", "/v1/jobs")
 
     await http.close()
 
@@ -182,8 +182,8 @@ async def test_these_answers_say_that_nothing_was_ordered(settings: Settings, st
         http,
         server,
     ):
-        with pytest.raises(Refused, match=f"acme refused: {status} not like this") as refused:
-            await http.order("POST", "/v1/jobs")
+        with pytest.raises(SubmissionRejected, match=f"acme refused: {status} not like this") as refused:
+            await http.submit("POST", "/v1/jobs")
 
     assert refused.value.facts == {"status": status}
     assert len(server.calls) == 1
@@ -198,9 +198,9 @@ async def test_who_asks_to_come_back_and_names_a_task_has_perhaps_taken_the_orde
         server,
     ):
         with pytest.raises(SubmissionUnknown, match=f"answered {status} later, and names a task nevertheless: t1"):
-            await http.order("POST", "/v1/jobs", names=("data", "task_id"))
-        with pytest.raises((Refused, ProviderBusy)):
-            await http.order("POST", "/v1/jobs")
+            await http.submit("POST", "/v1/jobs", names=("data", "task_id"))
+        with pytest.raises((SubmissionRejected, ProviderRateLimited)):
+            await http.submit("POST", "/v1/jobs")
 
     assert len(server.calls) == 2
 
@@ -219,10 +219,10 @@ async def test_an_order_has_a_connection_of_its_own(settings: Settings) -> None:
 
     server = await asyncio.start_server(answer_the_first_request_only, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    http = Http("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
+    http = ProviderHttp("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
 
-    await http.ask("GET", "/v1/jobs/t0")
-    answers = [await http.order("POST", "/v1/jobs") for _ in range(2)]
+    await http.get("GET", "/v1/jobs/t0")
+    answers = [await http.submit("POST", "/v1/jobs") for _ in range(2)]
 
     assert [answer.at("id") for answer in answers] == ["t1", "t1"]
     assert connections == 3
@@ -234,7 +234,7 @@ async def test_an_order_has_a_connection_of_its_own(settings: Settings) -> None:
 async def test_these_answers_say_nothing_about_an_order(settings: Settings, status: int) -> None:
     async with provider(answering(status, Retry_After="1"), settings) as (http, server):
         with pytest.raises(SubmissionUnknown) as unknown:
-            await http.order("POST", "/v1/jobs")
+            await http.submit("POST", "/v1/jobs")
 
     assert unknown.value.facts == {"provider": "acme", "status": status}
     assert len(server.calls) == 1
@@ -266,37 +266,37 @@ async def test_a_busy_provider_tells_how_long_to_wait(
     settings: Settings, status: int, headers: dict[str, str], after: float | None
 ) -> None:
     async with provider(answering(status, b'{"detail": "slow down"}', **headers), settings) as (http, _):
-        with pytest.raises(ProviderBusy, match="slow down") as ordered:
-            await http.order("POST", "/v1/jobs")
-        with pytest.raises(ProviderBusy) as asked:
-            await http.ask("GET", "/v1/jobs/1")
+        with pytest.raises(ProviderRateLimited, match="slow down") as ordered:
+            await http.submit("POST", "/v1/jobs")
+        with pytest.raises(ProviderRateLimited) as asked:
+            await http.get("GET", "/v1/jobs/1")
 
     # A date is that of the moment when the test was collected.
-    assert ordered.value.after == (after if after != 3600 else pytest.approx(3600, abs=1800))
-    assert asked.value.after == (after if after != 3600 else pytest.approx(3600, abs=1800))
+    assert ordered.value.retry_after == (after if after != 3600 else pytest.approx(3600, abs=1800))
+    assert asked.value.retry_after == (after if after != 3600 else pytest.approx(3600, abs=1800))
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
 async def test_a_question_that_meets_a_failure_may_be_asked_again_when_it_says(settings: Settings, status: int) -> None:
     async with provider(answering(status, b"<html>", Retry_After="9"), settings) as (http, server):
         with pytest.raises(ProviderUnreachable, match=f"answered {status}") as error:
-            await http.ask("GET", "/v1/jobs/1")
+            await http.get("GET", "/v1/jobs/1")
 
-    assert error.value.after == 9
+    assert error.value.retry_after == 9
     assert len(server.calls) == 1
 
 
 @pytest.mark.parametrize("status", [200, 202, 302, 400, 401, 404, 410, 422])
 async def test_any_other_answer_to_a_question_is_one(settings: Settings, status: int) -> None:
     async with provider(answering(status, b'{"state": "x"}', Location="/else"), settings) as (http, server):
-        assert (await http.ask("GET", "/v1/jobs/1")).status == status
+        assert (await http.get("GET", "/v1/jobs/1")).status == status
 
     assert len(server.calls) == 1
 
 
 async def test_where_a_failure_is_an_answer_it_is_given(settings: Settings) -> None:
     async with provider(answering(504, b'{"error_type": "generation_timeout"}'), settings) as (http, _):
-        answer = await http.ask_whatever("GET", "/v1/jobs/1")
+        answer = await http.request("GET", "/v1/jobs/1")
 
         assert answer.fields() == {"error_type": "generation_timeout"}
         with pytest.raises(ProviderUnreachable):
@@ -306,11 +306,11 @@ async def test_where_a_failure_is_an_answer_it_is_given(settings: Settings) -> N
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b"[1]", b'"x"', b"{}", b"\xff", b"[" * 100_000])
 async def test_an_answer_that_is_no_object_is_not_understood(settings: Settings, body: bytes) -> None:
     async with provider(answering(200, body), settings) as (http, _):
-        answer = await http.ask("GET", "/v1/jobs/1")
+        answer = await http.get("GET", "/v1/jobs/1")
 
         assert answer.fields() == {}
         with pytest.raises(ProviderUnreachable, match="not understood"):
-            http.understood(answer)
+            http.parsed(answer)
         with pytest.raises(SubmissionUnknown, match="does not name the task"):
             http.not_understood(answer)
 
@@ -320,9 +320,9 @@ async def test_an_answer_without_end_is_given_up(settings: Settings, monkeypatch
 
     async with provider(answering(200, b" " * 100_001), settings) as (http, _):
         with pytest.raises(SubmissionUnknown):
-            await http.order("POST", "/v1/jobs")
+            await http.submit("POST", "/v1/jobs")
         with pytest.raises(ProviderUnreachable):
-            await http.ask("GET", "/v1/jobs/1")
+            await http.get("GET", "/v1/jobs/1")
 
 
 async def test_an_answer_that_swells_is_given_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -332,7 +332,7 @@ async def test_an_answer_that_swells_is_given_up(settings: Settings, monkeypatch
 
     async with provider(answering(200, bomb, Content_Encoding="gzip"), settings) as (http, _):
         with pytest.raises(ProviderUnreachable):
-            await http.ask("GET", "/v1/jobs/1")
+            await http.get("GET", "/v1/jobs/1")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -341,9 +341,9 @@ async def test_a_redirect_is_never_followed_with_the_key(settings: Settings, sta
         serve(answering(200)) as stranger,
         provider(answering(status, Location=stranger.url("/steal")), settings) as (http, _),
     ):
-        with pytest.raises((Refused, SubmissionUnknown)):
-            await http.order("POST", "/v1/jobs")
-        assert (await http.ask("GET", "/v1/jobs/1")).status == status
+        with pytest.raises((SubmissionRejected, SubmissionUnknown)):
+            await http.submit("POST", "/v1/jobs")
+        assert (await http.get("GET", "/v1/jobs/1")).status == status
 
     assert stranger.calls == []
 
@@ -356,12 +356,12 @@ async def test_the_key_is_sent_to_own_origins_only(settings: Settings) -> None:
     ):
         for url in (stranger.url("/x"), "https://example.com/x", "ftp://127.0.0.1/x", "http://[", "://"):
             with pytest.raises(ProviderFailed) as error:
-                await http.order("POST", url)
+                await http.submit("POST", url)
             assert error.value.code == "foreign_host"
             with pytest.raises(ProviderFailed):
-                await http.ask("GET", url)
-        await http.ask("GET", sister.url("/x"))
-        await http.ask("GET", server.url("/x?logs=1"))
+                await http.get("GET", url)
+        await http.get("GET", sister.url("/x"))
+        await http.get("GET", server.url("/x?logs=1"))
 
     assert stranger.calls == []
     assert [call.headers["authorization"] for call in (*sister.calls, *server.calls)] == [f"Bearer {KEY}"] * 2
@@ -389,9 +389,9 @@ def sister_origin(server: Server) -> str:
     ],
 )
 async def test_own_hosts_are_told_from_others(settings: Settings, url: str, own: bool) -> None:
-    http = Http("fal", "https://queue.example.com", settings, keys=keys(), own_hosts=frozenset({"fal.run"}))
+    http = ProviderHttp("fal", "https://queue.example.com", settings, keys=keys(), own_hosts=frozenset({"fal.run"}))
 
-    assert http.is_own(url) is own
+    assert http.is_provider_host(url) is own
 
     await http.close()
 
@@ -400,8 +400,8 @@ async def test_a_key_that_is_repeated_in_an_error_is_not_told(settings: Settings
     body = f'{{"detail": "Invalid token {KEY}, sent with https://acme.example/hook?token=ours and so on"}}'
 
     async with provider(answering(401, body.encode()), settings) as (http, _):
-        with pytest.raises(Refused) as refused:
-            await http.order("POST", "/v1/jobs")
+        with pytest.raises(SubmissionRejected) as refused:
+            await http.submit("POST", "/v1/jobs")
 
     message = refused.value.message
     assert KEY not in message and "token=ours" not in message
@@ -427,8 +427,8 @@ async def test_a_key_that_is_repeated_in_an_error_is_not_told(settings: Settings
 )
 async def test_the_reason_of_a_refusal_is_told(settings: Settings, body: bytes, words: str) -> None:
     async with provider(answering(422, body), settings) as (http, _):
-        with pytest.raises(Refused) as refused:
-            await http.order("POST", "/v1/jobs")
+        with pytest.raises(SubmissionRejected) as refused:
+            await http.submit("POST", "/v1/jobs")
 
     assert refused.value.message == f"acme refused: {words}"
 
@@ -445,25 +445,25 @@ async def test_no_more_requests_are_under_way_than_allowed(settings: Settings) -
         await call.answer(200, b"{}")
 
     async with provider(answer, settings, at_once=3) as (http, server):
-        await asyncio.gather(*(http.ask("GET", f"/{number}") for number in range(12)))
+        await asyncio.gather(*(http.get("GET", f"/{number}") for number in range(12)))
 
     assert (most, len(server.calls)) == (3, 12)
 
 
 async def test_orders_keep_their_pace_and_questions_do_not_wait_for_it(settings: Settings) -> None:
-    async with provider(answering(200), settings, orders_a_second=0.01) as (http, server):
-        await http.order("POST", "/first")
-        second = asyncio.create_task(http.order("POST", "/second"))
-        await http.ask("GET", "/question")
+    async with provider(answering(200), settings, submits_per_second=0.01) as (http, server):
+        await http.submit("POST", "/first")
+        second = asyncio.create_task(http.submit("POST", "/second"))
+        await http.get("GET", "/question")
 
         assert [call.path for call in server.calls] == ["/first", "/question"]
         second.cancel()
 
 
 async def test_requests_keep_their_pace(settings: Settings) -> None:
-    async with provider(answering(200), settings, a_second=20) as (http, _):
+    async with provider(answering(200), settings, per_second=20) as (http, _):
         begin = time.monotonic()
-        await asyncio.gather(*(http.ask("GET", "/v1/jobs/1") for _ in range(5)))
+        await asyncio.gather(*(http.get("GET", "/v1/jobs/1") for _ in range(5)))
 
     assert time.monotonic() - begin >= 0.2
 
@@ -474,7 +474,7 @@ async def test_an_order_whose_key_cannot_be_made_is_not_sent(settings: Settings)
 
     async with provider(answering(200), settings, keys=no_key) as (http, server):
         with pytest.raises(ProviderUnreachable, match="renewed"):
-            await http.order("POST", "/v1/jobs")
+            await http.submit("POST", "/v1/jobs")
 
     assert server.calls == []
 
@@ -501,7 +501,7 @@ async def test_a_file_of_the_provider_comes_whole(settings: Settings, target: Pa
     async with provider(whole, settings) as (http, server):
         await http.download(server.url("/film.mp4?sig=1"), target)
         assert contents(target) == BODY
-        await http.download(server.url("/film.mp4"), target, with_key=True)
+        await http.download(server.url("/film.mp4"), target, requires_api_key=True)
 
     assert "authorization" not in server.calls[0].headers
     assert server.calls[1].headers["authorization"] == f"Bearer {KEY}"
@@ -553,14 +553,14 @@ async def test_questions_do_not_wait_for_downloads(settings: Settings, target: P
         download = asyncio.create_task(http.download(server.url("/film.mp4"), target))
         await going.wait()
         async with asyncio.timeout(10):
-            assert (await http.ask("GET", "/question")).ok
+            assert (await http.get("GET", "/question")).ok
         download.cancel()
 
 
 @pytest.mark.parametrize("status", [204, 206, 400, 401, 403, 404, 410, 451])
 async def test_a_file_that_is_not_given_is_gone(settings: Settings, target: Path, status: int) -> None:
     async with provider(answering(status, b""), settings) as (http, server):
-        with pytest.raises(OutputGone, match=str(status)):
+        with pytest.raises(OutputExpired, match=str(status)):
             await http.download(server.url("/film.mp4"), target)
 
     assert list(target.parent.iterdir()) == []
@@ -573,7 +573,7 @@ async def test_a_file_beyond_the_cap_is_given_up(tmp_path: Path, target: Path, e
     headers = {"Content_Encoding": encoding} if encoding else {}
 
     async with provider(answering(200, body, **headers), settings) as (http, server):
-        with pytest.raises(OutputGone, match="100,000"):
+        with pytest.raises(OutputExpired, match="100,000"):
             await http.download(server.url("/film.mp4"), target)
 
     assert list(target.parent.iterdir()) == []
@@ -619,7 +619,7 @@ async def test_known_hosts_are_fetched_from_by_the_rules_of_the_internet(
 ) -> None:
     """By https, from public addresses, at the usual ports."""
     async with provider(whole, settings) as (http, _):
-        with pytest.raises((OutputGone, ProviderUnreachable)):
+        with pytest.raises((OutputExpired, ProviderUnreachable)):
             await http.download(url, target, hosts=frozenset({"localhost"}))
 
 
@@ -638,8 +638,8 @@ async def test_a_file_that_leads_to_a_private_address_is_not_fetched(
     settings: Settings, target: Path, location: str
 ) -> None:
     async with provider(answering(302, Location=location), settings) as (http, server):
-        with pytest.raises(OutputGone):
-            await http.download(server.url("/film.mp4"), target, with_key=True)
+        with pytest.raises(OutputExpired):
+            await http.download(server.url("/film.mp4"), target, requires_api_key=True)
 
     assert list(target.parent.iterdir()) == []
 
@@ -654,7 +654,7 @@ async def test_redirects_keep_the_key_at_home(tmp_path: Path, target: Path) -> N
             await call.answer(302, Location=hops[call.path])
 
         async with provider(answer, settings) as (http, server):
-            await http.download(server.url("/film"), target, with_key=True)
+            await http.download(server.url("/film"), target, requires_api_key=True)
 
     assert contents(target) == BODY
     assert [call.path for call in server.calls] == ["/film", "/film2"]
@@ -664,7 +664,7 @@ async def test_redirects_keep_the_key_at_home(tmp_path: Path, target: Path) -> N
 
 async def test_redirects_have_an_end(settings: Settings, target: Path) -> None:
     async with provider(answering(302, Location="/again"), settings) as (http, server):
-        with pytest.raises(OutputGone, match="more than 5 times"):
+        with pytest.raises(OutputExpired, match="more than 5 times"):
             await http.download(server.url("/again"), target)
 
     assert len(server.calls) <= 6
@@ -682,9 +682,9 @@ async def test_a_full_disk_is_told_as_such(settings: Settings, target: Path, mon
 
 async def test_an_output_inside_of_an_answer_is_written(settings: Settings, target: Path) -> None:
     async with provider(whole, settings) as (http, server):
-        assert (await http.bring(Output(inline=BODY), target)).read_bytes() == BODY
-        with pytest.raises(OutputGone):
-            await http.bring(Output(), target)
+        assert (await http.fetch(Output(inline=BODY), target)).read_bytes() == BODY
+        with pytest.raises(OutputExpired):
+            await http.fetch(Output(), target)
 
     assert server.calls == []
 
@@ -693,7 +693,7 @@ async def test_an_empty_file_is_none_and_may_be_there_in_a_while(settings: Setti
     async with provider(answering(200, b""), settings) as (http, server):
         for output in (Output(url=server.url("/a.mp4?sig=hidden")), Output(inline=b"")):
             with pytest.raises(ProviderUnreachable, match="acme gave an empty file") as error:
-                await http.bring(output, target)
+                await http.fetch(output, target)
             assert "hidden" not in error.value.message
             assert not await asyncio.to_thread(target.exists)
 
@@ -702,7 +702,7 @@ async def test_an_empty_file_is_none_and_may_be_there_in_a_while(settings: Setti
 
 @pytest.mark.parametrize("digits", [20, 400, 5000])
 def test_a_wait_is_never_longer_than_a_day(digits: int) -> None:
-    assert wait_asked({"retry-after-ms": "9" * digits}) == 24 * 3600
+    assert requested_delay({"retry-after-ms": "9" * digits}) == 24 * 3600
 
 
 @pytest.mark.parametrize(
@@ -710,13 +710,13 @@ def test_a_wait_is_never_longer_than_a_day(digits: int) -> None:
     [("0", 0), ("1500.5", 1.5005), (" 20 ", 0.02), ("-1", 7), ("nan", 7), ("inf", 7), ("1e3", 7), ("\u0662", 7)],
 )
 def test_milliseconds_are_digits_or_not_minded(told: str, seconds: float) -> None:
-    assert wait_asked({"retry-after-ms": told, "retry-after": "7"}) == pytest.approx(seconds)
+    assert requested_delay({"retry-after-ms": told, "retry-after": "7"}) == pytest.approx(seconds)
 
 
 def test_addresses_in_messages_lose_what_may_be_secret() -> None:
     text = 'failed: "https://user:word@h.example:8443/a?key=1" and http://x.example/y#z;'
 
-    assert harmless(text) == 'failed: "https://h.example:8443/a" and http://x.example/y'
+    assert redact_message(text) == 'failed: "https://h.example:8443/a" and http://x.example/y'
 
 
 @pytest.mark.parametrize(
@@ -732,4 +732,4 @@ def test_addresses_in_messages_lose_what_may_be_secret() -> None:
     ],
 )
 def test_tokens_go_however_the_address_is_written(text: str, left: str) -> None:
-    assert harmless(text) == left
+    assert redact_message(text) == left

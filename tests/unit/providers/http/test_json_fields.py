@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from callsheet.providers.http.json_fields import address, bar_in, fields_of, number, share, text
-from callsheet.providers.poll_policy import usual_polling
+from callsheet.providers.http.json_fields import fields_of, fraction, number, progress_in_text, text, url
+from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.settings import Settings
 
 
@@ -26,8 +26,8 @@ def test_a_text_says_something(value: Any, read: str | None) -> None:
 
 
 def test_an_address_stays_whole() -> None:
-    assert address(f" https://x.example/{'y' * 9000}\n") == f"https://x.example/{'y' * 9000}"
-    assert [address(value) for value in (" ", None, 5, ["x"])] == [None] * 4
+    assert url(f" https://x.example/{'y' * 9000}\n") == f"https://x.example/{'y' * 9000}"
+    assert [url(value) for value in (" ", None, 5, ["x"])] == [None] * 4
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_number_is_none_of_the_odd_ones(value: Any, read: float | None) -> Non
     ("value", "of", "read"), [(50, 100, 0.5), (0.5, 1, 0.5), (-1, 1, 0), (900, 100, 1), ("5", 1, None)]
 )
 def test_a_share_is_between_nothing_and_all(value: Any, of: float, read: float | None) -> None:
-    assert share(value, of) == read
+    assert fraction(value, of) == read
 
 
 def test_what_is_no_object_has_no_fields() -> None:
@@ -60,8 +60,8 @@ def test_what_is_no_object_has_no_fields() -> None:
 
 
 def test_the_last_bar_counts() -> None:
-    assert bar_in("10%|#| 1/10\r 20%|##| 2/10") == 0.2
-    assert bar_in("nothing") is None
+    assert progress_in_text("10%|#| 1/10\r 20%|##| 2/10") == 0.2
+    assert progress_in_text("nothing") is None
 
 
 def test_the_settings_say_how_often_a_provider_is_asked_within_what_it_allows() -> None:
@@ -72,12 +72,12 @@ def test_the_settings_say_how_often_a_provider_is_asked_within_what_it_allows() 
         provider_deadline=timedelta(hours=2),
     )
 
-    usual = usual_polling(settings)
-    assert (usual.first, usual.cap, usual.deadline) == (
+    usual = default_poll_policy(settings)
+    assert (usual.initial, usual.max_interval, usual.deadline) == (
         timedelta(seconds=20),
         timedelta(seconds=40),
         timedelta(hours=2),
     )
-    narrow = usual_polling(settings, longest=timedelta(seconds=10), deadline=timedelta(hours=1))
-    assert narrow.first == narrow.cap == narrow.beside_webhook == timedelta(seconds=10)
+    narrow = default_poll_policy(settings, longest=timedelta(seconds=10), deadline=timedelta(hours=1))
+    assert narrow.initial == narrow.max_interval == narrow.webhook_interval == timedelta(seconds=10)
     assert narrow.deadline == timedelta(hours=1)

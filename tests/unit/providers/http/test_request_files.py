@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.domain.errors import Refused
-from callsheet.providers.contract import InputFile, Order, Output
-from callsheet.providers.http.request_files import read_within, with_files
+from callsheet.domain.errors import SubmissionRejected
+from callsheet.providers.contract import InputFile, Output, SubmitRequest
+from callsheet.providers.http.request_files import read_limited, with_files
 
 
 @pytest.fixture
@@ -37,16 +37,18 @@ async def test_a_file_with_an_address_may_be_of_any_size(small: Path) -> None:
 @pytest.mark.parametrize("limit", [0, 4])
 async def test_a_file_that_is_too_large_is_refused_with_what_helps(small: Path, limit: int) -> None:
     for given in ({"image": InputFile(small, "image/png")}, [InputFile(small, "image/png")]):
-        with pytest.raises(Refused, match=f"(?s)'small one.png' has 5 bytes.*acme.*{limit}.*CALLSHEET_PUBLIC_URL"):
+        with pytest.raises(
+            SubmissionRejected, match=f"(?s)'small one.png' has 5 bytes.*acme.*{limit}.*CALLSHEET_PUBLIC_URL"
+        ):
             await with_files(given, "acme", limit)
 
 
 async def test_a_file_is_read_up_to_the_limit(small: Path) -> None:
-    assert await read_within(InputFile(small, "image/png"), "acme", 5) == b"hello"
+    assert await read_limited(InputFile(small, "image/png"), "acme", 5) == b"hello"
 
 
 def test_addresses_that_open_something_stand_in_no_log(small: Path) -> None:
     file = InputFile(small, "image/png", url="https://x.example/a?sig=hidden")
-    order = Order("m", {"image": file}, webhook="https://x.example/job?token=hidden")
+    order = SubmitRequest("m", {"image": file}, webhook="https://x.example/job?token=hidden")
 
     assert "hidden" not in f"{order!r} {file!r} {Output(url='https://x.example/a?sig=hidden', inline=b'hidden')!r}"

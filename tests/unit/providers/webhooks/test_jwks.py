@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 import pytest
 from files.web_servers import Answer, Call, Server, serve
 
-from callsheet.domain.errors import BadWebhook, ProviderBusy, ProviderUnreachable
+from callsheet.domain.errors import BadWebhook, ProviderRateLimited, ProviderUnreachable
 from callsheet.providers.webhooks import jwks
-from callsheet.providers.webhooks.jwks import Keys, KeySet
-from callsheet.providers.webhooks.refreshing import Fresh
+from callsheet.providers.webhooks.jwks import Jwks, Keys
+from callsheet.providers.webhooks.refreshing import RefreshingValue
 
 
 class Clock:
@@ -43,7 +43,7 @@ def having(name: str):
 async def test_keys_are_asked_for_once_a_day() -> None:
     clock = Clock()
     async with key_server() as (server, _):
-        keys = KeySet(server.url("/jwks.json"), clock=clock)
+        keys = Jwks(server.url("/jwks.json"), clock=clock)
         for _ in range(3):
             assert await keys.checked(having("old")) == 1
         assert len(server.calls) == 1
@@ -56,7 +56,7 @@ async def test_keys_are_asked_for_once_a_day() -> None:
 async def test_a_new_key_is_found_by_asking_again_once() -> None:
     clock = Clock()
     async with key_server() as (server, names):
-        keys = KeySet(server.url("/jwks.json"), clock=clock)
+        keys = Jwks(server.url("/jwks.json"), clock=clock)
         await keys.checked(having("old"))
         names.append("new")
         clock.now += 60
@@ -68,7 +68,7 @@ async def test_a_new_key_is_found_by_asking_again_once() -> None:
 async def test_forged_calls_do_not_lead_to_a_storm_of_questions() -> None:
     clock = Clock()
     async with key_server() as (server, _):
-        keys = KeySet(server.url("/jwks.json"), clock=clock)
+        keys = Jwks(server.url("/jwks.json"), clock=clock)
         for _ in range(100):
             with pytest.raises(BadWebhook):
                 await keys.checked(having("forged"))
@@ -105,7 +105,7 @@ async def cut(_: Call) -> None:
 async def test_without_keys_nothing_is_true_and_nothing_forged(answer: Answer) -> None:
     clock = Clock()
     async with serve(answer) as server:
-        keys = KeySet(server.url("/jwks.json?key=hush"), clock=clock)
+        keys = Jwks(server.url("/jwks.json?key=hush"), clock=clock)
         for _ in range(3):
             with pytest.raises(ProviderUnreachable) as error:
                 await keys.checked(having("old"))
@@ -121,7 +121,7 @@ async def test_without_keys_nothing_is_true_and_nothing_forged(answer: Answer) -
 async def test_old_keys_are_kept_while_there_are_no_new_ones() -> None:
     clock = Clock()
     async with key_server() as (server, _):
-        keys = KeySet(server.url("/jwks.json"), clock=clock)
+        keys = Jwks(server.url("/jwks.json"), clock=clock)
         await keys.checked(having("old"))
 
     clock.now += 48 * 3600
@@ -131,7 +131,7 @@ async def test_old_keys_are_kept_while_there_are_no_new_ones() -> None:
 async def test_what_is_not_to_be_had_is_asked_for_again_in_a_minute_not_in_a_day() -> None:
     clock = Clock()
     async with key_server() as (server, _):
-        keys = KeySet(server.url("/jwks.json"), clock=clock)
+        keys = Jwks(server.url("/jwks.json"), clock=clock)
         await keys.checked(having("old"))
     asked = clock.now = clock.now + 24 * 3600
     await keys.checked(having("old"))
@@ -166,7 +166,7 @@ async def test_nobody_waits_for_newer_keys_who_needs_none() -> None:
 
         return check
 
-    fresh = Fresh(load, clock=clock)
+    fresh = RefreshingValue(load, clock=clock)
     await fresh.checked(has("old"))
     clock.now += 60
     waiting = asyncio.create_task(fresh.checked(has("new")))
@@ -179,22 +179,22 @@ async def test_nobody_waits_for_newer_keys_who_needs_none() -> None:
 
 async def test_a_provider_that_is_busy_gives_no_newer_secret_and_takes_none_away() -> None:
     clock = Clock()
-    given: list[str | ProviderBusy] = ["old", ProviderBusy("too fast", after=7)]
+    given: list[str | ProviderRateLimited] = ["old", ProviderRateLimited("too fast", retry_after=7)]
 
     async def load() -> str:
         told = given.pop(0)
-        if isinstance(told, ProviderBusy):
+        if isinstance(told, ProviderRateLimited):
             raise told
         return told
 
-    fresh = Fresh(load, clock=clock)
+    fresh = RefreshingValue(load, clock=clock)
     assert await fresh.checked(str.upper) == "OLD"
     clock.now += 24 * 3600
     assert await fresh.checked(str.upper) == "OLD"
 
-    given.append(ProviderBusy("too fast", after=7))
+    given.append(ProviderRateLimited("too fast", retry_after=7))
     with pytest.raises(ProviderUnreachable, match="too fast"):
-        await Fresh(load, clock=clock).checked(str.upper)
+        await RefreshingValue(load, clock=clock).checked(str.upper)
 
 
 async def test_keys_without_end_are_not_read_to_their_end() -> None:
@@ -209,7 +209,7 @@ async def test_keys_without_end_are_not_read_to_their_end() -> None:
 
     async with serve(endless) as server:
         with pytest.raises(ProviderUnreachable, match="no keys"):
-            await KeySet(server.url("/jwks.json")).checked(having("old"))
+            await Jwks(server.url("/jwks.json")).checked(having("old"))
 
     assert sent < 20
 
@@ -225,4 +225,4 @@ async def test_keys_that_drip_in_are_not_waited_for(monkeypatch: pytest.MonkeyPa
 
     async with serve(drip) as server:
         with pytest.raises(ProviderUnreachable, match="TimeoutError"):
-            await KeySet(server.url("/jwks.json")).checked(having("old"))
+            await Jwks(server.url("/jwks.json")).checked(having("old"))
