@@ -30,11 +30,11 @@ FROM made
 
 _INSERT_JOBS = """
 INSERT INTO execution_jobs (id, execution_id, job_id, operation, queue, priority, status, params, result, progress,
-                            timeout_seconds, max_attempts, attempts, epoch, worker_id, worker_name, run_at,
+                            timeout_seconds, max_attempts, attempts, epoch, worker_id, worker_name, scheduled_at,
                             waiting_strategy, next_poll_at, provider_job_id, queued_at, started_at, finished_at)
 SELECT uuidv7(-interval '1 day' + made.n * interval '1 ms'), made.id, 'j' || k, 'noop', 'bench', 5, '{status}',
        jsonb_build_object('n', k), {result}, {progress}, 600, 3, {attempts}, 1, gen_random_uuid(), 'bench-1',
-       {run_at}, {strategy}, {poll_at}, {provider_job}, now() - interval '1 day', now() - interval '1 day',
+       {scheduled_at}, {strategy}, {poll_at}, {provider_job}, now() - interval '1 day', now() - interval '1 day',
        {finished_at}
 FROM made, generate_series(1, {jobs}) AS k
 """
@@ -60,7 +60,7 @@ _FINISHED = {
     "result": "jsonb_build_object('n', k)",
     "progress": 1,
     "attempts": 0,
-    "run_at": "NULL",
+    "scheduled_at": "NULL",
     "strategy": "NULL",
     "poll_at": "NULL",
     "provider_job": "NULL",
@@ -75,7 +75,7 @@ _UNFINISHED = _FINISHED | {
     "finished_at": "NULL",
 }
 _LATER = "now() + interval '1 day' + k * interval '1 second'"
-_SCHEDULED = _UNFINISHED | {"status": "scheduled", "attempts": 1, "run_at": _LATER}
+_SCHEDULED = _UNFINISHED | {"status": "scheduled", "attempts": 1, "scheduled_at": _LATER}
 _WAITING = _UNFINISHED | {
     "status": "waiting",
     "strategy": "'polling'",

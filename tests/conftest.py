@@ -100,7 +100,7 @@ def settings(tmp_path, database_url):
         database_url=database_url,
         retry_base=0.02,
         retry_cap=0.2,
-        promote_interval=0.05,
+        schedule_interval=0.05,
         grace_period=5,
     )
 
@@ -183,7 +183,7 @@ def know_models(monkeypatch):
     """Have plans checked by the models of a file, besides those that come along."""
 
     def know(file):
-        monkeypatch.setenv("CALLSHEET_OWN_MODELS", str(file))
+        monkeypatch.setenv("CALLSHEET_MODELS_FILE", str(file))
         generate._file_of_models.cache_clear()
 
     yield know

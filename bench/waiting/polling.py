@@ -101,7 +101,7 @@ def _measure(
 ) -> None:
     spread(stores, dsn, case.pause)
     assert isinstance(known["environment"], dict)
-    environment = programs.settings(dsn, stores.folder / "waiting", provider_longest_pause=case.pause)
+    environment = programs.settings(dsn, stores.folder / "waiting", provider_poll_max=case.pause)
     finding.noise.append(busy_share())
     with programs.worker(stores, dsn, {**known["environment"], **environment}, "generate") as worker:
         time.sleep(min(_WARM_UP, sizes.watched_seconds))

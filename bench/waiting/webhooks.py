@@ -83,7 +83,7 @@ def run(stores: Stores, sizes: Sizes, progress: Callable[[str], None]) -> Findin
             _check(stores, site)
     finding.rows = [calls.row(), jobs.row(), alone.row()]
     finding.notes = [
-        "The API, a worker with its usual 16 seats, PostgreSQL and the stand-in, which calls over 32 connections and "
+        "The API, a worker with its usual 16 slots, PostgreSQL and the stand-in, which calls over 32 connections and "
         "serves the looks and the films, share the cores. An ended job was looked at, and its film fetched, probed "
         "and stored. CPU is that of the API, the worker and PostgreSQL.",
     ]

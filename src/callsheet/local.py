@@ -86,7 +86,7 @@ async def arun(
 
 
 def known_operations(own: Iterable[Operation] = ()) -> Catalog:
-    """Return the installed operations and these; raises SetupError when two have one name."""
+    """Return the installed operations and these; raises ConfigurationError when two have one name."""
     catalog = discover()
     for operation in own:
         catalog.add(operation, operation.run.__module__)

@@ -88,8 +88,8 @@ class Settings(BaseSettings):
         description="The key that opens the bucket",
     )
     s3_prefix: str = Field("", validation_alias=_aliases("S3_PREFIX"), description="Folder inside the bucket")
-    url_lifetime: Duration = Field(
-        timedelta(minutes=15), validation_alias=_aliases("URL_LIFETIME"), description="Of signed URLs"
+    signed_url_ttl: Duration = Field(
+        timedelta(minutes=15), validation_alias=_aliases("SIGNED_URL_TTL"), description="Of signed URLs"
     )
     cache_max_age: Duration = Field(
         timedelta(days=7),
@@ -154,9 +154,9 @@ class Settings(BaseSettings):
         validation_alias=_aliases("LANES"),
         description="How many jobs of each queue a worker runs at once: `render=2,preview=4`",
     )
-    beat_interval: Duration = Field(
+    heartbeat_interval: Duration = Field(
         timedelta(seconds=3),
-        validation_alias=_aliases("BEAT_INTERVAL"),
+        validation_alias=_aliases("HEARTBEAT_INTERVAL"),
         description="How often a worker says that it lives",
     )
     worker_timeout: Duration = Field(
@@ -174,9 +174,9 @@ class Settings(BaseSettings):
         validation_alias=_aliases("POLL_INTERVAL"),
         description="How often a worker looks for work that no wake-up told it of",
     )
-    promote_interval: Duration = Field(
+    schedule_interval: Duration = Field(
         timedelta(seconds=0.5),
-        validation_alias=_aliases("PROMOTE_INTERVAL"),
+        validation_alias=_aliases("SCHEDULE_INTERVAL"),
         description="How often a worker looks for scheduled jobs whose time has come",
     )
     grace_period: Duration = Field(
@@ -198,8 +198,8 @@ class Settings(BaseSettings):
     retry_cap: Duration = Field(
         timedelta(minutes=10), validation_alias=_aliases("RETRY_CAP"), description="Longest back-off"
     )
-    pool_size: int = Field(
-        8, ge=2, validation_alias=_aliases("POOL_SIZE"), description="Database connections a process"
+    database_pool_size: int = Field(
+        8, ge=2, validation_alias=_aliases("DATABASE_POOL_SIZE"), description="Database connections a process"
     )
 
     # FFmpeg
@@ -349,17 +349,17 @@ class Settings(BaseSettings):
         validation_alias=_aliases("RUNPOD_EXECUTION_TIMEOUT"),
         description="How long RunPod lets a task run, 5 seconds to 7 days; unset: as the endpoint is set up",
     )
-    videos_url: str | None = Field(
+    openai_videos_url: str | None = Field(
         None,
-        validation_alias=_aliases("VIDEOS_URL"),
+        validation_alias=_aliases("OPENAI_VIDEOS_URL"),
         description="A server of the `/v1/videos` shape, such as vLLM-Omni or a gateway, without the `/v1`",
     )
-    videos_api_key: SecretStr | None = Field(
-        None, validation_alias=_aliases("VIDEOS_API_KEY"), description="Opens that server, where it has a key"
+    openai_videos_api_key: SecretStr | None = Field(
+        None, validation_alias=_aliases("OPENAI_VIDEOS_API_KEY"), description="Opens that server, where it has a key"
     )
-    videos_format: Literal["multipart", "json"] = Field(
+    openai_videos_format: Literal["multipart", "json"] = Field(
         "multipart",
-        validation_alias=_aliases("VIDEOS_FORMAT"),
+        validation_alias=_aliases("OPENAI_VIDEOS_FORMAT"),
         description="How that server wants orders: `multipart` or `json`",
     )
     luma_api_key: SecretStr | None = Field(
@@ -385,29 +385,29 @@ class Settings(BaseSettings):
     kling_url: str = Field(
         "https://api-singapore.klingai.com", validation_alias=_aliases("KLING_URL"), description="Where Kling answers"
     )
-    own_models: Path | None = Field(
+    models_file: Path | None = Field(
         None,
-        validation_alias=_aliases("OWN_MODELS"),
+        validation_alias=_aliases("MODELS_FILE"),
         description="A YAML file of models of one's own, which go before those that come with Callsheet",
     )
-    local_queue_most: int = Field(
+    local_queue_limit: int = Field(
         4,
         ge=0,
-        validation_alias=_aliases("LOCAL_QUEUE_MOST"),
+        validation_alias=_aliases("LOCAL_QUEUE_LIMIT"),
         description="Jobs that wait for our own ComfyUI servers, from which on models that others offer, too, are "
         "ordered there",
     )
     provider_concurrency: int = Field(
         8, ge=1, validation_alias=_aliases("PROVIDER_CONCURRENCY"), description="Requests to one provider at a time"
     )
-    provider_first_look: Duration = Field(
+    provider_poll_initial: Duration = Field(
         timedelta(seconds=5),
-        validation_alias=_aliases("PROVIDER_FIRST_LOOK"),
+        validation_alias=_aliases("PROVIDER_POLL_INITIAL"),
         description="How long after an order a provider is first asked how it stands; each pause is half longer",
     )
-    provider_longest_pause: Duration = Field(
+    provider_poll_max: Duration = Field(
         timedelta(minutes=1),
-        validation_alias=_aliases("PROVIDER_LONGEST_PAUSE"),
+        validation_alias=_aliases("PROVIDER_POLL_MAX"),
         description="Longest pause between two of these questions",
     )
     provider_deadline: Duration = Field(
@@ -417,14 +417,14 @@ class Settings(BaseSettings):
     )
 
     # Waiting for providers
-    waiting_interval: Duration = Field(
+    provider_poll_interval: Duration = Field(
         timedelta(seconds=1),
-        validation_alias=_aliases("WAITING_INTERVAL"),
+        validation_alias=_aliases("PROVIDER_POLL_INTERVAL"),
         description="How often a worker looks which waiting jobs are to be asked about",
     )
-    submission_patience: Duration = Field(
+    submission_recovery_timeout: Duration = Field(
         timedelta(minutes=10),
-        validation_alias=_aliases("SUBMISSION_PATIENCE"),
+        validation_alias=_aliases("SUBMISSION_RECOVERY_TIMEOUT"),
         description="How long a job waits to learn whether an order without an answer was taken, before it fails as "
         "`submission_unknown`",
     )
@@ -555,8 +555,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _worker_timing_holds(self) -> "Settings":
-        if self.worker_timeout < 2 * self.beat_interval:
-            raise ValueError("WORKER_TIMEOUT must be at least twice BEAT_INTERVAL, or live workers look lost")
+        if self.worker_timeout < 2 * self.heartbeat_interval:
+            raise ValueError("WORKER_TIMEOUT must be at least twice HEARTBEAT_INTERVAL, or live workers look lost")
         return self
 
     @cached_property

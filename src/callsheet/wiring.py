@@ -49,8 +49,8 @@ class Runtime:
 
     def sign(self, artifact: Artifact) -> tuple[str, datetime]:
         """Return the artifact's URL, signed, with the moment it expires."""
-        expires = datetime.now(UTC) + self.settings.url_lifetime
-        url = self.storage.sign(artifact.key, lifetime=self.settings.url_lifetime)
+        expires = datetime.now(UTC) + self.settings.signed_url_ttl
+        url = self.storage.sign(artifact.key, lifetime=self.settings.signed_url_ttl)
         if url is None:
             path = f"/files/{artifact.artifact_id}"
             url = f"{self.base_url}{path}{sign_path(self.key, path, expires=expires)}"
@@ -126,7 +126,7 @@ class Runtime:
 async def open_database(settings: Settings, *, migrate: bool) -> AsyncIterator[Database]:
     """Open the database that the settings name, or the embedded one.
 
-    With `migrate`, missing migrations are applied; without, an old schema raises SetupError. The embedded database is
+    With `migrate`, missing migrations are applied; without, an old schema raises ConfigurationError. The embedded database is
     always brought up to date: nobody else looks after it. Raises DatabaseUnreachable when it does not answer.
     """
     async with AsyncExitStack() as stack:
@@ -140,7 +140,7 @@ async def open_database(settings: Settings, *, migrate: bool) -> AsyncIterator[D
         try:
             if migrate:
                 await upgrade(dsn)
-            database = await stack.enter_async_context(Database(dsn, size=settings.pool_size))
+            database = await stack.enter_async_context(Database(dsn, size=settings.database_pool_size))
             if not migrate:
                 await check_revision(database)
         except (

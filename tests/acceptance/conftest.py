@@ -13,7 +13,7 @@ def settings(settings):
     """Short patience, so that a dead worker is found out soon; not so short that a busy machine looks dead."""
     return settings.model_copy(
         update={
-            "beat_interval": timedelta(seconds=0.4),
+            "heartbeat_interval": timedelta(seconds=0.4),
             "worker_timeout": timedelta(seconds=2),
             "rescue_interval": timedelta(seconds=0.2),
             "grace_period": timedelta(seconds=1),

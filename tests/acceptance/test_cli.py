@@ -46,7 +46,7 @@ async def note(job: callsheet.Context, params: Params) -> Result:
 @callsheet.operation("refuse")
 async def refuse(job: callsheet.Context, params: Params) -> Result:
     """Fail."""
-    raise callsheet.JobError("no luck today")
+    raise callsheet.JobErrorRecord("no luck today")
 
 
 @callsheet.operation("film", needs={"ffmpeg"})
@@ -85,7 +85,7 @@ def environment(here, database_url):
     return {
         **os.environ,
         "CALLSHEET_DATA_DIR": str(here / "data"),
-        "CALLSHEET_BEAT_INTERVAL": "0.3",
+        "CALLSHEET_HEARTBEAT_INTERVAL": "0.3",
         "CALLSHEET_RESCUE_INTERVAL": "0.3",
         "CALLSHEET_POLL_INTERVAL": "0.5",
         "DATABASE_URL": database_url,

@@ -113,7 +113,7 @@ def stage(settings, new_database, start, tmp_path):
         folder = tmp_path / name.replace(" ", "-")
         folder.mkdir()
         own = {"data_dir": folder, "database_url": type(settings.database_url)(new_database()), **changes}
-        soon = {"waiting_interval": timedelta(seconds=0.05), "submission_patience": timedelta(seconds=1)}
+        soon = {"provider_poll_interval": timedelta(seconds=0.05), "submission_recovery_timeout": timedelta(seconds=1)}
         changed = settings.model_copy(update=soon | own)
         async with open_runtime(changed, discover()) as runtime:
             yield Stage(changed, Engine(runtime), start, environment)
@@ -223,7 +223,7 @@ async def order_killed_at(point, kind, stage, model):
     async with kind() as provider:
         known = provider.opened_settings()
         changes = {name: getattr(known, name) for name in provider.settings()}
-        changes |= {"own_models": model, "provider_first_look": looks, "provider_longest_pause": looks}
+        changes |= {"models_file": model, "provider_poll_initial": looks, "provider_poll_max": looks}
         async with (
             stage(point, provider.environment(), **changes) as here,
             served(create_app(here.engine.runtime)) as url,

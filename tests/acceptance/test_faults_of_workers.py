@@ -158,7 +158,9 @@ async def _the_film_is_kept(engine, settings, execution_id):
 async def test_promoters_and_rescuers_that_are_killed_leave_nothing_undone(engine, settings, start):
     execution_id = await engine.submit({"jobs": [job(f"j{n}", "sleep", seconds=0.2) for n in range(120)]})
     async with engine.runtime.database.connection() as connection:
-        await connection.execute("UPDATE execution_jobs SET status = 'scheduled', run_at = now() WHERE number % 2 = 0")
+        await connection.execute(
+            "UPDATE execution_jobs SET status = 'scheduled', scheduled_at = now() WHERE number % 2 = 0"
+        )
     for n in range(4):
         worker = start(settings, f"victim {n}").ready()
         seen = (await engine.execution(execution_id)).last_event

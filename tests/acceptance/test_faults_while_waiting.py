@@ -13,7 +13,7 @@ DONE = {"files": {"picture.txt": "a picture"}}
 @pytest.fixture
 def settings(settings):
     return settings.model_copy(
-        update={"waiting_interval": timedelta(seconds=0.05), "submission_patience": timedelta(seconds=10)}
+        update={"provider_poll_interval": timedelta(seconds=0.05), "submission_recovery_timeout": timedelta(seconds=10)}
     )
 
 

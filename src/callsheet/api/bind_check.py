@@ -7,7 +7,7 @@ from callsheet.settings import Settings
 
 
 def require_api_key_beyond_loopback(settings: Settings) -> None:
-    """Raise SetupError when others could reach a server that asks for no key."""
+    """Raise ConfigurationError when others could reach a server that asks for no key."""
     if settings.api_key is None and not is_loopback(settings.host):
         raise ConfigurationError(
             f"Listening on {settings.host} without an API key would let anyone in who reaches it; set "

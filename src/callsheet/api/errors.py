@@ -81,7 +81,7 @@ def _document(error: Exception, instance: str) -> ProblemDocument:
         return _problem(error.status_code, code, phrase, detail, instance)
     if isinstance(error, TRANSIENT_ERRORS):
         log.warning("database away", error=type(error).__name__, request=instance)
-        return _problem(503, "database_away", "The database does not answer", _AWAY, instance)
+        return _problem(503, "database_unavailable", "The database does not answer", _AWAY, instance)
     return _incident(error, instance)
 
 

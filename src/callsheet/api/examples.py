@@ -137,7 +137,7 @@ _SUMMARY = ExecutionSummary(
 _DONE = Job(
     error=None,
     cancel_requested_at=None,
-    run_at=None,
+    scheduled_at=None,
     id=_JOB,
     execution_id=_EXECUTION,
     job_id="trailer",
@@ -172,7 +172,7 @@ _QUEUE = QueueRecord(
     scheduled=0,
     waiting=0,
     oldest_queued_at=_AT,
-    seats=2,
+    slots=2,
     operations=["render"],
 )
 
@@ -186,7 +186,7 @@ _WORKS = WorkerRecord(
     operations=["preview", "render"],
     running=2,
     started_at=_AT,
-    beat_at=_LATER,
+    heartbeat_at=_LATER,
     status="working",
 )
 

@@ -92,7 +92,7 @@ class Metrics:
         workers = await list_workers(runtime.database)
         async with runtime.database.connection() as connection:
             now: datetime = await sql.database_now(connection)
-            notices: int = await sql.notices_waiting(connection)
+            notices: int = await sql.count_pending_webhooks(connection)
             await self._count_ended(connection, now - _SETTLED)
         return _Figures(True, queues, workers, notices, now)
 
@@ -145,16 +145,16 @@ def _cumulative(buckets: list[int]) -> Iterator[tuple[str, float]]:
 def _of_queues(queues: list[QueueRecord], now: datetime) -> Iterator[Metric]:
     jobs = GaugeMetricFamily("callsheet_queue_jobs", "Jobs that have not ended", labels=["queue", "status"])
     oldest = GaugeMetricFamily("callsheet_queue_oldest_wait_seconds", "Wait of the oldest ready job", labels=["queue"])
-    seats = GaugeMetricFamily("callsheet_queue_seats", "Jobs that live workers run at once", labels=["queue"])
+    slots = GaugeMetricFamily("callsheet_queue_seats", "Jobs that live workers run at once", labels=["queue"])
     paused = GaugeMetricFamily("callsheet_queue_paused", "1: no job of this queue starts", labels=["queue"])
     for queue in queues:
         for status in ("queued", "running", "scheduled", "waiting"):
             jobs.add_metric([queue.name, status], getattr(queue, status))
         since: Any = queue.oldest_queued_at or now
         oldest.add_metric([queue.name], max((now - since).total_seconds(), 0))
-        seats.add_metric([queue.name], queue.seats)
+        slots.add_metric([queue.name], queue.slots)
         paused.add_metric([queue.name], queue.paused)
-    yield from (jobs, oldest, seats, paused)
+    yield from (jobs, oldest, slots, paused)
 
 
 def _of_workers(workers: list[WorkerRecord]) -> Metric:

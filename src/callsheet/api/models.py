@@ -40,4 +40,4 @@ async def read_model(model_id: str, runtime: RuntimeDep) -> ModelRecord:
 
 
 async def _registry(runtime: Runtime) -> Registry:
-    return await asyncio.to_thread(read_registry, runtime.settings.own_models)
+    return await asyncio.to_thread(read_registry, runtime.settings.models_file)

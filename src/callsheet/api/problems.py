@@ -47,7 +47,7 @@ _EXAMPLES: dict[int, tuple[str, str, str, list[dict[str, str]]]] = {
     403: ("forbidden", "The request came from somewhere it must not come from", "The Host header is foreign.", []),
     404: ("not_found", "There is no such thing", "There is no execution 019ab1f0-0000-7000-8000-000000000000.", []),
     409: (
-        "not_allowed_now",
+        "invalid_state",
         "That is not allowed in the present status",
         "The execution has succeeded; it cannot be cancelled any more.",
         [],
@@ -73,7 +73,7 @@ _EXAMPLES: dict[int, tuple[str, str, str, list[dict[str, str]]]] = {
         ],
     ),
     503: (
-        "database_away",
+        "database_unavailable",
         "The database does not answer",
         "The database does not answer. Nothing is lost; try again in a moment.",
         [],

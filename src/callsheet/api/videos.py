@@ -45,7 +45,7 @@ async def create_video(
     request: Request, response: Response, runtime: RuntimeDep, idempotency_key: Annotated[str | None, Header()] = None
 ) -> Video:
     """Order a film. The body is a form, with a picture as `input_reference` if one is sent, or JSON."""
-    registry = await asyncio.to_thread(read_registry, runtime.settings.own_models)
+    registry = await asyncio.to_thread(read_registry, runtime.settings.models_file)
     wanted = await read_video_request(request, registry)
     try:
         submission = _submission(wanted)

@@ -107,7 +107,7 @@ def _upload(data: bytes) -> Upload:
     kind = sniff_bytes(data)
     if kind is None or not kind.startswith(("image/", "video/")):
         message = "the file is neither a picture nor a film of a kind that is known"
-        raise BadParams([Problem("input_reference", "wrong_kind", message)])
+        raise BadParams([Problem("input_reference", "wrong_type", message)])
     return Upload(f"{_UPLOADS}/{hashlib.sha256(data).hexdigest()}{suffix_for(kind)}", data)
 
 
@@ -164,7 +164,7 @@ class _Reading:
             self._wrong("input_reference", "unsupported", "give {image_url}; files are not kept under ids here")
             return None
         if not isinstance(given["image_url"], str):
-            self._wrong("input_reference", "does_not_fit", "image_url must be a text")
+            self._wrong("input_reference", "invalid_value", "image_url must be a text")
             return None
         return given["image_url"]
 
@@ -174,7 +174,7 @@ class _Reading:
             return
         seconds = _number(given)
         if seconds is None:
-            self._wrong("seconds", "does_not_fit", f"a number of seconds is needed, not {given!r:.60}")
+            self._wrong("seconds", "invalid_value", f"a number of seconds is needed, not {given!r:.60}")
             return
         self._params["duration"] = seconds
         self._asked["seconds"] = str(given)
@@ -185,7 +185,7 @@ class _Reading:
             return
         size = _SIZE.fullmatch(given) if isinstance(given, str) else None
         if size is None:
-            self._wrong("size", "does_not_fit", f"a size such as 1280x720 is needed, not {given!r:.60}")
+            self._wrong("size", "invalid_value", f"a size such as 1280x720 is needed, not {given!r:.60}")
             return
         self._asked["size"] = size[0]
         if "size" in takes:
@@ -193,7 +193,7 @@ class _Reading:
         try:
             self._params |= _inputs_for_size(int(size[1]), int(size[2]), takes)
         except ValueError as error:
-            self._wrong("size", "does_not_fit", str(error))
+            self._wrong("size", "invalid_value", str(error))
 
     def _inputs(self, takes: Mapping[str, Parameter]) -> dict[str, Any]:
         inputs: dict[str, Any] = {}

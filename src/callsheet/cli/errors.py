@@ -50,7 +50,7 @@ class WaitedTooLong(CallsheetError):
 class CommandFailed(CallsheetError):
     """The server refused the request; `exit_code` follows from its answer."""
 
-    code = "refused"
+    code = "command_failed"
 
     def __init__(self, message: str, *, exit_code: int, problems: list[str]) -> None:
         super().__init__(message)

@@ -83,7 +83,7 @@ def _records() -> "list[ModelRecord]":
     async def read() -> "list[ModelRecord]":
         settings = load_settings()
         async with discover_providers(settings) as providers:
-            return list_models(read_registry(settings.own_models), providers)
+            return list_models(read_registry(settings.models_file), providers)
 
     return asyncio.run(read())
 

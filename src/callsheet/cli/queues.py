@@ -39,7 +39,7 @@ def _row(queue: dict[str, Any]) -> tuple[object, ...]:
     if queue.get("rateLimit") is not None:
         limits.append(f"{queue['rateLimit']} starts in {queue['ratePeriod']:g} s")
     state = "paused" if queue["paused"] else "open"
-    counts = (queue[name] for name in ("queued", "running", "scheduled", "waiting", "seats"))
+    counts = (queue[name] for name in ("queued", "running", "scheduled", "waiting", "slots"))
     return (queue["name"], state, *counts, ", ".join(limits))
 
 

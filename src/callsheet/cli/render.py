@@ -103,7 +103,7 @@ def _for_the_file(params: dict[str, Any], out: Path) -> dict[str, Any]:
     told, wanted = output.get("format", out.suffix[1:].lower()), out.suffix[1:].lower()
     if told != wanted:
         message = f"the timeline says {told}, but the film is to be {out.name}"
-        raise BadParams([Problem(f"{name}.format", "other_format", message)])
+        raise BadParams([Problem(f"{name}.format", "format_mismatch", message)])
     return {**params, name: {**output, "format": wanted}}
 
 

@@ -21,7 +21,7 @@ async def serve_runtime(
 ) -> int:
     """Serve until SIGTERM or SIGINT; `lanes` are the arguments of the child that runs jobs, None for no child.
 
-    Returns the exit status. Raises SetupError when the address is taken.
+    Returns the exit status. Raises ConfigurationError when the address is taken.
     """
     with _listening(settings) as listener:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})

@@ -141,7 +141,7 @@ def read_timeline(file: str, settings: "Settings") -> dict[str, Any]:
     if isinstance(data, list):
         return {"scenes": data}
     if not isinstance(data, dict):
-        problem = Problem("", "wrong_kind", "a timeline is an object with scenes, or a list of clips")
+        problem = Problem("", "wrong_type", "a timeline is an object with scenes, or a list of clips")
         raise BadParams([problem], "The timeline cannot be read")
     if "jobs" in data:
         problem = Problem("jobs", "a_plan", "this is a plan; run it with `callsheet run`")

@@ -33,12 +33,12 @@ def _of_nodes(errors: Any) -> Iterator[Problem]:
             name = extra.get("input_name")
             path = f"graph.{node}.{name}" if name else f"graph.{node}"
             reason = _joined(error.get("message"), error.get("details"))
-            yield Problem(path, str(error.get("type") or "refused"), f"{kind}: {reason}")
+            yield Problem(path, str(error.get("type") or "rejected"), f"{kind}: {reason}")
 
 
 def _of_prompt(error: Any) -> Problem:
     about = error if isinstance(error, dict) else {"message": error}
-    code = str(about.get("type") or "refused")
+    code = str(about.get("type") or "rejected")
     extra = about.get("extra_info") or {}
     path = f"graph.{extra['node_id']}" if extra.get("node_id") else "graph"
     return Problem(path, code, _joined(about.get("message"), about.get("details") or _OF_OUR_OWN.get(code)))
@@ -46,7 +46,7 @@ def _of_prompt(error: Any) -> Problem:
 
 def _joined(message: Any, details: Any) -> str:
     parts = [sanitize_text(part).rstrip(".: ") for part in (message, details) if part]
-    return ": ".join(parts) or "refused"
+    return ": ".join(parts) or "rejected"
 
 
 def execution_error(entry: Mapping[str, Any]) -> ProviderFailed | None:

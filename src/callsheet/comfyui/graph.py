@@ -38,7 +38,7 @@ def problems_of(value: Any, where: str = "graph") -> list[Problem]:
         return [Problem(where, "not_a_graph", "a graph is an object: node id → class_type and inputs")]
     problems = [problem for node, about in value.items() for problem in _of_node(value, node, about, where)]
     if not problems and (circle := _circle(value)):
-        problems = [Problem(where, "circle", f"these nodes wait for each other: {', '.join(sorted(circle))}")]
+        problems = [Problem(where, "cycle", f"these nodes wait for each other: {', '.join(sorted(circle))}")]
     return problems
 
 

@@ -22,7 +22,7 @@ class Host:
 
 
 def parse_hosts(settings: Settings) -> list[Host]:
-    """Return the servers in the order of the settings; raises SetupError for what cannot be read."""
+    """Return the servers in the order of the settings; raises ConfigurationError for what cannot be read."""
     given = settings.comfyui_api_url
     if given is None:
         return [] if settings.comfyui_path is not None else [_host(DEFAULT)]

@@ -86,7 +86,7 @@ class ManagedServer:
     async def in_use(self, hear: Hear) -> AsyncGenerator[ServerProcess, None]:
         """Have it running, for one job, which hears its log meanwhile.
 
-        Raises SetupError when it cannot be started like this, ProviderUnreachable when it ends or does not answer.
+        Raises ConfigurationError when it cannot be started like this, ProviderUnreachable when it ends or does not answer.
         """
         self._jobs += 1
         self._hearers.add(hear)

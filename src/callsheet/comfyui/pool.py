@@ -242,7 +242,7 @@ def pool_of(settings: Settings) -> Pool:
 
 
 def open_pool(settings: Settings) -> Pool:
-    """Make a pool of the servers that the settings name; raises SetupError for what cannot be read."""
+    """Make a pool of the servers that the settings name; raises ConfigurationError for what cannot be read."""
     servers = [Server(host) for host in parse_hosts(settings)]
     if settings.comfyui_path is not None:
         servers.insert(0, Server(Host("", OWN), ManagedServer(settings)))

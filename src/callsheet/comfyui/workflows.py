@@ -116,7 +116,7 @@ def _folders(settings: Settings) -> Iterator[Path]:
 
 
 def load_workflow(name: str, settings: Settings) -> Workflow:
-    """Return a stored workflow. Raises BadParams when there is none of that name, SetupError when it is broken."""
+    """Return a stored workflow. Raises BadParams when there is none of that name, ConfigurationError when it is broken."""
     known = stored_workflows(settings)
     if name not in known:
         there = ", ".join(known) or "none (CALLSHEET_COMFYUI_WORKFLOWS names their folder)"
@@ -125,7 +125,7 @@ def load_workflow(name: str, settings: Settings) -> Workflow:
 
 
 def read_workflow(path: Path) -> Workflow:
-    """Read a graph with the file beside it. Raises SetupError with all that is wrong."""
+    """Read a graph with the file beside it. Raises ConfigurationError with all that is wrong."""
     graph = unwrapped(_json(_text_of(path, str(path)), str(path)))
     problems = [repr(problem) for problem in problems_of(graph, path.name)]
     about, wrong = _described(path)
@@ -154,7 +154,7 @@ def _described(path: Path) -> tuple[Described, list[str]]:
 
 
 def default_graph(settings: Settings) -> Graph | None:
-    """Return the graph of COMFYUI_VIDEO_WORKFLOW_JSON, if it is set; raises SetupError when it is none."""
+    """Return the graph of COMFYUI_VIDEO_WORKFLOW_JSON, if it is set; raises ConfigurationError when it is none."""
     given = settings.comfyui_video_workflow_json
     if given is None:
         return None

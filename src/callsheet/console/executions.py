@@ -34,7 +34,7 @@ async def list_page(request: Request, runtime: RuntimeDep, before: UUID | None =
 
 
 def _needs_somebody(queue: QueueRecord) -> bool:
-    return queue.paused or bool(queue.queued and not queue.seats)
+    return queue.paused or bool(queue.queued and not queue.slots)
 
 
 def _notice(queue: QueueRecord) -> str:

@@ -49,7 +49,7 @@ CREATE TABLE execution_jobs (
     error               jsonb,                       -- why it failed: code, message, facts
     progress            real NOT NULL DEFAULT 0,     -- 0 to 1
     progress_message    text,
-    unmet               integer NOT NULL DEFAULT 0,  -- upstream jobs that have not ended well
+    pending_dependencies               integer NOT NULL DEFAULT 0,  -- upstream jobs that have not ended well
     has_downstream      boolean NOT NULL DEFAULT false,
     continue_on_failure boolean NOT NULL DEFAULT false,
     on_worker_lost      text NOT NULL DEFAULT 'retry' -- what to do when the worker dies: the operation's word at submission
@@ -61,7 +61,7 @@ CREATE TABLE execution_jobs (
     epoch               integer NOT NULL DEFAULT 0,  -- raised by every claim; a write with an older one changes nothing
     worker_id           uuid,
     worker_name         text,                        -- kept when the worker has left
-    run_at              timestamptz,                 -- scheduled: not before this
+    scheduled_at              timestamptz,                 -- scheduled: not before this
     cancel_requested_at timestamptz,
     provider_job_id     text,
     provider_job_status text,
@@ -84,7 +84,7 @@ CREATE TABLE execution_jobs (
 CREATE INDEX execution_jobs_queued ON execution_jobs (queue, priority DESC, number, operation)
     WHERE status = 'queued';
 CREATE INDEX execution_jobs_running ON execution_jobs (queue, worker_id) WHERE status = 'running';
-CREATE INDEX execution_jobs_scheduled ON execution_jobs (run_at) WHERE status = 'scheduled';
+CREATE INDEX execution_jobs_scheduled ON execution_jobs (scheduled_at) WHERE status = 'scheduled';
 CREATE INDEX execution_jobs_waiting ON execution_jobs (provider, next_poll_at) WHERE status = 'waiting';
 CREATE INDEX execution_jobs_ended ON execution_jobs USING brin (finished_at) WITH (pages_per_range = 32);
 
@@ -142,19 +142,19 @@ CREATE TABLE submissions (
     token           text,                  -- opens our webhook; null: none was asked for
     request_digest  bytea NOT NULL,
     begun_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
-    outcome         text CHECK (outcome IN ('accepted', 'refused', 'unknown')), -- null: on its way, or its sender died
+    outcome         text CHECK (outcome IN ('accepted', 'rejected', 'unknown')), -- null: on its way, or its sender died
     accepted_at     timestamptz,
     provider_job_id text,
     task            jsonb,                 -- what it takes to ask for it again
     evidence        jsonb,                 -- what was seen when it was not accepted
-    hinted_at       timestamptz,           -- of the newest webhook
+    webhook_received_at       timestamptz,           -- of the newest webhook
     ended           text CHECK (ended IN ('succeeded', 'failed', 'cancelled', 'lost', 'given_up')), -- as we saw it
     cost            double precision,
     seconds         double precision,
     closed_at       timestamptz,           -- since then the step may be ordered anew
     cancel_at       timestamptz,           -- the provider is to be told to end it, not before this
     cancel_attempts integer NOT NULL DEFAULT 0,
-    sought          jsonb,                 -- what it takes to find it in its provider's list, while its fate is unknown
+    search_criteria          jsonb,                 -- what it takes to find it in its provider's list, while its fate is unknown
     CHECK ((outcome = 'accepted') = (task IS NOT NULL))
 );
 
@@ -181,7 +181,7 @@ CREATE TABLE workers (
     lanes      jsonb NOT NULL,      -- queue → how many of its jobs at once; the worker follows changes
     operations text[] NOT NULL,     -- those whose needs it meets
     started_at timestamptz NOT NULL DEFAULT now(),
-    beat_at    timestamptz NOT NULL DEFAULT now(),
+    heartbeat_at    timestamptz NOT NULL DEFAULT now(),
     steady_since timestamptz NOT NULL DEFAULT now(), -- its beats have come in time since then
     stopping   boolean NOT NULL DEFAULT false,
     lost_at    timestamptz

@@ -57,7 +57,7 @@ async def upgrade(dsn: str) -> bool:
 
 
 async def check_revision(database: Database) -> None:
-    """Raise SetupError unless the database has the schema that this version works with."""
+    """Raise ConfigurationError unless the database has the schema that this version works with."""
     found = await current_revision(database.dsn)
     if found is None:
         raise ConfigurationError("The database has no Callsheet schema yet; run `callsheet db upgrade`.")

@@ -8,19 +8,19 @@ CallsheetError
 ├── NotFound
 ├── Conflict
 │   ├── IdempotencyConflict      the same key with a different body
-│   └── NotAllowedNow            the job or execution is in the wrong status
+│   └── InvalidState            the job or execution is in the wrong status
 ├── Unauthorized
 ├── BadWebhook                   a call that is not, or not any more, from whom it says
 ├── TooLarge
 ├── RangeNotSatisfiable          a part of a file behind its end
-├── JobError                     why a run of a job ended without a result
+├── JobErrorRecord                     why a run of a job ended without a result
 │   ├── Transient                tried again, if attempts are left
 │   │   ├── DiskFull
 │   │   ├── StorageUnreachable
 │   │   ├── SourceUnreachable
-│   │   ├── DatabaseAway
+│   │   ├── DatabaseUnavailable
 │   │   ├── ProviderUnreachable  a provider gave no answer to a question
-│   │   ├── ProviderBusy         a provider asks to come back later; nothing was ordered
+│   │   ├── ProviderRateLimited         a provider asks to come back later; nothing was ordered
 │   │   ├── PromptLost           a ComfyUI server forgot what it had taken
 │   │   └── NoEffect             of a once-only step
 │   ├── TimedOut
@@ -30,13 +30,13 @@ CallsheetError
 │   ├── Refused                  a provider certainly did not take an order
 │   ├── SubmissionUnknown        an order was sent, and whether it was taken is not known
 │   ├── ProviderFailed           a provider took an order and failed at it
-│   ├── OutputGone               a provider does not have the files any more
-│   ├── MediaFailed              FFmpeg refused or made something wrong
+│   ├── OutputExpired               a provider does not have the files any more
+│   ├── FFmpegFailed              FFmpeg refused or made something wrong
 │   └── InternalError            a fault of ours, or of the operation
-├── OwnershipLost                another worker has the job; nothing may be written
-└── SetupError                   settings, database or machine are not fit to start
+├── LeaseLost                another worker has the job; nothing may be written
+└── ConfigurationError                   settings, database or machine are not fit to start
     ├── DatabaseUnreachable
-    └── NotSetUpHere             what the call is for is not set up in this process
+    └── NotConfigured             what the call is for is not set up in this process
 """
 
 from typing import Any, ClassVar
@@ -136,7 +136,7 @@ class IdempotencyConflict(Conflict):
 class InvalidState(Conflict):
     """That is not allowed in the present status."""
 
-    code = "not_allowed_now"
+    code = "invalid_state"
 
 
 class Unauthorized(CallsheetError):
@@ -167,13 +167,13 @@ class RangeNotSatisfiable(CallsheetError):
     status = 416
 
 
-class JobError(CallsheetError):
+class JobErrorRecord(CallsheetError):
     """The job failed."""
 
     code = "job_failed"
 
 
-class Transient(JobError):
+class Transient(JobErrorRecord):
     """The job failed for a reason that may pass.
 
     `after` is the least number of seconds to wait before the next attempt; None leaves it to the back-off.
@@ -207,7 +207,7 @@ class SourceUnreachable(Transient):
 class DatabaseUnavailable(Transient):
     """The database does not answer at the moment."""
 
-    code = "database_away"
+    code = "database_unavailable"
     status = 503
 
 
@@ -220,13 +220,13 @@ class ProviderUnreachable(Transient):
 class ProviderRateLimited(Transient):
     """The provider asks us to come back later; nothing was ordered."""
 
-    code = "provider_busy"
+    code = "provider_rate_limited"
 
 
 class PromptLost(Transient):
     """The ComfyUI server does not know the prompt any more; it is sent anew."""
 
-    code = "lost"
+    code = "prompt_lost"
 
 
 class NoEffect(Transient):
@@ -235,43 +235,43 @@ class NoEffect(Transient):
     code = "no_effect"
 
 
-class TimedOut(JobError):
+class TimedOut(JobErrorRecord):
     """The job ran longer than its time limit."""
 
     code = "timed_out"
 
 
-class CrashLoop(JobError):
+class CrashLoop(JobErrorRecord):
     """Every start of this job ended with the death of its worker."""
 
     code = "crash_loop"
 
 
-class WorkerLost(JobError):
+class WorkerLost(JobErrorRecord):
     """The job's worker was lost."""
 
     code = "worker_lost"
 
 
-class OutcomeUnknown(JobError):
+class OutcomeUnknown(JobErrorRecord):
     """A once-only step was begun, and whether it took effect is not known; it is never repeated blindly."""
 
     code = "outcome_unknown"
 
 
-class SubmissionRejected(JobError):
+class SubmissionRejected(JobErrorRecord):
     """The provider did not take the order, so nothing was made or paid."""
 
-    code = "refused"
+    code = "submission_rejected"
 
 
-class SubmissionUnknown(JobError):
+class SubmissionUnknown(JobErrorRecord):
     """The order was sent, and whether the provider took it is not known; it is never sent again by itself."""
 
     code = "submission_unknown"
 
 
-class ProviderFailed(JobError):
+class ProviderFailed(JobErrorRecord):
     """The provider took the order and failed at it.
 
     `code` is why, in a stable word such as `content_refused`.
@@ -284,19 +284,19 @@ class ProviderFailed(JobError):
         self.code = code or type(self).code
 
 
-class OutputExpired(JobError):
+class OutputExpired(JobErrorRecord):
     """The provider does not have the files any more."""
 
-    code = "output_gone"
+    code = "output_expired"
 
 
-class FFmpegFailed(JobError):
+class FFmpegFailed(JobErrorRecord):
     """FFmpeg could not do its work."""
 
-    code = "media_failed"
+    code = "ffmpeg_failed"
 
 
-class InternalError(JobError):
+class InternalError(JobErrorRecord):
     """The operation failed in a way it did not foresee."""
 
     code = "internal_error"
@@ -305,13 +305,13 @@ class InternalError(JobError):
 class LeaseLost(CallsheetError):
     """Another worker has this job now."""
 
-    code = "ownership_lost"
+    code = "lease_lost"
 
 
 class ConfigurationError(CallsheetError):
     """Callsheet cannot start like this."""
 
-    code = "setup_error"
+    code = "configuration_error"
 
 
 class DatabaseUnreachable(ConfigurationError):
@@ -324,5 +324,5 @@ class DatabaseUnreachable(ConfigurationError):
 class NotConfigured(ConfigurationError):
     """What the call is for is not set up in this process."""
 
-    code = "not_set_up_here"
+    code = "not_configured"
     status = 503

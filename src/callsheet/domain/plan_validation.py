@@ -352,7 +352,7 @@ def _of_the_kind_meant(place: str, kinds: list[list[_FieldError]]) -> Iterator[P
         return
     tried = [wrongs[0] for wrongs in kinds]
     expected = " or ".join(dict.fromkeys(wrong.expected for wrong in tried))
-    yield Problem(place, "wrong_kind", f"input should be {expected}; got {_shortened(tried[0].item['input'])}")
+    yield Problem(place, "wrong_type", f"input should be {expected}; got {_shortened(tried[0].item['input'])}")
 
 
 def _waits_for_a_reference(raw: Any, loc: tuple[str | int, ...]) -> bool:

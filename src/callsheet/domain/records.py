@@ -24,7 +24,7 @@ class StoredArtifact(Artifact):
 class JobErrorRecord(Model):
     """Why a run of a job failed."""
 
-    code: str = Field(examples=["media_failed"])
+    code: str = Field(examples=["ffmpeg_failed"])
     message: str
     attempt: int | None = None
     problems: list[dict[str, str]] | None = Field(None, description="Each with path, code and message")
@@ -56,7 +56,7 @@ class Job(Model):
     timeout: float = Field(description="Time limit of one run, seconds")
     worker: str | None = Field(None, description="Name of the worker that has, or had, it")
     cancel_requested_at: datetime | None = Field(None, description="It is being stopped since then")
-    run_at: datetime | None = Field(None, description="Scheduled: not before this")
+    scheduled_at: datetime | None = Field(None, description="Scheduled: not before this")
     provider: str | None = Field(None, description="Who works, or worked, on what it ordered", examples=["replicate"])
     provider_job_id: str | None = Field(None, description="By which the provider knows the task")
     provider_status: str | None = Field(None, description="How the task stands, by the provider's own word")
@@ -121,7 +121,7 @@ class WorkerRecord(Model):
     operations: list[str] = Field(description="Those whose needs it meets")
     running: int = Field(description="Jobs that it runs now")
     started_at: datetime
-    beat_at: datetime
+    heartbeat_at: datetime
     status: str = Field(description="`working`, `stopping` or `lost`")
 
 
@@ -138,7 +138,7 @@ class QueueRecord(Model):
     scheduled: int
     waiting: int
     oldest_queued_at: datetime | None = None
-    seats: int = Field(description="Over all live workers")
+    slots: int = Field(description="Over all live workers")
     operations: list[str] = Field(description="Operations whose jobs wait here")
 
 

@@ -24,7 +24,7 @@ _RETRY: "RetryConfig" = {
 
 
 def open_bucket(settings: Settings, bucket: str) -> S3Store:
-    """Return a client for the bucket; nothing is contacted yet. Raises SetupError for settings that do not fit.
+    """Return a client for the bucket; nothing is contacted yet. Raises ConfigurationError for settings that do not fit.
 
     Without keys in the settings, those of the environment or of the machine's role are used.
     """
@@ -40,7 +40,7 @@ def open_bucket(settings: Settings, bucket: str) -> S3Store:
 
 
 def host_of(endpoint: str | None) -> str:
-    """Return the host of an S3 endpoint, fit for messages. Raises SetupError when it is not an address."""
+    """Return the host of an S3 endpoint, fit for messages. Raises ConfigurationError when it is not an address."""
     if endpoint is None:
         return "AWS"
     parts = urlsplit(endpoint)

@@ -46,7 +46,7 @@ def _signature(key: bytes, path: str, expires: str) -> str:
 def signing_key(settings: Settings) -> bytes:
     """Return the key of this installation: the setting, or one made once and kept in the data folder.
 
-    Raises SetupError for a key that is too short, or a folder that cannot be used.
+    Raises ConfigurationError for a key that is too short, or a folder that cannot be used.
     """
     if settings.signing_key is not None:
         key = settings.signing_key.get_secret_value().encode()

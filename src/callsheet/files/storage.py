@@ -62,7 +62,7 @@ class StoredFileInfo:
 def open_storage(settings: Settings) -> "Storage":
     """Return the storage that the settings name; a bucket is not contacted yet.
 
-    Raises SetupError when the settings do not fit together or the local folder cannot be made.
+    Raises ConfigurationError when the settings do not fit together or the local folder cannot be made.
     """
     if settings.s3_bucket is None:
         return open_folder(settings.files_dir)
@@ -71,7 +71,7 @@ def open_storage(settings: Settings) -> "Storage":
 
 
 def open_folder(folder: Path) -> "Storage":
-    """Return a storage in a local folder; raises SetupError when the folder cannot be made."""
+    """Return a storage in a local folder; raises ConfigurationError when the folder cannot be made."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         root = folder.resolve(strict=True)

@@ -21,7 +21,7 @@ class Catalog(Mapping[str, Operation]):
             self.add(operation, operation.run.__module__)
 
     def add(self, operation: Operation, home: str) -> None:
-        """Make an operation known; raises SetupError when one of its names is taken by another."""
+        """Make an operation known; raises ConfigurationError when one of its names is taken by another."""
         for name in (operation.name, *operation.aliases):
             other = self._by_name.get(name)
             if other is not None and other is not operation:
@@ -52,7 +52,7 @@ class Catalog(Mapping[str, Operation]):
 def discover(modules: Iterable[str] = ()) -> Catalog:
     """Return the operations of all installed packages (entry points) and of the named modules.
 
-    Raises SetupError when a module cannot be imported or a name is taken twice.
+    Raises ConfigurationError when a module cannot be imported or a name is taken twice.
     """
     catalog = Catalog()
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):

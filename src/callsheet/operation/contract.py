@@ -24,7 +24,7 @@ R = TypeVar("R", bound=BaseModel)
 
 WorkerLostPolicy = Literal["retry", "resume", "park"]
 """What happens to a job whose worker died: `retry` runs it again (local work), `resume` runs it again to go on with
-what it has ordered (`Context.order` gives it the same task), `park` fails it with `outcome_unknown` for a person to
+what it has ordered (`Context.submit_once` gives it the same task), `park` fails it with `outcome_unknown` for a person to
 decide (a paid call may have been made)."""
 
 
@@ -71,7 +71,7 @@ class RunChildJobs(Exception):
     """Raised by an operation: these jobs are to run first.
 
     The job gives its seat back, which counts as no attempt, and begins anew when they have succeeded or failed: what
-    became of them it sees by what they left in the cache. It can ask for this once (`Context.ran_first`).
+    became of them it sees by what they left in the cache. It can ask for this once (`Context.children_done`).
     """
 
     def __init__(self, jobs: Sequence[ChildJob]) -> None:
@@ -107,7 +107,7 @@ class Context(Protocol):
 
     @property
     def children_done(self) -> bool:
-        """Whether jobs that this one wanted to run first have ended (`RunFirst`); it cannot ask for more."""
+        """Whether jobs that this one wanted to run first have ended (`RunChildJobs`); it cannot ask for more."""
 
     @property
     def dir(self) -> Path:
@@ -135,7 +135,7 @@ class Context(Protocol):
         """Tell whether a living worker takes jobs of an operation from a queue, and the queue is not paused."""
 
     async def child_results(self) -> Mapping[str, dict[str, Any] | None]:
-        """Return what the jobs that ran first (`RunFirst`) returned, by their ids; None for those that failed."""
+        """Return what the jobs that ran first (`RunChildJobs`) returned, by their ids; None for those that failed."""
 
     def progress(self, done: float, message: str | None = None) -> None:
         """Report how much is done, from 0 to 1. Call it as often as you like: what is stored is throttled."""
@@ -168,7 +168,7 @@ class Context(Protocol):
 
     @property
     def providers(self) -> Mapping[str, Provider]:
-        """Somebody else's generators, by name; raises SetupError for one that is not set up here."""
+        """Somebody else's generators, by name; raises ConfigurationError for one that is not set up here."""
 
     def webhook_url(self, provider: Provider, step: str = "submit") -> str | None:
         """Return the address that belongs into the order of this step, for the provider to call.
@@ -180,7 +180,7 @@ class Context(Protocol):
         """Send an order, at most once in the life of the job; a later run is given the task that came of it.
 
         The intent is written down before, the task after. The order's mark is set here. Raises Refused,
-        ProviderBusy or ProviderUnreachable when certainly nothing was ordered: it may be ordered again, or of another
+        ProviderRateLimited or ProviderUnreachable when certainly nothing was ordered: it may be ordered again, or of another
         provider. That other order belongs into the same step, or a later run would try the first provider once more;
         `ordered` tells it who took the order. When that is not known it is found out as far as the provider lets us,
         however long that takes; in the end SubmissionUnknown is raised, and only a person's retry with resubmit sends

@@ -99,7 +99,7 @@ async def concat(job: Context, params: ConcatParams) -> ConcatResult:
         return await _sounds(job, found)
     reason = params.why_not_copied(found)
     if reason is not None and params.mode == "copy":
-        raise BadParams([Problem("mode", "files_do_not_match", f"mode copy is not possible: {reason}")])
+        raise BadParams([Problem("mode", "inconsistent_inputs", f"mode copy is not possible: {reason}")])
     if reason is None:
         joined = await concat_files(found, job.ffmpeg, job.dir, progress_callback(job))
         return await _result(job, joined.path, joined.seconds, copied=True, reason="the files match")
@@ -115,7 +115,7 @@ def _check_alike(found: list[MediaInfo]) -> None:
     pictures = found[0].has_picture
     wanted = "a video like the first" if pictures else "sound alone like the first"
     problems = [
-        Problem(f"sources[{n}]", "not_alike", f"'{each.path.name}' is not {wanted}")
+        Problem(f"sources[{n}]", "inconsistent_inputs", f"'{each.path.name}' is not {wanted}")
         for n, each in enumerate(found)
         if each.has_picture != pictures or each.still
     ]

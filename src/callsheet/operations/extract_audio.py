@@ -166,7 +166,7 @@ def _length(source: MediaInfo, sound: Stream, params: ExtractAudioParams) -> flo
     end = source.begin_of(sound) + sound.duration if sound.duration else source.probe.duration or 0.0
     if params.start >= end:
         message = f"start is {params.start:g} s, but the sound ends at {end:g} s"
-        raise BadParams([Problem("start", "beyond_the_end", message)])
+        raise BadParams([Problem("start", "out_of_range", message)])
     return min(end - params.start, params.duration or end)
 
 

@@ -176,7 +176,7 @@ async def _taken(job: Context, params: GenerateParams, earlier: OpenSubmission |
 
 def _model(job: Context, params: GenerateParams) -> GenerativeModel:
     """Return the model as this worker knows it."""
-    registry = read_registry(job.settings.own_models)
+    registry = read_registry(job.settings.models_file)
     problems = registry.problems(params.model_id, params.given(), params.provider)
     if problems:
         raise BadParams(problems)
@@ -283,4 +283,4 @@ def _whole(value: Any) -> Any:
 
 @cache
 def _file_of_models() -> Path | None:
-    return Settings().own_models
+    return Settings().models_file

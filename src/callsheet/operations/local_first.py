@@ -16,7 +16,7 @@ _SUB_JOB = "at-home"
 async def run_locally(job: Context, workflow: str, inputs: Mapping[str, Any], *, alone: bool) -> ComfyUIResult | None:
     """Return what a stored workflow made of the inputs; None when others are to be asked.
 
-    It runs as a job of its own before this one (RunFirst), in the queue of ComfyUI. `alone`: there is nobody else, so
+    It runs as a job of its own before this one (RunChildJobs), in the queue of ComfyUI. `alone`: there is nobody else, so
     that it waits however long the queue is. Raises ProviderFailed when it failed and there is nobody else.
     """
     if job.children_done:
@@ -31,7 +31,7 @@ async def run_locally(job: Context, workflow: str, inputs: Mapping[str, Any], *,
 
 async def _no_room(job: Context) -> str | None:
     """Say why a job would not have its turn at home soon; None when it would."""
-    queue, most = comfyui_operation.queue, job.settings.local_queue_most
+    queue, most = comfyui_operation.queue, job.settings.local_queue_limit
     if not await job.has_live_worker(comfyui_operation.name, queue):
         return f"no worker takes jobs from the queue {queue} now"
     waiting = await job.queue_depth(queue)

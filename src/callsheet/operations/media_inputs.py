@@ -40,7 +40,7 @@ async def read_media(job: MediaContext, source: MediaSource, field: str, need: N
 
     `field` is the name of the parameter it came in, for the error. Raises BadParams when the file is not what is
     needed or goes beyond what the settings allow, BadSource when it must not be used, SourceUnreachable when it did
-    not come, MediaFailed when it cannot be read as media.
+    not come, FFmpegFailed when it cannot be read as media.
     """
     found = await probe_details(await job.fetch_input(source))
     problems = [*_unfit(found, need), *_over_limit(found, job.settings)]

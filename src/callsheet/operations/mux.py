@@ -186,7 +186,7 @@ def _end(params: MuxParams, sounds: list[AudioInput], frames: FrameIndex) -> tup
 
 
 async def _check(job: Context, output: Path, film: MuxCommand, shown: int) -> None:
-    """Raise MediaFailed unless the film holds what was put into it."""
+    """Raise FFmpegFailed unless the film holds what was put into it."""
     found = await probe_details(output)
     wrong: list[str] = []
     if len(found.sounds) != len(film.audio):

@@ -231,7 +231,7 @@ def _moments_after_the_end(params: PreviewParams, source: MediaInfo) -> list[Pro
     asked |= {"animation.start": params.animation.start} if params.animation and params.animation.start else {}
     message = "{:g} s is after the end of the picture, which is {:g} s long"
     return [
-        Problem(field, "after_the_end", message.format(time, length))
+        Problem(field, "out_of_range", message.format(time, length))
         for field, time in asked.items()
         if time > length + _LEEWAY
     ]

@@ -159,7 +159,7 @@ async def _times(job: Context, params: SplitParams, source: MediaInfo, seconds: 
         late = [time for time in params.times if not 0 < time < seconds]
         if late:
             message = f"a time must be within the {seconds:.3f} s of the file; got {', '.join(f'{t:g}' for t in late)}"
-            raise BadParams([Problem("times", "beyond_the_end", message)])
+            raise BadParams([Problem("times", "out_of_range", message)])
         return sorted(set(params.times))
     if params.silence is not None:
         found = await silences(job.ffmpeg, source, params.silence.threshold, params.silence.duration)

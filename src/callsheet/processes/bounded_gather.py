@@ -14,10 +14,10 @@ async def gather_limited(
 
     `on_done` is called after each.
     """
-    seats = asyncio.Semaphore(at_once)
+    slots = asyncio.Semaphore(at_once)
 
     async def seated(work: Callable[[], Awaitable[T]]) -> T:
-        async with seats:
+        async with slots:
             result = await work()
         if on_done is not None:
             on_done()

@@ -56,7 +56,7 @@ async def start_child(
     The whole group is dead when the block is left, however it is left. On Linux the program also dies with
     the thread that runs the event loop, so a killed worker leaves no orphan.
 
-    Raises MediaFailed, when the block is left, for a program that was ended since it used more memory than it may.
+    Raises FFmpegFailed, when the block is left, for a program that was ended since it used more memory than it may.
     """
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(

@@ -22,7 +22,7 @@ _LOOK_EVERY = 0.2
 class MemoryWatch:
     """While the block runs, the process `pid` is looked at; `kill` is called once it uses more than `most` bytes.
 
-    Leaving the block then raises MediaFailed, in place of whatever its sudden end led to.
+    Leaving the block then raises FFmpegFailed, in place of whatever its sudden end led to.
     """
 
     def __init__(self, pid: int, most: int | None, *, kill: Callable[[], None]) -> None:

@@ -11,7 +11,7 @@ from callsheet.settings import Settings
 GROUP = "callsheet.providers"
 
 Open = Callable[[Settings], Provider]
-"""Makes a provider by the settings. Raises SetupError naming the setting that is missing."""
+"""Makes a provider by the settings. Raises ConfigurationError naming the setting that is missing."""
 
 
 class Providers(Mapping[str, Provider]):
@@ -23,7 +23,7 @@ class Providers(Mapping[str, Provider]):
         self._open: dict[str, Provider] = {}
 
     def __getitem__(self, name: str) -> Provider:
-        """Return a provider. Raises KeyError for an unknown one, SetupError for one that is not set up."""
+        """Return a provider. Raises KeyError for an unknown one, ConfigurationError for one that is not set up."""
         if name not in self._open:
             self._open[name] = self._openers[name](self._settings)
         return self._open[name]
@@ -60,7 +60,7 @@ class Providers(Mapping[str, Provider]):
 def discover_providers(settings: Settings, own: Iterable[tuple[str, Open]] = ()) -> Providers:
     """Return the providers of all installed packages (entry points), and `own` ones.
 
-    Raises SetupError when one cannot be loaded or a name is taken twice.
+    Raises ConfigurationError when one cannot be loaded or a name is taken twice.
     """
     openers: dict[str, Open] = {}
     found = sorted(entry_points(group=GROUP), key=lambda point: point.name)

@@ -1,7 +1,7 @@
 """What a provider is: it takes orders, is looked at until they are done, and gives files.
 
 A submit ends in one of three ways. It is accepted, and a Task comes back; nothing was ordered, and Refused,
-ProviderBusy or ProviderUnreachable says so; or nobody knows, and SubmissionUnknown says so. No provider sends an order
+ProviderRateLimited or ProviderUnreachable says so; or nobody knows, and SubmissionUnknown says so. No provider sends an order
 twice by itself.
 """
 
@@ -160,16 +160,16 @@ class Provider(Protocol):
     async def submit(self, order: SubmitRequest) -> Task:
         """Send an order, once.
 
-        Raises Refused, ProviderBusy or ProviderUnreachable when certainly nothing was ordered, else SubmissionUnknown.
+        Raises Refused, ProviderRateLimited or ProviderUnreachable when certainly nothing was ordered, else SubmissionUnknown.
         """
 
     async def get_status(self, task: Task) -> TaskStatus:
-        """Ask how a task stands. Raises ProviderUnreachable, or ProviderBusy when asked too often."""
+        """Ask how a task stands. Raises ProviderUnreachable, or ProviderRateLimited when asked too often."""
 
     async def fetch(self, output: Output, target: Path) -> Path:
         """Bring a file here, streamed, capped, from hosts that may be asked.
 
-        Raises OutputGone, ProviderUnreachable, or ProviderFailed with the code `foreign_host`.
+        Raises OutputExpired, ProviderUnreachable, or ProviderFailed with the code `foreign_host`.
         """
 
     async def cancel(self, task: Task) -> None:

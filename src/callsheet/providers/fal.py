@@ -50,7 +50,7 @@ _CAPABILITIES = Capabilities(
 
 
 def open_fal(settings: Settings) -> "Fal":
-    """Return fal by the settings. Raises SetupError where the key is missing."""
+    """Return fal by the settings. Raises ConfigurationError where the key is missing."""
     if settings.fal_key is None:
         raise ConfigurationError("fal needs FAL_KEY")
     return Fal(settings, settings.fal_key.get_secret_value())
@@ -155,7 +155,9 @@ class Fal(BaseProvider):
     def _failed_result(self, result: Answer, seconds: float | None) -> TaskStatus:
         kind, reason = _kind_of(result), sanitize(result)
         if result.status in (404, 410):
-            return TaskStatus("failed", "COMPLETED", code="output_gone", message="fal has not kept the task's result.")
+            return TaskStatus(
+                "failed", "COMPLETED", code="output_expired", message="fal has not kept the task's result."
+            )
         if kind is not None:
             return _failed(kind, reason, seconds)
         if result.status == 400 and "in progress" in reason:

@@ -48,7 +48,7 @@ _FILE = re.compile(r"(?:^|/)files/([A-Za-z0-9_-]+)")
 
 
 def open_google(settings: Settings) -> "Google":
-    """Return the Gemini API by the settings. Raises SetupError where the key is missing."""
+    """Return the Gemini API by the settings. Raises ConfigurationError where the key is missing."""
     if settings.google_api_key is None:
         raise ConfigurationError("Google needs GOOGLE_GENERATIVE_AI_API_KEY")
     return Google(settings, settings.google_api_key.get_secret_value())
@@ -166,7 +166,9 @@ class Google(BaseProvider):
     async def _stored(self, status: str, path: str, media_type: str | None) -> Output | TaskStatus:
         answer = await self._http.get("GET", path)
         if answer.status in (403, 404):
-            return TaskStatus("failed", status, code="output_gone", message="Google does not have the file any more.")
+            return TaskStatus(
+                "failed", status, code="output_expired", message="Google does not have the file any more."
+            )
         file = self._http.parsed(answer)
         state = text(file.get("state"))
         if state == "FAILED":

@@ -54,7 +54,7 @@ _CLOCKS_DIFFER = 5
 
 
 def open_kling(settings: Settings) -> "Kling":
-    """Return Kling by the settings. Raises SetupError where a key is missing."""
+    """Return Kling by the settings. Raises ConfigurationError where a key is missing."""
     if settings.kling_access_key is None or settings.kling_secret_key is None:
         raise ConfigurationError("Kling needs KLING_ACCESS_KEY and KLING_SECRET_KEY")
     return Kling(settings, settings.kling_access_key.get_secret_value(), settings.kling_secret_key.get_secret_value())

@@ -27,14 +27,14 @@ _CODES = {
     "content_moderated": "content_refused",
     "generation_failed": "provider_failed",
     "budget_exhausted": "budget_exhausted",
-    "output_not_found": "output_gone",
+    "output_not_found": "output_expired",
 }
 _OUTSIDE = ("prompt", "aspect_ratio", "source", "image_ref", "user_id")
 """What stands in the order itself; everything else is about the video."""
 
 
 def open_luma(settings: Settings) -> "Luma":
-    """Return Luma by the settings. Raises SetupError where the key is missing."""
+    """Return Luma by the settings. Raises ConfigurationError where the key is missing."""
     if settings.luma_api_key is None:
         raise ConfigurationError("Luma needs LUMA_AGENTS_API_KEY")
     return Luma(settings, settings.luma_api_key.get_secret_value())

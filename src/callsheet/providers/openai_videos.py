@@ -34,11 +34,11 @@ _NO_SUCH_THING = (404, 405, 501)
 
 
 def open_openai_videos(settings: Settings) -> "OpenAIVideos":
-    """Return the server by the settings. Raises SetupError where none is named."""
-    if settings.videos_url is None:
-        raise ConfigurationError("A server of the /v1/videos shape needs CALLSHEET_VIDEOS_URL")
-    key = settings.videos_api_key
-    return OpenAIVideos(settings, settings.videos_url, None if key is None else key.get_secret_value())
+    """Return the server by the settings. Raises ConfigurationError where none is named."""
+    if settings.openai_videos_url is None:
+        raise ConfigurationError("A server of the /v1/videos shape needs CALLSHEET_OPENAI_VIDEOS_URL")
+    key = settings.openai_videos_api_key
+    return OpenAIVideos(settings, settings.openai_videos_url, None if key is None else key.get_secret_value())
 
 
 class OpenAIVideos(DeleteToCancelProvider):
@@ -66,7 +66,7 @@ class OpenAIVideos(DeleteToCancelProvider):
             at_once=settings.provider_concurrency,
         )
         super().__init__(http, default_poll_policy(settings))
-        self._format: Literal["multipart", "json"] = settings.videos_format
+        self._format: Literal["multipart", "json"] = settings.openai_videos_format
 
     async def submit(self, order: SubmitRequest) -> Task:
         """Create a video."""

@@ -16,9 +16,9 @@ def default_poll_policy(
     per_second: float | None = None,
 ) -> PollPolicy:
     """Return what the settings say, within what a provider allows: `longest` is a pause, `deadline` for the whole."""
-    cap = min(settings.provider_longest_pause, longest or settings.provider_longest_pause)
+    cap = min(settings.provider_poll_max, longest or settings.provider_poll_max)
     return PollPolicy(
-        initial=min(settings.provider_first_look, cap),
+        initial=min(settings.provider_poll_initial, cap),
         max_interval=cap,
         webhook_interval=min(PollPolicy().webhook_interval, cap),
         max_polls=_MOST,

@@ -192,7 +192,7 @@ def validate_inputs(offer: Offer, inputs: Mapping[str, Any]) -> list[Problem]:
             message = f"{offer.model} takes no '{name}'{near or f'; it takes {taken}'}"
             problems.append(Problem(name, "unknown_input", message))
         elif not has_reference(value) and (wrong := parameter.problem_with(value)) is not None:
-            problems.append(Problem(name, "does_not_fit", wrong))
+            problems.append(Problem(name, "invalid_value", wrong))
     lacking = [name for name, p in offer.parameters.items() if p.required and p.default is None and name not in inputs]
     return [*problems, *(Problem(name, "missing", f"{offer.model} needs it") for name in lacking)]
 
@@ -210,7 +210,7 @@ def to_provider_inputs(offer: Offer, inputs: Mapping[str, Any]) -> dict[str, Any
 def read_registry(own: Path | None = None) -> Registry:
     """Return the models that come with Callsheet, and those of a file of one's own, which go before.
 
-    Raises SetupError with every problem of that file.
+    Raises ConfigurationError with every problem of that file.
     """
     stamp = own.stat().st_mtime_ns if own is not None and own.exists() else 0
     return _read(own, stamp)
@@ -231,7 +231,7 @@ def _read(own: Path | None, _stamp: int) -> Registry:
 
 
 def _models(text: bytes, name: str, others: frozenset[str] = frozenset()) -> dict[str, GenerativeModel]:
-    """Return the models of a file. Raises SetupError with all that is wrong; `others` are ids that no alias may be."""
+    """Return the models of a file. Raises ConfigurationError with all that is wrong; `others` are ids that no alias may be."""
     try:
         read = yaml.safe_load(text) or []
     except (yaml.YAMLError, RecursionError) as error:

@@ -63,7 +63,7 @@ _CAPABILITIES = Capabilities(
 
 
 def open_replicate(settings: Settings) -> "Replicate":
-    """Return Replicate by the settings. Raises SetupError where the token is missing."""
+    """Return Replicate by the settings. Raises ConfigurationError where the token is missing."""
     if settings.replicate_api_token is None:
         raise ConfigurationError("Replicate needs REPLICATE_API_TOKEN")
     return Replicate(settings, settings.replicate_api_token.get_secret_value())
@@ -186,7 +186,9 @@ def _look(prediction: Mapping[str, Any]) -> TaskStatus:
     state = _STATES.get(status, "running")
     seconds = number(fields_of(prediction.get("metrics")).get("predict_time"))
     if state == "succeeded" and prediction.get("data_removed") and not prediction.get("output"):
-        return TaskStatus("failed", status, code="output_gone", message="Replicate has removed the prediction's files.")
+        return TaskStatus(
+            "failed", status, code="output_expired", message="Replicate has removed the prediction's files."
+        )
     if state == "succeeded":
         return TaskStatus(state, status, 1.0, find_outputs(prediction.get("output")), seconds=seconds)
     if state == "failed" or _was_late(state, prediction):

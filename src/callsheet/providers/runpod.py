@@ -42,7 +42,7 @@ _A_SECOND = 100
 
 
 def open_runpod(settings: Settings) -> "RunPod":
-    """Return RunPod by the settings. Raises SetupError where the key is missing."""
+    """Return RunPod by the settings. Raises ConfigurationError where the key is missing."""
     if settings.runpod_api_key is None:
         raise ConfigurationError("RunPod needs RUNPOD_API_KEY")
     return RunPod(settings, settings.runpod_api_key.get_secret_value())

@@ -29,7 +29,7 @@ _STATES: Mapping[str, TaskState] = {
 
 
 def open_runway(settings: Settings) -> "Runway":
-    """Return Runway by the settings. Raises SetupError where the key is missing."""
+    """Return Runway by the settings. Raises ConfigurationError where the key is missing."""
     if settings.runway_api_key is None:
         raise ConfigurationError("Runway needs RUNWAYML_API_SECRET")
     return Runway(settings, settings.runway_api_key.get_secret_value())

@@ -26,7 +26,7 @@ _CANCELLED, _TOO_LATE = 1, 4
 
 
 def open_vertex(settings: Settings) -> "Vertex":
-    """Return Vertex AI by the settings. Raises SetupError where the project, or a way to a token, is missing."""
+    """Return Vertex AI by the settings. Raises ConfigurationError where the project, or a way to a token, is missing."""
     if settings.vertex_project is None:
         raise ConfigurationError("Vertex AI needs CALLSHEET_VERTEX_PROJECT")
     if settings.vertex_token is not None:

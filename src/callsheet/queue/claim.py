@@ -99,18 +99,18 @@ class Claimer:
             return Claim(await self._claim_rows(connection, queue, free, suspects))
         if limits["paused"]:
             return Claim([])
-        seats = free
+        slots = free
         if limits["max_running"] is not None:
-            seats = min(seats, limits["max_running"] - await sql.count_running(connection, queue=queue))
+            slots = min(slots, limits["max_running"] - await sql.count_running(connection, queue=queue))
         if limits["rate_limit"] is not None:
-            seats = min(seats, limits["rate_limit"] - limits["starts_in_period"])
-        if seats <= 0:
+            slots = min(slots, limits["rate_limit"] - limits["starts_in_period"])
+        if slots <= 0:
             return Claim([], limits["next_in"])
-        jobs = await self._claim_rows(connection, queue, seats, suspects, seats_counted=True)
+        jobs = await self._claim_rows(connection, queue, slots, suspects, seats_counted=True)
         if jobs and limits["rate_limit"] is not None:
-            await sql.remember_starts(connection, queue=queue, starts=len(jobs))
+            await sql.record_starts(connection, queue=queue, starts=len(jobs))
         # Seats that a rate kept back come free with its oldest start, at the soonest.
-        return Claim(jobs, limits["next_in"] if len(jobs) == seats < free else None)
+        return Claim(jobs, limits["next_in"] if len(jobs) == slots < free else None)
 
     async def _claim_rows(
         self, connection: Connection, queue: str, free: int, suspects: bool, *, seats_counted: bool = False

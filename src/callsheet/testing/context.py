@@ -103,7 +103,7 @@ class RecordingContext:
 
     @cached_property
     def ffmpeg(self) -> FFmpeg:
-        """The FFmpeg of this machine; raises SetupError where there is none."""
+        """The FFmpeg of this machine; raises ConfigurationError where there is none."""
         return open_ffmpeg(self.settings)
 
     @cached_property

@@ -1,6 +1,6 @@
 """A provider in a folder, which does as a test tells it; several processes may share it.
 
-    toy = ToyProvider(tmp_path)
+    toy = FakeProvider(tmp_path)
     async with running_engine([draw], providers=[toy]) as engine:
         execution_id = await engine.submit(plan)
         [order] = await until(toy.orders)

@@ -1,7 +1,7 @@
 """What every provider must do, tried against its stand-in.
 
     class TestReplicate(ProviderContract):
-        stand_in = ReplicateStandIn
+        stand_in = FakeReplicate
 
 It needs pytest and pytest-asyncio. The provider is opened through its entry point.
 """
@@ -387,7 +387,7 @@ class ProviderContract:
             with pytest.raises(OutputExpired):
                 await provider.fetch(look.outputs[0], tmp_path / "gone")
         else:
-            assert look.state == "lost" or look.code == "output_gone"
+            assert look.state == "lost" or look.code == "output_expired"
 
     async def test_a_file_on_a_foreign_host_is_not_fetched(
         self, there: FakeServer, provider: Provider, stranger: WebhookReceiver, tmp_path: Path

@@ -34,7 +34,7 @@ async def test_a_database_that_is_away_is_a_503_that_says_when_to_come_back(api,
 
     answer = await api.client.get("/api/executions")
 
-    assert (answer.status_code, answer.json()["code"]) == (503, "database_away")
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
     assert int(answer.headers["retry-after"]) > 0
 
 

@@ -183,7 +183,7 @@ async def test_a_cancelled_execution_can_be_retried_and_a_finished_one_neither(w
     assert (await working.ended(execution_id))["status"] == "succeeded"
     for verb in ("cancel", "retry"):
         answer = await working.client.post(f"/api/executions/{execution_id}/{verb}")
-        assert (answer.status_code, answer.json()["code"]) == (409, "not_allowed_now")
+        assert (answer.status_code, answer.json()["code"]) == (409, "invalid_state")
 
 
 async def test_one_job_is_read_cancelled_and_retried(working, tmp_path):

@@ -42,9 +42,9 @@ def settings(settings, stand_ins, know_models):
     leading = {name: value for stand_in in stand_ins.values() for name, value in stand_in.settings().items()}
     led = Settings(_env_file=None, **leading).model_dump(include=set(leading))
     around = {
-        "waiting_interval": timedelta(seconds=0.02),
+        "provider_poll_interval": timedelta(seconds=0.02),
         "public_url": f"http://127.0.0.1:{settings.port}",
-        "own_models": OWN_MODELS,
+        "models_file": OWN_MODELS,
     }
     return settings.model_copy(update={**led, **around})
 
@@ -60,7 +60,7 @@ def providers_of(plan):
 class TestByLooking:
     @pytest.fixture
     def settings(self, settings):
-        return settings.model_copy(update={"provider_first_look": SOON, "provider_longest_pause": SOON})
+        return settings.model_copy(update={"provider_poll_initial": SOON, "provider_poll_max": SOON})
 
     async def test_every_example_ends_with_its_files_and_each_order_is_paid_once(self, working, stand_ins):
         plans = [yaml.safe_load(example.read_text()) for example in EXAMPLES]
@@ -84,7 +84,7 @@ class TestByWebhook:
     @pytest.fixture
     def settings(self, settings):
         """Nobody looks within the time of a test."""
-        return settings.model_copy(update={"provider_first_look": LATER, "provider_longest_pause": LATER})
+        return settings.model_copy(update={"provider_poll_initial": LATER, "provider_poll_max": LATER})
 
     async def test_a_webhook_alone_brings_the_end(self, working, stand_ins):
         plan = yaml.safe_load((EXAMPLES[0].parent / "generate-replicate.yaml").read_text())

@@ -74,7 +74,7 @@ async def test_lanes_are_resized_while_the_worker_works(working):
     answer = await working.client.patch(f"/api/workers/{worker['id']}", json={"lanes": {"test": 1}})
 
     assert answer.json()["lanes"] == {"test": 1}
-    assert (await working.client.get("/api/queues")).json()["queues"][0]["seats"] == 1
+    assert (await working.client.get("/api/queues")).json()["queues"][0]["slots"] == 1
 
 
 async def test_a_lane_that_a_worker_does_not_have_is_refused(working):

@@ -62,10 +62,10 @@ def studio(settings, catalog):
             changes = {
                 **{name: getattr(to_it, name) for name in provider.settings()},
                 "public_url": f"http://127.0.0.1:{settings.port}" if calls else None,
-                "provider_first_look": looks,
-                "provider_longest_pause": looks,
-                "waiting_interval": SOON,
-                "submission_patience": timedelta(seconds=1),
+                "provider_poll_initial": looks,
+                "provider_poll_max": looks,
+                "provider_poll_interval": SOON,
+                "submission_recovery_timeout": timedelta(seconds=1),
             }
             async with served(settings.model_copy(update=changes), catalog) as api:
                 await api.engine.start_worker()
@@ -204,7 +204,7 @@ async def test_a_film_that_does_not_come_whole_is_fetched_again(studio, kind):
     [
         (Fails("CUDA out of memory"), "provider_failed"),
         (Fails(why="content"), "content_refused"),
-        (Expires(), "output_gone"),
+        (Expires(), "output_expired"),
     ],
     ids=["error", "content", "gone"],
 )
@@ -223,7 +223,7 @@ async def test_a_refusal_costs_nothing_and_says_why(studio, kind):
         here.provider.forecast(submit=[Reject(422, "duration must be 5 or 10")])
         job = await here.ended(await here.ordered())
 
-        assert (job["status"], job["error"]["code"]) == ("failed", "refused")
+        assert (job["status"], job["error"]["code"]) == ("failed", "submission_rejected")
         assert "duration must be 5 or 10" in job["error"]["message"]
         assert here.provider.paid == 0
 

@@ -25,8 +25,8 @@ def settings(settings):
     return settings.model_copy(
         update={
             "public_url": "https://sheet.example",
-            "waiting_interval": timedelta(seconds=0.02),
-            "submission_patience": timedelta(minutes=1),
+            "provider_poll_interval": timedelta(seconds=0.02),
+            "submission_recovery_timeout": timedelta(minutes=1),
             "webhook_max_bytes": 4096,
         }
     )
@@ -168,7 +168,7 @@ async def test_one_that_this_server_cannot_check_may_be_sent_again_and_changes_n
             with capture_logs() as logs:
                 answer = await call(elsewhere, order, message(order))
 
-        assert (answer.status_code, answer.json()["code"]) == (503, "not_set_up_here")
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_configured")
         assert [(entry["provider"], entry["log_level"]) for entry in logs if "reason" in entry] == [("toy", "error")]
         assert (await api.client.get(f"/api/executions/{execution_id}")).json()["jobs"][0]["status"] == "waiting"
 

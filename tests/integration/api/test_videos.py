@@ -31,7 +31,7 @@ async def replicate():
 
 @pytest.fixture
 def settings(settings, replicate):
-    soon = {"provider_first_look": SOON, "provider_longest_pause": SOON, "waiting_interval": timedelta(seconds=0.02)}
+    soon = {"provider_poll_initial": SOON, "provider_poll_max": SOON, "provider_poll_interval": timedelta(seconds=0.02)}
     return settings.model_copy(
         update={**replicate.opened_settings().model_dump(include=set(replicate.settings())), **soon}
     )
@@ -146,7 +146,7 @@ async def test_what_cannot_be_asked_is_told_field_by_field(api, videos):
 
     with pytest.raises(openai.BadRequestError) as refused:
         await videos.create(model=MODEL, prompt="x", seconds="60", extra_body={"lens": "wide"})
-    assert (refused.value.param, refused.value.code) == ("seconds", "does_not_fit")
+    assert (refused.value.param, refused.value.code) == ("seconds", "invalid_value")
     assert "lens: bytedance/seedance-1-pro takes no 'lens'" in refused.value.message
 
     with pytest.raises(openai.BadRequestError) as refused:

@@ -16,8 +16,8 @@ LOST = new_id()
 
 LOAD = """
     INSERT INTO execution_jobs (id, execution_id, job_id, operation, queue, priority, status, params, timeout_seconds,
-                                max_attempts, run_at, next_poll_at, worker_id, epoch, queued_at, started_at, provider,
-                                submission, waiting_until)
+                                max_attempts, scheduled_at, next_poll_at, worker_id, epoch, queued_at, started_at,
+                                provider, submission, waiting_until)
     SELECT gen_random_uuid(), md5((n / 10)::text || $2)::uuid, 'job-' || n, 'noop', 'test', n % 3, $2, '{}', 60, 3,
            CASE $2 WHEN 'scheduled' THEN now() + make_interval(mins => n) END,
            CASE $2 WHEN 'waiting' THEN now() + make_interval(mins => n - 40) END,
@@ -175,7 +175,7 @@ async def test_the_promoter_looks_at_due_jobs_only(connection):
 
 
 async def test_the_poller_looks_at_due_jobs_only(connection):
-    nodes, blocks = await explained(connection, sql.claim_looks, providers=["toy"], seats=[100], lease=180.0, only=None)
+    nodes, blocks = await explained(connection, sql.claim_polls, providers=["toy"], slots=[100], lease=180.0, only=None)
 
     assert {"execution_jobs_waiting", "submissions_pkey"} <= indexes(nodes)
     assert "Seq Scan" not in scans(nodes, "execution_jobs") | scans(nodes, "submissions")
@@ -197,7 +197,7 @@ async def test_what_looks_showed_is_written_to_those_jobs_alone(connection):
 
     nodes, blocks = await explained(
         connection,
-        sql.record_looks,
+        sql.record_polls,
         ids=[row["id"] for row in rows],
         epochs=[1] * number,
         collects=["false"] * number,
@@ -212,7 +212,7 @@ async def test_what_looks_showed_is_written_to_those_jobs_alone(connection):
 
 
 async def test_tasks_to_be_called_off_are_found_by_their_index(connection):
-    nodes, blocks = await explained(connection, sql.claim_cancels, most=50, lease=120.0, strange=[], only=None)
+    nodes, blocks = await explained(connection, sql.claim_provider_cancels, most=50, lease=120.0, strange=[], only=None)
 
     assert "submissions_to_cancel" in indexes(nodes)
     assert "Seq Scan" not in scans(nodes, "submissions") | scans(nodes, "execution_jobs")
@@ -224,10 +224,10 @@ async def test_what_a_run_asks_of_its_own_orders_is_found_by_their_job(connectio
     asked = {
         sql.open_submission: {"job": job["id"], "step": "submit"},
         sql.submissions_of_job: {"job": job["id"]},
-        sql.call_off: {"jobs": [job["id"]]},
+        sql.request_provider_cancel: {"jobs": [job["id"]]},
         sql.close_submissions: {"jobs": [job["id"]], "resubmit": True},
-        sql.patience_left: {"job": job["id"], "submission": job["submission"], "deadline": 60.0},
-        sql.collect_hinted: {"job": job["id"], "submission": job["submission"]},
+        sql.submission_time_left: {"job": job["id"], "submission": job["submission"], "deadline": 60.0},
+        sql.release_after_webhook: {"job": job["id"], "submission": job["submission"]},
         sql.end_submission: {
             "id": job["submission"],
             "epoch": 1,
@@ -266,7 +266,7 @@ async def test_a_beat_looks_at_the_running_jobs_of_its_worker_only(connection):
 async def test_whether_others_ran_first_is_asked_of_the_job_s_own_edges(connection):
     job = await connection.fetchval("SELECT downstream FROM edges LIMIT 1")
 
-    nodes, blocks = await explained(connection, sql.ran_first, id=job, job_id="job-1")
+    nodes, blocks = await explained(connection, sql.children_done, id=job, job_id="job-1")
 
     assert scans(nodes, "edges") | scans(nodes, "execution_jobs") <= {"Index Scan", "Index Only Scan"}
     assert blocks < 20
@@ -289,7 +289,7 @@ async def test_jobs_that_run_first_are_stored_without_looking_at_others(connecti
 
     nodes, blocks = await explained(
         connection,
-        sql.insert_first_jobs,
+        sql.insert_child_jobs,
         ids=[new_id()],
         parents=[parent["id"]],
         execution_ids=[parent["execution_id"]],

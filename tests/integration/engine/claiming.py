@@ -20,5 +20,5 @@ async def claim_and_die(database, name, most, operation="noop"):
     worker, claims = await claimer(database, name, operation)
     jobs = (await claims.claim("test", most)).jobs
     async with database.connection() as connection:
-        await sql.leave(connection, id=worker)
+        await sql.unregister_worker(connection, id=worker)
     return jobs

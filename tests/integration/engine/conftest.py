@@ -6,7 +6,7 @@ from callsheet.testing.operations import ALL
 
 @pytest.fixture
 def settings(settings):
-    return settings.model_copy(update={"grace_period": settings.beat_interval / 10})
+    return settings.model_copy(update={"grace_period": settings.heartbeat_interval / 10})
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ async def test_a_clean_up_that_takes_longer_than_a_beat_is_not_broken_into(setti
             (tmp_path / "tidied").touch()
         return Nothing()
 
-    often = settings.model_copy(update={"beat_interval": settings.promote_interval})
+    often = settings.model_copy(update={"heartbeat_interval": settings.schedule_interval})
     async with running_engine([tidy], settings=often) as engine:
         execution_id = await engine.submit(plan(job("a", "tidy")))
         await appears(Path(tmp_path / "started"))

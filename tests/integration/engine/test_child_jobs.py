@@ -12,7 +12,7 @@ from pydantic import model_validator
 
 from callsheet.db.database import Database
 from callsheet.db.statements import sql
-from callsheet.domain.errors import JobError, Transient
+from callsheet.domain.errors import JobErrorRecord, Transient
 from callsheet.domain.ids import new_id
 from callsheet.domain.model import Model
 from callsheet.domain.statuses import JobStatus
@@ -38,7 +38,7 @@ class Files(Model):
 async def stubborn(job, params: Files) -> Nothing:
     """Fail until a file is there, then run until another one is."""
     if not Path(params.mended).exists():  # noqa: ASYNC240
-        raise JobError("not mended")
+        raise JobErrorRecord("not mended")
     await block.run(job, block.params(until=params.until))
     return Nothing()
 
@@ -106,7 +106,12 @@ async def test_to_have_others_run_first_is_no_attempt_and_no_start(engine, tmp_p
     gate.touch()
     ended = (await engine.ended(execution_id)).jobs[0]
 
-    assert (waiting["status"], waiting["starts"], waiting["attempts"], waiting["unmet"]) == ("pending", 0, 0, 1)
+    assert (waiting["status"], waiting["starts"], waiting["attempts"], waiting["pending_dependencies"]) == (
+        "pending",
+        0,
+        0,
+        1,
+    )
     assert (ended.attempts, ended.error) == (0, None)
 
 
@@ -310,7 +315,7 @@ async def test_a_first_job_that_is_run_again_by_hand_holds_up_the_job_that_waits
     gate.touch()
     execution = await engine.ended(execution_id)
 
-    assert (before["unmet"], after["unmet"]) == (1, 2)
+    assert (before["pending_dependencies"], after["pending_dependencies"]) == (1, 2)
     assert statuses(execution) == dict.fromkeys(["cut", "cut/a", "cut/b"], "succeeded")
 
 
@@ -461,7 +466,7 @@ async def test_the_second_end_of_a_job_upstream_is_not_taken_for_that_of_one_tha
     }
     for batch in batches[order]:
         await record(*batch)
-    assert ((await raw(idle_engine, execution_id, "cut"))["unmet"]) == 2
+    assert ((await raw(idle_engine, execution_id, "cut"))["pending_dependencies"]) == 2
 
     pieces = (await ups.claim("test", 2)).jobs
     await record(*[ended(piece) for piece in pieces])
@@ -538,6 +543,6 @@ async def test_hosts_are_machines_with_a_living_worker_that_runs_the_operation(e
     await register("other lanes", lanes='{"render": 2}')
     await register("closed lane", lanes='{"test": 0}')
     assert await hosts() == 2
-    for what in ("stopping = true", "lost_at = now()", "beat_at = now() - interval '1 hour'"):
+    for what in ("stopping = true", "lost_at = now()", "heartbeat_at = now() - interval '1 hour'"):
         await change(await register(what), what)
     assert await hosts() == 2

@@ -26,7 +26,7 @@ async def server(tmp_path):
 @pytest.fixture
 def settings(settings, server):
     more = {"comfyui_api_url": server.url, "comfyui_poll_interval_ms": 200, "comfyui_timeout_ms": 5000}
-    return settings.model_copy(update={**more, "grace_period": settings.beat_interval / 10})
+    return settings.model_copy(update={**more, "grace_period": settings.heartbeat_interval / 10})
 
 
 @pytest.fixture

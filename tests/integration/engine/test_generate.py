@@ -42,7 +42,7 @@ class LinkParams(Model):
 @operation("link", queue="test")
 async def link(job, params: LinkParams) -> Linked:
     """Tell a file's address."""
-    return Linked(url=await job.link(params.src))
+    return Linked(url=await job.public_url(params.src))
 
 
 @pytest.fixture
@@ -50,8 +50,8 @@ def settings(settings, tmp_path, know_models):
     file = tmp_path / "models.yaml"
     file.write_text(MODELS)
     know_models(file)
-    soon = {"waiting_interval": timedelta(seconds=0.02), "submission_patience": timedelta(seconds=1)}
-    return settings.model_copy(update={"own_models": file, **soon})
+    soon = {"provider_poll_interval": timedelta(seconds=0.02), "submission_recovery_timeout": timedelta(seconds=1)}
+    return settings.model_copy(update={"models_file": file, **soon})
 
 
 @pytest.fixture
@@ -112,7 +112,7 @@ async def test_an_order_of_unknown_fate_goes_nowhere_else(settings, toys):
 async def test_when_all_are_busy_it_is_tried_again(engine):
     execution = await engine.run(film(retries=1, one="busy", two="busy"))
 
-    assert execution.jobs[0].error.code == "provider_busy"
+    assert execution.jobs[0].error.code == "provider_rate_limited"
     assert execution.jobs[0].attempts == 2
 
 

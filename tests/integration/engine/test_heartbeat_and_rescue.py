@@ -22,8 +22,8 @@ from callsheet.testing.waiters import until
 def quick(settings, **more):
     return settings.model_copy(
         update={
-            "beat_interval": settings.promote_interval * 2,
-            "worker_timeout": settings.promote_interval * 20,
+            "heartbeat_interval": settings.schedule_interval * 2,
+            "worker_timeout": settings.schedule_interval * 20,
             **more,
         }
     )
@@ -150,7 +150,7 @@ async def test_many_rescuers_and_promoters_at_once_take_each_job_once(idle_engin
     await claim_and_die(database, "first", 30)
     async with database.connection() as connection:
         await connection.execute(
-            "UPDATE execution_jobs SET status = 'scheduled', run_at = now() WHERE status = 'queued'"
+            "UPDATE execution_jobs SET status = 'scheduled', scheduled_at = now() WHERE status = 'queued'"
         )
     rescuers = [Rescuer(database, new_id(), worker_timeout=10, crash_limit=3) for _ in range(6)]
     promoters = [Scheduler(database) for _ in range(6)]
@@ -203,7 +203,9 @@ async def test_a_stopping_worker_hands_its_jobs_back_unharmed(idle_engine, tmp_p
     await idle_engine.stop_worker(worker)
 
     async with idle_engine.runtime.database.connection() as connection:
-        rows = await connection.fetch("SELECT status, starts, attempts FROM execution_jobs WHERE unmet = 0")
+        rows = await connection.fetch(
+            "SELECT status, starts, attempts FROM execution_jobs WHERE pending_dependencies = 0"
+        )
         assert {tuple(row) for row in rows} == {("queued", 0, 0)}
         assert await connection.fetchval("SELECT count(*) FROM workers") == 0
     gate.touch()
@@ -229,7 +231,7 @@ async def test_a_worker_given_up_by_mistake_registers_again(settings):
         worker = engine.workers[0]
         await engine.run(plan(job("warm")))
         async with engine.runtime.database.connection() as connection:
-            await sql.leave(connection, id=worker.id)
+            await sql.unregister_worker(connection, id=worker.id)
 
         await until(lambda: list_workers(engine.runtime.database))
         assert (await engine.run(plan(job("a")))).status == "succeeded"
@@ -293,8 +295,10 @@ async def test_a_worker_that_was_cut_off_itself_does_not_give_up_the_others(idle
     assert (await claims.claim("test", 1)).jobs
     async with database.connection() as connection:
         # The database answered nobody for a minute; then we could beat again, a moment before the other.
-        await connection.execute("UPDATE workers SET beat_at = now() - interval '1 minute', steady_since = beat_at")
-        await sql.beat(connection, id=me, stopping=False, timeout=0.1)
+        await connection.execute(
+            "UPDATE workers SET heartbeat_at = now() - interval '1 minute', steady_since = heartbeat_at"
+        )
+        await sql.heartbeat(connection, id=me, stopping=False, timeout=0.1)
         await connection.execute("SELECT pg_sleep(0.01)")
 
         lost = await sql.mark_lost_workers(connection, me=me, timeout=5)

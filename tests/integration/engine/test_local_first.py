@@ -58,12 +58,12 @@ def settings(settings, tmp_path, know_models, home, replicate):
     return settings.model_copy(
         update={
             **replicate.opened_settings().model_dump(include=set(replicate.settings())),
-            "provider_first_look": SOON,
-            "provider_longest_pause": SOON,
-            "waiting_interval": SOON,
+            "provider_poll_initial": SOON,
+            "provider_poll_max": SOON,
+            "provider_poll_interval": SOON,
             "retry_base": SOON,
-            "own_models": models,
-            "local_queue_most": 1,
+            "models_file": models,
+            "local_queue_limit": 1,
             "comfyui_workflows": workflows,
             "comfyui_api_url": home.url,
             "comfyui_poll_interval_ms": 100,

@@ -26,18 +26,18 @@ async def draw_somewhere(job, params: DrawParams) -> WriteResult:
     """Have the toy draw it, or the other toy."""
     try:
         toy = job.providers["toy"]
-        task = await job.order(toy, SubmitRequest("crayon", {"submit": "refuse"}))
+        task = await job.submit_once(toy, SubmitRequest("crayon", {"submit": "refuse"}))
     except SubmissionRejected:
         toy = job.providers["other"]
-        task = await job.order(toy, SubmitRequest("pencil", {}))
-    [output] = (await job.answer(task)).outputs
+        task = await job.submit_once(toy, SubmitRequest("pencil", {}))
+    [output] = (await job.wait_for_result(task)).outputs
     return WriteResult(file=await job.keep(await toy.fetch(output, job.dir / output.name)))
 
 
 @operation("draw-and-stumble", queue="test", on_worker_lost="resume")
 async def draw_and_stumble(job, params: DrawParams) -> WriteResult:
     """Have the toy draw it, and fail."""
-    await job.order(job.providers["toy"], SubmitRequest("crayon", {}))
+    await job.submit_once(job.providers["toy"], SubmitRequest("crayon", {}))
     raise ValueError("over its own feet")
 
 
@@ -48,7 +48,7 @@ DONE = {"files": {"picture.txt": "a picture"}}
 @pytest.fixture
 def settings(settings):
     return settings.model_copy(
-        update={"waiting_interval": timedelta(seconds=0.02), "submission_patience": timedelta(seconds=3)}
+        update={"provider_poll_interval": timedelta(seconds=0.02), "submission_recovery_timeout": timedelta(seconds=3)}
     )
 
 
@@ -102,7 +102,7 @@ async def test_progress_and_the_provider_s_words_are_seen_once_each(engine, toy)
     order = await ordered(toy)
 
     toy.tell(order["id"], "queued", "in line")
-    await engine.wait(execution_id, "job.provider")
+    await engine.wait(execution_id, "job.provider_status")
     toy.tell(order["id"], "running", "sharpening", progress=0.4)
     await engine.wait(execution_id, "job.progress")
     looks = toy.looks()
@@ -111,7 +111,7 @@ async def test_progress_and_the_provider_s_words_are_seen_once_each(engine, toy)
     toy.tell(order["id"], "succeeded", **DONE)
     await engine.ended(execution_id)
 
-    said = [event.data["status"] for event in await engine.events(execution_id) if event.type == "job.provider"]
+    said = [event.data["status"] for event in await engine.events(execution_id) if event.type == "job.provider_status"]
     assert [word for word in said if word != "drawing"] == ["in line", "sharpening", "succeeded"]
     assert await kinds(engine, execution_id, "job.progress") == ["job.progress"]
 
@@ -133,7 +133,7 @@ async def test_a_state_that_the_provider_invents_is_looked_at_again(engine, toy)
     execution_id = await engine.submit(plan(job("a", "draw")))
     order = await ordered(toy)
     toy.tell(order["id"], "running", "contemplating")
-    await engine.wait(execution_id, "job.provider")
+    await engine.wait(execution_id, "job.provider_status")
 
     toy.tell(order["id"], "succeeded", **DONE)
 
@@ -196,7 +196,7 @@ async def test_a_refused_order_fails_the_job_and_may_go_elsewhere(settings, toy,
     other = FakeProvider(tmp_path / "other", name="other", poll_policy=EAGER)
     async with running_engine(OPERATIONS, settings=settings, providers=[toy, other]) as engine:
         refused = await engine.run(plan(job("a", "draw", params={"submit": "refuse"})))
-        assert refused.jobs[0].error.code == "refused"
+        assert refused.jobs[0].error.code == "submission_rejected"
 
         execution_id = await engine.submit(plan(job("a", "draw-somewhere")))
         other.tell((await ordered(other))["id"], "succeeded", **DONE)
@@ -209,7 +209,7 @@ async def test_a_refused_order_fails_the_job_and_may_go_elsewhere(settings, toy,
 async def test_a_busy_provider_is_tried_again_as_any_passing_failure(engine, toy):
     execution = await engine.run(plan(job("a", "draw", params={"submit": "busy"})))
 
-    assert execution.jobs[0].error.code == "provider_busy"
+    assert execution.jobs[0].error.code == "provider_rate_limited"
     assert execution.jobs[0].attempts == 3
     assert toy.orders() == []
 
@@ -357,7 +357,7 @@ async def test_an_order_that_the_list_shows_late_is_found_as_long_as_there_is_pa
 async def test_a_worker_that_dies_while_it_orders_orders_nothing_twice(settings, tmp_path):
     toy = FakeProvider(tmp_path / "toy", capabilities=Capabilities(find_submission=True), poll_policy=EAGER)
     quick = settings.model_copy(
-        update={"beat_interval": timedelta(seconds=0.2), "worker_timeout": timedelta(seconds=0.6)}
+        update={"heartbeat_interval": timedelta(seconds=0.2), "worker_timeout": timedelta(seconds=0.6)}
     )
     async with running_engine(OPERATIONS, settings=quick, providers=[toy], workers=2) as engine:
         execution_id = await engine.submit(plan(job("a", "draw", params={"submit": "hang"})))
@@ -412,7 +412,7 @@ async def test_a_cancel_while_the_order_is_on_its_way_lets_it_arrive_and_ends_it
 
 
 async def test_a_worker_that_stops_tells_the_provider_before_it_leaves(settings, toy):
-    slow = settings.model_copy(update={"waiting_interval": timedelta(hours=1)})
+    slow = settings.model_copy(update={"provider_poll_interval": timedelta(hours=1)})
     async with running_engine(OPERATIONS, settings=slow, providers=[toy]) as engine:
         execution_id = await engine.submit(plan(job("a", "draw")))
         order = await ordered(toy)

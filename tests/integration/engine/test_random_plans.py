@@ -87,7 +87,7 @@ def test_a_thousand_random_plans_keep_every_promise(tmp_path_factory, database_o
         database_url=database_of_the_plans,
         retry_base=0.005,
         retry_cap=0.02,
-        promote_interval=0.02,
+        schedule_interval=0.02,
     )
     asyncio.run(go_through(runtime, plans, deeds))
 
@@ -186,5 +186,5 @@ def counts_agree(execution, rows):
     assert (execution["unfinished"], execution["failed"], execution["cancelled"]) == (0, failed, stands["cancelled"])
     if execution["status"] == "succeeded":
         assert failed == stands["cancelled"] == 0
-    assert all(row["unmet"] >= 0 for row in rows)
-    assert all(row["unmet"] == 0 for row in rows if row["status"] in ("succeeded", "failed"))
+    assert all(row["pending_dependencies"] >= 0 for row in rows)
+    assert all(row["pending_dependencies"] == 0 for row in rows if row["status"] in ("succeeded", "failed"))

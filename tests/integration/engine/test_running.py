@@ -8,7 +8,7 @@ import pytest
 from plans import job, plan, statuses
 from pydantic import BaseModel
 
-from callsheet.domain.errors import JobError, Transient
+from callsheet.domain.errors import JobErrorRecord, Transient
 from callsheet.domain.model import Model
 from callsheet.operation.contract import operation
 from callsheet.testing.engine import running_engine
@@ -142,14 +142,14 @@ async def wrong_result(job, params: Odd) -> Odd:
 async def odd_words(job, params: Odd) -> Odd:
     job.progress(float("nan"), "nul \0 and half \ud800")
     job.log("nul \0 and half \ud800", path=os, number=2**70, raw=b"\xff")
-    job.data(value="nul \0", other={1: 2})
+    job.publish(value="nul \0", other={1: 2})
     await asyncio.sleep(0.6)
     return Odd(value=1)
 
 
 @operation("odd-error", queue="test")
 async def odd_error(job, params: Odd) -> Odd:
-    raise JobError("nul \0 and half \ud800", path=os.fspath, number=2**70)
+    raise JobErrorRecord("nul \0 and half \ud800", path=os.fspath, number=2**70)
 
 
 @operation("foreign-error", queue="test")

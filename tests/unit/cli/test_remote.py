@@ -29,7 +29,7 @@ def test_a_stream_is_read_past_pings_and_half_events():
     [
         (401, "unauthorized", 4),
         (404, "not_found", 3),
-        (409, "not_allowed_now", 5),
+        (409, "invalid_state", 5),
         (413, "too_large", 2),
         (422, "plan_refused", 2),
         (422, "idempotency_conflict", 5),

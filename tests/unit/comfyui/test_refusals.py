@@ -73,7 +73,7 @@ async def test_a_server_that_would_run_half_of_a_graph_does_not(desk: Desk, serv
                 "2": {"class_type": "ImageScale", "inputs": {"image": ["1", 0]}},
                 "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}},
             },
-            "circle",
+            "cycle",
         ),
     ],
 )

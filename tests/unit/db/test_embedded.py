@@ -598,7 +598,7 @@ def test_a_database_made_on_one_machine_goes_on_where_namespaces_are_not_permitt
 def test_root_without_any_rights_is_told_what_to_do(open_place, members):
     words = members(open_place / "postgres", sys.executable, str(CONTAINED), "bare").refused()
 
-    assert "SetupError: The embedded PostgreSQL cannot be started by this user" in words
+    assert "ConfigurationError: The embedded PostgreSQL cannot be started by this user" in words
     assert "DATABASE_URL" in words
     assert "user namespaces are not permitted here" in words
 

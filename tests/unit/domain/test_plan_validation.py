@@ -184,8 +184,8 @@ def told(params):
 
 def test_of_a_choice_between_kinds_only_the_kind_that_was_meant_is_told():
     assert told({"clips": [{"src": ""}]}) == [("clips[0].src", "value_error")]
-    assert told({"clips": [{"src": 5}]}) == [("clips[0].src", "wrong_kind")]
-    assert told({"clips": [{"src": "a.mp4", "frameRate": "fast"}]}) == [("clips[0].frameRate", "wrong_kind")]
+    assert told({"clips": [{"src": 5}]}) == [("clips[0].src", "wrong_type")]
+    assert told({"clips": [{"src": "a.mp4", "frameRate": "fast"}]}) == [("clips[0].frameRate", "wrong_type")]
     places = [path for path, _ in told({"clips": [{"src": {"artifactId": "x"}}]})]
     assert "clips[0].src.artifactId" in places
     assert not [path for path in places if "Artifact." in path or path.endswith(".str")]

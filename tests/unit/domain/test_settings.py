@@ -90,8 +90,8 @@ def test_all_that_is_wrong_is_told_at_once_and_no_value_is(monkeypatch):
 
 
 def test_a_worker_that_would_look_lost_between_two_beats_is_refused(monkeypatch):
-    with pytest.raises(ValidationError, match="at least twice BEAT_INTERVAL"):
-        settings(monkeypatch, CALLSHEET_BEAT_INTERVAL="10s", CALLSHEET_WORKER_TIMEOUT="15s")
+    with pytest.raises(ValidationError, match="at least twice HEARTBEAT_INTERVAL"):
+        settings(monkeypatch, CALLSHEET_HEARTBEAT_INTERVAL="10s", CALLSHEET_WORKER_TIMEOUT="15s")
 
 
 def test_durations_and_folders_are_read(monkeypatch):

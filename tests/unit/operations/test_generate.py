@@ -74,7 +74,7 @@ def toys(tmp_path):
 
 @pytest.fixture
 def job(tmp_path, own, toys):
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", own_models=own, public_url="https://sheet.test")
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", models_file=own, public_url="https://sheet.test")
     return RecordingContext(tmp_path, settings=settings, providers=toys)
 
 
@@ -189,7 +189,7 @@ async def test_what_may_have_been_ordered_of_a_model_that_is_gone_is_for_a_perso
 
 
 async def test_a_later_run_goes_on_with_the_order_it_finds(job, toys):
-    task = await job.order(toys[1], SubmitRequest("pencil", {}))
+    task = await job.submit_once(toys[1], SubmitRequest("pencil", {}))
     toys[1].tell(task.id, "succeeded", files={"film.mp4": FILM})
 
     result = await generate.run(job, params())
@@ -276,7 +276,7 @@ async def test_asked_to_poll_it_names_no_webhook(job, toys):
 
 async def test_a_model_that_this_worker_does_not_know_is_told(job, tmp_path):
     given = params()
-    job.settings = job.settings.model_copy(update={"own_models": None})
+    job.settings = job.settings.model_copy(update={"models_file": None})
 
     with pytest.raises(BadParams) as refused:
         await generate.run(job, given)
@@ -288,9 +288,9 @@ def test_every_input_that_does_not_fit_is_told_in_its_place(own):
     told = problems_of(prompt="far too long " * 10, duration=9, inputs={"pictures": "no list", "colour": "red"})
 
     assert told == {
-        ("prompt", "does_not_fit"): "130 characters are more than the 100 allowed",
-        ("duration", "does_not_fit"): "9 is above the most, 8",
-        ("inputs.pictures", "does_not_fit"): "a list of media sources is needed, not 'no list'",
+        ("prompt", "invalid_value"): "130 characters are more than the 100 allowed",
+        ("duration", "invalid_value"): "9 is above the most, 8",
+        ("inputs.pictures", "invalid_value"): "a list of media sources is needed, not 'no list'",
         ("inputs.colour", "unknown_input"): "crayon takes no 'colour'; it takes prompt, duration, image, lastImage, "
         "pictures, one",
     }

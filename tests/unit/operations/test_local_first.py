@@ -32,7 +32,7 @@ def job(tmp_path, know_models):
     file = tmp_path / "models.yaml"
     file.write_text(MODELS)
     know_models(file)
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", own_models=file, local_queue_most=3)
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", models_file=file, local_queue_limit=3)
     return RecordingContext(tmp_path, settings=settings, providers=[FakeProvider(tmp_path / "one", name="one")])
 
 

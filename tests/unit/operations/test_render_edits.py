@@ -401,7 +401,7 @@ async def test_every_file_that_does_not_fit_is_told_at_once(stage: Stage, studio
     assert [(p.path, p.code) for p in caught.value.problems] == [
         ("scenes[0].motion", "not_an_image"),
         ("overlays[0].type", "not_an_image"),
-        ("overlays[1].trimStart", "beyond_the_end"),
+        ("overlays[1].trimStart", "out_of_range"),
         ("scenes[1].overlays[0].src", "no_picture"),
         ("audioClips[0].src", "no_sound"),
         ("soundtrack.src", "no_sound"),
@@ -414,7 +414,7 @@ async def test_what_starts_after_the_end_is_told(stage: Stage, studio: Studio):
     with pytest.raises(BadParams) as caught:
         await make(stage, scenes=[{"color": "black", "duration": 1}], overlays=[{"src": logo, "start": 4}])
 
-    assert [(p.path, p.code) for p in caught.value.problems] == [("overlays[0]", "beyond_the_end")]
+    assert [(p.path, p.code) for p in caught.value.problems] == [("overlays[0]", "out_of_range")]
 
 
 async def test_what_would_be_heard_after_the_end_is_told_with_what_would_be_seen(stage: Stage, studio: Studio):
@@ -429,9 +429,9 @@ async def test_what_would_be_heard_after_the_end_is_told_with_what_would_be_seen
         )
 
     assert [(p.path, p.code) for p in caught.value.problems] == [
-        ("scenes[0].title", "beyond_the_end"),
-        ("tracks[0].clips[1]", "beyond_the_end"),
-        ("audioClips[0]", "beyond_the_end"),
+        ("scenes[0].title", "out_of_range"),
+        ("tracks[0].clips[1]", "out_of_range"),
+        ("audioClips[0]", "out_of_range"),
     ]
 
 
@@ -447,8 +447,8 @@ async def test_a_sound_trimmed_to_nothing_is_told(stage: Stage, studio: Studio):
         )
 
     assert [(p.path, p.code) for p in caught.value.problems] == [
-        ("audioClips[0].trimStart", "beyond_the_end"),
-        ("soundtrack.trimStart", "beyond_the_end"),
+        ("audioClips[0].trimStart", "out_of_range"),
+        ("soundtrack.trimStart", "out_of_range"),
     ]
 
 

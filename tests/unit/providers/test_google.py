@@ -112,7 +112,7 @@ async def test_a_file_that_failed_is_no_success(tmp_path):
 async def test_a_file_that_is_not_kept_any_more_is_gone(tmp_path, status):
     async with opened(FakeGoogle, tmp_path) as (there, provider):
         there.forecast(file=[Reject(status, "You do not have permission to access the file.")])
-        assert (await ended(there, provider, Succeeds())).code == "output_gone"
+        assert (await ended(there, provider, Succeeds())).code == "output_expired"
 
 
 async def test_the_last_film_that_the_model_gave_counts(tmp_path):

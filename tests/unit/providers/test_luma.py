@@ -46,7 +46,7 @@ async def test_an_order_of_a_picture_has_no_such_part(tmp_path):
     [
         ("content_moderated", "content_refused"),
         ("budget_exhausted", "budget_exhausted"),
-        ("output_not_found", "output_gone"),
+        ("output_not_found", "output_expired"),
         ("generation_failed", "provider_failed"),
         ("something_new", "provider_failed"),
     ],

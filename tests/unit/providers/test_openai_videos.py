@@ -22,7 +22,7 @@ class PlainVideos(FakeOpenAIVideos):
 
 class OpenVideos(FakeOpenAIVideos):
     def settings(self):
-        return {"videos_url": f"{self.base}/"}
+        return {"openai_videos_url": f"{self.base}/"}
 
     def may_enter(self, request, kind):
         return "authorization" not in request.headers
@@ -74,7 +74,7 @@ async def test_what_is_neither_text_nor_file_is_written_as_json(tmp_path):
 
 
 async def test_an_order_is_json_where_the_server_wants_that(tmp_path):
-    async with opened(FakeOpenAIVideos, tmp_path, videos_format="json") as (there, provider):
+    async with opened(FakeOpenAIVideos, tmp_path, openai_videos_format="json") as (there, provider):
         file = picture_in(tmp_path, url="https://media.example.org/a.png")
         await provider.submit(there.order(input={"prompt": "A fox", "seconds": 4, "input_reference": file}))
 

@@ -127,14 +127,14 @@ def test_every_input_that_does_not_fit_is_told(own):
     )
 
     assert told(problems) == {
-        ("prompt", "does_not_fit"),
-        ("duration", "does_not_fit"),
-        ("mode", "does_not_fit"),
-        ("image", "does_not_fit"),
-        ("pictures", "does_not_fit"),
+        ("prompt", "invalid_value"),
+        ("duration", "invalid_value"),
+        ("mode", "invalid_value"),
+        ("image", "invalid_value"),
+        ("pictures", "invalid_value"),
         ("lop", "unknown_input"),
     }
-    assert told(own().problems("mine", {"duration": True})) == {("duration", "does_not_fit"), ("prompt", "missing")}
+    assert told(own().problems("mine", {"duration": True})) == {("duration", "invalid_value"), ("prompt", "missing")}
 
 
 def test_what_is_known_only_when_the_job_runs_is_let_pass(own):

@@ -182,7 +182,7 @@ async def test_removed_files_are_told_as_gone(there: FakeReplicate, replicate: R
 
     look = await replicate.get_status(await replicate.submit(there.example_request()))
 
-    assert (look.state, look.status, look.code) == ("failed", "succeeded", "output_gone")
+    assert (look.state, look.status, look.code) == ("failed", "succeeded", "output_expired")
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ class Cluster:
         """Start the server, or find it running, and wait until it takes connections.
 
         `starting_lock` is a file descriptor whose lock outlives us while PostgreSQL makes the cluster.
-        Raises SetupError with the end of the server's log.
+        Raises ConfigurationError with the end of the server's log.
         """
         log_start: int | None = None
         began = time.monotonic()
@@ -119,7 +119,7 @@ class Cluster:
         """End the server; returns once all its processes are gone. Does nothing where none runs.
 
         A server in another container, whose process ids are not ours to use, is left running.
-        Raises SetupError if it does not end.
+        Raises ConfigurationError if it does not end.
         """
         for number, patience in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, 15)):
             if self._ended_by(number, patience):
@@ -143,7 +143,7 @@ class Cluster:
         return f"postgresql://{ROLE}@/postgres?host={quote(server.socket_folder, safe='')}&port={server.port}"
 
     def tcp_dsn(self) -> str:
-        """Return the address on 127.0.0.1, password included; raises SetupError if no port was asked for."""
+        """Return the address on 127.0.0.1, password included; raises ConfigurationError if no port was asked for."""
         if self._port is None:
             raise ConfigurationError("This embedded PostgreSQL has no TCP port")
         password = (self.data / "callsheet.password").read_text()

@@ -39,7 +39,7 @@ class EmbeddedPostgres:
         """Start the server or join the one that runs; return its address for asyncpg, on a Unix socket.
 
         Takes about a second the first time, a quarter of one later, milliseconds to join. Heals what a crash left.
-        Raises SetupError telling why the server does not start.
+        Raises ConfigurationError telling why the server does not start.
         """
         with self._alone() as lock:
             self._join()
@@ -73,7 +73,7 @@ class EmbeddedPostgres:
 
     @property
     def tcp_dsn(self) -> str:
-        """The server's address on 127.0.0.1, with its password; raises SetupError without `port`."""
+        """The server's address on 127.0.0.1, with its password; raises ConfigurationError without `port`."""
         return self._cluster.tcp_dsn()
 
     def __enter__(self) -> str:

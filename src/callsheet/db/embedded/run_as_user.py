@@ -53,7 +53,7 @@ class ServerAccount:
 def choose_account(program: Path, folder: Path, owner: int | None) -> ServerAccount:
     """Find the account for the cluster in `folder`; `owner` is the user id it belongs to, None before it exists.
 
-    Raises SetupError telling what was tried.
+    Raises ConfigurationError telling what was tried.
     """
     refusals = []
     for account in _candidates(owner):
@@ -87,7 +87,7 @@ def hand_over(tree: Path, account: ServerAccount) -> None:
 
 
 def private_folder(path: Path, account: ServerAccount) -> Path:
-    """Make a folder that only the account can enter; raises SetupError if somebody else's stands there."""
+    """Make a folder that only the account can enter; raises ConfigurationError if somebody else's stands there."""
     path.mkdir(mode=0o700, exist_ok=True)
     wanted = os.geteuid() if account.uid is None else account.uid
     found = path.lstat()

@@ -1,7 +1,7 @@
 -- name: claim
 -- Gives this worker up to :free jobs of a queue: takes the rows, raises their epoch, counts the start, writes the
 -- events. The full joins find what plain ones would, and cannot be done by nested loops: the planner does not know how
--- many rows a claim takes, and would loop. A queue that is paused or limited gives nothing, except to who holds its row and has counted the seats.
+-- many rows a claim takes, and would loop. A queue that is paused or limited gives nothing, except to who holds its row and has counted the slots.
 WITH picked AS (
     SELECT id FROM execution_jobs
     WHERE queue = :queue AND status = 'queued' AND operation = ANY (:operations::text[])
@@ -48,7 +48,7 @@ FROM started s FULL JOIN counted c ON c.id = s.execution_id
 ORDER BY s.priority DESC, s.number;
 
 -- name: lock_limited_queue^
--- Holds the row of a paused or limited queue, so that one claim at a time counts its seats. No row: not limited.
+-- Holds the row of a paused or limited queue, so that one claim at a time counts its slots. No row: not limited.
 SELECT paused_at IS NOT NULL AS paused, max_running, rate_limit,
        (SELECT count(*) FROM unnest(recent_starts) AS start
         WHERE start > clock_timestamp() - make_interval(secs => rate_period)) AS starts_in_period,
@@ -61,7 +61,7 @@ FOR UPDATE;
 -- name: count_running$
 SELECT count(*) FROM execution_jobs WHERE queue = :queue AND status = 'running';
 
--- name: remember_starts!
+-- name: record_starts!
 -- Keeps as many of the newest starts as the rate counts.
 UPDATE queues
 SET recent_starts = (array_cat(recent_starts, array_fill(clock_timestamp(), ARRAY[:starts::int])))

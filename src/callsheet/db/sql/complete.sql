@@ -19,12 +19,12 @@ SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE g
     -- Given back without an error, at once or for later: a start that was none.
     starts = CASE WHEN g.status IN ('queued', 'scheduled') AND g.error IS NULL THEN j.starts - 1 ELSE 0 END,
     -- Put off until so many other jobs have run, and those upstream that were begun anew meanwhile: their ends count, too.
-    unmet = CASE WHEN g.status = 'pending' AND j.cancel_requested_at IS NULL
+    pending_dependencies = CASE WHEN g.status = 'pending' AND j.cancel_requested_at IS NULL
                  THEN g.first + (SELECT count(*)::int FROM edges e JOIN execution_jobs u ON u.id = e.upstream
                                  WHERE e.downstream = j.id
                                    AND u.status NOT IN ('succeeded', 'failed', 'cancelled', 'skipped'))
-                 ELSE j.unmet END,
-    run_at = CASE WHEN g.status = 'scheduled' AND j.cancel_requested_at IS NULL THEN clock_timestamp() + make_interval(secs => g.delay) END,
+                 ELSE j.pending_dependencies END,
+    scheduled_at = CASE WHEN g.status = 'scheduled' AND j.cancel_requested_at IS NULL THEN clock_timestamp() + make_interval(secs => g.delay) END,
     queued_at = CASE WHEN g.status = 'queued' THEN clock_timestamp() ELSE j.queued_at END,
     finished_at = CASE WHEN g.status IN ('succeeded', 'failed', 'cancelled') OR j.cancel_requested_at IS NOT NULL
                        THEN clock_timestamp() END
@@ -43,9 +43,9 @@ WITH met AS (
     SELECT downstream, count(*)::int AS jobs FROM edges WHERE upstream = ANY (:upstream::uuid[]) GROUP BY 1
 )
 UPDATE execution_jobs j
-SET unmet = j.unmet - met.jobs,
-    status = CASE WHEN j.unmet = met.jobs THEN 'queued' ELSE 'pending' END,
-    queued_at = CASE WHEN j.unmet = met.jobs THEN clock_timestamp() END
+SET pending_dependencies = j.pending_dependencies - met.jobs,
+    status = CASE WHEN j.pending_dependencies = met.jobs THEN 'queued' ELSE 'pending' END,
+    queued_at = CASE WHEN j.pending_dependencies = met.jobs THEN clock_timestamp() END
 FROM met
 WHERE j.id = met.downstream AND j.status = 'pending'
 RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status;
@@ -130,10 +130,10 @@ FROM unnest(:ids::uuid[], :epochs::int[], :progress::float4[], :messages::text[]
 WHERE j.id = g.id AND j.epoch = g.epoch AND j.status = 'running'
 RETURNING j.id;
 
--- name: wake_watchers!
+-- name: notify_event_streams!
 -- In a transaction of its own: one that tells something holds up every other that does until it is on disk.
 SELECT pg_notify('callsheet_events', :event_wake::text);
 
--- name: still_ours
+-- name: held_leases
 SELECT j.id FROM execution_jobs j JOIN unnest(:ids::uuid[], :epochs::int[]) AS g (id, epoch) ON j.id = g.id
 WHERE j.epoch = g.epoch AND j.status = 'running';

@@ -19,7 +19,7 @@ LIMIT :most;
 -- name: jobs_of_executions
 SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority, j.status, j.params::text AS params,
        j.result::text AS result, j.error::text AS error, j.progress, j.progress_message, j.attempts, j.max_attempts,
-       j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.worker_id, j.worker_name, j.run_at,
+       j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.worker_id, j.worker_name, j.scheduled_at,
        j.cancel_requested_at, j.provider, j.provider_job_id, j.provider_job_status, j.waiting_strategy,
        j.next_poll_at, j.poll_attempts, j.cost, j.provider_seconds, j.created_at, j.queued_at, j.started_at,
        j.finished_at
@@ -30,7 +30,7 @@ ORDER BY j.number;
 -- name: get_job^
 SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority, j.status, j.params::text AS params,
        j.result::text AS result, j.error::text AS error, j.progress, j.progress_message, j.attempts, j.max_attempts,
-       j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.on_worker_lost, j.worker_id, j.worker_name, j.run_at,
+       j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.on_worker_lost, j.worker_id, j.worker_name, j.scheduled_at,
        j.cancel_requested_at, j.provider, j.provider_job_id, j.provider_job_status, j.waiting_strategy,
        j.next_poll_at, j.poll_attempts, j.cost, j.provider_seconds, j.created_at, j.queued_at, j.started_at,
        j.finished_at
@@ -57,13 +57,13 @@ SELECT e.downstream, u.job_id, u.result::text AS result
 FROM edges e JOIN execution_jobs u ON u.id = e.upstream
 WHERE e.downstream = ANY (:ids::uuid[]);
 
--- name: count_queued$
+-- name: queue_depth$
 SELECT count(*) FROM execution_jobs WHERE queue = :queue AND status = 'queued';
 
--- name: is_served$
+-- name: has_live_worker$
 -- Whether somebody would begin a job of this operation in this queue now.
 SELECT EXISTS (SELECT FROM workers
-               WHERE lost_at IS NULL AND NOT stopping AND beat_at > clock_timestamp() - make_interval(secs => :timeout)
+               WHERE lost_at IS NULL AND NOT stopping AND heartbeat_at > clock_timestamp() - make_interval(secs => :timeout)
                  AND :operation::text = ANY (operations) AND (lanes ->> :queue::text)::int > 0)
    AND NOT EXISTS (SELECT FROM queues WHERE name = :queue AND (paused_at IS NOT NULL OR max_running = 0));
 

@@ -7,18 +7,18 @@ WITH new_executions AS (
     FROM unnest(:ids::uuid[], :names::text[], :job_counts::int[], :callback_urls::text[], :metadatas::text[])
         AS e (id, name, job_count, callback_url, metadata)
 ), new_jobs AS (
-    INSERT INTO execution_jobs (id, execution_id, job_id, operation, queue, priority, status, params, unmet,
+    INSERT INTO execution_jobs (id, execution_id, job_id, operation, queue, priority, status, params, pending_dependencies,
                                 has_downstream, continue_on_failure, on_worker_lost, timeout_seconds, max_attempts,
                                 queued_at)
     SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority,
-           CASE WHEN j.unmet = 0 THEN 'queued' ELSE 'pending' END,
-           j.params::jsonb, j.unmet, j.has_downstream, j.continue_on_failure, j.on_worker_lost, j.timeout_seconds,
+           CASE WHEN j.pending_dependencies = 0 THEN 'queued' ELSE 'pending' END,
+           j.params::jsonb, j.pending_dependencies, j.has_downstream, j.continue_on_failure, j.on_worker_lost, j.timeout_seconds,
            j.max_attempts,
-           CASE WHEN j.unmet = 0 THEN clock_timestamp() END
+           CASE WHEN j.pending_dependencies = 0 THEN clock_timestamp() END
     FROM unnest(:job_ids::uuid[], :job_executions::uuid[], :job_names::text[], :operations::text[], :queues::text[],
-                :priorities::int[], :params::text[], :unmet::int[], :has_downstream::bool[],
+                :priorities::int[], :params::text[], :pending_dependencies::int[], :has_downstream::bool[],
                 :continue_on_failure::bool[], :on_worker_lost::text[], :timeouts::float8[], :max_attempts::int[])
-        AS j (id, execution_id, job_id, operation, queue, priority, params, unmet, has_downstream,
+        AS j (id, execution_id, job_id, operation, queue, priority, params, pending_dependencies, has_downstream,
               continue_on_failure, on_worker_lost, timeout_seconds, max_attempts)
 ), new_edges AS (
     INSERT INTO edges (upstream, downstream)
@@ -32,11 +32,11 @@ SELECT pg_notify('callsheet_ready', queue) FROM unnest(:ready_queues::text[]) AS
 UNION ALL
 SELECT pg_notify('callsheet_events', :event_wake::text);
 
--- name: remember_key^
+-- name: store_idempotency_key^
 -- Takes an idempotency key. No row: somebody had it before.
 INSERT INTO idempotency_keys (key, body_digest, execution_id) VALUES (:key, :body_digest, :execution_id)
 ON CONFLICT (key) DO NOTHING
 RETURNING key;
 
--- name: key_taken^
+-- name: find_idempotency_key^
 SELECT body_digest, execution_id FROM idempotency_keys WHERE key = :key;

@@ -24,5 +24,5 @@ WHERE e.metadata ->> 'videos' = 'shown' AND (:after::uuid IS NULL OR e.id > :aft
 ORDER BY e.id
 LIMIT :most;
 
--- name: hide_video!
+-- name: mark_video_deleted!
 UPDATE executions SET metadata = metadata || '{"videos": "hidden"}'::jsonb WHERE id = :id;

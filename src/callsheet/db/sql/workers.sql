@@ -1,14 +1,14 @@
 -- name: register_worker!
 INSERT INTO workers (id, name, host, pid, version, lanes, operations)
 VALUES (:id, :name, :host, :pid, :version, :lanes::text::jsonb, :operations)
-ON CONFLICT (id) DO UPDATE SET lost_at = NULL, beat_at = clock_timestamp();
+ON CONFLICT (id) DO UPDATE SET lost_at = NULL, heartbeat_at = clock_timestamp();
 
--- name: beat^
+-- name: heartbeat^
 -- Says that this worker lives. A worker that was given up meanwhile lives again; its jobs are gone from it.
 UPDATE workers
-SET steady_since = CASE WHEN beat_at < clock_timestamp() - make_interval(secs => :timeout::float8 / 2) THEN clock_timestamp()
+SET steady_since = CASE WHEN heartbeat_at < clock_timestamp() - make_interval(secs => :timeout::float8 / 2) THEN clock_timestamp()
                         ELSE steady_since END,
-    beat_at = clock_timestamp(), lost_at = NULL, stopping = :stopping
+    heartbeat_at = clock_timestamp(), lost_at = NULL, stopping = :stopping
 WHERE id = :id
 RETURNING lanes::text AS lanes;
 
@@ -27,7 +27,7 @@ WHERE j.id IS NULL
    OR (g.id IS NOT NULL AND j.cancel_requested_at IS NOT NULL)
    OR (g.id IS NULL AND j.started_at < clock_timestamp() - make_interval(secs => :settled));
 
--- name: leave!
+-- name: unregister_worker!
 DELETE FROM workers WHERE id = :id;
 
 -- name: mark_worker_lost^
@@ -35,7 +35,7 @@ DELETE FROM workers WHERE id = :id;
 UPDATE workers SET lost_at = clock_timestamp() WHERE id = :id AND lost_at IS NULL RETURNING id, name, host;
 
 -- name: list_workers
-SELECT w.id, w.name, w.host, w.pid, w.version, w.lanes::text AS lanes, w.operations, w.started_at, w.beat_at,
+SELECT w.id, w.name, w.host, w.pid, w.version, w.lanes::text AS lanes, w.operations, w.started_at, w.heartbeat_at,
        w.stopping, w.lost_at,
        (SELECT count(*) FROM execution_jobs j WHERE j.worker_id = w.id AND j.status = 'running') AS running
 FROM workers w
@@ -46,8 +46,8 @@ ORDER BY w.lost_at IS NOT NULL, w.name, w.id;
 UPDATE workers SET lanes = lanes || :lanes::text::jsonb WHERE id = :id AND lost_at IS NULL
 RETURNING id, pg_notify('callsheet_control', 'lanes ' || id::text);
 
--- name: count_hosts$
+-- name: count_worker_hosts$
 -- On how many machines a living worker runs jobs of an operation.
 SELECT count(DISTINCT host) FROM workers
-WHERE lost_at IS NULL AND NOT stopping AND beat_at > clock_timestamp() - make_interval(secs => :timeout)
+WHERE lost_at IS NULL AND NOT stopping AND heartbeat_at > clock_timestamp() - make_interval(secs => :timeout)
   AND :operation::text = ANY (operations) AND (lanes ->> :queue::text)::int > 0;

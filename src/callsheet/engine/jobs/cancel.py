@@ -14,7 +14,7 @@ from callsheet.engine.jobs.complete import Changes, release_or_skip_downstream, 
 async def cancel_execution(database: Database, execution_id: UUID) -> None:
     """Cancel what has not ended. Jobs that run are asked to stop and are cancelled when they have.
 
-    Raises NotFound, or NotAllowedNow when the execution has ended otherwise; cancelling twice is fine.
+    Raises NotFound, or InvalidState when the execution has ended otherwise; cancelling twice is fine.
     """
 
     async def cancel(connection: Connection) -> None:
@@ -26,7 +26,7 @@ async def cancel_execution(database: Database, execution_id: UUID) -> None:
             if status is ExecutionStatus.CANCELLED:
                 return
             raise InvalidState(f"The execution has {status}; it cannot be cancelled any more.")
-        await sql.ask_execution_to_cancel(connection, id=execution_id)
+        await sql.request_execution_cancel(connection, id=execution_id)
         await _cancel_jobs(connection, execution_id, None)
 
     await database.retry(cancel, transaction=True)
@@ -35,7 +35,7 @@ async def cancel_execution(database: Database, execution_id: UUID) -> None:
 async def cancel_job(database: Database, job_id: UUID) -> None:
     """Cancel one job, with those it wanted to run first; what is downstream of it is skipped.
 
-    Raises NotFound, or NotAllowedNow when the job has ended otherwise.
+    Raises NotFound, or InvalidState when the job has ended otherwise.
     """
     row = await database.retry(lambda c: sql.execution_of_job(c, id=job_id))
     if row is None:
@@ -68,7 +68,7 @@ async def _cancel_jobs(connection: Connection, execution_id: UUID, job: str | No
     await request_provider_cancel(connection, changes, ended)
     if job is not None:
         await release_or_skip_downstream(connection, changes, ended)
-    running = await sql.ask_running_jobs_to_cancel(connection, execution_id=execution_id, job=job)
+    running = await sql.request_running_jobs_cancel(connection, execution_id=execution_id, job=job)
     await changes.record(connection)
     await _notify_workers(connection, running)
     return {row["id"] for row in (*ended, *running)}

@@ -42,7 +42,7 @@ def is_child_job(job_id: str) -> bool:
 async def insert_child_jobs(connection: Connection, wanted: Sequence[tuple[ChildJobRow, asyncpg.Record]]) -> None:
     """Store jobs, each with the record of the one that waits for it, inside the caller's transaction."""
     jobs = [job for job, _ in wanted]
-    await sql.insert_first_jobs(
+    await sql.insert_child_jobs(
         connection,
         ids=[job.id for job in jobs],
         parents=[row["id"] for _, row in wanted],

@@ -167,7 +167,7 @@ async def request_provider_cancel(connection: Connection, changes: Changes, rows
     cancelled = {row["id"]: row for row in rows if row["status"] == "cancelled"}
     if not cancelled:
         return
-    for lost in await sql.call_off(connection, jobs=list(cancelled)):
+    for lost in await sql.request_provider_cancel(connection, jobs=list(cancelled)):
         changes.add_event(
             cancelled[lost["job"]], "job.log", unknown_submission_event(lost, "If it can be found, it is ended there.")
         )
@@ -196,7 +196,7 @@ async def _store_provider_waits(
     ]
     if not waits:
         return
-    await sql.store_waits(
+    await sql.store_provider_waits(
         connection,
         ids=[row["id"] for row, _ in waits],
         epochs=[row["epoch"] for row, _ in waits],

@@ -16,7 +16,7 @@ async def retry_execution(database: Database, execution_id: UUID, *, resubmit: b
 
     What was ordered of a provider, and may still come to something, is not ordered again. `resubmit` orders it anew,
     and repeats once-only steps whose outcome is unknown. Returns how many jobs run again. Raises
-    NotFound, or NotAllowedNow when there is nothing to retry.
+    NotFound, or InvalidState when there is nothing to retry.
     """
 
     async def retry(connection: Connection) -> int:
@@ -34,7 +34,7 @@ async def retry_execution(database: Database, execution_id: UUID, *, resubmit: b
 async def retry_job(database: Database, job_id: UUID, *, resubmit: bool = False) -> int:
     """Run one job again, with the failed jobs it needs and those that were skipped because of it.
 
-    Returns how many jobs run again. Raises NotFound, or NotAllowedNow when the job has not failed.
+    Returns how many jobs run again. Raises NotFound, or InvalidState when the job has not failed.
     """
 
     async def retry(connection: Connection) -> int:
@@ -52,7 +52,7 @@ async def retry_job(database: Database, job_id: UUID, *, resubmit: bool = False)
 
 
 async def _to_retry(connection: Connection, execution_id: UUID, only: UUID | None) -> list[UUID]:
-    rows = await sql.standings(connection, execution_id=execution_id)
+    rows = await sql.retry_states(connection, execution_id=execution_id)
     jobs = {row["id"]: RetryState(JobStatus(row["status"]), row["continue_on_failure"]) for row in rows}
     edges = await sql.edges_of_execution(connection, execution_id=execution_id) if only else []
     return list(jobs_to_retry(jobs, [(edge["upstream"], edge["downstream"]) for edge in edges], only))
@@ -62,7 +62,7 @@ async def _reset(connection: Connection, execution: Any, jobs: list[UUID], resub
     if resubmit:
         await sql.clear_once_steps(connection, jobs=jobs)
     await sql.close_submissions(connection, jobs=jobs, resubmit=resubmit)
-    await sql.want_again(connection, jobs=jobs)
+    await sql.withdraw_provider_cancel(connection, jobs=jobs)
     changes = Changes()
     if execution["status"] in EXECUTION_ENDED and execution["started_at"] is not None:
         changes.add_execution_status(execution["id"], "running", {"reason": "retried by hand"})

@@ -72,10 +72,10 @@ async def submit_many(
 async def _insert_once(
     connection: Connection, rows: "_Rows", execution_id: UUID, key: str, digest: bytes
 ) -> SubmittedPlan:
-    if await sql.remember_key(connection, key=key, body_digest=digest, execution_id=execution_id):
+    if await sql.store_idempotency_key(connection, key=key, body_digest=digest, execution_id=execution_id):
         await rows.insert(connection)
         return SubmittedPlan(execution_id)
-    first = await sql.key_taken(connection, key=key)
+    first = await sql.find_idempotency_key(connection, key=key)
     if first["body_digest"] != digest:
         raise IdempotencyConflict()
     return SubmittedPlan(first["execution_id"], is_duplicate=True)
@@ -120,7 +120,7 @@ class _Rows:
         execution_id: UUID,
         job: PlannedJob,
         operation: Operation,
-        unmet: int,
+        pending_dependencies: int,
         followed: bool,
         submission: Submission,
         index: int,
@@ -135,7 +135,7 @@ class _Rows:
                 operation.queue,
                 next(p for p in priorities if p is not None),
                 validated_json(job.params, f"jobs[{index}].params"),
-                unmet,
+                pending_dependencies,
                 followed,
                 job.continue_on_failure,
                 operation.on_worker_lost,
@@ -143,7 +143,7 @@ class _Rows:
                 operation.attempts if job.retries is None else job.retries + 1,
             )
         )
-        if unmet == 0:
+        if pending_dependencies == 0:
             self.ready.add(operation.queue)
 
     async def insert(self, connection: Connection) -> None:
@@ -163,7 +163,7 @@ class _Rows:
             queues=jobs[4],
             priorities=jobs[5],
             params=jobs[6],
-            unmet=jobs[7],
+            pending_dependencies=jobs[7],
             has_downstream=jobs[8],
             continue_on_failure=jobs[9],
             on_worker_lost=jobs[10],

@@ -50,7 +50,7 @@ async def list_videos(database: Database, *, after: UUID | None, newest_first: b
 
 async def mark_video_deleted(database: Database, execution_id: UUID) -> None:
     """Show it no more. The execution stays, for those who look for it by its id."""
-    await database.retry(lambda c: sql.hide_video(c, id=execution_id), seconds=5)
+    await database.retry(lambda c: sql.mark_video_deleted(c, id=execution_id), seconds=5)
 
 
 def _video(row: Any) -> VideoJob:

@@ -27,7 +27,7 @@ from callsheet.operation.catalog import Catalog
 
 _JOB_COLUMNS = (
     *("id", "execution_id", "job_id", "operation", "queue", "priority", "progress", "progress_message"),
-    *("continue_on_failure", "attempts", "max_attempts", "cancel_requested_at", "run_at"),
+    *("continue_on_failure", "attempts", "max_attempts", "cancel_requested_at", "scheduled_at"),
     *("provider", "provider_job_id", "waiting_strategy", "next_poll_at", "poll_attempts", "cost", "provider_seconds"),
     *("created_at", "queued_at", "started_at", "finished_at"),
 )
@@ -156,7 +156,7 @@ async def list_workers(database: Database) -> list[WorkerRecord]:
             **{name: row[name] for name in ("id", "name", "host", "pid", "version", "operations", "running")},
             lanes=orjson.loads(row["lanes"]),
             started_at=row["started_at"],
-            beat_at=row["beat_at"],
+            heartbeat_at=row["heartbeat_at"],
             status="lost" if row["lost_at"] else "stopping" if row["stopping"] else "working",
         )
         for row in rows
@@ -177,7 +177,7 @@ async def list_queues(database: Database, catalog: Catalog) -> list[QueueRecord]
             name,
             by_queue[name],
             settings.get(name),
-            seats=sum(worker.lanes.get(name, 0) for worker in workers),
+            slots=sum(worker.lanes.get(name, 0) for worker in workers),
             operations=[op.name for op in catalog.operations() if op.queue == name],
         )
         for name in sorted(names)
@@ -185,7 +185,7 @@ async def list_queues(database: Database, catalog: Catalog) -> list[QueueRecord]
 
 
 def _queue(
-    name: str, counts: Mapping[str, Any], settings: Mapping[str, Any] | None, *, seats: int, operations: list[str]
+    name: str, counts: Mapping[str, Any], settings: Mapping[str, Any] | None, *, slots: int, operations: list[str]
 ) -> QueueRecord:
     number = {status: counts[status]["jobs"] if status in counts else 0 for status in JobStatus}
     return QueueRecord(
@@ -199,7 +199,7 @@ def _queue(
         scheduled=number[JobStatus.SCHEDULED],
         waiting=number[JobStatus.WAITING],
         oldest_queued_at=counts["queued"]["oldest"] if "queued" in counts else None,
-        seats=seats,
+        slots=slots,
         operations=operations,
     )
 

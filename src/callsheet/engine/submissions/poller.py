@@ -28,7 +28,7 @@ log = structlog.get_logger(__name__)
 _SEATS = 100
 """Jobs of one provider that are claimed at once."""
 _LEAST = 50
-"""Free seats before more of its jobs are claimed, so that claims stay few."""
+"""Free slots before more of its jobs are claimed, so that claims stay few."""
 _AT_ONCE = 16
 """Looks at one provider under way at once; it has its own limits besides."""
 _LONGEST_LOOK = 90.0
@@ -124,23 +124,23 @@ class Poller:
                 await self._pause()
 
     async def _claim(self) -> None:
-        """Begin to look at due jobs, as many of each provider as it has free seats."""
-        seats = {name: desk.free for name, desk in self._desks.items() if desk.open}
-        if not seats:
+        """Begin to look at due jobs, as many of each provider as it has free slots."""
+        slots = {name: desk.free for name, desk in self._desks.items() if desk.open}
+        if not slots:
             return
         async with self._database.connection() as connection:
-            rows = await sql.claim_looks(
-                connection, providers=list(seats), seats=list(seats.values()), lease=_LEASE, only=self._only
+            rows = await sql.claim_polls(
+                connection, providers=list(slots), slots=list(slots.values()), lease=_LEASE, only=self._only
             )
         taken = Counter(row["provider"] for row in rows)
-        self._backlog -= seats.keys()
-        self._backlog |= {name for name, free in seats.items() if taken[name] == free}
+        self._backlog -= slots.keys()
+        self._backlog |= {name for name, free in slots.items() if taken[name] == free}
         for row in rows:
             self._held[row["id"], row["epoch"]] = time.monotonic()
             self._begin(row)
 
     async def _pause(self) -> None:
-        """Wait for the next round; no longer than until a provider that has more due jobs has seats for them."""
+        """Wait for the next round; no longer than until a provider that has more due jobs has slots for them."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._interval):
                 while not any(self._desks[name].open for name in self._backlog):
@@ -157,7 +157,7 @@ class Poller:
             ids, epochs = zip(*long, strict=True)
             try:
                 async with self._database.connection() as connection:
-                    await sql.hold_looks(connection, ids=ids, epochs=epochs, lease=_LEASE)
+                    await sql.renew_poll_leases(connection, ids=ids, epochs=epochs, lease=_LEASE)
             except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
                 log.warning("looks were not held on to; they may be repeated", error=type(error).__name__)
 
@@ -303,7 +303,7 @@ async def _see(row: asyncpg.Record, provider: Provider, rest: _Backoff) -> _Poll
 
 async def _record(seen: list[_PollResult], connection: Connection) -> None:
     await sql.lock_executions(connection, ids=list({s.row["execution_id"] for s in seen}))
-    rows = await sql.record_looks(
+    rows = await sql.record_polls(
         connection,
         ids=[s.row["id"] for s in seen],
         epochs=[s.row["epoch"] for s in seen],
@@ -325,6 +325,6 @@ async def _record(seen: list[_PollResult], connection: Connection) -> None:
 
 def _tell(changes: Changes, row: Mapping[str, Any], found: _PollResult) -> None:
     if found.new_status is not None:
-        changes.add_event(row, "job.provider", {"provider": found.row["provider"], "status": found.new_status})
+        changes.add_event(row, "job.provider_status", {"provider": found.row["provider"], "status": found.new_status})
     if found.new_progress is not None:
         changes.add_event(row, "job.progress", {"progress": round(found.new_progress, 4)})

@@ -41,7 +41,7 @@ class ProviderCanceller:
         """Tell providers what is due, a batch at a time."""
         while True:
             async with self._database.connection() as connection:
-                rows = await sql.claim_cancels(
+                rows = await sql.claim_provider_cancels(
                     connection, most=_MOST, lease=_LEASE, strange=list(self._strange), only=self._only
                 )
             found = await asyncio.gather(*map(self._tell, rows))
@@ -55,7 +55,7 @@ class ProviderCanceller:
         except (KeyError, ConfigurationError):
             # Left to workers that can ask it.
             self._strange.add(row["provider"])
-            await self._database.retry(lambda c: sql.cancel_put_off(c, id=row["id"], delay=0.0), seconds=5)
+            await self._database.retry(lambda c: sql.postpone_provider_cancel(c, id=row["id"], delay=0.0), seconds=5)
             return False
         if row["task"] is None:
             return await self._find(row, provider)
@@ -69,9 +69,11 @@ class ProviderCanceller:
             await self._database.retry(lambda c: accept(c, row["id"], task), seconds=5)
             return True
         seen: str | None = "Its provider cannot be asked for it."
-        if row["sought"] is not None:
+        if row["search_criteria"] is not None:
             seen = await self._seen(
-                row, SubmissionReconciler(self._database, provider), read_search_criteria(row["sought"], row["id"])
+                row,
+                SubmissionReconciler(self._database, provider),
+                read_search_criteria(row["search_criteria"], row["id"]),
             )
         if seen is None:
             log.info("a lost order of a cancelled job was found", **_facts(row))
@@ -100,16 +102,16 @@ class ProviderCanceller:
             await self._later(row, _ATTEMPTS, type(error).__name__)
         else:
             log.info("a provider was told to end a task", **_facts(row))
-            await self._database.retry(lambda c: sql.cancel_told(c, id=row["id"]), seconds=5)
+            await self._database.retry(lambda c: sql.finish_provider_cancel(c, id=row["id"]), seconds=5)
 
     async def _later(self, row: Any, most: int, why: str) -> None:
         attempts = row["cancel_attempts"]
         if attempts >= most:
             log.warning("a task is not called off any more", reason=why, attempts=attempts, **_facts(row))
-            await self._database.retry(lambda c: sql.cancel_told(c, id=row["id"]), seconds=5)
+            await self._database.retry(lambda c: sql.finish_provider_cancel(c, id=row["id"]), seconds=5)
             return
         delay = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempts - 1))
-        await self._database.retry(lambda c: sql.cancel_put_off(c, id=row["id"], delay=delay), seconds=5)
+        await self._database.retry(lambda c: sql.postpone_provider_cancel(c, id=row["id"], delay=delay), seconds=5)
 
 
 def _facts(row: Any) -> dict[str, str]:

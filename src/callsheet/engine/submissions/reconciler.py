@@ -55,12 +55,12 @@ async def accept(connection: Connection, submission: UUID, task: Task) -> None:
 async def _identical_submissions(submission: UUID, connection: Connection) -> Any:
     # An id begins with its time in milliseconds.
     floor = UUID(int=max((submission.int >> 80) - _CLOCK_SKEW, 0) << 80)
-    return await sql.rivals_of_submission(connection, id=submission, floor=floor)
+    return await sql.identical_submissions(connection, id=submission, floor=floor)
 
 
 async def _adopt(submission: UUID, task: Task, connection: Connection) -> bool:
     """Store the task that was found, unless it may be that of a rival which was sent, or found, meanwhile."""
-    await sql.lock_rivals(connection, id=submission)
+    await sql.lock_identical_submissions(connection, id=submission)
     rivals = await _identical_submissions(submission, connection)
     if rivals["on_its_way"] or task.id in rivals["tasks"]:
         return False

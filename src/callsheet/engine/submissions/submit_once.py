@@ -148,7 +148,7 @@ class Submissions:
                 model=order.model,
                 token=self._tokens[step] if order.webhook else None,
                 request_digest=digest_of(order),
-                sought=search_criteria(order) if provider.capabilities.find_submission else None,
+                search_criteria=search_criteria(order) if provider.capabilities.find_submission else None,
             )
             if begun:
                 return True
@@ -206,11 +206,13 @@ class Submissions:
 
     async def _record_rejected(self, submission: UUID, evidence: dict[str, Any]) -> None:
         stored = storable_json(evidence)
-        await self._database.retry(lambda c: sql.refuse_submission(c, id=submission, evidence=stored), seconds=FOREVER)
+        await self._database.retry(lambda c: sql.reject_submission(c, id=submission, evidence=stored), seconds=FOREVER)
 
     async def _mark_unknown(self, submission: UUID, evidence: dict[str, Any]) -> None:
         stored = storable_json(evidence)
-        await self._database.retry(lambda c: sql.doubt_submission(c, id=submission, evidence=stored), seconds=FOREVER)
+        await self._database.retry(
+            lambda c: sql.mark_submission_unknown(c, id=submission, evidence=stored), seconds=FOREVER
+        )
 
     async def _load_open(self, step: str) -> _Submission | None:
         row = await self._database.retry(lambda c: sql.open_submission(c, job=self._job.id, step=step), seconds=FOREVER)

@@ -52,14 +52,14 @@ class TaskAwaiter:
         """Return how often the task was looked at; raises TimedOut when it was for long enough."""
         poll_policy = provider.poll_policy
         row = await self._database.retry(
-            lambda c: sql.patience_left(
+            lambda c: sql.submission_time_left(
                 c, job=self._job.id, submission=sent.submission, deadline=poll_policy.deadline.total_seconds()
             ),
             seconds=FOREVER,
         )
         if not row["overdue"] and row["looks"] < poll_policy.max_polls:
             return int(row["looks"])
-        await self._database.retry(lambda c: sql.give_up_submission(c, id=sent.submission), seconds=FOREVER)
+        await self._database.retry(lambda c: sql.time_out_submission(c, id=sent.submission), seconds=FOREVER)
         raise TimedOut(
             f"{sent.task.provider} did not end the task within the time that it is given, and is told to end it.",
             provider=sent.task.provider,

@@ -32,7 +32,7 @@ class WebhookInbox:
         """Take a webhook for a job in.
 
         One for a job that is unknown or needs no more, or that came before, changes nothing. Raises BadWebhook for
-        one that is not from whom it says, or about another task, NotSetUpHere where it cannot be checked.
+        one that is not from whom it says, or about another task, NotConfigured where it cannot be checked.
         """
         rows = await self._database.retry(lambda c: sql.submissions_of_job(c, job=job), seconds=5)
         if not rows:
@@ -65,7 +65,7 @@ def _of_token(rows: list[Any], token: str) -> Any:
 
 async def _store(connection: Connection, job: UUID, row: Any, notice: WebhookEvent) -> None:
     await sql.lock_executions(connection, ids=[row["execution_id"]])
-    new = await sql.keep_message(
+    new = await sql.store_webhook(
         connection,
         submission=row["id"],
         message_id=_kept(notice.message_id),
@@ -74,9 +74,9 @@ async def _store(connection: Connection, job: UUID, row: Any, notice: WebhookEve
     )
     if not new:
         return
-    await sql.hint_at_submission(connection, id=row["id"])
+    await sql.mark_webhook_received(connection, id=row["id"])
     changes = Changes()
-    for collected in await sql.collect_hinted(connection, job=job, submission=row["id"]):
+    for collected in await sql.release_after_webhook(connection, job=job, submission=row["id"]):
         changes.add_ready_queue(collected, "the provider called")
     await changes.record(connection)
 

@@ -18,9 +18,9 @@ async def clean_up(database: Database, cache: FileCache, *, interval: timedelta)
     Workers that were lost more than a day ago, idempotency keys older than a week, webhooks of providers older than a
     month, and old cached files; the files only if no worker has looked through them within the interval.
     """
-    await database.retry(sql.forget_lost_workers, seconds=5)
-    await database.retry(sql.forget_old_keys, seconds=5)
-    await database.retry(sql.forget_old_messages, seconds=5)
+    await database.retry(sql.delete_lost_workers, seconds=5)
+    await database.retry(sql.delete_expired_keys, seconds=5)
+    await database.retry(sql.delete_old_webhooks, seconds=5)
     try:
         removed = await cache.clean_up(interval=interval)
     except StorageUnreachable as error:

@@ -80,7 +80,7 @@ class JobContext:
             job,
             tools.database,
             public_url=settings.public_url.rstrip("/") if settings.public_url else None,
-            patience=settings.submission_patience.total_seconds(),
+            patience=settings.submission_recovery_timeout.total_seconds(),
         )
         self._task_awaiter = TaskAwaiter(job, tools.database, tools.providers)
 
@@ -128,21 +128,21 @@ class JobContext:
         """Return how many machines have a living worker that runs this operation; at least 1."""
         timeout = self._services.settings.worker_timeout.total_seconds()
         found: int = await self._services.database.retry(
-            lambda c: sql.count_hosts(c, operation=self._job.operation, queue=self._job.queue, timeout=timeout)
+            lambda c: sql.count_worker_hosts(c, operation=self._job.operation, queue=self._job.queue, timeout=timeout)
         )
         # Our own worker counts, also while it is stopping.
         return max(1, found)
 
     async def queue_depth(self, queue: str) -> int:
         """Return how many jobs are ready in a queue, and wait for a seat."""
-        found: int = await self._services.database.retry(lambda c: sql.count_queued(c, queue=queue))
+        found: int = await self._services.database.retry(lambda c: sql.queue_depth(c, queue=queue))
         return found
 
     async def has_live_worker(self, operation: str, queue: str) -> bool:
         """Tell whether a living worker takes jobs of an operation from a queue, and the queue is not paused."""
         timeout = self._services.settings.worker_timeout.total_seconds()
         found: bool = await self._services.database.retry(
-            lambda c: sql.is_served(c, operation=operation, queue=queue, timeout=timeout)
+            lambda c: sql.has_live_worker(c, operation=operation, queue=queue, timeout=timeout)
         )
         return found
 
@@ -171,7 +171,7 @@ class JobContext:
 
     def publish(self, **partial: Any) -> None:
         """Publish intermediate results."""
-        self._services.progress_writer.add_event(self._job, "job.data", partial)
+        self._services.progress_writer.add_event(self._job, "job.output", partial)
 
     async def fetch_input(self, source: MediaSource) -> Path:
         """Bring an input file here."""

@@ -180,7 +180,9 @@ class Executor:
         if job.epoch == 1:
             return False
         return bool(
-            await self._tools.database.retry(lambda c: sql.ran_first(c, id=job.id, job_id=job.job_id), seconds=FOREVER)
+            await self._tools.database.retry(
+                lambda c: sql.children_done(c, id=job.id, job_id=job.job_id), seconds=FOREVER
+            )
         )
 
     async def _record(self, outcome: Outcome, job: ClaimedJob) -> JobStatus | None:

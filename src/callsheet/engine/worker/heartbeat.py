@@ -53,7 +53,7 @@ class Heartbeat:
         runs = {run.job.id: run.job.epoch for run in self._runner.runs.values()}
 
         async def ask(connection: Connection) -> tuple[asyncpg.Record | None, list[asyncpg.Record]]:
-            row = await sql.beat(connection, id=self._worker_id, stopping=stopping, timeout=self._worker_timeout)
+            row = await sql.heartbeat(connection, id=self._worker_id, stopping=stopping, timeout=self._worker_timeout)
             found = await sql.check_runs(
                 connection,
                 worker_id=self._worker_id,

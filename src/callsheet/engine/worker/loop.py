@@ -90,7 +90,9 @@ class Worker:
             on_gap=self._catch_up,
         )
         self._promoter = Scheduler(database)
-        self._poller = Poller(database, tools.providers, interval=settings.waiting_interval.total_seconds(), only=only)
+        self._poller = Poller(
+            database, tools.providers, interval=settings.provider_poll_interval.total_seconds(), only=only
+        )
         self._canceller = ProviderCanceller(database, tools.providers, only=only)
         self._rescuer = Rescuer(database, self.id, worker_timeout=timeout, crash_limit=settings.crash_limit)
 
@@ -140,9 +142,9 @@ class Worker:
             "listener": self._listener.run(),
             "beat": self._heartbeat_loop(),
             "poll": self._every(settings.poll_interval, self._poll),
-            "promote": self._every(settings.promote_interval, self._promoter.release_due),
+            "promote": self._every(settings.schedule_interval, self._promoter.release_due),
             "poller": self._poller.run(),
-            "call off": self._every(settings.waiting_interval, self._canceller.tell),
+            "call off": self._every(settings.provider_poll_interval, self._canceller.tell),
             "rescue": self._every(settings.rescue_interval, self._rescue),
             "tidy": self._every(_TIDY_INTERVAL, self._clean_up, at_once=True),
         }
@@ -174,7 +176,7 @@ class Worker:
                 await self._canceller.tell()
                 # No beat comes after it, which would register the worker again.
                 self._left = True
-                await self._database.retry(lambda c: sql.leave(c, id=self.id), seconds=5)
+                await self._database.retry(lambda c: sql.unregister_worker(c, id=self.id), seconds=5)
         log.info("worker stopped", worker=self.name)
 
     async def _release_jobs(self, lane_tasks: list[asyncio.Task[None]]) -> None:
@@ -228,7 +230,7 @@ class Worker:
         await self._runner.run(job)
 
     async def _heartbeat_loop(self) -> None:
-        interval = self._settings.beat_interval.total_seconds()
+        interval = self._settings.heartbeat_interval.total_seconds()
         while not self._left:
             try:
                 # The beat first: what comes after it may take its time.

@@ -77,7 +77,9 @@ class ProgressWriter:
     async def _notify_subscribers(self) -> None:
         began, self._began = self._began, set()
         if began:
-            await self._database.retry(lambda c: sql.wake_watchers(c, event_wake=event_notification(began)), seconds=1)
+            await self._database.retry(
+                lambda c: sql.notify_event_streams(c, event_wake=event_notification(began)), seconds=1
+            )
 
     async def flush(self, job: UUID | None = None) -> None:
         """Store what is waiting; with `job`, only if there is something of that job."""
@@ -110,7 +112,7 @@ class ProgressWriter:
             )
         ours = {
             row["id"]
-            for row in await sql.still_ours(connection, ids=list(jobs), epochs=[job.epoch for job in jobs.values()])
+            for row in await sql.held_leases(connection, ids=list(jobs), epochs=[job.epoch for job in jobs.values()])
         }
         events = [(job, kind, data) for job, kind, data in told if job.id in ours]
         for p in progress:

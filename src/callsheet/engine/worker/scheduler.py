@@ -35,7 +35,7 @@ class Scheduler:
         wanted = set(by_execution.values())
         locked = {row["id"] for row in await lock(connection, ids=list(wanted))}
         self._passed_over = 0 if locked == wanted else self._passed_over + 1
-        rows = await sql.promote(connection, ids=list(by_execution), execution_ids=list(locked))
+        rows = await sql.release_due_jobs(connection, ids=list(by_execution), execution_ids=list(locked))
         changes = Changes()
         for row in rows:
             changes.add_ready_queue(row, "due")

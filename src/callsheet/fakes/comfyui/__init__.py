@@ -6,7 +6,7 @@
         assert server.accepted == [prompt_id]
 
 Its nodes are those of ComfyUI that need no model, and some that a test holds in its hand: see `nodes`. Bad weather is
-told by the attributes of `ComfyUIStandIn`.
+told by the attributes of `FakeComfyUI`.
 """
 
 from callsheet.fakes.comfyui.fake_server import FakeComfyUI, running_comfyui

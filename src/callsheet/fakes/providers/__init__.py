@@ -1,6 +1,6 @@
 """Stand-ins of providers: real web servers that speak as a provider does, in any weather one asks for.
 
-    async with ReplicateStandIn() as replicate:
+    async with FakeReplicate() as replicate:
         replicate.forecast(submit=[Busy(after=2), Cut(accepted=True)], webhook=[Calls(times=2)])
         replicate.course(Waits(), Runs(0.4), Succeeds())
         settings = Settings(**replicate.settings())

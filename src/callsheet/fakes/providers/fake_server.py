@@ -1,6 +1,6 @@
 """What every stand-in of a provider is: a real web server that speaks as the provider does.
 
-    async with ReplicateStandIn() as replicate:
+    async with FakeReplicate() as replicate:
         replicate.forecast(submit=[Cut(accepted=True)])
         replicate.course(Waits(), Runs(0.5), Succeeds())
         settings = Settings(**replicate.settings())

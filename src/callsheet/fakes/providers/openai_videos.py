@@ -31,7 +31,7 @@ class FakeOpenAIVideos(BaseFakeProvider):
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that lead to it."""
-        return {"videos_url": self.base, "videos_api_key": self.key}
+        return {"openai_videos_url": self.base, "openai_videos_api_key": self.key}
 
     def order_with(self, file: InputFile) -> SubmitRequest:
         """Return an order that holds a picture."""

@@ -78,7 +78,7 @@ async def concat_files(
 ) -> ConcatOutput:
     """Join videos whose pictures can be passed on, in a folder, and return the checked outcome as an MP4.
 
-    A video without sound is silent where others have some. Raises MediaFailed when a source breaks off, or the
+    A video without sound is silent where others have some. Raises FFmpegFailed when a source breaks off, or the
     outcome is not what was planned.
     """
     done = _Steps(2 * len(videos), tell)

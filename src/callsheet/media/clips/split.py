@@ -87,7 +87,7 @@ class Splitter:
     async def cut(self, cuts: Sequence[SplitPoint], tell: Callable[[float], None]) -> list[SplitPart]:
         """Cut where `at` said, and return the checked pieces.
 
-        Raises MediaFailed when the source breaks off, or a piece is not what was planned.
+        Raises FFmpegFailed when the source breaks off, or a piece is not what was planned.
         """
         borders = [SplitPoint(Fraction(0), 0), *cuts, self._end()]
         await self._pictures([cut.frame for cut in cuts if cut.frame], lambda share: tell(share * _SHARE_OF_PICTURE))

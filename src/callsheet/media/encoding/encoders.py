@@ -177,7 +177,7 @@ def _key_frames(rate: Fraction | None, segment: float | None) -> list[str]:
 async def select_encoder(ffmpeg: FFmpeg, wish: EncodeSettings) -> Encoder:
     """Return the encoder to use, with a note when it is not the one wished for.
 
-    Raises MediaFailed when no encoder of the codec is at hand.
+    Raises FFmpegFailed when no encoder of the codec is at hand.
     """
     known = (await capabilities(ffmpeg.binary)).encoders
     if wish.hardware == "cpu":
@@ -196,7 +196,7 @@ async def select_encoder(ffmpeg: FFmpeg, wish: EncodeSettings) -> Encoder:
 def software_encoder(wish: EncodeSettings, known: Collection[str]) -> Encoder:
     """Return an encoder that needs no hardware; `known` are those of this FFmpeg.
 
-    Raises MediaFailed when none of them writes the codec.
+    Raises FFmpegFailed when none of them writes the codec.
     """
     found = [name for name in _SOFTWARE[wish.codec] if name in known]
     if not found:
@@ -217,7 +217,7 @@ def mark_failed(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> None:
 async def software_fallback(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> Encoder:
     """Return what makes the same without hardware, after a hardware encoder failed at real work, with a note.
 
-    Raises MediaFailed when no encoder of the codec is at hand.
+    Raises FFmpegFailed when no encoder of the codec is at hand.
     """
     mark_failed(ffmpeg, encoder, reason)
     found = software_encoder(encoder.settings, (await capabilities(ffmpeg.binary)).encoders)

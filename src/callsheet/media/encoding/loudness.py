@@ -79,7 +79,7 @@ def loudness_target(wish: float | bool | None, usual: Target | str) -> Target | 
 
 
 def read_meter(log: str) -> Loudness:
-    """Return what METER wrote. Raises MediaFailed when it wrote nothing, as for sound of no length."""
+    """Return what METER wrote. Raises FFmpegFailed when it wrote nothing, as for sound of no length."""
     summary = log.rpartition("Summary:")[2]
     integrated = re.search(r"\bI:\s+(-?[\d.]+|-?inf|nan) LUFS", summary)
     span = re.search(r"\bLRA:\s+([\d.]+) LU", summary)

@@ -31,7 +31,7 @@ class FFmpegCapabilities:
 def find_ffmpeg(settings: Settings) -> Path:
     """Return the FFmpeg to use: the one in the settings, else `ffmpeg` on the PATH, else the bundled one.
 
-    Raises SetupError that names what was tried.
+    Raises ConfigurationError that names what was tried.
     """
     if settings.ffmpeg_path is not None:
         chosen = settings.ffmpeg_path.expanduser()
@@ -51,7 +51,7 @@ def find_ffmpeg(settings: Settings) -> Path:
 
 
 def open_ffmpeg(settings: Settings) -> FFmpeg:
-    """Return what runs the FFmpeg of the settings, within their limits. Raises SetupError as `find_ffmpeg` does."""
+    """Return what runs the FFmpeg of the settings, within their limits. Raises ConfigurationError as `find_ffmpeg` does."""
     memory = settings.ffmpeg_memory or usable_memory() * 3 // 4
     limits = ProcessLimits(file_bytes=settings.ffmpeg_max_output, memory_bytes=memory)
     return FFmpeg(find_ffmpeg(settings), limits=limits)
@@ -60,7 +60,7 @@ def open_ffmpeg(settings: Settings) -> FFmpeg:
 async def capabilities(path: Path) -> FFmpegCapabilities:
     """Return what the binary can do; asked once for each binary and time of its last change.
 
-    Raises SetupError when it does not answer as FFmpeg does.
+    Raises ConfigurationError when it does not answer as FFmpeg does.
     """
     key = (path, _last_change(path))
     if key not in _cache:

@@ -62,7 +62,7 @@ class ProgressReader:
     def read(self, line: str) -> bool:
         """Take one `key=value` line; True when it ends a report that shows headway.
 
-        Raises MediaFailed when far more is written than was planned: a file may tell a wrong length on purpose.
+        Raises FFmpegFailed when far more is written than was planned: a file may tell a wrong length on purpose.
         """
         key, _, value = line.partition("=")
         if key != "progress":

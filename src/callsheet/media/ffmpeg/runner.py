@@ -79,7 +79,7 @@ class FFmpeg:
         planned seconds of output; it also tells the speed and the time left. `stall` is how many seconds may pass
         without headway; that the files in `growing` grow is headway, too.
 
-        Raises MediaFailed when FFmpeg refuses, hangs, uses too much memory or writes far beyond what was planned,
+        Raises FFmpegFailed when FFmpeg refuses, hangs, uses too much memory or writes far beyond what was planned,
         TimedOut after `timeout` seconds, DiskFull, and Transient when the machine's memory runs out. Exit status 0
         does not mean that the output is whole: check it.
         """
@@ -120,7 +120,7 @@ class FFmpeg:
 
         For measurements and single pictures: there is no progress, and everything is held in memory.
 
-        Raises as `run` does, and MediaFailed when there is more than `max_bytes`.
+        Raises as `run` does, and FFmpegFailed when there is more than `max_bytes`.
         """
         command = self._command(["-v", verbosity, "-nostats"], args)
         async with start_child(command, cwd=cwd, env=_environment(), limits=limits or self.limits) as process:

@@ -47,7 +47,7 @@ def to_otio(
     """Return a timeline as a cut of the same length, in which everything has the same place.
 
     `footage` is what was found in the files, by the names that `Timeline.media` gives; `layers` are what lies over
-    the scenes. Relative paths start from `folder`. Raises SetupError without the package.
+    the scenes. Relative paths start from `folder`. Raises ConfigurationError without the package.
     """
     exporting = _Exporting(timeline, footage, plan, folder)
     return Exported(exporting.cut(name, layers), tuple(_notes(timeline)))

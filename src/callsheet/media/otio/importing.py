@@ -41,8 +41,8 @@ def from_otio(path: Path) -> Imported:
     """Read an .otio, .otioz or .otiod file as a timeline.
 
     Local media are named by their absolute paths. Transitions of a cut shorten nothing, ours do: the scenes at both
-    sides are lengthened by as much as they overlap. Raises NotFound, BadCut when the file cannot be read, CutRefused
-    with everything in it that no timeline can hold, BadParams with what is wrong in what became of it, SetupError
+    sides are lengthened by as much as they overlap. Raises NotFound, InvalidOtio when the file cannot be read, OtioRejected
+    with everything in it that no timeline can hold, BadParams with what is wrong in what became of it, ConfigurationError
     without the package.
     """
     cut, folder = read_otio(path)

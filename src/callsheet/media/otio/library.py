@@ -20,7 +20,7 @@ class InvalidOtio(BadInput):
 
 
 def library() -> ModuleType:
-    """Return the package. Raises SetupError that tells how to install it."""
+    """Return the package. Raises ConfigurationError that tells how to install it."""
     try:
         return importlib.import_module("opentimelineio")
     except ImportError as error:
@@ -32,7 +32,7 @@ def library() -> ModuleType:
 def read_otio(path: Path) -> tuple[Any, Path]:
     """Return the timeline in an .otio, .otiod or .otioz file, and the folder that its relative paths start from.
 
-    A bundle (.otioz) is unpacked beside itself, once. Raises NotFound, and BadCut for what cannot be read.
+    A bundle (.otioz) is unpacked beside itself, once. Raises NotFound, and InvalidOtio for what cannot be read.
     """
     otio = library()
     if not path.exists():
@@ -46,7 +46,7 @@ def read_otio(path: Path) -> tuple[Any, Path]:
 
 
 def write_otio(timeline: Any, path: Path) -> None:
-    """Write an .otio file. Raises BadCut when it is to have another ending, or cannot be written."""
+    """Write an .otio file. Raises InvalidOtio when it is to have another ending, or cannot be written."""
     otio = library()
     if path.suffix.lower() != ".otio":
         raise InvalidOtio(f"A cut is written as an .otio file, not as '{path.name}'")

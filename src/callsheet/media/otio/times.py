@@ -11,7 +11,7 @@ from callsheet.media.values import read_rate
 def exact_rate(rate: float) -> Fraction:
     """Return the rate that a number stands for: 29.97 is 30000/1001, and 48000 is that of sound.
 
-    Raises BadCut for what is no rate.
+    Raises InvalidOtio for what is no rate.
     """
     try:
         return read_rate(rate)
@@ -22,7 +22,7 @@ def exact_rate(rate: float) -> Fraction:
 
 
 def seconds(time: Any) -> Fraction:
-    """Return the seconds of a RationalTime. Raises BadCut for one that is no time."""
+    """Return the seconds of a RationalTime. Raises InvalidOtio for one that is no time."""
     if not math.isfinite(time.value):
         raise InvalidOtio(f"the cut holds a time that is none: {time.value}")
     return Fraction(time.value).limit_denominator(10**6) / exact_rate(time.rate)

@@ -60,7 +60,7 @@ class _Packet:
 
 
 async def read_frame_index(ffmpeg: FFmpeg, video: MediaInfo) -> FrameIndex:
-    """Return the frames of a video. Raises MediaFailed when it does not tell when they are shown."""
+    """Return the frames of a video. Raises FFmpegFailed when it does not tell when they are shown."""
     lines = await _listing(ffmpeg, video)
     unit = next((Fraction(line.split(":", 1)[1].strip()) for line in lines if line.startswith("#tb 0:")), None)
     packets = [*_packets(lines)]

@@ -48,7 +48,7 @@ class ExpectedVideo:
 
 
 async def verify_video(path: Path, expected: ExpectedVideo) -> Probe:
-    """Return the probe of a finished film. Raises MediaFailed with everything that differs from what was planned."""
+    """Return the probe of a finished film. Raises FFmpegFailed with everything that differs from what was planned."""
     found = await probe(path)
     wrong = [*_differences(found, expected)]
     if await asyncio.to_thread(_index_at_the_end, path):
@@ -69,7 +69,7 @@ class ExpectedAudio:
 
 
 async def verify_audio(path: Path, expected: ExpectedAudio) -> Probe:
-    """Return the probe of a finished sound file. Raises MediaFailed with everything that differs from the plan."""
+    """Return the probe of a finished sound file. Raises FFmpegFailed with everything that differs from the plan."""
     found = await probe(path)
     wrong: list[str] = []
     if found.audio_codec is None:
@@ -114,13 +114,13 @@ def _differences(found: Probe, expected: ExpectedVideo) -> list[str]:
 
 
 def check_frames(report: FFmpegReport, frames: int, what: str) -> None:
-    """Raise MediaFailed unless a run wrote the frames it was to write."""
+    """Raise FFmpegFailed unless a run wrote the frames it was to write."""
     if report.frames != frames:
         raise FFmpegFailed(f"{what}: FFmpeg wrote {report.frames or 0} of {frames} frames; the source breaks off")
 
 
 def check_whole(stderr: str, what: str) -> None:
-    """Raise MediaFailed when FFmpeg said that a source breaks off or is damaged, or that it drew no text at all."""
+    """Raise FFmpegFailed when FFmpeg said that a source breaks off or is damaged, or that it drew no text at all."""
     if is_damaged(stderr):
         raise FFmpegFailed(f"{what}: the source is damaged or incomplete. Upload it again")
     if _NO_FONT in stderr:

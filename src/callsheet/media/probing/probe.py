@@ -131,7 +131,7 @@ class MediaInfo:
 async def probe(path: Path) -> Probe:
     """Return what the file is. Its contents decide, never its name.
 
-    Raises MediaFailed when it cannot be read as media, FileNotFoundError when it is not there.
+    Raises FFmpegFailed when it cannot be read as media, FileNotFoundError when it is not there.
     """
     return (await probe_details(path)).probe
 

@@ -91,7 +91,7 @@ def audio_problems(timeline: Timeline, footage: Mapping[str, MediaInfo]) -> Iter
             yield Problem(f"{where}.src", "no_sound", "there is no sound in this file")
         elif given.trim_start and _plays(given, found) == 0:
             message = f"trim_start is {given.trim_start:g} s, but the file is {found.probe.duration or 0:g} s long"
-            yield Problem(f"{where}.trimStart", "beyond_the_end", message)
+            yield Problem(f"{where}.trimStart", "out_of_range", message)
 
 
 def late(timeline: Timeline, footage: Mapping[str, MediaInfo], plan: Schedule) -> Iterator[Problem]:
@@ -99,7 +99,7 @@ def late(timeline: Timeline, footage: Mapping[str, MediaInfo], plan: Schedule) -
     whole = samples(plan.frames, plan.rate)
     for where, sound in _clips(timeline, footage, plan):
         if sound.start >= whole:
-            yield Problem(where, "beyond_the_end", f"it starts at {sound.start / RATE:g} s, when all is over")
+            yield Problem(where, "out_of_range", f"it starts at {sound.start / RATE:g} s, when all is over")
 
 
 def has_sound(plan: Schedule, sounds: Sequence[AudioPlacement]) -> bool:

@@ -30,7 +30,7 @@ async def keep_picture(
 ) -> RenderedFilm:
     """Make a film whose picture is taken over from its only source as it is, and check it; only the sound is made.
 
-    Raises MediaFailed as `make` does.
+    Raises FFmpegFailed as `make` does.
     """
     audio = await encode_audio_track(film, ffmpeg, folder) if film.has_sound else None
     tell(0.5)

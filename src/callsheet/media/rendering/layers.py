@@ -51,7 +51,7 @@ def place_layers(timeline: Timeline, footage: Mapping[str, MediaInfo], plan: Sch
         *_of_film(timeline.overlays, footage, plan),
     ]
     late = [
-        Problem(layer.where, "beyond_the_end", f"it starts at {plan.time_of(layer.start):g} s, when all is over")
+        Problem(layer.where, "out_of_range", f"it starts at {plan.time_of(layer.start):g} s, when all is over")
         for layer in layers
         if layer.frames <= 0
     ]
@@ -72,7 +72,7 @@ def layer_problems(timeline: Timeline, footage: Mapping[str, MediaInfo]) -> Iter
             yield Problem(f"{where}.type", "not_a_video", "the file is an image, not a video")
         elif not found.still and overlay.trim_start >= found.length:
             message = f"trim_start is {overlay.trim_start:g} s, but the video is {found.length:g} s long"
-            yield Problem(f"{where}.trimStart", "beyond_the_end", message)
+            yield Problem(f"{where}.trimStart", "out_of_range", message)
 
 
 def _pictures(timeline: Timeline) -> Iterator[tuple[str, PictureOverlay]]:

@@ -56,7 +56,7 @@ async def render_film(
 ) -> RenderedFilm:
     """Make a film in a folder and return it checked; `tell` gets the share done.
 
-    Raises MediaFailed when a source breaks off or the outcome is not what was planned, EncoderFailed when a
+    Raises FFmpegFailed when a source breaks off or the outcome is not what was planned, EncoderFailed when a
     hardware encoder was at work.
     """
     return await Renderer(film, encoder, ffmpeg, folder, tell, cache).complete()

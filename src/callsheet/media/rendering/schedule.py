@@ -123,10 +123,10 @@ def _problems(number: int, scene: Scene, found: MediaInfo | None) -> Iterator[Pr
         yield Problem(f"{where}.motion", "not_an_image", "motion is for images; this file is a video")
     elif not found.still and scene.trim_start >= found.length:
         message = f"trim_start is {scene.trim_start:g} s, but the video is {found.length:g} s long"
-        yield Problem(f"{where}.trimStart", "beyond_the_end", message)
+        yield Problem(f"{where}.trimStart", "out_of_range", message)
     elif not found.still and scene.trim_end is not None and scene.trim_end > found.length + 0.5:
         message = f"trim_end is {scene.trim_end:g} s, but the video is {found.length:g} s long"
-        yield Problem(f"{where}.trimEnd", "beyond_the_end", message)
+        yield Problem(f"{where}.trimEnd", "out_of_range", message)
 
 
 def _frames(scene: Scene, found: MediaInfo | None, rate: Fraction) -> int:

@@ -21,7 +21,7 @@ async def extract_speech(
     """Write the first sound track of a file as `Wish.sound`, and return its length in seconds.
 
     Second 0 of it is second 0 of the film, however late the track begins. Raises as FFmpeg's `run` does, and
-    MediaFailed when the track is not whole.
+    FFmpegFailed when the track is not whole.
     """
     graph = FilterGraph()
     # Gaps, and what is missing before the first sample, are filled with silence; otherwise all words come too early.

@@ -73,5 +73,5 @@ class SpeechEngine(Protocol):
         """Write down what is said; `on_progress` gets the share done, from 0 to 1.
 
         It stops when it is cancelled, and leaves nothing running. Raises BadParams for a model or a language that
-        it does not know, Transient when a model cannot be fetched or memory runs out, MediaFailed when it fails.
+        it does not know, Transient when a model cannot be fetched or memory runs out, FFmpegFailed when it fails.
         """

@@ -8,7 +8,7 @@ ENGINES: dict[str, SpeechEngine] = {"faster-whisper": FasterWhisper()}
 
 
 def find_engine(name: str) -> SpeechEngine:
-    """Return an engine that is ready to be used; raises SetupError that says how to install it where it is not."""
+    """Return an engine that is ready to be used; raises ConfigurationError that says how to install it where it is not."""
     engine = ENGINES[name]
     if not engine.installed():
         raise ConfigurationError(f"{name} is not installed on this worker: {engine.install_with}")

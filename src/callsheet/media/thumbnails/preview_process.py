@@ -79,7 +79,7 @@ async def take_stills(
     `frames`, `sprite` and `animation` are wishes as `thumbnails.py` reads them; None: not wanted. `poster` is the
     moment of a large picture, or True for the most telling one. Equal pictures are taken once.
 
-    Raises MediaFailed when the file cannot be shown, or crashes the decoder.
+    Raises FFmpegFailed when the file cannot be shown, or crashes the decoder.
     """
     request = {
         "folder": str(folder),

@@ -6,7 +6,7 @@ from callsheet.domain.errors import FFmpegFailed
 def codec_string(header: bytes) -> str:
     """Return such as `avc1.64001f` for the picture that the header describes.
 
-    Raises MediaFailed when it describes none that is known here.
+    Raises FFmpegFailed when it describes none that is known here.
     """
     for box, read in ((b"avcC", _avc), (b"hvcC", _hevc), (b"av1C", _av1)):
         place = header.find(box)

@@ -40,7 +40,7 @@ class Converted:
 async def convert(plan: TranscodePlan, ffmpeg: FFmpeg, folder: Path, tell: Tell) -> Converted:
     """Do the work of a plan in a folder and return the outcome checked; `tell` gets the share done.
 
-    Raises MediaFailed when the source breaks off or the outcome is not what was planned.
+    Raises FFmpegFailed when the source breaks off or the outcome is not what was planned.
     """
     folder = folder / "transcode"
     folder.mkdir(exist_ok=True)

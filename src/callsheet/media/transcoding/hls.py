@@ -70,7 +70,7 @@ def media_type(name: str) -> str:
 
 
 def read(folder: Path, name: str) -> Playlist:
-    """Read a playlist that FFmpeg has written. Raises MediaFailed when it or a file it names is not there."""
+    """Read a playlist that FFmpeg has written. Raises FFmpegFailed when it or a file it names is not there."""
     try:
         lines = (folder / f"{name}.m3u8").read_text().splitlines()
     except FileNotFoundError:

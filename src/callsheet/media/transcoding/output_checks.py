@@ -18,7 +18,7 @@ _SLACK = 0.25
 
 
 async def check_file(path: Path, plan: TranscodePlan, picture: VideoRendition) -> None:
-    """Raise MediaFailed, with everything that is wrong, unless a file is what was planned."""
+    """Raise FFmpegFailed, with everything that is wrong, unless a file is what was planned."""
     found = await probe_details(path)
     wrong = [*_in_picture(found, plan, picture), *_in_sound(found, plan), *_in_length(found, plan)]
     if plan.format in ("mp4", "mov") and not await asyncio.to_thread(_index_in_front, path):
@@ -27,14 +27,14 @@ async def check_file(path: Path, plan: TranscodePlan, picture: VideoRendition) -
 
 
 def check_frames(report: FFmpegReport, plan: TranscodePlan) -> None:
-    """Raise MediaFailed unless a run encoded all frames of its first picture."""
+    """Raise FFmpegFailed unless a run encoded all frames of its first picture."""
     planned = _planned_frames(plan)
     if planned and (report.frames is None or abs(report.frames - planned) > 1):
         raise FFmpegFailed(f"FFmpeg encoded {report.frames or 0} of {planned} frames; the source breaks off")
 
 
 async def check_playlists(ffmpeg: FFmpeg, folder: Path, plan: TranscodePlan, playlists: Sequence[Playlist]) -> None:
-    """Raise MediaFailed unless every playlist plays as planned, and players can change between the renditions."""
+    """Raise FFmpegFailed unless every playlist plays as planned, and players can change between the renditions."""
     first, *others = playlists[: len(plan.renditions)]
     if any(other.lengths != first.lengths for other in others):
         raise FFmpegFailed("FFmpeg reported success, but the segments of the renditions do not begin together")

@@ -53,10 +53,10 @@ def prepare_graph(
 ) -> PreparedGraph:
     """Put a job's inputs into its workflow.
 
-    Raises BadParams with all that is wrong, SetupError for a stored workflow that is broken.
+    Raises BadParams with all that is wrong, ConfigurationError for a stored workflow that is broken.
     """
     if workflow is not None and graph is not None:
-        raise BadParams([Problem("graph", "two_workflows", "give either a workflow's name or a graph, not both")])
+        raise BadParams([Problem("graph", "conflicting_fields", "give either a workflow's name or a graph, not both")])
     if workflow is not None:
         return _from_workflow(load_workflow(workflow, settings), inputs, files)
     return _from_graph(_whole(graph, settings), inputs, files)

@@ -162,7 +162,7 @@ class ProviderHttp:
     async def submit(self, method: str, path: str, *, names: Sequence[str] = ("id",), **request: Any) -> Answer:
         """Send what costs money, once, and return the answer of a success; `names` leads to the task's id in it.
 
-        Raises Refused, ProviderBusy and ProviderUnreachable when certainly nothing was ordered, SubmissionUnknown
+        Raises Refused, ProviderRateLimited and ProviderUnreachable when certainly nothing was ordered, SubmissionUnknown
         when nobody can tell: the answer did not come, the provider failed while it had the order, or it asks to come
         back and names a task nevertheless.
         """
@@ -186,12 +186,12 @@ class ProviderHttp:
     async def get(self, method: str, path: str, **request: Any) -> Answer:
         """Ask what costs nothing, and return any answer but those that may be another in a while.
 
-        Raises ProviderUnreachable and ProviderBusy.
+        Raises ProviderUnreachable and ProviderRateLimited.
         """
         return self.lasting(await self.request(method, path, **request))
 
     def lasting(self, answer: Answer) -> Answer:
-        """Return an answer, unless it may be another in a while. Raises ProviderUnreachable and ProviderBusy."""
+        """Return an answer, unless it may be another in a while. Raises ProviderUnreachable and ProviderRateLimited."""
         if answer.status in _BUSY:
             raise self._busy(answer)
         if answer.status == 408 or answer.status >= 500:
@@ -238,7 +238,7 @@ class ProviderHttp:
         """Bring a file here: from the provider's own origins, or from `hosts` and what lies below them.
 
         Everything outside the own origins is fetched without the key, by the rules for sources from the internet.
-        Raises OutputGone, ProviderFailed for a foreign host, ProviderUnreachable, DiskFull.
+        Raises OutputExpired, ProviderFailed for a foreign host, ProviderUnreachable, DiskFull.
         """
         place, hops = url, 0
         while self.is_provider_host(place):

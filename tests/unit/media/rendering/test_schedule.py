@@ -67,7 +67,7 @@ def test_a_transition_longer_than_its_scene_is_refused():
         ({"src": "a", "type": "image"}, film(1), "not_an_image"),
         ({"src": "a", "type": "video"}, still(), "not_a_video"),
         ({"src": "a", "motion": "zoom_in"}, film(1), "not_an_image"),
-        ({"src": "a", "trim_start": 5}, film(3), "beyond_the_end"),
+        ({"src": "a", "trim_start": 5}, film(3), "out_of_range"),
     ],
 )
 def test_scenes_that_do_not_fit_their_files_are_refused(scene: dict[str, object], footage: MediaInfo, code: str):

@@ -67,8 +67,8 @@ def test_the_last_bar_counts() -> None:
 def test_the_settings_say_how_often_a_provider_is_asked_within_what_it_allows() -> None:
     settings = Settings(
         _env_file=None,
-        provider_first_look=timedelta(seconds=20),
-        provider_longest_pause=timedelta(seconds=40),
+        provider_poll_initial=timedelta(seconds=20),
+        provider_poll_max=timedelta(seconds=40),
         provider_deadline=timedelta(hours=2),
     )
 

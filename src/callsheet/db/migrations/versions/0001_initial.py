@@ -2,10 +2,10 @@
 
 from callsheet.db.migrations.script import run_sql
 
-revision = "0001"
+revision = "0001_initial"
 down_revision = None
 
 
 def upgrade() -> None:
     """Create every table."""
-    run_sql("0001_spine.sql")
+    run_sql("0001_initial.sql")

@@ -1,4 +1,4 @@
--- name: insert_first_jobs!
+-- name: insert_child_jobs!
 -- Stores jobs that running jobs want to run first, ready at once; the others wait for them, whether they succeed or fail.
 WITH given AS (
     SELECT * FROM unnest(:ids::uuid[], :parents::uuid[], :execution_ids::uuid[], :job_ids::text[], :operations::text[],
@@ -20,7 +20,7 @@ SET job_count = e.job_count + n.jobs, unfinished = e.unfinished + n.jobs
 FROM (SELECT execution_id, count(*) AS jobs FROM given GROUP BY 1) n
 WHERE e.id = n.execution_id;
 
--- name: ran_first$
+-- name: children_done$
 -- Whether a job has had others run first: they stand below it, with its own id before theirs.
 SELECT EXISTS (
     SELECT FROM edges e JOIN execution_jobs u ON u.id = e.upstream

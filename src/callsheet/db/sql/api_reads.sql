@@ -21,5 +21,5 @@ GROUP BY 1, 2, 3;
 -- name: database_now$
 SELECT clock_timestamp();
 
--- name: notices_waiting$
+-- name: count_pending_webhooks$
 SELECT count(*) FROM outbox WHERE delivered_at IS NULL AND given_up_at IS NULL;

@@ -1,19 +1,19 @@
 -- name: due_jobs
 -- Scheduled jobs whose time has come, with their executions. Only looked at; moved by promote.
 SELECT id, execution_id FROM execution_jobs
-WHERE status = 'scheduled' AND run_at <= statement_timestamp() -- not clock_timestamp(): no index serves a volatile one
-ORDER BY run_at
+WHERE status = 'scheduled' AND scheduled_at <= statement_timestamp() -- not clock_timestamp(): no index serves a volatile one
+ORDER BY scheduled_at
 LIMIT :most;
 
 -- name: try_lock_executions
 -- As lock_executions, leaving out those that somebody works on; they are met again soon.
 SELECT id FROM executions WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED;
 
--- name: promote
+-- name: release_due_jobs
 UPDATE execution_jobs
-SET status = 'queued', queued_at = clock_timestamp(), run_at = NULL
+SET status = 'queued', queued_at = clock_timestamp(), scheduled_at = NULL
 WHERE id = ANY (:ids::uuid[]) AND execution_id = ANY (:execution_ids::uuid[])
-  AND status = 'scheduled' AND run_at <= clock_timestamp()
+  AND status = 'scheduled' AND scheduled_at <= clock_timestamp()
 RETURNING id, execution_id, job_id, queue, status;
 
 -- name: mark_lost_workers
@@ -23,7 +23,7 @@ UPDATE workers
 SET lost_at = clock_timestamp()
 WHERE lost_at IS NULL
   AND id <> :me
-  AND greatest(beat_at, pg_postmaster_start_time(), (SELECT steady_since FROM workers WHERE id = :me))
+  AND greatest(heartbeat_at, pg_postmaster_start_time(), (SELECT steady_since FROM workers WHERE id = :me))
       < clock_timestamp() - make_interval(secs => :timeout)
 RETURNING id, name, host;
 
@@ -58,8 +58,8 @@ WHERE j.id = ANY (:ids::uuid[]) AND j.status = 'running'
 RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j.continue_on_failure, j.starts,
           j.error;
 
--- name: forget_lost_workers!
+-- name: delete_lost_workers!
 DELETE FROM workers WHERE lost_at < statement_timestamp() - interval '1 day';
 
--- name: forget_old_keys!
+-- name: delete_expired_keys!
 DELETE FROM idempotency_keys WHERE created_at < statement_timestamp() - interval '7 days';

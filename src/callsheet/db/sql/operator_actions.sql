@@ -4,7 +4,7 @@ SELECT id, status, unfinished, started_at FROM executions WHERE id = :id FOR NO 
 -- name: execution_of_job^
 SELECT execution_id FROM execution_jobs WHERE id = :id;
 
--- name: ask_execution_to_cancel!
+-- name: request_execution_cancel!
 UPDATE executions SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()) WHERE id = :id;
 
 -- name: cancel_idle_jobs
@@ -25,13 +25,13 @@ WITH idle AS (
     SELECT id FROM idle UNION ALL SELECT id FROM waits
 )
 UPDATE execution_jobs j
-SET status = 'cancelled', finished_at = clock_timestamp(), cancel_requested_at = clock_timestamp(), run_at = NULL,
+SET status = 'cancelled', finished_at = clock_timestamp(), cancel_requested_at = clock_timestamp(), scheduled_at = NULL,
     next_poll_at = NULL
 FROM free
 WHERE j.id = free.id
 RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j.continue_on_failure;
 
--- name: ask_running_jobs_to_cancel
+-- name: request_running_jobs_cancel
 UPDATE execution_jobs
 SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
 WHERE execution_id = :execution_id AND (:job::text IS NULL OR job_id = :job OR starts_with(job_id, :job || '/')) AND status = 'running'
@@ -40,7 +40,7 @@ RETURNING id, execution_id, job_id, worker_id;
 -- name: notify_control
 SELECT pg_notify('callsheet_control', :message::text);
 
--- name: standings
+-- name: retry_states
 -- How every job of an execution stands, for deciding what to run again.
 SELECT id, status, continue_on_failure FROM execution_jobs WHERE execution_id = :execution_id;
 
@@ -66,14 +66,14 @@ WITH waits AS (
     GROUP BY 1
 ), wait_again AS (
     UPDATE execution_jobs j
-    SET unmet = j.unmet + u.jobs
+    SET pending_dependencies = j.pending_dependencies + u.jobs
     FROM undone u
     WHERE j.id = u.downstream AND j.status = 'pending'
 )
 UPDATE execution_jobs j
 SET status = CASE WHEN w.jobs IS NULL THEN 'queued' ELSE 'pending' END,
-    unmet = coalesce(w.jobs, 0), attempts = 0, starts = 0, progress = 0, progress_message = NULL, result = NULL,
-    error = NULL, worker_id = NULL, worker_name = NULL, run_at = NULL, cancel_requested_at = NULL, started_at = NULL, finished_at = NULL,
+    pending_dependencies = coalesce(w.jobs, 0), attempts = 0, starts = 0, progress = 0, progress_message = NULL, result = NULL,
+    error = NULL, worker_id = NULL, worker_name = NULL, scheduled_at = NULL, cancel_requested_at = NULL, started_at = NULL, finished_at = NULL,
     provider = NULL, submission = NULL, provider_job_id = NULL, provider_job_status = NULL, waiting_strategy = NULL,
     next_poll_at = NULL, poll_attempts = 0, waiting_until = NULL,
     queued_at = CASE WHEN w.jobs IS NULL THEN clock_timestamp() END

@@ -1,4 +1,4 @@
--- name: store_waits!
+-- name: store_provider_waits!
 -- What jobs wait for that just began to, how long, and when they are looked at first. At once, if a webhook came while
 -- the run lasted: it may have told of the end.
 UPDATE execution_jobs j
@@ -8,7 +8,7 @@ SET submission = s.id, provider = s.provider, provider_job_id = s.provider_job_i
     progress = coalesce(g.progress, j.progress),
     poll_attempts = g.looks + CASE WHEN j.submission = s.id THEN j.poll_attempts ELSE 0 END,
     waiting_until = coalesce(s.accepted_at, s.begun_at) + make_interval(secs => g.patience),
-    next_poll_at = CASE WHEN s.hinted_at > j.started_at THEN clock_timestamp()
+    next_poll_at = CASE WHEN s.webhook_received_at > j.started_at THEN clock_timestamp()
                         ELSE least(clock_timestamp() + make_interval(secs => g.delay),
                                    coalesce(s.accepted_at, s.begun_at) + make_interval(secs => g.patience)) END
 FROM unnest(:ids::uuid[], :epochs::int[], :submissions::uuid[], :statuses::text[], :progress::float4[], :looks::int[],
@@ -17,18 +17,18 @@ FROM unnest(:ids::uuid[], :epochs::int[], :submissions::uuid[], :statuses::text[
      JOIN submissions s ON s.id = g.submission
 WHERE j.id = g.id AND j.epoch = g.epoch AND j.status = 'waiting';
 
--- name: claim_looks
+-- name: claim_polls
 -- Waiting jobs that are due, so many of each provider, put off by :lease so that other workers leave them alone
 -- meanwhile. What other providers' jobs wait for is not even passed over.
 WITH due AS (
     SELECT d.id
-    FROM unnest(:providers::text[], :seats::int[]) AS p (provider, seats)
+    FROM unnest(:providers::text[], :slots::int[]) AS p (provider, slots)
     CROSS JOIN LATERAL (
         SELECT id FROM execution_jobs j
         WHERE j.status = 'waiting' AND j.provider = p.provider AND j.next_poll_at <= statement_timestamp()
           AND (:only::uuid IS NULL OR j.execution_id = :only)
         ORDER BY j.next_poll_at
-        LIMIT p.seats
+        LIMIT p.slots
         FOR NO KEY UPDATE SKIP LOCKED
     ) d
 ), taken AS (
@@ -42,7 +42,7 @@ WITH due AS (
 SELECT t.*, s.task::text AS task
 FROM taken t LEFT JOIN submissions s ON s.id = t.submission;
 
--- name: hold_looks!
+-- name: renew_poll_leases!
 -- Looks that take long: their jobs are put off further.
 UPDATE execution_jobs j
 SET next_poll_at = clock_timestamp() + make_interval(secs => :lease)
@@ -60,7 +60,7 @@ FROM (SELECT id FROM execution_jobs
 WHERE j.id = due.id
 RETURNING j.id, j.execution_id, j.epoch, j.provider, j.provider_job_status, j.progress;
 
--- name: record_looks
+-- name: record_polls
 -- What looks at waiting jobs showed. Those whose task has ended, or whose time is over, are ready to be collected.
 UPDATE execution_jobs j
 SET status = CASE WHEN g.collect THEN 'queued' ELSE 'waiting' END,
@@ -83,16 +83,16 @@ SELECT s.id, s.provider, s.token, s.provider_job_id,
 FROM submissions s JOIN execution_jobs j ON j.id = s.job
 WHERE s.job = :job AND s.token IS NOT NULL;
 
--- name: keep_message^
+-- name: store_webhook^
 -- No row: it is here already.
 INSERT INTO inbox (submission, message_id, task_id, status) VALUES (:submission, :message_id, :task_id, :status)
 ON CONFLICT (submission, message_id) DO NOTHING
 RETURNING submission;
 
--- name: hint_at_submission!
-UPDATE submissions SET hinted_at = clock_timestamp() WHERE id = :id;
+-- name: mark_webhook_received!
+UPDATE submissions SET webhook_received_at = clock_timestamp() WHERE id = :id;
 
--- name: collect_hinted
+-- name: release_after_webhook
 -- The job that waits for this submission is ready to be collected.
 UPDATE execution_jobs
 SET status = 'queued', queued_at = clock_timestamp(), next_poll_at = NULL

@@ -1,5 +1,4 @@
--- The first schema. Nothing is lost: there was nothing before.
-
+-- The first schema. A database from before 0.1 is not migrated: create a new one.
 CREATE TABLE executions (
     id                  uuid PRIMARY KEY,
     name                text,
@@ -19,6 +18,7 @@ CREATE TABLE executions (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01);
 
 CREATE INDEX executions_by_status ON executions (status, id DESC);
+CREATE INDEX executions_videos ON executions (id) WHERE metadata ->> 'videos' = 'shown';
 
 CREATE TABLE idempotency_keys (
     key          text PRIMARY KEY,
@@ -43,7 +43,7 @@ CREATE TABLE execution_jobs (
     error               jsonb,                       -- why it failed: code, message, facts
     progress            real NOT NULL DEFAULT 0,     -- 0 to 1
     progress_message    text,
-    unmet               integer NOT NULL DEFAULT 0,  -- upstream jobs that have not ended well
+    pending_dependencies               integer NOT NULL DEFAULT 0,  -- upstream jobs that have not ended well
     has_downstream      boolean NOT NULL DEFAULT false,
     continue_on_failure boolean NOT NULL DEFAULT false,
     on_worker_lost      text NOT NULL DEFAULT 'retry' -- what to do when the worker dies: the operation's word at submission
@@ -55,17 +55,22 @@ CREATE TABLE execution_jobs (
     epoch               integer NOT NULL DEFAULT 0,  -- raised by every claim; a write with an older one changes nothing
     worker_id           uuid,
     worker_name         text,                        -- kept when the worker has left
-    run_at              timestamptz,                 -- scheduled: not before this
+    scheduled_at              timestamptz,                 -- scheduled: not before this
     cancel_requested_at timestamptz,
     provider_job_id     text,
     provider_job_status text,
     waiting_strategy    text CHECK (waiting_strategy IN ('webhook', 'polling')),
-    next_poll_at        timestamptz,
+    next_poll_at        timestamptz,                 -- waiting: somebody looks then
     poll_attempts       integer NOT NULL DEFAULT 0,
     created_at          timestamptz NOT NULL DEFAULT now(),
     queued_at           timestamptz,
     started_at          timestamptz,
     finished_at         timestamptz,
+    provider            text,                        -- whom it waits for, or waited
+    submission          uuid,                        -- submissions.id: what it waits for, or waited
+    waiting_until       timestamptz,                 -- then its patience ends
+    cost                double precision,            -- US dollars that its submissions took, as far as is known
+    provider_seconds    double precision,            -- that providers worked for it, as far as is known
     UNIQUE (execution_id, job_id)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01);
 
@@ -73,8 +78,8 @@ CREATE TABLE execution_jobs (
 CREATE INDEX execution_jobs_queued ON execution_jobs (queue, priority DESC, number, operation)
     WHERE status = 'queued';
 CREATE INDEX execution_jobs_running ON execution_jobs (queue, worker_id) WHERE status = 'running';
-CREATE INDEX execution_jobs_scheduled ON execution_jobs (run_at) WHERE status = 'scheduled';
-CREATE INDEX execution_jobs_waiting ON execution_jobs (next_poll_at) WHERE status = 'waiting';
+CREATE INDEX execution_jobs_scheduled ON execution_jobs (scheduled_at) WHERE status = 'scheduled';
+CREATE INDEX execution_jobs_waiting ON execution_jobs (provider, next_poll_at) WHERE status = 'waiting';
 CREATE INDEX execution_jobs_ended ON execution_jobs USING brin (finished_at) WITH (pages_per_range = 32);
 
 CREATE TABLE edges (
@@ -120,6 +125,47 @@ CREATE TABLE once_steps (
     PRIMARY KEY (job, name)
 );
 
+-- What was ordered of a provider. The row is there before the order is sent.
+CREATE TABLE submissions (
+    id              uuid PRIMARY KEY,      -- also the mark that the order carries
+    job             uuid NOT NULL,         -- execution_jobs.id
+    step            text NOT NULL,
+    epoch           integer NOT NULL,      -- of the run that sends it
+    provider        text NOT NULL,
+    model           text NOT NULL,
+    token           text,                  -- opens our webhook; null: none was asked for
+    request_digest  bytea NOT NULL,
+    begun_at        timestamptz NOT NULL DEFAULT clock_timestamp(),
+    outcome         text CHECK (outcome IN ('accepted', 'rejected', 'unknown')), -- null: on its way, or its sender died
+    accepted_at     timestamptz,
+    provider_job_id text,
+    task            jsonb,                 -- what it takes to ask for it again
+    evidence        jsonb,                 -- what was seen when it was not accepted
+    webhook_received_at       timestamptz,           -- of the newest webhook
+    ended           text CHECK (ended IN ('succeeded', 'failed', 'cancelled', 'lost', 'given_up')), -- as we saw it
+    cost            double precision,
+    seconds         double precision,
+    closed_at       timestamptz,           -- since then the step may be ordered anew
+    cancel_at       timestamptz,           -- the provider is to be told to end it, not before this
+    cancel_attempts integer NOT NULL DEFAULT 0,
+    search_criteria          jsonb,                 -- what it takes to find it in its provider's list, while its fate is unknown
+    CHECK ((outcome = 'accepted') = (task IS NOT NULL))
+);
+
+CREATE INDEX submissions_by_job ON submissions (job);
+CREATE UNIQUE INDEX submissions_open ON submissions (job, step) WHERE closed_at IS NULL;
+CREATE INDEX submissions_to_cancel ON submissions (cancel_at) WHERE cancel_at IS NOT NULL;
+
+-- Webhooks of providers, each once.
+CREATE TABLE inbox (
+    submission  uuid NOT NULL,
+    message_id  text NOT NULL,             -- by the provider
+    task_id     text,
+    status      text NOT NULL,             -- by the provider's own word
+    received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (submission, message_id)
+);
+
 CREATE TABLE workers (
     id         uuid PRIMARY KEY,
     name       text NOT NULL,
@@ -129,7 +175,7 @@ CREATE TABLE workers (
     lanes      jsonb NOT NULL,      -- queue → how many of its jobs at once; the worker follows changes
     operations text[] NOT NULL,     -- those whose needs it meets
     started_at timestamptz NOT NULL DEFAULT now(),
-    beat_at    timestamptz NOT NULL DEFAULT now(),
+    heartbeat_at    timestamptz NOT NULL DEFAULT now(),
     steady_since timestamptz NOT NULL DEFAULT now(), -- its beats have come in time since then
     stopping   boolean NOT NULL DEFAULT false,
     lost_at    timestamptz
