@@ -288,7 +288,7 @@ _NEVER_STORED = (errors.WorkerLost,)
 
 def errors_part(_page: str) -> str:
     """Return the codes that a job can fail with."""
-    kinds: list[type[errors.CallsheetError]] = [*_tree(errors.JobErrorRecord), *_ALSO_END_JOBS]
+    kinds: list[type[errors.CallsheetError]] = [*_tree(errors.JobError), *_ALSO_END_JOBS]
     lines = ["| Code | Meaning | Tried again |", "|---|---|---|"]
     for error in kinds:
         if error not in _NEVER_STORED:

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from callsheet.domain.artifacts import Artifact
-    from callsheet.domain.errors import CallsheetError, ConfigurationError, JobErrorRecord, PlanRefused, Transient
+    from callsheet.domain.errors import CallsheetError, ConfigurationError, JobError, PlanRefused, Transient
     from callsheet.domain.media_source import MediaSource
     from callsheet.domain.model import Model
     from callsheet.domain.records import Event, Execution
@@ -54,14 +54,14 @@ __all__ = [  # noqa: RUF022 - in groups
     # What can go wrong
     "CallsheetError",
     "PlanRefused",
-    "JobErrorRecord",
+    "JobError",
     "Transient",
     "ConfigurationError",
 ]
 
 _HOMES = {
     "domain.artifacts": ["Artifact"],
-    "domain.errors": ["CallsheetError", "PlanRefused", "JobErrorRecord", "Transient", "ConfigurationError"],
+    "domain.errors": ["CallsheetError", "PlanRefused", "JobError", "Transient", "ConfigurationError"],
     "domain.media_source": ["MediaSource"],
     "domain.model": ["Model"],
     "domain.records": ["Event", "Execution"],

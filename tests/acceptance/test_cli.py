@@ -46,7 +46,7 @@ async def note(job: callsheet.Context, params: Params) -> Result:
 @callsheet.operation("refuse")
 async def refuse(job: callsheet.Context, params: Params) -> Result:
     """Fail."""
-    raise callsheet.JobErrorRecord("no luck today")
+    raise callsheet.JobError("no luck today")
 
 
 @callsheet.operation("film", needs={"ffmpeg"})

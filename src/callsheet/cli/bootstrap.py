@@ -16,7 +16,7 @@ from callsheet.settings import Settings
 
 
 def load_settings(**given: Any) -> Settings:
-    """Read the settings, with those given on the command line over them; raises ConfigurationError with all that is wrong."""
+    """Read the settings; command-line values override. Raises ConfigurationError with every problem."""
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:

@@ -170,7 +170,7 @@ class ComfyUI:
         await self._ask("POST", "/free", json={"unload_models": True, "free_memory": True})
 
     async def download(self, file: OutputFile, target: Path) -> Path:
-        """Bring an output here, streamed, whole or not at all. Raises OutputExpired when the server does not give it."""
+        """Download an output file, complete or not at all. Raises OutputExpired when the server has no such file."""
         place = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         try:
             async with self._client.stream("GET", f"{self.url}/view", params=place) as answer:

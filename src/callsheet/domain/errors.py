@@ -13,7 +13,7 @@ CallsheetError
 ├── BadWebhook                   a call that is not, or not any more, from whom it says
 ├── TooLarge
 ├── RangeNotSatisfiable          a part of a file behind its end
-├── JobErrorRecord                     why a run of a job ended without a result
+├── JobError                     why a run of a job ended without a result
 │   ├── Transient                tried again, if attempts are left
 │   │   ├── DiskFull
 │   │   ├── StorageUnreachable
@@ -167,13 +167,13 @@ class RangeNotSatisfiable(CallsheetError):
     status = 416
 
 
-class JobErrorRecord(CallsheetError):
+class JobError(CallsheetError):
     """The job failed."""
 
     code = "job_failed"
 
 
-class Transient(JobErrorRecord):
+class Transient(JobError):
     """The job failed for a reason that may pass.
 
     `after` is the least number of seconds to wait before the next attempt; None leaves it to the back-off.
@@ -235,43 +235,43 @@ class NoEffect(Transient):
     code = "no_effect"
 
 
-class TimedOut(JobErrorRecord):
+class TimedOut(JobError):
     """The job ran longer than its time limit."""
 
     code = "timed_out"
 
 
-class CrashLoop(JobErrorRecord):
+class CrashLoop(JobError):
     """Every start of this job ended with the death of its worker."""
 
     code = "crash_loop"
 
 
-class WorkerLost(JobErrorRecord):
+class WorkerLost(JobError):
     """The job's worker was lost."""
 
     code = "worker_lost"
 
 
-class OutcomeUnknown(JobErrorRecord):
+class OutcomeUnknown(JobError):
     """A once-only step was begun, and whether it took effect is not known; it is never repeated blindly."""
 
     code = "outcome_unknown"
 
 
-class SubmissionRejected(JobErrorRecord):
+class SubmissionRejected(JobError):
     """The provider did not take the order, so nothing was made or paid."""
 
     code = "submission_rejected"
 
 
-class SubmissionUnknown(JobErrorRecord):
+class SubmissionUnknown(JobError):
     """The order was sent, and whether the provider took it is not known; it is never sent again by itself."""
 
     code = "submission_unknown"
 
 
-class ProviderFailed(JobErrorRecord):
+class ProviderFailed(JobError):
     """The provider took the order and failed at it.
 
     `code` is why, in a stable word such as `content_refused`.
@@ -284,19 +284,19 @@ class ProviderFailed(JobErrorRecord):
         self.code = code or type(self).code
 
 
-class OutputExpired(JobErrorRecord):
+class OutputExpired(JobError):
     """The provider does not have the files any more."""
 
     code = "output_expired"
 
 
-class FFmpegFailed(JobErrorRecord):
+class FFmpegFailed(JobError):
     """FFmpeg could not do its work."""
 
     code = "ffmpeg_failed"
 
 
-class InternalError(JobErrorRecord):
+class InternalError(JobError):
     """The operation failed in a way it did not foresee."""
 
     code = "internal_error"

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field
 
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import JobErrorRecord, Transient
+from callsheet.domain.errors import JobError, Transient
 from callsheet.domain.model import Model
 from callsheet.operation.contract import ChildJob, Context, RunChildJobs, operation
 from callsheet.providers.contract import SubmitRequest
@@ -148,7 +148,7 @@ async def sleep(job: Context, params: SleepParams) -> Anything:
 async def fail(job: Context, params: FailParams) -> Anything:
     """Fail some times, then succeed."""
     if job.attempt <= params.times:
-        raise (Transient if params.transient else JobErrorRecord)(params.message)
+        raise (Transient if params.transient else JobError)(params.message)
     return Anything(value=job.attempt)
 
 

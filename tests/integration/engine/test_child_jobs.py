@@ -12,7 +12,7 @@ from pydantic import model_validator
 
 from callsheet.db.database import Database
 from callsheet.db.statements import sql
-from callsheet.domain.errors import JobErrorRecord, Transient
+from callsheet.domain.errors import JobError, Transient
 from callsheet.domain.ids import new_id
 from callsheet.domain.model import Model
 from callsheet.domain.statuses import JobStatus
@@ -38,7 +38,7 @@ class Files(Model):
 async def stubborn(job, params: Files) -> Nothing:
     """Fail until a file is there, then run until another one is."""
     if not Path(params.mended).exists():  # noqa: ASYNC240
-        raise JobErrorRecord("not mended")
+        raise JobError("not mended")
     await block.run(job, block.params(until=params.until))
     return Nothing()
 

@@ -8,7 +8,7 @@ import pytest
 from plans import job, plan, statuses
 from pydantic import BaseModel
 
-from callsheet.domain.errors import JobErrorRecord, Transient
+from callsheet.domain.errors import JobError, Transient
 from callsheet.domain.model import Model
 from callsheet.operation.contract import operation
 from callsheet.testing.engine import running_engine
@@ -149,7 +149,7 @@ async def odd_words(job, params: Odd) -> Odd:
 
 @operation("odd-error", queue="test")
 async def odd_error(job, params: Odd) -> Odd:
-    raise JobErrorRecord("nul \0 and half \ud800", path=os.fspath, number=2**70)
+    raise JobError("nul \0 and half \ud800", path=os.fspath, number=2**70)
 
 
 @operation("foreign-error", queue="test")

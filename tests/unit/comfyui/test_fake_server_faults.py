@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from callsheet.comfyui.client import ComfyUI
-from callsheet.domain.errors import JobErrorRecord, PromptLost, ProviderFailed, ProviderUnreachable, TimedOut, Transient
+from callsheet.domain.errors import JobError, PromptLost, ProviderFailed, ProviderUnreachable, TimedOut, Transient
 from callsheet.fakes.comfyui import FakeComfyUI
 from callsheet.testing.waiters import until
 
@@ -261,7 +261,7 @@ async def test_a_server_that_stays_away_is_given_up_after_its_patience(server: F
 async def test_no_server_at_all_is_a_failure_that_may_pass(desk_for):
     desk = desk_for(comfyui_api_url="http://127.0.0.1:9")
 
-    with pytest.raises(JobErrorRecord, match="does not answer") as caught:
+    with pytest.raises(JobError, match="does not answer") as caught:
         await desk.run(graph=workflow("image_tiny"))
     assert isinstance(caught.value, ProviderUnreachable)
 
@@ -269,7 +269,7 @@ async def test_no_server_at_all_is_a_failure_that_may_pass(desk_for):
 async def test_something_else_at_the_address_is_not_taken_for_a_server_that_forgot(desk_for, server: FakeComfyUI):
     desk = desk_for(comfyui_api_url=f"{server.url}/elsewhere")
 
-    with pytest.raises(JobErrorRecord, match="404"):
+    with pytest.raises(JobError, match="404"):
         await desk.run(graph=workflow("image_tiny"))
     assert server.accepted == []
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from callsheet.domain.errors import JobErrorRecord
+from callsheet.domain.errors import JobError
 from callsheet.media.ffmpeg.runner import FFmpeg
 
 _BELIEVED = 60.0
@@ -36,6 +36,6 @@ def mark_failed(ffmpeg: FFmpeg, name: str, pixel_format: str, reason: str) -> No
 async def _test_encode(ffmpeg: FFmpeg, words: Sequence[str]) -> str | None:
     try:
         report = await ffmpeg.run([*_PICTURE, *words, "-frames:v", "1", "-f", "null", "-"], timeout=10)
-    except JobErrorRecord as error:
+    except JobError as error:
         return error.message.removeprefix("FFmpeg stopped: ").partition(" (")[0]
     return None if report.frames == 1 else "it encoded nothing"

@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from callsheet.domain.errors import DiskFull, FFmpegFailed, JobErrorRecord, Transient
+from callsheet.domain.errors import DiskFull, FFmpegFailed, JobError, Transient
 
 _UPLOAD_AGAIN = "Upload it again"
 _FULLER_BUILD = "Set FFMPEG_PATH to a fuller build"
 _FEWER_JOBS = "It is tried again; if that fails too, let fewer jobs run at once"
 
-_KNOWN: tuple[tuple[str, type[JobErrorRecord], str], ...] = (
+_KNOWN: tuple[tuple[str, type[JobError], str], ...] = (
     ("No space left on device", DiskFull, "no space left on the device. Free some, or set WORK_DIR to a larger disk"),
     ("Disk quota exceeded", DiskFull, "the disk quota is used up. Free some space, or set WORK_DIR to another disk"),
     ("Cannot allocate memory", Transient, f"there was not enough memory. {_FEWER_JOBS}"),
@@ -51,7 +51,7 @@ _KNOWN: tuple[tuple[str, type[JobErrorRecord], str], ...] = (
     ("Input/output error", Transient, "a disk or network share did not answer. It is tried again"),
 )
 
-_SIGNALS: dict[int, tuple[type[JobErrorRecord], str]] = {
+_SIGNALS: dict[int, tuple[type[JobError], str]] = {
     -9: (Transient, f"the system killed FFmpeg, most likely because memory ran out. {_FEWER_JOBS}"),
     -24: (FFmpegFailed, "FFmpeg used more processor time than it may"),
     -25: (FFmpegFailed, "the output grew beyond FFMPEG_MAX_OUTPUT. Make it shorter or smaller"),
@@ -60,7 +60,7 @@ _SIGNALS: dict[int, tuple[type[JobErrorRecord], str]] = {
 }
 
 # From FFmpeg 6 on, the status is an error number; before, it is 1 whatever happened.
-_STATUSES: dict[int, tuple[type[JobErrorRecord], str]] = {
+_STATUSES: dict[int, tuple[type[JobError], str]] = {
     228: (DiskFull, "no space left on the device. Free some, or set WORK_DIR to a larger disk"),
     244: (Transient, f"there was not enough memory. {_FEWER_JOBS}"),
     229: (FFmpegFailed, "the output grew beyond FFMPEG_MAX_OUTPUT. Make it shorter or smaller"),
@@ -79,7 +79,7 @@ _NOISE = (
 _FAILURE = re.compile(r"error|fail|invalid|cannot|could not|unable|no such|unknown|not |refused", re.IGNORECASE)
 
 
-def explain(code: int, stderr: str, args: Iterable[str] = ()) -> JobErrorRecord:
+def explain(code: int, stderr: str, args: Iterable[str] = ()) -> JobError:
     """Return the error for a run that ended with `code`; `args` tell which paths to take out of the texts."""
     lines = [line for line in map(str.strip, stderr.splitlines()) if line and not _is_noise(line)]
     facts = {"exit_code": code, "stderr": _tail(stderr, args)}

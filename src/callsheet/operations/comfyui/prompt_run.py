@@ -27,7 +27,7 @@ from callsheet.comfyui.prompt_tracker import EXECUTOR_DEAD, PromptEvents, Prompt
 from callsheet.comfyui.websocket import WebsocketListener
 from callsheet.domain.errors import (
     BadParams,
-    JobErrorRecord,
+    JobError,
     OutcomeUnknown,
     Problem,
     PromptLost,
@@ -327,7 +327,7 @@ class PromptRun:
             if (failed := execution_error(entry)) is not None:
                 raise failed
             result = await collect(PromptResult(door.comfy, prompt_id, door.server.name, entry))
-        except JobErrorRecord as error:
+        except JobError as error:
             if not isinstance(error, Transient):
                 # It has been told; whoever retries the job by hand wants the prompt run again.
                 await door.comfy.delete_history(prompt_id)
