@@ -19,8 +19,8 @@ from callsheet.media.otio.exporting import to_otio
 from callsheet.media.otio.importing import OtioRejected, from_otio
 from callsheet.media.otio.library import InvalidOtio, read_otio, write_otio
 from callsheet.media.probing.probe import MediaInfo
-from callsheet.media.rendering import audio_mix, layers
-from callsheet.media.rendering.schedule import Schedule, schedule
+from callsheet.media.rendering import audio_mix, overlay_placement
+from callsheet.media.rendering.schedule import Schedule, build_schedule
 from callsheet.media.timeline.timeline import Timeline
 from callsheet.media.values import read_rate
 
@@ -64,7 +64,7 @@ def saved(folder: Path, *rows: list[Any], audio: tuple[list[Any], ...] = ()) -> 
 def planned(timeline: dict[str, Any], known: dict[str, MediaInfo] | None = None) -> Schedule:
     read = Timeline.model_validate(timeline)
     found = [(known or {}).get(str(s.src.root)) if s.src else None for s in read.scenes]
-    return schedule(read.scenes, found, read_rate(read.output.fps))
+    return build_schedule(read.scenes, found, read_rate(read.output.fps))
 
 
 def test_clips_become_scenes_with_their_places_in_the_media(tmp_path: Path):
@@ -329,12 +329,12 @@ def footage(source: str) -> MediaInfo:
 
 def laid_out(
     timeline: Timeline,
-) -> tuple[dict[str, MediaInfo], Schedule, list[layers.Layer], list[audio_mix.AudioPlacement]]:
+) -> tuple[dict[str, MediaInfo], Schedule, list[overlay_placement.OverlayPlacement], list[audio_mix.AudioPlacement]]:
     found = {where: footage(str(source.root)) for where, source in timeline.media()}
     of_scenes = [found.get(f"scenes[{n}]") for n in range(len(timeline.scenes))]
-    plan = schedule(timeline.scenes, of_scenes, read_rate(timeline.output.fps))
-    laid = layers.place_layers(timeline, found, plan)
-    return found, plan, laid, audio_mix.collect_audio(timeline, found, laid, plan)
+    plan = build_schedule(timeline.scenes, of_scenes, read_rate(timeline.output.fps))
+    laid = overlay_placement.place_overlays(timeline, found, plan)
+    return found, plan, laid, audio_mix.place_audio(timeline, found, laid, plan)
 
 
 def there_and_back(timeline: Timeline, folder: Path) -> tuple[Timeline, tuple[str, ...]]:
@@ -350,11 +350,11 @@ def pictures(timeline: Timeline) -> list[Any]:
     _, plan, _, _ = laid_out(timeline)
     return [
         (
-            shot.start, shot.frames, shot.blend_in, shot.blend_out, shot.sounds,
+            shot.start, shot.frames, shot.blend_in, shot.blend_out, shot.has_audio,
             shot.scene.color if shot.scene.src is None else shot.scene.src.root,
             None if shot.footage is None or shot.footage.still else pytest.approx(shot.scene.trim_start, abs=2e-6),
             None if shot.footage is None or shot.footage.still else shot.scene.speed,
-            (shot.scene.passing.type, shot.scene.passing.audio_curve) if shot.scene.passing else None,
+            (shot.scene.effective_transition.type, shot.scene.effective_transition.audio_curve) if shot.scene.effective_transition else None,
             shot.scene.fit, shot.scene.volume, shot.scene.fade_in, shot.scene.title,
         )
         for shot in plan.shots
@@ -366,7 +366,7 @@ def above(timeline: Timeline) -> list[Any]:
     _, _, laid, _ = laid_out(timeline)
     unplaced = {"start", "duration", "mute"}
     return sorted(
-        ((layer.start, layer.frames, layer.sounds, layer.overlay.model_dump(exclude=unplaced)) for layer in laid),
+        ((layer.start, layer.frames, layer.has_audio, layer.overlay.model_dump(exclude=unplaced)) for layer in laid),
         key=str,
     )
 
@@ -501,10 +501,15 @@ def test_relative_paths_mean_the_timelines_folder(tmp_path: Path):
     clip = {"src": "film.mp4", "overlays": [{"src": "./logo.png"}]}
     timeline = Timeline.model_validate({"scenes": [clip], "soundtrack": "https://example.com/m.mp3"})
     found = {where: footage("/in/film.mp4") for where, _ in timeline.media()}
-    plan = schedule(timeline.scenes, [found["scenes[0]"]], Fraction(30))
+    plan = build_schedule(timeline.scenes, [found["scenes[0]"]], Fraction(30))
 
     made = to_otio(
-        timeline, found, plan, layers.place_layers(timeline, found, plan), name="x", folder=Path("/my films")
+        timeline,
+        found,
+        plan,
+        overlay_placement.place_overlays(timeline, found, plan),
+        name="x",
+        folder=Path("/my films"),
     )
     write_otio(made.timeline, tmp_path / "x.otio")
     back = Timeline.model_validate(from_otio(tmp_path / "x.otio").timeline)

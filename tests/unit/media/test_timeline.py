@@ -57,8 +57,8 @@ def test_a_list_of_names_is_enough():
 def test_transitions_have_their_usual_names(word: str, meant: str):
     film = read(scenes=[{"src": "a.mp4", "transition": word}, {"src": "b.mp4"}])
 
-    assert film.scenes[0].passing is not None
-    assert film.scenes[0].passing.type == meant
+    assert film.scenes[0].effective_transition is not None
+    assert film.scenes[0].effective_transition.type == meant
 
 
 def test_no_transition_is_none():
@@ -66,7 +66,7 @@ def test_no_transition_is_none():
         scenes=[{"src": "a.mp4", "transition": "none"}, {"src": "b.mp4", "transition": {"duration": 0}}, "c.mp4"]
     )
 
-    assert [scene.passing for scene in film.scenes] == [None, None, None]
+    assert [scene.effective_transition for scene in film.scenes] == [None, None, None]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ async def test_the_example_of_an_edit_becomes_the_film_that_it_describes(
     async def opened(source: MediaSource) -> Path:
         return sources[str(source.root)]
 
-    monkeypatch.setattr(stage, "open", opened)
+    monkeypatch.setattr(stage, "fetch_input", opened)
     params = read_plan_text(EXAMPLE.read_bytes(), max_bytes=1 << 20)["jobs"][0]["params"]
     params["output"] |= {"width": 108, "height": 192}
     params["tracks"][0]["clips"][0] |= {"width": 40, "height": 40}

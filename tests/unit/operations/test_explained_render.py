@@ -37,7 +37,7 @@ async def test_a_render_runs_the_commands_that_are_explained(
         {"color": "red", "duration": 0.5},
     )
     staged = await staging(stage, params)
-    told = explain(staged.film, staged.encoder, staged.notes, stage.ffmpeg.binary, stage.ffmpeg.threads)
+    told = explain(staged.plan, staged.encoder, staged.notes, stage.ffmpeg.binary, stage.ffmpeg.threads)
     ran: list[list[str]] = []
     run = stage.ffmpeg.run
 
@@ -51,7 +51,7 @@ async def test_a_render_runs_the_commands_that_are_explained(
     done = [alike(arguments, stage.dir) for arguments in ran if not arguments[-1].endswith("headers.mp4")]
     explained = [command.arguments[command.arguments.index("-y") + 1 :] for command in told.commands]
     assert sorted(done) == sorted(alike(arguments, stage.dir) for arguments in explained)
-    assert any(piece.copied for piece in told.pieces) == (trim == 0)
+    assert any(piece.copied for piece in told.segments) == (trim == 0)
     scripts = {name: text for command in told.commands for name, text in command.scripts.items()}
     assert len(scripts) >= 2
     assert {name: (stage.dir / name).read_text() for name in scripts} == scripts

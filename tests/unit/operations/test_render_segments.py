@@ -11,7 +11,7 @@ from media.studio import Stage, Studio
 from callsheet.domain.errors import BadParams, FFmpegFailed
 from callsheet.domain.plan_validation import validate_params
 from callsheet.media.rendering.renderer import Renderer
-from callsheet.media.rendering.segments import stem_of
+from callsheet.media.rendering.segments import segment_stem
 from callsheet.media.timeline.timeline import Timeline
 from callsheet.operation.contract import RunChildJobs
 from callsheet.operations import staging
@@ -69,16 +69,16 @@ async def test_a_segment_is_the_same_to_the_byte_whatever_is_made_with_it(stage:
         "overlays": [{"src": str(clips[1]), "width": 20, "start": 0.5, "duration": 2, "opacity": 0.7}],
     }
     staged = await staging.stage(stage, validate_params(film, render.params))
-    production = Renderer(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda share: None)
-    numbers = await production.look_up()
-    files = [stage.dir / f"{stem_of(number)}.mp4" for number in numbers]
+    production = Renderer(staged.plan, staged.encoder, stage.ffmpeg, stage.dir, lambda share: None)
+    numbers = await production.fetch_cached_segments()
+    files = [stage.dir / f"{segment_stem(number)}.mp4" for number in numbers]
 
     await production.encode(numbers)
     together = [file.read_bytes() for file in files]
     for number in numbers:
         await production.encode([number])
 
-    assert [len(run) for run in production.encode_together(numbers)] == [2, 2, 1, 2, 1]
+    assert [len(run) for run in production.group_segments(numbers)] == [2, 2, 1, 2, 1]
     assert [file.read_bytes() for file in files] == together
 
 
@@ -350,15 +350,15 @@ async def test_a_part_that_the_film_does_not_have_is_refused(stage: Stage):
 async def test_a_segment_made_in_another_way_leaves_the_kept_one_as_it_is(stage: Stage):
     given = {"scenes": [{"color": "red", "duration": 0.5}], "loudness": False, "output": TINY}
     staged = await staging.stage(stage, validate_params(given, Timeline))
-    kept = Renderer(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
-    await kept.encode(await kept.look_up())
-    known = Renderer(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
+    kept = Renderer(staged.plan, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
+    await kept.encode(await kept.fetch_cached_segments())
+    known = Renderer(staged.plan, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
     (stage.dir / "segment00000.mp4").unlink()
-    assert await known.look_up() == []
+    assert await known.fetch_cached_segments() == []
 
-    other = replace(staged.encoder, wish=replace(staged.encoder.settings, crf=40))
-    await Renderer(staged.film, other, stage.ffmpeg, stage.dir, lambda _: None).encode([0])
+    other = replace(staged.encoder, settings=replace(staged.encoder.settings, crf=40))
+    await Renderer(staged.plan, other, stage.ffmpeg, stage.dir, lambda _: None).encode([0])
 
     (stage.dir / "segment00000.mp4").unlink()
-    again = Renderer(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
-    assert await again.look_up() == []
+    again = Renderer(staged.plan, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
+    assert await again.fetch_cached_segments() == []

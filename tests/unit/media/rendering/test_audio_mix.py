@@ -4,7 +4,7 @@ from pathlib import Path
 from callsheet.domain.artifacts import Probe
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering import audio_mix
-from callsheet.media.rendering.schedule import schedule
+from callsheet.media.rendering.schedule import build_schedule
 from callsheet.media.timeline.scene import Scene
 
 CLIP = MediaInfo(Path("/in/a.mp4"), Probe(duration=2, width=64, height=64, fps=30, audio_codec="aac"))
@@ -13,11 +13,11 @@ CLIP = MediaInfo(Path("/in/a.mp4"), Probe(duration=2, width=64, height=64, fps=3
 def test_sound_passes_by_its_own_curve_also_where_another_process_goes_on():
     passing = {"duration": 0.5, "audioCurve": "exp"}
     scenes = [Scene.model_validate({"src": "a.mp4", "transition": passing}) for _ in range(30)]
-    plan = schedule([*scenes, Scene.model_validate("a.mp4")], [CLIP] * 31, Fraction(30))
+    plan = build_schedule([*scenes, Scene.model_validate("a.mp4")], [CLIP] * 31, Fraction(30))
 
-    steps = audio_mix.steps(plan, [], Path("/job"))
+    steps = audio_mix.mix_steps(plan, [], Path("/job"))
 
     assert len(steps) == 3
-    fades = [word for step in steps for text in step.arguments for word in text.split("[") if "]afade=" in word]
+    fades = [word for step in steps for text in step.args for word in text.split("[") if "]afade=" in word]
     assert len(fades) == 2
     assert all("curve=exp" in fade for fade in fades)

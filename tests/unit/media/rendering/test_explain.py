@@ -8,11 +8,11 @@ from callsheet.domain.artifacts import Probe
 from callsheet.media.encoding.encoders import Encoder, EncodeSettings
 from callsheet.media.encoding.loudness import Target
 from callsheet.media.probing.probe import MediaInfo
-from callsheet.media.rendering import audio_mix, layers
+from callsheet.media.rendering import audio_mix, overlay_placement
 from callsheet.media.rendering.explain import Explanation, explain
-from callsheet.media.rendering.render_plan import Container, RenderPlan
+from callsheet.media.rendering.render_plan import ContainerSettings, RenderPlan
 from callsheet.media.rendering.scene_filters import Canvas
-from callsheet.media.rendering.schedule import schedule
+from callsheet.media.rendering.schedule import build_schedule
 from callsheet.media.rendering.text_layers import text_layers
 from callsheet.media.timeline.timeline import Timeline
 
@@ -29,16 +29,16 @@ def explained(*, level: Target | str | None = None, **timeline: Any) -> Explanat
     read = Timeline.model_validate(timeline)
     found = {where: footage(str(source.root)) for where, source in read.media()}
     of_scenes = [found.get(f"scenes[{number}]") for number in range(len(read.scenes))]
-    plan = schedule(read.scenes, of_scenes, RATE)
-    laid = layers.place_layers(read, found, plan)
+    plan = build_schedule(read.scenes, of_scenes, RATE)
+    laid = overlay_placement.place_overlays(read, found, plan)
     film = RenderPlan(
         plan,
         Canvas(64, 64, RATE),
         [*text_layers(laid, plan)],
-        audio_mix.collect_audio(read, found, laid, plan),
+        audio_mix.place_audio(read, found, laid, plan),
         level,
         mute=read.output.mute,
-        container=Container(read.output.format, read.output.sound_codec),
+        container=ContainerSettings(read.output.format, read.output.effective_audio_codec),
     )
     return explain(film, Encoder("libx264", EncodeSettings()), ["a note"], FFMPEG, 3)
 
@@ -52,13 +52,13 @@ def test_the_pieces_are_the_scenes_and_their_transitions_with_what_lies_above():
         overlays=[{"text": "One", "start": 5}, {"text": "Two", "start": 5}, {"src": "c.mp4", "duration": 1}],
     )
 
-    assert [(piece.start_frame, piece.frames) for piece in told.pieces] == [(0, 90), (90, 30), (120, 90)]
-    assert [piece.scenes for piece in told.pieces] == [
+    assert [(piece.start_frame, piece.frames) for piece in told.segments] == [(0, 90), (90, 30), (120, 90)]
+    assert [piece.scenes for piece in told.segments] == [
         ["scenes[0] (dawn)"],
         ["scenes[0] (dawn)", "scenes[1]"],
         ["scenes[1]"],
     ]
-    assert [piece.above for piece in told.pieces] == [
+    assert [piece.overlays for piece in told.segments] == [
         ["1 text", "overlays[2]"],
         [],
         ["scenes[1].overlays[0]", "2 texts"],
@@ -71,7 +71,7 @@ def test_the_pieces_are_the_scenes_and_their_transitions_with_what_lies_above():
 def test_each_command_stands_for_itself():
     told = explained(scenes=[{"src": "it's a.mp4", "title": "Hello"}, {"color": "red", "duration": 1}])
 
-    assert [command.makes for command in told.commands] == [
+    assert [command.purpose for command in told.commands] == [
         *("piece 0", "piece 1", "the sound", "the sound, encoded", "the film"),
     ]
     assert all(command.arguments[0] == "/opt/ff mpeg" for command in told.commands)
@@ -102,7 +102,7 @@ def test_what_is_heard_is_told():
         level=Target(-18, -1),
     )
 
-    assert told.heard == [
+    assert told.audio == [
         "scenes[0]",
         "voice.wav from 1.00 to 3.00 s",
         "music.mp3 from 0.00 to 8.01 s, again and again, stepping back",
@@ -114,7 +114,7 @@ def test_what_is_heard_is_told():
 def test_a_given_filter_is_a_command_of_its_own():
     told = explained(scenes=["a.mp4"], level="acompressor")
 
-    assert [command.makes for command in told.commands][1:] == [
+    assert [command.purpose for command in told.commands][1:] == [
         "the sound",
         "the sound through the given filter",
         "the sound, encoded",
@@ -128,6 +128,6 @@ def test_a_given_filter_is_a_command_of_its_own():
 def test_a_film_without_sound_says_so():
     told = explained(scenes=["a.mp4"], output={"mute": True, "format": "mkv"})
 
-    assert (told.audio_codec, told.heard, told.loudness) == (None, [], None)
-    assert [command.makes for command in told.commands] == ["piece 0", "the film"]
+    assert (told.audio_codec, told.audio, told.loudness) == (None, [], None)
+    assert [command.purpose for command in told.commands] == ["piece 0", "the film"]
     assert told.commands[-1].arguments[-1] == "file:film.mkv"

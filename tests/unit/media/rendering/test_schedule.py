@@ -9,8 +9,8 @@ from callsheet.domain.artifacts import Probe
 from callsheet.domain.errors import BadParams
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering import segments
-from callsheet.media.rendering.audio_mix import samples
-from callsheet.media.rendering.schedule import Schedule, schedule
+from callsheet.media.rendering.audio_mix import frame_to_sample
+from callsheet.media.rendering.schedule import Schedule, build_schedule
 from callsheet.media.timeline.scene import Scene
 
 
@@ -24,7 +24,7 @@ def still() -> MediaInfo:
 
 
 def planned(*scenes: tuple[dict[str, object], MediaInfo | None], rate: Fraction = Fraction(30)) -> Schedule:
-    return schedule([Scene.model_validate(s) for s, _ in scenes], [f for _, f in scenes], rate)
+    return build_schedule([Scene.model_validate(s) for s, _ in scenes], [f for _, f in scenes], rate)
 
 
 def test_scenes_that_pass_into_each_other_overlap():
@@ -89,7 +89,7 @@ def test_pieces_cover_every_frame_once(lengths: list[int], blends: list[int], ra
         scenes.append(({"color": "red", "duration": float(frames / rate), "transition": passing}, None))
     plan = planned(*scenes, rate=rate)
 
-    pieces = segments.split_segments(plan, longest=1)
+    pieces = segments.split_segments(plan, max_seconds=1)
 
     assert [p.start for p in pieces] == [0, *[p.end for p in pieces[:-1]]]
     assert pieces[-1].end == plan.frames == sum(lengths) - sum(blends[: len(lengths) - 1])
@@ -97,9 +97,9 @@ def test_pieces_cover_every_frame_once(lengths: list[int], blends: list[int], ra
     for piece in pieces:
         seen = {s.number for s in plan.shots if s.start < piece.end and piece.start < s.end}
         assert seen == {shot.number for shot in piece.shots}
-    parts = [samples(s.end, rate) - samples(s.start, rate) for s in plan.shots]
-    shared = [samples(s.start + s.blend_in, rate) - samples(s.start, rate) for s in plan.shots]
-    assert sum(parts) - sum(shared) == samples(plan.frames, rate)
+    parts = [frame_to_sample(s.end, rate) - frame_to_sample(s.start, rate) for s in plan.shots]
+    shared = [frame_to_sample(s.start + s.blend_in, rate) - frame_to_sample(s.start, rate) for s in plan.shots]
+    assert sum(parts) - sum(shared) == frame_to_sample(plan.frames, rate)
 
 
 def test_a_gap_between_scenes_shows_the_background():
@@ -116,7 +116,7 @@ def test_a_gap_between_scenes_shows_the_background():
     ("first", "start", "code"),
     [
         ({"src": "a"}, 1.5, "scenes_overlap"),
-        ({"src": "a", "transition": "fade"}, 3, "transition_over_a_gap"),
+        ({"src": "a", "transition": "fade"}, 3, "transition_over_gap"),
     ],
 )
 def test_a_scene_cannot_start_where_another_one_is(first: dict[str, object], start: float, code: str):

@@ -9,10 +9,10 @@ from callsheet.media.encoding.encoders import Encoder, EncodeSettings
 from callsheet.media.ffmpeg.inputs import MEDIA_FORMATS
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering import cache_keys, segment_commands, segments
-from callsheet.media.rendering.layers import place_layers
-from callsheet.media.rendering.overlays import Above, AssScript, TextLayer
+from callsheet.media.rendering.layers import AssScript, Layer, TextLayer
+from callsheet.media.rendering.overlay_placement import place_overlays
 from callsheet.media.rendering.scene_filters import Canvas
-from callsheet.media.rendering.schedule import Schedule, schedule
+from callsheet.media.rendering.schedule import Schedule, build_schedule
 from callsheet.media.rendering.segment_commands import compile_segments
 from callsheet.media.rendering.segments import Segment
 from callsheet.media.subtitles.ass import Line
@@ -32,15 +32,15 @@ def film(name: str, seconds: float, **more: object) -> MediaInfo:
 
 
 def planned(*scenes: tuple[dict[str, object], MediaInfo | None]) -> Schedule:
-    return schedule([Scene.model_validate(s) for s, _ in scenes], [f for _, f in scenes], Fraction(30))
+    return build_schedule([Scene.model_validate(s) for s, _ in scenes], [f for _, f in scenes], Fraction(30))
 
 
-def words(segment: Segment, *above: Above) -> list[str]:
+def words(segment: Segment, *above: Layer) -> list[str]:
     return compile_segments([segment], CANVAS, above, ENCODER, threads=1, stems=["s"]).args
 
 
-def digest(segment: Segment, *above: Above, contents: dict[Path, str] | None = None) -> str:
-    return cache_keys.digest(segment, CANVAS, above, ENCODER, "9.0", contents or {})
+def digest(segment: Segment, *above: Layer, contents: dict[Path, str] | None = None) -> str:
+    return cache_keys.segment_digest(segment, CANVAS, above, ENCODER, "9.0", contents or {})
 
 
 def test_a_segment_is_one_command():
@@ -168,8 +168,10 @@ def test_text_and_settings_change_how_a_segment_is_known():
         digest(segment, TextLayer((Line(0, 1, "hallo", STYLE),))),
         digest(segment, AssScript("given.ass", "1", ((1.0, 2.0),))),
         digest(segment, AssScript("given.ass", "2", ((1.0, 2.0),))),
-        cache_keys.digest(segment, CANVAS, (), replace(ENCODER, wish=EncodeSettings(preset="fast", crf=21)), "9.0", {}),
-        cache_keys.digest(segment, CANVAS, (), ENCODER, "5.1", {}),
+        cache_keys.segment_digest(
+            segment, CANVAS, (), replace(ENCODER, settings=EncodeSettings(preset="fast", crf=21)), "9.0", {}
+        ),
+        cache_keys.segment_digest(segment, CANVAS, (), ENCODER, "5.1", {}),
     ]
 
     assert len(set(ways)) == len(ways)
@@ -193,8 +195,8 @@ def test_an_overlay_is_laid_only_over_the_segments_that_it_is_seen_in():
     timeline = Timeline.model_validate(
         {"scenes": [{"color": "red", "duration": 60}], "overlays": [{"src": "v", "start": 25, "duration": 5}]}
     )
-    plan = schedule(timeline.scenes, [None], Fraction(30))
-    above = place_layers(timeline, {"overlays[0]": film("v", 9)}, plan)
+    plan = build_schedule(timeline.scenes, [None], Fraction(30))
+    above = place_overlays(timeline, {"overlays[0]": film("v", 9)}, plan)
 
     first, second, third = (" ".join(words(s, *above)) for s in segments.split_segments(plan))
 
