@@ -1,4 +1,4 @@
-"""What can be said of a scene and of what lies over it, looked at and listened to."""
+"""Every feature of scenes, overlays and audio, checked in the rendered frames and samples."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def sine_level(heard: np.ndarray) -> float:
     return float(np.sqrt(2 * (heard[:, 0] ** 2).mean()))
 
 
-async def test_speed_changes_which_pictures_are_seen_and_keeps_the_pitch(stage: Stage, studio: Studio):
+async def test_speed_changes_the_visible_frames_and_keeps_the_pitch(stage: Stage, studio: Studio):
     clip = str(studio.counting("sounding.mp4", frames=60, sound=True))
 
     result, path = await make(stage, scenes=[{"src": clip, "speed": 2}, {"src": clip, "speed": 0.5, "duration": 1}])
@@ -41,7 +41,7 @@ async def test_speed_changes_which_pictures_are_seen_and_keeps_the_pitch(stage: 
         assert spectrum.argmax() * 48_000 / 28_800 == pytest.approx(300, abs=3)
 
 
-async def test_trims_pick_their_frames(stage: Stage, studio: Studio):
+async def test_trims_select_their_frames(stage: Stage, studio: Studio):
     clip = str(studio.counting("count.mp4", frames=60))
 
     _, path = await make(stage, scenes=[{"src": clip, "trim_start": 0.5, "trim_end": 1}])
@@ -59,8 +59,8 @@ async def test_gaps_show_the_background(stage: Stage, studio: Studio):
     assert (seen[:15] > 250).all() and (seen[15:30] < 5).all() and (seen[30:] > 250).all()
 
 
-async def test_focus_and_crop_decide_what_is_seen(stage: Stage, studio: Studio):
-    # Black to the left, white to the right.
+async def test_focus_and_crop_select_the_visible_part(stage: Stage, studio: Studio):
+    # Black on the left, white on the right.
     halves = "color=black:size=128x64:rate=30,drawbox=x=64:w=64:h=64:color=white:t=fill"
     clip = str(studio.clip("halves.mp4", halves, seconds=0.2))
 
@@ -78,7 +78,7 @@ async def test_focus_and_crop_decide_what_is_seen(stage: Stage, studio: Studio):
     assert seen[4][:, 40:].mean() > 250
 
 
-async def test_a_picture_without_a_fit_keeps_its_size(stage: Stage, studio: Studio):
+async def test_an_image_with_fit_none_keeps_its_size(stage: Stage, studio: Studio):
     small = str(studio.still("small.png", "color=white:size=20x10"))
 
     _, path = await make(
@@ -90,7 +90,7 @@ async def test_a_picture_without_a_fit_keeps_its_size(stage: Stage, studio: Stud
     assert (frame > 128).sum() == pytest.approx(200, abs=20)
 
 
-async def test_scenes_fade_in_and_out_with_their_sound(stage: Stage, studio: Studio):
+async def test_scenes_fade_in_and_out_with_their_audio(stage: Stage, studio: Studio):
     clip = str(studio.clip("grey.mp4", "color=white:size=64x64:rate=30", seconds=2, sound=TONE))
 
     _, path = await make(stage, scenes=[{"src": clip, "fade_in": 0.5, "fade_out": 1}])
@@ -110,15 +110,15 @@ async def test_scenes_fade_in_and_out_with_their_sound(stage: Stage, studio: Stu
     ("filters", "low", "high"),
     [(["grayscale"], 0, 2), ([{"type": "saturation", "amount": 2}], 60, 256), ([], 20, 60)],
 )
-async def test_filters_change_the_colours(stage: Stage, studio: Studio, filters: list[object], low: float, high: float):
-    # How far red and blue lie apart.
+async def test_filters_change_the_colors(stage: Stage, studio: Studio, filters: list[object], low: float, high: float):
+    # The difference between red and blue.
     _, path = await make(stage, scenes=[{"color": "#a08070", "duration": 0.2, "filters": filters}])
 
     rgb = studio.colours(path, size=(64, 64))[0].mean(axis=(0, 1))
     assert low <= rgb[0] - rgb[2] <= high
 
 
-async def test_overlays_lie_where_and_when_they_are_to(stage: Stage, studio: Studio):
+async def test_overlays_are_visible_at_their_positions_and_times(stage: Stage, studio: Studio):
     logo = str(studio.still("logo.png", "color=white:size=16x16"))
     places = [
         {"src": logo, "position": "top_left", "start": 0.2, "duration": 0.2},
@@ -135,7 +135,7 @@ async def test_overlays_lie_where_and_when_they_are_to(stage: Stage, studio: Stu
     assert seen[20, :48].mean() < 3
 
 
-async def test_an_offset_leads_to_the_very_pixel(stage: Stage, studio: Studio):
+async def test_an_offset_is_exact_to_the_pixel(stage: Stage, studio: Studio):
     logo = str(studio.still("logo.png", "color=white:size=16x16"))
     placed = {"src": logo, "position": "top_right", "offset": {"x": -6 / 90, "y": 0}}
 
@@ -147,7 +147,7 @@ async def test_an_offset_leads_to_the_very_pixel(stage: Stage, studio: Studio):
     assert (lit[0], lit[-1]) == (68, 83)
 
 
-async def test_an_overlay_goes_on_over_the_borders_of_scenes(stage: Stage, studio: Studio):
+async def test_an_overlay_continues_across_scenes(stage: Stage, studio: Studio):
     count = str(studio.counting("count.mp4", frames=60))
     scenes = [{"color": "black", "duration": 0.7}, {"color": "red", "duration": 0.7}]
     overlay = {"src": count, "start": 0.5, "trim_start": 0.5, "fit": "cover"}
@@ -158,20 +158,20 @@ async def test_an_overlay_goes_on_over_the_borders_of_scenes(stage: Stage, studi
     assert np.abs(seen[15:] - np.arange(15, 42)).max() < 0.6
 
 
-async def test_the_later_overlay_is_on_top_unless_told_otherwise(stage: Stage, studio: Studio):
+async def test_the_later_overlay_is_on_top_unless_z_is_given(stage: Stage, studio: Studio):
     white = str(studio.still("white.png", "color=white:size=64x64"))
     black = str(studio.still("black.png", "color=black:size=64x64"))
     scenes = [{"color": "gray", "duration": 0.2}]
 
-    _, usual = await make(stage, scenes=scenes, overlays=[{"src": white}, {"src": black}])
-    usual_frame = studio.look(usual, size=(64, 64))[2].mean()
-    _, told = await make(stage, scenes=scenes, overlays=[{"src": white, "z": 1}, {"src": black}])
+    _, default = await make(stage, scenes=scenes, overlays=[{"src": white}, {"src": black}])
+    default_frame = studio.look(default, size=(64, 64))[2].mean()
+    _, reordered = await make(stage, scenes=scenes, overlays=[{"src": white, "z": 1}, {"src": black}])
 
-    assert usual_frame < 5
-    assert studio.look(told, size=(64, 64))[2].mean() > 250
+    assert default_frame < 5
+    assert studio.look(reordered, size=(64, 64))[2].mean() > 250
 
 
-async def test_opacity_fades_and_transparent_pictures_let_the_film_through(stage: Stage, studio: Studio):
+async def test_opacity_fades_and_transparent_images_show_the_scene_below(stage: Stage, studio: Studio):
     glass = str(studio.still("glass.png", "color=white@0.5:size=64x64,format=rgba"))
     white = str(studio.still("white.png", "color=white:size=64x64"))
     overlays = [
@@ -191,7 +191,7 @@ async def test_opacity_fades_and_transparent_pictures_let_the_film_through(stage
 
 
 @pytest.mark.parametrize("encoder", ["libvpx", "libvpx-vp9"])
-async def test_a_transparent_video_for_the_web_lets_the_film_through(stage: Stage, studio: Studio, encoder: str):
+async def test_a_transparent_webm_shows_the_scene_below(stage: Stage, studio: Studio, encoder: str):
     half = "color=red:size=64x64:rate=30,format=yuva420p,geq=lum='p(X,Y)':cb='p(X,Y)':cr='p(X,Y)':a='255*gte(X,32)'"
     coding = ["-c:v", encoder, "-auto-alt-ref", "0", "-pix_fmt", "yuva420p"]
     clip = str(studio.make(f"{encoder}.webm", "-f", "lavfi", "-i", half, "-t", "0.5", *coding))
@@ -205,11 +205,11 @@ async def test_a_transparent_video_for_the_web_lets_the_film_through(stage: Stag
     over, alone = studio.colours(path, size=(64, 64))[[7, 22]]
     assert over[32, 10] == pytest.approx([255, 255, 255], abs=6)
     assert alone[32, 10] == pytest.approx([0, 255, 0], abs=6)
-    for look in (over, alone):
-        assert look[32, 50] == pytest.approx([254, 0, 0], abs=6)
+    for frame in (over, alone):
+        assert frame[32, 50] == pytest.approx([254, 0, 0], abs=6)
 
 
-async def test_a_transparent_picture_is_seen_on_the_background(stage: Stage, studio: Studio):
+async def test_a_transparent_image_is_drawn_on_the_background(stage: Stage, studio: Studio):
     glass = str(studio.still("half.png", "color=white@0.5:size=64x64,format=rgba"))
     clear = str(studio.still("clear.png", "color=white@0:size=64x64,format=rgba"))
     scenes = [
@@ -224,7 +224,7 @@ async def test_a_transparent_picture_is_seen_on_the_background(stage: Stage, stu
     assert seen[3::6] == pytest.approx([127, 255, 0], abs=4)
 
 
-async def test_a_green_screen_is_taken_out(stage: Stage, studio: Studio):
+async def test_a_green_screen_becomes_transparent(stage: Stage, studio: Studio):
     green = "color=0x00ff00:size=64x64:rate=30,drawbox=x=16:y=16:w=32:h=32:color=white:t=fill"
     clip = str(studio.clip("green.mp4", green, seconds=0.3))
 
@@ -237,7 +237,7 @@ async def test_a_green_screen_is_taken_out(stage: Stage, studio: Studio):
     assert frame[:12].max() < 30
 
 
-async def test_what_is_transparent_stays_so_when_a_green_screen_is_taken_out(stage: Stage, studio: Studio):
+async def test_transparent_parts_stay_transparent_with_a_chroma_key(stage: Stage, studio: Studio):
     # Green on the left, white in the middle; half of the white, and all to the right of it, is transparent.
     picture = "color=white:size=64x64,drawbox=w=16:color=0x00ff00:t=fill,format=rgba"
     clear = "geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='if(lt(X,32),255,if(lt(X,48),128,0))'"
@@ -268,7 +268,7 @@ async def test_overlays_slide_in_and_out(stage: Stage, studio: Studio):
     assert middles[62] is None
 
 
-async def test_an_overlay_turns_about_its_middle(stage: Stage, studio: Studio):
+async def test_an_overlay_rotates_around_its_center(stage: Stage, studio: Studio):
     bar = str(studio.still("bar.png", "color=white:size=48x8"))
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 0.2}], overlays=[{"src": bar, "rotation": 90}])
@@ -278,7 +278,7 @@ async def test_an_overlay_turns_about_its_middle(stage: Stage, studio: Studio):
     assert frame[:, :24].max() < 20
 
 
-async def test_a_text_is_seen_at_its_time(stage: Stage, studio: Studio):
+async def test_a_text_is_visible_at_its_time(stage: Stage, studio: Studio):
     text = {"text": "HELLO", "start": 0.5, "duration": 0.5, "fontSize": 24, "strokeWidth": 0, "shadow": 0}
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 1.5}], overlays=[text])
@@ -287,7 +287,7 @@ async def test_a_text_is_seen_at_its_time(stage: Stage, studio: Studio):
     assert seen.nonzero()[0].tolist() == list(range(15, 30))
 
 
-async def test_the_sound_of_an_overlay_is_heard_at_its_time(stage: Stage, studio: Studio):
+async def test_the_audio_of_an_overlay_plays_at_its_time(stage: Stage, studio: Studio):
     clip = str(studio.clip("sounding.mp4", GREY, seconds=0.5, sound=TONE))
     overlays = [{"src": clip, "start": 0.5}, {"src": clip, "start": 1.2, "mute": True}]
 
@@ -299,7 +299,7 @@ async def test_the_sound_of_an_overlay_is_heard_at_its_time(stage: Stage, studio
     assert last == pytest.approx(48_000, abs=1200)
 
 
-async def test_tracks_are_laid_over_each_other(stage: Stage, studio: Studio):
+async def test_tracks_are_stacked(stage: Stage, studio: Studio):
     white = str(studio.still("white.png", "color=white:size=64x64"))
     beep = str(studio.sound("beep.wav", TONE, seconds=0.3))
     tracks = [
@@ -318,7 +318,7 @@ async def test_tracks_are_laid_over_each_other(stage: Stage, studio: Studio):
     assert sounding[-1] == pytest.approx(38_400, abs=1200)
 
 
-async def test_a_voice_makes_the_music_step_back(stage: Stage, studio: Studio):
+async def test_a_voice_ducks_the_music(stage: Stage, studio: Studio):
     low = str(studio.sound("low.wav", "sine=frequency=200", seconds=3))
     voice = str(studio.sound("voice.wav", "sine=frequency=2000", seconds=1))
 
@@ -338,7 +338,7 @@ async def test_a_voice_makes_the_music_step_back(stage: Stage, studio: Studio):
     assert music(72_000) < music(24_000) * 0.5
 
 
-async def test_a_film_may_have_no_sound(stage: Stage, studio: Studio):
+async def test_a_video_may_be_muted(stage: Stage, studio: Studio):
     clip = str(studio.clip("sounding.mp4", GREY, seconds=0.5, sound=TONE))
 
     result, _ = await make(stage, scenes=[clip], output={**SMALL, "mute": True})
@@ -367,7 +367,7 @@ async def test_scenes_can_be_muted(stage: Stage, studio: Studio):
         ("mov", "h264", "h264", "aac"),
     ],
 )
-async def test_films_come_in_every_format(
+async def test_every_output_format_is_rendered(
     stage: Stage, studio: Studio, format: str, codec: str, probed: str, sound: str
 ):
     clip = str(studio.counting("sounding.mp4", frames=60, sound=True))
@@ -386,7 +386,7 @@ async def test_films_come_in_every_format(
     assert np.abs(seen[30:] - np.arange(6, 60)).max() < 1
 
 
-async def test_every_file_that_does_not_fit_is_told_at_once(stage: Stage, studio: Studio):
+async def test_every_unsuitable_file_is_reported_at_once(stage: Stage, studio: Studio):
     clip, beep = str(studio.clip("plain.mp4", GREY)), str(studio.sound("beep.wav", TONE, seconds=0.3))
 
     with pytest.raises(BadParams) as caught:
@@ -408,7 +408,7 @@ async def test_every_file_that_does_not_fit_is_told_at_once(stage: Stage, studio
     ]
 
 
-async def test_what_starts_after_the_end_is_told(stage: Stage, studio: Studio):
+async def test_an_overlay_that_starts_after_the_end_is_reported(stage: Stage, studio: Studio):
     logo = str(studio.still("logo.png", "color=white:size=16x16"))
 
     with pytest.raises(BadParams) as caught:
@@ -417,7 +417,7 @@ async def test_what_starts_after_the_end_is_told(stage: Stage, studio: Studio):
     assert [(p.path, p.code) for p in caught.value.problems] == [("overlays[0]", "out_of_range")]
 
 
-async def test_what_would_be_heard_after_the_end_is_told_with_what_would_be_seen(stage: Stage, studio: Studio):
+async def test_late_audio_is_reported_together_with_late_overlays(stage: Stage, studio: Studio):
     beep = str(studio.sound("beep.wav", TONE, seconds=0.3))
 
     with pytest.raises(BadParams) as caught:
@@ -435,7 +435,7 @@ async def test_what_would_be_heard_after_the_end_is_told_with_what_would_be_seen
     ]
 
 
-async def test_a_sound_trimmed_to_nothing_is_told(stage: Stage, studio: Studio):
+async def test_audio_with_a_trim_after_its_end_is_reported(stage: Stage, studio: Studio):
     beep = str(studio.sound("beep.wav", TONE, seconds=0.3))
 
     with pytest.raises(BadParams) as caught:
@@ -452,7 +452,7 @@ async def test_a_sound_trimmed_to_nothing_is_told(stage: Stage, studio: Studio):
     ]
 
 
-async def test_a_file_that_cannot_be_used_is_told_by_the_first_field_it_stands_in(stage: Stage, tmp_path: Path):
+async def test_an_unusable_file_is_reported_once_by_its_first_field(stage: Stage, tmp_path: Path):
     notes = tmp_path / "notes.txt"
     notes.write_text("no film")
 
@@ -462,7 +462,7 @@ async def test_a_file_that_cannot_be_used_is_told_by_the_first_field_it_stands_i
     assert [p.path for p in caught.value.problems] == ["scenes[0].src"]
 
 
-async def test_music_that_ends_before_the_film_fades_out_at_its_own_end(stage: Stage, studio: Studio):
+async def test_music_that_ends_before_the_video_fades_out_at_its_own_end(stage: Stage, studio: Studio):
     music = str(studio.sound("music.wav", TONE, seconds=2))
 
     _, path = await make(
@@ -475,11 +475,11 @@ async def test_music_that_ends_before_the_film_fades_out_at_its_own_end(stage: S
     assert np.abs(heard[74_000:]).max() < 0.01
 
 
-async def test_a_picture_of_high_dynamic_range_looks_over_the_film_as_it_does_in_it(stage: Stage, studio: Studio):
-    told = "range=tv:color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
-    words = ["-vf", f"format=yuv420p10le,setparams={told}", "-c:v", "libx265", "-x265-params"]
+async def test_hdr_video_looks_the_same_as_an_overlay_and_as_a_scene(stage: Stage, studio: Studio):
+    params = "range=tv:color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
+    args = ["-vf", f"format=yuv420p10le,setparams={params}", "-c:v", "libx265", "-x265-params"]
     tags = "log-level=error:colorprim=9:transfer=16:colormatrix=9"
-    clip = str(studio.make("pq.mp4", "-f", "lavfi", "-i", GREY, "-t", "0.2", *words, tags))
+    clip = str(studio.make("pq.mp4", "-f", "lavfi", "-i", GREY, "-t", "0.2", *args, tags))
 
     _, path = await make(stage, scenes=[clip, {"color": "black", "duration": 0.2, "overlays": [clip]}])
 
@@ -487,7 +487,7 @@ async def test_a_picture_of_high_dynamic_range_looks_over_the_film_as_it_does_in
     assert levels == pytest.approx(np.full(12, levels[0]), abs=2)
 
 
-async def test_captions_that_hold_none_are_told_by_their_field(stage: Stage, tmp_path: Path):
+async def test_an_invalid_caption_file_is_reported_by_its_field(stage: Stage, tmp_path: Path):
     notes = tmp_path / "notes.txt"
     notes.write_text("no captions")
 
