@@ -161,8 +161,8 @@ def _fade_filters(
 
 def _position(overlay: MediaOverlay, placement: OverlayPlacement, ahead: int, rate: Fraction) -> tuple[str, str]:
     """Return the x and y expressions. `ahead` is the number of frames by which overlay time exceeds stream time."""
-    x_share = next((share for word, share in _X_SHARES.items() if word in overlay.position), 0.5)
-    y_share = next((share for word, share in _Y_SHARES.items() if word in overlay.position), 0.5)
+    x_share = next((share for edge, share in _X_SHARES.items() if edge in overlay.position), 0.5)
+    y_share = next((share for edge, share in _Y_SHARES.items() if edge in overlay.position), 0.5)
     # `overlay` truncates to whole pixels, and an offset written in decimals may be just below a whole pixel.
     x = f"round((W-w)*{x_share}+W*{overlay.offset.x:.6f})"
     y = f"round((H-h)*{y_share}+H*{overlay.offset.y:.6f})"

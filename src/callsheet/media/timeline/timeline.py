@@ -37,7 +37,7 @@ class Timeline(Model):
     tracks: list[VideoTrack | AudioTrack] = Field(
         default_factory=list,
         max_length=50,
-        description="More tracks; the last one is on top. Without scenes, the clips of the first video track are the scenes",
+        description="More tracks; the last one is on top. Without scenes, the clips of the first video track are used",
     )
     overlays: list[Overlay] = Field(
         default_factory=list,
