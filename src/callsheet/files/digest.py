@@ -5,6 +5,6 @@ from pathlib import Path
 
 
 def sha256_of_file(path: Path) -> str:
-    """Return the SHA-256 digest of a file as 64 hexadecimal digits. Blocking: call it in a thread."""
+    """Return the SHA-256 of a file's contents in hexadecimal. Blocks; call it in a thread."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

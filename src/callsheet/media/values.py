@@ -72,14 +72,15 @@ def read_bits(value: Any) -> Any:
     return round(float(match[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()])
 
 
-def even(size: float | Fraction) -> int:
-    """Return the nearest even size, at least 2."""
+def even(size: float | Fraction, *, odd_down: bool = False) -> int:
+    """Return the nearest even number of pixels, at least 2: chroma subsampling needs even sizes.
+
+    Both neighbors of an odd integer are equally near. By default it becomes the multiple of 4; with `odd_down` it
+    is rounded down, so that an image is never enlarged.
+    """
+    if odd_down and size % 2 == 1:
+        return max(2, int(size) - 1)
     return max(2, round(size / 2) * 2)
-
-
-def even_down(size: int) -> int:
-    """Return a size rounded down to an even number, at least 2."""
-    return max(2, size - size % 2)
 
 
 def _read_fit(value: Any) -> Any:

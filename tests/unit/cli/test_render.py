@@ -24,11 +24,11 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
 @pytest.fixture
 def here(tmp_path: Path, studio: Studio, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The working folder, which is not the folder of the timeline."""
-    films, here = tmp_path / "my films", tmp_path / "here"
-    films.mkdir()
+    folder, here = tmp_path / "my films", tmp_path / "here"
+    folder.mkdir()
     here.mkdir()
     clip = studio.clip("clip.mp4", "testsrc2=size=64x64:rate=30", sound="sine=frequency=300")
-    (films / "it's a clip.mp4").write_bytes(clip.read_bytes())
+    (folder / "it's a clip.mp4").write_bytes(clip.read_bytes())
     monkeypatch.chdir(here)
     monkeypatch.setenv("CALLSHEET_DATA_DIR", str(tmp_path / "data"))
     return here
@@ -48,7 +48,7 @@ def written(here: Path, timeline: object, name: str = "timeline.yaml") -> Path:
     return path
 
 
-FILM = {
+TIMELINE = {
     "scenes": [
         {"src": "it's a clip.mp4", "name": "dawn", "title": "Hello", "transition": {"type": "fade", "duration": 0.2}},
         {"color": "red", "duration": 0.5},
@@ -59,7 +59,7 @@ FILM = {
 
 
 def test_the_segments_are_printed(here: Path, callsheet: Command):
-    done = callsheet("render", written(here, FILM), "--explain")
+    done = callsheet("render", written(here, TIMELINE), "--explain")
 
     assert done.exit_code == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -77,20 +77,20 @@ def test_the_segments_are_printed(here: Path, callsheet: Command):
 
 
 def test_the_printed_commands_render_the_video(here: Path, callsheet: Command, studio: Studio):
-    done = callsheet("render", written(here, FILM), "--explain", "--out", "a folder")
+    done = callsheet("render", written(here, TIMELINE), "--explain", "--out", "a folder")
 
     commands = done.stdout.partition("Commands")[2].partition("\n")[2]
     subprocess.run(["bash", "-e"], input=commands, text=True, cwd=here / "a folder", check=True, capture_output=True)
 
-    film = here / "a folder" / "film.mp4"
-    pictures = studio.look(film, size=(64, 64))
-    assert len(pictures) == 39
-    assert (pictures[12] > 200).sum() > 100, "its title is visible"
-    assert len(studio.listen(film)) == pytest.approx(1.3 * 48_000, abs=1100)
+    video = here / "a folder" / "film.mp4"
+    frames = studio.look(video, size=(64, 64))
+    assert len(frames) == 39
+    assert (frames[12] > 200).sum() > 100, "its title is visible"
+    assert len(studio.listen(video)) == pytest.approx(1.3 * 48_000, abs=1100)
 
 
 def test_the_explanation_is_printed_as_json(here: Path, callsheet: Command):
-    path = written(here, FILM)
+    path = written(here, TIMELINE)
 
     data = json.loads(callsheet("render", path, "--explain", "--json").stdout)
     shown = callsheet("render", path, "--explain").stdout
@@ -177,8 +177,8 @@ def test_a_missing_timeline_exits_with_status_3(here: Path, callsheet: Command):
 
 
 def test_the_output_file_name_must_match_the_format(here: Path, callsheet: Command):
-    done = callsheet("render", written(here, {**FILM, "output": {"format": "mp4"}}), "--out", "film.webm")
-    explained = callsheet("render", written(here, FILM), "--explain", "--out", "film.mp4")
+    done = callsheet("render", written(here, {**TIMELINE, "output": {"format": "mp4"}}), "--out", "film.webm")
+    explained = callsheet("render", written(here, TIMELINE), "--explain", "--out", "film.mp4")
 
     assert done.exit_code == explained.exit_code == 2
     assert "output.format: the format is mp4, but the output file is film.webm" in done.stderr
@@ -186,7 +186,7 @@ def test_the_output_file_name_must_match_the_format(here: Path, callsheet: Comma
 
 
 def test_a_timeline_is_exported_and_imported(here: Path, callsheet: Command):
-    out = callsheet("timeline", "export", written(here, FILM), "film.otio", "--json")
+    out = callsheet("timeline", "export", written(here, TIMELINE), "film.otio", "--json")
     back = callsheet("timeline", "import", "film.otio")
     explained = callsheet("render", "film.otio", "--explain", "--json", "--allow", here.parent / "my films")
 

@@ -62,10 +62,10 @@ def saved(folder: Path, *rows: list[Any], audio: tuple[list[Any], ...] = ()) -> 
     return path
 
 
-def scheduled(timeline: dict[str, Any], known: dict[str, MediaInfo] | None = None) -> Schedule:
-    read = Timeline.model_validate(timeline)
-    media = [(known or {}).get(str(s.src.root)) if s.src else None for s in read.scenes]
-    return build_schedule(read.scenes, media, read_rate(read.output.fps))
+def scheduled(timeline: dict[str, Any], media_by_source: dict[str, MediaInfo] | None = None) -> Schedule:
+    params = Timeline.model_validate(timeline)
+    media = [(media_by_source or {}).get(str(s.src.root)) if s.src else None for s in params.scenes]
+    return build_schedule(params.scenes, media, read_rate(params.output.fps))
 
 
 def test_clips_become_scenes_with_their_trims(tmp_path: Path):
@@ -186,10 +186,10 @@ def test_more_video_tracks_become_overlays(tmp_path: Path):
 
 
 def test_a_scene_keeps_its_own_audio_and_others_are_muted(tmp_path: Path):
-    picture = [clip("/a.mp4", 0, 48), clip("/b.mp4", 0, 48), clip("/photo.jpg", 0, 48)]
-    sounds = [clip("/a.mp4", 0, 48), clip("/voice.wav", 48_000, 96_000, rate=48_000)]
+    video = [clip("/a.mp4", 0, 48), clip("/b.mp4", 0, 48), clip("/photo.jpg", 0, 48)]
+    audio = [clip("/a.mp4", 0, 48), clip("/voice.wav", 48_000, 96_000, rate=48_000)]
 
-    imported = from_otio(saved(tmp_path, picture, audio=(sounds,)))
+    imported = from_otio(saved(tmp_path, video, audio=(audio,)))
 
     assert [scene.get("mute", False) for scene in imported.timeline["scenes"]] == [False, True, False]
     assert imported.timeline["tracks"] == [
@@ -198,19 +198,19 @@ def test_a_scene_keeps_its_own_audio_and_others_are_muted(tmp_path: Path):
 
 
 def test_audio_with_other_edit_points_than_its_video_is_kept_separately(tmp_path: Path):
-    picture = [clip("/a.mp4", 0, 48), dissolve(6, 6), clip("/b.mp4", 12, 48)]
-    sounds = [clip("/a.mp4", 0, 48), clip("/b.mp4", 12, 48)]
+    video = [clip("/a.mp4", 0, 48), dissolve(6, 6), clip("/b.mp4", 12, 48)]
+    audio = [clip("/a.mp4", 0, 48), clip("/b.mp4", 12, 48)]
 
-    imported = from_otio(saved(tmp_path, picture, audio=(sounds,)))
+    imported = from_otio(saved(tmp_path, video, audio=(audio,)))
 
     assert [scene.get("mute") for scene in imported.timeline["scenes"]] == [True, True]
     assert [(c["start"], c["duration"]) for c in imported.timeline["tracks"][0]["clips"]] == [(0.0, 2.0), (2.0, 2.0)]
 
 
 def test_audio_cross_fades_overlap(tmp_path: Path):
-    sounds = [clip("/x.wav", 24, 24), dissolve(6, 6), clip("/y.wav", 24, 24)]
+    audio = [clip("/x.wav", 24, 24), dissolve(6, 6), clip("/y.wav", 24, 24)]
 
-    imported = from_otio(saved(tmp_path, [clip("/a.mp4", 0, 48)], audio=(sounds,)))
+    imported = from_otio(saved(tmp_path, [clip("/a.mp4", 0, 48)], audio=(audio,)))
 
     assert imported.timeline["tracks"][0]["clips"] == [
         {"src": "/x.wav", "start": 0.0, "duration": 1.25, "trimStart": 1.0, "fadeOut": 0.5},
@@ -275,7 +275,7 @@ def test_urls_and_media_sources_are_kept(tmp_path: Path):
 
 
 def test_a_bundle_is_unpacked_next_to_itself(tmp_path: Path):
-    (tmp_path / "clip.mp4").write_bytes(b"picture")
+    (tmp_path / "clip.mp4").write_bytes(b"video")
     timeline = schema.Timeline("cut")
     timeline.tracks.append(schema.Track("V", children=[clip((tmp_path / "clip.mp4").as_uri(), 0, 24)]))
     otio.adapters.write_to_file(timeline, str(tmp_path / "cut.otioz"))
@@ -283,7 +283,7 @@ def test_a_bundle_is_unpacked_next_to_itself(tmp_path: Path):
     imported = [from_otio(tmp_path / name) for name in ("cut.otioz", "cut.otioz", "cut.otiod")]
 
     assert {m.timeline["scenes"][0]["src"] for m in imported} == {str(tmp_path / "cut.otiod/media/clip.mp4")}
-    assert (tmp_path / "cut.otiod/media/clip.mp4").read_bytes() == b"picture"
+    assert (tmp_path / "cut.otiod/media/clip.mp4").read_bytes() == b"video"
 
 
 @pytest.mark.parametrize(("value", "rate"), [(float("nan"), 24), (float("inf"), 24), (1, 0), (1, float("nan"))])
@@ -322,7 +322,7 @@ def test_without_the_package_the_error_names_the_install_command(monkeypatch: py
 
 # Round trip
 
-KNOWN = {
+SOURCES = {
     "/in/film.mp4": (10.0, True),
     "/in/silent film.mp4": (7.3, False),
     "/in/photo.png": (None, False),
@@ -332,7 +332,7 @@ KNOWN = {
 
 
 def footage(source: str) -> MediaInfo:
-    seconds, has_audio = KNOWN[source]
+    seconds, has_audio = SOURCES[source]
     facts = {"duration": seconds, "width": 640, "height": 360, "audioCodec": "aac" if has_audio else None}
     return MediaInfo(Path("/got") / Path(source).name, Probe.model_validate(facts), still=seconds is None)
 
@@ -432,7 +432,7 @@ def scene(draw: st.DrawFn) -> dict[str, Any]:
     )
     if effective is not None:
         more["transition"] = {**effective, "duration": draw(milliseconds(1, 500))}
-    kind = draw(st.sampled_from(["color", *(name for name in KNOWN if "voice" not in name)]))
+    kind = draw(st.sampled_from(["color", *(name for name in SOURCES if "voice" not in name)]))
     if kind == "color":
         return {**more, "color": "#102030", "duration": draw(milliseconds(1100, 3000))}
     more["speed"] = draw(st.sampled_from([1, 1, 0.5, 2.0, 1.37]))

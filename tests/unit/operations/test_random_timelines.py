@@ -49,11 +49,11 @@ class Clip:
         if self.still:
             return studio.still(f"{self.still}.png", f"color={self.still}:size={self.size}")
         name = f"{self.size}-{self.rate}-{self.beeps}.mp4"
-        picture = f"color=black:size={self.size}:rate={self.rate},geq=lum='16+219*between(T,{FLASH[0]},{FLASH[1]})'"
+        source = f"color=black:size={self.size}:rate={self.rate},geq=lum='16+219*between(T,{FLASH[0]},{FLASH[1]})'"
         beep = f"aevalsrc='0.5*sin(2*PI*{PITCH}*t)*between(t,{FLASH[0]},{FLASH[1]})':s=48000"
         return studio.clip(
             name,
-            f"{picture}:cb=128:cr=128",
+            f"{source}:cb=128:cr=128",
             seconds=LENGTH,
             sound=beep if self.beeps else None,
             pixels="yuv444p" if self.size == "161x97" else "yuv420p",
@@ -186,10 +186,10 @@ def is_bright(scene: dict[str, Any], time: float, frame: float) -> bool | None:
     if clip.still:
         return clip.still == "white"
     speed = scene.get("speed", 1)
-    seen, slack = scene.get("trimStart", 0) + time * speed, frame * speed + 1 / clip.rate + 1e-6
-    if min(abs(seen - edge) for edge in FLASH) <= slack:
+    source_time, tolerance = scene.get("trimStart", 0) + time * speed, frame * speed + 1 / clip.rate + 1e-6
+    if min(abs(source_time - edge) for edge in FLASH) <= tolerance:
         return None
-    return FLASH[0] < seen < FLASH[1]
+    return FLASH[0] < source_time < FLASH[1]
 
 
 def beeps(timeline: dict[str, Any]) -> list[float]:
@@ -247,7 +247,7 @@ def with_files(value: Any, sources: dict[Any, str]) -> Any:
 def test_a_rendered_video_matches_its_timeline(
     tmp_path_factory: pytest.TempPathFactory, studio: Studio, sources: dict[Any, str], timeline: dict[str, Any]
 ):
-    stage = Stage(tmp_path_factory.mktemp("film"))
+    stage = Stage(tmp_path_factory.mktemp("render"))
     params = validate_params(with_files(timeline, sources), render.params)
 
     result = asyncio.run(render.run(stage, params))
@@ -281,7 +281,7 @@ def check_frames(frames: np.ndarray, timeline: dict[str, Any]) -> None:
     for overlay in timeline.get("overlays", ()):
         start, end = overlay["start"], overlay["start"] + overlay["duration"]
         bright = {n for n, frame in enumerate(frames) if np.median(frame[CORNER]) > 128}
-        dark = {n for n, seen in enumerate(expected) if seen is False}
+        dark = {n for n, expected_bright in enumerate(expected) if expected_bright is False}
         assert {*certain_frames(start, end, timeline)} - bright == set(), "these frames lack the overlay"
         assert bright & dark - {*possible_frames(start, end, timeline)} == set(), "these frames show the overlay"
     for cue in timeline.get("captions", {}).get("cues", ()):
@@ -321,12 +321,12 @@ def pitch_level(audio: np.ndarray) -> np.ndarray:
 
 
 async def check_loudness(stage: Stage, video: Path, timeline: dict[str, Any]) -> None:
-    wanted, long_enough = timeline["loudness"], float(len(brightness(timeline)) / rate_of(timeline)) > 1
-    if wanted is False or not long_enough:
+    target, long_enough = timeline["loudness"], float(len(brightness(timeline)) / rate_of(timeline)) > 1
+    if target is False or not long_enough:
         return
     found = await measure(stage.ffmpeg, video)
     if not found.is_silence:
-        assert found.integrated == pytest.approx(wanted, abs=0.5)
+        assert found.integrated == pytest.approx(target, abs=0.5)
         assert found.true_peak < -1
 
 

@@ -204,9 +204,9 @@ async def test_an_image_is_zoomed_without_jitter(stage: Stage, studio: Studio):
 
 
 async def test_audio_and_video_stay_in_sync(stage: Stage, studio: Studio):
-    picture = "nullsrc=size=64x64:rate=30,geq=lum='255*between(N,15,16)':cb=128:cr=128"
+    video_source = "nullsrc=size=64x64:rate=30,geq=lum='255*between(N,15,16)':cb=128:cr=128"
     beep = "aevalsrc='sin(2*PI*1000*t)*between(t,0.5,0.5667)':s=48000"
-    flash = studio.clip("flash.mp4", picture, seconds=1, sound=beep)
+    flash = studio.clip("flash.mp4", video_source, seconds=1, sound=beep)
     fade = {"type": "fade", "duration": 0.2}
 
     _, path = await make(
@@ -245,11 +245,11 @@ async def test_a_soundtrack_is_looped_and_ducked(stage: Stage, studio: Studio):
 
     _, path = await make(stage, scenes=[str(scene)], soundtrack=soundtrack, loudness=False)
 
-    heard = studio.listen(path)[:, 0]
-    tone = [np.abs(np.fft.rfft(heard[a : a + 4800]))[200] for a in (24000, 72000, 120000)]
+    samples = studio.listen(path)[:, 0]
+    tone = [np.abs(np.fft.rfft(samples[a : a + 4800]))[200] for a in (24000, 72000, 120000)]
     assert tone[1] < tone[0] / 2
     assert tone[2] > tone[0] * 0.8
-    assert np.abs(heard[-400:]).max() < 0.02
+    assert np.abs(samples[-400:]).max() < 0.02
 
 
 async def test_a_source_of_one_frame_is_rendered(stage: Stage, studio: Studio):

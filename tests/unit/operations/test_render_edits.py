@@ -22,9 +22,9 @@ async def make(stage: Stage, **params: object) -> tuple[RenderResult, Path]:
     return result, stage.kept[-1]
 
 
-def sine_level(heard: np.ndarray) -> float:
+def sine_level(samples: np.ndarray) -> float:
     """The amplitude of the first channel."""
-    return float(np.sqrt(2 * (heard[:, 0] ** 2).mean()))
+    return float(np.sqrt(2 * (samples[:, 0] ** 2).mean()))
 
 
 async def test_speed_changes_the_visible_frames_and_keeps_the_pitch(stage: Stage, studio: Studio):
@@ -32,10 +32,10 @@ async def test_speed_changes_the_visible_frames_and_keeps_the_pitch(stage: Stage
 
     result, path = await make(stage, scenes=[{"src": clip, "speed": 2}, {"src": clip, "speed": 0.5, "duration": 1}])
 
-    seen = studio.numbers(path)
+    frames = studio.numbers(path)
     assert result.video.probe and result.video.probe.frames == 60
-    assert np.abs(seen[:30] - np.arange(0, 60, 2)).max() < 1.1
-    assert np.abs(seen[30:] - np.arange(30) / 2).max() < 1.1
+    assert np.abs(frames[:30] - np.arange(0, 60, 2)).max() < 1.1
+    assert np.abs(frames[30:] - np.arange(30) / 2).max() < 1.1
     for part in (slice(9_600, 38_400), slice(57_600, 86_400)):
         spectrum = np.abs(np.fft.rfft(studio.listen(path)[part, 0]))
         assert spectrum.argmax() * 48_000 / 28_800 == pytest.approx(300, abs=3)
@@ -54,9 +54,9 @@ async def test_gaps_show_the_background(stage: Stage, studio: Studio):
 
     _, path = await make(stage, scenes=[{"src": white}, {"src": white, "start": 1}])
 
-    seen = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
-    assert len(seen) == 45
-    assert (seen[:15] > 250).all() and (seen[15:30] < 5).all() and (seen[30:] > 250).all()
+    frames = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    assert len(frames) == 45
+    assert (frames[:15] > 250).all() and (frames[15:30] < 5).all() and (frames[30:] > 250).all()
 
 
 async def test_focus_and_crop_select_the_visible_part(stage: Stage, studio: Studio):
@@ -73,9 +73,9 @@ async def test_focus_and_crop_select_the_visible_part(stage: Stage, studio: Stud
     ]
     _, path = await make(stage, scenes=scenes)
 
-    seen = studio.look(path, size=(64, 64))[3::6]
-    assert [round(frame.mean() / 255, 1) for frame in seen] == [0, 1, 1, 0, 0.5]
-    assert seen[4][:, 40:].mean() > 250
+    frames = studio.look(path, size=(64, 64))[3::6]
+    assert [round(frame.mean() / 255, 1) for frame in frames] == [0, 1, 1, 0, 0.5]
+    assert frames[4][:, 40:].mean() > 250
 
 
 async def test_an_image_with_fit_none_keeps_its_size(stage: Stage, studio: Studio):
@@ -95,15 +95,15 @@ async def test_scenes_fade_in_and_out_with_their_audio(stage: Stage, studio: Stu
 
     _, path = await make(stage, scenes=[{"src": clip, "fade_in": 0.5, "fade_out": 1}])
 
-    seen = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
-    assert seen[0] < 10 and seen[-1] < 20
-    assert seen[7] == pytest.approx(127, abs=25)
-    assert (seen[16:30] > 250).all()
-    assert seen[45] == pytest.approx(127, abs=25)
-    heard = studio.listen(path)
-    loud = sine_level(heard[30_000:40_000])
-    assert sine_level(heard[11_000:13_000]) == pytest.approx(loud / 2, rel=0.15)
-    assert sine_level(heard[71_000:73_000]) == pytest.approx(loud / 2, rel=0.15)
+    frames = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    assert frames[0] < 10 and frames[-1] < 20
+    assert frames[7] == pytest.approx(127, abs=25)
+    assert (frames[16:30] > 250).all()
+    assert frames[45] == pytest.approx(127, abs=25)
+    samples = studio.listen(path)
+    loud = sine_level(samples[30_000:40_000])
+    assert sine_level(samples[11_000:13_000]) == pytest.approx(loud / 2, rel=0.15)
+    assert sine_level(samples[71_000:73_000]) == pytest.approx(loud / 2, rel=0.15)
 
 
 @pytest.mark.parametrize(
@@ -127,12 +127,12 @@ async def test_overlays_are_visible_at_their_positions_and_times(stage: Stage, s
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 1}], overlays=places)
 
-    seen = studio.look(path, size=(64, 64))
-    top = seen[:, :16, :16].mean(axis=(1, 2)) > 128
+    frames = studio.look(path, size=(64, 64))
+    top = frames[:, :16, :16].mean(axis=(1, 2)) > 128
     assert top.nonzero()[0].tolist() == list(range(6, 12))
-    bottom = seen[:, 48:, 32:48].mean(axis=(1, 2)) > 240
+    bottom = frames[:, 48:, 32:48].mean(axis=(1, 2)) > 240
     assert bottom.nonzero()[0].tolist() == list(range(15, 30))
-    assert seen[20, :48].mean() < 3
+    assert frames[20, :48].mean() < 3
 
 
 async def test_an_offset_is_exact_to_the_pixel(stage: Stage, studio: Studio):
@@ -154,8 +154,8 @@ async def test_an_overlay_continues_across_scenes(stage: Stage, studio: Studio):
 
     _, path = await make(stage, scenes=scenes, overlays=[overlay])
 
-    seen = studio.numbers(path)
-    assert np.abs(seen[15:] - np.arange(15, 42)).max() < 0.6
+    frames = studio.numbers(path)
+    assert np.abs(frames[15:] - np.arange(15, 42)).max() < 0.6
 
 
 async def test_the_later_overlay_is_on_top_unless_z_is_given(stage: Stage, studio: Studio):
@@ -182,12 +182,12 @@ async def test_opacity_fades_and_transparent_images_show_the_scene_below(stage: 
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 1.4}], overlays=overlays)
 
-    seen = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
-    assert seen[3] == pytest.approx(127, abs=8)
-    assert seen[8] == pytest.approx(64, abs=8)
-    assert seen[18] == pytest.approx(127, abs=25)
-    assert seen[27] > 245
-    assert seen[36] == pytest.approx(127, abs=25)
+    frames = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    assert frames[3] == pytest.approx(127, abs=8)
+    assert frames[8] == pytest.approx(64, abs=8)
+    assert frames[18] == pytest.approx(127, abs=25)
+    assert frames[27] > 245
+    assert frames[36] == pytest.approx(127, abs=25)
 
 
 @pytest.mark.parametrize("encoder", ["libvpx", "libvpx-vp9"])
@@ -220,8 +220,8 @@ async def test_a_transparent_image_is_drawn_on_the_background(stage: Stage, stud
 
     _, path = await make(stage, scenes=scenes)
 
-    seen = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
-    assert seen[3::6] == pytest.approx([127, 255, 0], abs=4)
+    frames = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    assert frames[3::6] == pytest.approx([127, 255, 0], abs=4)
 
 
 async def test_a_green_screen_becomes_transparent(stage: Stage, studio: Studio):
@@ -239,9 +239,9 @@ async def test_a_green_screen_becomes_transparent(stage: Stage, studio: Studio):
 
 async def test_transparent_parts_stay_transparent_with_a_chroma_key(stage: Stage, studio: Studio):
     # Green on the left, white in the middle; half of the white, and all to the right of it, is transparent.
-    picture = "color=white:size=64x64,drawbox=w=16:color=0x00ff00:t=fill,format=rgba"
+    source = "color=white:size=64x64,drawbox=w=16:color=0x00ff00:t=fill,format=rgba"
     clear = "geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='if(lt(X,32),255,if(lt(X,48),128,0))'"
-    logo = str(studio.still("glass.png", f"{picture},{clear}"))
+    logo = str(studio.still("glass.png", f"{source},{clear}"))
 
     _, path = await make(
         stage, scenes=[{"color": "black", "duration": 0.2}], overlays=[{"src": logo, "chromaKey": "lime"}]
@@ -257,15 +257,15 @@ async def test_overlays_slide_in_and_out(stage: Stage, studio: Studio):
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 2.2}], overlays=[overlay])
 
-    seen = studio.look(path, size=(64, 64))
-    middles = [np.argwhere(frame > 128).mean(axis=0) if (frame > 128).any() else None for frame in seen]
-    assert middles[0] is None
-    across = [m[1] for m in middles[1:15] if m is not None]
+    frames = studio.look(path, size=(64, 64))
+    centers = [np.argwhere(frame > 128).mean(axis=0) if (frame > 128).any() else None for frame in frames]
+    assert centers[0] is None
+    across = [m[1] for m in centers[1:15] if m is not None]
     assert across == sorted(across) and across[0] < 20
-    assert middles[30] == pytest.approx((31.5, 31.5), abs=1)
-    down = [m[0] for m in middles[46:60] if m is not None]
+    assert centers[30] == pytest.approx((31.5, 31.5), abs=1)
+    down = [m[0] for m in centers[46:60] if m is not None]
     assert down == sorted(down, reverse=True) and down[-1] < 15
-    assert middles[62] is None
+    assert centers[62] is None
 
 
 async def test_an_overlay_rotates_around_its_center(stage: Stage, studio: Studio):
@@ -283,8 +283,8 @@ async def test_a_text_is_visible_at_its_time(stage: Stage, studio: Studio):
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 1.5}], overlays=[text])
 
-    seen = studio.look(path, size=(64, 64)).max(axis=(1, 2)) > 200
-    assert seen.nonzero()[0].tolist() == list(range(15, 30))
+    frames = studio.look(path, size=(64, 64)).max(axis=(1, 2)) > 200
+    assert frames.nonzero()[0].tolist() == list(range(15, 30))
 
 
 async def test_the_audio_of_an_overlay_plays_at_its_time(stage: Stage, studio: Studio):
@@ -293,8 +293,8 @@ async def test_the_audio_of_an_overlay_plays_at_its_time(stage: Stage, studio: S
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 2}], overlays=overlays)
 
-    heard = np.abs(studio.listen(path)[:, 0]) > 0.02
-    first, last = heard.nonzero()[0][[0, -1]]
+    samples = np.abs(studio.listen(path)[:, 0]) > 0.02
+    first, last = samples.nonzero()[0][[0, -1]]
     assert first == pytest.approx(24_000, abs=200)
     assert last == pytest.approx(48_000, abs=1200)
 
@@ -310,12 +310,12 @@ async def test_tracks_are_stacked(stage: Stage, studio: Studio):
 
     _, path = await make(stage, tracks=tracks)
 
-    seen = studio.look(path, size=(64, 64)).mean(axis=(1, 2)) > 128
-    assert seen.nonzero()[0].tolist() == [*range(15), *range(30, 45)]
-    heard = studio.listen(path)
-    sounding = (np.abs(heard[:, 0]) > 0.01).nonzero()[0]
-    assert sounding[0] == pytest.approx(9_600, abs=200)
-    assert sounding[-1] == pytest.approx(38_400, abs=1200)
+    frames = studio.look(path, size=(64, 64)).mean(axis=(1, 2)) > 128
+    assert frames.nonzero()[0].tolist() == [*range(15), *range(30, 45)]
+    samples = studio.listen(path)
+    audible = (np.abs(samples[:, 0]) > 0.01).nonzero()[0]
+    assert audible[0] == pytest.approx(9_600, abs=200)
+    assert audible[-1] == pytest.approx(38_400, abs=1200)
 
 
 async def test_a_voice_ducks_the_music(stage: Stage, studio: Studio):
@@ -329,10 +329,10 @@ async def test_a_voice_ducks_the_music(stage: Stage, studio: Studio):
         audio_clips=[{"src": voice, "start": 1, "volume": 4}],
     )
 
-    heard = studio.listen(path)[:, 0]
+    samples = studio.listen(path)[:, 0]
 
     def music(start: int) -> float:
-        spectrum = np.abs(np.fft.rfft(heard[start : start + 9_600]))
+        spectrum = np.abs(np.fft.rfft(samples[start : start + 9_600]))
         return float(spectrum[35:45].max())
 
     assert music(72_000) < music(24_000) * 0.5
@@ -351,9 +351,9 @@ async def test_scenes_can_be_muted(stage: Stage, studio: Studio):
 
     _, path = await make(stage, scenes=[{"src": clip, "mute": True}, clip])
 
-    heard = np.abs(studio.listen(path)[:, 0])
-    assert heard[:47_000].max() < 0.01
-    assert heard[50_000:90_000].max() > 0.05
+    samples = np.abs(studio.listen(path)[:, 0])
+    assert samples[:47_000].max() < 0.01
+    assert samples[50_000:90_000].max() > 0.05
 
 
 @pytest.mark.parametrize(
@@ -380,10 +380,10 @@ async def test_every_output_format_is_rendered(
     probe = result.video.probe
     assert probe and (probe.video_codec, probe.audio_codec) == (probed, sound)
     assert path.suffix == f".{format}"
-    seen = studio.numbers(path)
-    assert len(seen) == 84
-    assert np.abs(seen[:24] - np.arange(24)).max() < 1
-    assert np.abs(seen[30:] - np.arange(6, 60)).max() < 1
+    frames = studio.numbers(path)
+    assert len(frames) == 84
+    assert np.abs(frames[:24] - np.arange(24)).max() < 1
+    assert np.abs(frames[30:] - np.arange(6, 60)).max() < 1
 
 
 async def test_every_unsuitable_file_is_reported_at_once(stage: Stage, studio: Studio):
@@ -454,7 +454,7 @@ async def test_audio_with_a_trim_after_its_end_is_reported(stage: Stage, studio:
 
 async def test_an_unusable_file_is_reported_once_by_its_first_field(stage: Stage, tmp_path: Path):
     notes = tmp_path / "notes.txt"
-    notes.write_text("no film")
+    notes.write_text("not media")
 
     with pytest.raises(BadParams) as caught:
         await make(stage, scenes=[str(notes), str(notes)], overlays=[str(notes)])
@@ -469,10 +469,10 @@ async def test_music_that_ends_before_the_video_fades_out_at_its_own_end(stage: 
         stage, scenes=[{"color": "black", "duration": 3}], soundtrack={"src": music, "fadeOut": 1, "trimStart": 0.5}
     )
 
-    heard = studio.listen(path)
-    loud, fading = sine_level(heard[12_000:24_000]), sine_level(heard[60_000:69_600])
+    samples = studio.listen(path)
+    loud, fading = sine_level(samples[12_000:24_000]), sine_level(samples[60_000:69_600])
     assert 0.05 < fading / loud < 0.5
-    assert np.abs(heard[74_000:]).max() < 0.01
+    assert np.abs(samples[74_000:]).max() < 0.01
 
 
 async def test_hdr_video_looks_the_same_as_an_overlay_and_as_a_scene(stage: Stage, studio: Studio):

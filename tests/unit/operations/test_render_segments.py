@@ -30,11 +30,11 @@ async def make(stage: Stage, **params: object) -> tuple[RenderResult, Path]:
     return result, stage.kept[-1]
 
 
-def scenes(studio: Studio, *colours: str) -> list[dict[str, object]]:
+def scenes(studio: Studio, *colors: str) -> list[dict[str, object]]:
     """Scenes with transitions."""
     fade = {"duration": 0.2}
-    made = [{"color": colour, "duration": 0.8, "title": colour, "transition": fade} for colour in colours]
-    return [*made[:-1], {**made[-1], "transition": None}]
+    scenes = [{"color": color, "duration": 0.8, "title": color, "transition": fade} for color in colors]
+    return [*scenes[:-1], {**scenes[-1], "transition": None}]
 
 
 async def test_a_change_of_one_scene_encodes_only_its_segments(stage: Stage, studio: Studio):
@@ -129,20 +129,20 @@ async def test_unchanged_audio_is_not_encoded_again(stage: Stage, studio: Studio
     run = stage.ffmpeg.run
 
     async def recorded(arguments: list[str], **more: object) -> object:
-        mixed.extend(word for word in arguments if word.endswith("mix.w64"))
+        mixed.extend(arg for arg in arguments if arg.endswith("mix.w64"))
         return await run(arguments, **more)
 
     monkeypatch.setattr(stage.ffmpeg, "run", recorded)
 
-    async def heard(loudness: float = -18, **scene: object) -> np.ndarray:
+    async def render_audio(loudness: float = -18, **scene: object) -> np.ndarray:
         _, path = await make(stage, scenes=[{"src": clip, **scene}], loudness=loudness)
         return studio.listen(path)
 
-    first, before = await heard(), len(mixed)
-    again = await heard(filters=["grayscale"])
+    first, before = await render_audio(), len(mixed)
+    again = await render_audio(filters=["grayscale"])
     assert len(mixed) == before
 
-    louder, cut = await heard(loudness=-12), await heard(trim_start=0.5)
+    louder, cut = await render_audio(loudness=-12), await render_audio(trim_start=0.5)
 
     assert len(mixed) == 3 * before
     assert np.array_equal(again, first)
@@ -168,8 +168,8 @@ async def test_a_video_is_rendered_without_a_cache(stage: Stage, studio: Studio)
     assert (result.segments, result.cached) == (3, 0)
 
 
-async def rendered_clip(stage: Stage, studio: Studio, name: str, picture: str, tmp_path: Path, **output: object) -> str:
-    clip = str(studio.clip(name, picture, seconds=1, sound=TONE))
+async def rendered_clip(stage: Stage, studio: Studio, name: str, source: str, tmp_path: Path, **output: object) -> str:
+    clip = str(studio.clip(name, source, seconds=1, sound=TONE))
     _, path = await make(stage, scenes=[{"src": clip, "filters": ["saturation"]}], output={**PLAIN, **output})
     return str(path.rename(tmp_path / name))
 
@@ -182,10 +182,10 @@ async def test_an_unchanged_scene_is_stream_copied(stage: Stage, studio: Studio,
     result, path = await make(stage, scenes=[one, between, two], output=PLAIN)
 
     assert (result.segments, result.copied) == (3, 2)
-    seen = studio.look(path, size=(64, 64))
-    assert len(seen) == 75
-    assert np.array_equal(seen[:30], studio.look(Path(one), size=(64, 64)))
-    assert np.array_equal(seen[45:], studio.look(Path(two), size=(64, 64)))
+    frames = studio.look(path, size=(64, 64))
+    assert len(frames) == 75
+    assert np.array_equal(frames[:30], studio.look(Path(one), size=(64, 64)))
+    assert np.array_equal(frames[45:], studio.look(Path(two), size=(64, 64)))
 
 
 @pytest.mark.parametrize(
@@ -296,9 +296,9 @@ async def test_two_hundred_clips_become_one_video(stage: Stage, studio: Studio):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     assert result.video.probe and result.video.probe.frames == 600
-    heard = studio.listen(path)
-    assert len(heard) == pytest.approx(960_000, abs=2048)
-    assert np.abs(heard[2_000:-2_000, 0]).reshape(-1, 500).max(axis=1).min() > 0.05
+    samples = studio.listen(path)
+    assert len(samples) == pytest.approx(960_000, abs=2048)
+    assert np.abs(samples[2_000:-2_000, 0]).reshape(-1, 500).max(axis=1).min() > 0.05
     # Repeated clips are separate segments.
     assert result.segments == 200
 

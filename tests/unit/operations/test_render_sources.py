@@ -22,10 +22,10 @@ async def make(stage: Stage, *scenes: object, **output: object) -> tuple[RenderR
 
 def flash_and_beep(studio: Studio, name: str, *args: str, at: float = 0.5) -> str:
     """A black clip that is white for a tenth of a second, with a beep as long."""
-    picture = f"color=black:size=64x64:rate=30,drawbox=color=white:t=fill:enable='between(t,{at},{at + 0.099})'"
-    sound = f"{BEEP},volume=enable='not(between(t,{at},{at + 0.1}))':volume=0"
+    video = f"color=black:size=64x64:rate=30,drawbox=color=white:t=fill:enable='between(t,{at},{at + 0.099})'"
+    audio = f"{BEEP},volume=enable='not(between(t,{at},{at + 0.1}))':volume=0"
     coding = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"]
-    inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound]
+    inputs = ["-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio]
     return str(studio.make(name, *inputs, *args, "-t", "1.5", *coding))
 
 
@@ -79,19 +79,19 @@ async def test_audio_and_video_stay_in_sync_through_transitions_and_long_videos(
         assert np.argmax(window) == pytest.approx(4800, abs=1600)
 
 
-@pytest.mark.parametrize("late", ["picture", "sound"])
+@pytest.mark.parametrize("late", ["video", "audio"])
 @pytest.mark.parametrize("suffix", ["ts", "mkv", "mp4"])
 async def test_a_stream_that_starts_late_keeps_its_offset(stage: Stage, studio: Studio, suffix: str, late: str):
     clip = flash_and_beep(studio, "flash.mp4", at=0.9)
-    picture, sound = (["-itsoffset", "0.4" if late == which else "0", "-i", clip] for which in ("picture", "sound"))
+    video, audio = (["-itsoffset", "0.4" if late == which else "0", "-i", clip] for which in ("video", "audio"))
     name = f"late-{late}.{suffix}"
-    source = studio.make(name, *picture, *sound, "-map", "0:v", "-map", "1:a", "-c", "copy")
+    source = studio.make(name, *video, *audio, "-map", "0:v", "-map", "1:a", "-c", "copy")
 
     _, path = await make(stage, {"color": "black", "duration": 0.5}, {"src": str(source), "trimStart": 0.2})
 
-    seen, heard = flash(studio, path), beep(studio, path)
-    assert seen - heard == pytest.approx(0.4 if late == "picture" else -0.4, abs=1.5 / 30)
-    assert min(seen, heard) == pytest.approx(0.5 + 0.9 - 0.2, abs=1.5 / 30)
+    flash_time, beep_time = flash(studio, path), beep(studio, path)
+    assert flash_time - beep_time == pytest.approx(0.4 if late == "video" else -0.4, abs=1.5 / 30)
+    assert min(flash_time, beep_time) == pytest.approx(0.5 + 0.9 - 0.2, abs=1.5 / 30)
 
 
 async def test_the_first_frame_of_a_video_that_starts_late_fills_the_gap(stage: Stage, studio: Studio):
@@ -111,22 +111,22 @@ async def test_the_first_frame_of_a_video_that_starts_late_fills_the_gap(stage: 
 async def test_a_transport_stream_with_rare_keyframes_is_trimmed_to_the_frame(
     stage: Stage, studio: Studio, start: float
 ):
-    picture = "nullsrc=size=64x64:rate=30,geq=lum='16+N':cb=128:cr=128"
+    source = "nullsrc=size=64x64:rate=30,geq=lum='16+N':cb=128:cr=128"
     coding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "250", "-crf", "2", "-pix_fmt", "yuv420p"]
-    source = studio.make("rare.ts", "-f", "lavfi", "-i", picture, "-t", "6", *coding)
+    clip = studio.make("rare.ts", "-f", "lavfi", "-i", source, "-t", "6", *coding)
 
-    _, path = await make(stage, {"src": str(source), "trimStart": start, "duration": 0.3})
+    _, path = await make(stage, {"src": str(clip), "trimStart": start, "duration": 0.3})
 
     levels = studio.look(path, size=(64, 64)).mean(axis=(1, 2)) * 219 / 255
     assert levels == pytest.approx(np.arange(9) + start * 30, abs=1)
 
 
 async def test_keyframes_far_apart_are_found(stage: Stage, studio: Studio):
-    picture = "nullsrc=size=64x64:rate=30,geq=lum='16+2*mod(N,100)':cb=128:cr=128"
+    source = "nullsrc=size=64x64:rate=30,geq=lum='16+2*mod(N,100)':cb=128:cr=128"
     coding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "600", "-crf", "2", "-pix_fmt", "yuv420p"]
-    source = studio.make("rarest.ts", "-f", "lavfi", "-i", picture, "-t", "22", *coding)
+    clip = studio.make("rarest.ts", "-f", "lavfi", "-i", source, "-t", "22", *coding)
 
-    _, path = await make(stage, {"src": str(source), "trimStart": 18.5, "duration": 0.3})
+    _, path = await make(stage, {"src": str(clip), "trimStart": 18.5, "duration": 0.3})
 
     levels = studio.look(path, size=(64, 64)).mean(axis=(1, 2)) * 219 / 255
     assert levels == pytest.approx(2 * (np.arange(9) + 55), abs=1)

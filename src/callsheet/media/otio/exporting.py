@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from callsheet.domain.media_source import MediaSource, SourceKind
+from callsheet.media.encoding.pcm import SAMPLE_RATE
 from callsheet.media.otio.library import METADATA_KEY, load_otio
 from callsheet.media.otio.media_urls import url_from_source
 from callsheet.media.probing.probe import MediaInfo
-from callsheet.media.rendering.audio_placement import SAMPLE_RATE, AudioPlacement, place_audio
+from callsheet.media.rendering.audio_placement import AudioPlacement, place_audio
 from callsheet.media.rendering.overlay_placement import OverlayPlacement
 from callsheet.media.rendering.schedule import Schedule, Shot
 from callsheet.media.timeline.overlay import MediaOverlay, TextOverlay

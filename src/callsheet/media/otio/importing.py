@@ -21,6 +21,7 @@ _DISSOLVE = "SMPTE_Dissolve"
 _SIZE_FIELDS = {"width", "height", "resolution", "aspectRatio"}
 
 
+# Defined here because only this optional feature raises it. The docstring is the error message.
 class OtioRejected(ProblemList):
     """The OpenTimelineIO file cannot be imported"""
 

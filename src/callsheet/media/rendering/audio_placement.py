@@ -6,16 +6,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from callsheet.domain.errors import Problem
-from callsheet.media.clips.pcm_range import samples
+from callsheet.media.encoding.pcm import SAMPLE_RATE, sample_at
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.overlay_placement import OverlayPlacement
 from callsheet.media.rendering.schedule import Schedule
 from callsheet.media.timeline.audio import AudioClip, Ducking, Soundtrack
 from callsheet.media.timeline.overlay import MediaOverlay
 from callsheet.media.timeline.timeline import AudioTrack, Timeline
-
-SAMPLE_RATE = 48_000
-"""Samples per second of the mix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ def late_audio_problems(timeline: Timeline, footage: Mapping[str, MediaInfo], sc
 
 def frame_to_sample(frame: int, rate: Fraction) -> int:
     """Return the audio sample at the start of a video frame. `rate` is in frames per second."""
-    return samples(frame / rate)
+    return sample_at(frame / rate)
 
 
 def _audio_tracks(timeline: Timeline) -> Iterator[tuple[int, AudioTrack]]:

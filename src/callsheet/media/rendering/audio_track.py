@@ -5,10 +5,11 @@ from pathlib import Path
 from callsheet.media.encoding.audio_encode import encode_audio
 from callsheet.media.encoding.codecs import audio_args
 from callsheet.media.encoding.loudness import LOSSLESS, Target, normalize, read_meter
+from callsheet.media.encoding.pcm import SAMPLE_RATE
 from callsheet.media.ffmpeg.inputs import file_url
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.rendering.audio_mix import mix_steps
-from callsheet.media.rendering.audio_placement import SAMPLE_RATE, frame_to_sample
+from callsheet.media.rendering.audio_placement import frame_to_sample
 from callsheet.media.rendering.render_plan import ContainerSettings, RenderPlan
 
 

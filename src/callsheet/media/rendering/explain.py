@@ -9,9 +9,10 @@ from callsheet.domain.model import Model
 from callsheet.media.encoding.audio_encode import encode_audio_args, encoded_audio_path
 from callsheet.media.encoding.encoders import Encoder
 from callsheet.media.encoding.loudness import Target
+from callsheet.media.encoding.pcm import SAMPLE_RATE
 from callsheet.media.fonts import FONTCONFIG
 from callsheet.media.rendering.audio_mix import mix_steps
-from callsheet.media.rendering.audio_placement import SAMPLE_RATE, AudioPlacement
+from callsheet.media.rendering.audio_placement import AudioPlacement
 from callsheet.media.rendering.audio_track import audio_filter_args, audio_track_args
 from callsheet.media.rendering.final_mux import final_mux_args
 from callsheet.media.rendering.layers import AssScript, Layer, TextLayer, is_visible

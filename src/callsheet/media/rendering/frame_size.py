@@ -2,7 +2,7 @@
 
 from fractions import Fraction
 
-from callsheet.media.values import even_down
+from callsheet.media.values import even
 
 DEFAULT_SHORT_SIDE = 1080
 """Default length of the shorter side, in pixels."""
@@ -29,4 +29,4 @@ def even_size(
         width = round((height or short) * ratio)
     if height is None:
         height = round(width / ratio)
-    return even_down(width), even_down(height)
+    return even(width, odd_down=True), even(height, odd_down=True)

@@ -109,12 +109,12 @@ class Title(TextOverlay):
 
 def _overlay_tag(value: Any) -> str:
     if isinstance(value, dict):
-        return "TextOverlay" if "text" in value or value.get("type") == "text" else "PictureOverlay"
-    return "TextOverlay" if isinstance(value, TextOverlay) else "PictureOverlay"
+        return "TextOverlay" if "text" in value or value.get("type") == "text" else "MediaOverlay"
+    return "TextOverlay" if isinstance(value, TextOverlay) else "MediaOverlay"
 
 
 Overlay = Annotated[
-    Annotated[MediaOverlay, Tag("PictureOverlay")] | Annotated[TextOverlay, Tag("TextOverlay")],
+    Annotated[MediaOverlay, Tag("MediaOverlay")] | Annotated[TextOverlay, Tag("TextOverlay")],
     Discriminator(_overlay_tag),
 ]
 """An object with `text` is a text overlay, any other an image or video."""

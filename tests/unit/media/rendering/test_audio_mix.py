@@ -18,6 +18,6 @@ def test_an_audio_curve_also_applies_between_the_batches_of_a_mix():
     steps = audio_mix.mix_steps(schedule, [], Path("/job"))
 
     assert len(steps) == 3
-    fades = [word for step in steps for text in step.args for word in text.split("[") if "]afade=" in word]
+    fades = [part for step in steps for arg in step.args for part in arg.split("[") if "]afade=" in part]
     assert len(fades) == 2
     assert all("curve=exp" in fade for fade in fades)

@@ -35,12 +35,12 @@ def scheduled(*scenes: tuple[dict[str, object], MediaInfo | None]) -> Schedule:
     return build_schedule([Scene.model_validate(s) for s, _ in scenes], [f for _, f in scenes], Fraction(30))
 
 
-def args_of(segment: Segment, *above: Layer) -> list[str]:
-    return compile_segments([segment], CANVAS, above, ENCODER, threads=1, stems=["s"]).args
+def args_of(segment: Segment, *layers: Layer) -> list[str]:
+    return compile_segments([segment], CANVAS, layers, ENCODER, threads=1, stems=["s"]).args
 
 
-def digest(segment: Segment, *above: Layer, contents: dict[Path, str] | None = None) -> str:
-    return cache_keys.segment_digest(segment, CANVAS, above, ENCODER, "9.0", contents or {})
+def digest(segment: Segment, *layers: Layer, contents: dict[Path, str] | None = None) -> str:
+    return cache_keys.segment_digest(segment, CANVAS, layers, ENCODER, "9.0", contents or {})
 
 
 def test_a_segment_is_one_ffmpeg_command():
@@ -210,9 +210,9 @@ def test_an_overlay_is_drawn_only_in_the_segments_that_show_it():
         {"scenes": [{"color": "red", "duration": 60}], "overlays": [{"src": "v", "start": 25, "duration": 5}]}
     )
     schedule = build_schedule(timeline.scenes, [None], Fraction(30))
-    above = place_overlays(timeline, {"overlays[0]": video("v", 9)}, schedule)
+    layers = place_overlays(timeline, {"overlays[0]": video("v", 9)}, schedule)
 
-    first, second, third = (" ".join(args_of(s, *above)) for s in segments.split_segments(schedule))
+    first, second, third = (" ".join(args_of(s, *layers)) for s in segments.split_segments(schedule))
 
     assert "overlay=" not in first
     assert "overlay=" not in third
