@@ -18,7 +18,7 @@ class Cue(Model):
     text: str = Field(min_length=1, max_length=2000)
 
     @model_validator(mode="after")
-    def _ends_after_its_start(self) -> "Cue":
+    def _check_order(self) -> "Cue":
         if self.end <= self.start:
             raise ValueError(f"a caption must end after its start; got {self.start:g} to {self.end:g}")
         return self
@@ -41,7 +41,7 @@ class Captions(Model):
         return {"src": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _has_one_source(self) -> "Captions":
+    def _check_source(self) -> "Captions":
         if (self.src is None) == (not self.cues):
             raise ValueError("captions need one of src and cues")
         return self

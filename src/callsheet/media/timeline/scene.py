@@ -55,7 +55,7 @@ class Scene(Model):
     type: Literal["video", "image", "color"] | None = Field(None, description="Default: from the file")
     start: Seconds | None = Field(
         None,
-        description="Seconds from the start of the video. Default: the end of the scene before; gaps show the background",
+        description="Seconds from the start of the video. Default: the end of the scene before. Gaps show background",
     )
     trim_start: Seconds = Field(
         0.0,
