@@ -83,7 +83,7 @@ def even(size: float | Fraction, *, odd_down: bool = False) -> int:
     return max(2, round(size / 2) * 2)
 
 
-def _read_fit(value: Any) -> Any:
+def _parse_fit(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     name = value.strip().lower().replace("-", "_")
@@ -129,6 +129,6 @@ LoudnessWish = Annotated[bool | float, AfterValidator(_within_reach)]
 BitRate = Annotated[int, BeforeValidator(read_bits), Field(ge=8_000, le=500_000_000)]
 """Bits per second."""
 
-Fit = Annotated[Literal["cover", "contain", "contain_blur", "fill", "none"], BeforeValidator(_read_fit)]
+Fit = Annotated[Literal["cover", "contain", "contain_blur", "fill", "none"], BeforeValidator(_parse_fit)]
 """How a picture fills a box of another shape: `cover` cuts its edges off, `contain` leaves room beside it,
 `contain_blur` fills that room with a blur of it, `fill` stretches it, `none` leaves its size."""
