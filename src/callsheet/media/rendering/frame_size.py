@@ -21,7 +21,7 @@ def even_size(
 ) -> tuple[int, int]:
     """Return width and height in pixels, both even.
 
-    A side that is None follows from the other side and the ratio. If both are None, `short` is the shorter side.
+    A missing side follows from the other side and the ratio. If both are missing, `short` is the shorter side.
     """
     if width is None and height is None:
         width = short if ratio <= 1 else round(short * ratio)
