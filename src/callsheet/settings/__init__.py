@@ -52,6 +52,7 @@ class Settings(
 
     model_config = SettingsConfigDict(
         alias_generator=AliasGenerator(validation_alias=aliases_of),
+        env_prefix="CALLSHEET_",
         env_file=".env",
         env_ignore_empty=True,
         extra="ignore",

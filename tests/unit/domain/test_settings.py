@@ -69,16 +69,6 @@ def test_the_prefixed_variable_takes_precedence_over_aliases(monkeypatch):
     assert settings(monkeypatch, CALLSHEET_S3_BUCKET="variable", BUCKET_NAME="alias").s3_bucket == "variable"
 
 
-def test_a_secret_file_takes_precedence_over_an_alias(monkeypatch, tmp_path):
-    (tmp_path / "secret").write_text("postgresql://file")
-
-    read = settings(
-        monkeypatch, DATABASE_URL="postgresql://alias", CALLSHEET_DATABASE_URL_FILE=str(tmp_path / "secret")
-    )
-
-    assert unwrapped(read.database_url) == "postgresql://file"
-
-
 @pytest.mark.parametrize("name", ["DATABASE_URL", "S3_ACCESS_KEY", "S3_SECRET_KEY", "SIGNING_KEY", "API_KEY"])
 def test_a_secret_is_read_from_a_file(monkeypatch, tmp_path, name):
     (tmp_path / "secret").write_text("a secret of some length\n")
@@ -89,14 +79,16 @@ def test_a_secret_is_read_from_a_file(monkeypatch, tmp_path, name):
     assert "a secret" not in repr(read)
 
 
-def test_a_secret_in_a_variable_takes_precedence_over_its_file(monkeypatch, tmp_path):
-    (tmp_path / "secret").write_text("from the file, long enough")
+@pytest.mark.parametrize("variable", ["CALLSHEET_DATABASE_URL", "DATABASE_URL"])
+def test_a_secret_in_a_variable_takes_precedence_over_its_file(monkeypatch, tmp_path, variable):
+    (tmp_path / "secret").write_text("postgresql://file")
 
     read = settings(
-        monkeypatch, CALLSHEET_API_KEY="from the variable", CALLSHEET_API_KEY_FILE=str(tmp_path / "secret")
+        monkeypatch,
+        **{variable: "postgresql://variable", "CALLSHEET_DATABASE_URL_FILE": str(tmp_path / "secret")},
     )
 
-    assert unwrapped(read.api_key) == "from the variable"
+    assert unwrapped(read.database_url) == "postgresql://variable"
 
 
 def test_a_missing_secret_file_is_an_error_that_names_it(monkeypatch, tmp_path):
