@@ -338,8 +338,9 @@ def refusals_part(page: str) -> str:
 
 
 def routes_part(_page: str) -> str:
-    """Return the routes of the API with what each does."""
+    """Return the routes of the API with their summaries, and then the aliases of routes."""
     from callsheet.api.app import create_app
+    from callsheet.api.route_aliases import ROUTE_ALIASES
     from callsheet.db.database import Database
     from callsheet.engine.reads.event_stream import EventStream
     from callsheet.wiring import Runtime
@@ -351,6 +352,7 @@ def routes_part(_page: str) -> str:
     lines = ["| Request | What it does |", "|---|---|"]
     for path, methods in create_app(runtime).openapi()["paths"].items():
         lines += [f"| `{method.upper()} {path}` | {about['summary']} |" for method, about in methods.items()]
+    lines += [f"| `{method} {alias}` | Alias of `{method} {path}` |" for (method, alias), path in ROUTE_ALIASES.items()]
     return "\n".join(lines)
 
 

@@ -143,8 +143,8 @@ def _problem(
 def _headers(error: Exception, status: int) -> dict[str, str]:
     headers = {"Cache-Control": "no-store"} | dict(getattr(error, "headers", None) or {})
     if status == 503:
-        after: Any = getattr(error, "after", None)
-        headers["Retry-After"] = str(int(after)) if after else _RETRY_AFTER
+        retry_after: Any = getattr(error, "retry_after", None)
+        headers["Retry-After"] = str(int(retry_after)) if retry_after else _RETRY_AFTER
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = 'Bearer realm="callsheet"'
     if isinstance(error, RangeNotSatisfiable):

@@ -1,4 +1,4 @@
-"""ComfyUI: servers to use, and the server that a worker starts itself."""
+"""ComfyUI servers, and the managed server that a worker starts."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -9,18 +9,18 @@ from callsheet.domain.durations import Duration
 
 
 class ComfyUISettings(BaseModel):
-    """ComfyUI servers, and the ComfyUI that a worker runs itself."""
+    """ComfyUI servers, and the managed server that a worker starts."""
 
     comfyui_api_url: str | None = Field(
         None,
-        description="ComfyUI servers, separated by commas; what a server is like may follow its address: "
-        "`http://gpu1:8188#capacity=2&tags=wan+flux`. Unset: `http://127.0.0.1:8188`, or none but our own where "
+        description="URLs of ComfyUI servers, separated by commas; capacity and tags follow in the fragment: "
+        "`http://gpu1:8188#capacity=2&tags=wan+flux`. Unset: `http://127.0.0.1:8188`, or only the managed server if "
         "COMFYUI_PATH is set",
     )
     comfyui_client_id: str = Field(
         "callsheet",
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
-        description="How client ids begin that we give to ComfyUI; each connection has one of its own",
+        description="Prefix of the client ids sent to ComfyUI; each connection has a unique id",
     )
     comfyui_timeout_ms: int = Field(
         120_000,
@@ -39,37 +39,37 @@ class ComfyUISettings(BaseModel):
     )
     comfyui_workflows: Path | None = Field(
         None,
-        description="Folder with stored ComfyUI workflows: `<name>.json`, and `<name>.inputs.yaml` beside it",
+        description="Folder with stored workflows: `<name>.json` with its inputs in `<name>.inputs.yaml`; unset: only "
+        "workflows of installed packages",
     )
     comfyui_video_workflow_json: str | None = Field(
         None,
-        description="Graph in API format, as JSON or the path of a file, for ComfyUI jobs that name no workflow; "
-        "a job's own nodes are merged into it, field by field",
+        description="Default graph in API format, as JSON or the path of a file, for ComfyUI jobs without a workflow; "
+        "nodes of the job are merged into it, field by field",
     )
     comfyui_path: Path | None = Field(
         None,
-        description="Folder with ComfyUI's own code; a worker then runs it itself when a job needs it",
+        description="Folder with the code of ComfyUI. If set, a worker starts a managed ComfyUI server when a job needs it",
     )
     comfyui_python: Path | None = Field(
         None,
-        description="The Python that has what ComfyUI needs; unset: that of `.venv` or `venv` in its folder, "
-        "else `python3` on the PATH",
+        description="Python interpreter for the managed server; unset: `.venv` or `venv` in COMFYUI_PATH, else `python3` "
+        "on the PATH",
     )
     comfyui_base_dir: Path | None = Field(
         None,
-        description="Folder with the models, custom nodes and files of our own ComfyUI; unset: `comfyui` in the "
-        "data folder",
+        description="Folder with models, custom nodes and files of the managed server; unset: `comfyui` in the data folder",
     )
-    comfyui_args: str = Field("", description="Further flags for our own ComfyUI: `--lowvram`")
+    comfyui_args: str = Field("", description="Additional arguments of the managed server, such as `--lowvram`")
     comfyui_start_timeout: Duration = Field(
         timedelta(minutes=5),
-        description="How long our own ComfyUI may take to answer after its start",
+        description="Timeout for the start of the managed server",
     )
     comfyui_free_after: Duration = Field(
         timedelta(minutes=2),
-        description="Our own ComfyUI unloads its models when it had no job for this long",
+        description="Time without jobs after which the managed server unloads its models",
     )
     comfyui_stop_after: Duration = Field(
         timedelta(minutes=15),
-        description="Our own ComfyUI is stopped when it had no job for this long",
+        description="Time without jobs after which the managed server is stopped",
     )
