@@ -59,7 +59,7 @@ class LineDisplay:
             if not 0 < quarter < 4 or quarter == self._quarters.get(job):
                 return
             self._quarters[job] = quarter
-        if verb != "data":
+        if verb != "output":
             say(f"{job or noun}: {_event_text(verb, data)}")
 
 
@@ -100,12 +100,15 @@ class BarDisplay:
     def show(self, event_type: str, job: str | None, data: Mapping[str, Any]) -> None:
         """Update the bar of the job."""
         noun, _, verb = event_type.partition(".")
-        if noun != "job" or job is None or verb == "data":
+        if noun != "job" or job is None or verb == "output":
             return
         if verb == "log":
             self._progress.print(Text(f"{job}: {_event_text(verb, data)}", style="dim"))
         elif verb == "progress":
             self._progress.update(self._bar(job), completed=data["progress"], text=data.get("message") or "running")
+        elif verb == "provider_status":
+            if job in self._bars:
+                self._progress.update(self._bars[job], text=_event_text(verb, data))
         else:
             self._show_status(job, verb, data)
 
@@ -173,6 +176,8 @@ def _event_text(verb: str, data: Mapping[str, Any]) -> str:
         return str(data.get("message", ""))
     if verb == "progress":
         return " ".join(filter(None, [f"{data['progress']:.0%}", data.get("message")]))
+    if verb == "provider_status":
+        return f"{data['provider']}: {data['status']}"
     if error := data.get("error"):
         retry = f" (retry in {data['delay']:.1f} s)" if "delay" in data else ""
         return f"{verb}: {error['message']}{retry}"

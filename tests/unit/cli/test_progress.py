@@ -28,6 +28,15 @@ def test_each_job_has_a_bar_with_its_progress_and_status():
     assert "failed: no luck" in text
 
 
+def test_a_bar_shows_the_status_at_the_provider_and_keeps_the_status_of_the_job():
+    started = [("job.running", "a", {}), ("job.waiting", "a", {})]
+    changed = ("job.provider_status", "a", {"provider": "fal", "status": "IN_QUEUE"})
+    output = ("job.output", "a", {"frames": 3})
+
+    assert "fal: IN_QUEUE" in "".join(drawn({"a": "generate"}, *started, changed))
+    assert "output" not in "".join(drawn({"a": "generate"}, *started, output))
+
+
 def test_messages_that_look_like_markup_are_shown_unchanged():
     text = "".join(
         drawn({"a": "x"}, ("job.running", "a", {}), ("job.progress", "a", {"progress": 0, "message": "[red]"}))
@@ -67,6 +76,14 @@ def test_lines_show_progress_in_quarters(capsys):
         lines.show("job.scheduled", "a", {"delay": 2.5, "error": {"message": "busy"}})
 
     assert capsys.readouterr().err.splitlines() == ["a: 25%", "a: 50%", "a: 75%", "a: scheduled: busy (retry in 2.5 s)"]
+
+
+def test_lines_show_the_status_at_the_provider_and_no_output(capsys):
+    with LineDisplay() as lines:
+        lines.show("job.provider_status", "a", {"provider": "fal", "status": "IN_QUEUE"})
+        lines.show("job.output", "a", {"frames": 3})
+
+    assert capsys.readouterr().err.splitlines() == ["a: fal: IN_QUEUE"]
 
 
 def test_columns_are_aligned_and_never_cut(capsys):
