@@ -12,7 +12,7 @@ from callsheet.api.problems import ProblemDocument, problem_responses
 from callsheet.domain.plan import Submission
 
 _PREFIX = "#/components/schemas/{model}"
-_NO_KEY_NEEDED = ("/health", "/readyz", "/files/")
+_NO_KEY_NEEDED = ("/health", "/readyz", "/files/", "/api/webhooks/")
 _INTRODUCTION = """\
 Submit a plan with `POST /api/executions`, follow its events at `/api/executions/{id}/events`, and read its results at
 `/api/executions/{id}`. Every error is a problem document (RFC 9457) with all problems of the request.
