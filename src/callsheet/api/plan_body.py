@@ -15,6 +15,7 @@ from callsheet.domain.plan_validation import read_plan, read_submission
 from callsheet.operation.catalog import Catalog
 
 _MEDIA_TYPES = {"application/json", "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", ""}
+_PLAN_FIELDS = ("jobs", "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class PlanBody:
             path = problem.path
             if self._is_list:
                 path = path.removeprefix("jobs")
-            elif path.startswith("jobs") and not self._is_bare_plan:
+            elif path.startswith(_PLAN_FIELDS) and not self._is_bare_plan:
                 path = f"executionPlan.{path}"
             yield Problem(path, problem.code, problem.message)
 

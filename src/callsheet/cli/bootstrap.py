@@ -44,12 +44,12 @@ def child_environment(**options: Any) -> dict[str, str]:
     return {**os.environ, **variables}
 
 
-def configure_logging(settings: Settings, *, verbose: bool, level: str | None = None) -> None:
+def configure_command_logging(settings: Settings, *, verbose: bool, level: str | None = None) -> None:
     """Configure the logging of this process. `level` overrides the level of the settings, `verbose` both."""
     set_up_logs("debug" if verbose else level or settings.log_level, as_json=settings.log_json)
 
 
-def load_catalog(modules: Iterable[str] | None) -> Catalog:
+def discover_operations(modules: Iterable[str] | None) -> Catalog:
     """Return the installed operations and those of the given modules or .py files."""
     return discover([_make_importable(module) for module in modules or ()])
 

@@ -15,13 +15,13 @@ def db() -> None:
 @group.command()
 def upgrade(context: typer.Context, data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
     """Upgrade the database to the schema of this version. Safe at any time, also concurrently."""
-    from callsheet.cli.bootstrap import configure_logging, load_settings
+    from callsheet.cli.bootstrap import configure_command_logging, load_settings
     from callsheet.cli.loop import run_async
     from callsheet.cli.printing import say
     from callsheet.wiring import open_database
 
     settings = load_settings(data_dir=data_dir, database_url=database_url)
-    configure_logging(settings, verbose=context.obj, level="warning")
+    configure_command_logging(settings, verbose=context.obj, level="warning")
 
     async def work() -> None:
         from callsheet.db.migrations import HEAD

@@ -12,7 +12,7 @@ import asyncpg
 from pydantic import ValidationError
 
 from callsheet.api.bind_check import require_api_key_beyond_loopback
-from callsheet.cli.bootstrap import load_catalog, settings_problems
+from callsheet.cli.bootstrap import discover_operations, settings_problems
 from callsheet.cli.printing import size_text
 from callsheet.comfyui.pool import check_servers, open_pool
 from callsheet.comfyui.workflows import load_workflow, stored_workflows
@@ -142,7 +142,7 @@ async def _ffmpeg(settings: Settings, _: list[str] | None) -> AsyncIterator[Find
 
 
 async def _operations(settings: Settings, modules: list[str] | None) -> AsyncIterator[Finding]:
-    catalog = load_catalog(modules)
+    catalog = discover_operations(modules)
     runnable = runnable_operations(catalog, settings)
     yield Finding("ok", "operations", ", ".join(operation.name for operation in runnable.operations()) or "none")
     for operation in catalog.operations():

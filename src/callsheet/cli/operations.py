@@ -21,11 +21,11 @@ def operations(context: typer.Context, as_json: Json = False, schema: Schema = F
 @group.command("list")
 def list_operations(as_json: Json = False, schema: Schema = False, modules: Import = None) -> None:
     """List the operations with their queues, time limits and needs; with --json also their schemas."""
-    from callsheet.cli.bootstrap import load_catalog
+    from callsheet.cli.bootstrap import discover_operations
     from callsheet.cli.printing import seconds_text, show_columns, show_json
     from callsheet.operation.manifest import manifest
 
-    catalog = load_catalog(modules)
+    catalog = discover_operations(modules)
     if schema:
         from callsheet.operation.plan_schema import plan_schema
 

@@ -22,14 +22,14 @@ def plans() -> None:
 @group.command()
 def check(plan: PlanFile, modules: Import = None, as_json: Json = False) -> None:
     """Validate a plan, and print every problem with its path. Exit status 2 if there are problems."""
-    from callsheet.cli.bootstrap import load_catalog, load_settings
+    from callsheet.cli.bootstrap import discover_operations, load_settings
     from callsheet.cli.printing import say, show_json
     from callsheet.domain.errors import PlanRefused
     from callsheet.domain.plan_validation import check_plan
     from callsheet.local import as_submission
 
     settings = load_settings()
-    catalog = load_catalog(modules)
+    catalog = discover_operations(modules)
     try:
         submission = as_submission(read_plan_file(plan, settings), catalog)
         checked = check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)

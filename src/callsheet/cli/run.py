@@ -41,12 +41,12 @@ def run(
     Starts a worker and, unless a database is set, the embedded database. Exit status 0 if the execution succeeded, 1 if
     a job failed. Ctrl-C cancels the execution and stops its jobs.
     """
-    from callsheet.cli.bootstrap import load_catalog
+    from callsheet.cli.bootstrap import discover_operations
     from callsheet.cli.plans import read_plan_file
 
     settings = load_local_settings(context, data_dir, database_url)
     settings = with_source_roots(base_dir(plan), allow, settings)
-    operations = load_catalog(modules).operations()
+    operations = discover_operations(modules).operations()
     execution = run_to_end(read_plan_file(plan, settings), operations, settings, out)
     report(execution, settings, local_paths(execution, settings, out), as_json=as_json)
 
@@ -79,10 +79,10 @@ def with_source_roots(base: Path, allow: "Iterable[Path] | None", settings: "Set
 
 def load_local_settings(context: typer.Context, data_dir: Path | None, database_url: str | None) -> "Settings":
     """Return the settings for work in this process, and set the log level to error."""
-    from callsheet.cli.bootstrap import configure_logging, load_settings
+    from callsheet.cli.bootstrap import configure_command_logging, load_settings
 
     settings = load_settings(data_dir=data_dir, database_url=database_url)
-    configure_logging(settings, verbose=context.obj, level="error")
+    configure_command_logging(settings, verbose=context.obj, level="error")
     return settings
 
 

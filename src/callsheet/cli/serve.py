@@ -49,14 +49,14 @@ def _run_server(
     options: Mapping[str, object], modules: list[str] | None, *, worker_args: list[str] | None, verbose: bool
 ) -> None:
     from callsheet.api.bind_check import require_api_key_beyond_loopback
-    from callsheet.cli.bootstrap import child_environment, configure_logging, load_catalog, load_settings
+    from callsheet.cli.bootstrap import child_environment, configure_command_logging, discover_operations, load_settings
     from callsheet.cli.loop import run_async
     from callsheet.cli.server_runner import serve_runtime
 
     settings = load_settings(**options)
-    configure_logging(settings, verbose=verbose)
+    configure_command_logging(settings, verbose=verbose)
     require_api_key_beyond_loopback(settings)
     code = run_async(
-        serve_runtime(settings, load_catalog(modules), worker_args=worker_args, env=child_environment(**options))
+        serve_runtime(settings, discover_operations(modules), worker_args=worker_args, env=child_environment(**options))
     )
     raise typer.Exit(code)

@@ -42,11 +42,11 @@ def worker(
     At SIGTERM or Ctrl-C, the worker claims no more jobs. Running jobs may end within the grace period; then they are
     returned to their queues, and no attempt is counted. A second signal returns them at once.
     """
-    from callsheet.cli.bootstrap import child_environment, configure_logging, load_settings
+    from callsheet.cli.bootstrap import child_environment, configure_command_logging, load_settings
 
     options = {"data_dir": data_dir, "database_url": database_url, "worker_name": name}
     settings = load_settings(**options)
-    configure_logging(settings, verbose=context.obj)
+    configure_command_logging(settings, verbose=context.obj)
     if supervise:
         arguments = worker_arguments(queues, concurrency, modules, verbose=context.obj)
         code = _run_supervisor(settings, arguments, child_environment(**options))
@@ -111,7 +111,7 @@ def _run_worker(
     modules: list[str] | None,
     worker_id: UUID | None,
 ) -> None:
-    from callsheet.cli.bootstrap import load_catalog
+    from callsheet.cli.bootstrap import discover_operations
     from callsheet.cli.loop import on_stop_signals, run_async
     from callsheet.processes.supervisor import Lifeline
     from callsheet.wiring import open_runtime
@@ -120,7 +120,7 @@ def _run_worker(
 
     async def work() -> None:
         nonlocal started
-        catalog = load_catalog(modules)
+        catalog = discover_operations(modules)
         lanes = _lanes(settings, queues, concurrency, catalog.queues())
         async with open_runtime(settings, catalog) as runtime:
             worker = runtime.worker(lanes, id=worker_id)
