@@ -121,9 +121,10 @@ def _run_worker(
     async def work() -> None:
         nonlocal started
         catalog = discover_operations(modules)
-        lanes = _lanes(settings, queues, concurrency, catalog.queues())
+        lanes = _choose_lanes(settings, queues, concurrency, catalog.queues())
         async with open_runtime(settings, catalog) as runtime:
             worker = runtime.worker(lanes, id=worker_id)
+            # The first signal lets running jobs end; each later one returns them to their queues at once.
             signals = iter([False])
             on_stop_signals(lambda: worker.stop(at_once=next(signals, True)))
             started = True
@@ -133,13 +134,16 @@ def _run_worker(
     try:
         run_async(work())
     except Exception:
+        # A failure before the start would repeat at every restart, so the supervisor must not restart the worker.
         if not started:
             lifeline.report_fatal()
         raise
     lifeline.report_done()
 
 
-def _lanes(settings: "Settings", queues: str | None, concurrency: str | None, known: list[str]) -> dict[str, int]:
+def _choose_lanes(
+    settings: "Settings", queues: str | None, concurrency: str | None, known: list[str]
+) -> dict[str, int]:
     from callsheet.domain.plan_validation import did_you_mean
     from callsheet.settings import parse_lanes
     from callsheet.wiring import chosen_lanes

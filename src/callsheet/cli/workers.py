@@ -25,13 +25,22 @@ def list_workers(as_json: Json = False, url: Url = DEFAULT_URL, api_key: ApiKey 
     show_columns(
         headings,
         [
-            (w["name"], w["status"], w["host"], w["pid"], w["running"], _lanes(w), time_text(w["startedAt"]), w["id"])
+            (
+                w["name"],
+                w["status"],
+                w["host"],
+                w["pid"],
+                w["running"],
+                _lanes_text(w),
+                time_text(w["startedAt"]),
+                w["id"],
+            )
             for w in records_in(response, "workers")
         ],
     )
 
 
-def _lanes(worker: dict[str, Any]) -> str:
+def _lanes_text(worker: dict[str, Any]) -> str:
     return ",".join(f"{queue}={size}" for queue, size in sorted(worker["lanes"].items()))
 
 
@@ -53,7 +62,7 @@ def set_lanes(
         raise typer.BadParameter(str(error), param_hint="LANES") from None
     with ApiClient(url, api_key) as client:
         for worker_id in _ids_of(client, worker):
-            say(f"{worker}: {_lanes(client.patch(f'/api/workers/{worker_id}', {'lanes': new_lanes}))}")
+            say(f"{worker}: {_lanes_text(client.patch(f'/api/workers/{worker_id}', {'lanes': new_lanes}))}")
 
 
 def _ids_of(client: Any, worker: str) -> list[str]:
