@@ -39,6 +39,13 @@ async def test_health_checks_need_no_key(locked):
         assert (await locked.client.get(path)).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/api/webhooks/jobs", "/api/webhooks/job"])
+async def test_webhooks_of_providers_need_a_token_and_no_key(locked, path):
+    response = await locked.client.post(f"{path}/00000000-0000-0000-0000-000000000000", json={})
+
+    assert (response.status_code, response.json()["code"]) == (401, "bad_webhook")
+
+
 async def test_the_api_key_gives_access(locked):
     assert (await locked.client.get("/api/executions", headers=BEARER)).status_code == 200
     assert (await locked.client.get("/api/nowhere", headers=BEARER)).status_code == 404
