@@ -42,10 +42,10 @@ def render(
 
     Exit status 0 on success, 1 when the job failed. Ctrl-C cancels the render.
     """
-    from callsheet.cli.run import base_of, reading_from, settings_for
+    from callsheet.cli.run import base_dir, load_local_settings, with_source_roots
     from callsheet.cli.timelines import read_timeline, report_timeline_problems
 
-    settings = reading_from(base_of(timeline), allow, settings_for(context, data_dir, database_url))
+    settings = with_source_roots(base_dir(timeline), allow, load_local_settings(context, data_dir, database_url))
     params = read_timeline(timeline, settings)
     if explain:
         with report_timeline_problems():
@@ -61,7 +61,7 @@ def render(
 def _render(params: dict[str, Any], settings: "Settings", out: Path | None, *, as_json: bool) -> None:
     import tempfile
 
-    from callsheet.cli.run import carried_out, places_of, report
+    from callsheet.cli.run import local_paths, report, run_to_end
     from callsheet.cli.timelines import report_timeline_problems
     from callsheet.domain.plan_validation import validate_params
     from callsheet.operations.render import render as operation
@@ -69,15 +69,15 @@ def _render(params: dict[str, Any], settings: "Settings", out: Path | None, *, a
     if out is None or not _is_video_file(out):
         with report_timeline_problems():
             validate_params(params, operation.params)
-        execution = carried_out(_plan(params), (), settings, out)
-        report(execution, settings, places_of(execution, settings, out), as_json=as_json)
+        execution = run_to_end(_plan(params), (), settings, out)
+        report(execution, settings, local_paths(execution, settings, out), as_json=as_json)
         return
     with report_timeline_problems():
         params = _with_format_of(params, out)
         validate_params(params, operation.params)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".callsheet-", dir=out.parent) as temporary:
-        execution = carried_out(_plan(params), (), settings, Path(temporary))
+        execution = run_to_end(_plan(params), (), settings, Path(temporary))
         paths = _move_video(execution, Path(temporary), out)
     report(execution, settings, paths, as_json=as_json)
 

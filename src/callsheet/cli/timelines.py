@@ -69,18 +69,18 @@ def export_timeline(
     from callsheet.cli.local_context import local_context
     from callsheet.cli.loop import run_async
     from callsheet.cli.printing import say, seconds_text, show_json
-    from callsheet.cli.run import base_of, reading_from
+    from callsheet.cli.run import base_dir, with_source_roots
     from callsheet.domain.plan_validation import validate_params
     from callsheet.media.otio.exporting import to_otio
     from callsheet.media.otio.library import write_otio
     from callsheet.media.timeline.timeline import Timeline
 
-    settings = reading_from(base_of(timeline), allow, load_settings())
+    settings = with_source_roots(base_dir(timeline), allow, load_settings())
     data = read_timeline(timeline, settings)
     with report_timeline_problems(), local_context(settings, None) as job:
         params = Timeline.model_validate(validate_params(data, Timeline))
         footage, schedule, overlays = run_async(_place(job, params))
-    exported = to_otio(params, footage, schedule, overlays, name=file.stem, folder=base_of(timeline))
+    exported = to_otio(params, footage, schedule, overlays, name=file.stem, folder=base_dir(timeline))
     write_otio(exported.timeline, file)
     if as_json:
         show_json({"file": str(file), "duration": round(schedule.seconds, 6), "notes": exported.notes})
