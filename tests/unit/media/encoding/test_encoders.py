@@ -153,7 +153,7 @@ def tries(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         made.append(words)
         return None
 
-    monkeypatch.setattr(hardware, "_tried", tried)
+    monkeypatch.setattr(hardware, "_test_encode", tried)
     monkeypatch.setattr(hardware, "_outcomes", {})
     return made
 
