@@ -95,11 +95,11 @@ async def _laid_out(
 ) -> "tuple[Mapping[str, MediaInfo], Schedule, list[Layer]]":
     """Look at the files of a timeline, and put everything in its place. Raises BadParams with all that does not fit."""
     from callsheet.media.rendering import layers
-    from callsheet.media.values import read_rate
+    from callsheet.media.values import parse_rate
     from callsheet.operations.staging import probe_sources, scheduled
 
     footage = await probe_sources(job, timeline)
-    plan = scheduled(timeline, footage, read_rate(timeline.output.fps))
+    plan = scheduled(timeline, footage, parse_rate(timeline.output.fps))
     return footage, plan, layers.place_layers(timeline, footage, plan)
 
 

@@ -11,7 +11,7 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.clips.concat import concat_audio, concat_files, why_not_stream_copy
+from callsheet.media.clips.concat import concat_audio, concat_files, reencode_reason
 from callsheet.media.encoding.encoders import EncodeSettings, select_encoder
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.frame_size import even_size
@@ -20,7 +20,7 @@ from callsheet.media.rendering.renderer import render_film
 from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import schedule
 from callsheet.media.timeline.scene import Scene
-from callsheet.media.values import Fit, FrameRate, Preset, Quality, read_rate
+from callsheet.media.values import Fit, FrameRate, Preset, Quality, parse_rate
 from callsheet.operation.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
@@ -77,7 +77,7 @@ class ConcatParams(Model):
             return "mode is encode"
         if self._asks_for_an_encode:
             return "a size, rate or quality was asked for"
-        return why_not_stream_copy(videos)
+        return reencode_reason(videos)
 
 
 class ConcatResult(Model):
@@ -95,7 +95,7 @@ async def concat(job: Context, params: ConcatParams) -> ConcatResult:
     """Join files one after another, seamless to the frame and to the sample."""
     found = [await read_media(job, source, f"sources[{n}]") for n, source in enumerate(params.sources)]
     _check_alike(found)
-    if not found[0].has_picture:
+    if not found[0].has_video:
         return await _sounds(job, found)
     reason = params.why_not_copied(found)
     if reason is not None and params.mode == "copy":
@@ -112,19 +112,19 @@ async def concat(job: Context, params: ConcatParams) -> ConcatResult:
 
 def _check_alike(found: list[MediaInfo]) -> None:
     """All must have a moving picture, or none: what is to be seen during mere sound, nobody said."""
-    pictures = found[0].has_picture
+    pictures = found[0].has_video
     wanted = "a video like the first" if pictures else "sound alone like the first"
     problems = [
         Problem(f"sources[{n}]", "inconsistent_inputs", f"'{each.path.name}' is not {wanted}")
         for n, each in enumerate(found)
-        if each.has_picture != pictures or each.still
+        if each.has_video != pictures or each.still
     ]
     if problems:
         raise BadParams(problems)
 
 
 def _film(params: ConcatParams, videos: list[MediaInfo]) -> RenderPlan:
-    rate = read_rate(params.fps) if params.fps is not None else videos[0].rate
+    rate = parse_rate(params.fps) if params.fps is not None else videos[0].rate
     scenes = [Scene.model_validate({"src": source}) for source in params.sources]
     first = videos[0].probe
     assert first.width is not None and first.height is not None  # noqa: S101 - it has a picture

@@ -11,7 +11,7 @@ from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.media.ffmpeg.inputs import file_url, media_input
-from callsheet.media.probing.output_checks import ExpectedAudio, check_whole, verify_audio
+from callsheet.media.probing.output_checks import ExpectedAudio, check_stderr, verify_audio
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.probing.streams import Stream
 from callsheet.media.values import BitRate, Seconds
@@ -117,17 +117,17 @@ async def extract_audio(job: Context, params: ExtractAudioParams) -> ExtractAudi
         on_progress=progress_callback(job),
         cwd=job.dir,
     )
-    check_whole(report.stderr, f"'{source.path.name}'")
+    check_stderr(report.stderr, f"'{source.path.name}'")
     probe = await verify_audio(output, ExpectedAudio(seconds, params.channels, params.sample_rate))
     audio = await job.keep(output, name=output.name, media_type=_KINDS[format].media_type)
     return ExtractAudioResult(audio=audio, duration=probe.duration or seconds, copied=copied)
 
 
 def _track(source: MediaInfo, params: ExtractAudioParams) -> Stream:
-    if params.track >= len(source.sounds):
-        count = f"the file has {len(source.sounds)} sound track{'s' if len(source.sounds) > 1 else ''}"
+    if params.track >= len(source.audio_streams):
+        count = f"the file has {len(source.audio_streams)} sound track{'s' if len(source.audio_streams) > 1 else ''}"
         raise BadParams([Problem("track", "no_such_track", f"{count}, counted from 0; got {params.track}")])
-    return source.sounds[params.track]
+    return source.audio_streams[params.track]
 
 
 def _home_of(sound: Stream) -> AudioFormat:
@@ -135,7 +135,7 @@ def _home_of(sound: Stream) -> AudioFormat:
 
 
 def _copies(source: MediaInfo, sound: Stream, params: ExtractAudioParams, format: AudioFormat) -> bool:
-    whole = params.start == 0 and params.duration is None and source.begin_of(sound) < _LATE
+    whole = params.start == 0 and params.duration is None and source.stream_delay(sound) < _LATE
     asked = (params.channels, params.sample_rate, params.bitrate)
     return whole and sound.codec in _KINDS[format].held and all(value is None for value in asked)
 
@@ -163,7 +163,7 @@ def _usual_rate(sound: Stream, format: AudioFormat) -> int:
 
 
 def _length(source: MediaInfo, sound: Stream, params: ExtractAudioParams) -> float:
-    end = source.begin_of(sound) + sound.duration if sound.duration else source.probe.duration or 0.0
+    end = source.stream_delay(sound) + sound.duration if sound.duration else source.probe.duration or 0.0
     if params.start >= end:
         message = f"start is {params.start:g} s, but the sound ends at {end:g} s"
         raise BadParams([Problem("start", "out_of_range", message)])

@@ -19,7 +19,7 @@ from callsheet.media.rendering.renderer import render_film
 from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import schedule
 from callsheet.media.timeline.scene import Scene
-from callsheet.media.values import Fit, FrameRate, LoudnessWish, Preset, Quality, read_rate
+from callsheet.media.values import Fit, FrameRate, LoudnessOption, Preset, Quality, parse_rate
 from callsheet.operation.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
@@ -38,7 +38,7 @@ class FinishParams(Model):
     height: int | None = Field(None, ge=16, le=8192)
     fit: Fit = "cover"
     fps: FrameRate | None = Field(None, description="Unset: as it is")
-    loudness: LoudnessWish | None = Field(None, description="LUFS; unset: by the settings, false: as it is")
+    loudness: LoudnessOption | None = Field(None, description="LUFS; unset: by the settings, false: as it is")
     audio_filter: Annotated[str, AfterValidator(validate_audio_filter)] | None = Field(
         None,
         max_length=1000,
@@ -84,7 +84,7 @@ async def finish(job: Context, params: FinishParams) -> FinishResult:
 
 
 def _film(job: Context, params: FinishParams, source: MediaInfo) -> RenderPlan:
-    rate = read_rate(params.fps) if params.fps is not None else source.rate
+    rate = parse_rate(params.fps) if params.fps is not None else source.rate
     plan = schedule([Scene.model_validate({"src": params.video})], [source], rate)
     ratio = parse_ratio(params.aspect_ratio or job.settings.ffmpeg_aspect_ratio)
     short = min(source.probe.width or 0, source.probe.height or 0)
@@ -100,7 +100,7 @@ def _level(job: Context, params: FinishParams) -> Target | str | None:
 
 def _fits(source: MediaInfo, film: RenderPlan) -> bool:
     """Tell whether the picture is already what it would be made."""
-    found, picture, canvas = source.probe, source.picture, film.canvas
+    found, picture, canvas = source.probe, source.video, film.canvas
     return (
         picture is not None
         and picture.pixel_aspect_ratio in (None, "1:1")
@@ -109,7 +109,7 @@ def _fits(source: MediaInfo, film: RenderPlan) -> bool:
         and (found.video_codec, found.pixel_format, found.rotation) == ("h264", "yuv420p", 0)
         and abs((found.frames or 0) - film.plan.frames) <= 1
         and source.rate == canvas.rate
-        and source.lead < 1 / (2 * canvas.rate)
+        and source.video_delay < 1 / (2 * canvas.rate)
         and not source.hdr
     )
 

@@ -17,9 +17,9 @@ from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import Format
 from callsheet.media.encoding.stream_copy_rules import accepts_audio_codec, accepts_video_codec, container_for
 from callsheet.media.probing.frame_index import FrameIndex, read_frame_index
-from callsheet.media.probing.output_checks import check_whole
+from callsheet.media.probing.output_checks import check_stderr
 from callsheet.media.probing.probe import MediaInfo, probe_details
-from callsheet.media.values import read_seconds
+from callsheet.media.values import parse_seconds
 from callsheet.operation.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
@@ -54,7 +54,7 @@ class AudioTrack(Model):
     def _short_forms(cls, value: Any) -> Any:
         value = _by_source(value)
         if isinstance(value, dict) and isinstance(value.get("offset"), str):
-            return {**value, "offset": read_seconds(value["offset"])}
+            return {**value, "offset": parse_seconds(value["offset"])}
         return value
 
 
@@ -125,10 +125,10 @@ async def mux(job: Context, params: MuxParams) -> MuxResult:
     subtitles = [await _subtitles(job, number, track) for number, track in enumerate(params.subtitles)]
     frames = await read_frame_index(job.ffmpeg, video)
     shown, seconds = _end(params, sounds, frames)
-    film = MuxCommand(video, format, sounds, subtitles, seconds, most=shown if shown < len(frames) else None)
+    film = MuxCommand(video, format, sounds, subtitles, seconds, max_frames=shown if shown < len(frames) else None)
     output = job.dir / f"film.{format}"
     report = await job.ffmpeg.run(film.args(output), duration=seconds, on_progress=progress_callback(job), cwd=job.dir)
-    check_whole(report.stderr, f"'{video.path.name}'")
+    check_stderr(report.stderr, f"'{video.path.name}'")
     await _check(job, output, film, shown)
     kept = await job.keep(output, name=output.name, media_type=codecs.MEDIA_TYPES[format])
     return MuxResult(video=kept, duration=seconds, notes=_notes(film))
@@ -148,16 +148,20 @@ def _format(params: MuxParams, video: MediaInfo) -> Format:
 async def _sounds(job: Context, params: MuxParams, video: MediaInfo, format: Format) -> list[AudioInput]:
     sounds: list[AudioInput] = []
     if params.keep_audio or not params.audio:
-        for track in video.sounds:
+        for track in video.audio_streams:
             name = TrackTags(track.language, track.title, _is_default(None, sounds, params))
-            sounds.append(AudioInput(video, track, name, own=True, copied=accepts_audio_codec(format, track.codec)))
+            sounds.append(
+                AudioInput(video, track, name, from_video=True, stream_copy=accepts_audio_codec(format, track.codec))
+            )
     for number, wish in enumerate(params.audio):
         found = await read_media(job, wish.src, f"audio[{number}].src", "sound")
-        track = found.sounds[0]
+        track = found.audio_streams[0]
         name = TrackTags(wish.language or track.language, wish.title, _is_default(wish, sounds, params))
         as_it_is = wish.volume == 1 and wish.offset >= 0 and accepts_audio_codec(format, track.codec)
         sounds.append(
-            AudioInput(found, track, name, own=False, copied=as_it_is, offset=wish.offset, volume=wish.volume)
+            AudioInput(
+                found, track, name, from_video=False, stream_copy=as_it_is, offset=wish.offset, volume=wish.volume
+            )
         )
     return sounds
 
@@ -178,7 +182,7 @@ async def _subtitles(job: Context, number: int, track: SubtitleTrack) -> Subtitl
 def _end(params: MuxParams, sounds: list[AudioInput], frames: FrameIndex) -> tuple[int, float]:
     """Return how many frames the film has, and how many seconds."""
     picture = float(frames.length)
-    ends = [sound.end for sound in sounds if not sound.own]
+    ends = [sound.end for sound in sounds if not sound.from_video]
     if params.duration == "shortest" and (shortest := min(filter(None, ends), default=picture)) < picture:
         shown = frames.nearest_end(shortest)
         return shown, float(frames.time_of(shown))
@@ -189,8 +193,8 @@ async def _check(job: Context, output: Path, film: MuxCommand, shown: int) -> No
     """Raise FFmpegFailed unless the film holds what was put into it."""
     found = await probe_details(output)
     wrong: list[str] = []
-    if len(found.sounds) != len(film.audio):
-        wrong.append(f"{len(found.sounds)} sound tracks instead of {len(film.audio)}")
+    if len(found.audio_streams) != len(film.audio):
+        wrong.append(f"{len(found.audio_streams)} sound tracks instead of {len(film.audio)}")
     texts = sum(stream.type == "subtitle" for stream in found.streams)
     if texts != len(film.subtitles):
         wrong.append(f"{texts} subtitle tracks instead of {len(film.subtitles)}")
@@ -204,10 +208,10 @@ async def _check(job: Context, output: Path, film: MuxCommand, shown: int) -> No
 
 def _notes(film: MuxCommand) -> list[str]:
     notes = [
-        f"the sound of '{sound.source.path.name}' was encoded anew: {film.format} does not hold {sound.track.codec}"
+        f"the sound of '{sound.source.path.name}' was encoded anew: {film.format} does not hold {sound.stream.codec}"
         for sound in film.audio
-        if not accepts_audio_codec(film.format, sound.track.codec)
+        if not accepts_audio_codec(film.format, sound.stream.codec)
     ]
-    if film.format != "mkv" and any(text.sidecar.kind == "ass" for text in film.subtitles):
+    if film.format != "mkv" and any(text.file.kind == "ass" for text in film.subtitles):
         notes.append(f"{film.format} keeps the words of ASS subtitles, but not their styles; mkv keeps both")
     return notes

@@ -69,8 +69,8 @@ async def probe(job: Context, params: ProbeParams) -> ProbeResult:
         streams=list(found.streams),
         chapters=list(found.chapters),
         tags=dict(found.tags),
-        loudness=_told(await measure(job.ffmpeg, found.path)) if params.loudness and found.has_sound else None,
-        counted=await _counted(job, found) if params.count_frames and found.has_picture else None,
+        loudness=_told(await measure(job.ffmpeg, found.path)) if params.loudness and found.has_audio else None,
+        counted=await _counted(job, found) if params.count_frames and found.has_video else None,
     )
 
 
@@ -83,8 +83,8 @@ def _told(measured: Loudness) -> MeasuredLoudness:
 
 
 async def _counted(job: Context, found: MediaInfo) -> CountedFrames:
-    words = [*media_input(found.path), "-map", f"0:{found.picture_index}", "-fps_mode", "passthrough"]
+    words = [*media_input(found.path), "-map", f"0:{found.video_index}", "-fps_mode", "passthrough"]
     report = await job.ffmpeg.run(
-        [*words, "-f", "null", "-"], duration=found.picture_seconds, on_progress=progress_callback(job)
+        [*words, "-f", "null", "-"], duration=found.video_seconds, on_progress=progress_callback(job)
     )
     return CountedFrames(frames=report.frames or 0, damaged=is_damaged(report.stderr))

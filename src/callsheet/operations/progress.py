@@ -14,6 +14,6 @@ def progress_callback(job: Context, start: float = 0.0, end: float = 0.99) -> Ca
     """
 
     def tell(share: float) -> None:
-        job.progress(start + (end - start) * share, share.words if isinstance(share, FFmpegProgress) else None)
+        job.progress(start + (end - start) * share, share.summary if isinstance(share, FFmpegProgress) else None)
 
     return tell

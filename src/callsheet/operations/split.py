@@ -10,7 +10,7 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.clips.detection import scene_changes, silences
+from callsheet.media.clips.detection import detect_scene_changes, detect_silences
 from callsheet.media.clips.split import SplitPart, Splitter
 from callsheet.media.encoding import codecs
 from callsheet.media.encoding.encoders import EncodeSettings, select_encoder
@@ -114,13 +114,13 @@ async def split(job: Context, params: SplitParams) -> SplitResult:
     _check(params, source)
     cutter = await _cutter(job, params, source)
     wanted = await _times(job, params, source, cutter.seconds)
-    cuts = cutter.at(wanted)
-    pieces = await cutter.cut(cuts, progress_callback(job, 0.1))
+    cuts = cutter.split_points(wanted)
+    pieces = await cutter.split(cuts, progress_callback(job, 0.1))
     parts = [await _kept(job, piece) for piece in pieces]
     return SplitResult(
         files=[part.file for part in parts],
         parts=parts,
-        copied=cutter.copies,
+        copied=cutter.stream_copy,
         notes=_notes(params, wanted, len(cuts)),
     )
 
@@ -129,11 +129,11 @@ def _check(params: SplitParams, source: MediaInfo) -> None:
     problems: list[Problem] = []
     if source.still:
         problems.append(Problem("src", "not_a_video", f"this is a still picture, not a video: '{source.path.name}'"))
-    if params.silence is not None and not source.has_sound:
+    if params.silence is not None and not source.has_audio:
         problems.append(Problem("silence", "no_sound", "there is no sound in this file"))
-    if params.scenes is not None and not source.has_picture:
+    if params.scenes is not None and not source.has_video:
         problems.append(Problem("scenes", "no_picture", "there is no picture in this file"))
-    if params.mode == "copy" and source.has_picture and not accepts_video_codec("mkv", source.probe.video_codec):
+    if params.mode == "copy" and source.has_video and not accepts_video_codec("mkv", source.probe.video_codec):
         message = f"{source.probe.video_codec} pictures cannot be passed on as they are; exact encodes them"
         problems.append(Problem("mode", "codec_does_not_fit", message))
     if params.every is not None and (source.probe.duration or 0) / params.every > _MOST:
@@ -143,7 +143,7 @@ def _check(params: SplitParams, source: MediaInfo) -> None:
 
 
 async def _cutter(job: Context, params: SplitParams, source: MediaInfo) -> Splitter:
-    if not source.has_picture:
+    if not source.has_video:
         return Splitter(source, job.ffmpeg, job.dir)
     frames = await read_frame_index(job.ffmpeg, source)
     if params.mode == "copy":
@@ -162,10 +162,12 @@ async def _times(job: Context, params: SplitParams, source: MediaInfo, seconds: 
             raise BadParams([Problem("times", "out_of_range", message)])
         return sorted(set(params.times))
     if params.silence is not None:
-        found = await silences(job.ffmpeg, source, params.silence.threshold, params.silence.duration)
+        found = await detect_silences(job.ffmpeg, source, params.silence.threshold, params.silence.duration)
         return _apart([(start + end) / 2 for start, end in found], params.min_duration, seconds)
     if params.scenes is not None:
-        return _apart(await scene_changes(job.ffmpeg, source, params.scenes.threshold), params.min_duration, seconds)
+        return _apart(
+            await detect_scene_changes(job.ffmpeg, source, params.scenes.threshold), params.min_duration, seconds
+        )
     every = params.every if params.every is not None else seconds / (params.count or 1)
     number = params.count or int(seconds / every) + 1
     return [every * n for n in range(1, number) if every * n < seconds - 0.001]
@@ -181,9 +183,9 @@ def _apart(times: Sequence[float], least: float, seconds: float) -> list[float]:
 
 
 async def _kept(job: Context, piece: SplitPart) -> Part:
-    media_type = codecs.MEDIA_TYPES[piece.format] if piece.frames is not None else "audio/mp4"
+    media_type = codecs.MEDIA_TYPES[piece.format] if piece.frame_count is not None else "audio/mp4"
     file = await job.keep(piece.path, name=piece.path.name, media_type=media_type)
-    return Part(file=file, start=round(piece.start, 6), duration=round(piece.seconds, 6), frames=piece.frames)
+    return Part(file=file, start=round(piece.start, 6), duration=round(piece.seconds, 6), frames=piece.frame_count)
 
 
 def _notes(params: SplitParams, wanted: list[float], cuts: int) -> list[str]:

@@ -32,7 +32,7 @@ from callsheet.media.subtitles.style_defaults import as_caption
 from callsheet.media.subtitles.subtitle_parsers import Caption, is_ass, read_captions
 from callsheet.media.timeline.captions import Captions
 from callsheet.media.timeline.timeline import Timeline
-from callsheet.media.values import PRESETS, Preset, read_rate
+from callsheet.media.values import PRESETS, Preset, parse_rate
 from callsheet.operations.media_inputs import MediaContext, read_media
 from callsheet.processes.bounded_gather import gather_limited
 
@@ -85,7 +85,7 @@ def canvas_of(job: MediaContext, timeline: Timeline) -> Canvas:
     ratio = frame_size.parse_ratio(output.aspect_ratio or job.settings.ffmpeg_aspect_ratio)
     short = int(output.resolution[:-1]) if output.resolution else frame_size.SHORT_SIDE
     width, height = frame_size.even_size(output.width, output.height, ratio, short)
-    return Canvas(width, height, read_rate(output.fps), output.fit, output.background)
+    return Canvas(width, height, parse_rate(output.fps), output.fit, output.background)
 
 
 def encode_settings_of(job: MediaContext, timeline: Timeline) -> EncodeSettings:
@@ -156,7 +156,7 @@ async def probe_sources(job: MediaContext, timeline: Timeline) -> dict[str, Medi
         except (BadSource, FFmpegFailed) as refusal:
             return [Problem(f"{where}.src", refusal.code, refusal.message)]
 
-    found = await gather_limited([partial(bring, *given) for given in sources.values()], at_once=_FETCHES)
+    found = await gather_limited([partial(bring, *given) for given in sources.values()], limit=_FETCHES)
     problems = [problem for each in found if isinstance(each, list) for problem in each]
     if problems:
         raise BadParams(problems)

@@ -8,13 +8,13 @@ T = TypeVar("T")
 
 
 async def gather_limited(
-    works: Iterable[Callable[[], Awaitable[T]]], *, at_once: int, on_done: Callable[[], None] | None = None
+    works: Iterable[Callable[[], Awaitable[T]]], *, limit: int, on_done: Callable[[], None] | None = None
 ) -> list[T]:
     """Do works, so many at once, and return what they return; when one fails, end the others and raise its error.
 
     `on_done` is called after each.
     """
-    slots = asyncio.Semaphore(at_once)
+    slots = asyncio.Semaphore(limit)
 
     async def seated(work: Callable[[], Awaitable[T]]) -> T:
         async with slots:

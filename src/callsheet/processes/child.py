@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from callsheet.processes.memory_limit import MemoryWatch
+from callsheet.processes.memory_limit import MemoryLimit
 
 _PR_SET_PDEATHSIG = 1
 # Loaded here, since nothing may be loaded between fork and exec.
@@ -41,7 +41,7 @@ class ProcessLimits:
     """Of memory really used."""
 
 
-def plain_environment(**more: str) -> dict[str, str]:
+def child_environment(**more: str) -> dict[str, str]:
     """Return an environment without secrets: what programs need to be found and to find their libraries."""
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     return {**kept, "LC_ALL": "C.UTF-8", **more}
@@ -75,7 +75,7 @@ async def start_child(
     except asyncio.CancelledError:
         await _end(await starting)
         raise
-    memory = MemoryWatch(process.pid, limits.memory_bytes, kill=lambda: _kill(process))
+    memory = MemoryLimit(process.pid, limits.memory_bytes, kill=lambda: _kill(process))
     try:
         with memory:
             yield process

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from callsheet.processes.child import ProcessLimits, plain_environment, start_child
+from callsheet.processes.child import ProcessLimits, child_environment, start_child
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ async def run_script(
     """
     # -P: the folder of the script holds names such as `graph` that must not hide other modules.
     argv = [sys.executable, "-P", str(script), json.dumps(request)]
-    async with start_child(argv, cwd=cwd, env=env or plain_environment(), limits=limits) as process:
+    async with start_child(argv, cwd=cwd, env=env or child_environment(), limits=limits) as process:
         assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
         complaints = asyncio.create_task(process.stderr.read())
         try:

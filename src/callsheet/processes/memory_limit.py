@@ -19,7 +19,7 @@ _LOOK_EVERY = 0.2
 """Seconds; the fastest decoders fill a few hundred megabytes meanwhile."""
 
 
-class MemoryWatch:
+class MemoryLimit:
     """While the block runs, the process `pid` is looked at; `kill` is called once it uses more than `most` bytes.
 
     Leaving the block then raises FFmpegFailed, in place of whatever its sudden end led to.

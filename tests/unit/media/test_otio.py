@@ -22,7 +22,7 @@ from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering import audio_mix, layers
 from callsheet.media.rendering.schedule import Schedule, schedule
 from callsheet.media.timeline.timeline import Timeline
-from callsheet.media.values import read_rate
+from callsheet.media.values import parse_rate
 
 RATE = 24.0
 SIZELESS = "the cut tells no size for the film; unless its output names one, that of the settings"
@@ -64,7 +64,7 @@ def saved(folder: Path, *rows: list[Any], audio: tuple[list[Any], ...] = ()) -> 
 def planned(timeline: dict[str, Any], known: dict[str, MediaInfo] | None = None) -> Schedule:
     read = Timeline.model_validate(timeline)
     found = [(known or {}).get(str(s.src.root)) if s.src else None for s in read.scenes]
-    return schedule(read.scenes, found, read_rate(read.output.fps))
+    return schedule(read.scenes, found, parse_rate(read.output.fps))
 
 
 def test_clips_become_scenes_with_their_places_in_the_media(tmp_path: Path):
@@ -332,7 +332,7 @@ def laid_out(
 ) -> tuple[dict[str, MediaInfo], Schedule, list[layers.Layer], list[audio_mix.AudioPlacement]]:
     found = {where: footage(str(source.root)) for where, source in timeline.media()}
     of_scenes = [found.get(f"scenes[{n}]") for n in range(len(timeline.scenes))]
-    plan = schedule(timeline.scenes, of_scenes, read_rate(timeline.output.fps))
+    plan = schedule(timeline.scenes, of_scenes, parse_rate(timeline.output.fps))
     laid = layers.place_layers(timeline, found, plan)
     return found, plan, laid, audio_mix.collect_audio(timeline, found, laid, plan)
 

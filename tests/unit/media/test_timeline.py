@@ -8,7 +8,7 @@ from callsheet.domain.plan_validation import validate_params
 from callsheet.media.filters.audio_filter_allowlist import validate_audio_filter
 from callsheet.media.rendering.frame_size import even_size, parse_ratio
 from callsheet.media.timeline.timeline import Timeline
-from callsheet.media.values import read_color, read_rate, read_seconds
+from callsheet.media.values import parse_color, parse_rate, parse_seconds
 
 
 def read(**fields: object) -> Timeline:
@@ -109,17 +109,17 @@ def test_what_cannot_be_made_is_refused(fields: dict[str, object], words: str):
 
 
 def test_times_are_read_in_every_usual_form():
-    assert [read_seconds(text) for text in ("1.5", "00:01:30.5", "2:03", "1:02:03,25")] == [1.5, 90.5, 123, 3723.25]
+    assert [parse_seconds(text) for text in ("1.5", "00:01:30.5", "2:03", "1:02:03,25")] == [1.5, 90.5, 123, 3723.25]
 
 
 def test_rates_are_exact():
-    assert read_rate(30) == 30
-    assert read_rate(29.97) == read_rate("30000/1001") == read_rate(29.97003) == Fraction(30000, 1001)
-    assert read_rate(23.976) == Fraction(24000, 1001)
+    assert parse_rate(30) == 30
+    assert parse_rate(29.97) == parse_rate("30000/1001") == parse_rate(29.97003) == Fraction(30000, 1001)
+    assert parse_rate(23.976) == Fraction(24000, 1001)
 
 
 def test_colours_become_numbers():
-    assert (read_color("navy"), read_color("#fff"), read_color("rgb(1, 2, 3)")) == ("#000080", "#ffffff", "#010203")
+    assert (parse_color("navy"), parse_color("#fff"), parse_color("rgb(1, 2, 3)")) == ("#000080", "#ffffff", "#010203")
 
 
 def test_a_size_follows_from_what_is_given():

@@ -56,7 +56,7 @@ async def test_sound_takes_the_place_of_what_was_there(stage: Stage, studio: Stu
     result, made = await put(stage, film, audio=str(voice))
 
     assert same_picture(studio, film, made.path)
-    assert [(s.codec, s.channels) for s in made.sounds] == [("aac", 2)]
+    assert [(s.codec, s.channels) for s in made.audio_streams] == [("aac", 2)]
     assert np.abs(studio.listen(made.path)[4800:40000]).max() == pytest.approx(0.5, abs=0.03)
     assert result.duration == pytest.approx(2)
     assert (made.probe.frames, result.notes) == (60, [])
@@ -92,8 +92,8 @@ async def test_tracks_are_added_with_their_names(stage: Stage, film: Path, voice
 
     _, made = await put(stage, film, audio=tracks, keep_audio=True)
 
-    assert [(s.language, s.default) for s in made.sounds] == [(None, False), ("ger", True), ("eng", False)]
-    assert made.sounds[1].title in ('Kommentar: "eins"', None)
+    assert [(s.language, s.default) for s in made.audio_streams] == [(None, False), ("ger", True), ("eng", False)]
+    assert made.audio_streams[1].title in ('Kommentar: "eins"', None)
 
 
 @pytest.mark.parametrize(("duration", "picture", "sound"), [("video", 2, 2), ("shortest", 1, 1), ("longest", 2, 2)])
@@ -126,7 +126,7 @@ async def test_subtitles_can_be_switched_on(
 
     text = next(stream for stream in made.streams if stream.type == "subtitle")
     assert (text.codec, text.language, text.default) == (codec, "eng", True)
-    assert len(made.sounds) == 1
+    assert len(made.audio_streams) == 1
     shown = studio.make(f"{format}.srt", "-i", str(made.path), "-map", "0:s:0").read_text()
     assert "Hello <i>there</i>: it's 100%" in shown
     assert "سلام 🎬" in shown
@@ -183,7 +183,7 @@ async def test_old_subtitles_in_other_letters_are_read(stage: Stage, studio: Stu
 async def test_a_film_without_sound_takes_some(stage: Stage, studio: Studio, voice: Path):
     _, made = await put(stage, studio.clip("mute.mp4", "testsrc2=size=64x64:rate=30"), audio=str(voice))
 
-    assert len(made.sounds) == 1
+    assert len(made.audio_streams) == 1
 
 
 async def test_what_is_no_subtitle_is_refused(stage: Stage, film: Path, tmp_path: Path):

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.clips.pcm_range import RATE, pcm_range_args, samples
-from callsheet.media.encoding.loudness import LOSSLESS
+from callsheet.media.encoding.loudness import LOSSLESS_ARGS
 from callsheet.media.encoding.stream_copy_rules import channel_layout, default_audio_args
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.probing.frame_index import read_frame_index
-from callsheet.media.probing.output_checks import ExpectedAudio, check_frames, check_whole, verify_audio
+from callsheet.media.probing.output_checks import ExpectedAudio, check_frame_count, check_stderr, verify_audio
 from callsheet.media.probing.probe import MediaInfo, probe_details
 from callsheet.processes.bounded_gather import gather_limited
 
@@ -30,7 +30,7 @@ _TICKS = 90_000
 _SHARE_OF_PIECES = 0.9
 
 
-def why_not_stream_copy(videos: Sequence[MediaInfo]) -> str | None:
+def reencode_reason(videos: Sequence[MediaInfo]) -> str | None:
     """Return why the pictures of videos must be encoded to be joined; None when they can be passed on."""
     first = videos[0]
     if first.probe.video_codec not in COPIED:
@@ -39,13 +39,13 @@ def why_not_stream_copy(videos: Sequence[MediaInfo]) -> str | None:
         for what, one, other in _facts(first, video):
             if one != other:
                 return f"'{video.path.name}' has {what} {other}, '{first.path.name}' has {one}"
-        if video.picture_headers != first.picture_headers:
+        if video.video_headers != first.video_headers:
             return f"'{video.path.name}' was encoded with other settings than '{first.path.name}'"
     return None
 
 
 def _facts(first: MediaInfo, video: MediaInfo) -> list[tuple[str, object, object]]:
-    one, other = first.picture, video.picture
+    one, other = first.video, video.video
     assert one is not None and other is not None  # noqa: S101 - both were read as videos
     return [
         ("the codec", one.codec, other.codec),
@@ -59,7 +59,7 @@ def _facts(first: MediaInfo, video: MediaInfo) -> list[tuple[str, object, object
 
 
 def _colours(video: MediaInfo) -> tuple[str | None, ...]:
-    picture = video.picture
+    picture = video.video
     assert picture is not None  # noqa: S101 - it was read as a video
     return picture.color_matrix, picture.color_primaries, picture.color_transfer, picture.color_range
 
@@ -83,7 +83,7 @@ async def concat_files(
     """
     done = _Steps(2 * len(videos), tell)
     works = [partial(_picture, video, ffmpeg, folder / f"picture{n:05d}.mp4") for n, video in enumerate(videos)]
-    pictures = await gather_limited(works, at_once=ffmpeg.threads, on_done=done)
+    pictures = await gather_limited(works, limit=ffmpeg.threads, on_done=done)
     frames, lengths = sum(count for count, _ in pictures), [length for _, length in pictures]
     layout = common_layout(videos)
     if layout is not None:
@@ -91,10 +91,10 @@ async def concat_files(
         counts = [last - first for first, last in pairwise(borders)]
         pieces = enumerate(zip(videos, counts, strict=True))
         sounds = [partial(_sound, v, ffmpeg, folder / f"sound{n:05d}.w64", count, layout) for n, (v, count) in pieces]
-        await gather_limited(sounds, at_once=ffmpeg.threads, on_done=done)
+        await gather_limited(sounds, limit=ffmpeg.threads, on_done=done)
     path = folder / "joined.mp4"
     report = await ffmpeg.run(_joining(lengths, layout, folder, videos[0], path), cwd=folder)
-    check_frames(report, frames, "the joined film")
+    check_frame_count(report, frames, "the joined film")
     seconds = float(sum(lengths))
     await _check(path, frames, seconds, layout)
     return ConcatOutput(path, frames, seconds)
@@ -106,7 +106,7 @@ async def concat_audio(
     """Join the sound of files, encoded once, and return the checked outcome as M4A with its length in seconds."""
     layout = common_layout(files) or "stereo"
     works = [partial(_samples, file, ffmpeg, folder / f"sound{n:05d}.w64", layout) for n, file in enumerate(files)]
-    seconds = sum(await gather_limited(works, at_once=ffmpeg.threads, on_done=_Steps(len(files), tell)))
+    seconds = sum(await gather_limited(works, limit=ffmpeg.threads, on_done=_Steps(len(files), tell)))
     path = folder / "joined.m4a"
     words = [*_list(folder, "sound", "w64", len(files)), "-map", "0:a:0", *default_audio_args("mp4", layout)]
     await ffmpeg.run(
@@ -119,26 +119,26 @@ async def concat_audio(
 async def _samples(file: MediaInfo, ffmpeg: FFmpeg, output: Path, layout: str) -> float:
     """Write the sound of a file as samples, and return how many seconds there are."""
     filters = f"aresample={RATE}:async=1:first_pts=0,aformat=channel_layouts={layout}"
-    words = [*media_input(file.path), "-map", f"0:{file.sounds[0].index}", "-af", filters, *LOSSLESS]
+    words = [*media_input(file.path), "-map", f"0:{file.audio_streams[0].index}", "-af", filters, *LOSSLESS_ARGS]
     report = await ffmpeg.run([*words, file_url(output)])
-    check_whole(report.stderr, f"'{file.path.name}'")
+    check_stderr(report.stderr, f"'{file.path.name}'")
     return (await probe_details(output)).probe.duration or 0.0
 
 
 def common_layout(found: Sequence[MediaInfo]) -> str | None:
     """Return the layout that sounds are joined in: their own where all have the same, else stereo; None without any."""
-    layouts = {channel_layout(each.sounds[0]) for each in found if each.has_sound}
+    layouts = {channel_layout(each.audio_streams[0]) for each in found if each.has_audio}
     return None if not layouts else layouts.pop() if len(layouts) == 1 else "stereo"
 
 
 async def _picture(video: MediaInfo, ffmpeg: FFmpeg, output: Path) -> tuple[int, Fraction]:
     """Write the picture of a video by itself; return the number of its frames, and how long they last."""
     listed = await read_frame_index(ffmpeg, video)
-    words = [*media_input(video.path), "-map", f"0:{video.picture_index}", "-c", "copy", "-an"]
+    words = [*media_input(video.path), "-map", f"0:{video.video_index}", "-c", "copy", "-an"]
     words += ["-map_metadata", "-1", "-map_chapters", "-1", "-video_track_timescale", str(_TICKS), "-f", "mp4"]
     report = await ffmpeg.run([*words, file_url(output)])
-    check_whole(report.stderr, f"'{video.path.name}'")
-    check_frames(report, len(listed), f"'{video.path.name}'")
+    check_stderr(report.stderr, f"'{video.path.name}'")
+    check_frame_count(report, len(listed), f"'{video.path.name}'")
     # Some containers round times to milliseconds, which would add up.
     even = len(listed) / video.rate
     return len(listed), even if abs(even - listed.length) < 1 / (2 * video.rate) else listed.length
@@ -146,8 +146,8 @@ async def _picture(video: MediaInfo, ffmpeg: FFmpeg, output: Path) -> tuple[int,
 
 async def _sound(video: MediaInfo, ffmpeg: FFmpeg, output: Path, count: int, layout: str) -> None:
     """Write the sound that belongs to the picture of a video as samples."""
-    report = await ffmpeg.run(pcm_range_args(video, output, count=count, start=video.lead, layout=layout))
-    check_whole(report.stderr, f"'{video.path.name}'")
+    report = await ffmpeg.run(pcm_range_args(video, output, count=count, start=video.video_delay, layout=layout))
+    check_stderr(report.stderr, f"'{video.path.name}'")
 
 
 def _joining(lengths: list[Fraction], layout: str | None, folder: Path, first: MediaInfo, output: Path) -> list[str]:
@@ -180,10 +180,10 @@ async def _check(path: Path, frames: int, seconds: float, layout: str | None) ->
     wrong: list[str] = []
     if found.probe.frames != frames:
         wrong.append(f"{found.probe.frames} frames instead of {frames}")
-    if abs((found.picture_seconds or 0) - seconds) > 1.5 / float(found.rate):
-        wrong.append(f"{found.picture_seconds or 0:.3f} s instead of {seconds:.3f} s")
-    if found.has_sound != (layout is not None):
-        wrong.append("sound where none was planned" if found.has_sound else "no sound")
+    if abs((found.video_seconds or 0) - seconds) > 1.5 / float(found.rate):
+        wrong.append(f"{found.video_seconds or 0:.3f} s instead of {seconds:.3f} s")
+    if found.has_audio != (layout is not None):
+        wrong.append("sound where none was planned" if found.has_audio else "no sound")
     if wrong:
         raise FFmpegFailed(f"FFmpeg reported success, but the joined film is wrong: {'; '.join(wrong)}")
 

@@ -12,10 +12,12 @@ _LONG_SIDE = 320
 """Pixels; scenes are told apart by small pictures just as well."""
 
 
-async def silences(ffmpeg: FFmpeg, source: MediaInfo, threshold: float, seconds: float) -> list[tuple[float, float]]:
+async def detect_silences(
+    ffmpeg: FFmpeg, source: MediaInfo, threshold: float, seconds: float
+) -> list[tuple[float, float]]:
     """Return beginning and end, in seconds, of what is quieter than `threshold` dBFS for so many seconds."""
     graph = FilterGraph()
-    heard = graph.add("silencedetect", f"0:{source.sounds[0].index}", noise=f"{threshold}dB", d=seconds)
+    heard = graph.add("silencedetect", f"0:{source.audio_streams[0].index}", noise=f"{threshold}dB", d=seconds)
     told = await _told(ffmpeg, source, graph, graph.add("ametadata", heard, mode="print", file="-"))
     starts = [float(start) for start in re.findall(r"silence_start=(-?[\d.]+)", told)]
     ends = [float(end) for end in re.findall(r"silence_end=(-?[\d.]+)", told)]
@@ -23,11 +25,11 @@ async def silences(ffmpeg: FFmpeg, source: MediaInfo, threshold: float, seconds:
     return list(zip(starts, ends, strict=False))
 
 
-async def scene_changes(ffmpeg: FFmpeg, source: MediaInfo, threshold: float) -> list[float]:
+async def detect_scene_changes(ffmpeg: FFmpeg, source: MediaInfo, threshold: float) -> list[float]:
     """Return when another scene begins, in seconds; `threshold` is the share of the picture that changes."""
     graph = FilterGraph()
     width, height = _small(source)
-    small = graph.add("scale", f"0:{source.picture_index}", w=width, h=height)
+    small = graph.add("scale", f"0:{source.video_index}", w=width, h=height)
     chosen = graph.add("select", small, expr=f"gt(scene,{threshold:.4f})")
     told = await _told(ffmpeg, source, graph, graph.add("metadata", chosen, mode="print", file="-"))
     return [float(time) for time in re.findall(r"pts_time:(-?[\d.]+)", told)]

@@ -33,11 +33,11 @@ class AudioInput:
     """A sound track on its way into a film."""
 
     source: MediaInfo
-    track: Stream
-    name: TrackTags
-    own: bool
+    stream: Stream
+    tags: TrackTags
+    from_video: bool
     """Whether the video brought it along."""
-    copied: bool
+    stream_copy: bool
     """Whether it is passed on as it is."""
     offset: float = 0.0
     """Seconds into the film at which it begins; below 0, its beginning is left out."""
@@ -46,8 +46,8 @@ class AudioInput:
     @property
     def end(self) -> float:
         """Seconds into the film at which it ends."""
-        length = self.track.duration
-        end = self.source.begin_of(self.track) + length if length else self.source.probe.duration or 0.0
+        length = self.stream.duration
+        end = self.source.stream_delay(self.stream) + length if length else self.source.probe.duration or 0.0
         return max(0.0, end + self.offset)
 
 
@@ -55,8 +55,8 @@ class AudioInput:
 class SubtitleInput:
     """Subtitles on their way into a film."""
 
-    sidecar: SubtitleFile
-    name: TrackTags
+    file: SubtitleFile
+    tags: TrackTags
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +68,22 @@ class MuxCommand:
     audio: Sequence[AudioInput]
     subtitles: Sequence[SubtitleInput]
     seconds: float
-    most: int | None = None
+    max_frames: int | None = None
     """Frames that it ends after; None for all."""
 
     def args(self, output: Path) -> list[str]:
         """Return the words that make FFmpeg write it."""
-        added = [sound for sound in self.audio if not sound.own]
+        added = [sound for sound in self.audio if not sound.from_video]
         words = media_input(self.video.path)
         for sound in added:
             words += self._input(sound)
         for text in self.subtitles:
-            words += subtitle_input(text.sidecar)
-        words += ["-map", f"0:{self.video.picture_index}", "-c:v", "copy"]
+            words += subtitle_input(text.file)
+        words += ["-map", f"0:{self.video.video_index}", "-c:v", "copy"]
         # A limit on frames ends the sound as well.
-        words += ["-frames:v", str(self.most)] if self.most is not None else []
+        words += ["-frames:v", str(self.max_frames)] if self.max_frames is not None else []
         for number, sound in enumerate(self.audio):
-            words += self._sound(number, sound, 0 if sound.own else 1 + added.index(sound))
+            words += self._sound(number, sound, 0 if sound.from_video else 1 + added.index(sound))
         for number, text in enumerate(self.subtitles):
             words += self._text(number, text, 1 + len(added) + number)
         return [*words, "-t", f"{self.seconds:.6f}", *self._container(), file_url(output)]
@@ -94,18 +94,18 @@ class MuxCommand:
         return [*late, *media_input(sound.source.path, start=max(0.0, -sound.offset), length=length)]
 
     def _sound(self, number: int, sound: AudioInput, source: int) -> list[str]:
-        words = ["-map", f"{source}:{sound.track.index}", *_told(f"a:{number}", sound.name)]
-        if sound.copied:
+        words = ["-map", f"{source}:{sound.stream.index}", *_told(f"a:{number}", sound.tags)]
+        if sound.stream_copy:
             return [*words, f"-c:a:{number}", "copy"]
-        layout = channel_layout(sound.track)
+        layout = channel_layout(sound.stream)
         filters = ["aresample=48000:async=1:first_pts=0", f"volume={sound.volume:.4f}"]
         filters += [f"aformat=channel_layouts={layout}", f"atrim=end={self.seconds:.6f}"]
         encoding = default_audio_args(self.format, layout, track=number)
         return [*words, f"-filter:a:{number}", ",".join(filters), *encoding]
 
     def _text(self, number: int, text: SubtitleInput, source: int) -> list[str]:
-        codec = "copy" if text.sidecar.kind == "ass" and self.format == "mkv" else _SUBTITLES[self.format]
-        return ["-map", f"{source}:0", f"-c:s:{number}", codec, *_told(f"s:{number}", text.name)]
+        codec = "copy" if text.file.kind == "ass" and self.format == "mkv" else _SUBTITLES[self.format]
+        return ["-map", f"{source}:0", f"-c:s:{number}", codec, *_told(f"s:{number}", text.tags)]
 
     def _container(self) -> list[str]:
         words = ["-map_metadata", "-1", "-map_chapters", "-1", "-dn", "-f", codecs.MUXERS[self.format]]

@@ -3,7 +3,7 @@
 from fractions import Fraction
 from pathlib import Path
 
-from callsheet.media.encoding.loudness import LOSSLESS
+from callsheet.media.encoding.loudness import LOSSLESS_ARGS
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.probing.probe import MediaInfo
@@ -25,7 +25,7 @@ def pcm_range_args(
     """
     like: tuple[str, Options] = ("aformat", {"sample_fmts": "fltp", "sample_rates": RATE, "channel_layouts": layout})
     graph, words = FilterGraph(), []
-    if source is None or not source.has_sound:
+    if source is None or not source.has_audio:
         sound = graph.add("anullsrc", r=RATE, cl=layout)
     else:
         words = media_input(source.path, start=start, length=count / RATE + 0.1)
@@ -37,4 +37,4 @@ def pcm_range_args(
         ("atrim", {"end_sample": count}),
         ("asetpts", {"expr": "PTS-STARTPTS"}),
     )
-    return [*words, "-filter_complex", str(graph), "-map", f"[{sound}]", "-vn", *LOSSLESS, file_url(output)]
+    return [*words, "-filter_complex", str(graph), "-map", f"[{sound}]", "-vn", *LOSSLESS_ARGS, file_url(output)]

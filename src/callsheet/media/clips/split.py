@@ -17,7 +17,7 @@ from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.filters.scaling import Box, even, scale_to_box
 from callsheet.media.probing.frame_index import FrameIndex, read_frame_index
-from callsheet.media.probing.output_checks import check_frames, check_whole
+from callsheet.media.probing.output_checks import check_frame_count, check_stderr
 from callsheet.media.probing.probe import MediaInfo, probe_details
 
 _SHARE_OF_PICTURE = 0.7
@@ -44,7 +44,7 @@ class SplitPart:
     start: float
     """Seconds into the source."""
     seconds: float
-    frames: int | None
+    frame_count: int | None
     """None for sound alone."""
 
 
@@ -62,7 +62,7 @@ class Splitter:
     encoder: Encoder | None = None
 
     @property
-    def copies(self) -> bool:
+    def stream_copy(self) -> bool:
         """Whether the picture is passed on as it is."""
         return self.frames is not None and self.encoder is None
 
@@ -76,15 +76,15 @@ class Splitter:
         """The container of the pieces."""
         return "mp4" if self.encoder is not None else container_for(self.source.probe.video_codec)
 
-    def at(self, times: Sequence[float]) -> list[SplitPoint]:
+    def split_points(self, times: Sequence[float]) -> list[SplitPoint]:
         """Return where it is really cut for times, in seconds, that were wished for."""
         if self.frames is None:
             return [SplitPoint(Fraction(samples(Fraction(time)), RATE)) for time in times]
-        find = self.frames.nearest_key if self.copies else self.frames.nearest
+        find = self.frames.nearest_key_frame if self.stream_copy else self.frames.nearest
         numbers = sorted({find(time) for time in times} - {0, len(self.frames)})
         return [SplitPoint(self.frames.times[number], number) for number in numbers]
 
-    async def cut(self, cuts: Sequence[SplitPoint], tell: Callable[[float], None]) -> list[SplitPart]:
+    async def split(self, cuts: Sequence[SplitPoint], tell: Callable[[float], None]) -> list[SplitPart]:
         """Cut where `at` said, and return the checked pieces.
 
         Raises FFmpegFailed when the source breaks off, or a piece is not what was planned.
@@ -102,9 +102,9 @@ class Splitter:
         """Return where the last piece ends: what sounds on after the last picture is not lost."""
         seen = self.frames.length if self.frames is not None else Fraction(self.seconds).limit_denominator(RATE)
         heard = Fraction(0)
-        if self.source.has_sound and (length := self.source.sounds[0].duration):
-            begin = self.source.begin_of(self.source.sounds[0])
-            heard = Fraction(begin + length - self.source.lead).limit_denominator(RATE)
+        if self.source.has_audio and (length := self.source.audio_streams[0].duration):
+            begin = self.source.stream_delay(self.source.audio_streams[0])
+            heard = Fraction(begin + length - self.source.video_delay).limit_denominator(RATE)
         return SplitPoint(max(seen, heard), len(self.frames) if self.frames is not None else None)
 
     async def _pictures(self, numbers: list[int], tell: Callable[[float], None]) -> None:
@@ -120,18 +120,18 @@ class Splitter:
         else:
             words += ["-f", muxer, f"file:picture00000.{self.format}"]
         report = await self.ffmpeg.run(words, duration=self.seconds, on_progress=tell, cwd=self.folder)
-        check_whole(report.stderr, f"'{self.source.path.name}'")
-        check_frames(report, len(self.frames), f"'{self.source.path.name}'")
+        check_stderr(report.stderr, f"'{self.source.path.name}'")
+        check_frame_count(report, len(self.frames), f"'{self.source.path.name}'")
 
     def _coding(self, numbers: list[int]) -> list[str]:
         """Return the words for the picture; when encoded, a piece begins with a key frame."""
         if self.encoder is None:
-            return ["-map", f"0:{self.source.picture_index}", "-c:v", "copy"]
+            return ["-map", f"0:{self.source.video_index}", "-c:v", "copy"]
         assert self.frames is not None  # noqa: S101 - only a picture is encoded
         times = self.frames.times
         # A little before each frame, since times are rounded on their way: by some to the nearest whole frame.
         keys = ",".join(f"{float(times[n] - (times[n] - times[n - 1]) / 4):.6f}" for n in numbers)
-        graph, words = FilterGraph(), self.encoder.device
+        graph, words = FilterGraph(), self.encoder.device_args
         return [
             *words,
             *("-map", f"[{self._upright(graph)}]", "-filter_complex", str(graph), "-fps_mode", "passthrough"),
@@ -143,20 +143,20 @@ class Splitter:
         """Append what brings the picture to the colours and pixels that every player shows rightly."""
         facts = self.source.probe
         assert self.encoder is not None and facts.width and facts.height  # noqa: S101 - it is a picture to encode
-        stream = graph.add("setpts", f"0:{self.source.picture_index}", expr="PTS-STARTPTS")
+        stream = graph.add("setpts", f"0:{self.source.video_index}", expr="PTS-STARTPTS")
         stream = scale_to_box(graph, stream, self.source, Box(even(facts.width), even(facts.height), "fill"))
         return graph.chain(stream, *self.encoder.last_filters)
 
     async def _sound(self, end: Fraction) -> MediaInfo | None:
         """Write the whole sound as samples, and return it; None where there is none."""
-        if not self.source.has_sound:
+        if not self.source.has_audio:
             return None
         path = self.folder / "sound.w64"
-        layout = channel_layout(self.source.sounds[0])
+        layout = channel_layout(self.source.audio_streams[0])
         report = await self.ffmpeg.run(
-            pcm_range_args(self.source, path, count=samples(end), start=self.source.lead, layout=layout)
+            pcm_range_args(self.source, path, count=samples(end), start=self.source.video_delay, layout=layout)
         )
-        check_whole(report.stderr, f"'{self.source.path.name}'")
+        check_stderr(report.stderr, f"'{self.source.path.name}'")
         return await probe_details(path)
 
     async def _piece(self, number: int, start: SplitPoint, end: SplitPoint, heard: MediaInfo | None) -> SplitPart:
@@ -171,7 +171,7 @@ class Splitter:
             words += [
                 "-map",
                 f"{int(self.frames is not None)}:a:0",
-                *default_audio_args(self.format, channel_layout(heard.sounds[0])),
+                *default_audio_args(self.format, channel_layout(heard.audio_streams[0])),
             ]
         words += ["-map", "0:v:0", "-c:v", "copy"] if self.frames is not None else []
         await self.ffmpeg.run([*words, *self._tags(), file_url(path)])
@@ -185,10 +185,13 @@ class Splitter:
         wrong: list[str] = []
         if abs((found.probe.duration or 0) - piece.seconds) > _SLACK + 1 / float(found.rate):
             wrong.append(f"{found.probe.duration or 0:.3f} s instead of {piece.seconds:.3f} s")
-        if found.has_sound != self.source.has_sound:
-            wrong.append("sound where none was planned" if found.has_sound else "no sound")
-        if piece.frames is not None and (count := len(await read_frame_index(self.ffmpeg, found))) != piece.frames:
-            wrong.append(f"{count} frames instead of {piece.frames}")
+        if found.has_audio != self.source.has_audio:
+            wrong.append("sound where none was planned" if found.has_audio else "no sound")
+        if (
+            piece.frame_count is not None
+            and (count := len(await read_frame_index(self.ffmpeg, found))) != piece.frame_count
+        ):
+            wrong.append(f"{count} frames instead of {piece.frame_count}")
         if wrong:
             raise FFmpegFailed(f"FFmpeg reported success, but '{piece.path.name}' is wrong: {'; '.join(wrong)}")
 
@@ -197,7 +200,7 @@ class Splitter:
         if self.frames is None:
             return [*tags, "-movflags", "+faststart", "-f", "ipod"]
         tags += ["-movflags", "+faststart"] if self.format == "mp4" else []
-        tags += ["-tag:v", "hvc1"] if self.copies and self.source.probe.video_codec == "hevc" else []
+        tags += ["-tag:v", "hvc1"] if self.stream_copy and self.source.probe.video_codec == "hevc" else []
         return [*tags, "-f", codecs.MUXERS[self.format]]
 
 

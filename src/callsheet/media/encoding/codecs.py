@@ -17,14 +17,14 @@ MEDIA_TYPES: dict[Container, str] = {
 }
 
 # The first of each is the default. What players cannot be trusted with is left out, such as VP9 or Opus in MP4.
-VIDEO_IN: dict[Container, tuple[VideoCodec, ...]] = {
+VIDEO_CODECS: dict[Container, tuple[VideoCodec, ...]] = {
     "mp4": ("h264", "h265", "av1"),
     # SVT-AV1 costs less than half of VP9 for smaller files.
     "webm": ("av1", "vp9"),
     "mkv": ("h264", "h265", "vp9", "av1"),
     "mov": ("h264", "h265"),
 }
-AUDIO_IN: dict[Container, tuple[AudioCodec, ...]] = {
+AUDIO_CODECS: dict[Container, tuple[AudioCodec, ...]] = {
     "mp4": ("aac",),
     "webm": ("opus",),
     "mkv": ("aac", "opus", "flac"),
@@ -48,7 +48,7 @@ def check_codec(codec: str | None, allowed: tuple[str, ...], format: str) -> Non
         raise ValueError(f"{codec} does not go into {format}; {format} takes {', '.join(allowed)}")
 
 
-def codec_of(probed: str | None) -> VideoCodec | AudioCodec | None:
+def codec_from_probe(probed: str | None) -> VideoCodec | AudioCodec | None:
     """Return our word for a codec as a probe names it; None for those that we do not write."""
     return _PROBED.get(probed or "")
 
@@ -56,7 +56,7 @@ def codec_of(probed: str | None) -> VideoCodec | AudioCodec | None:
 _WORST_CRF: dict[VideoCodec, int] = {"h264": 51, "h265": 51, "vp9": 63, "av1": 63}
 
 
-def worst_crf(codec: VideoCodec) -> int:
+def max_crf(codec: VideoCodec) -> int:
     """Return the largest constant rate factor that the codec knows."""
     return _WORST_CRF[codec]
 

@@ -29,7 +29,7 @@ _ONE_PASS_ONLY = frozenset({"libsvtav1"})
 _HARDWARE_NAMES: dict[VideoCodec, str] = {"h264": "h264", "h265": "hevc", "vp9": "vp9", "av1": "av1"}
 _HARDWARE: tuple[Hardware, ...] = ("nvenc", "qsv", "vaapi", "videotoolbox")
 
-_KEYS_AFTER = 4
+_KEY_FRAME_INTERVAL = 4
 """Seconds; a key frame at least so often keeps players quick at seeking."""
 
 # The encoders' own numbers for each of PRESETS.
@@ -78,28 +78,28 @@ class Encoder:
     @property
     def is_hardware(self) -> bool:
         """Whether it may fail for reasons that are not in the picture."""
-        return self._codec_args in _HARDWARE
+        return self._family in _HARDWARE
 
     @property
     def pixel_format(self) -> str:
         """What its pictures must come as."""
         if not self.is_hardware:
             return "yuv420p" if self.settings.depth == 8 else "yuv420p10le"
-        return "p010le" if self.settings.depth == 10 else "yuv420p" if self._codec_args == "nvenc" else "nv12"
+        return "p010le" if self.settings.depth == 10 else "yuv420p" if self._family == "nvenc" else "nv12"
 
     @property
     def last_filters(self) -> tuple[tuple[str, Options], ...]:
         """The filters that hand pictures over to it: the end of a filter graph."""
         handed_over: tuple[tuple[str, Options], ...] = (("format", {"pix_fmts": self.pixel_format}),)
-        return (*handed_over, ("hwupload", {})) if self._codec_args == "vaapi" else handed_over
+        return (*handed_over, ("hwupload", {})) if self._family == "vaapi" else handed_over
 
     @property
-    def device(self) -> list[str]:
+    def device_args(self) -> list[str]:
         """The global options that its filters need; once for each run of FFmpeg."""
-        return ["-init_hw_device", "vaapi=gpu", "-filter_hw_device", "gpu"] if self._codec_args == "vaapi" else []
+        return ["-init_hw_device", "vaapi=gpu", "-filter_hw_device", "gpu"] if self._family == "vaapi" else []
 
     def args(
-        self, *, rate: Fraction | None, threads: int, stitched: bool = False, segment: float | None = None
+        self, *, rate: Fraction | None, threads: int, stitchable: bool = False, segment: float | None = None
     ) -> list[str]:
         """Return the output options for a picture at this rate; None: its frames keep their times.
 
@@ -107,28 +107,28 @@ class Encoder:
         every so many seconds, and nowhere else.
         """
         return [
-            *("-c:v", self.name, *self._size_args(), *self._speed_args()),
-            *_key_frames(rate, segment),
-            *self._codec_flags(threads, stitched, fixed_keys=segment is not None),
-            *([] if self._codec_args == "vaapi" else ["-pix_fmt", self.pixel_format]),
+            *("-c:v", self.name, *self._rate_control_args(), *self._preset_args()),
+            *_key_frame_args(rate, segment),
+            *self._codec_flags(threads, stitchable, fixed_keys=segment is not None),
+            *([] if self._family == "vaapi" else ["-pix_fmt", self.pixel_format]),
             *self.settings.color_space.args(),
         ]
 
     @property
-    def _codec_args(self) -> str:
+    def _family(self) -> str:
         return self.name.rpartition("_")[2]
 
-    def _size_args(self) -> list[str]:
+    def _rate_control_args(self) -> list[str]:
         wish = self.settings
         if wish.bitrate is not None:
-            return rate_control.bit_rate(self.name, wish.bitrate, wish.max_bitrate)
+            return rate_control.average_bitrate_args(self.name, wish.bitrate, wish.max_bitrate)
         crf = wish.crf if wish.crf is not None else rate_control.crf_of(wish.codec, wish.quality)
-        return rate_control.constant_quality(self.name, crf, wish.max_bitrate)
+        return rate_control.constant_quality_args(self.name, crf, wish.max_bitrate)
 
-    def _speed_args(self) -> list[str]:
+    def _preset_args(self) -> list[str]:
         preset = self.settings.preset
         number = _SPEEDS.get(self.name, _SPEEDS["nvenc"])[PRESETS.index(preset)]
-        match self._codec_args:
+        match self._family:
             case "libsvtav1":
                 return ["-preset", str(number)]
             case "libvpx-vp9":
@@ -145,7 +145,7 @@ class Encoder:
                 return ["-preset", preset]
 
     def _codec_flags(self, threads: int, stitched: bool, fixed_keys: bool) -> list[str]:
-        match self._codec_args:
+        match self._family:
             case "libx264":
                 # Else it fits the headers of a piece to what is seen in it.
                 joinable = ["-x264-params", "stitchable=1"] if stitched else []
@@ -165,48 +165,48 @@ class Encoder:
                 return []
 
 
-def _key_frames(rate: Fraction | None, segment: float | None) -> list[str]:
+def _key_frame_args(rate: Fraction | None, segment: float | None) -> list[str]:
     if segment is None and rate is not None:
-        return ["-g", str(max(1, round(_KEYS_AFTER * rate)))]
-    every = segment or _KEYS_AFTER
+        return ["-g", str(max(1, round(_KEY_FRAME_INTERVAL * rate)))]
+    every = segment or _KEY_FRAME_INTERVAL
     # One more frame than needed, so that a rounded count never sets a key frame just before the one forced.
     most = round(every * rate) + 1 if rate else round(every * 240)
     return ["-g", str(most), "-force_key_frames", f"expr:gte(t,n_forced*{every:g})"]
 
 
-async def select_encoder(ffmpeg: FFmpeg, wish: EncodeSettings) -> Encoder:
+async def select_encoder(ffmpeg: FFmpeg, settings: EncodeSettings) -> Encoder:
     """Return the encoder to use, with a note when it is not the one wished for.
 
     Raises FFmpegFailed when no encoder of the codec is at hand.
     """
     known = (await capabilities(ffmpeg.binary)).encoders
-    if wish.hardware == "cpu":
-        return software_encoder(wish, known)
+    if settings.hardware == "cpu":
+        return software_encoder(settings, known)
     reasons: list[str] = []
-    for kind in _HARDWARE if wish.hardware == "auto" else (wish.hardware,):
-        encoder = Encoder(f"{_HARDWARE_NAMES[wish.codec]}_{kind}", wish)
-        reason = await _why_not(ffmpeg, encoder, known)
+    for kind in _HARDWARE if settings.hardware == "auto" else (settings.hardware,):
+        encoder = Encoder(f"{_HARDWARE_NAMES[settings.codec]}_{kind}", settings)
+        reason = await _unusable_reason(ffmpeg, encoder, known)
         if reason is None:
             return encoder
         reasons.append(f"{encoder.name}: {reason}")
-    found = software_encoder(wish, known)
+    found = software_encoder(settings, known)
     return replace(found, note=f"encoded by {found.name}, not on the GPU ({'; '.join(reasons)})")
 
 
-def software_encoder(wish: EncodeSettings, known: Collection[str]) -> Encoder:
+def software_encoder(settings: EncodeSettings, known: Collection[str]) -> Encoder:
     """Return an encoder that needs no hardware; `known` are those of this FFmpeg.
 
     Raises FFmpegFailed when none of them writes the codec.
     """
-    found = [name for name in _SOFTWARE[wish.codec] if name in known]
+    found = [name for name in _SOFTWARE[settings.codec] if name in known]
     if not found:
-        wanted = _SOFTWARE[wish.codec][0]
+        wanted = _SOFTWARE[settings.codec][0]
         raise FFmpegFailed(
-            f"this FFmpeg cannot write {wish.codec.upper()}: it has no {wanted}. Set FFMPEG_PATH to a fuller build"
+            f"this FFmpeg cannot write {settings.codec.upper()}: it has no {wanted}. Set FFMPEG_PATH to a fuller build"
         )
-    able = [name for name in found if wish.passes == 1 or name not in _ONE_PASS_ONLY]
+    able = [name for name in found if settings.passes == 1 or name not in _ONE_PASS_ONLY]
     note = None if able else f"encoded in one pass: {found[0]} knows no other"
-    return Encoder((able or found)[0], wish, note)
+    return Encoder((able or found)[0], settings, note)
 
 
 def mark_failed(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> None:
@@ -224,12 +224,12 @@ async def software_fallback(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> En
     return replace(found, note=f"encoded again by {found.name}, since {encoder.name} failed: {reason}")
 
 
-async def _why_not(ffmpeg: FFmpeg, encoder: Encoder, known: Collection[str]) -> str | None:
+async def _unusable_reason(ffmpeg: FFmpeg, encoder: Encoder, known: Collection[str]) -> str | None:
     if encoder.name not in known:
         return "this FFmpeg was built without it"
     plain = replace(encoder, settings=EncodeSettings(codec=encoder.codec, depth=encoder.settings.depth))
     graph = FilterGraph()
     picture = graph.chain("0:v:0", *plain.last_filters)
-    words = [*plain.device, "-filter_complex", str(graph), "-map", f"[{picture}]"]
+    words = [*plain.device_args, "-filter_complex", str(graph), "-map", f"[{picture}]"]
     words += plain.args(rate=Fraction(25), threads=1)
-    return await hardware.why_not(ffmpeg, encoder.name, encoder.pixel_format, words)
+    return await hardware.unusable_reason(ffmpeg, encoder.name, encoder.pixel_format, words)

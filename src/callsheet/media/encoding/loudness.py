@@ -15,7 +15,7 @@ from callsheet.media.ffmpeg.runner import FFmpeg
 METER = "ebur128=peak=true:framelog=verbose"
 """A filter that passes sound on and writes its loudness to the log, at verbosity `info`."""
 
-USUAL_PEAK = -1.5
+DEFAULT_TRUE_PEAK = -1.5
 """dBTP"""
 
 _SILENCE = -69.0
@@ -36,7 +36,7 @@ class Target:
 
     integrated: float = -16.0
     """LUFS"""
-    true_peak: float = USUAL_PEAK
+    true_peak: float = DEFAULT_TRUE_PEAK
     """dBTP"""
 
 
@@ -64,18 +64,18 @@ def read_audio_filter(text: str) -> Target | str:
         return text.strip()
     given = {key.strip().lower(): value for key, _, value in (o.partition("=") for o in options.split(":"))}
     try:
-        return Target(float(given.get("i", "-16")), float(given.get("tp", USUAL_PEAK)))
+        return Target(float(given.get("i", "-16")), float(given.get("tp", DEFAULT_TRUE_PEAK)))
     except ValueError:
         return text.strip()
 
 
-def loudness_target(wish: float | bool | None, usual: Target | str) -> Target | str | None:
+def loudness_target(requested: float | bool | None, default: Target | str) -> Target | str | None:
     """Return what to do about loudness: a number is a target in LUFS, False leaves the sound, else as usual."""
-    if wish is False:
+    if requested is False:
         return None
-    if wish is None or wish is True:
-        return usual or None
-    return Target(float(wish), usual.true_peak if isinstance(usual, Target) else USUAL_PEAK)
+    if requested is None or requested is True:
+        return default or None
+    return Target(float(requested), default.true_peak if isinstance(default, Target) else DEFAULT_TRUE_PEAK)
 
 
 def read_meter(log: str) -> Loudness:
@@ -108,14 +108,14 @@ async def _measured(ffmpeg: FFmpeg, path: Path, before: str = "", limit: Sequenc
     return read_meter((await ffmpeg.capture(words, verbosity="info", timeout=_ALL_DAY)).stderr)
 
 
-def gain_filter(now: Loudness, target: Target) -> str | None:
+def gain_filter(measured: Loudness, target: Target) -> str | None:
     """Return the filter that brings measured sound to the target; None where nothing is to be done."""
-    if now.is_silence:
+    if measured.is_silence:
         return None
-    gain = _gain(now, target)
+    gain = _gain(measured, target)
     volume = f"volume={escape(gain)}dB"
     ceiling = target.true_peak - _AFTER_ENCODING
-    if now.true_peak + gain <= ceiling:
+    if measured.true_peak + gain <= ceiling:
         return volume if abs(gain) >= 0.05 else None
     # Peaks between samples are seen, and so limited, only at four times the rate.
     limiter = f"alimiter=limit={escape(10 ** (ceiling / 20))}:level=0:attack=2:release=50:latency=1"
@@ -127,7 +127,7 @@ def _gain(now: Loudness, target: Target) -> float:
 
 
 async def normalize(
-    ffmpeg: FFmpeg, path: Path, now: Loudness, target: Target, output: Path, encoding: Sequence[str] = ()
+    ffmpeg: FFmpeg, path: Path, measured: Loudness, target: Target, output: Path, encoding: Sequence[str] = ()
 ) -> Path:
     """Write sound at the target loudness to `output`, and return where it lies.
 
@@ -136,18 +136,18 @@ async def normalize(
     works hard makes sound quieter. So what comes out in the end is measured, and made again with another gain and
     ceiling if need be. Where not both can be reached, the peak is kept.
     """
-    now = await measure(ffmpeg, path) if now.is_silence else now
-    if now.is_silence:
+    measured = await measure(ffmpeg, path) if measured.is_silence else measured
+    if measured.is_silence:
         return await encode_audio(ffmpeg, path, encoding)
     aim, tried, made = target, set[str | None](), path
-    while len(tried) < _MOST_PASSES and (filters := gain_filter(now, aim)) not in tried:
+    while len(tried) < _MOST_PASSES and (filters := gain_filter(measured, aim)) not in tried:
         tried.add(filters)
         made = await encode_audio(ffmpeg, await _gained(ffmpeg, path, filters, output), encoding)
         reached = await measure(ffmpeg, made)
         missed, over = target.integrated - reached.integrated, reached.true_peak - target.true_peak
         if abs(missed) <= _CLOSE_ENOUGH and over <= 0:
             break
-        aim = Target(aim.integrated + missed, _lower(now, aim, over) if over > 0 else aim.true_peak)
+        aim = Target(aim.integrated + missed, _lower(measured, aim, over) if over > 0 else aim.true_peak)
     return made
 
 
@@ -160,9 +160,9 @@ def _lower(now: Loudness, aim: Target, over: float) -> float:
 async def _gained(ffmpeg: FFmpeg, path: Path, filters: str | None, output: Path) -> Path:
     if filters is None:
         return path
-    await ffmpeg.run([*media_input(path), "-map", "0:a:0", "-af", filters, *LOSSLESS, file_url(output)])
+    await ffmpeg.run([*media_input(path), "-map", "0:a:0", "-af", filters, *LOSSLESS_ARGS, file_url(output)])
     return output
 
 
-LOSSLESS = ("-c:a", "pcm_f32le", "-ar", "48000", "-f", "w64")
+LOSSLESS_ARGS = ("-c:a", "pcm_f32le", "-ar", "48000", "-f", "w64")
 """Sound on its way between two processes: nothing is lost, not even what is louder than full scale."""

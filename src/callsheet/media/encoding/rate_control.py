@@ -17,9 +17,9 @@ def crf_of(codec: VideoCodec, quality: Quality | None) -> int:
     return _CRF[codec][quality]
 
 
-def constant_quality(encoder: str, crf: int, limit: int | None) -> list[str]:
+def constant_quality_args(encoder: str, crf: int, limit: int | None) -> list[str]:
     """Return the options for an even quality, at `limit` bit/s at most."""
-    capped = _capped(limit) if limit else []
+    capped = _max_bitrate_args(limit) if limit else []
     if encoder in ("libvpx-vp9", "libaom-av1"):
         # Without a bit rate these two take the factor for a mere limit on top of a default one.
         return ["-crf", str(crf), "-b:v", str(limit or 0)]
@@ -38,13 +38,13 @@ def constant_quality(encoder: str, crf: int, limit: int | None) -> list[str]:
             return ["-crf", str(crf), *capped]
 
 
-def bit_rate(encoder: str, rate: int, limit: int | None) -> list[str]:
+def average_bitrate_args(encoder: str, rate: int, limit: int | None) -> list[str]:
     """Return the options for an average of `rate` bit/s."""
     if encoder == "libsvtav1":  # it takes a maximum together with a CRF only
         return ["-b:v", str(rate)]
     mode = ["-rc", "vbr"] if encoder.endswith("_nvenc") else []
-    return [*mode, "-b:v", str(rate), *_capped(limit or rate * 3 // 2, rate * 2)]
+    return [*mode, "-b:v", str(rate), *_max_bitrate_args(limit or rate * 3 // 2, rate * 2)]
 
 
-def _capped(limit: int, buffer: int | None = None) -> list[str]:
+def _max_bitrate_args(limit: int, buffer: int | None = None) -> list[str]:
     return ["-maxrate", str(limit), "-bufsize", str(buffer or limit * 2)]

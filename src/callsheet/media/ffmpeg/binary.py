@@ -64,7 +64,7 @@ async def capabilities(path: Path) -> FFmpegCapabilities:
     """
     key = (path, _last_change(path))
     if key not in _cache:
-        _cache[key] = await _ask(FFmpeg(path))
+        _cache[key] = await _query_capabilities(FFmpeg(path))
     return _cache[key]
 
 
@@ -75,12 +75,12 @@ def _last_change(path: Path) -> int:
         raise ConfigurationError(f"There is no FFmpeg at '{path}': {error.strerror}") from None
 
 
-async def _ask(ffmpeg: FFmpeg) -> FFmpegCapabilities:
+async def _query_capabilities(ffmpeg: FFmpeg) -> FFmpegCapabilities:
     try:
-        version = await _answer(ffmpeg, "-version")
-        encoders = await _answer(ffmpeg, "-encoders")
-        filters = await _answer(ffmpeg, "-filters")
-        xfade = await _answer(ffmpeg, "-h", "filter=xfade")
+        version = await _query(ffmpeg, "-version")
+        encoders = await _query(ffmpeg, "-encoders")
+        filters = await _query(ffmpeg, "-filters")
+        xfade = await _query(ffmpeg, "-h", "filter=xfade")
     except (CallsheetError, OSError) as error:
         raise ConfigurationError(f"'{ffmpeg.binary}' does not work as FFmpeg: {error}") from None
     if (told := re.match(r"ffmpeg version (\S+)", version)) is None:
@@ -93,7 +93,7 @@ async def _ask(ffmpeg: FFmpeg) -> FFmpegCapabilities:
     )
 
 
-async def _answer(ffmpeg: FFmpeg, *question: str) -> str:
+async def _query(ffmpeg: FFmpeg, *question: str) -> str:
     return (await ffmpeg.capture(question, timeout=20)).stdout.decode("utf-8", "replace")
 
 

@@ -22,10 +22,10 @@ def escape(value: Value) -> str:
     if "\0" in text:
         raise ValueError("a filter option must not hold a NUL character")
     # FFmpeg takes the option apart first, then the graph; written in the opposite order.
-    return _keep_edges(_keep_edges(text.translate(_OPTION)).translate(_GRAPH))
+    return _escape_edge_blanks(_escape_edge_blanks(text.translate(_OPTION)).translate(_GRAPH))
 
 
-def _keep_edges(text: str) -> str:
+def _escape_edge_blanks(text: str) -> str:
     """Escape blanks at both ends; FFmpeg drops bare ones."""
     lead = len(text) - len(text.lstrip(_BLANKS))
     text = "".join("\\" + c for c in text[:lead]) + text[lead:]

@@ -16,25 +16,25 @@ class FFmpegProgress(float):
 
     speed: float | None
     """Seconds of output for each second of work."""
-    left: float | None
+    remaining: float | None
     """Seconds of work still to do."""
 
     def __new__(cls, share: float, speed: float | None = None, left: float | None = None) -> Self:
         """Take the share for the value."""
         self = super().__new__(cls, share)
         self.speed = speed
-        self.left = left
+        self.remaining = left
         return self
 
     @property
-    def words(self) -> str | None:
+    def summary(self) -> str | None:
         """The speed and the time left, as people read them: `2.3x, 0:41 left`."""
-        if self.speed is None or self.left is None:
+        if self.speed is None or self.remaining is None:
             return None
-        return f"{self.speed:.{1 if self.speed < 9.95 else 0}f}x, {clock(self.left)} left"
+        return f"{self.speed:.{1 if self.speed < 9.95 else 0}f}x, {format_duration(self.remaining)} left"
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Return a length as `0:41`, or `1:02:05` from an hour on."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -85,7 +85,7 @@ class ProgressReader:
     def _judge(self, duration: float) -> None:
         if is_overrun(self.seconds, duration):
             raise FFmpegFailed(
-                f"the output goes on beyond {clock(self.seconds)}, though only {clock(duration)} was planned: "
+                f"the output goes on beyond {format_duration(self.seconds)}, though only {format_duration(duration)} was planned: "
                 "the source does not tell its true length"
             )
         left = max(0.0, duration - self.seconds) / self.speed if self.speed else None

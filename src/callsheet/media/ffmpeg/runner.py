@@ -14,7 +14,7 @@ from callsheet.domain.errors import FFmpegFailed, TimedOut
 from callsheet.media.ffmpeg.error_messages import explain
 from callsheet.media.ffmpeg.progress import FFmpegProgress, ProgressReader
 from callsheet.media.fonts import FONTCONFIG
-from callsheet.processes.child import ProcessLimits, plain_environment, start_child
+from callsheet.processes.child import ProcessLimits, child_environment, start_child
 
 _HEAD_BYTES = 16 * 1024
 _TAIL_BYTES = 64 * 1024
@@ -89,11 +89,11 @@ class FFmpeg:
         command = self._command(flags, args)
         async with start_child(command, cwd=cwd, env=_environment(), limits=limits or self.limits) as process:
             assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
-            stderr = _Kept()
+            stderr = _StderrBuffer()
             draining = asyncio.create_task(stderr.drain(process.stderr))
             try:
                 async with asyncio.timeout(timeout):
-                    await _follow(process, watched, stall, growing)
+                    await _follow_progress(process, watched, stall, growing)
                     code = await process.wait()
                     await draining
             except TimeoutError:
@@ -125,7 +125,7 @@ class FFmpeg:
         command = self._command(["-v", verbosity, "-nostats"], args)
         async with start_child(command, cwd=cwd, env=_environment(), limits=limits or self.limits) as process:
             assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
-            stderr = _Kept()
+            stderr = _StderrBuffer()
             draining = asyncio.create_task(stderr.drain(process.stderr))
             try:
                 async with asyncio.timeout(timeout):
@@ -156,10 +156,10 @@ def usable_processors() -> int:
 
 
 def _environment() -> dict[str, str]:
-    return plain_environment(AV_LOG_FORCE_NOCOLOR="1", FONTCONFIG_FILE=str(FONTCONFIG))
+    return child_environment(AV_LOG_FORCE_NOCOLOR="1", FONTCONFIG_FILE=str(FONTCONFIG))
 
 
-async def _follow(
+async def _follow_progress(
     process: asyncio.subprocess.Process, watched: ProgressReader, stall: float, growing: Sequence[Path]
 ) -> None:
     """Read progress reports until FFmpeg closes the pipe."""
@@ -175,7 +175,7 @@ async def _follow(
                 raise
             # Moving the index to the front of a long film reads all of it again, and reports nothing.
             before, read = read, _bytes_read(process.pid)
-            smaller, size = size, await asyncio.to_thread(_size, growing)
+            smaller, size = size, await asyncio.to_thread(_total_size, growing)
             if read > before + _REAL_READING or size > smaller:
                 advanced = clock()
                 continue
@@ -194,7 +194,7 @@ def _bytes_read(pid: int) -> int:
         return 0
 
 
-def _size(paths: Sequence[Path]) -> int:
+def _total_size(paths: Sequence[Path]) -> int:
     return sum(path.stat().st_size for path in paths if path.exists())
 
 
@@ -210,7 +210,7 @@ async def _read_up_to(stdout: asyncio.StreamReader, most: int) -> bytes:
 
 
 @dataclass(slots=True)
-class _Kept:
+class _StderrBuffer:
     """The first and the last of a stream; the first error is told at the start, its effects at the end."""
 
     head: bytearray = field(default_factory=bytearray)

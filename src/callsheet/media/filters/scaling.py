@@ -46,7 +46,7 @@ def has_alpha(footage: MediaInfo) -> bool:
     return name.startswith(("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya", "pal8"))
 
 
-def opaque(graph: FilterGraph, stream: str, footage: MediaInfo, ground: str) -> str:
+def flatten_alpha(graph: FilterGraph, stream: str, footage: MediaInfo, ground: str) -> str:
     """Append what lays a picture that may be transparent on a plain ground."""
     if not has_alpha(footage):
         return stream
@@ -69,16 +69,16 @@ def scale_to_box(graph: FilterGraph, stream: str, footage: MediaInfo, box: Box, 
         return _on_a_blur_of_itself(graph, stream, shape, box, colours)
     if box.fit == "fill":
         return _scaled(graph, stream, (box.width, box.height), colours)
-    size = contained(shape, box.width, box.height) if box.fit == "contain" else _own_size(footage, crop)
+    size = contained_size(shape, box.width, box.height) if box.fit == "contain" else _own_size(footage, crop)
     return _on_a_plain_ground(graph, _scaled(graph, stream, size, colours), size, box)
 
 
 def color_space_of(footage: MediaInfo) -> Options:
     """Return the options by which `scale` brings this footage to our colours."""
-    return {**BT709_OPTIONS, "in_color_matrix": None if footage.hdr else footage.matrix}
+    return {**BT709_OPTIONS, "in_color_matrix": None if footage.hdr else footage.assumed_matrix}
 
 
-def contained(shape: Fraction, width: int, height: int) -> tuple[int, int]:
+def contained_size(shape: Fraction, width: int, height: int) -> tuple[int, int]:
     """Return the largest even size of a shape that fits inside."""
     if shape > Fraction(width, height):
         return width, min(height, even(width / shape))
@@ -153,6 +153,6 @@ def _on_a_blur_of_itself(graph: FilterGraph, stream: str, shape: Fraction, box: 
         ("scale", {"w": box.width, "h": box.height, "flags": "bicubic"}),
         ("format", {"pix_fmts": "yuv420p"}),
     )
-    inner = contained(shape, box.width, box.height)
+    inner = contained_size(shape, box.width, box.height)
     foreground = graph.add("format", _scaled(graph, before, inner, colours), pix_fmts="yuv420p")
     return graph.add("overlay", background, foreground, x="(W-w)/2", y="(H-h)/2", format="yuv420")

@@ -14,7 +14,7 @@ from callsheet.media.otio.library import library, read_otio
 from callsheet.media.otio.times import exact_rate, rate_word, seconds, spelled
 from callsheet.media.timeline.timeline import Timeline
 from callsheet.media.timeline.transition import TRANSITIONS
-from callsheet.media.values import read_rate
+from callsheet.media.values import parse_rate
 
 _BLACK = "#000000"
 _PLAIN = "SMPTE_Dissolve"
@@ -314,7 +314,7 @@ def _named(item: Item) -> dict[str, str]:
 def _rate_of(cut: Any, kept: dict[str, Any]) -> Fraction:
     """Return the frame rate of a cut: the one that we noted, or that of its clips, the first that a film can have."""
     try:
-        return read_rate(kept["output"]["fps"])
+        return parse_rate(kept["output"]["fps"])
     except (KeyError, TypeError, ValueError):
         rates = (exact_rate(rate) for rate in _rates(cut))
         return next((rate for rate in rates if 10 <= rate <= 240), Fraction(30))

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from callsheet.media.otio.library import InvalidOtio
-from callsheet.media.values import read_rate
+from callsheet.media.values import parse_rate
 
 
 def exact_rate(rate: float) -> Fraction:
@@ -14,7 +14,7 @@ def exact_rate(rate: float) -> Fraction:
     Raises InvalidOtio for what is no rate.
     """
     try:
-        return read_rate(rate)
+        return parse_rate(rate)
     except ValueError:
         if not math.isfinite(rate) or rate <= 0:
             raise InvalidOtio(f"the cut holds a rate that is none: {rate} a second") from None

@@ -44,7 +44,7 @@ class ExpectedVideo:
     height: int
     frames: int
     rate: Fraction
-    sound: bool
+    has_audio: bool
 
 
 async def verify_video(path: Path, expected: ExpectedVideo) -> Probe:
@@ -108,18 +108,18 @@ def _differences(found: Probe, expected: ExpectedVideo) -> list[str]:
     seconds = float(expected.frames / expected.rate)
     if abs((found.duration or 0) - seconds) > float(1 / expected.rate) + _SOUND_SLACK:
         wrong.append(f"{found.duration or 0:.3f} s instead of {seconds:.3f} s")
-    if (found.audio_codec is not None) != expected.sound:
+    if (found.audio_codec is not None) != expected.has_audio:
         wrong.append("sound where none was planned" if found.audio_codec else "no sound")
     return wrong
 
 
-def check_frames(report: FFmpegReport, frames: int, what: str) -> None:
+def check_frame_count(report: FFmpegReport, frames: int, what: str) -> None:
     """Raise FFmpegFailed unless a run wrote the frames it was to write."""
     if report.frames != frames:
         raise FFmpegFailed(f"{what}: FFmpeg wrote {report.frames or 0} of {frames} frames; the source breaks off")
 
 
-def check_whole(stderr: str, what: str) -> None:
+def check_stderr(stderr: str, what: str) -> None:
     """Raise FFmpegFailed when FFmpeg said that a source breaks off or is damaged, or that it drew no text at all."""
     if is_damaged(stderr):
         raise FFmpegFailed(f"{what}: the source is damaged or incomplete. Upload it again")

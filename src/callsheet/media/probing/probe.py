@@ -21,8 +21,8 @@ from callsheet.domain.artifacts import Probe
 from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.ffmpeg.inputs import MAX_PIXELS, MEDIA_FORMATS
 from callsheet.media.probing.streams import Chapter, Stream, read_chapters, read_stream, read_tags
-from callsheet.media.values import read_rate
-from callsheet.processes.child import plain_environment
+from callsheet.media.values import parse_rate
+from callsheet.processes.child import child_environment
 
 _PATIENCE = 15.0
 """Seconds for one file."""
@@ -51,15 +51,15 @@ class MediaInfo:
     hdr: bool = False
     interlaced: bool = False
     """Whether each frame holds two moments in alternate lines."""
-    matrix: str | None = None
+    assumed_matrix: str | None = None
     """The colour matrix that players assume, where the file does not tell its own."""
-    picture_seconds: float | None = None
+    video_seconds: float | None = None
     """Length of the picture, which may differ from that of the sound."""
-    picture_headers: str | None = None
+    video_headers: str | None = None
     """A digest of what a decoder of the picture is set up by; pictures can be joined only where it is equal."""
-    picture_index: int | None = None
+    video_index: int | None = None
     """Which of the streams is the picture."""
-    longest_group: int = _USUAL_GROUP
+    longest_gop: int = _USUAL_GROUP
     """Frames from one key frame to the next; counted only where it matters (see `frames.with_groups`)."""
     streams: tuple[Stream, ...] = ()
     chapters: tuple[Chapter, ...] = ()
@@ -70,7 +70,7 @@ class MediaInfo:
     def rate(self) -> Fraction:
         """Frames per second to show it at: its own, or 30 where it tells none that a film can have."""
         try:
-            return read_rate(self.probe.fps or _USUAL_RATE)
+            return parse_rate(self.probe.fps or _USUAL_RATE)
         except ValueError:  # of pictures hours apart, or of thousands a second
             return Fraction(_USUAL_RATE)
 
@@ -80,9 +80,9 @@ class MediaInfo:
         return self.probe.format in _WITHOUT_INDEX
 
     @property
-    def picture(self) -> Stream | None:
+    def video(self) -> Stream | None:
         """The stream that is seen."""
-        return next((each for each in self.streams if each.index == self.picture_index), None)
+        return next((each for each in self.streams if each.index == self.video_index), None)
 
     @property
     def start(self) -> float:
@@ -97,21 +97,21 @@ class MediaInfo:
         return {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(self.probe.video_codec or "") if transparent else None
 
     @property
-    def lead(self) -> float:
+    def video_delay(self) -> float:
         """Seconds after the beginning of the file at which its picture begins; 0 without a picture."""
-        return 0.0 if self.picture is None else self.begin_of(self.picture)
+        return 0.0 if self.video is None else self.stream_delay(self.video)
 
-    def begin_of(self, stream: Stream) -> float:
+    def stream_delay(self, stream: Stream) -> float:
         """Return how many seconds after the beginning of the file one of its streams begins."""
         return max(0.0, stream.start - self.start)
 
     @property
-    def sounds(self) -> tuple[Stream, ...]:
+    def audio_streams(self) -> tuple[Stream, ...]:
         """The sound tracks."""
         return tuple(each for each in self.streams if each.type == "audio")
 
     @property
-    def has_picture(self) -> bool:
+    def has_video(self) -> bool:
         """Whether there is anything to see."""
         return self.probe.width is not None
 
@@ -119,11 +119,11 @@ class MediaInfo:
     def length(self) -> float:
         """Seconds it plays. The picture counts, except where the sound goes on for long after it."""
         whole = self.probe.duration or 0.0
-        picture = self.picture_seconds or whole
+        picture = self.video_seconds or whole
         return picture if abs(whole - picture) < _SOUND_OVERHANG else whole
 
     @property
-    def has_sound(self) -> bool:
+    def has_audio(self) -> bool:
         """Whether there is a sound track, even a silent one."""
         return self.probe.audio_codec is not None
 
@@ -179,10 +179,10 @@ def _footage(path: Path, answer: dict[str, Any]) -> MediaInfo:
         still=picture["still"],
         hdr=picture["transfer"] in _HDR_TRANSFERS,
         interlaced=picture["interlaced"],
-        matrix=assumed if untold else None,
-        picture_seconds=picture["seconds"] or probe.duration,
-        picture_headers=picture["headers"],
-        picture_index=picture["index"],
+        assumed_matrix=assumed if untold else None,
+        video_seconds=picture["seconds"] or probe.duration,
+        video_headers=picture["headers"],
+        video_index=picture["index"],
         streams=streams,
         chapters=chapters,
         tags=tags,
@@ -250,7 +250,7 @@ class _Reader:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=plain_environment(),
+            env=child_environment(),
             bufsize=0,
             start_new_session=True,
         )

@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from callsheet.domain.errors import Problem
-from callsheet.media.encoding.loudness import LOSSLESS, METER
+from callsheet.media.encoding.loudness import LOSSLESS_ARGS, METER
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.probing.probe import MediaInfo
@@ -87,7 +87,7 @@ def audio_problems(timeline: Timeline, footage: Mapping[str, MediaInfo]) -> Iter
     fields |= {"soundtrack": timeline.soundtrack} if timeline.soundtrack is not None else {}
     for where, given in fields.items():
         found = footage[where]
-        if not found.has_sound:
+        if not found.has_audio:
             yield Problem(f"{where}.src", "no_sound", "there is no sound in this file")
         elif given.trim_start and _plays(given, found) == 0:
             message = f"trim_start is {given.trim_start:g} s, but the file is {found.probe.duration or 0:g} s long"
@@ -277,7 +277,7 @@ class _Mix:
     def step(self, mix: str, output: Path) -> Step:
         """Return the run that writes the mix."""
         # By itself, FFmpeg lets the sound of a transport stream begin at once, however much earlier its picture does.
-        words = ["-copyts", *self._words, "-filter_complex", str(self.graph), "-map", f"[{mix}]", "-vn", *LOSSLESS]
+        words = ["-copyts", *self._words, "-filter_complex", str(self.graph), "-map", f"[{mix}]", "-vn", *LOSSLESS_ARGS]
         return Step([*words, file_url(output)], output)
 
     def file(self, path: Path) -> str:

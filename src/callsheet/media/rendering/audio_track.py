@@ -4,7 +4,7 @@ from pathlib import Path
 
 from callsheet.media.encoding.audio_encode import encode_audio
 from callsheet.media.encoding.codecs import audio_args
-from callsheet.media.encoding.loudness import LOSSLESS, Target, normalize, read_meter
+from callsheet.media.encoding.loudness import LOSSLESS_ARGS, Target, normalize, read_meter
 from callsheet.media.ffmpeg.inputs import file_url
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.rendering import audio_mix
@@ -38,4 +38,4 @@ def audio_filter_args(film: RenderPlan, path: Path, filters: str, output: Path) 
     # Some filters leave another rate behind, and older builds of FFmpeg do not find the way back by aresample.
     usual = f"aformat=sample_rates={audio_mix.RATE}:channel_layouts=stereo"
     whole = f"{usual},apad=whole_len={length},atrim=end_sample={length}"
-    return ["-i", file_url(path), "-map", "0:a:0", "-af", f"{filters},{whole}", *LOSSLESS, file_url(output)]
+    return ["-i", file_url(path), "-map", "0:a:0", "-af", f"{filters},{whole}", *LOSSLESS_ARGS, file_url(output)]

@@ -36,7 +36,7 @@ class Layer:
         overlay = self.overlay
         if not isinstance(overlay, PictureOverlay) or self.footage is None or self.footage.still:
             return False
-        return self.footage.has_sound and not overlay.mute and overlay.volume > 0
+        return self.footage.has_audio and not overlay.mute and overlay.volume > 0
 
 
 def place_layers(timeline: Timeline, footage: Mapping[str, MediaInfo], plan: Schedule) -> list[Layer]:
@@ -64,7 +64,7 @@ def layer_problems(timeline: Timeline, footage: Mapping[str, MediaInfo]) -> Iter
     """Yield what is wrong with the files of overlays."""
     for where, overlay in _pictures(timeline):
         found = footage[where]
-        if not found.has_picture:
+        if not found.has_video:
             yield Problem(f"{where}.src", "no_picture", "there is no picture in this file, only sound")
         elif overlay.type == "image" and not found.still:
             yield Problem(f"{where}.type", "not_an_image", "the file is a video, not an image")

@@ -5,7 +5,15 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
-from callsheet.media.filters.scaling import HDR_TO_SDR, Box, color_space_of, contained, even, has_alpha, scale_to_box
+from callsheet.media.filters.scaling import (
+    HDR_TO_SDR,
+    Box,
+    color_space_of,
+    contained_size,
+    even,
+    has_alpha,
+    scale_to_box,
+)
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.layers import Layer
 from callsheet.media.rendering.scene_filters import Canvas, Span, picked_frames, repeated
@@ -99,14 +107,14 @@ def _own_size(
     elif not (width or height) and fills:
         width, height = canvas.width, canvas.height
     if width and height:
-        return (even(width), even(height)) if stretched else contained(shape, width, height)
+        return (even(width), even(height)) if stretched else contained_size(shape, width, height)
     if width:
         return even(width), even(width / shape)
     if height:
         return even(height * shape), even(height)
     own = footage.probe.width or 2, footage.probe.height or 2
     if own[0] > canvas.width or own[1] > canvas.height:
-        return contained(shape, canvas.width, canvas.height)
+        return contained_size(shape, canvas.width, canvas.height)
     return even(own[0]), even(own[1])
 
 

@@ -71,4 +71,6 @@ class RenderedFilm:
 
 def expected_output(film: RenderPlan) -> ExpectedVideo:
     """Return what the finished film must be."""
-    return ExpectedVideo(film.canvas.width, film.canvas.height, film.plan.frames, film.plan.rate, sound=film.has_sound)
+    return ExpectedVideo(
+        film.canvas.width, film.canvas.height, film.plan.frames, film.plan.rate, has_audio=film.has_sound
+    )

@@ -9,7 +9,7 @@ from typing import Protocol
 from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.encoding.encoders import Encoder
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.media.probing.output_checks import check_frames, check_whole, missing_fonts, verify_video
+from callsheet.media.probing.output_checks import check_frame_count, check_stderr, missing_fonts, verify_video
 from callsheet.media.probing.probe import probe
 from callsheet.media.rendering import segments, stream_copy
 from callsheet.media.rendering.audio_track import encode_audio_track
@@ -100,7 +100,7 @@ class Renderer:
         if self._cache is not None and self._keys is None:
             self._keys = await keys_of(self.film, self.segments, self.encoder, self._ffmpeg)
             fetches = [partial(self._fetch, self._cache, number, key) for number, key in enumerate(self._keys.segments)]
-            await gather_limited(fetches, at_once=_FETCHES)
+            await gather_limited(fetches, limit=_FETCHES)
         return [number for number in range(len(self.segments)) if number not in self._done]
 
     async def _fetch(self, cache: Cache, number: int, key: str) -> None:
@@ -110,14 +110,14 @@ class Renderer:
     async def encode(self, numbers: Iterable[int]) -> None:
         """Make some segments, several at once. Raises as `make` does."""
         self._shares.begin()
-        await gather_limited(self._encodings(numbers), at_once=self._at_once)
+        await gather_limited(self._encodings(numbers), limit=self._at_once)
 
     async def complete(self) -> RenderedFilm:
         """Make what is still to be made, join all and check the outcome. Raises as `make` does."""
         missing = await self.look_up()
         self._shares.begin()
         works: list[Callable[[], Awaitable[Path | None]]] = [*self._encodings(missing), self._sound]
-        audio = (await gather_limited(works, at_once=self._at_once))[-1]
+        audio = (await gather_limited(works, limit=self._at_once))[-1]
         output = self._folder / f"film.{self.film.container.format}"
         await self._join(audio, output)
         await verify_video(output, expected_output(self.film))
@@ -149,7 +149,7 @@ class Renderer:
     async def _encode(self, run: Sequence[int], threads: int) -> None:
         label = self.segments[run[-1]].label
         report = await self._run(run, threads, label)
-        check_whole(report, label)
+        check_stderr(report, label)
         if missing_fonts(report):
             self._notes[_UNFOUND_FONTS] = None
         for number in run:
@@ -177,10 +177,10 @@ class Renderer:
             # Whatever went wrong on the GPU is worth a second look without it, which also tells the true cause.
             blame = EncoderFailed if self.encoder.is_hardware else FFmpegFailed
             raise blame(f"{label}: {error.message}", **error.facts) from None
-        check_frames(report, frames, label)
+        check_frame_count(report, frames, label)
         if len(run) > 1:
             # Then FFmpeg tells how many frames it made, not how many it wrote.
-            await gather_limited([partial(self._check, number) for number in run], at_once=len(run))
+            await gather_limited([partial(self._check, number) for number in run], limit=len(run))
         return report.stderr
 
     async def _check(self, number: int) -> None:
@@ -210,7 +210,7 @@ class Renderer:
         work = final_mux_args(self.film, self.encoder.codec, len(self.segments), audio, output)
         await asyncio.to_thread(self._write, work.scripts)
         report = await self._ffmpeg.run(work.args, cwd=self._folder)
-        check_frames(report, self.film.plan.frames, "the film")
+        check_frame_count(report, self.film.plan.frames, "the film")
 
     def _write(self, scripts: Mapping[str, str]) -> None:
         for name, text in scripts.items():

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
-from callsheet.media.filters.scaling import BT709_OPTIONS, Box, even, opaque, scale_to_box
+from callsheet.media.filters.scaling import BT709_OPTIONS, Box, even, flatten_alpha, scale_to_box
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.schedule import Shot, to_frames
 from callsheet.media.timeline.scene import Filter, Motion, Scene
@@ -49,8 +49,8 @@ def seek_before(footage: MediaInfo, moment: float) -> float:
     """
     ahead = _AHEAD
     if footage.lacks_index:
-        ahead += float(footage.longest_group / footage.rate)
-    last = (footage.picture_seconds or moment) - ahead
+        ahead += float(footage.longest_gop / footage.rate)
+    last = (footage.video_seconds or moment) - ahead
     return max(0.0, min(moment - ahead, last))
 
 
@@ -70,7 +70,7 @@ def film_frames(graph: FilterGraph, stream: str, shot: Shot, span: Span, canvas:
         picked = picked_frames(
             graph, stream, footage, span, canvas.rate, trim_start=scene.trim_start, speed=scene.speed
         )
-        picked = opaque(graph, picked, footage, scene.background or canvas.background)
+        picked = flatten_alpha(graph, picked, footage, scene.background or canvas.background)
         view = scale_to_box(graph, picked, footage, _box(scene, canvas), scene.crop)
     view = graph.chain(normal(graph, view, canvas), *_filtered(scene.filters, canvas))
     return _faded(graph, view, shot, span, canvas)
@@ -84,8 +84,8 @@ def picked_frames(
     Before it begins its first picture is seen, and after its end the last one.
     """
     shifted = f"PTS-{_micro(footage.start + trim_start)}/TB"
-    begins_later = trim_start <= footage.lead
-    is_early = moment_of(trim_start, speed, span.first, rate) < footage.lead + _AHEAD
+    begins_later = trim_start <= footage.video_delay
+    is_early = moment_of(trim_start, speed, span.first, rate) < footage.video_delay + _AHEAD
     if footage.interlaced:
         stream = graph.add("bwdif", stream, mode="send_frame", deint="interlaced")
     return graph.chain(
@@ -144,7 +144,7 @@ def _still(graph: FilterGraph, stream: str, shot: Shot, footage: MediaInfo, span
     motion = shot.scene.motion
     # Room for the camera, so that nothing is ever enlarged beyond the output.
     box = _box(shot.scene, canvas, 1 + motion.amount if motion else 1.0)
-    stream = opaque(graph, stream, footage, box.background)
+    stream = flatten_alpha(graph, stream, footage, box.background)
     picture = graph.add("format", scale_to_box(graph, stream, footage, box, shot.scene.crop), pix_fmts="yuv420p")
     frames = repeated(graph, picture, span.count, canvas.rate)
     if motion is None:

@@ -41,7 +41,7 @@ class Shot:
     @property
     def sounds(self) -> bool:
         """Whether anything of it is heard."""
-        return self.moves and bool(self.footage and self.footage.has_sound) and audible(self.scene)
+        return self.moves and bool(self.footage and self.footage.has_audio) and audible(self.scene)
 
     @property
     def label(self) -> str:
@@ -113,7 +113,7 @@ def _problems(number: int, scene: Scene, found: MediaInfo | None) -> Iterator[Pr
     where = f"scenes[{number}]"
     if found is None:
         return
-    if not found.has_picture:
+    if not found.has_video:
         yield Problem(f"{where}.src", "no_picture", "there is no picture in this file, only sound")
     elif scene.type == "image" and not found.still:
         yield Problem(f"{where}.type", "not_an_image", "the file is a video, not an image")

@@ -59,7 +59,7 @@ def compile_segments(
         last = drawing.graph.chain(picture, *encoder.last_filters)
         outputs += _writing(segment, last, canvas, encoder, threads, stem)
     graph = ["-filter_complex", str(drawing.graph)]
-    arguments = [*encoder.device, "-copyts", *chain.from_iterable(drawing.inputs), *graph, *counting, *outputs]
+    arguments = [*encoder.device_args, "-copyts", *chain.from_iterable(drawing.inputs), *graph, *counting, *outputs]
     return FFmpegCommand(arguments, drawing.scripts)
 
 
@@ -68,7 +68,7 @@ def _writing(segment: Segment, picture: str, canvas: Canvas, encoder: Encoder, t
         *("-map", f"[{picture}]", "-an", "-sn", "-dn"),
         *("-map_metadata", "-1", "-map_chapters", "-1", "-frames:v", str(segment.frames)),
         *("-r", f"{canvas.rate.numerator}/{canvas.rate.denominator}"),
-        *encoder.args(rate=canvas.rate, threads=threads, stitched=True),
+        *encoder.args(rate=canvas.rate, threads=threads, stitchable=True),
         *("-video_track_timescale", str(time_scale(canvas.rate)), "-f", "mp4", file_url(Path(f"{stem}.mp4"))),
     ]
 

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from callsheet.domain.errors import FFmpegFailed
-from callsheet.media.encoding.codecs import codec_of
+from callsheet.media.encoding.codecs import codec_from_probe
 from callsheet.media.encoding.encoders import Encoder
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
@@ -16,7 +16,7 @@ from callsheet.media.rendering.overlays import Above, is_seen
 from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import Schedule, Shot
 from callsheet.media.rendering.segment_commands import time_scale
-from callsheet.media.values import read_rate
+from callsheet.media.values import parse_rate
 from callsheet.processes.bounded_gather import gather_limited
 
 _ROUNDED = Fraction(1, 1000)
@@ -35,15 +35,15 @@ async def copyable(
         return frozenset()
     found = {n: s for n, s in enumerate(plan.shots) if fits(s, canvas, encoder) and _bare(s, above, canvas.rate)}
     files = list({shot.footage.path: shot.footage for shot in found.values() if shot.footage}.values())
-    verdicts = await gather_limited([partial(_even, file, canvas, ffmpeg) for file in files], at_once=ffmpeg.threads)
+    verdicts = await gather_limited([partial(_even, file, canvas, ffmpeg) for file in files], limit=ffmpeg.threads)
     evenly = {file.path for file, is_even in zip(files, verdicts, strict=True) if is_even}
     even = {n: shot.footage for n, shot in found.items() if shot.footage and shot.footage.path in evenly}
     if not even:
         return frozenset()
-    headers = {footage.picture_headers for footage in even.values()}
+    headers = {footage.video_headers for footage in even.values()}
     if len(even) < len(plan.shots) or len(headers) > 1:
         headers = {await _headers(canvas, encoder, ffmpeg, folder)}
-    return frozenset(number for number, footage in even.items() if footage.picture_headers in headers)
+    return frozenset(number for number, footage in even.items() if footage.video_headers in headers)
 
 
 def fits(shot: Shot, canvas: Canvas, encoder: Encoder) -> bool:
@@ -54,7 +54,7 @@ def fits(shot: Shot, canvas: Canvas, encoder: Encoder) -> bool:
     the picture over many of them.
     """
     scene, footage = shot.scene, shot.footage
-    if footage is None or footage.still or footage.hdr or footage.interlaced or footage.picture is None:
+    if footage is None or footage.still or footage.hdr or footage.interlaced or footage.video is None:
         return False
     untouched = (
         *(scene.trim_start == 0, scene.trim_end is None, scene.speed == 1, scene.crop is None, not scene.filters),
@@ -64,19 +64,19 @@ def fits(shot: Shot, canvas: Canvas, encoder: Encoder) -> bool:
 
 
 def _alike(footage: MediaInfo, frames: int, canvas: Canvas, encoder: Encoder) -> bool:
-    picture, facts = footage.picture, footage.probe
+    picture, facts = footage.video, footage.probe
     assert picture is not None  # noqa: S101 - told by the caller
     return (
-        codec_of(picture.codec) == encoder.codec
+        codec_from_probe(picture.codec) == encoder.codec
         and picture.pixel_format == encoder.pixel_format
         and (picture.width, picture.height) == (canvas.width, canvas.height)
         and facts.rotation == 0
         and picture.pixel_aspect_ratio in (None, "1:1")
         and picture.color_range in (None, "tv")
-        and (picture.color_matrix or footage.matrix) == "bt709"
+        and (picture.color_matrix or footage.assumed_matrix) == "bt709"
         and facts.frames == frames
         and facts.fps is not None
-        and read_rate(facts.fps) == canvas.rate
+        and parse_rate(facts.fps) == canvas.rate
         and abs(picture.start) < float(1 / canvas.rate) / 2
     )
 
@@ -100,9 +100,9 @@ async def _headers(canvas: Canvas, encoder: Encoder, ffmpeg: FFmpeg, folder: Pat
     path = folder / "headers.mp4"
     size = f"{canvas.width}x{canvas.height}"
     words = ["-f", "lavfi", "-i", f"color=size={size}:rate={canvas.rate}", "-frames:v", "1", "-vf", "format=yuv420p"]
-    words += encoder.args(rate=canvas.rate, threads=1, stitched=True)
+    words += encoder.args(rate=canvas.rate, threads=1, stitchable=True)
     await ffmpeg.run([*words, "-video_track_timescale", str(time_scale(canvas.rate)), file_url(path)])
-    return (await probe_details(path)).picture_headers
+    return (await probe_details(path)).video_headers
 
 
 def stream_copy_args(shot: Shot, canvas: Canvas, stem: str) -> list[str]:

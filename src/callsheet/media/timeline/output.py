@@ -49,18 +49,18 @@ class Output(Model):
             raise ValueError("give bitrate or max_bitrate, not both")
         if self.resolution is not None and (self.width or self.height):
             raise ValueError("give resolution, or width and height, not both")
-        codecs.check_codec(self.video_codec, codecs.VIDEO_IN[self.format], self.format)
-        codecs.check_codec(self.audio_codec, codecs.AUDIO_IN[self.format], self.format)
-        if self.crf is not None and self.crf > (worst := codecs.worst_crf(self.picture_codec)):
+        codecs.check_codec(self.video_codec, codecs.VIDEO_CODECS[self.format], self.format)
+        codecs.check_codec(self.audio_codec, codecs.AUDIO_CODECS[self.format], self.format)
+        if self.crf is not None and self.crf > (worst := codecs.max_crf(self.picture_codec)):
             raise ValueError(f"crf {self.crf} is beyond the {worst} that {self.picture_codec} knows")
         return self
 
     @property
     def picture_codec(self) -> VideoCodec:
         """The codec asked for, or the usual one of the container."""
-        return self.video_codec or codecs.VIDEO_IN[self.format][0]
+        return self.video_codec or codecs.VIDEO_CODECS[self.format][0]
 
     @property
     def sound_codec(self) -> AudioCodec:
         """The codec asked for, or the usual one of the container."""
-        return self.audio_codec or codecs.AUDIO_IN[self.format][0]
+        return self.audio_codec or codecs.AUDIO_CODECS[self.format][0]

@@ -12,7 +12,7 @@ from callsheet.media.timeline.captions import Captions
 from callsheet.media.timeline.output import Output
 from callsheet.media.timeline.overlay import Overlay, TextOverlay
 from callsheet.media.timeline.scene import Scene
-from callsheet.media.values import LoudnessWish
+from callsheet.media.values import LoudnessOption
 
 
 class VideoTrack(Model):
@@ -50,7 +50,7 @@ class Timeline(Model):
         validation_alias=AliasChoices("audioClips", "audioTracks", "audio_tracks"),
         description="Voices and effects, each at a time of its own",
     )
-    loudness: LoudnessWish | None = Field(
+    loudness: LoudnessOption | None = Field(
         None, description="LUFS to bring the sound to; unset: that of the settings, false: leave it", examples=[-16]
     )
     output: Output = Field(

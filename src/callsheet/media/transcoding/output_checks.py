@@ -45,10 +45,8 @@ async def check_playlists(ffmpeg: FFmpeg, folder: Path, plan: TranscodePlan, pla
     for playlist, picture in zip(playlists, plan.renditions, strict=False):
         found = await probe_details(await asyncio.to_thread(_sample, folder, playlist))
         wrong = [*_in_picture(found, plan, picture)]
-        if abs(sum(playlist.lengths) - (plan.source.picture_seconds or plan.seconds)) > _SLACK:
-            wrong.append(
-                f"{sum(playlist.lengths):.3f} s instead of {plan.source.picture_seconds or plan.seconds:.3f} s"
-            )
+        if abs(sum(playlist.lengths) - (plan.source.video_seconds or plan.seconds)) > _SLACK:
+            wrong.append(f"{sum(playlist.lengths):.3f} s instead of {plan.source.video_seconds or plan.seconds:.3f} s")
         _refuse(picture.name, wrong)
 
 
@@ -59,7 +57,7 @@ def _refuse(name: str, wrong: list[str]) -> None:
 
 def _in_picture(found: MediaInfo, plan: TranscodePlan, picture: VideoRendition) -> Iterator[str]:
     facts = found.probe
-    if codecs.codec_of(facts.video_codec) != picture.settings.codec:
+    if codecs.codec_from_probe(facts.video_codec) != picture.settings.codec:
         yield f"{facts.video_codec} instead of {picture.settings.codec}"
     if (facts.width, facts.height) != (picture.width, picture.height):
         yield f"{facts.width}x{facts.height} instead of {picture.width}x{picture.height}"
@@ -70,8 +68,8 @@ def _in_picture(found: MediaInfo, plan: TranscodePlan, picture: VideoRendition) 
 
 
 def _in_sound(found: MediaInfo, plan: TranscodePlan) -> Iterator[str]:
-    if found.has_sound != (plan.sound is not None):
-        yield "sound where none was planned" if found.has_sound else "no sound"
+    if found.has_audio != (plan.sound is not None):
+        yield "sound where none was planned" if found.has_audio else "no sound"
     elif isinstance(plan.sound, AudioEncoding) and found.probe.audio_channels != plan.sound.count:
         yield f"{found.probe.audio_channels} channels of sound instead of {plan.sound.channels}"
 
@@ -89,7 +87,7 @@ def _planned_frames(plan: TranscodePlan) -> int | None:
     """Return how many frames are due; None where the source does not tell."""
     if plan.rate is None:
         return None if hides_frames(plan.source) else plan.source.probe.frames
-    seconds = plan.source.picture_seconds
+    seconds = plan.source.video_seconds
     return round(seconds * plan.rate) if seconds else None
 
 

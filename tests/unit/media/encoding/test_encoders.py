@@ -116,9 +116,9 @@ def test_vaapi_has_pictures_brought_onto_its_device():
     vaapi = Encoder("h264_vaapi", EncodeSettings())
 
     assert vaapi.last_filters == (("format", {"pix_fmts": "nv12"}), ("hwupload", {}))
-    assert vaapi.device == ["-init_hw_device", "vaapi=gpu", "-filter_hw_device", "gpu"]
+    assert vaapi.device_args == ["-init_hw_device", "vaapi=gpu", "-filter_hw_device", "gpu"]
     assert "-pix_fmt" not in vaapi.args(rate=None, threads=1)
-    assert Encoder("libx264", EncodeSettings()).device == []
+    assert Encoder("libx264", EncodeSettings()).device_args == []
 
 
 def test_two_passes_are_made_by_an_encoder_that_knows_them():

@@ -152,16 +152,16 @@ async def test_speed_and_time_left_are_told_while_it_runs(ffmpeg: FFmpeg):
 
     await ffmpeg.run(words, duration=1.6, on_progress=told.append)
 
-    early = next(report for report in told if 0 < report < 0.9 and report.left is not None)
-    assert early.left == pytest.approx(1.6 * (1 - early), abs=1)
-    assert early.words is not None and re.fullmatch(r"\d\.\dx, 0:0\d left", early.words)
-    assert told[-1].left == 0
+    early = next(report for report in told if 0 < report < 0.9 and report.remaining is not None)
+    assert early.remaining == pytest.approx(1.6 * (1 - early), abs=1)
+    assert early.summary is not None and re.fullmatch(r"\d\.\dx, 0:0\d left", early.summary)
+    assert told[-1].remaining == 0
 
 
 def test_times_left_read_as_on_a_clock():
-    assert FFmpegProgress(0.5, 2.31, 41.2).words == "2.3x, 0:41 left"
-    assert FFmpegProgress(0.1, 31.4, 3725).words == "31x, 1:02:05 left"
-    assert FFmpegProgress(0.5).words is None
+    assert FFmpegProgress(0.5, 2.31, 41.2).summary == "2.3x, 0:41 left"
+    assert FFmpegProgress(0.1, 31.4, 3725).summary == "31x, 1:02:05 left"
+    assert FFmpegProgress(0.5).summary is None
 
 
 async def test_a_run_that_needs_too_much_memory_is_ended(ffmpeg: FFmpeg):

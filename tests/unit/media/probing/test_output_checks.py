@@ -9,13 +9,19 @@ from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.ffmpeg import runner
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg, FFmpegReport
-from callsheet.media.probing.output_checks import ExpectedVideo, check_frames, check_whole, missing_fonts, verify_video
+from callsheet.media.probing.output_checks import (
+    ExpectedVideo,
+    check_frame_count,
+    check_stderr,
+    missing_fonts,
+    verify_video,
+)
 
 from ..studio import Studio
 
 
 def expected(**change: object) -> ExpectedVideo:
-    facts: dict[str, object] = {"width": 160, "height": 284, "frames": 30, "rate": Fraction(30), "sound": True}
+    facts: dict[str, object] = {"width": 160, "height": 284, "frames": 30, "rate": Fraction(30), "has_audio": True}
     return ExpectedVideo(**{**facts, **change})  # type: ignore[arg-type]
 
 
@@ -35,7 +41,7 @@ async def test_a_film_as_planned_is_accepted(film: Path):
     [
         ({"frames": 45}, "30 frames instead of 45; 1.0.. s instead of 1.500 s"),
         ({"width": 162}, "160x284 instead of 162x284"),
-        ({"sound": False}, "sound where none was planned"),
+        ({"has_audio": False}, "sound where none was planned"),
     ],
 )
 async def test_a_film_that_is_not_as_planned_is_refused(film: Path, change: dict[str, object], words: str):
@@ -50,18 +56,18 @@ async def test_missing_sound_is_noticed(studio: Studio):
 
 def test_a_short_piece_is_noticed():
     with pytest.raises(FFmpegFailed, match=r"scenes\[1\]: FFmpeg wrote 10 of 60 frames"):
-        check_frames(FFmpegReport(0.3, 10, 1.0, 1.0, ""), 60, "scenes[1]")
+        check_frame_count(FFmpegReport(0.3, 10, 1.0, 1.0, ""), 60, "scenes[1]")
 
 
 def test_a_single_frame_that_is_missing_is_noticed():
     with pytest.raises(FFmpegFailed, match="FFmpeg wrote 0 of 1 frames"):
-        check_frames(FFmpegReport(0.3, 0, 1.0, 1.0, ""), 1, "scenes[1]")
+        check_frame_count(FFmpegReport(0.3, 0, 1.0, 1.0, ""), 1, "scenes[1]")
 
 
 def test_complaints_about_the_source_count_although_the_run_succeeded():
-    check_whole("[x @ 0x1] a harmless remark", "scenes[0]")
+    check_stderr("[x @ 0x1] a harmless remark", "scenes[0]")
     with pytest.raises(FFmpegFailed, match="damaged or incomplete"):
-        check_whole("[mov @ 0x1] stream 0, offset 0x30: partial file", "scenes[0]")
+        check_stderr("[mov @ 0x1] stream 0, offset 0x30: partial file", "scenes[0]")
 
 
 # FFmpeg reports success in all of the following; each is seen nevertheless.
@@ -96,9 +102,9 @@ async def test_an_upload_that_broke_off_is_seen(ffmpeg: FFmpeg, whole: Path, tmp
     report = await ffmpeg.run([*media_input(torn), *ENCODING, file_url(tmp_path / "out.mp4")])
 
     with pytest.raises(FFmpegFailed, match="damaged or incomplete"):
-        check_whole(report.stderr, "the clip")
+        check_stderr(report.stderr, "the clip")
     with pytest.raises(FFmpegFailed, match="of 60 frames"):
-        check_frames(report, 60, "the clip")
+        check_frame_count(report, 60, "the clip")
 
 
 async def test_flipped_bits_are_seen(ffmpeg: FFmpeg, whole: Path, tmp_path: Path):
@@ -107,16 +113,16 @@ async def test_flipped_bits_are_seen(ffmpeg: FFmpeg, whole: Path, tmp_path: Path
     report = await ffmpeg.run([*media_input(rotten), *ENCODING, file_url(tmp_path / "out.mp4")])
 
     with pytest.raises(FFmpegFailed, match="damaged or incomplete"):
-        check_whole(report.stderr, "the clip")
+        check_stderr(report.stderr, "the clip")
 
 
 async def test_a_start_behind_the_end_is_seen(ffmpeg: FFmpeg, whole: Path, tmp_path: Path):
     report = await ffmpeg.run([*media_input(whole, start=30), *ENCODING, file_url(tmp_path / "out.mp4")])
 
     with pytest.raises(FFmpegFailed, match="wrote 0 of 30 frames"):
-        check_frames(report, 30, "the clip")
+        check_frame_count(report, 30, "the clip")
     with pytest.raises(FFmpegFailed):
-        await verify_video(tmp_path / "out.mp4", expected(width=64, height=64, sound=False))
+        await verify_video(tmp_path / "out.mp4", expected(width=64, height=64, has_audio=False))
 
 
 async def test_a_transition_behind_the_end_of_a_scene_is_seen(ffmpeg: FFmpeg, whole: Path, tmp_path: Path):
@@ -126,7 +132,7 @@ async def test_a_transition_behind_the_end_of_a_scene_is_seen(ffmpeg: FFmpeg, wh
     report = await ffmpeg.run([*words, file_url(tmp_path / "out.mp4")])
 
     with pytest.raises(FFmpegFailed, match="of 210 frames; the source breaks off"):
-        check_frames(report, 210, "the film")
+        check_frame_count(report, 210, "the film")
 
 
 async def test_text_without_any_font_is_seen(
@@ -140,7 +146,7 @@ async def test_text_without_any_font_is_seen(
     report = await ffmpeg.run([*media_input(whole), "-vf", "subtitles=a.srt", *ENCODING, "out.mp4"], cwd=tmp_path)
 
     with pytest.raises(FFmpegFailed, match="no usable font was found, so no text was drawn"):
-        check_whole(report.stderr, "the film")
+        check_stderr(report.stderr, "the film")
 
 
 async def test_a_limit_of_size_that_was_reached_is_seen(ffmpeg: FFmpeg, whole: Path, tmp_path: Path):
@@ -149,7 +155,7 @@ async def test_a_limit_of_size_that_was_reached_is_seen(ffmpeg: FFmpeg, whole: P
     await ffmpeg.run([*words, "-fs", "60000", file_url(tmp_path / "out.mp4")])
 
     with pytest.raises(FFmpegFailed, match="frames instead of 60"):
-        await verify_video(tmp_path / "out.mp4", expected(width=640, height=360, frames=60, sound=False))
+        await verify_video(tmp_path / "out.mp4", expected(width=640, height=360, frames=60, has_audio=False))
 
 
 def test_a_run_that_was_asked_to_quit_is_seen(studio: Studio, tmp_path: Path):
@@ -159,7 +165,7 @@ def test_a_run_that_was_asked_to_quit_is_seen(studio: Studio, tmp_path: Path):
 
     assert asked.returncode == 0
     with pytest.raises(FFmpegFailed):
-        asyncio.run(verify_video(out, expected(width=64, height=64, frames=300, sound=False)))
+        asyncio.run(verify_video(out, expected(width=64, height=64, frames=300, has_audio=False)))
 
 
 async def test_no_run_of_ours_can_be_asked_to_quit(script):
@@ -169,7 +175,7 @@ async def test_no_run_of_ours_can_be_asked_to_quit(script):
 
 
 async def test_an_index_at_the_end_is_seen(studio: Studio, whole: Path, tmp_path: Path):
-    as_expected = expected(width=64, height=64, frames=60, sound=False)
+    as_expected = expected(width=64, height=64, frames=60, has_audio=False)
     late = studio.make("late-index.mp4", "-i", str(whole), "-c", "copy")
 
     assert (await verify_video(whole, as_expected)).frames == 60

@@ -47,8 +47,8 @@ async def test_a_picture_has_no_length(studio: Studio):
 async def test_sound_alone_has_no_picture(studio: Studio):
     found = await probe_details(studio.sound("tone.wav", "sine=frequency=440"))
 
-    assert found.has_sound
-    assert not found.has_picture
+    assert found.has_audio
+    assert not found.has_video
 
 
 @pytest.mark.parametrize(
