@@ -1,4 +1,4 @@
-"""Values as people write them: times, colours, frame rates, qualities."""
+"""Value types of media parameters: times, colors, frame rates, bit rates, sizes."""
 
 import math
 import re
@@ -23,12 +23,12 @@ Resolution = Literal["240p", "360p", "480p", "540p", "720p", "1080p", "1440p", "
 Hardware = Literal["cpu", "auto", "nvenc", "vaapi", "qsv", "videotoolbox"]
 
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
-_BITS = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM]?)(?:b(?:it)?(?:/s|ps)?)?")
+_BIT_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM]?)(?:b(?:it)?(?:/s|ps)?)?")
 _BROADCAST_RATES = (Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001), Fraction(120000, 1001))
 
 
 def parse_seconds(value: Any) -> Any:
-    """Return seconds for a number or a text such as `1:02:03.5`; anything else is passed through."""
+    """Return seconds for a number or a text such as `1:02:03.5`. Other values are returned unchanged."""
     if isinstance(value, bool):
         raise ValueError("a time is a number of seconds or a text such as '00:01:30.5'")
     if not isinstance(value, str):
@@ -43,16 +43,16 @@ def parse_seconds(value: Any) -> Any:
 
 
 def parse_color(value: str) -> str:
-    """Return a colour by name, `#rgb`, `#rrggbb` or `rgb(…)` as `#rrggbb`."""
+    """Return a color, given by name, `#rgb`, `#rrggbb` or `rgb(…)`, as `#rrggbb`."""
     try:
         red, green, blue = ImageColor.getrgb(value.strip())[:3]
     except ValueError:
-        raise ValueError(f"'{value}' is not a colour: write a name such as 'navy', or '#rrggbb'") from None
+        raise ValueError(f"'{value}' is not a color: write a name such as 'navy', or '#rrggbb'") from None
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
 def parse_rate(value: float | str) -> Fraction:
-    """Return frames per second exactly; 29.97 and the like are taken for the broadcast rates they stand for."""
+    """Return frames per second as an exact fraction. 29.97 and similar values become the NTSC rates (30000/1001)."""
     try:
         rate = Fraction(value).limit_denominator(1001)
     except (ValueError, ZeroDivisionError, OverflowError):
@@ -64,12 +64,23 @@ def parse_rate(value: float | str) -> Fraction:
 
 
 def parse_bit_rate(value: Any) -> Any:
-    """Return bits per second for a text such as `2.5M`; anything else is passed through."""
+    """Return bits per second for a text such as `2.5M`. Other values are returned unchanged."""
     if not isinstance(value, str):
         return value
-    if (match := _BITS.fullmatch(value.strip())) is None:
+    if (match := _BIT_RATE.fullmatch(value.strip())) is None:
         raise ValueError(f"'{value}' is not a bit rate: write bits per second, or '800k', '2.5M'")
     return round(float(match[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()])
+
+
+def even(size: float | Fraction, *, odd_down: bool = False) -> int:
+    """Return the nearest even number of pixels, at least 2: chroma subsampling needs even sizes.
+
+    Both neighbors of an odd integer are equally near. By default it becomes the multiple of 4; with `odd_down` it
+    is rounded down, so that an image is never enlarged.
+    """
+    if odd_down and size % 2 == 1:
+        return max(2, int(size) - 1)
+    return max(2, round(size / 2) * 2)
 
 
 def _parse_fit(value: Any) -> Any:
@@ -108,20 +119,20 @@ Seconds = Annotated[
     BeforeValidator(parse_seconds),
     WithJsonSchema(_TIME_SCHEMA),
 ]
-"""A time or length of at most a day."""
+"""A time or duration, at most 24 hours."""
 
 Color = Annotated[str, AfterValidator(parse_color)]
-"""Kept as `#rrggbb`."""
+"""A color, normalized to `#rrggbb`."""
 
 FrameRate = Annotated[float | str, AfterValidator(_check_rate)]
-"""A number, or a fraction as text; `read_rate` makes it exact."""
+"""Frames per second: a number, or a fraction as text. `parse_rate` returns the exact fraction."""
 
 LoudnessOption = Annotated[bool | float, AfterValidator(_check_loudness)]
-"""A target in LUFS; false leaves the sound as it is, true is the usual target."""
+"""A loudness target in LUFS. False leaves the loudness unchanged; true is the default target."""
 
 BitRate = Annotated[int, BeforeValidator(parse_bit_rate), Field(ge=8_000, le=500_000_000)]
 """Bits per second."""
 
 Fit = Annotated[Literal["cover", "contain", "contain_blur", "fill", "none"], BeforeValidator(_parse_fit)]
-"""How a picture fills a box of another shape: `cover` cuts its edges off, `contain` leaves room beside it,
-`contain_blur` fills that room with a blur of it, `fill` stretches it, `none` leaves its size."""
+"""How an image fills a box of another aspect ratio: `cover` crops its edges, `contain` pads it, `contain_blur` pads it
+with a blurred copy, `fill` stretches it, `none` keeps its size."""

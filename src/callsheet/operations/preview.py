@@ -213,7 +213,7 @@ async def preview(job: Context, params: PreviewParams) -> PreviewResult:
 
 
 async def _read(job: Context, params: PreviewParams) -> MediaInfo:
-    source = await read_media(job, params.src, "src", "picture" if params.looks else "sound")
+    source = await read_media(job, params.src, "src", "image" if params.looks else "audio")
     problems = [*_moments_after_the_end(params, source)]
     if params.waveform is not None and not source.has_audio:
         problems.append(Problem("waveform", "no_sound", f"there is no sound in '{source.path.name}' to be drawn"))

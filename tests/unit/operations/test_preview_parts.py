@@ -391,7 +391,7 @@ async def test_sound_with_a_cover_has_a_waveform_but_no_pictures(studio, stage):
 
     result, _ = await shown(stage, song, waveform=True)
     assert result.waveform is not None
-    with pytest.raises(BadParams, match="there is no picture in this file"):
+    with pytest.raises(BadParams, match="there is no video or image in this file"):
         await shown(stage, song, count=1)
 
 

@@ -211,7 +211,7 @@ async def test_a_clip_of_one_frame_is_a_clip(studio, stage):
 async def test_sound_and_pictures_without_motion_are_refused_in_words(studio, stage):
     with pytest.raises(BadParams, match="no picture in this file"):
         await run(stage, studio.sound("tone.wav", BEEP, seconds=0.2))
-    with pytest.raises(BadParams, match="a still picture, not a video"):
+    with pytest.raises(BadParams, match="a still image, not a video"):
         await run(stage, studio.still("still.png"))
 
 

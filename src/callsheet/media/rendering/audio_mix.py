@@ -6,7 +6,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from callsheet.domain.errors import Problem
-from callsheet.media.encoding.loudness import LOSSLESS_ARGS, METER
+from callsheet.media.encoding.loudness import METER
+from callsheet.media.encoding.pcm import LOSSLESS_ARGS, sample_at
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.probing.probe import MediaInfo
@@ -124,7 +125,7 @@ def steps(plan: Schedule, sounds: Sequence[AudioPlacement], folder: Path) -> lis
 
 def samples(frame: int, rate: Fraction) -> int:
     """Return the sample that belongs to the beginning of a frame."""
-    return round(frame * RATE / rate)
+    return sample_at(frame / rate)
 
 
 def _audio_tracks(timeline: Timeline) -> Iterator[tuple[int, AudioTrack]]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from callsheet.media.encoding.audio_encode import encode_audio
 from callsheet.media.encoding.codecs import audio_args
-from callsheet.media.encoding.loudness import LOSSLESS_ARGS, Target, normalize, read_meter
+from callsheet.media.encoding.loudness import Target, normalize, read_meter
+from callsheet.media.encoding.pcm import LOSSLESS_ARGS
 from callsheet.media.ffmpeg.inputs import file_url
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.rendering import audio_mix

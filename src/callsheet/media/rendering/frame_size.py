@@ -2,6 +2,8 @@
 
 from fractions import Fraction
 
+from callsheet.media.values import even
+
 SHORT_SIDE = 1080
 """Pixels of the shorter side, where nothing says otherwise."""
 
@@ -22,8 +24,4 @@ def even_size(width: int | None, height: int | None, ratio: Fraction, short: int
         width = round((height or short) * ratio)
     if height is None:
         height = round(width / ratio)
-    return _even(width), _even(height)
-
-
-def _even(size: int) -> int:
-    return max(2, size - size % 2)
+    return even(width, odd_down=True), even(height, odd_down=True)

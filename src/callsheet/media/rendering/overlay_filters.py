@@ -10,7 +10,6 @@ from callsheet.media.filters.scaling import (
     Box,
     color_space_of,
     contained_size,
-    even,
     has_alpha,
     scale_to_box,
 )
@@ -18,6 +17,7 @@ from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.layers import Layer
 from callsheet.media.rendering.scene_filters import Canvas, Span, picked_frames, repeated
 from callsheet.media.timeline.overlay import Animation, ChromaKey, PictureOverlay
+from callsheet.media.values import even
 
 _SLIDE_SECONDS = 0.5
 _ACROSS = {"left": 0.0, "right": 1.0}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from callsheet.media.encoding import codecs
+from callsheet.media.encoding import audio_bitrates, codecs
 from callsheet.media.encoding.codecs import AudioCodec
 from callsheet.media.encoding.loudness import Target
 from callsheet.media.probing.output_checks import ExpectedVideo
@@ -23,8 +23,8 @@ class Container:
 
     format: codecs.Container = "mp4"
     sound: AudioCodec = "aac"
-    sound_bitrate: int | None = 192_000
-    """Bits per second; None is the codec's usual rate."""
+    sound_bitrate: int | None = audio_bitrates.RENDER_AAC
+    """Bits per second; None: the default of `audio_bitrates.DELIVERY`."""
 
 
 @dataclass(frozen=True, slots=True)

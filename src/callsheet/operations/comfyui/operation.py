@@ -22,7 +22,7 @@ from callsheet.operations.comfyui.prompt_run import PromptResult, PromptRun
 from callsheet.operations.media_inputs import RequiredMedia, read_media
 from callsheet.settings import Settings
 
-_NEEDS: Mapping[InputKind, RequiredMedia] = {"image": "picture", "video": "video", "audio": "sound"}
+_NEEDS: Mapping[InputKind, RequiredMedia] = {"image": "image", "video": "video", "audio": "audio"}
 _SERVER_SHARE = 0.95
 
 
