@@ -209,7 +209,7 @@ async def test_a_clip_of_one_frame_is_a_clip(studio, stage):
 
 
 async def test_sound_and_pictures_without_motion_are_refused_in_words(studio, stage):
-    with pytest.raises(BadParams, match="no picture in this file"):
+    with pytest.raises(BadParams, match="no video or image in this file"):
         await run(stage, studio.sound("tone.wav", BEEP, seconds=0.2))
     with pytest.raises(BadParams, match="a still image, not a video"):
         await run(stage, studio.still("still.png"))
@@ -237,7 +237,7 @@ async def test_a_missing_encoder_is_named(studio, stage, monkeypatch):
         )
 
     monkeypatch.setattr(encoders, "capabilities", without)
-    with pytest.raises(FFmpegFailed, match="cannot write AV1"):
+    with pytest.raises(FFmpegFailed, match="cannot encode AV1"):
         await run(stage, studio.clip("short.mp4", LANDSCAPE, seconds=0.2), format="webm")
 
 
@@ -513,7 +513,7 @@ async def test_a_gpu_that_fails_at_work_is_made_up_for_in_the_same_job(studio, s
     )
 
     assert result.encoder == "libx264" and len(studio.look(file, size=(64, 36))) == 30
-    assert [note for note in result.notes if "encoded again by libx264, since h264_nvenc failed" in note]
+    assert [note for note in result.notes if "encoded again by libx264, because h264_nvenc failed" in note]
     assert len(result.notes) == 2, "the same is told once"
     assert believed[stage.ffmpeg.binary, nvenc.name, nvenc.pixel_format][1] is not None
     assert stage.told == sorted(stage.told)

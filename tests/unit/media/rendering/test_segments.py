@@ -168,7 +168,9 @@ def test_text_and_settings_change_how_a_segment_is_known():
         digest(segment, TextLayer((Line(0, 1, "hallo", STYLE),))),
         digest(segment, AssScript("given.ass", "1", ((1.0, 2.0),))),
         digest(segment, AssScript("given.ass", "2", ((1.0, 2.0),))),
-        cache_keys.digest(segment, CANVAS, (), replace(ENCODER, wish=EncodeSettings(preset="fast", crf=21)), "9.0", {}),
+        cache_keys.digest(
+            segment, CANVAS, (), replace(ENCODER, settings=EncodeSettings(preset="fast", crf=21)), "9.0", {}
+        ),
         cache_keys.digest(segment, CANVAS, (), ENCODER, "5.1", {}),
     ]
 
