@@ -356,7 +356,7 @@ async def test_a_segment_made_in_another_way_leaves_the_kept_one_as_it_is(stage:
     (stage.dir / "segment00000.mp4").unlink()
     assert await known.look_up() == []
 
-    other = replace(staged.encoder, wish=replace(staged.encoder.settings, crf=40))
+    other = replace(staged.encoder, settings=replace(staged.encoder.settings, crf=40))
     await Renderer(staged.film, other, stage.ffmpeg, stage.dir, lambda _: None).encode([0])
 
     (stage.dir / "segment00000.mp4").unlink()
