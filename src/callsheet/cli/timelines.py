@@ -95,11 +95,11 @@ async def _place(
 ) -> "tuple[Mapping[str, MediaInfo], Schedule, list[OverlayPlacement]]":
     """Probe the files of a timeline, and place scenes and overlays. Raises BadParams with everything invalid."""
     from callsheet.media.rendering.overlay_placement import place_overlays
-    from callsheet.media.values import read_rate
+    from callsheet.media.values import parse_rate
     from callsheet.operations.staging import probe_sources, schedule_scenes
 
     footage = await probe_sources(job, timeline)
-    schedule = schedule_scenes(timeline, footage, read_rate(timeline.output.fps))
+    schedule = schedule_scenes(timeline, footage, parse_rate(timeline.output.fps))
     return footage, schedule, place_overlays(timeline, footage, schedule)
 
 

@@ -18,7 +18,7 @@ import structlog
 
 from callsheet.comfyui.client import ComfyUI
 from callsheet.domain.errors import ConfigurationError, PromptLost, ProviderUnreachable
-from callsheet.processes.child import ProcessLimits, plain_environment, start_child
+from callsheet.processes.child import ProcessLimits, child_environment, start_child
 from callsheet.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -198,7 +198,7 @@ class ManagedServer:
     async def _help(self, python: Path) -> str:
         try:
             async with start_child(
-                [str(python), "main.py", "--help"], cwd=self._folder, env=plain_environment(), limits=_UNLIMITED
+                [str(python), "main.py", "--help"], cwd=self._folder, env=child_environment(), limits=_UNLIMITED
             ) as process:
                 async with asyncio.timeout(_HELP_SECONDS):
                     out, err = await process.communicate()
@@ -218,7 +218,7 @@ class ManagedServer:
         """Hold the process while it lives; its pipes are read all the time, or it would stand still."""
         folder = self._settings.scratch_dir / life.id
         try:
-            async with start_child(command, cwd=self._folder, env=plain_environment(), limits=_UNLIMITED) as process:
+            async with start_child(command, cwd=self._folder, env=child_environment(), limits=_UNLIMITED) as process:
                 assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
                 await asyncio.gather(self._read(process.stdout, life), self._read(process.stderr, life))
                 life.code = await process.wait()

@@ -1,1 +1,1 @@
-"""Everything that touches pictures and sound: what to ask of FFmpeg, and the one place that runs it."""
+"""Media processing: probe, encode, render and transcode with FFmpeg."""

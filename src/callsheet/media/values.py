@@ -1,4 +1,4 @@
-"""Values as people write them: times, colours, frame rates, qualities."""
+"""Value types of media parameters: times, colors, frame rates, bit rates, sizes."""
 
 import math
 import re
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from PIL import ImageColor
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-_FITS = {
+_FIT_ALIASES = {
     "crop": "cover",
     "pad": "contain",
     "letterbox": "contain",
@@ -23,12 +23,12 @@ Resolution = Literal["240p", "360p", "480p", "540p", "720p", "1080p", "1440p", "
 Hardware = Literal["cpu", "auto", "nvenc", "vaapi", "qsv", "videotoolbox"]
 
 _CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
-_BITS = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM]?)(?:b(?:it)?(?:/s|ps)?)?")
-_BROADCAST = (Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001), Fraction(120000, 1001))
+_BIT_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM]?)(?:b(?:it)?(?:/s|ps)?)?")
+_BROADCAST_RATES = (Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001), Fraction(120000, 1001))
 
 
-def read_seconds(value: Any) -> Any:
-    """Return seconds for a number or a text such as `1:02:03.5`; anything else is passed through."""
+def parse_seconds(value: Any) -> Any:
+    """Return seconds for a number or a text such as `1:02:03.5`. Other values are returned unchanged."""
     if isinstance(value, bool):
         raise ValueError("a time is a number of seconds or a text such as '00:01:30.5'")
     if not isinstance(value, str):
@@ -42,32 +42,32 @@ def read_seconds(value: Any) -> Any:
         raise ValueError(f"'{value}' is not a time: write seconds, or '00:01:30.5'") from None
 
 
-def read_color(value: str) -> str:
-    """Return a colour by name, `#rgb`, `#rrggbb` or `rgb(…)` as `#rrggbb`."""
+def parse_color(value: str) -> str:
+    """Return a color, given by name, `#rgb`, `#rrggbb` or `rgb(…)`, as `#rrggbb`."""
     try:
         red, green, blue = ImageColor.getrgb(value.strip())[:3]
     except ValueError:
-        raise ValueError(f"'{value}' is not a colour: write a name such as 'navy', or '#rrggbb'") from None
+        raise ValueError(f"'{value}' is not a color: write a name such as 'navy', or '#rrggbb'") from None
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def read_rate(value: float | str) -> Fraction:
-    """Return frames per second exactly; 29.97 and the like are taken for the broadcast rates they stand for."""
+def parse_rate(value: float | str) -> Fraction:
+    """Return frames per second as an exact fraction. 29.97 and similar values become the NTSC rates (30000/1001)."""
     try:
         rate = Fraction(value).limit_denominator(1001)
     except (ValueError, ZeroDivisionError, OverflowError):
         raise ValueError(f"'{value}' is not a frame rate: write 30, 29.97 or '30000/1001'") from None
-    near = next((known for known in _BROADCAST if abs(known - rate) < Fraction(1, 100)), rate)
+    near = next((known for known in _BROADCAST_RATES if abs(known - rate) < Fraction(1, 100)), rate)
     if not 1 <= near <= 240:
         raise ValueError(f"{value} frames per second is not between 1 and 240")
     return near
 
 
-def read_bits(value: Any) -> Any:
-    """Return bits per second for a text such as `2.5M`; anything else is passed through."""
+def parse_bit_rate(value: Any) -> Any:
+    """Return bits per second for a text such as `2.5M`. Other values are returned unchanged."""
     if not isinstance(value, str):
         return value
-    if (match := _BITS.fullmatch(value.strip())) is None:
+    if (match := _BIT_RATE.fullmatch(value.strip())) is None:
         raise ValueError(f"'{value}' is not a bit rate: write bits per second, or '800k', '2.5M'")
     return round(float(match[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()])
 
@@ -87,21 +87,21 @@ def _parse_fit(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     name = value.strip().lower().replace("-", "_")
-    return _FITS.get(name, name)
+    return _FIT_ALIASES.get(name, name)
 
 
 def _check_rate(value: float | str) -> float | str:
-    read_rate(value)
+    parse_rate(value)
     return value
 
 
-def _finite(value: float) -> float:
+def _check_finite(value: float) -> float:
     if not math.isfinite(value):
         raise ValueError("a time must be finite")
     return value
 
 
-def _within_reach(value: float | bool) -> float | bool:
+def _check_loudness(value: float | bool) -> float | bool:
     if not isinstance(value, bool) and not -70 <= value <= -5:
         raise ValueError("loudness is in LUFS, from -70 to -5")
     return value
@@ -113,22 +113,26 @@ _TIME_SCHEMA = {
 }
 
 Seconds = Annotated[
-    float, Field(ge=0, le=86_400), AfterValidator(_finite), BeforeValidator(read_seconds), WithJsonSchema(_TIME_SCHEMA)
+    float,
+    Field(ge=0, le=86_400),
+    AfterValidator(_check_finite),
+    BeforeValidator(parse_seconds),
+    WithJsonSchema(_TIME_SCHEMA),
 ]
-"""A time or length of at most a day."""
+"""A time or duration, at most 24 hours."""
 
-Color = Annotated[str, AfterValidator(read_color)]
-"""Kept as `#rrggbb`."""
+Color = Annotated[str, AfterValidator(parse_color)]
+"""A color, normalized to `#rrggbb`."""
 
 FrameRate = Annotated[float | str, AfterValidator(_check_rate)]
-"""A number, or a fraction as text; `read_rate` makes it exact."""
+"""Frames per second: a number, or a fraction as text. `parse_rate` returns the exact fraction."""
 
-LoudnessWish = Annotated[bool | float, AfterValidator(_within_reach)]
-"""A target in LUFS; false leaves the sound as it is, true is the usual target."""
+LoudnessOption = Annotated[bool | float, AfterValidator(_check_loudness)]
+"""A loudness target in LUFS. False leaves the loudness unchanged; true is the default target."""
 
-BitRate = Annotated[int, BeforeValidator(read_bits), Field(ge=8_000, le=500_000_000)]
+BitRate = Annotated[int, BeforeValidator(parse_bit_rate), Field(ge=8_000, le=500_000_000)]
 """Bits per second."""
 
 Fit = Annotated[Literal["cover", "contain", "contain_blur", "fill", "none"], BeforeValidator(_parse_fit)]
-"""How a picture fills a box of another shape: `cover` cuts its edges off, `contain` leaves room beside it,
-`contain_blur` fills that room with a blur of it, `fill` stretches it, `none` leaves its size."""
+"""How an image fills a box of another aspect ratio: `cover` crops its edges, `contain` pads it, `contain_blur` pads it
+with a blurred copy, `fill` stretches it, `none` keeps its size."""

@@ -1,1 +1,1 @@
-"""What jobs can do: one file an operation."""
+"""The built-in operations, one file each."""

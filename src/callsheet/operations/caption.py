@@ -154,7 +154,7 @@ class CaptionResult(Model):
 async def caption(job: Context, params: CaptionParams) -> CaptionResult:
     """Write down what is said in a file, as subtitles with their times."""
     engine = find_engine(params.engine)
-    source = await read_media(job, params.src, "src", "sound")
+    source = await read_media(job, params.src, "src", "audio")
     sound = job.dir / "speech.wav"
     seconds = await extract_speech(job.ffmpeg, source, sound, on_progress=_part_of(job, 0.0, 0.1, "taking the sound"))
     wish = TranscriptionRequest(

@@ -1,4 +1,4 @@
-"""Finish: a film is brought to its final shape, loudness and compression."""
+"""Finish: bring a video to its final frame size, loudness and compression."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -19,38 +19,38 @@ from callsheet.media.rendering.renderer import Renderer
 from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import build_schedule
 from callsheet.media.timeline.scene import Scene
-from callsheet.media.values import Fit, FrameRate, LoudnessWish, Preset, Quality, read_rate
+from callsheet.media.values import Fit, FrameRate, LoudnessOption, Preset, Quality, parse_rate
 from callsheet.operation.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
 
 
 class FinishParams(Model):
-    """A film, and what is to become of it."""
+    """A video and its final properties."""
 
     video: MediaSource = Field(
         validation_alias=AliasChoices("video", "src", "source", "path", "url", "video_path", "videoPath")
     )
     aspect_ratio: str | None = Field(
-        None, pattern=r"^[1-9]\d{0,3}:[1-9]\d{0,3}$", description="Unset: that of the settings", examples=["9:16"]
+        None, pattern=r"^[1-9]\d{0,3}:[1-9]\d{0,3}$", description="Default: from the settings", examples=["9:16"]
     )
-    width: int | None = Field(None, ge=16, le=8192, description="Unset: by the ratio, without enlarging the film")
+    width: int | None = Field(None, ge=16, le=8192, description="Default: from the aspect ratio, without upscaling")
     height: int | None = Field(None, ge=16, le=8192)
     fit: Fit = "cover"
-    fps: FrameRate | None = Field(None, description="Unset: as it is")
-    loudness: LoudnessWish | None = Field(None, description="LUFS; unset: by the settings, false: as it is")
+    fps: FrameRate | None = Field(None, description="Default: unchanged")
+    loudness: LoudnessOption | None = Field(None, description="LUFS. Default: from the settings; false: unchanged")
     audio_filter: Annotated[str, AfterValidator(validate_audio_filter)] | None = Field(
         None,
         max_length=1000,
-        description="FFmpeg's words for the sound. `loudnorm=…` is read as targets and reached by measuring",
+        description="FFmpeg audio filters. `loudnorm=…` is read as a target, which is reached by measuring",
         examples=["loudnorm=I=-14:TP=-1:LRA=11", "highpass=f=80,acompressor"],
     )
-    preset: Preset | None = Field(None, description="x264's; unset: that of the settings")
+    preset: Preset | None = Field(None, description="x264 preset. Default: from the settings")
     quality: Quality | None = None
     crf: int | None = Field(None, ge=0, le=51)
 
     @model_validator(mode="after")
-    def _one_of_each(self) -> "FinishParams":
+    def _exclusive_fields(self) -> "FinishParams":
         for one, other in (("quality", "crf"), ("loudness", "audio_filter")):
             if getattr(self, one) is not None and getattr(self, other) is not None:
                 raise ValueError(f"give {one} or {other}, not both")
@@ -58,38 +58,38 @@ class FinishParams(Model):
 
 
 class FinishResult(Model):
-    """The finished film."""
+    """The finished video."""
 
     video: Artifact
     duration: float = Field(description="Seconds")
-    notes: list[str] = Field(default_factory=list, description="What was done otherwise than one may expect, and why")
+    notes: list[str] = Field(default_factory=list, description="Deviations from the request, with the reason")
 
 
 @operation("finish", queue="render", priority=10, timeout=timedelta(hours=1), needs={"ffmpeg"})
 async def finish(job: Context, params: FinishParams) -> FinishResult:
-    """Bring a film to its final shape, loudness and compression. A film without sound stays without."""
+    """Bring a video to its final frame size, loudness and compression. A video without audio stays without audio."""
     source = await read_media(job, params.video, "video", "video")
-    film = _film(job, params, source)
-    if _fits(source, film) and not _compressed_anew(params):
-        made = await render_with_copied_video(film, source, job.ffmpeg, job.dir, progress_callback(job))
-        notes = ["the picture had its final shape, and was not encoded again"]
+    plan = _render_plan(job, params, source)
+    if _is_final_format(source, plan) and not _requests_encode(params):
+        made = await render_with_copied_video(plan, source, job.ffmpeg, job.dir, progress_callback(job))
+        notes = ["the video already had its final format and was not encoded again"]
     else:
         preset = params.preset or job.settings.ffmpeg_video_preset
-        wish = encoders.EncodeSettings(quality=params.quality, crf=params.crf, preset=preset)
-        encoder = await encoders.select_encoder(job.ffmpeg, wish)
-        made = await Renderer(film, encoder, job.ffmpeg, job.dir, progress_callback(job)).render()
+        settings = encoders.EncodeSettings(quality=params.quality, crf=params.crf, preset=preset)
+        encoder = await encoders.select_encoder(job.ffmpeg, settings)
+        made = await Renderer(plan, encoder, job.ffmpeg, job.dir, progress_callback(job)).render()
         notes = list(made.notes)
     video = await job.keep(made.path, name="finished.mp4", media_type="video/mp4")
-    return FinishResult(video=video, duration=film.schedule.seconds, notes=notes)
+    return FinishResult(video=video, duration=plan.schedule.seconds, notes=notes)
 
 
-def _film(job: Context, params: FinishParams, source: MediaInfo) -> RenderPlan:
-    rate = read_rate(params.fps) if params.fps is not None else source.rate
-    plan = build_schedule([Scene.model_validate({"src": params.video})], [source], rate)
+def _render_plan(job: Context, params: FinishParams, source: MediaInfo) -> RenderPlan:
+    rate = parse_rate(params.fps) if params.fps is not None else source.rate
+    scenes = build_schedule([Scene.model_validate({"src": params.video})], [source], rate)
     ratio = parse_ratio(params.aspect_ratio or job.settings.ffmpeg_aspect_ratio)
     short = min(source.probe.width or 0, source.probe.height or 0)
     width, height = even_size(params.width, params.height, ratio, short)
-    return RenderPlan(plan, Canvas(width, height, rate, params.fit), loudness=_level(job, params))
+    return RenderPlan(scenes, Canvas(width, height, rate, params.fit), loudness=_level(job, params))
 
 
 def _level(job: Context, params: FinishParams) -> Target | str | None:
@@ -98,21 +98,21 @@ def _level(job: Context, params: FinishParams) -> Target | str | None:
     return loudness_target(params.loudness, read_audio_filter(job.settings.ffmpeg_audio_filter))
 
 
-def _fits(source: MediaInfo, film: RenderPlan) -> bool:
-    """Tell whether the picture is already what it would be made."""
-    found, picture, canvas = source.probe, source.picture, film.canvas
+def _is_final_format(source: MediaInfo, plan: RenderPlan) -> bool:
+    """Return whether the video already has the planned format."""
+    probe, video, canvas = source.probe, source.video, plan.canvas
     return (
-        picture is not None
-        and picture.pixel_aspect_ratio in (None, "1:1")
-        and picture.color_range in (None, "tv")
-        and (found.width, found.height) == (canvas.width, canvas.height)
-        and (found.video_codec, found.pixel_format, found.rotation) == ("h264", "yuv420p", 0)
-        and abs((found.frames or 0) - film.schedule.frames) <= 1
+        video is not None
+        and video.pixel_aspect_ratio in (None, "1:1")
+        and video.color_range in (None, "tv")
+        and (probe.width, probe.height) == (canvas.width, canvas.height)
+        and (probe.video_codec, probe.pixel_format, probe.rotation) == ("h264", "yuv420p", 0)
+        and abs((probe.frames or 0) - plan.schedule.frames) <= 1
         and source.rate == canvas.rate
-        and source.lead < 1 / (2 * canvas.rate)
+        and source.video_delay < 1 / (2 * canvas.rate)
         and not source.hdr
     )
 
 
-def _compressed_anew(params: FinishParams) -> bool:
+def _requests_encode(params: FinishParams) -> bool:
     return (params.preset, params.quality, params.crf) != (None, None, None)

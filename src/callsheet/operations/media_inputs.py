@@ -1,4 +1,4 @@
-"""Media inputs of jobs: brought here, looked at, and held against what the operation needs."""
+"""Media inputs of jobs: fetch, probe, and check against the operation and the limits."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,68 +6,69 @@ from typing import Literal, Protocol
 
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
-from callsheet.media.ffmpeg.progress import clock
+from callsheet.media.ffmpeg.progress import format_duration
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.media.probing.frame_index import with_groups
+from callsheet.media.probing.frame_index import measure_longest_gop
 from callsheet.media.probing.probe import MediaInfo, probe_details
 from callsheet.settings import Settings
 
-Need = Literal["video", "picture", "sound", "media"]
-"""`video`: moving pictures; `picture`: a video or a still; `sound`: a sound track; `media`: any of them."""
+RequiredMedia = Literal["video", "image", "audio", "media"]
+"""`video`: a video; `image`: a video or a still image; `audio`: an audio stream; `media`: any of them."""
 
 
 class MediaContext(Protocol):
-    """As much of a job's context as reading its inputs takes."""
+    """The part of a job's context that reading inputs needs."""
 
     @property
     def dir(self) -> Path:
-        """A folder for files."""
+        """The working folder of the job."""
 
     @property
     def settings(self) -> Settings:
-        """Those of this machine."""
+        """The settings of the worker."""
 
     @property
     def ffmpeg(self) -> FFmpeg:
         """Runs FFmpeg."""
 
     async def fetch_input(self, source: MediaSource) -> Path:
-        """Bring an input file here and return its path."""
+        """Download an input and return its local path."""
 
 
-async def read_media(job: MediaContext, source: MediaSource, field: str, need: Need = "media") -> MediaInfo:
-    """Bring an input file here and return it with what it is.
+async def read_media(
+    job: MediaContext, source: MediaSource, field: str, required: RequiredMedia = "media"
+) -> MediaInfo:
+    """Download an input, probe it and return the result.
 
-    `field` is the name of the parameter it came in, for the error. Raises BadParams when the file is not what is
-    needed or goes beyond what the settings allow, BadSource when it must not be used, SourceUnreachable when it did
-    not come, FFmpegFailed when it cannot be read as media.
+    `field` is the name of its parameter, for errors. Raises BadParams if the file is not of the required kind or
+    exceeds the limits of the settings, BadSource if it is not allowed, SourceUnreachable if it cannot be downloaded,
+    FFmpegFailed if it cannot be read as media.
     """
-    found = await probe_details(await job.fetch_input(source))
-    problems = [*_unfit(found, need), *_over_limit(found, job.settings)]
+    media = await probe_details(await job.fetch_input(source))
+    problems = [*_mismatches(media, required), *_exceeded_limits(media, job.settings)]
     if problems:
-        told = [Problem(field, code, f"{message}: '{found.path.name}'") for code, message in problems]
-        raise BadParams(told)
-    return await with_groups(job.ffmpeg, found)
+        raise BadParams([Problem(field, code, f"{message}: '{media.path.name}'") for code, message in problems])
+    return await measure_longest_gop(job.ffmpeg, media)
 
 
-def _unfit(found: MediaInfo, need: Need) -> Iterator[tuple[str, str]]:
-    if need in ("video", "picture") and not found.has_picture:
-        yield "no_picture", "there is no picture in this file"
-    elif need == "video" and found.still:
-        yield "not_a_video", "this is a still picture, not a video"
-    elif need == "sound" and not found.has_sound:
-        yield "no_sound", "there is no sound in this file"
+def _mismatches(media: MediaInfo, required: RequiredMedia) -> Iterator[tuple[str, str]]:
+    if required in ("video", "image") and not media.has_video:
+        yield "no_picture", "there is no video or image in this file"
+    elif required == "video" and media.still:
+        yield "not_a_video", "this is a still image, not a video"
+    elif required == "audio" and not media.has_audio:
+        yield "no_sound", "there is no audio in this file"
 
 
-def _over_limit(found: MediaInfo, settings: Settings) -> Iterator[tuple[str, str]]:
-    longest = settings.media_max_duration.total_seconds()
-    plays = max(found.probe.duration or 0.0, found.picture_seconds or 0.0)
-    if plays > longest:
-        yield "too_long", f"the file plays {clock(plays)}; {clock(longest)} is the most allowed"
-    pixels = (found.probe.width or 0) * (found.probe.height or 0)
+def _exceeded_limits(media: MediaInfo, settings: Settings) -> Iterator[tuple[str, str]]:
+    max_seconds = settings.media_max_duration.total_seconds()
+    seconds = max(media.probe.duration or 0.0, media.video_seconds or 0.0)
+    if seconds > max_seconds:
+        yield "too_long", f"the file lasts {format_duration(seconds)}; the limit is {format_duration(max_seconds)}"
+    pixels = (media.probe.width or 0) * (media.probe.height or 0)
     if pixels > settings.media_max_pixels:
-        size = f"{found.probe.width}x{found.probe.height}"
-        yield "too_large", f"its pictures are {size}; {settings.media_max_pixels:,} pixels are the most allowed"
-    if len(found.streams) > settings.media_max_streams:
-        message = f"the file holds {len(found.streams)} tracks; {settings.media_max_streams} are the most allowed"
+        size = f"{media.probe.width}x{media.probe.height}"
+        yield "too_large", f"its frames are {size}; the limit is {settings.media_max_pixels:,} pixels"
+    if len(media.streams) > settings.media_max_streams:
+        message = f"the file has {len(media.streams)} streams; the limit is {settings.media_max_streams}"
         yield "too_many_streams", message

@@ -1,4 +1,4 @@
-"""Mux: sound and subtitles put to a picture that stays as it is."""
+"""Mux: add audio and subtitle tracks to a video, which is copied without encoding."""
 
 import asyncio
 from datetime import timedelta
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, Field, StringConstraints, model_validator
 
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import BadParams, FFmpegFailed, Problem
+from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.media.clips.mux import AudioInput, MuxCommand, SubtitleInput, TrackTags
@@ -17,197 +17,199 @@ from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import Format
 from callsheet.media.encoding.stream_copy_rules import accepts_audio_codec, accepts_video_codec, container_for
 from callsheet.media.probing.frame_index import FrameIndex, read_frame_index
-from callsheet.media.probing.output_checks import check_whole
+from callsheet.media.probing.output_checks import check_stderr, frame_count_problems, raise_on_problems
 from callsheet.media.probing.probe import MediaInfo, probe_details
-from callsheet.media.values import read_seconds
+from callsheet.media.values import parse_seconds
 from callsheet.operation.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
 
-_SOURCE = AliasChoices("src", "source", "path", "url")
+_SOURCE_ALIASES = AliasChoices("src", "source", "path", "url")
 
 _Title = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00\r\n]*$")]
 _Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$")]
 
 
-def _by_source(value: Any) -> Any:
+def _expand_source(value: Any) -> Any:
     return {"src": value} if isinstance(value, str) else value
 
 
 class AudioTrack(Model):
-    """Sound that is put to the picture."""
+    """An audio track to add."""
 
-    src: MediaSource = Field(validation_alias=_SOURCE)
+    src: MediaSource = Field(validation_alias=_SOURCE_ALIASES)
     offset: float = Field(
         0.0,
         ge=-86_400,
         le=86_400,
-        description="Seconds into the film at which it begins; below 0, its beginning is left out",
+        description="Start time in the output, in seconds. If negative, that much of its beginning is cut off",
     )
-    volume: float = Field(1.0, ge=0, le=10, description="1 leaves it as it is")
+    volume: float = Field(1.0, ge=0, le=10, description="Factor; 1 is unchanged")
     language: _Language | None = Field(None, examples=["en"])
     title: _Title | None = None
-    default: bool | None = Field(None, description="Unset: the first track is")
+    default: bool | None = Field(None, description="Default: true for the first track")
 
     @model_validator(mode="before")
     @classmethod
-    def _short_forms(cls, value: Any) -> Any:
-        value = _by_source(value)
+    def _expand_short_forms(cls, value: Any) -> Any:
+        value = _expand_source(value)
         if isinstance(value, dict) and isinstance(value.get("offset"), str):
-            return {**value, "offset": read_seconds(value["offset"])}
+            return {**value, "offset": parse_seconds(value["offset"])}
         return value
 
 
 class SubtitleTrack(Model):
-    """Subtitles that a viewer can switch on."""
+    """A subtitle track to add, which viewers can switch on."""
 
-    src: MediaSource = Field(validation_alias=_SOURCE, description="An SRT, WebVTT or ASS file")
+    src: MediaSource = Field(validation_alias=_SOURCE_ALIASES, description="An SRT, WebVTT or ASS file")
     language: _Language | None = Field(None, examples=["en"])
     title: _Title | None = None
     default: bool = False
-    forced: bool = Field(False, description="Shown to everybody, as translations of signs are")
+    forced: bool = Field(False, description="Always shown, as translations of signs")
 
     @model_validator(mode="before")
     @classmethod
-    def _short_forms(cls, value: Any) -> Any:
-        return _by_source(value)
+    def _expand_short_forms(cls, value: Any) -> Any:
+        return _expand_source(value)
 
 
 class MuxParams(Model):
-    """A video with what is put to it."""
+    """A video and the tracks to add."""
 
     video: MediaSource = Field(
         validation_alias=AliasChoices("video", "src", "source", "path", "url", "video_path", "videoPath")
     )
-    audio: list[AudioTrack] = Field(default_factory=list, max_length=32, description="A track, or several")
+    audio: list[AudioTrack] = Field(default_factory=list, max_length=32, description="One track, or several")
     subtitles: list[SubtitleTrack] = Field(default_factory=list, max_length=64)
-    keep_audio: bool = Field(False, description="Keep the sound of the video as well, before the new tracks")
+    keep_audio: bool = Field(False, description="Keep the audio of the video, before the new tracks")
     duration: Literal["video", "shortest", "longest"] = Field(
         "video",
-        description="Where the film ends: with its picture, with whatever ends first, or with whatever ends last, "
-        "while the last picture stays",
+        description="End of the output: the end of the video, the track that ends first, or the track that ends last, "
+        "while the last frame stays visible",
     )
     format: Format | None = Field(
         None,
         validation_alias=AliasChoices("format", "output_format", "outputFormat"),
-        description="Unset: mp4, or webm or mkv for pictures that mp4 does not hold",
+        description="Default: mp4; webm or mkv for video codecs that mp4 does not support",
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
+    def _accept_single_tracks(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
         single = {key: [value[key]] for key in ("audio", "subtitles") if isinstance(value.get(key), str | dict)}
         return {**value, **single}
 
     @model_validator(mode="after")
-    def _something_to_do(self) -> "MuxParams":
+    def _check_tracks(self) -> "MuxParams":
         if not self.audio and not self.subtitles:
             raise ValueError("give audio, subtitles or both")
         return self
 
 
 class MuxResult(Model):
-    """The film."""
+    """The video with its tracks."""
 
     video: Artifact
     duration: float = Field(description="Seconds")
-    notes: list[str] = Field(default_factory=list, description="What was done otherwise than one may expect, and why")
+    notes: list[str] = Field(default_factory=list, description="Deviations from the request, with the reason")
 
 
 @operation("mux", queue="transcode", timeout=timedelta(minutes=30), needs={"ffmpeg"})
 async def mux(job: Context, params: MuxParams) -> MuxResult:
-    """Put sound tracks and subtitles to a video, whose picture is passed on without a new encode."""
+    """Add audio and subtitle tracks to a video, which is copied without encoding."""
     video = await read_media(job, params.video, "video", "video")
     format = _format(params, video)
-    sounds = await _sounds(job, params, video, format)
-    subtitles = [await _subtitles(job, number, track) for number, track in enumerate(params.subtitles)]
-    frames = await read_frame_index(job.ffmpeg, video)
-    shown, seconds = _end(params, sounds, frames)
-    film = MuxCommand(video, format, sounds, subtitles, seconds, most=shown if shown < len(frames) else None)
+    audio = await _audio_inputs(job, params, video, format)
+    subtitles = [await _subtitle_input(job, number, track) for number, track in enumerate(params.subtitles)]
+    index = await read_frame_index(job.ffmpeg, video)
+    frames, seconds = _end(params, audio, index)
+    max_frames = frames if frames < len(index) else None
+    command = MuxCommand(video, format, audio, subtitles, seconds, max_frames)
     output = job.dir / f"film.{format}"
-    report = await job.ffmpeg.run(film.args(output), duration=seconds, on_progress=progress_callback(job), cwd=job.dir)
-    check_whole(report.stderr, f"'{video.path.name}'")
-    await _check(job, output, film, shown)
+    report = await job.ffmpeg.run(
+        command.args(output), duration=seconds, on_progress=progress_callback(job), cwd=job.dir
+    )
+    check_stderr(report.stderr, f"'{video.path.name}'")
+    await _verify(job, output, command, frames)
     kept = await job.keep(output, name=output.name, media_type=codecs.MEDIA_TYPES[format])
-    return MuxResult(video=kept, duration=seconds, notes=_notes(film))
+    return MuxResult(video=kept, duration=seconds, notes=_notes(command))
 
 
 def _format(params: MuxParams, video: MediaInfo) -> Format:
     codec = video.probe.video_codec
     format = params.format or container_for(codec)
     if not accepts_video_codec(format, codec):
-        message = f"{format} does not hold {codec} pictures; transcode the video first"
+        message = f"{format} does not support {codec} video; transcode the video first"
         if accepts_video_codec("mkv", codec):
             raise BadParams([Problem("format", "codec_does_not_fit", f"{message}, or choose mkv")])
         raise BadParams([Problem("video", "codec_does_not_fit", message)])
     return format
 
 
-async def _sounds(job: Context, params: MuxParams, video: MediaInfo, format: Format) -> list[AudioInput]:
-    sounds: list[AudioInput] = []
+async def _audio_inputs(job: Context, params: MuxParams, video: MediaInfo, format: Format) -> list[AudioInput]:
+    inputs: list[AudioInput] = []
     if params.keep_audio or not params.audio:
-        for track in video.sounds:
-            name = TrackTags(track.language, track.title, _is_default(None, sounds, params))
-            sounds.append(AudioInput(video, track, name, own=True, copied=accepts_audio_codec(format, track.codec)))
-    for number, wish in enumerate(params.audio):
-        found = await read_media(job, wish.src, f"audio[{number}].src", "sound")
-        track = found.sounds[0]
-        name = TrackTags(wish.language or track.language, wish.title, _is_default(wish, sounds, params))
-        as_it_is = wish.volume == 1 and wish.offset >= 0 and accepts_audio_codec(format, track.codec)
-        sounds.append(
-            AudioInput(found, track, name, own=False, copied=as_it_is, offset=wish.offset, volume=wish.volume)
-        )
-    return sounds
+        for stream in video.audio_streams:
+            tags = TrackTags(stream.language, stream.title, _is_default(None, inputs, params))
+            copied = accepts_audio_codec(format, stream.codec)
+            inputs.append(AudioInput(video, stream, tags, from_video=True, stream_copy=copied))
+    for number, track in enumerate(params.audio):
+        source = await read_media(job, track.src, f"audio[{number}].src", "audio")
+        stream = source.audio_streams[0]
+        tags = TrackTags(track.language or stream.language, track.title, _is_default(track, inputs, params))
+        # A negative offset and a volume need decoded samples.
+        copied = track.volume == 1 and track.offset >= 0 and accepts_audio_codec(format, stream.codec)
+        inputs.append(AudioInput(source, stream, tags, False, copied, offset=track.offset, volume=track.volume))
+    return inputs
 
 
-def _is_default(wish: AudioTrack | None, before: list[AudioInput], params: MuxParams) -> bool:
-    """The first track is, where nobody says otherwise."""
-    if wish is not None and wish.default is not None:
-        return wish.default
-    return not before and not any(track.default for track in params.audio)
+def _is_default(track: AudioTrack | None, previous: list[AudioInput], params: MuxParams) -> bool:
+    """Return whether a track is the default: as its params say, else the first track."""
+    if track is not None and track.default is not None:
+        return track.default
+    return not previous and not any(other.default for other in params.audio)
 
 
-async def _subtitles(job: Context, number: int, track: SubtitleTrack) -> SubtitleInput:
+async def _subtitle_input(job: Context, number: int, track: SubtitleTrack) -> SubtitleInput:
     path = await job.fetch_input(track.src)
-    sidecar = await asyncio.to_thread(read_subtitle_file, path, job.dir / f"subtitles{number:02d}.txt")
-    return SubtitleInput(sidecar, TrackTags(track.language, track.title, track.default, track.forced))
+    file = await asyncio.to_thread(read_subtitle_file, path, job.dir / f"subtitles{number:02d}.txt")
+    return SubtitleInput(file, TrackTags(track.language, track.title, track.default, track.forced))
 
 
-def _end(params: MuxParams, sounds: list[AudioInput], frames: FrameIndex) -> tuple[int, float]:
-    """Return how many frames the film has, and how many seconds."""
-    picture = float(frames.length)
-    ends = [sound.end for sound in sounds if not sound.own]
-    if params.duration == "shortest" and (shortest := min(filter(None, ends), default=picture)) < picture:
-        shown = frames.nearest_end(shortest)
-        return shown, float(frames.time_of(shown))
-    return len(frames), max([picture, *ends]) if params.duration == "longest" else picture
+def _end(params: MuxParams, audio: list[AudioInput], index: FrameIndex) -> tuple[int, float]:
+    """Return the number of frames and the duration of the output."""
+    video_end = float(index.length)
+    ends = [track.end for track in audio if not track.from_video]
+    if params.duration == "shortest" and (shortest := min(filter(None, ends), default=video_end)) < video_end:
+        frames = index.nearest_end(shortest)
+        return frames, float(index.time_of(frames))
+    return len(index), max([video_end, *ends]) if params.duration == "longest" else video_end
 
 
-async def _check(job: Context, output: Path, film: MuxCommand, shown: int) -> None:
-    """Raise FFmpegFailed unless the film holds what was put into it."""
+async def _verify(job: Context, output: Path, command: MuxCommand, frames: int) -> None:
+    """Raise FFmpegFailed unless the output contains all planned tracks and frames."""
     found = await probe_details(output)
-    wrong: list[str] = []
-    if len(found.sounds) != len(film.audio):
-        wrong.append(f"{len(found.sounds)} sound tracks instead of {len(film.audio)}")
-    texts = sum(stream.type == "subtitle" for stream in found.streams)
-    if texts != len(film.subtitles):
-        wrong.append(f"{texts} subtitle tracks instead of {len(film.subtitles)}")
-    if found.probe.video_codec != film.video.probe.video_codec:
-        wrong.append(f"{found.probe.video_codec} pictures instead of {film.video.probe.video_codec}")
-    if (frames := len(await read_frame_index(job.ffmpeg, found))) != shown:
-        wrong.append(f"{frames} frames instead of {shown}")
-    if wrong:
-        raise FFmpegFailed(f"FFmpeg reported success, but the film is wrong: {'; '.join(wrong)}")
+    problems: list[str] = []
+    if len(found.audio_streams) != len(command.audio):
+        problems.append(f"{len(found.audio_streams)} audio tracks instead of {len(command.audio)}")
+    subtitles = sum(stream.type == "subtitle" for stream in found.streams)
+    if subtitles != len(command.subtitles):
+        problems.append(f"{subtitles} subtitle tracks instead of {len(command.subtitles)}")
+    if found.probe.video_codec != command.video.probe.video_codec:
+        problems.append(f"{found.probe.video_codec} video instead of {command.video.probe.video_codec}")
+    problems += frame_count_problems(len(await read_frame_index(job.ffmpeg, found)), frames)
+    raise_on_problems("the output", problems)
 
 
-def _notes(film: MuxCommand) -> list[str]:
+def _notes(command: MuxCommand) -> list[str]:
+    format = command.format
     notes = [
-        f"the sound of '{sound.source.path.name}' was encoded anew: {film.format} does not hold {sound.track.codec}"
-        for sound in film.audio
-        if not accepts_audio_codec(film.format, sound.track.codec)
+        f"the audio of '{track.source.path.name}' was encoded: {format} does not support {track.stream.codec}"
+        for track in command.audio
+        if not accepts_audio_codec(format, track.stream.codec)
     ]
-    if film.format != "mkv" and any(text.sidecar.kind == "ass" for text in film.subtitles):
-        notes.append(f"{film.format} keeps the words of ASS subtitles, but not their styles; mkv keeps both")
+    if format != "mkv" and any(subtitle.file.kind == "ass" for subtitle in command.subtitles):
+        notes.append(f"{format} keeps the text of ASS subtitles, but not their styles; mkv keeps both")
     return notes

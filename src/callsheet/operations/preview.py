@@ -213,9 +213,9 @@ async def preview(job: Context, params: PreviewParams) -> PreviewResult:
 
 
 async def _read(job: Context, params: PreviewParams) -> MediaInfo:
-    source = await read_media(job, params.src, "src", "picture" if params.looks else "sound")
+    source = await read_media(job, params.src, "src", "image" if params.looks else "audio")
     problems = [*_moments_after_the_end(params, source)]
-    if params.waveform is not None and not source.has_sound:
+    if params.waveform is not None and not source.has_audio:
         problems.append(Problem("waveform", "no_sound", f"there is no sound in '{source.path.name}' to be drawn"))
     if problems:
         raise BadParams(problems)
@@ -223,7 +223,7 @@ async def _read(job: Context, params: PreviewParams) -> MediaInfo:
 
 
 def _moments_after_the_end(params: PreviewParams, source: MediaInfo) -> list[Problem]:
-    length = source.picture_seconds
+    length = source.video_seconds
     if length is None or source.still:
         return []
     asked = {f"times[{index}]": time for index, time in enumerate(params.times or [])}

@@ -1,4 +1,4 @@
-"""Probe: what a media file is, measured as far as asked."""
+"""Probe: read the properties of a media file, and optionally measure it."""
 
 import math
 from datetime import timedelta
@@ -19,62 +19,66 @@ from callsheet.operations.progress import progress_callback
 
 
 class ProbeParams(Model):
-    """A file to look at."""
+    """The file to probe."""
 
     src: MediaSource = Field(
         validation_alias=AliasChoices("src", "source", "path", "url", "file", "video", "video_path", "videoPath")
     )
-    loudness: bool = Field(False, description="Measure the first sound track by EBU R 128; decodes it all")
+    loudness: bool = Field(
+        False, description="Measure the first audio stream by EBU R 128, which decodes it completely"
+    )
     count_frames: bool = Field(False, description="Count the frames by decoding all of them")
 
 
 class MeasuredLoudness(Model):
-    """How loud sound is. A value is None for silence."""
+    """A loudness measurement. Values are null for silence."""
 
     integrated: float | None = Field(description="LUFS", examples=[-16.2])
     true_peak: float | None = Field(description="dBTP", examples=[-1.5])
-    range: float = Field(description="LU between the quiet and the loud parts", examples=[6.1])
+    range: float = Field(description="Loudness range (LRA) in LU", examples=[6.1])
 
 
 class CountedFrames(Model):
-    """What decoding every frame has shown."""
+    """The result of decoding every frame."""
 
     frames: int
-    damaged: bool = Field(description="Whether the decoder met damage; some of the frames may look wrong then")
+    damaged: bool = Field(description="Whether the decoder found damage; some frames may then look wrong")
 
 
 class ProbeResult(Probe):
-    """What the file is."""
+    """The properties of the file."""
 
-    name: str = Field(description="File name, without folders")
+    name: str = Field(description="File name without folders")
     size: int = Field(description="Bytes")
-    still: bool = Field(description="Whether it is a picture without a length of its own")
+    still: bool = Field(description="Whether it is a still image, which has no duration")
     streams: list[Stream]
     chapters: list[Chapter]
-    tags: dict[str, str] = Field(description="Without those that tell where, by whom or by what device it was made")
-    loudness: MeasuredLoudness | None = Field(None, description="Only if asked for, and if there is sound")
-    counted: CountedFrames | None = Field(None, description="Only if asked for, and if there is a picture")
+    tags: dict[str, str] = Field(description="Metadata tags, without those that identify place, author or device")
+    loudness: MeasuredLoudness | None = Field(None, description="If requested and there is an audio stream")
+    counted: CountedFrames | None = Field(None, description="If requested and there is a video stream")
 
 
 @operation("probe", queue="preview", timeout=timedelta(minutes=5), needs={"ffmpeg"})
 async def probe(job: Context, params: ProbeParams) -> ProbeResult:
-    """Tell what a media file is: its tracks, sizes, rates, colours, tags and chapters."""
-    found = await read_media(job, params.src, "src")
-    facts = {key: value for key, value in found.probe.model_dump(by_alias=False).items() if value is not None}
+    """Return the properties of a media file: streams, sizes, rates, colors, tags and chapters."""
+    media = await read_media(job, params.src, "src")
+    facts = {key: value for key, value in media.probe.model_dump(by_alias=False).items() if value is not None}
     return ProbeResult(
         **facts,
-        name=found.path.name,
-        size=found.path.stat().st_size,
-        still=found.still,
-        streams=list(found.streams),
-        chapters=list(found.chapters),
-        tags=dict(found.tags),
-        loudness=_told(await measure(job.ffmpeg, found.path)) if params.loudness and found.has_sound else None,
-        counted=await _counted(job, found) if params.count_frames and found.has_picture else None,
+        name=media.path.name,
+        size=media.path.stat().st_size,
+        still=media.still,
+        streams=list(media.streams),
+        chapters=list(media.chapters),
+        tags=dict(media.tags),
+        loudness=_measured_loudness(await measure(job.ffmpeg, media.path))
+        if params.loudness and media.has_audio
+        else None,
+        counted=await _count_frames(job, media) if params.count_frames and media.has_video else None,
     )
 
 
-def _told(measured: Loudness) -> MeasuredLoudness:
+def _measured_loudness(measured: Loudness) -> MeasuredLoudness:
     return MeasuredLoudness(
         integrated=None if measured.is_silence else round(measured.integrated, 1),
         true_peak=round(measured.true_peak, 1) if math.isfinite(measured.true_peak) else None,
@@ -82,9 +86,9 @@ def _told(measured: Loudness) -> MeasuredLoudness:
     )
 
 
-async def _counted(job: Context, found: MediaInfo) -> CountedFrames:
-    words = [*media_input(found.path), "-map", f"0:{found.picture_index}", "-fps_mode", "passthrough"]
+async def _count_frames(job: Context, media: MediaInfo) -> CountedFrames:
+    args = [*media_input(media.path), "-map", f"0:{media.video_index}", "-fps_mode", "passthrough"]
     report = await job.ffmpeg.run(
-        [*words, "-f", "null", "-"], duration=found.picture_seconds, on_progress=progress_callback(job)
+        [*args, "-f", "null", "-"], duration=media.video_seconds, on_progress=progress_callback(job)
     )
     return CountedFrames(frames=report.frames or 0, damaged=is_damaged(report.stderr))

@@ -1,4 +1,4 @@
-"""How far a run of FFmpeg is, told as the progress of a job."""
+"""Report the progress of an FFmpeg run as the progress of a job."""
 
 from collections.abc import Callable
 
@@ -7,13 +7,13 @@ from callsheet.operation.contract import Context
 
 
 def progress_callback(job: Context, start: float = 0.0, end: float = 0.99) -> Callable[[float], None]:
-    """Return what takes the progress of a run that is the part of the job from `start` to `end`.
+    """Return a callback for an FFmpeg run that is the part of the job from `start` to `end`.
 
-    With it go the speed and the time left, where they are known. The end of a job is told by its success, after the
-    output was checked.
+    It also reports speed and remaining time, if they are known. `end` is below 1, because a job is complete only after
+    its output is verified.
     """
 
-    def tell(share: float) -> None:
-        job.progress(start + (end - start) * share, share.words if isinstance(share, FFmpegProgress) else None)
+    def report(share: float) -> None:
+        job.progress(start + (end - start) * share, share.summary if isinstance(share, FFmpegProgress) else None)
 
-    return tell
+    return report

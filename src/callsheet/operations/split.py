@@ -1,4 +1,4 @@
-"""Split: one file becomes several, each a whole number of frames, and nothing is lost between them."""
+"""Split: cut a file into parts. Together they contain every frame and every sample of the source."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,7 +10,7 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.media.clips.detection import scene_changes, silences
+from callsheet.media.clips.detection import detect_scene_changes, detect_silences
 from callsheet.media.clips.split import SplitPart, Splitter
 from callsheet.media.encoding import codecs
 from callsheet.media.encoding.encoders import EncodeSettings, select_encoder
@@ -22,24 +22,26 @@ from callsheet.operation.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
 
-_MOST = 1000
+_MAX_PARTS = 1000
 
 
 class Silence(Model):
-    """What counts as silence."""
+    """How silence is detected."""
 
-    threshold: float = Field(-35.0, ge=-90, le=-5, description="dBFS; quieter is silent")
-    duration: Seconds = Field(0.5, description="Seconds that it must last")
+    threshold: float = Field(-35.0, ge=-90, le=-5, description="dBFS. Audio below this level is silence")
+    duration: Seconds = Field(0.5, description="Minimum length in seconds")
 
 
 class SceneChange(Model):
-    """What counts as another scene."""
+    """How scene changes are detected."""
 
-    threshold: float = Field(0.3, gt=0, lt=1, description="How much of the picture changes; smaller finds more")
+    threshold: float = Field(
+        0.3, gt=0, lt=1, description="FFmpeg's scene score, from 0 to 1. A lower value detects more changes"
+    )
 
 
 class SplitParams(Model):
-    """A video or a sound file, and where to cut it: by one of `every`, `count`, `times`, `silence` and `scenes`."""
+    """A video or audio file, and one of `every`, `count`, `times`, `silence` and `scenes`, which sets where to cut."""
 
     src: MediaSource = Field(
         validation_alias=AliasChoices("src", "source", "path", "url", "video", "audio", "video_path", "videoPath")
@@ -49,39 +51,39 @@ class SplitParams(Model):
         validation_alias=AliasChoices(
             "every", "seconds", "chunk_seconds", "chunkSeconds", "segment_time", "segmentTime"
         ),
-        description="Length of each piece in seconds; the last one is what is left",
+        description="Length of each part in seconds. The last part may be shorter",
     )
-    count: int | None = Field(None, ge=2, le=_MOST, validation_alias=AliasChoices("count", "chunks", "parts"))
+    count: int | None = Field(None, ge=2, le=_MAX_PARTS, validation_alias=AliasChoices("count", "chunks", "parts"))
     times: list[Seconds] | None = Field(
-        None, min_length=1, max_length=_MOST - 1, description="Where to cut, in seconds"
+        None, min_length=1, max_length=_MAX_PARTS - 1, description="Times to cut at, in seconds"
     )
-    silence: Silence | None = Field(None, description="Cut in the middle of each silence; `true` for the usual one")
-    scenes: SceneChange | None = Field(None, description="Cut where another scene begins; `true` for the usual one")
-    min_duration: Seconds = Field(1.0, description="Shortest piece, for silence and scenes")
+    silence: Silence | None = Field(None, description="Cut in the middle of each silence. `true`: default detection")
+    scenes: SceneChange | None = Field(None, description="Cut at each scene change. `true`: default detection")
+    min_duration: Seconds = Field(1.0, description="Minimum length of a part in seconds, for silence and scenes")
     mode: Literal["exact", "copy"] = Field(
         "exact",
-        description="exact: cut at the frame nearest to each time, and encode; copy: pass the picture on as it is, cut "
-        "at the nearest key frame. Sound is cut to the sample either way",
+        description="exact: encode the video, and cut at the frame nearest to each time; copy: copy the video, and cut "
+        "at the nearest key frame. Audio is cut to the sample in both modes",
     )
     quality: Quality | None = None
     crf: int | None = Field(None, ge=0, le=51)
-    preset: Preset | None = Field(None, description="x264's; unset: that of the settings")
+    preset: Preset | None = Field(None, description="x264 preset. Default: from the settings")
 
     @model_validator(mode="before")
     @classmethod
-    def _short_forms(cls, value: Any) -> Any:
+    def _expand_booleans(cls, value: Any) -> Any:
         if not isinstance(value, dict):
             return value
-        usual: dict[str, Any] = {key: {} for key in ("silence", "scenes") if value.get(key) is True}
-        unwanted = {key: None for key in ("silence", "scenes") if value.get(key) is False}
-        return {**value, **usual, **unwanted}
+        defaults: dict[str, Any] = {key: {} for key in ("silence", "scenes") if value.get(key) is True}
+        disabled = {key: None for key in ("silence", "scenes") if value.get(key) is False}
+        return {**value, **defaults, **disabled}
 
     @model_validator(mode="after")
-    def _one_way(self) -> "SplitParams":
-        ways = ("every", "count", "times", "silence", "scenes")
-        given = [name for name in ways if getattr(self, name) is not None]
+    def _check_one_method(self) -> "SplitParams":
+        methods = ("every", "count", "times", "silence", "scenes")
+        given = [name for name in methods if getattr(self, name) is not None]
         if len(given) != 1:
-            raise ValueError(f"give one of {', '.join(ways)}; got {', '.join(given) or 'none'}")
+            raise ValueError(f"give one of {', '.join(methods)}; got {', '.join(given) or 'none'}")
         if self.every is not None and self.every < 0.1:
             raise ValueError("every must be at least 0.1 s")
         if self.quality is not None and self.crf is not None:
@@ -90,60 +92,60 @@ class SplitParams(Model):
 
 
 class Part(Model):
-    """One of the pieces."""
+    """One part."""
 
     file: Artifact
-    start: float = Field(description="Seconds into the source")
+    start: float = Field(description="Seconds from the start of the source")
     duration: float = Field(description="Seconds")
-    frames: int | None = Field(None, description="Pictures in it; None for sound alone")
+    frames: int | None = Field(None, description="Number of video frames. Null for audio files")
 
 
 class SplitResult(Model):
-    """The pieces in their order. Together they are as long as the source, with as many frames."""
+    """The parts in order. Together they have the length and the frames of the source."""
 
     files: list[Artifact]
     parts: list[Part]
-    copied: bool = Field(description="Whether the picture was passed on as it was, without a new encode")
-    notes: list[str] = Field(default_factory=list, description="What was done otherwise than asked, and why")
+    copied: bool = Field(description="Whether the video was copied without encoding")
+    notes: list[str] = Field(default_factory=list, description="Deviations from the request, with the reason")
 
 
 @operation("split", queue="transcode", timeout=timedelta(hours=1), needs={"ffmpeg"}, aliases=("chunk",))
 async def split(job: Context, params: SplitParams) -> SplitResult:
-    """Cut a video or a sound file into pieces: by length, by number, at given times, at silences or at scenes."""
+    """Cut a video or audio file into parts: by length, by number, at times, at silences or at scene changes."""
     source = await read_media(job, params.src, "src")
     _check(params, source)
-    cutter = await _cutter(job, params, source)
-    wanted = await _times(job, params, source, cutter.seconds)
-    cuts = cutter.at(wanted)
-    pieces = await cutter.cut(cuts, progress_callback(job, 0.1))
-    parts = [await _kept(job, piece) for piece in pieces]
+    splitter = await _splitter(job, params, source)
+    times = await _times(job, params, source, splitter.seconds)
+    points = splitter.split_points(times)
+    files = await splitter.split(points, progress_callback(job, 0.1))
+    parts = [await _keep(job, file) for file in files]
     return SplitResult(
         files=[part.file for part in parts],
         parts=parts,
-        copied=cutter.copies,
-        notes=_notes(params, wanted, len(cuts)),
+        copied=splitter.stream_copy,
+        notes=_notes(params, times, len(points)),
     )
 
 
 def _check(params: SplitParams, source: MediaInfo) -> None:
     problems: list[Problem] = []
     if source.still:
-        problems.append(Problem("src", "not_a_video", f"this is a still picture, not a video: '{source.path.name}'"))
-    if params.silence is not None and not source.has_sound:
-        problems.append(Problem("silence", "no_sound", "there is no sound in this file"))
-    if params.scenes is not None and not source.has_picture:
-        problems.append(Problem("scenes", "no_picture", "there is no picture in this file"))
-    if params.mode == "copy" and source.has_picture and not accepts_video_codec("mkv", source.probe.video_codec):
-        message = f"{source.probe.video_codec} pictures cannot be passed on as they are; exact encodes them"
+        problems.append(Problem("src", "not_a_video", f"this is a still image, not a video: '{source.path.name}'"))
+    if params.silence is not None and not source.has_audio:
+        problems.append(Problem("silence", "no_sound", "there is no audio in this file"))
+    if params.scenes is not None and not source.has_video:
+        problems.append(Problem("scenes", "no_picture", "there is no video in this file"))
+    if params.mode == "copy" and source.has_video and not accepts_video_codec("mkv", source.probe.video_codec):
+        message = f"{source.probe.video_codec} video cannot be copied; use mode exact"
         problems.append(Problem("mode", "codec_does_not_fit", message))
-    if params.every is not None and (source.probe.duration or 0) / params.every > _MOST:
-        problems.append(Problem("every", "too_many_pieces", f"that makes more than {_MOST} pieces"))
+    if params.every is not None and (source.probe.duration or 0) / params.every > _MAX_PARTS:
+        problems.append(Problem("every", "too_many_parts", f"this makes more than {_MAX_PARTS} parts"))
     if problems:
         raise BadParams(problems)
 
 
-async def _cutter(job: Context, params: SplitParams, source: MediaInfo) -> Splitter:
-    if not source.has_picture:
+async def _splitter(job: Context, params: SplitParams, source: MediaInfo) -> Splitter:
+    if not source.has_video:
         return Splitter(source, job.ffmpeg, job.dir)
     frames = await read_frame_index(job.ffmpeg, source)
     if params.mode == "copy":
@@ -154,40 +156,46 @@ async def _cutter(job: Context, params: SplitParams, source: MediaInfo) -> Split
 
 
 async def _times(job: Context, params: SplitParams, source: MediaInfo, seconds: float) -> list[float]:
-    """Return where to cut, in seconds from the beginning."""
+    """Return the times to cut at, in seconds from the start."""
     if params.times is not None:
-        late = [time for time in params.times if not 0 < time < seconds]
-        if late:
-            message = f"a time must be within the {seconds:.3f} s of the file; got {', '.join(f'{t:g}' for t in late)}"
+        outside = [time for time in params.times if not 0 < time < seconds]
+        if outside:
+            message = (
+                f"a time must be within the {seconds:.3f} s of the file; got {', '.join(f'{t:g}' for t in outside)}"
+            )
             raise BadParams([Problem("times", "out_of_range", message)])
         return sorted(set(params.times))
     if params.silence is not None:
-        found = await silences(job.ffmpeg, source, params.silence.threshold, params.silence.duration)
-        return _apart([(start + end) / 2 for start, end in found], params.min_duration, seconds)
+        found = await detect_silences(job.ffmpeg, source, params.silence.threshold, params.silence.duration)
+        return _spaced([(start + end) / 2 for start, end in found], params.min_duration, seconds)
     if params.scenes is not None:
-        return _apart(await scene_changes(job.ffmpeg, source, params.scenes.threshold), params.min_duration, seconds)
+        return _spaced(
+            await detect_scene_changes(job.ffmpeg, source, params.scenes.threshold), params.min_duration, seconds
+        )
     every = params.every if params.every is not None else seconds / (params.count or 1)
-    number = params.count or int(seconds / every) + 1
-    return [every * n for n in range(1, number) if every * n < seconds - 0.001]
+    count = params.count or int(seconds / every) + 1
+    return [every * n for n in range(1, count) if every * n < seconds - 0.001]
 
 
-def _apart(times: Sequence[float], least: float, seconds: float) -> list[float]:
-    """Leave out what would make a piece shorter than `least`."""
+def _spaced(times: Sequence[float], min_gap: float, seconds: float) -> list[float]:
+    """Return the times without those that would make a part shorter than `min_gap` seconds."""
     kept: list[float] = []
     for time in times:
-        if time - (kept[-1] if kept else 0.0) >= least and seconds - time >= least and len(kept) < _MOST - 1:
+        if time - (kept[-1] if kept else 0.0) >= min_gap and seconds - time >= min_gap and len(kept) < _MAX_PARTS - 1:
             kept.append(time)
     return kept
 
 
-async def _kept(job: Context, piece: SplitPart) -> Part:
-    media_type = codecs.MEDIA_TYPES[piece.format] if piece.frames is not None else "audio/mp4"
-    file = await job.keep(piece.path, name=piece.path.name, media_type=media_type)
-    return Part(file=file, start=round(piece.start, 6), duration=round(piece.seconds, 6), frames=piece.frames)
+async def _keep(job: Context, part: SplitPart) -> Part:
+    media_type = codecs.MEDIA_TYPES[part.format] if part.frame_count is not None else "audio/mp4"
+    file = await job.keep(part.path, name=part.path.name, media_type=media_type)
+    return Part(file=file, start=round(part.start, 6), duration=round(part.seconds, 6), frames=part.frame_count)
 
 
-def _notes(params: SplitParams, wanted: list[float], cuts: int) -> list[str]:
-    if cuts < len(wanted):
-        cause = "key frames are further apart" if params.mode == "copy" else "several fell on the same frame"
-        return [f"cut in {cuts} places instead of {len(wanted)}: {cause}"]
-    return [] if wanted else ["nothing was found to cut at, so there is one piece"]
+def _notes(params: SplitParams, times: list[float], points: int) -> list[str]:
+    if points < len(times):
+        cause = (
+            "key frames are further apart" if params.mode == "copy" else "several times are nearest to the same frame"
+        )
+        return [f"cut at {points} points instead of {len(times)}: {cause}"]
+    return [] if times else ["no point to cut at was found, so there is one part"]

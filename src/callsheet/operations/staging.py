@@ -33,7 +33,7 @@ from callsheet.media.subtitles.style_defaults import as_caption
 from callsheet.media.subtitles.subtitle_parsers import Caption, is_ass, read_captions
 from callsheet.media.timeline.captions import Captions
 from callsheet.media.timeline.timeline import Timeline
-from callsheet.media.values import PRESETS, Preset, read_rate
+from callsheet.media.values import PRESETS, Preset, parse_rate
 from callsheet.operations.media_inputs import MediaContext, read_media
 from callsheet.processes.bounded_gather import gather_limited
 
@@ -87,7 +87,7 @@ def output_canvas(job: MediaContext, timeline: Timeline) -> Canvas:
     ratio = frame_size.parse_ratio(output.aspect_ratio or job.settings.ffmpeg_aspect_ratio)
     short = int(output.resolution[:-1]) if output.resolution else frame_size.DEFAULT_SHORT_SIDE
     width, height = frame_size.even_size(output.width, output.height, ratio, short)
-    return Canvas(width, height, read_rate(output.fps), output.fit, output.background)
+    return Canvas(width, height, parse_rate(output.fps), output.fit, output.background)
 
 
 def encode_settings(job: MediaContext, timeline: Timeline) -> EncodeSettings:
@@ -157,7 +157,7 @@ async def probe_sources(job: MediaContext, timeline: Timeline) -> dict[str, Medi
         except (BadSource, FFmpegFailed) as error:
             return [Problem(f"{field}.src", error.code, error.message)]
 
-    results = await gather_limited([partial(fetch, *item) for item in sources.values()], at_once=_MAX_FETCHES)
+    results = await gather_limited([partial(fetch, *item) for item in sources.values()], limit=_MAX_FETCHES)
     problems = [problem for result in results if isinstance(result, list) for problem in result]
     if problems:
         raise BadParams(problems)

@@ -1,1 +1,1 @@
-"""Child processes: limits, supervision, JSON protocols and bounded concurrency."""
+"""Child processes: resource limits, supervision, a JSON protocol; and bounded concurrency."""

@@ -1,4 +1,4 @@
-"""Works done side by side."""
+"""Run awaitables concurrently, with a limit."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -8,24 +8,24 @@ T = TypeVar("T")
 
 
 async def gather_limited(
-    works: Iterable[Callable[[], Awaitable[T]]], *, at_once: int, on_done: Callable[[], None] | None = None
+    functions: Iterable[Callable[[], Awaitable[T]]], *, limit: int, on_done: Callable[[], None] | None = None
 ) -> list[T]:
-    """Do works, so many at once, and return what they return; when one fails, end the others and raise its error.
+    """Call async functions, at most `limit` at once, and return their results in order.
 
-    `on_done` is called after each.
+    If one fails, the others are cancelled and its error is raised. `on_done` is called after each.
     """
-    slots = asyncio.Semaphore(at_once)
+    slots = asyncio.Semaphore(limit)
 
-    async def seated(work: Callable[[], Awaitable[T]]) -> T:
+    async def run_in_slot(function: Callable[[], Awaitable[T]]) -> T:
         async with slots:
-            result = await work()
+            result = await function()
         if on_done is not None:
             on_done()
         return result
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(seated(work)) for work in works]
+            tasks = [group.create_task(run_in_slot(function)) for function in functions]
     except BaseExceptionGroup as failures:
         raise failures.exceptions[0] from None
     return [task.result() for task in tasks]

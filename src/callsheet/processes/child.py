@@ -1,4 +1,4 @@
-"""Child processes that cannot outlive the work they were started for."""
+"""Child processes with resource limits. They end with the block, the thread or the worker that started them."""
 
 import asyncio
 import ctypes
@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from callsheet.processes.memory_limit import MemoryWatch
+from callsheet.processes.memory_limit import MemoryLimit
 
 _PR_SET_PDEATHSIG = 1
-# Loaded here, since nothing may be loaded between fork and exec.
+# Loaded at import: loading a library between fork and exec can deadlock.
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
-_PASSED_ON = (
+_INHERITED_VARIABLES = (
     "PATH",
     "HOME",
     "TMPDIR",
@@ -32,18 +32,18 @@ _PASSED_ON = (
 
 @dataclass(frozen=True, slots=True)
 class ProcessLimits:
-    """What a child may use; None sets no limit."""
+    """Resource limits of a child process. None: no limit."""
 
     file_bytes: int | None = 64 * 2**30
-    """Of the largest file it may write."""
+    """Size of the largest file it may write."""
     cpu_seconds: int | None = None
     memory_bytes: int | None = None
-    """Of memory really used."""
+    """Resident memory."""
 
 
-def plain_environment(**more: str) -> dict[str, str]:
-    """Return an environment without secrets: what programs need to be found and to find their libraries."""
-    kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
+def child_environment(**more: str) -> dict[str, str]:
+    """Return an environment without secrets: the variables for finding programs and libraries, and `more`."""
+    kept = {name: os.environ[name] for name in _INHERITED_VARIABLES if name in os.environ}
     return {**kept, "LC_ALL": "C.UTF-8", **more}
 
 
@@ -51,12 +51,12 @@ def plain_environment(**more: str) -> dict[str, str]:
 async def start_child(
     argv: Sequence[str], *, cwd: Path | None, env: Mapping[str, str], limits: ProcessLimits
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a program in a process group of its own, with pipes for stdout and stderr, while the block runs.
+    """Run a program in a new process group, with pipes for stdout and stderr, while the block runs.
 
-    The whole group is dead when the block is left, however it is left. On Linux the program also dies with
-    the thread that runs the event loop, so a killed worker leaves no orphan.
+    The whole group is killed when the block ends, fails or is cancelled. On Linux the kernel also kills the program
+    when the thread of the event loop ends, so that a killed worker leaves no orphan.
 
-    Raises FFmpegFailed, when the block is left, for a program that was ended since it used more memory than it may.
+    Raises FFmpegFailed at the end of the block if the program was killed for exceeding its memory limit.
     """
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
@@ -67,7 +67,7 @@ async def start_child(
             cwd=cwd,
             env=dict(env),
             start_new_session=True,
-            preexec_fn=_tie_to_parent(limits),
+            preexec_fn=_prepare_child(limits),
         )
     )
     try:
@@ -75,44 +75,44 @@ async def start_child(
     except asyncio.CancelledError:
         await _end(await starting)
         raise
-    memory = MemoryWatch(process.pid, limits.memory_bytes, kill=lambda: _kill(process))
+    memory_limit = MemoryLimit(process.pid, limits.memory_bytes, kill=lambda: _kill(process))
     try:
-        with memory:
+        with memory_limit:
             yield process
     finally:
         await _end(process)
 
 
-def _tie_to_parent(limits: ProcessLimits) -> Callable[[], None]:
+def _prepare_child(limits: ProcessLimits) -> Callable[[], None]:
     parent = os.getpid()
-    wanted = [
+    limited = [
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_CPU, limits.cpu_seconds),
     ]
-    settings = [(kind, _with_limits(kind, value)) for kind, value in wanted if value is not None]
+    settings = [(kind, _within_hard_limit(kind, value)) for kind, value in limited if value is not None]
 
-    def tie() -> None:
+    def prepare() -> None:
         if _libc is not None:
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-            if os.getppid() != parent:  # it died before the call above could take effect
+            if os.getppid() != parent:  # the parent ended before the call above took effect
                 os._exit(1)
-            _offer_to_the_system()
+            _raise_oom_score()
         for kind, value in settings:
             resource.setrlimit(kind, value)
 
-    return tie
+    return prepare
 
 
-def _offer_to_the_system() -> None:
-    """Let the system, when memory runs out, end this process before the worker that started it."""
+def _raise_oom_score() -> None:
+    """Make the kernel kill this process before its worker when memory runs out."""
     with suppress(OSError):
         score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
         os.write(score, b"500")
         os.close(score)
 
 
-def _with_limits(kind: int, value: int) -> tuple[int, int]:
+def _within_hard_limit(kind: int, value: int) -> tuple[int, int]:
     _, hard = resource.getrlimit(kind)
     allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
     return allowed, allowed
@@ -126,7 +126,7 @@ def _kill(process: asyncio.subprocess.Process) -> None:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     _kill(process)
-    # Reading to the end lets the pipes close; otherwise their transports outlive the loop.
+    # Reading to EOF closes the pipes. Otherwise their transports outlive the event loop.
     ending = asyncio.ensure_future(process.communicate())
     cancelled = False
     while not ending.done():

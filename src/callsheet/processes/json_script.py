@@ -1,4 +1,4 @@
-"""Scripts of ours that work in a process of their own, and tell of it in lines of JSON."""
+"""Run a Python script in a child process that reports in JSON lines."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from callsheet.processes.child import ProcessLimits, plain_environment, start_child
+from callsheet.processes.child import ProcessLimits, child_environment, start_child
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +16,9 @@ class ScriptResult:
     """How a script ended."""
 
     code: int
-    """0 when it came to its end; negative for the signal that ended it."""
+    """Exit status: 0 for success, negative for the signal that ended it."""
     error: str
-    """The last line it wrote to stderr, which for a fault of the script is the error."""
+    """The last line of stderr, which names the exception if the script failed."""
 
 
 async def run_script(
@@ -30,20 +30,20 @@ async def run_script(
     env: Mapping[str, str] | None = None,
     limits: ProcessLimits,
 ) -> ScriptResult:
-    """Run a script with the request as its argument, and hand on each line that it writes, as it comes.
+    """Run a script with the request as its argument, and pass each line of its stdout, parsed, to `on_line`.
 
-    The process ends with the call, however the call ends.
+    The process is killed when the call ends, fails or is cancelled.
     """
-    # -P: the folder of the script holds names such as `graph` that must not hide other modules.
+    # -P: modules in the folder of the script must not hide modules of the same name elsewhere.
     argv = [sys.executable, "-P", str(script), json.dumps(request)]
-    async with start_child(argv, cwd=cwd, env=env or plain_environment(), limits=limits) as process:
+    async with start_child(argv, cwd=cwd, env=env or child_environment(), limits=limits) as process:
         assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
-        complaints = asyncio.create_task(process.stderr.read())
+        reading_stderr = asyncio.create_task(process.stderr.read())
         try:
             async for line in process.stdout:
                 on_line(json.loads(line))
             code = await process.wait()
-            said = (await complaints).decode("utf-8", "replace").strip().splitlines()
+            stderr = (await reading_stderr).decode("utf-8", "replace").strip().splitlines()
         finally:
-            complaints.cancel()
-    return ScriptResult(code, said[-1] if said else f"exit status {code}")
+            reading_stderr.cancel()
+    return ScriptResult(code, stderr[-1] if stderr else f"exit status {code}")

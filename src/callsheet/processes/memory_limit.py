@@ -1,8 +1,9 @@
-"""How much memory a child uses, and the end of one that uses too much.
+"""Limit the memory of a child process, by polling its resident memory.
 
-The limits that the system offers do not fit: address space (RLIMIT_AS, RLIMIT_DATA) is reserved by threads and GPU
-drivers many times over what they use, so a limit that lets honest work pass stops nothing, and resident memory
-(RLIMIT_RSS) has not been enforced for twenty years. So what is really used is looked at, several times a second.
+The limits of the operating system do not fit. Threads and GPU drivers reserve many times more address space
+(RLIMIT_AS, RLIMIT_DATA) than they use, so that a limit that normal work passes stops nothing. The limit of
+resident memory (RLIMIT_RSS) has not been enforced for twenty years. So resident memory is polled, several times per
+second.
 """
 
 import asyncio
@@ -15,55 +16,55 @@ import psutil
 
 from callsheet.domain.errors import FFmpegFailed
 
-_LOOK_EVERY = 0.2
-"""Seconds; the fastest decoders fill a few hundred megabytes meanwhile."""
+_POLL_INTERVAL = 0.2
+"""Seconds. The fastest decoders allocate a few hundred megabytes in this time."""
 
 
-class MemoryWatch:
-    """While the block runs, the process `pid` is looked at; `kill` is called once it uses more than `most` bytes.
+class MemoryLimit:
+    """Context manager that calls `kill` once the process `pid` uses more than `max_bytes`; None: no limit.
 
-    Leaving the block then raises FFmpegFailed, in place of whatever its sudden end led to.
+    Leaving the block then raises FFmpegFailed, in place of the error that the kill caused.
     """
 
-    def __init__(self, pid: int, most: int | None, *, kill: Callable[[], None]) -> None:
+    def __init__(self, pid: int, max_bytes: int | None, *, kill: Callable[[], None]) -> None:
         self._pid = pid
-        self._most = most
+        self._max_bytes = max_bytes
         self._kill = kill
-        self._used = 0
-        self._watching: asyncio.Task[None] | None = None
+        self._exceeded = False
+        self._polling: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
-        if self._most is not None:
-            self._watching = asyncio.ensure_future(self._watch(self._most))
+        if self._max_bytes is not None:
+            self._polling = asyncio.ensure_future(self._poll(self._max_bytes))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-        if self._used and (error is None or isinstance(error, Exception)):
+        if self._polling is not None:
+            self._polling.cancel()
+        if self._exceeded and (error is None or isinstance(error, Exception)):
             raise FFmpegFailed(
-                f"the work needed more than the {_gigabytes(self._most or 0)} of memory that it may use. "
-                "Use a smaller picture, or raise FFMPEG_MEMORY"
+                f"the process exceeded its memory limit of {_gigabytes(self._max_bytes or 0)}. "
+                "Use smaller images or videos, or raise FFMPEG_MEMORY"
             ) from None
 
-    async def _watch(self, most: int) -> None:
+    async def _poll(self, max_bytes: int) -> None:
         try:
             process = psutil.Process(self._pid)
-            while (used := process.memory_info().rss) <= most:  # noqa: ASYNC110 - memory sets no event
-                await asyncio.sleep(_LOOK_EVERY)
-        except psutil.Error:  # it has ended
+            while process.memory_info().rss <= max_bytes:  # noqa: ASYNC110 - memory sets no event
+                await asyncio.sleep(_POLL_INTERVAL)
+        except psutil.Error:  # the process has ended
             return
-        self._used = used
+        self._exceeded = True
         self._kill()
 
 
 def usable_memory() -> int:
-    """Return how many bytes of memory this process may use, by the machine and by its control group."""
-    whole = psutil.virtual_memory().total
+    """Return the bytes of memory this process may use, from the machine and its cgroup."""
+    total = psutil.virtual_memory().total
     try:
-        return min(whole, int(Path("/sys/fs/cgroup/memory.max").read_text()))
-    except (OSError, ValueError):  # no control group, or one without a limit
-        return whole
+        return min(total, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    except (OSError, ValueError):  # no cgroup, or no limit
+        return total
 
 
 def _gigabytes(size: int) -> str:

@@ -19,7 +19,7 @@ def ffmpeg(studio: Studio) -> FFmpeg:
 
 @pytest.fixture
 def script(tmp_path: Path):
-    """Makes a program that takes the place of FFmpeg."""
+    """Return a function that writes a shell script and returns an FFmpeg runner that starts it."""
 
     def write(body: str) -> FFmpeg:
         path = tmp_path / "ffmpeg-like"

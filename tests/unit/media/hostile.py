@@ -1,4 +1,4 @@
-"""Files that mean harm: made on the spot, each in its own way."""
+"""Hostile files, generated for tests: damaged files, playlists that open other files, decompression bombs."""
 
 import os
 import re
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from .studio import Studio
 
-# A file that must not be read, and what would be found in a film if it were.
+# The content of a file that must not be read. It would appear in the output if it were.
 SECRET = "SECRETSECRETSECRET"
 
 
 def make_corpus(studio: Studio, folder: Path, url: str) -> dict[str, Path]:
-    """Make one file of each kind; `url` is an address that counts who comes."""
+    """Make one file of each kind. `url` is the address of a server that counts requests."""
     front = studio.make("front.mp4", *_film(studio), "-movflags", "+faststart")
     late = studio.make("late.mp4", *_film(studio))
     (folder / "secret.txt").write_text(SECRET)
@@ -22,9 +22,9 @@ def make_corpus(studio: Studio, folder: Path, url: str) -> dict[str, Path]:
     sibling.write_bytes(front.read_bytes())
     return {
         **_damaged(folder, front, late),
-        **_tricks(folder, sibling, url),
+        **_playlists(folder, sibling, url),
         **_bombs(studio, folder, front),
-        **_no_files(folder),
+        **_special_files(folder),
     }
 
 
@@ -42,12 +42,12 @@ def _damaged(folder: Path, front: Path, late: Path) -> dict[str, Path]:
         "noise": _write(folder / "noise.mp4", bytes((n * n * 31 + n // 7) % 256 for n in range(20_000))),
         "empty": _write(folder / "empty.mp4", b""),
         "zip": _zip(folder / "zip.mp4"),
-        "a sample count beyond all bounds": _write(folder / "stsz.mp4", _with_samples_without_end(front.read_bytes())),
-        "a box beyond all bounds": _write(folder / "box.mp4", front.read_bytes()[:32] + b"\0\0\0\1moov" + b"\x7f" * 8),
+        "a huge sample count": _write(folder / "stsz.mp4", _with_huge_sample_count(front.read_bytes())),
+        "a huge box": _write(folder / "box.mp4", front.read_bytes()[:32] + b"\0\0\0\1moov" + b"\x7f" * 8),
     }
 
 
-def _tricks(folder: Path, sibling: Path, url: str) -> dict[str, Path]:
+def _playlists(folder: Path, sibling: Path, url: str) -> dict[str, Path]:
     hls = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{}\n#EXT-X-ENDLIST\n"
     dash = (
         '<?xml version="1.0"?>'
@@ -65,39 +65,41 @@ def _tricks(folder: Path, sibling: Path, url: str) -> dict[str, Path]:
         "HLS, a file beside it": ("film.m3u8", hls.format(sibling.name)),
         "HLS, a file by its path": ("local.m3u8", hls.format(sibling)),
         "HLS, a secret file": ("secret.m3u8", hls.format(f"file://{folder}/secret.txt")),
-        "HLS, an address": ("remote.m3u8", hls.format(f"{url}/hls.ts")),
-        "HLS named as a film": ("hls.mp4", hls.format(sibling.name)),
+        "HLS, a URL": ("remote.m3u8", hls.format(f"{url}/hls.ts")),
+        "HLS named as a video": ("hls.mp4", hls.format(sibling.name)),
         "HLS within HLS": ("master.m3u8", f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{url}/inner.m3u8\n"),
         "HLS, joined by a protocol": ("concat.m3u8", hls.format(f"concat:{folder}/secret.txt|{sibling}")),
-        "DASH, an address": ("film.mpd", dash.format(f"{url}/", "dash.mp4")),
-        "DASH named as a film": ("dash.mp4", dash.format("", sibling.name)),
+        "DASH, a URL": ("film.mpd", dash.format(f"{url}/", "dash.mp4")),
+        "DASH named as a video": ("dash.mp4", dash.format("", sibling.name)),
         "XML with an entity": ("xxe.mpd", xxe),
         "ffconcat, a file beside it": ("list.ffconcat", f"ffconcat version 1.0\nfile {sibling.name}\n"),
-        "ffconcat named as a film": ("list.mp4", f"ffconcat version 1.0\nfile {sibling.name}\n"),
-        "ffconcat, an address": ("remote.ffconcat", f"ffconcat version 1.0\nfile '{url}/concat.mp4'\n"),
+        "ffconcat named as a video": ("list.mp4", f"ffconcat version 1.0\nfile {sibling.name}\n"),
+        "ffconcat, a URL": ("remote.ffconcat", f"ffconcat version 1.0\nfile '{url}/concat.mp4'\n"),
         "SDP": ("film.sdp", sdp),
-        "SVG, an address": ("film.svg", svg.format(f"{url}/svg.png")),
-        "SVG named as a picture": ("svg.png", svg.format(f"file://{folder}/secret.txt")),
-        "a script of Avisynth": ("film.avs", f'DirectShowSource("{sibling}")\n'),
+        "SVG, a URL": ("film.svg", svg.format(f"{url}/svg.png")),
+        "SVG named as an image": ("svg.png", svg.format(f"file://{folder}/secret.txt")),
+        "an Avisynth script": ("film.avs", f'DirectShowSource("{sibling}")\n'),
         "M3U": ("list.m3u", f"{url}/list.mp4\n"),
     }
     return {kind: _write(folder / name, text.encode()) for kind, (name, text) in texts.items()}
 
 
 def _bombs(studio: Studio, folder: Path, front: Path) -> dict[str, Path]:
-    apart = ["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=30", "-frames:v", "2", "-vf", "setpts=N*36000/TB"]
-    gap = studio.make("gap.mkv", *apart, "-fps_mode", "passthrough", "-c:v", "libx264", "-preset", "ultrafast")
-    tracks = [word for _ in range(150) for word in ("-map", "0:a")]
+    source = ["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=30", "-frames:v", "2", "-vf", "setpts=N*36000/TB"]
+    gap = studio.make("gap.mkv", *source, "-fps_mode", "passthrough", "-c:v", "libx264", "-preset", "ultrafast")
+    tracks = [arg for _ in range(150) for arg in ("-map", "0:a")]
     return {
-        "a picture of 12000 by 12000": _write(folder / "bomb.png", _png(12_000)),
+        "an image of 12000 by 12000": _write(folder / "bomb.png", _png(12_000)),
         "a GIF of 65535 by 65535": _write(folder / "bomb.gif", b"GIF89a\xff\xff\xff\xff\xf7\0\0" + bytes(768) + b";"),
-        "two pictures ten hours apart": gap,
-        "two pictures ten hours apart, a length of a second told": _write(folder / "lie.mkv", _told_short(gap)),
-        "150 tracks": studio.make("tracks.mp4", "-i", str(front), *tracks, "-c", "copy"),
+        "two frames ten hours apart": gap,
+        "two frames ten hours apart, with a stated duration of a second": _write(
+            folder / "lie.mkv", _with_short_duration(gap)
+        ),
+        "150 streams": studio.make("tracks.mp4", "-i", str(front), *tracks, "-c", "copy"),
     }
 
 
-def _no_files(folder: Path) -> dict[str, Path]:
+def _special_files(folder: Path) -> dict[str, Path]:
     made = {name: folder / name for name in ("pipe.mp4", "folder.mp4", "loop.mp4", "device.mp4", "passwd.mp4")}
     os.mkfifo(made["pipe.mp4"])
     made["folder.mp4"].mkdir()
@@ -133,13 +135,13 @@ def _png(side: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-def _with_samples_without_end(film: bytes) -> bytes:
+def _with_huge_sample_count(film: bytes) -> bytes:
     at = film.index(b"stsz")
     return film[: at + 12] + b"\x7f\xff\xff\xff" + film[at + 16 :]
 
 
-def _told_short(film: Path) -> bytes:
-    """Let Matroska tell a length of one second: the element 0x4489, eight bytes long, and the tag of the track."""
+def _with_short_duration(film: Path) -> bytes:
+    """Change the stated duration of a Matroska to one second: the element 0x4489 of 8 bytes, and the stream tag."""
     data = film.read_bytes()
     at = data.index(b"\x44\x89\x88")
     data = data[: at + 3] + struct.pack(">d", 1000.0) + data[at + 11 :]

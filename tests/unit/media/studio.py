@@ -1,4 +1,4 @@
-"""Tiny clips made to order, and eyes to look at what becomes of them."""
+"""Small generated clips, decoding of results, and a fake job context."""
 
 import hashlib
 import subprocess
@@ -18,18 +18,18 @@ from callsheet.settings import Settings
 
 
 class Studio:
-    """Makes clips with FFmpeg's own generators, each once."""
+    """Generates clips with FFmpeg's test sources. Each clip is generated once."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.binary = find_ffmpeg(Settings(_env_file=None))
 
-    def make(self, name: str, *words: str) -> Path:
-        # In a folder for its recipe: clips of one name may differ between test files.
-        path = self.folder / hashlib.sha256("\0".join(words).encode()).hexdigest()[:12] / name
+    def make(self, name: str, *args: str) -> Path:
+        # The folder depends on the arguments: test files may use one name for different clips.
+        path = self.folder / hashlib.sha256("\0".join(args).encode()).hexdigest()[:12] / name
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
-            command = [str(self.binary), "-v", "error", "-nostdin", "-y", *words, f"file:{path}"]
+            command = [str(self.binary), "-v", "error", "-nostdin", "-y", *args, f"file:{path}"]
             subprocess.run(command, check=True, timeout=60)
         return path
 
@@ -42,13 +42,13 @@ class Studio:
         sound: str | None = None,
         pixels: str = "yuv420p",
     ) -> Path:
-        words = ["-f", "lavfi", "-i", picture]
-        words += ["-f", "lavfi", "-i", sound] if sound else []
+        args = ["-f", "lavfi", "-i", picture]
+        args += ["-f", "lavfi", "-i", sound] if sound else []
         coding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "12", "-bf", "2", "-crf", "2", "-pix_fmt", pixels]
-        return self.make(name, *words, "-t", str(seconds), *coding, *(["-c:a", "aac"] if sound else []))
+        return self.make(name, *args, "-t", str(seconds), *coding, *(["-c:a", "aac"] if sound else []))
 
     def counting(self, name: str, *, rate: int = 30, frames: int = 60, sound: bool = False) -> Path:
-        """A clip whose frame n is grey all over, at level 16 + 3n."""
+        """Return a clip whose frame n is uniformly gray, at level 16 + 3n."""
         picture = f"nullsrc=size=64x64:rate={rate},geq=lum='16+3*N':cb=128:cr=128"
         return self.clip(name, picture, seconds=frames / rate, sound="sine=frequency=300" if sound else None)
 
@@ -59,33 +59,33 @@ class Studio:
         return self.make(name, "-f", "lavfi", "-i", source, "-t", str(seconds), "-c:a", "pcm_s16le")
 
     def look(self, path: Path, *, size: tuple[int, int], filters: str = "null") -> np.ndarray:
-        """Every frame of a film in grey: an array of frames, rows, columns."""
+        """Return every frame in gray: an array of frames, rows, columns."""
         command = [str(self.binary), "-v", "error", "-nostdin", "-i", f"file:{path}", "-vf", filters]
         raw = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "gray", "-"], capture_output=True, check=True)
         return np.frombuffer(raw.stdout, np.uint8).reshape(-1, size[1], size[0]).astype(float)
 
     def colours(self, path: Path, *, size: tuple[int, int]) -> np.ndarray:
-        """Every frame of a film in red, green and blue: an array of frames, rows, columns, colours."""
+        """Return every frame in RGB: an array of frames, rows, columns, components."""
         command = [str(self.binary), "-v", "error", "-nostdin", "-i", f"file:{path}"]
         raw = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True)
         return np.frombuffer(raw.stdout, np.uint8).reshape(-1, size[1], size[0], 3).astype(float)
 
     def numbers(self, path: Path) -> np.ndarray:
-        """The numbers of the frames of a counting clip that are seen in a film of 64x64."""
+        """Return the frame numbers of a counting clip, read from a video of 64x64."""
         levels = self.look(path, size=(64, 64)).mean(axis=(1, 2))
-        # Grey is of full range, where black is 0 and not 16.
+        # The decoded gray has full range: black is 0, not 16.
         return levels * 219 / 255 / 3
 
     def listen(self, path: Path) -> np.ndarray:
-        """All samples of a film's sound at 48 kHz: an array of samples, channels."""
+        """Return all audio samples at 48 kHz: an array of samples, channels."""
         command = [str(self.binary), "-v", "error", "-nostdin", "-i", f"file:{path}", "-map", "0:a:0"]
-        words = ["-ar", "48000", "-ac", "2", "-f", "f32le", "-"]
-        raw = subprocess.run([*command, *words], capture_output=True, check=True).stdout
+        args = ["-ar", "48000", "-ac", "2", "-f", "f32le", "-"]
+        raw = subprocess.run([*command, *args], capture_output=True, check=True).stdout
         return np.frombuffer(raw, "<f4").reshape(-1, 2)
 
 
 class Stage:
-    """The least that an operation needs to run."""
+    """A job context with what the media operations need."""
 
     def __init__(self, folder: Path, **settings: object) -> None:
         self.id: UUID = uuid4()

@@ -23,7 +23,7 @@ from callsheet.media.rendering.audio_placement import AudioPlacement, place_audi
 from callsheet.media.rendering.overlay_placement import OverlayPlacement, place_overlays
 from callsheet.media.rendering.schedule import Schedule, build_schedule
 from callsheet.media.timeline.timeline import Timeline
-from callsheet.media.values import read_rate
+from callsheet.media.values import parse_rate
 
 RATE = 24.0
 SIZELESS = "the file has no video size; set one in output, or the settings decide"
@@ -65,7 +65,7 @@ def saved(folder: Path, *rows: list[Any], audio: tuple[list[Any], ...] = ()) -> 
 def scheduled(timeline: dict[str, Any], media_by_source: dict[str, MediaInfo] | None = None) -> Schedule:
     params = Timeline.model_validate(timeline)
     media = [(media_by_source or {}).get(str(s.src.root)) if s.src else None for s in params.scenes]
-    return build_schedule(params.scenes, media, read_rate(params.output.fps))
+    return build_schedule(params.scenes, media, parse_rate(params.output.fps))
 
 
 def test_clips_become_scenes_with_their_trims(tmp_path: Path):
@@ -342,7 +342,7 @@ def placed(
 ) -> tuple[dict[str, MediaInfo], Schedule, list[OverlayPlacement], list[AudioPlacement]]:
     media = {field: footage(str(source.root)) for field, source in timeline.media()}
     scene_footage = [media.get(f"scenes[{n}]") for n in range(len(timeline.scenes))]
-    schedule = build_schedule(timeline.scenes, scene_footage, read_rate(timeline.output.fps))
+    schedule = build_schedule(timeline.scenes, scene_footage, parse_rate(timeline.output.fps))
     overlays = place_overlays(timeline, media, schedule)
     return media, schedule, overlays, place_audio(timeline, media, overlays, schedule)
 

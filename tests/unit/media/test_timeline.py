@@ -8,7 +8,7 @@ from callsheet.domain.plan_validation import validate_params
 from callsheet.media.filters.audio_filter_allowlist import validate_audio_filter
 from callsheet.media.rendering.frame_size import even_size, parse_ratio
 from callsheet.media.timeline.timeline import Timeline
-from callsheet.media.values import read_color, read_rate, read_seconds
+from callsheet.media.values import parse_color, parse_rate, parse_seconds
 
 
 def read(**fields: object) -> Timeline:
@@ -88,11 +88,11 @@ def test_transitions_without_effect_are_none():
         ({"scenes": [{"src": "a", "duration": "soon"}]}, "not a time"),
         ({"scenes": [{"src": "a", "trim_start": -1}]}, "greater than or equal to 0"),
         ({"scenes": [{"src": "a", "tittle": "x"}]}, "tittle"),
-        ({"scenes": [{"color": "blurple"}]}, "not a colour"),
+        ({"scenes": [{"color": "blurple"}]}, "not a color"),
         ({"output": {"fps": "1/0"}}, "not a frame rate"),
         ({"output": {"fps": 1000}}, "not between 1 and 240"),
         ({"output": {"crf": 20, "quality": "low"}}, "one of quality, crf and bitrate"),
-        ({"output": {"format": "webm", "codec": "h264"}}, "h264 does not go into webm"),
+        ({"output": {"format": "webm", "codec": "h264"}}, "webm does not support h264"),
         ({"output": {"resolution": "720p", "width": 100}}, "not both"),
         ({"scenes": [{"src": "a", "trim_start": 2, "trim_end": 1}]}, "not after trim_start"),
         ({"scenes": [{"src": "a", "trim_end": 1, "duration": 1}]}, "not both"),
@@ -114,17 +114,17 @@ def test_invalid_timelines_are_rejected(fields: dict[str, object], message: str)
 
 
 def test_times_are_accepted_in_every_common_form():
-    assert [read_seconds(text) for text in ("1.5", "00:01:30.5", "2:03", "1:02:03,25")] == [1.5, 90.5, 123, 3723.25]
+    assert [parse_seconds(text) for text in ("1.5", "00:01:30.5", "2:03", "1:02:03,25")] == [1.5, 90.5, 123, 3723.25]
 
 
 def test_rates_are_exact():
-    assert read_rate(30) == 30
-    assert read_rate(29.97) == read_rate("30000/1001") == read_rate(29.97003) == Fraction(30000, 1001)
-    assert read_rate(23.976) == Fraction(24000, 1001)
+    assert parse_rate(30) == 30
+    assert parse_rate(29.97) == parse_rate("30000/1001") == parse_rate(29.97003) == Fraction(30000, 1001)
+    assert parse_rate(23.976) == Fraction(24000, 1001)
 
 
 def test_colors_are_converted_to_hex():
-    assert (read_color("navy"), read_color("#fff"), read_color("rgb(1, 2, 3)")) == ("#000080", "#ffffff", "#010203")
+    assert (parse_color("navy"), parse_color("#fff"), parse_color("rgb(1, 2, 3)")) == ("#000080", "#ffffff", "#010203")
 
 
 def test_missing_sides_follow_from_the_ratio():
@@ -147,7 +147,7 @@ def test_only_safe_audio_filters_are_accepted():
         "ladspa=f=x",
         "volume=\\,",
     ):
-        with pytest.raises(ValueError, match=r"not allowed|may hold"):
+        with pytest.raises(ValueError, match=r"not allowed|may contain"):
             validate_audio_filter(bad)
 
 

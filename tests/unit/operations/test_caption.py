@@ -150,7 +150,7 @@ async def test_where_nobody_speaks_the_files_are_empty_but_valid(job, studio):
 
 
 async def test_a_film_without_a_sound_track_is_refused(job, studio):
-    with pytest.raises(BadParams, match="src: there is no sound in this file"):
+    with pytest.raises(BadParams, match="src: there is no audio in this file"):
         await run(job, studio.clip("mute.mp4"))
 
 

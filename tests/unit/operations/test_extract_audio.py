@@ -10,7 +10,7 @@ from callsheet.domain.plan_validation import validate_params
 from callsheet.operations.extract_audio import ExtractAudioResult, extract_audio
 
 _MONO = 0.5**0.5
-"""What mono sound is multiplied by when it is listened to in stereo."""
+"""Factor of the level of mono audio when it is decoded to stereo."""
 TONE = "sine=frequency=440:sample_rate=44100"
 
 
@@ -29,27 +29,27 @@ def film(studio: Studio) -> Path:
     ("format", "codec"),
     [("wav", "pcm_s16le"), ("mp3", "mp3"), ("m4a", "aac"), ("opus", "opus"), ("flac", "flac")],
 )
-async def test_every_format_holds_the_whole_sound(stage: Stage, studio: Studio, film: Path, format: str, codec: str):
+async def test_every_format_contains_the_whole_audio(stage: Stage, studio: Studio, film: Path, format: str, codec: str):
     result, path = await take(stage, film, format=format)
 
     probe = result.audio.probe
     assert probe is not None
     assert (probe.audio_codec, probe.audio_channels, probe.width) == (codec, 1, None)
     assert result.audio.name == f"audio.{format}"
-    heard = studio.listen(path)
-    assert len(heard) / 48000 == pytest.approx(2, abs=0.06)
-    assert np.abs(heard[4800:-9600]).max() == pytest.approx(_MONO / 8, abs=0.01)
+    audio = studio.listen(path)
+    assert len(audio) / 48000 == pytest.approx(2, abs=0.06)
+    assert np.abs(audio[4800:-9600]).max() == pytest.approx(_MONO / 8, abs=0.01)
     assert result.copied is (format == "m4a")
 
 
-async def test_with_nothing_asked_for_the_sound_is_passed_on_as_it_is(stage: Stage, studio: Studio, film: Path):
+async def test_by_default_the_audio_is_copied(stage: Stage, studio: Studio, film: Path):
     result, path = await take(stage, film)
 
     assert (result.copied, path.suffix) == (True, ".m4a")
     assert np.array_equal(studio.listen(path), studio.listen(film))
 
 
-async def test_what_speech_recognisers_want(stage: Stage, film: Path):
+async def test_audio_can_be_converted_for_speech_recognition(stage: Stage, film: Path):
     result, _ = await take(stage, film, format="wav", channels=1, sample_rate=16000)
 
     probe = result.audio.probe
@@ -57,7 +57,7 @@ async def test_what_speech_recognisers_want(stage: Stage, film: Path):
     assert (probe.audio_channels, probe.sample_rate, probe.duration) == (1, 16000, pytest.approx(2, abs=0.05))
 
 
-async def test_sound_that_begins_late_keeps_its_distance(stage: Stage, studio: Studio, film: Path):
+async def test_late_audio_keeps_its_delay(stage: Stage, studio: Studio, film: Path):
     late = studio.make(
         "late.mp4", "-i", str(film), "-itsoffset", "1.5", "-i", str(film), "-map", "0:v", "-map", "1:a", "-c", "copy"
     )
@@ -69,7 +69,7 @@ async def test_sound_that_begins_late_keeps_its_distance(stage: Stage, studio: S
     assert result.duration == pytest.approx(3.5, abs=0.05)
 
 
-async def test_late_sound_is_not_passed_on_as_it_is(stage: Stage, studio: Studio, film: Path):
+async def test_late_audio_is_not_copied(stage: Stage, studio: Studio, film: Path):
     late = studio.make(
         "late.mp4", "-i", str(film), "-itsoffset", "1.5", "-i", str(film), "-map", "0:v", "-map", "1:a", "-c", "copy"
     )
@@ -79,7 +79,7 @@ async def test_late_sound_is_not_passed_on_as_it_is(stage: Stage, studio: Studio
     assert not result.copied
 
 
-async def test_a_range_of_a_track_is_taken(stage: Stage, studio: Studio):
+async def test_a_range_of_a_stream_is_extracted(stage: Stage, studio: Studio):
     sweep = "aevalsrc='if(lt(t,1),0.1,0.5)*sin(2*PI*500*t)':s=48000:d=2"
     two = studio.make(
         "two.mkv", "-f", "lavfi", "-i", "sine=d=2", "-f", "lavfi", "-i", sweep, "-map", "0", "-map", "1", "-c:a", "flac"
@@ -87,14 +87,14 @@ async def test_a_range_of_a_track_is_taken(stage: Stage, studio: Studio):
 
     result, path = await take(stage, two, track=1, start=0.5, duration="0:01", format="flac")
 
-    heard = np.abs(studio.listen(path)[:, 0])
-    assert len(heard) == 48000
+    audio = np.abs(studio.listen(path)[:, 0])
+    assert len(audio) == 48000
     assert result.duration == pytest.approx(1)
-    assert heard[:23000].max() == pytest.approx(0.1 * _MONO, abs=0.01)
-    assert heard[25000:].max() == pytest.approx(0.5 * _MONO, abs=0.01)
+    assert audio[:23000].max() == pytest.approx(0.1 * _MONO, abs=0.01)
+    assert audio[25000:].max() == pytest.approx(0.5 * _MONO, abs=0.01)
 
 
-async def test_surround_sound_stays_or_is_mixed_down(stage: Stage, studio: Studio):
+async def test_surround_audio_is_kept_or_downmixed(stage: Stage, studio: Studio):
     surround = studio.make(
         "surround.mkv", "-f", "lavfi", "-i", "anoisesrc=d=1,aformat=channel_layouts=5.1", "-c:a", "ac3"
     )
@@ -107,42 +107,42 @@ async def test_surround_sound_stays_or_is_mixed_down(stage: Stage, studio: Studi
 
 
 @pytest.mark.parametrize(
-    ("params", "says"),
+    ("params", "message"),
     [
-        ({"track": 2}, "the file has 1 sound track, counted from 0; got 2"),
-        ({"start": 9}, "start is 9 s, but the sound ends at 2 s"),
+        ({"track": 2}, "the file has 1 audio stream, counted from 0; got 2"),
+        ({"start": 9}, "start is 9 s, but the audio ends at 2 s"),
     ],
 )
-async def test_what_is_not_there_cannot_be_taken(stage: Stage, film: Path, params: dict[str, Any], says: str):
-    with pytest.raises(BadParams, match=says):
+async def test_a_missing_stream_or_range_is_rejected(stage: Stage, film: Path, params: dict[str, Any], message: str):
+    with pytest.raises(BadParams, match=message):
         await take(stage, film, **params)
 
 
-async def test_a_film_without_sound_is_told(stage: Stage, studio: Studio):
-    with pytest.raises(BadParams, match="there is no sound in this file"):
+async def test_a_video_without_audio_is_rejected(stage: Stage, studio: Studio):
+    with pytest.raises(BadParams, match="there is no audio in this file"):
         await take(stage, studio.clip("silent.mp4"))
 
 
 @pytest.mark.parametrize(
-    ("params", "says"),
+    ("params", "message"),
     [
-        ({"format": "wav", "bitrate": "128k"}, "wav is without loss and takes no bitrate"),
-        ({"format": "opus", "sample_rate": 44100}, "opus knows the sample rates"),
+        ({"format": "wav", "bitrate": "128k"}, "wav is lossless and has no bitrate"),
+        ({"format": "opus", "sample_rate": 44100}, "opus supports the sample rates"),
         ({"duration": 0}, "duration must be above 0"),
     ],
 )
-def test_what_does_not_go_together_is_refused(params: dict[str, Any], says: str):
-    with pytest.raises(BadParams, match=says):
+def test_conflicting_params_are_rejected(params: dict[str, Any], message: str):
+    with pytest.raises(BadParams, match=message):
         validate_params({"src": "a.mp4", **params}, extract_audio.params)
 
 
 @pytest.mark.parametrize("format", [None, "wav"])
 @pytest.mark.parametrize(("name", "coding"), [("clock.ts", "libx264"), ("clock.mpg", "mpeg2video")])
-async def test_a_clock_that_does_not_begin_at_0_adds_nothing(
+async def test_timestamps_that_do_not_start_at_0_add_no_silence(
     stage: Stage, studio: Studio, name: str, coding: str, format: str | None
 ):
-    words = ["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=30", "-f", "lavfi", "-i", TONE, "-t", "2"]
-    film = studio.make(name, *words, "-c:v", coding, "-c:a", "mp2")
+    args = ["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=30", "-f", "lavfi", "-i", TONE, "-t", "2"]
+    film = studio.make(name, *args, "-c:v", coding, "-c:a", "mp2")
 
     result, path = await take(stage, film, format=format)
 

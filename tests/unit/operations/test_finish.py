@@ -18,7 +18,7 @@ async def make(stage: Stage, path: Path, **params: object) -> tuple[FinishResult
     return result, stage.kept[-1]
 
 
-async def test_a_film_is_brought_to_shape_and_loudness(stage: Stage, studio: Studio):
+async def test_a_video_gets_its_frame_size_and_loudness(stage: Stage, studio: Studio):
     wide = studio.clip("wide.mp4", "testsrc2=size=320x180:rate=25", seconds=2, sound=TONE)
 
     result, path = await make(stage, wide)
@@ -36,7 +36,7 @@ async def test_a_film_is_brought_to_shape_and_loudness(stage: Stage, studio: Stu
     ("fit", "corner_is_black"),
     [("cover", False), ("contain", True), ("contain_blur", False), ("crop", False), ("pad", True), ("blur", False)],
 )
-async def test_a_film_fits_as_wished(stage: Stage, studio: Studio, fit: str, corner_is_black: bool):
+async def test_a_video_is_fitted_as_requested(stage: Stage, studio: Studio, fit: str, corner_is_black: bool):
     white = studio.clip("white.mp4", "color=white:size=320x180:rate=25")
 
     _, path = await make(stage, white, aspect_ratio="1:1", fit=fit)
@@ -46,7 +46,7 @@ async def test_a_film_fits_as_wished(stage: Stage, studio: Studio, fit: str, cor
     assert frame[90].mean() > 250
 
 
-async def test_a_film_that_fits_already_is_not_encoded_again(stage: Stage, studio: Studio):
+async def test_a_video_in_its_final_format_is_not_encoded_again(stage: Stage, studio: Studio):
     upright = studio.clip("upright.mp4", "testsrc2=size=162x288:rate=30", seconds=2, sound=TONE)
 
     result, path = await make(stage, upright)
@@ -56,7 +56,7 @@ async def test_a_film_that_fits_already_is_not_encoded_again(stage: Stage, studi
     assert (await measure(stage.ffmpeg, path)).integrated == pytest.approx(-16, abs=0.5)
 
 
-async def test_a_preset_means_encoding_again(stage: Stage, studio: Studio):
+async def test_a_preset_forces_an_encode(stage: Stage, studio: Studio):
     upright = studio.clip("upright.mp4", "testsrc2=size=162x288:rate=30", seconds=2, sound=TONE)
 
     result, _ = await make(stage, upright, preset="veryfast", crf=40)
@@ -65,7 +65,7 @@ async def test_a_preset_means_encoding_again(stage: Stage, studio: Studio):
     assert result.video.size < upright.stat().st_size / 2
 
 
-async def test_a_film_without_sound_stays_without(stage: Stage, studio: Studio):
+async def test_a_video_without_audio_stays_without_audio(stage: Stage, studio: Studio):
     result, _ = await make(stage, studio.clip("plain.mp4"), width=90)
 
     probe = result.video.probe
@@ -73,7 +73,7 @@ async def test_a_film_without_sound_stays_without(stage: Stage, studio: Studio):
     assert (probe.width, probe.height, probe.audio_codec) == (90, 160, None)
 
 
-async def test_the_sound_filter_of_a_plan_is_used(stage: Stage, studio: Studio):
+async def test_the_audio_filter_of_a_plan_is_used(stage: Stage, studio: Studio):
     film = studio.clip("upright.mp4", "testsrc2=size=162x288:rate=30", seconds=2, sound=TONE)
 
     _, path = await make(stage, film, audio_filter="volume=0.01,aecho=0.8:0.9:500:0.3")
@@ -82,7 +82,7 @@ async def test_the_sound_filter_of_a_plan_is_used(stage: Stage, studio: Studio):
     assert len(studio.listen(path)) == pytest.approx(2 * 48000, abs=1100)
 
 
-async def test_the_sound_filter_of_the_settings_is_used(tmp_path: Path, studio: Studio):
+async def test_the_audio_filter_of_the_settings_is_used(tmp_path: Path, studio: Studio):
     film = studio.clip("upright.mp4", "testsrc2=size=162x288:rate=30", seconds=2, sound=TONE)
 
     stage = Stage(tmp_path, ffmpeg_audio_filter="loudnorm=I=-23:TP=-2:LRA=7")
@@ -92,7 +92,7 @@ async def test_the_sound_filter_of_the_settings_is_used(tmp_path: Path, studio: 
     assert (await measure(stage.ffmpeg, path)).integrated == pytest.approx(-23, abs=0.5)
 
 
-PROGRAMMES = {
+SIGNALS = {
     "quiet tone": "sine=frequency=300:sample_rate=48000,volume=-15dB,aformat=channel_layouts=stereo",
     "bursts": "aevalsrc='0.6*random(0)*lt(mod(t,2),0.3)+0.05*random(1)|0.6*random(0)*lt(mod(t,2),0.3)':s=48000",
     "hot pink noise": "anoisesrc=color=pink:amplitude=1:r=48000:seed=7,volume=6dB,aformat=channel_layouts=stereo",
@@ -104,28 +104,28 @@ PROGRAMMES = {
 }
 
 
-@pytest.mark.parametrize("name", PROGRAMMES)
-async def test_every_programme_is_heard_at_the_target_in_the_finished_file(tmp_path: Path, studio: Studio, name: str):
+@pytest.mark.parametrize("name", SIGNALS)
+async def test_every_signal_has_the_target_loudness_in_the_finished_file(tmp_path: Path, studio: Studio, name: str):
     seconds = 0.2 if name == "a fifth of a second" else 4
-    words = ["-f", "lavfi", "-i", "color=gray:size=36x64:rate=10", "-f", "lavfi", "-i", PROGRAMMES[name]]
+    args = ["-f", "lavfi", "-i", "color=gray:size=36x64:rate=10", "-f", "lavfi", "-i", SIGNALS[name]]
     coding = ["-t", str(seconds), "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "pcm_f32le"]
     stage = Stage(tmp_path)
 
-    _, path = await make(stage, studio.make(f"{name}.mkv", *words, *coding))
+    _, path = await make(stage, studio.make(f"{name}.mkv", *args, *coding))
 
     reached = await measure(stage.ffmpeg, path)
     assert reached.integrated == pytest.approx(-16, abs=0.5)
     assert reached.true_peak <= -1.5
 
 
-async def test_where_loudnorm_misses_the_target_is_reached(stage: Stage, studio: Studio):
+async def test_the_target_is_reached_where_loudnorm_misses_it(stage: Stage, studio: Studio):
     film = studio.make(
         "peaky.mkv",
-        *("-f", "lavfi", "-i", "color=gray:size=36x64:rate=10", "-f", "lavfi", "-i", PROGRAMMES["peaky"]),
+        *("-f", "lavfi", "-i", "color=gray:size=36x64:rate=10", "-f", "lavfi", "-i", SIGNALS["peaky"]),
         *("-t", "4", "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "pcm_f32le"),
     )
-    usual = "loudnorm=I=-16:TP=-1.5:LRA=11,aformat=sample_rates=48000:channel_layouts=stereo"
-    naive = studio.make("naive.m4a", "-i", str(film), "-vn", "-af", usual, "-c:a", "aac", "-b:a", "192k")
+    loudnorm = "loudnorm=I=-16:TP=-1.5:LRA=11,aformat=sample_rates=48000:channel_layouts=stereo"
+    naive = studio.make("naive.m4a", "-i", str(film), "-vn", "-af", loudnorm, "-c:a", "aac", "-b:a", "192k")
 
     _, path = await make(stage, film)
 
@@ -142,7 +142,7 @@ async def test_silence_stays_silent(stage: Stage, studio: Studio):
     assert np.abs(studio.listen(path)).max() == 0
 
 
-async def test_a_chain_of_filters_in_the_settings_is_used_as_it_is(tmp_path: Path, studio: Studio):
+async def test_a_filter_chain_in_the_settings_is_used_unchanged(tmp_path: Path, studio: Studio):
     film = studio.clip("upright.mp4", "testsrc2=size=162x288:rate=30", seconds=2, sound=TONE)
     stage = Stage(tmp_path, ffmpeg_audio_filter="volume=0.5,loudnorm=I=-30:TP=-2:LRA=7")
 
@@ -152,7 +152,7 @@ async def test_a_chain_of_filters_in_the_settings_is_used_as_it_is(tmp_path: Pat
     assert len(studio.listen(path)) == pytest.approx(2 * 48000, abs=1100)
 
 
-async def test_a_film_without_a_usable_rate_is_shown_at_the_usual_one(stage: Stage, studio: Studio):
+async def test_a_video_without_a_usable_frame_rate_gets_the_default(stage: Stage, studio: Studio):
     slow = studio.make(
         "slow.mkv", "-f", "lavfi", "-i", "testsrc2=size=36x64:rate=1/4", "-frames:v", "2", "-c:v", "libx264"
     )
@@ -162,7 +162,7 @@ async def test_a_film_without_a_usable_rate_is_shown_at_the_usual_one(stage: Sta
     assert result.video.probe is not None and result.video.probe.fps == 30
 
 
-async def test_pixels_that_are_not_square_become_square(stage: Stage, studio: Studio):
+async def test_non_square_pixels_become_square(stage: Stage, studio: Studio):
     film = studio.clip("anamorphic.mp4", "testsrc2=size=80x320:rate=30,setsar=9/4")
 
     result, path = await make(stage, film)
@@ -173,7 +173,7 @@ async def test_pixels_that_are_not_square_become_square(stage: Stage, studio: St
     assert len(studio.look(path, size=(180, 320))) == 30
 
 
-async def test_progress_tells_speed_and_time_left(stage: Stage, studio: Studio):
+async def test_progress_increases(stage: Stage, studio: Studio):
     await make(stage, studio.clip("wide.mp4", "testsrc2=size=320x180:rate=25", seconds=2, sound=TONE))
 
     assert stage.told[-1] < 1
@@ -182,7 +182,7 @@ async def test_progress_tells_speed_and_time_left(stage: Stage, studio: Studio):
 
 @pytest.mark.parametrize("late", ["neither", "picture", "sound"])
 @pytest.mark.parametrize("suffix", ["ts", "mkv", "mp4"])
-async def test_sound_and_picture_keep_their_distance(stage: Stage, studio: Studio, suffix: str, late: str):
+async def test_audio_and_video_stay_in_sync(stage: Stage, studio: Studio, suffix: str, late: str):
     picture = "color=black:size=36x64:rate=30,drawbox=color=white:t=fill:enable='between(t,0.9,0.999)'"
     beep = "sine=frequency=1000:sample_rate=48000,volume=enable='not(between(t,0.9,1))':volume=0"
     clip = str(studio.clip("flash.mp4", picture, seconds=1.5, sound=beep))
@@ -197,24 +197,24 @@ async def test_sound_and_picture_keep_their_distance(stage: Stage, studio: Studi
     assert seen - heard == pytest.approx({"neither": 0, "picture": 0.2, "sound": -0.2}[late], abs=1.5 / 30)
 
 
-def test_filters_that_could_read_files_are_refused():
+def test_filters_that_could_read_files_are_rejected():
     with pytest.raises(BadParams, match="'amovie' is not allowed"):
         validate_params({"video": "a.mp4", "audio_filter": "amovie=/etc/passwd"}, finish.params)
 
 
-async def test_a_picture_or_a_sound_is_not_a_film(stage: Stage, studio: Studio):
-    with pytest.raises(BadParams, match="video: this is a still picture, not a video"):
+async def test_a_still_image_or_an_audio_file_is_rejected(stage: Stage, studio: Studio):
+    with pytest.raises(BadParams, match="video: this is a still image, not a video"):
         await make(stage, studio.still("still.png"))
-    with pytest.raises(BadParams, match="video: there is no picture in this file"):
+    with pytest.raises(BadParams, match="video: there is no video or image in this file"):
         await make(stage, studio.sound("tone.wav", TONE))
 
 
-async def test_a_film_that_breaks_off_is_told(stage: Stage, studio: Studio, tmp_path: Path):
+async def test_a_truncated_video_is_reported(stage: Stage, studio: Studio, tmp_path: Path):
     whole = studio.make(
         "front.mp4", "-i", str(studio.clip("long.mp4", seconds=3)), "-c", "copy", "-movflags", "+faststart"
     )
-    torn = tmp_path / "torn.mp4"
-    torn.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    truncated = tmp_path / "truncated.mp4"
+    truncated.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
 
     with pytest.raises(FFmpegFailed, match="damaged or incomplete"):
-        await make(stage, torn, width=90)
+        await make(stage, truncated, width=90)

@@ -1,4 +1,4 @@
-"""Every operation that takes media, given files that mean harm: a clear error, soon, and nothing else happens."""
+"""Hostile files as inputs of every media operation: a clear error, soon, and no side effect."""
 
 import http.server
 import json
@@ -24,8 +24,8 @@ from callsheet.operation.catalog import discover
 GOOD = "<good>"
 BAD = "<bad>"
 
-# For each way in: the operation, and params in which BAD is the hostile file and GOOD an honest one.
-WAYS_IN: dict[str, tuple[str, dict[str, Any]]] = {
+# For each input: the operation, and params in which BAD is the hostile file and GOOD a valid one.
+INPUTS: dict[str, tuple[str, dict[str, Any]]] = {
     "probe": ("probe", {"src": BAD, "loudness": True, "countFrames": True}),
     "transcode": ("transcode", {"src": BAD, "width": 32}),
     "preview": ("preview", {"src": BAD, "count": 2}),
@@ -40,57 +40,57 @@ WAYS_IN: dict[str, tuple[str, dict[str, Any]]] = {
     "split": ("split", {"src": BAD, "count": 2}),
     "caption": ("caption", {"src": BAD, "language": "en", "model": "tiny"}),
 }
-LIAR = "two pictures ten hours apart, a length of a second told"
-"""What reads no further than the length it tells may succeed."""
+WRONG_DURATION = "two frames ten hours apart, with a stated duration of a second"
+"""An operation that reads no further than the stated duration may succeed."""
 KINDS = (
     *("index missing", "only the head", "text", "noise", "empty", "zip"),
-    *("a sample count beyond all bounds", "a box beyond all bounds"),
-    *("HLS, a file beside it", "HLS, a file by its path", "HLS, a secret file", "HLS, an address"),
-    *("HLS named as a film", "HLS within HLS", "HLS, joined by a protocol", "DASH, an address", "DASH named as a film"),
-    *("XML with an entity", "ffconcat, a file beside it", "ffconcat named as a film", "ffconcat, an address"),
-    *("SDP", "SVG, an address", "SVG named as a picture", "a script of Avisynth", "M3U"),
-    *("a picture of 12000 by 12000", "a GIF of 65535 by 65535", "two pictures ten hours apart"),
-    *(LIAR, "150 tracks"),
+    *("a huge sample count", "a huge box"),
+    *("HLS, a file beside it", "HLS, a file by its path", "HLS, a secret file", "HLS, a URL"),
+    *("HLS named as a video", "HLS within HLS", "HLS, joined by a protocol", "DASH, a URL", "DASH named as a video"),
+    *("XML with an entity", "ffconcat, a file beside it", "ffconcat named as a video", "ffconcat, a URL"),
+    *("SDP", "SVG, a URL", "SVG named as an image", "an Avisynth script", "M3U"),
+    *("an image of 12000 by 12000", "a GIF of 65535 by 65535", "two frames ten hours apart"),
+    *(WRONG_DURATION, "150 streams"),
     *("a pipe", "a folder", "a link to itself", "a link to an endless device", "a link to the passwords"),
 )
-SOON = 12.0
-"""Seconds, on a machine that has much else to do."""
-MEMORY = 700 * 2**20
-"""Bytes that all children together may use."""
+MAX_SECONDS = 12.0
+"""Per operation, on a busy machine."""
+MAX_MEMORY = 700 * 2**20
+"""Bytes of all child processes together."""
 
 
 @dataclass
-class Harm:
-    """What hostile files have achieved."""
+class Requests:
+    """The requests of hostile files to a local HTTP server."""
 
-    visits: list[str] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
     url: str = ""
 
 
 @pytest.fixture(scope="module")
-def harm() -> Iterator[Harm]:
-    done = Harm()
+def requests() -> Iterator[Requests]:
+    received = Requests()
 
     class Listener(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            done.visits.append(self.path)
+            received.paths.append(self.path)
             self.send_error(404)
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Listener) as server:
-        done.url = f"http://127.0.0.1:{server.server_port}"
+        received.url = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield done
+        yield received
         server.shutdown()
         thread.join()
 
 
 @pytest.fixture(scope="module")
-def corpus(studio: Studio, harm: Harm, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    return make_corpus(studio, tmp_path_factory.mktemp("hostile"), harm.url)
+def corpus(studio: Studio, requests: Requests, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return make_corpus(studio, tmp_path_factory.mktemp("hostile"), requests.url)
 
 
 @pytest.fixture(scope="module")
@@ -98,77 +98,77 @@ def good(studio: Studio) -> Path:
     return studio.clip("good.mp4", "testsrc2=size=64x64:rate=30", seconds=1, sound="sine=frequency=300")
 
 
-class Sampled:
-    """The most memory that all children used together, looked at while the block runs."""
+class MemorySampler:
+    """Samples the memory of all child processes while the block runs; `peak` is the maximum."""
 
-    def __enter__(self) -> "Sampled":
-        self.most, self._over = 0, threading.Event()
-        self._thread = threading.Thread(target=self._look)
+    def __enter__(self) -> "MemorySampler":
+        self.peak, self._stopped = 0, threading.Event()
+        self._thread = threading.Thread(target=self._sample)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._over.set()
+        self._stopped.set()
         self._thread.join()
 
-    def _look(self) -> None:
-        while not self._over.wait(0.05):
+    def _sample(self) -> None:
+        while not self._stopped.wait(0.05):
             used = 0
             for child in psutil.Process().children(recursive=True):
                 try:
                     used += child.memory_info().rss
                 except psutil.Error:
                     continue
-            self.most = max(self.most, used)
+            self.peak = max(self.peak, used)
 
 
-def filled(params: Any, bad: Path, good: Path) -> Any:
+def fill(params: Any, bad: Path, good: Path) -> Any:
     text = json.dumps(params)
     return json.loads(
         text.replace(json.dumps(BAD), json.dumps(str(bad))).replace(json.dumps(GOOD), json.dumps(str(good)))
     )
 
 
-@pytest.mark.parametrize("way", WAYS_IN)
+@pytest.mark.parametrize("name", INPUTS)
 async def test_a_hostile_file_ends_in_a_clear_error(
-    stage: Stage, corpus: dict[str, Path], good: Path, harm: Harm, way: str
+    stage: Stage, corpus: dict[str, Path], good: Path, requests: Requests, name: str
 ):
-    name, params = WAYS_IN[way]
-    operation = discover()[name]
+    operation_name, params = INPUTS[name]
+    operation = discover()[operation_name]
     wrong: list[str] = []
-    with Sampled() as memory:
+    with MemorySampler() as memory:
         for kind in KINDS:
             bad = corpus[kind]
-            begun = time.monotonic()
+            started = time.monotonic()
             try:
-                await operation.run(stage, validate_params(filled(params, bad, good), operation.params))
-                if not (kind == LIAR and await is_as_long_as_told(stage)):
+                await operation.run(stage, validate_params(fill(params, bad, good), operation.params))
+                if not (kind == WRONG_DURATION and await has_the_stated_duration(stage)):
                     wrong.append(f"{kind}: no error")
             except (FFmpegFailed, BadInput) as error:
                 wrong += [f"{kind}: {remark}" for remark in _unclear(error, bad)]
-            if time.monotonic() - begun > SOON:
-                wrong.append(f"{kind}: took {time.monotonic() - begun:.1f} s")
+            if time.monotonic() - started > MAX_SECONDS:
+                wrong.append(f"{kind}: took {time.monotonic() - started:.1f} s")
     assert wrong == []
-    assert harm.visits == []
-    assert memory.most < MEMORY
+    assert requests.paths == []
+    assert memory.peak < MAX_MEMORY
     assert not any(path.suffix != ".w64" and SECRET.encode() in path.read_bytes() for path in stage.dir.rglob("*.*"))
 
 
-def test_the_tricks_work_where_nothing_stands_in_their_way(studio: Studio, corpus: dict[str, Path], harm: Harm):
-    def opens(kind: str, *words: str) -> bool:
-        command = [str(studio.binary), "-v", "error", "-nostdin", *words, "-i", str(corpus[kind]), "-f", "null", "-"]
+def test_the_playlists_work_without_protection(studio: Studio, corpus: dict[str, Path], requests: Requests):
+    def opens(kind: str, *args: str) -> bool:
+        command = [str(studio.binary), "-v", "error", "-nostdin", *args, "-i", str(corpus[kind]), "-f", "null", "-"]
         return subprocess.run(command, capture_output=True, timeout=20).returncode == 0
 
-    anything = ["-protocol_whitelist", "file,http,tcp", "-allowed_extensions", "ALL"]
+    unprotected = ["-protocol_whitelist", "file,http,tcp", "-allowed_extensions", "ALL"]
     assert opens("ffconcat, a file beside it", "-f", "concat")
-    assert opens("two pictures ten hours apart", "-t", "1")
-    opens("HLS, an address", *anything)
-    assert "/hls.ts" in harm.visits
-    harm.visits.clear()
+    assert opens("two frames ten hours apart", "-t", "1")
+    opens("HLS, a URL", *unprotected)
+    assert "/hls.ts" in requests.paths
+    requests.paths.clear()
 
 
-async def is_as_long_as_told(stage: Stage) -> bool:
-    """Whether what was made takes no more of the file than it told of: a second, beside a second of the good one."""
+async def has_the_stated_duration(stage: Stage) -> bool:
+    """Return whether the output has the stated second of the file, besides a second of the good one."""
     lengths = [(await probing.probe_details(path)).probe.duration or 0 for path in stage.kept]
     return max(lengths, default=0) < 3
 
@@ -176,18 +176,18 @@ async def is_as_long_as_told(stage: Stage) -> bool:
 def _unclear(error: Exception, bad: Path) -> Iterator[str]:
     if not isinstance(error, CallsheetError):
         yield f"{type(error).__name__}: {error}"
-    said = str(error) + str(getattr(error, "facts", ""))
+    text = str(error) + str(getattr(error, "facts", ""))
     if len(str(error)) < 15:
-        yield f"'{error}' tells nothing"
-    if SECRET in said or str(bad.parent) in said:
-        yield f"tells too much: {said}"
-    if re.search(r"0x[0-9a-f]{6}|Traceback", said):
-        yield f"tells of machinery: {said}"
+        yield f"'{error}' is too short"
+    if SECRET in text or str(bad.parent) in text:
+        yield f"reveals a path or the secret: {text}"
+    if re.search(r"0x[0-9a-f]{6}|Traceback", text):
+        yield f"reveals internals: {text}"
 
 
-# Some kinds are harmless where only what is whole of them is used.
+# A truncated file is an error, even if its first part could be used.
 
-DAMAGED_FILMS = {
+TRUNCATED_INPUTS = {
     "transcode": {"src": BAD, "width": 32},
     "finish": {"video": BAD, "width": 36},
     "render": {"scenes": [BAD], "output": {"width": 36, "height": 64}},
@@ -198,24 +198,24 @@ DAMAGED_FILMS = {
 }
 
 
-@pytest.mark.parametrize("name", DAMAGED_FILMS)
-async def test_a_film_that_breaks_off_makes_no_shorter_film(stage: Stage, studio: Studio, good: Path, name: str):
+@pytest.mark.parametrize("name", TRUNCATED_INPUTS)
+async def test_a_truncated_video_makes_no_shorter_video(stage: Stage, studio: Studio, good: Path, name: str):
     front = studio.make("whole.mp4", "-i", str(good), "-c", "copy", "-movflags", "+faststart")
-    torn = torn_copy(front, stage.dir / "torn.mp4")
+    truncated = truncated_copy(front, stage.dir / "truncated.mp4")
     operation = discover()[name]
 
     with pytest.raises(FFmpegFailed):
-        await operation.run(stage, validate_params(filled(DAMAGED_FILMS[name], torn, good), operation.params))
+        await operation.run(stage, validate_params(fill(TRUNCATED_INPUTS[name], truncated, good), operation.params))
     assert stage.kept == []
 
 
-def torn_copy(whole: Path, torn: Path) -> Path:
+def truncated_copy(whole: Path, truncated: Path) -> Path:
     data = whole.read_bytes()
-    torn.write_bytes(data[: len(data) * 6 // 10])
-    return torn
+    truncated.write_bytes(data[: len(data) * 6 // 10])
+    return truncated
 
 
-async def test_the_reader_of_files_lives_on(corpus: dict[str, Path], good: Path):
+async def test_the_probe_process_works_after_hostile_files(corpus: dict[str, Path], good: Path):
     for kind in KINDS:
         await probing.probe_if_media(corpus[kind])
 

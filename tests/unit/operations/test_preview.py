@@ -187,7 +187,7 @@ async def test_a_still_is_its_own_preview(studio, stage):
 
 
 async def test_sound_has_nothing_to_show(studio, stage):
-    with pytest.raises(BadParams, match="there is no picture in"):
+    with pytest.raises(BadParams, match="there is no video or image in"):
         await shown(stage, studio.sound("tone.wav", "sine", seconds=0.2))
 
 

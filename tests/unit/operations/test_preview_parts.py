@@ -391,7 +391,7 @@ async def test_sound_with_a_cover_has_a_waveform_but_no_pictures(studio, stage):
 
     result, _ = await shown(stage, song, waveform=True)
     assert result.waveform is not None
-    with pytest.raises(BadParams, match="there is no picture in this file"):
+    with pytest.raises(BadParams, match="there is no video or image in this file"):
         await shown(stage, song, count=1)
 
 
@@ -428,7 +428,7 @@ async def test_everything_at_once_is_made_in_one_go_and_progress_never_falls(stu
         ({"sprite": {"colums": 3}}, "did you mean 'columns'?"),
         ({"animation": {"start": 3, "highlights": 2}}, "give start or highlights, not both"),
         ({"animation": {"format": "mp4"}}, "'webp' or 'gif'"),
-        ({"waveform": {"color": "blau"}}, "'blau' is not a colour"),
+        ({"waveform": {"color": "blau"}}, "'blau' is not a color"),
     ],
 )
 def test_wishes_that_do_not_fit_are_refused_before_anything_runs(params, says):

@@ -9,7 +9,7 @@ from callsheet.domain.plan_validation import validate_params
 from callsheet.operations.probe import ProbeResult, probe
 
 
-async def look(stage: Stage, path: Path, **params: Any) -> ProbeResult:
+async def run_probe(stage: Stage, path: Path, **params: Any) -> ProbeResult:
     result = await probe.run(stage, validate_params({"src": str(path), **params}, probe.params))
     assert isinstance(result, ProbeResult)
     return result
@@ -17,7 +17,7 @@ async def look(stage: Stage, path: Path, **params: Any) -> ProbeResult:
 
 @pytest.fixture
 def rich(studio: Studio, tmp_path: Path) -> Path:
-    """Two sound tracks, subtitles, chapters, and tags of which some are nobody's business."""
+    """A file with two audio streams, subtitles, chapters, and tags, some of them private."""
     picture = studio.clip("plain.mp4", "testsrc2=size=160x90:rate=25", seconds=2)
     (tmp_path / "s.srt").write_text("1\n00:00:00,000 --> 00:00:01,000\nHi\n")
     chapters = ";FFMETADATA1\ntitle=My film\nlocation=+52.5+013.4/\nmake=Phone\n"
@@ -31,8 +31,8 @@ def rich(studio: Studio, tmp_path: Path) -> Path:
     return studio.make("rich.mkv", "-i", str(picture), *sounds, *texts, *maps, *tags, *coding)
 
 
-async def test_every_track_is_told(stage: Stage, rich: Path):
-    found = await look(stage, rich)
+async def test_every_stream_is_reported(stage: Stage, rich: Path):
+    found = await run_probe(stage, rich)
 
     size = rich.stat().st_size  # noqa: ASYNC240 - small, and nothing else runs
     picture, mono, surround, text = found.streams
@@ -51,8 +51,8 @@ async def test_every_track_is_told(stage: Stage, rich: Path):
     assert found.loudness is None and found.counted is None
 
 
-async def test_chapters_and_tags_are_told_without_private_ones(stage: Stage, rich: Path):
-    found = await look(stage, rich)
+async def test_chapters_and_tags_are_reported_without_private_tags(stage: Stage, rich: Path):
+    found = await run_probe(stage, rich)
 
     assert [(c.start, c.end, c.title) for c in found.chapters] == [(0, 1, "Opening")]
     assert found.tags["title"] == "My film"
@@ -63,7 +63,7 @@ async def test_chapters_and_tags_are_told_without_private_ones(stage: Stage, ric
 async def test_loudness_is_measured(stage: Stage, studio: Studio):
     tone = studio.sound("tone.wav", "sine=frequency=1000:sample_rate=48000,volume=-10dB,aformat=channel_layouts=stereo")
 
-    found = await look(stage, tone, loudness=True)
+    found = await run_probe(stage, tone, loudness=True)
 
     assert found.loudness is not None and found.loudness.integrated is not None and found.loudness.true_peak is not None
     # An eighth of full scale, 10 dB less, and 3 dB less on each of two sides.
@@ -72,71 +72,80 @@ async def test_loudness_is_measured(stage: Stage, studio: Studio):
     assert found.loudness.range == pytest.approx(0, abs=0.1)
 
 
-async def test_silence_has_no_loudness_that_could_be_written_down(stage: Stage, studio: Studio):
-    found = await look(stage, studio.sound("silence.wav", "anullsrc=r=48000:cl=stereo"), loudness=True)
+async def test_the_loudness_of_silence_is_null(stage: Stage, studio: Studio):
+    found = await run_probe(stage, studio.sound("silence.wav", "anullsrc=r=48000:cl=stereo"), loudness=True)
 
     assert found.loudness is not None
     assert found.loudness.integrated is None
     assert ProbeResult.model_validate_json(found.model_dump_json()) == found
 
 
-async def test_frames_are_really_counted(stage: Stage, studio: Studio):
+async def test_frames_are_counted_by_decoding(stage: Stage, studio: Studio):
     clip = studio.clip("plain.mp4", "testsrc2=size=160x90:rate=25", seconds=2)
     uneven = studio.make("vfr.mkv", "-i", str(clip), "-vf", "select='lt(n,10)+not(mod(n,5))'", "-fps_mode", "vfr")
 
-    found = await look(stage, uneven, count_frames=True)
+    found = await run_probe(stage, uneven, count_frames=True)
 
     assert found.frames is None
     assert found.counted is not None
     assert (found.counted.frames, found.counted.damaged) == (18, False)
 
 
-async def test_damage_is_seen_when_frames_are_counted(stage: Stage, studio: Studio, tmp_path: Path):
+async def test_damage_is_reported_when_frames_are_counted(stage: Stage, studio: Studio, tmp_path: Path):
     clip = studio.clip("plain.mp4", "testsrc2=size=160x90:rate=25", seconds=2)
-    rotten = bytearray(clip.read_bytes())
-    for place in range(rotten.find(b"mdat") + 1000, rotten.find(b"moov") - 100, 997):
-        rotten[place] ^= 0xFF
-    (tmp_path / "rotten.mp4").write_bytes(rotten)
+    corrupt = bytearray(clip.read_bytes())
+    for position in range(corrupt.find(b"mdat") + 1000, corrupt.find(b"moov") - 100, 997):
+        corrupt[position] ^= 0xFF
+    (tmp_path / "corrupt.mp4").write_bytes(corrupt)
 
-    found = await look(stage, tmp_path / "rotten.mp4", count_frames=True)
+    found = await run_probe(stage, tmp_path / "corrupt.mp4", count_frames=True)
 
     assert found.counted is not None and found.counted.damaged
 
 
-async def test_hdr_and_pixels_that_are_not_square_are_told(stage: Stage, studio: Studio):
-    told = "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc:range=tv,setsar=4/3"
-    colours = ["-color_primaries", "bt2020", "-color_trc", "smpte2084", "-colorspace", "bt2020nc", "-color_range", "tv"]
-    words = ["-f", "lavfi", "-i", f"testsrc2=size=160x90:rate=25:duration=0.2,format=yuv420p10le,{told}"]
-    deep = studio.make("deep.mp4", *words, *colours, "-c:v", "libx265", "-x265-params", "log-level=error")
+async def test_hdr_and_non_square_pixels_are_reported(stage: Stage, studio: Studio):
+    params = "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc:range=tv,setsar=4/3"
+    color_args = [
+        "-color_primaries",
+        "bt2020",
+        "-color_trc",
+        "smpte2084",
+        "-colorspace",
+        "bt2020nc",
+        "-color_range",
+        "tv",
+    ]
+    args = ["-f", "lavfi", "-i", f"testsrc2=size=160x90:rate=25:duration=0.2,format=yuv420p10le,{params}"]
+    deep = studio.make("deep.mp4", *args, *color_args, "-c:v", "libx265", "-x265-params", "log-level=error")
 
-    picture = (await look(stage, deep)).streams[0]
+    picture = (await run_probe(stage, deep)).streams[0]
 
     assert (picture.hdr, picture.color_primaries, picture.color_transfer) == ("pq", "bt2020", "smpte2084")
     assert (picture.bit_depth, picture.pixel_aspect_ratio) == (10, "4:3")
 
 
-async def test_a_recording_that_does_not_tell_its_length_is_measured(stage: Stage, studio: Studio):
+async def test_the_duration_of_a_live_recording_is_measured(stage: Stage, studio: Studio):
     clip = studio.clip("plain.mp4", "testsrc2=size=160x90:rate=25", seconds=2)
     live = studio.make("live.mkv", "-i", str(clip), "-c", "copy", "-live", "1", "-f", "matroska")
 
-    assert (await look(stage, live)).duration == pytest.approx(2, abs=0.05)
+    assert (await run_probe(stage, live)).duration == pytest.approx(2, abs=0.05)
 
 
 @pytest.mark.parametrize(
-    ("limit", "says"),
+    ("limit", "message"),
     [
-        ({"media_max_duration": 1}, "the file plays 0:02; 0:01 is the most allowed"),
-        ({"media_max_pixels": 10_000}, "its pictures are 160x90; 10,000 pixels are the most allowed"),
-        ({"media_max_streams": 3}, "the file holds 4 tracks; 3 are the most allowed"),
+        ({"media_max_duration": 1}, "the file lasts 0:02; the limit is 0:01"),
+        ({"media_max_pixels": 10_000}, "its frames are 160x90; the limit is 10,000 pixels"),
+        ({"media_max_streams": 3}, "the file has 4 streams; the limit is 3"),
     ],
 )
-async def test_files_beyond_the_limits_of_the_settings_are_refused(
-    tmp_path: Path, rich: Path, limit: dict[str, Any], says: str
+async def test_files_beyond_the_limits_of_the_settings_are_rejected(
+    tmp_path: Path, rich: Path, limit: dict[str, Any], message: str
 ):
     stage = Stage(tmp_path, **limit)
 
     with pytest.raises(BadParams) as caught:
-        await look(stage, rich)
+        await run_probe(stage, rich)
 
     assert [problem.path for problem in caught.value.problems] == ["src"]
-    assert caught.value.problems[0].message == f"{says}: 'rich.mkv'"
+    assert caught.value.problems[0].message == f"{message}: 'rich.mkv'"

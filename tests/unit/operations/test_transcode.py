@@ -209,9 +209,9 @@ async def test_a_clip_of_one_frame_is_a_clip(studio, stage):
 
 
 async def test_sound_and_pictures_without_motion_are_refused_in_words(studio, stage):
-    with pytest.raises(BadParams, match="no picture in this file"):
+    with pytest.raises(BadParams, match="no video or image in this file"):
         await run(stage, studio.sound("tone.wav", BEEP, seconds=0.2))
-    with pytest.raises(BadParams, match="a still picture, not a video"):
+    with pytest.raises(BadParams, match="a still image, not a video"):
         await run(stage, studio.still("still.png"))
 
 
@@ -237,7 +237,7 @@ async def test_a_missing_encoder_is_named(studio, stage, monkeypatch):
         )
 
     monkeypatch.setattr(encoders, "capabilities", without)
-    with pytest.raises(FFmpegFailed, match="cannot write AV1"):
+    with pytest.raises(FFmpegFailed, match="cannot encode AV1"):
         await run(stage, studio.clip("short.mp4", LANDSCAPE, seconds=0.2), format="webm")
 
 
@@ -288,7 +288,7 @@ async def test_hdr_keeps_its_levels_and_says_what_they_mean(studio, stage, trans
 
     result, file = await run(stage, source, preset="ultrafast", crf=6, **asked)
 
-    picture = (await probe_details(file)).picture
+    picture = (await probe_details(file)).video
     assert (picture.hdr, picture.bit_depth) == (word, 10)
     assert (picture.color_matrix, picture.color_primaries) == ("bt2020nc", "bt2020")
     assert not result.copied and result.notes == []
@@ -302,7 +302,7 @@ async def test_hdr_keeps_its_levels_and_says_what_they_mean(studio, stage, trans
 async def test_hdr_that_nobody_could_show_is_mapped_to_ordinary_levels(studio, stage):
     result, file = await run(stage, ramp(studio, "smpte2084"), preset="ultrafast", crf=6)
 
-    picture = (await probe_details(file)).picture
+    picture = (await probe_details(file)).video
     assert (picture.hdr, picture.bit_depth, picture.color_transfer) == (None, 8, "bt709")
     levels = luma(studio, file)
     assert result.notes == ["HDR was mapped to SDR: players do not show it in h264"]
@@ -317,7 +317,7 @@ async def test_mapping_to_sdr_can_be_asked_for(studio, stage):
         stage, ramp(studio, "smpte2084"), preset="ultrafast", crf=6, video_codec="h265", hdr="tone_map", depth=10
     )
 
-    picture = (await probe_details(file)).picture
+    picture = (await probe_details(file)).video
     assert (picture.hdr, picture.bit_depth, picture.color_matrix) == (None, 10, "bt709")
     assert result.notes == []
 
@@ -513,7 +513,7 @@ async def test_a_gpu_that_fails_at_work_is_made_up_for_in_the_same_job(studio, s
     )
 
     assert result.encoder == "libx264" and len(studio.look(file, size=(64, 36))) == 30
-    assert [note for note in result.notes if "encoded again by libx264, since h264_nvenc failed" in note]
+    assert [note for note in result.notes if "encoded again by libx264, because h264_nvenc failed" in note]
     assert len(result.notes) == 2, "the same is told once"
     assert believed[stage.ffmpeg.binary, nvenc.name, nvenc.pixel_format][1] is not None
     assert stage.told == sorted(stage.told)
@@ -556,7 +556,7 @@ async def test_pixels_that_are_not_square_become_square(studio, stage):
     result, file = await run(stage, wide, preset="ultrafast")
 
     assert (result.video.probe.width, result.video.probe.height) == (160, 90)
-    assert (await probe_details(file)).picture.pixel_aspect_ratio in (None, "1:1")
+    assert (await probe_details(file)).video.pixel_aspect_ratio in (None, "1:1")
 
 
 async def test_full_range_pictures_become_ordinary_ones(studio, stage):
@@ -578,7 +578,7 @@ async def test_colours_of_a_wide_gamut_are_brought_to_ordinary_screens(studio, s
     words = ["-f", "lavfi", "-i", wider, "-c:v", "libx265", "-preset", "ultrafast", "-crf", "1", "-tag:v", "hvc1"]
     tags = "log-level=error:colorprim=bt2020:colormatrix=bt2020nc:transfer=bt2020-10"
     wide = studio.make("wide-gamut.mp4", *words, "-x265-params", tags)
-    assert (await probe_details(wide)).picture.color_primaries == "bt2020"
+    assert (await probe_details(wide)).video.color_primaries == "bt2020"
     assert luma(studio, wide, deep=True).mean() > 4 * 80, "there, pure red is far from the edge"
 
     _, file = await run(stage, wide, preset="ultrafast", crf=4, **asked)
@@ -586,7 +586,7 @@ async def test_colours_of_a_wide_gamut_are_brought_to_ordinary_screens(studio, s
     deep = "video_codec" in asked
     level = luma(studio, file, deep=deep).mean() / (4 if deep else 1)
     assert level == pytest.approx(63, abs=4), "without it, red would be brown"
-    assert (await probe_details(file)).picture.color_primaries == "bt709"
+    assert (await probe_details(file)).video.color_primaries == "bt709"
 
 
 async def test_faster_videos_are_brought_down_to_a_rate(studio, stage):

@@ -1,1 +1,1 @@
-"""Commands on whole clips: split, concat, mux, detection."""
+"""Operations on whole files: split, concat, mux, silence and scene detection."""

@@ -1,4 +1,4 @@
-"""Moments in a file at which it can well be cut."""
+"""Detect silences and scene changes, as places to split a file."""
 
 import re
 
@@ -7,38 +7,41 @@ from callsheet.media.ffmpeg.inputs import media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.probing.probe import MediaInfo
 
-_ALL_DAY = 24 * 3600.0
+_TIMEOUT = 24 * 3600.0
+"""Seconds."""
 _LONG_SIDE = 320
-"""Pixels; scenes are told apart by small pictures just as well."""
+"""Pixels. Scene detection is as accurate on small frames."""
 
 
-async def silences(ffmpeg: FFmpeg, source: MediaInfo, threshold: float, seconds: float) -> list[tuple[float, float]]:
-    """Return beginning and end, in seconds, of what is quieter than `threshold` dBFS for so many seconds."""
+async def detect_silences(
+    ffmpeg: FFmpeg, source: MediaInfo, threshold: float, seconds: float
+) -> list[tuple[float, float]]:
+    """Return start and end, in seconds, of each range quieter than `threshold` dBFS for at least `seconds`."""
     graph = FilterGraph()
-    heard = graph.add("silencedetect", f"0:{source.sounds[0].index}", noise=f"{threshold}dB", d=seconds)
-    told = await _told(ffmpeg, source, graph, graph.add("ametadata", heard, mode="print", file="-"))
-    starts = [float(start) for start in re.findall(r"silence_start=(-?[\d.]+)", told)]
-    ends = [float(end) for end in re.findall(r"silence_end=(-?[\d.]+)", told)]
-    # Silence that lasts to the end of the file does not end.
+    audio = graph.add("silencedetect", f"0:{source.audio_streams[0].index}", noise=f"{threshold}dB", d=seconds)
+    metadata = await _print_metadata(ffmpeg, source, graph, graph.add("ametadata", audio, mode="print", file="-"))
+    starts = [float(start) for start in re.findall(r"silence_start=(-?[\d.]+)", metadata)]
+    ends = [float(end) for end in re.findall(r"silence_end=(-?[\d.]+)", metadata)]
+    # FFmpeg reports no end for a silence that lasts to the end of the file: it is left out.
     return list(zip(starts, ends, strict=False))
 
 
-async def scene_changes(ffmpeg: FFmpeg, source: MediaInfo, threshold: float) -> list[float]:
-    """Return when another scene begins, in seconds; `threshold` is the share of the picture that changes."""
+async def detect_scene_changes(ffmpeg: FFmpeg, source: MediaInfo, threshold: float) -> list[float]:
+    """Return the start of each new scene, in seconds. `threshold` is FFmpeg's scene score, from 0 to 1."""
     graph = FilterGraph()
-    width, height = _small(source)
-    small = graph.add("scale", f"0:{source.picture_index}", w=width, h=height)
-    chosen = graph.add("select", small, expr=f"gt(scene,{threshold:.4f})")
-    told = await _told(ffmpeg, source, graph, graph.add("metadata", chosen, mode="print", file="-"))
-    return [float(time) for time in re.findall(r"pts_time:(-?[\d.]+)", told)]
+    width, height = _scaled_size(source)
+    small = graph.add("scale", f"0:{source.video_index}", w=width, h=height)
+    selected = graph.add("select", small, expr=f"gt(scene,{threshold:.4f})")
+    metadata = await _print_metadata(ffmpeg, source, graph, graph.add("metadata", selected, mode="print", file="-"))
+    return [float(time) for time in re.findall(r"pts_time:(-?[\d.]+)", metadata)]
 
 
-def _small(source: MediaInfo) -> tuple[int, int]:
+def _scaled_size(source: MediaInfo) -> tuple[int, int]:
     width, height = source.probe.width or _LONG_SIDE, source.probe.height or _LONG_SIDE
-    share = _LONG_SIDE / max(width, height)
-    return max(2, round(width * share)), max(2, round(height * share))
+    factor = _LONG_SIDE / max(width, height)
+    return max(2, round(width * factor)), max(2, round(height * factor))
 
 
-async def _told(ffmpeg: FFmpeg, source: MediaInfo, graph: FilterGraph, output: str) -> str:
-    words = [*media_input(source.path), "-filter_complex", str(graph), "-map", f"[{output}]", "-f", "null", "-"]
-    return (await ffmpeg.capture(words, timeout=_ALL_DAY)).stdout.decode("ascii", "replace")
+async def _print_metadata(ffmpeg: FFmpeg, source: MediaInfo, graph: FilterGraph, output: str) -> str:
+    args = [*media_input(source.path), "-filter_complex", str(graph), "-map", f"[{output}]", "-f", "null", "-"]
+    return (await ffmpeg.capture(args, timeout=_TIMEOUT)).stdout.decode("ascii", "replace")

@@ -1,4 +1,4 @@
-"""The words that put sound and subtitles to a picture, which is passed on as it is."""
+"""FFmpeg arguments that add audio and subtitle tracks to a video, whose video stream is copied."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,113 +13,114 @@ from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.probing.streams import Stream
 
-_SUBTITLES: dict[Format, str] = {"mp4": "mov_text", "webm": "webvtt", "mkv": "srt"}
+_SUBTITLE_CODECS: dict[Format, str] = {"mp4": "mov_text", "webm": "webvtt", "mkv": "srt"}
 
 
 @dataclass(frozen=True, slots=True)
 class TrackTags:
-    """What a player is told of a track."""
+    """The metadata of a track for players."""
 
     language: str | None = None
     title: str | None = None
     default: bool = False
-    """Whether it is chosen by itself."""
+    """Whether players select it automatically."""
     forced: bool = False
-    """Whether it is shown to everybody."""
+    """Whether it is always shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioInput:
-    """A sound track on its way into a film."""
+    """An audio track to mux."""
 
     source: MediaInfo
-    track: Stream
-    name: TrackTags
-    own: bool
-    """Whether the video brought it along."""
-    copied: bool
-    """Whether it is passed on as it is."""
+    stream: Stream
+    tags: TrackTags
+    from_video: bool
+    """Whether it is a stream of the video file."""
+    stream_copy: bool
+    """Whether it is copied without encoding."""
     offset: float = 0.0
-    """Seconds into the film at which it begins; below 0, its beginning is left out."""
+    """Start time in the output, in seconds. If negative, that much of its beginning is cut off."""
     volume: float = 1.0
 
     @property
     def end(self) -> float:
-        """Seconds into the film at which it ends."""
-        length = self.track.duration
-        end = self.source.begin_of(self.track) + length if length else self.source.probe.duration or 0.0
+        """End time in the output, in seconds."""
+        length = self.stream.duration
+        end = self.source.stream_delay(self.stream) + length if length else self.source.probe.duration or 0.0
         return max(0.0, end + self.offset)
 
 
 @dataclass(frozen=True, slots=True)
 class SubtitleInput:
-    """Subtitles on their way into a film."""
+    """A subtitle track to mux."""
 
-    sidecar: SubtitleFile
-    name: TrackTags
+    file: SubtitleFile
+    tags: TrackTags
 
 
 @dataclass(frozen=True, slots=True)
 class MuxCommand:
-    """A film of tracks that are made already."""
+    """One FFmpeg command that muxes a video with audio and subtitle tracks."""
 
     video: MediaInfo
     format: Format
     audio: Sequence[AudioInput]
     subtitles: Sequence[SubtitleInput]
     seconds: float
-    most: int | None = None
-    """Frames that it ends after; None for all."""
+    """Duration of the output."""
+    max_frames: int | None = None
+    """Number of video frames to keep. None: all."""
 
     def args(self, output: Path) -> list[str]:
-        """Return the words that make FFmpeg write it."""
-        added = [sound for sound in self.audio if not sound.own]
-        words = media_input(self.video.path)
-        for sound in added:
-            words += self._input(sound)
-        for text in self.subtitles:
-            words += subtitle_input(text.sidecar)
-        words += ["-map", f"0:{self.video.picture_index}", "-c:v", "copy"]
-        # A limit on frames ends the sound as well.
-        words += ["-frames:v", str(self.most)] if self.most is not None else []
-        for number, sound in enumerate(self.audio):
-            words += self._sound(number, sound, 0 if sound.own else 1 + added.index(sound))
-        for number, text in enumerate(self.subtitles):
-            words += self._text(number, text, 1 + len(added) + number)
-        return [*words, "-t", f"{self.seconds:.6f}", *self._container(), file_url(output)]
+        """Return the FFmpeg arguments."""
+        added = [track for track in self.audio if not track.from_video]
+        args = media_input(self.video.path)
+        for track in added:
+            args += self._audio_input(track)
+        for subtitle in self.subtitles:
+            args += subtitle_input(subtitle.file)
+        args += ["-map", f"0:{self.video.video_index}", "-c:v", "copy"]
+        # -frames:v also ends the audio.
+        args += ["-frames:v", str(self.max_frames)] if self.max_frames is not None else []
+        for number, track in enumerate(self.audio):
+            args += self._audio_output(number, track, 0 if track.from_video else 1 + added.index(track))
+        for number, subtitle in enumerate(self.subtitles):
+            args += self._subtitle_output(number, subtitle, 1 + len(added) + number)
+        return [*args, "-t", f"{self.seconds:.6f}", *self._container_args(), file_url(output)]
 
-    def _input(self, sound: AudioInput) -> list[str]:
-        late = ["-itsoffset", f"{sound.offset:.6f}"] if sound.offset > 0 else []
-        length = max(0.001, self.seconds - sound.offset)
-        return [*late, *media_input(sound.source.path, start=max(0.0, -sound.offset), length=length)]
+    def _audio_input(self, track: AudioInput) -> list[str]:
+        delay = ["-itsoffset", f"{track.offset:.6f}"] if track.offset > 0 else []
+        length = max(0.001, self.seconds - track.offset)
+        return [*delay, *media_input(track.source.path, start=max(0.0, -track.offset), length=length)]
 
-    def _sound(self, number: int, sound: AudioInput, source: int) -> list[str]:
-        words = ["-map", f"{source}:{sound.track.index}", *_told(f"a:{number}", sound.name)]
-        if sound.copied:
-            return [*words, f"-c:a:{number}", "copy"]
-        layout = channel_layout(sound.track)
-        filters = ["aresample=48000:async=1:first_pts=0", f"volume={sound.volume:.4f}"]
+    def _audio_output(self, number: int, track: AudioInput, source: int) -> list[str]:
+        args = ["-map", f"{source}:{track.stream.index}", *_tag_args(f"a:{number}", track.tags)]
+        if track.stream_copy:
+            return [*args, f"-c:a:{number}", "copy"]
+        layout = channel_layout(track.stream)
+        filters = ["aresample=48000:async=1:first_pts=0", f"volume={track.volume:.4f}"]
         filters += [f"aformat=channel_layouts={layout}", f"atrim=end={self.seconds:.6f}"]
         encoding = default_audio_args(self.format, layout, track=number)
-        return [*words, f"-filter:a:{number}", ",".join(filters), *encoding]
+        return [*args, f"-filter:a:{number}", ",".join(filters), *encoding]
 
-    def _text(self, number: int, text: SubtitleInput, source: int) -> list[str]:
-        codec = "copy" if text.sidecar.kind == "ass" and self.format == "mkv" else _SUBTITLES[self.format]
-        return ["-map", f"{source}:0", f"-c:s:{number}", codec, *_told(f"s:{number}", text.name)]
+    def _subtitle_output(self, number: int, subtitle: SubtitleInput, source: int) -> list[str]:
+        codec = "copy" if subtitle.file.kind == "ass" and self.format == "mkv" else _SUBTITLE_CODECS[self.format]
+        return ["-map", f"{source}:0", f"-c:s:{number}", codec, *_tag_args(f"s:{number}", subtitle.tags)]
 
-    def _container(self) -> list[str]:
-        words = ["-map_metadata", "-1", "-map_chapters", "-1", "-dn", "-f", codecs.MUXERS[self.format]]
+    def _container_args(self) -> list[str]:
+        args = ["-map_metadata", "-1", "-map_chapters", "-1", "-dn", "-f", codecs.MUXERS[self.format]]
         if self.format == "mp4":
-            words += ["-movflags", "+faststart"]
-            words += ["-tag:v", "hvc1"] if self.video.probe.video_codec == "hevc" else []
-        return words
+            args += ["-movflags", "+faststart"]
+            args += ["-tag:v", "hvc1"] if self.video.probe.video_codec == "hevc" else []
+        return args
 
 
-def _told(stream: str, name: TrackTags) -> list[str]:
-    flags = "+".join([*(["default"] if name.default else []), *(["forced"] if name.forced else [])])
-    words = [f"-disposition:{stream}", flags or "0"]
-    words += [f"-metadata:s:{stream}", f"language={iso_639_2(name.language)}"] if name.language else []
-    # MP4 keeps the title of a track where others keep the name of its handler.
-    for key in ("title", "handler_name") if name.title else ():
-        words += [f"-metadata:s:{stream}", f"{key}={name.title}"]
-    return words
+def _tag_args(stream: str, tags: TrackTags) -> list[str]:
+    flags = "+".join([*(["default"] if tags.default else []), *(["forced"] if tags.forced else [])])
+    args = [f"-disposition:{stream}", flags or "0"]
+    args += [f"-metadata:s:{stream}", f"language={iso_639_2(tags.language)}"] if tags.language else []
+    # MP4 stores the title of a track as its handler name.
+    for key in ("title", "handler_name") if tags.title else ():
+        args += [f"-metadata:s:{stream}", f"{key}={tags.title}"]
+    return args

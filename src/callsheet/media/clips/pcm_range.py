@@ -1,40 +1,35 @@
-"""A stretch of a file's sound, lossless and as long as asked for to the sample."""
+"""An exact range of a file's audio, as lossless PCM."""
 
-from fractions import Fraction
 from pathlib import Path
 
-from callsheet.media.encoding.loudness import LOSSLESS
+from callsheet.media.encoding.pcm import LOSSLESS_ARGS, SAMPLE_RATE
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.probing.probe import MediaInfo
-
-RATE = 48_000
-
-
-def samples(time: Fraction) -> int:
-    """Return the sample that belongs to a time in seconds."""
-    return round(time * RATE)
 
 
 def pcm_range_args(
     source: MediaInfo | None, output: Path, *, count: int, start: float = 0.0, layout: str = "stereo"
 ) -> list[str]:
-    """Return the words that write `count` samples of a file's sound from `start` on; silence where it has none.
+    """Return the arguments that write `count` samples of a file's audio from `start` seconds on.
 
-    Sound that begins late keeps its distance, and gaps are filled.
+    Without an audio stream they write silence. Audio that starts late keeps its delay, and gaps are filled.
     """
-    like: tuple[str, Options] = ("aformat", {"sample_fmts": "fltp", "sample_rates": RATE, "channel_layouts": layout})
-    graph, words = FilterGraph(), []
-    if source is None or not source.has_sound:
-        sound = graph.add("anullsrc", r=RATE, cl=layout)
+    output_format: tuple[str, Options] = (
+        "aformat",
+        {"sample_fmts": "fltp", "sample_rates": SAMPLE_RATE, "channel_layouts": layout},
+    )
+    graph, args = FilterGraph(), []
+    if source is None or not source.has_audio:
+        audio = graph.add("anullsrc", r=SAMPLE_RATE, cl=layout)
     else:
-        words = media_input(source.path, start=start, length=count / RATE + 0.1)
-        sound = graph.chain("0:a:0", ("aresample", {"osr": RATE, "async": 1, "first_pts": 0}))
-    sound = graph.chain(
-        sound,
-        like,
+        args = media_input(source.path, start=start, length=count / SAMPLE_RATE + 0.1)
+        audio = graph.chain("0:a:0", ("aresample", {"osr": SAMPLE_RATE, "async": 1, "first_pts": 0}))
+    audio = graph.chain(
+        audio,
+        output_format,
         ("apad", {"whole_len": count}),
         ("atrim", {"end_sample": count}),
         ("asetpts", {"expr": "PTS-STARTPTS"}),
     )
-    return [*words, "-filter_complex", str(graph), "-map", f"[{sound}]", "-vn", *LOSSLESS, file_url(output)]
+    return [*args, "-filter_complex", str(graph), "-map", f"[{audio}]", "-vn", *LOSSLESS_ARGS, file_url(output)]

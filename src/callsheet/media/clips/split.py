@@ -1,4 +1,4 @@
-"""Cutting a file into pieces that are together what it was, to the frame and to the sample."""
+"""Split a file into parts. Together they contain every frame and every sample of the source."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,53 +6,63 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
-from callsheet.domain.errors import FFmpegFailed
-from callsheet.media.clips.pcm_range import RATE, pcm_range_args, samples
+from callsheet.media.clips.pcm_range import pcm_range_args
 from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import Format
 from callsheet.media.encoding.encoders import Encoder
+from callsheet.media.encoding.pcm import SAMPLE_RATE, sample_at
 from callsheet.media.encoding.stream_copy_rules import channel_layout, container_for, default_audio_args
 from callsheet.media.ffmpeg.filter_graph import FilterGraph
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.media.filters.scaling import Box, even, scale_to_box
+from callsheet.media.filters.scaling import Box, scale_to_box
 from callsheet.media.probing.frame_index import FrameIndex, read_frame_index
-from callsheet.media.probing.output_checks import check_frames, check_whole
+from callsheet.media.probing.output_checks import (
+    audio_presence_problems,
+    check_frame_count,
+    check_stderr,
+    duration_problems,
+    frame_count_problems,
+    raise_on_problems,
+)
 from callsheet.media.probing.probe import MediaInfo, probe_details
+from callsheet.media.values import even
 
-_SHARE_OF_PICTURE = 0.7
-_SLACK = 0.1
-"""Seconds; sound is encoded in frames of its own."""
+_VIDEO_SHARE = 0.7
+"""Share of the progress for writing the video segments."""
+_DURATION_TOLERANCE = 0.1
+"""Seconds. Audio codecs encode whole frames, so that audio may end after the video."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitPoint:
-    """Where one piece ends and the next begins."""
+    """The border between two parts."""
 
     time: Fraction
-    """Seconds from the beginning."""
+    """Seconds from the start of the source."""
     frame: int | None = None
-    """The first one after it; None for sound alone."""
+    """The first frame after it. None for audio files."""
 
 
 @dataclass(frozen=True, slots=True)
 class SplitPart:
-    """A part of a file, by itself."""
+    """One part of a file, as a file of its own."""
 
     path: Path
     format: Format
     start: float
-    """Seconds into the source."""
+    """Seconds from the start of the source."""
     seconds: float
-    frames: int | None
-    """None for sound alone."""
+    frame_count: int | None
+    """None for audio files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Splitter:
-    """A file that is to be cut, in a folder.
+    """Splits a file, in a folder.
 
-    With `frames` it has a picture, which is encoded by `encoder`; without one it is passed on, and cut at key frames.
+    `frames` is None for audio files. The video is encoded by `encoder`; without an encoder it is copied, and split at
+    key frames.
     """
 
     source: MediaInfo
@@ -62,148 +72,149 @@ class Splitter:
     encoder: Encoder | None = None
 
     @property
-    def copies(self) -> bool:
-        """Whether the picture is passed on as it is."""
+    def stream_copy(self) -> bool:
+        """Whether the video is copied without encoding."""
         return self.frames is not None and self.encoder is None
 
     @property
     def seconds(self) -> float:
-        """How long the file plays: its picture, or where it has none, its sound."""
+        """Duration of the video, or of an audio file."""
         return float(self.frames.length) if self.frames is not None else self.source.probe.duration or 0.0
 
     @property
     def format(self) -> Format:
-        """The container of the pieces."""
+        """The container of the parts."""
         return "mp4" if self.encoder is not None else container_for(self.source.probe.video_codec)
 
-    def at(self, times: Sequence[float]) -> list[SplitPoint]:
-        """Return where it is really cut for times, in seconds, that were wished for."""
+    def split_points(self, times: Sequence[float]) -> list[SplitPoint]:
+        """Return the frames or samples nearest to the requested times, in seconds, at which a split is possible."""
         if self.frames is None:
-            return [SplitPoint(Fraction(samples(Fraction(time)), RATE)) for time in times]
-        find = self.frames.nearest_key if self.copies else self.frames.nearest
-        numbers = sorted({find(time) for time in times} - {0, len(self.frames)})
+            return [SplitPoint(Fraction(sample_at(Fraction(time)), SAMPLE_RATE)) for time in times]
+        nearest = self.frames.nearest_key_frame if self.stream_copy else self.frames.nearest
+        numbers = sorted({nearest(time) for time in times} - {0, len(self.frames)})
         return [SplitPoint(self.frames.times[number], number) for number in numbers]
 
-    async def cut(self, cuts: Sequence[SplitPoint], tell: Callable[[float], None]) -> list[SplitPart]:
-        """Cut where `at` said, and return the checked pieces.
+    async def split(self, points: Sequence[SplitPoint], on_progress: Callable[[float], None]) -> list[SplitPart]:
+        """Split at points from `split_points`, and return the verified parts.
 
-        Raises FFmpegFailed when the source breaks off, or a piece is not what was planned.
+        Raises FFmpegFailed if the source is truncated, or a part differs from the plan.
         """
-        borders = [SplitPoint(Fraction(0), 0), *cuts, self._end()]
-        await self._pictures([cut.frame for cut in cuts if cut.frame], lambda share: tell(share * _SHARE_OF_PICTURE))
-        heard = await self._sound(borders[-1].time)
-        pieces: list[SplitPart] = []
+        borders = [SplitPoint(Fraction(0), 0), *points, self._end()]
+        await self._write_video(
+            [point.frame for point in points if point.frame], lambda share: on_progress(share * _VIDEO_SHARE)
+        )
+        audio = await self._write_audio(borders[-1].time)
+        parts: list[SplitPart] = []
         for number, (start, end) in enumerate(pairwise(borders)):
-            pieces.append(await self._piece(number, start, end, heard))
-            tell(_SHARE_OF_PICTURE + (1 - _SHARE_OF_PICTURE) * len(pieces) / (len(borders) - 1))
-        return pieces
+            parts.append(await self._write_part(number, start, end, audio))
+            on_progress(_VIDEO_SHARE + (1 - _VIDEO_SHARE) * len(parts) / (len(borders) - 1))
+        return parts
 
     def _end(self) -> SplitPoint:
-        """Return where the last piece ends: what sounds on after the last picture is not lost."""
-        seen = self.frames.length if self.frames is not None else Fraction(self.seconds).limit_denominator(RATE)
-        heard = Fraction(0)
-        if self.source.has_sound and (length := self.source.sounds[0].duration):
-            begin = self.source.begin_of(self.source.sounds[0])
-            heard = Fraction(begin + length - self.source.lead).limit_denominator(RATE)
-        return SplitPoint(max(seen, heard), len(self.frames) if self.frames is not None else None)
+        """Return the end of the last part. Audio that continues after the video is kept."""
+        video_end = (
+            self.frames.length if self.frames is not None else Fraction(self.seconds).limit_denominator(SAMPLE_RATE)
+        )
+        audio_end = Fraction(0)
+        if self.source.has_audio and (length := self.source.audio_streams[0].duration):
+            delay = self.source.stream_delay(self.source.audio_streams[0])
+            audio_end = Fraction(delay + length - self.source.video_delay).limit_denominator(SAMPLE_RATE)
+        return SplitPoint(max(video_end, audio_end), len(self.frames) if self.frames is not None else None)
 
-    async def _pictures(self, numbers: list[int], tell: Callable[[float], None]) -> None:
-        """Write the picture of each piece by itself; each begins with one of the numbered frames."""
+    async def _write_video(self, first_frames: list[int], on_progress: Callable[[float], None]) -> None:
+        """Write the video of each part to a file. Every part but the first starts with one of the numbered frames."""
         if self.frames is None:
             return
-        words = [*media_input(self.source.path), *self._coding(numbers)]
-        words += ["-an", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1"]
+        args = [*media_input(self.source.path), *self._video_args(first_frames)]
+        args += ["-an", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1"]
         muxer = codecs.MUXERS[self.format]
-        if numbers:
-            words += ["-f", "segment", "-segment_format", muxer, "-reset_timestamps", "1"]
-            words += ["-segment_frames", ",".join(map(str, numbers)), f"file:picture%05d.{self.format}"]
+        if first_frames:
+            args += ["-f", "segment", "-segment_format", muxer, "-reset_timestamps", "1"]
+            args += ["-segment_frames", ",".join(map(str, first_frames)), f"file:picture%05d.{self.format}"]
         else:
-            words += ["-f", muxer, f"file:picture00000.{self.format}"]
-        report = await self.ffmpeg.run(words, duration=self.seconds, on_progress=tell, cwd=self.folder)
-        check_whole(report.stderr, f"'{self.source.path.name}'")
-        check_frames(report, len(self.frames), f"'{self.source.path.name}'")
+            args += ["-f", muxer, f"file:picture00000.{self.format}"]
+        report = await self.ffmpeg.run(args, duration=self.seconds, on_progress=on_progress, cwd=self.folder)
+        check_stderr(report.stderr, f"'{self.source.path.name}'")
+        check_frame_count(report, len(self.frames), f"'{self.source.path.name}'")
 
-    def _coding(self, numbers: list[int]) -> list[str]:
-        """Return the words for the picture; when encoded, a piece begins with a key frame."""
+    def _video_args(self, first_frames: list[int]) -> list[str]:
+        """Return the video arguments. If the video is encoded, each part starts with a forced key frame."""
         if self.encoder is None:
-            return ["-map", f"0:{self.source.picture_index}", "-c:v", "copy"]
-        assert self.frames is not None  # noqa: S101 - only a picture is encoded
+            return ["-map", f"0:{self.source.video_index}", "-c:v", "copy"]
+        assert self.frames is not None  # noqa: S101 - only video is encoded
         times = self.frames.times
-        # A little before each frame, since times are rounded on their way: by some to the nearest whole frame.
-        keys = ",".join(f"{float(times[n] - (times[n] - times[n - 1]) / 4):.6f}" for n in numbers)
-        graph, words = FilterGraph(), self.encoder.device
+        # Slightly before each frame, since timestamps are rounded: some encoders round to the nearest frame.
+        keys = ",".join(f"{float(times[n] - (times[n] - times[n - 1]) / 4):.6f}" for n in first_frames)
+        graph, args = FilterGraph(), self.encoder.device_args
         return [
-            *words,
-            *("-map", f"[{self._upright(graph)}]", "-filter_complex", str(graph), "-fps_mode", "passthrough"),
+            *args,
+            *("-map", f"[{self._normalized(graph)}]", "-filter_complex", str(graph), "-fps_mode", "passthrough"),
             *self.encoder.args(rate=None, threads=self.ffmpeg.threads),
             *(("-force_key_frames", keys) if keys else ()),
         ]
 
-    def _upright(self, graph: FilterGraph) -> str:
-        """Append what brings the picture to the colours and pixels that every player shows rightly."""
+    def _normalized(self, graph: FilterGraph) -> str:
+        """Append filters that apply rotation, square pixels and BT.709, which every player displays correctly."""
         facts = self.source.probe
-        assert self.encoder is not None and facts.width and facts.height  # noqa: S101 - it is a picture to encode
-        stream = graph.add("setpts", f"0:{self.source.picture_index}", expr="PTS-STARTPTS")
+        assert self.encoder is not None and facts.width and facts.height  # noqa: S101 - it is a video to encode
+        stream = graph.add("setpts", f"0:{self.source.video_index}", expr="PTS-STARTPTS")
         stream = scale_to_box(graph, stream, self.source, Box(even(facts.width), even(facts.height), "fill"))
         return graph.chain(stream, *self.encoder.last_filters)
 
-    async def _sound(self, end: Fraction) -> MediaInfo | None:
-        """Write the whole sound as samples, and return it; None where there is none."""
-        if not self.source.has_sound:
+    async def _write_audio(self, end: Fraction) -> MediaInfo | None:
+        """Write the whole audio as PCM, and return it. None without an audio stream."""
+        if not self.source.has_audio:
             return None
         path = self.folder / "sound.w64"
-        layout = channel_layout(self.source.sounds[0])
+        layout = channel_layout(self.source.audio_streams[0])
         report = await self.ffmpeg.run(
-            pcm_range_args(self.source, path, count=samples(end), start=self.source.lead, layout=layout)
+            pcm_range_args(self.source, path, count=sample_at(end), start=self.source.video_delay, layout=layout)
         )
-        check_whole(report.stderr, f"'{self.source.path.name}'")
+        check_stderr(report.stderr, f"'{self.source.path.name}'")
         return await probe_details(path)
 
-    async def _piece(self, number: int, start: SplitPoint, end: SplitPoint, heard: MediaInfo | None) -> SplitPart:
-        """Put picture and sound of one piece together."""
+    async def _write_part(self, number: int, start: SplitPoint, end: SplitPoint, audio: MediaInfo | None) -> SplitPart:
+        """Mux video and audio of one part."""
         suffix = self.format if self.frames is not None else "m4a"
         path = self.folder / f"part-{number + 1:03d}.{suffix}"
-        words: list[str] = []
+        args: list[str] = []
         if self.frames is not None:
-            words += media_input(self.folder / f"picture{number:05d}.{self.format}")
-        if heard is not None:
-            words += _stretch_of(heard, samples(start.time), samples(end.time))
-            words += [
-                "-map",
-                f"{int(self.frames is not None)}:a:0",
-                *default_audio_args(self.format, channel_layout(heard.sounds[0])),
-            ]
-        words += ["-map", "0:v:0", "-c:v", "copy"] if self.frames is not None else []
-        await self.ffmpeg.run([*words, *self._tags(), file_url(path)])
-        frames = None if start.frame is None or end.frame is None else end.frame - start.frame
-        piece = SplitPart(path, self.format, float(start.time), float(end.time - start.time), frames)
-        await self._check(piece)
-        return piece
+            args += media_input(self.folder / f"picture{number:05d}.{self.format}")
+        if audio is not None:
+            args += _sample_range_input(audio, sample_at(start.time), sample_at(end.time))
+            args += ["-map", f"{int(self.frames is not None)}:a:0"]
+            args += default_audio_args(self.format, channel_layout(audio.audio_streams[0]))
+        args += ["-map", "0:v:0", "-c:v", "copy"] if self.frames is not None else []
+        await self.ffmpeg.run([*args, *self._container_args(), file_url(path)])
+        frame_count = None if start.frame is None or end.frame is None else end.frame - start.frame
+        part = SplitPart(path, self.format, float(start.time), float(end.time - start.time), frame_count)
+        await self._verify(part)
+        return part
 
-    async def _check(self, piece: SplitPart) -> None:
-        found = await probe_details(piece.path)
-        wrong: list[str] = []
-        if abs((found.probe.duration or 0) - piece.seconds) > _SLACK + 1 / float(found.rate):
-            wrong.append(f"{found.probe.duration or 0:.3f} s instead of {piece.seconds:.3f} s")
-        if found.has_sound != self.source.has_sound:
-            wrong.append("sound where none was planned" if found.has_sound else "no sound")
-        if piece.frames is not None and (count := len(await read_frame_index(self.ffmpeg, found))) != piece.frames:
-            wrong.append(f"{count} frames instead of {piece.frames}")
-        if wrong:
-            raise FFmpegFailed(f"FFmpeg reported success, but '{piece.path.name}' is wrong: {'; '.join(wrong)}")
+    async def _verify(self, part: SplitPart) -> None:
+        found = await probe_details(part.path)
+        tolerance = _DURATION_TOLERANCE + 1 / float(found.rate)
+        problems = [
+            *duration_problems(found.probe.duration, part.seconds, tolerance),
+            *audio_presence_problems(found.has_audio, expected=self.source.has_audio),
+        ]
+        if part.frame_count is not None:
+            problems += frame_count_problems(len(await read_frame_index(self.ffmpeg, found)), part.frame_count)
+        raise_on_problems(f"'{part.path.name}'", problems)
 
-    def _tags(self) -> list[str]:
-        tags = ["-map_metadata", "-1", "-map_chapters", "-1"]
+    def _container_args(self) -> list[str]:
+        args = ["-map_metadata", "-1", "-map_chapters", "-1"]
         if self.frames is None:
-            return [*tags, "-movflags", "+faststart", "-f", "ipod"]
-        tags += ["-movflags", "+faststart"] if self.format == "mp4" else []
-        tags += ["-tag:v", "hvc1"] if self.copies and self.source.probe.video_codec == "hevc" else []
-        return [*tags, "-f", codecs.MUXERS[self.format]]
+            return [*args, "-movflags", "+faststart", "-f", "ipod"]
+        args += ["-movflags", "+faststart"] if self.format == "mp4" else []
+        args += ["-tag:v", "hvc1"] if self.stream_copy and self.source.probe.video_codec == "hevc" else []
+        return [*args, "-f", codecs.MUXERS[self.format]]
 
 
-def _stretch_of(heard: MediaInfo, first: int, last: int) -> list[str]:
-    """Return the words that read samples `first` to `last` (not included) of a file of samples."""
-    # Sought for by whole seconds, which are whole samples too.
-    skipped = max(0, first // RATE - 1)
-    cut = f"atrim=start_sample={first - skipped * RATE}:end_sample={last - skipped * RATE},asetpts=PTS-STARTPTS"
-    return [*media_input(heard.path, start=skipped), "-af", cut]
+def _sample_range_input(audio: MediaInfo, first: int, last: int) -> list[str]:
+    """Return the arguments that read the samples from `first` up to, but not including, `last` of a PCM file."""
+    # Seek to a whole second, which is an exact sample, then trim by samples.
+    seek = max(0, first // SAMPLE_RATE - 1)
+    offset = seek * SAMPLE_RATE
+    trim = f"atrim=start_sample={first - offset}:end_sample={last - offset},asetpts=PTS-STARTPTS"
+    return [*media_input(audio.path, start=seek), "-af", trim]

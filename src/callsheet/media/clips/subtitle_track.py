@@ -1,4 +1,4 @@
-"""Subtitle files that are put into a film as tracks."""
+"""Subtitle files as inputs of a mux."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,41 +9,41 @@ from callsheet.media.ffmpeg.inputs import file_url
 
 Kind = Literal["srt", "webvtt", "ass"]
 
-_MOST_BYTES = 16 * 2**20
+_MAX_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class SubtitleFile:
-    """Subtitles in a file of ours, in UTF-8."""
+    """A subtitle file in UTF-8, written by callsheet."""
 
     path: Path
     kind: Kind
 
 
 def read_subtitle_file(path: Path, copy: Path) -> SubtitleFile:
-    """Copy an SRT, WebVTT or ASS file to `copy`, in UTF-8. Its contents decide what it is, never its name.
+    """Copy an SRT, WebVTT or ASS file to `copy`, converted to UTF-8. The content decides the format, not the name.
 
-    Raises BadSource when it is none of them, or too large.
+    Raises BadSource if it is none of them, or too large.
     """
     if not path.is_file():  # reading a pipe or a device may never end
         raise BadSource(f"'{path.name}' is not a file")
-    if path.stat().st_size > _MOST_BYTES:
-        raise BadSource(f"'{path.name}' is too large to be subtitles")
-    text = _text(path.read_bytes())
-    kind = _kind(text)
+    if path.stat().st_size > _MAX_BYTES:
+        raise BadSource(f"'{path.name}' is too large for a subtitle file")
+    text = _decode(path.read_bytes())
+    kind = _detect_kind(text)
     if kind is None:
-        raise BadSource(f"'{path.name}' holds no subtitles; SRT, WebVTT and ASS are known")
+        raise BadSource(f"'{path.name}' is not a subtitle file; SRT, WebVTT and ASS are supported")
     copy.write_text(text, encoding="utf-8")
     return SubtitleFile(copy, kind)
 
 
-def subtitle_input(sidecar: SubtitleFile) -> list[str]:
-    """Return the words for a subtitle file as an input."""
-    reader = ["-protocol_whitelist", "file", "-format_whitelist", sidecar.kind, "-f", sidecar.kind]
-    return [*reader, "-i", file_url(sidecar.path)]
+def subtitle_input(file: SubtitleFile) -> list[str]:
+    """Return the arguments for a subtitle file as an input."""
+    demuxer = ["-protocol_whitelist", "file", "-format_whitelist", file.kind, "-f", file.kind]
+    return [*demuxer, "-i", file_url(file.path)]
 
 
-def _kind(text: str) -> Kind | None:
+def _detect_kind(text: str) -> Kind | None:
     head = text.lstrip()[:1024]
     if head.startswith("WEBVTT"):
         return "webvtt"
@@ -52,7 +52,7 @@ def _kind(text: str) -> Kind | None:
     return "srt" if " --> " in text and "\0" not in text else None
 
 
-def _text(data: bytes) -> str:
+def _decode(data: bytes) -> str:
     try:
         text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError:

@@ -1,1 +1,1 @@
-"""Encoders, codecs, rate control, loudness, color."""
+"""Codecs, encoders, rate control, color, PCM audio, loudness."""

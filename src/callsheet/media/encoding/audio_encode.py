@@ -1,4 +1,4 @@
-"""Sound encoded into a file of its own, from which it can be copied into a film."""
+"""Encode audio into a file of its own, from which the final mux copies it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +8,9 @@ from callsheet.media.ffmpeg.runner import FFmpeg
 
 
 async def encode_audio(ffmpeg: FFmpeg, path: Path, encoding: Sequence[str]) -> Path:
-    """Encode the first sound track of a file by the words of an encoder, and return where it lies, beside the file.
+    """Encode the first audio stream of a file, and return the path of the output, beside the file.
 
-    Without words nothing is done, and the file itself is returned.
+    `encoding` is the FFmpeg arguments of the encoder. If it is empty, the file itself is returned.
     """
     if not encoding:
         return path
@@ -19,12 +19,12 @@ async def encode_audio(ffmpeg: FFmpeg, path: Path, encoding: Sequence[str]) -> P
 
 
 def encode_audio_args(path: Path, encoding: Sequence[str]) -> list[str]:
-    """Return the words that encode the first sound track of a file."""
+    """Return the arguments that encode the first audio stream of a file."""
     output = encoded_audio_path(path, encoding)
     return [*media_input(path), "-map", "0:a:0", *encoding, "-f", output.suffix[1:], file_url(output)]
 
 
 def encoded_audio_path(path: Path, encoding: Sequence[str]) -> Path:
-    """Return where the encoded sound of a file lies."""
-    # What AAC begins with, which is not to be heard, is told by MP4 alone; heard, it would move all that follows.
+    """Return the path of the encoded audio of a file."""
+    # Only MP4 signals AAC encoder delay. In another container the priming samples would play, and shift the audio.
     return path.with_suffix(".mp4" if "aac" in encoding else ".matroska")

@@ -1,4 +1,4 @@
-"""Which encoder makes a picture, with the words that steer it."""
+"""Select a video encoder and build its FFmpeg arguments."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.values import PRESETS, Hardware, Preset, Quality
 
 Depth = Literal[8, 10]
-"""Bits of each colour."""
+"""Bits per color component."""
 
 _SOFTWARE: dict[VideoCodec, tuple[str, ...]] = {
     "h264": ("libx264",),
@@ -23,20 +23,20 @@ _SOFTWARE: dict[VideoCodec, tuple[str, ...]] = {
     "vp9": ("libvpx-vp9",),
     "av1": ("libsvtav1", "libaom-av1"),
 }
-"""The better ones first."""
+"""In order of preference."""
 _ONE_PASS_ONLY = frozenset({"libsvtav1"})
 
-_HARDWARE_NAMES: dict[VideoCodec, str] = {"h264": "h264", "h265": "hevc", "vp9": "vp9", "av1": "av1"}
-_HARDWARE: tuple[Hardware, ...] = ("nvenc", "qsv", "vaapi", "videotoolbox")
+_HARDWARE_CODECS: dict[VideoCodec, str] = {"h264": "h264", "h265": "hevc", "vp9": "vp9", "av1": "av1"}
+_HARDWARE_KINDS: tuple[Hardware, ...] = ("nvenc", "qsv", "vaapi", "videotoolbox")
 
-_KEYS_AFTER = 4
-"""Seconds; a key frame at least so often keeps players quick at seeking."""
+_KEY_FRAME_INTERVAL = 4
+"""Seconds. Frequent key frames keep seeking fast in players."""
 
-# The encoders' own numbers for each of PRESETS.
+# The encoders' own speed numbers for each of PRESETS.
 _SPEEDS: dict[str, tuple[int, ...]] = {
     "libvpx-vp9": (8, 7, 6, 5, 5, 4, 2, 1, 0),
     "libaom-av1": (8, 8, 8, 8, 8, 8, 6, 5, 4),
-    # Beyond 10 its newer versions go no faster.
+    # Newer versions are no faster above 10.
     "libsvtav1": (10, 10, 9, 9, 8, 8, 6, 5, 4),
     "nvenc": (1, 2, 2, 3, 4, 4, 5, 6, 7),
 }
@@ -44,16 +44,16 @@ _SPEEDS: dict[str, tuple[int, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class EncodeSettings:
-    """What a picture is to be encoded as."""
+    """Settings of a video encode."""
 
     codec: VideoCodec = "h264"
     quality: Quality | None = None
-    """One of quality, crf and bitrate at most."""
+    """At most one of quality, crf and bitrate is set."""
     crf: int | None = None
     bitrate: int | None = None
-    """Bits per second, on average."""
+    """Average bits per second."""
     max_bitrate: int | None = None
-    """Bits per second; hardware other than NVENC keeps to it with a bitrate only."""
+    """Bits per second. Hardware other than NVENC honors it only together with a bitrate."""
     preset: Preset = "medium"
     depth: Depth = 8
     hardware: Hardware = "cpu"
@@ -63,72 +63,72 @@ class EncodeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """An encoder that is at hand, with what it is to make."""
+    """An available encoder with its settings."""
 
     name: str
     settings: EncodeSettings
     note: str | None = None
-    """Why it is not the one wished for."""
+    """Why it is not the requested encoder."""
 
     @property
     def codec(self) -> VideoCodec:
-        """What it writes."""
+        """The codec that it writes."""
         return self.settings.codec
 
     @property
     def is_hardware(self) -> bool:
-        """Whether it may fail for reasons that are not in the picture."""
-        return self._codec_args in _HARDWARE
+        """Whether it is a hardware encoder, which may fail for reasons other than the input."""
+        return self._family in _HARDWARE_KINDS
 
     @property
     def pixel_format(self) -> str:
-        """What its pictures must come as."""
+        """The pixel format of its input frames."""
         if not self.is_hardware:
             return "yuv420p" if self.settings.depth == 8 else "yuv420p10le"
-        return "p010le" if self.settings.depth == 10 else "yuv420p" if self._codec_args == "nvenc" else "nv12"
+        return "p010le" if self.settings.depth == 10 else "yuv420p" if self._family == "nvenc" else "nv12"
 
     @property
     def last_filters(self) -> tuple[tuple[str, Options], ...]:
-        """The filters that hand pictures over to it: the end of a filter graph."""
-        handed_over: tuple[tuple[str, Options], ...] = (("format", {"pix_fmts": self.pixel_format}),)
-        return (*handed_over, ("hwupload", {})) if self._codec_args == "vaapi" else handed_over
+        """The filters at the end of a filter graph: pixel format, and upload to the device."""
+        conversion: tuple[tuple[str, Options], ...] = (("format", {"pix_fmts": self.pixel_format}),)
+        return (*conversion, ("hwupload", {})) if self._family == "vaapi" else conversion
 
     @property
-    def device(self) -> list[str]:
-        """The global options that its filters need; once for each run of FFmpeg."""
-        return ["-init_hw_device", "vaapi=gpu", "-filter_hw_device", "gpu"] if self._codec_args == "vaapi" else []
+    def device_args(self) -> list[str]:
+        """The global options that its filters need, once per FFmpeg run."""
+        return ["-init_hw_device", "vaapi=gpu", "-filter_hw_device", "gpu"] if self._family == "vaapi" else []
 
     def args(
-        self, *, rate: Fraction | None, threads: int, stitched: bool = False, segment: float | None = None
+        self, *, rate: Fraction | None, threads: int, stitchable: bool = False, segment: float | None = None
     ) -> list[str]:
-        """Return the output options for a picture at this rate; None: its frames keep their times.
+        """Return the output options of the video encoder.
 
-        `stitched`: pieces made by equal words can be joined by stream copy. `segment`: a key frame stands after
-        every so many seconds, and nowhere else.
+        `rate` is the frame rate; None: frames keep their timestamps. `stitchable`: segments encoded with equal
+        arguments can be concatenated by stream copy. `segment`: seconds between key frames, with no other key frames.
         """
         return [
-            *("-c:v", self.name, *self._size_args(), *self._speed_args()),
-            *_key_frames(rate, segment),
-            *self._codec_flags(threads, stitched, fixed_keys=segment is not None),
-            *([] if self._codec_args == "vaapi" else ["-pix_fmt", self.pixel_format]),
+            *("-c:v", self.name, *self._rate_control_args(), *self._preset_args()),
+            *_key_frame_args(rate, segment),
+            *self._codec_flags(threads, stitchable, fixed_key_frames=segment is not None),
+            *([] if self._family == "vaapi" else ["-pix_fmt", self.pixel_format]),
             *self.settings.color_space.args(),
         ]
 
     @property
-    def _codec_args(self) -> str:
+    def _family(self) -> str:
         return self.name.rpartition("_")[2]
 
-    def _size_args(self) -> list[str]:
-        wish = self.settings
-        if wish.bitrate is not None:
-            return rate_control.bit_rate(self.name, wish.bitrate, wish.max_bitrate)
-        crf = wish.crf if wish.crf is not None else rate_control.crf_of(wish.codec, wish.quality)
-        return rate_control.constant_quality(self.name, crf, wish.max_bitrate)
+    def _rate_control_args(self) -> list[str]:
+        settings = self.settings
+        if settings.bitrate is not None:
+            return rate_control.average_bitrate_args(self.name, settings.bitrate, settings.max_bitrate)
+        crf = settings.crf if settings.crf is not None else rate_control.crf_of(settings.codec, settings.quality)
+        return rate_control.constant_quality_args(self.name, crf, settings.max_bitrate)
 
-    def _speed_args(self) -> list[str]:
+    def _preset_args(self) -> list[str]:
         preset = self.settings.preset
         number = _SPEEDS.get(self.name, _SPEEDS["nvenc"])[PRESETS.index(preset)]
-        match self._codec_args:
+        match self._family:
             case "libsvtav1":
                 return ["-preset", str(number)]
             case "libvpx-vp9":
@@ -137,99 +137,100 @@ class Encoder:
                 return ["-usage", "good", "-cpu-used", str(number)]
             case "nvenc":
                 return ["-preset", f"p{number}"]
-            case "qsv":  # its quickest is called veryfast
+            case "qsv":  # its fastest preset is veryfast
                 return ["-preset", PRESETS[max(PRESETS.index("veryfast"), PRESETS.index(preset))]]
             case "vaapi" | "videotoolbox":
                 return []
             case _:
                 return ["-preset", preset]
 
-    def _codec_flags(self, threads: int, stitched: bool, fixed_keys: bool) -> list[str]:
-        match self._codec_args:
+    def _codec_flags(self, threads: int, stitchable: bool, fixed_key_frames: bool) -> list[str]:
+        match self._family:
             case "libx264":
-                # Else it fits the headers of a piece to what is seen in it.
-                joinable = ["-x264-params", "stitchable=1"] if stitched else []
-                return [*joinable, *(["-sc_threshold", "0"] if fixed_keys else []), "-threads", str(threads)]
+                # Otherwise x264 adapts the headers of a segment to its content.
+                headers = ["-x264-params", "stitchable=1"] if stitchable else []
+                return [*headers, *(["-sc_threshold", "0"] if fixed_key_frames else []), "-threads", str(threads)]
             case "libx265":
-                # An open group of pictures cannot be entered at its key frame without losing frames.
-                told = f"log-level=error:open-gop=0:pools={threads}" + (":scenecut=0" if fixed_keys else "")
-                return ["-forced-idr", "1", "-x265-params", told]
+                # Playback cannot start at the key frame of an open GOP without losing frames.
+                params = f"log-level=error:open-gop=0:pools={threads}" + (":scenecut=0" if fixed_key_frames else "")
+                return ["-forced-idr", "1", "-x265-params", params]
             case "libvpx-vp9" | "libaom-av1":
-                # Without rows in parallel, one processor does nearly all of the work.
+                # Without row-based multithreading, one CPU does nearly all of the work.
                 return ["-row-mt", "1", "-threads", str(threads)]
             case "libsvtav1":
                 return ["-svtav1-params", f"lp={min(6, threads)}"]
             case "nvenc":
-                return ["-forced-idr", "1", *(["-no-scenecut", "1"] if fixed_keys else [])]
+                return ["-forced-idr", "1", *(["-no-scenecut", "1"] if fixed_key_frames else [])]
             case _:
                 return []
 
 
-def _key_frames(rate: Fraction | None, segment: float | None) -> list[str]:
+def _key_frame_args(rate: Fraction | None, segment: float | None) -> list[str]:
     if segment is None and rate is not None:
-        return ["-g", str(max(1, round(_KEYS_AFTER * rate)))]
-    every = segment or _KEYS_AFTER
-    # One more frame than needed, so that a rounded count never sets a key frame just before the one forced.
-    most = round(every * rate) + 1 if rate else round(every * 240)
-    return ["-g", str(most), "-force_key_frames", f"expr:gte(t,n_forced*{every:g})"]
+        return ["-g", str(max(1, round(_KEY_FRAME_INTERVAL * rate)))]
+    interval = segment or _KEY_FRAME_INTERVAL
+    # One frame more than the interval: a rounded -g must not set a key frame just before the forced one.
+    max_gop = round(interval * rate) + 1 if rate else round(interval * 240)
+    return ["-g", str(max_gop), "-force_key_frames", f"expr:gte(t,n_forced*{interval:g})"]
 
 
-async def select_encoder(ffmpeg: FFmpeg, wish: EncodeSettings) -> Encoder:
-    """Return the encoder to use, with a note when it is not the one wished for.
+async def select_encoder(ffmpeg: FFmpeg, settings: EncodeSettings) -> Encoder:
+    """Return the encoder to use, with a note if it is not the requested one.
 
-    Raises FFmpegFailed when no encoder of the codec is at hand.
+    Raises FFmpegFailed if no encoder of the codec is available.
     """
     known = (await capabilities(ffmpeg.binary)).encoders
-    if wish.hardware == "cpu":
-        return software_encoder(wish, known)
+    if settings.hardware == "cpu":
+        return software_encoder(settings, known)
     reasons: list[str] = []
-    for kind in _HARDWARE if wish.hardware == "auto" else (wish.hardware,):
-        encoder = Encoder(f"{_HARDWARE_NAMES[wish.codec]}_{kind}", wish)
-        reason = await _why_not(ffmpeg, encoder, known)
+    for kind in _HARDWARE_KINDS if settings.hardware == "auto" else (settings.hardware,):
+        encoder = Encoder(f"{_HARDWARE_CODECS[settings.codec]}_{kind}", settings)
+        reason = await _unusable_reason(ffmpeg, encoder, known)
         if reason is None:
             return encoder
         reasons.append(f"{encoder.name}: {reason}")
-    found = software_encoder(wish, known)
+    found = software_encoder(settings, known)
     return replace(found, note=f"encoded by {found.name}, not on the GPU ({'; '.join(reasons)})")
 
 
-def software_encoder(wish: EncodeSettings, known: Collection[str]) -> Encoder:
-    """Return an encoder that needs no hardware; `known` are those of this FFmpeg.
+def software_encoder(settings: EncodeSettings, known: Collection[str]) -> Encoder:
+    """Return a software encoder. `known` are the encoders of this FFmpeg.
 
-    Raises FFmpegFailed when none of them writes the codec.
+    Raises FFmpegFailed if none of them writes the codec.
     """
-    found = [name for name in _SOFTWARE[wish.codec] if name in known]
+    found = [name for name in _SOFTWARE[settings.codec] if name in known]
     if not found:
-        wanted = _SOFTWARE[wish.codec][0]
+        preferred = _SOFTWARE[settings.codec][0]
         raise FFmpegFailed(
-            f"this FFmpeg cannot write {wish.codec.upper()}: it has no {wanted}. Set FFMPEG_PATH to a fuller build"
+            f"this FFmpeg cannot encode {settings.codec.upper()}: it lacks {preferred}. "
+            "Set FFMPEG_PATH to a fuller build"
         )
-    able = [name for name in found if wish.passes == 1 or name not in _ONE_PASS_ONLY]
-    note = None if able else f"encoded in one pass: {found[0]} knows no other"
-    return Encoder((able or found)[0], wish, note)
+    supported = [name for name in found if settings.passes == 1 or name not in _ONE_PASS_ONLY]
+    note = None if supported else f"encoded in one pass: {found[0]} does not support two"
+    return Encoder((supported or found)[0], settings, note)
 
 
 def mark_failed(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> None:
-    """Remember for a while that a hardware encoder failed at real work."""
+    """Exclude a hardware encoder for a minute, after it failed in a job."""
     hardware.mark_failed(ffmpeg, encoder.name, encoder.pixel_format, reason)
 
 
 async def software_fallback(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> Encoder:
-    """Return what makes the same without hardware, after a hardware encoder failed at real work, with a note.
+    """Return the software encoder for the same settings, with a note, after a hardware encoder failed in a job.
 
-    Raises FFmpegFailed when no encoder of the codec is at hand.
+    Raises FFmpegFailed if no encoder of the codec is available.
     """
     mark_failed(ffmpeg, encoder, reason)
     found = software_encoder(encoder.settings, (await capabilities(ffmpeg.binary)).encoders)
-    return replace(found, note=f"encoded again by {found.name}, since {encoder.name} failed: {reason}")
+    return replace(found, note=f"encoded again by {found.name}, because {encoder.name} failed: {reason}")
 
 
-async def _why_not(ffmpeg: FFmpeg, encoder: Encoder, known: Collection[str]) -> str | None:
+async def _unusable_reason(ffmpeg: FFmpeg, encoder: Encoder, known: Collection[str]) -> str | None:
     if encoder.name not in known:
-        return "this FFmpeg was built without it"
+        return "this FFmpeg build lacks it"
     plain = replace(encoder, settings=EncodeSettings(codec=encoder.codec, depth=encoder.settings.depth))
     graph = FilterGraph()
-    picture = graph.chain("0:v:0", *plain.last_filters)
-    words = [*plain.device, "-filter_complex", str(graph), "-map", f"[{picture}]"]
-    words += plain.args(rate=Fraction(25), threads=1)
-    return await hardware.why_not(ffmpeg, encoder.name, encoder.pixel_format, words)
+    frames = graph.chain("0:v:0", *plain.last_filters)
+    args = [*plain.device_args, "-filter_complex", str(graph), "-map", f"[{frames}]"]
+    args += plain.args(rate=Fraction(25), threads=1)
+    return await hardware.unusable_reason(ffmpeg, encoder.name, encoder.pixel_format, args)

@@ -1,4 +1,4 @@
-"""Whether a hardware encoder works here. Only encoding tells: builds list encoders without any hardware."""
+"""Test whether a hardware encoder works on this machine. Builds list encoders even if the hardware is missing."""
 
 import time
 from collections.abc import Sequence
@@ -7,35 +7,37 @@ from pathlib import Path
 from callsheet.domain.errors import JobError
 from callsheet.media.ffmpeg.runner import FFmpeg
 
-_BELIEVED = 60.0
-"""Seconds for which an outcome is believed; drivers and sessions come and go."""
+_OUTCOME_TTL = 60.0
+"""Seconds that an outcome is cached. Drivers and GPU sessions become available and unavailable."""
 
 _outcomes: dict[tuple[Path, str, str], tuple[float, str | None]] = {}
 
-_PICTURE = ["-f", "lavfi", "-i", "color=black:size=256x144:rate=25:duration=1"]
-"""Encoders of hardware have smallest sizes."""
+_TEST_INPUT = ["-f", "lavfi", "-i", "color=black:size=256x144:rate=25:duration=1"]
+"""Hardware encoders reject smaller frames."""
+_TEST_TIMEOUT = 10.0
+"""Seconds."""
 
 
-async def why_not(ffmpeg: FFmpeg, name: str, pixel_format: str, words: Sequence[str]) -> str | None:
-    """Return why an encoder cannot be used with a pixel format, or None when it can.
+async def unusable_reason(ffmpeg: FFmpeg, name: str, pixel_format: str, args: Sequence[str]) -> str | None:
+    """Return why an encoder cannot be used with a pixel format, or None if it works.
 
-    One frame is really encoded to know, by `words`; the outcome is kept for a minute.
+    `args` are used to encode one frame. The outcome is cached for a minute.
     """
     key = (ffmpeg.binary, name, pixel_format)
     known = _outcomes.get(key)
-    if known is None or time.monotonic() - known[0] > _BELIEVED:
-        known = _outcomes[key] = (time.monotonic(), await _test_encode(ffmpeg, words))
+    if known is None or time.monotonic() - known[0] > _OUTCOME_TTL:
+        known = _outcomes[key] = (time.monotonic(), await _test_encode(ffmpeg, args))
     return known[1]
 
 
 def mark_failed(ffmpeg: FFmpeg, name: str, pixel_format: str, reason: str) -> None:
-    """Remember that an encoder failed at real work."""
+    """Cache that an encoder failed in a job."""
     _outcomes[ffmpeg.binary, name, pixel_format] = (time.monotonic(), reason)
 
 
-async def _test_encode(ffmpeg: FFmpeg, words: Sequence[str]) -> str | None:
+async def _test_encode(ffmpeg: FFmpeg, args: Sequence[str]) -> str | None:
     try:
-        report = await ffmpeg.run([*_PICTURE, *words, "-frames:v", "1", "-f", "null", "-"], timeout=10)
+        report = await ffmpeg.run([*_TEST_INPUT, *args, "-frames:v", "1", "-f", "null", "-"], timeout=_TEST_TIMEOUT)
     except JobError as error:
         return error.message.removeprefix("FFmpeg stopped: ").partition(" (")[0]
-    return None if report.frames == 1 else "it encoded nothing"
+    return None if report.frames == 1 else "it encoded no frame"

@@ -1,4 +1,4 @@
-"""Bringing sound to a target loudness: measured by EBU R 128, then a plain gain, then a limiter for the peaks."""
+"""Normalize loudness: measure by EBU R 128, apply a gain, then limit the peaks."""
 
 import math
 import re
@@ -8,44 +8,49 @@ from pathlib import Path
 
 from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.encoding.audio_encode import encode_audio
+from callsheet.media.encoding.pcm import LOSSLESS_ARGS
 from callsheet.media.ffmpeg.filter_graph import escape
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
 
 METER = "ebur128=peak=true:framelog=verbose"
-"""A filter that passes sound on and writes its loudness to the log, at verbosity `info`."""
+"""A filter that passes audio through and writes its loudness to the log, at verbosity `info`."""
 
-USUAL_PEAK = -1.5
+DEFAULT_TRUE_PEAK = -1.5
 """dBTP"""
 
 _SILENCE = -69.0
-_MOST_GAIN = 30.0
-_CLOSE_ENOUGH = 0.3
-_MOST_PASSES = 7
-_REPEATED = 3
-_LOOPED = 192_000
-"""Samples that are repeated at most: more than 0.4 s at any rate in use."""
-_ALL_DAY = 24 * 3600.0
-_AFTER_ENCODING = 0.3
-"""Decibels left below the peak allowed, since lossy encoding raises peaks a little."""
+"""LUFS and dBTP. Quieter audio is silence."""
+_MAX_GAIN = 30.0
+"""Decibels."""
+_TOLERANCE = 0.3
+"""LU."""
+_MAX_PASSES = 7
+_REPEATED_SECONDS = 3
+_LOOP_SAMPLES = 192_000
+"""Maximum number of samples to repeat: more than 0.4 s at any usual sample rate."""
+_MEASURE_TIMEOUT = 24 * 3600.0
+"""Seconds."""
+_ENCODING_HEADROOM = 0.3
+"""Decibels below the allowed peak, since lossy encoding raises peaks slightly."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What sound is brought to."""
+    """A loudness target."""
 
     integrated: float = -16.0
     """LUFS"""
-    true_peak: float = USUAL_PEAK
+    true_peak: float = DEFAULT_TRUE_PEAK
     """dBTP"""
 
 
 @dataclass(frozen=True, slots=True)
 class Loudness:
-    """What sound measures."""
+    """A loudness measurement."""
 
     integrated: float
-    """LUFS; minus infinity for digital silence."""
+    """LUFS. Minus infinity for digital silence."""
     true_peak: float
     """dBTP"""
     range: float = 0.0
@@ -53,40 +58,44 @@ class Loudness:
 
     @property
     def is_silence(self) -> bool:
-        """Whether it is too quiet to be measured, and so to be raised."""
+        """Whether the audio is too quiet to be measured, and therefore to be amplified."""
         return self.integrated < _SILENCE
 
 
 def read_audio_filter(text: str) -> Target | str:
-    """Read the setting: `loudnorm=…` as a target, any other filter as it is."""
+    """Parse the setting: `loudnorm=…` is a target, any other filter is returned unchanged."""
     name, _, options = text.strip().partition("=")
     if name.strip() != "loudnorm" or "," in options:
         return text.strip()
     given = {key.strip().lower(): value for key, _, value in (o.partition("=") for o in options.split(":"))}
     try:
-        return Target(float(given.get("i", "-16")), float(given.get("tp", USUAL_PEAK)))
+        return Target(float(given.get("i", "-16")), float(given.get("tp", DEFAULT_TRUE_PEAK)))
     except ValueError:
         return text.strip()
 
 
-def loudness_target(wish: float | bool | None, usual: Target | str) -> Target | str | None:
-    """Return what to do about loudness: a number is a target in LUFS, False leaves the sound, else as usual."""
-    if wish is False:
+def loudness_target(requested: float | bool | None, default: Target | str) -> Target | str | None:
+    """Return the target or filter to apply. None leaves the loudness unchanged.
+
+    `requested` is the parameter of the client: a number is a target in LUFS, False means None, otherwise `default`
+    applies.
+    """
+    if requested is False:
         return None
-    if wish is None or wish is True:
-        return usual or None
-    return Target(float(wish), usual.true_peak if isinstance(usual, Target) else USUAL_PEAK)
+    if requested is None or requested is True:
+        return default or None
+    return Target(float(requested), default.true_peak if isinstance(default, Target) else DEFAULT_TRUE_PEAK)
 
 
 def read_meter(log: str) -> Loudness:
-    """Return what METER wrote. Raises FFmpegFailed when it wrote nothing, as for sound of no length."""
+    """Parse the output of METER. Raises FFmpegFailed if there is none, as for audio without samples."""
     summary = log.rpartition("Summary:")[2]
     integrated = re.search(r"\bI:\s+(-?[\d.]+|-?inf|nan) LUFS", summary)
-    span = re.search(r"\bLRA:\s+([\d.]+) LU", summary)
+    loudness_range = re.search(r"\bLRA:\s+([\d.]+) LU", summary)
     peak = re.search(r"\bPeak:\s+(-?[\d.]+|-?inf|nan) dBFS", summary)
     if integrated is None or peak is None:
-        raise FFmpegFailed("the loudness of the sound could not be measured")
-    return Loudness(_level(integrated[1]), _level(peak[1]), float(span[1]) if span else 0.0)
+        raise FFmpegFailed("the loudness of the audio could not be measured")
+    return Loudness(_level(integrated[1]), _level(peak[1]), float(loudness_range[1]) if loudness_range else 0.0)
 
 
 def _level(text: str) -> float:
@@ -95,74 +104,74 @@ def _level(text: str) -> float:
 
 
 async def measure(ffmpeg: FFmpeg, path: Path) -> Loudness:
-    """Return the loudness of the first sound track of a file."""
-    found = await _measured(ffmpeg, path)
-    if found.is_silence and found.true_peak > _SILENCE:
-        # Loudness is that of 0.4 s at least; what is shorter is measured as if it were played again and again.
-        found = await _measured(ffmpeg, path, f"aloop=loop=-1:size={_LOOPED},", ["-t", str(_REPEATED)])
-    return found
+    """Return the loudness of the first audio stream of a file."""
+    measured = await _measure_once(ffmpeg, path)
+    if measured.is_silence and measured.true_peak > _SILENCE:
+        # EBU R 128 measures blocks of 0.4 s. Shorter audio is repeated to get a result.
+        repeated = ["-t", str(_REPEATED_SECONDS)]
+        measured = await _measure_once(ffmpeg, path, f"aloop=loop=-1:size={_LOOP_SAMPLES},", repeated)
+    return measured
 
 
-async def _measured(ffmpeg: FFmpeg, path: Path, before: str = "", limit: Sequence[str] = ()) -> Loudness:
-    words = [*media_input(path), "-map", "0:a:0", "-af", f"{before}{METER}", *limit, "-f", "null", "-"]
-    return read_meter((await ffmpeg.capture(words, verbosity="info", timeout=_ALL_DAY)).stderr)
+async def _measure_once(ffmpeg: FFmpeg, path: Path, prefix: str = "", limit: Sequence[str] = ()) -> Loudness:
+    args = [*media_input(path), "-map", "0:a:0", "-af", f"{prefix}{METER}", *limit, "-f", "null", "-"]
+    return read_meter((await ffmpeg.capture(args, verbosity="info", timeout=_MEASURE_TIMEOUT)).stderr)
 
 
-def gain_filter(now: Loudness, target: Target) -> str | None:
-    """Return the filter that brings measured sound to the target; None where nothing is to be done."""
-    if now.is_silence:
+def gain_filter(measured: Loudness, target: Target) -> str | None:
+    """Return the filter that brings measured audio to the target, or None if no change is needed."""
+    if measured.is_silence:
         return None
-    gain = _gain(now, target)
+    gain = _gain(measured, target)
     volume = f"volume={escape(gain)}dB"
-    ceiling = target.true_peak - _AFTER_ENCODING
-    if now.true_peak + gain <= ceiling:
+    ceiling = target.true_peak - _ENCODING_HEADROOM
+    if measured.true_peak + gain <= ceiling:
         return volume if abs(gain) >= 0.05 else None
-    # Peaks between samples are seen, and so limited, only at four times the rate.
+    # True peaks lie between samples. The limiter detects them only at four times the sample rate.
     limiter = f"alimiter=limit={escape(10 ** (ceiling / 20))}:level=0:attack=2:release=50:latency=1"
     return f"{volume},aresample=192000,{limiter},aresample=48000"
 
 
-def _gain(now: Loudness, target: Target) -> float:
-    return max(-_MOST_GAIN, min(_MOST_GAIN, target.integrated - now.integrated))
+def _gain(measured: Loudness, target: Target) -> float:
+    return max(-_MAX_GAIN, min(_MAX_GAIN, target.integrated - measured.integrated))
 
 
 async def normalize(
-    ffmpeg: FFmpeg, path: Path, now: Loudness, target: Target, output: Path, encoding: Sequence[str] = ()
+    ffmpeg: FFmpeg, path: Path, measured: Loudness, target: Target, output: Path, encoding: Sequence[str] = ()
 ) -> Path:
-    """Write sound at the target loudness to `output`, and return where it lies.
+    """Write audio at the target loudness to `output`, and return its path.
 
-    That is `path` where nothing is to be done, and a file beside where `encoding`, the words of an encoder, is given:
-    the sound is encoded then. Encoders take away what is hardly heard, but counts, and raise peaks; a limiter that
-    works hard makes sound quieter. So what comes out in the end is measured, and made again with another gain and
-    ceiling if need be. Where not both can be reached, the peak is kept.
+    With `encoding`, the FFmpeg arguments of an encoder, the audio is also encoded, and the returned path is a file
+    beside. Without changes to make, the returned path is `path`.
+
+    The result is measured, and encoded again with another gain and ceiling if it misses the target, at most 7 times:
+    lossy encoders remove quiet components that count towards loudness and raise peaks, and strong limiting reduces
+    loudness. If loudness and peak conflict, the peak limit is kept.
     """
-    now = await measure(ffmpeg, path) if now.is_silence else now
-    if now.is_silence:
+    measured = await measure(ffmpeg, path) if measured.is_silence else measured
+    if measured.is_silence:
         return await encode_audio(ffmpeg, path, encoding)
     aim, tried, made = target, set[str | None](), path
-    while len(tried) < _MOST_PASSES and (filters := gain_filter(now, aim)) not in tried:
+    while len(tried) < _MAX_PASSES and (filters := gain_filter(measured, aim)) not in tried:
         tried.add(filters)
-        made = await encode_audio(ffmpeg, await _gained(ffmpeg, path, filters, output), encoding)
+        made = await encode_audio(ffmpeg, await _apply_filters(ffmpeg, path, filters, output), encoding)
         reached = await measure(ffmpeg, made)
-        missed, over = target.integrated - reached.integrated, reached.true_peak - target.true_peak
-        if abs(missed) <= _CLOSE_ENOUGH and over <= 0:
+        missing, excess = target.integrated - reached.integrated, reached.true_peak - target.true_peak
+        if abs(missing) <= _TOLERANCE and excess <= 0:
             break
-        aim = Target(aim.integrated + missed, _lower(now, aim, over) if over > 0 else aim.true_peak)
+        ceiling = _lower_ceiling(measured, aim, excess) if excess > 0 else aim.true_peak
+        aim = Target(aim.integrated + missing, ceiling)
     return made
 
 
-def _lower(now: Loudness, aim: Target, over: float) -> float:
-    """Return a ceiling below the one aimed at, by as much as encoded peaks were above what is allowed."""
-    before = min(now.true_peak + _gain(now, aim), aim.true_peak - _AFTER_ENCODING)
-    return before - over
+def _lower_ceiling(measured: Loudness, aim: Target, excess: float) -> float:
+    """Return the true peak to aim at next, after encoded peaks exceeded the limit by `excess` decibels."""
+    peak = min(measured.true_peak + _gain(measured, aim), aim.true_peak - _ENCODING_HEADROOM)
+    return peak - excess
 
 
-async def _gained(ffmpeg: FFmpeg, path: Path, filters: str | None, output: Path) -> Path:
+async def _apply_filters(ffmpeg: FFmpeg, path: Path, filters: str | None, output: Path) -> Path:
     if filters is None:
         return path
-    await ffmpeg.run([*media_input(path), "-map", "0:a:0", "-af", filters, *LOSSLESS, file_url(output)])
+    await ffmpeg.run([*media_input(path), "-map", "0:a:0", "-af", filters, *LOSSLESS_ARGS, file_url(output)])
     return output
-
-
-LOSSLESS = ("-c:a", "pcm_f32le", "-ar", "48000", "-f", "w64")
-"""Sound on its way between two processes: nothing is lost, not even what is louder than full scale."""

@@ -1,4 +1,4 @@
-"""How encoders are told how good or how large a picture may become."""
+"""Rate control: FFmpeg arguments for constant quality and for an average bitrate."""
 
 from callsheet.media.encoding.codecs import VideoCodec
 from callsheet.media.values import Quality
@@ -9,42 +9,42 @@ _CRF: dict[VideoCodec, dict[Quality | None, int]] = {
     "vp9": {"low": 38, "medium": 32, None: 28, "high": 26, "best": 20},
     "av1": {"low": 40, "medium": 34, None: 30, "high": 28, "best": 22},
 }
-"""Factors of about equal looks in each column; None is for films whose maker did not say."""
+"""CRF values of about equal visual quality in each column. None is the default."""
 
 
 def crf_of(codec: VideoCodec, quality: Quality | None) -> int:
-    """Return the codec's constant rate factor for a quality."""
+    """Return the constant rate factor (CRF) of a codec for a quality."""
     return _CRF[codec][quality]
 
 
-def constant_quality(encoder: str, crf: int, limit: int | None) -> list[str]:
-    """Return the options for an even quality, at `limit` bit/s at most."""
-    capped = _capped(limit) if limit else []
+def constant_quality_args(encoder: str, crf: int, limit: int | None) -> list[str]:
+    """Return the arguments for constant quality with a maximum of `limit` bit/s."""
+    maximum = _max_bitrate_args(limit) if limit else []
     if encoder in ("libvpx-vp9", "libaom-av1"):
-        # Without a bit rate these two take the factor for a mere limit on top of a default one.
+        # Without -b:v, these encoders use constrained quality with a default bitrate.
         return ["-crf", str(crf), "-b:v", str(limit or 0)]
-    name, _, hardware = encoder.rpartition("_")
-    match hardware:
+    name, _, kind = encoder.rpartition("_")
+    match kind:
         case "nvenc":
-            return ["-rc", "vbr", "-cq", str(crf), "-b:v", "0", *capped]
+            return ["-rc", "vbr", "-cq", str(crf), "-b:v", "0", *maximum]
         case "qsv":
-            # With a bit rate it would leave the mode of even quality.
+            # A bitrate would switch it from constant quality to another mode.
             return ["-global_quality", str(crf if name in ("h264", "hevc") else crf * 51 // 63)]
         case "vaapi":
             return ["-rc_mode", "CQP", "-global_quality", str(crf if name in ("h264", "hevc") else crf * 4)]
         case "videotoolbox":
-            return ["-q:v", str(max(1, round(100 - 1.75 * crf))), *capped]
+            return ["-q:v", str(max(1, round(100 - 1.75 * crf))), *maximum]
         case _:
-            return ["-crf", str(crf), *capped]
+            return ["-crf", str(crf), *maximum]
 
 
-def bit_rate(encoder: str, rate: int, limit: int | None) -> list[str]:
-    """Return the options for an average of `rate` bit/s."""
-    if encoder == "libsvtav1":  # it takes a maximum together with a CRF only
+def average_bitrate_args(encoder: str, rate: int, limit: int | None) -> list[str]:
+    """Return the arguments for an average of `rate` bit/s, with a maximum of `limit` bit/s."""
+    if encoder == "libsvtav1":  # it accepts a maximum only with a CRF
         return ["-b:v", str(rate)]
     mode = ["-rc", "vbr"] if encoder.endswith("_nvenc") else []
-    return [*mode, "-b:v", str(rate), *_capped(limit or rate * 3 // 2, rate * 2)]
+    return [*mode, "-b:v", str(rate), *_max_bitrate_args(limit or rate * 3 // 2, rate * 2)]
 
 
-def _capped(limit: int, buffer: int | None = None) -> list[str]:
+def _max_bitrate_args(limit: int, buffer: int | None = None) -> list[str]:
     return ["-maxrate", str(limit), "-bufsize", str(buffer or limit * 2)]

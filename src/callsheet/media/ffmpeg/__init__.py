@@ -1,1 +1,1 @@
-"""The FFmpeg binary: discovery, runner, inputs, filter graphs, errors."""
+"""The FFmpeg binary: discovery, runner, inputs, filter graphs, progress, error messages."""

@@ -1,4 +1,4 @@
-"""A writer of filter graphs, with the escaping done in one place."""
+"""Builder of FFmpeg filter graphs. All escaping is done here."""
 
 from fractions import Fraction
 
@@ -11,7 +11,7 @@ Options = dict[str, Value | None]
 
 
 def escape(value: Value) -> str:
-    """Return an option value as it must stand in a filter graph for FFmpeg to receive exactly that value."""
+    """Return an option value escaped for a filter graph, so that FFmpeg receives exactly that value."""
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, Fraction):
@@ -21,17 +21,17 @@ def escape(value: Value) -> str:
     text = str(value)
     if "\0" in text:
         raise ValueError("a filter option must not hold a NUL character")
-    # FFmpeg takes the option apart first, then the graph; written in the opposite order.
-    return _keep_edges(_keep_edges(text.translate(_OPTION)).translate(_GRAPH))
+    # Two levels of escaping: FFmpeg parses the graph first, then the option. Escaping is done in reverse order.
+    return _escape_edge_blanks(_escape_edge_blanks(text.translate(_OPTION)).translate(_GRAPH))
 
 
-def _keep_edges(text: str) -> str:
-    """Escape blanks at both ends; FFmpeg drops bare ones."""
+def _escape_edge_blanks(text: str) -> str:
+    """Escape leading and trailing whitespace, which FFmpeg would strip."""
     lead = len(text) - len(text.lstrip(_BLANKS))
     text = "".join("\\" + c for c in text[:lead]) + text[lead:]
     end = len(text.rstrip(_BLANKS))
     if end < len(text) and (end - len(text[:end].rstrip("\\"))) % 2:
-        end += 1  # that blank is escaped already
+        end += 1  # that character is escaped already
     return text[:end] + "".join("\\" + c for c in text[end:])
 
 
@@ -45,8 +45,8 @@ class FilterGraph:
     def add(self, name: str, *inputs: str, **options: Value | None) -> str:
         """Append a filter and return the label of its output.
 
-        Inputs are labels, or streams such as `0:v`. An option that is None is left out; a trailing underscore
-        in its name is dropped, for names that Python keeps for itself.
+        Inputs are labels, or streams such as `0:v`. An option that is None is left out. A trailing underscore
+        in an option name is dropped: it allows names that are Python keywords.
         """
         return self._append(name, inputs, 1, options)[0]
 
@@ -55,13 +55,13 @@ class FilterGraph:
         return self._append(f"{name}={count}", (source,), count, {})
 
     def chain(self, source: str, *filters: tuple[str, Options]) -> str:
-        """Append filters one behind the other and return the last label."""
+        """Append filters in sequence and return the label of the last output."""
         for name, options in filters:
             source = self.add(name, source, **options)
         return source
 
     def raw(self, source: str, filters: str) -> str:
-        """Append filters that were written by someone trusted, exactly as given."""
+        """Append filters without escaping. The text must come from a trusted source."""
         return self._append(filters, (source,), 1, {})[0]
 
     def __str__(self) -> str:
@@ -70,8 +70,8 @@ class FilterGraph:
     def _append(self, name: str, inputs: tuple[str, ...], outputs: int, options: Options) -> list[str]:
         labels = [f"n{self._labels + i}" for i in range(outputs)]
         self._labels += outputs
-        told = ":".join(f"{key.rstrip('_')}={escape(v)}" for key, v in options.items() if v is not None)
-        took = "".join(f"[{label}]" for label in inputs)
-        gave = "".join(f"[{label}]" for label in labels)
-        self._chains.append(took + name + ("=" + told if told else "") + gave)
+        arguments = ":".join(f"{key.rstrip('_')}={escape(v)}" for key, v in options.items() if v is not None)
+        sources = "".join(f"[{label}]" for label in inputs)
+        targets = "".join(f"[{label}]" for label in labels)
+        self._chains.append(sources + name + ("=" + arguments if arguments else "") + targets)
         return labels

@@ -1,4 +1,4 @@
-"""How an untrusted file is handed to FFmpeg."""
+"""FFmpeg arguments for untrusted input files."""
 
 from pathlib import Path
 
@@ -7,17 +7,17 @@ MEDIA_FORMATS = (
     "wav,w64,mp3,ogg,flac,aac,aiff,amr,ac3,eac3,caf,"
     "png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,jpegxl_pipe"
 )
-"""Containers that hold nothing but media. Playlists and the like are not among them: they make FFmpeg open
-other files and addresses, and FFmpeg knows them by their contents, whatever the name."""
+"""Allowed demuxers: containers that hold only media. Playlist formats are excluded, because they make FFmpeg open
+other files and URLs. FFmpeg detects them by content, whatever the file name."""
 
 _JPEG = b"\xff\xd8\xff"
 
 MAX_PIXELS = 100_000_000
-"""Larger pictures are refused: a small file can unpack into all of the memory."""
+"""Limit of width times height: a small file can decompress into all of the memory."""
 
 
 def media_input(path: Path, *, start: float | None = None, length: float | None = None) -> list[str]:
-    """Return the words for one input file, to be read from `start` for `length` seconds (None: whole)."""
+    """Return the arguments for one input file, read from `start` for `length` seconds (None: to the end)."""
     return [
         *("-protocol_whitelist", "file,pipe"),
         *("-format_whitelist", MEDIA_FORMATS),
@@ -30,9 +30,9 @@ def media_input(path: Path, *, start: float | None = None, length: float | None 
 
 
 def forced_demuxer(path: Path) -> str | None:
-    """Return the demuxer that FFmpeg must be told of; None where it finds the right one by itself.
+    """Return the demuxer to force, or None if FFmpeg detects the right one.
 
-    A JPEG named `.jpg` it takes, by that name, for a numbered series of pictures.
+    A JPEG is forced: by the name `.jpg`, FFmpeg would take it for a numbered image sequence.
     """
     try:
         with path.open("rb") as file:
@@ -42,5 +42,5 @@ def forced_demuxer(path: Path) -> str | None:
 
 
 def file_url(path: Path) -> str:
-    """Return the path so that FFmpeg takes no part of it for a protocol or an option."""
+    """Return the path as a `file:` URL, so that no part of it is parsed as a protocol or an option."""
     return f"file:{path}"

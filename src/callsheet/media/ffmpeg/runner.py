@@ -1,4 +1,4 @@
-"""The only place that starts FFmpeg."""
+"""Run FFmpeg. No other module starts it."""
 
 import asyncio
 import os
@@ -14,47 +14,49 @@ from callsheet.domain.errors import FFmpegFailed, TimedOut
 from callsheet.media.ffmpeg.error_messages import explain
 from callsheet.media.ffmpeg.progress import FFmpegProgress, ProgressReader
 from callsheet.media.fonts import FONTCONFIG
-from callsheet.processes.child import ProcessLimits, plain_environment, start_child
+from callsheet.processes.child import ProcessLimits, child_environment, start_child
 
 _HEAD_BYTES = 16 * 1024
 _TAIL_BYTES = 64 * 1024
 _UNFINISHED = "Error writing trailer"
-"""Older builds report success even so, when the disk was full at the end."""
-_REAL_READING = 2**20
-_USUAL_LIMITS = ProcessLimits()
+"""Older builds exit with 0 after this error, which a full disk causes at the end."""
+_MIN_BYTES_READ = 2**20
+"""Bytes read within a stall timeout that count as activity."""
+_DEFAULT_LIMITS = ProcessLimits()
 
 
 @dataclass(frozen=True, slots=True)
 class FFmpegReport:
-    """How a run of FFmpeg went."""
+    """The result of an FFmpeg run."""
 
     seconds: float
-    """Length of what was written, as FFmpeg counts it."""
+    """Duration of the output, as reported by FFmpeg."""
     frames: int | None
-    """Pictures written; None without a video stream."""
+    """Video frames written. None without a video stream."""
     speed: float | None
-    """Seconds written per second of work."""
+    """Seconds of output per second of run time."""
     elapsed: float
-    """Seconds that the run took."""
+    """Run time in seconds."""
     stderr: str
-    """The last of what FFmpeg said."""
+    """The end of stderr, at most 64 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class CapturedOutput:
-    """What FFmpeg wrote to its pipes."""
+    """What FFmpeg wrote to stdout and stderr."""
 
     stdout: bytes
     stderr: str
 
 
 class FFmpeg:
-    """Runs FFmpeg, one process per call; a process ends with the call, however the call ends."""
+    """Runs FFmpeg, one process per call. The process is killed when the call ends, fails or is cancelled."""
 
-    def __init__(self, binary: Path, *, threads: int | None = None, limits: ProcessLimits = _USUAL_LIMITS) -> None:
-        """Use the given binary, with `threads` for each filter graph; None: one per usable processor.
+    def __init__(self, binary: Path, *, threads: int | None = None, limits: ProcessLimits = _DEFAULT_LIMITS) -> None:
+        """Use the given binary.
 
-        `limits` are those of runs that name none.
+        `threads` is the number of threads of each filter graph; None: one per usable CPU. `limits` are the default
+        resource limits of a run.
         """
         self.binary = binary
         self.threads = threads or usable_processors()
@@ -73,27 +75,28 @@ class FFmpeg:
         limits: ProcessLimits | None = None,
         growing: Sequence[Path] = (),
     ) -> FFmpegReport:
-        """Run FFmpeg with the arguments that follow its global flags.
+        """Run FFmpeg with `args` after its global options.
 
-        `on_progress` gets the share done, from 0 to 1 and never falling, reckoned against `duration`, the
-        planned seconds of output; it also tells the speed and the time left. `stall` is how many seconds may pass
-        without headway; that the files in `growing` grow is headway, too.
+        `on_progress` receives the share done, from 0 to 1 and increasing, with speed and remaining time. It is
+        computed from `duration`, the planned output in seconds. `timeout` limits the run time, in seconds. `stall` is
+        the number of seconds without progress after which the run is killed; growth of a file in `growing` counts as
+        progress.
 
-        Raises FFmpegFailed when FFmpeg refuses, hangs, uses too much memory or writes far beyond what was planned,
-        TimedOut after `timeout` seconds, DiskFull, and Transient when the machine's memory runs out. Exit status 0
-        does not mean that the output is whole: check it.
+        Raises FFmpegFailed if FFmpeg fails, stalls, exceeds its memory limit or writes far more than planned, TimedOut
+        after `timeout`, DiskFull, and Transient if the machine runs out of memory. Exit status 0 does not prove that
+        the output is complete: check it (see `media.probing.output_checks`).
         """
-        watched = ProgressReader(duration, on_progress)
+        reader = ProgressReader(duration, on_progress)
         flags = ["-v", verbosity, "-nostats", "-stats_period", "0.5", "-progress", "pipe:1"]
-        begun = time.monotonic()
+        started = time.monotonic()
         command = self._command(flags, args)
         async with start_child(command, cwd=cwd, env=_environment(), limits=limits or self.limits) as process:
             assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
-            stderr = _Kept()
+            stderr = _StderrBuffer()
             draining = asyncio.create_task(stderr.drain(process.stderr))
             try:
                 async with asyncio.timeout(timeout):
-                    await _follow(process, watched, stall, growing)
+                    await _follow_progress(process, reader, stall, growing)
                     code = await process.wait()
                     await draining
             except TimeoutError:
@@ -102,9 +105,9 @@ class FFmpeg:
                 draining.cancel()
         if code != 0 or _UNFINISHED in stderr.text:
             raise explain(code, stderr.text, args)
-        watched.finish()
-        elapsed = time.monotonic() - begun
-        return FFmpegReport(watched.seconds, watched.frames, watched.speed, elapsed, stderr.text[-_TAIL_BYTES:])
+        reader.finish()
+        elapsed = time.monotonic() - started
+        return FFmpegReport(reader.seconds, reader.frames, reader.speed, elapsed, stderr.text[-_TAIL_BYTES:])
 
     async def capture(
         self,
@@ -116,16 +119,16 @@ class FFmpeg:
         verbosity: str = "warning",
         limits: ProcessLimits | None = None,
     ) -> CapturedOutput:
-        """Run FFmpeg and return what it wrote to stdout (`-` or `pipe:1` as the output) and to stderr.
+        """Run FFmpeg and return its stdout (`-` or `pipe:1` as the output) and stderr.
 
-        For measurements and single pictures: there is no progress, and everything is held in memory.
+        Use it for measurements and single images: it reports no progress, and holds all output in memory.
 
-        Raises as `run` does, and FFmpegFailed when there is more than `max_bytes`.
+        Raises as `run` does, and FFmpegFailed if stdout exceeds `max_bytes`.
         """
         command = self._command(["-v", verbosity, "-nostats"], args)
         async with start_child(command, cwd=cwd, env=_environment(), limits=limits or self.limits) as process:
             assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
-            stderr = _Kept()
+            stderr = _StderrBuffer()
             draining = asyncio.create_task(stderr.drain(process.stderr))
             try:
                 async with asyncio.timeout(timeout):
@@ -146,7 +149,7 @@ class FFmpeg:
 
 
 def usable_processors() -> int:
-    """Return how many processors this process may use, by affinity and by the quota of its control group."""
+    """Return the number of CPUs this process may use, from its affinity and its cgroup quota."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
@@ -156,76 +159,76 @@ def usable_processors() -> int:
 
 
 def _environment() -> dict[str, str]:
-    return plain_environment(AV_LOG_FORCE_NOCOLOR="1", FONTCONFIG_FILE=str(FONTCONFIG))
+    return child_environment(AV_LOG_FORCE_NOCOLOR="1", FONTCONFIG_FILE=str(FONTCONFIG))
 
 
-async def _follow(
-    process: asyncio.subprocess.Process, watched: ProgressReader, stall: float, growing: Sequence[Path]
+async def _follow_progress(
+    process: asyncio.subprocess.Process, reader: ProgressReader, stall: float, growing: Sequence[Path]
 ) -> None:
-    """Read progress reports until FFmpeg closes the pipe."""
+    """Read progress until FFmpeg closes the pipe. Raises FFmpegFailed after `stall` seconds without progress."""
     assert process.stdout is not None  # noqa: S101 - it is a pipe
-    clock = asyncio.get_running_loop().time
-    advanced, read, size = clock(), _bytes_read(process.pid), 0
+    now = asyncio.get_running_loop().time
+    advanced_at, bytes_read, size = now(), _bytes_read(process.pid), 0
     while True:
         try:
-            async with asyncio.timeout_at(advanced + stall) as patience:
+            async with asyncio.timeout_at(advanced_at + stall) as stall_timeout:
                 line = await process.stdout.readline()
         except TimeoutError:
-            if not patience.expired():
+            if not stall_timeout.expired():
                 raise
-            # Moving the index to the front of a long film reads all of it again, and reports nothing.
-            before, read = read, _bytes_read(process.pid)
-            smaller, size = size, await asyncio.to_thread(_size, growing)
-            if read > before + _REAL_READING or size > smaller:
-                advanced = clock()
+            # With +faststart, FFmpeg reads the whole output again to move its index, and reports no progress.
+            read_before, bytes_read = bytes_read, _bytes_read(process.pid)
+            size_before, size = size, await asyncio.to_thread(_total_size, growing)
+            if bytes_read > read_before + _MIN_BYTES_READ or size > size_before:
+                advanced_at = now()
                 continue
-            raise FFmpegFailed(f"FFmpeg made no headway for {stall:g} s and was stopped") from None
+            raise FFmpegFailed(f"FFmpeg made no progress for {stall:g} s and was stopped") from None
         if not line:
             return
-        if watched.read(line.decode("ascii", "replace").strip()):
-            advanced = clock()
+        if reader.read(line.decode("ascii", "replace").strip()):
+            advanced_at = now()
 
 
 def _bytes_read(pid: int) -> int:
-    """Return how much a process has read so far; 0 where the system does not tell."""
+    """Return the bytes that a process has read; 0 if the system does not report it."""
     try:
         return int(psutil.Process(pid).io_counters().read_chars)
     except (psutil.Error, AttributeError):
         return 0
 
 
-def _size(paths: Sequence[Path]) -> int:
+def _total_size(paths: Sequence[Path]) -> int:
     return sum(path.stat().st_size for path in paths if path.exists())
 
 
-async def _read_up_to(stdout: asyncio.StreamReader, most: int) -> bytes:
-    pieces: list[bytes] = []
+async def _read_up_to(stdout: asyncio.StreamReader, limit: int) -> bytes:
+    chunks: list[bytes] = []
     size = 0
-    while piece := await stdout.read(1 << 20):
-        size += len(piece)
-        if size > most:
-            raise FFmpegFailed(f"FFmpeg wrote more than the {most:,} bytes expected of it")
-        pieces.append(piece)
-    return b"".join(pieces)
+    while chunk := await stdout.read(1 << 20):
+        size += len(chunk)
+        if size > limit:
+            raise FFmpegFailed(f"FFmpeg wrote more than the {limit:,} bytes expected")
+        chunks.append(chunk)
+    return b"".join(chunks)
 
 
 @dataclass(slots=True)
-class _Kept:
-    """The first and the last of a stream; the first error is told at the start, its effects at the end."""
+class _StderrBuffer:
+    """The head and the tail of stderr: the cause of an error is at the head, its effects are at the tail."""
 
     head: bytearray = field(default_factory=bytearray)
     tail: deque[bytes] = field(default_factory=deque)
     tail_size: int = 0
 
     async def drain(self, stream: asyncio.StreamReader) -> None:
-        while piece := await stream.read(_TAIL_BYTES):
-            room = _HEAD_BYTES - len(self.head)
-            self.head += piece[: max(0, room)]
-            self._keep(piece[max(0, room) :])
+        while chunk := await stream.read(_TAIL_BYTES):
+            space = _HEAD_BYTES - len(self.head)
+            self.head += chunk[: max(0, space)]
+            self._append_tail(chunk[max(0, space) :])
 
-    def _keep(self, piece: bytes) -> None:
-        self.tail.append(piece)
-        self.tail_size += len(piece)
+    def _append_tail(self, chunk: bytes) -> None:
+        self.tail.append(chunk)
+        self.tail_size += len(chunk)
         while self.tail and self.tail_size - len(self.tail[0]) >= _TAIL_BYTES:
             self.tail_size -= len(self.tail.popleft())
 

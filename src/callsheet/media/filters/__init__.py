@@ -1,1 +1,1 @@
-"""FFmpeg filters shared by several commands."""
+"""FFmpeg filters shared by several operations."""

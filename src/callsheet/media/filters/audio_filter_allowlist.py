@@ -1,6 +1,6 @@
-"""Sound filters that a client may ask for by FFmpeg's own words.
+"""Allow-list of audio filters that a client may pass in FFmpeg's syntax.
 
-FFmpeg's filters can read files and open addresses, so only these, with plain values, are let through.
+FFmpeg filters can read files and open URLs, so that only these filters are allowed, with plain option values.
 """
 
 import re
@@ -11,16 +11,16 @@ _NAMES = (
     "lowshelf pan speechnorm stereotools treble virtualbass volume "
 )
 _ALLOWED = frozenset(_NAMES.split())
-_PLAIN = re.compile(r"[\w.:=+\-|/ ]*")
+_PLAIN_OPTIONS = re.compile(r"[\w.:=+\-|/ ]*")
 
 
 def validate_audio_filter(filters: str) -> str:
-    """Return the chain of filters. Raises ValueError naming the filter that is not allowed."""
+    """Return the filter chain. Raises ValueError, naming the filter that is not allowed."""
     for part in filter(None, (piece.strip() for piece in filters.split(","))):
         name, _, options = part.partition("=")
         if name.strip() not in _ALLOWED:
             allowed = ", ".join(sorted(_ALLOWED))
             raise ValueError(f"the filter '{name.strip()}' is not allowed here; allowed: {allowed}")
-        if not _PLAIN.fullmatch(options):
-            raise ValueError(f"the options of '{name.strip()}' may hold letters, digits and . : = + - | / only")
+        if not _PLAIN_OPTIONS.fullmatch(options):
+            raise ValueError(f"options of '{name.strip()}' may contain only letters, digits and . : = + - | / _ space")
     return filters.strip()

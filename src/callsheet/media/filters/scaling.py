@@ -1,4 +1,4 @@
-"""The filters that bring a picture of any shape into a box of another."""
+"""Filters that scale video into a box: crop, pad, blur, and convert its colors to BT.709."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -6,15 +6,15 @@ from fractions import Fraction
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
 from callsheet.media.geometry import Crop, Focus
 from callsheet.media.probing.probe import MediaInfo
-from callsheet.media.values import Fit
+from callsheet.media.values import Fit, even
 
 _BLUR_SCALE = 8
-"""The blurred background is made at an eighth of the size, which looks the same for a sixteenth of the cost."""
+"""The blurred background is made at an eighth of the size: it looks the same at a sixteenth of the cost."""
 
 BT709_OPTIONS: Options = {
     "out_color_matrix": "bt709",
     "out_range": "tv",
-    # The quicker way darkens pictures whose matrix changes by up to two levels.
+    # The faster conversion darkens frames by up to two levels when the color matrix changes.
     "flags": "bicubic+accurate_rnd+full_chroma_int",
 }
 
@@ -30,129 +30,122 @@ HDR_TO_SDR: tuple[tuple[str, Options], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Where a picture goes and how it fills it."""
+    """The target box in pixels, and how the video fills it."""
 
     width: int
     height: int
     fit: Fit = "cover"
     focus: Focus | None = None
-    """What stays in sight when edges are cut off; None: the middle."""
+    """The point to keep visible when edges are cropped. None: the center."""
     background: str = "#000000"
 
 
-def has_alpha(footage: MediaInfo) -> bool:
-    """Tell whether the pictures of a file may be transparent in places."""
-    name = footage.probe.pixel_format or ""
+def has_alpha(media: MediaInfo) -> bool:
+    """Return whether the pixel format of a file has an alpha channel."""
+    name = media.probe.pixel_format or ""
     return name.startswith(("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya", "pal8"))
 
 
-def opaque(graph: FilterGraph, stream: str, footage: MediaInfo, ground: str) -> str:
-    """Append what lays a picture that may be transparent on a plain ground."""
-    if not has_alpha(footage):
+def flatten_alpha(graph: FilterGraph, stream: str, media: MediaInfo, background: str) -> str:
+    """Append filters that blend the alpha channel, if there is one, onto a background color."""
+    if not has_alpha(media):
         return stream
-    below, above = graph.split("split", graph.add("format", stream, pix_fmts="gbrap"))
-    plain = graph.chain(below, ("format", {"pix_fmts": "gbrp"}), ("drawbox", {"color": ground, "t": "fill"}))
-    return graph.add("overlay", plain, above, format="gbrp")
+    bottom, top = graph.split("split", graph.add("format", stream, pix_fmts="gbrap"))
+    plain = graph.chain(bottom, ("format", {"pix_fmts": "gbrp"}), ("drawbox", {"color": background, "t": "fill"}))
+    return graph.add("overlay", plain, top, format="gbrp")
 
 
-def scale_to_box(graph: FilterGraph, stream: str, footage: MediaInfo, box: Box, crop: Crop | None = None) -> str:
-    """Append what brings a stream of this footage into a box, in our colours, with square pixels."""
-    if footage.hdr:
+def scale_to_box(graph: FilterGraph, stream: str, media: MediaInfo, box: Box, crop: Crop | None = None) -> str:
+    """Append filters that bring a stream of this file into a box, in BT.709, with square pixels."""
+    if media.hdr:
         stream = graph.chain(stream, *HDR_TO_SDR)
-    shape = Fraction(footage.probe.width or box.width, footage.probe.height or box.height)
+    aspect = Fraction(media.probe.width or box.width, media.probe.height or box.height)
     if crop is not None:
-        stream, shape = _cropped(graph, stream, shape, crop)
-    colours = color_space_of(footage)
+        stream, aspect = _crop(graph, stream, aspect, crop)
+    colors = color_space_of(media)
     if box.fit == "cover":
-        return _covering(graph, stream, shape, box, colours)
+        return _cover(graph, stream, aspect, box, colors)
     if box.fit == "contain_blur":
-        return _on_a_blur_of_itself(graph, stream, shape, box, colours)
+        return _contain_on_blur(graph, stream, aspect, box, colors)
     if box.fit == "fill":
-        return _scaled(graph, stream, (box.width, box.height), colours)
-    size = contained(shape, box.width, box.height) if box.fit == "contain" else _own_size(footage, crop)
-    return _on_a_plain_ground(graph, _scaled(graph, stream, size, colours), size, box)
+        return _scale(graph, stream, (box.width, box.height), colors)
+    size = contained_size(aspect, box.width, box.height) if box.fit == "contain" else _source_size(media, crop)
+    return _pad(graph, _scale(graph, stream, size, colors), size, box)
 
 
-def color_space_of(footage: MediaInfo) -> Options:
-    """Return the options by which `scale` brings this footage to our colours."""
-    return {**BT709_OPTIONS, "in_color_matrix": None if footage.hdr else footage.matrix}
+def color_space_of(media: MediaInfo) -> Options:
+    """Return the options of `scale` that convert this file to BT.709."""
+    return {**BT709_OPTIONS, "in_color_matrix": None if media.hdr else media.assumed_matrix}
 
 
-def contained(shape: Fraction, width: int, height: int) -> tuple[int, int]:
-    """Return the largest even size of a shape that fits inside."""
-    if shape > Fraction(width, height):
-        return width, min(height, even(width / shape))
-    return min(width, even(height * shape)), height
+def contained_size(aspect: Fraction, width: int, height: int) -> tuple[int, int]:
+    """Return the largest even size of an aspect ratio that fits inside."""
+    if aspect > Fraction(width, height):
+        return width, min(height, even(width / aspect))
+    return min(width, even(height * aspect)), height
 
 
-def even(size: float | Fraction) -> int:
-    """Return the nearest even size."""
-    return max(2, round(size / 2) * 2)
-
-
-def _cropped(graph: FilterGraph, stream: str, shape: Fraction, crop: Crop) -> tuple[str, Fraction]:
+def _crop(graph: FilterGraph, stream: str, aspect: Fraction, crop: Crop) -> tuple[str, Fraction]:
     across = 1 - Fraction(crop.left + crop.right).limit_denominator(10**6)
     down = 1 - Fraction(crop.top + crop.bottom).limit_denominator(10**6)
-    words: Options = {
+    args: Options = {
         "w": f"iw*{float(across):.6f}",
         "h": f"ih*{float(down):.6f}",
         "x": f"iw*{crop.left:.6f}",
         "y": f"ih*{crop.top:.6f}",
     }
-    return graph.add("crop", stream, **words), shape * across / down
+    return graph.add("crop", stream, **args), aspect * across / down
 
 
-def _own_size(footage: MediaInfo, crop: Crop | None) -> tuple[int, int]:
-    width, height = footage.probe.width or 2, footage.probe.height or 2
-    if crop is None:
-        return even(width), even(height)
-    return even(width * (1 - crop.left - crop.right)), even(height * (1 - crop.top - crop.bottom))
+def _source_size(media: MediaInfo, crop: Crop | None) -> tuple[int, int]:
+    width, height = media.probe.width or 2, media.probe.height or 2
+    across, down = (1 - crop.left - crop.right, 1 - crop.top - crop.bottom) if crop is not None else (1, 1)
+    return even(width * across), even(height * down)
 
 
-def _scaled(graph: FilterGraph, stream: str, size: tuple[int, int], colours: Options) -> str:
-    return graph.chain(stream, ("scale", {"w": size[0], "h": size[1], **colours}), ("setsar", {"sar": 1}))
+def _scale(graph: FilterGraph, stream: str, size: tuple[int, int], colors: Options) -> str:
+    return graph.chain(stream, ("scale", {"w": size[0], "h": size[1], **colors}), ("setsar", {"sar": 1}))
 
 
-def _covering(graph: FilterGraph, stream: str, shape: Fraction, box: Box, colours: Options) -> str:
+def _cover(graph: FilterGraph, stream: str, aspect: Fraction, box: Box, colors: Options) -> str:
     wanted, none = Fraction(box.width, box.height), Fraction(0)
-    across, down = max(none, 1 - wanted / shape), max(none, 1 - shape / wanted)
-    # Cut first, so that nothing is scaled only to be thrown away. Shares of the stored picture hold for
-    # pixels that are not square, too.
-    words: Options = {"w": _without("iw", "hsub", across), "h": _without("ih", "vsub", down), "exact": 1}
+    across, down = max(none, 1 - wanted / aspect), max(none, 1 - aspect / wanted)
+    # Crop first, so that no cropped pixels are scaled. Shares of the stored size are valid for non-square pixels too.
+    args: Options = {"w": _trimmed("iw", "hsub", across), "h": _trimmed("ih", "vsub", down), "exact": 1}
     if box.focus is not None and (box.focus.x, box.focus.y) != (0.5, 0.5):
-        # The point stays in the middle as far as the edges allow.
-        words["x"] = f"hsub*round(clip(iw*{box.focus.x:.6f}-ow/2,0,iw-ow)/hsub)"
-        words["y"] = f"vsub*round(clip(ih*{box.focus.y:.6f}-oh/2,0,ih-oh)/vsub)"
-    return _scaled(graph, graph.add("crop", stream, **words), (box.width, box.height), colours)
+        # Center the crop on the point, as far as the edges allow.
+        args["x"] = f"hsub*round(clip(iw*{box.focus.x:.6f}-ow/2,0,iw-ow)/hsub)"
+        args["y"] = f"vsub*round(clip(ih*{box.focus.y:.6f}-oh/2,0,ih-oh)/vsub)"
+    return _scale(graph, graph.add("crop", stream, **args), (box.width, box.height), colors)
 
 
-def _without(size: str, grain: str, share: Fraction) -> str:
-    """Return what is left of a size without a share that goes from both sides alike.
+def _trimmed(size: str, grain: str, share: Fraction) -> str:
+    """Return the expression of a size after cropping a share of it, half on each side.
 
-    Each side gives whole samples of the colours, of which one may cover several pixels.
+    Each side loses whole chroma samples, which may span several pixels (`grain`).
     """
     return f"max({grain},{size}-2*{grain}*round({size}*{float(share):.6f}/(2*{grain})))" if share else size
 
 
-def _on_a_plain_ground(graph: FilterGraph, stream: str, size: tuple[int, int], box: Box) -> str:
+def _pad(graph: FilterGraph, stream: str, size: tuple[int, int], box: Box) -> str:
     width, height = min(size[0], box.width), min(size[1], box.height)
     if (width, height) != size:
         stream = graph.add("crop", stream, w=width, h=height)
     if (width, height) == (box.width, box.height):
         return stream
-    words: Options = {"w": box.width, "h": box.height, "x": "(ow-iw)/2", "y": "(oh-ih)/2"}
-    return graph.add("pad", stream, **words, color=box.background)
+    args: Options = {"w": box.width, "h": box.height, "x": "(ow-iw)/2", "y": "(oh-ih)/2"}
+    return graph.add("pad", stream, **args, color=box.background)
 
 
-def _on_a_blur_of_itself(graph: FilterGraph, stream: str, shape: Fraction, box: Box, colours: Options) -> str:
-    behind, before = graph.split("split", stream)
+def _contain_on_blur(graph: FilterGraph, stream: str, aspect: Fraction, box: Box, colors: Options) -> str:
+    back, front = graph.split("split", stream)
     small = Box(even(box.width / _BLUR_SCALE), even(box.height / _BLUR_SCALE), focus=box.focus)
     background = graph.chain(
-        _covering(graph, behind, shape, small, colours),
+        _cover(graph, back, aspect, small, colors),
         ("gblur", {"sigma": 4}),
         ("scale", {"w": box.width, "h": box.height, "flags": "bicubic"}),
         ("format", {"pix_fmts": "yuv420p"}),
     )
-    inner = contained(shape, box.width, box.height)
-    foreground = graph.add("format", _scaled(graph, before, inner, colours), pix_fmts="yuv420p")
+    inner = contained_size(aspect, box.width, box.height)
+    foreground = graph.add("format", _scale(graph, front, inner, colors), pix_fmts="yuv420p")
     return graph.add("overlay", background, foreground, x="(W-w)/2", y="(H-h)/2", format="yuv420")

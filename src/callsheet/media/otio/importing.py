@@ -14,7 +14,7 @@ from callsheet.media.otio.library import load_otio, read_otio
 from callsheet.media.otio.times import exact_rate, rate_value, round_seconds, to_seconds
 from callsheet.media.timeline.timeline import Timeline
 from callsheet.media.timeline.transition import TRANSITIONS
-from callsheet.media.values import read_rate
+from callsheet.media.values import parse_rate
 
 _BLACK = "#000000"
 _DISSOLVE = "SMPTE_Dissolve"
@@ -327,7 +327,7 @@ def _name(item: Item) -> dict[str, str]:
 def _frame_rate(otio_timeline: Any, metadata: dict[str, Any]) -> Fraction:
     """Return the frame rate: from the export metadata, else the first rate of a clip from 10 to 240, else 30."""
     try:
-        return read_rate(metadata["output"]["fps"])
+        return parse_rate(metadata["output"]["fps"])
     except (KeyError, TypeError, ValueError):
         rates = (exact_rate(rate) for rate in _rates(otio_timeline))
         return next((rate for rate in rates if 10 <= rate <= 240), Fraction(30))

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import Any
 
 from callsheet.media.otio.library import InvalidOtio
-from callsheet.media.values import read_rate
+from callsheet.media.values import parse_rate
 
 
 def exact_rate(rate: float) -> Fraction:
@@ -14,7 +14,7 @@ def exact_rate(rate: float) -> Fraction:
     Raises InvalidOtio for a rate that is not positive and finite.
     """
     try:
-        return read_rate(rate)
+        return parse_rate(rate)
     except ValueError:
         if not math.isfinite(rate) or rate <= 0:
             raise InvalidOtio(f"the timeline contains an invalid rate: {rate} per second") from None

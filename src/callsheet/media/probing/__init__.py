@@ -1,1 +1,1 @@
-"""Read media files: streams, frame index, output checks."""
+"""Read media files: streams, frame index, MP4 boxes, output checks."""

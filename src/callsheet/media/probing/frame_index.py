@@ -1,4 +1,4 @@
-"""The frames of a video in the order they are shown, listed without decoding any."""
+"""The frames of a video in presentation order, listed without decoding."""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -9,97 +9,106 @@ from math import inf
 
 from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.ffmpeg.inputs import media_input
-from callsheet.media.ffmpeg.progress import clock, is_overrun
+from callsheet.media.ffmpeg.progress import format_duration, is_overrun
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.probing.probe import MediaInfo
 
 _DISCARDED = 0x4
+_LIST_TIMEOUT = 3600.0
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameIndex:
-    """When each frame is shown, from 0 for the first one, and at which of them the video can be cut."""
+    """The times of all frames, from 0 for the first, and the frames at which the video can be cut."""
 
     times: tuple[Fraction, ...]
-    """Seconds."""
+    """Presentation times in seconds."""
     length: Fraction
-    """Seconds, to the end of the last frame."""
-    keys: tuple[int, ...]
-    """Numbers of the frames that a piece can begin with, by itself."""
-    ends: tuple[int, ...]
-    """Numbers of frames that the video can be cut off after, without any being lost before."""
+    """Seconds to the end of the last frame."""
+    key_frames: tuple[int, ...]
+    """Numbers of the key frames that a part can start with, without frames from before."""
+    clean_ends: tuple[int, ...]
+    """Frame counts after which the video can be cut off without losing an earlier frame."""
 
     def __len__(self) -> int:
         return len(self.times)
 
     def nearest(self, time: float) -> int:
-        """Return the number of the frame that begins nearest to a time; one past the last for the end."""
+        """Return the number of the frame that starts nearest to a time. The end of the video counts as a frame."""
         borders = (*self.times, self.length)
         after = min(bisect_left(borders, time), len(borders) - 1)
         before = max(0, after - 1)
         return before if time - borders[before] <= borders[after] - time else after
 
-    def nearest_key(self, time: float) -> int:
-        """Return the number of the frame nearest to a time that a piece can begin with."""
-        return min(self.keys, key=lambda number: abs(self.times[number] - Fraction(time)), default=0)
+    def nearest_key_frame(self, time: float) -> int:
+        """Return the number of the key frame nearest to a time that a part can start with."""
+        return min(self.key_frames, key=lambda number: abs(self.times[number] - Fraction(time)), default=0)
 
     def nearest_end(self, time: float) -> int:
-        """Return how many frames to keep so that the video ends near a time."""
-        return min(self.ends, key=lambda number: abs(self.time_of(number) - Fraction(time)))
+        """Return the number of frames to keep so that the video ends near a time."""
+        return min(self.clean_ends, key=lambda number: abs(self.time_of(number) - Fraction(time)))
 
     def time_of(self, frame: int) -> Fraction:
-        """Return when a frame begins; that after the last begins at the end."""
+        """Return the start time of a frame. For the number after the last frame, it is the end of the video."""
         return self.times[frame] if frame < len(self.times) else self.length
 
 
 @dataclass(frozen=True, slots=True)
 class _Packet:
-    shown: int
+    pts: int
     duration: int
-    key: bool
+    is_key: bool
 
 
-async def read_frame_index(ffmpeg: FFmpeg, video: MediaInfo) -> FrameIndex:
-    """Return the frames of a video. Raises FFmpegFailed when it does not tell when they are shown."""
-    lines = await _listing(ffmpeg, video)
-    unit = next((Fraction(line.split(":", 1)[1].strip()) for line in lines if line.startswith("#tb 0:")), None)
-    packets = [*_packets(lines)]
-    if unit is None or not packets:
-        raise FFmpegFailed(f"'{video.path.name}': it does not tell when its pictures are shown")
-    order = sorted(range(len(packets)), key=lambda number: packets[number].shown)
+async def read_frame_index(ffmpeg: FFmpeg, media: MediaInfo) -> FrameIndex:
+    """Return the frame index of a video.
+
+    Raises FFmpegFailed if the file has no timestamps, or is far longer than its stated duration.
+    """
+    lines = await _list_packets(ffmpeg, media)
+    time_base = next((Fraction(line.split(":", 1)[1].strip()) for line in lines if line.startswith("#tb 0:")), None)
+    packets = [*_parse_packets(lines)]
+    if time_base is None or not packets:
+        raise FFmpegFailed(f"'{media.path.name}': the video has no timestamps")
+    order = sorted(range(len(packets)), key=lambda number: packets[number].pts)
     first, last = packets[order[0]], packets[order[-1]]
-    length = (last.shown + last.duration - first.shown) * unit or 1 / video.rate
-    told = video.picture_seconds or video.probe.duration or 0.0
-    if is_overrun(float(length), told):
-        message = f"its pictures go on until {clock(float(length))}, though it tells a length of {clock(told)}"
-        raise FFmpegFailed(f"'{video.path.name}': {message}")
-    times = tuple((packets[number].shown - first.shown) * unit for number in order)
-    borders = [*_borders(packets)]
-    keys = tuple(number for number in borders if number < len(packets) and packets[number].key)
-    return FrameIndex(times, length, keys, tuple(number for number in borders if number))
+    length = (last.pts + last.duration - first.pts) * time_base or 1 / media.rate
+    _check_length(media, float(length))
+    times = tuple((packets[number].pts - first.pts) * time_base for number in order)
+    cuts = [*_cut_points(packets)]
+    key_frames = tuple(number for number in cuts if number < len(packets) and packets[number].is_key)
+    return FrameIndex(times, length, key_frames, tuple(number for number in cuts if number))
 
 
-async def with_groups(ffmpeg: FFmpeg, found: MediaInfo) -> MediaInfo:
-    """Return a file with the length of its longest group of frames, if it takes that to find a key frame in it."""
-    if not (found.lacks_index and found.has_picture):
-        return found
-    packets = [*_packets(await _listing(ffmpeg, found))]
-    keys = [number for number, packet in enumerate(packets) if packet.key]
-    longest = max((after - key for key, after in pairwise([*keys, len(packets)])), default=0)
-    return replace(found, longest_group=max(longest, found.longest_group))
+def _check_length(media: MediaInfo, length: float) -> None:
+    stated = media.video_seconds or media.probe.duration or 0.0
+    if is_overrun(length, stated):
+        message = f"its video lasts {format_duration(length)}, but it states a duration of {format_duration(stated)}"
+        raise FFmpegFailed(f"'{media.path.name}': {message}")
 
 
-async def _listing(ffmpeg: FFmpeg, video: MediaInfo) -> list[str]:
-    assert video.picture_index is not None  # noqa: S101 - it was read as a video
-    # Program streams do not tell the time of each picture.
-    words = ["-fflags", "+genpts", *media_input(video.path), "-map", f"0:{video.picture_index}"]
-    words += ["-c", "copy", "-f", "framecrc", "-"]
-    captured = await ffmpeg.capture(words, timeout=3600)
+async def measure_longest_gop(ffmpeg: FFmpeg, media: MediaInfo) -> MediaInfo:
+    """Return the file with the length of its longest GOP, if its format needs that to find a key frame."""
+    if not (media.lacks_index and media.has_video):
+        return media
+    packets = [*_parse_packets(await _list_packets(ffmpeg, media))]
+    key_frames = [number for number, packet in enumerate(packets) if packet.is_key]
+    longest = max((after - before for before, after in pairwise([*key_frames, len(packets)])), default=0)
+    return replace(media, longest_gop=max(longest, media.longest_gop))
+
+
+async def _list_packets(ffmpeg: FFmpeg, media: MediaInfo) -> list[str]:
+    assert media.video_index is not None  # noqa: S101 - it was probed as a video
+    # genpts: program streams do not store a timestamp for each frame.
+    args = ["-fflags", "+genpts", *media_input(media.path), "-map", f"0:{media.video_index}"]
+    args += ["-c", "copy", "-f", "framecrc", "-"]
+    captured = await ffmpeg.capture(args, timeout=_LIST_TIMEOUT)
     return captured.stdout.decode("ascii", "replace").splitlines()
 
 
-def _packets(lines: list[str]) -> Iterator[_Packet]:
-    """Read `stream, dts, pts, duration, size, checksum[, F=0x…]`; without flags it is a key frame."""
+def _parse_packets(lines: list[str]) -> Iterator[_Packet]:
+    """Parse lines of `stream, dts, pts, duration, size, checksum[, F=0x…]`. Without flags it is a key frame."""
     for line in lines:
         if line.startswith("#"):
             continue
@@ -109,16 +118,16 @@ def _packets(lines: list[str]) -> Iterator[_Packet]:
             yield _Packet(int(fields[2]), int(fields[3]), bool(flags & 1))
 
 
-def _borders(packets: list[_Packet]) -> Iterator[int]:
-    """Yield where all that comes before is shown before all that comes after, as within open groups it is not.
+def _cut_points(packets: list[_Packet]) -> Iterator[int]:
+    """Yield the packet numbers before which all earlier packets are presented before all later ones.
 
-    There, a number in the order of packets is the same in the order of showing.
+    Inside an open GOP there are none. At a cut point, the decode order number equals the presentation order number.
     """
     earliest = [inf] * (len(packets) + 1)
     for number in range(len(packets) - 1, -1, -1):
-        earliest[number] = min(earliest[number + 1], packets[number].shown)
+        earliest[number] = min(earliest[number + 1], packets[number].pts)
     latest = -inf
-    for number, after in enumerate(earliest):
-        if latest < after:
+    for number, following in enumerate(earliest):
+        if latest < following:
             yield number
-        latest = max(latest, packets[number].shown) if number < len(packets) else latest
+        latest = max(latest, packets[number].pts) if number < len(packets) else latest

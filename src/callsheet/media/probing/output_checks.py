@@ -1,6 +1,10 @@
-"""Checking that FFmpeg wrote what it was asked for: it often reports success with a wrong file."""
+"""Compare FFmpeg's output with the plan: FFmpeg often exits with 0 although the file is wrong.
+
+The functions named `…_problems` yield one text per difference. `raise_on_problems` turns them into an error.
+"""
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -8,15 +12,16 @@ from pathlib import Path
 from callsheet.domain.artifacts import Probe
 from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.ffmpeg.runner import FFmpegReport
+from callsheet.media.probing.mp4_boxes import is_fast_start
 from callsheet.media.probing.probe import probe
 
 _DAMAGE = (
-    # The file breaks off.
+    # The file is truncated.
     "partial file",
     "File ended prematurely",
     "stream 0, offset",
     "Truncating packet",
-    # Bits of it are wrong. Decoders go on with what they have, and FFmpeg reports success.
+    # Some bits are wrong. Decoders conceal the damage, and FFmpeg exits with 0.
     "Packet corrupt",
     "corrupt input packet",
     "corrupt decoded frame",
@@ -28,111 +33,117 @@ _DAMAGE = (
     "CRC mismatch",
 )
 _NO_FONT = "failed to find any fallback with glyph 0x0"
-# MP3 is cut anywhere by many tools; a broken frame at either end is usual, and not heard.
+# Many tools cut MP3 files between frame boundaries. A broken frame at either end is common and inaudible.
 _OFTEN_BROKEN = "[dec:mp3"
-_SOUND_SLACK = 0.05
-"""Seconds; sound is encoded in frames of its own."""
-_SOUND_FILE_SLACK = 0.15
-"""Seconds; MP3 and Opus tell what encoders put before and behind, or do not."""
+_AUDIO_FRAME_TOLERANCE = 0.05
+"""Seconds. Audio codecs encode whole frames, so that audio may end after the video."""
+_AUDIO_FILE_TOLERANCE = 0.15
+"""Seconds. MP3 and Opus durations may include encoder delay and padding."""
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedVideo:
-    """What a finished film must be."""
+    """The planned properties of a finished video."""
 
     width: int
     height: int
     frames: int
     rate: Fraction
-    sound: bool
+    has_audio: bool
 
 
 async def verify_video(path: Path, expected: ExpectedVideo) -> Probe:
-    """Return the probe of a finished film. Raises FFmpegFailed with everything that differs from what was planned."""
+    """Return the probe of a finished video. Raises FFmpegFailed, naming every difference from the plan."""
     found = await probe(path)
-    wrong = [*_differences(found, expected)]
-    if await asyncio.to_thread(_index_at_the_end, path):
-        wrong.append("its index is at the end, so it would not begin to play before it is loaded")
-    if wrong:
-        raise FFmpegFailed(f"FFmpeg reported success, but the film is wrong: {'; '.join(wrong)}")
+    seconds = float(expected.frames / expected.rate)
+    problems = [
+        *frame_size_problems(found, expected.width, expected.height),
+        *frame_count_problems(found.frames, expected.frames, tolerance=1),
+        *duration_problems(found.duration, seconds, float(1 / expected.rate) + _AUDIO_FRAME_TOLERANCE),
+        *audio_presence_problems(found.audio_codec is not None, expected=expected.has_audio),
+    ]
+    if await asyncio.to_thread(is_fast_start, path) is False:
+        problems.append("its index is at the end, so that players must load the whole file before they start")
+    raise_on_problems("the video", problems)
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class ExpectedAudio:
-    """What a finished sound file must be."""
+    """The planned properties of a finished audio file."""
 
     seconds: float
     channels: int | None = None
     """None: any number."""
     sample_rate: int | None = None
+    """Hertz. None: any rate."""
 
 
 async def verify_audio(path: Path, expected: ExpectedAudio) -> Probe:
-    """Return the probe of a finished sound file. Raises FFmpegFailed with everything that differs from the plan."""
+    """Return the probe of a finished audio file. Raises FFmpegFailed, naming every difference from the plan."""
     found = await probe(path)
-    wrong: list[str] = []
-    if found.audio_codec is None:
-        wrong.append("no sound")
-    if abs((found.duration or 0) - expected.seconds) > _SOUND_FILE_SLACK:
-        wrong.append(f"{found.duration or 0:.3f} s instead of {expected.seconds:.3f} s")
+    problems = [
+        *audio_presence_problems(found.audio_codec is not None, expected=True),
+        *duration_problems(found.duration, expected.seconds, _AUDIO_FILE_TOLERANCE),
+    ]
     if expected.channels not in (None, found.audio_channels):
-        wrong.append(f"{found.audio_channels} channels instead of {expected.channels}")
+        problems.append(f"{found.audio_channels} channels instead of {expected.channels}")
     if expected.sample_rate not in (None, found.sample_rate):
-        wrong.append(f"{found.sample_rate} Hz instead of {expected.sample_rate} Hz")
-    if wrong:
-        raise FFmpegFailed(f"FFmpeg reported success, but the sound is wrong: {'; '.join(wrong)}")
+        problems.append(f"{found.sample_rate} Hz instead of {expected.sample_rate} Hz")
+    raise_on_problems("the audio", problems)
     return found
 
 
-def _index_at_the_end(path: Path) -> bool:
-    """Tell whether an MP4 holds its pictures before the index to them; False for other files."""
-    with path.open("rb") as file:
-        while len(head := file.read(16)) == 16:
-            size, kind = int.from_bytes(head[:4], "big"), head[4:8]
-            if kind in (b"moov", b"mdat"):
-                return kind == b"mdat"
-            size = int.from_bytes(head[8:], "big") if size == 1 else size
-            if size < 8 or not kind.isalnum():
-                return False
-            file.seek(size - 16, 1)
-    return False
+def frame_size_problems(found: Probe, width: int, height: int) -> Iterator[str]:
+    """Yield a problem unless the frames have the planned size in pixels."""
+    if (found.width, found.height) != (width, height):
+        yield f"{found.width}x{found.height} instead of {width}x{height}"
 
 
-def _differences(found: Probe, expected: ExpectedVideo) -> list[str]:
-    wrong: list[str] = []
-    if (found.width, found.height) != (expected.width, expected.height):
-        wrong.append(f"{found.width}x{found.height} instead of {expected.width}x{expected.height}")
-    if found.frames is not None and abs(found.frames - expected.frames) > 1:
-        wrong.append(f"{found.frames} frames instead of {expected.frames}")
-    seconds = float(expected.frames / expected.rate)
-    if abs((found.duration or 0) - seconds) > float(1 / expected.rate) + _SOUND_SLACK:
-        wrong.append(f"{found.duration or 0:.3f} s instead of {seconds:.3f} s")
-    if (found.audio_codec is not None) != expected.sound:
-        wrong.append("sound where none was planned" if found.audio_codec else "no sound")
-    return wrong
+def frame_count_problems(found: int | None, expected: int, *, tolerance: int = 0) -> Iterator[str]:
+    """Yield a problem if the number of frames is known and differs by more than `tolerance`."""
+    if found is not None and abs(found - expected) > tolerance:
+        yield f"{found} frames instead of {expected}"
 
 
-def check_frames(report: FFmpegReport, frames: int, what: str) -> None:
-    """Raise FFmpegFailed unless a run wrote the frames it was to write."""
-    if report.frames != frames:
-        raise FFmpegFailed(f"{what}: FFmpeg wrote {report.frames or 0} of {frames} frames; the source breaks off")
+def duration_problems(found: float | None, expected: float, tolerance: float) -> Iterator[str]:
+    """Yield a problem if the duration differs by more than `tolerance` seconds. An unknown duration counts as 0."""
+    if abs((found or 0) - expected) > tolerance:
+        yield f"{found or 0:.3f} s instead of {expected:.3f} s"
 
 
-def check_whole(stderr: str, what: str) -> None:
-    """Raise FFmpegFailed when FFmpeg said that a source breaks off or is damaged, or that it drew no text at all."""
+def audio_presence_problems(found: bool, *, expected: bool) -> Iterator[str]:
+    """Yield a problem if an audio stream is missing, or was not planned."""
+    if found != expected:
+        yield "an audio stream where none was planned" if found else "no audio stream"
+
+
+def raise_on_problems(subject: str, problems: Iterable[str]) -> None:
+    """Raise FFmpegFailed, naming all problems, if there are any. `subject` names the file for the message."""
+    if text := "; ".join(problems):
+        raise FFmpegFailed(f"FFmpeg reported success, but {subject} is wrong: {text}")
+
+
+def check_frame_count(report: FFmpegReport, frames: int, subject: str, *, tolerance: int = 0) -> None:
+    """Raise FFmpegFailed unless a run wrote `frames` frames. `subject` names the input for the message."""
+    if report.frames is None or abs(report.frames - frames) > tolerance:
+        raise FFmpegFailed(f"{subject}: FFmpeg wrote {report.frames or 0} of {frames} frames; the source is truncated")
+
+
+def check_stderr(stderr: str, subject: str) -> None:
+    """Raise FFmpegFailed if stderr reports a truncated or damaged source, or that no text could be drawn."""
     if is_damaged(stderr):
-        raise FFmpegFailed(f"{what}: the source is damaged or incomplete. Upload it again")
+        raise FFmpegFailed(f"{subject}: the source is damaged or incomplete. Upload it again")
     if _NO_FONT in stderr:
-        raise FFmpegFailed(f"{what}: no usable font was found, so no text was drawn")
+        raise FFmpegFailed(f"{subject}: no usable font was found, so no text was drawn")
 
 
 def is_damaged(stderr: str) -> bool:
-    """Tell whether FFmpeg said that what it read breaks off, or is damaged."""
+    """Return whether stderr reports a truncated or damaged input."""
     lines = [line for line in stderr.splitlines() if _OFTEN_BROKEN not in line]
     return any(sign in line for sign in _DAMAGE for line in lines)
 
 
 def missing_fonts(stderr: str) -> bool:
-    """Tell whether text holds characters that no font at hand can draw."""
+    """Return whether text contains characters that no available font can draw."""
     return "failed to find any fallback" in stderr

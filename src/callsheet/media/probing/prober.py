@@ -1,8 +1,8 @@
-"""Reads media files in a process of its own, which a hostile file may crash.
+"""Probe media files in a separate process, since a hostile file may crash the parser.
 
-Run as `python prober.py FORMATS MAX_PIXELS`. For each line of stdin, a JSON string that is a path, it writes a
-line of JSON: `{"probe": {…}, "picture": {…}, "streams": […], "chapters": […], "tags": {…}}` or `{"error": "…"}`.
-It is run by its path and imports nothing of ours, so that it starts quickly.
+Run as `python prober.py FORMATS MAX_PIXELS`. Each line of stdin is a JSON string, the path of a file. For each it
+writes one line of JSON: `{"probe": {…}, "video": {…}, "streams": […], "chapters": […], "tags": {…}}` or
+`{"error": "…"}`. It is run by its path and imports no module of callsheet, so that it starts quickly.
 """
 
 import hashlib
@@ -22,40 +22,40 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 _STILL_BRANDS = {"avif", "mif1", "heic"}
-_HEAD = 21
-"""Bytes at the beginning of a file that tell an animated WebP from a still one: the last holds the flags."""
-_ANIMATION = 0x02
-_SECONDS_FOR_ONE_FILE = 20
-_ADDRESS_SPACE = 4 * 2**30
+_WEBP_HEADER = 21
+"""Bytes of a WebP header up to its flags, which mark an animation."""
+_WEBP_ANIMATION_FLAG = 0x02
+_TIMEOUT = 20
+_MAX_ADDRESS_SPACE = 4 * 2**30
 
 
 def main(formats: str, max_pixels: int) -> None:
-    """Answer until stdin closes, which it does when the parent dies."""
+    """Process requests until stdin closes, which happens when the parent process ends."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (_ADDRESS_SPACE, _ADDRESS_SPACE))
+    resource.setrlimit(resource.RLIMIT_AS, (_MAX_ADDRESS_SPACE, _MAX_ADDRESS_SPACE))
     options = {"format_whitelist": formats, "protocol_whitelist": "file,pipe"}
     for line in sys.stdin:
-        signal.alarm(_SECONDS_FOR_ONE_FILE)
+        signal.alarm(_TIMEOUT)
         try:
-            answer = read(json.loads(line), options, max_pixels)
+            response = read(json.loads(line), options, max_pixels)
         except (av.FFmpegError, MemoryError, ValueError, OSError) as error:
-            answer = {"error": getattr(error, "strerror", None) or str(error) or type(error).__name__}
+            response = {"error": getattr(error, "strerror", None) or str(error) or type(error).__name__}
         signal.alarm(0)
-        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.write(json.dumps(response) + "\n")
         sys.stdout.flush()
 
 
 def read(path: str, options: dict[str, str], max_pixels: int) -> dict[str, Any]:
-    """Return the facts about one file, by the names of `domain.artifacts.Probe` and of `media.streams`."""
-    with _opened(path, options) as container:
+    """Return the facts about one file. Keys are the fields of `domain.artifacts.Probe` and `probing.streams.Stream`."""
+    with _open(path, options) as container:
         video = next((s for s in container.streams.video if not _is_cover(s)), None)
         audio = next(iter(container.streams.audio), None)
         if video is None and audio is None:
-            raise ValueError("it holds neither pictures nor sound")
+            raise ValueError("it has neither a video nor an audio stream")
         facts: dict[str, Any] = {"format": container.format.name, "bit_rate": container.bit_rate or None}
         facts["duration"] = _duration(container)
-        answer = {"probe": facts, "picture": None, "chapters": _chapters(container), "tags": dict(container.metadata)}
-        answer["streams"] = [_stream(each) for each in container.streams]
+        response = {"probe": facts, "video": None, "chapters": _chapters(container), "tags": dict(container.metadata)}
+        response["streams"] = [_stream(each) for each in container.streams]
         if audio is not None:
             facts |= {
                 "audio_codec": audio.codec.canonical_name,
@@ -63,43 +63,43 @@ def read(path: str, options: dict[str, str], max_pixels: int) -> dict[str, Any]:
                 "sample_rate": audio.codec_context.sample_rate,
             }
         if video is not None:
-            facts |= _picture(container, video, max_pixels)
+            facts |= _video_facts(container, video, max_pixels)
             interlaced = facts.pop("interlaced")
-            answer["picture"] = {**_colours(container, video), "interlaced": interlaced}
+            response["video"] = {**_video_details(container, video), "interlaced": interlaced}
         if facts["duration"] is None and not _is_still(container):
-            facts["duration"] = _end(container)
+            facts["duration"] = _last_packet_end(container)
             if video is None and facts["duration"] is None:
-                raise ValueError("there is not a single sample of sound in it")
-        return answer
+                raise ValueError("it contains no audio samples")
+        return response
 
 
-def _opened(path: str, options: dict[str, str]) -> InputContainer:
+def _open(path: str, options: dict[str, str]) -> InputContainer:
     try:
         return av.open(f"file:{path}", format=_demuxer(path), options=options, metadata_errors="replace")
-    except av.ArgumentError:  # FFmpeg knows it, but it is not among the formats that may be read
+    except av.ArgumentError:  # FFmpeg supports the format, but it is not allowed
         raise ValueError("this kind of file is not accepted as media. Convert it to MP4, MP3 or PNG") from None
 
 
 def _demuxer(path: str) -> str | None:
     with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes longer to import than a probe takes
-        head = file.read(_HEAD)
+        head = file.read(_WEBP_HEADER)
     if _is_animated_webp(head):
-        raise ValueError("animated WebP is not read; bring it as GIF, APNG, MP4 or WebM")
-    # By its name, FFmpeg takes a .jpg for a numbered series of pictures.
+        raise ValueError("animated WebP is not supported. Convert it to GIF, APNG, MP4 or WebM")
+    # By the file name, FFmpeg would take a .jpg for a numbered image sequence.
     return "jpeg_pipe" if head.startswith(b"\xff\xd8\xff") else None
 
 
 def _is_animated_webp(head: bytes) -> bool:
-    extended = len(head) == _HEAD and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X"
-    return extended and bool(head[20] & _ANIMATION)
+    extended = len(head) == _WEBP_HEADER and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X"
+    return extended and bool(head[20] & _WEBP_ANIMATION_FLAG)
 
 
-def _colours(container: InputContainer, stream: VideoStream) -> dict[str, Any]:
+def _video_details(container: InputContainer, stream: VideoStream) -> dict[str, Any]:
     return {
         "still": _is_still(container),
         "matrix": int(stream.codec_context.colorspace),
         "transfer": int(stream.codec_context.color_trc),
-        "seconds": _length(stream),
+        "seconds": _stream_duration(stream),
         "index": stream.index,
         "headers": hashlib.sha256(stream.codec_context.extradata or b"").hexdigest(),
     }
@@ -118,24 +118,24 @@ def _stream(stream: Stream) -> dict[str, Any]:
         "default": bool(stream.disposition & av.stream.Disposition.default),
         "forced": bool(stream.disposition & av.stream.Disposition.forced),
         "start": float(start) if start else 0.0,
-        "duration": _length(stream),
+        "duration": _stream_duration(stream),
     }
     if isinstance(stream, AudioStream):
-        facts |= _sound_facts(stream)
+        facts |= _audio_stream_facts(stream)
     if isinstance(stream, VideoStream):
-        facts |= _picture_facts(stream)
+        facts |= _video_stream_facts(stream)
     return facts
 
 
-def _length(stream: Stream) -> float | None:
+def _stream_duration(stream: Stream) -> float | None:
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
-    # Matroska tells the length of a track among its tags only.
-    told = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
-    return int(told[1]) * 3600 + int(told[2]) * 60 + float(told[3]) if told else None
+    # Matroska stores the duration of a stream only in its tags.
+    tag = re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    return int(tag[1]) * 3600 + int(tag[2]) * 60 + float(tag[3]) if tag else None
 
 
-def _sound_facts(stream: AudioStream) -> dict[str, Any]:
+def _audio_stream_facts(stream: AudioStream) -> dict[str, Any]:
     codec = stream.codec_context
     return {
         "channels": codec.channels,
@@ -145,10 +145,10 @@ def _sound_facts(stream: AudioStream) -> dict[str, Any]:
     }
 
 
-def _picture_facts(stream: VideoStream) -> dict[str, Any]:
+def _video_stream_facts(stream: VideoStream) -> dict[str, Any]:
     codec = stream.codec_context
     rate = stream.average_rate or stream.guessed_rate
-    shape = stream.sample_aspect_ratio
+    pixel_aspect = stream.sample_aspect_ratio
     return {
         "width": codec.width or None,
         "height": codec.height or None,
@@ -160,7 +160,7 @@ def _picture_facts(stream: VideoStream) -> dict[str, Any]:
         "primaries": int(codec.color_primaries),
         "transfer": int(codec.color_trc),
         "range": int(codec.color_range),
-        "pixel_shape": [shape.numerator, shape.denominator] if shape else None,
+        "pixel_aspect": [pixel_aspect.numerator, pixel_aspect.denominator] if pixel_aspect else None,
         "cover": _is_cover(stream),
         "bit_rate": codec.bit_rate or None,
     }
@@ -175,8 +175,8 @@ def _chapters(container: InputContainer) -> list[dict[str, Any]]:
     return found
 
 
-def _end(container: InputContainer) -> float | None:
-    """Return when the last packet ends: what is recorded live does not tell its length at the start."""
+def _last_packet_end(container: InputContainer) -> float | None:
+    """Return the end time of the last packet: live recordings have no duration in their header."""
     container.seek(0)
     end = Fraction(0)
     for packet in container.demux():
@@ -196,25 +196,25 @@ def _duration(container: InputContainer) -> float | None:
     return float(max(lengths)) if lengths else None
 
 
-def _picture(container: InputContainer, stream: VideoStream, max_pixels: int) -> dict[str, Any]:
+def _video_facts(container: InputContainer, stream: VideoStream, max_pixels: int) -> dict[str, Any]:
     codec = stream.codec_context
     if codec.width * codec.height > max_pixels:
-        raise ValueError(f"its pictures of {codec.width}x{codec.height} are too large to be decoded safely")
+        raise ValueError(f"its frames of {codec.width}x{codec.height} are too large to be decoded safely")
     frame = next((f for f in container.decode(stream) if isinstance(f, VideoFrame)), None)
     if frame is None:
-        raise ValueError("no picture in it can be decoded")
-    shape = stream.sample_aspect_ratio or 1
-    width, height = round(frame.width * shape), frame.height
-    turn = round(frame.rotation) % 360
-    if turn in (90, 270):
+        raise ValueError("it contains no frame that can be decoded")
+    pixel_aspect = stream.sample_aspect_ratio or 1
+    width, height = round(frame.width * pixel_aspect), frame.height
+    rotation = round(frame.rotation) % 360
+    if rotation in (90, 270):
         width, height = height, width
-    facts: dict[str, Any] = {"width": width, "height": height, "rotation": turn}
+    facts: dict[str, Any] = {"width": width, "height": height, "rotation": rotation}
     facts["interlaced"] = bool(frame.interlaced_frame)
-    codec_name, pixels = stream.codec.canonical_name, frame.format.name
-    # Its transparency lies beside the picture, where the usual decoders of VP8 and VP9 do not look.
+    codec_name, pixel_format = stream.codec.canonical_name, frame.format.name
+    # VP8 and VP9 store alpha in a side channel, which FFmpeg's default decoders ignore.
     if stream.metadata.get("alpha_mode") == "1" and codec_name in ("vp8", "vp9"):
-        pixels = pixels.replace("yuv4", "yuva4")
-    facts |= {"video_codec": codec_name, "pixel_format": pixels}
+        pixel_format = pixel_format.replace("yuv4", "yuva4")
+    facts |= {"video_codec": codec_name, "pixel_format": pixel_format}
     if _is_still(container):
         return {**facts, "frames": 1, "fps": None, "duration": None}
     rate = stream.average_rate or stream.guessed_rate

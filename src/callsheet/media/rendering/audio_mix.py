@@ -126,7 +126,7 @@ class _MixGraph:
     def step(self, mix: str, output: Path) -> MixStep:
         """Return the command that writes the mix."""
         # Without -copyts, FFmpeg starts the audio of a transport stream at 0, however much earlier its video starts.
-        args = ["-copyts", *self._args, "-filter_complex", str(self.graph), "-map", f"[{mix}]", "-vn", *LOSSLESS]
+        args = ["-copyts", *self._args, "-filter_complex", str(self.graph), "-map", f"[{mix}]", "-vn", *LOSSLESS_ARGS]
         return MixStep([*args, file_url(output)], output)
 
     def add_file(self, path: Path) -> str:

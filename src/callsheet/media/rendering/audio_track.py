@@ -4,7 +4,7 @@ from pathlib import Path
 
 from callsheet.media.encoding.audio_encode import encode_audio
 from callsheet.media.encoding.codecs import audio_args
-from callsheet.media.encoding.loudness import LOSSLESS, Target, normalize, read_meter
+from callsheet.media.encoding.loudness import Target, normalize, read_meter
 from callsheet.media.encoding.pcm import SAMPLE_RATE
 from callsheet.media.ffmpeg.inputs import file_url
 from callsheet.media.ffmpeg.runner import FFmpeg
@@ -40,4 +40,4 @@ def audio_filter_args(plan: RenderPlan, path: Path, filters: str, output: Path) 
     # Some filters change the sample rate, and in older builds of FFmpeg aresample does not restore it.
     layout = f"aformat=sample_rates={SAMPLE_RATE}:channel_layouts=stereo"
     exact = f"{layout},apad=whole_len={length},atrim=end_sample={length}"
-    return ["-i", file_url(path), "-map", "0:a:0", "-af", f"{filters},{exact}", *LOSSLESS, file_url(output)]
+    return ["-i", file_url(path), "-map", "0:a:0", "-af", f"{filters},{exact}", *LOSSLESS_ARGS, file_url(output)]

@@ -6,7 +6,7 @@ from pathlib import Path
 from callsheet.media.encoding import codecs
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.media.probing.output_checks import check_whole, verify_video
+from callsheet.media.probing.output_checks import check_stderr, verify_video
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.audio_track import encode_audio_track
 from callsheet.media.rendering.render_plan import RenderedVideo, RenderPlan, expected_output
@@ -37,7 +37,7 @@ async def render_with_copied_video(
     on_progress(0.5)
     output = folder / f"film.{plan.container.format}"
     report = await ffmpeg.run(_mux_args(plan, "h264", media_input(source.path), audio, output))
-    check_whole(report.stderr, source.path.name)
+    check_stderr(report.stderr, source.path.name)
     await verify_video(output, expected_output(plan))
     return RenderedVideo(output, ())
 

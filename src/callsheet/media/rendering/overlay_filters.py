@@ -5,11 +5,17 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
-from callsheet.media.filters.scaling import HDR_TO_SDR, Box, color_space_of, contained, has_alpha, scale_to_box
+from callsheet.media.filters.scaling import (
+    HDR_TO_SDR,
+    Box,
+    color_space_of, contained, has_alpha,
+    scale_to_box,
+)
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.overlay_placement import OverlayPlacement
 from callsheet.media.rendering.scene_filters import Canvas, FrameRange, repeat_frame, video_frames
 from callsheet.media.timeline.overlay import Animation, ChromaKey, MediaOverlay
+from callsheet.media.values import even
 from callsheet.media.values import even
 
 _SLIDE_SECONDS = 0.5
@@ -121,14 +127,14 @@ def _size(
     elif not (width or height) and fills_frame:
         width, height = canvas.width, canvas.height
     if width and height:
-        return (even(width), even(height)) if stretched else contained(ratio, width, height)
+        return (even(width), even(height)) if stretched else contained_size(ratio, width, height)
     if width:
         return even(width), even(width / ratio)
     if height:
         return even(height * ratio), even(height)
     original = footage.probe.width or 2, footage.probe.height or 2
     if original[0] > canvas.width or original[1] > canvas.height:
-        return contained(ratio, canvas.width, canvas.height)
+        return contained_size(ratio, canvas.width, canvas.height)
     return even(original[0]), even(original[1])
 
 

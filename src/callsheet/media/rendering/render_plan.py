@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from callsheet.media.encoding import codecs
+from callsheet.media.encoding import audio_bitrates, codecs
 from callsheet.media.encoding.codecs import AudioCodec
 from callsheet.media.encoding.loudness import Target
 from callsheet.media.probing.output_checks import ExpectedVideo
@@ -23,8 +23,8 @@ class ContainerSettings:
 
     format: codecs.Container = "mp4"
     audio_codec: AudioCodec = "aac"
-    audio_bitrate: int | None = 192_000
-    """Bits per second; None is the default of the codec."""
+    audio_bitrate: int | None = audio_bitrates.RENDER_AAC
+    """Bits per second; None: the default of the codec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +72,5 @@ class RenderedVideo:
 def expected_output(plan: RenderPlan) -> ExpectedVideo:
     """Return the properties that the rendered file must have."""
     return ExpectedVideo(
-        plan.canvas.width, plan.canvas.height, plan.schedule.frames, plan.schedule.rate, sound=plan.has_audio
+        plan.canvas.width, plan.canvas.height, plan.schedule.frames, plan.schedule.rate, has_audio=plan.has_audio
     )

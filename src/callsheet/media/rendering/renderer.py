@@ -9,7 +9,7 @@ from typing import Protocol
 from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.encoding.encoders import Encoder
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.media.probing.output_checks import check_frames, check_whole, missing_fonts, verify_video
+from callsheet.media.probing.output_checks import check_frame_count, check_stderr, missing_fonts, verify_video
 from callsheet.media.probing.probe import probe
 from callsheet.media.rendering import stream_copy
 from callsheet.media.rendering.audio_track import encode_audio_track
@@ -88,7 +88,7 @@ class Renderer:
         if self._cache is not None and self._keys is None:
             self._keys = await compute_cache_keys(self.plan, self.segments, self.encoder, self._ffmpeg)
             fetches = [partial(self._fetch, self._cache, number, key) for number, key in enumerate(self._keys.segments)]
-            await gather_limited(fetches, at_once=_MAX_FETCHES)
+            await gather_limited(fetches, limit=_MAX_FETCHES)
         return [number for number in range(len(self.segments)) if number not in self._done]
 
     async def _fetch(self, cache: SegmentCache, number: int, key: str) -> None:
@@ -98,7 +98,7 @@ class Renderer:
     async def encode(self, numbers: Iterable[int]) -> None:
         """Encode the segments with these numbers, several in parallel. Raises as `render` does."""
         self._progress.start()
-        await gather_limited(self._encode_tasks(numbers), at_once=self._parallelism)
+        await gather_limited(self._encode_tasks(numbers), limit=self._parallelism)
 
     async def render(self) -> RenderedVideo:
         """Encode what is missing, mux it into one file and verify the file.
@@ -109,7 +109,7 @@ class Renderer:
         missing = await self.fetch_cached_segments()
         self._progress.start()
         tasks: list[Callable[[], Awaitable[Path | None]]] = [*self._encode_tasks(missing), self._audio_track]
-        audio = (await gather_limited(tasks, at_once=self._parallelism))[-1]
+        audio = (await gather_limited(tasks, limit=self._parallelism))[-1]
         output = self._folder / f"film.{self.plan.container.format}"
         await self._mux(audio, output)
         await verify_video(output, expected_output(self.plan))
@@ -137,7 +137,7 @@ class Renderer:
     async def _encode(self, run: Sequence[int], threads: int) -> None:
         label = self.segments[run[-1]].label
         log = await self._run_command(run, threads, label)
-        check_whole(log, label)
+        check_stderr(log, label)
         if missing_fonts(log):
             self._notes[_MISSING_FONTS] = None
         for number in run:
@@ -166,10 +166,10 @@ class Renderer:
             # Any failure on a GPU is worth a retry without it. The retry also shows whether the source is the cause.
             failure = HardwareEncoderFailed if self.encoder.is_hardware else FFmpegFailed
             raise failure(f"{label}: {error.message}", **error.facts) from None
-        check_frames(report, frames, label)
+        check_frame_count(report, frames, label)
         if len(run) > 1:
             # With several outputs, FFmpeg reports how many frames it produced, not how many it wrote to each.
-            await gather_limited([partial(self._check_frame_count, number) for number in run], at_once=len(run))
+            await gather_limited([partial(self._check_frame_count, number) for number in run], limit=len(run))
         return report.stderr
 
     async def _check_frame_count(self, number: int) -> None:
@@ -199,7 +199,7 @@ class Renderer:
         command = final_mux_args(self.plan, self.encoder.codec, len(self.segments), audio, output)
         await asyncio.to_thread(self._write_scripts, command.scripts)
         report = await self._ffmpeg.run(command.args, cwd=self._folder)
-        check_frames(report, self.plan.schedule.frames, "the video")
+        check_frame_count(report, self.plan.schedule.frames, "the video")
 
     def _write_scripts(self, scripts: Mapping[str, str]) -> None:
         for name, text in scripts.items():

@@ -49,8 +49,8 @@ def seek_position(footage: MediaInfo, time: float) -> float:
     """
     margin = _SEEK_MARGIN
     if footage.lacks_index:
-        margin += float(footage.longest_group / footage.rate)
-    last = (footage.picture_seconds or time) - margin
+        margin += float(footage.longest_gop / footage.rate)
+    last = (footage.video_seconds or time) - margin
     return max(0.0, min(time - margin, last))
 
 
@@ -70,7 +70,7 @@ def scene_frames(graph: FilterGraph, stream: str, shot: Shot, frames: FrameRange
         video = video_frames(
             graph, stream, footage, frames, canvas.rate, trim_start=scene.trim_start, speed=scene.speed
         )
-        video = opaque(graph, video, footage, scene.background or canvas.background)
+        video = flatten_alpha(graph, video, footage, scene.background or canvas.background)
         video = scale_to_box(graph, video, footage, _box(scene, canvas), scene.crop)
     video = graph.chain(normalize(graph, video, canvas), *_effects(scene.filters, canvas))
     return _fade(graph, video, shot, frames, canvas)
@@ -91,8 +91,8 @@ def video_frames(
     Before its start the video shows its first frame, after its end its last frame.
     """
     shifted = f"PTS-{_microseconds(footage.start + trim_start)}/TB"
-    starts_late = trim_start <= footage.lead
-    is_early = source_time(trim_start, speed, frames.start, rate) < footage.lead + _SEEK_MARGIN
+    starts_late = trim_start <= footage.video_delay
+    is_early = source_time(trim_start, speed, frames.start, rate) < footage.video_delay + _SEEK_MARGIN
     if footage.interlaced:
         stream = graph.add("bwdif", stream, mode="send_frame", deint="interlaced")
     return graph.chain(
@@ -153,7 +153,7 @@ def _still_frames(
     motion = shot.scene.motion
     # With motion, the image is scaled larger than the frame, so that zooming never enlarges pixels.
     box = _box(shot.scene, canvas, 1 + motion.amount if motion else 1.0)
-    stream = opaque(graph, stream, footage, box.background)
+    stream = flatten_alpha(graph, stream, footage, box.background)
     image = graph.add("format", scale_to_box(graph, stream, footage, box, shot.scene.crop), pix_fmts="yuv420p")
     video = repeat_frame(graph, image, frames.count, canvas.rate)
     if motion is None:

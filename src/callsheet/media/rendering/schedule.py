@@ -41,7 +41,7 @@ class Shot:
     @property
     def has_audio(self) -> bool:
         """Whether its audio is part of the mix."""
-        return self.is_video and bool(self.footage and self.footage.has_sound) and _is_audible(self.scene)
+        return self.is_video and bool(self.footage and self.footage.has_audio) and _is_audible(self.scene)
 
     @property
     def label(self) -> str:
@@ -114,7 +114,7 @@ def _media_problems(number: int, scene: Scene, media: MediaInfo | None) -> Itera
     field = f"scenes[{number}]"
     if media is None:
         return
-    if not media.has_picture:
+    if not media.has_video:
         yield Problem(f"{field}.src", "no_picture", "the file has no video stream, only audio")
     elif scene.type == "image" and not media.still:
         yield Problem(f"{field}.type", "not_an_image", "the file is a video, not an image")

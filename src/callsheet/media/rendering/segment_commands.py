@@ -59,7 +59,7 @@ def compile_segments(
         final = builder.graph.chain(video, *encoder.last_filters)
         outputs += _output_args(segment, final, canvas, encoder, threads, stem)
     graph = ["-filter_complex", str(builder.graph)]
-    args = [*encoder.device, "-copyts", *chain.from_iterable(builder.inputs), *graph, *counter_output, *outputs]
+    args = [*encoder.device_args, "-copyts", *chain.from_iterable(builder.inputs), *graph, *counter_output, *outputs]
     return FFmpegCommand(args, builder.scripts)
 
 
@@ -68,7 +68,7 @@ def _output_args(segment: Segment, video: str, canvas: Canvas, encoder: Encoder,
         *("-map", f"[{video}]", "-an", "-sn", "-dn"),
         *("-map_metadata", "-1", "-map_chapters", "-1", "-frames:v", str(segment.frames)),
         *("-r", f"{canvas.rate.numerator}/{canvas.rate.denominator}"),
-        *encoder.args(rate=canvas.rate, threads=threads, stitched=True),
+        *encoder.args(rate=canvas.rate, threads=threads, stitchable=True),
         *("-video_track_timescale", str(timescale(canvas.rate)), "-f", "mp4", file_url(Path(f"{stem}.mp4"))),
     ]
 

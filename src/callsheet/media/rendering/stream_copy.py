@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from callsheet.domain.errors import FFmpegFailed
-from callsheet.media.encoding.codecs import codec_of
+from callsheet.media.encoding.codecs import codec_from_probe
 from callsheet.media.encoding.encoders import Encoder
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
@@ -16,7 +16,7 @@ from callsheet.media.rendering.layers import Layer, is_visible
 from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import Schedule, Shot
 from callsheet.media.rendering.segment_commands import timescale
-from callsheet.media.values import read_rate
+from callsheet.media.values import parse_rate
 from callsheet.processes.bounded_gather import gather_limited
 
 _TIME_TOLERANCE = Fraction(1, 1000)
@@ -41,15 +41,15 @@ async def copyable_shots(
     }
     files = list({shot.footage.path: shot.footage for shot in shots.values() if shot.footage}.values())
     checks = [partial(_has_constant_rate, file, canvas, ffmpeg) for file in files]
-    results = await gather_limited(checks, at_once=ffmpeg.threads)
+    results = await gather_limited(checks, limit=ffmpeg.threads)
     paths = {file.path for file, is_constant in zip(files, results, strict=True) if is_constant}
     footage = {n: shot.footage for n, shot in shots.items() if shot.footage and shot.footage.path in paths}
     if not footage:
         return frozenset()
-    headers = {media.picture_headers for media in footage.values()}
+    headers = {media.video_headers for media in footage.values()}
     if len(footage) < len(schedule.shots) or len(headers) > 1:
         headers = {await _encoder_headers(canvas, encoder, ffmpeg, folder)}
-    return frozenset(number for number, media in footage.items() if media.picture_headers in headers)
+    return frozenset(number for number, media in footage.items() if media.video_headers in headers)
 
 
 def matches_output(shot: Shot, canvas: Canvas, encoder: Encoder) -> bool:
@@ -60,7 +60,7 @@ def matches_output(shot: Shot, canvas: Canvas, encoder: Encoder) -> bool:
     video would drift apart.
     """
     scene, footage = shot.scene, shot.footage
-    if footage is None or footage.still or footage.hdr or footage.interlaced or footage.picture is None:
+    if footage is None or footage.still or footage.hdr or footage.interlaced or footage.video is None:
         return False
     unchanged = (
         *(scene.trim_start == 0, scene.trim_end is None, scene.speed == 1, scene.crop is None, not scene.filters),
@@ -70,19 +70,19 @@ def matches_output(shot: Shot, canvas: Canvas, encoder: Encoder) -> bool:
 
 
 def _has_output_format(footage: MediaInfo, frames: int, canvas: Canvas, encoder: Encoder) -> bool:
-    stream, media = footage.picture, footage.probe
+    stream, media = footage.video, footage.probe
     assert stream is not None  # noqa: S101 - the caller checks it
     return (
-        codec_of(stream.codec) == encoder.codec
+        codec_from_probe(stream.codec) == encoder.codec
         and stream.pixel_format == encoder.pixel_format
         and (stream.width, stream.height) == (canvas.width, canvas.height)
         and media.rotation == 0
         and stream.pixel_aspect_ratio in (None, "1:1")
         and stream.color_range in (None, "tv")
-        and (stream.color_matrix or footage.matrix) == "bt709"
+        and (stream.color_matrix or footage.assumed_matrix) == "bt709"
         and media.frames == frames
         and media.fps is not None
-        and read_rate(media.fps) == canvas.rate
+        and parse_rate(media.fps) == canvas.rate
         and abs(stream.start) < float(1 / canvas.rate) / 2
     )
 
@@ -105,9 +105,9 @@ async def _encoder_headers(canvas: Canvas, encoder: Encoder, ffmpeg: FFmpeg, fol
     path = folder / "headers.mp4"
     size = f"{canvas.width}x{canvas.height}"
     args = ["-f", "lavfi", "-i", f"color=size={size}:rate={canvas.rate}", "-frames:v", "1", "-vf", "format=yuv420p"]
-    args += encoder.args(rate=canvas.rate, threads=1, stitched=True)
+    args += encoder.args(rate=canvas.rate, threads=1, stitchable=True)
     await ffmpeg.run([*args, "-video_track_timescale", str(timescale(canvas.rate)), file_url(path)])
-    return (await probe_details(path)).picture_headers
+    return (await probe_details(path)).video_headers
 
 
 def stream_copy_args(shot: Shot, canvas: Canvas, stem: str) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from callsheet.media.ffmpeg.filter_graph import FilterGraph
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.media.probing.output_checks import check_whole
+from callsheet.media.probing.output_checks import check_stderr
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.speech.contract import SAMPLE_RATE
 from callsheet.processes.child import ProcessLimits
@@ -38,5 +38,5 @@ async def extract_speech(
         on_progress=on_progress,
         limits=ProcessLimits(file_bytes=_LONGEST * _BYTES_PER_SECOND),
     )
-    check_whole(report.stderr, f"'{source.path.name}'")
+    check_stderr(report.stderr, f"'{source.path.name}'")
     return report.seconds

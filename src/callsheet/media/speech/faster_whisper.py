@@ -12,7 +12,7 @@ from typing import Any
 from callsheet.domain.errors import BadParams, CallsheetError, ConfigurationError, FFmpegFailed, Problem, Transient
 from callsheet.media.ffmpeg.runner import usable_processors
 from callsheet.media.speech.contract import Transcript, TranscriptionRequest, Word
-from callsheet.processes.child import ProcessLimits, plain_environment
+from callsheet.processes.child import ProcessLimits, child_environment
 from callsheet.processes.json_script import ScriptResult, run_script
 from callsheet.settings import Settings
 
@@ -136,7 +136,7 @@ def _seconds(sound: Path) -> float:
 
 def _environment() -> dict[str, str]:
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
-    return plain_environment(HF_HUB_DISABLE_TELEMETRY="1", **kept)
+    return child_environment(HF_HUB_DISABLE_TELEMETRY="1", **kept)
 
 
 def _explained(refusal: dict[str, Any], wish: TranscriptionRequest, settings: Settings) -> CallsheetError:

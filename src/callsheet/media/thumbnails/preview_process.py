@@ -14,7 +14,7 @@ from callsheet.media.ffmpeg.inputs import MAX_PIXELS, MEDIA_FORMATS, forced_demu
 from callsheet.media.ffmpeg.runner import usable_processors
 from callsheet.media.fonts import FONTS
 from callsheet.media.thumbnails.storyboard import Grid
-from callsheet.processes.child import ProcessLimits, plain_environment, start_child
+from callsheet.processes.child import ProcessLimits, child_environment, start_child
 
 _THUMBNAILS = Path(__file__).with_name("thumbnails.py")
 _CONTACT_SHEET = Path(__file__).with_name("contact_sheet.py")
@@ -159,7 +159,7 @@ async def _ask(
     # -P: the folder of the script holds names such as `graph` that must not hide other modules.
     argv = [sys.executable, "-P", str(script), json.dumps(request)]
     answer: dict[str, Any] = {}
-    async with start_child(argv, cwd=folder, env=plain_environment(), limits=_LIMITS) as process:
+    async with start_child(argv, cwd=folder, env=child_environment(), limits=_LIMITS) as process:
         assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
         complaints = asyncio.create_task(process.stderr.read())
         try:

@@ -53,18 +53,18 @@ class Output(Model):
             raise ValueError("give bitrate or max_bitrate, not both")
         if self.resolution is not None and (self.width or self.height):
             raise ValueError("give resolution, or width and height, not both")
-        codecs.check_codec(self.video_codec, codecs.VIDEO_IN[self.format], self.format)
-        codecs.check_codec(self.audio_codec, codecs.AUDIO_IN[self.format], self.format)
-        if self.crf is not None and self.crf > (max_crf := codecs.worst_crf(self.effective_video_codec)):
+        codecs.check_codec(self.video_codec, codecs.VIDEO_CODECS[self.format], self.format)
+        codecs.check_codec(self.audio_codec, codecs.AUDIO_CODECS[self.format], self.format)
+        if self.crf is not None and self.crf > (max_crf := codecs.max_crf(self.effective_video_codec)):
             raise ValueError(f"crf {self.crf} is above {max_crf}, the maximum of {self.effective_video_codec}")
         return self
 
     @property
     def effective_video_codec(self) -> VideoCodec:
         """The requested codec, or the default of the container."""
-        return self.video_codec or codecs.VIDEO_IN[self.format][0]
+        return self.video_codec or codecs.VIDEO_CODECS[self.format][0]
 
     @property
     def effective_audio_codec(self) -> AudioCodec:
         """The requested codec, or the default of the container."""
-        return self.audio_codec or codecs.AUDIO_IN[self.format][0]
+        return self.audio_codec or codecs.AUDIO_CODECS[self.format][0]

@@ -12,7 +12,7 @@ from callsheet.media.timeline.captions import Captions
 from callsheet.media.timeline.output import Output
 from callsheet.media.timeline.overlay import Overlay, TextOverlay
 from callsheet.media.timeline.scene import Scene
-from callsheet.media.values import LoudnessWish
+from callsheet.media.values import LoudnessOption
 
 
 class VideoTrack(Model):
@@ -52,7 +52,7 @@ class Timeline(Model):
         validation_alias=AliasChoices("audioClips", "audioTracks", "audio_tracks"),
         description="Voices and sound effects, each with its own start",
     )
-    loudness: LoudnessWish | None = Field(
+    loudness: LoudnessOption | None = Field(
         None,
         description="Target loudness in LUFS. Default: from the setting ffmpeg_audio_filter; false: unchanged",
         examples=[-16],

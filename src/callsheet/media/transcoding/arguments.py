@@ -71,7 +71,7 @@ def _decoding(plan: TranscodePlan, encoders: Sequence[Encoder]) -> tuple[list[st
         graph.chain(_shaped(graph, copy, plan, picture), *encoder.last_filters)
         for copy, picture, encoder in zip(copies, plan.renditions, encoders, strict=True)
     ]
-    devices = dict.fromkeys(tuple(encoder.device) for encoder in encoders)
+    devices = dict.fromkeys(tuple(encoder.device_args) for encoder in encoders)
     words = [*chain.from_iterable(devices), *media_input(plan.source.path), "-filter_complex", str(graph)]
     return words, [f"[{end}]" for end in ends]
 

@@ -27,7 +27,7 @@ class ColorPlan:
 
 def is_deep(footage: MediaInfo) -> bool:
     """Tell whether a picture has more than 8 bits for each colour."""
-    return footage.picture is not None and (footage.picture.bit_depth or 8) > 8
+    return footage.video is not None and (footage.video.bit_depth or 8) > 8
 
 
 def plan_color(
@@ -43,7 +43,7 @@ def plan_color(
         return _plain(source, codec, depth)
     holds = codec != "h264" and depth != 8 and not shaped
     if hdr != "tone_map" and holds:
-        return ColorPlan(10, HLG if source.picture and source.picture.hdr == "hlg" else PQ)
+        return ColorPlan(10, HLG if source.video and source.video.hdr == "hlg" else PQ)
     note = f"HDR was mapped to SDR: {_why_not_kept(codec, depth)}" if hdr == "auto" else None
     return ColorPlan(10 if depth == 10 else 8, maps_to_sdr=True, note=note)
 
@@ -55,7 +55,7 @@ def _why_not_kept(codec: VideoCodec, depth: Literal["auto"] | Depth) -> str:
 
 
 def _plain(source: MediaInfo, codec: VideoCodec, depth: Literal["auto"] | Depth) -> ColorPlan:
-    narrows = source.picture is not None and source.picture.color_primaries in _WIDE
+    narrows = source.video is not None and source.video.color_primaries in _WIDE
     if depth != "auto":
         return ColorPlan(depth, narrows=narrows)
     if not is_deep(source):
@@ -71,7 +71,7 @@ def narrowing(source: MediaInfo) -> tuple[str, Options]:
 
     What the file does not tell is taken to be as usual: the filter refuses to guess.
     """
-    told = source.picture
+    told = source.video
     return "zscale", {
         "tin": None if told and told.color_transfer else "709",
         "min": None if told and told.color_matrix else "709",

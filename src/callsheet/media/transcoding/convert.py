@@ -10,7 +10,7 @@ from callsheet.media.encoding import encoders
 from callsheet.media.encoding.encoders import Encoder
 from callsheet.media.ffmpeg.progress import FFmpegProgress
 from callsheet.media.ffmpeg.runner import FFmpeg, FFmpegReport
-from callsheet.media.probing.output_checks import check_whole
+from callsheet.media.probing.output_checks import check_stderr
 from callsheet.media.transcoding import arguments, hls
 from callsheet.media.transcoding.budget import lowered
 from callsheet.media.transcoding.codec_strings import codec_string
@@ -129,18 +129,18 @@ class _Work:
     async def _run(self, words: Sequence[str], begun: float, ended: float) -> FFmpegReport:
         report = await self.ffmpeg.run(
             words,
-            duration=self.plan.source.picture_seconds or self.plan.seconds,
+            duration=self.plan.source.video_seconds or self.plan.seconds,
             on_progress=lambda share: self._report(share, begun, ended),
             cwd=self.folder,
         )
-        check_whole(report.stderr, f"'{self.plan.source.path.name}'")
+        check_stderr(report.stderr, f"'{self.plan.source.path.name}'")
         return report
 
     def _report(self, share: FFmpegProgress, begun: float, ended: float) -> None:
         # A second try begins anew, which is not to be seen.
         self._done = max(self._done, min(0.99, begun + share * (ended - begun)))
         # How long a second pass takes is not known during the first.
-        self._tell(FFmpegProgress(self._done, share.speed, share.left if ended == 1 else None))
+        self._tell(FFmpegProgress(self._done, share.speed, share.remaining if ended == 1 else None))
 
 
 def _write_master(folder: Path, plan: TranscodePlan, playlists: Sequence[Playlist]) -> Path:

@@ -7,6 +7,15 @@ from pathlib import Path
 from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.encoding import codecs
 from callsheet.media.ffmpeg.runner import FFmpeg, FFmpegReport
+from callsheet.media.probing.mp4_boxes import is_fast_start
+from callsheet.media.probing.output_checks import (
+    audio_presence_problems,
+    check_frame_count,
+    duration_problems,
+    frame_count_problems,
+    frame_size_problems,
+    raise_on_problems,
+)
 from callsheet.media.probing.probe import MediaInfo, probe_details
 from callsheet.media.transcoding.color_pipeline import is_deep
 from callsheet.media.transcoding.hls import Playlist
@@ -21,16 +30,16 @@ async def check_file(path: Path, plan: TranscodePlan, picture: VideoRendition) -
     """Raise FFmpegFailed, with everything that is wrong, unless a file is what was planned."""
     found = await probe_details(path)
     wrong = [*_in_picture(found, plan, picture), *_in_sound(found, plan), *_in_length(found, plan)]
-    if plan.format in ("mp4", "mov") and not await asyncio.to_thread(_index_in_front, path):
+    if plan.format in ("mp4", "mov") and not await asyncio.to_thread(is_fast_start, path):
         wrong.append("its index is at the end")
-    _refuse(picture.name, wrong)
+    raise_on_problems(f"'{picture.name}'", wrong)
 
 
 def check_frames(report: FFmpegReport, plan: TranscodePlan) -> None:
     """Raise FFmpegFailed unless a run encoded all frames of its first picture."""
     planned = _planned_frames(plan)
-    if planned and (report.frames is None or abs(report.frames - planned) > 1):
-        raise FFmpegFailed(f"FFmpeg encoded {report.frames or 0} of {planned} frames; the source breaks off")
+    if planned:
+        check_frame_count(report, planned, f"'{plan.source.path.name}'", tolerance=1)
 
 
 async def check_playlists(ffmpeg: FFmpeg, folder: Path, plan: TranscodePlan, playlists: Sequence[Playlist]) -> None:
@@ -45,24 +54,15 @@ async def check_playlists(ffmpeg: FFmpeg, folder: Path, plan: TranscodePlan, pla
     for playlist, picture in zip(playlists, plan.renditions, strict=False):
         found = await probe_details(await asyncio.to_thread(_sample, folder, playlist))
         wrong = [*_in_picture(found, plan, picture)]
-        if abs(sum(playlist.lengths) - (plan.source.picture_seconds or plan.seconds)) > _SLACK:
-            wrong.append(
-                f"{sum(playlist.lengths):.3f} s instead of {plan.source.picture_seconds or plan.seconds:.3f} s"
-            )
-        _refuse(picture.name, wrong)
-
-
-def _refuse(name: str, wrong: list[str]) -> None:
-    if wrong:
-        raise FFmpegFailed(f"FFmpeg reported success, but '{name}' is wrong: {'; '.join(wrong)}")
+        wrong += duration_problems(sum(playlist.lengths), plan.source.video_seconds or plan.seconds, _SLACK)
+        raise_on_problems(f"'{picture.name}'", wrong)
 
 
 def _in_picture(found: MediaInfo, plan: TranscodePlan, picture: VideoRendition) -> Iterator[str]:
     facts = found.probe
-    if codecs.codec_of(facts.video_codec) != picture.settings.codec:
+    if codecs.codec_from_probe(facts.video_codec) != picture.settings.codec:
         yield f"{facts.video_codec} instead of {picture.settings.codec}"
-    if (facts.width, facts.height) != (picture.width, picture.height):
-        yield f"{facts.width}x{facts.height} instead of {picture.width}x{picture.height}"
+    yield from frame_size_problems(facts, picture.width, picture.height)
     if is_deep(found) != (plan.tones.depth == 10):
         yield f"{facts.pixel_format} instead of {plan.tones.depth} bits"
     if found.hdr != (plan.source.hdr and not plan.tones.maps_to_sdr):
@@ -70,39 +70,27 @@ def _in_picture(found: MediaInfo, plan: TranscodePlan, picture: VideoRendition) 
 
 
 def _in_sound(found: MediaInfo, plan: TranscodePlan) -> Iterator[str]:
-    if found.has_sound != (plan.sound is not None):
-        yield "sound where none was planned" if found.has_sound else "no sound"
+    if found.has_audio != (plan.sound is not None):
+        yield from audio_presence_problems(found.has_audio, expected=plan.sound is not None)
     elif isinstance(plan.sound, AudioEncoding) and found.probe.audio_channels != plan.sound.count:
         yield f"{found.probe.audio_channels} channels of sound instead of {plan.sound.channels}"
 
 
 def _in_length(found: MediaInfo, plan: TranscodePlan) -> Iterator[str]:
     length, planned = found.probe.duration, plan.seconds
-    if planned and length and abs(length - planned) > max(_SLACK, 1 / (found.probe.fps or 30)):
-        yield f"{length:.3f} s instead of {planned:.3f} s"
+    if planned and length:
+        yield from duration_problems(length, planned, max(_SLACK, 1 / (found.probe.fps or 30)))
     frames = _planned_frames(plan)
-    if frames and found.probe.frames and abs(found.probe.frames - frames) > 1:
-        yield f"{found.probe.frames} frames instead of {frames}"
+    if frames and found.probe.frames:
+        yield from frame_count_problems(found.probe.frames, frames, tolerance=1)
 
 
 def _planned_frames(plan: TranscodePlan) -> int | None:
     """Return how many frames are due; None where the source does not tell."""
     if plan.rate is None:
         return None if hides_frames(plan.source) else plan.source.probe.frames
-    seconds = plan.source.picture_seconds
+    seconds = plan.source.video_seconds
     return round(seconds * plan.rate) if seconds else None
-
-
-def _index_in_front(path: Path) -> bool:
-    """Walk over the boxes of an MP4 until the index or the contents come."""
-    with path.open("rb") as file:
-        while len(head := file.read(16)) >= 8:
-            size, kind = int.from_bytes(head[:4]), head[4:8]
-            if kind in (b"moov", b"mdat"):
-                return kind == b"moov"
-            size = int.from_bytes(head[8:16]) if size == 1 else size
-            file.seek(size - len(head), 1)
-    return False
 
 
 async def _frames(ffmpeg: FFmpeg, folder: Path, playlist: Playlist) -> int:

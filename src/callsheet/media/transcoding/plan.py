@@ -11,7 +11,7 @@ from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.transcoding.color_pipeline import ColorPlan, is_deep, plan_color
 from callsheet.media.transcoding.renditions import VideoRendition, plan_renditions
 from callsheet.media.transcoding.spec import Delivery, TranscodeSpec
-from callsheet.media.values import Fit, read_rate
+from callsheet.media.values import Fit, parse_rate
 
 Channels = Literal["mono", "stereo", "5.1"]
 
@@ -64,7 +64,7 @@ class TranscodePlan:
     def seconds(self) -> float:
         """How long the outcome plays."""
         whole = self.source.probe.duration or 0.0
-        return whole if self.sound is not None else self.source.picture_seconds or whole
+        return whole if self.sound is not None else self.source.video_seconds or whole
 
     @property
     def fps(self) -> float:
@@ -110,19 +110,19 @@ def plan_transcode(order: TranscodeSpec, source: MediaInfo) -> TranscodePlan:
 def _rate(order: TranscodeSpec, source: MediaInfo) -> Fraction | None:
     """Return the rate to bring the frames to, or None where they may keep their times."""
     found = source.probe.fps
-    rate = read_rate(order.fps) if order.fps is not None else None
+    rate = parse_rate(order.fps) if order.fps is not None else None
     if rate is None and order.max_fps is not None and found is not None:
-        most = read_rate(order.max_fps)
+        most = parse_rate(order.max_fps)
         rate = most if found > float(most) + 0.001 else None
     keeps = rate is None or (found is not None and abs(float(rate) - found) < 0.001)
     return None if keeps else rate
 
 
 def _sound(order: TranscodeSpec, source: MediaInfo) -> AudioEncoding | Literal["copy"] | None:
-    if order.mute or not source.has_sound:
+    if order.mute or not source.has_audio:
         return None
     found = source.probe
-    same = codecs.codec_of(found.audio_codec) == order.sound_codec
+    same = codecs.codec_from_probe(found.audio_codec) == order.sound_codec
     same = same and order.sample_rate in (None, found.sample_rate)
     same = same and (order.audio_channels is None or (found.audio_channels or 2) <= order.audio_channels)
     limited = order.audio_bitrate is not None or order.target_size is not None or order.format == "hls"
@@ -146,7 +146,7 @@ def _fits(order: TranscodeSpec, plan: TranscodePlan) -> bool:
         all(value is None for value in asked)
         and not order.renditions
         and order.format != "hls"
-        and codecs.codec_of(facts.video_codec) == order.picture_codec
+        and codecs.codec_from_probe(facts.video_codec) == order.picture_codec
         and (picture.width, picture.height) == (facts.width, facts.height)
         and plan.rate is None
         and _colours_fit(plan)
@@ -158,7 +158,7 @@ def _fits(order: TranscodeSpec, plan: TranscodePlan) -> bool:
 def hides_frames(source: MediaInfo) -> bool:
     """Tell whether a file holds pictures that players leave out, as one does that was trimmed without an encode."""
     facts = source.probe
-    shown = (source.picture_seconds or 0.0) * (facts.fps or 0.0)
+    shown = (source.video_seconds or 0.0) * (facts.fps or 0.0)
     return facts.frames is not None and shown > 0 and facts.frames > shown + 1.5
 
 

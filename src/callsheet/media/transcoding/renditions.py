@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from callsheet.media.encoding.encoders import EncodeSettings
-from callsheet.media.filters.scaling import even
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.transcoding import hls
 from callsheet.media.transcoding.spec import Rendition, TranscodeSpec
-from callsheet.media.values import Quality
+from callsheet.media.values import Quality, even
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ def plan_renditions(
 
 def _ladder(order: TranscodeSpec, source: MediaInfo, wish: EncodeSettings) -> tuple[list[VideoRendition], list[str]]:
     """Return the pictures of the renditions; those beyond the source come down to its size, where none has it."""
-    own = _even(source.probe.width or 2), _even(source.probe.height or 2)
+    own = even(source.probe.width or 2, odd_down=True), even(source.probe.height or 2, odd_down=True)
     rungs = [(_rung(rendition, order, source, wish), rendition) for rendition in order.ladder]
     pictures = [rung for rung, _ in rungs if order.upscale or _is_within(rung, own)]
     notes: list[str] = []
@@ -104,9 +103,4 @@ def _scaled(asked: TranscodeSpec | Rendition, source: MediaInfo) -> tuple[int, i
         )
     if isinstance(asked, TranscodeSpec) and asked.upscale is False:
         factor = min(1.0, factor)
-    return _even(width * factor), _even(height * factor)
-
-
-def _even(size: float) -> int:
-    """Most codecs halve the colours, so an odd line would be left over."""
-    return even(size) if size % 2 != 1 else max(2, int(size) - 1)
+    return even(width * factor, odd_down=True), even(height * factor, odd_down=True)

@@ -163,12 +163,12 @@ class TranscodeSpec(Model):
 
 def codecs_in(format: Delivery) -> tuple[VideoCodec, ...]:
     """Return the codecs of pictures that go into a container, the usual one first."""
-    return _IN_HLS if format == "hls" else codecs.VIDEO_IN[format]
+    return _IN_HLS if format == "hls" else codecs.VIDEO_CODECS[format]
 
 
 def sound_in(format: Delivery) -> tuple[AudioCodec, ...]:
     """Return the codecs of sound that go into a container, the usual one first."""
-    return codecs.AUDIO_IN["mp4" if format == "hls" else format]
+    return codecs.AUDIO_CODECS["mp4" if format == "hls" else format]
 
 
 def _holds(format: Delivery, name: str, value: Any) -> bool:
@@ -186,7 +186,7 @@ def _in_codecs(order: TranscodeSpec) -> Iterator[str]:
     for codec, allowed in ((order.video_codec, codecs_in(order.format)), (order.audio_codec, sound_in(order.format))):
         if codec is not None and codec not in allowed:
             yield f"{codec} does not go into {order.format}; {order.format} takes {', '.join(allowed)}"
-    worst = codecs.worst_crf(order.picture_codec)
+    worst = codecs.max_crf(order.picture_codec)
     for crf in [order.crf, *(rendition.crf for rendition in order.ladder)]:
         if crf is not None and crf > worst:
             yield f"crf {crf} is beyond the {worst} that {order.picture_codec} knows"

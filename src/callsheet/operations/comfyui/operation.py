@@ -19,10 +19,10 @@ from callsheet.files.object_keys import safe_name
 from callsheet.operation.contract import Context, operation
 from callsheet.operations.comfyui.prepare import GivenFile, PreparedGraph, prepare_graph
 from callsheet.operations.comfyui.prompt_run import PromptResult, PromptRun
-from callsheet.operations.media_inputs import Need, read_media
+from callsheet.operations.media_inputs import RequiredMedia, read_media
 from callsheet.settings import Settings
 
-_NEEDS: Mapping[InputKind, Need] = {"image": "picture", "video": "video", "audio": "sound"}
+_NEEDS: Mapping[InputKind, RequiredMedia] = {"image": "image", "video": "video", "audio": "audio"}
 _SERVER_SHARE = 0.95
 
 

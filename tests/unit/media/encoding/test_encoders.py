@@ -1,4 +1,4 @@
-"""Encoders: what is wished for, what is at hand, the words."""
+"""Encoders: selection, software fallback, FFmpeg arguments."""
 
 import time
 from fractions import Fraction
@@ -16,25 +16,30 @@ ALL = frozenset({"libx264", "libx265", "libvpx-vp9", "libsvtav1", "libaom-av1"})
 TAGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
 
 
-def words(name: str, wish: EncodeSettings, **more) -> list[str]:
-    return Encoder(name, wish).args(**{"rate": Fraction(30), "threads": 2, **more})
+def encoder_args(name: str, settings: EncodeSettings, **more) -> list[str]:
+    return Encoder(name, settings).args(**{"rate": Fraction(30), "threads": 2, **more})
 
 
 def test_x264_by_default():
-    assert words("libx264", EncodeSettings()) == [
+    assert encoder_args("libx264", EncodeSettings()) == [
         *["-c:v", "libx264", "-crf", "20", "-preset", "medium", "-g", "120", "-threads", "2"],
         *["-pix_fmt", "yuv420p", *TAGS],
     ]
 
 
-def test_pieces_to_be_joined_have_headers_that_do_not_depend_on_what_is_seen():
-    assert words("libx264", EncodeSettings(), stitched=True)[8:12] == ["-x264-params", "stitchable=1", "-threads", "2"]
+def test_stitchable_segments_have_headers_that_do_not_depend_on_their_content():
+    assert encoder_args("libx264", EncodeSettings(), stitchable=True)[8:12] == [
+        "-x264-params",
+        "stitchable=1",
+        "-threads",
+        "2",
+    ]
 
 
-def test_x265_keeps_deep_colours_and_their_meaning():
-    wish = EncodeSettings("h265", crf=18, preset="slow", depth=10, color_space=PQ)
+def test_x265_keeps_the_bit_depth_and_the_color_space():
+    settings = EncodeSettings("h265", crf=18, preset="slow", depth=10, color_space=PQ)
 
-    assert words("libx265", wish) == [
+    assert encoder_args("libx265", settings) == [
         *["-c:v", "libx265", "-crf", "18", "-preset", "slow", "-g", "120", "-forced-idr", "1"],
         *["-x265-params", "log-level=error:open-gop=0:pools=2", "-pix_fmt", "yuv420p10le"],
         *["-colorspace", "bt2020nc", "-color_primaries", "bt2020", "-color_trc", "smpte2084", "-color_range", "tv"],
@@ -42,7 +47,7 @@ def test_x265_keeps_deep_colours_and_their_meaning():
 
 
 @pytest.mark.parametrize(
-    ("name", "wish", "size"),
+    ("name", "settings", "expected"),
     [
         ("libx264", EncodeSettings(quality="high", max_bitrate=2000), "-crf 19 -maxrate 2000 -bufsize 4000"),
         ("libx264", EncodeSettings(bitrate=1000), "-b:v 1000 -maxrate 1500 -bufsize 2000"),
@@ -61,10 +66,10 @@ def test_x265_keeps_deep_colours_and_their_meaning():
         ("hevc_videotoolbox", EncodeSettings("h265"), "-q:v 58"),
     ],
 )
-def test_each_encoder_is_told_of_the_size_in_its_own_words(name, wish, size):
-    told = words(name, wish)
+def test_each_encoder_has_its_own_rate_control_arguments(name, settings, expected):
+    args = encoder_args(name, settings)
 
-    assert told[2 : 2 + len(size.split())] == size.split()
+    assert args[2 : 2 + len(expected.split())] == expected.split()
 
 
 @pytest.mark.parametrize(
@@ -78,15 +83,15 @@ def test_each_encoder_is_told_of_the_size_in_its_own_words(name, wish, size):
         ("h264_qsv", "h264", "slow", ["-preset", "slow"]),
     ],
 )
-def test_a_preset_means_as_much_work_for_every_codec(name, codec, preset, speed):
-    told = words(name, EncodeSettings(codec, preset=preset))
+def test_a_preset_maps_to_the_speed_of_each_encoder(name, codec, preset, speed):
+    args = encoder_args(name, EncodeSettings(codec, preset=preset))
 
-    place = told.index(speed[0])
-    assert told[place : place + len(speed)] == speed
+    position = args.index(speed[0])
+    assert args[position : position + len(speed)] == speed
 
 
-def test_key_frames_keep_their_times_where_frames_do():
-    assert words("libx264", EncodeSettings(), rate=None)[6:10] == [
+def test_key_frames_are_forced_by_time_if_frames_keep_their_timestamps():
+    assert encoder_args("libx264", EncodeSettings(), rate=None)[6:10] == [
         "-g",
         "960",
         "-force_key_frames",
@@ -94,47 +99,47 @@ def test_key_frames_keep_their_times_where_frames_do():
     ]
 
 
-def test_segments_begin_with_a_key_frame_and_hold_no_other():
-    assert words("libx264", EncodeSettings(), segment=6.0)[6:12] == [
+def test_a_segment_has_a_single_key_frame_at_its_start():
+    assert encoder_args("libx264", EncodeSettings(), segment=6.0)[6:12] == [
         *["-g", "181", "-force_key_frames", "expr:gte(t,n_forced*6)", "-sc_threshold", "0"]
     ]
-    assert "scenecut=0" in " ".join(words("libx265", EncodeSettings("h265"), segment=6.0))
+    assert "scenecut=0" in " ".join(encoder_args("libx265", EncodeSettings("h265"), segment=6.0))
 
 
 @pytest.mark.parametrize(
-    ("name", "depth", "pixels"),
+    ("name", "depth", "pixel_format"),
     [
         *[("libx264", 8, "yuv420p"), ("libx265", 10, "yuv420p10le"), ("h264_nvenc", 8, "yuv420p")],
         *[("hevc_nvenc", 10, "p010le"), ("h264_qsv", 8, "nv12"), ("hevc_vaapi", 10, "p010le")],
     ],
 )
-def test_hardware_takes_pictures_in_formats_of_its_own(name, depth, pixels):
-    assert Encoder(name, EncodeSettings(depth=depth)).pixel_format == pixels
+def test_each_encoder_has_its_own_pixel_format(name, depth, pixel_format):
+    assert Encoder(name, EncodeSettings(depth=depth)).pixel_format == pixel_format
 
 
-def test_vaapi_has_pictures_brought_onto_its_device():
+def test_vaapi_frames_are_uploaded_to_the_device():
     vaapi = Encoder("h264_vaapi", EncodeSettings())
 
     assert vaapi.last_filters == (("format", {"pix_fmts": "nv12"}), ("hwupload", {}))
-    assert vaapi.device == ["-init_hw_device", "vaapi=gpu", "-filter_hw_device", "gpu"]
+    assert vaapi.device_args == ["-init_hw_device", "vaapi=gpu", "-filter_hw_device", "gpu"]
     assert "-pix_fmt" not in vaapi.args(rate=None, threads=1)
-    assert Encoder("libx264", EncodeSettings()).device == []
+    assert Encoder("libx264", EncodeSettings()).device_args == []
 
 
-def test_two_passes_are_made_by_an_encoder_that_knows_them():
+def test_two_passes_need_an_encoder_that_supports_them():
     assert encoders.software_encoder(EncodeSettings("av1"), ALL).name == "libsvtav1"
     assert encoders.software_encoder(EncodeSettings("av1", passes=2), ALL).name == "libaom-av1"
     alone = encoders.software_encoder(EncodeSettings("av1", passes=2), {"libsvtav1"})
-    assert (alone.name, alone.note) == ("libsvtav1", "encoded in one pass: libsvtav1 knows no other")
+    assert (alone.name, alone.note) == ("libsvtav1", "encoded in one pass: libsvtav1 does not support two")
 
 
-def test_a_codec_without_an_encoder_is_named():
-    with pytest.raises(FFmpegFailed, match=r"cannot write VP9: it has no libvpx-vp9\. Set FFMPEG_PATH"):
+def test_a_codec_without_an_encoder_is_an_error():
+    with pytest.raises(FFmpegFailed, match=r"cannot encode VP9: it lacks libvpx-vp9\. Set FFMPEG_PATH"):
         encoders.software_encoder(EncodeSettings("vp9"), {"libx264"})
 
 
 @pytest.mark.parametrize("kind", ["nvenc", "qsv", "vaapi", "videotoolbox", "auto"])
-async def test_hardware_is_used_where_a_test_encode_succeeds_and_else_a_note_says_why_not(ffmpeg: FFmpeg, kind):
+async def test_hardware_is_used_if_a_test_encode_succeeds_and_else_a_note_has_the_reason(ffmpeg: FFmpeg, kind):
     chosen = await encoders.select_encoder(ffmpeg, EncodeSettings(hardware=kind))
 
     if chosen.is_hardware:
@@ -145,47 +150,50 @@ async def test_hardware_is_used_where_a_test_encode_succeeds_and_else_a_note_say
 
 
 @pytest.fixture
-def tries(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The test encodes that were made; they find what is patched onto them."""
-    made: list[list[str]] = []
+def test_encodes(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The arguments of the test encodes, all of which succeed."""
+    attempts: list[list[str]] = []
 
-    async def tried(_: FFmpeg, words: list[str]) -> str | None:
-        made.append(words)
+    async def succeed(_: FFmpeg, args: list[str]) -> str | None:
+        attempts.append(args)
         return None
 
-    monkeypatch.setattr(hardware, "_tried", tried)
+    monkeypatch.setattr(hardware, "_test_encode", succeed)
     monkeypatch.setattr(hardware, "_outcomes", {})
-    return made
+    return attempts
 
 
 @pytest.fixture
 async def with_nvenc(ffmpeg: FFmpeg) -> None:
     if "h264_nvenc" not in (await capabilities(ffmpeg.binary)).encoders:
-        pytest.skip("this FFmpeg knows no NVENC")
+        pytest.skip("this FFmpeg lacks NVENC")
 
 
 @pytest.mark.usefixtures("with_nvenc")
-async def test_a_test_encode_is_believed_for_a_while_for_its_pixel_format_alone(ffmpeg, tries, monkeypatch):
+async def test_the_outcome_of_a_test_encode_is_cached_for_each_pixel_format(ffmpeg, test_encodes, monkeypatch):
     eight, ten = EncodeSettings("h265", hardware="nvenc"), EncodeSettings("h265", hardware="nvenc", depth=10)
 
-    for wish in (eight, eight, ten, ten):
-        assert (await encoders.select_encoder(ffmpeg, wish)).name == "hevc_nvenc"
+    for settings in (eight, eight, ten, ten):
+        assert (await encoders.select_encoder(ffmpeg, settings)).name == "hevc_nvenc"
 
-    assert ["p010le" in " ".join(words) for words in tries] == [False, True]
+    assert ["p010le" in " ".join(args) for args in test_encodes] == [False, True]
     later = time.monotonic() + 61
     monkeypatch.setattr(time, "monotonic", lambda: later)
     await encoders.select_encoder(ffmpeg, eight)
-    assert len(tries) == 3
+    assert len(test_encodes) == 3
 
 
 @pytest.mark.usefixtures("with_nvenc")
-async def test_an_encoder_that_failed_at_work_is_not_trusted_again_soon(ffmpeg, tries):
-    wish = EncodeSettings(hardware="nvenc")
-    failed = await encoders.select_encoder(ffmpeg, wish)
+async def test_an_encoder_that_failed_in_a_job_is_excluded_for_a_while(ffmpeg, test_encodes):
+    settings = EncodeSettings(hardware="nvenc")
+    failed = await encoders.select_encoder(ffmpeg, settings)
 
-    spare = await encoders.software_fallback(ffmpeg, failed, "it caught fire")
+    fallback = await encoders.software_fallback(ffmpeg, failed, "it caught fire")
 
-    assert (spare.name, spare.note) == ("libx264", "encoded again by libx264, since h264_nvenc failed: it caught fire")
-    again = await encoders.select_encoder(ffmpeg, wish)
+    assert (fallback.name, fallback.note) == (
+        "libx264",
+        "encoded again by libx264, because h264_nvenc failed: it caught fire",
+    )
+    again = await encoders.select_encoder(ffmpeg, settings)
     assert (again.name, again.note) == ("libx264", "encoded by libx264, not on the GPU (h264_nvenc: it caught fire)")
-    assert len(tries) == 1
+    assert len(test_encodes) == 1

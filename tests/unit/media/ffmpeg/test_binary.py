@@ -14,22 +14,22 @@ def settings(path: Path | None) -> Settings:
     return Settings(_env_file=None, ffmpeg_path=path)
 
 
-async def test_the_binary_tells_what_it_can_do(studio: Studio):
-    able = await capabilities(studio.binary)
+async def test_the_capabilities_of_the_binary_are_read(studio: Studio):
+    found = await capabilities(studio.binary)
 
-    assert "libx264" in able.encoders
-    assert {"xfade", "subtitles", "ebur128", "perspective"} <= able.filters
-    assert "fade" in able.transitions
-    assert "custom" not in able.transitions
-    assert able.transitions <= TRANSITIONS
-    assert await capabilities(studio.binary) is able
+    assert "libx264" in found.encoders
+    assert {"xfade", "subtitles", "ebur128", "perspective"} <= found.filters
+    assert "fade" in found.transitions
+    assert "custom" not in found.transitions
+    assert found.transitions <= TRANSITIONS
+    assert await capabilities(studio.binary) is found
 
 
-def test_the_settings_come_first(studio: Studio):
+def test_the_path_of_the_settings_takes_precedence(studio: Studio):
     assert find_ffmpeg(settings(studio.binary)) == studio.binary
 
 
-def test_one_on_the_path_comes_before_the_bundled_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_ffmpeg_on_the_path_precedes_the_bundled_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     found = tmp_path / "ffmpeg"
     found.write_text("#!/bin/sh\n")
     found.chmod(0o755)
@@ -38,11 +38,11 @@ def test_one_on_the_path_comes_before_the_bundled_one(tmp_path: Path, monkeypatc
     assert find_ffmpeg(settings(None)) == found
 
 
-def test_a_setting_that_leads_nowhere_is_an_error(tmp_path: Path):
-    with pytest.raises(ConfigurationError, match="not a program that can be run"):
+def test_a_path_that_does_not_exist_is_an_error(tmp_path: Path):
+    with pytest.raises(ConfigurationError, match="not an executable file"):
         find_ffmpeg(settings(tmp_path / "ffmpeg"))
 
 
-async def test_another_program_is_not_taken_for_ffmpeg():
+async def test_another_program_is_rejected():
     with pytest.raises(ConfigurationError, match="does not work as FFmpeg"):
         await capabilities(Path("/bin/true"))

@@ -6,24 +6,24 @@ from callsheet.media.ffmpeg.runner import FFmpeg
 
 
 @pytest.mark.parametrize(
-    ("stderr", "kind", "words"),
+    ("stderr", "kind", "message"),
     [
         ("[mov,mp4 @ 0x55d] moov atom not found", FFmpegFailed, "incomplete"),
         ("[out#0/mp4 @ 0x1] Error writing trailer: No space left on device", DiskFull, "no space left"),
         ("[libx264 @ 0x2] height not divisible by 2 (853x481)", FFmpegFailed, "must be even"),
         ("Unknown encoder 'libfoo'", FFmpegFailed, "lacks the encoder"),
         ("Error: Cannot allocate memory", Transient, "memory"),
-        ("[h264_nvenc @ 0x7] OpenEncodeSessionEx failed: out of memory (10)", FFmpegFailed, "NVENC session"),
+        ("[h264_nvenc @ 0x7] OpenEncodeSessionEx failed: out of memory (10)", FFmpegFailed, "no free session"),
     ],
 )
-def test_known_complaints_are_told_in_words(stderr: str, kind: type[Exception], words: str):
+def test_known_errors_have_a_helpful_message(stderr: str, kind: type[Exception], message: str):
     error = explain(1, f"some banner\n{stderr}\nConversion failed!", [])
 
     assert type(error) is kind
-    assert words in error.message
+    assert message in error.message
 
 
-def test_neither_folders_nor_addresses_are_told():
+def test_folders_and_memory_addresses_are_removed():
     stderr = "[in#0 @ 0x55e2b1] Error opening input /var/lib/secret place/clip.mp4: Protocol error\n"
 
     error = explain(1, stderr, ["-i", "file:/var/lib/secret place/clip.mp4"])
@@ -32,25 +32,25 @@ def test_neither_folders_nor_addresses_are_told():
     assert "secret" not in error.facts["stderr"]
 
 
-def test_the_first_line_that_tells_of_a_failure_is_chosen():
+def test_the_first_line_that_reports_a_failure_is_quoted():
     error = explain(234, "Guessed Channel Layout: mono\n[a @ 0x1] a remark\n[b @ 0x2] Error parsing filterchain\n", [])
 
     assert error.message == "FFmpeg stopped: Error parsing filterchain"
 
 
-def test_an_unexplained_kill_may_pass():
+def test_a_kill_signal_is_a_transient_error():
     error = explain(-9, "", [])
 
     assert isinstance(error, Transient)
     assert "memory" in error.message
 
 
-def test_silence_is_told_by_its_exit_status():
+def test_without_stderr_the_exit_status_is_reported():
     assert explain(3, "", []).message == "FFmpeg stopped: exit status 3"
 
 
 @pytest.mark.parametrize(
-    ("code", "kind", "words"),
+    ("code", "kind", "message"),
     [
         (228, DiskFull, "set WORK_DIR to a larger disk"),
         (244, Transient, "not enough memory"),
@@ -59,36 +59,39 @@ def test_silence_is_told_by_its_exit_status():
         (-25, FFmpegFailed, "FFMPEG_MAX_OUTPUT"),
     ],
 )
-def test_a_status_without_words_is_explained_too(code: int, kind: type[Exception], words: str):
+def test_an_exit_status_without_stderr_has_a_message(code: int, kind: type[Exception], message: str):
     error = explain(code, "", [])
 
     assert type(error) is kind
-    assert words in error.message
+    assert message in error.message
 
 
-def test_what_ffmpeg_said_last_is_kept_beside_the_explanation():
-    said = "x264 [error]: invalid preset 'quick'"
+def test_the_failing_line_is_quoted_after_the_message():
+    stderr = "x264 [error]: invalid preset 'quick'"
 
-    assert explain(187, said, []).message == f"FFmpeg stopped: the encoder refused its settings or the picture ({said})"
+    assert (
+        explain(187, stderr, []).message
+        == f"FFmpeg stopped: the encoder rejected its settings or the frames ({stderr})"
+    )
 
 
-async def test_a_missing_encoder_and_a_full_disk_are_told_by_the_real_thing(ffmpeg: FFmpeg):
-    picture = ["-f", "lavfi", "-i", "testsrc2=size=64x64:duration=1"]
+async def test_a_real_ffmpeg_reports_a_missing_encoder_and_a_full_disk(ffmpeg: FFmpeg):
+    video = ["-f", "lavfi", "-i", "testsrc2=size=64x64:duration=1"]
 
     with pytest.raises(FFmpegFailed, match="Set FFMPEG_PATH to a fuller build"):
-        await ffmpeg.run([*picture, "-c:v", "libnone", "-f", "null", "-"])
+        await ffmpeg.run([*video, "-c:v", "libnone", "-f", "null", "-"])
     with pytest.raises(DiskFull, match="no space left on the device"):
-        await ffmpeg.run([*picture, "-c:v", "rawvideo", "-f", "avi", "file:/dev/full"])
+        await ffmpeg.run([*video, "-c:v", "rawvideo", "-f", "avi", "file:/dev/full"])
 
 
-async def test_a_missing_file_is_told_without_its_folder(ffmpeg: FFmpeg):
+async def test_a_missing_file_is_reported_without_its_folder(ffmpeg: FFmpeg):
     with pytest.raises(FFmpegFailed, match="an input file is missing") as caught:
         await ffmpeg.run(["-i", "file:/nowhere/at all/x.mp4", "-f", "null", "-"])
 
     assert "nowhere" not in str(caught.value.facts) + caught.value.message
 
 
-def test_a_home_that_cannot_be_written_to_is_not_the_cause():
-    said = "Fontconfig error: No writable cache directories\n\t/nonexistent/.cache/fontconfig\n\nOops, failed"
+def test_a_read_only_home_is_not_reported_as_the_cause():
+    stderr = "Fontconfig error: No writable cache directories\n\t/nonexistent/.cache/fontconfig\n\nOops, failed"
 
-    assert explain(1, said, []).message == "FFmpeg stopped: Oops, failed"
+    assert explain(1, stderr, []).message == "FFmpeg stopped: Oops, failed"

@@ -14,17 +14,17 @@ HOSTILE = [
 ]
 
 
-async def test_ffmpeg_receives_exactly_what_was_given(ffmpeg: FFmpeg):
-    chance = random.Random(11)
-    mixed = ["".join(chance.choices("\\':=,;[] %\n\tab/é🎬", k=chance.randint(1, 12))) for _ in range(60)]
-    values = [*HOSTILE, *mixed]
+async def test_ffmpeg_receives_option_values_unchanged(ffmpeg: FFmpeg):
+    generator = random.Random(11)
+    random_values = ["".join(generator.choices("\\':=,;[] %\n\tab/é🎬", k=generator.randint(1, 12))) for _ in range(60)]
+    values = [*HOSTILE, *random_values]
     graph = FilterGraph()
-    picture = graph.add("color", size="16x16", rate=1, duration=1)
+    stream = graph.add("color", size="16x16", rate=1, duration=1)
     for number, value in enumerate(values):
-        picture = graph.add("metadata", picture, mode="add", key=f"key{number}", value=value)
-    picture = graph.add("metadata", picture, mode="print", file="-")
+        stream = graph.add("metadata", stream, mode="add", key=f"key{number}", value=value)
+    stream = graph.add("metadata", stream, mode="print", file="-")
 
-    printed = await ffmpeg.capture(["-filter_complex", str(graph), "-map", f"[{picture}]", "-f", "null", "-"])
+    printed = await ffmpeg.capture(["-filter_complex", str(graph), "-map", f"[{stream}]", "-f", "null", "-"])
 
     text = printed.stdout.decode()
     for number, value in enumerate(values):
@@ -33,7 +33,7 @@ async def test_ffmpeg_receives_exactly_what_was_given(ffmpeg: FFmpeg):
 
 
 @given(st.floats(min_value=-1e6, max_value=1e6))
-def test_numbers_are_written_as_ffmpeg_reads_them(number: float):
+def test_numbers_have_the_notation_of_ffmpeg(number: float):
     written = escape(number)
 
     assert "e" not in written
@@ -41,7 +41,7 @@ def test_numbers_are_written_as_ffmpeg_reads_them(number: float):
     assert float(written) == pytest.approx(number, abs=1e-6)
 
 
-def test_other_values_have_their_own_form():
+def test_booleans_fractions_and_integers_are_escaped():
     assert escape(True) == "1"
     assert escape(Fraction(30000, 1001)) == "30000/1001"
     assert escape(7) == "7"
@@ -49,7 +49,7 @@ def test_other_values_have_their_own_form():
         escape("a\0b")
 
 
-def test_a_graph_is_written_in_order():
+def test_filters_are_written_in_order():
     graph = FilterGraph()
     left, right = graph.split("split", "0:v:0")
     out = graph.chain(left, ("scale", {"w": 2, "h": None}), ("setsar", {"sar": 1}))

@@ -28,7 +28,7 @@ def write(seconds: float, output: Path) -> list[str]:
 
 
 def descendants() -> list[psutil.Process]:
-    """The processes below this one, besides the one that reads files for us."""
+    """The child processes, except the probe process."""
     return [p for p in psutil.Process().children(recursive=True) if "prober" not in str(p.cmdline())]
 
 
@@ -40,42 +40,42 @@ async def children(count: int) -> list[psutil.Process]:
 
 
 async def test_a_run_reports_what_it_wrote(ffmpeg: FFmpeg, tmp_path: Path):
-    told: list[float] = []
+    reported: list[float] = []
 
-    report = await ffmpeg.run(write(2, tmp_path / "a.mp4"), duration=2, on_progress=told.append)
+    report = await ffmpeg.run(write(2, tmp_path / "a.mp4"), duration=2, on_progress=reported.append)
 
     assert report.frames == 50
     assert report.seconds == pytest.approx(2, abs=0.05)
     assert report.elapsed > 0
-    assert told == sorted(set(told))
-    assert told[-1] == 1.0
-    assert all(0 <= share <= 1 for share in told)
+    assert reported == sorted(set(reported))
+    assert reported[-1] == 1.0
+    assert all(0 <= share <= 1 for share in reported)
 
 
-async def test_progress_comes_while_it_runs(ffmpeg: FFmpeg):
-    told: list[float] = []
-    words = ["-re", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=10:duration=1.6", "-f", "null", "-"]
+async def test_progress_is_reported_during_a_run(ffmpeg: FFmpeg):
+    reported: list[float] = []
+    args = ["-re", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=10:duration=1.6", "-f", "null", "-"]
 
-    await ffmpeg.run(words, duration=1.6, on_progress=told.append)
+    await ffmpeg.run(args, duration=1.6, on_progress=reported.append)
 
-    assert any(0.1 < share < 0.9 for share in told)
+    assert any(0.1 < share < 0.9 for share in reported)
 
 
 @pytest.mark.parametrize("after", [0.0, 0.001, 0.3])
-async def test_a_cancelled_run_ends_its_process_within_a_second(ffmpeg: FFmpeg, after: float):
+async def test_cancelling_kills_the_process_within_a_second(ffmpeg: FFmpeg, after: float):
     running = asyncio.create_task(ffmpeg.run(ENDLESS))
     await asyncio.sleep(after)
-    begun = time.monotonic()
+    started = time.monotonic()
 
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
 
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - started < 1
     assert not [p for p in psutil.Process().children(recursive=True) if "testsrc2" in str(p.cmdline())]
 
 
-async def test_cancelling_ends_the_whole_process_group(script):
+async def test_cancelling_kills_the_whole_process_group(script):
     running = asyncio.create_task(script("sleep 321 & sleep 322; wait").run([]))
     group = await children(3)
 
@@ -87,24 +87,24 @@ async def test_cancelling_ends_the_whole_process_group(script):
     assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
 
 
-async def test_a_run_past_its_time_limit_is_ended(ffmpeg: FFmpeg):
+async def test_a_run_beyond_its_timeout_is_killed(ffmpeg: FFmpeg):
     with pytest.raises(TimedOut, match=r"time limit of 0\.5 s"):
         await ffmpeg.run(ENDLESS, timeout=0.5)
 
 
-async def test_a_hung_run_is_ended(script):
-    with pytest.raises(FFmpegFailed, match=r"no headway for 0\.3 s"):
+async def test_a_stalled_run_is_killed(script):
+    with pytest.raises(FFmpegFailed, match=r"no progress for 0\.3 s"):
         await script("sleep 300").run([], stall=0.3)
 
 
-async def test_a_run_that_reports_the_same_again_and_again_has_stalled(script):
+async def test_a_run_with_unchanging_reports_is_stalled(script):
     same = "while true; do echo frame=7; echo out_time_us=1000; echo progress=continue; sleep 0.05; done"
 
-    with pytest.raises(FFmpegFailed, match="no headway"):
+    with pytest.raises(FFmpegFailed, match="no progress"):
         await script(same).run([], stall=0.5)
 
 
-async def test_a_file_that_grows_is_headway_where_it_is_looked_at(script, tmp_path: Path):
+async def test_growth_of_a_watched_file_is_progress(script, tmp_path: Path):
     output = tmp_path / "second.mp4"
     growing = (
         f"i=0; while [ $i -lt 30 ]; do echo frame=7; echo progress=continue; echo x >> '{output}';"
@@ -114,23 +114,23 @@ async def test_a_file_that_grows_is_headway_where_it_is_looked_at(script, tmp_pa
     await script(growing).run([], stall=0.3, growing=[output])
 
     output.unlink()
-    with pytest.raises(FFmpegFailed, match="no headway"):
+    with pytest.raises(FFmpegFailed, match="no progress"):
         await script(growing).run([], stall=0.3)
 
 
-async def test_much_talk_on_stderr_does_not_hang_a_run(script):
-    loud = script(
+async def test_much_stderr_does_not_block_a_run(script):
+    verbose = script(
         "i=0; while [ $i -lt 9000 ]; do echo 'a warning of about one hundred characters '$i'"
         " which nobody wants to read, but which must be drained' >&2; i=$((i+1)); done; echo progress=end"
     )
 
-    report = await asyncio.wait_for(loud.run([]), 20)
+    report = await asyncio.wait_for(verbose.run([]), 20)
 
     assert report.stderr.endswith("must be drained\n")
     assert len(report.stderr) <= 64 * 1024
 
 
-async def test_the_first_complaint_is_told_even_when_much_follows(script):
+async def test_the_first_error_is_reported_although_much_stderr_follows(script):
     failing = script("echo '[x @ 0x1] moov atom not found' >&2; yes 'later noise' | head -n 30000 >&2; exit 1")
 
     with pytest.raises(FFmpegFailed, match="the file is incomplete: its index is missing"):
@@ -146,46 +146,46 @@ async def test_secrets_do_not_reach_the_process(script, monkeypatch: pytest.Monk
     assert "FONTCONFIG_FILE=" in seen
 
 
-async def test_speed_and_time_left_are_told_while_it_runs(ffmpeg: FFmpeg):
-    told: list[FFmpegProgress] = []
-    words = ["-re", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=10:duration=1.6", "-f", "null", "-"]
+async def test_speed_and_remaining_time_are_reported_during_a_run(ffmpeg: FFmpeg):
+    reported: list[FFmpegProgress] = []
+    args = ["-re", "-f", "lavfi", "-i", "testsrc2=size=64x64:rate=10:duration=1.6", "-f", "null", "-"]
 
-    await ffmpeg.run(words, duration=1.6, on_progress=told.append)
+    await ffmpeg.run(args, duration=1.6, on_progress=reported.append)
 
-    early = next(report for report in told if 0 < report < 0.9 and report.left is not None)
-    assert early.left == pytest.approx(1.6 * (1 - early), abs=1)
-    assert early.words is not None and re.fullmatch(r"\d\.\dx, 0:0\d left", early.words)
-    assert told[-1].left == 0
-
-
-def test_times_left_read_as_on_a_clock():
-    assert FFmpegProgress(0.5, 2.31, 41.2).words == "2.3x, 0:41 left"
-    assert FFmpegProgress(0.1, 31.4, 3725).words == "31x, 1:02:05 left"
-    assert FFmpegProgress(0.5).words is None
+    early = next(report for report in reported if 0 < report < 0.9 and report.remaining is not None)
+    assert early.remaining == pytest.approx(1.6 * (1 - early), abs=1)
+    assert early.summary is not None and re.fullmatch(r"\d\.\dx, 0:0\d left", early.summary)
+    assert reported[-1].remaining == 0
 
 
-async def test_a_run_that_needs_too_much_memory_is_ended(ffmpeg: FFmpeg):
-    # Every picture is held: about 4 MB each.
-    words = ["-f", "lavfi", "-i", "testsrc2=size=1600x1600:rate=30,reverse", "-f", "null", "-"]
-
-    with pytest.raises(FFmpegFailed, match=r"more than the 0\.25 GiB of memory"):
-        await ffmpeg.run(words, limits=ProcessLimits(memory_bytes=2**28), timeout=30)
+def test_the_summary_has_speed_and_remaining_time():
+    assert FFmpegProgress(0.5, 2.31, 41.2).summary == "2.3x, 0:41 left"
+    assert FFmpegProgress(0.1, 31.4, 3725).summary == "31x, 1:02:05 left"
+    assert FFmpegProgress(0.5).summary is None
 
 
-async def test_a_picture_within_the_memory_allowed_is_made(ffmpeg: FFmpeg, tmp_path: Path):
+async def test_a_run_beyond_its_memory_limit_is_killed(ffmpeg: FFmpeg):
+    # The reverse filter holds every frame: about 4 MB each.
+    args = ["-f", "lavfi", "-i", "testsrc2=size=1600x1600:rate=30,reverse", "-f", "null", "-"]
+
+    with pytest.raises(FFmpegFailed, match=r"memory limit of 0\.25 GiB"):
+        await ffmpeg.run(args, limits=ProcessLimits(memory_bytes=2**28), timeout=30)
+
+
+async def test_a_run_within_its_memory_limit_succeeds(ffmpeg: FFmpeg, tmp_path: Path):
     report = await ffmpeg.run(write(1, tmp_path / "a.mp4"), limits=ProcessLimits(memory_bytes=2**29))
 
     assert report.frames == 25
 
 
-async def test_a_source_that_goes_on_far_beyond_its_length_is_stopped(ffmpeg: FFmpeg):
-    words = ["-f", "lavfi", "-i", "testsrc2=size=16x16:rate=1", "-f", "null", "-"]
+async def test_a_source_far_beyond_its_stated_duration_is_stopped(ffmpeg: FFmpeg):
+    args = ["-f", "lavfi", "-i", "testsrc2=size=16x16:rate=1", "-f", "null", "-"]
 
-    with pytest.raises(FFmpegFailed, match="does not tell its true length"):
-        await ffmpeg.run(words, duration=1, timeout=20)
+    with pytest.raises(FFmpegFailed, match="states a wrong duration"):
+        await ffmpeg.run(args, duration=1, timeout=20)
 
 
-async def test_moving_the_index_of_a_long_film_is_headway(script, tmp_path: Path):
+async def test_moving_the_index_of_a_long_video_is_progress(script, tmp_path: Path):
     big = tmp_path / "big"
     big.write_bytes(bytes(8 * 2**20))
     reading = script(f"for i in 1 2 3 4; do sleep 0.2; cat {big} > /dev/null; done; echo progress=end")
@@ -197,7 +197,9 @@ async def test_moving_the_index_of_a_long_film_is_headway(script, tmp_path: Path
     "name",
     ["-y.mp4", 'it\'s "it".mp4', "a:b.mp4", "100%d %05d.mp4", "line\nbreak.mp4", "🎬.mp4", "http:x.mp4", "[0];,.mp4"],
 )
-async def test_names_of_files_are_only_names(ffmpeg: FFmpeg, studio: Studio, tmp_path: Path, name: str):
+async def test_special_characters_in_file_names_have_no_meaning(
+    ffmpeg: FFmpeg, studio: Studio, tmp_path: Path, name: str
+):
     given, made = tmp_path / name, tmp_path / "made" / name
     made.parent.mkdir()
     shutil.copy(studio.clip("plain.mp4"), given)
@@ -209,30 +211,30 @@ async def test_names_of_files_are_only_names(ffmpeg: FFmpeg, studio: Studio, tmp
     assert len(studio.look(made, size=(160, 284))) == 30
 
 
-async def test_an_output_larger_than_allowed_is_an_error(ffmpeg: FFmpeg, tmp_path: Path):
-    words = ["-f", "lavfi", "-i", "testsrc2=size=640x360:duration=2", "-c:v", "rawvideo", str(tmp_path / "a.avi")]
+async def test_an_output_beyond_the_size_limit_is_an_error(ffmpeg: FFmpeg, tmp_path: Path):
+    args = ["-f", "lavfi", "-i", "testsrc2=size=640x360:duration=2", "-c:v", "rawvideo", str(tmp_path / "a.avi")]
 
     with pytest.raises(FFmpegFailed):
-        await ffmpeg.run(words, limits=ProcessLimits(file_bytes=1_000_000))
+        await ffmpeg.run(args, limits=ProcessLimits(file_bytes=1_000_000))
 
 
-async def test_captured_pictures_come_whole(ffmpeg: FFmpeg):
-    words = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=5:duration=1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+async def test_captured_frames_are_complete(ffmpeg: FFmpeg):
+    args = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=5:duration=1", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
 
-    captured = await ffmpeg.capture(words)
+    captured = await ffmpeg.capture(args)
 
     assert len(captured.stdout) == 5 * 64 * 48 * 3
 
 
-async def test_more_output_than_expected_is_refused(ffmpeg: FFmpeg):
-    words = ["-f", "lavfi", "-i", "testsrc2=size=640x480:rate=5:duration=1", "-f", "rawvideo", "-"]
+async def test_captured_output_is_limited(ffmpeg: FFmpeg):
+    args = ["-f", "lavfi", "-i", "testsrc2=size=640x480:rate=5:duration=1", "-f", "rawvideo", "-"]
 
     with pytest.raises(FFmpegFailed, match="more than the 100,000 bytes"):
-        await ffmpeg.capture(words, max_bytes=100_000)
+        await ffmpeg.capture(args, max_bytes=100_000)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
-def test_a_killed_worker_takes_its_ffmpeg_along(ffmpeg: FFmpeg):
+def test_ffmpeg_dies_with_a_killed_worker(ffmpeg: FFmpeg):
     program = (
         "import asyncio, pathlib, sys; from callsheet.media.ffmpeg.runner import FFmpeg; "
         f"asyncio.run(FFmpeg(pathlib.Path({str(ffmpeg.binary)!r})).run({ENDLESS!r}))"
@@ -252,31 +254,31 @@ def test_a_killed_worker_takes_its_ffmpeg_along(ffmpeg: FFmpeg):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems choose by themselves")
-async def test_when_memory_runs_out_the_system_takes_ffmpeg_before_the_worker(script):
-    answer = await script("cat /proc/self/oom_score_adj").capture([])
+async def test_the_kernel_kills_ffmpeg_before_the_worker_when_memory_runs_out(script):
+    captured = await script("cat /proc/self/oom_score_adj").capture([])
 
-    assert int(answer.stdout) == 500
+    assert int(captured.stdout) == 500
 
 
-async def test_a_full_disk_is_an_error_even_where_ffmpeg_reports_success(script):
+async def test_a_full_disk_is_an_error_although_ffmpeg_exits_with_0(script):
     talk = "echo 'Error writing trailer of a.mp4: No space left on device' >&2; exit 0"
 
     with pytest.raises(DiskFull):
         await script(talk).run([])
 
 
-def test_there_is_a_thread_for_every_usable_processor(ffmpeg: FFmpeg):
+def test_there_is_one_thread_per_usable_cpu(ffmpeg: FFmpeg):
     assert 1 <= ffmpeg.threads == usable_processors() <= (os.cpu_count() or 1)
     assert FFmpeg(ffmpeg.binary, threads=1).threads == 1
 
 
-def test_a_time_that_is_not_known_yet_is_no_headway():
-    told: list[float] = []
-    watch = ProgressReader(2.0, told.append)
+def test_an_unknown_time_is_no_progress():
+    reported: list[float] = []
+    watch = ProgressReader(2.0, reported.append)
 
     for line in ("frame=0", "out_time_us=9223372036854775807", "progress=continue"):
         watch.read(line)
     for line in ("frame=30", "out_time_us=1000000", "progress=continue"):
         watch.read(line)
 
-    assert told == [0.0, 0.5]
+    assert reported == [0.0, 0.5]

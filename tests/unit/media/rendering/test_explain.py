@@ -23,7 +23,7 @@ FFMPEG = Path("/opt/ff mpeg")
 
 def footage(name: str, seconds: float = 4) -> MediaInfo:
     facts = {"duration": seconds, "width": 64, "height": 64, "audioCodec": "aac"}
-    return MediaInfo(Path("/in") / name, Probe.model_validate(facts), picture_seconds=seconds)
+    return MediaInfo(Path("/in") / name, Probe.model_validate(facts), video_seconds=seconds)
 
 
 def explained(*, loudness: Target | str | None = None, **timeline: Any) -> Explanation:

@@ -16,7 +16,7 @@ from callsheet.media.timeline.scene import Scene
 
 def video(seconds: float, **probe: object) -> MediaInfo:
     facts = {"duration": seconds, "width": 1920, "height": 1080, "fps": 30.0, **probe}
-    return MediaInfo(Path("/in/a.mp4"), Probe.model_validate(facts), picture_seconds=seconds)
+    return MediaInfo(Path("/in/a.mp4"), Probe.model_validate(facts), video_seconds=seconds)
 
 
 def still() -> MediaInfo:

@@ -28,7 +28,7 @@ STYLE = TextStyle.model_validate({})
 
 def video(name: str, seconds: float, **more: object) -> MediaInfo:
     facts = {"duration": seconds, "width": 1920, "height": 1080, "fps": 30.0, **more}
-    return MediaInfo(Path(f"/in/{name}.mp4"), Probe.model_validate(facts), picture_seconds=seconds)
+    return MediaInfo(Path(f"/in/{name}.mp4"), Probe.model_validate(facts), video_seconds=seconds)
 
 
 def scheduled(*scenes: tuple[dict[str, object], MediaInfo | None]) -> Schedule:
@@ -61,7 +61,7 @@ def test_a_segment_is_one_ffmpeg_command():
         "[n7]setsar=sar=1[n8];[n8]settb=expr=1/30[n9];[n9]format=pix_fmts=yuv420p[n10];"
         "[n10]trim=end_frame=75[n11];[n11]format=pix_fmts=yuv420p[n12]",
         *["-map", "[n12]", "-an", "-sn", "-dn", "-map_metadata", "-1", "-map_chapters", "-1"],
-        *["-frames:v", "75", "-r", "30/1", *ENCODER.args(rate=Fraction(30), threads=1, stitched=True)],
+        *["-frames:v", "75", "-r", "30/1", *ENCODER.args(rate=Fraction(30), threads=1, stitchable=True)],
         *["-video_track_timescale", "10020", "-f", "mp4", "file:s.mp4"],
     ]
     both = " ".join(args_of(transition))

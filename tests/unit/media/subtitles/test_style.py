@@ -27,7 +27,7 @@ def test_bold_is_a_weight(bold: bool, weight: int):
         ({"fontWeight": "chunky"}, "'chunky' is not a weight: write 100 to 900, or one of thin, light"),
         ({"fontWeight": 50}, "greater than or equal to 100"),
         ({"effect": "wobble"}, "'none', 'karaoke', 'highlight' or 'word'"),
-        ({"highlightColor": "reddish"}, "'reddish' is not a colour"),
+        ({"highlightColor": "reddish"}, "'reddish' is not a color"),
         ({"position": "above"}, "'top_left'"),
         ({"font_family": "a,b"}, "pattern"),
         ({"font_family": "a{\\b1}"}, "pattern"),

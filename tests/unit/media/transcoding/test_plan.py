@@ -38,9 +38,7 @@ def footage(*, depth: int = 8, hdr: str | None = None, **facts) -> MediaInfo:
         }
     )
     stream = Stream(index=0, type="video", bit_depth=depth, hdr=hdr)
-    return MediaInfo(
-        SOURCE, probe, hdr=hdr is not None, picture_seconds=probe.duration, picture_index=0, streams=(stream,)
-    )
+    return MediaInfo(SOURCE, probe, hdr=hdr is not None, video_seconds=probe.duration, video_index=0, streams=(stream,))
 
 
 def plan(source: MediaInfo, **params) -> TranscodePlan:
