@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from callsheet.media.encoding.loudness import LOSSLESS, METER
-from callsheet.media.encoding.pcm import SAMPLE_RATE
+from callsheet.media.encoding.loudness import METER
+from callsheet.media.encoding.pcm import LOSSLESS_ARGS, SAMPLE_RATE
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.rendering.audio_placement import AudioPlacement, frame_to_sample

@@ -64,7 +64,7 @@ def audio_problems(timeline: Timeline, footage: Mapping[str, MediaInfo]) -> Iter
     clips |= {"soundtrack": timeline.soundtrack} if timeline.soundtrack is not None else {}
     for field, clip in clips.items():
         media = footage[field]
-        if not media.has_sound:
+        if not media.has_audio:
             yield Problem(f"{field}.src", "no_sound", "the file has no audio stream")
         elif clip.trim_start and _remaining_samples(clip, media) == 0:
             message = f"trim_start is {clip.trim_start:g} s, but the file is {media.probe.duration or 0:g} s long"

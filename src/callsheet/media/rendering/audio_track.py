@@ -5,7 +5,7 @@ from pathlib import Path
 from callsheet.media.encoding.audio_encode import encode_audio
 from callsheet.media.encoding.codecs import audio_args
 from callsheet.media.encoding.loudness import Target, normalize, read_meter
-from callsheet.media.encoding.pcm import SAMPLE_RATE
+from callsheet.media.encoding.pcm import LOSSLESS_ARGS, SAMPLE_RATE
 from callsheet.media.ffmpeg.inputs import file_url
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.rendering.audio_mix import mix_steps

@@ -8,14 +8,15 @@ from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
 from callsheet.media.filters.scaling import (
     HDR_TO_SDR,
     Box,
-    color_space_of, contained, has_alpha,
+    color_space_of,
+    contained_size,
+    has_alpha,
     scale_to_box,
 )
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.overlay_placement import OverlayPlacement
 from callsheet.media.rendering.scene_filters import Canvas, FrameRange, repeat_frame, video_frames
 from callsheet.media.timeline.overlay import Animation, ChromaKey, MediaOverlay
-from callsheet.media.values import even
 from callsheet.media.values import even
 
 _SLIDE_SECONDS = 0.5

@@ -36,7 +36,7 @@ class OverlayPlacement:
         overlay = self.overlay
         if not isinstance(overlay, MediaOverlay) or self.footage is None or self.footage.still:
             return False
-        return self.footage.has_sound and not overlay.mute and overlay.volume > 0
+        return self.footage.has_audio and not overlay.mute and overlay.volume > 0
 
 
 def place_overlays(timeline: Timeline, footage: Mapping[str, MediaInfo], schedule: Schedule) -> list[OverlayPlacement]:
@@ -73,7 +73,7 @@ def overlay_problems(timeline: Timeline, footage: Mapping[str, MediaInfo]) -> It
     """Yield a problem for each overlay whose file has no video stream, the wrong type, or is shorter than its trim."""
     for field, overlay in _media_overlays(timeline):
         media = footage[field]
-        if not media.has_picture:
+        if not media.has_video:
             yield Problem(f"{field}.src", "no_picture", "the file has no video stream, only audio")
         elif overlay.type == "image" and not media.still:
             yield Problem(f"{field}.type", "not_an_image", "the file is a video, not an image")

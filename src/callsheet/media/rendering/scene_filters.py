@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
-from callsheet.media.filters.scaling import BT709_OPTIONS, Box, opaque, scale_to_box
+from callsheet.media.filters.scaling import BT709_OPTIONS, Box, flatten_alpha, scale_to_box
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.schedule import Shot, to_frames
 from callsheet.media.timeline.scene import Filter, Motion, Scene
