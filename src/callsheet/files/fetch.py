@@ -14,13 +14,13 @@ import httpx2
 
 from callsheet.domain.errors import BadSource, SourceUnreachable
 from callsheet.files.atomic_write import write_atomically
-from callsheet.files.disposition import name_in
+from callsheet.files.disposition import parse_file_name
 from callsheet.files.media_types import guess_media_type, suffix_for
 from callsheet.files.object_keys import safe_name
 from callsheet.files.ssrf_guard import guarded_client
 from callsheet.settings import Settings
 
-LONGEST_WAIT = 24 * 3600.0
+MAX_RETRY_AFTER = 24 * 3600.0
 """Seconds: whatever a server asks for, nobody waits longer."""
 _NUMBER = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 _MOST_REDIRECTS = 5
@@ -29,12 +29,12 @@ _PASSING = frozenset({408, 425, 429})
 _DECODED = frozenset({"", "identity", "gzip", "deflate"})
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
-Progress = Callable[[int, int | None], None]
+ProgressCallback = Callable[[int, int | None], None]
 """Told the bytes received so far with the bytes expected, where the server tells."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedFile:
     """A file that came: where it lies, the name its server gives it (made safe), its size in bytes."""
 
     path: Path
@@ -48,9 +48,9 @@ async def fetch(
     target: Path,
     settings: Settings,
     *,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
     client: httpx2.AsyncClient | None = None,
-) -> Fetched:
+) -> FetchedFile:
     """Stream a file from the internet to `target`, which appears whole or not at all.
 
     Raises BadSource for what will not mend itself (a forbidden address, 404, too large), SourceUnreachable for
@@ -80,19 +80,19 @@ def redact_url(url: str) -> str:
     return f"{parts.scheme}://{host}{port}{parts.path}"[:200]
 
 
-def retry_after(value: str | None) -> float | None:
+def parse_retry_after(value: str | None) -> float | None:
     """Return the seconds that a Retry-After header asks to wait (a number or a date); None if it asks nothing."""
     if value is None:
         return None
-    seconds = seconds_in(value)
+    seconds = parse_seconds(value)
     try:
         wanted = _seconds_until(value) if seconds is None else seconds
     except (ValueError, OverflowError):
         return None
-    return min(max(wanted, 0.0), LONGEST_WAIT)
+    return min(max(wanted, 0.0), MAX_RETRY_AFTER)
 
 
-def seconds_in(text: str) -> float | None:
+def parse_seconds(text: str) -> float | None:
     """Return a number that is written in digits, with a fraction or without; None for anything else."""
     return float(text) if _NUMBER.fullmatch(text.strip()) else None
 
@@ -104,8 +104,8 @@ def _seconds_until(date: str) -> float:
 
 
 async def _fetch(
-    client: httpx2.AsyncClient, url: str, target: Path, settings: Settings, on_progress: Progress | None
-) -> Fetched:
+    client: httpx2.AsyncClient, url: str, target: Path, settings: Settings, on_progress: ProgressCallback | None
+) -> FetchedFile:
     address = _checked(url, settings)
     for _ in range(_MOST_REDIRECTS + 1):
         with _translate_errors(str(address)):
@@ -144,11 +144,13 @@ def _refuse_failure(answer: httpx2.Response, url: str) -> None:
         return
     words = f"{redact_url(url)} answered {status} {answer.reason_phrase}".rstrip()
     if status in _PASSING or status >= 500:
-        raise SourceUnreachable(words, retry_after=retry_after(answer.headers.get("Retry-After")))
+        raise SourceUnreachable(words, retry_after=parse_retry_after(answer.headers.get("Retry-After")))
     raise BadSource(words)
 
 
-async def _receive(answer: httpx2.Response, target: Path, cap: int, on_progress: Progress | None) -> Fetched:
+async def _receive(
+    answer: httpx2.Response, target: Path, cap: int, on_progress: ProgressCallback | None
+) -> FetchedFile:
     encoding = answer.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in _DECODED:
         raise BadSource(f"{redact_url(str(answer.url))} is compressed in a way that is not read: {encoding[:40]}")
@@ -158,11 +160,11 @@ async def _receive(answer: httpx2.Response, target: Path, cap: int, on_progress:
         raise _too_large(answer, cap)
     size = await write_atomically(_capped(answer, cap, expected, on_progress), target)
     name, kind = _name(answer), _media_type(answer)
-    return Fetched(target, name, size, kind or guess_media_type(name))
+    return FetchedFile(target, name, size, kind or guess_media_type(name))
 
 
 async def _capped(
-    answer: httpx2.Response, cap: int, expected: int | None, on_progress: Progress | None
+    answer: httpx2.Response, cap: int, expected: int | None, on_progress: ProgressCallback | None
 ) -> AsyncGenerator[bytes, None]:
     size = 0
     async for chunk in answer.aiter_bytes(_CHUNK):
@@ -179,7 +181,7 @@ def _too_large(answer: httpx2.Response, cap: int) -> BadSource:
 
 
 def _name(answer: httpx2.Response) -> str:
-    given = name_in(answer.headers.get("Content-Disposition", ""))
+    given = parse_file_name(answer.headers.get("Content-Disposition", ""))
     name = safe_name(given or unquote(PurePosixPath(answer.url.path).name))
     if PurePosixPath(name).suffix:
         return name
