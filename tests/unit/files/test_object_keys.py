@@ -13,11 +13,11 @@ from callsheet.files.object_keys import MAX_NAME_BYTES, object_key, safe_name, v
 JOB = UUID("0190a5f0-0000-7000-8000-000000000001")
 
 
-def test_a_file_lies_under_its_operation_and_job() -> None:
+def test_a_key_contains_the_operation_and_the_job() -> None:
     assert object_key("render", JOB, "final.mp4") == f"render/{JOB}/final.mp4"
 
 
-def test_a_later_epoch_has_a_folder_of_its_own() -> None:
+def test_a_later_epoch_is_part_of_the_key() -> None:
     assert object_key("render", JOB, "final.mp4", epoch=3) == f"render/{JOB}/3/final.mp4"
 
 
@@ -41,11 +41,11 @@ def test_a_later_epoch_has_a_folder_of_its_own() -> None:
         ("", "file"),
     ],
 )
-def test_a_name_is_made_safe(given_name: str, safe: str) -> None:
+def test_a_name_is_sanitized(given_name: str, safe: str) -> None:
     assert safe_name(given_name) == safe
 
 
-def test_a_long_name_is_cut_and_keeps_its_extension() -> None:
+def test_a_long_name_is_truncated_and_keeps_its_extension() -> None:
     name = safe_name("🎬" * 200 + ".final.mp4")
 
     assert len(name.encode()) <= MAX_NAME_BYTES
@@ -54,7 +54,7 @@ def test_a_long_name_is_cut_and_keeps_its_extension() -> None:
 
 
 @given(st.text(max_size=300))
-def test_every_safe_name_is_safe(text: str) -> None:
+def test_every_sanitized_name_is_a_valid_key(text: str) -> None:
     name = safe_name(text)
 
     assert validate_key(name) == name
@@ -65,7 +65,7 @@ def test_every_safe_name_is_safe(text: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["logo.png", "uploads/logo 🎬 'x'.png", "a/b/c", "a/.b", "a/…", "50%25/#1.mp4"])
-def test_a_plain_key_is_accepted(key: str) -> None:
+def test_a_valid_key_is_accepted(key: str) -> None:
     assert validate_key(key) == key
 
 
@@ -76,8 +76,8 @@ def test_a_plain_key_is_accepted(key: str) -> None:
         *("\ud800", "x" * 2000, "x" * 250, "a/b#1", "a/\x7f"),
     ],
 )
-def test_a_key_that_leads_elsewhere_is_refused(key: str) -> None:
-    with pytest.raises(BadSource, match="cannot be a storage key"):
+def test_an_invalid_key_is_rejected(key: str) -> None:
+    with pytest.raises(BadSource, match="is not a valid storage key"):
         validate_key(key)
 
 

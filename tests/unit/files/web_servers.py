@@ -1,4 +1,4 @@
-"""Small web servers that behave badly on purpose."""
+"""Small web servers for tests, including misbehaving ones."""
 
 import asyncio
 import ssl
@@ -13,7 +13,7 @@ Handler = Callable[["Request"], Awaitable[None]]
 
 @dataclass
 class Request:
-    """One request as it came over the wire, with the means to answer it byte by byte."""
+    """One received request. The handler writes the response byte by byte."""
 
     path: str
     headers: dict[str, str]
@@ -26,10 +26,10 @@ class Request:
         await self._writer.drain()
 
     async def respond(self, status: int = 200, body: bytes = b"", **headers: str) -> None:
-        """Answer properly; header names are written with underscores."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        named.setdefault("Content-Length", str(len(body)))
-        lines = [f"HTTP/1.1 {status} Whatever", *(f"{k}: {v}" for k, v in named.items()), "Connection: close"]
+        """Send a complete response. Header names are written with underscores."""
+        encoded = {name.replace("_", "-"): value for name, value in headers.items()}
+        encoded.setdefault("Content-Length", str(len(body)))
+        lines = [f"HTTP/1.1 {status} Whatever", *(f"{k}: {v}" for k, v in encoded.items()), "Connection: close"]
         await self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
 
@@ -44,7 +44,7 @@ class Server:
 
 @asynccontextmanager
 async def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-    """Run a server that hands each request to `answer` and then closes the connection."""
+    """Run a server that calls `handler` for each request and then closes the connection."""
     server, closing, tasks = Server(0), asyncio.Event(), set[asyncio.Task[None]]()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,11 +55,11 @@ async def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> Async
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in head[1:] if line)}
             body = await reader.readexactly(int(headers.get("content-length", "0")))
-            call = Request(head[0].split(" ")[1], headers, body, writer, closing)
-            server.requests.append(call)
-            await handler(call)
+            request = Request(head[0].split(" ")[1], headers, body, writer, closing)
+            server.requests.append(request)
+            await handler(request)
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client hung up, as some of the tests want it to
+            pass  # the client closed the connection; some tests do so on purpose
         finally:
             tasks.discard(task)
             writer.close()
@@ -76,12 +76,12 @@ async def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> Async
 
 
 class RedirectingBackend(httpcore2.AsyncNetworkBackend):
-    """Notes which address was dialled, and connects to a local server instead."""
+    """Records the requested addresses, and connects to a local server instead."""
 
-    def __init__(self, port: int, *, dead: Iterable[str] = ()) -> None:
+    def __init__(self, port: int, *, unreachable: Iterable[str] = ()) -> None:
         self.connected: list[tuple[str, int]] = []
         self._port = port
-        self._dead = set(dead)
+        self._unreachable = set(unreachable)
         self._real = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
@@ -93,6 +93,6 @@ class RedirectingBackend(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         self.connected.append((host, port))
-        if host in self._dead:
+        if host in self._unreachable:
             raise httpcore2.ConnectError("the connection was refused")
         return await self._real.connect_tcp("127.0.0.1", self._port, timeout)
