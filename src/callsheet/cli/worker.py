@@ -111,7 +111,7 @@ def _work(
 
 
 def _lanes(settings: "Settings", queues: str | None, concurrency: str | None, known: list[str]) -> dict[str, int]:
-    from callsheet.domain.plan_validation import did_you_mean
+    from callsheet.domain.did_you_mean import did_you_mean
     from callsheet.settings import parse_lanes
     from callsheet.wiring import select_lanes
 

@@ -15,7 +15,8 @@ from callsheet.domain.errors import (
     SubmissionRejected,
     SubmissionUnknown,
 )
-from callsheet.domain.plan_validation import check_plan, read_plan, validation_problems
+from callsheet.domain.plan_validation import check_plan, read_plan
+from callsheet.domain.validation_problems import validation_problems
 from callsheet.operation.catalog import Catalog
 from callsheet.operations import generate as module
 from callsheet.operations.generate import GenerateParams, generate
