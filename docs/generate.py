@@ -283,7 +283,6 @@ def states_part(_page: str) -> str:
 # Errors
 
 _ALSO_END_JOBS = (errors.BadParams, errors.BadSource)
-_NEVER_STORED = (errors.WorkerLost,)
 
 
 def errors_part(_page: str) -> str:
@@ -291,10 +290,10 @@ def errors_part(_page: str) -> str:
     kinds: list[type[errors.CallsheetError]] = [*_tree(errors.JobError), *_ALSO_END_JOBS]
     lines = ["| Code | Meaning | Tried again |", "|---|---|---|"]
     for error in kinds:
-        if error not in _NEVER_STORED:
-            meaning = (error.__doc__ or "").strip().splitlines()[0].rstrip(".")
-            again = "yes" if issubclass(error, errors.Transient) else "no"
-            lines.append(f"| `{error.code}` | {meaning}. | {again} |")
+        meaning = (error.__doc__ or "").strip().splitlines()[0].rstrip(".")
+        again = "yes" if issubclass(error, errors.Transient) else "no"
+        lines.append(f"| `{error.code}` | {meaning}. | {again} |")
+    lines += [f"| `{code}` | {meaning} | no |" for code, meaning in errors.SQL_ERROR_CODES.items()]
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ from callsheet.db.database import TRANSIENT_ERRORS, Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import DatabaseUnreachable
+from callsheet.domain.errors import DatabaseUnavailable
 from callsheet.domain.records import Execution
 from callsheet.engine.reads.event_stream import EventStream
 from callsheet.engine.reads.views import find_artifact, get_execution
@@ -127,7 +127,7 @@ async def open_database(settings: Settings, *, migrate: bool) -> AsyncIterator[D
     """Open the database that the settings name, or the embedded one.
 
     With `migrate`, missing migrations are applied; without, an old schema raises ConfigurationError. The embedded database is
-    always brought up to date: nobody else looks after it. Raises DatabaseUnreachable when it does not answer.
+    always brought up to date: nobody else looks after it. Raises DatabaseUnavailable when it does not answer.
     """
     async with AsyncExitStack() as stack:
         if settings.database_url is not None:
@@ -152,13 +152,13 @@ async def open_database(settings: Settings, *, migrate: bool) -> AsyncIterator[D
         yield database
 
 
-def database_unavailable(settings: Settings, error: BaseException) -> DatabaseUnreachable:
+def database_unavailable(settings: Settings, error: BaseException) -> DatabaseUnavailable:
     """Say which database cannot be reached and why, without its password."""
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if settings.database_url is None:
-        return DatabaseUnreachable(f"The embedded database in {settings.data_dir} does not answer ({reason}).")
+        return DatabaseUnavailable(f"The embedded database in {settings.data_dir} does not answer ({reason}).")
     place = settings.database_url.get_secret_value().rpartition("@")[2].partition("?")[0]
-    return DatabaseUnreachable(
+    return DatabaseUnavailable(
         f"The database at {place} cannot be reached ({reason}). Check DATABASE_URL, and that PostgreSQL runs there."
     )
 

@@ -13,7 +13,7 @@ from callsheet.domain.errors import (
     CallsheetError,
     ConfigurationError,
     Conflict,
-    DatabaseUnreachable,
+    DatabaseUnavailable,
     NotFound,
     ProblemList,
     TooLarge,
@@ -61,7 +61,7 @@ class CommandFailed(CallsheetError):
 _CODES: list[tuple[type[CallsheetError], int]] = [
     (WaitedTooLong, 124),
     (Unreachable, 6),
-    (DatabaseUnreachable, 6),
+    (DatabaseUnavailable, 6),
     (Conflict, 5),
     (Unauthorized, 4),
     (NotFound, 3),
