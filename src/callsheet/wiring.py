@@ -1,11 +1,11 @@
-"""Putting the parts together; the only file that knows them all."""
+"""Composition root: creates the services of one process from the settings."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from uuid import UUID
 
 import asyncpg
@@ -23,7 +23,7 @@ from callsheet.engine.worker.context import WorkerServices
 from callsheet.engine.worker.loop import Worker
 from callsheet.engine.worker.progress_writer import ProgressWriter
 from callsheet.files.cache import FileCache
-from callsheet.files.signed_urls import sign_path, signing_key
+from callsheet.files.signed_urls import signed_file_url, signing_key
 from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage, open_storage
 from callsheet.media.ffmpeg.binary import open_ffmpeg
@@ -37,28 +37,31 @@ from callsheet.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Everything that a face (API, CLI, library) needs: an open database and what stands on it."""
+    """The container of one process: the settings, the open database and the services that use it.
+
+    API, CLI and library get everything from here. Created by `open_runtime`.
+    """
 
     settings: Settings
     database: Database
     catalog: Catalog
     storage: Storage
     key: bytes
+    """Signing key of this installation."""
     event_stream: EventStream
     providers: Providers
 
     def sign(self, artifact: Artifact) -> tuple[str, datetime]:
-        """Return the artifact's URL, signed, with the moment it expires."""
+        """Return a signed URL of the artifact, and its expiry time."""
         expires = datetime.now(UTC) + self.settings.signed_url_ttl
         url = self.storage.sign(artifact.key, lifetime=self.settings.signed_url_ttl)
         if url is None:
-            path = f"/files/{artifact.artifact_id}"
-            url = f"{self.base_url}{path}{sign_path(self.key, path, expires=expires)}"
+            url = signed_file_url(self.key, self.base_url, artifact.artifact_id, expires=expires)
         return url, expires
 
     @property
     def base_url(self) -> str:
-        """How this server is reached from outside."""
+        """The public URL of this server, without a trailing slash."""
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         return (self.settings.public_url or f"http://{host}:{self.settings.port}").rstrip("/")
 
@@ -70,9 +73,9 @@ class Runtime:
         id: UUID | None = None,
         only: UUID | None = None,
     ) -> Worker:
-        """Return a worker for these lanes, by default all that the settings and the operations name.
+        """Return a new worker with these lanes; default: one lane for each queue of the known operations.
 
-        With `only`, it runs nothing but jobs of that execution.
+        With `only`, the worker runs the jobs of that execution only.
         """
         catalog = runnable_operations(self.catalog, self.settings)
         return Worker(
@@ -87,33 +90,32 @@ class Runtime:
         )
 
     def webhook_sender(self) -> WebhookSender:
-        """Return a sender of the webhooks that wait in the outbox."""
+        """Return a sender for the webhooks in the outbox."""
 
-        async def view(execution_id: UUID) -> Execution:
+        async def read_execution(execution_id: UUID) -> Execution:
             return await get_execution(self.database, execution_id, self.sign)
 
-        return WebhookSender(self.database, view, key=self.key, settings=self.settings, base_url=self.base_url)
+        return WebhookSender(
+            self.database, read_execution, key=self.key, settings=self.settings, base_url=self.base_url
+        )
 
     def webhook_inbox(self) -> WebhookInbox:
-        """Return what takes webhooks of providers in."""
+        """Return the inbox for webhooks of providers."""
         return WebhookInbox(self.database, self.providers)
 
     def default_lanes(self) -> dict[str, int]:
-        """Return a lane for every queue that an operation waits in."""
-        spare = self.settings.lanes.get("default", 8)
-        return {queue: self.settings.lanes.get(queue, spare) for queue in self.catalog.queues()}
+        """Return the number of slots for every queue of the known operations."""
+        return select_lanes(self.catalog.queues(), {}, self.settings)
 
     def _worker_services(self) -> WorkerServices:
-        find = partial(find_artifact, self.database)
-
-        async def artifact(artifact_id: UUID) -> Artifact:
-            return await find(artifact_id)
+        async def find(artifact_id: UUID) -> Artifact:
+            return await find_artifact(self.database, artifact_id)
 
         return WorkerServices(
             settings=self.settings,
             database=self.database,
             storage=self.storage,
-            opener=SourceOpener(self.storage, self.settings, artifact),
+            opener=SourceOpener(self.storage, self.settings, find),
             reporter=ProgressWriter(self.database),
             catalog=self.catalog,
             cache=FileCache(self.storage, max_age=self.settings.cache_max_age),
@@ -124,10 +126,11 @@ class Runtime:
 
 @asynccontextmanager
 async def open_database(settings: Settings, *, migrate: bool) -> AsyncIterator[Database]:
-    """Open the database that the settings name, or the embedded one.
+    """Open the configured database, or start the embedded one.
 
-    With `migrate`, missing migrations are applied; without, an old schema raises ConfigurationError. The embedded database is
-    always brought up to date: nobody else looks after it. Raises DatabaseUnavailable when it does not answer.
+    With `migrate`, pending migrations are applied; without it, an outdated schema raises ConfigurationError. The
+    embedded database is always migrated, as it has no other operator. Raises DatabaseUnavailable when it does not
+    respond.
     """
     async with AsyncExitStack() as stack:
         if settings.database_url is not None:
@@ -153,13 +156,13 @@ async def open_database(settings: Settings, *, migrate: bool) -> AsyncIterator[D
 
 
 def database_unavailable(settings: Settings, error: BaseException) -> DatabaseUnavailable:
-    """Say which database cannot be reached and why, without its password."""
+    """Return the error for an unreachable database, with its address and the reason but without its password."""
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if settings.database_url is None:
-        return DatabaseUnavailable(f"The embedded database in {settings.data_dir} does not answer ({reason}).")
-    place = settings.database_url.get_secret_value().rpartition("@")[2].partition("?")[0]
+        return DatabaseUnavailable(f"The embedded database in {settings.data_dir} does not respond ({reason}).")
+    address = settings.database_url.get_secret_value().rpartition("@")[2].partition("?")[0]
     return DatabaseUnavailable(
-        f"The database at {place} cannot be reached ({reason}). Check DATABASE_URL, and that PostgreSQL runs there."
+        f"The database at {address} cannot be reached ({reason}). Check DATABASE_URL, and that PostgreSQL is running."
     )
 
 
@@ -172,10 +175,14 @@ async def open_runtime(
     follow_events: bool = True,
     extra_providers: Iterable[Provider] = (),
 ) -> AsyncIterator[Runtime]:
-    """Open everything, and close it in the end; `own_providers` are known besides the installed ones."""
-    own = [(provider.name, lambda _, provider=provider: provider) for provider in extra_providers]
+    """Open a runtime and close it at the end.
+
+    `follow_events` listens for events of other processes (`Runtime.event_stream`). `extra_providers` are available in
+    addition to the installed ones.
+    """
+    extra = [(provider.name, lambda _, provider=provider: provider) for provider in extra_providers]
     async with (
-        discover_providers(settings, own) as providers,
+        discover_providers(settings, extra) as providers,
         open_database(settings, migrate=migrate) as database,
     ):
         event_stream = EventStream(database)
@@ -198,6 +205,6 @@ async def open_runtime(
 
 
 def select_lanes(queues: Iterable[str], concurrency: dict[str, int], settings: Settings) -> dict[str, int]:
-    """Return lanes for named queues: the given concurrency, else that of the settings."""
-    spare = settings.lanes.get("default", 8)
-    return {queue: concurrency.get(queue) or settings.lanes.get(queue, spare) for queue in queues}
+    """Return the number of slots by queue: from `concurrency`, else from the settings."""
+    default = settings.lanes.get("default", 8)
+    return {queue: concurrency.get(queue) or settings.lanes.get(queue, default) for queue in queues}

@@ -1,7 +1,11 @@
-"""Storing submitted plans."""
+"""Submission: checks plans and stores them as executions.
 
+`submit` is the only place that checks a plan, for the API, the library and the tests alike.
+"""
+
+import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -10,7 +14,7 @@ import orjson
 
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
-from callsheet.domain.errors import IdempotencyConflict
+from callsheet.domain.errors import IdempotencyConflict, PlanRefused, Problem
 from callsheet.domain.ids import new_id
 from callsheet.domain.plan import PlannedJob, Submission
 from callsheet.domain.plan_validation import CheckedPlan, check_plan
@@ -18,6 +22,9 @@ from callsheet.domain.queues import priority_of
 from callsheet.engine.jobs.complete import event_notification
 from callsheet.engine.jobs.json_validation import validated_json
 from callsheet.operation.contract import Operation
+
+_MAX_JOBS_ON_LOOP = 20
+"""Number of jobs up to which a plan is checked on the event loop. Larger plans are checked in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +43,20 @@ async def submit(
     *,
     max_jobs: int,
     idempotency_key: str | None = None,
+    other_problems: Sequence[Problem] = (),
+    before_insert: Callable[[], Awaitable[object]] | None = None,
 ) -> SubmittedPlan:
-    """Check a plan and store it whole.
+    """Check a plan and store it in one transaction.
 
-    With a key, sending the same submission again gives the first execution; the key with another submission raises
-    IdempotencyConflict. Raises PlanRefused with every problem, and stores nothing then.
+    With an idempotency key, repeating the same submission returns the first execution; another submission with the
+    same key raises IdempotencyConflict. `other_problems` are problems that the caller found outside the plan; they
+    are reported together with those of the plan. `before_insert` runs after the checks, before anything is stored.
+
+    Raises PlanRefused with every problem.
     """
-    checked = check_plan(submission.execution_plan, operations, max_jobs=max_jobs)
-    rows = _Rows()
-    execution_id = rows.add(submission, checked, operations)
+    rows, [execution_id] = await _check([submission], operations, max_jobs, other_problems)
+    if before_insert is not None:
+        await before_insert()
     if idempotency_key is None:
         async with database.connection() as connection:
             await rows.insert(connection)
@@ -58,15 +70,47 @@ async def submit(
 async def submit_many(
     database: Database, submissions: list[Submission], operations: Mapping[str, Operation], *, max_jobs: int
 ) -> list[UUID]:
-    """Check many submissions and store them all in one statement, all or none."""
-    rows = _Rows()
-    ids = []
-    for submission in submissions:
-        checked = check_plan(submission.execution_plan, operations, max_jobs=max_jobs)
-        ids.append(rows.add(submission, checked, operations))
+    """Check many submissions and store them in one statement, all or none."""
+    rows, ids = await _check(submissions, operations, max_jobs)
     async with database.connection() as connection:
         await rows.insert(connection)
     return ids
+
+
+async def _check(
+    submissions: Sequence[Submission],
+    operations: Mapping[str, Operation],
+    max_jobs: int,
+    other_problems: Sequence[Problem] = (),
+) -> tuple["_Rows", list[UUID]]:
+    if sum(len(submission.execution_plan.jobs) for submission in submissions) <= _MAX_JOBS_ON_LOOP:
+        return _checked_rows(submissions, operations, max_jobs, other_problems)
+    return await asyncio.to_thread(_checked_rows, submissions, operations, max_jobs, other_problems)
+
+
+def _checked_rows(
+    submissions: Sequence[Submission],
+    operations: Mapping[str, Operation],
+    max_jobs: int,
+    other_problems: Sequence[Problem],
+) -> tuple["_Rows", list[UUID]]:
+    rows, ids = _Rows(), []
+    for submission in submissions:
+        checked = _check_plan(submission, operations, max_jobs, other_problems)
+        ids.append(rows.add(submission, checked, operations))
+    return rows, ids
+
+
+def _check_plan(
+    submission: Submission, operations: Mapping[str, Operation], max_jobs: int, other_problems: Sequence[Problem]
+) -> CheckedPlan:
+    try:
+        checked = check_plan(submission.execution_plan, operations, max_jobs=max_jobs)
+    except PlanRefused as refused:
+        raise PlanRefused([*other_problems, *refused.problems]) from None
+    if other_problems:
+        raise PlanRefused([*other_problems])
+    return checked
 
 
 async def _insert_once(
