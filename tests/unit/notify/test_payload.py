@@ -34,7 +34,7 @@ def data_of(jobs, **more):
     return message["data"]
 
 
-def test_a_small_execution_is_told_whole_but_for_its_params():
+def test_a_small_execution_is_complete_without_its_params():
     data = data_of([job("a", "succeeded", result={"n": 1})])
 
     assert data["jobs"][0]["result"] == {"n": 1}
@@ -51,8 +51,8 @@ def test_a_small_execution_is_told_whole_but_for_its_params():
         ([job("a", "succeeded")], {"k": "x" * 30_000}, []),
     ],
 )
-def test_what_is_too_long_is_left_out_and_said_to_be(jobs, metadata, left):
+def test_a_large_execution_is_truncated_and_marked(jobs, metadata, left):
     data = data_of(jobs, metadata=metadata)
 
     assert data["truncated"] is True
-    assert [told["jobId"] for told in data["jobs"]] == left
+    assert [job["jobId"] for job in data["jobs"]] == left
