@@ -153,7 +153,7 @@ async def test_a_presigned_url_sets_the_download_name(storage: Storage, tmp_path
 
     assert (status, len(body)) == (200, 10)
     assert headers["Content-Disposition"].startswith("attachment; ")
-    assert "filename*=UTF-8''Mein%20%22Film%22%20%F0%9F%8E%AC.mp4" in headers["Content-Disposition"]
+    assert "filename*=UTF-8''Mein%20%22Video%22%20%F0%9F%8E%AC.mp4" in headers["Content-Disposition"]
 
 
 async def test_a_presigned_url_is_valid_for_one_file(storage: Storage, tmp_path: Path) -> None:
