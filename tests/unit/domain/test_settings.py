@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from callsheet.settings import Settings, parse_lanes
+from callsheet.settings.aliases import ALIASES
 
 
 def settings(monkeypatch, **environment):
@@ -15,7 +16,7 @@ def settings(monkeypatch, **environment):
     return Settings(_env_file=None)
 
 
-def plain(value):
+def unwrapped(value):
     return value.get_secret_value() if hasattr(value, "get_secret_value") else value
 
 
@@ -41,9 +42,9 @@ def plain(value):
     ],
 )
 def test_a_setting_is_read_from_its_name_and_its_aliases(monkeypatch, variable, field, value):
-    found = plain(getattr(settings(monkeypatch, **{variable: value}), field))
+    read = unwrapped(getattr(settings(monkeypatch, **{variable: value}), field))
 
-    assert str(found) == value
+    assert str(read) == value
 
 
 def test_the_prefixed_name_takes_precedence_over_an_alias(monkeypatch):
@@ -54,20 +55,22 @@ def test_the_prefixed_name_takes_precedence_over_an_alias(monkeypatch):
 def test_a_secret_is_read_from_a_file(monkeypatch, tmp_path, name):
     (tmp_path / "secret").write_text("a secret of some length\n")
 
-    found = settings(monkeypatch, **{f"CALLSHEET_{name}_FILE": str(tmp_path / "secret")})
+    read = settings(monkeypatch, **{f"CALLSHEET_{name}_FILE": str(tmp_path / "secret")})
 
-    assert plain(getattr(found, name.lower())) == "a secret of some length"
-    assert "a secret" not in repr(found)
+    assert unwrapped(getattr(read, name.lower())) == "a secret of some length"
+    assert "a secret" not in repr(read)
 
 
-def test_a_secret_takes_precedence_over_its_file(monkeypatch, tmp_path):
-    (tmp_path / "secret").write_text("from the file, long enough")
+@pytest.mark.parametrize("variable", ["CALLSHEET_DATABASE_URL", "DATABASE_URL"])
+def test_a_secret_takes_precedence_over_its_file(monkeypatch, tmp_path, variable):
+    (tmp_path / "secret").write_text("postgresql://file")
 
-    found = settings(
-        monkeypatch, CALLSHEET_API_KEY="from the variable", CALLSHEET_API_KEY_FILE=str(tmp_path / "secret")
+    read = settings(
+        monkeypatch,
+        **{variable: "postgresql://variable", "CALLSHEET_DATABASE_URL_FILE": str(tmp_path / "secret")},
     )
 
-    assert plain(found.api_key) == "from the variable"
+    assert unwrapped(read.database_url) == "postgresql://variable"
 
 
 def test_a_missing_secret_file_is_an_error_with_its_name(monkeypatch, tmp_path):
@@ -76,7 +79,7 @@ def test_a_missing_secret_file_is_an_error_with_its_name(monkeypatch, tmp_path):
 
 
 def test_all_invalid_settings_are_reported_without_their_values(monkeypatch):
-    with pytest.raises(ValidationError) as wrong:
+    with pytest.raises(ValidationError) as invalid:
         settings(
             monkeypatch,
             CALLSHEET_PORT="99999",
@@ -85,8 +88,8 @@ def test_all_invalid_settings_are_reported_without_their_values(monkeypatch):
             CALLSHEET_GRACE_PERIOD="soon",
         )
 
-    assert wrong.value.error_count() == 4
-    assert "short-secret" not in str(wrong.value)
+    assert invalid.value.error_count() == 4
+    assert "short-secret" not in str(invalid.value)
 
 
 def test_a_worker_timeout_below_two_heartbeats_is_rejected(monkeypatch):
@@ -95,10 +98,10 @@ def test_a_worker_timeout_below_two_heartbeats_is_rejected(monkeypatch):
 
 
 def test_durations_and_folders_are_parsed(monkeypatch):
-    found = settings(monkeypatch, CALLSHEET_GRACE_PERIOD="2m", CALLSHEET_SOURCE_ROOTS="/a:/b")
+    read = settings(monkeypatch, CALLSHEET_GRACE_PERIOD="2m", CALLSHEET_SOURCE_ROOTS="/a:/b")
 
-    assert found.grace_period == timedelta(minutes=2)
-    assert found.source_roots == [Path("/a"), Path("/b")]
+    assert read.grace_period == timedelta(minutes=2)
+    assert read.source_roots == [Path("/a"), Path("/b")]
 
 
 def test_lanes_are_parsed():
