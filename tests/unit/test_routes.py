@@ -1,4 +1,4 @@
-"""Properties of all routes."""
+"""What every route has in common."""
 
 import inspect
 
@@ -16,12 +16,12 @@ ROUTES = [
 ]
 
 
-def callables(dependant):
+def called(dependant):
     yield dependant.call
     for needed in dependant.dependencies:
-        yield from callables(needed)
+        yield from called(needed)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{'-'.join(route.methods)} {route.path}")
-def test_no_route_runs_in_a_thread(route):
-    assert [call for call in callables(route.dependant) if not inspect.iscoroutinefunction(call)] == []
+def test_no_request_waits_for_a_thread(route):
+    assert [call for call in called(route.dependant) if not inspect.iscoroutinefunction(call)] == []

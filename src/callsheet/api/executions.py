@@ -15,8 +15,6 @@ from callsheet.api.plan_body import read_plan_body
 from callsheet.api.problems import problem_responses
 from callsheet.domain.errors import PlanRefused
 from callsheet.domain.model import Model
-from callsheet.domain.plan import Submission
-from callsheet.domain.plan_validation import read_submission
 from callsheet.domain.records import Execution, ExecutionSummary
 from callsheet.domain.statuses import ExecutionStatus
 from callsheet.engine.jobs.cancel import cancel_execution
@@ -25,7 +23,6 @@ from callsheet.engine.jobs.retry import retry_execution
 from callsheet.engine.jobs.submit import submit
 from callsheet.engine.reads.views import ExecutionFilter, get_execution, list_executions
 from callsheet.notify.callback import callback_problems
-from callsheet.wiring import Runtime
 
 router = APIRouter(tags=["executions"])
 
@@ -89,31 +86,6 @@ async def submit_plan(
     if stored.is_duplicate:
         response.headers["Idempotent-Replayed"] = "true"
     return await write_receipt(runtime.database, stored.execution_id)
-
-
-def _refuse_bad_callback(submission: Submission, runtime: Runtime) -> None:
-    problems = callback_problems(submission.callback_url, runtime.lower()
-    if kind not in _BODY_TYPES:
-        raise ApiError(415, "unsupported_media_type", "Send the plan as application/json or application/yaml.")
-    body = await request.body()
-    # A large plan takes a while to read, and other requests go on meanwhile.
-    return await asyncio.to_thread(
-        lambda: read_submission(_data(body, runtime.settings.max_body_bytes), runtime.catalog)
-    )
-
-
-def _data(body: bytes, max_bytes: int) -> Any:
-    if not body.strip():
-        raise PlanRefused([Problem("", "empty", "the body is empty; send a plan")])
-    return read_plan_text(body, max_bytes=max_bytes)
-
-
-def _in_body(problems: list[Problem]) -> Iterator[Problem]:
-    """Convert paths in the plan to paths in the request body."""
-    except PlanRefused as refused:
-        inside = problem.path.startswith(("jobs", "name"))
-        path += refused.problems
-    raise PlanRefused(problems)
 
 
 @router.get(

@@ -51,6 +51,7 @@ async def create_video(
     video_request = await read_video_request(request, registry)
     try:
         submission = _submission(video_request.video)
+        upload = video_request.upload
         # The upload is stored once the plan has passed its checks, and before a worker can run the job.
         stored = await submit(
             runtime.database,
@@ -58,7 +59,7 @@ async def create_video(
             runtime.catalog,
             max_jobs=1,
             idempotency_key=idempotency_key or None,
-            before_insert=None if wanted.upload is None else partial(_keep, runtime, wanted.upload),
+            before_insert=None if upload is None else partial(_store_upload, runtime, upload),
         )
     except PlanRefused as refused:
         raise to_openai_errors(refused.problems) from None

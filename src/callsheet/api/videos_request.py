@@ -10,7 +10,7 @@ from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 
 from callsheet.api.errors import ApiError
-from callsheet.api.did_you_mean import did_you_mean
+from callsheet.api.videos_params import VideoParams, translate_request
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.files.content_sniffing import sniff_bytes
 from callsheet.files.media_types import suffix_for

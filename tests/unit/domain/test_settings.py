@@ -1,4 +1,4 @@
-"""Settings and their aliases."""
+"""Settings, and the variables that they are read from."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -41,14 +41,32 @@ def unwrapped(value):
         ("FFMPEG_VIDEO_PRESET", "ffmpeg_video_preset", "fast"),
     ],
 )
-def test_a_setting_is_read_from_its_name_and_its_aliases(monkeypatch, variable, field, value):
+def test_a_setting_is_read_from_its_own_variable_and_from_its_aliases(monkeypatch, variable, field, value):
     read = unwrapped(getattr(settings(monkeypatch, **{variable: value}), field))
 
     assert str(read) == value
 
 
-def test_the_prefixed_name_takes_precedence_over_an_alias(monkeypatch):
-    assert settings(monkeypatch, CALLSHEET_S3_BUCKET="prefixed", BUCKET_NAME="alias").s3_bucket == "prefixed"
+def test_every_alias_names_a_setting():
+    assert set(ALIASES.values()) <= set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("variable", ["PORT", "HOST", "LOG_LEVEL", "WORKER_NAME"])
+def test_a_name_without_the_prefix_is_not_read_unless_it_is_an_alias(monkeypatch, variable):
+    default = getattr(settings(monkeypatch), variable.lower())
+
+    assert getattr(settings(monkeypatch, **{variable: "1"}), variable.lower()) == default
+
+
+def test_an_argument_takes_precedence_over_every_variable(monkeypatch):
+    monkeypatch.setenv("BUCKET_NAME", "alias")
+    monkeypatch.setenv("CALLSHEET_S3_BUCKET", "variable")
+
+    assert Settings(_env_file=None, s3_bucket="argument").s3_bucket == "argument"
+
+
+def test_the_prefixed_variable_takes_precedence_over_aliases(monkeypatch):
+    assert settings(monkeypatch, CALLSHEET_S3_BUCKET="variable", BUCKET_NAME="alias").s3_bucket == "variable"
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "S3_ACCESS_KEY", "S3_SECRET_KEY", "SIGNING_KEY", "API_KEY"])
@@ -62,7 +80,7 @@ def test_a_secret_is_read_from_a_file(monkeypatch, tmp_path, name):
 
 
 @pytest.mark.parametrize("variable", ["CALLSHEET_DATABASE_URL", "DATABASE_URL"])
-def test_a_secret_takes_precedence_over_its_file(monkeypatch, tmp_path, variable):
+def test_a_secret_in_a_variable_takes_precedence_over_its_file(monkeypatch, tmp_path, variable):
     (tmp_path / "secret").write_text("postgresql://file")
 
     read = settings(
@@ -73,12 +91,12 @@ def test_a_secret_takes_precedence_over_its_file(monkeypatch, tmp_path, variable
     assert unwrapped(read.database_url) == "postgresql://variable"
 
 
-def test_a_missing_secret_file_is_an_error_with_its_name(monkeypatch, tmp_path):
+def test_a_missing_secret_file_is_an_error_that_names_it(monkeypatch, tmp_path):
     with pytest.raises((ValidationError, OSError), match="nowhere"):
         settings(monkeypatch, CALLSHEET_API_KEY_FILE=str(tmp_path / "nowhere"))
 
 
-def test_all_invalid_settings_are_reported_without_their_values(monkeypatch):
+def test_all_invalid_settings_are_reported_at_once_without_their_values(monkeypatch):
     with pytest.raises(ValidationError) as invalid:
         settings(
             monkeypatch,
@@ -111,6 +129,6 @@ def test_lanes_are_parsed():
 @pytest.mark.parametrize(
     "text", ["render", "render=", "=2", "render=0", "render=-1", "render=x", "a=1;b=2", "render=²"]
 )
-def test_invalid_lanes_are_rejected(text):
+def test_invalid_lanes_are_quoted_in_the_error(text):
     with pytest.raises(ValueError, match="queue=number"):
         parse_lanes(text)
