@@ -252,7 +252,7 @@ async def killed(here, provider, point):
     """Submit a job, and kill its worker at a point."""
     weather = Deadly(heeded=point != "request seen")
     if point in SEEN:
-        provider.forecast(**{SEEN[point]: [weather]})
+        provider.inject_faults(**{SEEN[point]: [weather]})
     trap = {VARIABLE: point} if point in TRAPS else {}
     weather.worker = worker = await here.worker("first", **trap)
     params = {"modelId": f"proof/{provider.name}", "prompt": PROMPT}

@@ -109,7 +109,7 @@ async def test_a_limit_that_is_lifted_counts_no_more(engine):
     execution_id = await engine.submit(plan(*(job(str(n)) for n in range(5))))
     await engine.wait(execution_id, "job.succeeded")
 
-    await change(engine, lift_rate=True, lift_max_running=True)
+    await change(engine, clear_rate=True, clear_max_running=True)
 
     assert (await engine.ended(execution_id)).status == "succeeded"
 
@@ -156,7 +156,7 @@ async def test_16_claimers_share_10_000_jobs_without_a_double_and_keep_the_cap(i
     async with Database(database.dsn, size=16) as shared:
         await asyncio.gather(*(work(shared, number) for number in range(16)))
         assert most <= cap
-        await change(idle_engine, lift_max_running=True)
+        await change(idle_engine, clear_max_running=True)
 
         async def take(number):
             _, claims = await claimer(shared, f"claimer {number}")

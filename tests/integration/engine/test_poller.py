@@ -47,7 +47,7 @@ class Asked:
         self.most_at_once = 0
         self.silent = False
 
-    async def look(self, _):
+    async def get_status(self, _):
         self.looks += 1
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)

@@ -66,7 +66,7 @@ async def engine(settings, toy):
 
 async def ordered(toy, number=1):
     """Wait until the toy has taken so many orders; returns the last."""
-    return (await until(lambda: len(toy.orders()) >= number and toy.orders()))[-1]
+    return (await until(lambda: len(toy.requests()) >= number and toy.requests()))[-1]
 
 
 async def kinds(engine, execution_id, *wanted):
@@ -94,7 +94,7 @@ async def test_a_job_waits_without_a_seat_and_ends_with_its_file(engine, toy):
     ended = execution.jobs[0]
     assert (ended.cost, ended.provider_seconds, ended.provider_status) == (0.25, 12.5, "succeeded")
     assert ended.attempts == 0
-    assert len(toy.orders()) == 1
+    assert len(toy.requests()) == 1
 
 
 async def test_progress_and_the_provider_s_words_are_seen_once_each(engine, toy):
@@ -105,8 +105,8 @@ async def test_progress_and_the_provider_s_words_are_seen_once_each(engine, toy)
     await engine.wait(execution_id, "job.provider_status")
     toy.tell(order["id"], "running", "sharpening", progress=0.4)
     await engine.wait(execution_id, "job.progress")
-    looks = toy.looks()
-    await until(lambda: toy.looks() > looks + 5)
+    looks = toy.polls()
+    await until(lambda: toy.polls() > looks + 5)
     assert (await engine.job(execution_id, "a")).progress == pytest.approx(0.4)
     toy.tell(order["id"], "succeeded", **DONE)
     await engine.ended(execution_id)
@@ -119,7 +119,7 @@ async def test_progress_and_the_provider_s_words_are_seen_once_each(engine, toy)
 async def test_a_provider_that_asks_for_a_pause_is_looked_at_no_sooner(engine, toy):
     execution_id = await engine.submit(plan(job("a", "draw")))
     order = await ordered(toy)
-    toy.tell(order["id"], "running", "resting", after=3600)
+    toy.tell(order["id"], "running", "resting", retry_after=3600)
 
     async def is_resting():
         shown = await engine.job(execution_id, "a")
@@ -166,7 +166,7 @@ async def test_a_task_that_failed_says_why_and_is_not_tried_again_by_itself(engi
     assert (ended.error.code, ended.error.message) == ("content_refused", "Too colourful.")
     assert ended.error.facts["providerStatus"] == "FAILED"
     assert ended.cost == 0.1
-    assert len(toy.orders()) == 1
+    assert len(toy.requests()) == 1
 
 
 async def test_after_a_failed_task_a_retry_by_hand_orders_anew(engine, toy):
@@ -202,7 +202,7 @@ async def test_a_refused_order_fails_the_job_and_may_go_elsewhere(settings, toy,
         other.tell((await ordered(other))["id"], "succeeded", **DONE)
 
         assert (await engine.ended(execution_id)).status == "succeeded"
-    assert toy.orders() == []
+    assert toy.requests() == []
     assert len(other.requests()) == 1
 
 
@@ -211,7 +211,7 @@ async def test_a_busy_provider_is_tried_again_as_any_passing_failure(engine, toy
 
     assert execution.jobs[0].error.code == "provider_rate_limited"
     assert execution.jobs[0].attempts == 3
-    assert toy.orders() == []
+    assert toy.requests() == []
 
 
 async def test_a_task_is_given_up_after_so_many_looks_and_the_provider_is_told(settings, toy):
@@ -252,7 +252,7 @@ async def test_a_waiting_job_survives_the_loss_of_every_worker(settings, toy):
         await engine.start_worker()
 
         assert (await engine.ended(execution_id)).status == "succeeded"
-        assert len(toy.orders()) == 1
+        assert len(toy.requests()) == 1
 
 
 async def test_the_files_of_a_collection_that_failed_are_collected_by_a_retry(settings, toy):
@@ -267,7 +267,7 @@ async def test_the_files_of_a_collection_that_failed_are_collected_by_a_retry(se
         await engine.retry(execution_id)
 
         assert (await engine.ended(execution_id)).status == "succeeded"
-        assert len(toy.orders()) == 1
+        assert len(toy.requests()) == 1
 
 
 # When the answer to an order is lost
@@ -294,7 +294,7 @@ async def test_only_a_retry_with_resubmit_sends_an_unknown_order_again(engine, t
     await engine.retry(execution_id)
     [ended] = (await engine.ended(execution_id)).jobs
     assert ended.error.code == "submission_unknown"
-    assert len(toy.orders()) == 1
+    assert len(toy.requests()) == 1
 
     await engine.retry(execution_id, resubmit=True)
     await ordered(toy, 2)
@@ -315,11 +315,11 @@ async def test_an_order_that_the_list_does_not_show_is_not_sent_again_by_itself(
     submit, find_lost, sent, asked = toy.submit, toy.find_submission, [], []
 
     async def counted_submit(order):
-        sent.append(order.mark)
+        sent.append(order.client_reference)
         return await submit(order)
 
     async def counted_find_lost(order, since, others=()):
-        asked.append(order.mark)
+        asked.append(order.client_reference)
         return await find_lost(order, since, others)
 
     toy.submit, toy.find_submission = counted_submit, counted_find_lost
@@ -342,7 +342,7 @@ async def test_an_order_that_the_list_shows_late_is_found_as_long_as_there_is_pa
     find_lost, asked = toy.find_submission, []
 
     async def find_late(order, since, others=()):
-        asked.append(order.mark)
+        asked.append(order.client_reference)
         return await find_lost(order, since, others) if len(asked) > 5 else None
 
     toy.find_submission = find_late
@@ -514,7 +514,7 @@ async def test_two_equal_orders_in_doubt_are_never_given_one_task(settings, tmp_
 
     async def drop_the_second(order):
         how = "drop" if toy.requests() else "lose"
-        return await submit(SubmitRequest(order.model, {**order.input, "submit": how}, client_reference=order.mark))
+        return await submit(SubmitRequest(order.model, {**order.input, "submit": how}, client_reference=order.client_reference))
 
     submit, toy.submit, toy.find_submission = toy.submit, drop_the_second, find_any
     async with running_engine(OPERATIONS, settings=settings, providers=[toy], lanes={"test": 2}) as engine:
@@ -530,12 +530,12 @@ async def test_two_equal_orders_in_doubt_are_never_given_one_task(settings, tmp_
 async def test_a_task_that_goes_on_is_ended_when_it_is_ordered_anew(engine, toy):
     execution_id = await engine.submit(plan(job("a", "draw-and-stumble")))
     await engine.ended(execution_id)
-    assert len(toy.orders()) == 1
+    assert len(toy.requests()) == 1
 
     await engine.retry(execution_id, resubmit=True)
 
     await engine.ended(execution_id)
-    first, _ = toy.orders()
+    first, _ = toy.requests()
     await until(lambda: toy.cancelled() == [first["id"]])
 
 
@@ -567,11 +567,11 @@ async def test_an_order_that_turns_out_to_be_taken_when_it_was_ordered_anew_is_e
 async def test_many_waiting_jobs_are_looked_at_by_several_workers_and_each_collected_once(settings, toy):
     async with running_engine(OPERATIONS, settings=settings, providers=[toy], workers=2, lanes={"test": 8}) as engine:
         execution_id = await engine.submit(plan(*(job(str(n), "draw") for n in range(60))))
-        for line in await until(lambda: len(toy.orders()) == 60 and toy.orders(), timeout=20):
+        for line in await until(lambda: len(toy.requests()) == 60 and toy.requests(), timeout=20):
             toy.tell(line["id"], "succeeded", **DONE)
 
         execution = await engine.ended(execution_id)
 
         assert set(statuses(execution).values()) == {"succeeded"}
         assert len(execution.artifacts) == 60
-        assert len(toy.orders()) == 60
+        assert len(toy.requests()) == 60

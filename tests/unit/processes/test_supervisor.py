@@ -54,14 +54,14 @@ async def until(what):
 
 
 async def test_a_child_that_ends_in_order_is_not_started_again(supervise):
-    supervisor, deaths, lives = supervise("line.tell_done()")
+    supervisor, deaths, lives = supervise("line.report_done()")
 
     assert await supervisor.run() == 0
     assert (lives(), deaths) == (1, [])
 
 
 async def test_a_child_that_cannot_start_ends_the_service_with_its_exit_status(supervise):
-    supervisor, deaths, lives = supervise("line.tell_unfit(); sys.exit(2)")
+    supervisor, deaths, lives = supervise("line.report_fatal(); sys.exit(2)")
 
     assert await supervisor.run() == 2
     assert (lives(), deaths) == (1, [])
@@ -80,7 +80,7 @@ async def test_a_child_that_dies_is_started_again_and_its_death_is_told(supervis
 
 
 async def test_signals_are_passed_on_one_by_one(supervise):
-    supervisor, deaths, lives = supervise("line.tell_done()", signals=2)
+    supervisor, deaths, lives = supervise("line.report_done()", signals=2)
     running = asyncio.create_task(supervisor.run())
     await until(lives)
 
@@ -94,7 +94,7 @@ async def test_signals_are_passed_on_one_by_one(supervise):
 
 
 async def test_the_child_ends_when_its_parent_is_killed(tmp_path):
-    words = child(tmp_path, "line.tell_done()", signals=1)
+    words = child(tmp_path, "line.report_done()", signals=1)
     parent = (
         "import asyncio, os, sys\nfrom callsheet.processes.supervisor import Supervisor\n"
         "async def death(_): pass\n"

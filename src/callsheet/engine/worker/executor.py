@@ -127,7 +127,7 @@ class Executor:
         if context.children_done:
             raise InternalError("The operation wants jobs to run first for a second time.")
         first = child_jobs(job, wish.jobs, self._tools.catalog)
-        return _ended(job, JobStatus.PENDING, first=first, reason=str(wish))
+        return _ended(job, JobStatus.PENDING, children=first, reason=str(wish))
 
     def _unsuccessful(self, run: Run, operation: Operation, error: BaseException) -> Outcome:
         job = run.job
