@@ -15,7 +15,7 @@ from callsheet.domain.plan_validation import check_plan, read_plan, read_submiss
 from callsheet.domain.records import Event, Execution, StoredArtifact
 from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.submit import submit
-from callsheet.engine.reads.views import get_execution
+from callsheet.engine.reads.executions import get_execution
 from callsheet.logs import leave_logs_to_the_program
 from callsheet.operation.catalog import Catalog, discover
 from callsheet.operation.contract import Operation

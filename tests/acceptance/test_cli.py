@@ -353,7 +353,7 @@ def test_a_worker_that_cannot_start_is_not_started_again(callsheet):
     nowhere = callsheet("worker", DATABASE_URL="postgres://me@127.0.0.1:1/none")
 
     assert unknown.returncode == 2
-    assert "starting another" not in unknown.stderr
+    assert "restarting it" not in unknown.stderr
     assert nowhere.returncode == 6
 
 

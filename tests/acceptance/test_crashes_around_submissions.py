@@ -278,7 +278,7 @@ def parked(provider, execution, taken):
     assert facts["model"] == provider.model
     assert facts["sentAt"]
     assert len(facts["digest"]) == 64
-    assert facts["seen"][0] == "Its sender ended before the answer came."
+    assert facts["seen"][0] == "The sender died before the response arrived."
     assert len(facts["seen"]) == 2
     assert provider.paid == taken
 

@@ -19,8 +19,8 @@ from callsheet.db.database import TRANSIENT_ERRORS
 from callsheet.domain.model import Model
 from callsheet.domain.records import Event
 from callsheet.domain.statuses import EXECUTION_ENDED
-from callsheet.engine.jobs.receipt import last_event_of
-from callsheet.engine.reads.views import events_after
+from callsheet.engine.jobs.receipt import status_and_last_event
+from callsheet.engine.reads.events import events_after
 from callsheet.wiring import Runtime
 
 router = APIRouter(prefix="/api/executions", tags=["executions"])
@@ -59,9 +59,9 @@ async def follow_events(
     With `Accept: application/json`, a page of up to 500 events instead of a stream.
     """
     start = last_event_id if last_event_id is not None else after or 0
-    status, last = await last_event_of(runtime.database, execution_id)
+    status, last = await status_and_last_event(runtime.database, execution_id)
     if _wants_page(request):
-        events = await events_after(runtime.database, execution_id, start, most=_PAGE)
+        events = await events_after(runtime.database, execution_id, start, limit=_PAGE)
         reached = events[-1].number if events else start
         ended = status in EXECUTION_ENDED and reached >= last
         page = EventPage(events=events, next_after=reached, ended=ended)

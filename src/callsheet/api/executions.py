@@ -22,10 +22,10 @@ from callsheet.domain.plan_validation import check_plan, read_submission
 from callsheet.domain.records import Execution, ExecutionSummary
 from callsheet.domain.statuses import ExecutionStatus
 from callsheet.engine.jobs.cancel import cancel_execution
-from callsheet.engine.jobs.receipt import Receipt, write_receipt
+from callsheet.engine.jobs.receipt import Receipt, read_receipt
 from callsheet.engine.jobs.retry import retry_execution
 from callsheet.engine.jobs.submit import submit
-from callsheet.engine.reads.views import ExecutionFilter, get_execution, list_executions
+from callsheet.engine.reads.executions import ExecutionFilter, get_execution, list_executions
 from callsheet.notify.callback import callback_problems
 from callsheet.wiring import Runtime
 
@@ -88,7 +88,7 @@ async def submit_plan(
     response.headers["Location"] = f"/api/executions/{stored.execution_id}"
     if stored.is_duplicate:
         response.headers["Idempotent-Replayed"] = "true"
-    return await write_receipt(runtime.database, stored.execution_id)
+    return await read_receipt(runtime.database, stored.execution_id)
 
 
 async def _read_body(request: Request, runtime: Runtime) -> Submission:
@@ -150,7 +150,7 @@ async def list_all(
     if created_after is not None and created_after.tzinfo is None:
         created_after = created_after.astimezone()
     chosen = ExecutionFilter(statuses=status or None, search=search or None, created_after=created_after)
-    found = await list_executions(runtime.database, chosen, before=before, most=limit + 1)
+    found = await list_executions(runtime.database, chosen, before=before, limit=limit + 1)
     page = found[:limit]
     more = write_cursor(runtime.key, page[-1].execution_id) if len(found) > limit else None
     return ExecutionPage(executions=page, next_cursor=more)

@@ -28,8 +28,15 @@ from callsheet.domain.plan_validation import check_plan, read_submission
 from callsheet.domain.statuses import ENDED
 from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.submit import submit
-from callsheet.engine.reads.videos import JOB, SHOWN, VideoJob, find_video, list_videos, mark_video_deleted
-from callsheet.engine.reads.views import find_artifact
+from callsheet.engine.reads.artifacts import find_artifact
+from callsheet.engine.reads.videos import (
+    VIDEO_JOB_ID,
+    VISIBLE_VIDEO,
+    VideoJob,
+    find_video,
+    list_videos,
+    mark_video_deleted,
+)
 from callsheet.providers.registry import read_registry
 from callsheet.wiring import Runtime
 
@@ -69,7 +76,7 @@ async def list_all_videos(
 ) -> VideoPage:
     """One page of those that were not deleted."""
     last = execution_of(after) if after else None
-    found = await list_videos(runtime.database, after=last, newest_first=order == "desc", most=limit + 1)
+    found = await list_videos(runtime.database, after=last, newest_first=order == "desc", limit=limit + 1)
     return page_of([video_of(job) for job in found[:limit]], has_more=len(found) > limit)
 
 
@@ -123,8 +130,8 @@ def _shown(job: VideoJob, response: Response) -> Video:
 
 
 def _submission(wanted: VideoRequest) -> Submission:
-    metadata: dict[str, Any] = {**SHOWN, "asked": wanted.asked}
-    jobs = [{"id": JOB, "operation": "generate", "params": wanted.params}]
+    metadata: dict[str, Any] = {**VISIBLE_VIDEO, "asked": wanted.asked}
+    jobs = [{"id": VIDEO_JOB_ID, "operation": "generate", "params": wanted.params}]
     return read_submission({"executionPlan": {"jobs": jobs}, "metadata": metadata})
 
 

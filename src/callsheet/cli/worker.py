@@ -96,7 +96,7 @@ def _work(
         async with open_runtime(settings, catalog) as runtime:
             worker = runtime.worker(lanes, id=worker_id)
             signals = iter([False])
-            on_stop_signals(lambda: worker.stop(at_once=next(signals, True)))
+            on_stop_signals(lambda: worker.stop(immediately=next(signals, True)))
             begun = True
             await worker.run()
 

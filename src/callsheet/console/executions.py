@@ -11,7 +11,9 @@ from callsheet.domain.records import Execution, QueueRecord
 from callsheet.domain.statuses import ENDED, EXECUTION_ENDED, JobStatus
 from callsheet.engine.jobs.cancel import cancel_execution, cancel_job
 from callsheet.engine.jobs.retry import retry_execution, retry_job
-from callsheet.engine.reads.views import ExecutionFilter, get_execution, get_job, list_executions, list_queues
+from callsheet.engine.reads.executions import ExecutionFilter, get_execution, list_executions
+from callsheet.engine.reads.jobs import get_job
+from callsheet.engine.reads.queues import list_queues
 
 router = APIRouter()
 
@@ -21,7 +23,7 @@ PAGE = 50
 @router.get("/")
 async def list_page(request: Request, runtime: RuntimeDep, before: UUID | None = None) -> Response:
     """Executions, newest first."""
-    found = await list_executions(runtime.database, ExecutionFilter(), before=before, most=PAGE + 1)
+    found = await list_executions(runtime.database, ExecutionFilter(), before=before, limit=PAGE + 1)
     return show(
         request,
         "executions.html",

@@ -16,8 +16,8 @@ from callsheet.console.sse import HEADERS, stream
 from callsheet.db.database import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.statuses import EXECUTION_ENDED
-from callsheet.engine.jobs.receipt import last_event_of
-from callsheet.engine.reads.views import ExecutionFilter, list_executions
+from callsheet.engine.jobs.receipt import status_and_last_event
+from callsheet.engine.reads.executions import ExecutionFilter, list_executions
 from callsheet.wiring import Runtime
 
 router = APIRouter(prefix="/console/stream")
@@ -34,7 +34,7 @@ async def list_stream(request: Request, runtime: RuntimeDep) -> Response:
 @router.get("/{execution_id}")
 async def execution_stream(request: Request, execution_id: UUID, runtime: RuntimeDep, after: int = 0) -> Response:
     """A word whenever something happened to an execution after that event."""
-    status, last = await last_event_of(runtime.database, execution_id)
+    status, last = await status_and_last_event(runtime.database, execution_id)
     if status in EXECUTION_ENDED and after >= last:
         return Response(status_code=204)
     return _answer(request, _changes(runtime, execution_id, after))
@@ -50,11 +50,11 @@ async def _rows(runtime: Runtime) -> AsyncIterator[str]:
     seen: dict[UUID, int] = {}
     while True:
         try:
-            newest = await runtime.database.retry(lambda c: sql.newest_executions(c, most=PAGE), seconds=5)
+            newest = await runtime.database.retry(lambda c: sql.newest_executions(c, limit=PAGE), timeout=5)
             heads = {row["id"]: row["last_event"] for row in newest}
             changed = {key for key, last in heads.items() if seen.get(key) != last}
             if changed:
-                rows = await list_executions(runtime.database, ExecutionFilter(), before=None, most=PAGE)
+                rows = await list_executions(runtime.database, ExecutionFilter(), before=None, limit=PAGE)
                 for row in reversed([row for row in rows if row.execution_id in changed]):
                     html = part("parts.html", "row", row)
                     yield f"data: {json.dumps({'id': str(row.execution_id), 'html': html})}\n\n"

@@ -90,7 +90,7 @@ class WebhookSender:
         free, lease = _SEATS - len(self._under_way), self._timeout + _LEASE_MARGIN
         try:
             async with self._database.connection() as connection:
-                notices = await sql.claim_webhooks(connection, most=free, lease=lease)
+                notices = await sql.claim_webhooks(connection, limit=free, lease=lease)
         except TRANSIENT_ERRORS as error:
             log.warning("webhooks wait for the database", error=type(error).__name__)
             return 0
@@ -150,13 +150,13 @@ class WebhookSender:
     async def _record(self, notice: Any, answer: _DeliveryResult) -> None:
         facts = {"execution": str(notice["execution_id"]), "to": redact_url(notice["url"]), "answer": answer.words}
         if answer.delivered:
-            await self._database.retry(lambda c: sql.webhook_delivered(c, id=notice["id"], answer=answer.words))
+            await self._database.retry(lambda c: sql.webhook_delivered(c, id=notice["id"], response=answer.words))
             log.info("webhook delivered", **facts)
             return
         delay = None
         if not answer.final:
             delay = delay_after(notice["attempts"], self._settings.webhook_attempts, answer.retry_after)
-        await self._database.retry(lambda c: sql.webhook_failed(c, id=notice["id"], answer=answer.words, delay=delay))
+        await self._database.retry(lambda c: sql.webhook_failed(c, id=notice["id"], response=answer.words, delay=delay))
         if delay is None:
             log.warning("webhook given up", attempts=notice["attempts"], **facts)
         else:

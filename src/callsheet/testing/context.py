@@ -187,10 +187,10 @@ class RecordingContext:
             return None
         return f"{self.settings.public_url}/api/webhooks/job/{self.id}?token={step}"
 
-    async def submit_once(self, provider: Provider, order: SubmitRequest, step: str = "submit") -> Task:
+    async def submit_once(self, provider: Provider, request: SubmitRequest, step: str = "submit") -> Task:
         """Send it the first time, and give its task again after that. What is refused may be ordered again."""
         if step not in self.tasks:
-            self.orders[step], self.asked[step] = replace(order, client_reference=str(new_id())), provider.name
+            self.orders[step], self.asked[step] = replace(request, client_reference=str(new_id())), provider.name
             try:
                 self.tasks[step] = await provider.submit(self.orders[step])
             except (SubmissionRejected, ProviderRateLimited, ProviderUnreachable):

@@ -33,11 +33,11 @@ class CrashPoint:
 
 
 POINTS = {
-    "before the intent": CrashPoint(Submissions, "_begin"),
-    "after the intent": CrashPoint(Submissions, "_begin", after=True),
+    "before the intent": CrashPoint(Submissions, "_record_intent"),
+    "after the intent": CrashPoint(Submissions, "_record_intent", after=True),
     "answer not stored": CrashPoint(Submissions, "_record_accepted"),
     "answer stored": CrashPoint(Submissions, "_record_accepted", after=True),
-    "end not stored": CrashPoint(TaskAwaiter, "_ended"),
+    "end not stored": CrashPoint(TaskAwaiter, "_record_result"),
     "before the prompt": CrashPoint(ComfyUI, "submit"),
     "after the prompt": CrashPoint(ComfyUI, "submit", after=True),
     "while looking": CrashPoint(ComfyUI, "look"),

@@ -52,7 +52,7 @@ class Ear:
         self.listener = Listener(
             dsn,
             ["news"],
-            heard=lambda _, payload: self.heard.append(payload),
+            on_notify=lambda _, payload: self.heard.append(payload),
             on_gap=self._gap,
             ping_interval=0.2,
             ping_timeout=0.3,
@@ -121,7 +121,7 @@ async def test_work_on_a_half_open_connection_is_done_on_a_new_one(dsn, proxy, m
 
         proxy.go_silent()
 
-        assert await database.retry(lambda c: c.fetchval("SELECT 2"), seconds=30) == 2
+        assert await database.retry(lambda c: c.fetchval("SELECT 2"), timeout=30) == 2
 
 
 async def test_work_goes_on_when_every_connection_is_cut_in_the_middle(dsn, proxy):
@@ -159,7 +159,7 @@ async def test_work_gives_up_when_its_time_is_over(dsn, proxy):
         began = time.monotonic()
 
         with pytest.raises(database_module.TRANSIENT_ERRORS):
-            await database.retry(lambda c: c.fetchval("SELECT 1"), seconds=0.5)
+            await database.retry(lambda c: c.fetchval("SELECT 1"), timeout=0.5)
 
         assert time.monotonic() - began < 10
 

@@ -133,7 +133,7 @@ async def test_a_claim_walks_the_index_of_queued_jobs_alone(connection):
         sql.claim,
         queue="test",
         operations=["noop", "sleep"],
-        seats_counted=False,
+        limits_checked=False,
         free=8,
         only=None,
         suspects=False,
@@ -154,7 +154,7 @@ async def test_a_claim_in_an_empty_queue_costs_next_to_nothing(connection):
         sql.claim,
         queue="nothing",
         operations=["noop"],
-        seats_counted=False,
+        limits_checked=False,
         free=8,
         only=None,
         suspects=False,
@@ -168,7 +168,7 @@ async def test_a_claim_in_an_empty_queue_costs_next_to_nothing(connection):
 
 
 async def test_the_promoter_looks_at_due_jobs_only(connection):
-    nodes, blocks = await explained(connection, sql.due_jobs, most=500)
+    nodes, blocks = await explained(connection, sql.due_jobs, limit=500)
 
     assert indexes(nodes) == {"execution_jobs_scheduled"}
     assert blocks < 20
@@ -184,7 +184,7 @@ async def test_the_poller_looks_at_due_jobs_only(connection):
 
 
 async def test_jobs_whose_time_is_over_are_sought_among_those_that_wait(connection):
-    nodes, blocks = await explained(connection, sql.claim_overdue, most=100, lease=180.0, only=None)
+    nodes, blocks = await explained(connection, sql.claim_overdue, limit=100, lease=180.0, only=None)
 
     assert "execution_jobs_waiting" in indexes(nodes)
     assert "Seq Scan" not in scans(nodes, "execution_jobs")
@@ -203,7 +203,7 @@ async def test_what_looks_showed_is_written_to_those_jobs_alone(connection):
         collects=["false"] * number,
         statuses=["drawing"] * number,
         progress=["0.5"] * number,
-        looks=[1] * number,
+        polls=[1] * number,
         delays=[60.0] * number,
     )
 
@@ -212,7 +212,9 @@ async def test_what_looks_showed_is_written_to_those_jobs_alone(connection):
 
 
 async def test_tasks_to_be_called_off_are_found_by_their_index(connection):
-    nodes, blocks = await explained(connection, sql.claim_provider_cancels, most=50, lease=120.0, strange=[], only=None)
+    nodes, blocks = await explained(
+        connection, sql.claim_provider_cancels, limit=50, lease=120.0, unconfigured=[], only=None
+    )
 
     assert "submissions_to_cancel" in indexes(nodes)
     assert "Seq Scan" not in scans(nodes, "submissions") | scans(nodes, "execution_jobs")
@@ -246,7 +248,7 @@ async def test_what_a_run_asks_of_its_own_orders_is_found_by_their_job(connectio
 
 
 async def test_the_rescuer_looks_at_running_jobs_only(connection):
-    nodes, blocks = await explained(connection, sql.orphaned_jobs, most=500)
+    nodes, blocks = await explained(connection, sql.orphaned_jobs, limit=500)
 
     assert "Seq Scan" not in scans(nodes, "execution_jobs")
     assert indexes(nodes) & {"execution_jobs_running"}
@@ -256,7 +258,7 @@ async def test_the_rescuer_looks_at_running_jobs_only(connection):
 async def test_a_beat_looks_at_the_running_jobs_of_its_worker_only(connection):
     for worker, most in ((BUSY, 600), (LOST, 60)):
         nodes, blocks = await explained(
-            connection, sql.check_runs, worker_id=worker, ids=[new_id()], epochs=[1], settled=30.0
+            connection, sql.check_runs, worker_id=worker, ids=[new_id()], epochs=[1], min_age=30.0
         )
 
         assert "Seq Scan" not in scans(nodes, "execution_jobs")

@@ -100,13 +100,30 @@ async def test_an_upgrade_that_fails_leaves_nothing_behind(new_database):
     assert await current_revision(dsn) is None
 
 
-async def test_a_server_refuses_a_database_without_or_with_another_schema(new_database):
+async def test_a_database_without_a_schema_or_with_another_one_is_refused(new_database):
     async with Database(new_database(empty=True)) as empty:
         with pytest.raises(ConfigurationError, match="callsheet db upgrade"):
             await check_revision(empty)
 
-    async with Database(new_database()) as newer:
-        async with newer.connection() as connection:
+    async with Database(new_database()) as other:
+        async with other.connection() as connection:
             await connection.execute("UPDATE alembic_version SET version_num = '9999'")
-        with pytest.raises(ConfigurationError, match="9999"):
-            await check_revision(newer)
+        with pytest.raises(ConfigurationError, match="'9999', which this version of Callsheet does not know"):
+            await check_revision(other)
+
+
+async def test_an_unknown_revision_is_reported_with_what_to_do_and_changes_nothing(new_database):
+    dsn = new_database()
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("UPDATE alembic_version SET version_num = '0005'")
+    before = await catalogs(dsn)
+
+    with pytest.raises(ConfigurationError) as caught:
+        await upgrade(dsn)
+
+    await connection.close()
+    assert "schema revision '0005', which this version of Callsheet does not know" in caught.value.message
+    assert "upgrade Callsheet" in caught.value.message
+    assert "create a new database" in caught.value.message
+    assert await current_revision(dsn) == "0005"
+    assert await catalogs(dsn) == before

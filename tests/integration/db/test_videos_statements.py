@@ -18,7 +18,7 @@ async def test_the_list_of_videos_uses_its_index(database_url, statement):
         await connection.execute(MANY)
         await connection.execute("ANALYZE")
         asked = getattr(sql, statement)
-        values = {"after": None, "most": 21}
+        values = {"after": None, "limit": 21}
 
         rows = await connection.fetch(f"EXPLAIN {asked.text}", *[values[name] for name in asked.parameters])
     finally:

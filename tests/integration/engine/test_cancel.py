@@ -82,7 +82,7 @@ async def test_a_result_that_comes_after_the_cancel_changes_nothing_and_leaves_n
         params = {"waitFor": str(go), "started": str(tmp_path / "started")}
         execution_id = await engine.submit(plan(job("a", "write", params=params)))
         await appears(tmp_path / "started")
-        engine.workers[0]._beat_now.set = lambda: None  # it is not told of the cancel
+        engine.workers[0]._heartbeat_now.set = lambda: None  # it is not told of the cancel
 
         await engine.cancel(execution_id)
         go.touch()

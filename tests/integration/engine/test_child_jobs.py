@@ -16,7 +16,8 @@ from callsheet.domain.errors import JobError, Transient
 from callsheet.domain.ids import new_id
 from callsheet.domain.model import Model
 from callsheet.domain.statuses import JobStatus
-from callsheet.engine.jobs.complete import Completer, complete
+from callsheet.engine.jobs.complete import complete
+from callsheet.engine.jobs.completer import Completer
 from callsheet.engine.jobs.outcomes import ChildJobRow, Outcome
 from callsheet.local import arun
 from callsheet.operation.contract import ChildJob, RunChildJobs, operation
@@ -167,7 +168,7 @@ async def test_jobs_are_wanted_first_only_once(engine):
     assert execution.status == "failed"
     assert (error.code, error.message) == (
         "internal_error",
-        "The operation wants jobs to run first for a second time.",
+        "The operation requested child jobs for a second time.",
     )
     assert statuses(execution) == {"cut": "failed", "cut/a": "succeeded"}
 
@@ -188,8 +189,8 @@ async def test_first_jobs_that_cannot_run_fail_their_job_with_every_field(engine
     assert (execution.status, error.code) == ("failed", "internal_error")
     for words in (
         "jobs[0].params.seconds: input should be a valid number",
-        "jobs[1].id: there are 2 jobs 'a'",
-        "jobs[2].id: 'no/id' is not formed as a job's id",
+        "jobs[1].id: 2 jobs have the id 'a'",
+        "jobs[2].id: 'no/id' is not a valid job id",
         "jobs[3].operation: unknown operation 'sleeep', did you mean 'sleep'?",
         "jobs[4].params.seconds: field required",
     ):
@@ -204,7 +205,7 @@ async def test_a_first_job_whose_params_cannot_be_stored_fails_its_job(settings)
     async with running_engine([odd, noop], settings=settings) as engine:
         execution = await engine.run(plan(job("cut", "odd")))
 
-    assert "jobs[0].params: must not hold a NUL character" in execution.jobs[0].error.message
+    assert "jobs[0].params: must not contain a NUL character" in execution.jobs[0].error.message
 
 
 async def test_a_check_that_breaks_on_what_a_first_job_is_given_fails_the_job_that_wanted_it(settings):
@@ -400,7 +401,7 @@ async def test_a_wish_whose_answer_was_lost_is_stored_once(idle_engine):
     async with Deaf(idle_engine.runtime.database.dsn) as database:
         completer = Completer(database)
         writing = asyncio.create_task(completer.run())
-        recorded = await completer.end(deferred(claimed))
+        recorded = await completer.record(deferred(claimed))
         writing.cancel()
 
     execution = await idle_engine.execution(execution_id)

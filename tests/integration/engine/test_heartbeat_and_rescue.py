@@ -9,7 +9,7 @@ from plans import job, plan, statuses
 
 from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
-from callsheet.engine.reads.views import list_workers
+from callsheet.engine.reads.workers import list_workers
 from callsheet.engine.worker import heartbeat
 from callsheet.engine.worker.rescuer import Rescuer
 from callsheet.engine.worker.scheduler import Scheduler
@@ -45,7 +45,7 @@ async def test_a_wake_up_that_is_lost_only_costs_a_poll(settings):
         ALL, settings=settings.model_copy(update={"poll_interval": settings.retry_cap})
     ) as engine:
         await engine.run(plan(job("warm")))
-        engine.workers[0]._listener._heard = lambda *_: None
+        engine.workers[0]._listener._on_notify = lambda *_: None
 
         execution = await engine.run(plan(job("a"), job("b", after=["a"])))
 
@@ -111,7 +111,7 @@ async def test_all_connections_killed_at_once_lose_nothing(settings):
 
 
 async def test_a_claim_whose_answer_was_lost_is_given_back(settings, monkeypatch):
-    monkeypatch.setattr(heartbeat, "_SETTLED", 0.0)
+    monkeypatch.setattr(heartbeat, "_LOST_CLAIM_AFTER", 0.0)
     async with running_engine(ALL, settings=quick(settings), workers=0) as engine:
         worker = await engine.start_worker({"another queue": 1})
         await until(lambda: list_workers(engine.runtime.database))
@@ -296,14 +296,14 @@ async def test_a_worker_that_was_cut_off_itself_does_not_give_up_the_others(idle
     async with database.connection() as connection:
         # The database answered nobody for a minute; then we could beat again, a moment before the other.
         await connection.execute(
-            "UPDATE workers SET heartbeat_at = now() - interval '1 minute', steady_since = heartbeat_at"
+            "UPDATE workers SET heartbeat_at = now() - interval '1 minute', healthy_since = heartbeat_at"
         )
         await sql.heartbeat(connection, id=me, stopping=False, timeout=0.1)
         await connection.execute("SELECT pg_sleep(0.01)")
 
-        lost = await sql.mark_lost_workers(connection, me=me, timeout=5)
+        lost = await sql.mark_lost_workers(connection, worker_id=me, timeout=5)
         assert [row["id"] for row in lost] == []
-        lost = await sql.mark_lost_workers(connection, me=me, timeout=0.005)
+        lost = await sql.mark_lost_workers(connection, worker_id=me, timeout=0.005)
         assert [row["id"] for row in lost] == [other]
 
 
@@ -323,6 +323,6 @@ async def test_suspects_run_one_at_a_time(settings, tmp_path):
         assert worker.running == 1
         gate.touch()
         while worker.running:
-            await worker._lanes["test"].drained()
+            await worker._lanes["test"].wait_drained()
             await worker._poll()
         assert set(statuses(await engine.ended(execution_id)).values()) == {"succeeded"}

@@ -159,7 +159,7 @@ async def test_a_job_whose_time_is_over_is_handed_over_though_its_provider(datab
 @pytest.fixture
 def short_lease(monkeypatch):
     monkeypatch.setattr(poller, "_LEASE", 2.0)
-    monkeypatch.setattr(poller, "_HOLD", 0.3)
+    monkeypatch.setattr(poller, "_RENEW_AFTER", 0.3)
 
 
 @pytest.mark.usefixtures("short_lease")

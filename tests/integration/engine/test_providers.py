@@ -223,7 +223,7 @@ async def test_a_task_is_given_up_after_so_many_looks_and_the_provider_is_told(s
         [ended] = (await engine.ended(execution_id)).jobs
 
         assert ended.error.code == "timed_out"
-        assert ended.error.facts["looks"] == 3
+        assert ended.error.facts["polls"] == 3
         await until(lambda: toy.cancelled() == [order["id"]])
 
 
@@ -331,7 +331,7 @@ async def test_an_order_that_the_list_does_not_show_is_not_sent_again_by_itself(
         [ended] = (await engine.ended(execution_id)).jobs
 
         assert ended.error.code == "submission_unknown"
-        assert ended.error.facts["seen"] == ["The connection broke.", "Its provider's list does not show it."]
+        assert ended.error.facts["seen"] == ["The connection broke.", "The provider's task list does not contain it."]
         assert len(sent) == 1
         assert len(asked) > 3
         assert set(asked) == set(sent)
@@ -461,7 +461,7 @@ async def test_a_cancelled_job_whose_order_is_in_doubt_says_so_and_the_order_is_
 
         [doubt] = await doubts(engine, execution_id)
         assert (doubt["provider"], doubt["model"]) == ("toy", "crayon")
-        assert "be paid for" in doubt["message"]
+        assert "charge for it" in doubt["message"]
         toy.find_submission = find_lost
         await until(lambda: toy.cancelled() == [toy.requests()[0]["id"]])
 
@@ -514,7 +514,9 @@ async def test_two_equal_orders_in_doubt_are_never_given_one_task(settings, tmp_
 
     async def drop_the_second(order):
         how = "drop" if toy.requests() else "lose"
-        return await submit(SubmitRequest(order.model, {**order.input, "submit": how}, client_reference=order.client_reference))
+        return await submit(
+            SubmitRequest(order.model, {**order.input, "submit": how}, client_reference=order.client_reference)
+        )
 
     submit, toy.submit, toy.find_submission = toy.submit, drop_the_second, find_any
     async with running_engine(OPERATIONS, settings=settings, providers=[toy], lanes={"test": 2}) as engine:

@@ -18,7 +18,7 @@ from callsheet.domain.plan_validation import read_submission
 from callsheet.domain.statuses import ENDED, JobStatus, may_follow
 from callsheet.engine.jobs.cancel import cancel_execution, cancel_job
 from callsheet.engine.jobs.retry import retry_execution, retry_job
-from callsheet.engine.jobs.submit import submit_many
+from callsheet.engine.jobs.submit import submit
 from callsheet.settings import Settings
 from callsheet.testing.engine import running_engine
 from callsheet.testing.operations import ALL
@@ -96,7 +96,10 @@ async def go_through(runtime, plans, deeds):
     async with running_engine(ALL, settings=runtime, lanes={"test": 16}, workers=2) as engine:
         database = engine.runtime.database
         submissions = [read_submission({"executionPlan": plan}) for plan in plans]
-        ids = await submit_many(database, submissions, engine.runtime.catalog, max_jobs=100)
+        ids = [
+            (await submit(database, submission, engine.runtime.catalog, max_jobs=100)).execution_id
+            for submission in submissions
+        ]
         await asyncio.gather(*(do(engine, ids[which], *deed) for which, *deed in deeds))
         await asyncio.gather(*(engine.ended(execution_id, timeout=60) for execution_id in ids))
         for execution_id in ids:

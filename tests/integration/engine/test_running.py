@@ -197,7 +197,7 @@ async def test_a_refused_result_does_not_take_others_with_it(odd_engine):
 async def test_a_result_of_the_wrong_kind_fails_with_what_was_declared(odd_engine):
     execution = await odd_engine.run(plan(job("a", "wrong-result")))
 
-    assert "returned str where it declares Odd" in execution.jobs[0].error.message
+    assert "returned str, but it declares Odd" in execution.jobs[0].error.message
 
 
 async def test_words_that_the_database_cannot_hold_harm_nobody(odd_engine):

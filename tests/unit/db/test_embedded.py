@@ -394,7 +394,7 @@ def test_a_folder_may_have_any_name(tmp_path, name):
 
 
 def test_a_folder_name_with_a_line_break_is_refused(tmp_path):
-    with pytest.raises(ConfigurationError, match="a folder with such a name"):
+    with pytest.raises(ConfigurationError, match="a folder with this name"):
         EmbeddedPostgres(tmp_path / "two\nlines")
 
 
@@ -410,7 +410,7 @@ def test_a_path_too_long_for_a_socket_gets_a_short_private_socket_folder(tmp_pat
         assert ends(member.server_pid)
         sockets.rmdir()
         sockets.symlink_to(tmp_path)
-        with pytest.raises(ConfigurationError, match="not a folder of ours alone"):
+        with pytest.raises(ConfigurationError, match="not a private folder of this user"):
             EmbeddedPostgres(folder).start()
         sockets.unlink()
     finally:
@@ -463,7 +463,9 @@ def test_a_database_of_another_postgresql_version_is_told(folder):
         pass
     (folder / "cluster" / "PG_VERSION").write_text("16\n")
 
-    with pytest.raises(ConfigurationError, match=r"made by PostgreSQL 16; this is 18\. Bring it over with pg_upgrade"):
+    with pytest.raises(
+        ConfigurationError, match=r"created by PostgreSQL 16, but this is PostgreSQL 18\. Migrate it with pg_upgrade"
+    ):
         EmbeddedPostgres(folder).start()
 
 
@@ -471,7 +473,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(new_folder):
     (new_folder / "cluster").mkdir(parents=True)
     (new_folder / "cluster" / "holiday.mov").write_text("mine")
 
-    with pytest.raises(ConfigurationError, match="not empty, and not a PostgreSQL database"):
+    with pytest.raises(ConfigurationError, match="not empty and not a PostgreSQL database"):
         EmbeddedPostgres(new_folder).start()
 
     assert (new_folder / "cluster" / "holiday.mov").read_text() == "mine"
@@ -598,7 +600,7 @@ def test_a_database_made_on_one_machine_goes_on_where_namespaces_are_not_permitt
 def test_root_without_any_rights_is_told_what_to_do(open_place, members):
     words = members(open_place / "postgres", sys.executable, str(CONTAINED), "bare").refused()
 
-    assert "ConfigurationError: The embedded PostgreSQL cannot be started by this user" in words
+    assert "ConfigurationError: This user cannot start the embedded PostgreSQL" in words
     assert "DATABASE_URL" in words
     assert "user namespaces are not permitted here" in words
 
