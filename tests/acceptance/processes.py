@@ -5,8 +5,10 @@ import selectors
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
-WORKER = [sys.executable, "-m", "callsheet.testing.worker"]
+TESTS = Path(__file__).parents[1]
+WORKER = [sys.executable, "-m", "support.worker"]
 
 
 class WorkerProcess:
@@ -21,7 +23,13 @@ class WorkerProcess:
             stdout=subprocess.PIPE,
             stderr=complaints,
             text=True,
-            env={**os.environ, **as_environment(settings), "CALLSHEET_WORKER_NAME": name, **environment},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")])),
+                **as_environment(settings),
+                "CALLSHEET_WORKER_NAME": name,
+                **environment,
+            },
         )
 
     def ready(self, seconds=60):

@@ -209,7 +209,7 @@ def test_every_mistake_in_a_plan_is_printed_at_once_and_nothing_is_stored(callsh
         "jobs[0].operation: unknown operation 'nott', did you mean 'note'?",
         "jobs[1].params.seconds: ",
         "jobs[1].params.colour: unknown field",
-        "jobs[2].id: the id 'b' is already that of jobs[1]",
+        "jobs[2].id: the id 'b' is already used by jobs[1]",
         "jobs[3].dependsOn[0]: there is no job 'nobody'",
         "jobs[3].params.text: ${d.nothing}: the operation 'note' has no output 'nothing'",
         "jobs: these jobs wait for each other: c → d → c",

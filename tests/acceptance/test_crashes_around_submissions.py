@@ -23,12 +23,12 @@ from callsheet.fakes.providers.runpod import FakeRunPod
 from callsheet.fakes.providers.server import served
 from callsheet.fakes.providers.task_script import film
 from callsheet.operation.catalog import discover
-from callsheet.testing.crash_points import VARIABLE
 from callsheet.testing.engine import Engine
 from callsheet.testing.waiters import until
 from callsheet.wiring import open_runtime
+from support.crash_points import VARIABLE
 
-DEADLY = [sys.executable, "-m", "callsheet.testing.crash_points"]
+DEADLY = [sys.executable, "-m", "support.crash_points"]
 PROMPT = "An otter that nobody else may hear of"
 AT_ONCE = 3
 """Cases side by side: more, and workers on a busy machine look dead to one another."""
@@ -44,7 +44,7 @@ COMFYUI_POINTS = [
     "before the prompt",
     "after the prompt",
     "while running",
-    "while looking",
+    "while polling",
     "before the file",
     "file stored",
 ]

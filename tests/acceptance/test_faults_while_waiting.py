@@ -37,7 +37,7 @@ async def test_a_worker_killed_while_a_job_waits_and_one_while_it_collects_cost_
     engine, settings, start, tmp_path, toy
 ):
     gate, started = tmp_path / "gate", tmp_path / "started"
-    environment = {"CALLSHEET_TESTING_TOY": str(tmp_path / "toy")}
+    environment = {"CALLSHEET_TESTING_FAKE_PROVIDER": str(tmp_path / "toy")}
     first = start(settings, "first", **environment).ready()
     execution_id = await engine.submit(picture(started=str(started), until=str(gate)))
     [order] = await until(toy.requests)
@@ -58,7 +58,7 @@ async def test_a_worker_killed_while_a_job_waits_and_one_while_it_collects_cost_
 async def test_a_worker_killed_while_its_order_is_on_the_way_is_followed_by_one_that_finds_it(
     engine, settings, start, tmp_path, toy
 ):
-    environment = {"CALLSHEET_TESTING_TOY": str(tmp_path / "toy")}
+    environment = {"CALLSHEET_TESTING_FAKE_PROVIDER": str(tmp_path / "toy")}
     first = start(settings, "first", **environment).ready()
     execution_id = await engine.submit(picture(submit="hang"))
     [order] = await until(toy.requests)

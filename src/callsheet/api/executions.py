@@ -18,7 +18,7 @@ from callsheet.domain.errors import PlanRefused, Problem
 from callsheet.domain.model import Model
 from callsheet.domain.plan import Submission
 from callsheet.domain.plan_parsing import read_plan_text
-from callsheet.domain.plan_validation import check_plan, read_submission
+from callsheet.domain.plan_validation import read_submission
 from callsheet.domain.records import Execution, ExecutionSummary
 from callsheet.domain.statuses import ExecutionStatus
 from callsheet.engine.jobs.cancel import cancel_execution
@@ -75,13 +75,13 @@ async def submit_plan(
     """
     submission = await _read_body(request, runtime)
     try:
-        _refuse_bad_callback(submission, runtime)
         stored = await submit(
             runtime.database,
             submission,
             runtime.catalog,
             max_jobs=runtime.settings.max_jobs_per_plan,
             idempotency_key=idempotency_key,
+            other_problems=callback_problems(submission.callback_url, runtime.settings),
         )
     except PlanRefused as refused:
         raise PlanRefused(list(_in_body(refused.problems))) from None
@@ -108,21 +108,10 @@ def _data(body: bytes, max_bytes: int) -> Any:
     return read_plan_text(body, max_bytes=max_bytes)
 
 
-def _refuse_bad_callback(submission: Submission, runtime: Runtime) -> None:
-    problems = callback_problems(submission.callback_url, runtime.settings)
-    if not problems:
-        return
-    try:
-        check_plan(submission.execution_plan, runtime.catalog, max_jobs=runtime.settings.max_jobs_per_plan)
-    except PlanRefused as refused:
-        problems += refused.problems
-    raise PlanRefused(problems)
-
-
 def _in_body(problems: list[Problem]) -> Iterator[Problem]:
-    """Tell places in the plan as places in the body."""
+    """Convert paths in the plan to paths in the request body."""
     for problem in problems:
-        inside = problem.path.startswith("jobs")
+        inside = problem.path.startswith(("jobs", "name"))
         path = f"executionPlan.{problem.path}" if inside else problem.path
         yield Problem(path, problem.code, problem.message)
 

@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -24,7 +25,7 @@ from callsheet.api.videos_schema import (
 )
 from callsheet.domain.errors import InvalidState, NotFound, PlanRefused
 from callsheet.domain.plan import Submission
-from callsheet.domain.plan_validation import check_plan, read_submission
+from callsheet.domain.plan_validation import read_submission
 from callsheet.domain.statuses import ENDED
 from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.submit import submit
@@ -56,11 +57,14 @@ async def create_video(
     wanted = await read_video_request(request, registry)
     try:
         submission = _submission(wanted)
-        check_plan(submission.execution_plan, runtime.catalog, max_jobs=1)
-        if wanted.upload is not None:
-            await _keep(runtime, wanted.upload)
+        # The upload is stored once the plan has passed its checks, and before a worker can run the job.
         stored = await submit(
-            runtime.database, submission, runtime.catalog, max_jobs=1, idempotency_key=idempotency_key or None
+            runtime.database,
+            submission,
+            runtime.catalog,
+            max_jobs=1,
+            idempotency_key=idempotency_key or None,
+            before_insert=None if wanted.upload is None else partial(_keep, runtime, wanted.upload),
         )
     except PlanRefused as refused:
         raise to_openai_errors(refused.problems) from None

@@ -13,8 +13,8 @@ from pydantic.alias_generators import to_camel
 from starlette.datastructures import FormData, UploadFile
 
 from callsheet.api.errors import ApiError
+from callsheet.domain.did_you_mean import did_you_mean
 from callsheet.domain.errors import BadParams, Problem
-from callsheet.domain.plan_validation import did_you_mean
 from callsheet.files.content_sniffing import sniff_bytes
 from callsheet.files.media_types import suffix_for
 from callsheet.providers.registry import GenerativeModel, Parameter, Registry

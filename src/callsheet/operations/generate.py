@@ -24,7 +24,7 @@ from callsheet.domain.errors import (
 )
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.domain.plan_validation import validation_error
+from callsheet.domain.validation_problems import validation_error
 from callsheet.files.content_sniffing import sniff_media_type
 from callsheet.files.media_types import guess_media_type, suffix_for
 from callsheet.operation.contract import Context, OpenSubmission, operation

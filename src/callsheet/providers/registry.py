@@ -11,11 +11,12 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from callsheet.domain.did_you_mean import did_you_mean
 from callsheet.domain.errors import ConfigurationError, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.domain.plan_validation import did_you_mean, validation_problems
 from callsheet.domain.references import has_reference
+from callsheet.domain.validation_problems import validation_problems
 
 Kind = Literal["text", "integer", "number", "boolean", "file", "files"]
 Makes = Literal["video", "image", "audio"]

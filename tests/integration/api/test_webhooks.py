@@ -69,7 +69,7 @@ def settings(settings):
 @pytest.fixture(autouse=True)
 def _no_long_waits(monkeypatch):
     monkeypatch.setattr(retry_schedule, "_DELAYS", (0.05, 0.05))
-    monkeypatch.setattr(webhooks, "_LOOK_EVERY", 0.05)
+    monkeypatch.setattr(webhooks, "_POLL_INTERVAL", 0.05)
 
 
 async def notice_of(runtime, execution_id):

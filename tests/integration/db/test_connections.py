@@ -14,8 +14,8 @@ from callsheet.db import database as database_module
 from callsheet.db.database import Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.listener import Listener
-from callsheet.testing.proxy import Proxy
 from callsheet.testing.waiters import until
+from support.proxy import Proxy
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +85,7 @@ async def test_a_listener_on_a_half_open_connection_notices_and_hears_again(serv
     await say(server, "before")
     await until(lambda: ear.heard == ["before"])
 
-    proxy.go_silent()
+    proxy.drop_silently()
     await say(server, "lost")
     await until(lambda: ear.gaps == 2, timeout=20)
 
@@ -119,7 +119,7 @@ async def test_work_on_a_half_open_connection_is_done_on_a_new_one(dsn, proxy, m
     async with Database(dsn, size=2) as database:
         assert await database.retry(lambda c: c.fetchval("SELECT 1")) == 1
 
-        proxy.go_silent()
+        proxy.drop_silently()
 
         assert await database.retry(lambda c: c.fetchval("SELECT 2"), timeout=30) == 2
 

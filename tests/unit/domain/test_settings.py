@@ -1,4 +1,4 @@
-"""Settings, under every name they may have."""
+"""Settings and their aliases."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -40,18 +40,18 @@ def plain(value):
         ("FFMPEG_VIDEO_PRESET", "ffmpeg_video_preset", "fast"),
     ],
 )
-def test_a_setting_is_found_under_its_own_name_and_the_older_ones(monkeypatch, variable, field, value):
+def test_a_setting_is_read_from_its_name_and_its_aliases(monkeypatch, variable, field, value):
     found = plain(getattr(settings(monkeypatch, **{variable: value}), field))
 
     assert str(found) == value
 
 
-def test_our_own_name_counts_before_older_ones(monkeypatch):
-    assert settings(monkeypatch, CALLSHEET_S3_BUCKET="ours", BUCKET_NAME="older").s3_bucket == "ours"
+def test_the_prefixed_name_takes_precedence_over_an_alias(monkeypatch):
+    assert settings(monkeypatch, CALLSHEET_S3_BUCKET="prefixed", BUCKET_NAME="alias").s3_bucket == "prefixed"
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "S3_ACCESS_KEY", "S3_SECRET_KEY", "SIGNING_KEY", "API_KEY"])
-def test_a_secret_can_stand_in_a_file(monkeypatch, tmp_path, name):
+def test_a_secret_is_read_from_a_file(monkeypatch, tmp_path, name):
     (tmp_path / "secret").write_text("a secret of some length\n")
 
     found = settings(monkeypatch, **{f"CALLSHEET_{name}_FILE": str(tmp_path / "secret")})
@@ -60,7 +60,7 @@ def test_a_secret_can_stand_in_a_file(monkeypatch, tmp_path, name):
     assert "a secret" not in repr(found)
 
 
-def test_a_secret_itself_counts_before_its_file(monkeypatch, tmp_path):
+def test_a_secret_takes_precedence_over_its_file(monkeypatch, tmp_path):
     (tmp_path / "secret").write_text("from the file, long enough")
 
     found = settings(
@@ -70,12 +70,12 @@ def test_a_secret_itself_counts_before_its_file(monkeypatch, tmp_path):
     assert plain(found.api_key) == "from the variable"
 
 
-def test_a_secret_file_that_is_not_there_is_an_error_with_its_name(monkeypatch, tmp_path):
+def test_a_missing_secret_file_is_an_error_with_its_name(monkeypatch, tmp_path):
     with pytest.raises((ValidationError, OSError), match="nowhere"):
         settings(monkeypatch, CALLSHEET_API_KEY_FILE=str(tmp_path / "nowhere"))
 
 
-def test_all_that_is_wrong_is_told_at_once_and_no_value_is(monkeypatch):
+def test_all_invalid_settings_are_reported_without_their_values(monkeypatch):
     with pytest.raises(ValidationError) as wrong:
         settings(
             monkeypatch,
@@ -89,25 +89,25 @@ def test_all_that_is_wrong_is_told_at_once_and_no_value_is(monkeypatch):
     assert "short-secret" not in str(wrong.value)
 
 
-def test_a_worker_that_would_look_lost_between_two_beats_is_refused(monkeypatch):
+def test_a_worker_timeout_below_two_heartbeats_is_rejected(monkeypatch):
     with pytest.raises(ValidationError, match="at least twice HEARTBEAT_INTERVAL"):
         settings(monkeypatch, CALLSHEET_HEARTBEAT_INTERVAL="10s", CALLSHEET_WORKER_TIMEOUT="15s")
 
 
-def test_durations_and_folders_are_read(monkeypatch):
+def test_durations_and_folders_are_parsed(monkeypatch):
     found = settings(monkeypatch, CALLSHEET_GRACE_PERIOD="2m", CALLSHEET_SOURCE_ROOTS="/a:/b")
 
     assert found.grace_period == timedelta(minutes=2)
     assert found.source_roots == [Path("/a"), Path("/b")]
 
 
-def test_lanes_are_read():
+def test_lanes_are_parsed():
     assert parse_lanes("render=2, preview = 4,") == {"render": 2, "preview": 4}
 
 
 @pytest.mark.parametrize(
     "text", ["render", "render=", "=2", "render=0", "render=-1", "render=x", "a=1;b=2", "render=²"]
 )
-def test_lanes_that_do_not_fit_are_named(text):
+def test_invalid_lanes_are_rejected(text):
     with pytest.raises(ValueError, match="queue=number"):
         parse_lanes(text)

@@ -21,7 +21,7 @@ async def test_an_order_is_sent_once_and_its_task_is_given_again(tmp_path, toy):
     tasks = [await job.submit_once(toy, SubmitRequest("crayon", {})) for _ in range(2)]
 
     assert tasks[0] == tasks[1]
-    assert [order["mark"] for order in toy.orders()] == [job.orders["submit"].client_reference]
+    assert [order["mark"] for order in toy.requests()] == [job.submit_requests["submit"].client_reference]
 
 
 async def test_what_is_refused_may_be_ordered_of_another(tmp_path, toy):
@@ -31,7 +31,7 @@ async def test_what_is_refused_may_be_ordered_of_another(tmp_path, toy):
 
     await job.submit_once(toy, SubmitRequest("pencil", {}))
 
-    assert [order["model"] for order in toy.orders()] == ["pencil"]
+    assert [order["model"] for order in toy.requests()] == ["pencil"]
 
 
 async def test_an_answer_comes_when_the_task_has_ended_well(tmp_path, toy):

@@ -8,10 +8,11 @@ import asyncpg
 
 from callsheet.db.database import Connection
 from callsheet.db.statements import sql
+from callsheet.domain.did_you_mean import did_you_mean
 from callsheet.domain.errors import InternalError, Problem, ProblemList
 from callsheet.domain.ids import new_id
 from callsheet.domain.plan import JOB_ID
-from callsheet.domain.plan_validation import did_you_mean, validate_params
+from callsheet.domain.plan_validation import validate_params
 from callsheet.engine.jobs.json_validation import validated_json
 from callsheet.engine.jobs.outcomes import ChildJobRow
 from callsheet.operation.contract import ChildJob, Operation

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -11,7 +11,7 @@ import orjson
 
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
-from callsheet.domain.errors import IdempotencyConflict
+from callsheet.domain.errors import IdempotencyConflict, PlanRefused, Problem
 from callsheet.domain.ids import new_id
 from callsheet.domain.plan import PlannedJob, Submission
 from callsheet.domain.plan_validation import CheckedPlan, check_plan
@@ -20,7 +20,7 @@ from callsheet.engine.jobs.changes import event_notification
 from callsheet.engine.jobs.json_validation import validated_json
 from callsheet.operation.contract import Operation
 
-_MAX_JOBS_ON_LOOP = 100
+_MAX_JOBS_ON_LOOP = 20
 """Larger plans are validated in a thread, so that they do not block the event loop."""
 
 
@@ -40,16 +40,24 @@ async def submit(
     *,
     max_jobs: int,
     idempotency_key: str | None = None,
+    other_problems: Sequence[Problem] = (),
+    before_insert: Callable[[], Awaitable[object]] | None = None,
 ) -> SubmittedPlan:
     """Validate a plan and store it as an execution. This is the only place that validates plans.
 
-    With an idempotency key, a repeated submission returns the first execution. Raises IdempotencyConflict for the same
-    key with a different submission, and PlanRefused with all problems of an invalid plan; then nothing is stored.
+    With an idempotency key, a repeated submission returns the first execution. `other_problems` are problems that the
+    caller found outside the plan; they are reported together with those of the plan. `before_insert` runs after the
+    validation and before anything is stored.
+
+    Raises IdempotencyConflict for the same key with a different submission, and PlanRefused with all problems of an
+    invalid plan; then nothing is stored.
     """
     if len(submission.execution_plan.jobs) > _MAX_JOBS_ON_LOOP:
-        rows = await asyncio.to_thread(_validated_rows, submission, operations, max_jobs)
+        rows = await asyncio.to_thread(_validated_rows, submission, operations, max_jobs, other_problems)
     else:
-        rows = _validated_rows(submission, operations, max_jobs)
+        rows = _validated_rows(submission, operations, max_jobs, other_problems)
+    if before_insert is not None:
+        await before_insert()
     if idempotency_key is None:
         # Not repeated after a lost response: without a key, the plan could be stored twice.
         async with database.connection() as connection:
@@ -69,8 +77,15 @@ async def _insert_once(connection: Connection, rows: "_ExecutionRows", key: str,
     return SubmittedPlan(first["execution_id"], is_duplicate=True)
 
 
-def _validated_rows(submission: Submission, operations: Mapping[str, Operation], max_jobs: int) -> "_ExecutionRows":
-    checked = check_plan(submission.execution_plan, operations, max_jobs=max_jobs)
+def _validated_rows(
+    submission: Submission, operations: Mapping[str, Operation], max_jobs: int, other_problems: Sequence[Problem]
+) -> "_ExecutionRows":
+    try:
+        checked = check_plan(submission.execution_plan, operations, max_jobs=max_jobs)
+    except PlanRefused as refused:
+        raise PlanRefused([*other_problems, *refused.problems]) from None
+    if other_problems:
+        raise PlanRefused([*other_problems])
     return _ExecutionRows(submission, checked, operations)
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from callsheet.db.database import Database
@@ -11,8 +10,9 @@ from callsheet.domain.errors import BadSource, NotFound
 from callsheet.domain.media_source import MediaSource, SourceKind
 from callsheet.engine.reads.artifacts import find_artifact
 from callsheet.files.cache import is_cache_key
-from callsheet.files.object_keys import checked_key
-from callsheet.files.signed_urls import sign_path, signing_key
+from callsheet.files.object_keys import validate_key
+from callsheet.files.signed_urls import signed_file_url, signing_key
+from callsheet.files.ssrf_guard import is_public_host
 from callsheet.files.storage import Storage
 from callsheet.settings import Settings
 
@@ -37,7 +37,7 @@ async def input_url(source: MediaSource, *, settings: Settings, storage: Storage
 
 
 def _storage_key(source: MediaSource) -> str:
-    key = checked_key(str(source.root)[len(_KEY_PREFIX) :])
+    key = validate_key(str(source.root)[len(_KEY_PREFIX) :])
     if is_cache_key(key):
         raise BadSource(f"'{source.text}' is a cache entry and cannot be used as a source")
     return key
@@ -61,18 +61,9 @@ async def _signed_url(artifact: Artifact, storage: Storage, settings: Settings) 
     is_local = storage.path(artifact.key) is not None
     if settings.public_url is None or not is_local:
         return None
-    path = f"/files/{artifact.artifact_id}"
     key = await asyncio.to_thread(signing_key, settings)
-    return f"{settings.public_url.rstrip('/')}{path}{sign_path(key, path, expires=datetime.now(UTC) + _URL_TTL)}"
+    return signed_file_url(key, settings.public_url, artifact.artifact_id, expires=datetime.now(UTC) + _URL_TTL)
 
 
 def _if_public(url: str) -> str | None:
-    return url if _is_public(urlsplit(url).hostname or "") else None
-
-
-def _is_public(host: str) -> bool:
-    # A hint only, to not send useless URLs. It is not the SSRF guard.
-    try:
-        return ip_address(host).is_global
-    except ValueError:
-        return "." in host and not host.endswith((".local", ".localhost", ".internal"))
+    return url if is_public_host(urlsplit(url).hostname or "") else None
