@@ -30,7 +30,7 @@ async def ended_with_one_order(engine, execution_id, toy):
     execution = await engine.ended(execution_id, timeout=60)
     assert execution.status == "succeeded", execution.jobs[0].error
     assert [file.name for file in execution.artifacts] == ["picture.txt"]
-    assert len(toy.orders()) == 1
+    assert len(toy.requests()) == 1
 
 
 async def test_a_worker_killed_while_a_job_waits_and_one_while_it_collects_cost_nothing(
@@ -40,10 +40,10 @@ async def test_a_worker_killed_while_a_job_waits_and_one_while_it_collects_cost_
     environment = {"CALLSHEET_TESTING_TOY": str(tmp_path / "toy")}
     first = start(settings, "first", **environment).ready()
     execution_id = await engine.submit(picture(started=str(started), until=str(gate)))
-    [order] = await until(toy.orders)
+    [order] = await until(toy.requests)
     await engine.wait(execution_id, "job.waiting")
     first.kill()
-    toy.tell(order["id"], "succeeded", **DONE)
+    toy.set_status(order["id"], "succeeded", **DONE)
 
     second = start(settings, "second", **environment).ready()
     await until(started.exists, timeout=30)
@@ -61,9 +61,9 @@ async def test_a_worker_killed_while_its_order_is_on_the_way_is_followed_by_one_
     environment = {"CALLSHEET_TESTING_TOY": str(tmp_path / "toy")}
     first = start(settings, "first", **environment).ready()
     execution_id = await engine.submit(picture(submit="hang"))
-    [order] = await until(toy.orders)
+    [order] = await until(toy.requests)
     first.kill()
-    toy.tell(order["id"], "succeeded", **DONE)
+    toy.set_status(order["id"], "succeeded", **DONE)
 
     start(settings, "second", **environment).ready()
 

@@ -21,7 +21,7 @@ async def test_an_order_is_sent_once_and_its_task_is_given_again(tmp_path, toy):
     tasks = [await job.submit_once(toy, SubmitRequest("crayon", {})) for _ in range(2)]
 
     assert tasks[0] == tasks[1]
-    assert [order["mark"] for order in toy.orders()] == [job.orders["submit"].client_reference]
+    assert [order["mark"] for order in toy.requests()] == [job.orders["submit"].client_reference]
 
 
 async def test_what_is_refused_may_be_ordered_of_another(tmp_path, toy):
@@ -31,7 +31,7 @@ async def test_what_is_refused_may_be_ordered_of_another(tmp_path, toy):
 
     await job.submit_once(toy, SubmitRequest("pencil", {}))
 
-    assert [order["model"] for order in toy.orders()] == ["pencil"]
+    assert [order["model"] for order in toy.requests()] == ["pencil"]
 
 
 async def test_an_answer_comes_when_the_task_has_ended_well(tmp_path, toy):
@@ -40,7 +40,7 @@ async def test_an_answer_comes_when_the_task_has_ended_well(tmp_path, toy):
     answer = asyncio.create_task(job.wait_for_result(task))
     await asyncio.sleep(0)
 
-    toy.tell(task.id, "succeeded", files={"a.txt": "words"})
+    toy.set_status(task.id, "succeeded", files={"a.txt": "words"})
 
     [output] = (await answer).outputs
     assert (await toy.fetch(output, tmp_path / "a.txt")).read_text() == "words"
@@ -49,7 +49,7 @@ async def test_an_answer_comes_when_the_task_has_ended_well(tmp_path, toy):
 async def test_a_task_that_ended_badly_says_why(tmp_path, toy):
     job = RecordingContext(tmp_path, providers=[toy])
     task = await job.submit_once(toy, SubmitRequest("crayon", {}))
-    toy.tell(task.id, "failed", "FAILED", code="content_refused", message="Too colourful.")
+    toy.set_status(task.id, "failed", "FAILED", code="content_refused", message="Too colourful.")
 
     with pytest.raises(ProviderFailed, match="Too colourful") as failed:
         await job.wait_for_result(task)

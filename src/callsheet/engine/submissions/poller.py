@@ -246,7 +246,7 @@ class _ProviderQueue:
         """Wait until the provider may be looked at once more."""
         if self._pace is None:
             self._pace = RateLimiter(provider.poll_policy.per_second)
-        await self._pace.wait()
+        await self._pace.acquire()
 
     @property
     def free(self) -> int:
