@@ -110,7 +110,7 @@ async def test_a_webhook_leads_to_the_film(studio, kind, calls):
             await here.provider.finish(*here.provider.tasks)
 
         assert await film_of(here, await here.ended(execution_id)) == sample_video().data
-        await here.provider.idle()
+        await here.provider.wait_for_webhooks()
         assert {told.status for told in here.provider.sent_webhooks} == {200}
         assert here.provider.paid == 1
 
