@@ -22,7 +22,7 @@ from callsheet.domain.errors import PlanRefused
 from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import check_plan, read_plan
 from callsheet.domain.records import OperationRecord
-from callsheet.domain.statuses import ENDED, MOVES, JobStatus
+from callsheet.domain.statuses import ENDED, TRANSITIONS, JobStatus
 from callsheet.operation.catalog import discover
 from callsheet.operation.contract import Operation
 from callsheet.operation.manifest import describe
@@ -270,7 +270,7 @@ def _heading(name: str) -> str:
 def states_part(_page: str) -> str:
     """Return the diagram of job statuses, from the one table of moves."""
     between: dict[tuple[str, str], list[str]] = {}
-    for (start, move), ends in MOVES.items():
+    for (start, move), ends in TRANSITIONS.items():
         for end in sorted(ends):
             between.setdefault((start, end), []).append(move.value.replace("_", " "))
     lines = ["```mermaid", "stateDiagram-v2"]

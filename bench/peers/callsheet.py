@@ -69,7 +69,7 @@ def settings(folder: str) -> Settings:
 async def work() -> None:
     """Run a worker until told to stop."""
     with TemporaryDirectory(prefix="callsheet-bench-") as folder:
-        async with open_runtime(settings(folder), CATALOG, watch=False) as runtime:
+        async with open_runtime(settings(folder), CATALOG, follow_events=False) as runtime:
             worker = runtime.worker({QUEUE: LANE})
             working = asyncio.create_task(worker.run())
             stopping = asyncio.create_task(until_told_to_stop())

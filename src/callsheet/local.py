@@ -16,7 +16,7 @@ from callsheet.domain.records import Event, Execution, StoredArtifact
 from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.submit import submit
 from callsheet.engine.reads.views import get_execution
-from callsheet.logs import leave_logs_to_the_program
+from callsheet.logs import use_host_logging
 from callsheet.operation.catalog import Catalog, discover
 from callsheet.operation.contract import Operation
 from callsheet.settings import Settings
@@ -66,9 +66,9 @@ async def arun(
     on_event: OnEvent | None = None,
 ) -> Execution:
     """Do as `run` does, inside a running event loop; cancelling the task cancels the execution."""
-    leave_logs_to_the_program()
+    use_host_logging()
     settings = _for_one_run(settings or Settings(), plan)
-    catalog = known_operations(operations)
+    catalog = load_catalog(operations)
     submission = _submission(plan, settings, catalog)
     check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
     async with open_runtime(settings, catalog, migrate=True) as runtime:
@@ -81,11 +81,11 @@ async def arun(
                 raise
         execution = await get_execution(runtime.database, execution_id, runtime.sign)
         if out is not None:
-            await download(runtime, execution, Path(out))
+            await download_artifacts(runtime, execution, Path(out))
     return execution
 
 
-def known_operations(own: Iterable[Operation] = ()) -> Catalog:
+def load_catalog(own: Iterable[Operation] = ()) -> Catalog:
     """Return the installed operations and these; raises ConfigurationError when two have one name."""
     catalog = discover()
     for operation in own:
@@ -93,7 +93,7 @@ def known_operations(own: Iterable[Operation] = ()) -> Catalog:
     return catalog
 
 
-def as_submission(data: Any, catalog: Catalog) -> Submission:
+def parse_submission(data: Any, catalog: Catalog) -> Submission:
     """Read a plan that may stand alone or inside a submission; raises PlanRefused with every field that is wrong."""
     if isinstance(data, Mapping) and not data.keys() & {"executionPlan", "execution_plan"}:
         return Submission(execution_plan=read_plan(data, catalog))
@@ -106,8 +106,8 @@ def _submission(plan: PlanLike, settings: Settings, catalog: Catalog) -> Submiss
     if isinstance(plan, Plan):
         return Submission(execution_plan=plan)
     if isinstance(plan, str | Path):
-        return as_submission(read_plan_text(Path(plan).read_bytes(), max_bytes=settings.max_body_bytes), catalog)
-    return as_submission(plan, catalog)
+        return parse_submission(read_plan_text(Path(plan).read_bytes(), max_bytes=settings.max_body_bytes), catalog)
+    return parse_submission(plan, catalog)
 
 
 def _for_one_run(settings: Settings, plan: object) -> Settings:
@@ -172,19 +172,19 @@ async def _cancel(runtime: Runtime, execution_id: UUID) -> None:
             pass
 
 
-async def download(runtime: Runtime, execution: Execution, folder: Path) -> dict[UUID, Path]:
+async def download_artifacts(runtime: Runtime, execution: Execution, folder: Path) -> dict[UUID, Path]:
     """Copy the execution's files into a folder; returns where each one is.
 
     Files of one name are told apart by the job that made them. Raises DiskFull or StorageUnreachable.
     """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    places = {artifact_id: folder / name for artifact_id, name in file_names(execution).items()}
+    places = {artifact_id: folder / name for artifact_id, name in unique_file_names(execution).items()}
     for artifact in execution.artifacts:
         await runtime.storage.get(artifact.key, places[artifact.artifact_id])
     return places
 
 
-def file_names(execution: Execution) -> dict[UUID, str]:
+def unique_file_names(execution: Execution) -> dict[UUID, str]:
     """Return a name for each of the execution's files that no other has."""
     jobs = {job.id: job.job_id.replace("/", "-") for job in execution.jobs}
     by_name: dict[str, list[StoredArtifact]] = {}

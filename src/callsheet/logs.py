@@ -28,7 +28,7 @@ _SECRET_TEXTS = [
 ]
 
 
-def set_up_logs(level: str = "info", *, as_json: bool = False) -> None:
+def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
     """Send the log lines of Callsheet and of what it stands on to stderr, from `level` upward."""
     number = getattr(logging, level.upper())
     shared: list[Processor] = [
@@ -49,7 +49,7 @@ def set_up_logs(level: str = "info", *, as_json: bool = False) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                hide_secrets,
+                redact_event,
                 structlog.processors.JSONRenderer() if as_json else _for_people(),
             ],
         )
@@ -61,14 +61,14 @@ def set_up_logs(level: str = "info", *, as_json: bool = False) -> None:
         logging.getLogger(noisy).setLevel(max(number, logging.WARNING))
 
 
-def leave_logs_to_the_program() -> None:
+def use_host_logging() -> None:
     """Hand log lines to the standard `logging`, unless the program that uses Callsheet has set up structlog."""
     if not structlog.is_configured():
         structlog.configure(
             processors=[
                 structlog.stdlib.filter_by_level,
                 structlog.processors.format_exc_info,
-                hide_secrets,
+                redact_event,
                 structlog.processors.KeyValueRenderer(key_order=["event"]),
             ],
             wrapper_class=structlog.stdlib.BoundLogger,
@@ -76,12 +76,12 @@ def leave_logs_to_the_program() -> None:
         )
 
 
-def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+def redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Replace whatever opens a door: by the name it goes by, and by its look inside texts."""
     return {name: _HIDDEN if _SECRET_NAMES.search(name) else _cleaned(value) for name, value in event.items()}
 
 
-def without_secrets(text: str) -> str:
+def redact_secrets(text: str) -> str:
     """Return a text without the passwords, keys and signatures in it."""
     for look, shown in _SECRET_TEXTS:
         text = look.sub(shown, text)
@@ -90,12 +90,12 @@ def without_secrets(text: str) -> str:
 
 def _cleaned(value: object) -> object:
     if isinstance(value, dict):
-        return hide_secrets(None, "", {str(key): inner for key, inner in value.items()})
+        return redact_event(None, "", {str(key): inner for key, inner in value.items()})
     if isinstance(value, list | tuple | set | frozenset):
         return [_cleaned(inner) for inner in value]
     if value is None or isinstance(value, int | float):
         return value
-    return without_secrets(str(value))
+    return redact_secrets(str(value))
 
 
 def _for_people() -> Processor:

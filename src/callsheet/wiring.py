@@ -148,11 +148,11 @@ async def open_database(settings: Settings, *, migrate: bool) -> AsyncIterator[D
             asyncpg.InvalidAuthorizationSpecificationError,
             asyncpg.InvalidCatalogNameError,
         ) as error:
-            raise database_unreachable(settings, error) from None
+            raise database_unavailable(settings, error) from None
         yield database
 
 
-def database_unreachable(settings: Settings, error: BaseException) -> DatabaseUnreachable:
+def database_unavailable(settings: Settings, error: BaseException) -> DatabaseUnreachable:
     """Say which database cannot be reached and why, without its password."""
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if settings.database_url is None:
@@ -169,11 +169,11 @@ async def open_runtime(
     catalog: Catalog,
     *,
     migrate: bool = False,
-    watch: bool = True,
-    own_providers: Iterable[Provider] = (),
+    follow_events: bool = True,
+    extra_providers: Iterable[Provider] = (),
 ) -> AsyncIterator[Runtime]:
     """Open everything, and close it in the end; `own_providers` are known besides the installed ones."""
-    own = [(provider.name, lambda _, provider=provider: provider) for provider in own_providers]
+    own = [(provider.name, lambda _, provider=provider: provider) for provider in extra_providers]
     async with (
         discover_providers(settings, own) as providers,
         open_database(settings, migrate=migrate) as database,
@@ -188,7 +188,7 @@ async def open_runtime(
             event_stream=event_stream,
             providers=providers,
         )
-        listening = asyncio.create_task(event_stream.run()) if watch else None
+        listening = asyncio.create_task(event_stream.run()) if follow_events else None
         try:
             yield runtime
         finally:
@@ -197,7 +197,7 @@ async def open_runtime(
                 await asyncio.gather(listening, return_exceptions=True)
 
 
-def chosen_lanes(queues: Iterable[str], concurrency: dict[str, int], settings: Settings) -> dict[str, int]:
+def select_lanes(queues: Iterable[str], concurrency: dict[str, int], settings: Settings) -> dict[str, int]:
     """Return lanes for named queues: the given concurrency, else that of the settings."""
     spare = settings.lanes.get("default", 8)
     return {queue: concurrency.get(queue) or settings.lanes.get(queue, spare) for queue in queues}

@@ -17,7 +17,7 @@ from callsheet.domain.errors import BadSource, CallsheetError, NotFound, Storage
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource
 from callsheet.files.cache import FileCache
-from callsheet.files.presigned import with_download_name
+from callsheet.files.presigned import add_download_name
 from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage, open_storage
 from callsheet.testing.waiters import until
@@ -205,7 +205,7 @@ def test_our_signature_is_the_one_that_the_store_makes(storage: Storage) -> None
     url = storage.sign("a/b c.mp4", lifetime=MINUTE)
     assert url is not None
 
-    named = with_download_name(url, SECRET_KEY, "x.mp4")
+    named = add_download_name(url, SECRET_KEY, "x.mp4")
     before, after = (parse_qs(urlsplit(address).query) for address in (url, named))
 
     assert after.pop("response-content-disposition") == ['attachment; filename="x.mp4"']
@@ -357,7 +357,7 @@ async def test_a_cached_file_comes_back_whole_or_not_at_all(storage: Storage, tm
     found = await cache.fetch(key, target)
 
     assert (missed, found, sha256(target)) == (False, True, sha256(source))
-    ((entry,),) = [page async for page in storage.pages(f"callsheet-cache/piece/{sha256(source)[:2]}")]
+    ((entry,),) = [page async for page in storage.list_pages(f"callsheet-cache/piece/{sha256(source)[:2]}")]
     await storage.put(entry.key, make_file(tmp_path, 100_000))
     target.unlink()
     assert not await cache.fetch(key, target)
@@ -374,12 +374,12 @@ async def test_old_cached_files_are_removed_from_a_bucket_page_by_page(
     keys = [f"piece/{number:064x}" for number in range(25)]
     await asyncio.gather(*(young.keep(key, source) for key in keys))
 
-    assert [len(page) async for page in storage.pages("callsheet-cache")] == [10, 10, 5]
+    assert [len(page) async for page in storage.list_pages("callsheet-cache")] == [10, 10, 5]
     assert await young.clean_up(interval=timedelta(0)) == 0
     assert await young.fetch(keys[-1], tmp_path / "x")
     assert await old.clean_up(interval=timedelta(hours=1)) == 0
     await until(lambda: old.clean_up(interval=timedelta(0)))
-    assert [found.key async for page in storage.pages("callsheet-cache") for found in page] == [
+    assert [found.key async for page in storage.list_pages("callsheet-cache") for found in page] == [
         "callsheet-cache/tidied"
     ]
 

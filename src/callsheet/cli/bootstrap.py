@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from callsheet.domain.errors import ConfigurationError
-from callsheet.logs import set_up_logs
+from callsheet.logs import configure_logging
 from callsheet.operation.catalog import Catalog, discover
 from callsheet.settings import Settings
 
@@ -43,7 +43,7 @@ def environment_of(**given: Any) -> dict[str, str]:
 
 def log_as(settings: Settings, *, verbose: bool, level: str | None = None) -> None:
     """Set up the log of this process; `level` stands in for that of the settings."""
-    set_up_logs("debug" if verbose else level or settings.log_level, as_json=settings.log_json)
+    configure_logging("debug" if verbose else level or settings.log_level, as_json=settings.log_json)
 
 
 def catalog_of(modules: Iterable[str] | None) -> Catalog:

@@ -138,6 +138,6 @@ def _tell_unforeseen(error: Exception, *, verbose: bool) -> None:
 
 
 def _say(line: str) -> None:
-    from callsheet.logs import without_secrets
+    from callsheet.logs import redact_secrets
 
-    print(without_secrets(line), file=sys.stderr)  # noqa: T201 - this is where errors are told
+    print(redact_secrets(line), file=sys.stderr)  # noqa: T201 - this is where errors are told

@@ -109,10 +109,10 @@ def _for_the_file(params: dict[str, Any], out: Path) -> dict[str, Any]:
 
 def _moved(execution: "Execution", folder: Path, out: Path) -> dict[str, str]:
     """Give the film the name that was asked for, and return where it lies, by artifact id."""
-    from callsheet.local import file_names
+    from callsheet.local import unique_file_names
 
     places = {}
-    for artifact_id, name in file_names(execution).items():
+    for artifact_id, name in unique_file_names(execution).items():
         (folder / name).replace(out)
         places[str(artifact_id)] = str(out)
     return places

@@ -113,7 +113,7 @@ def _work(
 def _lanes(settings: "Settings", queues: str | None, concurrency: str | None, known: list[str]) -> dict[str, int]:
     from callsheet.domain.plan_validation import did_you_mean
     from callsheet.settings import parse_lanes
-    from callsheet.wiring import chosen_lanes
+    from callsheet.wiring import select_lanes
 
     try:
         sizes = parse_lanes(concurrency or "")
@@ -126,4 +126,4 @@ def _lanes(settings: "Settings", queues: str | None, concurrency: str | None, kn
             raise typer.BadParameter(message, param_hint="--queues" if queues else "--concurrency")
     if stray := [name for name in sizes if name not in names]:
         raise typer.BadParameter(f"{', '.join(stray)}: not among --queues", param_hint="--concurrency")
-    return chosen_lanes(dict.fromkeys(names), sizes, settings)
+    return select_lanes(dict.fromkeys(names), sizes, settings)

@@ -20,7 +20,7 @@ _TOLD = "told"
 """Under this name an error of pydantic holds a message of ours."""
 
 
-class Declared(Protocol):
+class OperationSignature(Protocol):
     """What checking needs to know of an operation."""
 
     @property
@@ -47,7 +47,7 @@ class CheckedPlan:
     """Job id → the jobs it waits for, without repeats."""
 
 
-def read_submission(data: Any, operations: Mapping[str, Declared] | None = None) -> Submission:
+def read_submission(data: Any, operations: Mapping[str, OperationSignature] | None = None) -> Submission:
     """Return the submission in `data`, or raise PlanRefused with every field that does not fit.
 
     With `operations`, the refusal also tells what `check_plan` finds in the parts that can be read.
@@ -55,12 +55,12 @@ def read_submission(data: Any, operations: Mapping[str, Declared] | None = None)
     return _read(Submission, data, operations)
 
 
-def read_plan(data: Any, operations: Mapping[str, Declared] | None = None) -> Plan:
+def read_plan(data: Any, operations: Mapping[str, OperationSignature] | None = None) -> Plan:
     """Return the plan in `data`, or raise PlanRefused, as `read_submission` does."""
     return _read(Plan, data, operations)
 
 
-def _read(model: type[M], data: Any, operations: Mapping[str, Declared] | None) -> M:
+def _read(model: type[M], data: Any, operations: Mapping[str, OperationSignature] | None) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
@@ -70,7 +70,7 @@ def _read(model: type[M], data: Any, operations: Mapping[str, Declared] | None) 
         raise PlanRefused(problems) from None
 
 
-def _in_readable_parts(data: Any, operations: Mapping[str, Declared]) -> Iterator[Problem]:
+def _in_readable_parts(data: Any, operations: Mapping[str, OperationSignature]) -> Iterator[Problem]:
     """Check the jobs of a plan that has other faults, without the fields that have them."""
     plan, prefix = data, ""
     for name in ("executionPlan", "execution_plan"):
@@ -81,7 +81,7 @@ def _in_readable_parts(data: Any, operations: Mapping[str, Declared]) -> Iterato
         return
     ids = [job["id"] for job in raw if isinstance(job, Mapping) and isinstance(job.get("id"), str)]
     jobs = {index: job for index, given in enumerate(raw) if (job := _readable(given)) is not None}
-    known: dict[str, Declared | None] = dict.fromkeys(ids)
+    known: dict[str, OperationSignature | None] = dict.fromkeys(ids)
     for problem in _problems_in_graph(jobs, known, operations)[0]:
         yield Problem(prefix + problem.path, problem.code, problem.message)
 
@@ -98,7 +98,7 @@ def _readable(given: Any) -> PlannedJob | None:
     return None
 
 
-def check_plan(plan: Plan, operations: Mapping[str, Declared], *, max_jobs: int) -> CheckedPlan:
+def check_plan(plan: Plan, operations: Mapping[str, OperationSignature], *, max_jobs: int) -> CheckedPlan:
     """Check everything that can be known before a plan is stored.
 
     `operations` maps names and aliases to operations. Raises PlanRefused with all problems.
@@ -108,7 +108,7 @@ def check_plan(plan: Plan, operations: Mapping[str, Declared], *, max_jobs: int)
         raise PlanRefused([Problem("jobs", "too_many_jobs", message)])
     if not plan.jobs:
         raise PlanRefused([Problem("jobs", "empty", "a plan needs at least one job")])
-    known: dict[str, Declared | None] = {}
+    known: dict[str, OperationSignature | None] = {}
     problems, upstream = _problems_in_graph(dict(enumerate(plan.jobs)), known, operations)
     if problems:
         raise PlanRefused(problems)
@@ -116,7 +116,9 @@ def check_plan(plan: Plan, operations: Mapping[str, Declared], *, max_jobs: int)
 
 
 def _problems_in_graph(
-    jobs: Mapping[int, PlannedJob], known: dict[str, Declared | None], operations: Mapping[str, Declared]
+    jobs: Mapping[int, PlannedJob],
+    known: dict[str, OperationSignature | None],
+    operations: Mapping[str, OperationSignature],
 ) -> tuple[list[Problem], dict[str, list[str]]]:
     """Return all problems, with each job's upstream jobs. `jobs` are by their place in the plan.
 
@@ -142,7 +144,7 @@ def _duplicate_ids(jobs: Mapping[int, PlannedJob]) -> Iterator[Problem]:
         first.setdefault(job.id, index)
 
 
-def _check_operation(job: PlannedJob, operations: Mapping[str, Declared], where: str) -> Iterator[Problem]:
+def _check_operation(job: PlannedJob, operations: Mapping[str, OperationSignature], where: str) -> Iterator[Problem]:
     operation = operations.get(job.operation)
     if operation is None:
         message = f"unknown operation '{job.operation}'{did_you_mean(job.operation, operations)}"
@@ -156,7 +158,7 @@ def _check_operation(job: PlannedJob, operations: Mapping[str, Declared], where:
             yield Problem(path, problem.code, problem.message)
 
 
-def _check_upstream(job: PlannedJob, known: Mapping[str, Declared | None], where: str) -> Iterator[Problem]:
+def _check_upstream(job: PlannedJob, known: Mapping[str, OperationSignature | None], where: str) -> Iterator[Problem]:
     for index, upstream in enumerate(job.depends_on):
         if upstream not in known:
             message = f"there is no job '{upstream}'{did_you_mean(upstream, known)}"
@@ -172,7 +174,7 @@ def _check_upstream(job: PlannedJob, known: Mapping[str, Declared | None], where
             yield from _check_path(reference, operation, f"{where}.{path}")
 
 
-def _check_path(reference: Reference, operation: Declared, where: str) -> Iterator[Problem]:
+def _check_path(reference: Reference, operation: OperationSignature, where: str) -> Iterator[Problem]:
     """Follow the reference through the declared result; what is declared as anything may hold anything."""
     kinds: list[Any] = [operation.result]
     for step in reference.steps:
@@ -224,7 +226,7 @@ def _field_names(kind: Any) -> Iterable[str]:
     return []
 
 
-def _upstream_of(job: PlannedJob, known: Mapping[str, Declared | None]) -> list[str]:
+def _upstream_of(job: PlannedJob, known: Mapping[str, OperationSignature | None]) -> list[str]:
     referred = (r.job for _, _, r in references.find(job.params) if r is not None)
     return [upstream for upstream in dict.fromkeys([*job.depends_on, *referred]) if upstream in known]
 

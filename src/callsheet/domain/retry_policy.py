@@ -22,7 +22,7 @@ class RetryState:
         return self.status is JobStatus.SUCCEEDED or (self.status is JobStatus.FAILED and self.continue_on_failure)
 
     @property
-    def can_run_again(self) -> bool:
+    def can_retry(self) -> bool:
         """Whether the table of moves allows a retry."""
         return "retry" in actions_from(self.status)
 
@@ -34,7 +34,7 @@ def jobs_to_retry(jobs: Mapping[K, RetryState], edges: Iterable[tuple[K, K]], on
     jobs that were skipped because of it run again as soon as nothing else stands in their way.
     """
     if only is None:
-        return {job for job, standing in jobs.items() if standing.can_run_again}
+        return {job for job, standing in jobs.items() if standing.can_retry}
     upstream: dict[K, list[K]] = {}
     downstream: dict[K, list[K]] = {}
     for before, after in edges:
@@ -59,7 +59,7 @@ def _with_needed(job: K, jobs: Mapping[K, RetryState], upstream: Mapping[K, list
     waiting = list(upstream.get(job, []))
     while waiting:
         before = waiting.pop()
-        if before not in wanted and not jobs[before].succeeded and jobs[before].can_run_again:
+        if before not in wanted and not jobs[before].succeeded and jobs[before].can_retry:
             wanted.add(before)
             waiting += upstream.get(before, [])
     return wanted

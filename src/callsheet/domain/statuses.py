@@ -33,7 +33,7 @@ class ExecutionStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Move(StrEnum):
+class Transition(StrEnum):
     """What can happen to a job."""
 
     RELEASE = "release"
@@ -42,18 +42,18 @@ class Move(StrEnum):
     CLAIM = "claim"
     SUCCEED = "succeed"
     FAIL = "fail"
-    BACK_OFF = "back_off"
+    RETRY_LATER = "back_off"
     """It is put off: it failed for a passing reason, or must not run just now."""
-    DEFER = "defer"
+    WAIT_FOR_CHILDREN = "defer"
     """It wants other jobs to run first."""
     PROMOTE = "promote"
     """Its time has come."""
-    HAND_BACK = "hand_back"
+    REQUEUE = "hand_back"
     """Its worker stops and gives it back unharmed."""
     RESCUE = "rescue"
     """Its worker is lost."""
-    WAIT = "wait"
-    COLLECT = "collect"
+    SNOOZE = "wait"
+    RESUME = "collect"
     """The provider is done; a worker shall store the files."""
     CANCEL = "cancel"
     RETRY = "retry"
@@ -62,29 +62,29 @@ class Move(StrEnum):
 
 _S = JobStatus
 
-MOVES: dict[tuple[JobStatus, Move], frozenset[JobStatus]] = {
-    (_S.PENDING, Move.RELEASE): frozenset({_S.QUEUED}),
-    (_S.PENDING, Move.SKIP): frozenset({_S.SKIPPED}),
-    (_S.PENDING, Move.CANCEL): frozenset({_S.CANCELLED}),
-    (_S.SCHEDULED, Move.PROMOTE): frozenset({_S.QUEUED}),
-    (_S.SCHEDULED, Move.CANCEL): frozenset({_S.CANCELLED}),
-    (_S.QUEUED, Move.CLAIM): frozenset({_S.RUNNING}),
-    (_S.QUEUED, Move.CANCEL): frozenset({_S.CANCELLED}),
-    (_S.RUNNING, Move.SUCCEED): frozenset({_S.SUCCEEDED}),
-    (_S.RUNNING, Move.FAIL): frozenset({_S.FAILED}),
-    (_S.RUNNING, Move.BACK_OFF): frozenset({_S.SCHEDULED}),
-    (_S.RUNNING, Move.DEFER): frozenset({_S.PENDING}),
-    (_S.RUNNING, Move.HAND_BACK): frozenset({_S.QUEUED}),
-    (_S.RUNNING, Move.RESCUE): frozenset({_S.QUEUED, _S.FAILED}),
-    (_S.RUNNING, Move.WAIT): frozenset({_S.WAITING}),
-    (_S.RUNNING, Move.CANCEL): frozenset({_S.CANCELLED}),
-    (_S.WAITING, Move.COLLECT): frozenset({_S.QUEUED}),
-    (_S.WAITING, Move.SUCCEED): frozenset({_S.SUCCEEDED}),
-    (_S.WAITING, Move.FAIL): frozenset({_S.FAILED}),
-    (_S.WAITING, Move.CANCEL): frozenset({_S.CANCELLED}),
-    (_S.FAILED, Move.RETRY): frozenset({_S.QUEUED, _S.PENDING}),
-    (_S.CANCELLED, Move.RETRY): frozenset({_S.QUEUED, _S.PENDING}),
-    (_S.SKIPPED, Move.RETRY): frozenset({_S.QUEUED, _S.PENDING}),
+TRANSITIONS: dict[tuple[JobStatus, Transition], frozenset[JobStatus]] = {
+    (_S.PENDING, Transition.RELEASE): frozenset({_S.QUEUED}),
+    (_S.PENDING, Transition.SKIP): frozenset({_S.SKIPPED}),
+    (_S.PENDING, Transition.CANCEL): frozenset({_S.CANCELLED}),
+    (_S.SCHEDULED, Transition.PROMOTE): frozenset({_S.QUEUED}),
+    (_S.SCHEDULED, Transition.CANCEL): frozenset({_S.CANCELLED}),
+    (_S.QUEUED, Transition.CLAIM): frozenset({_S.RUNNING}),
+    (_S.QUEUED, Transition.CANCEL): frozenset({_S.CANCELLED}),
+    (_S.RUNNING, Transition.SUCCEED): frozenset({_S.SUCCEEDED}),
+    (_S.RUNNING, Transition.FAIL): frozenset({_S.FAILED}),
+    (_S.RUNNING, Transition.RETRY_LATER): frozenset({_S.SCHEDULED}),
+    (_S.RUNNING, Transition.WAIT_FOR_CHILDREN): frozenset({_S.PENDING}),
+    (_S.RUNNING, Transition.REQUEUE): frozenset({_S.QUEUED}),
+    (_S.RUNNING, Transition.RESCUE): frozenset({_S.QUEUED, _S.FAILED}),
+    (_S.RUNNING, Transition.SNOOZE): frozenset({_S.WAITING}),
+    (_S.RUNNING, Transition.CANCEL): frozenset({_S.CANCELLED}),
+    (_S.WAITING, Transition.RESUME): frozenset({_S.QUEUED}),
+    (_S.WAITING, Transition.SUCCEED): frozenset({_S.SUCCEEDED}),
+    (_S.WAITING, Transition.FAIL): frozenset({_S.FAILED}),
+    (_S.WAITING, Transition.CANCEL): frozenset({_S.CANCELLED}),
+    (_S.FAILED, Transition.RETRY): frozenset({_S.QUEUED, _S.PENDING}),
+    (_S.CANCELLED, Transition.RETRY): frozenset({_S.QUEUED, _S.PENDING}),
+    (_S.SKIPPED, Transition.RETRY): frozenset({_S.QUEUED, _S.PENDING}),
 }
 """Which move leads from which status to which. Nothing else decides what is allowed."""
 
@@ -95,21 +95,21 @@ EXECUTION_ENDED: frozenset[ExecutionStatus] = frozenset(
     {ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
 )
 
-_BY_HAND = (Move.CANCEL, Move.RETRY)
+_BY_HAND = (Transition.CANCEL, Transition.RETRY)
 
 
-def may_follow(before: JobStatus, after: JobStatus) -> bool:
+def is_allowed(before: JobStatus, after: JobStatus) -> bool:
     """Tell whether some move leads from one status to the other."""
-    return any(start is before and after in ends for (start, _), ends in MOVES.items())
+    return any(start is before and after in ends for (start, _), ends in TRANSITIONS.items())
 
 
 def actions_from(status: JobStatus) -> list[str]:
     """Return what a person may do to a job in this status; every face shows these and no others."""
-    return [move.value for move in _BY_HAND if (status, move) in MOVES]
+    return [move.value for move in _BY_HAND if (status, move) in TRANSITIONS]
 
 
 def execution_actions_from(status: ExecutionStatus) -> list[str]:
     """Return what a person may do to an execution in this status."""
     if status in {ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}:
-        return [Move.RETRY.value]
-    return [] if status is ExecutionStatus.SUCCEEDED else [Move.CANCEL.value]
+        return [Transition.RETRY.value]
+    return [] if status is ExecutionStatus.SUCCEEDED else [Transition.CANCEL.value]

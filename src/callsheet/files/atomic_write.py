@@ -8,7 +8,7 @@ from pathlib import Path
 
 from callsheet.domain.errors import DiskFull
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
 """The system's error numbers for a full disk."""
 
 
@@ -46,6 +46,6 @@ def raise_disk_full(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in DISK_FULL_ERRNOS:
             raise DiskFull(f"There is no space left in {folder}") from error
         raise

@@ -39,7 +39,7 @@ def open_bucket(settings: Settings, bucket: str) -> S3Store:
     return S3Store(bucket, prefix=settings.s3_prefix.strip("/") or None, **options)
 
 
-def host_of(endpoint: str | None) -> str:
+def endpoint_host(endpoint: str | None) -> str:
     """Return the host of an S3 endpoint, fit for messages. Raises ConfigurationError when it is not an address."""
     if endpoint is None:
         return "AWS"

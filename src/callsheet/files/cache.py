@@ -73,9 +73,9 @@ class FileCache:
         if not self._max_age or await self._cleaned_since(datetime.now(UTC) - interval):
             return 0
         removed, begun = 0, False
-        async for page in self._storage.pages(_PLACE):
+        async for page in self._storage.list_pages(_PLACE):
             if not begun:
-                await self._storage.mark(_TIDIED)
+                await self._storage.touch(_TIDIED)
                 begun = True
             old = [found.key for found in page if self._is_old(found)]
             if old:
@@ -84,7 +84,7 @@ class FileCache:
         return removed
 
     async def _entries(self, folder: str) -> AsyncIterator["_Entry"]:
-        async for page in self._storage.pages(folder):
+        async for page in self._storage.list_pages(folder):
             for found in page:
                 if match := _ENTRY.fullmatch(found.key):
                     yield _Entry(found.key, _Contents(match["sha256"], int(match["size"])))
@@ -105,13 +105,13 @@ class FileCache:
 
     async def _cleaned_since(self, moment: datetime) -> bool:
         try:
-            return (await self._storage.head(_TIDIED)).modified > moment
+            return (await self._storage.head(_TIDIED)).modified_at > moment
         except NotFound:
             return False
 
     def _is_old(self, found: StoredFileInfo) -> bool:
         # Nothing else that may lie there is ours to remove.
-        return bool(_ENTRY.fullmatch(found.key)) and found.modified < datetime.now(UTC) - self._max_age
+        return bool(_ENTRY.fullmatch(found.key)) and found.modified_at < datetime.now(UTC) - self._max_age
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ def content_disposition(name: str, *, inline: bool = False) -> str:
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe=_ATTR_CHARS)}"
 
 
-def name_in(header: str) -> str | None:
+def parse_file_name(header: str) -> str | None:
     """Return the file name that a Content-Disposition header gives, as it stands there: it is not yet safe."""
     if match := _STAR.search(header):
         charset = "latin-1" if match[1].lower() == "iso-8859-1" else "utf-8"

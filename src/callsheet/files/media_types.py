@@ -3,7 +3,7 @@
 import mimetypes
 from pathlib import PurePosixPath
 
-OCTETS = "application/octet-stream"
+OCTET_STREAM = "application/octet-stream"
 
 _TYPES = mimetypes.MimeTypes()
 _OURS = {
@@ -55,13 +55,13 @@ for _suffix, _type in _OURS.items():
 def guess_media_type(name: str) -> str:
     """Return the media type that a file's name tells; `application/octet-stream` if it tells none."""
     suffix = PurePosixPath(name).suffix.lower()
-    return _OURS.get(suffix) or _TYPES.types_map[True].get(suffix) or OCTETS
+    return _OURS.get(suffix) or _TYPES.types_map[True].get(suffix) or OCTET_STREAM
 
 
 def suffix_for(media_type: str) -> str:
     """Return the usual extension for a media type, with its dot; empty if none is known."""
     plain = media_type.split(";", 1)[0].strip().lower()
-    if plain == OCTETS:
+    if plain == OCTET_STREAM:
         return ""
     return _SUFFIXES.get(plain) or _TYPES.guess_extension(plain) or ""
 

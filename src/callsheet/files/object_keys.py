@@ -51,7 +51,7 @@ def _shortened(name: str) -> str:
     return _STAGED.sub(r"-\1", stem.rstrip(". ") + suffix)
 
 
-def checked_key(key: str) -> str:
+def validate_key(key: str) -> str:
     """Return a key that a client gave, if it names a file inside the storage; raises BadSource otherwise."""
     problem = _problem_with(key)
     if problem:

@@ -9,7 +9,7 @@ from callsheet.files.disposition import content_disposition
 _ALGORITHM = "AWS4-HMAC-SHA256"
 
 
-def with_download_name(url: str, secret_key: str, name: str, *, method: str = "GET") -> str:
+def add_download_name(url: str, secret_key: str, name: str, *, method: str = "GET") -> str:
     """Return the URL changed so that the answer carries `Content-Disposition: attachment` with this name."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))

@@ -18,7 +18,7 @@ from callsheet.files.atomic_write import raise_disk_full, write_atomically
 from callsheet.files.cache import is_cache_key
 from callsheet.files.fetch import fetch
 from callsheet.files.media_types import suffix_for
-from callsheet.files.object_keys import checked_key, safe_name
+from callsheet.files.object_keys import safe_name, validate_key
 from callsheet.files.storage import Storage
 from callsheet.settings import Settings
 
@@ -65,7 +65,7 @@ class SourceOpener:
         if source.kind is SourceKind.ARTIFACT:
             return await self._artifact(source.artifact_id, place)
         if source.kind is SourceKind.KEY:
-            key = checked_key(text[len("storage:") :])
+            key = validate_key(text[len("storage:") :])
             if is_cache_key(key):
                 raise BadSource(f"'{text[:_SHOWN]}' cannot be used: what is cached is nobody's source")
             return await self._stored(key, safe_name(PurePosixPath(key).name), place)

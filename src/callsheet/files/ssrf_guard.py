@@ -56,7 +56,7 @@ def guarded_client(
     *,
     timeout: httpx2.Timeout | float = _TIMEOUT,
     resolve: Resolve | None = None,
-    dial: httpcore2.AsyncNetworkBackend | None = None,
+    backend: httpcore2.AsyncNetworkBackend | None = None,
 ) -> httpx2.AsyncClient:
     """Return an HTTP client that connects to public addresses on ports 80 and 443 only, by no proxy.
 
@@ -64,7 +64,7 @@ def guarded_client(
     connects to anything. A refused address raises BadSource from the request. `resolve` and `dial` replace the
     system's name service and its sockets.
     """
-    wire = dial or httpcore2.AnyIOBackend()
+    wire = backend or httpcore2.AnyIOBackend()
     guard = _Guard(wire, resolve or _by_system, open_to_all=settings.allow_private_addresses)
     return httpx2.AsyncClient(
         transport=_GuardedTransport(guard),
@@ -77,7 +77,7 @@ def guarded_client(
 
 class _GuardedTransport(httpx2.AsyncHTTPTransport):
     def __init__(self, guard: httpcore2.AsyncNetworkBackend) -> None:
-        context = trusted_certificates()
+        context = tls_context()
         super().__init__(verify=context, trust_env=False)
         if type(getattr(self, "_pool", None)) is not httpcore2.AsyncConnectionPool:
             raise RuntimeError("this version of httpx2 keeps its connections elsewhere: the guard would not hold")
@@ -91,7 +91,7 @@ class _GuardedTransport(httpx2.AsyncHTTPTransport):
 
 
 @cache
-def trusted_certificates() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
     """Return what tells true servers; read once, since that takes longer than many a request."""
     return httpx2.create_ssl_context()
 

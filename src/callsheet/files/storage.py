@@ -17,11 +17,11 @@ from pydantic import SecretStr
 
 from callsheet.domain.errors import BadSource, ConfigurationError, NotFound, StorageUnreachable
 from callsheet.files.atomic_write import write_atomically
-from callsheet.files.bucket import host_of, open_bucket
+from callsheet.files.bucket import endpoint_host, open_bucket
 from callsheet.files.disposition import content_disposition
 from callsheet.files.media_types import guess_media_type, is_safe_inline
-from callsheet.files.object_keys import checked_key
-from callsheet.files.presigned import with_download_name
+from callsheet.files.object_keys import validate_key
+from callsheet.files.presigned import add_download_name
 from callsheet.files.storage_errors import translate_errors
 from callsheet.settings import Settings
 
@@ -55,7 +55,7 @@ class StoredFileInfo:
     key: str
     size: int
     media_type: str
-    modified: datetime
+    modified_at: datetime
     etag: str | None
 
 
@@ -66,7 +66,7 @@ def open_storage(settings: Settings) -> "Storage":
     """
     if settings.s3_bucket is None:
         return open_folder(settings.files_dir)
-    place = f"bucket '{settings.s3_bucket}' at {host_of(settings.s3_endpoint)}"
+    place = f"bucket '{settings.s3_bucket}' at {endpoint_host(settings.s3_endpoint)}"
     return Storage(open_bucket(settings, settings.s3_bucket), place, secret=settings.s3_secret_key)
 
 
@@ -102,7 +102,7 @@ class Storage:
         return f"<Storage: {self._place}>"
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The storage in words: `folder /data/files`, `bucket 'films' at minio:9000`."""
         return self._place
 
@@ -181,7 +181,7 @@ class Storage:
             with suppress(NotFound), translate_errors(self._place, key):
                 await obstore.delete_async(self._store, key)
 
-    async def pages(self, folder: str) -> AsyncGenerator[list[StoredFileInfo], None]:
+    async def list_pages(self, folder: str) -> AsyncGenerator[list[StoredFileInfo], None]:
         """Yield all files in a folder and those below it, up to 1,000 at once; of a folder that is not there, none."""
         self._check(folder)
         with translate_errors(self._place, folder):
@@ -191,7 +191,7 @@ class Storage:
                     for m in page
                 ]
 
-    async def mark(self, key: str) -> None:
+    async def touch(self, key: str) -> None:
         """Write an empty file, whose age then tells when this was."""
         self._check(key)
         with translate_errors(self._place, key):
@@ -231,7 +231,7 @@ class Storage:
             url = obstore.sign(self._store, method, key, lifetime)
         if download_name is None or self._secret is None:
             return url
-        return with_download_name(url, self._secret.get_secret_value(), download_name, method=method)
+        return add_download_name(url, self._secret.get_secret_value(), download_name, method=method)
 
     def path(self, key: str) -> Path | None:
         """Return where a file lies on the local disk, to be read only; None for a bucket. Raises NotFound."""
@@ -244,7 +244,7 @@ class Storage:
         return path
 
     def _check(self, key: str) -> None:
-        checked_key(key)
+        validate_key(key)
         if self._root is not None and not (self._root / key).resolve().is_relative_to(self._root):
             raise BadSource(f"'{key}' leads out of the storage")
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from obstore.exceptions import BaseError
 
 from callsheet.domain.errors import BadSource, CallsheetError, DiskFull, NotFound, StorageUnreachable
-from callsheet.files.atomic_write import FULL
+from callsheet.files.atomic_write import DISK_FULL_ERRNOS
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _STATUS = re.compile(r"status code: (\d{3})")
@@ -65,7 +65,7 @@ def _missing(place: str, key: str, text: str) -> CallsheetError:
 
 def _failure(place: str, text: str) -> CallsheetError:
     number, status, code = (_first(pattern, text) for pattern in (_OS_ERROR, _STATUS, _CODE))
-    if (number and int(number) in FULL) or status == "507" or code in _FULL_CODES:
+    if (number and int(number) in DISK_FULL_ERRNOS) or status == "507" or code in _FULL_CODES:
         return DiskFull(f"There is no space left in {place}")
     if status in {"401", "403"}:
         why = _CODES.get(code or "", "check the access key, the secret key and what they allow")

@@ -9,13 +9,13 @@ import orjson
 from callsheet.domain.records import Execution
 from callsheet.domain.statuses import JobStatus
 
-MOST_BYTES = 20_000
+MAX_BYTES = 20_000
 
 _JOB_FIELDS = {"id", "job_id", "operation", "status", "error", "attempts", "result", "started_at", "finished_at"}
 _MOST_JOBS = 20
 
 
-def payload(kind: str, happened_at: datetime, execution: Execution, *, status_url: str) -> bytes:
+def build_payload(event_type: str, timestamp: datetime, execution: Execution, *, status_url: str) -> bytes:
     """Return the body of a webhook.
 
     Params are left out. What is too long for 20 kB is left out step by step: results, then all jobs but failed ones,
@@ -23,8 +23,8 @@ def payload(kind: str, happened_at: datetime, execution: Execution, *, status_ur
     """
     body = b""
     for data in _shortened_variants(execution):
-        body = orjson.dumps({"type": kind, "timestamp": happened_at, "data": data | {"statusUrl": status_url}})
-        if len(body) <= MOST_BYTES:
+        body = orjson.dumps({"type": event_type, "timestamp": timestamp, "data": data | {"statusUrl": status_url}})
+        if len(body) <= MAX_BYTES:
             break
     return body
 

@@ -8,12 +8,12 @@ _JITTER = 0.2
 """So that a receiver that comes back is not met by everything at once."""
 
 
-def delay_after(attempts: int, most: int, asked: float | None = None) -> float | None:
+def retry_delay(attempts: int, max_attempts: int, retry_after: float | None = None) -> float | None:
     """Return the seconds until the next attempt, None when there is none.
 
     `attempts` counts those made, `most` those allowed; `asked` is what the receiver asked for, by Retry-After.
     """
-    if attempts >= most:
+    if attempts >= max_attempts:
         return None
     delay = _DELAYS[min(attempts, len(_DELAYS)) - 1] * random.uniform(1, 1 + _JITTER)  # noqa: S311 - jitter
-    return max(delay, asked or 0.0)
+    return max(delay, retry_after or 0.0)

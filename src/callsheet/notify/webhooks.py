@@ -14,17 +14,17 @@ from callsheet.db.database import TRANSIENT_ERRORS, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import BadSource, NotFound
 from callsheet.domain.records import Execution
-from callsheet.files.fetch import redact_url, retry_after
+from callsheet.files.fetch import parse_retry_after, redact_url
 from callsheet.files.ssrf_guard import guarded_client
 from callsheet.notify.callback import callback_problems
-from callsheet.notify.payload import payload
-from callsheet.notify.retry_schedule import delay_after
+from callsheet.notify.payload import build_payload
+from callsheet.notify.retry_schedule import retry_delay
 from callsheet.notify.signature import signed_headers
 from callsheet.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-View = Callable[[UUID], Awaitable[Execution]]
+ReadExecution = Callable[[UUID], Awaitable[Execution]]
 """Reads an execution as clients see it; raises NotFound."""
 
 _SEATS = 20
@@ -54,7 +54,7 @@ class WebhookSender:
     def __init__(
         self,
         database: Database,
-        view: View,
+        view: ReadExecution,
         *,
         key: bytes,
         settings: Settings,
@@ -130,7 +130,7 @@ class WebhookSender:
     async def _body(self, notice: Any) -> bytes:
         execution = await self._view(notice["execution_id"])
         url = f"{self._base_url}/api/executions/{execution.execution_id}"
-        return payload(notice["type"], notice["created_at"], execution, status_url=url)
+        return build_payload(notice["type"], notice["created_at"], execution, status_url=url)
 
     async def _post(self, client: httpx2.AsyncClient, notice: Any, body: bytes) -> _DeliveryResult:
         headers = signed_headers(self._key, str(notice["id"]), datetime.now(UTC), body)
@@ -144,7 +144,7 @@ class WebhookSender:
                 words,
                 delivered=answer.is_success,
                 final=answer.status_code == _GONE,
-                retry_after=retry_after(answer.headers.get("Retry-After")),
+                retry_after=parse_retry_after(answer.headers.get("Retry-After")),
             )
 
     async def _record(self, notice: Any, answer: _DeliveryResult) -> None:
@@ -155,7 +155,7 @@ class WebhookSender:
             return
         delay = None
         if not answer.final:
-            delay = delay_after(notice["attempts"], self._settings.webhook_attempts, answer.retry_after)
+            delay = retry_delay(notice["attempts"], self._settings.webhook_attempts, answer.retry_after)
         await self._database.retry(lambda c: sql.webhook_failed(c, id=notice["id"], answer=answer.words, delay=delay))
         if delay is None:
             log.warning("webhook given up", attempts=notice["attempts"], **facts)

@@ -8,7 +8,7 @@ from typing import Any
 from callsheet.domain.errors import ConfigurationError
 from callsheet.operation.contract import Operation
 
-GROUP = "callsheet.operations"
+ENTRY_POINT_GROUP = "callsheet.operations"
 
 
 class Catalog(Mapping[str, Operation]):
@@ -55,7 +55,7 @@ def discover(modules: Iterable[str] = ()) -> Catalog:
     Raises ConfigurationError when a module cannot be imported or a name is taken twice.
     """
     catalog = Catalog()
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
         _add_all(catalog, _load(point.value, point.load), point.value)
     for module in modules:
         _add_all(catalog, _load(module, lambda name=module: importlib.import_module(name)), module)

@@ -176,7 +176,7 @@ class Context(Protocol):
         None when this server cannot be reached from outside, or the provider calls nobody.
         """
 
-    async def submit_once(self, provider: Provider, order: SubmitRequest, step: str = "submit") -> Task:
+    async def submit_once(self, provider: Provider, request: SubmitRequest, step: str = "submit") -> Task:
         """Send an order, at most once in the life of the job; a later run is given the task that came of it.
 
         The intent is written down before, the task after. The order's mark is set here. Raises Refused,

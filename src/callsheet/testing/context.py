@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ProgressReport:
     """One report: how much is done, from 0 to 1."""
 
     done: float
@@ -62,7 +62,7 @@ class RecordingContext:
         *,
         operation: str = "tested",
         attempt: int = 1,
-        ran_first: bool = False,
+        children_done: bool = False,
         host_count: int = 1,
         settings: Settings | None = None,
         providers: Iterable[Provider] = (),
@@ -72,25 +72,25 @@ class RecordingContext:
         self.job_id = "tested"
         self.operation = operation
         self.attempt = attempt
-        self.children_done = ran_first
+        self.children_done = children_done
         self.host_count = host_count
-        self.queue_lengths: dict[str, int] = {}
-        self.unserved: set[str] = set()
-        self.results_first: dict[str, dict[str, Any] | None] = {}
+        self.queue_depths: dict[str, int] = {}
+        self.without_worker: set[str] = set()
+        self.results_of_children: dict[str, dict[str, Any] | None] = {}
         self.settings = settings or Settings(_env_file=None, data_dir=folder / "data")
-        self.progress_reports: list[Progress] = []
+        self.progress_reports: list[ProgressReport] = []
         self.logs: list[dict[str, Any]] = []
-        self.partial_data: list[dict[str, Any]] = []
+        self.published: list[dict[str, Any]] = []
         self.kept: list[Artifact] = []
         self.steps: dict[str, Any] = {}
         self.providers = {provider.name: provider for provider in providers}
-        self.orders: dict[str, SubmitRequest] = {}
+        self.submit_requests: dict[str, SubmitRequest] = {}
         """What was sent, by step."""
-        self.asked: dict[str, str] = {}
+        self.submitted_to: dict[str, str] = {}
         """Whom, by step."""
         self.tasks: dict[str, Task] = {}
         """What came of it."""
-        self.refused: list[SubmitRequest] = []
+        self.rejected_requests: list[SubmitRequest] = []
         """What was sent and certainly not taken."""
         self._folder = folder
 
@@ -117,19 +117,19 @@ class RecordingContext:
 
     async def queue_depth(self, queue: str) -> int:
         """Return what `queue_lengths` says."""
-        return self.queue_lengths.get(queue, 0)
+        return self.queue_depths.get(queue, 0)
 
     async def has_live_worker(self, operation: str, queue: str) -> bool:
         """Tell whether `unserved` names neither of the two."""
-        return not {operation, queue} & self.unserved
+        return not {operation, queue} & self.without_worker
 
     async def child_results(self) -> Mapping[str, dict[str, Any] | None]:
         """Return `results_first`."""
-        return self.results_first
+        return self.results_of_children
 
     def progress(self, done: float, message: str | None = None) -> None:
         """Add to `progress_reports`."""
-        self.progress_reports.append(Progress(done, message))
+        self.progress_reports.append(ProgressReport(done, message))
 
     def log(self, message: str, **facts: Any) -> None:
         """Add to `logs`."""
@@ -137,7 +137,7 @@ class RecordingContext:
 
     def publish(self, **partial: Any) -> None:
         """Add to `partial_data`."""
-        self.partial_data.append(partial)
+        self.published.append(partial)
 
     async def fetch_input(self, source: MediaSource) -> Path:
         """Return the path of a local file or of a kept one; raises BadSource for anything else."""
@@ -187,21 +187,24 @@ class RecordingContext:
             return None
         return f"{self.settings.public_url}/api/webhooks/job/{self.id}?token={step}"
 
-    async def submit_once(self, provider: Provider, order: SubmitRequest, step: str = "submit") -> Task:
+    async def submit_once(self, provider: Provider, request: SubmitRequest, step: str = "submit") -> Task:
         """Send it the first time, and give its task again after that. What is refused may be ordered again."""
         if step not in self.tasks:
-            self.orders[step], self.asked[step] = replace(order, client_reference=str(new_id())), provider.name
+            self.submit_requests[step], self.submitted_to[step] = (
+                replace(request, client_reference=str(new_id())),
+                provider.name,
+            )
             try:
-                self.tasks[step] = await provider.submit(self.orders[step])
+                self.tasks[step] = await provider.submit(self.submit_requests[step])
             except (SubmissionRejected, ProviderRateLimited, ProviderUnreachable):
-                self.refused.append(self.orders.pop(step))
+                self.rejected_requests.append(self.submit_requests.pop(step))
                 raise
         return self.tasks[step]
 
     async def open_submission(self, step: str = "submit") -> OpenSubmission | None:
         """Return what was ordered in a step; where no task came of it, its outcome is unknown."""
-        order = self.orders.get(step)
-        return None if order is None else OpenSubmission(self.asked[step], order.model, self.tasks.get(step))
+        order = self.submit_requests.get(step)
+        return None if order is None else OpenSubmission(self.submitted_to[step], order.model, self.tasks.get(step))
 
     async def public_url(self, source: MediaSource) -> str | None:
         """Return a URL as it is, else an address under `settings.public_url`, if there is one; it leads nowhere."""

@@ -162,7 +162,7 @@ async def running_engine(
     """
     with tempfile.TemporaryDirectory(prefix="callsheet-engine-") as folder:
         chosen = settings or Settings(_env_file=None, data_dir=Path(folder), grace_period="1s")
-        async with open_runtime(chosen, Catalog(operations), migrate=True, own_providers=providers) as runtime:
+        async with open_runtime(chosen, Catalog(operations), migrate=True, extra_providers=providers) as runtime:
             engine = Engine(runtime)
             for _ in range(workers):
                 await engine.start_worker(lanes)

@@ -25,7 +25,7 @@ QUEUE = "test"
 _MINUTE = timedelta(minutes=1)
 
 
-class Anything(Model):
+class AnyValue(Model):
     """Params of any kind, handed on."""
 
     value: Any = None
@@ -95,7 +95,7 @@ class OnceParams(Model):
     fail_after: int = Field(0, description="Fail passingly after the step, this many times")
 
 
-class WantedJob(Model):
+class ChildJobParams(Model):
     """A job to run first."""
 
     id: str
@@ -103,14 +103,14 @@ class WantedJob(Model):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
-class FirstParams(Model):
+class RunChildrenParams(Model):
     """Jobs to run first."""
 
-    jobs: list[WantedJob]
+    jobs: list[ChildJobParams]
     again: bool = Field(False, description="Want them for a second time when they have run, which is a mistake")
 
 
-class PieceParams(Model):
+class CachedPieceParams(Model):
     """A piece of work that is made once."""
 
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -132,51 +132,51 @@ class DrawParams(Model):
 
 
 @operation("noop", queue=QUEUE, timeout=_MINUTE)
-async def noop(job: Context, params: Anything) -> Anything:
+async def noop(job: Context, params: AnyValue) -> AnyValue:
     """Return the params."""
     return params
 
 
 @operation("sleep", queue=QUEUE, timeout=_MINUTE)
-async def sleep(job: Context, params: SleepParams) -> Anything:
+async def sleep(job: Context, params: SleepParams) -> AnyValue:
     """Take a while."""
     await asyncio.sleep(params.seconds)
-    return Anything(value=params.seconds)
+    return AnyValue(value=params.seconds)
 
 
 @operation("fail", queue=QUEUE, timeout=_MINUTE)
-async def fail(job: Context, params: FailParams) -> Anything:
+async def fail(job: Context, params: FailParams) -> AnyValue:
     """Fail some times, then succeed."""
     if job.attempt <= params.times:
         raise (Transient if params.transient else JobError)(params.message)
-    return Anything(value=job.attempt)
+    return AnyValue(value=job.attempt)
 
 
 @operation("surprise", queue=QUEUE, timeout=_MINUTE)
-async def surprise(job: Context, params: Anything) -> Anything:
+async def surprise(job: Context, params: AnyValue) -> AnyValue:
     """Fail in a way that nobody foresaw."""
     raise KeyError("nobody foresaw this")
 
 
 @operation("crash", queue=QUEUE, timeout=_MINUTE)
-async def crash(job: Context, params: Anything) -> Anything:
+async def crash(job: Context, params: AnyValue) -> AnyValue:
     """End the worker's process on the spot."""
     os._exit(66)
 
 
 @operation("freeze", queue=QUEUE, timeout=_MINUTE)
-async def freeze(job: Context, params: Anything) -> Anything:
+async def freeze(job: Context, params: AnyValue) -> AnyValue:
     """Stop the worker's process until somebody lets it continue (SIGCONT)."""
     os.kill(os.getpid(), signal.SIGSTOP)
     return params
 
 
 @operation("block", queue=QUEUE, timeout=_MINUTE)
-async def block(job: Context, params: BlockParams) -> Anything:
+async def block(job: Context, params: BlockParams) -> AnyValue:
     """Run until a file appears."""
     _say(params.started)
     await _there(params.until)
-    return Anything(value=os.getpid())
+    return AnyValue(value=os.getpid())
 
 
 @operation("write", queue=QUEUE, timeout=_MINUTE)
@@ -201,14 +201,14 @@ async def keep(job: Context, params: FileParams) -> WriteResult:
 
 
 @operation("child", queue=QUEUE, timeout=_MINUTE)
-async def child(job: Context, params: SubprocessParams) -> Anything:
+async def child(job: Context, params: SubprocessParams) -> AnyValue:
     """Run a child process that never ends by itself."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "import time; time.sleep(600)", stdin=subprocess.DEVNULL
     )
     try:
         _say(params.pid_file, process.pid)
-        return Anything(value=await process.wait())
+        return AnyValue(value=await process.wait())
     finally:
         if process.returncode is None:
             process.kill()
@@ -216,16 +216,16 @@ async def child(job: Context, params: SubprocessParams) -> Anything:
 
 
 @operation("report-progress", queue=QUEUE, timeout=_MINUTE)
-async def report_progress(job: Context, params: ProgressParams) -> Anything:
+async def report_progress(job: Context, params: ProgressParams) -> AnyValue:
     """Report progress again and again."""
     for number in range(1, params.reports + 1):
         job.progress(number / params.reports, f"{number} of {params.reports}")
         await asyncio.sleep(params.pause)
-    return Anything(value=params.reports)
+    return AnyValue(value=params.reports)
 
 
 @operation("pay-once", queue=QUEUE, timeout=_MINUTE)
-async def pay_once(job: Context, params: OnceParams) -> Anything:
+async def pay_once(job: Context, params: OnceParams) -> AnyValue:
     """Do something that must not be done twice."""
 
     async def pay() -> int:
@@ -237,23 +237,23 @@ async def pay_once(job: Context, params: OnceParams) -> Anything:
     paid = await job.once("pay", pay, int)
     if job.attempt <= params.fail_after:
         raise Transient("after the step")
-    return Anything(value=paid)
+    return AnyValue(value=paid)
 
 
 @operation("run-first", queue=QUEUE, timeout=_MINUTE)
-async def run_first(job: Context, params: FirstParams) -> Anything:
+async def run_children(job: Context, params: RunChildrenParams) -> AnyValue:
     """Have other jobs run first; return the hosts that there are."""
     if params.again or not job.children_done:
         raise RunChildJobs([ChildJob(wanted.id, wanted.operation, wanted.params) for wanted in params.jobs])
-    return Anything(value=await job.worker_host_count())
+    return AnyValue(value=await job.worker_host_count())
 
 
 @operation("piece", queue=QUEUE, timeout=_MINUTE)
-async def piece(job: Context, params: PieceParams) -> Anything:
+async def piece(job: Context, params: CachedPieceParams) -> AnyValue:
     """Take a piece from the cache, or make it and keep it there; return how it was come by."""
     key, path = f"piece/{params.digest}", job.dir / "piece"
     if await job.cache.fetch(key, path):
-        return Anything(value="found")
+        return AnyValue(value="found")
     _say(params.started)
     if params.until is not None:
         await _there(params.until)
@@ -262,7 +262,7 @@ async def piece(job: Context, params: PieceParams) -> Anything:
     await job.cache.keep(key, path)
     if params.held_until is not None:
         await _there(params.held_until)
-    return Anything(value="made")
+    return AnyValue(value="made")
 
 
 @operation("draw", queue=QUEUE, timeout=_MINUTE, on_worker_lost="resume")
@@ -281,7 +281,7 @@ async def draw(job: Context, params: DrawParams) -> WriteResult:
 
 ALL = (
     *(noop, sleep, fail, surprise, crash, freeze, block, write, keep, child, report_progress, pay_once),
-    *(run_first, piece, draw),
+    *(run_children, piece, draw),
 )
 """Every operation of this file."""
 

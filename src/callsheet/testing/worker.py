@@ -31,7 +31,7 @@ async def main(modules: list[str]) -> None:
 
 async def work(catalog: Catalog) -> None:
     """Run these operations until SIGTERM."""
-    async with open_runtime(Settings(), catalog, watch=False, own_providers=fake_providers()) as runtime:
+    async with open_runtime(Settings(), catalog, follow_events=False, extra_providers=fake_providers()) as runtime:
         worker = runtime.worker()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
         working = asyncio.create_task(worker.run())

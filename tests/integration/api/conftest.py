@@ -49,7 +49,7 @@ class Api:
 @asynccontextmanager
 async def served(settings, catalog, *, providers=()):
     """Serve a runtime on a socket until the block ends; `settings.port` is where."""
-    async with open_runtime(settings, catalog, own_providers=providers) as runtime:
+    async with open_runtime(settings, catalog, extra_providers=providers) as runtime:
         app = create_app(runtime)
         server = make_server(app, host=settings.host, port=settings.port)
         serving = asyncio.create_task(server.serve())

@@ -21,7 +21,7 @@ from callsheet.engine.jobs.outcomes import ChildJobRow, Outcome
 from callsheet.local import arun
 from callsheet.operation.contract import ChildJob, RunChildJobs, operation
 from callsheet.testing.engine import running_engine
-from callsheet.testing.operations import ALL, block, noop, run_first
+from callsheet.testing.operations import ALL, block, noop, run_children
 from callsheet.testing.waiters import until
 
 
@@ -220,7 +220,7 @@ async def test_a_check_that_breaks_on_what_a_first_job_is_given_fails_the_job_th
     async def picky(job, params: Picky) -> Nothing:
         return Nothing()
 
-    async with running_engine([run_first, picky], settings=settings) as engine:
+    async with running_engine([run_children, picky], settings=settings) as engine:
         execution = await engine.run(plan(parent(first("a", "picky", value=1))), timeout=10)
 
     assert execution.jobs[0].error.code == "internal_error"

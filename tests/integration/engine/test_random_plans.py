@@ -15,7 +15,7 @@ from plans import job
 
 from callsheet.domain.errors import InvalidState
 from callsheet.domain.plan_validation import read_submission
-from callsheet.domain.statuses import ENDED, JobStatus, may_follow
+from callsheet.domain.statuses import ENDED, JobStatus, is_allowed
 from callsheet.engine.jobs.cancel import cancel_execution, cancel_job
 from callsheet.engine.jobs.retry import retry_execution, retry_job
 from callsheet.engine.jobs.submit import submit_many
@@ -165,7 +165,7 @@ def follow_moves(events, rows, upstream):
             wanted_first.remove(name)
             continue
         history = f"{name} at event {event['number']}: {[(e['number'], e['job_id'], e['type']) for e in events]}"
-        assert may_follow(before, after), f"{before} -> {after}: {history}"
+        assert is_allowed(before, after), f"{before} -> {after}: {history}"
         if well(name):
             again.add(name)
         if after is JobStatus.QUEUED and before in (JobStatus.PENDING, *ENDED):

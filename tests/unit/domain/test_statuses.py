@@ -6,28 +6,28 @@ from callsheet.domain.retry_policy import RetryState, jobs_to_retry
 from callsheet.domain.statuses import (
     ENDED,
     EXECUTION_ENDED,
-    MOVES,
+    TRANSITIONS,
     ExecutionStatus,
     JobStatus,
-    Move,
+    Transition,
     actions_from,
     execution_actions_from,
-    may_follow,
+    is_allowed,
 )
 
 S = JobStatus
 
 
 def test_every_status_but_success_can_be_left_and_every_status_can_be_reached():
-    left = {start for start, _ in MOVES}
-    reached = {end for ends in MOVES.values() for end in ends}
+    left = {start for start, _ in TRANSITIONS}
+    reached = {end for ends in TRANSITIONS.values() for end in ends}
 
     assert left == set(S) - {S.SUCCEEDED}
     assert reached == set(S)
 
 
 def test_what_has_ended_moves_only_when_a_person_asks():
-    assert {move for (start, move) in MOVES if start in ENDED} == {Move.RETRY}
+    assert {move for (start, move) in TRANSITIONS if start in ENDED} == {Transition.RETRY}
 
 
 def test_what_has_not_ended_can_be_cancelled():
@@ -53,7 +53,7 @@ def test_only_what_did_not_succeed_can_be_retried():
     ],
 )
 def test_the_table_says_what_may_follow_what(before, after, allowed):
-    assert may_follow(before, after) is allowed
+    assert is_allowed(before, after) is allowed
 
 
 @pytest.mark.parametrize("status", list(ExecutionStatus))

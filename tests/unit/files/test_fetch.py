@@ -11,12 +11,12 @@ import httpx2
 import pytest
 
 from callsheet.domain.errors import BadSource, CallsheetError, SourceUnreachable
-from callsheet.files.fetch import fetch, redact_url, retry_after
+from callsheet.files.fetch import fetch, parse_retry_after, redact_url
 from callsheet.files.ssrf_guard import guarded_client
 from callsheet.settings import Settings
 
 from .conftest import MakeSettings
-from .web_servers import Answer, Call, Server, Wire, serve
+from .web_servers import Handler, RedirectingBackend, Request, Server, serve
 
 BODY = os.urandom(3_000_000)
 
@@ -32,13 +32,13 @@ async def impatient(open_settings: Settings) -> AsyncIterator[httpx2.AsyncClient
         yield client
 
 
-async def whole(call: Call) -> None:
-    await call.answer(body=BODY, Content_Type="video/mp4; codecs=avc1")
+async def whole(call: Request) -> None:
+    await call.respond(body=BODY, Content_Type="video/mp4; codecs=avc1")
 
 
-def answering(status: int, **headers: str) -> Answer:
-    async def answer(call: Call) -> None:
-        await call.answer(status, b"no", **headers)
+def answering(status: int, **headers: str) -> Handler:
+    async def answer(call: Request) -> None:
+        await call.respond(status, b"no", **headers)
 
     return answer
 
@@ -65,8 +65,8 @@ async def test_a_file_comes_whole_with_its_progress(open_settings: Settings, tar
     assert [total for _, total in seen] == [len(BODY)] * len(seen)
     assert [done for done, _ in seen] == sorted({done for done, _ in seen}) and seen[-1][0] == len(BODY)
     assert leftovers(target) == ["arriving"]
-    assert server.calls[0].path == "/a/clip.mp4?sig=1"
-    assert server.calls[0].headers["accept-encoding"] == "identity"
+    assert server.requests[0].path == "/a/clip.mp4?sig=1"
+    assert server.requests[0].headers["accept-encoding"] == "identity"
 
 
 @pytest.mark.parametrize(
@@ -91,17 +91,17 @@ async def test_the_name_comes_from_the_server_and_is_made_safe(
 
 
 async def test_redirects_are_followed_and_carry_nothing(open_settings: Settings, target: Path) -> None:
-    async def answer(call: Call) -> None:
+    async def answer(call: Request) -> None:
         hop = int(call.path.removeprefix("/"))
-        await (whole(call) if hop == 5 else call.answer(302, Location=f"/{hop + 1}"))
+        await (whole(call) if hop == 5 else call.respond(302, Location=f"/{hop + 1}"))
 
     async with serve(answer) as server:
         url = server.url("/0").replace("http://", "http://user:word@")
         assert (await fetch(url, target, open_settings)).size == len(BODY)
 
-    assert server.calls[0].headers["authorization"].startswith("Basic ")
-    assert all("authorization" not in call.headers for call in server.calls[1:])
-    assert all("referer" not in call.headers for call in server.calls)
+    assert server.requests[0].headers["authorization"].startswith("Basic ")
+    assert all("authorization" not in call.headers for call in server.requests[1:])
+    assert all("referer" not in call.headers for call in server.requests)
 
 
 async def test_a_sixth_redirect_is_too_many(open_settings: Settings, target: Path) -> None:
@@ -109,7 +109,7 @@ async def test_a_sixth_redirect_is_too_many(open_settings: Settings, target: Pat
         with pytest.raises(BadSource, match="more than 5 times"):
             await fetch(server.url(), target, open_settings)
 
-    assert len(server.calls) == 6
+    assert len(server.requests) == 6
 
 
 @pytest.mark.parametrize(
@@ -131,16 +131,16 @@ async def test_a_redirect_to_a_forbidden_place_is_refused(
         loop = asyncio.get_running_loop()
         return [str(found[4][0]) for found in await loop.getaddrinfo(host, port)]
 
-    async def redirect(call: Call) -> None:
+    async def redirect(call: Request) -> None:
         await call.send(f"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: {location}\r\n\r\n".encode())
 
     async with serve(redirect) as server:
-        wire = Wire(server.port)
-        async with guarded_client(settings, resolve=resolve, dial=wire) as client:
+        wire = RedirectingBackend(server.port)
+        async with guarded_client(settings, resolve=resolve, backend=wire) as client:
             with pytest.raises(BadSource):
                 await fetch("http://example.com/x", target, settings, client=client)
 
-    assert wire.dialled == [("93.184.216.34", 80)]
+    assert wire.connected == [("93.184.216.34", 80)]
     assert leftovers(target) == []
 
 
@@ -170,9 +170,9 @@ async def test_a_private_address_is_refused(settings: Settings, target: Path) ->
 async def test_a_body_above_the_cap_is_refused(make_settings: MakeSettings, target: Path, announced: bool) -> None:
     settings = make_settings(allow_private_addresses=True, allow_http=True, source_max_bytes=1_000_000)
 
-    async def answer(call: Call) -> None:
+    async def answer(call: Request) -> None:
         if announced:
-            await call.answer(body=BODY)
+            await call.respond(body=BODY)
             return
         await call.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         while not call.closing.is_set():
@@ -197,8 +197,8 @@ async def test_a_gzip_bomb_is_counted_as_it_unfolds(make_settings: MakeSettings,
     bomb = gzip.compress(bytes(200_000_000), 9)
     assert len(bomb) < 1_000_000
 
-    async def answer(call: Call) -> None:
-        await call.answer(body=bomb, Content_Encoding="gzip")
+    async def answer(call: Request) -> None:
+        await call.respond(body=bomb, Content_Encoding="gzip")
 
     async with serve(answer) as server:
         with pytest.raises(BadSource, match="more than the"):
@@ -208,8 +208,8 @@ async def test_a_gzip_bomb_is_counted_as_it_unfolds(make_settings: MakeSettings,
 
 
 async def test_a_gzipped_body_is_unfolded(open_settings: Settings, target: Path) -> None:
-    async def answer(call: Call) -> None:
-        await call.answer(body=gzip.compress(b"1\n00:00 --> 00:01\nhello"), Content_Encoding="gzip")
+    async def answer(call: Request) -> None:
+        await call.respond(body=gzip.compress(b"1\n00:00 --> 00:01\nhello"), Content_Encoding="gzip")
 
     async with serve(answer) as server:
         await fetch(server.url("/a.srt"), target, open_settings)
@@ -224,28 +224,28 @@ async def test_an_unknown_encoding_is_refused(open_settings: Settings, target: P
             await fetch(server.url(), target, open_settings)
 
 
-async def cut_off(call: Call) -> None:
+async def cut_off(call: Request) -> None:
     await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 5000)
 
 
-async def cut_off_in_a_chunk(call: Call) -> None:
+async def cut_off_in_a_chunk(call: Request) -> None:
     await call.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000\r\nxxx")
 
 
-async def broken_gzip(call: Call) -> None:
-    await call.answer(body=b"this is not gzip", Content_Encoding="gzip")
+async def broken_gzip(call: Request) -> None:
+    await call.respond(body=b"this is not gzip", Content_Encoding="gzip")
 
 
-async def not_http(call: Call) -> None:
+async def not_http(call: Request) -> None:
     await call.send(b"SSH-2.0-OpenSSH_9.6\r\n")
 
 
-async def nothing(call: Call) -> None:
+async def nothing(call: Request) -> None:
     return
 
 
 @pytest.mark.parametrize("answer", [cut_off, cut_off_in_a_chunk, broken_gzip, not_http, nothing])
-async def test_a_body_that_breaks_off_is_not_kept(open_settings: Settings, target: Path, answer: Answer) -> None:
+async def test_a_body_that_breaks_off_is_not_kept(open_settings: Settings, target: Path, answer: Handler) -> None:
     async with serve(answer) as server:
         with pytest.raises(SourceUnreachable, match="broke off"):
             await fetch(server.url(), target, open_settings)
@@ -253,18 +253,18 @@ async def test_a_body_that_breaks_off_is_not_kept(open_settings: Settings, targe
     assert leftovers(target) == []
 
 
-async def hang_at_once(call: Call) -> None:
+async def hang_at_once(call: Request) -> None:
     await call.closing.wait()
 
 
-async def hang_in_the_middle(call: Call) -> None:
+async def hang_in_the_middle(call: Request) -> None:
     await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 500_000)
     await call.closing.wait()
 
 
 @pytest.mark.parametrize("answer", [hang_at_once, hang_in_the_middle])
 async def test_a_server_that_hangs_is_given_up(
-    open_settings: Settings, impatient: httpx2.AsyncClient, target: Path, answer: Answer
+    open_settings: Settings, impatient: httpx2.AsyncClient, target: Path, answer: Handler
 ) -> None:
     async with serve(answer) as server:
         with pytest.raises(SourceUnreachable, match="did not answer in time"):
@@ -276,7 +276,7 @@ async def test_a_server_that_hangs_is_given_up(
 async def test_a_server_that_drips_is_given_up_at_the_time_limit(make_settings: MakeSettings, target: Path) -> None:
     settings = make_settings(allow_private_addresses=True, allow_http=True, source_timeout=0.5)
 
-    async def drip(call: Call) -> None:
+    async def drip(call: Request) -> None:
         await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
         while not call.closing.is_set():
             await call.send(b"x")
@@ -337,14 +337,14 @@ async def test_a_busy_server_is_asked_again_later(open_settings: Settings, targe
     ],
 )
 def test_a_retry_after_in_seconds_is_read(value: str | None, seconds: float | None) -> None:
-    assert retry_after(value) == seconds
+    assert parse_retry_after(value) == seconds
 
 
 def test_a_retry_after_as_a_date_is_read() -> None:
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
 
-    assert retry_after(later) == pytest.approx(90, abs=2)
-    assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+    assert parse_retry_after(later) == pytest.approx(90, abs=2)
+    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
 
 
 async def test_a_server_that_is_not_there_may_come_back(open_settings: Settings, target: Path) -> None:
@@ -376,7 +376,7 @@ async def check_message(server: Server, target: Path, settings: Settings) -> str
 @pytest.mark.parametrize(
     "answer", [answering(404, X="secret4"), answering(500), cut_off, answering(302, Location="ftp://x/?secret5")]
 )
-async def test_no_message_holds_a_key(open_settings: Settings, target: Path, answer: Answer) -> None:
+async def test_no_message_holds_a_key(open_settings: Settings, target: Path, answer: Handler) -> None:
     async with serve(answer) as server:
         message = await check_message(server, target, open_settings)
 

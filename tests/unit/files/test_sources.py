@@ -16,7 +16,7 @@ from callsheet.files.storage import Storage, open_storage
 from callsheet.settings import Settings
 
 from .conftest import MakeSettings
-from .web_servers import Call, serve
+from .web_servers import Request, serve
 
 Open = Callable[[str | Artifact], Awaitable[Path]]
 
@@ -162,9 +162,9 @@ async def test_a_bad_storage_key_is_refused(open_source: Open, key: str) -> None
         await open_source(f"storage:{key}")
 
 
-async def film(call: Call) -> None:
+async def film(call: Request) -> None:
     await asyncio.sleep(0.05)
-    await call.answer(body=b"film" * 1000, Content_Type="video/mp4")
+    await call.respond(body=b"film" * 1000, Content_Type="video/mp4")
 
 
 @pytest.mark.parametrize("text", ["storage:callsheet-cache/piece/x", "STORAGE:Callsheet-Cache/piece/x"])
@@ -186,7 +186,7 @@ async def test_a_url_is_fetched_once_however_often_it_is_opened(open_source: Ope
         paths.append(await open_source(url))
         other = await open_source(server.url("/get%20me?id=2"))
 
-    assert len(set(paths)) == 1 and len(server.calls) == 2
+    assert len(set(paths)) == 1 and len(server.requests) == 2
     assert other != paths[0]
     assert sources_in(folder) == ["get me.mp4", "get me.mp4"]
 
@@ -194,7 +194,7 @@ async def test_a_url_is_fetched_once_however_often_it_is_opened(open_source: Ope
 async def test_a_download_that_one_waiter_gave_up_still_comes_for_the_other(open_source: Open) -> None:
     asked = asyncio.Event()
 
-    async def slow_film(call: Call) -> None:
+    async def slow_film(call: Request) -> None:
         asked.set()
         await film(call)
 
@@ -208,8 +208,8 @@ async def test_a_download_that_one_waiter_gave_up_still_comes_for_the_other(open
 
 
 async def test_a_failed_download_is_tried_anew_the_next_time(open_source: Open, folder: Path) -> None:
-    async def first_busy(call: Call) -> None:
-        await call.answer(503 if len(server.calls) == 1 else 200, b"film")
+    async def first_busy(call: Request) -> None:
+        await call.respond(503 if len(server.requests) == 1 else 200, b"film")
 
     async with serve(first_busy) as server:
         with pytest.raises(SourceUnreachable):

@@ -11,7 +11,7 @@ from callsheet.files.ssrf_guard import guarded_client, is_public
 from callsheet.settings import Settings
 
 from .conftest import MakeSettings
-from .web_servers import Call, Wire, serve
+from .web_servers import RedirectingBackend, Request, serve
 
 PUBLIC, OTHER_PUBLIC = "93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"
 
@@ -43,8 +43,8 @@ def names(*found: str) -> Callable[[str, int], Awaitable[list[str]]]:
     return resolve
 
 
-async def hello(call: Call) -> None:
-    await call.answer(body=b"hello")
+async def hello(call: Request) -> None:
+    await call.respond(body=b"hello")
 
 
 @pytest.mark.parametrize(
@@ -55,21 +55,24 @@ async def hello(call: Call) -> None:
     ],
 )
 async def test_a_local_host_is_refused_however_it_is_written(settings: Settings, host: str) -> None:
-    async with serve(hello) as server, guarded_client(settings, dial=(wire := Wire(server.port))) as client:
+    async with (
+        serve(hello) as server,
+        guarded_client(settings, backend=(wire := RedirectingBackend(server.port))) as client,
+    ):
         with pytest.raises(BadSource, match="private or local"):
             await client.get(f"http://{host}/")
 
-        assert wire.dialled == [] and server.calls == []
+        assert wire.connected == [] and server.requests == []
 
 
 async def test_one_private_address_among_public_ones_refuses_them_all(settings: Settings) -> None:
     async with serve(hello) as server:
-        wire = Wire(server.port)
-        async with guarded_client(settings, resolve=names(PUBLIC, "10.0.0.1"), dial=wire) as client:
+        wire = RedirectingBackend(server.port)
+        async with guarded_client(settings, resolve=names(PUBLIC, "10.0.0.1"), backend=wire) as client:
             with pytest.raises(BadSource, match="private or local") as caught:
                 await client.get("http://example.com/")
 
-    assert wire.dialled == []
+    assert wire.connected == []
     assert "10.0.0.1" not in str(caught.value)
 
 
@@ -80,23 +83,23 @@ async def test_the_address_that_was_checked_is_the_one_that_is_dialled(settings:
         return next(answers)
 
     async with serve(hello) as server:
-        wire = Wire(server.port)
-        async with guarded_client(settings, resolve=changing_its_mind, dial=wire) as client:
+        wire = RedirectingBackend(server.port)
+        async with guarded_client(settings, resolve=changing_its_mind, backend=wire) as client:
             reply = await client.get("http://example.com/x")
 
     assert reply.text == "hello"
-    assert wire.dialled == [(PUBLIC, 80)]
-    assert server.calls[0].headers["host"] == "example.com"
+    assert wire.connected == [(PUBLIC, 80)]
+    assert server.requests[0].headers["host"] == "example.com"
 
 
 async def test_the_second_address_is_tried_when_the_first_is_dead(settings: Settings) -> None:
     async with serve(hello) as server:
-        wire = Wire(server.port, dead=[OTHER_PUBLIC])
-        async with guarded_client(settings, resolve=names(OTHER_PUBLIC, PUBLIC), dial=wire) as client:
+        wire = RedirectingBackend(server.port, dead=[OTHER_PUBLIC])
+        async with guarded_client(settings, resolve=names(OTHER_PUBLIC, PUBLIC), backend=wire) as client:
             reply = await client.get("http://example.com/")
 
     assert reply.status_code == 200
-    assert wire.dialled == [(OTHER_PUBLIC, 80), (PUBLIC, 80)]
+    assert wire.connected == [(OTHER_PUBLIC, 80), (PUBLIC, 80)]
 
 
 async def test_an_unusual_port_is_refused(settings: Settings) -> None:
@@ -118,8 +121,8 @@ async def test_private_addresses_and_ports_are_open_where_the_settings_say_so(
 
 
 async def test_a_post_keeps_its_body_and_follows_nothing(make_settings: MakeSettings) -> None:
-    async def elsewhere(call: Call) -> None:
-        await call.answer(307, Location="http://169.254.169.254/latest/meta-data")
+    async def elsewhere(call: Request) -> None:
+        await call.respond(307, Location="http://169.254.169.254/latest/meta-data")
 
     async with (
         serve(elsewhere) as server,
@@ -128,18 +131,18 @@ async def test_a_post_keeps_its_body_and_follows_nothing(make_settings: MakeSett
         reply = await client.post(server.url("/hook"), json={"a": 1}, headers={"webhook-id": "1"})
 
     assert reply.status_code == 307
-    assert server.calls[0].body == b'{"a":1}' and server.calls[0].headers["webhook-id"] == "1"
-    assert len(server.calls) == 1
+    assert server.requests[0].body == b'{"a":1}' and server.requests[0].headers["webhook-id"] == "1"
+    assert len(server.requests) == 1
 
 
 async def test_a_proxy_of_the_environment_is_not_used(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     async with serve(hello) as proxy, serve(hello) as server:
         monkeypatch.setenv("HTTP_PROXY", proxy.url("/"))
         monkeypatch.setenv("ALL_PROXY", proxy.url("/"))
-        async with guarded_client(settings, resolve=names(PUBLIC), dial=Wire(server.port)) as client:
+        async with guarded_client(settings, resolve=names(PUBLIC), backend=RedirectingBackend(server.port)) as client:
             await client.get("http://example.com/")
 
-    assert proxy.calls == [] and len(server.calls) == 1
+    assert proxy.requests == [] and len(server.requests) == 1
 
 
 async def test_the_certificate_is_checked_against_the_name(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,17 +151,17 @@ async def test_the_certificate_is_checked_against_the_name(settings: Settings, m
     authority.configure_trust(trusting)
     authority.issue_cert("films.example").configure_cert(own)
     own.sni_callback = lambda _, name, __: seen.append(name)
-    monkeypatch.setattr(addresses, "trusted_certificates", lambda: trusting)
+    monkeypatch.setattr(addresses, "tls_context", lambda: trusting)
 
     async with serve(hello, tls=own) as server:
-        wire = Wire(server.port)
-        async with guarded_client(settings, resolve=names(PUBLIC), dial=wire) as client:
+        wire = RedirectingBackend(server.port)
+        async with guarded_client(settings, resolve=names(PUBLIC), backend=wire) as client:
             assert (await client.get("https://films.example/")).text == "hello"
             with pytest.raises(httpx2.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
                 await client.get("https://other.example/")
 
     assert seen == ["films.example", "other.example"]
-    assert wire.dialled == [(PUBLIC, 443)] * 2
+    assert wire.connected == [(PUBLIC, 443)] * 2
 
 
 async def test_an_unknown_name_is_a_connection_error(settings: Settings) -> None:

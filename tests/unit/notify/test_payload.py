@@ -6,7 +6,7 @@ import pytest
 
 from callsheet.domain.ids import new_id
 from callsheet.domain.records import Execution, Job, JobErrorRecord
-from callsheet.notify.payload import MOST_BYTES, payload
+from callsheet.notify.payload import MAX_BYTES, build_payload
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -27,8 +27,8 @@ def execution(jobs, metadata=None):
 
 
 def data_of(jobs, **more):
-    body = payload("execution.failed", AT, execution(jobs, **more), status_url="https://example.com/x")
-    assert len(body) <= MOST_BYTES
+    body = build_payload("execution.failed", AT, execution(jobs, **more), status_url="https://example.com/x")
+    assert len(body) <= MAX_BYTES
     message = json.loads(body)
     assert (message["type"], message["data"]["statusUrl"]) == ("execution.failed", "https://example.com/x")
     return message["data"]

@@ -7,17 +7,17 @@ import pytest
 from callsheet.domain.errors import BadSource
 from callsheet.domain.media_source import MediaSource
 from callsheet.operation.contract import ChildJob, RunChildJobs
-from callsheet.testing.context import Progress, RecordingContext
+from callsheet.testing.context import ProgressReport, RecordingContext
 from callsheet.testing.operations import (
-    FirstParams,
+    CachedPieceParams,
     OnceParams,
-    PieceParams,
     ProgressParams,
+    RunChildrenParams,
     WriteParams,
     pay_once,
     piece,
     report_progress,
-    run_first,
+    run_children,
     write,
 )
 
@@ -38,7 +38,7 @@ async def test_progress_is_recorded_in_order(tmp_path):
 
     await report_progress.run(job, ProgressParams(reports=2))
 
-    assert job.progress_reports == [Progress(0.5, "1 of 2"), Progress(1.0, "2 of 2")]
+    assert job.progress_reports == [ProgressReport(0.5, "1 of 2"), ProgressReport(1.0, "2 of 2")]
 
 
 async def test_a_step_is_done_once(tmp_path):
@@ -58,7 +58,7 @@ async def test_what_cannot_be_opened_is_a_bad_source(tmp_path, source):
 
 
 async def test_contexts_of_one_folder_share_a_cache(tmp_path):
-    params = PieceParams(digest="ab" * 32)
+    params = CachedPieceParams(digest="ab" * 32)
 
     made = await piece.run(RecordingContext(tmp_path), params)
     found = await piece.run(RecordingContext(tmp_path), params)
@@ -67,11 +67,11 @@ async def test_contexts_of_one_folder_share_a_cache(tmp_path):
 
 
 async def test_a_context_is_told_what_ran_first_and_how_many_hosts_there_are(tmp_path):
-    params = FirstParams(jobs=[{"id": "a", "params": {"value": 1}}])
+    params = RunChildrenParams(jobs=[{"id": "a", "params": {"value": 1}}])
 
     with pytest.raises(RunChildJobs) as wish:
-        await run_first.run(RecordingContext(tmp_path), params)
-    result = await run_first.run(RecordingContext(tmp_path, ran_first=True, host_count=3), params)
+        await run_children.run(RecordingContext(tmp_path), params)
+    result = await run_children.run(RecordingContext(tmp_path, children_done=True, host_count=3), params)
 
     assert wish.value.jobs == (ChildJob("a", "noop", {"value": 1}),)
     assert result.value == 3

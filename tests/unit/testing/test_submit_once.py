@@ -21,7 +21,7 @@ async def test_an_order_is_sent_once_and_its_task_is_given_again(tmp_path, toy):
     tasks = [await job.submit_once(toy, SubmitRequest("crayon", {})) for _ in range(2)]
 
     assert tasks[0] == tasks[1]
-    assert [order["mark"] for order in toy.requests()] == [job.orders["submit"].client_reference]
+    assert [order["mark"] for order in toy.requests()] == [job.submit_requests["submit"].client_reference]
 
 
 async def test_what_is_refused_may_be_ordered_of_another(tmp_path, toy):

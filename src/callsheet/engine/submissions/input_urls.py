@@ -11,7 +11,7 @@ from callsheet.domain.errors import BadSource, NotFound
 from callsheet.domain.media_source import MediaSource, SourceKind
 from callsheet.engine.reads.views import find_artifact
 from callsheet.files.cache import is_cache_key
-from callsheet.files.object_keys import checked_key
+from callsheet.files.object_keys import validate_key
 from callsheet.files.signed_urls import sign_path, signing_key
 from callsheet.files.storage import Storage
 from callsheet.settings import Settings
@@ -37,7 +37,7 @@ async def input_url(source: MediaSource, *, settings: Settings, storage: Storage
 
 
 def _key_of(source: MediaSource) -> str:
-    key = checked_key(str(source.root)[len(_KEY) :])
+    key = validate_key(str(source.root)[len(_KEY) :])
     if is_cache_key(key):
         raise BadSource(f"'{source.text}' cannot be used: what is cached is nobody's source")
     return key

@@ -259,9 +259,9 @@ class JobContext:
         """Return the address that belongs into the order of this step."""
         return self._submissions.webhook_url(provider, step)
 
-    async def submit_once(self, provider: Provider, order: SubmitRequest, step: str = "submit") -> Task:
+    async def submit_once(self, provider: Provider, request: SubmitRequest, step: str = "submit") -> Task:
         """Send an order, at most once in the life of the job."""
-        return await self._submissions.submit_once(provider, order, step)
+        return await self._submissions.submit_once(provider, request, step)
 
     async def open_submission(self, step: str = "submit") -> OpenSubmission | None:
         """Return what an earlier run has ordered in a step."""

@@ -22,8 +22,8 @@ from callsheet.domain.errors import (
     SubmissionUnknown,
 )
 from callsheet.files.atomic_write import write_atomically
-from callsheet.files.fetch import LONGEST_WAIT, fetch, redact_url, retry_after, seconds_in
-from callsheet.files.ssrf_guard import trusted_certificates
+from callsheet.files.fetch import MAX_RETRY_AFTER, fetch, parse_retry_after, parse_seconds, redact_url
+from callsheet.files.ssrf_guard import tls_context
 from callsheet.providers.contract import Output
 from callsheet.providers.http.json_fields import text
 from callsheet.providers.http.rate_limiter import RateLimiter
@@ -110,7 +110,7 @@ def _client(timeout: httpx2.Timeout, limits: httpx2.Limits) -> httpx2.AsyncClien
         timeout=timeout,
         limits=limits,
         follow_redirects=False,
-        verify=trusted_certificates(),
+        verify=tls_context(),
         headers={"User-Agent": f"callsheet/{version('callsheet')}"},
     )
 
@@ -346,8 +346,8 @@ class ProviderClient:
 
 def requested_delay(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that an answer asks to wait; None if it asks nothing."""
-    exact = seconds_in(headers.get("retry-after-ms", ""))
-    return retry_after(headers.get("retry-after")) if exact is None else min(exact / 1000, LONGEST_WAIT)
+    exact = parse_seconds(headers.get("retry-after-ms", ""))
+    return parse_retry_after(headers.get("retry-after")) if exact is None else min(exact / 1000, MAX_RETRY_AFTER)
 
 
 def sanitize(answer: ProviderResponse) -> str:

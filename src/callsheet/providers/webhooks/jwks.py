@@ -9,7 +9,7 @@ import orjson
 
 from callsheet.domain.errors import ProviderUnreachable
 from callsheet.files.fetch import redact_url
-from callsheet.files.ssrf_guard import trusted_certificates
+from callsheet.files.ssrf_guard import tls_context
 from callsheet.providers.webhooks.refreshing import RefreshingValue
 
 Keys = list[Mapping[str, Any]]
@@ -38,7 +38,7 @@ class Jwks:
         try:
             async with (
                 asyncio.timeout(_PATIENCE),
-                httpx2.AsyncClient(timeout=_PATIENCE, verify=trusted_certificates()) as client,
+                httpx2.AsyncClient(timeout=_PATIENCE, verify=tls_context()) as client,
                 client.stream("GET", self._url) as answer,
             ):
                 status, body = answer.status_code, await _beginning(answer)
