@@ -14,14 +14,14 @@ import yaml
 
 from callsheet.api.app import create_app
 from callsheet.fakes.comfyui import running_comfyui
-from callsheet.fakes.providers.all import STAND_INS
+from callsheet.fakes.providers.all import FAKES
 from callsheet.fakes.providers.fal import FakeFal
 from callsheet.fakes.providers.google import FakeGoogle
 from callsheet.fakes.providers.kling import FakeKling
 from callsheet.fakes.providers.replicate import FakeReplicate
 from callsheet.fakes.providers.runpod import FakeRunPod
-from callsheet.fakes.providers.server import served
-from callsheet.fakes.providers.task_script import film
+from callsheet.fakes.providers.server import serve_app
+from callsheet.fakes.providers.task_script import sample_video
 from callsheet.operation.catalog import discover
 from callsheet.testing.engine import Engine
 from callsheet.testing.waiters import until
@@ -36,7 +36,7 @@ AT_ONCE = 3
 IN_DOUBT = {"after the intent": 0, "request seen": 0, "request taken": 1, "answer not stored": 1}
 """Killed there, a worker leaves an order of which nobody knows whether it was taken: how often it was, in truth."""
 TRAPS = ["before the intent", "after the intent", "answer not stored", "answer stored", "end not stored", "file stored"]
-SEEN = {"request seen": "submit", "request taken": "submit", "look seen": "look", "fetch seen": "download"}
+SEEN = {"request seen": "submit", "request taken": "submit", "look seen": "status", "fetch seen": "download"}
 """Points that the stand-in knows: it kills the worker whose request has come."""
 EVERY_POINT = [*TRAPS, *SEEN, "waiting", "webhook came"]
 SOME_POINTS = ["after the intent", "request taken", "look seen", "file stored"]
@@ -48,7 +48,7 @@ COMFYUI_POINTS = [
     "before the file",
     "file stored",
 ]
-POINTS = dict.fromkeys(STAND_INS, SOME_POINTS)
+POINTS = dict.fromkeys(FAKES, SOME_POINTS)
 POINTS |= {kind: [*SOME_POINTS, "webhook came"] for kind in (FakeGoogle, FakeKling, FakeRunPod)}
 POINTS |= dict.fromkeys((FakeReplicate, FakeFal), EVERY_POINT)
 LISTING = (FakeReplicate,)
@@ -138,7 +138,7 @@ def model(tmp_path, know_models):
                 }
             ],
         }
-        for kind in STAND_INS
+        for kind in FAKES
     ]
     file = tmp_path / "models.yaml"
     file.write_text(yaml.safe_dump(models))
@@ -156,7 +156,7 @@ class Deadly:
     async def __call__(self, visit, answering):
         answer = await answering() if self.heeded else None
         self.worker.kill()
-        return answer or visit.refusal(503, "Nobody is there to read this.")
+        return answer or visit.error_response(503, "Nobody is there to read this.")
 
 
 async def all_of(points, case):
@@ -203,7 +203,7 @@ def as_text(data):
     return {part.hex(), part.hex().upper(), *encoded, *urlsafe}
 
 
-FILM_AS_TEXT = as_text(film().data)
+FILM_AS_TEXT = as_text(sample_video().data)
 
 
 def files_are_there(stage, execution):
@@ -213,7 +213,7 @@ def files_are_there(stage, execution):
     return stored
 
 
-@pytest.mark.parametrize("kind", STAND_INS, ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", FAKES, ids=lambda kind: kind.name)
 async def test_an_order_outlives_its_workers_and_is_paid_once(kind, stage, model):
     await all_of(POINTS[kind], lambda point: order_killed_at(point, kind, stage, model))
 
@@ -226,7 +226,7 @@ async def order_killed_at(point, kind, stage, model):
         changes |= {"models_file": model, "provider_poll_initial": looks, "provider_poll_max": looks}
         async with (
             stage(point, provider.environment(), **changes) as here,
-            served(create_app(here.engine.runtime)) as url,
+            serve_app(create_app(here.engine.runtime)) as url,
         ):
             if point == "webhook came":
                 here.environment["CALLSHEET_PUBLIC_URL"] = url
@@ -243,9 +243,9 @@ async def order_killed_at(point, kind, stage, model):
                 taken += 1
             assert execution.status == "succeeded", execution.jobs[0].error
             assert provider.paid == taken
-            assert files_are_there(here, execution) == film().data
+            assert files_are_there(here, execution) == sample_video().data
             await nothing_leaked(here, keys=[provider.key], prompt=PROMPT)
-            assert not [came for came in provider.came if "otter" in came.url or provider.key in came.url]
+            assert not [came for came in provider.requests if "otter" in came.url or provider.key in came.url]
 
 
 async def killed(here, provider, point):
@@ -261,8 +261,8 @@ async def killed(here, provider, point):
         await here.engine.wait(execution_id, "job.waiting", timeout=30)
         worker.kill()
     if point == "webhook came":
-        await provider.finish(*provider.taken)
-        assert [told.status for told in provider.told] == [200]
+        await provider.finish(*provider.tasks)
+        assert [told.status for told in provider.sent_webhooks] == [200]
     await gone(worker)
     return execution_id
 

@@ -43,7 +43,7 @@ async def test_a_worker_killed_while_a_job_waits_and_one_while_it_collects_cost_
     [order] = await until(toy.requests)
     await engine.wait(execution_id, "job.waiting")
     first.kill()
-    toy.tell(order["id"], "succeeded", **DONE)
+    toy.set_status(order["id"], "succeeded", **DONE)
 
     second = start(settings, "second", **environment).ready()
     await until(started.exists, timeout=30)
@@ -63,7 +63,7 @@ async def test_a_worker_killed_while_its_order_is_on_the_way_is_followed_by_one_
     execution_id = await engine.submit(picture(submit="hang"))
     [order] = await until(toy.requests)
     first.kill()
-    toy.tell(order["id"], "succeeded", **DONE)
+    toy.set_status(order["id"], "succeeded", **DONE)
 
     start(settings, "second", **environment).ready()
 

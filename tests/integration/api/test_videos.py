@@ -12,7 +12,7 @@ from callsheet.api.videos_schema import video_of
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.reads.videos import VideoJob
 from callsheet.fakes.providers.replicate import FakeReplicate
-from callsheet.fakes.providers.task_script import Fails, Runs, Waits, film, picture
+from callsheet.fakes.providers.task_script import Failed, Queued, Running, sample_image, sample_video
 from callsheet.operation.catalog import Catalog
 from callsheet.operations.generate import generate
 from callsheet.testing.operations import ALL
@@ -63,9 +63,9 @@ async def test_a_film_is_made_and_brought(api, videos, replicate):
     assert (made.seconds, made.size) == ("5", "64x64")
     assert made.error is None
     assert made.completed_at >= made.created_at
-    [order] = replicate.taken.values()
+    [order] = replicate.tasks.values()
     assert order.input == {"prompt": "A red fox", "duration": 5, "aspect_ratio": "16:9", "resolution": "720p"}
-    assert (await videos.download_content(made.id)).content == film().data
+    assert (await videos.download_content(made.id)).content == sample_video().data
     execution = await api.engine.execution(api_id(made))
     assert [job.operation for job in execution.jobs] == ["generate"]
 
@@ -74,14 +74,14 @@ async def test_a_picture_goes_along(api, videos, replicate):
     await api.engine.start_worker()
 
     made = await videos.create_and_poll(
-        model=MODEL, prompt="It turns", input_reference=("a b.png", picture().data), poll_interval_ms=50
+        model=MODEL, prompt="It turns", input_reference=("a b.png", sample_image().data), poll_interval_ms=50
     )
     again = await videos.create_and_poll(
-        model=MODEL, prompt="It turns", input_reference=("other.bin", picture().data), poll_interval_ms=50
+        model=MODEL, prompt="It turns", input_reference=("other.bin", sample_image().data), poll_interval_ms=50
     )
 
     assert [made.status, again.status] == ["completed", "completed"]
-    sent = [order.input["image"] for order in replicate.taken.values()]
+    sent = [order.input["image"] for order in replicate.tasks.values()]
     assert sent[0].startswith("data:image/png;base64,")
     assert sent[0] == sent[1]
     assert (made.seconds, made.size) == ("1", "64x64")
@@ -96,7 +96,7 @@ async def test_json_and_further_inputs_are_taken_as_well(api, replicate):
     assert created.headers["openai-poll-after-ms"] == "2000"
     assert created.json()["status"] == "queued"
     await api.engine.start_worker()
-    [order] = await until(lambda: list(replicate.taken.values()))
+    [order] = await until(lambda: list(replicate.tasks.values()))
     assert order.input["prompt"] == "Say ${this}"
     assert (order.input["seed"], order.input["camera_fixed"], order.input["duration"]) == (4, True, 7)
 
@@ -108,7 +108,7 @@ async def test_texts_of_a_form_are_read_as_the_model_takes_them(api, replicate):
     created = await api.client.post("/v1/videos", data=form)
 
     assert created.status_code == 200, created.text
-    [order] = await until(lambda: list(replicate.taken.values()))
+    [order] = await until(lambda: list(replicate.tasks.values()))
     assert (order.input["seed"], order.input["camera_fixed"]) == (4, True)
     assert (order.input["aspect_ratio"], order.input["resolution"]) == ("16:9", "1080p")
     assert created.json()["size"] == "1792x1024"
@@ -274,14 +274,14 @@ async def test_a_form_that_is_broken_is_refused(api):
 
     broken = await api.client.post("/v1/videos", content=b"--b\r\nnonsense", headers=kind)
     two = await api.client.post("/v1/videos", data={"model": MODEL, "prompt": "x"}, files=files)
-    strange = await api.client.post("/v1/videos", data={"model": MODEL}, files={"mask": ("a.png", picture().data)})
+    strange = await api.client.post("/v1/videos", data={"model": MODEL}, files={"mask": ("a.png", sample_image().data)})
 
     assert [broken.status_code, two.status_code, strange.status_code] == [400, 400, 400]
     assert strange.json()["error"]["param"] == "mask"
 
 
 async def test_progress_and_failures_are_told(api, videos, replicate):
-    replicate.course(Waits(), Runs(0.4), Runs(0.4), Runs(0.4), Fails("NSFW", why="content"))
+    replicate.script(Queued(), Running(0.4), Running(0.4), Running(0.4), Failed("NSFW", why="content"))
     await api.engine.start_worker()
 
     created = await videos.create(model=MODEL, prompt="x")
@@ -299,7 +299,7 @@ async def test_progress_and_failures_are_told(api, videos, replicate):
 
 
 async def test_a_deleted_one_is_cancelled_and_gone(api, videos, replicate):
-    replicate.course(Runs(0.1))
+    replicate.script(Running(0.1))
     await api.engine.start_worker()
     created = await videos.create(model=MODEL, prompt="x")
     await until(lambda: replicate.paid)
@@ -309,7 +309,7 @@ async def test_a_deleted_one_is_cancelled_and_gone(api, videos, replicate):
 
     assert (deleted.id, deleted.deleted, deleted.object) == (created.id, True, "video.deleted")
     assert (await api.engine.ended(api_id(created))).status == "cancelled"
-    await until(lambda: replicate.of("cancel"))
+    await until(lambda: replicate.requests_of("cancel"))
     for call in (videos.retrieve, videos.delete, videos.download_content):
         with pytest.raises(openai.NotFoundError):
             await call(created.id)

@@ -109,7 +109,7 @@ async def test_with_room_at_home_nothing_is_ordered(engine, home, replicate):
     assert statuses(execution) == {"draw": "succeeded", "draw/at-home": "succeeded"}
     assert home.prompts[0]["prompt"]["1"]["inputs"]["color"] == 13395456
     assert execution.jobs[0].result["images"][0]["probe"]["width"] == 32
-    assert replicate.taken == {}
+    assert replicate.tasks == {}
 
 
 async def test_when_enough_wait_at_home_it_is_ordered_elsewhere(engine, home, replicate):
@@ -121,12 +121,12 @@ async def test_when_enough_wait_at_home_it_is_ordered_elsewhere(engine, home, re
 
     assert ordered(third) == "replicate"
     assert statuses(third) == {"draw": "succeeded"}
-    assert len(replicate.taken) == 1
+    assert len(replicate.tasks) == 1
     assert "1 jobs wait in the queue comfyui" in await messages(engine, third.execution_id)
     for waiting in (first, second):
         let_it_run(home)
         assert ordered(await engine.ended(waiting)) == "comfyui"
-    assert len(replicate.taken) == 1
+    assert len(replicate.tasks) == 1
 
 
 @pytest.mark.parametrize("times", [1, 4])
@@ -138,7 +138,7 @@ async def test_when_home_does_not_answer_it_is_ordered_elsewhere_at_once(engine,
         assert ordered(execution) == "replicate"
         assert statuses(execution) == {"draw": "succeeded", "draw/at-home": "failed"}
 
-    assert len(replicate.taken) == times
+    assert len(replicate.tasks) == times
     assert execution.status == "succeeded"
     assert next(j for j in execution.jobs if "/" in j.job_id).attempts == 1
 
@@ -151,7 +151,7 @@ async def test_when_home_fails_in_mid_run_it_is_ordered_elsewhere(engine, home, 
 
     assert ordered(execution) == "replicate"
     assert next(j for j in execution.jobs if "/" in j.job_id).error.code == "interrupted"
-    assert len(replicate.taken) == 1
+    assert len(replicate.tasks) == 1
 
 
 async def test_when_home_goes_away_in_mid_run_it_is_ordered_elsewhere(engine, home, replicate):
@@ -161,7 +161,7 @@ async def test_when_home_goes_away_in_mid_run_it_is_ordered_elsewhere(engine, ho
     execution = await engine.ended(execution_id)
 
     assert ordered(execution) == "replicate"
-    assert len(replicate.taken) == 1
+    assert len(replicate.tasks) == 1
     home.away = False
 
 
@@ -174,7 +174,7 @@ async def test_when_home_is_restarted_in_mid_run_it_is_made_there_anew(engine, h
     execution = await engine.ended(execution_id)
 
     assert ordered(execution) == "comfyui"
-    assert replicate.taken == {}
+    assert replicate.tasks == {}
 
 
 async def test_what_home_refuses_is_ordered_elsewhere(engine, home, replicate, settings):
@@ -185,7 +185,7 @@ async def test_what_home_refuses_is_ordered_elsewhere(engine, home, replicate, s
 
     assert ordered(execution) == "replicate"
     assert home.accepted == []
-    assert len(replicate.taken) == 1
+    assert len(replicate.tasks) == 1
 
 
 async def test_a_cancel_reaches_what_runs_at_home(engine, home, replicate):
@@ -197,7 +197,7 @@ async def test_a_cancel_reaches_what_runs_at_home(engine, home, replicate):
     assert statuses(execution) == {"draw": "cancelled", "draw/at-home": "cancelled"}
     await until(lambda: home.executor.remaining == 0)
     assert home.interrupts == home.accepted
-    assert replicate.taken == {}
+    assert replicate.tasks == {}
 
 
 async def test_a_cancel_of_the_job_alone_reaches_what_runs_at_home(engine, home, replicate):
@@ -208,7 +208,7 @@ async def test_a_cancel_of_the_job_alone_reaches_what_runs_at_home(engine, home,
 
     assert statuses(execution) == {"draw": "cancelled", "draw/at-home": "cancelled"}
     await until(lambda: home.executor.remaining == 0)
-    assert replicate.taken == {}
+    assert replicate.tasks == {}
 
 
 async def test_without_a_worker_for_home_it_is_ordered_elsewhere(settings, home, replicate):

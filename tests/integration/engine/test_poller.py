@@ -93,7 +93,7 @@ async def test_many_due_jobs_are_looked_at_one_after_the_other_without_a_rest(da
     await wait_for(database, "toy", 420)
 
     async with polling(database, toy, interval=SELDOM):
-        await until(lambda: toy.looks == 420)
+        await until(lambda: toy.polls == 420)
         await until(lambda: recorded(database, "toy", 420))
 
     assert toy.most_at_once <= 16
@@ -149,7 +149,7 @@ async def test_a_job_whose_time_is_over_is_handed_over_though_its_provider(datab
 
     async with polling(database, *[toy] * known, interval=0.02):
         if known:
-            await until(lambda: toy.looks)
+            await until(lambda: toy.polls)
         await wait_for(database, "toy", 1, timedelta(0))
         await until(lambda: number(database, "toy", "status = 'queued'"))
 

@@ -85,7 +85,7 @@ async def test_a_job_waits_without_a_seat_and_ends_with_its_file(engine, toy):
     assert shown.next_poll_at is not None
     assert shown.actions == ["cancel"]
 
-    toy.tell(order["id"], "succeeded", cost=0.25, seconds=12.5, **DONE)
+    toy.set_status(order["id"], "succeeded", cost=0.25, seconds=12.5, **DONE)
 
     execution = await engine.ended(execution_id)
     assert statuses(execution) == {"a": "succeeded", "b": "succeeded"}
@@ -101,14 +101,14 @@ async def test_progress_and_the_provider_s_words_are_seen_once_each(engine, toy)
     execution_id = await engine.submit(plan(job("a", "draw")))
     order = await ordered(toy)
 
-    toy.tell(order["id"], "queued", "in line")
+    toy.set_status(order["id"], "queued", "in line")
     await engine.wait(execution_id, "job.provider_status")
-    toy.tell(order["id"], "running", "sharpening", progress=0.4)
+    toy.set_status(order["id"], "running", "sharpening", progress=0.4)
     await engine.wait(execution_id, "job.progress")
     looks = toy.polls()
     await until(lambda: toy.polls() > looks + 5)
     assert (await engine.job(execution_id, "a")).progress == pytest.approx(0.4)
-    toy.tell(order["id"], "succeeded", **DONE)
+    toy.set_status(order["id"], "succeeded", **DONE)
     await engine.ended(execution_id)
 
     said = [event.data["status"] for event in await engine.events(execution_id) if event.type == "job.provider_status"]
@@ -119,7 +119,7 @@ async def test_progress_and_the_provider_s_words_are_seen_once_each(engine, toy)
 async def test_a_provider_that_asks_for_a_pause_is_looked_at_no_sooner(engine, toy):
     execution_id = await engine.submit(plan(job("a", "draw")))
     order = await ordered(toy)
-    toy.tell(order["id"], "running", "resting", retry_after=3600)
+    toy.set_status(order["id"], "running", "resting", retry_after=3600)
 
     async def is_resting():
         shown = await engine.job(execution_id, "a")
@@ -132,10 +132,10 @@ async def test_a_provider_that_asks_for_a_pause_is_looked_at_no_sooner(engine, t
 async def test_a_state_that_the_provider_invents_is_looked_at_again(engine, toy):
     execution_id = await engine.submit(plan(job("a", "draw")))
     order = await ordered(toy)
-    toy.tell(order["id"], "running", "contemplating")
+    toy.set_status(order["id"], "running", "contemplating")
     await engine.wait(execution_id, "job.provider_status")
 
-    toy.tell(order["id"], "succeeded", **DONE)
+    toy.set_status(order["id"], "succeeded", **DONE)
 
     assert (await engine.ended(execution_id)).status == "succeeded"
 
@@ -145,7 +145,7 @@ async def test_a_provider_that_does_not_answer_is_no_failure(engine, toy):
     order = await ordered(toy)
     toy.reachable = False
     await engine.wait(execution_id, "job.waiting")
-    toy.tell(order["id"], "succeeded", **DONE)
+    toy.set_status(order["id"], "succeeded", **DONE)
     await asyncio.sleep(0.2)
     assert (await engine.job(execution_id, "a")).status == "waiting"
 
@@ -160,7 +160,7 @@ async def test_a_task_that_failed_says_why_and_is_not_tried_again_by_itself(engi
     execution_id = await engine.submit(plan(job("a", "draw")))
     order = await ordered(toy)
 
-    toy.tell(order["id"], "failed", "FAILED", code="content_refused", message="Too colourful.", cost=0.1)
+    toy.set_status(order["id"], "failed", "FAILED", code="content_refused", message="Too colourful.", cost=0.1)
 
     [ended] = (await engine.ended(execution_id)).jobs
     assert (ended.error.code, ended.error.message) == ("content_refused", "Too colourful.")
@@ -171,11 +171,11 @@ async def test_a_task_that_failed_says_why_and_is_not_tried_again_by_itself(engi
 
 async def test_after_a_failed_task_a_retry_by_hand_orders_anew(engine, toy):
     execution_id = await engine.submit(plan(job("a", "draw")))
-    toy.tell((await ordered(toy))["id"], "failed", cost=0.1)
+    toy.set_status((await ordered(toy))["id"], "failed", cost=0.1)
     await engine.ended(execution_id)
 
     await engine.retry(execution_id)
-    toy.tell((await ordered(toy, 2))["id"], "succeeded", cost=0.25, **DONE)
+    toy.set_status((await ordered(toy, 2))["id"], "succeeded", cost=0.25, **DONE)
 
     execution = await engine.ended(execution_id)
     assert execution.status == "succeeded"
@@ -186,7 +186,7 @@ async def test_a_task_that_the_provider_forgot_is_lost(engine, toy):
     execution_id = await engine.submit(plan(job("a", "draw")))
     order = await ordered(toy)
 
-    toy.tell(order["id"], "lost", "404")
+    toy.set_status(order["id"], "lost", "404")
 
     [ended] = (await engine.ended(execution_id)).jobs
     assert ended.error.code == "task_lost"
@@ -199,7 +199,7 @@ async def test_a_refused_order_fails_the_job_and_may_go_elsewhere(settings, toy,
         assert refused.jobs[0].error.code == "submission_rejected"
 
         execution_id = await engine.submit(plan(job("a", "draw-somewhere")))
-        other.tell((await ordered(other))["id"], "succeeded", **DONE)
+        other.set_status((await ordered(other))["id"], "succeeded", **DONE)
 
         assert (await engine.ended(execution_id)).status == "succeeded"
     assert toy.requests() == []
@@ -247,7 +247,7 @@ async def test_a_waiting_job_survives_the_loss_of_every_worker(settings, toy):
         order = await ordered(toy)
         await engine.wait(execution_id, "job.waiting")
         await engine.kill_worker(engine.workers[0])
-        toy.tell(order["id"], "succeeded", **DONE)
+        toy.set_status(order["id"], "succeeded", **DONE)
 
         await engine.start_worker()
 
@@ -259,11 +259,11 @@ async def test_the_files_of_a_collection_that_failed_are_collected_by_a_retry(se
     async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
         execution_id = await engine.submit(plan(job("a", "draw")))
         order = await ordered(toy)
-        toy.tell(order["id"], "succeeded")  # without the file that the operation wants
+        toy.set_status(order["id"], "succeeded")  # without the file that the operation wants
         [failed] = (await engine.ended(execution_id)).jobs
         assert failed.error.code == "internal_error"
 
-        toy.tell(order["id"], "succeeded", **DONE)
+        toy.set_status(order["id"], "succeeded", **DONE)
         await engine.retry(execution_id)
 
         assert (await engine.ended(execution_id)).status == "succeeded"
@@ -304,7 +304,7 @@ async def test_a_lost_order_is_found_again_and_goes_on(settings, tmp_path):
     toy = FakeProvider(tmp_path / "toy", capabilities=Capabilities(find_submission=True), poll_policy=EAGER)
     async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
         execution_id = await engine.submit(plan(job("a", "draw", params={"submit": "lose"})))
-        toy.tell((await ordered(toy))["id"], "succeeded", **DONE)
+        toy.set_status((await ordered(toy))["id"], "succeeded", **DONE)
 
         assert (await engine.ended(execution_id)).status == "succeeded"
         assert len(toy.requests()) == 1
@@ -348,7 +348,7 @@ async def test_an_order_that_the_list_shows_late_is_found_as_long_as_there_is_pa
     toy.find_submission = find_late
     async with running_engine(OPERATIONS, settings=settings, providers=[toy]) as engine:
         execution_id = await engine.submit(plan(job("a", "draw", params={"submit": "lose"})))
-        toy.tell((await ordered(toy))["id"], "succeeded", **DONE)
+        toy.set_status((await ordered(toy))["id"], "succeeded", **DONE)
 
         assert (await engine.ended(execution_id)).status == "succeeded"
         assert len(toy.requests()) == 1
@@ -365,7 +365,7 @@ async def test_a_worker_that_dies_while_it_orders_orders_nothing_twice(settings,
         mine = next(worker for worker in engine.workers if worker.running)
         engine._tasks[mine.id].cancel()
         await asyncio.sleep(0)
-        toy.tell(order["id"], "succeeded", **DONE)
+        toy.set_status(order["id"], "succeeded", **DONE)
 
         assert (await engine.ended(execution_id)).status == "succeeded"
         assert len(toy.requests()) == 1
@@ -405,7 +405,7 @@ async def test_a_cancel_while_the_order_is_on_its_way_lets_it_arrive_and_ends_it
 
     await engine.cancel(execution_id)
     await asyncio.sleep(0.1)
-    toy.let_go()
+    toy.release()
 
     assert (await engine.ended(execution_id)).status == "cancelled"
     await until(lambda: toy.cancelled() == [order["id"]])
@@ -432,7 +432,7 @@ async def test_a_cancelled_job_that_is_retried_orders_anew(engine, toy):
     await engine.ended(execution_id)
 
     await engine.retry(execution_id)
-    toy.tell((await ordered(toy, 2))["id"], "succeeded", **DONE)
+    toy.set_status((await ordered(toy, 2))["id"], "succeeded", **DONE)
 
     assert (await engine.ended(execution_id)).status == "succeeded"
 
@@ -495,7 +495,7 @@ async def test_an_order_in_doubt_that_is_wanted_again_is_found_and_not_ended(set
 
         await engine.retry(execution_id)
         toy.find_submission = find_lost
-        toy.tell((await ordered(toy))["id"], "succeeded", **DONE)
+        toy.set_status((await ordered(toy))["id"], "succeeded", **DONE)
 
         assert (await engine.ended(execution_id)).status == "succeeded"
         assert toy.cancelled() == []
@@ -521,7 +521,7 @@ async def test_two_equal_orders_in_doubt_are_never_given_one_task(settings, tmp_
     submit, toy.submit, toy.find_submission = toy.submit, drop_the_second, find_any
     async with running_engine(OPERATIONS, settings=settings, providers=[toy], lanes={"test": 2}) as engine:
         execution_id = await engine.submit(plan(job("a", "draw"), job("b", "draw")))
-        toy.tell((await ordered(toy))["id"], "succeeded", **DONE)
+        toy.set_status((await ordered(toy))["id"], "succeeded", **DONE)
 
         execution = await engine.ended(execution_id)
 
@@ -556,10 +556,10 @@ async def test_an_order_that_turns_out_to_be_taken_when_it_was_ordered_anew_is_e
 
         await engine.retry(execution_id, resubmit=True)
         second = await ordered(toy, 2)
-        toy.let_go()
+        toy.release()
 
         await until(lambda: toy.cancelled() == [first["id"]])
-        toy.tell(second["id"], "succeeded", **DONE)
+        toy.set_status(second["id"], "succeeded", **DONE)
         assert (await engine.ended(execution_id)).status == "succeeded"
 
 
@@ -570,7 +570,7 @@ async def test_many_waiting_jobs_are_looked_at_by_several_workers_and_each_colle
     async with running_engine(OPERATIONS, settings=settings, providers=[toy], workers=2, lanes={"test": 8}) as engine:
         execution_id = await engine.submit(plan(*(job(str(n), "draw") for n in range(60))))
         for line in await until(lambda: len(toy.requests()) == 60 and toy.requests(), timeout=20):
-            toy.tell(line["id"], "succeeded", **DONE)
+            toy.set_status(line["id"], "succeeded", **DONE)
 
         execution = await engine.ended(execution_id)
 

@@ -86,8 +86,8 @@ def params(**given):
 async def made(job, toy, given, files, **told):
     """Run the operation while the toy makes these files."""
     running = asyncio.create_task(generate.run(job, given))
-    [order] = await until(toy.orders)
-    toy.tell(order["id"], "succeeded", files=files, **told)
+    [order] = await until(toy.requests)
+    toy.set_status(order["id"], "succeeded", files=files, **told)
     return await running
 
 

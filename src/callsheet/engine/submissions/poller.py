@@ -254,7 +254,7 @@ class _ProviderQueue:
         """Wait until the rate limit of the provider permits another poll."""
         if self._rate_limiter is None:
             self._rate_limiter = RateLimiter(provider.poll_policy.per_second)
-        await self._rate_limiter.wait()
+        await self._rate_limiter.acquire()
 
     @property
     def free(self) -> int:
