@@ -1,4 +1,4 @@
-"""The schema: what the statements need, what the migrations lead to, who may migrate when."""
+"""The schema: statements, migrations, and revisions."""
 
 import asyncio
 from importlib.resources import files
@@ -46,7 +46,7 @@ async def catalogs(dsn):
 
 @pytest.fixture(scope="module")
 def migrated(new_shared_database):
-    """The address of a migrated database that nobody changes."""
+    """The DSN of a migrated database that no test changes."""
     return new_shared_database()
 
 
@@ -70,26 +70,26 @@ async def test_a_fresh_schema_equals_a_migrated_one(what, migrated, new_database
     assert (await catalogs(fresh))[what] == (await catalogs(migrated))[what]
 
 
-def test_the_revision_we_work_with_is_the_last_migration():
+def test_head_is_the_newest_migration():
     script = ScriptDirectory(str(MIGRATIONS))
 
     assert script.get_heads() == [HEAD]
 
 
-async def test_two_upgrades_at_once_do_the_work_once(new_database):
+async def test_concurrent_upgrades_migrate_once(new_database):
     dsn = new_database(empty=True)
 
-    did = await asyncio.gather(*(upgrade(dsn) for _ in range(4)))
+    migrated = await asyncio.gather(*(upgrade(dsn) for _ in range(4)))
 
-    assert True in did
+    assert True in migrated
     assert await current_revision(dsn) == HEAD
     assert await upgrade(dsn) is False
 
 
-async def test_an_upgrade_that_fails_leaves_nothing_behind(new_database):
+async def test_a_failed_upgrade_changes_nothing(new_database):
     dsn = new_database(empty=True)
     connection = await asyncpg.connect(dsn)
-    await connection.execute("CREATE TABLE outbox (a int)")  # in the way of the migration's last tables
+    await connection.execute("CREATE TABLE outbox (a int)")  # conflicts with one of the last tables
 
     with pytest.raises(Exception, match="outbox"):
         await upgrade(dsn)

@@ -60,11 +60,11 @@ SOUND = "ID3 and more"
 
 
 @pytest.fixture
-def own(tmp_path, know_models):
+def own(tmp_path, use_models_file):
     """The models of these tests, known to submission and to the run."""
     file = tmp_path / "models.yaml"
     file.write_text(MODELS)
-    know_models(file)
+    use_models_file(file)
     return file
 
 

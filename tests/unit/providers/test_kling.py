@@ -48,7 +48,9 @@ async def test_each_request_brings_a_token_of_its_own_moment(tmp_path):
 
 async def test_an_order_is_marked_and_a_picture_makes_it_another_kind(tmp_path):
     async with opened(FakeKling, tmp_path) as (there, provider):
-        plain = await provider.submit(there.example_request(client_reference="mark-1", input={"prompt": "A fox", "duration": "5"}))
+        plain = await provider.submit(
+            there.example_request(client_reference="mark-1", input={"prompt": "A fox", "duration": "5"})
+        )
         pictured = await provider.submit(
             there.example_request(input={"prompt": "A fox", "image": picture_in(tmp_path)})
         )
