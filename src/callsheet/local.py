@@ -15,7 +15,7 @@ from callsheet.domain.plan_validation import read_plan, read_submission
 from callsheet.domain.records import Event, Execution, StoredArtifact
 from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.submit import submit
-from callsheet.engine.reads.views import get_execution
+from callsheet.engine.reads.executions import get_execution
 from callsheet.logs import use_host_logging
 from callsheet.operation.catalog import Catalog, discover
 from callsheet.operation.contract import Operation

@@ -16,8 +16,9 @@ from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import DatabaseUnavailable
 from callsheet.domain.records import Execution
+from callsheet.engine.reads.artifacts import find_artifact
 from callsheet.engine.reads.event_stream import EventStream
-from callsheet.engine.reads.views import find_artifact, get_execution
+from callsheet.engine.reads.executions import get_execution
 from callsheet.engine.submissions.webhook_inbox import WebhookInbox
 from callsheet.engine.worker.context import WorkerServices
 from callsheet.engine.worker.loop import Worker
@@ -82,7 +83,7 @@ class Runtime:
             settings=self.settings,
             database=self.database,
             catalog=catalog,
-            tools=self._worker_services(),
+            services=self._worker_services(),
             lanes=lanes or self.default_lanes(),
             name=name,
             id=id,
@@ -116,7 +117,7 @@ class Runtime:
             database=self.database,
             storage=self.storage,
             opener=SourceOpener(self.storage, self.settings, find),
-            reporter=ProgressWriter(self.database),
+            progress_writer=ProgressWriter(self.database),
             catalog=self.catalog,
             cache=FileCache(self.storage, max_age=self.settings.cache_max_age),
             ffmpeg=cache(lambda: open_ffmpeg(self.settings)),

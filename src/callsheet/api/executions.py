@@ -18,10 +18,10 @@ from callsheet.domain.model import Model
 from callsheet.domain.records import Execution, ExecutionSummary
 from callsheet.domain.statuses import ExecutionStatus
 from callsheet.engine.jobs.cancel import cancel_execution
-from callsheet.engine.jobs.receipt import Receipt, write_receipt
+from callsheet.engine.jobs.receipt import Receipt, read_receipt
 from callsheet.engine.jobs.retry import retry_execution
 from callsheet.engine.jobs.submit import submit
-from callsheet.engine.reads.views import ExecutionFilter, get_execution, list_executions
+from callsheet.engine.reads.executions import ExecutionFilter, get_execution, list_executions
 from callsheet.notify.callback import callback_problems
 
 router = APIRouter(tags=["executions"])
@@ -112,7 +112,7 @@ async def list_all(
     if created_after is not None and created_after.tzinfo is None:
         created_after = created_after.astimezone()
     matching = ExecutionFilter(statuses=status or None, search=search or None, created_after=created_after)
-    found = await list_executions(runtime.database, matching, before=before, most=limit + 1)
+    found = await list_executions(runtime.database, matching, before=before, limit=limit + 1)
     page = found[:limit]
     more = encode_cursor(runtime.key, page[-1].execution_id) if len(found) > limit else None
     return ExecutionPage(executions=page, next_cursor=more)

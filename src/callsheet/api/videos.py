@@ -30,8 +30,15 @@ from callsheet.domain.plan_validation import read_submission
 from callsheet.domain.statuses import ENDED
 from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.submit import submit
-from callsheet.engine.reads.videos import JOB, SHOWN, VideoJob, find_video, list_videos, mark_video_deleted
-from callsheet.engine.reads.views import find_artifact
+from callsheet.engine.reads.artifacts import find_artifact
+from callsheet.engine.reads.videos import (
+    VIDEO_JOB_ID,
+    VISIBLE_VIDEO,
+    VideoJob,
+    find_video,
+    list_videos,
+    mark_video_deleted,
+)
 from callsheet.providers.registry import read_registry
 from callsheet.wiring import Runtime
 
@@ -75,7 +82,7 @@ async def list_all_videos(
 ) -> VideoPage:
     """Return a page of videos. Deleted videos are left out."""
     last = execution_id_of(after) if after else None
-    found = await list_videos(runtime.database, after=last, newest_first=order == "desc", most=limit + 1)
+    found = await list_videos(runtime.database, after=last, newest_first=order == "desc", limit=limit + 1)
     return to_page([to_video(job) for job in found[:limit]], has_more=len(found) > limit)
 
 
@@ -129,8 +136,8 @@ def _with_poll_header(job: VideoJob, response: Response) -> Video:
 
 
 def _submission(video: VideoParams) -> Submission:
-    metadata: dict[str, Any] = {**SHOWN, "requested": video.requested}
-    jobs = [{"id": JOB, "operation": "generate", "params": video.params}]
+    metadata: dict[str, Any] = {**VISIBLE_VIDEO, "requested": video.requested}
+    jobs = [{"id": VIDEO_JOB_ID, "operation": "generate", "params": video.params}]
     return read_submission({"executionPlan": {"jobs": jobs}, "metadata": metadata})
 
 

@@ -126,7 +126,7 @@ def _run_worker(
             worker = runtime.worker(lanes, id=worker_id)
             # The first signal lets running jobs end; each later one returns them to their queues at once.
             signals = iter([False])
-            on_stop_signals(lambda: worker.stop(at_once=next(signals, True)))
+            on_stop_signals(lambda: worker.stop(immediately=next(signals, True)))
             started = True
             await worker.run()
 

@@ -91,7 +91,7 @@ class WebhookSender:
         free, lease = _MAX_CONCURRENT - len(self._deliveries), self._timeout + _LEASE_MARGIN
         try:
             async with self._database.connection() as connection:
-                webhooks = await sql.claim_webhooks(connection, most=free, lease=lease)
+                webhooks = await sql.claim_webhooks(connection, limit=free, lease=lease)
         except TRANSIENT_ERRORS as error:
             log.warning("cannot claim webhooks, will retry", error=type(error).__name__)
             return 0
@@ -155,14 +155,14 @@ class WebhookSender:
             "response": result.message,
         }
         if result.delivered:
-            await self._database.retry(lambda c: sql.webhook_delivered(c, id=webhook["id"], answer=result.message))
+            await self._database.retry(lambda c: sql.webhook_delivered(c, id=webhook["id"], response=result.message))
             log.info("webhook delivered", **facts)
             return
         delay = None
         if not result.final:
             delay = retry_delay(webhook["attempts"], self._settings.webhook_attempts, result.retry_after)
         await self._database.retry(
-            lambda c: sql.webhook_failed(c, id=webhook["id"], answer=result.message, delay=delay)
+            lambda c: sql.webhook_failed(c, id=webhook["id"], response=result.message, delay=delay)
         )
         if delay is None:
             log.warning("webhook failed permanently", attempts=webhook["attempts"], **facts)

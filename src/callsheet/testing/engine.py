@@ -20,7 +20,8 @@ from callsheet.domain.records import Event, Execution, Job
 from callsheet.engine.jobs.cancel import cancel_execution, cancel_job
 from callsheet.engine.jobs.retry import retry_execution, retry_job
 from callsheet.engine.jobs.submit import submit
-from callsheet.engine.reads.views import events_after, get_execution
+from callsheet.engine.reads.events import events_after
+from callsheet.engine.reads.executions import get_execution
 from callsheet.engine.worker.loop import Worker
 from callsheet.operation.catalog import Catalog
 from callsheet.operation.contract import Operation

@@ -60,11 +60,11 @@ SOUND = "ID3 and more"
 
 
 @pytest.fixture
-def own(tmp_path, know_models):
+def own(tmp_path, use_models_file):
     """The models of these tests, known to submission and to the run."""
     file = tmp_path / "models.yaml"
     file.write_text(MODELS)
-    know_models(file)
+    use_models_file(file)
     return file
 
 
@@ -86,8 +86,8 @@ def params(**given):
 async def made(job, toy, given, files, **told):
     """Run the operation while the toy makes these files."""
     running = asyncio.create_task(generate.run(job, given))
-    [order] = await until(toy.orders)
-    toy.tell(order["id"], "succeeded", files=files, **told)
+    [order] = await until(toy.requests)
+    toy.set_status(order["id"], "succeeded", files=files, **told)
     return await running
 
 

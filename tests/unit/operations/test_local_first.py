@@ -28,10 +28,10 @@ MADE = {"images": [], "videos": [], "audio": [], "others": [], "texts": {}, "fil
 
 
 @pytest.fixture
-def job(tmp_path, know_models):
+def job(tmp_path, use_models_file):
     file = tmp_path / "models.yaml"
     file.write_text(MODELS)
-    know_models(file)
+    use_models_file(file)
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", models_file=file, local_queue_limit=3)
     return RecordingContext(tmp_path, settings=settings, providers=[FakeProvider(tmp_path / "one", name="one")])
 

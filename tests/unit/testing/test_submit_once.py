@@ -40,7 +40,7 @@ async def test_the_result_is_returned_when_the_task_succeeds(tmp_path, provider)
     waiting = asyncio.create_task(job.wait_for_result(task))
     await asyncio.sleep(0)
 
-    provider.tell(task.id, "succeeded", files={"a.txt": "hello"})
+    provider.set_status(task.id, "succeeded", files={"a.txt": "hello"})
 
     [output] = (await waiting).outputs
     assert (await provider.fetch(output, tmp_path / "a.txt")).read_text() == "hello"
@@ -49,7 +49,7 @@ async def test_the_result_is_returned_when_the_task_succeeds(tmp_path, provider)
 async def test_a_failed_task_raises_with_its_reason(tmp_path, provider):
     job = RecordingContext(tmp_path, providers=[provider])
     task = await job.submit_once(provider, SubmitRequest("crayon", {}))
-    provider.tell(task.id, "failed", "FAILED", code="content_refused", message="Too colorful.")
+    provider.set_status(task.id, "failed", "FAILED", code="content_refused", message="Too colorful.")
 
     with pytest.raises(ProviderFailed, match="Too colorful") as failed:
         await job.wait_for_result(task)

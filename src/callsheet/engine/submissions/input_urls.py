@@ -1,4 +1,4 @@
-"""Public URLs of a job's input files, for providers to download."""
+"""Public URLs of input files, for providers to fetch."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -8,7 +8,7 @@ from callsheet.db.database import Database
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadSource, NotFound
 from callsheet.domain.media_source import MediaSource, SourceKind
-from callsheet.engine.reads.views import find_artifact
+from callsheet.engine.reads.artifacts import find_artifact
 from callsheet.files.cache import is_cache_key
 from callsheet.files.object_keys import validate_key
 from callsheet.files.signed_urls import signed_file_url, signing_key
@@ -16,53 +16,54 @@ from callsheet.files.ssrf_guard import is_public_host
 from callsheet.files.storage import Storage
 from callsheet.settings import Settings
 
-_LIFETIME = timedelta(days=1)
-"""Lifetime of an input URL. A provider may queue a task for hours before it downloads the inputs."""
-_KEY = "storage:"
+_URL_TTL = timedelta(days=1)
+"""Long, because a provider may queue a task before it fetches the inputs."""
+_KEY_PREFIX = "storage:"
 
 
 async def input_url(source: MediaSource, *, settings: Settings, storage: Storage, database: Database) -> str | None:
-    """Return a URL at which a provider can download a source; None when the source is not publicly reachable.
+    """Return a public URL of an artifact, a stored file or a web URL, or None if there is none.
 
-    Raises BadSource for a source that must not be used.
+    A signed URL is valid for 24 hours. Raises BadSource for an unknown artifact and for a cache entry.
     """
     if source.kind is SourceKind.URL:
-        return _public(str(source.root))
+        return _if_public(str(source.root))
     if source.kind is SourceKind.KEY:
-        return _presigned(storage, _key_of(source))
+        return _presigned_url(storage, _storage_key(source))
     if source.kind is not SourceKind.ARTIFACT:
         return None
-    artifact = await _found(source, database)
-    return _presigned(storage, artifact.key) or await _signed(artifact, storage, settings)
+    artifact = await _find_artifact(source, database)
+    return _presigned_url(storage, artifact.key) or await _signed_url(artifact, storage, settings)
 
 
-def _key_of(source: MediaSource) -> str:
-    key = validate_key(str(source.root)[len(_KEY) :])
+def _storage_key(source: MediaSource) -> str:
+    key = validate_key(str(source.root)[len(_KEY_PREFIX) :])
     if is_cache_key(key):
         raise BadSource(f"'{source.text}' is a cache entry and cannot be used as a source")
     return key
 
 
-async def _found(source: MediaSource, database: Database) -> Artifact:
+async def _find_artifact(source: MediaSource, database: Database) -> Artifact:
     try:
         return await find_artifact(database, source.artifact_id)
     except NotFound as error:
         raise BadSource(error.message) from None
 
 
-def _presigned(storage: Storage, key: str) -> str | None:
-    """Return a presigned URL of the bucket; None for a local folder, or an endpoint in a private network."""
-    url = storage.sign(key, lifetime=_LIFETIME)
-    return None if url is None else _public(url)
+def _presigned_url(storage: Storage, key: str) -> str | None:
+    """Return a presigned URL of the bucket, or None if the bucket has no public address."""
+    url = storage.sign(key, lifetime=_URL_TTL)
+    return None if url is None else _if_public(url)
 
 
-def _public(url: str) -> str | None:
-    return url if is_public_host(urlsplit(url).hostname or "") else None
-
-
-async def _signed(artifact: Artifact, storage: Storage, settings: Settings) -> str | None:
+async def _signed_url(artifact: Artifact, storage: Storage, settings: Settings) -> str | None:
+    """Return a signed URL of the Callsheet server, for files on the local disk of a server with a public URL."""
     is_local = storage.path(artifact.key) is not None
     if settings.public_url is None or not is_local:
         return None
     key = await asyncio.to_thread(signing_key, settings)
-    return signed_file_url(key, settings.public_url, artifact.artifact_id, expires=datetime.now(UTC) + _LIFETIME)
+    return signed_file_url(key, settings.public_url, artifact.artifact_id, expires=datetime.now(UTC) + _URL_TTL)
+
+
+def _if_public(url: str) -> str | None:
+    return url if is_public_host(urlsplit(url).hostname or "") else None

@@ -27,12 +27,12 @@ class Jwks:
         self._url = url
         self._fresh: RefreshingValue[Keys] = RefreshingValue(self._load, **how_long)
 
-    async def checked(self, check: Callable[[Keys], R]) -> R:
+    async def verify(self, check: Callable[[Keys], R]) -> R:
         """Return what `check` makes of the keys; tries newer ones when it raises BadWebhook.
 
         Raises BadWebhook, or ProviderUnreachable when there are no keys.
         """
-        return await self._fresh.checked(check)
+        return await self._fresh.verify(check)
 
     async def _load(self) -> Keys:
         try:

@@ -22,7 +22,7 @@ from callsheet.domain.errors import (
     SubmissionUnknown,
 )
 from callsheet.providers.contract import Output
-from callsheet.providers.http.client import ProviderHttp, fixed_keys, redact_message, requested_delay
+from callsheet.providers.http.client import ProviderClient, redact_message, requested_delay, static_headers
 from callsheet.settings import Settings
 
 KEY = "a-key-that-nobody-may-see"
@@ -36,10 +36,12 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @asynccontextmanager
-async def provider(answer: Handler, settings: Settings, **how: Any) -> AsyncIterator[tuple[ProviderHttp, Server]]:
+async def provider(answer: Handler, settings: Settings, **how: Any) -> AsyncIterator[tuple[ProviderClient, Server]]:
     """A provider that answers so, with the way to it."""
     async with serve(answer) as server:
-        http = ProviderHttp("acme", server.url(""), settings, **{"keys": keys(), "timeout": httpx2.Timeout(20), **how})
+        http = ProviderClient(
+            "acme", server.url(""), settings, **{"keys": keys(), "timeout": httpx2.Timeout(20), **how}
+        )
         try:
             yield http, server
         finally:
@@ -47,7 +49,7 @@ async def provider(answer: Handler, settings: Settings, **how: Any) -> AsyncIter
 
 
 def keys() -> Callable[[], Awaitable[Any]]:
-    return fixed_keys(Authorization=f"Bearer {KEY}")
+    return static_headers(Authorization=f"Bearer {KEY}")
 
 
 def answering(status: int, body: bytes = b"{}", **headers: str) -> Handler:
@@ -148,7 +150,7 @@ async def test_a_connection_cut_while_the_order_is_read_leaves_it_unknown(settin
     listener = await asyncio.start_server(cut_while_reading, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     async with listener:
-        http = ProviderHttp("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
+        http = ProviderClient("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
         with pytest.raises(SubmissionUnknown):
             await http.submit("POST", "/v1/jobs", content=b" " * 20_000_000)
         await http.close()
@@ -157,7 +159,7 @@ async def test_a_connection_cut_while_the_order_is_read_leaves_it_unknown(settin
 async def test_a_refused_connection_has_ordered_nothing(settings: Settings) -> None:
     async with serve(hang_up) as server:
         base = server.url("")
-    http = ProviderHttp("acme", base, settings, keys=keys())
+    http = ProviderClient("acme", base, settings, keys=keys())
 
     with pytest.raises(ProviderUnreachable, match="cannot be reached"):
         await http.submit("POST", "/v1/jobs")
@@ -168,7 +170,7 @@ async def test_a_refused_connection_has_ordered_nothing(settings: Settings) -> N
 
 
 async def test_a_host_that_does_not_exist_has_ordered_nothing(settings: Settings) -> None:
-    http = ProviderHttp("acme", "http://no-such-host.invalid", settings, keys=keys())
+    http = ProviderClient("acme", "http://no-such-host.invalid", settings, keys=keys())
 
     with pytest.raises(ProviderUnreachable):
         await http.submit("POST", "/v1/jobs")
@@ -219,7 +221,7 @@ async def test_an_order_has_a_connection_of_its_own(settings: Settings) -> None:
 
     server = await asyncio.start_server(answer_the_first_request_only, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    http = ProviderHttp("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
+    http = ProviderClient("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
 
     await http.get("GET", "/v1/jobs/t0")
     answers = [await http.submit("POST", "/v1/jobs") for _ in range(2)]
@@ -300,7 +302,7 @@ async def test_where_a_failure_is_an_answer_it_is_given(settings: Settings) -> N
 
         assert answer.fields() == {"error_type": "generation_timeout"}
         with pytest.raises(ProviderUnreachable):
-            http.lasting(answer)
+            http.raise_if_transient(answer)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b"[1]", b'"x"', b"{}", b"\xff", b"[" * 100_000])
@@ -310,9 +312,9 @@ async def test_an_answer_that_is_no_object_is_not_understood(settings: Settings,
 
         assert answer.fields() == {}
         with pytest.raises(ProviderUnreachable, match="not understood"):
-            http.parsed(answer)
+            http.json_object(answer)
         with pytest.raises(SubmissionUnknown, match="does not name the task"):
-            http.not_understood(answer)
+            http.raise_unreadable_submission(answer)
 
 
 async def test_an_answer_without_end_is_given_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,7 +391,7 @@ def sister_origin(server: Server) -> str:
     ],
 )
 async def test_own_hosts_are_told_from_others(settings: Settings, url: str, own: bool) -> None:
-    http = ProviderHttp("fal", "https://queue.example.com", settings, keys=keys(), own_hosts=frozenset({"fal.run"}))
+    http = ProviderClient("fal", "https://queue.example.com", settings, keys=keys(), own_hosts=frozenset({"fal.run"}))
 
     assert http.is_provider_host(url) is own
 
@@ -501,7 +503,7 @@ async def test_a_file_of_the_provider_comes_whole(settings: Settings, target: Pa
     async with provider(whole, settings) as (http, server):
         await http.download(server.url("/film.mp4?sig=1"), target)
         assert contents(target) == BODY
-        await http.download(server.url("/film.mp4"), target, requires_api_key=True)
+        await http.download(server.url("/film.mp4"), target, with_key=True)
 
     assert "authorization" not in server.requests[0].headers
     assert server.requests[1].headers["authorization"] == f"Bearer {KEY}"
@@ -641,7 +643,7 @@ async def test_a_file_that_leads_to_a_private_address_is_not_fetched(
 ) -> None:
     async with provider(answering(302, Location=location), settings) as (http, server):
         with pytest.raises(OutputExpired):
-            await http.download(server.url("/film.mp4"), target, requires_api_key=True)
+            await http.download(server.url("/film.mp4"), target, with_key=True)
 
     assert list(target.parent.iterdir()) == []
 
@@ -656,7 +658,7 @@ async def test_redirects_keep_the_key_at_home(tmp_path: Path, target: Path) -> N
             await call.respond(302, Location=hops[call.path])
 
         async with provider(answer, settings) as (http, server):
-            await http.download(server.url("/film"), target, requires_api_key=True)
+            await http.download(server.url("/film"), target, with_key=True)
 
     assert contents(target) == BODY
     assert [call.path for call in server.requests] == ["/film", "/film2"]
@@ -694,7 +696,7 @@ async def test_an_output_inside_of_an_answer_is_written(settings: Settings, targ
 async def test_an_empty_file_is_none_and_may_be_there_in_a_while(settings: Settings, target: Path) -> None:
     async with provider(answering(200, b""), settings) as (http, server):
         for output in (Output(url=server.url("/a.mp4?sig=hidden")), Output(inline=b"")):
-            with pytest.raises(ProviderUnreachable, match="acme gave an empty file") as error:
+            with pytest.raises(ProviderUnreachable, match="acme returned an empty file") as error:
                 await http.fetch(output, target)
             assert "hidden" not in error.value.message
             assert not await asyncio.to_thread(target.exists)
