@@ -85,7 +85,7 @@ async def submit_plan(
     response.headers["Location"] = f"/api/executions/{stored.execution_id}"
     if stored.is_duplicate:
         response.headers["Idempotent-Replayed"] = "true"
-    return await write_receipt(runtime.database, stored.execution_id)
+    return await read_receipt(runtime.database, stored.execution_id)
 
 
 @router.get(
