@@ -11,7 +11,6 @@ PROBLEM_CODES: dict[str, str] = {
     "conflicting_fields": "Fields that exclude each other are set.",
     "credentials_in_url": "The URL contains a user name or a password.",
     "empty": "A required list or body is empty.",
-    "given_twice": "The value is set by two fields.",
     "invalid_value": "The value is not allowed.",
     "missing": "A required field is not set.",
     "not_https": "The URL must start with https://.",
