@@ -17,7 +17,7 @@ from obstore.store import S3Store
 
 from callsheet.settings import Settings
 
-ACCESS_KEY, SECRET_KEY, BUCKET = "test-key", "test-secret-0123456789", "films"
+ACCESS_KEY, SECRET_KEY, BUCKET = "test-key", "test-secret-0123456789", "videos"
 _SERVICES = ("s3", "master", "volume", "filer", "admin")
 _GRPC_OFFSET = 10_000
 """Offset of a service's gRPC port from its HTTP port."""

@@ -146,14 +146,14 @@ async def test_a_presigned_url_supports_ranges(storage: Storage, tmp_path: Path)
 
 async def test_a_presigned_url_sets_the_download_name(storage: Storage, tmp_path: Path) -> None:
     await storage.put(KEY, make_file(tmp_path, 10))
-    url = storage.sign(KEY, lifetime=MINUTE, download_name='Mein "Film" 🎬.mp4')
+    url = storage.sign(KEY, lifetime=MINUTE, download_name='Mein "Video" 🎬.mp4')
     assert url is not None
 
     status, headers, body = await asyncio.to_thread(download, url)
 
     assert (status, len(body)) == (200, 10)
     assert headers["Content-Disposition"].startswith("attachment; ")
-    assert "filename*=UTF-8''Mein%20%22Film%22%20%F0%9F%8E%AC.mp4" in headers["Content-Disposition"]
+    assert "filename*=UTF-8''Mein%20%22Video%22%20%F0%9F%8E%AC.mp4" in headers["Content-Disposition"]
 
 
 async def test_a_presigned_url_is_valid_for_one_file(storage: Storage, tmp_path: Path) -> None:
@@ -193,12 +193,12 @@ async def test_a_presigned_put_stores_a_file(storage: Storage) -> None:
     assert url is not None
 
     def upload() -> int:
-        request = urllib.request.Request(url, data=b"film", method="PUT")
+        request = urllib.request.Request(url, data=b"video", method="PUT")
         with urllib.request.urlopen(request, timeout=10) as response:
             return int(response.status)
 
     assert await asyncio.to_thread(upload) == 200
-    assert await read(storage, "uploads/new.bin") == b"film"
+    assert await read(storage, "uploads/new.bin") == b"video"
 
 
 @pytest.mark.parametrize("lifetime", [timedelta(0), timedelta(days=8)])
@@ -254,7 +254,7 @@ async def test_a_server_without_tls_is_reported(s3_server: S3Server) -> None:
 async def test_an_unknown_host_is_reported(s3_server: S3Server) -> None:
     message = await check_failure(open_storage(s3_server.settings(s3_endpoint="https://s3.nowhere.invalid")))
 
-    assert message == "The bucket 'films' at s3.nowhere.invalid cannot be used: its host name is unknown"
+    assert message == "The bucket 'videos' at s3.nowhere.invalid cannot be used: its host name is unknown"
 
 
 async def test_a_session_token_of_the_environment_is_not_combined_with_the_keys(
@@ -300,7 +300,7 @@ async def test_a_killed_server_is_unreachable_until_it_restarts(private_server: 
         failures.append(caught.value)
     assert time.monotonic() - started < 15
     assert not (tmp_path / "x").exists()
-    assert all("films" in str(failure) for failure in failures)
+    assert all("videos" in str(failure) for failure in failures)
 
     await asyncio.to_thread(private_server.start)
     await storage.get("a/kept.bin", tmp_path / "x")
@@ -335,10 +335,10 @@ async def test_a_truncated_response_leaves_no_partial_file(s3_server: S3Server, 
 
 
 async def test_a_stored_source_is_fetched_once(s3_server: S3Server, storage: Storage, tmp_path: Path) -> None:
-    stored = await storage.put("render/7/Film 🎬.mp4", make_file(tmp_path, 5000))
+    stored = await storage.put("render/7/Video 🎬.mp4", make_file(tmp_path, 5000))
     artifact = Artifact(
         artifact_id=new_id(),
-        name="Film 🎬.mp4",
+        name="Video 🎬.mp4",
         key=stored.key,
         media_type=stored.media_type,
         size=stored.size,
@@ -352,7 +352,7 @@ async def test_a_stored_source_is_fetched_once(s3_server: S3Server, storage: Sto
     paths = await asyncio.gather(*(opener.open(MediaSource(artifact), tmp_path / "job") for _ in range(3)))
     by_key = await opener.open(MediaSource(f"storage:{stored.key}"), tmp_path / "job")
 
-    assert len(set(paths)) == 1 and paths[0].name == by_key.name == "Film 🎬.mp4"
+    assert len(set(paths)) == 1 and paths[0].name == by_key.name == "Video 🎬.mp4"
     assert sha256(paths[0]) == sha256(by_key) == stored.sha256
 
 

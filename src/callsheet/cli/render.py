@@ -42,10 +42,10 @@ def render(
 
     Exit 0 when all went well, 1 when the job failed. Ctrl-C cancels it.
     """
-    from callsheet.cli.run import base_of, reading_from, settings_for
+    from callsheet.cli.run import base_dir, load_local_settings, with_source_roots
     from callsheet.cli.timelines import read_timeline, told_of_the_timeline
 
-    settings = reading_from(base_of(timeline), allow, settings_for(context, data_dir, database_url))
+    settings = with_source_roots(base_dir(timeline), allow, load_local_settings(context, data_dir, database_url))
     params = read_timeline(timeline, settings)
     if explain:
         with told_of_the_timeline():
@@ -61,7 +61,7 @@ def render(
 def _make(params: dict[str, Any], settings: "Settings", out: Path | None, *, as_json: bool) -> None:
     import tempfile
 
-    from callsheet.cli.run import carried_out, places_of, report
+    from callsheet.cli.run import local_paths, report, run_to_end
     from callsheet.cli.timelines import told_of_the_timeline
     from callsheet.domain.plan_validation import validate_params
     from callsheet.operations.render import render as operation
@@ -69,15 +69,15 @@ def _make(params: dict[str, Any], settings: "Settings", out: Path | None, *, as_
     if out is None or not _is_file(out):
         with told_of_the_timeline():
             validate_params(params, operation.params)
-        execution = carried_out(_plan(params), (), settings, out)
-        report(execution, settings, places_of(execution, settings, out), as_json=as_json)
+        execution = run_to_end(_plan(params), (), settings, out)
+        report(execution, settings, local_paths(execution, settings, out), as_json=as_json)
         return
     with told_of_the_timeline():
         params = _for_the_file(params, out)
         validate_params(params, operation.params)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".callsheet-", dir=out.parent) as passing:
-        execution = carried_out(_plan(params), (), settings, Path(passing))
+        execution = run_to_end(_plan(params), (), settings, Path(passing))
         places = _moved(execution, Path(passing), out)
     report(execution, settings, places, as_json=as_json)
 

@@ -69,18 +69,18 @@ def export_timeline(
     from callsheet.cli.local_context import local_context
     from callsheet.cli.loop import run_async
     from callsheet.cli.printing import say, seconds_text, show_json
-    from callsheet.cli.run import base_of, reading_from
+    from callsheet.cli.run import base_dir, with_source_roots
     from callsheet.domain.plan_validation import validate_params
     from callsheet.media.otio.exporting import to_otio
     from callsheet.media.otio.library import write_otio
     from callsheet.media.timeline.timeline import Timeline
 
-    settings = reading_from(base_of(timeline), allow, load_settings())
+    settings = with_source_roots(base_dir(timeline), allow, load_settings())
     data = read_timeline(timeline, settings)
     with told_of_the_timeline(), local_context(settings, None) as job:
         read = Timeline.model_validate(validate_params(data, Timeline))
         footage, plan, layers = run_async(_laid_out(job, read))
-    made = to_otio(read, footage, plan, layers, name=cut.stem, folder=base_of(timeline))
+    made = to_otio(read, footage, plan, layers, name=cut.stem, folder=base_dir(timeline))
     write_otio(made.timeline, cut)
     if as_json:
         show_json({"file": str(cut), "duration": round(plan.seconds, 6), "notes": made.notes})

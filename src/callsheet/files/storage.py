@@ -106,7 +106,7 @@ class Storage:
 
     @property
     def location(self) -> str:
-        """Description of the storage for messages: `folder /data/files`, `bucket 'films' at minio:9000`."""
+        """Description of the storage for messages: `folder /data/files`, `bucket 'videos' at minio:9000`."""
         return self._location
 
     async def put(self, key: str, path: Path, *, media_type: str | None = None) -> StoredFile:

@@ -43,7 +43,7 @@ _FULL_CODES = {"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"}
 def translate_errors(location: str, key: str) -> Iterator[None]:
     """Raise NotFound, DiskFull or StorageUnreachable for errors of the store in the block.
 
-    `location` describes the storage: "bucket 'films' at minio:9000".
+    `location` describes the storage: "bucket 'videos' at minio:9000".
     """
     try:
         yield

@@ -3,7 +3,7 @@
 job = RecordingContext(tmp_path)
 result = await thumbnail.run(job, ThumbnailParams(src=MediaSource("clip.mp4")))
 assert job.progress_reports[-1].done == 1
-assert job.path_of(result.picture).stat().st_size > 0
+assert job.path_of(result.image).stat().st_size > 0
 """
 
 import asyncio

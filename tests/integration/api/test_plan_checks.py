@@ -43,7 +43,7 @@ JOBS = [{"id": "a", "operation": "counted", "params": {"name": "a"}}]
 
 @pytest.mark.parametrize("around", [{}, {"callbackUrl": "https://10.0.0.1/"}])
 async def test_a_plan_is_checked_once(api, around):
-    await api.client.post("/api/execute", json={"executionPlan": {"jobs": JOBS}, **around})
+    await api.client.post("/api/executions", json={"executionPlan": {"jobs": JOBS}, **around})
 
     assert validated == ["a"]
 
@@ -54,7 +54,7 @@ async def test_problems_are_named_by_their_path_in_the_body(api):
         "callbackUrl": "https://example.com/",
     }
 
-    response = await api.client.post("/api/execute", json=body)
+    response = await api.client.post("/api/executions", json=body)
 
     assert codes(response) == {("executionPlan.name", "nul_character")}
 
@@ -65,6 +65,6 @@ async def test_problems_of_the_callback_and_of_the_plan_are_reported_together(ap
         "callbackUrl": "https://10.0.0.1/",
     }
 
-    response = await api.client.post("/api/execute", json=body)
+    response = await api.client.post("/api/executions", json=body)
 
     assert codes(response) == {("callbackUrl", "private_address"), ("executionPlan.jobs[1].id", "duplicate_id")}

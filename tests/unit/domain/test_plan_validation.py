@@ -36,12 +36,12 @@ class Signature:
         self.name, self.params, self.result = name, params, result
 
 
-RENDER = Signature("film", RenderParams, RenderResult)
-OPERATIONS = {"film": RENDER, "render_film": RENDER}
+RENDER = Signature("render", RenderParams, RenderResult)
+OPERATIONS = {"render": RENDER, "render_video": RENDER}
 
 
-def film(id, src="https://example.com/a.mp4", **more):
-    return {"id": id, "operation": "film", "params": {"clips": [{"src": src}]}, **more}
+def render(id, src="https://example.com/a.mp4", **more):
+    return {"id": id, "operation": "render", "params": {"clips": [{"src": src}]}, **more}
 
 
 def check(*jobs, max_jobs=100):
@@ -56,23 +56,25 @@ def problems(*jobs, max_jobs=100):
 
 def test_a_valid_plan_gives_the_upstream_jobs():
     checked = check(
-        film("a"), film("b", "${a.video}", dependsOn=["a"]), {**film("c", "${b.video}"), "operation": "render_film"}
+        render("a"),
+        render("b", "${a.video}", dependsOn=["a"]),
+        {**render("c", "${b.video}"), "operation": "render_video"},
     )
 
     assert checked.upstream == {"a": [], "b": ["a"], "c": ["b"]}
-    assert checked.operations == {"a": "film", "b": "film", "c": "film"}
+    assert checked.operations == {"a": "render", "b": "render", "c": "render"}
 
 
 def test_all_problems_are_reported_together():
     found = problems(
-        {"id": "a", "operation": "flim"},
-        film("b"),
-        {"id": "b", "operation": "film", "params": {"clips": "none", "widht": 3, "fit": "stretch"}},
-        film("c", "${missing.video}", dependsOn=["also-missing"]),
-        film("d", "${c.picture}"),
-        film("e", "${f.video}"),
-        film("f", "${e.video}"),
-        film("g", "${not a reference}"),
+        {"id": "a", "operation": "rendr"},
+        render("b"),
+        {"id": "b", "operation": "render", "params": {"clips": "none", "widht": 3, "fit": "stretch"}},
+        render("c", "${missing.video}", dependsOn=["also-missing"]),
+        render("d", "${c.picture}"),
+        render("e", "${f.video}"),
+        render("f", "${e.video}"),
+        render("g", "${not a reference}"),
     )
 
     assert {path: code for path, (code, _) in found.items()} == {
@@ -91,30 +93,32 @@ def test_all_problems_are_reported_together():
 
 def test_similar_names_are_suggested():
     found = problems(
-        {"id": "intro", "operation": "flim"},
-        film("b", "${intr.video}"),
-        film("c", "${b.vidoe}"),
-        {**film("d"), "params": {"clps": []}},
+        {"id": "intro", "operation": "rendr"},
+        render("b", "${intr.video}"),
+        render("c", "${b.vidoe}"),
+        {**render("d"), "params": {"clps": []}},
     )
 
-    assert found["jobs[0].operation"][1].endswith("did you mean 'film'?")
+    assert found["jobs[0].operation"][1].endswith("did you mean 'render'?")
     assert found["jobs[1].params.clips[0].src"][1].endswith("did you mean 'intro'?")
     assert found["jobs[2].params.clips[0].src"][1].endswith("did you mean 'video'?")
     assert found["jobs[3].params.clps"][1].endswith("did you mean 'clips'?")
 
 
 def test_a_cycle_is_reported_once_with_all_its_jobs():
-    found = problems(film("a", "${c.video}"), film("b", "${a.video}"), film("c", "${b.video}"), film("d", "${c.video}"))
+    found = problems(
+        render("a", "${c.video}"), render("b", "${a.video}"), render("c", "${b.video}"), render("d", "${c.video}")
+    )
 
     assert found == {"jobs": ("cycle", "these jobs wait for each other: a → c → b → a")}
 
 
 def test_a_job_that_waits_for_itself_is_a_cycle():
-    assert problems(film("a", "${a.video}"))["jobs"][1] == "these jobs wait for each other: a → a"
+    assert problems(render("a", "${a.video}"))["jobs"][1] == "these jobs wait for each other: a → a"
 
 
 def test_a_long_chain_of_jobs_is_checked():
-    chain = [film("j0"), *(film(f"j{n}", dependsOn=[f"j{n - 1}"]) for n in range(1, 5_000))]
+    chain = [render("j0"), *(render(f"j{n}", dependsOn=[f"j{n - 1}"]) for n in range(1, 5_000))]
 
     assert len(check(*chain, max_jobs=5_000).upstream) == 5_000
 
@@ -123,43 +127,43 @@ def test_a_long_chain_of_jobs_is_checked():
     "path", ["video", "frameCount", "frame_count", "stills[0].key", "notes.anything", "extra.a[3].b"]
 )
 def test_references_to_declared_outputs_are_valid_in_both_spellings(path):
-    assert check(film("a"), film("b", "${a." + path + "}")).upstream["b"] == ["a"]
+    assert check(render("a"), render("b", "${a." + path + "}")).upstream["b"] == ["a"]
 
 
 @pytest.mark.parametrize("path", ["videos", "video.nothing", "frameCount.x", "stills.key", "video[0]", "stills[0].kye"])
 def test_references_to_undeclared_outputs_are_rejected(path):
-    assert problems(film("a"), film("b", "${a." + path + "}"))["jobs[1].params.clips[0].src"][0] == "unknown_output"
+    assert problems(render("a"), render("b", "${a." + path + "}"))["jobs[1].params.clips[0].src"][0] == "unknown_output"
 
 
 def test_nested_references_are_found_and_their_fields_not_validated_yet():
     params = {"clips": [{"src": "${a.video}", "frameRate": "${a.frameCount}"}], "width": "${a.frameCount}"}
 
-    checked = check(film("a"), {"id": "b", "operation": "film", "params": params})
+    checked = check(render("a"), {"id": "b", "operation": "render", "params": params})
 
     assert checked.upstream["b"] == ["a"]
 
 
 def test_an_escaped_reference_is_plain_text():
-    assert check(film("a", "$${missing.video}")).upstream["a"] == []
+    assert check(render("a", "$${missing.video}")).upstream["a"] == []
 
 
 @pytest.mark.parametrize(("count", "code"), [(0, "empty"), (4, "too_many_jobs")])
 def test_the_number_of_jobs_is_limited(count, code):
-    assert problems(*(film(f"j{n}") for n in range(count)), max_jobs=3)["jobs"][0] == code
+    assert problems(*(render(f"j{n}") for n in range(count)), max_jobs=3)["jobs"][0] == code
 
 
 @pytest.mark.parametrize(
     ("job", "path"),
     [
-        ({"id": "a b", "operation": "film"}, "jobs[0].id"),
-        ({"id": "a\n", "operation": "film"}, "jobs[0].id"),
-        ({"id": "x" * 65, "operation": "film"}, "jobs[0].id"),
+        ({"id": "a b", "operation": "render"}, "jobs[0].id"),
+        ({"id": "a\n", "operation": "render"}, "jobs[0].id"),
+        ({"id": "x" * 65, "operation": "render"}, "jobs[0].id"),
         ({"id": "a"}, "jobs[0].operation"),
-        ({"id": "a", "operation": "film", "retries": -1}, "jobs[0].retries"),
-        ({"id": "a", "operation": "film", "timeout": "soon"}, "jobs[0].timeout"),
-        ({"id": "a", "operation": "film", "timeout": 0}, "jobs[0].timeout"),
-        ({"id": "a", "operation": "film", "priority": 1001}, "jobs[0].priority"),
-        ({"id": "a", "operation": "film", "depends_upon": []}, "jobs[0].depends_upon"),
+        ({"id": "a", "operation": "render", "retries": -1}, "jobs[0].retries"),
+        ({"id": "a", "operation": "render", "timeout": "soon"}, "jobs[0].timeout"),
+        ({"id": "a", "operation": "render", "timeout": 0}, "jobs[0].timeout"),
+        ({"id": "a", "operation": "render", "priority": 1001}, "jobs[0].priority"),
+        ({"id": "a", "operation": "render", "depends_upon": []}, "jobs[0].depends_upon"),
         ("not a job", "jobs[0]"),
     ],
 )

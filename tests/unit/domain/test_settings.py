@@ -1,4 +1,4 @@
-"""Settings and their aliases."""
+"""Settings, and the variables that they are read from."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from callsheet.settings import Settings, parse_lanes
+from callsheet.settings.aliases import ALIASES
 
 
 def settings(monkeypatch, **environment):
@@ -15,7 +16,7 @@ def settings(monkeypatch, **environment):
     return Settings(_env_file=None)
 
 
-def plain(value):
+def unwrapped(value):
     return value.get_secret_value() if hasattr(value, "get_secret_value") else value
 
 
@@ -25,7 +26,7 @@ def plain(value):
         ("CALLSHEET_DATABASE_URL", "database_url", "postgresql://a"),
         ("DATABASE_URL", "database_url", "postgresql://b"),
         ("TEMP_DIR", "work_dir", "/scratch"),
-        ("BUCKET_NAME", "s3_bucket", "films"),
+        ("BUCKET_NAME", "s3_bucket", "videos"),
         ("BUCKET_ENDPOINT_URL", "s3_endpoint", "https://r2"),
         ("S3_URL", "s3_endpoint", "https://minio"),
         ("AWS_REGION", "s3_region", "eu-west-1"),
@@ -33,50 +34,70 @@ def plain(value):
         ("BUCKET_ACCESS_KEY_ID", "s3_access_key", "k2"),
         ("S3_SECRET_KEY", "s3_secret_key", "s1"),
         ("BUCKET_SECRET_ACCESS_KEY", "s3_secret_key", "s2"),
-        ("API_BASE_URL", "public_url", "https://films.example"),
+        ("API_BASE_URL", "public_url", "https://videos.example"),
         ("FFMPEG_PATH", "ffmpeg_path", "/opt/ffmpeg"),
         ("FFMPEG_ASPECT_RATIO", "ffmpeg_aspect_ratio", "16:9"),
         ("FFMPEG_AUDIO_FILTER", "ffmpeg_audio_filter", "loudnorm=I=-14"),
         ("FFMPEG_VIDEO_PRESET", "ffmpeg_video_preset", "fast"),
     ],
 )
-def test_a_setting_is_read_from_its_name_and_its_aliases(monkeypatch, variable, field, value):
-    found = plain(getattr(settings(monkeypatch, **{variable: value}), field))
+def test_a_setting_is_read_from_its_own_variable_and_from_its_aliases(monkeypatch, variable, field, value):
+    read = unwrapped(getattr(settings(monkeypatch, **{variable: value}), field))
 
-    assert str(found) == value
+    assert str(read) == value
 
 
-def test_the_prefixed_name_takes_precedence_over_an_alias(monkeypatch):
-    assert settings(monkeypatch, CALLSHEET_S3_BUCKET="prefixed", BUCKET_NAME="alias").s3_bucket == "prefixed"
+def test_every_alias_names_a_setting():
+    assert set(ALIASES.values()) <= set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("variable", ["PORT", "HOST", "LOG_LEVEL", "WORKER_NAME"])
+def test_a_name_without_the_prefix_is_not_read_unless_it_is_an_alias(monkeypatch, variable):
+    default = getattr(settings(monkeypatch), variable.lower())
+
+    assert getattr(settings(monkeypatch, **{variable: "1"}), variable.lower()) == default
+
+
+def test_an_argument_takes_precedence_over_every_variable(monkeypatch):
+    monkeypatch.setenv("BUCKET_NAME", "alias")
+    monkeypatch.setenv("CALLSHEET_S3_BUCKET", "variable")
+
+    assert Settings(_env_file=None, s3_bucket="argument").s3_bucket == "argument"
+
+
+def test_the_prefixed_variable_takes_precedence_over_aliases(monkeypatch):
+    assert settings(monkeypatch, CALLSHEET_S3_BUCKET="variable", BUCKET_NAME="alias").s3_bucket == "variable"
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "S3_ACCESS_KEY", "S3_SECRET_KEY", "SIGNING_KEY", "API_KEY"])
 def test_a_secret_is_read_from_a_file(monkeypatch, tmp_path, name):
     (tmp_path / "secret").write_text("a secret of some length\n")
 
-    found = settings(monkeypatch, **{f"CALLSHEET_{name}_FILE": str(tmp_path / "secret")})
+    read = settings(monkeypatch, **{f"CALLSHEET_{name}_FILE": str(tmp_path / "secret")})
 
-    assert plain(getattr(found, name.lower())) == "a secret of some length"
-    assert "a secret" not in repr(found)
+    assert unwrapped(getattr(read, name.lower())) == "a secret of some length"
+    assert "a secret" not in repr(read)
 
 
-def test_a_secret_takes_precedence_over_its_file(monkeypatch, tmp_path):
-    (tmp_path / "secret").write_text("from the file, long enough")
+@pytest.mark.parametrize("variable", ["CALLSHEET_DATABASE_URL", "DATABASE_URL"])
+def test_a_secret_in_a_variable_takes_precedence_over_its_file(monkeypatch, tmp_path, variable):
+    (tmp_path / "secret").write_text("postgresql://file")
 
-    found = settings(
-        monkeypatch, CALLSHEET_API_KEY="from the variable", CALLSHEET_API_KEY_FILE=str(tmp_path / "secret")
+    read = settings(
+        monkeypatch,
+        **{variable: "postgresql://variable", "CALLSHEET_DATABASE_URL_FILE": str(tmp_path / "secret")},
     )
 
-    assert plain(found.api_key) == "from the variable"
+    assert unwrapped(read.database_url) == "postgresql://variable"
 
 
-def test_a_missing_secret_file_is_an_error_with_its_name(monkeypatch, tmp_path):
+def test_a_missing_secret_file_is_an_error_that_names_it(monkeypatch, tmp_path):
     with pytest.raises((ValidationError, OSError), match="nowhere"):
         settings(monkeypatch, CALLSHEET_API_KEY_FILE=str(tmp_path / "nowhere"))
 
 
-def test_all_invalid_settings_are_reported_without_their_values(monkeypatch):
-    with pytest.raises(ValidationError) as wrong:
+def test_all_invalid_settings_are_reported_at_once_without_their_values(monkeypatch):
+    with pytest.raises(ValidationError) as invalid:
         settings(
             monkeypatch,
             CALLSHEET_PORT="99999",
@@ -85,8 +106,8 @@ def test_all_invalid_settings_are_reported_without_their_values(monkeypatch):
             CALLSHEET_GRACE_PERIOD="soon",
         )
 
-    assert wrong.value.error_count() == 4
-    assert "short-secret" not in str(wrong.value)
+    assert invalid.value.error_count() == 4
+    assert "short-secret" not in str(invalid.value)
 
 
 def test_a_worker_timeout_below_two_heartbeats_is_rejected(monkeypatch):
@@ -95,10 +116,10 @@ def test_a_worker_timeout_below_two_heartbeats_is_rejected(monkeypatch):
 
 
 def test_durations_and_folders_are_parsed(monkeypatch):
-    found = settings(monkeypatch, CALLSHEET_GRACE_PERIOD="2m", CALLSHEET_SOURCE_ROOTS="/a:/b")
+    read = settings(monkeypatch, CALLSHEET_GRACE_PERIOD="2m", CALLSHEET_SOURCE_ROOTS="/a:/b")
 
-    assert found.grace_period == timedelta(minutes=2)
-    assert found.source_roots == [Path("/a"), Path("/b")]
+    assert read.grace_period == timedelta(minutes=2)
+    assert read.source_roots == [Path("/a"), Path("/b")]
 
 
 def test_lanes_are_parsed():
@@ -108,6 +129,6 @@ def test_lanes_are_parsed():
 @pytest.mark.parametrize(
     "text", ["render", "render=", "=2", "render=0", "render=-1", "render=x", "a=1;b=2", "render=²"]
 )
-def test_invalid_lanes_are_rejected(text):
+def test_invalid_lanes_are_quoted_in_the_error(text):
     with pytest.raises(ValueError, match="queue=number"):
         parse_lanes(text)

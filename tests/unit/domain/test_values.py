@@ -58,7 +58,7 @@ def test_invalid_durations_are_rejected(written):
         ("data:image/png;base64," + "A" * 99, SourceKind.DATA, "data:image/png;base64,AAAAAAAAAA…"),
         ("storage:uploads/logo.png", SourceKind.KEY, "storage:uploads/logo.png"),
         ("./intro.mp4", SourceKind.PATH, "./intro.mp4"),
-        ("C:/films/a.mp4", SourceKind.PATH, "C:/films/a.mp4"),
+        ("C:/videos/a.mp4", SourceKind.PATH, "C:/videos/a.mp4"),
         (ARTIFACT, SourceKind.ARTIFACT, f"artifact:{ARTIFACT['artifactId']}"),
         (f"artifact:{ARTIFACT['artifactId']}", SourceKind.ARTIFACT, f"artifact:{ARTIFACT['artifactId']}"),
     ],

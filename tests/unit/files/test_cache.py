@@ -28,7 +28,7 @@ def cache(storage: Storage) -> FileCache:
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "source.mp4"
-    path.write_bytes(b"a piece of film")
+    path.write_bytes(b"a piece of video")
     return path
 
 
@@ -50,7 +50,7 @@ async def test_a_cached_file_is_fetched(cache: FileCache, source: Path, tmp_path
     await cache.keep(KEY, source)
 
     assert await cache.fetch(KEY, tmp_path / "again.mp4")
-    assert (tmp_path / "again.mp4").read_bytes() == b"a piece of film"
+    assert (tmp_path / "again.mp4").read_bytes() == b"a piece of video"
 
 
 async def test_an_unknown_key_is_a_miss(cache: FileCache, source: Path, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ async def test_an_existing_target_file_is_replaced(cache: FileCache, source: Pat
     (tmp_path / "again.mp4").write_bytes(b"left by an earlier run")
 
     assert await cache.fetch(KEY, tmp_path / "again.mp4")
-    assert (tmp_path / "again.mp4").read_bytes() == b"a piece of film"
+    assert (tmp_path / "again.mp4").read_bytes() == b"a piece of video"
 
 
 @pytest.mark.parametrize("damage", [b"a piece of fil", b"a piece of fi1m", b""])
@@ -98,7 +98,7 @@ async def test_an_intact_file_is_found_after_damaged_ones(cache: FileCache, sour
     stored.with_name("f" * 64 + "-5").write_bytes(b"wrong")
 
     assert await cache.fetch(KEY, tmp_path / "again.mp4")
-    assert (tmp_path / "again.mp4").read_bytes() == b"a piece of film"
+    assert (tmp_path / "again.mp4").read_bytes() == b"a piece of video"
 
 
 async def test_an_empty_file_can_be_cached(cache: FileCache, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ async def test_the_cache_is_cleaned_once_per_interval(cache: FileCache, source: 
 async def test_the_clean_up_deletes_no_foreign_files(
     cache: FileCache, storage: Storage, source: Path, tmp_path: Path
 ) -> None:
-    foreign = ["callsheet-cache/notes.txt", "callsheet-cache/piece/ab/film.mp4", "render/film.mp4"]
+    foreign = ["callsheet-cache/notes.txt", "callsheet-cache/piece/ab/video.mp4", "render/video.mp4"]
     for key in foreign:
         await storage.put(key, source)
         age_file(tmp_path / "files" / key, 10 * WEEK)

@@ -84,8 +84,8 @@ def open_source(opener: SourceOpener, job_dir: Path) -> Open:
 async def stored(storage: Storage, tmp_path: Path) -> str:
     """The key of a file in the storage."""
     source = tmp_path / "source"
-    source.write_bytes(b"film")
-    return (await storage.put("render/1/My film 🎬.mp4", source)).key
+    source.write_bytes(b"video")
+    return (await storage.put("render/1/My video 🎬.mp4", source)).key
 
 
 def contents(path: Path) -> bytes:
@@ -99,13 +99,13 @@ def sources_in(job_dir: Path) -> list[str]:
 async def test_an_artifact_is_opened_by_reference_or_id(
     open_source: Open, records: Records, stored: str, job_dir: Path
 ) -> None:
-    artifact = records.add(stored, "My film 🎬.mp4")
+    artifact = records.add(stored, "My video 🎬.mp4")
 
     by_record, by_id = await open_source(artifact), await open_source(f"artifact:{artifact.artifact_id}")
 
     assert by_record == by_id
-    assert by_record.name == "My film 🎬.mp4" and contents(by_record) == b"film"
-    assert sources_in(job_dir) == ["My film 🎬.mp4"]
+    assert by_record.name == "My video 🎬.mp4" and contents(by_record) == b"video"
+    assert sources_in(job_dir) == ["My video 🎬.mp4"]
 
 
 async def test_the_key_of_a_forged_record_is_ignored(
@@ -117,7 +117,7 @@ async def test_the_key_of_a_forged_record_is_ignored(
 
     path = await open_source(genuine.model_copy(update={"key": "other/9/secret.mp4"}))
 
-    assert contents(path) == b"film"
+    assert contents(path) == b"video"
 
 
 async def test_an_unknown_artifact_is_reported(open_source: Open) -> None:
@@ -142,7 +142,7 @@ async def test_a_stored_file_stays_available_to_the_job_after_its_deletion(
     path = await open_source(f"storage:{stored}")
     await storage.delete([stored])
 
-    assert path.name == "My film 🎬.mp4" and contents(path) == b"film"
+    assert path.name == "My video 🎬.mp4" and contents(path) == b"video"
 
 
 async def test_an_output_of_the_same_name_does_not_overwrite_the_stored_file(
@@ -153,7 +153,7 @@ async def test_an_output_of_the_same_name_does_not_overwrite_the_stored_file(
     assert path.parent != job_dir
     assert path.stat().st_mode & 0o222 == 0
     (job_dir / path.name).write_bytes(b"another")
-    assert contents(storage.path(stored) or job_dir) == b"film"
+    assert contents(storage.path(stored) or job_dir) == b"video"
 
 
 @pytest.mark.parametrize("key", ["../x", "/etc/passwd", "a/../../../etc/passwd", "", "a\\b", "nope.mp4"])
@@ -162,9 +162,9 @@ async def test_an_invalid_storage_key_is_rejected(open_source: Open, key: str) -
         await open_source(f"storage:{key}")
 
 
-async def send_film(request: Request) -> None:
+async def send_video(request: Request) -> None:
     await asyncio.sleep(0.05)
-    await request.respond(body=b"film" * 1000, Content_Type="video/mp4")
+    await request.respond(body=b"video" * 1000, Content_Type="video/mp4")
 
 
 @pytest.mark.parametrize("text", ["storage:callsheet-cache/piece/x", "STORAGE:Callsheet-Cache/piece/x"])
@@ -173,14 +173,14 @@ async def test_a_cache_entry_is_not_a_source_whether_or_not_it_exists(
 ) -> None:
     with pytest.raises(BadSource, match="is a cache entry and cannot be used as a source"):
         await open_source(text)
-    (tmp_path / "source").write_bytes(b"film")
+    (tmp_path / "source").write_bytes(b"video")
     await storage.put(text[len("storage:") :], tmp_path / "source")
     with pytest.raises(BadSource, match="is a cache entry and cannot be used as a source"):
         await open_source(text)
 
 
 async def test_a_url_is_fetched_once_for_concurrent_and_repeated_calls(open_source: Open, job_dir: Path) -> None:
-    async with serve(send_film) as server:
+    async with serve(send_video) as server:
         url = server.url("/get%20me?id=1")
         paths = await asyncio.gather(*(open_source(url) for _ in range(5)))
         paths.append(await open_source(url))
@@ -194,28 +194,28 @@ async def test_a_url_is_fetched_once_for_concurrent_and_repeated_calls(open_sour
 async def test_a_download_survives_the_cancellation_of_one_waiter(open_source: Open) -> None:
     requested = asyncio.Event()
 
-    async def slow_film(request: Request) -> None:
+    async def slow_video(request: Request) -> None:
         requested.set()
-        await send_film(request)
+        await send_video(request)
 
-    async with serve(slow_film) as server:
+    async with serve(slow_video) as server:
         first, second = (asyncio.create_task(open_source(server.url())) for _ in range(2))
         await asyncio.wait_for(requested.wait(), 5)
         first.cancel()
         path = await second
 
-    assert first.cancelled() and contents(path) == b"film" * 1000
+    assert first.cancelled() and contents(path) == b"video" * 1000
 
 
 async def test_a_failed_download_is_repeated_by_the_next_call(open_source: Open, job_dir: Path) -> None:
     async def first_busy(request: Request) -> None:
-        await request.respond(503 if len(server.requests) == 1 else 200, b"film")
+        await request.respond(503 if len(server.requests) == 1 else 200, b"video")
 
     async with serve(first_busy) as server:
         with pytest.raises(SourceUnreachable):
             await open_source(server.url())
         assert sources_in(job_dir) == []
-        assert contents(await open_source(server.url())) == b"film"
+        assert contents(await open_source(server.url())) == b"video"
 
 
 @pytest.mark.parametrize(

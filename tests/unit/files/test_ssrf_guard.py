@@ -170,18 +170,18 @@ async def test_the_certificate_is_verified_against_the_host_name(
     authority, server_names = trustme.CA(), list[str | None]()
     trusting, own = ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.configure_trust(trusting)
-    authority.issue_cert("films.example").configure_cert(own)
+    authority.issue_cert("videos.example").configure_cert(own)
     own.sni_callback = lambda _, name, __: server_names.append(name)
     monkeypatch.setattr("callsheet.files.ssrf_guard.tls_context", lambda: trusting)
 
     async with serve(hello, tls=own) as server:
         backend = RedirectingBackend(server.port)
         async with guarded_client(settings, resolve=resolving_to(PUBLIC), backend=backend) as client:
-            assert (await client.get("https://films.example/")).text == "hello"
+            assert (await client.get("https://videos.example/")).text == "hello"
             with pytest.raises(httpx2.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
                 await client.get("https://other.example/")
 
-    assert server_names == ["films.example", "other.example"]
+    assert server_names == ["videos.example", "other.example"]
     assert backend.connected == [(PUBLIC, 443)] * 2
 
 

@@ -231,7 +231,7 @@ def test_inconsistent_bucket_settings_are_reported(
     make_settings: MakeSettings, changes: dict[str, str], message: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        open_storage(make_settings(s3_bucket="films", **changes))
+        open_storage(make_settings(s3_bucket="videos", **changes))
 
 
 def test_a_file_above_the_process_limit_is_reported(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from obstore.exceptions import GenericError, PermissionDeniedError
 from callsheet.domain.errors import CallsheetError, DiskFull, NotFound, StorageUnreachable
 from callsheet.files.storage_errors import translate_errors
 
-HTTP = "Generic S3 error: Error performing PUT http://minio:9000/films/x in 2ms - "
+HTTP = "Generic S3 error: Error performing PUT http://minio:9000/videos/x in 2ms - "
 DENIED = HTTP + "Server returned non-2xx status code: 403 Forbidden: <Error><Code>{}</Code></Error>"
 
 
@@ -19,7 +19,7 @@ DENIED = HTTP + "Server returned non-2xx status code: 403 Forbidden: <Error><Cod
         (GenericError("Unable to open file (os error 13)"), StorageUnreachable, "EACCES"),
         (GenericError("Unable to write (os error 5)"), StorageUnreachable, "EIO"),
         (FileNotFoundError("Object at location x not found: 404 "), NotFound, "no file 'a/x.mp4'"),
-        (FileNotFoundError("<Code>NoSuchBucket</Code>"), StorageUnreachable, "There is no bucket 'films'"),
+        (FileNotFoundError("<Code>NoSuchBucket</Code>"), StorageUnreachable, "There is no bucket 'videos'"),
         (PermissionDeniedError(DENIED.format("SignatureDoesNotMatch")), StorageUnreachable, "secret key is wrong"),
         (PermissionDeniedError(DENIED.format("InvalidAccessKeyId")), StorageUnreachable, "access key is unknown"),
         (PermissionDeniedError(DENIED.format("RequestTimeTooSkewed")), StorageUnreachable, "clock"),
@@ -34,7 +34,7 @@ DENIED = HTTP + "Server returned non-2xx status code: 403 Forbidden: <Error><Cod
     ],
 )
 def test_errors_of_the_store_are_translated(error: Exception, kind: type[CallsheetError], message: str) -> None:
-    with pytest.raises(kind) as caught, translate_errors("bucket 'films' at minio:9000", "a/x.mp4"):
+    with pytest.raises(kind) as caught, translate_errors("bucket 'videos' at minio:9000", "a/x.mp4"):
         raise error
 
     assert message in str(caught.value)

@@ -43,7 +43,7 @@ class Nothing(BaseModel):
 
 @operation("cut", aliases=("cut_video",))
 async def cut(job, params: Params) -> Nothing:
-    """Cut a film."""
+    """Cut a video."""
 
 
 @operation("rest")
@@ -128,4 +128,4 @@ def test_descriptions_are_placed_where_editors_look_for_them():
 
     assert width["description"] == "Pixels"
     names = SCHEMA["$defs"]["PlannedJob"]["properties"]["operation"]["oneOf"]
-    assert {"const": "cut", "description": "Cut a film."} in names
+    assert {"const": "cut", "description": "Cut a video."} in names

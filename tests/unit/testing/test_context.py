@@ -60,10 +60,10 @@ async def test_unsupported_sources_raise_bad_source(tmp_path, source):
 async def test_contexts_with_the_same_folder_share_a_cache(tmp_path):
     params = CachedPieceParams(digest="ab" * 32)
 
-    made = await piece.run(RecordingContext(tmp_path), params)
-    found = await piece.run(RecordingContext(tmp_path), params)
+    first = await piece.run(RecordingContext(tmp_path), params)
+    second = await piece.run(RecordingContext(tmp_path), params)
 
-    assert (made.value, found.value) == ("made", "found")
+    assert (first.value, second.value) == ("made", "found")
 
 
 async def test_child_jobs_and_the_host_count_are_simulated(tmp_path):
