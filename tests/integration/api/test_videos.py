@@ -141,24 +141,24 @@ async def test_a_plan_with_similar_metadata_is_no_video(api):
 
 
 async def test_invalid_fields_are_reported_by_name(api, videos):
-    with pytest.raises(openai.BadRequestError) as refused:
+    with pytest.raises(openai.BadRequestError) as rejected:
         await videos.create(model=MODEL, prompt="x", seconds="60", size="100x900", extra_body={"lens": "wide"})
-    assert refused.value.type == "invalid_request_error"
-    assert refused.value.param == "size"
+    assert rejected.value.type == "invalid_request_error"
+    assert rejected.value.param == "size"
 
-    with pytest.raises(openai.BadRequestError) as refused:
+    with pytest.raises(openai.BadRequestError) as rejected:
         await videos.create(model=MODEL, prompt="x", seconds="60", extra_body={"lens": "wide"})
-    assert (refused.value.param, refused.value.code) == ("seconds", "invalid_value")
-    assert "lens: bytedance/seedance-1-pro takes no 'lens'" in refused.value.message
+    assert (rejected.value.param, rejected.value.code) == ("seconds", "invalid_value")
+    assert "lens: bytedance/seedance-1-pro takes no 'lens'" in rejected.value.message
 
-    with pytest.raises(openai.BadRequestError) as refused:
+    with pytest.raises(openai.BadRequestError) as rejected:
         await videos.create(model="sora-2", prompt="x")
-    assert (refused.value.param, refused.value.code) == ("model", "model_not_found")
-    assert MODEL in refused.value.message
+    assert (rejected.value.param, rejected.value.code) == ("model", "model_not_found")
+    assert MODEL in rejected.value.message
 
-    with pytest.raises(openai.BadRequestError) as refused:
+    with pytest.raises(openai.BadRequestError) as rejected:
         await videos.create(model=MODEL, prompt="x", input_reference=("evil.png", b"<svg>"))
-    assert refused.value.param == "input_reference"
+    assert rejected.value.param == "input_reference"
 
 
 @pytest.mark.parametrize(
@@ -298,9 +298,9 @@ async def test_progress_and_failures_are_reported(api, videos, replicate):
     assert seen >= {("in_progress", 40)}
     assert now.error.code == "content_refused"
     assert now.error.message
-    with pytest.raises(openai.NotFoundError) as refused:
+    with pytest.raises(openai.NotFoundError) as rejected:
         await videos.download_content(created.id)
-    assert refused.value.code == "video_not_ready"
+    assert rejected.value.code == "video_not_ready"
 
 
 async def test_a_deleted_video_is_cancelled_and_not_found(api, videos, replicate):
@@ -386,9 +386,9 @@ class TestWithAKey:
                     if right:
                         assert (await client.videos.list()).data == []
                     else:
-                        with pytest.raises(openai.AuthenticationError) as refused:
+                        with pytest.raises(openai.AuthenticationError) as rejected:
                             await client.videos.list()
-                        assert refused.value.type == "authentication_error"
+                        assert rejected.value.type == "authentication_error"
 
 
 def api_id(video):

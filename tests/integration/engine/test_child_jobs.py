@@ -231,7 +231,7 @@ async def test_a_validator_that_crashes_on_child_job_params_fails_the_parent(set
 
 
 def test_child_jobs_must_not_be_empty():
-    with pytest.raises(ValueError, match="there must be jobs"):
+    with pytest.raises(ValueError, match="at least one job"):
         RunChildJobs([])
 
 

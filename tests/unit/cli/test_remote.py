@@ -44,9 +44,9 @@ def test_each_error_response_has_its_exit_status(status, code, exit_code):
 def test_every_problem_of_the_response_is_a_line_with_its_path():
     errors = [{"path": "jobs[0].id", "message": "bad"}, {"path": "", "message": "empty"}]
 
-    error = command_failure(422, json.dumps({"detail": "Refused", "errors": errors}).encode())
+    error = command_failure(422, json.dumps({"detail": "Rejected", "errors": errors}).encode())
 
-    assert (error.message, error.problems) == ("Refused", ["jobs[0].id: bad", "empty"])
+    assert (error.message, error.problems) == ("Rejected", ["jobs[0].id: bad", "empty"])
     assert isinstance(command_failure(502, b"<html>"), CommandFailed)
 
 

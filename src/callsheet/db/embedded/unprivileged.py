@@ -10,7 +10,7 @@ IDENTITY is one of
     self                 the current user
     namespace:UID        the current user in a user namespace that maps it to UID; file owners do not change
     user:UID:GID         that user
-    searching:UID:GID    that user, with the capability to traverse private folders (/root is 0700)
+    traversing:UID:GID   that user, with the capability to traverse private folders (/root is 0700)
 """
 
 import ctypes
@@ -48,7 +48,7 @@ def _enter_namespace(uid: int) -> None:
     _write("/proc/self/gid_map", f"{own_gid} {own_gid} 1")
 
 
-def _become(uid: int, gid: int) -> None:
+def _switch_user(uid: int, gid: int) -> None:
     if os.geteuid() == uid:
         return
     os.setgroups([])
@@ -56,17 +56,17 @@ def _become(uid: int, gid: int) -> None:
     os.setresuid(uid, uid, uid)
 
 
-def _become_searching(uid: int, gid: int) -> None:
+def _switch_user_traversing(uid: int, gid: int) -> None:
     _libc("prctl", _PR_SET_KEEPCAPS, 1, 0, 0, 0)
-    _become(uid, gid)
+    _switch_user(uid, gid)
     try:
-        _keep(_CAP_DAC_READ_SEARCH)
+        _keep_capability(_CAP_DAC_READ_SEARCH)
     except PermissionError:
         # Containers often keep this broader capability without the narrower one.
-        _keep(_CAP_DAC_OVERRIDE)
+        _keep_capability(_CAP_DAC_OVERRIDE)
 
 
-def _keep(capability: int) -> None:
+def _keep_capability(capability: int) -> None:
     """Keep only this capability, also across exec."""
     bit = 1 << capability
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
@@ -75,14 +75,14 @@ def _keep(capability: int) -> None:
     _libc("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0)
 
 
-def _assume(identity: str) -> None:
+def _switch_identity(identity: str) -> None:
     kind, *numbers = identity.split(":")
     if kind == "namespace":
         _enter_namespace(int(numbers[0]))
     elif kind == "user":
-        _become(int(numbers[0]), int(numbers[1]))
-    elif kind == "searching":
-        _become_searching(int(numbers[0]), int(numbers[1]))
+        _switch_user(int(numbers[0]), int(numbers[1]))
+    elif kind == "traversing":
+        _switch_user_traversing(int(numbers[0]), int(numbers[1]))
     elif kind != "self":
         raise ValueError(f"unknown identity '{identity}'")
 
@@ -90,7 +90,7 @@ def _assume(identity: str) -> None:
 def main(identity: str, mode: str, folder: str, *command: str) -> None:
     """Switch to the identity and exec the program. `detach` reparents it to init, so that no parent must reap it."""
     try:
-        _assume(identity)
+        _switch_identity(identity)
         os.chdir(folder)
         os.umask(0o077)
         if mode == "detach" and os.fork() != 0:

@@ -18,7 +18,7 @@ from callsheet.providers.contract import InputFile, Provider, SubmitRequest, Tas
 
 _MAX_CLOCK_SKEW_MS = 15 * 60_000
 """Upper bound of the clock difference between workers and providers."""
-_AMBIGUOUS = "An identical request was sent at about the same time, so that its task cannot be told apart."
+_AMBIGUOUS = "An identical request was sent at about the same time, so that its task cannot be identified."
 _FILE = "$file"
 
 
