@@ -25,7 +25,7 @@ PROBLEM_CODES: dict[str, str] = {
     "unsupported": "The form of the value is not supported.",
     "wrong_type": "The value has the wrong type.",
     # Plans
-    "a_plan": "The file is a plan, and another kind of file was expected.",
+    "is_a_plan": "The file is a plan, and another kind of file was expected.",
     "bad_id": "The id of a child job is malformed.",
     "bad_reference": "A reference is malformed, or its path does not exist in the result.",
     "cycle": "Jobs or nodes wait for each other.",
@@ -47,12 +47,12 @@ PROBLEM_CODES: dict[str, str] = {
     "not_an_image": "The file is not an image.",
     "scenes_overlap": "Two scenes overlap in time.",
     "too_many_pieces": "The split has more pieces than allowed.",
-    "transition_over_a_gap": "A transition connects scenes that are not adjacent.",
+    "transition_over_gap": "A transition connects scenes that are not adjacent.",
     "transitions_too_long": "The transitions are longer than their scene.",
     "unknown_transition": "There is no transition with this name.",
     # OpenTimelineIO
     "bad_speed": "The speed of a clip is not supported.",
-    "colour_above": "A generated color is on an upper track.",
+    "color_overlay": "A generated color is on an upper track.",
     "freeze_frame": "A freeze frame is not supported.",
     "nested": "A nested composition is not supported.",
     "no_length": "A clip has no duration.",
