@@ -12,7 +12,7 @@ def digest(name):
 
 
 def plan(*children):
-    return {"jobs": [{"id": "cut", "operation": "run-first", "params": {"jobs": list(children)}}]}
+    return {"jobs": [{"id": "cut", "operation": "run-children", "params": {"jobs": list(children)}}]}
 
 
 def cached(settings, name):

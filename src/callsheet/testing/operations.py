@@ -240,7 +240,7 @@ async def pay_once(job: Context, params: OnceParams) -> AnyValue:
     return AnyValue(value=paid)
 
 
-@operation("run-first", queue=QUEUE, timeout=_MINUTE)
+@operation("run-children", queue=QUEUE, timeout=_MINUTE)
 async def run_children(job: Context, params: RunChildrenParams) -> AnyValue:
     """Run child jobs; return the number of hosts."""
     if params.again or not job.children_done:

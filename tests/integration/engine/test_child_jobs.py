@@ -55,7 +55,7 @@ def child_job(id, operation="noop", **params):
 
 
 def parent(*jobs, id="cut", **more):
-    return job(id, "run-first", params={"jobs": list(jobs)}, **more)
+    return job(id, "run-children", params={"jobs": list(jobs)}, **more)
 
 
 def digest(text):
@@ -67,7 +67,7 @@ async def types(engine, execution_id, job):
 
 
 async def claim_as_live_worker(database, limit=1):
-    _, claims = await claimer(database, "alive", "run-first")
+    _, claims = await claimer(database, "alive", "run-children")
     return (await claims.claim("test", limit)).jobs
 
 
@@ -121,7 +121,7 @@ async def test_requesting_child_jobs_counts_as_no_attempt_and_no_start(engine, t
 async def test_a_job_that_waits_for_child_jobs_holds_no_slot(settings):
     async with running_engine(ALL, settings=settings, lanes={"test": 1}) as engine:
         execution = await engine.run(
-            plan(parent(child_job("a"), child_job("b")), job("next", "run-first", params={"jobs": [child_job("c")]}))
+            plan(parent(child_job("a"), child_job("b")), job("next", "run-children", params={"jobs": [child_job("c")]}))
         )
 
     assert set(statuses(execution).values()) == {"succeeded"}
@@ -149,7 +149,7 @@ async def test_references_in_the_params_of_a_child_job_are_text(engine):
     wanted = {"jobs": [{"id": "a", "operation": "noop", "params": {"value": "${text.value}"}}]}
 
     execution = await engine.run(
-        plan(job("text", params={"value": odd.replace("${", "$${")}), job("cut", "run-first", params=wanted))
+        plan(job("text", params={"value": odd.replace("${", "$${")}), job("cut", "run-children", params=wanted))
     )
 
     text_result = next(j for j in execution.jobs if j.job_id == "text").result["value"]
@@ -158,13 +158,13 @@ async def test_references_in_the_params_of_a_child_job_are_text(engine):
 
 
 async def test_child_jobs_may_have_child_jobs(engine):
-    execution = await engine.run(plan(parent(child_job("a", "run-first", jobs=[child_job("deep")]))))
+    execution = await engine.run(plan(parent(child_job("a", "run-children", jobs=[child_job("deep")]))))
 
     assert statuses(execution) == dict.fromkeys(["cut", "cut/a", "cut/a/deep"], "succeeded")
 
 
 async def test_child_jobs_can_be_requested_only_once(engine):
-    execution = await engine.run(plan(job("cut", "run-first", params={"jobs": [child_job("a")], "again": True})))
+    execution = await engine.run(plan(job("cut", "run-children", params={"jobs": [child_job("a")], "again": True})))
 
     error = execution.jobs[0].error
     assert execution.status == "failed"
@@ -372,7 +372,7 @@ async def test_a_cancel_wins_over_a_request_for_child_jobs(idle_engine):
 async def test_a_run_that_lost_its_job_cannot_add_child_jobs(idle_engine):
     database = idle_engine.runtime.database
     execution_id = await idle_engine.submit(plan(parent(child_job("a"))))
-    (claimed,) = await claim_and_die(database, "gone", 1, "run-first")
+    (claimed,) = await claim_and_die(database, "gone", 1, "run-children")
     await idle_engine.start_worker()
     await idle_engine.ended(execution_id)
     before = await idle_engine.execution(execution_id)
@@ -526,7 +526,7 @@ async def test_a_cached_piece_is_not_made_again(engine, tmp_path):
 
 
 async def test_worker_host_count_counts_hosts_with_a_live_worker_of_the_operation(engine):
-    async def register(host, *, operations=("run-first",), lanes='{"test": 2}'):
+    async def register(host, *, operations=("run-children",), lanes='{"test": 2}'):
         worker = new_id()
         async with engine.runtime.database.connection() as connection:
             await sql.register_worker(

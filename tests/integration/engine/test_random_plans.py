@@ -35,8 +35,8 @@ WORK = [
     ("fail", {"times": 1}),
     ("fail", {"times": 1, "transient": True}),
     ("fail", {"times": 9, "transient": True}),
-    ("run-first", {"jobs": [{"id": "a"}, {"id": "b", "operation": "fail"}]}),
-    ("run-first", {"jobs": [{"id": "a", "operation": "sleep", "params": {"seconds": 0.05}}]}),
+    ("run-children", {"jobs": [{"id": "a"}, {"id": "b", "operation": "fail"}]}),
+    ("run-children", {"jobs": [{"id": "a", "operation": "sleep", "params": {"seconds": 0.05}}]}),
 ]
 
 
