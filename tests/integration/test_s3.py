@@ -234,7 +234,7 @@ async def test_a_wrong_secret_key_is_reported(s3_server: S3Server) -> None:
 
 
 async def test_a_wrong_access_key_is_reported(s3_server: S3Server) -> None:
-    message = await check_failure(open_storage(s3_server.settings(s3_access_key="nobody")))
+    message = await check_failure(open_storage(s3_server.settings(s3_access_key="unknown-key")))
 
     assert "the access key is unknown" in message
 
