@@ -22,7 +22,7 @@ from callsheet.domain.errors import PlanRefused
 from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import check_plan, read_plan
 from callsheet.domain.records import OperationRecord
-from callsheet.domain.statuses import ENDED, MOVES, JobStatus
+from callsheet.domain.statuses import ENDED, TRANSITIONS, JobStatus
 from callsheet.operation.catalog import discover
 from callsheet.operation.contract import Operation
 from callsheet.operation.manifest import describe
@@ -284,7 +284,7 @@ def _heading(name: str) -> str:
 def states_part(_page: str) -> str:
     """Return the diagram of job statuses, from the one table of moves."""
     between: dict[tuple[str, str], list[str]] = {}
-    for (start, move), ends in MOVES.items():
+    for (start, move), ends in TRANSITIONS.items():
         for end in sorted(ends):
             between.setdefault((start, end), []).append(move.value.replace("_", " "))
     lines = ["```mermaid", "stateDiagram-v2"]
@@ -297,7 +297,6 @@ def states_part(_page: str) -> str:
 # Errors
 
 _ALSO_END_JOBS = (errors.BadParams, errors.BadSource)
-_NEVER_STORED = (errors.WorkerLost,)
 
 
 def errors_part(_page: str) -> str:
@@ -305,10 +304,10 @@ def errors_part(_page: str) -> str:
     kinds: list[type[errors.CallsheetError]] = [*_tree(errors.JobError), *_ALSO_END_JOBS]
     lines = ["| Code | Meaning | Tried again |", "|---|---|---|"]
     for error in kinds:
-        if error not in _NEVER_STORED:
-            meaning = (error.__doc__ or "").strip().splitlines()[0].rstrip(".")
-            again = "yes" if issubclass(error, errors.Transient) else "no"
-            lines.append(f"| `{error.code}` | {meaning}. | {again} |")
+        meaning = (error.__doc__ or "").strip().splitlines()[0].rstrip(".")
+        again = "yes" if issubclass(error, errors.Transient) else "no"
+        lines.append(f"| `{error.code}` | {meaning}. | {again} |")
+    lines += [f"| `{code}` | {meaning} | no |" for code, meaning in errors.SQL_ERROR_CODES.items()]
     return "\n".join(lines)
 
 

@@ -26,7 +26,7 @@ from callsheet.domain.model import Model
 from callsheet.domain.plan import Submission
 from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import read_submission
-from callsheet.engine.jobs.submit import submit, submit_many
+from callsheet.engine.jobs.submit import submit
 from callsheet.operation.catalog import Catalog
 from callsheet.operation.contract import Context, operation
 from callsheet.settings import Settings
@@ -34,7 +34,7 @@ from callsheet.wiring import open_runtime
 
 QUEUE = "bench"
 LANE = int(os.environ.get("BENCH_LANE", "1000"))
-JOBS_IN_A_CALL = 500
+JOBS_AT_ONCE = 500
 MOST_JOBS = 10_000
 
 
@@ -69,7 +69,7 @@ def settings(folder: str) -> Settings:
 async def work() -> None:
     """Run a worker until SIGTERM or SIGINT."""
     with TemporaryDirectory(prefix="callsheet-bench-") as folder:
-        async with open_runtime(settings(folder), CATALOG, watch=False) as runtime:
+        async with open_runtime(settings(folder), CATALOG, follow_events=False) as runtime:
             worker = runtime.worker({QUEUE: LANE})
             working = asyncio.create_task(worker.run())
             stopping = asyncio.create_task(until_stop_signal())
@@ -96,15 +96,16 @@ class Client:
         self._first: UUID | None = None
 
     async def bulk(self, jobs: int, per_plan: int) -> dict[str, Any]:
-        """Submit so many jobs, many plans a call."""
+        """Submit so many jobs, many plans concurrently."""
 
         async def send() -> None:
             self._first = None
-            plans_in_a_call = max(1, JOBS_IN_A_CALL // per_plan)
-            for numbers in batches(range(jobs // per_plan), plans_in_a_call):
+            for numbers in batches(range(jobs // per_plan), max(1, JOBS_AT_ONCE // per_plan)):
                 plans = [plan("noop", range(number * per_plan, (number + 1) * per_plan)) for number in numbers]
-                ids = await submit_many(self._database, plans, CATALOG, max_jobs=MOST_JOBS)
-                self._first = self._first or ids[0]
+                stored = await asyncio.gather(
+                    *(submit(self._database, each, CATALOG, max_jobs=MOST_JOBS) for each in plans)
+                )
+                self._first = self._first or min(each.execution_id for each in stored)
 
         return await timed(send, self._all_recorded)
 

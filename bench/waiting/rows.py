@@ -31,7 +31,7 @@ FROM made
 """
 
 _SUBMISSIONS = """
-INSERT INTO submissions (id, job, step, epoch, provider, model, token, request_digest, begun_at, outcome, accepted_at,
+INSERT INTO submissions (id, job, step, epoch, provider, model, token, request_digest, created_at, outcome, accepted_at,
                          provider_job_id, task)
 SELECT submission, job, 'submit', 1, '{provider}', '{model}',
        CASE WHEN '{strategy}' = 'webhook' THEN md5(random()::text) || md5(random()::text) END,

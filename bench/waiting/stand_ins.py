@@ -21,7 +21,7 @@ from callsheet.fakes.comfyui.fake_server import FakeComfyUI, running_comfyui
 from callsheet.fakes.providers.fake_server import FakeServer, FakeTask
 from callsheet.fakes.providers.openai_videos import FakeOpenAIVideos
 from callsheet.fakes.providers.replicate import FakeReplicate
-from callsheet.fakes.providers.task_script import Runs, Stage, Succeeds
+from callsheet.fakes.providers.task_script import Running, Stage, Succeeded
 from callsheet.fakes.providers.webhook_script import WebhookScript
 
 CONNECTIONS = 32
@@ -36,19 +36,19 @@ class Provider:
         self._stand_in = stand_in
         self._course = course
         self._looks = 0
-        seen = stand_in.seen
+        seen = stand_in.advance
 
         def counted(taken: FakeTask) -> Stage:
             self._looks += 1
             return seen(taken)
 
-        stand_in.seen = counted  # type: ignore[method-assign]
+        stand_in.advance = counted  # type: ignore[method-assign]
 
     async def know(self, tasks: int) -> dict[str, Any]:
         """Know so many tasks; tells the settings that lead here."""
         made, told = datetime.now(UTC), {"prompt": "A red fox in the snow"}
         for name in (f"w{number}" for number in range(1, tasks + 1)):
-            self._stand_in.taken[name] = FakeTask(
+            self._stand_in.tasks[name] = FakeTask(
                 name, self._stand_in.model, told, None, self._course, WebhookScript(), made, extra={"version": None}
             )
         return {"environment": self._stand_in.environment(), "model": self._stand_in.model}
@@ -69,13 +69,13 @@ class Provider:
         return {"began": began, "took": time.perf_counter() - moment, "statuses": statuses, "seconds": seconds}
 
     def _request(self, port: int, task: str, path: str) -> bytes:
-        taken = self._stand_in.taken[task]
-        body = self._stand_in.message(taken)
+        taken = self._stand_in.tasks[task]
+        body = self._stand_in.webhook_body(taken)
         headers = {
             "Host": f"127.0.0.1:{port}",
             "Content-Type": "application/json",
             "Content-Length": str(len(body)),
-            **self._stand_in.signed(taken, body, datetime.now(UTC)),
+            **self._stand_in.webhook_headers(taken, body, datetime.now(UTC)),
         }
         return f"POST {path} HTTP/1.1\r\n".encode() + _lines(headers) + b"\r\n" + body
 
@@ -101,8 +101,8 @@ def _lines(headers: dict[str, str]) -> bytes:
 async def provide(name: str) -> None:
     """Be a provider, and answer the bench."""
     kinds: dict[str, tuple[type[FakeServer], tuple[Stage]]] = {
-        "videos": (FakeOpenAIVideos, (Runs(0.5),)),
-        "replicate": (FakeReplicate, (Succeeds(),)),
+        "videos": (FakeOpenAIVideos, (Running(0.5),)),
+        "replicate": (FakeReplicate, (Succeeded(),)),
     }
     kind, course = kinds[name]
     async with kind() as stand_in:

@@ -1,27 +1,28 @@
-'''Callsheet: the self-hosted backend of an AI video product.
+'''Callsheet: a self-hosted backend for AI video products.
 
-A whole program, with an operation of its own:
+A complete program with a custom operation:
 
     import callsheet
 
     class Clip(callsheet.Model):
         video: callsheet.Artifact
 
-    class Cut(callsheet.Model):
+    class CardParams(callsheet.Model):
         seconds: float = 2
 
     @callsheet.operation("test-card", needs={"ffmpeg"})
-    async def test_card(job: callsheet.Context, params: Cut) -> Clip:
-        """Film a test card."""
+    async def test_card(job: callsheet.Context, params: CardParams) -> Clip:
+        """Make a video of a test card."""
         card = job.dir / "card.mp4"
         await job.ffmpeg.run(["-f", "lavfi", "-i", f"testsrc2=d={params.seconds}", str(card)])
         return Clip(video=await job.keep(card))
 
     plan = {"jobs": [{"id": "card", "operation": "test-card", "params": {"seconds": 1}}]}
-    execution = callsheet.run(plan, operations=[test_card], out="films")
+    execution = callsheet.run(plan, operations=[test_card], out="videos")
     print(execution.status, [artifact.name for artifact in execution.artifacts])
 
-Jobs, results and files are kept in an embedded PostgreSQL and a folder of the user, or where the settings say.
+Jobs and results are stored in an embedded PostgreSQL, and files in a folder of the user, unless the settings name
+another database or storage.
 '''
 
 from importlib import import_module
@@ -38,20 +39,20 @@ if TYPE_CHECKING:
     from callsheet.settings import Settings
 
 __all__ = [  # noqa: RUF022 - in groups
-    # Writing an operation
+    # Operations
     "operation",
     "Context",
     "Model",
     "MediaSource",
     "Artifact",
-    # Running a plan
+    # Running plans
     "run",
     "arun",
     "Settings",
-    # What comes of it
+    # Results
     "Execution",
     "Event",
-    # What can go wrong
+    # Errors
     "CallsheetError",
     "PlanRefused",
     "JobError",
@@ -59,7 +60,7 @@ __all__ = [  # noqa: RUF022 - in groups
     "ConfigurationError",
 ]
 
-_HOMES = {
+_MODULES = {
     "domain.artifacts": ["Artifact"],
     "domain.errors": ["CallsheetError", "PlanRefused", "JobError", "Transient", "ConfigurationError"],
     "domain.media_source": ["MediaSource"],
@@ -69,14 +70,14 @@ _HOMES = {
     "operation.contract": ["Context", "operation"],
     "settings": ["Settings"],
 }
-"""Fetched when first used: who only declares an operation need not wait for a database driver."""
+"""Names by module. They are imported on first use, so that declaring an operation does not load a database driver."""
 
 
 def __getattr__(name: str) -> Any:
-    for home, names in _HOMES.items():
+    for module, names in _MODULES.items():
         if name in names:
-            found = globals()[name] = getattr(import_module(f"callsheet.{home}"), name)
-            return found
+            value = globals()[name] = getattr(import_module(f"callsheet.{module}"), name)
+            return value
     raise AttributeError(f"module 'callsheet' has no attribute '{name}'")
 
 

@@ -1,4 +1,4 @@
-"""Running a plan here and now, with a runtime of one's own for as long as it takes."""
+"""Local runs: a plan from submission to finished files in one process."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
@@ -11,12 +11,12 @@ from uuid import UUID
 from callsheet.domain.errors import InvalidState
 from callsheet.domain.plan import Plan, Submission
 from callsheet.domain.plan_parsing import read_plan_text
-from callsheet.domain.plan_validation import check_plan, read_plan, read_submission
+from callsheet.domain.plan_validation import read_plan, read_submission
 from callsheet.domain.records import Event, Execution, StoredArtifact
 from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.submit import submit
-from callsheet.engine.reads.views import get_execution
-from callsheet.logs import leave_logs_to_the_program
+from callsheet.engine.reads.executions import get_execution
+from callsheet.logs import use_host_logging
 from callsheet.operation.catalog import Catalog, discover
 from callsheet.operation.contract import Operation
 from callsheet.settings import Settings
@@ -25,8 +25,8 @@ from callsheet.wiring import Runtime, open_runtime
 PlanLike = Mapping[str, Any] | Plan | Submission | Path | str
 OnEvent = Callable[[Event], None]
 
-_LAST_WORDS = 15.0
-"""Seconds that a cancelled execution gets to end."""
+_CANCEL_TIMEOUT = 15.0
+"""Seconds to wait for a cancelled execution to end."""
 
 
 def run(
@@ -37,24 +37,23 @@ def run(
     settings: Settings | None = None,
     on_event: OnEvent | None = None,
 ) -> Execution:
-    """Run a plan to its end and return what became of it; whether it succeeded is told by `execution.status`.
+    """Run a plan to its end and return the execution. `execution.status` says whether it succeeded.
 
-    `plan` is the plan itself, with or without what is submitted around it, or the path of a JSON or YAML file.
-    `operations` are known for this run besides the installed ones. Finished files are copied into the folder `out`,
-    also those of an execution that failed in another place; with None they stay in the storage. `on_event` is called
-    with every event as it is stored.
+    `plan` is a plan, a submission, or the path of a JSON or YAML file with either. `operations` are available in this
+    run in addition to the installed ones. Artifacts are copied to the folder `out`, also those of a failed execution;
+    with None they stay in the storage. `on_event` is called with every event after it is stored.
 
-    It brings its own worker, and the embedded database unless the settings name another. Other workers on the same
-    database may take some of the jobs. Local files may be used from the working folder and from that of the plan.
+    The run starts its own worker, and the embedded database unless the settings name a database. Other workers on the
+    same database can run some of the jobs. Plans may use local files from the working directory and the plan's folder.
 
-    Raises PlanRefused with every problem of the plan before anything is stored. Ctrl-C cancels the execution, waits
-    until its jobs have really stopped, and raises KeyboardInterrupt.
+    Raises PlanRefused with every problem of the plan, before anything is stored. Ctrl-C cancels the execution, waits
+    until its jobs have stopped, and raises KeyboardInterrupt.
     """
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(arun(plan, operations=operations, out=out, settings=settings, on_event=on_event))
-    raise RuntimeError("callsheet.run() was called while an event loop runs; write `await callsheet.arun(…)` there")
+    raise RuntimeError("callsheet.run() was called inside a running event loop; use `await callsheet.arun(…)`")
 
 
 async def arun(
@@ -65,60 +64,62 @@ async def arun(
     settings: Settings | None = None,
     on_event: OnEvent | None = None,
 ) -> Execution:
-    """Do as `run` does, inside a running event loop; cancelling the task cancels the execution."""
-    leave_logs_to_the_program()
-    settings = _for_one_run(settings or Settings(), plan)
-    catalog = known_operations(operations)
-    submission = _submission(plan, settings, catalog)
-    check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
+    """Run a plan as `run` does, inside a running event loop. Cancelling the task cancels the execution."""
+    use_host_logging()
+    settings = _local_settings(settings or Settings(), plan)
+    catalog = load_catalog(operations)
+    submission = _read_submission(plan, settings, catalog)
     async with open_runtime(settings, catalog, migrate=True) as runtime:
-        execution_id = await _submitted(runtime, submission)
-        async with _working(runtime, execution_id) as work:
+        execution_id = await _submit(runtime, submission)
+        async with _running_worker(runtime, execution_id) as worker_task:
             try:
-                await _finish(work, _follow(runtime, execution_id, on_event))
+                await _wait_for_end(worker_task, _follow_events(runtime, execution_id, on_event))
             except BaseException:
                 await _cancel(runtime, execution_id)
                 raise
         execution = await get_execution(runtime.database, execution_id, runtime.sign)
         if out is not None:
-            await download(runtime, execution, Path(out))
+            await download_artifacts(runtime, execution, Path(out))
     return execution
 
 
-def known_operations(own: Iterable[Operation] = ()) -> Catalog:
-    """Return the installed operations and these; raises ConfigurationError when two have one name."""
+def load_catalog(operations: Iterable[Operation] = ()) -> Catalog:
+    """Return a catalog of the installed operations and `operations`. Raises ConfigurationError for a name conflict."""
     catalog = discover()
-    for operation in own:
+    for operation in operations:
         catalog.add(operation, operation.run.__module__)
     return catalog
 
 
-def as_submission(data: Any, catalog: Catalog) -> Submission:
-    """Read a plan that may stand alone or inside a submission; raises PlanRefused with every field that is wrong."""
+def parse_submission(data: Any, catalog: Catalog) -> Submission:
+    """Parse a plan or a submission. Raises PlanRefused with every invalid field."""
     if isinstance(data, Mapping) and not data.keys() & {"executionPlan", "execution_plan"}:
         return Submission(execution_plan=read_plan(data, catalog))
     return read_submission(data, catalog)
 
 
-def _submission(plan: PlanLike, settings: Settings, catalog: Catalog) -> Submission:
+def _read_submission(plan: PlanLike, settings: Settings, catalog: Catalog) -> Submission:
     if isinstance(plan, Submission):
         return plan
     if isinstance(plan, Plan):
         return Submission(execution_plan=plan)
     if isinstance(plan, str | Path):
-        return as_submission(read_plan_text(Path(plan).read_bytes(), max_bytes=settings.max_body_bytes), catalog)
-    return as_submission(plan, catalog)
+        return parse_submission(read_plan_text(Path(plan).read_bytes(), max_bytes=settings.max_body_bytes), catalog)
+    return parse_submission(plan, catalog)
 
 
-def _for_one_run(settings: Settings, plan: object) -> Settings:
-    """The worker of one run uses its user's files, and leaves as soon as there is nothing left to do."""
-    own = [Path(plan).resolve().parent] if isinstance(plan, str | Path) else []
-    own += [Path.cwd()]
-    roots = [*(folder for folder in dict.fromkeys(own) if folder not in settings.source_roots), *settings.source_roots]
+def _local_settings(settings: Settings, plan: object) -> Settings:
+    """Return settings for the worker of a local run: it may read the user's files, and stops without a grace period."""
+    folders = [Path(plan).resolve().parent] if isinstance(plan, str | Path) else []
+    folders += [Path.cwd()]
+    roots = [
+        *(folder for folder in dict.fromkeys(folders) if folder not in settings.source_roots),
+        *settings.source_roots,
+    ]
     return settings.model_copy(update={"source_roots": roots, "grace_period": timedelta(0)})
 
 
-async def _submitted(runtime: Runtime, submission: Submission) -> UUID:
+async def _submit(runtime: Runtime, submission: Submission) -> UUID:
     submitting = asyncio.ensure_future(
         submit(runtime.database, submission, runtime.catalog, max_jobs=runtime.settings.max_jobs_per_plan)
     )
@@ -130,24 +131,24 @@ async def _submitted(runtime: Runtime, submission: Submission) -> UUID:
 
 
 @asynccontextmanager
-async def _working(runtime: Runtime, execution_id: UUID) -> AsyncIterator[asyncio.Task[None]]:
-    """Run a worker for this execution alone: it may read this user's files, which other plans have no claim to."""
+async def _running_worker(runtime: Runtime, execution_id: UUID) -> AsyncIterator[asyncio.Task[None]]:
+    """Run a worker for this execution only. It may read the user's files, so it must not run jobs of other plans."""
     worker = runtime.worker(only=execution_id)
-    work = asyncio.create_task(worker.run(), name="worker")
+    worker_task = asyncio.create_task(worker.run(), name="worker")
     try:
-        yield work
+        yield worker_task
     finally:
         worker.stop()
-        await asyncio.wait({work})
+        await asyncio.wait({worker_task})
 
 
-async def _finish(work: asyncio.Task[None], following: Coroutine[Any, Any, None]) -> None:
-    """Wait for the end of `following`; raises what the worker raises, should it end before."""
+async def _wait_for_end(worker_task: asyncio.Task[None], following: Coroutine[Any, Any, None]) -> None:
+    """Wait for the end of `following`. Raises the worker's error if the worker ends first."""
     task = asyncio.create_task(following)
     try:
-        await asyncio.wait({task, work}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, worker_task}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            work.result()
+            worker_task.result()
     finally:
         if not task.done():
             task.cancel()
@@ -155,37 +156,37 @@ async def _finish(work: asyncio.Task[None], following: Coroutine[Any, Any, None]
     task.result()
 
 
-async def _follow(runtime: Runtime, execution_id: UUID, on_event: OnEvent | None) -> None:
+async def _follow_events(runtime: Runtime, execution_id: UUID, on_event: OnEvent | None) -> None:
     async for event in runtime.event_stream.follow(execution_id):
         if on_event is not None:
             on_event(event)
 
 
 async def _cancel(runtime: Runtime, execution_id: UUID) -> None:
-    """Cancel the execution and wait until its jobs have stopped."""
+    """Cancel an execution and wait until its jobs have stopped."""
     try:
         await cancel_execution(runtime.database, execution_id)
-    except InvalidState:  # it ended just now
+    except InvalidState:  # it ended meanwhile
         return
-    async with asyncio.timeout(_LAST_WORDS):
+    async with asyncio.timeout(_CANCEL_TIMEOUT):
         async for _ in runtime.event_stream.follow(execution_id):
             pass
 
 
-async def download(runtime: Runtime, execution: Execution, folder: Path) -> dict[UUID, Path]:
-    """Copy the execution's files into a folder; returns where each one is.
+async def download_artifacts(runtime: Runtime, execution: Execution, folder: Path) -> dict[UUID, Path]:
+    """Copy an execution's artifacts to a folder. Return their paths by artifact id.
 
-    Files of one name are told apart by the job that made them. Raises DiskFull or StorageUnreachable.
+    Artifacts with the same name get the id of their job as a prefix. Raises DiskFull or StorageUnreachable.
     """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    places = {artifact_id: folder / name for artifact_id, name in file_names(execution).items()}
+    paths = {artifact_id: folder / name for artifact_id, name in unique_file_names(execution).items()}
     for artifact in execution.artifacts:
-        await runtime.storage.get(artifact.key, places[artifact.artifact_id])
-    return places
+        await runtime.storage.get(artifact.key, paths[artifact.artifact_id])
+    return paths
 
 
-def file_names(execution: Execution) -> dict[UUID, str]:
-    """Return a name for each of the execution's files that no other has."""
+def unique_file_names(execution: Execution) -> dict[UUID, str]:
+    """Return a unique file name for each artifact of an execution, by artifact id."""
     jobs = {job.id: job.job_id.replace("/", "-") for job in execution.jobs}
     by_name: dict[str, list[StoredArtifact]] = {}
     for artifact in execution.artifacts:

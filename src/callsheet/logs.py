@@ -1,4 +1,4 @@
-"""Where log lines go and how they look: stderr, in colour for people, as JSON for machines, without secrets."""
+"""Logging: to stderr, colored text for terminals or JSON for machines, with secrets redacted."""
 
 import logging
 import os
@@ -9,27 +9,27 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-_HIDDEN = "[hidden]"
+_REDACTED = "[hidden]"
 
 _SECRET_NAMES = re.compile(
     r"authorization|cookie|password|passwd|secret|token|api_?key|access_?key|signing_?key|credential", re.IGNORECASE
 )
 _SECRET_TEXTS = [
-    (re.compile(look, re.IGNORECASE), shown)
-    for look, shown in [
-        # The password of a database address, and of any other.
-        (r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)", rf"\1{_HIDDEN}"),
-        # What signs a URL.
-        (r"([?&](?:sig|signature|token|key|api_?key|X-Amz-[\w-]+)=)[^&\s\"'<>]+", rf"\1{_HIDDEN}"),
-        (r"\b(Bearer|Basic)\s+[\w.~+/=-]{4,}", rf"\1 {_HIDDEN}"),
-        (r"\b(authorization|(?:set-)?cookie)(['\"]?\s*[:=]\s*['\"]?)[^\r\n'\"]+", rf"\1\2{_HIDDEN}"),
-        (r"\bwhsec_[\w+/=]+", _HIDDEN),
+    (re.compile(pattern, re.IGNORECASE), replacement)
+    for pattern, replacement in [
+        # The password in a URL, for example of a database.
+        (r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)", rf"\1{_REDACTED}"),
+        # Signatures and keys in the query of a URL.
+        (r"([?&](?:sig|signature|token|key|api_?key|X-Amz-[\w-]+)=)[^&\s\"'<>]+", rf"\1{_REDACTED}"),
+        (r"\b(Bearer|Basic)\s+[\w.~+/=-]{4,}", rf"\1 {_REDACTED}"),
+        (r"\b(authorization|(?:set-)?cookie)(['\"]?\s*[:=]\s*['\"]?)[^\r\n'\"]+", rf"\1\2{_REDACTED}"),
+        (r"\bwhsec_[\w+/=]+", _REDACTED),
     ]
 ]
 
 
-def set_up_logs(level: str = "info", *, as_json: bool = False) -> None:
-    """Send the log lines of Callsheet and of what it stands on to stderr, from `level` upward."""
+def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
+    """Send the log lines of Callsheet and of its libraries to stderr, from `level` upward."""
     number = getattr(logging, level.upper())
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -42,15 +42,15 @@ def set_up_logs(level: str = "info", *, as_json: bool = False) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = _Stderr()
+    handler = _StderrHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
-                hide_secrets,
-                structlog.processors.JSONRenderer() if as_json else _for_people(),
+                redact_event,
+                structlog.processors.JSONRenderer() if as_json else _console_renderer(),
             ],
         )
     )
@@ -61,14 +61,14 @@ def set_up_logs(level: str = "info", *, as_json: bool = False) -> None:
         logging.getLogger(noisy).setLevel(max(number, logging.WARNING))
 
 
-def leave_logs_to_the_program() -> None:
-    """Hand log lines to the standard `logging`, unless the program that uses Callsheet has set up structlog."""
+def use_host_logging() -> None:
+    """Send log lines to the standard `logging`, unless the host program has configured structlog."""
     if not structlog.is_configured():
         structlog.configure(
             processors=[
                 structlog.stdlib.filter_by_level,
                 structlog.processors.format_exc_info,
-                hide_secrets,
+                redact_event,
                 structlog.processors.KeyValueRenderer(key_order=["event"]),
             ],
             wrapper_class=structlog.stdlib.BoundLogger,
@@ -76,38 +76,38 @@ def leave_logs_to_the_program() -> None:
         )
 
 
-def hide_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Replace whatever opens a door: by the name it goes by, and by its look inside texts."""
-    return {name: _HIDDEN if _SECRET_NAMES.search(name) else _cleaned(value) for name, value in event.items()}
+def redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Redact secrets in a log event: values with the name of a secret, and secrets inside texts."""
+    return {name: _REDACTED if _SECRET_NAMES.search(name) else _redact(value) for name, value in event.items()}
 
 
-def without_secrets(text: str) -> str:
-    """Return a text without the passwords, keys and signatures in it."""
-    for look, shown in _SECRET_TEXTS:
-        text = look.sub(shown, text)
+def redact_secrets(text: str) -> str:
+    """Return a text with its passwords, keys and signatures replaced."""
+    for pattern, replacement in _SECRET_TEXTS:
+        text = pattern.sub(replacement, text)
     return text
 
 
-def _cleaned(value: object) -> object:
+def _redact(value: object) -> object:
     if isinstance(value, dict):
-        return hide_secrets(None, "", {str(key): inner for key, inner in value.items()})
+        return redact_event(None, "", {str(key): inner for key, inner in value.items()})
     if isinstance(value, list | tuple | set | frozenset):
-        return [_cleaned(inner) for inner in value]
+        return [_redact(inner) for inner in value]
     if value is None or isinstance(value, int | float):
         return value
-    return without_secrets(str(value))
+    return redact_secrets(str(value))
 
 
-def _for_people() -> Processor:
-    return structlog.dev.ConsoleRenderer(colors=_in_colour(sys.stderr), pad_event_to=0)
+def _console_renderer() -> Processor:
+    return structlog.dev.ConsoleRenderer(colors=_supports_color(sys.stderr), pad_event_to=0)
 
 
-def _in_colour(stream: TextIO) -> bool:
+def _supports_color(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-class _Stderr(logging.StreamHandler[TextIO]):
-    """Writes to what stderr is at the moment: progress bars stand in for it while they are drawn."""
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to the current `sys.stderr`, as progress bars replace it while they are displayed."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)

@@ -1,11 +1,11 @@
-"""Putting the parts together; the only file that knows them all."""
+"""Composition root: creates the services of one process from the settings."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache
 from uuid import UUID
 
 import asyncpg
@@ -14,16 +14,17 @@ from callsheet.db.database import TRANSIENT_ERRORS, Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import DatabaseUnreachable
+from callsheet.domain.errors import DatabaseUnavailable
 from callsheet.domain.records import Execution
+from callsheet.engine.reads.artifacts import find_artifact
 from callsheet.engine.reads.event_stream import EventStream
-from callsheet.engine.reads.views import find_artifact, get_execution
+from callsheet.engine.reads.executions import get_execution
 from callsheet.engine.submissions.webhook_inbox import WebhookInbox
 from callsheet.engine.worker.context import WorkerServices
 from callsheet.engine.worker.loop import Worker
 from callsheet.engine.worker.progress_writer import ProgressWriter
 from callsheet.files.cache import FileCache
-from callsheet.files.signed_urls import sign_path, signing_key
+from callsheet.files.signed_urls import signed_file_url, signing_key
 from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage, open_storage
 from callsheet.media.ffmpeg.binary import open_ffmpeg
@@ -37,28 +38,31 @@ from callsheet.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """Everything that a face (API, CLI, library) needs: an open database and what stands on it."""
+    """The container of one process: the settings, the open database and the services that use it.
+
+    API, CLI and library get everything from here. Created by `open_runtime`.
+    """
 
     settings: Settings
     database: Database
     catalog: Catalog
     storage: Storage
     key: bytes
+    """Signing key of this installation."""
     event_stream: EventStream
     providers: Providers
 
     def sign(self, artifact: Artifact) -> tuple[str, datetime]:
-        """Return the artifact's URL, signed, with the moment it expires."""
+        """Return a signed URL of the artifact, and its expiry time."""
         expires = datetime.now(UTC) + self.settings.signed_url_ttl
         url = self.storage.sign(artifact.key, lifetime=self.settings.signed_url_ttl)
         if url is None:
-            path = f"/files/{artifact.artifact_id}"
-            url = f"{self.base_url}{path}{sign_path(self.key, path, expires=expires)}"
+            url = signed_file_url(self.key, self.base_url, artifact.artifact_id, expires=expires)
         return url, expires
 
     @property
     def base_url(self) -> str:
-        """How this server is reached from outside."""
+        """The public URL of this server, without a trailing slash."""
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         return (self.settings.public_url or f"http://{host}:{self.settings.port}").rstrip("/")
 
@@ -70,16 +74,16 @@ class Runtime:
         id: UUID | None = None,
         only: UUID | None = None,
     ) -> Worker:
-        """Return a worker for these lanes, by default all that the settings and the operations name.
+        """Return a new worker with these lanes; default: one lane for each queue of the known operations.
 
-        With `only`, it runs nothing but jobs of that execution.
+        With `only`, the worker runs the jobs of that execution only.
         """
         catalog = runnable_operations(self.catalog, self.settings)
         return Worker(
             settings=self.settings,
             database=self.database,
             catalog=catalog,
-            tools=self._worker_services(),
+            services=self._worker_services(),
             lanes=lanes or self.default_lanes(),
             name=name,
             id=id,
@@ -87,34 +91,33 @@ class Runtime:
         )
 
     def webhook_sender(self) -> WebhookSender:
-        """Return a sender of the webhooks that wait in the outbox."""
+        """Return a sender for the webhooks in the outbox."""
 
-        async def view(execution_id: UUID) -> Execution:
+        async def read_execution(execution_id: UUID) -> Execution:
             return await get_execution(self.database, execution_id, self.sign)
 
-        return WebhookSender(self.database, view, key=self.key, settings=self.settings, base_url=self.base_url)
+        return WebhookSender(
+            self.database, read_execution, key=self.key, settings=self.settings, base_url=self.base_url
+        )
 
     def webhook_inbox(self) -> WebhookInbox:
-        """Return what takes webhooks of providers in."""
+        """Return the inbox for webhooks of providers."""
         return WebhookInbox(self.database, self.providers)
 
     def default_lanes(self) -> dict[str, int]:
-        """Return a lane for every queue that an operation waits in."""
-        spare = self.settings.lanes.get("default", 8)
-        return {queue: self.settings.lanes.get(queue, spare) for queue in self.catalog.queues()}
+        """Return the number of slots for every queue of the known operations."""
+        return select_lanes(self.catalog.queues(), {}, self.settings)
 
     def _worker_services(self) -> WorkerServices:
-        find = partial(find_artifact, self.database)
-
-        async def artifact(artifact_id: UUID) -> Artifact:
-            return await find(artifact_id)
+        async def find(artifact_id: UUID) -> Artifact:
+            return await find_artifact(self.database, artifact_id)
 
         return WorkerServices(
             settings=self.settings,
             database=self.database,
             storage=self.storage,
-            opener=SourceOpener(self.storage, self.settings, artifact),
-            reporter=ProgressWriter(self.database),
+            opener=SourceOpener(self.storage, self.settings, find),
+            progress_writer=ProgressWriter(self.database),
             catalog=self.catalog,
             cache=FileCache(self.storage, max_age=self.settings.cache_max_age),
             ffmpeg=cache(lambda: open_ffmpeg(self.settings)),
@@ -124,10 +127,11 @@ class Runtime:
 
 @asynccontextmanager
 async def open_database(settings: Settings, *, migrate: bool) -> AsyncIterator[Database]:
-    """Open the database that the settings name, or the embedded one.
+    """Open the configured database, or start the embedded one.
 
-    With `migrate`, missing migrations are applied; without, an old schema raises ConfigurationError. The embedded database is
-    always brought up to date: nobody else looks after it. Raises DatabaseUnreachable when it does not answer.
+    With `migrate`, pending migrations are applied; without it, an outdated schema raises ConfigurationError. The
+    embedded database is always migrated, as it has no other operator. Raises DatabaseUnavailable when it does not
+    respond.
     """
     async with AsyncExitStack() as stack:
         if settings.database_url is not None:
@@ -148,18 +152,18 @@ async def open_database(settings: Settings, *, migrate: bool) -> AsyncIterator[D
             asyncpg.InvalidAuthorizationSpecificationError,
             asyncpg.InvalidCatalogNameError,
         ) as error:
-            raise database_unreachable(settings, error) from None
+            raise database_unavailable(settings, error) from None
         yield database
 
 
-def database_unreachable(settings: Settings, error: BaseException) -> DatabaseUnreachable:
-    """Say which database cannot be reached and why, without its password."""
+def database_unavailable(settings: Settings, error: BaseException) -> DatabaseUnavailable:
+    """Return the error for an unreachable database, with its address and the reason but without its password."""
     reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if settings.database_url is None:
-        return DatabaseUnreachable(f"The embedded database in {settings.data_dir} does not answer ({reason}).")
-    place = settings.database_url.get_secret_value().rpartition("@")[2].partition("?")[0]
-    return DatabaseUnreachable(
-        f"The database at {place} cannot be reached ({reason}). Check DATABASE_URL, and that PostgreSQL runs there."
+        return DatabaseUnavailable(f"The embedded database in {settings.data_dir} does not respond ({reason}).")
+    address = settings.database_url.get_secret_value().rpartition("@")[2].partition("?")[0]
+    return DatabaseUnavailable(
+        f"The database at {address} cannot be reached ({reason}). Check DATABASE_URL, and that PostgreSQL is running."
     )
 
 
@@ -169,13 +173,17 @@ async def open_runtime(
     catalog: Catalog,
     *,
     migrate: bool = False,
-    watch: bool = True,
-    own_providers: Iterable[Provider] = (),
+    follow_events: bool = True,
+    extra_providers: Iterable[Provider] = (),
 ) -> AsyncIterator[Runtime]:
-    """Open everything, and close it in the end; `own_providers` are known besides the installed ones."""
-    own = [(provider.name, lambda _, provider=provider: provider) for provider in own_providers]
+    """Open a runtime and close it at the end.
+
+    `follow_events` listens for events of other processes (`Runtime.event_stream`). `extra_providers` are available in
+    addition to the installed ones.
+    """
+    extra = [(provider.name, lambda _, provider=provider: provider) for provider in extra_providers]
     async with (
-        discover_providers(settings, own) as providers,
+        discover_providers(settings, extra) as providers,
         open_database(settings, migrate=migrate) as database,
     ):
         event_stream = EventStream(database)
@@ -188,7 +196,7 @@ async def open_runtime(
             event_stream=event_stream,
             providers=providers,
         )
-        listening = asyncio.create_task(event_stream.run()) if watch else None
+        listening = asyncio.create_task(event_stream.run()) if follow_events else None
         try:
             yield runtime
         finally:
@@ -197,7 +205,7 @@ async def open_runtime(
                 await asyncio.gather(listening, return_exceptions=True)
 
 
-def chosen_lanes(queues: Iterable[str], concurrency: dict[str, int], settings: Settings) -> dict[str, int]:
-    """Return lanes for named queues: the given concurrency, else that of the settings."""
-    spare = settings.lanes.get("default", 8)
-    return {queue: concurrency.get(queue) or settings.lanes.get(queue, spare) for queue in queues}
+def select_lanes(queues: Iterable[str], concurrency: dict[str, int], settings: Settings) -> dict[str, int]:
+    """Return the number of slots by queue: from `concurrency`, else from the settings."""
+    default = settings.lanes.get("default", 8)
+    return {queue: concurrency.get(queue) or settings.lanes.get(queue, default) for queue in queues}

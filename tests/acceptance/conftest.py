@@ -10,7 +10,7 @@ from callsheet.wiring import open_runtime
 
 @pytest.fixture
 def settings(settings):
-    """Short patience, so that a dead worker is found out soon; not so short that a busy machine looks dead."""
+    """Short timeouts, so that a dead worker is detected soon, but a busy machine does not look dead."""
     return settings.model_copy(
         update={
             "heartbeat_interval": timedelta(seconds=0.4),
@@ -36,6 +36,6 @@ def start():
 
 @pytest.fixture
 async def engine(settings, catalog):
-    """What submits and watches, without a worker of its own."""
+    """An engine without a worker, to submit and to follow events."""
     async with open_runtime(settings, catalog) as runtime:
         yield Engine(runtime)

@@ -1,27 +1,35 @@
-"""Workers as real processes, to be killed."""
+"""Worker processes that tests can kill."""
 
 import os
 import selectors
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
-WORKER = [sys.executable, "-m", "callsheet.testing.worker"]
+TESTS = Path(__file__).parents[1]
+WORKER = [sys.executable, "-m", "support.worker"]
 
 
 class WorkerProcess:
-    """One worker; `ready` returns once it works. It is killed at the end of the test."""
+    """A worker process. `ready` waits until it works. It is killed at the end of the test."""
 
-    def __init__(self, settings, name, *, program=WORKER, complaints=None, **environment):
-        """`complaints` is a file that gets what it writes to stderr."""
+    def __init__(self, settings, name, *, program=WORKER, stderr=None, **environment):
+        """`stderr` is a file for its error output."""
         self.name = name
         self.process = subprocess.Popen(
             program,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=complaints,
+            stderr=stderr,
             text=True,
-            env={**os.environ, **as_environment(settings), "CALLSHEET_WORKER_NAME": name, **environment},
+            env={
+                **os.environ,
+                "PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")])),
+                **as_environment(settings),
+                "CALLSHEET_WORKER_NAME": name,
+                **environment,
+            },
         )
 
     def ready(self, seconds=60):
@@ -47,7 +55,7 @@ class WorkerProcess:
 
 
 def as_environment(settings):
-    """The variables that give another process these settings."""
+    """Return these settings as environment variables."""
     values = settings.model_dump(mode="json", exclude_unset=True)
     values["database_url"] = settings.database_url.get_secret_value()
     return {f"CALLSHEET_{name.upper()}": str(value) for name, value in values.items()}

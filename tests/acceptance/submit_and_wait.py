@@ -1,4 +1,4 @@
-"""Submit 10,000 jobs to the database in DATABASE_URL; killed in the middle by a test."""
+"""Submit 10,000 jobs to the database in DATABASE_URL. A test kills this process during the insert."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The real `callsheet`, as a person starts it."""
+"""The installed `callsheet` command."""
 
 import asyncio
 import json
@@ -46,12 +46,12 @@ async def note(job: callsheet.Context, params: Params) -> Result:
 @callsheet.operation("refuse")
 async def refuse(job: callsheet.Context, params: Params) -> Result:
     """Fail."""
-    raise callsheet.JobError("no luck today")
+    raise callsheet.JobError("failed on purpose")
 
 
 @callsheet.operation("film", needs={"ffmpeg"})
 async def film(job: callsheet.Context, params: Params) -> Result:
-    """Film in real time."""
+    """Encode in real time."""
     job.progress(0.3, "rolling")
     source = f"testsrc2=s=64x64:d={params.seconds}"
     await job.ffmpeg.run(["-re", "-f", "lavfi", "-i", source, str(job.dir / "film.mkv")], duration=params.seconds)
@@ -60,16 +60,16 @@ async def film(job: callsheet.Context, params: Params) -> Result:
 
 @callsheet.operation("crash")
 async def crash(job: callsheet.Context, params: Params) -> Result:
-    """End the whole process, as if all were well."""
+    """Exit the process with status 0."""
     os._exit(0)
 '''
 
-EVERY_MISTAKE = """
+INVALID_PLAN = """
 jobs:
   - {id: a, operation: nott}
   - {id: b, operation: note, params: {seconds: soon, colour: red}}
   - {id: b, operation: note}
-  - {id: c, operation: note, params: {text: "${d.nothing}"}, dependsOn: [nobody]}
+  - {id: c, operation: note, params: {text: "${d.nothing}"}, dependsOn: [missing]}
   - {id: d, operation: note, params: {text: "${c.text}"}}
 """
 
@@ -112,7 +112,7 @@ def callsheet(here, environment):
 
 @pytest.fixture
 def started(here, environment):
-    """Start `callsheet` in the background; it is killed when the block ends, if it has not ended."""
+    """Start `callsheet` in the background. It is killed at the end of the block."""
 
     @contextmanager
     def start(*words, **more):
@@ -141,7 +141,7 @@ def write_plan(folder, *jobs):
 
 
 def read_until(stream, pattern):
-    """Return the first line that matches, and what was read up to it."""
+    """Read lines up to the first one that matches, and return it."""
     seen = []
     for line in stream:
         seen.append(line)
@@ -162,7 +162,7 @@ def rows(database_url, query, *values):
 
 
 def wait_for(what, *, seconds=30):
-    """Look again and again until `what()` gives something."""
+    """Poll `what()` until it returns a true value."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if found := what():
@@ -171,7 +171,7 @@ def wait_for(what, *, seconds=30):
     raise AssertionError("it did not happen in time")
 
 
-def test_a_plan_with_an_operation_of_ones_own_becomes_files(callsheet, here):
+def test_a_plan_with_a_custom_operation_produces_files(callsheet, here):
     plan = write_plan(
         here,
         {"id": "first", "operation": "note", "params": {"text": "Ada"}},
@@ -189,18 +189,18 @@ def test_a_plan_with_an_operation_of_ones_own_becomes_files(callsheet, here):
     assert "\x1b" not in done.stderr
 
 
-def test_a_failing_job_gives_exit_status_1_and_its_reason(callsheet, here):
+def test_a_failed_job_gives_exit_status_1_and_its_reason(callsheet, here):
     plan = write_plan(here, {"id": "a", "operation": "refuse"}, {"id": "b", "operation": "note", "dependsOn": ["a"]})
 
     done = callsheet("run", plan, "--import", "my_operations.py")
 
     assert done.returncode == 1
-    assert "a: failed: no luck today" in done.stderr
+    assert "a: failed: failed on purpose" in done.stderr
     assert "b: skipped" in done.stderr
 
 
-def test_every_mistake_in_a_plan_is_printed_at_once_and_nothing_is_stored(callsheet, here, database_url):
-    (here / "bad.yaml").write_text(EVERY_MISTAKE)
+def test_all_problems_of_a_plan_are_printed_and_nothing_is_stored(callsheet, here, database_url):
+    (here / "bad.yaml").write_text(INVALID_PLAN)
 
     done = callsheet("run", "bad.yaml", "--import", "my_operations")
 
@@ -209,8 +209,8 @@ def test_every_mistake_in_a_plan_is_printed_at_once_and_nothing_is_stored(callsh
         "jobs[0].operation: unknown operation 'nott', did you mean 'note'?",
         "jobs[1].params.seconds: ",
         "jobs[1].params.colour: unknown field",
-        "jobs[2].id: the id 'b' is already that of jobs[1]",
-        "jobs[3].dependsOn[0]: there is no job 'nobody'",
+        "jobs[2].id: the id 'b' is already used by jobs[1]",
+        "jobs[3].dependsOn[0]: there is no job 'missing'",
         "jobs[3].params.text: ${d.nothing}: the operation 'note' has no output 'nothing'",
         "jobs: these jobs wait for each other: c → d → c",
     ):
@@ -219,8 +219,8 @@ def test_every_mistake_in_a_plan_is_printed_at_once_and_nothing_is_stored(callsh
     assert rows(database_url, "SELECT FROM executions") == []
 
 
-def test_a_plan_is_checked_without_running_it(callsheet, here):
-    (here / "bad.yaml").write_text(EVERY_MISTAKE)
+def test_a_plan_is_validated_without_running_it(callsheet, here):
+    (here / "bad.yaml").write_text(INVALID_PLAN)
 
     bad = callsheet("plan", "check", "bad.yaml", "--import", "my_operations", "--json")
     good = callsheet("plan", "check", write_plan(here, {"id": "a", "operation": "note"}), "--import", "my_operations")
@@ -230,7 +230,7 @@ def test_a_plan_is_checked_without_running_it(callsheet, here):
     assert good.returncode == 0, good.stderr
 
 
-def test_a_timeline_becomes_a_film_of_the_name_that_was_asked_for(callsheet, here):
+def test_a_timeline_is_rendered_to_the_requested_file(callsheet, here):
     (here / "timeline.yaml").write_text("- {color: red, duration: 0.2}\n- {color: blue, duration: 0.2}\n")
 
     done = callsheet("render", "timeline.yaml", "--out", "films/the film.mkv", "--data-dir", "data", "--json")
@@ -264,8 +264,8 @@ def test_ctrl_c_and_sigterm_cancel_the_execution_and_leave_no_process(started, h
     assert alive == []
 
 
-def test_a_job_of_a_killed_worker_is_finished_by_another(started, callsheet, here, database_url):
-    """The supervisor knows of the death at once: nobody waits for the worker's silence."""
+def test_a_job_of_a_killed_worker_is_completed_by_another(started, callsheet, here, database_url):
+    """The supervisor reports the death at once, so the rescue does not wait for the worker timeout."""
     plan = write_plan(here, {"id": "a", "operation": "note", "params": {"seconds": 3}})
     worker = ("worker", "--queues", "default", "--import", "my_operations")
     with started("up", "--port", "0", "--concurrency", "default=1", "--import", "my_operations") as up:
@@ -289,11 +289,11 @@ def test_a_job_of_a_killed_worker_is_finished_by_another(started, callsheet, her
     assert [event["number"] for event in events] == list(range(1, len(events) + 1))
     assert [e["data"].get("reason") for e in events if e["type"] == "job.queued"] == ["worker lost"]
     assert len(rows(database_url, "SELECT FROM artifacts")) == 1
-    assert took < 11, "a worker_timeout has not been waited for"
+    assert took < 11, "the rescue must not wait for the worker timeout"
     assert (up.returncode, other.returncode) == (0, 0)
 
 
-def test_a_job_that_ends_its_process_fails_and_the_worker_lives_on(started, callsheet, here):
+def test_a_job_that_exits_its_process_fails_and_the_worker_is_restarted(started, callsheet, here):
     plan = write_plan(here, {"id": "a", "operation": "crash"})
     (here / "good").mkdir()
     good = write_plan(here / "good", {"id": "a", "operation": "note"})
@@ -310,10 +310,10 @@ def test_a_job_that_ends_its_process_fails_and_the_worker_lives_on(started, call
     assert crashed.returncode == 1
     assert json.loads(crashed.stdout)["jobs"][0]["error"]["code"] == "crash_loop"
     assert after.returncode == 0, after.stderr
-    assert alive == [], "the lanes end with their parent"
+    assert alive == [], "the workers exit with their parent"
 
 
-def test_check_tells_all_errors_first(callsheet, here):
+def test_check_lists_errors_first(callsheet, here):
     good = callsheet("check", "--json", "--import", "my_operations")
     bad = callsheet(
         "check",
@@ -341,23 +341,23 @@ def test_check_tells_all_errors_first(callsheet, here):
     assert "CALLSHEET_LANES" in unreadable.stdout
 
 
-def test_a_server_that_is_not_there_gives_exit_status_6_and_what_to_do(callsheet):
+def test_an_unreachable_server_gives_exit_status_6_and_advice(callsheet):
     done = callsheet("status", "x", "--url", "http://127.0.0.1:1")
 
     assert done.returncode == 6
     assert "callsheet up" in done.stderr
 
 
-def test_a_worker_that_cannot_start_is_not_started_again(callsheet):
+def test_a_worker_that_cannot_start_is_not_restarted(callsheet):
     unknown = callsheet("worker", "--queues", "nothing-like-it")
     nowhere = callsheet("worker", DATABASE_URL="postgres://me@127.0.0.1:1/none")
 
     assert unknown.returncode == 2
-    assert "starting another" not in unknown.stderr
+    assert "restarting it" not in unknown.stderr
     assert nowhere.returncode == 6
 
 
-def test_the_face_of_the_package_is_a_program_that_runs(here, environment):
+def test_the_example_in_the_package_docstring_runs(here, environment):
     import callsheet
 
     lines = callsheet.__doc__.splitlines()

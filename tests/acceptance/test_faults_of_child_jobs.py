@@ -1,4 +1,4 @@
-"""Jobs that run first on workers that are killed, and that are cancelled."""
+"""Child jobs on workers that are killed, and cancelled child jobs."""
 
 import hashlib
 from collections import Counter
@@ -11,8 +11,8 @@ def digest(name):
     return hashlib.sha256(name.encode()).hexdigest()
 
 
-def plan(*wanted):
-    return {"jobs": [{"id": "cut", "operation": "run-first", "params": {"jobs": list(wanted)}}]}
+def plan(*children):
+    return {"jobs": [{"id": "cut", "operation": "run-children", "params": {"jobs": list(children)}}]}
 
 
 def cached(settings, name):
@@ -20,11 +20,11 @@ def cached(settings, name):
     return folder.is_dir() and len(list(folder.iterdir())) == 1
 
 
-async def test_what_a_killed_worker_cached_is_not_made_again(engine, settings, start, tmp_path):
-    """The worker dies between keeping a piece and telling of it, with another piece half made."""
+async def test_work_cached_by_a_killed_worker_is_not_repeated(engine, settings, start, tmp_path):
+    """The worker dies after it cached a piece and before it recorded that, with another piece unfinished."""
     gate, ledger, started = tmp_path / "gate", tmp_path / "ledger", tmp_path / "started"
     workers = [start(settings, f"worker {n}", CALLSHEET_LANES="test=3").ready() for n in range(2)]
-    wanted = [
+    children = [
         {
             "id": f"p{n}",
             "operation": "piece",
@@ -38,11 +38,11 @@ async def test_what_a_killed_worker_cached_is_not_made_again(engine, settings, s
         for n in range(6)
     ]
 
-    execution_id = await engine.submit(plan(*wanted))
+    execution_id = await engine.submit(plan(*children))
     await until(lambda: cached(settings, "p0") and len(started.read_text().split()) == 6, timeout=30)
     pids = {int(pid) for pid in started.read_text().split()}
-    doomed = next(w for w in workers if w.process.pid == int(ledger.read_text().split()[1]))
-    doomed.kill()
+    victim = next(w for w in workers if w.process.pid == int(ledger.read_text().split()[1]))
+    victim.kill()
     begun = await engine.wait(execution_id, "job.running", job="cut/p0")
     await engine.wait(execution_id, "job.queued", job="cut/p0", after=begun.number, timeout=30)
     gate.touch()
@@ -58,15 +58,15 @@ async def test_what_a_killed_worker_cached_is_not_made_again(engine, settings, s
     made = Counter(line.split()[0] for line in ledger.read_text().splitlines())
     assert made == {digest(f"p{n}"): 1 for n in range(6)}
     assert {j.attempts for j in execution.jobs} == {0}
-    assert {j.worker for j in execution.jobs[1:]} == {next(w.name for w in workers if w is not doomed)}
+    assert {j.worker for j in execution.jobs[1:]} == {next(w.name for w in workers if w is not victim)}
 
 
-async def test_a_cancel_in_the_middle_leaves_no_process_behind(engine, settings, start, tmp_path):
+async def test_a_cancel_leaves_no_process_behind(engine, settings, start, tmp_path):
     for n in range(2):
         start(settings, f"worker {n}", CALLSHEET_LANES="test=3").ready()
     pids = tmp_path / "pids"
-    wanted = [{"id": f"p{n}", "operation": "child", "params": {"pidFile": str(pids)}} for n in range(6)]
-    execution_id = await engine.submit(plan(*wanted))
+    children = [{"id": f"p{n}", "operation": "child", "params": {"pidFile": str(pids)}} for n in range(6)]
+    execution_id = await engine.submit(plan(*children))
     await until(lambda: pids.exists() and len(pids.read_text().split()) == 6, timeout=30)
 
     await engine.cancel(execution_id, job="cut")
@@ -74,10 +74,10 @@ async def test_a_cancel_in_the_middle_leaves_no_process_behind(engine, settings,
 
     assert execution.status == "cancelled"
     assert {str(j.status) for j in execution.jobs} == {"cancelled"}
-    await until(lambda: not any(alive(int(pid)) for pid in pids.read_text().split()))
+    await until(lambda: not any(is_alive(int(pid)) for pid in pids.read_text().split()))
 
 
-def alive(pid):
+def is_alive(pid):
     try:
         state = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:

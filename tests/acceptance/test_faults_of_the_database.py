@@ -1,4 +1,4 @@
-"""A database that is restarted, killed, or cut off while jobs run and plans come in."""
+"""A database that is restarted, killed or disconnected while jobs run and plans are submitted."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ SUBMITTER = Path(__file__).with_name("submit_and_wait.py")
 
 @pytest.fixture
 def server(tmp_path):
-    """A server of this test's own, durable as in production."""
+    """A separate server with durable commits, as in production."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -40,17 +40,15 @@ def settings(settings, server):
     )
 
 
-@pytest.mark.parametrize("blow", ["restart", "kill"])
-async def test_a_database_that_goes_down_and_comes_back_loses_and_doubles_nothing(
-    engine, settings, start, server, blow
-):
+@pytest.mark.parametrize("fault", ["restart", "kill"])
+async def test_a_database_restart_loses_and_duplicates_no_job(engine, settings, start, server, fault):
     for n in range(2):
         start(settings, f"worker {n}", CALLSHEET_LANES="test=20").ready()
     plan = {"jobs": [{"id": f"j{n}", "operation": "sleep", "params": {"seconds": 0.1 * (n % 8)}} for n in range(200)]}
     execution_id = await engine.submit(plan)
     await engine.wait(execution_id, "job.succeeded", timeout=30)
 
-    if blow == "kill":
+    if fault == "kill":
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
     else:
@@ -64,23 +62,23 @@ async def test_a_database_that_goes_down_and_comes_back_loses_and_doubles_nothin
     assert len(ends) == 200
     assert set(ends.values()) == {1}
     for name in ends:
-        # A claim whose answer was lost is given back before anybody runs the job: no two runs at once.
-        story = [event.type for event in events if event.job_id == name and event.type != "job.progress"]
-        assert story[::2] == ["job.running"] * (len(story) // 2), story
-    await _picks_up_at_once(engine)
+        # A claim whose response was lost is requeued before another run of the job: runs never overlap.
+        history = [event.type for event in events if event.job_id == name and event.type != "job.progress"]
+        assert history[::2] == ["job.running"] * (len(history) // 2), history
+    await _check_latency(engine)
 
 
-async def _picks_up_at_once(engine):
+async def _check_latency(engine):
     waits = []
     for n in range(5):
-        began = time.monotonic()
+        started = time.monotonic()
         await engine.run({"jobs": [{"id": f"quick{n}", "operation": "noop"}]})
-        waits.append(time.monotonic() - began)
+        waits.append(time.monotonic() - started)
     print(f"a job from submission to end, afterwards: {sorted(waits)[2] * 1000:.0f} ms")
     assert sorted(waits)[2] < 2
 
 
-async def test_a_client_killed_in_mid_submit_leaves_a_plan_whole_or_not_at_all(settings, server):
+async def test_a_client_killed_during_submit_stores_a_plan_completely_or_not_at_all(settings, server):
     dsn = settings.database_url.get_secret_value()
     connection = await asyncpg.connect(dsn)
     outcomes = []
@@ -91,13 +89,13 @@ async def test_a_client_killed_in_mid_submit_leaves_a_plan_whole_or_not_at_all(s
         await until(lambda: connection.fetchval(INSERTING), timeout=60, what="the insert to run")
         client.kill()
         await client.wait()
-        await until(lambda: _nobody_inserts(connection), timeout=30)
-        outcomes.append(await _is_whole(connection))
+        await until(lambda: _no_insert_is_running(connection), timeout=30)
+        outcomes.append(await _is_complete(connection))
     print(f"stored: {outcomes}")
     await connection.close()
 
 
-async def test_a_submission_whose_connection_is_killed_is_stored_whole_or_not_at_all(engine, settings):
+async def test_a_plan_whose_connection_is_killed_is_stored_completely_or_not_at_all(engine, settings):
     connection = await asyncpg.connect(settings.database_url.get_secret_value())
     plan = {"jobs": [{"id": f"j{n}", "operation": "noop", "params": {"value": "x" * 100}} for n in range(5_000)]}
     for pause in (0.0, 0.02, 0.05):
@@ -106,9 +104,9 @@ async def test_a_submission_whose_connection_is_killed_is_stored_whole_or_not_at
         await asyncio.sleep(pause)
         await connection.execute(f"SELECT pg_terminate_backend(pid) FROM ({INSERTING}) AS busy")
         (answer,) = await asyncio.gather(submitting, return_exceptions=True)
-        whole = await _is_whole(connection)
+        complete = await _is_complete(connection)
         if not isinstance(answer, Exception):
-            assert whole
+            assert complete
     await connection.close()
 
 
@@ -117,12 +115,12 @@ INSERTING = """
     WHERE state = 'active' AND query LIKE '%INSERT INTO executions%' AND pid <> pg_backend_pid() LIMIT 1"""
 
 
-async def _nobody_inserts(connection):
+async def _no_insert_is_running(connection):
     return await connection.fetchval(INSERTING) is None
 
 
-async def _is_whole(connection):
-    """Whether the plan is stored; every execution must have all of its jobs and its first event, or not be there."""
+async def _is_complete(connection):
+    """Return whether the plan is stored. Every stored execution must have all its jobs and its first event."""
     rows = await connection.fetch("""
         SELECT e.job_count, (SELECT count(*) FROM execution_jobs j WHERE j.execution_id = e.id) AS jobs,
                (SELECT count(*) FROM events v WHERE v.execution_id = e.id) AS events

@@ -1,4 +1,4 @@
-"""Workers that are killed, stopped, crashed by their jobs, or out of disk."""
+"""Workers that are killed, frozen, crashed by their jobs, or without disk space."""
 
 import asyncio
 import hashlib
@@ -19,25 +19,25 @@ def files_of(settings):
     return sorted(path for path in settings.files_dir.rglob("*") if path.is_file())
 
 
-async def test_a_killed_worker_loses_no_job_and_leaves_one_result(engine, settings, start, tmp_path):
+async def test_a_job_of_a_killed_worker_is_rescued_with_one_result(engine, settings, start, tmp_path):
     gate, started = tmp_path / "gate", tmp_path / "started"
     first = start(settings, "first").ready()
     execution_id = await engine.submit(
         {"jobs": [job("film", "write", text="the film", waitFor=str(gate), started=str(started))]}
     )
-    await until(started.exists)  # its file is stored, its result is not
+    await until(started.exists)  # the file is stored, the result is not
     second = start(settings, "second").ready()
 
     first.kill()
     killed = time.monotonic()
     again = await engine.wait(execution_id, "job.queued", job="film", timeout=30)
-    taken = await engine.wait(execution_id, "job.running", job="film", after=again.number, timeout=30)
-    print(f"taken over {time.monotonic() - killed:.2f} s after the kill")
+    claimed = await engine.wait(execution_id, "job.running", job="film", after=again.number, timeout=30)
+    print(f"rescued {time.monotonic() - killed:.2f} s after the kill")
     gate.touch()
 
     execution = await engine.ended(execution_id)
     assert execution.status == "succeeded"
-    assert taken.data["worker"] == execution.jobs[0].worker == second.name
+    assert claimed.data["worker"] == execution.jobs[0].worker == second.name
     (artifact,) = execution.artifacts
     stored = settings.files_dir / artifact.key
     assert hashlib.sha256(stored.read_bytes()).hexdigest() == artifact.sha256
@@ -45,7 +45,7 @@ async def test_a_killed_worker_loses_no_job_and_leaves_one_result(engine, settin
     assert types == ["job.running", "job.queued", "job.running", "job.succeeded"]
 
 
-async def test_a_worker_that_was_stopped_cannot_overwrite_the_result_of_another(engine, settings, start, tmp_path):
+async def test_a_frozen_worker_cannot_overwrite_the_result_of_another(engine, settings, start, tmp_path):
     gate, started = tmp_path / "gate", tmp_path / "started"
     first = start(settings, "first").ready()
     execution_id = await engine.submit(
@@ -63,7 +63,7 @@ async def test_a_worker_that_was_stopped_cannot_overwrite_the_result_of_another(
     await until(lambda: not from_first.exists(), timeout=30)
 
     after = await engine.execution(execution_id)
-    # Results hold signed URLs, which are new at each look.
+    # Results contain signed URLs, which change with each read.
     assert [a.key for a in after.artifacts] == [a.key for a in before.artifacts]
     assert after.last_event == before.last_event
     assert after.jobs[0].worker == "second"
@@ -72,12 +72,12 @@ async def test_a_worker_that_was_stopped_cannot_overwrite_the_result_of_another(
     assert (await engine.run({"jobs": [job("a", "noop")]})).jobs[0].worker == "first"
 
 
-async def test_a_job_that_always_crashes_its_worker_fails_and_the_others_do_not(engine, settings, start):
+async def test_a_job_that_crashes_its_worker_fails_and_others_succeed(engine, settings, start):
     workers = [start(settings, f"worker {n}", CALLSHEET_LANES="test=1").ready() for n in range(2)]
     stop = asyncio.Event()
 
     async def keep_alive():
-        """What a supervisor does."""
+        """Restart dead workers, as a supervisor does."""
         while not stop.is_set():
             for place, worker in enumerate(workers):
                 if worker.process.poll() is not None:
@@ -102,7 +102,7 @@ async def test_a_job_that_always_crashes_its_worker_fails_and_the_others_do_not(
 
 @pytest.fixture
 def small_disk(settings):
-    """The folder for files as a disk of one megabyte; call it to make the disk larger."""
+    """The files folder on a disk of 1 MB. Call the fixture to enlarge the disk."""
     folder = settings.files_dir
     folder.mkdir(parents=True)
     made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, text=True)
@@ -112,50 +112,50 @@ def small_disk(settings):
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-async def test_a_full_disk_is_a_clear_error_that_passes(small_disk, engine, settings, start, tmp_path):
-    execution_id = await _keep_a_film(engine, tmp_path)
+async def test_a_full_disk_is_a_transient_error(small_disk, engine, settings, start, tmp_path):
+    execution_id = await _submit_large_file(engine, tmp_path)
     start(settings, "worker").ready()
 
-    put_off = await engine.wait(execution_id, "job.scheduled", job="film", timeout=30)
+    retry_event = await engine.wait(execution_id, "job.scheduled", job="film", timeout=30)
 
-    assert put_off.data["error"]["code"] == "disk_full"
+    assert retry_event.data["error"]["code"] == "disk_full"
     assert (await engine.execution(execution_id)).artifacts == []
     small_disk()
-    await _the_film_is_kept(engine, settings, execution_id)
+    await _check_file_is_stored(engine, settings, execution_id)
 
 
-async def test_a_system_that_takes_no_file_of_that_size_is_a_clear_error_that_passes(engine, settings, start, tmp_path):
-    """A limit of the process, which needs no rights to set: the write fails as on a disk that refuses it."""
-    execution_id = await _keep_a_film(engine, tmp_path)
+async def test_a_file_size_limit_is_a_transient_error(engine, settings, start, tmp_path):
+    """A file size limit of the process needs no privileges; the write fails as on a full disk."""
+    execution_id = await _submit_large_file(engine, tmp_path)
     small = start(settings, "small", CALLSHEET_TESTING_FILE_LIMIT=str(2**20)).ready()
 
-    put_off = await engine.wait(execution_id, "job.scheduled", job="film", timeout=30)
+    retry_event = await engine.wait(execution_id, "job.scheduled", job="film", timeout=30)
 
-    assert put_off.data["error"]["code"] == "storage_unreachable"
-    assert "EFBIG" in put_off.data["error"]["message"]
+    assert retry_event.data["error"]["code"] == "storage_unreachable"
+    assert "EFBIG" in retry_event.data["error"]["message"]
     assert (await engine.execution(execution_id)).artifacts == []
     small.kill()
     start(settings, "large").ready()
-    await _the_film_is_kept(engine, settings, execution_id)
+    await _check_file_is_stored(engine, settings, execution_id)
 
 
-FILM_BYTES = 4 * 2**20
+FILE_BYTES = 4 * 2**20
 
 
-async def _keep_a_film(engine, folder):
+async def _submit_large_file(engine, folder):
     film = folder / "film.bin"
-    film.write_bytes(bytes(FILM_BYTES))
+    film.write_bytes(bytes(FILE_BYTES))
     return await engine.submit({"jobs": [{**job("film", "keep", path=str(film)), "retries": 100}]})
 
 
-async def _the_film_is_kept(engine, settings, execution_id):
+async def _check_file_is_stored(engine, settings, execution_id):
     execution = await engine.ended(execution_id, timeout=60)
     assert execution.status == "succeeded"
-    assert [artifact.size for artifact in execution.artifacts] == [FILM_BYTES]
-    assert [path.stat().st_size for path in files_of(settings)] == [FILM_BYTES]
+    assert [artifact.size for artifact in execution.artifacts] == [FILE_BYTES]
+    assert [path.stat().st_size for path in files_of(settings)] == [FILE_BYTES]
 
 
-async def test_promoters_and_rescuers_that_are_killed_leave_nothing_undone(engine, settings, start):
+async def test_killed_schedulers_and_rescuers_leave_no_job_behind(engine, settings, start):
     execution_id = await engine.submit({"jobs": [job(f"j{n}", "sleep", seconds=0.2) for n in range(120)]})
     async with engine.runtime.database.connection() as connection:
         await connection.execute(

@@ -1,4 +1,4 @@
-"""Workers that are killed while their jobs order, wait for and collect from a provider."""
+"""Workers that are killed while their jobs submit to, wait for and collect from a provider."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ import pytest
 from callsheet.testing.fake_provider import FakeProvider
 from callsheet.testing.waiters import until
 
-DONE = {"files": {"picture.txt": "a picture"}}
+DONE = {"files": {"image.txt": "an image"}}
 
 
 @pytest.fixture
@@ -18,32 +18,32 @@ def settings(settings):
 
 
 @pytest.fixture
-def toy(tmp_path):
-    return FakeProvider(tmp_path / "toy")
+def fake(tmp_path):
+    return FakeProvider(tmp_path / "fake")
 
 
-def picture(**params):
-    return {"jobs": [{"id": "picture", "operation": "draw", "params": params}]}
+def image(**params):
+    return {"jobs": [{"id": "image", "operation": "draw", "params": params}]}
 
 
-async def ended_with_one_order(engine, execution_id, toy):
+async def ended_with_one_submission(engine, execution_id, fake):
     execution = await engine.ended(execution_id, timeout=60)
     assert execution.status == "succeeded", execution.jobs[0].error
-    assert [file.name for file in execution.artifacts] == ["picture.txt"]
-    assert len(toy.orders()) == 1
+    assert [file.name for file in execution.artifacts] == ["image.txt"]
+    assert len(fake.requests()) == 1
 
 
-async def test_a_worker_killed_while_a_job_waits_and_one_while_it_collects_cost_nothing(
-    engine, settings, start, tmp_path, toy
+async def test_workers_killed_while_a_job_waits_or_collects_cause_no_second_submission(
+    engine, settings, start, tmp_path, fake
 ):
     gate, started = tmp_path / "gate", tmp_path / "started"
-    environment = {"CALLSHEET_TESTING_TOY": str(tmp_path / "toy")}
+    environment = {"CALLSHEET_TESTING_FAKE_PROVIDER": str(tmp_path / "fake")}
     first = start(settings, "first", **environment).ready()
-    execution_id = await engine.submit(picture(started=str(started), until=str(gate)))
-    [order] = await until(toy.orders)
+    execution_id = await engine.submit(image(started=str(started), until=str(gate)))
+    [submission] = await until(fake.requests)
     await engine.wait(execution_id, "job.waiting")
     first.kill()
-    toy.tell(order["id"], "succeeded", **DONE)
+    fake.set_status(submission["id"], "succeeded", **DONE)
 
     second = start(settings, "second", **environment).ready()
     await until(started.exists, timeout=30)
@@ -51,20 +51,18 @@ async def test_a_worker_killed_while_a_job_waits_and_one_while_it_collects_cost_
     gate.touch()
     start(settings, "third", **environment).ready()
 
-    await ended_with_one_order(engine, execution_id, toy)
+    await ended_with_one_submission(engine, execution_id, fake)
     assert len(started.read_text().split()) == 2
 
 
-async def test_a_worker_killed_while_its_order_is_on_the_way_is_followed_by_one_that_finds_it(
-    engine, settings, start, tmp_path, toy
-):
-    environment = {"CALLSHEET_TESTING_TOY": str(tmp_path / "toy")}
+async def test_a_submission_in_flight_of_a_killed_worker_is_found_by_the_next(engine, settings, start, tmp_path, fake):
+    environment = {"CALLSHEET_TESTING_FAKE_PROVIDER": str(tmp_path / "fake")}
     first = start(settings, "first", **environment).ready()
-    execution_id = await engine.submit(picture(submit="hang"))
-    [order] = await until(toy.orders)
+    execution_id = await engine.submit(image(submit="hang"))
+    [submission] = await until(fake.requests)
     first.kill()
-    toy.tell(order["id"], "succeeded", **DONE)
+    fake.set_status(submission["id"], "succeeded", **DONE)
 
     start(settings, "second", **environment).ready()
 
-    await ended_with_one_order(engine, execution_id, toy)
+    await ended_with_one_submission(engine, execution_id, fake)

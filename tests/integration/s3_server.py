@@ -1,4 +1,4 @@
-"""A real S3 server for tests: SeaweedFS, from its wheel."""
+"""An S3 server for tests: SeaweedFS, from its wheel."""
 
 import contextlib
 import os
@@ -17,14 +17,14 @@ from obstore.store import S3Store
 
 from callsheet.settings import Settings
 
-ACCESS_KEY, SECRET_KEY, BUCKET = "test-key", "test-secret-0123456789", "films"
+ACCESS_KEY, SECRET_KEY, BUCKET = "test-key", "test-secret-0123456789", "videos"
 _SERVICES = ("s3", "master", "volume", "filer", "admin")
-_GRPC = 10_000
-"""Each service opens this port above its own as well."""
+_GRPC_OFFSET = 10_000
+"""Offset of a service's gRPC port from its HTTP port."""
 
 
 class S3Server:
-    """A server in a folder of its own, on free ports of the loopback interface."""
+    """A server with its own folder, on free ports of the loopback interface."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -37,7 +37,7 @@ class S3Server:
         return f"http://127.0.0.1:{self._port}"
 
     def settings(self, **changes: object) -> Settings:
-        """Settings of an installation that keeps its files in this server's bucket."""
+        """Return settings that store files in this server's bucket."""
         values = {
             "data_dir": self._folder / "data",
             "s3_bucket": BUCKET,
@@ -48,7 +48,7 @@ class S3Server:
         return Settings(**{**values, **changes})
 
     def start(self) -> None:
-        """Start the server and wait until it takes a file."""
+        """Start the server and wait until it accepts an upload."""
         place = self._folder / "weed"
         place.mkdir(exist_ok=True)
         ports = [f"-{name}.port={self._port + i}" for i, name in enumerate(_SERVICES)]
@@ -91,14 +91,14 @@ class S3Server:
                 return
             assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"the S3 server did not start:\n{self._last_words()}")
+                raise AssertionError(f"the S3 server did not start:\n{self._log_tail()}")
             time.sleep(0.05)
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         return self._log.read_bytes()[-3000:].decode(errors="replace")
 
     def kill(self) -> None:
-        """End the server at once, as a power cut would."""
+        """Kill the server with SIGKILL."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -113,12 +113,12 @@ def _program() -> str:
 
 
 def _free_ports(count: int) -> int:
-    """Return the first of `count` neighbouring ports that are free, with those that lie 10,000 above."""
+    """Return the first of `count` consecutive free ports whose gRPC ports, 10,000 above, are free too."""
     for _ in range(200):
-        # Below the range that the system hands out by itself, gRPC ports included.
+        # Below the ephemeral port range, gRPC ports included.
         first = random.randrange(11_000, 22_000, 10)
-        wanted = [first + i + shift for i in range(count) for shift in (0, _GRPC)]
-        if all(_is_free(port) for port in wanted):
+        ports = [first + i + shift for i in range(count) for shift in (0, _GRPC_OFFSET)]
+        if all(_is_free(port) for port in ports):
             return first
     raise AssertionError("no free ports")
 

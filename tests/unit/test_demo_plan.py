@@ -42,8 +42,8 @@ def film() -> dict:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_every_example_is_a_plan_that_would_be_accepted(path, know_models):
-    know_models(path.parent / "models" / "own.yaml")
+def test_every_example_is_a_plan_that_would_be_accepted(path, use_models_file):
+    use_models_file(path.parent / "models" / "own.yaml")
     data = read_plan_text(path.read_bytes(), max_bytes=1 << 20)
 
     check_plan(read_plan(data), discover(), max_jobs=100)

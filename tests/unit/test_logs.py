@@ -5,16 +5,16 @@ import sys
 
 import pytest
 
-from callsheet.logs import hide_secrets, without_secrets
+from callsheet.logs import redact_event, redact_secrets
 
 PROGRAM = """
 import logging, structlog
-from callsheet.logs import set_up_logs
-set_up_logs("info", as_json=True)
+from callsheet.logs import configure_logging
+configure_logging("info", as_json=True)
 structlog.get_logger("x").info("hello", dsn="postgres://me:hush@db/x", headers={"Cookie": "hush"})
 logging.getLogger("uvicorn").warning("GET /files/1?sig=%s", "hush")
 try:
-    raise OSError("postgres://me:hush@db/x is away")
+    raise OSError("postgres://me:hush@db/x is unreachable")
 except OSError:
     structlog.get_logger("x").exception("bad")
 structlog.get_logger("x").debug("not seen")
@@ -33,17 +33,17 @@ structlog.get_logger("x").debug("not seen")
         "whsec_hush",
     ],
 )
-def test_secrets_inside_texts_are_hidden(text):
-    assert "hush" not in without_secrets(text)
+def test_secrets_inside_texts_are_redacted(text):
+    assert "hush" not in redact_secrets(text)
 
 
-def test_what_is_no_secret_stays():
+def test_other_values_are_unchanged():
     event = {"event": "job 1 of 2 at https://example.com/a?page=2", "tasks": 3, "worker": "gpu@host", "seconds": 1.5}
 
-    assert hide_secrets(None, "info", dict(event)) == event
+    assert redact_event(None, "info", dict(event)) == event
 
 
-def test_log_lines_of_all_origins_are_json_on_stderr_without_secrets():
+def test_log_lines_of_all_loggers_are_json_on_stderr_without_secrets():
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True)
 
     lines = [json.loads(line) for line in done.stderr.splitlines()]

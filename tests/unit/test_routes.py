@@ -1,4 +1,4 @@
-"""What every route has in common."""
+"""Properties of all routes."""
 
 import inspect
 
@@ -16,12 +16,12 @@ ROUTES = [
 ]
 
 
-def called(dependant):
+def callables(dependant):
     yield dependant.call
     for needed in dependant.dependencies:
-        yield from called(needed)
+        yield from callables(needed)
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{'-'.join(route.methods)} {route.path}")
-def test_no_request_waits_for_a_thread(route):
-    assert [call for call in called(route.dependant) if not inspect.iscoroutinefunction(call)] == []
+def test_no_route_runs_in_a_thread(route):
+    assert [call for call in callables(route.dependant) if not inspect.iscoroutinefunction(call)] == []

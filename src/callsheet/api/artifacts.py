@@ -8,7 +8,7 @@ from callsheet.api import examples
 from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.problems import problem_responses
 from callsheet.domain.records import StoredArtifact
-from callsheet.engine.reads.views import get_artifact
+from callsheet.engine.reads.artifacts import get_artifact
 
 router = APIRouter(prefix="/api/artifacts", tags=["artifacts"])
 

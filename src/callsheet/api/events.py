@@ -19,8 +19,8 @@ from callsheet.db.database import TRANSIENT_ERRORS
 from callsheet.domain.model import Model
 from callsheet.domain.records import Event
 from callsheet.domain.statuses import EXECUTION_ENDED
-from callsheet.engine.jobs.receipt import last_event_of
-from callsheet.engine.reads.views import events_after
+from callsheet.engine.jobs.receipt import status_and_last_event
+from callsheet.engine.reads.events import events_after
 from callsheet.wiring import Runtime
 
 router = APIRouter(prefix="/api/executions", tags=["executions"])
@@ -65,9 +65,9 @@ async def follow_events(
     does not reconnect again. With `Accept: application/json`, the response is a page of up to 500 events.
     """
     start = last_event_id if last_event_id is not None else after or 0
-    status, last = await last_event_of(runtime.database, execution_id)
+    status, last = await status_and_last_event(runtime.database, execution_id)
     if _accepts_json(request):
-        events = await events_after(runtime.database, execution_id, start, most=_PAGE_SIZE)
+        events = await events_after(runtime.database, execution_id, start, limit=_PAGE_SIZE)
         last_number = events[-1].number if events else start
         ended = status in EXECUTION_ENDED and last_number >= last
         page = EventPage(events=events, next_after=last_number, ended=ended)

@@ -15,17 +15,14 @@ from callsheet.api.plan_body import read_plan_body
 from callsheet.api.problems import problem_responses
 from callsheet.domain.errors import PlanRefused
 from callsheet.domain.model import Model
-from callsheet.domain.plan import Submission
-from callsheet.domain.plan_validation import check_plan
 from callsheet.domain.records import Execution, ExecutionSummary
 from callsheet.domain.statuses import ExecutionStatus
 from callsheet.engine.jobs.cancel import cancel_execution
-from callsheet.engine.jobs.receipt import Receipt, write_receipt
+from callsheet.engine.jobs.receipt import Receipt, read_receipt
 from callsheet.engine.jobs.retry import retry_execution
 from callsheet.engine.jobs.submit import submit
-from callsheet.engine.reads.views import ExecutionFilter, get_execution, list_executions
+from callsheet.engine.reads.executions import ExecutionFilter, get_execution, list_executions
 from callsheet.notify.callback import callback_problems
-from callsheet.wiring import Runtime
 
 router = APIRouter(tags=["executions"])
 
@@ -75,31 +72,20 @@ async def submit_plan(
     # In a thread, like the parsing of the body.
     submission = await asyncio.to_thread(body.submission, runtime.catalog)
     try:
-        _refuse_bad_callback(submission, runtime)
         stored = await submit(
             runtime.database,
             submission,
             runtime.catalog,
             max_jobs=runtime.settings.max_jobs_per_plan,
             idempotency_key=idempotency_key,
+            other_problems=callback_problems(submission.callback_url, runtime.settings),
         )
     except PlanRefused as refused:
         raise PlanRefused(list(body.problems_in_body(refused.problems))) from None
     response.headers["Location"] = f"/api/executions/{stored.execution_id}"
     if stored.is_duplicate:
         response.headers["Idempotent-Replayed"] = "true"
-    return await write_receipt(runtime.database, stored.execution_id)
-
-
-def _refuse_bad_callback(submission: Submission, runtime: Runtime) -> None:
-    problems = callback_problems(submission.callback_url, runtime.settings)
-    if not problems:
-        return
-    try:
-        check_plan(submission.execution_plan, runtime.catalog, max_jobs=runtime.settings.max_jobs_per_plan)
-    except PlanRefused as refused:
-        problems += refused.problems
-    raise PlanRefused(problems)
+    return await read_receipt(runtime.database, stored.execution_id)
 
 
 @router.get(
@@ -126,7 +112,7 @@ async def list_all(
     if created_after is not None and created_after.tzinfo is None:
         created_after = created_after.astimezone()
     matching = ExecutionFilter(statuses=status or None, search=search or None, created_after=created_after)
-    found = await list_executions(runtime.database, matching, before=before, most=limit + 1)
+    found = await list_executions(runtime.database, matching, before=before, limit=limit + 1)
     page = found[:limit]
     more = encode_cursor(runtime.key, page[-1].execution_id) if len(found) > limit else None
     return ExecutionPage(executions=page, next_cursor=more)

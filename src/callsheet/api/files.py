@@ -13,7 +13,7 @@ from callsheet.api import examples
 from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.problems import problem_responses
 from callsheet.domain.artifacts import Artifact
-from callsheet.engine.reads.views import find_artifact
+from callsheet.engine.reads.artifacts import find_artifact
 from callsheet.files.disposition import content_disposition
 from callsheet.files.media_types import is_safe_inline
 from callsheet.files.ranges import ByteRange, parse_range

@@ -12,7 +12,7 @@ from callsheet.api.problems import problem_responses
 from callsheet.domain.records import Job
 from callsheet.engine.jobs.cancel import cancel_job
 from callsheet.engine.jobs.retry import retry_job
-from callsheet.engine.reads.views import get_job
+from callsheet.engine.reads.jobs import get_job
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 

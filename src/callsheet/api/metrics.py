@@ -23,7 +23,8 @@ from prometheus_client.registry import Collector
 from callsheet.db.database import TRANSIENT_ERRORS, Connection
 from callsheet.db.statements import sql
 from callsheet.domain.records import QueueRecord, WorkerRecord
-from callsheet.engine.reads.views import list_queues, list_workers
+from callsheet.engine.reads.queues import list_queues
+from callsheet.engine.reads.workers import list_workers
 from callsheet.wiring import Runtime
 
 log = structlog.get_logger(__name__)

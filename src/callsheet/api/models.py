@@ -8,9 +8,9 @@ from pydantic import Field
 from callsheet.api import examples
 from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.problems import problem_responses
+from callsheet.domain.did_you_mean import did_you_mean
 from callsheet.domain.errors import NotFound
 from callsheet.domain.model import Model
-from callsheet.domain.plan_validation import did_you_mean
 from callsheet.providers.listing import ModelRecord, describe_model, list_models
 from callsheet.providers.registry import Registry, read_registry
 from callsheet.wiring import Runtime

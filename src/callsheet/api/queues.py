@@ -13,7 +13,7 @@ from callsheet.domain.durations import Duration
 from callsheet.domain.model import Model
 from callsheet.domain.records import QueueRecord
 from callsheet.engine.fleet.queues import QueueChange, Rate, change_queue
-from callsheet.engine.reads.views import list_queues
+from callsheet.engine.reads.queues import list_queues
 
 router = APIRouter(prefix="/api/queues", tags=["queues"])
 

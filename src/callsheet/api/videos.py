@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -25,12 +26,19 @@ from callsheet.api.videos_schema import (
 )
 from callsheet.domain.errors import InvalidState, NotFound, PlanRefused
 from callsheet.domain.plan import Submission
-from callsheet.domain.plan_validation import check_plan, read_submission
+from callsheet.domain.plan_validation import read_submission
 from callsheet.domain.statuses import ENDED
 from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.submit import submit
-from callsheet.engine.reads.videos import JOB, SHOWN, VideoJob, find_video, list_videos, mark_video_deleted
-from callsheet.engine.reads.views import find_artifact
+from callsheet.engine.reads.artifacts import find_artifact
+from callsheet.engine.reads.videos import (
+    VIDEO_JOB_ID,
+    VISIBLE_VIDEO,
+    VideoJob,
+    find_video,
+    list_videos,
+    mark_video_deleted,
+)
 from callsheet.providers.registry import read_registry
 from callsheet.wiring import Runtime
 
@@ -50,11 +58,15 @@ async def create_video(
     video_request = await read_video_request(request, registry)
     try:
         submission = _submission(video_request.video)
-        check_plan(submission.execution_plan, runtime.catalog, max_jobs=1)
-        if video_request.upload is not None:
-            await _store_upload(runtime, video_request.upload)
+        upload = video_request.upload
+        # The upload is stored once the plan has passed its checks, and before a worker can run the job.
         stored = await submit(
-            runtime.database, submission, runtime.catalog, max_jobs=1, idempotency_key=idempotency_key or None
+            runtime.database,
+            submission,
+            runtime.catalog,
+            max_jobs=1,
+            idempotency_key=idempotency_key or None,
+            before_insert=None if upload is None else partial(_store_upload, runtime, upload),
         )
     except PlanRefused as refused:
         raise to_openai_errors(refused.problems) from None
@@ -70,7 +82,7 @@ async def list_all_videos(
 ) -> VideoPage:
     """Return a page of videos. Deleted videos are left out."""
     last = execution_id_of(after) if after else None
-    found = await list_videos(runtime.database, after=last, newest_first=order == "desc", most=limit + 1)
+    found = await list_videos(runtime.database, after=last, newest_first=order == "desc", limit=limit + 1)
     return to_page([to_video(job) for job in found[:limit]], has_more=len(found) > limit)
 
 
@@ -124,8 +136,8 @@ def _with_poll_header(job: VideoJob, response: Response) -> Video:
 
 
 def _submission(video: VideoParams) -> Submission:
-    metadata: dict[str, Any] = {**SHOWN, "requested": video.requested}
-    jobs = [{"id": JOB, "operation": "generate", "params": video.params}]
+    metadata: dict[str, Any] = {**VISIBLE_VIDEO, "requested": video.requested}
+    jobs = [{"id": VIDEO_JOB_ID, "operation": "generate", "params": video.params}]
     return read_submission({"executionPlan": {"jobs": jobs}, "metadata": metadata})
 
 

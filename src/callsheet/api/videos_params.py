@@ -9,8 +9,8 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from callsheet.api.videos_size import inputs_for_size
+from callsheet.domain.did_you_mean import did_you_mean
 from callsheet.domain.errors import BadParams, Problem
-from callsheet.domain.plan_validation import did_you_mean
 from callsheet.providers.registry import GenerativeModel, Parameter, Registry
 
 _OPENAI_FIELDS = frozenset({"prompt", "model", "seconds", "size", "input_reference"})

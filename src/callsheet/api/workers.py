@@ -12,7 +12,7 @@ from callsheet.api.problems import problem_responses
 from callsheet.domain.model import Model
 from callsheet.domain.records import WorkerRecord
 from callsheet.engine.fleet.worker_lanes import set_lanes
-from callsheet.engine.reads.views import list_workers
+from callsheet.engine.reads.workers import list_workers
 
 router = APIRouter(prefix="/api/workers", tags=["workers"])
 

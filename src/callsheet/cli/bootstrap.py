@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from callsheet.domain.errors import ConfigurationError
-from callsheet.logs import set_up_logs
+from callsheet.logs import configure_logging
 from callsheet.operation.catalog import Catalog, discover
 from callsheet.settings import Settings
 
@@ -46,7 +46,7 @@ def child_environment(**options: Any) -> dict[str, str]:
 
 def configure_command_logging(settings: Settings, *, verbose: bool, level: str | None = None) -> None:
     """Configure the logging of this process. `level` overrides the level of the settings, `verbose` both."""
-    set_up_logs("debug" if verbose else level or settings.log_level, as_json=settings.log_json)
+    configure_logging("debug" if verbose else level or settings.log_level, as_json=settings.log_json)
 
 
 def discover_operations(modules: Iterable[str] | None) -> Catalog:

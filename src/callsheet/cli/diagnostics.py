@@ -24,7 +24,7 @@ from callsheet.files.storage import open_storage
 from callsheet.media.ffmpeg.binary import capabilities, find_ffmpeg
 from callsheet.operation.requirements import runnable_operations
 from callsheet.settings import Settings
-from callsheet.wiring import database_unreachable
+from callsheet.wiring import database_unavailable
 
 _LOW_SPACE = 5_000_000_000
 _NO_SPACE = 500_000_000
@@ -99,7 +99,7 @@ async def _database(settings: Settings, _: list[str] | None) -> AsyncIterator[Fi
     try:
         revision = await current_revision(settings.database_url.get_secret_value())
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
-        yield Finding("error", "database", database_unreachable(settings, error).message)
+        yield Finding("error", "database", database_unavailable(settings, error).message)
         return
     if revision is None:
         yield Finding("warning", "database", "no schema yet; run `callsheet db upgrade` or `callsheet up`")

@@ -13,7 +13,7 @@ from callsheet.domain.errors import (
     CallsheetError,
     ConfigurationError,
     Conflict,
-    DatabaseUnreachable,
+    DatabaseUnavailable,
     NotFound,
     ProblemList,
     TooLarge,
@@ -61,7 +61,7 @@ class CommandFailed(CallsheetError):
 _EXIT_CODE_OF: list[tuple[type[CallsheetError], int]] = [
     (WaitTimeout, 124),
     (Unreachable, 6),
-    (DatabaseUnreachable, 6),
+    (DatabaseUnavailable, 6),
     (Conflict, 5),
     (Unauthorized, 4),
     (NotFound, 3),
@@ -138,6 +138,6 @@ def _print_unexpected_error(error: Exception, *, verbose: bool) -> None:
 
 
 def _print(line: str) -> None:
-    from callsheet.logs import without_secrets
+    from callsheet.logs import redact_secrets
 
-    print(without_secrets(line), file=sys.stderr)  # noqa: T201 - errors of commands go to stderr
+    print(redact_secrets(line), file=sys.stderr)  # noqa: T201 - errors of commands go to stderr

@@ -202,8 +202,8 @@ def _target(client: "ApiClient", execution_id: str, job: str | None) -> str:
 
 
 def _job_of(execution: dict[str, Any], job: str) -> dict[str, Any]:
+    from callsheet.domain.did_you_mean import did_you_mean
     from callsheet.domain.errors import NotFound
-    from callsheet.domain.plan_validation import did_you_mean
 
     jobs: dict[str, dict[str, Any]] = {each["jobId"]: each for each in execution["jobs"]}
     if job not in jobs:

@@ -45,7 +45,7 @@ async def _stand_in(port: int, pace: float) -> None:
     from callsheet.cli.loop import on_stop_signals
     from callsheet.domain.errors import ConfigurationError
     from callsheet.fakes.comfyui import running_comfyui
-    from callsheet.fakes.providers.all import STAND_INS, all_fakes, environment_of
+    from callsheet.fakes.providers.all import FAKES, all_fakes, environment_of
 
     stopped = asyncio.Event()
     on_stop_signals(stopped.set)
@@ -53,7 +53,7 @@ async def _stand_in(port: int, pace: float) -> None:
         with tempfile.TemporaryDirectory(prefix="callsheet-comfyui-") as folder:
             async with (
                 all_fakes(pace=pace, first_port=port) as stand_ins,
-                running_comfyui(Path(folder), port=port + len(STAND_INS) if port else 0) as comfyui,
+                running_comfyui(Path(folder), port=port + len(FAKES) if port else 0) as comfyui,
             ):
                 _announce({**environment_of(stand_ins), "COMFYUI_API_URL": comfyui.url})
                 await stopped.wait()

@@ -43,8 +43,8 @@ def show_model(
 ) -> None:
     """Show one model: who offers it, what is missing where it cannot be used, and what it takes."""
     from callsheet.cli.printing import show, show_json
+    from callsheet.domain.did_you_mean import did_you_mean
     from callsheet.domain.errors import NotFound
-    from callsheet.domain.plan_validation import did_you_mean
 
     records = _records()
     record = next((record for record in records if model_id in (record.id, *record.aliases)), None)

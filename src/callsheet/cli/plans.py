@@ -26,12 +26,12 @@ def check(plan: PlanFile, modules: Import = None, as_json: Json = False) -> None
     from callsheet.cli.printing import say, show_json
     from callsheet.domain.errors import PlanRefused
     from callsheet.domain.plan_validation import check_plan
-    from callsheet.local import as_submission
+    from callsheet.local import parse_submission
 
     settings = load_settings()
     catalog = discover_operations(modules)
     try:
-        submission = as_submission(read_plan_file(plan, settings), catalog)
+        submission = parse_submission(read_plan_file(plan, settings), catalog)
         checked = check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
     except PlanRefused as error:
         if as_json:

@@ -109,10 +109,10 @@ def _with_format_of(params: dict[str, Any], out: Path) -> dict[str, Any]:
 
 def _move_video(execution: "Execution", folder: Path, out: Path) -> dict[str, str]:
     """Move the video to the output file, and return its path by artifact id."""
-    from callsheet.local import file_names
+    from callsheet.local import unique_file_names
 
     paths = {}
-    for artifact_id, name in file_names(execution).items():
+    for artifact_id, name in unique_file_names(execution).items():
         (folder / name).replace(out)
         paths[str(artifact_id)] = str(out)
     return paths

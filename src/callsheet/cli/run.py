@@ -93,9 +93,9 @@ def run_to_end(plan: Any, operations: "Iterable[Operation]", settings: "Settings
     from callsheet.cli.loop import cancel_on_terminate, run_async
     from callsheet.cli.printing import say
     from callsheet.cli.progress import open_display
-    from callsheet.local import arun, as_submission, known_operations
+    from callsheet.local import arun, load_catalog, parse_submission
 
-    submission = as_submission(plan, known_operations(operations))
+    submission = parse_submission(plan, load_catalog(operations))
     jobs = {job.id: job.operation for job in submission.execution_plan.jobs}
 
     async def run_plan() -> "Execution":
@@ -153,10 +153,10 @@ def _console(settings: "Settings") -> str:
 
 def local_paths(execution: "Execution", settings: "Settings", out: Path | None) -> dict[str, str]:
     """Return the local path of each file, by artifact id; empty for files in a bucket."""
-    from callsheet.local import file_names
+    from callsheet.local import unique_file_names
 
     if out is not None:
-        return {str(artifact_id): str(out / name) for artifact_id, name in file_names(execution).items()}
+        return {str(artifact_id): str(out / name) for artifact_id, name in unique_file_names(execution).items()}
     if settings.s3_bucket is not None:
         return {}
     return {str(a.artifact_id): str(settings.files_dir / a.key) for a in execution.artifacts}

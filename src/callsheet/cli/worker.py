@@ -126,7 +126,7 @@ def _run_worker(
             worker = runtime.worker(lanes, id=worker_id)
             # The first signal lets running jobs end; each later one returns them to their queues at once.
             signals = iter([False])
-            on_stop_signals(lambda: worker.stop(at_once=next(signals, True)))
+            on_stop_signals(lambda: worker.stop(immediately=next(signals, True)))
             started = True
             await worker.run()
 
@@ -144,9 +144,9 @@ def _run_worker(
 def _choose_lanes(
     settings: "Settings", queues: str | None, concurrency: str | None, known: list[str]
 ) -> dict[str, int]:
-    from callsheet.domain.plan_validation import did_you_mean
+    from callsheet.domain.did_you_mean import did_you_mean
     from callsheet.settings import parse_lanes
-    from callsheet.wiring import chosen_lanes
+    from callsheet.wiring import select_lanes
 
     try:
         sizes = parse_lanes(concurrency or "")
@@ -159,4 +159,4 @@ def _choose_lanes(
             raise typer.BadParameter(message, param_hint="--queues" if queues else "--concurrency")
     if unserved := [name for name in sizes if name not in names]:
         raise typer.BadParameter(f"{', '.join(unserved)}: not in --queues", param_hint="--concurrency")
-    return chosen_lanes(dict.fromkeys(names), sizes, settings)
+    return select_lanes(dict.fromkeys(names), sizes, settings)

@@ -19,8 +19,8 @@ from callsheet.comfyui.parsing import read_object, sanitize_text
 from callsheet.domain.errors import OutputExpired, ProviderUnreachable, SubmissionRejected, SubmissionUnknown
 from callsheet.files.atomic_write import write_atomically
 from callsheet.files.fetch import redact_url
-from callsheet.files.media_types import OCTETS
-from callsheet.files.ssrf_guard import trusted_certificates
+from callsheet.files.media_types import OCTET_STREAM
+from callsheet.files.ssrf_guard import tls_context
 
 _CHUNK = 256 * 1024
 _CONNECT = 5.0
@@ -59,7 +59,7 @@ class ComfyUI:
             timeout=httpx2.Timeout(timeout, connect=_CONNECT),
             follow_redirects=False,
             trust_env=False,
-            verify=trusted_certificates(),
+            verify=tls_context(),
         )
 
     async def __aenter__(self) -> Self:
@@ -229,7 +229,7 @@ async def _multipart(path: Path, name: str, folder: str) -> dict[str, Any]:
     edge = uuid4().hex
     fields = "".join(_field(edge, key, value) for key, value in (("subfolder", folder), ("type", "input")))
     head = f'{fields}--{edge}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n'
-    head = f"{head}Content-Type: {OCTETS}\r\n\r\n"
+    head = f"{head}Content-Type: {OCTET_STREAM}\r\n\r\n"
     tail = f"\r\n--{edge}--\r\n"
     size = (await asyncio.to_thread(path.stat)).st_size + len(head) + len(tail)
 

@@ -11,7 +11,9 @@ from callsheet.domain.records import Execution, QueueRecord
 from callsheet.domain.statuses import ENDED, EXECUTION_ENDED, JobStatus
 from callsheet.engine.jobs.cancel import cancel_execution, cancel_job
 from callsheet.engine.jobs.retry import retry_execution, retry_job
-from callsheet.engine.reads.views import ExecutionFilter, get_execution, get_job, list_executions, list_queues
+from callsheet.engine.reads.executions import ExecutionFilter, get_execution, list_executions
+from callsheet.engine.reads.jobs import get_job
+from callsheet.engine.reads.queues import list_queues
 
 router = APIRouter()
 
@@ -22,7 +24,7 @@ PAGE_SIZE = 50
 @router.get("/")
 async def list_page(request: Request, runtime: RuntimeDep, before: UUID | None = None) -> Response:
     """Show executions, newest first."""
-    found = await list_executions(runtime.database, ExecutionFilter(), before=before, most=PAGE_SIZE + 1)
+    found = await list_executions(runtime.database, ExecutionFilter(), before=before, limit=PAGE_SIZE + 1)
     queues = await list_queues(runtime.database, runtime.catalog)
     return page_response(
         request,

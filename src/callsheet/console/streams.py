@@ -16,8 +16,8 @@ from callsheet.console.sse import SSE_HEADERS, sse_stream
 from callsheet.db.database import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.statuses import EXECUTION_ENDED
-from callsheet.engine.jobs.receipt import last_event_of
-from callsheet.engine.reads.views import ExecutionFilter, list_executions
+from callsheet.engine.jobs.receipt import status_and_last_event
+from callsheet.engine.reads.executions import ExecutionFilter, list_executions
 from callsheet.wiring import Runtime
 
 router = APIRouter(prefix="/console/stream")
@@ -35,7 +35,7 @@ async def list_stream(request: Request, runtime: RuntimeDep) -> Response:
 @router.get("/{execution_id}")
 async def execution_stream(request: Request, execution_id: UUID, runtime: RuntimeDep, after: int = 0) -> Response:
     """Stream the numbers of events after the event `after`."""
-    status, last = await last_event_of(runtime.database, execution_id)
+    status, last = await status_and_last_event(runtime.database, execution_id)
     if status in EXECUTION_ENDED and after >= last:
         return Response(status_code=204)
     return _respond(request, _event_numbers(runtime, execution_id, after))
@@ -51,11 +51,11 @@ async def _rows(runtime: Runtime) -> AsyncIterator[str]:
     known: dict[UUID, int] = {}
     while True:
         try:
-            newest = await runtime.database.retry(lambda c: sql.newest_executions(c, most=PAGE_SIZE), seconds=5)
+            newest = await runtime.database.retry(lambda c: sql.newest_executions(c, limit=PAGE_SIZE), timeout=5)
             last_events = {row["id"]: row["last_event"] for row in newest}
             changed = {key for key, last in last_events.items() if known.get(key) != last}
             if changed:
-                rows = await list_executions(runtime.database, ExecutionFilter(), before=None, most=PAGE_SIZE)
+                rows = await list_executions(runtime.database, ExecutionFilter(), before=None, limit=PAGE_SIZE)
                 for row in reversed([row for row in rows if row.execution_id in changed]):
                     html = render_macro("parts.html", "row", row)
                     yield f"data: {json.dumps({'id': str(row.execution_id), 'html': html})}\n\n"

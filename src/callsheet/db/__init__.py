@@ -1,1 +1,1 @@
-"""The database: its schema, its statements, the connections to it."""
+"""PostgreSQL: schema, migrations, SQL statements, connections."""

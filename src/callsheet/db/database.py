@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL that outlive its restarts."""
+"""PostgreSQL connection pool with retries while the database is unavailable."""
 
 import asyncio
 import random
@@ -26,16 +26,16 @@ DATABASE_UNAVAILABLE = (
     asyncpg.TooManyConnectionsError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
-    asyncpg.ReadOnlySQLTransactionError,  # a failover on its way
-    asyncpg.InsufficientResourcesError,  # its disk is full, among others
+    asyncpg.ReadOnlySQLTransactionError,  # during a failover
+    asyncpg.InsufficientResourcesError,  # disk full, among others
     asyncpg.PostgresSystemError,
     asyncpg.LockNotAvailableError,
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
-"""What a database that restarts, fails over or is cut off answers with; it may work a moment later."""
+"""Errors of a database that restarts, fails over or is disconnected. They may pass within a moment."""
 
 TRANSIENT_ERRORS = (DatabaseUnavailable, *DATABASE_UNAVAILABLE, OSError, TimeoutError)
-"""The same, with what the network adds; only for code that talks to nothing but the database."""
+"""DATABASE_UNAVAILABLE and network errors. Only for code whose network traffic is database traffic alone."""
 
 FOREVER = float("inf")
 
@@ -43,7 +43,11 @@ _COMMAND_TIMEOUT = 30.0
 
 
 class Database:
-    """A pool of connections, with a way to try again when the database was away for a moment."""
+    """Connection pool. `retry` repeats work while the database is unavailable.
+
+    async with Database(dsn) as database:
+        job = await database.retry(lambda c: sql.get_job(c, id=job_id))
+    """
 
     def __init__(self, dsn: str, *, size: int = 8) -> None:
         self.dsn = dsn
@@ -72,7 +76,7 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection. One whose command ran out of time is thrown away, since its link may be dead."""
+        """Acquire a connection. After a timeout all connections are replaced, because their link may be dead."""
         assert self._pool is not None, "the database is not open"  # noqa: S101
         connection = await self._pool.acquire(timeout=_COMMAND_TIMEOUT)
         try:
@@ -85,43 +89,44 @@ class Database:
             try:
                 await self._pool.release(connection, timeout=5)
             except TRANSIENT_ERRORS as error:
-                # The work is done or has failed already, and the pool has thrown the connection away.
-                log.warning("a connection could not be given back", error=type(error).__name__)
+                # The work has already succeeded or failed, and the pool has discarded the connection.
+                log.warning("could not release a connection to the pool", error=type(error).__name__)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """Lend a connection inside a transaction."""
+        """Acquire a connection with an open transaction."""
         async with self.connection() as connection, connection.transaction():
             yield connection
 
     async def retry(
-        self, work: Callable[[Connection], Awaitable[T]], *, seconds: float = 60, transaction: bool = False
+        self, work: Callable[[Connection], Awaitable[T]], *, timeout: float = 60, transaction: bool = False
     ) -> T:
-        """Do `work` with a connection, again and again while the database is away, for at most `seconds`.
+        """Run `work` with a connection. Retry with backoff while the database is unavailable, up to `timeout` seconds.
 
-        Only for work that may be done twice: an answer can be lost after the work took effect.
+        `work` must be idempotent: the response can be lost after a commit, and then it runs again. `transaction` runs
+        each try in a transaction. Raises DatabaseUnavailable at the end of the timeout.
         """
         loop = asyncio.get_running_loop()
-        end, pause = loop.time() + seconds, 0.02
-        lend = self.transaction if transaction else self.connection
+        deadline, delay = loop.time() + timeout, 0.02
+        acquire = self.transaction if transaction else self.connection
         while True:
             try:
-                async with lend() as connection:
+                async with acquire() as connection:
                     return await work(connection)
             except TRANSIENT_ERRORS as error:
                 if isinstance(error, ssl.SSLCertVerificationError):
                     raise
-                if loop.time() + pause > end:
+                if loop.time() + delay > deadline:
                     raise DatabaseUnavailable(reason=type(error).__name__) from error
-                log.warning("database away, trying again", error=type(error).__name__, pause=round(pause, 2))
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
-            pause = min(pause * 2, 2)
+                log.warning("database unavailable, retrying", error=type(error).__name__, delay=round(delay, 2))
+            await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            delay = min(delay * 2, 2)
 
 
-class OwnConnection:
-    """One connection outside the pool, for work that must not wait behind any other.
+class DedicatedConnection:
+    """One connection outside the pool, for work that must not queue behind other work.
 
-    `timeout` is how many seconds one piece of work may take, connecting included.
+    `timeout` limits each `run`, in seconds, including the time to connect.
     """
 
     def __init__(self, dsn: str, *, timeout: float) -> None:
@@ -130,12 +135,12 @@ class OwnConnection:
         self._connection: asyncpg.Connection | None = None
 
     async def run(self, work: Callable[[Connection], Awaitable[T]]) -> T:
-        """Do `work`; when it fails, or takes too long, the next call connects anew."""
+        """Run `work`. After an error or a timeout the connection is closed, and the next call reconnects."""
         try:
             async with asyncio.timeout(self._timeout):
                 if self._connection is None or self._connection.is_closed():
                     self._connection = await asyncpg.connect(
-                        self._dsn, server_settings={"application_name": "callsheet beat"}
+                        self._dsn, server_settings={"application_name": "callsheet heartbeat"}
                     )
                 return await work(self._connection)
         except BaseException:
@@ -143,7 +148,7 @@ class OwnConnection:
             raise
 
     def close(self) -> None:
-        """Close the connection at once."""
+        """Close the connection immediately."""
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None

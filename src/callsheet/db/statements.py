@@ -1,4 +1,4 @@
-"""The named SQL statements."""
+"""Named SQL statements, loaded from the folder `sql/`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import aiosql
 from aiosql.adapters.asyncpg import AsyncPGAdapter
 from aiosql.types import SQLOperationType
 
-_KINDS: dict[SQLOperationType, Callable[[Any], Any]] = {
+_FETCH_METHODS: dict[SQLOperationType, Callable[[Any], Any]] = {
     SQLOperationType.SELECT: lambda connection: connection.fetch,
     SQLOperationType.SELECT_ONE: lambda connection: connection.fetchrow,
     SQLOperationType.SELECT_VALUE: lambda connection: connection.fetchval,
@@ -17,25 +17,25 @@ _KINDS: dict[SQLOperationType, Callable[[Any], Any]] = {
 
 
 class Statement:
-    """One statement; awaiting a call runs it to its end and gives its rows."""
+    """One SQL statement. Awaiting a call executes it and returns its rows."""
 
-    __slots__ = ("_fetch", "name", "parameters", "text")
+    __slots__ = ("_fetch_method", "name", "parameters", "text")
 
     def __init__(self, name: str, text: str, parameters: list[str], kind: SQLOperationType) -> None:
         self.name = name
         self.text = text
         self.parameters = parameters
-        self._fetch = _KINDS[kind]
+        self._fetch_method = _FETCH_METHODS[kind]
 
-    async def __call__(self, connection: Any, **given: Any) -> Any:
-        """Run with parameters by name; raises KeyError for one that is missing."""
-        return await self._fetch(connection)(self.text, *[given[name] for name in self.parameters])
+    async def __call__(self, connection: Any, **values: Any) -> Any:
+        """Execute with named parameters. Raises KeyError for a missing one."""
+        return await self._fetch_method(connection)(self.text, *[values[name] for name in self.parameters])
 
 
 class Statements:
-    """Every statement of a folder of SQL files, by its name: `await sql.get_job(connection, id=…)`.
+    """The statements of a folder of SQL files, by name: `await sql.get_job(connection, id=…)`.
 
-    The files are read by aiosql; its own calls are lazy generators, which run nothing until somebody iterates.
+    aiosql parses the files only. Its own query functions are lazy generators: without iteration they execute nothing.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -51,10 +51,10 @@ class Statements:
         try:
             return self._by_name[name]
         except KeyError:
-            raise AttributeError(f"there is no statement '{name}'") from None
+            raise AttributeError(f"unknown SQL statement '{name}'") from None
 
     def all(self) -> list[Statement]:
-        """Return every statement."""
+        """Return all statements."""
         return list(self._by_name.values())
 
 

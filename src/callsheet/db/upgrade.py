@@ -1,4 +1,4 @@
-"""Bringing a database to the present schema."""
+"""Database migrations: apply them, and check the revision of a database."""
 
 from pathlib import Path
 
@@ -8,12 +8,13 @@ from callsheet.db.database import Database
 from callsheet.db.migrations import HEAD
 from callsheet.domain.errors import ConfigurationError
 
+_MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x0CA1_15E7
-"""Key of the advisory lock that lets one process migrate at a time."""
+"""Key of the advisory lock that serializes migrations."""
 
 
 async def current_revision(dsn: str) -> str | None:
-    """Return the schema revision of a database, or None when it has no schema of ours."""
+    """Return the schema revision of a database, or None if it has no Callsheet schema."""
     connection = await asyncpg.connect(dsn, timeout=30)
     try:
         if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
@@ -25,21 +26,24 @@ async def current_revision(dsn: str) -> str | None:
 
 
 async def upgrade(dsn: str) -> bool:
-    """Apply the migrations that are missing; True if there were any.
+    """Apply missing migrations. Return whether there were any.
 
-    Two processes never migrate at once: the second waits, and finds nothing left to do.
+    Concurrent calls are safe: an advisory lock serializes them, and the later ones find nothing to do.
+    Raises ConfigurationError for a database at a revision that this version does not know.
     """
-    if await current_revision(dsn) == HEAD:
+    revision = await current_revision(dsn)
+    if revision == HEAD:
         return False
-    # Imported here: it takes longer than a start without migrations does.
+    # Imported here, because importing Alembic and SQLAlchemy is slow and most starts do not migrate.
     from alembic.config import Config
     from alembic.runtime.environment import EnvironmentContext
     from alembic.script import ScriptDirectory
     from sqlalchemy import Connection, text
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    folder = Path(__file__).parent / "migrations"
-    script = ScriptDirectory(str(folder))
+    script = ScriptDirectory(str(_MIGRATIONS))
+    if revision is not None and revision not in {known.revision for known in script.walk_revisions()}:
+        raise _unknown_revision(revision)
 
     def migrate(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
@@ -57,12 +61,28 @@ async def upgrade(dsn: str) -> bool:
 
 
 async def check_revision(database: Database) -> None:
-    """Raise ConfigurationError unless the database has the schema that this version works with."""
-    found = await current_revision(database.dsn)
-    if found is None:
-        raise ConfigurationError("The database has no Callsheet schema yet; run `callsheet db upgrade`.")
-    if found != HEAD:
-        raise ConfigurationError(
-            f"The database has schema revision {found}, and this version works with {HEAD}; "
-            "run `callsheet db upgrade`, or upgrade Callsheet if the database is newer."
+    """Raise ConfigurationError unless the database is at the revision of this version."""
+    revision = await current_revision(database.dsn)
+    if revision is None:
+        raise ConfigurationError("The database has no Callsheet schema; run `callsheet db upgrade`.")
+    if revision != HEAD:
+        raise _other_revision(revision)
+
+
+def _other_revision(revision: str) -> ConfigurationError:
+    # The file name of a migration is its revision. Reading the names avoids the slow import of Alembic.
+    if any(path.stem == revision for path in (_MIGRATIONS / "versions").glob("*.py")):
+        return ConfigurationError(
+            f"The database is at schema revision '{revision}', and this version requires '{HEAD}'; "
+            "run `callsheet db upgrade`."
         )
+    return _unknown_revision(revision)
+
+
+def _unknown_revision(revision: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The database is at schema revision '{revision}', which this version of Callsheet does not know (it uses "
+        f"'{HEAD}'). Either a newer version of Callsheet created it: then upgrade Callsheet. Or a version from before "
+        "0.1 created it, which cannot be migrated: then create a new database and set DATABASE_URL to it, or for the "
+        "embedded PostgreSQL move the data directory away."
+    )

@@ -1,1 +1,1 @@
-"""The words of Callsheet as records, with the rules that need nothing but those words."""
+"""Domain model: records, errors and rules without I/O."""

@@ -1,4 +1,4 @@
-"""Files that jobs make."""
+"""Artifacts: the files that jobs produce."""
 
 from uuid import UUID
 
@@ -8,30 +8,30 @@ from callsheet.domain.model import Model
 
 
 class Probe(Model):
-    """What a media file is, as read from its contents. A field is None where it has no meaning."""
+    """Properties of a media file, read from its contents. A field that does not apply is None."""
 
     format: str | None = Field(None, description="Container, by FFmpeg's name", examples=["mov,mp4,m4a,3gp,3g2,mj2"])
     duration: float | None = Field(None, description="Seconds", examples=[12.5])
     width: int | None = Field(None, description="Pixels, as displayed (rotation applied)", examples=[1080])
     height: int | None = Field(None, description="Pixels, as displayed (rotation applied)", examples=[1920])
     fps: float | None = Field(None, description="Frames per second", examples=[30.0])
-    frames: int | None = Field(None, description="Number of video frames, where the container tells")
+    frames: int | None = Field(None, description="Number of video frames, if the container stores it")
     video_codec: str | None = Field(None, examples=["h264"])
     pixel_format: str | None = Field(None, examples=["yuv420p"])
-    rotation: int = Field(0, description="Degrees that a player turns the picture by")
+    rotation: int = Field(0, description="Degrees by which players rotate the video")
     audio_codec: str | None = Field(None, examples=["aac"])
     audio_channels: int | None = Field(None, examples=[2])
     sample_rate: int | None = Field(None, description="Hertz", examples=[48000])
-    bit_rate: int | None = Field(None, description="Bits per second, all streams")
+    bit_rate: int | None = Field(None, description="Bits per second, all streams together")
 
 
 class Artifact(Model):
-    """A stored file with what is known about it."""
+    """A stored file and its metadata."""
 
     artifact_id: UUID
     name: str = Field(description="File name, without folders", examples=["final.mp4"])
-    key: str = Field(description="Where it lies in the storage: <operation>/<job record id>/<name>")
+    key: str = Field(description="Storage key: <operation>/<job record id>/<name>")
     media_type: str = Field(examples=["video/mp4"])
     size: int = Field(description="Bytes", ge=0)
-    sha256: str = Field(description="Of the contents, in hexadecimal", min_length=64, max_length=64)
-    probe: Probe | None = Field(None, description="None for files that are not media")
+    sha256: str = Field(description="SHA-256 of the contents, in hexadecimal", min_length=64, max_length=64)
+    probe: Probe | None = Field(None, description="Media properties; null for files that are not media")

@@ -1,4 +1,4 @@
-"""Lengths of time as people write them: `90`, `"90s"`, `"15m"`, `"1h"`."""
+"""Durations as people write them: `90`, `"90s"`, `"15m"`, `"1h"`."""
 
 import re
 from datetime import timedelta
@@ -11,24 +11,27 @@ _TEXT = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|m|h|d)?")
 
 
 def parse_duration(value: Any) -> Any:
-    """Return a timedelta for seconds as a number or for a text such as `15m`; anything else is passed through."""
+    """Return a timedelta for a number of seconds or a text such as `15m`; other values are returned unchanged.
+
+    Raises ValueError for a bool, an invalid text and a duration that is too long.
+    """
     if isinstance(value, bool):
         raise ValueError("a duration is a number of seconds or a text such as '90s', '15m', '1h'")
     if isinstance(value, int | float):
-        return _of(value)
+        return _timedelta(value)
     if isinstance(value, str):
         match = _TEXT.fullmatch(value.strip())
         if match is None:
             raise ValueError(f"'{value}' is not a duration: write seconds, or '90s', '15m', '1h', '2d'")
-        return _of(float(match[1]) * _UNITS[match[2] or "s"])
+        return _timedelta(float(match[1]) * _UNITS[match[2] or "s"])
     return value
 
 
-def _of(seconds: float) -> timedelta:
+def _timedelta(seconds: float) -> timedelta:
     try:
         return timedelta(seconds=seconds)
     except OverflowError:
-        raise ValueError("a duration cannot be that long") from None
+        raise ValueError("the duration is too long") from None
 
 
 Duration = Annotated[
@@ -46,4 +49,4 @@ Duration = Annotated[
         }
     ),
 ]
-"""A positive length of time; read from seconds or a text, written in seconds."""
+"""A duration. Parsed from a number of seconds or a text, serialized as seconds."""

@@ -1,49 +1,48 @@
 """Every error that Callsheet raises on purpose.
 
 CallsheetError
-├── BadInput                     the caller can mend it
-│   ├── PlanRefused              one or many problems in a plan
-│   ├── BadParams                a job's parameters, once references are filled in
+├── BadInput                     the caller can correct it
+│   ├── PlanRefused              one or more problems in a plan
+│   ├── BadParams                invalid params of a job, after references are resolved
 │   └── BadSource                a media source that cannot be used
 ├── NotFound
 ├── Conflict
 │   ├── IdempotencyConflict      the same key with a different body
-│   └── InvalidState            the job or execution is in the wrong status
+│   └── InvalidState             the job or execution is in the wrong status
 ├── Unauthorized
-├── BadWebhook                   a call that is not, or not any more, from whom it says
+├── BadWebhook                   invalid signature or timestamp of a webhook
 ├── TooLarge
-├── RangeNotSatisfiable          a part of a file behind its end
-├── JobError                     why a run of a job ended without a result
-│   ├── Transient                tried again, if attempts are left
+├── RangeNotSatisfiable          a byte range beyond the end of a file
+├── JobError                     why a run of a job failed
+│   ├── Transient                retried, if attempts are left
 │   │   ├── DiskFull
 │   │   ├── StorageUnreachable
 │   │   ├── SourceUnreachable
 │   │   ├── DatabaseUnavailable
-│   │   ├── ProviderUnreachable  a provider gave no answer to a question
-│   │   ├── ProviderRateLimited         a provider asks to come back later; nothing was ordered
-│   │   ├── PromptLost           a ComfyUI server forgot what it had taken
-│   │   └── NoEffect             of a once-only step
+│   │   ├── ProviderUnreachable  no response from a provider, to a request without side effects
+│   │   ├── ProviderRateLimited  a provider rejected a request for now; nothing was submitted
+│   │   ├── PromptLost           a ComfyUI server no longer knows an accepted prompt
+│   │   └── NoEffect             a once step failed before it could have an effect
 │   ├── TimedOut
-│   ├── CrashLoop                every start of the job ended with its worker
-│   ├── WorkerLost
-│   ├── OutcomeUnknown           a once-only step began and nobody knows how it ended
-│   ├── Refused                  a provider certainly did not take an order
-│   ├── SubmissionUnknown        an order was sent, and whether it was taken is not known
-│   ├── ProviderFailed           a provider took an order and failed at it
-│   ├── OutputExpired               a provider does not have the files any more
-│   ├── FFmpegFailed              FFmpeg refused or made something wrong
-│   └── InternalError            a fault of ours, or of the operation
-├── LeaseLost                another worker has the job; nothing may be written
-└── ConfigurationError                   settings, database or machine are not fit to start
-    ├── DatabaseUnreachable
-    └── NotConfigured             what the call is for is not set up in this process
+│   ├── OutcomeUnknown           a once step was started, and its outcome is unknown
+│   ├── SubmissionRejected       a provider rejected a submission; nothing was created
+│   ├── SubmissionUnknown        a submission was sent, and whether it was accepted is unknown
+│   ├── ProviderFailed           a provider accepted a submission, and its task failed
+│   ├── OutputExpired            the provider no longer has the output files
+│   ├── FFmpegFailed
+│   └── InternalError            a bug of Callsheet or of the operation
+├── LeaseLost                    another worker runs the job now; this one must not write
+└── ConfigurationError           invalid settings, database schema or machine setup
+    └── NotConfigured            the feature is not configured in this process
+
+`SQL_ERROR_CODES` are the codes that jobs get from SQL statements alone; no class exists for them.
 """
 
 from typing import Any, ClassVar
 
 
 class CallsheetError(Exception):
-    """Something went wrong."""
+    """Base class of all errors. `code` is stable, `facts` are JSON values for clients and logs."""
 
     code: str = "error"
     status: ClassVar[int] = 500
@@ -55,16 +54,17 @@ class CallsheetError(Exception):
 
 
 class BadInput(CallsheetError):
-    """The request cannot be used as it is."""
+    """The request is invalid."""
 
     code = "bad_input"
     status = 422
 
 
 class Problem:
-    """One thing that is wrong with an input: where it is, what came, what is allowed.
+    """One problem of an input.
 
-    `path` names the field in the reader's own notation (`jobs[2].params.width`), `code` is stable.
+    `path` names the field in the caller's notation (`jobs[2].params.width`), `code` is one of `PROBLEM_CODES` or an
+    error type of pydantic, and `message` says what was given and what is allowed.
     """
 
     __slots__ = ("code", "message", "path")
@@ -78,12 +78,12 @@ class Problem:
         return f"{self.path}: {self.message}" if self.path else self.message
 
     def as_dict(self) -> dict[str, str]:
-        """Return the problem as it is sent to clients."""
+        """Return the JSON that clients receive."""
         return {"path": self.path, "code": self.code, "message": self.message}
 
 
 class ProblemList(BadInput):
-    """Several problems, told together."""
+    """Several problems, reported together"""
 
     def __init__(self, problems: list[Problem], message: str | None = None) -> None:
         self.problems = problems
@@ -101,7 +101,7 @@ class PlanRefused(ProblemList):
 
 
 class BadParams(ProblemList):
-    """The job's parameters do not fit its operation"""
+    """The job's params are invalid for its operation"""
 
     code = "bad_params"
 
@@ -113,55 +113,55 @@ class BadSource(BadInput):
 
 
 class NotFound(CallsheetError):
-    """There is no such thing."""
+    """The resource does not exist."""
 
     code = "not_found"
     status = 404
 
 
 class Conflict(CallsheetError):
-    """The request does not fit the present state."""
+    """The request conflicts with the current state."""
 
     code = "conflict"
     status = 409
 
 
 class IdempotencyConflict(Conflict):
-    """This Idempotency-Key was used before, with a different body."""
+    """The Idempotency-Key was used before with a different body."""
 
     code = "idempotency_conflict"
     status = 422
 
 
 class InvalidState(Conflict):
-    """That is not allowed in the present status."""
+    """The action is not allowed in the current status."""
 
     code = "invalid_state"
 
 
 class Unauthorized(CallsheetError):
-    """A valid API key is needed."""
+    """A valid API key is required."""
 
     code = "unauthorized"
     status = 401
 
 
 class BadWebhook(CallsheetError):
-    """The call is not, or not any more, from whom it says it is."""
+    """The webhook's signature or timestamp is invalid."""
 
     code = "bad_webhook"
     status = 401
 
 
 class TooLarge(CallsheetError):
-    """The request is larger than this server accepts."""
+    """The request exceeds the size limit."""
 
     code = "too_large"
     status = 413
 
 
 class RangeNotSatisfiable(CallsheetError):
-    """The file has no such part."""
+    """The requested range is beyond the end of the file."""
 
     code = "range_not_satisfiable"
     status = 416
@@ -174,9 +174,9 @@ class JobError(CallsheetError):
 
 
 class Transient(JobError):
-    """The job failed for a reason that may pass.
+    """The job failed for a temporary reason.
 
-    `after` is the least number of seconds to wait before the next attempt; None leaves it to the back-off.
+    `retry_after` is the minimum delay in seconds before the next attempt; None uses the retry policy's backoff.
     """
 
     code = "transient"
@@ -187,94 +187,82 @@ class Transient(JobError):
 
 
 class DiskFull(Transient):
-    """There is no space left on the device."""
+    """There is no space left on the disk."""
 
     code = "disk_full"
 
 
 class StorageUnreachable(Transient):
-    """The object storage did not take or give the file."""
+    """The object storage cannot be used at the moment."""
 
     code = "storage_unreachable"
 
 
 class SourceUnreachable(Transient):
-    """The media source did not answer."""
+    """The media source cannot be downloaded at the moment."""
 
     code = "source_unreachable"
 
 
 class DatabaseUnavailable(Transient):
-    """The database does not answer at the moment."""
+    """The database does not respond, or rejects the connection."""
 
     code = "database_unavailable"
     status = 503
 
 
 class ProviderUnreachable(Transient):
-    """The provider did not answer."""
+    """The provider did not respond."""
 
     code = "provider_unreachable"
 
 
 class ProviderRateLimited(Transient):
-    """The provider asks us to come back later; nothing was ordered."""
+    """The provider's rate limit was reached; nothing was submitted."""
 
     code = "provider_rate_limited"
 
 
 class PromptLost(Transient):
-    """The ComfyUI server does not know the prompt any more; it is sent anew."""
+    """The ComfyUI server lost the prompt; it is submitted again."""
 
     code = "prompt_lost"
 
 
 class NoEffect(Transient):
-    """A once-only step failed before it could have any effect, so it may be done again."""
+    """A once step failed before it could have an effect, so it can be repeated."""
 
     code = "no_effect"
 
 
 class TimedOut(JobError):
-    """The job ran longer than its time limit."""
+    """The job exceeded its time limit."""
 
     code = "timed_out"
 
 
-class CrashLoop(JobError):
-    """Every start of this job ended with the death of its worker."""
-
-    code = "crash_loop"
-
-
-class WorkerLost(JobError):
-    """The job's worker was lost."""
-
-    code = "worker_lost"
-
-
 class OutcomeUnknown(JobError):
-    """A once-only step was begun, and whether it took effect is not known; it is never repeated blindly."""
+    """A once step was started and its outcome is unknown; it is never repeated automatically."""
 
     code = "outcome_unknown"
 
 
 class SubmissionRejected(JobError):
-    """The provider did not take the order, so nothing was made or paid."""
+    """The provider rejected the submission; nothing was created or charged."""
 
     code = "submission_rejected"
 
 
 class SubmissionUnknown(JobError):
-    """The order was sent, and whether the provider took it is not known; it is never sent again by itself."""
+    """A submission was sent, and whether the provider accepted it is unknown; it is never sent again automatically."""
 
     code = "submission_unknown"
 
 
 class ProviderFailed(JobError):
-    """The provider took the order and failed at it.
+    """The provider accepted the submission, and its task failed.
 
-    `code` is why, in a stable word such as `content_refused`.
+    `code` is the reason, a stable identifier such as `content_refused`.
     """
 
     code = "provider_failed"
@@ -285,44 +273,43 @@ class ProviderFailed(JobError):
 
 
 class OutputExpired(JobError):
-    """The provider does not have the files any more."""
+    """The provider no longer has the output files."""
 
     code = "output_expired"
 
 
 class FFmpegFailed(JobError):
-    """FFmpeg could not do its work."""
+    """FFmpeg failed."""
 
     code = "ffmpeg_failed"
 
 
 class InternalError(JobError):
-    """The operation failed in a way it did not foresee."""
+    """The operation failed with an unexpected error."""
 
     code = "internal_error"
 
 
 class LeaseLost(CallsheetError):
-    """Another worker has this job now."""
+    """Another worker runs this job now."""
 
     code = "lease_lost"
 
 
 class ConfigurationError(CallsheetError):
-    """Callsheet cannot start like this."""
+    """The settings or the machine setup are invalid."""
 
     code = "configuration_error"
 
 
-class DatabaseUnreachable(ConfigurationError):
-    """The database does not answer, or does not let us in."""
-
-    code = "database_unreachable"
-    status = 503
-
-
 class NotConfigured(ConfigurationError):
-    """What the call is for is not set up in this process."""
+    """The feature is not configured in this process."""
 
     code = "not_configured"
     status = 503
+
+
+SQL_ERROR_CODES: dict[str, str] = {
+    "crash_loop": "Every start of the job ended with the loss of its worker.",
+}
+"""Codes of failed jobs that only SQL statements write, with their meaning."""

@@ -6,5 +6,5 @@ from uuid_utils.compat import uuid7
 
 
 def new_id() -> UUID:
-    """Return a new UUIDv7 (RFC 9562): unguessable, and ordered by the time it was made."""
+    """Return a new UUIDv7 (RFC 9562): unguessable, and ordered by creation time."""
     return uuid7()

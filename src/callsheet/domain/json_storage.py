@@ -1,7 +1,7 @@
-"""Words and data that come from anywhere, made fit for a text or jsonb column.
+"""Conversion of arbitrary text and data to values that text and jsonb columns accept.
 
-PostgreSQL holds no NUL and no half of a surrogate pair, JSON no infinity. Where refusing them would lose what somebody
-has to be told, they are written otherwise.
+PostgreSQL accepts no NUL character and no lone surrogate, and JSON has no infinity. Messages and events must not be
+lost for that reason, so such values are replaced instead of rejected.
 """
 
 import math
@@ -12,12 +12,12 @@ import orjson
 
 
 def storable_text(text: str) -> str:
-    """Return the text with a visible sign for each character that cannot be stored."""
+    """Return the text with each character that cannot be stored replaced by a visible one."""
     return text.replace("\0", "\N{SYMBOL FOR NULL}").encode(errors="replace").decode()
 
 
 def storable_json(value: Any) -> str:
-    """Return JSON of anything; what JSON has no form for is written as its text."""
+    """Return JSON for any value. Values without a JSON representation are written as text."""
     return orjson.dumps(_storable(value)).decode()
 
 

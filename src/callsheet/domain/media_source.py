@@ -1,4 +1,4 @@
-"""Where an input file comes from."""
+"""Media sources: references to input files."""
 
 from enum import StrEnum
 from typing import Any
@@ -26,9 +26,9 @@ class MediaSource(RootModel[Artifact | str]):
 
     - an artifact of another job, by reference (`${voice.audio}`) or as `artifact:<id>`;
     - an `https://` URL (`http://` only where the settings allow it);
-    - a file that already lies in the storage, as `storage:<key>`;
+    - a file in the storage, as `storage:<key>`;
     - a data URI, `data:image/png;base64,…`;
-    - a local path, where the worker allows it by its configured roots.
+    - a local path inside a folder that the worker allows (`source_roots`).
     """
 
     model_config = ConfigDict(
@@ -44,19 +44,19 @@ class MediaSource(RootModel[Artifact | str]):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_line_of_text_or_an_artifact(cls, value: Any) -> Any:
+    def _validate_text(cls, value: Any) -> Any:
         if isinstance(value, str):
             if not value.strip():
                 raise ValueError("a media source must not be empty")
             if "\0" in value:
-                raise ValueError("a media source must not hold a NUL character")
+                raise ValueError("a media source must not contain a NUL character")
             if value.startswith("artifact:"):
                 UUID(value.removeprefix("artifact:"))
         return value
 
     @property
     def kind(self) -> SourceKind:
-        """Which of the five kinds this is."""
+        """The kind of source."""
         if isinstance(self.root, Artifact) or self.root.startswith("artifact:"):
             return SourceKind.ARTIFACT
         head = self.root[:8].lower()
@@ -70,14 +70,14 @@ class MediaSource(RootModel[Artifact | str]):
 
     @property
     def artifact_id(self) -> UUID:
-        """The id of the artifact meant; only for sources of kind ARTIFACT."""
+        """The id of the artifact; only valid for sources of kind ARTIFACT."""
         if isinstance(self.root, Artifact):
             return self.root.artifact_id
         return UUID(self.root.removeprefix("artifact:"))
 
     @property
     def text(self) -> str:
-        """The source in one line, fit for a message: data URIs shortened, query strings (they hold keys) left out."""
+        """The source for messages: data URIs are truncated, credentials and query strings of URLs are removed."""
         if isinstance(self.root, Artifact):
             return f"artifact:{self.root.artifact_id}"
         if self.kind is SourceKind.DATA:

@@ -1,13 +1,13 @@
-"""The base of every record that crosses an edge of the system."""
+"""Base class of all records that enter or leave the system."""
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 
 class Model(BaseModel):
-    """A record that is written in camelCase, is read in camelCase or snake_case, and refuses unknown fields.
+    """Base model: serialized in camelCase, parsed from camelCase or snake_case, unknown fields are rejected.
 
-    Use it as the base of an operation's parameters and results.
+    Use it as the base class of an operation's params and result.
     """
 
     model_config = ConfigDict(

@@ -1,4 +1,4 @@
-"""The queues that Callsheet knows by itself."""
+"""Built-in queues and their default priorities."""
 
 DEFAULT_PRIORITIES: dict[str, int] = {
     "render": 10,
@@ -10,9 +10,9 @@ DEFAULT_PRIORITIES: dict[str, int] = {
     "train": 1,
     "default": 5,
 }
-"""Priority of a job that names none, by its queue. Bigger is sooner."""
+"""Default priority of a job, by queue. A higher priority runs first."""
 
 
 def priority_of(queue: str) -> int:
-    """Return the priority that jobs of this queue have unless they name one."""
+    """Return the default priority of jobs in this queue."""
     return DEFAULT_PRIORITIES.get(queue, DEFAULT_PRIORITIES["default"])

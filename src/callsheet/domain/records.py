@@ -1,4 +1,4 @@
-"""What is shown of executions, jobs, events, workers and queues; the shapes of the API."""
+"""API records: executions, jobs, events, workers, queues and operations."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -12,12 +12,12 @@ from callsheet.domain.statuses import ExecutionStatus, JobStatus
 
 
 class StoredArtifact(Artifact):
-    """An artifact with where it came from and, for a while, how to get it."""
+    """An artifact with its job and a download URL."""
 
     execution_id: UUID
-    job_id: UUID = Field(description="Of the job record that made it")
+    job_id: UUID = Field(description="Id of the job record that produced it")
     created_at: datetime
-    url: str | None = Field(None, description="Signed; expires")
+    url: str | None = Field(None, description="Signed URL; expires")
     url_expires_at: datetime | None = None
 
 
@@ -32,12 +32,12 @@ class JobErrorRecord(Model):
 
 
 class Job(Model):
-    """A job as recorded."""
+    """A job of an execution."""
 
-    id: UUID = Field(description="Of the job record; unique everywhere")
+    id: UUID = Field(description="Id of the job record; globally unique")
     execution_id: UUID
     job_id: str = Field(
-        description="The job's id in its plan; `cut/piece-1` is one that the job `cut` wanted to run first",
+        description="The job's id in its plan; the child jobs of `film` are `film/part-1`, `film/part-2`, …",
         examples=["intro"],
     )
     operation: str = Field(examples=["render"])
@@ -46,65 +46,65 @@ class Job(Model):
     priority: int
     progress: float = Field(description="0 to 1", ge=0, le=1)
     progress_message: str | None = None
-    params: dict[str, Any] = Field(description="As submitted, references included")
-    result: Any = Field(None, description="What the operation returned; artifacts in it carry signed URLs")
-    error: JobErrorRecord | None = Field(None, description="Of the last run that failed")
-    depends_on: list[str] = Field(default_factory=list, description="Ids in the plan of the jobs it waits for")
+    params: dict[str, Any] = Field(description="As submitted, with references")
+    result: Any = Field(None, description="Result of the operation; its artifacts have signed URLs")
+    error: JobErrorRecord | None = Field(None, description="Error of the last failed run")
+    depends_on: list[str] = Field(default_factory=list, description="Plan ids of the upstream jobs")
     continue_on_failure: bool
-    attempts: int = Field(description="Runs that ended in a failure")
+    attempts: int = Field(description="Runs that failed")
     max_attempts: int
-    timeout: float = Field(description="Time limit of one run, seconds")
-    worker: str | None = Field(None, description="Name of the worker that has, or had, it")
-    cancel_requested_at: datetime | None = Field(None, description="It is being stopped since then")
-    scheduled_at: datetime | None = Field(None, description="Scheduled: not before this")
-    provider: str | None = Field(None, description="Who works, or worked, on what it ordered", examples=["replicate"])
-    provider_job_id: str | None = Field(None, description="By which the provider knows the task")
-    provider_status: str | None = Field(None, description="How the task stands, by the provider's own word")
+    timeout: float = Field(description="Time limit of one run, in seconds")
+    worker: str | None = Field(None, description="Name of the worker that runs it, or ran it last")
+    cancel_requested_at: datetime | None = Field(None, description="When its cancellation was requested")
+    scheduled_at: datetime | None = Field(None, description="Status `scheduled`: it does not run earlier")
+    provider: str | None = Field(None, description="Provider of its submission", examples=["replicate"])
+    provider_job_id: str | None = Field(None, description="The provider's id of the task")
+    provider_status: str | None = Field(None, description="Status of the task, in the provider's terms")
     waiting_strategy: Literal["webhook", "polling"] | None = Field(
-        None, description="How the end of the task is learned of; with `webhook` it is asked for as well, less often"
+        None, description="How the end of the task is detected; with `webhook`, polling continues at a lower rate"
     )
-    next_poll_at: datetime | None = Field(None, description="Waiting: when the provider is asked next")
-    poll_attempts: int = Field(0, description="How often the provider was asked about the task")
-    cost: float | None = Field(None, description="US dollars that providers took for it, as far as they tell")
-    provider_seconds: float | None = Field(None, description="That providers worked for it, as far as they tell")
+    next_poll_at: datetime | None = Field(None, description="Status `waiting`: time of the next poll")
+    poll_attempts: int = Field(0, description="Number of polls of the task")
+    cost: float | None = Field(None, description="Cost in US dollars, if the providers report it")
+    provider_seconds: float | None = Field(None, description="Processing time in seconds, if the providers report it")
     created_at: datetime
     queued_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    actions: list[str] = Field(description="What may be done to it now", examples=[["cancel"]])
+    actions: list[str] = Field(description="Actions allowed now", examples=[["cancel"]])
 
 
 class ExecutionSummary(Model):
-    """An execution as a list shows it."""
+    """An execution in a list."""
 
     execution_id: UUID
     name: str | None = None
     status: ExecutionStatus
     progress: float = Field(description="Over all jobs, 0 to 1", ge=0, le=1)
-    job_counts: dict[JobStatus, int] = Field(description="How many jobs stand where")
+    job_counts: dict[JobStatus, int] = Field(description="Number of jobs by status")
     metadata: dict[str, Any] = Field(default_factory=dict)
     cancel_requested_at: datetime | None = None
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    actions: list[str] = Field(description="What may be done to it now")
+    actions: list[str] = Field(description="Actions allowed now")
 
 
 class Execution(ExecutionSummary):
-    """An execution with its jobs and files."""
+    """An execution with its jobs and artifacts."""
 
     callback_url: str | None = None
-    last_event: int = Field(description="Number of its newest event")
+    last_event: int = Field(description="Number of its latest event")
     jobs: list[Job]
     artifacts: list[StoredArtifact]
 
 
 class Event(Model):
-    """Something that happened, numbered per execution without gaps."""
+    """An event of an execution. Events are numbered per execution, without gaps."""
 
     number: int
-    type: str = Field(examples=["job.progress"])
-    job_id: str | None = Field(None, description="The job's id in its plan; none: the execution itself")
+    type: str = Field(description="Event type, such as a status that was entered", examples=["job.progress"])
+    job_id: str | None = Field(None, description="The job's id in its plan; null for events of the execution")
     data: dict[str, Any] = Field(default_factory=dict)
     at: datetime
 
@@ -117,29 +117,29 @@ class WorkerRecord(Model):
     host: str
     pid: int
     version: str
-    lanes: dict[str, int] = Field(description="Queue → how many of its jobs at once")
-    operations: list[str] = Field(description="Those whose needs it meets")
-    running: int = Field(description="Jobs that it runs now")
+    lanes: dict[str, int] = Field(description="Queue → number of slots")
+    operations: list[str] = Field(description="Operations whose needs the worker meets")
+    running: int = Field(description="Jobs running now")
     started_at: datetime
     heartbeat_at: datetime
     status: str = Field(description="`working`, `stopping` or `lost`")
 
 
 class QueueRecord(Model):
-    """A queue with what waits in it."""
+    """A queue with its limits and job counts."""
 
     name: str
     paused: bool
-    max_running: int | None = Field(None, description="Over the whole fleet")
-    rate_limit: int | None = Field(None, description="Starts in a period, over the whole fleet")
+    max_running: int | None = Field(None, description="Limit of running jobs over all workers")
+    rate_limit: int | None = Field(None, description="Starts per period, over all workers")
     rate_period: float | None = Field(None, description="Seconds")
     queued: int
     running: int
     scheduled: int
     waiting: int
     oldest_queued_at: datetime | None = None
-    slots: int = Field(description="Over all live workers")
-    operations: list[str] = Field(description="Operations whose jobs wait here")
+    slots: int = Field(description="Slots of all live workers")
+    operations: list[str] = Field(description="Operations whose jobs use this queue")
 
 
 class OperationRecord(Model):
@@ -154,5 +154,5 @@ class OperationRecord(Model):
     attempts: int
     on_worker_lost: str
     needs: list[str]
-    params_schema: dict[str, Any] = Field(description="JSON Schema of what it takes")
-    result_schema: dict[str, Any] = Field(description="JSON Schema of what it returns")
+    params_schema: dict[str, Any] = Field(description="JSON Schema of the params")
+    result_schema: dict[str, Any] = Field(description="JSON Schema of the result")

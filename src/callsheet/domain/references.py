@@ -1,7 +1,7 @@
-"""References from one job's parameters to another job's result: `${job.path}`.
+"""References from one job's params to another job's result: `${job.path}`.
 
-A string that is exactly one reference becomes the value itself; inside a longer string it is inserted as text.
-`$${` stands for a literal `${`.
+A string that is exactly one reference is replaced by the value itself. Inside a longer string, the value is inserted as
+text. `$${` is an escaped `${`.
 """
 
 import json
@@ -23,7 +23,7 @@ _STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """One `${job.path}`: the job meant, with the steps into its result."""
+    """A parsed `${job.path}`: the job's id, and the steps into its result."""
 
     text: str
     job: str
@@ -31,7 +31,7 @@ class Reference:
 
 
 def parse(inner: str) -> Reference | None:
-    """Read what stands between the braces; None if it is not a reference."""
+    """Parse the text between the braces; None if it is not a reference."""
     match = _PATH.fullmatch(inner.strip())
     if match is None:
         return None
@@ -40,7 +40,7 @@ def parse(inner: str) -> Reference | None:
 
 
 def find(params: Any, path: str = "params") -> Iterator[tuple[str, str, Reference | None]]:
-    """Yield (path in params, text, reference) of everything written as `${…}`; None where it cannot be read."""
+    """Yield (path in params, text, reference) for every `${…}`; the reference is None if it is malformed."""
     if isinstance(params, str):
         for match in _REFERENCE.finditer(params):
             yield path, match[0], parse(match[1])
@@ -53,14 +53,14 @@ def find(params: Any, path: str = "params") -> Iterator[tuple[str, str, Referenc
 
 
 def has_reference(value: Any) -> bool:
-    """Tell whether any string in the value holds a reference."""
+    """Return whether any string in the value contains a reference."""
     return next(find(value), None) is not None
 
 
 def resolve(params: Any, results: dict[str, Any], path: str = "params") -> Any:
     """Return the params with every reference replaced from `results` (job id → result, None if that job failed).
 
-    Raises BadParams when a path leads nowhere in the actual result.
+    Raises BadParams for a path that does not exist in the result.
     """
     if isinstance(params, dict):
         return {key: resolve(value, results, f"{path}.{key}") for key, value in params.items()}
@@ -72,7 +72,7 @@ def resolve(params: Any, results: dict[str, Any], path: str = "params") -> Any:
         return _look_up(reference, results, path)
 
     def as_text(match: re.Match[str]) -> str:
-        # In the same pass, so that what is inserted stays as it is.
+        # Escapes and references are replaced in one pass, so that inserted text is not processed again.
         if match[0] == "$${":
             return "${"
         inner = parse(match[1])
@@ -90,7 +90,7 @@ def _look_up(reference: Reference, results: dict[str, Any], path: str) -> Any:
         try:
             value = _step_into(value, step)
         except (KeyError, IndexError, TypeError):
-            message = f"{reference.text} leads nowhere: the result of '{reference.job}' has no {_name(step)}"
+            message = f"{reference.text} cannot be resolved: the result of '{reference.job}' has no {_name(step)}"
             raise BadParams([Problem(path, "bad_reference", message)]) from None
     return value
 

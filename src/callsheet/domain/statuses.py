@@ -1,21 +1,21 @@
-"""The states of jobs and executions, with the one table of moves between them."""
+"""Statuses of jobs and executions, and the allowed transitions."""
 
 from enum import StrEnum
 
 
 class JobStatus(StrEnum):
-    """Where a job stands."""
+    """Status of a job."""
 
     PENDING = "pending"
-    """Upstream jobs are unfinished."""
+    """Blocked: upstream jobs or child jobs are unfinished."""
     SCHEDULED = "scheduled"
-    """Not before a time: a retry's back-off, or a later start."""
+    """Waits for a time: the backoff of a retry, or a later start."""
     QUEUED = "queued"
-    """Ready: the next free seat takes it."""
+    """Ready: the next free slot runs it."""
     RUNNING = "running"
-    """A worker has it."""
+    """A worker runs it."""
     WAITING = "waiting"
-    """A provider works on it; no worker is held."""
+    """A provider works on its task; no slot is held."""
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -24,7 +24,7 @@ class JobStatus(StrEnum):
 
 
 class ExecutionStatus(StrEnum):
-    """Where an execution stands."""
+    """Status of an execution."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -33,83 +33,90 @@ class ExecutionStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
-class Move(StrEnum):
-    """What can happen to a job."""
+class Transition(StrEnum):
+    """Reason of a status change of a job."""
 
     RELEASE = "release"
-    """Its last upstream job ended well."""
+    """The last upstream job succeeded."""
     SKIP = "skip"
+    """An upstream job failed, was cancelled or skipped."""
     CLAIM = "claim"
     SUCCEED = "succeed"
     FAIL = "fail"
-    BACK_OFF = "back_off"
-    """It is put off: it failed for a passing reason, or must not run just now."""
-    DEFER = "defer"
-    """It wants other jobs to run first."""
+    RETRY_LATER = "retry_later"
+    """The run failed for a temporary reason, or the job may not run yet."""
+    WAIT_FOR_CHILDREN = "wait_for_children"
+    """The run added child jobs."""
     PROMOTE = "promote"
-    """Its time has come."""
-    HAND_BACK = "hand_back"
-    """Its worker stops and gives it back unharmed."""
+    """The scheduled time is reached."""
+    REQUEUE = "requeue"
+    """Its worker stops and returns the job to its queue."""
     RESCUE = "rescue"
-    """Its worker is lost."""
-    WAIT = "wait"
-    COLLECT = "collect"
-    """The provider is done; a worker shall store the files."""
+    """Its worker was lost."""
+    SNOOZE = "snooze"
+    """The run ended early; a provider works on the task."""
+    RESUME = "resume"
+    """The provider's task ended; a worker continues the job."""
     CANCEL = "cancel"
     RETRY = "retry"
-    """A person asks for another run."""
+    """A person requested another run."""
 
 
 _S = JobStatus
 
-MOVES: dict[tuple[JobStatus, Move], frozenset[JobStatus]] = {
-    (_S.PENDING, Move.RELEASE): frozenset({_S.QUEUED}),
-    (_S.PENDING, Move.SKIP): frozenset({_S.SKIPPED}),
-    (_S.PENDING, Move.CANCEL): frozenset({_S.CANCELLED}),
-    (_S.SCHEDULED, Move.PROMOTE): frozenset({_S.QUEUED}),
-    (_S.SCHEDULED, Move.CANCEL): frozenset({_S.CANCELLED}),
-    (_S.QUEUED, Move.CLAIM): frozenset({_S.RUNNING}),
-    (_S.QUEUED, Move.CANCEL): frozenset({_S.CANCELLED}),
-    (_S.RUNNING, Move.SUCCEED): frozenset({_S.SUCCEEDED}),
-    (_S.RUNNING, Move.FAIL): frozenset({_S.FAILED}),
-    (_S.RUNNING, Move.BACK_OFF): frozenset({_S.SCHEDULED}),
-    (_S.RUNNING, Move.DEFER): frozenset({_S.PENDING}),
-    (_S.RUNNING, Move.HAND_BACK): frozenset({_S.QUEUED}),
-    (_S.RUNNING, Move.RESCUE): frozenset({_S.QUEUED, _S.FAILED}),
-    (_S.RUNNING, Move.WAIT): frozenset({_S.WAITING}),
-    (_S.RUNNING, Move.CANCEL): frozenset({_S.CANCELLED}),
-    (_S.WAITING, Move.COLLECT): frozenset({_S.QUEUED}),
-    (_S.WAITING, Move.SUCCEED): frozenset({_S.SUCCEEDED}),
-    (_S.WAITING, Move.FAIL): frozenset({_S.FAILED}),
-    (_S.WAITING, Move.CANCEL): frozenset({_S.CANCELLED}),
-    (_S.FAILED, Move.RETRY): frozenset({_S.QUEUED, _S.PENDING}),
-    (_S.CANCELLED, Move.RETRY): frozenset({_S.QUEUED, _S.PENDING}),
-    (_S.SKIPPED, Move.RETRY): frozenset({_S.QUEUED, _S.PENDING}),
+TRANSITIONS: dict[tuple[JobStatus, Transition], frozenset[JobStatus]] = {
+    (_S.PENDING, Transition.RELEASE): frozenset({_S.QUEUED}),
+    (_S.PENDING, Transition.SKIP): frozenset({_S.SKIPPED}),
+    (_S.PENDING, Transition.CANCEL): frozenset({_S.CANCELLED}),
+    (_S.SCHEDULED, Transition.PROMOTE): frozenset({_S.QUEUED}),
+    (_S.SCHEDULED, Transition.CANCEL): frozenset({_S.CANCELLED}),
+    (_S.QUEUED, Transition.CLAIM): frozenset({_S.RUNNING}),
+    (_S.QUEUED, Transition.CANCEL): frozenset({_S.CANCELLED}),
+    (_S.RUNNING, Transition.SUCCEED): frozenset({_S.SUCCEEDED}),
+    (_S.RUNNING, Transition.FAIL): frozenset({_S.FAILED}),
+    (_S.RUNNING, Transition.RETRY_LATER): frozenset({_S.SCHEDULED}),
+    (_S.RUNNING, Transition.WAIT_FOR_CHILDREN): frozenset({_S.PENDING}),
+    (_S.RUNNING, Transition.REQUEUE): frozenset({_S.QUEUED}),
+    (_S.RUNNING, Transition.RESCUE): frozenset({_S.QUEUED, _S.FAILED}),
+    (_S.RUNNING, Transition.SNOOZE): frozenset({_S.WAITING}),
+    (_S.RUNNING, Transition.CANCEL): frozenset({_S.CANCELLED}),
+    (_S.WAITING, Transition.RESUME): frozenset({_S.QUEUED}),
+    (_S.WAITING, Transition.SUCCEED): frozenset({_S.SUCCEEDED}),
+    (_S.WAITING, Transition.FAIL): frozenset({_S.FAILED}),
+    (_S.WAITING, Transition.CANCEL): frozenset({_S.CANCELLED}),
+    (_S.FAILED, Transition.RETRY): frozenset({_S.QUEUED, _S.PENDING}),
+    (_S.CANCELLED, Transition.RETRY): frozenset({_S.QUEUED, _S.PENDING}),
+    (_S.SKIPPED, Transition.RETRY): frozenset({_S.QUEUED, _S.PENDING}),
 }
-"""Which move leads from which status to which. Nothing else decides what is allowed."""
+"""The allowed transitions: (status, reason) → possible next statuses.
+
+The statements in db/sql make the changes; each of them checks the status in its own WHERE clause. This table is the
+reference for their tests and for the documentation, and decides which actions people are offered.
+"""
 
 ENDED: frozenset[JobStatus] = frozenset({_S.SUCCEEDED, _S.FAILED, _S.CANCELLED, _S.SKIPPED})
-"""A job in one of these needs no more work."""
+"""Final statuses of a job."""
 
 EXECUTION_ENDED: frozenset[ExecutionStatus] = frozenset(
     {ExecutionStatus.SUCCEEDED, ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}
 )
+"""Final statuses of an execution."""
 
-_BY_HAND = (Move.CANCEL, Move.RETRY)
+_MANUAL = (Transition.CANCEL, Transition.RETRY)
 
 
-def may_follow(before: JobStatus, after: JobStatus) -> bool:
-    """Tell whether some move leads from one status to the other."""
-    return any(start is before and after in ends for (start, _), ends in MOVES.items())
+def is_allowed(before: JobStatus, after: JobStatus) -> bool:
+    """Return whether some transition leads from one status to the other."""
+    return any(start is before and after in ends for (start, _), ends in TRANSITIONS.items())
 
 
 def actions_from(status: JobStatus) -> list[str]:
-    """Return what a person may do to a job in this status; every face shows these and no others."""
-    return [move.value for move in _BY_HAND if (status, move) in MOVES]
+    """Return the actions that people may take on a job in this status. API, console and CLI offer exactly these."""
+    return [action.value for action in _MANUAL if (status, action) in TRANSITIONS]
 
 
 def execution_actions_from(status: ExecutionStatus) -> list[str]:
-    """Return what a person may do to an execution in this status."""
+    """Return the actions that people may take on an execution in this status."""
     if status in {ExecutionStatus.FAILED, ExecutionStatus.CANCELLED}:
-        return [Move.RETRY.value]
-    return [] if status is ExecutionStatus.SUCCEEDED else [Move.CANCEL.value]
+        return [Transition.RETRY.value]
+    return [] if status is ExecutionStatus.SUCCEEDED else [Transition.CANCEL.value]

@@ -1,1 +1,1 @@
-"""What happens to executions and jobs, from submission to the last event."""
+"""The engine: job state, provider submissions, the worker, and reads."""

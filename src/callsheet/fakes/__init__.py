@@ -1,1 +1,1 @@
-"""Fake outside services that speak the real wire formats: providers and ComfyUI."""
+"""Fake servers with the wire formats of the real services: providers and ComfyUI."""

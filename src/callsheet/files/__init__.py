@@ -1,1 +1,1 @@
-"""Files that are stored, and files that are fetched."""
+"""File storage, downloads, and file metadata."""

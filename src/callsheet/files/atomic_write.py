@@ -1,4 +1,4 @@
-"""A file that arrives piece by piece appears whole or not at all."""
+"""Atomic file writes: a file appears under its name complete or not at all."""
 
 import asyncio
 import errno
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from callsheet.domain.errors import DiskFull
 
-FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""The system's error numbers for a full disk."""
+DISK_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""Error numbers of the operating system for a full disk or an exhausted quota."""
 
 
 async def write_atomically(chunks: AsyncGenerator[bytes, None], target: Path) -> int:
-    """Write the chunks to `target`, by way of `<target>.part`; return the number of bytes.
+    """Write the chunks to `<target>.part`, then rename it to `target`. Return the number of bytes.
 
-    Raises DiskFull, and whatever the chunks raise; nothing is left behind then.
+    Raises DiskFull, and any error that `chunks` raises. The `.part` file is removed in that case.
     """
     part = target.with_name(target.name + ".part")
     try:
@@ -42,10 +42,10 @@ async def _write(chunks: AsyncGenerator[bytes, None], part: Path) -> int:
 
 @contextmanager
 def raise_disk_full(folder: Path) -> Iterator[None]:
-    """Turn the system's errors for a full disk or an exhausted quota into DiskFull."""
+    """Translate OSError for a full disk or an exhausted quota into DiskFull."""
     try:
         yield
     except OSError as error:
-        if error.errno in FULL:
+        if error.errno in DISK_FULL_ERRNOS:
             raise DiskFull(f"There is no space left in {folder}") from error
         raise

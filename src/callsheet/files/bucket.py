@@ -1,4 +1,4 @@
-"""The S3 bucket that the settings name."""
+"""Client of the configured S3 bucket."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -24,28 +24,30 @@ _RETRY: "RetryConfig" = {
 
 
 def open_bucket(settings: Settings, bucket: str) -> S3Store:
-    """Return a client for the bucket; nothing is contacted yet. Raises ConfigurationError for settings that do not fit.
+    """Return a client for the bucket. It does not connect yet.
 
-    Without keys in the settings, those of the environment or of the machine's role are used.
+    Without keys in the settings, the credentials of the environment or of the machine's role are used.
+    Raises ConfigurationError for invalid settings.
     """
     options: dict[str, Any] = {
         "client_options": _client_options(settings.s3_endpoint),
         "retry_config": _RETRY,
-        **_place_of(settings, bucket),
+        **_location_options(settings, bucket),
     }
     if (credentials := _credentials(settings)) is not None:
-        # Given as a provider, they stand alone: a session token in the environment does not mix with them.
+        # A credential provider replaces the environment completely. With plain options, a session token from the
+        # environment would be combined with the configured keys.
         options["credential_provider"] = lambda: credentials
     return S3Store(bucket, prefix=settings.s3_prefix.strip("/") or None, **options)
 
 
-def host_of(endpoint: str | None) -> str:
-    """Return the host of an S3 endpoint, fit for messages. Raises ConfigurationError when it is not an address."""
+def endpoint_host(endpoint: str | None) -> str:
+    """Return the host of an S3 endpoint for messages. Raises ConfigurationError for an invalid URL."""
     if endpoint is None:
         return "AWS"
     parts = urlsplit(endpoint)
     if parts.scheme.lower() not in {"http", "https"} or not parts.hostname:
-        raise ConfigurationError("CALLSHEET_S3_ENDPOINT must be an address such as https://s3.example.com")
+        raise ConfigurationError("CALLSHEET_S3_ENDPOINT must be a URL such as https://s3.example.com")
     return parts.netloc.rpartition("@")[2]
 
 
@@ -53,21 +55,21 @@ def _client_options(endpoint: str | None) -> dict[str, Any]:
     return {
         "allow_http": bool(endpoint and endpoint.lower().startswith("http://")),
         "connect_timeout": "5s",
-        # Bounds each wait for an answer, the sending of one part included.
+        # Limits each wait for a response, including the upload of one part.
         "read_timeout": "120s",
-        # Bounds a whole request; a download of many gigabytes is one.
+        # Limits a whole request. The download of many gigabytes is one request.
         "timeout": "24h",
     }
 
 
-def _place_of(settings: Settings, bucket: str) -> dict[str, Any]:
+def _location_options(settings: Settings, bucket: str) -> dict[str, Any]:
     if settings.s3_endpoint:
         return {
             "endpoint": settings.s3_endpoint.rstrip("/"),
             "region": settings.s3_region,
             "virtual_hosted_style_request": False,
         }
-    # AWS knows no region `auto`, and its certificates cover no bucket name with dots.
+    # AWS has no region `auto`, and its certificates do not cover bucket names with dots.
     region = "us-east-1" if settings.s3_region == "auto" else settings.s3_region
     return {"region": region, "virtual_hosted_style_request": "." not in bucket}
 

@@ -1,16 +1,16 @@
-"""The Content-Disposition header (RFC 6266): the name under which a file is saved."""
+"""The Content-Disposition header (RFC 6266): the suggested file name of a download."""
 
 import re
 from urllib.parse import quote, unquote
 
-_STAR = re.compile(r"(?:^|[;\s])filename\*\s*=\s*([\w.-]*)'[^']*'([^\s;\"]+)", re.IGNORECASE)
+_EXTENDED = re.compile(r"(?:^|[;\s])filename\*\s*=\s*([\w.-]*)'[^']*'([^\s;\"]+)", re.IGNORECASE)
 _QUOTED = re.compile(r'(?:^|[;\s])filename\s*=\s*"((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 _PLAIN = re.compile(r"(?:^|[;\s])filename\s*=\s*([^\s;\"]+)", re.IGNORECASE)
 _ATTR_CHARS = "!#$&+-.^_`|~"
 
 
 def content_disposition(name: str, *, inline: bool = False) -> str:
-    """Return the header's value for a file of this name, with an ASCII form for old readers."""
+    """Return the header value for a file name, with an ASCII fallback for old clients."""
     kind = "inline" if inline else "attachment"
     plain = re.sub(r'[^\x20-\x7e]|["\\%]', "_", name)
     if plain == name:
@@ -18,9 +18,9 @@ def content_disposition(name: str, *, inline: bool = False) -> str:
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe=_ATTR_CHARS)}"
 
 
-def name_in(header: str) -> str | None:
-    """Return the file name that a Content-Disposition header gives, as it stands there: it is not yet safe."""
-    if match := _STAR.search(header):
+def parse_file_name(header: str) -> str | None:
+    """Return the file name in a Content-Disposition header, unsanitized; None without one."""
+    if match := _EXTENDED.search(header):
         charset = "latin-1" if match[1].lower() == "iso-8859-1" else "utf-8"
         return unquote(match[2], encoding=charset, errors="replace")
     if match := _QUOTED.search(header):

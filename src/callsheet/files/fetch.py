@@ -1,9 +1,9 @@
-"""Fetching a file from a URL that a client named."""
+"""Download of a file from a URL that a client named."""
 
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,28 +14,28 @@ import httpx2
 
 from callsheet.domain.errors import BadSource, SourceUnreachable
 from callsheet.files.atomic_write import write_atomically
-from callsheet.files.disposition import name_in
+from callsheet.files.disposition import parse_file_name
 from callsheet.files.media_types import guess_media_type, suffix_for
 from callsheet.files.object_keys import safe_name
 from callsheet.files.ssrf_guard import guarded_client
 from callsheet.settings import Settings
 
-LONGEST_WAIT = 24 * 3600.0
-"""Seconds: whatever a server asks for, nobody waits longer."""
+MAX_RETRY_AFTER = 24 * 3600.0
+"""Upper limit, in seconds, for the delay that a Retry-After header requests."""
 _NUMBER = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
-_MOST_REDIRECTS = 5
+_MAX_REDIRECTS = 5
 _CHUNK = 256 * 1024
-_PASSING = frozenset({408, 425, 429})
-_DECODED = frozenset({"", "identity", "gzip", "deflate"})
+_RETRYABLE_STATUSES = frozenset({408, 425, 429})
+_SUPPORTED_ENCODINGS = frozenset({"", "identity", "gzip", "deflate"})
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
-Progress = Callable[[int, int | None], None]
-"""Told the bytes received so far with the bytes expected, where the server tells."""
+ProgressCallback = Callable[[int, int | None], None]
+"""Called with the bytes received so far and the expected total; None when the server does not send it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
-    """A file that came: where it lies, the name its server gives it (made safe), its size in bytes."""
+class FetchedFile:
+    """A downloaded file: its path, sanitized name, size in bytes and media type."""
 
     path: Path
     name: str
@@ -48,29 +48,31 @@ async def fetch(
     target: Path,
     settings: Settings,
     *,
-    on_progress: Progress | None = None,
+    on_progress: ProgressCallback | None = None,
     client: httpx2.AsyncClient | None = None,
-) -> Fetched:
-    """Stream a file from the internet to `target`, which appears whole or not at all.
+) -> FetchedFile:
+    """Download a URL to `target`, which appears complete or not at all.
 
-    Raises BadSource for what will not mend itself (a forbidden address, 404, too large), SourceUnreachable for
-    what may (no connection, 429, 5xx, cut off), DiskFull. `client` must come from `guarded_client`.
+    `client` must come from `guarded_client`; without one, a client is opened for this download.
+
+    Raises BadSource for permanent failures (a private address, 404, too large), SourceUnreachable for temporary ones
+    (no connection, 429, 5xx, an aborted transfer), and DiskFull.
     """
     limit = settings.source_timeout.total_seconds()
     try:
-        async with asyncio.timeout(limit) as clock:
+        async with asyncio.timeout(limit) as deadline:
             if client is not None:
                 return await _fetch(client, url, target, settings, on_progress)
-            async with guarded_client(settings) as own:
-                return await _fetch(own, url, target, settings, on_progress)
+            async with guarded_client(settings) as new_client:
+                return await _fetch(new_client, url, target, settings, on_progress)
     except TimeoutError:
-        if not clock.expired():
+        if not deadline.expired():
             raise
-        raise SourceUnreachable(f"{redact_url(url)} did not come whole within {limit:g} seconds") from None
+        raise SourceUnreachable(f"{redact_url(url)} was not downloaded within {limit:g} seconds") from None
 
 
 def redact_url(url: str) -> str:
-    """Return a URL as it may stand in a message: without user name, password, query (they hold keys)."""
+    """Return a URL for messages: without user name, password and query, which can contain secrets."""
     try:
         parts = httpx2.URL(url)
     except (httpx2.InvalidURL, ValueError):
@@ -80,115 +82,139 @@ def redact_url(url: str) -> str:
     return f"{parts.scheme}://{host}{port}{parts.path}"[:200]
 
 
-def retry_after(value: str | None) -> float | None:
-    """Return the seconds that a Retry-After header asks to wait (a number or a date); None if it asks nothing."""
+def parse_retry_after(value: str | None) -> float | None:
+    """Return the delay in seconds that a Retry-After header (a number or a date) requests; None without one.
+
+    The delay is at most `MAX_RETRY_AFTER`.
+    """
     if value is None:
         return None
-    seconds = seconds_in(value)
+    seconds = parse_seconds(value)
     try:
-        wanted = _seconds_until(value) if seconds is None else seconds
+        delay = _seconds_until(value) if seconds is None else seconds
     except (ValueError, OverflowError):
         return None
-    return min(max(wanted, 0.0), LONGEST_WAIT)
+    return min(max(delay, 0.0), MAX_RETRY_AFTER)
 
 
-def seconds_in(text: str) -> float | None:
-    """Return a number that is written in digits, with a fraction or without; None for anything else."""
+def parse_seconds(text: str) -> float | None:
+    """Return a decimal number, with or without a fraction; None for any other text."""
     return float(text) if _NUMBER.fullmatch(text.strip()) else None
 
 
 def _seconds_until(date: str) -> float:
-    moment = parsedate_to_datetime(date)
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    parsed = parsedate_to_datetime(date)
+    aware = parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     return (aware - datetime.now(UTC)).total_seconds()
 
 
 async def _fetch(
-    client: httpx2.AsyncClient, url: str, target: Path, settings: Settings, on_progress: Progress | None
-) -> Fetched:
-    address = _checked(url, settings)
-    for _ in range(_MOST_REDIRECTS + 1):
-        with _translate_errors(str(address)):
-            async with client.stream("GET", address, headers=_HEADERS) as answer:
-                if not answer.has_redirect_location:
-                    _refuse_failure(answer, str(address))
-                    return await _receive(answer, target, settings.source_max_bytes, on_progress)
-                address = _checked(_next_hop(address, answer.headers["Location"]), settings)
-    raise BadSource(f"{redact_url(url)} redirects more than {_MOST_REDIRECTS} times")
+    client: httpx2.AsyncClient, url: str, target: Path, settings: Settings, on_progress: ProgressCallback | None
+) -> FetchedFile:
+    target_url = _validate_url(url, settings)
+    for _ in range(_MAX_REDIRECTS + 1):
+        with _translate_errors(str(target_url)):
+            async with client.stream("GET", target_url, headers=_HEADERS) as response:
+                if not response.has_redirect_location:
+                    _raise_for_status(response, str(target_url))
+                    return await _receive(response, target, settings.source_max_bytes, on_progress)
+                target_url = _validate_url(_redirect_target(target_url, response), settings)
+    raise BadSource(f"{redact_url(url)} redirects more than {_MAX_REDIRECTS} times")
 
 
-def _checked(url: str, settings: Settings) -> httpx2.URL:
+def _validate_url(url: str, settings: Settings) -> httpx2.URL:
     try:
-        address = httpx2.URL(url)
+        parsed = httpx2.URL(url)
     except (httpx2.InvalidURL, ValueError):
-        raise BadSource("The URL cannot be read") from None
-    if not address.host:
-        raise BadSource("The URL names no host")
-    if address.scheme == "http" and not settings.allow_http:
-        raise BadSource(f"{redact_url(url)} is not https:// (CALLSHEET_ALLOW_HTTP lifts this)")
-    if address.scheme not in {"http", "https"}:
-        raise BadSource(f"{redact_url(url)} must begin with https://")
-    return address
+        raise BadSource("The URL is malformed") from None
+    if not parsed.host:
+        raise BadSource("The URL has no host")
+    if parsed.scheme == "http" and not settings.allow_http:
+        raise BadSource(f"{redact_url(url)} is not https:// (set CALLSHEET_ALLOW_HTTP to allow it)")
+    if parsed.scheme not in {"http", "https"}:
+        raise BadSource(f"{redact_url(url)} must start with https://")
+    return parsed
 
 
-def _next_hop(address: httpx2.URL, location: str) -> str:
+def _redirect_target(url: httpx2.URL, response: httpx2.Response) -> str:
+    # Credentials in the URL must not be sent to the next host.
+    target = resolve_redirect(url.copy_with(userinfo=b""), response)
+    if target is None:
+        raise BadSource(f"{redact_url(str(url))} redirects to a malformed URL")
+    return target
+
+
+def resolve_redirect(url: httpx2.URL, response: httpx2.Response) -> str | None:
+    """Return the absolute URL of a redirect response's Location header; None when it is malformed."""
     try:
-        return str(address.copy_with(userinfo=b"").join(location))
+        return str(url.join(response.headers["Location"]))
     except (httpx2.InvalidURL, ValueError):
-        raise BadSource(f"{redact_url(str(address))} redirects to something that is not a URL") from None
+        return None
 
 
-def _refuse_failure(answer: httpx2.Response, url: str) -> None:
-    status = answer.status_code
+def _raise_for_status(response: httpx2.Response, url: str) -> None:
+    status = response.status_code
     if status in {200, 203}:
         return
-    words = f"{redact_url(url)} answered {status} {answer.reason_phrase}".rstrip()
-    if status in _PASSING or status >= 500:
-        raise SourceUnreachable(words, retry_after=retry_after(answer.headers.get("Retry-After")))
-    raise BadSource(words)
+    message = f"{redact_url(url)} responded with {status} {response.reason_phrase}".rstrip()
+    if status in _RETRYABLE_STATUSES or status >= 500:
+        raise SourceUnreachable(message, retry_after=parse_retry_after(response.headers.get("Retry-After")))
+    raise BadSource(message)
 
 
-async def _receive(answer: httpx2.Response, target: Path, cap: int, on_progress: Progress | None) -> Fetched:
-    encoding = answer.headers.get("Content-Encoding", "").strip().lower()
-    if encoding not in _DECODED:
-        raise BadSource(f"{redact_url(str(answer.url))} is compressed in a way that is not read: {encoding[:40]}")
-    told = answer.headers.get("Content-Length", "")
-    expected = int(told) if told.isdecimal() and encoding in {"", "identity"} else None
-    if expected is not None and expected > cap:
-        raise _too_large(answer, cap)
-    size = await write_atomically(_capped(answer, cap, expected, on_progress), target)
-    name, kind = _name(answer), _media_type(answer)
-    return Fetched(target, name, size, kind or guess_media_type(name))
+async def _receive(
+    response: httpx2.Response, target: Path, max_bytes: int, on_progress: ProgressCallback | None
+) -> FetchedFile:
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in _SUPPORTED_ENCODINGS:
+        raise BadSource(f"{redact_url(str(response.url))} has an unsupported Content-Encoding: {encoding[:40]}")
+    content_length = response.headers.get("Content-Length", "")
+    expected = int(content_length) if content_length.isdecimal() and encoding in {"", "identity"} else None
+    too_large = BadSource(f"{redact_url(str(response.url))} is larger than the limit of {max_bytes:,} bytes")
+    if expected is not None and expected > max_bytes:
+        raise too_large
+    chunks = limited_chunks(response, max_bytes, too_large)
+    if on_progress is not None:
+        chunks = _report_progress(chunks, expected, on_progress)
+    size = await write_atomically(chunks, target)
+    name = _file_name(response)
+    return FetchedFile(target, name, size, _media_type(response) or guess_media_type(name))
 
 
-async def _capped(
-    answer: httpx2.Response, cap: int, expected: int | None, on_progress: Progress | None
+async def limited_chunks(
+    response: httpx2.Response, max_bytes: int, too_large: Exception
+) -> AsyncGenerator[bytes, None]:
+    """Yield the decoded body of a streamed response; raises `too_large` once it exceeds `max_bytes`."""
+    size = 0
+    async for chunk in response.aiter_bytes(_CHUNK):
+        size += len(chunk)
+        if size > max_bytes:
+            raise too_large
+        yield chunk
+
+
+async def _report_progress(
+    chunks: AsyncGenerator[bytes, None], expected: int | None, on_progress: ProgressCallback
 ) -> AsyncGenerator[bytes, None]:
     size = 0
-    async for chunk in answer.aiter_bytes(_CHUNK):
-        size += len(chunk)
-        if size > cap:
-            raise _too_large(answer, cap)
-        yield chunk
-        if on_progress is not None:
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            yield chunk
+            size += len(chunk)
             on_progress(size, expected)
 
 
-def _too_large(answer: httpx2.Response, cap: int) -> BadSource:
-    return BadSource(f"{redact_url(str(answer.url))} has more than the {cap:,} bytes that are accepted")
-
-
-def _name(answer: httpx2.Response) -> str:
-    given = name_in(answer.headers.get("Content-Disposition", ""))
-    name = safe_name(given or unquote(PurePosixPath(answer.url.path).name))
+def _file_name(response: httpx2.Response) -> str:
+    suggested = parse_file_name(response.headers.get("Content-Disposition", ""))
+    name = safe_name(suggested or unquote(PurePosixPath(response.url.path).name))
     if PurePosixPath(name).suffix:
         return name
-    return safe_name(name + suffix_for(_media_type(answer) or ""))
+    return safe_name(name + suffix_for(_media_type(response) or ""))
 
 
-def _media_type(answer: httpx2.Response) -> str | None:
-    kind = answer.headers.get("Content-Type", "").split(";", 1)[0].strip().lower()
-    return kind if "/" in kind and len(kind) < 100 else None
+def _media_type(response: httpx2.Response) -> str | None:
+    media_type = response.headers.get("Content-Type", "").split(";", 1)[0].strip().lower()
+    return media_type if "/" in media_type and len(media_type) < 100 else None
 
 
 @contextmanager
@@ -196,11 +222,11 @@ def _translate_errors(url: str) -> Iterator[None]:
     try:
         yield
     except httpx2.TimeoutException as error:
-        step = "connect" if isinstance(error, httpx2.ConnectTimeout) else "answer"
+        step = "connect" if isinstance(error, httpx2.ConnectTimeout) else "respond"
         raise SourceUnreachable(f"{redact_url(url)} did not {step} in time") from error
     except httpx2.ConnectError as error:
         raise SourceUnreachable(f"{redact_url(url)} cannot be reached: {error}") from error
     except (httpx2.RemoteProtocolError, httpx2.NetworkError, httpx2.DecodingError) as error:
-        raise SourceUnreachable(f"{redact_url(url)} broke off before its end") from error
+        raise SourceUnreachable(f"{redact_url(url)} closed the connection before the end of the file") from error
     except (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError) as error:
         raise BadSource(f"{redact_url(url)} cannot be requested") from error

@@ -1,12 +1,12 @@
-"""Media types by file name, the same on every machine."""
+"""Media types by file extension, independent of the operating system's tables."""
 
 import mimetypes
 from pathlib import PurePosixPath
 
-OCTETS = "application/octet-stream"
+OCTET_STREAM = "application/octet-stream"
 
 _TYPES = mimetypes.MimeTypes()
-_OURS = {
+_TYPES_BY_SUFFIX = {
     ".aac": "audio/aac",
     ".ass": "text/x-ssa",
     ".avif": "image/avif",
@@ -34,7 +34,7 @@ _OURS = {
     ".yaml": "application/yaml",
     ".yml": "application/yaml",
 }
-_SUFFIXES = {
+_SUFFIXES_BY_TYPE = {
     "application/ogg": ".ogg",
     "audio/mp3": ".mp3",
     "audio/mp4": ".m4a",
@@ -48,26 +48,29 @@ _SUFFIXES = {
     "video/mp4": ".mp4",
 }
 
-for _suffix, _type in _OURS.items():
+for _suffix, _type in _TYPES_BY_SUFFIX.items():
     _TYPES.add_type(_type, _suffix)
 
 
 def guess_media_type(name: str) -> str:
-    """Return the media type that a file's name tells; `application/octet-stream` if it tells none."""
+    """Return the media type for a file name's extension; `application/octet-stream` if it is unknown."""
     suffix = PurePosixPath(name).suffix.lower()
-    return _OURS.get(suffix) or _TYPES.types_map[True].get(suffix) or OCTETS
+    return _TYPES_BY_SUFFIX.get(suffix) or _TYPES.types_map[True].get(suffix) or OCTET_STREAM
 
 
 def suffix_for(media_type: str) -> str:
-    """Return the usual extension for a media type, with its dot; empty if none is known."""
+    """Return the usual extension of a media type, with its dot; empty if it is unknown."""
     plain = media_type.split(";", 1)[0].strip().lower()
-    if plain == OCTETS:
+    if plain == OCTET_STREAM:
         return ""
-    return _SUFFIXES.get(plain) or _TYPES.guess_extension(plain) or ""
+    return _SUFFIXES_BY_TYPE.get(plain) or _TYPES.guess_extension(plain) or ""
 
 
 def is_safe_inline(media_type: str) -> bool:
-    """Tell whether a browser may show the file on our own site: pictures, film, sound and plain text, no scripts."""
+    """Return whether a browser may display the file inline from this server's origin.
+
+    True for images, video, audio and plain text. False for types that can contain scripts, such as HTML and SVG.
+    """
     plain = media_type.split(";", 1)[0].strip().lower()
     kind = plain.partition("/")[0]
     return (kind in {"audio", "video", "image"} and plain != "image/svg+xml") or plain in {

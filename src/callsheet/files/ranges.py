@@ -1,16 +1,16 @@
-"""The Range header (RFC 9110, section 14)."""
+"""The Range request header (RFC 9110, section 14)."""
 
 import re
 from dataclasses import dataclass
 
 from callsheet.domain.errors import RangeNotSatisfiable
 
-_ONE_RANGE = re.compile(r"\s*bytes\s*=[\s,]*([0-9]{0,30})-([0-9]{0,30})[\s,]*", re.IGNORECASE)
+_SINGLE_RANGE = re.compile(r"\s*bytes\s*=[\s,]*([0-9]{0,30})-([0-9]{0,30})[\s,]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class ByteRange:
-    """Part of a file: from `start` up to, not including, `end`."""
+    """A byte range of a file: `start` inclusive, `end` exclusive."""
 
     start: int
     end: int
@@ -19,21 +19,21 @@ class ByteRange:
         return self.end - self.start
 
     def content_range(self, size: int) -> str:
-        """Return the Content-Range header of a 206 answer."""
+        """Return the Content-Range header of a 206 response."""
         return f"bytes {self.start}-{self.end - 1}/{size}"
 
 
 def parse_range(header: str | None, size: int) -> ByteRange | None:
-    """Return the part of a file of this size that a Range header asks for; None means the whole file.
+    """Return the byte range that a Range header requests from a file of `size` bytes; None means the whole file.
 
-    Several ranges, other units and headers that cannot be read are answered with the whole file, as the RFC
-    allows. Raises RangeNotSatisfiable for a range that begins behind the end.
+    Multiple ranges, other units and malformed headers also give None; the RFC allows a server to ignore them.
+    Raises RangeNotSatisfiable for a range that starts beyond the end.
     """
-    match = _ONE_RANGE.fullmatch(header or "")
+    match = _SINGLE_RANGE.fullmatch(header or "")
     if match is None or not (match[1] or match[2]):
         return None
     if not match[1]:
-        return _last(int(match[2]), size)
+        return _suffix_range(int(match[2]), size)
     start, end = int(match[1]), int(match[2]) + 1 if match[2] else size
     if match[2] and end <= start:
         return None
@@ -42,11 +42,11 @@ def parse_range(header: str | None, size: int) -> ByteRange | None:
     return ByteRange(start, min(end, size))
 
 
-def _last(count: int, size: int) -> ByteRange | None:
+def _suffix_range(count: int, size: int) -> ByteRange | None:
     if count == 0:
         raise _unsatisfiable(size)
     return ByteRange(max(0, size - count), size) if size else None
 
 
 def _unsatisfiable(size: int) -> RangeNotSatisfiable:
-    return RangeNotSatisfiable(f"The file has {size} bytes; the range begins behind its end", size=size)
+    return RangeNotSatisfiable(f"The file has {size} bytes; the range starts beyond its end", size=size)

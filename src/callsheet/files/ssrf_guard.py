@@ -1,7 +1,7 @@
-"""Connections to public addresses only.
+"""SSRF guard: an HTTP client that connects to public addresses only.
 
-A name is resolved once; every address it has is checked, and one of those checked is the one that is dialled, so
-that a second answer of the name server cannot lead elsewhere. Certificates are still checked against the name.
+A host name is resolved once. All of its addresses are checked, and the connection goes to one of the checked
+addresses, so that DNS rebinding has no effect. TLS certificates are still verified against the host name.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from callsheet.domain.errors import BadSource
 from callsheet.settings import Settings
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
-"""Names the addresses of a host, best first; raises OSError when there are none."""
+"""Returns the addresses of a host, best first; raises OSError when there are none."""
 
-_DENIED = [
+_DENIED_NETWORKS = [
     ip_network(text)
     for text in (
         "64:ff9b::/96",
@@ -33,22 +33,38 @@ _DENIED = [
         "192.0.0.0/24",
     )
 ]
-"""Ways to private addresses in disguise; which of them Python calls private differs between its patch releases."""
+"""Networks that can lead to private addresses. Python patch releases differ in which of them are private."""
 
-_PORTS = frozenset({80, 443})
-_PATIENCE = 3.0
-"""Seconds for one of several addresses of a host."""
+_ALLOWED_PORTS = frozenset({80, 443})
+_LOCAL_SUFFIXES = (".local", ".localhost", ".internal")
+_CONNECT_TIMEOUT = 3.0
+"""Seconds to connect to one address of a host that has several."""
 _TIMEOUT = httpx2.Timeout(connect=10, read=30, write=30, pool=10)
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address belongs to the public internet, whatever disguise it comes in."""
+    """Return whether an IP address is on the public internet. IPv4-mapped and tunnel addresses are unwrapped or denied.
+
+    Raises ValueError for a text that is not an IP address.
+    """
     ip: IPv4Address | IPv6Address = ip_address(address)
     if isinstance(ip, IPv6Address) and ip.ipv4_mapped is not None:
         ip = ip.ipv4_mapped
     if ip.is_multicast or ip.is_reserved or not ip.is_global:
         return False
-    return not any(ip in network for network in _DENIED)
+    return not any(ip in network for network in _DENIED_NETWORKS)
+
+
+def is_public_host(host: str) -> bool:
+    """Return whether a host can be reached from the internet, judged without a DNS lookup.
+
+    An IP address must be public. A name must have a dot and no suffix reserved for local networks.
+    """
+    try:
+        return is_public(host)
+    except ValueError:
+        name = host.lower().rstrip(".")
+        return "." in name and not name.endswith(_LOCAL_SUFFIXES)
 
 
 def guarded_client(
@@ -56,16 +72,19 @@ def guarded_client(
     *,
     timeout: httpx2.Timeout | float = _TIMEOUT,
     resolve: Resolve | None = None,
-    dial: httpcore2.AsyncNetworkBackend | None = None,
+    backend: httpcore2.AsyncNetworkBackend | None = None,
 ) -> httpx2.AsyncClient:
-    """Return an HTTP client that connects to public addresses on ports 80 and 443 only, by no proxy.
+    """Return an HTTP client that connects to public addresses on ports 80 and 443 only, without a proxy.
 
-    It follows no redirects: each hop is a new decision. Where `settings.allow_private_addresses` is set, it
-    connects to anything. A refused address raises BadSource from the request. `resolve` and `dial` replace the
-    system's name service and its sockets.
+    It does not follow redirects, so that the caller checks each hop. `settings.allow_private_addresses` disables the
+    guard. A request to a blocked address raises BadSource. `resolve` and `backend` replace the system's resolver
+    and sockets.
     """
-    wire = dial or httpcore2.AnyIOBackend()
-    guard = _Guard(wire, resolve or _by_system, open_to_all=settings.allow_private_addresses)
+    guard = _GuardedBackend(
+        backend or httpcore2.AnyIOBackend(),
+        resolve or _system_resolve,
+        allow_private=settings.allow_private_addresses,
+    )
     return httpx2.AsyncClient(
         transport=_GuardedTransport(guard),
         timeout=timeout,
@@ -77,10 +96,12 @@ def guarded_client(
 
 class _GuardedTransport(httpx2.AsyncHTTPTransport):
     def __init__(self, guard: httpcore2.AsyncNetworkBackend) -> None:
-        context = trusted_certificates()
+        context = tls_context()
         super().__init__(verify=context, trust_env=False)
         if type(getattr(self, "_pool", None)) is not httpcore2.AsyncConnectionPool:
-            raise RuntimeError("this version of httpx2 keeps its connections elsewhere: the guard would not hold")
+            raise RuntimeError(
+                "this version of httpx2 has another connection pool: the SSRF guard would have no effect"
+            )
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=context,
             max_connections=100,
@@ -91,18 +112,18 @@ class _GuardedTransport(httpx2.AsyncHTTPTransport):
 
 
 @cache
-def trusted_certificates() -> ssl.SSLContext:
-    """Return what tells true servers; read once, since that takes longer than many a request."""
+def tls_context() -> ssl.SSLContext:
+    """Return the shared TLS context. Loading CA certificates is slow, so it is cached."""
     return httpx2.create_ssl_context()
 
 
-class _Guard(httpcore2.AsyncNetworkBackend):
-    """Opens sockets for HTTP connections, to checked addresses."""
+class _GuardedBackend(httpcore2.AsyncNetworkBackend):
+    """Network backend that connects to checked addresses only."""
 
-    def __init__(self, wire: httpcore2.AsyncNetworkBackend, resolve: Resolve, *, open_to_all: bool) -> None:
-        self._wire = wire
+    def __init__(self, backend: httpcore2.AsyncNetworkBackend, resolve: Resolve, *, allow_private: bool) -> None:
+        self._backend = backend
         self._resolve = resolve
-        self._open_to_all = open_to_all
+        self._allow_private = allow_private
 
     async def connect_tcp(
         self,
@@ -112,44 +133,44 @@ class _Guard(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        """Connect to the first address of the host that answers. Raises BadSource if one must not be dialled."""
-        addresses = await self._addresses(host, port, timeout)
-        self._refuse_private(host, port, addresses)
+        """Connect to the first reachable address of the host. Raises BadSource if any of them is not allowed."""
+        addresses = await self._resolve_all(host, port, timeout)
+        self._reject_private(host, port, addresses)
         for address in addresses[:-1]:
-            patience = _PATIENCE if timeout is None else min(timeout, _PATIENCE)
+            limit = _CONNECT_TIMEOUT if timeout is None else min(timeout, _CONNECT_TIMEOUT)
             try:
-                return await self._wire.connect_tcp(address, port, patience, local_address, socket_options)
+                return await self._backend.connect_tcp(address, port, limit, local_address, socket_options)
             except (httpcore2.ConnectError, httpcore2.ConnectTimeout):
                 continue
-        return await self._wire.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
+        return await self._backend.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
 
     async def sleep(self, seconds: float) -> None:
         """Wait."""
         await asyncio.sleep(seconds)
 
-    async def _addresses(self, host: str, port: int, timeout: float | None) -> list[str]:
+    async def _resolve_all(self, host: str, port: int, timeout: float | None) -> list[str]:
         try:
             async with asyncio.timeout(timeout):
                 addresses = await self._resolve(host, port)
         except TimeoutError:
-            raise httpcore2.ConnectTimeout("the name service did not answer") from None
+            raise httpcore2.ConnectTimeout("the DNS lookup timed out") from None
         except (OSError, UnicodeError):
-            raise httpcore2.ConnectError("the host name is not known") from None
+            raise httpcore2.ConnectError("the host name is unknown") from None
         if not addresses:
             raise httpcore2.ConnectError("the host name has no address")
         return addresses
 
-    def _refuse_private(self, host: str, port: int, addresses: list[str]) -> None:
-        if self._open_to_all:
+    def _reject_private(self, host: str, port: int, addresses: list[str]) -> None:
+        if self._allow_private:
             return
-        hint = "(CALLSHEET_ALLOW_PRIVATE_ADDRESSES lifts this)"
-        if port not in _PORTS:
-            raise BadSource(f"Port {port} of '{host}' must not be used, only 80 and 443 {hint}")
+        hint = "(set CALLSHEET_ALLOW_PRIVATE_ADDRESSES to allow it)"
+        if port not in _ALLOWED_PORTS:
+            raise BadSource(f"Port {port} of '{host}' is not allowed, only 80 and 443 are {hint}")
         if not all(is_public(address) for address in addresses):
-            raise BadSource(f"'{host}' leads to a private or local address, which must not be used {hint}")
+            raise BadSource(f"'{host}' resolves to a private or local address, which is not allowed {hint}")
 
 
-async def _by_system(host: str, port: int) -> list[str]:
+async def _system_resolve(host: str, port: int) -> list[str]:
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))

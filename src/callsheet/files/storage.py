@@ -1,4 +1,4 @@
-"""Files in a bucket or in a local folder."""
+"""Object storage: an S3 bucket or a local folder."""
 
 import asyncio
 import hashlib
@@ -17,11 +17,11 @@ from pydantic import SecretStr
 
 from callsheet.domain.errors import BadSource, ConfigurationError, NotFound, StorageUnreachable
 from callsheet.files.atomic_write import write_atomically
-from callsheet.files.bucket import host_of, open_bucket
+from callsheet.files.bucket import endpoint_host, open_bucket
 from callsheet.files.disposition import content_disposition
 from callsheet.files.media_types import guess_media_type, is_safe_inline
-from callsheet.files.object_keys import checked_key
-from callsheet.files.presigned import with_download_name
+from callsheet.files.object_keys import validate_key
+from callsheet.files.presigned import add_download_name
 from callsheet.files.storage_errors import translate_errors
 from callsheet.settings import Settings
 
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from obstore import GetOptions
 
 _CHUNK = 2**20
-_PAGE = 1000
-_SINGLE_PUT = 16 * 2**20
-_PART = 8 * 2**20
-_MOST_PARTS = 9_000
-"""S3 takes at most 10,000."""
-_LONGEST_LIFETIME = timedelta(days=7)
-"""S3 signs for no longer."""
+_PAGE_SIZE = 1000
+_MAX_SINGLE_PUT = 16 * 2**20
+_MIN_PART_SIZE = 8 * 2**20
+_MAX_PARTS = 9_000
+"""S3 accepts at most 10,000."""
+_MAX_LIFETIME = timedelta(days=7)
+"""Limit of S3 for presigned URLs."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file that was put: `size` in bytes, `sha256` of its contents in hexadecimal."""
+    """Result of `Storage.put`: `size` in bytes, `sha256` of the contents in hexadecimal."""
 
     key: str
     size: int
@@ -50,28 +50,27 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class StoredFileInfo:
-    """What the storage knows about a file: `size` in bytes, `etag` for conditional requests."""
+    """Metadata of a stored file: `size` in bytes."""
 
     key: str
     size: int
     media_type: str
-    modified: datetime
-    etag: str | None
+    modified_at: datetime
 
 
 def open_storage(settings: Settings) -> "Storage":
-    """Return the storage that the settings name; a bucket is not contacted yet.
+    """Return the configured storage. A bucket is not connected to yet.
 
-    Raises ConfigurationError when the settings do not fit together or the local folder cannot be made.
+    Raises ConfigurationError for inconsistent settings, or when the local folder cannot be created.
     """
     if settings.s3_bucket is None:
         return open_folder(settings.files_dir)
-    place = f"bucket '{settings.s3_bucket}' at {host_of(settings.s3_endpoint)}"
-    return Storage(open_bucket(settings, settings.s3_bucket), place, secret=settings.s3_secret_key)
+    location = f"bucket '{settings.s3_bucket}' at {endpoint_host(settings.s3_endpoint)}"
+    return Storage(open_bucket(settings, settings.s3_bucket), location, secret=settings.s3_secret_key)
 
 
 def open_folder(folder: Path) -> "Storage":
-    """Return a storage in a local folder; raises ConfigurationError when the folder cannot be made."""
+    """Return a storage in a local folder. Raises ConfigurationError when the folder cannot be created."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         root = folder.resolve(strict=True)
@@ -84,130 +83,135 @@ def open_folder(folder: Path) -> "Storage":
 
 
 class Storage:
-    """Where finished files lie. Made by `open_storage`.
+    """Stores finished files under object keys. Created by `open_storage`.
 
-    Every method raises BadSource for a key that leads out of the storage, and StorageUnreachable when the bucket
-    or the folder cannot be used.
+        storage = open_storage(settings)
+        stored = await storage.put("render/1/final.mp4", path)
+        await storage.get(stored.key, tmp_path / "copy.mp4")
+
+    Every method raises BadSource for an invalid key, and StorageUnreachable when the bucket or the folder cannot be
+    used.
     """
 
     def __init__(
-        self, store: LocalStore | S3Store, place: str, *, root: Path | None = None, secret: SecretStr | None = None
+        self, store: LocalStore | S3Store, location: str, *, root: Path | None = None, secret: SecretStr | None = None
     ) -> None:
         self._store = store
-        self._place = place
+        self._location = location
         self._root = root
         self._secret = secret
 
     def __repr__(self) -> str:
-        return f"<Storage: {self._place}>"
+        return f"<Storage: {self._location}>"
 
     @property
-    def place(self) -> str:
-        """The storage in words: `folder /data/files`, `bucket 'films' at minio:9000`."""
-        return self._place
+    def location(self) -> str:
+        """Description of the storage for messages: `folder /data/files`, `bucket 'videos' at minio:9000`."""
+        return self._location
 
     async def put(self, key: str, path: Path, *, media_type: str | None = None) -> StoredFile:
-        """Store a file under a key; it appears there whole, or not at all.
+        """Store a file under a key. It appears there complete or not at all.
 
-        Hashed on its way, in one pass. On a local disk it has reached the disk when this returns.
-        Raises DiskFull.
+        The file is read once; its SHA-256 is computed on the way. In a local folder, the file and its directories
+        are fsynced before this returns. Raises DiskFull.
         """
         self._check(key)
-        kind = media_type or guess_media_type(key)
+        content_type = media_type or guess_media_type(key)
         file = await asyncio.to_thread(path.open, "rb")
         try:
-            contents = _Contents(file)
-            with translate_errors(self._place, key):
-                await self._send(key, contents, kind)
-                await asyncio.to_thread(self._settle, key)
+            contents = _HashedFile(file)
+            with translate_errors(self._location, key):
+                await self._upload(key, contents, content_type)
+                await asyncio.to_thread(self._make_durable, key)
         finally:
             await asyncio.to_thread(file.close)
-        return StoredFile(key, contents.size, contents.sha256, kind)
+        return StoredFile(key, contents.size, contents.sha256, content_type)
 
-    async def _send(self, key: str, contents: "_Contents", media_type: str) -> None:
+    async def _upload(self, key: str, contents: "_HashedFile", media_type: str) -> None:
         attributes = None if self._root else _attributes(key, media_type)
         expected = contents.expected_size
-        if expected <= _SINGLE_PUT:
+        if expected <= _MAX_SINGLE_PUT:
             data = b"".join([chunk async for chunk in contents])
             await obstore.put_async(self._store, key, data, attributes=attributes, use_multipart=False)
             return
-        part = max(_PART, expected // _MOST_PARTS + 1)
-        await obstore.put_async(self._store, key, contents, attributes=attributes, chunk_size=part, max_concurrency=4)
+        part_size = max(_MIN_PART_SIZE, expected // _MAX_PARTS + 1)
+        await obstore.put_async(
+            self._store, key, contents, attributes=attributes, chunk_size=part_size, max_concurrency=4
+        )
 
-    def _settle(self, key: str) -> None:
-        """Bring a local file and its folders to the disk, and protect it from being written to by mistake."""
+    def _make_durable(self, key: str) -> None:
+        """Fsync a local file and its directories, and make the file read-only."""
         if self._root is None:
             return
         path = self._root / key
         path.chmod(path.stat().st_mode & 0o444)
-        for place in (path, *path.parents):
-            _fsync(place)
-            if place == self._root:
+        for entry in (path, *path.parents):
+            _fsync(entry)
+            if entry == self._root:
                 break
 
     async def get(self, key: str, target: Path) -> int:
-        """Bring a file here; return its size. Raises NotFound, DiskFull."""
+        """Copy a stored file to `target`. Return its size in bytes. Raises NotFound and DiskFull."""
         return await write_atomically(self.stream(key), target)
 
     async def stream(self, key: str, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
-        """Yield the bytes from `start` up to, not including, `end`. Raises NotFound."""
+        """Yield the bytes from `start` (inclusive) to `end` (exclusive; default: the end). Raises NotFound."""
         self._check(key)
         if end is not None and end <= start:
             return
-        with translate_errors(self._place, key):
-            result = await obstore.get_async(self._store, key, options=_part(start, end))
+        with translate_errors(self._location, key):
+            result = await obstore.get_async(self._store, key, options=_range_options(start, end))
             async for chunk in result.stream(min_chunk_size=_CHUNK):
                 yield chunk
 
     async def head(self, key: str) -> StoredFileInfo:
-        """Return what is known of a file without reading it. Raises NotFound."""
+        """Return a file's metadata without reading its contents. Raises NotFound."""
         self._check(key)
-        with translate_errors(self._place, key):
+        with translate_errors(self._location, key):
             result = await obstore.get_async(self._store, key, options={"head": True})
-        kind = result.attributes.get("Content-Type") or guess_media_type(key)
+        media_type = result.attributes.get("Content-Type") or guess_media_type(key)
         meta = result.meta
-        return StoredFileInfo(key, meta["size"], kind, meta["last_modified"], meta["e_tag"])
+        return StoredFileInfo(key, meta["size"], media_type, meta["last_modified"])
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """Remove files; those that are not there are passed over."""
-        wanted = list(keys)
-        for key in wanted:
+        """Delete files. Missing files are ignored."""
+        all_keys = list(keys)
+        for key in all_keys:
             self._check(key)
         if self._root is None:
-            with translate_errors(self._place, ", ".join(wanted[:3])):
-                await obstore.delete_async(self._store, wanted)
+            with translate_errors(self._location, ", ".join(all_keys[:3])):
+                await obstore.delete_async(self._store, all_keys)
             return
-        for key in wanted:
-            with suppress(NotFound), translate_errors(self._place, key):
+        for key in all_keys:
+            with suppress(NotFound), translate_errors(self._location, key):
                 await obstore.delete_async(self._store, key)
 
-    async def pages(self, folder: str) -> AsyncGenerator[list[StoredFileInfo], None]:
-        """Yield all files in a folder and those below it, up to 1,000 at once; of a folder that is not there, none."""
+    async def list_pages(self, folder: str) -> AsyncGenerator[list[StoredFileInfo], None]:
+        """Yield pages of up to 1,000 files in a folder and its subfolders; nothing for a missing folder."""
         self._check(folder)
-        with translate_errors(self._place, folder):
-            async for page in obstore.list(self._store, folder, chunk_size=_PAGE):
+        with translate_errors(self._location, folder):
+            async for page in obstore.list(self._store, folder, chunk_size=_PAGE_SIZE):
                 yield [
-                    StoredFileInfo(m["path"], m["size"], guess_media_type(m["path"]), m["last_modified"], m["e_tag"])
-                    for m in page
+                    StoredFileInfo(m["path"], m["size"], guess_media_type(m["path"]), m["last_modified"]) for m in page
                 ]
 
-    async def mark(self, key: str) -> None:
-        """Write an empty file, whose age then tells when this was."""
+    async def touch(self, key: str) -> None:
+        """Write an empty file. Its modification time records the moment."""
         self._check(key)
-        with translate_errors(self._place, key):
+        with translate_errors(self._location, key):
             await obstore.put_async(self._store, key, b"", use_multipart=False)
 
     async def check(self) -> None:
-        """Write, read and delete a tiny file. Raises StorageUnreachable or DiskFull in words for an operator."""
+        """Write, read and delete a small file. Raises StorageUnreachable or DiskFull with a message for operators."""
         key, data = f"callsheet-check/{uuid4()}", b"callsheet"
-        with translate_errors(self._place, key):
+        with translate_errors(self._location, key):
             await obstore.put_async(self._store, key, data, use_multipart=False)
         try:
             read = b"".join([chunk async for chunk in self.stream(key)])
         finally:
             await self.delete([key])
         if read != data:
-            raise StorageUnreachable(f"The {self._place} gave back other bytes than were stored")
+            raise StorageUnreachable(f"The {self._location} returned other bytes than were stored")
 
     def sign(
         self,
@@ -217,24 +221,25 @@ class Storage:
         lifetime: timedelta,
         download_name: str | None = None,
     ) -> str | None:
-        """Return a URL that works without credentials for a while; None for a local folder.
+        """Return a URL that is valid for `lifetime` (1 second to 7 days) without credentials; None for a local folder.
 
-        With a `download_name` browsers save the file under that name instead of showing it; this needs the keys
-        to come from the settings, otherwise the name stays that of the key.
+        With a `download_name`, browsers save the file under that name instead of displaying it. This needs the
+        secret key from the settings; without it, the file name of the key is used. Raises ValueError for a lifetime
+        out of range.
         """
         self._check(key)
         if isinstance(self._store, LocalStore):
             return None
-        if not timedelta(seconds=1) <= lifetime <= _LONGEST_LIFETIME:
-            raise ValueError(f"a signed URL lives from one second to 7 days, not {lifetime}")
-        with translate_errors(self._place, key):
+        if not timedelta(seconds=1) <= lifetime <= _MAX_LIFETIME:
+            raise ValueError(f"the lifetime of a signed URL is 1 second to 7 days, not {lifetime}")
+        with translate_errors(self._location, key):
             url = obstore.sign(self._store, method, key, lifetime)
         if download_name is None or self._secret is None:
             return url
-        return with_download_name(url, self._secret.get_secret_value(), download_name, method=method)
+        return add_download_name(url, self._secret.get_secret_value(), download_name, method=method)
 
     def path(self, key: str) -> Path | None:
-        """Return where a file lies on the local disk, to be read only; None for a bucket. Raises NotFound."""
+        """Return the local path of a file, read-only; None for a bucket. Raises NotFound."""
         self._check(key)
         if self._root is None:
             return None
@@ -244,13 +249,13 @@ class Storage:
         return path
 
     def _check(self, key: str) -> None:
-        checked_key(key)
+        validate_key(key)
         if self._root is not None and not (self._root / key).resolve().is_relative_to(self._root):
-            raise BadSource(f"'{key}' leads out of the storage")
+            raise BadSource(f"'{key}' is outside the storage")
 
 
-class _Contents:
-    """The chunks of an open file, counted and hashed as they pass."""
+class _HashedFile:
+    """Async iterator over an open file that counts and hashes the chunks."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -263,20 +268,20 @@ class _Contents:
         return self._hash.hexdigest()
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        while chunk := await asyncio.to_thread(self._next):
+        while chunk := await asyncio.to_thread(self._read_chunk):
             yield chunk
 
-    def _next(self) -> bytes:
+    def _read_chunk(self) -> bytes:
         chunk = self._file.read(_CHUNK)
         self._hash.update(chunk)
         self.size += len(chunk)
         return chunk
 
 
-def _part(start: int, end: int | None) -> "GetOptions":
+def _range_options(start: int, end: int | None) -> "GetOptions":
     if end is not None:
         return {"range": (start, end)}
-    # No range at all for a whole file: an empty one satisfies none.
+    # No range option for a whole file: S3 cannot satisfy a range on an empty file.
     return {"range": {"offset": start}} if start else {}
 
 

@@ -1,6 +1,6 @@
-"""What the object store reports, in our own errors.
+"""Translates errors of the object store to Callsheet's errors.
 
-The store's texts hold addresses, request headers and sometimes session tokens; none of that is passed on.
+The store's messages contain addresses, request headers and sometimes session tokens. None of that is passed on.
 """
 
 import errno
@@ -12,27 +12,27 @@ from contextlib import contextmanager
 from obstore.exceptions import BaseError
 
 from callsheet.domain.errors import BadSource, CallsheetError, DiskFull, NotFound, StorageUnreachable
-from callsheet.files.atomic_write import FULL
+from callsheet.files.atomic_write import DISK_FULL_ERRNOS
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _STATUS = re.compile(r"status code: (\d{3})")
 _CODE = re.compile(r"<Code>(\w{1,64})</Code>")
-_KIND = re.compile(r"kind: (Timeout|Connect|Interrupted|Decode)\b")
+_ERROR_KIND = re.compile(r"kind: (Timeout|Connect|Interrupted|Decode)\b")
 
-_CAUSES = (
-    ("dns error", "its host name is not known"),
-    ("failed to lookup address", "its host name is not known"),
+_REASONS = (
+    ("dns error", "its host name is unknown"),
+    ("failed to lookup address", "its host name is unknown"),
     ("certificate", "its certificate is not trusted"),
     ("Connection refused", "the connection was refused"),
     ("Connection reset", "the connection was reset"),
-    ("BadScheme", "its address must begin with https:// or http://"),
-    ("TimedOut", "it did not answer in time"),
+    ("BadScheme", "its URL must start with https:// or http://"),
+    ("TimedOut", "it did not respond in time"),
 )
 _CODES = {
     "AuthorizationHeaderMalformed": "the region is wrong",
     "ExpiredToken": "the access token has expired",
-    "InvalidAccessKeyId": "the access key is not known there",
-    "PermanentRedirect": "the region or the address is wrong",
+    "InvalidAccessKeyId": "the access key is unknown",
+    "PermanentRedirect": "the region or the endpoint is wrong",
     "RequestTimeTooSkewed": "the clock of this machine is wrong",
     "SignatureDoesNotMatch": "the secret key is wrong",
 }
@@ -40,54 +40,54 @@ _FULL_CODES = {"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"}
 
 
 @contextmanager
-def translate_errors(place: str, key: str) -> Iterator[None]:
-    """Raise NotFound, DiskFull or StorageUnreachable for what goes wrong inside.
+def translate_errors(location: str, key: str) -> Iterator[None]:
+    """Raise NotFound, DiskFull or StorageUnreachable for errors of the store in the block.
 
-    `place` names the storage in a sentence: "bucket 'films' at minio:9000".
+    `location` describes the storage: "bucket 'videos' at minio:9000".
     """
     try:
         yield
     except FileNotFoundError as error:
-        raise _missing(place, key, str(error)) from None
+        raise _missing_error(location, key, str(error)) from None
     except (BaseError, OSError) as error:
-        raise _failure(place, str(error)) from None
+        raise _failure_error(location, str(error)) from None
     except ValueError as error:
         if "parse path" not in str(error):
             raise
-        raise BadSource(f"{key[:200]!r} cannot be a storage key") from None
+        raise BadSource(f"{key[:200]!r} is not a valid storage key") from None
 
 
-def _missing(place: str, key: str, text: str) -> CallsheetError:
-    if _first(_CODE, text) == "NoSuchBucket":
-        return StorageUnreachable(f"There is no {place}")
+def _missing_error(location: str, key: str, text: str) -> CallsheetError:
+    if _search(_CODE, text) == "NoSuchBucket":
+        return StorageUnreachable(f"There is no {location}")
     return NotFound(f"There is no file '{key}' in the storage", key=key)
 
 
-def _failure(place: str, text: str) -> CallsheetError:
-    number, status, code = (_first(pattern, text) for pattern in (_OS_ERROR, _STATUS, _CODE))
-    if (number and int(number) in FULL) or status == "507" or code in _FULL_CODES:
-        return DiskFull(f"There is no space left in {place}")
+def _failure_error(location: str, text: str) -> CallsheetError:
+    number, status, code = (_search(pattern, text) for pattern in (_OS_ERROR, _STATUS, _CODE))
+    if (number and int(number) in DISK_FULL_ERRNOS) or status == "507" or code in _FULL_CODES:
+        return DiskFull(f"There is no space left in {location}")
     if status in {"401", "403"}:
-        why = _CODES.get(code or "", "check the access key, the secret key and what they allow")
-        return StorageUnreachable(f"Access to {place} was refused ({code or status}): {why}")
-    return StorageUnreachable(f"The {place} cannot be used: {_why(text, number, status, code)}")
+        reason = _CODES.get(code or "", "check the access key, the secret key and their permissions")
+        return StorageUnreachable(f"Access to {location} was denied ({code or status}): {reason}")
+    return StorageUnreachable(f"The {location} cannot be used: {_reason(text, number, status, code)}")
 
 
-def _why(text: str, number: str | None, status: str | None, code: str | None) -> str:
+def _reason(text: str, number: str | None, status: str | None, code: str | None) -> str:
     if status:
         known = f", {_CODES[code]}" if code in _CODES else ""
-        return f"it answered {status}" + (f" {code}" if code else "") + known
-    for sign, words in _CAUSES:
-        if sign in text:
-            return words
+        return f"it responded with {status}" + (f" {code}" if code else "") + known
+    for fragment, reason in _REASONS:
+        if fragment in text:
+            return reason
     if number:
         return errno.errorcode.get(int(number), number) + f" ({os.strerror(int(number)).lower()})"
-    kind = _first(_KIND, text)
+    kind = _search(_ERROR_KIND, text)
     if kind:
-        return "it cannot be reached" if kind == "Connect" else f"the connection broke off ({kind.lower()})"
-    return "it broke off in the middle" if "body" in text.lower() else "it gave an answer that makes no sense"
+        return "it cannot be reached" if kind == "Connect" else f"the connection was interrupted ({kind.lower()})"
+    return "the response ended early" if "body" in text.lower() else "its response is invalid"
 
 
-def _first(pattern: re.Pattern[str], text: str) -> str | None:
+def _search(pattern: re.Pattern[str], text: str) -> str | None:
     match = pattern.search(text)
     return match[1] if match else None

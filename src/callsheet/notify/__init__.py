@@ -1,1 +1,1 @@
-"""Telling others what happened."""
+"""Outgoing webhooks."""

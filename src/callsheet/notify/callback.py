@@ -1,4 +1,4 @@
-"""Which addresses may be called back."""
+"""Validation of callback URLs."""
 
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -11,9 +11,9 @@ _FIELD = "callbackUrl"
 
 
 def callback_problems(url: str | None, settings: Settings) -> list[Problem]:
-    """Return why a callback URL is refused at submission; nothing if it is fine.
+    """Return the problems of a callback URL; empty for a valid one.
 
-    Where its host name leads is looked at when it is called.
+    Host names are not resolved here. The SSRF guard checks their addresses when a webhook is sent.
     """
     if url is None:
         return []
@@ -21,16 +21,18 @@ def callback_problems(url: str | None, settings: Settings) -> list[Problem]:
         parts = urlsplit(url)
         host, scheme, _ = parts.hostname or "", parts.scheme, parts.port
     except ValueError:
-        return [Problem(_FIELD, "bad_url", "is not a URL")]
+        return [Problem(_FIELD, "bad_url", "is not a valid URL")]
     problems = []
     if scheme not in {"https", "http"} or not host:
-        problems.append(Problem(_FIELD, "bad_url", "must be a URL that begins with https://"))
+        problems.append(Problem(_FIELD, "bad_url", "must be a URL that starts with https://"))
     elif scheme == "http" and not (settings.allow_http or settings.allow_private_addresses):
-        problems.append(Problem(_FIELD, "not_https", "must begin with https:// (CALLSHEET_ALLOW_HTTP lifts this)"))
+        problems.append(
+            Problem(_FIELD, "not_https", "must start with https:// (set CALLSHEET_ALLOW_HTTP to allow http://)")
+        )
     if parts.username is not None or parts.password is not None:
-        problems.append(Problem(_FIELD, "credentials_in_url", "must not hold a user name or a password"))
+        problems.append(Problem(_FIELD, "credentials_in_url", "must not contain a user name or a password"))
     if _is_private_literal(host) and not settings.allow_private_addresses:
-        message = "must not lead to a private address (CALLSHEET_ALLOW_PRIVATE_ADDRESSES lifts this)"
+        message = "must not lead to a private address (set CALLSHEET_ALLOW_PRIVATE_ADDRESSES to allow it)"
         problems.append(Problem(_FIELD, "private_address", message))
     return problems
 

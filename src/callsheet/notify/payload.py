@@ -1,4 +1,4 @@
-"""What an outgoing webhook says: how an execution stands, in at most 20 kB."""
+"""Body of an outgoing webhook: the state of an execution, in at most 20 kB."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -9,35 +9,35 @@ import orjson
 from callsheet.domain.records import Execution
 from callsheet.domain.statuses import JobStatus
 
-MOST_BYTES = 20_000
+MAX_BYTES = 20_000
 
 _JOB_FIELDS = {"id", "job_id", "operation", "status", "error", "attempts", "result", "started_at", "finished_at"}
-_MOST_JOBS = 20
+_MAX_JOBS = 20
 
 
-def payload(kind: str, happened_at: datetime, execution: Execution, *, status_url: str) -> bytes:
-    """Return the body of a webhook.
+def build_payload(event_type: str, timestamp: datetime, execution: Execution, *, status_url: str) -> bytes:
+    """Return the JSON body of a webhook.
 
-    Params are left out. What is too long for 20 kB is left out step by step: results, then all jobs but failed ones,
-    then jobs and files, then metadata; `truncated` tells of it, and `statusUrl` is where the rest is read.
+    It never contains params. A body above 20 kB is shortened in steps: without results, with failed jobs only, without
+    jobs and artifacts, without metadata. `truncated` is true then, and `statusUrl` returns the complete execution.
     """
     body = b""
     for data in _shortened_variants(execution):
-        body = orjson.dumps({"type": kind, "timestamp": happened_at, "data": data | {"statusUrl": status_url}})
-        if len(body) <= MOST_BYTES:
+        body = orjson.dumps({"type": event_type, "timestamp": timestamp, "data": data | {"statusUrl": status_url}})
+        if len(body) <= MAX_BYTES:
             break
     return body
 
 
 def _shortened_variants(execution: Execution) -> Iterator[dict[str, Any]]:
     summary = execution.model_dump(mode="json", exclude={"jobs", "artifacts", "actions", "callback_url"})
-    files = execution.model_dump(mode="json", include={"artifacts"})
-    yield summary | files | {"jobs": _jobs(execution, _JOB_FIELDS), "truncated": False}
+    artifacts = execution.model_dump(mode="json", include={"artifacts"})
+    yield summary | artifacts | {"jobs": _jobs(execution, _JOB_FIELDS), "truncated": False}
     without_results = _JOB_FIELDS - {"result"}
-    yield summary | files | {"jobs": _jobs(execution, without_results), "truncated": True}
-    failed = [job for job in execution.jobs if job.status is JobStatus.FAILED][:_MOST_JOBS]
-    few = execution.model_copy(update={"jobs": failed})
-    yield summary | files | {"jobs": _jobs(few, without_results), "truncated": True}
+    yield summary | artifacts | {"jobs": _jobs(execution, without_results), "truncated": True}
+    failed = [job for job in execution.jobs if job.status is JobStatus.FAILED][:_MAX_JOBS]
+    failed_only = execution.model_copy(update={"jobs": failed})
+    yield summary | artifacts | {"jobs": _jobs(failed_only, without_results), "truncated": True}
     yield summary | {"jobs": [], "artifacts": [], "truncated": True}
     yield summary | {"jobs": [], "artifacts": [], "metadata": {}, "truncated": True}
 

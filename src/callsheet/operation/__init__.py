@@ -1,1 +1,1 @@
-"""The operation contract: what an operation author imports."""
+"""The operation contract, the catalog of operations and its schemas."""

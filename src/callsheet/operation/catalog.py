@@ -1,4 +1,4 @@
-"""The operations that are known here."""
+"""The catalog of operations: registration and discovery."""
 
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,7 +8,7 @@ from typing import Any
 from callsheet.domain.errors import ConfigurationError
 from callsheet.operation.contract import Operation
 
-GROUP = "callsheet.operations"
+ENTRY_POINT_GROUP = "callsheet.operations"
 
 
 class Catalog(Mapping[str, Operation]):
@@ -16,20 +16,20 @@ class Catalog(Mapping[str, Operation]):
 
     def __init__(self, operations: Iterable[Operation] = ()) -> None:
         self._by_name: dict[str, Operation] = {}
-        self._home: dict[str, str] = {}
+        self._module: dict[str, str] = {}
         for operation in operations:
             self.add(operation, operation.run.__module__)
 
-    def add(self, operation: Operation, home: str) -> None:
-        """Make an operation known; raises ConfigurationError when one of its names is taken by another."""
+    def add(self, operation: Operation, module: str) -> None:
+        """Register an operation of a module. Raises ConfigurationError if one of its names is taken."""
         for name in (operation.name, *operation.aliases):
             other = self._by_name.get(name)
             if other is not None and other is not operation:
                 raise ConfigurationError(
-                    f"two operations are called '{name}': one in {self._home[name]}, one in {home}"
+                    f"two operations have the name '{name}': one in {self._module[name]}, one in {module}"
                 )
             self._by_name[name] = operation
-            self._home[name] = home
+            self._module[name] = module
 
     def __getitem__(self, name: str) -> Operation:
         return self._by_name[name]
@@ -41,21 +41,21 @@ class Catalog(Mapping[str, Operation]):
         return len(self._by_name)
 
     def operations(self) -> list[Operation]:
-        """Return every operation once, by name."""
+        """Return every operation once, sorted by name."""
         return sorted({id(op): op for op in self._by_name.values()}.values(), key=lambda op: op.name)
 
     def queues(self) -> list[str]:
-        """Return the queues that the operations wait in."""
+        """Return the queues of the operations."""
         return sorted({operation.queue for operation in self._by_name.values()})
 
 
 def discover(modules: Iterable[str] = ()) -> Catalog:
     """Return the operations of all installed packages (entry points) and of the named modules.
 
-    Raises ConfigurationError when a module cannot be imported or a name is taken twice.
+    Raises ConfigurationError for a module that cannot be imported, and for a name conflict.
     """
     catalog = Catalog()
-    for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
+    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
         _add_all(catalog, _load(point.value, point.load), point.value)
     for module in modules:
         _add_all(catalog, _load(module, lambda name=module: importlib.import_module(name)), module)
@@ -69,11 +69,11 @@ def _load(name: str, load: Any) -> Any:
         raise ConfigurationError(f"operations in '{name}' cannot be loaded: {type(error).__name__}: {error}") from error
 
 
-def _add_all(catalog: Catalog, found: Any, home: str) -> None:
+def _add_all(catalog: Catalog, found: Any, module: str) -> None:
     operations = (
         [found] if isinstance(found, Operation) else [v for v in vars(found).values() if isinstance(v, Operation)]
     )
     if not operations:
-        raise ConfigurationError(f"'{home}' holds no operation")
+        raise ConfigurationError(f"'{module}' contains no operation")
     for operation in operations:
-        catalog.add(operation, home)
+        catalog.add(operation, module)

@@ -1,4 +1,4 @@
-"""What an operation is, and what it is given to work with."""
+"""The contract of operations: their declaration, and the context of a run."""
 
 import inspect
 import re
@@ -23,195 +23,224 @@ P = TypeVar("P", bound=BaseModel)
 R = TypeVar("R", bound=BaseModel)
 
 WorkerLostPolicy = Literal["retry", "resume", "park"]
-"""What happens to a job whose worker died: `retry` runs it again (local work), `resume` runs it again to go on with
-what it has ordered (`Context.submit_once` gives it the same task), `park` fails it with `outcome_unknown` for a person to
-decide (a paid call may have been made)."""
+"""What happens to a running job whose worker is lost.
+
+`retry` runs it again; for local work. `resume` runs it again, and `Context.submit_once` returns the task of the earlier
+run; for work at a provider. `park` fails it with `outcome_unknown` until a person decides; for side effects that must
+not be repeated, such as a paid call.
+"""
 
 
 class Cache(Protocol):
-    """Finished work under a name for its contents, shared by all workers.
+    """Content-addressed cache of intermediate files, shared by all workers.
 
-    A key is `<kind>/<64 hexadecimal digits>`, such as `piece/ab12…`. The digits name everything that decides the
-    contents; whoever finds a file under them must be able to take it for their own. Any file may be gone at any time.
+        key = f"piece/{digest}"
+        if not await job.cache.fetch(key, path):
+            await make(path)
+            await job.cache.keep(key, path)
+
+    A key is `<kind>/<64 hexadecimal digits>`. The digits must identify everything that determines the contents, since
+    other jobs use the file. Any file can disappear at any time.
     """
 
     async def fetch(self, key: str, target: Path) -> bool:
-        """Bring what was kept under the key to `target`, to be read only; False when there is nothing.
+        """Copy the cached file to `target`, read-only. Return False on a cache miss.
 
-        Raises DiskFull when there is no room for it.
+        Raises DiskFull when there is no space for it.
         """
 
     async def keep(self, key: str, path: Path) -> None:
-        """Keep a finished file under the key. What cannot be kept is logged, and is no failure of the job."""
+        """Cache a finished file under the key. A failure is logged, and does not fail the job."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSubmission:
-    """What an earlier run of a job has ordered."""
+    """A submission of an earlier run of the job."""
 
     provider: str
     model: str
-    """By the provider's own name."""
+    """The provider's name of the model."""
     task: Task | None
-    """None: whether the provider took the order is not known yet."""
+    """The task that the provider created; None while it is unknown whether the provider accepted the submission."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildJob:
-    """A job that another one wants to run first."""
+    """A job that a running job adds to its execution and waits for."""
 
     id: str
-    """Formed as in a plan; in the execution it stands as `<id of the job that wants it>/<id>`."""
+    """Same form as job ids in a plan. In the execution, the child's id is `<parent id>/<id>`."""
     operation: str
     params: dict[str, Any]
-    """As JSON, with values only: what looks like a reference is text."""
+    """JSON values. References are not resolved."""
 
 
 class RunChildJobs(Exception):
-    """Raised by an operation: these jobs are to run first.
+    """Raised by an operation to run child jobs first.
 
-    The job gives its seat back, which counts as no attempt, and begins anew when they have succeeded or failed: what
-    became of them it sees by what they left in the cache. It can ask for this once (`Context.children_done`).
+        if not job.children_done:
+            raise RunChildJobs([ChildJob("part-1", "render-segments", {"segments": [0]})])
+        results = await job.child_results()
+
+    The run ends, releases its slot and does not count as an attempt. After all child jobs have succeeded or failed, the
+    operation runs again from the start. A job can add child jobs once.
     """
 
     def __init__(self, jobs: Sequence[ChildJob]) -> None:
-        """Raises ValueError when there are none."""
+        """Raises ValueError for an empty sequence."""
         if not jobs:
-            raise ValueError("there must be jobs to run first")
-        super().__init__(f"{len(jobs)} jobs are to run first")
+            raise ValueError("RunChildJobs needs at least one job")
+        super().__init__(f"{len(jobs)} child jobs must run first")
         self.jobs = tuple(jobs)
 
 
 class Context(Protocol):
-    """What a running operation is given."""
+    """What a running operation uses to read inputs, report progress and store results.
+
+    path = await job.fetch_input(params.src)
+    job.progress(0.5, "half done")
+    return Clip(video=await job.keep(path))
+    """
 
     @property
     def id(self) -> UUID:
-        """Of the job record; unique everywhere."""
+        """Id of the job record; globally unique."""
 
     @property
     def execution_id(self) -> UUID:
-        """Of the execution that the job belongs to."""
+        """Id of the job's execution."""
 
     @property
     def job_id(self) -> str:
-        """The job's id inside its plan."""
+        """The job's id in its plan."""
 
     @property
     def operation(self) -> str:
-        """The operation's stored name."""
+        """The stored name of the operation."""
 
     @property
     def attempt(self) -> int:
-        """1 for the first run, one more for each run after a failure."""
+        """1 for the first run, plus 1 for each failed run before this one."""
 
     @property
     def children_done(self) -> bool:
-        """Whether jobs that this one wanted to run first have ended (`RunChildJobs`); it cannot ask for more."""
+        """Whether the job's child jobs (`RunChildJobs`) have ended. The job cannot add more then."""
 
     @property
     def dir(self) -> Path:
-        """A folder for this run alone; removed when it ends."""
+        """Working folder of this run; deleted at its end."""
 
     @property
     def settings(self) -> Settings:
-        """Those of this worker."""
+        """Settings of this worker."""
 
     @property
     def ffmpeg(self) -> FFmpeg:
-        """Runs FFmpeg; a run ends with the job, however the job ends."""
+        """Runs FFmpeg. Its processes are stopped when the run ends."""
 
     @property
     def cache(self) -> Cache:
-        """Work that later runs, and other jobs, need not do again."""
+        """Cache of intermediate files, shared by all jobs."""
 
     async def worker_host_count(self) -> int:
-        """Return how many machines have a living worker that runs this operation; at least 1."""
+        """Return the number of hosts with a live worker that runs this operation; at least 1."""
 
     async def queue_depth(self, queue: str) -> int:
-        """Return how many jobs are ready in a queue, and wait for a seat."""
+        """Return the number of ready jobs in a queue."""
 
     async def has_live_worker(self, operation: str, queue: str) -> bool:
-        """Tell whether a living worker takes jobs of an operation from a queue, and the queue is not paused."""
+        """Return whether a live worker runs this operation in this queue, and the queue is not paused."""
 
     async def child_results(self) -> Mapping[str, dict[str, Any] | None]:
-        """Return what the jobs that ran first (`RunChildJobs`) returned, by their ids; None for those that failed."""
+        """Return the results of the child jobs by their `ChildJob.id`; None for a failed child."""
 
     def progress(self, done: float, message: str | None = None) -> None:
-        """Report how much is done, from 0 to 1. Call it as often as you like: what is stored is throttled."""
+        """Report progress, from 0 to 1. Can be called at any rate; writes to the database are throttled."""
 
     def log(self, message: str, **facts: Any) -> None:
-        """Tell people something about this run; it becomes an event. Keep secrets out."""
+        """Record a message for people as an event `job.log`. Do not include secrets."""
 
     def publish(self, **partial: Any) -> None:
-        """Publish intermediate results while the job runs; they become an event."""
+        """Record intermediate results of a running job as an event `job.output`."""
 
     async def fetch_input(self, source: MediaSource) -> Path:
-        """Bring an input file here and return its path; a local file is not copied.
+        """Download an input file and return its path. A local file is not copied.
 
-        Raises BadSource when it must not be used, SourceUnreachable when it did not come.
+        Raises BadSource for a source that is not allowed or does not exist, and SourceUnreachable, StorageUnreachable
+        or DiskFull for temporary failures.
         """
 
     async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
-        """Store a finished file and return its record; put that into the result.
+        """Store a finished file and return its artifact, for the operation's result.
 
-        It counts as the job's artifact once the job has succeeded. Raises DiskFull or StorageUnreachable.
+        It becomes an artifact of the job when the run succeeds. Raises DiskFull or StorageUnreachable.
         """
 
     async def once(self, step: str, action: Callable[[], Awaitable[T]], kind: type[T] | TypeAdapter[T]) -> T:
-        """Do something that must never be done twice, such as a paid call; later runs of the job get its value.
+        """Run a side effect, such as a paid call, at most once in the life of the job. Return its value.
 
-        The intent is written down before, the value after. A later run that finds the intent without a value
-        raises OutcomeUnknown instead of doing it again. `kind` reads the stored value back. When `action` raises
-        NoEffect, or could not connect at all, the intent is taken back, and a later run may do it.
+            charge = await job.once("charge", lambda: api.charge(9.99), Charge)
+
+        The start of the step is stored before `action` runs, and its value afterwards. A later run gets the stored
+        value, parsed as `kind`. A later run that finds a started step without a value raises OutcomeUnknown instead of
+        repeating the step. When `action` raises NoEffect, or an error that proves that no connection was made, the step
+        is reset, and a later run can repeat it.
         """
 
     @property
     def providers(self) -> Mapping[str, Provider]:
-        """Somebody else's generators, by name; raises ConfigurationError for one that is not set up here."""
+        """The providers by name. Access raises ConfigurationError for a provider that is not configured here."""
 
     def webhook_url(self, provider: Provider, step: str = "submit") -> str | None:
-        """Return the address that belongs into the order of this step, for the provider to call.
+        """Return the webhook URL for the submission of this step.
 
-        None when this server cannot be reached from outside, or the provider calls nobody.
+        None when this server has no public URL, or the provider sends no webhooks.
         """
 
-    async def submit_once(self, provider: Provider, order: SubmitRequest, step: str = "submit") -> Task:
-        """Send an order, at most once in the life of the job; a later run is given the task that came of it.
+    async def submit_once(self, provider: Provider, request: SubmitRequest, step: str = "submit") -> Task:
+        """Submit a request to a provider, at most once in the life of the job. Return the provider's task.
 
-        The intent is written down before, the task after. The order's mark is set here. Raises Refused,
-        ProviderRateLimited or ProviderUnreachable when certainly nothing was ordered: it may be ordered again, or of another
-        provider. That other order belongs into the same step, or a later run would try the first provider once more;
-        `ordered` tells it who took the order. When that is not known it is found out as far as the provider lets us,
-        however long that takes; in the end SubmissionUnknown is raised, and only a person's retry with resubmit sends
-        the order again. Give way to that error: whoever orders elsewhere instead may pay twice.
+            task = await job.submit_once(provider, SubmitRequest("model", {"prompt": params.prompt}))
+            status = await job.wait_for_result(task)
+
+        The submission is stored before the request is sent, and the task afterwards. A later run gets the stored task
+        without sending anything. The request's `client_reference` is set here.
+
+        Raises SubmissionRejected, ProviderRateLimited or ProviderUnreachable when the provider certainly created no
+        task. Then the request can be submitted again, also to another provider. Use the same step for it; otherwise a
+        later run would submit to the first provider again (`open_submission` returns which provider was used).
+
+        When the outcome is unknown, the submission is reconciled with the provider, which can take long. If that fails,
+        SubmissionUnknown is raised, and only a manual retry with `resubmit` sends the request again. Do not catch this
+        error to use another provider: the result could be paid twice.
         """
 
     async def open_submission(self, step: str = "submit") -> OpenSubmission | None:
-        """Return what an earlier run has ordered in a step, without sending anything; None when nothing is open there.
+        """Return the submission of an earlier run in this step, without sending anything; None without one.
 
-        Where its task is None, it is not known yet whether it was taken: `order` it again, of the same provider in the
-        same step, to have that found out.
+        If its `task` is None, it is unknown whether the provider accepted it. Call `submit_once` with the same provider
+        and step to reconcile it.
         """
 
     async def public_url(self, source: MediaSource) -> str | None:
-        """Return an address at which others can fetch an input file for a while.
+        """Return a temporary URL at which providers can download an input file.
 
-        None when there is no such address: the file lies on this machine alone, or nobody can reach this server.
+        None when the source is not publicly reachable: a local file, or a server without a public URL.
         """
 
     async def wait_for_result(self, task: Task) -> TaskStatus:
-        """Return how a task that was ordered has ended: well.
+        """Return the final status of a task that has succeeded.
 
-        Until it has, the job gives its seat back and waits, and the operation begins anew once there is something to
-        see; so let nothing stand before it that is slow, or has an effect (`once`, `order`). Raises ProviderFailed
-        with the provider's reason, or TimedOut when the task took longer than the provider is given.
+        Until the task ends, the job is snoozed: the run ends, the slot is released, and the operation runs again from
+        the start when the provider reports an end. Code before this call must therefore be fast and free of side
+        effects, except through `once` and `submit_once`. Raises ProviderFailed with the provider's reason, and TimedOut
+        when the task exceeds the provider's deadline.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation as declared; the manifest, the API schema, the CLI help and the checks are made from it."""
+    """A declared operation. Manifest, API schema, CLI help and validation are derived from it."""
 
     name: str
     params: type[BaseModel]
@@ -220,16 +249,16 @@ class Operation:
     summary: str
     queue: str = "default"
     priority: int | None = None
-    """None: that of the queue."""
+    """Default priority of its jobs; None uses the default of the queue."""
     timeout: timedelta = timedelta(minutes=10)
     """Time limit of one run."""
     attempts: int = 3
-    """Runs in all, when failures are transient."""
+    """Maximum number of runs, if every failure is transient."""
     transient: tuple[type[BaseException], ...] = (Transient,)
-    """Failures that may pass; every other failure is final."""
+    """Exceptions that are retried; all others are final."""
     on_worker_lost: WorkerLostPolicy = "retry"
     needs: frozenset[str] = frozenset()
-    """What a worker must have: `ffmpeg`, `gpu`, …"""
+    """Requirements on the worker: `ffmpeg`, `gpu`, `speech`."""
     aliases: tuple[str, ...] = ()
 
 
@@ -251,21 +280,30 @@ def operation(
 ) -> Callable[[Callable[[Any, P], Awaitable[R]]], Operation]:
     """Declare an async function `(job: Context, params) -> result` as an operation.
 
-    Params and result are pydantic models, read from the annotations; the first line of the docstring is the
-    summary. `name` is stored in the database and outlives any renaming of the function. `attempts` counts all
-    runs; only failures of the `transient` kinds are tried again.
+        @operation("shout", timeout=timedelta(minutes=1))
+        async def shout(job: Context, params: ShoutParams) -> ShoutResult:
+            return ShoutResult(text=params.text.upper())
 
-    Raises TypeError, when it is declared and not when it runs, for anything that does not fit.
+    Params and result are pydantic models, taken from the annotations. The first line of the docstring is the summary.
+
+    - `name`: stored in the database, so it must not change later. `aliases` are accepted in plans.
+    - `queue`, `priority`: where its jobs wait, and their default priority (default: that of the queue).
+    - `timeout`: time limit of one run.
+    - `attempts`: maximum number of runs. Only exceptions of the types `transient` are retried.
+    - `on_worker_lost`: what happens when the worker of a run is lost (`WorkerLostPolicy`).
+    - `needs`: requirements on the worker, such as `ffmpeg`.
+
+    Raises TypeError at declaration for an invalid name, signature or number of attempts.
     """
     if not _NAME.fullmatch(name):
-        raise TypeError(f"operation name '{name}' must be of small letters, digits and single hyphens")
+        raise TypeError(f"operation name '{name}' must consist of lowercase letters, digits and single hyphens")
     if attempts < 1:
         raise TypeError(f"operation '{name}': attempts must be at least 1, got {attempts}")
 
     def declare(function: Callable[[Any, P], Awaitable[R]]) -> Operation:
         if not inspect.iscoroutinefunction(function):
             raise TypeError(
-                f"operation '{name}' must be an `async def`; put blocking work into `await asyncio.to_thread(…)`"
+                f"operation '{name}' must be an `async def`; run blocking code with `await asyncio.to_thread(…)`"
             )
         params, result = _models(name, function)
         return Operation(
@@ -289,12 +327,12 @@ def operation(
 
 def _models(name: str, function: Callable[..., Any]) -> tuple[type[BaseModel], type[BaseModel]]:
     hints = get_type_hints(function)
-    takes = list(inspect.signature(function).parameters)
-    if len(takes) != 2:
-        raise TypeError(f"operation '{name}' must take (job, params), not ({', '.join(takes)})")
-    params, result = hints.get(takes[1]), hints.get("return")
-    for what, model in ((f"'{takes[1]}'", params), ("the return value", result)):
+    names = list(inspect.signature(function).parameters)
+    if len(names) != 2:
+        raise TypeError(f"operation '{name}' must take (job, params), not ({', '.join(names)})")
+    params, result = hints.get(names[1]), hints.get("return")
+    for subject, model in ((f"'{names[1]}'", params), ("the return value", result)):
         if not (isinstance(model, type) and issubclass(model, BaseModel)):
-            raise TypeError(f"operation '{name}': annotate {what} with a pydantic model, got {model!r}")
-    assert params is not None and result is not None  # noqa: S101 - told above
+            raise TypeError(f"operation '{name}': annotate {subject} with a pydantic model, got {model!r}")
+    assert params is not None and result is not None  # noqa: S101 - checked above
     return params, result

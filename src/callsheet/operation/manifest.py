@@ -1,4 +1,4 @@
-"""The capabilities manifest, made from the operations themselves."""
+"""The manifest: a description of every operation, derived from its declaration."""
 
 from callsheet.domain.queues import priority_of
 from callsheet.domain.records import OperationRecord
@@ -12,7 +12,7 @@ def manifest(catalog: Catalog) -> list[OperationRecord]:
 
 
 def describe(operation: Operation) -> OperationRecord:
-    """Describe one operation: names, queue, limits, needs, and the schemas of what goes in and comes out."""
+    """Describe one operation: names, queue, limits, needs, and the schemas of params and result."""
     return OperationRecord(
         name=operation.name,
         aliases=sorted(operation.aliases),

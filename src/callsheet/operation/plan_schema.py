@@ -1,4 +1,4 @@
-"""The JSON Schema of plans, in which a job's operation decides what its params may be."""
+"""JSON Schema of plans. The schema of a job's params depends on its operation."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,16 +18,16 @@ _REFERENCE_DEFINITION: _Schema = {
     "title": "Reference",
     "description": "A value from another job's result, such as ${voice.audio}",
 }
-_ABOUT = ("title", "description", "default", "examples", "deprecated")
-_MAPS = ("properties", "patternProperties")
-_LISTS = ("anyOf", "allOf", "prefixItems")
-_INSIDE = ("items", "additionalProperties", "contains", "unevaluatedProperties")
+_ANNOTATIONS = ("title", "description", "default", "examples", "deprecated")
+_SCHEMA_MAPS = ("properties", "patternProperties")
+_SCHEMA_LISTS = ("anyOf", "allOf", "prefixItems")
+_SUBSCHEMAS = ("items", "additionalProperties", "contains", "unevaluatedProperties")
 
 
 def plan_schema(catalog: Catalog) -> _Schema:
-    """Return the schema of what clients submit: a submission, or in a file the plan alone.
+    """Return the schema of a submission or a plan.
 
-    Wherever params take a value they also take a reference. Names are those of JSON, in camelCase.
+    Every value inside params can also be a reference. Field names are in camelCase.
     """
     operations = catalog.operations()
     models = [(model, "validation") for model in [Submission, *dict.fromkeys(op.params for op in operations)]]
@@ -53,36 +53,36 @@ def plan_schema(catalog: Catalog) -> _Schema:
 def _job(schema: _Schema, operations: list[Operation], refs: dict[Any, str]) -> _Schema:
     names = [{"const": name, "description": op.summary} for op in operations for name in (op.name, *op.aliases)]
     properties = schema["properties"] | {"operation": schema["properties"]["operation"] | {"oneOf": names}}
-    return schema | {"properties": properties, "allOf": list(_choices(operations, refs))}
+    return schema | {"properties": properties, "allOf": list(_params_by_operation(operations, refs))}
 
 
-def _choices(operations: list[Operation], refs: dict[Any, str]) -> Iterator[_Schema]:
+def _params_by_operation(operations: list[Operation], refs: dict[Any, str]) -> Iterator[_Schema]:
     for operation in operations:
-        chosen = {"properties": {"operation": {"enum": [operation.name, *operation.aliases]}}}
+        condition = {"properties": {"operation": {"enum": [operation.name, *operation.aliases]}}}
         params = {"$ref": f"#/$defs/{refs[operation.params]}"}
-        needed = {} if _takes_nothing(operation) else {"required": ["params"]}
-        yield {"if": chosen, "then": {"properties": {"params": params}} | needed}
+        required = {} if _has_no_required_params(operation) else {"required": ["params"]}
+        yield {"if": condition, "then": {"properties": {"params": params}} | required}
 
 
-def _takes_nothing(operation: Operation) -> bool:
+def _has_no_required_params(operation: Operation) -> bool:
     return not any(field.is_required() for field in operation.params.model_fields.values())
 
 
 def _with_references(schema: Any) -> Any:
-    """Return a schema in which every value inside may be a reference instead."""
+    """Return a schema in which every nested value can also be a reference."""
     if not isinstance(schema, dict):
         return schema
     new = {key: value for key, value in schema.items() if key not in ("oneOf", "discriminator")}
     if "oneOf" in schema:
-        # A reference fits several kinds at once.
+        # `oneOf` would fail: a reference matches several alternatives.
         new["anyOf"] = schema["oneOf"]
-    for key in _LISTS:
+    for key in _SCHEMA_LISTS:
         if key in new:
             new[key] = [_with_references(each) for each in new[key]]
-    for key in _MAPS:
+    for key in _SCHEMA_MAPS:
         if key in new:
             new[key] = {name: _or_reference(each) for name, each in new[key].items()}
-    for key in _INSIDE:
+    for key in _SUBSCHEMAS:
         if isinstance(new.get(key), dict):
             new[key] = _or_reference(new[key])
     return new
@@ -90,13 +90,13 @@ def _with_references(schema: Any) -> Any:
 
 def _or_reference(schema: Any) -> Any:
     inner = _with_references(schema)
-    if not isinstance(inner, dict) or _takes_any_text(inner):
+    if not isinstance(inner, dict) or _accepts_any_text(inner):
         return inner
-    about = {key: value for key, value in inner.items() if key in _ABOUT}
-    rest = {key: value for key, value in inner.items() if key not in _ABOUT}
-    kinds = rest["anyOf"] if set(rest) == {"anyOf"} else [rest]
-    return about | {"anyOf": [*kinds, _REFERENCE]}
+    annotations = {key: value for key, value in inner.items() if key in _ANNOTATIONS}
+    rest = {key: value for key, value in inner.items() if key not in _ANNOTATIONS}
+    alternatives = rest["anyOf"] if set(rest) == {"anyOf"} else [rest]
+    return annotations | {"anyOf": [*alternatives, _REFERENCE]}
 
 
-def _takes_any_text(schema: _Schema) -> bool:
-    return {key: value for key, value in schema.items() if key not in _ABOUT} in ({}, {"type": "string"})
+def _accepts_any_text(schema: _Schema) -> bool:
+    return {key: value for key, value in schema.items() if key not in _ANNOTATIONS} in ({}, {"type": "string"})

@@ -1,4 +1,4 @@
-"""What this machine has, for operations that need it."""
+"""Requirements of operations that this machine meets."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,11 +27,11 @@ def _has_speech(_settings: Settings) -> bool:
 
 
 CHECKS: dict[str, Callable[[Settings], bool]] = {"ffmpeg": _has_ffmpeg, "gpu": _has_gpu, "speech": _has_speech}
-"""How each need is found out; a need without a check is never met."""
+"""Check of each requirement. A requirement without a check is never met."""
 
 
 def runnable_operations(catalog: Catalog, settings: Settings) -> Catalog:
-    """Return the operations whose needs this machine meets."""
+    """Return the operations whose requirements this machine meets."""
     needed = {need for operation in catalog.operations() for need in operation.needs}
     met = {need for need in needed if need in CHECKS and CHECKS[need](settings)}
     return Catalog(operation for operation in catalog.operations() if operation.needs <= met)

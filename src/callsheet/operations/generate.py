@@ -24,17 +24,17 @@ from callsheet.domain.errors import (
 )
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.domain.plan_validation import validation_error
+from callsheet.domain.validation_problems import validation_error
 from callsheet.files.content_sniffing import sniff_media_type
 from callsheet.files.media_types import guess_media_type, suffix_for
 from callsheet.operation.contract import Context, OpenSubmission, operation
 from callsheet.operations.local_first import run_locally
 from callsheet.providers.contract import InputFile, Output, Provider, SubmitRequest, Task
 from callsheet.providers.registry import (
-    OWN_SERVERS,
+    LOCAL_COMFYUI,
     GenerativeModel,
     Offer,
-    offers_of,
+    matching_offers,
     read_registry,
     to_provider_inputs,
     validate_inputs,
@@ -135,8 +135,8 @@ async def generate(job: Context, params: GenerateParams) -> GenerateResult:
 
 async def _made_at_home(job: Context, params: GenerateParams) -> GenerateResult | None:
     """Return what our own servers made; None where they have no such workflow, no room, or failed."""
-    offers = offers_of(_model(job, params), params.provider)
-    home = next((o for o in offers if o.provider == OWN_SERVERS and not validate_inputs(o, params.given())), None)
+    offers = matching_offers(_model(job, params), params.provider)
+    home = next((o for o in offers if o.provider == LOCAL_COMFYUI and not validate_inputs(o, params.given())), None)
     if home is None:
         return None
     made = await run_locally(job, home.model, to_provider_inputs(home, params.given()), alone=len(offers) == 1)
@@ -147,7 +147,7 @@ async def _made_at_home(job: Context, params: GenerateParams) -> GenerateResult 
         images=made.images,
         audios=made.audio,
         files=[each.file for each in made.files],
-        provider=OWN_SERVERS,
+        provider=LOCAL_COMFYUI,
         model=home.model,
         provider_job_id=made.prompt_id,
     )
@@ -190,8 +190,8 @@ async def _order(job: Context, params: GenerateParams, model: GenerativeModel) -
     """
     reasons: list[str] = []
     passing: list[ProviderRateLimited | ProviderUnreachable] = []
-    for offer in offers_of(model, params.provider):
-        if offer.provider == OWN_SERVERS:
+    for offer in matching_offers(model, params.provider):
+        if offer.provider == LOCAL_COMFYUI:
             continue
         if wrong := validate_inputs(offer, params.given()):
             reasons.append(f"{offer.provider}: {'; '.join(map(repr, wrong))}")

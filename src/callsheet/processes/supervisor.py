@@ -1,8 +1,8 @@
-"""Keeping a worker process alive: a parent that starts a new child when one dies.
+"""Supervisor: a parent process that restarts a dead worker process.
 
-Parent and child hold the two ends of a socket, the lifeline. The child tells over it that its end is in order, which
-an exit status cannot prove: a job may end its process with any status. When the parent dies, its end closes, and the
-child knows that it must go.
+Parent and child are connected by a socket pair, the lifeline. The child reports over it that it exits on purpose. The
+exit status cannot show that, because a job may end the process with any status. When the parent dies, its end closes,
+and the child terminates.
 """
 
 import asyncio
@@ -23,21 +23,22 @@ from callsheet.domain.ids import new_id
 log = structlog.get_logger(__name__)
 
 LIFELINE = "CALLSHEET_LIFELINE"
-"""Names the child's end of the lifeline, by its file descriptor."""
+"""Environment variable with the file descriptor of the child's end of the lifeline."""
 
-_DONE, _UNFIT = b"done", b"unfit"
-_STEADY = 30.0
-"""A child that lived for so many seconds was well; its death is the first of a new row."""
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 30.0
-_LAST_WORDS = 15.0
-"""Seconds beyond the grace period that a stopping child has to hand its jobs back."""
+_DONE, _FATAL = b"done", b"fatal"
+_STABLE_AFTER = 30.0
+"""A child that ran longer than this, in seconds, resets the restart backoff."""
+_MIN_DELAY, _MAX_DELAY = 0.2, 30.0
+"""Seconds before a restart; doubled after each death in a row."""
+_RELEASE_TIMEOUT = 15.0
+"""Seconds, after the grace period, for a stopping child to release its jobs."""
 
 
 class Lifeline:
-    """The child's end. Without a supervising parent there is none, and nothing happens."""
+    """The child's end of the lifeline. Does nothing in a process without a supervisor."""
 
     def __init__(self, descriptor: int | None, *, grace: float) -> None:
-        """Begin to watch the parent; when it dies, this process gets SIGTERM, and SIGKILL after `grace` seconds."""
+        """Watch the parent. When it dies, send SIGTERM to this process, and SIGKILL some time after `grace` seconds."""
         self._socket = None if descriptor is None else socket.socket(fileno=descriptor)
         self._grace = grace
         if self._socket is not None:
@@ -46,22 +47,22 @@ class Lifeline:
 
     @classmethod
     def from_environment(cls, *, grace: float) -> "Lifeline":
-        """Take up the end that the parent left in the environment, so that no grandchild finds it there."""
+        """Open the descriptor from the environment, and remove the variable so that child processes do not see it."""
         text = os.environ.pop(LIFELINE, None)
         return cls(int(text) if text else None, grace=grace)
 
     def report_done(self) -> None:
-        """Say that this process ends in order."""
-        self._tell(_DONE)
+        """Report that this process exits on purpose."""
+        self._send(_DONE)
 
     def report_fatal(self) -> None:
-        """Say that this process cannot start like this, so that trying again is of no use."""
-        self._tell(_UNFIT)
+        """Report that this process cannot start, and that a restart would not help."""
+        self._send(_FATAL)
 
-    def _tell(self, word: bytes) -> None:
+    def _send(self, message: bytes) -> None:
         if self._socket is not None:
             with contextlib.suppress(OSError):
-                self._socket.send(word)
+                self._socket.send(message)
 
     def _watch(self) -> None:
         assert self._socket is not None  # noqa: S101 - only started with one
@@ -69,26 +70,30 @@ class Lifeline:
             while self._socket.recv(64):
                 pass
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(self._grace + _LAST_WORDS)
+        time.sleep(self._grace + _RELEASE_TIMEOUT)
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True)
-class _ChildLife:
+class _Exit:
+    """How a child process exited."""
+
     code: int
-    word: bytes
+    message: bytes
+    """Its report over the lifeline, empty if there was none."""
     seconds: float
+    """Its run time."""
 
     @property
-    def how(self) -> str:
+    def cause(self) -> str:
         return f"killed by {signal.Signals(-self.code).name}" if self.code < 0 else f"exit status {self.code}"
 
 
 class Supervisor:
-    """Keeps one child running.
+    """Keeps one child process running.
 
-    `command` gives the argument list for a child that registers as the worker with the given id; `on_death` is told
-    the id of each worker whose process died. `grace` is how many seconds a child may take to let its jobs end.
+    `command` returns the command line for a child that registers as the worker with the given id. `on_death` is called
+    with the worker id of each child that died. `grace` is the time, in seconds, for running jobs to finish on stop.
     """
 
     def __init__(
@@ -107,79 +112,74 @@ class Supervisor:
         self._stops = 0
         self._stopping = asyncio.Event()
 
-    @property
-    def child_pid(self) -> int | None:
-        """The process id of the child, None between two lives."""
-        return self._child.pid if self._child is not None and self._child.returncode is None else None
-
     def stop(self) -> None:
-        """Ask the child to end; a second call makes it hand its jobs back at once, a third kills it."""
+        """Ask the child to stop. A second call makes it release its jobs at once, a third one kills it."""
         self._stops += 1
         self._stopping.set()
         self._signal(signal.SIGTERM if self._stops < 3 else signal.SIGKILL)
 
     async def run(self) -> int:
-        """Keep a child running until one ends in order, or after `stop`; return its exit status.
+        """Run children until one exits on purpose or `stop` was called. Return its exit status.
 
-        Raises nothing for a child that dies, however often: the pause between two lives grows instead.
+        The number of restarts is unlimited; the delay between them grows.
         """
-        deaths = lives = 0
+        deaths = children = 0
         while True:
             worker = new_id()
-            life = await self._live(worker)
-            lives += 1
-            if life.word == _DONE or (life.word == _UNFIT and lives == 1):
-                return life.code
+            exited = await self._run_child(worker)
+            children += 1
+            if exited.message == _DONE or (exited.message == _FATAL and children == 1):
+                return exited.code
             await self._on_death(worker)
             if self._stopping.is_set():
-                return _exit_status(life.code)
-            deaths = 1 if life.seconds > _STEADY else deaths + 1
-            pause = min(_FIRST_PAUSE * 2 ** (deaths - 1), _LONGEST_PAUSE)
-            log.error("worker process died, starting another", how=life.how, pause=round(pause, 1))
+                return _exit_status(exited.code)
+            deaths = 1 if exited.seconds > _STABLE_AFTER else deaths + 1
+            delay = min(_MIN_DELAY * 2 ** (deaths - 1), _MAX_DELAY)
+            log.error("worker process died, restarting it", cause=exited.cause, delay=round(delay, 1))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), pause)
+                await asyncio.wait_for(self._stopping.wait(), delay)
             if self._stopping.is_set():
-                return _exit_status(life.code)
+                return _exit_status(exited.code)
 
-    async def _live(self, worker: UUID) -> _ChildLife:
-        born = time.monotonic()
-        ours, theirs = socket.socketpair()
-        with ours:
-            with theirs:
+    async def _run_child(self, worker: UUID) -> _Exit:
+        started = time.monotonic()
+        parent_end, child_end = socket.socketpair()
+        with parent_end:
+            with child_end:
                 self._child = child = await asyncio.create_subprocess_exec(
                     *self._command(worker),
-                    env={**self._env, LIFELINE: str(theirs.fileno())},
+                    env={**self._env, LIFELINE: str(child_end.fileno())},
                     stdin=asyncio.subprocess.DEVNULL,
-                    pass_fds=(theirs.fileno(),),
-                    # Out of reach of the terminal's Ctrl-C: the parent passes it on, once.
+                    pass_fds=(child_end.fileno(),),
+                    # Its own session, so that Ctrl-C in the terminal reaches the parent only, which forwards it once.
                     start_new_session=True,
                 )
             try:
                 if self._stopping.is_set():
                     self._signal(signal.SIGTERM)
-                code = await self._ended(child)
+                code = await self._wait_for_exit(child)
             finally:
                 if child.returncode is None:
                     child.kill()
                     await child.wait()
-            ours.setblocking(False)
+            parent_end.setblocking(False)
             with contextlib.suppress(OSError):
-                return _ChildLife(code, ours.recv(64), time.monotonic() - born)
-            return _ChildLife(code, b"", time.monotonic() - born)
+                return _Exit(code, parent_end.recv(64), time.monotonic() - started)
+            return _Exit(code, b"", time.monotonic() - started)
 
-    async def _ended(self, child: asyncio.subprocess.Process) -> int:
-        waiting = asyncio.ensure_future(child.wait())
+    async def _wait_for_exit(self, child: asyncio.subprocess.Process) -> int:
+        exiting = asyncio.ensure_future(child.wait())
         stopping = asyncio.ensure_future(self._stopping.wait())
         try:
-            await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            done, _ = await asyncio.wait({waiting}, timeout=self._grace + _LAST_WORDS)
+            await asyncio.wait({exiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait({exiting}, timeout=self._grace + _RELEASE_TIMEOUT)
             if not done:
                 log.error("worker process does not stop, killing it", pid=child.pid)
                 child.kill()
-            return await waiting
+            return await exiting
         finally:
             stopping.cancel()
-            waiting.cancel()
+            exiting.cancel()
 
     def _signal(self, number: signal.Signals) -> None:
         if self._child is not None and self._child.returncode is None:
@@ -188,7 +188,7 @@ class Supervisor:
 
 
 def _exit_status(code: int) -> int:
-    """A child that SIGTERM met before it could listen for it has ended as it was asked to."""
+    """Return the exit status for a stopped child. SIGTERM counts as success: its handler was not yet installed."""
     if code == -signal.SIGTERM:
         return 0
     return 128 - code if code < 0 else code

@@ -9,7 +9,7 @@ import httpx2
 
 from callsheet.domain.errors import BadWebhook, SubmissionUnknown
 from callsheet.providers.contract import Capabilities, Output, PollPolicy, SubmitRequest, Task, TaskStatus, WebhookEvent
-from callsheet.providers.http.client import Answer, ProviderHttp
+from callsheet.providers.http.client import ProviderClient, ProviderResponse
 from callsheet.providers.http.json_fields import text
 
 
@@ -21,7 +21,7 @@ class BaseProvider:
     hosts: frozenset[str] | None = frozenset()
     """Where its files are, besides its own origin; None: anywhere on the public internet."""
 
-    def __init__(self, http: ProviderHttp, poll_policy: PollPolicy) -> None:
+    def __init__(self, http: ProviderClient, poll_policy: PollPolicy) -> None:
         self.poll_policy = poll_policy
         self._http = http
 
@@ -44,12 +44,12 @@ class BaseProvider:
         """Let go of the connections."""
         await self._http.close()
 
-    def _task(self, answer: Answer, task_id: Any, **handle: Any) -> Task:
+    def _task(self, answer: ProviderResponse, task_id: Any, **handle: Any) -> Task:
         """Return the task that an answer names. Raises SubmissionUnknown where it names none."""
         named = text(task_id)
         # Such a character cannot be kept.
         if named is None or "\0" in named:
-            self._http.not_understood(answer)
+            self._http.raise_unreadable_submission(answer)
         return Task(self.name, named, handle)
 
     def _lost_status(self) -> TaskStatus:

@@ -4,7 +4,7 @@ from collections import deque
 
 from callsheet.providers.base import BaseProvider
 from callsheet.providers.contract import PollPolicy, Task, TaskStatus
-from callsheet.providers.http.client import ProviderHttp
+from callsheet.providers.http.client import ProviderClient
 
 _REMEMBERED = 1_000
 
@@ -12,7 +12,7 @@ _REMEMBERED = 1_000
 class DeleteToCancelProvider(BaseProvider):
     """A provider that remembers which tasks it had deleted of late."""
 
-    def __init__(self, http: ProviderHttp, poll_policy: PollPolicy) -> None:
+    def __init__(self, http: ProviderClient, poll_policy: PollPolicy) -> None:
         super().__init__(http, poll_policy)
         self._deleted: deque[str] = deque(maxlen=_REMEMBERED)
 

@@ -11,13 +11,13 @@ import httpx2
 from callsheet.domain.errors import BadWebhook, ConfigurationError, ProviderUnreachable, SubmissionRejected
 from callsheet.providers.base import BaseProvider
 from callsheet.providers.contract import Capabilities, SubmitRequest, Task, TaskState, TaskStatus, WebhookEvent
-from callsheet.providers.http.client import Answer, ProviderHttp, fixed_keys, redact_message, sanitize
-from callsheet.providers.http.json_fields import fields_of, number, progress_in_text, text, url
-from callsheet.providers.http.request_files import with_files
+from callsheet.providers.http.client import ProviderClient, ProviderResponse, redact_message, sanitize, static_headers
+from callsheet.providers.http.json_fields import as_object, number, progress_in_text, text, url
+from callsheet.providers.http.request_files import encode_files
 from callsheet.providers.http.response_files import find_outputs
 from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.providers.webhooks.jwks import Jwks
-from callsheet.providers.webhooks.signatures import read_signed, verify_fal_webhook
+from callsheet.providers.webhooks.signatures import read_json_object, verify_fal_webhook
 from callsheet.settings import Settings
 
 _NAME = "fal"
@@ -64,11 +64,11 @@ class Fal(BaseProvider):
     hosts = frozenset({"fal.media"})
 
     def __init__(self, settings: Settings, key: str) -> None:
-        http = ProviderHttp(
+        http = ProviderClient(
             _NAME,
             settings.fal_url,
             settings,
-            keys=fixed_keys(Authorization=f"Key {key}"),
+            keys=static_headers(Authorization=f"Key {key}"),
             own_hosts=_OWN_HOSTS,
             at_once=settings.provider_concurrency,
         )
@@ -82,7 +82,7 @@ class Fal(BaseProvider):
             raise SubmissionRejected(
                 f"'{order.model}' {order.version or ''} is not a model at fal; they are called owner/app"
             )
-        given = await with_files(order.input, _NAME, _CAPABILITIES.inline_limit)
+        given = await encode_files(order.input, _NAME, _CAPABILITIES.inline_limit)
         webhook = {"fal_webhook": order.webhook} if order.webhook else {}
         # Without the second, another model may answer than the one that was asked for.
         headers = {
@@ -96,7 +96,7 @@ class Fal(BaseProvider):
         )
         task_id, handle = answer.at("request_id"), {name: url(answer.at(name)) for name in _ADDRESSES}
         if None in handle.values():
-            self._http.not_understood(answer)
+            self._http.raise_unreadable_submission(answer)
         return self._task(answer, task_id, **handle)
 
     async def get_status(self, task: Task) -> TaskStatus:
@@ -108,7 +108,7 @@ class Fal(BaseProvider):
         answer = await self._http.get("GET", str(httpx2.URL(place["status_url"]).copy_set_param("logs", "1")))
         if answer.status == 404:
             return TaskStatus("lost", "NOT_FOUND", message="fal does not know the task any more.")
-        fields = self._http.parsed(answer)
+        fields = self._http.json_object(answer)
         status = text(fields.get("status")) or "unknown"
         if status == "COMPLETED":
             return await self._ended(place["response_url"], fields)
@@ -123,10 +123,10 @@ class Fal(BaseProvider):
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Check and read a call of fal's."""
-        request_id, user_id = await self._key_set.checked(lambda keys: verify_fal_webhook(keys, headers, body, now))
+        request_id, user_id = await self._key_set.verify(lambda keys: verify_fal_webhook(keys, headers, body, now))
         if self._user_id not in (None, user_id):
             raise BadWebhook("The webhook is for another account of fal's.")
-        fields = read_signed(body)
+        fields = read_json_object(body)
         if fields.get("request_id") != request_id:
             raise BadWebhook("The webhook tells of another task than the one it is signed for.")
         return WebhookEvent(request_id, request_id, text(fields.get("status")) or "")
@@ -137,11 +137,11 @@ class Fal(BaseProvider):
             return task.handle
         parts = str(task.handle["model"]).split("/")
         app = "/".join(parts[: 3 if parts[0] in _NAMESPACES else 2])
-        place = f"{self._http.base}/{app}/requests/{quote(task.id, safe='')}"
+        place = f"{self._http.base_url}/{app}/requests/{quote(task.id, safe='')}"
         return {"status_url": f"{place}/status", "response_url": place, "cancel_url": f"{place}/cancel"}
 
     async def _ended(self, result_url: str, status: Mapping[str, Any]) -> TaskStatus:
-        seconds = number(fields_of(status.get("metrics")).get("inference_time"))
+        seconds = number(as_object(status.get("metrics")).get("inference_time"))
         kind, reason = text(status.get("error_type")), text(status.get("error"))
         if kind is not None:
             return _failed(kind, reason, seconds)
@@ -152,7 +152,7 @@ class Fal(BaseProvider):
             return _failed("error", reason, seconds)
         return self._failed_result(result, seconds)
 
-    def _failed_result(self, result: Answer, seconds: float | None) -> TaskStatus:
+    def _failed_result(self, result: ProviderResponse, seconds: float | None) -> TaskStatus:
         kind, reason = _kind_of(result), sanitize(result)
         if result.status in (404, 410):
             return TaskStatus(
@@ -165,22 +165,22 @@ class Fal(BaseProvider):
         if result.status == 422:
             return _failed("invalid_input", reason, seconds)
         # Without a kind it is not the model's own answer, but that of something in between.
-        self._http.lasting(result)
+        self._http.raise_if_transient(result)
         raise ProviderUnreachable(f"fal did not give the task's result: {reason}")
 
-    def _read(self, result: Answer) -> Any:
+    def _read(self, result: ProviderResponse) -> Any:
         try:
             return result.json()
         except ValueError:
             raise ProviderUnreachable("fal gave a result that is no JSON") from None
 
 
-def _kind_of(result: Answer) -> str | None:
+def _kind_of(result: ProviderResponse) -> str | None:
     """Return what kind of failure a result tells: the model's own (a list of details), or that of fal's machines."""
     fields = result.fields()
     detail = fields.get("detail")
     if isinstance(detail, list) and detail:
-        return text(fields_of(detail[0]).get("type")) or "invalid_input"
+        return text(as_object(detail[0]).get("type")) or "invalid_input"
     return text(fields.get("error_type")) or text(result.headers.get("x-fal-error-type"))
 
 
@@ -193,4 +193,4 @@ def _failed(kind: str, reason: str | None, seconds: float | None) -> TaskStatus:
 
 def _progress(logs: Any) -> float | None:
     entries = logs if isinstance(logs, list) else []
-    return progress_in_text("\n".join(text(fields_of(entry).get("message")) or "" for entry in entries))
+    return progress_in_text("\n".join(text(as_object(entry).get("message")) or "" for entry in entries))

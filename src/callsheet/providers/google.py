@@ -20,13 +20,13 @@ from callsheet.providers.contract import (
     WebhookEvent,
 )
 from callsheet.providers.http.base64_files import decode_base64
-from callsheet.providers.http.client import ProviderHttp, fixed_keys, redact_message, sanitize
-from callsheet.providers.http.json_fields import fields_of, text, url
-from callsheet.providers.http.request_files import format_seconds, in_base64, replace_files
+from callsheet.providers.http.client import ProviderClient, redact_message, sanitize, static_headers
+from callsheet.providers.http.json_fields import as_object, text, url
+from callsheet.providers.http.request_files import file_as_base64, format_seconds, replace_files
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.providers.webhooks.jwks import Jwks
-from callsheet.providers.webhooks.signatures import read_signed, verify_google_webhook
+from callsheet.providers.webhooks.signatures import read_json_object, verify_google_webhook
 from callsheet.settings import Settings
 
 _NAME = "google"
@@ -74,11 +74,11 @@ class Google(BaseProvider):
     )
 
     def __init__(self, settings: Settings, key: str) -> None:
-        http = ProviderHttp(
+        http = ProviderClient(
             _NAME,
             settings.google_url,
             settings,
-            keys=fixed_keys(**{"x-goog-api-key": key}),
+            keys=static_headers(**{"x-goog-api-key": key}),
             at_once=settings.provider_concurrency,
         )
         super().__init__(http, default_poll_policy(settings))
@@ -97,7 +97,7 @@ class Google(BaseProvider):
         answer = await self._http.get("GET", _path(task))
         if answer.status == 404:
             return self._lost_status()
-        interaction = self._http.parsed(answer)
+        interaction = self._http.json_object(answer)
         status = text(interaction.get("status")) or "unknown"
         state = _STATES.get(status, "running")
         if state == "succeeded":
@@ -114,9 +114,9 @@ class Google(BaseProvider):
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Check the token of a call, and read what it says: a hint, since the token proves the caller alone."""
-        message_id, _ = await self._key_set.checked(lambda keys: verify_google_webhook(keys, headers, now))
-        fields = read_signed(body)
-        return WebhookEvent(text(fields_of(fields.get("data")).get("id")), message_id, text(fields.get("type")) or "")
+        message_id, _ = await self._key_set.verify(lambda keys: verify_google_webhook(keys, headers, now))
+        fields = read_json_object(body)
+        return WebhookEvent(text(as_object(fields.get("data")).get("id")), message_id, text(fields.get("type")) or "")
 
     async def _body(self, order: SubmitRequest) -> dict[str, Any]:
         given = dict(order.input)
@@ -136,7 +136,7 @@ class Google(BaseProvider):
         size = (await asyncio.to_thread(file.path.stat)).st_size
         if file.url and size > self.capabilities.inline_limit:
             return {"type": kind, "uri": file.url, "mime_type": file.media_type}
-        data = await in_base64(file, _NAME, self.capabilities.inline_limit)
+        data = await file_as_base64(file, _NAME, self.capabilities.inline_limit)
         return {"type": kind, "data": data, "mime_type": file.media_type}
 
     async def _completed(self, status: str, interaction: Mapping[str, Any]) -> TaskStatus:
@@ -169,10 +169,10 @@ class Google(BaseProvider):
             return TaskStatus(
                 "failed", status, code="output_expired", message="Google does not have the file any more."
             )
-        file = self._http.parsed(answer)
+        file = self._http.json_object(answer)
         state = text(file.get("state"))
         if state == "FAILED":
-            reason = text(fields_of(file.get("error")).get("message")) or "no reason was given"
+            reason = text(as_object(file.get("error")).get("message")) or "no reason was given"
             return TaskStatus(
                 "failed",
                 status,
@@ -181,7 +181,7 @@ class Google(BaseProvider):
             )
         if state != "ACTIVE":
             return TaskStatus("running", f"{status}, file {state or 'unknown'}")
-        url = f"{self._http.base}{path}:download?alt=media"
+        url = f"{self._http.base_url}{path}:download?alt=media"
         return Output(url=url, name=path.rpartition("/")[2], media_type=media_type, requires_api_key=True)
 
 
@@ -202,7 +202,7 @@ def _last_made(interaction: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the files of the last step that has some."""
     steps = interaction.get("steps")
     for step in reversed(steps if isinstance(steps, list) else []):
-        if made := list(_made_in(fields_of(step))):
+        if made := list(_made_in(as_object(step))):
             return made
     return []
 
@@ -211,7 +211,7 @@ def _made_in(step: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     content = step.get("content")
     if step.get("type") != "model_output" or not isinstance(content, list):
         return
-    for part in map(fields_of, content):
+    for part in map(as_object, content):
         if part.get("type") in _MADE and (part.get("uri") or part.get("data")):
             yield part
 
@@ -225,7 +225,7 @@ def _inline(data: str, media_type: str | None) -> Output:
 
 def _failed(status: str, interaction: Mapping[str, Any]) -> TaskStatus:
     errors = interaction.get("errors")
-    first = fields_of(errors[0]) if isinstance(errors, list) and errors else fields_of(interaction.get("error"))
+    first = as_object(errors[0]) if isinstance(errors, list) and errors else as_object(interaction.get("error"))
     reason = text(first.get("message")) or f"Google gave no reason, but the state '{status}'."
     code = moderation_code(f"{text(first.get('code')) or ''} {reason}")
     return TaskStatus("failed", status, code=code, message=redact_message(reason))

@@ -10,13 +10,13 @@ import google.auth.transport
 import httpx2
 
 from callsheet.domain.errors import ProviderUnreachable
-from callsheet.providers.http.client import Keys, redact_message
+from callsheet.providers.http.client import AuthHeaders, redact_message
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 _PATIENCE = 30
 
 
-def google_tokens() -> Keys:
+def google_tokens() -> AuthHeaders:
     """Return keys with a token that is renewed when it expires; the credentials are looked for at the first request."""
     lock = asyncio.Lock()
     held: list[Any] = []

@@ -26,12 +26,12 @@ from callsheet.providers.contract import (
     TaskStatus,
     WebhookEvent,
 )
-from callsheet.providers.http.client import Answer, ProviderHttp, redact_message, sanitize
-from callsheet.providers.http.json_fields import fields_of, text, url
-from callsheet.providers.http.request_files import in_base64, replace_files
+from callsheet.providers.http.client import ProviderClient, ProviderResponse, redact_message, sanitize
+from callsheet.providers.http.json_fields import as_object, text, url
+from callsheet.providers.http.request_files import file_as_base64, replace_files
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
-from callsheet.providers.webhooks.signatures import read_signed
+from callsheet.providers.webhooks.signatures import read_json_object
 from callsheet.settings import Settings
 
 _NAME = "kling"
@@ -83,7 +83,7 @@ class Kling(BaseProvider):
         async def keys() -> Mapping[str, str]:
             return {"Authorization": f"Bearer {_token(access_key, secret_key)}"}
 
-        http = ProviderHttp(_NAME, settings.kling_url, settings, keys=keys, at_once=settings.provider_concurrency)
+        http = ProviderClient(_NAME, settings.kling_url, settings, keys=keys, at_once=settings.provider_concurrency)
         super().__init__(http, default_poll_policy(settings))
 
     async def submit(self, order: SubmitRequest) -> Task:
@@ -109,7 +109,7 @@ class Kling(BaseProvider):
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:  # noqa: ARG002
         """Read a callback, which nothing proves but the address it came to."""
-        fields = read_signed(body)
+        fields = read_json_object(body)
         task_id, status = text(fields.get("task_id")), text(fields.get("task_status")) or ""
         if task_id is None:
             raise BadWebhook("The callback names no task.")
@@ -117,26 +117,26 @@ class Kling(BaseProvider):
 
     async def _file(self, file: InputFile) -> str:
         # Bare base64: a data URI is refused.
-        return file.url or await in_base64(file, _NAME, self.capabilities.inline_limit)
+        return file.url or await file_as_base64(file, _NAME, self.capabilities.inline_limit)
 
-    def _look(self, answer: Answer) -> TaskStatus:
-        fields = self._http.parsed(answer)
+    def _look(self, answer: ProviderResponse) -> TaskStatus:
+        fields = self._http.json_object(answer)
         if fields.get("code") != 0:
             raise ProviderUnreachable(f"Kling answered code {fields.get('code')}: {sanitize(answer)}")
-        return _look(fields_of(fields.get("data")))
+        return _look(as_object(fields.get("data")))
 
-    def _refuse(self, answer: Answer) -> None:
+    def _refuse(self, answer: ProviderResponse) -> None:
         """Raise what a code other than 0 means for an order."""
         code = answer.fields().get("code")
         if code == 0:
             return
         if not isinstance(code, int) or code >= _OF_THEIR_MACHINES:
-            self._http.not_understood(answer)
-        self._http.unknown_outcome(answer, *_ID)
+            self._http.raise_unreadable_submission(answer)
+        self._http.raise_if_task_named(answer, *_ID)
         _refused(code, answer)
 
 
-def _refused(code: int, answer: Answer) -> NoReturn:
+def _refused(code: int, answer: ProviderResponse) -> NoReturn:
     words = f"code {code}, {sanitize(answer)}"
     if code in _TOO_MANY:
         raise ProviderRateLimited(f"Kling is busy: {words}", retry_after=_LEAST_WAIT)
@@ -154,7 +154,7 @@ def _look(task: Mapping[str, Any]) -> TaskStatus:
     status = text(task.get("task_status")) or "unknown"
     state = _STATES.get(status, "running")
     if state == "succeeded":
-        return TaskStatus(state, status, 1.0, _outputs(fields_of(task.get("task_result"))))
+        return TaskStatus(state, status, 1.0, _outputs(as_object(task.get("task_result"))))
     if state == "failed":
         reason = text(task.get("task_status_msg")) or "Kling gave no reason."
         return TaskStatus(state, status, code=moderation_code(reason), message=redact_message(reason))
@@ -162,7 +162,7 @@ def _look(task: Mapping[str, Any]) -> TaskStatus:
 
 
 def _outputs(result: Mapping[str, Any]) -> tuple[Output, ...]:
-    listed = [fields_of(each) for each in (*_list(result.get("videos")), *_list(result.get("images")))]
+    listed = [as_object(each) for each in (*_list(result.get("videos")), *_list(result.get("images")))]
     return tuple(Output(url=url) for url in (url(each.get("url")) for each in listed) if url is not None)
 
 

@@ -4,7 +4,16 @@ from pydantic import Field
 
 from callsheet.domain.model import Model
 from callsheet.providers.catalog import Providers
-from callsheet.providers.registry import OWN_SERVERS, GenerativeModel, Kind, Makes, Offer, Parameter, Registry, Waiting
+from callsheet.providers.registry import (
+    LOCAL_COMFYUI,
+    GenerativeModel,
+    Kind,
+    Makes,
+    Offer,
+    Parameter,
+    Registry,
+    WaitStrategy,
+)
 
 
 class ParameterRecord(Model):
@@ -29,7 +38,7 @@ class OfferRecord(Model):
     version: str | None = None
     ready: bool = Field(description="Whether the provider is set up where this was asked")
     why_not: str | None = Field(None, description="What is missing")
-    waiting: Waiting = Field(description="How its end is learned of, where both work")
+    waiting: WaitStrategy = Field(description="How its end is learned of, where both work")
     price: str | None = Field(None, description="For people, with the day it was seen")
     parameters: list[ParameterRecord]
 
@@ -66,7 +75,7 @@ def describe_model(model: GenerativeModel, providers: Providers) -> ModelRecord:
 
 
 def _offer(offer: Offer, providers: Providers) -> OfferRecord:
-    why_not = None if offer.provider == OWN_SERVERS else providers.why_not(offer.provider)
+    why_not = None if offer.provider == LOCAL_COMFYUI else providers.why_not(offer.provider)
     return OfferRecord(
         provider=offer.provider,
         model=offer.model,

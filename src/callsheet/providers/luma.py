@@ -8,9 +8,9 @@ from urllib.parse import quote
 from callsheet.domain.errors import ConfigurationError
 from callsheet.providers.base import BaseProvider
 from callsheet.providers.contract import Capabilities, InputFile, Output, SubmitRequest, Task, TaskState, TaskStatus
-from callsheet.providers.http.client import ProviderHttp, fixed_keys, redact_message
-from callsheet.providers.http.json_fields import fields_of, text
-from callsheet.providers.http.request_files import format_seconds, in_base64, replace_files
+from callsheet.providers.http.client import ProviderClient, redact_message, static_headers
+from callsheet.providers.http.json_fields import as_object, text
+from callsheet.providers.http.request_files import file_as_base64, format_seconds, replace_files
 from callsheet.providers.http.response_files import find_outputs
 from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.settings import Settings
@@ -56,11 +56,11 @@ class Luma(BaseProvider):
     hosts = None
 
     def __init__(self, settings: Settings, key: str) -> None:
-        http = ProviderHttp(
+        http = ProviderClient(
             _NAME,
             settings.luma_url,
             settings,
-            keys=fixed_keys(Authorization=f"Bearer {key}"),
+            keys=static_headers(Authorization=f"Bearer {key}"),
             at_once=settings.provider_concurrency,
         )
         super().__init__(http, default_poll_policy(settings))
@@ -76,12 +76,15 @@ class Luma(BaseProvider):
         answer = await self._http.get("GET", f"/v1/generations/{quote(task.id, safe='')}")
         if answer.status == 404:
             return self._lost_status()
-        return _look(self._http.parsed(answer))
+        return _look(self._http.json_object(answer))
 
     async def _file(self, file: InputFile) -> dict[str, str]:
         if file.url:
             return {"url": file.url}
-        return {"data": await in_base64(file, _NAME, self.capabilities.inline_limit), "media_type": file.media_type}
+        return {
+            "data": await file_as_base64(file, _NAME, self.capabilities.inline_limit),
+            "media_type": file.media_type,
+        }
 
 
 def _body(model: str, given: dict[str, Any]) -> dict[str, Any]:
@@ -110,6 +113,6 @@ def _look(generation: Mapping[str, Any]) -> TaskStatus:
 def _outputs(generation: Mapping[str, Any]) -> tuple[Output, ...]:
     """Return the files of the kind that was ordered: previews may stand beside them."""
     listed = generation.get("output")
-    found = [fields_of(each) for each in listed] if isinstance(listed, list) else []
+    found = [as_object(each) for each in listed] if isinstance(listed, list) else []
     kind = generation.get("type")
     return find_outputs([each for each in found if each.get("type") == kind] or found)

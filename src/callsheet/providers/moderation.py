@@ -8,6 +8,6 @@ _CENSOR = re.compile(
 )
 
 
-def moderation_code(reason: str | None, otherwise: str = "provider_failed") -> str:
+def moderation_code(reason: str | None, default: str = "provider_failed") -> str:
     """Return `content_refused` for a reason that sounds like it."""
-    return "content_refused" if reason is not None and _CENSOR.search(reason) else otherwise
+    return "content_refused" if reason is not None and _CENSOR.search(reason) else default

@@ -9,9 +9,9 @@ import orjson
 from callsheet.domain.errors import ConfigurationError, ProviderUnreachable
 from callsheet.providers.contract import Capabilities, InputFile, Output, SubmitRequest, Task, TaskState, TaskStatus
 from callsheet.providers.delete_to_cancel import DeleteToCancelProvider
-from callsheet.providers.http.client import Answer, ProviderHttp, fixed_keys, redact_message, sanitize
+from callsheet.providers.http.client import ProviderClient, ProviderResponse, redact_message, sanitize, static_headers
 from callsheet.providers.http.json_fields import fraction, text
-from callsheet.providers.http.request_files import read_limited, with_files
+from callsheet.providers.http.request_files import encode_files, read_limited
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.settings import Settings
@@ -58,11 +58,11 @@ class OpenAIVideos(DeleteToCancelProvider):
     hosts = None
 
     def __init__(self, settings: Settings, url: str, key: str | None) -> None:
-        http = ProviderHttp(
+        http = ProviderClient(
             _NAME,
             url,
             settings,
-            keys=fixed_keys(**({} if key is None else {"Authorization": f"Bearer {key}"})),
+            keys=static_headers(**({} if key is None else {"Authorization": f"Bearer {key}"})),
             at_once=settings.provider_concurrency,
         )
         super().__init__(http, default_poll_policy(settings))
@@ -82,7 +82,7 @@ class OpenAIVideos(DeleteToCancelProvider):
         answer = await self._http.get("GET", _path(task))
         if answer.status == 404:
             return self._missing(task)
-        return self._look(task, self._http.parsed(answer), answer)
+        return self._look(task, self._http.json_object(answer), answer)
 
     async def cancel(self, task: Task) -> None:
         """Delete a video, where the server can."""
@@ -90,11 +90,13 @@ class OpenAIVideos(DeleteToCancelProvider):
         if answer.ok:
             self._deleted.append(task.id)
         elif answer.status not in _NO_SUCH_THING:
-            raise ProviderUnreachable(f"The server did not cancel the video: {sanitize(self._http.lasting(answer))}")
+            raise ProviderUnreachable(
+                f"The server did not cancel the video: {sanitize(self._http.raise_if_transient(answer))}"
+            )
 
     async def _body(self, given: Mapping[str, Any]) -> dict[str, Any]:
         if self._format == "json":
-            return {"json": await with_files(given, _NAME, self.capabilities.inline_limit)}
+            return {"json": await encode_files(given, _NAME, self.capabilities.inline_limit)}
         # A part without a file name is an ordinary field; it is a form of several parts even without files.
         return {"files": [(name, await self._part(each)) for name, value in given.items() for each in _each(value)]}
 
@@ -102,13 +104,13 @@ class OpenAIVideos(DeleteToCancelProvider):
         if isinstance(value, InputFile):
             data = await read_limited(value, _NAME, self.capabilities.inline_limit)
             return value.path.name, data, value.media_type
-        return None, _written(await with_files(value, _NAME, self.capabilities.inline_limit)).encode()
+        return None, _written(await encode_files(value, _NAME, self.capabilities.inline_limit)).encode()
 
-    def _look(self, task: Task, video: Mapping[str, Any], answer: Answer) -> TaskStatus:
+    def _look(self, task: Task, video: Mapping[str, Any], answer: ProviderResponse) -> TaskStatus:
         status = text(video.get("status")) or "unknown"
         state = _STATES.get(status, "running")
         if state == "succeeded":
-            url = f"{self._http.base}{_path(task)}/content"
+            url = f"{self._http.base_url}{_path(task)}/content"
             content = Output(url=url, name="video.mp4", media_type="video/mp4", requires_api_key=True)
             return TaskStatus(state, status, 1.0, (content,))
         if state == "failed":
@@ -130,7 +132,7 @@ def _written(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
 
 
-def _wait(answer: Answer) -> float | None:
+def _wait(answer: ProviderResponse) -> float | None:
     wait = answer.headers.get("openai-poll-after-ms", "").strip()
     return min(int(wait) / 1000, 3600.0) if wait.isascii() and wait.isdecimal() and len(wait) < 10 else None
 

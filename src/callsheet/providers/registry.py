@@ -11,18 +11,19 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
+from callsheet.domain.did_you_mean import did_you_mean
 from callsheet.domain.errors import ConfigurationError, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.domain.plan_validation import did_you_mean, validation_problems
 from callsheet.domain.references import has_reference
+from callsheet.domain.validation_problems import validation_problems
 
 Kind = Literal["text", "integer", "number", "boolean", "file", "files"]
 Makes = Literal["video", "image", "audio"]
-Waiting = Literal["webhook", "polling"]
+WaitStrategy = Literal["webhook", "polling"]
 
 
-OWN_SERVERS = "comfyui"
+LOCAL_COMFYUI = "comfyui"
 """In the place of a provider: the model is a workflow that is stored for our own ComfyUI servers."""
 
 
@@ -52,11 +53,11 @@ class Parameter(Model):
             # 16:9 without quotes is the number 969: 16 minutes and 9 seconds.
             hint = "; texts like '16:9' need quotes" if self.kind == "text" else ""
             raise ValueError(f"one of its choices does not fit: {wrong}{hint}")
-        if self.default is not None and (wrong := self.problem_with(self.default)) is not None:
+        if self.default is not None and (wrong := self.problem(self.default)) is not None:
             raise ValueError(f"its default does not fit: {wrong}")
         return self
 
-    def problem_with(self, value: Any) -> str | None:
+    def problem(self, value: Any) -> str | None:
         """Return why a value does not fit, or None when it does."""
         return self._wrong_kind(value) or self._out_of_bounds(value)
 
@@ -107,7 +108,7 @@ class Offer(Model):
     provider: str
     model: str = Field(description="The provider's own name for it")
     version: str | None = None
-    waiting: Waiting = Field("webhook", description="How its end is learned of, where both work")
+    waiting: WaitStrategy = Field("webhook", description="How its end is learned of, where both work")
     parameters: dict[str, Parameter]
     fixed: dict[str, Any] = Field(default_factory=dict, description="What goes along with every order")
     price: str | None = Field(None, description="For people, with the day it was seen")
@@ -165,7 +166,7 @@ class Registry(Mapping[str, GenerativeModel]):
         if model is None:
             message = f"there is no model '{model_id}'{did_you_mean(model_id, self._by_name)}"
             return [Problem("modelId", "unknown_model", message)]
-        offers = offers_of(model, provider)
+        offers = matching_offers(model, provider)
         if not offers:
             named = ", ".join(dict.fromkeys(offer.provider for offer in model.offers))
             return [Problem("provider", "unknown_provider", f"{model.id} is offered by {named}, not by '{provider}'")]
@@ -176,7 +177,7 @@ def _unexpected_fields(problems: list[Problem]) -> tuple[int, int]:
     return sum(problem.code == "unknown_input" for problem in problems), len(problems)
 
 
-def offers_of(model: GenerativeModel, provider: str | None) -> list[Offer]:
+def matching_offers(model: GenerativeModel, provider: str | None) -> list[Offer]:
     """Return a model's offers in the order they are asked in; those of one provider alone where it is named."""
     return [offer for offer in model.offers if provider is None or "${" in provider or offer.provider == provider]
 
@@ -191,7 +192,7 @@ def validate_inputs(offer: Offer, inputs: Mapping[str, Any]) -> list[Problem]:
             near = did_you_mean(name, offer.parameters)
             message = f"{offer.model} takes no '{name}'{near or f'; it takes {taken}'}"
             problems.append(Problem(name, "unknown_input", message))
-        elif not has_reference(value) and (wrong := parameter.problem_with(value)) is not None:
+        elif not has_reference(value) and (wrong := parameter.problem(value)) is not None:
             problems.append(Problem(name, "invalid_value", wrong))
     lacking = [name for name, p in offer.parameters.items() if p.required and p.default is None and name not in inputs]
     return [*problems, *(Problem(name, "missing", f"{offer.model} needs it") for name in lacking)]

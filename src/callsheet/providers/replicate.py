@@ -17,14 +17,14 @@ from callsheet.providers.contract import (
     TaskStatus,
     WebhookEvent,
 )
-from callsheet.providers.http.client import ProviderHttp, fixed_keys, sanitize
-from callsheet.providers.http.json_fields import fields_of, number, progress_in_text, text, url
-from callsheet.providers.http.request_files import with_files
+from callsheet.providers.http.client import ProviderClient, sanitize, static_headers
+from callsheet.providers.http.json_fields import as_object, number, progress_in_text, text, url
+from callsheet.providers.http.request_files import encode_files
 from callsheet.providers.http.response_files import find_outputs
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.providers.webhooks.refreshing import RefreshingValue
-from callsheet.providers.webhooks.signatures import read_signed, verify_standard_webhook
+from callsheet.providers.webhooks.signatures import read_json_object, verify_standard_webhook
 from callsheet.settings import Settings
 
 _NAME = "replicate"
@@ -77,11 +77,11 @@ class Replicate(BaseProvider):
     hosts = frozenset({"replicate.delivery"})
 
     def __init__(self, settings: Settings, token: str) -> None:
-        http = ProviderHttp(
+        http = ProviderClient(
             _NAME,
             settings.replicate_url,
             settings,
-            keys=fixed_keys(Authorization=f"Bearer {token}"),
+            keys=static_headers(Authorization=f"Bearer {token}"),
             at_once=settings.provider_concurrency,
             submits_per_second=_A_SECOND,
         )
@@ -92,7 +92,7 @@ class Replicate(BaseProvider):
     async def submit(self, order: SubmitRequest) -> Task:
         """Create a prediction."""
         path, named = _place(order)
-        body: dict[str, Any] = {**named, "input": await with_files(order.input, _NAME, _CAPABILITIES.inline_limit)}
+        body: dict[str, Any] = {**named, "input": await encode_files(order.input, _NAME, _CAPABILITIES.inline_limit)}
         if order.webhook:
             body |= {"webhook": order.webhook, "webhook_events_filter": ["completed"]}
         deadline = {"Cancel-After": _duration(self.poll_policy.deadline)}
@@ -104,7 +104,7 @@ class Replicate(BaseProvider):
         answer = await self._http.get("GET", f"/v1/predictions/{quote(task.id, safe='')}")
         if answer.status == 404:
             return self._lost_status()
-        return _look(self._http.parsed(answer))
+        return _look(self._http.json_object(answer))
 
     async def cancel(self, task: Task) -> None:
         """Cancel a prediction."""
@@ -134,10 +134,10 @@ class Replicate(BaseProvider):
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Check and read a prediction that Replicate sends."""
-        message_id = await self._secrets.checked(
+        message_id = await self._secrets.verify(
             lambda secret: verify_standard_webhook(secret.split(), headers, body, now)
         )
-        told_fields = read_signed(body)
+        told_fields = read_json_object(body)
         return WebhookEvent(text(told_fields.get("id")), message_id, text(told_fields.get("status")) or "")
 
     async def _listed(self, since: datetime) -> AsyncIterator[Mapping[str, Any]]:
@@ -146,15 +146,15 @@ class Replicate(BaseProvider):
         for _ in range(_PAGES):
             if path is None:
                 return
-            page = self._http.parsed(await self._http.get("GET", path))
+            page = self._http.json_object(await self._http.get("GET", path))
             for listed in page.get("results") or ():
-                yield fields_of(listed)
+                yield as_object(listed)
             path = url(page.get("next"))
         raise SubmissionUnknown("Replicate has more predictions than are looked through.", provider=_NAME)
 
     async def _ask_secret(self) -> str:
         answer = await self._http.get("GET", "/v1/webhooks/default/secret")
-        key = text(self._http.parsed(answer).get("key"))
+        key = text(self._http.json_object(answer).get("key"))
         if key is None:
             raise ProviderUnreachable("Replicate did not tell the secret of its webhooks")
         return key
@@ -184,7 +184,7 @@ def _place(order: SubmitRequest) -> tuple[str, dict[str, str]]:
 def _look(prediction: Mapping[str, Any]) -> TaskStatus:
     status = text(prediction.get("status")) or "unknown"
     state = _STATES.get(status, "running")
-    seconds = number(fields_of(prediction.get("metrics")).get("predict_time"))
+    seconds = number(as_object(prediction.get("metrics")).get("predict_time"))
     if state == "succeeded" and prediction.get("data_removed") and not prediction.get("output"):
         return TaskStatus(
             "failed", status, code="output_expired", message="Replicate has removed the prediction's files."
@@ -214,7 +214,7 @@ def _was_late(state: TaskState, prediction: Mapping[str, Any]) -> bool:
 
 def _is_of(order: SubmitRequest, listed: Mapping[str, Any]) -> bool | None:
     """Tell whether a prediction is the one that was ordered; None where it does not say what it was ordered of."""
-    given = fields_of(listed.get("input"))
+    given = as_object(listed.get("input"))
     if not all(_is_same(value, given.get(name)) for name, value in order.input.items()):
         return False
     model, _, version = order.model.partition(":")

@@ -13,13 +13,13 @@ from callsheet.domain.errors import BadWebhook, ConfigurationError, ProviderUnre
 from callsheet.providers.base import BaseProvider
 from callsheet.providers.contract import Capabilities, SubmitRequest, Task, TaskState, TaskStatus, WebhookEvent
 from callsheet.providers.http.base64_files import with_data_uris
-from callsheet.providers.http.client import ProviderHttp, fixed_keys, redact_message, sanitize
-from callsheet.providers.http.json_fields import fields_of, number, text
-from callsheet.providers.http.request_files import with_files
+from callsheet.providers.http.client import ProviderClient, redact_message, sanitize, static_headers
+from callsheet.providers.http.json_fields import as_object, number, text
+from callsheet.providers.http.request_files import encode_files
 from callsheet.providers.http.response_files import find_outputs
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
-from callsheet.providers.webhooks.signatures import read_signed
+from callsheet.providers.webhooks.signatures import read_json_object
 from callsheet.settings import Settings
 
 _NAME = "runpod"
@@ -66,11 +66,11 @@ class RunPod(BaseProvider):
     hosts = None
 
     def __init__(self, settings: Settings, key: str) -> None:
-        http = ProviderHttp(
+        http = ProviderClient(
             _NAME,
             settings.runpod_url,
             settings,
-            keys=fixed_keys(Authorization=f"Bearer {key}"),
+            keys=static_headers(Authorization=f"Bearer {key}"),
             at_once=settings.provider_concurrency,
             submits_per_second=_A_SECOND,
         )
@@ -81,7 +81,7 @@ class RunPod(BaseProvider):
         """Put a task into an endpoint's queue."""
         if not _ENDPOINT.fullmatch(order.model):
             raise SubmissionRejected(f"'{order.model}' is not the id of an endpoint at RunPod")
-        given = await with_files(order.input, _NAME, self.capabilities.inline_limit)
+        given = await encode_files(order.input, _NAME, self.capabilities.inline_limit)
         body: dict[str, Any] = {"input": given, "policy": self._policy}
         if order.webhook:
             body["webhook"] = order.webhook
@@ -93,7 +93,7 @@ class RunPod(BaseProvider):
         answer = await self._http.get("GET", _path(task, "status"))
         if answer.status == 404:
             return self._lost_status()
-        return await asyncio.to_thread(_look, self._http.parsed(answer))
+        return await asyncio.to_thread(_look, self._http.json_object(answer))
 
     async def cancel(self, task: Task) -> None:
         """Cancel a task."""
@@ -103,7 +103,7 @@ class RunPod(BaseProvider):
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:  # noqa: ARG002
         """Read a call, which nothing proves but the address it came to."""
-        fields = read_signed(body)
+        fields = read_json_object(body)
         task_id, status = text(fields.get("id")), text(fields.get("status")) or ""
         if task_id is None:
             raise BadWebhook("The webhook names no task.")
@@ -132,12 +132,12 @@ def _look(task: Mapping[str, Any]) -> TaskStatus:
     if status == "TIMED_OUT":
         return TaskStatus(state, status, code="deadline", message="The task ran longer than it may.", seconds=seconds)
     if state == "failed":
-        return _failed(status, task.get("error") or fields_of(task.get("output")).get("error"), seconds)
+        return _failed(status, task.get("error") or as_object(task.get("output")).get("error"), seconds)
     return TaskStatus(state, status, seconds=seconds)
 
 
 def _completed(status: str, output: Any, seconds: float | None) -> TaskStatus:
-    error = fields_of(output).get("error")
+    error = as_object(output).get("error")
     if error:
         return _failed(status, error, seconds)
     return TaskStatus("succeeded", status, 1.0, find_outputs(with_data_uris(output)), seconds=seconds)

@@ -8,9 +8,9 @@ from urllib.parse import quote
 from callsheet.domain.errors import ConfigurationError, ProviderUnreachable
 from callsheet.providers.contract import Capabilities, SubmitRequest, Task, TaskState, TaskStatus
 from callsheet.providers.delete_to_cancel import DeleteToCancelProvider
-from callsheet.providers.http.client import ProviderHttp, fixed_keys, redact_message, sanitize
+from callsheet.providers.http.client import ProviderClient, redact_message, sanitize, static_headers
 from callsheet.providers.http.json_fields import fraction, text
-from callsheet.providers.http.request_files import with_files
+from callsheet.providers.http.request_files import encode_files
 from callsheet.providers.http.response_files import find_outputs
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
@@ -56,11 +56,11 @@ class Runway(DeleteToCancelProvider):
     hosts = None
 
     def __init__(self, settings: Settings, key: str) -> None:
-        http = ProviderHttp(
+        http = ProviderClient(
             _NAME,
             settings.runway_url,
             settings,
-            keys=fixed_keys(**{"Authorization": f"Bearer {key}", "X-Runway-Version": _VERSION}),
+            keys=static_headers(**{"Authorization": f"Bearer {key}", "X-Runway-Version": _VERSION}),
             at_once=settings.provider_concurrency,
         )
         super().__init__(http, default_poll_policy(settings))
@@ -68,7 +68,7 @@ class Runway(DeleteToCancelProvider):
     async def submit(self, order: SubmitRequest) -> Task:
         """Create a task."""
         kind = "image_to_video" if "promptImage" in order.input else "text_to_video"
-        body = {"model": order.model, **await with_files(order.input, _NAME, self.capabilities.inline_limit)}
+        body = {"model": order.model, **await encode_files(order.input, _NAME, self.capabilities.inline_limit)}
         answer = await self._http.submit("POST", f"/v1/{kind}", json=body)
         return self._task(answer, answer.fields().get("id"))
 
@@ -77,7 +77,7 @@ class Runway(DeleteToCancelProvider):
         answer = await self._http.get("GET", _path(task))
         if answer.status == 404:
             return self._missing(task)
-        return _look(self._http.parsed(answer))
+        return _look(self._http.json_object(answer))
 
     async def cancel(self, task: Task) -> None:
         """Delete a task; one that runs already is paid nevertheless."""

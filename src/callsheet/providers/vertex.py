@@ -11,9 +11,9 @@ from callsheet.domain.errors import ConfigurationError, ProviderUnreachable, Sub
 from callsheet.providers.base import BaseProvider
 from callsheet.providers.contract import Capabilities, InputFile, Output, SubmitRequest, Task, TaskStatus
 from callsheet.providers.http.base64_files import decode_base64
-from callsheet.providers.http.client import Keys, ProviderHttp, fixed_keys, redact_message
-from callsheet.providers.http.json_fields import fields_of, text, url
-from callsheet.providers.http.request_files import in_base64, replace_files
+from callsheet.providers.http.client import AuthHeaders, ProviderClient, redact_message, static_headers
+from callsheet.providers.http.json_fields import as_object, text, url
+from callsheet.providers.http.request_files import file_as_base64, replace_files
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.settings import Settings
@@ -30,7 +30,7 @@ def open_vertex(settings: Settings) -> "Vertex":
     if settings.vertex_project is None:
         raise ConfigurationError("Vertex AI needs CALLSHEET_VERTEX_PROJECT")
     if settings.vertex_token is not None:
-        return Vertex(settings, fixed_keys(Authorization=f"Bearer {settings.vertex_token.get_secret_value()}"))
+        return Vertex(settings, static_headers(Authorization=f"Bearer {settings.vertex_token.get_secret_value()}"))
     try:
         from callsheet.providers.google_tokens import google_tokens
     except ImportError:
@@ -53,12 +53,12 @@ class Vertex(BaseProvider):
         },
     )
 
-    def __init__(self, settings: Settings, keys: Keys) -> None:
+    def __init__(self, settings: Settings, keys: AuthHeaders) -> None:
         self._storage = settings.vertex_storage
         self._storage_url = settings.vertex_storage_url.rstrip("/")
         location = settings.vertex_location
         self._place = f"/v1beta1/projects/{settings.vertex_project}/locations/{location}/publishers/google/models"
-        http = ProviderHttp(
+        http = ProviderClient(
             _NAME,
             settings.vertex_url or _address(location),
             settings,
@@ -86,15 +86,15 @@ class Vertex(BaseProvider):
         answer = await self._http.get("POST", path, json={"operationName": task.id})
         if answer.status == 404:
             return self._lost_status()
-        operation = self._http.parsed(answer)
+        operation = self._http.json_object(answer)
         if operation.get("done") is not True:
             return TaskStatus("running", "running")
-        error = fields_of(operation.get("error"))
-        return _failed(error) if error else await asyncio.to_thread(self._done, fields_of(operation.get("response")))
+        error = as_object(operation.get("error"))
+        return _failed(error) if error else await asyncio.to_thread(self._done, as_object(operation.get("response")))
 
     def _done(self, response: Mapping[str, Any]) -> TaskStatus:
         videos = response.get("videos")
-        outputs = [self._output(fields_of(video)) for video in (videos if isinstance(videos, list) else [])]
+        outputs = [self._output(as_object(video)) for video in (videos if isinstance(videos, list) else [])]
         if outputs:
             return TaskStatus("succeeded", "done", 1.0, outputs)
         reasons = response.get("raiMediaFilteredReasons")
@@ -128,7 +128,7 @@ class Vertex(BaseProvider):
         return f"{self._storage_url}/storage/v1/b/{quote(bucket, safe='')}/o/{quote(thing, safe='')}?alt=media"
 
     async def _file(self, file: InputFile) -> dict[str, str]:
-        data = await in_base64(file, _NAME, self.capabilities.inline_limit)
+        data = await file_as_base64(file, _NAME, self.capabilities.inline_limit)
         return {"bytesBase64Encoded": data, "mimeType": file.media_type}
 
 

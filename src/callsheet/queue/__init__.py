@@ -1,1 +1,1 @@
-"""Everything between a ready row and a started job."""
+"""Queues: claims and lanes."""

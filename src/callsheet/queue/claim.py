@@ -1,4 +1,9 @@
-"""Taking ready jobs off a queue."""
+"""Claim ready jobs of a queue.
+
+Each claim increments the epoch of the job. The epoch is a fencing token: every write of a run carries it, and the
+database ignores writes with an old one. So a worker that was declared lost, but still runs, cannot overwrite the work
+of the next run.
+"""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -9,31 +14,37 @@ from callsheet.db.statements import sql
 
 @dataclass(frozen=True, slots=True)
 class ClaimedJob:
-    """A job that this worker was given; `epoch` proves it."""
+    """A job that this worker has claimed."""
 
     id: UUID
+    """Id of the job record."""
     execution_id: UUID
     job_id: str
+    """Id in the plan."""
     operation: str
     queue: str
     params: str
+    """JSON text, references unresolved."""
     epoch: int
+    """Fencing token of this claim."""
     attempts: int
+    """Failed runs so far."""
     starts: int
+    """Starts since the last recorded outcome, including this one."""
     max_attempts: int
     timeout_seconds: float
-    has_downstream: bool
     priority: int
     cancel_requested: bool
+    """Whether a cancel of the execution was requested while the claim was in progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one look at a queue gave."""
+    """The result of a claim."""
 
     jobs: list[ClaimedJob]
     retry_after: float | None = None
-    """Seconds until a rate limit lets more through; None when only a wake-up can bring more."""
+    """Seconds until the rate limit permits more jobs. None if no rate limit held jobs back."""
 
 
 class Claimer:
@@ -51,7 +62,7 @@ class Claimer:
     ) -> None:
         """Claim jobs of these operations; with `only`, those of one execution.
 
-        A job is a suspect once `suspect_from` starts of it ended with the death of its worker.
+        A job is a suspect if its worker died in each of its last `suspect_from` starts.
         """
         self._suspect_from = suspect_from
         self._only = only
@@ -62,36 +73,37 @@ class Claimer:
         self._limited: set[str] = set()
 
     async def refresh_limits(self, queues: list[str]) -> set[str]:
-        """Find out which of these queues are paused or limited; the others are claimed from in one statement.
+        """Read which of these queues are paused or limited. Return those that were not known to be.
 
-        Returns those that were not known to be: until now they seemed empty.
+        A claim from an unlimited queue is one statement, which returns no jobs once the queue is limited. So the caller
+        should wake the lanes of the returned queues.
         """
         rows = await self._database.retry(lambda c: sql.limited_queues(c, queues=queues))
         before, self._limited = self._limited, {row["name"] for row in rows}
         return self._limited - before
 
     async def queues_with_work(self, queues: list[str]) -> list[str]:
-        """Return those of the queues in which something is ready."""
+        """Return those of the queues that have ready jobs."""
         rows = await self._database.retry(lambda c: sql.ready_queues(c, queues=queues))
         return [row["name"] for row in rows]
 
     async def queues_with_suspects(self, queues: list[str]) -> list[str]:
-        """Return those of the queues in which a suspect is ready."""
+        """Return those of the queues that have ready suspects."""
         rows = await self._database.retry(
             lambda c: sql.queues_with_suspects(c, queues=queues, suspect_from=self._suspect_from)
         )
         return [row["name"] for row in rows]
 
     async def claim(self, queue: str, free: int, *, suspects: bool = False) -> Claim:
-        """Take up to `free` jobs of this queue: either suspects, or the others.
+        """Claim up to `free` jobs of this queue: either only suspects, or only other jobs.
 
-        If the answer is lost on the way, the rows taken come to light at the worker's next beat.
+        If the response is lost, the claimed jobs are found and requeued after a later heartbeat.
         """
         if queue in self._limited:
             return await self._database.retry(
-                lambda c: self._claim_limited(c, queue, free, suspects), seconds=FOREVER, transaction=True
+                lambda c: self._claim_limited(c, queue, free, suspects), timeout=FOREVER, transaction=True
             )
-        return Claim(await self._database.retry(lambda c: self._claim_rows(c, queue, free, suspects), seconds=FOREVER))
+        return Claim(await self._database.retry(lambda c: self._claim_rows(c, queue, free, suspects), timeout=FOREVER))
 
     async def _claim_limited(self, connection: Connection, queue: str, free: int, suspects: bool) -> Claim:
         limits = await sql.lock_limited_queue(connection, queue=queue)
@@ -105,15 +117,15 @@ class Claimer:
         if limits["rate_limit"] is not None:
             slots = min(slots, limits["rate_limit"] - limits["starts_in_period"])
         if slots <= 0:
-            return Claim([], limits["next_in"])
-        jobs = await self._claim_rows(connection, queue, slots, suspects, seats_counted=True)
+            return Claim([], limits["retry_after"])
+        jobs = await self._claim_rows(connection, queue, slots, suspects, limits_checked=True)
         if jobs and limits["rate_limit"] is not None:
             await sql.record_starts(connection, queue=queue, starts=len(jobs))
-        # Seats that a rate kept back come free with its oldest start, at the soonest.
-        return Claim(jobs, limits["next_in"] if len(jobs) == slots < free else None)
+        # If the limit held jobs back, the next start is possible when the oldest one leaves the rate period.
+        return Claim(jobs, limits["retry_after"] if len(jobs) == slots < free else None)
 
     async def _claim_rows(
-        self, connection: Connection, queue: str, free: int, suspects: bool, *, seats_counted: bool = False
+        self, connection: Connection, queue: str, free: int, suspects: bool, *, limits_checked: bool = False
     ) -> list[ClaimedJob]:
         rows = await sql.claim(
             connection,
@@ -123,7 +135,7 @@ class Claimer:
             only=self._only,
             suspects=suspects,
             suspect_from=self._suspect_from,
-            seats_counted=seats_counted,
+            limits_checked=limits_checked,
             worker_id=self._worker_id,
             worker_name=self._worker_name,
         )
@@ -140,7 +152,6 @@ class Claimer:
                 starts=row["starts"],
                 max_attempts=row["max_attempts"],
                 timeout_seconds=row["timeout_seconds"],
-                has_downstream=row["has_downstream"],
                 priority=row["priority"],
                 cancel_requested=row["cancel_requested"],
             )

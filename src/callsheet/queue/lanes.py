@@ -1,4 +1,4 @@
-"""A worker's share of one queue."""
+"""Lane: a worker's share of one queue."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -12,42 +12,43 @@ from callsheet.queue.claim import ClaimedJob, Claimer
 log = structlog.get_logger(__name__)
 
 RunJob = Callable[[ClaimedJob], Coroutine[Any, Any, None]]
-Began = Callable[[set[UUID]], None]
-"""Told the executions whose jobs were just started."""
+OnStarted = Callable[[set[UUID]], None]
+"""Called with the ids of the executions whose jobs were just started."""
 
 
 class Lane:
-    """Keeps up to `size` jobs of one queue running at once."""
+    """Runs up to `size` jobs of one queue concurrently. `size` is its number of slots."""
 
-    def __init__(self, queue: str, size: int, claimer: Claimer, run_job: RunJob, *, began: Began) -> None:
-        """Run the jobs that `claimer` gives with `run_job`; `began` is told of each batch."""
+    def __init__(self, queue: str, size: int, claimer: Claimer, run_job: RunJob, *, on_started: OnStarted) -> None:
+        """Run the jobs of `claimer` with `run_job`. `on_started` is called for each claimed batch."""
         self.queue = queue
         self.size = size
         self._claimer = claimer
         self._run_job = run_job
-        self._began = began
+        self._on_started = on_started
         self._tasks: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._backlog = True
+        """Whether the queue may contain ready jobs."""
         self._open = True
 
     @property
     def running(self) -> int:
-        """How many jobs run in this lane now."""
+        """Number of running jobs."""
         return len(self._tasks)
 
     def wake(self) -> None:
-        """Say that there may be work."""
+        """Signal that the queue may contain ready jobs."""
         self._backlog = True
         self._wake.set()
 
     def resize(self, size: int) -> None:
-        """Change how many jobs run at once; those that run already go on."""
+        """Change the number of slots. Running jobs continue."""
         self.size = size
         self.wake()
 
     def close(self) -> None:
-        """Take no more jobs."""
+        """Stop claiming jobs."""
         self._open = False
         self._wake.set()
 
@@ -59,22 +60,24 @@ class Lane:
             await self._fill()
 
     async def claim_suspect(self) -> bool:
-        """Start one suspect, if a seat is free; tell whether there was one."""
+        """Claim and start one suspect if a slot is free. Return whether one was started."""
         if not self._open or len(self._tasks) >= self.size:
             return False
         claim = await self._claimer.claim(self.queue, 1, suspects=True)
         self._start(claim.jobs)
         return bool(claim.jobs)
 
-    async def drained(self) -> None:
-        """Return when no job runs any more."""
+    async def wait_drained(self) -> None:
+        """Wait until no job is running."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 
     async def _fill(self) -> None:
+        """Claim jobs for the free slots while there is a backlog."""
         while self._open and self._backlog and (free := self.size - len(self._tasks)) > 0:
+            # Reset before the claim: a wake-up during the claim may announce a job that the claim did not see.
             self._backlog = False
-            # Half a lane at a time: one half runs while the other is being claimed or recorded.
+            # Half a lane at a time, so that one half runs while the other one is claimed or recorded.
             wanted = min(free, (self.size + 1) // 2)
             claim = await self._claimer.claim(self.queue, wanted)
             self._start(claim.jobs)
@@ -84,7 +87,7 @@ class Lane:
                 asyncio.get_running_loop().call_later(claim.retry_after, self.wake)
 
     def cancel(self) -> None:
-        """Break off every job that runs; nothing is recorded."""
+        """Cancel all running jobs without recording an outcome."""
         for task in self._tasks:
             task.cancel()
 
@@ -92,13 +95,13 @@ class Lane:
         for job in jobs:
             task = asyncio.create_task(self._run_job(job), name=f"job {job.id}")
             self._tasks.add(task)
-            task.add_done_callback(self._ended)
+            task.add_done_callback(self._job_done)
         if jobs:
-            self._began({job.execution_id for job in jobs})
+            self._on_started({job.execution_id for job in jobs})
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _job_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if self._backlog:
             self._wake.set()
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a job's bookkeeping failed; the job will be rescued", exc_info=error)
+            log.error("could not record the outcome of a job; it will be rescued", exc_info=error)

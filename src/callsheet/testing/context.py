@@ -1,13 +1,12 @@
-"""The context of one run of one operation, without a database.
+"""A context for one run of one operation, without a database.
 
 job = RecordingContext(tmp_path)
 result = await thumbnail.run(job, ThumbnailParams(src=MediaSource("clip.mp4")))
 assert job.progress_reports[-1].done == 1
-assert job.path_of(result.picture).stat().st_size > 0
+assert job.path_of(result.image).stat().st_size > 0
 """
 
 import asyncio
-import hashlib
 import shutil
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from callsheet.domain.errors import BadSource, ProviderRateLimited, ProviderUnre
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource, SourceKind
 from callsheet.files.cache import FileCache
+from callsheet.files.digest import sha256_of_file
 from callsheet.files.media_types import guess_media_type
 from callsheet.files.object_keys import object_key, safe_name
 from callsheet.files.storage import open_folder
@@ -35,25 +35,26 @@ from callsheet.providers.contract import Provider, SubmitRequest, Task, TaskStat
 from callsheet.providers.task_result import require_success
 from callsheet.settings import Settings
 
-_BETWEEN_LOOKS = 0.01
+_POLL_INTERVAL = 0.01
+"""Seconds between two polls of a task."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """One report: how much is done, from 0 to 1."""
+class ProgressReport:
+    """One call of `progress`: the share done, from 0 to 1."""
 
     done: float
     message: str | None
 
 
 class RecordingContext:
-    """Keeps all that an operation does with its context, for the test to look at.
+    """A `Context` that records what an operation does.
 
-    Everything lies under `folder`: working files in `work`, kept files in `kept`, the cache in `cache`; contexts of
-    one folder share it. `attempt` is the number of the run, `ran_first` tells it that the jobs it wanted to run first
-    have ended, `host_count` how many machines there are, `providers` whom it can order from.
+    All files are under `folder`: working files in `work`, kept files in `kept`, the cache in `cache`. Contexts with the
+    same folder share them. `attempt`, `children_done` and `providers` are what the operation sees; `host_count` is
+    returned by `worker_host_count`.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class RecordingContext:
         *,
         operation: str = "tested",
         attempt: int = 1,
-        ran_first: bool = False,
+        children_done: bool = False,
         host_count: int = 1,
         settings: Settings | None = None,
         providers: Iterable[Provider] = (),
@@ -72,43 +73,46 @@ class RecordingContext:
         self.job_id = "tested"
         self.operation = operation
         self.attempt = attempt
-        self.children_done = ran_first
+        self.children_done = children_done
         self.host_count = host_count
-        self.queue_lengths: dict[str, int] = {}
-        self.unserved: set[str] = set()
-        self.results_first: dict[str, dict[str, Any] | None] = {}
+        self.queue_depths: dict[str, int] = {}
+        """Returned by `queue_depth`; default 0."""
+        self.without_worker: set[str] = set()
+        """Operations and queues for which `has_live_worker` returns False."""
+        self.results_of_children: dict[str, dict[str, Any] | None] = {}
+        """Returned by `child_results`."""
         self.settings = settings or Settings(_env_file=None, data_dir=folder / "data")
-        self.progress_reports: list[Progress] = []
+        self.progress_reports: list[ProgressReport] = []
         self.logs: list[dict[str, Any]] = []
-        self.partial_data: list[dict[str, Any]] = []
+        self.published: list[dict[str, Any]] = []
         self.kept: list[Artifact] = []
         self.steps: dict[str, Any] = {}
         self.providers = {provider.name: provider for provider in providers}
-        self.orders: dict[str, SubmitRequest] = {}
-        """What was sent, by step."""
-        self.asked: dict[str, str] = {}
-        """Whom, by step."""
+        self.submit_requests: dict[str, SubmitRequest] = {}
+        """The accepted submissions, by step."""
+        self.submitted_to: dict[str, str] = {}
+        """Names of their providers, by step."""
         self.tasks: dict[str, Task] = {}
-        """What came of it."""
-        self.refused: list[SubmitRequest] = []
-        """What was sent and certainly not taken."""
+        """Their tasks, by step."""
+        self.rejected_requests: list[SubmitRequest] = []
+        """The rejected submissions."""
         self._folder = folder
 
     @cached_property
     def dir(self) -> Path:
-        """A folder for working files."""
+        """The folder for working files."""
         folder = self._folder / "work"
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     @cached_property
     def ffmpeg(self) -> FFmpeg:
-        """The FFmpeg of this machine; raises ConfigurationError where there is none."""
+        """The FFmpeg of this machine. Raises ConfigurationError without one."""
         return open_ffmpeg(self.settings)
 
     @cached_property
     def cache(self) -> FileCache:
-        """A real one, in a folder."""
+        """A file cache in a folder."""
         return FileCache(open_folder(self._folder / "cache"), max_age=timedelta(days=1))
 
     async def worker_host_count(self) -> int:
@@ -116,43 +120,43 @@ class RecordingContext:
         return self.host_count
 
     async def queue_depth(self, queue: str) -> int:
-        """Return what `queue_lengths` says."""
-        return self.queue_lengths.get(queue, 0)
+        """Return the value in `queue_depths`; default 0."""
+        return self.queue_depths.get(queue, 0)
 
     async def has_live_worker(self, operation: str, queue: str) -> bool:
-        """Tell whether `unserved` names neither of the two."""
-        return not {operation, queue} & self.unserved
+        """Return whether `without_worker` contains neither the operation nor the queue."""
+        return not {operation, queue} & self.without_worker
 
     async def child_results(self) -> Mapping[str, dict[str, Any] | None]:
-        """Return `results_first`."""
-        return self.results_first
+        """Return `results_of_children`."""
+        return self.results_of_children
 
     def progress(self, done: float, message: str | None = None) -> None:
         """Add to `progress_reports`."""
-        self.progress_reports.append(Progress(done, message))
+        self.progress_reports.append(ProgressReport(done, message))
 
     def log(self, message: str, **facts: Any) -> None:
         """Add to `logs`."""
         self.logs.append({"message": message, **facts})
 
     def publish(self, **partial: Any) -> None:
-        """Add to `partial_data`."""
-        self.partial_data.append(partial)
+        """Add to `published`."""
+        self.published.append(partial)
 
     async def fetch_input(self, source: MediaSource) -> Path:
-        """Return the path of a local file or of a kept one; raises BadSource for anything else."""
+        """Return the path of a local or kept file. Raises BadSource for any other source."""
         if source.kind is SourceKind.PATH:
             path = Path(str(source.root))
         elif source.kind is SourceKind.ARTIFACT:
             path = self._kept_file(source.artifact_id)
         else:
-            raise BadSource(f"this context opens local paths and kept files, not {source.text}")
+            raise BadSource(f"this context supports local paths and kept files, not {source.text}")
         if not await asyncio.to_thread(path.is_file):
             raise BadSource(f"there is no file {path}")
         return path
 
     async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
-        """Copy a file into `kept` and add its record to the list of that name."""
+        """Copy a file to the folder `kept` and add its artifact to the list `kept`."""
         name = safe_name(name or path.name)
         artifact_id = new_id()
         target = self._folder / "kept" / str(artifact_id) / name
@@ -164,47 +168,50 @@ class RecordingContext:
             key=object_key(self.operation, self.id, name),
             media_type=media_type or guess_media_type(name),
             size=target.stat().st_size,
-            sha256=await asyncio.to_thread(_sha256, target),
+            sha256=await asyncio.to_thread(sha256_of_file, target),
             probe=await probe_if_media(target),
         )
         self.kept.append(artifact)
         return artifact
 
     def path_of(self, artifact: Artifact) -> Path:
-        """Return where a kept file lies."""
+        """Return the path of a kept file."""
         return self._folder / "kept" / str(artifact.artifact_id) / artifact.name
 
     async def once(self, step: str, action: Callable[[], Awaitable[T]], kind: type[T] | TypeAdapter[T]) -> T:
-        """Do it the first time, and give its value again after that, read back as it would be from the database."""
+        """Run the action once per step. Later calls return its value, parsed from JSON as from the database."""
         reader: TypeAdapter[T] = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
         if step not in self.steps:
             self.steps[step] = reader.dump_python(await action(), mode="json")
         return reader.validate_python(self.steps[step])
 
     def webhook_url(self, provider: Provider, step: str = "submit") -> str | None:
-        """Return an address under `settings.public_url`, if there is one and the provider calls back."""
+        """Return a URL under `settings.public_url`; None without one, or if the provider sends no webhooks."""
         if self.settings.public_url is None or not provider.capabilities.webhook:
             return None
         return f"{self.settings.public_url}/api/webhooks/job/{self.id}?token={step}"
 
-    async def submit_once(self, provider: Provider, order: SubmitRequest, step: str = "submit") -> Task:
-        """Send it the first time, and give its task again after that. What is refused may be ordered again."""
+    async def submit_once(self, provider: Provider, request: SubmitRequest, step: str = "submit") -> Task:
+        """Submit the request once per step. Later calls return its task. A rejected request can be submitted again."""
         if step not in self.tasks:
-            self.orders[step], self.asked[step] = replace(order, client_reference=str(new_id())), provider.name
+            self.submit_requests[step], self.submitted_to[step] = (
+                replace(request, client_reference=str(new_id())),
+                provider.name,
+            )
             try:
-                self.tasks[step] = await provider.submit(self.orders[step])
+                self.tasks[step] = await provider.submit(self.submit_requests[step])
             except (SubmissionRejected, ProviderRateLimited, ProviderUnreachable):
-                self.refused.append(self.orders.pop(step))
+                self.rejected_requests.append(self.submit_requests.pop(step))
                 raise
         return self.tasks[step]
 
     async def open_submission(self, step: str = "submit") -> OpenSubmission | None:
-        """Return what was ordered in a step; where no task came of it, its outcome is unknown."""
-        order = self.orders.get(step)
-        return None if order is None else OpenSubmission(self.asked[step], order.model, self.tasks.get(step))
+        """Return the submission of a step. Without a task, its outcome is unknown."""
+        request = self.submit_requests.get(step)
+        return None if request is None else OpenSubmission(self.submitted_to[step], request.model, self.tasks.get(step))
 
     async def public_url(self, source: MediaSource) -> str | None:
-        """Return a URL as it is, else an address under `settings.public_url`, if there is one; it leads nowhere."""
+        """Return the URL of a URL source, else a placeholder URL under `settings.public_url`; None without one."""
         if source.kind is SourceKind.URL:
             return str(source.root)
         if self.settings.public_url is None or source.kind is not SourceKind.ARTIFACT:
@@ -212,21 +219,16 @@ class RecordingContext:
         return f"{self.settings.public_url}/files/{source.artifact_id}?sig=tested"
 
     async def wait_for_result(self, task: Task) -> TaskStatus:
-        """Look until the task has ended, with next to no pause, and return the last look; raises ProviderFailed."""
+        """Poll the task until it ends, every 10 ms, and return its final status. Raises ProviderFailed."""
         provider = self.providers[task.provider]
-        look = await provider.get_status(task)
-        while not look.ended:
-            await asyncio.sleep(_BETWEEN_LOOKS)
-            look = await provider.get_status(task)
-        return require_success(task, look)
+        status = await provider.get_status(task)
+        while not status.ended:
+            await asyncio.sleep(_POLL_INTERVAL)
+            status = await provider.get_status(task)
+        return require_success(task, status)
 
     def _kept_file(self, artifact_id: UUID) -> Path:
         for artifact in self.kept:
             if artifact.artifact_id == artifact_id:
                 return self.path_of(artifact)
         raise BadSource(f"no artifact {artifact_id} was kept in this context")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -80,11 +80,11 @@ class FakeProvider:
         """Return how often it was asked how a task stands."""
         return len(self._lines("looks"))
 
-    def tell(self, task_id: str, state: TaskState, status: str | None = None, **more: Any) -> None:
+    def set_status(self, task_id: str, state: TaskState, status: str | None = None, **more: Any) -> None:
         """Say how a task stands from now on; `more` is what a Look has besides, and `files`, text by name."""
         self._write(f"{task_id}.json", {"state": state, "status": status or state, **more})
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         """Answer the orders that hang."""
         (self._folder / "let-go").touch()
 
@@ -135,7 +135,7 @@ class FakeProvider:
             raise ProviderUnreachable("The toy does not answer.")
         self._append("cancels", {"id": task.id})
         if not (await self.get_status(task)).ended:
-            self.tell(task.id, "cancelled")
+            self.set_status(task.id, "cancelled")
 
     async def find_submission(self, order: SubmitRequest, since: datetime, others: Collection[str] = ()) -> Task | None:  # noqa: ARG002
         """Find an order by its mark."""

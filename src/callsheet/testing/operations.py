@@ -1,6 +1,6 @@
-"""Operations that do nothing, fail, hang or crash as they are told."""
+"""Sample operations for tests: they sleep, fail, hang, crash or write files, as their params say."""
 
-# ruff: noqa: ARG001 - an operation takes both, used or not.
+# ruff: noqa: ARG001 - an operation must take both parameters.
 
 import asyncio
 import os
@@ -20,195 +20,195 @@ from callsheet.operation.contract import ChildJob, Context, RunChildJobs, operat
 from callsheet.providers.contract import SubmitRequest
 
 QUEUE = "test"
-"""The queue that all of these wait in."""
+"""The queue of these operations."""
 
 _MINUTE = timedelta(minutes=1)
 
 
-class Anything(Model):
-    """Params of any kind, handed on."""
+class AnyValue(Model):
+    """Any JSON value."""
 
     value: Any = None
 
 
 class SleepParams(Model):
-    """How long."""
+    """Duration."""
 
     seconds: float = Field(ge=0)
 
 
 class FailParams(Model):
-    """How often, and how."""
+    """Number and kind of failures."""
 
-    times: int = Field(1_000_000, ge=0, description="Runs that fail before one succeeds")
+    times: int = Field(1_000_000, ge=0, description="Number of failing runs before the first success")
     transient: bool = False
-    message: str = "told to fail"
+    message: str = "failed on purpose"
 
 
 class FileParams(Model):
-    """A file that is there."""
+    """An existing file."""
 
     path: str
 
 
 class BlockParams(Model):
-    """Files that tell of the run, and end it."""
+    """Files that signal the start of the run and end it."""
 
-    started: str | None = Field(None, description="Gets a line with the process id when a run starts")
-    until: str = Field(description="The run ends well once this file is there")
+    started: str | None = Field(None, description="Receives a line with the process id when a run starts")
+    until: str = Field(description="The run succeeds once this file exists")
 
 
 class WriteParams(Model):
-    """A file to make."""
+    """A file to write."""
 
     name: str = "note.txt"
     text: str = "written"
-    size: int | None = Field(None, description="Bytes; filled with zeros instead of the text")
-    wait_for: str | None = Field(None, description="Once written and kept, wait until this file is there")
+    size: int | None = Field(None, description="Size in bytes; the file is filled with zeros instead of the text")
+    wait_for: str | None = Field(None, description="After the file is kept, wait until this file exists")
     started: str | None = None
 
 
 class WriteResult(Model):
-    """The file."""
+    """The stored file."""
 
     file: Artifact
 
 
 class SubprocessParams(Model):
-    """A child process that runs until it is killed."""
+    """The file that receives the id of the child process."""
 
     pid_file: str
 
 
 class ProgressParams(Model):
-    """How many reports, with how long between them."""
+    """Number of reports, and seconds between them."""
 
     reports: int = Field(ge=0)
     pause: float = 0.0
 
 
 class OnceParams(Model):
-    """A once-only step that leaves a line in `ledger` each time it is really done."""
+    """A once step that appends a line to `ledger` each time its action runs."""
 
     ledger: str
-    die: bool = Field(False, description="End the process between the effect and its record")
-    fail_after: int = Field(0, description="Fail passingly after the step, this many times")
+    die: bool = Field(False, description="Exit the process between the side effect and its record")
+    fail_after: int = Field(0, description="Number of transient failures after the step")
 
 
-class WantedJob(Model):
-    """A job to run first."""
+class ChildJobParams(Model):
+    """A child job."""
 
     id: str
     operation: str = "noop"
     params: dict[str, Any] = Field(default_factory=dict)
 
 
-class FirstParams(Model):
-    """Jobs to run first."""
+class RunChildrenParams(Model):
+    """Child jobs."""
 
-    jobs: list[WantedJob]
-    again: bool = Field(False, description="Want them for a second time when they have run, which is a mistake")
+    jobs: list[ChildJobParams]
+    again: bool = Field(False, description="Raise RunChildJobs a second time, which is an error")
 
 
-class PieceParams(Model):
-    """A piece of work that is made once."""
+class CachedPieceParams(Model):
+    """A cached file that is written once."""
 
     digest: str = Field(pattern=r"^[0-9a-f]{64}$")
     ledger: str | None = Field(
-        None, description="Gets a line with the digest and the worker's process id when it is made"
+        None, description="Receives a line with the digest and the worker's process id when the file is written"
     )
     started: str | None = None
-    until: str | None = Field(None, description="It is made once this file is there")
-    held_until: str | None = Field(None, description="Once it is in the cache, wait until this file is there")
+    until: str | None = Field(None, description="Wait for this file before writing")
+    held_until: str | None = Field(None, description="After caching, wait until this file exists")
 
 
 class DrawParams(Model):
-    """A picture to order of the toy provider."""
+    """An image to generate with the fake provider."""
 
-    submit: str = Field("accept", description="How the toy takes the order")
+    submit: str = Field("accept", description="How the fake provider responds to the submission")
     text: str = "a runtime"
-    started: str | None = Field(None, description="Gets a line with the process id when the picture is collected")
-    until: str | None = Field(None, description="It is collected once this file is there")
+    started: str | None = Field(None, description="Receives a line with the process id when the image is downloaded")
+    until: str | None = Field(None, description="Wait for this file before storing the image")
 
 
 @operation("noop", queue=QUEUE, timeout=_MINUTE)
-async def noop(job: Context, params: Anything) -> Anything:
+async def noop(job: Context, params: AnyValue) -> AnyValue:
     """Return the params."""
     return params
 
 
 @operation("sleep", queue=QUEUE, timeout=_MINUTE)
-async def sleep(job: Context, params: SleepParams) -> Anything:
-    """Take a while."""
+async def sleep(job: Context, params: SleepParams) -> AnyValue:
+    """Sleep."""
     await asyncio.sleep(params.seconds)
-    return Anything(value=params.seconds)
+    return AnyValue(value=params.seconds)
 
 
 @operation("fail", queue=QUEUE, timeout=_MINUTE)
-async def fail(job: Context, params: FailParams) -> Anything:
-    """Fail some times, then succeed."""
+async def fail(job: Context, params: FailParams) -> AnyValue:
+    """Fail a number of times, then succeed."""
     if job.attempt <= params.times:
         raise (Transient if params.transient else JobError)(params.message)
-    return Anything(value=job.attempt)
+    return AnyValue(value=job.attempt)
 
 
 @operation("surprise", queue=QUEUE, timeout=_MINUTE)
-async def surprise(job: Context, params: Anything) -> Anything:
-    """Fail in a way that nobody foresaw."""
-    raise KeyError("nobody foresaw this")
+async def surprise(job: Context, params: AnyValue) -> AnyValue:
+    """Raise an unexpected error."""
+    raise KeyError("a secret detail")
 
 
 @operation("crash", queue=QUEUE, timeout=_MINUTE)
-async def crash(job: Context, params: Anything) -> Anything:
-    """End the worker's process on the spot."""
+async def crash(job: Context, params: AnyValue) -> AnyValue:
+    """Exit the worker's process immediately."""
     os._exit(66)
 
 
 @operation("freeze", queue=QUEUE, timeout=_MINUTE)
-async def freeze(job: Context, params: Anything) -> Anything:
-    """Stop the worker's process until somebody lets it continue (SIGCONT)."""
+async def freeze(job: Context, params: AnyValue) -> AnyValue:
+    """Stop the worker's process with SIGSTOP until it receives SIGCONT."""
     os.kill(os.getpid(), signal.SIGSTOP)
     return params
 
 
 @operation("block", queue=QUEUE, timeout=_MINUTE)
-async def block(job: Context, params: BlockParams) -> Anything:
-    """Run until a file appears."""
-    _say(params.started)
-    await _there(params.until)
-    return Anything(value=os.getpid())
+async def block(job: Context, params: BlockParams) -> AnyValue:
+    """Run until a file exists."""
+    _append_line(params.started)
+    await _wait_for_file(params.until)
+    return AnyValue(value=os.getpid())
 
 
 @operation("write", queue=QUEUE, timeout=_MINUTE)
 async def write(job: Context, params: WriteParams) -> WriteResult:
-    """Make a file and keep it."""
+    """Write a file and keep it."""
     path = job.dir / params.name
     if params.size is None:
         await asyncio.to_thread(path.write_text, params.text)
     else:
         await asyncio.to_thread(path.write_bytes, bytes(params.size))
     kept = await job.keep(path)
-    _say(params.started)
+    _append_line(params.started)
     if params.wait_for is not None:
-        await _there(params.wait_for)
+        await _wait_for_file(params.wait_for)
     return WriteResult(file=kept)
 
 
 @operation("keep", queue=QUEUE, timeout=_MINUTE)
 async def keep(job: Context, params: FileParams) -> WriteResult:
-    """Keep a file that is there already."""
+    """Keep an existing file."""
     return WriteResult(file=await job.keep(Path(params.path)))
 
 
 @operation("child", queue=QUEUE, timeout=_MINUTE)
-async def child(job: Context, params: SubprocessParams) -> Anything:
-    """Run a child process that never ends by itself."""
+async def child(job: Context, params: SubprocessParams) -> AnyValue:
+    """Run a child process until the run is stopped."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", "import time; time.sleep(600)", stdin=subprocess.DEVNULL
     )
     try:
-        _say(params.pid_file, process.pid)
-        return Anything(value=await process.wait())
+        _append_line(params.pid_file, process.pid)
+        return AnyValue(value=await process.wait())
     finally:
         if process.returncode is None:
             process.kill()
@@ -216,20 +216,20 @@ async def child(job: Context, params: SubprocessParams) -> Anything:
 
 
 @operation("report-progress", queue=QUEUE, timeout=_MINUTE)
-async def report_progress(job: Context, params: ProgressParams) -> Anything:
-    """Report progress again and again."""
+async def report_progress(job: Context, params: ProgressParams) -> AnyValue:
+    """Report progress repeatedly."""
     for number in range(1, params.reports + 1):
         job.progress(number / params.reports, f"{number} of {params.reports}")
         await asyncio.sleep(params.pause)
-    return Anything(value=params.reports)
+    return AnyValue(value=params.reports)
 
 
 @operation("pay-once", queue=QUEUE, timeout=_MINUTE)
-async def pay_once(job: Context, params: OnceParams) -> Anything:
-    """Do something that must not be done twice."""
+async def pay_once(job: Context, params: OnceParams) -> AnyValue:
+    """Run a once step."""
 
     async def pay() -> int:
-        _say(params.ledger, job.attempt)
+        _append_line(params.ledger, job.attempt)
         if params.die:
             os._exit(67)
         return job.attempt
@@ -237,61 +237,61 @@ async def pay_once(job: Context, params: OnceParams) -> Anything:
     paid = await job.once("pay", pay, int)
     if job.attempt <= params.fail_after:
         raise Transient("after the step")
-    return Anything(value=paid)
+    return AnyValue(value=paid)
 
 
-@operation("run-first", queue=QUEUE, timeout=_MINUTE)
-async def run_first(job: Context, params: FirstParams) -> Anything:
-    """Have other jobs run first; return the hosts that there are."""
+@operation("run-children", queue=QUEUE, timeout=_MINUTE)
+async def run_children(job: Context, params: RunChildrenParams) -> AnyValue:
+    """Run child jobs; return the number of hosts."""
     if params.again or not job.children_done:
-        raise RunChildJobs([ChildJob(wanted.id, wanted.operation, wanted.params) for wanted in params.jobs])
-    return Anything(value=await job.worker_host_count())
+        raise RunChildJobs([ChildJob(child.id, child.operation, child.params) for child in params.jobs])
+    return AnyValue(value=await job.worker_host_count())
 
 
 @operation("piece", queue=QUEUE, timeout=_MINUTE)
-async def piece(job: Context, params: PieceParams) -> Anything:
-    """Take a piece from the cache, or make it and keep it there; return how it was come by."""
+async def piece(job: Context, params: CachedPieceParams) -> AnyValue:
+    """Fetch a file from the cache, or write and cache it. Return `found` or `made`."""
     key, path = f"piece/{params.digest}", job.dir / "piece"
     if await job.cache.fetch(key, path):
-        return Anything(value="found")
-    _say(params.started)
+        return AnyValue(value="found")
+    _append_line(params.started)
     if params.until is not None:
-        await _there(params.until)
+        await _wait_for_file(params.until)
     await asyncio.to_thread(path.write_text, params.digest)
-    _say(params.ledger, f"{params.digest} {os.getpid()}")
+    _append_line(params.ledger, f"{params.digest} {os.getpid()}")
     await job.cache.keep(key, path)
     if params.held_until is not None:
-        await _there(params.held_until)
-    return Anything(value="made")
+        await _wait_for_file(params.held_until)
+    return AnyValue(value="made")
 
 
 @operation("draw", queue=QUEUE, timeout=_MINUTE, on_worker_lost="resume")
 async def draw(job: Context, params: DrawParams) -> WriteResult:
-    """Have the toy provider draw a picture, and keep that."""
-    toy = job.providers["toy"]
-    order = SubmitRequest("crayon", {"submit": params.submit, "text": params.text}, webhook=job.webhook_url(toy))
-    look = await job.wait_for_result(await job.submit_once(toy, order))
-    [output] = look.outputs
-    path = await toy.fetch(output, job.dir / (output.name or "picture"))
-    _say(params.started)
+    """Generate an image with the fake provider and keep it."""
+    provider = job.providers["toy"]
+    request = SubmitRequest("crayon", {"submit": params.submit, "text": params.text}, webhook=job.webhook_url(provider))
+    status = await job.wait_for_result(await job.submit_once(provider, request))
+    [output] = status.outputs
+    path = await provider.fetch(output, job.dir / (output.name or "picture"))
+    _append_line(params.started)
     if params.until is not None:
-        await _there(params.until)
+        await _wait_for_file(params.until)
     return WriteResult(file=await job.keep(path))
 
 
 ALL = (
     *(noop, sleep, fail, surprise, crash, freeze, block, write, keep, child, report_progress, pay_once),
-    *(run_first, piece, draw),
+    *(run_children, piece, draw),
 )
-"""Every operation of this file."""
+"""All operations of this module."""
 
 
-def _say(path: str | None, what: object = None) -> None:
+def _append_line(path: str | None, text: object = None) -> None:
     if path is not None:
         with Path(path).open("a") as file:
-            file.write(f"{os.getpid() if what is None else what}\n")
+            file.write(f"{os.getpid() if text is None else text}\n")
 
 
-async def _there(path: str) -> None:
-    while not Path(path).exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
+async def _wait_for_file(path: str) -> None:
+    while not Path(path).exists():  # noqa: ASYNC110, ASYNC240 - another process creates it
         await asyncio.sleep(0.01)

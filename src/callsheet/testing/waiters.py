@@ -1,4 +1,4 @@
-"""Waiting for what happens outside the engine's events: files, processes, rows."""
+"""Waiting for conditions outside the engine's events: files, processes, rows."""
 
 import asyncio
 import inspect
@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 
 async def until(condition: Callable[[], T | Awaitable[T]], *, timeout: float = 10, what: str | None = None) -> T:
-    """Return the first true value of `condition`, which may be async, looking again every few milliseconds.
+    """Call `condition`, which can be async, every 5 ms and return its first true value.
 
         await until(lambda: path.exists())
 
-    Raises AssertionError after `timeout` seconds, naming `what` was waited for.
+    Raises AssertionError after `timeout` seconds. Its message names `what`, or the source of the condition.
     """
     deadline = asyncio.get_running_loop().time() + timeout
     while True:

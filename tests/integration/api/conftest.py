@@ -49,7 +49,7 @@ class Api:
 @asynccontextmanager
 async def served(settings, catalog, *, providers=()):
     """Serve a runtime on `settings.port` until the block ends."""
-    async with open_runtime(settings, catalog, own_providers=providers) as runtime:
+    async with open_runtime(settings, catalog, extra_providers=providers) as runtime:
         app = create_app(runtime)
         server = make_server(app, host=settings.host, port=settings.port)
         serving = asyncio.create_task(server.serve())

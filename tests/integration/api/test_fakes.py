@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from callsheet.fakes.providers.all import all_fakes
-from callsheet.fakes.providers.task_script import film
+from callsheet.fakes.providers.task_script import sample_video
 from callsheet.operation.catalog import discover
 from callsheet.providers.registry import read_registry
 from callsheet.settings import Settings
@@ -36,9 +36,9 @@ def catalog():
 
 
 @pytest.fixture
-def settings(settings, stand_ins, know_models):
+def settings(settings, stand_ins, use_models_file):
     """Settings that lead to all of them, for a server that they can call."""
-    know_models(OWN_MODELS)
+    use_models_file(OWN_MODELS)
     leading = {name: value for stand_in in stand_ins.values() for name, value in stand_in.settings().items()}
     led = Settings(_env_file=None, **leading).model_dump(include=set(leading))
     around = {
@@ -95,8 +95,8 @@ class TestByWebhook:
 
         assert execution["status"] == "succeeded"
         [file] = execution["artifacts"]
-        assert (await working.client.get(file["url"])).content == film().data
-        assert [told.status for told in stand_ins["replicate"].told] == [200]
+        assert (await working.client.get(file["url"])).content == sample_video().data
+        assert [told.status for told in stand_ins["replicate"].sent_webhooks] == [200]
         assert stand_ins["replicate"].paid == 1
         assert execution["jobs"][0]["waitingStrategy"] == "webhook"
 

@@ -10,7 +10,7 @@ from callsheet.fakes.providers.fake_server import FakeServer
 from callsheet.fakes.providers.fal import FakeFal
 from callsheet.fakes.providers.faults import CutConnection, Fail, RateLimited, Reject, TruncateBody
 from callsheet.fakes.providers.replicate import FakeReplicate
-from callsheet.fakes.providers.task_script import Expires, Fails, Runs, Succeeds, Waits, film
+from callsheet.fakes.providers.task_script import Expired, Failed, Queued, Running, Succeeded, sample_video
 from callsheet.fakes.providers.webhook_script import WebhookScript
 from callsheet.operation.catalog import Catalog
 from callsheet.operations.generate import generate
@@ -83,11 +83,11 @@ async def film_of(studio, job):
 @BOTH
 async def test_looks_alone_lead_to_the_film(studio, kind):
     async with studio(kind, calls=False) as here:
-        here.provider.course(Waits(), Runs(0.5), Succeeds())
+        here.provider.script(Queued(), Running(0.5), Succeeded())
         execution_id = await here.ordered()
 
-        assert await film_of(here, await here.ended(execution_id)) == film().data
-        [taken] = here.provider.taken.values()
+        assert await film_of(here, await here.ended(execution_id)) == sample_video().data
+        [taken] = here.provider.tasks.values()
         assert taken.webhook is None
         assert here.provider.key not in await here.everything_told(execution_id)
         page = (await here.api.client.get(f"/executions/{execution_id}", headers={"Accept": "text/html"})).text
@@ -97,52 +97,52 @@ async def test_looks_alone_lead_to_the_film(studio, kind):
 @BOTH
 @pytest.mark.parametrize(
     "calls",
-    [WebhookScript(), WebhookScript(times=3), WebhookScript(first=True), WebhookScript(reordered=True)],
+    [WebhookScript(), WebhookScript(times=3), WebhookScript(before_response=True), WebhookScript(reordered=True)],
     ids=["once", "thrice", "first", "reordered"],
 )
 async def test_a_webhook_leads_to_the_film(studio, kind, calls):
     async with studio(kind, looks=NEVER) as here:
-        here.provider.course(Waits(), Succeeds())
-        here.provider.forecast(webhook=[calls])
+        here.provider.script(Queued(), Succeeded())
+        here.provider.inject_faults(webhook=[calls])
         execution_id = await here.ordered()
-        if not calls.first:
+        if not calls.before_response:
             await here.api.event(execution_id, "job.waiting")
-            await here.provider.finish(*here.provider.taken)
+            await here.provider.finish(*here.provider.tasks)
 
-        assert await film_of(here, await here.ended(execution_id)) == film().data
-        await here.provider.idle()
-        assert {told.status for told in here.provider.told} == {200}
+        assert await film_of(here, await here.ended(execution_id)) == sample_video().data
+        await here.provider.wait_for_webhooks()
+        assert {told.status for told in here.provider.sent_webhooks} == {200}
         assert here.provider.paid == 1
 
 
 @BOTH
 async def test_webhooks_that_lie_change_nothing(studio, kind):
     async with studio(kind, looks=timedelta(seconds=1)) as here:
-        here.provider.course(Waits(), Succeeds())
-        here.provider.forecast(webhook=[WebhookScript(forged=True, times=2)])
+        here.provider.script(Queued(), Succeeded())
+        here.provider.inject_faults(webhook=[WebhookScript(forged=True, times=2)])
         execution_id = await here.ordered()
         await here.api.event(execution_id, "job.waiting")
-        await here.provider.finish(*here.provider.taken)
+        await here.provider.finish(*here.provider.tasks)
 
-        assert await film_of(here, await here.ended(execution_id)) == film().data
-        assert [told.status for told in here.provider.told] == [401, 401]
+        assert await film_of(here, await here.ended(execution_id)) == sample_video().data
+        assert [told.status for told in here.provider.sent_webhooks] == [401, 401]
 
 
 @pytest.mark.parametrize("weather", [Fail(502, accepted=True), CutConnection(accepted=True), TruncateBody()], ids=repr)
 async def test_an_order_whose_answer_was_lost_is_found_in_the_list(studio, weather):
     async with studio(FakeReplicate, calls=False) as here:
-        here.provider.forecast(submit=[weather])
+        here.provider.inject_faults(submit=[weather])
         execution_id = await here.ordered()
 
-        assert await film_of(here, await here.ended(execution_id)) == film().data
-        assert here.provider.paid == len(here.provider.of("submit")) == 1
+        assert await film_of(here, await here.ended(execution_id)) == sample_video().data
+        assert here.provider.paid == len(here.provider.requests_of("submit")) == 1
 
 
 async def test_a_lost_order_is_not_taken_for_another_that_is_like_it(studio):
     async with studio(FakeReplicate, calls=False) as here:
         first = await here.ordered()
         await here.ended(first)
-        here.provider.forecast(submit=[CutConnection()])
+        here.provider.inject_faults(submit=[CutConnection()])
         second = await here.ordered()
 
         job = await here.ended(second)
@@ -151,50 +151,53 @@ async def test_a_lost_order_is_not_taken_for_another_that_is_like_it(studio):
         assert here.provider.paid == 1
 
 
-@pytest.mark.parametrize("calls", [WebhookScript(first=True), WebhookScript(late=0.2)], ids=["before", "after"])
+@pytest.mark.parametrize(
+    "calls", [WebhookScript(before_response=True), WebhookScript(delay=0.2)], ids=["before", "after"]
+)
 async def test_an_order_whose_answer_was_lost_is_found_by_its_webhook(studio, calls):
     async with studio(FakeFal, looks=NEVER) as here:
-        here.provider.course(Succeeds())
-        here.provider.forecast(submit=[CutConnection(accepted=True)], webhook=[calls])
+        here.provider.script(Succeeded())
+        here.provider.inject_faults(submit=[CutConnection(accepted=True)], webhook=[calls])
         execution_id = await here.ordered()
-        await until(lambda: here.provider.taken)
-        await here.provider.finish(*here.provider.taken)
+        await until(lambda: here.provider.tasks)
+        await here.provider.finish(*here.provider.tasks)
 
-        assert await film_of(here, await here.ended(execution_id)) == film().data
-        assert here.provider.paid == len(here.provider.of("submit")) == 1
+        assert await film_of(here, await here.ended(execution_id)) == sample_video().data
+        assert here.provider.paid == len(here.provider.requests_of("submit")) == 1
 
 
 @pytest.mark.parametrize("weather", [Fail(503), CutConnection(), Fail(500, accepted=True)], ids=repr)
 async def test_an_order_that_nobody_can_tell_of_is_parked(studio, weather):
     async with studio(FakeFal, calls=False) as here:
-        here.provider.forecast(submit=[weather])
+        here.provider.inject_faults(submit=[weather])
         execution_id = await here.ordered()
 
         job = await here.ended(execution_id)
 
         assert (job["status"], job["error"]["code"]) == ("failed", "submission_unknown")
-        assert len(here.provider.of("submit")) == 1
+        assert len(here.provider.requests_of("submit")) == 1
 
 
 @BOTH
 async def test_a_busy_provider_is_asked_again_and_paid_once(studio, kind):
     async with studio(kind, calls=False) as here:
-        here.provider.forecast(
-            submit=[RateLimited(0.01, "ms"), RateLimited()], look=[RateLimited(0.01, "ms"), Fail(503), CutConnection()]
+        here.provider.inject_faults(
+            submit=[RateLimited(0.01, "ms"), RateLimited()],
+            status=[RateLimited(0.01, "ms"), Fail(503), CutConnection()],
         )
         execution_id = await here.ordered()
 
-        assert await film_of(here, await here.ended(execution_id)) == film().data
+        assert await film_of(here, await here.ended(execution_id)) == sample_video().data
         assert here.provider.paid == 1
 
 
 @BOTH
 async def test_a_film_that_does_not_come_whole_is_fetched_again(studio, kind):
     async with studio(kind, calls=False) as here:
-        here.provider.forecast(download=[TruncateBody(), Fail(502)])
+        here.provider.inject_faults(download=[TruncateBody(), Fail(502)])
         execution_id = await here.ordered()
 
-        assert await film_of(here, await here.ended(execution_id)) == film().data
+        assert await film_of(here, await here.ended(execution_id)) == sample_video().data
         assert here.provider.paid == 1
 
 
@@ -202,15 +205,15 @@ async def test_a_film_that_does_not_come_whole_is_fetched_again(studio, kind):
 @pytest.mark.parametrize(
     ("stage", "code"),
     [
-        (Fails("CUDA out of memory"), "provider_failed"),
-        (Fails(why="content"), "content_refused"),
-        (Expires(), "output_expired"),
+        (Failed("CUDA out of memory"), "provider_failed"),
+        (Failed(why="content"), "content_refused"),
+        (Expired(), "output_expired"),
     ],
     ids=["error", "content", "gone"],
 )
 async def test_a_failure_of_the_provider_is_told(studio, kind, stage, code):
     async with studio(kind, calls=False) as here:
-        here.provider.course(Runs(), stage)
+        here.provider.script(Running(), stage)
         job = await here.ended(await here.ordered())
 
         assert (job["status"], job["error"]["code"]) == ("failed", code)
@@ -220,7 +223,7 @@ async def test_a_failure_of_the_provider_is_told(studio, kind, stage, code):
 @BOTH
 async def test_a_refusal_costs_nothing_and_says_why(studio, kind):
     async with studio(kind, calls=False) as here:
-        here.provider.forecast(submit=[Reject(422, "duration must be 5 or 10")])
+        here.provider.inject_faults(submit=[Reject(422, "duration must be 5 or 10")])
         job = await here.ended(await here.ordered())
 
         assert (job["status"], job["error"]["code"]) == ("failed", "submission_rejected")
@@ -231,12 +234,12 @@ async def test_a_refusal_costs_nothing_and_says_why(studio, kind):
 @BOTH
 async def test_cancelling_a_job_reaches_its_provider(studio, kind):
     async with studio(kind, looks=NEVER) as here:
-        here.provider.course(Runs())
+        here.provider.script(Running())
         execution_id = await here.ordered()
         await here.api.event(execution_id, "job.waiting")
 
         await here.api.client.post(f"/api/executions/{execution_id}/cancel")
 
         assert (await here.ended(execution_id))["status"] == "cancelled"
-        [taken] = here.provider.taken.values()
-        await until(lambda: taken.ended is not None)
+        [taken] = here.provider.tasks.values()
+        await until(lambda: taken.ended_at is not None)

@@ -65,7 +65,7 @@ async def call(api, order, body, *, signature="right", token=None, job=None):
 
 async def waiting(api, toy, **params):
     execution_id = await api.submit(("a", "draw", params))
-    [order] = await until(toy.orders)
+    [order] = await until(toy.requests)
     await api.event(execution_id, "job.waiting")
     return execution_id, order
 
@@ -78,7 +78,7 @@ async def status(api, execution_id):
 async def test_a_webhook_ends_the_waiting_at_once(working, toy):
     execution_id, order = await waiting(working, toy)
     assert order["webhook"].startswith("https://sheet.example/api/webhooks/job/")
-    toy.tell(order["id"], "succeeded", **DONE)
+    toy.set_status(order["id"], "succeeded", **DONE)
 
     answer = await call(working, order, message(order))
 
@@ -102,7 +102,7 @@ async def test_a_webhook_that_says_more_than_is_true_changes_nothing_but_a_look(
     execution_id, order = await waiting(working, toy)
 
     assert (await call(working, order, message(order))).status_code == 200
-    looked = await until(toy.looks)
+    looked = await until(toy.polls)
 
     await until(lambda: _is(working, execution_id, "waiting"))
     assert looked == 1
@@ -111,14 +111,14 @@ async def test_a_webhook_that_says_more_than_is_true_changes_nothing_but_a_look(
 async def test_the_same_message_again_is_not_even_looked_at(working, toy):
     execution_id, order = await waiting(working, toy)
     await call(working, order, message(order))
-    await until(toy.looks)
+    await until(toy.polls)
     await until(lambda: _is(working, execution_id, "waiting"))
 
     for _ in range(3):
         assert (await call(working, order, message(order))).status_code == 200
 
     await asyncio.sleep(0.1)
-    assert toy.looks() == 1
+    assert toy.polls() == 1
     assert await status(working, execution_id) == "waiting"
 
 
@@ -137,7 +137,7 @@ async def test_the_same_message_again_is_not_even_looked_at(working, toy):
 )
 async def test_forged_malformed_and_huge_ones_are_refused_and_change_nothing(working, toy, body, given, code):
     execution_id, order = await waiting(working, toy)
-    toy.tell(order["id"], "succeeded", **DONE)
+    toy.set_status(order["id"], "succeeded", **DONE)
     before = (await working.client.get(f"/api/executions/{execution_id}")).json()["lastEvent"]
 
     answer = await call(working, order, message(order) if body is None else body, **given)
@@ -150,7 +150,7 @@ async def test_forged_malformed_and_huge_ones_are_refused_and_change_nothing(wor
 
 async def test_a_late_one_for_a_job_that_has_ended_is_taken_and_changes_nothing(working, toy):
     execution_id, order = await waiting(working, toy)
-    toy.tell(order["id"], "succeeded", **DONE)
+    toy.set_status(order["id"], "succeeded", **DONE)
     await call(working, order, message(order))
     ended = await working.ended(execution_id)
 
@@ -182,29 +182,29 @@ async def test_one_for_a_job_that_nobody_knows_is_taken(working, toy):
 
 async def test_a_webhook_that_is_faster_than_the_answer_to_the_order_is_not_lost(working, toy):
     execution_id = await working.submit(("a", "draw", {"submit": "hang"}))
-    [order] = await until(toy.orders)
-    toy.tell(order["id"], "succeeded", **DONE)
+    [order] = await until(toy.requests)
+    toy.set_status(order["id"], "succeeded", **DONE)
     assert (await call(working, order, message(order))).status_code == 200
 
-    toy.let_go()
+    toy.release()
 
     assert (await working.ended(execution_id))["status"] == "succeeded"
 
 
 async def test_a_webhook_names_the_task_of_an_order_whose_answer_was_lost(working, toy):
     execution_id, order = await waiting(working, toy, submit="lose")
-    toy.tell(order["id"], "succeeded", **DONE)
+    toy.set_status(order["id"], "succeeded", **DONE)
 
     await call(working, order, message(order))
 
     [job] = (await working.ended(execution_id))["jobs"]
     assert (job["status"], job["providerJobId"]) == ("succeeded", order["id"])
-    assert len(toy.orders()) == 1
+    assert len(toy.requests()) == 1
 
 
 async def test_many_at_once_lead_to_one_collection(working, toy):
     execution_id, order = await waiting(working, toy)
-    toy.tell(order["id"], "succeeded", **DONE)
+    toy.set_status(order["id"], "succeeded", **DONE)
 
     answers = await asyncio.gather(*(call(working, order, message(order, f"m-{n % 5}")) for n in range(25)))
 
@@ -219,7 +219,7 @@ async def test_no_token_and_no_body_is_ever_logged(working, toy):
         await call(working, order, message(order, note="very private"))
         await call(working, order, message(order, "m-2", note="very private"), signature="wrong")
         await call(working, order, message(order, "m-2", note="very private"), token="guessed")
-        toy.tell(order["id"], "succeeded", **DONE)
+        toy.set_status(order["id"], "succeeded", **DONE)
         await call(working, order, message(order, "m-3"))
         await working.ended(execution_id)
 

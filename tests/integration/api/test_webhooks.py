@@ -69,7 +69,7 @@ def settings(settings):
 @pytest.fixture(autouse=True)
 def _short_delays(monkeypatch):
     monkeypatch.setattr(retry_schedule, "_DELAYS", (0.05, 0.05))
-    monkeypatch.setattr(webhooks, "_LOOK_EVERY", 0.05)
+    monkeypatch.setattr(webhooks, "_POLL_INTERVAL", 0.05)
 
 
 async def outbox_row(runtime, execution_id):
@@ -105,7 +105,7 @@ async def test_the_end_of_an_execution_is_delivered_with_a_valid_signature(worki
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     expected = base64.b64encode(hmac.digest(secret, signed, "sha256")).decode()
     assert headers["webhook-signature"] == f"v1,{expected}"
-    assert row["last_answer"] == "204 No Content"
+    assert row["last_response"] == "204 No Content"
 
 
 async def test_a_failed_delivery_is_retried_with_the_same_id(working):
@@ -124,15 +124,15 @@ async def test_a_failed_delivery_is_retried_with_the_same_id(working):
 async def test_a_delivery_is_given_up_after_the_last_attempt(working):
     async with receiving("500 a", "500 b", "500 c") as receiver, sending(working.runtime):
         execution_id = await working.submit(("a", "fail", {}), callbackUrl=receiver.url)
-        row = await outbox_row_with(working.runtime, execution_id, "given_up_at")
+        row = await outbox_row_with(working.runtime, execution_id, "failed_at")
 
-    assert (row["attempts"], row["last_answer"], row["type"]) == (3, "500 c", "execution.failed")
+    assert (row["attempts"], row["last_response"], row["type"]) == (3, "500 c", "execution.failed")
 
 
 async def test_a_410_response_gives_up_at_once(working):
     async with receiving("410 Gone") as receiver, sending(working.runtime):
         execution_id = await working.submit(("a", "noop", {}), callbackUrl=receiver.url)
-        row = await outbox_row_with(working.runtime, execution_id, "given_up_at")
+        row = await outbox_row_with(working.runtime, execution_id, "failed_at")
 
     assert row["attempts"] == 1
 
@@ -140,7 +140,7 @@ async def test_a_410_response_gives_up_at_once(working):
 async def test_retry_after_is_respected(working):
     async with receiving("429 Slow\r\nRetry-After: 3600") as receiver, sending(working.runtime):
         execution_id = await working.submit(("a", "noop", {}), callbackUrl=receiver.url)
-        row = await outbox_row_with(working.runtime, execution_id, "last_answer")
+        row = await outbox_row_with(working.runtime, execution_id, "last_response")
 
     async with working.runtime.database.connection() as connection:
         assert (row["due_at"] - await connection.fetchval("SELECT now()")).total_seconds() > 3500
@@ -183,9 +183,9 @@ async def test_a_private_address_is_rejected_at_delivery_too(working):
             runtime.database, working.engine.execution, key=runtime.key, settings=closed, base_url="", client=client
         )
         task = asyncio.create_task(sender.run())
-        row = await outbox_row_with(working.runtime, execution_id, "given_up_at")
+        row = await outbox_row_with(working.runtime, execution_id, "failed_at")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
-    assert "private" in row["last_answer"]
+    assert "private" in row["last_response"]
     assert receiver.received.empty()

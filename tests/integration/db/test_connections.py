@@ -1,4 +1,4 @@
-"""Connections that break, go silent, or are slow; through a network that does as it is told."""
+"""Broken, silent and slow connections, through a controllable proxy."""
 
 import asyncio
 import socket
@@ -14,13 +14,13 @@ from callsheet.db import database as database_module
 from callsheet.db.database import Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.listener import Listener
-from callsheet.testing.proxy import Proxy
 from callsheet.testing.waiters import until
+from support.proxy import Proxy
 
 
 @pytest.fixture(scope="module")
 def server():
-    """A server that listens on TCP too."""
+    """A server that also listens on TCP."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -43,16 +43,16 @@ def dsn(server, proxy):
     return urlunsplit(parts._replace(netloc=f"{parts.username}:{parts.password}@127.0.0.1:{proxy.port}"))
 
 
-class Ear:
-    """A listener, with what it heard and how many gaps it had."""
+class RecordingListener:
+    """A listener that records its notifications and counts its gaps."""
 
     def __init__(self, dsn):
-        self.heard = []
+        self.notifications = []
         self.gaps = 0
         self.listener = Listener(
             dsn,
             ["news"],
-            heard=lambda _, payload: self.heard.append(payload),
+            on_notify=lambda _, payload: self.notifications.append(payload),
             on_gap=self._gap,
             ping_interval=0.2,
             ping_timeout=0.3,
@@ -68,63 +68,63 @@ class Ear:
 
 
 @pytest.fixture
-async def ear(dsn):
-    ear = Ear(dsn)
-    await until(lambda: ear.gaps == 1)
-    yield ear
-    await ear.close()
+async def recorder(dsn):
+    recorder = RecordingListener(dsn)
+    await until(lambda: recorder.gaps == 1)
+    yield recorder
+    await recorder.close()
 
 
-async def say(server, what):
+async def notify(server, payload):
     connection = await asyncpg.connect(server.tcp_dsn)
-    await connection.execute("SELECT pg_notify('news', $1)", what)
+    await connection.execute("SELECT pg_notify('news', $1)", payload)
     await connection.close()
 
 
-async def test_a_listener_on_a_half_open_connection_notices_and_hears_again(server, proxy, ear):
-    await say(server, "before")
-    await until(lambda: ear.heard == ["before"])
+async def test_a_listener_detects_a_half_open_connection_and_reconnects(server, proxy, recorder):
+    await notify(server, "before")
+    await until(lambda: recorder.notifications == ["before"])
 
-    proxy.go_silent()
-    await say(server, "lost")
-    await until(lambda: ear.gaps == 2, timeout=20)
+    proxy.drop_silently()
+    await notify(server, "lost")
+    await until(lambda: recorder.gaps == 2, timeout=20)
 
-    await say(server, "after")
-    await until(lambda: ear.heard[-1] == "after")
-    assert ear.heard == ["before", "after"]
+    await notify(server, "after")
+    await until(lambda: recorder.notifications[-1] == "after")
+    assert recorder.notifications == ["before", "after"]
 
 
-async def test_a_listener_comes_back_at_once_each_time_it_is_cut_off(server, proxy, ear):
+async def test_a_listener_reconnects_at_once_after_each_disconnect(server, proxy, recorder):
     for n in range(4):
-        began = time.monotonic()
+        started = time.monotonic()
         proxy.cut()
-        await until(lambda n=n: ear.gaps == n + 2, timeout=20)
-        print(f"hears again after {time.monotonic() - began:.3f} s")
-    await say(server, "hello")
-    await until(lambda: ear.heard == ["hello"])
+        await until(lambda n=n: recorder.gaps == n + 2, timeout=20)
+        print(f"reconnected after {time.monotonic() - started:.3f} s")
+    await notify(server, "hello")
+    await until(lambda: recorder.notifications == ["hello"])
 
 
-async def test_a_listener_waits_for_a_server_that_cannot_be_reached(server, proxy, ear):
+async def test_a_listener_waits_for_an_unreachable_server(server, proxy, recorder):
     proxy.accepting = False
     proxy.cut()
-    await until(lambda: not ear.listener.connected.is_set())
+    await until(lambda: not recorder.listener.connected.is_set())
 
     proxy.accepting = True
 
-    await until(lambda: ear.gaps == 2, timeout=20)
+    await until(lambda: recorder.gaps == 2, timeout=20)
 
 
-async def test_work_on_a_half_open_connection_is_done_on_a_new_one(dsn, proxy, monkeypatch):
+async def test_work_on_a_half_open_connection_is_retried_on_a_new_one(dsn, proxy, monkeypatch):
     monkeypatch.setattr(database_module, "_COMMAND_TIMEOUT", 0.5)
     async with Database(dsn, size=2) as database:
         assert await database.retry(lambda c: c.fetchval("SELECT 1")) == 1
 
-        proxy.go_silent()
+        proxy.drop_silently()
 
-        assert await database.retry(lambda c: c.fetchval("SELECT 2"), seconds=30) == 2
+        assert await database.retry(lambda c: c.fetchval("SELECT 2"), timeout=30) == 2
 
 
-async def test_work_goes_on_when_every_connection_is_cut_in_the_middle(dsn, proxy):
+async def test_work_is_retried_when_all_connections_are_cut(dsn, proxy):
     async with Database(dsn, size=4) as database:
         working = [
             asyncio.create_task(database.retry(lambda c, n=n: c.fetchval("SELECT $1::int FROM pg_sleep(0.3)", n)))
@@ -137,7 +137,7 @@ async def test_work_goes_on_when_every_connection_is_cut_in_the_middle(dsn, prox
         assert await asyncio.gather(*working) == [0, 1, 2, 3]
 
 
-async def test_a_slow_network_and_one_that_stands_still_for_a_moment_do_no_harm(dsn, proxy):
+async def test_a_slow_or_stalled_network_causes_no_error(dsn, proxy):
     async with Database(dsn, size=2) as database:
         proxy.delay = 0.02
         assert await database.retry(lambda c: c.fetchval("SELECT 1")) == 1
@@ -152,27 +152,27 @@ async def test_a_slow_network_and_one_that_stands_still_for_a_moment_do_no_harm(
         assert await waiting == 2
 
 
-async def test_work_gives_up_when_its_time_is_over(dsn, proxy):
+async def test_work_fails_after_its_timeout(dsn, proxy):
     async with Database(dsn, size=2) as database:
         proxy.accepting = False
         proxy.cut()
-        began = time.monotonic()
+        started = time.monotonic()
 
         with pytest.raises(database_module.TRANSIENT_ERRORS):
-            await database.retry(lambda c: c.fetchval("SELECT 1"), seconds=0.5)
+            await database.retry(lambda c: c.fetchval("SELECT 1"), timeout=0.5)
 
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - started < 10
 
 
-async def test_a_mistake_in_a_statement_is_not_tried_again(dsn):
-    tries = []
+async def test_an_sql_error_is_not_retried(dsn):
+    attempts = []
 
     async def wrong(connection):
-        tries.append(1)
+        attempts.append(1)
         await connection.fetchval("SELECT nonsense")
 
     async with Database(dsn, size=2) as database:
         with pytest.raises(asyncpg.UndefinedColumnError):
             await database.retry(wrong)
 
-    assert len(tries) == 1
+    assert len(attempts) == 1

@@ -1,4 +1,4 @@
-"""How PostgreSQL runs the statements that are asked all day, when the tables are full."""
+"""Query plans of the frequent statements on full tables."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ LOAD = """
     FROM generate_series(1, $1) AS n"""
 
 
-ORDERS = """
+SUBMISSIONS = """
     INSERT INTO submissions (id, job, step, epoch, provider, model, token, request_digest, outcome, provider_job_id,
                              task, cancel_at)
     SELECT coalesce(submission, gen_random_uuid()), id, 'submit', 1, 'toy', 'crayon', 'secret', 'x', 'accepted',
@@ -37,7 +37,7 @@ ORDERS = """
 
 async def _load(dsn):
     connection = await asyncpg.connect(dsn)
-    # Built at the end, indexes cost half.
+    # Creating the indexes after the load halves the time.
     indexes = await connection.fetch(
         "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'execution_jobs' AND indexdef LIKE '% WHERE %'"
     )
@@ -50,7 +50,7 @@ async def _load(dsn):
     await connection.execute(
         "INSERT INTO executions (id, job_count, unfinished) SELECT DISTINCT execution_id, 10, 10 FROM execution_jobs"
     )
-    await connection.execute(ORDERS)
+    await connection.execute(SUBMISSIONS)
     await connection.execute(
         "INSERT INTO edges SELECT id, lead(id) OVER (ORDER BY number) FROM execution_jobs WHERE status = 'succeeded' "
         "LIMIT 100000"
@@ -66,13 +66,13 @@ async def _load(dsn):
 
 @pytest.fixture(scope="module")
 def full(new_shared_database):
-    """The address of a database with a great many jobs of every status."""
+    """The DSN of a database with many jobs of each status."""
     return asyncio.run(_load(new_shared_database()))
 
 
 @pytest.fixture(params=[0, 6], ids=["first call", "seventh call"])
 async def connection(full, request):
-    """A connection; from the sixth call on PostgreSQL may plan a statement once for all values."""
+    """A connection. From the sixth call on, PostgreSQL may use a generic plan."""
     connection = await asyncpg.connect(full, timeout=60)
     CALLS_BEFORE[connection] = request.param
     yield connection
@@ -83,14 +83,14 @@ async def connection(full, request):
 CALLS_BEFORE = {}
 
 
-async def explained(connection, statement, **given):
-    """Run a statement for its plan and undo it; return every node of the plan, and the blocks it touched."""
-    values = ", ".join(_literal(given[name]) for name in statement.parameters)
+async def explain(connection, statement, **values):
+    """Run a statement and roll it back. Return the nodes of its plan and the number of blocks that it read."""
+    literals = ", ".join(_literal(values[name]) for name in statement.parameters)
     transaction = connection.transaction()
     await transaction.start()
     try:
         await connection.execute(f"PREPARE explained AS {statement.text}")
-        call = f"EXECUTE explained{f'({values})' if values else ''}"
+        call = f"EXECUTE explained{f'({literals})' if literals else ''}"
         for _ in range(CALLS_BEFORE[connection]):
             await connection.execute(call)
         text = await connection.fetchval(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {call}")
@@ -123,17 +123,17 @@ def indexes(nodes):
     return {node["Index Name"] for node in nodes if "Index Name" in node}
 
 
-def sorts_many(nodes, most):
-    return [n for n in nodes if n["Node Type"] == "Sort" and n["Actual Rows"] * n["Actual Loops"] > most]
+def sorts_many(nodes, limit):
+    return [n for n in nodes if n["Node Type"] == "Sort" and n["Actual Rows"] * n["Actual Loops"] > limit]
 
 
-async def test_a_claim_walks_the_index_of_queued_jobs_alone(connection):
-    nodes, blocks = await explained(
+async def test_a_claim_uses_only_the_index_of_queued_jobs(connection):
+    nodes, blocks = await explain(
         connection,
         sql.claim,
         queue="test",
         operations=["noop", "sleep"],
-        seats_counted=False,
+        limits_checked=False,
         free=8,
         only=None,
         suspects=False,
@@ -148,13 +148,13 @@ async def test_a_claim_walks_the_index_of_queued_jobs_alone(connection):
     assert blocks < 1_000
 
 
-async def test_a_claim_in_an_empty_queue_costs_next_to_nothing(connection):
-    nodes, blocks = await explained(
+async def test_a_claim_from_an_empty_queue_reads_few_blocks(connection):
+    nodes, blocks = await explain(
         connection,
         sql.claim,
         queue="nothing",
         operations=["noop"],
-        seats_counted=False,
+        limits_checked=False,
         free=8,
         only=None,
         suspects=False,
@@ -167,15 +167,15 @@ async def test_a_claim_in_an_empty_queue_costs_next_to_nothing(connection):
     assert blocks < 60
 
 
-async def test_the_promoter_looks_at_due_jobs_only(connection):
-    nodes, blocks = await explained(connection, sql.due_jobs, most=500)
+async def test_the_scheduler_reads_only_due_jobs(connection):
+    nodes, blocks = await explain(connection, sql.due_jobs, limit=500)
 
     assert indexes(nodes) == {"execution_jobs_scheduled"}
     assert blocks < 20
 
 
-async def test_the_poller_looks_at_due_jobs_only(connection):
-    nodes, blocks = await explained(connection, sql.claim_polls, providers=["toy"], slots=[100], lease=180.0, only=None)
+async def test_the_poller_reads_only_due_jobs(connection):
+    nodes, blocks = await explain(connection, sql.claim_polls, providers=["toy"], slots=[100], lease=180.0, only=None)
 
     assert {"execution_jobs_waiting", "submissions_pkey"} <= indexes(nodes)
     assert "Seq Scan" not in scans(nodes, "execution_jobs") | scans(nodes, "submissions")
@@ -183,19 +183,19 @@ async def test_the_poller_looks_at_due_jobs_only(connection):
     assert blocks < 1_500
 
 
-async def test_jobs_whose_time_is_over_are_sought_among_those_that_wait(connection):
-    nodes, blocks = await explained(connection, sql.claim_overdue, most=100, lease=180.0, only=None)
+async def test_overdue_jobs_are_searched_among_waiting_jobs(connection):
+    nodes, blocks = await explain(connection, sql.claim_overdue, limit=100, lease=180.0, only=None)
 
     assert "execution_jobs_waiting" in indexes(nodes)
     assert "Seq Scan" not in scans(nodes, "execution_jobs")
     assert blocks < 1_500
 
 
-async def test_what_looks_showed_is_written_to_those_jobs_alone(connection):
+async def test_poll_results_touch_only_their_jobs(connection):
     rows = await connection.fetch("SELECT id FROM execution_jobs WHERE status = 'waiting' LIMIT 20")
     number = len(rows)
 
-    nodes, blocks = await explained(
+    nodes, blocks = await explain(
         connection,
         sql.record_polls,
         ids=[row["id"] for row in rows],
@@ -203,7 +203,7 @@ async def test_what_looks_showed_is_written_to_those_jobs_alone(connection):
         collects=["false"] * number,
         statuses=["drawing"] * number,
         progress=["0.5"] * number,
-        looks=[1] * number,
+        polls=[1] * number,
         delays=[60.0] * number,
     )
 
@@ -211,17 +211,19 @@ async def test_what_looks_showed_is_written_to_those_jobs_alone(connection):
     assert blocks < 1_500
 
 
-async def test_tasks_to_be_called_off_are_found_by_their_index(connection):
-    nodes, blocks = await explained(connection, sql.claim_provider_cancels, most=50, lease=120.0, strange=[], only=None)
+async def test_due_cancels_are_found_by_their_index(connection):
+    nodes, blocks = await explain(
+        connection, sql.claim_provider_cancels, limit=50, lease=120.0, unconfigured=[], only=None
+    )
 
     assert "submissions_to_cancel" in indexes(nodes)
     assert "Seq Scan" not in scans(nodes, "submissions") | scans(nodes, "execution_jobs")
     assert blocks < 2_000
 
 
-async def test_what_a_run_asks_of_its_own_orders_is_found_by_their_job(connection):
+async def test_submissions_of_a_job_are_found_by_their_index(connection):
     job = await connection.fetchrow("SELECT id, submission FROM execution_jobs WHERE status = 'waiting' LIMIT 1")
-    asked = {
+    statements = {
         sql.open_submission: {"job": job["id"], "step": "submit"},
         sql.submissions_of_job: {"job": job["id"]},
         sql.request_provider_cancel: {"jobs": [job["id"]]},
@@ -238,56 +240,56 @@ async def test_what_a_run_asks_of_its_own_orders_is_found_by_their_job(connectio
         },
     }
 
-    for statement, given in asked.items():
-        nodes, blocks = await explained(connection, statement, **given)
+    for statement, values in statements.items():
+        nodes, blocks = await explain(connection, statement, **values)
 
         assert "Seq Scan" not in scans(nodes, "submissions") | scans(nodes, "execution_jobs"), statement.name
         assert blocks < 100, statement.name
 
 
-async def test_the_rescuer_looks_at_running_jobs_only(connection):
-    nodes, blocks = await explained(connection, sql.orphaned_jobs, most=500)
+async def test_the_rescuer_reads_only_running_jobs(connection):
+    nodes, blocks = await explain(connection, sql.orphaned_jobs, limit=500)
 
     assert "Seq Scan" not in scans(nodes, "execution_jobs")
     assert indexes(nodes) & {"execution_jobs_running"}
     assert blocks < 600
 
 
-async def test_a_beat_looks_at_the_running_jobs_of_its_worker_only(connection):
-    for worker, most in ((BUSY, 600), (LOST, 60)):
-        nodes, blocks = await explained(
-            connection, sql.check_runs, worker_id=worker, ids=[new_id()], epochs=[1], settled=30.0
+async def test_a_heartbeat_reads_only_the_running_jobs_of_its_worker(connection):
+    for worker, limit in ((BUSY, 600), (LOST, 60)):
+        nodes, blocks = await explain(
+            connection, sql.check_runs, worker_id=worker, ids=[new_id()], epochs=[1], min_age=30.0
         )
 
         assert "Seq Scan" not in scans(nodes, "execution_jobs")
-        assert blocks < most
+        assert blocks < limit
 
 
-async def test_whether_others_ran_first_is_asked_of_the_job_s_own_edges(connection):
+async def test_children_done_reads_only_the_edges_of_the_job(connection):
     job = await connection.fetchval("SELECT downstream FROM edges LIMIT 1")
 
-    nodes, blocks = await explained(connection, sql.children_done, id=job, job_id="job-1")
+    nodes, blocks = await explain(connection, sql.children_done, id=job, job_id="job-1")
 
     assert scans(nodes, "edges") | scans(nodes, "execution_jobs") <= {"Index Scan", "Index Only Scan"}
     assert blocks < 20
 
 
-async def test_what_is_skipped_is_found_along_the_edges(connection):
+async def test_skipped_jobs_are_found_along_the_edges(connection):
     job = await connection.fetchval("SELECT upstream FROM edges LIMIT 1")
 
-    nodes, blocks = await explained(connection, sql.skip_downstream, upstream=[job])
+    nodes, blocks = await explain(connection, sql.skip_downstream, upstream=[job])
 
     assert "Seq Scan" not in scans(nodes, "edges") | scans(nodes, "execution_jobs")
     assert blocks < 40
 
 
-async def test_jobs_that_run_first_are_stored_without_looking_at_others(connection):
-    if CALLS_BEFORE[connection]:  # it cannot be called twice
+async def test_child_jobs_are_stored_without_reading_other_jobs(connection):
+    if CALLS_BEFORE[connection]:  # inserts the same ids, so it cannot be repeated
         CALLS_BEFORE[connection] = 0
         await connection.execute("SET plan_cache_mode = force_generic_plan")
     parent = await connection.fetchrow("SELECT id, execution_id FROM execution_jobs WHERE status = 'running' LIMIT 1")
 
-    nodes, blocks = await explained(
+    nodes, blocks = await explain(
         connection,
         sql.insert_child_jobs,
         ids=[new_id()],
@@ -307,15 +309,15 @@ async def test_jobs_that_run_first_are_stored_without_looking_at_others(connecti
     assert blocks < 100
 
 
-async def test_the_slow_poll_asks_the_index_for_one_row_a_queue(connection):
-    nodes, blocks = await explained(connection, sql.ready_queues, queues=["test", "nothing", "render", "default"])
+async def test_the_fallback_poll_reads_one_index_row_per_queue(connection):
+    nodes, blocks = await explain(connection, sql.ready_queues, queues=["test", "nothing", "render", "default"])
 
     assert "Seq Scan" not in scans(nodes, "execution_jobs")
     assert blocks < 40
 
 
-async def test_the_counts_of_queues_do_not_read_what_has_ended(connection):
-    nodes, _ = await explained(connection, sql.queue_counts)
+async def test_queue_counts_do_not_read_ended_jobs(connection):
+    nodes, _ = await explain(connection, sql.queue_counts)
 
     assert "Seq Scan" not in scans(nodes, "execution_jobs")
     assert {f"execution_jobs_{status}" for status in ("queued", "running", "scheduled", "waiting")} <= indexes(nodes)

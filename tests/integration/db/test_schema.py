@@ -1,4 +1,4 @@
-"""The schema: what the statements need, what the migrations lead to, who may migrate when."""
+"""The schema: statements, migrations, and revisions."""
 
 import asyncio
 from importlib.resources import files
@@ -46,7 +46,7 @@ async def catalogs(dsn):
 
 @pytest.fixture(scope="module")
 def migrated(new_shared_database):
-    """The address of a migrated database that nobody changes."""
+    """The DSN of a migrated database that no test changes."""
     return new_shared_database()
 
 
@@ -70,26 +70,26 @@ async def test_a_fresh_schema_equals_a_migrated_one(what, migrated, new_database
     assert (await catalogs(fresh))[what] == (await catalogs(migrated))[what]
 
 
-def test_the_revision_we_work_with_is_the_last_migration():
+def test_head_is_the_newest_migration():
     script = ScriptDirectory(str(MIGRATIONS))
 
     assert script.get_heads() == [HEAD]
 
 
-async def test_two_upgrades_at_once_do_the_work_once(new_database):
+async def test_concurrent_upgrades_migrate_once(new_database):
     dsn = new_database(empty=True)
 
-    did = await asyncio.gather(*(upgrade(dsn) for _ in range(4)))
+    migrated = await asyncio.gather(*(upgrade(dsn) for _ in range(4)))
 
-    assert True in did
+    assert True in migrated
     assert await current_revision(dsn) == HEAD
     assert await upgrade(dsn) is False
 
 
-async def test_an_upgrade_that_fails_leaves_nothing_behind(new_database):
+async def test_a_failed_upgrade_changes_nothing(new_database):
     dsn = new_database(empty=True)
     connection = await asyncpg.connect(dsn)
-    await connection.execute("CREATE TABLE outbox (a int)")  # in the way of the migration's last tables
+    await connection.execute("CREATE TABLE outbox (a int)")  # conflicts with one of the last tables
 
     with pytest.raises(Exception, match="outbox"):
         await upgrade(dsn)
@@ -100,13 +100,30 @@ async def test_an_upgrade_that_fails_leaves_nothing_behind(new_database):
     assert await current_revision(dsn) is None
 
 
-async def test_a_server_refuses_a_database_without_or_with_another_schema(new_database):
+async def test_a_database_without_a_schema_or_with_another_one_is_refused(new_database):
     async with Database(new_database(empty=True)) as empty:
         with pytest.raises(ConfigurationError, match="callsheet db upgrade"):
             await check_revision(empty)
 
-    async with Database(new_database()) as newer:
-        async with newer.connection() as connection:
+    async with Database(new_database()) as other:
+        async with other.connection() as connection:
             await connection.execute("UPDATE alembic_version SET version_num = '9999'")
-        with pytest.raises(ConfigurationError, match="9999"):
-            await check_revision(newer)
+        with pytest.raises(ConfigurationError, match="'9999', which this version of Callsheet does not know"):
+            await check_revision(other)
+
+
+async def test_an_unknown_revision_is_reported_with_what_to_do_and_changes_nothing(new_database):
+    dsn = new_database()
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("UPDATE alembic_version SET version_num = '0005'")
+    before = await catalogs(dsn)
+
+    with pytest.raises(ConfigurationError) as caught:
+        await upgrade(dsn)
+
+    await connection.close()
+    assert "schema revision '0005', which this version of Callsheet does not know" in caught.value.message
+    assert "upgrade Callsheet" in caught.value.message
+    assert "create a new database" in caught.value.message
+    assert await current_revision(dsn) == "0005"
+    assert await catalogs(dsn) == before

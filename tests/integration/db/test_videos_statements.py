@@ -1,4 +1,4 @@
-"""Films are found without a look at every execution."""
+"""Videos are found without a scan of all executions."""
 
 import asyncpg
 import pytest
@@ -17,10 +17,10 @@ async def test_the_list_of_videos_uses_its_index(database_url, statement):
     try:
         await connection.execute(MANY)
         await connection.execute("ANALYZE")
-        asked = getattr(sql, statement)
-        values = {"after": None, "most": 21}
+        query = getattr(sql, statement)
+        values = {"after": None, "limit": 21}
 
-        rows = await connection.fetch(f"EXPLAIN {asked.text}", *[values[name] for name in asked.parameters])
+        rows = await connection.fetch(f"EXPLAIN {query.text}", *[values[name] for name in query.parameters])
     finally:
         await connection.close()
 

@@ -1,4 +1,4 @@
-"""Claimers that stand in the table of workers, as the claim asks for."""
+"""Registered claimers: a claim requires a row in the table of workers."""
 
 from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
@@ -6,7 +6,7 @@ from callsheet.queue.claim import Claimer
 
 
 async def claimer(database, name, operation="noop"):
-    """Register a worker that does nothing, and return its id with a claimer."""
+    """Register a worker without loops. Return its id and its claimer."""
     worker = new_id()
     async with database.connection() as connection:
         await sql.register_worker(
@@ -15,10 +15,10 @@ async def claimer(database, name, operation="noop"):
     return worker, Claimer(database, worker, name, [operation], suspect_from=2)
 
 
-async def claim_and_die(database, name, most, operation="noop"):
-    """Claim as a worker that is gone right after, without a word."""
+async def claim_and_die(database, name, limit, operation="noop"):
+    """Claim up to `limit` jobs as a worker that unregisters right afterwards, as if it had died."""
     worker, claims = await claimer(database, name, operation)
-    jobs = (await claims.claim("test", most)).jobs
+    jobs = (await claims.claim("test", limit)).jobs
     async with database.connection() as connection:
         await sql.unregister_worker(connection, id=worker)
     return jobs

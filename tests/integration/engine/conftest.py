@@ -11,13 +11,13 @@ def settings(settings):
 
 @pytest.fixture
 async def engine(settings):
-    """An engine with one worker that knows the operations of `callsheet.testing`."""
+    """An engine with one worker with the operations of `callsheet.testing`."""
     async with running_engine(ALL, settings=settings) as engine:
         yield engine
 
 
 @pytest.fixture
 async def idle_engine(settings):
-    """An engine without a worker; tests start what they need."""
+    """An engine without a worker; tests start their own."""
     async with running_engine(ALL, settings=settings, workers=0) as engine:
         yield engine

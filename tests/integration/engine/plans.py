@@ -1,4 +1,4 @@
-"""Plans for tests, in few words."""
+"""Short helpers to write plans in tests."""
 
 
 def job(id, operation="noop", *, after=(), params=None, **more):

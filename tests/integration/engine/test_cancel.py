@@ -1,4 +1,4 @@
-"""Cancelling, in every status a job can be in."""
+"""Cancel jobs in every status."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from callsheet.testing.operations import ALL
 from callsheet.testing.waiters import until
 
 
-class Nothing(Model):
+class Empty(Model):
     pass
 
 
@@ -26,7 +26,7 @@ async def appears(path, seconds=10):
     return path.read_text().split()
 
 
-async def test_what_has_not_begun_is_cancelled_at_once(idle_engine):
+async def test_jobs_that_have_not_started_are_cancelled_at_once(idle_engine):
     execution_id = await idle_engine.submit(plan(job("ready"), job("later", after=["ready"])))
 
     await idle_engine.cancel(execution_id)
@@ -36,7 +36,7 @@ async def test_what_has_not_begun_is_cancelled_at_once(idle_engine):
     assert statuses(execution) == {"ready": "cancelled", "later": "cancelled"}
 
 
-async def test_a_job_that_waits_for_its_next_attempt_is_cancelled_at_once(settings):
+async def test_a_scheduled_job_is_cancelled_at_once(settings):
     slow = settings.model_copy(update={"retry_base": settings.retry_cap * 1000, "retry_cap": settings.retry_cap * 1000})
     async with running_engine(ALL, settings=slow) as engine:
         execution_id = await engine.submit(plan(job("a", "fail", params={"transient": True})))
@@ -47,25 +47,25 @@ async def test_a_job_that_waits_for_its_next_attempt_is_cancelled_at_once(settin
         assert statuses(await engine.ended(execution_id)) == {"a": "cancelled"}
 
 
-async def test_a_running_subprocess_is_dead_within_a_second(engine, tmp_path):
+async def test_a_running_subprocess_is_killed_within_a_second(engine, tmp_path):
     pid_file = tmp_path / "pid"
     execution_id = await engine.submit(plan(job("a", "child", params={"pidFile": str(pid_file)})))
     pid = int((await appears(pid_file))[0])
-    began = time.monotonic()
+    started = time.monotonic()
 
     await engine.cancel(execution_id)
 
     while psutil.pid_exists(pid):
-        assert time.monotonic() - began < 5, "the child process lives on"
+        assert time.monotonic() - started < 5, "the child process is still running"
         await asyncio.sleep(0.005)
-    print(f"dead after {time.monotonic() - began:.3f} s")
-    assert time.monotonic() - began < 1
+    print(f"dead after {time.monotonic() - started:.3f} s")
+    assert time.monotonic() - started < 1
     execution = await engine.ended(execution_id)
     assert execution.status == "cancelled"
     assert execution.jobs[0].error is None
 
 
-async def test_cancelling_one_job_skips_what_is_downstream_of_it(idle_engine):
+async def test_cancelling_one_job_skips_its_downstream_jobs(idle_engine):
     execution_id = await idle_engine.submit(plan(job("a"), job("b", after=["a"]), job("c")))
 
     await idle_engine.cancel(execution_id, job="a")
@@ -76,13 +76,13 @@ async def test_cancelling_one_job_skips_what_is_downstream_of_it(idle_engine):
     assert statuses(execution) == {"a": "cancelled", "b": "skipped", "c": "succeeded"}
 
 
-async def test_a_result_that_comes_after_the_cancel_changes_nothing_and_leaves_no_file(settings, tmp_path):
+async def test_a_result_after_a_cancel_is_discarded_with_its_files(settings, tmp_path):
     async with running_engine(ALL, settings=settings) as engine:
         go = tmp_path / "go"
         params = {"waitFor": str(go), "started": str(tmp_path / "started")}
         execution_id = await engine.submit(plan(job("a", "write", params=params)))
         await appears(tmp_path / "started")
-        engine.workers[0]._beat_now.set = lambda: None  # it is not told of the cancel
+        engine.workers[0]._heartbeat_now.set = lambda: None  # the worker does not receive the cancel
 
         await engine.cancel(execution_id)
         go.touch()
@@ -94,7 +94,7 @@ async def test_a_result_that_comes_after_the_cancel_changes_nothing_and_leaves_n
     assert [path for path in settings.files_dir.rglob("*") if path.is_file()] == []
 
 
-async def test_a_cancel_in_the_middle_of_a_claim_is_not_lost(idle_engine):
+async def test_a_cancel_during_a_claim_is_not_lost(idle_engine):
     for _ in range(15):
         execution_id = await idle_engine.submit(plan(*(job(str(n), "sleep", params={"seconds": 30}) for n in range(8))))
         worker = await idle_engine.start_worker({"test": 16})
@@ -107,7 +107,7 @@ async def test_a_cancel_in_the_middle_of_a_claim_is_not_lost(idle_engine):
         await idle_engine.stop_worker(worker)
 
 
-async def test_what_has_ended_cannot_be_cancelled_and_a_second_cancel_is_fine(engine):
+async def test_ended_jobs_cannot_be_cancelled_and_a_repeated_cancel_has_no_effect(engine):
     done = await engine.run(plan(job("a")))
     with pytest.raises(InvalidState):
         await engine.cancel(done.execution_id)
@@ -121,22 +121,22 @@ async def test_what_has_ended_cannot_be_cancelled_and_a_second_cancel_is_fine(en
     await engine.cancel(other, job="a")
 
 
-async def test_a_clean_up_that_takes_longer_than_a_beat_is_not_broken_into(settings, tmp_path):
-    @operation("tidy", queue="test")
-    async def tidy(job, params: Nothing) -> Nothing:
+async def test_clean_up_longer_than_a_heartbeat_is_not_interrupted(settings, tmp_path):
+    @operation("clean-up", queue="test")
+    async def clean_up(job, params: Empty) -> Empty:
         try:
             (tmp_path / "started").write_text(f"{os.getpid()}\n")
             await asyncio.sleep(60)
         finally:
             await asyncio.sleep(0.5)
-            (tmp_path / "tidied").touch()
-        return Nothing()
+            (tmp_path / "cleaned").touch()
+        return Empty()
 
-    often = settings.model_copy(update={"heartbeat_interval": settings.schedule_interval})
-    async with running_engine([tidy], settings=often) as engine:
-        execution_id = await engine.submit(plan(job("a", "tidy")))
+    frequent = settings.model_copy(update={"heartbeat_interval": settings.schedule_interval})
+    async with running_engine([clean_up], settings=frequent) as engine:
+        execution_id = await engine.submit(plan(job("a", "clean-up")))
         await appears(Path(tmp_path / "started"))
         await engine.cancel(execution_id)
         assert (await engine.ended(execution_id)).status == "cancelled"
 
-    assert (tmp_path / "tidied").exists()
+    assert (tmp_path / "cleaned").exists()

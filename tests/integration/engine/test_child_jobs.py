@@ -1,4 +1,4 @@
-"""Jobs that want other jobs to run first."""
+"""Child jobs."""
 
 import asyncio
 import hashlib
@@ -16,31 +16,32 @@ from callsheet.domain.errors import JobError, Transient
 from callsheet.domain.ids import new_id
 from callsheet.domain.model import Model
 from callsheet.domain.statuses import JobStatus
-from callsheet.engine.jobs.complete import Completer, complete
+from callsheet.engine.jobs.complete import complete
+from callsheet.engine.jobs.completer import Completer
 from callsheet.engine.jobs.outcomes import ChildJobRow, Outcome
 from callsheet.local import arun
 from callsheet.operation.contract import ChildJob, RunChildJobs, operation
 from callsheet.testing.engine import running_engine
-from callsheet.testing.operations import ALL, block, noop, run_first
+from callsheet.testing.operations import ALL, block, noop, run_children
 from callsheet.testing.waiters import until
 
 
-class Nothing(Model):
+class Empty(Model):
     pass
 
 
 class Files(Model):
     until: str
-    mended: str
+    fixed: str
 
 
 @operation("stubborn", queue="test")
-async def stubborn(job, params: Files) -> Nothing:
-    """Fail until a file is there, then run until another one is."""
-    if not Path(params.mended).exists():  # noqa: ASYNC240
-        raise JobError("not mended")
+async def stubborn(job, params: Files) -> Empty:
+    """Fail until a file exists, then run until another one exists."""
+    if not Path(params.fixed).exists():  # noqa: ASYNC240
+        raise JobError("not fixed")
     await block.run(job, block.params(until=params.until))
-    return Nothing()
+    return Empty()
 
 
 @pytest.fixture
@@ -49,12 +50,12 @@ async def engine(settings):
         yield engine
 
 
-def first(id, operation="noop", **params):
+def child_job(id, operation="noop", **params):
     return {"id": id, "operation": operation, "params": params}
 
 
 def parent(*jobs, id="cut", **more):
-    return job(id, "run-first", params={"jobs": list(jobs)}, **more)
+    return job(id, "run-children", params={"jobs": list(jobs)}, **more)
 
 
 def digest(text):
@@ -65,26 +66,28 @@ async def types(engine, execution_id, job):
     return [event.type for event in await engine.events(execution_id, job=job)]
 
 
-async def claim_and_live(database, most=1):
-    _, claims = await claimer(database, "alive", "run-first")
-    return (await claims.claim("test", most)).jobs
+async def claim_as_live_worker(database, limit=1):
+    _, claims = await claimer(database, "alive", "run-children")
+    return (await claims.claim("test", limit)).jobs
 
 
 def deferred(claimed, *names):
-    """The outcome of a run that wants jobs of these names first."""
+    """The outcome of a run that requests child jobs with these ids."""
     wanted = tuple(ChildJobRow(new_id(), f"cut/{name}", noop, 1, "{}") for name in names or ["a"])
     return Outcome(claimed.id, claimed.execution_id, claimed.epoch, JobStatus.PENDING, children=wanted)
 
 
-async def raw(engine, execution_id, job):
+async def job_row(engine, execution_id, job):
     async with engine.runtime.database.connection() as connection:
         return await connection.fetchrow(
             "SELECT * FROM execution_jobs WHERE execution_id = $1 AND job_id = $2", execution_id, job
         )
 
 
-async def test_a_job_runs_again_when_those_it_wanted_first_have_run(engine):
-    execution = await engine.run(plan(parent(first("a", value=1), first("b", value=2)), job("after", after=["cut"])))
+async def test_a_job_runs_again_after_its_child_jobs(engine):
+    execution = await engine.run(
+        plan(parent(child_job("a", value=1), child_job("b", value=2)), job("after", after=["cut"]))
+    )
 
     assert execution.status == "succeeded"
     assert statuses(execution) == dict.fromkeys(["cut", "after", "cut/a", "cut/b"], "succeeded")
@@ -97,12 +100,12 @@ async def test_a_job_runs_again_when_those_it_wanted_first_have_run(engine):
     assert execution.jobs[0].depends_on == ["cut/a", "cut/b"]
 
 
-async def test_to_have_others_run_first_is_no_attempt_and_no_start(engine, tmp_path):
+async def test_requesting_child_jobs_counts_as_no_attempt_and_no_start(engine, tmp_path):
     gate = tmp_path / "gate"
-    execution_id = await engine.submit(plan(parent(first("a", "block", until=str(gate)))))
+    execution_id = await engine.submit(plan(parent(child_job("a", "block", until=str(gate)))))
     await engine.wait(execution_id, "job.pending", job="cut")
 
-    waiting = await raw(engine, execution_id, "cut")
+    waiting = await job_row(engine, execution_id, "cut")
     gate.touch()
     ended = (await engine.ended(execution_id)).jobs[0]
 
@@ -115,18 +118,18 @@ async def test_to_have_others_run_first_is_no_attempt_and_no_start(engine, tmp_p
     assert (ended.attempts, ended.error) == (0, None)
 
 
-async def test_a_job_that_waits_for_its_first_jobs_holds_no_seat(settings):
+async def test_a_job_that_waits_for_child_jobs_holds_no_slot(settings):
     async with running_engine(ALL, settings=settings, lanes={"test": 1}) as engine:
         execution = await engine.run(
-            plan(parent(first("a"), first("b")), job("next", "run-first", params={"jobs": [first("c")]}))
+            plan(parent(child_job("a"), child_job("b")), job("next", "run-children", params={"jobs": [child_job("c")]}))
         )
 
     assert set(statuses(execution).values()) == {"succeeded"}
 
 
-async def test_first_jobs_go_before_what_waits_in_their_queue(settings):
+async def test_child_jobs_run_before_other_jobs_of_their_queue(settings):
     async with running_engine(ALL, settings=settings, lanes={"test": 1}, workers=0) as engine:
-        execution_id = await engine.submit(plan(parent(first("a"), priority=3), job("other", priority=3)))
+        execution_id = await engine.submit(plan(parent(child_job("a"), priority=3), job("other", priority=3)))
         await engine.start_worker({"test": 1})
         await engine.ended(execution_id)
         started = [e.job_id for e in await engine.events(execution_id) if e.type == "job.running" and e.job_id]
@@ -134,51 +137,51 @@ async def test_first_jobs_go_before_what_waits_in_their_queue(settings):
     assert started == ["cut", "cut/a", "cut", "other"]
 
 
-async def test_first_jobs_that_fail_leave_it_to_their_job_what_follows(engine):
-    execution = await engine.run(plan(parent(first("a", "fail"), first("b"))))
+async def test_failed_child_jobs_do_not_fail_their_parent(engine):
+    execution = await engine.run(plan(parent(child_job("a", "fail"), child_job("b"))))
 
     assert execution.status == "succeeded"
     assert statuses(execution) == {"cut": "succeeded", "cut/a": "failed", "cut/b": "succeeded"}
 
 
-async def test_what_looks_like_a_reference_is_text_to_a_first_job(engine):
-    odd = "${nobody.x} and $${y}"
+async def test_references_in_the_params_of_a_child_job_are_text(engine):
+    odd = "${unknown.x} and $${y}"
     wanted = {"jobs": [{"id": "a", "operation": "noop", "params": {"value": "${text.value}"}}]}
 
     execution = await engine.run(
-        plan(job("text", params={"value": odd.replace("${", "$${")}), job("cut", "run-first", params=wanted))
+        plan(job("text", params={"value": odd.replace("${", "$${")}), job("cut", "run-children", params=wanted))
     )
 
-    said = next(j for j in execution.jobs if j.job_id == "text").result["value"]
-    assert said == "${nobody.x} and $${y}"
-    assert next(j for j in execution.jobs if j.job_id == "cut/a").result == {"value": said}
+    text_result = next(j for j in execution.jobs if j.job_id == "text").result["value"]
+    assert text_result == "${unknown.x} and $${y}"
+    assert next(j for j in execution.jobs if j.job_id == "cut/a").result == {"value": text_result}
 
 
-async def test_first_jobs_may_want_jobs_first_themselves(engine):
-    execution = await engine.run(plan(parent(first("a", "run-first", jobs=[first("deep")]))))
+async def test_child_jobs_may_have_child_jobs(engine):
+    execution = await engine.run(plan(parent(child_job("a", "run-children", jobs=[child_job("deep")]))))
 
     assert statuses(execution) == dict.fromkeys(["cut", "cut/a", "cut/a/deep"], "succeeded")
 
 
-async def test_jobs_are_wanted_first_only_once(engine):
-    execution = await engine.run(plan(job("cut", "run-first", params={"jobs": [first("a")], "again": True})))
+async def test_child_jobs_can_be_requested_only_once(engine):
+    execution = await engine.run(plan(job("cut", "run-children", params={"jobs": [child_job("a")], "again": True})))
 
     error = execution.jobs[0].error
     assert execution.status == "failed"
     assert (error.code, error.message) == (
         "internal_error",
-        "The operation wants jobs to run first for a second time.",
+        "The operation requested child jobs for a second time.",
     )
     assert statuses(execution) == {"cut": "failed", "cut/a": "succeeded"}
 
 
-async def test_first_jobs_that_cannot_run_fail_their_job_with_every_field(engine):
+async def test_invalid_child_jobs_fail_their_parent_with_all_problems(engine):
     wanted = [
-        first("a", "sleep", seconds="long"),
-        first("a"),
-        first("no/id"),
-        first("d", "sleeep"),
-        first("e", "sleep"),
+        child_job("a", "sleep", seconds="long"),
+        child_job("a"),
+        child_job("no/id"),
+        child_job("d", "sleeep"),
+        child_job("e", "sleep"),
     ]
 
     execution = await engine.run(plan(parent(*wanted)))
@@ -186,28 +189,28 @@ async def test_first_jobs_that_cannot_run_fail_their_job_with_every_field(engine
     error = execution.jobs[0].error
     assert list(statuses(execution)) == ["cut"]
     assert (execution.status, error.code) == ("failed", "internal_error")
-    for words in (
+    for text in (
         "jobs[0].params.seconds: input should be a valid number",
-        "jobs[1].id: there are 2 jobs 'a'",
-        "jobs[2].id: 'no/id' is not formed as a job's id",
+        "jobs[1].id: 2 jobs have the id 'a'",
+        "jobs[2].id: 'no/id' is not a valid job id",
         "jobs[3].operation: unknown operation 'sleeep', did you mean 'sleep'?",
         "jobs[4].params.seconds: field required",
     ):
-        assert words in error.message
+        assert text in error.message
 
 
-async def test_a_first_job_whose_params_cannot_be_stored_fails_its_job(settings):
+async def test_child_job_params_that_cannot_be_stored_fail_the_parent(settings):
     @operation("odd", queue="test")
-    async def odd(job, params: Nothing) -> Nothing:
+    async def odd(job, params: Empty) -> Empty:
         raise RunChildJobs([ChildJob("a", "noop", {"value": "nul \0"})])
 
     async with running_engine([odd, noop], settings=settings) as engine:
         execution = await engine.run(plan(job("cut", "odd")))
 
-    assert "jobs[0].params: must not hold a NUL character" in execution.jobs[0].error.message
+    assert "jobs[0].params: must not contain a NUL character" in execution.jobs[0].error.message
 
 
-async def test_a_check_that_breaks_on_what_a_first_job_is_given_fails_the_job_that_wanted_it(settings):
+async def test_a_validator_that_crashes_on_child_job_params_fails_the_parent(settings):
     class Picky(Model):
         value: int
 
@@ -217,24 +220,24 @@ async def test_a_check_that_breaks_on_what_a_first_job_is_given_fails_the_job_th
             return {"value": data["nothing"]}
 
     @operation("picky", queue="test")
-    async def picky(job, params: Picky) -> Nothing:
-        return Nothing()
+    async def picky(job, params: Picky) -> Empty:
+        return Empty()
 
-    async with running_engine([run_first, picky], settings=settings) as engine:
-        execution = await engine.run(plan(parent(first("a", "picky", value=1))), timeout=10)
+    async with running_engine([run_children, picky], settings=settings) as engine:
+        execution = await engine.run(plan(parent(child_job("a", "picky", value=1))), timeout=10)
 
     assert execution.jobs[0].error.code == "internal_error"
     assert execution.jobs[0].error.facts["incident"]
 
 
-def test_there_must_be_jobs_to_run_first():
-    with pytest.raises(ValueError, match="there must be jobs"):
+def test_child_jobs_must_not_be_empty():
+    with pytest.raises(ValueError, match="at least one job"):
         RunChildJobs([])
 
 
-async def test_cancelling_an_execution_cancels_the_first_jobs(engine, tmp_path):
+async def test_cancelling_an_execution_cancels_child_jobs(engine, tmp_path):
     never = str(tmp_path / "never")
-    wanted = [first(f"p{n}", "block", until=never) for n in range(20)]
+    wanted = [child_job(f"p{n}", "block", until=never) for n in range(20)]
     execution_id = await engine.submit(plan(parent(*wanted)))
     await engine.wait(execution_id, "job.running", job="cut/p0")
 
@@ -247,9 +250,9 @@ async def test_cancelling_an_execution_cancels_the_first_jobs(engine, tmp_path):
     await until(lambda: engine.workers[0].running == 0)
 
 
-async def test_cancelling_a_job_cancels_what_it_wanted_first_and_nothing_else(engine, tmp_path):
+async def test_cancelling_a_job_cancels_its_child_jobs_and_no_others(engine, tmp_path):
     never, gate = str(tmp_path / "never"), tmp_path / "gate"
-    wanted = [first(f"p{n}", "block", until=never) for n in range(10)]
+    wanted = [child_job(f"p{n}", "block", until=never) for n in range(10)]
     execution_id = await engine.submit(
         plan(
             parent(*wanted),
@@ -269,8 +272,10 @@ async def test_cancelling_a_job_cancels_what_it_wanted_first_and_nothing_else(en
     assert set(found.values()) == {"cancelled"} and len(found) == 11
 
 
-async def test_cancelling_one_first_job_skips_the_job_that_wanted_it(engine, tmp_path):
-    execution_id = await engine.submit(plan(parent(first("a", "block", until=str(tmp_path / "never")), first("b"))))
+async def test_cancelling_a_child_job_skips_its_parent(engine, tmp_path):
+    execution_id = await engine.submit(
+        plan(parent(child_job("a", "block", until=str(tmp_path / "never")), child_job("b")))
+    )
     await engine.wait(execution_id, "job.running", job="cut/a")
 
     await engine.cancel(execution_id, job="cut/a")
@@ -279,9 +284,9 @@ async def test_cancelling_one_first_job_skips_the_job_that_wanted_it(engine, tmp
     assert statuses(execution) == {"cut": "skipped", "cut/a": "cancelled", "cut/b": "succeeded"}
 
 
-async def test_what_was_cancelled_in_the_middle_goes_on_after_a_retry(engine, tmp_path):
+async def test_a_cancelled_parent_continues_after_a_retry(engine, tmp_path):
     gate = tmp_path / "gate"
-    execution_id = await engine.submit(plan(parent(first("a", "block", until=str(gate)), first("b"))))
+    execution_id = await engine.submit(plan(parent(child_job("a", "block", until=str(gate)), child_job("b"))))
     await engine.wait(execution_id, "job.succeeded", job="cut/b")
     await engine.cancel(execution_id)
     await engine.ended(execution_id)
@@ -296,22 +301,22 @@ async def test_what_was_cancelled_in_the_middle_goes_on_after_a_retry(engine, tm
     assert (await types(engine, execution_id, "cut")).count("job.running") == 2
 
 
-async def test_a_first_job_that_is_run_again_by_hand_holds_up_the_job_that_waits(engine, tmp_path):
-    mended, gate = tmp_path / "mended", tmp_path / "gate"
+async def test_a_retried_child_job_delays_its_parent(engine, tmp_path):
+    fixed, gate = tmp_path / "fixed", tmp_path / "gate"
     execution_id = await engine.submit(
         plan(
             parent(
-                first("a", "stubborn", mended=str(mended), until=str(gate)),
-                first("b", "block", until=str(gate)),
+                child_job("a", "stubborn", fixed=str(fixed), until=str(gate)),
+                child_job("b", "block", until=str(gate)),
             )
         )
     )
     await engine.wait(execution_id, "job.failed", job="cut/a")
-    before = await raw(engine, execution_id, "cut")
+    before = await job_row(engine, execution_id, "cut")
 
-    mended.touch()
+    fixed.touch()
     await engine.retry(execution_id, job="cut/a")
-    after = await raw(engine, execution_id, "cut")
+    after = await job_row(engine, execution_id, "cut")
     gate.touch()
     execution = await engine.ended(execution_id)
 
@@ -319,8 +324,8 @@ async def test_a_first_job_that_is_run_again_by_hand_holds_up_the_job_that_waits
     assert statuses(execution) == dict.fromkeys(["cut", "cut/a", "cut/b"], "succeeded")
 
 
-async def test_a_failed_first_job_may_be_run_again_when_all_is_done(engine):
-    execution_id = (await engine.run(plan(parent(first("a", "fail")), job("after", after=["cut"])))).execution_id
+async def test_a_failed_child_job_can_be_retried_after_the_end(engine):
+    execution_id = (await engine.run(plan(parent(child_job("a", "fail")), job("after", after=["cut"])))).execution_id
 
     assert await engine.retry(execution_id, job="cut/a") == 1
     execution = await engine.ended(execution_id)
@@ -329,18 +334,18 @@ async def test_a_failed_first_job_may_be_run_again_when_all_is_done(engine):
     assert execution.status == "succeeded"
 
 
-async def test_cancelling_a_first_job_that_runs_again_leaves_what_follows_its_job_alone(engine, tmp_path):
-    mended, gate, never = tmp_path / "mended", tmp_path / "gate", tmp_path / "never"
+async def test_cancelling_a_retried_child_job_does_not_affect_jobs_after_its_parent(engine, tmp_path):
+    fixed, gate, never = tmp_path / "fixed", tmp_path / "gate", tmp_path / "never"
     execution_id = await engine.submit(
         plan(
-            parent(first("a", "stubborn", mended=str(mended), until=str(never))),
+            parent(child_job("a", "stubborn", fixed=str(fixed), until=str(never))),
             job("slow", "block", params={"until": str(gate)}),
             job("after", after=["cut", "slow"]),
         )
     )
     await engine.wait(execution_id, "job.succeeded", job="cut")
 
-    mended.touch()
+    fixed.touch()
     await engine.retry(execution_id, job="cut/a")
     await engine.cancel(execution_id, job="cut/a")
     await engine.wait(execution_id, "job.cancelled", job="cut/a")
@@ -350,10 +355,10 @@ async def test_cancelling_a_first_job_that_runs_again_leaves_what_follows_its_jo
     assert statuses(execution) == {"cut": "succeeded", "slow": "succeeded", "after": "succeeded", "cut/a": "cancelled"}
 
 
-async def test_a_cancel_that_comes_while_jobs_are_wanted_first_wins(idle_engine):
+async def test_a_cancel_wins_over_a_request_for_child_jobs(idle_engine):
     database = idle_engine.runtime.database
-    execution_id = await idle_engine.submit(plan(parent(first("a"))))
-    (claimed,) = await claim_and_live(database)
+    execution_id = await idle_engine.submit(plan(parent(child_job("a"))))
+    (claimed,) = await claim_as_live_worker(database)
     await idle_engine.cancel(execution_id, job="cut")
 
     async with database.transaction() as connection:
@@ -364,10 +369,10 @@ async def test_a_cancel_that_comes_while_jobs_are_wanted_first_wins(idle_engine)
     assert execution.status == "cancelled"
 
 
-async def test_a_run_that_lost_its_job_wants_nothing_first_any_more(idle_engine):
+async def test_a_run_that_lost_its_job_cannot_add_child_jobs(idle_engine):
     database = idle_engine.runtime.database
-    execution_id = await idle_engine.submit(plan(parent(first("a"))))
-    (claimed,) = await claim_and_die(database, "gone", 1, "run-first")
+    execution_id = await idle_engine.submit(plan(parent(child_job("a"))))
+    (claimed,) = await claim_and_die(database, "gone", 1, "run-children")
     await idle_engine.start_worker()
     await idle_engine.ended(execution_id)
     before = await idle_engine.execution(execution_id)
@@ -379,53 +384,53 @@ async def test_a_run_that_lost_its_job_wants_nothing_first_any_more(idle_engine)
     assert (await idle_engine.execution(execution_id)).last_event == before.last_event
 
 
-class Deaf(Database):
-    """Loses the answer to its first transaction."""
+class LossyDatabase(Database):
+    """Loses the response to its first commit."""
 
-    heard = False
+    has_lost = False
 
     @asynccontextmanager
     async def transaction(self):
         async with super().transaction() as connection:
             yield connection
-        if not self.heard:
-            self.heard = True
+        if not self.has_lost:
+            self.has_lost = True
             raise ConnectionResetError
 
 
-async def test_a_wish_whose_answer_was_lost_is_stored_once(idle_engine):
-    execution_id = await idle_engine.submit(plan(parent(first("a"))))
-    (claimed,) = await claim_and_live(idle_engine.runtime.database)
+async def test_child_jobs_are_stored_once_when_the_response_is_lost(idle_engine):
+    execution_id = await idle_engine.submit(plan(parent(child_job("a"))))
+    (claimed,) = await claim_as_live_worker(idle_engine.runtime.database)
 
-    async with Deaf(idle_engine.runtime.database.dsn) as database:
+    async with LossyDatabase(idle_engine.runtime.database.dsn) as database:
         completer = Completer(database)
         writing = asyncio.create_task(completer.run())
-        recorded = await completer.end(deferred(claimed))
+        recorded = await completer.record(deferred(claimed))
         writing.cancel()
 
     execution = await idle_engine.execution(execution_id)
-    assert database.heard
+    assert database.has_lost
     assert recorded is JobStatus.PENDING
     assert statuses(execution) == {"cut": "pending", "cut/a": "queued"}
     assert [e.type for e in await idle_engine.events(execution_id, job="cut/a")] == ["job.queued"]
 
 
-async def test_a_run_here_and_now_runs_first_jobs_of_every_queue(settings, monkeypatch, tmp_path):
+async def test_a_local_run_runs_child_jobs_of_every_queue(settings, monkeypatch, tmp_path):
     @operation("elsewhere", queue="elsewhere")
-    async def elsewhere(job, params: Nothing) -> Nothing:
-        return Nothing()
+    async def elsewhere(job, params: Empty) -> Empty:
+        return Empty()
 
     monkeypatch.chdir(tmp_path)
 
-    execution = await arun(plan(parent(first("a", "elsewhere"))), operations=[*ALL, elsewhere], settings=settings)
+    execution = await arun(plan(parent(child_job("a", "elsewhere"))), operations=[*ALL, elsewhere], settings=settings)
 
     assert statuses(execution) == {"cut": "succeeded", "cut/a": "succeeded"}
 
 
-async def test_first_jobs_of_many_executions_are_stored_together(idle_engine):
+async def test_child_jobs_of_many_executions_are_stored_together(idle_engine):
     database = idle_engine.runtime.database
-    ids = [await idle_engine.submit(plan(parent(first("a")))) for _ in range(5)]
-    claimed = await claim_and_live(database, 5)
+    ids = [await idle_engine.submit(plan(parent(child_job("a")))) for _ in range(5)]
+    claimed = await claim_as_live_worker(database, 5)
 
     async with database.transaction() as connection:
         await complete(connection, [deferred(one, "x", "y") for one in claimed])
@@ -436,52 +441,52 @@ async def test_first_jobs_of_many_executions_are_stored_together(idle_engine):
         assert [e.number for e in await idle_engine.events(execution_id)] == list(range(1, execution.last_event + 1))
 
 
-@pytest.mark.parametrize("order", ["together", "put off first", "ended first"])
-async def test_the_second_end_of_a_job_upstream_is_not_taken_for_that_of_one_that_runs_first(idle_engine, order):
+@pytest.mark.parametrize("order", ["together", "deferred first", "ended first"])
+async def test_the_second_end_of_an_upstream_job_is_not_counted_as_that_of_a_child_job(idle_engine, order):
     database = idle_engine.runtime.database
     upstream = job("up", continueOnFailure=True)
-    execution_id = await idle_engine.submit(plan(upstream, parent(first("a"), after=["up"])))
-    _, ups = await claimer(database, "up")
+    execution_id = await idle_engine.submit(plan(upstream, parent(child_job("a"), after=["up"])))
+    _, upstream_claims = await claimer(database, "up")
 
     async def record(*outcomes):
         async with database.transaction() as connection:
             await complete(connection, list(outcomes))
 
     async def claimed():
-        (one,) = (await ups.claim("test", 1)).jobs
+        (one,) = (await upstream_claims.claim("test", 1)).jobs
         return one
 
     def ended(run, status=JobStatus.FAILED):
         return Outcome(run.id, run.execution_id, run.epoch, status, error='{"code": "job_failed", "message": "no"}')
 
     await record(ended(await claimed()))
-    (cut,) = await claim_and_live(database)
+    (cut,) = await claim_as_live_worker(database)
     await idle_engine.retry(execution_id, job="up")
-    again, put_off = ended(await claimed()), deferred(cut, "a", "b")
+    again, deferred_cut = ended(await claimed()), deferred(cut, "a", "b")
 
     batches = {
-        "together": [[again, put_off]],
-        "put off first": [[put_off], [again]],
-        "ended first": [[again], [put_off]],
+        "together": [[again, deferred_cut]],
+        "deferred first": [[deferred_cut], [again]],
+        "ended first": [[again], [deferred_cut]],
     }
     for batch in batches[order]:
         await record(*batch)
-    assert ((await raw(idle_engine, execution_id, "cut"))["pending_dependencies"]) == 2
+    assert ((await job_row(idle_engine, execution_id, "cut"))["pending_dependencies"]) == 2
 
-    pieces = (await ups.claim("test", 2)).jobs
-    await record(*[ended(piece) for piece in pieces])
-    assert (await raw(idle_engine, execution_id, "cut"))["status"] == "queued"
+    child_runs = (await upstream_claims.claim("test", 2)).jobs
+    await record(*[ended(piece) for piece in child_runs])
+    assert (await job_row(idle_engine, execution_id, "cut"))["status"] == "queued"
 
 
-async def test_files_of_the_run_that_wants_others_first_are_removed(settings, tmp_path):
+async def test_files_of_a_run_that_requests_child_jobs_are_deleted(settings, tmp_path):
     @operation("keep-and-wait", queue="test")
-    async def keep_and_wait(job, params: Nothing) -> Nothing:
+    async def keep_and_wait(job, params: Empty) -> Empty:
         if not job.children_done:
             path = job.dir / "half.txt"
             path.write_text("half")
             await job.keep(path)
             raise RunChildJobs([ChildJob("a", "noop", {})])
-        return Nothing()
+        return Empty()
 
     async with running_engine([keep_and_wait, noop], settings=settings) as engine:
         execution = await engine.run(plan(job("cut", "keep-and-wait")))
@@ -490,17 +495,17 @@ async def test_files_of_the_run_that_wants_others_first_are_removed(settings, tm
     assert list(settings.files_dir.rglob("half.txt")) == []
 
 
-async def test_after_a_failure_the_job_knows_that_others_ran_first(settings):
+async def test_after_a_failure_the_job_knows_that_its_child_jobs_are_done(settings):
     known = []
 
     @operation("forgetful", queue="test", attempts=3)
-    async def forgetful(job, params: Nothing) -> Nothing:
+    async def forgetful(job, params: Empty) -> Empty:
         known.append((job.children_done, job.attempt))
         if not job.children_done:
             raise RunChildJobs([ChildJob("a", "noop", {})])
         if job.attempt == 1:
             raise Transient("once more")
-        return Nothing()
+        return Empty()
 
     async with running_engine([forgetful, noop], settings=settings) as engine:
         execution = await engine.run(plan(job("cut", "forgetful")))
@@ -509,9 +514,9 @@ async def test_after_a_failure_the_job_knows_that_others_ran_first(settings):
     assert known == [(False, 1), (True, 1), (True, 2)]
 
 
-async def test_a_piece_that_is_cached_is_not_made_again(engine, tmp_path):
+async def test_a_cached_piece_is_not_made_again(engine, tmp_path):
     ledger = tmp_path / "ledger"
-    wanted = [first(f"p{n}", "piece", digest=digest(str(n % 3)), ledger=str(ledger)) for n in range(3)]
+    wanted = [child_job(f"p{n}", "piece", digest=digest(str(n % 3)), ledger=str(ledger)) for n in range(3)]
 
     await engine.run(plan(parent(*wanted)))
     again = await engine.run(plan(parent(*wanted)))
@@ -520,8 +525,8 @@ async def test_a_piece_that_is_cached_is_not_made_again(engine, tmp_path):
     assert len(ledger.read_text().splitlines()) == 3
 
 
-async def test_hosts_are_machines_with_a_living_worker_that_runs_the_operation(engine):
-    async def register(host, *, operations=("run-first",), lanes='{"test": 2}'):
+async def test_worker_host_count_counts_hosts_with_a_live_worker_of_the_operation(engine):
+    async def register(host, *, operations=("run-children",), lanes='{"test": 2}'):
         worker = new_id()
         async with engine.runtime.database.connection() as connection:
             await sql.register_worker(
@@ -530,7 +535,7 @@ async def test_hosts_are_machines_with_a_living_worker_that_runs_the_operation(e
         return worker
 
     async def hosts():
-        return (await engine.run(plan(parent(first("a"))))).jobs[0].result["value"]
+        return (await engine.run(plan(parent(child_job("a"))))).jobs[0].result["value"]
 
     async def change(worker, what):
         async with engine.runtime.database.connection() as connection:

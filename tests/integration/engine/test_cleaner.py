@@ -1,4 +1,4 @@
-"""Removing what nobody needs any more."""
+"""Delete expired files."""
 
 import os
 from datetime import timedelta
@@ -17,8 +17,8 @@ def cached_files(settings):
     return [path for path in settings.files_dir.glob("callsheet-cache/piece/*/*/*") if path.is_file()]
 
 
-async def test_a_worker_removes_old_files_from_the_cache(idle_engine, settings, tmp_path):
-    (tmp_path / "made").write_bytes(b"film")
+async def test_a_worker_deletes_old_files_from_the_cache(idle_engine, settings, tmp_path):
+    (tmp_path / "made").write_bytes(b"video")
     await FileCache(idle_engine.runtime.storage, max_age=settings.cache_max_age).keep(KEY, tmp_path / "made")
     (kept,) = cached_files(settings)
     old = kept.stat().st_mtime - (settings.cache_max_age + timedelta(hours=1)).total_seconds()
@@ -29,16 +29,16 @@ async def test_a_worker_removes_old_files_from_the_cache(idle_engine, settings, 
     await until(lambda: not cached_files(settings))
 
 
-async def test_a_worker_whose_storage_is_away_works_on(idle_engine, monkeypatch):
+async def test_a_worker_continues_without_its_storage(idle_engine, monkeypatch):
     logger = CapturingLogger()
     monkeypatch.setattr("callsheet.engine.worker.cleaner.log", logger)
 
-    async def away(*_):
-        raise StorageUnreachable("The bucket is away")
+    async def unreachable(*_):
+        raise StorageUnreachable("The bucket is unreachable")
 
-    monkeypatch.setattr("callsheet.files.storage.Storage.head", away)
+    monkeypatch.setattr("callsheet.files.storage.Storage.head", unreachable)
 
     await idle_engine.start_worker()
 
     assert (await idle_engine.run(plan(job("a")))).status == "succeeded"
-    await until(lambda: "The bucket is away" in str(logger.calls))
+    await until(lambda: "The bucket is unreachable" in str(logger.calls))

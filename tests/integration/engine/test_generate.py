@@ -1,4 +1,4 @@
-"""Generate, in a real engine: whoever takes the order, it is one order."""
+"""The operation `generate` in a real engine: a request is accepted by one provider only."""
 
 from datetime import timedelta
 
@@ -19,11 +19,11 @@ from callsheet.testing.operations import ALL
 from callsheet.testing.waiters import until
 
 SOON = timedelta(seconds=0.05)
-EAGER = PollPolicy(initial=SOON, max_interval=SOON, webhook_interval=SOON)
-FILM = {"files": {"film.mp4": "\0\0\0\x18ftypisom\0\0\0\0isom"}}
+FREQUENT = PollPolicy(initial=SOON, max_interval=SOON, webhook_interval=SOON)
+VIDEO = {"files": {"video.mp4": "\0\0\0\x18ftypisom\0\0\0\0isom"}}
 MODELS = """
-- id: toy/film
-  name: Toy film
+- id: fake/video
+  name: Fake video
   makes: video
   offers:
     - {provider: one, model: crayon, parameters: {prompt: {to: text}, one: {to: submit}, two: {to: unused}}}
@@ -41,91 +41,93 @@ class LinkParams(Model):
 
 @operation("link", queue="test")
 async def link(job, params: LinkParams) -> Linked:
-    """Tell a file's address."""
+    """Return the public URL of a file."""
     return Linked(url=await job.public_url(params.src))
 
 
 @pytest.fixture
-def settings(settings, tmp_path, know_models):
+def settings(settings, tmp_path, use_models_file):
     file = tmp_path / "models.yaml"
     file.write_text(MODELS)
-    know_models(file)
+    use_models_file(file)
     soon = {"provider_poll_interval": timedelta(seconds=0.02), "submission_recovery_timeout": timedelta(seconds=1)}
     return settings.model_copy(update={"models_file": file, **soon})
 
 
 @pytest.fixture
-def toys(tmp_path):
+def fakes(tmp_path):
     found = Capabilities(cancel=True, find_submission=True)
-    return [FakeProvider(tmp_path / name, name=name, capabilities=found, poll_policy=EAGER) for name in ("one", "two")]
+    return [
+        FakeProvider(tmp_path / name, name=name, capabilities=found, poll_policy=FREQUENT) for name in ("one", "two")
+    ]
 
 
 @pytest.fixture
-async def engine(settings, toys):
-    async with running_engine([*ALL, generate, link], settings=settings, providers=toys) as engine:
+async def engine(settings, fakes):
+    async with running_engine([*ALL, generate, link], settings=settings, providers=fakes) as engine:
         yield engine
 
 
-def film(retries=3, **inputs):
-    given = {"modelId": "toy/film", "prompt": "a fox", "inputs": inputs}
+def video_plan(retries=3, **inputs):
+    given = {"modelId": "fake/video", "prompt": "a fox", "inputs": inputs}
     return plan(job("a", "generate", params=given, retries=retries))
 
 
-async def test_what_one_refuses_another_makes_and_is_asked_once(engine, toys):
-    execution_id = await engine.submit(film(one="refuse"))
-    [order] = await until(toys[1].orders)
+async def test_a_request_rejected_by_one_provider_is_sent_once_to_another(engine, fakes):
+    execution_id = await engine.submit(video_plan(one="refuse"))
+    [request] = await until(fakes[1].requests)
     await engine.wait(execution_id, "job.waiting")
-    toys[1].tell(order["id"], "succeeded", cost=0.5, **FILM)
+    fakes[1].set_status(request["id"], "succeeded", cost=0.5, **VIDEO)
 
     execution = await engine.ended(execution_id)
 
     [ended] = execution.jobs
     assert execution.status == "succeeded"
     assert (ended.result["provider"], ended.result["model"], ended.result["cost"]) == ("two", "pencil", 0.5)
-    assert [file["name"] for file in ended.result["videos"]] == ["film.mp4"]
-    assert toys[0].orders() == []
-    assert len(toys[1].orders()) == 1
+    assert [file["name"] for file in ended.result["videos"]] == ["video.mp4"]
+    assert fakes[0].requests() == []
+    assert len(fakes[1].requests()) == 1
     assert "job.log" in [event.type for event in await engine.events(execution_id)]
 
 
-async def test_an_order_whose_answer_was_lost_is_found_at_the_one_who_took_it(engine, toys):
-    execution_id = await engine.submit(film(one="refuse", two="lose"))
-    [order] = await until(toys[1].orders)
-    toys[1].tell(order["id"], "succeeded", **FILM)
+async def test_a_submission_whose_response_was_lost_is_found_at_its_provider(engine, fakes):
+    execution_id = await engine.submit(video_plan(one="refuse", two="lose"))
+    [request] = await until(fakes[1].requests)
+    fakes[1].set_status(request["id"], "succeeded", **VIDEO)
 
     execution = await engine.ended(execution_id)
 
     assert execution.status == "succeeded", execution.jobs[0].error
-    assert toys[0].orders() == []
-    assert len(toys[1].orders()) == 1
+    assert fakes[0].requests() == []
+    assert len(fakes[1].requests()) == 1
 
 
-async def test_an_order_of_unknown_fate_goes_nowhere_else(settings, toys):
-    toys[0].capabilities = Capabilities()
-    async with running_engine([generate], settings=settings, providers=toys) as engine:
-        execution = await engine.run(film(one="drop"))
+async def test_a_submission_of_unknown_outcome_is_not_sent_to_another_provider(settings, fakes):
+    fakes[0].capabilities = Capabilities()
+    async with running_engine([generate], settings=settings, providers=fakes) as engine:
+        execution = await engine.run(video_plan(one="drop"))
 
     assert execution.jobs[0].error.code == "submission_unknown"
-    assert toys[1].orders() == []
+    assert fakes[1].requests() == []
 
 
-async def test_when_all_are_busy_it_is_tried_again(engine):
-    execution = await engine.run(film(retries=1, one="busy", two="busy"))
+async def test_a_job_is_retried_when_all_providers_limit_the_rate(engine):
+    execution = await engine.run(video_plan(retries=1, one="busy", two="busy"))
 
     assert execution.jobs[0].error.code == "provider_rate_limited"
     assert execution.jobs[0].attempts == 2
 
 
-async def address_of(engine, **file):
+async def public_url_of(engine, **file):
     made = await engine.run(plan(job("w", "write", params=file), job("l", "link", params={"src": "${w.file}"})))
     assert made.status == "succeeded", [j.error for j in made.jobs]
     return made.jobs[1].result["url"], made.artifacts[0]
 
 
-async def test_files_have_an_address_where_the_server_has_one(settings):
+async def test_files_have_a_public_url_if_the_server_has_one(settings):
     settings = settings.model_copy(update={"public_url": "https://sheet.test/"})
     async with running_engine([*ALL, link], settings=settings) as engine:
-        url, artifact = await address_of(engine, name="a.txt", text="hello")
+        url, artifact = await public_url_of(engine, name="a.txt", text="hello")
         kept = await engine.run(plan(job("l", "link", params={"src": f"storage:{artifact.key}"})))
         cached = await engine.run(plan(job("l", "link", params={"src": "storage:callsheet-cache/piece/" + "a" * 64})))
         gone = "artifact:00000000-0000-0000-0000-000000000000"
@@ -137,8 +139,8 @@ async def test_files_have_an_address_where_the_server_has_one(settings):
     assert unknown.jobs[0].error.code == "bad_source"
 
 
-async def test_without_a_public_address_there_is_none(engine):
-    assert (await address_of(engine, name="a.txt", text="hello"))[0] is None
+async def test_without_a_public_url_files_have_none(engine):
+    assert (await public_url_of(engine, name="a.txt", text="hello"))[0] is None
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ async def test_without_a_public_address_there_is_none(engine):
         ("http://nas.local:8080/a.png", False),
     ],
 )
-async def test_an_address_that_only_neighbours_reach_is_not_passed_on(engine, url, public):
+async def test_a_private_url_is_not_passed_to_providers(engine, url, public):
     made = await engine.run(plan(job("l", "link", params={"src": url})))
 
     assert made.jobs[0].result["url"] == (url if public else None)
@@ -162,7 +164,7 @@ async def test_an_address_that_only_neighbours_reach_is_not_passed_on(engine, ur
     ("endpoint", "public"),
     [("https://s3.example.com", True), ("http://127.0.0.1:9000", False), ("http://minio:9000", False)],
 )
-async def test_a_file_in_a_bucket_has_its_address_unless_only_neighbours_reach_it(database, tmp_path, endpoint, public):
+async def test_a_file_in_a_bucket_has_a_url_unless_the_endpoint_is_private(database, tmp_path, endpoint, public):
     settings = Settings(
         _env_file=None,
         data_dir=tmp_path,

@@ -1,4 +1,4 @@
-"""Wake-ups, beats, rescue and stopping: what goes wrong in one place does no harm in another."""
+"""Notifications, heartbeats, rescue and shutdown, with faults."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from plans import job, plan, statuses
 
 from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
-from callsheet.engine.reads.views import list_workers
+from callsheet.engine.reads.workers import list_workers
 from callsheet.engine.worker import heartbeat
 from callsheet.engine.worker.rescuer import Rescuer
 from callsheet.engine.worker.scheduler import Scheduler
@@ -19,7 +19,7 @@ from callsheet.testing.operations import ALL
 from callsheet.testing.waiters import until
 
 
-def quick(settings, **more):
+def with_short_timeouts(settings, **more):
     return settings.model_copy(
         update={
             "heartbeat_interval": settings.schedule_interval * 2,
@@ -29,44 +29,44 @@ def quick(settings, **more):
     )
 
 
-async def test_idle_work_is_picked_up_at_once(engine):
+async def test_an_idle_worker_starts_a_job_at_once(engine):
     await engine.run(plan(job("warm")))
     waits = []
     for n in range(10):
         execution = await engine.run(plan(job(f"a{n}")))
         waits.append((execution.jobs[0].started_at - execution.jobs[0].queued_at).total_seconds())
 
-    print(f"pick-up: {sorted(waits)[5] * 1000:.1f} ms")
+    print(f"pick-up latency: {sorted(waits)[5] * 1000:.1f} ms")
     assert sorted(waits)[5] < 0.5
 
 
-async def test_a_wake_up_that_is_lost_only_costs_a_poll(settings):
+async def test_a_lost_notification_costs_only_a_poll_interval(settings):
     async with running_engine(
         ALL, settings=settings.model_copy(update={"poll_interval": settings.retry_cap})
     ) as engine:
         await engine.run(plan(job("warm")))
-        engine.workers[0]._listener._heard = lambda *_: None
+        engine.workers[0]._listener._on_notify = lambda *_: None
 
         execution = await engine.run(plan(job("a"), job("b", after=["a"])))
 
         assert execution.status == "succeeded"
 
 
-async def test_a_wake_up_that_comes_while_the_lane_asks_is_not_lost(settings, monkeypatch):
-    """The answer 'nothing there' may be older than the job that the wake-up tells of."""
+async def test_a_notification_during_a_claim_is_not_lost(settings, monkeypatch):
+    """An empty claim may be older than the job that the notification announces."""
     never = settings.model_copy(update={"poll_interval": settings.worker_timeout * 100})
     async with running_engine(ALL, settings=never) as engine:
         lane = engine.workers[0]._lanes["test"]
-        honest, answered = lane._claimer.claim, asyncio.Event()
+        claim, answered = lane._claimer.claim, asyncio.Event()
 
         async def stale(queue, free):
-            claim = await honest(queue, free)
-            if not claim.jobs and not answered.is_set():
+            result = await claim(queue, free)
+            if not result.jobs and not answered.is_set():
                 answered.set()
                 execution = await engine.submit(plan(job("a")))
                 lane.wake()
                 found.set_result(execution)
-            return claim
+            return result
 
         found = asyncio.get_running_loop().create_future()
         monkeypatch.setattr(lane._claimer, "claim", stale)
@@ -75,7 +75,7 @@ async def test_a_wake_up_that_comes_while_the_lane_asks_is_not_lost(settings, mo
         assert (await engine.ended(await found, timeout=10)).status == "succeeded"
 
 
-async def test_pick_up_is_quick_again_after_the_listening_connection_was_killed(settings):
+async def test_jobs_start_at_once_after_the_listen_connection_was_killed(settings):
     never = settings.model_copy(update={"poll_interval": settings.worker_timeout * 100})
     async with running_engine(ALL, settings=never) as engine:
         listener = engine.workers[0]._listener
@@ -91,7 +91,7 @@ async def test_pick_up_is_quick_again_after_the_listening_connection_was_killed(
             assert time.monotonic() - began < 5
 
 
-async def test_all_connections_killed_at_once_lose_nothing(settings):
+async def test_no_job_is_lost_when_all_connections_are_killed(settings):
     async with running_engine(ALL, settings=settings) as engine:
         execution_id = await engine.submit(plan(*(job(str(n), "sleep", params={"seconds": 0.02}) for n in range(200))))
         await engine.wait(execution_id, "job.succeeded")
@@ -110,9 +110,9 @@ async def test_all_connections_killed_at_once_lose_nothing(settings):
         assert len(ends) == len(set(ends)) == 200
 
 
-async def test_a_claim_whose_answer_was_lost_is_given_back(settings, monkeypatch):
-    monkeypatch.setattr(heartbeat, "_SETTLED", 0.0)
-    async with running_engine(ALL, settings=quick(settings), workers=0) as engine:
+async def test_a_claim_whose_response_was_lost_is_requeued(settings, monkeypatch):
+    monkeypatch.setattr(heartbeat, "_LOST_CLAIM_AFTER", 0.0)
+    async with running_engine(ALL, settings=with_short_timeouts(settings), workers=0) as engine:
         worker = await engine.start_worker({"another queue": 1})
         await until(lambda: list_workers(engine.runtime.database))
         execution_id = await engine.submit(plan(job("a")))
@@ -126,9 +126,11 @@ async def test_a_claim_whose_answer_was_lost_is_given_back(settings, monkeypatch
             assert await connection.fetchval("SELECT starts FROM execution_jobs") == 0
 
 
-async def test_jobs_of_a_dead_worker_are_taken_back_by_another(settings, tmp_path):
+async def test_jobs_of_a_dead_worker_are_rescued_by_another(settings, tmp_path):
     gate = tmp_path / "gate"
-    async with running_engine(ALL, settings=quick(settings, rescue_interval=settings.retry_cap), workers=0) as engine:
+    async with running_engine(
+        ALL, settings=with_short_timeouts(settings, rescue_interval=settings.retry_cap), workers=0
+    ) as engine:
         first = await engine.start_worker({"test": 8}, name="first")
         execution_id = await engine.submit(plan(*(job(str(n), "block", params={"until": str(gate)}) for n in range(3))))
         for n in range(3):
@@ -144,7 +146,7 @@ async def test_jobs_of_a_dead_worker_are_taken_back_by_another(settings, tmp_pat
         assert [e.data.get("reason") for e in events if e.type == "job.queued"] == ["worker lost"] * 3
 
 
-async def test_many_rescuers_and_promoters_at_once_take_each_job_once(idle_engine):
+async def test_concurrent_rescuers_and_schedulers_requeue_each_job_once(idle_engine):
     database = idle_engine.runtime.database
     execution_id = await idle_engine.submit(plan(*(job(str(n)) for n in range(60))))
     await claim_and_die(database, "first", 30)
@@ -153,19 +155,19 @@ async def test_many_rescuers_and_promoters_at_once_take_each_job_once(idle_engin
             "UPDATE execution_jobs SET status = 'scheduled', scheduled_at = now() WHERE status = 'queued'"
         )
     rescuers = [Rescuer(database, new_id(), worker_timeout=10, crash_limit=3) for _ in range(6)]
-    promoters = [Scheduler(database) for _ in range(6)]
+    schedulers = [Scheduler(database) for _ in range(6)]
 
-    await asyncio.gather(*(r.rescue() for r in rescuers), *(p.release_due() for p in promoters))
-    await asyncio.gather(rescuers[0].rescue(), promoters[0].release_due())
-    await asyncio.gather(rescuers[0].rescue(), promoters[0].release_due())
+    await asyncio.gather(*(r.rescue() for r in rescuers), *(p.release_due() for p in schedulers))
+    await asyncio.gather(rescuers[0].rescue(), schedulers[0].release_due())
+    await asyncio.gather(rescuers[0].rescue(), schedulers[0].release_due())
 
     events = [e for e in await idle_engine.events(execution_id) if e.type == "job.queued"]
     assert sorted(e.data["reason"] for e in events) == ["due"] * 30 + ["worker lost"] * 30
     assert len({e.job_id for e in events}) == 60
 
 
-@pytest.mark.parametrize("last_word", ["succeeded", "failed", "queued", "scheduled"])
-async def test_a_late_outcome_of_a_lost_run_changes_nothing(idle_engine, last_word):
+@pytest.mark.parametrize("status", ["succeeded", "failed", "queued", "scheduled"])
+async def test_a_late_outcome_of_a_lost_run_is_ignored(idle_engine, status):
     from callsheet.domain.statuses import JobStatus
     from callsheet.engine.jobs.complete import complete
     from callsheet.engine.jobs.outcomes import Outcome
@@ -177,7 +179,7 @@ async def test_a_late_outcome_of_a_lost_run_changes_nothing(idle_engine, last_wo
 
     async def late():
         before = await idle_engine.events(execution_id)
-        outcome = Outcome(lost.id, lost.execution_id, lost.epoch, JobStatus(last_word), result='{"value": "late"}')
+        outcome = Outcome(lost.id, lost.execution_id, lost.epoch, JobStatus(status), result='{"value": "late"}')
         async with database.transaction() as connection:
             assert not await complete(connection, [outcome])
         assert await idle_engine.events(execution_id) == before
@@ -191,7 +193,7 @@ async def test_a_late_outcome_of_a_lost_run_changes_nothing(idle_engine, last_wo
     assert tuple(row) == ("running", 2, "owner")
 
 
-async def test_a_stopping_worker_hands_its_jobs_back_unharmed(idle_engine, tmp_path):
+async def test_a_stopping_worker_releases_its_jobs(idle_engine, tmp_path):
     gate = tmp_path / "gate"
     worker = await idle_engine.start_worker({"test": 4})
     execution_id = await idle_engine.submit(
@@ -213,7 +215,7 @@ async def test_a_stopping_worker_hands_its_jobs_back_unharmed(idle_engine, tmp_p
     assert (await idle_engine.ended(execution_id)).status == "succeeded"
 
 
-async def test_a_worker_that_stops_while_it_claims_keeps_nothing(idle_engine):
+async def test_a_worker_that_stops_during_a_claim_releases_the_jobs(idle_engine):
     execution_id = await idle_engine.submit(plan(*(job(str(n), "sleep", params={"seconds": 20}) for n in range(40))))
     for _ in range(8):
         worker = await idle_engine.start_worker({"test": 10})
@@ -226,8 +228,8 @@ async def test_a_worker_that_stops_while_it_claims_keeps_nothing(idle_engine):
     await idle_engine.cancel(execution_id)
 
 
-async def test_a_worker_given_up_by_mistake_registers_again(settings):
-    async with running_engine(ALL, settings=quick(settings)) as engine:
+async def test_a_worker_unregistered_by_mistake_registers_again(settings):
+    async with running_engine(ALL, settings=with_short_timeouts(settings)) as engine:
         worker = engine.workers[0]
         await engine.run(plan(job("warm")))
         async with engine.runtime.database.connection() as connection:
@@ -237,7 +239,7 @@ async def test_a_worker_given_up_by_mistake_registers_again(settings):
         assert (await engine.run(plan(job("a")))).status == "succeeded"
 
 
-async def test_events_have_no_gap_while_many_write_at_once(idle_engine):
+async def test_event_numbers_have_no_gap_under_concurrent_writes(idle_engine):
     for n in range(3):
         await idle_engine.start_worker({"test": 8}, name=f"worker {n}")
     execution_id = await idle_engine.submit(
@@ -253,7 +255,7 @@ async def test_events_have_no_gap_while_many_write_at_once(idle_engine):
     assert 30 <= len(progress) <= 30 * 8  # of 900 reports
 
 
-async def test_a_watcher_goes_on_where_it_stopped(engine):
+async def test_a_subscriber_continues_where_it_stopped(engine):
     execution = await engine.run(plan(job("a"), job("b", after=["a"])))
     follow = engine.runtime.event_stream.follow
 
@@ -264,9 +266,11 @@ async def test_a_watcher_goes_on_where_it_stopped(engine):
     assert everything[-1].type == "execution.succeeded"
 
 
-async def test_a_storage_that_cannot_be_reached_fails_clearly_and_records_nothing(settings):
-    away = settings.model_copy(update={"s3_bucket": "films", "s3_endpoint": "http://127.0.0.1:9", "allow_http": True})
-    async with running_engine(ALL, settings=away) as engine:
+async def test_an_unreachable_storage_fails_the_job_and_records_no_artifact(settings):
+    unreachable = settings.model_copy(
+        update={"s3_bucket": "films", "s3_endpoint": "http://127.0.0.1:9", "allow_http": True}
+    )
+    async with running_engine(ALL, settings=unreachable) as engine:
         execution = await engine.run(plan(job("a", "write", retries=1, timeout=60)), timeout=90)
 
         assert execution.jobs[0].error.code == "storage_unreachable"
@@ -274,7 +278,7 @@ async def test_a_storage_that_cannot_be_reached_fails_clearly_and_records_nothin
         assert execution.artifacts == []
 
 
-async def test_a_job_that_must_not_run_twice_is_parked_whoever_rescues_it(idle_engine):
+async def test_a_job_with_the_park_policy_fails_when_it_is_rescued(idle_engine):
     database = idle_engine.runtime.database
     execution_id = await idle_engine.submit(plan(job("paid")))
     async with database.connection() as connection:
@@ -287,30 +291,30 @@ async def test_a_job_that_must_not_run_twice_is_parked_whoever_rescues_it(idle_e
     assert execution.jobs[0].error.code == "outcome_unknown"
 
 
-async def test_a_worker_that_was_cut_off_itself_does_not_give_up_the_others(idle_engine):
+async def test_a_worker_that_was_disconnected_does_not_declare_others_lost(idle_engine):
     database = idle_engine.runtime.database
     await idle_engine.submit(plan(job("a")))
     other, claims = await claimer(database, "other")
     me, _ = await claimer(database, "me")
     assert (await claims.claim("test", 1)).jobs
     async with database.connection() as connection:
-        # The database answered nobody for a minute; then we could beat again, a moment before the other.
+        # The database was down for a minute. Afterwards this worker sends its heartbeat a moment before the other.
         await connection.execute(
-            "UPDATE workers SET heartbeat_at = now() - interval '1 minute', steady_since = heartbeat_at"
+            "UPDATE workers SET heartbeat_at = now() - interval '1 minute', healthy_since = heartbeat_at"
         )
         await sql.heartbeat(connection, id=me, stopping=False, timeout=0.1)
         await connection.execute("SELECT pg_sleep(0.01)")
 
-        lost = await sql.mark_lost_workers(connection, me=me, timeout=5)
+        lost = await sql.mark_lost_workers(connection, worker_id=me, timeout=5)
         assert [row["id"] for row in lost] == []
-        lost = await sql.mark_lost_workers(connection, me=me, timeout=0.005)
+        lost = await sql.mark_lost_workers(connection, worker_id=me, timeout=0.005)
         assert [row["id"] for row in lost] == [other]
 
 
 async def test_suspects_run_one_at_a_time(settings, tmp_path):
     gate = tmp_path / "gate"
     jobs = [job(str(n), "block", params={"until": str(gate)}) for n in range(3)]
-    async with running_engine(ALL, settings=quick(settings), workers=0) as engine:
+    async with running_engine(ALL, settings=with_short_timeouts(settings), workers=0) as engine:
         execution_id = await engine.submit(plan(*jobs))
         async with engine.runtime.database.connection() as connection:
             await connection.execute("UPDATE execution_jobs SET starts = 2")
@@ -323,6 +327,6 @@ async def test_suspects_run_one_at_a_time(settings, tmp_path):
         assert worker.running == 1
         gate.touch()
         while worker.running:
-            await worker._lanes["test"].drained()
+            await worker._lanes["test"].wait_drained()
             await worker._poll()
         assert set(statuses(await engine.ended(execution_id)).values()) == {"succeeded"}

@@ -1,4 +1,4 @@
-"""Priorities, paused queues, caps and rates over the whole fleet, lanes."""
+"""Priorities, paused queues, fleet-wide limits and rates, lanes."""
 
 import asyncio
 import time
@@ -18,21 +18,21 @@ async def change(engine, **what):
     await change_queue(engine.runtime.database, engine.runtime.catalog, "test", QueueChange(**what))
 
 
-async def at_once(engine, execution_id=None):
-    """The most jobs that ever ran at the same time, counted from the events."""
+async def peak_running(engine, execution_id=None):
+    """Maximum number of concurrently running jobs, counted from the events."""
     async with engine.runtime.database.connection() as connection:
         rows = await connection.fetch(
             "SELECT type FROM events WHERE job_id IS NOT NULL AND type IN ('job.running', 'job.succeeded') "
             "ORDER BY at, type DESC"
         )
-    running = most = 0
+    running = peak = 0
     for row in rows:
         running += 1 if row["type"] == "job.running" else -1
-        most = max(most, running)
-    return most
+        peak = max(peak, running)
+    return peak
 
 
-async def test_the_bigger_priority_goes_first_then_the_older_job(idle_engine):
+async def test_the_higher_priority_runs_first_then_the_older_job(idle_engine):
     execution_id = await idle_engine.submit(
         plan(
             job("low", priority=-5),
@@ -49,7 +49,7 @@ async def test_the_bigger_priority_goes_first_then_the_older_job(idle_engine):
     assert [e.job_id for e in events if e.type == "job.running"] == ["high", "first", "second", "low"]
 
 
-async def test_a_paused_queue_gives_nothing_until_it_goes_on(engine):
+async def test_a_paused_queue_gives_no_jobs_until_it_is_resumed(engine):
     await change(engine, paused=True)
     execution_id = await engine.submit(plan(job("a")))
     await engine.workers[0]._poll()
@@ -62,10 +62,10 @@ async def test_a_paused_queue_gives_nothing_until_it_goes_on(engine):
     await change(engine, paused=False)
 
     assert (await engine.ended(execution_id)).status == "succeeded"
-    assert time.monotonic() - began < 2  # woken, not found by the poll
+    assert time.monotonic() - began < 2  # by a notification, not by the poll
 
 
-async def test_a_cap_set_while_jobs_wait_is_followed_at_once(engine):
+async def test_a_limit_set_while_jobs_are_queued_applies_at_once(engine):
     await change(engine, paused=True)
     execution_id = await engine.submit(plan(*(job(str(n), "sleep", params={"seconds": 0.05}) for n in range(6))))
     began = time.monotonic()
@@ -73,23 +73,23 @@ async def test_a_cap_set_while_jobs_wait_is_followed_at_once(engine):
     await change(engine, paused=False, max_running=1)
 
     assert (await engine.ended(execution_id)).status == "succeeded"
-    assert await at_once(engine) == 1
+    assert await peak_running(engine) == 1
     assert time.monotonic() - began < 4
 
 
-@pytest.mark.parametrize("cap", [1, 3])
-async def test_a_cap_holds_over_several_workers(idle_engine, cap):
-    await change(idle_engine, max_running=cap)
+@pytest.mark.parametrize("limit", [1, 3])
+async def test_a_limit_holds_over_several_workers(idle_engine, limit):
+    await change(idle_engine, max_running=limit)
     for _ in range(3):
         await idle_engine.start_worker({"test": 4})
 
     execution = await idle_engine.run(plan(*(job(str(n), "sleep", params={"seconds": 0.01}) for n in range(30))))
 
     assert set(statuses(execution).values()) == {"succeeded"}
-    assert await at_once(idle_engine) == cap
+    assert await peak_running(idle_engine) == limit
 
 
-async def test_a_rate_holds_and_nothing_is_left_behind(engine):
+async def test_a_rate_limit_holds_and_all_jobs_run(engine):
     await change(engine, rate=Rate(5, timedelta(seconds=0.5)))
 
     execution = await engine.run(plan(*(job(str(n)) for n in range(12))))
@@ -99,22 +99,22 @@ async def test_a_rate_holds_and_nothing_is_left_behind(engine):
             row["at"] for row in await connection.fetch("SELECT at FROM events WHERE type = 'job.running' ORDER BY at")
         ]
     assert set(statuses(execution).values()) == {"succeeded"}
-    # A full bucket of 5, then 10 a second.
+    # A burst of 5, then 10 per second.
     assert (starts[-1] - starts[0]).total_seconds() >= 0.6
     assert all((starts[n + 6] - starts[n]).total_seconds() > 0.05 for n in range(len(starts) - 6))
 
 
-async def test_a_limit_that_is_lifted_counts_no_more(engine):
+async def test_a_removed_limit_does_not_apply(engine):
     await change(engine, rate=Rate(1, timedelta(hours=1)), max_running=1)
     execution_id = await engine.submit(plan(*(job(str(n)) for n in range(5))))
     await engine.wait(execution_id, "job.succeeded")
 
-    await change(engine, lift_rate=True, lift_max_running=True)
+    await change(engine, clear_rate=True, clear_max_running=True)
 
     assert (await engine.ended(execution_id)).status == "succeeded"
 
 
-async def test_lanes_are_resized_while_they_work(engine, tmp_path):
+async def test_lanes_are_resized_while_jobs_run(engine, tmp_path):
     gate = tmp_path / "gate"
     worker = engine.workers[0]
     await set_lanes(engine.runtime.database, worker.id, {"test": 1})
@@ -130,24 +130,24 @@ async def test_lanes_are_resized_while_they_work(engine, tmp_path):
 
     gate.touch()
     assert (await engine.ended(execution_id)).status == "succeeded"
-    assert await at_once(engine) == 3
+    assert await peak_running(engine) == 3
 
 
-async def test_16_claimers_share_10_000_jobs_without_a_double_and_keep_the_cap(idle_engine):
-    database, cap = idle_engine.runtime.database, 50
+async def test_16_claimers_claim_10_000_jobs_once_each_within_the_limit(idle_engine):
+    database, limit = idle_engine.runtime.database, 50
     await idle_engine.submit(plan(*(job(f"j{n}") for n in range(10_000))))
-    await change(idle_engine, max_running=cap)
-    running, most, claimed = 0, 0, []
+    await change(idle_engine, max_running=limit)
+    running, peak, claimed = 0, 0, []
 
     async def work(database, number):
-        nonlocal running, most
+        nonlocal running, peak
         _, claims = await claimer(database, f"claimer {number}")
         await claims.refresh_limits(["test"])
         while len(claimed) < 2_000 and (jobs := (await claims.claim("test", 7)).jobs) is not None:
             claimed.extend((job.id, job.epoch) for job in jobs)
             async with database.connection() as connection:
-                most = max(
-                    most, await connection.fetchval("SELECT count(*) FROM execution_jobs WHERE status='running'")
+                peak = max(
+                    peak, await connection.fetchval("SELECT count(*) FROM execution_jobs WHERE status='running'")
                 )
                 await connection.execute(
                     "UPDATE execution_jobs SET status = 'succeeded' WHERE id = ANY ($1)", [job.id for job in jobs]
@@ -155,8 +155,8 @@ async def test_16_claimers_share_10_000_jobs_without_a_double_and_keep_the_cap(i
 
     async with Database(database.dsn, size=16) as shared:
         await asyncio.gather(*(work(shared, number) for number in range(16)))
-        assert most <= cap
-        await change(idle_engine, lift_max_running=True)
+        assert peak <= limit
+        await change(idle_engine, clear_max_running=True)
 
         async def take(number):
             _, claims = await claimer(shared, f"claimer {number}")

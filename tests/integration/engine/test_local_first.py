@@ -1,4 +1,4 @@
-"""Models that our own ComfyUI has, too, in a real engine: made at home while there is room, else ordered, and once."""
+"""Models that local ComfyUI and a provider offer, in a real engine: local first, the provider when local is full."""
 
 import asyncio
 import json
@@ -32,29 +32,29 @@ MODELS = """
     - {provider: comfyui, model: square, parameters: {colour: {to: colour, kind: integer}}}
     - {provider: replicate, model: black-forest-labs/flux-schnell, parameters: {colour: {to: colour, kind: integer}}}
 """
-ASKED = plan(job("draw", "generate", params={"modelId": "studio/square", "inputs": {"colour": 13395456}}))
+PLAN = plan(job("draw", "generate", params={"modelId": "studio/square", "inputs": {"colour": 13395456}}))
 
 
 @pytest.fixture
-async def home(tmp_path):
+async def comfyui_server(tmp_path):
     async with running_comfyui(tmp_path / "server") as running:
         yield running
 
 
 @pytest.fixture
 async def replicate():
-    async with FakeReplicate() as stand_in:
-        yield stand_in
+    async with FakeReplicate() as fake:
+        yield fake
 
 
 @pytest.fixture
-def settings(settings, tmp_path, know_models, home, replicate):
+def settings(settings, tmp_path, use_models_file, comfyui_server, replicate):
     workflows, models = tmp_path / "workflows", tmp_path / "models.yaml"
     workflows.mkdir()
     (workflows / "square.json").write_text(json.dumps(GRAPH))
     (workflows / "square.inputs.yaml").write_text(INPUTS)
     models.write_text(MODELS)
-    know_models(models)
+    use_models_file(models)
     return settings.model_copy(
         update={
             **replicate.opened_settings().model_dump(include=set(replicate.settings())),
@@ -65,7 +65,7 @@ def settings(settings, tmp_path, know_models, home, replicate):
             "models_file": models,
             "local_queue_limit": 1,
             "comfyui_workflows": workflows,
-            "comfyui_api_url": home.url,
+            "comfyui_api_url": comfyui_server.url,
             "comfyui_poll_interval_ms": 100,
             "comfyui_timeout_ms": 1000,
         }
@@ -78,17 +78,17 @@ async def engine(settings):
         yield engine
 
 
-async def at_work(home):
-    return await asyncio.wait_for(home.executor.reached.get(), 20)
+async def prompt_started(comfyui_server):
+    return await asyncio.wait_for(comfyui_server.executor.reached.get(), 20)
 
 
-def let_it_run(home):
+def finish_prompt(comfyui_server):
     for _ in range(2):
-        home.executor.steps.release()
+        comfyui_server.executor.steps.release()
 
 
-def ordered(execution):
-    """Who made it, by the result of the job."""
+def used_provider(execution):
+    """The provider in the result of the job."""
     [draw] = [found for found in execution.jobs if found.job_id == "draw"]
     assert draw.status == "succeeded", draw.error
     return draw.result["provider"]
@@ -99,130 +99,130 @@ async def messages(engine, execution_id):
     return " ".join(str(event.data) for event in found if event.type == "job.log")
 
 
-async def test_with_room_at_home_nothing_is_ordered(engine, home, replicate):
-    execution_id = await engine.submit(ASKED)
-    await at_work(home)
-    let_it_run(home)
+async def test_with_local_capacity_nothing_is_submitted_to_a_provider(engine, comfyui_server, replicate):
+    execution_id = await engine.submit(PLAN)
+    await prompt_started(comfyui_server)
+    finish_prompt(comfyui_server)
     execution = await engine.ended(execution_id)
 
-    assert ordered(execution) == "comfyui"
+    assert used_provider(execution) == "comfyui"
     assert statuses(execution) == {"draw": "succeeded", "draw/at-home": "succeeded"}
-    assert home.prompts[0]["prompt"]["1"]["inputs"]["color"] == 13395456
+    assert comfyui_server.prompts[0]["prompt"]["1"]["inputs"]["color"] == 13395456
     assert execution.jobs[0].result["images"][0]["probe"]["width"] == 32
-    assert replicate.taken == {}
+    assert replicate.tasks == {}
 
 
-async def test_when_enough_wait_at_home_it_is_ordered_elsewhere(engine, home, replicate):
-    first = await engine.submit(ASKED)
-    await at_work(home)
-    second = await engine.submit(ASKED)
+async def test_when_the_local_queue_is_full_a_provider_is_used(engine, comfyui_server, replicate):
+    first = await engine.submit(PLAN)
+    await prompt_started(comfyui_server)
+    second = await engine.submit(PLAN)
     await engine.wait(second, "job.pending", job="draw")
-    third = await engine.ended(await engine.submit(ASKED))
+    third = await engine.ended(await engine.submit(PLAN))
 
-    assert ordered(third) == "replicate"
+    assert used_provider(third) == "replicate"
     assert statuses(third) == {"draw": "succeeded"}
-    assert len(replicate.taken) == 1
+    assert len(replicate.tasks) == 1
     assert "1 jobs wait in the queue comfyui" in await messages(engine, third.execution_id)
     for waiting in (first, second):
-        let_it_run(home)
-        assert ordered(await engine.ended(waiting)) == "comfyui"
-    assert len(replicate.taken) == 1
+        finish_prompt(comfyui_server)
+        assert used_provider(await engine.ended(waiting)) == "comfyui"
+    assert len(replicate.tasks) == 1
 
 
 @pytest.mark.parametrize("times", [1, 4])
-async def test_when_home_does_not_answer_it_is_ordered_elsewhere_at_once(engine, home, replicate, times):
-    home.away = True
+async def test_when_comfyui_is_unreachable_a_provider_is_used_at_once(engine, comfyui_server, replicate, times):
+    comfyui_server.away = True
 
-    for _ in range(times):  # after some failures the server rests
-        execution = await engine.run(ASKED, timeout=15)
-        assert ordered(execution) == "replicate"
+    for _ in range(times):  # after some failures the server is not tried for a while
+        execution = await engine.run(PLAN, timeout=15)
+        assert used_provider(execution) == "replicate"
         assert statuses(execution) == {"draw": "succeeded", "draw/at-home": "failed"}
 
-    assert len(replicate.taken) == times
+    assert len(replicate.tasks) == times
     assert execution.status == "succeeded"
     assert next(j for j in execution.jobs if "/" in j.job_id).attempts == 1
 
 
-async def test_when_home_fails_in_mid_run_it_is_ordered_elsewhere(engine, home, replicate):
-    execution_id = await engine.submit(ASKED)
-    await at_work(home)
-    home.executor.interrupt(None)
+async def test_when_comfyui_fails_during_a_run_a_provider_is_used(engine, comfyui_server, replicate):
+    execution_id = await engine.submit(PLAN)
+    await prompt_started(comfyui_server)
+    comfyui_server.executor.interrupt(None)
     execution = await engine.ended(execution_id)
 
-    assert ordered(execution) == "replicate"
+    assert used_provider(execution) == "replicate"
     assert next(j for j in execution.jobs if "/" in j.job_id).error.code == "interrupted"
-    assert len(replicate.taken) == 1
+    assert len(replicate.tasks) == 1
 
 
-async def test_when_home_goes_away_in_mid_run_it_is_ordered_elsewhere(engine, home, replicate):
-    execution_id = await engine.submit(ASKED)
-    await at_work(home)
-    home.away = True
+async def test_when_comfyui_becomes_unreachable_during_a_run_a_provider_is_used(engine, comfyui_server, replicate):
+    execution_id = await engine.submit(PLAN)
+    await prompt_started(comfyui_server)
+    comfyui_server.away = True
     execution = await engine.ended(execution_id)
 
-    assert ordered(execution) == "replicate"
-    assert len(replicate.taken) == 1
-    home.away = False
+    assert used_provider(execution) == "replicate"
+    assert len(replicate.tasks) == 1
+    comfyui_server.away = False
 
 
-async def test_when_home_is_restarted_in_mid_run_it_is_made_there_anew(engine, home, replicate):
-    execution_id = await engine.submit(ASKED)
-    await at_work(home)
-    await home.restart()
-    await at_work(home)
-    let_it_run(home)
+async def test_when_comfyui_is_restarted_during_a_run_it_runs_the_prompt_again(engine, comfyui_server, replicate):
+    execution_id = await engine.submit(PLAN)
+    await prompt_started(comfyui_server)
+    await comfyui_server.restart()
+    await prompt_started(comfyui_server)
+    finish_prompt(comfyui_server)
     execution = await engine.ended(execution_id)
 
-    assert ordered(execution) == "comfyui"
-    assert replicate.taken == {}
+    assert used_provider(execution) == "comfyui"
+    assert replicate.tasks == {}
 
 
-async def test_what_home_refuses_is_ordered_elsewhere(engine, home, replicate, settings):
-    graph = {**GRAPH, "2": {"class_type": "NodeThatNobodyHas", "inputs": {"image": ["1", 0]}}}
+async def test_when_comfyui_rejects_a_prompt_a_provider_is_used(engine, comfyui_server, replicate, settings):
+    graph = {**GRAPH, "2": {"class_type": "UnknownNode", "inputs": {"image": ["1", 0]}}}
     (settings.comfyui_workflows / "square.json").write_text(json.dumps(graph))
 
-    execution = await engine.run(ASKED)
+    execution = await engine.run(PLAN)
 
-    assert ordered(execution) == "replicate"
-    assert home.accepted == []
-    assert len(replicate.taken) == 1
+    assert used_provider(execution) == "replicate"
+    assert comfyui_server.accepted == []
+    assert len(replicate.tasks) == 1
 
 
-async def test_a_cancel_reaches_what_runs_at_home(engine, home, replicate):
-    execution_id = await engine.submit(ASKED)
-    await at_work(home)
+async def test_a_cancel_of_the_execution_interrupts_the_local_prompt(engine, comfyui_server, replicate):
+    execution_id = await engine.submit(PLAN)
+    await prompt_started(comfyui_server)
     await engine.cancel(execution_id)
     execution = await engine.ended(execution_id)
 
     assert statuses(execution) == {"draw": "cancelled", "draw/at-home": "cancelled"}
-    await until(lambda: home.executor.remaining == 0)
-    assert home.interrupts == home.accepted
-    assert replicate.taken == {}
+    await until(lambda: comfyui_server.executor.remaining == 0)
+    assert comfyui_server.interrupts == comfyui_server.accepted
+    assert replicate.tasks == {}
 
 
-async def test_a_cancel_of_the_job_alone_reaches_what_runs_at_home(engine, home, replicate):
-    execution_id = await engine.submit(ASKED)
-    await at_work(home)
+async def test_a_cancel_of_the_job_interrupts_the_local_prompt(engine, comfyui_server, replicate):
+    execution_id = await engine.submit(PLAN)
+    await prompt_started(comfyui_server)
     await engine.cancel(execution_id, job="draw")
     execution = await engine.ended(execution_id)
 
     assert statuses(execution) == {"draw": "cancelled", "draw/at-home": "cancelled"}
-    await until(lambda: home.executor.remaining == 0)
-    assert replicate.taken == {}
+    await until(lambda: comfyui_server.executor.remaining == 0)
+    assert replicate.tasks == {}
 
 
-async def test_without_a_worker_for_home_it_is_ordered_elsewhere(settings, home, replicate):
+async def test_without_a_local_worker_a_provider_is_used(settings, comfyui_server, replicate):
     async with running_engine([comfyui, generate], settings=settings, lanes={"generate": 1}) as engine:
-        execution = await engine.run(ASKED, timeout=15)
+        execution = await engine.run(PLAN, timeout=15)
 
-    assert ordered(execution) == "replicate"
+    assert used_provider(execution) == "replicate"
     assert statuses(execution) == {"draw": "succeeded"}
 
 
-async def test_while_the_queue_at_home_is_paused_it_is_ordered_elsewhere(engine, home, replicate):
+async def test_while_the_local_queue_is_paused_a_provider_is_used(engine, comfyui_server, replicate):
     await engine.runtime.database.retry(lambda c: c.execute("INSERT INTO queues VALUES ('comfyui', now())"))
 
-    execution = await engine.run(ASKED, timeout=15)
+    execution = await engine.run(PLAN, timeout=15)
 
-    assert ordered(execution) == "replicate"
-    assert home.accepted == []
+    assert used_provider(execution) == "replicate"
+    assert comfyui_server.accepted == []

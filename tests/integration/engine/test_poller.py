@@ -1,4 +1,4 @@
-"""A great many jobs that wait: whom the poller asks, and whom it leaves alone."""
+"""The poller with many waiting jobs: which ones it polls, and which ones it does not."""
 
 import asyncio
 import time
@@ -14,8 +14,8 @@ from callsheet.engine.submissions.poller import Poller
 from callsheet.providers.contract import Capabilities, PollPolicy, TaskStatus
 from callsheet.testing.waiters import until
 
-SELDOM = 3600.0
-RARELY = timedelta(hours=1)
+HOUR = 3600.0
+HOURLY = timedelta(hours=1)
 
 WAITING = """
     WITH made AS (
@@ -34,30 +34,30 @@ WAITING = """
            jsonb_build_object('provider', $1, 'id', provider_job_id, 'handle', '{}'::jsonb) FROM jobs"""
 
 
-class Asked:
-    """As much of a provider as the poller sees: it answers so many at a time."""
+class CountingProvider:
+    """The part of a provider that the poller uses. It counts polls."""
 
-    def __init__(self, name, answer=TaskStatus("running", "drawing"), per_second=None):  # noqa: B008 - frozen
+    def __init__(self, name, response=TaskStatus("running", "drawing"), per_second=None):  # noqa: B008 - frozen
         self.name = name
-        self.poll_policy = PollPolicy(initial=RARELY, max_interval=RARELY, per_second=per_second)
+        self.poll_policy = PollPolicy(initial=HOURLY, max_interval=HOURLY, per_second=per_second)
         self.capabilities = Capabilities()
-        self.answer = answer
-        self.looks = 0
-        self.at_once = 0
-        self.most_at_once = 0
-        self.silent = False
+        self.response = response
+        self.polls = 0
+        self.concurrent = 0
+        self.max_concurrent = 0
+        self.unresponsive = False
 
-    async def look(self, _):
-        self.looks += 1
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
+    async def get_status(self, _):
+        self.polls += 1
+        self.concurrent += 1
+        self.max_concurrent = max(self.max_concurrent, self.concurrent)
         try:
-            await asyncio.sleep(SELDOM if self.silent else 0.002)
+            await asyncio.sleep(HOUR if self.unresponsive else 0.002)
         finally:
-            self.at_once -= 1
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return self.answer
+            self.concurrent -= 1
+        if isinstance(self.response, Exception):
+            raise self.response
+        return self.response
 
 
 @pytest.fixture
@@ -66,21 +66,21 @@ async def database(database_url):
         yield database
 
 
-async def wait_for(database, provider, jobs, patience=RARELY):
+async def add_waiting_jobs(database, provider, jobs, timeout=HOURLY):
     async with database.connection() as connection:
-        await connection.execute(WAITING, provider, jobs, patience)
+        await connection.execute(WAITING, provider, jobs, timeout)
 
 
-async def number(database, provider, condition):
+async def count_jobs(database, provider, condition):
     async with database.connection() as connection:
-        asked = f"SELECT count(*) FROM execution_jobs WHERE provider = $1 AND {condition}"
-        return await connection.fetchval(asked, provider)
+        query = f"SELECT count(*) FROM execution_jobs WHERE provider = $1 AND {condition}"
+        return await connection.fetchval(query, provider)
 
 
 @asynccontextmanager
-async def polling(database, *providers, interval):
-    looking = Poller(database, {provider.name: provider for provider in providers}, interval=interval)
-    task = asyncio.create_task(looking.run())
+async def running_poller(database, *providers, interval):
+    poller_under_test = Poller(database, {provider.name: provider for provider in providers}, interval=interval)
+    task = asyncio.create_task(poller_under_test.run())
     try:
         yield
     finally:
@@ -88,108 +88,114 @@ async def polling(database, *providers, interval):
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def test_many_due_jobs_are_looked_at_one_after_the_other_without_a_rest(database):
-    toy = Asked("toy")
-    await wait_for(database, "toy", 420)
+async def test_many_due_jobs_are_polled_without_a_pause(database):
+    fake = CountingProvider("fake")
+    await add_waiting_jobs(database, "fake", 420)
 
-    async with polling(database, toy, interval=SELDOM):
-        await until(lambda: toy.looks == 420)
-        await until(lambda: recorded(database, "toy", 420))
+    async with running_poller(database, fake, interval=HOUR):
+        await until(lambda: fake.polls == 420)
+        await until(lambda: polls_stored(database, "fake", 420))
 
-    assert toy.most_at_once <= 16
-
-
-async def recorded(database, provider, jobs):
-    return await number(database, provider, "poll_attempts = 1 AND next_poll_at > now() + interval '50 min'") == jobs
+    assert fake.max_concurrent <= 16
 
 
-async def looked_at(database, provider):
-    return await number(database, provider, "poll_attempts = 0") == 0
+async def polls_stored(database, provider, jobs):
+    return (
+        await count_jobs(database, provider, "poll_attempts = 1 AND next_poll_at > now() + interval '50 min'") == jobs
+    )
 
 
-async def test_a_provider_that_gives_no_answers_keeps_no_other_waiting(database):
-    silent, other = Asked("silent"), Asked("other")
-    silent.silent = True
-    await wait_for(database, "silent", 300)
-    await wait_for(database, "other", 150)
-
-    async with polling(database, silent, other, interval=0.02):
-        await until(lambda: other.looks == 150)
+async def all_polled(database, provider):
+    return await count_jobs(database, provider, "poll_attempts = 0") == 0
 
 
-async def test_jobs_of_a_provider_that_asks_for_a_pause_are_left_as_they_are(database):
-    busy, other = Asked("busy", ProviderRateLimited("Too many questions.", retry_after=SELDOM)), Asked("other")
-    await wait_for(database, "busy", 250)
+async def test_an_unresponsive_provider_does_not_delay_others(database):
+    unresponsive, other = CountingProvider("unresponsive"), CountingProvider("other")
+    unresponsive.unresponsive = True
+    await add_waiting_jobs(database, "unresponsive", 300)
+    await add_waiting_jobs(database, "other", 150)
 
-    async with polling(database, busy, other, interval=0.02):
-        await until(lambda: number(database, "busy", "next_poll_at > now() + interval '10 min'"))
-        # Whoever comes later is looked at, so another claim has been made.
-        await wait_for(database, "other", 1)
-        await until(lambda: other.looks)
-        assert await number(database, "busy", "next_poll_at <= now()") == 150
-
-    assert busy.looks <= 16
+    async with running_poller(database, unresponsive, other, interval=0.02):
+        await until(lambda: other.polls == 150)
 
 
-async def test_a_provider_is_looked_at_no_oftener_than_it_likes(database):
-    shy = Asked("shy", per_second=50)
-    await wait_for(database, "shy", 150)
-    began = time.monotonic()
+async def test_jobs_of_a_rate_limited_provider_are_not_claimed(database):
+    busy, other = (
+        CountingProvider("busy", ProviderRateLimited("Too many requests.", retry_after=HOUR)),
+        CountingProvider("other"),
+    )
+    await add_waiting_jobs(database, "busy", 250)
 
-    async with polling(database, shy, interval=SELDOM):
-        await until(lambda: shy.looks == 26)
+    async with running_poller(database, busy, other, interval=0.02):
+        await until(lambda: count_jobs(database, "busy", "next_poll_at > now() + interval '10 min'"))
+        # A later job is polled, so another claim has happened.
+        await add_waiting_jobs(database, "other", 1)
+        await until(lambda: other.polls)
+        assert await count_jobs(database, "busy", "next_poll_at <= now()") == 150
 
-    assert time.monotonic() - began >= 0.5
+    assert busy.polls <= 16
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["rests", "is unknown here"])
-async def test_a_job_whose_time_is_over_is_handed_over_though_its_provider(database, known):
-    toy = Asked("toy", ProviderRateLimited("Too many questions.", retry_after=SELDOM))
-    await wait_for(database, "toy", 150)
+async def test_a_provider_is_not_polled_above_its_rate_limit(database):
+    limited = CountingProvider("limited", per_second=50)
+    await add_waiting_jobs(database, "limited", 150)
+    started = time.monotonic()
 
-    async with polling(database, *[toy] * known, interval=0.02):
-        if known:
-            await until(lambda: toy.looks)
-        await wait_for(database, "toy", 1, timedelta(0))
-        await until(lambda: number(database, "toy", "status = 'queued'"))
+    async with running_poller(database, limited, interval=HOUR):
+        await until(lambda: limited.polls == 26)
 
-    assert await number(database, "toy", "status = 'waiting'") == 150
+    assert time.monotonic() - started >= 0.5
+
+
+@pytest.mark.parametrize("configured", [True, False], ids=["is rate limited", "is not configured"])
+async def test_an_overdue_job_is_queued_even_if_its_provider(database, configured):
+    fake = CountingProvider("fake", ProviderRateLimited("Too many requests.", retry_after=HOUR))
+    await add_waiting_jobs(database, "fake", 150)
+
+    async with running_poller(database, *[fake] * configured, interval=0.02):
+        if configured:
+            await until(lambda: fake.polls)
+        await add_waiting_jobs(database, "fake", 1, timedelta(0))
+        await until(lambda: count_jobs(database, "fake", "status = 'queued'"))
+
+    assert await count_jobs(database, "fake", "status = 'waiting'") == 150
 
 
 @pytest.fixture
 def short_lease(monkeypatch):
     monkeypatch.setattr(poller, "_LEASE", 2.0)
-    monkeypatch.setattr(poller, "_HOLD", 0.3)
+    monkeypatch.setattr(poller, "_RENEW_AFTER", 0.3)
 
 
 @pytest.mark.usefixtures("short_lease")
-async def test_a_look_that_takes_long_is_left_to_whom_it_belongs(database):
-    slow, idle = Asked("toy"), Asked("toy")
-    slow.silent = True
-    await wait_for(database, "toy", 3)
+async def test_a_slow_poll_keeps_its_lease(database):
+    slow, idle = CountingProvider("fake"), CountingProvider("fake")
+    slow.unresponsive = True
+    await add_waiting_jobs(database, "fake", 3)
 
-    begun = datetime.now(UTC)
-    async with polling(database, slow, interval=0.02):
-        await until(lambda: slow.looks == 3)
-        # Held on to for longer than a lease.
-        async with polling(database, idle, interval=0.02):
+    started = datetime.now(UTC)
+    async with running_poller(database, slow, interval=0.02):
+        await until(lambda: slow.polls == 3)
+        # The lease is renewed past its first expiry.
+        async with running_poller(database, idle, interval=0.02):
             await until(
-                lambda: number(database, "toy", f"next_poll_at > '{begun}'::timestamptz + interval '4.5 s'"), timeout=9
+                lambda: count_jobs(database, "fake", f"next_poll_at > '{started}'::timestamptz + interval '4.5 s'"),
+                timeout=9,
             )
 
-    assert (slow.looks, idle.looks) == (3, 0)
+    assert (slow.polls, idle.polls) == (3, 0)
 
 
 @pytest.mark.usefixtures("short_lease")
-async def test_looks_of_a_worker_that_died_are_taken_over_after_a_lease(database):
-    dead, heir = Asked("toy"), Asked("toy")
-    dead.silent = True
-    await wait_for(database, "toy", 3)
-    async with polling(database, dead, interval=0.02):
-        await until(lambda: dead.looks == 3)
+async def test_polls_of_a_dead_worker_are_repeated_after_the_lease(database):
+    dead, successor = CountingProvider("fake"), CountingProvider("fake")
+    dead.unresponsive = True
+    await add_waiting_jobs(database, "fake", 3)
+    async with running_poller(database, dead, interval=0.02):
+        await until(lambda: dead.polls == 3)
 
-    async with polling(database, heir, interval=0.02):
-        await until(lambda: looked_at(database, "toy"))
+    async with running_poller(database, successor, interval=0.02):
+        await until(lambda: all_polled(database, "fake"))
 
-    # A machine that is held up for longer than a lease may look twice.
-    assert heir.looks >= 3
+    # A machine that stalls for longer than a lease may poll twice.
+    assert successor.polls >= 3

@@ -1,7 +1,7 @@
-"""A thousand random plans through an engine, with failures, cancels and retries at random moments.
+"""A thousand random plans in an engine, with failures, cancels and retries at random times.
 
-Whatever happens: jobs move as the table of moves says, every execution ends, nothing runs before what it waits for,
-the counts agree with the rows, and the events have no gap.
+Invariants: all status changes are allowed, every execution ends, no job runs before its dependencies, the counts agree
+with the rows, and the event numbers have no gap.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ from plans import job
 
 from callsheet.domain.errors import InvalidState
 from callsheet.domain.plan_validation import read_submission
-from callsheet.domain.statuses import ENDED, JobStatus, may_follow
+from callsheet.domain.statuses import ENDED, JobStatus, is_allowed
 from callsheet.engine.jobs.cancel import cancel_execution, cancel_job
 from callsheet.engine.jobs.retry import retry_execution, retry_job
-from callsheet.engine.jobs.submit import submit_many
+from callsheet.engine.jobs.submit import submit
 from callsheet.settings import Settings
 from callsheet.testing.engine import running_engine
 from callsheet.testing.operations import ALL
@@ -35,37 +35,37 @@ WORK = [
     ("fail", {"times": 1}),
     ("fail", {"times": 1, "transient": True}),
     ("fail", {"times": 9, "transient": True}),
-    ("run-first", {"jobs": [{"id": "a"}, {"id": "b", "operation": "fail"}]}),
-    ("run-first", {"jobs": [{"id": "a", "operation": "sleep", "params": {"seconds": 0.05}}]}),
+    ("run-children", {"jobs": [{"id": "a"}, {"id": "b", "operation": "fail"}]}),
+    ("run-children", {"jobs": [{"id": "a", "operation": "sleep", "params": {"seconds": 0.05}}]}),
 ]
 
 
-def random_plan(chance):
-    """Up to eight jobs; each may wait for earlier ones."""
-    return {"jobs": [random_job(chance, number) for number in range(chance.randint(1, 8))]}
+def random_plan(rng):
+    """Up to eight jobs, each with random dependencies on earlier ones."""
+    return {"jobs": [random_job(rng, number) for number in range(rng.randint(1, 8))]}
 
 
-def random_job(chance, number):
+def random_job(rng, number):
     earlier = [f"j{n}" for n in range(number)]
-    operation, params = chance.choice(WORK)
+    operation, params = rng.choice(WORK)
     return job(
         f"j{number}",
         operation,
-        after=chance.sample(earlier, chance.randint(0, min(3, number))),
+        after=rng.sample(earlier, rng.randint(0, min(3, number))),
         params=params,
-        retries=chance.randint(0, 2),
-        priority=chance.randint(-2, 2),
-        continueOnFailure=chance.random() < 0.3,
+        retries=rng.randint(0, 2),
+        priority=rng.randint(-2, 2),
+        continueOnFailure=rng.random() < 0.3,
     )
 
 
-def random_deed(chance):
-    deed = chance.choice(["cancel", "cancel job", "retry", "retry job", "retry job"])
-    return chance.randrange(PLANS), chance.randrange(8), deed, chance.uniform(0, 0.6)
+def random_action(rng):
+    action = rng.choice(["cancel", "cancel job", "retry", "retry job", "retry job"])
+    return rng.randrange(PLANS), rng.randrange(8), action, rng.uniform(0, 0.6)
 
 
 @pytest.fixture(scope="module")
-def database_of_the_plans(new_shared_database):
+def shared_database(new_shared_database):
     return new_shared_database()
 
 
@@ -74,42 +74,45 @@ def database_of_the_plans(new_shared_database):
     max_examples=EXAMPLES,
     deadline=None,
     derandomize=True,
-    phases=[Phase.generate],  # what the scheduler did cannot be played again, so nothing can be shrunk
+    phases=[Phase.generate],  # scheduling is not reproducible, so shrinking is impossible
     suppress_health_check=list(HealthCheck),
 )
-def test_a_thousand_random_plans_keep_every_promise(tmp_path_factory, database_of_the_plans, seed):
-    chance = random.Random(seed)
-    plans = [random_plan(chance) for _ in range(PLANS)]
-    deeds = [random_deed(chance) for _ in range(60)]
+def test_a_thousand_random_plans_keep_all_invariants(tmp_path_factory, shared_database, seed):
+    rng = random.Random(seed)
+    plans = [random_plan(rng) for _ in range(PLANS)]
+    actions = [random_action(rng) for _ in range(60)]
     runtime = Settings(
         _env_file=None,
         data_dir=tmp_path_factory.mktemp("plans"),
-        database_url=database_of_the_plans,
+        database_url=shared_database,
         retry_base=0.005,
         retry_cap=0.02,
         schedule_interval=0.02,
     )
-    asyncio.run(go_through(runtime, plans, deeds))
+    asyncio.run(run_plans(runtime, plans, actions))
 
 
-async def go_through(runtime, plans, deeds):
+async def run_plans(runtime, plans, actions):
     async with running_engine(ALL, settings=runtime, lanes={"test": 16}, workers=2) as engine:
         database = engine.runtime.database
         submissions = [read_submission({"executionPlan": plan}) for plan in plans]
-        ids = await submit_many(database, submissions, engine.runtime.catalog, max_jobs=100)
-        await asyncio.gather(*(do(engine, ids[which], *deed) for which, *deed in deeds))
+        ids = [
+            (await submit(database, submission, engine.runtime.catalog, max_jobs=100)).execution_id
+            for submission in submissions
+        ]
+        await asyncio.gather(*(perform(engine, ids[which], *action) for which, *action in actions))
         await asyncio.gather(*(engine.ended(execution_id, timeout=60) for execution_id in ids))
         for execution_id in ids:
             await check(database, execution_id)
 
 
-async def do(engine, execution_id, number, deed, moment):
-    await asyncio.sleep(moment)
+async def perform(engine, execution_id, number, action, delay):
+    await asyncio.sleep(delay)
     database = engine.runtime.database
     records = [found.id for found in (await engine.execution(execution_id)).jobs]
     record = records[number % len(records)]
     try:
-        match deed:
+        match action:
             case "cancel":
                 await cancel_execution(database, execution_id)
             case "cancel job":
@@ -139,52 +142,56 @@ async def check(database, execution_id):
     for edge in edges:
         upstream[edge["downstream"]].add(edge["upstream"])
     assert [event["number"] for event in events] == list(range(1, execution["last_event"] + 1))
-    follow_moves(events, rows, upstream)
-    counts_agree(execution, rows)
+    check_status_changes(events, rows, upstream)
+    check_counts(execution, rows)
 
 
-def follow_moves(events, rows, upstream):
+def check_status_changes(events, rows, upstream):
     may_fail = {row["job_id"] for row in rows if row["continue_on_failure"]}
     status = {}
     for name in (row["job_id"] for row in rows):
         waits = any("/" not in other for other in upstream[name])
         status[name] = JobStatus.PENDING if waits else JobStatus.QUEUED
-    wanted_first = {name for name in status if "/" in name}  # not there yet
-    again = set()  # jobs that failed, let others pass, and run again by hand: those others need not wait any more
+    missing_children = {name for name in status if "/" in name}  # not added yet
+    again = set()  # retried after their dependents were released: those no longer wait for them
 
-    def well(name):
+    def is_done(name):
         return status[name] is JobStatus.SUCCEEDED or (status[name] is JobStatus.FAILED and name in may_fail)
 
     for event in events:
-        noun, _, word = event["type"].partition(".")
-        if noun != "job" or word not in list(JobStatus):
+        subject, _, verb = event["type"].partition(".")
+        if subject != "job" or verb not in list(JobStatus):
             continue
-        name, before, after = event["job_id"], status[event["job_id"]], JobStatus(word)
-        if name in wanted_first:
+        name, before, after = event["job_id"], status[event["job_id"]], JobStatus(verb)
+        if name in missing_children:
             assert after is JobStatus.QUEUED
-            wanted_first.remove(name)
+            missing_children.remove(name)
             continue
         history = f"{name} at event {event['number']}: {[(e['number'], e['job_id'], e['type']) for e in events]}"
-        assert may_follow(before, after), f"{before} -> {after}: {history}"
-        if well(name):
+        assert is_allowed(before, after), f"{before} -> {after}: {history}"
+        if is_done(name):
             again.add(name)
         if after is JobStatus.QUEUED and before in (JobStatus.PENDING, *ENDED):
-            assert all(map(well, upstream[name] - wanted_first)), f"released too soon: {history}"
+            assert all(map(is_done, upstream[name] - missing_children)), f"released too early: {history}"
         if after is JobStatus.RUNNING:
-            waited_for = upstream[name] - wanted_first
-            assert all(well(other) or other in again for other in waited_for), f"run too soon: {history}"
+            waited_for = upstream[name] - missing_children
+            assert all(is_done(other) or other in again for other in waited_for), f"run too early: {history}"
         status[name] = after
     assert status == {row["job_id"]: row["status"] for row in rows}
 
 
-def counts_agree(execution, rows):
-    stands = Counter(row["status"] for row in rows)
+def check_counts(execution, rows):
+    status_counts = Counter(row["status"] for row in rows)
     failed = sum(row["status"] == "failed" and not row["continue_on_failure"] for row in rows)
-    assert set(stands) <= ENDED
+    assert set(status_counts) <= ENDED
     assert execution["job_count"] == len(rows)
     assert execution["status"] in ("succeeded", "failed", "cancelled")
-    assert (execution["unfinished"], execution["failed"], execution["cancelled"]) == (0, failed, stands["cancelled"])
+    assert (execution["unfinished"], execution["failed"], execution["cancelled"]) == (
+        0,
+        failed,
+        status_counts["cancelled"],
+    )
     if execution["status"] == "succeeded":
-        assert failed == stands["cancelled"] == 0
+        assert failed == status_counts["cancelled"] == 0
     assert all(row["pending_dependencies"] >= 0 for row in rows)
     assert all(row["pending_dependencies"] == 0 for row in rows if row["status"] in ("succeeded", "failed"))

@@ -1,4 +1,4 @@
-"""Running again by hand, and steps that must not be done twice."""
+"""Manual retries and once-only steps."""
 
 import pytest
 from plans import job, plan, statuses
@@ -9,11 +9,11 @@ from callsheet.domain.ids import new_id
 
 
 def flaky(id, marker, **more):
-    """A job that runs until a file is there, and fails at its time limit when it is not."""
+    """A job that succeeds once a file exists, and otherwise fails at its time limit."""
     return job(id, "block", params={"until": str(marker)}, timeout=0.15, **more)
 
 
-async def test_a_retry_keeps_what_succeeded(engine, tmp_path):
+async def test_a_retry_keeps_succeeded_jobs(engine, tmp_path):
     marker = tmp_path / "marker"
     first = await engine.run(plan(job("good"), flaky("bad", marker, after=["good"]), job("next", after=["bad"])))
     assert statuses(first) == {"good": "succeeded", "bad": "failed", "next": "skipped"}
@@ -43,7 +43,7 @@ async def test_a_retry_of_one_job_leaves_other_failures_alone(engine, tmp_path):
 
 
 async def test_a_retried_job_does_not_release_downstream_twice(engine, tmp_path):
-    """The failure counted as done already; its second end must not stand for another job's."""
+    """Its failure already released the dependency; its second end must not count for another job."""
     marker, gate = tmp_path / "marker", tmp_path / "gate"
     execution_id = await engine.submit(
         plan(
@@ -64,7 +64,7 @@ async def test_a_retried_job_does_not_release_downstream_twice(engine, tmp_path)
     assert set(statuses(execution).values()) == {"succeeded"}
 
 
-async def test_what_succeeded_cannot_be_retried(engine):
+async def test_succeeded_jobs_cannot_be_retried(engine):
     done = await engine.run(plan(job("a")))
 
     with pytest.raises(InvalidState):
@@ -73,7 +73,7 @@ async def test_what_succeeded_cannot_be_retried(engine):
         await engine.retry(done.execution_id, job="a")
 
 
-async def test_a_cancelled_execution_can_be_run_after_all(idle_engine):
+async def test_a_cancelled_execution_can_be_retried(idle_engine):
     execution_id = await idle_engine.submit(plan(job("a"), job("b", after=["a"])))
     await idle_engine.cancel(execution_id)
 
@@ -83,7 +83,7 @@ async def test_a_cancelled_execution_can_be_run_after_all(idle_engine):
     assert (await idle_engine.ended(execution_id)).status == "succeeded"
 
 
-async def test_a_step_that_was_done_gives_its_value_to_later_runs(engine, tmp_path):
+async def test_a_finished_step_returns_its_value_to_later_runs(engine, tmp_path):
     ledger = tmp_path / "ledger"
     params = {"ledger": str(ledger), "failAfter": 2}
 
@@ -94,7 +94,7 @@ async def test_a_step_that_was_done_gives_its_value_to_later_runs(engine, tmp_pa
     assert ledger.read_text() == "1\n"
 
 
-async def test_a_step_of_unknown_outcome_is_repeated_only_when_a_person_says_so(idle_engine, tmp_path):
+async def test_a_step_of_unknown_outcome_is_repeated_only_by_a_retry_with_resubmit(idle_engine, tmp_path):
     ledger = tmp_path / "ledger"
     execution_id = await idle_engine.submit(plan(job("a", "pay-once", params={"ledger": str(ledger)})))
     record = (await idle_engine.execution(execution_id)).jobs[0].id
@@ -116,6 +116,6 @@ async def test_a_step_of_unknown_outcome_is_repeated_only_when_a_person_says_so(
     assert ledger.read_text() == "1\n"
 
 
-async def test_a_step_cannot_begin_for_a_run_that_lost_its_job(database):
+async def test_a_step_cannot_start_in_a_run_that_lost_its_job(database):
     async with database.connection() as connection:
         assert await sql.begin_step(connection, job=new_id(), name="pay", epoch=1) is None

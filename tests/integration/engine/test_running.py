@@ -1,4 +1,4 @@
-"""From ready to ended: results, failures, retries, time limits."""
+"""Runs of jobs: results, failures, retries, time limits."""
 
 import asyncio
 import json
@@ -18,14 +18,14 @@ from callsheet.testing.operations import noop
 async def test_results_flow_from_job_to_job(engine):
     execution = await engine.run(
         plan(
-            job("a", params={"value": {"list": [1, {"deep": "treasure"}]}}),
+            job("a", params={"value": {"list": [1, {"deep": "value"}]}}),
             job("b", params={"value": "${a.value.list[1].deep}"}),
             job("c", params={"value": "found: ${b.value}!"}),
         )
     )
 
     assert execution.status == "succeeded"
-    assert execution.jobs[2].result == {"value": "found: treasure!"}
+    assert execution.jobs[2].result == {"value": "found: value!"}
 
 
 async def test_many_jobs_end_in_few_transactions(engine):
@@ -38,7 +38,7 @@ async def test_many_jobs_end_in_few_transactions(engine):
     assert after - before < 400
 
 
-async def test_a_passing_failure_is_tried_again_after_a_random_back_off(engine):
+async def test_a_transient_failure_is_retried_after_a_random_backoff(engine):
     params = {"times": 3, "transient": True}
 
     execution = await engine.run(plan(job("a", "fail", params=params, retries=5)))
@@ -52,16 +52,16 @@ async def test_a_passing_failure_is_tried_again_after_a_random_back_off(engine):
     assert [event.data["attempt"] for event in events if event.type == "job.running"] == [1, 2, 3, 4]
 
 
-async def test_a_lasting_failure_is_not_tried_again(engine):
+async def test_a_permanent_failure_is_not_retried(engine):
     execution = await engine.run(plan(job("a", "fail", params={"times": 1}, retries=5)))
 
     assert execution.status == "failed"
     assert execution.jobs[0].attempts == 1
     assert execution.jobs[0].error.code == "job_failed"
-    assert execution.jobs[0].error.message == "told to fail"
+    assert execution.jobs[0].error.message == "failed on purpose"
 
 
-async def test_a_passing_failure_is_final_when_no_attempt_is_left(engine):
+async def test_a_transient_failure_is_final_without_attempts_left(engine):
     execution = await engine.run(plan(job("a", "fail", params={"transient": True}, retries=2)))
 
     assert execution.status == "failed"
@@ -69,23 +69,23 @@ async def test_a_passing_failure_is_final_when_no_attempt_is_left(engine):
     assert execution.jobs[0].error.code == "transient"
 
 
-async def test_an_unforeseen_failure_tells_users_an_incident_and_not_its_text(engine):
+async def test_an_unexpected_error_shows_an_incident_id_and_not_its_text(engine):
     execution = await engine.run(plan(job("a", "surprise")))
 
     error = execution.jobs[0].error
     assert error.code == "internal_error"
     assert error.facts["incident"] in error.message
-    assert "nobody foresaw this" not in error.message
+    assert "a secret detail" not in error.message
 
 
-async def test_a_run_beyond_its_time_limit_fails_and_is_not_tried_again(engine):
+async def test_a_run_beyond_its_time_limit_fails_and_is_not_retried(engine):
     execution = await engine.run(plan(job("a", "sleep", params={"seconds": 60}, timeout=0.2, retries=3)))
 
     assert execution.jobs[0].error.code == "timed_out"
     assert execution.jobs[0].attempts == 1
 
 
-async def test_a_failure_skips_all_that_is_downstream_and_nothing_else(engine):
+async def test_a_failure_skips_all_downstream_jobs_and_no_others(engine):
     execution = await engine.run(
         plan(
             job("bad", "fail"),
@@ -106,7 +106,7 @@ async def test_a_failure_skips_all_that_is_downstream_and_nothing_else(engine):
     }
 
 
-async def test_after_a_failure_that_may_be_the_rest_goes_on_with_null(engine):
+async def test_with_continue_on_failure_downstream_jobs_run_with_null(engine):
     execution = await engine.run(
         plan(job("bad", "fail", continueOnFailure=True), job("next", params={"value": "${bad.value}"}))
     )
@@ -116,7 +116,7 @@ async def test_after_a_failure_that_may_be_the_rest_goes_on_with_null(engine):
     assert execution.jobs[1].result == {"value": None}
 
 
-async def test_a_reference_that_leads_nowhere_fails_its_job_with_the_place(engine):
+async def test_an_unresolvable_reference_fails_its_job_with_the_path(engine):
     execution = await engine.run(plan(job("a", params={"value": {"x": 1}}), job("b", params={"value": "${a.value.y}"})))
 
     error = execution.jobs[1].error
@@ -138,8 +138,8 @@ async def wrong_result(job, params: Odd) -> Odd:
     return "no model"
 
 
-@operation("odd-words", queue="test")
-async def odd_words(job, params: Odd) -> Odd:
+@operation("odd-text", queue="test")
+async def odd_text(job, params: Odd) -> Odd:
     job.progress(float("nan"), "nul \0 and half \ud800")
     job.log("nul \0 and half \ud800", path=os, number=2**70, raw=b"\xff")
     job.publish(value="nul \0", other={1: 2})
@@ -162,12 +162,12 @@ async def leave(job, params: Odd) -> Odd:
     raise SystemExit(3)
 
 
-@operation("lose-patience", queue="test", attempts=2)
-async def lose_patience(job, params: Odd) -> Odd:
+@operation("retry-later", queue="test", attempts=2)
+async def retry_later(job, params: Odd) -> Odd:
     raise Transient("later", retry_after=0.3)
 
 
-ODD = (odd_result, wrong_result, odd_words, odd_error, foreign_error, leave, lose_patience)
+ODD = (odd_result, wrong_result, odd_text, odd_error, foreign_error, leave, retry_later)
 
 
 @pytest.fixture
@@ -177,14 +177,14 @@ async def odd_engine(settings):
 
 
 @pytest.mark.parametrize("value", ["nul", "half"])
-async def test_a_result_that_cannot_be_stored_fails_clearly(odd_engine, value):
+async def test_a_result_that_cannot_be_stored_fails_the_job(odd_engine, value):
     execution = await odd_engine.run(plan(job("a", "odd-result", params={"value": value})))
 
     assert execution.jobs[0].status == "failed"
     assert execution.jobs[0].error.code == "internal_error"
 
 
-async def test_a_refused_result_does_not_take_others_with_it(odd_engine):
+async def test_a_rejected_result_does_not_affect_others_of_its_batch(odd_engine):
     execution = await odd_engine.run(
         plan(*(job(f"j{n}", "odd-result", params={"value": "nul" if n % 10 == 0 else "fine"}) for n in range(40)))
     )
@@ -194,42 +194,42 @@ async def test_a_refused_result_does_not_take_others_with_it(odd_engine):
     assert set(statuses(execution).values()) == {"failed", "succeeded"}
 
 
-async def test_a_result_of_the_wrong_kind_fails_with_what_was_declared(odd_engine):
+async def test_a_result_of_the_wrong_type_fails_with_the_declared_type(odd_engine):
     execution = await odd_engine.run(plan(job("a", "wrong-result")))
 
-    assert "returned str where it declares Odd" in execution.jobs[0].error.message
+    assert "returned str, but it declares Odd" in execution.jobs[0].error.message
 
 
-async def test_words_that_the_database_cannot_hold_harm_nobody(odd_engine):
-    execution = await odd_engine.run(plan(job("a", "odd-words"), job("b", "odd-result", params={"value": "fine"})))
+async def test_text_that_the_database_cannot_store_is_replaced(odd_engine):
+    execution = await odd_engine.run(plan(job("a", "odd-text"), job("b", "odd-result", params={"value": "fine"})))
 
     assert statuses(execution) == {"a": "succeeded", "b": "succeeded"}
     assert json.loads(execution.model_dump_json())["progress"] == 1
 
 
 @pytest.mark.parametrize("name", ["odd-error", "foreign-error"])
-async def test_an_error_that_the_database_cannot_hold_still_ends_its_job(odd_engine, name):
+async def test_an_error_that_the_database_cannot_store_still_ends_its_job(odd_engine, name):
     execution = await odd_engine.run(plan(job("a", name)))
 
     assert execution.jobs[0].status == "failed"
     assert "half" in execution.jobs[0].error.message
 
 
-async def test_an_operation_that_wants_to_leave_the_process_only_fails(odd_engine):
+async def test_an_operation_that_raises_system_exit_fails(odd_engine):
     execution = await odd_engine.run(plan(job("a", "leave")), timeout=10)
 
     assert execution.jobs[0].status == "failed"
 
 
-async def test_a_failure_that_says_when_to_come_back_is_not_tried_sooner(odd_engine):
-    execution = await odd_engine.run(plan(job("a", "lose-patience")))
+async def test_a_failure_with_retry_after_is_not_retried_earlier(odd_engine):
+    execution = await odd_engine.run(plan(job("a", "retry-later")))
 
     events = await odd_engine.events(execution.execution_id, job="a")
     scheduled, started = (next(e.at for e in events[1:] if e.type == kind) for kind in ("job.scheduled", "job.running"))
     assert (started - scheduled).total_seconds() >= 0.29
 
 
-async def test_an_engine_needs_no_settings():
+async def test_an_engine_runs_without_settings():
     async with running_engine([noop]) as engine:
         execution = await engine.run(plan(job("a", params={"value": 1})))
 
@@ -240,7 +240,7 @@ class Outcomes(BaseModel):
     value: int = 0
 
 
-async def test_an_operation_of_ones_own_is_ten_lines(settings):
+async def test_a_custom_operation_takes_ten_lines(settings):
     @operation("double")
     async def double(job, params: Outcomes) -> Outcomes:
         """Double a number."""

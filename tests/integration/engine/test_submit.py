@@ -1,4 +1,4 @@
-"""Storing plans."""
+"""Submit plans."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ async def counts(engine):
         )
 
 
-async def test_the_same_submission_under_the_same_key_is_stored_once(idle_engine):
+async def test_the_same_submission_with_the_same_key_is_stored_once(idle_engine):
     first = await idle_engine.submit(plan(job("a")), idempotency_key="k")
     again = await idle_engine.submit(plan(job("a")), idempotency_key="k")
 
@@ -27,7 +27,7 @@ async def test_the_same_submission_under_the_same_key_is_stored_once(idle_engine
     assert await counts(idle_engine) == (1, 1, 0, 1)
 
 
-async def test_another_submission_under_the_same_key_is_refused(idle_engine):
+async def test_another_submission_with_the_same_key_is_refused(idle_engine):
     await idle_engine.submit(plan(job("a")), idempotency_key="k")
 
     with pytest.raises(IdempotencyConflict):
@@ -36,14 +36,14 @@ async def test_another_submission_under_the_same_key_is_refused(idle_engine):
     assert await counts(idle_engine) == (1, 1, 0, 1)
 
 
-async def test_the_same_submission_at_the_same_moment_is_stored_once(idle_engine):
+async def test_concurrent_submissions_with_the_same_key_are_stored_once(idle_engine):
     ids = await asyncio.gather(*(idle_engine.submit(plan(job("a")), idempotency_key="k") for _ in range(20)))
 
     assert len(set(ids)) == 1
     assert await counts(idle_engine) == (1, 1, 0, 1)
 
 
-async def test_a_refused_plan_stores_nothing_and_frees_its_key(idle_engine):
+async def test_a_refused_plan_stores_nothing_and_keeps_its_key_free(idle_engine):
     with pytest.raises(PlanRefused):
         await idle_engine.submit(plan(job("a"), job("a")), idempotency_key="k")
 
@@ -54,30 +54,30 @@ async def test_a_refused_plan_stores_nothing_and_frees_its_key(idle_engine):
 async def test_a_plan_of_10_000_jobs_is_stored_in_under_3_seconds(idle_engine):
     first = [job(f"a{n}") for n in range(5000)]
     second = [job(f"b{n}", after=[f"a{n}"]) for n in range(5000)]
-    began = time.process_time(), time.perf_counter()
+    started = time.process_time(), time.perf_counter()
 
     await idle_engine.submit(plan(*first, *second))
 
-    elapsed = time.perf_counter() - began[1]
-    print(f"10,000 jobs: {elapsed:.2f} s, of them {time.process_time() - began[0]:.2f} s of this process")
+    elapsed = time.perf_counter() - started[1]
+    print(f"10,000 jobs: {elapsed:.2f} s, of them {time.process_time() - started[0]:.2f} s of this process")
     assert elapsed < 3
     assert await counts(idle_engine) == (1, 10_000, 5_000, 1)
 
 
 @pytest.mark.parametrize(
-    ("around", "path"),
+    ("fields", "path"),
     [
         ({"name": "nul \0 inside"}, "name"),
         ({"name": "half a pair \ud800"}, "name"),
     ],
 )
-async def test_a_name_that_the_database_cannot_hold_is_refused_with_its_place(idle_engine, around, path):
+async def test_a_name_that_the_database_cannot_store_is_refused_with_its_path(idle_engine, fields, path):
     with pytest.raises(PlanRefused, match=path):
-        await idle_engine.submit({**plan(job("a")), **around})
+        await idle_engine.submit({**plan(job("a")), **fields})
 
 
 @pytest.mark.parametrize("value", ["nul \0 inside", "half a pair \ud800", 2**70, float("nan"), float("inf")])
-async def test_params_that_json_in_the_database_cannot_hold_are_refused_with_their_place(idle_engine, value):
+async def test_params_that_jsonb_cannot_store_are_refused_with_their_path(idle_engine, value):
     with pytest.raises(PlanRefused, match=r"jobs\[1\].params"):
         await idle_engine.submit(plan(job("a"), job("b", params={"value": [value]})))
 
@@ -85,7 +85,7 @@ async def test_params_that_json_in_the_database_cannot_hold_are_refused_with_the
 @pytest.mark.parametrize(
     "value", ["\\u0000", "emoji 🎬 'quotes' \"double\" ${", "tab\tnewline\n", -0.0, 2**53, None, [[]], {"": {}}]
 )
-async def test_odd_but_honest_params_come_through_unchanged(engine, value):
+async def test_unusual_but_valid_params_are_stored_unchanged(engine, value):
     sent = value.replace("${", "$${") if isinstance(value, str) else value
 
     execution = await engine.run(plan(job("a", params={"value": sent})))
@@ -93,7 +93,7 @@ async def test_odd_but_honest_params_come_through_unchanged(engine, value):
     assert execution.jobs[0].result == {"value": value}
 
 
-async def test_metadata_is_given_back_unchanged(idle_engine):
+async def test_metadata_is_stored_unchanged(idle_engine):
     metadata = {"customer": "Zoë 🎬", "deep": {"list": [1, 2.5, None, True]}}
 
     execution_id = await idle_engine.submit(plan(job("a")), metadata=metadata)

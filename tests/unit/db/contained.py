@@ -1,6 +1,6 @@
-"""Runs a command as the root of a container that permits no user namespaces; needs the real root.
+"""Run a command as root of a container without user namespaces. Requires real root.
 
-Called as `python contained.py docker|bare COMMAND…`: `docker` leaves about the capabilities Docker leaves, `bare` none.
+Usage: `python contained.py docker|bare COMMAND…`. `docker` keeps about the capabilities of Docker, `bare` none.
 """
 
 import ctypes

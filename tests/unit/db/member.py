@@ -1,6 +1,6 @@
-"""A process that uses the embedded PostgreSQL until its standard input ends.
+"""A process that uses the embedded PostgreSQL until its standard input is closed.
 
-Called as `python member.py FOLDER`; says `PID DSN` on a line once it is a member, and on SIGINT dies of it.
+Usage: `python member.py FOLDER`. It prints `PID DSN` once it is a member. SIGINT kills it.
 """
 
 import signal

@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL, with real processes that come, go and are killed."""
+"""The embedded PostgreSQL, with real processes that start, stop and are killed."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from callsheet.domain.errors import ConfigurationError
 MEMBER = Path(__file__).with_name("member.py")
 CONTAINED = Path(__file__).with_name("contained.py")
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="shows what happens to root")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="requires root")
 
 
 def ask(dsn, query, *arguments):
@@ -36,19 +36,19 @@ def ask(dsn, query, *arguments):
     return asyncio.run(once())
 
 
-def keep(dsn, value):
+def insert_value(dsn, value):
     ask(dsn, "CREATE TABLE IF NOT EXISTS kept (value text)")
     ask(dsn, "INSERT INTO kept VALUES ($1)", value)
 
 
-def kept(dsn):
+def stored_values(dsn):
     return ask(dsn, "SELECT string_agg(value, ' ') FROM kept")
 
 
 def until(condition, what, seconds=15.0):
     deadline = time.monotonic() + seconds
     while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what}: did not happen in {seconds} s"
+        assert time.monotonic() < deadline, f"{what}: did not happen within {seconds} s"
         time.sleep(0.005)
     return found
 
@@ -60,13 +60,13 @@ def is_gone(pid):
         return True
 
 
-def ends(pid):
-    """A process drops its locks an instant before it is gone."""
+def wait_for_exit(pid):
+    """Wait for the exit of a process, which releases its locks an instant earlier."""
     return until(lambda: is_gone(pid), f"the end of process {pid}", seconds=5)
 
 
 class Member:
-    """Another process that uses the server; `end` lets it leave, `kill` does not."""
+    """Another process that uses the server. `end` lets it leave the members, `kill` does not."""
 
     def __init__(self, folder, *prefix):
         command = [*prefix, sys.executable, str(MEMBER), str(folder)]
@@ -77,7 +77,7 @@ class Member:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            env={**os.environ, "CALLSHEET_API_KEY": "a key that the server need not know"},
+            env={**os.environ, "CALLSHEET_API_KEY": "a secret"},
         )
 
     def joined(self):
@@ -87,14 +87,14 @@ class Member:
         self.server_pid = int(pid)
         return self
 
-    def refused(self):
-        _, words = self.process.communicate(timeout=30)
+    def failed_output(self):
+        _, output = self.process.communicate(timeout=30)
         assert self.process.returncode != 0
-        return words
+        return output
 
     def end(self):
-        _, words = self.process.communicate(timeout=30)
-        assert self.process.returncode == 0, words
+        _, output = self.process.communicate(timeout=30)
+        assert self.process.returncode == 0, output
 
     def kill(self):
         self.process.kill()
@@ -121,43 +121,43 @@ def members():
 
 @contextlib.contextmanager
 def folder_in_memory():
-    """A folder in memory where there is such, since making a database mostly waits for the disk."""
+    """A folder in memory if possible, because initdb mostly waits for the disk."""
     memory = Path("/dev/shm")
-    place = Path(tempfile.mkdtemp(prefix="callsheet-test-", dir=memory if os.access(memory, os.W_OK) else None))
-    yield place
-    shutil.rmtree(place)
+    parent = Path(tempfile.mkdtemp(prefix="callsheet-test-", dir=memory if os.access(memory, os.W_OK) else None))
+    yield parent
+    shutil.rmtree(parent)
 
 
 @pytest.fixture
 def tmp_path():
-    with folder_in_memory() as place:
-        yield place
+    with folder_in_memory() as parent:
+        yield parent
 
 
 @pytest.fixture(scope="module")
-def made():
-    with folder_in_memory() as place:
-        with EmbeddedPostgres(place / "postgres"):
+def initialized():
+    with folder_in_memory() as parent:
+        with EmbeddedPostgres(parent / "postgres"):
             pass
-        yield place / "postgres"
+        yield parent / "postgres"
 
 
 @pytest.fixture
 def new_folder(tmp_path):
-    yield (place := tmp_path / "postgres")
-    end_servers(place)
+    yield (parent := tmp_path / "postgres")
+    end_servers(parent)
 
 
 @pytest.fixture
-def folder(new_folder, made):
-    """A folder with a database that was made before."""
-    shutil.copytree(made, new_folder)
+def folder(new_folder, initialized):
+    """A folder with an initialized database."""
+    shutil.copytree(initialized, new_folder)
     return new_folder
 
 
 @pytest.fixture
-def open_place(tmp_path):
-    """A folder that every user can enter."""
+def public_folder(tmp_path):
+    """A folder that all users can enter."""
     tmp_path.chmod(0o755)
     yield tmp_path
     end_servers(tmp_path / "postgres")
@@ -169,23 +169,23 @@ def end_servers(folder):
             postgres = EmbeddedPostgres(folder)
             postgres.start()
             postgres.stop()
-    # No assertion: a test that failed should tell its own story.
+    # No assertion, to not hide the error of a failed test.
     for process in psutil.process_iter(["cmdline"]):
         if (process.info["cmdline"] or [])[1:3] == ["-D", str(folder / "cluster")]:
             process.kill()
 
 
-def test_it_is_set_up_to_keep_what_it_was_given(new_folder):
+def test_it_is_configured_for_durability(new_folder):
     with EmbeddedPostgres(new_folder, config={"work_mem": "9MB"}) as dsn:
-        keep(dsn, "ünïcode 🎬")
+        insert_value(dsn, "ünïcode 🎬")
 
-        shown = {
+        settings = {
             name: ask(dsn, f"SHOW {name}")
             for name in ("fsync", "synchronous_commit", "data_checksums", "server_encoding", "timezone", "work_mem")
         }
         provider = ask(dsn, "SELECT datlocprovider::text || datlocale FROM pg_database WHERE datname = 'postgres'")
 
-    assert shown == {
+    assert settings == {
         "fsync": "on",
         "synchronous_commit": "on",
         "data_checksums": "on",
@@ -195,10 +195,10 @@ def test_it_is_set_up_to_keep_what_it_was_given(new_folder):
     }
     assert provider == "bC.UTF-8"
     with EmbeddedPostgres(new_folder) as dsn:
-        assert kept(dsn) == "ünïcode 🎬"
+        assert stored_values(dsn) == "ünïcode 🎬"
 
 
-def test_settings_changed_in_the_database_win_over_ours(folder):
+def test_alter_system_overrides_the_default_settings(folder):
     with EmbeddedPostgres(folder) as dsn:
         ask(dsn, "ALTER SYSTEM SET max_connections = 77")
 
@@ -206,18 +206,18 @@ def test_settings_changed_in_the_database_win_over_ours(folder):
         assert ask(dsn, "SHOW max_connections") == "77"
 
 
-def test_many_processes_that_start_at_once_share_one_server(new_folder, members):
-    crowd = [members(new_folder) for _ in range(5)]
+def test_concurrent_starts_share_one_server(new_folder, members):
+    processes = [members(new_folder) for _ in range(5)]
 
-    pids = {member.joined().server_pid for member in crowd}
+    pids = {member.joined().server_pid for member in processes}
 
     assert len(pids) == 1
-    for member in crowd:
+    for member in processes:
         member.end()
-    assert ends(pids.pop())
+    assert wait_for_exit(pids.pop())
 
 
-def test_the_last_one_out_stops_the_server_and_nobody_before(folder, members):
+def test_only_the_last_member_stops_the_server(folder, members):
     first, second = members(folder).joined(), None
     second = members(folder).joined()
 
@@ -225,11 +225,11 @@ def test_the_last_one_out_stops_the_server_and_nobody_before(folder, members):
 
     assert ask(second.dsn, "SELECT 1") == 1
     second.end()
-    assert ends(second.server_pid)
+    assert wait_for_exit(second.server_pid)
     assert "database system is shut down" in (folder / "postgres.log").read_text()
 
 
-def test_killing_the_process_that_started_it_leaves_the_others_their_server(folder, members):
+def test_killing_the_starting_process_does_not_stop_the_server(folder, members):
     starter = members(folder).joined()
     other = members(folder).joined()
 
@@ -237,10 +237,10 @@ def test_killing_the_process_that_started_it_leaves_the_others_their_server(fold
 
     assert ask(other.dsn, "SELECT 1") == 1
     other.end()
-    assert ends(other.server_pid)
+    assert wait_for_exit(other.server_pid)
 
 
-def test_ctrl_c_in_the_terminal_of_the_starter_does_not_reach_the_server(folder, members):
+def test_ctrl_c_in_the_terminal_of_the_starting_process_does_not_reach_the_server(folder, members):
     starter = members(folder).joined()
     other = members(folder).joined()
 
@@ -251,36 +251,36 @@ def test_ctrl_c_in_the_terminal_of_the_starter_does_not_reach_the_server(folder,
     assert not is_gone(other.server_pid)
 
 
-def test_a_server_whose_members_were_all_killed_is_joined_and_then_stopped(folder, members):
-    lost = [members(folder).joined(), members(folder).joined()]
-    keep(lost[0].dsn, "before")
-    for member in lost:
+def test_a_server_whose_members_were_all_killed_is_joined_and_stopped(folder, members):
+    killed_members = [members(folder).joined(), members(folder).joined()]
+    insert_value(killed_members[0].dsn, "before")
+    for member in killed_members:
         member.kill()
 
     with EmbeddedPostgres(folder) as dsn:
-        assert kept(dsn) == "before"
+        assert stored_values(dsn) == "before"
         pid = EmbeddedPostgres(folder).server_pid
 
-    assert pid == lost[0].server_pid
-    assert ends(pid)
+    assert pid == killed_members[0].server_pid
+    assert wait_for_exit(pid)
 
 
-def test_a_killed_server_comes_back_with_all_that_was_committed(folder):
+def test_a_killed_server_recovers_all_committed_data(folder):
     postgres = EmbeddedPostgres(folder)
-    keep(postgres.start(), "committed")
+    insert_value(postgres.start(), "committed")
     killed = postgres.server_pid
 
     postgres.kill()
     dsn = postgres.start()
 
-    assert kept(dsn) == "committed"
+    assert stored_values(dsn) == "committed"
     assert postgres.server_pid not in (killed, None)
     postgres.stop()
     assert postgres.server_pid is None
 
 
 @pytest.mark.parametrize("step", ["start", "stop"])
-def test_children_of_a_killed_server_stand_in_nobodys_way(folder, step):
+def test_children_of_a_killed_server_do_not_block(folder, step):
     postgres = EmbeddedPostgres(folder)
     dsn = postgres.start()
 
@@ -299,41 +299,41 @@ def test_children_of_a_killed_server_stand_in_nobodys_way(folder, step):
 
     child = asyncio.run(leave_a_query_running())
 
-    assert ends(child)
+    assert wait_for_exit(child)
     assert ask(postgres.start(), "SELECT 1") == 1
     postgres.stop()
 
 
-def test_stale_notes_with_a_process_id_that_is_somebody_elses_now_are_not_believed(folder):
+def test_a_stale_pid_file_with_a_reused_process_id_is_ignored(folder):
     postgres = EmbeddedPostgres(folder)
-    keep(postgres.start(), "kept")
+    insert_value(postgres.start(), "kept")
     postgres.kill()
-    note = folder / "cluster" / "postmaster.pid"
-    _, *rest = note.read_text().splitlines()
-    note.write_text("\n".join([str(os.getpid()), *rest]) + "\n")
+    pid_file = folder / "cluster" / "postmaster.pid"
+    _, *rest = pid_file.read_text().splitlines()
+    pid_file.write_text("\n".join([str(os.getpid()), *rest]) + "\n")
     (folder / "cluster" / ".s.PGSQL.5432.lock").write_text("\n".join([str(os.getpid()), *rest]) + "\n")
 
     dsn = postgres.start()
 
-    assert kept(dsn) == "kept"
+    assert stored_values(dsn) == "kept"
     postgres.stop()
 
 
-def test_a_stale_note_does_not_get_a_stranger_killed(folder):
+def test_a_process_that_reuses_the_id_of_a_stale_pid_file_is_not_killed(folder):
     postgres = EmbeddedPostgres(folder)
     postgres.start()
     postgres.kill()
-    note = folder / "cluster" / "postmaster.pid"
-    stranger = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    _, *rest = note.read_text().splitlines()
-    note.write_text("\n".join([str(stranger.pid), *rest]) + "\n")
+    pid_file = folder / "cluster" / "postmaster.pid"
+    other_process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    _, *rest = pid_file.read_text().splitlines()
+    pid_file.write_text("\n".join([str(other_process.pid), *rest]) + "\n")
 
     assert postgres.server_pid is None
     postgres.kill()
     postgres.stop()
 
-    assert stranger.poll() is None
-    stranger.communicate(b"\n")
+    assert other_process.poll() is None
+    other_process.communicate(b"\n")
 
 
 def test_restarting_keeps_the_members(folder, members):
@@ -350,7 +350,7 @@ def test_restarting_keeps_the_members(folder, members):
     assert postgres.server_pid is None
 
 
-def test_starting_and_stopping_twice_changes_nothing(folder):
+def test_start_and_stop_are_idempotent(folder):
     postgres = EmbeddedPostgres(folder)
 
     assert postgres.start() == postgres.start()
@@ -360,10 +360,10 @@ def test_starting_and_stopping_twice_changes_nothing(folder):
     assert postgres.server_pid is None
 
 
-def test_a_making_that_was_cut_off_is_begun_anew(new_folder, members):
-    cut = members(new_folder)
-    until((new_folder / "cluster.new" / "cluster" / "global").exists, "the making of the cluster")
-    cut.kill()
+def test_an_interrupted_initialization_is_repeated(new_folder, members):
+    interrupted = members(new_folder)
+    until((new_folder / "cluster.new" / "cluster" / "global").exists, "the start of initdb")
+    interrupted.kill()
     assert not (new_folder / "cluster").exists()
 
     with EmbeddedPostgres(new_folder) as dsn:
@@ -372,7 +372,7 @@ def test_a_making_that_was_cut_off_is_begun_anew(new_folder, members):
     assert not (new_folder / "cluster.new").exists()
 
 
-def test_leftovers_of_an_older_cut_off_making_are_cleared_away(new_folder):
+def test_leftovers_of_an_interrupted_initialization_are_deleted(new_folder):
     (new_folder / "cluster.new" / "cluster" / "base").mkdir(parents=True)
     (new_folder / "cluster.new" / "cluster" / "PG_VERSION").write_text("18\n")
     (new_folder / "cluster").mkdir()
@@ -394,11 +394,11 @@ def test_a_folder_may_have_any_name(tmp_path, name):
 
 
 def test_a_folder_name_with_a_line_break_is_refused(tmp_path):
-    with pytest.raises(ConfigurationError, match="a folder with such a name"):
+    with pytest.raises(ConfigurationError, match="a folder with this name"):
         EmbeddedPostgres(tmp_path / "two\nlines")
 
 
-def test_a_path_too_long_for_a_socket_gets_a_short_private_socket_folder(tmp_path, members):
+def test_a_path_too_long_for_a_socket_uses_a_short_private_folder(tmp_path, members):
     folder = tmp_path / ("long " * 20) / ("and longer " * 10) / "postgres"
     try:
         member = members(folder).joined()
@@ -407,17 +407,17 @@ def test_a_path_too_long_for_a_socket_gets_a_short_private_socket_folder(tmp_pat
         assert sockets.parent == Path(tempfile.gettempdir())
         assert sockets.stat().st_mode & 0o777 == 0o700
         member.end()
-        assert ends(member.server_pid)
+        assert wait_for_exit(member.server_pid)
         sockets.rmdir()
         sockets.symlink_to(tmp_path)
-        with pytest.raises(ConfigurationError, match="not a folder of ours alone"):
+        with pytest.raises(ConfigurationError, match="not a private folder of this user"):
             EmbeddedPostgres(folder).start()
         sockets.unlink()
     finally:
         end_servers(folder)
 
 
-def test_the_socket_and_the_files_are_closed_to_other_users(folder):
+def test_the_socket_and_the_files_are_private(folder):
     with EmbeddedPostgres(folder) as dsn:
         assert Path(ask(dsn, "SHOW unix_socket_directories")) == folder / "cluster"
         modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
@@ -426,14 +426,14 @@ def test_the_socket_and_the_files_are_closed_to_other_users(folder):
     assert set(modes.values()) == {0o600}
 
 
-def test_no_network_port_is_open_unless_asked_for(folder):
+def test_no_tcp_port_is_open_by_default(folder):
     with EmbeddedPostgres(folder) as dsn:
         assert ask(dsn, "SHOW listen_addresses") == ""
     with pytest.raises(ConfigurationError, match="no TCP port"):
         _ = EmbeddedPostgres(folder).tcp_dsn
 
 
-def test_a_network_port_asks_for_the_password(folder):
+def test_a_tcp_port_requires_the_password(folder):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     postgres = EmbeddedPostgres(folder, port=port)
@@ -449,7 +449,7 @@ def test_a_network_port_asks_for_the_password(folder):
         assert ask(dsn, "SELECT 1") == 1
 
 
-def test_the_server_does_not_inherit_our_secrets(folder, members):
+def test_the_server_does_not_inherit_secrets(folder, members):
     member = members(folder).joined()
 
     environment = psutil.Process(member.server_pid).environ()
@@ -458,26 +458,28 @@ def test_the_server_does_not_inherit_our_secrets(folder, members):
     assert not [name for name in environment if name.startswith("CALLSHEET")]
 
 
-def test_a_database_of_another_postgresql_version_is_told(folder):
+def test_a_database_of_another_postgresql_version_is_reported(folder):
     with EmbeddedPostgres(folder):
         pass
     (folder / "cluster" / "PG_VERSION").write_text("16\n")
 
-    with pytest.raises(ConfigurationError, match=r"made by PostgreSQL 16; this is 18\. Bring it over with pg_upgrade"):
+    with pytest.raises(
+        ConfigurationError, match=r"created by PostgreSQL 16, but this is PostgreSQL 18\. Migrate it with pg_upgrade"
+    ):
         EmbeddedPostgres(folder).start()
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(new_folder):
+def test_a_folder_with_other_files_is_not_touched(new_folder):
     (new_folder / "cluster").mkdir(parents=True)
     (new_folder / "cluster" / "holiday.mov").write_text("mine")
 
-    with pytest.raises(ConfigurationError, match="not empty, and not a PostgreSQL database"):
+    with pytest.raises(ConfigurationError, match="not empty and not a PostgreSQL database"):
         EmbeddedPostgres(new_folder).start()
 
     assert (new_folder / "cluster" / "holiday.mov").read_text() == "mine"
 
 
-def test_a_server_that_does_not_start_says_what_its_log_says(folder):
+def test_a_failed_start_reports_the_server_log(folder):
     with pytest.raises(ConfigurationError, match='unrecognized configuration parameter "work_memory"'):
         EmbeddedPostgres(folder, config={"work_memory": "9MB"}).start()
 
@@ -485,14 +487,14 @@ def test_a_server_that_does_not_start_says_what_its_log_says(folder):
         assert ask(dsn, "SELECT 1") == 1
 
 
-def test_a_folder_that_cannot_be_used_is_told(tmp_path):
+def test_an_unusable_folder_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
 
     with pytest.raises(ConfigurationError, match=r"cannot use .*/file/postgres .*CALLSHEET_DATA_DIR.*DATABASE_URL"):
         EmbeddedPostgres(tmp_path / "file" / "postgres").start()
 
 
-def test_a_swollen_log_is_put_aside_once(folder):
+def test_a_large_log_is_rotated_once(folder):
     with EmbeddedPostgres(folder):
         pass
     for _ in range(2):
@@ -507,17 +509,17 @@ def test_a_swollen_log_is_put_aside_once(folder):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs", place], check=False)
+    parent = tmp_path / "disk"
+    parent.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=80m", "tmpfs", parent], check=False)
     if mounted.returncode != 0:
         pytest.skip("mounting is not permitted here")
-    yield place
-    subprocess.run(["umount", place], check=True)
+    yield parent
+    subprocess.run(["umount", parent], check=True)
 
 
 @needs_root
-def test_a_disk_too_full_for_a_new_database_is_told_and_nothing_is_begun(small_disk):
+def test_a_disk_too_full_for_a_new_database_is_reported_and_nothing_is_created(small_disk):
     with pytest.raises(ConfigurationError, match=r"is full: a new database needs 128 MB, \d+ MB are free"):
         EmbeddedPostgres(small_disk / "postgres").start()
 
@@ -525,9 +527,9 @@ def test_a_disk_too_full_for_a_new_database_is_told_and_nothing_is_begun(small_d
 
 
 @needs_root
-def test_a_disk_that_is_full_now_is_told_and_harms_nothing(small_disk, made):
+def test_a_full_disk_is_reported_and_does_not_damage_the_database(small_disk, initialized):
     folder = small_disk / "postgres"
-    shutil.copytree(made, folder)
+    shutil.copytree(initialized, folder)
     with (small_disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
         while ballast.write(bytes(2**16)):
             pass
@@ -541,7 +543,7 @@ def test_a_disk_that_is_full_now_is_told_and_harms_nothing(small_disk, made):
 
 
 @needs_root
-def test_root_runs_it_in_a_user_namespace_and_nothing_changes_hands(new_folder, members):
+def test_root_runs_it_in_a_user_namespace_without_changing_owners(new_folder, members):
     member = members(new_folder).joined()
 
     inside = Path(f"/proc/{member.server_pid}/uid_map").read_text().split()
@@ -554,8 +556,8 @@ def test_root_runs_it_in_a_user_namespace_and_nothing_changes_hands(new_folder, 
 
 
 @needs_root
-def test_root_of_a_container_without_namespaces_runs_it_as_a_user_of_its_own(open_place, members):
-    folder = open_place / "postgres"
+def test_root_of_a_container_without_namespaces_runs_it_as_a_separate_user(public_folder, members):
+    folder = public_folder / "postgres"
 
     member = members(folder, sys.executable, str(CONTAINED), "docker").joined()
 
@@ -563,44 +565,44 @@ def test_root_of_a_container_without_namespaces_runs_it_as_a_user_of_its_own(ope
     assert (folder / "cluster").stat().st_mode & 0o777 == 0o700
     assert capabilities(member.server_pid) == 0
     member.end()
-    assert ends(member.server_pid)
+    assert wait_for_exit(member.server_pid)
 
 
 @needs_root
-def test_root_of_a_container_may_keep_it_in_a_folder_closed_to_others(open_place, members):
-    folder = open_place / "postgres"
-    open_place.chmod(0o700)
+def test_root_of_a_container_may_use_a_private_folder(public_folder, members):
+    folder = public_folder / "postgres"
+    public_folder.chmod(0o700)
 
     member = members(folder, sys.executable, str(CONTAINED), "docker").joined()
 
     dac_override = 1 << 1
     assert capabilities(member.server_pid) == dac_override
-    assert open_place.stat().st_mode & 0o777 == 0o700
-    assert open_place.stat().st_uid == 0
+    assert public_folder.stat().st_mode & 0o777 == 0o700
+    assert public_folder.stat().st_uid == 0
     member.end()
 
 
 @needs_root
-def test_a_database_made_on_one_machine_goes_on_where_namespaces_are_not_permitted(open_place, members):
-    folder = open_place / "postgres"
+def test_a_database_created_with_namespaces_works_without_them(public_folder, members):
+    folder = public_folder / "postgres"
     with EmbeddedPostgres(folder) as dsn:
-        keep(dsn, "outside")
+        insert_value(dsn, "outside")
 
     member = members(folder, sys.executable, str(CONTAINED), "docker").joined()
-    keep(member.dsn, "inside")
+    insert_value(member.dsn, "inside")
     member.end()
 
     with EmbeddedPostgres(folder) as dsn:
-        assert kept(dsn) == "outside inside"
+        assert stored_values(dsn) == "outside inside"
 
 
 @needs_root
-def test_root_without_any_rights_is_told_what_to_do(open_place, members):
-    words = members(open_place / "postgres", sys.executable, str(CONTAINED), "bare").refused()
+def test_root_without_capabilities_gets_an_error_with_advice(public_folder, members):
+    output = members(public_folder / "postgres", sys.executable, str(CONTAINED), "bare").failed_output()
 
-    assert "ConfigurationError: The embedded PostgreSQL cannot be started by this user" in words
-    assert "DATABASE_URL" in words
-    assert "user namespaces are not permitted here" in words
+    assert "ConfigurationError: This user cannot start the embedded PostgreSQL" in output
+    assert "DATABASE_URL" in output
+    assert "user namespaces are not permitted here" in output
 
 
 def capabilities(pid):

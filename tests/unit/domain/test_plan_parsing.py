@@ -1,4 +1,4 @@
-"""Plans as text: JSON and YAML, honest and hostile."""
+"""Plans as text: valid and malicious JSON and YAML."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def read(text):
     return read_plan_text(text, max_bytes=100_000)
 
 
-def test_json_and_yaml_say_the_same():
+def test_json_and_yaml_give_the_same_data():
     assert read('{"jobs": [{"id": "a"}]}') == read("jobs:\n  - id: a\n")
 
 
@@ -34,15 +34,15 @@ def test_json_and_yaml_say_the_same():
         ("15m", "15m"),
     ],
 )
-def test_yaml_values_are_what_they_look_like(written, value):
+def test_yaml_scalars_follow_yaml_1_2(written, value):
     assert read(f"value: {written}") == {"value": value}
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "position"),
     [
         ('{"a": 1,\n "b": }', "line 2, column 7"),
-        ('{"a": 1, "a": 2}', "the key 'a' stands twice"),
+        ('{"a": 1, "a": 2}', "duplicate key 'a'"),
         ("a: 1\nb: [\n", "line 3"),
         ("a: 1\nb: 2\na: 3", "line 3, column 1"),
         ("? [a]\n: b", "line 1"),
@@ -54,23 +54,23 @@ def test_yaml_values_are_what_they_look_like(written, value):
         ("a: " + "[" * 20_000, "nested too deeply"),
     ],
 )
-def test_text_that_cannot_be_read_is_refused_with_its_place(text, place):
+def test_a_syntax_error_is_reported_with_its_position(text, position):
     with pytest.raises(PlanRefused) as refused:
         read(text)
 
-    assert place in refused.value.problems[0].message
+    assert position in refused.value.problems[0].message
 
 
-def test_a_small_yaml_cannot_grow_huge():
+def test_a_yaml_bomb_is_rejected():
     bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n"
     for before, name in zip("abcdefgh", "bcdefghi", strict=True):
         bomb += f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n"
 
     for text in (bomb, "a: &a [*a]"):
-        with pytest.raises(PlanRefused, match="grows too large"):
+        with pytest.raises(PlanRefused, match="too large after alias expansion"):
             read(text)
 
 
-def test_text_beyond_the_limit_is_not_even_read():
-    with pytest.raises(TooLarge, match="at most 100,000"):
+def test_text_above_the_size_limit_is_rejected():
+    with pytest.raises(TooLarge, match="the limit is 100,000"):
         read("x" * 100_001)

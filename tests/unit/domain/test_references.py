@@ -1,4 +1,4 @@
-"""References: finding them, filling them in."""
+"""References: finding and resolving them."""
 
 import pytest
 
@@ -33,12 +33,12 @@ RESULTS = {
         ({"x": ["${a.text}", 3, None]}, {"x": ["hi", 3, None]}),
     ],
 )
-def test_a_reference_becomes_what_it_stands_for(written, becomes):
+def test_a_reference_is_replaced_by_its_value(written, becomes):
     assert references.resolve(written, RESULTS) == becomes
 
 
 @pytest.mark.parametrize("written", ["${a.nothing}", "${a.list[9]}", "${a.text.x}", "${a.list.x}", "x ${a.text[0]}"])
-def test_a_reference_that_leads_nowhere_names_its_place(written):
+def test_an_unresolvable_reference_is_reported_with_its_path(written):
     with pytest.raises(BadParams) as bad:
         references.resolve({"deep": [written]}, RESULTS)
 
@@ -46,7 +46,7 @@ def test_a_reference_that_leads_nowhere_names_its_place(written):
     assert bad.value.problems[0].code == "bad_reference"
 
 
-def test_every_reference_is_found_with_its_place():
+def test_every_reference_is_found_with_its_path():
     found = list(references.find({"a": "${x.y} and ${z}", "b": [{"c": "${bad path}"}], "d": "$${no}"}))
 
     assert [(path, text, reference and reference.job) for path, text, reference in found] == [

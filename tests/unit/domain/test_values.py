@@ -1,4 +1,4 @@
-"""Durations, media sources, and words that the database can hold."""
+"""Durations, media sources, and values for the database."""
 
 import json
 from datetime import timedelta
@@ -36,7 +36,7 @@ ARTIFACT = {
         (" 5 s ", 5),
     ],
 )
-def test_durations_are_read_as_people_write_them(written, seconds):
+def test_durations_are_parsed(written, seconds):
     assert DURATION.validate_python(written) == timedelta(seconds=seconds)
     assert DURATION.dump_python(DURATION.validate_python(written), mode="json") == seconds
 
@@ -45,7 +45,7 @@ def test_durations_are_read_as_people_write_them(written, seconds):
     "written",
     ["", "soon", "5 weeks", "-3s", "1h30m", True, None, [], "٣s", float("nan"), float("inf"), 1e300, "9" * 400],
 )
-def test_what_is_no_duration_is_refused(written):
+def test_invalid_durations_are_rejected(written):
     with pytest.raises(ValidationError):
         DURATION.validate_python(written)
 
@@ -58,12 +58,12 @@ def test_what_is_no_duration_is_refused(written):
         ("data:image/png;base64," + "A" * 99, SourceKind.DATA, "data:image/png;base64,AAAAAAAAAA…"),
         ("storage:uploads/logo.png", SourceKind.KEY, "storage:uploads/logo.png"),
         ("./intro.mp4", SourceKind.PATH, "./intro.mp4"),
-        ("C:/films/a.mp4", SourceKind.PATH, "C:/films/a.mp4"),
+        ("C:/videos/a.mp4", SourceKind.PATH, "C:/videos/a.mp4"),
         (ARTIFACT, SourceKind.ARTIFACT, f"artifact:{ARTIFACT['artifactId']}"),
         (f"artifact:{ARTIFACT['artifactId']}", SourceKind.ARTIFACT, f"artifact:{ARTIFACT['artifactId']}"),
     ],
 )
-def test_a_media_source_knows_its_kind_and_tells_no_secrets(written, kind, text):
+def test_a_media_source_has_a_kind_and_a_text_without_secrets(written, kind, text):
     source = MediaSource.model_validate(written)
 
     assert source.kind is kind
@@ -71,17 +71,17 @@ def test_a_media_source_knows_its_kind_and_tells_no_secrets(written, kind, text)
 
 
 @pytest.mark.parametrize("written", ["", "  ", "a\0b", "artifact:", "artifact:zzz", 3, None, {"artifactId": "x"}])
-def test_what_is_no_media_source_is_refused(written):
+def test_invalid_media_sources_are_rejected(written):
     with pytest.raises(ValidationError):
         MediaSource.model_validate(written)
 
 
-def test_any_words_can_be_stored():
+def test_any_text_can_be_stored():
     assert storable_text("fine 🎬") == "fine 🎬"
     assert storable_text("nul \0, half \ud800") == "nul ␀, half ?"
 
 
-def test_any_data_can_be_stored():
+def test_any_value_can_be_stored():
     value = {
         1: 2**70,
         "path": Path("/x"),

@@ -5,10 +5,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from callsheet.fakes.providers.all import STAND_INS, all_fakes, environment_of
-from callsheet.fakes.providers.faults import Altered, CutConnection, NoFault
+from callsheet.fakes.providers.all import FAKES, all_fakes, environment_of
+from callsheet.fakes.providers.faults import CutConnection, NoFault, ReplaceFields
 from callsheet.fakes.providers.replicate import FakeReplicate
-from callsheet.fakes.providers.task_script import Runs, Succeeds, Waits, film, picture
+from callsheet.fakes.providers.task_script import Queued, Running, Succeeded, sample_image, sample_video
 from callsheet.fakes.providers.webhook_receiver import open_webhook_receiver
 from callsheet.fakes.providers.webhook_script import WebhookScript
 from callsheet.media.probing.probe import probe
@@ -21,12 +21,12 @@ AUTHORIZED = {"Authorization": f"Bearer {FakeReplicate.key}"}
 async def ordered(stand_in: FakeReplicate, webhook: str | None = None) -> dict:
     order = {"version": "a/b", "input": {}, **({"webhook": webhook} if webhook else {})}
     async with httpx2.AsyncClient() as client:
-        return (await client.post(f"{stand_in.base}/v1/predictions", headers=AUTHORIZED, json=order)).json()
+        return (await client.post(f"{stand_in.base_url}/v1/predictions", headers=AUTHORIZED, json=order)).json()
 
 
 async def test_files_that_are_served_are_real(tmp_path: Path) -> None:
     found = []
-    for file in (film(), picture()):
+    for file in (sample_video(), sample_image()):
         (tmp_path / file.name).write_bytes(file.data)
         found.append(await probe(tmp_path / file.name))
 
@@ -37,14 +37,14 @@ async def test_files_that_are_served_are_real(tmp_path: Path) -> None:
 async def test_a_look_moves_a_task_on_and_time_does_where_there_is_a_pace() -> None:
     async with FakeReplicate() as slow, FakeReplicate(pace=0.01) as quick, open_webhook_receiver() as box:
         for stand_in in (slow, quick):
-            stand_in.script(Waits(), Runs(), Succeeds())
+            stand_in.script(Queued(), Running(), Succeeded())
             await ordered(stand_in, box.url)
 
         [letter] = await box.received()
 
         assert json.loads(letter.body)["status"] == "succeeded"
-        [untouched] = slow.taken.values()
-        assert untouched.stage == Waits()
+        [untouched] = slow.tasks.values()
+        assert untouched.stage == Queued()
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ async def test_a_look_moves_a_task_on_and_time_does_where_there_is_a_pace() -> N
         (WebhookScript(), ["succeeded"]),
         (WebhookScript(times=2), ["succeeded", "succeeded"]),
         (WebhookScript(reordered=True), ["succeeded", "starting"]),
-        (WebhookScript(late=0.01), ["succeeded"]),
+        (WebhookScript(delay=0.01), ["succeeded"]),
         (WebhookScript(body=b'{"status": "odd"}'), ["odd"]),
         (WebhookScript(times=0), []),
     ],
@@ -63,17 +63,17 @@ async def test_webhooks_come_as_forecast(calls: WebhookScript, statuses: list[st
         stand_in.inject_faults(webhook=[calls])
         await stand_in.finish((await ordered(stand_in, box.url))["id"])
 
-    assert [json.loads(letter.body)["status"] for letter in box.received_webhooks] == statuses
-    assert [told.status for told in stand_in.told] == [200] * len(statuses)
+    assert [json.loads(letter.body)["status"] for letter in box.webhooks] == statuses
+    assert [told.status for told in stand_in.sent_webhooks] == [200] * len(statuses)
 
 
 async def test_a_webhook_may_come_before_the_answer() -> None:
     async with FakeReplicate() as stand_in, open_webhook_receiver() as box:
-        stand_in.inject_faults(webhook=[WebhookScript(first=True)])
+        stand_in.inject_faults(webhook=[WebhookScript(before_response=True)])
         answering = asyncio.create_task(ordered(stand_in, box.url))
 
         await box.received()
-        [told] = (json.loads(letter.body)["id"] for letter in box.received_webhooks)
+        [told] = (json.loads(letter.body)["id"] for letter in box.webhooks)
 
         assert (await answering)["id"] == told
 
@@ -82,30 +82,30 @@ async def test_a_webhook_that_nobody_takes_is_noted() -> None:
     async with FakeReplicate() as stand_in:
         await stand_in.finish((await ordered(stand_in, "http://127.0.0.1:1/"))["id"])
 
-    assert [told.status for told in stand_in.told] == [0]
+    assert [told.status for told in stand_in.sent_webhooks] == [0]
 
 
 async def test_weather_comes_in_its_order_and_then_is_fine() -> None:
     async with FakeReplicate() as stand_in:
-        stand_in.inject_faults(submit=[CutConnection(accepted=True), NoFault(), Altered({"id": "other"})])
+        stand_in.inject_faults(submit=[CutConnection(accepted=True), NoFault(), ReplaceFields({"id": "other"})])
         with pytest.raises(httpx2.RemoteProtocolError):
             await ordered(stand_in)
 
-        assert (await ordered(stand_in))["id"] in stand_in.taken
+        assert (await ordered(stand_in))["id"] in stand_in.tasks
         assert (await ordered(stand_in))["id"] == "other"
-        assert (await ordered(stand_in))["id"] in stand_in.taken
-        assert stand_in.paid == len(stand_in.of("submit")) == 4
+        assert (await ordered(stand_in))["id"] in stand_in.tasks
+        assert stand_in.paid == len(stand_in.requests_of("submit")) == 4
 
 
 async def test_without_the_key_nothing_is_done() -> None:
     async with FakeReplicate() as stand_in, httpx2.AsyncClient() as client:
         for headers in ({}, {"Authorization": "Bearer wrong"}):
-            answer = await client.post(f"{stand_in.base}/v1/predictions", headers=headers, json={"input": {}})
+            answer = await client.post(f"{stand_in.base_url}/v1/predictions", headers=headers, json={"input": {}})
             assert answer.status_code == 401
-        assert (await client.get(f"{stand_in.base}/nowhere")).status_code == 404
+        assert (await client.get(f"{stand_in.base_url}/nowhere")).status_code == 404
 
     assert stand_in.paid == 0
-    assert [came.kind for came in stand_in.came] == ["submit", "submit", "unknown"]
+    assert [came.kind for came in stand_in.requests] == ["submit", "submit", "unknown"]
 
 
 async def test_all_stand_ins_lead_all_providers_to_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +115,6 @@ async def test_all_stand_ins_lead_all_providers_to_themselves(monkeypatch: pytes
         async with discover_providers(Settings(_env_file=None)) as providers:
             for stand_in in stand_ins:
                 task = await providers[stand_in.name].submit(stand_in.example_request())
-                assert task.id in stand_in.taken
+                assert task.id in stand_in.tasks
 
-    assert len(stand_ins) == len(STAND_INS) == len({stand_in.name for stand_in in stand_ins})
+    assert len(stand_ins) == len(FAKES) == len({stand_in.name for stand_in in stand_ins})

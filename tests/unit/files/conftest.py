@@ -11,7 +11,7 @@ MakeSettings = Callable[..., Settings]
 
 @pytest.fixture
 def make_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeSettings:
-    """Settings of a fresh installation, with what the test wants otherwise."""
+    """Return a factory for settings of a fresh installation, with the changes of the test."""
     monkeypatch.chdir(tmp_path)
 
     def make(**changes: Any) -> Settings:
@@ -26,6 +26,6 @@ def settings(make_settings: MakeSettings) -> Settings:
 
 
 @pytest.fixture
-def open_settings(make_settings: MakeSettings) -> Settings:
-    """Settings that allow the test's own servers, which are local and speak http."""
+def permissive_settings(make_settings: MakeSettings) -> Settings:
+    """Settings that allow the test servers, which are local and speak plain HTTP."""
     return make_settings(allow_private_addresses=True, allow_http=True)

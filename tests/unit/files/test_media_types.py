@@ -15,7 +15,7 @@ from callsheet.files.media_types import guess_media_type, is_safe_inline, suffix
         ("a", "application/octet-stream"),
     ],
 )
-def test_the_name_tells_the_media_type(name: str, kind: str) -> None:
+def test_the_media_type_is_guessed_from_the_extension(name: str, kind: str) -> None:
     assert guess_media_type(name) == kind
 
 
@@ -31,11 +31,11 @@ def test_the_name_tells_the_media_type(name: str, kind: str) -> None:
         ("video/unheard-of", ""),
     ],
 )
-def test_the_media_type_tells_the_extension(kind: str, suffix: str) -> None:
+def test_the_extension_is_derived_from_the_media_type(kind: str, suffix: str) -> None:
     assert suffix_for(kind) == suffix
 
 
 @pytest.mark.parametrize("kind", ["image/svg+xml", "text/html", "application/xhtml+xml", "text/javascript"])
-def test_a_file_that_can_hold_scripts_is_never_shown(kind: str) -> None:
+def test_a_type_that_can_contain_scripts_is_not_displayed_inline(kind: str) -> None:
     assert not is_safe_inline(kind)
     assert is_safe_inline("video/mp4") and is_safe_inline("text/plain; charset=utf-8")

@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 from obstore.store import LocalStore
 
 from callsheet.domain.errors import BadSource
-from callsheet.files.object_keys import MAX_NAME_BYTES, checked_key, object_key, safe_name
+from callsheet.files.object_keys import MAX_NAME_BYTES, object_key, safe_name, validate_key
 
 JOB = UUID("0190a5f0-0000-7000-8000-000000000001")
 
 
-def test_a_file_lies_under_its_operation_and_job() -> None:
+def test_a_key_contains_the_operation_and_the_job() -> None:
     assert object_key("render", JOB, "final.mp4") == f"render/{JOB}/final.mp4"
 
 
-def test_a_later_epoch_has_a_folder_of_its_own() -> None:
+def test_a_later_epoch_is_part_of_the_key() -> None:
     assert object_key("render", JOB, "final.mp4", epoch=3) == f"render/{JOB}/3/final.mp4"
 
 
@@ -41,11 +41,11 @@ def test_a_later_epoch_has_a_folder_of_its_own() -> None:
         ("", "file"),
     ],
 )
-def test_a_name_is_made_safe(given_name: str, safe: str) -> None:
+def test_a_name_is_sanitized(given_name: str, safe: str) -> None:
     assert safe_name(given_name) == safe
 
 
-def test_a_long_name_is_cut_and_keeps_its_extension() -> None:
+def test_a_long_name_is_truncated_and_keeps_its_extension() -> None:
     name = safe_name("🎬" * 200 + ".final.mp4")
 
     assert len(name.encode()) <= MAX_NAME_BYTES
@@ -54,10 +54,10 @@ def test_a_long_name_is_cut_and_keeps_its_extension() -> None:
 
 
 @given(st.text(max_size=300))
-def test_every_safe_name_is_safe(text: str) -> None:
+def test_every_sanitized_name_is_a_valid_key(text: str) -> None:
     name = safe_name(text)
 
-    assert checked_key(name) == name
+    assert validate_key(name) == name
     assert safe_name(name) == name
     assert name[0] not in ". " and "/" not in name
     assert 0 < len(name.encode()) <= MAX_NAME_BYTES
@@ -65,8 +65,8 @@ def test_every_safe_name_is_safe(text: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["logo.png", "uploads/logo 🎬 'x'.png", "a/b/c", "a/.b", "a/…", "50%25/#1.mp4"])
-def test_a_plain_key_is_accepted(key: str) -> None:
-    assert checked_key(key) == key
+def test_a_valid_key_is_accepted(key: str) -> None:
+    assert validate_key(key) == key
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,9 @@ def test_a_plain_key_is_accepted(key: str) -> None:
         *("\ud800", "x" * 2000, "x" * 250, "a/b#1", "a/\x7f"),
     ],
 )
-def test_a_key_that_leads_elsewhere_is_refused(key: str) -> None:
-    with pytest.raises(BadSource, match="cannot be a storage key"):
-        checked_key(key)
+def test_an_invalid_key_is_rejected(key: str) -> None:
+    with pytest.raises(BadSource, match="is not a valid storage key"):
+        validate_key(key)
 
 
 @given(st.lists(st.sampled_from(["..", ".", "", "a", "é", "#1", "%2e%2e", "\\", "~"]), max_size=4))
@@ -87,7 +87,7 @@ def test_every_accepted_key_is_stored_inside_the_folder(
 ) -> None:
     key = "/".join(parts)
     try:
-        checked_key(key)
+        validate_key(key)
     except BadSource:
         return
     root = tmp_path_factory.mktemp("root")

@@ -19,7 +19,7 @@ from callsheet.files.ranges import ByteRange, parse_range
         ("bytes=,10-19,", 10, 20),
     ],
 )
-def test_a_single_range_is_read(header: str, start: int, end: int) -> None:
+def test_a_single_range_is_parsed(header: str, start: int, end: int) -> None:
     assert parse_range(header, 1000) == ByteRange(start, end)
 
 
@@ -30,12 +30,12 @@ def test_a_single_range_is_read(header: str, start: int, end: int) -> None:
         *("bytes=1-2-3", "bytes=٣-٤", "bytes=0-" + "9" * 5000),
     ],
 )
-def test_anything_else_is_answered_with_the_whole_file(header: str | None) -> None:
+def test_any_other_header_means_the_whole_file(header: str | None) -> None:
     assert parse_range(header, 1000) is None
 
 
 @pytest.mark.parametrize(("header", "size"), [("bytes=1000-", 1000), ("bytes=-0", 1000), ("bytes=0-", 0)])
-def test_a_range_behind_the_end_is_an_error_that_tells_the_size(header: str, size: int) -> None:
+def test_a_range_beyond_the_end_is_an_error_with_the_size(header: str, size: int) -> None:
     with pytest.raises(RangeNotSatisfiable) as caught:
         parse_range(header, size)
 
@@ -43,11 +43,11 @@ def test_a_range_behind_the_end_is_an_error_that_tells_the_size(header: str, siz
     assert caught.value.facts == {"size": size}
 
 
-def test_the_end_of_an_empty_file_is_the_whole_file() -> None:
+def test_a_suffix_range_of_an_empty_file_is_the_whole_file() -> None:
     assert parse_range("bytes=-5", 0) is None
 
 
-def test_the_answer_names_its_part() -> None:
+def test_content_range_names_the_part() -> None:
     part = ByteRange(10, 20)
 
     assert part.content_range(1000) == "bytes 10-19/1000"
@@ -55,7 +55,7 @@ def test_the_answer_names_its_part() -> None:
 
 
 @given(st.integers(0, 2000), st.integers(0, 2000), st.integers(1, 1500))
-def test_a_range_never_leaves_the_file(first: int, last: int, size: int) -> None:
+def test_a_range_never_exceeds_the_file(first: int, last: int, size: int) -> None:
     try:
         part = parse_range(f"bytes={first}-{last}", size)
     except RangeNotSatisfiable:

@@ -27,21 +27,21 @@ def test_a_signed_link_is_accepted() -> None:
 @pytest.mark.parametrize(
     "change", [{"sig": "x" * 43}, {"sig": ""}, {"sig": "é"}, {"expires": "99999999999"}, {"expires": "never"}]
 )
-def test_a_changed_link_is_forged(change: dict[str, str]) -> None:
+def test_a_modified_link_is_rejected_as_forged(change: dict[str, str]) -> None:
     with pytest.raises(Unauthorized, match="not valid") as caught:
         verify_path(KEY, PATH, **{**signed(), **change})
 
     assert caught.value.facts == {"reason": "forged"}
 
 
-def test_a_signature_fits_one_path_and_one_key_only() -> None:
+def test_a_signature_is_valid_for_one_path_and_one_key() -> None:
     with pytest.raises(Unauthorized, match="not valid"):
         verify_path(KEY, PATH + "x", **signed())
     with pytest.raises(Unauthorized, match="not valid"):
         verify_path(b"another" * 4, PATH, **signed())
 
 
-def test_an_old_link_has_expired() -> None:
+def test_an_expired_link_is_rejected() -> None:
     verify_path(KEY, PATH, **signed(), now=SOON - timedelta(seconds=2))
     with pytest.raises(Unauthorized, match="expired") as caught:
         verify_path(KEY, PATH, **signed(), now=SOON + timedelta(seconds=1))
@@ -49,19 +49,19 @@ def test_an_old_link_has_expired() -> None:
     assert caught.value.facts == {"reason": "expired"}
 
 
-def test_the_key_of_the_settings_is_used(make_settings: MakeSettings, tmp_path: Path) -> None:
+def test_the_configured_key_is_used(make_settings: MakeSettings, tmp_path: Path) -> None:
     assert signing_key(make_settings(signing_key="0123456789abcdef")) == b"0123456789abcdef"
     assert not (tmp_path / "data").exists()
 
 
-def test_a_short_key_is_refused_without_being_told(make_settings: MakeSettings) -> None:
+def test_a_short_key_is_rejected_and_not_shown(make_settings: MakeSettings) -> None:
     with pytest.raises(ConfigurationError, match="at least 16") as caught:
         signing_key(make_settings(signing_key="hunter2"))
 
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_key_is_made_once_for_its_owner_only(make_settings: MakeSettings, tmp_path: Path) -> None:
+def test_a_key_is_generated_once_and_readable_by_its_owner_only(make_settings: MakeSettings, tmp_path: Path) -> None:
     first = signing_key(make_settings())
 
     assert signing_key(make_settings()) == first and len(first) == 64
@@ -69,7 +69,7 @@ def test_a_key_is_made_once_for_its_owner_only(make_settings: MakeSettings, tmp_
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["signing.key"]
 
 
-def test_processes_that_start_at_once_agree_on_the_key(tmp_path: Path) -> None:
+def test_processes_that_start_concurrently_use_the_same_key(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from callsheet.settings import Settings;"
         "from callsheet.files.signed_urls import signing_key;"
@@ -83,7 +83,7 @@ def test_processes_that_start_at_once_agree_on_the_key(tmp_path: Path) -> None:
     assert len(set(keys)) == 1 and len(keys[0].strip()) == 64
 
 
-def test_a_damaged_key_file_is_told(make_settings: MakeSettings, tmp_path: Path) -> None:
+def test_a_damaged_key_file_is_reported(make_settings: MakeSettings, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data/signing.key").write_text("")
 

@@ -16,13 +16,13 @@ from callsheet.files.storage import Storage, open_storage
 from callsheet.settings import Settings
 
 from .conftest import MakeSettings
-from .web_servers import Call, serve
+from .web_servers import Request, serve
 
 Open = Callable[[str | Artifact], Awaitable[Path]]
 
 
 class Records:
-    """The artifacts that a database would know."""
+    """The artifact records of a database."""
 
     def __init__(self) -> None:
         self.known: dict[UUID, Artifact] = {}
@@ -64,10 +64,10 @@ def storage(settings: Settings) -> Storage:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    place = tmp_path / "job"
-    place.mkdir()
-    return place
+def job_dir(tmp_path: Path) -> Path:
+    path = tmp_path / "job"
+    path.mkdir()
+    return path
 
 
 @pytest.fixture
@@ -76,146 +76,146 @@ def opener(settings: Settings, storage: Storage, records: Records) -> SourceOpen
 
 
 @pytest.fixture
-def open_source(opener: SourceOpener, folder: Path) -> Open:
-    return lambda source: opener.open(MediaSource(source), folder)
+def open_source(opener: SourceOpener, job_dir: Path) -> Open:
+    return lambda source: opener.open(MediaSource(source), job_dir)
 
 
 @pytest.fixture
 async def stored(storage: Storage, tmp_path: Path) -> str:
     """The key of a file in the storage."""
-    made = tmp_path / "made"
-    made.write_bytes(b"film")
-    return (await storage.put("render/1/My film 🎬.mp4", made)).key
+    source = tmp_path / "source"
+    source.write_bytes(b"video")
+    return (await storage.put("render/1/My video 🎬.mp4", source)).key
 
 
 def contents(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def sources_in(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob("sources/*/*"))
+def sources_in(job_dir: Path) -> list[str]:
+    return sorted(path.name for path in job_dir.glob("sources/*/*"))
 
 
 async def test_an_artifact_is_opened_by_reference_or_id(
-    open_source: Open, records: Records, stored: str, folder: Path
+    open_source: Open, records: Records, stored: str, job_dir: Path
 ) -> None:
-    artifact = records.add(stored, "My film 🎬.mp4")
+    artifact = records.add(stored, "My video 🎬.mp4")
 
     by_record, by_id = await open_source(artifact), await open_source(f"artifact:{artifact.artifact_id}")
 
     assert by_record == by_id
-    assert by_record.name == "My film 🎬.mp4" and contents(by_record) == b"film"
-    assert sources_in(folder) == ["My film 🎬.mp4"]
+    assert by_record.name == "My video 🎬.mp4" and contents(by_record) == b"video"
+    assert sources_in(job_dir) == ["My video 🎬.mp4"]
 
 
-async def test_the_key_in_a_forged_record_is_not_used(
+async def test_the_key_of_a_forged_record_is_ignored(
     open_source: Open, records: Records, storage: Storage, stored: str, tmp_path: Path
 ) -> None:
     (tmp_path / "secret").write_bytes(b"secret")
     await storage.put("other/9/secret.mp4", tmp_path / "secret")
-    honest = records.add(stored, "a.mp4")
+    genuine = records.add(stored, "a.mp4")
 
-    path = await open_source(honest.model_copy(update={"key": "other/9/secret.mp4"}))
+    path = await open_source(genuine.model_copy(update={"key": "other/9/secret.mp4"}))
 
-    assert contents(path) == b"film"
+    assert contents(path) == b"video"
 
 
-async def test_an_unknown_artifact_is_told(open_source: Open) -> None:
+async def test_an_unknown_artifact_is_reported(open_source: Open) -> None:
     unknown = new_id()
 
     with pytest.raises(BadSource, match=str(unknown)):
         await open_source(f"artifact:{unknown}")
 
 
-async def test_an_artifact_whose_file_is_gone_is_told(open_source: Open, records: Records, folder: Path) -> None:
+async def test_a_missing_artifact_file_is_reported(open_source: Open, records: Records, job_dir: Path) -> None:
     artifact = records.add("render/1/gone.mp4", "gone.mp4")
 
     with pytest.raises(BadSource, match=r"no file 'render/1/gone\.mp4'"):
         await open_source(artifact)
 
-    assert sources_in(folder) == []
+    assert sources_in(job_dir) == []
 
 
-async def test_a_stored_file_outlives_its_removal_while_the_job_runs(
+async def test_a_stored_file_stays_available_to_the_job_after_its_deletion(
     open_source: Open, storage: Storage, stored: str
 ) -> None:
     path = await open_source(f"storage:{stored}")
     await storage.delete([stored])
 
-    assert path.name == "My film 🎬.mp4" and contents(path) == b"film"
+    assert path.name == "My video 🎬.mp4" and contents(path) == b"video"
 
 
-async def test_an_output_of_the_same_name_does_not_touch_the_stored_file(
-    open_source: Open, storage: Storage, stored: str, folder: Path
+async def test_an_output_of_the_same_name_does_not_overwrite_the_stored_file(
+    open_source: Open, storage: Storage, stored: str, job_dir: Path
 ) -> None:
     path = await open_source(f"storage:{stored}")
 
-    assert path.parent != folder
+    assert path.parent != job_dir
     assert path.stat().st_mode & 0o222 == 0
-    (folder / path.name).write_bytes(b"another")
-    assert contents(storage.path(stored) or folder) == b"film"
+    (job_dir / path.name).write_bytes(b"another")
+    assert contents(storage.path(stored) or job_dir) == b"video"
 
 
 @pytest.mark.parametrize("key", ["../x", "/etc/passwd", "a/../../../etc/passwd", "", "a\\b", "nope.mp4"])
-async def test_a_bad_storage_key_is_refused(open_source: Open, key: str) -> None:
+async def test_an_invalid_storage_key_is_rejected(open_source: Open, key: str) -> None:
     with pytest.raises(BadSource):
         await open_source(f"storage:{key}")
 
 
-async def film(call: Call) -> None:
+async def send_video(request: Request) -> None:
     await asyncio.sleep(0.05)
-    await call.answer(body=b"film" * 1000, Content_Type="video/mp4")
+    await request.respond(body=b"video" * 1000, Content_Type="video/mp4")
 
 
 @pytest.mark.parametrize("text", ["storage:callsheet-cache/piece/x", "STORAGE:Callsheet-Cache/piece/x"])
-async def test_what_is_cached_is_no_source_whether_it_exists(
+async def test_a_cache_entry_is_not_a_source_whether_or_not_it_exists(
     open_source: Open, storage: Storage, tmp_path: Path, text: str
 ) -> None:
-    with pytest.raises(BadSource, match="what is cached is nobody's source"):
+    with pytest.raises(BadSource, match="is a cache entry and cannot be used as a source"):
         await open_source(text)
-    (tmp_path / "made").write_bytes(b"film")
-    await storage.put(text[len("storage:") :], tmp_path / "made")
-    with pytest.raises(BadSource, match="what is cached is nobody's source"):
+    (tmp_path / "source").write_bytes(b"video")
+    await storage.put(text[len("storage:") :], tmp_path / "source")
+    with pytest.raises(BadSource, match="is a cache entry and cannot be used as a source"):
         await open_source(text)
 
 
-async def test_a_url_is_fetched_once_however_often_it_is_opened(open_source: Open, folder: Path) -> None:
-    async with serve(film) as server:
+async def test_a_url_is_fetched_once_for_concurrent_and_repeated_calls(open_source: Open, job_dir: Path) -> None:
+    async with serve(send_video) as server:
         url = server.url("/get%20me?id=1")
         paths = await asyncio.gather(*(open_source(url) for _ in range(5)))
         paths.append(await open_source(url))
         other = await open_source(server.url("/get%20me?id=2"))
 
-    assert len(set(paths)) == 1 and len(server.calls) == 2
+    assert len(set(paths)) == 1 and len(server.requests) == 2
     assert other != paths[0]
-    assert sources_in(folder) == ["get me.mp4", "get me.mp4"]
+    assert sources_in(job_dir) == ["get me.mp4", "get me.mp4"]
 
 
-async def test_a_download_that_one_waiter_gave_up_still_comes_for_the_other(open_source: Open) -> None:
-    asked = asyncio.Event()
+async def test_a_download_survives_the_cancellation_of_one_waiter(open_source: Open) -> None:
+    requested = asyncio.Event()
 
-    async def slow_film(call: Call) -> None:
-        asked.set()
-        await film(call)
+    async def slow_video(request: Request) -> None:
+        requested.set()
+        await send_video(request)
 
-    async with serve(slow_film) as server:
+    async with serve(slow_video) as server:
         first, second = (asyncio.create_task(open_source(server.url())) for _ in range(2))
-        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(requested.wait(), 5)
         first.cancel()
         path = await second
 
-    assert first.cancelled() and contents(path) == b"film" * 1000
+    assert first.cancelled() and contents(path) == b"video" * 1000
 
 
-async def test_a_failed_download_is_tried_anew_the_next_time(open_source: Open, folder: Path) -> None:
-    async def first_busy(call: Call) -> None:
-        await call.answer(503 if len(server.calls) == 1 else 200, b"film")
+async def test_a_failed_download_is_repeated_by_the_next_call(open_source: Open, job_dir: Path) -> None:
+    async def first_busy(request: Request) -> None:
+        await request.respond(503 if len(server.requests) == 1 else 200, b"video")
 
     async with serve(first_busy) as server:
         with pytest.raises(SourceUnreachable):
             await open_source(server.url())
-        assert sources_in(folder) == []
-        assert contents(await open_source(server.url())) == b"film"
+        assert sources_in(job_dir) == []
+        assert contents(await open_source(server.url())) == b"video"
 
 
 @pytest.mark.parametrize(
@@ -236,24 +236,26 @@ async def test_a_data_uri_is_decoded(open_source: Open, uri: str, suffix: str, d
 
 
 @pytest.mark.parametrize(
-    ("uri", "words"),
+    ("uri", "message"),
     [
         ("data:image/png;base64", "no comma"),
         ("data:image/png;base64,a$b", "not valid base64"),
         ("data:image/png;base64,a", "not valid base64"),
-        ("data:,é🎬" + "x" * 1_000_000, "more than the 1,000,000 bytes"),
-        ("data:;base64," + base64.b64encode(bytes(1_000_001)).decode(), "more than the 1,000,000 bytes"),
+        ("data:,é🎬" + "x" * 1_000_000, "limit of 1,000,000 bytes"),
+        ("data:;base64," + base64.b64encode(bytes(1_000_001)).decode(), "limit of 1,000,000 bytes"),
     ],
 )
-async def test_a_bad_data_uri_is_refused(open_source: Open, folder: Path, uri: str, words: str) -> None:
-    with pytest.raises(BadSource, match=words) as caught:
+async def test_an_invalid_data_uri_is_rejected(open_source: Open, job_dir: Path, uri: str, message: str) -> None:
+    with pytest.raises(BadSource, match=message) as caught:
         await open_source(uri)
 
     assert len(str(caught.value)) < 200
-    assert sources_in(folder) == []
+    assert sources_in(job_dir) == []
 
 
-async def test_a_local_path_below_a_root_is_used_as_it_is(open_source: Open, roots: tuple[Path, Path]) -> None:
+async def test_a_local_path_in_an_allowed_folder_is_used_without_a_copy(
+    open_source: Open, roots: tuple[Path, Path]
+) -> None:
     first, second = roots
     (first / "a 'clip' 🎬.mp4").write_bytes(b"first")
     (second / "b.mp4").write_bytes(b"second")
@@ -264,7 +266,7 @@ async def test_a_local_path_below_a_root_is_used_as_it_is(open_source: Open, roo
     assert await open_source("../second/b.mp4") == second / "b.mp4"
 
 
-async def test_a_local_path_elsewhere_is_refused_alike_whether_it_exists(
+async def test_a_local_path_elsewhere_is_rejected_whether_or_not_it_exists(
     open_source: Open, roots: tuple[Path, Path], tmp_path: Path
 ) -> None:
     (tmp_path / "secret").write_text("secret")
@@ -278,7 +280,7 @@ async def test_a_local_path_elsewhere_is_refused_alike_whether_it_exists(
 
     messages = set()
     for text in ("../secret", "../nothing", "/etc/passwd", "/etc/no", "link", str(tmp_path / "first root evil/x")):
-        with pytest.raises(BadSource, match="does not lie below") as caught:
+        with pytest.raises(BadSource, match="is outside the allowed folders") as caught:
             await open_source(text)
         messages.add(message(text, caught.value))
     assert len(messages) == 1
@@ -288,23 +290,23 @@ async def test_a_local_path_elsewhere_is_refused_alike_whether_it_exists(
             await open_source(text)
 
 
-async def test_a_pipe_is_not_a_file(open_source: Open, roots: tuple[Path, Path]) -> None:
+async def test_a_pipe_is_rejected(open_source: Open, roots: tuple[Path, Path]) -> None:
     os.mkfifo(roots[0] / "pipe")
 
-    with pytest.raises(BadSource, match="There is no file 'pipe'"):
+    with pytest.raises(BadSource, match="There is no readable file 'pipe'"):
         await open_source("pipe")
 
 
-async def test_no_local_path_is_read_without_a_root(
-    make_settings: MakeSettings, storage: Storage, records: Records, folder: Path
+async def test_local_paths_are_rejected_without_an_allowed_folder(
+    make_settings: MakeSettings, storage: Storage, records: Records, job_dir: Path
 ) -> None:
     opener = SourceOpener(storage, make_settings(), records.find)
 
     with pytest.raises(BadSource, match="CALLSHEET_SOURCE_ROOTS"):
-        await opener.open(MediaSource("/etc/passwd"), folder)
+        await opener.open(MediaSource("/etc/passwd"), job_dir)
 
 
 @pytest.mark.parametrize("text", ["file:///etc/passwd", "ftp://example.com/x", "s3://bucket/x", "concat://a|b"])
-async def test_another_kind_of_address_is_no_path(open_source: Open, text: str) -> None:
-    with pytest.raises(BadSource, match="not a kind of source"):
+async def test_an_unsupported_scheme_is_rejected(open_source: Open, text: str) -> None:
+    with pytest.raises(BadSource, match="not a supported scheme"):
         await open_source(text)

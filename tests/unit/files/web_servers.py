@@ -1,4 +1,4 @@
-"""Small web servers that behave badly on purpose."""
+"""Small web servers for tests, including misbehaving ones."""
 
 import asyncio
 import ssl
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 import httpcore2
 
-Answer = Callable[["Call"], Awaitable[None]]
+Handler = Callable[["Request"], Awaitable[None]]
 
 
 @dataclass
-class Call:
-    """One request as it came over the wire, with the means to answer it byte by byte."""
+class Request:
+    """One received request. The handler writes the response byte by byte."""
 
     path: str
     headers: dict[str, str]
@@ -25,26 +25,26 @@ class Call:
         self._writer.write(data)
         await self._writer.drain()
 
-    async def answer(self, status: int = 200, body: bytes = b"", **headers: str) -> None:
-        """Answer properly; header names are written with underscores."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        named.setdefault("Content-Length", str(len(body)))
-        lines = [f"HTTP/1.1 {status} Whatever", *(f"{k}: {v}" for k, v in named.items()), "Connection: close"]
+    async def respond(self, status: int = 200, body: bytes = b"", **headers: str) -> None:
+        """Send a complete response. Header names are written with underscores."""
+        encoded = {name.replace("_", "-"): value for name, value in headers.items()}
+        encoded.setdefault("Content-Length", str(len(body)))
+        lines = [f"HTTP/1.1 {status} Whatever", *(f"{k}: {v}" for k, v in encoded.items()), "Connection: close"]
         await self.send("\r\n".join([*lines, "", ""]).encode("latin-1") + body)
 
 
 @dataclass
 class Server:
     port: int
-    calls: list[Call] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
 
     def url(self, path: str = "/clip.mp4") -> str:
         return f"http://127.0.0.1:{self.port}{path}"
 
 
 @asynccontextmanager
-async def serve(answer: Answer, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-    """Run a server that hands each request to `answer` and then closes the connection."""
+async def serve(handler: Handler, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+    """Run a server that calls `handler` for each request and then closes the connection."""
     server, closing, tasks = Server(0), asyncio.Event(), set[asyncio.Task[None]]()
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,11 +55,11 @@ async def serve(answer: Answer, *, tls: ssl.SSLContext | None = None) -> AsyncIt
             head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
             headers = {k.lower(): v for k, _, v in (line.partition(": ") for line in head[1:] if line)}
             body = await reader.readexactly(int(headers.get("content-length", "0")))
-            call = Call(head[0].split(" ")[1], headers, body, writer, closing)
-            server.calls.append(call)
-            await answer(call)
+            request = Request(head[0].split(" ")[1], headers, body, writer, closing)
+            server.requests.append(request)
+            await handler(request)
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client hung up, as some of the tests want it to
+            pass  # the client closed the connection; some tests do so on purpose
         finally:
             tasks.discard(task)
             writer.close()
@@ -75,13 +75,13 @@ async def serve(answer: Answer, *, tls: ssl.SSLContext | None = None) -> AsyncIt
             await asyncio.wait(tasks, timeout=5)
 
 
-class Wire(httpcore2.AsyncNetworkBackend):
-    """Notes which address was dialled, and connects to a local server instead."""
+class RedirectingBackend(httpcore2.AsyncNetworkBackend):
+    """Records the requested addresses, and connects to a local server instead."""
 
-    def __init__(self, port: int, *, dead: Iterable[str] = ()) -> None:
-        self.dialled: list[tuple[str, int]] = []
+    def __init__(self, port: int, *, unreachable: Iterable[str] = ()) -> None:
+        self.connected: list[tuple[str, int]] = []
         self._port = port
-        self._dead = set(dead)
+        self._unreachable = set(unreachable)
         self._real = httpcore2.AnyIOBackend()
 
     async def connect_tcp(
@@ -92,7 +92,7 @@ class Wire(httpcore2.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
-        self.dialled.append((host, port))
-        if host in self._dead:
+        self.connected.append((host, port))
+        if host in self._unreachable:
             raise httpcore2.ConnectError("the connection was refused")
         return await self._real.connect_tcp("127.0.0.1", self._port, timeout)

@@ -11,7 +11,7 @@ def codes(url, **settings):
 @pytest.mark.parametrize(
     "url", [None, "https://example.com/hook?x=1", "https://example.com:443/", "https://[2600::1]/"]
 )
-def test_a_public_https_address_is_fine(url):
+def test_a_public_https_url_is_valid(url):
     assert codes(url) == []
 
 
@@ -31,14 +31,14 @@ def test_a_public_https_address_is_fine(url):
         ("https://localhost/", "private_address"),
     ],
 )
-def test_anything_else_is_refused_with_its_reason(url, code):
+def test_any_other_url_is_rejected_with_a_reason(url, code):
     assert code in codes(url)
 
 
-def test_every_reason_is_told_at_once():
+def test_all_problems_are_reported_together():
     assert codes("http://ada:x@10.0.0.1/") == ["not_https", "credentials_in_url", "private_address"]
 
 
-def test_the_settings_can_allow_more():
+def test_the_settings_can_allow_http_and_private_addresses():
     assert codes("http://example.com/", allow_http=True) == []
     assert codes("http://127.0.0.1:9000/", allow_private_addresses=True) == []

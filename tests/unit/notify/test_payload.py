@@ -6,7 +6,7 @@ import pytest
 
 from callsheet.domain.ids import new_id
 from callsheet.domain.records import Execution, Job, JobErrorRecord
-from callsheet.notify.payload import MOST_BYTES, payload
+from callsheet.notify.payload import MAX_BYTES, build_payload
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -27,14 +27,14 @@ def execution(jobs, metadata=None):
 
 
 def data_of(jobs, **more):
-    body = payload("execution.failed", AT, execution(jobs, **more), status_url="https://example.com/x")
-    assert len(body) <= MOST_BYTES
+    body = build_payload("execution.failed", AT, execution(jobs, **more), status_url="https://example.com/x")
+    assert len(body) <= MAX_BYTES
     message = json.loads(body)
     assert (message["type"], message["data"]["statusUrl"]) == ("execution.failed", "https://example.com/x")
     return message["data"]
 
 
-def test_a_small_execution_is_told_whole_but_for_its_params():
+def test_a_small_execution_is_complete_without_its_params():
     data = data_of([job("a", "succeeded", result={"n": 1})])
 
     assert data["jobs"][0]["result"] == {"n": 1}
@@ -51,8 +51,8 @@ def test_a_small_execution_is_told_whole_but_for_its_params():
         ([job("a", "succeeded")], {"k": "x" * 30_000}, []),
     ],
 )
-def test_what_is_too_long_is_left_out_and_said_to_be(jobs, metadata, left):
+def test_a_large_execution_is_truncated_and_marked(jobs, metadata, left):
     data = data_of(jobs, metadata=metadata)
 
     assert data["truncated"] is True
-    assert [told["jobId"] for told in data["jobs"]] == left
+    assert [job["jobId"] for job in data["jobs"]] == left

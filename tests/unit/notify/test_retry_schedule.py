@@ -1,23 +1,23 @@
 import pytest
 
-from callsheet.notify.retry_schedule import delay_after
+from callsheet.notify.retry_schedule import retry_delay
 
 
 @pytest.mark.parametrize(
     ("attempts", "seconds"), [(1, 5), (2, 300), (3, 1800), (4, 7200), (5, 18000), (6, 36000), (9, 86400), (30, 86400)]
 )
-def test_the_waits_grow_to_a_day_with_a_little_chance_in_them(attempts, seconds):
-    waits = {delay_after(attempts, 100) for _ in range(50)}
+def test_the_delays_grow_to_a_day_with_jitter(attempts, seconds):
+    delays = {retry_delay(attempts, 100) for _ in range(50)}
 
-    assert len(waits) > 1
-    assert all(seconds <= wait <= seconds * 1.2 for wait in waits)
-
-
-def test_there_is_an_end():
-    assert delay_after(9, 10) is not None
-    assert delay_after(10, 10) is None
+    assert len(delays) > 1
+    assert all(seconds <= delay <= seconds * 1.2 for delay in delays)
 
 
-def test_a_receiver_may_ask_for_more_time_but_not_for_less():
-    assert delay_after(1, 10, 4000.0) == 4000
-    assert delay_after(1, 10, 0.0) >= 5
+def test_the_attempts_are_limited():
+    assert retry_delay(9, 10) is not None
+    assert retry_delay(10, 10) is None
+
+
+def test_retry_after_can_only_lengthen_the_delay():
+    assert retry_delay(1, 10, 4000.0) == 4000
+    assert retry_delay(1, 10, 0.0) >= 5

@@ -6,22 +6,22 @@ from callsheet.notify.signature import signed_headers, webhook_secret
 KEY = b"a key of this installation"
 
 
-def test_the_secret_is_of_the_length_that_the_standard_asks_for():
+def test_the_secret_has_the_length_of_the_standard():
     assert 24 <= len(base64.b64decode(webhook_secret(KEY).removeprefix("whsec_"))) <= 64
     assert webhook_secret(KEY) != webhook_secret(KEY + b"!")
 
 
 def test_a_signature_covers_id_time_and_body():
     at = datetime(2026, 11, 22, tzinfo=UTC)
-    made = [
+    signatures = [
         signed_headers(KEY, "a", at, b"{}")["webhook-signature"],
         signed_headers(KEY, "b", at, b"{}")["webhook-signature"],
         signed_headers(KEY, "a", at + timedelta(seconds=1), b"{}")["webhook-signature"],
         signed_headers(KEY, "a", at, b"{ }")["webhook-signature"],
     ]
 
-    assert len(set(made)) == 4
-    assert all(signature.startswith("v1,") for signature in made)
+    assert len(set(signatures)) == 4
+    assert all(signature.startswith("v1,") for signature in signatures)
 
 
 def test_the_time_is_the_same_instant_in_every_time_zone():
@@ -30,7 +30,7 @@ def test_the_time_is_the_same_instant_in_every_time_zone():
     assert signed_headers(KEY, "a", there, b"") == signed_headers(KEY, "a", there.astimezone(UTC), b"")
 
 
-def test_it_agrees_with_the_example_of_the_standard(monkeypatch):
+def test_the_signature_matches_the_example_of_the_standard(monkeypatch):
     secret = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     monkeypatch.setattr("callsheet.notify.signature._secret", lambda _: secret)
     at = datetime.fromtimestamp(1614265330, UTC)

@@ -1,4 +1,4 @@
-"""The JSON Schema of plans, as an editor would use it."""
+"""The JSON Schema of plans, as editors use it."""
 
 from enum import StrEnum
 from typing import Annotated, Literal
@@ -43,7 +43,7 @@ class Nothing(BaseModel):
 
 @operation("cut", aliases=("cut_video",))
 async def cut(job, params: Params) -> Nothing:
-    """Cut a film."""
+    """Cut a video."""
 
 
 @operation("rest")
@@ -59,7 +59,7 @@ def problems(params, operation="cut", **more):
     return list(jsonschema.Draft202012Validator(SCHEMA).iter_errors({"jobs": [job]}))
 
 
-def test_it_is_a_schema_itself():
+def test_the_schema_is_valid():
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     jsonschema.Draft202012Validator.check_schema(plan_schema(discover()))
 
@@ -76,7 +76,7 @@ def test_it_is_a_schema_itself():
         {"width": 3, "labels": {"x": 1, "y": "${b.y}"}},
     ],
 )
-def test_references_may_stand_wherever_a_value_may(params):
+def test_a_reference_is_accepted_in_place_of_any_value(params):
     assert problems(params) == []
 
 
@@ -93,27 +93,27 @@ def test_references_may_stand_wherever_a_value_may(params):
         {"width": 3, "labels": {"x": "y"}},
     ],
 )
-def test_params_are_those_of_the_operation_that_is_named(params):
+def test_invalid_params_are_rejected(params):
     assert problems(params)
 
 
-def test_an_alias_is_as_good_as_the_name():
+def test_an_alias_is_validated_like_the_name():
     assert problems({"width": 3}, operation="cut_video") == []
     assert problems({}, operation="cut_video")
 
 
-def test_an_operation_that_nobody_knows_is_marked():
+def test_an_unknown_operation_is_rejected():
     assert problems({}, operation="cutt")
 
 
-def test_params_may_be_left_out_where_none_are_needed():
+def test_params_are_optional_for_operations_without_required_params():
     validator = jsonschema.Draft202012Validator(SCHEMA)
 
     assert validator.is_valid({"jobs": [{"id": "a", "operation": "rest"}]})
     assert not validator.is_valid({"jobs": [{"id": "a", "operation": "cut"}]})
 
 
-def test_a_whole_submission_fits_as_a_bare_plan_does():
+def test_a_submission_and_a_plan_are_both_accepted():
     validator = jsonschema.Draft202012Validator(SCHEMA)
     plan = {"$schema": "./plan.schema.json", "name": "x", "jobs": [{"id": "a", "operation": "rest"}]}
 
@@ -123,9 +123,9 @@ def test_a_whole_submission_fits_as_a_bare_plan_does():
     assert not validator.is_valid({})
 
 
-def test_editors_find_descriptions_where_they_look_for_them():
+def test_descriptions_are_placed_where_editors_look_for_them():
     width = SCHEMA["$defs"]["Params"]["properties"]["width"]
 
     assert width["description"] == "Pixels"
     names = SCHEMA["$defs"]["PlannedJob"]["properties"]["operation"]["oneOf"]
-    assert {"const": "cut", "description": "Cut a film."} in names
+    assert {"const": "cut", "description": "Cut a video."} in names

@@ -15,7 +15,8 @@ from callsheet.domain.errors import (
     SubmissionRejected,
     SubmissionUnknown,
 )
-from callsheet.domain.plan_validation import check_plan, read_plan, validation_problems
+from callsheet.domain.plan_validation import check_plan, read_plan
+from callsheet.domain.validation_problems import validation_problems
 from callsheet.operation.catalog import Catalog
 from callsheet.operations import generate as module
 from callsheet.operations.generate import GenerateParams, generate
@@ -59,11 +60,11 @@ SOUND = "ID3 and more"
 
 
 @pytest.fixture
-def own(tmp_path, know_models):
+def own(tmp_path, use_models_file):
     """The models of these tests, known to submission and to the run."""
     file = tmp_path / "models.yaml"
     file.write_text(MODELS)
-    know_models(file)
+    use_models_file(file)
     return file
 
 
@@ -85,8 +86,8 @@ def params(**given):
 async def made(job, toy, given, files, **told):
     """Run the operation while the toy makes these files."""
     running = asyncio.create_task(generate.run(job, given))
-    [order] = await until(toy.orders)
-    toy.tell(order["id"], "succeeded", files=files, **told)
+    [order] = await until(toy.requests)
+    toy.set_status(order["id"], "succeeded", files=files, **told)
     return await running
 
 
@@ -101,8 +102,8 @@ def problems_of(**given):
 async def test_a_film_is_ordered_by_the_provider_s_words_and_kept(job, toys):
     result = await made(job, toys[0], params(duration=4.0), {"film.mp4": FILM}, cost=0.5, seconds=12)
 
-    assert job.orders["submit"].model == "crayon"
-    assert job.orders["submit"].input == {"text": "a red fox", "length": "4"}
+    assert job.submit_requests["submit"].model == "crayon"
+    assert job.submit_requests["submit"].input == {"text": "a red fox", "length": "4"}
     assert (result.provider, result.model, result.cost, result.seconds) == ("one", "crayon", 0.5, 12)
     assert result.provider_job_id == job.tasks["submit"].id
     assert [file.name for file in result.videos] == ["film.mp4"]
@@ -154,7 +155,7 @@ async def test_what_one_certainly_did_not_take_another_is_asked_for(job, toys, h
 
     assert (result.provider, result.model) == ("two", "pencil")
     assert toys[0].orders() == []
-    assert job.asked == {"submit": "two"}
+    assert job.submitted_to == {"submit": "two"}
     [log] = job.logs
     assert (log["message"], log["provider"]) == ("not ordered", "one")
 
@@ -171,7 +172,7 @@ async def test_a_later_run_orders_nothing_elsewhere_while_that_is_not_known(job,
     given = params(inputs={"one": "refuse", "two": "lose"})
     with pytest.raises(SubmissionUnknown):
         await generate.run(job, given)
-    assert job.asked == {"submit": "two"}
+    assert job.submitted_to == {"submit": "two"}
 
     with pytest.raises(SubmissionUnknown):
         await generate.run(job, given)
@@ -180,7 +181,7 @@ async def test_a_later_run_orders_nothing_elsewhere_while_that_is_not_known(job,
 
 
 async def test_what_may_have_been_ordered_of_a_model_that_is_gone_is_for_a_person_to_decide(job, toys):
-    job.orders["submit"], job.asked["submit"] = SubmitRequest("brush", {}), "two"
+    job.submit_requests["submit"], job.submitted_to["submit"] = SubmitRequest("brush", {}), "two"
 
     with pytest.raises(SubmissionUnknown, match="brush was ordered of two"):
         await generate.run(job, params())
@@ -252,7 +253,7 @@ async def test_pictures_go_by_an_address_where_they_have_one(job, toys, tmp_path
         {"film.mp4": FILM},
     )
 
-    sent = job.orders["submit"].input
+    sent = job.submit_requests["submit"].input
     link = f"https://sheet.test/files/{kept.artifact_id}?sig=tested"
     assert sent["first"] == InputFile(picture, "image/gif", None)
     assert sent["last"] == InputFile(job.path_of(kept), "image/gif", link)
@@ -261,17 +262,17 @@ async def test_pictures_go_by_an_address_where_they_have_one(job, toys, tmp_path
 
 async def test_its_end_is_learned_of_as_suits_the_model_or_as_asked(job, toys):
     await made(job, toys[0], params(), {"film.mp4": FILM})
-    assert job.orders["submit"].webhook.startswith("https://sheet.test/api/webhooks/job/")
+    assert job.submit_requests["submit"].webhook.startswith("https://sheet.test/api/webhooks/job/")
 
-    job.orders.clear(), job.tasks.clear()
+    job.submit_requests.clear(), job.tasks.clear()
     await made(job, toys[1], params(provider="two"), {"film.mp4": FILM})
-    assert job.orders["submit"].webhook is None
+    assert job.submit_requests["submit"].webhook is None
 
 
 async def test_asked_to_poll_it_names_no_webhook(job, toys):
     await made(job, toys[0], params(waiting="polling"), {"film.mp4": FILM})
 
-    assert job.orders["submit"].webhook is None
+    assert job.submit_requests["submit"].webhook is None
 
 
 async def test_a_model_that_this_worker_does_not_know_is_told(job, tmp_path):

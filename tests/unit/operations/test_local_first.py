@@ -28,10 +28,10 @@ MADE = {"images": [], "videos": [], "audio": [], "others": [], "texts": {}, "fil
 
 
 @pytest.fixture
-def job(tmp_path, know_models):
+def job(tmp_path, use_models_file):
     file = tmp_path / "models.yaml"
     file.write_text(MODELS)
-    know_models(file)
+    use_models_file(file)
     settings = Settings(_env_file=None, data_dir=tmp_path / "data", models_file=file, local_queue_limit=3)
     return RecordingContext(tmp_path, settings=settings, providers=[FakeProvider(tmp_path / "one", name="one")])
 
@@ -48,47 +48,47 @@ async def test_what_can_be_made_at_home_is_a_job_of_its_own_there(job):
     assert home.operation == "comfyui"
     inputs = {"text": "a fox", "face": "https://example.com/face.png"}
     assert home.params == {"workflow": "talk", "inputs": inputs, "patient": False}
-    assert job.orders == {}
+    assert job.submit_requests == {}
 
 
 async def test_where_too_many_wait_at_home_others_are_asked(job):
-    job.queue_lengths = {"comfyui": 3}
+    job.queue_depths = {"comfyui": 3}
 
     with pytest.raises(SubmissionRejected):
         await generate.run(job, params())
 
-    assert len(job.refused) == 1
+    assert len(job.rejected_requests) == 1
 
 
 async def test_where_nobody_works_at_home_others_are_asked(job):
-    job.unserved = {"comfyui"}
+    job.without_worker = {"comfyui"}
 
     with pytest.raises(SubmissionRejected):
         await generate.run(job, params())
 
-    assert len(job.refused) == 1
+    assert len(job.rejected_requests) == 1
 
 
 async def test_what_was_made_at_home_is_the_result(job):
-    job.children_done, job.results_first = True, {"at-home": MADE}
+    job.children_done, job.results_of_children = True, {"at-home": MADE}
 
     result = await generate.run(job, params())
 
     assert (result.provider, result.model, result.provider_job_id) == ("comfyui", "talk", "p")
-    assert job.orders == {}
+    assert job.submit_requests == {}
 
 
 async def test_what_failed_at_home_is_ordered_elsewhere(job):
-    job.children_done, job.results_first = True, {"at-home": None}
+    job.children_done, job.results_of_children = True, {"at-home": None}
 
     with pytest.raises(SubmissionRejected):
         await generate.run(job, params())
 
-    assert len(job.refused) == 1
+    assert len(job.rejected_requests) == 1
 
 
 async def test_where_there_is_nobody_else_it_waits_for_its_turn_at_home(job):
-    job.queue_lengths, job.unserved = {"comfyui": 100}, {"comfyui"}
+    job.queue_depths, job.without_worker = {"comfyui": 100}, {"comfyui"}
 
     with pytest.raises(RunChildJobs) as asked:
         await generate.run(job, params("toy/home"))
@@ -97,7 +97,7 @@ async def test_where_there_is_nobody_else_it_waits_for_its_turn_at_home(job):
 
 
 async def test_where_there_is_nobody_else_a_failure_at_home_is_told(job):
-    job.children_done, job.results_first = True, {"at-home": None}
+    job.children_done, job.results_of_children = True, {"at-home": None}
 
     with pytest.raises(ProviderFailed, match="tested/at-home tells why"):
         await generate.run(job, params("toy/home"))
@@ -107,4 +107,4 @@ async def test_an_offer_that_was_named_is_the_only_one_asked(job):
     with pytest.raises(SubmissionRejected):
         await generate.run(job, params(provider="one"))
 
-    assert len(job.refused) == 1
+    assert len(job.rejected_requests) == 1

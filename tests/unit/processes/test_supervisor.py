@@ -1,4 +1,4 @@
-"""Real child processes, small ones."""
+"""The supervisor with small real child processes."""
 
 import asyncio
 import os
@@ -13,23 +13,23 @@ from callsheet.processes.supervisor import Supervisor
 CHILD = """
 import signal, sys, threading
 from callsheet.processes.supervisor import Lifeline
-line = Lifeline.from_environment(grace=0)
+lifeline = Lifeline.from_environment(grace=0)
 print("up", flush=True)
-stops = threading.Semaphore(0)
-signal.signal(signal.SIGTERM, lambda *_: stops.release())
+sigterms = threading.Semaphore(0)
+signal.signal(signal.SIGTERM, lambda *_: sigterms.release())
 open(sys.argv[1], "a").write("x")
 for _ in range(int(sys.argv[2])):
-    while not stops.acquire(timeout=0.02):
+    while not sigterms.acquire(timeout=0.02):
         pass
 {end}
 """
 
 
 def child(folder, end, *, signals=0):
-    """A child that counts its lives in a file, waits for so many signals, and then ends in its way."""
+    """Command line of a child that counts its starts in a file, waits for `signals` SIGTERMs, and then runs `end`."""
     script = folder / "child.py"
     script.write_text(CHILD.replace("{end}", end))
-    return [sys.executable, str(script), str(folder / "lives"), str(signals)]
+    return [sys.executable, str(script), str(folder / "starts"), str(signals)]
 
 
 @pytest.fixture
@@ -40,49 +40,53 @@ def supervise(tmp_path):
         deaths.append(worker)
 
     def make(end, **more):
-        words = child(tmp_path, end, **more)
-        supervisor = Supervisor(lambda _: words, env=os.environ, on_death=on_death, grace=0)
-        return supervisor, deaths, lambda: len((tmp_path / "lives").read_text()) if (tmp_path / "lives").exists() else 0
+        command = child(tmp_path, end, **more)
+        supervisor = Supervisor(lambda _: command, env=os.environ, on_death=on_death, grace=0)
+        return (
+            supervisor,
+            deaths,
+            lambda: len((tmp_path / "starts").read_text()) if (tmp_path / "starts").exists() else 0,
+        )
 
     return make
 
 
-async def until(what):
+async def until(condition):
     async with asyncio.timeout(30):
-        while not what():  # noqa: ASYNC110 - other processes send no event
+        while not condition():  # noqa: ASYNC110 - other processes send no event
             await asyncio.sleep(0.02)
 
 
-async def test_a_child_that_ends_in_order_is_not_started_again(supervise):
-    supervisor, deaths, lives = supervise("line.tell_done()")
+async def test_a_child_that_reports_done_is_not_restarted(supervise):
+    supervisor, deaths, starts = supervise("lifeline.report_done()")
 
     assert await supervisor.run() == 0
-    assert (lives(), deaths) == (1, [])
+    assert (starts(), deaths) == (1, [])
 
 
-async def test_a_child_that_cannot_start_ends_the_service_with_its_exit_status(supervise):
-    supervisor, deaths, lives = supervise("line.tell_unfit(); sys.exit(2)")
+async def test_a_child_that_reports_fatal_ends_the_supervisor_with_its_exit_status(supervise):
+    supervisor, deaths, starts = supervise("lifeline.report_fatal(); sys.exit(2)")
 
     assert await supervisor.run() == 2
-    assert (lives(), deaths) == (1, [])
+    assert (starts(), deaths) == (1, [])
 
 
 @pytest.mark.parametrize("end", ["sys.exit(0)", "sys.exit(7)", "import os; os.kill(os.getpid(), 9)"])
-async def test_a_child_that_dies_is_started_again_and_its_death_is_told(supervise, end):
-    supervisor, deaths, lives = supervise(end)
+async def test_a_child_that_dies_is_restarted_and_its_death_is_reported(supervise, end):
+    supervisor, deaths, starts = supervise(end)
     running = asyncio.create_task(supervisor.run())
 
-    await until(lambda: lives() >= 3)
+    await until(lambda: starts() >= 3)
     supervisor.stop()
     await asyncio.wait_for(running, 30)
 
     assert len(set(deaths)) >= 2
 
 
-async def test_signals_are_passed_on_one_by_one(supervise):
-    supervisor, deaths, lives = supervise("line.tell_done()", signals=2)
+async def test_each_stop_is_forwarded_once(supervise):
+    supervisor, deaths, starts = supervise("lifeline.report_done()", signals=2)
     running = asyncio.create_task(supervisor.run())
-    await until(lives)
+    await until(starts)
 
     supervisor.stop()
     done, _ = await asyncio.wait({running}, timeout=0.5)
@@ -93,14 +97,16 @@ async def test_signals_are_passed_on_one_by_one(supervise):
     assert deaths == []
 
 
-async def test_the_child_ends_when_its_parent_is_killed(tmp_path):
-    words = child(tmp_path, "line.tell_done()", signals=1)
+async def test_the_child_terminates_when_its_parent_is_killed(tmp_path):
+    command = child(tmp_path, "lifeline.report_done()", signals=1)
     parent = (
         "import asyncio, os, sys\nfrom callsheet.processes.supervisor import Supervisor\n"
         "async def death(_): pass\n"
         "asyncio.run(Supervisor(lambda _: sys.argv[1:], env=os.environ, on_death=death, grace=0).run())"
     )
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", parent, *words, stdout=asyncio.subprocess.PIPE)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", parent, *command, stdout=asyncio.subprocess.PIPE
+    )
     assert await asyncio.wait_for(process.stdout.readline(), 30) == b"up\n"
     (pid,) = [child.pid for child in psutil.Process(process.pid).children()]
 

@@ -15,9 +15,9 @@ async def opened(kind, folder, **settings):
 
 async def ended(there, provider, *stages):
     """Order, and return the look at the last of these stages."""
-    there.course(*stages)
-    task = await provider.submit(there.order())
-    looks = [await provider.look(task) for _ in stages]
+    there.script(*stages)
+    task = await provider.submit(there.example_request())
+    looks = [await provider.get_status(task) for _ in stages]
     return looks[-1]
 
 

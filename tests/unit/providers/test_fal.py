@@ -16,8 +16,16 @@ from callsheet.domain.errors import (
     SubmissionUnknown,
 )
 from callsheet.fakes.providers.fal import FakeFal
-from callsheet.fakes.providers.faults import Altered, Fail, Garble, Reject
-from callsheet.fakes.providers.task_script import Ends, Fails, Runs, Succeeds, Waits, film, picture
+from callsheet.fakes.providers.faults import Fail, Garble, Reject, ReplaceFields
+from callsheet.fakes.providers.task_script import (
+    Cancelled,
+    Failed,
+    Queued,
+    Running,
+    Succeeded,
+    sample_image,
+    sample_video,
+)
 from callsheet.fakes.providers.webhook_receiver import ReceivedWebhook, open_webhook_receiver
 from callsheet.providers.contract import Output, Task
 from callsheet.providers.fal import Fal, open_fal
@@ -26,7 +34,7 @@ from callsheet.testing.provider_contract import ProviderContract
 
 
 class TestFal(ProviderContract):
-    stand_in = FakeFal
+    fake = FakeFal
 
 
 @pytest.fixture
@@ -51,13 +59,13 @@ def test_without_a_key_it_is_not_set_up() -> None:
 async def test_an_order_is_the_bare_input_at_the_address_of_its_model(there: FakeFal, fal: Fal, model: str) -> None:
     await fal.submit(there.example_request(model=model, webhook="https://media.example.org/hook?token=a+b&c=ü"))
 
-    [came] = there.of("submit")
-    assert came.url.split("?")[0] == f"{there.base}/{model}"
+    [came] = there.requests_of("submit")
+    assert came.url.split("?")[0] == f"{there.base_url}/{model}"
     assert came.json() == {"prompt": "A red fox in the snow"}
     assert came.headers["authorization"] == f"Key {there.key}"
     assert came.headers["x-app-fal-disable-fallback"] == "true"
     assert came.headers["x-fal-request-timeout"] == "86400"
-    [taken] = there.taken.values()
+    [taken] = there.tasks.values()
     assert taken.webhook == "https://media.example.org/hook?token=a+b&c=ü"
 
 
@@ -66,19 +74,19 @@ async def test_a_name_that_is_no_model_goes_nowhere(there: FakeFal, fal: Fal, mo
     with pytest.raises(SubmissionRejected, match="owner/app"):
         await fal.submit(there.example_request(model=model))
 
-    assert there.came == []
+    assert there.requests == []
 
 
 async def test_the_told_addresses_are_used(there: FakeFal, fal: Fal) -> None:
-    there.script(Waits())
+    there.script(Queued())
     task = await fal.submit(there.example_request(model="fal-ai/some-model/fast/text-to-video"))
 
     look = await fal.get_status(task)
     await fal.cancel(task)
 
     assert (look.state, look.status) == ("queued", "IN_QUEUE")
-    place = f"{there.base}/fal-ai/some-model/requests/{task.id}"
-    assert [came.url for came in there.came[1:]] == [f"{place}/status?logs=1", f"{place}/cancel"]
+    place = f"{there.base_url}/fal-ai/some-model/requests/{task.id}"
+    assert [came.url for came in there.requests[1:]] == [f"{place}/status?logs=1", f"{place}/cancel"]
 
 
 @pytest.mark.parametrize(
@@ -90,8 +98,8 @@ async def test_the_addresses_of_a_task_that_its_webhook_told_of_are_made(
 ) -> None:
     await fal.get_status(Task("fal", "id-1", {"model": model}))
 
-    [came] = there.came
-    assert came.url == f"{there.base}/{app}/requests/id-1/status?logs=1"
+    [came] = there.requests
+    assert came.url == f"{there.base_url}/{app}/requests/id-1/status?logs=1"
 
 
 @pytest.mark.parametrize("name", ["status_url", "response_url", "cancel_url"])
@@ -100,7 +108,7 @@ async def test_the_key_does_not_go_to_a_told_address_that_is_foreign(
     there: FakeFal, fal: Fal, name: str, told: str
 ) -> None:
     async with open_webhook_receiver() as stranger:
-        there.inject_faults(submit=[Altered({name: stranger.url if told == "foreign" else told})])
+        there.inject_faults(submit=[ReplaceFields({name: stranger.url if told == "foreign" else told})])
         task = await fal.submit(there.example_request())
 
         look = await fal.get_status(task)
@@ -109,19 +117,19 @@ async def test_the_key_does_not_go_to_a_told_address_that_is_foreign(
                 await fal.cancel(task)
 
     assert (look.state, look.code) == ("failed", "foreign_host")
-    assert stranger.received_webhooks == []
+    assert stranger.webhooks == []
 
 
 @pytest.mark.parametrize("name", ["request_id", "status_url", "response_url", "cancel_url"])
 async def test_an_answer_without_an_address_is_unknown(there: FakeFal, fal: Fal, name: str) -> None:
-    there.inject_faults(submit=[Altered({name: None})])
+    there.inject_faults(submit=[ReplaceFields({name: None})])
 
     with pytest.raises(SubmissionUnknown):
         await fal.submit(there.example_request())
 
 
 async def test_files_keep_their_names_and_kinds(there: FakeFal, fal: Fal, tmp_path: Path) -> None:
-    there.script(Succeeds((picture("one.png"), picture("two.png"))))
+    there.script(Succeeded((sample_image("one.png"), sample_image("two.png"))))
 
     look = await fal.get_status(await fal.submit(there.example_request()))
 
@@ -130,11 +138,11 @@ async def test_files_keep_their_names_and_kinds(there: FakeFal, fal: Fal, tmp_pa
         ("two.png", "image/png"),
     ]
     assert look.seconds == 4.25
-    assert (await fal.fetch(look.outputs[1], tmp_path / "two.png")).read_bytes() == picture().data
+    assert (await fal.fetch(look.outputs[1], tmp_path / "two.png")).read_bytes() == sample_image().data
 
 
 async def test_a_bad_input_shows_with_the_result_only(there: FakeFal, fal: Fal) -> None:
-    there.script(Succeeds())
+    there.script(Succeeded())
     task = await fal.submit(there.example_request())
     there.inject_faults(result=[Reject(422, "duration must be 5 or 10")])
 
@@ -145,12 +153,12 @@ async def test_a_bad_input_shows_with_the_result_only(there: FakeFal, fal: Fal) 
 
 
 async def test_a_failure_that_the_status_tells_needs_no_result(there: FakeFal, fal: Fal) -> None:
-    there.script(Fails("runner died"))
+    there.script(Failed("runner died"))
 
     look = await fal.get_status(await fal.submit(there.example_request()))
 
     assert (look.state, look.status, look.code) == ("failed", "runner_server_error", "provider_failed")
-    assert there.of("result") == []
+    assert there.requests_of("result") == []
 
 
 @pytest.mark.parametrize(
@@ -170,12 +178,12 @@ async def test_a_failure_that_the_status_tells_needs_no_result(there: FakeFal, f
 async def test_kinds_of_failures_are_told_apart_wherever_they_stand(
     there: FakeFal, fal: Fal, error_type: str, state: str, code: str | None, told: str
 ) -> None:
-    there.script(Succeeds())
+    there.script(Succeeded())
     task = await fal.submit(there.example_request())
     detail = {"loc": ["body"], "msg": "no", "type": error_type}
     there.inject_faults(
         **{
-            "status": {"look": [Altered({"error": "no", "error_type": error_type})]},
+            "status": {"status": [ReplaceFields({"error": "no", "error_type": error_type})]},
             "result": {"result": [stored(504, {"detail": "no", "error_type": error_type})]},
             "detail": {"result": [stored(500, {"detail": [detail]})]},
             "header": {"result": [stored(503, {"detail": "no"}, {"X-Fal-Error-Type": error_type})]},
@@ -198,9 +206,9 @@ def stored(status: int, body: dict[str, Any], headers: dict[str, str] | None = N
 
 
 async def test_an_error_in_the_status_counts_though_there_is_a_result(there: FakeFal, fal: Fal) -> None:
-    there.script(Succeeds())
+    there.script(Succeeded())
     task = await fal.submit(there.example_request())
-    there.inject_faults(look=[Altered({"error": "half of it is missing"})])
+    there.inject_faults(status=[ReplaceFields({"error": "half of it is missing"})])
 
     look = await fal.get_status(task)
 
@@ -209,7 +217,7 @@ async def test_an_error_in_the_status_counts_though_there_is_a_result(there: Fak
 
 @pytest.mark.parametrize("weather", [Fail(502), Fail(503), Garble(), Reject(401, "No."), Reject(403, "No.")], ids=repr)
 async def test_a_result_that_does_not_come_is_asked_for_again(there: FakeFal, fal: Fal, weather: Any) -> None:
-    there.script(Succeeds())
+    there.script(Succeeded())
     task = await fal.submit(there.example_request())
     there.inject_faults(result=[weather])
 
@@ -220,7 +228,7 @@ async def test_a_result_that_does_not_come_is_asked_for_again(there: FakeFal, fa
 
 
 async def test_a_result_that_is_not_there_yet_is_waited_for(there: FakeFal, fal: Fal) -> None:
-    there.script(Succeeds())
+    there.script(Succeeded())
     task = await fal.submit(there.example_request())
     there.inject_faults(result=[stored(400, {"detail": "Request is still in progress"})])
 
@@ -229,15 +237,21 @@ async def test_a_result_that_is_not_there_yet_is_waited_for(there: FakeFal, fal:
 
 
 async def test_progress_is_read_from_the_log(there: FakeFal, fal: Fal) -> None:
-    there.script(Runs(0.25), Runs())
+    there.script(Running(0.25), Running())
     task = await fal.submit(there.example_request())
-    there.inject_faults(look=[Altered({}), Altered({"logs": ["odd", {"message": 5}, None]}), Altered({"logs": "odd"})])
+    there.inject_faults(
+        status=[
+            ReplaceFields({}),
+            ReplaceFields({"logs": ["odd", {"message": 5}, None]}),
+            ReplaceFields({"logs": "odd"}),
+        ]
+    )
 
     assert [(await fal.get_status(task)).progress for _ in range(3)] == [0.25, None, None]
 
 
 async def test_a_cancellation_that_came_too_late_is_fine(there: FakeFal, fal: Fal) -> None:
-    there.script(Runs(), Ends())
+    there.script(Running(), Cancelled())
     task = await fal.submit(there.example_request())
     for weather in (stored(200, {}), stored(202, {}), stored(400, {"status": "ALREADY_COMPLETED"})):
         there.inject_faults(cancel=[weather])
@@ -249,7 +263,7 @@ async def test_a_cancellation_that_came_too_late_is_fine(there: FakeFal, fal: Fa
 
 
 async def a_call(there: FakeFal, fal: Fal) -> ReceivedWebhook:
-    there.script(Succeeds((film(),)))
+    there.script(Succeeded((sample_video(),)))
     async with open_webhook_receiver() as box:
         await there.finish((await fal.submit(there.example_request(webhook=box.url))).id)
         return (await box.received())[0]
@@ -270,9 +284,9 @@ async def test_a_call_for_another_account_is_refused(there: FakeFal, fal: Fal) -
 
 async def test_a_call_that_tells_of_another_task_is_refused(there: FakeFal, fal: Fal) -> None:
     await a_call(there, fal)
-    [taken] = there.taken.values()
+    [taken] = there.tasks.values()
     body = b'{"request_id": "another", "status": "OK"}'
-    headers = there.signed(taken, body, datetime.now(UTC))
+    headers = there.webhook_headers(taken, body, datetime.now(UTC))
 
     with pytest.raises(BadWebhook, match="another task"):
         await fal.read_webhook(headers, body, datetime.now(UTC))
@@ -288,8 +302,8 @@ async def test_the_keys_are_asked_for_once(there: FakeFal, fal: Fal) -> None:
             with pytest.raises(BadWebhook):
                 await fal.read_webhook(letter.headers, letter.body, moment)
 
-    assert len(there.of("keys")) == 1
-    assert "authorization" not in there.of("keys")[0].headers
+    assert len(there.requests_of("keys")) == 1
+    assert "authorization" not in there.requests_of("keys")[0].headers
 
 
 async def test_files_of_fal_lie_on_its_own_host_of_files(fal: Fal, tmp_path: Path) -> None:

@@ -6,9 +6,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 
 from callsheet.domain.errors import BadWebhook
-from callsheet.fakes.providers.faults import Altered, Reject
+from callsheet.fakes.providers.faults import Reject, ReplaceFields
 from callsheet.fakes.providers.google import FakeGoogle
-from callsheet.fakes.providers.task_script import Fails, Says, Succeeds, film
+from callsheet.fakes.providers.task_script import Failed, Succeeded, UnknownStatus, sample_video
 from callsheet.fakes.providers.webhook_receiver import open_webhook_receiver
 from callsheet.fakes.providers.webhook_script import WebhookScript
 from callsheet.testing.provider_contract import ProviderContract
@@ -17,7 +17,7 @@ from .opened import ended, opened, picture_in
 
 
 class TestGoogle(ProviderContract):
-    stand_in = FakeGoogle
+    fake = FakeGoogle
 
 
 class InlineGoogle(FakeGoogle):
@@ -35,9 +35,11 @@ def video(uri):
 async def test_an_order_is_an_interaction_in_the_background(tmp_path):
     given = {"prompt": "A fox", "duration": 6, "aspect_ratio": "9:16", "resolution": "720p"}
     async with opened(FakeGoogle, tmp_path) as (there, provider):
-        await provider.submit(there.order(input=given, mark="mark-1", webhook="https://sheet.test/hook?token=t"))
+        await provider.submit(
+            there.example_request(input=given, client_reference="mark-1", webhook="https://sheet.test/hook?token=t")
+        )
 
-    [came] = there.of("submit")
+    [came] = there.requests_of("submit")
     assert "key=" not in came.url
     assert came.json() == {
         "model": "gemini-omni-1.1-flash",
@@ -56,9 +58,9 @@ async def test_an_order_is_an_interaction_in_the_background(tmp_path):
 
 async def test_a_picture_stands_beside_the_prompt(tmp_path):
     async with opened(FakeGoogle, tmp_path) as (there, provider):
-        await provider.submit(there.order_with(picture_in(tmp_path, url="https://media.example.org/a.png")))
+        await provider.submit(there.request_with_file(picture_in(tmp_path, url="https://media.example.org/a.png")))
 
-    [came] = there.of("submit")
+    [came] = there.requests_of("submit")
     assert came.json()["input"] == [
         {"type": "text", "text": "A red fox in the snow"},
         {"type": "image", "data": base64.b64encode(b"a picture").decode(), "mime_type": "image/png"},
@@ -70,39 +72,39 @@ async def test_a_picture_too_large_for_the_order_is_named_by_its_address(tmp_pat
         file = picture_in(tmp_path, url="https://media.example.org/a.png")
         with file.path.open("wb") as held:
             held.truncate(provider.capabilities.inline_limit + 1)
-        await provider.submit(there.order_with(file))
+        await provider.submit(there.request_with_file(file))
 
-    [_, part] = there.of("submit")[0].json()["input"]
+    [_, part] = there.requests_of("submit")[0].json()["input"]
     assert part == {"type": "image", "uri": "https://media.example.org/a.png", "mime_type": "image/png"}
 
 
 async def test_a_film_inside_of_the_answer_is_taken_from_there(tmp_path):
     async with opened(InlineGoogle, tmp_path) as (there, provider):
-        look = await ended(there, provider, Succeeds())
+        look = await ended(there, provider, Succeeded())
         path = await provider.fetch(look.outputs[0], tmp_path / "film.mp4")
 
-    assert path.read_bytes() == film().data
-    assert there.of("download") == there.of("file") == []
+    assert path.read_bytes() == sample_video().data
+    assert there.requests_of("download") == there.requests_of("file") == []
 
 
 async def test_a_film_is_not_there_before_its_file_is_ready(tmp_path):
     async with opened(FakeGoogle, tmp_path) as (there, provider):
-        there.forecast(file=[Altered({"state": "PROCESSING"})])
-        there.course(Succeeds())
-        task = await provider.submit(there.order())
+        there.inject_faults(file=[ReplaceFields({"state": "PROCESSING"})])
+        there.script(Succeeded())
+        task = await provider.submit(there.example_request())
         looks = [await provider.get_status(task) for _ in range(2)]
         await provider.fetch(looks[1].outputs[0], tmp_path / "film.mp4")
 
     assert [look.state for look in looks] == ["running", "succeeded"]
-    [download] = there.of("download")
+    [download] = there.requests_of("download")
     assert download.url.endswith(":download?alt=media")
     assert download.headers["x-goog-api-key"] == there.key
 
 
 async def test_a_file_that_failed_is_no_success(tmp_path):
     async with opened(FakeGoogle, tmp_path) as (there, provider):
-        there.forecast(file=[Altered({"state": "FAILED", "error": {"message": "Transcoding failed"}})])
-        look = await ended(there, provider, Succeeds())
+        there.inject_faults(file=[ReplaceFields({"state": "FAILED", "error": {"message": "Transcoding failed"}})])
+        look = await ended(there, provider, Succeeded())
 
     assert (look.state, look.code) == ("failed", "provider_failed")
     assert "Transcoding failed" in look.message
@@ -111,14 +113,14 @@ async def test_a_file_that_failed_is_no_success(tmp_path):
 @pytest.mark.parametrize("status", [403, 404])
 async def test_a_file_that_is_not_kept_any_more_is_gone(tmp_path, status):
     async with opened(FakeGoogle, tmp_path) as (there, provider):
-        there.forecast(file=[Reject(status, "You do not have permission to access the file.")])
-        assert (await ended(there, provider, Succeeds())).code == "output_expired"
+        there.inject_faults(file=[Reject(status, "You do not have permission to access the file.")])
+        assert (await ended(there, provider, Succeeded())).code == "output_expired"
 
 
 async def test_the_last_film_that_the_model_gave_counts(tmp_path):
     async with opened(FakeGoogle, tmp_path) as (there, provider):
-        url = there.urls((film("first.mp4"), film("last.mp4")))
-        first, last = (f"{there.base}/v1beta/files/{each.split('/')[-2]}" for each in url)
+        url = there.output_urls((sample_video("first.mp4"), sample_video("last.mp4")))
+        first, last = (f"{there.base_url}/v1beta/files/{each.split('/')[-2]}" for each in url)
         steps = [
             step(video("files/echo"), kind="user_input"),
             step(video(first)),
@@ -126,8 +128,8 @@ async def test_the_last_film_that_the_model_gave_counts(tmp_path):
             step({"type": "text", "text": "Shall I change it?"}),
             step(video("files/tool"), kind="function_call"),
         ]
-        there.forecast(look=[Altered({"steps": steps})])
-        look = await ended(there, provider, Succeeds())
+        there.inject_faults(status=[ReplaceFields({"steps": steps})])
+        look = await ended(there, provider, Succeeded())
 
     assert [output.url for output in look.outputs] == [f"{last}:download?alt=media"]
 
@@ -135,8 +137,8 @@ async def test_the_last_film_that_the_model_gave_counts(tmp_path):
 @pytest.mark.parametrize("steps", [[], "none", [None], [{"type": "model_output"}], [step({"type": "video"})]])
 async def test_a_completed_task_without_a_film_was_blocked(tmp_path, steps):
     async with opened(FakeGoogle, tmp_path) as (there, provider):
-        there.forecast(look=[Altered({"steps": steps})])
-        look = await ended(there, provider, Succeeds())
+        there.inject_faults(status=[ReplaceFields({"steps": steps})])
+        look = await ended(there, provider, Succeeded())
 
     assert (look.state, look.code) == ("failed", "content_refused")
 
@@ -144,7 +146,7 @@ async def test_a_completed_task_without_a_film_was_blocked(tmp_path, steps):
 @pytest.mark.parametrize("word", ["incomplete", "budget_exceeded", "requires_action", "requires_continuation"])
 async def test_ends_that_we_have_no_answer_to_are_failures(tmp_path, word):
     async with opened(FakeGoogle, tmp_path) as (there, provider):
-        look = await ended(there, provider, Says(word))
+        look = await ended(there, provider, UnknownStatus(word))
 
     assert (look.state, look.status) == ("failed", word)
     assert word in look.message
@@ -153,14 +155,14 @@ async def test_ends_that_we_have_no_answer_to_are_failures(tmp_path, word):
 async def test_what_was_refused_for_its_content_says_so_in_a_failure_too(tmp_path):
     async with opened(FakeGoogle, tmp_path) as (there, provider):
         errors = [{"code": "blocked", "message": "The request violates our content policy."}]
-        there.forecast(look=[Altered({"errors": errors})])
-        assert (await ended(there, provider, Fails())).code == "content_refused"
+        there.inject_faults(status=[ReplaceFields({"errors": errors})])
+        assert (await ended(there, provider, Failed())).code == "content_refused"
 
 
 async def told(there, provider, box, calls=None):
-    there.course(Succeeds())
-    there.forecast(webhook=[calls or WebhookScript()])
-    task = await provider.submit(there.order(webhook=box.url))
+    there.script(Succeeded())
+    there.inject_faults(webhook=[calls or WebhookScript()])
+    task = await provider.submit(there.example_request(webhook=box.url))
     await there.finish(task.id)
     [letter] = await box.received(1)
     return task, letter

@@ -15,14 +15,14 @@ from callsheet.domain.errors import (
 )
 from callsheet.fakes.providers.faults import Garble
 from callsheet.fakes.providers.kling import FakeKling
-from callsheet.fakes.providers.task_script import Succeeds, film
+from callsheet.fakes.providers.task_script import Succeeded, sample_video
 from callsheet.testing.provider_contract import ProviderContract
 
 from .opened import ended, opened, picture_in
 
 
 class TestKling(ProviderContract):
-    stand_in = FakeKling
+    fake = FakeKling
 
 
 SECRET = "stand-in-secret-key-of-kling-0123456789"
@@ -34,10 +34,10 @@ def code(number, message="No."):
 
 async def test_each_request_brings_a_token_of_its_own_moment(tmp_path):
     async with opened(FakeKling, tmp_path) as (there, provider):
-        task = await provider.submit(there.order())
+        task = await provider.submit(there.example_request())
         await provider.get_status(task)
 
-    for came in there.came:
+    for came in there.requests:
         token = came.headers["authorization"].removeprefix("Bearer ")
         assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT"}
         claims = jwt.decode(token, SECRET, algorithms=["HS256"])
@@ -48,11 +48,15 @@ async def test_each_request_brings_a_token_of_its_own_moment(tmp_path):
 
 async def test_an_order_is_marked_and_a_picture_makes_it_another_kind(tmp_path):
     async with opened(FakeKling, tmp_path) as (there, provider):
-        plain = await provider.submit(there.order(mark="mark-1", input={"prompt": "A fox", "duration": "5"}))
-        pictured = await provider.submit(there.order(input={"prompt": "A fox", "image": picture_in(tmp_path)}))
+        plain = await provider.submit(
+            there.example_request(client_reference="mark-1", input={"prompt": "A fox", "duration": "5"})
+        )
+        pictured = await provider.submit(
+            there.example_request(input={"prompt": "A fox", "image": picture_in(tmp_path)})
+        )
         assert (await provider.get_status(pictured)).state == "queued"
 
-    first, second = there.of("submit")
+    first, second = there.requests_of("submit")
     assert first.json() == {
         "model_name": "kling-v2-1",
         "prompt": "A fox",
@@ -66,10 +70,10 @@ async def test_an_order_is_marked_and_a_picture_makes_it_another_kind(tmp_path):
 
 async def test_too_many_tasks_at_a_time_are_a_reason_to_wait(tmp_path):
     async with opened(FakeKling, tmp_path) as (there, provider):
-        there.forecast(submit=[code(1303, "parallel task over resource pack limit")])
+        there.inject_faults(submit=[code(1303, "parallel task over resource pack limit")])
 
         with pytest.raises(ProviderRateLimited, match="over resource pack limit") as busy:
-            await provider.submit(there.order())
+            await provider.submit(there.example_request())
 
     assert busy.value.retry_after >= 1
 
@@ -78,20 +82,20 @@ async def test_too_many_tasks_at_a_time_are_a_reason_to_wait(tmp_path):
 async def test_a_refusal_that_names_a_task_is_none(tmp_path, number):
     async with opened(FakeKling, tmp_path) as (there, provider):
         odd = f'{{"code": {number}, "message": "later", "data": {{"task_id": "t1"}}}}'
-        there.forecast(submit=[Garble(odd.encode(), accepted=False)])
+        there.inject_faults(submit=[Garble(odd.encode(), accepted=False)])
 
         with pytest.raises(SubmissionUnknown, match="names a task nevertheless: t1"):
-            await provider.submit(there.order())
+            await provider.submit(there.example_request())
 
 
 async def test_a_code_tells_a_refusal_whatever_the_status_says(tmp_path):
     async with opened(FakeKling, tmp_path) as (there, provider):
-        there.forecast(submit=[code(1301, "Content security"), code(1201, "Bad ratio")])
+        there.inject_faults(submit=[code(1301, "Content security"), code(1201, "Bad ratio")])
 
         with pytest.raises(SubmissionRejected, match="Content security") as censored:
-            await provider.submit(there.order())
+            await provider.submit(there.example_request())
         with pytest.raises(SubmissionRejected, match="Bad ratio") as refused:
-            await provider.submit(there.order())
+            await provider.submit(there.example_request())
 
     assert censored.value.facts["reason"] == "content_refused"
     assert "reason" not in refused.value.facts
@@ -100,7 +104,7 @@ async def test_a_code_tells_a_refusal_whatever_the_status_says(tmp_path):
 async def test_a_signed_address_stays_whole_however_long_it_is(tmp_path):
     url = f"https://media.example.org/film.mp4?sig={'x' * 3000}"
     async with opened(FakeKling, tmp_path) as (there, provider):
-        look = await ended(there, provider, Succeeds(files=[film(url=url)]))
+        look = await ended(there, provider, Succeeded(files=[sample_video(url=url)]))
 
     assert [output.url for output in look.outputs] == [url]
 
@@ -113,21 +117,21 @@ async def test_a_token_that_a_refusal_repeats_stands_in_no_message(tmp_path):
         return JSONResponse({"code": 1002, "message": f"Token {seen[0]} is not valid"})
 
     async with opened(FakeKling, tmp_path) as (there, provider):
-        there.forecast(submit=[repeat])
+        there.inject_faults(submit=[repeat])
         with pytest.raises(SubmissionRejected, match=r"Token \.\.\. is not valid") as refused:
-            await provider.submit(there.order())
+            await provider.submit(there.example_request())
 
     assert seen and seen[0] not in repr(refused.value.facts)
 
 
 async def test_a_code_of_their_machines_tells_nothing(tmp_path):
     async with opened(FakeKling, tmp_path) as (there, provider):
-        there.forecast(submit=[code(5001, "Temporarily unavailable")], look=[code(5002, "Timed out")])
+        there.inject_faults(submit=[code(5001, "Temporarily unavailable")], status=[code(5002, "Timed out")])
 
         with pytest.raises(SubmissionUnknown):
-            await provider.submit(there.order())
+            await provider.submit(there.example_request())
         with pytest.raises(ProviderUnreachable):
-            await provider.get_status(await provider.submit(there.order()))
+            await provider.get_status(await provider.submit(there.example_request()))
 
 
 async def test_a_callback_tells_its_task_once_for_each_state(tmp_path):

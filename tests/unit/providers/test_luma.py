@@ -2,24 +2,24 @@ import base64
 
 import pytest
 
-from callsheet.fakes.providers.faults import Altered
+from callsheet.fakes.providers.faults import ReplaceFields
 from callsheet.fakes.providers.luma import FakeLuma
-from callsheet.fakes.providers.task_script import Fails, Succeeds, picture
+from callsheet.fakes.providers.task_script import Failed, Succeeded, sample_image
 from callsheet.testing.provider_contract import ProviderContract
 
 from .opened import ended, opened, picture_in
 
 
 class TestLuma(ProviderContract):
-    stand_in = FakeLuma
+    fake = FakeLuma
 
 
 async def test_what_is_about_the_video_stands_in_a_part_of_its_own(tmp_path):
     given = {"prompt": "A fox", "aspect_ratio": "16:9", "duration": 5, "resolution": "720p"}
     async with opened(FakeLuma, tmp_path) as (there, provider):
-        await provider.submit(there.order(input={**given, "start_frame": picture_in(tmp_path)}))
+        await provider.submit(there.example_request(input={**given, "start_frame": picture_in(tmp_path)}))
 
-    [came] = there.of("submit")
+    [came] = there.requests_of("submit")
     frame = {"data": base64.b64encode(b"a picture").decode(), "media_type": "image/png"}
     assert came.json() == {
         "type": "video",
@@ -33,12 +33,12 @@ async def test_what_is_about_the_video_stands_in_a_part_of_its_own(tmp_path):
 async def test_an_order_of_a_picture_has_no_such_part(tmp_path):
     given = {"type": "image", "prompt": "A fox", "output_format": "png"}
     async with opened(FakeLuma, tmp_path) as (there, provider):
-        there.course(Succeeds((picture(),)))
-        task = await provider.submit(there.order(model="uni-1", input=given))
+        there.script(Succeeded((sample_image(),)))
+        task = await provider.submit(there.example_request(model="uni-1", input=given))
         [output] = (await provider.get_status(task)).outputs
         await provider.fetch(output, tmp_path / "picture.png")
 
-    assert there.of("submit")[0].json() == {**given, "model": "uni-1"}
+    assert there.requests_of("submit")[0].json() == {**given, "model": "uni-1"}
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ async def test_an_order_of_a_picture_has_no_such_part(tmp_path):
 )
 async def test_each_code_of_luma_has_one_of_ours(tmp_path, told, code):
     async with opened(FakeLuma, tmp_path) as (there, provider):
-        there.forecast(look=[Altered({"failure_code": told})])
-        look = await ended(there, provider, Fails("It did not work"))
+        there.inject_faults(status=[ReplaceFields({"failure_code": told})])
+        look = await ended(there, provider, Failed("It did not work"))
 
     assert (look.state, look.code, look.message) == ("failed", code, "It did not work")
 
@@ -65,7 +65,7 @@ async def test_previews_beside_the_video_are_left_where_they_are(tmp_path):
             {"type": "thumbnail", "url": "https://x.test/a.jpg"},
             {"type": "video", "url": "https://x.test/a.mp4"},
         ]
-        there.forecast(look=[Altered({"output": output})])
-        look = await ended(there, provider, Succeeds())
+        there.inject_faults(status=[ReplaceFields({"output": output})])
+        look = await ended(there, provider, Succeeded())
 
     assert [file.url for file in look.outputs] == ["https://x.test/a.mp4"]

@@ -15,9 +15,17 @@ from callsheet.domain.errors import (
     SubmissionRejected,
     SubmissionUnknown,
 )
-from callsheet.fakes.providers.faults import Altered, CutConnection
+from callsheet.fakes.providers.faults import CutConnection, ReplaceFields
 from callsheet.fakes.providers.replicate import FakeReplicate
-from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Succeeds, film, picture
+from callsheet.fakes.providers.task_script import (
+    Cancelled,
+    Expired,
+    Failed,
+    Running,
+    Succeeded,
+    sample_image,
+    sample_video,
+)
 from callsheet.fakes.providers.webhook_receiver import open_webhook_receiver
 from callsheet.fakes.providers.webhook_script import WebhookScript
 from callsheet.providers.contract import InputFile, Output
@@ -30,7 +38,7 @@ LONG_AGO = timedelta(hours=1)
 
 
 class TestReplicate(ProviderContract):
-    stand_in = FakeReplicate
+    fake = FakeReplicate
 
 
 @pytest.fixture
@@ -65,8 +73,8 @@ async def test_models_versions_and_deployments_have_addresses_of_their_own(
 ) -> None:
     await replicate.submit(there.example_request(model=model, version=version))
 
-    [came] = there.of("submit")
-    assert came.url == there.base + path
+    [came] = there.requests_of("submit")
+    assert came.url == there.base_url + path
     assert came.json() == {"input": {"prompt": "A red fox in the snow"}, **({"version": named} if named else {})}
 
 
@@ -75,7 +83,7 @@ async def test_a_name_that_is_no_model_goes_nowhere(there: FakeReplicate, replic
     with pytest.raises(SubmissionRejected, match="owner/name"):
         await replicate.submit(there.example_request(model=model))
 
-    assert there.came == []
+    assert there.requests == []
 
 
 async def test_an_order_does_not_wait_for_its_end_and_has_a_deadline(there: FakeReplicate) -> None:
@@ -83,15 +91,15 @@ async def test_an_order_does_not_wait_for_its_end_and_has_a_deadline(there: Fake
 
     await replicate.submit(there.example_request(webhook="https://media.example.org/hook?token=x"))
 
-    [came] = there.of("submit")
+    [came] = there.requests_of("submit")
     assert "prefer" not in came.headers
     assert came.headers["cancel-after"] == "90m0s"
     assert came.json()["webhook_events_filter"] == ["completed"]
     await replicate.close()
 
 
-def shaped(output: Any) -> Altered:
-    return Altered({"status": "succeeded", "output": output})
+def shaped(output: Any) -> ReplaceFields:
+    return ReplaceFields({"status": "succeeded", "output": output})
 
 
 @pytest.mark.parametrize(
@@ -114,7 +122,7 @@ async def test_files_are_found_in_an_output_of_any_shape(
     there: FakeReplicate, replicate: Replicate, output: Any, urls: list[str]
 ) -> None:
     task = await replicate.submit(there.example_request())
-    there.inject_faults(look=[shaped(output)])
+    there.inject_faults(status=[shaped(output)])
 
     look = await replicate.get_status(task)
 
@@ -126,7 +134,7 @@ async def test_a_file_inside_of_the_output_is_taken_as_it_is(
     there: FakeReplicate, replicate: Replicate, tmp_path: Path
 ) -> None:
     task = await replicate.submit(there.example_request())
-    there.inject_faults(look=[shaped("data:image/png;base64,aGVsbG8=")])
+    there.inject_faults(status=[shaped("data:image/png;base64,aGVsbG8=")])
 
     [output] = (await replicate.get_status(task)).outputs
 
@@ -135,17 +143,17 @@ async def test_a_file_inside_of_the_output_is_taken_as_it_is(
 
 
 async def test_several_files_come_each(there: FakeReplicate, replicate: Replicate, tmp_path: Path) -> None:
-    there.script(Succeeds((film(), picture())))
+    there.script(Succeeded((sample_video(), sample_image())))
 
     look = await replicate.get_status(await replicate.submit(there.example_request()))
 
     paths = [await replicate.fetch(output, tmp_path / str(output.name)) for output in look.outputs]
-    assert [path.read_bytes() for path in paths] == [film().data, picture().data]
+    assert [path.read_bytes() for path in paths] == [sample_video().data, sample_image().data]
     assert look.seconds == 4.25
 
 
 async def test_a_deadline_that_passed_before_the_start_is_told(there: FakeReplicate, replicate: Replicate) -> None:
-    there.script(Fails(why="deadline"))
+    there.script(Failed(why="deadline"))
 
     look = await replicate.get_status(await replicate.submit(there.example_request()))
 
@@ -155,15 +163,15 @@ async def test_a_deadline_that_passed_before_the_start_is_told(there: FakeReplic
 async def test_a_deadline_that_passed_while_it_ran_is_told_from_a_cancellation(
     there: FakeReplicate, replicate: Replicate
 ) -> None:
-    there.script(Ends())
+    there.script(Cancelled())
     task = await replicate.submit(there.example_request())
     times = {"deadline": "2026-11-25T12:00:00Z", "completed_at": "2026-11-25T12:00:00.5Z"}
     there.inject_faults(
-        look=[
-            Altered(times),
-            Altered({**times, "completed_at": "2026-11-25T11:00:00Z"}),
-            Altered({"deadline": "?"}),
-            Altered({**times, "completed_at": "2026-11-25T12:00:00"}),
+        status=[
+            ReplaceFields(times),
+            ReplaceFields({**times, "completed_at": "2026-11-25T11:00:00Z"}),
+            ReplaceFields({"deadline": "?"}),
+            ReplaceFields({**times, "completed_at": "2026-11-25T12:00:00"}),
         ]
     )
 
@@ -178,7 +186,7 @@ async def test_a_deadline_that_passed_while_it_ran_is_told_from_a_cancellation(
 
 
 async def test_removed_files_are_told_as_gone(there: FakeReplicate, replicate: Replicate) -> None:
-    there.script(Expires())
+    there.script(Expired())
 
     look = await replicate.get_status(await replicate.submit(there.example_request()))
 
@@ -200,9 +208,9 @@ async def test_removed_files_are_told_as_gone(there: FakeReplicate, replicate: R
 async def test_progress_is_read_from_the_last_bar_of_the_log(
     there: FakeReplicate, replicate: Replicate, logs: Any, progress: float | None
 ) -> None:
-    there.script(Runs())
+    there.script(Running())
     task = await replicate.submit(there.example_request())
-    there.inject_faults(look=[Altered({"logs": logs})])
+    there.inject_faults(status=[ReplaceFields({"logs": logs})])
 
     assert (await replicate.get_status(task)).progress == progress
 
@@ -224,7 +232,7 @@ async def test_reasons_of_failures_are_told_apart(
     there: FakeReplicate, replicate: Replicate, reason: Any, code: str
 ) -> None:
     task = await replicate.submit(there.example_request())
-    there.inject_faults(look=[Altered({"status": "failed", "error": reason})])
+    there.inject_faults(status=[ReplaceFields({"status": "failed", "error": reason})])
 
     look = await replicate.get_status(task)
 
@@ -238,12 +246,12 @@ async def test_a_lost_order_is_found_on_a_later_page_of_the_list(there: FakeRepl
     with pytest.raises(SubmissionUnknown):
         await replicate.submit(lost)
     for _ in range(120):
-        await there.take(there.model, {"prompt": "Another one"}, version=None)
+        await there.accept(there.model, {"prompt": "Another one"}, version=None)
 
     task = await replicate.find_submission(lost, datetime.now(UTC) - LONG_AGO)
 
-    assert task is not None and task.id == next(iter(there.taken))
-    assert len(there.of("list")) == 2
+    assert task is not None and task.id == next(iter(there.tasks))
+    assert len(there.requests_of("list")) == 2
 
 
 async def test_a_lost_order_is_told_from_others_by_model_version_and_input(
@@ -258,18 +266,18 @@ async def test_a_lost_order_is_told_from_others_by_model_version_and_input(
         "n": 1,
         "more": 5,
     }
-    await there.take("other/model", taken, version=None)
-    await there.take(there.model, {**taken, "n": 2}, version=None)
-    await there.take(there.model, {**taken, "list": [1]}, version=None)
-    await there.take(there.model, {**taken, "image": None}, version=None)
+    await there.accept("other/model", taken, version=None)
+    await there.accept(there.model, {**taken, "n": 2}, version=None)
+    await there.accept(there.model, {**taken, "list": [1]}, version=None)
+    await there.accept(there.model, {**taken, "image": None}, version=None)
     since = datetime.now(UTC) - LONG_AGO
     assert await replicate.find_submission(there.example_request(input=wanted), since) is None
 
-    right = await there.take(there.model, taken, version=None)
+    right = await there.accept(there.model, taken, version=None)
     found = await replicate.find_submission(there.example_request(input=wanted), since)
     assert found is not None and found.id == right.id
 
-    versioned = await there.take(VERSION, taken, version=VERSION)
+    versioned = await there.accept(VERSION, taken, version=VERSION)
     found = await replicate.find_submission(there.example_request(input=wanted, version=VERSION, model="x/y"), since)
     assert found is not None and found.id == versioned.id
 
@@ -277,10 +285,10 @@ async def test_a_lost_order_is_told_from_others_by_model_version_and_input(
 async def test_another_version_of_a_model_is_another_order(there: FakeReplicate, replicate: Replicate) -> None:
     ours, theirs = "a" * 64, "b" * 64
     order, since = there.example_request(model=f"some/model:{ours}"), datetime.now(UTC) - LONG_AGO
-    await there.take(f"some/model:{theirs}", order.input, version=theirs)
+    await there.accept(f"some/model:{theirs}", order.input, version=theirs)
     assert await replicate.find_submission(order, since) is None
 
-    await there.take(f"some/model:{ours}", order.input, version="hidden")
+    await there.accept(f"some/model:{ours}", order.input, version="hidden")
     with pytest.raises(SubmissionUnknown, match="tell its predictions apart"):
         await replicate.find_submission(order, since)
 
@@ -292,7 +300,7 @@ async def test_an_order_of_a_deployment_is_found_by_it(there: FakeReplicate, rep
     found = await replicate.find_submission(order, since)
     assert found is not None and found.id == task.id
 
-    await there.take("some/model", order.input, version=None)
+    await there.accept("some/model", order.input, version=None)
     with pytest.raises(SubmissionUnknown, match="tell its predictions apart"):
         await replicate.find_submission(order, since, {task.id})
 
@@ -315,13 +323,13 @@ async def test_what_belongs_to_others_is_not_the_lost_one(there: FakeReplicate, 
 
 
 async def test_an_order_made_before_is_not_the_lost_one(there: FakeReplicate, replicate: Replicate) -> None:
-    (await there.take(there.model, there.example_request().input, version=None)).outputs -= timedelta(hours=3)
+    (await there.accept(there.model, there.example_request().input, version=None)).created_at -= timedelta(hours=3)
 
     assert await replicate.find_submission(there.example_request(), datetime.now(UTC) - LONG_AGO) is None
 
 
 async def test_inputs_that_were_removed_leave_it_unknown(there: FakeReplicate, replicate: Replicate) -> None:
-    there.script(Expires())
+    there.script(Expired())
     await replicate.submit(there.example_request())
 
     with pytest.raises(SubmissionUnknown, match="removed"):
@@ -329,14 +337,14 @@ async def test_inputs_that_were_removed_leave_it_unknown(there: FakeReplicate, r
 
 
 async def test_the_secret_of_webhooks_is_asked_for_once(there: FakeReplicate, replicate: Replicate) -> None:
-    there.script(Succeeds())
+    there.script(Succeeded())
     there.inject_faults(webhook=[WebhookScript(times=3)])
     async with open_webhook_receiver() as box:
         await there.finish((await replicate.submit(there.example_request(webhook=box.url))).id)
         for letter in await box.received(3):
             await replicate.read_webhook(letter.headers, letter.body, datetime.now(UTC))
 
-    assert len(there.of("secret")) == 1
+    assert len(there.requests_of("secret")) == 1
 
 
 async def test_a_secret_of_the_settings_is_not_asked_for_and_may_be_two(there: FakeReplicate) -> None:
@@ -355,7 +363,7 @@ async def test_a_secret_of_the_settings_is_not_asked_for_and_may_be_two(there: F
                     await replicate.read_webhook(letter.headers, letter.body, datetime.now(UTC))
         await replicate.close()
 
-    assert there.of("secret") == []
+    assert there.requests_of("secret") == []
 
 
 async def test_files_of_replicate_lie_on_its_own_host_of_files(replicate: Replicate, tmp_path: Path) -> None:

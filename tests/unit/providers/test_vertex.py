@@ -12,9 +12,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from callsheet.domain.errors import ConfigurationError, ProviderUnreachable
-from callsheet.fakes.providers.faults import Altered
-from callsheet.fakes.providers.server import served
-from callsheet.fakes.providers.task_script import Ends, Fails, Runs, Succeeds, film
+from callsheet.fakes.providers.faults import ReplaceFields
+from callsheet.fakes.providers.server import serve_app
+from callsheet.fakes.providers.task_script import Cancelled, Failed, Running, Succeeded, sample_video
 from callsheet.fakes.providers.vertex import FakeVertex
 from callsheet.providers.catalog import discover_providers
 from callsheet.providers.vertex import open_vertex
@@ -27,17 +27,17 @@ MODELS = "/v1beta1/projects/callsheet-stand-in/locations/us-central1/publishers/
 
 
 class TestVertex(ProviderContract):
-    stand_in = FakeVertex
+    fake = FakeVertex
 
 
 async def test_an_order_is_a_prediction_whose_film_goes_to_our_bucket(tmp_path):
     given = {"prompt": "A fox", "image": picture_in(tmp_path), "durationSeconds": 8, "generateAudio": True}
     async with opened(FakeVertex, tmp_path) as (there, provider):
-        task = await provider.submit(there.order(input=given))
+        task = await provider.submit(there.example_request(input=given))
         await provider.get_status(task)
 
-    submit, look = there.came
-    assert submit.url == f"{there.base}{MODELS}/veo-3.1-generate-001:predictLongRunning"
+    submit, look = there.requests
+    assert submit.url == f"{there.base_url}{MODELS}/veo-3.1-generate-001:predictLongRunning"
     picture = {"bytesBase64Encoded": base64.b64encode(b"a picture").decode(), "mimeType": "image/png"}
     assert submit.json() == {
         "instances": [{"prompt": "A fox", "image": picture}],
@@ -54,30 +54,30 @@ async def test_an_order_is_a_prediction_whose_film_goes_to_our_bucket(tmp_path):
 async def test_pictures_in_lists_go_along(tmp_path):
     reference = {"image": picture_in(tmp_path), "referenceType": "asset"}
     async with opened(FakeVertex, tmp_path) as (there, provider):
-        await provider.submit(there.order(input={"prompt": "A fox", "referenceImages": [reference]}))
+        await provider.submit(there.example_request(input={"prompt": "A fox", "referenceImages": [reference]}))
 
-    [sent] = there.of("submit")[0].json()["instances"][0]["referenceImages"]
+    [sent] = there.requests_of("submit")[0].json()["instances"][0]["referenceImages"]
     assert sent["image"]["mimeType"] == "image/png"
 
 
 async def test_a_film_in_the_bucket_is_fetched_with_the_token(tmp_path):
     async with opened(FakeVertex, tmp_path) as (there, provider):
-        look = await ended(there, provider, Succeeds((film("a film é.mp4"),)))
+        look = await ended(there, provider, Succeeded((sample_video("a film é.mp4"),)))
         path = await provider.fetch(look.outputs[0], tmp_path / "film.mp4")
 
     assert look.outputs[0].name == "a film é.mp4"
-    assert path.read_bytes() == film().data
-    [came] = there.of("download")
+    assert path.read_bytes() == sample_video().data
+    [came] = there.requests_of("download")
     assert came.headers["authorization"] == f"Bearer {there.key}"
 
 
 async def test_a_film_without_a_bucket_comes_inside_of_the_answer(tmp_path):
     async with opened(FakeVertex, tmp_path, vertex_storage=None) as (there, provider):
-        look = await ended(there, provider, Succeeds())
+        look = await ended(there, provider, Succeeded())
         path = await provider.fetch(look.outputs[0], tmp_path / "film.mp4")
 
-    assert "storageUri" not in there.of("submit")[0].json()["parameters"]
-    assert path.read_bytes() == film().data
+    assert "storageUri" not in there.requests_of("submit")[0].json()["parameters"]
+    assert path.read_bytes() == sample_video().data
     assert look.outputs[0].media_type == "video/mp4"
 
 
@@ -93,8 +93,8 @@ async def test_a_film_without_a_bucket_comes_inside_of_the_answer(tmp_path):
 )
 async def test_done_without_a_film_is_no_success(tmp_path, response, code):
     async with opened(FakeVertex, tmp_path) as (there, provider):
-        there.forecast(look=[Altered({"response": response})])
-        look = await ended(there, provider, Succeeds())
+        there.inject_faults(status=[ReplaceFields({"response": response})])
+        look = await ended(there, provider, Succeeded())
 
     assert (look.state, look.code) == ("failed", code)
     assert look.message
@@ -102,19 +102,21 @@ async def test_done_without_a_film_is_no_success(tmp_path, response, code):
 
 async def test_a_task_runs_until_it_is_done(tmp_path):
     async with opened(FakeVertex, tmp_path) as (there, provider):
-        there.forecast(look=[Altered({"done": False}), Altered({"done": "maybe"})])
-        there.course(Runs())
-        task = await provider.submit(there.order())
+        there.inject_faults(status=[ReplaceFields({"done": False}), ReplaceFields({"done": "maybe"})])
+        there.script(Running())
+        task = await provider.submit(there.example_request())
 
         assert {(await provider.get_status(task)).state for _ in range(3)} == {"running"}
 
 
 async def test_codes_of_errors_are_told_apart(tmp_path):
     async with opened(FakeVertex, tmp_path) as (there, provider):
-        assert (await ended(there, provider, Ends())).state == "cancelled"
-        assert (await ended(there, provider, Fails("Deadline exceeded", why="deadline"))).code == "deadline"
-        there.forecast(look=[Altered({"error": {"code": 3, "message": "The prompt violates our usage guidelines."}})])
-        assert (await ended(there, provider, Fails())).code == "content_refused"
+        assert (await ended(there, provider, Cancelled())).state == "cancelled"
+        assert (await ended(there, provider, Failed("Deadline exceeded", why="deadline"))).code == "deadline"
+        there.inject_faults(
+            status=[ReplaceFields({"error": {"code": 3, "message": "The prompt violates our usage guidelines."}})]
+        )
+        assert (await ended(there, provider, Failed())).code == "content_refused"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ async def test_it_answers_in_its_region(location, address):
     settings = Settings(_env_file=None, vertex_project="p", vertex_token="t" * 20, vertex_location=location)
     provider = open_vertex(settings)
     try:
-        assert provider._http.base == address
+        assert provider._http.base_url == address
     finally:
         await provider.close()
 
@@ -152,7 +154,7 @@ async def token_server(there, answers):
             return JSONResponse({"error": "invalid_grant", "error_description": "Too many"}, 400)
         return JSONResponse({"access_token": there.key, "expires_in": 3600, "token_type": "Bearer"})
 
-    async with served(Starlette(routes=[Route("/token", give, methods=["POST"])])) as base:
+    async with serve_app(Starlette(routes=[Route("/token", give, methods=["POST"])])) as base:
         yield f"{base}/token"
 
 
@@ -195,4 +197,4 @@ async def test_an_order_for_which_there_is_no_token_was_certainly_not_sent(tmp_p
             with pytest.raises(ProviderUnreachable, match="invalid_grant"):
                 await providers["vertex"].submit(there.example_request())
 
-    assert there.came == []
+    assert there.requests == []

@@ -1,4 +1,4 @@
-"""Orders and answers without an engine."""
+"""Submissions without an engine."""
 
 import asyncio
 
@@ -11,55 +11,55 @@ from callsheet.testing.fake_provider import FakeProvider
 
 
 @pytest.fixture
-def toy(tmp_path):
+def provider(tmp_path):
     return FakeProvider(tmp_path / "toy")
 
 
-async def test_an_order_is_sent_once_and_its_task_is_given_again(tmp_path, toy):
-    job = RecordingContext(tmp_path, providers=[toy])
+async def test_a_request_is_submitted_once_and_its_task_returned_again(tmp_path, provider):
+    job = RecordingContext(tmp_path, providers=[provider])
 
-    tasks = [await job.submit_once(toy, SubmitRequest("crayon", {})) for _ in range(2)]
+    tasks = [await job.submit_once(provider, SubmitRequest("crayon", {})) for _ in range(2)]
 
     assert tasks[0] == tasks[1]
-    assert [order["mark"] for order in toy.orders()] == [job.orders["submit"].client_reference]
+    assert [request["mark"] for request in provider.requests()] == [job.submit_requests["submit"].client_reference]
 
 
-async def test_what_is_refused_may_be_ordered_of_another(tmp_path, toy):
-    job = RecordingContext(tmp_path, providers=[toy])
+async def test_a_rejected_request_can_be_submitted_again(tmp_path, provider):
+    job = RecordingContext(tmp_path, providers=[provider])
     with pytest.raises(SubmissionRejected):
-        await job.submit_once(toy, SubmitRequest("crayon", {"submit": "refuse"}))
+        await job.submit_once(provider, SubmitRequest("crayon", {"submit": "refuse"}))
 
-    await job.submit_once(toy, SubmitRequest("pencil", {}))
+    await job.submit_once(provider, SubmitRequest("pencil", {}))
 
-    assert [order["model"] for order in toy.orders()] == ["pencil"]
+    assert [request["model"] for request in provider.requests()] == ["pencil"]
 
 
-async def test_an_answer_comes_when_the_task_has_ended_well(tmp_path, toy):
-    job = RecordingContext(tmp_path, providers=[toy])
-    task = await job.submit_once(toy, SubmitRequest("crayon", {}))
-    answer = asyncio.create_task(job.wait_for_result(task))
+async def test_the_result_is_returned_when_the_task_succeeds(tmp_path, provider):
+    job = RecordingContext(tmp_path, providers=[provider])
+    task = await job.submit_once(provider, SubmitRequest("crayon", {}))
+    waiting = asyncio.create_task(job.wait_for_result(task))
     await asyncio.sleep(0)
 
-    toy.tell(task.id, "succeeded", files={"a.txt": "words"})
+    provider.set_status(task.id, "succeeded", files={"a.txt": "hello"})
 
-    [output] = (await answer).outputs
-    assert (await toy.fetch(output, tmp_path / "a.txt")).read_text() == "words"
+    [output] = (await waiting).outputs
+    assert (await provider.fetch(output, tmp_path / "a.txt")).read_text() == "hello"
 
 
-async def test_a_task_that_ended_badly_says_why(tmp_path, toy):
-    job = RecordingContext(tmp_path, providers=[toy])
-    task = await job.submit_once(toy, SubmitRequest("crayon", {}))
-    toy.tell(task.id, "failed", "FAILED", code="content_refused", message="Too colourful.")
+async def test_a_failed_task_raises_with_its_reason(tmp_path, provider):
+    job = RecordingContext(tmp_path, providers=[provider])
+    task = await job.submit_once(provider, SubmitRequest("crayon", {}))
+    provider.set_status(task.id, "failed", "FAILED", code="content_refused", message="Too colorful.")
 
-    with pytest.raises(ProviderFailed, match="Too colourful") as failed:
+    with pytest.raises(ProviderFailed, match="Too colorful") as failed:
         await job.wait_for_result(task)
 
     assert failed.value.code == "content_refused"
     assert failed.value.facts["providerStatus"] == "FAILED"
 
 
-async def test_the_address_for_a_webhook_needs_a_server_that_can_be_reached(tmp_path, toy, monkeypatch):
-    assert RecordingContext(tmp_path).webhook_url(toy) is None
+async def test_a_webhook_url_needs_a_public_url(tmp_path, provider, monkeypatch):
+    assert RecordingContext(tmp_path).webhook_url(provider) is None
 
     monkeypatch.setenv("CALLSHEET_PUBLIC_URL", "https://callsheet.example")
-    assert "/api/webhooks/job/" in RecordingContext(tmp_path).webhook_url(toy)
+    assert "/api/webhooks/job/" in RecordingContext(tmp_path).webhook_url(provider)

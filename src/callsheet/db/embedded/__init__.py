@@ -1,1 +1,1 @@
-"""An embedded PostgreSQL: install, start and stop a private server."""
+"""Embedded PostgreSQL: initialize, start and stop a private server."""

@@ -1,7 +1,7 @@
-"""A PostgreSQL that comes with Callsheet and is shared by all its processes on a machine.
+"""The embedded PostgreSQL, shared by all Callsheet processes of a machine.
 
-A process that uses it is a member, and holds a shared flock on `members`. The kernel drops that lock when a process
-ends in whatever way, so a killed member is never counted. Who can take the lock alone was the last.
+Each process that uses it is a member and holds a shared flock on `members`. The kernel releases the lock when the
+process exits, so a killed member does not count. A member that can take the exclusive lock is the last one.
 """
 
 import contextlib
@@ -15,33 +15,36 @@ from types import MappingProxyType, TracebackType
 from callsheet.db.embedded.cluster import Cluster
 from callsheet.domain.errors import ConfigurationError
 
-_TURN_SECONDS = 400
+_LOCK_TIMEOUT = 400
 _NO_CONFIG: Mapping[str, str] = MappingProxyType({})
 
 
 class EmbeddedPostgres:
-    """A PostgreSQL 18 in a folder, started by the first process that wants it and stopped by the last.
+    """A PostgreSQL 18 in a folder. The first member starts it, and the last one stops it.
 
-    `port` opens it on 127.0.0.1 too, with a password; `config` holds more settings for postgresql.conf. Both take
-    effect when the server starts, so the first member's count. All methods block: call them in a thread.
+    `port` opens it on 127.0.0.1 in addition to the Unix socket, with a password. `config` adds to postgresql.conf. Both
+    apply at the start of the server, so those of the first member count. All methods block: call them in a thread.
 
-    A process forked from a member without exec counts as that member until it ends.
+    A process that was forked from a member without exec shares its membership.
+
+        with EmbeddedPostgres(Path("data/postgres")) as dsn:
+            ...
     """
 
     def __init__(self, folder: Path, *, port: int | None = None, config: Mapping[str, str] = _NO_CONFIG) -> None:
         self._folder = folder.expanduser().resolve()
         if not str(self._folder).isprintable():
-            raise ConfigurationError(f"PostgreSQL cannot use a folder with such a name: {str(self._folder)!r}")
+            raise ConfigurationError(f"PostgreSQL cannot use a folder with this name: {str(self._folder)!r}")
         self._cluster = Cluster(self._folder, port, config)
         self._membership: int | None = None
 
     def start(self) -> str:
-        """Start the server or join the one that runs; return its address for asyncpg, on a Unix socket.
+        """Become a member: start the server or join the running one. Return the asyncpg DSN of its Unix socket.
 
-        Takes about a second the first time, a quarter of one later, milliseconds to join. Heals what a crash left.
-        Raises ConfigurationError telling why the server does not start.
+        Takes about 1 s the first time, 0.25 s later, and milliseconds to join. Recovers from an earlier crash.
+        Raises ConfigurationError with the reason if the server does not start.
         """
-        with self._alone() as lock:
+        with self._exclusive() as lock:
             self._join()
             try:
                 return self._cluster.socket_dsn(self._cluster.ensure_running(lock))
@@ -50,30 +53,30 @@ class EmbeddedPostgres:
                 raise
 
     def stop(self) -> None:
-        """Leave; the last member out stops the server. Does nothing for one who is no member."""
+        """Leave; the last member stops the server. Does nothing if this process is not a member."""
         if self._membership is not None:
-            with self._alone():
+            with self._exclusive():
                 self._leave()
 
     def restart(self) -> str:
-        """Stop the server, whoever uses it, and start it again; return its address."""
-        with self._alone() as lock:
+        """Restart the server, even if it has other members. Return its DSN."""
+        with self._exclusive() as lock:
             self._cluster.stop()
             return self._cluster.socket_dsn(self._cluster.ensure_running(lock))
 
     def kill(self) -> None:
-        """Kill the server as a crash would; the next `start` of any process brings it back."""
+        """Kill the server to simulate a crash. The next `start` of any process restarts it."""
         self._cluster.kill()
 
     @property
     def server_pid(self) -> int | None:
-        """The process id of the server, None while none runs."""
+        """The process id of the server, or None if it is not running."""
         server = self._cluster.postmaster()
         return server.pid if server else None
 
     @property
     def tcp_dsn(self) -> str:
-        """The server's address on 127.0.0.1, with its password; raises ConfigurationError without `port`."""
+        """The DSN on 127.0.0.1, with the password. Raises ConfigurationError without `port`."""
         return self._cluster.tcp_dsn()
 
     def __enter__(self) -> str:
@@ -104,38 +107,38 @@ class EmbeddedPostgres:
             os.close(members)
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[int]:
-        """Hold the lock under which the server is started and stopped; gives its file descriptor."""
+    def _exclusive(self) -> Iterator[int]:
+        """Hold the lock that serializes start and stop. Yields its file descriptor."""
         lock = self._open_lock()
         try:
-            self._wait_for(lock)
+            self._acquire(lock)
             yield lock
         except OSError as error:
-            raise self._unusable(error) from error
+            raise self._folder_error(error) from error
         finally:
             os.close(lock)
 
     def _open_lock(self) -> int:
         try:
             self._folder.parent.mkdir(parents=True, exist_ok=True)
-            # Others may pass through, as the server's own user must; everything inside is closed to them.
+            # 0711: the user of the server must be able to traverse the folder. Its contents are private.
             self._folder.mkdir(mode=0o711, exist_ok=True)
             return self._cluster.open_file("lock", os.O_RDWR)
         except OSError as error:
-            raise self._unusable(error) from error
+            raise self._folder_error(error) from error
 
-    def _wait_for(self, lock: int) -> None:
-        deadline = time.monotonic() + _TURN_SECONDS
+    def _acquire(self, lock: int) -> None:
+        deadline = time.monotonic() + _LOCK_TIMEOUT
         while time.monotonic() < deadline:
             with contextlib.suppress(BlockingIOError):
                 return fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             time.sleep(0.01)
         raise ConfigurationError(
-            f"Another process has been starting or stopping PostgreSQL in {self._folder} for minutes"
+            f"Another process has held the lock to start or stop PostgreSQL in {self._folder} for {_LOCK_TIMEOUT} s"
         )
 
-    def _unusable(self, error: OSError) -> ConfigurationError:
+    def _folder_error(self, error: OSError) -> ConfigurationError:
         return ConfigurationError(
-            f"The embedded PostgreSQL cannot use {self._folder} ({error}). Free space there if the disk is full, else "
-            "point CALLSHEET_DATA_DIR to a folder of this user, or set DATABASE_URL to a PostgreSQL of your own"
+            f"The embedded PostgreSQL cannot use {self._folder} ({error}). Free disk space if the disk is full. "
+            "Otherwise set CALLSHEET_DATA_DIR to a folder of this user, or set DATABASE_URL to your own PostgreSQL"
         )

@@ -1,16 +1,16 @@
 """Run a program that refuses to run as root.
 
-PostgreSQL checks that its effective user id is not 0. This file is a script of the standard library alone, started
-by its path: between fork and exec a program with threads may not do what is done here.
+PostgreSQL refuses to start with the effective user id 0. This file is a standalone script that uses only the standard
+library: a multi-threaded program must not do these steps between fork and exec.
 
     python -I -S unprivileged.py IDENTITY wait|detach FOLDER PROGRAM ARGUMENT...
 
 IDENTITY is one of
 
-    self                 as we are
-    namespace:UID        in a user namespace that shows our own id as UID; on disk nothing changes hands
-    user:UID:GID         as that user
-    searching:UID:GID    as that user, who may also walk through folders closed to him (/root is 0700)
+    self                 the current user
+    namespace:UID        the current user in a user namespace that maps it to UID; file owners do not change
+    user:UID:GID         that user
+    traversing:UID:GID   that user, with the capability to traverse private folders (/root is 0700)
 """
 
 import ctypes
@@ -40,15 +40,15 @@ def _enter_namespace(uid: int) -> None:
     try:
         _libc("unshare", _CLONE_NEWUSER)
     except OSError as error:
-        # The kernel's own word is "No space left on device" where their number is limited to none.
+        # The kernel reports "No space left on device" if the limit of user namespaces is 0.
         raise PermissionError(error.errno, "user namespaces are not permitted here") from error
-    # Without this the kernel does not let a namespace map groups for itself.
+    # Required by the kernel before an unprivileged process may write gid_map.
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"{uid} {own_uid} 1")
     _write("/proc/self/gid_map", f"{own_gid} {own_gid} 1")
 
 
-def _become(uid: int, gid: int) -> None:
+def _switch_user(uid: int, gid: int) -> None:
     if os.geteuid() == uid:
         return
     os.setgroups([])
@@ -56,18 +56,18 @@ def _become(uid: int, gid: int) -> None:
     os.setresuid(uid, uid, uid)
 
 
-def _become_searching(uid: int, gid: int) -> None:
+def _switch_user_traversing(uid: int, gid: int) -> None:
     _libc("prctl", _PR_SET_KEEPCAPS, 1, 0, 0, 0)
-    _become(uid, gid)
+    _switch_user(uid, gid)
     try:
-        _keep(_CAP_DAC_READ_SEARCH)
+        _keep_capability(_CAP_DAC_READ_SEARCH)
     except PermissionError:
-        # Containers are commonly left the wider right without the narrower one.
-        _keep(_CAP_DAC_OVERRIDE)
+        # Containers often keep this broader capability without the narrower one.
+        _keep_capability(_CAP_DAC_OVERRIDE)
 
 
-def _keep(capability: int) -> None:
-    """Hold this right and no other, across exec too."""
+def _keep_capability(capability: int) -> None:
+    """Keep only this capability, also across exec."""
     bit = 1 << capability
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     effective_permitted_inheritable = (ctypes.c_uint32 * 6)(bit, bit, bit, 0, 0, 0)
@@ -75,25 +75,25 @@ def _keep(capability: int) -> None:
     _libc("prctl", _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, capability, 0, 0)
 
 
-def _assume(identity: str) -> None:
+def _switch_identity(identity: str) -> None:
     kind, *numbers = identity.split(":")
     if kind == "namespace":
         _enter_namespace(int(numbers[0]))
     elif kind == "user":
-        _become(int(numbers[0]), int(numbers[1]))
-    elif kind == "searching":
-        _become_searching(int(numbers[0]), int(numbers[1]))
+        _switch_user(int(numbers[0]), int(numbers[1]))
+    elif kind == "traversing":
+        _switch_user_traversing(int(numbers[0]), int(numbers[1]))
     elif kind != "self":
         raise ValueError(f"unknown identity '{identity}'")
 
 
-def main(identity: str, manner: str, folder: str, *command: str) -> None:
-    """Become who is asked for, then the program; `detach` leaves it to init, so that its end needs no parent."""
+def main(identity: str, mode: str, folder: str, *command: str) -> None:
+    """Switch to the identity and exec the program. `detach` reparents it to init, so that no parent must reap it."""
     try:
-        _assume(identity)
+        _switch_identity(identity)
         os.chdir(folder)
         os.umask(0o077)
-        if manner == "detach" and os.fork() != 0:
+        if mode == "detach" and os.fork() != 0:
             os._exit(0)
         os.execv(command[0], command)  # noqa: S606
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""The way from any earlier schema to the present one."""
+"""Schema migrations."""
 
 HEAD = "0001_initial"
-"""The newest revision; a database at another one is not used."""
+"""The newest revision. Servers and workers refuse a database at another one."""

@@ -1,5 +1,6 @@
 -- name: insert_child_jobs!
--- Stores jobs that running jobs want to run first, ready at once; the others wait for them, whether they succeed or fail.
+-- Adds child jobs in status queued. Each parent waits for its child jobs; a child job that fails counts as done
+-- (continue_on_failure).
 WITH given AS (
     SELECT * FROM unnest(:ids::uuid[], :parents::uuid[], :execution_ids::uuid[], :job_ids::text[], :operations::text[],
                          :queues::text[], :priorities::int[], :params::text[], :on_worker_lost::text[],
@@ -21,7 +22,7 @@ FROM (SELECT execution_id, count(*) AS jobs FROM given GROUP BY 1) n
 WHERE e.id = n.execution_id;
 
 -- name: children_done$
--- Whether a job has had others run first: they stand below it, with its own id before theirs.
+-- Whether a job has child jobs: upstream jobs whose id starts with its own id and a slash.
 SELECT EXISTS (
     SELECT FROM edges e JOIN execution_jobs u ON u.id = e.upstream
     WHERE e.downstream = :id AND starts_with(u.job_id, :job_id::text || '/'));

@@ -1,14 +1,14 @@
 -- name: lock_executions
--- The first statement of everything that changes jobs: executions in the order of their ids.
+-- Locks executions in the order of their ids. Every transaction that changes jobs runs this first.
 SELECT id FROM executions WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR NO KEY UPDATE;
 
 -- name: end_runs
--- Writes how runs ended. A run whose job is no longer ours, by epoch, changes nothing and is not returned.
--- A job whose cancellation was asked for ends as cancelled, whatever its late result says.
+-- Records the outcomes of runs. A run with an old epoch changes nothing and is not returned.
+-- A job with a cancel request ends as cancelled, whatever its outcome says.
 WITH given AS (
     SELECT * FROM unnest(:ids::uuid[], :epochs::int[], :statuses::text[], :results::text[], :errors::text[],
-                         :delays::float8[], :firsts::int[])
-        AS g (id, epoch, status, result, error, delay, first)
+                         :delays::float8[], :child_counts::int[])
+        AS g (id, epoch, status, result, error, delay, children)
 )
 UPDATE execution_jobs j
 SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE g.status END,
@@ -16,15 +16,18 @@ SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled' ELSE g
     error = CASE WHEN j.cancel_requested_at IS NULL THEN coalesce(g.error::jsonb, j.error) END,
     progress = CASE WHEN g.status = 'succeeded' AND j.cancel_requested_at IS NULL THEN 1 ELSE j.progress END,
     attempts = j.attempts + (g.error IS NOT NULL)::int,
-    -- Given back without an error, at once or for later: a start that was none.
+    -- Released without an error, now or for later: the start does not count.
     starts = CASE WHEN g.status IN ('queued', 'scheduled') AND g.error IS NULL THEN j.starts - 1 ELSE 0 END,
-    -- Put off until so many other jobs have run, and those upstream that were begun anew meanwhile: their ends count, too.
+    -- Waits for its child jobs, and for upstream jobs that were retried meanwhile: they will end once more.
     pending_dependencies = CASE WHEN g.status = 'pending' AND j.cancel_requested_at IS NULL
-                 THEN g.first + (SELECT count(*)::int FROM edges e JOIN execution_jobs u ON u.id = e.upstream
-                                 WHERE e.downstream = j.id
-                                   AND u.status NOT IN ('succeeded', 'failed', 'cancelled', 'skipped'))
-                 ELSE j.pending_dependencies END,
-    scheduled_at = CASE WHEN g.status = 'scheduled' AND j.cancel_requested_at IS NULL THEN clock_timestamp() + make_interval(secs => g.delay) END,
+                                THEN g.children + (SELECT count(*)::int
+                                                   FROM edges e JOIN execution_jobs u ON u.id = e.upstream
+                                                   WHERE e.downstream = j.id
+                                                     AND u.status NOT IN ('succeeded', 'failed', 'cancelled',
+                                                                          'skipped'))
+                                ELSE j.pending_dependencies END,
+    scheduled_at = CASE WHEN g.status = 'scheduled' AND j.cancel_requested_at IS NULL
+                        THEN clock_timestamp() + make_interval(secs => g.delay) END,
     queued_at = CASE WHEN g.status = 'queued' THEN clock_timestamp() ELSE j.queued_at END,
     finished_at = CASE WHEN g.status IN ('succeeded', 'failed', 'cancelled') OR j.cancel_requested_at IS NOT NULL
                        THEN clock_timestamp() END
@@ -33,12 +36,13 @@ WHERE j.id = g.id AND j.epoch = g.epoch AND j.status = 'running'
 RETURNING j.id, j.epoch, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j.continue_on_failure;
 
 -- name: already_ended
--- Of these runs, those that are recorded as ended: an answer that was lost on the way, not a lost job.
-SELECT j.id, j.epoch, j.status FROM execution_jobs j JOIN unnest(:ids::uuid[], :epochs::int[]) AS g (id, epoch) ON j.id = g.id
+-- Which of these runs are already recorded: the commit succeeded and only its response was lost.
+SELECT j.id, j.epoch, j.status
+FROM execution_jobs j JOIN unnest(:ids::uuid[], :epochs::int[]) AS g (id, epoch) ON j.id = g.id
 WHERE j.epoch = g.epoch AND j.status IN ('succeeded', 'failed', 'cancelled', 'scheduled', 'pending', 'waiting');
 
 -- name: release_downstream
--- Tells downstream jobs that these upstream jobs ended well; those that wait for nothing more become ready.
+-- Counts these upstream jobs as done. Downstream jobs without further dependencies become queued.
 WITH met AS (
     SELECT downstream, count(*)::int AS jobs FROM edges WHERE upstream = ANY (:upstream::uuid[]) GROUP BY 1
 )
@@ -51,7 +55,8 @@ WHERE j.id = met.downstream AND j.status = 'pending'
 RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status;
 
 -- name: skip_downstream
--- Ends everything that can never run because these jobs did not end well. What ran already lets pass what follows it.
+-- Skips the pending jobs that can no longer run because these upstream jobs failed, were cancelled or were skipped.
+-- Stops at jobs that are not pending: what follows them already had its dependency released.
 WITH RECURSIVE unreachable AS (
     SELECT e.downstream FROM edges e JOIN execution_jobs j ON j.id = e.downstream
     WHERE e.upstream = ANY (:upstream::uuid[]) AND j.status = 'pending'
@@ -74,11 +79,11 @@ FROM unnest(:ids::uuid[], :execution_ids::uuid[], :jobs::uuid[], :names::text[],
     AS a (id, execution_id, job, name, key, media_type, size, sha256, probe);
 
 -- name: record_events
--- Numbers and stores what happened, keeps each execution's counts, ends those with nothing left to do (with a notice
--- in the outbox for those that asked for one), then wakes queues and watchers.
--- The executions are locked by lock_executions before.
+-- Numbers and stores events, updates the counts of each execution, ends executions without unfinished jobs (with an
+-- outbox row if they have a callback URL), then notifies queues and event streams.
+-- The caller holds the locks of lock_executions.
 WITH given AS (
-    SELECT * FROM unnest(:execution_ids::uuid[], :job_ids::text[], :types::text[], :datas::text[], :ended::int[],
+    SELECT * FROM unnest(:execution_ids::uuid[], :job_ids::text[], :types::text[], :payloads::text[], :ended::int[],
                          :failed::int[], :cancelled::int[])
         WITH ORDINALITY AS g (execution_id, job_id, type, data, ended, failed, cancelled, place)
 ), sums AS (
@@ -110,7 +115,7 @@ WITH given AS (
     FROM given g JOIN changed c ON c.id = g.execution_id
     UNION ALL
     SELECT c.id, c.base + c.events + 1, NULL, 'execution.' || c.end_status, NULL FROM changed c WHERE c.ends
-), notices AS (
+), new_webhooks AS (
     INSERT INTO outbox (id, execution_id, type, url)
     SELECT gen_random_uuid(), c.id, 'execution.' || c.end_status, c.callback_url
     FROM changed c WHERE c.ends AND c.callback_url IS NOT NULL
@@ -120,10 +125,10 @@ UNION ALL
 SELECT pg_notify('callsheet_ready', name) FROM queues
 WHERE name = ANY (:freed_queues::text[]) AND (max_running IS NOT NULL OR rate_limit IS NOT NULL)
 UNION ALL
-SELECT pg_notify('callsheet_events', :event_wake::text);
+SELECT pg_notify('callsheet_events', :event_notification::text);
 
 -- name: store_progress
--- Keeps the newest progress of running jobs; returns those that are still ours, for the event.
+-- Stores the newest progress of running jobs. Runs with an old epoch change nothing and are not returned.
 UPDATE execution_jobs j
 SET progress = g.progress, progress_message = g.message
 FROM unnest(:ids::uuid[], :epochs::int[], :progress::float4[], :messages::text[]) AS g (id, epoch, progress, message)
@@ -131,9 +136,10 @@ WHERE j.id = g.id AND j.epoch = g.epoch AND j.status = 'running'
 RETURNING j.id;
 
 -- name: notify_event_streams!
--- In a transaction of its own: one that tells something holds up every other that does until it is on disk.
-SELECT pg_notify('callsheet_events', :event_wake::text);
+-- Runs in its own transaction: NOTIFY takes a database-wide lock until the commit is on disk.
+SELECT pg_notify('callsheet_events', :event_notification::text);
 
 -- name: held_leases
+-- Which of these runs still own their job: same epoch, status running.
 SELECT j.id FROM execution_jobs j JOIN unnest(:ids::uuid[], :epochs::int[]) AS g (id, epoch) ON j.id = g.id
 WHERE j.epoch = g.epoch AND j.status = 'running';

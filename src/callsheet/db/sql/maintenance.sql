@@ -1,12 +1,12 @@
 -- name: due_jobs
--- Scheduled jobs whose time has come, with their executions. Only looked at; moved by promote.
+-- Scheduled jobs that are due. Read only; release_due_jobs moves them.
 SELECT id, execution_id FROM execution_jobs
-WHERE status = 'scheduled' AND scheduled_at <= statement_timestamp() -- not clock_timestamp(): no index serves a volatile one
+WHERE status = 'scheduled' AND scheduled_at <= statement_timestamp() -- clock_timestamp() is volatile: no index scan
 ORDER BY scheduled_at
-LIMIT :most;
+LIMIT :limit;
 
 -- name: try_lock_executions
--- As lock_executions, leaving out those that somebody works on; they are met again soon.
+-- Like lock_executions, but skips locked executions. The caller tries those again in its next round.
 SELECT id FROM executions WHERE id = ANY (:ids::uuid[]) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED;
 
 -- name: release_due_jobs
@@ -17,26 +17,27 @@ WHERE id = ANY (:ids::uuid[]) AND execution_id = ANY (:execution_ids::uuid[])
 RETURNING id, execution_id, job_id, queue, status;
 
 -- name: mark_lost_workers
--- Workers silent for too long. A database that was away, or cut off, is not their fault: their time counts from its
--- start at the earliest, and from the moment at which the one who asks could beat again itself.
+-- Marks workers whose last heartbeat is older than :timeout seconds. While the database was down or unreachable no
+-- worker could send one, so the time counts from the start of the database at the earliest, and from the moment since
+-- which the calling worker itself has sent its heartbeats in time (healthy_since).
 UPDATE workers
 SET lost_at = clock_timestamp()
 WHERE lost_at IS NULL
-  AND id <> :me
-  AND greatest(heartbeat_at, pg_postmaster_start_time(), (SELECT steady_since FROM workers WHERE id = :me))
+  AND id <> :worker_id
+  AND greatest(heartbeat_at, pg_postmaster_start_time(), (SELECT healthy_since FROM workers WHERE id = :worker_id))
       < clock_timestamp() - make_interval(secs => :timeout)
 RETURNING id, name, host;
 
 -- name: orphaned_jobs
--- Running jobs whose worker is lost, or has left without a word.
+-- Running jobs whose worker is lost or no longer registered.
 SELECT j.id, j.execution_id FROM execution_jobs j
 WHERE j.status = 'running'
   AND NOT EXISTS (SELECT FROM workers w WHERE w.id = j.worker_id AND w.lost_at IS NULL)
-LIMIT :most;
+LIMIT :limit;
 
 -- name: rescue
--- Takes jobs of lost workers back: ready again, or at an end when too many starts never ended, when an outcome is
--- unknown, or when they were to be cancelled.
+-- Requeues jobs of lost workers. Instead it fails a job whose outcome is unknown (on_worker_lost = park) or that has
+-- crashed too many workers, and cancels a job with a cancel request.
 UPDATE execution_jobs j
 SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
                   WHEN j.on_worker_lost = 'park' THEN 'failed'
@@ -45,10 +46,11 @@ SET status = CASE WHEN j.cancel_requested_at IS NOT NULL THEN 'cancelled'
     error = CASE WHEN j.cancel_requested_at IS NOT NULL THEN NULL
                  WHEN j.on_worker_lost = 'park' THEN
                      jsonb_build_object('code', 'outcome_unknown', 'message',
-                         'The worker died while this job ran. It may have had its effect, so it is not run again by itself.')
+                         'The worker died while this job ran. '
+                         'It may have had side effects, so it is not retried automatically.')
                  WHEN j.starts >= :crash_limit THEN
                      jsonb_build_object('code', 'crash_loop', 'message',
-                         format('Each of %s starts of this job ended with the death of its worker.', j.starts))
+                         format('The worker died in each of %s starts of this job.', j.starts))
                  ELSE j.error END,
     queued_at = clock_timestamp(),
     finished_at = CASE WHEN j.cancel_requested_at IS NOT NULL OR j.starts >= :crash_limit

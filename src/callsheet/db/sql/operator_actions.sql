@@ -8,9 +8,9 @@ SELECT execution_id FROM execution_jobs WHERE id = :id;
 UPDATE executions SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp()) WHERE id = :id;
 
 -- name: cancel_idle_jobs
--- Ends jobs that nobody runs: all of an execution, or one with those it wanted to run first. A queued row that a claim
--- holds at this moment is left out: the claim sees the request on the execution. A waiting one is only ever held for
--- the blink of a look.
+-- Cancels jobs that are not running: all of an execution, or one job with its child jobs. Skips a queued row that a
+-- claim has locked: the claim sees the cancel request of the execution. Waits for a locked waiting row: polls lock it
+-- only briefly.
 WITH idle AS (
     SELECT id FROM execution_jobs
     WHERE execution_id = :execution_id AND (:job::text IS NULL OR job_id = :job OR starts_with(job_id, :job || '/'))
@@ -34,14 +34,15 @@ RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j
 -- name: request_running_jobs_cancel
 UPDATE execution_jobs
 SET cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
-WHERE execution_id = :execution_id AND (:job::text IS NULL OR job_id = :job OR starts_with(job_id, :job || '/')) AND status = 'running'
+WHERE execution_id = :execution_id AND (:job::text IS NULL OR job_id = :job OR starts_with(job_id, :job || '/'))
+  AND status = 'running'
 RETURNING id, execution_id, job_id, worker_id;
 
 -- name: notify_control
 SELECT pg_notify('callsheet_control', :message::text);
 
 -- name: retry_states
--- How every job of an execution stands, for deciding what to run again.
+-- Status of every job of an execution, to decide which jobs a retry runs again.
 SELECT id, status, continue_on_failure FROM execution_jobs WHERE execution_id = :execution_id;
 
 -- name: edges_of_execution
@@ -50,8 +51,8 @@ FROM execution_jobs d JOIN edges e ON e.downstream = d.id
 WHERE d.execution_id = :execution_id;
 
 -- name: reset_jobs
--- Makes ended jobs fresh again; they wait for those upstream jobs that have not ended well. Pending ones that were let
--- pass wait for that job again, since it will end a second time.
+-- Resets ended jobs for a retry. They wait for the upstream jobs that did not succeed. Pending downstream jobs whose
+-- dependency on a reset job was already released wait for it again, because it will end a second time.
 WITH waits AS (
     SELECT e.downstream, count(*)::int AS jobs
     FROM edges e JOIN execution_jobs u ON u.id = e.upstream
@@ -59,7 +60,7 @@ WITH waits AS (
       AND (u.id = ANY (:ids::uuid[])
            OR NOT (u.status = 'succeeded' OR (u.status = 'failed' AND u.continue_on_failure)))
     GROUP BY 1
-), undone AS (
+), reopened AS (
     SELECT e.downstream, count(*)::int AS jobs
     FROM edges e JOIN execution_jobs u ON u.id = e.upstream
     WHERE e.upstream = ANY (:ids::uuid[]) AND u.status IN ('failed', 'cancelled', 'skipped')
@@ -67,13 +68,14 @@ WITH waits AS (
 ), wait_again AS (
     UPDATE execution_jobs j
     SET pending_dependencies = j.pending_dependencies + u.jobs
-    FROM undone u
+    FROM reopened u
     WHERE j.id = u.downstream AND j.status = 'pending'
 )
 UPDATE execution_jobs j
 SET status = CASE WHEN w.jobs IS NULL THEN 'queued' ELSE 'pending' END,
-    pending_dependencies = coalesce(w.jobs, 0), attempts = 0, starts = 0, progress = 0, progress_message = NULL, result = NULL,
-    error = NULL, worker_id = NULL, worker_name = NULL, scheduled_at = NULL, cancel_requested_at = NULL, started_at = NULL, finished_at = NULL,
+    pending_dependencies = coalesce(w.jobs, 0), attempts = 0, starts = 0, progress = 0, progress_message = NULL,
+    result = NULL, error = NULL, worker_id = NULL, worker_name = NULL, scheduled_at = NULL, cancel_requested_at = NULL,
+    started_at = NULL, finished_at = NULL,
     provider = NULL, submission = NULL, provider_job_id = NULL, provider_job_status = NULL, waiting_strategy = NULL,
     next_poll_at = NULL, poll_attempts = 0, waiting_until = NULL,
     queued_at = CASE WHEN w.jobs IS NULL THEN clock_timestamp() END
@@ -82,10 +84,10 @@ WHERE j.id = given.id AND j.status IN ('failed', 'cancelled', 'skipped')
 RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status;
 
 -- name: recount_execution!
--- Opens an execution again, with its counts taken from its jobs.
+-- Reopens an execution and recounts its jobs.
 UPDATE executions e
-SET status = CASE WHEN started_at IS NULL THEN 'queued' ELSE 'running' END, finished_at = NULL, cancel_requested_at = NULL,
-    unfinished = c.unfinished, failed = c.failed, cancelled = c.cancelled
+SET status = CASE WHEN started_at IS NULL THEN 'queued' ELSE 'running' END, finished_at = NULL,
+    cancel_requested_at = NULL, unfinished = c.unfinished, failed = c.failed, cancelled = c.cancelled
 FROM (SELECT count(*) FILTER (WHERE status NOT IN ('succeeded', 'failed', 'cancelled', 'skipped')) AS unfinished,
              count(*) FILTER (WHERE status = 'failed' AND NOT continue_on_failure) AS failed,
              count(*) FILTER (WHERE status = 'cancelled') AS cancelled
@@ -93,5 +95,5 @@ FROM (SELECT count(*) FILTER (WHERE status NOT IN ('succeeded', 'failed', 'cance
 WHERE e.id = :id;
 
 -- name: clear_once_steps!
--- A person decided to run steps of unknown outcome again.
-DELETE FROM once_steps WHERE job = ANY (:jobs::uuid[]) AND done_at IS NULL;
+-- Deletes steps of unknown outcome, so that a retry with resubmit runs them again.
+DELETE FROM once_steps WHERE job = ANY (:jobs::uuid[]) AND finished_at IS NULL;

@@ -1,25 +1,25 @@
 -- name: store_provider_waits!
--- What jobs wait for that just began to, how long, and when they are looked at first. At once, if a webhook came while
--- the run lasted: it may have told of the end.
+-- For jobs that just became waiting: stores the submission, the deadline and the time of the first poll. The first poll
+-- is immediate if a webhook arrived during the run: it may have reported the end.
 UPDATE execution_jobs j
 SET submission = s.id, provider = s.provider, provider_job_id = s.provider_job_id,
     waiting_strategy = CASE WHEN s.token IS NULL THEN 'polling' ELSE 'webhook' END,
     provider_job_status = coalesce(g.status, CASE WHEN j.submission = s.id THEN j.provider_job_status END),
     progress = coalesce(g.progress, j.progress),
-    poll_attempts = g.looks + CASE WHEN j.submission = s.id THEN j.poll_attempts ELSE 0 END,
-    waiting_until = coalesce(s.accepted_at, s.begun_at) + make_interval(secs => g.patience),
+    poll_attempts = g.polls + CASE WHEN j.submission = s.id THEN j.poll_attempts ELSE 0 END,
+    waiting_until = coalesce(s.accepted_at, s.created_at) + make_interval(secs => g.timeout),
     next_poll_at = CASE WHEN s.webhook_received_at > j.started_at THEN clock_timestamp()
                         ELSE least(clock_timestamp() + make_interval(secs => g.delay),
-                                   coalesce(s.accepted_at, s.begun_at) + make_interval(secs => g.patience)) END
-FROM unnest(:ids::uuid[], :epochs::int[], :submissions::uuid[], :statuses::text[], :progress::float4[], :looks::int[],
-            :delays::float8[], :patience::float8[])
-         AS g (id, epoch, submission, status, progress, looks, delay, patience)
+                                   coalesce(s.accepted_at, s.created_at) + make_interval(secs => g.timeout)) END
+FROM unnest(:ids::uuid[], :epochs::int[], :submissions::uuid[], :statuses::text[], :progress::float4[], :polls::int[],
+            :delays::float8[], :timeouts::float8[])
+         AS g (id, epoch, submission, status, progress, polls, delay, timeout)
      JOIN submissions s ON s.id = g.submission
 WHERE j.id = g.id AND j.epoch = g.epoch AND j.status = 'waiting';
 
 -- name: claim_polls
--- Waiting jobs that are due, so many of each provider, put off by :lease so that other workers leave them alone
--- meanwhile. What other providers' jobs wait for is not even passed over.
+-- Claims waiting jobs that are due for a poll, up to the free slots of each provider, with a lease of :lease seconds.
+-- The lateral query reads one index range per provider, so jobs of other providers cost nothing.
 WITH due AS (
     SELECT d.id
     FROM unnest(:providers::text[], :slots::int[]) AS p (provider, slots)
@@ -43,48 +43,49 @@ SELECT t.*, s.task::text AS task
 FROM taken t LEFT JOIN submissions s ON s.id = t.submission;
 
 -- name: renew_poll_leases!
--- Looks that take long: their jobs are put off further.
+-- Extends the lease of jobs whose poll is still running.
 UPDATE execution_jobs j
 SET next_poll_at = clock_timestamp() + make_interval(secs => :lease)
 FROM unnest(:ids::uuid[], :epochs::int[]) AS g (id, epoch)
 WHERE j.id = g.id AND j.epoch = g.epoch AND j.status = 'waiting';
 
 -- name: claim_overdue
--- Waiting jobs whose time is over, of whichever provider, put off likewise.
+-- Claims waiting jobs of any provider whose deadline has passed, with a lease.
 UPDATE execution_jobs j
 SET next_poll_at = clock_timestamp() + make_interval(secs => :lease)
 FROM (SELECT id FROM execution_jobs
       WHERE status = 'waiting' AND next_poll_at <= statement_timestamp() AND waiting_until <= statement_timestamp()
         AND (:only::uuid IS NULL OR execution_id = :only)
-      LIMIT :most FOR NO KEY UPDATE SKIP LOCKED) due
+      LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED) due
 WHERE j.id = due.id
 RETURNING j.id, j.execution_id, j.epoch, j.provider, j.provider_job_status, j.progress;
 
 -- name: record_polls
--- What looks at waiting jobs showed. Those whose task has ended, or whose time is over, are ready to be collected.
+-- Stores poll results. A job whose task has ended or whose deadline has passed (:collects) becomes queued, so that a
+-- run collects the result.
 UPDATE execution_jobs j
 SET status = CASE WHEN g.collect THEN 'queued' ELSE 'waiting' END,
     provider_job_status = coalesce(g.status, j.provider_job_status),
     progress = coalesce(g.progress, j.progress),
-    poll_attempts = j.poll_attempts + g.looks,
+    poll_attempts = j.poll_attempts + g.polls,
     next_poll_at = CASE WHEN NOT g.collect
                         THEN least(clock_timestamp() + make_interval(secs => g.delay), j.waiting_until) END,
     queued_at = CASE WHEN g.collect THEN clock_timestamp() ELSE j.queued_at END
-FROM unnest(:ids::uuid[], :epochs::int[], :collects::bool[], :statuses::text[], :progress::float4[], :looks::int[],
-            :delays::float8[]) AS g (id, epoch, collect, status, progress, looks, delay)
+FROM unnest(:ids::uuid[], :epochs::int[], :collects::bool[], :statuses::text[], :progress::float4[], :polls::int[],
+            :delays::float8[]) AS g (id, epoch, collect, status, progress, polls, delay)
 WHERE j.id = g.id AND j.epoch = g.epoch AND j.status = 'waiting'
 RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status;
 
 -- name: submissions_of_job
--- What a webhook for a job may be about.
+-- Submissions of a job that asked for a webhook. closed: a webhook can change nothing any more.
 SELECT s.id, s.provider, s.token, s.provider_job_id,
-       (s.closed_at IS NOT NULL OR s.ended IS NOT NULL) AND (s.task IS NOT NULL OR s.cancel_at IS NULL) AS over,
+       (s.closed_at IS NOT NULL OR s.ended IS NOT NULL) AND (s.task IS NOT NULL OR s.cancel_at IS NULL) AS closed,
        j.execution_id
 FROM submissions s JOIN execution_jobs j ON j.id = s.job
 WHERE s.job = :job AND s.token IS NOT NULL;
 
 -- name: store_webhook^
--- No row: it is here already.
+-- No row: a duplicate delivery.
 INSERT INTO inbox (submission, message_id, task_id, status) VALUES (:submission, :message_id, :task_id, :status)
 ON CONFLICT (submission, message_id) DO NOTHING
 RETURNING submission;
@@ -93,7 +94,7 @@ RETURNING submission;
 UPDATE submissions SET webhook_received_at = clock_timestamp() WHERE id = :id;
 
 -- name: release_after_webhook
--- The job that waits for this submission is ready to be collected.
+-- Queues the job that waits for this submission, so that a run collects the result.
 UPDATE execution_jobs
 SET status = 'queued', queued_at = clock_timestamp(), next_poll_at = NULL
 WHERE id = :job AND submission = :submission AND status = 'waiting'

@@ -4,7 +4,7 @@ SELECT id, name, status, job_count, unfinished, failed, cancelled, last_event, c
 FROM executions WHERE id = :id;
 
 -- name: list_executions
--- One page, newest first. `before` is the id that the page before ended with.
+-- One page, newest first. :before is the last id of the previous page.
 SELECT id, name, status, job_count, unfinished, failed, cancelled, last_event, callback_url,
        metadata::text AS metadata, cancel_requested_at, created_at, started_at, finished_at
 FROM executions
@@ -14,7 +14,7 @@ WHERE (:statuses::text[] IS NULL OR status = ANY (:statuses::text[]))
        OR metadata::text ILIKE '%' || :search || '%')
   AND (:created_after::timestamptz IS NULL OR created_at >= :created_after)
 ORDER BY id DESC
-LIMIT :most;
+LIMIT :limit;
 
 -- name: jobs_of_executions
 SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority, j.status, j.params::text AS params,
@@ -30,15 +30,15 @@ ORDER BY j.number;
 -- name: get_job^
 SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority, j.status, j.params::text AS params,
        j.result::text AS result, j.error::text AS error, j.progress, j.progress_message, j.attempts, j.max_attempts,
-       j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.on_worker_lost, j.worker_id, j.worker_name, j.scheduled_at,
-       j.cancel_requested_at, j.provider, j.provider_job_id, j.provider_job_status, j.waiting_strategy,
+       j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.on_worker_lost, j.worker_id, j.worker_name,
+       j.scheduled_at, j.cancel_requested_at, j.provider, j.provider_job_id, j.provider_job_status, j.waiting_strategy,
        j.next_poll_at, j.poll_attempts, j.cost, j.provider_seconds, j.created_at, j.queued_at, j.started_at,
        j.finished_at
 FROM execution_jobs j
 WHERE j.id = :id;
 
 -- name: job_summaries
--- What a list shows of each execution's jobs: how many stand where, and how far they are.
+-- Job count and summed progress of each execution, by status.
 SELECT execution_id, status, count(*) AS jobs, sum(progress)::float8 AS progress
 FROM execution_jobs WHERE execution_id = ANY (:execution_ids::uuid[])
 GROUP BY 1, 2;
@@ -52,7 +52,7 @@ WHERE d.execution_id = :execution_id
 GROUP BY d.id, d.job_id;
 
 -- name: upstream_results
--- What the references of these jobs stand for. A failed job that others go on without has no result.
+-- Results of the upstream jobs, to resolve references. The result of a failed job (continue_on_failure) is null.
 SELECT e.downstream, u.job_id, u.result::text AS result
 FROM edges e JOIN execution_jobs u ON u.id = e.upstream
 WHERE e.downstream = ANY (:ids::uuid[]);
@@ -61,9 +61,10 @@ WHERE e.downstream = ANY (:ids::uuid[]);
 SELECT count(*) FROM execution_jobs WHERE queue = :queue AND status = 'queued';
 
 -- name: has_live_worker$
--- Whether somebody would begin a job of this operation in this queue now.
+-- Whether a live worker would start a job of this operation in this queue now.
 SELECT EXISTS (SELECT FROM workers
-               WHERE lost_at IS NULL AND NOT stopping AND heartbeat_at > clock_timestamp() - make_interval(secs => :timeout)
+               WHERE lost_at IS NULL AND NOT stopping
+                 AND heartbeat_at > clock_timestamp() - make_interval(secs => :timeout)
                  AND :operation::text = ANY (operations) AND (lanes ->> :queue::text)::int > 0)
    AND NOT EXISTS (SELECT FROM queues WHERE name = :queue AND (paused_at IS NOT NULL OR max_running = 0));
 
@@ -71,7 +72,7 @@ SELECT EXISTS (SELECT FROM workers
 SELECT number, job_id, type, data::text AS data, at FROM events
 WHERE execution_id = :execution_id AND number > :after
 ORDER BY number
-LIMIT :most;
+LIMIT :limit;
 
 -- name: artifacts_of_execution
 SELECT id, execution_id, job, name, key, media_type, size, sha256, probe::text AS probe, created_at
@@ -82,8 +83,8 @@ SELECT id, execution_id, job, name, key, media_type, size, sha256, probe::text A
 FROM artifacts WHERE id = :id;
 
 -- name: queue_counts
--- How many jobs of each queue stand where; ended ones are not counted.
--- One select a status: each has an index of its own, and nothing serves them all.
+-- Count of unfinished jobs by queue and status.
+-- One SELECT per status: each status has its own partial index, and no index serves them all.
 SELECT queue, 'queued' AS status, count(*) AS jobs, min(queued_at) AS oldest
 FROM execution_jobs WHERE status = 'queued' GROUP BY 1
 UNION ALL
@@ -97,7 +98,7 @@ SELECT queue, 'waiting', count(*), NULL FROM execution_jobs WHERE status = 'wait
 SELECT name, paused_at, max_running, rate_limit, rate_period FROM queues ORDER BY name;
 
 -- name: set_queue^
--- Sets what is given of a queue; `clear_*` lifts a limit.
+-- Changes the settings that are not null; `clear_*` removes a limit.
 INSERT INTO queues AS q (name, paused_at, max_running, rate_limit, rate_period)
 VALUES (:name, CASE WHEN :paused::bool THEN clock_timestamp() END, :max_running::int, :rate_limit::int,
         :rate_period::float8)

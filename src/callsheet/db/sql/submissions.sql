@@ -1,5 +1,6 @@
 -- name: begin_submission^
--- Writes down that an order is about to be sent, if its job is still ours and no other order of the step is open.
+-- Records a submission before it is sent, if the run still owns its job, no cancel is requested, and the step has no
+-- open submission. No row: it must not be sent.
 INSERT INTO submissions (id, job, step, epoch, provider, model, token, request_digest, search_criteria)
 SELECT :id, j.id, :step, :epoch, :provider, :model, :token, :request_digest, :search_criteria::text::jsonb
 FROM execution_jobs j
@@ -8,28 +9,29 @@ ON CONFLICT (job, step) WHERE closed_at IS NULL DO NOTHING
 RETURNING id;
 
 -- name: open_submission^
-SELECT id, provider, model, token, request_digest, begun_at, outcome, provider_job_id, task::text AS task,
-       evidence::text AS evidence, extract(epoch FROM clock_timestamp() - begun_at)::float8 AS age,
+SELECT id, provider, model, token, request_digest, created_at, outcome, provider_job_id, task::text AS task,
+       evidence::text AS evidence, extract(epoch FROM clock_timestamp() - created_at)::float8 AS age,
        (SELECT i.task_id FROM inbox i WHERE i.submission = s.id AND i.task_id IS NOT NULL
-        ORDER BY i.received_at LIMIT 1) AS named_task
+        ORDER BY i.received_at LIMIT 1) AS webhook_task_id
 FROM submissions s
 WHERE job = :job AND step = :step AND closed_at IS NULL;
 
 -- name: identical_submissions^
--- What a lost order could be taken for: tasks of equal orders, and whether one of those has no answer yet.
+-- Submissions with the same request: the ids of their tasks, and whether one of them has no response yet. A task that
+-- is found for a lost submission could belong to one of these.
 SELECT coalesce(array_agg(other.provider_job_id) FILTER (WHERE other.provider_job_id IS NOT NULL), '{}') AS tasks,
-       coalesce(bool_or(other.outcome IS NULL), false) AS on_its_way
+       coalesce(bool_or(other.outcome IS NULL), false) AS in_flight
 FROM submissions mine
-JOIN submissions other ON other.id >= :floor AND other.id <> mine.id
+JOIN submissions other ON other.id >= :min_id AND other.id <> mine.id
     AND other.provider = mine.provider AND other.request_digest = mine.request_digest
 WHERE mine.id = :id;
 
 -- name: lock_identical_submissions!
--- Until the transaction ends, nobody else is given a task that was found for an equal order.
+-- Serializes the adoption of tasks among identical submissions until the transaction ends.
 SELECT pg_advisory_xact_lock(hashtextextended(encode(request_digest, 'hex'), 0)) FROM submissions WHERE id = :id;
 
 -- name: accept_submission!
--- What nobody wants any more is cancelled as soon as it is known.
+-- A task that is no longer wanted (cancelled or closed submission) is due for cancellation at once.
 UPDATE submissions
 SET outcome = 'accepted', accepted_at = clock_timestamp(), provider_job_id = :provider_job_id,
     task = :task::text::jsonb, search_criteria = NULL,
@@ -38,7 +40,8 @@ WHERE id = :id AND outcome IS DISTINCT FROM 'accepted';
 
 -- name: reject_submission!
 UPDATE submissions
-SET outcome = 'rejected', evidence = :evidence::text::jsonb, closed_at = clock_timestamp(), cancel_at = NULL, search_criteria = NULL
+SET outcome = 'rejected', evidence = :evidence::text::jsonb, closed_at = clock_timestamp(), cancel_at = NULL,
+    search_criteria = NULL
 WHERE id = :id AND outcome IS DISTINCT FROM 'accepted';
 
 -- name: mark_submission_unknown!
@@ -46,14 +49,14 @@ UPDATE submissions SET outcome = 'unknown', evidence = :evidence::text::jsonb
 WHERE id = :id AND outcome IS NULL;
 
 -- name: submission_time_left^
--- How long a job has waited for a submission: looks so far, and whether its time is over.
-SELECT CASE WHEN j.submission = s.id THEN j.poll_attempts ELSE 0 END AS looks,
+-- Polls of a submission so far, and whether its deadline has passed.
+SELECT CASE WHEN j.submission = s.id THEN j.poll_attempts ELSE 0 END AS polls,
        clock_timestamp() >= s.accepted_at + make_interval(secs => :deadline) AS overdue
 FROM execution_jobs j JOIN submissions s ON s.id = :submission
 WHERE j.id = :job;
 
 -- name: end_submission!
--- Keeps how a task ended, with what it cost, for the job as well.
+-- Stores how a task ended and what it cost, and updates the totals of its job.
 WITH ended AS (
     UPDATE submissions
     SET ended = coalesce(ended, :ended), cost = coalesce(:cost, cost), seconds = coalesce(:seconds, seconds)
@@ -70,50 +73,53 @@ FROM ended e LEFT JOIN LATERAL (
 WHERE j.id = e.job AND j.epoch = :epoch AND j.status = 'running';
 
 -- name: time_out_submission!
--- Its task took too long: the provider is told to end it.
-UPDATE submissions SET ended = 'given_up', cancel_at = clock_timestamp() WHERE id = :id AND ended IS NULL;
+-- The task exceeded its deadline: requests its cancellation.
+UPDATE submissions SET ended = 'timed_out', cancel_at = clock_timestamp() WHERE id = :id AND ended IS NULL;
 
 -- name: request_provider_cancel
--- The jobs were cancelled: providers are told to end what was ordered for them. Returns orders whose fate is unknown.
-WITH off AS (
+-- Requests the cancellation of the open submissions of cancelled jobs. Returns submissions of unknown outcome.
+WITH cancelled AS (
     UPDATE submissions SET ended = 'cancelled', cancel_at = clock_timestamp()
     WHERE job = ANY (:jobs::uuid[]) AND closed_at IS NULL AND ended IS NULL
-    RETURNING id, job, provider, model, begun_at, task
+    RETURNING id, job, provider, model, created_at, task
 )
-SELECT id, job, provider, model, begun_at FROM off WHERE task IS NULL;
+SELECT id, job, provider, model, created_at FROM cancelled WHERE task IS NULL;
 
 -- name: close_submissions!
--- Before another run by hand: what certainly came to nothing may be ordered anew, with :resubmit also what may not have.
--- Tasks that have not ended are to be ended: nobody waits for them any more.
+-- Before a retry: closes submissions whose task certainly ended without success, so that their step may submit again.
+-- With :resubmit closes all open ones, and requests the cancellation of tasks that have not ended.
 UPDATE submissions
 SET closed_at = clock_timestamp(), search_criteria = CASE WHEN cancel_at IS NOT NULL THEN search_criteria END,
     cancel_at = CASE WHEN task IS NOT NULL AND ended IS NULL THEN clock_timestamp() ELSE cancel_at END
 WHERE job = ANY (:jobs::uuid[]) AND closed_at IS NULL
-  AND (:resubmit::bool OR (task IS NOT NULL AND ended IN ('failed', 'cancelled', 'lost', 'given_up')));
+  AND (:resubmit::bool OR (task IS NOT NULL AND ended IN ('failed', 'cancelled', 'lost', 'timed_out')));
 
 -- name: withdraw_provider_cancel!
--- Before another run by hand: orders that were cancelled, and whose fate is unknown, are not to be ended any more.
+-- Before a retry: withdraws the cancel request of submissions of unknown outcome, because the retry wants their task.
 UPDATE submissions SET ended = NULL, cancel_at = NULL, cancel_attempts = 0
 WHERE job = ANY (:jobs::uuid[]) AND closed_at IS NULL AND task IS NULL AND ended IS NOT NULL;
 
 -- name: claim_provider_cancels
--- Submissions whose provider is to be told, put off by :lease so that others leave them alone meanwhile.
+-- Claims due cancel requests with a lease of :lease seconds; skips providers that this worker cannot open
+-- (:unconfigured).
 UPDATE submissions s
 SET cancel_attempts = cancel_attempts + 1, cancel_at = clock_timestamp() + make_interval(secs => :lease)
 FROM (SELECT id FROM submissions c
-      WHERE cancel_at <= statement_timestamp() AND provider <> ALL (:strange::text[])
+      WHERE cancel_at <= statement_timestamp() AND provider <> ALL (:unconfigured::text[])
         AND (:only::uuid IS NULL
              OR EXISTS (SELECT FROM execution_jobs j WHERE j.id = c.job AND j.execution_id = :only))
-      ORDER BY cancel_at LIMIT :most FOR UPDATE SKIP LOCKED) due, execution_jobs j
+      ORDER BY cancel_at LIMIT :limit FOR UPDATE SKIP LOCKED) due, execution_jobs j
 WHERE s.id = due.id AND j.id = s.job
-RETURNING s.id, s.job, j.execution_id, j.job_id, s.provider, s.model, s.begun_at, s.cancel_attempts,
+RETURNING s.id, s.job, j.execution_id, j.job_id, s.provider, s.model, s.created_at, s.cancel_attempts,
           s.task::text AS task, s.search_criteria::text AS search_criteria,
           (SELECT i.task_id FROM inbox i WHERE i.submission = s.id AND i.task_id IS NOT NULL
-           ORDER BY i.received_at LIMIT 1) AS named_task;
+           ORDER BY i.received_at LIMIT 1) AS webhook_task_id;
 
 -- name: finish_provider_cancel!
--- Told, or given up.
-UPDATE submissions SET cancel_at = NULL, search_criteria = CASE WHEN closed_at IS NULL THEN search_criteria END WHERE id = :id;
+-- The cancellation was sent, or the attempts are used up.
+UPDATE submissions
+SET cancel_at = NULL, search_criteria = CASE WHEN closed_at IS NULL THEN search_criteria END
+WHERE id = :id;
 
 -- name: postpone_provider_cancel!
 UPDATE submissions SET cancel_at = clock_timestamp() + make_interval(secs => :delay)

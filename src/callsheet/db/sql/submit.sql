@@ -1,19 +1,19 @@
 -- name: insert_executions
--- Stores whole executions with their jobs, edges and first event, then wakes the queues touched.
--- One statement, so an execution is there whole or not at all.
+-- Inserts executions with their jobs, edges and first event, then notifies the queues.
+-- One statement, so that an execution is stored completely or not at all.
 WITH new_executions AS (
     INSERT INTO executions (id, name, job_count, unfinished, callback_url, metadata, last_event)
     SELECT e.id, e.name, e.job_count, e.job_count, e.callback_url, e.metadata::jsonb, 1
     FROM unnest(:ids::uuid[], :names::text[], :job_counts::int[], :callback_urls::text[], :metadatas::text[])
         AS e (id, name, job_count, callback_url, metadata)
 ), new_jobs AS (
-    INSERT INTO execution_jobs (id, execution_id, job_id, operation, queue, priority, status, params, pending_dependencies,
-                                has_downstream, continue_on_failure, on_worker_lost, timeout_seconds, max_attempts,
-                                queued_at)
+    INSERT INTO execution_jobs (id, execution_id, job_id, operation, queue, priority, status, params,
+                                pending_dependencies, has_downstream, continue_on_failure, on_worker_lost,
+                                timeout_seconds, max_attempts, queued_at)
     SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority,
            CASE WHEN j.pending_dependencies = 0 THEN 'queued' ELSE 'pending' END,
-           j.params::jsonb, j.pending_dependencies, j.has_downstream, j.continue_on_failure, j.on_worker_lost, j.timeout_seconds,
-           j.max_attempts,
+           j.params::jsonb, j.pending_dependencies, j.has_downstream, j.continue_on_failure, j.on_worker_lost,
+           j.timeout_seconds, j.max_attempts,
            CASE WHEN j.pending_dependencies = 0 THEN clock_timestamp() END
     FROM unnest(:job_ids::uuid[], :job_executions::uuid[], :job_names::text[], :operations::text[], :queues::text[],
                 :priorities::int[], :params::text[], :pending_dependencies::int[], :has_downstream::bool[],
@@ -30,10 +30,10 @@ WITH new_executions AS (
 )
 SELECT pg_notify('callsheet_ready', queue) FROM unnest(:ready_queues::text[]) AS queue
 UNION ALL
-SELECT pg_notify('callsheet_events', :event_wake::text);
+SELECT pg_notify('callsheet_events', :event_notification::text);
 
 -- name: store_idempotency_key^
--- Takes an idempotency key. No row: somebody had it before.
+-- Reserves an idempotency key. No row: it is already used.
 INSERT INTO idempotency_keys (key, body_digest, execution_id) VALUES (:key, :body_digest, :execution_id)
 ON CONFLICT (key) DO NOTHING
 RETURNING key;

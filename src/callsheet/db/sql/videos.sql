@@ -1,4 +1,4 @@
--- Executions as `/v1/videos` sees them: those that came in by it, each with its one job.
+-- Executions that were created through `/v1/videos`; each has exactly one job.
 
 -- name: get_video^
 SELECT e.id, e.metadata::text AS metadata, e.created_at, j.status, j.progress, j.params::text AS params,
@@ -7,13 +7,13 @@ FROM executions e JOIN execution_jobs j ON j.execution_id = e.id AND j.job_id = 
 WHERE e.id = :id AND e.metadata ->> 'videos' = 'shown';
 
 -- name: newest_videos
--- One page, newest first. `after` is the id that the page before ended with.
+-- One page, newest first. :after is the last id of the previous page.
 SELECT e.id, e.metadata::text AS metadata, e.created_at, j.status, j.progress, j.params::text AS params,
        j.result::text AS result, j.error::text AS error, j.finished_at
 FROM executions e JOIN execution_jobs j ON j.execution_id = e.id AND j.job_id = 'video' AND j.operation = 'generate'
 WHERE e.metadata ->> 'videos' = 'shown' AND (:after::uuid IS NULL OR e.id < :after)
 ORDER BY e.id DESC
-LIMIT :most;
+LIMIT :limit;
 
 -- name: oldest_videos
 -- One page, oldest first.
@@ -22,7 +22,7 @@ SELECT e.id, e.metadata::text AS metadata, e.created_at, j.status, j.progress, j
 FROM executions e JOIN execution_jobs j ON j.execution_id = e.id AND j.job_id = 'video' AND j.operation = 'generate'
 WHERE e.metadata ->> 'videos' = 'shown' AND (:after::uuid IS NULL OR e.id > :after)
 ORDER BY e.id
-LIMIT :most;
+LIMIT :limit;
 
 -- name: mark_video_deleted!
 UPDATE executions SET metadata = metadata || '{"videos": "hidden"}'::jsonb WHERE id = :id;

@@ -4,20 +4,21 @@ VALUES (:id, :name, :host, :pid, :version, :lanes::text::jsonb, :operations)
 ON CONFLICT (id) DO UPDATE SET lost_at = NULL, heartbeat_at = clock_timestamp();
 
 -- name: heartbeat^
--- Says that this worker lives. A worker that was given up meanwhile lives again; its jobs are gone from it.
+-- Records a heartbeat. A worker that was marked lost becomes live again, but does not get its jobs back.
 UPDATE workers
-SET steady_since = CASE WHEN heartbeat_at < clock_timestamp() - make_interval(secs => :timeout::float8 / 2) THEN clock_timestamp()
-                        ELSE steady_since END,
+SET healthy_since = CASE WHEN heartbeat_at < clock_timestamp() - make_interval(secs => :timeout::float8 / 2)
+                         THEN clock_timestamp() ELSE healthy_since END,
     heartbeat_at = clock_timestamp(), lost_at = NULL, stopping = :stopping
 WHERE id = :id
 RETURNING lanes::text AS lanes;
 
 -- name: check_runs
--- Compares what a worker thinks it runs with what is recorded: `gone` runs are no longer its own, `cancel` ones shall
--- end, `stray` ones are recorded as its own although it knows nothing of them (the answer to their claim was lost).
+-- Compares the runs of a worker with the recorded ones. `lost`: the job is no longer assigned to this run. `cancel`: a
+-- cancel is requested. `unknown`: the job has been assigned to this worker for :min_age seconds, but the worker does
+-- not run it (the response to its claim was lost).
 SELECT coalesce(g.id, j.id) AS id, coalesce(g.epoch, j.epoch) AS epoch,
-       CASE WHEN j.id IS NULL THEN 'gone'
-            WHEN g.id IS NULL THEN 'stray'
+       CASE WHEN j.id IS NULL THEN 'lost'
+            WHEN g.id IS NULL THEN 'unknown'
             ELSE 'cancel' END AS finding
 FROM unnest(:ids::uuid[], :epochs::int[]) AS g (id, epoch)
 FULL JOIN (SELECT id, epoch, cancel_requested_at, started_at FROM execution_jobs
@@ -25,13 +26,13 @@ FULL JOIN (SELECT id, epoch, cancel_requested_at, started_at FROM execution_jobs
     ON j.id = g.id AND j.epoch = g.epoch
 WHERE j.id IS NULL
    OR (g.id IS NOT NULL AND j.cancel_requested_at IS NOT NULL)
-   OR (g.id IS NULL AND j.started_at < clock_timestamp() - make_interval(secs => :settled));
+   OR (g.id IS NULL AND j.started_at < clock_timestamp() - make_interval(secs => :min_age));
 
 -- name: unregister_worker!
 DELETE FROM workers WHERE id = :id;
 
 -- name: mark_worker_lost^
--- Gives a worker up at once: who watched its process knows that it died.
+-- Marks a worker lost at once, on the word of its supervisor.
 UPDATE workers SET lost_at = clock_timestamp() WHERE id = :id AND lost_at IS NULL RETURNING id, name, host;
 
 -- name: list_workers
@@ -42,12 +43,12 @@ FROM workers w
 ORDER BY w.lost_at IS NOT NULL, w.name, w.id;
 
 -- name: set_lanes^
--- Changes some lanes of a worker; it follows at once.
+-- Changes some lanes of a worker and notifies it.
 UPDATE workers SET lanes = lanes || :lanes::text::jsonb WHERE id = :id AND lost_at IS NULL
 RETURNING id, pg_notify('callsheet_control', 'lanes ' || id::text);
 
 -- name: count_worker_hosts$
--- On how many machines a living worker runs jobs of an operation.
+-- Number of hosts with a live worker that runs an operation.
 SELECT count(DISTINCT host) FROM workers
 WHERE lost_at IS NULL AND NOT stopping AND heartbeat_at > clock_timestamp() - make_interval(secs => :timeout)
   AND :operation::text = ANY (operations) AND (lanes ->> :queue::text)::int > 0;

@@ -1,4 +1,4 @@
-"""Pausing and limiting queues."""
+"""Pause, limit and resume queues."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,13 +7,13 @@ from callsheet.db.database import Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
 from callsheet.domain.records import QueueRecord
-from callsheet.engine.reads.views import list_queues
+from callsheet.engine.reads.queues import list_queues
 from callsheet.operation.catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """At most `starts` jobs begin in each `period`."""
+    """A rate limit: at most `starts` jobs start per `period`."""
 
     starts: int
     period: timedelta
@@ -21,7 +21,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class QueueChange:
-    """What to change of a queue; None leaves it as it is."""
+    """A change of queue settings. None keeps a setting; `clear_*` removes a limit."""
 
     paused: bool | None = None
     max_running: int | None = None
@@ -31,7 +31,7 @@ class QueueChange:
 
 
 async def change_queue(database: Database, catalog: Catalog, name: str, change: QueueChange) -> QueueRecord:
-    """Change a queue for the whole fleet, at once; returns it as it is then. Raises NotFound."""
+    """Change a queue for the whole fleet, with immediate effect. Return the changed queue. Raises NotFound."""
     if name not in {queue.name for queue in await list_queues(database, catalog)}:
         raise NotFound(f"There is no queue '{name}'.")
     await database.retry(
@@ -45,6 +45,6 @@ async def change_queue(database: Database, catalog: Catalog, name: str, change: 
             rate_period=change.rate.period.total_seconds() if change.rate else None,
             clear_rate=change.clear_rate,
         ),
-        seconds=5,
+        timeout=5,
     )
     return next(queue for queue in await list_queues(database, catalog) if queue.name == name)

@@ -1,4 +1,4 @@
-"""Changing the lanes of a worker while it works."""
+"""Resize the lanes of a running worker."""
 
 from uuid import UUID
 
@@ -8,16 +8,16 @@ from callsheet.db.database import Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound, Problem, ProblemList
 from callsheet.domain.records import WorkerRecord
-from callsheet.engine.reads.views import list_workers
+from callsheet.engine.reads.workers import list_workers
 
 
 async def set_lanes(database: Database, worker_id: UUID, lanes: dict[str, int]) -> WorkerRecord:
-    """Change how many jobs of some queues a worker runs at once; 0 lets it take no more of them.
+    """Set the number of slots of some lanes; 0 closes a lane. Running jobs continue.
 
-    Returns the worker as it is then. Raises NotFound for a worker that is not there or is lost, ProblemList for a
-    queue that it has no lane of: which operations it can run was decided when it started.
+    Returns the changed worker. Raises NotFound for an unknown or lost worker, and ProblemList for a queue without a
+    lane: a worker selects the operations that it can run at its start, so it cannot open new lanes.
     """
-    worker = await _find(database, worker_id)
+    worker = await _get_worker(database, worker_id)
     known = ", ".join(sorted(worker.lanes))
     problems = [
         Problem(f"lanes.{queue}", "unknown_lane", f"this worker has no lane '{queue}'; it has {known}")
@@ -25,14 +25,14 @@ async def set_lanes(database: Database, worker_id: UUID, lanes: dict[str, int]) 
         if queue not in worker.lanes
     ]
     if problems:
-        raise ProblemList(problems, f"The worker '{worker.name}' cannot change to these lanes")
+        raise ProblemList(problems, f"The worker '{worker.name}' cannot change these lanes")
     text = orjson.dumps(lanes).decode()
-    if await database.retry(lambda c: sql.set_lanes(c, id=worker_id, lanes=text), seconds=5) is None:
+    if await database.retry(lambda c: sql.set_lanes(c, id=worker_id, lanes=text), timeout=5) is None:
         raise NotFound(f"The worker '{worker.name}' is lost.")
-    return await _find(database, worker_id)
+    return await _get_worker(database, worker_id)
 
 
-async def _find(database: Database, worker_id: UUID) -> WorkerRecord:
+async def _get_worker(database: Database, worker_id: UUID) -> WorkerRecord:
     for worker in await list_workers(database):
         if worker.id == worker_id:
             return worker

@@ -1,4 +1,4 @@
-"""Cancelling executions and jobs."""
+"""Cancel executions and jobs."""
 
 import asyncio
 from typing import Any
@@ -8,13 +8,18 @@ from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import InvalidState, NotFound
 from callsheet.domain.statuses import ENDED, EXECUTION_ENDED, ExecutionStatus, JobStatus
-from callsheet.engine.jobs.complete import Changes, release_or_skip_downstream, request_provider_cancel
+from callsheet.engine.jobs.changes import Changes
+from callsheet.engine.jobs.downstream import release_or_skip_downstream, request_provider_cancel
+
+_CLAIM_TRIES = 200
 
 
 async def cancel_execution(database: Database, execution_id: UUID) -> None:
-    """Cancel what has not ended. Jobs that run are asked to stop and are cancelled when they have.
+    """Cancel the jobs of an execution that have not ended.
 
-    Raises NotFound, or InvalidState when the execution has ended otherwise; cancelling twice is fine.
+    Jobs that are not running are cancelled at once. Running jobs are stopped and become cancelled afterwards.
+    Cancelling a cancelled execution has no effect. Raises NotFound, or InvalidState if the execution has succeeded or
+    failed.
     """
 
     async def cancel(connection: Connection) -> None:
@@ -25,7 +30,7 @@ async def cancel_execution(database: Database, execution_id: UUID) -> None:
         if status in EXECUTION_ENDED:
             if status is ExecutionStatus.CANCELLED:
                 return
-            raise InvalidState(f"The execution has {status}; it cannot be cancelled any more.")
+            raise InvalidState(f"The execution has {status} and can no longer be cancelled.")
         await sql.request_execution_cancel(connection, id=execution_id)
         await _cancel_jobs(connection, execution_id, None)
 
@@ -33,17 +38,17 @@ async def cancel_execution(database: Database, execution_id: UUID) -> None:
 
 
 async def cancel_job(database: Database, job_id: UUID) -> None:
-    """Cancel one job, with those it wanted to run first; what is downstream of it is skipped.
+    """Cancel one job with its child jobs, and skip its downstream jobs.
 
-    Raises NotFound, or InvalidState when the job has ended otherwise.
+    Cancelling a cancelled job has no effect. Raises NotFound, or InvalidState if the job has ended otherwise.
     """
     row = await database.retry(lambda c: sql.execution_of_job(c, id=job_id))
     if row is None:
         raise NotFound(f"There is no job {job_id}.")
-    for _ in range(200):
+    for _ in range(_CLAIM_TRIES):
         if await database.retry(lambda c: _cancel_job(c, row["execution_id"], job_id), transaction=True):
             return
-        # A claim holds the row at this very moment; it is running right after.
+        # A claim holds the lock of the row. After its commit the job is running and can be cancelled.
         await asyncio.sleep(0.01)
     raise InvalidState("The job is being started; try again.")
 
@@ -56,7 +61,7 @@ async def _cancel_job(connection: Connection, execution_id: UUID, job_id: UUID) 
     job = await sql.get_job(connection, id=job_id)
     status = JobStatus(job["status"])
     if status in ENDED and status is not JobStatus.CANCELLED:
-        raise InvalidState(f"The job has {status}; it cannot be cancelled any more.")
+        raise InvalidState(f"The job has {status} and can no longer be cancelled.")
     return status is JobStatus.CANCELLED
 
 

@@ -1,4 +1,4 @@
-"""Jobs that a running job wants to run first: checked and stored."""
+"""Child jobs: validate and store the jobs that a running job adds to its execution."""
 
 import re
 from collections import Counter
@@ -8,45 +8,46 @@ import asyncpg
 
 from callsheet.db.database import Connection
 from callsheet.db.statements import sql
+from callsheet.domain.did_you_mean import did_you_mean
 from callsheet.domain.errors import InternalError, Problem, ProblemList
 from callsheet.domain.ids import new_id
 from callsheet.domain.plan import JOB_ID
-from callsheet.domain.plan_validation import did_you_mean, validate_params
+from callsheet.domain.plan_validation import validate_params
 from callsheet.engine.jobs.json_validation import validated_json
 from callsheet.engine.jobs.outcomes import ChildJobRow
 from callsheet.operation.contract import ChildJob, Operation
 from callsheet.queue.claim import ClaimedJob
 
 
-def child_jobs(
-    job: ClaimedJob, wanted: Sequence[ChildJob], operations: Mapping[str, Operation]
+def child_job_rows(
+    parent: ClaimedJob, children: Sequence[ChildJob], operations: Mapping[str, Operation]
 ) -> tuple[ChildJobRow, ...]:
-    """Return the jobs as they are stored, in the order they came.
+    """Validate child jobs. Return their rows in the same order.
 
-    Raises InternalError with every problem when they cannot run: it is the operation that is at fault.
+    Raises InternalError with all problems if they are invalid, because this is a bug of the operation.
     """
-    problems = [*_bad_ids(wanted)]
-    for index, sub in enumerate(wanted):
-        problems += _invalid(sub, f"jobs[{index}]", operations)
+    problems = [*_invalid_ids(children)]
+    for index, child in enumerate(children):
+        problems += _invalid_params(child, f"jobs[{index}]", operations)
     if problems:
-        told = "; ".join(map(repr, problems))
-        raise InternalError(f"The operation wants jobs to run first that cannot run: {told}")
-    return tuple(_child_job(job, sub, operations[sub.operation]) for sub in wanted)
+        message = "; ".join(map(repr, problems))
+        raise InternalError(f"The operation requested invalid child jobs: {message}")
+    return tuple(_row(parent, child, operations[child.operation]) for child in children)
 
 
 def is_child_job(job_id: str) -> bool:
-    """Tell whether a job was wanted by another one; no id in a plan has this form."""
+    """Return whether the id is that of a child job. Ids in a plan contain no slash."""
     return "/" in job_id
 
 
-async def insert_child_jobs(connection: Connection, wanted: Sequence[tuple[ChildJobRow, asyncpg.Record]]) -> None:
-    """Store jobs, each with the record of the one that waits for it, inside the caller's transaction."""
-    jobs = [job for job, _ in wanted]
+async def insert_child_jobs(connection: Connection, children: Sequence[tuple[ChildJobRow, asyncpg.Record]]) -> None:
+    """Insert child jobs, each with the row of its parent, inside the caller's transaction."""
+    jobs = [job for job, _ in children]
     await sql.insert_child_jobs(
         connection,
         ids=[job.id for job in jobs],
-        parents=[row["id"] for _, row in wanted],
-        execution_ids=[row["execution_id"] for _, row in wanted],
+        parents=[row["id"] for _, row in children],
+        execution_ids=[row["execution_id"] for _, row in children],
         job_ids=[job.job_id for job in jobs],
         operations=[job.operation.name for job in jobs],
         queues=[job.operation.queue for job in jobs],
@@ -58,31 +59,35 @@ async def insert_child_jobs(connection: Connection, wanted: Sequence[tuple[Child
     )
 
 
-def _child_job(job: ClaimedJob, sub: ChildJob, operation: Operation) -> ChildJobRow:
-    # One above: what is begun shall be finished before more of its kind begins.
+def _row(parent: ClaimedJob, child: ChildJob, operation: Operation) -> ChildJobRow:
     return ChildJobRow(
-        new_id(), f"{job.job_id}/{sub.id}", operation, job.priority + 1, validated_json(sub.params, "params")
+        new_id(),
+        f"{parent.job_id}/{child.id}",
+        operation,
+        # Before other jobs of its kind, so that started work is finished first.
+        parent.priority + 1,
+        validated_json(child.params, "params"),
     )
 
 
-def _bad_ids(wanted: Sequence[ChildJob]) -> Iterator[Problem]:
-    times = Counter(sub.id for sub in wanted)
-    for index, sub in enumerate(wanted):
-        if not re.fullmatch(JOB_ID, sub.id):
-            yield Problem(f"jobs[{index}].id", "bad_id", f"'{sub.id}' is not formed as a job's id")
-        if times[sub.id] > 1:
-            yield Problem(f"jobs[{index}].id", "duplicate_id", f"there are {times[sub.id]} jobs '{sub.id}'")
+def _invalid_ids(children: Sequence[ChildJob]) -> Iterator[Problem]:
+    counts = Counter(child.id for child in children)
+    for index, child in enumerate(children):
+        if not re.fullmatch(JOB_ID, child.id):
+            yield Problem(f"jobs[{index}].id", "bad_id", f"'{child.id}' is not a valid job id")
+        if counts[child.id] > 1:
+            yield Problem(f"jobs[{index}].id", "duplicate_id", f"{counts[child.id]} jobs have the id '{child.id}'")
 
 
-def _invalid(sub: ChildJob, where: str, operations: Mapping[str, Operation]) -> Iterator[Problem]:
-    operation = operations.get(sub.operation)
+def _invalid_params(child: ChildJob, path: str, operations: Mapping[str, Operation]) -> Iterator[Problem]:
+    operation = operations.get(child.operation)
     if operation is None:
-        message = f"unknown operation '{sub.operation}'{did_you_mean(sub.operation, operations)}"
-        yield Problem(f"{where}.operation", "unknown_operation", message)
+        message = f"unknown operation '{child.operation}'{did_you_mean(child.operation, operations)}"
+        yield Problem(f"{path}.operation", "unknown_operation", message)
         return
     try:
-        validated_json(sub.params, "")
-        validate_params(sub.params, operation.params)
+        validated_json(child.params, "")
+        validate_params(child.params, operation.params)
     except ProblemList as error:
         for problem in error.problems:
-            yield Problem(f"{where}.params.{problem.path}".rstrip("."), problem.code, problem.message)
+            yield Problem(f"{path}.params.{problem.path}".rstrip("."), problem.code, problem.message)

@@ -1,4 +1,4 @@
-"""What somebody gave, as the JSON that is stored: unchanged, or refused."""
+"""Validation of JSON values that PostgreSQL must store unchanged."""
 
 import math
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from callsheet.domain.errors import PlanRefused, Problem
 
 
 def validated_json(value: Any, path: str) -> str:
-    """Return the value as JSON; raises PlanRefused, naming the path, for what the database could not give back."""
+    """Return the value as JSON text. Raises PlanRefused, with the path, for a value that jsonb cannot store."""
     try:
         text = orjson.dumps(value).decode()
     except (TypeError, ValueError) as error:
         raise PlanRefused([Problem(path, "not_json", f"cannot be written as JSON: {error}")]) from None
-    # What these two may stand for does not survive the way through the database.
+    # jsonb rejects NUL, and orjson writes NaN and infinity as null. The text shows quickly whether to look closer.
     if "\\u0000" in text or "null" in text:
         for leaf in _leaves(value):
             if isinstance(leaf, str) and "\0" in leaf:
-                raise PlanRefused([Problem(path, "nul_character", "must not hold a NUL character")])
+                raise PlanRefused([Problem(path, "nul_character", "must not contain a NUL character")])
             if isinstance(leaf, float) and not math.isfinite(leaf):
-                raise PlanRefused([Problem(path, "not_json", f"must not hold {leaf}, which JSON has no form for")])
+                raise PlanRefused([Problem(path, "not_json", f"must not contain {leaf}, which JSON cannot represent")])
     return text
 
 

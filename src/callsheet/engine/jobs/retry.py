@@ -1,4 +1,4 @@
-"""Running again, by hand, what did not succeed."""
+"""Manual retries of executions and jobs."""
 
 from typing import Any
 from uuid import UUID
@@ -8,22 +8,24 @@ from callsheet.db.statements import sql
 from callsheet.domain.errors import InvalidState, NotFound
 from callsheet.domain.retry_policy import RetryState, jobs_to_retry
 from callsheet.domain.statuses import EXECUTION_ENDED, JobStatus, actions_from
-from callsheet.engine.jobs.complete import Changes
+from callsheet.engine.jobs.changes import Changes
+
+_REASON = "manual retry"
 
 
 async def retry_execution(database: Database, execution_id: UUID, *, resubmit: bool = False) -> int:
-    """Run again every job that failed, was cancelled or was skipped; what succeeded is kept.
+    """Run every job again that failed, was cancelled or was skipped. Succeeded jobs keep their results.
 
-    What was ordered of a provider, and may still come to something, is not ordered again. `resubmit` orders it anew,
-    and repeats once-only steps whose outcome is unknown. Returns how many jobs run again. Raises
-    NotFound, or InvalidState when there is nothing to retry.
+    A submission whose task may still succeed, or whose outcome is unknown, is not sent again. `resubmit` sends it
+    again, and also repeats once-only steps of unknown outcome: the provider may charge twice.
+    Returns the number of jobs that run again. Raises NotFound, or InvalidState if no job can be retried.
     """
 
     async def retry(connection: Connection) -> int:
         execution = await sql.execution_to_change(connection, id=execution_id)
         if execution is None:
             raise NotFound(f"There is no execution {execution_id}.")
-        jobs = await _to_retry(connection, execution_id, None)
+        jobs = await _select_jobs(connection, execution_id, None)
         if not jobs:
             raise InvalidState(f"The execution is {execution['status']}; it has no job that can be retried.")
         return await _reset(connection, execution, jobs, resubmit)
@@ -32,9 +34,10 @@ async def retry_execution(database: Database, execution_id: UUID, *, resubmit: b
 
 
 async def retry_job(database: Database, job_id: UUID, *, resubmit: bool = False) -> int:
-    """Run one job again, with the failed jobs it needs and those that were skipped because of it.
+    """Run one job again, with the failed upstream jobs that it needs and the jobs that were skipped because of it.
 
-    Returns how many jobs run again. Raises NotFound, or InvalidState when the job has not failed.
+    `resubmit` as for `retry_execution`. Returns the number of jobs that run again. Raises NotFound, or InvalidState if
+    the job cannot be retried in its status.
     """
 
     async def retry(connection: Connection) -> int:
@@ -44,14 +47,14 @@ async def retry_job(database: Database, job_id: UUID, *, resubmit: bool = False)
         execution = await sql.execution_to_change(connection, id=row["execution_id"])
         job = await sql.get_job(connection, id=job_id)
         if "retry" not in actions_from(JobStatus(job["status"])):
-            raise InvalidState(f"The job is {job['status']}; it cannot be retried now.")
-        jobs = await _to_retry(connection, row["execution_id"], job_id)
+            raise InvalidState(f"The job is {job['status']} and cannot be retried now.")
+        jobs = await _select_jobs(connection, row["execution_id"], job_id)
         return await _reset(connection, execution, jobs, resubmit)
 
     return await database.retry(retry, transaction=True)
 
 
-async def _to_retry(connection: Connection, execution_id: UUID, only: UUID | None) -> list[UUID]:
+async def _select_jobs(connection: Connection, execution_id: UUID, only: UUID | None) -> list[UUID]:
     rows = await sql.retry_states(connection, execution_id=execution_id)
     jobs = {row["id"]: RetryState(JobStatus(row["status"]), row["continue_on_failure"]) for row in rows}
     edges = await sql.edges_of_execution(connection, execution_id=execution_id) if only else []
@@ -62,16 +65,17 @@ async def _reset(connection: Connection, execution: Any, jobs: list[UUID], resub
     if resubmit:
         await sql.clear_once_steps(connection, jobs=jobs)
     await sql.close_submissions(connection, jobs=jobs, resubmit=resubmit)
+    # The retry wants the task of a submission of unknown outcome, if it exists: do not cancel it.
     await sql.withdraw_provider_cancel(connection, jobs=jobs)
     changes = Changes()
     if execution["status"] in EXECUTION_ENDED and execution["started_at"] is not None:
-        changes.add_execution_status(execution["id"], "running", {"reason": "retried by hand"})
+        changes.add_execution_status(execution["id"], "running", {"reason": _REASON})
     rows = await sql.reset_jobs(connection, ids=jobs)
     for row in rows:
         if row["status"] == "queued":
-            changes.add_ready_queue(row, "retried by hand")
+            changes.add_queued(row, _REASON)
         else:
-            changes.add_status(row, row["status"], {"reason": "retried by hand"})
+            changes.add_status(row, row["status"], {"reason": _REASON})
     await sql.recount_execution(connection, id=execution["id"])
     await changes.record(connection)
     return len(rows)

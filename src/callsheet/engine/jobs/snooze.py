@@ -1,4 +1,4 @@
-"""Snooze: a run ends early and its job waits for a provider."""
+"""Snooze: a run ends early, and its job waits for a provider without a slot."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,22 +10,22 @@ from callsheet.providers.contract import TaskStatus
 
 @dataclass(frozen=True, slots=True)
 class ProviderWait:
-    """What a run leaves behind that waits for a provider."""
+    """The submission that a snoozed job waits for, and when to poll it."""
 
     submission: UUID
     provider: str
     task_id: str | None
-    """None while nobody knows whether it took the order."""
+    """None while it is unknown whether the provider accepted the submission."""
     delay: float
-    """Seconds until the next look."""
+    """Seconds until the next poll."""
     timeout: float
-    """Seconds from the acceptance on, or from the sending while nobody knows of one."""
+    """Seconds from the acceptance of the submission, or from its creation while its outcome is unknown."""
     status: TaskStatus | None = None
-    """What was seen just now, if anything."""
+    """The result of a poll in this run, if any."""
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What its event tells."""
+        """The data of its event."""
         facts = {"provider": self.provider, "providerJobId": self.task_id}
         if self.status is not None:
             facts["providerStatus"] = storable_text(self.status.status)
@@ -33,7 +33,7 @@ class ProviderWait:
 
 
 class Snooze(Exception):
-    """Ends a run that has nothing to do until a provider is done; the job's seat is free meanwhile."""
+    """Raised to end a run that can only wait for a provider. The job becomes waiting and frees its slot."""
 
     def __init__(self, wait: ProviderWait) -> None:
         super().__init__("the job waits for a provider")

@@ -1,4 +1,4 @@
-"""Following the events of executions as they are stored, for any number of watchers."""
+"""Live streams of the events of executions, for any number of subscribers."""
 
 import asyncio
 import contextlib
@@ -12,22 +12,23 @@ from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
 from callsheet.domain.records import Event
 from callsheet.domain.statuses import EXECUTION_ENDED
-from callsheet.engine.reads.views import events_after
+from callsheet.engine.reads.events import events_after
 
-_SLOW_LOOK = 5.0
-_PAGE = 500
+_FALLBACK_INTERVAL = 5.0
+"""Seconds between reads without a notification, in case one was lost."""
+_PAGE_SIZE = 500
 
 
 class EventStream:
-    """Wakes watchers when their execution has new events; one LISTEN connection serves them all."""
+    """Notifies subscribers of new events. One LISTEN connection serves all of them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._bells: dict[UUID, set[asyncio.Event]] = defaultdict(set)
+        self._subscribers: dict[UUID, set[asyncio.Event]] = defaultdict(set)
         self._listener = Listener(
             database.dsn,
             ["callsheet_events"],
-            heard=lambda _, payload: self._wake_subscribers(payload),
+            on_notify=lambda _, payload: self._wake_subscribers(payload),
             on_gap=lambda: self._wake_subscribers("*"),
         )
 
@@ -36,40 +37,39 @@ class EventStream:
         await self._listener.run()
 
     async def follow(self, execution_id: UUID, *, after: int = 0, forever: bool = False) -> AsyncGenerator[Event, None]:
-        """Yield the events after number `after`, each once and in order, as they come.
+        """Yield the events with a number greater than `after`, each once, in order, including future ones.
 
         Ends after the event that ends the execution, unless `forever`. Raises NotFound.
         """
         await self._has_ended(execution_id, after)
-        bell = asyncio.Event()
-        self._bells[execution_id].add(bell)
+        wake = asyncio.Event()
+        self._subscribers[execution_id].add(wake)
         try:
             while True:
-                bell.clear()
-                while events := await events_after(self._database, execution_id, after, most=_PAGE):
+                wake.clear()
+                while events := await events_after(self._database, execution_id, after, limit=_PAGE_SIZE):
                     for event in events:
                         after = event.number
                         yield event
                 if not forever and await self._has_ended(execution_id, after):
                     return
-                # A look now and then stands behind the wake-ups.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(bell.wait(), _SLOW_LOOK)
+                    await asyncio.wait_for(wake.wait(), _FALLBACK_INTERVAL)
         finally:
-            self._bells[execution_id].discard(bell)
-            if not self._bells[execution_id]:
-                del self._bells[execution_id]
+            self._subscribers[execution_id].discard(wake)
+            if not self._subscribers[execution_id]:
+                del self._subscribers[execution_id]
 
     async def _has_ended(self, execution_id: UUID, after: int) -> bool:
-        row = await self._database.retry(lambda c: sql.get_execution(c, id=execution_id), seconds=5)
+        row = await self._database.retry(lambda c: sql.get_execution(c, id=execution_id), timeout=5)
         if row is None:
             raise NotFound(f"There is no execution {execution_id}.")
         return row["status"] in EXECUTION_ENDED and row["last_event"] <= after
 
     def _wake_subscribers(self, payload: str) -> None:
         if payload == "*":
-            bells = [bell for bells in self._bells.values() for bell in bells]
+            wakes = [wake for subscribers in self._subscribers.values() for wake in subscribers]
         else:
-            bells = [bell for text in payload.split(",") for bell in self._bells.get(UUID(text), ())]
-        for bell in bells:
-            bell.set()
+            wakes = [wake for text in payload.split(",") for wake in self._subscribers.get(UUID(text), ())]
+        for wake in wakes:
+            wake.set()

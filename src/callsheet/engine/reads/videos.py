@@ -1,4 +1,4 @@
-"""Executions that came in by `/v1/videos`: a mark in their metadata tells them, and each has one job."""
+"""Read executions that were created through `/v1/videos`. Their metadata marks them, and each has one job."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,21 +12,22 @@ from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
 from callsheet.domain.statuses import JobStatus
 
-JOB = "video"
-"""The job's id in its plan."""
-SHOWN = {"videos": "shown"}
-"""In the metadata of an execution that is one of these, and was not deleted."""
+VIDEO_JOB_ID = "video"
+"""Id of the job in its plan."""
+VISIBLE_VIDEO = {"videos": "shown"}
+"""Metadata of an execution that is a video and has not been deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoJob:
-    """How the job of a video stands."""
+    """The job of a video."""
 
     id: UUID
-    """Of the execution."""
+    """Id of the execution."""
     metadata: dict[str, Any]
     status: JobStatus
     progress: float
+    """0 to 1."""
     params: dict[str, Any]
     result: dict[str, Any] | None
     error: dict[str, Any] | None
@@ -35,22 +36,22 @@ class VideoJob:
 
 
 async def find_video(database: Database, execution_id: UUID) -> VideoJob:
-    """Return one; raises NotFound for what is none, or was deleted."""
-    row = await database.retry(lambda c: sql.get_video(c, id=execution_id), seconds=5)
+    """Return a video. Raises NotFound if the execution is not a video or was deleted."""
+    row = await database.retry(lambda c: sql.get_video(c, id=execution_id), timeout=5)
     if row is None:
         raise NotFound("There is no such video.")
     return _video(row)
 
 
-async def list_videos(database: Database, *, after: UUID | None, newest_first: bool, most: int) -> list[VideoJob]:
-    """Return one page; `after` is the last id of the page before."""
+async def list_videos(database: Database, *, after: UUID | None, newest_first: bool, limit: int) -> list[VideoJob]:
+    """Return one page of videos. `after` is the last id of the previous page."""
     statement = sql.newest_videos if newest_first else sql.oldest_videos
-    return [_video(row) for row in await database.retry(lambda c: statement(c, after=after, most=most), seconds=5)]
+    return [_video(row) for row in await database.retry(lambda c: statement(c, after=after, limit=limit), timeout=5)]
 
 
 async def mark_video_deleted(database: Database, execution_id: UUID) -> None:
-    """Show it no more. The execution stays, for those who look for it by its id."""
-    await database.retry(lambda c: sql.mark_video_deleted(c, id=execution_id), seconds=5)
+    """Hide a video. Its execution remains and can be read by its id."""
+    await database.retry(lambda c: sql.mark_video_deleted(c, id=execution_id), timeout=5)
 
 
 def _video(row: Any) -> VideoJob:

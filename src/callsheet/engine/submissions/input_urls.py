@@ -1,76 +1,69 @@
-"""Addresses at which others, such as providers, can fetch the input files of a job."""
+"""Public URLs of input files, for providers to fetch."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from callsheet.db.database import Database
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadSource, NotFound
 from callsheet.domain.media_source import MediaSource, SourceKind
-from callsheet.engine.reads.views import find_artifact
+from callsheet.engine.reads.artifacts import find_artifact
 from callsheet.files.cache import is_cache_key
-from callsheet.files.object_keys import checked_key
-from callsheet.files.signed_urls import sign_path, signing_key
+from callsheet.files.object_keys import validate_key
+from callsheet.files.signed_urls import signed_file_url, signing_key
+from callsheet.files.ssrf_guard import is_public_host
 from callsheet.files.storage import Storage
 from callsheet.settings import Settings
 
-_LIFETIME = timedelta(days=1)
-"""A provider may take its time before it begins."""
-_KEY = "storage:"
+_URL_TTL = timedelta(days=1)
+"""Long, because a provider may queue a task before it fetches the inputs."""
+_KEY_PREFIX = "storage:"
 
 
 async def input_url(source: MediaSource, *, settings: Settings, storage: Storage, database: Database) -> str | None:
-    """Return an address for an artifact, a file in the storage or one in the web; None when others cannot reach it.
+    """Return a public URL of an artifact, a stored file or a web URL, or None if there is none.
 
-    Raises BadSource for a file that must not be used.
+    A signed URL is valid for 24 hours. Raises BadSource for an unknown artifact and for a cache entry.
     """
     if source.kind is SourceKind.URL:
-        return _public(str(source.root))
+        return _if_public(str(source.root))
     if source.kind is SourceKind.KEY:
-        return _presigned(storage, _key_of(source))
+        return _presigned_url(storage, _storage_key(source))
     if source.kind is not SourceKind.ARTIFACT:
         return None
-    artifact = await _found(source, database)
-    return _presigned(storage, artifact.key) or await _signed(artifact, storage, settings)
+    artifact = await _find_artifact(source, database)
+    return _presigned_url(storage, artifact.key) or await _signed_url(artifact, storage, settings)
 
 
-def _key_of(source: MediaSource) -> str:
-    key = checked_key(str(source.root)[len(_KEY) :])
+def _storage_key(source: MediaSource) -> str:
+    key = validate_key(str(source.root)[len(_KEY_PREFIX) :])
     if is_cache_key(key):
-        raise BadSource(f"'{source.text}' cannot be used: what is cached is nobody's source")
+        raise BadSource(f"'{source.text}' is a cache entry and cannot be used as a source")
     return key
 
 
-async def _found(source: MediaSource, database: Database) -> Artifact:
+async def _find_artifact(source: MediaSource, database: Database) -> Artifact:
     try:
         return await find_artifact(database, source.artifact_id)
     except NotFound as error:
         raise BadSource(error.message) from None
 
 
-def _presigned(storage: Storage, key: str) -> str | None:
-    """Return an address in the bucket, unless that stands where only its neighbours reach it."""
-    url = storage.sign(key, lifetime=_LIFETIME)
-    return None if url is None else _public(url)
+def _presigned_url(storage: Storage, key: str) -> str | None:
+    """Return a presigned URL of the bucket, or None if the bucket has no public address."""
+    url = storage.sign(key, lifetime=_URL_TTL)
+    return None if url is None else _if_public(url)
 
 
-def _public(url: str) -> str | None:
-    return url if _is_public(urlsplit(url).hostname or "") else None
-
-
-async def _signed(artifact: Artifact, storage: Storage, settings: Settings) -> str | None:
+async def _signed_url(artifact: Artifact, storage: Storage, settings: Settings) -> str | None:
+    """Return a signed URL of the Callsheet server, for files on the local disk of a server with a public URL."""
     is_local = storage.path(artifact.key) is not None
     if settings.public_url is None or not is_local:
         return None
-    path = f"/files/{artifact.artifact_id}"
     key = await asyncio.to_thread(signing_key, settings)
-    return f"{settings.public_url.rstrip('/')}{path}{sign_path(key, path, expires=datetime.now(UTC) + _LIFETIME)}"
+    return signed_file_url(key, settings.public_url, artifact.artifact_id, expires=datetime.now(UTC) + _URL_TTL)
 
 
-def _is_public(host: str) -> bool:
-    try:
-        return ip_address(host).is_global
-    except ValueError:
-        return "." in host and not host.endswith((".local", ".localhost", ".internal"))
+def _if_public(url: str) -> str | None:
+    return url if is_public_host(urlsplit(url).hostname or "") else None

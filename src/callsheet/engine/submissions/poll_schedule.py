@@ -1,4 +1,4 @@
-"""The poll schedule of a provider task: seconds until the next poll."""
+"""Poll schedule of a provider task: exponential backoff with jitter."""
 
 import random
 from datetime import timedelta
@@ -6,19 +6,22 @@ from datetime import timedelta
 from callsheet.providers.contract import Provider
 
 
-def next_poll_delay(provider: Provider, looks: int, *, webhook: bool) -> float:
-    """Return seconds until the next look at a task that was looked at so often: longer each time, jittered."""
-    poll_policy = provider.poll_policy
-    longest = poll_policy.max_interval.total_seconds()
-    seconds = min(longest, poll_policy.initial.total_seconds() * poll_policy.factor ** min(looks, 100))
+def next_poll_delay(provider: Provider, polls: int, *, webhook: bool) -> float:
+    """Return the seconds until the next poll of a task after this number of polls.
+
+    `webhook` means that the provider was asked to send a webhook, so that polls can be less frequent.
+    """
+    policy = provider.poll_policy
+    max_interval = policy.max_interval.total_seconds()
+    seconds = min(max_interval, policy.initial.total_seconds() * policy.factor ** min(polls, 100))
     if webhook:
-        seconds = max(seconds, poll_policy.webhook_interval.total_seconds())
+        seconds = max(seconds, policy.webhook_interval.total_seconds())
     if provider.capabilities.retention is not None:
-        seconds = min(seconds, _before_it_is_gone(provider.capabilities.retention))
-    # Never sooner than asked for, and never all at once.
+        seconds = min(seconds, _retention_limit(provider.capabilities.retention))
+    # Jitter only adds: never earlier than the policy permits, and not all tasks at once.
     return seconds * random.uniform(1, 1.1)  # noqa: S311 - jitter
 
 
-def _before_it_is_gone(retention: timedelta) -> float:
-    """Results that are kept for so long are seen with time left to fetch them."""
+def _retention_limit(retention: timedelta) -> float:
+    """Return the longest interval that leaves enough time to fetch the results before they expire."""
     return retention.total_seconds() / 4

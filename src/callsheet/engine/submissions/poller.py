@@ -1,4 +1,4 @@
-"""Looking at the tasks that waiting jobs wait for."""
+"""Poll the tasks of waiting jobs."""
 
 import asyncio
 import time
@@ -17,64 +17,69 @@ from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import ConfigurationError, ProviderRateLimited, ProviderUnreachable
 from callsheet.domain.json_storage import storable_text
-from callsheet.engine.jobs.complete import Changes
+from callsheet.engine.jobs.changes import Changes
 from callsheet.engine.submissions.poll_schedule import next_poll_delay
-from callsheet.engine.submissions.submit_once import task_of
+from callsheet.engine.submissions.submit_once import read_task
 from callsheet.providers.contract import Provider, TaskStatus
 from callsheet.providers.http.rate_limiter import RateLimiter
 
 log = structlog.get_logger(__name__)
 
-_SEATS = 100
-"""Jobs of one provider that are claimed at once."""
-_LEAST = 50
-"""Free slots before more of its jobs are claimed, so that claims stay few."""
-_AT_ONCE = 16
-"""Looks at one provider under way at once; it has its own limits besides."""
-_LONGEST_LOOK = 90.0
+_MAX_CLAIMED = 100
+"""Jobs per provider that are claimed at the same time."""
+_MIN_FREE = 50
+"""Free slots of a provider before more of its jobs are claimed, so that claims are few and large."""
+_MAX_CONCURRENT = 16
+"""Concurrent polls per provider; the provider's own limits apply in addition."""
+_POLL_TIMEOUT = 90.0
 _LEASE = 30.0
-"""Seconds before another worker may take a job that one has claimed for a look, and does not hold any more."""
-_HOLD = _LEASE / 3
-"""Seconds after which looks that are not stored yet are held on to."""
-_STORED_WITHIN = 90.0
-_GATHER = 0.2
-_GATHER_ENDS = 0.05
-_FORGOTTEN = 10
-"""Rounds between two looks for jobs whose time is over though nobody here can ask about them."""
-_VISIBLE = 0.01
-"""Less progress than this is no event."""
-_STRANGE_FOR = 60.0
-"""Seconds after which a provider that could not be opened here is tried again."""
-_REST = 1.0
-_LONGEST_REST = 60.0
+"""Lease, in seconds, of a job claimed for polling; renewed while the poll result is unsaved."""
+_RENEW_AFTER = _LEASE / 3
+"""Age, in seconds, at which the lease of an unsaved poll is renewed."""
+_STORE_TIMEOUT = 90.0
+_BATCH_WAIT = 0.2
+"""Seconds to collect poll results for one write."""
+_ENDED_BATCH_WAIT = 0.05
+"""The same once a task has ended: its job should continue soon."""
+_OVERDUE_CHECK_ROUNDS = 10
+"""Polling rounds between two checks for overdue jobs of providers not configured on this worker."""
+_MIN_PROGRESS_STEP = 0.01
+"""Smallest progress that causes an event."""
+_UNCONFIGURED_PAUSE = 60.0
+"""Seconds before another try to open a provider that is not configured on this worker."""
+_MIN_BACKOFF = 1.0
+_MAX_BACKOFF = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class _PollResult:
-    """What one look at a waiting job led to."""
+    """The result of polling one waiting job."""
 
     row: asyncpg.Record
     collect: bool = False
+    """Queue the job, so that a run collects the result or fails."""
     delay: float = 0.0
+    """Seconds until the next poll."""
     status: TaskStatus | None = None
+    """None if the provider did not respond."""
 
     @property
     def new_status(self) -> str | None:
-        """The provider's word, if it is another one than before."""
+        """The status text of the provider, if it has changed."""
         status = None if self.status is None else storable_text(self.status.status)
         return None if status == self.row["provider_job_status"] else status
 
     @property
     def new_progress(self) -> float | None:
-        """The progress, if it went on visibly."""
+        """The progress, if it has grown noticeably."""
         progress = None if self.status is None else self.status.progress
-        return None if progress is None or progress < self.row["progress"] + _VISIBLE else progress
+        return None if progress is None or progress < self.row["progress"] + _MIN_PROGRESS_STEP else progress
 
 
 class Poller:
-    """Looks at due jobs until it is cancelled; any number of processes may do so at once.
+    """Polls due jobs until cancelled. Any number of processes may do this concurrently.
 
-    One that dies costs its jobs a lease. Nothing is kept in memory but the looks under way.
+    The jobs of a process that dies are polled again after a lease. Memory holds only the polls in progress.
     """
 
     def __init__(
@@ -85,246 +90,249 @@ class Poller:
         interval: float,
         only: UUID | None = None,
     ) -> None:
-        """Look every `interval` seconds for jobs that are due; with `only`, for those of one execution."""
+        """Check for due jobs every `interval` seconds. `only` restricts the poller to one execution."""
         self._database = database
         self._providers = providers
         self._interval = interval
         self._only = only
-        # One for each provider: whoever is slow keeps nobody else waiting.
-        self._desks = {name: _ProviderQueue() for name in providers}
+        # One queue per provider, so that a slow provider does not delay the others.
+        self._queues = {name: _ProviderQueue() for name in providers}
         self._backlog: set[str] = set()
-        self._looks: set[asyncio.Task[None]] = set()
-        self._held: dict[tuple[UUID, int], float] = {}
-        self._freed = asyncio.Event()
-        self._seen: list[_PollResult] = []
-        self._arrived = asyncio.Event()
-        self._ended = asyncio.Event()
+        """Providers that probably have more due jobs than slots."""
+        self._polls: set[asyncio.Task[None]] = set()
+        self._leased: dict[tuple[UUID, int], float] = {}
+        self._slot_freed = asyncio.Event()
+        self._results: list[_PollResult] = []
+        self._result_arrived = asyncio.Event()
+        self._task_ended = asyncio.Event()
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Poll until cancelled."""
         try:
             async with asyncio.TaskGroup() as loops:
                 loops.create_task(self._claim_loop())
-                loops.create_task(self._collect_loop())
+                loops.create_task(self._overdue_loop())
                 loops.create_task(self._write_loop())
                 loops.create_task(self._renew_leases())
         finally:
-            for task in self._looks:
+            for task in self._polls:
                 task.cancel()
-            await asyncio.gather(*self._looks, return_exceptions=True)
+            await asyncio.gather(*self._polls, return_exceptions=True)
 
     async def _claim_loop(self) -> None:
         while True:
             try:
                 await self._claim()
             except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("waiting jobs are looked at later", error=type(error).__name__)
+                log.warning("could not claim jobs to poll, will retry", error=type(error).__name__)
                 await asyncio.sleep(self._interval)
             else:
-                await self._pause()
+                await self._wait_for_next_round()
 
     async def _claim(self) -> None:
-        """Begin to look at due jobs, as many of each provider as it has free slots."""
-        slots = {name: desk.free for name, desk in self._desks.items() if desk.open}
+        """Claim due jobs up to the free slots of each provider, and start their polls."""
+        slots = {name: queue.free for name, queue in self._queues.items() if queue.accepts_jobs}
         if not slots:
             return
         async with self._database.connection() as connection:
             rows = await sql.claim_polls(
                 connection, providers=list(slots), slots=list(slots.values()), lease=_LEASE, only=self._only
             )
-        taken = Counter(row["provider"] for row in rows)
+        claimed = Counter(row["provider"] for row in rows)
         self._backlog -= slots.keys()
-        self._backlog |= {name for name, free in slots.items() if taken[name] == free}
+        self._backlog |= {name for name, free in slots.items() if claimed[name] == free}
         for row in rows:
-            self._held[row["id"], row["epoch"]] = time.monotonic()
-            self._begin(row)
+            self._leased[row["id"], row["epoch"]] = time.monotonic()
+            self._start_poll(row)
 
-    async def _pause(self) -> None:
-        """Wait for the next round; no longer than until a provider that has more due jobs has slots for them."""
+    async def _wait_for_next_round(self) -> None:
+        """Wait for the interval, or until a provider with a backlog accepts jobs again."""
         with suppress(TimeoutError):
             async with asyncio.timeout(self._interval):
-                while not any(self._desks[name].open for name in self._backlog):
-                    self._freed.clear()
-                    await self._freed.wait()
+                while not any(self._queues[name].accepts_jobs for name in self._backlog):
+                    self._slot_freed.clear()
+                    await self._slot_freed.wait()
 
     async def _renew_leases(self) -> None:
-        """Keep jobs whose looks take long from other workers."""
         while True:
-            await asyncio.sleep(_HOLD)
-            long = [key for key, since in self._held.items() if time.monotonic() - since > _HOLD]
-            if not long:
+            await asyncio.sleep(_RENEW_AFTER)
+            old = [key for key, since in self._leased.items() if time.monotonic() - since > _RENEW_AFTER]
+            if not old:
                 continue
-            ids, epochs = zip(*long, strict=True)
+            ids, epochs = zip(*old, strict=True)
             try:
                 async with self._database.connection() as connection:
                     await sql.renew_poll_leases(connection, ids=ids, epochs=epochs, lease=_LEASE)
             except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("looks were not held on to; they may be repeated", error=type(error).__name__)
+                log.warning("could not renew poll leases; polls may be repeated", error=type(error).__name__)
 
-    async def _collect_loop(self) -> None:
-        """Hand over what no provider that can be asked here is asked about, once its time is over."""
+    async def _overdue_loop(self) -> None:
+        """Queue overdue jobs, also those whose provider is not configured on this worker; a run then fails them."""
         while True:
-            await asyncio.sleep(self._interval * _FORGOTTEN)
+            await asyncio.sleep(self._interval * _OVERDUE_CHECK_ROUNDS)
             try:
                 async with self._database.connection() as connection:
-                    rows = await sql.claim_overdue(connection, most=_SEATS, lease=_LEASE, only=self._only)
+                    rows = await sql.claim_overdue(connection, limit=_MAX_CLAIMED, lease=_LEASE, only=self._only)
             except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("waiting jobs are given up later", error=type(error).__name__)
+                log.warning("could not check for overdue jobs, will retry", error=type(error).__name__)
             else:
-                self._note([_PollResult(row, collect=True) for row in rows])
+                self._add_results([_PollResult(row, collect=True) for row in rows])
 
-    def _begin(self, row: asyncpg.Record) -> None:
+    def _start_poll(self, row: asyncpg.Record) -> None:
         if row["overdue"] or row["task"] is None:
-            # The run decides what becomes of it.
-            self._note([_PollResult(row, collect=True)])
+            # Past the deadline, or a submission of unknown outcome: both are the business of a run.
+            self._add_results([_PollResult(row, collect=True)])
             return
-        desk = self._desks[row["provider"]]
-        task = asyncio.create_task(self._poll(row, desk), name=f"look {row['id']}")
-        self._looks.add(task)
-        desk.taken += 1
-        task.add_done_callback(lambda task: self._polled(task, desk, row))
+        queue = self._queues[row["provider"]]
+        task = asyncio.create_task(self._poll(row, queue), name=f"poll {row['id']}")
+        self._polls.add(task)
+        queue.claimed += 1
+        task.add_done_callback(lambda task: self._poll_done(task, queue, row))
 
-    def _polled(self, task: asyncio.Task[None], desk: "_ProviderQueue", row: asyncpg.Record) -> None:
-        self._looks.discard(task)
+    def _poll_done(self, task: asyncio.Task[None], queue: "_ProviderQueue", row: asyncpg.Record) -> None:
+        self._polls.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a look at a task failed", job=str(row["id"]), exc_info=error)
-            self._held.pop((row["id"], row["epoch"]), None)
-        desk.taken -= 1
-        self._freed.set()
+            log.error("poll failed", job=str(row["id"]), exc_info=error)
+            self._leased.pop((row["id"], row["epoch"]), None)
+        queue.claimed -= 1
+        self._slot_freed.set()
 
-    async def _poll(self, row: asyncpg.Record, desk: "_ProviderQueue") -> None:
-        async with desk.turns:
-            provider = self._opened(row["provider"], desk)
+    async def _poll(self, row: asyncpg.Record, queue: "_ProviderQueue") -> None:
+        async with queue.semaphore:
+            provider = self._open_provider(row["provider"], queue)
             if provider is not None:
-                await desk.turn_at(provider)
-            self._note([_PollResult(row) if provider is None else await _see(row, provider, desk.rest)])
+                await queue.wait_for_rate_limit(provider)
+            result = _PollResult(row) if provider is None else await _poll_provider(row, provider, queue.backoff)
+            self._add_results([result])
 
-    def _opened(self, name: str, desk: "_ProviderQueue") -> Provider | None:
+    def _open_provider(self, name: str, queue: "_ProviderQueue") -> Provider | None:
         try:
             return self._providers[name]
         except ConfigurationError as error:
-            if not desk.rest.left:
-                log.warning("a provider cannot be asked here", provider=name, reason=str(error))
-            desk.rest.begin(_STRANGE_FOR)
+            if not queue.backoff.remaining:
+                log.warning(
+                    "provider is not configured here; its tasks are not polled", provider=name, reason=str(error)
+                )
+            queue.backoff.start(_UNCONFIGURED_PAUSE)
             return None
 
-    def _note(self, seen: Sequence[_PollResult]) -> None:
-        self._seen += seen
-        if seen:
-            self._arrived.set()
-        if any(each.collect for each in seen):
-            self._ended.set()
+    def _add_results(self, results: Sequence[_PollResult]) -> None:
+        self._results += results
+        if results:
+            self._result_arrived.set()
+        if any(result.collect for result in results):
+            self._task_ended.set()
 
     async def _write_loop(self) -> None:
         while True:
-            await self._arrived.wait()
-            # Looks that end together are written together. Nobody waits for one that has shown no end.
+            await self._result_arrived.wait()
+            # Collect a batch: briefly if a task has ended, because its job waits for this write.
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), _GATHER)
-                await asyncio.sleep(_GATHER_ENDS)
-            self._arrived.clear()
-            self._ended.clear()
-            seen, self._seen = self._seen, []
+                await asyncio.wait_for(self._task_ended.wait(), _BATCH_WAIT)
+                await asyncio.sleep(_ENDED_BATCH_WAIT)
+            self._result_arrived.clear()
+            self._task_ended.clear()
+            results, self._results = self._results, []
             try:
-                await self._database.retry(partial(_record, seen), seconds=_STORED_WITHIN, transaction=True)
+                await self._database.retry(partial(_store_results, results), timeout=_STORE_TIMEOUT, transaction=True)
             except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("looks at waiting jobs were not stored; they are repeated", error=type(error).__name__)
-            for each in seen:
-                self._held.pop((each.row["id"], each.row["epoch"]), None)
+                log.warning("could not store poll results; the polls are repeated", error=type(error).__name__)
+            for result in results:
+                self._leased.pop((result.row["id"], result.row["epoch"]), None)
 
 
 class _ProviderQueue:
-    """Where the jobs of one provider wait for a look, and for nothing else."""
+    """The claimed jobs of one provider, with its limits."""
 
     def __init__(self) -> None:
-        self.taken = 0
-        self.turns = asyncio.Semaphore(_AT_ONCE)
-        self.rest = _Backoff()
-        self._pace: RateLimiter | None = None
+        self.claimed = 0
+        self.semaphore = asyncio.Semaphore(_MAX_CONCURRENT)
+        self.backoff = _Backoff()
+        self._rate_limiter: RateLimiter | None = None
 
-    async def turn_at(self, provider: Provider) -> None:
-        """Wait until the provider may be looked at once more."""
-        if self._pace is None:
-            self._pace = RateLimiter(provider.poll_policy.per_second)
-        await self._pace.wait()
+    async def wait_for_rate_limit(self, provider: Provider) -> None:
+        """Wait until the rate limit of the provider permits another poll."""
+        if self._rate_limiter is None:
+            self._rate_limiter = RateLimiter(provider.poll_policy.per_second)
+        await self._rate_limiter.acquire()
 
     @property
     def free(self) -> int:
-        return _SEATS - self.taken
+        return _MAX_CLAIMED - self.claimed
 
     @property
-    def open(self) -> bool:
-        """Whether it is worth while to claim more jobs."""
-        return self.free >= _LEAST and not self.rest.left
+    def accepts_jobs(self) -> bool:
+        return self.free >= _MIN_FREE and not self.backoff.remaining
 
 
 class _Backoff:
-    """A pause for a provider that gives no answers, longer each time in a row."""
+    """Exponential backoff of a provider that does not respond or limits the rate."""
 
     def __init__(self) -> None:
         self._until = 0.0
-        self._length = 0.0
+        self._delay = 0.0
 
     @property
-    def left(self) -> float:
+    def remaining(self) -> float:
         return max(0.0, self._until - time.monotonic())
 
-    def begin(self, asked: float | None) -> float:
-        """Begin a pause, at least as long as was asked for; returns its length in seconds."""
-        if not self.left:
-            self._length = min(_LONGEST_REST, max(_REST, self._length * 2))
-        length = max(self._length, asked or 0.0)
-        self._until = max(self._until, time.monotonic() + length)
-        return length
+    def start(self, min_delay: float | None) -> float:
+        """Start a pause of at least `min_delay` seconds. Return its length in seconds."""
+        # Concurrent polls that fail during one pause do not double it again.
+        if not self.remaining:
+            self._delay = min(_MAX_BACKOFF, max(_MIN_BACKOFF, self._delay * 2))
+        delay = max(self._delay, min_delay or 0.0)
+        self._until = max(self._until, time.monotonic() + delay)
+        return delay
 
-    def end(self) -> None:
-        self._length = 0.0
+    def reset(self) -> None:
+        self._delay = 0.0
 
 
-async def _see(row: asyncpg.Record, provider: Provider, rest: _Backoff) -> _PollResult:
-    looks, webhook = row["poll_attempts"], row["waiting_strategy"] == "webhook"
-    if rest.left > 0:
-        return _PollResult(row, delay=rest.left)
+async def _poll_provider(row: asyncpg.Record, provider: Provider, backoff: _Backoff) -> _PollResult:
+    polls, webhook = row["poll_attempts"], row["waiting_strategy"] == "webhook"
+    if backoff.remaining > 0:
+        return _PollResult(row, delay=backoff.remaining)
     try:
-        async with asyncio.timeout(_LONGEST_LOOK):
-            look = await provider.get_status(task_of(row["task"]))
+        async with asyncio.timeout(_POLL_TIMEOUT):
+            status = await provider.get_status(read_task(row["task"]))
     except (ProviderUnreachable, ProviderRateLimited) as error:
         return _PollResult(
-            row, delay=max(rest.begin(error.retry_after), next_poll_delay(provider, looks, webhook=webhook))
+            row, delay=max(backoff.start(error.retry_after), next_poll_delay(provider, polls, webhook=webhook))
         )
     except Exception as error:
-        log.error("a look at a task failed", job=str(row["id"]), provider=provider.name, exc_info=error)
-        return _PollResult(row, delay=next_poll_delay(provider, looks, webhook=webhook))
-    rest.end()
-    over = look.ended or looks + 1 >= provider.poll_policy.max_polls
-    delay = max(look.retry_after or 0.0, next_poll_delay(provider, looks + 1, webhook=webhook))
-    return _PollResult(row, collect=over, delay=delay, status=look)
+        log.error("poll failed", job=str(row["id"]), provider=provider.name, exc_info=error)
+        return _PollResult(row, delay=next_poll_delay(provider, polls, webhook=webhook))
+    backoff.reset()
+    collect = status.ended or polls + 1 >= provider.poll_policy.max_polls
+    delay = max(status.retry_after or 0.0, next_poll_delay(provider, polls + 1, webhook=webhook))
+    return _PollResult(row, collect=collect, delay=delay, status=status)
 
 
-async def _record(seen: list[_PollResult], connection: Connection) -> None:
-    await sql.lock_executions(connection, ids=list({s.row["execution_id"] for s in seen}))
+async def _store_results(results: list[_PollResult], connection: Connection) -> None:
+    await sql.lock_executions(connection, ids=list({r.row["execution_id"] for r in results}))
     rows = await sql.record_polls(
         connection,
-        ids=[s.row["id"] for s in seen],
-        epochs=[s.row["epoch"] for s in seen],
-        collects=[s.collect for s in seen],
-        statuses=[s.new_status for s in seen],
-        progress=[s.new_progress for s in seen],
-        looks=[int(s.status is not None) for s in seen],
-        delays=[s.delay for s in seen],
+        ids=[r.row["id"] for r in results],
+        epochs=[r.row["epoch"] for r in results],
+        collects=[r.collect for r in results],
+        statuses=[r.new_status for r in results],
+        progress=[r.new_progress for r in results],
+        polls=[int(r.status is not None) for r in results],
+        delays=[r.delay for r in results],
     )
-    by_job = {s.row["id"]: s for s in seen}
+    by_job = {r.row["id"]: r for r in results}
     changes = Changes()
     for row in rows:
-        found = by_job[row["id"]]
-        _tell(changes, row, found)
-        if found.collect:
-            changes.add_ready_queue(row, "the provider is done" if found.status else "its time has come")
+        result = by_job[row["id"]]
+        _add_events(changes, row, result)
+        if result.collect:
+            changes.add_queued(row, "provider task ended" if result.status else "due")
     await changes.record(connection)
 
 
-def _tell(changes: Changes, row: Mapping[str, Any], found: _PollResult) -> None:
-    if found.new_status is not None:
-        changes.add_event(row, "job.provider_status", {"provider": found.row["provider"], "status": found.new_status})
-    if found.new_progress is not None:
-        changes.add_event(row, "job.progress", {"progress": round(found.new_progress, 4)})
+def _add_events(changes: Changes, row: Mapping[str, Any], result: _PollResult) -> None:
+    if result.new_status is not None:
+        changes.add_event(row, "job.provider_status", {"provider": result.row["provider"], "status": result.new_status})
+    if result.new_progress is not None:
+        changes.add_event(row, "job.progress", {"progress": round(result.new_progress, 4)})

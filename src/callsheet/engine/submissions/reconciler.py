@@ -1,4 +1,4 @@
-"""Finding an order whose answer was lost in its provider's list, and telling it from others like it."""
+"""Reconcile submissions of unknown outcome: find the task of a request whose response was lost."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,69 +16,78 @@ from callsheet.domain.errors import ProviderRateLimited, ProviderUnreachable, Su
 from callsheet.domain.json_storage import storable_json
 from callsheet.providers.contract import InputFile, Provider, SubmitRequest, Task
 
-_CLOCK_SKEW = 15 * 60_000
-"""Milliseconds: more than the clocks of machines and providers differ."""
-_IDENTICAL = "Another order like it was on its way, so that they could not be told apart."
+_MAX_CLOCK_SKEW_MS = 15 * 60_000
+"""Upper bound of the clock difference between workers and providers."""
+_AMBIGUOUS = "An identical request was sent at about the same time, so that its task cannot be identified."
 _FILE = "$file"
 
 
 @dataclass(frozen=True, slots=True)
 class SubmissionReconciler:
-    """Asks one provider for orders."""
+    """Searches the task list of one provider for lost submissions."""
 
     database: Database
     provider: Provider
 
-    async def find(self, submission: UUID, order: SubmitRequest, since: datetime) -> str | None:
-        """Find an order and store its task; returns why its fate is still unknown, None when it was found."""
+    async def find(self, submission: UUID, request: SubmitRequest, since: datetime) -> str | None:
+        """Find the task of a submission and store it.
+
+        Returns None if the task was found, otherwise the reason why the outcome is still unknown.
+        """
         if not self.provider.capabilities.find_submission:
-            return "Its provider cannot be asked for it."
-        rivals = await self.database.retry(partial(_identical_submissions, submission), seconds=FOREVER)
-        if rivals["on_its_way"]:
-            return _IDENTICAL
+            return "The provider cannot list its tasks."
+        identical = await self.database.retry(partial(_identical_submissions, submission), timeout=FOREVER)
+        if identical["in_flight"]:
+            # A task in the list could belong to that submission, which will store it itself.
+            return _AMBIGUOUS
         try:
-            task = await self.provider.find_submission(order, since, rivals["tasks"])
+            task = await self.provider.find_submission(request, since, identical["tasks"])
         except (SubmissionUnknown, ProviderUnreachable, ProviderRateLimited) as error:
             return error.message
         if task is None:
-            return "Its provider's list does not show it."
-        mine = await self.database.retry(partial(_adopt, submission, task), seconds=FOREVER, transaction=True)
-        return None if mine else _IDENTICAL
+            return "The provider's task list does not contain it."
+        adopted = await self.database.retry(partial(_adopt, submission, task), timeout=FOREVER, transaction=True)
+        return None if adopted else _AMBIGUOUS
 
 
-async def accept(connection: Connection, submission: UUID, task: Task) -> None:
-    """Store that an order was taken; of several answers the first counts."""
+async def accept_submission(connection: Connection, submission: UUID, task: Task) -> None:
+    """Store that the provider accepted a submission. The first stored task wins."""
     stored = storable_json({"provider": task.provider, "id": task.id, "handle": task.handle})
     await sql.accept_submission(connection, id=submission, provider_job_id=task.id, task=stored)
 
 
 async def _identical_submissions(submission: UUID, connection: Connection) -> Any:
-    # An id begins with its time in milliseconds.
-    floor = UUID(int=max((submission.int >> 80) - _CLOCK_SKEW, 0) << 80)
-    return await sql.identical_submissions(connection, id=submission, floor=floor)
+    # Ids are UUIDv7: the first 48 bits are milliseconds. Older submissions cannot be confused with this one.
+    min_id = UUID(int=max((submission.int >> 80) - _MAX_CLOCK_SKEW_MS, 0) << 80)
+    return await sql.identical_submissions(connection, id=submission, min_id=min_id)
 
 
 async def _adopt(submission: UUID, task: Task, connection: Connection) -> bool:
-    """Store the task that was found, unless it may be that of a rival which was sent, or found, meanwhile."""
+    """Store the found task for the submission. Return False if it could belong to an identical submission."""
+    # The lock serializes adoptions, and the check is repeated under it: an identical submission may have been sent, or
+    # may have adopted this very task, since the search.
     await sql.lock_identical_submissions(connection, id=submission)
-    rivals = await _identical_submissions(submission, connection)
-    if rivals["on_its_way"] or task.id in rivals["tasks"]:
+    identical = await _identical_submissions(submission, connection)
+    if identical["in_flight"] or task.id in identical["tasks"]:
         return False
-    await accept(connection, submission, task)
+    await accept_submission(connection, submission, task)
     return True
 
 
-def search_criteria(order: SubmitRequest) -> str:
-    """Return what it takes to know an order again, as JSON; of files only that they are there."""
-    told = {"model": order.model, "version": order.version, "input": _without_files(order.input)}
-    return storable_json(told)
+def search_criteria(request: SubmitRequest) -> str:
+    """Return the parts of a request that identify it in a task list, as JSON. Files are replaced by markers."""
+    criteria = {"model": request.model, "version": request.version, "input": _without_files(request.input)}
+    return storable_json(criteria)
 
 
 def read_search_criteria(text: str, submission: UUID) -> SubmitRequest:
-    """Return an order that can be looked for, and not be sent."""
-    told = orjson.loads(text)
+    """Return a request that can be searched for. It must not be sent: its files are only markers."""
+    criteria = orjson.loads(text)
     return SubmitRequest(
-        told["model"], _with_files(told["input"]), version=told["version"], client_reference=str(submission)
+        criteria["model"],
+        _with_files(criteria["input"]),
+        version=criteria["version"],
+        client_reference=str(submission),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a run does about a task that it has ordered: it looks, and goes on or waits."""
+"""Wait for the task of a submission: poll it once, then return its result or snooze."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ from callsheet.queue.claim import ClaimedJob
 
 
 class TaskAwaiter:
-    """The answers that one run gets."""
+    """Waits for tasks on behalf of one run."""
 
     def __init__(self, job: ClaimedJob, database: Database, providers: Mapping[str, Provider]) -> None:
         self._job = job
@@ -23,60 +23,68 @@ class TaskAwaiter:
         self._providers = providers
 
     async def wait_for_result(self, sent: SentSubmission) -> TaskStatus:
-        """Return the last look at a task that has ended well.
+        """Return the final status of a task that succeeded.
 
-        Raises Waiting until it has ended, ProviderFailed when it ended otherwise, TimedOut when its time is over.
+        Raises Snooze while the task has not ended, ProviderFailed if it did not succeed, and TimedOut after its
+        deadline or its maximum number of polls.
         """
         provider = self._providers[sent.task.provider]
         if sent.sent_by_this_run:
-            raise self._wait(provider, sent, looks=0)
+            # A task never ends at once: the first poll is left to the poller.
+            raise self._snooze(provider, sent, polls=0)
         try:
-            look = await provider.get_status(sent.task)
+            status = await provider.get_status(sent.task)
         except (ProviderUnreachable, ProviderRateLimited) as error:
-            looks = await self._polls_so_far(provider, sent)
-            raise self._wait(provider, sent, looks=looks, least=error.retry_after or 0) from error
-        if not look.ended:
-            looks = await self._polls_so_far(provider, sent)
-            raise self._wait(provider, sent, looks=looks + 1, least=look.retry_after or 0, look=look)
-        await self._ended(sent, look)
-        return require_success(sent.task, look)
+            polls = await self._polls_so_far(provider, sent)
+            raise self._snooze(provider, sent, polls=polls, min_delay=error.retry_after or 0) from error
+        if not status.ended:
+            polls = await self._polls_so_far(provider, sent)
+            raise self._snooze(provider, sent, polls=polls + 1, min_delay=status.retry_after or 0, status=status)
+        await self._record_result(sent, status)
+        return require_success(sent.task, status)
 
-    def _wait(
-        self, provider: Provider, sent: SentSubmission, *, looks: int, look: TaskStatus | None = None, least: float = 0
+    def _snooze(
+        self,
+        provider: Provider,
+        sent: SentSubmission,
+        *,
+        polls: int,
+        status: TaskStatus | None = None,
+        min_delay: float = 0,
     ) -> Snooze:
-        delay = max(least, next_poll_delay(provider, looks, webhook=sent.webhook))
-        patience = provider.poll_policy.deadline.total_seconds()
-        return Snooze(ProviderWait(sent.submission, provider.name, sent.task.id, delay, patience, look))
+        delay = max(min_delay, next_poll_delay(provider, polls, webhook=sent.webhook))
+        timeout = provider.poll_policy.deadline.total_seconds()
+        return Snooze(ProviderWait(sent.submission, provider.name, sent.task.id, delay, timeout, status))
 
     async def _polls_so_far(self, provider: Provider, sent: SentSubmission) -> int:
-        """Return how often the task was looked at; raises TimedOut when it was for long enough."""
-        poll_policy = provider.poll_policy
+        """Return how often the task has been polled. Raises TimedOut, and requests a cancel, if its time is up."""
+        policy = provider.poll_policy
         row = await self._database.retry(
             lambda c: sql.submission_time_left(
-                c, job=self._job.id, submission=sent.submission, deadline=poll_policy.deadline.total_seconds()
+                c, job=self._job.id, submission=sent.submission, deadline=policy.deadline.total_seconds()
             ),
-            seconds=FOREVER,
+            timeout=FOREVER,
         )
-        if not row["overdue"] and row["looks"] < poll_policy.max_polls:
-            return int(row["looks"])
-        await self._database.retry(lambda c: sql.time_out_submission(c, id=sent.submission), seconds=FOREVER)
+        if not row["overdue"] and row["polls"] < policy.max_polls:
+            return int(row["polls"])
+        await self._database.retry(lambda c: sql.time_out_submission(c, id=sent.submission), timeout=FOREVER)
         raise TimedOut(
-            f"{sent.task.provider} did not end the task within the time that it is given, and is told to end it.",
+            f"{sent.task.provider} did not finish the task within its deadline; its cancellation was requested.",
             provider=sent.task.provider,
             providerJobId=sent.task.id,
-            looks=row["looks"],
+            polls=row["polls"],
         )
 
-    async def _ended(self, sent: SentSubmission, look: TaskStatus) -> None:
+    async def _record_result(self, sent: SentSubmission, status: TaskStatus) -> None:
         await self._database.retry(
             lambda c: sql.end_submission(
                 c,
                 id=sent.submission,
                 epoch=self._job.epoch,
-                ended=look.state,
-                status=storable_text(look.status),
-                cost=look.cost,
-                seconds=look.seconds,
+                ended=status.state,
+                status=storable_text(status.status),
+                cost=status.cost,
+                seconds=status.seconds,
             ),
-            seconds=FOREVER,
+            timeout=FOREVER,
         )

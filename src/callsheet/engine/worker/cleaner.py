@@ -1,4 +1,4 @@
-"""Removing what nobody needs any more."""
+"""Delete expired rows and cached files."""
 
 from datetime import timedelta
 
@@ -13,18 +13,18 @@ log = structlog.get_logger(__name__)
 
 
 async def clean_up(database: Database, cache: FileCache, *, interval: timedelta) -> None:
-    """Forget what nobody asks for any more.
+    """Delete what has expired.
 
-    Workers that were lost more than a day ago, idempotency keys older than a week, webhooks of providers older than a
-    month, and old cached files; the files only if no worker has looked through them within the interval.
+    That is: workers lost for more than a day, idempotency keys older than a week, provider webhooks older than 30 days,
+    and old cached files. Files are skipped if another worker has cleaned the cache within the interval.
     """
-    await database.retry(sql.delete_lost_workers, seconds=5)
-    await database.retry(sql.delete_expired_keys, seconds=5)
-    await database.retry(sql.delete_old_webhooks, seconds=5)
+    await database.retry(sql.delete_lost_workers, timeout=5)
+    await database.retry(sql.delete_expired_keys, timeout=5)
+    await database.retry(sql.delete_old_webhooks, timeout=5)
     try:
         removed = await cache.clean_up(interval=interval)
     except StorageUnreachable as error:
-        log.warning("the cache was not tidied", error=error.message)
+        log.warning("could not clean the cache", error=error.message)
         return
     if removed:
-        log.info("old files were removed from the cache", files=removed)
+        log.info("deleted old files from the cache", files=removed)

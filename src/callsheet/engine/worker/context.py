@@ -1,4 +1,4 @@
-"""What a running operation is given: the context, made real."""
+"""The job context: the services of a worker for one running operation."""
 
 import asyncio
 import shutil
@@ -38,7 +38,7 @@ T = TypeVar("T")
 
 
 class WorkerServices:
-    """What all runs of one worker share."""
+    """Services that all runs of one worker share."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class WorkerServices:
         database: Database,
         storage: Storage,
         opener: SourceOpener,
-        reporter: ProgressWriter,
+        progress_writer: ProgressWriter,
         catalog: Catalog,
         cache: FileCache,
         ffmpeg: Callable[[], FFmpeg],
@@ -57,128 +57,130 @@ class WorkerServices:
         self.database = database
         self.storage = storage
         self.opener = opener
-        self.progress_writer = reporter
+        self.progress_writer = progress_writer
         self.catalog = catalog
-        """All operations, also those that only other workers can run."""
+        """All operations, including those that this worker cannot run."""
         self.cache = cache
         self.ffmpeg = ffmpeg
         self.providers = providers
 
 
 class JobContext:
-    """The context of one run of one job."""
+    """Implements `Context` for one run of one job."""
 
-    def __init__(self, job: ClaimedJob, tools: WorkerServices) -> None:
+    def __init__(self, job: ClaimedJob, services: WorkerServices) -> None:
         self._job = job
-        self._services = tools
+        self._services = services
         self._dir: Path | None = None
         self.kept: list[Artifact] = []
         self.children_done = False
-        """Whether jobs that this one wanted to run first have ended."""
-        settings = tools.settings
+        """Whether this job has child jobs, all of which have ended."""
+        settings = services.settings
         self._submissions = Submissions(
             job,
-            tools.database,
+            services.database,
             public_url=settings.public_url.rstrip("/") if settings.public_url else None,
-            patience=settings.submission_recovery_timeout.total_seconds(),
+            recovery_timeout=settings.submission_recovery_timeout.total_seconds(),
         )
-        self._task_awaiter = TaskAwaiter(job, tools.database, tools.providers)
+        self._task_awaiter = TaskAwaiter(job, services.database, services.providers)
 
     @property
     def id(self) -> UUID:
-        """Of the job record."""
+        """Id of the job record."""
         return self._job.id
 
     @property
     def execution_id(self) -> UUID:
-        """Of the execution that the job belongs to."""
+        """Id of the execution."""
         return self._job.execution_id
 
     @property
     def job_id(self) -> str:
-        """The job's id inside its plan."""
+        """Id of the job in its plan."""
         return self._job.job_id
 
     @property
     def operation(self) -> str:
-        """The operation's stored name."""
+        """Canonical name of the operation."""
         return self._job.operation
 
     @property
     def attempt(self) -> int:
-        """1 for the first run."""
+        """Number of the attempt, from 1."""
         return self._job.attempts + 1
 
     @property
     def settings(self) -> Settings:
-        """Those of this worker."""
+        """The settings of this worker."""
         return self._services.settings
 
     @property
     def ffmpeg(self) -> FFmpeg:
-        """Runs FFmpeg."""
+        """The FFmpeg runner."""
         return self._services.ffmpeg()
 
     @property
     def cache(self) -> FileCache:
-        """Finished work in the storage."""
+        """The file cache in the object storage."""
         return self._services.cache
 
     async def worker_host_count(self) -> int:
-        """Return how many machines have a living worker that runs this operation; at least 1."""
+        """Return the number of hosts with a live worker that runs this operation, at least 1."""
         timeout = self._services.settings.worker_timeout.total_seconds()
-        found: int = await self._services.database.retry(
+        hosts: int = await self._services.database.retry(
             lambda c: sql.count_worker_hosts(c, operation=self._job.operation, queue=self._job.queue, timeout=timeout)
         )
-        # Our own worker counts, also while it is stopping.
-        return max(1, found)
+        # This worker counts, also while it is stopping.
+        return max(1, hosts)
 
     async def queue_depth(self, queue: str) -> int:
-        """Return how many jobs are ready in a queue, and wait for a seat."""
-        found: int = await self._services.database.retry(lambda c: sql.queue_depth(c, queue=queue))
-        return found
+        """Return the number of queued jobs of a queue."""
+        depth: int = await self._services.database.retry(lambda c: sql.queue_depth(c, queue=queue))
+        return depth
 
     async def has_live_worker(self, operation: str, queue: str) -> bool:
-        """Tell whether a living worker takes jobs of an operation from a queue, and the queue is not paused."""
+        """Return whether a live worker runs an operation from a queue, and the queue is not paused."""
         timeout = self._services.settings.worker_timeout.total_seconds()
-        found: bool = await self._services.database.retry(
+        is_live: bool = await self._services.database.retry(
             lambda c: sql.has_live_worker(c, operation=operation, queue=queue, timeout=timeout)
         )
-        return found
+        return is_live
 
     async def child_results(self) -> Mapping[str, dict[str, Any] | None]:
-        """Return what the jobs that ran first returned, by their ids."""
+        """Return the results of the child jobs by their ids; None for a failed one."""
         rows = await self._services.database.retry(lambda c: sql.upstream_results(c, ids=[self._job.id]))
-        below = f"{self._job.job_id}/"
-        first = {row["job_id"].removeprefix(below): row["result"] for row in rows if row["job_id"].startswith(below)}
-        return {name: orjson.loads(result) if result else None for name, result in first.items()}
+        prefix = f"{self._job.job_id}/"
+        results = {
+            row["job_id"].removeprefix(prefix): row["result"] for row in rows if row["job_id"].startswith(prefix)
+        }
+        return {child: orjson.loads(result) if result else None for child, result in results.items()}
 
     @property
     def dir(self) -> Path:
-        """A folder for this run alone."""
+        """A scratch folder of this run."""
         if self._dir is None:
             self._dir = self._services.settings.scratch_dir / f"{self._job.id}-{self._job.epoch}"
             self._dir.mkdir(parents=True, exist_ok=True)
         return self._dir
 
     def progress(self, done: float, message: str | None = None) -> None:
-        """Report how much is done, from 0 to 1."""
+        """Report progress, from 0 to 1."""
         self._services.progress_writer.progress(self._job, done, message)
 
     def log(self, message: str, **facts: Any) -> None:
-        """Tell people something about this run."""
+        """Log a message for the user as an event."""
         self._services.progress_writer.add_event(self._job, "job.log", {"message": message, **facts})
 
     def publish(self, **partial: Any) -> None:
-        """Publish intermediate results."""
+        """Publish intermediate results as an event."""
         self._services.progress_writer.add_event(self._job, "job.output", partial)
 
     async def fetch_input(self, source: MediaSource) -> Path:
-        """Bring an input file here."""
+        """Fetch an input file and return its local path."""
         return await self._services.opener.open(source, self.dir)
 
     async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
-        """Store a finished file."""
+        """Store a file as an artifact."""
         name = self._free_name(safe_name(name or path.name))
         key = object_key(self._job.operation, self._job.id, name, epoch=self._job.epoch)
         probe = await probe_if_media(path)
@@ -204,14 +206,14 @@ class JobContext:
         return name
 
     async def once(self, step: str, action: Callable[[], Awaitable[T]], kind: type[T] | TypeAdapter[T]) -> T:
-        """Do something that must never be done twice."""
+        """Run a step with a side effect at most once in the life of the job."""
         reader: TypeAdapter[T] = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
-        if not await self._begin(step):
-            return await self._earlier_value(step, reader)
-        return await run_uncancellable(self._do(step, action, reader))
+        if not await self._record_start(step):
+            return await self._stored_value(step, reader)
+        return await run_uncancellable(self._run_step(step, action, reader))
 
-    async def _begin(self, step: str) -> bool:
-        """Write down that a step begins; False when it was begun before."""
+    async def _record_start(self, step: str) -> bool:
+        """Record the start of a step. Return False if it was started before."""
         tries = 0
 
         async def begin(connection: Connection) -> bool:
@@ -220,68 +222,69 @@ class JobContext:
             if await sql.begin_step(connection, job=self._job.id, name=step, epoch=self._job.epoch):
                 return True
             row = await sql.get_step(connection, job=self._job.id, name=step)
-            # The answer to our own first try may have been lost.
-            return tries > 1 and row is not None and row["epoch"] == self._job.epoch and row["done_at"] is None
+            # An earlier try of this call may have been committed, and only its response was lost.
+            return tries > 1 and row is not None and row["epoch"] == self._job.epoch and row["finished_at"] is None
 
-        return await self._services.database.retry(begin, seconds=FOREVER)
+        return await self._services.database.retry(begin, timeout=FOREVER)
 
-    async def _do(self, step: str, action: Callable[[], Awaitable[T]], reader: TypeAdapter[T]) -> T:
-        mine = {"job": self._job.id, "name": step, "epoch": self._job.epoch}
+    async def _run_step(self, step: str, action: Callable[[], Awaitable[T]], reader: TypeAdapter[T]) -> T:
+        key = {"job": self._job.id, "name": step, "epoch": self._job.epoch}
         try:
             value = await action()
         except (NoEffect, ConnectionRefusedError, socket.gaierror):
-            await self._services.database.retry(lambda c: sql.undo_step(c, **mine), seconds=FOREVER)
+            await self._services.database.retry(lambda c: sql.undo_step(c, **key), timeout=FOREVER)
             raise
         text = reader.dump_json(value).decode()
-        await self._services.database.retry(lambda c: sql.end_step(c, **mine, value=text), seconds=FOREVER)
+        await self._services.database.retry(lambda c: sql.end_step(c, **key, value=text), timeout=FOREVER)
         return value
 
-    async def _earlier_value(self, step: str, reader: TypeAdapter[T]) -> T:
+    async def _stored_value(self, step: str, reader: TypeAdapter[T]) -> T:
         row = await self._services.database.retry(lambda c: sql.get_step(c, job=self._job.id, name=step))
         if row is None:
             raise LeaseLost()
-        if row["done_at"] is None:
-            begun_at = row["begun_at"].isoformat()
+        if row["finished_at"] is None:
+            # The process died in the middle of the step. Repeating it could repeat its side effect.
+            started_at = row["started_at"].isoformat()
             raise OutcomeUnknown(
-                f"The step '{step}' was begun at {begun_at}, and whether it took effect is not known. "
-                "It is not done again by itself; retry with resubmit to do so.",
+                f"The step '{step}' started at {started_at}, but it is unknown whether it took effect. "
+                "It is not repeated automatically; to repeat it, retry with resubmit.",
                 step=step,
-                begun_at=begun_at,
+                startedAt=started_at,
             )
         return reader.validate_python(orjson.loads(row["value"]))
 
     @property
     def providers(self) -> Mapping[str, Provider]:
-        """Somebody else's generators, by name."""
+        """Providers by name."""
         return self._services.providers
 
     def webhook_url(self, provider: Provider, step: str = "submit") -> str | None:
-        """Return the address that belongs into the order of this step."""
+        """Return the webhook URL for the request of this step."""
         return self._submissions.webhook_url(provider, step)
 
-    async def submit_once(self, provider: Provider, order: SubmitRequest, step: str = "submit") -> Task:
-        """Send an order, at most once in the life of the job."""
-        return await self._submissions.submit_once(provider, order, step)
+    async def submit_once(self, provider: Provider, request: SubmitRequest, step: str = "submit") -> Task:
+        """Submit a request to a provider, at most once in the life of the job."""
+        return await self._submissions.submit_once(provider, request, step)
 
     async def open_submission(self, step: str = "submit") -> OpenSubmission | None:
-        """Return what an earlier run has ordered in a step."""
+        """Return the open submission of a step."""
         return await self._submissions.open_submission(step)
 
     async def public_url(self, source: MediaSource) -> str | None:
-        """Return an address at which others can fetch an input file for a while."""
-        tools = self._services
-        return await input_url(source, settings=tools.settings, storage=tools.storage, database=tools.database)
+        """Return a temporary public URL of an input file."""
+        services = self._services
+        return await input_url(source, settings=services.settings, storage=services.storage, database=services.database)
 
     async def wait_for_result(self, task: Task) -> TaskStatus:
-        """Return how a task that was ordered has ended."""
+        """Return the final status of a task that succeeded."""
         return await self._task_awaiter.wait_for_result(self._submissions.sent_submission(task))
 
     async def delete_files(self) -> None:
-        """Delete the stored files of a run that came to nothing; their keys are this run's alone."""
+        """Delete the files of a run that did not succeed. Their keys contain its epoch: no other run uses them."""
         if self.kept:
             await self._services.storage.delete([artifact.key for artifact in self.kept])
 
     async def close(self) -> None:
-        """Remove the run's folder."""
+        """Delete the scratch folder."""
         if self._dir is not None:
             await asyncio.to_thread(shutil.rmtree, self._dir, ignore_errors=True)

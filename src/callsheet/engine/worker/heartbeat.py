@@ -1,4 +1,4 @@
-"""A worker's sign of life, whose answer tells what has become of its jobs."""
+"""Heartbeat of a worker. Its response lists runs to stop."""
 
 import asyncio
 import json
@@ -8,102 +8,105 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from callsheet.db.database import Connection, Database, OwnConnection
+from callsheet.db.database import Connection, Database, DedicatedConnection
 from callsheet.db.statements import sql
 from callsheet.domain.errors import OutcomeUnknown
 from callsheet.domain.statuses import JobStatus
-from callsheet.engine.jobs.complete import Completer
-from callsheet.engine.jobs.outcomes import Outcome, error_json
+from callsheet.engine.jobs.completer import Completer
+from callsheet.engine.jobs.failures import error_json
+from callsheet.engine.jobs.outcomes import Outcome
 from callsheet.engine.worker.executor import Executor
 
 log = structlog.get_logger(__name__)
 
-_SETTLED = 30.0
-"""Seconds after which a run that is recorded as ours, and that we do not know, can only be a lost answer."""
+_LOST_CLAIM_AFTER = 30.0
+"""Seconds after a claim until a run that is assigned to this worker, but does not run here, counts as a lost claim."""
 
 
 class Heartbeat:
-    """Beats for one worker and all its runs together.
+    """Sends the heartbeat of one worker, with all its runs.
 
-    Over a connection of its own: work that holds up every other connection must not make the worker look dead.
+    It uses a dedicated connection, so that a worker whose connection pool is busy does not look dead.
     """
 
     def __init__(
-        self, database: Database, worker_id: UUID, runner: Executor, completer: Completer, *, worker_timeout: float
+        self, database: Database, worker_id: UUID, executor: Executor, completer: Completer, *, worker_timeout: float
     ) -> None:
+        """`worker_timeout`: seconds without a heartbeat after which other workers treat this one as lost."""
         self._database = database
         self._worker_id = worker_id
-        self._runner = runner
+        self._executor = executor
         self._completer = completer
         self._worker_timeout = worker_timeout
-        self._connection = OwnConnection(database.dsn, timeout=worker_timeout / 4)
+        self._connection = DedicatedConnection(database.dsn, timeout=worker_timeout / 4)
         self._last: float | None = None
-        self._giving_back: dict[UUID, asyncio.Task[None]] = {}
+        self._requeuing: dict[UUID, asyncio.Task[None]] = {}
 
     @property
-    def steady(self) -> bool:
-        """Whether the last beat went through in time, so that we may judge the silence of others."""
+    def is_healthy(self) -> bool:
+        """Whether the last heartbeat is recent. Otherwise this worker must not declare others lost."""
         return self._last is not None and time.monotonic() - self._last < self._worker_timeout / 2
 
     async def send(self, *, stopping: bool = False) -> dict[str, int] | None:
-        """Beat; stop runs that are lost or to be cancelled; return the lanes wanted, None if unregistered.
+        """Send a heartbeat, and stop runs that are lost or to be cancelled.
 
-        Raises what PASSING names when the database does not answer in time.
+        Returns the configured lanes (queue → slots), or None if the worker is not registered any more. Raises one of
+        TRANSIENT_ERRORS if the database does not respond in time.
         """
-        runs = {run.job.id: run.job.epoch for run in self._runner.runs.values()}
+        runs = {run.job.id: run.job.epoch for run in self._executor.runs.values()}
 
-        async def ask(connection: Connection) -> tuple[asyncpg.Record | None, list[asyncpg.Record]]:
+        async def query(connection: Connection) -> tuple[asyncpg.Record | None, list[asyncpg.Record]]:
             row = await sql.heartbeat(connection, id=self._worker_id, stopping=stopping, timeout=self._worker_timeout)
-            found = await sql.check_runs(
+            findings = await sql.check_runs(
                 connection,
                 worker_id=self._worker_id,
                 ids=list(runs),
                 epochs=list(runs.values()),
-                settled=_SETTLED,
+                min_age=_LOST_CLAIM_AFTER,
             )
-            return row, found
+            return row, findings
 
-        row, findings = await self._connection.run(ask)
+        row, findings = await self._connection.run(query)
         self._last = time.monotonic()
-        for found in findings:
-            self._apply(found["id"], found["epoch"], found["finding"])
+        for finding in findings:
+            self._apply(finding["id"], finding["epoch"], finding["finding"])
         return json.loads(row["lanes"]) if row else None
 
     def close(self) -> None:
         """Close the connection."""
-        for task in self._giving_back.values():
+        for task in self._requeuing.values():
             task.cancel()
         self._connection.close()
 
     def _apply(self, job: UUID, epoch: int, finding: str) -> None:
-        run = self._runner.runs.get(job)
-        if finding == "stray":
-            if run is None and job not in self._giving_back:
+        run = self._executor.runs.get(job)
+        if finding == "unknown":
+            if run is None and job not in self._requeuing:
                 task = asyncio.create_task(self._requeue(job, epoch))
-                self._giving_back[job] = task
-                task.add_done_callback(lambda _: self._giving_back.pop(job, None))
+                self._requeuing[job] = task
+                task.add_done_callback(lambda _: self._requeuing.pop(job, None))
         elif run is None or run.job.epoch != epoch:
             return
         elif finding == "cancel":
             run.stop("cancelled")
-        elif run.working:
-            # A run that works no more is gone because its outcome was just recorded.
-            log.warning("a job was taken from this worker, its run is stopped", job=str(job), epoch=epoch)
+        elif run.in_operation:
+            # Otherwise its outcome has just been recorded, which is why the job is not assigned to it any more.
+            log.warning("run lost its job, stopping it", job=str(job), epoch=epoch)
             run.stop("lost")
 
     async def _requeue(self, job: UUID, epoch: int) -> None:
-        """End a run that is recorded as ours and does not run here.
+        """Requeue a job that is assigned to this worker but does not run here.
 
-        Either the answer to its claim was lost, and it never ran; or it did, and its end could not be recorded.
+        Either the response to its claim was lost, so it never ran; or it ran, and its outcome could not be recorded.
         """
         row = await self._database.retry(lambda c: sql.get_job(c, id=job))
         if row is None:
             return
-        ran = (job, epoch) in self._runner.unrecorded
-        log.warning("a run that is not here is given back", job=str(job), epoch=epoch, ran=ran)
+        ran = (job, epoch) in self._executor.unrecorded
+        log.warning("requeued a run that this worker does not have", job=str(job), epoch=epoch, ran=ran)
         outcome = Outcome(job, row["execution_id"], epoch, JobStatus.QUEUED, reason="run not known to its worker")
         if ran and row["on_worker_lost"] == "park":
             error = error_json(OutcomeUnknown(), attempt=row["attempts"] + 1)
             outcome = Outcome(job, row["execution_id"], epoch, JobStatus.FAILED, error=error)
-        await self._completer.end(outcome)
-        self._runner.unrecorded.discard((job, epoch))
+        await self._completer.record(outcome)
+        self._executor.unrecorded.discard((job, epoch))

@@ -1,4 +1,4 @@
-"""A worker: lanes that run jobs, and the loops that keep them honest."""
+"""The worker: lanes that run jobs, and the maintenance loops."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from callsheet.db.database import TRANSIENT_ERRORS, Database
 from callsheet.db.listener import Listener
 from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
-from callsheet.engine.jobs.complete import Completer
+from callsheet.engine.jobs.completer import Completer
 from callsheet.engine.submissions.poller import Poller
 from callsheet.engine.submissions.provider_cancellation import ProviderCanceller
 from callsheet.engine.worker.cleaner import clean_up
@@ -34,15 +34,16 @@ from callsheet.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_TIDY_INTERVAL = timedelta(hours=1)
-_LAST_WORDS = 10.0
-"""Seconds to hand jobs back in, once the grace period is over."""
+_CLEANUP_INTERVAL = timedelta(hours=1)
+_RELEASE_TIMEOUT = 10.0
+"""Seconds to release jobs and unregister after the grace period."""
 
 
 class Worker:
-    """Runs lanes until it is stopped.
+    """Runs the jobs of its lanes until it is stopped.
 
-    `catalog` holds only operations whose needs this machine meets.
+    `catalog` contains only operations whose needs this machine meets. `lanes` maps queues to slots. `only` restricts
+    the worker to one execution.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Worker:
         settings: Settings,
         database: Database,
         catalog: Catalog,
-        tools: WorkerServices,
+        services: WorkerServices,
         lanes: dict[str, int],
         name: str | None = None,
         id: UUID | None = None,
@@ -63,9 +64,9 @@ class Worker:
         self._database = database
         self._catalog = catalog
         self._completer = Completer(database)
-        self._reporter = tools.progress_writer
-        self._cache = tools.cache
-        self._runner = Executor(catalog, tools, self._completer)
+        self._progress_writer = services.progress_writer
+        self._cache = services.cache
+        self._executor = Executor(catalog, services, self._completer)
         self._operations = [operation.name for operation in catalog.operations()]
         self._suspect_from = max(1, settings.crash_limit - 1)
         self._claimer = Claimer(
@@ -78,40 +79,40 @@ class Worker:
         )
         self._lanes = {queue: self._lane(queue, size) for queue, size in lanes.items()}
         timeout = settings.worker_timeout.total_seconds()
-        self._heartbeat = Heartbeat(database, self.id, self._runner, self._completer, worker_timeout=timeout)
-        self._beat_now = asyncio.Event()
-        self._stop = asyncio.Event()
-        self._hurry = asyncio.Event()
-        self._left = False
+        self._heartbeat = Heartbeat(database, self.id, self._executor, self._completer, worker_timeout=timeout)
+        self._heartbeat_now = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._skip_grace = asyncio.Event()
+        self._unregistered = False
         self._listener = Listener(
             database.dsn,
             ["callsheet_ready", "callsheet_control"],
-            heard=self._on_notify,
-            on_gap=self._catch_up,
+            on_notify=self._on_notify,
+            on_gap=self._on_listener_gap,
         )
-        self._promoter = Scheduler(database)
+        self._scheduler = Scheduler(database)
         self._poller = Poller(
-            database, tools.providers, interval=settings.provider_poll_interval.total_seconds(), only=only
+            database, services.providers, interval=settings.provider_poll_interval.total_seconds(), only=only
         )
-        self._canceller = ProviderCanceller(database, tools.providers, only=only)
+        self._canceller = ProviderCanceller(database, services.providers, only=only)
         self._rescuer = Rescuer(database, self.id, worker_timeout=timeout, crash_limit=settings.crash_limit)
 
     def _lane(self, queue: str, size: int) -> Lane:
-        return Lane(queue, size, self._claimer, self._run_job, began=self._reporter.start_job)
+        return Lane(queue, size, self._claimer, self._run_job, on_started=self._progress_writer.notify_started)
 
     @property
     def running(self) -> int:
-        """How many jobs run now."""
+        """Number of running jobs."""
         return sum(lane.running for lane in self._lanes.values())
 
-    def stop(self, *, at_once: bool = False) -> None:
-        """Begin to stop: claim no more, let jobs go on for the grace period, then hand the rest back.
+    def stop(self, *, immediately: bool = False) -> None:
+        """Start to stop: claim no more jobs, let running ones finish during the grace period, then release the rest.
 
-        `at_once` leaves the grace period out, also when the worker is stopping already.
+        `immediately` skips the grace period, also if the worker is already stopping.
         """
-        self._stop.set()
-        if at_once:
-            self._hurry.set()
+        self._stopping.set()
+        if immediately:
+            self._skip_grace.set()
 
     async def run(self) -> None:
         """Work until `stop` is called."""
@@ -119,34 +120,35 @@ class Worker:
         await self._claimer.refresh_limits(list(self._lanes))
         loops = [asyncio.create_task(coroutine, name=name) for name, coroutine in self._loops().items()]
         lanes = [asyncio.create_task(lane.run(), name=f"lane {lane.queue}") for lane in self._lanes.values()]
-        self._wake_all()
+        self._wake_lanes()
         log.info("worker started", worker=self.name, lanes={q: lane.size for q, lane in self._lanes.items()})
-        stop = asyncio.create_task(self._stop.wait())
+        stop = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({stop, *loops, *lanes}, return_when=asyncio.FIRST_COMPLETED)
             for task in (*loops, *lanes):
                 if task.done():
+                    # A loop ends only with an error: raise it.
                     task.result()
             await self._drain(lanes)
         finally:
             for lane in self._lanes.values():
                 lane.cancel()
-            await _cancelled([stop, *lanes, *loops])
+            await _cancel_and_wait([stop, *lanes, *loops])
             self._heartbeat.close()
 
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
         settings = self._settings
         return {
             "completer": self._completer.run(),
-            "reporter": self._reporter.run(),
+            "progress writer": self._progress_writer.run(),
             "listener": self._listener.run(),
-            "beat": self._heartbeat_loop(),
-            "poll": self._every(settings.poll_interval, self._poll),
-            "promote": self._every(settings.schedule_interval, self._promoter.release_due),
-            "poller": self._poller.run(),
-            "call off": self._every(settings.provider_poll_interval, self._canceller.tell),
-            "rescue": self._every(settings.rescue_interval, self._rescue),
-            "tidy": self._every(_TIDY_INTERVAL, self._clean_up, at_once=True),
+            "heartbeat": self._heartbeat_loop(),
+            "fallback poll": self._every(settings.poll_interval, self._poll),
+            "scheduler": self._every(settings.schedule_interval, self._scheduler.release_due),
+            "provider poller": self._poller.run(),
+            "provider canceller": self._every(settings.provider_poll_interval, self._canceller.send_due),
+            "rescuer": self._every(settings.rescue_interval, self._rescue),
+            "cleaner": self._every(_CLEANUP_INTERVAL, self._clean_up, immediately=True),
         }
 
     async def _register(self) -> None:
@@ -167,88 +169,89 @@ class Worker:
         log.info("worker stopping", worker=self.name, running=self.running)
         for lane in self._lanes.values():
             lane.close()
-        await self._grace(lane_tasks)
+        await self._wait_grace_period(lane_tasks)
         with contextlib.suppress(*TRANSIENT_ERRORS):
-            async with asyncio.timeout(_LAST_WORDS):
+            async with asyncio.timeout(_RELEASE_TIMEOUT):
                 await self._release_jobs(lane_tasks)
-                await self._reporter.flush()
-                # What was cancelled just now: there may be no other worker to tell its provider.
-                await self._canceller.tell()
-                # No beat comes after it, which would register the worker again.
-                self._left = True
-                await self._database.retry(lambda c: sql.unregister_worker(c, id=self.id), seconds=5)
+                await self._progress_writer.flush()
+                # Send cancels of jobs that were cancelled just now: there may be no other worker to do it.
+                await self._canceller.send_due()
+                # Stops the heartbeat, which would register the worker again.
+                self._unregistered = True
+                await self._database.retry(lambda c: sql.unregister_worker(c, id=self.id), timeout=5)
         log.info("worker stopped", worker=self.name)
 
     async def _release_jobs(self, lane_tasks: list[asyncio.Task[None]]) -> None:
-        """Stop what still runs, with what a claim on its way still brings."""
+        """Stop all running jobs, including those of a claim that is still in progress."""
         while True:
-            for run in list(self._runner.runs.values()):
-                log.info("job handed back", job=str(run.job.id))
+            for run in list(self._executor.runs.values()):
+                log.info("job released", job=str(run.job.id))
                 run.stop("stopping")
             claiming = [task for task in lane_tasks if not task.done()]
             if not claiming:
                 break
             await asyncio.wait(claiming, timeout=0.1)
-        await self._all_drained()
+        await self._wait_drained()
 
-    async def _grace(self, lane_tasks: list[asyncio.Task[None]]) -> None:
-        """Let jobs go on until they have ended, the grace period is over, or there is a hurry."""
+    async def _wait_grace_period(self, lane_tasks: list[asyncio.Task[None]]) -> None:
+        """Wait until all jobs have ended, the grace period is over, or it is skipped."""
 
         async def drain() -> None:
-            # A claim that is on its way still brings jobs.
+            # A claim in progress can still start jobs, so wait for the lanes first.
             await asyncio.wait(lane_tasks)
-            await self._all_drained()
+            await self._wait_drained()
 
-        drained, hurry = asyncio.create_task(drain()), asyncio.create_task(self._hurry.wait())
+        drained, skip_grace = asyncio.create_task(drain()), asyncio.create_task(self._skip_grace.wait())
         seconds = self._settings.grace_period.total_seconds()
-        await asyncio.wait({drained, hurry}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        await _cancelled([drained, hurry])
+        await asyncio.wait({drained, skip_grace}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await _cancel_and_wait([drained, skip_grace])
 
-    async def _all_drained(self) -> None:
+    async def _wait_drained(self) -> None:
         for lane in self._lanes.values():
-            await lane.drained()
+            await lane.wait_drained()
 
     def _on_notify(self, channel: str, payload: str) -> None:
         if channel == "callsheet_ready":
             if lane := self._lanes.get(payload):
                 lane.wake()
             return
-        verb, _, what = payload.partition(" ")
-        mine = what == str(self.id) if verb in ("cancel", "lanes") else what in self._lanes
-        if mine:
-            self._beat_now.set()
+        verb, _, subject = payload.partition(" ")
+        concerns_me = subject == str(self.id) if verb in ("cancel", "lanes") else subject in self._lanes
+        if concerns_me:
+            self._heartbeat_now.set()
 
-    def _catch_up(self) -> None:
-        self._wake_all()
-        self._beat_now.set()
+    def _on_listener_gap(self) -> None:
+        self._wake_lanes()
+        self._heartbeat_now.set()
 
-    def _wake_all(self) -> None:
+    def _wake_lanes(self) -> None:
         for lane in self._lanes.values():
             lane.wake()
 
     async def _run_job(self, job: ClaimedJob) -> None:
-        await self._runner.run(job)
+        await self._executor.run(job)
 
     async def _heartbeat_loop(self) -> None:
         interval = self._settings.heartbeat_interval.total_seconds()
-        while not self._left:
+        while not self._unregistered:
             try:
-                # The beat first: what comes after it may take its time.
+                # The heartbeat first: the other query may be slow.
                 await self._send_heartbeat()
                 for queue in await self._claimer.refresh_limits(list(self._lanes)):
                     self._lanes[queue].wake()
             except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("beat missed", error=type(error).__name__)
+                log.warning("heartbeat failed", error=type(error).__name__)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._beat_now.wait(), interval)
-            self._beat_now.clear()
+                await asyncio.wait_for(self._heartbeat_now.wait(), interval)
+            self._heartbeat_now.clear()
 
     async def _rescue(self) -> None:
-        if self._heartbeat.steady:
+        # A worker that cannot send its own heartbeat must not declare others lost.
+        if self._heartbeat.is_healthy:
             await self._rescuer.rescue()
 
     async def _send_heartbeat(self) -> None:
-        lanes = await self._heartbeat.send(stopping=self._stop.is_set())
+        lanes = await self._heartbeat.send(stopping=self._stopping.is_set())
         if lanes is None:
             await self._register()
             return
@@ -264,35 +267,37 @@ class Worker:
         await self._claim_suspect()
 
     async def _claim_suspect(self) -> None:
-        """Run jobs that may have killed their workers one at a time.
+        """Run suspects, jobs that may have crashed their workers, one at a time.
 
-        So a poison job cannot drag others into its own end again and again.
+        Otherwise a poison job would repeatedly take down the jobs that run next to it.
         """
-        if any(run.job.starts > self._suspect_from for run in self._runner.runs.values()):
+        if any(run.job.starts > self._suspect_from for run in self._executor.runs.values()):
             return
         for queue in await self._claimer.queues_with_suspects(list(self._lanes)):
             if await self._lanes[queue].claim_suspect():
                 return
 
     async def _clean_up(self) -> None:
-        await clean_up(self._database, self._cache, interval=_TIDY_INTERVAL)
+        await clean_up(self._database, self._cache, interval=_CLEANUP_INTERVAL)
 
-    async def _every(self, interval: timedelta, work: Callable[[], Awaitable[Any]], *, at_once: bool = False) -> None:
+    async def _every(
+        self, interval: timedelta, work: Callable[[], Awaitable[Any]], *, immediately: bool = False
+    ) -> None:
         while True:
-            await asyncio.sleep(0 if at_once else interval.total_seconds())
-            at_once = False
+            await asyncio.sleep(0 if immediately else interval.total_seconds())
+            immediately = False
             try:
                 await work()
             except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("upkeep put off", error=type(error).__name__)
+                log.warning("maintenance failed, will retry", error=type(error).__name__)
 
 
 def expand_name(pattern: str) -> str:
-    """Fill in `%h` (host) and `%p` (process id)."""
+    """Replace `%h` with the host name and `%p` with the process id."""
     return pattern.replace("%h", platform.node()).replace("%p", str(os.getpid()))
 
 
-async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
+async def _cancel_and_wait(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

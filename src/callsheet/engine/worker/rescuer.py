@@ -1,4 +1,4 @@
-"""Taking back the jobs of workers that died."""
+"""Rescuer: requeue the jobs of lost workers."""
 
 from functools import partial
 from uuid import UUID
@@ -8,45 +8,48 @@ import structlog
 
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
-from callsheet.engine.jobs.complete import Changes, release_or_skip_downstream, request_provider_cancel
+from callsheet.engine.jobs.changes import Changes
+from callsheet.engine.jobs.downstream import release_or_skip_downstream, request_provider_cancel
 
 log = structlog.get_logger(__name__)
 
-_MOST = 500
-_PATIENCE = 2
+_BATCH_SIZE = 500
+_MAX_SKIPPED_ROUNDS = 2
+"""Rounds that skip locked executions, before one round waits for their locks."""
 
 
 class Rescuer:
-    """Finds lost workers and their jobs. Any number of processes may do this at once."""
+    """Finds lost workers and requeues their jobs. Any number of processes may do this concurrently."""
 
     def __init__(self, database: Database, worker_id: UUID, *, worker_timeout: float, crash_limit: int) -> None:
+        """`worker_timeout`: seconds without a heartbeat until a worker is lost. `crash_limit`: lost starts of a job."""
         self._database = database
         self._worker_timeout = worker_timeout
         self._crash_limit = crash_limit
         self._worker_id = worker_id
-        self._passed_over = 0
+        self._skipped_rounds = 0
 
     async def rescue(self) -> int:
-        """Mark lost workers and take their jobs back; returns how many jobs were taken."""
+        """Mark lost workers and requeue their jobs. Return the number of jobs."""
         for worker in await self._database.retry(
-            lambda c: sql.mark_lost_workers(c, me=self._worker_id, timeout=self._worker_timeout), seconds=5
+            lambda c: sql.mark_lost_workers(c, worker_id=self._worker_id, timeout=self._worker_timeout), timeout=5
         ):
             log.warning("worker lost", worker=worker["name"], host=worker["host"])
         total = 0
-        while orphans := await self._database.retry(lambda c: sql.orphaned_jobs(c, most=_MOST), seconds=5):
+        while orphans := await self._database.retry(lambda c: sql.orphaned_jobs(c, limit=_BATCH_SIZE), timeout=5):
             by_execution = {row["id"]: row["execution_id"] for row in orphans}
-            taken = await self._database.retry(partial(self._requeue, by_execution), seconds=5, transaction=True)
-            total += taken
-            if taken < len(orphans):
+            rescued = await self._database.retry(partial(self._requeue, by_execution), timeout=5, transaction=True)
+            total += rescued
+            if rescued < len(orphans):
                 break
         return total
 
     async def _requeue(self, by_execution: dict[UUID, UUID], connection: Connection) -> int:
-        # Executions that somebody works on are left for the next look, but not again and again.
-        lock = sql.try_lock_executions if self._passed_over < _PATIENCE else sql.lock_executions
+        # Skip executions that another transaction has locked, but not in every round: they must not starve.
+        lock = sql.try_lock_executions if self._skipped_rounds < _MAX_SKIPPED_ROUNDS else sql.lock_executions
         wanted = set(by_execution.values())
         locked = {row["id"] for row in await lock(connection, ids=list(wanted))}
-        self._passed_over = 0 if locked == wanted else self._passed_over + 1
+        self._skipped_rounds = 0 if locked == wanted else self._skipped_rounds + 1
         rows = await sql.rescue(
             connection,
             ids=[job for job, execution in by_execution.items() if execution in locked],
@@ -56,7 +59,7 @@ class Rescuer:
         for row in rows:
             log.warning("job rescued", job=str(row["id"]), status=row["status"], starts=row["starts"])
             if row["status"] == "queued":
-                changes.add_ready_queue(row, "worker lost")
+                changes.add_queued(row, "worker lost")
                 continue
             error = orjson.loads(row["error"]) if row["error"] else None
             changes.add_status(
@@ -73,7 +76,7 @@ class Rescuer:
 
 
 async def mark_worker_lost(database: Database, worker_id: UUID) -> None:
-    """Mark one worker lost at once, when it is known that its process died; its jobs are then rescued."""
-    row = await database.retry(lambda c: sql.mark_worker_lost(c, id=worker_id), seconds=30)
+    """Mark a worker lost at once, when its process is known to be dead. The next rescue requeues its jobs."""
+    row = await database.retry(lambda c: sql.mark_worker_lost(c, id=worker_id), timeout=30)
     if row is not None:
         log.warning("worker lost", worker=row["name"], host=row["host"])

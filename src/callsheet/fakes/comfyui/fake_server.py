@@ -21,7 +21,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from callsheet.fakes.comfyui.checks import refused
 from callsheet.fakes.comfyui.executor import Executor
 from callsheet.fakes.comfyui.nodes import KINDS, Folders
-from callsheet.fakes.providers.server import cut, served
+from callsheet.fakes.providers.server import cut_connection, serve_app
 
 VERSION = "0.3.64"
 _NO_PROMPT = {"type": "no_prompt", "message": "No prompt provided", "details": "No prompt provided", "extra_info": {}}
@@ -157,7 +157,7 @@ class FakeComfyUI:
         if self.drop_prompts > 0:
             self.drop_prompts -= 1
             await request.body()
-            await cut(request)
+            await cut_connection(request)
             return _FINE
         try:
             body = json.loads(await request.body())
@@ -178,7 +178,7 @@ class FakeComfyUI:
         self.executor.put((number, prompt_id, copy.deepcopy(prompt), extra, outputs))
         if self.lose_answers > 0:
             self.lose_answers -= 1
-            await cut(request)
+            await cut_connection(request)
         return _json({"prompt_id": prompt_id, "number": number, "node_errors": node_errors})
 
     async def _get_prompt(self, _: Request) -> Response:
@@ -346,7 +346,7 @@ async def running_comfyui(folder: Path, *, port: int = 0) -> AsyncIterator[FakeC
     """Run a stand-in in this process, with its files in a folder, until the block ends."""
     server = FakeComfyUI(folder)
     try:
-        async with served(server.app(), port=port) as url:
+        async with serve_app(server.app(), port=port) as url:
             server.url = url
             yield server
             await server.close()

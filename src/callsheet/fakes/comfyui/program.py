@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from callsheet.fakes.comfyui.fake_server import FakeComfyUI
-from callsheet.fakes.providers.server import served
+from callsheet.fakes.providers.server import serve_app
 
 
 def main() -> None:
@@ -54,5 +54,5 @@ async def _serve(given: argparse.Namespace, base: Path) -> None:
     server = FakeComfyUI(base, argv=sys.argv)
     server.executor.dead = given.never_run
     print(f"pid {os.getpid()}\nTo see the GUI go to: http://127.0.0.1:{given.port}", file=sys.stderr, flush=True)  # noqa: T201
-    async with served(server.app(), port=given.port):
+    async with serve_app(server.app(), port=given.port):
         await asyncio.Event().wait()

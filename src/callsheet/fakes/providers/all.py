@@ -18,7 +18,7 @@ from callsheet.fakes.providers.runpod import FakeRunPod
 from callsheet.fakes.providers.runway import FakeRunway
 from callsheet.fakes.providers.vertex import FakeVertex
 
-STAND_INS: tuple[type[FakeServer], ...] = (
+FAKES: tuple[type[FakeServer], ...] = (
     FakeReplicate,
     FakeFal,
     FakeGoogle,
@@ -37,7 +37,7 @@ async def all_fakes(*, pace: float | None = 1.0, first_port: int = 0) -> AsyncIt
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(kind(pace=pace, port=first_port + at if first_port else 0))
-            for at, kind in enumerate(STAND_INS)
+            for at, kind in enumerate(FAKES)
         ]
 
 

@@ -3,22 +3,22 @@
 from starlette.requests import Request
 
 from callsheet.fakes.providers.fake_server import FakeServer, FakeTask
-from callsheet.fakes.providers.task_script import Stage, Vanishes
+from callsheet.fakes.providers.task_script import Lost, Stage
 
 
 class BaseFakeProvider(FakeServer):
     """A stand-in whose tasks are found under `{id}` in the path."""
 
-    def wanted(self, request: Request) -> FakeTask | None:
+    def requested_task(self, request: Request) -> FakeTask | None:
         """Return the task that a request asks about; None where there is none, or none any more."""
-        taken = self.taken.get(request.path_params["id"])
-        return None if taken is None or isinstance(taken.stage, Vanishes) else taken
+        taken = self.tasks.get(request.path_params["id"])
+        return None if taken is None or isinstance(taken.stage, Lost) else taken
 
-    def stage_of(self, taken: FakeTask | None) -> Stage:
+    def advance_or_lost(self, taken: FakeTask | None) -> Stage:
         """Return how a task stands, and move it on; Vanishes for none."""
-        return Vanishes() if taken is None else self.seen(taken)
+        return Lost() if taken is None else self.advance(taken)
 
     @property
-    def gone(self) -> str:
+    def missing_file_url(self) -> str:
         """The address of a file that is not there any more."""
-        return f"{self.base}/stand-in-files/gone/film.mp4"
+        return f"{self.base_url}/stand-in-files/gone/film.mp4"

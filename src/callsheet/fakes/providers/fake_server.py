@@ -25,9 +25,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from callsheet.fakes.providers.faults import Fault, NoFault, Visit
-from callsheet.fakes.providers.server import served
-from callsheet.fakes.providers.task_script import LAST, File, Runs, Stage, Succeeds, Waits, film
+from callsheet.fakes.providers.faults import Fault, FaultContext, NoFault
+from callsheet.fakes.providers.server import serve_app
+from callsheet.fakes.providers.task_script import (
+    FINAL_STAGES,
+    FakeFile,
+    Queued,
+    Running,
+    Stage,
+    Succeeded,
+    sample_video,
+)
 from callsheet.fakes.providers.webhook_script import SentWebhook, WebhookScript
 from callsheet.providers.contract import InputFile, SubmitRequest
 from callsheet.settings import Settings
@@ -44,19 +52,19 @@ class FakeTask:
     model: str
     input: Mapping[str, Any]
     webhook: str | None
-    course: Sequence[Stage]
-    calls: WebhookScript
-    outputs: datetime
-    at: int = 0
+    script: Sequence[Stage]
+    webhook_script: WebhookScript
+    created_at: datetime
+    position: int = 0
     """Where on its course it is."""
-    ended: datetime | None = None
+    ended_at: datetime | None = None
     extra: dict[str, Any] = field(default_factory=dict)
     """What a provider keeps besides."""
 
     @property
     def stage(self) -> Stage:
         """How it stands."""
-        return self.course[self.at]
+        return self.script[self.position]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,7 @@ class Endpoint:
     method: str
     path: str
     """As Starlette's routes."""
-    answer: Answer
+    handler: Answer
 
 
 class FakeServer:
@@ -100,20 +108,20 @@ class FakeServer:
     """Whether it tells what was refused for its content."""
 
     def __init__(self, *, pace: float | None = None, port: int = 0) -> None:
-        self.base = ""
+        self.base_url = ""
         """Where it answers, once it is open."""
-        self.came: list[RecordedRequest] = []
+        self.requests: list[RecordedRequest] = []
         """Every request; of very many, the latest."""
-        self.taken: dict[str, FakeTask] = {}
+        self.tasks: dict[str, FakeTask] = {}
         """Every order that was accepted, by the id of its task."""
-        self.told: list[SentWebhook] = []
+        self.sent_webhooks: list[SentWebhook] = []
         """Every webhook that was sent."""
         self._pace = pace
         self._port = port
-        self._course: Sequence[Stage] = (Waits(), Runs(0.5), Succeeds())
+        self._course: Sequence[Stage] = (Queued(), Running(0.5), Succeeded())
         self._forecast: dict[str, list[Fault]] = {}
         self._calls: list[WebhookScript] = []
-        self._files: dict[str, File] = {}
+        self._files: dict[str, FakeFile] = {}
         self._numbers = itertools.count(1)
         self._stack = AsyncExitStack()
         self._errands: set[asyncio.Task[None]] = set()
@@ -139,7 +147,7 @@ class FakeServer:
         told: dict[str, Any] = {"model": self.model, "input": {"prompt": "A red fox in the snow"}, **changes}
         return SubmitRequest(**told)
 
-    def request_with(self, file: InputFile) -> SubmitRequest | None:
+    def request_with_file(self, file: InputFile) -> SubmitRequest | None:
         """Return an order that holds a file; None where it takes none."""
         return self.example_request(input={"prompt": "A red fox in the snow", "image": file})
 
@@ -156,21 +164,21 @@ class FakeServer:
     @property
     def paid(self) -> int:
         """How many orders were accepted."""
-        return len(self.taken)
+        return len(self.tasks)
 
-    def of(self, kind: str) -> list[RecordedRequest]:
+    def requests_of(self, kind: str) -> list[RecordedRequest]:
         """Return the requests of a kind."""
-        return [came for came in self.came if came.kind == kind]
+        return [came for came in self.requests if came.kind == kind]
 
     # What a test does
 
     async def finish(self, task_id: str) -> None:
         """End a task now, as its course says, and wait until its webhook was sent."""
-        taken = self.taken[task_id]
-        taken.at = len(taken.course) - 1
+        taken = self.tasks[task_id]
+        taken.position = len(taken.script) - 1
         await self._ended(taken)
 
-    async def idle(self) -> None:
+    async def wait_for_webhooks(self) -> None:
         """Wait until every webhook was sent."""
         while self._errands:
             await asyncio.wait(self._errands)
@@ -178,7 +186,7 @@ class FakeServer:
     async def __aenter__(self) -> Self:
         routes = [Route(door.path, self._guarded(door), methods=[door.method]) for door in self._all_doors()]
         app = Starlette(routes=routes, exception_handlers={404: self._nothing_here, 405: self._nothing_here})
-        self.base = await self._stack.enter_async_context(served(app, port=self._port))
+        self.base_url = await self._stack.enter_async_context(serve_app(app, port=self._port))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -201,23 +209,23 @@ class FakeServer:
         """Return an error in the provider's words."""
         return JSONResponse({"detail": message}, status)
 
-    def message(self, taken: FakeTask) -> bytes:
+    def webhook_body(self, taken: FakeTask) -> bytes:
         """Return the body of a webhook."""
         raise NotImplementedError
 
-    def signed(self, taken: FakeTask, body: bytes, at: datetime) -> Mapping[str, str]:  # noqa: ARG002 - most sign nothing
+    def webhook_headers(self, taken: FakeTask, body: bytes, at: datetime) -> Mapping[str, str]:  # noqa: ARG002 - most sign nothing
         """Return the headers that prove a webhook."""
         return {}
 
     # What a provider's file uses
 
-    async def take(self, model: str, given: Mapping[str, Any], webhook: str | None = None, **extra: Any) -> FakeTask:
+    async def accept(self, model: str, given: Mapping[str, Any], webhook: str | None = None, **extra: Any) -> FakeTask:
         """Accept an order."""
         calls = self._calls.pop(0) if self._calls else WebhookScript()
         name = self.new_id(next(self._numbers))
         taken = FakeTask(name, model, dict(given), webhook, self._course, calls, datetime.now(UTC), extra=extra)
-        self.taken[taken.id] = taken
-        if calls.first:
+        self.tasks[taken.id] = taken
+        if calls.before_response:
             await self.finish(taken.id)
         elif self._pace is not None:
             self._later(self._live(taken, self._pace))
@@ -227,36 +235,36 @@ class FakeServer:
         """Return the id of a task."""
         return f"{self.name}-{number:06d}"
 
-    def seen(self, taken: FakeTask) -> Stage:
+    def advance(self, taken: FakeTask) -> Stage:
         """Return how a task stands, and move it on where looks do that."""
         stage = taken.stage
-        if self._pace is None and taken.at + 1 < len(taken.course):
-            taken.at += 1
-        elif isinstance(stage, LAST) and taken.ended is None:
+        if self._pace is None and taken.position + 1 < len(taken.script):
+            taken.position += 1
+        elif isinstance(stage, FINAL_STAGES) and taken.ended_at is None:
             self._later(self._ended(taken))
         return stage
 
-    async def stop(self, taken: FakeTask, stage: Stage) -> None:
+    async def end_with(self, taken: FakeTask, stage: Stage) -> None:
         """End a task otherwise than its course says."""
-        taken.course, taken.at = [stage], 0
+        taken.script, taken.position = [stage], 0
         self._later(self._ended(taken))
 
-    def files_of(self, stage: Succeeds) -> Sequence[File]:
+    def output_files(self, stage: Succeeded) -> Sequence[FakeFile]:
         """Return what a task made: a film, where its course does not say."""
-        return (film(),) if stage.files is None else stage.files
+        return (sample_video(),) if stage.files is None else stage.files
 
-    def urls(self, files: Sequence[File] | None) -> list[str]:
+    def output_urls(self, files: Sequence[FakeFile] | None) -> list[str]:
         """Return where the files of a stage are."""
-        return [file.url or self._address(file) for file in (files if files is not None else (film(),))]
+        return [file.url or self._address(file) for file in (files if files is not None else (sample_video(),))]
 
     # How it works
 
-    def _address(self, file: File) -> str:
+    def _address(self, file: FakeFile) -> str:
         number = f"{len(self._files) + 1}"
         for known, held in self._files.items():
             number = known if held == file else number
         self._files[number] = file
-        return f"{self.base}/stand-in-files/{number}/{file.name}"
+        return f"{self.base_url}/stand-in-files/{number}/{file.name}"
 
     async def _file(self, request: Request) -> Response:
         file = self._files.get(request.path_params["number"])
@@ -274,7 +282,7 @@ class FakeServer:
                 return self.error_response(401, "Unauthenticated.")
             waiting = self._forecast.get(door.kind)
             weather = waiting.pop(0) if waiting else NoFault()
-            return await weather(Visit(request, self.error_response), lambda: door.answer(request))
+            return await weather(FaultContext(request, self.error_response), lambda: door.handler(request))
 
         return answer
 
@@ -284,41 +292,41 @@ class FakeServer:
 
     async def _note(self, kind: str, request: Request) -> None:
         body = await request.body()
-        self.came.append(RecordedRequest(kind, request.method, str(request.url), dict(request.headers), body))
-        if len(self.came) > _MOST_REMEMBERED:
-            del self.came[: _MOST_REMEMBERED // 2]
+        self.requests.append(RecordedRequest(kind, request.method, str(request.url), dict(request.headers), body))
+        if len(self.requests) > _MOST_REMEMBERED:
+            del self.requests[: _MOST_REMEMBERED // 2]
 
     async def _live(self, taken: FakeTask, pace: float) -> None:
-        while taken.at + 1 < len(taken.course):
+        while taken.position + 1 < len(taken.script):
             await asyncio.sleep(pace)
-            if taken.ended is None:
-                taken.at += 1
-        if taken.ended is None and isinstance(taken.stage, LAST):
+            if taken.ended_at is None:
+                taken.position += 1
+        if taken.ended_at is None and isinstance(taken.stage, FINAL_STAGES):
             await self._ended(taken)
 
     async def _ended(self, taken: FakeTask) -> None:
-        if taken.ended is not None:
+        if taken.ended_at is not None:
             return
-        taken.ended = datetime.now(UTC)
+        taken.ended_at = datetime.now(UTC)
         if taken.webhook is None:
             return
-        await asyncio.sleep(taken.calls.late)
-        for _ in range(taken.calls.times):
+        await asyncio.sleep(taken.webhook_script.delay)
+        for _ in range(taken.webhook_script.times):
             await self._call(taken)
-        if taken.calls.reordered:
-            await self._call(replace(taken, at=0))
+        if taken.webhook_script.reordered:
+            await self._call(replace(taken, position=0))
 
     async def _call(self, taken: FakeTask) -> None:
-        body = self.message(taken) if taken.calls.body is None else taken.calls.body
-        at = datetime.now(UTC) - timedelta(seconds=taken.calls.old)
-        proof = self.signed(taken, b"another message" if taken.calls.forged else body, at)
+        body = self.webhook_body(taken) if taken.webhook_script.body is None else taken.webhook_script.body
+        at = datetime.now(UTC) - timedelta(seconds=taken.webhook_script.age)
+        proof = self.webhook_headers(taken, b"another message" if taken.webhook_script.forged else body, at)
         try:
             headers = {"Content-Type": "application/json", **proof}
             async with httpx2.AsyncClient(timeout=_PATIENCE, trust_env=False) as client:
                 status = (await client.post(str(taken.webhook), content=body, headers=headers)).status_code
         except httpx2.HTTPError:
             status = 0
-        self.told.append(SentWebhook(taken.id, body, status))
+        self.sent_webhooks.append(SentWebhook(taken.id, body, status))
 
     def _later(self, errand: Any) -> None:
         task: asyncio.Task[None] = asyncio.ensure_future(errand)

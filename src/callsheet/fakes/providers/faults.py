@@ -18,26 +18,26 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
-from callsheet.fakes.providers.server import cut
+from callsheet.fakes.providers.server import cut_connection
 
-Answering = Callable[[], Awaitable[Response]]
+Respond = Callable[[], Awaitable[Response]]
 """Does what was asked, and gives the answer of fine weather."""
-Refusal = Callable[[int, str], Response]
+ErrorResponse = Callable[[int, str], Response]
 """Makes an error of a status with a message, in the provider's own words."""
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class FaultContext:
     """One request, with the provider's way of saying no."""
 
     request: Request
-    refusal: Refusal
+    error_response: ErrorResponse
 
 
 class Fault(Protocol):
     """Answers a request, or does not."""
 
-    async def __call__(self, visit: Visit, answering: Answering, /) -> Response:
+    async def __call__(self, visit: FaultContext, answering: Respond, /) -> Response:
         """Return what is sent."""
 
 
@@ -45,7 +45,7 @@ class Fault(Protocol):
 class NoFault:
     """Nothing goes wrong."""
 
-    async def __call__(self, _: Visit, answering: Answering) -> Response:
+    async def __call__(self, _: FaultContext, answering: Respond) -> Response:
         """Answer."""
         return await answering()
 
@@ -56,7 +56,7 @@ class Slow:
 
     seconds: float
 
-    async def __call__(self, _: Visit, answering: Answering) -> Response:
+    async def __call__(self, _: FaultContext, answering: Respond) -> Response:
         """Answer late."""
         await asyncio.sleep(self.seconds)
         return await answering()
@@ -67,21 +67,21 @@ class RateLimited:
     """429. `after` seconds are asked for, as a number, as a date or in milliseconds; None: the answer asks nothing."""
 
     after: float | None = None
-    told: str = "seconds"
+    form: str = "seconds"
     """`seconds`, `date` or `ms`"""
 
-    async def __call__(self, visit: Visit, _: Answering) -> Response:
+    async def __call__(self, visit: FaultContext, _: Respond) -> Response:
         """Refuse for now."""
-        answer = visit.refusal(429, "Request was throttled.")
+        answer = visit.error_response(429, "Request was throttled.")
         answer.headers.update(self._wait())
         return answer
 
     def _wait(self) -> Mapping[str, str]:
         if self.after is None:
             return {}
-        if self.told == "ms":
+        if self.form == "ms":
             return {"retry-after-ms": str(round(self.after * 1000))}
-        if self.told == "date":
+        if self.form == "date":
             then = datetime.now(UTC) + timedelta(seconds=self.after)
             return {"Retry-After": format_datetime(then, usegmt=True)}
         return {"Retry-After": f"{self.after:g}"}
@@ -94,9 +94,9 @@ class Reject:
     status: int = 422
     message: str = "The input is not valid."
 
-    async def __call__(self, visit: Visit, _: Answering) -> Response:
+    async def __call__(self, visit: FaultContext, _: Respond) -> Response:
         """Refuse."""
-        return visit.refusal(self.status, self.message)
+        return visit.error_response(self.status, self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,11 @@ class Fail:
     status: int = 503
     accepted: bool = False
 
-    async def __call__(self, visit: Visit, answering: Answering) -> Response:
+    async def __call__(self, visit: FaultContext, answering: Respond) -> Response:
         """Fail."""
         if self.accepted:
             await answering()
-        return visit.refusal(self.status, "Something went wrong.")
+        return visit.error_response(self.status, "Something went wrong.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +119,10 @@ class CutConnection:
 
     accepted: bool = False
 
-    async def __call__(self, visit: Visit, answering: Answering) -> Response:
+    async def __call__(self, visit: FaultContext, answering: Respond) -> Response:
         """Hang up."""
         answer = await answering() if self.accepted else Response()
-        await cut(visit.request)
+        await cut_connection(visit.request)
         return answer
 
 
@@ -130,17 +130,17 @@ class CutConnection:
 class TruncateBody:
     """The answer ends in its middle. `told`: the length that its head names; None: the true one."""
 
-    told: int | None = None
+    declared_length: int | None = None
 
-    async def __call__(self, visit: Visit, answering: Answering) -> Response:
+    async def __call__(self, visit: FaultContext, answering: Respond) -> Response:
         """Hang up half-way."""
         answer = await answering()
         body = bytes(answer.body)
-        length = len(body) if self.told is None else self.told
+        length = len(body) if self.declared_length is None else self.declared_length
         head = (
             f"HTTP/1.1 {answer.status_code} OK\r\nContent-Type: {answer.media_type}\r\nContent-Length: {length}\r\n\r\n"
         )
-        await cut(visit.request, after=head.encode() + body[: len(body) // 2])
+        await cut_connection(visit.request, after=head.encode() + body[: len(body) // 2])
         return answer
 
 
@@ -151,7 +151,7 @@ class Garble:
     body: bytes = b'{"id": "half'
     accepted: bool = True
 
-    async def __call__(self, _: Visit, answering: Answering) -> Response:
+    async def __call__(self, _: FaultContext, answering: Respond) -> Response:
         """Answer nonsense."""
         answer = await answering() if self.accepted else Response()
         return Response(self.body, answer.status_code, media_type="application/json")
@@ -164,7 +164,7 @@ class Redirect:
     to: str
     status: int = 302
 
-    async def __call__(self, _: Visit, __: Answering) -> Response:
+    async def __call__(self, _: FaultContext, __: Respond) -> Response:
         """Point there."""
         return Response(status_code=self.status, headers={"Location": self.to})
 
@@ -175,19 +175,19 @@ class Flood:
 
     size: int
 
-    async def __call__(self, _: Visit, answering: Answering) -> Response:
+    async def __call__(self, _: FaultContext, answering: Respond) -> Response:
         """Answer far too much."""
         answer = await answering()
         return Response(b" " * self.size, answer.status_code, media_type=answer.media_type)
 
 
 @dataclass(frozen=True, slots=True)
-class Altered:
+class ReplaceFields:
     """A JSON answer with some fields put in, replaced, or (None) left out."""
 
     fields: Mapping[str, Any]
 
-    async def __call__(self, _: Visit, answering: Answering) -> Response:
+    async def __call__(self, _: FaultContext, answering: Respond) -> Response:
         """Answer otherwise."""
         answer = await answering()
         told = {**json.loads(bytes(answer.body)), **self.fields}

@@ -15,27 +15,27 @@ from starlette.responses import JSONResponse, Response
 from callsheet.fakes.providers.base import BaseFakeProvider
 from callsheet.fakes.providers.fake_server import Endpoint, FakeTask
 from callsheet.fakes.providers.task_script import (
-    Ends,
-    Expires,
-    Fails,
-    File,
-    Runs,
-    Says,
+    Cancelled,
+    Expired,
+    Failed,
+    FakeFile,
+    Lost,
+    Queued,
+    Running,
     Stage,
-    Succeeds,
-    Vanishes,
-    Waits,
+    Succeeded,
+    UnknownStatus,
 )
 
 _PLACE = "/v1beta/interactions"
 _KID = "stand-in"
 _STATUSES: Mapping[type[Stage], str] = {
-    Waits: "queued",
-    Runs: "in_progress",
-    Succeeds: "completed",
-    Expires: "completed",
-    Fails: "failed",
-    Ends: "cancelled",
+    Queued: "queued",
+    Running: "in_progress",
+    Succeeded: "completed",
+    Expired: "completed",
+    Failed: "failed",
+    Cancelled: "cancelled",
 }
 
 
@@ -55,35 +55,35 @@ class FakeGoogle(BaseFakeProvider):
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that lead to it."""
-        keys_url = f"{self.base}/.well-known/jwks.json"
-        return {"google_url": self.base, "google_api_key": self.key, "google_keys_url": keys_url}
+        keys_url = f"{self.base_url}/.well-known/jwks.json"
+        return {"google_url": self.base_url, "google_api_key": self.key, "google_keys_url": keys_url}
 
-    def doors(self) -> Sequence[Endpoint]:
+    def endpoints(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         return (
             Endpoint("submit", "POST", _PLACE, self._create),
-            Endpoint("look", "GET", f"{_PLACE}/{{id}}", self._get),
+            Endpoint("status", "GET", f"{_PLACE}/{{id}}", self._get),
             Endpoint("cancel", "POST", f"{_PLACE}/{{id}}/cancel", self._cancel),
             Endpoint("download", "GET", "/v1beta/files/{number}:download", self._file),
             Endpoint("file", "GET", "/v1beta/files/{number}", self._about_file),
             Endpoint("keys", "GET", "/.well-known/jwks.json", self._keys),
         )
 
-    def may_enter(self, request: Request, kind: str) -> bool:
+    def is_authorized(self, request: Request, kind: str) -> bool:
         """Ask for the key in its header, for files as well."""
         return kind == "keys" or request.headers.get("x-goog-api-key") == self.key
 
-    def refusal(self, status: int, message: str) -> Response:
+    def error_response(self, status: int, message: str) -> Response:
         """Return an error in Google's shape."""
         return JSONResponse({"error": {"code": status, "message": message, "status": "INVALID_ARGUMENT"}}, status)
 
-    def message(self, taken: FakeTask) -> bytes:
+    def webhook_body(self, taken: FakeTask) -> bytes:
         """Return what a webhook says: which interaction, and little more."""
         kind = f"interaction.{_status(taken.stage)}"
-        moment = (taken.ended or taken.outputs).isoformat()
+        moment = (taken.ended_at or taken.created_at).isoformat()
         return json.dumps({"type": kind, "version": "v1", "timestamp": moment, "data": {"id": taken.id}}).encode()
 
-    def signed(self, taken: FakeTask, body: bytes, at: datetime) -> Mapping[str, str]:  # noqa: ARG002 - it signs no body
+    def webhook_headers(self, taken: FakeTask, body: bytes, at: datetime) -> Mapping[str, str]:  # noqa: ARG002 - it signs no body
         """Give a token that proves who calls."""
         moment = int(at.timestamp())
         claims = {"iss": "https://generativelanguage.googleapis.com", "iat": moment, "exp": moment + 300}
@@ -100,39 +100,39 @@ class FakeGoogle(BaseFakeProvider):
     async def _create(self, request: Request) -> Response:
         told = await request.json()
         if not told.get("model") or not told.get("input"):
-            return self.refusal(400, "model and input are required")
+            return self.error_response(400, "model and input are required")
         uris = told.get("webhook_config", {}).get("uris", [])
         if uris and not told.get("background"):
-            return self.refusal(400, "webhook_config needs background")
-        taken = await self.take(told["model"], told, uris[0] if uris else None)
-        return JSONResponse(self._shown(taken, Waits()))
+            return self.error_response(400, "webhook_config needs background")
+        taken = await self.accept(told["model"], told, uris[0] if uris else None)
+        return JSONResponse(self._shown(taken, Queued()))
 
     async def _get(self, request: Request) -> Response:
-        taken = self.wanted(request)
-        stage = self.stage_of(taken)
-        if taken is None or isinstance(stage, Vanishes):
-            return self.refusal(404, "Requested entity was not found.")
+        taken = self.requested_task(request)
+        stage = self.advance_or_lost(taken)
+        if taken is None or isinstance(stage, Lost):
+            return self.error_response(404, "Requested entity was not found.")
         return JSONResponse(self._shown(taken, stage))
 
     async def _cancel(self, request: Request) -> Response:
-        taken = self.wanted(request)
+        taken = self.requested_task(request)
         if taken is None:
-            return self.refusal(404, "Requested entity was not found.")
-        if taken.ended is not None:
-            return self.refusal(400, "The interaction is not in progress.")
-        await self.stop(taken, Ends())
+            return self.error_response(404, "Requested entity was not found.")
+        if taken.ended_at is not None:
+            return self.error_response(400, "The interaction is not in progress.")
+        await self.end_with(taken, Cancelled())
         return JSONResponse(self._shown(taken, taken.stage))
 
     async def _about_file(self, request: Request) -> Response:
         number = request.path_params["number"]
         file = self._files.get(number)
         if file is None:
-            return self.refusal(403, "You do not have permission to access the file, or it may not exist.")
+            return self.error_response(403, "You do not have permission to access the file, or it may not exist.")
         told = {"name": f"files/{number}", "mimeType": file.media_type, "sizeBytes": f"{len(file.data)}"}
-        return JSONResponse({**told, "state": "ACTIVE", "uri": f"{self.base}/v1beta/files/{number}"})
+        return JSONResponse({**told, "state": "ACTIVE", "uri": f"{self.base_url}/v1beta/files/{number}"})
 
     def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
-        moment = taken.outputs.isoformat()
+        moment = taken.created_at.isoformat()
         told: dict[str, Any] = {
             "id": taken.id,
             "object": "interaction",
@@ -143,30 +143,30 @@ class FakeGoogle(BaseFakeProvider):
         said = {"type": "user_input", "content": [{"type": "text", "text": "…"}]}
         steps: list[dict[str, Any]] = [said, {"type": "thought", "signature": "c2lnbmF0dXJl"}]
         match stage:
-            case Succeeds():
+            case Succeeded():
                 parts = [
-                    self._part(file, url) for file, url in zip(self.files_of(stage), self._uris(stage), strict=True)
+                    self._part(file, url) for file, url in zip(self.output_files(stage), self._uris(stage), strict=True)
                 ]
                 steps.append({"type": "model_output", "content": [{"type": "text", "text": "Here it is."}, *parts]})
-            case Expires():
-                part = {"type": "video", "mime_type": "video/mp4", "uri": f"{self.base}/v1beta/files/gone"}
+            case Expired():
+                part = {"type": "video", "mime_type": "video/mp4", "uri": f"{self.base_url}/v1beta/files/gone"}
                 steps.append({"type": "model_output", "content": [part]})
-            case Fails(message, why) if why != "content":
+            case Failed(message, why) if why != "content":
                 told["errors"] = [{"code": "internal", "message": message}]
         return {**told, "status": _status(stage), "steps": steps}
 
-    def _uris(self, stage: Succeeds) -> list[str]:
-        numbered = [url.split("/")[-2] for url in self.urls(self.files_of(stage))]
-        places = [f"{self.base}/v1beta/files/{number}" for number in numbered]
-        return [file.url or place for file, place in zip(self.files_of(stage), places, strict=True)]
+    def _uris(self, stage: Succeeded) -> list[str]:
+        numbered = [url.split("/")[-2] for url in self.output_urls(self.output_files(stage))]
+        places = [f"{self.base_url}/v1beta/files/{number}" for number in numbered]
+        return [file.url or place for file, place in zip(self.output_files(stage), places, strict=True)]
 
-    def _part(self, file: File, uri: str) -> dict[str, str]:
+    def _part(self, file: FakeFile, uri: str) -> dict[str, str]:
         told = {"type": file.media_type.split("/")[0], "mime_type": file.media_type}
         return told | ({"data": base64.b64encode(file.data).decode()} if self.inline else {"uri": uri})
 
 
 def _status(stage: Stage) -> str:
-    if isinstance(stage, Says):
+    if isinstance(stage, UnknownStatus):
         return stage.status
     # What the filter blocked ends well, without a film.
-    return "completed" if isinstance(stage, Fails) and stage.why == "content" else _STATUSES.get(type(stage), "failed")
+    return "completed" if isinstance(stage, Failed) and stage.why == "content" else _STATUSES.get(type(stage), "failed")

@@ -8,16 +8,26 @@ from starlette.responses import JSONResponse, Response
 
 from callsheet.fakes.providers.base import BaseFakeProvider
 from callsheet.fakes.providers.fake_server import Endpoint, FakeTask
-from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Says, Stage, Succeeds, Vanishes, Waits
+from callsheet.fakes.providers.task_script import (
+    Cancelled,
+    Expired,
+    Failed,
+    Lost,
+    Queued,
+    Running,
+    Stage,
+    Succeeded,
+    UnknownStatus,
+)
 from callsheet.providers.contract import InputFile, SubmitRequest
 
 _STATES: Mapping[type[Stage], str] = {
-    Waits: "queued",
-    Runs: "processing",
-    Succeeds: "completed",
-    Fails: "failed",
-    Ends: "failed",
-    Expires: "failed",
+    Queued: "queued",
+    Running: "processing",
+    Succeeded: "completed",
+    Failed: "failed",
+    Cancelled: "failed",
+    Expired: "failed",
 }
 _CENSORED = ("content_moderated", "The prompt was flagged by moderation.")
 
@@ -31,30 +41,30 @@ class FakeLuma(BaseFakeProvider):
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that lead to it."""
-        return {"luma_url": self.base, "luma_api_key": self.key}
+        return {"luma_url": self.base_url, "luma_api_key": self.key}
 
-    def order_with(self, file: InputFile) -> SubmitRequest:
+    def request_with_file(self, file: InputFile) -> SubmitRequest:
         """Return an order that holds a first frame."""
         return self.example_request(input={"prompt": "A red fox in the snow", "start_frame": file})
 
-    def doors(self) -> Sequence[Endpoint]:
+    def endpoints(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         return (
             Endpoint("submit", "POST", "/v1/generations", self._create),
-            Endpoint("look", "GET", "/v1/generations/{id}", self._get),
+            Endpoint("status", "GET", "/v1/generations/{id}", self._get),
         )
 
     async def _create(self, request: Request) -> Response:
         told = await request.json()
         if not told.get("model") or not told.get("prompt"):
             return self.error_response(422, "model and prompt are required")
-        taken = await self.take(told["model"], told, kind=told.get("type", "image"))
-        return JSONResponse(self._shown(taken, Waits()), 201)
+        taken = await self.accept(told["model"], told, kind=told.get("type", "image"))
+        return JSONResponse(self._shown(taken, Queued()), 201)
 
     async def _get(self, request: Request) -> Response:
-        taken = self.wanted(request)
-        stage = self.stage_of(taken)
-        if taken is None or isinstance(stage, Vanishes):
+        taken = self.requested_task(request)
+        stage = self.advance_or_lost(taken)
+        if taken is None or isinstance(stage, Lost):
             return self.error_response(404, "Generation not found")
         return JSONResponse(self._shown(taken, stage))
 
@@ -63,28 +73,28 @@ class FakeLuma(BaseFakeProvider):
         return {
             "id": taken.id,
             "type": taken.extra["kind"],
-            "state": stage.status if isinstance(stage, Says) else _STATES[type(stage)],
+            "state": stage.status if isinstance(stage, UnknownStatus) else _STATES[type(stage)],
             "model": taken.model,
-            "created_at": taken.outputs.isoformat(),
+            "created_at": taken.created_at.isoformat(),
             "output": self._output(taken, stage),
             "failure_code": code,
             "failure_reason": reason,
         }
 
     def _output(self, taken: FakeTask, stage: Stage) -> list[dict[str, str]] | None:
-        if not isinstance(stage, Succeeds):
+        if not isinstance(stage, Succeeded):
             return None
-        return [{"type": taken.extra["kind"], "url": f"{url}?X-Signature=1"} for url in self.urls(stage.files)]
+        return [{"type": taken.extra["kind"], "url": f"{url}?X-Signature=1"} for url in self.output_urls(stage.files)]
 
 
 def _failure(stage: Stage) -> tuple[str | None, str | None]:
     match stage:
-        case Fails(why="content"):
+        case Failed(why="content"):
             return _CENSORED
-        case Fails(message):
+        case Failed(message):
             return "generation_failed", message
-        case Ends():
+        case Cancelled():
             return "generation_failed", "The generation was stopped."
-        case Expires():
+        case Expired():
             return "output_not_found", "The output does not exist any more."
     return None, None

@@ -8,16 +8,26 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from callsheet.fakes.providers.base import BaseFakeProvider
 from callsheet.fakes.providers.fake_server import Endpoint, FakeTask
-from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Says, Stage, Succeeds, Vanishes, Waits
+from callsheet.fakes.providers.task_script import (
+    Cancelled,
+    Expired,
+    Failed,
+    Lost,
+    Queued,
+    Running,
+    Stage,
+    Succeeded,
+    UnknownStatus,
+)
 from callsheet.providers.contract import InputFile, SubmitRequest
 
 _STATUSES: Mapping[type[Stage], str] = {
-    Waits: "queued",
-    Runs: "in_progress",
-    Succeeds: "completed",
-    Expires: "completed",
-    Fails: "failed",
-    Ends: "cancelled",
+    Queued: "queued",
+    Running: "in_progress",
+    Succeeded: "completed",
+    Expired: "completed",
+    Failed: "failed",
+    Cancelled: "cancelled",
 }
 
 
@@ -31,26 +41,26 @@ class FakeOpenAIVideos(BaseFakeProvider):
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that lead to it."""
-        return {"openai_videos_url": self.base, "openai_videos_api_key": self.key}
+        return {"openai_videos_url": self.base_url, "openai_videos_api_key": self.key}
 
-    def order_with(self, file: InputFile) -> SubmitRequest:
+    def request_with_file(self, file: InputFile) -> SubmitRequest:
         """Return an order that holds a picture."""
         return self.example_request(input={"prompt": "A red fox in the snow", "input_reference": file})
 
-    def doors(self) -> Sequence[Endpoint]:
+    def endpoints(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         return (
             Endpoint("submit", "POST", "/v1/videos", self._create),
-            Endpoint("look", "GET", "/v1/videos/{id}", self._get),
+            Endpoint("status", "GET", "/v1/videos/{id}", self._get),
             Endpoint("cancel", "DELETE", "/v1/videos/{id}", self._delete),
             Endpoint("download", "GET", "/v1/videos/{id}/content", self._content),
         )
 
-    def may_enter(self, request: Request, kind: str) -> bool:
+    def is_authorized(self, request: Request, kind: str) -> bool:
         """Ask for the key everywhere: files are behind it as well."""
         return super().is_authorized(request, "content" if kind == "download" else kind)
 
-    def refusal(self, status: int, message: str) -> Response:
+    def error_response(self, status: int, message: str) -> Response:
         """Return an error in OpenAI's shape."""
         kind = "invalid_request_error" if status < 500 else "server_error"
         return JSONResponse({"error": {"message": message, "type": kind, "param": None, "code": None}}, status)
@@ -58,11 +68,11 @@ class FakeOpenAIVideos(BaseFakeProvider):
     async def _create(self, request: Request) -> Response:
         told = await self._read(request)
         if not told.get("prompt"):
-            return self.refusal(400, "Missing required parameter: 'prompt'.")
+            return self.error_response(400, "Missing required parameter: 'prompt'.")
         if not isinstance(told.get("seconds", "4"), str):
-            return self.refusal(400, "Invalid type for 'seconds': expected a string.")
-        taken = await self.take(told.get("model", self.model), told)
-        return JSONResponse(self._shown(taken, Waits()))
+            return self.error_response(400, "Invalid type for 'seconds': expected a string.")
+        taken = await self.accept(told.get("model", self.model), told)
+        return JSONResponse(self._shown(taken, Queued()))
 
     async def _read(self, request: Request) -> dict[str, Any]:
         if request.headers.get("Content-Type", "").startswith("multipart/form-data"):
@@ -72,43 +82,43 @@ class FakeOpenAIVideos(BaseFakeProvider):
         return told
 
     async def _get(self, request: Request) -> Response:
-        taken = self.wanted(request)
-        stage = self.stage_of(taken)
-        if taken is None or isinstance(stage, Vanishes):
-            return self.refusal(404, "Video not found.")
+        taken = self.requested_task(request)
+        stage = self.advance_or_lost(taken)
+        if taken is None or isinstance(stage, Lost):
+            return self.error_response(404, "Video not found.")
         return JSONResponse(self._shown(taken, stage), headers={"openai-poll-after-ms": "1500"})
 
     async def _delete(self, request: Request) -> Response:
-        taken = self.wanted(request)
+        taken = self.requested_task(request)
         if taken is None:
-            return self.refusal(404, "Video not found.")
-        await self.stop(taken, Vanishes())
+            return self.error_response(404, "Video not found.")
+        await self.end_with(taken, Lost())
         return JSONResponse({"id": taken.id, "object": "video.deleted", "deleted": True})
 
     async def _content(self, request: Request) -> Response:
-        taken = self.wanted(request)
-        if taken is None or not isinstance(taken.stage, Succeeds):
-            return self.refusal(404, "Video content not found.")
-        file = self.files_of(taken.stage)[0]
+        taken = self.requested_task(request)
+        if taken is None or not isinstance(taken.stage, Succeeded):
+            return self.error_response(404, "Video content not found.")
+        file = self.output_files(taken.stage)[0]
         return RedirectResponse(file.url, 302) if file.url else Response(file.data, media_type=file.media_type)
 
     def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
-        done = isinstance(stage, Succeeds | Expires)
-        progress = round((stage.progress or 0) * 100) if isinstance(stage, Runs) else 100 if done else 0
+        done = isinstance(stage, Succeeded | Expired)
+        progress = round((stage.progress or 0) * 100) if isinstance(stage, Running) else 100 if done else 0
         return {
             "id": taken.id,
             "object": "video",
-            "status": stage.status if isinstance(stage, Says) else _STATUSES[type(stage)],
+            "status": stage.status if isinstance(stage, UnknownStatus) else _STATUSES[type(stage)],
             "progress": progress,
             "model": taken.model,
-            "created_at": int(taken.outputs.timestamp()),
-            "completed_at": int(taken.ended.timestamp()) if taken.ended else None,
+            "created_at": int(taken.created_at.timestamp()),
+            "completed_at": int(taken.ended_at.timestamp()) if taken.ended_at else None,
             "seconds": taken.input.get("seconds", "4"),
             "size": taken.input.get("size", "720x1280"),
-            "error": self._error(stage) if isinstance(stage, Fails) else None,
+            "error": self._error(stage) if isinstance(stage, Failed) else None,
         }
 
-    def _error(self, stage: Fails) -> Any:
+    def _error(self, stage: Failed) -> Any:
         if stage.why == "content":
             return {"code": "moderation_blocked", "message": "Your request was blocked by our moderation system."}
         return stage.message if self.plain_errors else {"code": "server_error", "message": stage.message}

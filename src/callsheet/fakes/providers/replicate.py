@@ -12,16 +12,26 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from callsheet.fakes.providers.fake_server import Endpoint, FakeServer, FakeTask
-from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Says, Stage, Succeeds, Vanishes, Waits
+from callsheet.fakes.providers.task_script import (
+    Cancelled,
+    Expired,
+    Failed,
+    Lost,
+    Queued,
+    Running,
+    Stage,
+    Succeeded,
+    UnknownStatus,
+)
 
 _SECRET = b"callsheet-stand-in-secret"
 _PAGE = 100
 _STATUSES: Mapping[type[Stage], str] = {
-    Waits: "starting",
-    Runs: "processing",
-    Succeeds: "succeeded",
-    Expires: "succeeded",
-    Ends: "canceled",
+    Queued: "starting",
+    Running: "processing",
+    Succeeded: "succeeded",
+    Expired: "succeeded",
+    Cancelled: "canceled",
 }
 _REASONS = {"content": "NSFW content detected. Try running it again, or try a different prompt."}
 
@@ -36,21 +46,21 @@ class FakeReplicate(FakeServer):
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that lead to it."""
-        return {"replicate_url": self.base, "replicate_api_token": self.key}
+        return {"replicate_url": self.base_url, "replicate_api_token": self.key}
 
-    def doors(self) -> Sequence[Endpoint]:
+    def endpoints(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         return (
             Endpoint("submit", "POST", "/v1/predictions", self._create),
             Endpoint("submit", "POST", "/v1/models/{owner}/{name}/predictions", self._create),
             Endpoint("submit", "POST", "/v1/deployments/{owner}/{name}/predictions", self._create),
             Endpoint("list", "GET", "/v1/predictions", self._list),
-            Endpoint("look", "GET", "/v1/predictions/{id}", self._get),
+            Endpoint("status", "GET", "/v1/predictions/{id}", self._get),
             Endpoint("cancel", "POST", "/v1/predictions/{id}/cancel", self._cancel),
             Endpoint("secret", "GET", "/v1/webhooks/default/secret", self._give_secret),
         )
 
-    def refusal(self, status: int, message: str) -> Response:
+    def error_response(self, status: int, message: str) -> Response:
         """Return a problem document; throttling is told in a field alone."""
         if status == 429:
             return JSONResponse({"detail": message, "status": 429}, 429)
@@ -58,13 +68,13 @@ class FakeReplicate(FakeServer):
 
     def new_id(self, number: int) -> str:
         """Return an id of Replicate's look: 26 letters and digits."""
-        return "sb" + hashlib.sha256(f"{self.base}{number}".encode()).hexdigest()[:24]
+        return "sb" + hashlib.sha256(f"{self.base_url}{number}".encode()).hexdigest()[:24]
 
-    def message(self, taken: FakeTask) -> bytes:
+    def webhook_body(self, taken: FakeTask) -> bytes:
         """Return the prediction."""
         return json.dumps(self._shown(taken, taken.stage)).encode()
 
-    def signed(self, taken: FakeTask, body: bytes, at: datetime) -> Mapping[str, str]:
+    def webhook_headers(self, taken: FakeTask, body: bytes, at: datetime) -> Mapping[str, str]:
         """Sign by Standard Webhooks."""
         message_id, moment = f"msg_{taken.id}", str(int(at.timestamp()))
         content = b".".join((message_id.encode(), moment.encode(), body))
@@ -74,52 +84,54 @@ class FakeReplicate(FakeServer):
     async def _create(self, request: Request) -> Response:
         told = await request.json()
         if not isinstance(told.get("input"), dict):
-            return self.refusal(422, "- input: Invalid type. Expected: object")
+            return self.error_response(422, "- input: Invalid type. Expected: object")
         named = "/".join(filter(None, (request.path_params.get("owner"), request.path_params.get("name"))))
         version = told.get("version")
         if not named and not version:
-            return self.refusal(422, "- version is required")
+            return self.error_response(422, "- version is required")
         deployment = named if "/deployments/" in request.url.path else None
-        taken = await self.take(
+        taken = await self.accept(
             named or str(version), told["input"], told.get("webhook"), version=version, deployment=deployment
         )
-        return JSONResponse(self._shown(taken, Waits()), 201)
+        return JSONResponse(self._shown(taken, Queued()), 201)
 
     async def _get(self, request: Request) -> Response:
-        taken = self.taken.get(request.path_params["id"])
+        taken = self.tasks.get(request.path_params["id"])
         if taken is None:
-            return self.refusal(404, "Not found.")
-        stage = self.seen(taken)
+            return self.error_response(404, "Not found.")
+        stage = self.advance(taken)
         return (
-            self.refusal(404, "Not found.") if isinstance(stage, Vanishes) else JSONResponse(self._shown(taken, stage))
+            self.error_response(404, "Not found.")
+            if isinstance(stage, Lost)
+            else JSONResponse(self._shown(taken, stage))
         )
 
     async def _list(self, request: Request) -> Response:
         begin = int(request.query_params.get("cursor") or 0)
         after = request.query_params.get("created_after")
         found = [
-            taken for taken in reversed(self.taken.values()) if after is None or _time(taken.outputs) >= _read(after)
+            taken for taken in reversed(self.tasks.values()) if after is None or _time(taken.created_at) >= _read(after)
         ]
-        more = f"{self.base}/v1/predictions?cursor={begin + _PAGE}" if len(found) > begin + _PAGE else None
+        more = f"{self.base_url}/v1/predictions?cursor={begin + _PAGE}" if len(found) > begin + _PAGE else None
         if more and after:
             more += f"&created_after={after.replace('+', '%2B')}"
         page = [self._shown(taken, taken.stage) for taken in found[begin : begin + _PAGE]]
         return JSONResponse({"previous": None, "next": more, "results": page})
 
     async def _cancel(self, request: Request) -> Response:
-        taken = self.taken.get(request.path_params["id"])
+        taken = self.tasks.get(request.path_params["id"])
         if taken is None:
-            return self.refusal(404, "Not found.")
-        if taken.ended is None:
-            await self.stop(taken, Ends())
+            return self.error_response(404, "Not found.")
+        if taken.ended_at is None:
+            await self.end_with(taken, Cancelled())
         return JSONResponse(self._shown(taken, taken.stage))
 
     async def _give_secret(self, _: Request) -> Response:
         return JSONResponse({"key": self.secret})
 
     def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
-        gone = isinstance(stage, Expires)
-        place = f"{self.base}/v1/predictions/{taken.id}"
+        gone = isinstance(stage, Expired)
+        place = f"{self.base_url}/v1/predictions/{taken.id}"
         return {
             "id": taken.id,
             "model": taken.model.split(":", 1)[0],
@@ -129,35 +141,35 @@ class FakeReplicate(FakeServer):
             "output": self._output(stage),
             "error": _reason(stage),
             "logs": "" if gone else _logs(stage),
-            "metrics": {"predict_time": 4.25, "total_time": 5.5} if isinstance(stage, Succeeds) else {},
-            "created_at": _time(taken.outputs),
-            "completed_at": _time(taken.ended) if taken.ended else None,
+            "metrics": {"predict_time": 4.25, "total_time": 5.5} if isinstance(stage, Succeeded) else {},
+            "created_at": _time(taken.created_at),
+            "completed_at": _time(taken.ended_at) if taken.ended_at else None,
             "data_removed": gone,
             "urls": {"get": place, "cancel": f"{place}/cancel", "web": f"https://replicate.com/p/{taken.id}"},
             **({"deployment": taken.extra["deployment"]} if taken.extra.get("deployment") else {}),
         }
 
     def _output(self, stage: Stage) -> Any:
-        if not isinstance(stage, Succeeds):
+        if not isinstance(stage, Succeeded):
             return None
-        urls = self.urls(self.files_of(stage))
+        urls = self.output_urls(self.output_files(stage))
         return urls[0] if len(urls) == 1 else urls
 
 
 def _status(stage: Stage) -> str:
-    if isinstance(stage, Says):
+    if isinstance(stage, UnknownStatus):
         return stage.status
-    if isinstance(stage, Fails):
+    if isinstance(stage, Failed):
         return "aborted" if stage.why == "deadline" else "failed"
     return _STATUSES[type(stage)]
 
 
 def _reason(stage: Stage) -> str | None:
-    return _REASONS.get(stage.why, stage.message) if isinstance(stage, Fails) else None
+    return _REASONS.get(stage.why, stage.message) if isinstance(stage, Failed) else None
 
 
 def _logs(stage: Stage) -> str:
-    if not isinstance(stage, Runs) or stage.progress is None:
+    if not isinstance(stage, Running) or stage.progress is None:
         return "Using seed: 1234\n"
     done = round(stage.progress * 50)
     return (

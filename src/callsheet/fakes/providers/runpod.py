@@ -10,13 +10,23 @@ from starlette.responses import JSONResponse, Response
 
 from callsheet.fakes.providers.base import BaseFakeProvider
 from callsheet.fakes.providers.fake_server import Endpoint, FakeTask
-from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Says, Stage, Succeeds, Vanishes, Waits
+from callsheet.fakes.providers.task_script import (
+    Cancelled,
+    Expired,
+    Failed,
+    Lost,
+    Queued,
+    Running,
+    Stage,
+    Succeeded,
+    UnknownStatus,
+)
 
 _STATUSES: Mapping[type[Stage], str] = {
-    Waits: "IN_QUEUE",
-    Runs: "IN_PROGRESS",
-    Succeeds: "COMPLETED",
-    Ends: "CANCELLED",
+    Queued: "IN_QUEUE",
+    Running: "IN_PROGRESS",
+    Succeeded: "COMPLETED",
+    Cancelled: "CANCELLED",
 }
 _MOST_BYTES = 10_000_000
 
@@ -31,21 +41,21 @@ class FakeRunPod(BaseFakeProvider):
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that lead to it."""
-        return {"runpod_url": f"{self.base}/v2", "runpod_api_key": self.key}
+        return {"runpod_url": f"{self.base_url}/v2", "runpod_api_key": self.key}
 
-    def doors(self) -> Sequence[Endpoint]:
+    def endpoints(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         return (
             Endpoint("submit", "POST", "/v2/{endpoint}/run", self._run),
-            Endpoint("look", "GET", "/v2/{endpoint}/status/{id}", self._status),
+            Endpoint("status", "GET", "/v2/{endpoint}/status/{id}", self._status),
             Endpoint("cancel", "POST", "/v2/{endpoint}/cancel/{id}", self._cancel),
         )
 
-    def refusal(self, status: int, message: str) -> Response:
+    def error_response(self, status: int, message: str) -> Response:
         """Return an error."""
         return JSONResponse({"error": message}, status)
 
-    def message(self, taken: FakeTask) -> bytes:
+    def webhook_body(self, taken: FakeTask) -> bytes:
         """Return the task with its input and its webhook's own address, as RunPod does."""
         echoed = {"input": taken.input, "webhook": taken.webhook}
         return json.dumps({**self._shown(taken, taken.stage), **echoed}).encode()
@@ -53,47 +63,47 @@ class FakeRunPod(BaseFakeProvider):
     async def _run(self, request: Request) -> Response:
         told = await request.json()
         if not isinstance(told.get("input"), dict):
-            return self.refusal(400, "input is required")
+            return self.error_response(400, "input is required")
         if len(await request.body()) > _MOST_BYTES:
-            return self.refusal(413, "payload too large")
+            return self.error_response(413, "payload too large")
         endpoint = request.path_params["endpoint"]
-        taken = await self.take(endpoint, told["input"], told.get("webhook"), policy=told.get("policy"))
+        taken = await self.accept(endpoint, told["input"], told.get("webhook"), policy=told.get("policy"))
         return JSONResponse({"id": taken.id, "status": "IN_QUEUE"})
 
     async def _status(self, request: Request) -> Response:
-        taken = self.wanted(request)
-        stage = self.stage_of(taken)
-        if taken is None or isinstance(stage, Vanishes | Expires):
-            return self.refusal(404, "job not found")
+        taken = self.requested_task(request)
+        stage = self.advance_or_lost(taken)
+        if taken is None or isinstance(stage, Lost | Expired):
+            return self.error_response(404, "job not found")
         return JSONResponse(self._shown(taken, stage))
 
     async def _cancel(self, request: Request) -> Response:
-        taken = self.wanted(request)
+        taken = self.requested_task(request)
         if taken is None:
-            return self.refusal(404, "job not found")
-        if taken.ended is None:
-            await self.stop(taken, Ends())
+            return self.error_response(404, "job not found")
+        if taken.ended_at is None:
+            await self.end_with(taken, Cancelled())
         return JSONResponse({"id": taken.id, "status": _STATUSES.get(type(taken.stage), "FAILED")})
 
     def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
         told: dict[str, Any] = {"id": taken.id, "delayTime": 1250}
         match stage:
-            case Says(status):
+            case UnknownStatus(status):
                 return {**told, "status": status}
-            case Succeeds():
+            case Succeeded():
                 told |= {"executionTime": 4250, "output": self._output(stage)}
-            case Fails(why="content"):
+            case Failed(why="content"):
                 # A handler's own way to fail: the task itself is done.
                 return {**told, "status": "COMPLETED", "output": {"error": "NSFW content detected"}}
-            case Fails(why="deadline"):
+            case Failed(why="deadline"):
                 return {**told, "status": "TIMED_OUT", "error": "job timed out"}
-            case Fails(message):
+            case Failed(message):
                 error = {"error_type": "<class 'RuntimeError'>", "error_message": message, "error_traceback": "…"}
                 return {**told, "status": "FAILED", "error": json.dumps(error)}
         return {**told, "status": _STATUSES.get(type(stage), "FAILED")}
 
-    def _output(self, stage: Succeeds) -> dict[str, Any]:
-        files = self.files_of(stage)
+    def _output(self, stage: Succeeded) -> dict[str, Any]:
+        files = self.output_files(stage)
         if self.inline:
             return {"videos": [{"type": "base64", "data": base64.b64encode(file.data).decode()} for file in files]}
-        return {"videos": self.urls(files), "seed": 42}
+        return {"videos": self.output_urls(files), "seed": 42}

@@ -10,17 +10,27 @@ from starlette.responses import JSONResponse, Response
 
 from callsheet.fakes.providers.base import BaseFakeProvider
 from callsheet.fakes.providers.fake_server import Endpoint, FakeTask
-from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Runs, Says, Stage, Succeeds, Vanishes, Waits
+from callsheet.fakes.providers.task_script import (
+    Cancelled,
+    Expired,
+    Failed,
+    Lost,
+    Queued,
+    Running,
+    Stage,
+    Succeeded,
+    UnknownStatus,
+)
 from callsheet.providers.contract import InputFile, SubmitRequest
 
 _VERSION = "2024-11-06"
 _STATUSES: Mapping[type[Stage], str] = {
-    Waits: "PENDING",
-    Runs: "RUNNING",
-    Succeeds: "SUCCEEDED",
-    Expires: "SUCCEEDED",
-    Fails: "FAILED",
-    Ends: "CANCELLED",
+    Queued: "PENDING",
+    Running: "RUNNING",
+    Succeeded: "SUCCEEDED",
+    Expired: "SUCCEEDED",
+    Failed: "FAILED",
+    Cancelled: "CANCELLED",
 }
 
 
@@ -33,39 +43,39 @@ class FakeRunway(BaseFakeProvider):
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that lead to it."""
-        return {"runway_url": self.base, "runway_api_key": self.key}
+        return {"runway_url": self.base_url, "runway_api_key": self.key}
 
-    def order(self, **changes: Any) -> SubmitRequest:
+    def example_request(self, **changes: Any) -> SubmitRequest:
         """Return an order that it takes."""
         return super().example_request(
             **{"input": {"promptText": "A red fox in the snow", "ratio": "1280:720"}, **changes}
         )
 
-    def order_with(self, file: InputFile) -> SubmitRequest:
+    def request_with_file(self, file: InputFile) -> SubmitRequest:
         """Return an order that holds a picture."""
-        return self.order(input={**super().example_request().input, "ratio": "1280:720", "promptImage": file})
+        return self.example_request(input={**super().example_request().input, "ratio": "1280:720", "promptImage": file})
 
-    def doors(self) -> Sequence[Endpoint]:
+    def endpoints(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         self._looks = itertools.count(1)
         return (
             Endpoint("submit", "POST", "/v1/text_to_video", self._create),
             Endpoint("submit", "POST", "/v1/image_to_video", self._create),
-            Endpoint("look", "GET", "/v1/tasks/{id}", self._get),
+            Endpoint("status", "GET", "/v1/tasks/{id}", self._get),
             Endpoint("cancel", "DELETE", "/v1/tasks/{id}", self._delete),
         )
 
-    def may_enter(self, request: Request, kind: str) -> bool:
+    def is_authorized(self, request: Request, kind: str) -> bool:
         """Look for the version as well."""
         versioned = kind == "download" or request.headers.get("X-Runway-Version") == _VERSION
         return versioned and super().is_authorized(request, kind)
 
     def new_id(self, number: int) -> str:
         """Return an id of the look of a UUID."""
-        digits = hashlib.sha256(f"{self.base}{number}".encode()).hexdigest()
+        digits = hashlib.sha256(f"{self.base_url}{number}".encode()).hexdigest()
         return "-".join((digits[:8], digits[8:12], f"4{digits[13:16]}", f"a{digits[17:20]}", digits[20:32]))
 
-    def refusal(self, status: int, message: str) -> Response:
+    def error_response(self, status: int, message: str) -> Response:
         """Return an error."""
         return JSONResponse({"error": message}, status)
 
@@ -73,38 +83,38 @@ class FakeRunway(BaseFakeProvider):
         told = await request.json()
         pictured = request.url.path.endswith("image_to_video")
         if pictured != ("promptImage" in told) or not told.get("ratio"):
-            return self.refusal(400, "Validation of body failed")
-        taken = await self.take(told["model"], told)
+            return self.error_response(400, "Validation of body failed")
+        taken = await self.accept(told["model"], told)
         return JSONResponse({"id": taken.id, "estimatedCost": 25})
 
     async def _get(self, request: Request) -> Response:
-        taken = self.wanted(request)
-        stage = self.stage_of(taken)
-        if taken is None or isinstance(stage, Vanishes):
-            return self.refusal(404, "Task not found")
+        taken = self.requested_task(request)
+        stage = self.advance_or_lost(taken)
+        if taken is None or isinstance(stage, Lost):
+            return self.error_response(404, "Task not found")
         return JSONResponse(self._shown(taken, stage))
 
     async def _delete(self, request: Request) -> Response:
-        taken = self.wanted(request)
+        taken = self.requested_task(request)
         if taken is None:
-            return self.refusal(404, "Task not found")
-        await self.stop(taken, Vanishes())
+            return self.error_response(404, "Task not found")
+        await self.end_with(taken, Lost())
         return Response(status_code=204)
 
     def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
-        told: dict[str, Any] = {"id": taken.id, "createdAt": taken.outputs.isoformat()}
+        told: dict[str, Any] = {"id": taken.id, "createdAt": taken.created_at.isoformat()}
         match stage:
-            case Says(status):
+            case UnknownStatus(status):
                 return {**told, "status": status}
-            case Runs(progress):
+            case Running(progress):
                 told |= {} if progress is None else {"progress": progress}
-            case Succeeds(files):
+            case Succeeded(files):
                 # Each look has addresses of its own, which expire.
-                told["output"] = [f"{url}?_jwt={next(self._looks)}" for url in self.urls(files)]
-            case Expires():
-                told["output"] = [self.gone]
-            case Fails(why="content"):
+                told["output"] = [f"{url}?_jwt={next(self._looks)}" for url in self.output_urls(files)]
+            case Expired():
+                told["output"] = [self.missing_file_url]
+            case Failed(why="content"):
                 told |= {"failure": "The content did not pass our checks.", "failureCode": "SAFETY.INPUT.TEXT"}
-            case Fails(message):
+            case Failed(message):
                 told |= {"failure": message, "failureCode": "INTERNAL"}
         return {**told, "status": _STATUSES[type(stage)]}

@@ -23,7 +23,7 @@ class _Cuttable(H11Protocol):
 
 
 @asynccontextmanager
-async def served(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
+async def serve_app(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
     """Serve an app on a port of this machine until the block ends, 0: a free one; yields its base URL."""
     config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False)
     config.load()
@@ -39,7 +39,7 @@ async def served(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
         await _end(state.tasks)
 
 
-async def cut(request: Request, *, after: bytes = b"") -> None:
+async def cut_connection(request: Request, *, after: bytes = b"") -> None:
     """Cut the connection of a request, at once or behind some bytes, and wait until it is gone."""
     transport: asyncio.Transport = request.state.transport
     if after:

@@ -11,7 +11,7 @@ from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class FakeFile:
     """A file that a task makes."""
 
     name: str
@@ -21,44 +21,44 @@ class File:
     """Where it is said to be, if not at the stand-in."""
 
 
-def film(name: str = "film.mp4", *, url: str | None = None) -> File:
+def sample_video(name: str = "film.mp4", *, url: str | None = None) -> FakeFile:
     """Return a real film: a second of moving picture, 64 by 64, with sound."""
-    return File(name, "video/mp4", _shipped("film.mp4"), url)
+    return FakeFile(name, "video/mp4", _shipped("film.mp4"), url)
 
 
-def picture(name: str = "picture.png", *, url: str | None = None) -> File:
+def sample_image(name: str = "picture.png", *, url: str | None = None) -> FakeFile:
     """Return a real picture, 64 by 64."""
-    return File(name, "image/png", _shipped("picture.png"), url)
+    return FakeFile(name, "image/png", _shipped("picture.png"), url)
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class Queued:
     """It has not begun."""
 
 
 @dataclass(frozen=True, slots=True)
-class Runs:
+class Running:
     """It is worked on."""
 
     progress: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Says:
+class UnknownStatus:
     """It is in a state that nobody has heard of."""
 
     status: str = "hibernating"
 
 
 @dataclass(frozen=True, slots=True)
-class Succeeds:
+class Succeeded:
     """It is done, and made these; None: a film."""
 
-    files: tuple[File, ...] | None = None
+    files: tuple[FakeFile, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Fails:
+class Failed:
     """It came to nothing."""
 
     message: str = "CUDA out of memory"
@@ -67,22 +67,22 @@ class Fails:
 
 
 @dataclass(frozen=True, slots=True)
-class Ends:
+class Cancelled:
     """It was cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
-class Expires:
+class Expired:
     """It is done, and what it made is not kept any more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Vanishes:
+class Lost:
     """The provider does not know it any more."""
 
 
-Stage = Waits | Runs | Says | Succeeds | Fails | Ends | Expires | Vanishes
-LAST = (Succeeds, Fails, Ends, Expires, Vanishes)
+Stage = Queued | Running | UnknownStatus | Succeeded | Failed | Cancelled | Expired | Lost
+FINAL_STAGES = (Succeeded, Failed, Cancelled, Expired, Lost)
 """The stages that a task does not leave."""
 
 

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from callsheet.fakes.providers.fake_server import Endpoint, FakeServer
-from callsheet.fakes.providers.task_script import Ends, Expires, Fails, Stage, Succeeds, Vanishes
+from callsheet.fakes.providers.task_script import Cancelled, Expired, Failed, Lost, Stage, Succeeded
 
 _PROJECT = "callsheet-stand-in"
 _LOCATION = "us-central1"
@@ -28,32 +28,32 @@ class FakeVertex(FakeServer):
     def settings(self) -> dict[str, Any]:
         """Return the settings that lead to it."""
         return {
-            "vertex_url": self.base,
+            "vertex_url": self.base_url,
             "vertex_project": _PROJECT,
             "vertex_location": _LOCATION,
             "vertex_token": self.key,
             "vertex_storage": f"gs://{_BUCKET}/films",
-            "vertex_storage_url": self.base,
+            "vertex_storage_url": self.base_url,
         }
 
-    def doors(self) -> Sequence[Endpoint]:
+    def endpoints(self) -> Sequence[Endpoint]:
         """Return the requests that it answers."""
         return (
             Endpoint("submit", "POST", f"/v1beta1/{_PUBLISHER}/{{model}}:predictLongRunning", self._predict),
-            Endpoint("look", "POST", f"/v1beta1/{_PUBLISHER}/{{model}}:fetchPredictOperation", self._fetch),
+            Endpoint("status", "POST", f"/v1beta1/{_PUBLISHER}/{{model}}:fetchPredictOperation", self._fetch),
             Endpoint("download", "GET", f"/storage/v1/b/{_BUCKET}/o/films/{{number}}/{{name}}", self._stored),
         )
 
-    def may_enter(self, request: Request, kind: str) -> bool:
+    def is_authorized(self, request: Request, kind: str) -> bool:
         """Ask for the token everywhere."""
         return super().is_authorized(request, "storage" if kind == "download" else kind)
 
     def new_id(self, number: int) -> str:
         """Return the name of an operation."""
-        digits = hashlib.sha256(f"{self.base}{number}".encode()).hexdigest()
+        digits = hashlib.sha256(f"{self.base_url}{number}".encode()).hexdigest()
         return f"{_PUBLISHER}/{self.model}/operations/{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{digits[20:32]}"
 
-    def refusal(self, status: int, message: str) -> Response:
+    def error_response(self, status: int, message: str) -> Response:
         """Return an error in Google's shape."""
         return JSONResponse({"error": {"code": status, "message": message, "status": "INVALID_ARGUMENT"}}, status)
 
@@ -61,46 +61,46 @@ class FakeVertex(FakeServer):
         told = await request.json()
         instances = told.get("instances")
         if not isinstance(instances, list) or len(instances) != 1 or not instances[0].get("prompt"):
-            return self.refusal(400, "instances must hold one prompt")
+            return self.error_response(400, "instances must hold one prompt")
         parameters = told.get("parameters", {})
-        taken = await self.take(request.path_params["model"], instances[0], parameters=parameters)
+        taken = await self.accept(request.path_params["model"], instances[0], parameters=parameters)
         return JSONResponse({"name": taken.id})
 
     async def _fetch(self, request: Request) -> Response:
         name = (await request.json()).get("operationName")
-        taken = self.taken.get(name)
-        stage = Vanishes() if taken is None else self.seen(taken)
-        if taken is None or isinstance(stage, Vanishes) or taken.model != request.path_params["model"]:
-            return self.refusal(404, "The operation was not found.")
+        taken = self.tasks.get(name)
+        stage = Lost() if taken is None else self.advance(taken)
+        if taken is None or isinstance(stage, Lost) or taken.model != request.path_params["model"]:
+            return self.error_response(404, "The operation was not found.")
         storage = taken.extra["parameters"].get("storageUri")
         return JSONResponse({"name": name, **self._told(stage, storage)})
 
     async def _stored(self, request: Request) -> Response:
         # The name of an object is one segment of the path.
         if request.url.query != "alt=media" or request.scope["raw_path"].count(b"%2F") != 2:
-            return self.refusal(404, "Not Found")
+            return self.error_response(404, "Not Found")
         return await self._file(request)
 
     def _told(self, stage: Stage, storage: str | None) -> dict[str, Any]:
         match stage:
-            case Succeeds():
+            case Succeeded():
                 return {"done": True, "response": {"videos": self._films(stage, storage)}}
-            case Expires():
+            case Expired():
                 film = {"gcsUri": f"gs://{_BUCKET}/films/gone/film.mp4", "mimeType": "video/mp4"}
                 return {"done": True, "response": {"videos": [film]}}
-            case Fails(why="content"):
+            case Failed(why="content"):
                 filtered = {"raiMediaFilteredCount": 1, "raiMediaFilteredReasons": [_BLOCKED]}
                 return {"done": True, "response": filtered}
-            case Fails(message, why):
+            case Failed(message, why):
                 return {"done": True, "error": {"code": 4 if why == "deadline" else 13, "message": message}}
-            case Ends():
+            case Cancelled():
                 return {"done": True, "error": {"code": 1, "message": "The operation was cancelled."}}
         # As long as it runs, `done` is not even there.
         return {}
 
-    def _films(self, stage: Succeeds, storage: str | None) -> list[dict[str, str]]:
+    def _films(self, stage: Succeeded, storage: str | None) -> list[dict[str, str]]:
         films = []
-        for file, url in zip(self.files_of(stage), self.urls(stage.files), strict=True):
+        for file, url in zip(self.output_files(stage), self.output_urls(stage.files), strict=True):
             place = {"bytesBase64Encoded": base64.b64encode(file.data).decode()}
             if storage is not None:
                 place = {"gcsUri": file.url or "/".join((storage, *url.split("/")[-2:]))}

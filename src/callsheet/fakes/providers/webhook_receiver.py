@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from callsheet.fakes.providers.server import served
+from callsheet.fakes.providers.server import serve_app
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,16 @@ class WebhookReceiver:
     """Every call that came to `url`, whatever its method and path. Made by `open_mailbox`."""
 
     url: str = ""
-    received_webhooks: list[ReceivedWebhook] = field(default_factory=list)
+    webhooks: list[ReceivedWebhook] = field(default_factory=list)
     _came: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def received(self, count: int = 1, *, timeout: float = 10) -> list[ReceivedWebhook]:
         """Wait until so many calls have come, and return all."""
         async with asyncio.timeout(timeout):
-            while len(self.received_webhooks) < count:
+            while len(self.webhooks) < count:
                 self._came.clear()
                 await self._came.wait()
-        return self.received_webhooks
+        return self.webhooks
 
 
 @asynccontextmanager
@@ -44,10 +44,10 @@ async def open_webhook_receiver() -> AsyncIterator[WebhookReceiver]:
     box = WebhookReceiver()
 
     async def keep(request: Request) -> Response:
-        box.received_webhooks.append(ReceivedWebhook(dict(request.headers), await request.body()))
+        box.webhooks.append(ReceivedWebhook(dict(request.headers), await request.body()))
         box._came.set()
         return Response("ok")
 
-    async with served(Starlette(routes=[Route("/{path:path}", keep, methods=["GET", "POST", "PUT"])])) as base:
+    async with serve_app(Starlette(routes=[Route("/{path:path}", keep, methods=["GET", "POST", "PUT"])])) as base:
         box.url = f"{base}/"
         yield box

@@ -12,13 +12,13 @@ class WebhookScript:
 
     times: int = 1
     """0: it is never called."""
-    late: float = 0
+    delay: float = 0
     """Seconds after the task's end."""
-    first: bool = False
+    before_response: bool = False
     """The task ends, and is told, before the order is answered."""
     forged: bool = False
     """The signature belongs to another message."""
-    old: float = 0
+    age: float = 0
     """Seconds that the signature is old."""
     reordered: bool = False
     """What was true before the end is told after it."""

@@ -22,14 +22,14 @@ from callsheet.domain.errors import (
     SubmissionUnknown,
 )
 from callsheet.files.atomic_write import write_atomically
-from callsheet.files.fetch import LONGEST_WAIT, fetch, redact_url, retry_after, seconds_in
-from callsheet.files.ssrf_guard import trusted_certificates
+from callsheet.files.fetch import MAX_RETRY_AFTER, fetch, parse_retry_after, parse_seconds, redact_url
+from callsheet.files.ssrf_guard import tls_context
 from callsheet.providers.contract import Output
 from callsheet.providers.http.json_fields import text
 from callsheet.providers.http.rate_limiter import RateLimiter
 from callsheet.settings import Settings
 
-Keys = Callable[[], Awaitable[Mapping[str, str]]]
+AuthHeaders = Callable[[], Awaitable[Mapping[str, str]]]
 """Gives the headers that open a provider, fresh for every request: some hold tokens that expire."""
 
 _TIMEOUT = httpx2.Timeout(connect=5, read=30, write=30, pool=5)
@@ -64,7 +64,7 @@ _NOT_SENT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProviderResponse:
     """What a provider answered."""
 
     status: int
@@ -96,7 +96,7 @@ class Answer:
         return found
 
 
-def fixed_keys(**headers: str) -> Keys:
+def static_headers(**headers: str) -> AuthHeaders:
     """Return keys that are the same for every request."""
 
     async def keys() -> Mapping[str, str]:
@@ -110,12 +110,12 @@ def _client(timeout: httpx2.Timeout, limits: httpx2.Limits) -> httpx2.AsyncClien
         timeout=timeout,
         limits=limits,
         follow_redirects=False,
-        verify=trusted_certificates(),
+        verify=tls_context(),
         headers={"User-Agent": f"callsheet/{version('callsheet')}"},
     )
 
 
-class ProviderHttp:
+class ProviderClient:
     """Requests to one provider, so many at a time and so many a second.
 
     The provider's keys go to the origin of `base`, to `origins`, and by https to `own_hosts` and what lies below
@@ -128,7 +128,7 @@ class ProviderHttp:
         base: str,
         settings: Settings,
         *,
-        keys: Keys,
+        keys: AuthHeaders,
         origins: frozenset[str] = frozenset(),
         own_hosts: frozenset[str] = frozenset(),
         at_once: int = 8,
@@ -138,10 +138,10 @@ class ProviderHttp:
         timeout: httpx2.Timeout | None = None,
     ) -> None:
         self.provider = provider
-        self.base = base.rstrip("/")
+        self.base_url = base.rstrip("/")
         self._settings = settings
         self._keys = keys
-        self._origins = {_origin(self.base), *origins}
+        self._origins = {_origin(self.base_url), *origins}
         self._own_hosts = own_hosts
         self._seats = asyncio.Semaphore(at_once)
         # Of their own, since a film takes minutes, and no question should wait for it.
@@ -159,14 +159,16 @@ class ProviderHttp:
         await self._client.aclose()
         await self._client_for_orders.aclose()
 
-    async def submit(self, method: str, path: str, *, names: Sequence[str] = ("id",), **request: Any) -> Answer:
+    async def submit(
+        self, method: str, path: str, *, names: Sequence[str] = ("id",), **request: Any
+    ) -> ProviderResponse:
         """Send what costs money, once, and return the answer of a success; `names` leads to the task's id in it.
 
         Raises Refused, ProviderRateLimited and ProviderUnreachable when certainly nothing was ordered, SubmissionUnknown
         when nobody can tell: the answer did not come, the provider failed while it had the order, or it asks to come
         back and names a task nevertheless.
         """
-        await self._pace_of_orders.wait()
+        await self._pace_of_orders.acquire()
         try:
             answer = await self._send(method, path, request, self._client_for_orders)
         except _NOT_SENT as error:
@@ -174,7 +176,7 @@ class ProviderHttp:
         except (httpx2.HTTPError, TimeoutError) as error:
             raise self._unknown(f"no answer came ({type(error).__name__})") from error
         if answer.status in _NOT_NOW:
-            self.unknown_outcome(answer, *names)
+            self.raise_if_task_named(answer, *names)
         if answer.status in _BUSY:
             raise self._busy(answer)
         if answer.status in _TELLS_NOTHING or answer.status >= 500:
@@ -183,14 +185,14 @@ class ProviderHttp:
             raise SubmissionRejected(f"{self.provider} refused: {sanitize(answer)}", status=answer.status)
         return answer
 
-    async def get(self, method: str, path: str, **request: Any) -> Answer:
+    async def get(self, method: str, path: str, **request: Any) -> ProviderResponse:
         """Ask what costs nothing, and return any answer but those that may be another in a while.
 
         Raises ProviderUnreachable and ProviderRateLimited.
         """
-        return self.lasting(await self.request(method, path, **request))
+        return self.raise_if_transient(await self.request(method, path, **request))
 
-    def lasting(self, answer: Answer) -> Answer:
+    def raise_if_transient(self, answer: ProviderResponse) -> ProviderResponse:
         """Return an answer, unless it may be another in a while. Raises ProviderUnreachable and ProviderRateLimited."""
         if answer.status in _BUSY:
             raise self._busy(answer)
@@ -199,14 +201,14 @@ class ProviderHttp:
             raise ProviderUnreachable(words, retry_after=requested_delay(answer.headers))
         return answer
 
-    async def request(self, method: str, path: str, **request: Any) -> Answer:
+    async def request(self, method: str, path: str, **request: Any) -> ProviderResponse:
         """Ask what costs nothing, where even a failure is an answer, and return it. Raises ProviderUnreachable."""
         try:
             return await self._send(method, path, request)
         except (httpx2.HTTPError, TimeoutError) as error:
             raise ProviderUnreachable(f"{self.provider} did not answer: {type(error).__name__}") from error
 
-    def parsed(self, answer: Answer) -> dict[str, Any]:
+    def json_object(self, answer: ProviderResponse) -> dict[str, Any]:
         """Return the object that a success holds. Raises ProviderUnreachable for anything else."""
         if not answer.ok:
             raise ProviderUnreachable(f"{self.provider} answered {sanitize(answer)}")
@@ -299,14 +301,14 @@ class ProviderHttp:
 
     async def _send(
         self, method: str, path: str, request: dict[str, Any], client: httpx2.AsyncClient | None = None
-    ) -> Answer:
-        url = path if "://" in path else f"{self.base}{path}"
+    ) -> ProviderResponse:
+        url = path if "://" in path else f"{self.base_url}{path}"
         if not self.is_provider_host(url):
             raise ProviderFailed(f"{self.provider} names a foreign address: {redact_url(url)}", code="foreign_host")
         keys = await self._keys()
         headers = {**keys, **request.pop("headers", {})}
         async with self._seats:
-            await self._pace.wait()
+            await self._pace.acquire()
             async with (
                 asyncio.timeout(self._patience),
                 (client or self._client).stream(method, url, headers=headers, **request) as answer,
@@ -314,7 +316,7 @@ class ProviderHttp:
                 body = await _read(answer)
         # Some errors repeat the key that they do not like; and some come as a success, which may hold whole files, too.
         may_tell = not answer.is_success or len(body) < _LONGEST_ERROR
-        return Answer(answer.status_code, answer.headers, _without(keys, body) if may_tell else body)
+        return ProviderResponse(answer.status_code, answer.headers, _without(keys, body) if may_tell else body)
 
     def is_provider_host(self, url: str) -> bool:
         """Tell whether an address is the provider's own, so that its keys may go there."""
@@ -322,7 +324,7 @@ class ProviderHttp:
         secure = origin.startswith("https://") and origin.endswith(":443")
         return origin in self._origins or (secure and _is_below(_host(url), self._own_hosts))
 
-    def _busy(self, answer: Answer) -> ProviderRateLimited:
+    def _busy(self, answer: ProviderResponse) -> ProviderRateLimited:
         return ProviderRateLimited(
             f"{self.provider} is busy: {sanitize(answer)}", retry_after=requested_delay(answer.headers)
         )
@@ -330,25 +332,25 @@ class ProviderHttp:
     def _unknown(self, why: str, **facts: Any) -> SubmissionUnknown:
         return SubmissionUnknown(f"An order was sent to {self.provider}, and {why}.", provider=self.provider, **facts)
 
-    def unknown_outcome(self, answer: Answer, *names: str) -> None:
+    def raise_if_task_named(self, answer: ProviderResponse, *names: str) -> None:
         """Raise SubmissionUnknown for an answer that does not take an order now, if it names a task nevertheless."""
         task = text(answer.at(*names))
         if task is not None:
             words = f"it answered {sanitize(answer)}, and names a task nevertheless: {redact_message(task)[:_MESSAGE]}"
             raise self._unknown(words, status=answer.status)
 
-    def not_understood(self, answer: Answer) -> NoReturn:
+    def raise_unreadable_submission(self, answer: ProviderResponse) -> NoReturn:
         """Raise SubmissionUnknown for a success that does not say what was ordered."""
         raise self._unknown(f"its answer ({answer.status}) does not name the task", status=answer.status)
 
 
 def requested_delay(headers: Mapping[str, str]) -> float | None:
     """Return the seconds that an answer asks to wait; None if it asks nothing."""
-    exact = seconds_in(headers.get("retry-after-ms", ""))
-    return retry_after(headers.get("retry-after")) if exact is None else min(exact / 1000, LONGEST_WAIT)
+    exact = parse_seconds(headers.get("retry-after-ms", ""))
+    return parse_retry_after(headers.get("retry-after")) if exact is None else min(exact / 1000, MAX_RETRY_AFTER)
 
 
-def sanitize(answer: Answer) -> str:
+def sanitize(answer: ProviderResponse) -> str:
     """Return status and reason of an answer as they may stand in a message."""
     fields = answer.fields()
     for key in ("detail", "message", "error", "title", "failure", "failureCode"):

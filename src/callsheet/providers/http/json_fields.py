@@ -8,7 +8,7 @@ _LONGEST = 2_000
 _PERCENT = re.compile(r"(\d{1,3})%\|")
 
 
-def fields_of(value: Any) -> Mapping[str, Any]:
+def as_object(value: Any) -> Mapping[str, Any]:
     """Return an object as it is, anything else as an empty one."""
     return value if isinstance(value, Mapping) else {}
 

@@ -11,7 +11,7 @@ class RateLimiter:
         self._gap = 1 / per_second if per_second else 0.0
         self._next = 0.0
 
-    async def wait(self) -> None:
+    async def acquire(self) -> None:
         """Return when it is the caller's turn."""
         if not self._gap:
             return

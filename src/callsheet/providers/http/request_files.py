@@ -25,19 +25,19 @@ async def replace_files(given: Any, fill: Callable[[InputFile], Awaitable[Any]])
     return given
 
 
-async def with_files(given: Any, provider: str, limit: int) -> Any:
+async def encode_files(given: Any, provider: str, limit: int) -> Any:
     """Return an order's input with a URL or a data URI in the place of each InputFile.
 
     Raises Refused for a file that has no address and more than `limit` bytes.
     """
 
     async def fill(file: InputFile) -> str:
-        return file.url or f"data:{file.media_type};base64,{await in_base64(file, provider, limit)}"
+        return file.url or f"data:{file.media_type};base64,{await file_as_base64(file, provider, limit)}"
 
     return await replace_files(given, fill)
 
 
-async def in_base64(file: InputFile, provider: str, limit: int) -> str:
+async def file_as_base64(file: InputFile, provider: str, limit: int) -> str:
     """Return a file's bytes in base64. Raises Refused when there are more than `limit`."""
     return base64.b64encode(await read_limited(file, provider, limit)).decode()
 

@@ -9,7 +9,7 @@ import orjson
 
 from callsheet.domain.errors import ProviderUnreachable
 from callsheet.files.fetch import redact_url
-from callsheet.files.ssrf_guard import trusted_certificates
+from callsheet.files.ssrf_guard import tls_context
 from callsheet.providers.webhooks.refreshing import RefreshingValue
 
 Keys = list[Mapping[str, Any]]
@@ -27,18 +27,18 @@ class Jwks:
         self._url = url
         self._fresh: RefreshingValue[Keys] = RefreshingValue(self._load, **how_long)
 
-    async def checked(self, check: Callable[[Keys], R]) -> R:
+    async def verify(self, check: Callable[[Keys], R]) -> R:
         """Return what `check` makes of the keys; tries newer ones when it raises BadWebhook.
 
         Raises BadWebhook, or ProviderUnreachable when there are no keys.
         """
-        return await self._fresh.checked(check)
+        return await self._fresh.verify(check)
 
     async def _load(self) -> Keys:
         try:
             async with (
                 asyncio.timeout(_PATIENCE),
-                httpx2.AsyncClient(timeout=_PATIENCE, verify=trusted_certificates()) as client,
+                httpx2.AsyncClient(timeout=_PATIENCE, verify=tls_context()) as client,
                 client.stream("GET", self._url) as answer,
             ):
                 status, body = answer.status_code, await _beginning(answer)

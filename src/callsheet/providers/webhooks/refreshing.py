@@ -37,7 +37,7 @@ class RefreshingValue(Generic[T]):
         self._held: T | None = None
         self._got = self._asked = -math.inf
 
-    async def checked(self, check: Callable[[T], R]) -> R:
+    async def verify(self, check: Callable[[T], R]) -> R:
         """Return what `check` makes of it; when that is BadWebhook, once more with a newer one, if that may be asked.
 
         Raises BadWebhook, or ProviderUnreachable when there is none yet.

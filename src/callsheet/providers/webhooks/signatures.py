@@ -154,7 +154,7 @@ def _key(secret: str) -> bytes:
     return key
 
 
-def read_signed(body: bytes) -> Mapping[str, Any]:
+def read_json_object(body: bytes) -> Mapping[str, Any]:
     """Return what a checked webhook says, which must be a JSON object. Raises BadWebhook."""
     try:
         read = orjson.loads(body)

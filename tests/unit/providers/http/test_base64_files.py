@@ -2,11 +2,13 @@ import base64
 
 import pytest
 
-from callsheet.fakes.providers.task_script import film, picture
+from callsheet.fakes.providers.task_script import sample_image, sample_video
 from callsheet.providers.http.base64_files import decode_base64, with_data_uris
 
 
-@pytest.mark.parametrize(("data", "media_type"), [(film().data, "video/mp4"), (picture().data, "image/png")])
+@pytest.mark.parametrize(
+    ("data", "media_type"), [(sample_video().data, "video/mp4"), (sample_image().data, "image/png")]
+)
 def test_bare_base64_of_a_file_becomes_a_data_uri(data, media_type):
     written = base64.b64encode(data).decode()
 
@@ -14,9 +16,9 @@ def test_bare_base64_of_a_file_becomes_a_data_uri(data, media_type):
 
 
 def test_lines_in_base64_are_no_hindrance():
-    written = base64.encodebytes(picture().data).decode()
+    written = base64.encodebytes(sample_image().data).decode()
 
-    assert with_data_uris(written) == f"data:image/png;base64,{base64.b64encode(picture().data).decode()}"
+    assert with_data_uris(written) == f"data:image/png;base64,{base64.b64encode(sample_image().data).decode()}"
 
 
 @pytest.mark.parametrize(

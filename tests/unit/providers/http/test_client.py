@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from files.web_servers import Answer, Call, Server, serve
+from files.web_servers import Handler, Request, Server, serve
 
 from callsheet.domain.errors import (
     DiskFull,
@@ -22,7 +22,7 @@ from callsheet.domain.errors import (
     SubmissionUnknown,
 )
 from callsheet.providers.contract import Output
-from callsheet.providers.http.client import ProviderHttp, fixed_keys, redact_message, requested_delay
+from callsheet.providers.http.client import ProviderClient, redact_message, requested_delay, static_headers
 from callsheet.settings import Settings
 
 KEY = "a-key-that-nobody-may-see"
@@ -36,10 +36,12 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @asynccontextmanager
-async def provider(answer: Answer, settings: Settings, **how: Any) -> AsyncIterator[tuple[ProviderHttp, Server]]:
+async def provider(answer: Handler, settings: Settings, **how: Any) -> AsyncIterator[tuple[ProviderClient, Server]]:
     """A provider that answers so, with the way to it."""
     async with serve(answer) as server:
-        http = ProviderHttp("acme", server.url(""), settings, **{"keys": keys(), "timeout": httpx2.Timeout(20), **how})
+        http = ProviderClient(
+            "acme", server.url(""), settings, **{"keys": keys(), "timeout": httpx2.Timeout(20), **how}
+        )
         try:
             yield http, server
         finally:
@@ -47,26 +49,26 @@ async def provider(answer: Answer, settings: Settings, **how: Any) -> AsyncItera
 
 
 def keys() -> Callable[[], Awaitable[Any]]:
-    return fixed_keys(Authorization=f"Bearer {KEY}")
+    return static_headers(Authorization=f"Bearer {KEY}")
 
 
-def answering(status: int, body: bytes = b"{}", **headers: str) -> Answer:
-    async def answer(call: Call) -> None:
-        await call.answer(status, body, **headers)
+def answering(status: int, body: bytes = b"{}", **headers: str) -> Handler:
+    async def answer(call: Request) -> None:
+        await call.respond(status, body, **headers)
 
     return answer
 
 
-async def hang(call: Call) -> None:
+async def hang(call: Request) -> None:
     await call.closing.wait()
 
 
-async def hang_in_the_body(call: Call) -> None:
+async def hang_in_the_body(call: Request) -> None:
     await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
     await call.closing.wait()
 
 
-async def drip(call: Call) -> None:
+async def drip(call: Request) -> None:
     """One byte after the other, none of them late."""
     await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
     while not call.closing.is_set():
@@ -74,19 +76,19 @@ async def drip(call: Call) -> None:
         await asyncio.sleep(0.02)
 
 
-async def hang_up(_: Call) -> None:
+async def hang_up(_: Request) -> None:
     return
 
 
-async def hang_up_in_the_head(call: Call) -> None:
+async def hang_up_in_the_head(call: Request) -> None:
     await call.send(b"HTTP/1.1 200 OK\r\nContent-Le")
 
 
-async def hang_up_in_the_body(call: Call) -> None:
+async def hang_up_in_the_body(call: Request) -> None:
     await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
 
 
-async def speak_no_http(call: Call) -> None:
+async def speak_no_http(call: Request) -> None:
     await call.send(b"SSH-2.0-OpenSSH_9.2\r\n")
 
 
@@ -106,7 +108,7 @@ async def test_an_order_is_answered(settings: Settings) -> None:
         answer = await http.submit("POST", "/v1/jobs", json={"prompt": "fox"}, headers={"X-More": "1"})
 
     assert (answer.status, answer.ok, answer.json()) == (201, True, {"id": "t1"})
-    [call] = server.calls
+    [call] = server.requests
     assert (call.path, call.body) == ("/v1/jobs", b'{"prompt":"fox"}')
     assert call.headers["authorization"] == f"Bearer {KEY}"
     assert call.headers["x-more"] == "1"
@@ -114,22 +116,22 @@ async def test_an_order_is_answered(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER)
-async def test_an_order_without_an_answer_is_unknown_and_not_repeated(settings: Settings, answer: Answer) -> None:
+async def test_an_order_without_an_answer_is_unknown_and_not_repeated(settings: Settings, answer: Handler) -> None:
     async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
         with pytest.raises(SubmissionUnknown) as unknown:
             await http.submit("POST", "/v1/jobs", json={})
 
     assert unknown.value.facts["provider"] == "acme"
-    assert len(server.calls) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER)
-async def test_a_question_without_an_answer_may_be_asked_again(settings: Settings, answer: Answer) -> None:
+async def test_a_question_without_an_answer_may_be_asked_again(settings: Settings, answer: Handler) -> None:
     async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
         with pytest.raises(ProviderUnreachable):
             await http.get("GET", "/v1/jobs/1")
 
-    assert len(server.calls) == 1
+    assert len(server.requests) == 1
 
 
 async def test_a_body_that_drips_in_for_ever_has_an_end(settings: Settings) -> None:
@@ -148,7 +150,7 @@ async def test_a_connection_cut_while_the_order_is_read_leaves_it_unknown(settin
     listener = await asyncio.start_server(cut_while_reading, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     async with listener:
-        http = ProviderHttp("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
+        http = ProviderClient("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
         with pytest.raises(SubmissionUnknown):
             await http.submit("POST", "/v1/jobs", content=b" " * 20_000_000)
         await http.close()
@@ -157,7 +159,7 @@ async def test_a_connection_cut_while_the_order_is_read_leaves_it_unknown(settin
 async def test_a_refused_connection_has_ordered_nothing(settings: Settings) -> None:
     async with serve(hang_up) as server:
         base = server.url("")
-    http = ProviderHttp("acme", base, settings, keys=keys())
+    http = ProviderClient("acme", base, settings, keys=keys())
 
     with pytest.raises(ProviderUnreachable, match="cannot be reached"):
         await http.submit("POST", "/v1/jobs")
@@ -168,7 +170,7 @@ async def test_a_refused_connection_has_ordered_nothing(settings: Settings) -> N
 
 
 async def test_a_host_that_does_not_exist_has_ordered_nothing(settings: Settings) -> None:
-    http = ProviderHttp("acme", "http://no-such-host.invalid", settings, keys=keys())
+    http = ProviderClient("acme", "http://no-such-host.invalid", settings, keys=keys())
 
     with pytest.raises(ProviderUnreachable):
         await http.submit("POST", "/v1/jobs")
@@ -186,7 +188,7 @@ async def test_these_answers_say_that_nothing_was_ordered(settings: Settings, st
             await http.submit("POST", "/v1/jobs")
 
     assert refused.value.facts == {"status": status}
-    assert len(server.calls) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", [409, 425, 429])
@@ -202,7 +204,7 @@ async def test_who_asks_to_come_back_and_names_a_task_has_perhaps_taken_the_orde
         with pytest.raises((SubmissionRejected, ProviderRateLimited)):
             await http.submit("POST", "/v1/jobs")
 
-    assert len(server.calls) == 2
+    assert len(server.requests) == 2
 
 
 async def test_an_order_has_a_connection_of_its_own(settings: Settings) -> None:
@@ -219,7 +221,7 @@ async def test_an_order_has_a_connection_of_its_own(settings: Settings) -> None:
 
     server = await asyncio.start_server(answer_the_first_request_only, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    http = ProviderHttp("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
+    http = ProviderClient("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
 
     await http.get("GET", "/v1/jobs/t0")
     answers = [await http.submit("POST", "/v1/jobs") for _ in range(2)]
@@ -237,7 +239,7 @@ async def test_these_answers_say_nothing_about_an_order(settings: Settings, stat
             await http.submit("POST", "/v1/jobs")
 
     assert unknown.value.facts == {"provider": "acme", "status": status}
-    assert len(server.calls) == 1
+    assert len(server.requests) == 1
 
 
 IN_AN_HOUR = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
@@ -283,7 +285,7 @@ async def test_a_question_that_meets_a_failure_may_be_asked_again_when_it_says(s
             await http.get("GET", "/v1/jobs/1")
 
     assert error.value.retry_after == 9
-    assert len(server.calls) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("status", [200, 202, 302, 400, 401, 404, 410, 422])
@@ -291,7 +293,7 @@ async def test_any_other_answer_to_a_question_is_one(settings: Settings, status:
     async with provider(answering(status, b'{"state": "x"}', Location="/else"), settings) as (http, server):
         assert (await http.get("GET", "/v1/jobs/1")).status == status
 
-    assert len(server.calls) == 1
+    assert len(server.requests) == 1
 
 
 async def test_where_a_failure_is_an_answer_it_is_given(settings: Settings) -> None:
@@ -300,7 +302,7 @@ async def test_where_a_failure_is_an_answer_it_is_given(settings: Settings) -> N
 
         assert answer.fields() == {"error_type": "generation_timeout"}
         with pytest.raises(ProviderUnreachable):
-            http.lasting(answer)
+            http.raise_if_transient(answer)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b"[1]", b'"x"', b"{}", b"\xff", b"[" * 100_000])
@@ -310,9 +312,9 @@ async def test_an_answer_that_is_no_object_is_not_understood(settings: Settings,
 
         assert answer.fields() == {}
         with pytest.raises(ProviderUnreachable, match="not understood"):
-            http.parsed(answer)
+            http.json_object(answer)
         with pytest.raises(SubmissionUnknown, match="does not name the task"):
-            http.not_understood(answer)
+            http.raise_unreadable_submission(answer)
 
 
 async def test_an_answer_without_end_is_given_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -345,7 +347,7 @@ async def test_a_redirect_is_never_followed_with_the_key(settings: Settings, sta
             await http.submit("POST", "/v1/jobs")
         assert (await http.get("GET", "/v1/jobs/1")).status == status
 
-    assert stranger.calls == []
+    assert stranger.requests == []
 
 
 async def test_the_key_is_sent_to_own_origins_only(settings: Settings) -> None:
@@ -363,8 +365,8 @@ async def test_the_key_is_sent_to_own_origins_only(settings: Settings) -> None:
         await http.get("GET", sister.url("/x"))
         await http.get("GET", server.url("/x?logs=1"))
 
-    assert stranger.calls == []
-    assert [call.headers["authorization"] for call in (*sister.calls, *server.calls)] == [f"Bearer {KEY}"] * 2
+    assert stranger.requests == []
+    assert [call.headers["authorization"] for call in (*sister.requests, *server.requests)] == [f"Bearer {KEY}"] * 2
 
 
 def sister_origin(server: Server) -> str:
@@ -389,7 +391,7 @@ def sister_origin(server: Server) -> str:
     ],
 )
 async def test_own_hosts_are_told_from_others(settings: Settings, url: str, own: bool) -> None:
-    http = ProviderHttp("fal", "https://queue.example.com", settings, keys=keys(), own_hosts=frozenset({"fal.run"}))
+    http = ProviderClient("fal", "https://queue.example.com", settings, keys=keys(), own_hosts=frozenset({"fal.run"}))
 
     assert http.is_provider_host(url) is own
 
@@ -436,18 +438,18 @@ async def test_the_reason_of_a_refusal_is_told(settings: Settings, body: bytes, 
 async def test_no_more_requests_are_under_way_than_allowed(settings: Settings) -> None:
     under_way = most = 0
 
-    async def answer(call: Call) -> None:
+    async def answer(call: Request) -> None:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
         await asyncio.sleep(0.02)
         under_way -= 1
-        await call.answer(200, b"{}")
+        await call.respond(200, b"{}")
 
     async with provider(answer, settings, at_once=3) as (http, server):
         await asyncio.gather(*(http.get("GET", f"/{number}") for number in range(12)))
 
-    assert (most, len(server.calls)) == (3, 12)
+    assert (most, len(server.requests)) == (3, 12)
 
 
 async def test_orders_keep_their_pace_and_questions_do_not_wait_for_it(settings: Settings) -> None:
@@ -456,7 +458,7 @@ async def test_orders_keep_their_pace_and_questions_do_not_wait_for_it(settings:
         second = asyncio.create_task(http.submit("POST", "/second"))
         await http.get("GET", "/question")
 
-        assert [call.path for call in server.calls] == ["/first", "/question"]
+        assert [call.path for call in server.requests] == ["/first", "/question"]
         second.cancel()
 
 
@@ -476,7 +478,7 @@ async def test_an_order_whose_key_cannot_be_made_is_not_sent(settings: Settings)
         with pytest.raises(ProviderUnreachable, match="renewed"):
             await http.submit("POST", "/v1/jobs")
 
-    assert server.calls == []
+    assert server.requests == []
 
 
 # Downloads
@@ -486,8 +488,8 @@ def contents(path: Path) -> bytes:
     return path.read_bytes()
 
 
-async def whole(call: Call) -> None:
-    await call.answer(200, BODY, Content_Type="video/mp4")
+async def whole(call: Request) -> None:
+    await call.respond(200, BODY, Content_Type="video/mp4")
 
 
 @pytest.fixture
@@ -501,17 +503,17 @@ async def test_a_file_of_the_provider_comes_whole(settings: Settings, target: Pa
     async with provider(whole, settings) as (http, server):
         await http.download(server.url("/film.mp4?sig=1"), target)
         assert contents(target) == BODY
-        await http.download(server.url("/film.mp4"), target, requires_api_key=True)
+        await http.download(server.url("/film.mp4"), target, with_key=True)
 
-    assert "authorization" not in server.calls[0].headers
-    assert server.calls[1].headers["authorization"] == f"Bearer {KEY}"
-
-
-async def lie_short(call: Call) -> None:
-    await call.answer(200, BODY, Content_Length=str(len(BODY) + 1))
+    assert "authorization" not in server.requests[0].headers
+    assert server.requests[1].headers["authorization"] == f"Bearer {KEY}"
 
 
-NOT_WHOLE: dict[str, Answer] = {
+async def lie_short(call: Request) -> None:
+    await call.respond(200, BODY, Content_Length=str(len(BODY) + 1))
+
+
+NOT_WHOLE: dict[str, Handler] = {
     **{name: answer for name, answer in NO_ANSWER.items() if name != "no HTTP"},
     "shorter than told": lie_short,
     "503": answering(503),
@@ -521,7 +523,9 @@ NOT_WHOLE: dict[str, Answer] = {
 
 
 @pytest.mark.parametrize("answer", NOT_WHOLE.values(), ids=NOT_WHOLE)
-async def test_a_file_that_does_not_come_whole_leaves_nothing(settings: Settings, target: Path, answer: Answer) -> None:
+async def test_a_file_that_does_not_come_whole_leaves_nothing(
+    settings: Settings, target: Path, answer: Handler
+) -> None:
     async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
         with pytest.raises(ProviderUnreachable) as error:
             await http.download(server.url("/film.mp4?sig=secret"), target)
@@ -541,9 +545,9 @@ async def test_a_file_longer_than_told_is_cut_at_what_was_told(settings: Setting
 async def test_questions_do_not_wait_for_downloads(settings: Settings, target: Path) -> None:
     going = asyncio.Event()
 
-    async def answer(call: Call) -> None:
+    async def answer(call: Request) -> None:
         if call.path == "/question":
-            await call.answer(200)
+            await call.respond(200)
             return
         await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
         going.set()
@@ -639,7 +643,7 @@ async def test_a_file_that_leads_to_a_private_address_is_not_fetched(
 ) -> None:
     async with provider(answering(302, Location=location), settings) as (http, server):
         with pytest.raises(OutputExpired):
-            await http.download(server.url("/film.mp4"), target, requires_api_key=True)
+            await http.download(server.url("/film.mp4"), target, with_key=True)
 
     assert list(target.parent.iterdir()) == []
 
@@ -649,17 +653,17 @@ async def test_redirects_keep_the_key_at_home(tmp_path: Path, target: Path) -> N
 
     async with serve(whole) as elsewhere:
 
-        async def answer(call: Call) -> None:
+        async def answer(call: Request) -> None:
             hops = {"/film": "/film2", "/film2": elsewhere.url("/there")}
-            await call.answer(302, Location=hops[call.path])
+            await call.respond(302, Location=hops[call.path])
 
         async with provider(answer, settings) as (http, server):
-            await http.download(server.url("/film"), target, requires_api_key=True)
+            await http.download(server.url("/film"), target, with_key=True)
 
     assert contents(target) == BODY
-    assert [call.path for call in server.calls] == ["/film", "/film2"]
-    assert all(call.headers["authorization"] == f"Bearer {KEY}" for call in server.calls)
-    assert "authorization" not in elsewhere.calls[0].headers
+    assert [call.path for call in server.requests] == ["/film", "/film2"]
+    assert all(call.headers["authorization"] == f"Bearer {KEY}" for call in server.requests)
+    assert "authorization" not in elsewhere.requests[0].headers
 
 
 async def test_redirects_have_an_end(settings: Settings, target: Path) -> None:
@@ -667,7 +671,7 @@ async def test_redirects_have_an_end(settings: Settings, target: Path) -> None:
         with pytest.raises(OutputExpired, match="more than 5 times"):
             await http.download(server.url("/again"), target)
 
-    assert len(server.calls) <= 6
+    assert len(server.requests) <= 6
 
 
 async def test_a_full_disk_is_told_as_such(settings: Settings, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -686,18 +690,18 @@ async def test_an_output_inside_of_an_answer_is_written(settings: Settings, targ
         with pytest.raises(OutputExpired):
             await http.fetch(Output(), target)
 
-    assert server.calls == []
+    assert server.requests == []
 
 
 async def test_an_empty_file_is_none_and_may_be_there_in_a_while(settings: Settings, target: Path) -> None:
     async with provider(answering(200, b""), settings) as (http, server):
         for output in (Output(url=server.url("/a.mp4?sig=hidden")), Output(inline=b"")):
-            with pytest.raises(ProviderUnreachable, match="acme gave an empty file") as error:
+            with pytest.raises(ProviderUnreachable, match="acme returned an empty file") as error:
                 await http.fetch(output, target)
             assert "hidden" not in error.value.message
             assert not await asyncio.to_thread(target.exists)
 
-    assert server.calls[0].headers["accept-encoding"] == "identity"
+    assert server.requests[0].headers["accept-encoding"] == "identity"
 
 
 @pytest.mark.parametrize("digits", [20, 400, 5000])

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from callsheet.providers.http.json_fields import fields_of, fraction, number, progress_in_text, text, url
+from callsheet.providers.http.json_fields import as_object, fraction, number, progress_in_text, text, url
 from callsheet.providers.poll_policy import default_poll_policy
 from callsheet.settings import Settings
 
@@ -55,8 +55,8 @@ def test_a_share_is_between_nothing_and_all(value: Any, of: float, read: float |
 
 
 def test_what_is_no_object_has_no_fields() -> None:
-    assert fields_of({"a": 1}) == {"a": 1}
-    assert fields_of(None) == fields_of([1]) == fields_of("x") == {}
+    assert as_object({"a": 1}) == {"a": 1}
+    assert as_object(None) == as_object([1]) == as_object("x") == {}
 
 
 def test_the_last_bar_counts() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from callsheet.domain.errors import SubmissionRejected
 from callsheet.providers.contract import InputFile, Output, SubmitRequest
-from callsheet.providers.http.request_files import read_limited, with_files
+from callsheet.providers.http.request_files import encode_files, read_limited
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ async def test_files_are_replaced_wherever_they_stand(small: Path) -> None:
     inside, outside = InputFile(small, "image/png"), InputFile(small, "image/png", url="https://x.example/a?sig=1")
     given = {"prompt": "fox", "image": inside, "more": [outside, {"deep": (inside, 1, None)}], "n": 1.5, "on": True}
 
-    assert await with_files(given, "acme", 5) == {
+    assert await encode_files(given, "acme", 5) == {
         "prompt": "fox",
         "image": "data:image/png;base64,aGVsbG8=",
         "more": ["https://x.example/a?sig=1", {"deep": ["data:image/png;base64,aGVsbG8=", 1, None]}],
@@ -30,7 +30,7 @@ async def test_files_are_replaced_wherever_they_stand(small: Path) -> None:
 
 async def test_a_file_with_an_address_may_be_of_any_size(small: Path) -> None:
     assert (
-        await with_files(InputFile(small, "image/png", url="https://x.example/a"), "acme", 0) == "https://x.example/a"
+        await encode_files(InputFile(small, "image/png", url="https://x.example/a"), "acme", 0) == "https://x.example/a"
     )
 
 
@@ -40,7 +40,7 @@ async def test_a_file_that_is_too_large_is_refused_with_what_helps(small: Path, 
         with pytest.raises(
             SubmissionRejected, match=f"(?s)'small one.png' has 5 bytes.*acme.*{limit}.*CALLSHEET_PUBLIC_URL"
         ):
-            await with_files(given, "acme", limit)
+            await encode_files(given, "acme", limit)
 
 
 async def test_a_file_is_read_up_to_the_limit(small: Path) -> None:

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from files.web_servers import Answer, Call, Server, serve
+from files.web_servers import Handler, Request, Server, serve
 
 from callsheet.domain.errors import BadWebhook, ProviderRateLimited, ProviderUnreachable
 from callsheet.providers.webhooks import jwks
@@ -23,9 +23,9 @@ async def key_server() -> AsyncIterator[tuple[Server, list[str]]]:
     """A server of a key set, whose keys' names may be changed."""
     names = ["old"]
 
-    async def answer(call: Call) -> None:
+    async def answer(call: Request) -> None:
         listed = ", ".join(f'{{"kid": "{name}"}}' for name in names)
-        await call.answer(200, f'{{"keys": [{listed}, "no key"]}}'.encode())
+        await call.respond(200, f'{{"keys": [{listed}, "no key"]}}'.encode())
 
     async with serve(answer) as server:
         yield server, names
@@ -45,24 +45,24 @@ async def test_keys_are_asked_for_once_a_day() -> None:
     async with key_server() as (server, _):
         keys = Jwks(server.url("/jwks.json"), clock=clock)
         for _ in range(3):
-            assert await keys.checked(having("old")) == 1
-        assert len(server.calls) == 1
+            assert await keys.verify(having("old")) == 1
+        assert len(server.requests) == 1
 
         clock.now += 24 * 3600
-        await keys.checked(having("old"))
-        assert len(server.calls) == 2
+        await keys.verify(having("old"))
+        assert len(server.requests) == 2
 
 
 async def test_a_new_key_is_found_by_asking_again_once() -> None:
     clock = Clock()
     async with key_server() as (server, names):
         keys = Jwks(server.url("/jwks.json"), clock=clock)
-        await keys.checked(having("old"))
+        await keys.verify(having("old"))
         names.append("new")
         clock.now += 60
 
-        assert await keys.checked(having("new")) == 2
-        assert len(server.calls) == 2
+        assert await keys.verify(having("new")) == 2
+        assert len(server.requests) == 2
 
 
 async def test_forged_calls_do_not_lead_to_a_storm_of_questions() -> None:
@@ -71,80 +71,80 @@ async def test_forged_calls_do_not_lead_to_a_storm_of_questions() -> None:
         keys = Jwks(server.url("/jwks.json"), clock=clock)
         for _ in range(100):
             with pytest.raises(BadWebhook):
-                await keys.checked(having("forged"))
-        assert len(server.calls) == 1
+                await keys.verify(having("forged"))
+        assert len(server.requests) == 1
 
         clock.now += 60
         for _ in range(100):
             with pytest.raises(BadWebhook):
-                await keys.checked(having("forged"))
-        assert len(server.calls) == 2
+                await keys.verify(having("forged"))
+        assert len(server.requests) == 2
 
 
-async def broken(call: Call) -> None:
-    await call.answer(500, b'{"keys": []}')
+async def broken(call: Request) -> None:
+    await call.respond(500, b'{"keys": []}')
 
 
-async def no_json(call: Call) -> None:
-    await call.answer(200, b"<html>")
+async def no_json(call: Request) -> None:
+    await call.respond(200, b"<html>")
 
 
-async def no_keys(call: Call) -> None:
-    await call.answer(200, b'{"keys": {}}')
+async def no_keys(call: Request) -> None:
+    await call.respond(200, b'{"keys": {}}')
 
 
-async def elsewhere(call: Call) -> None:
-    await call.answer(302, Location="http://127.0.0.1:1/")
+async def elsewhere(call: Request) -> None:
+    await call.respond(302, Location="http://127.0.0.1:1/")
 
 
-async def cut(_: Call) -> None:
+async def cut(_: Request) -> None:
     return
 
 
 @pytest.mark.parametrize("answer", [broken, no_json, no_keys, elsewhere, cut])
-async def test_without_keys_nothing_is_true_and_nothing_forged(answer: Answer) -> None:
+async def test_without_keys_nothing_is_true_and_nothing_forged(answer: Handler) -> None:
     clock = Clock()
     async with serve(answer) as server:
         keys = Jwks(server.url("/jwks.json?key=hush"), clock=clock)
         for _ in range(3):
             with pytest.raises(ProviderUnreachable) as error:
-                await keys.checked(having("old"))
+                await keys.verify(having("old"))
             assert "hush" not in error.value.message
-        assert len(server.calls) == 1
+        assert len(server.requests) == 1
 
         clock.now += 60
         with pytest.raises(ProviderUnreachable):
-            await keys.checked(having("old"))
-        assert len(server.calls) == 2
+            await keys.verify(having("old"))
+        assert len(server.requests) == 2
 
 
 async def test_old_keys_are_kept_while_there_are_no_new_ones() -> None:
     clock = Clock()
     async with key_server() as (server, _):
         keys = Jwks(server.url("/jwks.json"), clock=clock)
-        await keys.checked(having("old"))
+        await keys.verify(having("old"))
 
     clock.now += 48 * 3600
-    assert await keys.checked(having("old")) == 1
+    assert await keys.verify(having("old")) == 1
 
 
 async def test_what_is_not_to_be_had_is_asked_for_again_in_a_minute_not_in_a_day() -> None:
     clock = Clock()
     async with key_server() as (server, _):
         keys = Jwks(server.url("/jwks.json"), clock=clock)
-        await keys.checked(having("old"))
+        await keys.verify(having("old"))
     asked = clock.now = clock.now + 24 * 3600
-    await keys.checked(having("old"))
+    await keys.verify(having("old"))
 
     async with key_server() as (server, names):
         names[:] = ["new"]
         keys._url = server.url("/jwks.json")
         clock.now = asked + 59
-        assert await keys.checked(having("old")) == 1
+        assert await keys.verify(having("old")) == 1
         clock.now = asked + 60
         with pytest.raises(BadWebhook):
-            await keys.checked(having("old"))
-        assert len(server.calls) == 1
+            await keys.verify(having("old"))
+        assert len(server.requests) == 1
 
 
 async def test_nobody_waits_for_newer_keys_who_needs_none() -> None:
@@ -167,12 +167,12 @@ async def test_nobody_waits_for_newer_keys_who_needs_none() -> None:
         return check
 
     fresh = RefreshingValue(load, clock=clock)
-    await fresh.checked(has("old"))
+    await fresh.verify(has("old"))
     clock.now += 60
-    waiting = asyncio.create_task(fresh.checked(has("new")))
+    waiting = asyncio.create_task(fresh.verify(has("new")))
     await asyncio.wait_for(asked.wait(), 10)
 
-    assert await asyncio.wait_for(fresh.checked(has("old")), 10) == "old"
+    assert await asyncio.wait_for(fresh.verify(has("old")), 10) == "old"
     answering.set()
     assert await waiting == "new"
 
@@ -188,19 +188,19 @@ async def test_a_provider_that_is_busy_gives_no_newer_secret_and_takes_none_away
         return told
 
     fresh = RefreshingValue(load, clock=clock)
-    assert await fresh.checked(str.upper) == "OLD"
+    assert await fresh.verify(str.upper) == "OLD"
     clock.now += 24 * 3600
-    assert await fresh.checked(str.upper) == "OLD"
+    assert await fresh.verify(str.upper) == "OLD"
 
     given.append(ProviderRateLimited("too fast", retry_after=7))
     with pytest.raises(ProviderUnreachable, match="too fast"):
-        await RefreshingValue(load, clock=clock).checked(str.upper)
+        await RefreshingValue(load, clock=clock).verify(str.upper)
 
 
 async def test_keys_without_end_are_not_read_to_their_end() -> None:
     sent = 0
 
-    async def endless(call: Call) -> None:
+    async def endless(call: Request) -> None:
         nonlocal sent
         await call.send(b"HTTP/1.1 200 OK\r\n\r\n")
         while not call.closing.is_set():
@@ -209,7 +209,7 @@ async def test_keys_without_end_are_not_read_to_their_end() -> None:
 
     async with serve(endless) as server:
         with pytest.raises(ProviderUnreachable, match="no keys"):
-            await Jwks(server.url("/jwks.json")).checked(having("old"))
+            await Jwks(server.url("/jwks.json")).verify(having("old"))
 
     assert sent < 20
 
@@ -217,7 +217,7 @@ async def test_keys_without_end_are_not_read_to_their_end() -> None:
 async def test_keys_that_drip_in_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jwks, "_PATIENCE", 0.3)
 
-    async def drip(call: Call) -> None:
+    async def drip(call: Request) -> None:
         await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         while not call.closing.is_set():
             await call.send(b" ")
@@ -225,4 +225,4 @@ async def test_keys_that_drip_in_are_not_waited_for(monkeypatch: pytest.MonkeyPa
 
     async with serve(drip) as server:
         with pytest.raises(ProviderUnreachable, match="TimeoutError"):
-            await Jwks(server.url("/jwks.json")).checked(having("old"))
+            await Jwks(server.url("/jwks.json")).verify(having("old"))

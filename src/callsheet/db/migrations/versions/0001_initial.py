@@ -1,4 +1,4 @@
-"""The first schema: executions, jobs, events, artifacts, workers, queues, outbox."""
+"""The initial schema: executions, jobs, events, artifacts, submissions, workers, queues, outbox, inbox."""
 
 from callsheet.db.migrations.script import run_sql
 
@@ -7,5 +7,5 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Create every table."""
+    """Create all tables."""
     run_sql("0001_initial.sql")

@@ -4,7 +4,7 @@ from pathlib import Path
 import callsheet
 
 
-def test_the_names_of_the_face_are_all_there_and_no_others():
+def test_the_public_names_are_complete_and_importable():
     tree = ast.parse(Path(callsheet.__file__).read_text())
     guarded = next(node for node in tree.body if isinstance(node, ast.If))
     typed = [alias.name for line in guarded.body for alias in line.names]

@@ -1,8 +1,8 @@
-"""A network in between that can be cut, slowed down, held, or go silent.
+"""A TCP proxy that can cut, delay, hold or silently drop connections.
 
 async with Proxy("127.0.0.1", 5432) as proxy:
     ...  # connect to 127.0.0.1:proxy.port
-    proxy.go_silent()  # what is connected stays connected, and hears nothing any more
+    proxy.drop_silently()  # open connections stay open, and receive nothing more
 """
 
 import asyncio
@@ -15,63 +15,64 @@ _CHUNK = 64 * 1024
 class _Link:
     """One connection through the proxy."""
 
-    def __init__(self, near: asyncio.StreamWriter, far: asyncio.StreamWriter) -> None:
-        self.near = near
-        self.far = far
-        self.silent = False
+    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter) -> None:
+        self.client = client
+        self.server = server
+        self.is_silent = False
 
     def cut(self) -> None:
-        for end in (self.near, self.far):
+        for end in (self.client, self.server):
             end.transport.abort()
 
 
 class Proxy:
-    """Passes TCP connections from a port of its own on 127.0.0.1 on to `host`:`port`."""
+    """Forwards TCP connections from a free port of 127.0.0.1 to `host`:`port`."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host = host
-        self._far_port = port
+        self._target_port = port
         self._links: set[_Link] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.delay = 0.0
-        """Seconds by which everything is late, in both directions."""
+        """Delay in seconds of all data, in both directions."""
         self.accepting = True
-        """Whether new connections get through; if not, they are closed at once."""
+        """Whether new connections are forwarded; otherwise they are closed immediately."""
 
     @property
     def port(self) -> int:
-        """Where to connect to."""
-        assert self._server is not None, "the proxy is not open"  # noqa: S101
+        """The port of the proxy."""
+        assert self._server is not None, "the proxy is not open"
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     @property
     def connections(self) -> int:
-        """How many are open, silent ones included."""
+        """The number of open connections, including silent ones."""
         return len(self._links)
 
     def cut(self) -> None:
-        """Break all connections off, as a reset does; new ones get through."""
+        """Reset all open connections. New ones are forwarded."""
         for link in list(self._links):
             link.cut()
 
-    def go_silent(self) -> None:
-        """Swallow everything on the connections that are open, in both directions, closes included.
+    def drop_silently(self) -> None:
+        """Drop all data and closes of the open connections, in both directions.
 
-        So a firewall forgets a connection: each side believes that it still has the other. New connections work.
+        A firewall behaves like this when it forgets a connection: both sides still consider it open. New connections
+        are forwarded.
         """
         for link in self._links:
-            link.silent = True
+            link.is_silent = True
 
     def hold(self) -> None:
-        """Let nothing through until `release`; nothing is lost."""
+        """Hold all data until `release`."""
         self._flowing.clear()
 
     def release(self) -> None:
-        """Let through what was held, and all that follows."""
+        """Forward the held data, and all that follows."""
         self._flowing.set()
 
     async def __aenter__(self) -> "Proxy":
@@ -81,7 +82,7 @@ class Proxy:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._server is not None  # noqa: S101 - entered before
+        assert self._server is not None
         self._server.close()
         for task in self._tasks:
             task.cancel()
@@ -89,29 +90,29 @@ class Proxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - a server runs this as a task
+        assert task is not None
         self._tasks.add(task)
         try:
-            # A proxy that ends takes its connections with it; that is no error of theirs.
+            # The connections end with the proxy; that is not an error.
             with contextlib.suppress(asyncio.CancelledError):
-                await self._join(reader, writer)
+                await self._forward(reader, writer)
         finally:
             writer.transport.abort()
             self._tasks.discard(task)
 
-    async def _join(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self.accepting:
             return
         try:
-            far_reader, far_writer = await asyncio.open_connection(self._host, self._far_port)
+            server_reader, server_writer = await asyncio.open_connection(self._host, self._target_port)
         except OSError:
             return
-        link = _Link(writer, far_writer)
+        link = _Link(writer, server_writer)
         self._links.add(link)
         try:
             async with asyncio.TaskGroup() as pumps:
-                pumps.create_task(self._pump(link, reader, far_writer))
-                pumps.create_task(self._pump(link, far_reader, writer))
+                pumps.create_task(self._pump(link, reader, server_writer))
+                pumps.create_task(self._pump(link, server_reader, writer))
         finally:
             self._links.discard(link)
             link.cut()
@@ -122,9 +123,9 @@ class Proxy:
                 await self._flowing.wait()
                 if self.delay:
                     await asyncio.sleep(self.delay)
-                if not link.silent:
+                if not link.is_silent:
                     target.write(data)
                     await target.drain()
-        if link.silent:
+        if link.is_silent:
             await asyncio.Event().wait()
         link.cut()

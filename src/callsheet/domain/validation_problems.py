@@ -1,0 +1,136 @@
+"""Translation of pydantic's validation errors to problems, and back."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from callsheet.domain import references
+from callsheet.domain.did_you_mean import did_you_mean
+from callsheet.domain.errors import Problem
+from callsheet.domain.model_types import field_names, member_types, unwrap
+
+_MESSAGE = "message"
+"""Context key of a pydantic error that carries the message of a Problem."""
+_MAX_SHOWN = 80
+
+
+def validation_error(problems: Iterable[Problem], title: str) -> ValidationError:
+    """Return a ValidationError for a model's own validator to raise; `validation_problems` restores the problems.
+
+    The paths of the problems are field names joined by dots.
+    """
+    lines = [
+        InitErrorDetails(
+            type=PydanticCustomError(problem.code, "{message}", {_MESSAGE: problem.message}),
+            loc=tuple(problem.path.split(".")) if problem.path else (),
+            input=None,
+        )
+        for problem in problems
+    ]
+    return ValidationError.from_exception_data(title, lines)
+
+
+def validation_problems(error: ValidationError, model: type[BaseModel], raw: Any = None) -> Iterator[Problem]:
+    """Yield the problems of a failed validation of `model`.
+
+    Errors at places where `raw` contains a reference are left out: the value is not known yet. Of a union, only the
+    errors of the member that the value was meant for are reported.
+    """
+    unions: dict[str, dict[str, list[_FieldError]]] = {}
+    for item in error.errors(include_url=False, include_context=True):
+        if raw is not None and _is_reference_at(raw, item["loc"]):
+            continue
+        field_error = _FieldError(item, model)
+        if field_error.union_path is None:
+            yield field_error.problem()
+        else:
+            unions.setdefault(field_error.union_path, {}).setdefault(field_error.member, []).append(field_error)
+    for path, members in unions.items():
+        yield from _problems_of_union(path, list(members.values()))
+
+
+class _FieldError:
+    """One pydantic error, with its path in the data.
+
+    The location of a pydantic error also names the union member that was tried (`src.Artifact.name`, `src.str`).
+    These names are not part of the data, so they are removed from the path: `src.name`, `src`.
+    """
+
+    def __init__(self, item: Any, model: type[BaseModel]) -> None:
+        self.item = item
+        self.union_path: str | None = None
+        """Path of the outermost union on the way to the error; None without one."""
+        self.member = ""
+        """Pydantic's name of the union member that was tried."""
+        steps: list[str | int] = []
+        types: list[Any] = [model]
+        for number, step in enumerate(item["loc"]):
+            inner = [found for declared in types for plain in unwrap(declared) for found in member_types(plain, step)]
+            is_unknown_field = item["type"] == "extra_forbidden" and number == len(item["loc"]) - 1
+            if inner or is_unknown_field or isinstance(step, int) or not _is_union(types):
+                steps.append(step)
+                types = inner or types
+            elif self.union_path is None:
+                self.union_path, self.member = _path(tuple(steps)), step
+        self.path = _path(tuple(steps))
+        self._siblings = [name for declared in types for plain in unwrap(declared) for name in field_names(plain)]
+
+    @property
+    def is_type_mismatch(self) -> bool:
+        """Whether the value does not even have the type of the union member."""
+        return self.path == self.union_path and self.item["type"].endswith(("_type", "_parsing"))
+
+    @property
+    def expected(self) -> str:
+        """The expected type, as pydantic describes it."""
+        text = str(self.item["msg"]).removeprefix("Input should be ").partition(",")[0]
+        return text.removesuffix(" or instance of " + self.member).replace("valid dictionary", "valid object")
+
+    def problem(self) -> Problem:
+        if _MESSAGE in self.item.get("ctx", {}):
+            return Problem(self.path, self.item["type"], self.item["msg"])
+        message = self.item["msg"].removeprefix("Value error, ")
+        if self.item["type"] == "extra_forbidden":
+            message = f"unknown field{did_you_mean(str(self.item['loc'][-1]), self._siblings)}"
+        elif self.item["type"] != "missing":
+            message = f"{message}; got {_truncated_repr(self.item['input'])}"
+        return Problem(self.path, self.item["type"], message[:1].lower() + message[1:])
+
+
+def _is_union(types: list[Any]) -> bool:
+    return len([plain for declared in types for plain in unwrap(declared)]) > 1
+
+
+def _problems_of_union(path: str, members: list[list[_FieldError]]) -> Iterator[Problem]:
+    matching = [errors for errors in members if not any(error.is_type_mismatch for error in errors)]
+    if matching:
+        # The member with the fewest errors is most likely the one that was meant.
+        yield from (error.problem() for error in min(matching, key=len))
+        return
+    tried = [errors[0] for errors in members]
+    expected = " or ".join(dict.fromkeys(error.expected for error in tried))
+    yield Problem(path, "wrong_type", f"input should be {expected}; got {_truncated_repr(tried[0].item['input'])}")
+
+
+def _is_reference_at(raw: Any, loc: tuple[str | int, ...]) -> bool:
+    value = raw
+    for step in loc:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            break
+    return value is not raw and references.has_reference(value)
+
+
+def _path(loc: tuple[str | int, ...]) -> str:
+    path = ""
+    for step in loc:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+    return path
+
+
+def _truncated_repr(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "…"

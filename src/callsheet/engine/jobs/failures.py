@@ -1,0 +1,87 @@
+"""Failed runs: retry or fail the job, and the error record that is stored."""
+
+import errno
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from callsheet.db.database import DATABASE_UNAVAILABLE
+from callsheet.domain.errors import CallsheetError, DiskFull, InternalError, ProblemList, Transient
+from callsheet.domain.ids import new_id
+from callsheet.domain.json_storage import storable_json
+from callsheet.domain.statuses import JobStatus
+from callsheet.engine.jobs.outcomes import Outcome
+from callsheet.operation.contract import Operation
+from callsheet.queue.claim import ClaimedJob
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """Exponential backoff with full jitter (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog)."""
+
+    base: float
+    """Seconds."""
+    cap: float
+    """Seconds."""
+
+    def delay(self, failures: int) -> float:
+        """Return the delay in seconds after this number of consecutive failures."""
+        return random.uniform(0, min(self.cap, self.base * 2 ** min(failures - 1, 32)))  # noqa: S311 - jitter
+
+
+def failure_outcome(job: ClaimedJob, operation: Operation, error: BaseException, backoff: Backoff) -> Outcome:
+    """Return the outcome of a failed run: SCHEDULED for a retry of a transient error, otherwise FAILED."""
+    error = _as_callsheet_error(error)
+    attempt = job.attempts + 1
+    is_transient = isinstance(error, (Transient, *operation.transient, *DATABASE_UNAVAILABLE))
+    retry = is_transient and attempt < job.max_attempts
+    delay = 0.0
+    if retry:
+        delay = backoff.delay(attempt)
+        if isinstance(error, Transient) and error.retry_after is not None:
+            delay = max(delay, error.retry_after)
+    return Outcome(
+        job.id,
+        job.execution_id,
+        job.epoch,
+        JobStatus.SCHEDULED if retry else JobStatus.FAILED,
+        error=error_json(error, attempt=attempt),
+        delay=delay,
+    )
+
+
+def error_json(error: BaseException, *, attempt: int) -> str:
+    """Return the JSON text of an error, as it is stored with its job."""
+    return storable_json(_error_record(error, attempt=attempt))
+
+
+def unexpected_error(error: BaseException) -> InternalError:
+    """Return the error to show instead of an unexpected exception. Its incident id is logged with the traceback."""
+    incident = str(new_id())
+    return InternalError(
+        f"The operation failed with an unexpected {type(error).__name__}. "
+        f"The worker log contains the details under {incident}.",
+        incident=incident,
+    )
+
+
+def _error_record(error: BaseException, *, attempt: int) -> dict[str, Any]:
+    if not isinstance(error, CallsheetError):
+        return {
+            "code": getattr(error, "code", None) if isinstance(getattr(error, "code", None), str) else "failed",
+            "message": f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
+            "attempt": attempt,
+        }
+    record: dict[str, Any] = {"code": error.code, "message": error.message, "attempt": attempt}
+    if isinstance(error, ProblemList):
+        record["problems"] = [problem.as_dict() for problem in error.problems]
+    if error.facts:
+        record["facts"] = error.facts
+    return record
+
+
+def _as_callsheet_error(error: BaseException) -> BaseException:
+    """Map operating system errors to Callsheet errors."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DiskFull()
+    return error

@@ -1,0 +1,26 @@
+"""Read events."""
+
+from uuid import UUID
+
+import orjson
+
+from callsheet.db.database import Database
+from callsheet.db.statements import sql
+from callsheet.domain.records import Event
+
+
+async def events_after(database: Database, execution_id: UUID, after: int, *, limit: int = 500) -> list[Event]:
+    """Return the events of an execution with a number greater than `after`, oldest first."""
+    rows = await database.retry(
+        lambda c: sql.events_after(c, execution_id=execution_id, after=after, limit=limit), timeout=5
+    )
+    return [
+        Event(
+            number=row["number"],
+            type=row["type"],
+            job_id=row["job_id"],
+            data=orjson.loads(row["data"]) if row["data"] else {},
+            at=row["at"],
+        )
+        for row in rows
+    ]

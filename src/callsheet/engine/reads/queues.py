@@ -1,0 +1,53 @@
+"""Read queues."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from callsheet.db.database import Database
+from callsheet.db.statements import sql
+from callsheet.domain.records import QueueRecord
+from callsheet.domain.statuses import JobStatus
+from callsheet.engine.reads.workers import list_workers
+from callsheet.operation.catalog import Catalog
+
+
+async def list_queues(database: Database, catalog: Catalog) -> list[QueueRecord]:
+    """Return every queue that has an operation, a setting, a lane or an unfinished job."""
+    counts = await database.retry(sql.queue_counts, timeout=5)
+    settings = {row["name"]: row for row in await database.retry(sql.queue_settings, timeout=5)}
+    workers = [worker for worker in await list_workers(database) if worker.status == "working"]
+    by_queue: dict[str, dict[str, Any]] = defaultdict(dict)
+    for row in counts:
+        by_queue[row["queue"]][row["status"]] = row
+    names = {*catalog.queues(), *settings, *by_queue, *(queue for w in workers for queue in w.lanes)}
+    return [
+        _queue(
+            name,
+            by_queue[name],
+            settings.get(name),
+            slots=sum(worker.lanes.get(name, 0) for worker in workers),
+            operations=[op.name for op in catalog.operations() if op.queue == name],
+        )
+        for name in sorted(names)
+    ]
+
+
+def _queue(
+    name: str, counts: Mapping[str, Any], settings: Mapping[str, Any] | None, *, slots: int, operations: list[str]
+) -> QueueRecord:
+    jobs = {status: counts[status]["jobs"] if status in counts else 0 for status in JobStatus}
+    return QueueRecord(
+        name=name,
+        paused=bool(settings and settings["paused_at"]),
+        max_running=settings["max_running"] if settings else None,
+        rate_limit=settings["rate_limit"] if settings else None,
+        rate_period=settings["rate_period"] if settings else None,
+        queued=jobs[JobStatus.QUEUED],
+        running=jobs[JobStatus.RUNNING],
+        scheduled=jobs[JobStatus.SCHEDULED],
+        waiting=jobs[JobStatus.WAITING],
+        oldest_queued_at=counts["queued"]["oldest"] if "queued" in counts else None,
+        slots=slots,
+        operations=operations,
+    )

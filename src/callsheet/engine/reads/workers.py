@@ -1,0 +1,22 @@
+"""Read workers."""
+
+import orjson
+
+from callsheet.db.database import Database
+from callsheet.db.statements import sql
+from callsheet.domain.records import WorkerRecord
+
+
+async def list_workers(database: Database) -> list[WorkerRecord]:
+    """Return all workers, live ones first."""
+    rows = await database.retry(sql.list_workers, timeout=5)
+    return [
+        WorkerRecord(
+            **{name: row[name] for name in ("id", "name", "host", "pid", "version", "operations", "running")},
+            lanes=orjson.loads(row["lanes"]),
+            started_at=row["started_at"],
+            heartbeat_at=row["heartbeat_at"],
+            status="lost" if row["lost_at"] else "stopping" if row["stopping"] else "working",
+        )
+        for row in rows
+    ]
