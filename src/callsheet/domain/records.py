@@ -103,7 +103,7 @@ class Event(Model):
     """An event of an execution. Events are numbered per execution, without gaps."""
 
     number: int
-    type: str = Field(description="One of `EventType`", examples=["job.progress"])
+    type: str = Field(description="Event type, such as a status that was entered", examples=["job.progress"])
     job_id: str | None = Field(None, description="The job's id in its plan; null for events of the execution")
     data: dict[str, Any] = Field(default_factory=dict)
     at: datetime
