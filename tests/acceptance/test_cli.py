@@ -239,7 +239,7 @@ def test_a_timeline_is_rendered_to_the_requested_file(callsheet, here):
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["artifacts"][0]["path"] == "films/the film.mkv"
     assert (here / "films" / "the film.mkv").read_bytes()[:4] == b"\x1a\x45\xdf\xa3"
-    assert "film: succeeded" in done.stderr
+    assert "render: succeeded" in done.stderr
     assert failed.returncode == 1
     assert "  scenes[0].src: 'timeline.yaml' cannot be read as media" in failed.stderr
     assert [path.name for path in (here / "films").iterdir()] == ["the film.mkv"]
@@ -374,4 +374,4 @@ def test_the_example_in_the_package_docstring_runs(here, environment):
     )
 
     assert done.stdout == "succeeded ['card.mp4']\n", done.stderr
-    assert (here / "films" / "card.mp4").stat().st_size > 1000
+    assert (here / "videos" / "card.mp4").stat().st_size > 1000

@@ -9,6 +9,9 @@ from plans import job, plan, statuses
 
 from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
+from callsheet.domain.statuses import JobStatus
+from callsheet.engine.jobs.complete import complete
+from callsheet.engine.jobs.outcomes import Outcome
 from callsheet.engine.reads.workers import list_workers
 from callsheet.engine.worker import heartbeat
 from callsheet.engine.worker.rescuer import Rescuer
@@ -168,10 +171,6 @@ async def test_concurrent_rescuers_and_schedulers_requeue_each_job_once(idle_eng
 
 @pytest.mark.parametrize("status", ["succeeded", "failed", "queued", "scheduled"])
 async def test_a_late_outcome_of_a_lost_run_is_ignored(idle_engine, status):
-    from callsheet.domain.statuses import JobStatus
-    from callsheet.engine.jobs.complete import complete
-    from callsheet.engine.jobs.outcomes import Outcome
-
     database = idle_engine.runtime.database
     execution_id = await idle_engine.submit(plan(job("a"), job("b", after=["a"])))
     (lost,) = await claim_and_die(database, "lost", 1)

@@ -19,18 +19,12 @@ from callsheet.domain.errors import ConfigurationError, ProviderRateLimited, Pro
 from callsheet.domain.json_storage import storable_text
 from callsheet.engine.jobs.changes import Changes
 from callsheet.engine.submissions.poll_schedule import next_poll_delay
+from callsheet.engine.submissions.provider_queue import MAX_CLAIMED, ProviderBackoff, ProviderQueue
 from callsheet.engine.submissions.submit_once import read_task
 from callsheet.providers.contract import Provider, TaskStatus
-from callsheet.providers.http.rate_limiter import RateLimiter
 
 log = structlog.get_logger(__name__)
 
-_MAX_CLAIMED = 100
-"""Jobs per provider that are claimed at the same time."""
-_MIN_FREE = 50
-"""Free slots of a provider before more of its jobs are claimed, so that claims are few and large."""
-_MAX_CONCURRENT = 16
-"""Concurrent polls per provider; the provider's own limits apply in addition."""
 _POLL_TIMEOUT = 90.0
 _LEASE = 30.0
 """Lease, in seconds, of a job claimed for polling; renewed while the poll result is unsaved."""
@@ -47,8 +41,6 @@ _MIN_PROGRESS_STEP = 0.01
 """Smallest progress that causes an event."""
 _UNCONFIGURED_PAUSE = 60.0
 """Seconds before another try to open a provider that is not configured on this worker."""
-_MIN_BACKOFF = 1.0
-_MAX_BACKOFF = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +88,7 @@ class Poller:
         self._interval = interval
         self._only = only
         # One queue per provider, so that a slow provider does not delay the others.
-        self._queues = {name: _ProviderQueue() for name in providers}
+        self._queues = {name: ProviderQueue() for name in providers}
         self._backlog: set[str] = set()
         """Providers that probably have more due jobs than slots."""
         self._polls: set[asyncio.Task[None]] = set()
@@ -172,7 +164,7 @@ class Poller:
             await asyncio.sleep(self._interval * _OVERDUE_CHECK_ROUNDS)
             try:
                 async with self._database.connection() as connection:
-                    rows = await sql.claim_overdue(connection, limit=_MAX_CLAIMED, lease=_LEASE, only=self._only)
+                    rows = await sql.claim_overdue(connection, limit=MAX_CLAIMED, lease=_LEASE, only=self._only)
             except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
                 log.warning("could not check for overdue jobs, will retry", error=type(error).__name__)
             else:
@@ -189,7 +181,7 @@ class Poller:
         queue.claimed += 1
         task.add_done_callback(lambda task: self._poll_done(task, queue, row))
 
-    def _poll_done(self, task: asyncio.Task[None], queue: "_ProviderQueue", row: asyncpg.Record) -> None:
+    def _poll_done(self, task: asyncio.Task[None], queue: ProviderQueue, row: asyncpg.Record) -> None:
         self._polls.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("poll failed", job=str(row["id"]), exc_info=error)
@@ -197,7 +189,7 @@ class Poller:
         queue.claimed -= 1
         self._slot_freed.set()
 
-    async def _poll(self, row: asyncpg.Record, queue: "_ProviderQueue") -> None:
+    async def _poll(self, row: asyncpg.Record, queue: ProviderQueue) -> None:
         async with queue.semaphore:
             provider = self._open_provider(row["provider"], queue)
             if provider is not None:
@@ -205,7 +197,7 @@ class Poller:
             result = _PollResult(row) if provider is None else await _poll_provider(row, provider, queue.backoff)
             self._add_results([result])
 
-    def _open_provider(self, name: str, queue: "_ProviderQueue") -> Provider | None:
+    def _open_provider(self, name: str, queue: ProviderQueue) -> Provider | None:
         try:
             return self._providers[name]
         except ConfigurationError as error:
@@ -241,55 +233,7 @@ class Poller:
                 self._leased.pop((result.row["id"], result.row["epoch"]), None)
 
 
-class _ProviderQueue:
-    """The claimed jobs of one provider, with its limits."""
-
-    def __init__(self) -> None:
-        self.claimed = 0
-        self.semaphore = asyncio.Semaphore(_MAX_CONCURRENT)
-        self.backoff = _Backoff()
-        self._rate_limiter: RateLimiter | None = None
-
-    async def wait_for_rate_limit(self, provider: Provider) -> None:
-        """Wait until the rate limit of the provider permits another poll."""
-        if self._rate_limiter is None:
-            self._rate_limiter = RateLimiter(provider.poll_policy.per_second)
-        await self._rate_limiter.acquire()
-
-    @property
-    def free(self) -> int:
-        return _MAX_CLAIMED - self.claimed
-
-    @property
-    def accepts_jobs(self) -> bool:
-        return self.free >= _MIN_FREE and not self.backoff.remaining
-
-
-class _Backoff:
-    """Exponential backoff of a provider that does not respond or limits the rate."""
-
-    def __init__(self) -> None:
-        self._until = 0.0
-        self._delay = 0.0
-
-    @property
-    def remaining(self) -> float:
-        return max(0.0, self._until - time.monotonic())
-
-    def start(self, min_delay: float | None) -> float:
-        """Start a pause of at least `min_delay` seconds. Return its length in seconds."""
-        # Concurrent polls that fail during one pause do not double it again.
-        if not self.remaining:
-            self._delay = min(_MAX_BACKOFF, max(_MIN_BACKOFF, self._delay * 2))
-        delay = max(self._delay, min_delay or 0.0)
-        self._until = max(self._until, time.monotonic() + delay)
-        return delay
-
-    def reset(self) -> None:
-        self._delay = 0.0
-
-
-async def _poll_provider(row: asyncpg.Record, provider: Provider, backoff: _Backoff) -> _PollResult:
+async def _poll_provider(row: asyncpg.Record, provider: Provider, backoff: ProviderBackoff) -> _PollResult:
     polls, webhook = row["poll_attempts"], row["waiting_strategy"] == "webhook"
     if backoff.remaining > 0:
         return _PollResult(row, delay=backoff.remaining)
