@@ -6,14 +6,21 @@ from a file `.env` in the working folder. A secret can also be given as the path
 
 import os
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 import platformdirs
-from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import AliasChoices, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from callsheet.domain.durations import Duration
 
@@ -28,10 +35,17 @@ _LANES = {
     "train": 1,
     "default": 8,
 }
+_POLLS = " polls"
+_UNITS = {"comfyui_timeout_ms": "ms", "comfyui_poll_interval_ms": "ms", "comfyui_max_poll_attempts": _POLLS}
+"""Units of variables of earlier systems."""
 
 
 def _aliases(name: str, *others: str) -> AliasChoices:
     return AliasChoices(f"CALLSHEET_{name}", name.lower(), *others)
+
+
+def _with_units(variables: Mapping[str, str | None]) -> dict[str, str | None]:
+    return {name: f"{value}{_UNITS[name]}" if value and name in _UNITS else value for name, value in variables.items()}
 
 
 class Settings(BaseSettings):
@@ -449,23 +463,26 @@ class Settings(BaseSettings):
         validation_alias=_aliases("COMFYUI_CLIENT_ID", "COMFYUI_CLIENT_ID"),
         description="How client ids begin that we give to ComfyUI; each connection has one of its own",
     )
-    comfyui_timeout_ms: int = Field(
-        120_000,
-        ge=1,
-        validation_alias=_aliases("COMFYUI_TIMEOUT_MS", "COMFYUI_TIMEOUT_MS"),
-        description="Milliseconds that an answer of ComfyUI may take",
+    comfyui_timeout: Duration = Field(
+        timedelta(minutes=2),
+        gt=timedelta(0),
+        validation_alias=_aliases("COMFYUI_TIMEOUT", "COMFYUI_TIMEOUT_MS"),
+        description="Timeout of one request to a ComfyUI server, and of a server that stops responding while a "
+        "prompt runs. `COMFYUI_TIMEOUT_MS` is in milliseconds",
     )
-    comfyui_poll_interval_ms: int = Field(
-        5_000,
-        ge=1,
-        validation_alias=_aliases("COMFYUI_POLL_INTERVAL_MS", "COMFYUI_POLL_INTERVAL_MS"),
-        description="Milliseconds after which ComfyUI is asked how a prompt stands when its websocket tells nothing",
+    comfyui_poll_interval: Duration = Field(
+        timedelta(seconds=5),
+        gt=timedelta(0),
+        validation_alias=_aliases("COMFYUI_POLL_INTERVAL", "COMFYUI_POLL_INTERVAL_MS"),
+        description="Longest time between two polls of a prompt when the websocket is silent. "
+        "`COMFYUI_POLL_INTERVAL_MS` is in milliseconds",
     )
-    comfyui_max_poll_attempts: int | None = Field(
+    comfyui_prompt_timeout: Duration | None = Field(
         None,
-        ge=1,
-        validation_alias=_aliases("COMFYUI_MAX_POLL_ATTEMPTS", "COMFYUI_MAX_POLL_ATTEMPTS"),
-        description="Times the poll interval is how long a prompt may take; unset: as long as the job may",
+        gt=timedelta(0),
+        validation_alias=_aliases("COMFYUI_PROMPT_TIMEOUT", "COMFYUI_MAX_POLL_ATTEMPTS"),
+        description="Timeout of one prompt; unset: the job's timeout. `COMFYUI_MAX_POLL_ATTEMPTS` is a number of poll "
+        "intervals",
     )
     comfyui_workflows: Path | None = Field(
         None,
@@ -542,6 +559,31 @@ class Settings(BaseSettings):
             if path and name not in values and f"CALLSHEET_{name.upper()}" not in values:
                 values[name] = Path(path).read_text().strip()
         return values
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - part of the signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Add the units to variables of earlier systems that hold plain numbers."""
+        for source in (env_settings, dotenv_settings):
+            if isinstance(source, EnvSettingsSource):
+                source.env_vars = _with_units(source.env_vars)
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+    @field_validator("comfyui_prompt_timeout", mode="before")
+    @classmethod
+    def _polls_to_duration(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str) or not value.endswith(_POLLS):
+            return value
+        if not re.fullmatch("[0-9]{1,9}", count := value.removesuffix(_POLLS).strip()):
+            raise ValueError("COMFYUI_MAX_POLL_ATTEMPTS must be a whole number")
+        # Fields are validated in the order of their declaration, so the poll interval is known here.
+        return int(count) * info.data.get("comfyui_poll_interval", timedelta(0))
 
     @field_validator("source_roots", mode="before")
     @classmethod

@@ -304,7 +304,7 @@ async def prompt_killed(here, server, point):
 
 async def prompt_killed_at(point, stage, tmp_path):
     async with running_comfyui(tmp_path / f"server, {point}") as server:
-        often = {"comfyui_api_url": server.url, "comfyui_poll_interval_ms": 200}
+        often = {"comfyui_api_url": server.url, "comfyui_poll_interval": timedelta(seconds=0.2)}
         async with stage(point, {}, **often) as here:
             execution_id = await prompt_killed(here, server, point)
             await here.worker("second")

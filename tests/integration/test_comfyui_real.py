@@ -50,7 +50,7 @@ def long_chain(nodes=40):
 
 @pytest.fixture
 def job(tmp_path):
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", comfyui_api_url=URL, comfyui_poll_interval_ms=1000)
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", comfyui_api_url=URL, comfyui_poll_interval=1)
     return RecordingContext(tmp_path, settings=settings)
 
 

@@ -100,7 +100,9 @@ class Pool:
 
     def client(self, url: str) -> ComfyUI:
         """Return a client of a server."""
-        return ComfyUI(url, timeout=self._settings.comfyui_timeout_ms / 1000, max_bytes=self._settings.source_max_bytes)
+        return ComfyUI(
+            url, timeout=self._settings.comfyui_timeout.total_seconds(), max_bytes=self._settings.source_max_bytes
+        )
 
     @asynccontextmanager
     async def acquire(self, wish: ServerRequirements, say: Say) -> AsyncGenerator[Server, None]:

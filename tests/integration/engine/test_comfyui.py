@@ -1,6 +1,7 @@
 """ComfyUI jobs in a real engine: a prompt outlives the worker that sent it, and ends with the job that is cancelled."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -25,8 +26,12 @@ async def server(tmp_path):
 
 @pytest.fixture
 def settings(settings, server):
-    more = {"comfyui_api_url": server.url, "comfyui_poll_interval_ms": 200, "comfyui_timeout_ms": 5000}
-    return settings.model_copy(update={**more, "grace_period": settings.heartbeat_interval / 10})
+    durations = {
+        "comfyui_poll_interval": timedelta(seconds=0.2),
+        "comfyui_timeout": timedelta(seconds=5),
+        "grace_period": settings.heartbeat_interval / 10,
+    }
+    return settings.model_copy(update={"comfyui_api_url": server.url, **durations})
 
 
 @pytest.fixture

@@ -66,8 +66,8 @@ def settings(settings, tmp_path, know_models, home, replicate):
             "local_queue_limit": 1,
             "comfyui_workflows": workflows,
             "comfyui_api_url": home.url,
-            "comfyui_poll_interval_ms": 100,
-            "comfyui_timeout_ms": 1000,
+            "comfyui_poll_interval": timedelta(seconds=0.1),
+            "comfyui_timeout": timedelta(seconds=1),
         }
     )
 

@@ -41,7 +41,7 @@ class Desk:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
-        quick = {"comfyui_poll_interval_ms": 200, "comfyui_timeout_ms": 5000, "source_roots": [folder]}
+        quick = {"comfyui_poll_interval": 0.2, "comfyui_timeout": 5, "source_roots": [folder]}
         self.settings = Settings(_env_file=None, data_dir=folder / "data", **{**quick, **settings})
         self.job = self.new_job()
 

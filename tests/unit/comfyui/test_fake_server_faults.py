@@ -199,8 +199,8 @@ async def test_a_prompt_has_a_time_limit_of_its_own_and_is_stopped_at_its_end(de
     await until(lambda: server.executor.remaining == 0)
 
 
-async def test_the_limit_of_polls_is_a_limit_of_time(server: FakeComfyUI, desk_for):
-    desk = desk_for(server, comfyui_max_poll_attempts=3, comfyui_poll_interval_ms=100)
+async def test_the_settings_limit_the_time_of_a_prompt(server: FakeComfyUI, desk_for):
+    desk = desk_for(server, comfyui_prompt_timeout=0.3, comfyui_poll_interval=0.1)
 
     with pytest.raises(TimedOut):
         await desk.run(graph=stepping())
@@ -241,7 +241,7 @@ async def test_a_server_that_is_away_for_a_moment_is_waited_for(desk: Desk, serv
 
 
 async def test_a_server_that_stays_away_is_given_up_after_its_patience(server: FakeComfyUI, desk_for):
-    desk = desk_for(server, comfyui_timeout_ms=300)
+    desk = desk_for(server, comfyui_timeout=0.3)
     work = desk.start(graph=stepping(1))
     await reached(server)
     server.away = True

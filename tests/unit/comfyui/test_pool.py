@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from callsheet.comfyui.hosts import parse_hosts
 from callsheet.comfyui.pool import Pool, Server, ServerRequirements, check_servers, drain, open_pool
@@ -24,7 +26,7 @@ async def other(tmp_path: Path) -> AsyncIterator[FakeComfyUI]:
 
 
 def settings_for(tmp_path: Path, urls: str) -> Settings:
-    return Settings(_env_file=None, data_dir=tmp_path / "data", comfyui_api_url=urls, comfyui_timeout_ms=5000)
+    return Settings(_env_file=None, data_dir=tmp_path / "data", comfyui_api_url=urls, comfyui_timeout=5)
 
 
 @pytest.fixture
@@ -65,7 +67,33 @@ def test_the_names_of_earlier_systems_are_understood(monkeypatch: pytest.MonkeyP
     settings = Settings(_env_file=None)
 
     assert parse_hosts(settings)[0].url == "http://127.0.0.1:8188"
-    assert (settings.comfyui_max_poll_attempts, settings.comfyui_poll_interval_ms) == (120, 5000)
+    assert (settings.comfyui_prompt_timeout, settings.comfyui_poll_interval) == (
+        timedelta(minutes=10),
+        timedelta(seconds=5),
+    )
+
+
+def test_variables_of_earlier_systems_keep_their_units(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("COMFYUI_TIMEOUT_MS", "1500")
+    (tmp_path / ".env").write_text(
+        "COMFYUI_TIMEOUT_MS=700\nCOMFYUI_POLL_INTERVAL_MS=2000\nCOMFYUI_MAX_POLL_ATTEMPTS=3\n"
+    )
+    settings = Settings(_env_file=tmp_path / ".env")
+
+    assert settings.comfyui_timeout == timedelta(seconds=1.5)
+    assert settings.comfyui_poll_interval == timedelta(seconds=2)
+    assert settings.comfyui_prompt_timeout == timedelta(seconds=6)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("COMFYUI_MAX_POLL_ATTEMPTS", "1h"), ("COMFYUI_MAX_POLL_ATTEMPTS", "0"), ("COMFYUI_TIMEOUT_MS", "5s")],
+)
+def test_a_variable_with_a_wrong_value_is_rejected(monkeypatch: pytest.MonkeyPatch, name: str, value: str):
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ValidationError):
+        Settings(_env_file=None)
 
 
 @pytest.mark.parametrize("given", ["ftp://a", "http://", "a#capacity=0", "a#capacity=x", "a#colour=red", "a,a"])
@@ -229,7 +257,7 @@ async def test_a_server_that_never_comes_back_is_given_up_for_another_in_the_end
     server: FakeComfyUI, other: FakeComfyUI, tmp_path: Path
 ):
     urls = f"{server.url}#name=one,{other.url}#name=two"
-    desk = Desk(tmp_path, comfyui_api_url=urls, comfyui_timeout_ms=100)
+    desk = Desk(tmp_path, comfyui_api_url=urls, comfyui_timeout=0.1)
     work = desk.start(graph=stepping(1))
     await until(lambda: "server 1" in desk.job.steps)
     first, second = (server, other) if desk.job.steps["server 1"] == "one" else (other, server)

@@ -114,11 +114,8 @@ async def comfyui(job: Context, params: ComfyUIParams) -> ComfyUIResult:
 
 
 def _limit(params: ComfyUIParams, settings: Settings) -> float | None:
-    if params.time_limit is not None:
-        return params.time_limit.total_seconds()
-    if settings.comfyui_max_poll_attempts is None:
-        return None
-    return settings.comfyui_max_poll_attempts * settings.comfyui_poll_interval_ms / 1000
+    limit = params.time_limit or settings.comfyui_prompt_timeout
+    return None if limit is None else limit.total_seconds()
 
 
 async def _checked(job: Context, drafted: PreparedGraph) -> dict[str, Path]:

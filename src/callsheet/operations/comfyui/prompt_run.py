@@ -274,8 +274,8 @@ class PromptRun:
                 return await track_prompt(
                     door.comfy,
                     ears,
-                    interval=settings.comfyui_poll_interval_ms / 1000,
-                    patience=settings.comfyui_timeout_ms / 1000,
+                    interval=settings.comfyui_poll_interval.total_seconds(),
+                    patience=settings.comfyui_timeout.total_seconds(),
                     check_alive=door.check,
                 )
         except TimeoutError:
