@@ -326,6 +326,7 @@ def refusals_part(page: str) -> str:
 def routes_part(_page: str) -> str:
     """Return the routes of the API with what each does."""
     from callsheet.api.app import create_app
+    from callsheet.comfyui.pool import Pool
     from callsheet.db.database import Database
     from callsheet.engine.reads.event_stream import EventStream
     from callsheet.wiring import Runtime
@@ -333,7 +334,7 @@ def routes_part(_page: str) -> str:
     database = Database("postgresql://nowhere")
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
     # Nothing of it is opened: only the description is read.
-    runtime = Runtime(settings, database, discover(), None, b"", EventStream(database), {})  # type: ignore[arg-type]
+    runtime = Runtime(settings, database, discover(), None, b"", EventStream(database), {}, Pool(settings))  # type: ignore[arg-type]
     lines = ["| Request | What it does |", "|---|---|"]
     for path, methods in create_app(runtime).openapi()["paths"].items():
         lines += [f"| `{method.upper()} {path}` | {about['summary']} |" for method, about in methods.items()]

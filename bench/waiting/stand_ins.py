@@ -125,8 +125,8 @@ async def run_workflows(folder: Path) -> None:
 async def _tick(server: FakeComfyUI) -> None:
     while True:
         await asyncio.sleep(TICK)
-        if server.executor.steps.locked():
-            server.executor.steps.release()
+        if server.executor.step_permits.locked():
+            server.executor.step_permits.release()
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from callsheet.comfyui.pool import Pool
 from callsheet.db.database import TRANSIENT_ERRORS, Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import check_revision, upgrade
@@ -46,6 +47,7 @@ class Runtime:
     key: bytes
     event_stream: EventStream
     providers: Providers
+    comfyui: Pool
 
     def sign(self, artifact: Artifact) -> tuple[str, datetime]:
         """Return the artifact's URL, signed, with the moment it expires."""
@@ -119,6 +121,7 @@ class Runtime:
             cache=FileCache(self.storage, max_age=self.settings.cache_max_age),
             ffmpeg=cache(lambda: open_ffmpeg(self.settings)),
             providers=self.providers,
+            comfyui=self.comfyui,
         )
 
 
@@ -176,6 +179,7 @@ async def open_runtime(
     own = [(provider.name, lambda _, provider=provider: provider) for provider in own_providers]
     async with (
         discover_providers(settings, own) as providers,
+        Pool(settings) as comfyui,
         open_database(settings, migrate=migrate) as database,
     ):
         event_stream = EventStream(database)
@@ -187,6 +191,7 @@ async def open_runtime(
             key=await asyncio.to_thread(signing_key, settings),
             event_stream=event_stream,
             providers=providers,
+            comfyui=comfyui,
         )
         listening = asyncio.create_task(event_stream.run()) if watch else None
         try:

@@ -294,10 +294,10 @@ async def prompt_killed(here, server, point):
     jobs = [{"id": "draw", "operation": "comfyui", "params": {"graph": GRAPH}}]
     execution_id = await here.engine.submit({"jobs": jobs})
     if running:
-        assert await asyncio.wait_for(server.executor.reached.get(), 30) == "2"
+        assert await asyncio.wait_for(server.executor.reached_nodes.get(), 30) == "2"
         worker.kill()
     for _ in range(STEPS):
-        server.executor.steps.release()
+        server.executor.step_permits.release()
     await gone(worker)
     return execution_id
 

@@ -20,15 +20,15 @@ async def conversation(url, graph):
         answer = await client.post(f"{url}/prompt", json=body)
         if answer.status_code != 200:
             return answer.status_code, form({**answer.json(), "details": None})
-        heard = []
+        received = []
         async for message in socket:
             if isinstance(message, str):
                 read = json.loads(message)
-                heard.append((read["type"], read["data"].get("node"), form(read["data"])))
+                received.append((read["type"], read["data"].get("node"), form(read["data"])))
                 if read["type"] == "executing" and read["data"]["node"] is None:
                     break
         history = (await client.get(f"{url}/history/{prompt_id}")).json()
-        return heard, form(history[prompt_id])
+        return received, form(history[prompt_id])
 
 
 def form(value):

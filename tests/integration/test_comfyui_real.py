@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from PIL import Image
 
-from callsheet.comfyui.client import ComfyUI
+from callsheet.comfyui.client import ComfyUIClient
 from callsheet.domain.errors import BadParams, OutputExpired, ProviderFailed
 from callsheet.fakes.comfyui import running_comfyui
 from callsheet.operations.comfyui.operation import ComfyUIParams, comfyui
@@ -125,7 +125,7 @@ async def test_what_is_wrong_is_told_before_anything_runs(job, name, path, code)
 
 async def test_a_node_that_fails_is_named(job, tmp_path):
     (tmp_path / "no picture.png").write_text("this is no picture")
-    async with ComfyUI(URL) as server:
+    async with ComfyUIClient(URL) as server:
         name = await server.upload(tmp_path / "no picture.png", f"{uuid4().hex}.png")
     graph = workflow("image_load_scale_save")
     graph["1"]["inputs"]["image"] = name
@@ -139,7 +139,7 @@ async def test_a_node_that_fails_is_named(job, tmp_path):
 async def test_a_cancelled_job_ends_its_prompt_and_leaves_others_alone(job):
     work = asyncio.create_task(run(job, graph=long_chain()))
     await until(lambda: any(0 < report.done < 0.9 for report in job.progress_reports), timeout=60)
-    async with ComfyUI(URL) as server:
+    async with ComfyUIClient(URL) as server:
         somebodys = await server.submit(coloured("image_tiny"), str(uuid4()), "somebody")
         work.cancel("cancelled")
         await asyncio.gather(work, return_exceptions=True)
@@ -148,7 +148,7 @@ async def test_a_cancelled_job_ends_its_prompt_and_leaves_others_alone(job):
         entry = None
         async with asyncio.timeout(60):
             while entry is None:
-                entry = await server.history(somebodys)
+                entry = await server.get_history(somebodys)
         assert entry["status"]["status_str"] == "success"
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter
 
+from callsheet.comfyui.pool import Pool
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import Transient
 from callsheet.domain.media_source import MediaSource
@@ -124,6 +125,10 @@ class Context(Protocol):
     @property
     def cache(self) -> Cache:
         """Work that later runs, and other jobs, need not do again."""
+
+    @property
+    def comfyui(self) -> Pool:
+        """The ComfyUI servers of this worker."""
 
     async def worker_host_count(self) -> int:
         """Return how many machines have a living worker that runs this operation; at least 1."""

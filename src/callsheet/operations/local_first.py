@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 from callsheet.domain.errors import ProviderFailed
 from callsheet.operation.contract import ChildJob, Context, RunChildJobs
-from callsheet.operations.comfyui.operation import ComfyUIResult
 from callsheet.operations.comfyui.operation import comfyui as comfyui_operation
+from callsheet.operations.comfyui.results import ComfyUIResult
 
 _SUB_JOB = "at-home"
 

@@ -19,6 +19,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
+from callsheet.comfyui.pool import Pool
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadSource, ProviderRateLimited, ProviderUnreachable, SubmissionRejected
 from callsheet.domain.ids import new_id
@@ -53,7 +54,8 @@ class RecordingContext:
 
     Everything lies under `folder`: working files in `work`, kept files in `kept`, the cache in `cache`; contexts of
     one folder share it. `attempt` is the number of the run, `ran_first` tells it that the jobs it wanted to run first
-    have ended, `host_count` how many machines there are, `providers` whom it can order from.
+    have ended, `host_count` how many machines there are, `providers` whom it can order from,
+    `comfyui` a pool of ComfyUI servers that several contexts share (default: one of its own).
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class RecordingContext:
         host_count: int = 1,
         settings: Settings | None = None,
         providers: Iterable[Provider] = (),
+        comfyui: Pool | None = None,
     ) -> None:
         self.id: UUID = new_id()
         self.execution_id: UUID = new_id()
@@ -78,6 +81,7 @@ class RecordingContext:
         self.unserved: set[str] = set()
         self.results_first: dict[str, dict[str, Any] | None] = {}
         self.settings = settings or Settings(_env_file=None, data_dir=folder / "data")
+        self.comfyui = comfyui or Pool(self.settings)
         self.progress_reports: list[Progress] = []
         self.logs: list[dict[str, Any]] = []
         self.partial_data: list[dict[str, Any]] = []

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from callsheet.comfyui.client import ComfyUI
+from callsheet.comfyui.client import ComfyUIClient
 from callsheet.engine.submissions.submit_once import Submissions
 from callsheet.engine.submissions.task_awaiter import TaskAwaiter
 from callsheet.engine.worker.context import JobContext
@@ -38,10 +38,10 @@ POINTS = {
     "answer not stored": CrashPoint(Submissions, "_record_accepted"),
     "answer stored": CrashPoint(Submissions, "_record_accepted", after=True),
     "end not stored": CrashPoint(TaskAwaiter, "_ended"),
-    "before the prompt": CrashPoint(ComfyUI, "submit"),
-    "after the prompt": CrashPoint(ComfyUI, "submit", after=True),
-    "while looking": CrashPoint(ComfyUI, "look"),
-    "before the file": CrashPoint(ComfyUI, "download"),
+    "before the prompt": CrashPoint(ComfyUIClient, "submit"),
+    "after the prompt": CrashPoint(ComfyUIClient, "submit", after=True),
+    "while looking": CrashPoint(ComfyUIClient, "get_status"),
+    "before the file": CrashPoint(ComfyUIClient, "download"),
     "file stored": CrashPoint(JobContext, "keep", after=True),
 }
 """Where a worker can be killed: before something that it does, or after."""

@@ -42,11 +42,11 @@ async def engine(settings):
 
 def let_it_run(server):
     for _ in range(2):
-        server.executor.steps.release()
+        server.executor.step_permits.release()
 
 
 async def at_work(server):
-    await asyncio.wait_for(server.executor.reached.get(), 20)
+    await asyncio.wait_for(server.executor.reached_nodes.get(), 20)
 
 
 async def test_a_job_brings_its_file_and_tells_how_far_it_is(engine, server):
@@ -90,7 +90,7 @@ async def test_a_prompt_that_is_lost_with_its_server_is_sent_anew(engine, server
     execution_id = await engine.submit(PLAN)
     await at_work(server)
     await server.restart()
-    await asyncio.wait_for(server.executor.reached.get(), 20)
+    await asyncio.wait_for(server.executor.reached_nodes.get(), 20)
     let_it_run(server)
 
     execution = await engine.ended(execution_id)

@@ -79,12 +79,12 @@ async def engine(settings):
 
 
 async def at_work(home):
-    return await asyncio.wait_for(home.executor.reached.get(), 20)
+    return await asyncio.wait_for(home.executor.reached_nodes.get(), 20)
 
 
 def let_it_run(home):
     for _ in range(2):
-        home.executor.steps.release()
+        home.executor.step_permits.release()
 
 
 def ordered(execution):
@@ -107,7 +107,7 @@ async def test_with_room_at_home_nothing_is_ordered(engine, home, replicate):
 
     assert ordered(execution) == "comfyui"
     assert statuses(execution) == {"draw": "succeeded", "draw/at-home": "succeeded"}
-    assert home.prompts[0]["prompt"]["1"]["inputs"]["color"] == 13395456
+    assert home.prompt_requests[0]["prompt"]["1"]["inputs"]["color"] == 13395456
     assert execution.jobs[0].result["images"][0]["probe"]["width"] == 32
     assert replicate.taken == {}
 
@@ -131,7 +131,7 @@ async def test_when_enough_wait_at_home_it_is_ordered_elsewhere(engine, home, re
 
 @pytest.mark.parametrize("times", [1, 4])
 async def test_when_home_does_not_answer_it_is_ordered_elsewhere_at_once(engine, home, replicate, times):
-    home.away = True
+    home.unavailable = True
 
     for _ in range(times):  # after some failures the server rests
         execution = await engine.run(ASKED, timeout=15)
@@ -157,12 +157,12 @@ async def test_when_home_fails_in_mid_run_it_is_ordered_elsewhere(engine, home, 
 async def test_when_home_goes_away_in_mid_run_it_is_ordered_elsewhere(engine, home, replicate):
     execution_id = await engine.submit(ASKED)
     await at_work(home)
-    home.away = True
+    home.unavailable = True
     execution = await engine.ended(execution_id)
 
     assert ordered(execution) == "replicate"
     assert len(replicate.taken) == 1
-    home.away = False
+    home.unavailable = False
 
 
 async def test_when_home_is_restarted_in_mid_run_it_is_made_there_anew(engine, home, replicate):

@@ -31,15 +31,15 @@ class Executor:
         self.number = 0
         self.dead = False
         """Whether the thread that runs prompts has ended: everything else goes on."""
-        self.history_late = 0.0
+        self.history_delay = 0.0
         """Seconds between the message of a prompt's end and its entry in the history."""
-        self.steps = asyncio.Semaphore(0)
+        self.step_permits = asyncio.Semaphore(0)
         """Steps that nodes of the kind Step may still take."""
-        self.unstuck = asyncio.Event()
+        self.release_stuck = asyncio.Event()
         """Lets nodes of the kind Stuck go on."""
-        self.reached: asyncio.Queue[str] = asyncio.Queue()
+        self.reached_nodes: asyncio.Queue[str] = asyncio.Queue()
         """Gets a node's id when it waits for the test for the first time."""
-        self.runs = 0
+        self.node_runs = 0
         """Nodes that were really run."""
         self.last_node_id: str | None = None
         self.client_id: str | None = None
@@ -129,7 +129,7 @@ class _Run:
             self._message("execution_error", **self._where(), **_told(error))
         self._to._cache = self._kept
         self._to.last_node_id = None
-        await asyncio.sleep(self._to.history_late)
+        await asyncio.sleep(self._to.history_delay)
         self._to.history[self.id] = {
             "prompt": copy.deepcopy(list(self._item)),
             "outputs": self._outputs,
@@ -179,7 +179,7 @@ class _Run:
         self._state(node, 0.0, 1.0, "running")
         self._to.last_node_id = node
         self._send("executing", node=node, display_node=node)
-        self._to.runs += 1
+        self._to.node_runs += 1
         try:
             made: _Made = await KINDS[about["class_type"]].run(self, **values)
         except Blocked as block:
@@ -199,9 +199,9 @@ class _Run:
 
     async def step(self, value: int, most: int) -> None:
         if value == 1:
-            self._to.reached.put_nowait(self._node)
+            self._to.reached_nodes.put_nowait(self._node)
         self._to._tick.clear()
-        allowed = asyncio.ensure_future(self._to.steps.acquire())
+        allowed = asyncio.ensure_future(self._to.step_permits.acquire())
         ticked = asyncio.ensure_future(self._to._tick.wait())
         try:
             if not self._to._interrupt:
@@ -215,8 +215,8 @@ class _Run:
         self._state(self._node, float(value), float(most), "running")
 
     async def stuck(self) -> None:
-        self._to.reached.put_nowait(self._node)
-        await self._to.unstuck.wait()
+        self._to.reached_nodes.put_nowait(self._node)
+        await self._to.release_stuck.wait()
 
     def save(self, prefix: str, suffix: str, data: bytes, *, temp: bool = False) -> dict[str, str]:
         return self._to._folders.save(prefix, suffix, data, temp=temp)

@@ -35,24 +35,24 @@ class FakeComfyUI:
         self.url = ""
         self.argv = list(argv)
         # The weather
-        self.lose_answers = 0
+        self.lose_responses = 0
         """Answers to prompts that are lost, though the prompt was taken."""
         self.drop_prompts = 0
         """Prompts that are lost before they are taken."""
-        self.away = False
+        self.unavailable = False
         """Whether a proxy before it answers in its place."""
         self.jobs_api = False
         """Whether it has the routes under /api/jobs, which came in late 2025."""
         self.max_upload = 100 * 2**20
-        self.deaf = False
+        self.silent_websockets = False
         """Whether its websocket takes connections and says nothing."""
         # What has happened
         self.accepted: list[str] = []
         self.interrupts: list[str | None] = []
         self.uploads: list[str] = []
-        self.freed = 0
+        self.free_requests = 0
         self.client_ids: list[str] = []
-        self.prompts: list[dict[str, Any]] = []
+        self.prompt_requests: list[dict[str, Any]] = []
         """Whole requests, taken or not."""
         self._folders = Folders(folder, folder / "temp")
         self._sockets: dict[str, _Socket] = {}
@@ -124,7 +124,7 @@ class FakeComfyUI:
     # Websocket
 
     def _send(self, kind: str, data: Any, client: str | None) -> None:
-        if self.deaf:
+        if self.silent_websockets:
             return
         if client is None and kind not in ("status", "progress", "progress_state"):
             return
@@ -141,7 +141,7 @@ class FakeComfyUI:
         self._open.add(socket)
         self.client_ids.append(sid)
         status = {"exec_info": {"queue_remaining": self.executor.remaining}}
-        if not self.deaf:
+        if not self.silent_websockets:
             socket.say({"type": "status", "data": {"status": status, "sid": sid}})
             if self.executor.client_id == sid and self.executor.last_node_id is not None:
                 socket.say({"type": "executing", "data": {"node": self.executor.last_node_id}})
@@ -163,7 +163,7 @@ class FakeComfyUI:
             body = json.loads(await request.body())
         except ValueError:
             return PlainTextResponse("500 Internal Server Error", 500)
-        self.prompts.append(body)
+        self.prompt_requests.append(body)
         if not isinstance(body, dict) or "prompt" not in body:
             return _json({"error": _NO_PROMPT, "node_errors": {}}, 400)
         prompt = body["prompt"]
@@ -176,8 +176,8 @@ class FakeComfyUI:
         extra = {**body["extra_data"], "client_id": body["client_id"]} if body.get("client_id") else {}
         self.accepted.append(prompt_id)
         self.executor.put((number, prompt_id, copy.deepcopy(prompt), extra, outputs))
-        if self.lose_answers > 0:
-            self.lose_answers -= 1
+        if self.lose_responses > 0:
+            self.lose_responses -= 1
             await cut(request)
         return _json({"prompt_id": prompt_id, "number": number, "node_errors": node_errors})
 
@@ -254,7 +254,7 @@ class FakeComfyUI:
         return _json({"system": system, "devices": [device]})
 
     async def _free(self, _: Request) -> Response:
-        self.freed += 1
+        self.free_requests += 1
         return _FINE
 
     async def _cancel_job(self, request: Request) -> Response:
@@ -321,9 +321,9 @@ class _Guard:
         names = {name for name, _ in scope.get("headers", ())}
         if scope["type"] == "http" and b"origin" in names:
             await Response(status_code=403)(scope, receive, send)
-        elif scope["type"] == "http" and self._server.away:
+        elif scope["type"] == "http" and self._server.unavailable:
             await PlainTextResponse("Bad Gateway", 502)(scope, receive, send)
-        elif scope["type"] == "websocket" and self._server.away:
+        elif scope["type"] == "websocket" and self._server.unavailable:
             await send({"type": "websocket.close", "code": 1013})
         else:
             await self._app(scope, receive, send)

@@ -214,7 +214,7 @@ async def _not_a_number(_: Hand, **_more: Any) -> Any:
 
 
 async def _loud(_: Hand, megabytes: int, **_more: Any) -> Any:
-    return (), {"noise": ["x" * (megabytes * 2**20)], "text": ["heard"]}
+    return (), {"noise": ["x" * (megabytes * 2**20)], "text": ["received"]}
 
 
 _SCALING: Spec = {
