@@ -314,7 +314,8 @@ def refusals_part(page: str) -> str:
     if found is None:
         raise ValueError("the page has no block ```yaml refused")
     try:
-        check_plan(read_plan(read_plan_text(found[1], max_bytes=2**20)), discover(), max_jobs=10_000)
+        catalog = discover().with_settings(Settings(_env_file=None))
+        check_plan(read_plan(read_plan_text(found[1], max_bytes=2**20)), catalog, max_jobs=10_000)
     except PlanRefused as refused:
         return f"```text\n{refused}\n```"
     raise ValueError("the plan is not refused")

@@ -18,7 +18,6 @@ from callsheet.db.database import Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import upgrade
 from callsheet.operation.catalog import Catalog
-from callsheet.operations import generate
 from callsheet.settings import Settings
 from callsheet.testing.operations import ALL
 from callsheet.wiring import open_runtime
@@ -176,15 +175,3 @@ def _run(coroutine):
     """Run a coroutine to its end, from within an event loop too."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, coroutine).result()
-
-
-@pytest.fixture
-def know_models(monkeypatch):
-    """Have plans checked by the models of a file, besides those that come along."""
-
-    def know(file):
-        monkeypatch.setenv("CALLSHEET_MODELS_FILE", str(file))
-        generate._file_of_models.cache_clear()
-
-    yield know
-    generate._file_of_models.cache_clear()

@@ -68,7 +68,7 @@ async def arun(
     """Do as `run` does, inside a running event loop; cancelling the task cancels the execution."""
     leave_logs_to_the_program()
     settings = _for_one_run(settings or Settings(), plan)
-    catalog = known_operations(operations)
+    catalog = known_operations(operations).with_settings(settings)
     submission = _submission(plan, settings, catalog)
     check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
     async with open_runtime(settings, catalog, migrate=True) as runtime:

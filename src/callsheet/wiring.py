@@ -186,7 +186,7 @@ async def open_runtime(
         runtime = Runtime(
             settings=settings,
             database=database,
-            catalog=catalog,
+            catalog=catalog.with_settings(settings),
             storage=await asyncio.to_thread(open_storage, settings),
             key=await asyncio.to_thread(signing_key, settings),
             event_stream=event_stream,

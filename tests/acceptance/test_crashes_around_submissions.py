@@ -122,7 +122,7 @@ def stage(settings, new_database, start, tmp_path):
 
 
 @pytest.fixture
-def model(tmp_path, know_models):
+def model(tmp_path, monkeypatch):
     """A file with a model for every provider."""
     models = [
         {
@@ -142,7 +142,7 @@ def model(tmp_path, know_models):
     ]
     file = tmp_path / "models.yaml"
     file.write_text(yaml.safe_dump(models))
-    know_models(file)
+    monkeypatch.setenv("CALLSHEET_MODELS_FILE", str(file))  # for the workers, which are processes
     return file
 
 

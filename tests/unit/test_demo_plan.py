@@ -21,6 +21,7 @@ from callsheet.operations.finish import finish
 from callsheet.operations.preview import preview
 from callsheet.operations.render import render
 from callsheet.operations.transcode import transcode
+from callsheet.settings import Settings
 
 BUILT_IN = {op.name: op for op in (render, finish, transcode, preview)}
 ALL = BUILT_IN | {op.name: op for op in OPERATIONS}
@@ -42,11 +43,11 @@ def film() -> dict:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_every_example_is_a_plan_that_would_be_accepted(path, know_models):
-    know_models(path.parent / "models" / "own.yaml")
+def test_every_example_is_a_plan_that_would_be_accepted(path):
+    settings = Settings(_env_file=None, models_file=path.parent / "models" / "own.yaml")
     data = read_plan_text(path.read_bytes(), max_bytes=1 << 20)
 
-    check_plan(read_plan(data), discover(), max_jobs=100)
+    check_plan(read_plan(data), discover().with_settings(settings), max_jobs=100)
 
 
 def test_there_is_an_example_for_each_operation():

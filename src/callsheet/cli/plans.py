@@ -29,7 +29,7 @@ def check(plan: PlanFile, modules: Import = None, as_json: Json = False) -> None
     from callsheet.local import as_submission
 
     settings = load_settings()
-    catalog = catalog_of(modules)
+    catalog = catalog_of(modules).with_settings(settings)
     try:
         submission = as_submission(read_plan_file(plan, settings), catalog)
         checked = check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)

@@ -93,7 +93,7 @@ def carried_out(plan: Any, operations: "Iterable[Operation]", settings: "Setting
     from callsheet.cli.progress import screen_for
     from callsheet.local import arun, as_submission, known_operations
 
-    submission = as_submission(plan, known_operations(operations))
+    submission = as_submission(plan, known_operations(operations).with_settings(settings))
     jobs = {job.id: job.operation for job in submission.execution_plan.jobs}
 
     async def work() -> "Execution":

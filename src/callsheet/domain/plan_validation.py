@@ -35,6 +35,10 @@ class Declared(Protocol):
     def result(self) -> type[BaseModel]:
         """What it returns."""
 
+    @property
+    def validation_context(self) -> Any:
+        """Passed to the validators of `params`, as pydantic's `ValidationInfo.context`."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckedPlan:
@@ -149,7 +153,7 @@ def _check_operation(job: PlannedJob, operations: Mapping[str, Declared], where:
         yield Problem(f"{where}.operation", "unknown_operation", message)
         return
     try:
-        operation.params.model_validate(job.params)
+        operation.params.model_validate(job.params, context=operation.validation_context)
     except ValidationError as error:
         for problem in validation_problems(error, operation.params, job.params):
             path = f"{where}.params.{problem.path}" if problem.path else f"{where}.params"
@@ -257,10 +261,13 @@ def _cycles(upstream: Mapping[str, list[str]]) -> Iterator[Problem]:
                 on_trail.add(following)
 
 
-def validate_params(params: dict[str, Any], model: type[BaseModel]) -> BaseModel:
-    """Return the params as the operation's own model; raises BadParams with every problem."""
+def validate_params(params: dict[str, Any], model: type[BaseModel], context: Any = None) -> BaseModel:
+    """Return the params as the operation's own model; raises BadParams with every problem.
+
+    `context` is passed to the validators of the model.
+    """
     try:
-        return model.model_validate(params)
+        return model.model_validate(params, context=context)
     except ValidationError as error:
         raise BadParams(list(validation_problems(error, model))) from None
 

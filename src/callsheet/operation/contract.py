@@ -3,7 +3,7 @@
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, get_type_hints
@@ -236,6 +236,8 @@ class Operation:
     needs: frozenset[str] = frozenset()
     """What a worker must have: `ffmpeg`, `gpu`, …"""
     aliases: tuple[str, ...] = ()
+    validation_context: Settings | None = field(default=None, compare=False, repr=False)
+    """Settings for the validators of `params` (pydantic's `ValidationInfo.context`); see `Catalog.with_settings`."""
 
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

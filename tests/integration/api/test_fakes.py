@@ -36,9 +36,8 @@ def catalog():
 
 
 @pytest.fixture
-def settings(settings, stand_ins, know_models):
+def settings(settings, stand_ins):
     """Settings that lead to all of them, for a server that they can call."""
-    know_models(OWN_MODELS)
     leading = {name: value for stand_in in stand_ins.values() for name, value in stand_in.settings().items()}
     led = Settings(_env_file=None, **leading).model_dump(include=set(leading))
     around = {

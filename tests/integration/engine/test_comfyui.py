@@ -1,4 +1,4 @@
-"""ComfyUI jobs in a real engine: a prompt outlives the worker that sent it, and ends with the job that is cancelled."""
+"""ComfyUI jobs in a real engine: a prompt survives its worker, and is cancelled with its job."""
 
 import asyncio
 from datetime import timedelta
@@ -40,44 +40,44 @@ async def engine(settings):
         yield engine
 
 
-def let_it_run(server):
+def finish_steps(server):
     for _ in range(2):
         server.executor.step_permits.release()
 
 
-async def at_work(server):
+async def node_reached(server):
     await asyncio.wait_for(server.executor.reached_nodes.get(), 20)
 
 
-async def test_a_job_brings_its_file_and_tells_how_far_it_is(engine, server):
+async def test_a_job_stores_its_file_and_logs_the_prompt(engine, server):
     execution_id = await engine.submit(PLAN)
-    await at_work(server)
-    let_it_run(server)
+    await node_reached(server)
+    finish_steps(server)
     execution = await engine.ended(execution_id)
 
     assert execution.status == "succeeded"
-    [picture] = execution.jobs[0].result["images"]
-    assert (picture["probe"]["width"], picture["mediaType"]) == (32, "image/png")
+    [image] = execution.jobs[0].result["images"]
+    assert (image["probe"]["width"], image["mediaType"]) == (32, "image/png")
     assert any(event.data.get("prompt_id") for event in await engine.events(execution_id) if event.type == "job.log")
 
 
-async def test_a_worker_that_stops_hands_its_prompt_to_the_next(engine, server):
+async def test_the_prompt_of_a_stopped_worker_is_resumed_by_the_next(engine, server):
     execution_id = await engine.submit(PLAN)
-    await at_work(server)
+    await node_reached(server)
     await engine.stop_worker(engine.workers[0])
     assert server.interrupts == []
     await engine.start_worker()
     await until(lambda: len(server.client_ids) == 2)
-    let_it_run(server)
+    finish_steps(server)
 
     execution = await engine.ended(execution_id)
     assert execution.status == "succeeded"
     assert len(server.accepted) == 1
 
 
-async def test_a_job_that_is_cancelled_ends_its_prompt(engine, server):
+async def test_a_cancelled_job_cancels_its_prompt(engine, server):
     execution_id = await engine.submit(PLAN)
-    await at_work(server)
+    await node_reached(server)
     await engine.cancel(execution_id)
 
     execution = await engine.ended(execution_id)
@@ -86,12 +86,12 @@ async def test_a_job_that_is_cancelled_ends_its_prompt(engine, server):
     assert server.interrupts == server.accepted
 
 
-async def test_a_prompt_that_is_lost_with_its_server_is_sent_anew(engine, server):
+async def test_a_prompt_lost_in_a_restart_is_submitted_again(engine, server):
     execution_id = await engine.submit(PLAN)
-    await at_work(server)
+    await node_reached(server)
     await server.restart()
     await asyncio.wait_for(server.executor.reached_nodes.get(), 20)
-    let_it_run(server)
+    finish_steps(server)
 
     execution = await engine.ended(execution_id)
     assert execution.status == "succeeded"

@@ -1,14 +1,17 @@
-"""Generate, in a real engine: whoever takes the order, it is one order."""
+"""Generate in a real engine: one submission, whichever provider accepts it."""
 
 from datetime import timedelta
 
 import pytest
 from plans import job, plan
 
+from callsheet.domain.errors import PlanRefused
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.engine.submissions.input_urls import input_url
+from callsheet.fakes.providers.replicate import FakeReplicate
 from callsheet.files.storage import open_storage
+from callsheet.local import arun
 from callsheet.operation.contract import operation
 from callsheet.operations.generate import generate
 from callsheet.providers.contract import Capabilities, PollPolicy
@@ -19,11 +22,11 @@ from callsheet.testing.operations import ALL
 from callsheet.testing.waiters import until
 
 SOON = timedelta(seconds=0.05)
-EAGER = PollPolicy(initial=SOON, max_interval=SOON, webhook_interval=SOON)
-FILM = {"files": {"film.mp4": "\0\0\0\x18ftypisom\0\0\0\0isom"}}
+FAST = PollPolicy(initial=SOON, max_interval=SOON, webhook_interval=SOON)
+VIDEO = {"files": {"film.mp4": "\0\0\0\x18ftypisom\0\0\0\0isom"}}
 MODELS = """
-- id: toy/film
-  name: Toy film
+- id: fake/film
+  name: Fake video
   makes: video
   offers:
     - {provider: one, model: crayon, parameters: {prompt: {to: text}, one: {to: submit}, two: {to: unused}}}
@@ -41,41 +44,40 @@ class LinkParams(Model):
 
 @operation("link", queue="test")
 async def link(job, params: LinkParams) -> Linked:
-    """Tell a file's address."""
+    """Return the public URL of a file."""
     return Linked(url=await job.public_url(params.src))
 
 
 @pytest.fixture
-def settings(settings, tmp_path, know_models):
+def settings(settings, tmp_path):
     file = tmp_path / "models.yaml"
     file.write_text(MODELS)
-    know_models(file)
     soon = {"provider_poll_interval": timedelta(seconds=0.02), "submission_recovery_timeout": timedelta(seconds=1)}
     return settings.model_copy(update={"models_file": file, **soon})
 
 
 @pytest.fixture
-def toys(tmp_path):
+def providers(tmp_path):
     found = Capabilities(cancel=True, find_submission=True)
-    return [FakeProvider(tmp_path / name, name=name, capabilities=found, poll_policy=EAGER) for name in ("one", "two")]
+    return [FakeProvider(tmp_path / name, name=name, capabilities=found, poll_policy=FAST) for name in ("one", "two")]
 
 
 @pytest.fixture
-async def engine(settings, toys):
-    async with running_engine([*ALL, generate, link], settings=settings, providers=toys) as engine:
+async def engine(settings, providers):
+    async with running_engine([*ALL, generate, link], settings=settings, providers=providers) as engine:
         yield engine
 
 
 def film(retries=3, **inputs):
-    given = {"modelId": "toy/film", "prompt": "a fox", "inputs": inputs}
+    given = {"modelId": "fake/film", "prompt": "a fox", "inputs": inputs}
     return plan(job("a", "generate", params=given, retries=retries))
 
 
-async def test_what_one_refuses_another_makes_and_is_asked_once(engine, toys):
+async def test_after_a_rejection_the_next_provider_is_used_once(engine, providers):
     execution_id = await engine.submit(film(one="refuse"))
-    [order] = await until(toys[1].requests)
+    [request] = await until(providers[1].requests)
     await engine.wait(execution_id, "job.waiting")
-    toys[1].tell(order["id"], "succeeded", cost=0.5, **FILM)
+    providers[1].tell(request["id"], "succeeded", cost=0.5, **VIDEO)
 
     execution = await engine.ended(execution_id)
 
@@ -83,62 +85,86 @@ async def test_what_one_refuses_another_makes_and_is_asked_once(engine, toys):
     assert execution.status == "succeeded"
     assert (ended.result["provider"], ended.result["model"], ended.result["cost"]) == ("two", "pencil", 0.5)
     assert [file["name"] for file in ended.result["videos"]] == ["film.mp4"]
-    assert toys[0].requests() == []
-    assert len(toys[1].requests()) == 1
+    assert providers[0].requests() == []
+    assert len(providers[1].requests()) == 1
     assert "job.log" in [event.type for event in await engine.events(execution_id)]
 
 
-async def test_an_order_whose_answer_was_lost_is_found_at_the_one_who_took_it(engine, toys):
+async def test_a_submission_whose_response_was_lost_is_found_at_its_provider(engine, providers):
     execution_id = await engine.submit(film(one="refuse", two="lose"))
-    [order] = await until(toys[1].requests)
-    toys[1].tell(order["id"], "succeeded", **FILM)
+    [request] = await until(providers[1].requests)
+    providers[1].tell(request["id"], "succeeded", **VIDEO)
 
     execution = await engine.ended(execution_id)
 
     assert execution.status == "succeeded", execution.jobs[0].error
-    assert toys[0].requests() == []
-    assert len(toys[1].requests()) == 1
+    assert providers[0].requests() == []
+    assert len(providers[1].requests()) == 1
 
 
-async def test_an_order_of_unknown_fate_goes_nowhere_else(settings, toys):
-    toys[0].capabilities = Capabilities()
-    async with running_engine([generate], settings=settings, providers=toys) as engine:
+async def test_a_submission_of_unknown_outcome_goes_to_no_other_provider(settings, providers):
+    providers[0].capabilities = Capabilities()
+    async with running_engine([generate], settings=settings, providers=providers) as engine:
         execution = await engine.run(film(one="drop"))
 
     assert execution.jobs[0].error.code == "submission_unknown"
-    assert toys[1].requests() == []
+    assert providers[1].requests() == []
 
 
-async def test_when_all_are_busy_it_is_tried_again(engine):
+async def test_when_all_are_busy_it_is_retried(engine):
     execution = await engine.run(film(retries=1, one="busy", two="busy"))
 
     assert execution.jobs[0].error.code == "provider_rate_limited"
     assert execution.jobs[0].attempts == 2
 
 
-async def address_of(engine, **file):
-    made = await engine.run(plan(job("w", "write", params=file), job("l", "link", params={"src": "${w.file}"})))
-    assert made.status == "succeeded", [j.error for j in made.jobs]
-    return made.jobs[1].result["url"], made.artifacts[0]
+async def test_a_models_file_given_to_run_is_used(settings, tmp_path):
+    models = tmp_path / "own.yaml"
+    models.write_text(
+        "- {id: own/film, name: Film, makes: video, offers: [{provider: replicate, model: owner/film, "
+        "parameters: {prompt: {to: prompt}}}]}"
+    )
+    async with FakeReplicate() as replicate:
+        replicate.model = "owner/film"
+        given = replicate.opened_settings().model_dump(include=set(replicate.settings()))
+        own = {**given, "models_file": models, "provider_poll_initial": SOON, "provider_poll_max": SOON}
+        params = {"modelId": "own/film", "prompt": "a fox"}
+        execution = await arun(plan(job("a", "generate", params=params)), settings=settings.model_copy(update=own))
+
+    assert execution.status == "succeeded", execution.jobs[0].error
+    assert execution.jobs[0].result["model"] == "owner/film"
 
 
-async def test_files_have_an_address_where_the_server_has_one(settings):
+async def test_a_plan_with_a_model_that_no_file_has_is_rejected(settings):
+    unset = settings.model_copy(update={"models_file": None})
+
+    with pytest.raises(PlanRefused, match="there is no model 'fake/film'"):
+        await arun(film(), settings=unset)
+
+
+async def url_of(engine, **file):
+    execution = await engine.run(plan(job("w", "write", params=file), job("l", "link", params={"src": "${w.file}"})))
+    assert execution.status == "succeeded", [j.error for j in execution.jobs]
+    return execution.jobs[1].result["url"], execution.artifacts[0]
+
+
+async def test_files_have_a_url_if_the_server_has_a_public_one(settings):
     settings = settings.model_copy(update={"public_url": "https://sheet.test/"})
     async with running_engine([*ALL, link], settings=settings) as engine:
-        url, artifact = await address_of(engine, name="a.txt", text="hello")
+        url, artifact = await url_of(engine, name="a.txt", text="hello")
         kept = await engine.run(plan(job("l", "link", params={"src": f"storage:{artifact.key}"})))
         cached = await engine.run(plan(job("l", "link", params={"src": "storage:callsheet-cache/piece/" + "a" * 64})))
         gone = "artifact:00000000-0000-0000-0000-000000000000"
         unknown = await engine.run(plan(job("l", "link", params={"src": gone})))
 
     assert url.startswith(f"https://sheet.test/files/{artifact.artifact_id}?expires=")
-    assert kept.jobs[0].result["url"] is None, "a local file without a record has no address"
+    assert kept.jobs[0].result["url"] is None, "a local file without a record has no URL"
     assert cached.jobs[0].error.code == "bad_source"
     assert unknown.jobs[0].error.code == "bad_source"
 
 
-async def test_without_a_public_address_there_is_none(engine):
-    assert (await address_of(engine, name="a.txt", text="hello"))[0] is None
+async def test_without_a_public_url_files_have_none(engine):
+    assert (await url_of(engine, name="a.txt", text="hello"))[0] is None
 
 
 @pytest.mark.parametrize(
@@ -152,17 +178,17 @@ async def test_without_a_public_address_there_is_none(engine):
         ("http://nas.local:8080/a.png", False),
     ],
 )
-async def test_an_address_that_only_neighbours_reach_is_not_passed_on(engine, url, public):
-    made = await engine.run(plan(job("l", "link", params={"src": url})))
+async def test_a_private_url_is_not_passed_on(engine, url, public):
+    execution = await engine.run(plan(job("l", "link", params={"src": url})))
 
-    assert made.jobs[0].result["url"] == (url if public else None)
+    assert execution.jobs[0].result["url"] == (url if public else None)
 
 
 @pytest.mark.parametrize(
     ("endpoint", "public"),
     [("https://s3.example.com", True), ("http://127.0.0.1:9000", False), ("http://minio:9000", False)],
 )
-async def test_a_file_in_a_bucket_has_its_address_unless_only_neighbours_reach_it(database, tmp_path, endpoint, public):
+async def test_a_file_in_a_public_bucket_has_a_url(database, tmp_path, endpoint, public):
     settings = Settings(
         _env_file=None,
         data_dir=tmp_path,

@@ -34,6 +34,7 @@ class FilmResult(Model):
 class Declared:
     def __init__(self, name, params, result):
         self.name, self.params, self.result = name, params, result
+        self.validation_context = None
 
 
 FILM = Declared("film", FilmParams, FilmResult)

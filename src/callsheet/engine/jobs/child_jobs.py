@@ -82,7 +82,7 @@ def _invalid(sub: ChildJob, where: str, operations: Mapping[str, Operation]) -> 
         return
     try:
         validated_json(sub.params, "")
-        validate_params(sub.params, operation.params)
+        validate_params(sub.params, operation.params, operation.validation_context)
     except ProblemList as error:
         for problem in error.problems:
             yield Problem(f"{where}.params.{problem.path}".rstrip("."), problem.code, problem.message)

@@ -1,5 +1,6 @@
 """Storing submitted plans."""
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ async def submit(
     With a key, sending the same submission again gives the first execution; the key with another submission raises
     IdempotencyConflict. Raises PlanRefused with every problem, and stores nothing then.
     """
-    checked = check_plan(submission.execution_plan, operations, max_jobs=max_jobs)
+    # In a thread: a plan may be large, and validators may read files.
+    checked = await asyncio.to_thread(check_plan, submission.execution_plan, operations, max_jobs=max_jobs)
     rows = _Rows()
     execution_id = rows.add(submission, checked, operations)
     if idempotency_key is None:
