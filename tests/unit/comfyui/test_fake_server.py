@@ -39,7 +39,7 @@ async def test_a_second_socket_with_the_same_id_gets_no_messages_after_the_first
 
 async def test_message_size_is_not_limited(server: FakeComfyUI):
     graph = workflow("image_tiny")
-    graph["4"] = {"class_type": "Loud", "inputs": {"image": ["1", 0], "megabytes": 2}}
+    graph["4"] = {"class_type": "LargeOutput", "inputs": {"image": ["1", 0], "megabytes": 2}}
     async with listen(server, "small", max_size=2**20) as socket, ComfyUIClient(server.url) as client:
         await client.submit(graph, ID % 1, "small")
         with pytest.raises(Exception, match="1009"):

@@ -85,7 +85,7 @@ async def test_text_alone_is_a_result(runner: JobRunner):
 async def test_nan_and_large_messages_do_no_harm(runner: JobRunner, server: FakeComfyUI):
     graph = workflow("image_tiny")
     graph["3"] = {"class_type": "NotANumber", "inputs": {"image": ["1", 0]}}
-    graph["4"] = {"class_type": "Loud", "inputs": {"image": ["1", 0], "megabytes": 3}}
+    graph["4"] = {"class_type": "LargeOutput", "inputs": {"image": ["1", 0], "megabytes": 3}}
 
     result = await runner.run(graph=graph)
 
