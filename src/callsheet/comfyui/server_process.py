@@ -27,7 +27,7 @@ class ServerProcess:
     """Unique for each process."""
     url: str
     argv: list[str]
-    """Its flags. It reports them in `/system_stats`, which tells it from another server on the same port."""
+    """Its flags. It reports them in `/system_stats`, which distinguishes it from another server on the same port."""
     scratch_dir: Path
     """Deleted when the process exits."""
     last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))

@@ -1,8 +1,11 @@
 """ComfyUI jobs in a real engine: a prompt survives its worker, and is cancelled with its job."""
 
 import asyncio
+import sys
 from datetime import timedelta
+from pathlib import Path
 
+import psutil
 import pytest
 
 from callsheet.fakes.comfyui import running_comfyui
@@ -96,3 +99,22 @@ async def test_a_prompt_lost_in_a_restart_is_submitted_again(engine, server):
     execution = await engine.ended(execution_id)
     assert execution.status == "succeeded"
     assert len(set(server.accepted)) == 2
+
+
+async def test_the_managed_server_is_stopped_with_the_runtime(settings, tmp_path):
+    folder = tmp_path / "ComfyUI"
+    folder.mkdir()
+    (folder / "main.py").write_text("from callsheet.fakes.comfyui.program import main\nmain()\n")
+    own = {"comfyui_api_url": None, "comfyui_path": folder, "comfyui_python": Path(sys.executable)}
+    graph = {"1": GRAPH["1"], "3": {**GRAPH["3"], "inputs": {"images": ["1", 0], "filename_prefix": "it"}}}
+    plan = {"jobs": [{"id": "draw", "operation": "comfyui", "params": {"graph": graph}}]}
+    async with running_engine([comfyui], settings=settings.model_copy(update=own)) as engine:
+        execution = await engine.run(plan, timeout=30)
+        assert len(managed_processes()) == 1
+
+    assert execution.status == "succeeded", execution.jobs[0].error
+    assert managed_processes() == []
+
+
+def managed_processes():
+    return [child for child in psutil.Process().children() if "main.py" in child.cmdline()]

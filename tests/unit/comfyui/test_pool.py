@@ -98,7 +98,7 @@ def test_a_variable_with_a_wrong_value_is_rejected(monkeypatch: pytest.MonkeyPat
         Settings(_env_file=None)
 
 
-@pytest.mark.parametrize("given", ["ftp://a", "http://", "a#capacity=0", "a#capacity=x", "a#colour=red", "a,a"])
+@pytest.mark.parametrize("given", ["ftp://a", "http://", "a#capacity=0", "a#capacity=x", "a#color=red", "a,a"])
 def test_an_invalid_list_of_servers_is_rejected(tmp_path: Path, given: str):
     with pytest.raises(ConfigurationError):
         parse_hosts(Settings(_env_file=None, data_dir=tmp_path, comfyui_api_url=given))

@@ -5,19 +5,16 @@ of the job waits for the same prompt. When the response to the submission is los
 """
 
 import asyncio
-import hashlib
-import re
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import count
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from callsheet.comfyui.client import ComfyUIClient
 from callsheet.comfyui.errors import execution_error
-from callsheet.comfyui.graph import Graph, copy_graph, set_input, set_output_folder
+from callsheet.comfyui.graph import Graph, copy_graph, set_output_folder
 from callsheet.comfyui.pool import ServerRequirements
 from callsheet.comfyui.prompt_submission import submit_prompt
 from callsheet.comfyui.prompt_tracker import PromptCallbacks, PromptTracker
@@ -33,7 +30,7 @@ from callsheet.domain.errors import (
     Transient,
 )
 from callsheet.operation.contract import Context
-from callsheet.operations.comfyui.input_files import fetch_files
+from callsheet.operations.comfyui.input_files import fetch_files, upload_files
 from callsheet.operations.comfyui.prepare import PreparedGraph
 from callsheet.operations.comfyui.prompt_record import PromptRecord
 from callsheet.operations.comfyui.server_session import ServerSession, find_server, open_session
@@ -119,7 +116,7 @@ class PromptRun:
             result = await (self._start(number) if is_new else self._resume(number))
             if result is not None:
                 return result
-        raise AssertionError("the numbers are endless")
+        raise AssertionError("unreachable: count() does not end")
 
     # Start and resume
 
@@ -135,7 +132,7 @@ class PromptRun:
             session = await self._open(server)
             # A server that does not respond to this gets no prompt, so another server can be tried safely.
             await session.client.queue_depth()
-            graph = await self._upload_inputs(session.client, number)
+            graph = await self._prepare_graph(session.client, number)
             # The server is recorded before the prompt is sent: from here on, later runs look for the prompt there.
             await self._record.set_server(number, session.identity)
             tracker = self._tracker(session, graph, number)
@@ -192,17 +189,13 @@ class PromptRun:
 
     # Steps
 
-    async def _upload_inputs(self, client: ComfyUIClient, number: int) -> Graph:
-        """Return the graph with the names of the uploaded files."""
+    async def _prepare_graph(self, client: ComfyUIClient, number: int) -> Graph:
+        """Upload the input files, and return the graph with their names on the server."""
         graph = copy_graph(self._prepared.graph)
         if self._unique_names:
             set_output_folder(graph, f"callsheet/{self._record.prompt_id(number)}")
         paths = await fetch_files(self._job, self._prepared.files)
-        for file in self._prepared.files:
-            path = paths[file.param]
-            name = await client.upload(path, await _upload_name(path))
-            for field in file.fields:
-                set_input(graph, field, name)
+        await upload_files(client, graph, self._prepared.files, paths)
         return graph
 
     def _tracker(self, session: ServerSession, graph: Graph, number: int) -> PromptTracker:
@@ -298,15 +291,3 @@ class PromptRun:
 
     def _on_wait(self, message: str) -> None:
         self._job.progress(0.0, message)
-
-
-async def _upload_name(path: Path) -> str:
-    """Return a name derived from the contents, so that the server stores equal files once."""
-    digest = await asyncio.to_thread(_sha256, path)
-    suffix = path.suffix.lower()
-    return digest[:32] + (suffix if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) else "")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
