@@ -1,1 +1,1 @@
-"""Measures Callsheet beside its peers, in one run on one machine: `python -m bench`, or `make bench`."""
+"""Measure Callsheet against its peers, in one run on one machine: `python -m bench`, or `make bench`."""

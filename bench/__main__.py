@@ -96,7 +96,7 @@ def _run(names: list[str], stores: Stores, sizes: Sizes, console: Console) -> tu
     for name in names:
         try:
             with console.status(name) as status:
-                finding = BENCHES[name](stores, sizes, partial(_tell, console, status, name))
+                finding = BENCHES[name](stores, sizes, partial(_show_step, console, status, name))
         except Exception as error:  # noqa: BLE001 - the other benches are still run
             errors[name] = f"{type(error).__name__}: {error}"
             console.print(Text(f"\n{name} could not be measured: {errors[name]}", "red"))
@@ -108,7 +108,7 @@ def _run(names: list[str], stores: Stores, sizes: Sizes, console: Console) -> tu
     return findings, errors
 
 
-def _tell(console: Console, status: Any, name: str, what: str) -> None:
+def _show_step(console: Console, status: Any, name: str, what: str) -> None:
     if console.is_terminal:
         status.update(f"{name}: {what}")
     else:

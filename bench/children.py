@@ -1,4 +1,4 @@
-"""Child processes that answer in JSON lines."""
+"""Child processes that respond in JSON lines."""
 
 import contextlib
 import json
@@ -65,14 +65,14 @@ class Child:
                 if isinstance(found, dict):
                     return found
 
-    def end(self, patience: float = 10) -> None:
-        """Tell the process to stop, and after a while end it and all it has started."""
+    def end(self, timeout: float = 10) -> None:
+        """Terminate the process; kill its whole process group after `timeout` seconds."""
         assert self._process.stdin is not None and self._process.stdout is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         self._process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(patience)
+            self._process.wait(timeout)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

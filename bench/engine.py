@@ -1,4 +1,4 @@
-"""No-op jobs per second, from the first submission begun to the last job's completion recorded."""
+"""No-op jobs per second, from the start of the first submission to the last recorded completion."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -93,7 +93,7 @@ def run(stores: Stores, sizes: Sizes, progress: Callable[[str], None]) -> Findin
     finding.rows = [_row(contender, measure) for contender in field_]
     finding.verdicts = _verdicts(field_)
     finding.notes = [
-        "One worker process where not told otherwise; another process submits at the same time, many jobs a call "
+        "One worker process by default; another process submits at the same time, many jobs a call "
         "(500 to 1,000), or one.",
     ]
     return finding

@@ -1,4 +1,4 @@
-"""The engine's speed and its pick-up in a database that has seen a million jobs, against an empty one."""
+"""Throughput and pick-up time with a million finished jobs in the tables, against empty tables."""
 
 import asyncio
 from collections.abc import Callable

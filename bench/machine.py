@@ -1,4 +1,4 @@
-"""What the figures were measured on, and how busy it was besides."""
+"""The machine of the measurement, and its other load."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""What one job costs when nothing else happens: its claim to its result, and the whole way as a watcher sees it."""
+"""Overhead of one job on an idle system: from claim to result, and from submission to the event."""
 
 from collections.abc import Callable
 from statistics import median

@@ -1,4 +1,4 @@
-"""How soon an idle worker starts a job: from the begin of the submitting call to the handler's first line."""
+"""Pick-up time of an idle worker: from the start of the submit call to the first line of the handler."""
 
 from collections.abc import Callable
 from statistics import median

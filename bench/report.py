@@ -1,4 +1,4 @@
-"""What a bench found: rows for a table on the screen and for a JSON file."""
+"""Results of a bench: rows for a table on the screen and for a JSON file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""How much is measured."""
+"""Sizes of a measurement."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The servers that the measured systems keep their jobs in, each with a data folder of its own."""
+"""The database and Redis servers of the measured systems, each with its own data folder."""
 
 import asyncio
 import contextlib
@@ -119,7 +119,7 @@ def valkey_binary() -> str | None:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody uses."""
+    """Return a free port."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         port: int = one.getsockname()[1]
@@ -127,7 +127,7 @@ def free_port() -> int:
 
 
 def takes_connections(port: int) -> bool:
-    """Tell whether something on this machine takes connections at a port."""
+    """Return whether a server on this machine accepts connections at a port."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False

@@ -27,6 +27,18 @@ from callsheet.operation.catalog import discover
 from callsheet.operation.contract import Operation
 from callsheet.operation.manifest import describe
 from callsheet.settings import Settings
+from callsheet.settings.api import ApiSettings
+from callsheet.settings.comfyui import ComfyUISettings
+from callsheet.settings.ffmpeg import FFmpegSettings
+from callsheet.settings.generation import GenerationSettings
+from callsheet.settings.installation import InstallationSettings
+from callsheet.settings.logs import LogSettings
+from callsheet.settings.providers import ProviderSettings
+from callsheet.settings.sources import SourceSettings
+from callsheet.settings.speech import SpeechSettings
+from callsheet.settings.storage import StorageSettings
+from callsheet.settings.webhooks import WebhookSettings
+from callsheet.settings.worker import WorkerSettings
 
 DOCS = Path(__file__).parent
 _PART = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- /generated -->)", re.DOTALL)
@@ -49,27 +61,29 @@ def refreshed(page: str) -> str:
 
 # Settings
 
-_GROUPS = {
-    "data_dir": "Where things are",
-    "s3_bucket": "Files",
-    "source_roots": "Media sources",
-    "host": "API",
-    "worker_name": "Workers",
-    "ffmpeg_path": "FFmpeg",
-    "replicate_api_token": "Providers",
-    "webhook_timeout": "Webhooks",
-    "log_level": "Logs",
+_GROUPS: dict[str, tuple[type[BaseModel], ...]] = {
+    "Folders and database": (InstallationSettings,),
+    "Storage": (StorageSettings,),
+    "Media sources": (SourceSettings,),
+    "API": (ApiSettings,),
+    "Workers": (WorkerSettings,),
+    "FFmpeg": (FFmpegSettings,),
+    "Speech": (SpeechSettings,),
+    "Generation": (GenerationSettings, ProviderSettings),
+    "ComfyUI": (ComfyUISettings,),
+    "Webhooks": (WebhookSettings,),
+    "Logs": (LogSettings,),
 }
-"""The first setting of each group."""
 
 
 def settings_part(_page: str) -> str:
-    """Return every setting with its other names, default and meaning."""
+    """Return every setting with its aliases, default and description."""
     lines: list[str] = []
-    for name, field in Settings.model_fields.items():
-        if name in _GROUPS:
-            lines += ["", f"## {_GROUPS[name]}", "", "| Setting | Default | Meaning |", "|---|---|---|"]
-        lines.append(f"| `CALLSHEET_{name.upper()}` | {_default_of(name, field)} | {_meaning_of(name, field)} |")
+    for title, groups in _GROUPS.items():
+        lines += ["", f"## {title}", "", "| Setting | Default | Meaning |", "|---|---|---|"]
+        for name in (name for group in groups for name in group.model_fields):
+            field = Settings.model_fields[name]
+            lines.append(f"| `CALLSHEET_{name.upper()}` | {_default_of(name, field)} | {_meaning_of(name, field)} |")
     return "\n".join(lines)
 
 
@@ -325,8 +339,9 @@ def refusals_part(page: str) -> str:
 
 
 def routes_part(_page: str) -> str:
-    """Return the routes of the API with what each does."""
+    """Return the routes of the API with their summaries, and then the aliases of routes."""
     from callsheet.api.app import create_app
+    from callsheet.api.route_aliases import ROUTE_ALIASES
     from callsheet.comfyui.pool import Pool
     from callsheet.db.database import Database
     from callsheet.engine.reads.event_stream import EventStream
@@ -339,6 +354,7 @@ def routes_part(_page: str) -> str:
     lines = ["| Request | What it does |", "|---|---|"]
     for path, methods in create_app(runtime).openapi()["paths"].items():
         lines += [f"| `{method.upper()} {path}` | {about['summary']} |" for method, about in methods.items()]
+    lines += [f"| `{method} {alias}` | Alias of `{method} {path}` |" for (method, alias), path in ROUTE_ALIASES.items()]
     return "\n".join(lines)
 
 

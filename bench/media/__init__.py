@@ -1,1 +1,1 @@
-"""How fast media is worked on, beside FFmpeg by hand and other ways to the same end."""
+"""Benchmarks of media operations, compared with hand-written FFmpeg commands and other libraries."""

@@ -1,4 +1,4 @@
-"""The film that all ways make: six scenes with cross-fades, a logo, burned-in subtitles and a loudness."""
+"""The benchmark video: six scenes with cross-fades, a logo, burned-in subtitles and a loudness target."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,61 +7,61 @@ from typing import Any
 from bench.media import inputs
 
 WIDTH, HEIGHT, RATE = 720, 1280, 30
-PASSING = 15
-"""Frames of a cross-fade."""
+TRANSITION_FRAMES = 15
+"""Length of a cross-fade in frames."""
 PRESET, CRF = "medium", 20
 LOUDNESS, TRUE_PEAK = -16.0, -1.5
-_CHANGED = 2
+_CHANGED_SCENE = 2
 LOGO_WIDTH, LOGO_EDGE, LOGO_OPACITY = 240, 72, 0.85
 
 
 @dataclass(frozen=True)
-class Piece:
+class Clip:
     """A scene."""
 
     path: Path
-    sounds: bool = False
+    has_audio: bool = False
     still: bool = False
 
 
 @dataclass(frozen=True)
 class Edit:
-    """Scenes of `frames` each, and what lies over them, all in one folder."""
+    """Scenes of `frames` each, a logo and subtitles. All files are in one folder."""
 
-    pieces: list[Piece]
+    clips: list[Clip]
     frames: int
     logo: Path
     texts: list[inputs.Text]
     subtitles: Path
-    """The texts, as a script."""
+    """The texts as an ASS script."""
 
     @property
     def folder(self) -> Path:
-        """Where its files are."""
+        """Folder of the files."""
         return self.logo.parent
 
     @property
-    def whole(self) -> int:
-        """Frames of the film."""
-        return self.frames * len(self.pieces) - PASSING * (len(self.pieces) - 1)
+    def total_frames(self) -> int:
+        """Length of the video in frames."""
+        return self.frames * len(self.clips) - TRANSITION_FRAMES * (len(self.clips) - 1)
 
     def first(self) -> "Edit":
-        """Return a film of the first scene alone, and of a second only."""
-        return replace(self, pieces=self.pieces[:1], frames=RATE)
+        """Return a video of one second of the first scene."""
+        return replace(self, clips=self.clips[:1], frames=RATE)
 
     def timeline(self, **changes: Any) -> dict[str, Any]:
-        """Return it in Callsheet's words; `changes` are those of the third scene."""
+        """Return the Callsheet timeline; `changes` are fields of the third scene."""
         scenes: list[dict[str, Any]] = [
             {
-                "src": str(piece.path),
+                "src": str(clip.path),
                 "duration": self.frames / RATE,
-                "transition": {"type": "fade", "duration": PASSING / RATE},
+                "transition": {"type": "fade", "duration": TRANSITION_FRAMES / RATE},
             }
-            for piece in self.pieces
+            for clip in self.clips
         ]
         del scenes[-1]["transition"]
         if changes:
-            scenes[_CHANGED] |= changes
+            scenes[_CHANGED_SCENE] |= changes
         return {
             "output": {"width": WIDTH, "height": HEIGHT, "fps": RATE, "preset": PRESET, "crf": CRF},
             "scenes": scenes,
@@ -80,29 +80,31 @@ class Edit:
 
 
 def six_scenes(folder: Path, seconds: float) -> Edit:
-    """Make the sources: of several sizes and rates, lying and upright, with and without sound, moving and still."""
-    long = seconds + 1
-    clicking = "sine=frequency=330:beep_factor=4:sample_rate=48000,aformat=channel_layouts=stereo,volume=-6dB"
-    humming = "sine=frequency=440:sample_rate=44100,volume=-18dB"
-    hissing = "anoisesrc=color=pink:amplitude=0.3:sample_rate=48000,aformat=channel_layouts=stereo"
+    """Create the sources: videos and images of several sizes and rates, with and without audio."""
+    source_seconds = seconds + 1
+    clicks = "sine=frequency=330:beep_factor=4:sample_rate=48000,aformat=channel_layouts=stereo,volume=-6dB"
+    hum = "sine=frequency=440:sample_rate=44100,volume=-18dB"
+    noise = "anoisesrc=color=pink:amplitude=0.3:sample_rate=48000,aformat=channel_layouts=stereo"
     frames = round(seconds * RATE)
-    pieces = [
-        Piece(
-            inputs.clip(folder, "1.mp4", "testsrc2", size="1920x1080", rate="30", seconds=long, sound=clicking),
-            sounds=True,
+    clips = [
+        Clip(
+            inputs.clip(folder, "1.mp4", "testsrc2", size="1920x1080", rate="30", seconds=source_seconds, audio=clicks),
+            has_audio=True,
         ),
-        Piece(inputs.clip(folder, "2.mp4", "mandelbrot", size="1280x720", rate="25", seconds=long)),
-        Piece(
-            inputs.clip(folder, "3.mp4", "testsrc2", size="1080x1920", rate="60", seconds=long, sound=humming),
-            sounds=True,
+        Clip(inputs.clip(folder, "2.mp4", "mandelbrot", size="1280x720", rate="25", seconds=source_seconds)),
+        Clip(
+            inputs.clip(folder, "3.mp4", "testsrc2", size="1080x1920", rate="60", seconds=source_seconds, audio=hum),
+            has_audio=True,
         ),
-        Piece(inputs.still(folder, "4.jpg", "mandelbrot", "2400x1600"), still=True),
-        Piece(
-            inputs.clip(folder, "5.mp4", "mandelbrot", size="1280x720", rate="30000/1001", seconds=long, sound=hissing),
-            sounds=True,
+        Clip(inputs.still(folder, "4.jpg", "mandelbrot", "2400x1600"), still=True),
+        Clip(
+            inputs.clip(
+                folder, "5.mp4", "mandelbrot", size="1280x720", rate="30000/1001", seconds=source_seconds, audio=noise
+            ),
+            has_audio=True,
         ),
-        Piece(inputs.still(folder, "6.png", "testsrc2", "1080x1350"), still=True),
+        Clip(inputs.still(folder, "6.png", "testsrc2", "1080x1350"), still=True),
     ]
-    texts = inputs.texts((frames * len(pieces) - PASSING * (len(pieces) - 1)) / RATE)
+    texts = inputs.texts((frames * len(clips) - TRANSITION_FRAMES * (len(clips) - 1)) / RATE)
     script = inputs.subtitles(folder, texts, width=WIDTH, height=HEIGHT)
-    return Edit(pieces, frames, inputs.logo(folder), texts, script)
+    return Edit(clips, frames, inputs.logo(folder), texts, script)

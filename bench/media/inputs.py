@@ -1,4 +1,4 @@
-"""The clips, pictures and texts that are worked on, each made once."""
+"""Sources of the benchmarks: clips, images and texts, each created once."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,69 +7,78 @@ from pathlib import Path
 from bench.media.ffmpeg import ffmpeg
 
 X264 = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p"]
-COLOURS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
+COLOR_ARGS = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
 
 
 def clip(
     folder: Path,
     name: str,
-    picture: str,
+    source: str,
     *,
     size: str,
     rate: str,
     seconds: float,
-    sound: str | None = None,
-    coding: tuple[str, ...] = ("-crf", "18"),
+    audio: str | None = None,
+    codec_args: tuple[str, ...] = ("-crf", "18"),
 ) -> Path:
-    """Make a clip of one of FFmpeg's pictures with a little noise, which no encoder gets for nothing."""
+    """Create a clip from a video source of FFmpeg, with some noise to create it hard to compress."""
 
-    def make(path: Path) -> None:
-        words = ["-f", "lavfi", "-i", f"{picture}=size={size}:rate={rate}"]
-        words += ["-f", "lavfi", "-i", sound] if sound else []
-        words += ["-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,noise=alls=1:allf=t"]
-        words += ["-t", str(seconds), *X264, *COLOURS, *coding]
-        ffmpeg(*words, *(["-c:a", "aac"] if sound else []), path)
+    def create(path: Path) -> None:
+        args = ["-f", "lavfi", "-i", f"{source}=size={size}:rate={rate}"]
+        args += ["-f", "lavfi", "-i", audio] if audio else []
+        args += ["-vf", "scale=out_color_matrix=bt709:out_range=tv,format=yuv420p,noise=alls=1:allf=t"]
+        args += ["-t", str(seconds), *X264, *COLOR_ARGS, *codec_args]
+        ffmpeg(*args, *(["-c:a", "aac"] if audio else []), path)
 
-    return _made(folder / name, make)
+    return _create_once(folder / name, create)
 
 
-def still(folder: Path, name: str, picture: str, size: str) -> Path:
-    """Make a photo."""
-    words = ["-f", "lavfi", "-i", f"{picture}=size={size}", "-frames:v", "1", "-q:v", "2", "-update", "1"]
-    return _made(folder / name, lambda path: ffmpeg(*words, path))
+def still(folder: Path, name: str, source: str, size: str) -> Path:
+    """Create an image."""
+    args = ["-f", "lavfi", "-i", f"{source}=size={size}", "-frames:v", "1", "-q:v", "2", "-update", "1"]
+    return _create_once(folder / name, lambda path: ffmpeg(*args, path))
 
 
 def logo(folder: Path) -> Path:
-    """Make a picture that can be seen through."""
+    """Create a translucent image."""
     boxes = (
         "drawbox=x=10:y=10:w=280:h=100:color=white@0.9:t=fill:replace=1,"
         "drawbox=x=40:y=40:w=220:h=40:color=blue@0.9:t=fill:replace=1"
     )
-    words = ["-f", "lavfi", "-i", "color=c=red@0.0:size=300x120,format=rgba", "-vf", boxes, "-frames:v", "1"]
-    return _made(folder / "logo.png", lambda path: ffmpeg(*words, path))
+    args = ["-f", "lavfi", "-i", "color=c=red@0.0:size=300x120,format=rgba", "-vf", boxes, "-frames:v", "1"]
+    return _create_once(folder / "logo.png", lambda path: ffmpeg(*args, path))
 
 
-def long_film(folder: Path, *, seconds: int, keys: int) -> Path:
-    """Make a film in 1080p with sound and a key frame every `keys` frames: a part of it is made, and repeated."""
+def long_video(folder: Path, *, seconds: int, keyframe_interval: int) -> Path:
+    """Create a video in 1080p with audio and a keyframe every `keyframe_interval` frames, by repeating a short part."""
     part = min(30, seconds)
-    coding = ("-crf", "23", "-g", str(keys), "-keyint_min", str(min(keys, 25)), "-sc_threshold", "0")
+    codec_args = (
+        "-crf",
+        "23",
+        "-g",
+        str(keyframe_interval),
+        "-keyint_min",
+        str(min(keyframe_interval, 25)),
+        "-sc_threshold",
+        "0",
+    )
     once = clip(
         folder,
-        f"part-{keys}.mp4",
+        f"part-{keyframe_interval}.mp4",
         "testsrc2",
         size="1920x1080",
         rate="30",
         seconds=part,
-        sound="sine=frequency=300",
-        coding=coding,
+        audio="sine=frequency=300",
+        codec_args=codec_args,
     )
-    words = ["-stream_loop", str(seconds // part - 1), "-i", once, "-c", "copy"]
-    return _made(folder / f"film-{keys}.mp4", lambda path: ffmpeg(*words, path))
+    args = ["-stream_loop", str(seconds // part - 1), "-i", once, "-c", "copy"]
+    return _create_once(folder / f"video-{keyframe_interval}.mp4", lambda path: ffmpeg(*args, path))
 
 
 @dataclass(frozen=True)
 class Text:
-    """A subtitle, with its times in seconds."""
+    """A subtitle; times are in seconds."""
 
     start: float
     seconds: float
@@ -77,29 +86,29 @@ class Text:
 
 
 def texts(seconds: float) -> list[Text]:
-    """Return a text for every second and a half."""
+    """Return a text for every 1.5 seconds."""
     return [Text(1.5 * n, 1.4, f"Caption number {n} is read") for n in range(int(seconds / 1.5))]
 
 
 def subtitles(folder: Path, texts: list[Text], *, width: int, height: int) -> Path:
-    """Write the texts as a script."""
+    """Write the texts as an ASS script."""
     events = "".join(
         f"Dialogue: 0,{_clock(text.start)},{_clock(text.start + text.seconds)},Default,,0,0,0,,{text.text}\n"
         for text in texts
     )
-    return _made(folder / "subtitles.ass", lambda path: path.write_text(_SCRIPT.format(width, height) + events))
+    return _create_once(folder / "subtitles.ass", lambda path: path.write_text(_SCRIPT.format(width, height) + events))
 
 
 def _clock(seconds: float) -> str:
     return f"{int(seconds // 3600)}:{int(seconds % 3600 // 60):02d}:{seconds % 60:05.2f}"
 
 
-def _made(path: Path, make: Callable[[Path], object]) -> Path:
+def _create_once(path: Path, create: Callable[[Path], object]) -> Path:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_stem(f"{path.stem}-unfinished")
-        make(unfinished)
-        unfinished.rename(path)
+        temporary = path.with_stem(f"{path.stem}-temporary")
+        create(temporary)
+        temporary.rename(path)
     return path
 
 

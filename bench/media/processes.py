@@ -1,4 +1,4 @@
-"""The processes that work on media, each started once and warm."""
+"""The benchmarked processes, each started once and kept warm."""
 
 import contextlib
 import sys
@@ -10,13 +10,13 @@ from bench.media.ffmpeg import BINARY
 from bench.stores import Stores
 from bench.systems import PEERS_PYTHON
 
-LONGEST = 3600.0
-"""Seconds that a process may take for one answer."""
+TIMEOUT = 3600.0
+"""Timeout of a request to a process, in seconds."""
 
 
 @contextlib.contextmanager
 def callsheet(stores: Stores, sources: Path, *, worker: Path | None = None, binary: Path = BINARY) -> Iterator[Child]:
-    """Run Callsheet, with files from `sources` allowed; with a `worker` if a folder is given for its data."""
+    """Run Callsheet with files from `sources` allowed. With `worker`, a data folder, it also runs a worker."""
     with stores.database() as store:
         environment = {"BENCH_STORE": store, "BENCH_SOURCES": str(sources), "FFMPEG_PATH": str(binary)}
         environment |= {} if worker is None else {"BENCH_WORKER": str(worker)}
@@ -33,12 +33,12 @@ def pyav() -> Iterator[Child]:
 
 @contextlib.contextmanager
 def moviepy() -> Iterator[Child]:
-    """Run MoviePy, where it is installed."""
+    """Run MoviePy."""
     with running([str(PEERS_PYTHON), "-m", "bench.peers.moviepy"], {"FFMPEG_BINARY": str(BINARY)}) as child:
         yield child
 
 
-def no_moviepy() -> str | None:
-    """Return why there is no MoviePy; None: there is one."""
+def why_no_moviepy() -> str | None:
+    """Return why MoviePy is not available; None if it is."""
     installed = (PEERS_PYTHON.parent.parent / "lib").glob("python*/site-packages/moviepy")
-    return None if any(installed) else "no MoviePy in bench/.venv; `make bench` makes it"
+    return None if any(installed) else "MoviePy is not installed in bench/.venv; run `make bench`"

@@ -1,4 +1,4 @@
-"""Several ways to the same end, run in turns, with the time and the processor time that each takes."""
+"""Candidates of a benchmark, run in turns, with their wall time and CPU time."""
 
 import os
 import shutil
@@ -17,18 +17,18 @@ ROUNDS = 3
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to the end."""
+class Candidate:
+    """One candidate of a benchmark."""
 
     name: str
     run: Callable[[], Any]
     missing: str | None = None
-    """Why it cannot be gone here; None: it can."""
+    """Why it cannot run here; None if it can."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run took, in seconds."""
+    """Wall time and CPU time of one run, in seconds."""
 
     wall: float
     cpu: float
@@ -36,35 +36,35 @@ class Cost:
 
 @dataclass
 class Turns:
-    """What every run of every way took, and what the last one of each returned."""
+    """Costs of all runs, and the result of the last run of each candidate."""
 
-    ways: Sequence[Way]
+    candidates: Sequence[Candidate]
     costs: dict[str, list[Cost]]
     outcomes: dict[str, Any]
 
     def wall(self, name: str) -> float:
-        """Return the median time of a way; raises RuntimeError when it was not measured."""
+        """Return the median wall time of a candidate. Raises RuntimeError if it was not measured."""
         return median(cost.wall for cost in self._of(name))
 
     def cpu(self, name: str) -> float:
-        """Return the median processor time of a way; raises RuntimeError when it was not measured."""
+        """Return the median CPU time of a candidate. Raises RuntimeError if it was not measured."""
         return median(cost.cpu for cost in self._of(name))
 
     def has(self, name: str) -> bool:
-        """Tell whether a way was measured."""
+        """Return whether a candidate was measured."""
         return bool(self.costs[name])
 
     def rows(self, base: str, more: Callable[[str], list[str]] = lambda _: []) -> list[Row]:
-        """Return a row for each way, with its ratios to `base` and what `more` adds."""
-        return [self._row(way, base, more) for way in self.ways]
+        """Return a row for each candidate, with its ratios to `base` and the extra columns of `more`."""
+        return [self._row(candidate, base, more) for candidate in self.candidates]
 
-    def _row(self, way: Way, base: str, more: Callable[[str], list[str]]) -> Row:
-        if not self.has(way.name):
-            return skipped(way.name, way.missing or "it failed")
-        wall, cpu = self.wall(way.name), self.cpu(way.name)
+    def _row(self, candidate: Candidate, base: str, more: Callable[[str], list[str]]) -> Row:
+        if not self.has(candidate.name):
+            return skipped(candidate.name, candidate.missing or "it failed")
+        wall, cpu = self.wall(candidate.name), self.cpu(candidate.name)
         values = [f"{cpu:.2f}", ratio(cpu, self.cpu(base)), f"{wall:.2f}", ratio(wall, self.wall(base))]
-        facts = {"costs": [vars(cost) for cost in self.costs[way.name]]}
-        return Row(way.name, [*values, *more(way.name)], facts)
+        facts = {"costs": [vars(cost) for cost in self.costs[candidate.name]]}
+        return Row(candidate.name, [*values, *more(candidate.name)], facts)
 
     def _of(self, name: str) -> list[Cost]:
         if not self.costs[name]:
@@ -73,45 +73,45 @@ class Turns:
 
 
 COLUMNS = ["CPU s", "CPU ×", "wall s", "wall ×"]
-"""Those of `Turns.rows`."""
+"""Column names of `Turns.rows`."""
 
 
 def in_turns(
-    ways: Sequence[Way], rounds: int, stores: Stores, finding: Finding, progress: Callable[[str], None]
+    candidates: Sequence[Candidate], rounds: int, stores: Stores, finding: Finding, progress: Callable[[str], None]
 ) -> Turns:
-    """Run all ways, one after the other in every round; a way that fails is told, and left out from then on."""
-    turns = Turns(ways, {way.name: [] for way in ways}, {})
+    """Run all candidates once in every round. A candidate that fails is reported and left out afterwards."""
+    turns = Turns(candidates, {candidate.name: [] for candidate in candidates}, {})
     for number in range(rounds):
-        for way in ways:
-            if way.missing is None and way.name not in finding.errors:
-                progress(f"round {number + 1}/{rounds}: {way.name}")
+        for candidate in candidates:
+            if candidate.missing is None and candidate.name not in finding.errors:
+                progress(f"round {number + 1}/{rounds}: {candidate.name}")
                 finding.noise.append(busy_share())
-                with finding.errors_of(way.name):
-                    turns.outcomes[way.name], cost = measured(way.run, stores)
-                    turns.costs[way.name].append(cost)
+                with finding.errors_of(candidate.name):
+                    turns.outcomes[candidate.name], cost = measured(candidate.run, stores)
+                    turns.costs[candidate.name].append(cost)
     return turns
 
 
 def measured(run: Callable[[], Any], stores: Stores) -> tuple[Any, Cost]:
-    """Run something, and return what it returns with what it took of our children's and of PostgreSQL's time."""
-    before, began = _spent(stores), time.perf_counter()
-    outcome = run()
-    wall = time.perf_counter() - began
-    return outcome, Cost(wall, _spent(stores) - before)
+    """Run a function; return its result and its cost, including child processes and PostgreSQL."""
+    before, started = _cpu_used(stores), time.perf_counter()
+    result = run()
+    wall = time.perf_counter() - started
+    return result, Cost(wall, _cpu_used(stores) - before)
 
 
 def ratio(value: float, of: float) -> str:
-    """Write a ratio."""
+    """Format a ratio."""
     return f"{value / of:.3f}×" if value / of < 0.1 else f"{value / of:.2f}×"
 
 
 def fresh(folder: Path) -> Path:
-    """Empty a folder, and return it."""
+    """Empty or create a folder, and return it."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
 
 
-def _spent(stores: Stores) -> float:
-    """Return the processor time that the bench, PostgreSQL and all their children have used so far."""
+def _cpu_used(stores: Stores) -> float:
+    """Return the CPU time that the benchmark, PostgreSQL and all their children have used so far."""
     return cpu_seconds(os.getpid(), *([stores.server_pid] if stores.server_pid else []))

@@ -19,7 +19,7 @@ import structlog
 import uvloop
 from pydantic import SecretStr
 
-from bench.peers.talk import Marks, answer, batches, paced, tell, timed, until_told_to_stop, with_many
+from bench.peers.protocol import Marks, answer, batches, paced, reply, timed, until_stop_signal, with_many
 from callsheet.db.database import Database
 from callsheet.db.upgrade import upgrade
 from callsheet.domain.model import Model
@@ -67,14 +67,14 @@ def settings(folder: str) -> Settings:
 
 
 async def work() -> None:
-    """Run a worker until told to stop."""
+    """Run a worker until SIGTERM or SIGINT."""
     with TemporaryDirectory(prefix="callsheet-bench-") as folder:
         async with open_runtime(settings(folder), CATALOG, watch=False) as runtime:
             worker = runtime.worker({QUEUE: LANE})
             working = asyncio.create_task(worker.run())
-            stopping = asyncio.create_task(until_told_to_stop())
+            stopping = asyncio.create_task(until_stop_signal())
             await _registered(runtime.database, worker.id)
-            tell(ready=True)
+            reply(ready=True)
             await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
             worker.stop()
             await working
@@ -126,7 +126,7 @@ class Client:
         return await paced(send, numbers, pause)
 
     async def text(self, text: str) -> dict[str, Any]:
-        """Submit a plan from its JSON text, as the API does; tells the seconds of each step."""
+        """Submit a plan from its JSON text, as the API does; return the seconds of each step."""
         times = [time.monotonic()]
         data = read_plan_text(text, max_bytes=16 * 2**20)
         times.append(time.monotonic())
@@ -140,17 +140,17 @@ class Client:
         return {"read": times[1] - times[0], "parsed": times[2] - times[1], "stored": times[3] - times[2], "rows": rows}
 
     async def recorded(self, numbers: list[int], pause: float) -> dict[str, Any]:
-        """Submit jobs one by one; tells, for each, the milliseconds of its way as a watcher and the database see it."""
-        heard = asyncio.Event()
-        await self._looking.add_listener("callsheet_events", lambda *_: heard.set())
+        """Submit jobs one by one; return, for each, the milliseconds until a watcher and the database see its end."""
+        notified = asyncio.Event()
+        await self._looking.add_listener("callsheet_events", lambda *_: notified.set())
         seen, run = [], []
         for number in numbers:
             began = time.monotonic()
             stored = await submit(self._database, plan("noop", range(number, number + 1)), CATALOG, max_jobs=MOST_JOBS)
             row = None
             while row is None:
-                await asyncio.wait_for(heard.wait(), 30)
-                heard.clear()
+                await asyncio.wait_for(notified.wait(), 30)
+                notified.clear()
                 row = await self._looking.fetchrow(
                     """SELECT extract(epoch FROM j.finished_at - j.started_at)::float8 AS run
                        FROM executions e JOIN execution_jobs j ON j.execution_id = e.id

@@ -17,7 +17,7 @@ import uvloop
 from pydantic import SecretStr
 
 import callsheet
-from bench.peers.talk import answer
+from bench.peers.protocol import answer
 from callsheet.domain.records import Execution
 from callsheet.files.cache import FileCache
 from callsheet.files.storage import open_folder
@@ -40,7 +40,7 @@ class Uncached(RecordingContext):
 
 
 class Requests:
-    """What the bench asks for. Files that were made lie in the folder that it names."""
+    """What the bench asks for. Output files are in the folder of the request."""
 
     def __init__(self) -> None:
         self._engine: Engine | None = None
@@ -64,7 +64,7 @@ class Requests:
         return {"files": [str(out / artifact.name) for artifact in execution.artifacts]}
 
     async def job(self, name: str, params: dict[str, Any]) -> dict[str, Any]:
-        """Run a job by the worker in this process; tells the seconds from claim to result, and the bytes made."""
+        """Run a job by the worker in this process; return the seconds from claim to result, and the bytes written."""
         assert self._engine is not None
         execution = await self._engine.run(_plan(name, params), timeout=3600)
         _succeeded(execution)
@@ -76,8 +76,8 @@ class Requests:
     async def memory(self) -> dict[str, Any]:
         """Return how much memory this process took at most, in bytes."""
         # Not by getrusage, where a process inherits the peak of the one that started it.
-        told = Path("/proc/self/status").read_text()  # noqa: ASYNC240 - it lies in memory
-        return {"most": int(told.partition("VmHWM:")[2].split()[0]) * 1024}
+        status = Path("/proc/self/status").read_text()  # noqa: ASYNC240 - procfs is in memory
+        return {"most": int(status.partition("VmHWM:")[2].split()[0]) * 1024}
 
     @asynccontextmanager
     async def working(self, folder: Path) -> AsyncIterator[None]:

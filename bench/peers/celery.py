@@ -11,7 +11,7 @@ import redis
 from celery import Celery, group
 from celery.signals import worker_ready
 
-from bench.peers.talk import Marks, answer, batches, paced, tell, timed
+from bench.peers.protocol import Marks, answer, batches, paced, reply, timed
 
 STORE = os.environ["BENCH_STORE"]
 JOBS_IN_A_CALL = 500
@@ -36,7 +36,7 @@ def mark(n: int) -> int:
 
 @worker_ready.connect
 def _ready(**_: Any) -> None:
-    tell(ready=True)
+    reply(ready=True)
 
 
 async def send() -> None:

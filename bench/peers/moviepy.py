@@ -8,7 +8,7 @@ from typing import Any
 
 from moviepy import CompositeVideoClip, ImageClip, TextClip, VideoFileClip, afx, vfx
 
-from bench.peers.talk import answer
+from bench.peers.protocol import answer
 
 
 async def render(film: dict[str, Any], output: str) -> dict[str, Any]:

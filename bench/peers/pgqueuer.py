@@ -12,7 +12,7 @@ import asyncpg
 import uvloop
 from pgqueuer import AsyncpgPoolDriver, Job, Queries, QueueManager
 
-from bench.peers.talk import Marks, answer, batches, paced, tell, timed, until_told_to_stop, with_many
+from bench.peers.protocol import Marks, answer, batches, paced, reply, timed, until_stop_signal, with_many
 
 STORE = os.environ["BENCH_STORE"]
 BATCH = int(os.environ.get("BENCH_BATCH", "500"))
@@ -21,7 +21,7 @@ JOBS_IN_A_CALL = 1000
 
 
 async def work() -> None:
-    """Run a queue manager until told to stop."""
+    """Run a queue manager until SIGTERM or SIGINT."""
     marks = Marks()
     async with asyncpg.create_pool(STORE, min_size=4, max_size=8) as pool:
         manager = QueueManager(Queries(AsyncpgPoolDriver(pool)))
@@ -35,8 +35,8 @@ async def work() -> None:
             marks.set(int(job.payload or b"0"))
 
         running = asyncio.create_task(manager.run(batch_size=BATCH, max_concurrent_tasks=IN_FLIGHT))
-        tell(ready=True)
-        await until_told_to_stop()
+        reply(ready=True)
+        await until_stop_signal()
         manager.shutdown.set()
         await running
 

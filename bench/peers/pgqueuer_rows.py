@@ -15,7 +15,7 @@ import asyncpg
 import uvloop
 from pgqueuer import AsyncpgDriver, AsyncpgPoolDriver, Job, Queries, QueueManager
 
-from bench.peers.talk import answer, batches, tell, timed, until_told_to_stop
+from bench.peers.protocol import answer, batches, reply, timed, until_stop_signal
 
 STORE = os.environ["BENCH_STORE"]
 BATCH = int(os.environ.get("BENCH_BATCH", "500"))
@@ -82,7 +82,7 @@ class Gatherer:
 
 
 async def work() -> None:
-    """Run a queue manager until told to stop."""
+    """Run a queue manager until SIGTERM or SIGINT."""
     async with asyncpg.create_pool(STORE, min_size=4, max_size=8) as pool:
         starts, ends = Gatherer(pool, START), Gatherer(pool, END)
         manager = QueueManager(Queries(AsyncpgPoolDriver(pool)))
@@ -95,8 +95,8 @@ async def work() -> None:
 
         writers = [asyncio.create_task(gatherer.run()) for gatherer in (starts, ends)]
         running = asyncio.create_task(manager.run(batch_size=BATCH, max_concurrent_tasks=IN_FLIGHT))
-        tell(ready=True)
-        stopping = asyncio.create_task(until_told_to_stop())
+        reply(ready=True)
+        stopping = asyncio.create_task(until_stop_signal())
         await asyncio.wait({running, stopping, *writers}, return_when=asyncio.FIRST_COMPLETED)
         manager.shutdown.set()
         await running

@@ -13,7 +13,7 @@ import psycopg
 import uvloop
 from procrastinate import App, PsycopgConnector
 
-from bench.peers.talk import Marks, answer, batches, paced, tell, timed, until_told_to_stop, with_many
+from bench.peers.protocol import Marks, answer, batches, paced, reply, timed, until_stop_signal, with_many
 
 STORE = os.environ["BENCH_STORE"]
 CONCURRENCY = int(os.environ.get("BENCH_CONCURRENCY", "60"))
@@ -36,13 +36,13 @@ async def mark(n: int) -> int:
 
 
 async def work() -> None:
-    """Run a worker until told to stop."""
+    """Run a worker until SIGTERM or SIGINT."""
     async with app.open_async():
         running = asyncio.create_task(
             app.run_worker_async(queues=["bench"], concurrency=CONCURRENCY, install_signal_handlers=False)
         )
-        tell(ready=True)
-        await until_told_to_stop()
+        reply(ready=True)
+        await until_stop_signal()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 

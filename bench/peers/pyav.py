@@ -7,11 +7,11 @@ from typing import Any
 import av
 from PIL import Image
 
-from bench.peers.talk import answer
+from bench.peers.protocol import answer
 
 
 async def frames(path: str, times: list[float], exact: bool, width: int, folder: str) -> dict[str, Any]:
-    """Save the pictures seen at some times, or the key frames before them; tells the times of those taken."""
+    """Save the pictures seen at some times, or the key frames before them; return the times of those taken."""
     taken = _taken(path, times, exact, width)
     for number, (_, image) in enumerate(taken):
         image.save(Path(folder) / f"{number:03d}.jpg", quality=85)

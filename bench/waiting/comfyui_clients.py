@@ -18,7 +18,7 @@ import httpx2
 import uvloop
 from websockets.asyncio.client import ClientConnection, connect
 
-from bench.peers.talk import answer
+from bench.peers.protocol import answer
 from callsheet.db.database import Database
 from callsheet.domain.plan_validation import read_submission
 from callsheet.engine.jobs.submit import submit

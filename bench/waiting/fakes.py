@@ -16,7 +16,7 @@ from typing import Any
 
 import uvloop
 
-from bench.peers.talk import answer
+from bench.peers.protocol import answer
 from callsheet.fakes.comfyui.fake_server import FakeComfyUI, running_comfyui
 from callsheet.fakes.providers.fake_server import FakeServer, FakeTask
 from callsheet.fakes.providers.openai_videos import FakeOpenAIVideos

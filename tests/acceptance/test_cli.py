@@ -333,7 +333,7 @@ def test_check_tells_all_errors_first(callsheet, here):
     assert {line.split(":")[0].split(None, 1)[1] for line in bad.stdout.splitlines() if line.startswith("error")} == {
         "database",
         "ffmpeg",
-        "door",
+        "bind address",
     }
     assert "hush" not in bad.stdout + bad.stderr
     assert unreadable.returncode == 2

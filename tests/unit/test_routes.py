@@ -10,7 +10,7 @@ from callsheet.console import executions, login, streams
 
 ROUTES = [
     route
-    for part in (*app._NOUNS, executions, login, streams)
+    for part in (*app.ROUTE_MODULES, executions, login, streams)
     for route in part.router.routes
     if isinstance(route, APIRoute)
 ]

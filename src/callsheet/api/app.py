@@ -1,4 +1,4 @@
-"""The web application: the API with the console."""
+"""The web application: API and console."""
 
 import asyncio
 from functools import partial
@@ -29,10 +29,11 @@ from callsheet.api.auth_middleware import AuthMiddleware
 from callsheet.api.limits import BodyLimitMiddleware
 from callsheet.api.metrics import Metrics
 from callsheet.api.request_middleware import RequestMiddleware
+from callsheet.api.route_aliases import alias_router
 from callsheet.console.session import Sessions
 from callsheet.wiring import Runtime
 
-_NOUNS = (
+ROUTE_MODULES = (
     executions,
     events,
     jobs,
@@ -50,9 +51,10 @@ _NOUNS = (
 
 
 def create_app(runtime: Runtime) -> FastAPI:
-    """Return the application of an open runtime; it opens and closes nothing itself.
+    """Return the application of an open runtime.
 
-    Set `app.state.closing` when the server shuts down, so that event streams end; `api.server.Server` does.
+    The application neither opens nor closes resources. `app.state.closing` must be set when the server shuts down,
+    so that event streams end; `api.server.Server` does this.
     """
     settings = runtime.settings
     sessions = Sessions(runtime.key, settings.api_key.get_secret_value() if settings.api_key else None)
@@ -64,16 +66,17 @@ def create_app(runtime: Runtime) -> FastAPI:
         middleware=[
             Middleware(RequestMiddleware),
             Middleware(AuthMiddleware, settings=settings, sessions=sessions),
-            Middleware(BodyLimitMiddleware, most=settings.max_body_bytes),
+            Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
         ],
     )
     app.state.runtime = runtime
     app.state.sessions = sessions
     app.state.metrics = Metrics(runtime)
     app.state.closing = asyncio.Event()
-    app.openapi = partial(openapi.describe, app, [noun.router for noun in _NOUNS])  # type: ignore[method-assign]
-    errors.install(app)
-    for noun in _NOUNS:
-        app.include_router(noun.router)
+    routers = [module.router for module in ROUTE_MODULES]
+    app.openapi = partial(openapi.build_openapi, app, routers)  # type: ignore[method-assign]
+    errors.install_error_handlers(app)
+    for router in (*routers, alias_router(routers)):
+        app.include_router(router)
     console.install(app)
     return app

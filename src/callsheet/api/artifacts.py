@@ -1,4 +1,4 @@
-"""Artifacts: what is known of a file that a job made."""
+"""Artifacts: metadata of the files that jobs produced."""
 
 from uuid import UUID
 
@@ -15,5 +15,5 @@ router = APIRouter(prefix="/api/artifacts", tags=["artifacts"])
 
 @router.get("/{artifact_id}", summary="Read an artifact", responses={**problem_responses(404), 200: examples.artifact})
 async def read_artifact(artifact_id: UUID, runtime: RuntimeDep) -> StoredArtifact:
-    """The artifact's record, with a freshly signed URL of its file."""
+    """Return the metadata of an artifact, with a new signed URL of its file."""
     return await get_artifact(runtime.database, artifact_id, runtime.sign)

@@ -1,4 +1,4 @@
-"""Page cursors: the place where a page ended, signed so that clients treat it as a secret of ours."""
+"""Page cursors: the last id of a page, signed so that clients cannot build cursors themselves."""
 
 import base64
 import binascii
@@ -10,19 +10,19 @@ from callsheet.api.errors import ApiError
 _SIGNATURE_BYTES = 12
 
 
-def write_cursor(key: bytes, last: UUID) -> str:
-    """Return the cursor of the page after the one that ended with `last`."""
+def encode_cursor(key: bytes, last: UUID) -> str:
+    """Return the cursor of the page that follows the id `last`."""
     return base64.urlsafe_b64encode(last.bytes + _signature(key, last.bytes)).rstrip(b"=").decode()
 
 
-def read_cursor(key: bytes, cursor: str) -> UUID:
-    """Return where the page before ended; raises Refusal for a cursor that is not ours."""
+def decode_cursor(key: bytes, cursor: str) -> UUID:
+    """Return the last id of the previous page. Raises ApiError for an invalid cursor."""
     try:
         raw = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
     except (binascii.Error, ValueError):
         raw = b""
     if len(raw) != 16 + _SIGNATURE_BYTES or not hmac.compare_digest(raw[16:], _signature(key, raw[:16])):
-        raise ApiError(400, "bad_cursor", "The cursor is not one that this server gave out.")
+        raise ApiError(400, "bad_cursor", "The cursor is invalid.")
     return UUID(bytes=raw[:16])
 
 

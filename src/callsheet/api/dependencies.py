@@ -1,4 +1,4 @@
-"""The open runtime, as routes are given it."""
+"""Dependencies of routes."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 from callsheet.wiring import Runtime
 
 
-# Without the `async`, every request would wait for a thread to do this in.
+# FastAPI runs a plain function in a thread pool; an async function costs no thread.
 async def _runtime(request: Request) -> Runtime:
     runtime: Runtime = request.app.state.runtime
     return runtime

@@ -1,4 +1,4 @@
-"""Events of an execution, as a stream (SSE) or as pages."""
+"""Events of an execution, as a stream (server-sent events) or as JSON pages."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from pydantic import Field
 from callsheet.api import examples
 from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.problems import problem_responses
-from callsheet.console.sse import HEADERS, stream
+from callsheet.console.sse import SSE_HEADERS, sse_stream
 from callsheet.db.database import TRANSIENT_ERRORS
 from callsheet.domain.model import Model
 from callsheet.domain.records import Event
@@ -27,60 +27,66 @@ router = APIRouter(prefix="/api/executions", tags=["executions"])
 
 log = structlog.get_logger(__name__)
 
-_PAGE = 500
+_PAGE_SIZE = 500
+_RECONNECT_SECONDS = 1
+"""Pause before the events are read again after a database error."""
 
 
 class EventPage(Model):
-    """Some of an execution's events, oldest first."""
+    """Events of an execution, oldest first."""
 
     events: list[Event]
-    next_after: int = Field(description="Give it as `after` for what follows")
-    ended: bool = Field(description="The execution has ended, and no event follows these")
+    next_after: int = Field(description="Value of `after` for the next page")
+    ended: bool = Field(description="Whether the execution has ended and these are its last events")
 
 
 @router.get(
     "/{execution_id}/events",
     summary="Follow an execution's events",
     response_model=EventPage,
-    responses={**problem_responses(404, 422), 200: examples.events, 204: {"description": "Ended, and all was seen"}},
+    responses={
+        **problem_responses(404, 422),
+        200: examples.events,
+        204: {"description": "The execution has ended and there are no more events"},
+    },
 )
 async def follow_events(
     request: Request,
     execution_id: UUID,
     runtime: RuntimeDep,
-    after: Annotated[int | None, Query(ge=0, description="Only events with a greater number")] = None,
+    after: Annotated[int | None, Query(ge=0, description="Return only events with a greater number")] = None,
     last_event_id: Annotated[
-        int | None, Header(ge=0, description="As `after`; sent by clients that connect again")
+        int | None, Header(ge=0, description="Same as `after`; clients send it when they reconnect")
     ] = None,
 ) -> Response:
-    """Each event once, in the order of its number, without gaps; the stream ends after the event that ends the
-    execution, and 204 tells a client that comes back then to stay away.
+    """Stream the events of an execution, each once, in the order of their numbers, without gaps.
 
-    With `Accept: application/json`, a page of up to 500 events instead of a stream.
+    The stream ends after the event that ends the execution. A client that reconnects after that gets 204, so that it
+    does not reconnect again. With `Accept: application/json`, the response is a page of up to 500 events.
     """
     start = last_event_id if last_event_id is not None else after or 0
     status, last = await last_event_of(runtime.database, execution_id)
-    if _wants_page(request):
-        events = await events_after(runtime.database, execution_id, start, most=_PAGE)
-        reached = events[-1].number if events else start
-        ended = status in EXECUTION_ENDED and reached >= last
-        page = EventPage(events=events, next_after=reached, ended=ended)
+    if _accepts_json(request):
+        events = await events_after(runtime.database, execution_id, start, most=_PAGE_SIZE)
+        last_number = events[-1].number if events else start
+        ended = status in EXECUTION_ENDED and last_number >= last
+        page = EventPage(events=events, next_after=last_number, ended=ended)
         return Response(page.model_dump_json(), media_type="application/json")
     if status in EXECUTION_ENDED and start >= last:
         return Response(status_code=204)
-    messages = _messages(runtime, execution_id, start)
+    messages = _sse_messages(runtime, execution_id, start)
     return StreamingResponse(
-        stream(messages, closing=request.app.state.closing), headers=HEADERS, media_type="text/event-stream"
+        sse_stream(messages, closing=request.app.state.closing), headers=SSE_HEADERS, media_type="text/event-stream"
     )
 
 
-def _wants_page(request: Request) -> bool:
+def _accepts_json(request: Request) -> bool:
     accept = request.headers.get("accept", "")
     return "application/json" in accept and "text/event-stream" not in accept
 
 
-async def _messages(runtime: Runtime, execution_id: UUID, after: int) -> AsyncIterator[str]:
-    """Yield events as SSE messages; a database that is away for a while ends nothing."""
+async def _sse_messages(runtime: Runtime, execution_id: UUID, after: int) -> AsyncIterator[str]:
+    """Yield events as SSE messages. A database error does not end the stream."""
     while True:
         try:
             async with aclosing(runtime.event_stream.follow(execution_id, after=after)) as events:
@@ -89,6 +95,6 @@ async def _messages(runtime: Runtime, execution_id: UUID, after: int) -> AsyncIt
                     yield f"id: {event.number}\nevent: {event.type}\ndata: {event.model_dump_json()}\n\n"
             return
         except TRANSIENT_ERRORS as error:
-            log.warning("event stream waits for the database", error=type(error).__name__)
-            yield ": the database does not answer, waiting\n\n"
-            await asyncio.sleep(1)
+            log.warning("event stream: database unavailable, retrying", error=type(error).__name__)
+            yield ": database unavailable, retrying\n\n"
+            await asyncio.sleep(_RECONNECT_SECONDS)

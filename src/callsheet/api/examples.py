@@ -1,4 +1,4 @@
-"""Examples of bodies and answers, as the API's description shows them."""
+"""Examples of request and response bodies for the OpenAPI document."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,13 +26,21 @@ _WORKER = UUID("019ab1f0-0000-7000-8000-000000000004")
 _AT = datetime(2026, 11, 22, 9, 30, tzinfo=UTC)
 _LATER = _AT + timedelta(seconds=42)
 
-_Answer = dict[str, Any]
+_Response = dict[str, Any]
 
 
-def _answer(example: Model | _Answer, description: str = "Done") -> _Answer:
+def _response(example: Model | _Response, description: str = "Done") -> _Response:
     value = example.model_dump(mode="json") if isinstance(example, Model) else example
     return {"description": description, "content": {"application/json": {"example": value}}}
 
+
+_PLAN_SCHEMA = {
+    "anyOf": [
+        {"$ref": "#/components/schemas/Submission"},
+        {"$ref": "#/components/schemas/Plan"},
+        {"type": "array", "items": {"$ref": "#/components/schemas/PlannedJob"}},
+    ]
+}
 
 _PLAN = {
     "name": "Trailer",
@@ -51,16 +59,18 @@ submission: dict[str, Any] = {
         "required": True,
         "content": {
             "application/json": {
-                "schema": {"$ref": "#/components/schemas/Submission"},
+                "schema": _PLAN_SCHEMA,
                 "examples": {
                     "two-jobs": {
-                        "summary": "A film, then a small copy of it",
+                        "summary": "Render a video, then transcode it",
                         "value": {"executionPlan": _PLAN, "metadata": {"order": "4711"}},
-                    }
+                    },
+                    "bare-plan": {"summary": "A plan without further fields", "value": _PLAN},
+                    "jobs": {"summary": "A list of jobs", "value": [{"id": "hello", "operation": "render"}]},
                 },
             },
             "application/yaml": {
-                "schema": {"$ref": "#/components/schemas/Submission"},
+                "schema": _PLAN_SCHEMA,
                 "examples": {
                     "one-job": {
                         "summary": "One job",
@@ -75,7 +85,7 @@ submission: dict[str, Any] = {
     }
 }
 
-receipt = _answer(
+receipt = _response(
     {
         "executionId": str(_EXECUTION),
         "status": "queued",
@@ -84,15 +94,15 @@ receipt = _answer(
     "Stored",
 ) | {
     "headers": {
-        "Location": {"description": "Where the execution is read", "schema": {"type": "string"}},
+        "Location": {"description": "Path of the execution", "schema": {"type": "string"}},
         "Idempotent-Replayed": {
-            "description": "`true`: it was stored before, under the same Idempotency-Key",
+            "description": "`true`: the execution was stored by an earlier request with the same Idempotency-Key",
             "schema": {"type": "string"},
         },
     }
 }
 
-_STORED = StoredArtifact(
+_ARTIFACT_RECORD = StoredArtifact(
     artifact_id=_ARTIFACT,
     name="video.mp4",
     key=f"render/{_JOB}/video.mp4",
@@ -134,7 +144,7 @@ _SUMMARY = ExecutionSummary(
     actions=[],
 )
 
-_DONE = Job(
+_JOB_RECORD = Job(
     error=None,
     cancel_requested_at=None,
     scheduled_at=None,
@@ -176,7 +186,7 @@ _QUEUE = QueueRecord(
     operations=["render"],
 )
 
-_WORKS = WorkerRecord(
+_WORKER_RECORD = WorkerRecord(
     id=_WORKER,
     name="studio-1",
     host="studio",
@@ -193,7 +203,7 @@ _WORKS = WorkerRecord(
 _OPERATION = OperationRecord(
     name="render",
     aliases=["render_video"],
-    summary="Make one film of scenes, with transitions, titles, captions and sound.",
+    summary="Render a video from scenes, with transitions, titles, captions and audio.",
     queue="render",
     priority=10,
     timeout=3600,
@@ -206,16 +216,18 @@ _OPERATION = OperationRecord(
 
 _PROGRESS = Event(number=3, type="job.progress", job_id="trailer", data={"progress": 0.5, "message": "half"}, at=_AT)
 
-execution = _answer(Execution(**_SUMMARY.model_dump(by_alias=False), last_event=6, jobs=[_DONE], artifacts=[_STORED]))
-execution_page = _answer({"executions": [_SUMMARY.model_dump(mode="json")], "nextCursor": None})
-job = _answer(_DONE)
-artifact = _answer(_STORED)
-queue = _answer(_QUEUE)
-queues = _answer({"queues": [_QUEUE.model_dump(mode="json")]})
-worker = _answer(_WORKS)
-workers = _answer({"workers": [_WORKS.model_dump(mode="json")]})
-operation = _answer(_OPERATION)
-operations = _answer({"operations": [_OPERATION.model_dump(mode="json")]})
+execution = _response(
+    Execution(**_SUMMARY.model_dump(by_alias=False), last_event=6, jobs=[_JOB_RECORD], artifacts=[_ARTIFACT_RECORD])
+)
+execution_page = _response({"executions": [_SUMMARY.model_dump(mode="json")], "nextCursor": None})
+job = _response(_JOB_RECORD)
+artifact = _response(_ARTIFACT_RECORD)
+queue = _response(_QUEUE)
+queues = _response({"queues": [_QUEUE.model_dump(mode="json")]})
+worker = _response(_WORKER_RECORD)
+workers = _response({"workers": [_WORKER_RECORD.model_dump(mode="json")]})
+operation = _response(_OPERATION)
+operations = _response({"operations": [_OPERATION.model_dump(mode="json")]})
 
 _MODEL = ModelRecord(
     id="bytedance/seedance-1-pro",
@@ -238,14 +250,14 @@ _MODEL = ModelRecord(
         )
     ],
 )
-model = _answer(_MODEL)
-models = _answer({"models": [_MODEL.model_dump(mode="json")]})
-health = _answer({"status": "ok", "version": "0.1.0"})
-ready = _answer({"status": "ready"})
-schema = _answer({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Callsheet plan", "$defs": {}})
+model = _response(_MODEL)
+models = _response({"models": [_MODEL.model_dump(mode="json")]})
+health = _response({"status": "ok", "version": "0.1.0"})
+ready = _response({"status": "ready"})
+schema = _response({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Callsheet plan", "$defs": {}})
 
-metrics: _Answer = {
-    "description": "Figures",
+metrics: _Response = {
+    "description": "Metrics",
     "content": {
         "text/plain": {
             "schema": {"type": "string"},
@@ -268,27 +280,30 @@ events = {
 }
 
 retry_options = {
-    "keep-once-steps": {"summary": "The usual retry", "value": {"resubmit": False}},
-    "resubmit": {"summary": "Repeat once-only steps of unknown outcome too", "value": {"resubmit": True}},
+    "keep-once-steps": {"summary": "Retry without once steps of unknown outcome", "value": {"resubmit": False}},
+    "resubmit": {"summary": "Also repeat once steps of unknown outcome", "value": {"resubmit": True}},
 }
 queue_patches = {
     "pause": {"summary": "Start no more jobs", "value": {"paused": True}},
     "limit": {
-        "summary": "Four at once over the whole fleet, 30 starts a minute",
+        "summary": "At most 4 running jobs and 30 starts per minute, over all workers",
         "value": {"maxRunning": 4, "rateLimit": 30, "ratePeriod": "1m"},
     },
-    "lift": {"summary": "Lift the limits", "value": {"maxRunning": None, "rateLimit": None, "ratePeriod": None}},
+    "remove-limits": {
+        "summary": "Remove the limits",
+        "value": {"maxRunning": None, "rateLimit": None, "ratePeriod": None},
+    },
 }
 worker_patches = {
-    "resize": {"summary": "Four renders at once, no previews", "value": {"lanes": {"render": 4, "preview": 0}}}
+    "resize": {"summary": "Run 4 renders at once and no previews", "value": {"lanes": {"render": 4, "preview": 0}}}
 }
 
 
-def file_answers(problems: dict[int | str, _Answer]) -> dict[int | str, _Answer]:
-    """Return what OpenAPI says of the answers that carry files."""
+def file_responses(problems: dict[int | str, _Response]) -> dict[int | str, _Response]:
+    """Return the OpenAPI description of responses with files, with the error responses `problems`."""
     content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}, "example": "…"}}
     return problems | {
         200: {"description": "The whole file", "content": content},
-        206: {"description": "The range asked for", "content": content},
-        304: {"description": "The client has it already"},
+        206: {"description": "The requested range", "content": content},
+        304: {"description": "The client has the current file"},
     }

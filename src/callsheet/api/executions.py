@@ -1,24 +1,22 @@
 """Executions: submit, read, list, cancel, retry."""
 
 import asyncio
-from collections.abc import Iterator
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import Field
 
 from callsheet.api import examples
-from callsheet.api.cursors import read_cursor, write_cursor
+from callsheet.api.cursors import decode_cursor, encode_cursor
 from callsheet.api.dependencies import RuntimeDep
-from callsheet.api.errors import ApiError
+from callsheet.api.plan_body import read_plan_body
 from callsheet.api.problems import problem_responses
-from callsheet.domain.errors import PlanRefused, Problem
+from callsheet.domain.errors import PlanRefused
 from callsheet.domain.model import Model
 from callsheet.domain.plan import Submission
-from callsheet.domain.plan_parsing import read_plan_text
-from callsheet.domain.plan_validation import check_plan, read_submission
+from callsheet.domain.plan_validation import check_plan
 from callsheet.domain.records import Execution, ExecutionSummary
 from callsheet.domain.statuses import ExecutionStatus
 from callsheet.engine.jobs.cancel import cancel_execution
@@ -31,24 +29,22 @@ from callsheet.wiring import Runtime
 
 router = APIRouter(tags=["executions"])
 
-_BODY_TYPES = {"application/json", "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", ""}
-
 
 class ExecutionPage(Model):
     """One page of executions, newest first."""
 
     executions: list[ExecutionSummary]
-    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null: this was the last")
+    next_cursor: str | None = Field(description="Value of `cursor` for the next page; null: this is the last page")
 
 
 class RetryOptions(Model):
-    """How to run again."""
+    """Options of a retry."""
 
-    resubmit: bool = Field(False, description="Also repeat once-only steps whose outcome is unknown")
+    resubmit: bool = Field(False, description="Also repeat once steps whose outcome is unknown")
 
 
 @router.post(
-    "/api/execute",
+    "/api/executions",
     status_code=202,
     summary="Submit a plan",
     response_model=Receipt,
@@ -64,16 +60,20 @@ async def submit_plan(
         Header(
             min_length=1,
             max_length=255,
-            description="Sending the same body again under the same key gives the first execution, and stores nothing",
+            description="A repeated request with the same key and the same plan returns the first execution, and "
+            "stores no new one",
             examples=["order-4711"],
         ),
     ] = None,
 ) -> Receipt:
-    """Check a plan and store it whole; every problem is told at once, and then nothing is stored.
+    """Validate a plan and store its execution. If the plan has problems, all are reported and nothing is stored.
 
-    The body is JSON or YAML. Names may be written in camelCase or in snake_case.
+    The body is JSON or YAML: a plan `{"jobs": […]}`, a list of jobs, or `{"executionPlan": …}` with further fields
+    such as `callbackUrl`. Field names are in camelCase or snake_case.
     """
-    submission = await _read_body(request, runtime)
+    body = await read_plan_body(request, max_bytes=runtime.settings.max_body_bytes)
+    # In a thread, like the parsing of the body.
+    submission = await asyncio.to_thread(body.submission, runtime.catalog)
     try:
         _refuse_bad_callback(submission, runtime)
         stored = await submit(
@@ -84,28 +84,11 @@ async def submit_plan(
             idempotency_key=idempotency_key,
         )
     except PlanRefused as refused:
-        raise PlanRefused(list(_in_body(refused.problems))) from None
+        raise PlanRefused(list(body.problems_in_body(refused.problems))) from None
     response.headers["Location"] = f"/api/executions/{stored.execution_id}"
     if stored.is_duplicate:
         response.headers["Idempotent-Replayed"] = "true"
     return await write_receipt(runtime.database, stored.execution_id)
-
-
-async def _read_body(request: Request, runtime: Runtime) -> Submission:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in _BODY_TYPES:
-        raise ApiError(415, "unsupported_media_type", "Send the plan as application/json or application/yaml.")
-    body = await request.body()
-    # A large plan takes a while to read, and other requests go on meanwhile.
-    return await asyncio.to_thread(
-        lambda: read_submission(_data(body, runtime.settings.max_body_bytes), runtime.catalog)
-    )
-
-
-def _data(body: bytes, max_bytes: int) -> Any:
-    if not body.strip():
-        raise PlanRefused([Problem("", "empty", "the body is empty; send a plan")])
-    return read_plan_text(body, max_bytes=max_bytes)
 
 
 def _refuse_bad_callback(submission: Submission, runtime: Runtime) -> None:
@@ -119,14 +102,6 @@ def _refuse_bad_callback(submission: Submission, runtime: Runtime) -> None:
     raise PlanRefused(problems)
 
 
-def _in_body(problems: list[Problem]) -> Iterator[Problem]:
-    """Tell places in the plan as places in the body."""
-    for problem in problems:
-        inside = problem.path.startswith("jobs")
-        path = f"executionPlan.{problem.path}" if inside else problem.path
-        yield Problem(path, problem.code, problem.message)
-
-
 @router.get(
     "/api/executions",
     name="list_executions",
@@ -136,23 +111,24 @@ def _in_body(problems: list[Problem]) -> Iterator[Problem]:
 async def list_all(
     runtime: RuntimeDep,
     status: Annotated[
-        list[ExecutionStatus] | None, Query(description="One or several", examples=[["running", "queued"]])
+        list[ExecutionStatus] | None, Query(description="One or more statuses", examples=[["running", "queued"]])
     ] = None,
     search: Annotated[
-        str | None, Query(max_length=200, description="In names and metadata, or a whole id", examples=["trailer"])
+        str | None,
+        Query(max_length=200, description="Text in the name or the metadata, or a complete id", examples=["trailer"]),
     ] = None,
     created_after: Annotated[datetime | None, Query(alias="createdAfter", examples=["2026-11-22T09:00:00Z"])] = None,
-    cursor: Annotated[str | None, Query(max_length=100, description="`nextCursor` of the page before")] = None,
+    cursor: Annotated[str | None, Query(max_length=100, description="`nextCursor` of the previous page")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> ExecutionPage:
-    """One page, newest first. There are no totals: counting a long history is slow."""
-    before = read_cursor(runtime.key, cursor) if cursor else None
+    """Return a page of executions, newest first. There are no totals, because counting a long history is slow."""
+    before = decode_cursor(runtime.key, cursor) if cursor else None
     if created_after is not None and created_after.tzinfo is None:
         created_after = created_after.astimezone()
-    chosen = ExecutionFilter(statuses=status or None, search=search or None, created_after=created_after)
-    found = await list_executions(runtime.database, chosen, before=before, most=limit + 1)
+    matching = ExecutionFilter(statuses=status or None, search=search or None, created_after=created_after)
+    found = await list_executions(runtime.database, matching, before=before, most=limit + 1)
     page = found[:limit]
-    more = write_cursor(runtime.key, page[-1].execution_id) if len(found) > limit else None
+    more = encode_cursor(runtime.key, page[-1].execution_id) if len(found) > limit else None
     return ExecutionPage(executions=page, next_cursor=more)
 
 
@@ -162,17 +138,7 @@ async def list_all(
     responses={**problem_responses(404), 200: examples.execution},
 )
 async def read_execution(execution_id: UUID, runtime: RuntimeDep) -> Execution:
-    """The execution with its jobs, and its artifacts with signed URLs."""
-    return await get_execution(runtime.database, execution_id, runtime.sign)
-
-
-@router.get(
-    "/api/status/{execution_id}",
-    summary="Read an execution (by its older address)",
-    responses={**problem_responses(404), 200: examples.execution},
-)
-async def read_status(execution_id: UUID, runtime: RuntimeDep) -> Execution:
-    """The same as `GET /api/executions/{execution_id}`."""
+    """Return an execution with its jobs, and its artifacts with signed URLs."""
     return await get_execution(runtime.database, execution_id, runtime.sign)
 
 
@@ -183,7 +149,7 @@ async def read_status(execution_id: UUID, runtime: RuntimeDep) -> Execution:
     responses={**problem_responses(404, 409), 200: examples.execution},
 )
 async def cancel(execution_id: UUID, runtime: RuntimeDep) -> Execution:
-    """Cancel what has not ended. Jobs that run are stopped, and are `cancelled` once they have stopped."""
+    """Cancel all jobs that have not ended. Running jobs are stopped first, and then become `cancelled`."""
     await cancel_execution(runtime.database, execution_id)
     return await get_execution(runtime.database, execution_id, runtime.sign)
 
@@ -199,6 +165,6 @@ async def retry(
     runtime: RuntimeDep,
     options: Annotated[RetryOptions | None, Body(openapi_examples=examples.retry_options)] = None,
 ) -> Execution:
-    """Run again what failed, was cancelled or was skipped; what succeeded is kept."""
+    """Run failed, cancelled and skipped jobs again. Succeeded jobs keep their results."""
     await retry_execution(runtime.database, execution_id, resubmit=bool(options and options.resubmit))
     return await get_execution(runtime.database, execution_id, runtime.sign)

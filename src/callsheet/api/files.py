@@ -1,4 +1,4 @@
-"""Files of artifacts, behind signed links."""
+"""Files of artifacts, at signed URLs."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -23,14 +23,14 @@ from callsheet.wiring import Runtime
 router = APIRouter(tags=["files"])
 
 _SANDBOX = "default-src 'none'; img-src 'self'; media-src 'self'; style-src 'unsafe-inline'; sandbox"
-"""Whatever a file holds, a browser that shows it runs nothing of it."""
+"""Content-Security-Policy of files: a browser runs no script in them."""
 
 
 @router.get(
     "/files/{artifact_id}",
     summary="Get a file",
     response_class=Response,
-    responses=examples.file_answers(problem_responses(401, 404, 416)),
+    responses=examples.file_responses(problem_responses(401, 404, 416)),
 )
 @router.head("/files/{artifact_id}", include_in_schema=False)
 async def get_file(
@@ -39,55 +39,57 @@ async def get_file(
     runtime: RuntimeDep,
     expires: Annotated[str, Query(description="From the signed URL", max_length=20, pattern=r"^\d+$")],
     sig: Annotated[str, Query(description="From the signed URL", max_length=100)],
-    download: Annotated[bool, Query(description="Have browsers save the file instead of showing it")] = False,
-    wanted: Annotated[str | None, Header(alias="Range", examples=["bytes=0-1023"])] = None,
+    download: Annotated[bool, Query(description="Send the file as an attachment, so that browsers save it")] = False,
+    range_header: Annotated[str | None, Header(alias="Range", examples=["bytes=0-1023"])] = None,
     if_none_match: Annotated[str | None, Header()] = None,
     if_range: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """The file of an artifact, whole or one range of its bytes. The link comes from `url` of an artifact."""
+    """Return the file of an artifact, or one byte range of it. The URL is the `url` of an artifact."""
     verify_path(runtime.key, f"/files/{artifact_id}", expires=expires, sig=sig)
     artifact = await find_artifact(runtime.database, artifact_id)
-    left = int(int(expires) - datetime.now(UTC).timestamp())
-    headers = _headers(artifact, download=download) | {"Cache-Control": f"private, max-age={max(left, 0)}, immutable"}
-    return await _answer(runtime, artifact, headers, FileRequest(request.method, wanted, if_none_match, if_range))
+    max_age = max(int(int(expires) - datetime.now(UTC).timestamp()), 0)
+    headers = _headers(artifact, download=download) | {"Cache-Control": f"private, max-age={max_age}, immutable"}
+    return await _respond(
+        runtime, artifact, headers, FileRequest(request.method, range_header, if_none_match, if_range)
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class FileRequest:
-    """What a request says about the file that it wants: headers as they came."""
+    """Method and headers of a request for a file."""
 
     method: str
-    wanted: str | None = None
-    """The header `Range`."""
+    range: str | None = None
+    """Value of the header `Range`."""
     if_none_match: str | None = None
     if_range: str | None = None
 
 
-async def answer_with(runtime: Runtime, artifact: Artifact, asked: FileRequest) -> Response:
-    """Return a file, whole or in part, to whoever may have it."""
-    return await _answer(runtime, artifact, _headers(artifact) | {"Cache-Control": "private, no-cache"}, asked)
+async def file_response(runtime: Runtime, artifact: Artifact, request: FileRequest) -> Response:
+    """Return the response with a file or a byte range of it. The caller has checked the access."""
+    return await _respond(runtime, artifact, _headers(artifact) | {"Cache-Control": "private, no-cache"}, request)
 
 
-async def _answer(runtime: Runtime, artifact: Artifact, headers: dict[str, str], asked: FileRequest) -> Response:
-    if _is_known(headers["ETag"], asked.if_none_match):
+async def _respond(runtime: Runtime, artifact: Artifact, headers: dict[str, str], request: FileRequest) -> Response:
+    if _etag_matches(headers["ETag"], request.if_none_match):
         return Response(status_code=304, headers=headers)
-    part = parse_range(asked.wanted, artifact.size) if asked.if_range in (None, headers["ETag"]) else None
+    part = parse_range(request.range, artifact.size) if request.if_range in (None, headers["ETag"]) else None
     status, length = (206, len(part)) if part else (200, artifact.size)
     if part:
         headers["Content-Range"] = part.content_range(artifact.size)
     headers["Content-Length"] = str(length)
-    if asked.method == "HEAD":
+    if request.method == "HEAD":
         await runtime.storage.head(artifact.key)
         return Response(status_code=status, headers=headers)
-    body = await _opened(runtime.storage.stream(artifact.key, *_span(part)))
+    body = await _open_stream(runtime.storage.stream(artifact.key, *_span(part)))
     return StreamingResponse(body, status_code=status, headers=headers)
 
 
 def _headers(artifact: Artifact, *, download: bool = False) -> dict[str, str]:
-    shown = is_safe_inline(artifact.media_type) and not download
+    inline = is_safe_inline(artifact.media_type) and not download
     return {
         "Accept-Ranges": "bytes",
-        "Content-Disposition": content_disposition(artifact.name, inline=shown),
+        "Content-Disposition": content_disposition(artifact.name, inline=inline),
         "Content-Security-Policy": _SANDBOX,
         "Content-Type": artifact.media_type + ("; charset=utf-8" if artifact.media_type.startswith("text/") else ""),
         "ETag": f'"{artifact.sha256}"',
@@ -95,7 +97,7 @@ def _headers(artifact: Artifact, *, download: bool = False) -> dict[str, str]:
     }
 
 
-def _is_known(etag: str, if_none_match: str | None) -> bool:
+def _etag_matches(etag: str, if_none_match: str | None) -> bool:
     known = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
     return etag in known or known == ["*"]
 
@@ -104,11 +106,11 @@ def _span(part: ByteRange | None) -> tuple[int, int | None]:
     return (part.start, part.end) if part else (0, None)
 
 
-async def _opened(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    """Read the first piece, so that a file that is not there is a 404 and not half an answer."""
+async def _open_stream(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Read the first chunk before the response starts, so that a missing file becomes a 404."""
     first = await anext(chunks, b"")
 
-    async def all_of_it() -> AsyncGenerator[bytes, None]:
+    async def all_chunks() -> AsyncGenerator[bytes, None]:
         try:
             yield first
             async for chunk in chunks:
@@ -116,4 +118,4 @@ async def _opened(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, 
         finally:
             await chunks.aclose()
 
-    return all_of_it()
+    return all_chunks()

@@ -1,4 +1,4 @@
-"""Whether this process lives, is ready, and how the fleet does."""
+"""Liveness, readiness and metrics."""
 
 import asyncio
 from importlib.metadata import version
@@ -20,48 +20,47 @@ router = APIRouter(tags=["health"])
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE = 3.0
-"""Seconds for all checks together."""
+_TIMEOUT = 3.0
+"""Timeout of all readiness checks together, in seconds."""
 
 
 class Health(Model):
-    """This process lives."""
+    """The process is alive."""
 
     status: Literal["ok"] = "ok"
     version: str
 
 
 class Readiness(Model):
-    """Everything that this process needs answers."""
+    """The process can serve requests: database and storage respond."""
 
     status: Literal["ready"] = "ready"
 
 
-@router.get("/health", name="read_health", summary="Tell whether the process lives", responses={200: examples.health})
-@router.get("/healthz", include_in_schema=False)
+@router.get("/health", name="read_health", summary="Check that the process is alive", responses={200: examples.health})
 async def health() -> Health:
-    """Answers as long as the process turns; looks at nothing else, so that a database outage restarts nobody."""
+    """Respond as long as the process runs. Checks nothing else, so that a database outage causes no restarts."""
     return Health(version=version("callsheet"))
 
 
 @router.get(
     "/readyz",
     name="read_readiness",
-    summary="Tell whether the process can serve",
+    summary="Check that the process can serve requests",
     responses={503: problem_responses()[503], 200: examples.ready},
 )
 async def readiness(runtime: RuntimeDep) -> Readiness:
-    """Checks the database, its schema and the storage, within three seconds."""
+    """Check the database, its schema and the storage, within 3 seconds."""
     step = "database"
     try:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_TIMEOUT):
             await check_revision(runtime.database)
             step = "storage"
             await runtime.storage.check()
     except CallsheetError as error:
         raise _not_ready(step, error.message) from None
     except TRANSIENT_ERRORS as error:
-        raise _not_ready(step, f"The {step} does not answer ({type(error).__name__}).") from None
+        raise _not_ready(step, f"The {step} does not respond ({type(error).__name__}).") from None
     return Readiness()
 
 
@@ -78,6 +77,6 @@ def _not_ready(step: str, detail: str) -> ApiError:
     responses={**problem_responses(), 200: examples.metrics},
 )
 async def metrics(request: Request) -> Response:
-    """Figures of the whole fleet, in the text format of Prometheus. All servers of a fleet tell the same."""
+    """Return metrics of all workers and queues in the Prometheus text format. All servers return the same values."""
     body, kind = await request.app.state.metrics.scrape()
     return Response(body, headers={"Content-Type": kind})

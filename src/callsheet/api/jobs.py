@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 
 @router.get("/{job_id}", summary="Read a job", responses={**problem_responses(404), 200: examples.job})
 async def read_job(job_id: UUID, runtime: RuntimeDep) -> Job:
-    """One job by the id of its record (`id`, not the `jobId` of its plan)."""
+    """Return a job by its record id (`id`, not the `jobId` of the plan)."""
     return await get_job(runtime.database, job_id, runtime.sign)
 
 
@@ -30,7 +30,7 @@ async def read_job(job_id: UUID, runtime: RuntimeDep) -> Job:
     responses={**problem_responses(404, 409), 200: examples.job},
 )
 async def cancel_one_job(job_id: UUID, runtime: RuntimeDep) -> Job:
-    """Cancel one job; what waits for it is skipped."""
+    """Cancel a job. Jobs that depend on it are skipped."""
     await cancel_job(runtime.database, job_id)
     return await get_job(runtime.database, job_id, runtime.sign)
 
@@ -46,6 +46,6 @@ async def retry_one_job(
     runtime: RuntimeDep,
     options: Annotated[RetryOptions | None, Body(openapi_examples=examples.retry_options)] = None,
 ) -> Job:
-    """Run one job again, with the failed jobs it needs and those that were skipped because of it."""
+    """Run a job again, with the failed jobs that it depends on and the jobs that were skipped because of it."""
     await retry_job(runtime.database, job_id, resubmit=bool(options and options.resubmit))
     return await get_job(runtime.database, job_id, runtime.sign)

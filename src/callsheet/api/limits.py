@@ -1,4 +1,4 @@
-"""The largest request that is read."""
+"""Limit for the size of request bodies."""
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -7,31 +7,31 @@ from callsheet.api.errors import ApiError
 
 
 class BodyLimitMiddleware:
-    """Refuses a request with a body of more than `most` bytes, by what it announces or else by what comes."""
+    """Rejects requests with a body of more than `max_bytes` bytes, by Content-Length or by the received bytes."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
         self._app = app
-        self._most = most
+        self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or pass it on."""
+        """Pass a request on; raise ApiError with status 413 if its body is too large."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "")
-        if announced.isdecimal() and int(announced) > self._most:
-            raise self._refusal()
+        content_length = Headers(scope=scope).get("content-length", "")
+        if content_length.isdecimal() and int(content_length) > self._max_bytes:
+            raise self._too_large()
         received = 0
 
-        async def counted() -> Message:
+        async def receive_counted() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._most:
-                raise self._refusal()
+            if received > self._max_bytes:
+                raise self._too_large()
             return message
 
-        await self._app(scope, counted, send)
+        await self._app(scope, receive_counted, send)
 
-    def _refusal(self) -> ApiError:
-        return ApiError(413, "too_large", f"The body has more than the {self._most:,} bytes that are accepted.")
+    def _too_large(self) -> ApiError:
+        return ApiError(413, "too_large", f"The body is larger than {self._max_bytes:,} bytes.")

@@ -1,4 +1,4 @@
-"""Models: what `generate` can be asked for here."""
+"""Models for the operation `generate`."""
 
 import asyncio
 
@@ -19,20 +19,20 @@ router = APIRouter(prefix="/api/models", tags=["models"])
 
 
 class ModelList(Model):
-    """The registry of models."""
+    """All models of the registry."""
 
-    models: list[ModelRecord] = Field(description="By id")
+    models: list[ModelRecord] = Field(description="Sorted by id")
 
 
 @router.get("", name="list_models", summary="List models", responses={**problem_responses(), 200: examples.models})
 async def list_all(runtime: RuntimeDep) -> ModelList:
-    """Every model, with who offers it, whether that provider is set up here, and what it takes."""
+    """Return every model, with its providers, whether they are configured, and its parameters."""
     return ModelList(models=list_models(await _registry(runtime), runtime.providers))
 
 
 @router.get("/{model_id:path}", summary="Read a model", responses={**problem_responses(404), 200: examples.model})
 async def read_model(model_id: str, runtime: RuntimeDep) -> ModelRecord:
-    """One model, by its id or an alias; slashes in it stand as they are."""
+    """Return a model by its id or an alias. Slashes in the id are not encoded."""
     registry = await _registry(runtime)
     if model_id not in registry:
         raise NotFound(f"There is no model '{model_id}'{did_you_mean(model_id, registry) or '.'}")

@@ -1,4 +1,4 @@
-"""Errors as OpenAI's clients read them, for the addresses under `/v1/`."""
+"""Errors in the format of OpenAI, for the paths under `/v1/`."""
 
 import orjson
 
@@ -7,13 +7,13 @@ from callsheet.api.problems import ProblemDocument
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 
-def speaks_openai(path: str) -> bool:
-    """Tell whether an address belongs to what is served in OpenAI's shape."""
+def is_openai_path(path: str) -> bool:
+    """Return whether a path belongs to the OpenAI-compatible API."""
     return path.startswith("/v1/")
 
 
 def openai_error(document: ProblemDocument) -> tuple[int, bytes]:
-    """Return the status and the body that tell of a problem."""
+    """Return the status and the body for a problem document. OpenAI uses 400 where Callsheet uses 422."""
     status = 400 if document.status == 422 else document.status
     first = document.errors[0] if document.errors else None
     error = {

@@ -1,4 +1,4 @@
-"""Operations: the manifest of what can be done here."""
+"""Operations that this server knows."""
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -15,20 +15,20 @@ router = APIRouter(prefix="/api/operations", tags=["operations"])
 
 
 class OperationList(Model):
-    """The capabilities manifest."""
+    """All operations of this server."""
 
-    operations: list[OperationRecord] = Field(description="By name")
+    operations: list[OperationRecord] = Field(description="Sorted by name")
 
 
 @router.get("", summary="List operations", responses={**problem_responses(), 200: examples.operations})
 async def list_operations(runtime: RuntimeDep) -> OperationList:
-    """Every operation, with the schemas of what goes in and what comes out."""
+    """Return every operation, with the JSON Schemas of its params and result."""
     return OperationList(operations=manifest(runtime.catalog))
 
 
 @router.get("/{name}", summary="Read an operation", responses={**problem_responses(404), 200: examples.operation})
 async def read_operation(name: str, runtime: RuntimeDep) -> OperationRecord:
-    """One operation, by its name or an alias."""
+    """Return an operation by its name or an alias."""
     operation = runtime.catalog.get(name)
     if operation is None:
         raise NotFound(f"There is no operation '{name}'.")

@@ -1,4 +1,4 @@
-"""Webhooks of providers. Each has its own token, and most are signed, so they need no API key."""
+"""Webhooks from providers. They need no API key: the URL has a token, and most providers sign them."""
 
 from typing import Annotated
 from uuid import UUID
@@ -14,18 +14,18 @@ router = APIRouter(prefix="/api/webhooks", tags=["webhooks"])
 
 
 class WebhookReceipt(Model):
-    """The call has arrived; what it leads to happens later."""
+    """Confirms that a webhook was stored. It is processed later."""
 
     received: bool = True
 
 
 @router.post(
-    "/job/{job_record_id}",
+    "/jobs/{job_record_id}",
     name="receive_provider_webhook",
-    summary="Take a provider's webhook",
+    summary="Receive a webhook from a provider",
     responses={
         **problem_responses(401, 413),
-        200: {"description": "Arrived", "content": {"application/json": {"example": {"received": True}}}},
+        200: {"description": "Stored", "content": {"application/json": {"example": {"received": True}}}},
     },
     openapi_extra={
         "requestBody": {
@@ -43,24 +43,24 @@ async def receive_provider_webhook(
     job_record_id: UUID,
     request: Request,
     runtime: RuntimeDep,
-    token: Annotated[str, Query(description="As in the address that the provider was given", max_length=200)] = "",
+    token: Annotated[str, Query(description="Token from the URL that was sent to the provider", max_length=200)] = "",
 ) -> WebhookReceipt:
-    """Providers call this address when a task has ended.
+    """Receive the webhook that a provider sends when a task has ended.
 
-    The call is checked by its token and, where the provider signs, by its signature. It counts as a hint to look at
-    the task: what it says is not believed, and one that comes late, twice or for a job that is gone changes nothing.
+    The token and, if the provider signs its webhooks, the signature are verified. A webhook only triggers a poll of
+    the task; its content is not trusted. A webhook that is late, repeated or for an unknown job has no effect.
     """
     if not token:
-        raise BadWebhook("The address holds no valid token.")
-    body = await _read(request, runtime.settings.webhook_max_bytes)
+        raise BadWebhook("The URL has no valid token.")
+    body = await _read_body(request, runtime.settings.webhook_max_bytes)
     await runtime.webhook_inbox().receive(job_record_id, token, request.headers, body)
     return WebhookReceipt()
 
 
-async def _read(request: Request, most: int) -> bytes:
+async def _read_body(request: Request, max_bytes: int) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > most:
-            raise TooLarge(f"The body has more than the {most:,} bytes that are accepted.")
+        if len(body) > max_bytes:
+            raise TooLarge(f"The body is larger than {max_bytes:,} bytes.")
     return bytes(body)

@@ -1,4 +1,4 @@
-"""Queues: what waits in them, pausing, limiting."""
+"""Queues: list, pause and limit them."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -17,33 +17,39 @@ from callsheet.engine.reads.views import list_queues
 
 router = APIRouter(prefix="/api/queues", tags=["queues"])
 
-_LARGEST = 2**31 - 1
+_MAX_INT32 = 2**31 - 1
 
 
 class QueueList(Model):
     """The queues."""
 
-    queues: list[QueueRecord] = Field(description="By name")
+    queues: list[QueueRecord] = Field(description="Sorted by name")
 
 
 class QueuePatch(Model):
-    """What to change of a queue. A field that is absent stays; null lifts a limit."""
+    """Changes of a queue. An absent field does not change; null removes a limit."""
 
-    paused: bool | None = Field(None, description="No job of a paused queue starts; those that run go on")
-    max_running: int | None = Field(None, ge=0, le=_LARGEST, description="Over the whole fleet")
-    rate_limit: int | None = Field(None, ge=1, le=_LARGEST, description="Starts in a period, over the whole fleet")
-    rate_period: Duration | None = Field(None, description="Goes with rateLimit")
+    paused: bool | None = Field(
+        None, description="Whether the queue is paused: no more jobs start, running jobs continue"
+    )
+    max_running: int | None = Field(
+        None, ge=0, le=_MAX_INT32, description="Maximum number of running jobs, over all workers"
+    )
+    rate_limit: int | None = Field(
+        None, ge=1, le=_MAX_INT32, description="Maximum number of starts in `ratePeriod`, over all workers"
+    )
+    rate_period: Duration | None = Field(None, description="Period of `rateLimit`")
 
     @model_validator(mode="after")
-    def _rate_is_whole(self) -> "QueuePatch":
+    def _check_rate(self) -> "QueuePatch":
         if (self.rate_limit is None) != (self.rate_period is None):
-            raise ValueError("rateLimit and ratePeriod go together: give both, or null for both")
+            raise ValueError("rateLimit and ratePeriod go together: set both, or both to null")
         if self.rate_period is not None and self.rate_period <= timedelta(0):
-            raise ValueError("ratePeriod must be longer than nothing")
+            raise ValueError("ratePeriod must be greater than 0")
         return self
 
     def change(self) -> QueueChange:
-        """Return this as the engine takes it."""
+        """Return the change for the engine."""
         given = self.model_fields_set
         rate = Rate(self.rate_limit, self.rate_period) if self.rate_limit and self.rate_period else None
         return QueueChange(
@@ -57,7 +63,7 @@ class QueuePatch(Model):
 
 @router.get("", name="list_queues", summary="List queues", responses={**problem_responses(), 200: examples.queues})
 async def list_all_queues(runtime: RuntimeDep) -> QueueList:
-    """Every queue that has an operation, a limit, a lane or a job."""
+    """Return every queue that has an operation, a limit, a lane or a job."""
     return QueueList(queues=await list_queues(runtime.database, runtime.catalog))
 
 
@@ -70,5 +76,5 @@ async def list_all_queues(runtime: RuntimeDep) -> QueueList:
 async def change_one_queue(
     name: str, patch: Annotated[QueuePatch, Body(openapi_examples=examples.queue_patches)], runtime: RuntimeDep
 ) -> QueueRecord:
-    """Pause, resume or limit a queue for the whole fleet; workers follow at once."""
+    """Pause, resume or limit a queue for all workers. The change takes effect immediately."""
     return await change_queue(runtime.database, runtime.catalog, name, patch.change())

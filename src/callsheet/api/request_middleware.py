@@ -1,4 +1,4 @@
-"""The outermost layer: each request gets an id, a line in the log, and an answer whatever happens inside."""
+"""Outermost middleware: request id, access log, and a response to every exception."""
 
 import re
 import time
@@ -7,53 +7,55 @@ import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from callsheet.api.errors import render
+from callsheet.api.errors import render_error
 from callsheet.domain.ids import new_id
 
 log = structlog.get_logger(__name__)
 
-_GIVEN = re.compile(r"[A-Za-z0-9_.:-]{8,128}")
-_QUIET = frozenset({"/health", "/healthz", "/readyz", "/metrics"})
+_CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{8,128}")
+_QUIET_PATHS = frozenset({"/health", "/healthz", "/readyz", "/metrics"})
+"""Paths that monitoring requests often; they are logged at the level debug."""
 
 
 class RequestMiddleware:
-    """Names requests, logs them, and turns what nobody caught into a problem document."""
+    """Assigns request ids, logs requests, and renders uncaught exceptions as problem documents."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request. A valid X-Request-ID of the client is kept, else a new id is generated."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get("x-request-id", "")
-        request = given if _GIVEN.fullmatch(given) else str(new_id())
-        scope.setdefault("state", {})["request_id"] = request
+        request_id = given if _CLIENT_REQUEST_ID.fullmatch(given) else str(new_id())
+        scope.setdefault("state", {})["request_id"] = request_id
         status, began = 0, time.monotonic()
 
-        async def named(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request
+                MutableHeaders(scope=message)["X-Request-ID"] = request_id
             await send(message)
 
         try:
-            await self._app(scope, receive, named)
+            await self._app(scope, receive, send_with_id)
         except Exception as error:
-            answer = render(scope, error)
+            response = render_error(scope, error)
             if status:
-                # Half an answer is out already: the connection must break, or the client would take it for whole.
+                # A part of the response is already sent. The connection must break, or the client would take the
+                # part for the whole response.
                 raise
-            await answer(scope, receive, named)
+            await response(scope, receive, send_with_id)
         finally:
-            level = log.debug if scope["path"] in _QUIET else log.info
+            level = log.debug if scope["path"] in _QUIET_PATHS else log.info
             level(
                 "request",
                 method=scope["method"],
                 path=scope["path"],
                 status=status,
-                milliseconds=round((time.monotonic() - began) * 1000),
-                request=request,
+                duration_ms=round((time.monotonic() - began) * 1000),
+                request_id=request_id,
             )

@@ -1,4 +1,4 @@
-"""The JSON Schema of plans, for editors."""
+"""JSON Schema of plans, for editors."""
 
 from typing import Any
 
@@ -13,8 +13,10 @@ router = APIRouter(prefix="/api", tags=["operations"])
 
 
 @router.get(
-    "/plan.schema.json", summary="Read the schema of plans", responses={**problem_responses(), 200: examples.schema}
+    "/plan.schema.json",
+    summary="Read the JSON Schema of plans",
+    responses={**problem_responses(), 200: examples.schema},
 )
 async def read_plan_schema(runtime: RuntimeDep) -> dict[str, Any]:
-    """The JSON Schema of a plan with the operations of this server, so that editors complete and check plans."""
+    """Return the JSON Schema of plans with the operations of this server, for completion and checks in editors."""
     return plan_schema(runtime.catalog)

@@ -1,4 +1,4 @@
-"""The web server around the app."""
+"""The web server of the application."""
 
 import contextlib
 import socket
@@ -9,9 +9,9 @@ from fastapi import FastAPI
 
 
 class Server(uvicorn.Server):
-    """Uvicorn, which ends event streams when it shuts down: it would wait for them otherwise.
+    """Uvicorn server that ends event streams when it shuts down; plain uvicorn would wait for them.
 
-    It leaves signals alone, since more than the server ends with them: call `stop`.
+    It handles no signals, because the process closes more than this server: call `stop`.
     """
 
     def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
@@ -20,23 +20,17 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Capture none: uvicorn would raise them again, and end the process before the rest is closed."""
+        """Capture no signals. Uvicorn would raise them again and end the process before the rest is closed."""
         yield
 
     def stop(self) -> None:
-        """Have `serve` return, once answers that are under way are finished."""
+        """Make `serve` return as soon as the current responses are complete."""
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close what listens and what streams, let answers that are under way finish."""
+        """Close listeners and event streams, and let the other current responses complete."""
         self._callsheet.state.closing.set()
         await super().shutdown(sockets)
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port that it listens on, once it is started; of use where the port was left to the system."""
-        host, port = self.servers[0].sockets[0].getsockname()[:2]
-        return str(host), int(port)
 
 
 def make_server(app: FastAPI, *, host: str, port: int) -> Server:

@@ -1,4 +1,4 @@
-"""`/v1/videos`: every model that makes films, in OpenAI's shape."""
+"""`/v1/videos`: an OpenAI-compatible API for all video models."""
 
 import asyncio
 import tempfile
@@ -11,16 +11,17 @@ from fastapi import APIRouter, Header, Query, Request, Response
 
 from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.errors import ApiError
-from callsheet.api.files import FileRequest, answer_with
-from callsheet.api.videos_request import Upload, VideoRequest, read_video_request, to_openai_errors
+from callsheet.api.files import FileRequest, file_response
+from callsheet.api.videos_params import VideoParams, to_openai_errors
+from callsheet.api.videos_request import Upload, read_video_request
 from callsheet.api.videos_schema import (
     DeletedVideo,
     Video,
     VideoPage,
-    execution_of,
-    film_of,
-    page_of,
-    video_of,
+    artifact_of,
+    execution_id_of,
+    to_page,
+    to_video,
 )
 from callsheet.domain.errors import InvalidState, NotFound, PlanRefused
 from callsheet.domain.plan import Submission
@@ -34,30 +35,30 @@ from callsheet.providers.registry import read_registry
 from callsheet.wiring import Runtime
 
 router = APIRouter(prefix="/v1/videos", include_in_schema=False)
-"""It stands in OpenAI's own description, not in ours."""
+"""Left out of the OpenAPI document: clients use the SDKs of OpenAI."""
 
-_ASK_AGAIN = "2000"
-"""Milliseconds after which a client looks again."""
+_POLL_AFTER_MS = "2000"
+"""Recommended time between two polls of a client, in milliseconds."""
 
 
 @router.post("")
 async def create_video(
     request: Request, response: Response, runtime: RuntimeDep, idempotency_key: Annotated[str | None, Header()] = None
 ) -> Video:
-    """Order a film. The body is a form, with a picture as `input_reference` if one is sent, or JSON."""
+    """Submit a video. The body is JSON, or a form that may have an image as the file `input_reference`."""
     registry = await asyncio.to_thread(read_registry, runtime.settings.models_file)
-    wanted = await read_video_request(request, registry)
+    video_request = await read_video_request(request, registry)
     try:
-        submission = _submission(wanted)
+        submission = _submission(video_request.video)
         check_plan(submission.execution_plan, runtime.catalog, max_jobs=1)
-        if wanted.upload is not None:
-            await _keep(runtime, wanted.upload)
+        if video_request.upload is not None:
+            await _store_upload(runtime, video_request.upload)
         stored = await submit(
             runtime.database, submission, runtime.catalog, max_jobs=1, idempotency_key=idempotency_key or None
         )
     except PlanRefused as refused:
         raise to_openai_errors(refused.problems) from None
-    return _shown(await find_video(runtime.database, stored.execution_id), response)
+    return _with_poll_header(await find_video(runtime.database, stored.execution_id), response)
 
 
 @router.get("")
@@ -67,23 +68,23 @@ async def list_all_videos(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     order: Literal["asc", "desc"] = "desc",
 ) -> VideoPage:
-    """One page of those that were not deleted."""
-    last = execution_of(after) if after else None
+    """Return a page of videos. Deleted videos are left out."""
+    last = execution_id_of(after) if after else None
     found = await list_videos(runtime.database, after=last, newest_first=order == "desc", most=limit + 1)
-    return page_of([video_of(job) for job in found[:limit]], has_more=len(found) > limit)
+    return to_page([to_video(job) for job in found[:limit]], has_more=len(found) > limit)
 
 
 @router.get("/{name}")
 async def read_video(name: str, runtime: RuntimeDep, response: Response) -> Video:
-    """How a film stands."""
-    return _shown(await _find(runtime, name), response)
+    """Return a video with its status."""
+    return _with_poll_header(await _find(runtime, name), response)
 
 
 @router.delete("/{name}")
 async def delete_video(name: str, runtime: RuntimeDep) -> DeletedVideo:
-    """Show a film no more; where it is still being made, that is cancelled."""
+    """Delete a video. If it is still in progress, its execution is cancelled."""
     job = await _find(runtime, name)
-    with suppress(InvalidState):  # it had ended
+    with suppress(InvalidState):  # The execution has ended.
         await cancel_execution(runtime.database, job.id)
     await mark_video_deleted(runtime.database, job.id)
     return DeletedVideo(id=name)
@@ -96,40 +97,40 @@ async def read_content(
     request: Request,
     runtime: RuntimeDep,
     variant: Literal["video", "thumbnail", "spritesheet"] = "video",
-    wanted: Annotated[str | None, Header(alias="Range")] = None,
+    range_header: Annotated[str | None, Header(alias="Range")] = None,
     if_none_match: Annotated[str | None, Header()] = None,
     if_range: Annotated[str | None, Header()] = None,
 ) -> Response:
-    """The film itself, whole or one range of its bytes."""
+    """Return the video file, or one byte range of it."""
     job = await _find(runtime, name)
     if variant != "video":
-        raise NotFound(f"There is no {variant} of a film here; ask for the variant 'video'.")
-    film = film_of(job)
-    if film is None:
-        status = video_of(job).status
-        raise ApiError(404, "video_not_ready", f"There is no film yet: the video is {status}.")
-    artifact = await find_artifact(runtime.database, UUID(film["artifactId"]))
-    return await answer_with(runtime, artifact, FileRequest(request.method, wanted, if_none_match, if_range))
+        raise NotFound(f"The variant '{variant}' is not supported; request the variant 'video'.")
+    record = artifact_of(job)
+    if record is None:
+        status = to_video(job).status
+        raise ApiError(404, "video_not_ready", f"The video has no content: its status is {status}.")
+    artifact = await find_artifact(runtime.database, UUID(record["artifactId"]))
+    return await file_response(runtime, artifact, FileRequest(request.method, range_header, if_none_match, if_range))
 
 
 async def _find(runtime: Runtime, name: str) -> VideoJob:
-    return await find_video(runtime.database, execution_of(name))
+    return await find_video(runtime.database, execution_id_of(name))
 
 
-def _shown(job: VideoJob, response: Response) -> Video:
+def _with_poll_header(job: VideoJob, response: Response) -> Video:
     if job.status not in ENDED:
-        response.headers["openai-poll-after-ms"] = _ASK_AGAIN
-    return video_of(job)
+        response.headers["openai-poll-after-ms"] = _POLL_AFTER_MS
+    return to_video(job)
 
 
-def _submission(wanted: VideoRequest) -> Submission:
-    metadata: dict[str, Any] = {**SHOWN, "asked": wanted.asked}
-    jobs = [{"id": JOB, "operation": "generate", "params": wanted.params}]
+def _submission(video: VideoParams) -> Submission:
+    metadata: dict[str, Any] = {**SHOWN, "requested": video.requested}
+    jobs = [{"id": JOB, "operation": "generate", "params": video.params}]
     return read_submission({"executionPlan": {"jobs": jobs}, "metadata": metadata})
 
 
-async def _keep(runtime: Runtime, upload: Upload) -> None:
-    """Store a file that was sent; where the same one lies already, it is written once more."""
+async def _store_upload(runtime: Runtime, upload: Upload) -> None:
+    """Store an uploaded file. An equal file that is already stored is overwritten."""
     with tempfile.TemporaryDirectory(prefix="callsheet-upload-") as folder:
         path = Path(folder) / "upload"
         await asyncio.to_thread(path.write_bytes, upload.data)

@@ -1,4 +1,4 @@
-"""Videos in OpenAI's shape."""
+"""Response bodies of `/v1/videos`, in the format of OpenAI."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -15,7 +15,7 @@ _PREFIX = "video_"
 Status = Literal["queued", "in_progress", "completed", "failed"]
 
 _STATUSES: Mapping[JobStatus, Status] = {
-    # It has begun, and waits for what our own servers make for it.
+    # A started job becomes pending again while it waits for its child jobs, such as a ComfyUI job.
     JobStatus.PENDING: "in_progress",
     JobStatus.SCHEDULED: "queued",
     JobStatus.QUEUED: "queued",
@@ -29,14 +29,14 @@ _STATUSES: Mapping[JobStatus, Status] = {
 
 
 class VideoError(BaseModel):
-    """Why there is no film."""
+    """Why a video failed."""
 
     code: str
     message: str
 
 
 class Video(BaseModel):
-    """A film that is made, or was."""
+    """A video in any status."""
 
     id: str
     object: Literal["video"] = "video"
@@ -64,7 +64,7 @@ class VideoPage(BaseModel):
 
 
 class DeletedVideo(BaseModel):
-    """That a video is gone."""
+    """Confirms that a video was deleted."""
 
     id: str
     object: Literal["video.deleted"] = "video.deleted"
@@ -72,47 +72,47 @@ class DeletedVideo(BaseModel):
 
 
 def video_id(execution_id: UUID) -> str:
-    """Return the id of the video that an execution makes."""
+    """Return the video id of an execution."""
     return _PREFIX + execution_id.hex
 
 
-def execution_of(name: str) -> UUID:
-    """Return the execution that makes a video; raises NotFound for what is no id of one."""
+def execution_id_of(name: str) -> UUID:
+    """Return the execution id of a video id. Raises NotFound for an invalid id."""
     try:
         return UUID(hex=name.removeprefix(_PREFIX))
     except ValueError:
         raise NotFound(f"There is no video '{name[:100]}'.") from None
 
 
-def video_of(job: VideoJob) -> Video:
-    """Return a video as it stands."""
+def to_video(job: VideoJob) -> Video:
+    """Return the video of a job."""
     status = _STATUSES[job.status]
-    probe = (film_of(job) or {}).get("probe") or {}
-    asked = job.metadata.get("asked") or {}
+    probe = (artifact_of(job) or {}).get("probe") or {}
+    requested = job.metadata.get("requested") or {}
     return Video(
         id=video_id(job.id),
         status=status,
         progress=100 if status == "completed" else round(job.progress * 100),
         model=job.params["modelId"],
         prompt=job.params.get("prompt"),
-        seconds=asked.get("seconds") or _seconds(probe),
-        size=_size(probe) or asked.get("size"),
+        seconds=requested.get("seconds") or _seconds(probe),
+        size=_size(probe) or requested.get("size"),
         created_at=int(job.created_at.timestamp()),
         completed_at=int(job.finished_at.timestamp()) if job.finished_at and status == "completed" else None,
         error=_error(job) if status == "failed" else None,
     )
 
 
-def page_of(videos: list[Video], *, has_more: bool) -> VideoPage:
-    """Return a page with its bounds."""
+def to_page(videos: list[Video], *, has_more: bool) -> VideoPage:
+    """Return a page with its first and last id."""
     ids = [video.id for video in videos]
     return VideoPage(data=videos, first_id=ids[0] if ids else None, last_id=ids[-1] if ids else None, has_more=has_more)
 
 
-def film_of(job: VideoJob) -> dict[str, Any] | None:
-    """Return the record of the film that a job made, if it has made one."""
-    made = job.result or {}
-    return next(iter([*made.get("videos", ()), *made.get("files", ())]), None)
+def artifact_of(job: VideoJob) -> dict[str, Any] | None:
+    """Return the artifact record of the finished video, or None."""
+    result = job.result or {}
+    return next(iter([*result.get("videos", ()), *result.get("files", ())]), None)
 
 
 def _seconds(probe: Mapping[str, Any]) -> str | None:

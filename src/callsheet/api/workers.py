@@ -1,4 +1,4 @@
-"""Workers: who is there, and how many jobs each runs at once."""
+"""Workers: list them, and change their lanes."""
 
 from typing import Annotated
 from uuid import UUID
@@ -20,20 +20,20 @@ router = APIRouter(prefix="/api/workers", tags=["workers"])
 class WorkerList(Model):
     """The workers."""
 
-    workers: list[WorkerRecord] = Field(description="Live ones first")
+    workers: list[WorkerRecord] = Field(description="Live workers first")
 
 
 class WorkerPatch(Model):
-    """What to change of a worker."""
+    """Changes of a worker."""
 
     lanes: dict[str, Annotated[int, Field(ge=0, le=10_000)]] = Field(
-        min_length=1, description="Queue → how many of its jobs at once; lanes that are not named stay"
+        min_length=1, description="Queue → slots: the number of its jobs that run at once. Other lanes do not change"
     )
 
 
 @router.get("", name="list_workers", summary="List workers", responses={**problem_responses(), 200: examples.workers})
 async def list_all_workers(runtime: RuntimeDep) -> WorkerList:
-    """Worker processes, with what each runs and when it was last heard of."""
+    """Return the worker processes, with their running jobs and last heartbeats."""
     return WorkerList(workers=await list_workers(runtime.database))
 
 
@@ -45,5 +45,5 @@ async def change_worker(
     patch: Annotated[WorkerPatch, Body(openapi_examples=examples.worker_patches)],
     runtime: RuntimeDep,
 ) -> WorkerRecord:
-    """Change lanes at run time. Jobs that run go on; 0 lets the worker take no more of that queue."""
+    """Change the lanes of a worker. Running jobs continue. With 0, the worker claims no more jobs of that queue."""
     return await set_lanes(runtime.database, worker_id, patch.lanes)

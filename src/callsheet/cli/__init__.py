@@ -1,7 +1,7 @@
 """The command line: `callsheet`.
 
-One file per group of verbs; a command parses, calls, prints. Commands import what they work with when they are called,
-because help and completion have to be quick.
+One file per group of commands. A command parses its arguments, calls the engine or the API, and prints the result.
+Commands import their dependencies when they are called, so that help and completion start quickly.
 """
 
 from callsheet.cli.app import app

@@ -1,4 +1,4 @@
-"""The commands, put together."""
+"""The root of the command line, with all commands."""
 
 from typing import Annotated
 
@@ -26,7 +26,7 @@ from callsheet.cli.errors import EXIT_CODES, ErrorHandlingGroup
 
 app = typer.Typer(
     cls=ErrorHandlingGroup,
-    help="The self-hosted backend of an AI video product: a plan becomes finished files, durably.",
+    help="Self-hosted backend for AI video: durable jobs that turn plans into finished files.",
     epilog="Exit status: " + " · ".join(f"{code} {meaning}" for code, meaning in EXIT_CODES.items()),
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -34,26 +34,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_HERE = "Here and now"
-_SERVER = "On a running server"
-_MACHINE = "This installation"
+_LOCAL = "Run on this machine"
+_SERVER = "Use a running server"
+_INSTALLATION = "Inspect and set up this installation"
 
 
 @app.callback()
 def options(
     context: typer.Context,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log in detail; show tracebacks")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log at level debug and print tracebacks")] = False,
 ) -> None:
-    """Take what holds for every command."""
+    """Read the options of all commands."""
     context.obj = verbose
 
 
-app.command(rich_help_panel=_HERE)(run.demo)
-app.command(rich_help_panel=_HERE)(run.run)
-app.command(rich_help_panel=_HERE)(render.render)
-app.command(rich_help_panel=_HERE)(serve.up)
-app.command(rich_help_panel=_HERE)(serve.serve)
-app.command(rich_help_panel=_HERE)(worker.worker)
+app.command(rich_help_panel=_LOCAL)(run.demo)
+app.command(rich_help_panel=_LOCAL)(run.run)
+app.command(rich_help_panel=_LOCAL)(render.render)
+app.command(rich_help_panel=_LOCAL)(serve.up)
+app.command(rich_help_panel=_LOCAL)(serve.serve)
+app.command(rich_help_panel=_LOCAL)(worker.worker)
 app.command(rich_help_panel=_SERVER)(executions.submit)
 app.command(rich_help_panel=_SERVER)(executions.status)
 app.command(rich_help_panel=_SERVER)(executions.watch)
@@ -62,18 +62,18 @@ app.command(rich_help_panel=_SERVER)(executions.retry)
 app.add_typer(executions.group, name="executions", rich_help_panel=_SERVER)
 app.add_typer(queues.group, name="queues", rich_help_panel=_SERVER)
 app.add_typer(workers.group, name="workers", rich_help_panel=_SERVER)
-app.command(rich_help_panel=_MACHINE)(check.check)
-app.add_typer(operations.group, name="operations", rich_help_panel=_MACHINE)
-app.add_typer(models.group, name="models", rich_help_panel=_MACHINE)
-app.add_typer(comfyui.group, name="comfyui", rich_help_panel=_MACHINE)
-app.add_typer(plans.group, name="plan", rich_help_panel=_MACHINE)
-app.add_typer(timelines.group, name="timeline", rich_help_panel=_MACHINE)
-app.add_typer(webhooks.group, name="webhooks", rich_help_panel=_MACHINE)
-app.add_typer(fake_servers.group, name="testing", rich_help_panel=_MACHINE)
-app.add_typer(database.group, name="db", rich_help_panel=_MACHINE)
+app.command(rich_help_panel=_INSTALLATION)(check.check)
+app.add_typer(operations.group, name="operations", rich_help_panel=_INSTALLATION)
+app.add_typer(models.group, name="models", rich_help_panel=_INSTALLATION)
+app.add_typer(comfyui.group, name="comfyui", rich_help_panel=_INSTALLATION)
+app.add_typer(plans.group, name="plan", rich_help_panel=_INSTALLATION)
+app.add_typer(timelines.group, name="timeline", rich_help_panel=_INSTALLATION)
+app.add_typer(webhooks.group, name="webhooks", rich_help_panel=_INSTALLATION)
+app.add_typer(fake_servers.group, name="dev", rich_help_panel=_INSTALLATION)
+app.add_typer(database.group, name="db", rich_help_panel=_INSTALLATION)
 
 
-@app.command(rich_help_panel=_MACHINE)
+@app.command(rich_help_panel=_INSTALLATION)
 def version() -> None:
     """Print the version."""
     from importlib.metadata import version as version_of

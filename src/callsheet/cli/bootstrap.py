@@ -1,4 +1,4 @@
-"""What commands stand on that work on this machine: settings, operations, an open runtime."""
+"""Settings, logging and operation catalog for commands that work on this machine."""
 
 import importlib.util
 import os
@@ -15,18 +15,21 @@ from callsheet.operation.catalog import Catalog, discover
 from callsheet.settings import Settings
 
 
-def load_settings(**given: Any) -> Settings:
-    """Read the settings; command-line values override. Raises ConfigurationError with every problem."""
+def load_settings(**options: Any) -> Settings:
+    """Return the settings. Command-line options other than None take precedence.
+
+    Raises ConfigurationError with every problem.
+    """
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
-        raise ConfigurationError("\n  ".join(["The settings cannot be used:", *problems_of(error)])) from None
+        raise ConfigurationError("\n  ".join(["The settings are invalid:", *settings_problems(error)])) from None
     except OSError as error:
-        raise ConfigurationError(f"A setting names a file that cannot be read: {error}") from None
+        raise ConfigurationError(f"A file that a setting names cannot be read: {error}") from None
 
 
-def problems_of(error: ValidationError) -> list[str]:
-    """Return what is wrong with the settings, a line each, without the values: some are secrets."""
+def settings_problems(error: ValidationError) -> list[str]:
+    """Return one line per invalid setting. The values are left out: some are secrets."""
     lines = []
     for item in error.errors(include_url=False, include_input=False, include_context=False):
         message = item["msg"].removeprefix("Value error, ")
@@ -35,24 +38,24 @@ def problems_of(error: ValidationError) -> list[str]:
     return lines
 
 
-def environment_of(**given: Any) -> dict[str, str]:
-    """Return the environment for a child that shall have the settings given on the command line."""
-    named = {f"CALLSHEET_{name.upper()}": str(value) for name, value in given.items() if value is not None}
-    return {**os.environ, **named}
+def child_environment(**options: Any) -> dict[str, str]:
+    """Return the environment of a child process, with the settings from command-line options."""
+    variables = {f"CALLSHEET_{name.upper()}": str(value) for name, value in options.items() if value is not None}
+    return {**os.environ, **variables}
 
 
-def log_as(settings: Settings, *, verbose: bool, level: str | None = None) -> None:
-    """Set up the log of this process; `level` stands in for that of the settings."""
+def configure_command_logging(settings: Settings, *, verbose: bool, level: str | None = None) -> None:
+    """Configure the logging of this process. `level` overrides the level of the settings, `verbose` both."""
     set_up_logs("debug" if verbose else level or settings.log_level, as_json=settings.log_json)
 
 
-def catalog_of(modules: Iterable[str] | None) -> Catalog:
-    """Return the installed operations with those of these modules or .py files."""
-    return discover([_importable(module) for module in modules or ()])
+def discover_operations(modules: Iterable[str] | None) -> Catalog:
+    """Return the installed operations and those of the given modules or .py files."""
+    return discover([_make_importable(module) for module in modules or ()])
 
 
-def _importable(module: str) -> str:
-    """Make a module importable as `python -m` would, from the working folder, or a file from its own."""
+def _make_importable(module: str) -> str:
+    """Make a module importable from the working directory, or a file from its folder; return the module name."""
     file = Path(module)
     folder, name = (file.resolve().parent, file.stem) if file.suffix == ".py" else (Path.cwd(), module)
     if str(folder) not in sys.path:

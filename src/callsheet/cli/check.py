@@ -1,4 +1,4 @@
-"""`callsheet check`: is everything here fit to start?"""
+"""`callsheet check`: diagnose this installation."""
 
 import typer
 
@@ -13,16 +13,16 @@ def check(
     database_url: DatabaseUrl = None,
     as_json: Json = False,
 ) -> None:
-    """Read every setting and try every connection; tell all errors, then all warnings. Starts nothing.
+    """Check all settings and connections, and print errors, then warnings. Starts nothing.
 
-    Exit 0 when there is no error, 2 otherwise.
+    Exit status 0 if there are no errors, else 2.
     """
-    from callsheet.cli.diagnostics import examine
+    from callsheet.cli.diagnostics import run_checks
     from callsheet.cli.loop import run_async
     from callsheet.cli.printing import say, show, show_json
 
-    given = {"host": host, "port": port, "data_dir": data_dir, "database_url": database_url}
-    findings = run_async(examine(given, modules))
+    options = {"host": host, "port": port, "data_dir": data_dir, "database_url": database_url}
+    findings = run_async(run_checks(options, modules))
     if as_json:
         show_json([{"level": f.level, "subject": f.subject, "message": f.message} for f in findings])
     else:

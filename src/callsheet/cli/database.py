@@ -1,27 +1,27 @@
-"""`callsheet db`: the database's schema."""
+"""`callsheet db`: the schema of the database."""
 
 import typer
 
 from callsheet.cli.options import DatabaseUrl, DataDir
 
-group = typer.Typer(help="Look after the database.", no_args_is_help=True)
+group = typer.Typer(help="Manage the database.", no_args_is_help=True)
 
 
 @group.callback()
 def db() -> None:
-    """Look after the database."""
+    """Manage the database."""
 
 
 @group.command()
 def upgrade(context: typer.Context, data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
-    """Bring the database to the schema of this version. Safe to run at any time, by any number at once."""
-    from callsheet.cli.bootstrap import load_settings, log_as
+    """Upgrade the database to the schema of this version. Safe at any time, also concurrently."""
+    from callsheet.cli.bootstrap import configure_command_logging, load_settings
     from callsheet.cli.loop import run_async
     from callsheet.cli.printing import say
     from callsheet.wiring import open_database
 
     settings = load_settings(data_dir=data_dir, database_url=database_url)
-    log_as(settings, verbose=context.obj, level="warning")
+    configure_command_logging(settings, verbose=context.obj, level="warning")
 
     async def work() -> None:
         from callsheet.db.migrations import HEAD

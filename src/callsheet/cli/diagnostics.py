@@ -1,4 +1,4 @@
-"""Examining an installation without starting anything."""
+"""Diagnostics of an installation: each check yields findings and starts nothing."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ import asyncpg
 from pydantic import ValidationError
 
 from callsheet.api.bind_check import require_api_key_beyond_loopback
-from callsheet.cli.bootstrap import catalog_of, problems_of
+from callsheet.cli.bootstrap import discover_operations, settings_problems
 from callsheet.cli.printing import size_text
 from callsheet.comfyui.health import check_servers
 from callsheet.comfyui.pool import Pool
@@ -27,8 +27,9 @@ from callsheet.operation.requirements import runnable_operations
 from callsheet.settings import Settings
 from callsheet.wiring import database_unreachable
 
-_LITTLE_SPACE = 5_000_000_000
+_LOW_SPACE = 5_000_000_000
 _NO_SPACE = 500_000_000
+"""Free bytes on a disk below which a check warns, or fails."""
 _NEEDED_ENCODERS = ("libx264", "aac")
 
 Level = Literal["error", "warning", "ok"]
@@ -36,59 +37,59 @@ Level = Literal["error", "warning", "ok"]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     level: Level
     subject: str
     message: str
 
 
-Examination = Callable[[Settings, list[str] | None], AsyncIterator[Finding]]
+Check = Callable[[Settings, list[str] | None], AsyncIterator[Finding]]
 
 
-async def examine(given: Mapping[str, object], modules: list[str] | None) -> list[Finding]:
-    """Return what is found: errors first, then warnings, then what is well."""
+async def run_checks(options: Mapping[str, object], modules: list[str] | None) -> list[Finding]:
+    """Run all checks. Return errors first, then warnings, then successful checks."""
     try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        settings = Settings(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
     except ValidationError as error:
-        return [Finding("error", "settings", line) for line in problems_of(error)]
+        return [Finding("error", "settings", line) for line in settings_problems(error)]
     except OSError as error:
-        return [Finding("error", "settings", f"names a file that cannot be read: {error}")]
-    findings = [Finding("ok", "settings", "can be read")]
-    for look in (_data_dir, _disk, _database, _storage, _ffmpeg, _operations, _bind_address, _source_roots, _comfyui):
-        findings += [finding async for finding in _found(look, settings, modules)]
+        return [Finding("error", "settings", f"a file cannot be read: {error}")]
+    findings = [Finding("ok", "settings", "valid")]
+    for check in (_data_dir, _disk, _database, _storage, _ffmpeg, _operations, _bind_address, _source_roots, _comfyui):
+        findings += [finding async for finding in _run(check, settings, modules)]
     order: list[Level] = ["error", "warning", "ok"]
     return sorted(findings, key=lambda finding: order.index(finding.level))
 
 
-async def _found(look: Examination, settings: Settings, modules: list[str] | None) -> AsyncIterator[Finding]:
-    subject = look.__name__.strip("_").replace("_", " ")
+async def _run(check: Check, settings: Settings, modules: list[str] | None) -> AsyncIterator[Finding]:
+    subject = check.__name__.strip("_").replace("_", " ")
     try:
-        async for finding in look(settings, modules):
+        async for finding in check(settings, modules):
             yield finding
     except CallsheetError as error:
         yield Finding("error", subject, error.message)
 
 
 async def _data_dir(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
-    folder = _existing(settings.data_dir)
+    folder = _existing_parent(settings.data_dir)
     if not os.access(folder, os.W_OK | os.X_OK) or not folder.is_dir():
-        yield Finding("error", "data folder", f"{settings.data_dir} cannot be written; set CALLSHEET_DATA_DIR")
+        yield Finding("error", "data folder", f"{settings.data_dir} is not writable; set CALLSHEET_DATA_DIR")
     else:
         yield Finding(
-            "ok", "data folder", f"{settings.data_dir}{'' if folder == settings.data_dir else ', to be made'}"
+            "ok", "data folder", f"{settings.data_dir}{'' if folder == settings.data_dir else ', will be created'}"
         )
 
 
-def _existing(folder: Path) -> Path:
+def _existing_parent(folder: Path) -> Path:
     folder = folder.expanduser().absolute()
-    return next(place for place in (folder, *folder.parents) if place.exists())
+    return next(path for path in (folder, *folder.parents) if path.exists())
 
 
 async def _disk(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
     for folder in dict.fromkeys([settings.data_dir, settings.scratch_dir]):
-        free = shutil.disk_usage(_existing(folder)).free
-        level: Level = "error" if free < _NO_SPACE else "warning" if free < _LITTLE_SPACE else "ok"
+        free = shutil.disk_usage(_existing_parent(folder)).free
+        level: Level = "error" if free < _NO_SPACE else "warning" if free < _LOW_SPACE else "ok"
         yield Finding(level, "disk", f"{size_text(free)} free for {folder}")
 
 
@@ -102,61 +103,65 @@ async def _database(settings: Settings, _: list[str] | None) -> AsyncIterator[Fi
         yield Finding("error", "database", database_unreachable(settings, error).message)
         return
     if revision is None:
-        yield Finding("warning", "database", "has no schema yet; run `callsheet db upgrade`, or `callsheet up`")
+        yield Finding("warning", "database", "no schema yet; run `callsheet db upgrade` or `callsheet up`")
     elif revision != HEAD:
-        yield Finding("error", "database", f"has schema {revision}, this version wants {HEAD}: `callsheet db upgrade`")
+        yield Finding(
+            "error", "database", f"schema {revision}, but this version needs {HEAD}; run `callsheet db upgrade`"
+        )
     else:
-        yield Finding("ok", "database", f"answers, schema {revision}")
+        yield Finding("ok", "database", f"reachable, schema {revision}")
 
 
 def _embedded(settings: Settings) -> Finding:
     folder = settings.data_dir / "postgres"
     if not folder.is_dir():
-        return Finding("ok", "database", "embedded, to be made at the first start")
+        return Finding("ok", "database", "embedded, will be created at the first start")
     running = EmbeddedPostgres(folder).server_pid is not None
-    return Finding("ok", "database", f"embedded in {folder}, {'running' if running else 'not running now'}")
+    return Finding("ok", "database", f"embedded in {folder}, {'running' if running else 'not running'}")
 
 
 async def _storage(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
     if settings.s3_bucket is None and not settings.files_dir.is_dir():
-        yield Finding("ok", "storage", f"local files in {settings.files_dir}, to be made")
+        yield Finding("ok", "storage", f"local files in {settings.files_dir}, will be created")
         return
     storage = await asyncio.to_thread(open_storage, settings)
     await storage.check()
-    place = f"bucket {settings.s3_bucket}" if settings.s3_bucket else f"local files in {settings.files_dir}"
-    yield Finding("ok", "storage", f"{place}: written, read and deleted")
+    location = f"bucket {settings.s3_bucket}" if settings.s3_bucket else f"local files in {settings.files_dir}"
+    yield Finding("ok", "storage", f"{location}: write, read and delete work")
 
 
 async def _ffmpeg(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
     binary = find_ffmpeg(settings)
-    able = await capabilities(binary)
-    missing = [encoder for encoder in _NEEDED_ENCODERS if encoder not in able.encoders]
+    supported = await capabilities(binary)
+    missing = [encoder for encoder in _NEEDED_ENCODERS if encoder not in supported.encoders]
     if missing:
-        yield Finding("warning", "ffmpeg", f"{binary} has no {', '.join(missing)}; films come out in other codecs")
+        yield Finding(
+            "warning", "ffmpeg", f"{binary} lacks {', '.join(missing)}; rendered videos will use other codecs"
+        )
     else:
-        yield Finding("ok", "ffmpeg", f"{able.version} at {binary}")
+        yield Finding("ok", "ffmpeg", f"{supported.version} at {binary}")
 
 
 async def _operations(settings: Settings, modules: list[str] | None) -> AsyncIterator[Finding]:
-    catalog = catalog_of(modules)
-    here = runnable_operations(catalog, settings)
-    yield Finding("ok", "operations", ", ".join(operation.name for operation in here.operations()) or "none")
+    catalog = discover_operations(modules)
+    runnable = runnable_operations(catalog, settings)
+    yield Finding("ok", "operations", ", ".join(operation.name for operation in runnable.operations()) or "none")
     for operation in catalog.operations():
-        if operation.name not in here:
+        if operation.name not in runnable:
             yield Finding("warning", "operations", f"{operation.name} needs {', '.join(sorted(operation.needs))}")
 
 
 async def _bind_address(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
     require_api_key_beyond_loopback(settings)
-    yield Finding("ok", "door", "an API key is asked for" if settings.api_key else f"open on {settings.host} alone")
+    yield Finding("ok", "bind address", "API key required" if settings.api_key else f"{settings.host}, without API key")
 
 
 async def _source_roots(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
     for root in settings.source_roots:
         if not root.is_dir():
-            yield Finding("warning", "source roots", f"there is no folder {root}")
+            yield Finding("warning", "source roots", f"the folder {root} does not exist")
         elif root.resolve() == Path("/"):
-            yield Finding("warning", "source roots", "/ lets every plan read every file of this machine")
+            yield Finding("warning", "source roots", "/ allows every plan to read every file of this machine")
 
 
 async def _comfyui(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
@@ -173,6 +178,6 @@ async def _comfyui(settings: Settings, _: list[str] | None) -> AsyncIterator[Fin
         servers = await check_servers(pool)
     for health in servers:
         if health.reachable:
-            yield Finding("ok", "ComfyUI", f"{health.server.name} answers, version {health.version}")
+            yield Finding("ok", "ComfyUI", f"{health.server.name} is reachable, version {health.version}")
         elif health.server.managed is None:
             yield Finding("warning", "ComfyUI", health.reason or f"{health.server.name} does not respond")

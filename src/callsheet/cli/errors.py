@@ -1,4 +1,4 @@
-"""How the command line tells what went wrong: one line per cause on stderr, and an exit status by its kind."""
+"""Errors of the command line: messages on stderr, and the exit status of each error class."""
 
 import sys
 import traceback
@@ -26,29 +26,29 @@ EXIT_CODES = {
     2: "wrong usage, plan or settings",
     3: "not found",
     4: "not authorized",
-    5: "conflict with the present state",
+    5: "conflict with the current state",
     6: "server or database unreachable",
-    70: "a fault of Callsheet",
-    124: "timed out waiting",
+    70: "internal error of Callsheet",
+    124: "timed out while waiting",
     130: "interrupted",
 }
 
 
 class Unreachable(CallsheetError):
-    """The server cannot be reached."""
+    """The server is unreachable."""
 
     code = "unreachable"
     status = 503
 
 
-class WaitedTooLong(CallsheetError):
-    """The execution goes on, but the time to wait for it is over."""
+class WaitTimeout(CallsheetError):
+    """The time to wait for an execution is over; the execution continues."""
 
     code = "timed_out_waiting"
 
 
 class CommandFailed(CallsheetError):
-    """The server refused the request; `exit_code` follows from its answer."""
+    """The server rejected the request; `exit_code` depends on its response."""
 
     code = "command_failed"
 
@@ -58,8 +58,8 @@ class CommandFailed(CallsheetError):
         self.problems = problems
 
 
-_CODES: list[tuple[type[CallsheetError], int]] = [
-    (WaitedTooLong, 124),
+_EXIT_CODE_OF: list[tuple[type[CallsheetError], int]] = [
+    (WaitTimeout, 124),
     (Unreachable, 6),
     (DatabaseUnreachable, 6),
     (Conflict, 5),
@@ -72,48 +72,48 @@ _CODES: list[tuple[type[CallsheetError], int]] = [
 
 
 def exit_code_of(error: CallsheetError) -> int:
-    """Return the exit status for an error, by its class."""
+    """Return the exit status of an error."""
     if isinstance(error, CommandFailed):
         return error.exit_code
-    return next((code for kind, code in _CODES if isinstance(error, kind)), 1)
+    return next((code for kind, code in _EXIT_CODE_OF if isinstance(error, kind)), 1)
 
 
 class ErrorHandlingGroup(TyperGroup):
-    """The root of the commands: nothing that a command raises gets past it as a traceback."""
+    """Root command that prints exceptions as messages and sets the exit status."""
 
-    unforeseen_exit_code: ClassVar[int] = 70
+    unexpected_exit_code: ClassVar[int] = 70
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; raises Exit with the status that its failure has."""
+        """Run the command. Raises Exit with the exit status of its error."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            _say("Interrupted.")
+            _print("Interrupted.")
             raise typer.Exit(130) from None
         except CallsheetError as error:
-            _tell(error, verbose=bool(ctx.obj))
+            _print_error(error, verbose=bool(ctx.obj))
             raise typer.Exit(exit_code_of(error)) from None
         except BrokenPipeError:
-            # Whoever read the output has seen enough.
+            # The reader of the output, such as `head`, has closed it. Python exits quietly.
             raise
         except Exception as error:
             if type(error).__module__.startswith("typer"):
                 raise
-            _tell_unforeseen(error, verbose=bool(ctx.obj))
-            raise typer.Exit(self.unforeseen_exit_code) from None
+            _print_unexpected_error(error, verbose=bool(ctx.obj))
+            raise typer.Exit(self.unexpected_exit_code) from None
 
 
-def _tell(error: CallsheetError, *, verbose: bool) -> None:
-    for line in lines_of(error):
-        _say(line)
+def _print_error(error: CallsheetError, *, verbose: bool) -> None:
+    for line in error_lines(error):
+        _print(line)
     for cause in _causes(error):
-        _say(f"  because: {type(cause).__name__}: {cause}" if str(cause) else f"  because: {type(cause).__name__}")
+        _print(f"  because: {type(cause).__name__}: {cause}" if str(cause) else f"  because: {type(cause).__name__}")
     if verbose:
         traceback.print_exception(error)
 
 
-def lines_of(error: CallsheetError) -> list[str]:
-    """Return an error as lines: the sentence, then each problem with its path first."""
+def error_lines(error: CallsheetError) -> list[str]:
+    """Return the lines of an error: the message, then each problem with its path."""
     if isinstance(error, ProblemList):
         return [error.message, *(f"  {problem!r}" for problem in error.problems)]
     if isinstance(error, CommandFailed):
@@ -128,16 +128,16 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         error = cause
 
 
-def _tell_unforeseen(error: Exception, *, verbose: bool) -> None:
+def _print_unexpected_error(error: Exception, *, verbose: bool) -> None:
     from callsheet.domain.ids import new_id
 
-    _say(f"This is a fault of Callsheet, not yours: {type(error).__name__}: {error}")
-    _say(f"  Incident {new_id()}. Run the command again as `callsheet -v …` to see where, and please report it.")
+    _print(f"Internal error of Callsheet: {type(error).__name__}: {error}")
+    _print(f"  Incident {new_id()}. Please report it. `callsheet -v …` prints the traceback.")
     if verbose:
         traceback.print_exception(error)
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     from callsheet.logs import without_secrets
 
-    print(without_secrets(line), file=sys.stderr)  # noqa: T201 - this is where errors are told
+    print(without_secrets(line), file=sys.stderr)  # noqa: T201 - errors of commands go to stderr

@@ -1,4 +1,4 @@
-"""Executions on a running server: `submit`, `status`, `watch`, `cancel`, `retry`, `executions`."""
+"""Commands for executions on a running server: `submit`, `status`, `watch`, `cancel`, `retry`, `executions`."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,22 +16,26 @@ JobOption = Annotated[str | None, typer.Option("--job", metavar="JOB", help="Onl
 
 def submit(
     plan: PlanFile,
-    wait: Annotated[bool, typer.Option("--wait", help="Follow it to its end; exit 1 if a job failed")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait until the execution has ended; exit status 1 if a job failed")
+    ] = False,
     timeout: Timeout = None,
     idempotency_key: Annotated[
         str | None,
         typer.Option(
-            "--idempotency-key", metavar="KEY", help="Sending the same plan again under it starts nothing new"
+            "--idempotency-key",
+            metavar="KEY",
+            help="A second submission with the same key and plan returns the first execution",
         ),
     ] = None,
     callback_url: Annotated[
-        str | None, typer.Option("--callback-url", help="Gets a signed POST when the execution ends")
+        str | None, typer.Option("--callback-url", help="URL that receives a signed POST when the execution ends")
     ] = None,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
-    """Send a plan to a running server, and print the id of its execution."""
+    """Submit a plan to a running server, and print the id of its execution."""
     from callsheet.cli.bootstrap import load_settings
     from callsheet.cli.plans import read_plan_file
     from callsheet.cli.printing import show, show_json
@@ -40,15 +44,15 @@ def submit(
     body = _submission(read_plan_file(plan, load_settings()))
     if callback_url is not None:
         body["callbackUrl"] = callback_url
-    with ApiClient(url, api_key) as remote:
+    with ApiClient(url, api_key) as client:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
-        answer = remote.post("/api/execute", body, headers=headers)
+        receipt = client.post("/api/executions", body, headers=headers)
         if wait:
-            _follow(remote, answer["executionId"], timeout, as_json=as_json)
+            _follow(client, receipt["executionId"], timeout, as_json=as_json)
         elif as_json:
-            show_json(answer)
+            show_json(receipt)
         else:
-            show(answer["executionId"])
+            show(receipt["executionId"])
 
 
 def _submission(data: Any) -> dict[str, Any]:
@@ -68,8 +72,8 @@ def status(
     from callsheet.cli.printing import show_json
     from callsheet.cli.remote import ApiClient
 
-    with ApiClient(url, api_key) as remote:
-        execution = remote.get(f"/api/status/{execution_id}")
+    with ApiClient(url, api_key) as client:
+        execution = client.get(f"/api/executions/{execution_id}")
     if job is not None:
         execution["jobs"] = [_job_of(execution, job)]
         record = execution["jobs"][0]["id"]
@@ -81,35 +85,35 @@ def status(
 
 
 def _show(execution: dict[str, Any]) -> None:
-    from callsheet.cli.printing import media_text, moment_text, say, show, show_columns, size_text
+    from callsheet.cli.printing import media_text, say, show, show_columns, size_text, time_text
 
     title = f"{execution['name']}: " if execution.get("name") else ""
     show(f"{title}{execution['executionId']} {execution['status']} {execution['progress']:.0%}")
-    ended = moment_text(execution.get("finishedAt")) or "not yet"
-    show(f"submitted {moment_text(execution['createdAt'])}, ended {ended}")
+    ended = time_text(execution.get("finishedAt")) or "not yet"
+    show(f"submitted {time_text(execution['createdAt'])}, ended {ended}")
     show("")
     show_columns(
-        ("JOB", "OPERATION", "STATUS", "DONE", "RUNS FAILED", "WHERE IT STANDS"),
+        ("JOB", "OPERATION", "STATUS", "PROGRESS", "FAILED ATTEMPTS", "DETAILS"),
         [
-            (j["jobId"], j["operation"], j["status"], f"{j['progress']:.0%}", j["attempts"] or "", _standing(j))
+            (j["jobId"], j["operation"], j["status"], f"{j['progress']:.0%}", j["attempts"] or "", _details(j))
             for j in execution["jobs"]
         ],
     )
     if execution["artifacts"]:
         show("")
         rows = [(a["name"], size_text(a["size"]), media_text(a), a["url"]) for a in execution["artifacts"]]
-        show_columns(("FILE", "SIZE", "WHAT IT IS", "URL"), rows)
+        show_columns(("FILE", "SIZE", "CONTENT", "URL"), rows)
     if execution["actions"]:
-        say("You may: " + ", ".join(f"callsheet {a} {execution['executionId']}" for a in execution["actions"]))
+        say("Available: " + ", ".join(f"callsheet {a} {execution['executionId']}" for a in execution["actions"]))
 
 
-def _standing(job: dict[str, Any]) -> str:
+def _details(job: dict[str, Any]) -> str:
     if job.get("error") and job["status"] != "succeeded":
         return f"{job['error']['code']}: {job['error']['message']}"
     if job["status"] == "pending":
-        return f"waits for {', '.join(job['dependsOn'])}"
+        return f"waiting for {', '.join(job['dependsOn'])}"
     if job["status"] == "waiting":
-        return f"{job['provider']}: {job.get('providerStatus') or 'ordered'}"
+        return f"{job['provider']}: {job.get('providerStatus') or 'submitted'}"
     return job.get("progressMessage") or (f"on {job['worker']}" if job["status"] == "running" else "")
 
 
@@ -120,31 +124,31 @@ def watch(
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
-    """Follow an execution to its end. Ctrl-C ends the watching, not the execution."""
+    """Follow an execution until it has ended. Ctrl-C ends this command, not the execution."""
     from callsheet.cli.remote import ApiClient
 
-    with ApiClient(url, api_key) as remote:
-        _follow(remote, execution_id, timeout, as_json=as_json, events_as_json=as_json)
+    with ApiClient(url, api_key) as client:
+        _follow(client, execution_id, timeout, as_json=as_json, events_as_json=as_json)
 
 
 def _follow(
-    remote: "ApiClient", execution_id: str, timeout: str | None, *, as_json: bool, events_as_json: bool = False
+    client: "ApiClient", execution_id: str, timeout: str | None, *, as_json: bool, events_as_json: bool = False
 ) -> None:
     from callsheet.cli.printing import show, show_json
-    from callsheet.cli.progress import screen_for
+    from callsheet.cli.progress import open_display
 
     seconds = _seconds(timeout)
-    jobs = {job["jobId"]: job["operation"] for job in remote.get(f"/api/status/{execution_id}")["jobs"]}
+    jobs = {job["jobId"]: job["operation"] for job in client.get(f"/api/executions/{execution_id}")["jobs"]}
     if events_as_json:
         import json
 
-        for event in remote.events(execution_id, timeout=seconds):
+        for event in client.events(execution_id, timeout=seconds):
             show(json.dumps(event.data, ensure_ascii=False))
     else:
-        with screen_for(jobs) as screen:
-            for event in remote.events(execution_id, timeout=seconds):
-                screen.show(event.type, event.data.get("jobId"), event.data.get("data") or {})
-    execution = remote.get(f"/api/status/{execution_id}")
+        with open_display(jobs) as display:
+            for event in client.events(execution_id, timeout=seconds):
+                display.show(event.type, event.data.get("jobId"), event.data.get("data") or {})
+    execution = client.get(f"/api/executions/{execution_id}")
     if as_json and not events_as_json:
         show_json(execution)
     elif not as_json:
@@ -163,37 +167,38 @@ def _seconds(text: str | None) -> float | None:
 
 
 def cancel(execution_id: ExecutionId, job: JobOption = None, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
-    """Cancel an execution, or one of its jobs; what runs is stopped."""
+    """Cancel an execution or one of its jobs. Running jobs are stopped."""
     from callsheet.cli.printing import say
     from callsheet.cli.remote import ApiClient
 
-    with ApiClient(url, api_key) as remote:
-        remote.post(f"{_target(remote, execution_id, job)}/cancel")
-    say(f"Cancelled: {job or execution_id}. Jobs that run are being stopped.")
+    with ApiClient(url, api_key) as client:
+        client.post(f"{_target(client, execution_id, job)}/cancel")
+    say(f"Cancelled: {job or execution_id}. Running jobs are being stopped.")
 
 
 def retry(
     execution_id: ExecutionId,
     job: JobOption = None,
     resubmit: Annotated[
-        bool, typer.Option("--resubmit", help="Repeat once-only steps, such as paid calls, whose outcome is unknown")
+        bool,
+        typer.Option("--resubmit", help="Also repeat once steps, such as paid submissions, whose outcome is unknown"),
     ] = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
-    """Run again what failed, was cancelled or skipped; what succeeded is kept."""
+    """Run failed, cancelled and skipped jobs again. Succeeded jobs keep their results."""
     from callsheet.cli.printing import say
     from callsheet.cli.remote import ApiClient
 
-    with ApiClient(url, api_key) as remote:
-        remote.post(f"{_target(remote, execution_id, job)}/retry", {"resubmit": resubmit})
-    say(f"Running again: {job or execution_id}. Follow it: callsheet watch {execution_id}")
+    with ApiClient(url, api_key) as client:
+        client.post(f"{_target(client, execution_id, job)}/retry", {"resubmit": resubmit})
+    say(f"Retrying: {job or execution_id}. To follow it: callsheet watch {execution_id}")
 
 
-def _target(remote: "ApiClient", execution_id: str, job: str | None) -> str:
+def _target(client: "ApiClient", execution_id: str, job: str | None) -> str:
     if job is None:
         return f"/api/executions/{execution_id}"
-    return f"/api/jobs/{_job_of(remote.get(f'/api/status/{execution_id}'), job)['id']}"
+    return f"/api/jobs/{_job_of(client.get(f'/api/executions/{execution_id}'), job)['id']}"
 
 
 def _job_of(execution: dict[str, Any], job: str) -> dict[str, Any]:
@@ -213,30 +218,30 @@ def executions() -> None:
 
 @group.command("list")
 def list_executions(
-    chosen: Annotated[
+    statuses: Annotated[
         list[str] | None,
-        typer.Option("--status", help="queued, running, succeeded, failed or cancelled; may be given several times"),
+        typer.Option("--status", help="queued, running, succeeded, failed or cancelled; repeatable"),
     ] = None,
-    search: Annotated[str | None, typer.Option(help="Part of a name or of metadata, or an id")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="How many, newest first")] = 20,
-    cursor: Annotated[str | None, typer.Option(help="Go on after an earlier page")] = None,
+    search: Annotated[str | None, typer.Option(help="Text in the name or the metadata, or a complete id")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Maximum number of executions")] = 20,
+    cursor: Annotated[str | None, typer.Option(help="Cursor of the next page")] = None,
     as_json: Json = False,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
     """List executions, newest first."""
-    from callsheet.cli.printing import moment_text, say, show_columns, show_json
+    from callsheet.cli.printing import say, show_columns, show_json, time_text
     from callsheet.cli.remote import ApiClient
 
-    with ApiClient(url, api_key) as remote:
-        page = remote.get("/api/executions", status=chosen or None, search=search, limit=limit, cursor=cursor)
+    with ApiClient(url, api_key) as client:
+        page = client.get("/api/executions", status=statuses or None, search=search, limit=limit, cursor=cursor)
     if as_json:
         show_json(page)
         return
     rows = [
-        (e["executionId"], e["status"], f"{e['progress']:.0%}", moment_text(e["createdAt"]), e.get("name"))
+        (e["executionId"], e["status"], f"{e['progress']:.0%}", time_text(e["createdAt"]), e.get("name"))
         for e in page["executions"]
     ]
-    show_columns(("EXECUTION", "STATUS", "DONE", "SUBMITTED", "NAME"), rows)
+    show_columns(("EXECUTION", "STATUS", "PROGRESS", "SUBMITTED", "NAME"), rows)
     if page.get("nextCursor"):
         say(f"More: callsheet executions list --cursor {page['nextCursor']}")

@@ -1,4 +1,4 @@
-"""`callsheet testing`: trying everything without keys and without costs."""
+"""`callsheet dev`: trying everything without keys and without costs."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,12 +13,12 @@ _FIRST_PORT = 8600
 
 
 @group.callback()
-def testing() -> None:
+def dev() -> None:
     """Try things without keys and without costs."""
 
 
 @group.command()
-def providers(
+def fakes(
     port: Annotated[
         int, typer.Option("--port", min=0, max=65000, help="The first of the ports to answer at, 0 takes free ones")
     ] = _FIRST_PORT,

@@ -1,4 +1,4 @@
-"""Looking at the files of a timeline without running a job."""
+"""A context for reading media files outside of a job."""
 
 import tempfile
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class LocalContext:
-    """As much of a context as it takes to bring files here: settings, FFmpeg, and a folder."""
+    """The part of a job context that fetches inputs: settings, FFmpeg and a folder."""
 
     def __init__(self, settings: "Settings", folder: Path) -> None:
         from callsheet.files.sources import SourceOpener
@@ -29,22 +29,22 @@ class LocalContext:
         self._opener = SourceOpener(open_storage(settings), settings, _no_artifact)
 
     async def fetch_input(self, source: "MediaSource") -> Path:
-        """Bring an input file here and return its path. Raises as the context of a job does."""
+        """Fetch an input file and return its path. Raises the same errors as the context of a job."""
         return await self._opener.open(source, self.dir)
 
 
 async def _no_artifact(artifact_id: "UUID") -> "Artifact":
     from callsheet.domain.errors import BadSource
 
-    raise BadSource(f"artifact:{artifact_id} is known to its server only; give the file itself")
+    raise BadSource(f"artifact:{artifact_id} exists on its server only; name a file instead")
 
 
 @contextmanager
 def local_context(settings: "Settings", folder: Path | None) -> "Iterator[MediaContext]":
-    """Give what stands in for the context of a job; without a folder, what is brought here is removed again."""
+    """Yield a local context. Without a folder, a temporary folder is used and deleted."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         yield LocalContext(settings, folder.resolve())
         return
-    with tempfile.TemporaryDirectory(prefix="callsheet-") as passing:
-        yield LocalContext(settings, Path(passing))
+    with tempfile.TemporaryDirectory(prefix="callsheet-") as temporary:
+        yield LocalContext(settings, Path(temporary))

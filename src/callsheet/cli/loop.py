@@ -1,4 +1,4 @@
-"""Running a coroutine as the body of a command, on the fast event loop."""
+"""The event loop of commands, and their signal handlers."""
 
 import asyncio
 import signal
@@ -11,20 +11,20 @@ T = TypeVar("T")
 
 
 def run_async(main: Coroutine[Any, Any, T]) -> T:
-    """Run it to its end. Ctrl-C cancels it, and raises KeyboardInterrupt when it has wound up."""
+    """Run a coroutine with uvloop. Ctrl-C cancels it; KeyboardInterrupt is raised after its cleanup."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 
 
 def on_stop_signals(stop: Callable[[], None]) -> None:
-    """Have SIGTERM and SIGINT call `stop`, each time they come, in place of ending the process."""
+    """Call `stop` at every SIGTERM and SIGINT, instead of ending the process."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
 
 
 def cancel_on_terminate() -> None:
-    """Have SIGTERM do what Ctrl-C does: cancel the running task."""
+    """Cancel the current task at SIGTERM, as Ctrl-C does."""
     task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - called from inside one
+    assert task is not None  # noqa: S101 - only called inside a task
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -1,4 +1,4 @@
-"""`callsheet operations`: what jobs can do here."""
+"""`callsheet operations`: the operations of this installation."""
 
 from typing import Annotated
 
@@ -6,28 +6,26 @@ import typer
 
 from callsheet.cli.options import Import, Json
 
-group = typer.Typer(help="Show what jobs can do here.", invoke_without_command=True)
+group = typer.Typer(help="List the operations of this installation.", invoke_without_command=True)
 
-Schema = Annotated[
-    bool, typer.Option("--schema", help="Print the JSON Schema of plans, for editors that complete and check them")
-]
+Schema = Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of plans, for editors")]
 
 
 @group.callback()
 def operations(context: typer.Context, as_json: Json = False, schema: Schema = False, modules: Import = None) -> None:
-    """Show what jobs can do here."""
+    """List the operations of this installation."""
     if context.invoked_subcommand is None:
         list_operations(as_json=as_json, schema=schema, modules=modules)
 
 
 @group.command("list")
 def list_operations(as_json: Json = False, schema: Schema = False, modules: Import = None) -> None:
-    """List the operations that are known here: names, queues, needs, and with --json their schemas."""
-    from callsheet.cli.bootstrap import catalog_of
+    """List the operations with their queues, time limits and needs; with --json also their schemas."""
+    from callsheet.cli.bootstrap import discover_operations
     from callsheet.cli.printing import seconds_text, show_columns, show_json
     from callsheet.operation.manifest import manifest
 
-    catalog = catalog_of(modules)
+    catalog = discover_operations(modules)
     if schema:
         from callsheet.operation.plan_schema import plan_schema
 
@@ -37,9 +35,9 @@ def list_operations(as_json: Json = False, schema: Schema = False, modules: Impo
     if as_json:
         show_json([record.model_dump(mode="json", by_alias=True) for record in records])
         return
-    heads = ("OPERATION", "ALSO KNOWN AS", "QUEUE", "TIME LIMIT", "NEEDS", "WHAT IT DOES")
+    headings = ("OPERATION", "ALIASES", "QUEUE", "TIME LIMIT", "NEEDS", "SUMMARY")
     show_columns(
-        heads,
+        headings,
         [
             (r.name, ", ".join(r.aliases), r.queue, seconds_text(r.timeout), ", ".join(r.needs), r.summary)
             for r in records

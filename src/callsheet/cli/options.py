@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options and arguments of several commands."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,17 +10,19 @@ DataDir = Annotated[
     typer.Option(
         "--data-dir",
         file_okay=False,
-        help="Where the embedded database and local files live (CALLSHEET_DATA_DIR)",
+        help="Folder of the embedded database and the local files (CALLSHEET_DATA_DIR)",
     ),
 ]
 DatabaseUrl = Annotated[
     str | None,
-    typer.Option("--database-url", help="PostgreSQL to use, not the embedded one (CALLSHEET_DATABASE_URL)"),
+    typer.Option("--database-url", help="PostgreSQL server instead of the embedded one (CALLSHEET_DATABASE_URL)"),
 ]
 Allow = Annotated[
     list[Path] | None,
     typer.Option(
-        "--allow", metavar="DIR", help="Folder whose files may be used, besides this one and that of the named file"
+        "--allow",
+        metavar="DIR",
+        help="Folder whose files may be used, besides the working directory and the folder of the given file",
     ),
 ]
 Import = Annotated[
@@ -28,28 +30,29 @@ Import = Annotated[
     typer.Option(
         "--import",
         metavar="MODULE",
-        help="Module or .py file with operations of your own; may be given several times",
+        help="Module or .py file with custom operations; repeatable",
     ),
 ]
-Host = Annotated[str | None, typer.Option("--host", help="Address to listen at (CALLSHEET_HOST; 127.0.0.1)")]
+Host = Annotated[str | None, typer.Option("--host", help="Address to listen on (CALLSHEET_HOST; default 127.0.0.1)")]
 Port = Annotated[
     int | None,
-    typer.Option("--port", min=0, max=65535, help="Port to listen at, 0 takes a free one (CALLSHEET_PORT; 8500)"),
+    typer.Option("--port", min=0, max=65535, help="Port to listen on, 0 for a free one (CALLSHEET_PORT; default 8500)"),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, the stable form for programs")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, whose format is stable")]
 Url = Annotated[
     str,
-    typer.Option("--url", envvar="CALLSHEET_URL", show_envvar=True, help="Address of the server"),
+    typer.Option("--url", envvar="CALLSHEET_URL", show_envvar=True, help="URL of the server"),
 ]
 ApiKey = Annotated[
     str | None,
-    typer.Option("--api-key", envvar="CALLSHEET_API_KEY", show_envvar=True, help="Key of the server's API"),
+    typer.Option("--api-key", envvar="CALLSHEET_API_KEY", show_envvar=True, help="API key of the server"),
 ]
 ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="Id of the execution")]
-PlanFile = Annotated[
-    str, typer.Argument(metavar="PLAN", help="Plan as a JSON or YAML file; - reads it from standard input")
-]
+PlanFile = Annotated[str, typer.Argument(metavar="PLAN", help="Plan as a JSON or YAML file; - for standard input")]
 Timeout = Annotated[
-    str | None, typer.Option("--timeout", metavar="TIME", help="Wait no longer than this, as in 90s or 15m; exit 124")
+    str | None,
+    typer.Option(
+        "--timeout", metavar="TIME", help="Maximum time to wait, such as 90s or 15m; exit status 124 after it"
+    ),
 ]
 DEFAULT_URL = "http://127.0.0.1:8500"

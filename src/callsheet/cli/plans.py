@@ -1,4 +1,4 @@
-"""`callsheet plan`: looking at plans without running them."""
+"""`callsheet plan`: validate plans without running them."""
 
 import sys
 from pathlib import Path
@@ -11,25 +11,25 @@ from callsheet.cli.options import Import, Json, PlanFile
 if TYPE_CHECKING:
     from callsheet.settings import Settings
 
-group = typer.Typer(help="Check plans without running them.", no_args_is_help=True)
+group = typer.Typer(help="Validate plans without running them.", no_args_is_help=True)
 
 
 @group.callback()
 def plans() -> None:
-    """Check plans without running them."""
+    """Validate plans without running them."""
 
 
 @group.command()
 def check(plan: PlanFile, modules: Import = None, as_json: Json = False) -> None:
-    """Check a plan whole, and print every problem with its path. Exit 2 if there is one."""
-    from callsheet.cli.bootstrap import catalog_of, load_settings
+    """Validate a plan, and print every problem with its path. Exit status 2 if there are problems."""
+    from callsheet.cli.bootstrap import discover_operations, load_settings
     from callsheet.cli.printing import say, show_json
     from callsheet.domain.errors import PlanRefused
     from callsheet.domain.plan_validation import check_plan
     from callsheet.local import as_submission
 
     settings = load_settings()
-    catalog = catalog_of(modules).with_settings(settings)
+    catalog = discover_operations(modules).with_settings(settings)
     try:
         submission = as_submission(read_plan_file(plan, settings), catalog)
         checked = check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
@@ -41,11 +41,11 @@ def check(plan: PlanFile, modules: Import = None, as_json: Json = False) -> None
         show_json({"valid": True, "problems": [], "jobs": len(checked.plan.jobs)})
     else:
         jobs = len(checked.plan.jobs)
-        say(f"The plan is good: {'1 job' if jobs == 1 else f'{jobs:,} jobs'}.")
+        say(f"The plan is valid: {'1 job' if jobs == 1 else f'{jobs:,} jobs'}.")
 
 
 def read_plan_file(path: str, settings: "Settings") -> Any:
-    """Return the data in a plan file, or in standard input for `-`; raises NotFound and PlanRefused."""
+    """Return the data of a plan file, or of standard input for `-`. Raises NotFound and PlanRefused."""
     from callsheet.domain.errors import NotFound
     from callsheet.domain.plan_parsing import read_plan_text
 

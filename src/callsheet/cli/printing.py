@@ -1,4 +1,4 @@
-"""Data on stdout: aligned columns for people, JSON for programs."""
+"""Output of commands: data on stdout as columns or JSON, messages on stderr."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TextIO
 
-_COLOURS = {
+_COLORS = {
     "succeeded": "32",
     "working": "32",
     "running": "36",
@@ -20,19 +20,19 @@ _COLOURS = {
 }
 
 
-def in_colour(stream: TextIO) -> bool:
-    """Tell whether a stream is a terminal whose user wants colours."""
+def use_color(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal and colors are not turned off."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def say(text: str = "") -> None:
-    """Talk to the person, on stderr."""
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - this is where the command line talks
+    """Print a message on stderr."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - messages of commands go to stderr
 
 
 def show(text: str) -> None:
     """Print data, on stdout."""
-    print(text, flush=True)  # noqa: T201 - this is where the command line prints
+    print(text, flush=True)  # noqa: T201 - data of commands goes to stdout
 
 
 def show_json(data: Any) -> None:
@@ -40,16 +40,16 @@ def show_json(data: Any) -> None:
     show(json.dumps(data, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str))
 
 
-def show_columns(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print rows in aligned columns; nothing is ever cut off."""
+def show_columns(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows in aligned columns. Cells are never cut."""
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-    coloured = in_colour(sys.stdout)
-    show(_dimmed(_line(heads, widths), coloured=coloured))
+    widths = [max(map(len, column)) for column in zip(headings, *cells, strict=True)]
+    colored = use_color(sys.stdout)
+    show(_dimmed(_line(headings, widths), colored=colored))
     for row in cells:
         line = _line(row, widths)
-        for word in {*row} & {*_COLOURS} if coloured else ():
-            line = line.replace(word, f"\033[{_COLOURS[word]}m{word}\033[0m", 1)
+        for word in {*row} & {*_COLORS} if colored else ():
+            line = line.replace(word, f"\033[{_COLORS[word]}m{word}\033[0m", 1)
         show(line)
 
 
@@ -57,12 +57,12 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
 
-def _dimmed(text: str, *, coloured: bool) -> str:
-    return f"\033[2m{text}\033[0m" if coloured else text
+def _dimmed(text: str, *, colored: bool) -> str:
+    return f"\033[2m{text}\033[0m" if colored else text
 
 
 def size_text(size: int) -> str:
-    """Return a number of bytes as people read it."""
+    """Return a number of bytes as text, such as `1.5 MB`."""
     value, unit = float(size), "B"
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if value < 1000 or unit == "TB":
@@ -72,7 +72,7 @@ def size_text(size: int) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """Return a length of time as people read it."""
+    """Return a duration as text, such as `1.2 s`, `1:01` or `1:02:05`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -80,13 +80,13 @@ def seconds_text(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def moment_text(moment: str | None) -> str:
-    """Return an RFC 3339 moment in the local time of the person."""
-    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""
+def time_text(timestamp: str | None) -> str:
+    """Return an RFC 3339 timestamp in local time."""
+    return datetime.fromisoformat(timestamp).astimezone().strftime("%Y-%m-%d %H:%M:%S") if timestamp else ""
 
 
 def media_text(artifact: Mapping[str, Any]) -> str:
-    """Return what a file is: length, picture, codecs."""
+    """Return duration, frame size, frame rate and codecs of a file, or its media type."""
     probe = artifact.get("probe") or {}
     parts = []
     if probe.get("duration"):

@@ -1,4 +1,4 @@
-"""`callsheet queues`: looking at queues, holding them up, limiting them."""
+"""`callsheet queues`: list, pause and limit queues."""
 
 from typing import Annotated, Any
 
@@ -6,52 +6,52 @@ import typer
 
 from callsheet.cli.options import DEFAULT_URL, ApiKey, Json, Url
 
-group = typer.Typer(help="Look at queues, pause them, limit them.", no_args_is_help=True)
+group = typer.Typer(help="List, pause and limit queues.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue")]
 
 
 @group.command("list")
 def list_queues(as_json: Json = False, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
-    """List the queues with what waits in them."""
+    """List the queues with the numbers of their jobs."""
     from callsheet.cli.printing import show_columns, show_json
     from callsheet.cli.remote import ApiClient
 
-    with ApiClient(url, api_key) as remote:
-        answer = remote.get("/api/queues")
+    with ApiClient(url, api_key) as client:
+        response = client.get("/api/queues")
     if as_json:
-        show_json(answer)
+        show_json(response)
         return
-    heads = ("QUEUE", "STATE", "QUEUED", "RUNNING", "SCHEDULED", "WAITING", "SEATS", "LIMITS")
-    show_columns(heads, [_row(queue) for queue in rows_of(answer, "queues")])
+    headings = ("QUEUE", "STATE", "QUEUED", "RUNNING", "SCHEDULED", "WAITING", "SLOTS", "LIMITS")
+    show_columns(headings, [_row(queue) for queue in records_in(response, "queues")])
 
 
-def rows_of(answer: Any, noun: str) -> list[dict[str, Any]]:
-    """Return the records of a list, which stand alone or under the name of the noun."""
-    rows: list[dict[str, Any]] = answer[noun] if isinstance(answer, dict) else answer
+def records_in(response: Any, name: str) -> list[dict[str, Any]]:
+    """Return the records of a list response, which is a list or an object with the list under `name`."""
+    rows: list[dict[str, Any]] = response[name] if isinstance(response, dict) else response
     return rows
 
 
 def _row(queue: dict[str, Any]) -> tuple[object, ...]:
     limits = []
     if queue.get("maxRunning") is not None:
-        limits.append(f"at most {queue['maxRunning']} at once")
+        limits.append(f"at most {queue['maxRunning']} running")
     if queue.get("rateLimit") is not None:
-        limits.append(f"{queue['rateLimit']} starts in {queue['ratePeriod']:g} s")
-    state = "paused" if queue["paused"] else "open"
+        limits.append(f"{queue['rateLimit']} starts per {queue['ratePeriod']:g} s")
+    state = "paused" if queue["paused"] else "active"
     counts = (queue[name] for name in ("queued", "running", "scheduled", "waiting", "slots"))
     return (queue["name"], state, *counts, ", ".join(limits))
 
 
 @group.command()
 def pause(name: Name, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
-    """Start no more jobs of a queue; those that run go on."""
+    """Pause a queue: no more jobs start, running jobs continue."""
     _change(name, {"paused": True}, url, api_key)
 
 
 @group.command()
 def resume(name: Name, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
-    """Start jobs of a paused queue again."""
+    """Resume a paused queue."""
     _change(name, {"paused": False}, url, api_key)
 
 
@@ -60,29 +60,37 @@ def limit(
     name: Name,
     max_running: Annotated[
         str | None,
-        typer.Option("--max-running", metavar="N", help="Jobs at once over the whole fleet; 'none' lifts the limit"),
+        typer.Option(
+            "--max-running",
+            metavar="N",
+            help="Maximum number of running jobs, over all workers; 'none' removes the limit",
+        ),
     ] = None,
     rate: Annotated[
         str | None,
-        typer.Option("--rate", metavar="N/TIME", help="Starts in a time, as in 10/1m; 'none' lifts the limit"),
+        typer.Option(
+            "--rate",
+            metavar="N/TIME",
+            help="Maximum number of starts in a period, such as 10/1m; 'none' removes the limit",
+        ),
     ] = None,
     url: Url = DEFAULT_URL,
     api_key: ApiKey = None,
 ) -> None:
-    """Limit a queue over the whole fleet."""
+    """Limit a queue over all workers."""
     change: dict[str, Any] = {}
     if max_running is not None:
         change["maxRunning"] = _number(max_running)
     if rate is not None:
         change |= _rate(rate)
     if not change:
-        raise typer.BadParameter("give --max-running, --rate, or both")
+        raise typer.BadParameter("set --max-running, --rate, or both")
     _change(name, change, url, api_key)
 
 
 def _number(text: str) -> int | None:
     if text != "none" and not text.isdecimal():
-        raise typer.BadParameter(f"'{text}' is neither a number nor 'none'", param_hint="--max-running")
+        raise typer.BadParameter(f"'{text}' is not a number or 'none'", param_hint="--max-running")
     return None if text == "none" else int(text)
 
 
@@ -104,7 +112,7 @@ def _change(name: str, change: dict[str, Any], url: str, api_key: str | None) ->
     from callsheet.cli.printing import say
     from callsheet.cli.remote import ApiClient
 
-    with ApiClient(url, api_key) as remote:
-        queue = remote.patch(f"/api/queues/{quote(name, safe='')}", change)
+    with ApiClient(url, api_key) as client:
+        queue = client.patch(f"/api/queues/{quote(name, safe='')}", change)
     limits = _row(queue)[-1]
-    say(f"{name}: {'paused' if queue['paused'] else 'open'}{f', {limits}' if limits else ''}")
+    say(f"{name}: {'paused' if queue['paused'] else 'active'}{f', {limits}' if limits else ''}")

@@ -1,4 +1,4 @@
-"""`callsheet render`: a timeline becomes a film in this process, or is explained."""
+"""`callsheet render`: render a timeline in this process, or explain the render."""
 
 import shlex
 from pathlib import Path
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 Out = Annotated[
     Path | None,
-    typer.Option("--out", "-o", metavar="FILE|DIR", help="The film's file, or a folder for it; made if missing"),
+    typer.Option("--out", "-o", metavar="FILE|DIR", help="Output file, or folder for it; created if missing"),
 ]
 Explain = Annotated[
     bool,
     typer.Option(
         "--explain",
-        help="Print the plan of work and the FFmpeg commands, and make nothing. With --out DIR, what the commands "
-        "read is written there",
+        help="Print the segments and the FFmpeg commands without running them. With --out DIR, also write the files "
+        "that the commands read",
     ),
 ]
 
@@ -38,90 +38,90 @@ def render(
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Make a film of a timeline here and now, with a progress bar; or tell with --explain what that takes.
+    """Render a timeline in this process, with a progress bar; or print its FFmpeg commands with --explain.
 
-    Exit 0 when all went well, 1 when the job failed. Ctrl-C cancels it.
+    Exit status 0 on success, 1 when the job failed. Ctrl-C cancels the render.
     """
-    from callsheet.cli.run import base_of, reading_from, settings_for
-    from callsheet.cli.timelines import read_timeline, told_of_the_timeline
+    from callsheet.cli.run import base_dir, load_local_settings, with_source_roots
+    from callsheet.cli.timelines import read_timeline, report_timeline_problems
 
-    settings = reading_from(base_of(timeline), allow, settings_for(context, data_dir, database_url))
+    settings = with_source_roots(base_dir(timeline), allow, load_local_settings(context, data_dir, database_url))
     params = read_timeline(timeline, settings)
     if explain:
-        with told_of_the_timeline():
-            explained = _explained(params, settings, out)
-        _show(explained, out, as_json=as_json)
+        with report_timeline_problems():
+            explanation = _explain(params, settings, out)
+        _print_explanation(explanation, out, as_json=as_json)
     else:
-        _make(params, settings, out, as_json=as_json)
+        _render(params, settings, out, as_json=as_json)
 
 
-# Making it
+# Render
 
 
-def _make(params: dict[str, Any], settings: "Settings", out: Path | None, *, as_json: bool) -> None:
+def _render(params: dict[str, Any], settings: "Settings", out: Path | None, *, as_json: bool) -> None:
     import tempfile
 
-    from callsheet.cli.run import carried_out, places_of, report
-    from callsheet.cli.timelines import told_of_the_timeline
+    from callsheet.cli.run import local_paths, report, run_to_end
+    from callsheet.cli.timelines import report_timeline_problems
     from callsheet.domain.plan_validation import validate_params
     from callsheet.operations.render import render as operation
 
-    if out is None or not _is_file(out):
-        with told_of_the_timeline():
+    if out is None or not _is_video_file(out):
+        with report_timeline_problems():
             validate_params(params, operation.params)
-        execution = carried_out(_plan(params), (), settings, out)
-        report(execution, settings, places_of(execution, settings, out), as_json=as_json)
+        execution = run_to_end(_plan(params), (), settings, out)
+        report(execution, settings, local_paths(execution, settings, out), as_json=as_json)
         return
-    with told_of_the_timeline():
-        params = _for_the_file(params, out)
+    with report_timeline_problems():
+        params = _with_format_of(params, out)
         validate_params(params, operation.params)
     out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".callsheet-", dir=out.parent) as passing:
-        execution = carried_out(_plan(params), (), settings, Path(passing))
-        places = _moved(execution, Path(passing), out)
-    report(execution, settings, places, as_json=as_json)
+    with tempfile.TemporaryDirectory(prefix=".callsheet-", dir=out.parent) as temporary:
+        execution = run_to_end(_plan(params), (), settings, Path(temporary))
+        paths = _move_video(execution, Path(temporary), out)
+    report(execution, settings, paths, as_json=as_json)
 
 
 def _plan(params: dict[str, Any]) -> dict[str, Any]:
-    return {"name": "Render", "jobs": [{"id": "film", "operation": "render", "params": params}]}
+    return {"name": "Render", "jobs": [{"id": "render", "operation": "render", "params": params}]}
 
 
-def _is_file(out: Path) -> bool:
+def _is_video_file(out: Path) -> bool:
     from callsheet.media.encoding.codecs import Format
 
     return out.suffix[1:].lower() in get_args(Format) and not out.is_dir()
 
 
-def _for_the_file(params: dict[str, Any], out: Path) -> dict[str, Any]:
-    """Return the timeline in the format that the file's name tells; raises BadParams when it says another."""
+def _with_format_of(params: dict[str, Any], out: Path) -> dict[str, Any]:
+    """Return the timeline with the format of the file name. Raises BadParams when it has another format."""
     from callsheet.domain.errors import BadParams, Problem
 
-    name = next((each for each in ("output", "output_format", "outputFormat") if each in params), "output")
-    output = params.get(name) or {}
-    if not isinstance(output, dict):  # told by the check of all
+    key = next((each for each in ("output", "output_format", "outputFormat") if each in params), "output")
+    output = params.get(key) or {}
+    if not isinstance(output, dict):  # the validation reports it
         return params
-    told, wanted = output.get("format", out.suffix[1:].lower()), out.suffix[1:].lower()
-    if told != wanted:
-        message = f"the timeline says {told}, but the film is to be {out.name}"
-        raise BadParams([Problem(f"{name}.format", "format_mismatch", message)])
-    return {**params, name: {**output, "format": wanted}}
+    suffix = out.suffix[1:].lower()
+    if (format := output.get("format", suffix)) != suffix:
+        message = f"the format is {format}, but the output file is {out.name}"
+        raise BadParams([Problem(f"{key}.format", "format_mismatch", message)])
+    return {**params, key: {**output, "format": suffix}}
 
 
-def _moved(execution: "Execution", folder: Path, out: Path) -> dict[str, str]:
-    """Give the film the name that was asked for, and return where it lies, by artifact id."""
+def _move_video(execution: "Execution", folder: Path, out: Path) -> dict[str, str]:
+    """Move the video to the output file, and return its path by artifact id."""
     from callsheet.local import file_names
 
-    places = {}
+    paths = {}
     for artifact_id, name in file_names(execution).items():
         (folder / name).replace(out)
-        places[str(artifact_id)] = str(out)
-    return places
+        paths[str(artifact_id)] = str(out)
+    return paths
 
 
-# Explaining it
+# Explain
 
 
-def _explained(params: dict[str, Any], settings: "Settings", out: Path | None) -> "Explanation":
+def _explain(params: dict[str, Any], settings: "Settings", out: Path | None) -> "Explanation":
     from callsheet.cli.local_context import local_context
     from callsheet.cli.loop import run_async
     from callsheet.domain.errors import ConfigurationError
@@ -131,73 +131,74 @@ def _explained(params: dict[str, Any], settings: "Settings", out: Path | None) -
     from callsheet.operations.render import RenderParams
     from callsheet.operations.staging import stage
 
-    if out is not None and (out.is_file() or _is_file(out)):
-        raise ConfigurationError(f"--explain writes scripts, not a film: --out must be a folder, not '{out}'")
+    if out is not None and (out.is_file() or _is_video_file(out)):
+        raise ConfigurationError(f"--explain writes scripts, not a video: --out must be a folder, not '{out}'")
     timeline = validate_params(params, RenderParams)
-    assert isinstance(timeline, Timeline)  # noqa: S101 - the operation takes nothing else
+    assert isinstance(timeline, Timeline)  # noqa: S101 - RenderParams is a Timeline
     with local_context(settings, out) as job:
         staged = run_async(stage(job, timeline))
-        explained = explain(staged.film, staged.encoder, staged.notes, job.ffmpeg.binary, job.ffmpeg.threads)
+        explanation = explain(staged.plan, staged.encoder, staged.notes, job.ffmpeg.binary, job.ffmpeg.threads)
         if out is not None:
-            for command in explained.commands:
+            for command in explanation.commands:
                 for name, text in command.scripts.items():
                     (out / name).write_text(text, encoding="utf-8")
-    return explained
+    return explanation
 
 
-def _show(explained: "Explanation", out: Path | None, *, as_json: bool) -> None:
+def _print_explanation(explanation: "Explanation", out: Path | None, *, as_json: bool) -> None:
     from callsheet.cli.printing import show, show_columns, show_json
 
     if as_json:
-        show_json(explained.model_dump(mode="json", by_alias=True))
+        show_json(explanation.model_dump(mode="json", by_alias=True))
         return
-    for line in _summary(explained):
+    for line in _summary(explanation):
         show(line)
     show("")
     rows = [
         (
-            piece.number,
-            f"{piece.start_frame} to {piece.start_frame + piece.frames - 1}",
-            f"{piece.start:.3f} to {piece.end:.3f}",
-            " and ".join(piece.scenes) + (" (copied)" if piece.copied else ""),
-            ", ".join(piece.above),
+            segment.number,
+            f"{segment.start_frame} to {segment.start_frame + segment.frames - 1}",
+            f"{segment.start:.3f} to {segment.end:.3f}",
+            " and ".join(segment.scenes) + (" (copied)" if segment.copied else ""),
+            ", ".join(segment.overlays),
         )
-        for piece in explained.pieces
+        for segment in explanation.segments
     ]
-    show_columns(("PIECE", "FRAMES", "SECONDS", "SCENES", "ABOVE THEM"), rows)
+    show_columns(("SEGMENT", "FRAMES", "SECONDS", "SCENES", "OVERLAYS"), rows)
     show("")
-    show("Commands, one after another in one folder:")
-    for command in explained.commands:
+    show("Commands, to run in order in one folder:")
+    for command in explanation.commands:
         show("")
-        for line in _typed(command):
+        for line in _shell_lines(command):
             show(line)
-    _tell_scripts(explained, out)
+    _print_script_hint(explanation, out)
 
 
-def _summary(explained: "Explanation") -> list[str]:
-    encoded = sum(not piece.copied for piece in explained.pieces)
+def _summary(explanation: "Explanation") -> list[str]:
+    encoded = sum(not segment.copied for segment in explanation.segments)
+    sources = f": {'; '.join(explanation.audio)}" if explanation.audio else ""
     lines = [
-        f"Film      {explained.duration:g} s, {explained.frames} frames at {explained.fps} a second, "
-        f"{explained.width}x{explained.height}, {explained.format}",
-        f"Picture   {explained.video_codec} by {explained.encoder}: {len(explained.pieces)} pieces, "
-        f"{encoded} to encode with {explained.frames_to_encode} frames, fewer where the cache knows some",
-        f"Sound     {explained.audio_codec or 'none'}{': ' if explained.heard else ''}{'; '.join(explained.heard)}",
+        f"Output    {explanation.duration:g} s, {explanation.frames} frames at {explanation.fps} fps, "
+        f"{explanation.width}x{explanation.height}, {explanation.format}",
+        f"Video     {explanation.video_codec} by {explanation.encoder}: {len(explanation.segments)} segments, "
+        f"{encoded} to encode with {explanation.frames_to_encode} frames, fewer if some are cached",
+        f"Audio     {explanation.audio_codec or 'none'}{sources}",
     ]
-    lines += [f"Loudness  {explained.loudness}"] if explained.loudness else []
-    return [*lines, *(f"Note      {note}" for note in explained.notes)]
+    lines += [f"Loudness  {explanation.loudness}"] if explanation.loudness else []
+    return [*lines, *(f"Note      {note}" for note in explanation.notes)]
 
 
-def _typed(command: "ExplainedCommand") -> list[str]:
-    """Return a command so that it can be pasted into a shell."""
-    reads = f", with {', '.join(command.scripts)}" if command.scripts else ""
+def _shell_lines(command: "ExplainedCommand") -> list[str]:
+    """Return a comment and a command line that can be pasted into a shell."""
+    reads = f", reads {', '.join(command.scripts)}" if command.scripts else ""
     variables = [f"{name}={shlex.quote(value)}" for name, value in command.environment.items()]
-    return [f"# {command.makes}{reads}", " ".join([*variables, shlex.join(command.arguments)])]
+    return [f"# {command.purpose}{reads}", " ".join([*variables, shlex.join(command.arguments)])]
 
 
-def _tell_scripts(explained: "Explanation", out: Path | None) -> None:
+def _print_script_hint(explanation: "Explanation", out: Path | None) -> None:
     from callsheet.cli.printing import say
 
     if out is not None:
-        say(f"What the commands read lies in {out}; run them there.")
-    elif any(command.scripts for command in explained.commands):
-        say("With --out DIR, the scripts that the commands read are written there.")
+        say(f"The files that the commands read are in {out}; run the commands there.")
+    elif any(command.scripts for command in explanation.commands):
+        say("With --out DIR, the files that the commands read are written to DIR.")

@@ -1,4 +1,4 @@
-"""`callsheet up` and `callsheet serve`: the web server, with lanes beside it or without."""
+"""`callsheet up` and `callsheet serve`: the API server, with or without a worker."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -15,21 +15,21 @@ def up(
     modules: Import = None,
     concurrency: Annotated[
         str | None,
-        typer.Option(metavar="LANES", help="Jobs of a queue at once, as in render=2,preview=4 (CALLSHEET_LANES)"),
+        typer.Option(metavar="LANES", help="Slots per queue, such as render=2,preview=4 (CALLSHEET_LANES)"),
     ] = None,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Run everything on this machine: database, API, console, lanes, webhooks.
+    """Run everything on this machine: database, API, console, worker and webhooks.
 
-    The lanes run in a child process that is started again should a job crash it; the API stays up meanwhile. SIGTERM or
-    Ctrl-C lets running jobs end within the grace period; a second one hands them back at once.
+    The worker is a child process. If a job crashes it, it is restarted; the API stays up. At SIGTERM or Ctrl-C, running
+    jobs may end within the grace period; at a second signal, they are returned to their queues at once.
     """
     from callsheet.cli.worker import worker_arguments
 
-    given = {"host": host, "port": port, "data_dir": data_dir, "database_url": database_url}
-    lanes = worker_arguments(None, concurrency, modules, verbose=context.obj)
-    _serve(given, modules, lanes=lanes, verbose=context.obj)
+    options = {"host": host, "port": port, "data_dir": data_dir, "database_url": database_url}
+    worker_args = worker_arguments(None, concurrency, modules, verbose=context.obj)
+    _run_server(options, modules, worker_args=worker_args, verbose=context.obj)
 
 
 def serve(
@@ -40,19 +40,23 @@ def serve(
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
 ) -> None:
-    """Run API, console and webhooks only; jobs are run by `callsheet worker`, here or elsewhere."""
-    given = {"host": host, "port": port, "data_dir": data_dir, "database_url": database_url}
-    _serve(given, modules, lanes=None, verbose=context.obj)
+    """Run API, console and webhooks. Jobs need `callsheet worker`, on this machine or another."""
+    options = {"host": host, "port": port, "data_dir": data_dir, "database_url": database_url}
+    _run_server(options, modules, worker_args=None, verbose=context.obj)
 
 
-def _serve(given: Mapping[str, object], modules: list[str] | None, *, lanes: list[str] | None, verbose: bool) -> None:
+def _run_server(
+    options: Mapping[str, object], modules: list[str] | None, *, worker_args: list[str] | None, verbose: bool
+) -> None:
     from callsheet.api.bind_check import require_api_key_beyond_loopback
-    from callsheet.cli.bootstrap import catalog_of, environment_of, load_settings, log_as
+    from callsheet.cli.bootstrap import child_environment, configure_command_logging, discover_operations, load_settings
     from callsheet.cli.loop import run_async
     from callsheet.cli.server_runner import serve_runtime
 
-    settings = load_settings(**given)
-    log_as(settings, verbose=verbose)
+    settings = load_settings(**options)
+    configure_command_logging(settings, verbose=verbose)
     require_api_key_beyond_loopback(settings)
-    code = run_async(serve_runtime(settings, catalog_of(modules), lanes=lanes, env=environment_of(**given)))
+    code = run_async(
+        serve_runtime(settings, discover_operations(modules), worker_args=worker_args, env=child_environment(**options))
+    )
     raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""The web server of an open runtime, with what runs beside it, until it is stopped."""
+"""Runs the API server, the webhook sender and, for `up`, the worker, until a stop signal."""
 
 import asyncio
 import socket
@@ -8,25 +8,30 @@ from callsheet.api.app import create_app
 from callsheet.api.server import Server, make_server
 from callsheet.cli.loop import on_stop_signals
 from callsheet.cli.printing import say
-from callsheet.cli.supervising import supervisor_of
+from callsheet.cli.worker import worker_supervisor
 from callsheet.domain.errors import ConfigurationError
 from callsheet.operation.catalog import Catalog
 from callsheet.processes.supervisor import Supervisor
 from callsheet.settings import Settings
 from callsheet.wiring import Runtime, open_runtime
 
+_WITH_WORKER = "run here; Ctrl-C lets running jobs end, a second Ctrl-C returns them to their queues"
+_WITHOUT_WORKER = "not run here; start `callsheet worker`"
+
 
 async def serve_runtime(
-    settings: Settings, catalog: Catalog, *, lanes: list[str] | None, env: Mapping[str, str]
+    settings: Settings, catalog: Catalog, *, worker_args: list[str] | None, env: Mapping[str, str]
 ) -> int:
-    """Serve until SIGTERM or SIGINT; `lanes` are the arguments of the child that runs jobs, None for no child.
+    """Serve until SIGTERM or SIGINT. `worker_args` are the arguments of the worker process; None starts no worker.
 
-    Returns the exit status. Raises ConfigurationError when the address is taken.
+    Returns the exit status. Raises ConfigurationError if the port is in use.
     """
-    with _listening(settings) as listener:
+    with _bind(settings) as listener:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        async with open_runtime(settings, catalog, migrate=lanes is not None) as runtime:
-            supervisor = supervisor_of(settings, runtime.database, lanes, env) if lanes is not None else None
+        async with open_runtime(settings, catalog, migrate=worker_args is not None) as runtime:
+            supervisor = (
+                worker_supervisor(settings, runtime.database, worker_args, env) if worker_args is not None else None
+            )
             server = make_server(create_app(runtime), host=settings.host, port=settings.port)
             return await _until_stopped(runtime, server, supervisor, listener)
 
@@ -41,9 +46,9 @@ async def _until_stopped(
 
     on_stop_signals(stop)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="server")
-    sending = asyncio.create_task(runtime.webhook_sender().run(), name="messenger")
-    working = asyncio.create_task(supervisor.run(), name="lanes") if supervisor is not None else None
-    _announce(runtime, working is not None)
+    sending = asyncio.create_task(runtime.webhook_sender().run(), name="webhook sender")
+    working = asyncio.create_task(supervisor.run(), name="worker") if supervisor is not None else None
+    _print_summary(runtime, runs_jobs=working is not None)
     try:
         await asyncio.wait(_tasks(serving, sending, working), return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -61,23 +66,22 @@ def _tasks(*tasks: "asyncio.Task[None] | asyncio.Task[int] | None") -> "list[asy
     return [task for task in tasks if task is not None]
 
 
-def _announce(runtime: Runtime, working: bool) -> None:
+def _print_summary(runtime: Runtime, *, runs_jobs: bool) -> None:
     settings = runtime.settings
     say(f"Callsheet listens at {runtime.base_url}" + (" (with an API key)" if settings.api_key else ""))
     say(f"  console     {runtime.base_url}/")
     say(f"  API         {runtime.base_url}/docs")
-    say(f"  database    {'that of DATABASE_URL' if settings.database_url else f'embedded, in {settings.data_dir}'}")
+    say(f"  database    {'DATABASE_URL' if settings.database_url else f'embedded, in {settings.data_dir}'}")
     say(f"  files       {f'bucket {settings.s3_bucket}' if settings.s3_bucket else settings.files_dir}")
-    jobs = "run here: Ctrl-C lets them end, a second one hands them back" if working else "not run here"
-    say(f"  jobs        {jobs}")
+    say(f"  jobs        {_WITH_WORKER if runs_jobs else _WITHOUT_WORKER}")
 
 
-def _listening(settings: Settings) -> socket.socket:
+def _bind(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except (OSError, OverflowError) as error:
         raise ConfigurationError(
-            f"Cannot listen at {settings.host} port {settings.port}: {error}. Stop what listens there, or choose "
-            "another by --port."
+            f"Cannot listen at {settings.host} port {settings.port}: {error}. Stop the process that uses it, or choose "
+            "another port with --port."
         ) from None

@@ -1,4 +1,4 @@
-"""`callsheet webhooks`: what receivers of webhooks need to know."""
+"""`callsheet webhooks`: information for receivers of webhooks."""
 
 import typer
 
@@ -14,7 +14,7 @@ def webhooks() -> None:
 
 @group.command()
 def secret(data_dir: DataDir = None) -> None:
-    """Print the secret that receivers check signatures with (Standard Webhooks, whsec_…)."""
+    """Print the secret that verifies webhook signatures (Standard Webhooks, whsec_…)."""
     from callsheet.cli.bootstrap import load_settings
     from callsheet.cli.printing import show
     from callsheet.files.signed_urls import signing_key

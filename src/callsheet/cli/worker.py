@@ -1,5 +1,6 @@
-"""`callsheet worker`: lanes that run jobs, in a child process that is started again when it dies."""
+"""`callsheet worker`: a supervisor process, and the worker process that it restarts."""
 
+import sys
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
@@ -8,6 +9,10 @@ import typer
 from callsheet.cli.options import DatabaseUrl, DataDir, Import
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from callsheet.db.database import Database
+    from callsheet.processes.supervisor import Supervisor
     from callsheet.settings import Settings
 
 
@@ -16,101 +21,129 @@ def worker(
     queues: Annotated[
         str | None,
         typer.Option(
-            metavar="NAMES", help="Queues to serve, as in render,preview; all that the operations name if unset"
+            metavar="NAMES", help="Queues to serve, such as render,preview; unset: all queues of the operations"
         ),
     ] = None,
     concurrency: Annotated[
         str | None,
-        typer.Option(metavar="LANES", help="Jobs of a queue at once, as in render=2,preview=4 (CALLSHEET_LANES)"),
+        typer.Option(metavar="LANES", help="Slots per queue, such as render=2,preview=4 (CALLSHEET_LANES)"),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of this worker: %h is the host, %p the process id (CALLSHEET_WORKER_NAME)")
+        str | None, typer.Option(help="Name of the worker; %h is the host, %p the process id (CALLSHEET_WORKER_NAME)")
     ] = None,
     modules: Import = None,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
-    supervise: Annotated[
-        bool, typer.Option(help="Watch over the lanes from a parent process, which starts them again should they die")
-    ] = True,
+    supervise: Annotated[bool, typer.Option(help="Run the worker in a child process and restart it if it dies")] = True,
     worker_id: Annotated[str | None, typer.Option("--id", hidden=True)] = None,
 ) -> None:
-    """Run the jobs of some queues until stopped.
+    """Run the jobs of queues until stopped.
 
-    SIGTERM or Ctrl-C: take no more jobs, let those that run end within the grace period, hand the rest back unharmed.
-    A second one hands them back at once.
+    At SIGTERM or Ctrl-C, the worker claims no more jobs. Running jobs may end within the grace period; then they are
+    returned to their queues, and no attempt is counted. A second signal returns them at once.
     """
-    from callsheet.cli.bootstrap import environment_of, load_settings, log_as
+    from callsheet.cli.bootstrap import child_environment, configure_command_logging, load_settings
 
-    given = {"data_dir": data_dir, "database_url": database_url, "worker_name": name}
-    settings = load_settings(**given)
-    log_as(settings, verbose=context.obj)
+    options = {"data_dir": data_dir, "database_url": database_url, "worker_name": name}
+    settings = load_settings(**options)
+    configure_command_logging(settings, verbose=context.obj)
     if supervise:
         arguments = worker_arguments(queues, concurrency, modules, verbose=context.obj)
-        code = _supervise(settings, arguments, environment_of(**given))
+        code = _run_supervisor(settings, arguments, child_environment(**options))
         raise typer.Exit(code)
-    _work(settings, queues, concurrency, modules, UUID(worker_id) if worker_id else None)
+    _run_worker(settings, queues, concurrency, modules, UUID(worker_id) if worker_id else None)
 
 
 def worker_arguments(
     queues: str | None, concurrency: str | None, modules: list[str] | None, *, verbose: bool
 ) -> list[str]:
-    """Return the arguments of the child process that does the work."""
-    words = ["--queues", queues] if queues else []
-    words += ["--concurrency", concurrency] if concurrency else []
-    words += [word for module in modules or () for word in ("--import", module)]
-    return [*(["-v"] if verbose else []), "worker", "--no-supervise", *words]
+    """Return the command-line arguments of the worker process."""
+    options = ["--queues", queues] if queues else []
+    options += ["--concurrency", concurrency] if concurrency else []
+    options += [part for module in modules or () for part in ("--import", module)]
+    return [*(["-v"] if verbose else []), "worker", "--no-supervise", *options]
 
 
-def _supervise(settings: "Settings", arguments: list[str], env: dict[str, str]) -> int:
+def worker_supervisor(
+    settings: "Settings", database: "Database", arguments: list[str], env: "Mapping[str, str]"
+) -> "Supervisor":
+    """Return a supervisor that runs `callsheet` with these arguments in a child process.
+
+    When the child dies, its worker is marked as lost in the database, so that its jobs are rescued at once.
+    """
+    import structlog
+
+    from callsheet.db.database import TRANSIENT_ERRORS
+    from callsheet.engine.worker.rescuer import mark_worker_lost
+    from callsheet.processes.supervisor import Supervisor
+
+    log = structlog.get_logger(__name__)
+
+    def command(worker_id: UUID) -> list[str]:
+        return [sys.executable, "-m", "callsheet", *arguments, "--id", str(worker_id)]
+
+    async def on_death(worker_id: UUID) -> None:
+        try:
+            await mark_worker_lost(database, worker_id)
+        except TRANSIENT_ERRORS as error:
+            log.warning("worker died, but could not be marked as lost; its timeout applies", error=type(error).__name__)
+
+    return Supervisor(command, env=env, on_death=on_death, grace=settings.grace_period.total_seconds())
+
+
+def _run_supervisor(settings: "Settings", arguments: list[str], env: dict[str, str]) -> int:
     from callsheet.cli.loop import on_stop_signals, run_async
-    from callsheet.cli.supervising import supervisor_of
     from callsheet.wiring import open_database
 
-    async def watch_over() -> int:
+    async def supervise() -> int:
         async with open_database(settings, migrate=False) as database:
-            supervisor = supervisor_of(settings, database, arguments, env)
+            supervisor = worker_supervisor(settings, database, arguments, env)
             on_stop_signals(supervisor.stop)
             return await supervisor.run()
 
-    return run_async(watch_over())
+    return run_async(supervise())
 
 
-def _work(
+def _run_worker(
     settings: "Settings",
     queues: str | None,
     concurrency: str | None,
     modules: list[str] | None,
     worker_id: UUID | None,
 ) -> None:
-    from callsheet.cli.bootstrap import catalog_of
+    from callsheet.cli.bootstrap import discover_operations
     from callsheet.cli.loop import on_stop_signals, run_async
     from callsheet.processes.supervisor import Lifeline
     from callsheet.wiring import open_runtime
 
-    begun = False
+    started = False
 
     async def work() -> None:
-        nonlocal begun
-        catalog = catalog_of(modules)
-        lanes = _lanes(settings, queues, concurrency, catalog.queues())
+        nonlocal started
+        catalog = discover_operations(modules)
+        lanes = _choose_lanes(settings, queues, concurrency, catalog.queues())
         async with open_runtime(settings, catalog) as runtime:
             worker = runtime.worker(lanes, id=worker_id)
+            # The first signal lets running jobs end; each later one returns them to their queues at once.
             signals = iter([False])
             on_stop_signals(lambda: worker.stop(at_once=next(signals, True)))
-            begun = True
+            started = True
             await worker.run()
 
     lifeline = Lifeline.from_environment(grace=settings.grace_period.total_seconds())
     try:
         run_async(work())
     except Exception:
-        if not begun:
+        # A failure before the start would repeat at every restart, so the supervisor must not restart the worker.
+        if not started:
             lifeline.report_fatal()
         raise
     lifeline.report_done()
 
 
-def _lanes(settings: "Settings", queues: str | None, concurrency: str | None, known: list[str]) -> dict[str, int]:
+def _choose_lanes(
+    settings: "Settings", queues: str | None, concurrency: str | None, known: list[str]
+) -> dict[str, int]:
     from callsheet.domain.plan_validation import did_you_mean
     from callsheet.settings import parse_lanes
     from callsheet.wiring import chosen_lanes
@@ -122,8 +155,8 @@ def _lanes(settings: "Settings", queues: str | None, concurrency: str | None, kn
     names = [name.strip() for name in queues.split(",") if name.strip()] if queues else [*known, *sizes]
     for name in names:
         if name not in known:
-            message = f"no operation known here waits in the queue '{name}'{did_you_mean(name, known)}"
+            message = f"no known operation uses the queue '{name}'{did_you_mean(name, known)}"
             raise typer.BadParameter(message, param_hint="--queues" if queues else "--concurrency")
-    if stray := [name for name in sizes if name not in names]:
-        raise typer.BadParameter(f"{', '.join(stray)}: not among --queues", param_hint="--concurrency")
+    if unserved := [name for name in sizes if name not in names]:
+        raise typer.BadParameter(f"{', '.join(unserved)}: not in --queues", param_hint="--concurrency")
     return chosen_lanes(dict.fromkeys(names), sizes, settings)

@@ -1,4 +1,4 @@
-"""The pages for people."""
+"""The console: HTML pages for people."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from callsheet.console import executions, login, streams
 
 
 def install(app: FastAPI) -> None:
-    """Add the pages to an app; they stay out of the API's description."""
-    for pages in (executions, login, streams):
-        app.include_router(pages.router, include_in_schema=False)
+    """Add the pages and their static files to an app. They are left out of the OpenAPI document."""
+    for module in (executions, login, streams):
+        app.include_router(module.router, include_in_schema=False)
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")

@@ -1,4 +1,4 @@
-"""The list of executions, and the page of one."""
+"""Pages: the list of executions, and one execution."""
 
 from datetime import UTC, datetime
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from callsheet.console.responses import CheckedForm, RuntimeDep, show
+from callsheet.console.responses import CheckedForm, RuntimeDep, page_response
 from callsheet.domain.records import Execution, QueueRecord
 from callsheet.domain.statuses import ENDED, EXECUTION_ENDED, JobStatus
 from callsheet.engine.jobs.cancel import cancel_execution, cancel_job
@@ -15,56 +15,54 @@ from callsheet.engine.reads.views import ExecutionFilter, get_execution, get_job
 
 router = APIRouter()
 
-PAGE = 50
+PAGE_SIZE = 50
+"""Executions per page."""
 
 
 @router.get("/")
 async def list_page(request: Request, runtime: RuntimeDep, before: UUID | None = None) -> Response:
-    """Executions, newest first."""
-    found = await list_executions(runtime.database, ExecutionFilter(), before=before, most=PAGE + 1)
-    return show(
+    """Show executions, newest first."""
+    found = await list_executions(runtime.database, ExecutionFilter(), before=before, most=PAGE_SIZE + 1)
+    queues = await list_queues(runtime.database, runtime.catalog)
+    return page_response(
         request,
         "executions.html",
-        executions=found[:PAGE],
-        older=found[PAGE - 1].execution_id if len(found) > PAGE else None,
+        executions=found[:PAGE_SIZE],
+        older=found[PAGE_SIZE - 1].execution_id if len(found) > PAGE_SIZE else None,
         first=before is None,
-        notices=list(map(_notice, filter(_needs_somebody, await list_queues(runtime.database, runtime.catalog)))),
+        warnings=[_warning(queue) for queue in queues if queue.paused or (queue.queued and not queue.slots)],
         base_url=runtime.base_url,
     )
 
 
-def _needs_somebody(queue: QueueRecord) -> bool:
-    return queue.paused or bool(queue.queued and not queue.slots)
-
-
-def _notice(queue: QueueRecord) -> str:
-    waiting = f"{queue.queued:,} {'job waits' if queue.queued == 1 else 'jobs wait'}"
+def _warning(queue: QueueRecord) -> str:
+    queued = f"{queue.queued:,} {'job is' if queue.queued == 1 else 'jobs are'} queued."
     if queue.paused:
-        return f"The queue “{queue.name}” is paused; {waiting} in it."
-    return f"No worker takes jobs from the queue “{queue.name}”; {waiting} in it."
+        return f"The queue “{queue.name}” is paused; {queued}"
+    return f"No worker serves the queue “{queue.name}”; {queued}"
 
 
 @router.get("/executions/{execution_id}")
 async def execution_page(request: Request, execution_id: UUID, runtime: RuntimeDep) -> Response:
-    """One execution: how it stands, its jobs, its files."""
+    """Show an execution: status, jobs and files."""
     execution = await get_execution(runtime.database, execution_id, runtime.sign)
-    return show(
+    return page_response(
         request,
         "execution.html",
         execution=execution,
-        sentence=_sentence(execution),
+        summary=_summary(execution),
         now=datetime.now(UTC),
         live=execution.status not in EXECUTION_ENDED,
         params={job.job_id: {"params": job.params, "result": job.result} for job in execution.jobs},
     )
 
 
-def _sentence(execution: Execution) -> str:
-    """What the status word alone does not tell."""
+def _summary(execution: Execution) -> str:
+    """Return the number of ended jobs, or the ids of failed jobs."""
     if execution.status not in EXECUTION_ENDED:
         ended = sum(job.status in ENDED for job in execution.jobs)
-        asked = "Jobs that run are being stopped. " if execution.cancel_requested_at else ""
-        return f"{asked}Jobs done: {ended} of {len(execution.jobs)}."
+        stopping = "Running jobs are being stopped. " if execution.cancel_requested_at else ""
+        return f"{stopping}Ended jobs: {ended} of {len(execution.jobs)}."
     failed = [job.job_id for job in execution.jobs if job.status is JobStatus.FAILED]
     if not failed:
         return ""
@@ -73,33 +71,33 @@ def _sentence(execution: Execution) -> str:
 
 @router.post("/executions/{execution_id}/cancel")
 async def cancel(execution_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Response:
-    """Cancel what has not ended."""
+    """Cancel all jobs that have not ended."""
     del form
     await cancel_execution(runtime.database, execution_id)
-    return _back(execution_id)
+    return _redirect_to(execution_id)
 
 
 @router.post("/executions/{execution_id}/retry")
 async def retry(execution_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Response:
-    """Run again what did not succeed."""
+    """Run all jobs again that did not succeed."""
     await retry_execution(runtime.database, execution_id, resubmit="resubmit" in form)
-    return _back(execution_id)
+    return _redirect_to(execution_id)
 
 
 @router.post("/jobs/{job_id}/cancel")
-async def cancel_one(job_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Response:
-    """Cancel one job."""
+async def cancel_one_job(job_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Response:
+    """Cancel a job."""
     del form
     await cancel_job(runtime.database, job_id)
-    return _back((await get_job(runtime.database, job_id, runtime.sign)).execution_id)
+    return _redirect_to((await get_job(runtime.database, job_id, runtime.sign)).execution_id)
 
 
 @router.post("/jobs/{job_id}/retry")
-async def retry_one(job_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Response:
-    """Run one job again."""
+async def retry_one_job(job_id: UUID, form: CheckedForm, runtime: RuntimeDep) -> Response:
+    """Run a job again."""
     await retry_job(runtime.database, job_id, resubmit="resubmit" in form)
-    return _back((await get_job(runtime.database, job_id, runtime.sign)).execution_id)
+    return _redirect_to((await get_job(runtime.database, job_id, runtime.sign)).execution_id)
 
 
-def _back(execution_id: UUID) -> RedirectResponse:
+def _redirect_to(execution_id: UUID) -> RedirectResponse:
     return RedirectResponse(f"/executions/{execution_id}", 303)

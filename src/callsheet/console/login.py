@@ -1,12 +1,12 @@
-"""Logging in and out."""
+"""Login and logout."""
 
 import hmac
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
-from callsheet.console.responses import CheckedForm, Form, RuntimeDep, show
-from callsheet.console.session import COOKIE, LIFETIME, Sessions
+from callsheet.console.responses import CheckedForm, Form, RuntimeDep, page_response
+from callsheet.console.session import COOKIE, LIFETIME_SECONDS, Sessions
 
 router = APIRouter()
 
@@ -14,35 +14,35 @@ router = APIRouter()
 @router.get("/login")
 async def login_page(request: Request, next: str = "/") -> Response:
     """Ask for the API key."""
-    return show(request, "login.html", next=_inside(next), wrong=False)
+    return page_response(request, "login.html", next=_local_path(next), invalid_key=False)
 
 
 @router.post("/login")
 async def log_in(request: Request, form: Form, runtime: RuntimeDep) -> Response:
-    """Begin a session for who knows the API key."""
-    target, key = _inside(form.get("next", "/")), runtime.settings.api_key
+    """Create a session if the API key is correct."""
+    target, key = _local_path(form.get("next", "/")), runtime.settings.api_key
     if key is not None:
         expected = key.get_secret_value().encode()
         if not hmac.compare_digest(form.get("key", "").strip().encode(), expected):
-            return show(request, "login.html", status=401, next=target, wrong=True)
+            return page_response(request, "login.html", status=401, next=target, invalid_key=True)
     sessions: Sessions = request.app.state.sessions
-    answer = RedirectResponse(target, 303)
-    safe = request.url.scheme == "https" or (runtime.settings.public_url or "").startswith("https://")
-    answer.set_cookie(
-        COOKIE, sessions.begin(), max_age=LIFETIME, httponly=True, samesite="strict", secure=safe, path="/"
+    response = RedirectResponse(target, 303)
+    secure = request.url.scheme == "https" or (runtime.settings.public_url or "").startswith("https://")
+    response.set_cookie(
+        COOKIE, sessions.create(), max_age=LIFETIME_SECONDS, httponly=True, samesite="strict", secure=secure, path="/"
     )
-    return answer
+    return response
 
 
 @router.post("/logout")
 async def log_out(form: CheckedForm) -> Response:
     """End the session in this browser."""
     del form
-    answer = RedirectResponse("/login", 303)
-    answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
-    return answer
+    response = RedirectResponse("/login", 303)
+    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    return response
 
 
-def _inside(target: str) -> str:
-    """Lead nobody away from this site."""
+def _local_path(target: str) -> str:
+    """Return the path if it is on this site, else `/` (protection against open redirects)."""
     return target if target.startswith("/") and target[1:2] not in ("/", "\\") and target.isprintable() else "/"

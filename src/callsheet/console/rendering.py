@@ -1,4 +1,4 @@
-"""Making pages from templates."""
+"""Rendering of templates."""
 
 import json
 from datetime import datetime
@@ -7,53 +7,53 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-_HERE = Path(__file__).parent
+_TEMPLATES = Path(__file__).parent / "templates"
 
-_WORDS = {
-    "pending": "waits for other jobs",
-    "scheduled": "waits for its time",
-    "queued": "in the queue",
+_STATUS_TEXTS = {
+    "pending": "waiting for other jobs",
+    "scheduled": "scheduled",
+    "queued": "queued",
     "running": "running",
-    "waiting": "at the provider",
+    "waiting": "waiting for the provider",
     "succeeded": "succeeded",
     "failed": "failed",
     "cancelled": "cancelled",
     "skipped": "skipped",
 }
-_SIZES = ("bytes", "kB", "MB", "GB", "TB")
+_SIZE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
-def page(template: str, **given: Any) -> str:
-    """Return a page."""
-    return _environment.get_template(template).render(given)
+def render_template(template: str, **context: Any) -> str:
+    """Return the HTML of a template."""
+    return _environment.get_template(template).render(context)
 
 
-def part(template: str, macro: str, *given: Any) -> str:
-    """Return a part of a page, by the name of its macro."""
-    return str(getattr(_environment.get_template(template).module, macro)(*given))
+def render_macro(template: str, macro: str, *args: Any) -> str:
+    """Return the HTML of a macro in a template."""
+    return str(getattr(_environment.get_template(template).module, macro)(*args))
 
 
-def problem_page(document: dict[str, Any]) -> str:
-    """Return a problem document as a page for people."""
-    return page("problem.html", problem=document)
+def render_problem(document: dict[str, Any]) -> str:
+    """Return the HTML page of a problem document."""
+    return render_template("problem.html", problem=document)
 
 
-def _words(status: str) -> str:
-    return _WORDS.get(status, status)
+def _status_text(status: str) -> str:
+    return _STATUS_TEXTS.get(status, status)
 
 
-def _size(count: int) -> str:
+def _size_text(count: int) -> str:
     number, unit = float(count), 0
-    while number >= 1000 and unit < len(_SIZES) - 1:
+    while number >= 1000 and unit < len(_SIZE_UNITS) - 1:
         number, unit = number / 1000, unit + 1
-    return f"{number:.0f} {_SIZES[unit]}" if unit == 0 else f"{number:.1f} {_SIZES[unit]}"
+    return f"{number:.0f} {_SIZE_UNITS[unit]}" if unit == 0 else f"{number:.1f} {_SIZE_UNITS[unit]}"
 
 
-def _moment(at: datetime) -> str:
+def _time_text(at: datetime) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _took(seconds: float) -> str:
+def _duration_text(seconds: float) -> str:
     whole = round(seconds)
     if whole < 60:
         return f"{seconds:.1f} s"
@@ -61,15 +61,21 @@ def _took(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s"
 
 
-def _pretty(value: Any) -> str:
+def _indented_json(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
 _environment = Environment(
-    loader=FileSystemLoader(_HERE / "templates"),
+    loader=FileSystemLoader(_TEMPLATES),
     autoescape=select_autoescape(),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters |= {"words": _words, "size": _size, "moment": _moment, "took": _took, "pretty": _pretty}
+_environment.filters |= {
+    "status_text": _status_text,
+    "size": _size_text,
+    "time": _time_text,
+    "duration": _duration_text,
+    "indented_json": _indented_json,
+}

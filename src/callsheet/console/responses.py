@@ -1,4 +1,4 @@
-"""What every page is sent with, and what every form must bring."""
+"""Responses with pages, and dependencies that read forms."""
 
 from typing import Annotated, Any
 from urllib.parse import parse_qs
@@ -6,7 +6,7 @@ from urllib.parse import parse_qs
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 
-from callsheet.console.rendering import page
+from callsheet.console.rendering import render_template
 from callsheet.console.session import COOKIE, Sessions
 from callsheet.domain.errors import Unauthorized
 from callsheet.wiring import Runtime
@@ -19,15 +19,15 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-"""Pictures and films may come from a bucket elsewhere; nothing else may."""
+"""Security headers of pages. Only images and media may come from another host, such as a bucket."""
 
 
-def show(request: Request, template: str, *, status: int = 200, **given: Any) -> HTMLResponse:
-    """Return a page."""
+def page_response(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
+    """Return the response with the page of a template."""
     sessions: Sessions = request.app.state.sessions
     cookie = request.cookies.get(COOKIE)
-    text = page(template, token=sessions.form_token(cookie), logged_in=cookie is not None, **given)
-    return HTMLResponse(text, status, _HEADERS)
+    html = render_template(template, token=sessions.csrf_token(cookie), logged_in=cookie is not None, **context)
+    return HTMLResponse(html, status, _HEADERS)
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -38,8 +38,8 @@ async def _form(request: Request) -> dict[str, str]:
 async def _checked_form(request: Request) -> dict[str, str]:
     form = await _form(request)
     sessions: Sessions = request.app.state.sessions
-    if not sessions.fits(form.get("token", ""), request.cookies.get(COOKIE)):
-        raise Unauthorized("The form is too old, or was not made here. Load the page again.")
+    if not sessions.is_valid_csrf_token(form.get("token", ""), request.cookies.get(COOKIE)):
+        raise Unauthorized("The form is expired or was not created by this server. Reload the page.")
     return form
 
 

@@ -1,37 +1,37 @@
-"""Sending server-sent events (SSE) for as long as somebody listens and the server stays."""
+"""Streams of server-sent events (SSE)."""
 
 import asyncio
 from collections.abc import AsyncIterator
 
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-"""The second keeps reverse proxies from holding messages back."""
+SSE_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+"""Headers of streams. X-Accel-Buffering turns off buffering in reverse proxies."""
 
-_PING_EVERY = 15.0
+_PING_SECONDS = 15.0
 _RECONNECT = "retry: 3000\n\n"
 
 
-async def stream(
-    messages: AsyncIterator[str], *, closing: asyncio.Event, ping_every: float = _PING_EVERY
+async def sse_stream(
+    messages: AsyncIterator[str], *, closing: asyncio.Event, ping_seconds: float = _PING_SECONDS
 ) -> AsyncIterator[str]:
-    """Yield messages as they come, with a comment now and then; end when they end or the server closes."""
+    """Yield messages, with a ping after each silence of `ping_seconds`. End with the messages or with the server."""
     yield _RECONNECT
     closed = asyncio.ensure_future(closing.wait())
-    coming = asyncio.ensure_future(_next(messages))
+    pending = asyncio.ensure_future(_next(messages))
     try:
         while not closed.done():
-            await asyncio.wait({coming, closed}, timeout=ping_every, return_when=asyncio.FIRST_COMPLETED)
-            if not coming.done():
+            await asyncio.wait({pending, closed}, timeout=ping_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if not pending.done():
                 yield ": ping\n\n"
                 continue
-            message = coming.result()
+            message = pending.result()
             if message is None:
                 return
             yield message
-            coming = asyncio.ensure_future(_next(messages))
+            pending = asyncio.ensure_future(_next(messages))
     finally:
-        for task in (coming, closed):
+        for task in (pending, closed):
             task.cancel()
-        await asyncio.gather(coming, closed, return_exceptions=True)
+        await asyncio.gather(pending, closed, return_exceptions=True)
         await messages.aclose()  # type: ignore[attr-defined]
 
 

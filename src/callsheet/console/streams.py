@@ -1,4 +1,4 @@
-"""What open pages are told while they are open; one stream per page."""
+"""Event streams that update open pages; one stream per page."""
 
 import asyncio
 import json
@@ -9,10 +9,10 @@ from uuid import UUID
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from callsheet.console.executions import PAGE
-from callsheet.console.rendering import part
+from callsheet.console.executions import PAGE_SIZE
+from callsheet.console.rendering import render_macro
 from callsheet.console.responses import RuntimeDep
-from callsheet.console.sse import HEADERS, stream
+from callsheet.console.sse import SSE_HEADERS, sse_stream
 from callsheet.db.database import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.statuses import EXECUTION_ENDED
@@ -22,49 +22,50 @@ from callsheet.wiring import Runtime
 
 router = APIRouter(prefix="/console/stream")
 
-_LOOK_EVERY = 1.0
+_POLL_SECONDS = 1.0
+"""Time between two reads of the list, and the pause after a database error."""
 
 
 @router.get("")
 async def list_stream(request: Request, runtime: RuntimeDep) -> Response:
-    """Rows of the list, as they change."""
-    return _answer(request, _rows(runtime))
+    """Stream the changed rows of the list."""
+    return _respond(request, _rows(runtime))
 
 
 @router.get("/{execution_id}")
 async def execution_stream(request: Request, execution_id: UUID, runtime: RuntimeDep, after: int = 0) -> Response:
-    """A word whenever something happened to an execution after that event."""
+    """Stream the numbers of events after the event `after`."""
     status, last = await last_event_of(runtime.database, execution_id)
     if status in EXECUTION_ENDED and after >= last:
         return Response(status_code=204)
-    return _answer(request, _changes(runtime, execution_id, after))
+    return _respond(request, _event_numbers(runtime, execution_id, after))
 
 
-def _answer(request: Request, messages: AsyncIterator[str]) -> Response:
-    body = stream(messages, closing=request.app.state.closing)
-    return StreamingResponse(body, headers=HEADERS, media_type="text/event-stream")
+def _respond(request: Request, messages: AsyncIterator[str]) -> Response:
+    body = sse_stream(messages, closing=request.app.state.closing)
+    return StreamingResponse(body, headers=SSE_HEADERS, media_type="text/event-stream")
 
 
 async def _rows(runtime: Runtime) -> AsyncIterator[str]:
-    """Yield every row at first, then those of executions with new events."""
-    seen: dict[UUID, int] = {}
+    """Yield all rows, then the rows of executions with new events."""
+    known: dict[UUID, int] = {}
     while True:
         try:
-            newest = await runtime.database.retry(lambda c: sql.newest_executions(c, most=PAGE), seconds=5)
-            heads = {row["id"]: row["last_event"] for row in newest}
-            changed = {key for key, last in heads.items() if seen.get(key) != last}
+            newest = await runtime.database.retry(lambda c: sql.newest_executions(c, most=PAGE_SIZE), seconds=5)
+            last_events = {row["id"]: row["last_event"] for row in newest}
+            changed = {key for key, last in last_events.items() if known.get(key) != last}
             if changed:
-                rows = await list_executions(runtime.database, ExecutionFilter(), before=None, most=PAGE)
+                rows = await list_executions(runtime.database, ExecutionFilter(), before=None, most=PAGE_SIZE)
                 for row in reversed([row for row in rows if row.execution_id in changed]):
-                    html = part("parts.html", "row", row)
+                    html = render_macro("parts.html", "row", row)
                     yield f"data: {json.dumps({'id': str(row.execution_id), 'html': html})}\n\n"
-            seen = heads
+            known = last_events
         except TRANSIENT_ERRORS:
-            yield ": the database does not answer, waiting\n\n"
-        await asyncio.sleep(_LOOK_EVERY)
+            yield ": database unavailable, retrying\n\n"
+        await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _changes(runtime: Runtime, execution_id: UUID, after: int) -> AsyncIterator[str]:
+async def _event_numbers(runtime: Runtime, execution_id: UUID, after: int) -> AsyncIterator[str]:
     while True:
         try:
             async with aclosing(runtime.event_stream.follow(execution_id, after=after)) as events:
@@ -74,5 +75,5 @@ async def _changes(runtime: Runtime, execution_id: UUID, after: int) -> AsyncIte
             yield "event: ended\ndata: \n\n"
             return
         except TRANSIENT_ERRORS:
-            yield ": the database does not answer, waiting\n\n"
-            await asyncio.sleep(_LOOK_EVERY)
+            yield ": database unavailable, retrying\n\n"
+            await asyncio.sleep(_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""Geometry of a picture: crop and focus point."""
+"""Crop and focus point of an image or video."""
 
 from pydantic import Field, model_validator
 
@@ -6,14 +6,14 @@ from callsheet.domain.model import Model
 
 
 class Focus(Model):
-    """The point that stays in sight when edges are cut off; also what a camera zooms to."""
+    """The point that stays visible when edges are cropped. It is also the center of a zoom."""
 
-    x: float = Field(0.5, ge=0, le=1, description="0: the left edge, 1: the right one")
-    y: float = Field(0.5, ge=0, le=1, description="0: the top, 1: the bottom")
+    x: float = Field(0.5, ge=0, le=1, description="0: left edge, 1: right edge")
+    y: float = Field(0.5, ge=0, le=1, description="0: top edge, 1: bottom edge")
 
 
 class Crop(Model):
-    """What is cut off before anything else, in shares of the picture."""
+    """Shares of the width and height that are cropped from each side, before any other filter."""
 
     top: float = Field(0.0, ge=0, lt=1)
     right: float = Field(0.0, ge=0, lt=1)
@@ -21,7 +21,7 @@ class Crop(Model):
     left: float = Field(0.0, ge=0, lt=1)
 
     @model_validator(mode="after")
-    def _something_is_left(self) -> "Crop":
+    def _check_remainder(self) -> "Crop":
         if self.left + self.right > 0.98 or self.top + self.bottom > 0.98:
-            raise ValueError("the crop leaves nothing of the picture")
+            raise ValueError("the crop leaves nothing of the image")
         return self

@@ -72,7 +72,18 @@ def read_bits(value: Any) -> Any:
     return round(float(match[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()])
 
 
-def _read_fit(value: Any) -> Any:
+def even(size: float | Fraction, *, odd_down: bool = False) -> int:
+    """Return the nearest even number of pixels, at least 2: chroma subsampling needs even sizes.
+
+    Both neighbors of an odd integer are equally near. By default it becomes the multiple of 4; with `odd_down` it
+    is rounded down, so that an image is never enlarged.
+    """
+    if odd_down and size % 2 == 1:
+        return max(2, int(size) - 1)
+    return max(2, round(size / 2) * 2)
+
+
+def _parse_fit(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     name = value.strip().lower().replace("-", "_")
@@ -118,6 +129,6 @@ LoudnessWish = Annotated[bool | float, AfterValidator(_within_reach)]
 BitRate = Annotated[int, BeforeValidator(read_bits), Field(ge=8_000, le=500_000_000)]
 """Bits per second."""
 
-Fit = Annotated[Literal["cover", "contain", "contain_blur", "fill", "none"], BeforeValidator(_read_fit)]
+Fit = Annotated[Literal["cover", "contain", "contain_blur", "fill", "none"], BeforeValidator(_parse_fit)]
 """How a picture fills a box of another shape: `cover` cuts its edges off, `contain` leaves room beside it,
 `contain_blur` fills that room with a blur of it, `fill` stretches it, `none` leaves its size."""

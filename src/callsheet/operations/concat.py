@@ -16,9 +16,9 @@ from callsheet.media.encoding.encoders import EncodeSettings, select_encoder
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.frame_size import even_size
 from callsheet.media.rendering.render_plan import RenderPlan
-from callsheet.media.rendering.renderer import render_film
+from callsheet.media.rendering.renderer import Renderer
 from callsheet.media.rendering.scene_filters import Canvas
-from callsheet.media.rendering.schedule import schedule
+from callsheet.media.rendering.schedule import build_schedule
 from callsheet.media.timeline.scene import Scene
 from callsheet.media.values import Fit, FrameRate, Preset, Quality, read_rate
 from callsheet.operation.contract import Context, operation
@@ -106,8 +106,8 @@ async def concat(job: Context, params: ConcatParams) -> ConcatResult:
     film = _film(params, found)
     preset = params.preset or job.settings.ffmpeg_video_preset
     encoder = await select_encoder(job.ffmpeg, EncodeSettings(quality=params.quality, crf=params.crf, preset=preset))
-    made = await render_film(film, encoder, job.ffmpeg, job.dir, progress_callback(job))
-    return await _result(job, made.path, film.plan.seconds, copied=False, reason=reason)
+    made = await Renderer(film, encoder, job.ffmpeg, job.dir, progress_callback(job)).render()
+    return await _result(job, made.path, film.schedule.seconds, copied=False, reason=reason)
 
 
 def _check_alike(found: list[MediaInfo]) -> None:
@@ -132,7 +132,7 @@ def _film(params: ConcatParams, videos: list[MediaInfo]) -> RenderPlan:
         width, height = _even(first.width), _even(first.height)
     else:
         width, height = even_size(params.width, params.height, Fraction(first.width, first.height))
-    return RenderPlan(schedule(scenes, videos, rate), Canvas(width, height, rate, params.fit))
+    return RenderPlan(build_schedule(scenes, videos, rate), Canvas(width, height, rate, params.fit))
 
 
 async def _sounds(job: Context, found: list[MediaInfo]) -> ConcatResult:

@@ -12,12 +12,12 @@ from callsheet.media.encoding import encoders
 from callsheet.media.encoding.loudness import Target, loudness_target, read_audio_filter
 from callsheet.media.filters.audio_filter_allowlist import validate_audio_filter
 from callsheet.media.probing.probe import MediaInfo
-from callsheet.media.rendering.final_mux import keep_picture
+from callsheet.media.rendering.final_mux import render_with_copied_video
 from callsheet.media.rendering.frame_size import even_size, parse_ratio
 from callsheet.media.rendering.render_plan import RenderPlan
-from callsheet.media.rendering.renderer import render_film
+from callsheet.media.rendering.renderer import Renderer
 from callsheet.media.rendering.scene_filters import Canvas
-from callsheet.media.rendering.schedule import schedule
+from callsheet.media.rendering.schedule import build_schedule
 from callsheet.media.timeline.scene import Scene
 from callsheet.media.values import Fit, FrameRate, LoudnessWish, Preset, Quality, read_rate
 from callsheet.operation.contract import Context, operation
@@ -71,25 +71,25 @@ async def finish(job: Context, params: FinishParams) -> FinishResult:
     source = await read_media(job, params.video, "video", "video")
     film = _film(job, params, source)
     if _fits(source, film) and not _compressed_anew(params):
-        made = await keep_picture(film, source, job.ffmpeg, job.dir, progress_callback(job))
+        made = await render_with_copied_video(film, source, job.ffmpeg, job.dir, progress_callback(job))
         notes = ["the picture had its final shape, and was not encoded again"]
     else:
         preset = params.preset or job.settings.ffmpeg_video_preset
         wish = encoders.EncodeSettings(quality=params.quality, crf=params.crf, preset=preset)
         encoder = await encoders.select_encoder(job.ffmpeg, wish)
-        made = await render_film(film, encoder, job.ffmpeg, job.dir, progress_callback(job))
+        made = await Renderer(film, encoder, job.ffmpeg, job.dir, progress_callback(job)).render()
         notes = list(made.notes)
     video = await job.keep(made.path, name="finished.mp4", media_type="video/mp4")
-    return FinishResult(video=video, duration=film.plan.seconds, notes=notes)
+    return FinishResult(video=video, duration=film.schedule.seconds, notes=notes)
 
 
 def _film(job: Context, params: FinishParams, source: MediaInfo) -> RenderPlan:
     rate = read_rate(params.fps) if params.fps is not None else source.rate
-    plan = schedule([Scene.model_validate({"src": params.video})], [source], rate)
+    plan = build_schedule([Scene.model_validate({"src": params.video})], [source], rate)
     ratio = parse_ratio(params.aspect_ratio or job.settings.ffmpeg_aspect_ratio)
     short = min(source.probe.width or 0, source.probe.height or 0)
     width, height = even_size(params.width, params.height, ratio, short)
-    return RenderPlan(plan, Canvas(width, height, rate, params.fit), level=_level(job, params))
+    return RenderPlan(plan, Canvas(width, height, rate, params.fit), loudness=_level(job, params))
 
 
 def _level(job: Context, params: FinishParams) -> Target | str | None:
@@ -107,7 +107,7 @@ def _fits(source: MediaInfo, film: RenderPlan) -> bool:
         and picture.color_range in (None, "tv")
         and (found.width, found.height) == (canvas.width, canvas.height)
         and (found.video_codec, found.pixel_format, found.rotation) == ("h264", "yuv420p", 0)
-        and abs((found.frames or 0) - film.plan.frames) <= 1
+        and abs((found.frames or 0) - film.schedule.frames) <= 1
         and source.rate == canvas.rate
         and source.lead < 1 / (2 * canvas.rate)
         and not source.hdr

@@ -1,4 +1,4 @@
-"""Render segments: a part of a film's picture is made for the job that makes the film."""
+"""The `render-segments` operation: encodes some segments of a video for a `render` job."""
 
 from datetime import timedelta
 
@@ -14,29 +14,29 @@ from callsheet.operations.staging import stage
 
 
 class RenderSegmentsParams(Model):
-    """Which part of which film."""
+    """Segments of a timeline to encode."""
 
     timeline: Timeline
-    segments: list[int] = Field(min_length=1, description="Numbers of the pieces, from 0")
+    segments: list[int] = Field(min_length=1, description="Numbers of the segments, from 0")
 
 
 class RenderSegmentsResult(Model):
-    """What became of them; they lie in the cache, where the film finds them."""
+    """Counts of the segments, which are now in the cache for the `render` job."""
 
-    made: int = Field(description="Pieces that were encoded")
-    cached: int = Field(description="Pieces that were there already")
+    made: int = Field(description="Segments that were encoded")
+    cached: int = Field(description="Segments that were already in the cache")
 
 
 @operation("render-segments", queue="render", priority=10, timeout=timedelta(hours=1), needs={"ffmpeg"})
 async def render_segments(job: Context, params: RenderSegmentsParams) -> RenderSegmentsResult:
-    """Make a part of a film's picture; a render asks for this by itself, to have several machines at work."""
+    """Encode segments of a video. `render` adds such child jobs to use several machines."""
     staged = await stage(job, params.timeline)
-    production = Renderer(staged.film, staged.encoder, job.ffmpeg, job.dir, progress_callback(job), job.cache)
-    beyond = [number for number in params.segments if not 0 <= number < len(production.segments)]
-    if beyond:
-        message = f"the film has {len(production.segments)} segments; there is no {beyond}"
+    renderer = Renderer(staged.plan, staged.encoder, job.ffmpeg, job.dir, progress_callback(job), job.cache)
+    unknown = [number for number in params.segments if not 0 <= number < len(renderer.segments)]
+    if unknown:
+        message = f"the video has {len(renderer.segments)} segments; there is no segment {unknown}"
         raise BadParams([Problem("segments", "out_of_range", message)])
-    wanted = set(params.segments)
-    missing = [number for number in await production.look_up() if number in wanted]
-    await production.encode(missing)
-    return RenderSegmentsResult(made=len(missing), cached=len(wanted) - len(missing))
+    requested = set(params.segments)
+    missing = [number for number in await renderer.fetch_cached_segments() if number in requested]
+    await renderer.encode(missing)
+    return RenderSegmentsResult(made=len(missing), cached=len(requested) - len(missing))

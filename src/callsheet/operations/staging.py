@@ -1,4 +1,4 @@
-"""Staging a timeline: its files are brought here, and everything is put in its place."""
+"""Staging of a render: the source files are fetched and probed, and the timeline becomes a render plan."""
 
 import asyncio
 import hashlib
@@ -16,13 +16,14 @@ from callsheet.media.encoding.loudness import loudness_target, read_audio_filter
 from callsheet.media.ffmpeg.binary import capabilities
 from callsheet.media.fonts import FAMILY
 from callsheet.media.probing.probe import MediaInfo
-from callsheet.media.rendering import audio_mix, frame_size, layers
-from callsheet.media.rendering.layers import Layer
-from callsheet.media.rendering.overlays import Above, AssScript, TextLayer
-from callsheet.media.rendering.render_plan import Container, RenderPlan
+from callsheet.media.rendering import frame_size
+from callsheet.media.rendering.audio_placement import audio_problems, late_audio_problems, place_audio
+from callsheet.media.rendering.layers import AssScript, Layer, TextLayer
+from callsheet.media.rendering.overlay_placement import OverlayPlacement, overlay_problems, place_overlays
+from callsheet.media.rendering.render_plan import ContainerSettings, RenderPlan
 from callsheet.media.rendering.scene_filters import Canvas
-from callsheet.media.rendering.schedule import Schedule, schedule
-from callsheet.media.rendering.stream_copy import copyable
+from callsheet.media.rendering.schedule import Schedule, build_schedule
+from callsheet.media.rendering.stream_copy import copyable_shots
 from callsheet.media.rendering.text_layers import text_layers
 from callsheet.media.subtitles.ass import Line, literal
 from callsheet.media.subtitles.ass_sanitizer import sanitize_ass
@@ -36,194 +37,196 @@ from callsheet.media.values import PRESETS, Preset, read_rate
 from callsheet.operations.media_inputs import MediaContext, read_media
 from callsheet.processes.bounded_gather import gather_limited
 
-_GIVEN = "given.ass"
-_FETCHES = 8
-"""Files that are brought here at the same time."""
+_ASS_FILE = "given.ass"
+_MAX_FETCHES = 8
+"""Source files that are fetched in parallel."""
 
 
 @dataclass(frozen=True, slots=True)
 class StagedRender:
-    """A film that can be made."""
+    """A render that is ready to run: all its files are local."""
 
-    film: RenderPlan
+    plan: RenderPlan
     encoder: Encoder
     notes: tuple[str, ...]
-    """What is done otherwise than asked, and why."""
+    """Deviations from the request, with reasons."""
 
 
 async def stage(job: MediaContext, timeline: Timeline) -> StagedRender:
-    """Bring the files of a timeline here and lay the film out.
+    """Fetch the files of a timeline and build its render plan.
 
-    Raises BadParams with everything that does not fit, SourceUnreachable for what did not come.
+    Raises BadParams with everything that is invalid, SourceUnreachable for a file that could not be fetched.
     """
     await _check_transitions(job, timeline)
     footage = await probe_sources(job, timeline)
-    canvas = canvas_of(job, timeline)
-    plan = scheduled(timeline, footage, canvas.rate)
-    laid = _laid(timeline, footage, plan)
-    captions, notes = await _captions(job, timeline.captions, plan, canvas)
-    encoder = await encoders.select_encoder(job.ffmpeg, encode_settings_of(job, timeline))
+    canvas = output_canvas(job, timeline)
+    schedule = schedule_scenes(timeline, footage, canvas.rate)
+    overlays = _place_overlays(timeline, footage, schedule)
+    captions, notes = await _caption_layers(job, timeline.captions, schedule, canvas)
+    encoder = await encoders.select_encoder(job.ffmpeg, encode_settings(job, timeline))
     notes += [encoder.note] if encoder.note else []
-    above = [*text_layers(laid, plan), *captions]
-    notes += [f"there is no font '{f}' here; its text is drawn in {FAMILY}" for f in await _missing_fonts(job, above)]
-    film = RenderPlan(
-        plan,
+    layers = [*text_layers(overlays, schedule), *captions]
+    missing_fonts = await _missing_fonts(job, layers)
+    notes += [f"the font '{family}' is not installed; its text is drawn in {FAMILY}" for family in missing_fonts]
+    plan = RenderPlan(
+        schedule,
         canvas,
-        above,
-        audio_mix.collect_audio(timeline, footage, laid, plan),
+        layers,
+        place_audio(timeline, footage, overlays, schedule),
         loudness_target(timeline.loudness, read_audio_filter(job.settings.ffmpeg_audio_filter)),
         mute=timeline.output.mute,
         container=_container(timeline),
-        copied=await copyable(plan, canvas, above, encoder, job.ffmpeg, job.dir),
+        copied_shots=await copyable_shots(schedule, canvas, layers, encoder, job.ffmpeg, job.dir),
     )
-    return StagedRender(film, encoder, (*_evened(timeline, canvas), *notes))
+    return StagedRender(plan, encoder, (*_size_notes(timeline, canvas), *notes))
 
 
-def canvas_of(job: MediaContext, timeline: Timeline) -> Canvas:
-    """Return the picture of the film."""
+def output_canvas(job: MediaContext, timeline: Timeline) -> Canvas:
+    """Return the frame size, frame rate and background of the output."""
     output = timeline.output
     ratio = frame_size.parse_ratio(output.aspect_ratio or job.settings.ffmpeg_aspect_ratio)
-    short = int(output.resolution[:-1]) if output.resolution else frame_size.SHORT_SIDE
+    short = int(output.resolution[:-1]) if output.resolution else frame_size.DEFAULT_SHORT_SIDE
     width, height = frame_size.even_size(output.width, output.height, ratio, short)
     return Canvas(width, height, read_rate(output.fps), output.fit, output.background)
 
 
-def encode_settings_of(job: MediaContext, timeline: Timeline) -> EncodeSettings:
-    """Return what the picture is to be encoded as."""
+def encode_settings(job: MediaContext, timeline: Timeline) -> EncodeSettings:
+    """Return the settings of the video encoder."""
     output = timeline.output
     return EncodeSettings(
-        codec=output.picture_codec,
+        codec=output.effective_video_codec,
         quality=output.quality,
         crf=output.crf,
         bitrate=output.bitrate,
         max_bitrate=output.max_bitrate,
-        preset=output.preset or _usual_preset(job),
+        preset=output.preset or _default_preset(job),
         hardware="nvenc" if timeline.use_gpu else output.hardware,
     )
 
 
-def _usual_preset(job: MediaContext) -> Preset:
-    usual = job.settings.ffmpeg_video_preset
-    return next((preset for preset in PRESETS if preset == usual), "medium")
+def _default_preset(job: MediaContext) -> Preset:
+    default = job.settings.ffmpeg_video_preset
+    return next((preset for preset in PRESETS if preset == default), "medium")
 
 
-async def _missing_fonts(job: MediaContext, above: Sequence[Above]) -> list[str]:
-    written = [thing for thing in above if isinstance(thing, TextLayer)]
-    families = {line.style.font_family for lettering in written for line in lettering.lines}
-    return await missing_families(job.ffmpeg, families, job.dir)
+async def _missing_fonts(job: MediaContext, layers: Sequence[Layer]) -> list[str]:
+    text_lines = [line for layer in layers if isinstance(layer, TextLayer) for line in layer.lines]
+    return await missing_families(job.ffmpeg, {line.style.font_family for line in text_lines}, job.dir)
 
 
-def _container(timeline: Timeline) -> Container:
+def _container(timeline: Timeline) -> ContainerSettings:
     output = timeline.output
-    codec = output.sound_codec
-    usual = 192_000 if codec == "aac" else None
-    return Container(output.format, codec, output.audio_bitrate or usual)
+    codec = output.effective_audio_codec
+    default_bitrate = 192_000 if codec == "aac" else None
+    return ContainerSettings(output.format, codec, output.audio_bitrate or default_bitrate)
 
 
-def _evened(timeline: Timeline, canvas: Canvas) -> Iterator[str]:
-    asked = timeline.output.width or canvas.width, timeline.output.height or canvas.height
-    if asked != (canvas.width, canvas.height):
-        yield f"{asked[0]}x{asked[1]} made even: {canvas.width}x{canvas.height}"
+def _size_notes(timeline: Timeline, canvas: Canvas) -> Iterator[str]:
+    requested = timeline.output.width or canvas.width, timeline.output.height or canvas.height
+    if requested != (canvas.width, canvas.height):
+        yield f"{requested[0]}x{requested[1]} made even: {canvas.width}x{canvas.height}"
 
 
 async def _check_transitions(job: MediaContext, timeline: Timeline) -> None:
-    """Some names are known to newer builds of FFmpeg only."""
-    known = (await capabilities(job.ffmpeg.binary)).transitions
+    """Raise BadParams with every transition that this build of FFmpeg lacks; older builds lack some."""
+    available = (await capabilities(job.ffmpeg.binary)).transitions
     problems = [
-        Problem(f"scenes[{number}].transition.type", "unknown_transition", f"this FFmpeg has no '{passing.type}'")
+        Problem(f"scenes[{number}].transition.type", "unknown_transition", f"this FFmpeg has no '{transition.type}'")
         for number, scene in enumerate(timeline.scenes)
-        if (passing := scene.passing) is not None and passing.type not in known
+        if (transition := scene.effective_transition) is not None and transition.type not in available
     ]
     if problems:
         raise BadParams(problems)
 
 
 async def probe_sources(job: MediaContext, timeline: Timeline) -> dict[str, MediaInfo]:
-    """Bring all files here and look at them; a file used twice is brought once.
+    """Fetch and probe all files, each one once, and return the results by field name.
 
     Raises BadParams with every file that cannot be used.
     """
-    fields = {where: source.model_dump_json() for where, source in timeline.media()}
+    keys = {field: source.model_dump_json() for field, source in timeline.media()}
     sources: dict[str, tuple[str, MediaSource]] = {}
-    for where, source in timeline.media():
-        sources.setdefault(fields[where], (where, source))
+    for field, source in timeline.media():
+        sources.setdefault(keys[field], (field, source))
 
-    async def bring(where: str, source: MediaSource) -> MediaInfo | list[Problem]:
+    async def fetch(field: str, source: MediaSource) -> MediaInfo | list[Problem]:
         try:
-            return await read_media(job, source, f"{where}.src")
-        except BadParams as refusal:
-            return refusal.problems
-        except (BadSource, FFmpegFailed) as refusal:
-            return [Problem(f"{where}.src", refusal.code, refusal.message)]
+            return await read_media(job, source, f"{field}.src")
+        except BadParams as error:
+            return error.problems
+        except (BadSource, FFmpegFailed) as error:
+            return [Problem(f"{field}.src", error.code, error.message)]
 
-    found = await gather_limited([partial(bring, *given) for given in sources.values()], at_once=_FETCHES)
-    problems = [problem for each in found if isinstance(each, list) for problem in each]
+    results = await gather_limited([partial(fetch, *item) for item in sources.values()], at_once=_MAX_FETCHES)
+    problems = [problem for result in results if isinstance(result, list) for problem in result]
     if problems:
         raise BadParams(problems)
-    by_source = {key: each for key, each in zip(sources, found, strict=True) if isinstance(each, MediaInfo)}
-    return {where: by_source[key] for where, key in fields.items()}
+    by_key = {key: result for key, result in zip(sources, results, strict=True) if isinstance(result, MediaInfo)}
+    return {field: by_key[key] for field, key in keys.items()}
 
 
-def scheduled(timeline: Timeline, footage: Mapping[str, MediaInfo], rate: Fraction) -> Schedule:
-    """Put the scenes in their places. Raises BadParams with all files that do not fit where they stand."""
+def schedule_scenes(timeline: Timeline, footage: Mapping[str, MediaInfo], rate: Fraction) -> Schedule:
+    """Return the schedule of the scenes. Raises BadParams with every file that does not suit its field."""
     problems: list[Problem] = []
-    plan = None
-    of_scenes = [footage.get(f"scenes[{number}]") for number in range(len(timeline.scenes))]
+    schedule = None
+    scene_footage = [footage.get(f"scenes[{number}]") for number in range(len(timeline.scenes))]
     try:
-        plan = schedule(timeline.scenes, of_scenes, rate, timeline.output.background)
-    except BadParams as refusal:
-        problems += refusal.problems
-    problems += [*layers.layer_problems(timeline, footage), *audio_mix.audio_problems(timeline, footage)]
-    if problems or plan is None:
+        schedule = build_schedule(timeline.scenes, scene_footage, rate, timeline.output.background)
+    except BadParams as error:
+        problems += error.problems
+    problems += [*overlay_problems(timeline, footage), *audio_problems(timeline, footage)]
+    if problems or schedule is None:
         raise BadParams(problems)
-    return plan
+    return schedule
 
 
-def _laid(timeline: Timeline, footage: Mapping[str, MediaInfo], plan: Schedule) -> list[Layer]:
-    """Lay what is seen over the scenes. Raises BadParams with all that is seen or heard when all is over."""
-    unheard = [*audio_mix.late(timeline, footage, plan)]
+def _place_overlays(timeline: Timeline, footage: Mapping[str, MediaInfo], schedule: Schedule) -> list[OverlayPlacement]:
+    """Place the overlays. Raises BadParams with every overlay and audio clip that starts after the end."""
+    late_audio = [*late_audio_problems(timeline, footage, schedule)]
     try:
-        laid = layers.place_layers(timeline, footage, plan)
-    except BadParams as unseen:
-        raise BadParams([*unseen.problems, *unheard]) from None
-    if unheard:
-        raise BadParams(unheard)
-    return laid
+        overlays = place_overlays(timeline, footage, schedule)
+    except BadParams as late_overlays:
+        raise BadParams([*late_overlays.problems, *late_audio]) from None
+    if late_audio:
+        raise BadParams(late_audio)
+    return overlays
 
 
-async def _captions(
-    job: MediaContext, captions: Captions | None, plan: Schedule, canvas: Canvas
-) -> tuple[list[Above], list[str]]:
+async def _caption_layers(
+    job: MediaContext, captions: Captions | None, schedule: Schedule, canvas: Canvas
+) -> tuple[list[Layer], list[str]]:
+    """Return the layers of the captions, and notes."""
     if captions is None:
         return [], []
     if captions.src is None:
-        found = _from_cues(captions)
+        cues = _inline_captions(captions)
     else:
         try:
             path = await job.fetch_input(captions.src)
             if await asyncio.to_thread(is_ass, path):
-                return [await asyncio.to_thread(_given, path, job.dir)], []
-            found = await asyncio.to_thread(read_captions, path, captions.style.uppercase)
-        except BadSource as refusal:
-            raise BadParams([Problem("captions.src", refusal.code, refusal.message)]) from None
-    late = sum(caption.start >= plan.seconds for caption in found)
-    notes = [f"{late} of {len(found)} captions begin after the end of the film"] if late else []
-    looks = as_caption(captions.style, canvas.width, canvas.height)
-    return [TextLayer(tuple(_line(c, looks, plan.seconds) for c in found if c.start < plan.seconds))], notes
+                return [await asyncio.to_thread(_stage_ass_script, path, job.dir)], []
+            cues = await asyncio.to_thread(read_captions, path, captions.style.uppercase)
+        except BadSource as error:
+            raise BadParams([Problem("captions.src", error.code, error.message)]) from None
+    end = schedule.seconds
+    late = sum(cue.start >= end for cue in cues)
+    notes = [f"{late} of {len(cues)} captions start after the end of the video"] if late else []
+    style = as_caption(captions.style, canvas.width, canvas.height)
+    return [TextLayer(tuple(_line(cue, style, end) for cue in cues if cue.start < end))], notes
 
 
-def _line(caption: Caption, looks: TextStyle, end: float) -> Line:
-    return Line(caption.start, min(caption.end, end), caption.text, looks, words=caption.words)
+def _line(caption: Caption, style: TextStyle, end: float) -> Line:
+    return Line(caption.start, min(caption.end, end), caption.text, style, words=caption.words)
 
 
-def _from_cues(captions: Captions) -> list[Caption]:
-    shout = str.upper if captions.style.uppercase else str
+def _inline_captions(captions: Captions) -> list[Caption]:
+    convert = str.upper if captions.style.uppercase else str
     cues = sorted(captions.cues, key=lambda cue: cue.start)
-    return [Caption(cue.start, cue.end, literal(shout(cue.text))) for cue in cues]
+    return [Caption(cue.start, cue.end, literal(convert(cue.text))) for cue in cues]
 
 
-def _given(path: Path, folder: Path) -> AssScript:
-    """Lay a script that somebody made where FFmpeg finds it."""
+def _stage_ass_script(path: Path, folder: Path) -> AssScript:
+    """Write a sanitized copy of a client's ASS script into the folder that FFmpeg runs in."""
     script = sanitize_ass(path)
-    (folder / _GIVEN).write_text(script.text, encoding="utf-8")
-    return AssScript(_GIVEN, hashlib.sha256(script.text.encode()).hexdigest(), script.shown)
+    (folder / _ASS_FILE).write_text(script.text, encoding="utf-8")
+    return AssScript(_ASS_FILE, hashlib.sha256(script.text.encode()).hexdigest(), script.shown)

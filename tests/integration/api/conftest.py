@@ -1,4 +1,4 @@
-"""A real web server around a runtime of the test's own."""
+"""A web server on a real socket, with a runtime for each test."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from callsheet.wiring import open_runtime
 
 @dataclass
 class Api:
-    """A server with a client of it."""
+    """A server, its client and its engine."""
 
     client: httpx2.AsyncClient
     engine: Engine
@@ -29,33 +29,33 @@ class Api:
     def runtime(self):
         return self.engine.runtime
 
-    async def submit(self, *jobs, **around):
-        """Submit jobs given as (id, operation, params); returns the execution's id."""
+    async def submit(self, *jobs, **fields):
+        """Submit jobs given as (id, operation, params); return the execution id."""
         plan = [{"id": name, "operation": operation, "params": params} for name, operation, params in jobs]
-        answer = await self.client.post("/api/execute", json={"executionPlan": {"jobs": plan}, **around})
-        assert answer.status_code == 202, answer.text
-        return answer.json()["executionId"]
+        response = await self.client.post("/api/executions", json={"executionPlan": {"jobs": plan}, **fields})
+        assert response.status_code == 202, response.text
+        return response.json()["executionId"]
 
     async def event(self, execution_id, kind, **more):
         """Wait for the first event of a type."""
         return await self.engine.wait(UUID(execution_id), kind, **more)
 
     async def ended(self, execution_id):
-        """Wait until an execution has ended; returns it as the API shows it."""
+        """Wait until an execution has ended; return it as the API returns it."""
         await self.engine.ended(UUID(execution_id))
         return (await self.client.get(f"/api/executions/{execution_id}")).json()
 
 
 @asynccontextmanager
 async def served(settings, catalog, *, providers=()):
-    """Serve a runtime on a socket until the block ends; `settings.port` is where."""
+    """Serve a runtime on `settings.port` until the block ends."""
     async with open_runtime(settings, catalog, own_providers=providers) as runtime:
         app = create_app(runtime)
         server = make_server(app, host=settings.host, port=settings.port)
         serving = asyncio.create_task(server.serve())
         try:
             async with asyncio.timeout(20):
-                while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn tells it in no other way
+                while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
                     await asyncio.sleep(0.005)
             base = f"http://127.0.0.1:{settings.port}"
             engine = Engine(runtime)
@@ -101,16 +101,16 @@ class Message:
     data: dict
 
 
-async def messages_of(answer):
-    """Yield the messages of an event stream as they come; comments are passed over."""
+async def messages_of(response):
+    """Yield the messages of an event stream; comments are skipped."""
     fields = {}
-    async for line in answer.aiter_lines():
+    async for line in response.aiter_lines():
         name, _, value = line.partition(": ")
         if line == "" and "data" in fields:
             yield Message(int(fields["id"]), fields["event"], json.loads(fields["data"]))
         fields = {} if line == "" else fields | {name: value}
 
 
-def codes(answer):
-    """Return the codes of everything that is wrong, with their paths."""
-    return {(error["path"], error["code"]) for error in answer.json()["errors"]}
+def codes(response):
+    """Return the path and code of every problem."""
+    return {(error["path"], error["code"]) for error in response.json()["errors"]}

@@ -1,26 +1,26 @@
-"""The pages for people, as HTML."""
+"""The HTML pages of the console."""
 
 import asyncio
 import json
 
 
 async def page(api, path):
-    answer = await api.client.get(path, headers={"Accept": "text/html"})
-    assert answer.status_code == 200
-    return answer.text
+    response = await api.client.get(path, headers={"Accept": "text/html"})
+    assert response.status_code == 200
+    return response.text
 
 
 def token_in(text):
     return text.partition('name="token" value="')[2].partition('"')[0]
 
 
-async def test_an_empty_list_teaches_the_first_command(api):
+async def test_an_empty_list_shows_the_first_command(api):
     assert "callsheet demo" in await page(api, "/")
 
 
-async def test_names_are_shown_as_text_and_never_as_markup(api):
+async def test_names_are_escaped(api):
     body = {"executionPlan": {"name": "<script>alert(1)</script>", "jobs": [{"id": "a", "operation": "noop"}]}}
-    execution_id = (await api.client.post("/api/execute", json=body)).json()["executionId"]
+    execution_id = (await api.client.post("/api/executions", json=body)).json()["executionId"]
 
     for path in ("/", f"/executions/{execution_id}"):
         text = await page(api, path)
@@ -28,7 +28,7 @@ async def test_names_are_shown_as_text_and_never_as_markup(api):
         assert "<script>alert" not in text
 
 
-async def test_the_page_of_an_execution_tells_states_in_words_with_errors_and_files(working):
+async def test_the_page_of_an_execution_shows_failed_jobs_errors_and_files(working):
     execution_id = await working.submit(
         ("film", "write", {"name": "poster.png", "text": "x"}), ("broken", "fail", {"message": "the lamp is out"})
     )
@@ -42,13 +42,13 @@ async def test_the_page_of_an_execution_tells_states_in_words_with_errors_and_fi
     assert f'action="/executions/{execution_id}/retry"' in text
 
 
-async def test_a_queue_without_workers_says_so_on_the_list(api):
+async def test_the_list_warns_of_a_queue_without_workers(api):
     await api.submit(("a", "noop", {}))
 
-    assert "No worker takes jobs from the queue “test”; 1 job waits in it." in await page(api, "/")
+    assert "No worker serves the queue “test”; 1 job is queued." in await page(api, "/")
 
 
-async def test_older_executions_are_a_page_away(api):
+async def test_older_executions_are_on_the_next_page(api):
     for _ in range(51):
         await api.submit(("a", "noop", {}))
 
@@ -74,26 +74,26 @@ async def test_a_form_cancels_and_retries(working, tmp_path):
     assert (await working.ended(execution_id))["status"] == "succeeded"
 
 
-async def test_the_list_is_kept_up_to_date_by_its_stream(working):
-    async with working.client.stream("GET", "/console/stream") as answer:
-        lines = answer.aiter_lines()
+async def test_the_list_stream_sends_changed_rows(working):
+    async with working.client.stream("GET", "/console/stream") as response:
+        lines = response.aiter_lines()
 
         async def row_with(text):
             async with asyncio.timeout(15):
                 async for line in lines:
                     if line.startswith("data: ") and text in json.loads(line[6:])["html"]:
                         return json.loads(line[6:])["id"]
-            raise AssertionError("the stream came to an end")
+            raise AssertionError("the stream has ended")
 
         execution_id = await working.submit(("a", "noop", {}))
         assert await row_with("succeeded") == execution_id
 
 
-async def test_the_page_of_an_execution_is_told_of_its_end(working):
+async def test_the_execution_stream_ends_with_the_execution(working):
     execution_id = await working.submit(("a", "sleep", {"seconds": 0.2}))
 
-    async with working.client.stream("GET", f"/console/stream/{execution_id}") as answer:
-        lines = [line async for line in answer.aiter_lines()]
+    async with working.client.stream("GET", f"/console/stream/{execution_id}") as response:
+        lines = [line async for line in response.aiter_lines()]
     last = (await working.ended(execution_id))["lastEvent"]
 
     assert f"id: {last}" in lines
@@ -102,11 +102,11 @@ async def test_the_page_of_an_execution_is_told_of_its_end(working):
     assert again.status_code == 204
 
 
-async def test_pages_load_nothing_from_elsewhere(api):
-    answer = await api.client.get("/")
+async def test_pages_load_nothing_from_other_hosts(api):
+    response = await api.client.get("/")
 
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert "http" not in answer.text.replace(str(api.client.base_url), "")
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert "http" not in response.text.replace(str(api.client.base_url), "")
     for name in ("console.js", "console.css", "icon.svg"):
         static = await api.client.get(f"/static/{name}")
         assert static.status_code == 200

@@ -1,4 +1,4 @@
-"""How errors are told."""
+"""Error responses."""
 
 import asyncio
 
@@ -10,83 +10,85 @@ from callsheet.domain.errors import StorageUnreachable
 from .conftest import codes
 
 
-async def test_an_unforeseen_error_is_told_as_our_fault_and_gives_nothing_away(api, monkeypatch, capsys):
+async def test_an_unexpected_error_is_a_500_without_details(api, monkeypatch, capsys):
     async def broken(*args, **named):
         raise RuntimeError("password=hunter2")
 
     monkeypatch.setattr("callsheet.api.executions.list_executions", broken)
 
-    answer = await api.client.get("/api/executions")
+    response = await api.client.get("/api/executions")
 
-    problem = answer.json()
-    assert (answer.status_code, problem["code"]) == (500, "internal_error")
-    assert "hunter2" not in answer.text
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (500, "internal_error")
+    assert "hunter2" not in response.text
     incident = problem["detail"].split()[-1].rstrip(".")
     assert incident in "".join(capsys.readouterr())
 
 
 @pytest.mark.parametrize("error", [asyncpg.CannotConnectNowError(), ConnectionRefusedError(), TimeoutError()])
-async def test_a_database_that_is_away_is_a_503_that_says_when_to_come_back(api, monkeypatch, error):
-    async def away(*args, **named):
+async def test_an_unavailable_database_is_a_503_with_retry_after(api, monkeypatch, error):
+    async def unavailable(*args, **named):
         raise error
 
-    monkeypatch.setattr("callsheet.api.executions.list_executions", away)
+    monkeypatch.setattr("callsheet.api.executions.list_executions", unavailable)
 
-    answer = await api.client.get("/api/executions")
+    response = await api.client.get("/api/executions")
 
-    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
-    assert int(answer.headers["retry-after"]) > 0
-
-
-async def test_a_storage_that_is_away_is_a_503_too(api, monkeypatch):
-    async def away(*args, **named):
-        raise StorageUnreachable("The bucket does not answer", retry_after=7)
-
-    monkeypatch.setattr("callsheet.api.executions.list_executions", away)
-
-    answer = await api.client.get("/api/executions")
-
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "7")
+    assert (response.status_code, response.json()["code"]) == (503, "database_unavailable")
+    assert int(response.headers["retry-after"]) > 0
 
 
-async def test_unknown_addresses_and_methods_are_problems(api):
+async def test_an_unreachable_storage_is_a_503_with_retry_after(api, monkeypatch):
+    async def unavailable(*args, **named):
+        raise StorageUnreachable("The bucket does not response", retry_after=7)
+
+    monkeypatch.setattr("callsheet.api.executions.list_executions", unavailable)
+
+    response = await api.client.get("/api/executions")
+
+    assert (response.status_code, response.headers["retry-after"]) == (503, "7")
+
+
+async def test_unknown_paths_and_methods_are_problems(api):
     nowhere = await api.client.get("/api/nowhere")
-    method = await api.client.delete("/api/executions")
+    method = await api.client.delete("/api/workers")
 
     assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not_found")
     assert (method.status_code, method.json()["code"]) == (405, "method_not_allowed")
     assert method.headers["allow"] == "GET"
 
 
-async def test_all_that_is_wrong_with_a_request_is_told_without_repeating_it(api):
-    answer = await api.client.get("/api/executions", params={"limit": "hunter2", "status": "gone", "search": "x" * 999})
+async def test_all_invalid_parameters_are_reported_without_their_values(api):
+    response = await api.client.get(
+        "/api/executions", params={"limit": "hunter2", "status": "gone", "search": "x" * 999}
+    )
 
-    assert answer.status_code == 422
-    assert {path for path, _ in codes(answer)} == {"limit", "status[0]", "search"}
-    assert "hunter2" not in answer.text
+    assert response.status_code == 422
+    assert {path for path, _ in codes(response)} == {"limit", "status[0]", "search"}
+    assert "hunter2" not in response.text
 
 
-async def test_every_answer_names_its_request_as_the_log_does(api, capsys):
+async def test_every_response_has_the_request_id_of_the_log(api, capsys):
     given = await api.client.get("/api/executions/x", headers={"X-Request-ID": "trace-12345"})
-    made = await api.client.get("/api/executions/x", headers={"X-Request-ID": "not/allowed\x7f"})
+    generated = await api.client.get("/api/executions/x", headers={"X-Request-ID": "not/allowed\x7f"})
 
     assert given.headers["x-request-id"] == given.json()["instance"] == "trace-12345"
-    assert made.json()["instance"] == made.headers["x-request-id"] != ""
+    assert generated.json()["instance"] == generated.headers["x-request-id"] != ""
     assert "trace-12345" in "".join(capsys.readouterr())
 
 
-async def test_a_person_gets_an_error_as_a_page(api):
-    answer = await api.client.get("/executions/x", headers={"Accept": "text/html"})
+async def test_a_browser_gets_an_error_as_html(api):
+    response = await api.client.get("/executions/x", headers={"Accept": "text/html"})
 
-    assert answer.status_code == 404
-    assert answer.headers["content-type"].startswith("text/html")
-    assert "There is nothing under this address" in answer.text
+    assert response.status_code == 404
+    assert response.headers["content-type"].startswith("text/html")
+    assert "There is no resource at this path" in response.text
 
 
-async def test_other_requests_go_on_while_a_large_plan_is_read(api):
+async def test_a_large_plan_does_not_block_other_requests(api):
     jobs = [{"id": f"j{n}", "operation": "noop", "params": {"value": "x" * 200}} for n in range(8000)]
     loop = asyncio.get_running_loop()
-    submitting = asyncio.create_task(api.client.post("/api/execute", json={"executionPlan": {"jobs": jobs}}))
+    submitting = asyncio.create_task(api.client.post("/api/executions", json={"executionPlan": {"jobs": jobs}}))
     slowest = 0.0
     while not submitting.done():
         began = loop.time()

@@ -1,4 +1,4 @@
-"""Submitting, reading, listing, cancelling and retrying executions."""
+"""Submit, read, list, cancel and retry executions."""
 
 import asyncio
 
@@ -17,24 +17,24 @@ executionPlan:
 """
 
 
-async def test_a_plan_is_accepted_with_the_place_where_it_is_read(api):
+async def test_a_submitted_plan_returns_the_path_of_its_execution(api):
     body = {"executionPlan": {"jobs": [{"id": "a", "operation": "noop"}]}, "metadata": {"order": 7}}
 
-    answer = await api.client.post("/api/execute", json=body)
+    response = await api.client.post("/api/executions", json=body)
 
-    receipt = answer.json()
-    assert answer.status_code == 202
-    assert answer.headers["location"] == f"/api/executions/{receipt['executionId']}"
+    receipt = response.json()
+    assert response.status_code == 202
+    assert response.headers["location"] == f"/api/executions/{receipt['executionId']}"
     assert [(job["jobId"], job["operation"], job["status"]) for job in receipt["jobs"]] == [("a", "noop", "queued")]
-    execution = (await api.client.get(answer.headers["location"])).json()
+    execution = (await api.client.get(response.headers["location"])).json()
     assert execution["metadata"] == {"order": 7}
     assert execution["actions"] == ["cancel"]
 
 
-async def test_a_plan_in_yaml_and_one_in_snake_case_do_as_well(working):
-    yaml = await working.client.post("/api/execute", content=YAML, headers={"Content-Type": "application/yaml"})
+async def test_a_plan_may_be_yaml_and_in_snake_case(working):
+    yaml = await working.client.post("/api/executions", content=YAML, headers={"Content-Type": "application/yaml"})
     snake = await working.client.post(
-        "/api/execute", json={"execution_plan": {"jobs": [{"id": "a", "operation": "noop", "depends_on": []}]}}
+        "/api/executions", json={"execution_plan": {"jobs": [{"id": "a", "operation": "noop", "depends_on": []}]}}
     )
 
     assert snake.status_code == 202
@@ -43,7 +43,7 @@ async def test_a_plan_in_yaml_and_one_in_snake_case_do_as_well(working):
     assert execution["jobs"][1]["result"] == {"value": 1}
 
 
-async def test_every_problem_of_a_plan_is_told_at_once_and_nothing_is_stored(api):
+async def test_all_problems_of_a_plan_are_reported_at_once_and_nothing_is_stored(api):
     body = {
         "executionPlan": {
             "jobs": [
@@ -57,12 +57,12 @@ async def test_every_problem_of_a_plan_is_told_at_once_and_nothing_is_stored(api
         "callbackUrl": "https://ada:secret@example.com/",
     }
 
-    answer = await api.client.post("/api/execute", json=body)
+    response = await api.client.post("/api/executions", json=body)
 
-    assert answer.status_code == 422
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["code"] == "plan_refused"
-    assert codes(answer) >= {
+    assert response.status_code == 422
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["code"] == "plan_refused"
+    assert codes(response) >= {
         ("callbackUrl", "credentials_in_url"),
         ("executionPlan.jobs[0].operation", "unknown_operation"),
         ("executionPlan.jobs[1].id", "duplicate_id"),
@@ -70,7 +70,7 @@ async def test_every_problem_of_a_plan_is_told_at_once_and_nothing_is_stored(api
         ("executionPlan.jobs[2].params.value", "unknown_job"),
         ("executionPlan.jobs", "cycle"),
     }
-    assert "secret" not in answer.text
+    assert "secret" not in response.text
     assert (await api.client.get("/api/executions")).json() == {"executions": [], "nextCursor": None}
 
 
@@ -85,36 +85,36 @@ async def test_every_problem_of_a_plan_is_told_at_once_and_nothing_is_stored(api
         (b"a,b", "text/csv", 415, "unsupported_media_type"),
     ],
 )
-async def test_a_body_that_cannot_be_read_is_refused(api, content, kind, status, code):
-    answer = await api.client.post("/api/execute", content=content, headers={"Content-Type": kind})
+async def test_an_unreadable_body_is_rejected(api, content, kind, status, code):
+    response = await api.client.post("/api/executions", content=content, headers={"Content-Type": kind})
 
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert (response.status_code, response.json()["code"]) == (status, code)
 
 
-async def test_the_same_key_gives_the_same_execution_however_many_ask_at_once(api):
+async def test_concurrent_requests_with_one_idempotency_key_create_one_execution(api):
     body = {"executionPlan": {"jobs": [{"id": "a", "operation": "noop"}]}}
 
-    answers = await asyncio.gather(
-        *(api.client.post("/api/execute", json=body, headers={"Idempotency-Key": "order-1"}) for _ in range(8))
+    responses = await asyncio.gather(
+        *(api.client.post("/api/executions", json=body, headers={"Idempotency-Key": "order-1"}) for _ in range(8))
     )
 
-    assert {answer.status_code for answer in answers} == {202}
-    assert len({answer.text for answer in answers}) == 1
-    assert [answer.headers.get("idempotent-replayed") for answer in answers].count("true") == 7
+    assert {response.status_code for response in responses} == {202}
+    assert len({response.text for response in responses}) == 1
+    assert [response.headers.get("idempotent-replayed") for response in responses].count("true") == 7
 
 
-async def test_a_key_with_another_body_is_refused(api):
+async def test_an_idempotency_key_with_another_body_is_rejected(api):
     for name in ("a", "b"):
-        answer = await api.client.post(
-            "/api/execute",
+        response = await api.client.post(
+            "/api/executions",
             json={"executionPlan": {"jobs": [{"id": name, "operation": "noop"}]}},
             headers={"Idempotency-Key": "order-1"},
         )
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_conflict")
+    assert (response.status_code, response.json()["code"]) == (422, "idempotency_conflict")
 
 
-async def test_pages_show_each_execution_once_while_new_ones_arrive(api):
+async def test_pages_contain_each_execution_once_while_new_ones_are_submitted(api):
     submitted = [await api.submit(("a", "noop", {})) for _ in range(5)]
 
     first = (await api.client.get("/api/executions", params={"limit": 2})).json()
@@ -128,10 +128,10 @@ async def test_pages_show_each_execution_once_while_new_ones_arrive(api):
 
 
 @pytest.mark.parametrize("cursor", ["x", "AAAA", "A" * 38, "é"])
-async def test_a_forged_cursor_is_refused(api, cursor):
-    answer = await api.client.get("/api/executions", params={"cursor": cursor})
+async def test_a_forged_cursor_is_rejected(api, cursor):
+    response = await api.client.get("/api/executions", params={"cursor": cursor})
 
-    assert (answer.status_code, answer.json()["code"]) == (400, "bad_cursor")
+    assert (response.status_code, response.json()["code"]) == (400, "bad_cursor")
 
 
 async def test_lists_are_filtered_by_status_search_and_time(working):
@@ -141,8 +141,8 @@ async def test_lists_are_filtered_by_status_search_and_time(working):
     await working.ended(failed)
 
     async def ids(**params):
-        answer = await working.client.get("/api/executions", params=params)
-        return [execution["executionId"] for execution in answer.json()["executions"]]
+        response = await working.client.get("/api/executions", params=params)
+        return [execution["executionId"] for execution in response.json()["executions"]]
 
     assert await ids(status=["failed", "cancelled"]) == [failed]
     assert await ids(search="metropolis") == [done]
@@ -151,23 +151,77 @@ async def test_lists_are_filtered_by_status_search_and_time(working):
     assert await ids(createdAfter="2020-01-01T00:00:00") == [failed, done]
 
 
-async def test_the_older_address_of_an_execution_shows_the_same(api):
-    execution_id = await api.submit(("a", "noop", {}))
+async def test_route_aliases_do_the_same_as_the_canonical_routes(api):
+    body = {"executionPlan": {"jobs": [{"id": "a", "operation": "noop"}]}}
 
-    older, newer = [(await api.client.get(f"/api/{way}/{execution_id}")).json() for way in ("status", "executions")]
+    submitted = await api.client.post("/api/execute", json=body)
+    path = submitted.headers["location"]
+    by_alias = await api.client.get(f"/api/status/{submitted.json()['executionId']}")
 
-    assert older == newer
+    assert submitted.status_code == 202
+    assert by_alias.json() == (await api.client.get(path)).json()
+
+
+JOBS = [{"id": "a", "operation": "noop", "params": {"value": 1}}, {"id": "b", "operation": "noop"}]
+
+
+@pytest.mark.parametrize("path", ["/api/executions", "/api/execute"])
+@pytest.mark.parametrize(
+    "body", [{"executionPlan": {"jobs": JOBS}}, {"jobs": JOBS}, JOBS], ids=["full", "plan", "list"]
+)
+async def test_a_plan_may_stand_alone_in_the_body(api, path, body):
+    response = await api.client.post(path, json=body)
+
+    assert response.status_code == 202, response.text
+    assert [job["jobId"] for job in response.json()["jobs"]] == ["a", "b"]
+
+
+BAD_JOBS = [{"id": "a", "operation": "nop"}, {"id": "b!", "operation": "noop"}]
+
+
+@pytest.mark.parametrize(
+    ("body", "prefix"),
+    [({"executionPlan": {"jobs": BAD_JOBS}}, "executionPlan.jobs"), ({"jobs": BAD_JOBS}, "jobs"), (BAD_JOBS, "")],
+)
+@pytest.mark.parametrize("fields", [{"id": "b"}, {}], ids=["graph", "fields"])
+async def test_problems_have_paths_in_the_body(api, body, prefix, fields):
+    jobs = body if isinstance(body, list) else body.get("jobs") or body["executionPlan"]["jobs"]
+    expected = {(f"{prefix}[0].operation", "unknown_operation")}
+    if fields:
+        jobs[1].update(fields)
+    else:
+        jobs[1]["id"] = "b!"
+        expected.add((f"{prefix}[1].id", "string_pattern_mismatch"))
+
+    response = await api.client.post("/api/executions", json=body)
+
+    assert (response.status_code, codes(response)) == (422, expected)
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ({}, ("executionPlan", "missing")),
+        ({"callbackUrl": "https://example.com"}, ("executionPlan", "missing")),
+        ({"jobs": JOBS, "callbackUrl": "https://example.com"}, ("callbackUrl", "extra_forbidden")),
+    ],
+)
+async def test_a_body_that_is_no_plan_is_rejected(api, body, problem):
+    response = await api.client.post("/api/executions", json=body)
+
+    assert response.status_code == 422
+    assert problem in codes(response)
 
 
 @pytest.mark.parametrize("name", ["nonsense", "00000000-0000-0000-0000-000000000000"])
 @pytest.mark.parametrize("noun", ["executions", "jobs", "artifacts", "status", "operations"])
-async def test_what_is_not_there_is_a_404_and_never_a_status(api, noun, name):
-    answer = await api.client.get(f"/api/{noun}/{name}")
+async def test_an_unknown_id_is_a_404(api, noun, name):
+    response = await api.client.get(f"/api/{noun}/{name}")
 
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
-async def test_a_cancelled_execution_can_be_retried_and_a_finished_one_neither(working, tmp_path):
+async def test_a_cancelled_execution_can_be_retried_and_a_succeeded_one_cannot_be_changed(working, tmp_path):
     execution_id = await working.submit(("a", "block", {"until": str(tmp_path / "go")}))
     await working.event(execution_id, "job.running", job="a")
 
@@ -182,11 +236,11 @@ async def test_a_cancelled_execution_can_be_retried_and_a_finished_one_neither(w
     assert retried.json()["status"] == "running"
     assert (await working.ended(execution_id))["status"] == "succeeded"
     for verb in ("cancel", "retry"):
-        answer = await working.client.post(f"/api/executions/{execution_id}/{verb}")
-        assert (answer.status_code, answer.json()["code"]) == (409, "invalid_state")
+        response = await working.client.post(f"/api/executions/{execution_id}/{verb}")
+        assert (response.status_code, response.json()["code"]) == (409, "invalid_state")
 
 
-async def test_one_job_is_read_cancelled_and_retried(working, tmp_path):
+async def test_a_single_job_is_read_cancelled_and_retried(working, tmp_path):
     execution_id = await working.submit(("a", "block", {"until": str(tmp_path / "go")}))
     job = (await working.client.get(f"/api/executions/{execution_id}")).json()["jobs"][0]
     await working.event(execution_id, "job.running", job="a")

@@ -101,7 +101,7 @@ class TestByWebhook:
 
 
 def test_the_command_prints_the_variables_that_lead_to_stand_ins_and_ends_when_told():
-    command = [sys.executable, "-m", "callsheet", "testing", "providers", "--port", "0", "--pace", "0.05"]
+    command = [sys.executable, "-m", "callsheet", "dev", "fakes", "--port", "0", "--pace", "0.05"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}) as process:
         line = process.stdout.readline()
         try:

@@ -1,4 +1,4 @@
-"""Getting files by signed links."""
+"""Files at signed URLs."""
 
 import hashlib
 
@@ -10,32 +10,32 @@ TEXT = "".join(f"line {number}\n" for number in range(400))
 
 @pytest.fixture
 async def link(working):
-    """The signed link of a text file with a name that needs care."""
+    """The signed URL of a text file whose name needs escaping."""
     execution_id = await working.submit(("a", "write", {"name": 'Grüße "1".txt', "text": TEXT}))
     return (await working.ended(execution_id))["artifacts"][0]["url"]
 
 
-async def test_a_file_comes_whole_with_headers_that_make_it_harmless(working, link):
-    answer = await working.client.get(link)
+async def test_a_file_is_sent_with_security_headers(working, link):
+    response = await working.client.get(link)
 
-    assert answer.text == TEXT
-    assert answer.headers["etag"] == f'"{hashlib.sha256(TEXT.encode()).hexdigest()}"'
-    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "sandbox" in answer.headers["content-security-policy"]
-    assert "filename*=UTF-8''Gr%C3%BC%C3%9Fe%20%221%22.txt" in answer.headers["content-disposition"]
+    assert response.text == TEXT
+    assert response.headers["etag"] == f'"{hashlib.sha256(TEXT.encode()).hexdigest()}"'
+    assert response.headers["content-type"] == "text/plain; charset=utf-8"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in response.headers["content-security-policy"]
+    assert "filename*=UTF-8''Gr%C3%BC%C3%9Fe%20%221%22.txt" in response.headers["content-disposition"]
 
 
-async def test_head_tells_the_size_without_the_file(working, link):
-    answer = await working.client.head(link)
+async def test_head_returns_the_size_without_the_file(working, link):
+    response = await working.client.head(link)
 
-    assert answer.status_code == 200
-    assert int(answer.headers["content-length"]) == len(TEXT)
-    assert answer.content == b""
+    assert response.status_code == 200
+    assert int(response.headers["content-length"]) == len(TEXT)
+    assert response.content == b""
 
 
 @pytest.mark.parametrize(
-    ("wanted", "part", "content_range"),
+    ("byte_range", "part", "content_range"),
     [
         ("bytes=0-9", slice(0, 10), "bytes 0-9/{size}"),
         ("bytes=100-", slice(100, None), "bytes 100-{last}/{size}"),
@@ -43,23 +43,23 @@ async def test_head_tells_the_size_without_the_file(working, link):
         ("bytes=10-999999", slice(10, None), "bytes 10-{last}/{size}"),
     ],
 )
-async def test_a_range_gives_exactly_its_bytes(working, link, wanted, part, content_range):
-    answer = await working.client.get(link, headers={"Range": wanted})
+async def test_a_range_request_returns_exactly_its_bytes(working, link, byte_range, part, content_range):
+    response = await working.client.get(link, headers={"Range": byte_range})
 
-    assert answer.status_code == 206
-    assert answer.text == TEXT[part]
+    assert response.status_code == 206
+    assert response.text == TEXT[part]
     if content_range:
-        assert answer.headers["content-range"] == content_range.format(size=len(TEXT), last=len(TEXT) - 1)
+        assert response.headers["content-range"] == content_range.format(size=len(TEXT), last=len(TEXT) - 1)
 
 
-async def test_a_range_behind_the_end_is_a_416_that_tells_the_size(working, link):
-    answer = await working.client.get(link, headers={"Range": "bytes=999999-"})
+async def test_a_range_beyond_the_end_is_a_416_with_the_size(working, link):
+    response = await working.client.get(link, headers={"Range": "bytes=999999-"})
 
-    assert (answer.status_code, answer.json()["code"]) == (416, "range_not_satisfiable")
-    assert answer.headers["content-range"] == f"bytes */{len(TEXT)}"
+    assert (response.status_code, response.json()["code"]) == (416, "range_not_satisfiable")
+    assert response.headers["content-range"] == f"bytes */{len(TEXT)}"
 
 
-async def test_a_file_that_the_client_has_is_not_sent_again(working, link):
+async def test_a_file_with_a_matching_etag_is_not_sent_again(working, link):
     etag = (await working.client.head(link)).headers["etag"]
 
     known = await working.client.get(link, headers={"If-None-Match": f'"other", W/{etag}'})
@@ -69,7 +69,7 @@ async def test_a_file_that_the_client_has_is_not_sent_again(working, link):
     assert (changed.status_code, changed.text) == (200, TEXT)
 
 
-async def test_a_browser_saves_the_file_where_download_is_asked_for(working, link):
+async def test_download_sends_the_file_as_an_attachment(working, link):
     shown = await working.client.head(link)
     saved = await working.client.head(f"{link}&download=1")
 
@@ -77,28 +77,28 @@ async def test_a_browser_saves_the_file_where_download_is_asked_for(working, lin
     assert saved.headers["content-disposition"].startswith("attachment")
 
 
-async def test_a_link_that_was_changed_opens_nothing(working, link):
+async def test_a_changed_url_is_rejected(working, link):
     url = httpx2.URL(link)
     other = await working.submit(("a", "write", {"text": "other"}))
     stranger = (await working.ended(other))["artifacts"][0]["artifactId"]
     later = url.copy_set_param("expires", str(int(url.params["expires"]) + 1))
 
     for forged in (f"{link}x", later, url.copy_with(path=f"/files/{stranger}", query=url.query)):
-        answer = await working.client.get(forged)
-        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+        response = await working.client.get(forged)
+        assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
     assert (await working.client.get(url.path)).status_code == 422
 
 
-async def test_a_page_that_a_job_made_is_never_shown_on_our_own_site(working):
+async def test_html_files_are_sent_as_attachments(working):
     execution_id = await working.submit(("a", "write", {"name": "x.html", "text": "<script>alert(1)</script>"}))
     artifact = (await working.ended(execution_id))["artifacts"][0]
 
-    answer = await working.client.get(artifact["url"])
+    response = await working.client.get(artifact["url"])
 
-    assert answer.headers["content-disposition"].startswith("attachment")
+    assert response.headers["content-disposition"].startswith("attachment")
 
 
-async def test_a_file_that_is_lost_is_a_404_and_not_half_an_answer(working, link):
+async def test_a_missing_file_is_a_404(working, link):
     for path in working.runtime.settings.files_dir.rglob("*.txt"):
         path.unlink()
 
@@ -106,12 +106,12 @@ async def test_a_file_that_is_lost_is_a_404_and_not_half_an_answer(working, link
         assert (await working.client.request(method, link)).status_code == 404
 
 
-async def test_an_empty_file_comes_as_it_is(working):
+async def test_an_empty_file_is_sent(working):
     execution_id = await working.submit(("a", "write", {"name": "empty.txt", "text": ""}))
     artifact = (await working.ended(execution_id))["artifacts"][0]
 
-    answer = await working.client.get(artifact["url"])
+    response = await working.client.get(artifact["url"])
 
-    assert (answer.status_code, answer.content) == (200, b"")
+    assert (response.status_code, response.content) == (200, b"")
     read = await working.client.get(f"/api/artifacts/{artifact['artifactId']}")
     assert read.json()["size"] == 0

@@ -11,7 +11,7 @@ from callsheet.testing.waiters import until
 from .conftest import codes
 
 
-async def test_the_manifest_lists_operations_with_their_schemas(api):
+async def test_operations_are_listed_with_their_schemas(api):
     listed = (await api.client.get("/api/operations")).json()["operations"]
     one = (await api.client.get("/api/operations/sleep")).json()
 
@@ -19,7 +19,7 @@ async def test_the_manifest_lists_operations_with_their_schemas(api):
     assert one["paramsSchema"]["required"] == ["seconds"]
 
 
-async def test_a_paused_queue_starts_nothing_until_it_is_resumed(working):
+async def test_a_paused_queue_starts_no_jobs_until_it_is_resumed(working):
     paused = await working.client.patch("/api/queues/test", json={"paused": True})
     execution_id = await working.submit(("a", "noop", {}))
     queue = (await working.client.get("/api/queues")).json()["queues"][0]
@@ -32,7 +32,7 @@ async def test_a_paused_queue_starts_nothing_until_it_is_resumed(working):
     assert (await working.ended(execution_id))["status"] == "succeeded"
 
 
-async def test_limits_are_set_kept_and_lifted_one_by_one(api):
+async def test_limits_are_set_kept_and_removed_one_by_one(api):
     async def change(**patch):
         queue = (await api.client.patch("/api/queues/test", json=patch)).json()
         return queue["maxRunning"], queue["rateLimit"], queue["ratePeriod"]
@@ -45,7 +45,7 @@ async def test_limits_are_set_kept_and_lifted_one_by_one(api):
 
 
 @pytest.mark.parametrize(
-    ("patch", "wrong"),
+    ("patch", "problem"),
     [
         ({"rateLimit": 3}, ("", "value_error")),
         ({"rateLimit": 3, "ratePeriod": "soon"}, ("ratePeriod", "value_error")),
@@ -54,50 +54,50 @@ async def test_limits_are_set_kept_and_lifted_one_by_one(api):
         ({"pausd": True}, ("pausd", "extra_forbidden")),
     ],
 )
-async def test_a_limit_that_makes_no_sense_is_refused(api, patch, wrong):
-    answer = await api.client.patch("/api/queues/test", json=patch)
+async def test_an_invalid_limit_is_rejected(api, patch, problem):
+    response = await api.client.patch("/api/queues/test", json=patch)
 
-    assert answer.status_code == 422
-    assert wrong in codes(answer)
+    assert response.status_code == 422
+    assert problem in codes(response)
 
 
-async def test_a_queue_that_nobody_knows_is_not_made_by_a_slip(api):
-    answer = await api.client.patch("/api/queues/tset", json={"paused": True})
+async def test_an_unknown_queue_is_not_created(api):
+    response = await api.client.patch("/api/queues/tset", json={"paused": True})
 
-    assert answer.status_code == 404
+    assert response.status_code == 404
     assert [queue["name"] for queue in (await api.client.get("/api/queues")).json()["queues"]] == ["test"]
 
 
-async def test_lanes_are_resized_while_the_worker_works(working):
+async def test_lanes_are_resized_while_the_worker_runs(working):
     worker = (await working.client.get("/api/workers")).json()["workers"][0]
 
-    answer = await working.client.patch(f"/api/workers/{worker['id']}", json={"lanes": {"test": 1}})
+    response = await working.client.patch(f"/api/workers/{worker['id']}", json={"lanes": {"test": 1}})
 
-    assert answer.json()["lanes"] == {"test": 1}
+    assert response.json()["lanes"] == {"test": 1}
     assert (await working.client.get("/api/queues")).json()["queues"][0]["slots"] == 1
 
 
-async def test_a_lane_that_a_worker_does_not_have_is_refused(working):
+async def test_an_unknown_lane_is_rejected(working):
     async def registered():
         return (await working.client.get("/api/workers")).json()["workers"]
 
     worker = (await until(registered))[0]
 
-    answer = await working.client.patch(f"/api/workers/{worker['id']}", json={"lanes": {"gpu": 1}})
-    nobody = await working.client.patch(
+    response = await working.client.patch(f"/api/workers/{worker['id']}", json={"lanes": {"gpu": 1}})
+    unknown = await working.client.patch(
         "/api/workers/00000000-0000-0000-0000-000000000000", json={"lanes": {"test": 1}}
     )
 
-    assert (answer.status_code, codes(answer)) == (422, {("lanes.gpu", "unknown_lane")})
-    assert nobody.status_code == 404
+    assert (response.status_code, codes(response)) == (422, {("lanes.gpu", "unknown_lane")})
+    assert unknown.status_code == 404
 
 
-async def test_the_process_lives_while_the_database_is_away_but_is_not_ready(api, monkeypatch):
-    async def away(database):
+async def test_without_the_database_the_process_is_alive_but_not_ready(api, monkeypatch):
+    async def unavailable(database):
         await asyncio.sleep(60)
 
-    monkeypatch.setattr("callsheet.api.health.check_revision", away)
-    monkeypatch.setattr("callsheet.api.health._PATIENCE", 0.1)
+    monkeypatch.setattr("callsheet.api.health.check_revision", unavailable)
+    monkeypatch.setattr("callsheet.api.health._TIMEOUT", 0.1)
 
     ready = await api.client.get("/readyz")
 
@@ -111,7 +111,7 @@ async def test_a_server_with_a_database_and_a_storage_is_ready(api):
     assert (await api.client.get("/readyz")).json() == {"status": "ready"}
 
 
-async def figures(api):
+async def read_metrics(api):
     text = (await api.client.get("/metrics")).text
     return {
         (sample.name, *sorted(sample.labels.items())): sample.value
@@ -120,17 +120,17 @@ async def figures(api):
     }
 
 
-async def test_metrics_count_what_waits_and_what_ended(working, monkeypatch):
-    monkeypatch.setattr(metrics, "_FRESH", 0)
-    monkeypatch.setattr(metrics, "_SETTLED", metrics.timedelta(0))
-    before = await figures(working)
+async def test_metrics_count_queued_and_ended_jobs(working, monkeypatch):
+    monkeypatch.setattr(metrics, "_CACHE_SECONDS", 0)
+    monkeypatch.setattr(metrics, "_COMMIT_DELAY", metrics.timedelta(0))
+    before = await read_metrics(working)
     good = await working.submit(("a", "noop", {}), ("b", "sleep", {"seconds": 1.2}))
     bad = await working.submit(("a", "fail", {}))
     await asyncio.gather(working.ended(good), working.ended(bad))
     await working.client.patch("/api/queues/test", json={"paused": True})
     await working.submit(("a", "noop", {}))
 
-    after = await figures(working)
+    after = await read_metrics(working)
 
     queue = ("queue", "test")
     assert before["callsheet_database_up",] == 1
@@ -149,10 +149,10 @@ async def test_metrics_count_what_waits_and_what_ended(working, monkeypatch):
     assert after["callsheet_job_duration_seconds_sum", *slept] > 1.2
 
 
-async def test_metrics_say_so_when_the_database_is_away(api, monkeypatch):
-    async def away(*args):
+async def test_metrics_report_an_unavailable_database(api, monkeypatch):
+    async def unavailable(*args):
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(metrics, "list_queues", away)
+    monkeypatch.setattr(metrics, "list_queues", unavailable)
 
-    assert (await figures(api))["callsheet_database_up",] == 0
+    assert (await read_metrics(api))["callsheet_database_up",] == 0

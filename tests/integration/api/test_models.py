@@ -1,4 +1,4 @@
-"""The registry of models, as the API shows it."""
+"""The registry of models in the API."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def settings(settings, tmp_path):
     return settings.model_copy(update={"models_file": file, "replicate_api_token": None, "fal_key": None})
 
 
-async def test_models_are_listed_with_those_of_one_s_own(api):
+async def test_models_are_listed_with_those_of_the_models_file(api):
     models = (await api.client.get("/api/models")).json()["models"]
 
     ids = [model["id"] for model in models]
@@ -24,7 +24,7 @@ async def test_models_are_listed_with_those_of_one_s_own(api):
 
 
 @pytest.mark.parametrize("name", ["mine/one", "mine"])
-async def test_a_model_tells_who_offers_it_what_is_missing_and_what_it_takes(api, name):
+async def test_a_model_has_its_offers_missing_settings_and_parameters(api, name):
     model = (await api.client.get(f"/api/models/{name}")).json()
 
     first, second = model.pop("offers")
@@ -45,7 +45,7 @@ async def test_a_model_tells_who_offers_it_what_is_missing_and_what_it_takes(api
 
 
 async def test_an_unknown_model_is_not_found(api):
-    answer = await api.client.get("/api/models/bytedance/seedance-1-prow")
+    response = await api.client.get("/api/models/bytedance/seedance-1-prow")
 
-    assert answer.status_code == 404
-    assert "did you mean 'bytedance/seedance-1-pro'?" in answer.json()["detail"]
+    assert response.status_code == 404
+    assert "did you mean 'bytedance/seedance-1-pro'?" in response.json()["detail"]

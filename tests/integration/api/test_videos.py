@@ -1,4 +1,4 @@
-"""`/v1/videos`, driven by OpenAI's own client."""
+"""`/v1/videos`, called with the client of OpenAI."""
 
 import asyncio
 import warnings
@@ -8,11 +8,11 @@ from uuid import UUID
 import openai
 import pytest
 
-from callsheet.api.videos_schema import video_of
+from callsheet.api.videos_schema import to_video
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.reads.videos import VideoJob
 from callsheet.fakes.providers.replicate import FakeReplicate
-from callsheet.fakes.providers.task_script import Fails, Runs, Waits, film, picture
+from callsheet.fakes.providers.task_script import Failed, Queued, Running, sample_image, sample_video
 from callsheet.operation.catalog import Catalog
 from callsheet.operations.generate import generate
 from callsheet.testing.operations import ALL
@@ -25,8 +25,8 @@ SOON = timedelta(seconds=0.05)
 
 @pytest.fixture
 async def replicate():
-    async with FakeReplicate() as stand_in:
-        yield stand_in
+    async with FakeReplicate() as fake:
+        yield fake
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def catalog():
 
 @pytest.fixture
 async def videos(api):
-    """The client's videos, on a server whose worker is not started."""
+    """The videos resource of the client, on a server without a worker."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         base = f"{api.client.base_url}/v1".replace("//v1", "/v1")
@@ -52,42 +52,42 @@ async def videos(api):
             yield client.videos
 
 
-async def test_a_film_is_made_and_brought(api, videos, replicate):
+async def test_a_video_is_created_and_downloaded(api, videos, replicate):
     await api.engine.start_worker()
 
-    made = await videos.create_and_poll(
+    video = await videos.create_and_poll(
         model=MODEL, prompt="A red fox", seconds="5", size="1280x720", poll_interval_ms=50
     )
 
-    assert (made.status, made.progress, made.model, made.prompt) == ("completed", 100, MODEL, "A red fox")
-    assert (made.seconds, made.size) == ("5", "64x64")
-    assert made.error is None
-    assert made.completed_at >= made.created_at
-    [order] = replicate.taken.values()
-    assert order.input == {"prompt": "A red fox", "duration": 5, "aspect_ratio": "16:9", "resolution": "720p"}
-    assert (await videos.download_content(made.id)).content == film().data
-    execution = await api.engine.execution(api_id(made))
+    assert (video.status, video.progress, video.model, video.prompt) == ("completed", 100, MODEL, "A red fox")
+    assert (video.seconds, video.size) == ("5", "64x64")
+    assert video.error is None
+    assert video.completed_at >= video.created_at
+    [task] = replicate.tasks.values()
+    assert task.input == {"prompt": "A red fox", "duration": 5, "aspect_ratio": "16:9", "resolution": "720p"}
+    assert (await videos.download_content(video.id)).content == sample_video().data
+    execution = await api.engine.execution(api_id(video))
     assert [job.operation for job in execution.jobs] == ["generate"]
 
 
-async def test_a_picture_goes_along(api, videos, replicate):
+async def test_an_uploaded_image_is_sent_to_the_provider(api, videos, replicate):
     await api.engine.start_worker()
 
-    made = await videos.create_and_poll(
-        model=MODEL, prompt="It turns", input_reference=("a b.png", picture().data), poll_interval_ms=50
+    video = await videos.create_and_poll(
+        model=MODEL, prompt="It turns", input_reference=("a b.png", sample_image().data), poll_interval_ms=50
     )
     again = await videos.create_and_poll(
-        model=MODEL, prompt="It turns", input_reference=("other.bin", picture().data), poll_interval_ms=50
+        model=MODEL, prompt="It turns", input_reference=("other.bin", sample_image().data), poll_interval_ms=50
     )
 
-    assert [made.status, again.status] == ["completed", "completed"]
-    sent = [order.input["image"] for order in replicate.taken.values()]
+    assert [video.status, again.status] == ["completed", "completed"]
+    sent = [task.input["image"] for task in replicate.tasks.values()]
     assert sent[0].startswith("data:image/png;base64,")
     assert sent[0] == sent[1]
-    assert (made.seconds, made.size) == ("1", "64x64")
+    assert (video.seconds, video.size) == ("1", "64x64")
 
 
-async def test_json_and_further_inputs_are_taken_as_well(api, replicate):
+async def test_a_json_request_may_have_further_inputs(api, replicate):
     body = {"model": MODEL, "prompt": "Say ${this}", "seconds": 7, "seed": 4, "camera_fixed": True}
 
     created = await api.client.post("/v1/videos", json=body)
@@ -96,25 +96,25 @@ async def test_json_and_further_inputs_are_taken_as_well(api, replicate):
     assert created.headers["openai-poll-after-ms"] == "2000"
     assert created.json()["status"] == "queued"
     await api.engine.start_worker()
-    [order] = await until(lambda: list(replicate.taken.values()))
-    assert order.input["prompt"] == "Say ${this}"
-    assert (order.input["seed"], order.input["camera_fixed"], order.input["duration"]) == (4, True, 7)
+    [task] = await until(lambda: list(replicate.tasks.values()))
+    assert task.input["prompt"] == "Say ${this}"
+    assert (task.input["seed"], task.input["camera_fixed"], task.input["duration"]) == (4, True, 7)
 
 
-async def test_texts_of_a_form_are_read_as_the_model_takes_them(api, replicate):
+async def test_form_values_are_converted_to_the_types_of_the_model(api, replicate):
     await api.engine.start_worker()
     form = {"model": MODEL, "prompt": "x", "seconds": "7", "seed": "4", "cameraFixed": "true", "size": "1792x1024"}
 
     created = await api.client.post("/v1/videos", data=form)
 
     assert created.status_code == 200, created.text
-    [order] = await until(lambda: list(replicate.taken.values()))
-    assert (order.input["seed"], order.input["camera_fixed"]) == (4, True)
-    assert (order.input["aspect_ratio"], order.input["resolution"]) == ("16:9", "1080p")
+    [task] = await until(lambda: list(replicate.tasks.values()))
+    assert (task.input["seed"], task.input["camera_fixed"]) == (4, True)
+    assert (task.input["aspect_ratio"], task.input["resolution"]) == ("16:9", "1080p")
     assert created.json()["size"] == "1792x1024"
 
 
-async def test_a_size_goes_as_it_is_to_a_model_that_takes_sizes(api):
+async def test_a_size_is_passed_unchanged_to_a_model_with_sizes(api):
     created = await api.client.post(
         "/v1/videos", data={"model": "videos/default", "prompt": "x", "size": "640x352", "seconds": "4"}
     )
@@ -124,50 +124,52 @@ async def test_a_size_goes_as_it_is_to_a_model_that_takes_sizes(api):
     assert (job.params["duration"], created.json()["size"]) == (4, "640x352")
 
 
-async def test_an_order_that_is_sent_twice_under_one_key_is_one_video(api):
+async def test_two_requests_with_one_idempotency_key_are_one_video(api):
     body = {"model": MODEL, "prompt": "x"}
-    answers = [await api.client.post("/v1/videos", json=body, headers={"Idempotency-Key": "order-1"}) for _ in range(2)]
+    responses = [
+        await api.client.post("/v1/videos", json=body, headers={"Idempotency-Key": "order-1"}) for _ in range(2)
+    ]
 
-    assert answers[0].json()["id"] == answers[1].json()["id"]
+    assert responses[0].json()["id"] == responses[1].json()["id"]
 
 
-async def test_a_plan_that_only_looks_like_a_video_is_none(api):
+async def test_a_plan_with_similar_metadata_is_no_video(api):
     execution_id = await api.submit(("video", "noop", {}), metadata={"videos": "shown"})
 
     assert (await api.client.get(f"/v1/videos/video_{execution_id.replace('-', '')}")).status_code == 404
     assert (await api.client.get("/v1/videos")).json()["data"] == []
 
 
-async def test_what_cannot_be_asked_is_told_field_by_field(api, videos):
-    with pytest.raises(openai.BadRequestError) as refused:
+async def test_invalid_fields_are_reported_by_name(api, videos):
+    with pytest.raises(openai.BadRequestError) as rejected:
         await videos.create(model=MODEL, prompt="x", seconds="60", size="100x900", extra_body={"lens": "wide"})
-    assert refused.value.type == "invalid_request_error"
-    assert refused.value.param == "size"
+    assert rejected.value.type == "invalid_request_error"
+    assert rejected.value.param == "size"
 
-    with pytest.raises(openai.BadRequestError) as refused:
+    with pytest.raises(openai.BadRequestError) as rejected:
         await videos.create(model=MODEL, prompt="x", seconds="60", extra_body={"lens": "wide"})
-    assert (refused.value.param, refused.value.code) == ("seconds", "invalid_value")
-    assert "lens: bytedance/seedance-1-pro takes no 'lens'" in refused.value.message
+    assert (rejected.value.param, rejected.value.code) == ("seconds", "invalid_value")
+    assert "lens: bytedance/seedance-1-pro takes no 'lens'" in rejected.value.message
 
-    with pytest.raises(openai.BadRequestError) as refused:
+    with pytest.raises(openai.BadRequestError) as rejected:
         await videos.create(model="sora-2", prompt="x")
-    assert (refused.value.param, refused.value.code) == ("model", "model_not_found")
-    assert MODEL in refused.value.message
+    assert (rejected.value.param, rejected.value.code) == ("model", "model_not_found")
+    assert MODEL in rejected.value.message
 
-    with pytest.raises(openai.BadRequestError) as refused:
+    with pytest.raises(openai.BadRequestError) as rejected:
         await videos.create(model=MODEL, prompt="x", input_reference=("evil.png", b"<svg>"))
-    assert refused.value.param == "input_reference"
+    assert rejected.value.param == "input_reference"
 
 
 @pytest.mark.parametrize(
     ("kind", "body", "status"),
     [("application/json", b"{", 400), ("application/json", b"[]", 400), ("text/plain", b"x", 415)],
 )
-async def test_a_body_that_is_no_request_is_refused(api, kind, body, status):
-    answer = await api.client.post("/v1/videos", content=body, headers={"Content-Type": kind})
+async def test_an_unreadable_body_is_rejected(api, kind, body, status):
+    response = await api.client.post("/v1/videos", content=body, headers={"Content-Type": kind})
 
-    assert answer.status_code == status
-    assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+    assert response.status_code == status
+    assert set(response.json()["error"]) == {"message", "type", "param", "code"}
 
 
 @pytest.mark.parametrize(
@@ -190,32 +192,35 @@ async def test_a_body_that_is_no_request_is_refused(api, kind, body, status):
     ],
     ids=str,
 )
-async def test_what_makes_no_sense_is_told_with_its_field(api, more):
-    answer = await api.client.post("/v1/videos", json={"model": MODEL, "prompt": "x", **more})
+async def test_an_invalid_value_is_reported_with_its_field(api, more):
+    response = await api.client.post("/v1/videos", json={"model": MODEL, "prompt": "x", **more})
 
-    assert answer.status_code == 400, answer.text
-    assert answer.json()["error"]["param"] == next(iter(more))
+    assert response.status_code == 400, response.text
+    assert response.json()["error"]["param"] == next(iter(more))
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
-        ({"seconds": "6", "duration": 5}, "duration: seconds says it already"),
-        ({"size": "1280x720", "aspectRatio": "9:16"}, "aspectRatio: size says it already"),
-        ({"size": "1280x720", "aspect_ratio": "9:16"}, "aspect_ratio: size says it already"),
-        ({"input_reference": "https://a.test/a.png", "image": "https://a.test/b.png"}, "image: input_reference says"),
-        ({"modelId": "another"}, "modelId: model says it already"),
+        ({"seconds": "6", "duration": 5}, "duration: seconds already sets this value"),
+        ({"size": "1280x720", "aspectRatio": "9:16"}, "aspectRatio: size already sets this value"),
+        ({"size": "1280x720", "aspect_ratio": "9:16"}, "aspect_ratio: size already sets this value"),
+        (
+            {"input_reference": "https://a.test/a.png", "image": "https://a.test/b.png"},
+            "image: input_reference already sets",
+        ),
+        ({"modelId": "another"}, "modelId: model already sets this value"),
     ],
     ids=str,
 )
-async def test_what_is_said_in_two_ways_is_refused(api, more, told):
-    answer = await api.client.post("/v1/videos", json={"model": MODEL, "prompt": "x", **more})
+async def test_a_value_that_is_set_twice_is_rejected(api, more, message):
+    response = await api.client.post("/v1/videos", json={"model": MODEL, "prompt": "x", **more})
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "given_twice")
-    assert told in answer.json()["error"]["message"]
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "conflicting_fields")
+    assert message in response.json()["error"]["message"]
 
 
-ODD_RANGES = {
+UNUSUAL_RANGES = {
     "bytes=0-0": 206,
     "bytes=-1": 206,
     "bytes=-0": 416,
@@ -229,59 +234,59 @@ ODD_RANGES = {
 }
 
 
-async def test_odd_ranges_are_answered_as_the_standard_says(api, videos):
+async def test_unusual_ranges_are_handled_as_the_standard_requires(api, videos):
     await api.engine.start_worker()
-    made = await videos.create_and_poll(model=MODEL, prompt="x", poll_interval_ms=50)
-    where = f"/v1/videos/{made.id}/content"
+    video = await videos.create_and_poll(model=MODEL, prompt="x", poll_interval_ms=50)
+    where = f"/v1/videos/{video.id}/content"
 
-    for asked, status in ODD_RANGES.items():
-        answer = await api.client.get(where, headers={"Range": asked})
-        head = await api.client.head(where, headers={"Range": asked})
+    for byte_range, status in UNUSUAL_RANGES.items():
+        response = await api.client.get(where, headers={"Range": byte_range})
+        head = await api.client.head(where, headers={"Range": byte_range})
 
-        assert (answer.status_code, head.status_code) == (status, status), asked
-        if answer.is_success:
-            assert head.headers["content-length"] == str(len(answer.content))
+        assert (response.status_code, head.status_code) == (status, status), byte_range
+        if response.is_success:
+            assert head.headers["content-length"] == str(len(response.content))
 
 
-def test_one_that_is_being_made_at_home_is_in_progress():
+def test_a_video_that_waits_for_a_child_job_is_in_progress():
     now = datetime.now(UTC)
     params = {"modelId": "studio/landscape", "prompt": "Hills"}
     job = VideoJob(UUID(int=1), {}, JobStatus.PENDING, 0.0, params, None, None, now, None)
 
-    assert video_of(job).status == "in_progress"
+    assert to_video(job).status == "in_progress"
 
 
-async def test_other_variants_are_refused_by_name(api, videos):
+async def test_other_variants_are_rejected(api, videos):
     await api.engine.start_worker()
-    made = await videos.create_and_poll(model=MODEL, prompt="x", poll_interval_ms=50)
+    video = await videos.create_and_poll(model=MODEL, prompt="x", poll_interval_ms=50)
 
     for variant in ("thumbnail", "spritesheet"):
-        with pytest.raises(openai.NotFoundError, match="ask for the variant 'video'"):
-            await videos.download_content(made.id, variant=variant)
+        with pytest.raises(openai.NotFoundError, match="request the variant 'video'"):
+            await videos.download_content(video.id, variant=variant)
     with pytest.raises(openai.BadRequestError, match="variant"):
-        await videos.download_content(made.id, variant="audio")
+        await videos.download_content(video.id, variant="audio")
 
 
-async def test_what_cannot_be_stored_is_refused(api):
-    answer = await api.client.post("/v1/videos", json={"model": MODEL, "prompt": "a\0b"})
+async def test_a_nul_character_is_rejected(api):
+    response = await api.client.post("/v1/videos", json={"model": MODEL, "prompt": "a\0b"})
 
-    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "nul_character")
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "nul_character")
 
 
-async def test_a_form_that_is_broken_is_refused(api):
+async def test_an_invalid_form_is_rejected(api):
     kind = {"Content-Type": "multipart/form-data; boundary=b"}
     files = [("input_reference", ("a.png", b"x")), ("input_reference", ("b.png", b"x"))]
 
     broken = await api.client.post("/v1/videos", content=b"--b\r\nnonsense", headers=kind)
     two = await api.client.post("/v1/videos", data={"model": MODEL, "prompt": "x"}, files=files)
-    strange = await api.client.post("/v1/videos", data={"model": MODEL}, files={"mask": ("a.png", picture().data)})
+    unknown = await api.client.post("/v1/videos", data={"model": MODEL}, files={"mask": ("a.png", sample_image().data)})
 
-    assert [broken.status_code, two.status_code, strange.status_code] == [400, 400, 400]
-    assert strange.json()["error"]["param"] == "mask"
+    assert [broken.status_code, two.status_code, unknown.status_code] == [400, 400, 400]
+    assert unknown.json()["error"]["param"] == "mask"
 
 
-async def test_progress_and_failures_are_told(api, videos, replicate):
-    replicate.course(Waits(), Runs(0.4), Runs(0.4), Runs(0.4), Fails("NSFW", why="content"))
+async def test_progress_and_failures_are_reported(api, videos, replicate):
+    replicate.script(Queued(), Running(0.4), Running(0.4), Running(0.4), Failed("NSFW", why="content"))
     await api.engine.start_worker()
 
     created = await videos.create(model=MODEL, prompt="x")
@@ -293,13 +298,13 @@ async def test_progress_and_failures_are_told(api, videos, replicate):
     assert seen >= {("in_progress", 40)}
     assert now.error.code == "content_refused"
     assert now.error.message
-    with pytest.raises(openai.NotFoundError) as refused:
+    with pytest.raises(openai.NotFoundError) as rejected:
         await videos.download_content(created.id)
-    assert refused.value.code == "video_not_ready"
+    assert rejected.value.code == "video_not_ready"
 
 
-async def test_a_deleted_one_is_cancelled_and_gone(api, videos, replicate):
-    replicate.course(Runs(0.1))
+async def test_a_deleted_video_is_cancelled_and_not_found(api, videos, replicate):
+    replicate.script(Running(0.1))
     await api.engine.start_worker()
     created = await videos.create(model=MODEL, prompt="x")
     await until(lambda: replicate.paid)
@@ -309,24 +314,24 @@ async def test_a_deleted_one_is_cancelled_and_gone(api, videos, replicate):
 
     assert (deleted.id, deleted.deleted, deleted.object) == (created.id, True, "video.deleted")
     assert (await api.engine.ended(api_id(created))).status == "cancelled"
-    await until(lambda: replicate.of("cancel"))
+    await until(lambda: replicate.requests_of("cancel"))
     for call in (videos.retrieve, videos.delete, videos.download_content):
         with pytest.raises(openai.NotFoundError):
             await call(created.id)
     assert (await videos.list()).data == []
 
 
-async def test_one_that_has_ended_can_be_deleted(api, videos):
+async def test_an_ended_video_can_be_deleted(api, videos):
     await api.engine.start_worker()
-    made = await videos.create_and_poll(model=MODEL, prompt="x", poll_interval_ms=50)
+    video = await videos.create_and_poll(model=MODEL, prompt="x", poll_interval_ms=50)
 
-    await videos.delete(made.id)
+    await videos.delete(video.id)
 
     assert (await videos.list()).data == []
 
 
-async def test_lists_have_pages_in_both_orders_and_nothing_but_videos(api, videos):
-    await api.submit(("a", "generate", {"modelId": MODEL, "prompt": "not by this way"}))
+async def test_lists_have_pages_in_both_orders_and_only_videos(api, videos):
+    await api.submit(("a", "generate", {"modelId": MODEL, "prompt": "not a video of this API"}))
     ids = [(await videos.create(model=MODEL, prompt=f"{n}")).id for n in range(3)]
 
     page = await videos.list(limit=2)
@@ -339,10 +344,10 @@ async def test_lists_have_pages_in_both_orders_and_nothing_but_videos(api, video
     assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "limit")
 
 
-async def test_content_comes_in_ranges_and_only_what_there_is(api, videos):
+async def test_content_supports_ranges_and_etags(api, videos):
     await api.engine.start_worker()
-    made = await videos.create_and_poll(model=MODEL, prompt="x", poll_interval_ms=50)
-    where = f"/v1/videos/{made.id}/content"
+    video = await videos.create_and_poll(model=MODEL, prompt="x", poll_interval_ms=50)
+    where = f"/v1/videos/{video.id}/content"
 
     whole = await api.client.get(where)
     part = await api.client.get(where, headers={"Range": "bytes=4-7"})
@@ -360,11 +365,11 @@ async def test_content_comes_in_ranges_and_only_what_there_is(api, videos):
 
 
 @pytest.mark.parametrize("name", ["video_nothing", "x", "video_00000000000000000000000000000000"])
-async def test_an_unknown_one_is_not_found(api, name):
-    answer = await api.client.get(f"/v1/videos/{name}")
+async def test_an_unknown_video_is_not_found(api, name):
+    response = await api.client.get(f"/v1/videos/{name}")
 
-    assert answer.status_code == 404
-    assert answer.json()["error"]["code"] == "not_found"
+    assert response.status_code == 404
+    assert response.json()["error"]["code"] == "not_found"
 
 
 class TestWithAKey:
@@ -372,7 +377,7 @@ class TestWithAKey:
     def settings(self, settings):
         return settings.model_copy(update={"api_key": type(settings.replicate_api_token)(KEY)})
 
-    async def test_the_key_is_the_server_s(self, api):
+    async def test_the_api_key_of_the_server_is_checked(self, api):
         base = f"{api.client.base_url}/v1".replace("//v1", "/v1")
         for key, right in ((KEY, True), ("another-key-of-sixteen", False)):
             async with openai.AsyncOpenAI(base_url=base, api_key=key, max_retries=0) as client:
@@ -381,9 +386,9 @@ class TestWithAKey:
                     if right:
                         assert (await client.videos.list()).data == []
                     else:
-                        with pytest.raises(openai.AuthenticationError) as refused:
+                        with pytest.raises(openai.AuthenticationError) as rejected:
                             await client.videos.list()
-                        assert refused.value.type == "authentication_error"
+                        assert rejected.value.type == "authentication_error"
 
 
 def api_id(video):

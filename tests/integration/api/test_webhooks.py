@@ -15,34 +15,34 @@ from callsheet.notify.webhooks import WebhookSender
 
 
 class Receiver:
-    """An HTTP server that answers as it is told and keeps what it got."""
+    """An HTTP server with scripted responses that records its requests."""
 
-    def __init__(self, answers):
-        self.answers = list(answers)
-        self.got = asyncio.Queue()
+    def __init__(self, responses):
+        self.responses = list(responses)
+        self.received = asyncio.Queue()
 
     async def serve(self, reader, writer):
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         first, *lines = head.strip().split("\r\n")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
         body = await reader.readexactly(int(headers["content-length"]))
-        answer = self.answers.pop(0) if self.answers else "204 No Content"
-        if answer == "hang":
-            await self.got.put((first, headers, body))
+        response = self.responses.pop(0) if self.responses else "204 No Content"
+        if response == "hang":
+            await self.received.put((first, headers, body))
             await asyncio.sleep(30)
-        writer.write(f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        writer.write(f"HTTP/1.1 {response}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
         await writer.drain()
         writer.close()
-        if answer != "hang":
-            await self.got.put((first, headers, body))
+        if response != "hang":
+            await self.received.put((first, headers, body))
 
     async def next(self):
-        return await asyncio.wait_for(self.got.get(), 15)
+        return await asyncio.wait_for(self.received.get(), 15)
 
 
 @asynccontextmanager
-async def receiving(*answers):
-    receiver = Receiver(answers)
+async def receiving(*responses):
+    receiver = Receiver(responses)
     server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
     receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook?token=t"
     try:
@@ -67,31 +67,31 @@ def settings(settings):
 
 
 @pytest.fixture(autouse=True)
-def _no_long_waits(monkeypatch):
+def _short_delays(monkeypatch):
     monkeypatch.setattr(retry_schedule, "_DELAYS", (0.05, 0.05))
     monkeypatch.setattr(webhooks, "_LOOK_EVERY", 0.05)
 
 
-async def notice_of(runtime, execution_id):
+async def outbox_row(runtime, execution_id):
     async with runtime.database.connection() as connection:
         return await connection.fetchrow("SELECT * FROM outbox WHERE execution_id = $1", execution_id)
 
 
-async def until(runtime, execution_id, column):
-    """Wait until the notice of an execution has been settled one way or the other."""
+async def outbox_row_with(runtime, execution_id, column):
+    """Wait until a column of the outbox row of an execution has a value."""
     async with asyncio.timeout(15):
-        while (row := await notice_of(runtime, execution_id)) is None or not row[column]:  # noqa: ASYNC110
+        while (row := await outbox_row(runtime, execution_id)) is None or not row[column]:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
     return row
 
 
-async def test_the_end_of_an_execution_is_told_with_a_signature_that_fits(working):
+async def test_the_end_of_an_execution_is_delivered_with_a_valid_signature(working):
     async with receiving() as receiver, sending(working.runtime):
         execution_id = await working.submit(
             ("a", "write", {"text": "x"}), callbackUrl=receiver.url, metadata={"order": 7}
         )
         first, headers, body = await receiver.next()
-        row = await until(working.runtime, execution_id, "delivered_at")
+        row = await outbox_row_with(working.runtime, execution_id, "delivered_at")
 
     message = json.loads(body)
     assert first == "POST /hook?token=t HTTP/1.1"
@@ -108,65 +108,65 @@ async def test_the_end_of_an_execution_is_told_with_a_signature_that_fits(workin
     assert row["last_answer"] == "204 No Content"
 
 
-async def test_a_receiver_in_trouble_is_tried_again_under_the_same_id(working):
+async def test_a_failed_delivery_is_retried_with_the_same_id(working):
     async with (
         receiving("500 Oops", "302 Found\r\nLocation: http://127.0.0.1:1/") as receiver,
         sending(working.runtime),
     ):
         execution_id = await working.submit(("a", "noop", {}), callbackUrl=receiver.url)
         ids = [(await receiver.next())[1]["webhook-id"] for _ in range(3)]
-        row = await until(working.runtime, execution_id, "delivered_at")
+        row = await outbox_row_with(working.runtime, execution_id, "delivered_at")
 
     assert len(set(ids)) == 1
     assert row["attempts"] == 3
 
 
-async def test_it_is_given_up_after_the_last_attempt(working):
+async def test_a_delivery_is_given_up_after_the_last_attempt(working):
     async with receiving("500 a", "500 b", "500 c") as receiver, sending(working.runtime):
         execution_id = await working.submit(("a", "fail", {}), callbackUrl=receiver.url)
-        row = await until(working.runtime, execution_id, "given_up_at")
+        row = await outbox_row_with(working.runtime, execution_id, "given_up_at")
 
     assert (row["attempts"], row["last_answer"], row["type"]) == (3, "500 c", "execution.failed")
 
 
-async def test_a_receiver_that_is_gone_is_left_alone_at_once(working):
+async def test_a_410_response_gives_up_at_once(working):
     async with receiving("410 Gone") as receiver, sending(working.runtime):
         execution_id = await working.submit(("a", "noop", {}), callbackUrl=receiver.url)
-        row = await until(working.runtime, execution_id, "given_up_at")
+        row = await outbox_row_with(working.runtime, execution_id, "given_up_at")
 
     assert row["attempts"] == 1
 
 
-async def test_a_receiver_that_asks_for_time_gets_it(working):
+async def test_retry_after_is_respected(working):
     async with receiving("429 Slow\r\nRetry-After: 3600") as receiver, sending(working.runtime):
         execution_id = await working.submit(("a", "noop", {}), callbackUrl=receiver.url)
-        row = await until(working.runtime, execution_id, "last_answer")
+        row = await outbox_row_with(working.runtime, execution_id, "last_answer")
 
     async with working.runtime.database.connection() as connection:
         assert (row["due_at"] - await connection.fetchval("SELECT now()")).total_seconds() > 3500
 
 
-async def test_a_receiver_that_hangs_neither_holds_up_others_nor_jobs(working):
+async def test_a_receiver_that_hangs_delays_neither_other_receivers_nor_jobs(working):
     async with receiving("hang") as slow, receiving() as quick, sending(working.runtime):
         await working.submit(("a", "noop", {}), callbackUrl=slow.url)
         await slow.next()
         execution_id = await working.submit(("a", "noop", {}), callbackUrl=quick.url)
         await quick.next()
-        await until(working.runtime, execution_id, "delivered_at")
+        await outbox_row_with(working.runtime, execution_id, "delivered_at")
 
 
-async def test_several_senders_send_each_notice_once(working):
+async def test_several_senders_deliver_each_webhook_once(working):
     async with receiving() as receiver, sending(working.runtime), sending(working.runtime), sending(working.runtime):
         ids = [await working.submit(("a", "noop", {}), callbackUrl=receiver.url) for _ in range(10)]
-        got = [json.loads((await receiver.next())[2])["data"]["executionId"] for _ in ids]
+        delivered = [json.loads((await receiver.next())[2])["data"]["executionId"] for _ in ids]
         for execution_id in ids:
-            await until(working.runtime, execution_id, "delivered_at")
+            await outbox_row_with(working.runtime, execution_id, "delivered_at")
 
-    assert sorted(got) == sorted(ids)
-    assert receiver.got.empty()
+    assert sorted(delivered) == sorted(ids)
+    assert receiver.received.empty()
 
 
-async def test_a_private_address_is_refused_when_it_is_called_too(working):
+async def test_a_private_address_is_rejected_at_delivery_too(working):
     async with receiving() as receiver:
         execution_id = await working.submit(("a", "noop", {}), callbackUrl=receiver.url)
         await working.ended(execution_id)
@@ -183,9 +183,9 @@ async def test_a_private_address_is_refused_when_it_is_called_too(working):
             runtime.database, working.engine.execution, key=runtime.key, settings=closed, base_url="", client=client
         )
         task = asyncio.create_task(sender.run())
-        row = await until(working.runtime, execution_id, "given_up_at")
+        row = await outbox_row_with(working.runtime, execution_id, "given_up_at")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
     assert "private" in row["last_answer"]
-    assert receiver.got.empty()
+    assert receiver.received.empty()

@@ -5,18 +5,18 @@ from typing import ClassVar
 
 import pytest
 
-from callsheet.cli.errors import CommandFailed, Unreachable, WaitedTooLong, exit_code_of
-from callsheet.cli.remote import ApiClient, parse_stream, refusal
+from callsheet.cli.errors import CommandFailed, Unreachable, WaitTimeout, exit_code_of
+from callsheet.cli.remote import ApiClient, command_failure, parse_sse
 
 
 def frame(number, kind="job.progress"):
     return f"id: {number}\nevent: {kind}\ndata: {json.dumps({'number': number})}\n\n"
 
 
-def test_a_stream_is_read_past_pings_and_half_events():
+def test_pings_and_incomplete_events_of_a_stream_are_skipped():
     text = ": ping\n\nretry: 3000\n\n" + frame(1) + 'id: 2\ndata: {"a":\ndata: 1}\n\n' + "id: 3\nevent: cut"
 
-    events = list(parse_stream(iter(text.split("\n"))))
+    events = list(parse_sse(iter(text.split("\n"))))
 
     assert [(event.number, event.type, event.data) for event in events] == [
         (1, "job.progress", {"number": 1}),
@@ -37,33 +37,37 @@ def test_a_stream_is_read_past_pings_and_half_events():
         (503, "away", 6),
     ],
 )
-def test_each_refusal_of_the_server_has_its_exit_status(status, code, exit_code):
-    assert exit_code_of(refusal(status, json.dumps({"code": code, "detail": "no"}).encode())) == exit_code
+def test_each_error_response_has_its_exit_status(status, code, exit_code):
+    assert exit_code_of(command_failure(status, json.dumps({"code": code, "detail": "no"}).encode())) == exit_code
 
 
-def test_every_problem_that_the_server_names_is_a_line_with_its_path_first():
+def test_every_problem_of_the_response_is_a_line_with_its_path():
     errors = [{"path": "jobs[0].id", "message": "bad"}, {"path": "", "message": "empty"}]
 
-    refused = refusal(422, json.dumps({"detail": "Refused", "errors": errors}).encode())
+    error = command_failure(422, json.dumps({"detail": "Rejected", "errors": errors}).encode())
 
-    assert (refused.message, refused.problems) == ("Refused", ["jobs[0].id: bad", "empty"])
-    assert isinstance(refusal(502, b"<html>"), CommandFailed)
+    assert (error.message, error.problems) == ("Rejected", ["jobs[0].id: bad", "empty"])
+    assert isinstance(command_failure(502, b"<html>"), CommandFailed)
 
 
 class _Server(BaseHTTPRequestHandler):
-    """Cuts the first stream in the middle of an event."""
+    """Cuts the first event stream in the middle of an event."""
 
-    asked: ClassVar[list[int]] = []
+    last_event_ids: ClassVar[list[int]] = []
 
     def do_GET(self):
         if self.path.endswith("/events"):
             after = int(self.headers["Last-Event-ID"])
-            self.asked.append(after)
+            self.last_event_ids.append(after)
             self.send_response(200)
-            self.send_header("Content-Length", "100000" if len(self.asked) == 1 else str(len(self._rest(after))))
+            self.send_header(
+                "Content-Length", "100000" if len(self.last_event_ids) == 1 else str(len(self._events_after(after)))
+            )
             self.end_headers()
             self.wfile.write(
-                (frame(1) + frame(2) + "id: 3\nda").encode() if len(self.asked) == 1 else self._rest(after)
+                (frame(1) + frame(2) + "id: 3\nda").encode()
+                if len(self.last_event_ids) == 1
+                else self._events_after(after)
             )
         else:
             body = json.dumps({"status": "succeeded", "lastEvent": 4}).encode()
@@ -73,16 +77,16 @@ class _Server(BaseHTTPRequestHandler):
             self.wfile.write(body)
         self.close_connection = True
 
-    def _rest(self, after):
+    def _events_after(self, after):
         return "".join(frame(number) for number in range(after + 1, 5)).encode()
 
-    def log_message(self, *words):
+    def log_message(self, *args):
         pass
 
 
 @pytest.fixture
 def server():
-    _Server.asked = []
+    _Server.last_event_ids = []
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Server)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
@@ -92,21 +96,21 @@ def server():
     server.server_close()
 
 
-def test_a_cut_stream_is_taken_up_where_it_broke_off(server):
-    with ApiClient(server, None) as remote:
-        numbers = [event.number for event in remote.events("x")]
+def test_a_lost_connection_is_resumed_after_the_last_event(server):
+    with ApiClient(server, None) as client:
+        numbers = [event.number for event in client.events("x")]
 
     assert numbers == [1, 2, 3, 4]
-    assert _Server.asked == [0, 2]
+    assert _Server.last_event_ids == [0, 2]
 
 
-def test_waiting_ends_when_its_time_is_over(server):
-    with ApiClient(server, None) as remote, pytest.raises(WaitedTooLong) as late:
-        list(remote.events("x", timeout=0))
+def test_waiting_ends_after_the_timeout(server):
+    with ApiClient(server, None) as client, pytest.raises(WaitTimeout) as timed_out:
+        list(client.events("x", timeout=0))
 
-    assert exit_code_of(late.value) == 124
+    assert exit_code_of(timed_out.value) == 124
 
 
-def test_a_server_that_does_not_answer_is_unreachable():
-    with ApiClient("http://127.0.0.1:1", None) as remote, pytest.raises(Unreachable, match="callsheet up"):
-        remote.get("/api/queues")
+def test_a_server_that_does_not_respond_is_unreachable():
+    with ApiClient("http://127.0.0.1:1", None) as client, pytest.raises(Unreachable, match="callsheet up"):
+        client.get("/api/queues")

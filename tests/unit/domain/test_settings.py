@@ -1,4 +1,4 @@
-"""Settings, under every name they may have."""
+"""Settings, and the variables that they are read from."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from callsheet.settings import Settings, parse_lanes
+from callsheet.settings.aliases import ALIASES
 
 
 def settings(monkeypatch, **environment):
@@ -15,7 +16,7 @@ def settings(monkeypatch, **environment):
     return Settings(_env_file=None)
 
 
-def plain(value):
+def unwrapped(value):
     return value.get_secret_value() if hasattr(value, "get_secret_value") else value
 
 
@@ -40,43 +41,63 @@ def plain(value):
         ("FFMPEG_VIDEO_PRESET", "ffmpeg_video_preset", "fast"),
     ],
 )
-def test_a_setting_is_found_under_its_own_name_and_the_older_ones(monkeypatch, variable, field, value):
-    found = plain(getattr(settings(monkeypatch, **{variable: value}), field))
+def test_a_setting_is_read_from_its_own_variable_and_from_its_aliases(monkeypatch, variable, field, value):
+    read = unwrapped(getattr(settings(monkeypatch, **{variable: value}), field))
 
-    assert str(found) == value
+    assert str(read) == value
 
 
-def test_our_own_name_counts_before_older_ones(monkeypatch):
-    assert settings(monkeypatch, CALLSHEET_S3_BUCKET="ours", BUCKET_NAME="older").s3_bucket == "ours"
+def test_every_alias_names_a_setting():
+    assert set(ALIASES.values()) <= set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("variable", ["PORT", "HOST", "LOG_LEVEL", "WORKER_NAME"])
+def test_a_name_without_the_prefix_is_not_read_unless_it_is_an_alias(monkeypatch, variable):
+    default = getattr(settings(monkeypatch), variable.lower())
+
+    assert getattr(settings(monkeypatch, **{variable: "1"}), variable.lower()) == default
+
+
+def test_an_argument_takes_precedence_over_every_variable(monkeypatch):
+    monkeypatch.setenv("BUCKET_NAME", "alias")
+    monkeypatch.setenv("CALLSHEET_S3_BUCKET", "variable")
+
+    assert Settings(_env_file=None, s3_bucket="argument").s3_bucket == "argument"
+
+
+def test_the_prefixed_variable_takes_precedence_over_aliases(monkeypatch):
+    assert settings(monkeypatch, CALLSHEET_S3_BUCKET="variable", BUCKET_NAME="alias").s3_bucket == "variable"
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "S3_ACCESS_KEY", "S3_SECRET_KEY", "SIGNING_KEY", "API_KEY"])
-def test_a_secret_can_stand_in_a_file(monkeypatch, tmp_path, name):
+def test_a_secret_is_read_from_a_file(monkeypatch, tmp_path, name):
     (tmp_path / "secret").write_text("a secret of some length\n")
 
-    found = settings(monkeypatch, **{f"CALLSHEET_{name}_FILE": str(tmp_path / "secret")})
+    read = settings(monkeypatch, **{f"CALLSHEET_{name}_FILE": str(tmp_path / "secret")})
 
-    assert plain(getattr(found, name.lower())) == "a secret of some length"
-    assert "a secret" not in repr(found)
+    assert unwrapped(getattr(read, name.lower())) == "a secret of some length"
+    assert "a secret" not in repr(read)
 
 
-def test_a_secret_itself_counts_before_its_file(monkeypatch, tmp_path):
-    (tmp_path / "secret").write_text("from the file, long enough")
+@pytest.mark.parametrize("variable", ["CALLSHEET_DATABASE_URL", "DATABASE_URL"])
+def test_a_secret_in_a_variable_takes_precedence_over_its_file(monkeypatch, tmp_path, variable):
+    (tmp_path / "secret").write_text("postgresql://file")
 
-    found = settings(
-        monkeypatch, CALLSHEET_API_KEY="from the variable", CALLSHEET_API_KEY_FILE=str(tmp_path / "secret")
+    read = settings(
+        monkeypatch,
+        **{variable: "postgresql://variable", "CALLSHEET_DATABASE_URL_FILE": str(tmp_path / "secret")},
     )
 
-    assert plain(found.api_key) == "from the variable"
+    assert unwrapped(read.database_url) == "postgresql://variable"
 
 
-def test_a_secret_file_that_is_not_there_is_an_error_with_its_name(monkeypatch, tmp_path):
+def test_a_missing_secret_file_is_an_error_that_names_it(monkeypatch, tmp_path):
     with pytest.raises((ValidationError, OSError), match="nowhere"):
         settings(monkeypatch, CALLSHEET_API_KEY_FILE=str(tmp_path / "nowhere"))
 
 
-def test_all_that_is_wrong_is_told_at_once_and_no_value_is(monkeypatch):
-    with pytest.raises(ValidationError) as wrong:
+def test_all_invalid_settings_are_reported_at_once_without_their_values(monkeypatch):
+    with pytest.raises(ValidationError) as invalid:
         settings(
             monkeypatch,
             CALLSHEET_PORT="99999",
@@ -85,29 +106,29 @@ def test_all_that_is_wrong_is_told_at_once_and_no_value_is(monkeypatch):
             CALLSHEET_GRACE_PERIOD="soon",
         )
 
-    assert wrong.value.error_count() == 4
-    assert "short-secret" not in str(wrong.value)
+    assert invalid.value.error_count() == 4
+    assert "short-secret" not in str(invalid.value)
 
 
-def test_a_worker_that_would_look_lost_between_two_beats_is_refused(monkeypatch):
+def test_a_worker_timeout_below_two_heartbeats_is_rejected(monkeypatch):
     with pytest.raises(ValidationError, match="at least twice HEARTBEAT_INTERVAL"):
         settings(monkeypatch, CALLSHEET_HEARTBEAT_INTERVAL="10s", CALLSHEET_WORKER_TIMEOUT="15s")
 
 
-def test_durations_and_folders_are_read(monkeypatch):
-    found = settings(monkeypatch, CALLSHEET_GRACE_PERIOD="2m", CALLSHEET_SOURCE_ROOTS="/a:/b")
+def test_durations_and_folders_are_parsed(monkeypatch):
+    read = settings(monkeypatch, CALLSHEET_GRACE_PERIOD="2m", CALLSHEET_SOURCE_ROOTS="/a:/b")
 
-    assert found.grace_period == timedelta(minutes=2)
-    assert found.source_roots == [Path("/a"), Path("/b")]
+    assert read.grace_period == timedelta(minutes=2)
+    assert read.source_roots == [Path("/a"), Path("/b")]
 
 
-def test_lanes_are_read():
+def test_lanes_are_parsed():
     assert parse_lanes("render=2, preview = 4,") == {"render": 2, "preview": 4}
 
 
 @pytest.mark.parametrize(
     "text", ["render", "render=", "=2", "render=0", "render=-1", "render=x", "a=1;b=2", "render=²"]
 )
-def test_lanes_that_do_not_fit_are_named(text):
+def test_invalid_lanes_are_quoted_in_the_error(text):
     with pytest.raises(ValueError, match="queue=number"):
         parse_lanes(text)

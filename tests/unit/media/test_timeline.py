@@ -15,14 +15,14 @@ def read(**fields: object) -> Timeline:
     return Timeline.model_validate({"scenes": [{"src": "a.mp4"}], **fields})
 
 
-def refusal(**fields: object) -> str:
+def error_message(**fields: object) -> str:
     with pytest.raises(ValidationError) as caught:
         read(**fields)
     return str(caught.value)
 
 
-def test_the_form_of_earlier_systems_is_read():
-    film = Timeline.model_validate(
+def test_the_format_of_earlier_systems_is_accepted():
+    timeline = Timeline.model_validate(
         {
             "scenes": [{"video_path": "/in/a.mp4"}, {"videoPath": "/in/b.mp4"}],
             "output_format": {"width": 1920, "height": 1080, "fps": 30},
@@ -30,47 +30,52 @@ def test_the_form_of_earlier_systems_is_read():
         }
     )
 
-    assert [scene.src.root for scene in film.scenes if scene.src] == ["/in/a.mp4", "/in/b.mp4"]
-    assert (film.output.width, film.output.height, film.output.fps, film.use_gpu) == (1920, 1080, 30, True)
+    assert [scene.src.root for scene in timeline.scenes if scene.src] == ["/in/a.mp4", "/in/b.mp4"]
+    assert (timeline.output.width, timeline.output.height, timeline.output.fps, timeline.use_gpu) == (
+        1920,
+        1080,
+        30,
+        True,
+    )
 
 
-def test_what_is_read_is_written_by_its_own_names():
-    film = Timeline.model_validate({"clips": [{"path": "a.mp4", "length": 3, "cutFrom": 1}]})
+def test_aliases_are_written_as_field_names():
+    timeline = Timeline.model_validate({"clips": [{"path": "a.mp4", "length": 3, "cutFrom": 1}]})
 
-    written = film.model_dump(mode="json", exclude_unset=True)
+    written = timeline.model_dump(mode="json", exclude_unset=True)
 
     assert written == {"scenes": [{"src": "a.mp4", "duration": 3.0, "trimStart": 1.0}]}
-    assert Timeline.model_validate(written) == film
+    assert Timeline.model_validate(written) == timeline
 
 
-def test_a_list_of_names_is_enough():
-    film = Timeline.model_validate({"scenes": ["a.mp4", "b.png"], "soundtrack": "m.mp3"})
+def test_scenes_may_be_file_names():
+    timeline = Timeline.model_validate({"scenes": ["a.mp4", "b.png"], "soundtrack": "m.mp3"})
 
-    assert [scene.src.root for scene in film.scenes if scene.src] == ["a.mp4", "b.png"]
-    assert film.soundtrack is not None
+    assert [scene.src.root for scene in timeline.scenes if scene.src] == ["a.mp4", "b.png"]
+    assert timeline.soundtrack is not None
 
 
 @pytest.mark.parametrize(
-    ("word", "meant"),
+    ("name", "expected"),
     [("crossfade", "fade"), ("cross-dissolve", "fade"), ("wipe_left", "wipeleft"), ("dissolve", "dissolve")],
 )
-def test_transitions_have_their_usual_names(word: str, meant: str):
-    film = read(scenes=[{"src": "a.mp4", "transition": word}, {"src": "b.mp4"}])
+def test_common_names_of_transitions_are_accepted(name: str, expected: str):
+    timeline = read(scenes=[{"src": "a.mp4", "transition": name}, {"src": "b.mp4"}])
 
-    assert film.scenes[0].passing is not None
-    assert film.scenes[0].passing.type == meant
+    assert timeline.scenes[0].effective_transition is not None
+    assert timeline.scenes[0].effective_transition.type == expected
 
 
-def test_no_transition_is_none():
-    film = read(
+def test_transitions_without_effect_are_none():
+    timeline = read(
         scenes=[{"src": "a.mp4", "transition": "none"}, {"src": "b.mp4", "transition": {"duration": 0}}, "c.mp4"]
     )
 
-    assert [scene.passing for scene in film.scenes] == [None, None, None]
+    assert [scene.effective_transition for scene in timeline.scenes] == [None, None, None]
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "message"),
     [
         ({"scenes": []}, "at least 1 item"),
         ({"scenes": [{"src": "a", "transition": "wipelefd"}, "b"]}, "did you mean 'wipeleft'"),
@@ -78,7 +83,7 @@ def test_no_transition_is_none():
         ({"scenes": [{"src": "a", "transition": "fade"}]}, "no scene after it"),
         ({"scenes": [{"src": "a", "color": "red"}]}, "one of src and color"),
         ({"scenes": [{}]}, "one of src and color"),
-        ({"scenes": [{"src": "a", "type": "color"}]}, "does not fit"),
+        ({"scenes": [{"src": "a", "type": "color"}]}, "is not possible for a scene"),
         ({"scenes": [{"src": "a", "duration": 0}]}, "above 0"),
         ({"scenes": [{"src": "a", "duration": "soon"}]}, "not a time"),
         ({"scenes": [{"src": "a", "trim_start": -1}]}, "greater than or equal to 0"),
@@ -104,11 +109,11 @@ def test_no_transition_is_none():
         ({"loudness": -100}, "from -70 to -5"),
     ],
 )
-def test_what_cannot_be_made_is_refused(fields: dict[str, object], words: str):
-    assert words in refusal(**fields)
+def test_invalid_timelines_are_rejected(fields: dict[str, object], message: str):
+    assert message in error_message(**fields)
 
 
-def test_times_are_read_in_every_usual_form():
+def test_times_are_accepted_in_every_common_form():
     assert [read_seconds(text) for text in ("1.5", "00:01:30.5", "2:03", "1:02:03,25")] == [1.5, 90.5, 123, 3723.25]
 
 
@@ -118,11 +123,11 @@ def test_rates_are_exact():
     assert read_rate(23.976) == Fraction(24000, 1001)
 
 
-def test_colours_become_numbers():
+def test_colors_are_converted_to_hex():
     assert (read_color("navy"), read_color("#fff"), read_color("rgb(1, 2, 3)")) == ("#000080", "#ffffff", "#010203")
 
 
-def test_a_size_follows_from_what_is_given():
+def test_missing_sides_follow_from_the_ratio():
     upright = parse_ratio("9:16")
 
     assert even_size(None, None, upright) == (1080, 1920)
@@ -132,7 +137,7 @@ def test_a_size_follows_from_what_is_given():
     assert even_size(853, 481, upright) == (852, 480)
 
 
-def test_only_harmless_filters_are_let_through():
+def test_only_safe_audio_filters_are_accepted():
     assert validate_audio_filter("highpass=f=80,acompressor") == "highpass=f=80,acompressor"
     for bad in (
         "amovie=/etc/passwd",
@@ -146,8 +151,8 @@ def test_only_harmless_filters_are_let_through():
             validate_audio_filter(bad)
 
 
-def test_tracks_alone_are_enough():
-    film = Timeline.model_validate(
+def test_a_timeline_may_consist_of_tracks():
+    timeline = Timeline.model_validate(
         {
             "tracks": [
                 {"clips": ["a.mp4", {"src": "b.mp4", "transition": "fade"}, "c.mp4"]},
@@ -157,35 +162,35 @@ def test_tracks_alone_are_enough():
         }
     )
 
-    assert [scene.src.root for scene in film.scenes if scene.src] == ["a.mp4", "b.mp4", "c.mp4"]
-    assert [where for where, _ in film.media()] == [
+    assert [scene.src.root for scene in timeline.scenes if scene.src] == ["a.mp4", "b.mp4", "c.mp4"]
+    assert [where for where, _ in timeline.media()] == [
         *("scenes[0]", "scenes[1]", "scenes[2]"),
         *("tracks[0].clips[0]", "tracks[1].clips[0]"),
     ]
 
 
-def test_a_bare_list_of_clips_is_a_film():
+def test_a_list_of_clips_is_a_timeline():
     assert len(Timeline.model_validate(["a.mp4", "b.png"]).scenes) == 2
 
 
 @pytest.mark.parametrize(
-    ("word", "meant"),
+    ("name", "expected"),
     [("crop", "cover"), ("pad", "contain"), ("blur-pad", "contain_blur"), ("stretch", "fill"), ("Cover", "cover")],
 )
-def test_fits_have_their_usual_names(word: str, meant: str):
-    assert read(scenes=[{"src": "a", "fit": word}]).scenes[0].fit == meant
+def test_common_names_of_fits_are_accepted(name: str, expected: str):
+    assert read(scenes=[{"src": "a", "fit": name}]).scenes[0].fit == expected
 
 
-def test_an_overlay_may_be_the_name_of_a_file_alone():
-    film = read(overlays=["logo.png"], tracks=[{"clips": ["a.png", {"text": "b"}]}])
+def test_an_overlay_may_be_a_file_name():
+    timeline = read(overlays=["logo.png"], tracks=[{"clips": ["a.png", {"text": "b"}]}])
 
-    assert [getattr(each, "src", None) and each.src.root for each in film.overlays] == ["logo.png"]
-    assert film.model_dump(mode="json", exclude_unset=True, by_alias=True)["tracks"] == [
+    assert [getattr(each, "src", None) and each.src.root for each in timeline.overlays] == ["logo.png"]
+    assert timeline.model_dump(mode="json", exclude_unset=True, by_alias=True)["tracks"] == [
         {"clips": [{"src": "a.png"}, {"text": "b"}]}
     ]
 
 
-def test_what_is_wrong_in_an_overlay_is_told_by_its_own_field():
+def test_a_problem_of_an_overlay_names_its_field():
     wrong = {"overlays": [{"src": "a.png", "offset": {"x": -5}}, {"text": "b", "offset": {"y": 5}}]}
 
     with pytest.raises(BadParams) as caught:

@@ -1,4 +1,4 @@
-"""The example of a whole edit, made small."""
+"""The example `edit.yaml`, rendered at a small size."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "edit.yaml"
 
 @pytest.fixture
 def sources(studio: Studio) -> dict[str, Path]:
-    """The files that the example names."""
+    """The source files of the example."""
     scene = "color=0x305080:size=108x192:rate=30"
     return {
         "./opening.mp4": studio.clip("opening.mp4", scene, seconds=4, sound="sine=frequency=500,volume=-20dB"),
@@ -30,37 +30,37 @@ def sources(studio: Studio) -> dict[str, Path]:
     }
 
 
-async def test_the_example_of_an_edit_becomes_the_film_that_it_describes(
+async def test_the_edit_example_renders_the_described_video(
     tmp_path: Path, studio: Studio, sources: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ):
     stage = Stage(tmp_path)
 
-    async def opened(source: MediaSource) -> Path:
+    async def fetch_input(source: MediaSource) -> Path:
         return sources[str(source.root)]
 
-    monkeypatch.setattr(stage, "open", opened)
+    monkeypatch.setattr(stage, "fetch_input", fetch_input)
     params = read_plan_text(EXAMPLE.read_bytes(), max_bytes=1 << 20)["jobs"][0]["params"]
     params["output"] |= {"width": 108, "height": 192}
     params["tracks"][0]["clips"][0] |= {"width": 40, "height": 40}
 
     result = await render.run(stage, validate_params(params, render.params))
 
-    film = stage.kept[0]
-    pictures, heard = studio.look(film, size=(108, 192)), studio.listen(film)[:, 0]
-    assert (len(pictures), result.duration, result.segments, result.notes) == (363, pytest.approx(12.1), 7, [])
-    assert all(picture[14:22, 90:98].mean() > 180 for picture in pictures[15:]), "the logo stays to the end"
-    speaker = [n for n, picture in enumerate(pictures) if picture[20:40, 15:35].mean() > 240]
+    video = stage.kept[0]
+    frames, audio = studio.look(video, size=(108, 192)), studio.listen(video)[:, 0]
+    assert (len(frames), result.duration, result.segments, result.notes) == (363, pytest.approx(12.1), 7, [])
+    assert all(frame[14:22, 90:98].mean() > 180 for frame in frames[15:]), "the logo is visible to the end"
+    speaker = [n for n, frame in enumerate(frames) if frame[20:40, 15:35].mean() > 240]
     assert (speaker[0], speaker[-1]) == (pytest.approx(99, abs=1), pytest.approx(186, abs=1))
-    assert pictures[120][130:150].max() > 200, "the captions are seen"
-    # The music steps back for the voice, the walk is not heard.
-    music, voice, walk = (pitch(heard, hertz) for hertz in (250, 1000, 5000))
+    assert frames[120][130:150].max() > 200, "the captions are visible"
+    # The voice ducks the music; the walk is muted.
+    music, voice, walk = (pitch(audio, hertz) for hertz in (250, 1000, 5000))
     assert music[4] < music[9] / 2
     assert voice[4] > 10 * voice[9]
     assert walk.max() < voice[4] / 50
-    assert (await measure(stage.ffmpeg, film)).integrated == pytest.approx(-16, abs=0.5)
+    assert (await measure(stage.ffmpeg, video)).integrated == pytest.approx(-16, abs=0.5)
 
 
-def pitch(heard: np.ndarray, hertz: int) -> np.ndarray:
-    """How loud a pitch is in each second."""
-    seconds = heard[: len(heard) // 48_000 * 48_000].reshape(-1, 48_000)
+def pitch(audio: np.ndarray, hertz: int) -> np.ndarray:
+    """The level of a pitch in each second."""
+    seconds = audio[: len(audio) // 48_000 * 48_000].reshape(-1, 48_000)
     return np.abs(np.fft.rfft(seconds, axis=1))[:, hertz]

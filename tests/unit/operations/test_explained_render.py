@@ -1,4 +1,4 @@
-"""What is explained is what is done."""
+"""A render runs the commands of its dry run."""
 
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,13 @@ from media.studio import Stage, Studio
 from callsheet.domain.plan_validation import validate_params
 from callsheet.media.rendering.explain import explain
 from callsheet.operations.render import render
-from callsheet.operations.staging import stage as staging
+from callsheet.operations.staging import stage as stage_render
 
 
-def alike(arguments: list[str], folder: Path) -> list[str]:
-    """The arguments, but for the folder and how many threads each run has."""
-    words = [word.replace(f"{folder}/", "") for word in arguments]
-    return [word for before, word in zip(["", *words], words, strict=False) if before != "-threads"]
+def comparable(arguments: list[str], folder: Path) -> list[str]:
+    """Arguments without the folder and the number of threads."""
+    args = [arg.replace(f"{folder}/", "") for arg in arguments]
+    return [arg for before, arg in zip(["", *args], args, strict=False) if before != "-threads"]
 
 
 def read(*scenes: object) -> Any:
@@ -24,7 +24,7 @@ def read(*scenes: object) -> Any:
 
 
 @pytest.mark.parametrize("trim", [0, 0.2], ids=["copied", "encoded"])
-async def test_a_render_runs_the_commands_that_are_explained(
+async def test_a_render_runs_the_explained_commands(
     tmp_path: Path, studio: Studio, monkeypatch: pytest.MonkeyPatch, trim: float
 ):
     (tmp_path / "before").mkdir()
@@ -36,22 +36,24 @@ async def test_a_render_runs_the_commands_that_are_explained(
         {"src": str(before.kept[0]), "title": "Hello", "transition": {"type": "fade", "duration": 0.2}},
         {"color": "red", "duration": 0.5},
     )
-    staged = await staging(stage, params)
-    told = explain(staged.film, staged.encoder, staged.notes, stage.ffmpeg.binary, stage.ffmpeg.threads)
-    ran: list[list[str]] = []
+    staged = await stage_render(stage, params)
+    explanation = explain(staged.plan, staged.encoder, staged.notes, stage.ffmpeg.binary, stage.ffmpeg.threads)
+    recorded_args: list[list[str]] = []
     run = stage.ffmpeg.run
 
-    async def recorded(arguments: list[str], **more: Any) -> Any:
-        ran.append(list(arguments))
-        return await run(arguments, **more)
+    async def recorded(arguments: list[str], **options: Any) -> Any:
+        recorded_args.append(list(arguments))
+        return await run(arguments, **options)
 
     monkeypatch.setattr(stage.ffmpeg, "run", recorded)
     await render.run(stage, params)
 
-    done = [alike(arguments, stage.dir) for arguments in ran if not arguments[-1].endswith("headers.mp4")]
-    explained = [command.arguments[command.arguments.index("-y") + 1 :] for command in told.commands]
-    assert sorted(done) == sorted(alike(arguments, stage.dir) for arguments in explained)
-    assert any(piece.copied for piece in told.pieces) == (trim == 0)
-    scripts = {name: text for command in told.commands for name, text in command.scripts.items()}
+    actual = [
+        comparable(arguments, stage.dir) for arguments in recorded_args if not arguments[-1].endswith("headers.mp4")
+    ]
+    explained = [command.arguments[command.arguments.index("-y") + 1 :] for command in explanation.commands]
+    assert sorted(actual) == sorted(comparable(arguments, stage.dir) for arguments in explained)
+    assert any(segment.copied for segment in explanation.segments) == (trim == 0)
+    scripts = {name: text for command in explanation.commands for name, text in command.scripts.items()}
     assert len(scripts) >= 2
     assert {name: (stage.dir / name).read_text() for name in scripts} == scripts

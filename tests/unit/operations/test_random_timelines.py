@@ -1,8 +1,7 @@
-"""Random timelines become films, and each film is held against what its specification says.
+"""Renders of random timelines, compared with a second, independent implementation of the timeline rules.
 
-The clips tell the time: they are dark but for a flash, which is heard as a beep. So for nearly every frame it is known
-whether it must be bright, and for every beep when it must begin. What the specification says is reckoned here anew,
-from its words alone.
+The clips are black except for a white flash with a beep. So the expected brightness is known for nearly every frame,
+and the expected start for every beep.
 """
 
 import asyncio
@@ -28,13 +27,13 @@ EXAMPLES = 14
 FLASH = (0.5, 0.7)
 LENGTH = 1.2
 PITCH = 3000
-MIDDLE, CORNER, BELOW = (slice(26, 38), slice(26, 38)), (slice(1, 9), slice(1, 9)), (slice(46, 64), slice(8, 56))
-"""Where a flash, an overlay and captions are looked for, in pictures of 64x64."""
+CENTER, CORNER, BOTTOM = (slice(26, 38), slice(26, 38)), (slice(1, 9), slice(1, 9)), (slice(46, 64), slice(8, 56))
+"""Regions of a 64x64 frame in which flashes, overlays and captions are checked."""
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A source: a flash in a film of this size and rate, or a picture."""
+    """A source: a video with a flash, or an image."""
 
     size: str = "64x64"
     rate: int = 30
@@ -43,18 +42,18 @@ class Clip:
 
     @property
     def length(self) -> float:
-        """It is made of whole frames."""
+        """Length in seconds; a whole number of frames."""
         return math.ceil(round(LENGTH * self.rate, 6)) / self.rate
 
     def make(self, studio: Studio) -> Path:
         if self.still:
             return studio.still(f"{self.still}.png", f"color={self.still}:size={self.size}")
         name = f"{self.size}-{self.rate}-{self.beeps}.mp4"
-        picture = f"color=black:size={self.size}:rate={self.rate},geq=lum='16+219*between(T,{FLASH[0]},{FLASH[1]})'"
+        source = f"color=black:size={self.size}:rate={self.rate},geq=lum='16+219*between(T,{FLASH[0]},{FLASH[1]})'"
         beep = f"aevalsrc='0.5*sin(2*PI*{PITCH}*t)*between(t,{FLASH[0]},{FLASH[1]})':s=48000"
         return studio.clip(
             name,
-            f"{picture}:cb=128:cr=128",
+            f"{source}:cb=128:cr=128",
             seconds=LENGTH,
             sound=beep if self.beeps else None,
             pixels="yuv444p" if self.size == "161x97" else "yuv420p",
@@ -73,11 +72,11 @@ CLIPS = [
 ]
 
 
-# What is asked for
+# Random timelines
 
 
-def hundredths(least: int, most: int) -> st.SearchStrategy[float]:
-    return st.integers(least, most).map(lambda n: n / 100)
+def hundredths(minimum: int, maximum: int) -> st.SearchStrategy[float]:
+    return st.integers(minimum, maximum).map(lambda n: n / 100)
 
 
 @st.composite
@@ -94,8 +93,8 @@ def scenes(draw: st.DrawFn) -> dict[str, Any]:
         scene |= draw(st.sampled_from([{}, {"duration": 0.8}, {"duration": 1.5}, {"trimEnd": 1.1}, {"mute": True}]))
         scene |= {"fit": draw(st.sampled_from(["cover", "contain", "contain_blur", "fill"]))}
     scene |= draw(st.sampled_from([{}, {}, {"fadeIn": 0.1}, {"fadeOut": 0.1}, {"title": {"text": "Hi", "size": 9}}]))
-    passing = draw(st.sampled_from([None, None, "fade", "wipeleft", "circleopen"]))
-    scene |= {"transition": {"type": passing, "duration": draw(hundredths(1, 15))}} if passing else {}
+    transition = draw(st.sampled_from([None, None, "fade", "wipeleft", "circleopen"]))
+    scene |= {"transition": {"type": transition, "duration": draw(hundredths(1, 15))}} if transition else {}
     return scene
 
 
@@ -104,33 +103,33 @@ def timelines(draw: st.DrawFn) -> dict[str, Any]:
     row = [draw(scenes()) for _ in range(draw(st.integers(1, 4)))]
     row[-1].pop("transition", None)
     fps = draw(st.sampled_from([30, 25, 24, 50, "30000/1001"]))
-    made: dict[str, Any] = {"scenes": row, "output": {"fps": fps, "width": 64, "height": 64, "crf": 5}}
+    timeline: dict[str, Any] = {"scenes": row, "output": {"fps": fps, "width": 64, "height": 64, "crf": 5}}
     if draw(st.booleans()):
         placed = {"start": draw(hundredths(0, 30)), "duration": draw(hundredths(10, 40))}
-        made["overlays"] = [{"src": 6, "width": 12, "height": 12, "fit": "fill", "position": "top_left", **placed}]
+        timeline["overlays"] = [{"src": 6, "width": 12, "height": 12, "fit": "fill", "position": "top_left", **placed}]
     if draw(st.booleans()):
         cue = {"start": draw(hundredths(0, 20)), "end": draw(hundredths(30, 70)), "text": "A caption"}
-        made["captions"] = {"cues": [cue], "style": {"fontSize": 12, "margin": 3}}
+        timeline["captions"] = {"cues": [cue], "style": {"fontSize": 12, "margin": 3}}
     if draw(st.booleans()):
-        made["soundtrack"] = {"src": "music", "loop": True, "fadeOut": 0.2, "duck": draw(st.booleans())}
+        timeline["soundtrack"] = {"src": "music", "loop": True, "fadeOut": 0.2, "duck": draw(st.booleans())}
     if draw(st.booleans()):
-        made["audioClips"] = [{"src": "voice", "start": draw(hundredths(0, 30)), "volume": 0.5}]
+        timeline["audioClips"] = [{"src": "voice", "start": draw(hundredths(0, 30)), "volume": 0.5}]
     if draw(st.integers(0, 3)) == 0:
-        made["tracks"] = [{"clips": [{"src": 7, "start": 0.1, "duration": 0.2, "width": 6, "position": "right"}]}]
-    made["loudness"] = draw(st.sampled_from([False, -20, -26]))
-    with_a_gap(made, draw(st.integers(0, 3)), draw(hundredths(10, 30)))
-    return made
+        timeline["tracks"] = [{"clips": [{"src": 7, "start": 0.1, "duration": 0.2, "width": 6, "position": "right"}]}]
+    timeline["loudness"] = draw(st.sampled_from([False, -20, -26]))
+    add_gap(timeline, draw(st.integers(0, 3)), draw(hundredths(10, 30)))
+    return timeline
 
 
-def with_a_gap(made: dict[str, Any], number: int, seconds: float) -> None:
-    """Let a scene start later than it would, where no transition leads to it."""
-    row = made["scenes"]
+def add_gap(timeline: dict[str, Any], number: int, seconds: float) -> None:
+    """Start a scene later than by default, if no transition leads to it."""
+    row = timeline["scenes"]
     if number < len(row) and not (number and "transition" in row[number - 1]):
-        usual = [*places(made)][number].start
-        row[number]["start"] = round(float(usual / rate_of(made)) + seconds, 3)
+        default_start = [*places(timeline)][number].start
+        row[number]["start"] = round(float(default_start / rate_of(timeline)) + seconds, 3)
 
 
-# What it says
+# Expected result
 
 
 def rate_of(timeline: dict[str, Any]) -> Fraction:
@@ -139,7 +138,7 @@ def rate_of(timeline: dict[str, Any]) -> Fraction:
 
 @dataclass(frozen=True)
 class Place:
-    """Which frames of the film a scene has, and how many of them it shares with those before and after."""
+    """Frames of a scene in the video, and how many of them it shares with the scenes before and after."""
 
     scene: dict[str, Any]
     start: int
@@ -152,8 +151,8 @@ def places(timeline: dict[str, Any]) -> Iterator[Place]:
     rate, end, into = rate_of(timeline), 0, 0
     for scene in timeline["scenes"]:
         frames = max(1, round(Fraction(seconds_of(scene)) * rate))
-        passing = scene.get("transition")
-        out = max(1, round(Fraction(passing["duration"]) * rate)) if passing else 0
+        transition = scene.get("transition")
+        out = max(1, round(Fraction(transition["duration"]) * rate)) if transition else 0
         start = round(Fraction(scene["start"]) * rate) if "start" in scene else end - into
         yield Place(scene, start, frames, into, out)
         end, into = start + frames, out
@@ -166,57 +165,59 @@ def seconds_of(scene: dict[str, Any]) -> float:
 
 
 def brightness(timeline: dict[str, Any]) -> list[bool | None]:
-    """Whether each frame of the film must be bright in its middle; None where it may be either."""
+    """Expected brightness in the center of each frame; None if it may be either."""
     rate, whole = rate_of(timeline), [*places(timeline)]
-    told: list[bool | None] = [False] * max(place.start + place.frames for place in whole)
+    expected: list[bool | None] = [False] * max(place.start + place.frames for place in whole)
     for place in whole:
         fades = [round(place.scene.get(name, 0) * rate) for name in ("fadeIn", "fadeOut")]
         for frame in range(place.frames):
             open_ = frame < max(place.into, fades[0]) or frame >= place.frames - max(place.out, fades[1])
-            told[place.start + frame] = None if open_ else is_bright(place.scene, float(frame / rate), float(1 / rate))
-    return told
+            expected[place.start + frame] = (
+                None if open_ else is_bright(place.scene, float(frame / rate), float(1 / rate))
+            )
+    return expected
 
 
-def is_bright(scene: dict[str, Any], moment: float, frame: float) -> bool | None:
-    """What is seen of a scene at a moment of its own; a flash may begin or end a frame of either rate off."""
+def is_bright(scene: dict[str, Any], time: float, frame: float) -> bool | None:
+    """Expected brightness at a time of a scene; None within a frame (of either rate) of an edge of the flash."""
     if "color" in scene:
         return bool(scene["color"] == "#ffffff")
     clip = CLIPS[scene["src"]]
     if clip.still:
         return clip.still == "white"
     speed = scene.get("speed", 1)
-    seen, slack = scene.get("trimStart", 0) + moment * speed, frame * speed + 1 / clip.rate + 1e-6
-    if min(abs(seen - edge) for edge in FLASH) <= slack:
+    source_time, tolerance = scene.get("trimStart", 0) + time * speed, frame * speed + 1 / clip.rate + 1e-6
+    if min(abs(source_time - edge) for edge in FLASH) <= tolerance:
         return None
-    return FLASH[0] < seen < FLASH[1]
+    return FLASH[0] < source_time < FLASH[1]
 
 
 def beeps(timeline: dict[str, Any]) -> list[float]:
-    """When the beeps begin that are heard undisturbed by transitions, fades and each other."""
+    """Starts of the beeps that no transition, fade or other beep disturbs."""
     rate = rate_of(timeline)
-    heard, clear = [], []
+    spans, clear = [], []
     for place in places(timeline):
         scene = place.scene
         if "src" not in scene or not CLIPS[scene["src"]].beeps or CLIPS[scene["src"]].still or scene.get("mute"):
             continue
         begins, ends = ((edge - scene.get("trimStart", 0)) / scene.get("speed", 1) for edge in FLASH)
-        heard.append((float(place.start / rate) + begins, float(place.start / rate) + ends))
+        spans.append((float(place.start / rate) + begins, float(place.start / rate) + ends))
         first = max(float(place.into / rate), scene.get("fadeIn", 0)) + 0.03
         last = float((place.frames - place.out) / rate) - scene.get("fadeOut", 0) - 0.03
         clear.append(first <= begins and ends <= last)
     return [
         start
-        for number, ((start, _), free) in enumerate(zip(heard, clear, strict=True))
-        if free and all(abs(start - edge) > 0.25 for n, beep in enumerate(heard) if n != number for edge in beep)
+        for number, ((start, _), free) in enumerate(zip(spans, clear, strict=True))
+        if free and all(abs(start - edge) > 0.25 for n, beep in enumerate(spans) if n != number for edge in beep)
     ]
 
 
-def sounds(timeline: dict[str, Any]) -> bool:
+def has_audio(timeline: dict[str, Any]) -> bool:
     row = [CLIPS[scene["src"]] for scene in timeline["scenes"] if "src" in scene and not scene.get("mute")]
     return any(clip.beeps and not clip.still for clip in row) or bool(timeline.keys() & {"soundtrack", "audioClips"})
 
 
-# What became of it
+# Comparison
 
 
 @pytest.fixture(scope="module")
@@ -227,12 +228,12 @@ def sources(studio: Studio) -> dict[Any, str]:
     return {**paths, "music": str(music), "voice": str(voice)}
 
 
-def with_files(asked: Any, sources: dict[Any, str]) -> Any:
-    if isinstance(asked, list):
-        return [with_files(each, sources) for each in asked]
-    if not isinstance(asked, dict):
-        return asked
-    return {key: sources[each] if key == "src" else with_files(each, sources) for key, each in asked.items()}
+def with_files(value: Any, sources: dict[Any, str]) -> Any:
+    if isinstance(value, list):
+        return [with_files(each, sources) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: sources[each] if key == "src" else with_files(each, sources) for key, each in value.items()}
 
 
 @given(timeline=timelines())
@@ -240,97 +241,97 @@ def with_files(asked: Any, sources: dict[Any, str]) -> Any:
     max_examples=EXAMPLES,
     derandomize=True,
     deadline=None,
-    phases=[Phase.generate],  # each film takes a second: to shrink one would take minutes
+    phases=[Phase.generate],  # each render takes a second: shrinking would take minutes
     suppress_health_check=list(HealthCheck),
 )
-def test_a_film_is_what_its_timeline_says(
+def test_a_rendered_video_matches_its_timeline(
     tmp_path_factory: pytest.TempPathFactory, studio: Studio, sources: dict[Any, str], timeline: dict[str, Any]
 ):
-    stage = Stage(tmp_path_factory.mktemp("film"))
+    stage = Stage(tmp_path_factory.mktemp("render"))
     params = validate_params(with_files(timeline, sources), render.params)
 
     result = asyncio.run(render.run(stage, params))
 
-    film = stage.kept[0]
-    pictures = studio.look(film, size=(64, 64))
-    check_streams(result, timeline, len(pictures))
-    check_pictures(pictures, timeline)
-    if sounds(timeline):
-        check_sound(studio.listen(film)[:, 0], timeline)
-        asyncio.run(check_loudness(stage, film, timeline))
+    video = stage.kept[0]
+    frames = studio.look(video, size=(64, 64))
+    check_streams(result, timeline, len(frames))
+    check_frames(frames, timeline)
+    if has_audio(timeline):
+        check_audio(studio.listen(video)[:, 0], timeline)
+        asyncio.run(check_loudness(stage, video, timeline))
 
 
-def check_streams(result: Any, timeline: dict[str, Any], pictures: int) -> None:
-    told, rate, probe = brightness(timeline), rate_of(timeline), result.video.probe
-    assert (pictures, probe.frames) == (len(told), len(told))
-    assert result.duration == pytest.approx(float(len(told) / rate), abs=1e-6)
+def check_streams(result: Any, timeline: dict[str, Any], frames: int) -> None:
+    expected, rate, probe = brightness(timeline), rate_of(timeline), result.video.probe
+    assert (frames, probe.frames) == (len(expected), len(expected))
+    assert result.duration == pytest.approx(float(len(expected) / rate), abs=1e-6)
     assert probe.duration == pytest.approx(result.duration, abs=0.05)
     assert (probe.width, probe.height, probe.video_codec, probe.pixel_format) == (64, 64, "h264", "yuv420p")
     assert probe.fps == pytest.approx(float(rate), abs=0.01)
-    assert (probe.audio_codec, probe.audio_channels) == (("aac", 2) if sounds(timeline) else (None, None))
+    assert (probe.audio_codec, probe.audio_channels) == (("aac", 2) if has_audio(timeline) else (None, None))
 
 
-def check_pictures(pictures: np.ndarray, timeline: dict[str, Any]) -> None:
-    told = brightness(timeline)
+def check_frames(frames: np.ndarray, timeline: dict[str, Any]) -> None:
+    expected = brightness(timeline)
     wrong = [
-        n for n, (picture, bright) in enumerate(zip(pictures, told, strict=True))
-        if bright is not None and (np.median(picture[MIDDLE]) > 128) != bright
+        n for n, (frame, bright) in enumerate(zip(frames, expected, strict=True))
+        if bright is not None and (np.median(frame[CENTER]) > 128) != bright
     ]  # fmt: skip
-    assert wrong == [], "these frames show another moment"
+    assert wrong == [], "these frames show another time"
     for overlay in timeline.get("overlays", ()):
         start, end = overlay["start"], overlay["start"] + overlay["duration"]
-        bright = {n for n, picture in enumerate(pictures) if np.median(picture[CORNER]) > 128}
-        dark = {n for n, seen in enumerate(told) if seen is False}
-        assert {*certain(start, end, timeline)} - bright == set(), "these frames lack the overlay"
-        assert bright & dark - {*possible(start, end, timeline)} == set(), "these frames show the overlay"
+        bright = {n for n, frame in enumerate(frames) if np.median(frame[CORNER]) > 128}
+        dark = {n for n, expected_bright in enumerate(expected) if expected_bright is False}
+        assert {*certain_frames(start, end, timeline)} - bright == set(), "these frames lack the overlay"
+        assert bright & dark - {*possible_frames(start, end, timeline)} == set(), "these frames show the overlay"
     for cue in timeline.get("captions", {}).get("cues", ()):
-        dark = [n for n in certain(cue["start"], cue["end"], timeline) if told[n] is False]
-        assert [n for n in dark if pictures[n][BELOW].max() < 150] == [], "these frames lack the caption"
+        dark = [n for n in certain_frames(cue["start"], cue["end"], timeline) if expected[n] is False]
+        assert [n for n in dark if frames[n][BOTTOM].max() < 150] == [], "these frames lack the caption"
 
 
-def certain(start: float, end: float, timeline: dict[str, Any]) -> range:
-    """The frames of the film in which something with these times must be seen, whichever way they were rounded."""
+def certain_frames(start: float, end: float, timeline: dict[str, Any]) -> range:
+    """Frames in which something with these times must be visible, however the times are rounded."""
     rate, whole = rate_of(timeline), len(brightness(timeline))
     return range(int(Fraction(start) * rate) + 2, min(whole, int(Fraction(end) * rate) - 1))
 
 
-def possible(start: float, end: float, timeline: dict[str, Any]) -> range:
-    """The frames of the film in which something with these times may be seen."""
+def possible_frames(start: float, end: float, timeline: dict[str, Any]) -> range:
+    """Frames in which something with these times may be visible."""
     rate = rate_of(timeline)
     return range(int(Fraction(start) * rate) - 1, int(Fraction(end) * rate) + 3)
 
 
-def check_sound(heard: np.ndarray, timeline: dict[str, Any]) -> None:
+def check_audio(audio: np.ndarray, timeline: dict[str, Any]) -> None:
     rate = rate_of(timeline)
-    assert len(heard) / 48_000 == pytest.approx(float(len(brightness(timeline)) / rate), abs=0.03)
-    level = pitch_level(heard)
+    assert len(audio) / 48_000 == pytest.approx(float(len(brightness(timeline)) / rate), abs=0.03)
+    level = pitch_level(audio)
     for begin in beeps(timeline):
         first = max(0, round((begin - 0.1) * 48_000))
         near = level[first : round((begin + 0.1) * 48_000)]
         onset = (first + int(np.argmax(near > near.max() / 2))) / 48_000
         assert near.max() > 0.005, f"no beep at {begin:.3f} s"
-        assert onset == pytest.approx(begin, abs=float(1 / rate)), "the beep is not with its flash"
+        assert onset == pytest.approx(begin, abs=float(1 / rate)), "the beep is not in sync with its flash"
 
 
-def pitch_level(heard: np.ndarray) -> np.ndarray:
-    """How loud the pitch of the beeps is around each sample."""
-    turning = np.exp(-2j * np.pi * PITCH / 48_000 * np.arange(len(heard)))
+def pitch_level(audio: np.ndarray) -> np.ndarray:
+    """Level of the beep's pitch around each sample."""
+    carrier = np.exp(-2j * np.pi * PITCH / 48_000 * np.arange(len(audio)))
     window = 240
-    return np.abs(np.convolve(heard * turning, np.ones(window) / window, mode="same"))
+    return np.abs(np.convolve(audio * carrier, np.ones(window) / window, mode="same"))
 
 
-async def check_loudness(stage: Stage, film: Path, timeline: dict[str, Any]) -> None:
-    wanted, long_enough = timeline["loudness"], float(len(brightness(timeline)) / rate_of(timeline)) > 1
-    if wanted is False or not long_enough:
+async def check_loudness(stage: Stage, video: Path, timeline: dict[str, Any]) -> None:
+    target, long_enough = timeline["loudness"], float(len(brightness(timeline)) / rate_of(timeline)) > 1
+    if target is False or not long_enough:
         return
-    found = await measure(stage.ffmpeg, film)
+    found = await measure(stage.ffmpeg, video)
     if not found.is_silence:
-        assert found.integrated == pytest.approx(wanted, abs=0.5)
+        assert found.integrated == pytest.approx(target, abs=0.5)
         assert found.true_peak < -1
 
 
 @pytest.mark.parametrize("speed", [0.25, 0.5, 0.75, 1.5, 2, 4])
-async def test_sound_of_another_speed_stays_with_its_picture(
+async def test_audio_at_another_speed_stays_in_sync(
     stage: Stage, studio: Studio, sources: dict[Any, str], speed: float
 ):
     timeline = {
@@ -343,4 +344,4 @@ async def test_sound_of_another_speed_stays_with_its_picture(
 
     level = pitch_level(studio.listen(stage.kept[0])[:, 0])
     assert np.argmax(level > level.max() / 2) / 48_000 == pytest.approx(FLASH[0] / speed, abs=0.03)
-    check_pictures(studio.look(stage.kept[0], size=(64, 64)), timeline)
+    check_frames(studio.look(stage.kept[0], size=(64, 64)), timeline)

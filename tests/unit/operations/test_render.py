@@ -26,7 +26,7 @@ async def make(stage: Stage, **params: object) -> tuple[RenderResult, Path]:
     return result, stage.kept[-1]
 
 
-async def test_scenes_of_every_kind_become_one_film(stage: Stage, studio: Studio, tmp_path: Path):
+async def test_scenes_of_every_kind_become_one_video(stage: Stage, studio: Studio, tmp_path: Path):
     flat = studio.clip("flat.mp4", "testsrc2=size=160x96:rate=30")
     odd = studio.clip(
         "odd.mkv", "testsrc2=size=161x97:rate=24", sound="sine=frequency=300:sample_rate=22050", pixels="yuv444p"
@@ -69,7 +69,7 @@ async def test_scenes_of_every_kind_become_one_film(stage: Stage, studio: Studio
     assert b"moov" in path.read_bytes()[:64]
 
 
-async def test_the_form_of_earlier_systems_is_rendered(stage: Stage, studio: Studio):
+async def test_the_format_of_earlier_systems_is_rendered(stage: Stage, studio: Studio):
     params = {
         "scenes": [{"video_path": str(studio.clip("plain.mp4"))}, {"video_path": str(studio.clip("plain.mp4"))}],
         "output_format": {"width": 160, "height": 90, "fps": 25},
@@ -83,15 +83,17 @@ async def test_the_form_of_earlier_systems_is_rendered(stage: Stage, studio: Stu
     assert result.encoder == "h264_nvenc" or "not on the GPU" in result.notes[0]
 
 
-async def test_a_gpu_that_fails_at_work_is_made_up_for(stage: Stage, studio: Studio, monkeypatch: pytest.MonkeyPatch):
+async def test_a_failing_gpu_falls_back_to_a_software_encoder(
+    stage: Stage, studio: Studio, monkeypatch: pytest.MonkeyPatch
+):
     nvenc = encoders.Encoder("h264_nvenc", encoders.EncodeSettings(hardware="nvenc"))
     able = await encoders.capabilities(stage.ffmpeg.binary)
     if nvenc.name not in able.encoders:
-        pytest.skip("this FFmpeg knows no NVENC")
+        pytest.skip("this FFmpeg has no NVENC")
     if (await encoders.select_encoder(stage.ffmpeg, nvenc.settings)).is_hardware:
         pytest.skip("this machine has NVENC")
-    believed = {(stage.ffmpeg.binary, nvenc.name, nvenc.pixel_format): (time.monotonic(), None)}
-    monkeypatch.setattr(hardware, "_outcomes", believed)
+    outcomes = {(stage.ffmpeg.binary, nvenc.name, nvenc.pixel_format): (time.monotonic(), None)}
+    monkeypatch.setattr(hardware, "_outcomes", outcomes)
 
     result, _ = await make(stage, scenes=[str(studio.clip("plain.mp4"))], use_gpu=True)
 
@@ -100,10 +102,10 @@ async def test_a_gpu_that_fails_at_work_is_made_up_for(stage: Stage, studio: Stu
     assert (await encoders.select_encoder(stage.ffmpeg, nvenc.settings)).note is not None
 
 
-async def test_every_frame_of_a_source_is_seen_once_however_it_is_cut(
+async def test_every_frame_of_a_source_is_shown_once_across_segments(
     stage: Stage, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(segments.split_segments, "__kwdefaults__", {"longest": 0.3})
+    monkeypatch.setattr(segments.split_segments, "__kwdefaults__", {"max_seconds": 0.3})
     source = studio.counting("counting.mp4", sound=True)
 
     _, path = await make(stage, scenes=[{"src": str(source), "trim_start": 0.2}], output=TINY)
@@ -111,7 +113,7 @@ async def test_every_frame_of_a_source_is_seen_once_however_it_is_cut(
     assert np.round(studio.numbers(path)).astype(int).tolist() == list(range(6, 60))
 
 
-async def test_a_film_at_another_rate_keeps_time(stage: Stage, studio: Studio):
+async def test_a_video_at_another_frame_rate_keeps_its_speed(stage: Stage, studio: Studio):
     source = studio.counting("slow.mp4", rate=15, frames=30)
 
     _, path = await make(stage, scenes=[str(source)], output={**TINY, "fps": 30})
@@ -136,20 +138,20 @@ async def test_a_transition_mixes_both_scenes_in_its_middle(stage: Stage, studio
 
 
 @pytest.mark.parametrize("name", ["red.png", "photo 100%d.jpg"])
-async def test_colours_arrive_as_they_were_asked_for(stage: Stage, studio: Studio, name: str):
+async def test_colors_are_rendered_exactly(stage: Stage, studio: Studio, name: str):
     red = studio.still(name, "color=red:size=64x64,format=rgb24")
     _, path = await make(
         stage, scenes=[{"color": "red", "duration": 0.2}, {"src": str(red), "duration": 0.2}], output=TINY
     )
 
-    words = ["-i", f"file:{path}", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
-    raw = np.frombuffer((await stage.ffmpeg.capture(words)).stdout, np.uint8).reshape(-1, 64 * 64, 3)
+    args = ["-i", f"file:{path}", "-f", "rawvideo", "-pix_fmt", "rgb24", "-"]
+    raw = np.frombuffer((await stage.ffmpeg.capture(args)).stdout, np.uint8).reshape(-1, 64 * 64, 3)
 
     for frame in raw.mean(axis=1):
         assert frame == pytest.approx((255, 0, 0), abs=4)
 
 
-async def test_titles_and_captions_are_seen_when_they_should_be(stage: Stage, studio: Studio):
+async def test_titles_and_captions_are_visible_at_their_times(stage: Stage, studio: Studio):
     scene = {"color": "black", "duration": 2, "title": {"text": "Hello", "start": 0.5, "duration": 0.5, "fade": 0}}
     cues = [{"start": 1.2, "end": 1.7, "text": "A caption {\\fs200}"}, {"start": 9, "end": 10, "text": "late"}]
 
@@ -162,7 +164,7 @@ async def test_titles_and_captions_are_seen_when_they_should_be(stage: Stage, st
     assert rows.mean() == pytest.approx(142, abs=6)
     below = np.nonzero((frames[40] > 200).any(axis=1))[0]
     assert 200 < below.min() < below.max() < 235
-    assert result.notes == ["1 of 2 captions begin after the end of the film"]
+    assert result.notes == ["1 of 2 captions start after the end of the video"]
 
 
 @pytest.mark.parametrize(
@@ -185,13 +187,13 @@ async def test_captions_are_burned_in_from_a_file(stage: Stage, studio: Studio, 
     assert bright == [6 <= n < 24 for n in range(30)]
 
 
-async def test_a_still_is_zoomed_without_trembling(stage: Stage, studio: Studio):
+async def test_an_image_is_zoomed_without_jitter(stage: Stage, studio: Studio):
     edge = studio.still("edge.png", "color=black:size=320x320,drawbox=x=0:y=0:w=80:h=320:color=white:t=fill")
     scenes = [{"src": str(edge), "duration": 1, "motion": {"effect": "zoom_in", "amount": 0.1}}]
 
     _, path = await make(stage, scenes=scenes, output={**TINY, "width": 160, "height": 160})
 
-    # The place of the edge, to a fraction of a pixel, is the sum of a row's brightness.
+    # The position of the edge, to a fraction of a pixel, is the sum of the brightness of a row.
     places = studio.look(path, size=(160, 160))[:, 80, :].sum(axis=1) / 255
     steps = -np.diff(places)
     assert places[0] == pytest.approx(40, abs=0.5)
@@ -201,10 +203,10 @@ async def test_a_still_is_zoomed_without_trembling(stage: Stage, studio: Studio)
     assert steps.min() > -0.1
 
 
-async def test_sound_stays_with_its_picture(stage: Stage, studio: Studio):
-    picture = "nullsrc=size=64x64:rate=30,geq=lum='255*between(N,15,16)':cb=128:cr=128"
+async def test_audio_and_video_stay_in_sync(stage: Stage, studio: Studio):
+    video_source = "nullsrc=size=64x64:rate=30,geq=lum='255*between(N,15,16)':cb=128:cr=128"
     beep = "aevalsrc='sin(2*PI*1000*t)*between(t,0.5,0.5667)':s=48000"
-    flash = studio.clip("flash.mp4", picture, seconds=1, sound=beep)
+    flash = studio.clip("flash.mp4", video_source, seconds=1, sound=beep)
     fade = {"type": "fade", "duration": 0.2}
 
     _, path = await make(
@@ -219,7 +221,7 @@ async def test_sound_stays_with_its_picture(stage: Stage, studio: Studio):
     assert beeps == pytest.approx(flashes, abs=0.02)
 
 
-async def test_the_sound_reaches_the_target_also_where_scenes_are_silent(stage: Stage, studio: Studio):
+async def test_the_loudness_target_is_reached_with_silent_scenes(stage: Stage, studio: Studio):
     quiet = studio.clip("quiet.mp4", seconds=2, sound="sine=frequency=300:sample_rate=48000,volume=-20dB")
 
     _, path = await make(stage, scenes=[str(quiet), {"color": "red", "duration": 1}], loudness=-18)
@@ -228,14 +230,14 @@ async def test_the_sound_reaches_the_target_also_where_scenes_are_silent(stage: 
     assert len(studio.listen(path)) == pytest.approx(3 * 48000, abs=1100)
 
 
-async def test_a_film_without_any_sound_has_no_sound_track(stage: Stage, studio: Studio):
+async def test_a_video_without_audio_sources_has_no_audio_track(stage: Stage, studio: Studio):
     result, _ = await make(stage, scenes=[str(studio.clip("plain.mp4"))])
 
     assert result.video.probe is not None
     assert result.video.probe.audio_codec is None
 
 
-async def test_a_soundtrack_plays_under_the_film_and_steps_back(stage: Stage, studio: Studio):
+async def test_a_soundtrack_is_looped_and_ducked(stage: Stage, studio: Studio):
     music = studio.sound("music.wav", "sine=frequency=2000:sample_rate=48000", seconds=0.7)
     talk = "aevalsrc='0.5*sin(2*PI*200*t)*between(t,1,2)':s=48000"
     scene = studio.clip("talk.mp4", seconds=3, sound=talk)
@@ -243,14 +245,14 @@ async def test_a_soundtrack_plays_under_the_film_and_steps_back(stage: Stage, st
 
     _, path = await make(stage, scenes=[str(scene)], soundtrack=soundtrack, loudness=False)
 
-    heard = studio.listen(path)[:, 0]
-    tone = [np.abs(np.fft.rfft(heard[a : a + 4800]))[200] for a in (24000, 72000, 120000)]
+    samples = studio.listen(path)[:, 0]
+    tone = [np.abs(np.fft.rfft(samples[a : a + 4800]))[200] for a in (24000, 72000, 120000)]
     assert tone[1] < tone[0] / 2
     assert tone[2] > tone[0] * 0.8
-    assert np.abs(heard[-400:]).max() < 0.02
+    assert np.abs(samples[-400:]).max() < 0.02
 
 
-async def test_a_film_of_one_frame_is_a_film(stage: Stage, studio: Studio):
+async def test_a_source_of_one_frame_is_rendered(stage: Stage, studio: Studio):
     one = studio.clip("one.mp4", seconds=1 / 30)
 
     result, _ = await make(stage, scenes=[str(one), {"src": str(one), "duration": 0.5}])
@@ -259,7 +261,7 @@ async def test_a_film_of_one_frame_is_a_film(stage: Stage, studio: Studio):
     assert result.video.probe.frames == 16
 
 
-async def test_a_source_that_breaks_off_is_told(stage: Stage, studio: Studio, tmp_path: Path):
+async def test_a_truncated_source_is_reported(stage: Stage, studio: Studio, tmp_path: Path):
     whole = studio.make(
         "front.mp4", "-i", str(studio.clip("long.mp4", seconds=3)), "-c", "copy", "-movflags", "+faststart"
     )
@@ -271,7 +273,7 @@ async def test_a_source_that_breaks_off_is_told(stage: Stage, studio: Studio, tm
     assert stage.kept == []
 
 
-async def test_what_is_not_media_is_told(stage: Stage, tmp_path: Path):
+async def test_a_file_that_is_not_media_is_reported(stage: Stage, tmp_path: Path):
     (tmp_path / "film.mp4").write_text("#EXTM3U\n#EXTINF:1,\n/etc/hostname\n#EXT-X-ENDLIST\n")
 
     with pytest.raises(BadParams) as caught:
@@ -282,7 +284,7 @@ async def test_what_is_not_media_is_told(stage: Stage, tmp_path: Path):
     assert "'film.mp4' cannot be read as media" in problem.message
 
 
-async def test_every_scene_that_cannot_be_placed_is_told(stage: Stage, studio: Studio):
+async def test_every_scene_that_cannot_be_placed_is_reported(stage: Stage, studio: Studio):
     clip, tone = str(studio.clip("plain.mp4")), str(studio.sound("tone.wav", TONE, seconds=1))
 
     with pytest.raises(BadParams) as caught:
@@ -291,7 +293,7 @@ async def test_every_scene_that_cannot_be_placed_is_told(stage: Stage, studio: S
     assert [p.path for p in caught.value.problems] == ["scenes[0].src", "scenes[1].motion", "scenes[2].trimStart"]
 
 
-async def test_odd_sizes_are_made_even_and_told(stage: Stage):
+async def test_odd_sizes_are_made_even_and_noted(stage: Stage):
     result, _ = await make(stage, scenes=[{"color": "red", "duration": 0.2}], output={**SMALL, "width": 161})
 
     assert result.video.probe is not None
@@ -299,7 +301,7 @@ async def test_odd_sizes_are_made_even_and_told(stage: Stage):
     assert "made even" in result.notes[0]
 
 
-def encoding() -> list[psutil.Process]:
+def encoder_processes() -> list[psutil.Process]:
     return [p for p in psutil.Process().children() if "libx264" in p.cmdline()]
 
 
@@ -308,13 +310,13 @@ async def test_a_cancelled_render_leaves_no_process(stage: Stage, studio: Studio
     output = {**SMALL, "width": 1080, "height": 1920, "preset": "slow"}
     running = asyncio.create_task(make(stage, scenes=scenes, output=output))
     async with asyncio.timeout(10):
-        while not (found := encoding()):  # noqa: ASYNC110 - other processes set no event
+        while not (found := encoder_processes()):  # noqa: ASYNC110 - other processes set no event
             await asyncio.sleep(0.02)
-    begun = time.monotonic()
+    started = time.monotonic()
 
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
 
-    assert time.monotonic() - begun < 1
+    assert time.monotonic() - started < 1
     assert not [p for p in found if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]

@@ -1,4 +1,4 @@
-"""What can be said of a scene and of what lies over it, looked at and listened to."""
+"""Every feature of scenes, overlays and audio, checked in the rendered frames and samples."""
 
 from pathlib import Path
 
@@ -22,26 +22,26 @@ async def make(stage: Stage, **params: object) -> tuple[RenderResult, Path]:
     return result, stage.kept[-1]
 
 
-def sine_level(heard: np.ndarray) -> float:
+def sine_level(samples: np.ndarray) -> float:
     """The amplitude of the first channel."""
-    return float(np.sqrt(2 * (heard[:, 0] ** 2).mean()))
+    return float(np.sqrt(2 * (samples[:, 0] ** 2).mean()))
 
 
-async def test_speed_changes_which_pictures_are_seen_and_keeps_the_pitch(stage: Stage, studio: Studio):
+async def test_speed_changes_the_visible_frames_and_keeps_the_pitch(stage: Stage, studio: Studio):
     clip = str(studio.counting("sounding.mp4", frames=60, sound=True))
 
     result, path = await make(stage, scenes=[{"src": clip, "speed": 2}, {"src": clip, "speed": 0.5, "duration": 1}])
 
-    seen = studio.numbers(path)
+    frames = studio.numbers(path)
     assert result.video.probe and result.video.probe.frames == 60
-    assert np.abs(seen[:30] - np.arange(0, 60, 2)).max() < 1.1
-    assert np.abs(seen[30:] - np.arange(30) / 2).max() < 1.1
+    assert np.abs(frames[:30] - np.arange(0, 60, 2)).max() < 1.1
+    assert np.abs(frames[30:] - np.arange(30) / 2).max() < 1.1
     for part in (slice(9_600, 38_400), slice(57_600, 86_400)):
         spectrum = np.abs(np.fft.rfft(studio.listen(path)[part, 0]))
         assert spectrum.argmax() * 48_000 / 28_800 == pytest.approx(300, abs=3)
 
 
-async def test_trims_pick_their_frames(stage: Stage, studio: Studio):
+async def test_trims_select_their_frames(stage: Stage, studio: Studio):
     clip = str(studio.counting("count.mp4", frames=60))
 
     _, path = await make(stage, scenes=[{"src": clip, "trim_start": 0.5, "trim_end": 1}])
@@ -54,13 +54,13 @@ async def test_gaps_show_the_background(stage: Stage, studio: Studio):
 
     _, path = await make(stage, scenes=[{"src": white}, {"src": white, "start": 1}])
 
-    seen = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
-    assert len(seen) == 45
-    assert (seen[:15] > 250).all() and (seen[15:30] < 5).all() and (seen[30:] > 250).all()
+    frames = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    assert len(frames) == 45
+    assert (frames[:15] > 250).all() and (frames[15:30] < 5).all() and (frames[30:] > 250).all()
 
 
-async def test_focus_and_crop_decide_what_is_seen(stage: Stage, studio: Studio):
-    # Black to the left, white to the right.
+async def test_focus_and_crop_select_the_visible_part(stage: Stage, studio: Studio):
+    # Black on the left, white on the right.
     halves = "color=black:size=128x64:rate=30,drawbox=x=64:w=64:h=64:color=white:t=fill"
     clip = str(studio.clip("halves.mp4", halves, seconds=0.2))
 
@@ -73,12 +73,12 @@ async def test_focus_and_crop_decide_what_is_seen(stage: Stage, studio: Studio):
     ]
     _, path = await make(stage, scenes=scenes)
 
-    seen = studio.look(path, size=(64, 64))[3::6]
-    assert [round(frame.mean() / 255, 1) for frame in seen] == [0, 1, 1, 0, 0.5]
-    assert seen[4][:, 40:].mean() > 250
+    frames = studio.look(path, size=(64, 64))[3::6]
+    assert [round(frame.mean() / 255, 1) for frame in frames] == [0, 1, 1, 0, 0.5]
+    assert frames[4][:, 40:].mean() > 250
 
 
-async def test_a_picture_without_a_fit_keeps_its_size(stage: Stage, studio: Studio):
+async def test_an_image_with_fit_none_keeps_its_size(stage: Stage, studio: Studio):
     small = str(studio.still("small.png", "color=white:size=20x10"))
 
     _, path = await make(
@@ -90,35 +90,35 @@ async def test_a_picture_without_a_fit_keeps_its_size(stage: Stage, studio: Stud
     assert (frame > 128).sum() == pytest.approx(200, abs=20)
 
 
-async def test_scenes_fade_in_and_out_with_their_sound(stage: Stage, studio: Studio):
+async def test_scenes_fade_in_and_out_with_their_audio(stage: Stage, studio: Studio):
     clip = str(studio.clip("grey.mp4", "color=white:size=64x64:rate=30", seconds=2, sound=TONE))
 
     _, path = await make(stage, scenes=[{"src": clip, "fade_in": 0.5, "fade_out": 1}])
 
-    seen = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
-    assert seen[0] < 10 and seen[-1] < 20
-    assert seen[7] == pytest.approx(127, abs=25)
-    assert (seen[16:30] > 250).all()
-    assert seen[45] == pytest.approx(127, abs=25)
-    heard = studio.listen(path)
-    loud = sine_level(heard[30_000:40_000])
-    assert sine_level(heard[11_000:13_000]) == pytest.approx(loud / 2, rel=0.15)
-    assert sine_level(heard[71_000:73_000]) == pytest.approx(loud / 2, rel=0.15)
+    frames = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    assert frames[0] < 10 and frames[-1] < 20
+    assert frames[7] == pytest.approx(127, abs=25)
+    assert (frames[16:30] > 250).all()
+    assert frames[45] == pytest.approx(127, abs=25)
+    samples = studio.listen(path)
+    loud = sine_level(samples[30_000:40_000])
+    assert sine_level(samples[11_000:13_000]) == pytest.approx(loud / 2, rel=0.15)
+    assert sine_level(samples[71_000:73_000]) == pytest.approx(loud / 2, rel=0.15)
 
 
 @pytest.mark.parametrize(
     ("filters", "low", "high"),
     [(["grayscale"], 0, 2), ([{"type": "saturation", "amount": 2}], 60, 256), ([], 20, 60)],
 )
-async def test_filters_change_the_colours(stage: Stage, studio: Studio, filters: list[object], low: float, high: float):
-    # How far red and blue lie apart.
+async def test_filters_change_the_colors(stage: Stage, studio: Studio, filters: list[object], low: float, high: float):
+    # The difference between red and blue.
     _, path = await make(stage, scenes=[{"color": "#a08070", "duration": 0.2, "filters": filters}])
 
     rgb = studio.colours(path, size=(64, 64))[0].mean(axis=(0, 1))
     assert low <= rgb[0] - rgb[2] <= high
 
 
-async def test_overlays_lie_where_and_when_they_are_to(stage: Stage, studio: Studio):
+async def test_overlays_are_visible_at_their_positions_and_times(stage: Stage, studio: Studio):
     logo = str(studio.still("logo.png", "color=white:size=16x16"))
     places = [
         {"src": logo, "position": "top_left", "start": 0.2, "duration": 0.2},
@@ -127,15 +127,15 @@ async def test_overlays_lie_where_and_when_they_are_to(stage: Stage, studio: Stu
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 1}], overlays=places)
 
-    seen = studio.look(path, size=(64, 64))
-    top = seen[:, :16, :16].mean(axis=(1, 2)) > 128
+    frames = studio.look(path, size=(64, 64))
+    top = frames[:, :16, :16].mean(axis=(1, 2)) > 128
     assert top.nonzero()[0].tolist() == list(range(6, 12))
-    bottom = seen[:, 48:, 32:48].mean(axis=(1, 2)) > 240
+    bottom = frames[:, 48:, 32:48].mean(axis=(1, 2)) > 240
     assert bottom.nonzero()[0].tolist() == list(range(15, 30))
-    assert seen[20, :48].mean() < 3
+    assert frames[20, :48].mean() < 3
 
 
-async def test_an_offset_leads_to_the_very_pixel(stage: Stage, studio: Studio):
+async def test_an_offset_is_exact_to_the_pixel(stage: Stage, studio: Studio):
     logo = str(studio.still("logo.png", "color=white:size=16x16"))
     placed = {"src": logo, "position": "top_right", "offset": {"x": -6 / 90, "y": 0}}
 
@@ -147,31 +147,31 @@ async def test_an_offset_leads_to_the_very_pixel(stage: Stage, studio: Studio):
     assert (lit[0], lit[-1]) == (68, 83)
 
 
-async def test_an_overlay_goes_on_over_the_borders_of_scenes(stage: Stage, studio: Studio):
+async def test_an_overlay_continues_across_scenes(stage: Stage, studio: Studio):
     count = str(studio.counting("count.mp4", frames=60))
     scenes = [{"color": "black", "duration": 0.7}, {"color": "red", "duration": 0.7}]
     overlay = {"src": count, "start": 0.5, "trim_start": 0.5, "fit": "cover"}
 
     _, path = await make(stage, scenes=scenes, overlays=[overlay])
 
-    seen = studio.numbers(path)
-    assert np.abs(seen[15:] - np.arange(15, 42)).max() < 0.6
+    frames = studio.numbers(path)
+    assert np.abs(frames[15:] - np.arange(15, 42)).max() < 0.6
 
 
-async def test_the_later_overlay_is_on_top_unless_told_otherwise(stage: Stage, studio: Studio):
+async def test_the_later_overlay_is_on_top_unless_z_is_given(stage: Stage, studio: Studio):
     white = str(studio.still("white.png", "color=white:size=64x64"))
     black = str(studio.still("black.png", "color=black:size=64x64"))
     scenes = [{"color": "gray", "duration": 0.2}]
 
-    _, usual = await make(stage, scenes=scenes, overlays=[{"src": white}, {"src": black}])
-    usual_frame = studio.look(usual, size=(64, 64))[2].mean()
-    _, told = await make(stage, scenes=scenes, overlays=[{"src": white, "z": 1}, {"src": black}])
+    _, default = await make(stage, scenes=scenes, overlays=[{"src": white}, {"src": black}])
+    default_frame = studio.look(default, size=(64, 64))[2].mean()
+    _, reordered = await make(stage, scenes=scenes, overlays=[{"src": white, "z": 1}, {"src": black}])
 
-    assert usual_frame < 5
-    assert studio.look(told, size=(64, 64))[2].mean() > 250
+    assert default_frame < 5
+    assert studio.look(reordered, size=(64, 64))[2].mean() > 250
 
 
-async def test_opacity_fades_and_transparent_pictures_let_the_film_through(stage: Stage, studio: Studio):
+async def test_opacity_fades_and_transparent_images_show_the_scene_below(stage: Stage, studio: Studio):
     glass = str(studio.still("glass.png", "color=white@0.5:size=64x64,format=rgba"))
     white = str(studio.still("white.png", "color=white:size=64x64"))
     overlays = [
@@ -182,16 +182,16 @@ async def test_opacity_fades_and_transparent_pictures_let_the_film_through(stage
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 1.4}], overlays=overlays)
 
-    seen = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
-    assert seen[3] == pytest.approx(127, abs=8)
-    assert seen[8] == pytest.approx(64, abs=8)
-    assert seen[18] == pytest.approx(127, abs=25)
-    assert seen[27] > 245
-    assert seen[36] == pytest.approx(127, abs=25)
+    frames = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    assert frames[3] == pytest.approx(127, abs=8)
+    assert frames[8] == pytest.approx(64, abs=8)
+    assert frames[18] == pytest.approx(127, abs=25)
+    assert frames[27] > 245
+    assert frames[36] == pytest.approx(127, abs=25)
 
 
 @pytest.mark.parametrize("encoder", ["libvpx", "libvpx-vp9"])
-async def test_a_transparent_video_for_the_web_lets_the_film_through(stage: Stage, studio: Studio, encoder: str):
+async def test_a_transparent_webm_shows_the_scene_below(stage: Stage, studio: Studio, encoder: str):
     half = "color=red:size=64x64:rate=30,format=yuva420p,geq=lum='p(X,Y)':cb='p(X,Y)':cr='p(X,Y)':a='255*gte(X,32)'"
     coding = ["-c:v", encoder, "-auto-alt-ref", "0", "-pix_fmt", "yuva420p"]
     clip = str(studio.make(f"{encoder}.webm", "-f", "lavfi", "-i", half, "-t", "0.5", *coding))
@@ -205,11 +205,11 @@ async def test_a_transparent_video_for_the_web_lets_the_film_through(stage: Stag
     over, alone = studio.colours(path, size=(64, 64))[[7, 22]]
     assert over[32, 10] == pytest.approx([255, 255, 255], abs=6)
     assert alone[32, 10] == pytest.approx([0, 255, 0], abs=6)
-    for look in (over, alone):
-        assert look[32, 50] == pytest.approx([254, 0, 0], abs=6)
+    for frame in (over, alone):
+        assert frame[32, 50] == pytest.approx([254, 0, 0], abs=6)
 
 
-async def test_a_transparent_picture_is_seen_on_the_background(stage: Stage, studio: Studio):
+async def test_a_transparent_image_is_drawn_on_the_background(stage: Stage, studio: Studio):
     glass = str(studio.still("half.png", "color=white@0.5:size=64x64,format=rgba"))
     clear = str(studio.still("clear.png", "color=white@0:size=64x64,format=rgba"))
     scenes = [
@@ -220,11 +220,11 @@ async def test_a_transparent_picture_is_seen_on_the_background(stage: Stage, stu
 
     _, path = await make(stage, scenes=scenes)
 
-    seen = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
-    assert seen[3::6] == pytest.approx([127, 255, 0], abs=4)
+    frames = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    assert frames[3::6] == pytest.approx([127, 255, 0], abs=4)
 
 
-async def test_a_green_screen_is_taken_out(stage: Stage, studio: Studio):
+async def test_a_green_screen_becomes_transparent(stage: Stage, studio: Studio):
     green = "color=0x00ff00:size=64x64:rate=30,drawbox=x=16:y=16:w=32:h=32:color=white:t=fill"
     clip = str(studio.clip("green.mp4", green, seconds=0.3))
 
@@ -237,11 +237,11 @@ async def test_a_green_screen_is_taken_out(stage: Stage, studio: Studio):
     assert frame[:12].max() < 30
 
 
-async def test_what_is_transparent_stays_so_when_a_green_screen_is_taken_out(stage: Stage, studio: Studio):
+async def test_transparent_parts_stay_transparent_with_a_chroma_key(stage: Stage, studio: Studio):
     # Green on the left, white in the middle; half of the white, and all to the right of it, is transparent.
-    picture = "color=white:size=64x64,drawbox=w=16:color=0x00ff00:t=fill,format=rgba"
+    source = "color=white:size=64x64,drawbox=w=16:color=0x00ff00:t=fill,format=rgba"
     clear = "geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='if(lt(X,32),255,if(lt(X,48),128,0))'"
-    logo = str(studio.still("glass.png", f"{picture},{clear}"))
+    logo = str(studio.still("glass.png", f"{source},{clear}"))
 
     _, path = await make(
         stage, scenes=[{"color": "black", "duration": 0.2}], overlays=[{"src": logo, "chromaKey": "lime"}]
@@ -257,18 +257,18 @@ async def test_overlays_slide_in_and_out(stage: Stage, studio: Studio):
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 2.2}], overlays=[overlay])
 
-    seen = studio.look(path, size=(64, 64))
-    middles = [np.argwhere(frame > 128).mean(axis=0) if (frame > 128).any() else None for frame in seen]
-    assert middles[0] is None
-    across = [m[1] for m in middles[1:15] if m is not None]
+    frames = studio.look(path, size=(64, 64))
+    centers = [np.argwhere(frame > 128).mean(axis=0) if (frame > 128).any() else None for frame in frames]
+    assert centers[0] is None
+    across = [m[1] for m in centers[1:15] if m is not None]
     assert across == sorted(across) and across[0] < 20
-    assert middles[30] == pytest.approx((31.5, 31.5), abs=1)
-    down = [m[0] for m in middles[46:60] if m is not None]
+    assert centers[30] == pytest.approx((31.5, 31.5), abs=1)
+    down = [m[0] for m in centers[46:60] if m is not None]
     assert down == sorted(down, reverse=True) and down[-1] < 15
-    assert middles[62] is None
+    assert centers[62] is None
 
 
-async def test_an_overlay_turns_about_its_middle(stage: Stage, studio: Studio):
+async def test_an_overlay_rotates_around_its_center(stage: Stage, studio: Studio):
     bar = str(studio.still("bar.png", "color=white:size=48x8"))
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 0.2}], overlays=[{"src": bar, "rotation": 90}])
@@ -278,28 +278,28 @@ async def test_an_overlay_turns_about_its_middle(stage: Stage, studio: Studio):
     assert frame[:, :24].max() < 20
 
 
-async def test_a_text_is_seen_at_its_time(stage: Stage, studio: Studio):
+async def test_a_text_is_visible_at_its_time(stage: Stage, studio: Studio):
     text = {"text": "HELLO", "start": 0.5, "duration": 0.5, "fontSize": 24, "strokeWidth": 0, "shadow": 0}
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 1.5}], overlays=[text])
 
-    seen = studio.look(path, size=(64, 64)).max(axis=(1, 2)) > 200
-    assert seen.nonzero()[0].tolist() == list(range(15, 30))
+    frames = studio.look(path, size=(64, 64)).max(axis=(1, 2)) > 200
+    assert frames.nonzero()[0].tolist() == list(range(15, 30))
 
 
-async def test_the_sound_of_an_overlay_is_heard_at_its_time(stage: Stage, studio: Studio):
+async def test_the_audio_of_an_overlay_plays_at_its_time(stage: Stage, studio: Studio):
     clip = str(studio.clip("sounding.mp4", GREY, seconds=0.5, sound=TONE))
     overlays = [{"src": clip, "start": 0.5}, {"src": clip, "start": 1.2, "mute": True}]
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 2}], overlays=overlays)
 
-    heard = np.abs(studio.listen(path)[:, 0]) > 0.02
-    first, last = heard.nonzero()[0][[0, -1]]
+    samples = np.abs(studio.listen(path)[:, 0]) > 0.02
+    first, last = samples.nonzero()[0][[0, -1]]
     assert first == pytest.approx(24_000, abs=200)
     assert last == pytest.approx(48_000, abs=1200)
 
 
-async def test_tracks_are_laid_over_each_other(stage: Stage, studio: Studio):
+async def test_tracks_are_stacked(stage: Stage, studio: Studio):
     white = str(studio.still("white.png", "color=white:size=64x64"))
     beep = str(studio.sound("beep.wav", TONE, seconds=0.3))
     tracks = [
@@ -310,15 +310,15 @@ async def test_tracks_are_laid_over_each_other(stage: Stage, studio: Studio):
 
     _, path = await make(stage, tracks=tracks)
 
-    seen = studio.look(path, size=(64, 64)).mean(axis=(1, 2)) > 128
-    assert seen.nonzero()[0].tolist() == [*range(15), *range(30, 45)]
-    heard = studio.listen(path)
-    sounding = (np.abs(heard[:, 0]) > 0.01).nonzero()[0]
-    assert sounding[0] == pytest.approx(9_600, abs=200)
-    assert sounding[-1] == pytest.approx(38_400, abs=1200)
+    frames = studio.look(path, size=(64, 64)).mean(axis=(1, 2)) > 128
+    assert frames.nonzero()[0].tolist() == [*range(15), *range(30, 45)]
+    samples = studio.listen(path)
+    audible = (np.abs(samples[:, 0]) > 0.01).nonzero()[0]
+    assert audible[0] == pytest.approx(9_600, abs=200)
+    assert audible[-1] == pytest.approx(38_400, abs=1200)
 
 
-async def test_a_voice_makes_the_music_step_back(stage: Stage, studio: Studio):
+async def test_a_voice_ducks_the_music(stage: Stage, studio: Studio):
     low = str(studio.sound("low.wav", "sine=frequency=200", seconds=3))
     voice = str(studio.sound("voice.wav", "sine=frequency=2000", seconds=1))
 
@@ -329,16 +329,16 @@ async def test_a_voice_makes_the_music_step_back(stage: Stage, studio: Studio):
         audio_clips=[{"src": voice, "start": 1, "volume": 4}],
     )
 
-    heard = studio.listen(path)[:, 0]
+    samples = studio.listen(path)[:, 0]
 
     def music(start: int) -> float:
-        spectrum = np.abs(np.fft.rfft(heard[start : start + 9_600]))
+        spectrum = np.abs(np.fft.rfft(samples[start : start + 9_600]))
         return float(spectrum[35:45].max())
 
     assert music(72_000) < music(24_000) * 0.5
 
 
-async def test_a_film_may_have_no_sound(stage: Stage, studio: Studio):
+async def test_a_video_may_be_muted(stage: Stage, studio: Studio):
     clip = str(studio.clip("sounding.mp4", GREY, seconds=0.5, sound=TONE))
 
     result, _ = await make(stage, scenes=[clip], output={**SMALL, "mute": True})
@@ -351,9 +351,9 @@ async def test_scenes_can_be_muted(stage: Stage, studio: Studio):
 
     _, path = await make(stage, scenes=[{"src": clip, "mute": True}, clip])
 
-    heard = np.abs(studio.listen(path)[:, 0])
-    assert heard[:47_000].max() < 0.01
-    assert heard[50_000:90_000].max() > 0.05
+    samples = np.abs(studio.listen(path)[:, 0])
+    assert samples[:47_000].max() < 0.01
+    assert samples[50_000:90_000].max() > 0.05
 
 
 @pytest.mark.parametrize(
@@ -367,7 +367,7 @@ async def test_scenes_can_be_muted(stage: Stage, studio: Studio):
         ("mov", "h264", "h264", "aac"),
     ],
 )
-async def test_films_come_in_every_format(
+async def test_every_output_format_is_rendered(
     stage: Stage, studio: Studio, format: str, codec: str, probed: str, sound: str
 ):
     clip = str(studio.counting("sounding.mp4", frames=60, sound=True))
@@ -380,13 +380,13 @@ async def test_films_come_in_every_format(
     probe = result.video.probe
     assert probe and (probe.video_codec, probe.audio_codec) == (probed, sound)
     assert path.suffix == f".{format}"
-    seen = studio.numbers(path)
-    assert len(seen) == 84
-    assert np.abs(seen[:24] - np.arange(24)).max() < 1
-    assert np.abs(seen[30:] - np.arange(6, 60)).max() < 1
+    frames = studio.numbers(path)
+    assert len(frames) == 84
+    assert np.abs(frames[:24] - np.arange(24)).max() < 1
+    assert np.abs(frames[30:] - np.arange(6, 60)).max() < 1
 
 
-async def test_every_file_that_does_not_fit_is_told_at_once(stage: Stage, studio: Studio):
+async def test_every_unsuitable_file_is_reported_at_once(stage: Stage, studio: Studio):
     clip, beep = str(studio.clip("plain.mp4", GREY)), str(studio.sound("beep.wav", TONE, seconds=0.3))
 
     with pytest.raises(BadParams) as caught:
@@ -408,7 +408,7 @@ async def test_every_file_that_does_not_fit_is_told_at_once(stage: Stage, studio
     ]
 
 
-async def test_what_starts_after_the_end_is_told(stage: Stage, studio: Studio):
+async def test_an_overlay_that_starts_after_the_end_is_reported(stage: Stage, studio: Studio):
     logo = str(studio.still("logo.png", "color=white:size=16x16"))
 
     with pytest.raises(BadParams) as caught:
@@ -417,7 +417,7 @@ async def test_what_starts_after_the_end_is_told(stage: Stage, studio: Studio):
     assert [(p.path, p.code) for p in caught.value.problems] == [("overlays[0]", "out_of_range")]
 
 
-async def test_what_would_be_heard_after_the_end_is_told_with_what_would_be_seen(stage: Stage, studio: Studio):
+async def test_late_audio_is_reported_together_with_late_overlays(stage: Stage, studio: Studio):
     beep = str(studio.sound("beep.wav", TONE, seconds=0.3))
 
     with pytest.raises(BadParams) as caught:
@@ -435,7 +435,7 @@ async def test_what_would_be_heard_after_the_end_is_told_with_what_would_be_seen
     ]
 
 
-async def test_a_sound_trimmed_to_nothing_is_told(stage: Stage, studio: Studio):
+async def test_audio_with_a_trim_after_its_end_is_reported(stage: Stage, studio: Studio):
     beep = str(studio.sound("beep.wav", TONE, seconds=0.3))
 
     with pytest.raises(BadParams) as caught:
@@ -452,9 +452,9 @@ async def test_a_sound_trimmed_to_nothing_is_told(stage: Stage, studio: Studio):
     ]
 
 
-async def test_a_file_that_cannot_be_used_is_told_by_the_first_field_it_stands_in(stage: Stage, tmp_path: Path):
+async def test_an_unusable_file_is_reported_once_by_its_first_field(stage: Stage, tmp_path: Path):
     notes = tmp_path / "notes.txt"
-    notes.write_text("no film")
+    notes.write_text("not media")
 
     with pytest.raises(BadParams) as caught:
         await make(stage, scenes=[str(notes), str(notes)], overlays=[str(notes)])
@@ -462,24 +462,24 @@ async def test_a_file_that_cannot_be_used_is_told_by_the_first_field_it_stands_i
     assert [p.path for p in caught.value.problems] == ["scenes[0].src"]
 
 
-async def test_music_that_ends_before_the_film_fades_out_at_its_own_end(stage: Stage, studio: Studio):
+async def test_music_that_ends_before_the_video_fades_out_at_its_own_end(stage: Stage, studio: Studio):
     music = str(studio.sound("music.wav", TONE, seconds=2))
 
     _, path = await make(
         stage, scenes=[{"color": "black", "duration": 3}], soundtrack={"src": music, "fadeOut": 1, "trimStart": 0.5}
     )
 
-    heard = studio.listen(path)
-    loud, fading = sine_level(heard[12_000:24_000]), sine_level(heard[60_000:69_600])
+    samples = studio.listen(path)
+    loud, fading = sine_level(samples[12_000:24_000]), sine_level(samples[60_000:69_600])
     assert 0.05 < fading / loud < 0.5
-    assert np.abs(heard[74_000:]).max() < 0.01
+    assert np.abs(samples[74_000:]).max() < 0.01
 
 
-async def test_a_picture_of_high_dynamic_range_looks_over_the_film_as_it_does_in_it(stage: Stage, studio: Studio):
-    told = "range=tv:color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
-    words = ["-vf", f"format=yuv420p10le,setparams={told}", "-c:v", "libx265", "-x265-params"]
+async def test_hdr_video_looks_the_same_as_an_overlay_and_as_a_scene(stage: Stage, studio: Studio):
+    params = "range=tv:color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
+    args = ["-vf", f"format=yuv420p10le,setparams={params}", "-c:v", "libx265", "-x265-params"]
     tags = "log-level=error:colorprim=9:transfer=16:colormatrix=9"
-    clip = str(studio.make("pq.mp4", "-f", "lavfi", "-i", GREY, "-t", "0.2", *words, tags))
+    clip = str(studio.make("pq.mp4", "-f", "lavfi", "-i", GREY, "-t", "0.2", *args, tags))
 
     _, path = await make(stage, scenes=[clip, {"color": "black", "duration": 0.2, "overlays": [clip]}])
 
@@ -487,7 +487,7 @@ async def test_a_picture_of_high_dynamic_range_looks_over_the_film_as_it_does_in
     assert levels == pytest.approx(np.full(12, levels[0]), abs=2)
 
 
-async def test_captions_that_hold_none_are_told_by_their_field(stage: Stage, tmp_path: Path):
+async def test_an_invalid_caption_file_is_reported_by_its_field(stage: Stage, tmp_path: Path):
     notes = tmp_path / "notes.txt"
     notes.write_text("no captions")
 

@@ -1,4 +1,4 @@
-"""Segments: made once, known again, taken over as they are, made by others."""
+"""Segments: encoded once, cached, stream-copied, and encoded by other machines."""
 
 import resource
 from dataclasses import replace
@@ -11,7 +11,7 @@ from media.studio import Stage, Studio
 from callsheet.domain.errors import BadParams, FFmpegFailed
 from callsheet.domain.plan_validation import validate_params
 from callsheet.media.rendering.renderer import Renderer
-from callsheet.media.rendering.segments import stem_of
+from callsheet.media.rendering.segments import group_segments, segment_stem
 from callsheet.media.timeline.timeline import Timeline
 from callsheet.operation.contract import RunChildJobs
 from callsheet.operations import staging
@@ -30,66 +30,66 @@ async def make(stage: Stage, **params: object) -> tuple[RenderResult, Path]:
     return result, stage.kept[-1]
 
 
-def scenes(studio: Studio, *colours: str) -> list[dict[str, object]]:
-    """Scenes that pass into each other."""
+def scenes(studio: Studio, *colors: str) -> list[dict[str, object]]:
+    """Scenes with transitions."""
     fade = {"duration": 0.2}
-    made = [{"color": colour, "duration": 0.8, "title": colour, "transition": fade} for colour in colours]
-    return [*made[:-1], {**made[-1], "transition": None}]
+    scenes = [{"color": color, "duration": 0.8, "title": color, "transition": fade} for color in colors]
+    return [*scenes[:-1], {**scenes[-1], "transition": None}]
 
 
-async def test_changing_one_scene_encodes_what_it_touches_and_nothing_else(stage: Stage, studio: Studio):
+async def test_a_change_of_one_scene_encodes_only_its_segments(stage: Stage, studio: Studio):
     first, _ = await make(stage, scenes=scenes(studio, "red", "green", "blue", "navy", "teal"))
     again, _ = await make(stage, scenes=scenes(studio, "red", "green", "blue", "navy", "teal"))
     changed, path = await make(stage, scenes=scenes(studio, "red", "green", "white", "navy", "teal"))
 
-    # Five scenes and four transitions; the third scene with the two transitions it takes part in.
+    # Five scenes and four transitions. The change affects the third scene and its two transitions.
     assert (first.segments, first.cached) == (9, 0)
     assert (again.segments, again.cached) == (9, 9)
     assert (changed.segments, changed.cached) == (9, 6)
     assert len(studio.look(path, size=(64, 64))) == 96
 
 
-async def test_a_segment_is_the_same_to_the_byte_whatever_is_made_with_it(stage: Stage, studio: Studio):
+async def test_a_segment_has_the_same_bytes_whichever_segments_share_its_command(stage: Stage, studio: Studio):
     clips = [
         studio.clip("wide.mp4", "testsrc2=size=128x72:rate=25", seconds=3),
         studio.clip("upright.mp4", "mandelbrot=size=72x128:rate=60", seconds=2),
         studio.clip("odd.mp4", "testsrc=size=66x50:rate=30000/1001", seconds=3),
     ]
     fade = {"type": "wipeleft", "duration": 0.3}
-    film = {
+    timeline = {
         "output": TINY,
         "scenes": [
             {"src": str(clips[0]), "trim_start": 0.55, "duration": 1.2, "fade_out": 0.5, "transition": fade},
             {"src": str(clips[1]), "speed": 1.3, "duration": 1, "filters": ["contrast"], "transition": fade},
-            # Nothing of it is seen by itself.
+            # Its transitions cover it completely.
             {"src": str(clips[2]), "duration": 0.6, "fit": "contain_blur", "title": "Hello", "transition": fade},
             {"src": str(clips[2]), "duration": 1, "transition": "dissolve"},
             {"color": "teal", "duration": 1.5},
         ],
         "overlays": [{"src": str(clips[1]), "width": 20, "start": 0.5, "duration": 2, "opacity": 0.7}],
     }
-    staged = await staging.stage(stage, validate_params(film, render.params))
-    production = Renderer(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda share: None)
-    numbers = await production.look_up()
-    files = [stage.dir / f"{stem_of(number)}.mp4" for number in numbers]
+    staged = await staging.stage(stage, validate_params(timeline, render.params))
+    renderer = Renderer(staged.plan, staged.encoder, stage.ffmpeg, stage.dir, lambda share: None)
+    numbers = await renderer.fetch_cached_segments()
+    files = [stage.dir / f"{segment_stem(number)}.mp4" for number in numbers]
 
-    await production.encode(numbers)
+    await renderer.encode(numbers)
     together = [file.read_bytes() for file in files]
     for number in numbers:
-        await production.encode([number])
+        await renderer.encode([number])
 
-    assert [len(run) for run in production.encode_together(numbers)] == [2, 2, 1, 2, 1]
+    assert [len(run) for run in group_segments(numbers, renderer.segments)] == [2, 2, 1, 2, 1]
     assert [file.read_bytes() for file in files] == together
 
 
-async def test_a_longer_scene_leaves_those_behind_it_known(stage: Stage, studio: Studio):
+async def test_a_longer_scene_keeps_later_segments_cached(stage: Stage, studio: Studio):
     await make(stage, scenes=scenes(studio, "red", "green", "blue"))
     longer = scenes(studio, "red", "green", "blue")
     longer[0]["duration"] = 1.5
 
     result, path = await make(stage, scenes=longer)
 
-    # The first scene and its transition alone; the transition shows other frames of nothing that moves.
+    # Only the first scene is encoded. Its transition shows the same still frames as before.
     assert result.segments - result.cached == 1
     assert len(studio.look(path, size=(64, 64))) == 81
 
@@ -106,11 +106,11 @@ async def test_a_changed_file_of_the_same_name_is_encoded_again(stage: Stage, st
     assert studio.look(path, size=(64, 64)).max() < 5
 
 
-async def test_what_was_made_before_a_crash_is_not_made_again(stage: Stage, studio: Studio, tmp_path: Path):
+async def test_segments_of_a_failed_render_stay_cached(stage: Stage, studio: Studio, tmp_path: Path):
     long = studio.clip("long.mp4", "testsrc2=size=64x64:rate=30", seconds=2)
-    # The longest are made first.
+    # The longest are encoded first.
     good = [{"src": str(long), "duration": 3 - n / 10} for n in range(6)]
-    # With the index in front, it tells the whole length and breaks off.
+    # With the index in front, the header gives the full length of the truncated file.
     data = studio.make("front.mp4", "-i", str(long), "-c", "copy", "-movflags", "+faststart").read_bytes()
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(data[: int(len(data) * 0.6)])
@@ -123,28 +123,26 @@ async def test_what_was_made_before_a_crash_is_not_made_again(stage: Stage, stud
     assert result.cached >= 4
 
 
-async def test_sound_that_did_not_change_is_not_made_again(
-    stage: Stage, studio: Studio, monkeypatch: pytest.MonkeyPatch
-):
+async def test_unchanged_audio_is_not_encoded_again(stage: Stage, studio: Studio, monkeypatch: pytest.MonkeyPatch):
     clip = str(studio.clip("tone.mp4", "testsrc2=size=64x64:rate=30", sound=TONE, seconds=1))
     mixed: list[str] = []
     run = stage.ffmpeg.run
 
     async def recorded(arguments: list[str], **more: object) -> object:
-        mixed.extend(word for word in arguments if word.endswith("mix.w64"))
+        mixed.extend(arg for arg in arguments if arg.endswith("mix.w64"))
         return await run(arguments, **more)
 
     monkeypatch.setattr(stage.ffmpeg, "run", recorded)
 
-    async def heard(loudness: float = -18, **scene: object) -> np.ndarray:
+    async def render_audio(loudness: float = -18, **scene: object) -> np.ndarray:
         _, path = await make(stage, scenes=[{"src": clip, **scene}], loudness=loudness)
         return studio.listen(path)
 
-    first, before = await heard(), len(mixed)
-    again = await heard(filters=["grayscale"])
+    first, before = await render_audio(), len(mixed)
+    again = await render_audio(filters=["grayscale"])
     assert len(mixed) == before
 
-    louder, cut = await heard(loudness=-12), await heard(trim_start=0.5)
+    louder, cut = await render_audio(loudness=-12), await render_audio(trim_start=0.5)
 
     assert len(mixed) == 3 * before
     assert np.array_equal(again, first)
@@ -162,7 +160,7 @@ class HalfFull:
         return None
 
 
-async def test_a_film_is_made_without_a_cache_as_well(stage: Stage, studio: Studio):
+async def test_a_video_is_rendered_without_a_cache(stage: Stage, studio: Studio):
     stage.cache = HalfFull()
 
     result, _ = await make(stage, scenes=scenes(studio, "red", "green"))
@@ -170,24 +168,24 @@ async def test_a_film_is_made_without_a_cache_as_well(stage: Stage, studio: Stud
     assert (result.segments, result.cached) == (3, 0)
 
 
-async def film_of_ours(stage: Stage, studio: Studio, name: str, picture: str, tmp_path: Path, **output: object) -> str:
-    clip = str(studio.clip(name, picture, seconds=1, sound=TONE))
+async def rendered_clip(stage: Stage, studio: Studio, name: str, source: str, tmp_path: Path, **output: object) -> str:
+    clip = str(studio.clip(name, source, seconds=1, sound=TONE))
     _, path = await make(stage, scenes=[{"src": clip, "filters": ["saturation"]}], output={**PLAIN, **output})
     return str(path.rename(tmp_path / name))
 
 
-async def test_a_scene_that_needs_nothing_is_taken_over_as_it_is(stage: Stage, studio: Studio, tmp_path: Path):
-    one = await film_of_ours(stage, studio, "one.mp4", "testsrc2=size=64x64:rate=30", tmp_path)
-    two = await film_of_ours(stage, studio, "two.mp4", "testsrc=size=64x64:rate=30", tmp_path)
+async def test_an_unchanged_scene_is_stream_copied(stage: Stage, studio: Studio, tmp_path: Path):
+    one = await rendered_clip(stage, studio, "one.mp4", "testsrc2=size=64x64:rate=30", tmp_path)
+    two = await rendered_clip(stage, studio, "two.mp4", "testsrc=size=64x64:rate=30", tmp_path)
 
     between = {"color": "navy", "duration": 0.5}
     result, path = await make(stage, scenes=[one, between, two], output=PLAIN)
 
     assert (result.segments, result.copied) == (3, 2)
-    seen = studio.look(path, size=(64, 64))
-    assert len(seen) == 75
-    assert np.array_equal(seen[:30], studio.look(Path(one), size=(64, 64)))
-    assert np.array_equal(seen[45:], studio.look(Path(two), size=(64, 64)))
+    frames = studio.look(path, size=(64, 64))
+    assert len(frames) == 75
+    assert np.array_equal(frames[:30], studio.look(Path(one), size=(64, 64)))
+    assert np.array_equal(frames[45:], studio.look(Path(two), size=(64, 64)))
 
 
 @pytest.mark.parametrize(
@@ -206,19 +204,19 @@ async def test_a_scene_that_needs_nothing_is_taken_over_as_it_is(stage: Stage, s
         ({}, {"output": {**PLAIN, "codec": "h265"}}),
     ],
 )
-async def test_whatever_touches_a_scene_has_it_encoded(
+async def test_a_changed_scene_is_not_stream_copied(
     stage: Stage, studio: Studio, tmp_path: Path, change: dict[str, object], more: dict[str, object]
 ):
-    one = await film_of_ours(stage, studio, "one.mp4", "testsrc2=size=64x64:rate=30", tmp_path)
+    one = await rendered_clip(stage, studio, "one.mp4", "testsrc2=size=64x64:rate=30", tmp_path)
 
     result, _ = await make(stage, scenes=[{"src": one, **change}], **{"output": PLAIN, **more})
 
     assert result.copied == 0
 
 
-async def test_pictures_of_another_making_are_encoded_between_our_own(stage: Stage, studio: Studio, tmp_path: Path):
-    one = await film_of_ours(stage, studio, "one.mp4", "testsrc2=size=64x64:rate=30", tmp_path)
-    # Equal in all that a player shows, but set up otherwise.
+async def test_a_clip_with_other_codec_headers_is_encoded(stage: Stage, studio: Studio, tmp_path: Path):
+    one = await rendered_clip(stage, studio, "one.mp4", "testsrc2=size=64x64:rate=30", tmp_path)
+    # Looks equal in a player, but has other codec headers.
     other = str(
         studio.make(
             "other.mp4",
@@ -251,7 +249,7 @@ async def test_pictures_of_another_making_are_encoded_between_our_own(stage: Sta
     assert alone.copied == 2
 
 
-async def test_frames_at_uneven_times_are_encoded(stage: Stage, studio: Studio):
+async def test_a_variable_frame_rate_is_not_stream_copied(stage: Stage, studio: Studio):
     uneven = str(
         studio.make(
             "uneven.mp4",
@@ -285,7 +283,7 @@ async def test_frames_at_uneven_times_are_encoded(stage: Stage, studio: Studio):
     assert result.copied == 0
 
 
-async def test_two_hundred_clips_become_one_film(stage: Stage, studio: Studio):
+async def test_two_hundred_clips_become_one_video(stage: Stage, studio: Studio):
     clips = [
         str(studio.clip(f"c{n}.mp4", f"color={c}:size=64x64:rate=30", seconds=0.2, sound=TONE))
         for n, c in enumerate(("red", "green", "blue", "white"))
@@ -298,47 +296,50 @@ async def test_two_hundred_clips_become_one_film(stage: Stage, studio: Studio):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     assert result.video.probe and result.video.probe.frames == 600
-    heard = studio.listen(path)
-    assert len(heard) == pytest.approx(960_000, abs=2048)
-    assert np.abs(heard[2_000:-2_000, 0]).reshape(-1, 500).max(axis=1).min() > 0.05
-    # The same four clips again and again are encoded four times.
+    samples = studio.listen(path)
+    assert len(samples) == pytest.approx(960_000, abs=2048)
+    assert np.abs(samples[2_000:-2_000, 0]).reshape(-1, 500).max(axis=1).min() > 0.05
+    # Repeated clips are separate segments.
     assert result.segments == 200
 
 
-async def test_other_machines_are_asked_to_make_a_part_of_a_long_film(stage: Stage, studio: Studio):
+async def test_a_long_video_is_spread_over_other_machines(stage: Stage, studio: Studio):
     stage.host_count = 3
-    film = {"scenes": [{"color": c, "duration": 15} for c in ("red", "green", "blue")], "output": {**TINY, "fps": 5}}
+    timeline = {
+        "scenes": [{"color": c, "duration": 15} for c in ("red", "green", "blue")],
+        "output": {**TINY, "fps": 5},
+    }
 
     with pytest.raises(RunChildJobs) as asked:
-        await make(stage, **film)
+        await make(stage, **timeline)
     parts = asked.value.jobs
     for part in parts:
         await render_segments.run(stage, validate_params(part.params, render_segments.params))
     stage.children_done = True
-    result, _ = await make(stage, **film)
+    result, _ = await make(stage, **timeline)
 
     assert [part.operation for part in parts] == ["render-segments"] * 3
     assert sorted(n for part in parts for n in part.params["segments"]) == [0, 1, 2]
     assert (result.segments, result.cached) == (3, 3)
 
 
-@pytest.mark.parametrize("why", ["short", "told not to", "a local file"])
-async def test_a_film_is_made_here_where_others_would_not_help(stage: Stage, studio: Studio, why: str):
+@pytest.mark.parametrize("reason", ["short", "spread is false", "a local file"])
+async def test_a_video_is_rendered_locally_when_spreading_does_not_help(stage: Stage, studio: Studio, reason: str):
     stage.host_count = 3
     clip = str(studio.clip("plain.mp4", "color=red:size=64x64:rate=30"))
     long = [{"color": "red", "duration": 40}]
-    film: dict[str, object] = {
+    timeline: dict[str, object] = {
         "short": {"scenes": [{"color": "red", "duration": 1}]},
-        "told not to": {"scenes": long, "spread": False},
+        "spread is false": {"scenes": long, "spread": False},
         "a local file": {"scenes": [*long, clip]},
-    }[why]
+    }[reason]
 
-    result, _ = await make(stage, **{"output": {**TINY, "fps": 2}, **film})
+    result, _ = await make(stage, **{"output": {**TINY, "fps": 2}, **timeline})
 
     assert result.cached == 0
 
 
-async def test_a_part_that_the_film_does_not_have_is_refused(stage: Stage):
+async def test_an_unknown_segment_is_rejected(stage: Stage):
     params = {"timeline": {"scenes": [{"color": "red", "duration": 1}], "output": TINY}, "segments": [0, 7]}
 
     with pytest.raises(BadParams) as caught:
@@ -347,18 +348,18 @@ async def test_a_part_that_the_film_does_not_have_is_refused(stage: Stage):
     assert [(p.path, p.code) for p in caught.value.problems] == [("segments", "out_of_range")]
 
 
-async def test_a_segment_made_in_another_way_leaves_the_kept_one_as_it_is(stage: Stage):
+async def test_an_encode_with_other_settings_does_not_overwrite_the_cached_segment(stage: Stage):
     given = {"scenes": [{"color": "red", "duration": 0.5}], "loudness": False, "output": TINY}
     staged = await staging.stage(stage, validate_params(given, Timeline))
-    kept = Renderer(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
-    await kept.encode(await kept.look_up())
-    known = Renderer(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
+    first = Renderer(staged.plan, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
+    await first.encode(await first.fetch_cached_segments())
+    cached = Renderer(staged.plan, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
     (stage.dir / "segment00000.mp4").unlink()
-    assert await known.look_up() == []
+    assert await cached.fetch_cached_segments() == []
 
-    other = replace(staged.encoder, wish=replace(staged.encoder.settings, crf=40))
-    await Renderer(staged.film, other, stage.ffmpeg, stage.dir, lambda _: None).encode([0])
+    other = replace(staged.encoder, settings=replace(staged.encoder.settings, crf=40))
+    await Renderer(staged.plan, other, stage.ffmpeg, stage.dir, lambda _: None).encode([0])
 
     (stage.dir / "segment00000.mp4").unlink()
-    again = Renderer(staged.film, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
-    assert await again.look_up() == []
+    again = Renderer(staged.plan, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)
+    assert await again.fetch_cached_segments() == []

@@ -1,4 +1,4 @@
-"""Sources of every kind that people bring, each seen and heard rightly."""
+"""Sources of every kind, each rendered with the right frames and samples."""
 
 from pathlib import Path
 
@@ -20,27 +20,27 @@ async def make(stage: Stage, *scenes: object, **output: object) -> tuple[RenderR
     return result, stage.kept[-1]
 
 
-def flash_and_beep(studio: Studio, name: str, *words: str, at: float = 0.5) -> str:
+def flash_and_beep(studio: Studio, name: str, *args: str, at: float = 0.5) -> str:
     """A black clip that is white for a tenth of a second, with a beep as long."""
-    picture = f"color=black:size=64x64:rate=30,drawbox=color=white:t=fill:enable='between(t,{at},{at + 0.099})'"
-    sound = f"{BEEP},volume=enable='not(between(t,{at},{at + 0.1}))':volume=0"
+    video = f"color=black:size=64x64:rate=30,drawbox=color=white:t=fill:enable='between(t,{at},{at + 0.099})'"
+    audio = f"{BEEP},volume=enable='not(between(t,{at},{at + 0.1}))':volume=0"
     coding = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "aac"]
-    inputs = ["-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound]
-    return str(studio.make(name, *inputs, *words, "-t", "1.5", *coding))
+    inputs = ["-f", "lavfi", "-i", video, "-f", "lavfi", "-i", audio]
+    return str(studio.make(name, *inputs, *args, "-t", "1.5", *coding))
 
 
 def flash(studio: Studio, path: Path) -> float:
-    """The second at which the picture becomes bright."""
+    """The second at which the video becomes bright."""
     return float(np.argmax(studio.look(path, size=(64, 64)).mean(axis=(1, 2)) > 128)) / 30
 
 
 def beep(studio: Studio, path: Path) -> float:
-    """The second at which the sound becomes loud."""
+    """The second at which the audio becomes loud."""
     return float(np.argmax(np.abs(studio.listen(path)[:, 0]) > 0.05)) / 48_000
 
 
 @pytest.mark.parametrize(
-    ("words", "scene"),
+    ("args", "scene"),
     [
         ((), {}),
         (("-ac", "1"), {}),
@@ -53,10 +53,10 @@ def beep(studio: Studio, path: Path) -> float:
     ],
     ids=["plain", "mono", "5.1", "22 kHz", "trimmed", "fast", "slow", "filtered"],
 )
-async def test_sound_and_picture_stay_together(
-    stage: Stage, studio: Studio, words: tuple[str, ...], scene: dict[str, object]
+async def test_audio_and_video_stay_in_sync(
+    stage: Stage, studio: Studio, args: tuple[str, ...], scene: dict[str, object]
 ):
-    clip = flash_and_beep(studio, "flash.mp4", *words)
+    clip = flash_and_beep(studio, "flash.mp4", *args)
 
     _, path = await make(stage, {"color": "black", "duration": 0.5}, {"src": clip, **scene})
 
@@ -65,7 +65,7 @@ async def test_sound_and_picture_stay_together(
     assert beep(studio, path) == pytest.approx(flash(studio, path), abs=1 / 30)
 
 
-async def test_they_stay_together_through_transitions_and_long_films(stage: Stage, studio: Studio):
+async def test_audio_and_video_stay_in_sync_through_transitions_and_long_videos(stage: Stage, studio: Studio):
     clip = {"src": flash_and_beep(studio, "flash.mp4"), "transition": {"duration": 0.3}}
 
     _, path = await make(stage, *[clip] * 9, {**clip, "transition": None})
@@ -79,25 +79,25 @@ async def test_they_stay_together_through_transitions_and_long_films(stage: Stag
         assert np.argmax(window) == pytest.approx(4800, abs=1600)
 
 
-@pytest.mark.parametrize("late", ["picture", "sound"])
+@pytest.mark.parametrize("late", ["video", "audio"])
 @pytest.mark.parametrize("suffix", ["ts", "mkv", "mp4"])
-async def test_what_begins_late_in_its_file_keeps_its_distance(stage: Stage, studio: Studio, suffix: str, late: str):
+async def test_a_stream_that_starts_late_keeps_its_offset(stage: Stage, studio: Studio, suffix: str, late: str):
     clip = flash_and_beep(studio, "flash.mp4", at=0.9)
-    picture, sound = (["-itsoffset", "0.4" if late == which else "0", "-i", clip] for which in ("picture", "sound"))
+    video, audio = (["-itsoffset", "0.4" if late == which else "0", "-i", clip] for which in ("video", "audio"))
     name = f"late-{late}.{suffix}"
-    source = studio.make(name, *picture, *sound, "-map", "0:v", "-map", "1:a", "-c", "copy")
+    source = studio.make(name, *video, *audio, "-map", "0:v", "-map", "1:a", "-c", "copy")
 
     _, path = await make(stage, {"color": "black", "duration": 0.5}, {"src": str(source), "trimStart": 0.2})
 
-    seen, heard = flash(studio, path), beep(studio, path)
-    assert seen - heard == pytest.approx(0.4 if late == "picture" else -0.4, abs=1.5 / 30)
-    assert min(seen, heard) == pytest.approx(0.5 + 0.9 - 0.2, abs=1.5 / 30)
+    flash_time, beep_time = flash(studio, path), beep(studio, path)
+    assert flash_time - beep_time == pytest.approx(0.4 if late == "video" else -0.4, abs=1.5 / 30)
+    assert min(flash_time, beep_time) == pytest.approx(0.5 + 0.9 - 0.2, abs=1.5 / 30)
 
 
-async def test_a_picture_that_begins_late_is_seen_from_the_beginning_on(stage: Stage, studio: Studio):
+async def test_the_first_frame_of_a_video_that_starts_late_fills_the_gap(stage: Stage, studio: Studio):
     counting = studio.counting("counting.mp4", frames=60)
-    words = ["-f", "lavfi", "-i", BEEP, "-itsoffset", "1", "-i", str(counting), "-map", "1:v", "-map", "0:a"]
-    late = studio.make("late.mkv", *words, "-t", "3", "-c:v", "copy", "-c:a", "aac")
+    args = ["-f", "lavfi", "-i", BEEP, "-itsoffset", "1", "-i", str(counting), "-map", "1:v", "-map", "0:a"]
+    late = studio.make("late.mkv", *args, "-t", "3", "-c:v", "copy", "-c:a", "aac")
 
     white = {"color": "white", "duration": 0.5, "transition": {"duration": 0.4}}
     _, path = await make(stage, white, {"src": str(late), "duration": 2.4})
@@ -108,32 +108,32 @@ async def test_a_picture_that_begins_late_is_seen_from_the_beginning_on(stage: S
 
 
 @pytest.mark.parametrize("start", [1.5, 3, 5])
-async def test_a_transport_stream_with_rare_key_frames_is_trimmed_to_the_frame(
+async def test_a_transport_stream_with_rare_keyframes_is_trimmed_to_the_frame(
     stage: Stage, studio: Studio, start: float
 ):
-    picture = "nullsrc=size=64x64:rate=30,geq=lum='16+N':cb=128:cr=128"
+    source = "nullsrc=size=64x64:rate=30,geq=lum='16+N':cb=128:cr=128"
     coding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "250", "-crf", "2", "-pix_fmt", "yuv420p"]
-    source = studio.make("rare.ts", "-f", "lavfi", "-i", picture, "-t", "6", *coding)
+    clip = studio.make("rare.ts", "-f", "lavfi", "-i", source, "-t", "6", *coding)
 
-    _, path = await make(stage, {"src": str(source), "trimStart": start, "duration": 0.3})
+    _, path = await make(stage, {"src": str(clip), "trimStart": start, "duration": 0.3})
 
     levels = studio.look(path, size=(64, 64)).mean(axis=(1, 2)) * 219 / 255
     assert levels == pytest.approx(np.arange(9) + start * 30, abs=1)
 
 
-async def test_key_frames_further_apart_than_usual_are_found(stage: Stage, studio: Studio):
-    picture = "nullsrc=size=64x64:rate=30,geq=lum='16+2*mod(N,100)':cb=128:cr=128"
+async def test_keyframes_far_apart_are_found(stage: Stage, studio: Studio):
+    source = "nullsrc=size=64x64:rate=30,geq=lum='16+2*mod(N,100)':cb=128:cr=128"
     coding = ["-c:v", "libx264", "-preset", "ultrafast", "-g", "600", "-crf", "2", "-pix_fmt", "yuv420p"]
-    source = studio.make("rarest.ts", "-f", "lavfi", "-i", picture, "-t", "22", *coding)
+    clip = studio.make("rarest.ts", "-f", "lavfi", "-i", source, "-t", "22", *coding)
 
-    _, path = await make(stage, {"src": str(source), "trimStart": 18.5, "duration": 0.3})
+    _, path = await make(stage, {"src": str(clip), "trimStart": 18.5, "duration": 0.3})
 
     levels = studio.look(path, size=(64, 64)).mean(axis=(1, 2)) * 219 / 255
     assert levels == pytest.approx(2 * (np.arange(9) + 55), abs=1)
 
 
 @pytest.mark.parametrize("frames", [1, 30])
-async def test_the_last_picture_is_seen_when_nothing_else_is_left(stage: Stage, studio: Studio, frames: int):
+async def test_the_last_frame_is_visible_after_a_trim_to_the_end(stage: Stage, studio: Studio, frames: int):
     clip = str(studio.counting(f"only-{frames}.mp4", frames=frames))
 
     _, path = await make(stage, {"src": clip, "trimStart": frames / 30 - 0.01, "duration": 0.2})
@@ -141,21 +141,21 @@ async def test_the_last_picture_is_seen_when_nothing_else_is_left(stage: Stage, 
     assert studio.numbers(path) == pytest.approx(np.full(6, frames - 1), abs=0.5)
 
 
-async def test_two_moments_in_one_frame_are_not_seen_at_once(stage: Stage, studio: Studio):
+async def test_interlaced_video_is_deinterlaced(stage: Stage, studio: Studio):
     bar = "nullsrc=size=64x64:rate=60,geq=lum='if(lt(mod(X-N*4,64),8),235,16)':cb=128:cr=128"
     fields = ["-vf", "tinterlace=interleave_top,fieldorder=tff", "-flags", "+ilme+ildct", "-x264-params", "tff=1"]
-    words = ["-f", "lavfi", "-i", bar, "-t", "1", *fields, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "2"]
-    clip = studio.make("fields.mp4", *words)
+    args = ["-f", "lavfi", "-i", bar, "-t", "1", *fields, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "2"]
+    clip = studio.make("fields.mp4", *args)
 
     _, path = await make(stage, {"src": str(clip), "trimStart": 0.2}, {"src": str(clip), "duration": 0.2})
 
-    source, made = (studio.look(each, size=(64, 64)) for each in (clip, path))
-    combed, smooth = (np.abs(np.diff(film[5:10], axis=1)).mean() for film in (source, made))
-    assert len(made) == 24 + 6
+    source, rendered = (studio.look(each, size=(64, 64)) for each in (clip, path))
+    combed, smooth = (np.abs(np.diff(video[5:10], axis=1)).mean() for video in (source, rendered))
+    assert len(rendered) == 24 + 6
     assert smooth < combed / 4
 
 
-async def test_one_frame_is_a_film(stage: Stage, studio: Studio):
+async def test_a_video_of_one_frame_is_rendered(stage: Stage, studio: Studio):
     clip = str(studio.counting("one.mp4", frames=1))
 
     result, path = await make(stage, clip, {"src": clip, "duration": 0.5})
@@ -164,18 +164,18 @@ async def test_one_frame_is_a_film(stage: Stage, studio: Studio):
     assert np.abs(studio.numbers(path)).max() < 0.5
 
 
-async def test_a_fast_camera_is_shown_at_its_own_rate_and_at_ours(stage: Stage, studio: Studio):
+async def test_a_high_frame_rate_is_kept_or_reduced(stage: Stage, studio: Studio):
     clip = str(studio.counting("fast.mp4", rate=120, frames=60))
 
-    _, ours = await make(stage, clip)
-    seen_at_ours = studio.numbers(ours)
-    _, own = await make(stage, clip, fps=120)
+    _, reduced = await make(stage, clip)
+    reduced_numbers = studio.numbers(reduced)
+    _, full = await make(stage, clip, fps=120)
 
-    assert np.abs(seen_at_ours - np.arange(0, 60, 4)).max() < 2.1
-    assert np.abs(studio.numbers(own) - np.arange(60)).max() < 0.6
+    assert np.abs(reduced_numbers - np.arange(0, 60, 4)).max() < 2.1
+    assert np.abs(studio.numbers(full) - np.arange(60)).max() < 0.6
 
 
-async def test_frames_at_uneven_times_are_seen_at_their_times(stage: Stage, studio: Studio):
+async def test_variable_frame_rate_keeps_the_times_of_its_frames(stage: Stage, studio: Studio):
     # Grey for 0.2 s, white for 0.7 s, in three frames.
     parts = "color=gray:size=64x64:rate=30,settb=1/600,setpts='if(eq(N,0),0,if(eq(N,1),120,540))',trim=end_frame=3"
     white = "drawbox=color=white:t=fill:enable='gte(n,1)'"
@@ -190,7 +190,7 @@ async def test_frames_at_uneven_times_are_seen_at_their_times(stage: Stage, stud
     assert bright.tolist() == [n >= 6 for n in range(24)]
 
 
-async def test_a_picture_of_four_thousand_lines_is_brought_down(stage: Stage, studio: Studio):
+async def test_a_4k_source_is_scaled_down(stage: Stage, studio: Studio):
     large = "color=black:size=3840x2160:rate=5,drawbox=x=1920:w=1920:color=white:t=fill"
     clip = str(studio.clip("large.mp4", large, seconds=0.4))
 
@@ -201,14 +201,14 @@ async def test_a_picture_of_four_thousand_lines_is_brought_down(stage: Stage, st
     assert frame[:, 34:].min() > 245
 
 
-async def test_a_film_of_four_thousand_lines_is_made(stage: Stage):
+async def test_a_4k_video_is_rendered(stage: Stage):
     result, _ = await make(stage, {"color": "navy", "duration": 0.2}, width=3840, height=2160, fps=5)
 
     assert result.video.probe and (result.video.probe.width, result.video.probe.height) == (3840, 2160)
 
 
 @pytest.mark.parametrize("size", ["63x63", "65x64", "64x65", "17x99"])
-async def test_odd_sizes_become_films(stage: Stage, studio: Studio, size: str):
+async def test_odd_sizes_are_rendered(stage: Stage, studio: Studio, size: str):
     clip = str(studio.clip("odd.mkv", f"color=white:size={size}:rate=30", seconds=0.2, pixels="yuv444p"))
 
     _, path = await make(stage, clip)
@@ -217,36 +217,36 @@ async def test_odd_sizes_become_films(stage: Stage, studio: Studio, size: str):
 
 
 @pytest.mark.parametrize(
-    ("colour", "expected"),
+    ("color", "expected"),
     [("red", (255, 0, 0)), ("#00ff00", (0, 255, 0)), ("blue", (0, 0, 255)), ("#808080", (128, 128, 128))],
 )
-async def test_colours_are_those_of_the_source(
-    stage: Stage, studio: Studio, colour: str, expected: tuple[int, int, int]
-):
-    still = str(studio.still("still.png", f"color={colour}:size=64x64,format=rgb24"))
-    # Untold and small, so of standard definition.
-    video = str(studio.clip("small.mp4", f"color={colour}:size=64x64:rate=30,format=rgb24", seconds=0.2))
+async def test_colors_match_the_source(stage: Stage, studio: Studio, color: str, expected: tuple[int, int, int]):
+    still = str(studio.still("still.png", f"color={color}:size=64x64,format=rgb24"))
+    # Without color tags and small, so it counts as standard definition (BT.601).
+    video = str(studio.clip("small.mp4", f"color={color}:size=64x64:rate=30,format=rgb24", seconds=0.2))
 
     _, path = await make(
-        stage, {"src": still, "duration": 0.2}, {"color": colour, "duration": 0.2}, {"src": video, "duration": 0.2}
+        stage, {"src": still, "duration": 0.2}, {"color": color, "duration": 0.2}, {"src": video, "duration": 0.2}
     )
 
     seen = studio.colours(path, size=(64, 64)).mean(axis=(1, 2))[3::6]
     assert np.abs(seen - np.array(expected)).max() < 6
 
 
-# White around the middle.
+# White around the center.
 SPOT = "255*lt(hypot(X-(W-1)/2,Y-(H-1)/2),min(W,H)/4)"
-# With halved colours, x264 makes pictures of even sizes only.
-OF_ANY_SIZE = ["-t", "0.1", "-c:v", "libvpx-vp9", "-crf", "4", "-b:v", "0", "-pix_fmt", "yuv420p"]
+# With 4:2:0, x264 encodes even sizes only.
+ANY_SIZE_ARGS = ["-t", "0.1", "-c:v", "libvpx-vp9", "-crf", "4", "-b:v", "0", "-pix_fmt", "yuv420p"]
 
 
 @pytest.mark.parametrize("size", ["63x64", "126x64", "101x90", "90x101", "64x128", "320x180"])
 @pytest.mark.parametrize("suffix", ["mkv", "png"])
-async def test_what_is_in_the_middle_stays_there(stage: Stage, studio: Studio, suffix: str, size: str):
+async def test_the_center_stays_in_the_center(stage: Stage, studio: Studio, suffix: str, size: str):
     spot = f"color=black:size={size}:rate=30,format=gbrp,geq=r='{SPOT}':g='{SPOT}':b='{SPOT}'"
     name = f"spot.{suffix}"
-    source = studio.still(name, spot) if suffix == "png" else studio.make(name, "-f", "lavfi", "-i", spot, *OF_ANY_SIZE)
+    source = (
+        studio.still(name, spot) if suffix == "png" else studio.make(name, "-f", "lavfi", "-i", spot, *ANY_SIZE_ARGS)
+    )
 
     _, path = await make(stage, {"src": str(source), "duration": 0.1})
 

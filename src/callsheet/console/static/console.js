@@ -1,4 +1,4 @@
-// Keeps an open page up to date. Without it the pages still work, and show how things stood when they were loaded.
+// Updates open pages from event streams. Without JavaScript the pages work too, but show the state at load time.
 
 const element = (html) => {
   const template = document.createElement("template");
@@ -32,13 +32,14 @@ const followList = (rows) => {
 };
 
 const refresh = async () => {
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!answer.ok || answer.redirected) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-  document.title = fresh.title;
+  const response = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!response.ok || response.redirected) return;
+  const loaded = new DOMParser().parseFromString(await response.text(), "text/html");
+  document.title = loaded.title;
   for (const old of document.querySelectorAll("[data-live]")) {
-    const part = fresh.querySelector(`[data-live="${old.dataset.live}"]`);
-    // Links to files are signed anew each time; a film that plays must not begin again because of that.
+    const part = loaded.querySelector(`[data-live="${old.dataset.live}"]`);
+    // URLs of files have a new signature at each load. Files are replaced only if they changed, so that a playing video
+    // does not restart.
     if (part === null || (part.dataset.version !== undefined && part.dataset.version === old.dataset.version)) continue;
     localTimes(part);
     if (!old.isEqualNode(part) && !old.contains(document.activeElement)) old.replaceWith(part);
@@ -48,7 +49,7 @@ const refresh = async () => {
 const followExecution = (root) => {
   const source = new EventSource(root.dataset.watch);
   let waiting = false;
-  const later = () => {
+  const scheduleRefresh = () => {
     if (waiting) return;
     waiting = true;
     setTimeout(async () => {
@@ -56,11 +57,11 @@ const followExecution = (root) => {
       await refresh().catch(() => {});
     }, 400);
   };
-  source.onmessage = later;
+  source.onmessage = scheduleRefresh;
   source.addEventListener("ended", () => {
     source.close();
     document.activeElement?.blur();
-    later();
+    scheduleRefresh();
   });
 };
 

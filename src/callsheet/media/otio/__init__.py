@@ -1,1 +1,1 @@
-"""Cuts exchanged with editing programs, as OpenTimelineIO."""
+"""Exchange of timelines with editing programs, as OpenTimelineIO files."""

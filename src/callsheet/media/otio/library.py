@@ -1,4 +1,4 @@
-"""The OpenTimelineIO package, and the files that it reads and writes."""
+"""The OpenTimelineIO package, and reading and writing of its files."""
 
 import importlib
 import zipfile
@@ -9,83 +9,91 @@ from typing import Any
 
 from callsheet.domain.errors import BadInput, ConfigurationError, NotFound
 
-OURS = "callsheet"
-"""The name under which we keep, in the metadata of a cut, what OpenTimelineIO has no words for."""
+METADATA_KEY = "callsheet"
+"""Key in the metadata of OpenTimelineIO objects. It holds what OpenTimelineIO cannot represent."""
 
 
 class InvalidOtio(BadInput):
-    """The file cannot be used as a cut."""
+    """The file is not a usable OpenTimelineIO file.
 
-    code = "bad_cut"
+    It is defined here because only this optional feature raises it.
+    """
+
+    code = "invalid_otio"
 
 
-def library() -> ModuleType:
-    """Return the package. Raises ConfigurationError that tells how to install it."""
+def load_otio() -> ModuleType:
+    """Import and return the package `opentimelineio`. Raises ConfigurationError if it is not installed."""
     try:
         return importlib.import_module("opentimelineio")
     except ImportError as error:
         raise ConfigurationError(
-            f"Cuts need the package OpenTimelineIO ({error}): pip install 'callsheet[otio]'"
+            f"OpenTimelineIO files need the package OpenTimelineIO ({error}): pip install 'callsheet[otio]'"
         ) from None
 
 
 def read_otio(path: Path) -> tuple[Any, Path]:
-    """Return the timeline in an .otio, .otiod or .otioz file, and the folder that its relative paths start from.
+    """Return the Timeline in an .otio, .otiod or .otioz file, and the base folder of its relative paths.
 
-    A bundle (.otioz) is unpacked beside itself, once. Raises NotFound, and InvalidOtio for what cannot be read.
+    A bundle (.otioz) is unpacked once, next to itself. Raises NotFound for a missing file and InvalidOtio for a file
+    that cannot be read.
     """
-    otio = library()
+    otio = load_otio()
     if not path.exists():
-        raise NotFound(f"The cut '{path}' cannot be read: there is no such file.")
-    content, folder = _content(path)
+        raise NotFound(f"The OpenTimelineIO file '{path}' does not exist.")
+    content, folder = _content_file(path)
     try:
-        found = otio.adapters.read_from_file(str(content), adapter_name="otio_json")
+        root = otio.adapters.read_from_file(str(content), adapter_name="otio_json")
     except (ValueError, KeyError, OSError, otio.exceptions.OTIOError) as error:
         raise InvalidOtio(f"'{path}' cannot be read as OpenTimelineIO: {error}") from None
-    return _the_timeline(found, path, otio), folder
+    return _single_timeline(root, path, otio), folder
 
 
 def write_otio(timeline: Any, path: Path) -> None:
-    """Write an .otio file. Raises InvalidOtio when it is to have another ending, or cannot be written."""
-    otio = library()
+    """Write an OpenTimelineIO Timeline to an .otio file.
+
+    Raises InvalidOtio for another suffix, and for a file that cannot be written.
+    """
+    otio = load_otio()
     if path.suffix.lower() != ".otio":
-        raise InvalidOtio(f"A cut is written as an .otio file, not as '{path.name}'")
+        raise InvalidOtio(f"A timeline is exported to an .otio file, not to '{path.name}'")
     try:
         path.write_text(otio.adapters.write_to_string(timeline, "otio_json"), encoding="utf-8")
     except OSError as error:
         raise InvalidOtio(f"'{path}' cannot be written: {error.strerror}") from None
 
 
-def _content(path: Path) -> tuple[Path, Path]:
+def _content_file(path: Path) -> tuple[Path, Path]:
+    """Return the JSON file, and the base folder of its relative paths."""
     if path.suffix.lower() == ".otioz":
-        path = _unpacked(path)
+        path = _unpack(path)
     if path.is_dir():
         return path / "content.otio", path
     return path, path.resolve().parent
 
 
-def _unpacked(path: Path) -> Path:
-    """Return the folder form of a bundle: the same files, not packed."""
+def _unpack(path: Path) -> Path:
+    """Unpack an .otioz bundle to an .otiod folder next to it, unless it exists, and return the folder."""
     folder = path.with_suffix(".otiod")
     if folder.exists():
         return folder
     try:
-        # Whole or not at all: what lies there is used the next time.
-        with TemporaryDirectory(dir=folder.parent) as passing, zipfile.ZipFile(path) as bundle:
-            bundle.extractall(Path(passing) / "bundle")
-            (Path(passing) / "bundle").rename(folder)
+        # Atomic, because an existing folder is reused the next time.
+        with TemporaryDirectory(dir=folder.parent) as temporary, zipfile.ZipFile(path) as bundle:
+            bundle.extractall(Path(temporary) / "bundle")
+            (Path(temporary) / "bundle").rename(folder)
     except (zipfile.BadZipFile, OSError) as error:
         raise InvalidOtio(f"'{path}' cannot be unpacked: {error}") from None
     return folder
 
 
-def _the_timeline(found: Any, path: Path, otio: ModuleType) -> Any:
-    """Return the only timeline in what was read."""
-    if isinstance(found, otio.schema.SerializableCollection):
-        timelines = [each for each in found if isinstance(each, otio.schema.Timeline)]
+def _single_timeline(root: Any, path: Path, otio: ModuleType) -> Any:
+    """Return the only Timeline of a file."""
+    if isinstance(root, otio.schema.SerializableCollection):
+        timelines = [each for each in root if isinstance(each, otio.schema.Timeline)]
         if len(timelines) == 1:
             return timelines[0]
-        raise InvalidOtio(f"'{path}' holds {len(timelines)} timelines; one is needed")
-    if not isinstance(found, otio.schema.Timeline):
-        raise InvalidOtio(f"'{path}' holds no timeline, but a {type(found).__name__}")
-    return found
+        raise InvalidOtio(f"'{path}' contains {len(timelines)} timelines; exactly one is required")
+    if not isinstance(root, otio.schema.Timeline):
+        raise InvalidOtio(f"'{path}' contains a {type(root).__name__}, not a Timeline")
+    return root

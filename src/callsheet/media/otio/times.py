@@ -1,4 +1,4 @@
-"""Times of a cut, exactly: its rates are floating numbers that stand for fractions."""
+"""Exact times and frame rates of OpenTimelineIO, which stores fractions as floating-point numbers."""
 
 import math
 from fractions import Fraction
@@ -9,30 +9,30 @@ from callsheet.media.values import read_rate
 
 
 def exact_rate(rate: float) -> Fraction:
-    """Return the rate that a number stands for: 29.97 is 30000/1001, and 48000 is that of sound.
+    """Return the exact rate that a number stands for: 29.97 is 30000/1001, 48000 is a sample rate.
 
-    Raises InvalidOtio for what is no rate.
+    Raises InvalidOtio for a rate that is not positive and finite.
     """
     try:
         return read_rate(rate)
     except ValueError:
         if not math.isfinite(rate) or rate <= 0:
-            raise InvalidOtio(f"the cut holds a rate that is none: {rate} a second") from None
+            raise InvalidOtio(f"the timeline contains an invalid rate: {rate} per second") from None
         return Fraction(rate).limit_denominator(1001)
 
 
-def seconds(time: Any) -> Fraction:
-    """Return the seconds of a RationalTime. Raises InvalidOtio for one that is no time."""
+def to_seconds(time: Any) -> Fraction:
+    """Return a RationalTime in seconds. Raises InvalidOtio for a value that is not finite."""
     if not math.isfinite(time.value):
-        raise InvalidOtio(f"the cut holds a time that is none: {time.value}")
+        raise InvalidOtio(f"the timeline contains an invalid time: {time.value}")
     return Fraction(time.value).limit_denominator(10**6) / exact_rate(time.rate)
 
 
-def spelled(moment: Fraction) -> float:
-    """Return seconds as they stand in a specification, to the microsecond."""
-    return round(float(moment), 6)
+def round_seconds(seconds: Fraction) -> float:
+    """Return seconds for a render timeline, rounded to the microsecond."""
+    return round(float(seconds), 6)
 
 
-def rate_word(rate: Fraction) -> int | str:
-    """Return a frame rate as it stands in a specification."""
+def rate_value(rate: Fraction) -> int | str:
+    """Return a frame rate for a render timeline: an integer, or a fraction as text."""
     return rate.numerator if rate.denominator == 1 else f"{rate.numerator}/{rate.denominator}"

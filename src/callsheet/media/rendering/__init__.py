@@ -1,1 +1,1 @@
-"""Making a film: everything in its place, the filters for it, and the work it takes."""
+"""Rendering: a timeline is compiled to FFmpeg commands, and these produce one video file."""

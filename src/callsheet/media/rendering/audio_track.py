@@ -1,41 +1,43 @@
-"""The finished sound of a film: mixed in one piece, brought to its level, encoded."""
+"""The audio track of a video: mixed, normalized in loudness and encoded."""
 
 from pathlib import Path
 
 from callsheet.media.encoding.audio_encode import encode_audio
 from callsheet.media.encoding.codecs import audio_args
 from callsheet.media.encoding.loudness import LOSSLESS, Target, normalize, read_meter
+from callsheet.media.encoding.pcm import SAMPLE_RATE
 from callsheet.media.ffmpeg.inputs import file_url
 from callsheet.media.ffmpeg.runner import FFmpeg
-from callsheet.media.rendering import audio_mix
-from callsheet.media.rendering.render_plan import Container, RenderPlan
+from callsheet.media.rendering.audio_mix import mix_steps
+from callsheet.media.rendering.audio_placement import frame_to_sample
+from callsheet.media.rendering.render_plan import ContainerSettings, RenderPlan
 
 
-async def encode_audio_track(film: RenderPlan, ffmpeg: FFmpeg, folder: Path) -> Path:
-    """Make the whole sound of a film that has any, at its level and encoded."""
-    log, encoding = "", audio_track_args(film.container)
-    steps = audio_mix.steps(film.plan, film.sounds, folder)
+async def encode_audio_track(plan: RenderPlan, ffmpeg: FFmpeg, folder: Path) -> Path:
+    """Mix and encode the audio of a plan that has audio. Return the encoded file, which is in `folder`."""
+    log, encode_args = "", audio_track_args(plan.container)
+    steps = mix_steps(plan.schedule, plan.audio, folder)
     for step in steps:
-        report = await ffmpeg.run(step.arguments, verbosity="info", cwd=folder)
+        report = await ffmpeg.run(step.args, verbosity="info", cwd=folder)
         log = report.stderr
-    mix, levelled = steps[-1].output, folder / "level.w64"
-    if isinstance(film.level, Target):
-        return await normalize(ffmpeg, mix, read_meter(log), film.level, levelled, encoding)
-    if film.level is not None:
-        await ffmpeg.run(audio_filter_args(film, mix, film.level, levelled))
-        mix = levelled
-    return await encode_audio(ffmpeg, mix, encoding)
+    mix, normalized = steps[-1].output, folder / "level.w64"
+    if isinstance(plan.loudness, Target):
+        return await normalize(ffmpeg, mix, read_meter(log), plan.loudness, normalized, encode_args)
+    if plan.loudness is not None:
+        await ffmpeg.run(audio_filter_args(plan, mix, plan.loudness, normalized))
+        mix = normalized
+    return await encode_audio(ffmpeg, mix, encode_args)
 
 
-def audio_track_args(container: Container) -> list[str]:
-    """Return the words that encode the sound for a container."""
-    return [*audio_args(container.sound, container.sound_bitrate), "-ac", "2"]
+def audio_track_args(container: ContainerSettings) -> list[str]:
+    """Return the FFmpeg args that encode the audio for a container."""
+    return [*audio_args(container.audio_codec, container.audio_bitrate), "-ac", "2"]
 
 
-def audio_filter_args(film: RenderPlan, path: Path, filters: str, output: Path) -> list[str]:
-    """Return the words that write sound through filters that somebody gave, as long as it was before."""
-    length = audio_mix.samples(film.plan.frames, film.plan.rate)
-    # Some filters leave another rate behind, and older builds of FFmpeg do not find the way back by aresample.
-    usual = f"aformat=sample_rates={audio_mix.RATE}:channel_layouts=stereo"
-    whole = f"{usual},apad=whole_len={length},atrim=end_sample={length}"
-    return ["-i", file_url(path), "-map", "0:a:0", "-af", f"{filters},{whole}", *LOSSLESS, file_url(output)]
+def audio_filter_args(plan: RenderPlan, path: Path, filters: str, output: Path) -> list[str]:
+    """Return the FFmpeg args that apply the client's audio filters and keep the original duration."""
+    length = frame_to_sample(plan.schedule.frames, plan.schedule.rate)
+    # Some filters change the sample rate, and in older builds of FFmpeg aresample does not restore it.
+    layout = f"aformat=sample_rates={SAMPLE_RATE}:channel_layouts=stereo"
+    exact = f"{layout},apad=whole_len={length},atrim=end_sample={length}"
+    return ["-i", file_url(path), "-map", "0:a:0", "-af", f"{filters},{exact}", *LOSSLESS, file_url(output)]

@@ -1,4 +1,4 @@
-"""What the finished parts of a film are known by: equal keys, equal parts."""
+"""Cache keys of the encoded segments and the audio track: equal keys mean equal contents."""
 
 import asyncio
 import hashlib
@@ -8,81 +8,79 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from callsheet.files.digest import sha256_of_file
 from callsheet.media.encoding.encoders import Encoder
 from callsheet.media.ffmpeg.binary import capabilities
 from callsheet.media.ffmpeg.filter_graph import escape
 from callsheet.media.ffmpeg.inputs import file_url
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.fonts import FONTS, fonts_digest
-from callsheet.media.rendering import audio_mix
+from callsheet.media.rendering.audio_mix import mix_steps
 from callsheet.media.rendering.audio_track import audio_track_args
-from callsheet.media.rendering.overlays import Above, AssScript
+from callsheet.media.rendering.layers import AssScript, Layer
 from callsheet.media.rendering.render_plan import RenderPlan
 from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.segment_commands import compile_segments
 from callsheet.media.rendering.segments import Segment
 
-_RECIPE = 1
-"""Part of every key: raise it when equal arguments come to make another picture."""
+_KEY_VERSION = 1
+"""Part of every key. Increase it when equal FFmpeg args start to produce different output."""
 
 
 @dataclass(frozen=True, slots=True)
-class Keys:
-    """The keys of a film's parts."""
+class CacheKeys:
+    """The cache keys of one render."""
 
     segments: list[str]
-    sound: str
+    audio: str
 
 
-async def keys_of(film: RenderPlan, segments: Sequence[Segment], encoder: Encoder, ffmpeg: FFmpeg) -> Keys:
-    """Return the keys of a film's parts; all its files are read for that."""
+async def compute_cache_keys(
+    plan: RenderPlan, segments: Sequence[Segment], encoder: Encoder, ffmpeg: FFmpeg
+) -> CacheKeys:
+    """Return the cache keys of a render. All its source files are read for their digests."""
     version = (await capabilities(ffmpeg.binary)).version
-    contents = {path: await asyncio.to_thread(_sha256, path) for path in film.files}
+    digests = {path: await asyncio.to_thread(sha256_of_file, path) for path in plan.source_files}
 
-    def keys() -> Keys:
-        pictures = [digest(each, film.canvas, film.above, encoder, version, contents) for each in segments]
-        return Keys([f"segment/{key}" for key in pictures], f"sound/{sound_digest(film, version, contents)}")
+    def compute() -> CacheKeys:
+        keys = [segment_digest(each, plan.canvas, plan.layers, encoder, version, digests) for each in segments]
+        return CacheKeys([f"segment/{key}" for key in keys], f"audio/{audio_digest(plan, version, digests)}")
 
-    # Many long scripts take their time.
-    return await asyncio.to_thread(keys)
+    # In a thread: hashing many long subtitle scripts would block the event loop.
+    return await asyncio.to_thread(compute)
 
 
-def digest(
+def segment_digest(
     segment: Segment,
     canvas: Canvas,
-    above: Sequence[Above],
+    layers: Sequence[Layer],
     encoder: Encoder,
-    ffmpeg: str,
-    contents: Mapping[Path, str],
+    ffmpeg_version: str,
+    file_digests: Mapping[Path, str],
 ) -> str:
-    """Return what identifies the outcome of a segment: equal digests, equal pictures.
+    """Return the digest of everything that determines an encoded segment.
 
-    `ffmpeg` is its version; `contents` are the digests of all files in use.
+    `file_digests` are the digests of all source files.
     """
-    work = compile_segments([segment], canvas, above, encoder, threads=1, stems=["segment"])
-    arguments = _by_contents(work.args, contents)
-    given = [thing.digest for thing in above if isinstance(thing, AssScript) and thing.name in str(arguments)]
-    return _hashed([_RECIPE, ffmpeg, arguments, sorted(work.scripts.items()), given])
+    command = compile_segments([segment], canvas, layers, encoder, threads=1, stems=["segment"])
+    args = _replace_paths(command.args, file_digests)
+    scripts = [layer.digest for layer in layers if isinstance(layer, AssScript) and layer.name in str(args)]
+    return _digest([_KEY_VERSION, ffmpeg_version, args, sorted(command.scripts.items()), scripts])
 
 
-def sound_digest(film: RenderPlan, ffmpeg: str, contents: Mapping[Path, str]) -> str:
-    """Return what identifies the sound of a film; `ffmpeg` and `contents` are as for `digest`."""
-    steps = audio_mix.steps(film.plan, film.sounds, Path())
-    made = [_by_contents(step.arguments, contents) for step in steps]
-    return _hashed([_RECIPE, ffmpeg, made, repr(film.level), audio_track_args(film.container)])
+def audio_digest(plan: RenderPlan, ffmpeg_version: str, file_digests: Mapping[Path, str]) -> str:
+    """Return the digest of everything that determines the audio track; parameters as in `segment_digest`."""
+    steps = mix_steps(plan.schedule, plan.audio, Path())
+    args = [_replace_paths(step.args, file_digests) for step in steps]
+    return _digest([_KEY_VERSION, ffmpeg_version, args, repr(plan.loudness), audio_track_args(plan.container)])
 
 
-def _by_contents(arguments: Sequence[str], contents: Mapping[Path, str]) -> list[str]:
-    """Return arguments in which files, and our fonts, are told by what is in them."""
-    known, fonts = {file_url(path): told for path, told in contents.items()}, escape(str(FONTS))
-    told = [known.get(word, word) for word in arguments]
-    return [word.replace(fonts, fonts_digest()) if fonts in word else word for word in told]
+def _replace_paths(args: Sequence[str], file_digests: Mapping[Path, str]) -> list[str]:
+    """Return args in which the paths of source files and of the bundled fonts are replaced by digests."""
+    digests, fonts = {file_url(path): digest for path, digest in file_digests.items()}, escape(str(FONTS))
+    replaced = [digests.get(arg, arg) for arg in args]
+    return [arg.replace(fonts, fonts_digest()) if fonts in arg else arg for arg in replaced]
 
 
-def _hashed(told: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _digest(parts: list[Any]) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

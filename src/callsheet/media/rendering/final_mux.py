@@ -1,4 +1,4 @@
-"""The last step of a film: its picture and its sound are copied into one file."""
+"""The last step of a render: the video stream and the audio track are copied into one file."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,45 +9,46 @@ from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.probing.output_checks import check_whole, verify_video
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.audio_track import encode_audio_track
-from callsheet.media.rendering.render_plan import RenderedFilm, RenderPlan, expected_output
-from callsheet.media.rendering.segment_commands import FFmpegCommand, time_scale
-from callsheet.media.rendering.segments import stem_of
+from callsheet.media.rendering.render_plan import RenderedVideo, RenderPlan, expected_output
+from callsheet.media.rendering.segment_commands import FFmpegCommand, timescale
+from callsheet.media.rendering.segments import segment_stem
 
-_INDEX = "segments.txt"
+_SEGMENT_LIST = "segments.txt"
 
 
 def final_mux_args(
-    film: RenderPlan, codec: codecs.VideoCodec, count: int, audio: Path | None, output: Path
+    plan: RenderPlan, codec: codecs.VideoCodec, count: int, audio: Path | None, output: Path
 ) -> FFmpegCommand:
-    """Return what joins so many segments and the finished sound."""
-    names = "".join(f"file {stem_of(number)}.mp4\n" for number in range(count))
-    picture = ["-f", "concat", "-safe", "1", "-i", file_url(Path(_INDEX))]
-    return FFmpegCommand(_together(film, codec, picture, audio, output), {_INDEX: f"ffconcat version 1.0\n{names}"})
+    """Return the command that joins `count` segments and muxes them with the encoded audio."""
+    names = "".join(f"file {segment_stem(number)}.mp4\n" for number in range(count))
+    video_input = ["-f", "concat", "-safe", "1", "-i", file_url(Path(_SEGMENT_LIST))]
+    args = _mux_args(plan, codec, video_input, audio, output)
+    return FFmpegCommand(args, {_SEGMENT_LIST: f"ffconcat version 1.0\n{names}"})
 
 
-async def keep_picture(
-    film: RenderPlan, source: MediaInfo, ffmpeg: FFmpeg, folder: Path, tell: Callable[[float], None]
-) -> RenderedFilm:
-    """Make a film whose picture is taken over from its only source as it is, and check it; only the sound is made.
+async def render_with_copied_video(
+    plan: RenderPlan, source: MediaInfo, ffmpeg: FFmpeg, folder: Path, on_progress: Callable[[float], None]
+) -> RenderedVideo:
+    """Render a plan whose H.264 video stream is copied from its only source. Only the audio is encoded.
 
-    Raises FFmpegFailed as `make` does.
+    The output is verified. Raises FFmpegFailed when the source is incomplete or the output is not as planned.
     """
-    audio = await encode_audio_track(film, ffmpeg, folder) if film.has_sound else None
-    tell(0.5)
-    output = folder / f"film.{film.container.format}"
-    report = await ffmpeg.run(_together(film, "h264", media_input(source.path), audio, output))
+    audio = await encode_audio_track(plan, ffmpeg, folder) if plan.has_audio else None
+    on_progress(0.5)
+    output = folder / f"film.{plan.container.format}"
+    report = await ffmpeg.run(_mux_args(plan, "h264", media_input(source.path), audio, output))
     check_whole(report.stderr, source.path.name)
-    await verify_video(output, expected_output(film))
-    return RenderedFilm(output, ())
+    await verify_video(output, expected_output(plan))
+    return RenderedVideo(output, ())
 
 
-def _together(
-    film: RenderPlan, codec: codecs.VideoCodec, picture: Sequence[str], audio: Path | None, output: Path
+def _mux_args(
+    plan: RenderPlan, codec: codecs.VideoCodec, video_input: Sequence[str], audio: Path | None, output: Path
 ) -> list[str]:
-    """Return the words that copy a picture and a sound into one film."""
-    words = [*picture, *([] if audio is None else media_input(audio)), "-map", "0:v:0"]
-    words += [] if audio is None else ["-map", "1:a:0"]
-    words += ["-c", "copy", *codecs.container_args(film.container.format, codec)]
-    if film.container.format in ("mp4", "mov"):
-        words += ["-video_track_timescale", str(time_scale(film.canvas.rate))]
-    return [*words, file_url(output)]
+    """Return the FFmpeg args that copy a video stream and an audio stream into one file."""
+    args = [*video_input, *([] if audio is None else media_input(audio)), "-map", "0:v:0"]
+    args += [] if audio is None else ["-map", "1:a:0"]
+    args += ["-c", "copy", *codecs.container_args(plan.container.format, codec)]
+    if plan.container.format in ("mp4", "mov"):
+        args += ["-video_track_timescale", str(timescale(plan.canvas.rate))]
+    return [*args, file_url(output)]

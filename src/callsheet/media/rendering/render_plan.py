@@ -1,4 +1,4 @@
-"""Everything that making a film takes."""
+"""The render plan: a timeline resolved to frames, layers, audio and output settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,66 +9,68 @@ from callsheet.media.encoding.codecs import AudioCodec
 from callsheet.media.encoding.loudness import Target
 from callsheet.media.probing.output_checks import ExpectedVideo
 from callsheet.media.rendering import audio_mix
-from callsheet.media.rendering.audio_mix import AudioPlacement
+from callsheet.media.rendering.audio_placement import AudioPlacement
 from callsheet.media.rendering.layers import Layer
-from callsheet.media.rendering.overlays import Above
+from callsheet.media.rendering.overlay_placement import OverlayPlacement
 from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import Schedule
 from callsheet.media.rendering.segments import Segment
 
 
 @dataclass(frozen=True, slots=True)
-class Container:
-    """What a film is put into."""
+class ContainerSettings:
+    """The output container and its audio encoding."""
 
     format: codecs.Container = "mp4"
-    sound: AudioCodec = "aac"
-    sound_bitrate: int | None = 192_000
-    """Bits per second; None is the codec's usual rate."""
+    audio_codec: AudioCodec = "aac"
+    audio_bitrate: int | None = 192_000
+    """Bits per second; None is the default of the codec."""
 
 
 @dataclass(frozen=True, slots=True)
 class RenderPlan:
-    """Everything that making a film takes."""
+    """Everything that a render needs."""
 
-    plan: Schedule
+    schedule: Schedule
     canvas: Canvas
-    above: Sequence[Above] = ()
-    """What lies over the scenes, the last on top. Given scripts lie in the folder that the film is made in."""
-    sounds: Sequence[AudioPlacement] = ()
-    """What is heard besides the scenes."""
-    level: Target | str | None = None
-    """A loudness to reach, a filter to use as it is, or None to leave the sound as it is."""
+    layers: Sequence[Layer] = ()
+    """Layers above the scenes; the last one is on top. ASS scripts of clients are files in the render's folder."""
+    audio: Sequence[AudioPlacement] = ()
+    """Audio besides the audio of the scenes."""
+    loudness: Target | str | None = None
+    """A loudness target, an audio filter, or None to leave the audio unchanged."""
     mute: bool = False
-    container: Container = field(default_factory=Container)
-    copied: frozenset[int] = frozenset()
-    """Shots, by their place in the plan, whose picture is taken over as it is (see `copying`)."""
+    container: ContainerSettings = field(default_factory=ContainerSettings)
+    copied_shots: frozenset[int] = frozenset()
+    """Indexes in the schedule of the shots whose video is stream-copied (see `stream_copy`)."""
 
     @property
-    def has_sound(self) -> bool:
-        """Whether anything is heard."""
-        return not self.mute and audio_mix.has_sound(self.plan, self.sounds)
+    def has_audio(self) -> bool:
+        """Whether the output has an audio track."""
+        return not self.mute and audio_mix.has_audio(self.schedule, self.audio)
 
-    def copies(self, segment: Segment) -> bool:
-        """Tell whether a segment is taken over from its file as it is."""
-        return any(self.plan.shots[number] is segment.shots[0] for number in self.copied)
+    def is_copied(self, segment: Segment) -> bool:
+        """Return whether the video of a segment is stream-copied from its source."""
+        return any(self.schedule.shots[number] is segment.shots[0] for number in self.copied_shots)
 
     @property
-    def files(self) -> set[Path]:
-        """The files that it is made of."""
-        footage = [shot.footage for shot in self.plan.shots]
-        footage += [thing.footage for thing in self.above if isinstance(thing, Layer)]
-        return {found.path for found in footage if found is not None} | {each.path for each in self.sounds}
+    def source_files(self) -> set[Path]:
+        """All media files that the render reads."""
+        footage = [shot.footage for shot in self.schedule.shots]
+        footage += [layer.footage for layer in self.layers if isinstance(layer, OverlayPlacement)]
+        return {media.path for media in footage if media is not None} | {each.path for each in self.audio}
 
 
 @dataclass(frozen=True, slots=True)
-class RenderedFilm:
-    """A finished film."""
+class RenderedVideo:
+    """A rendered and verified file."""
 
     path: Path
     notes: tuple[str, ...]
 
 
-def expected_output(film: RenderPlan) -> ExpectedVideo:
-    """Return what the finished film must be."""
-    return ExpectedVideo(film.canvas.width, film.canvas.height, film.plan.frames, film.plan.rate, sound=film.has_sound)
+def expected_output(plan: RenderPlan) -> ExpectedVideo:
+    """Return the properties that the rendered file must have."""
+    return ExpectedVideo(
+        plan.canvas.width, plan.canvas.height, plan.schedule.frames, plan.schedule.rate, sound=plan.has_audio
+    )

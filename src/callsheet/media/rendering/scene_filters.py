@@ -1,26 +1,26 @@
-"""The filters that make one scene's frames, at the size, rate and colours of the film."""
+"""Filters that produce the frames of one scene at the size, frame rate and colors of the output."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
 from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
-from callsheet.media.filters.scaling import BT709_OPTIONS, Box, even, opaque, scale_to_box
+from callsheet.media.filters.scaling import BT709_OPTIONS, Box, opaque, scale_to_box
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.schedule import Shot, to_frames
 from callsheet.media.timeline.scene import Filter, Motion, Scene
-from callsheet.media.values import Fit
+from callsheet.media.values import Fit, even
 
-_WIDEST_BLUR = 60.0
-"""Standard deviation in pixels of a picture 1080 pixels high."""
+_MAX_BLUR_SIGMA = 60.0
+"""Standard deviation of the largest blur, in pixels of a frame that is 1080 pixels high."""
 
-_AHEAD = 1.0
-"""Seconds; more than a frame lasts."""
+_SEEK_MARGIN = 1.0
+"""Seconds; longer than any frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """The picture of the film."""
+    """The frame of the output video. `rate` is in frames per second."""
 
     width: int
     height: int
@@ -30,82 +30,89 @@ class Canvas:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """Frames `first` to `last` (not included) of a scene or layer, counted from its own beginning."""
+class FrameRange:
+    """Frames `start` to `end` (not included) of a scene or overlay, counted from its own first frame."""
 
-    first: int
-    last: int
+    start: int
+    end: int
 
     @property
     def count(self) -> int:
-        """How many they are."""
-        return self.last - self.first
+        """Number of frames."""
+        return self.end - self.start
 
 
-def seek_before(footage: MediaInfo, moment: float) -> float:
-    """Return where to begin reading a video so that the frame seen at a moment can be picked, in its seconds.
+def seek_position(footage: MediaInfo, time: float) -> float:
+    """Return the input seek position for a video, in seconds, so that the frame visible at `time` is decoded.
 
-    Earlier than needed, since that frame may have begun before.
+    It is earlier than `time`, because that frame may have started before.
     """
-    ahead = _AHEAD
+    margin = _SEEK_MARGIN
     if footage.lacks_index:
-        ahead += float(footage.longest_group / footage.rate)
-    last = (footage.picture_seconds or moment) - ahead
-    return max(0.0, min(moment - ahead, last))
+        margin += float(footage.longest_group / footage.rate)
+    last = (footage.picture_seconds or time) - margin
+    return max(0.0, min(time - margin, last))
 
 
-def moment_of(trim_start: float, speed: float, frame: int, rate: Fraction) -> float:
-    """Return which second of a video is seen in a frame of the scene or layer that shows it."""
+def source_time(trim_start: float, speed: float, frame: int, rate: Fraction) -> float:
+    """Return the time in the source video, in seconds, that a frame of a scene or overlay shows."""
     return trim_start + float(frame / rate) * speed
 
 
-def film_frames(graph: FilterGraph, stream: str, shot: Shot, span: Span, canvas: Canvas) -> str:
-    """Append what makes some frames of a scene from its stream, numbered from 0."""
+def scene_frames(graph: FilterGraph, stream: str, shot: Shot, frames: FrameRange, canvas: Canvas) -> str:
+    """Append the filters that produce some frames of a scene, numbered from 0, from its input stream."""
     scene, footage = shot.scene, shot.footage
     if footage is None:
-        view = plain_colour(graph, scene.color or canvas.background, span.count, canvas)
+        video = color_frames(graph, scene.color or canvas.background, frames.count, canvas)
     elif footage.still:
-        view = _still(graph, stream, shot, footage, span, canvas)
+        video = _still_frames(graph, stream, shot, footage, frames, canvas)
     else:
-        picked = picked_frames(
-            graph, stream, footage, span, canvas.rate, trim_start=scene.trim_start, speed=scene.speed
+        video = video_frames(
+            graph, stream, footage, frames, canvas.rate, trim_start=scene.trim_start, speed=scene.speed
         )
-        picked = opaque(graph, picked, footage, scene.background or canvas.background)
-        view = scale_to_box(graph, picked, footage, _box(scene, canvas), scene.crop)
-    view = graph.chain(normal(graph, view, canvas), *_filtered(scene.filters, canvas))
-    return _faded(graph, view, shot, span, canvas)
+        video = opaque(graph, video, footage, scene.background or canvas.background)
+        video = scale_to_box(graph, video, footage, _box(scene, canvas), scene.crop)
+    video = graph.chain(normalize(graph, video, canvas), *_effects(scene.filters, canvas))
+    return _fade(graph, video, shot, frames, canvas)
 
 
-def picked_frames(
-    graph: FilterGraph, stream: str, footage: MediaInfo, span: Span, rate: Fraction, *, trim_start: float, speed: float
+def video_frames(
+    graph: FilterGraph,
+    stream: str,
+    footage: MediaInfo,
+    frames: FrameRange,
+    rate: Fraction,
+    *,
+    trim_start: float,
+    speed: float,
 ) -> str:
-    """Append what picks, from a video, the pictures seen in some frames.
+    """Append the filters that resample a video to `rate` and trim it to `frames`.
 
-    Before it begins its first picture is seen, and after its end the last one.
+    Before its start the video shows its first frame, after its end its last frame.
     """
-    shifted = f"PTS-{_micro(footage.start + trim_start)}/TB"
-    begins_later = trim_start <= footage.lead
-    is_early = moment_of(trim_start, speed, span.first, rate) < footage.lead + _AHEAD
+    shifted = f"PTS-{_microseconds(footage.start + trim_start)}/TB"
+    starts_late = trim_start <= footage.lead
+    is_early = source_time(trim_start, speed, frames.start, rate) < footage.lead + _SEEK_MARGIN
     if footage.interlaced:
         stream = graph.add("bwdif", stream, mode="send_frame", deint="interlaced")
     return graph.chain(
         stream,
         ("setpts", {"expr": shifted if speed == 1 else f"({shifted})/{speed:.6f}"}),
-        # Told where to start, it fills a gap before the first picture; a long way would take its time.
-        ("fps", {"fps": rate, "start_time": 0 if begins_later and is_early else None}),
+        # With start_time, fps fills the gap before the first frame. After a seek far into the file this is slow.
+        ("fps", {"fps": rate, "start_time": 0 if starts_late and is_early else None}),
         ("tpad", {"stop": -1, "stop_mode": "clone"}),
-        ("trim", {"start_pts": span.first, "end_pts": span.last}),
+        ("trim", {"start_pts": frames.start, "end_pts": frames.end}),
         ("setpts", {"expr": "PTS-STARTPTS"}),
     )
 
 
-def _micro(seconds: float) -> Fraction:
+def _microseconds(seconds: float) -> Fraction:
     """Return a time exact to the microsecond."""
     return Fraction(seconds).limit_denominator(10**6)
 
 
-def repeated(graph: FilterGraph, stream: str, count: int, rate: Fraction) -> str:
-    """Append what shows the first picture of a stream for `count` frames; it is decoded and changed once."""
+def repeat_frame(graph: FilterGraph, stream: str, count: int, rate: Fraction) -> str:
+    """Append the filters that repeat the first frame of a stream `count` times. It is decoded and filtered once."""
     return graph.chain(
         stream,
         ("loop", {"loop": -1, "size": 1}),
@@ -116,17 +123,17 @@ def repeated(graph: FilterGraph, stream: str, count: int, rate: Fraction) -> str
     )
 
 
-def plain_colour(graph: FilterGraph, colour: str, count: int, canvas: Canvas) -> str:
-    """Append what makes frames of one colour."""
+def color_frames(graph: FilterGraph, color: str, count: int, canvas: Canvas) -> str:
+    """Append the filters that produce frames of one color."""
     size = f"{canvas.width}x{canvas.height}"
-    plain = graph.add("color", color=colour, size=size, rate=canvas.rate)
-    # By way of RGB: the source itself would mix the colour by the matrix of standard definition.
-    rgb = graph.chain(plain, ("format", {"pix_fmts": "gbrp"}), ("trim", {"end_frame": count}))
+    source = graph.add("color", color=color, size=size, rate=canvas.rate)
+    # Through RGB, because the color source itself converts with the BT.601 matrix.
+    rgb = graph.chain(source, ("format", {"pix_fmts": "gbrp"}), ("trim", {"end_frame": count}))
     return graph.add("scale", rgb, **BT709_OPTIONS)
 
 
-def normal(graph: FilterGraph, stream: str, canvas: Canvas) -> str:
-    """Append what makes streams alike, so that they can be joined."""
+def normalize(graph: FilterGraph, stream: str, canvas: Canvas) -> str:
+    """Append the filters that give all scenes the same aspect ratio, time base and pixel format."""
     return graph.chain(
         stream,
         ("setsar", {"sar": 1}),
@@ -135,61 +142,63 @@ def normal(graph: FilterGraph, stream: str, canvas: Canvas) -> str:
     )
 
 
-def _box(scene: Scene, canvas: Canvas, room: float = 1.0) -> Box:
-    width, height = even(canvas.width * room), even(canvas.height * room)
+def _box(scene: Scene, canvas: Canvas, enlarge: float = 1.0) -> Box:
+    width, height = even(canvas.width * enlarge), even(canvas.height * enlarge)
     return Box(width, height, scene.fit or canvas.fit, scene.focus, scene.background or canvas.background)
 
 
-def _still(graph: FilterGraph, stream: str, shot: Shot, footage: MediaInfo, span: Span, canvas: Canvas) -> str:
+def _still_frames(
+    graph: FilterGraph, stream: str, shot: Shot, footage: MediaInfo, frames: FrameRange, canvas: Canvas
+) -> str:
     motion = shot.scene.motion
-    # Room for the camera, so that nothing is ever enlarged beyond the output.
+    # With motion, the image is scaled larger than the frame, so that zooming never enlarges pixels.
     box = _box(shot.scene, canvas, 1 + motion.amount if motion else 1.0)
     stream = opaque(graph, stream, footage, box.background)
-    picture = graph.add("format", scale_to_box(graph, stream, footage, box, shot.scene.crop), pix_fmts="yuv420p")
-    frames = repeated(graph, picture, span.count, canvas.rate)
+    image = graph.add("format", scale_to_box(graph, stream, footage, box, shot.scene.crop), pix_fmts="yuv420p")
+    video = repeat_frame(graph, image, frames.count, canvas.rate)
     if motion is None:
-        return frames
-    moving = graph.add("perspective", frames, **_window(motion, span.first, shot.frames, shot.scene))
+        return video
+    moving = graph.add("perspective", video, **_perspective(motion, frames.start, shot.frames, shot.scene))
     return graph.add("scale", moving, w=canvas.width, h=canvas.height)
 
 
-def _window(motion: Motion, first: int, frames: int, scene: Scene) -> Options:
-    """Return the corners of what the camera sees, by frame.
+def _perspective(motion: Motion, first: int, frames: int, scene: Scene) -> Options:
+    """Return the options of `perspective`: the corners of the visible part in each frame.
 
-    They are placed to parts of a pixel; cropping, which moves by whole pixels, would tremble.
+    `perspective` places corners to fractions of a pixel. `crop` moves by whole pixels, and the image would jitter.
     """
-    share = f"clip((on+{first - 1})/{max(1, frames - 1)},0,1)"
-    seen = Fraction(1) / (1 + Fraction(motion.amount).limit_denominator(10**4))
-    free = float(1 - seen)
-    here = f"{free:.6f}*{share}"
-    back = f"{free:.6f}*(1-{share})"
-    middle = f"{free / 2:.6f}"
-    # What a zoom takes from each side, so that the camera nears the point of focus.
+    done = f"clip((on+{first - 1})/{max(1, frames - 1)},0,1)"
+    visible = Fraction(1) / (1 + Fraction(motion.amount).limit_denominator(10**4))
+    hidden = float(1 - visible)
+    forward = f"{hidden:.6f}*{done}"
+    backward = f"{hidden:.6f}*(1-{done})"
+    middle = f"{hidden / 2:.6f}"
+    # A zoom hides more on the side away from the focus, so that the camera approaches the focus.
     x, y = f"{scene.focus.x:.4f}", f"{scene.focus.y:.4f}"
     left, right, top, bottom = {
-        "zoom_in": (f"{here}*{x}", f"{here}*(1-{x})", f"{here}*{y}", f"{here}*(1-{y})"),
-        "zoom_out": (f"{back}*{x}", f"{back}*(1-{x})", f"{back}*{y}", f"{back}*(1-{y})"),
-        "pan_right": (here, back, middle, middle),
-        "pan_left": (back, here, middle, middle),
-        "pan_down": (middle, middle, here, back),
-        "pan_up": (middle, middle, back, here),
+        "zoom_in": (f"{forward}*{x}", f"{forward}*(1-{x})", f"{forward}*{y}", f"{forward}*(1-{y})"),
+        "zoom_out": (f"{backward}*{x}", f"{backward}*(1-{x})", f"{backward}*{y}", f"{backward}*(1-{y})"),
+        "pan_right": (forward, backward, middle, middle),
+        "pan_left": (backward, forward, middle, middle),
+        "pan_down": (middle, middle, forward, backward),
+        "pan_up": (middle, middle, backward, forward),
     }[motion.effect]
     x0, x1, y0, y1 = f"W*({left})", f"W*(1-({right}))", f"H*({top})", f"H*(1-({bottom}))"
     corners: Options = {"x0": x0, "y0": y0, "x1": x1, "y1": y0, "x2": x0, "y2": y1, "x3": x1, "y3": y1}
     return {**corners, "interpolation": "linear", "eval": "frame"}
 
 
-def _filtered(filters: list[Filter], canvas: Canvas) -> Iterator[tuple[str, Options]]:
-    for change in filters:
-        amount = change.amount
-        match change.type:
+def _effects(filters: list[Filter], canvas: Canvas) -> Iterator[tuple[str, Options]]:
+    for effect in filters:
+        amount = effect.amount
+        match effect.type:
             case "grayscale":
                 yield "hue", {"s": 0}
             case "blur":
-                share = 0.2 if amount is None else min(1.0, amount)
-                yield "gblur", {"sigma": share * _WIDEST_BLUR * canvas.height / 1080}
+                strength = 0.2 if amount is None else min(1.0, amount)
+                yield "gblur", {"sigma": strength * _MAX_BLUR_SIGMA * canvas.height / 1080}
             case "brightness":
-                # Its filter adds, in shares of the whole range, where people think in factors of what is there.
+                # `eq` adds a share of the full range; the timeline gives a factor.
                 yield "eq", {"brightness": max(-1.0, min(1.0, (1.2 if amount is None else amount) - 1))}
             case "contrast":
                 yield "eq", {"contrast": 1.2 if amount is None else amount}
@@ -197,23 +206,23 @@ def _filtered(filters: list[Filter], canvas: Canvas) -> Iterator[tuple[str, Opti
                 yield "eq", {"saturation": min(3.0, 1.3 if amount is None else amount)}
 
 
-def _faded(graph: FilterGraph, view: str, shot: Shot, span: Span, canvas: Canvas) -> str:
-    """Let the picture appear and disappear, where these frames are part of that."""
+def _fade(graph: FilterGraph, video: str, shot: Shot, frames: FrameRange, canvas: Canvas) -> str:
+    """Append the fades of the scene that overlap these frames."""
     scene, rate = shot.scene, canvas.rate
-    appearing, disappearing = (min(shot.frames, to_frames(s, rate)) for s in (scene.fade_in, scene.fade_out))
+    in_frames, out_frames = (min(shot.frames, to_frames(s, rate)) for s in (scene.fade_in, scene.fade_out))
     fades: list[tuple[str, Options]] = []
-    if span.first < appearing:
-        fades.append(_fade("in", 0, appearing, rate, scene.background or canvas.background))
-    if span.last > shot.frames - disappearing and disappearing:
-        start = shot.frames - disappearing
-        fades.append(_fade("out", start, disappearing, rate, scene.background or canvas.background))
+    if frames.start < in_frames:
+        fades.append(_fade_filter("in", 0, in_frames, rate, scene.background or canvas.background))
+    if frames.end > shot.frames - out_frames and out_frames:
+        start = shot.frames - out_frames
+        fades.append(_fade_filter("out", start, out_frames, rate, scene.background or canvas.background))
     if not fades:
-        return view
-    # The filter goes by time, so the frames are told their times in the scene meanwhile.
+        return video
+    # `fade` works by time, so the frames temporarily get their timestamps within the scene.
     return graph.chain(
-        view, ("setpts", {"expr": f"PTS+{span.first}"}), *fades, ("setpts", {"expr": f"PTS-{span.first}"})
+        video, ("setpts", {"expr": f"PTS+{frames.start}"}), *fades, ("setpts", {"expr": f"PTS-{frames.start}"})
     )
 
 
-def _fade(kind: str, start: int, frames: int, rate: Fraction, colour: str) -> tuple[str, Options]:
-    return "fade", {"type": kind, "st": float(start / rate), "d": float(frames / rate), "color": colour}
+def _fade_filter(kind: str, start: int, frames: int, rate: Fraction, color: str) -> tuple[str, Options]:
+    return "fade", {"type": kind, "st": float(start / rate), "d": float(frames / rate), "color": color}

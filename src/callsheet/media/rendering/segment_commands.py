@@ -1,4 +1,4 @@
-"""The FFmpeg command that makes segments, each by one encode with everything that is seen in it."""
+"""The FFmpeg command that encodes segments: one filter graph with the scenes and all their layers."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,176 +12,177 @@ from callsheet.media.ffmpeg.filter_graph import FilterGraph
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.fonts import FONTS
 from callsheet.media.probing.probe import MediaInfo
-from callsheet.media.rendering.layers import Layer
+from callsheet.media.rendering.layers import AssScript, Layer, TextLayer, is_visible, visible_lines
 from callsheet.media.rendering.overlay_filters import add_overlay
-from callsheet.media.rendering.overlays import Above, AssScript, TextLayer, is_seen, lines_seen
-from callsheet.media.rendering.scene_filters import Canvas, Span, film_frames, moment_of, seek_before
+from callsheet.media.rendering.overlay_placement import OverlayPlacement
+from callsheet.media.rendering.scene_filters import Canvas, FrameRange, scene_frames, seek_position, source_time
 from callsheet.media.rendering.schedule import Shot
 from callsheet.media.rendering.segments import Segment
 from callsheet.media.subtitles.ass import script
-from callsheet.media.timeline.overlay import PictureOverlay
+from callsheet.media.timeline.overlay import MediaOverlay
 
-_NO_TIME = 1e-6
-"""Frames by which a time may be off for its being written as a decimal number."""
+_ROUNDING_ERROR = 1e-6
+"""Frames by which a time may be off because it was written as a decimal number."""
 
 
 @dataclass(slots=True)
 class FFmpegCommand:
-    """What a run of FFmpeg has to do."""
+    """One run of FFmpeg."""
 
     args: list[str]
-    """They follow its global flags."""
+    """Args after the global flags."""
     scripts: dict[str, str] = field(default_factory=dict)
-    """Files to be written into the folder that it runs in, by name."""
+    """Contents of the files that must be in the working folder, by name."""
 
 
 def compile_segments(
-    run: Sequence[Segment],
+    segments: Sequence[Segment],
     canvas: Canvas,
-    above: Sequence[Above],
+    layers: Sequence[Layer],
     encoder: Encoder,
     *,
     threads: int,
     stems: Sequence[str],
 ) -> FFmpegCommand:
-    """Return what makes FFmpeg write segments that follow each other, without sound, each as the MP4 `<stem>.mp4`.
+    """Return the command that encodes consecutive segments without audio, each to the MP4 file `<stem>.mp4`.
 
-    `above` lies over the scenes, the last on top. Nothing in the outcome depends on where in the film a segment
-    stands, so that what did not change is known again when something before it did; nor on what is made with it.
+    `layers` are drawn above the scenes, the last one on top. The encoded segment depends neither on its position in
+    the video nor on the other segments of the command, so it stays cached when something before it changes.
     """
-    drawing = _Drawing(run, canvas, threads)
-    pictures = [drawing.picture(segment, above, stem) for segment, stem in zip(run, stems, strict=True)]
-    counting: list[str] = []
-    if len(run) > 1:
-        pictures, counting = drawing.counted(pictures)
+    builder = _GraphBuilder(segments, canvas, threads)
+    videos = [builder.add_segment(segment, layers, stem) for segment, stem in zip(segments, stems, strict=True)]
+    counter_output: list[str] = []
+    if len(segments) > 1:
+        videos, counter_output = builder.add_frame_counter(videos)
     outputs: list[str] = []
-    for segment, picture, stem in zip(run, pictures, stems, strict=True):
-        last = drawing.graph.chain(picture, *encoder.last_filters)
-        outputs += _writing(segment, last, canvas, encoder, threads, stem)
-    graph = ["-filter_complex", str(drawing.graph)]
-    arguments = [*encoder.device, "-copyts", *chain.from_iterable(drawing.inputs), *graph, *counting, *outputs]
-    return FFmpegCommand(arguments, drawing.scripts)
+    for segment, video, stem in zip(segments, videos, stems, strict=True):
+        final = builder.graph.chain(video, *encoder.last_filters)
+        outputs += _output_args(segment, final, canvas, encoder, threads, stem)
+    graph = ["-filter_complex", str(builder.graph)]
+    args = [*encoder.device, "-copyts", *chain.from_iterable(builder.inputs), *graph, *counter_output, *outputs]
+    return FFmpegCommand(args, builder.scripts)
 
 
-def _writing(segment: Segment, picture: str, canvas: Canvas, encoder: Encoder, threads: int, stem: str) -> list[str]:
+def _output_args(segment: Segment, video: str, canvas: Canvas, encoder: Encoder, threads: int, stem: str) -> list[str]:
     return [
-        *("-map", f"[{picture}]", "-an", "-sn", "-dn"),
+        *("-map", f"[{video}]", "-an", "-sn", "-dn"),
         *("-map_metadata", "-1", "-map_chapters", "-1", "-frames:v", str(segment.frames)),
         *("-r", f"{canvas.rate.numerator}/{canvas.rate.denominator}"),
         *encoder.args(rate=canvas.rate, threads=threads, stitched=True),
-        *("-video_track_timescale", str(time_scale(canvas.rate)), "-f", "mp4", file_url(Path(f"{stem}.mp4"))),
+        *("-video_track_timescale", str(timescale(canvas.rate)), "-f", "mp4", file_url(Path(f"{stem}.mp4"))),
     ]
 
 
-def time_scale(rate: Fraction) -> int:
-    """Return the ticks per second of the output, of which every frame lasts a whole number."""
+def timescale(rate: Fraction) -> int:
+    """Return the MP4 timescale (ticks per second) in which every frame lasts a whole number of ticks."""
     return rate.numerator * max(1, -(-10_000 // rate.numerator))
 
 
-class _Drawing:
-    """Segments being put together that follow each other; a scene that several of them show is read once."""
+class _GraphBuilder:
+    """Builder of the filter graph of consecutive segments. A scene that several of them show is read once."""
 
-    def __init__(self, run: Sequence[Segment], canvas: Canvas, threads: int) -> None:
+    def __init__(self, segments: Sequence[Segment], canvas: Canvas, threads: int) -> None:
         self.graph = FilterGraph()
         self.inputs: list[list[str]] = []
         self.scripts: dict[str, str] = {}
-        self._run = run
+        self._segments = segments
         self._canvas = canvas
         self._threads = threads
-        self._views = self._scenes()
+        self._scene_streams = self._add_scenes()
 
-    def picture(self, segment: Segment, above: Sequence[Above], stem: str) -> str:
-        """Append the picture of the next segment."""
-        picture = self._passing(segment, [next(self._views) for _ in segment.shots])
-        for thing in above:
-            if is_seen(thing, segment.start, segment.end, self._canvas.rate):
-                picture = self._add(picture, thing, segment, stem)
-        return self.graph.add("trim", picture, end_frame=segment.frames)
+    def add_segment(self, segment: Segment, layers: Sequence[Layer], stem: str) -> str:
+        """Append the next segment with its layers, and return its stream."""
+        video = self._add_transition(segment, [next(self._scene_streams) for _ in segment.shots])
+        for layer in layers:
+            if is_visible(layer, segment.start, segment.end, self._canvas.rate):
+                video = self._add_layer(video, layer, segment, stem)
+        return self.graph.add("trim", video, end_frame=segment.frames)
 
-    def counted(self, pictures: list[str]) -> tuple[list[str], list[str]]:
-        """Append what counts the frames of all pictures; return these, and the words of an output to nowhere.
+    def add_frame_counter(self, videos: list[str]) -> tuple[list[str], list[str]]:
+        """Append a null output with all frames; return the streams to encode and the args of that output.
 
-        FFmpeg tells of its first output only how far it is.
+        FFmpeg reports the progress of its first output only. So the first output must contain all frames.
         """
-        written, counted = zip(*(self.graph.split("split", picture) for picture in pictures), strict=True)
-        whole = self.graph.add("concat", *counted, n=len(counted))
-        return list(written), ["-map", f"[{whole}]", "-f", "null", "-"]
+        encoded, counted = zip(*(self.graph.split("split", video) for video in videos), strict=True)
+        all_frames = self.graph.add("concat", *counted, n=len(counted))
+        return list(encoded), ["-map", f"[{all_frames}]", "-f", "null", "-"]
 
-    def _scenes(self) -> Iterator[str]:
-        """Append the scenes, and give the views of one segment after the other."""
-        seen = [(shot, segment) for segment in self._run for shot in segment.shots]
-        for _, views in groupby(seen, key=lambda view: id(view[0])):
-            shots, showing = zip(*views, strict=True)
-            yield from self._views_of(shots[0], showing)
+    def _add_scenes(self) -> Iterator[str]:
+        """Append the scenes. Yield the stream of each shot of each segment, in order."""
+        pairs = [(shot, segment) for segment in self._segments for shot in segment.shots]
+        for _, group in groupby(pairs, key=lambda pair: id(pair[0])):
+            shots, segments = zip(*group, strict=True)
+            yield from self._add_shot(shots[0], segments)
 
-    def _views_of(self, shot: Shot, showing: Sequence[Segment]) -> Iterator[str]:
-        start, end = showing[0].start, showing[-1].end
-        picture = self._view(shot, Span(start - shot.start, end - shot.start))
-        if len(showing) == 1:
-            yield picture
+    def _add_shot(self, shot: Shot, segments: Sequence[Segment]) -> Iterator[str]:
+        """Append a shot. Yield its stream for each of the segments that show it."""
+        start, end = segments[0].start, segments[-1].end
+        video = self._add_shot_frames(shot, FrameRange(start - shot.start, end - shot.start))
+        if len(segments) == 1:
+            yield video
             return
-        for part, segment in zip(self.graph.split("split", picture, len(showing)), showing, strict=True):
+        for part, segment in zip(self.graph.split("split", video, len(segments)), segments, strict=True):
             first, last = segment.start - start, segment.end - start
             trimmed = self.graph.add("trim", part, start_frame=first, end_frame=last)
             yield self.graph.add("setpts", trimmed, expr=f"PTS-{first}")
 
-    def _passing(self, segment: Segment, views: Sequence[str]) -> str:
-        """Append the passing from one scene to the other, if there are two."""
-        if len(views) == 1:
-            return views[0]
-        passing = segment.shots[0].scene.passing
-        assert passing is not None  # noqa: S101 - two scenes share a segment only during a transition
+    def _add_transition(self, segment: Segment, streams: Sequence[str]) -> str:
+        """Append the transition between two scenes, if the segment has two."""
+        if len(streams) == 1:
+            return streams[0]
+        transition = segment.shots[0].scene.effective_transition
+        assert transition is not None  # noqa: S101 - two scenes share a segment only during a transition
         duration = float(segment.frames / self._canvas.rate)
-        return self.graph.add("xfade", *views, transition=passing.type, duration=duration, offset=0)
+        return self.graph.add("xfade", *streams, transition=transition.type, duration=duration, offset=0)
 
-    def _add(self, picture: str, thing: Above, segment: Segment, stem: str) -> str:
-        """Append something that lies above."""
-        if isinstance(thing, TextLayer):
-            return self._letter(picture, thing, segment, stem)
-        if isinstance(thing, AssScript):
-            return self._draw_script(picture, thing.name, segment.start)
-        return self._cover(picture, thing, segment)
+    def _add_layer(self, video: str, layer: Layer, segment: Segment, stem: str) -> str:
+        if isinstance(layer, TextLayer):
+            return self._add_text(video, layer, segment, stem)
+        if isinstance(layer, AssScript):
+            return self._add_script(video, layer.name, segment.start)
+        return self._add_overlay(video, layer, segment)
 
-    def _view(self, shot: Shot, span: Span) -> str:
+    def _add_shot_frames(self, shot: Shot, frames: FrameRange) -> str:
         stream = f"{len(self.inputs)}:v:0"
         if shot.footage is not None:
-            moment = moment_of(shot.scene.trim_start, shot.scene.speed, span.first, self._canvas.rate)
-            self._read(shot.footage, moment)
-        return film_frames(self.graph, stream, shot, span, self._canvas)
+            time = source_time(shot.scene.trim_start, shot.scene.speed, frames.start, self._canvas.rate)
+            self._add_input(shot.footage, time)
+        return scene_frames(self.graph, stream, shot, frames, self._canvas)
 
-    def _read(self, footage: MediaInfo, moment: float) -> None:
-        seek = None if footage.still else seek_before(footage, moment)
-        # Without -noaccurate_seek the picture that is still on the screen at the moment is dropped.
-        words = ["-threads", str(self._threads), "-noaccurate_seek"]
-        words += ["-c:v", footage.decoder] if footage.decoder else []
-        words += media_input(footage.path, start=seek)
-        self.inputs.append(words)
+    def _add_input(self, footage: MediaInfo, time: float) -> None:
+        seek = None if footage.still else seek_position(footage, time)
+        # Without -noaccurate_seek, FFmpeg drops the frame that started before the seek position and is still visible.
+        args = ["-threads", str(self._threads), "-noaccurate_seek"]
+        args += ["-c:v", footage.decoder] if footage.decoder else []
+        args += media_input(footage.path, start=seek)
+        self.inputs.append(args)
 
-    def _cover(self, picture: str, layer: Layer, segment: Segment) -> str:
-        overlay = layer.overlay
-        assert isinstance(overlay, PictureOverlay) and layer.footage is not None  # noqa: S101 - texts are lettered
-        start, end = max(segment.start, layer.start), min(segment.end, layer.end)
-        span = Span(start - layer.start, end - layer.start)
+    def _add_overlay(self, video: str, placement: OverlayPlacement, segment: Segment) -> str:
+        overlay, footage = placement.overlay, placement.footage
+        assert isinstance(overlay, MediaOverlay) and footage is not None  # noqa: S101 - texts are in text layers
+        start, end = max(segment.start, placement.start), min(segment.end, placement.end)
+        frames = FrameRange(start - placement.start, end - placement.start)
         stream = f"{len(self.inputs)}:v:0"
-        self._read(layer.footage, moment_of(overlay.trim_start, overlay.speed, span.first, self._canvas.rate))
-        return add_overlay(self.graph, picture, stream, layer, span, start - segment.start, self._canvas)
+        self._add_input(footage, source_time(overlay.trim_start, overlay.speed, frames.start, self._canvas.rate))
+        return add_overlay(self.graph, video, stream, placement, frames, start - segment.start, self._canvas)
 
-    def _letter(self, picture: str, lettering: TextLayer, segment: Segment, stem: str) -> str:
+    def _add_text(self, video: str, layer: TextLayer, segment: Segment, stem: str) -> str:
         rate = self._canvas.rate
-        seen = lines_seen(lettering, segment.start, segment.end, rate)
-        # Lines keep their whole length, for the sake of what moves in them, and their distance from the segment.
-        base = min(segment.start, math.floor(min(line.start for line in seen) * rate + _NO_TIME))
-        before = float(base / rate)
-        moved = [line.moved(-before) for line in seen]
+        lines = visible_lines(layer, segment.start, segment.end, rate)
+        # Lines keep their full length, because their animations depend on it. Times are relative to the first line,
+        # so that the script does not depend on the position of the segment in the video.
+        origin = min(segment.start, math.floor(min(line.start for line in lines) * rate + _ROUNDING_ERROR))
+        offset = float(origin / rate)
+        moved = [line.moved(-offset) for line in lines]
         name = f"{stem}-{len(self.scripts)}.ass"
         self.scripts[name] = script(moved, width=self._canvas.width, height=self._canvas.height)
-        return self._draw_script(picture, name, segment.start - base)
+        return self._add_script(video, name, segment.start - origin)
 
-    def _draw_script(self, picture: str, name: str, ahead: int) -> str:
-        """Append the drawing of a script whose time is some frames ahead of the segment's."""
-        drawn = {"filename": name, "fontsdir": str(FONTS)}
-        if ahead == 0:
-            return self.graph.add("subtitles", picture, **drawn)
-        picture = self.graph.add("setpts", picture, expr=f"PTS+{ahead}")
-        picture = self.graph.add("subtitles", picture, **drawn)
-        return self.graph.add("setpts", picture, expr=f"PTS-{ahead}")
+    def _add_script(self, video: str, name: str, start: int) -> str:
+        """Append the filter that draws an ASS script. `start` is the frame of the script at the segment's start."""
+        options = {"filename": name, "fontsdir": str(FONTS)}
+        if start == 0:
+            return self.graph.add("subtitles", video, **options)
+        video = self.graph.add("setpts", video, expr=f"PTS+{start}")
+        video = self.graph.add("subtitles", video, **options)
+        return self.graph.add("setpts", video, expr=f"PTS-{start}")

@@ -1,4 +1,4 @@
-"""Scenes whose file already is what the film needs, and whose picture is taken over without encoding it again."""
+"""Stream copy of scenes: a source file that already matches the output is not encoded again."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -12,105 +12,110 @@ from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.probing.frame_index import read_frame_index
 from callsheet.media.probing.probe import MediaInfo, probe_details
-from callsheet.media.rendering.overlays import Above, is_seen
+from callsheet.media.rendering.layers import Layer, is_visible
 from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import Schedule, Shot
-from callsheet.media.rendering.segment_commands import time_scale
+from callsheet.media.rendering.segment_commands import timescale
 from callsheet.media.values import read_rate
 from callsheet.processes.bounded_gather import gather_limited
 
-_ROUNDED = Fraction(1, 1000)
-"""Seconds; what came out of Matroska has its times in whole milliseconds."""
+_TIME_TOLERANCE = Fraction(1, 1000)
+"""Seconds. Files that were remuxed from Matroska have timestamps in whole milliseconds."""
 
 
-async def copyable(
-    plan: Schedule, canvas: Canvas, above: Sequence[Above], encoder: Encoder, ffmpeg: FFmpeg, folder: Path
+async def copyable_shots(
+    schedule: Schedule, canvas: Canvas, layers: Sequence[Layer], encoder: Encoder, ffmpeg: FFmpeg, folder: Path
 ) -> frozenset[int]:
-    """Return which shots (by their place in the schedule) can be copied.
+    """Return the indexes in the schedule of the shots that can be stream-copied.
 
-    Copied and encoded pictures follow each other in one stream, so a decoder must be set up for all of them alike.
+    Copied and encoded segments end up in one stream, so all of them need the same codec headers.
     """
-    wish = encoder.settings
-    if encoder.is_hardware or any(w is not None for w in (wish.quality, wish.crf, wish.bitrate, wish.max_bitrate)):
+    settings = encoder.settings
+    limits = (settings.quality, settings.crf, settings.bitrate, settings.max_bitrate)
+    if encoder.is_hardware or any(limit is not None for limit in limits):
         return frozenset()
-    found = {n: s for n, s in enumerate(plan.shots) if fits(s, canvas, encoder) and _bare(s, above, canvas.rate)}
-    files = list({shot.footage.path: shot.footage for shot in found.values() if shot.footage}.values())
-    verdicts = await gather_limited([partial(_even, file, canvas, ffmpeg) for file in files], at_once=ffmpeg.threads)
-    evenly = {file.path for file, is_even in zip(files, verdicts, strict=True) if is_even}
-    even = {n: shot.footage for n, shot in found.items() if shot.footage and shot.footage.path in evenly}
-    if not even:
+    shots = {
+        number: shot
+        for number, shot in enumerate(schedule.shots)
+        if matches_output(shot, canvas, encoder) and _has_no_layers(shot, layers, canvas.rate)
+    }
+    files = list({shot.footage.path: shot.footage for shot in shots.values() if shot.footage}.values())
+    checks = [partial(_has_constant_rate, file, canvas, ffmpeg) for file in files]
+    results = await gather_limited(checks, at_once=ffmpeg.threads)
+    paths = {file.path for file, is_constant in zip(files, results, strict=True) if is_constant}
+    footage = {n: shot.footage for n, shot in shots.items() if shot.footage and shot.footage.path in paths}
+    if not footage:
         return frozenset()
-    headers = {footage.picture_headers for footage in even.values()}
-    if len(even) < len(plan.shots) or len(headers) > 1:
-        headers = {await _headers(canvas, encoder, ffmpeg, folder)}
-    return frozenset(number for number, footage in even.items() if footage.picture_headers in headers)
+    headers = {media.picture_headers for media in footage.values()}
+    if len(footage) < len(schedule.shots) or len(headers) > 1:
+        headers = {await _encoder_headers(canvas, encoder, ffmpeg, folder)}
+    return frozenset(number for number, media in footage.items() if media.picture_headers in headers)
 
 
-def fits(shot: Shot, canvas: Canvas, encoder: Encoder) -> bool:
-    """Tell whether a scene shows the whole of a file as it is, and the file looks as the film is to.
+def matches_output(shot: Shot, canvas: Canvas, encoder: Encoder) -> bool:
+    """Return whether a scene shows a whole file without changes, and the file matches the output.
 
-    Only files that tell how many frames they hold do, which Matroska and transport streams do not: Matroska rounds
-    times to milliseconds, so each copy would be a little too short or too long, and the sound would run away from
-    the picture over many of them.
+    Only containers that record the frame count qualify. Matroska and transport streams do not: Matroska rounds
+    timestamps to milliseconds, so each copy would be slightly too short or too long, and over many copies audio and
+    video would drift apart.
     """
     scene, footage = shot.scene, shot.footage
     if footage is None or footage.still or footage.hdr or footage.interlaced or footage.picture is None:
         return False
-    untouched = (
+    unchanged = (
         *(scene.trim_start == 0, scene.trim_end is None, scene.speed == 1, scene.crop is None, not scene.filters),
         *(scene.fade_in == 0, scene.fade_out == 0, shot.blend_in == 0, shot.blend_out == 0),
     )
-    return all(untouched) and _alike(footage, shot.frames, canvas, encoder)
+    return all(unchanged) and _has_output_format(footage, shot.frames, canvas, encoder)
 
 
-def _alike(footage: MediaInfo, frames: int, canvas: Canvas, encoder: Encoder) -> bool:
-    picture, facts = footage.picture, footage.probe
-    assert picture is not None  # noqa: S101 - told by the caller
+def _has_output_format(footage: MediaInfo, frames: int, canvas: Canvas, encoder: Encoder) -> bool:
+    stream, media = footage.picture, footage.probe
+    assert stream is not None  # noqa: S101 - the caller checks it
     return (
-        codec_of(picture.codec) == encoder.codec
-        and picture.pixel_format == encoder.pixel_format
-        and (picture.width, picture.height) == (canvas.width, canvas.height)
-        and facts.rotation == 0
-        and picture.pixel_aspect_ratio in (None, "1:1")
-        and picture.color_range in (None, "tv")
-        and (picture.color_matrix or footage.matrix) == "bt709"
-        and facts.frames == frames
-        and facts.fps is not None
-        and read_rate(facts.fps) == canvas.rate
-        and abs(picture.start) < float(1 / canvas.rate) / 2
+        codec_of(stream.codec) == encoder.codec
+        and stream.pixel_format == encoder.pixel_format
+        and (stream.width, stream.height) == (canvas.width, canvas.height)
+        and media.rotation == 0
+        and stream.pixel_aspect_ratio in (None, "1:1")
+        and stream.color_range in (None, "tv")
+        and (stream.color_matrix or footage.matrix) == "bt709"
+        and media.frames == frames
+        and media.fps is not None
+        and read_rate(media.fps) == canvas.rate
+        and abs(stream.start) < float(1 / canvas.rate) / 2
     )
 
 
-def _bare(shot: Shot, above: Sequence[Above], rate: Fraction) -> bool:
-    """Tell whether nothing lies over a scene."""
-    return not any(is_seen(thing, shot.start, shot.end, rate) for thing in above)
+def _has_no_layers(shot: Shot, layers: Sequence[Layer], rate: Fraction) -> bool:
+    return not any(is_visible(layer, shot.start, shot.end, rate) for layer in layers)
 
 
-async def _even(footage: MediaInfo, canvas: Canvas, ffmpeg: FFmpeg) -> bool:
-    """Tell whether the frames follow each other at equal distances; the head of a file tells but their average."""
+async def _has_constant_rate(footage: MediaInfo, canvas: Canvas, ffmpeg: FFmpeg) -> bool:
+    """Return whether all frames have equal distances. The container header gives only their average."""
     try:
         times = (await read_frame_index(ffmpeg, footage)).times
     except FFmpegFailed:
         return False
-    return all(abs(time - number / canvas.rate) <= _ROUNDED for number, time in enumerate(times))
+    return all(abs(time - number / canvas.rate) <= _TIME_TOLERANCE for number, time in enumerate(times))
 
 
-async def _headers(canvas: Canvas, encoder: Encoder, ffmpeg: FFmpeg, folder: Path) -> str | None:
-    """Return what a decoder is set up by for pictures that are encoded."""
+async def _encoder_headers(canvas: Canvas, encoder: Encoder, ffmpeg: FFmpeg, folder: Path) -> str | None:
+    """Return the codec headers of encoded segments, read from an encode of one frame."""
     path = folder / "headers.mp4"
     size = f"{canvas.width}x{canvas.height}"
-    words = ["-f", "lavfi", "-i", f"color=size={size}:rate={canvas.rate}", "-frames:v", "1", "-vf", "format=yuv420p"]
-    words += encoder.args(rate=canvas.rate, threads=1, stitched=True)
-    await ffmpeg.run([*words, "-video_track_timescale", str(time_scale(canvas.rate)), file_url(path)])
+    args = ["-f", "lavfi", "-i", f"color=size={size}:rate={canvas.rate}", "-frames:v", "1", "-vf", "format=yuv420p"]
+    args += encoder.args(rate=canvas.rate, threads=1, stitched=True)
+    await ffmpeg.run([*args, "-video_track_timescale", str(timescale(canvas.rate)), file_url(path)])
     return (await probe_details(path)).picture_headers
 
 
 def stream_copy_args(shot: Shot, canvas: Canvas, stem: str) -> list[str]:
-    """Return the words that copy a scene's picture into the MP4 `<stem>.mp4`."""
+    """Return the FFmpeg args that copy a scene's video stream to the MP4 file `<stem>.mp4`."""
     assert shot.footage is not None  # noqa: S101 - only files are copied
     return [
         *(*media_input(shot.footage.path), "-map", "0:v:0", "-c:v", "copy", "-an", "-sn", "-dn"),
         *("-map_metadata", "-1", "-map_chapters", "-1"),
-        *("-video_track_timescale", str(time_scale(canvas.rate))),
+        *("-video_track_timescale", str(timescale(canvas.rate))),
         *("-f", "mp4", file_url(Path(f"{stem}.mp4"))),
     ]

@@ -1,10 +1,10 @@
-"""The texts of a film as lines of subtitle scripts."""
+"""Text overlays as lines of ASS scripts."""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
-from callsheet.media.rendering.layers import Layer
-from callsheet.media.rendering.overlays import TextLayer
+from callsheet.media.rendering.layers import TextLayer
+from callsheet.media.rendering.overlay_placement import OverlayPlacement
 from callsheet.media.rendering.schedule import Schedule
 from callsheet.media.subtitles.ass import Line, literal
 from callsheet.media.subtitles.ass_motion import Slide
@@ -19,21 +19,21 @@ _SLIDES: dict[Animation, Slide | None] = {
 }
 
 
-def text_layers(layers: Sequence[Layer], plan: Schedule) -> Iterator[Layer | TextLayer]:
-    """Yield layers as they are, with texts that lie directly above each other put together."""
-    for written, group in groupby(layers, key=lambda layer: isinstance(layer.overlay, TextOverlay)):
-        if written:
-            yield TextLayer(tuple(_line(layer, plan) for layer in group))
+def text_layers(overlays: Sequence[OverlayPlacement], schedule: Schedule) -> Iterator[OverlayPlacement | TextLayer]:
+    """Yield the overlays from bottom to top, with consecutive texts merged into one text layer."""
+    for is_text, group in groupby(overlays, key=lambda placement: isinstance(placement.overlay, TextOverlay)):
+        if is_text:
+            yield TextLayer(tuple(_line(placement, schedule) for placement in group))
         else:
             yield from group
 
 
-def _line(layer: Layer, plan: Schedule) -> Line:
-    overlay = layer.overlay
-    assert isinstance(overlay, TextOverlay)  # noqa: S101 - told by the caller
+def _line(placement: OverlayPlacement, schedule: Schedule) -> Line:
+    overlay = placement.overlay
+    assert isinstance(overlay, TextOverlay)  # noqa: S101 - the caller passes only texts
     return Line(
-        plan.time_of(layer.start),
-        plan.time_of(layer.end),
+        schedule.time_of(placement.start),
+        schedule.time_of(placement.end),
         literal(overlay.text.upper() if overlay.uppercase else overlay.text),
         overlay,
         fade_in=overlay.fade_in if overlay.fade is None else overlay.fade,

@@ -1,1 +1,1 @@
-"""The specification of an edit: what a film is to be made of, in the words that editors use."""
+"""The timeline: the params of `render`, in the terms of video editing."""

@@ -1,4 +1,4 @@
-"""Sound besides that of the scenes."""
+"""Audio besides the audio of the scenes: audio clips and the soundtrack."""
 
 from typing import Any, Literal
 
@@ -9,15 +9,17 @@ from callsheet.domain.model import Model
 from callsheet.media.values import Seconds
 
 
-class Duck(Model):
-    """It steps back while the scenes make sound."""
+class Ducking(Model):
+    """Ducking: the volume is reduced while the other audio is loud."""
 
-    threshold: float = Field(0.03, ge=0.001, le=1, description="Sound of the scenes from which on it does")
-    ratio: float = Field(6.0, ge=1, le=20)
+    threshold: float = Field(
+        0.03, ge=0.001, le=1, description="Level of the other audio above which the volume is reduced"
+    )
+    ratio: float = Field(6.0, ge=1, le=20, description="Compression ratio above the threshold")
 
 
 class Soundtrack(Model):
-    """Sound under the whole film."""
+    """Audio under the whole video."""
 
     src: MediaSource = Field(validation_alias=AliasChoices("src", "source", "path", "url"))
     volume: float = Field(1.0, ge=0, le=10)
@@ -25,7 +27,7 @@ class Soundtrack(Model):
     fade_out: Seconds = 0.0
     loop: bool = False
     trim_start: Seconds = Field(0.0, validation_alias=AliasChoices("trimStart", "trim", "cut_from", "cutFrom"))
-    duck: Duck | None = None
+    duck: Ducking | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -38,12 +40,12 @@ class Soundtrack(Model):
 
 
 class AudioClip(Soundtrack):
-    """Sound at a place of its own: a voice, an effect."""
+    """Audio with its own start: a voice, a sound effect."""
 
-    start: Seconds | None = Field(None, description="Seconds. Unset: 0; on a track, after the former")
+    start: Seconds | None = Field(None, description="Seconds. Default: 0; on a track, the end of the clip before")
     duration: Seconds | Literal["end"] = Field(
         "end",
         validation_alias=AliasChoices("duration", "length"),
-        description="Seconds. end: as long as it plays, at most until the film ends",
+        description="Seconds. end: to the end of the file or the video",
     )
     speed: float = Field(1.0, ge=0.1, le=20, validation_alias=AliasChoices("speed", "playback_rate", "playbackRate"))

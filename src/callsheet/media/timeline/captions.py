@@ -1,4 +1,4 @@
-"""Text that is burned in by its own times."""
+"""Captions: timed text that is burned into the video."""
 
 from typing import Any
 
@@ -18,30 +18,30 @@ class Cue(Model):
     text: str = Field(min_length=1, max_length=2000)
 
     @model_validator(mode="after")
-    def _ends_after_its_start(self) -> "Cue":
+    def _check_order(self) -> "Cue":
         if self.end <= self.start:
             raise ValueError(f"a caption must end after its start; got {self.start:g} to {self.end:g}")
         return self
 
 
 class Captions(Model):
-    """Text burned in over the whole film, by its own times."""
+    """Captions over the whole video, from a file or inline."""
 
     src: MediaSource | None = Field(
         None,
         validation_alias=AliasChoices("src", "source", "path", "url"),
-        description="An SRT, VTT or ASS file, as a caption job makes it; ASS keeps its own style",
+        description="An SRT, VTT or ASS file, for example from a caption job; ASS keeps its own style",
     )
     cues: list[Cue] = Field(default_factory=list, max_length=20_000)
     style: TextStyle = Field(default_factory=lambda: TextStyle.model_validate({}))
 
     @model_validator(mode="before")
     @classmethod
-    def _by_name(cls, value: Any) -> Any:
+    def _from_text(cls, value: Any) -> Any:
         return {"src": value} if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _one_origin(self) -> "Captions":
+    def _check_source(self) -> "Captions":
         if (self.src is None) == (not self.cues):
             raise ValueError("captions need one of src and cues")
         return self

@@ -1,4 +1,4 @@
-"""A whole edit."""
+"""The timeline: everything that `render` needs to produce a video."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
@@ -16,14 +16,14 @@ from callsheet.media.values import LoudnessWish
 
 
 class VideoTrack(Model):
-    """Pictures, videos and texts one after another, over all that lies below. A clip fills the film."""
+    """Images, videos and texts one after another, above the scenes. A clip without a size fills the frame."""
 
     type: Literal["video"] = "video"
     clips: list[Overlay] = Field(min_length=1, max_length=1000)
 
 
 class AudioTrack(Model):
-    """Sounds one after another."""
+    """Audio clips one after another."""
 
     type: Literal["audio"]
     clips: list[AudioClip] = Field(min_length=1, max_length=1000)
@@ -31,16 +31,18 @@ class AudioTrack(Model):
 
 
 class Timeline(Model):
-    """A film: its scenes, what lies over them, and what it is to be."""
+    """A video: its scenes, overlays, audio and output settings."""
 
     scenes: list[Scene] = Field(min_length=1, max_length=1000, validation_alias=AliasChoices("scenes", "clips"))
     tracks: list[VideoTrack | AudioTrack] = Field(
         default_factory=list,
         max_length=50,
-        description="Further tracks, the last on top. Without scenes, those of the first video track are the scenes",
+        description="More tracks; the last one is on top. Without scenes, the clips of the first video track are used",
     )
     overlays: list[Overlay] = Field(
-        default_factory=list, max_length=1000, description="Times are seconds into the film; the last one is on top"
+        default_factory=list,
+        max_length=1000,
+        description="Times are seconds from the start of the video; the last one is on top",
     )
     captions: Captions | None = None
     soundtrack: Soundtrack | None = None
@@ -48,16 +50,18 @@ class Timeline(Model):
         default_factory=list,
         max_length=1000,
         validation_alias=AliasChoices("audioClips", "audioTracks", "audio_tracks"),
-        description="Voices and effects, each at a time of its own",
+        description="Voices and sound effects, each with its own start",
     )
     loudness: LoudnessWish | None = Field(
-        None, description="LUFS to bring the sound to; unset: that of the settings, false: leave it", examples=[-16]
+        None,
+        description="Target loudness in LUFS. Default: from the setting ffmpeg_audio_filter; false: unchanged",
+        examples=[-16],
     )
     output: Output = Field(
         default_factory=lambda: Output.model_validate({}),
         validation_alias=AliasChoices("output", "output_format", "outputFormat"),
     )
-    use_gpu: bool = Field(False, description="The same as `hardware: nvenc` in the output")
+    use_gpu: bool = Field(False, description="Same as `hardware: nvenc` in the output")
 
     @model_validator(mode="before")
     @classmethod
@@ -65,37 +69,37 @@ class Timeline(Model):
         if isinstance(value, list):
             return {"scenes": value}
         if isinstance(value, dict) and not value.keys() & {"scenes", "clips"}:
-            return _from_tracks(value)
+            return _scenes_from_tracks(value)
         return value
 
     @model_validator(mode="after")
-    def _last_scene_leads_nowhere(self) -> "Timeline":
-        if self.scenes[-1].passing is not None:
+    def _check_last_transition(self) -> "Timeline":
+        if self.scenes[-1].effective_transition is not None:
             raise ValueError("the last scene has a transition, but there is no scene after it")
         return self
 
     def media(self) -> Iterator[tuple[str, MediaSource]]:
-        """Yield every picture, video and sound that the film is made of, with the name of the field it stands in."""
+        """Yield every media source with the name of its field."""
         for number, scene in enumerate(self.scenes):
             if scene.src is not None:
                 yield f"scenes[{number}]", scene.src
-            yield from _of(f"scenes[{number}].overlays", scene.overlays)
+            yield from _sources(f"scenes[{number}].overlays", scene.overlays)
         for number, track in enumerate(self.tracks):
-            yield from _of(f"tracks[{number}].clips", track.clips)
-        yield from _of("overlays", self.overlays)
-        yield from _of("audioClips", self.audio_clips)
+            yield from _sources(f"tracks[{number}].clips", track.clips)
+        yield from _sources("overlays", self.overlays)
+        yield from _sources("audioClips", self.audio_clips)
         if self.soundtrack is not None:
             yield "soundtrack", self.soundtrack.src
 
 
-def _of(field: str, parts: Sequence[Overlay | AudioClip]) -> Iterator[tuple[str, MediaSource]]:
+def _sources(field: str, parts: Sequence[Overlay | AudioClip]) -> Iterator[tuple[str, MediaSource]]:
     for number, part in enumerate(parts):
         if not isinstance(part, TextOverlay):
             yield f"{field}[{number}]", part.src
 
 
-def _from_tracks(value: dict[str, Any]) -> dict[str, Any]:
-    """Take the clips of the lowest video track for the scenes."""
+def _scenes_from_tracks(value: dict[str, Any]) -> dict[str, Any]:
+    """Move the clips of the lowest video track to the scenes."""
     tracks = value.get("tracks")
     if not isinstance(tracks, list):
         return value

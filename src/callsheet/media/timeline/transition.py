@@ -1,4 +1,4 @@
-"""How one scene passes into the next."""
+"""Transitions between two scenes."""
 
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
@@ -17,32 +17,32 @@ _XFADE = (
     "hrwind vuwind vdwind "
 )
 TRANSITIONS = frozenset(_XFADE.split())
-"""Names that FFmpeg's `xfade` knows; older builds lack the last twelve."""
+"""Transitions of FFmpeg's `xfade`. Older builds lack the last twelve."""
 
 AudioCurve = Literal["tri", "qsin", "hsin", "esin", "log", "exp", "par", "qua", "cub", "squ", "cbr", "nofade"]
-"""Names of FFmpeg's `afade`."""
+"""Curves of FFmpeg's `afade`."""
 
-# What editors call a cross-fade; xfade's own `dissolve` is a grainy one.
-_FADE = {"crossfade", "cross_fade", "cross_dissolve", "crossdissolve", "smpte_dissolve", "xfade"}
+# Names of a cross-fade in editing programs. The `dissolve` of xfade is different: it is grainy.
+_CROSSFADE_NAMES = {"crossfade", "cross_fade", "cross_dissolve", "crossdissolve", "smpte_dissolve", "xfade"}
 
 
 def _read_type(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     name = value.strip().lower().replace("-", "_")
-    name = "fade" if name in _FADE else name.replace("_", "")
+    name = "fade" if name in _CROSSFADE_NAMES else name.replace("_", "")
     if name not in TRANSITIONS and name != "none":
         near = get_close_matches(name, [*TRANSITIONS, "none"], n=1)
-        hint = f", did you mean '{near[0]}'?" if near else "; the names are those of FFmpeg's xfade, and 'none'"
+        hint = f", did you mean '{near[0]}'?" if near else "; use a transition of FFmpeg's xfade, or 'none'"
         raise ValueError(f"unknown transition '{value}'{hint}")
     return name
 
 
 class Transition(Model):
-    """How a scene passes into the next. Both play at once meanwhile, so it shortens the whole."""
+    """Transition into the next scene. Both scenes play during it, so it shortens the video."""
 
     type: Annotated[str, BeforeValidator(_read_type)] = Field(
-        "fade", description="A name of FFmpeg's xfade, or none", examples=["fade", "wipeleft", "circleopen"]
+        "fade", description="A transition of FFmpeg's xfade, or none", examples=["fade", "wipeleft", "circleopen"]
     )
     duration: Seconds = Field(0.5, description="Seconds")
-    audio_curve: AudioCurve = Field("tri", description="How the sound passes; a name of FFmpeg's afade")
+    audio_curve: AudioCurve = Field("tri", description="Curve of the audio cross-fade; a curve of FFmpeg's afade")

@@ -4,20 +4,20 @@ from pathlib import Path
 from callsheet.domain.artifacts import Probe
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering import audio_mix
-from callsheet.media.rendering.schedule import schedule
+from callsheet.media.rendering.schedule import build_schedule
 from callsheet.media.timeline.scene import Scene
 
 CLIP = MediaInfo(Path("/in/a.mp4"), Probe(duration=2, width=64, height=64, fps=30, audio_codec="aac"))
 
 
-def test_sound_passes_by_its_own_curve_also_where_another_process_goes_on():
-    passing = {"duration": 0.5, "audioCurve": "exp"}
-    scenes = [Scene.model_validate({"src": "a.mp4", "transition": passing}) for _ in range(30)]
-    plan = schedule([*scenes, Scene.model_validate("a.mp4")], [CLIP] * 31, Fraction(30))
+def test_an_audio_curve_also_applies_between_the_batches_of_a_mix():
+    transition = {"duration": 0.5, "audioCurve": "exp"}
+    scenes = [Scene.model_validate({"src": "a.mp4", "transition": transition}) for _ in range(30)]
+    schedule = build_schedule([*scenes, Scene.model_validate("a.mp4")], [CLIP] * 31, Fraction(30))
 
-    steps = audio_mix.steps(plan, [], Path("/job"))
+    steps = audio_mix.mix_steps(schedule, [], Path("/job"))
 
     assert len(steps) == 3
-    fades = [word for step in steps for text in step.arguments for word in text.split("[") if "]afade=" in word]
+    fades = [part for step in steps for arg in step.args for part in arg.split("[") if "]afade=" in part]
     assert len(fades) == 2
     assert all("curve=exp" in fade for fade in fades)

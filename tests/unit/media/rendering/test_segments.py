@@ -9,10 +9,10 @@ from callsheet.media.encoding.encoders import Encoder, EncodeSettings
 from callsheet.media.ffmpeg.inputs import MEDIA_FORMATS
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering import cache_keys, segment_commands, segments
-from callsheet.media.rendering.layers import place_layers
-from callsheet.media.rendering.overlays import Above, AssScript, TextLayer
+from callsheet.media.rendering.layers import AssScript, Layer, TextLayer
+from callsheet.media.rendering.overlay_placement import place_overlays
 from callsheet.media.rendering.scene_filters import Canvas
-from callsheet.media.rendering.schedule import Schedule, schedule
+from callsheet.media.rendering.schedule import Schedule, build_schedule
 from callsheet.media.rendering.segment_commands import compile_segments
 from callsheet.media.rendering.segments import Segment
 from callsheet.media.subtitles.ass import Line
@@ -26,28 +26,30 @@ GUARD = ["-protocol_whitelist", "file,pipe", "-format_whitelist", MEDIA_FORMATS,
 STYLE = TextStyle.model_validate({})
 
 
-def film(name: str, seconds: float, **more: object) -> MediaInfo:
+def video(name: str, seconds: float, **more: object) -> MediaInfo:
     facts = {"duration": seconds, "width": 1920, "height": 1080, "fps": 30.0, **more}
     return MediaInfo(Path(f"/in/{name}.mp4"), Probe.model_validate(facts), picture_seconds=seconds)
 
 
-def planned(*scenes: tuple[dict[str, object], MediaInfo | None]) -> Schedule:
-    return schedule([Scene.model_validate(s) for s, _ in scenes], [f for _, f in scenes], Fraction(30))
+def scheduled(*scenes: tuple[dict[str, object], MediaInfo | None]) -> Schedule:
+    return build_schedule([Scene.model_validate(s) for s, _ in scenes], [f for _, f in scenes], Fraction(30))
 
 
-def words(segment: Segment, *above: Above) -> list[str]:
-    return compile_segments([segment], CANVAS, above, ENCODER, threads=1, stems=["s"]).args
+def args_of(segment: Segment, *layers: Layer) -> list[str]:
+    return compile_segments([segment], CANVAS, layers, ENCODER, threads=1, stems=["s"]).args
 
 
-def digest(segment: Segment, *above: Above, contents: dict[Path, str] | None = None) -> str:
-    return cache_keys.digest(segment, CANVAS, above, ENCODER, "9.0", contents or {})
+def digest(segment: Segment, *layers: Layer, contents: dict[Path, str] | None = None) -> str:
+    return cache_keys.segment_digest(segment, CANVAS, layers, ENCODER, "9.0", contents or {})
 
 
-def test_a_segment_is_one_command():
-    plan = planned(({"src": "a", "trim_start": 2, "transition": "fade"}, film("a", 5)), ({"src": "b"}, film("b", 3)))
-    body, passing, _ = segments.split_segments(plan)
+def test_a_segment_is_one_ffmpeg_command():
+    schedule = scheduled(
+        ({"src": "a", "trim_start": 2, "transition": "fade"}, video("a", 5)), ({"src": "b"}, video("b", 3))
+    )
+    body, transition, _ = segments.split_segments(schedule)
 
-    assert words(body) == [
+    assert args_of(body) == [
         *["-copyts", "-threads", "1", "-noaccurate_seek", *GUARD],
         *["-ss", "1.000000", "-i", "file:/in/a.mp4"],
         "-filter_complex",
@@ -62,61 +64,69 @@ def test_a_segment_is_one_command():
         *["-frames:v", "75", "-r", "30/1", *ENCODER.args(rate=Fraction(30), threads=1, stitched=True)],
         *["-video_track_timescale", "10020", "-f", "mp4", "file:s.mp4"],
     ]
-    both = " ".join(words(passing))
+    both = " ".join(args_of(transition))
     assert both.count("-i file:") == 2
     assert "xfade=transition=fade:duration=0.5:offset=0" in both
     assert "subtitles" not in both
 
 
-def test_a_transition_is_made_with_the_piece_of_film_before_it_which_is_read_once():
-    plan = planned(({"src": "a", "trim_start": 2, "transition": "fade"}, film("a", 5)), ({"src": "b"}, film("b", 3)))
-    body, passing, _ = segments.split_segments(plan)
-
-    work = " ".join(compile_segments([body, passing], CANVAS, [], ENCODER, threads=1, stems=["s", "t"]).args)
-
-    assert work.count("-i file:/in/a.mp4") == work.count("-i file:/in/b.mp4") == 1
-    assert "trim=start_pts=0:end_pts=90" in work
-    assert "trim=start_frame=0:end_frame=75" in work
-    assert "trim=start_frame=75:end_frame=90" in work
-    # What counts the frames of both comes first, since FFmpeg tells of its first output how far it is.
-    assert work.index("-f null -") < work.index("-frames:v 75") < work.index("file:s.mp4") < work.index("file:t.mp4")
-
-
-def test_only_a_transition_out_of_a_film_is_made_with_what_is_before_it():
-    plan = planned(
-        ({"src": "a", "transition": "fade"}, film("a", 50)),
-        ({"color": "red", "duration": 2, "transition": "fade"}, None),
-        ({"src": "b", "duration": 2}, film("b", 3)),
-        ({"src": "b", "duration": 2}, film("b", 3)),
+def test_a_transition_is_encoded_with_the_segment_before_it_which_is_read_once():
+    schedule = scheduled(
+        ({"src": "a", "trim_start": 2, "transition": "fade"}, video("a", 5)), ({"src": "b"}, video("b", 3))
     )
-    cut = segments.split_segments(plan)
+    body, transition, _ = segments.split_segments(schedule)
 
-    assert [segment.label for segment in cut] == [
+    command = " ".join(compile_segments([body, transition], CANVAS, [], ENCODER, threads=1, stems=["s", "t"]).args)
+
+    assert command.count("-i file:/in/a.mp4") == command.count("-i file:/in/b.mp4") == 1
+    assert "trim=start_pts=0:end_pts=90" in command
+    assert "trim=start_frame=0:end_frame=75" in command
+    assert "trim=start_frame=75:end_frame=90" in command
+    # The frame counter is the first output, because FFmpeg reports the progress of its first output.
+    assert (
+        command.index("-f null -")
+        < command.index("-frames:v 75")
+        < command.index("file:s.mp4")
+        < command.index("file:t.mp4")
+    )
+
+
+def test_only_a_transition_out_of_a_video_is_encoded_with_the_segment_before_it():
+    schedule = scheduled(
+        ({"src": "a", "transition": "fade"}, video("a", 50)),
+        ({"color": "red", "duration": 2, "transition": "fade"}, None),
+        ({"src": "b", "duration": 2}, video("b", 3)),
+        ({"src": "b", "duration": 2}, video("b", 3)),
+    )
+    split = segments.split_segments(schedule)
+
+    assert [segment.label for segment in split] == [
         *["scenes[0]"] * 3,
         *["scenes[0] and scenes[1]", "scenes[1]", "scenes[1] and scenes[2]", "scenes[2]", "scenes[3]"],
     ]
-    assert segments.group_segments(range(8), cut) == [(0,), (1,), (2, 3), (4,), (5,), (6,), (7,)]
-    assert segments.group_segments([7, 3, 1], cut) == [(1,), (3,), (7,)]
-    assert segments.group_segments([], cut) == []
+    assert segments.group_segments(range(8), split) == [(0,), (1,), (2, 3), (4,), (5,), (6,), (7,)]
+    assert segments.group_segments([7, 3, 1], split) == [(1,), (3,), (7,)]
+    assert segments.group_segments([], split) == []
 
 
-def test_a_segment_draws_only_the_text_seen_in_it():
-    plan = planned(({"color": "red", "duration": 60}, None))
+def test_a_segment_draws_only_its_visible_texts():
+    schedule = scheduled(({"color": "red", "duration": 60}, None))
     texts = TextLayer((Line(25, 26, "hello", STYLE),))
 
-    works = [
-        compile_segments([s], CANVAS, [texts], ENCODER, threads=1, stems=["s"]) for s in segments.split_segments(plan)
+    commands = [
+        compile_segments([s], CANVAS, [texts], ENCODER, threads=1, stems=["s"])
+        for s in segments.split_segments(schedule)
     ]
 
-    assert [bool(work.scripts) for work in works] == [False, True, False]
-    assert ["s-0.ass" in " ".join(work.args) for work in works] == [False, True, False]
+    assert [bool(command.scripts) for command in commands] == [False, True, False]
+    assert ["s-0.ass" in " ".join(command.args) for command in commands] == [False, True, False]
 
 
-def test_a_given_script_is_drawn_by_the_time_of_the_film():
-    plan = planned(({"color": "red", "duration": 60}, None))
+def test_a_client_script_is_drawn_at_the_time_of_the_video():
+    schedule = scheduled(({"color": "red", "duration": 60}, None))
 
     first, second, third = (
-        " ".join(words(s, AssScript("given.ass", "0", ((1.0, 25.0),)))) for s in segments.split_segments(plan)
+        " ".join(args_of(s, AssScript("given.ass", "0", ((1.0, 25.0),)))) for s in segments.split_segments(schedule)
     )
 
     assert "subtitles=filename=given.ass" in first
@@ -124,9 +134,11 @@ def test_a_given_script_is_drawn_by_the_time_of_the_film():
     assert "given.ass" not in third
 
 
-def test_equal_segments_are_known_wherever_they_stand_in_the_film():
-    alone = segments.split_segments(planned(({"src": "b"}, film("b", 3))))[0]
-    later = segments.split_segments(planned(({"color": "red", "duration": 2}, None), ({"src": "b"}, film("b", 3))))[1]
+def test_equal_segments_have_equal_digests_at_any_position():
+    alone = segments.split_segments(scheduled(({"src": "b"}, video("b", 3))))[0]
+    later = segments.split_segments(scheduled(({"color": "red", "duration": 2}, None), ({"src": "b"}, video("b", 3))))[
+        1
+    ]
     contents = {Path("/in/b.mp4"): "1" * 64}
 
     early_text, late_text = (TextLayer((Line(t, t + 1, "hello", STYLE, fade_in=0.2),)) for t in (0.5, 2.5))
@@ -134,8 +146,8 @@ def test_equal_segments_are_known_wherever_they_stand_in_the_film():
     assert digest(alone, early_text, contents=contents) == digest(later, late_text, contents=contents)
 
 
-def test_a_file_is_known_by_what_is_in_it():
-    one, other = (segments.split_segments(planned(({"src": name}, film(name, 3))))[0] for name in "ab")
+def test_a_file_counts_by_its_contents():
+    one, other = (segments.split_segments(scheduled(({"src": name}, video(name, 3))))[0] for name in "ab")
     same, changed = "1" * 64, "2" * 64
 
     assert digest(one, contents={Path("/in/a.mp4"): same}) == digest(other, contents={Path("/in/b.mp4"): same})
@@ -153,30 +165,34 @@ def test_a_file_is_known_by_what_is_in_it():
         {"fade_in": 1},
     ],
 )
-def test_whatever_changes_the_picture_changes_how_it_is_known(change: dict[str, object]):
-    plain = segments.split_segments(planned(({"src": "a", "duration": 2}, film("a", 3))))[0]
-    changed = segments.split_segments(planned(({"src": "a", "duration": 2, **change}, film("a", 3))))[0]
+def test_every_change_of_the_video_changes_the_digest(change: dict[str, object]):
+    plain = segments.split_segments(scheduled(({"src": "a", "duration": 2}, video("a", 3))))[0]
+    changed = segments.split_segments(scheduled(({"src": "a", "duration": 2, **change}, video("a", 3))))[0]
 
     assert digest(plain) != digest(changed)
 
 
-def test_text_and_settings_change_how_a_segment_is_known():
-    segment = segments.split_segments(planned(({"color": "red", "duration": 2}, None)))[0]
-    ways = [
+def test_text_and_settings_change_the_digest():
+    segment = segments.split_segments(scheduled(({"color": "red", "duration": 2}, None)))[0]
+    digests = [
         digest(segment),
         digest(segment, TextLayer((Line(0, 1, "hello", STYLE),))),
         digest(segment, TextLayer((Line(0, 1, "hallo", STYLE),))),
         digest(segment, AssScript("given.ass", "1", ((1.0, 2.0),))),
         digest(segment, AssScript("given.ass", "2", ((1.0, 2.0),))),
-        cache_keys.digest(segment, CANVAS, (), replace(ENCODER, wish=EncodeSettings(preset="fast", crf=21)), "9.0", {}),
-        cache_keys.digest(segment, CANVAS, (), ENCODER, "5.1", {}),
+        cache_keys.segment_digest(
+            segment, CANVAS, (), replace(ENCODER, settings=EncodeSettings(preset="fast", crf=21)), "9.0", {}
+        ),
+        cache_keys.segment_digest(segment, CANVAS, (), ENCODER, "5.1", {}),
     ]
 
-    assert len(set(ways)) == len(ways)
+    assert len(set(digests)) == len(digests)
 
 
-def test_text_is_known_by_the_fonts_and_not_by_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    segment = segments.split_segments(planned(({"color": "red", "duration": 2}, None)))[0]
+def test_the_digest_of_a_text_depends_on_the_fonts_and_not_on_their_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    segment = segments.split_segments(scheduled(({"color": "red", "duration": 2}, None)))[0]
     text = TextLayer((Line(0, 1, "hello", STYLE),))
     before, plain = digest(segment, text), digest(segment)
 
@@ -189,14 +205,14 @@ def test_text_is_known_by_the_fonts_and_not_by_where_they_lie(tmp_path: Path, mo
     assert digest(segment) == plain
 
 
-def test_an_overlay_is_laid_only_over_the_segments_that_it_is_seen_in():
+def test_an_overlay_is_drawn_only_in_the_segments_that_show_it():
     timeline = Timeline.model_validate(
         {"scenes": [{"color": "red", "duration": 60}], "overlays": [{"src": "v", "start": 25, "duration": 5}]}
     )
-    plan = schedule(timeline.scenes, [None], Fraction(30))
-    above = place_layers(timeline, {"overlays[0]": film("v", 9)}, plan)
+    schedule = build_schedule(timeline.scenes, [None], Fraction(30))
+    layers = place_overlays(timeline, {"overlays[0]": video("v", 9)}, schedule)
 
-    first, second, third = (" ".join(words(s, *above)) for s in segments.split_segments(plan))
+    first, second, third = (" ".join(args_of(s, *layers)) for s in segments.split_segments(schedule))
 
     assert "overlay=" not in first
     assert "overlay=" not in third

@@ -1,6 +1,6 @@
-"""A child's half of the talk with the bench: requests in on stdin, answers out on stdout, one JSON object a line.
+"""The child side of the bench protocol: requests on stdin, responses on stdout, one JSON object per line.
 
-Only the standard library: some peers run in a virtual environment where nothing of Callsheet is installed.
+Standard library only: some peers run in a virtual environment without Callsheet.
 """
 
 import asyncio
@@ -12,26 +12,26 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
-LOOK_AGAIN = 0.01
-"""Seconds between two looks at whether the last job is recorded; the same for every system."""
+POLL_INTERVAL = 0.01
+"""Seconds between two polls for the last recorded job; the same for every system."""
 
 Handler = Callable[..., Awaitable[dict[str, Any]]]
 
 
-def tell(**answer: Any) -> None:
-    """Write one answer."""
-    os.write(1, json.dumps(answer).encode() + b"\n")
+def reply(**response: Any) -> None:
+    """Write one response."""
+    os.write(1, json.dumps(response).encode() + b"\n")
 
 
 async def answer(**handlers: Handler) -> None:
-    """Answer requests `{"do": name, …}` with what the handler of that name returns, until stdin ends."""
-    tell(ready=True)
+    """Serve requests `{"do": name, …}` with the handler of that name, until stdin ends."""
+    reply(ready=True)
     while line := await asyncio.to_thread(sys.stdin.readline):
         request = json.loads(line)
-        tell(**await handlers[request.pop("do")](**request))
+        reply(**await handlers[request.pop("do")](**request))
 
 
-async def until_told_to_stop() -> None:
+async def until_stop_signal() -> None:
     """Return on SIGTERM or SIGINT."""
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -40,17 +40,17 @@ async def until_told_to_stop() -> None:
 
 
 async def timed(submit: Callable[[], Awaitable[Any]], all_recorded: Callable[[], Awaitable[bool]]) -> dict[str, Any]:
-    """Submit, then look until all is recorded; the moments are of the machine's monotonic clock."""
+    """Submit, then poll until every job is recorded. Times are from the monotonic clock of the machine."""
     began = time.monotonic()
     await submit()
     submitted = time.monotonic()
-    while not await all_recorded():  # noqa: ASYNC110 - a store is looked at
-        await asyncio.sleep(LOOK_AGAIN)
+    while not await all_recorded():  # noqa: ASYNC110 - a store is polled
+        await asyncio.sleep(POLL_INTERVAL)
     return {"began": began, "submitted": submitted, "ended": time.monotonic()}
 
 
 async def paced(submit: Callable[[int], Awaitable[Any]], numbers: Sequence[int], pause: float) -> dict[str, Any]:
-    """Submit one job for each number with pauses between; tells when each call began."""
+    """Submit one job per number with pauses between; return when each call began."""
     began = {}
     for number in numbers:
         began[number] = time.monotonic()

@@ -1,4 +1,4 @@
-"""Who may come in."""
+"""Authentication, cross-site protection and the bind check."""
 
 import pytest
 from pydantic import SecretStr
@@ -21,30 +21,37 @@ async def locked(settings, catalog):
 
 
 @pytest.mark.parametrize("path", ["/api/executions", "/metrics", "/docs", "/openapi.json", "/", "/api/nowhere"])
-async def test_nothing_is_shown_without_the_key(locked, path):
+async def test_every_path_needs_the_api_key(locked, path):
     for headers in (
         {},
         {"Authorization": "Bearer wrong"},
         {"Authorization": f"Basic {KEY}"},
         {"Cookie": "callsheet_session=x.y; z"},
     ):
-        answer = await locked.client.get(path, headers=headers)
+        response = await locked.client.get(path, headers=headers)
 
-        assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
-        assert answer.headers["www-authenticate"].startswith("Bearer")
+        assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
+        assert response.headers["www-authenticate"].startswith("Bearer")
 
 
-async def test_probes_need_no_key(locked):
+async def test_health_checks_need_no_key(locked):
     for path in ("/health", "/healthz", "/readyz", "/static/console.css", "/login"):
         assert (await locked.client.get(path)).status_code == 200
 
 
-async def test_the_key_opens_the_api(locked):
+@pytest.mark.parametrize("path", ["/api/webhooks/jobs", "/api/webhooks/job"])
+async def test_webhooks_of_providers_need_a_token_and_no_key(locked, path):
+    response = await locked.client.post(f"{path}/00000000-0000-0000-0000-000000000000", json={})
+
+    assert (response.status_code, response.json()["code"]) == (401, "bad_webhook")
+
+
+async def test_the_api_key_gives_access(locked):
     assert (await locked.client.get("/api/executions", headers=BEARER)).status_code == 200
     assert (await locked.client.get("/api/nowhere", headers=BEARER)).status_code == 404
 
 
-async def test_a_person_is_led_to_the_login_and_back(locked):
+async def test_a_browser_is_redirected_to_the_login_and_back(locked):
     page = {"Accept": "text/html"}
 
     sent = await locked.client.get("/executions/x?y=1", headers=page)
@@ -60,16 +67,16 @@ async def test_a_person_is_led_to_the_login_and_back(locked):
     assert "samesite=strict" in cookie
 
 
-async def test_the_login_leads_nobody_to_another_site(locked):
+async def test_the_login_does_not_redirect_to_another_site(locked):
     for target in ("https://evil.example/", "//evil.example", "/\\evil.example", "evil"):
-        answer = await locked.client.post("/login", data={"key": KEY, "next": target})
-        assert answer.headers["location"] == "/"
+        response = await locked.client.post("/login", data={"key": KEY, "next": target})
+        assert response.headers["location"] == "/"
 
 
 async def test_a_session_reads_the_api_but_writes_only_through_the_forms_of_the_console(locked):
     execution_id = (
         await locked.client.post(
-            "/api/execute", json={"executionPlan": {"jobs": [{"id": "a", "operation": "noop"}]}}, headers=BEARER
+            "/api/executions", json={"executionPlan": {"jobs": [{"id": "a", "operation": "noop"}]}}, headers=BEARER
         )
     ).json()["executionId"]
     await locked.client.post("/login", data={"key": KEY})
@@ -85,7 +92,7 @@ async def test_a_session_reads_the_api_but_writes_only_through_the_forms_of_the_
     proper = await locked.client.post(f"/executions/{execution_id}/cancel", data={"token": token})
 
     assert read.json()["status"] == "queued"
-    assert [answer.status_code for answer in (written, without, foreign, proper)] == [401, 401, 403, 303]
+    assert [response.status_code for response in (written, without, foreign, proper)] == [401, 401, 403, 303]
     assert (await locked.client.get(f"/api/executions/{execution_id}")).json()["status"] == "cancelled"
 
 
@@ -97,61 +104,61 @@ async def test_logging_out_ends_the_session(locked):
     assert (await locked.client.get("/api/executions")).status_code == 401
 
 
-async def test_a_forged_or_expired_session_opens_nothing(locked, monkeypatch):
+async def test_a_forged_or_expired_session_gives_no_access(locked, monkeypatch):
     await locked.client.post("/login", data={"key": KEY})
     cookie = locked.client.cookies["callsheet_session"]
     locked.client.cookies.clear()
     expires, rest = cookie.split(".", 1)
 
     for value in (f"{int(expires) + 1}.{rest}", cookie[:-1], "a.b.c", "."):
-        answer = await locked.client.get("/api/executions", headers={"Cookie": f"callsheet_session={value}"})
-        assert answer.status_code == 401
+        response = await locked.client.get("/api/executions", headers={"Cookie": f"callsheet_session={value}"})
+        assert response.status_code == 401
     monkeypatch.setattr("callsheet.console.session.time.time", lambda: int(expires))
-    answer = await locked.client.get("/api/executions", headers={"Cookie": f"callsheet_session={cookie}"})
-    assert answer.status_code == 401
+    response = await locked.client.get("/api/executions", headers={"Cookie": f"callsheet_session={cookie}"})
+    assert response.status_code == 401
 
 
-async def test_too_large_a_body_is_refused_whether_announced_or_not(locked):
-    async def pieces():
+async def test_a_body_that_is_too_large_is_rejected_with_and_without_content_length(locked):
+    async def chunks():
         for _ in range(30):
             yield b" " * 100
 
     headers = BEARER | {"Content-Type": "application/json"}
-    for content in (b" " * 3000, pieces()):
-        answer = await locked.client.post("/api/execute", content=content, headers=headers)
-        assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
-    answer = await locked.client.patch("/api/queues/test", content=pieces(), headers=headers)
-    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    for content in (b" " * 3000, chunks()):
+        response = await locked.client.post("/api/executions", content=content, headers=headers)
+        assert (response.status_code, response.json()["code"]) == (413, "too_large")
+    response = await locked.client.patch("/api/queues/test", content=chunks(), headers=headers)
+    assert (response.status_code, response.json()["code"]) == (413, "too_large")
 
 
-async def test_without_a_key_only_this_machine_is_answered(api):
+async def test_without_a_key_foreign_host_headers_are_rejected(api):
     for host in ("evil.example", "169.254.169.254", "127.0.0.1.evil.example", ""):
-        answer = await api.client.get("/api/executions", headers={"Host": host})
-        assert (answer.status_code, answer.json()["code"]) == (403, "foreign_host")
+        response = await api.client.get("/api/executions", headers={"Host": host})
+        assert (response.status_code, response.json()["code"]) == (403, "foreign_host")
     for host in ("localhost", "127.0.0.1:8500", "[::1]:8500"):
         assert (await api.client.get("/api/executions", headers={"Host": host})).status_code == 200
 
 
-async def test_without_a_key_pages_of_other_sites_cannot_write(api):
+async def test_without_a_key_cross_site_writes_are_rejected(api):
     body = {"executionPlan": {"jobs": [{"id": "a", "operation": "noop"}]}}
 
     for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "null"}):
-        answer = await api.client.post("/api/execute", json=body, headers=headers)
-        assert (answer.status_code, answer.json()["code"]) == (403, "cross_site")
+        response = await api.client.post("/api/executions", json=body, headers=headers)
+        assert (response.status_code, response.json()["code"]) == (403, "cross_site")
     own = {"Origin": str(api.client.base_url).rstrip("/"), "Sec-Fetch-Site": "same-origin"}
-    assert (await api.client.post("/api/execute", json=body, headers=own)).status_code == 202
+    assert (await api.client.post("/api/executions", json=body, headers=own)).status_code == 202
 
 
-async def test_no_other_site_may_read_answers(api):
-    answer = await api.client.options(
-        "/api/execute", headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
+async def test_no_cors_headers_are_sent(api):
+    response = await api.client.options(
+        "/api/executions", headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "POST"}
     )
 
-    assert not [name for name in answer.headers if name.startswith("access-control")]
+    assert not [name for name in response.headers if name.startswith("access-control")]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "studio.example", "localhost.evil.example"])
-def test_an_open_door_to_others_is_refused_at_start(settings, host):
+def test_listening_beyond_loopback_needs_an_api_key(settings, host):
     with pytest.raises(ConfigurationError, match="CALLSHEET_API_KEY"):
         require_api_key_beyond_loopback(settings.model_copy(update={"host": host}))
 
@@ -159,5 +166,5 @@ def test_an_open_door_to_others_is_refused_at_start(settings, host):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost", "LOCALHOST."])
-def test_this_machine_alone_needs_no_key(settings, host):
+def test_listening_on_loopback_needs_no_api_key(settings, host):
     require_api_key_beyond_loopback(settings.model_copy(update={"host": host}))

@@ -1,0 +1,72 @@
+"""The request body of a submission: JSON or YAML, with a whole submission or with a bare plan."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import Request
+
+from callsheet.api.errors import ApiError
+from callsheet.domain.errors import PlanRefused, Problem
+from callsheet.domain.plan import Submission
+from callsheet.domain.plan_parsing import read_plan_text
+from callsheet.domain.plan_validation import read_plan, read_submission
+from callsheet.operation.catalog import Catalog
+
+_MEDIA_TYPES = {"application/json", "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", ""}
+_PLAN_FIELDS = ("jobs", "name")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanBody:
+    """A parsed body: `{"executionPlan": {"jobs": […]}, …}`, a bare plan `{"jobs": […]}`, or a list of jobs."""
+
+    data: Any
+
+    def submission(self, operations: Catalog) -> Submission:
+        """Return the submission. Raises PlanRefused with every problem, with paths in the body."""
+        if self._is_bare_plan:
+            return Submission(execution_plan=read_plan(self.data, operations))
+        if not self._is_list:
+            return read_submission(self.data, operations)
+        try:
+            return Submission(execution_plan=read_plan({"jobs": self.data}, operations))
+        except PlanRefused as refused:
+            raise PlanRefused(list(self.problems_in_body(refused.problems))) from None
+
+    def problems_in_body(self, problems: Iterable[Problem]) -> Iterator[Problem]:
+        """Yield problems of a plan with paths in the body, such as `executionPlan.jobs[0].operation`."""
+        for problem in problems:
+            path = problem.path
+            if self._is_list:
+                path = path.removeprefix("jobs")
+            elif path.startswith(_PLAN_FIELDS) and not self._is_bare_plan:
+                path = f"executionPlan.{path}"
+            yield Problem(path, problem.code, problem.message)
+
+    @property
+    def _is_list(self) -> bool:
+        return isinstance(self.data, list)
+
+    @property
+    def _is_bare_plan(self) -> bool:
+        if not isinstance(self.data, Mapping) or "jobs" not in self.data:
+            return False
+        return not self.data.keys() & {"executionPlan", "execution_plan"}
+
+
+async def read_plan_body(request: Request, *, max_bytes: int) -> PlanBody:
+    """Read the body of a request. Raises ApiError for another media type, PlanRefused if it cannot be parsed."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in _MEDIA_TYPES:
+        raise ApiError(415, "unsupported_media_type", "Send the plan as application/json or application/yaml.")
+    body = await request.body()
+    # A large plan takes long to parse. In a thread, it does not block other requests.
+    return PlanBody(await asyncio.to_thread(_parse, body, max_bytes))
+
+
+def _parse(body: bytes, max_bytes: int) -> Any:
+    if not body.strip():
+        raise PlanRefused([Problem("", "empty", "the body is empty; send a plan")])
+    return read_plan_text(body, max_bytes=max_bytes)

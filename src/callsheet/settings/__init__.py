@@ -1,0 +1,91 @@
+"""All settings of an installation.
+
+A setting is read from the variable `CALLSHEET_<NAME>`, from one of its aliases (`settings.aliases`), or from a file
+`.env` in the working directory. A secret can also be read from a file, whose path is in `CALLSHEET_<NAME>_FILE`.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import AliasGenerator, SecretStr, model_validator
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from callsheet.settings.aliases import aliases_of, with_units
+from callsheet.settings.api import ApiSettings
+from callsheet.settings.comfyui import ComfyUISettings
+from callsheet.settings.ffmpeg import FFmpegSettings
+from callsheet.settings.generation import GenerationSettings
+from callsheet.settings.installation import InstallationSettings
+from callsheet.settings.lanes import parse_lanes
+from callsheet.settings.logs import LogSettings
+from callsheet.settings.providers import ProviderSettings
+from callsheet.settings.sources import SourceSettings
+from callsheet.settings.speech import SpeechSettings
+from callsheet.settings.storage import StorageSettings
+from callsheet.settings.webhooks import WebhookSettings
+from callsheet.settings.worker import WorkerSettings
+
+__all__ = ["Settings", "parse_lanes"]
+
+
+class Settings(
+    InstallationSettings,
+    StorageSettings,
+    SourceSettings,
+    ApiSettings,
+    WorkerSettings,
+    FFmpegSettings,
+    SpeechSettings,
+    GenerationSettings,
+    ProviderSettings,
+    ComfyUISettings,
+    WebhookSettings,
+    LogSettings,
+    BaseSettings,
+):
+    """Settings of this installation, from environment variables and `.env`.
+
+    Durations are numbers of seconds or texts such as `15m`. Arguments take precedence over variables. Raises
+    pydantic.ValidationError with every invalid setting, and OSError for a secret file that cannot be read.
+    """
+
+    model_config = SettingsConfigDict(
+        alias_generator=AliasGenerator(validation_alias=aliases_of),
+        env_prefix="CALLSHEET_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        populate_by_name=True,
+        validate_default=True,
+        hide_input_in_errors=True,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - part of the signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Append the units of aliases to their values."""
+        for source in (env_settings, dotenv_settings):
+            if isinstance(source, EnvSettingsSource):
+                source.env_vars = with_units(source.env_vars)
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_secret_files(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name in (name for name, field in cls.model_fields.items() if _is_secret(field.annotation)):
+            variable = f"CALLSHEET_{name.upper()}"
+            path = os.environ.get(f"{variable}_FILE")
+            if path and name not in values and variable not in values:
+                values[variable] = Path(path).read_text().strip()
+        return values
+
+
+def _is_secret(annotation: object) -> bool:
+    return annotation is SecretStr or SecretStr in get_args(annotation)

@@ -1,0 +1,58 @@
+"""Environment variables that a setting is read from."""
+
+from collections.abc import Mapping
+
+from pydantic import AliasChoices
+
+ALIASES: Mapping[str, str] = {
+    # Names of the systems that Callsheet replaces.
+    "DATABASE_URL": "database_url",
+    "TEMP_DIR": "work_dir",
+    "BUCKET_NAME": "s3_bucket",
+    "BUCKET_ENDPOINT_URL": "s3_endpoint",
+    "S3_URL": "s3_endpoint",
+    "S3_ACCESS_KEY": "s3_access_key",
+    "BUCKET_ACCESS_KEY_ID": "s3_access_key",
+    "S3_SECRET_KEY": "s3_secret_key",
+    "BUCKET_SECRET_ACCESS_KEY": "s3_secret_key",
+    "API_BASE_URL": "public_url",
+    "FFMPEG_PATH": "ffmpeg_path",
+    "FFMPEG_ASPECT_RATIO": "ffmpeg_aspect_ratio",
+    "FFMPEG_AUDIO_FILTER": "ffmpeg_audio_filter",
+    "FFMPEG_VIDEO_PRESET": "ffmpeg_video_preset",
+    "COMFYUI_API_URL": "comfyui_api_url",
+    "COMFY_HOST": "comfyui_api_url",
+    "COMFYUI_CLIENT_ID": "comfyui_client_id",
+    "COMFYUI_TIMEOUT_MS": "comfyui_timeout",
+    "COMFYUI_POLL_INTERVAL_MS": "comfyui_poll_interval",
+    "COMFYUI_MAX_POLL_ATTEMPTS": "comfyui_prompt_timeout",
+    "COMFYUI_VIDEO_WORKFLOW_JSON": "comfyui_video_workflow_json",
+    # Further names without the prefix.
+    "AWS_REGION": "s3_region",
+    "FFMPEG_MEMORY": "ffmpeg_memory",
+    "FFMPEG_MAX_OUTPUT": "ffmpeg_max_output",
+    "COMFYUI_PATH": "comfyui_path",
+}
+"""Variable → the setting that also reads it. Where one setting has several, the first one that is set counts."""
+
+POLLS = " polls"
+_UNITS = {"comfyui_timeout_ms": "ms", "comfyui_poll_interval_ms": "ms", "comfyui_max_poll_attempts": POLLS}
+"""Unit of aliases that are plain numbers of another unit than their setting."""
+
+
+def with_units(variables: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Return variables, named in lower case, with the units of aliases appended to their values."""
+    return {
+        name: f"{value.strip()}{_UNITS[name]}" if value and name in _UNITS else value
+        for name, value in variables.items()
+    }
+
+
+def aliases(name: str, *others: str) -> AliasChoices:
+    """Return `CALLSHEET_<name>` and other variables, in the order in which they are read."""
+    return AliasChoices(f"CALLSHEET_{name}", *others)
+
+
+def aliases_of(field: str) -> AliasChoices:
+    """Return the variables of a setting: `CALLSHEET_<NAME>` first, then those of `ALIASES`."""
+    return aliases(field.upper(), *(name for name, setting in ALIASES.items() if setting == field))

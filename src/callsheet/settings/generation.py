@@ -1,0 +1,41 @@
+"""Generation: models, polling of providers, and the webhooks that providers send."""
+
+from datetime import timedelta
+from pathlib import Path
+
+from pydantic import BaseModel, Field
+
+from callsheet.domain.durations import Duration
+
+
+class GenerationSettings(BaseModel):
+    """Generation by providers."""
+
+    models_file: Path | None = Field(
+        None, description="YAML file with additional models; they take precedence over the built-in models"
+    )
+    local_queue_limit: int = Field(
+        4,
+        ge=0,
+        description="Number of queued ComfyUI jobs from which a model that another provider also offers is submitted "
+        "to that provider",
+    )
+    provider_concurrency: int = Field(8, ge=1, description="Maximum number of concurrent requests to one provider")
+    provider_poll_initial: Duration = Field(
+        timedelta(seconds=5),
+        description="Time between a submission and its first poll; each later pause is half as long again",
+    )
+    provider_poll_max: Duration = Field(timedelta(minutes=1), description="Maximum time between two polls of a task")
+    provider_deadline: Duration = Field(
+        timedelta(hours=24),
+        description="Maximum duration of a task at a provider; after it, the task is cancelled and the job fails",
+    )
+    provider_poll_interval: Duration = Field(
+        timedelta(seconds=1), description="Time between two searches for waiting jobs that are due for a poll"
+    )
+    submission_recovery_timeout: Duration = Field(
+        timedelta(minutes=10),
+        description="Time to find the task of a submission whose response was lost; after it, the job fails as "
+        "`submission_unknown`",
+    )
+    webhook_max_bytes: int = Field(2**20, ge=1024, description="Maximum size of a webhook from a provider, in bytes")

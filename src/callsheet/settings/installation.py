@@ -1,0 +1,32 @@
+"""The data folder, the database and the scratch space."""
+
+from functools import cached_property
+from pathlib import Path
+
+import platformdirs
+from pydantic import BaseModel, Field, SecretStr
+
+
+class InstallationSettings(BaseModel):
+    """Folders and database of this installation."""
+
+    data_dir: Path = Field(
+        default_factory=lambda: platformdirs.user_data_path("callsheet"),
+        description="Folder of the embedded database, the local files and the signing key",
+    )
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL server to use; unset: an embedded PostgreSQL 18 in the data folder"
+    )
+    database_pool_size: int = Field(8, ge=2, description="Maximum number of database connections of each process")
+    work_dir: Path | None = Field(None, description="Scratch space of running jobs; unset: `work` in the data folder")
+
+    @cached_property
+    def scratch_dir(self) -> Path:
+        """Folder of the working files of running jobs."""
+        # Absolute, because FFmpeg runs with this folder as its working directory.
+        return (self.work_dir or self.data_dir / "work").absolute()
+
+    @property
+    def files_dir(self) -> Path:
+        """Folder of the artifacts when no bucket is set."""
+        return self.data_dir / "files"

@@ -1,0 +1,28 @@
+"""Where artifacts are stored, and the URLs that lead to them."""
+
+from datetime import timedelta
+
+from pydantic import BaseModel, Field, SecretStr
+
+from callsheet.domain.durations import Duration
+
+
+class StorageSettings(BaseModel):
+    """Storage of artifacts: a folder or a bucket."""
+
+    s3_bucket: str | None = Field(None, description="Bucket for artifacts; unset: local files in the data folder")
+    s3_endpoint: str | None = Field(None, description="URL of an S3-compatible server, such as R2 or MinIO; unset: AWS")
+    s3_region: str = Field("auto", description="Region of the bucket")
+    s3_access_key: SecretStr | None = Field(None, description="Access key id for the bucket")
+    s3_secret_key: SecretStr | None = Field(None, description="Secret access key for the bucket")
+    s3_prefix: str = Field("", description="Key prefix of all objects in the bucket; empty: no prefix")
+    signed_url_ttl: Duration = Field(timedelta(minutes=15), description="Lifetime of signed URLs")
+    cache_max_age: Duration = Field(
+        timedelta(days=7),
+        description="Time that encoded segments stay in the storage, for reuse by later renders; 0: no cache",
+    )
+    signing_key: SecretStr | None = Field(
+        None,
+        description="Key that signs URLs of local files and outgoing webhooks; unset: generated once and stored in "
+        "the data folder. All servers that share a database need the same key",
+    )

@@ -1,0 +1,59 @@
+"""Workers: lanes, heartbeat, maintenance intervals and retries."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic_settings import NoDecode
+
+from callsheet.domain.durations import Duration
+from callsheet.settings.lanes import DEFAULT_LANES, parse_lanes
+
+
+class WorkerSettings(BaseModel):
+    """Workers, and how they retry jobs."""
+
+    worker_name: str = Field("%h-%p", description="Name of a worker; `%h` is the host, `%p` the process id")
+    lanes: Annotated[dict[str, int], NoDecode] = Field(
+        default_factory=lambda: dict(DEFAULT_LANES),
+        description="Number of jobs of each queue that a worker runs at once: `render=2,preview=4`",
+    )
+    heartbeat_interval: Duration = Field(timedelta(seconds=3), description="Time between two heartbeats of a worker")
+    worker_timeout: Duration = Field(
+        timedelta(seconds=12),
+        description="A worker without a heartbeat for this time is lost, and its jobs are rescued; at least twice "
+        "the heartbeat interval",
+    )
+    rescue_interval: Duration = Field(
+        timedelta(seconds=2), description="Time between two searches for lost workers and their jobs"
+    )
+    poll_interval: Duration = Field(
+        timedelta(seconds=5),
+        description="Time between two searches for queued jobs; a worker is normally notified of them at once",
+    )
+    schedule_interval: Duration = Field(
+        timedelta(seconds=0.5), description="Time between two searches for scheduled jobs that are due"
+    )
+    grace_period: Duration = Field(
+        timedelta(seconds=20),
+        description="Time that a stopping worker lets its jobs run; after it, they are returned to their queues",
+    )
+    crash_limit: int = Field(
+        3, ge=1, description="Number of lost workers in which a job was running, before the job fails as `crash_loop`"
+    )
+    retry_base: Duration = Field(
+        timedelta(seconds=5),
+        description="Backoff after a transient failure: a random time up to this, doubled with every attempt",
+    )
+    retry_cap: Duration = Field(timedelta(minutes=10), description="Maximum backoff")
+
+    @field_validator("lanes", mode="before")
+    @classmethod
+    def _parse_lanes(cls, value: Any) -> Any:
+        return parse_lanes(value) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_worker_timeout(self) -> "WorkerSettings":
+        if self.worker_timeout < 2 * self.heartbeat_interval:
+            raise ValueError("WORKER_TIMEOUT must be at least twice HEARTBEAT_INTERVAL, or live workers look lost")
+        return self
