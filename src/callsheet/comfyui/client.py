@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, repeat
@@ -128,7 +129,8 @@ class ComfyUIClient:
         accepted_id = str(fields.get("prompt_id") or prompt_id)
         if fields.get("node_errors"):
             # ComfyUI would drop the invalid outputs, run the others, and report success.
-            await self.cancel(accepted_id)
+            with suppress(ProviderUnreachable):  # the prompt is rejected in any case, and must not be sent elsewhere
+                await self.cancel(accepted_id)
             raise rejection_error(fields)
         return accepted_id
 

@@ -40,9 +40,18 @@ class PromptTracker:
     """
 
     def __init__(
-        self, client: ComfyUIClient, graph: Graph, prompt_id: str, *, client_name: str, callbacks: PromptCallbacks
+        self,
+        client: ComfyUIClient,
+        graph: Graph,
+        prompt_id: str,
+        *,
+        client_name: str,
+        callbacks: PromptCallbacks,
+        resumed: bool = False,
     ) -> None:
+        """`resumed`: the prompt was submitted with another client id, so its messages are not received."""
         self._client = client
+        self._resumed = resumed
         self._callbacks = callbacks
         self._progress = PromptProgress(graph, prompt_id)
         self._websocket = WebsocketListener(client.url, client_name, self._on_message, self._poll_now)
@@ -108,8 +117,8 @@ class PromptTracker:
                 await self._poll_requested.wait()
 
     def _on_message(self, kind: str, data: Mapping[str, Any]) -> None:
-        # Messages of the prompt may be missed after a reconnect; then `status`, sent to everyone, is the only hint.
-        if kind == "status" and not self._websocket.is_complete:
+        # After a resume or a reconnect, messages of the prompt are missed; then `status`, sent to all, is the only hint.
+        if kind == "status" and (self._resumed or not self._websocket.is_complete):
             self._poll_now(_POLL_AFTER_STATUS)
         if data.get("prompt_id") != self.prompt_id:
             return

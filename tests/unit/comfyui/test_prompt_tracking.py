@@ -107,6 +107,21 @@ async def test_a_stopped_run_leaves_the_prompt_to_the_next_run(runner: JobRunner
     assert len(server.accepted) == 1
 
 
+async def test_the_end_of_a_resumed_prompt_is_detected_before_the_next_poll(server: FakeComfyUI, runner_for):
+    runner = runner_for(server, comfyui_poll_interval=60)
+    work = runner.start(graph=stepping(1))
+    await reached(server)
+    work.cancel("stopping")
+    await asyncio.gather(work, return_exceptions=True)
+    again = runner.start(graph=stepping(1))
+    await until(lambda: len(server.client_ids) == 2)
+    await asyncio.sleep(0.5)
+    server.executor.step_permits.release()
+
+    assert len((await asyncio.wait_for(again, 5)).images) == 1
+    assert len(server.accepted) == 1
+
+
 async def test_a_later_run_finds_a_prompt_that_has_ended(runner: JobRunner, server: FakeComfyUI):
     work = runner.start(graph=stepping(1))
     await reached(server)

@@ -6,9 +6,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from callsheet.comfyui.client import ComfyUIClient
 from callsheet.comfyui.parsing import sanitize_text
-from callsheet.domain.errors import BadParams, ProviderFailed
-from callsheet.fakes.comfyui import FakeComfyUI
+from callsheet.domain.errors import BadParams, ProviderFailed, ProviderUnreachable
+from callsheet.fakes.comfyui import FakeComfyUI, running_comfyui
 
 from .conftest import JobRunner, stepping, workflow
 
@@ -59,6 +60,23 @@ async def test_a_graph_with_one_invalid_output_does_not_run_at_all(runner: JobRu
     assert len(server.accepted) == 1
     assert server.executor.remaining == 0
     assert not list(server.output.rglob("*.png"))
+
+
+async def test_a_rejected_prompt_that_cannot_be_cancelled_goes_to_no_other_server(
+    server: FakeComfyUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async def fail(*_: object) -> None:
+        raise ProviderUnreachable("gone")
+
+    monkeypatch.setattr(ComfyUIClient, "cancel", fail)
+    graph = workflow("image_tiny") | {"3": workflow("fail_missing_file")["1"]}
+    graph["4"] = {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "bad"}}
+    async with running_comfyui(tmp_path / "other") as other:
+        runner = JobRunner(tmp_path, comfyui_api_url=f"{server.url},{other.url}")
+        with pytest.raises(BadParams, match="does_not_exist"):
+            await runner.run(graph=graph)
+
+        assert len(server.prompt_requests + other.prompt_requests) == 1
 
 
 @pytest.mark.parametrize(

@@ -159,7 +159,7 @@ class PromptRun:
             return None
         await self._held.enter_async_context(self._pool.acquire_on(server))
         session = await self._open(server)
-        tracker = self._tracker(session, self._prepared.graph, number)
+        tracker = self._tracker(session, self._prepared.graph, number, resumed=True)
         try:
             async with tracker.connected(), self._cancel_on_exit(session, tracker):
                 entry = await self._wait(session, tracker)
@@ -198,7 +198,7 @@ class PromptRun:
         await upload_files(client, graph, self._prepared.files, paths)
         return graph
 
-    def _tracker(self, session: ServerSession, graph: Graph, number: int) -> PromptTracker:
+    def _tracker(self, session: ServerSession, graph: Graph, number: int, *, resumed: bool = False) -> PromptTracker:
         return PromptTracker(
             session.client,
             graph,
@@ -207,6 +207,7 @@ class PromptRun:
             callbacks=PromptCallbacks(
                 lambda fraction, label: self._job.progress(fraction * RUN_SHARE, label), self._job.log
             ),
+            resumed=resumed,
         )
 
     async def _submit(self, client: ComfyUIClient, graph: Graph, tracker: PromptTracker) -> str:
