@@ -117,7 +117,7 @@ class PromptTracker:
                 await self._poll_requested.wait()
 
     def _on_message(self, kind: str, data: Mapping[str, Any]) -> None:
-        # After a resume or a reconnect, messages of the prompt are missed; then `status`, sent to all, is the only hint.
+        # After a resume or a reconnect, messages of the prompt are missed. Then `status`, sent to all, is a hint.
         if kind == "status" and (self._resumed or not self._websocket.is_complete):
             self._poll_now(_POLL_AFTER_STATUS)
         if data.get("prompt_id") != self.prompt_id:

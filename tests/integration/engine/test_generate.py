@@ -23,9 +23,9 @@ from callsheet.testing.waiters import until
 
 SOON = timedelta(seconds=0.05)
 FAST = PollPolicy(initial=SOON, max_interval=SOON, webhook_interval=SOON)
-VIDEO = {"files": {"film.mp4": "\0\0\0\x18ftypisom\0\0\0\0isom"}}
+VIDEO = {"files": {"video.mp4": "\0\0\0\x18ftypisom\0\0\0\0isom"}}
 MODELS = """
-- id: fake/film
+- id: fake/video
   name: Fake video
   makes: video
   offers:
@@ -68,13 +68,13 @@ async def engine(settings, providers):
         yield engine
 
 
-def film(retries=3, **inputs):
-    given = {"modelId": "fake/film", "prompt": "a fox", "inputs": inputs}
+def video_plan(retries=3, **inputs):
+    given = {"modelId": "fake/video", "prompt": "a fox", "inputs": inputs}
     return plan(job("a", "generate", params=given, retries=retries))
 
 
 async def test_after_a_rejection_the_next_provider_is_used_once(engine, providers):
-    execution_id = await engine.submit(film(one="refuse"))
+    execution_id = await engine.submit(video_plan(one="refuse"))
     [request] = await until(providers[1].requests)
     await engine.wait(execution_id, "job.waiting")
     providers[1].tell(request["id"], "succeeded", cost=0.5, **VIDEO)
@@ -84,14 +84,14 @@ async def test_after_a_rejection_the_next_provider_is_used_once(engine, provider
     [ended] = execution.jobs
     assert execution.status == "succeeded"
     assert (ended.result["provider"], ended.result["model"], ended.result["cost"]) == ("two", "pencil", 0.5)
-    assert [file["name"] for file in ended.result["videos"]] == ["film.mp4"]
+    assert [file["name"] for file in ended.result["videos"]] == ["video.mp4"]
     assert providers[0].requests() == []
     assert len(providers[1].requests()) == 1
     assert "job.log" in [event.type for event in await engine.events(execution_id)]
 
 
 async def test_a_submission_whose_response_was_lost_is_found_at_its_provider(engine, providers):
-    execution_id = await engine.submit(film(one="refuse", two="lose"))
+    execution_id = await engine.submit(video_plan(one="refuse", two="lose"))
     [request] = await until(providers[1].requests)
     providers[1].tell(request["id"], "succeeded", **VIDEO)
 
@@ -105,14 +105,14 @@ async def test_a_submission_whose_response_was_lost_is_found_at_its_provider(eng
 async def test_a_submission_of_unknown_outcome_goes_to_no_other_provider(settings, providers):
     providers[0].capabilities = Capabilities()
     async with running_engine([generate], settings=settings, providers=providers) as engine:
-        execution = await engine.run(film(one="drop"))
+        execution = await engine.run(video_plan(one="drop"))
 
     assert execution.jobs[0].error.code == "submission_unknown"
     assert providers[1].requests() == []
 
 
 async def test_when_all_are_busy_it_is_retried(engine):
-    execution = await engine.run(film(retries=1, one="busy", two="busy"))
+    execution = await engine.run(video_plan(retries=1, one="busy", two="busy"))
 
     assert execution.jobs[0].error.code == "provider_rate_limited"
     assert execution.jobs[0].attempts == 2
@@ -121,25 +121,25 @@ async def test_when_all_are_busy_it_is_retried(engine):
 async def test_a_models_file_given_to_run_is_used(settings, tmp_path):
     models = tmp_path / "own.yaml"
     models.write_text(
-        "- {id: own/film, name: Film, makes: video, offers: [{provider: replicate, model: owner/film, "
+        "- {id: own/video, name: Video, makes: video, offers: [{provider: replicate, model: owner/video, "
         "parameters: {prompt: {to: prompt}}}]}"
     )
     async with FakeReplicate() as replicate:
-        replicate.model = "owner/film"
+        replicate.model = "owner/video"
         given = replicate.opened_settings().model_dump(include=set(replicate.settings()))
         own = {**given, "models_file": models, "provider_poll_initial": SOON, "provider_poll_max": SOON}
-        params = {"modelId": "own/film", "prompt": "a fox"}
+        params = {"modelId": "own/video", "prompt": "a fox"}
         execution = await arun(plan(job("a", "generate", params=params)), settings=settings.model_copy(update=own))
 
     assert execution.status == "succeeded", execution.jobs[0].error
-    assert execution.jobs[0].result["model"] == "owner/film"
+    assert execution.jobs[0].result["model"] == "owner/video"
 
 
 async def test_a_plan_with_a_model_that_no_file_has_is_rejected(settings):
     unset = settings.model_copy(update={"models_file": None})
 
-    with pytest.raises(PlanRefused, match="there is no model 'fake/film'"):
-        await arun(film(), settings=unset)
+    with pytest.raises(PlanRefused, match="there is no model 'fake/video'"):
+        await arun(video_plan(), settings=unset)
 
 
 async def url_of(engine, **file):

@@ -26,10 +26,10 @@ from callsheet.testing.fake_provider import FakeProvider
 from callsheet.testing.waiters import until
 
 MODELS = """
-- id: fake/film
+- id: fake/video
   name: Fake video
   makes: video
-  aliases: [film]
+  aliases: [video]
   offers:
     - provider: one
       model: crayon
@@ -38,7 +38,7 @@ MODELS = """
         duration: {to: length, kind: integer, maximum: 8, default: 5, asText: true}
         image: {to: first, kind: file}
         lastImage: {to: last, kind: file}
-        pictures: {to: refs, kind: files}
+        references: {to: refs, kind: files}
         one: {to: submit}
     - provider: two
       model: pencil
@@ -51,7 +51,7 @@ MODELS = """
 - id: fake/nowhere
   name: Nowhere
   makes: image
-  offers: [{provider: nobody, model: m, parameters: {prompt: {to: prompt}}}]
+  offers: [{provider: unknown, model: m, parameters: {prompt: {to: prompt}}}]
 """
 VIDEO = "\0\0\0\x18ftypisom\0\0\0\0isom"
 IMAGE = "GIF89a and more"
@@ -83,7 +83,7 @@ def job(tmp_path, settings, providers):
 
 
 def fields(**given):
-    return {"modelId": "fake/film", "prompt": "a red fox", **given}
+    return {"modelId": "fake/video", "prompt": "a red fox", **given}
 
 
 def params(**given):
@@ -105,36 +105,36 @@ def problems_of(settings, **given):
 
 
 async def test_a_request_has_the_names_of_the_provider_and_its_file_is_stored(job, providers):
-    result = await run(job, providers[0], params(duration=4.0), {"film.mp4": VIDEO}, cost=0.5, seconds=12)
+    result = await run(job, providers[0], params(duration=4.0), {"video.mp4": VIDEO}, cost=0.5, seconds=12)
 
     assert job.orders["submit"].model == "crayon"
     assert job.orders["submit"].input == {"text": "a red fox", "length": "4"}
     assert (result.provider, result.model, result.cost, result.seconds) == ("one", "crayon", 0.5, 12)
     assert result.provider_job_id == job.tasks["submit"].id
-    assert [file.name for file in result.videos] == ["film.mp4"]
+    assert [file.name for file in result.videos] == ["video.mp4"]
     assert job.path_of(result.videos[0]).read_text() == VIDEO
 
 
 async def test_files_are_grouped_and_named_by_their_contents(job, providers):
-    files = {"picture.webp": IMAGE, "film": VIDEO, "sound.bin": AUDIO, "notes.txt": "just text"}
+    files = {"image.webp": IMAGE, "video": VIDEO, "audio.bin": AUDIO, "notes.txt": "just text"}
 
     result = await run(job, providers[0], params(), files)
 
     assert [(f.name, f.media_type) for f in result.files] == [
-        ("picture.gif", "image/gif"),
-        ("film.mp4", "video/mp4"),
-        ("sound.mp3", "audio/mpeg"),
+        ("image.gif", "image/gif"),
+        ("video.mp4", "video/mp4"),
+        ("audio.mp3", "audio/mpeg"),
         ("notes.txt", "text/plain"),
     ]
-    assert [f.name for f in result.images] == ["picture.gif"]
-    assert [f.name for f in result.videos] == ["film.mp4"]
-    assert [f.name for f in result.audios] == ["sound.mp3"]
+    assert [f.name for f in result.images] == ["image.gif"]
+    assert [f.name for f in result.videos] == ["video.mp4"]
+    assert [f.name for f in result.audios] == ["audio.mp3"]
 
 
 def test_a_file_name_comes_from_the_url_if_the_provider_gives_none():
-    name = file_name(Output(url="https://x.test/a/my%20film.mp4?sig=1"), 0, "video/mp4")
+    name = file_name(Output(url="https://x.test/a/my%20video.mp4?sig=1"), 0, "video/mp4")
 
-    assert name == "my film.mp4"
+    assert name == "my video.mp4"
     assert file_name(Output(url="https://x.test/abc"), 1, "image/png") == "abc.png"
     assert file_name(Output(inline=b""), 1, "image/png") == "output-2.png"
 
@@ -156,7 +156,7 @@ async def test_a_failed_task_is_not_submitted_to_another_provider(job, providers
 
 @pytest.mark.parametrize("how", ["refuse", "busy"])
 async def test_after_a_certain_rejection_the_next_provider_is_used(job, providers, how):
-    result = await run(job, providers[1], params(inputs={"one": how}), {"film.mp4": VIDEO})
+    result = await run(job, providers[1], params(inputs={"one": how}), {"video.mp4": VIDEO})
 
     assert (result.provider, result.model) == ("two", "pencil")
     assert providers[0].requests() == []
@@ -196,7 +196,7 @@ async def test_an_unknown_outcome_with_a_removed_offer_needs_a_manual_decision(j
 
 async def test_a_later_run_resumes_the_task(job, providers):
     task = await job.submit_once(providers[1], SubmitRequest("pencil", {}))
-    providers[1].tell(task.id, "succeeded", files={"film.mp4": VIDEO})
+    providers[1].tell(task.id, "succeeded", files={"video.mp4": VIDEO})
 
     result = await generate.run(job, params())
 
@@ -208,11 +208,11 @@ async def test_when_all_are_busy_the_longest_retry_after_counts(job, providers, 
     async def busy(_):
         raise ProviderRateLimited("come back", retry_after=30)
 
-    async def away(_):
-        raise ProviderUnreachable("no answer")
+    async def unreachable(_):
+        raise ProviderUnreachable("no response")
 
     monkeypatch.setattr(providers[0], "submit", busy)
-    monkeypatch.setattr(providers[1], "submit", away)
+    monkeypatch.setattr(providers[1], "submit", unreachable)
 
     with pytest.raises(ProviderRateLimited) as raised:
         await generate.run(job, params())
@@ -235,14 +235,14 @@ async def test_an_unconfigured_provider_is_skipped(job, providers):
 
     job.providers = SomeMissing(two=providers[1])
 
-    result = await run(job, providers[1], params(), {"film.mp4": VIDEO})
+    result = await run(job, providers[1], params(), {"video.mp4": VIDEO})
 
     assert result.provider == "two"
     assert job.logs[0]["reason"] == "One needs ONE_KEY"
 
 
 async def test_without_a_configured_provider_the_error_says_so(job):
-    with pytest.raises(SubmissionRejected, match="nobody: there is no provider 'nobody'; known providers: one, two"):
+    with pytest.raises(SubmissionRejected, match="unknown: there is no provider 'unknown'; known providers: one, two"):
         await generate.run(job, params(modelId="fake/nowhere"))
 
 
@@ -254,8 +254,8 @@ async def test_images_are_sent_by_url_if_they_have_one(job, providers, tmp_path)
     await run(
         job,
         providers[0],
-        params(image=str(image), lastImage=kept, inputs={"pictures": [f"artifact:{kept.artifact_id}"]}),
-        {"film.mp4": VIDEO},
+        params(image=str(image), lastImage=kept, inputs={"references": [f"artifact:{kept.artifact_id}"]}),
+        {"video.mp4": VIDEO},
     )
 
     sent = job.orders["submit"].input
@@ -266,16 +266,16 @@ async def test_images_are_sent_by_url_if_they_have_one(job, providers, tmp_path)
 
 
 async def test_the_model_decides_between_webhook_and_polling(job, providers):
-    await run(job, providers[0], params(), {"film.mp4": VIDEO})
+    await run(job, providers[0], params(), {"video.mp4": VIDEO})
     assert job.orders["submit"].webhook.startswith("https://sheet.test/api/webhooks/job/")
 
     job.orders.clear(), job.tasks.clear()
-    await run(job, providers[1], params(provider="two"), {"film.mp4": VIDEO})
+    await run(job, providers[1], params(provider="two"), {"video.mp4": VIDEO})
     assert job.orders["submit"].webhook is None
 
 
 async def test_with_polling_the_request_has_no_webhook(job, providers):
-    await run(job, providers[0], params(waiting="polling"), {"film.mp4": VIDEO})
+    await run(job, providers[0], params(waiting="polling"), {"video.mp4": VIDEO})
 
     assert job.orders["submit"].webhook is None
 
@@ -292,15 +292,15 @@ async def test_a_model_unknown_to_the_worker_is_reported(job, tmp_path):
 
 def test_all_invalid_inputs_are_reported_with_their_paths(settings):
     problems = problems_of(
-        settings, prompt="far too long " * 10, duration=9, inputs={"pictures": "no list", "colour": "red"}
+        settings, prompt="far too long " * 10, duration=9, inputs={"references": "no list", "tint": "red"}
     )
 
     assert problems == {
         ("prompt", "invalid_value"): "130 characters are more than the 100 allowed",
         ("duration", "invalid_value"): "9 is above the most, 8",
-        ("inputs.pictures", "invalid_value"): "a list of media sources is needed, not 'no list'",
-        ("inputs.colour", "unknown_input"): "crayon takes no 'colour'; it takes prompt, duration, image, lastImage, "
-        "pictures, one",
+        ("inputs.references", "invalid_value"): "a list of media sources is needed, not 'no list'",
+        ("inputs.tint", "unknown_input"): "crayon takes no 'tint'; it takes prompt, duration, image, lastImage, "
+        "references, one",
     }
     assert set(problems_of(settings, modelId="fake/flim")) == {("modelId", "unknown_model")}
     assert set(problems_of(settings, provider="three")) == {("provider", "unknown_provider")}
@@ -309,11 +309,11 @@ def test_all_invalid_inputs_are_reported_with_their_paths(settings):
 
 def test_a_plan_with_an_invalid_input_is_rejected_with_its_path(settings):
     jobs = [
-        {"id": "first", "operation": "generate", "params": {"modelId": "film", "prompt": "a fox", "duration": 60}},
+        {"id": "first", "operation": "generate", "params": {"modelId": "video", "prompt": "a fox", "duration": 60}},
         {
             "id": "then",
             "operation": "generate",
-            "params": {"modelId": "film", "prompt": "b", "image": "${first.images[0]}"},
+            "params": {"modelId": "video", "prompt": "b", "image": "${first.images[0]}"},
         },
     ]
 
