@@ -327,7 +327,8 @@ def refusals_part(page: str) -> str:
     if found is None:
         raise ValueError("the page has no block ```yaml refused")
     try:
-        check_plan(read_plan(read_plan_text(found[1], max_bytes=2**20)), discover(), max_jobs=10_000)
+        catalog = discover().with_settings(Settings(_env_file=None))
+        check_plan(read_plan(read_plan_text(found[1], max_bytes=2**20)), catalog, max_jobs=10_000)
     except PlanRefused as refused:
         return f"```text\n{refused}\n```"
     raise ValueError("the plan is not refused")
@@ -340,6 +341,7 @@ def routes_part(_page: str) -> str:
     """Return the routes of the API with their summaries, and then the aliases of routes."""
     from callsheet.api.app import create_app
     from callsheet.api.route_aliases import ROUTE_ALIASES
+    from callsheet.comfyui.pool import Pool
     from callsheet.db.database import Database
     from callsheet.engine.reads.event_stream import EventStream
     from callsheet.wiring import Runtime
@@ -347,7 +349,7 @@ def routes_part(_page: str) -> str:
     database = Database("postgresql://nowhere")
     settings = Settings(_env_file=None)  # type: ignore[call-arg]
     # Nothing of it is opened: only the description is read.
-    runtime = Runtime(settings, database, discover(), None, b"", EventStream(database), {})  # type: ignore[arg-type]
+    runtime = Runtime(settings, database, discover(), None, b"", EventStream(database), {}, Pool(settings))  # type: ignore[arg-type]
     lines = ["| Request | What it does |", "|---|---|"]
     for path, methods in create_app(runtime).openapi()["paths"].items():
         lines += [f"| `{method.upper()} {path}` | {about['summary']} |" for method, about in methods.items()]

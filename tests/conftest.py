@@ -18,7 +18,6 @@ from callsheet.db.database import Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import upgrade
 from callsheet.operation.catalog import Catalog
-from callsheet.operations import generate
 from callsheet.settings import Settings
 from callsheet.testing.operations import ALL
 from callsheet.wiring import open_runtime
@@ -180,11 +179,5 @@ def _run(coroutine):
 
 @pytest.fixture
 def use_models_file(monkeypatch):
-    """Use the models of a file in addition to the built-in ones."""
-
-    def use(file):
-        monkeypatch.setenv("CALLSHEET_MODELS_FILE", str(file))
-        generate._file_of_models.cache_clear()
-
-    yield use
-    generate._file_of_models.cache_clear()
+    """Return a function that sets the models file of this process and its child processes."""
+    return lambda file: monkeypatch.setenv("CALLSHEET_MODELS_FILE", str(file))

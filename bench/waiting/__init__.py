@@ -1,1 +1,1 @@
-"""What waiting for providers costs: many jobs that are looked at, calls that end jobs, a server of our own."""
+"""Benchmarks of waiting for external work: polling, webhooks, and a ComfyUI server."""

@@ -1,6 +1,6 @@
-"""Three ways to have a ComfyUI server make a picture, warm; `python -m bench.waiting.comfyui_clients URL FOLDER`.
+"""Three clients of a ComfyUI server; `python -m bench.waiting.comfyui_clients URL FOLDER`.
 
-Each answers when the picture lies on the disk.
+Each returns when the image is on the disk.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ from callsheet.operation.catalog import discover
 
 Graph = Mapping[str, Any]
 
-BETWEEN_QUESTIONS = 5.0
-"""Seconds, as in `COMFYUI_POLL_INTERVAL_MS=5000`."""
+POLL_INTERVAL = 5.0
+"""Seconds; the default of `comfyui_poll_interval`."""
 STORE = os.environ["BENCH_STORE"]
 CATALOG = discover()
 
 
 class Clients:
-    """What the bench asks for."""
+    """The clients, each as one command of the benchmark."""
 
     def __init__(self, url: str, folder: Path, database: Database, listening: asyncpg.Connection) -> None:
         self._url = url
@@ -45,51 +45,51 @@ class Clients:
         self._socket: ClientConnection | None = None
 
     async def bare(self, graph: Graph) -> dict[str, Any]:
-        """Send a prompt and hear of its end, over connections that stay open."""
+        """Submit a prompt and wait for the websocket message of its end; connections stay open."""
         if self._socket is None:
             address = f"ws{self._url.removeprefix('http')}/ws?clientId={self._id}"
             self._socket = await connect(address, max_size=None, proxy=None)
-        began, prompt = time.perf_counter(), await self._send(graph)
-        async for message in self._socket:
-            told = json.loads(message)
-            data = told["data"]
-            # By then it stands in the history.
-            if told["type"] == "executing" and data.get("node") is None and data.get("prompt_id") == prompt:
+        began, prompt = time.perf_counter(), await self._submit(graph)
+        async for text in self._socket:
+            message = json.loads(text)
+            data = message["data"]
+            # This message is sent after the history entry is written.
+            if message["type"] == "executing" and data.get("node") is None and data.get("prompt_id") == prompt:
                 break
         entry = await self._history(prompt)
-        assert entry is not None, "the server told of the end before it was one"
-        await self._bring(entry)
+        assert entry is not None, "the prompt has ended without a history entry"
+        await self._download(entry)
         return _done(began, entry)
 
-    async def asking(self, graph: Graph) -> dict[str, Any]:
-        """Send a prompt and ask for it, at once and every few seconds."""
-        began, prompt = time.perf_counter(), await self._send(graph)
-        while (entry := await self._history(prompt)) is None:  # noqa: ASYNC110 - a server is asked
-            await asyncio.sleep(BETWEEN_QUESTIONS)
-        await self._bring(entry)
+    async def polling(self, graph: Graph) -> dict[str, Any]:
+        """Submit a prompt and poll its history, at once and then every 5 s."""
+        began, prompt = time.perf_counter(), await self._submit(graph)
+        while (entry := await self._history(prompt)) is None:  # noqa: ASYNC110 - the server is polled
+            await asyncio.sleep(POLL_INTERVAL)
+        await self._download(entry)
         return _done(began, entry)
 
     async def callsheet(self, graph: Graph) -> dict[str, Any]:
-        """Submit a plan of one job, and hear of its end."""
-        plan = {"jobs": [{"id": "picture", "operation": "comfyui", "params": {"graph": graph}}]}
-        heard = asyncio.Event()
+        """Submit a plan of one job, and wait for the notification of its end."""
+        plan = {"jobs": [{"id": "image", "operation": "comfyui", "params": {"graph": graph}}]}
+        notified = asyncio.Event()
 
-        def hear(*_: object) -> None:
-            heard.set()
+        def on_event(*_: object) -> None:
+            notified.set()
 
-        await self._listening.add_listener("callsheet_events", hear)
+        await self._listening.add_listener("callsheet_events", on_event)
         began = time.perf_counter()
         stored = await submit(self._database, read_submission({"executionPlan": plan}), CATALOG, max_jobs=1)
         while (row := await self._ended(stored.execution_id)) is None:
-            await asyncio.wait_for(heard.wait(), 60)
-            heard.clear()
-        seen = time.perf_counter() - began
-        await self._listening.remove_listener("callsheet_events", hear)
+            await asyncio.wait_for(notified.wait(), 60)
+            notified.clear()
+        seconds = time.perf_counter() - began
+        await self._listening.remove_listener("callsheet_events", on_event)
         if row["status"] != "succeeded":
             raise RuntimeError(f"the job ended as {row['status']}: {row['error']}")
         entry = await self._history(json.loads(row["result"])["promptId"])
         assert entry is not None
-        return {**_ended(entry), "seconds": seen, "had": time.time(), "run": row["run"]}
+        return {**_ended(entry), "seconds": seconds, "downloaded": time.time(), "run": row["run"]}
 
     async def _ended(self, execution: Any) -> asyncpg.Record | None:
         return await self._listening.fetchrow(
@@ -98,7 +98,7 @@ class Clients:
             execution,
         )
 
-    async def _send(self, graph: Graph) -> str:
+    async def _submit(self, graph: Graph) -> str:
         prompt = str(uuid4())
         body = {"prompt": graph, "client_id": self._id, "prompt_id": prompt, "extra_data": {}}
         (await self._http.post("/prompt", json=body)).raise_for_status()
@@ -108,20 +108,20 @@ class Clients:
         found: dict[str, Any] | None = (await self._http.get(f"/history/{prompt}")).json().get(prompt)
         return found
 
-    async def _bring(self, entry: Mapping[str, Any]) -> None:
+    async def _download(self, entry: Mapping[str, Any]) -> None:
         for node in entry["outputs"].values():
             for file in node["images"]:
-                got = await self._http.get("/view", params=file)
-                got.raise_for_status()
-                (self._folder / file["filename"]).write_bytes(got.content)
+                response = await self._http.get("/view", params=file)
+                response.raise_for_status()
+                (self._folder / file["filename"]).write_bytes(response.content)
 
 
 def _done(began: float, entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {"seconds": time.perf_counter() - began, "had": time.time(), **_ended(entry)}
+    return {"seconds": time.perf_counter() - began, "downloaded": time.time(), **_ended(entry)}
 
 
 def _ended(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return when the server had done the work, by its own clock."""
+    """Return the time at which the prompt ended, by the server's clock."""
     kind, data = entry["status"]["messages"][-1]
     if kind != "execution_success":
         raise RuntimeError(f"the prompt ended with {kind}")
@@ -129,11 +129,11 @@ def _ended(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def main(url: str, folder: Path) -> None:
-    """Answer the bench's requests."""
+    """Run the commands of the benchmark."""
     listening = await asyncpg.connect(STORE)
     async with Database(STORE) as database:
         clients = Clients(url, folder, database, listening)
-        await answer(callsheet=clients.callsheet, bare=clients.bare, asking=clients.asking)
+        await answer(callsheet=clients.callsheet, bare=clients.bare, polling=clients.polling)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Many jobs that wait for a provider that has to be asked: what they take while nothing happens."""
+"""Cost of many jobs that poll a provider while nothing happens."""
 
 import contextlib
 import sys
@@ -13,123 +13,125 @@ from bench.report import Finding, Row, Verdict
 from bench.sizes import Sizes
 from bench.stores import Stores
 from bench.waiting import programs
-from bench.waiting.rows import fill, spread
-from bench.waiting.watching import Watched, log_statements, watch
+from bench.waiting.resource_monitor import Usage, log_statements, measure
+from bench.waiting.waiting_jobs import fill, spread
 
-USUAL = 60.0
-"""Seconds between two looks at a job that has waited for a while, as the settings come."""
+DEFAULT_INTERVAL = 60.0
+"""Default of `provider_poll_max`, in seconds."""
 ALLOWED = 1.10
 _WARM_UP = 8.0
-_SHARE = 100
-"""Times as many jobs."""
+_FACTOR = 100
+"""Factor between the numbers of jobs."""
 
 
 @dataclass
 class Case:
-    """So many jobs, each of which is due every `pause` seconds."""
+    """A number of jobs, each polled every `interval` seconds."""
 
     name: str
     jobs: int
-    pause: float
-    found: list[Watched] = field(default_factory=list)
-    looks: list[float] = field(default_factory=list)
-    """In a second, as the provider counts them."""
+    interval: float
+    usages: list[Usage] = field(default_factory=list)
+    polls: list[float] = field(default_factory=list)
+    """Polls per second, counted by the provider."""
 
     @property
     def due(self) -> float:
-        """Looks in a second that would be in time."""
-        # Each pause is up to a tenth longer.
-        return self.jobs / self.pause / 1.05
+        """Polls per second if all were on time."""
+        # Intervals have a jitter of up to 10%.
+        return self.jobs / self.interval / 1.05
 
-    def of(self, figure: Callable[[Watched], float]) -> float:
+    def of(self, figure: Callable[[Usage], float]) -> float:
         """Return the median of a figure."""
-        return median(map(figure, self.found))
+        return median(map(figure, self.usages))
 
     @property
     def statements(self) -> float:
-        """In a second."""
-        return self.of(lambda seen: seen.statements / seen.seconds)
+        """Statements per second."""
+        return self.of(lambda usage: usage.statements / usage.seconds)
 
     @property
     def memory(self) -> float:
-        """In MiB."""
-        return self.of(lambda seen: seen.memory / 2**20)
+        """Peak memory in MiB."""
+        return self.of(lambda usage: usage.memory / 2**20)
 
 
 def run(stores: Stores, sizes: Sizes, progress: Callable[[str], None]) -> Finding:
-    """Watch a worker and the database, in every case once in every round."""
-    many, few = sizes.provider_waits, sizes.provider_waits // _SHARE
-    none = Case("no job waits", 0, USUAL)
-    small = Case(f"{few:,}, each every {USUAL:g} s", few, USUAL)
-    seldom = Case(f"{many:,}, each every {USUAL * _SHARE:,g} s", many, USUAL * _SHARE)
-    usual = Case(f"{many:,}, each every {USUAL:g} s", many, USUAL)
+    """Measure a worker and the database: every case once in every round."""
+    many, few = sizes.provider_waits, sizes.provider_waits // _FACTOR
+    none = Case("no waiting jobs", 0, DEFAULT_INTERVAL)
+    small = Case(f"{few:,}, polled every {DEFAULT_INTERVAL:g} s", few, DEFAULT_INTERVAL)
+    rare = Case(f"{many:,}, polled every {DEFAULT_INTERVAL * _FACTOR:,g} s", many, DEFAULT_INTERVAL * _FACTOR)
+    default = Case(f"{many:,}, polled every {DEFAULT_INTERVAL:g} s", many, DEFAULT_INTERVAL)
     finding = Finding(
         "waiting-polling",
-        f"One `callsheet worker`, jobs that wait for a provider without webhooks; {sizes.watched_seconds:g} s each, "
+        f"One `callsheet worker`, jobs that poll a provider; {sizes.watched_seconds:g} s each, "
         f"median of {sizes.rounds}",
-        ["looks due/s", "looks/s", "statements/s", "a look", "memory, MiB", "CPU", "PostgreSQL CPU"],
+        ["polls due/s", "polls/s", "statements/s", "per poll", "memory, MiB", "CPU", "PostgreSQL CPU"],
     )
     with contextlib.ExitStack() as stack:
-        stand_in = stack.enter_context(running([sys.executable, "-m", "bench.waiting.stand_ins", "videos"], {}))
-        known = stand_in.ask("know", tasks=many)
-        filled = {jobs: stack.enter_context(_filled(stores, jobs, known, progress)) for jobs in (0, few, many)}
+        fake = stack.enter_context(running([sys.executable, "-m", "bench.waiting.fakes", "videos"], {}))
+        provider = fake.ask("add_tasks", tasks=many)
+        filled = {jobs: stack.enter_context(_filled(stores, jobs, provider, progress)) for jobs in (0, few, many)}
         for number in range(sizes.rounds):
-            for case in (none, small, seldom, usual):
+            for case in (none, small, rare, default):
                 progress(f"round {number + 1}/{sizes.rounds}: {case.name}")
-                _measure(case, stores, filled[case.jobs], known, stand_in, sizes, finding)
-    finding.rows = [_row(case) for case in (none, small, seldom, usual)]
-    finding.verdicts = _verdicts(small, seldom, usual)
+                _measure(case, stores, filled[case.jobs], provider, fake, sizes, finding)
+    finding.rows = [_row(case) for case in (none, small, rare, default)]
+    finding.verdicts = _verdicts(small, rare, default)
     finding.notes = [
-        "Each job is an execution of its own, in the middle of its waiting. Memory is that of all processes of the "
-        "worker together. Statements are those that PostgreSQL ran, BEGIN, COMMIT and the pool's resets among them.",
-        f"Of {usual.due:,.0f} looks due in a second, one worker makes as many as it can; the others are late.",
+        "Each job is an execution of its own. Memory is the sum of all processes of the worker. Statements include "
+        "BEGIN, COMMIT and the resets of pooled connections.",
+        f"Of {default.due:,.0f} polls due per second, one worker makes as many as it can; the others are late.",
     ]
     return finding
 
 
 @contextlib.contextmanager
-def _filled(stores: Stores, jobs: int, known: dict[str, object], progress: Callable[[str], None]) -> Iterator[str]:
+def _filled(stores: Stores, jobs: int, provider: dict[str, object], progress: Callable[[str], None]) -> Iterator[str]:
     with stores.database() as dsn:
         progress(f"filling a database with {jobs:,} jobs")
         log_statements(stores, dsn)
-        fill(stores, dsn, jobs, provider="videos", model=str(known["model"]), status="in_progress", strategy="polling")
+        fill(
+            stores, dsn, jobs, provider="videos", model=str(provider["model"]), status="in_progress", strategy="polling"
+        )
         yield dsn
 
 
 def _measure(
-    case: Case, stores: Stores, dsn: str, known: dict[str, object], stand_in: Child, sizes: Sizes, finding: Finding
+    case: Case, stores: Stores, dsn: str, provider: dict[str, object], fake: Child, sizes: Sizes, finding: Finding
 ) -> None:
-    spread(stores, dsn, case.pause)
-    assert isinstance(known["environment"], dict)
-    environment = programs.settings(dsn, stores.folder / "waiting", provider_poll_max=case.pause)
+    spread(stores, dsn, case.interval)
+    assert isinstance(provider["environment"], dict)
+    environment = programs.settings(dsn, stores.folder / "waiting", provider_poll_max=case.interval)
     finding.noise.append(busy_share())
-    with programs.worker(stores, dsn, {**known["environment"], **environment}, "generate") as worker:
+    with programs.worker(stores, dsn, {**provider["environment"], **environment}, "generate") as worker:
         time.sleep(min(_WARM_UP, sizes.watched_seconds))
-        before = stand_in.ask("looks")["looks"]
-        seen = watch(stores, worker.pid, sizes.watched_seconds)
-        case.looks.append((stand_in.ask("looks")["looks"] - before) / seen.seconds)
-        case.found.append(seen)
+        before = fake.ask("polls")["polls"]
+        usage = measure(stores, worker.pid, sizes.watched_seconds)
+        case.polls.append((fake.ask("polls")["polls"] - before) / usage.seconds)
+        case.usages.append(usage)
 
 
 def _row(case: Case) -> Row:
-    looks = median(case.looks)
+    polls = median(case.polls)
     values = [
         f"{case.due:,.0f}",
-        f"{looks:,.1f}",
+        f"{polls:,.1f}",
         f"{case.statements:,.1f}",
-        f"{case.statements / looks:.2f}" if looks else "",
+        f"{case.statements / polls:.2f}" if polls else "",
         f"{case.memory:.1f}",
-        f"{case.of(lambda seen: seen.cpu / seen.seconds):.0%}",
-        f"{case.of(lambda seen: seen.database_cpu / seen.seconds):.0%}",
+        f"{case.of(lambda usage: usage.cpu / usage.seconds):.0%}",
+        f"{case.of(lambda usage: usage.database_cpu / usage.seconds):.0%}",
     ]
-    return Row(case.name, values, {"looksPerSecond": case.looks, "watched": [vars(seen) for seen in case.found]})
+    return Row(case.name, values, {"pollsPerSecond": case.polls, "usage": [vars(usage) for usage in case.usages]})
 
 
-def _verdicts(small: Case, seldom: Case, usual: Case) -> list[Verdict]:
-    statements, memory = seldom.statements / small.statements, seldom.memory / small.memory
-    busy = usual.memory / small.memory
+def _verdicts(small: Case, rare: Case, default: Case) -> list[Verdict]:
+    statements, memory = rare.statements / small.statements, rare.memory / small.memory
+    busy = default.memory / small.memory
     return [
-        Verdict("as many looks: at most a tenth more statements", f"{statements:.2f}×", statements <= ALLOWED),
-        Verdict("as many looks: at most a tenth more memory", f"{memory:.2f}×", memory <= ALLOWED),
-        Verdict("as many as it can: at most a tenth more memory", f"{busy:.2f}×", busy <= ALLOWED),
+        Verdict("same polls per second: at most 10% more statements", f"{statements:.2f}×", statements <= ALLOWED),
+        Verdict("same polls per second: at most 10% more memory", f"{memory:.2f}×", memory <= ALLOWED),
+        Verdict("at its limit: at most 10% more memory", f"{busy:.2f}×", busy <= ALLOWED),
     ]

@@ -1,4 +1,4 @@
-"""Callsheet's own programs, each started as a user starts it."""
+"""Callsheet's programs, started from the command line."""
 
 import contextlib
 import sys
@@ -18,31 +18,31 @@ def settings(store: str, data: Path, **others: object) -> dict[str, str]:
 
 @contextlib.contextmanager
 def worker(stores: Stores, store: str, environment: Mapping[str, str], *queues: str) -> Iterator[Child]:
-    """Run `callsheet worker` for these queues; it has begun to work."""
+    """Run `callsheet worker` for these queues; it is registered when the block starts."""
     before = stores.value("SELECT count(*) FROM workers", store)
 
-    def at_work() -> bool:
+    def is_registered() -> bool:
         return stores.value("SELECT count(*) FROM workers", store) != before
 
-    with _program(["worker", "--queues", ",".join(queues)], environment, at_work) as child:
+    with _program(["worker", "--queues", ",".join(queues)], environment, is_registered) as child:
         yield child
 
 
 @contextlib.contextmanager
 def server(port: int, environment: Mapping[str, str]) -> Iterator[Child]:
-    """Run `callsheet serve`; it takes requests."""
+    """Run `callsheet serve`; it accepts connections when the block starts."""
     with _program(["serve", "--port", str(port)], environment, lambda: takes_connections(port)) as child:
         yield child
 
 
 @contextlib.contextmanager
-def _program(words: list[str], environment: Mapping[str, str], ready: Callable[[], bool]) -> Iterator[Child]:
-    child = Child([sys.executable, "-m", "callsheet", *words], environment)
+def _program(args: list[str], environment: Mapping[str, str], ready: Callable[[], bool]) -> Iterator[Child]:
+    child = Child([sys.executable, "-m", "callsheet", *args], environment)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not ready():
             if time.monotonic() > deadline or not child.runs:
-                raise ChildFailed(f"callsheet {words[0]} did not start: {child.last_words()}")
+                raise ChildFailed(f"callsheet {args[0]} did not start: {child.last_args()}")
             time.sleep(0.05)
         yield child
     finally:

@@ -67,7 +67,7 @@ async def arun(
     """Run a plan as `run` does, inside a running event loop. Cancelling the task cancels the execution."""
     use_host_logging()
     settings = _local_settings(settings or Settings(), plan)
-    catalog = load_catalog(operations)
+    catalog = load_catalog(operations).with_settings(settings)
     submission = _read_submission(plan, settings, catalog)
     async with open_runtime(settings, catalog, migrate=True) as runtime:
         execution_id = await _submit(runtime, submission)

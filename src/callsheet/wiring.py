@@ -10,6 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
+from callsheet.comfyui.pool import Pool
 from callsheet.db.database import TRANSIENT_ERRORS, Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import check_revision, upgrade
@@ -51,6 +52,7 @@ class Runtime:
     """Signing key of this installation."""
     event_stream: EventStream
     providers: Providers
+    comfyui: Pool
 
     def sign(self, artifact: Artifact) -> tuple[str, datetime]:
         """Return a signed URL of the artifact, and its expiry time."""
@@ -122,6 +124,7 @@ class Runtime:
             cache=FileCache(self.storage, max_age=self.settings.cache_max_age),
             ffmpeg=cache(lambda: open_ffmpeg(self.settings)),
             providers=self.providers,
+            comfyui=self.comfyui,
         )
 
 
@@ -184,17 +187,19 @@ async def open_runtime(
     extra = [(provider.name, lambda _, provider=provider: provider) for provider in extra_providers]
     async with (
         discover_providers(settings, extra) as providers,
+        Pool(settings) as comfyui,
         open_database(settings, migrate=migrate) as database,
     ):
         event_stream = EventStream(database)
         runtime = Runtime(
             settings=settings,
             database=database,
-            catalog=catalog,
+            catalog=catalog.with_settings(settings),
             storage=await asyncio.to_thread(open_storage, settings),
             key=await asyncio.to_thread(signing_key, settings),
             event_stream=event_stream,
             providers=providers,
+            comfyui=comfyui,
         )
         listening = asyncio.create_task(event_stream.run()) if follow_events else None
         try:

@@ -157,7 +157,7 @@ def model(tmp_path, use_models_file):
     ]
     file = tmp_path / "models.yaml"
     file.write_text(yaml.safe_dump(models))
-    use_models_file(file)
+    use_models_file(file)  # for the workers, which are processes
     return file
 
 
@@ -311,17 +311,17 @@ async def prompt_killed(stage, server, point):
     jobs = [{"id": "draw", "operation": "comfyui", "params": {"graph": GRAPH}}]
     execution_id = await stage.engine.submit({"jobs": jobs})
     if running:
-        assert await asyncio.wait_for(server.executor.reached.get(), 30) == "2"
+        assert await asyncio.wait_for(server.executor.reached_nodes.get(), 30) == "2"
         worker.kill()
     for _ in range(STEPS):
-        server.executor.steps.release()
+        server.executor.step_permits.release()
     await wait_for_exit(worker)
     return execution_id
 
 
 async def prompt_killed_at(point, open_stage, tmp_path):
     async with running_comfyui(tmp_path / f"server, {point}") as server:
-        frequent = {"comfyui_api_url": server.url, "comfyui_poll_interval_ms": 200}
+        frequent = {"comfyui_api_url": server.url, "comfyui_poll_interval": timedelta(seconds=0.2)}
         async with open_stage(point, {}, **frequent) as stage:
             execution_id = await prompt_killed(stage, server, point)
             await stage.worker("second")

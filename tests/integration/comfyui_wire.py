@@ -1,4 +1,4 @@
-"""What goes over the wire when a prompt is run, with its values left out."""
+"""The messages of one prompt run, with types in place of values."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from websockets.asyncio.client import connect
 
 
 async def conversation(url, graph):
-    """Return the messages of one run, and the form of what stands in the history; or the answer that refuses it."""
+    """Return the messages of one run and its history entry; or the response that rejects the prompt."""
     prompt_id, client_id = str(uuid4()), uuid4().hex
     body = {"prompt": graph, "client_id": client_id, "prompt_id": prompt_id, "extra_data": {}}
     async with (
@@ -17,23 +17,23 @@ async def conversation(url, graph):
         connect(f"ws{url[4:]}/ws?clientId={client_id}", max_size=None, proxy=None) as socket,
         httpx2.AsyncClient(timeout=60) as client,
     ):
-        answer = await client.post(f"{url}/prompt", json=body)
-        if answer.status_code != 200:
-            return answer.status_code, form({**answer.json(), "details": None})
-        heard = []
+        response = await client.post(f"{url}/prompt", json=body)
+        if response.status_code != 200:
+            return response.status_code, types_of({**response.json(), "details": None})
+        received = []
         async for message in socket:
             if isinstance(message, str):
-                read = json.loads(message)
-                heard.append((read["type"], read["data"].get("node"), form(read["data"])))
-                if read["type"] == "executing" and read["data"]["node"] is None:
+                data = json.loads(message)
+                received.append((data["type"], data["data"].get("node"), types_of(data["data"])))
+                if data["type"] == "executing" and data["data"]["node"] is None:
                     break
         history = (await client.get(f"{url}/history/{prompt_id}")).json()
-        return heard, form(history[prompt_id])
+        return received, types_of(history[prompt_id])
 
 
-def form(value):
+def types_of(value):
     if isinstance(value, dict):
-        return {name: form(item) for name, item in value.items()}
+        return {name: types_of(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [form(item) for item in value]
+        return [types_of(item) for item in value]
     return "number" if isinstance(value, int | float) else type(value).__name__

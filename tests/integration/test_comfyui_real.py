@@ -1,4 +1,4 @@
-"""ComfyUI jobs on a real server, where CALLSHEET_TEST_COMFYUI_URL names one. No model is needed there."""
+"""ComfyUI jobs on the real server named by CALLSHEET_TEST_COMFYUI_URL. It needs no model."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from PIL import Image
 
-from callsheet.comfyui.client import ComfyUI
+from callsheet.comfyui.client import ComfyUIClient
 from callsheet.domain.errors import BadParams, OutputExpired, ProviderFailed
 from callsheet.fakes.comfyui import running_comfyui
 from callsheet.operations.comfyui.operation import ComfyUIParams, comfyui
@@ -30,27 +30,27 @@ def workflow(name):
     return json.loads((WORKFLOWS / f"{name}.json").read_text())
 
 
-def coloured(name):
-    """A graph that no run before has left in the server's cache."""
+def uncached(name):
+    """Return a graph with a random color, which the server has not cached."""
     graph = workflow(name)
     graph["1"]["inputs"]["color"] = int(uuid4()) % 0xFFFFFF
     return graph
 
 
 def long_chain(nodes=40):
-    graph = coloured("image_tiny")
+    graph = uncached("image_tiny")
     graph["1"]["inputs"] |= {"width": 512, "height": 512}
-    before = "1"
+    previous = "1"
     for number in range(10, 10 + nodes):
-        inputs = {"image": [before, 0], "blur_radius": 31, "sigma": 10.0}
-        graph[before := str(number)] = {"class_type": "ImageBlur", "inputs": inputs}
-    graph["2"]["inputs"]["images"] = [before, 0]
+        inputs = {"image": [previous, 0], "blur_radius": 31, "sigma": 10.0}
+        graph[previous := str(number)] = {"class_type": "ImageBlur", "inputs": inputs}
+    graph["2"]["inputs"]["images"] = [previous, 0]
     return graph
 
 
 @pytest.fixture
 def job(tmp_path):
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", comfyui_api_url=URL, comfyui_poll_interval_ms=1000)
+    settings = Settings(_env_file=None, data_dir=tmp_path / "data", comfyui_api_url=URL, comfyui_poll_interval=1)
     return RecordingContext(tmp_path, settings=settings)
 
 
@@ -81,7 +81,7 @@ async def has_nodes(graph):
         ("multi_output", ["image", "audio"]),
     ],
 )
-async def test_every_kind_of_output_comes_here(job, name, kinds):
+async def test_every_kind_of_output_is_stored(job, name, kinds):
     graph = workflow(name)
     if not await has_nodes(graph):
         pytest.skip("this server's version lacks a node")
@@ -94,7 +94,7 @@ async def test_every_kind_of_output_comes_here(job, name, kinds):
     assert job.progress_reports[-1].done > 0.9
 
 
-async def test_a_picture_goes_there_and_comes_back_in_another_size(job, tmp_path):
+async def test_an_uploaded_image_is_returned_resized(job, tmp_path):
     Image.new("RGB", (40, 40), (0, 200, 0)).save(tmp_path / "in ü.png")
 
     result = await run(job, graph=workflow("image_load_scale_save"), files={"1.image": str(tmp_path / "in ü.png")})
@@ -114,7 +114,7 @@ async def test_a_picture_goes_there_and_comes_back_in_another_size(job, tmp_path
         ("fail_partial_one_bad_output", "graph.3.image", "custom_validation_failed"),
     ],
 )
-async def test_what_is_wrong_is_told_before_anything_runs(job, name, path, code):
+async def test_problems_are_reported_before_anything_runs(job, name, path, code):
     with pytest.raises(BadParams) as caught:
         await run(job, graph=workflow(name))
 
@@ -123,10 +123,10 @@ async def test_what_is_wrong_is_told_before_anything_runs(job, name, path, code)
     assert problem.path in (path, "graph.1")
 
 
-async def test_a_node_that_fails_is_named(job, tmp_path):
-    (tmp_path / "no picture.png").write_text("this is no picture")
-    async with ComfyUI(URL) as server:
-        name = await server.upload(tmp_path / "no picture.png", f"{uuid4().hex}.png")
+async def test_a_failed_node_is_named(job, tmp_path):
+    (tmp_path / "not an image.png").write_text("this is not an image")
+    async with ComfyUIClient(URL) as server:
+        name = await server.upload(tmp_path / "not an image.png", f"{uuid4().hex}.png")
     graph = workflow("image_load_scale_save")
     graph["1"]["inputs"]["image"] = name
 
@@ -136,11 +136,11 @@ async def test_a_node_that_fails_is_named(job, tmp_path):
     assert "Traceback" not in str(caught.value)
 
 
-async def test_a_cancelled_job_ends_its_prompt_and_leaves_others_alone(job):
+async def test_a_cancelled_job_cancels_its_prompt_only(job):
     work = asyncio.create_task(run(job, graph=long_chain()))
     await until(lambda: any(0 < report.done < 0.9 for report in job.progress_reports), timeout=60)
-    async with ComfyUI(URL) as server:
-        somebodys = await server.submit(coloured("image_tiny"), str(uuid4()), "somebody")
+    async with ComfyUIClient(URL) as server:
+        other_prompt = await server.submit(uncached("image_tiny"), str(uuid4()), "other-client")
         work.cancel("cancelled")
         await asyncio.gather(work, return_exceptions=True)
 
@@ -148,11 +148,11 @@ async def test_a_cancelled_job_ends_its_prompt_and_leaves_others_alone(job):
         entry = None
         async with asyncio.timeout(60):
             while entry is None:
-                entry = await server.history(somebodys)
+                entry = await server.get_history(other_prompt)
         assert entry["status"]["status_str"] == "success"
 
 
-async def test_a_later_run_goes_on_with_the_prompt_of_the_one_before(job):
+async def test_a_later_run_resumes_the_prompt(job):
     work = asyncio.create_task(run(job, graph=long_chain(8)))
     await until(lambda: any(0 < report.done < 0.9 for report in job.progress_reports), timeout=60)
     work.cancel("stopping")
@@ -164,7 +164,7 @@ async def test_a_later_run_goes_on_with_the_prompt_of_the_one_before(job):
     assert [line["message"] for line in job.logs].count("ComfyUI has the prompt") == 1
 
 
-async def test_files_that_are_gone_from_the_server_are_told(job, monkeypatch):
+async def test_deleted_output_files_are_reported(job, monkeypatch):
     from callsheet.comfyui import outputs
 
     real = outputs._files
@@ -173,7 +173,7 @@ async def test_files_that_are_gone_from_the_server_are_told(job, monkeypatch):
     )
 
     with pytest.raises(OutputExpired, match="does not have it"):
-        await run(job, graph=coloured("image_tiny"))
+        await run(job, graph=uncached("image_tiny"))
 
 
 @pytest.mark.parametrize(
@@ -195,14 +195,14 @@ async def test_files_that_are_gone_from_the_server_are_told(job, monkeypatch):
         "fail_missing_input",
     ],
 )
-async def test_the_stand_in_says_what_the_real_one_says(name, tmp_path):
-    """Message for message, also when everything comes from the cache."""
-    graph = coloured(name) if "color" in workflow(name)["1"]["inputs"] else workflow(name)
+async def test_the_fake_sends_the_same_messages_as_the_real_server(name, tmp_path):
+    """Compare all messages, with and without cached nodes."""
+    graph = uncached(name) if "color" in workflow(name)["1"]["inputs"] else workflow(name)
     if not name.startswith("fail") and not await has_nodes(graph):
         pytest.skip("this server's version lacks a node")
-    async with running_comfyui(tmp_path) as stand_in:
+    async with running_comfyui(tmp_path) as fake:
         for _ in range(2):
-            real, other = await conversation(URL, graph), await conversation(stand_in.url, graph)
+            real, other = await conversation(URL, graph), await conversation(fake.url, graph)
             if name == "text_preview" and len(real[0]) != len(other[0]):
-                continue  # it has no colour to be told apart by: it may still lie in the real one's cache
+                continue  # it has no random color, so the real server may have cached it
             assert other == real

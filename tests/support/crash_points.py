@@ -4,7 +4,7 @@
 
 It runs all installed operations. Without a crash point it is an ordinary worker.
 
-The points are public seams: named SQL statements, and methods of the ComfyUI client and the job context.
+The points are public seams: named SQL statements, and methods of the ComfyUIClient client and the job context.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from callsheet.comfyui.client import ComfyUI
+from callsheet.comfyui.client import ComfyUIClient
 from callsheet.db.statements import Statement
 from callsheet.engine.worker.context import JobContext
 from callsheet.operation.catalog import discover
@@ -71,10 +71,10 @@ POINTS = {
     "answer not stored": StatementPoint("accept_submission"),
     "answer stored": StatementPoint("accept_submission", after=True),
     "end not stored": StatementPoint("end_submission"),
-    "before the prompt": MethodPoint(ComfyUI.submit, ComfyUI),
-    "after the prompt": MethodPoint(ComfyUI.submit, ComfyUI, after=True),
-    "while polling": MethodPoint(ComfyUI.get_status, ComfyUI),
-    "before the file": MethodPoint(ComfyUI.download, ComfyUI),
+    "before the prompt": MethodPoint(ComfyUIClient.submit, ComfyUIClient),
+    "after the prompt": MethodPoint(ComfyUIClient.submit, ComfyUIClient, after=True),
+    "while polling": MethodPoint(ComfyUIClient.get_status, ComfyUIClient),
+    "before the file": MethodPoint(ComfyUIClient.download, ComfyUIClient),
     "file stored": MethodPoint(JobContext.keep, JobContext, after=True),
 }
 """The crash points by name."""

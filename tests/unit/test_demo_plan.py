@@ -21,6 +21,7 @@ from callsheet.operations.finish import finish
 from callsheet.operations.preview import preview
 from callsheet.operations.render import render
 from callsheet.operations.transcode import transcode
+from callsheet.settings import Settings
 
 BUILT_IN = {op.name: op for op in (render, finish, transcode, preview)}
 ALL = BUILT_IN | {op.name: op for op in OPERATIONS}
@@ -42,11 +43,11 @@ def film() -> dict:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_every_example_is_a_plan_that_would_be_accepted(path, use_models_file):
-    use_models_file(path.parent / "models" / "own.yaml")
+def test_every_example_is_a_valid_plan(path):
+    settings = Settings(_env_file=None, models_file=path.parent / "models" / "own.yaml")
     data = read_plan_text(path.read_bytes(), max_bytes=1 << 20)
 
-    check_plan(read_plan(data), discover(), max_jobs=100)
+    check_plan(read_plan(data), discover().with_settings(settings), max_jobs=100)
 
 
 def test_there_is_an_example_for_each_operation():
@@ -57,7 +58,7 @@ def test_there_is_an_example_for_each_operation():
     assert used >= {*BUILT_IN, "caption"}
 
 
-def test_the_demo_is_a_plan_of_sources_a_film_and_what_is_made_of_it():
+def test_the_demo_plan_has_sources_a_film_and_versions_of_it():
     checked = check_plan(read_plan(plan()), ALL, max_jobs=100)
 
     assert {job for job, upstream in checked.upstream.items() if not upstream} == {
@@ -75,20 +76,20 @@ def test_the_preset_of_the_film_can_be_chosen():
     jobs = {job["id"]: job for job in plan(preset="ultrafast")["jobs"]}
 
     assert jobs["film"]["params"]["output"]["preset"] == "ultrafast"
-    assert film()["output"]["preset"] == "veryfast", "one call leaves the next alone"
+    assert film()["output"]["preset"] == "veryfast", "a call does not change the next one"
 
 
-def test_sources_are_as_long_as_the_film_needs_them():
+def test_sources_have_the_duration_that_the_film_needs():
     lengths = {
         job["id"]: job.get("params", {}).get("duration")
         for job in plan()["jobs"]
         if job["operation"].startswith("demo-")
     }
     scenes = film()["scenes"]
-    shown = [lengths.get(scene.get("src", "").strip("${}").split(".")[0]) or scene["duration"] for scene in scenes]
+    durations = [lengths.get(scene.get("src", "").strip("${}").split(".")[0]) or scene["duration"] for scene in scenes]
     overlaps = sum(scene.get("transition", {}).get("duration", 0) for scene in scenes)
 
-    assert sum(shown) - overlaps == pytest.approx(lengths["music"])
+    assert sum(durations) - overlaps == pytest.approx(lengths["music"])
     assert 12 <= lengths["music"] <= 18
 
 
@@ -103,49 +104,49 @@ def test_captions_follow_each_other_and_end_before_the_film():
     assert all(len(cue["text"]) / (cue["end"] - cue["start"]) <= 24 for cue in cues), "they can be read in time"
 
 
-def test_the_sheet_that_is_filmed_lists_the_jobs_of_its_own_plan():
+def test_the_call_sheet_lists_the_jobs_of_the_plan():
     ids = {job["id"] for job in plan()["jobs"]}
 
     assert {name for _, row, _, _ in ROWS for name in row.split(", ")} <= ids
 
 
 @pytest.mark.parametrize("picture", ["dawn", "mountains", "city"])
-async def test_each_landscape_moves_smoothly_and_in_full_colour(studio, stage, picture):
+async def test_each_landscape_moves_smoothly_in_color(studio, stage, picture):
     result = await demo_scene.run(stage, demo_scene.params(picture=picture, duration=0.3))
 
     found = result.video.probe
     frames = studio.look(stage.kept[0], size=(108, 192), filters="scale=108:192")
     changes = abs(frames[1:] - frames[:-1]).mean(axis=(1, 2))
     assert (found.width, found.height, found.fps, found.frames) == (1080, 1920, 30, 9)
-    assert frames.std() > 25, "not a plain picture"
+    assert frames.std() > 25, "the frame is not uniform"
     assert changes.min() > 0.2 and changes.max() < 3 * changes.min(), "every frame moves, and none jumps"
 
 
-async def test_the_still_leaves_room_for_the_camera(stage):
+async def test_the_still_is_larger_than_the_film(stage):
     await demo_still.run(stage, demo_still.params())
 
     assert Image.open(stage.kept[0]).size == SIZE == (1296, 2304)
 
 
-async def test_the_music_plays_to_its_end_without_a_gap_or_a_clipped_sample(studio, stage):
+async def test_the_music_has_no_gap_and_no_clipping(studio, stage):
     await demo_music.run(stage, demo_music.params(duration=17.6))
 
-    sound = studio.listen(stage.kept[0])
-    parts = [(sound[start : start + 12_000] ** 2).mean() ** 0.5 for start in range(0, len(sound) - 48_000, 12_000)]
-    assert len(sound) == pytest.approx(17.6 * 48_000, abs=100)
-    assert 0.1 < abs(sound).max() < 0.95
+    audio = studio.listen(stage.kept[0])
+    parts = [(audio[start : start + 12_000] ** 2).mean() ** 0.5 for start in range(0, len(audio) - 48_000, 12_000)]
+    assert len(audio) == pytest.approx(17.6 * 48_000, abs=100)
+    assert 0.1 < abs(audio).max() < 0.95
     assert min(parts) > 0.01
-    assert abs(sound[-480:]).max() < 0.02, "it fades out"
-    assert abs(sound[:, 0] - sound[:, 1]).max() > 0.05, "it is in stereo"
+    assert abs(audio[-480:]).max() < 0.02, "it fades out"
+    assert abs(audio[:, 0] - audio[:, 1]).max() > 0.05, "it is in stereo"
 
 
-def test_notes_sound_at_their_pitch():
+def test_notes_have_the_frequency_of_their_pitch():
     assert music.frequency("A4") == 440
     assert music.frequency("C5") == pytest.approx(523.25, abs=0.01)
     assert music.frequency("F#4") == pytest.approx(369.99, abs=0.01)
 
 
 @pytest.mark.parametrize("params", [{"picture": "moon"}, {"picture": "dawn", "duration": 300}])
-def test_the_demo_draws_only_what_it_can(params):
+def test_invalid_params_are_rejected(params):
     with pytest.raises(BadParams):
         validate_params(params, demo_scene.params)

@@ -103,7 +103,7 @@ def own_operations(tmp_path, monkeypatch):
         if block.file:
             (tmp_path / block.file).write_text(block.text)
     monkeypatch.syspath_prepend(tmp_path)
-    yield discover(["boomerang"])
+    yield discover(["boomerang"]).with_settings(Settings(_env_file=None))
     sys.modules.pop("boomerang", None)
 
 

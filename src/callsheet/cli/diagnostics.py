@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from callsheet.api.bind_check import require_api_key_beyond_loopback
 from callsheet.cli.bootstrap import discover_operations, settings_problems
 from callsheet.cli.printing import size_text
-from callsheet.comfyui.pool import check_servers, open_pool
+from callsheet.comfyui.health import check_servers
+from callsheet.comfyui.pool import Pool
 from callsheet.comfyui.workflows import load_workflow, stored_workflows
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.migrations import HEAD
@@ -173,8 +174,10 @@ async def _comfyui(settings: Settings, _: list[str] | None) -> AsyncIterator[Fin
         yield Finding("error", "ComfyUI", f"there is no main.py in {settings.comfyui_path} (COMFYUI_PATH)")
     if settings.comfyui_api_url is None:
         return
-    for health in await check_servers(open_pool(settings)):
+    async with Pool(settings) as pool:
+        servers = await check_servers(pool)
+    for health in servers:
         if health.reachable:
             yield Finding("ok", "ComfyUI", f"{health.server.name} is reachable, version {health.version}")
-        elif health.server.child is None:
+        elif health.server.managed is None:
             yield Finding("warning", "ComfyUI", health.reason or f"{health.server.name} does not respond")

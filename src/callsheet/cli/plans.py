@@ -29,7 +29,7 @@ def check(plan: PlanFile, modules: Import = None, as_json: Json = False) -> None
     from callsheet.local import parse_submission
 
     settings = load_settings()
-    catalog = discover_operations(modules)
+    catalog = discover_operations(modules).with_settings(settings)
     try:
         submission = parse_submission(read_plan_file(plan, settings), catalog)
         checked = check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)

@@ -95,7 +95,7 @@ def run_to_end(plan: Any, operations: "Iterable[Operation]", settings: "Settings
     from callsheet.cli.progress import open_display
     from callsheet.local import arun, load_catalog, parse_submission
 
-    submission = parse_submission(plan, load_catalog(operations))
+    submission = parse_submission(plan, load_catalog(operations).with_settings(settings))
     jobs = {job.id: job.operation for job in submission.execution_plan.jobs}
 
     async def run_plan() -> "Execution":

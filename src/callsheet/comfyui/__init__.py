@@ -1,1 +1,1 @@
-"""A ComfyUI server, from outside: what a client meets, what it sends and what it gets."""
+"""Client side of ComfyUI: HTTP and websocket clients, prompt tracking, server pool, managed server."""

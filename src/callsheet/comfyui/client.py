@@ -1,62 +1,69 @@
-"""ComfyUI's HTTP interface: one server, one question at a time."""
+"""HTTP client of one ComfyUI server."""
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Literal, Self
-from uuid import uuid4
 
 import httpx2
 
-from callsheet.comfyui.errors import rejection_message
+from callsheet.comfyui.errors import rejection_error
 from callsheet.comfyui.graph import Graph
+from callsheet.comfyui.multipart import encode_upload
 from callsheet.comfyui.outputs import OutputFile
 from callsheet.comfyui.parsing import read_object, sanitize_text
 from callsheet.domain.errors import OutputExpired, ProviderUnreachable, SubmissionRejected, SubmissionUnknown
 from callsheet.files.atomic_write import write_atomically
 from callsheet.files.fetch import redact_url
-from callsheet.files.media_types import OCTET_STREAM
 from callsheet.files.ssrf_guard import tls_context
 
 _CHUNK = 256 * 1024
-_CONNECT = 5.0
-_AWAY = frozenset({502, 503, 504})
-"""A proxy's words for a server that does not answer."""
+_CONNECT_TIMEOUT = 5.0
+_GATEWAY_ERRORS = frozenset({502, 503, 504})
+"""Status codes of a proxy whose server does not respond."""
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
-_BETWEEN_STOPS = (0.05, 0.2, 0.5)
+"""Errors after which the request has certainly not reached the server."""
+_CANCEL_PAUSES = (0.05, 0.2, 0.5)
+"""Seconds between cancel requests; the last one repeats."""
 
 State = Literal["queued", "running", "ended", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class PromptStatus:
-    """How a prompt stands, and how busy its server is."""
+    """The state of one prompt, with the load of its server."""
 
     state: State
-    """`unknown`: the server has never heard of it, or has forgotten it."""
+    """`unknown`: the server never had the prompt, or lost it in a restart."""
     entry: Mapping[str, Any] | None = None
-    """Of the history, once it has ended."""
+    """Its history entry, once it has ended."""
     ahead: int = 0
-    """Prompts that are run before it."""
+    """Prompts that run before it."""
     running: int = 0
-    waiting: int = 0
+    """Running prompts of the server, of all clients."""
+    pending: int = 0
+    """Queued prompts of the server, of all clients."""
 
 
-class ComfyUI:
-    """A server, to be used as an async context. Every method raises ProviderUnreachable when no answer comes."""
+class ComfyUIClient:
+    """HTTP client of one server, used as an async context manager.
+
+    Every method raises ProviderUnreachable when the server does not respond.
+    """
 
     def __init__(self, url: str, *, timeout: float = 120.0, max_bytes: int = 20 * 2**30) -> None:
-        """Wait `timeout` seconds for an answer, and take files of up to `max_bytes`."""
+        """Requests time out after `timeout` seconds; downloads are limited to `max_bytes`."""
         self.url = url.rstrip("/")
-        self.place = redact_url(self.url)
-        """The address as it may be told: it may hold a password."""
+        self.display_url = redact_url(self.url)
+        """The URL for messages, without a password."""
         self._max_bytes = max_bytes
         self._client = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(timeout, connect=_CONNECT),
+            timeout=httpx2.Timeout(timeout, connect=_CONNECT_TIMEOUT),
             follow_redirects=False,
             trust_env=False,
             verify=tls_context(),
@@ -68,189 +75,179 @@ class ComfyUI:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
-    async def stats(self) -> dict[str, Any]:
-        """Return what the server tells about itself: `system` and `devices`."""
-        return await self._told("/system_stats", "system")
+    async def system_stats(self) -> dict[str, Any]:
+        """Return `/system_stats`: the objects `system` and `devices`."""
+        return await self._get_object("/system_stats", "system")
 
-    async def depth(self) -> int:
-        """Return how many prompts wait or run, of whomever."""
-        info = await self._told("/prompt", "exec_info")
+    async def queue_depth(self) -> int:
+        """Return the number of queued and running prompts, of all clients."""
+        info = await self._get_object("/prompt", "exec_info")
         return int(info["exec_info"].get("queue_remaining") or 0)
 
     async def upload(self, path: Path, name: str, *, folder: str = "callsheet") -> str:
-        """Bring a file to the server and return the name that a node finds it by.
+        """Upload a file, and return the name under which nodes find it.
 
-        Raises Refused when the server does not take it.
+        Raises SubmissionRejected when the server does not accept the file.
         """
-        answer = await self._ask("POST", "/upload/image", **await _multipart(path, name, folder))
-        if answer.status_code == 413:
+        response = await self._request("POST", "/upload/image", **await encode_upload(path, name, folder))
+        if response.status_code == 413:
             raise SubmissionRejected(
-                f"{path.name} is larger than ComfyUI takes; start it with a larger --max-upload-size."
+                f"{path.name} is larger than ComfyUI accepts; start ComfyUI with a larger --max-upload-size."
             )
-        stored = read_object(answer.content)
-        if answer.status_code != 200 or not isinstance(stored.get("name"), str):
-            raise SubmissionRejected(f"ComfyUI did not take {path.name}: it answered {answer.status_code}.")
+        stored = read_object(response.content)
+        if response.status_code != 200 or not isinstance(stored.get("name"), str):
+            raise SubmissionRejected(f"ComfyUI rejected the upload of {path.name} with status {response.status_code}.")
         return "/".join(filter(None, (str(stored.get("subfolder") or ""), stored["name"])))
 
     async def submit(self, graph: Graph, prompt_id: str, client_id: str) -> str:
-        """Queue a graph, once, and return the id that the server knows it by.
+        """Queue a graph, and return the prompt id that the server uses. The request is sent once, without retry.
 
-        Raises BadParams with all that the server's check finds, Refused, ProviderUnreachable when nothing was sent,
-        SubmissionUnknown when the answer did not come: look the id up then.
+        Raises BadParams with every problem that the server's validation finds, SubmissionRejected,
+        ProviderUnreachable when nothing was sent, and SubmissionUnknown when the response was lost: then look the
+        prompt id up.
         """
         body = {"prompt": graph, "prompt_id": prompt_id, "client_id": client_id, "extra_data": {}}
         try:
-            answer = await self._client.post(f"{self.url}/prompt", json=body)
+            response = await self._client.post(f"{self.url}/prompt", json=body)
         except _NOT_SENT as error:
-            raise self._away(error) from error
+            raise self._unreachable(error) from error
         except httpx2.HTTPError as error:
-            raise SubmissionUnknown(f"The answer of {self.place} to the prompt was lost: {_name(error)}.") from error
-        fields = read_object(answer.content)
-        if answer.status_code in _AWAY:
-            raise SubmissionUnknown(f"A proxy before {self.place} answered {answer.status_code}.")
-        if answer.status_code != 200:
-            raise (
-                rejection_message(fields)
-                if fields
-                else SubmissionRejected(f"ComfyUI does not take the prompt: {_words(answer)}")
+            raise SubmissionUnknown(
+                f"The response of {self.display_url} to the prompt was lost: {_error_name(error)}."
+            ) from error
+        fields = read_object(response.content)
+        if response.status_code in _GATEWAY_ERRORS:
+            raise SubmissionUnknown(
+                f"A proxy in front of {self.display_url} responded with status {response.status_code}."
             )
-        known = str(fields.get("prompt_id") or prompt_id)
+        if response.status_code != 200:
+            raise (
+                rejection_error(fields)
+                if fields
+                else SubmissionRejected(f"ComfyUI rejected the prompt: {_describe(response)}")
+            )
+        accepted_id = str(fields.get("prompt_id") or prompt_id)
         if fields.get("node_errors"):
-            # It would run what is left without the outputs that do not work, and call that a success.
-            await self.stop(known)
-            raise rejection_message(fields)
-        return known
+            # ComfyUI would drop the invalid outputs, run the others, and report success.
+            with suppress(ProviderUnreachable):  # the prompt is rejected in any case, and must not be sent elsewhere
+                await self.cancel(accepted_id)
+            raise rejection_error(fields)
+        return accepted_id
 
     async def get_status(self, prompt_id: str) -> PromptStatus:
-        """Return how a prompt stands. The queue is read first: whatever leaves it is in the history by then."""
-        queue = await self._told("/queue", "queue_running")
-        running = [str(item[1]) for item in queue.get("queue_running") or ()]
-        waiting = [str(item[1]) for item in sorted(queue.get("queue_pending") or (), key=lambda item: item[0])]
-        standing = partial(PromptStatus, running=len(running), waiting=len(waiting))
-        if prompt_id in running:
-            return standing("running")
-        if prompt_id in waiting:
-            return standing("queued", ahead=waiting.index(prompt_id) + len(running))
-        entry = await self.history(prompt_id)
-        return standing("unknown" if entry is None else "ended", entry)
+        """Return the status of a prompt.
 
-    async def history(self, prompt_id: str) -> dict[str, Any] | None:
-        """Return the entry of a prompt that has ended; None for any other."""
-        entry = (await self._told(f"/history/{prompt_id}")).get(prompt_id)
+        The queue is read before the history: a prompt that has left the queue is in the history by then.
+        """
+        queue = await self._get_object("/queue", "queue_running")
+        running = [str(item[1]) for item in queue.get("queue_running") or ()]
+        pending = [str(item[1]) for item in sorted(queue.get("queue_pending") or (), key=lambda item: item[0])]
+        status = partial(PromptStatus, running=len(running), pending=len(pending))
+        if prompt_id in running:
+            return status("running")
+        if prompt_id in pending:
+            return status("queued", ahead=pending.index(prompt_id) + len(running))
+        entry = await self.get_history(prompt_id)
+        return status("unknown" if entry is None else "ended", entry)
+
+    async def get_history(self, prompt_id: str) -> dict[str, Any] | None:
+        """Return the history entry of a prompt that has ended; None for any other prompt."""
+        entry = (await self._get_object(f"/history/{prompt_id}")).get(prompt_id)
         return entry if isinstance(entry, dict) else None
 
     async def delete_history(self, prompt_id: str) -> None:
-        """Drop a prompt's entry from the history."""
-        await self._ask("POST", "/history", json={"delete": [prompt_id]})
+        """Delete the history entry of a prompt."""
+        await self._request("POST", "/history", json={"delete": [prompt_id]})
 
-    async def stop(self, prompt_id: str, *, patience: float = 20.0) -> PromptStatus:
-        """End a prompt, and no other, and return how it stands then.
+    async def cancel(self, prompt_id: str, *, timeout: float = 20.0) -> PromptStatus:
+        """Cancel one prompt, and return its status afterwards.
 
-        A node that is the last one, or reports no steps, is not stopped by anything: after `patience` seconds the
-        prompt may still be `running`.
+        ComfyUI cannot interrupt the last node of a prompt, nor a node that reports no steps: after `timeout` seconds
+        the prompt may still be `running`.
         """
-        end = time.monotonic() + patience
-        pauses = chain(_BETWEEN_STOPS, repeat(_BETWEEN_STOPS[-1]))
-        standing = await self._stop_once(prompt_id, atomic=True)
-        while standing.state in ("queued", "running") and time.monotonic() < end:
+        end = time.monotonic() + timeout
+        pauses = chain(_CANCEL_PAUSES, repeat(_CANCEL_PAUSES[-1]))
+        status = await self._cancel_once(prompt_id, use_jobs_api=True)
+        while status.state in ("queued", "running") and time.monotonic() < end:
             await asyncio.sleep(next(pauses))
-            standing = await self._stop_once(prompt_id, atomic=False)
-        return standing
+            status = await self._cancel_once(prompt_id, use_jobs_api=False)
+        return status
 
-    async def _stop_once(self, prompt_id: str, *, atomic: bool) -> PromptStatus:
-        # Servers before 2026 do not have the route, and say 404 or 405.
-        answer = await self._ask("POST", f"/api/jobs/{prompt_id}/cancel") if atomic else None
-        if answer is None or answer.status_code != 200:
-            await self._ask("POST", "/queue", json={"delete": [prompt_id]})
-            await self._ask("POST", "/interrupt", json={"prompt_id": prompt_id})
+    async def _cancel_once(self, prompt_id: str, *, use_jobs_api: bool) -> PromptStatus:
+        # Servers before 2026 lack this route, and respond with 404 or 405.
+        response = await self._request("POST", f"/api/jobs/{prompt_id}/cancel") if use_jobs_api else None
+        if response is None or response.status_code != 200:
+            # The prompt may move from the queue to the executor between the two requests; cancel() repeats them.
+            await self._request("POST", "/queue", json={"delete": [prompt_id]})
+            await self._request("POST", "/interrupt", json={"prompt_id": prompt_id})
         return await self.get_status(prompt_id)
 
-    async def free(self) -> None:
-        """Have the server unload its models and drop what it has cached, once no prompt runs."""
-        await self._ask("POST", "/free", json={"unload_models": True, "free_memory": True})
+    async def free_memory(self) -> None:
+        """Make the server unload its models and drop its cache as soon as no prompt runs."""
+        await self._request("POST", "/free", json={"unload_models": True, "free_memory": True})
 
     async def download(self, file: OutputFile, target: Path) -> Path:
-        """Download an output file, complete or not at all. Raises OutputExpired when the server has no such file."""
-        place = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
+        """Download an output file completely or not at all. Raises OutputExpired when the server has no such file."""
+        query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         try:
-            async with self._client.stream("GET", f"{self.url}/view", params=place) as answer:
-                _refuse(answer.status_code, file)
-                await write_atomically(self._capped(answer, file), target)
+            async with self._client.stream("GET", f"{self.url}/view", params=query) as response:
+                _check_download(response.status_code, file)
+                await write_atomically(self._limited(response, file), target)
         except httpx2.HTTPError as error:
             raise ProviderUnreachable(
-                f"{file.filename} did not come whole from {self.place}: {_name(error)}"
+                f"The download of {file.filename} from {self.display_url} failed: {_error_name(error)}"
             ) from error
         return target
 
-    async def _capped(self, answer: httpx2.Response, file: OutputFile) -> AsyncGenerator[bytes, None]:
+    async def _limited(self, response: httpx2.Response, file: OutputFile) -> AsyncGenerator[bytes, None]:
         size = 0
-        async for chunk in answer.aiter_bytes(_CHUNK):
+        async for chunk in response.aiter_bytes(_CHUNK):
             size += len(chunk)
             if size > self._max_bytes:
-                raise OutputExpired(f"{file.filename} has more than the {self._max_bytes:,} bytes that are accepted")
+                raise OutputExpired(f"{file.filename} is larger than the limit of {self._max_bytes:,} bytes")
             yield chunk
 
-    async def _told(self, path: str, *names: str) -> dict[str, Any]:
-        answer = await self._ask("GET", path)
-        fields = read_object(answer.content)
-        if answer.status_code != 200 or not fields.keys() >= {*names}:
-            # Whatever it is, it must not be taken for a server that has forgotten everything.
-            raise ProviderUnreachable(f"{self.place} does not answer like ComfyUI: {path} gave {answer.status_code}")
+    async def _get_object(self, path: str, *required: str) -> dict[str, Any]:
+        response = await self._request("GET", path)
+        fields = read_object(response.content)
+        if response.status_code != 200 or not fields.keys() >= {*required}:
+            # An unrelated server must not look like a ComfyUI that has lost all its prompts.
+            raise ProviderUnreachable(
+                f"{self.display_url} does not respond like ComfyUI: {path} returned status {response.status_code}"
+            )
         return fields
 
-    async def _ask(self, method: str, path: str, **request: Any) -> httpx2.Response:
+    async def _request(self, method: str, path: str, **options: Any) -> httpx2.Response:
         try:
-            answer = await self._client.request(method, f"{self.url}{path}", **request)
+            response = await self._client.request(method, f"{self.url}{path}", **options)
         except httpx2.HTTPError as error:
-            raise self._away(error) from error
-        if answer.status_code in _AWAY:
-            raise ProviderUnreachable(f"ComfyUI at {self.place} does not answer: a proxy says {answer.status_code}")
-        return answer
+            raise self._unreachable(error) from error
+        if response.status_code in _GATEWAY_ERRORS:
+            raise ProviderUnreachable(
+                f"ComfyUI at {self.display_url} does not respond: a proxy returned status {response.status_code}"
+            )
+        return response
 
-    def _away(self, error: Exception) -> ProviderUnreachable:
-        return ProviderUnreachable(f"ComfyUI at {self.place} does not answer: {_name(error)}")
+    def _unreachable(self, error: Exception) -> ProviderUnreachable:
+        return ProviderUnreachable(f"ComfyUI at {self.display_url} does not respond: {_error_name(error)}")
 
 
-def _refuse(status: int, file: OutputFile) -> None:
+def _check_download(status: int, file: OutputFile) -> None:
     if status == 404:
         raise OutputExpired(
-            f"ComfyUI names the file {file.filename} (node {file.node}) and does not have it. Somebody removed it, "
-            "and the prompt was not run anew since all its nodes were cached.",
+            f"ComfyUI lists the file {file.filename} (node {file.node}), but does not have it. The file was deleted, "
+            "and the prompt did not create it again because all its nodes were cached.",
             file=file.filename,
         )
     if status >= 500:
-        raise ProviderUnreachable(f"ComfyUI answered {status} for {file.filename}")
+        raise ProviderUnreachable(f"ComfyUI returned status {status} for {file.filename}")
     if status != 200:
-        raise OutputExpired(f"ComfyUI does not give the file {file.filename} (node {file.node}): it answered {status}.")
+        raise OutputExpired(f"ComfyUI returned status {status} for the file {file.filename} (node {file.node}).")
 
 
-async def _multipart(path: Path, name: str, folder: str) -> dict[str, Any]:
-    """Return body and headers of an upload, streamed from the disk."""
-    edge = uuid4().hex
-    fields = "".join(_field(edge, key, value) for key, value in (("subfolder", folder), ("type", "input")))
-    head = f'{fields}--{edge}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n'
-    head = f"{head}Content-Type: {OCTET_STREAM}\r\n\r\n"
-    tail = f"\r\n--{edge}--\r\n"
-    size = (await asyncio.to_thread(path.stat)).st_size + len(head) + len(tail)
-
-    async def body() -> AsyncGenerator[bytes, None]:
-        yield head.encode("ascii")
-        with await asyncio.to_thread(path.open, "rb") as file:
-            while chunk := await asyncio.to_thread(file.read, _CHUNK):
-                yield chunk
-        yield tail.encode("ascii")
-
-    headers = {"Content-Type": f"multipart/form-data; boundary={edge}", "Content-Length": str(size)}
-    return {"content": body(), "headers": headers}
+def _describe(response: httpx2.Response) -> str:
+    return f"{response.status_code} {sanitize_text(response.text)}".rstrip()
 
 
-def _field(edge: str, name: str, value: str) -> str:
-    return f'--{edge}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-
-
-def _words(answer: httpx2.Response) -> str:
-    return f"{answer.status_code} {sanitize_text(answer.text)}".rstrip()
-
-
-def _name(error: Exception) -> str:
+def _error_name(error: Exception) -> str:
     return type(error).__name__

@@ -1,4 +1,4 @@
-"""Graphs in ComfyUI's API format: read, checked, changed."""
+"""Graphs in ComfyUI's API format: validation, inputs, merging."""
 
 import json
 import re
@@ -9,111 +9,110 @@ from callsheet.domain.errors import Problem
 from callsheet.files.object_keys import safe_name
 
 Graph = dict[str, dict[str, Any]]
-"""Node id → `class_type` and `inputs`; an input is a value, or `[node id, slot]` of the node that it comes from."""
+"""Node id → `class_type` and `inputs`. An input is a value, or a link `[node id, slot]` to another node's output."""
 
-_EDITOR = (
-    "this is the editor's own format, which holds where boxes stand and not what they do; export it with "
-    "'Export (API)', or 'Save (API Format)' in the editor's menu"
+_EDITOR_FORMAT = (
+    "this is the editor's format, which describes the layout and cannot be run; export the workflow with "
+    "'Export (API)', or 'Save (API Format)', in the editor's menu"
 )
-_ONLY_BY_SOCKET = "its images go over a websocket alone and are lost when it breaks; use SaveImage"
+_WEBSOCKET_ONLY = "its images are sent over a websocket only and lost when it breaks; use SaveImage"
 
 
-def unwrapped(value: Any) -> Any:
-    """Return the graph that stands under `prompt`, where a whole request was given."""
+def unwrap_prompt(value: Any) -> Any:
+    """Return the graph under the key `prompt` when a whole request is given; else the value itself."""
     if isinstance(value, dict) and isinstance(value.get("prompt"), dict) and "class_type" not in value["prompt"]:
         return value["prompt"]
     return value
 
 
 def is_editor_format(value: Any) -> bool:
-    """Tell whether this is a workflow as the editor saves it."""
+    """Whether this is a workflow in the format of ComfyUI's editor."""
     return isinstance(value, dict) and isinstance(value.get("nodes"), list) and "links" in value
 
 
-def problems_of(value: Any, where: str = "graph") -> list[Problem]:
-    """Return everything that is wrong with a graph, as far as it can be told without the server."""
+def validate_graph(value: Any, path: str = "graph") -> list[Problem]:
+    """Return every problem of a graph that can be found without the server."""
     if is_editor_format(value):
-        return [Problem(where, "editor_format", _EDITOR)]
+        return [Problem(path, "editor_format", _EDITOR_FORMAT)]
     if not isinstance(value, dict) or not value:
-        return [Problem(where, "not_a_graph", "a graph is an object: node id → class_type and inputs")]
-    problems = [problem for node, about in value.items() for problem in _of_node(value, node, about, where)]
-    if not problems and (circle := _circle(value)):
-        problems = [Problem(where, "cycle", f"these nodes wait for each other: {', '.join(sorted(circle))}")]
+        return [Problem(path, "not_a_graph", "a graph is an object: node id → class_type and inputs")]
+    problems = [problem for node, fields in value.items() for problem in _validate_node(value, node, fields, path)]
+    if not problems and (cycle := _nodes_in_cycles(value)):
+        problems = [Problem(path, "cycle", f"these nodes wait for each other: {', '.join(sorted(cycle))}")]
     return problems
 
 
-def _of_node(graph: Mapping[str, Any], node: str, about: Any, where: str) -> Iterator[Problem]:
-    place = f"{where}.{node}"
-    if not isinstance(about, dict) or not isinstance(about.get("class_type"), str):
-        yield Problem(place, "no_class_type", "a node has a class_type, such as KSampler")
+def _validate_node(graph: Mapping[str, Any], node: str, fields: Any, path: str) -> Iterator[Problem]:
+    path = f"{path}.{node}"
+    if not isinstance(fields, dict) or not isinstance(fields.get("class_type"), str):
+        yield Problem(path, "no_class_type", "a node needs a class_type, such as KSampler")
         return
-    if about["class_type"] == "SaveImageWebsocket":
-        yield Problem(place, "only_by_websocket", f"SaveImageWebsocket: {_ONLY_BY_SOCKET}")
-    if not isinstance(about.get("inputs"), dict):
-        yield Problem(
-            place, "no_inputs", f"{about['class_type']} has no inputs; an object belongs there, if an empty one"
-        )
+    class_type = fields["class_type"]
+    if class_type == "SaveImageWebsocket":
+        yield Problem(path, "only_by_websocket", f"SaveImageWebsocket: {_WEBSOCKET_ONLY}")
+    if not isinstance(fields.get("inputs"), dict):
+        yield Problem(path, "no_inputs", f"{class_type} needs an object 'inputs', which may be empty")
         return
-    for name, source in _links(about):
+    for name, source in _links(fields):
         if source not in graph:
-            message = f"{about['class_type']} takes '{name}' from node {source}, and there is none"
-            yield Problem(f"{place}.{name}", "no_such_node", message)
+            message = f"{class_type} takes '{name}' from node {source}, which does not exist"
+            yield Problem(f"{path}.{name}", "no_such_node", message)
 
 
-def _links(about: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in about["inputs"].items():
+def _links(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in fields["inputs"].items():
         if is_link(value):
             yield name, value[0]
 
 
 def is_link(value: Any) -> bool:
-    """Tell whether an input comes from another node."""
+    """Whether an input is a link to another node's output."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str) and type(value[1]) is int
 
 
-def _circle(graph: Graph) -> set[str]:
-    """Return the nodes that are left when those are taken away that wait for none, again and again."""
-    left = {node: {source for _, source in _links(about)} for node, about in graph.items()}
-    while free := [node for node, sources in left.items() if not sources & left.keys()]:
-        for node in free:
-            del left[node]
-    return set(left)
+def _nodes_in_cycles(graph: Graph) -> set[str]:
+    """Return the nodes that remain after repeatedly removing nodes without unresolved links."""
+    remaining = {node: {source for _, source in _links(fields)} for node, fields in graph.items()}
+    while resolved := [node for node, sources in remaining.items() if not sources & remaining.keys()]:
+        for node in resolved:
+            del remaining[node]
+    return set(remaining)
 
 
 def needed_nodes(graph: Graph) -> list[str]:
-    """Return the nodes that something is made from: those that no other takes from, and all before them."""
-    taken = {source for about in graph.values() for _, source in _links(about)}
-    ahead = [node for node in graph if node not in taken]
-    found = dict.fromkeys(ahead)
-    while ahead:
-        for _, source in _links(graph[ahead.pop()]):
+    """Return the final nodes (no other node links to them) and all nodes that they depend on."""
+    linked = {source for fields in graph.values() for _, source in _links(fields)}
+    stack = [node for node in graph if node not in linked]
+    found = dict.fromkeys(stack)
+    while stack:
+        for _, source in _links(graph[stack.pop()]):
             if source in graph and source not in found:
                 found[source] = None
-                ahead.append(source)
+                stack.append(source)
     return list(found)
 
 
-def copied(graph: Graph) -> Graph:
-    """Return a graph that can be changed without changing this one."""
-    changed: Graph = json.loads(json.dumps(graph))
-    return changed
+def copy_graph(graph: Graph) -> Graph:
+    """Return a deep copy."""
+    copied: Graph = json.loads(json.dumps(graph))
+    return copied
 
 
-def merged(base: Graph, over: Mapping[str, Any]) -> Graph:
-    """Lay nodes over a graph, field by field; what lies over it wins."""
-    result = copied(base)
-    for node, about in over.items():
-        if not isinstance(about, dict):
-            result[node] = about
+def merge_graphs(base: Graph, changes: Mapping[str, Any]) -> Graph:
+    """Return `base` with the nodes of `changes` merged into it, field by field; `changes` takes precedence."""
+    result = copy_graph(base)
+    for node, fields in changes.items():
+        if not isinstance(fields, dict):
+            result[node] = fields
             continue
         kept = result.get(node, {})
-        inputs = {**(kept.get("inputs") or {}), **(about.get("inputs") or {})}
-        result[node] = {**kept, **about, "inputs": inputs}
+        inputs = {**(kept.get("inputs") or {}), **(fields.get("inputs") or {})}
+        result[node] = {**kept, **fields, "inputs": inputs}
     return result
 
 
 def find_field(graph: Graph, path: str) -> tuple[str, str] | None:
-    """Return node id and input of a `node.input`; None when there is no such node. Ids may hold dots."""
+    """Split `node.input` into node id and input name; None when there is no such node. Node ids may contain dots."""
     found = [node for node in graph if path.startswith(f"{node}.") and len(path) > len(node) + 1]
     if not found:
         return None
@@ -122,30 +121,30 @@ def find_field(graph: Graph, path: str) -> tuple[str, str] | None:
 
 
 def set_input(graph: Graph, path: str, value: Any) -> None:
-    """Set a field, named as `node.input`, which must be there."""
-    place = find_field(graph, path)
-    if place is None:
+    """Set an input, named as `node.input`. Raises KeyError when there is no such node."""
+    field = find_field(graph, path)
+    if field is None:
         raise KeyError(path)
-    graph[place[0]]["inputs"][place[1]] = value
+    graph[field[0]]["inputs"][field[1]] = value
 
 
 def missing_fields(graph: Graph, paths: Iterable[str]) -> list[str]:
-    """Return those of these `node.input` names whose node is not there."""
+    """Return the `node.input` paths whose node does not exist."""
     return [path for path in paths if find_field(graph, path) is None]
 
 
-def name_files_apart(graph: Graph, folder: str) -> None:
-    """Have every node that saves files save them under a folder of its own.
+def set_output_folder(graph: Graph, folder: str) -> None:
+    """Make every node that saves files save them in `folder`.
 
-    A prompt whose nodes are all in the server's cache answers with the files of the prompt before, which may be
-    gone, or another job's. With a name of its own the saving is done anew, and nothing else.
+    ComfyUI answers a prompt whose nodes are all cached with the file names of the earlier prompt, and these files
+    may be deleted or belong to another job. A unique folder makes the save nodes run again, and only them.
     """
-    for about in graph.values():
-        prefix = about["inputs"].get("filename_prefix")
+    for fields in graph.values():
+        prefix = fields["inputs"].get("filename_prefix")
         if isinstance(prefix, str):
-            about["inputs"]["filename_prefix"] = f"{folder}/{_last_part(prefix)}"
+            fields["inputs"]["filename_prefix"] = f"{folder}/{_base_name(prefix)}"
 
 
-def _last_part(prefix: str) -> str:
-    # A name with two dots in a row is saved, and cannot be fetched.
+def _base_name(prefix: str) -> str:
+    # ComfyUI saves a file with two consecutive dots in its name, but refuses to serve it.
     return re.sub(r"\.{2,}", ".", safe_name(re.split(r"[/\\]", prefix)[-1]))

@@ -1,280 +1,158 @@
-"""A ComfyUI that a worker runs itself: started for the first job, watched, stopped when it is idle."""
+"""A ComfyUI server that the worker runs itself: started for the first job, stopped when idle."""
 
 import asyncio
-import os
-import shlex
-import shutil
-import signal
-import socket
 import time
-from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from uuid import uuid4
 
 import structlog
 
-from callsheet.comfyui.client import ComfyUI
-from callsheet.domain.errors import ConfigurationError, PromptLost, ProviderUnreachable
-from callsheet.processes.child import ProcessLimits, child_environment, start_child
+from callsheet.comfyui.client import ComfyUIClient
+from callsheet.comfyui.server_command import build_command
+from callsheet.comfyui.server_process import OnLine, ServerProcess
+from callsheet.domain.errors import ProviderUnreachable
 from callsheet.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-_UNLIMITED = ProcessLimits(file_bytes=None)
-_LAST_LINES = 12
-_BETWEEN_LOOKS = 0.25
-_HELP_SECONDS = 60.0
-_FLAG_ALONE = ""
-
-Hear = Callable[[str], None]
-
-
-@dataclass(slots=True)
-class ServerProcess:
-    """One process, from its start to its end."""
-
-    id: str
-    """No two processes have the same."""
-    url: str
-    argv: list[str]
-    """As it tells them itself, so that another server on the same port is not taken for it."""
-    last: deque[str] = field(default_factory=lambda: deque(maxlen=_LAST_LINES))
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-    code: int | None = None
-    ready: bool = False
-
-    def reason(self) -> str:
-        """Say how it ended, with the last that it said."""
-        code = self.code or 0
-        how = f"with signal {-code}" if code < 0 else f"with exit status {code}"
-        if code == -signal.SIGKILL:
-            how += " (killed by somebody, or by the system because memory ran out)"
-        return f"Our own ComfyUI ended {how}; it said last: {' | '.join(self.last) or 'nothing'}"
-
-    def check(self) -> None:
-        """Raise PromptLost, with the reason, once the process has ended."""
-        if self.ended.is_set():
-            raise PromptLost(self.reason())
+_READY_POLL_INTERVAL = 0.25
 
 
 class ManagedServer:
-    """Keeps at most one ComfyUI running."""
+    """Runs at most one ComfyUI process."""
 
     def __init__(self, settings: Settings) -> None:
-        assert settings.comfyui_path is not None  # noqa: S101 - there is no child without it
+        assert settings.comfyui_path is not None  # noqa: S101 - without it there is no managed server
         self._settings = settings
         self._folder = settings.comfyui_path.expanduser().absolute()
         self._lock = asyncio.Lock()
-        self._life: ServerProcess | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._resting: asyncio.Task[None] | None = None
-        self._jobs = 0
-        self._hearers: set[Hear] = set()
-        self.starts = 0
-        """Processes that were started so far."""
+        self._process: ServerProcess | None = None
+        self._process_task: asyncio.Task[None] | None = None
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._idle_task: asyncio.Task[None] | None = None
+        self._active_jobs = 0
+        self._listeners: set[OnLine] = set()
+        self.start_count = 0
+        """Processes started so far."""
 
     @property
     def process(self) -> ServerProcess | None:
-        """The process that runs now."""
-        return None if self._life is None or self._life.ended.is_set() else self._life
+        """The running process."""
+        return None if self._process is None or self._process.exited.is_set() else self._process
 
     @asynccontextmanager
-    async def in_use(self, hear: Hear) -> AsyncGenerator[ServerProcess, None]:
-        """Have it running, for one job, which hears its log meanwhile.
+    async def use(self, on_line: OnLine) -> AsyncGenerator[ServerProcess, None]:
+        """Keep the server running for one job, which gets the server's output line by line.
 
-        Raises ConfigurationError when it cannot be started like this, ProviderUnreachable when it ends or does not answer.
+        Raises ConfigurationError when the settings do not allow a start, ProviderUnreachable when the process exits
+        or does not respond in time.
         """
-        self._jobs += 1
-        self._hearers.add(hear)
+        self._active_jobs += 1
+        self._listeners.add(on_line)
         try:
-            yield await self._running()
+            yield await self._ensure_running()
         finally:
-            self._hearers.discard(hear)
-            self._jobs -= 1
-            self._rest_if_idle()
+            self._listeners.discard(on_line)
+            self._active_jobs -= 1
+            self._start_idle_timer()
 
     async def stop(self, reason: str) -> None:
-        """End the process, if there is one."""
+        """End the process, if it runs."""
         async with self._lock:
             await self._stop(reason)
 
-    async def _stop(self, reason: str) -> None:
-        if self._keeper is None:
-            return
-        log.info("our own ComfyUI is stopped", reason=reason)
-        if self._life is not None:
-            self._life.ready = False
-        self._keeper.cancel()
-        await asyncio.gather(self._keeper, return_exceptions=True)
-        self._keeper = None
+    async def close(self) -> None:
+        """End the process, and the timers that would end it when idle."""
+        self._cancel_idle_timer()
+        await self.stop("the worker stops")
 
-    async def _running(self) -> ServerProcess:
-        self._end_rest()
+    async def _stop(self, reason: str) -> None:
+        if self._process_task is None:
+            return
+        log.info("managed ComfyUI is stopped", reason=reason)
+        if self._process is not None:
+            self._process.ready = False
+        self._process_task.cancel()
+        await asyncio.gather(self._process_task, return_exceptions=True)
+        self._process_task = None
+
+    async def _ensure_running(self) -> ServerProcess:
+        self._cancel_idle_timer()
         async with self._lock:
             if self.process is None or not self.process.ready:
-                await self._stop("it does not answer")
+                await self._stop("it does not respond")
                 await self._start()
-            assert self._life is not None  # noqa: S101 - just started
-            return self._life
+            assert self._process is not None  # noqa: S101 - just started
+            return self._process
 
     async def _start(self) -> None:
-        if self._life is not None and self._life.code is not None:
-            log.warning("our own ComfyUI is started anew", reason=self._life.reason())
-        command, life = await self._prepared()
-        self._life = life
-        self.starts += 1
-        self._keeper = asyncio.create_task(self._keep(command, life), name="comfyui")
+        if self._process is not None and self._process.exit_code is not None:
+            log.warning("managed ComfyUI is restarted", reason=self._process.exit_reason())
+        command, process = await build_command(self._settings, self._folder)
+        self._process = process
+        self.start_count += 1
+        self._process_task = asyncio.create_task(process.run(command, self._folder, self._on_line), name="comfyui")
+        timeout = self._settings.comfyui_start_timeout.total_seconds()
         try:
-            async with asyncio.timeout(self._settings.comfyui_start_timeout.total_seconds()) as limit:
-                await self._ready(life)
+            async with asyncio.timeout(timeout) as limit:
+                await self._wait_until_ready(process)
         except TimeoutError:
             if not limit.expired():
                 raise
             await self._stop("it did not start in time")
             raise ProviderUnreachable(
-                f"Our own ComfyUI did not answer within {self._settings.comfyui_start_timeout.total_seconds():g} s "
-                f"of its start; it said last: {' | '.join(life.last) or 'nothing'}"
+                f"The managed ComfyUI did not respond within {timeout:g} s of its start; {process.describe_output()}"
             ) from None
         except asyncio.CancelledError:
-            await self._stop("the job that needed it was stopped")
+            await self._stop("the job that started it was stopped")
             raise
-        log.info("our own ComfyUI answers", url=life.url)
+        log.info("managed ComfyUI is ready", url=process.url)
 
-    async def _ready(self, life: ServerProcess) -> None:
-        async with ComfyUI(life.url, timeout=10.0) as comfy:
+    async def _wait_until_ready(self, process: ServerProcess) -> None:
+        async with ComfyUIClient(process.url, timeout=10.0) as client:
             while True:
-                if life.ended.is_set():
-                    raise ProviderUnreachable(life.reason(), exit_status=life.code)
+                if process.exited.is_set():
+                    raise ProviderUnreachable(process.exit_reason(), exit_status=process.exit_code)
                 try:
-                    told = (await comfy.stats()).get("system") or {}
+                    system = (await client.system_stats()).get("system") or {}
                 except ProviderUnreachable:
-                    told = {}
-                if (told.get("argv") or [])[1:] == life.argv:
-                    life.ready = True
+                    system = {}
+                # ComfyUI finds a used port only at the end of its start; until then another server may respond here.
+                if (system.get("argv") or [])[1:] == process.argv:
+                    process.ready = True
                     return
-                await asyncio.sleep(_BETWEEN_LOOKS)
+                await asyncio.sleep(_READY_POLL_INTERVAL)
 
-    async def _prepared(self) -> tuple[list[str], ServerProcess]:
-        """Make its folders, and return what starts it."""
-        program, python = self._folder / "main.py", self._python()
-        if not program.is_file():
-            raise ConfigurationError(f"There is no ComfyUI in {self._folder}: main.py is missing (COMFYUI_PATH).")
-        base = (self._settings.comfyui_base_dir or self._settings.data_dir / "comfyui").expanduser().absolute()
-        own = self._settings.scratch_dir / f"comfyui-{uuid4().hex[:12]}"
-        for folder in (base / "custom_nodes", base / "user", base / "models", own / "front"):
-            folder.mkdir(parents=True, exist_ok=True)
-        port = _free_port()
-        # An unknown flag is fatal, and flags come and go with the versions.
-        known = await self._help(python)
-        wanted = {
-            "--listen": "127.0.0.1",
-            "--port": str(port),
-            "--base-directory": str(base),
-            "--temp-directory": str(own),
-            "--database-url": f"sqlite:///{own}/comfyui.db",
-            "--front-end-root": str(own / "front"),
-            "--disable-auto-launch": _FLAG_ALONE,
-        }
-        flags = [word for flag, value in wanted.items() if flag in known for word in (flag, value) if word]
-        argv = [*flags, *shlex.split(self._settings.comfyui_args)]
-        life = ServerProcess(own.name, f"http://127.0.0.1:{port}", argv)
-        return [str(python), "main.py", *argv], life
+    def _on_line(self, line: str) -> None:
+        for listener in tuple(self._listeners):
+            listener(line)
 
-    def _python(self) -> Path:
-        if self._settings.comfyui_python is not None:
-            return self._settings.comfyui_python.expanduser().absolute()
-        for name in (".venv", "venv"):
-            if (found := self._folder / name / "bin" / "python").exists():
-                return found
-        python = shutil.which("python3")
-        if python is None:
-            raise ConfigurationError("There is no Python for our own ComfyUI; set CALLSHEET_COMFYUI_PYTHON.")
-        return Path(python)
+    def _start_idle_timer(self) -> None:
+        if self._active_jobs == 0 and self.process is not None:
+            delay = min(self._settings.comfyui_free_after, self._settings.comfyui_stop_after).total_seconds()
+            # A timer, not a task: this also runs while the event loop is being closed.
+            self._idle_timer = asyncio.get_running_loop().call_later(delay, self._start_idle_task, self.process)
 
-    async def _help(self, python: Path) -> str:
-        try:
-            async with start_child(
-                [str(python), "main.py", "--help"], cwd=self._folder, env=child_environment(), limits=_UNLIMITED
-            ) as process:
-                async with asyncio.timeout(_HELP_SECONDS):
-                    out, err = await process.communicate()
-        except TimeoutError:
-            raise ProviderUnreachable(f"ComfyUI in {self._folder} did not tell its flags in time.") from None
-        except OSError as error:
-            raise ConfigurationError(
-                f"{python} cannot be started for our own ComfyUI: {os.strerror(error.errno or 0)}"
-            ) from None
-        if process.returncode != 0:
-            raise ConfigurationError(
-                f"ComfyUI in {self._folder} cannot be started: {err.decode(errors='replace')[-500:].strip()}"
-            )
-        return out.decode(errors="replace")
+    def _start_idle_task(self, process: ServerProcess) -> None:
+        self._idle_task = asyncio.create_task(self._on_idle(process), name="comfyui idle")
 
-    async def _keep(self, command: list[str], life: ServerProcess) -> None:
-        """Hold the process while it lives; its pipes are read all the time, or it would stand still."""
-        folder = self._settings.scratch_dir / life.id
-        try:
-            async with start_child(command, cwd=self._folder, env=child_environment(), limits=_UNLIMITED) as process:
-                assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
-                await asyncio.gather(self._read(process.stdout, life), self._read(process.stderr, life))
-                life.code = await process.wait()
-        finally:
-            life.ended.set()
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-
-    async def _read(self, pipe: asyncio.StreamReader, life: ServerProcess) -> None:
-        rest = b""
-        while piece := await pipe.read(16 * 1024):
-            # Progress bars go back to the beginning of their line, and end it only at the end.
-            *lines, rest = (rest + piece).replace(b"\r", b"\n").split(b"\n")
-            rest = rest[-4096:]
-            for line in lines:
-                self._say(line.decode(errors="replace").strip(), life)
-        self._say(rest.decode(errors="replace").strip(), life)
-
-    def _say(self, line: str, life: ServerProcess) -> None:
-        if line:
-            life.last.append(line[:500])
-            for hear in tuple(self._hearers):
-                hear(line[:500])
-
-    def _rest_if_idle(self) -> None:
-        if self._jobs == 0 and self.process is not None:
-            wait = min(self._settings.comfyui_free_after, self._settings.comfyui_stop_after).total_seconds()
-            # A timer, not a task: this is also reached while the event loop is being closed.
-            self._timer = asyncio.get_running_loop().call_later(wait, self._begin_rest, self.process)
-
-    def _begin_rest(self, life: ServerProcess) -> None:
-        self._resting = asyncio.create_task(self._rest(life), name="comfyui idle")
-
-    def _end_rest(self) -> None:
-        for waiting in (self._timer, self._resting):
+    def _cancel_idle_timer(self) -> None:
+        for waiting in (self._idle_timer, self._idle_task):
             if waiting is not None:
                 waiting.cancel()
 
-    async def _rest(self, life: ServerProcess) -> None:
-        """Give memory back after a while without jobs, and end the process after a longer one."""
-        left = (self._settings.comfyui_stop_after - self._settings.comfyui_free_after).total_seconds()
-        if left > 0:
-            begun = time.monotonic()
-            await self._free(life)
-            await asyncio.sleep(max(0.0, left - (time.monotonic() - begun)))
-        await self.stop("no job needs it")
+    async def _on_idle(self, process: ServerProcess) -> None:
+        """Free the memory after `comfyui_free_after`, and stop the process after `comfyui_stop_after`."""
+        remaining = (self._settings.comfyui_stop_after - self._settings.comfyui_free_after).total_seconds()
+        if remaining > 0:
+            started = time.monotonic()
+            await self._free_memory(process)
+            await asyncio.sleep(max(0.0, remaining - (time.monotonic() - started)))
+        await self.stop("it is idle")
 
-    async def _free(self, life: ServerProcess) -> None:
-        async with ComfyUI(life.url, timeout=60.0) as comfy:
+    async def _free_memory(self, process: ServerProcess) -> None:
+        async with ComfyUIClient(process.url, timeout=60.0) as client:
             try:
-                await comfy.free()
+                await client.free_memory()
             except ProviderUnreachable as error:
-                log.warning("our own ComfyUI did not free its memory", reason=error.message)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+                log.warning("managed ComfyUI did not free its memory", reason=error.message)

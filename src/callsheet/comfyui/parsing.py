@@ -1,4 +1,4 @@
-"""JSON as ComfyUI writes it, and its words as they may be passed on."""
+"""Lenient parsing of ComfyUI's JSON, and sanitizing of its texts."""
 
 import json
 import re
@@ -7,24 +7,24 @@ from typing import Any
 from callsheet.domain.json_storage import storable_text
 
 _FOLDERS = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\":,;()<>]+)+[/\\](?=[^\s/\\])")
-_LONGEST = 400
+_MAX_LENGTH = 400
 
 
 def read_json(data: str | bytes) -> Any:
-    """Read JSON in which NaN and Infinity may stand; they become None. Raises ValueError when it is none."""
+    """Parse JSON. ComfyUI writes NaN and Infinity, which become None. Raises ValueError when it is not JSON."""
     return json.loads(data, parse_constant=lambda _: None)
 
 
 def read_object(data: str | bytes) -> dict[str, Any]:
-    """Read a JSON object; an empty one when it is anything else."""
+    """Parse a JSON object; anything else becomes an empty object."""
     try:
-        read = read_json(data)
+        value = read_json(data)
     except ValueError:
         return {}
-    return read if isinstance(read, dict) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def sanitize_text(text: object) -> str:
-    """Return words of the server in one line, without the folders of its machine, and not too many."""
+    """Return a text of the server as one line of at most 400 characters, without folders of the server's machine."""
     line = _FOLDERS.sub("", " ".join(storable_text(str(text)).split()))
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return line if len(line) <= _MAX_LENGTH else line[: _MAX_LENGTH - 1] + "…"

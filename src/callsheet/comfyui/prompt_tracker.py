@@ -1,169 +1,137 @@
-"""One prompt, from its sending to its end."""
+"""Tracking of one prompt until it ends: websocket messages for speed, HTTP polls for the truth."""
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
 from typing import Any
 
-from callsheet.comfyui.client import ComfyUI, PromptStatus
+from callsheet.comfyui.client import ComfyUIClient
 from callsheet.comfyui.errors import is_blocked
 from callsheet.comfyui.graph import Graph
 from callsheet.comfyui.parsing import sanitize_text
 from callsheet.comfyui.progress import PromptProgress
-from callsheet.domain.errors import PromptLost, ProviderUnreachable, SubmissionUnknown
+from callsheet.comfyui.server_monitor import ServerMonitor
+from callsheet.comfyui.websocket import WebsocketListener
+from callsheet.domain.errors import PromptLost, ProviderUnreachable
 
-EXECUTOR_DEAD = "executor_dead"
-"""Reason of the error when a server takes prompts and runs none."""
-
-_ENDS = frozenset({"execution_success", "execution_error", "execution_interrupted"})
-_SOON = (0.005, 0.02, 0.05, 0.1, 0.25)
-"""The end is told a little before it stands in the history."""
-_BETWEEN_HINTS = 0.25
-_IDLE_LOOKS = 4
-_IDLE_SECONDS = 10.0
-_LOOKUPS = (0.2, 1.0, 3.0)
+_END_MESSAGES = frozenset({"execution_success", "execution_error", "execution_interrupted"})
+_POLLS_AFTER_END = (0.005, 0.02, 0.05, 0.1, 0.25)
+"""Seconds between polls after a message of the end. The history entry is written a little after the message."""
+_POLL_AFTER_STATUS = (0.25,)
 
 
 @dataclass(frozen=True, slots=True)
-class PromptReport:
-    """What whoever waits for a prompt is told."""
+class PromptCallbacks:
+    """Called while a prompt runs."""
 
-    progress: Callable[[float, str | None], None]
-    """The share done, from 0 to 1, and what works on it."""
-    note: Callable[[str], None]
-    """Something a person should know."""
+    on_progress: Callable[[float, str | None], None]
+    """Gets the fraction done, from 0 to 1, and a label of the current step."""
+    on_note: Callable[[str], None]
+    """Gets a message for the job's log."""
 
 
-@dataclass(slots=True)
-class PromptEvents:
-    """What a websocket says about one prompt."""
+class PromptTracker:
+    """Waits for the end of one prompt.
 
-    progress: PromptProgress
-    prompt_id: str
-    report: PromptReport
-    whole: Callable[[], bool] = lambda: True
-    """Whether the websocket tells of this prompt; if not, the server's status is the only hint."""
-    _awake: asyncio.Event = field(default_factory=asyncio.Event)
-    _pauses: list[float] = field(default_factory=list)
+    async with tracker.connected():
+        tracker.prompt_id = await submit_prompt(client, graph, prompt_id, tracker.client_id)
+        entry = await tracker.wait(poll_interval=5.0, timeout=120.0)
+    """
 
-    def on_message(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Take a message in."""
-        if kind == "status" and not self.whole():
-            self._wake(_BETWEEN_HINTS)
+    def __init__(
+        self,
+        client: ComfyUIClient,
+        graph: Graph,
+        prompt_id: str,
+        *,
+        client_name: str,
+        callbacks: PromptCallbacks,
+        resumed: bool = False,
+    ) -> None:
+        """`resumed`: the prompt was submitted with another client id, so its messages are not received."""
+        self._client = client
+        self._resumed = resumed
+        self._callbacks = callbacks
+        self._progress = PromptProgress(graph, prompt_id)
+        self._websocket = WebsocketListener(client.url, client_name, self._on_message, self._poll_now)
+        self._poll_requested = asyncio.Event()
+        self._pauses: list[float] = []
+
+    @property
+    def client_id(self) -> str:
+        """The client id to submit the prompt with."""
+        return self._websocket.client_id
+
+    @property
+    def prompt_id(self) -> str:
+        """The id of the tracked prompt. Set it to the id that the server returns."""
+        return self._progress.prompt_id
+
+    @prompt_id.setter
+    def prompt_id(self, prompt_id: str) -> None:
+        self._progress.prompt_id = prompt_id
+
+    def connected(self) -> AbstractAsyncContextManager[None]:
+        """Receive websocket messages during the block; enter it before the prompt is submitted."""
+        return self._websocket.connected()
+
+    async def wait(
+        self, *, poll_interval: float, timeout: float, check_alive: Callable[[], None] = lambda: None
+    ) -> Mapping[str, Any]:
+        """Wait until the prompt ends, and return its history entry.
+
+        The status is polled at least every `poll_interval` seconds, and at once after a message of the end. Raises
+        PromptLost when the server has lost the prompt, ProviderUnreachable when it does not respond for `timeout`
+        seconds or its executor is dead, and the errors of `check_alive`.
+        """
+        monitor = ServerMonitor(timeout)
+        while True:
+            check_alive()
+            try:
+                status = await self._client.get_status(self.prompt_id)
+            except ProviderUnreachable as error:
+                monitor.on_error(error)
+                await asyncio.sleep(min(poll_interval, 1.0))
+                continue
+            if status.entry is not None:
+                return status.entry
+            if status.state == "unknown":
+                raise PromptLost(
+                    f"ComfyUI at {self._client.display_url} does not know the prompt any more: the server was "
+                    "restarted, or the prompt was deleted.",
+                    prompt_id=self.prompt_id,
+                )
+            monitor.on_status(status)
+            if status.state == "queued":
+                self._callbacks.on_progress(0.0, f"{status.ahead} prompts ahead in ComfyUI's queue")
+            await self._pause(poll_interval)
+
+    async def _pause(self, poll_interval: float) -> None:
+        self._poll_requested.clear()
+        if self._pauses:
+            await asyncio.sleep(self._pauses.pop(0))
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(poll_interval):
+                await self._poll_requested.wait()
+
+    def _on_message(self, kind: str, data: Mapping[str, Any]) -> None:
+        # After a resume or a reconnect, messages of the prompt are missed. Then `status`, sent to all, is a hint.
+        if kind == "status" and (self._resumed or not self._websocket.is_complete):
+            self._poll_now(_POLL_AFTER_STATUS)
         if data.get("prompt_id") != self.prompt_id:
             return
         if kind == "execution_error" and is_blocked(data):
-            where = f"node {data.get('node_id')} ({data.get('node_type')})"
-            self.report.note(f"{where} closed its branch: {sanitize_text(data.get('exception_message'))}")
-        elif kind in _ENDS or (kind == "executing" and data.get("node") is None):
-            self._wake(*_SOON)
-        if self.progress.read(kind, data):
-            self.report.progress(self.progress.share, self.progress.label)
+            node = f"node {data.get('node_id')} ({data.get('node_type')})"
+            self._callbacks.on_note(f"{node} blocked its branch: {sanitize_text(data.get('exception_message'))}")
+        elif kind in _END_MESSAGES or (kind == "executing" and data.get("node") is None):
+            self._poll_now(_POLLS_AFTER_END)
+        if self._progress.update(kind, data):
+            self._callbacks.on_progress(self._progress.fraction, self._progress.label)
 
-    def on_disconnect(self) -> None:
-        """The connection broke: look at once, since the server may be gone."""
-        self._awake.set()
-
-    def _wake(self, *pauses: float) -> None:
-        self._pauses = list(reversed(pauses))
-        self._awake.set()
-
-    async def pause(self, longest: float) -> None:
-        """Wait until there is reason to look again."""
-        self._awake.clear()
-        if self._pauses:
-            await asyncio.sleep(self._pauses.pop())
-            return
-        with suppress(TimeoutError):
-            async with asyncio.timeout(longest):
-                await self._awake.wait()
-
-
-async def submit_prompt(comfy: ComfyUI, graph: Graph, prompt_id: str, client_id: str) -> str:
-    """Queue a prompt and return the id that it is known by; when its answer is lost, look it up.
-
-    Raises what `ComfyUI.submit` raises, but never SubmissionUnknown: PromptLost when the server does not know it.
-    """
-    try:
-        return await comfy.submit(graph, prompt_id, client_id)
-    except SubmissionUnknown as unknown:
-        reason = unknown.message
-    answered = False
-    for pause in _LOOKUPS:
-        await asyncio.sleep(pause)
-        with suppress(ProviderUnreachable):
-            if (await comfy.get_status(prompt_id)).state != "unknown":
-                return prompt_id
-            answered = True
-    found = "The server does not know the prompt." if answered else "The prompt is looked for later."
-    raise PromptLost(f"{reason} {found}", prompt_id=prompt_id)
-
-
-@dataclass(slots=True)
-class _ServerMonitor:
-    """What has been odd about a server, and since when."""
-
-    patience: float
-    away_since: float | None = None
-    idle_since: float | None = None
-    idle_looks: int = 0
-
-    def away(self, error: ProviderUnreachable) -> None:
-        now = time.monotonic()
-        self.away_since = self.away_since or now
-        if now - self.away_since >= self.patience:
-            raise error
-
-    def look_at(self, standing: PromptStatus) -> None:
-        self.away_since = None
-        if standing.running or not standing.waiting:
-            self.idle_since, self.idle_looks = None, 0
-            return
-        now = time.monotonic()
-        self.idle_since = self.idle_since or now
-        self.idle_looks += 1
-        if self.idle_looks >= _IDLE_LOOKS and now - self.idle_since >= _IDLE_SECONDS:
-            raise ProviderUnreachable(
-                f"The ComfyUI server takes prompts and runs none: {standing.waiting} wait, and none has begun for "
-                f"{_IDLE_SECONDS:g} s. It has to be restarted.",
-                reason=EXECUTOR_DEAD,
-            )
-
-
-async def track_prompt(
-    comfy: ComfyUI,
-    ears: PromptEvents,
-    *,
-    interval: float,
-    patience: float,
-    check_alive: Callable[[], None] = lambda: None,
-) -> Mapping[str, Any]:
-    """Wait for a prompt's end and return its entry in the history.
-
-    The websocket makes it fast; what is believed is the queue, then the history, asked at least every `interval`
-    seconds. Raises PromptLost when the server has forgotten the prompt, ProviderUnreachable when it gave no answer for
-    `patience` seconds or runs nothing any more, and what `check_alive` raises.
-    """
-    doubts = _ServerMonitor(patience)
-    while True:
-        check_alive()
-        try:
-            standing = await comfy.get_status(ears.prompt_id)
-        except ProviderUnreachable as error:
-            doubts.away(error)
-            await asyncio.sleep(min(interval, 1.0))
-            continue
-        if standing.entry is not None:
-            return standing.entry
-        if standing.state == "unknown":
-            raise PromptLost(
-                f"ComfyUI at {comfy.place} does not know the prompt any more: it was restarted, or somebody "
-                "removed it.",
-                prompt_id=ears.prompt_id,
-            )
-        doubts.look_at(standing)
-        if standing.state == "queued":
-            ears.report.progress(0.0, f"{standing.ahead} ahead of it in ComfyUI's queue")
-        await ears.pause(interval)
+    def _poll_now(self, pauses: tuple[float, ...] | None = None) -> None:
+        """Poll at once, then after each of `pauses` in seconds. After a disconnect: the server may be gone."""
+        if pauses is not None:
+            self._pauses = list(pauses)
+        self._poll_requested.set()

@@ -1,7 +1,7 @@
-"""A server's websocket: a hint that makes things fast, never the truth.
+"""Websocket client of one ComfyUI server. Messages speed things up; HTTP responses decide.
 
-Every connection has a client id of its own. A second one under the same id makes the first deaf, and when the server
-notices that the first is gone it forgets the second too, which then stays open and hears nothing for ever.
+Every connection uses its own client id. ComfyUI sends the messages of a client id to the newest connection only, and
+when an older connection under the same id closes, it forgets the newest one too, which then stays open and silent.
 """
 
 import asyncio
@@ -21,60 +21,66 @@ from callsheet.comfyui.parsing import read_object
 
 log = structlog.get_logger(__name__)
 
-_HELLO = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
-_PAUSES = (0.2, 1.0, 3.0, 10.0)
-_CLOSED = (OSError, TimeoutError, websockets.WebSocketException)
+_FEATURE_FLAGS = json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
+_RECONNECT_PAUSES = (0.2, 1.0, 3.0, 10.0)
+"""Seconds between attempts to reconnect; the last one repeats."""
+_CONNECTION_ERRORS = (OSError, TimeoutError, websockets.WebSocketException)
 
-Hear = Callable[[str, Mapping[str, Any]], None]
-"""Told the type and the data of every message."""
+OnMessage = Callable[[str, Mapping[str, Any]], None]
+"""Called with the type and the data of every message."""
 
 
 class WebsocketListener:
-    """Hears a server for as long as the block runs, and connects again when the connection breaks."""
+    """Receives the messages of a server while its context is open, and reconnects when the connection breaks."""
 
-    def __init__(self, url: str, client_id: str, hear: Hear, on_break: Callable[[], None]) -> None:
+    def __init__(self, url: str, client_name: str, on_message: OnMessage, on_disconnect: Callable[[], None]) -> None:
+        """Connect to the server at the HTTP address `url`; client ids start with `client_name`."""
         self._url = "ws" + url.removeprefix("http") + "/ws?"
-        self._name = client_id
-        self._hear = hear
-        self._on_break = on_break
-        self.client_id = self._fresh()
-        """Give it along with a prompt: whoever connects under another hears nothing of that prompt."""
-        self.whole = False
-        """Whether everything about a prompt that was sent under `client_id` has been heard so far."""
+        self._client_name = client_name
+        self._on_message = on_message
+        self._on_disconnect = on_disconnect
+        self.client_id = self._new_client_id()
+        """Submit prompts with this id: ComfyUI sends their messages to its connection only."""
+        self.is_complete = False
+        """Whether no message of a prompt submitted with `client_id` can have been missed so far."""
 
-    def _fresh(self) -> str:
-        return f"{self._name}-{uuid4().hex}"
+    def _new_client_id(self) -> str:
+        return f"{self._client_name}-{uuid4().hex}"
 
     @asynccontextmanager
-    async def listening(self) -> AsyncGenerator[None, None]:
-        """Be connected before a prompt is sent: what was missed is not sent again. Without a connection, go on."""
+    async def connected(self) -> AsyncGenerator[None, None]:
+        """Connect before the block, and receive messages during it.
+
+        Enter it before a prompt is submitted, since ComfyUI does not repeat messages. When the connection fails,
+        the block runs all the same.
+        """
         first: ClientConnection | None = None
-        with suppress(*_CLOSED):
+        with suppress(*_CONNECTION_ERRORS):
             first = await self._connect(self.client_id)
-        self.whole = first is not None
-        task = asyncio.create_task(self._stay(first))
+        self.is_complete = first is not None
+        task = asyncio.create_task(self._receive_forever(first))
         try:
             yield
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    async def _stay(self, connection: ClientConnection | None) -> None:
-        pauses = chain(_PAUSES, repeat(_PAUSES[-1]))
+    async def _receive_forever(self, connection: ClientConnection | None) -> None:
+        pauses = chain(_RECONNECT_PAUSES, repeat(_RECONNECT_PAUSES[-1]))
         while True:
             if connection is not None:
-                await self._read(connection)
-                pauses = chain(_PAUSES, repeat(_PAUSES[-1]))
-            self.whole = False
-            self._on_break()
+                await self._receive(connection)
+                pauses = chain(_RECONNECT_PAUSES, repeat(_RECONNECT_PAUSES[-1]))
+            self.is_complete = False
+            self._on_disconnect()
             await asyncio.sleep(next(pauses))
             connection = None
-            with suppress(*_CLOSED):
-                connection = await self._connect(self._fresh())
+            with suppress(*_CONNECTION_ERRORS):
+                connection = await self._connect(self._new_client_id())
 
     async def _connect(self, client_id: str) -> ClientConnection:
-        # Outputs and errors can be megabytes. After a job, the server collects its garbage and answers nothing for a
-        # while: no ping, and no goodbye.
+        # Outputs and errors can be megabytes, so there is no size limit. After a prompt, ComfyUI's garbage collection
+        # blocks all responses for up to seconds, so pings have a long timeout and closing has a short one.
         connection = await connect(
             self._url + urlencode({"clientId": client_id}),
             max_size=None,
@@ -83,22 +89,22 @@ class WebsocketListener:
             ping_timeout=60,
             close_timeout=0.1,
         )
-        with suppress(*_CLOSED):
-            await connection.send(_HELLO)
+        with suppress(*_CONNECTION_ERRORS):
+            await connection.send(_FEATURE_FLAGS)
         return connection
 
-    async def _read(self, connection: ClientConnection) -> None:
+    async def _receive(self, connection: ClientConnection) -> None:
         try:
             async for message in connection:
                 if isinstance(message, str):
-                    self._tell(message)
-        except _CLOSED as error:
-            log.debug("ComfyUI's websocket broke", url=self._url, error=type(error).__name__)
+                    self._dispatch(message)
+        except _CONNECTION_ERRORS as error:
+            log.debug("ComfyUI websocket disconnected", url=self._url, error=type(error).__name__)
         finally:
             await connection.close()
 
-    def _tell(self, message: str) -> None:
-        read = read_object(message)
-        data = read.get("data")
-        if isinstance(read.get("type"), str) and isinstance(data, dict):
-            self._hear(read["type"], data)
+    def _dispatch(self, text: str) -> None:
+        message = read_object(text)
+        data = message.get("data")
+        if isinstance(message.get("type"), str) and isinstance(data, dict):
+            self._on_message(message["type"], data)

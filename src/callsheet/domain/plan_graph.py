@@ -28,6 +28,10 @@ class OperationSignature(Protocol):
     def result(self) -> type[BaseModel]:
         """The model of the result."""
 
+    @property
+    def validation_context(self) -> Any:
+        """Passed to the validators of `params`, as pydantic's `ValidationInfo.context`."""
+
 
 OperationsByJob = Mapping[str, OperationSignature | None]
 """Job id → its operation; None for a job that could not be parsed, or whose operation is unknown."""

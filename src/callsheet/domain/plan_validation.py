@@ -128,16 +128,19 @@ def _check_operation(job: PlannedJob, operations: Mapping[str, OperationSignatur
         yield Problem(f"{path}.operation", "unknown_operation", message)
         return
     try:
-        operation.params.model_validate(job.params)
+        operation.params.model_validate(job.params, context=operation.validation_context)
     except ValidationError as error:
         for problem in validation_problems(error, operation.params, job.params):
             place = f"{path}.params.{problem.path}" if problem.path else f"{path}.params"
             yield Problem(place, problem.code, problem.message)
 
 
-def validate_params(params: dict[str, Any], model: type[BaseModel]) -> BaseModel:
-    """Parse params to the operation's model. Raises BadParams with every problem."""
+def validate_params(params: dict[str, Any], model: type[BaseModel], context: Any = None) -> BaseModel:
+    """Parse params to the operation's model. Raises BadParams with every problem.
+
+    `context` is passed to the validators of the model (pydantic's `ValidationInfo.context`).
+    """
     try:
-        return model.model_validate(params)
+        return model.model_validate(params, context=context)
     except ValidationError as error:
         raise BadParams(list(validation_problems(error, model))) from None

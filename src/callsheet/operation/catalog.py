@@ -2,11 +2,13 @@
 
 import importlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import Any
 
 from callsheet.domain.errors import ConfigurationError
 from callsheet.operation.contract import Operation
+from callsheet.settings import Settings
 
 ENTRY_POINT_GROUP = "callsheet.operations"
 
@@ -30,6 +32,13 @@ class Catalog(Mapping[str, Operation]):
                 )
             self._by_name[name] = operation
             self._module[name] = module
+
+    def with_settings(self, settings: Settings) -> "Catalog":
+        """Return a catalog of the same operations that validate their params with these settings."""
+        bound = Catalog()
+        for operation in self.operations():
+            bound.add(replace(operation, validation_context=settings), self._module[operation.name])
+        return bound
 
     def __getitem__(self, name: str) -> Operation:
         return self._by_name[name]

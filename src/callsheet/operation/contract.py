@@ -3,7 +3,7 @@
 import inspect
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, get_type_hints
@@ -11,6 +11,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter
 
+from callsheet.comfyui.pool import Pool
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import Transient
 from callsheet.domain.media_source import MediaSource
@@ -142,6 +143,10 @@ class Context(Protocol):
     def cache(self) -> Cache:
         """Cache of intermediate files, shared by all jobs."""
 
+    @property
+    def comfyui(self) -> Pool:
+        """The ComfyUI servers of this worker."""
+
     async def worker_host_count(self) -> int:
         """Return the number of hosts with a live worker that runs this operation; at least 1."""
 
@@ -260,6 +265,8 @@ class Operation:
     needs: frozenset[str] = frozenset()
     """Requirements on the worker: `ffmpeg`, `gpu`, `speech`."""
     aliases: tuple[str, ...] = ()
+    validation_context: Settings | None = field(default=None, compare=False, repr=False)
+    """Settings for the validators of `params` (pydantic's `ValidationInfo.context`); see `Catalog.with_settings`."""
 
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -1,4 +1,4 @@
-"""Work that our own ComfyUI servers do, as long as not too many jobs wait for them."""
+"""Local-first routing: a model that local ComfyUI servers offer runs there while their queue is short."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,49 +7,82 @@ from pydantic import BaseModel
 
 from callsheet.domain.errors import ProviderFailed
 from callsheet.operation.contract import ChildJob, Context, RunChildJobs
-from callsheet.operations.comfyui.operation import ComfyUIResult
 from callsheet.operations.comfyui.operation import comfyui as comfyui_operation
+from callsheet.operations.comfyui.results import ComfyUIResult
+from callsheet.operations.generate_params import GenerateParams
+from callsheet.operations.generate_results import GenerateResult
+from callsheet.providers.registry import (
+    OWN_SERVERS,
+    GenerativeModel,
+    offers_of,
+    to_provider_inputs,
+    validate_inputs,
+)
 
-_SUB_JOB = "at-home"
+_CHILD_ID = "local"
 
 
-async def run_locally(job: Context, workflow: str, inputs: Mapping[str, Any], *, alone: bool) -> ComfyUIResult | None:
-    """Return what a stored workflow made of the inputs; None when others are to be asked.
+async def generate_locally(job: Context, params: GenerateParams, model: GenerativeModel) -> GenerateResult | None:
+    """Return the result of the local servers. None when a provider must be used instead: there is no local offer for
+    these inputs, the queue is too long, no worker is alive, or the local job failed.
+    """
+    offers = offers_of(model, params.provider)
+    inputs = params.given_inputs()
+    local = next((o for o in offers if o.provider == OWN_SERVERS and not validate_inputs(o, inputs)), None)
+    if local is None:
+        return None
+    result = await _run_workflow(job, local.model, to_provider_inputs(local, inputs), only_offer=len(offers) == 1)
+    if result is None:
+        return None
+    return GenerateResult(
+        videos=result.videos,
+        images=result.images,
+        audios=result.audio,
+        files=[each.file for each in result.files],
+        provider=OWN_SERVERS,
+        model=local.model,
+        provider_job_id=result.prompt_id,
+    )
 
-    It runs as a job of its own before this one (RunChildJobs), in the queue of ComfyUI. `alone`: there is nobody else, so
-    that it waits however long the queue is. Raises ProviderFailed when it failed and there is nobody else.
+
+async def _run_workflow(
+    job: Context, workflow: str, inputs: Mapping[str, Any], *, only_offer: bool
+) -> ComfyUIResult | None:
+    """Run a stored workflow as a child job in the ComfyUI queue, and return its result (raises RunChildJobs first).
+
+    With `only_offer` there is no alternative: the job waits however long the queue is, and a failure is final.
     """
     if job.children_done:
-        return await _result(job, alone=alone)
-    if not alone and (reason := await _no_room(job)) is not None:
-        job.log(f"not made at home: {reason}")
+        return await _child_result(job, only_offer=only_offer)
+    if not only_offer and (reason := await _unavailable(job)) is not None:
+        job.log(f"not run on local servers: {reason}")
         return None
-    given = {name: _plain(value) for name, value in inputs.items()}
-    params = {"workflow": workflow, "inputs": given, "patient": alone}
-    raise RunChildJobs([ChildJob(_SUB_JOB, comfyui_operation.name, params)])
+    plain = {name: _to_json(value) for name, value in inputs.items()}
+    params = {"workflow": workflow, "inputs": plain, "patient": only_offer}
+    raise RunChildJobs([ChildJob(_CHILD_ID, comfyui_operation.name, params)])
 
 
-async def _no_room(job: Context) -> str | None:
-    """Say why a job would not have its turn at home soon; None when it would."""
-    queue, most = comfyui_operation.queue, job.settings.local_queue_limit
+async def _unavailable(job: Context) -> str | None:
+    """Return why a local job would not start soon; None when it would."""
+    queue, limit = comfyui_operation.queue, job.settings.local_queue_limit
     if not await job.has_live_worker(comfyui_operation.name, queue):
-        return f"no worker takes jobs from the queue {queue} now"
-    waiting = await job.queue_depth(queue)
-    return f"{waiting} jobs wait in the queue {queue}, and {most} are too many" if waiting >= most else None
+        return f"no live worker takes jobs from the queue {queue}"
+    depth = await job.queue_depth(queue)
+    return f"{depth} jobs wait in the queue {queue}; the limit is {limit}" if depth >= limit else None
 
 
-async def _result(job: Context, *, alone: bool) -> ComfyUIResult | None:
-    result = (await job.child_results()).get(_SUB_JOB)
+async def _child_result(job: Context, *, only_offer: bool) -> ComfyUIResult | None:
+    result = (await job.child_results()).get(_CHILD_ID)
     if result is not None:
         return ComfyUIResult.model_validate(result)
-    if alone:
-        raise ProviderFailed(f"Our own servers could not make it; the job {job.job_id}/{_SUB_JOB} tells why.")
-    job.log("failed at home", job=f"{job.job_id}/{_SUB_JOB}")
+    child = f"{job.job_id}/{_CHILD_ID}"
+    if only_offer:
+        raise ProviderFailed(f"The local servers failed; see the job {child} for the reason.")
+    job.log("failed on local servers", job=child)
     return None
 
 
-def _plain(value: Any) -> Any:
-    """Return an input as it is written in JSON."""
+def _to_json(value: Any) -> Any:
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [_to_json(each) for each in value]
     return value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value

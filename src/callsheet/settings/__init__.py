@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import AliasGenerator, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from callsheet.settings.aliases import aliases_of
+from callsheet.settings.aliases import aliases_of, with_units
 from callsheet.settings.api import ApiSettings
 from callsheet.settings.comfyui import ComfyUISettings
 from callsheet.settings.ffmpeg import FFmpegSettings
@@ -60,6 +60,21 @@ class Settings(
         validate_default=True,
         hide_input_in_errors=True,
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - part of the signature
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Append the units of aliases to their values."""
+        for source in (env_settings, dotenv_settings):
+            if isinstance(source, EnvSettingsSource):
+                source.env_vars = with_units(source.env_vars)
+        return init_settings, env_settings, dotenv_settings, file_secret_settings
 
     @model_validator(mode="before")
     @classmethod

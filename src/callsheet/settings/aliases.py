@@ -23,9 +23,9 @@ ALIASES: Mapping[str, str] = {
     "COMFYUI_API_URL": "comfyui_api_url",
     "COMFY_HOST": "comfyui_api_url",
     "COMFYUI_CLIENT_ID": "comfyui_client_id",
-    "COMFYUI_TIMEOUT_MS": "comfyui_timeout_ms",
-    "COMFYUI_POLL_INTERVAL_MS": "comfyui_poll_interval_ms",
-    "COMFYUI_MAX_POLL_ATTEMPTS": "comfyui_max_poll_attempts",
+    "COMFYUI_TIMEOUT_MS": "comfyui_timeout",
+    "COMFYUI_POLL_INTERVAL_MS": "comfyui_poll_interval",
+    "COMFYUI_MAX_POLL_ATTEMPTS": "comfyui_prompt_timeout",
     "COMFYUI_VIDEO_WORKFLOW_JSON": "comfyui_video_workflow_json",
     # Further names without the prefix.
     "AWS_REGION": "s3_region",
@@ -34,6 +34,18 @@ ALIASES: Mapping[str, str] = {
     "COMFYUI_PATH": "comfyui_path",
 }
 """Variable → the setting that also reads it. Where one setting has several, the first one that is set counts."""
+
+POLLS = " polls"
+_UNITS = {"comfyui_timeout_ms": "ms", "comfyui_poll_interval_ms": "ms", "comfyui_max_poll_attempts": POLLS}
+"""Unit of aliases that are plain numbers of another unit than their setting."""
+
+
+def with_units(variables: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Return variables, named in lower case, with the units of aliases appended to their values."""
+    return {
+        name: f"{value.strip()}{_UNITS[name]}" if value and name in _UNITS else value
+        for name, value in variables.items()
+    }
 
 
 def aliases(name: str, *others: str) -> AliasChoices:

@@ -1,11 +1,14 @@
 """ComfyUI servers, and the managed server that a worker starts."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from callsheet.domain.durations import Duration
+from callsheet.settings.aliases import POLLS
 
 
 class ComfyUISettings(BaseModel):
@@ -22,20 +25,23 @@ class ComfyUISettings(BaseModel):
         pattern=r"^[A-Za-z0-9_.-]{1,64}$",
         description="Prefix of the client ids sent to ComfyUI; each connection has a unique id",
     )
-    comfyui_timeout_ms: int = Field(
-        120_000,
-        ge=1,
-        description="Milliseconds that an answer of ComfyUI may take",
+    comfyui_timeout: Duration = Field(
+        timedelta(minutes=2),
+        gt=timedelta(0),
+        description="Timeout of a request to a ComfyUI server, and of a server that stops responding while a prompt "
+        "runs. `COMFYUI_TIMEOUT_MS` is in milliseconds",
     )
-    comfyui_poll_interval_ms: int = Field(
-        5_000,
-        ge=1,
-        description="Milliseconds after which ComfyUI is asked how a prompt stands when its websocket tells nothing",
+    comfyui_poll_interval: Duration = Field(
+        timedelta(seconds=5),
+        gt=timedelta(0),
+        description="Longest time between two polls of a prompt while the websocket is silent. "
+        "`COMFYUI_POLL_INTERVAL_MS` is in milliseconds",
     )
-    comfyui_max_poll_attempts: int | None = Field(
+    comfyui_prompt_timeout: Duration | None = Field(
         None,
-        ge=1,
-        description="Times the poll interval is how long a prompt may take; unset: as long as the job may",
+        gt=timedelta(0),
+        description="Timeout of one prompt; unset: the timeout of the job. `COMFYUI_MAX_POLL_ATTEMPTS` is a number of "
+        "poll intervals",
     )
     comfyui_workflows: Path | None = Field(
         None,
@@ -49,16 +55,18 @@ class ComfyUISettings(BaseModel):
     )
     comfyui_path: Path | None = Field(
         None,
-        description="Folder with the code of ComfyUI. If set, a worker starts a managed ComfyUI server when a job needs it",
+        description="Folder with the code of ComfyUI. If set, a worker starts a managed ComfyUI server when a job "
+        "needs it",
     )
     comfyui_python: Path | None = Field(
         None,
-        description="Python interpreter for the managed server; unset: `.venv` or `venv` in COMFYUI_PATH, else `python3` "
-        "on the PATH",
+        description="Python interpreter for the managed server; unset: `.venv` or `venv` in COMFYUI_PATH, else "
+        "`python3` on the PATH",
     )
     comfyui_base_dir: Path | None = Field(
         None,
-        description="Folder with models, custom nodes and files of the managed server; unset: `comfyui` in the data folder",
+        description="Folder with models, custom nodes and files of the managed server; unset: `comfyui` in the data "
+        "folder",
     )
     comfyui_args: str = Field("", description="Additional arguments of the managed server, such as `--lowvram`")
     comfyui_start_timeout: Duration = Field(
@@ -73,3 +81,13 @@ class ComfyUISettings(BaseModel):
         timedelta(minutes=15),
         description="Time without jobs after which the managed server is stopped",
     )
+
+    @field_validator("comfyui_prompt_timeout", mode="before")
+    @classmethod
+    def _polls_to_duration(cls, value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, str) or not value.endswith(POLLS):
+            return value
+        if not re.fullmatch("[0-9]{1,9}", count := value.removesuffix(POLLS)):
+            raise ValueError("COMFYUI_MAX_POLL_ATTEMPTS must be a whole number")
+        # Fields are validated in the order of their declaration, so the poll interval is known here.
+        return int(count) * info.data.get("comfyui_poll_interval", timedelta(0))

@@ -18,6 +18,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
+from callsheet.comfyui.pool import Pool
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadSource, ProviderRateLimited, ProviderUnreachable, SubmissionRejected
 from callsheet.domain.ids import new_id
@@ -67,6 +68,7 @@ class RecordingContext:
         host_count: int = 1,
         settings: Settings | None = None,
         providers: Iterable[Provider] = (),
+        comfyui: Pool | None = None,
     ) -> None:
         self.id: UUID = new_id()
         self.execution_id: UUID = new_id()
@@ -82,6 +84,7 @@ class RecordingContext:
         self.results_of_children: dict[str, dict[str, Any] | None] = {}
         """Returned by `child_results`."""
         self.settings = settings or Settings(_env_file=None, data_dir=folder / "data")
+        self.comfyui = comfyui or Pool(self.settings)
         self.progress_reports: list[ProgressReport] = []
         self.logs: list[dict[str, Any]] = []
         self.published: list[dict[str, Any]] = []

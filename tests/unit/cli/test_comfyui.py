@@ -1,4 +1,4 @@
-"""`callsheet comfyui`, as a person types it."""
+"""The commands of `callsheet comfyui`."""
 
 import json
 from pathlib import Path
@@ -11,11 +11,11 @@ from callsheet.cli.diagnostics import _comfyui
 from callsheet.settings import Settings
 
 GRAPH = {"1": {"class_type": "PrimitiveString", "inputs": {"value": "hello"}}}
-INPUTS = "description: Says something\ninputs:\n  words: {to: 1.value, type: string}\n"
+INPUTS = "description: Shows a text\ninputs:\n  text: {to: 1.value, type: string}\n"
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def installation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "say.json").write_text(json.dumps(GRAPH))
     (tmp_path / "say.inputs.yaml").write_text(INPUTS)
     (tmp_path / "broken.json").write_text("{")
@@ -25,48 +25,48 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMFYUI_API_URL", "http://127.0.0.1:9#name=gpu1&tags=wan")
 
 
-def callsheet(*words: str) -> Result:
-    return CliRunner().invoke(app, ["comfyui", *words])
+def callsheet(*args: str) -> Result:
+    return CliRunner().invoke(app, ["comfyui", *args])
 
 
 def listed() -> dict:
     return json.loads(callsheet("list", "--json").stdout)
 
 
-def test_servers_and_workflows_are_listed_with_what_is_wrong_with_them():
-    answer = listed()
+def test_servers_and_workflows_are_listed_with_their_problems():
+    listing = listed()
 
-    [server] = answer["servers"]
-    assert (server["name"], server["state"], server["tags"]) == ("gpu1", "lost", ["wan"])
-    assert "does not answer" in server["remark"]
-    broken, say = answer["workflows"]
+    [server] = listing["servers"]
+    assert (server["name"], server["state"], server["tags"]) == ("gpu1", "unreachable", ["wan"])
+    assert "does not respond" in server["remark"]
+    broken, shown = listing["workflows"]
     assert "is not JSON" in broken["remark"]
-    assert say["inputs"]["properties"]["words"]["default"] == "hello"
+    assert shown["inputs"]["properties"]["text"]["default"] == "hello"
 
 
-def test_people_get_columns():
-    answer = callsheet("list")
+def test_the_list_is_a_table_by_default():
+    result = callsheet("list")
 
-    assert answer.exit_code == 0
-    assert "gpu1" in answer.stdout
-    assert "words?" in answer.stdout
+    assert result.exit_code == 0
+    assert "gpu1" in result.stdout
+    assert "text?" in result.stdout
 
 
-def test_a_server_is_taken_out_of_use_and_back():
+def test_a_server_is_drained_and_resumed():
     assert callsheet("drain", "gpu1").exit_code == 0
-    assert listed()["servers"][0]["state"] == "paused"
+    assert listed()["servers"][0]["state"] == "drained"
     assert callsheet("resume", "gpu1").exit_code == 0
-    assert listed()["servers"][0]["state"] == "lost"
+    assert listed()["servers"][0]["state"] == "unreachable"
 
 
-def test_a_server_that_is_not_there_cannot_be_drained():
-    answer = callsheet("drain", "gpu2")
+def test_an_unknown_server_cannot_be_drained():
+    result = callsheet("drain", "gpu2")
 
-    assert answer.exit_code == 2
-    assert "there are: gpu1" in answer.output
+    assert result.exit_code == 2
+    assert "known servers: gpu1" in result.output
 
 
-async def test_the_checkup_tells_of_servers_and_workflows_that_do_not_work():
+async def test_the_diagnostics_report_broken_servers_and_workflows():
     found = [finding async for finding in _comfyui(Settings(_env_file=None, comfyui_path="/nowhere"), None)]
 
     assert [(finding.level, finding.subject) for finding in found] == [
@@ -76,4 +76,4 @@ async def test_the_checkup_tells_of_servers_and_workflows_that_do_not_work():
     ]
     assert "broken.json" in found[0].message
     assert "main.py" in found[1].message
-    assert "does not answer" in found[2].message
+    assert "does not respond" in found[2].message

@@ -1,4 +1,4 @@
-"""A ComfyUI of our own: started when needed, watched, and gone when nobody needs it."""
+"""The managed server: started for a job, watched, stopped when idle."""
 
 import asyncio
 import os
@@ -11,18 +11,17 @@ from typing import Any
 import psutil
 import pytest
 
-from callsheet.comfyui.client import ComfyUI
+from callsheet.comfyui.client import ComfyUIClient
 from callsheet.comfyui.managed_server import ManagedServer
-from callsheet.comfyui.pool import pool_of
 from callsheet.domain.errors import ConfigurationError, PromptLost, ProviderUnreachable
 from callsheet.fakes.comfyui import running_comfyui
 from callsheet.testing.waiters import until
 
-from .conftest import Desk, stepping, workflow
+from .conftest import JobRunner, stepping, workflow
 
 
 def installed(folder: Path) -> Path:
-    """A folder that looks like ComfyUI's, with the stand-in in it."""
+    """A folder like that of ComfyUI, with the fake server as its program."""
     folder.mkdir(parents=True)
     (folder / "main.py").write_text("from callsheet.fakes.comfyui.program import main\nmain()\n")
     return folder
@@ -30,15 +29,15 @@ def installed(folder: Path) -> Path:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Any:
-    def desk(args: str = "", **more: Any) -> Desk:
+    def make_runner(args: str = "", **more: Any) -> JobRunner:
         own = {"comfyui_path": installed(tmp_path / "ComfyUI"), "comfyui_python": Path(sys.executable)}
-        return Desk(tmp_path, **{**own, "comfyui_args": args, "comfyui_start_timeout": 20, **more})
+        return JobRunner(tmp_path, **{**own, "comfyui_args": args, "comfyui_start_timeout": 20, **more})
 
-    return desk
+    return make_runner
 
 
 @pytest.fixture(autouse=True)
-async def nothing_is_left() -> AsyncIterator[None]:
+async def no_process_is_left() -> AsyncIterator[None]:
     yield
     for task in asyncio.all_tasks():
         if task.get_name() in ("comfyui", "comfyui idle"):
@@ -47,122 +46,132 @@ async def nothing_is_left() -> AsyncIterator[None]:
     assert not [child for child in psutil.Process().children() if "main.py" in child.cmdline()]
 
 
-def child_of(desk: Desk) -> ManagedServer:
-    child = pool_of(desk.settings).servers[0].child
-    assert child is not None
-    return child
+def managed_server(runner: JobRunner) -> ManagedServer:
+    managed = runner.pool.servers[0].managed
+    assert managed is not None
+    return managed
 
 
 def processes() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "main.py" in child.cmdline()]
 
 
-async def test_it_starts_for_the_first_job_serves_the_second_and_its_log_is_the_jobs(
-    make: Any, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("FAL_KEY", "a secret of ours")
-    desk = make()
+async def test_it_starts_for_the_first_job_and_serves_the_second(make: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("FAL_KEY", "a secret")
+    runner = make()
     assert processes() == []
 
-    first = await desk.run(graph=workflow("image_tiny"))
-    told = desk.told
-    desk.new_job()
-    second = await desk.run(graph=workflow("image_tiny"))
+    first = await runner.run(graph=workflow("image_tiny"))
+    log = runner.log_text
+    runner.new_job()
+    second = await runner.run(graph=workflow("image_tiny"))
 
     assert len(first.images) == len(second.images) == 1
     assert first.server == "own"
-    assert child_of(desk).starts == 1
-    assert "To see the GUI go to" in told
+    assert managed_server(runner).start_count == 1
+    assert "To see the GUI go to" in log
     [process] = processes()
     assert "FAL_KEY" not in process.environ()
 
 
-async def test_it_has_folders_of_its_own_and_a_private_port(make: Any, tmp_path: Path):
-    desk = make(comfyui_base_dir=tmp_path / "models and more")
-    await desk.run(graph=workflow("image_tiny"))
+async def test_it_uses_its_own_folders_and_a_loopback_port(make: Any, tmp_path: Path):
+    runner = make(comfyui_base_dir=tmp_path / "models and more")
+    await runner.run(graph=workflow("image_tiny"))
 
-    words = processes()[0].cmdline()
-    assert words[words.index("--base-directory") + 1] == str(tmp_path / "models and more")
-    assert words[words.index("--listen") + 1] == "127.0.0.1"
+    args = processes()[0].cmdline()
+    assert args[args.index("--base-directory") + 1] == str(tmp_path / "models and more")
+    assert args[args.index("--listen") + 1] == "127.0.0.1"
     assert (tmp_path / "models and more" / "custom_nodes").is_dir()
     assert list((tmp_path / "models and more" / "output").rglob("*.png"))
 
 
-async def test_one_that_dies_loses_its_prompt_with_the_reason_and_the_next_run_has_a_new_one(make: Any):
-    desk = make()
-    work = desk.start(graph=stepping())
-    await until(lambda: "server 1" in desk.job.steps)
-    await until(lambda: any(report.done > 0 for report in desk.job.progress_reports))
+async def test_when_it_is_killed_the_prompt_is_lost_and_the_next_run_starts_a_new_process(make: Any):
+    runner = make()
+    work = runner.start(graph=stepping())
+    await until(lambda: "server 1" in runner.job.steps)
+    await until(lambda: any(report.done > 0 for report in runner.job.progress_reports))
     os.kill(processes()[0].pid, signal.SIGKILL)
 
-    with pytest.raises(PromptLost, match=r"ended with signal 9 \(.*memory ran out\); it said last: .*To see the GUI"):
+    with pytest.raises(
+        PromptLost, match=r"exited with signal 9 \(.*memory ran out\); its last output: .*To see the GUI"
+    ):
         await work
 
-    assert len((await desk.run(graph=workflow("image_tiny"))).images) == 1
-    assert child_of(desk).starts == 2
+    assert len((await runner.run(graph=workflow("image_tiny"))).images) == 1
+    assert managed_server(runner).start_count == 2
 
 
-async def test_one_that_cannot_start_tells_why(make: Any):
-    desk = make("--break-at-start")
+async def test_a_failed_start_is_reported_with_the_output(make: Any):
+    runner = make("--break-at-start")
 
-    with pytest.raises(ProviderUnreachable, match=r"exit status 3; it said last: .*no kernel image"):
-        await desk.run(graph=workflow("image_tiny"))
+    with pytest.raises(ProviderUnreachable, match=r"exit status 3; its last output: .*no kernel image"):
+        await runner.run(graph=workflow("image_tiny"))
 
 
-async def test_a_flag_that_it_does_not_know_is_told(make: Any):
+async def test_an_unknown_flag_is_reported(make: Any):
     with pytest.raises(ProviderUnreachable, match=r"exit status 2; .*--no-such-flag"):
         await make("--no-such-flag").run(graph=workflow("image_tiny"))
 
 
-async def test_one_that_takes_too_long_to_start_is_ended(make: Any):
-    desk = make("--start-seconds 30", comfyui_start_timeout=0.8)
+async def test_a_slow_start_is_stopped(make: Any):
+    runner = make("--start-seconds 30", comfyui_start_timeout=0.8)
 
     with pytest.raises(ProviderUnreachable, match=r"within 0\.8 s"):
-        await desk.run(graph=workflow("image_tiny"))
+        await runner.run(graph=workflow("image_tiny"))
     assert processes() == []
 
 
-async def test_another_server_on_the_same_port_is_not_taken_for_it(
-    make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+async def test_another_server_on_the_same_port_is_not_used(make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     async with running_comfyui(tmp_path / "foreign") as foreign:
         port = int(foreign.url.rpartition(":")[2])
-        monkeypatch.setattr("callsheet.comfyui.managed_server._free_port", lambda: port)
+        monkeypatch.setattr("callsheet.comfyui.server_command.free_port", lambda: port)
 
         with pytest.raises(ProviderUnreachable, match="address already in use"):
             await make("--start-seconds 0.5").run(graph=workflow("image_tiny"))
         assert foreign.accepted == []
 
 
-async def test_a_folder_without_it_is_told(tmp_path: Path):
-    desk = Desk(tmp_path, comfyui_path=tmp_path / "nothing")
+async def test_a_folder_without_comfyui_is_reported(tmp_path: Path):
+    runner = JobRunner(tmp_path, comfyui_path=tmp_path / "nothing")
 
     with pytest.raises(ConfigurationError, match=r"main\.py is missing"):
-        await desk.run(graph=workflow("image_tiny"))
+        await runner.run(graph=workflow("image_tiny"))
 
 
-async def test_when_idle_its_memory_is_freed_and_then_it_is_ended(make: Any, monkeypatch: pytest.MonkeyPatch):
+async def test_when_idle_it_frees_its_memory_and_then_stops(make: Any, monkeypatch: pytest.MonkeyPatch):
     freed = []
 
-    async def free(comfy: ComfyUI) -> None:
-        freed.append(comfy.url)
-        await real(comfy)
+    async def free(client: ComfyUIClient) -> None:
+        freed.append(client.url)
+        await real(client)
 
-    real = ComfyUI.free
-    monkeypatch.setattr(ComfyUI, "free", free)
-    desk = make(comfyui_free_after=0.1, comfyui_stop_after=0.4)
-    await desk.run(graph=workflow("image_tiny"))
+    real = ComfyUIClient.free_memory
+    monkeypatch.setattr(ComfyUIClient, "free_memory", free)
+    runner = make(comfyui_free_after=0.1, comfyui_stop_after=0.4)
+    await runner.run(graph=workflow("image_tiny"))
 
     await until(lambda: freed)
-    await until(lambda: child_of(desk).process is None)
+    await until(lambda: managed_server(runner).process is None)
     assert processes() == []
 
 
-async def test_a_node_that_cannot_be_stopped_ends_with_its_process(make: Any, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("callsheet.operations.comfyui.prompt_run._STOP_SECONDS", 0.3)
-    desk = make()
-    work = desk.start(graph=stepping(kind="Stuck"))
-    await until(lambda: any(report.done > 0 for report in desk.job.progress_reports))
+async def test_closing_the_pool_stops_it(make: Any):
+    runner = make()
+    await runner.run(graph=workflow("image_tiny"))
+    await runner.pool.close()
+
+    assert processes() == []
+
+
+async def test_closing_an_unused_pool_does_nothing(make: Any):
+    await make(comfyui_api_url="not a url://").pool.close()
+
+
+async def test_a_node_that_cannot_be_interrupted_ends_with_the_process(make: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("callsheet.operations.comfyui.prompt_run._CANCEL_TIMEOUT", 0.3)
+    runner = make()
+    work = runner.start(graph=stepping(kind="Stuck"))
+    await until(lambda: any(report.done > 0 for report in runner.job.progress_reports))
     work.cancel("cancelled")
 
     await asyncio.gather(work, return_exceptions=True)
@@ -170,9 +179,9 @@ async def test_a_node_that_cannot_be_stopped_ends_with_its_process(make: Any, mo
     assert processes() == []
 
 
-async def test_a_job_that_is_stopped_while_it_starts_leaves_no_process(make: Any):
-    desk = make("--start-seconds 30")
-    work = desk.start(graph=workflow("image_tiny"))
+async def test_a_job_stopped_during_the_start_leaves_no_process(make: Any):
+    runner = make("--start-seconds 30")
+    work = runner.start(graph=workflow("image_tiny"))
     await until(processes)
     work.cancel("stopping")
 
@@ -181,14 +190,12 @@ async def test_a_job_that_is_stopped_while_it_starts_leaves_no_process(make: Any
     assert processes() == []
 
 
-async def test_one_that_takes_prompts_and_runs_none_is_ended_so_that_the_next_job_has_another(
-    make: Any, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("callsheet.comfyui.prompt_tracker._IDLE_SECONDS", 0.2)
-    desk = make("--never-run")
+async def test_a_server_that_accepts_prompts_and_runs_none_is_stopped(make: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("callsheet.comfyui.server_monitor._IDLE_SECONDS", 0.2)
+    runner = make("--never-run")
 
     with pytest.raises(ProviderUnreachable, match="runs none"):
-        await desk.run(graph=workflow("image_tiny"))
+        await runner.run(graph=workflow("image_tiny"))
     assert processes() == []
 
 
@@ -214,7 +221,7 @@ async def main():
     work = asyncio.create_task(comfyui.run(job, ComfyUIParams(graph=graph)))
     while not any(report.done > 0 for report in job.progress_reports):
         await asyncio.sleep(0.05)
-    print("at work", flush=True)
+    print("running", flush=True)
     if sys.argv[2] == "wait":
         await work
 
@@ -223,14 +230,14 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("how", ["killed", "ended"])
-async def test_it_does_not_outlive_its_worker(tmp_path: Path, how: str):
+async def test_it_does_not_outlive_the_worker(tmp_path: Path, how: str):
     installed(tmp_path / "ComfyUI")
-    words = [sys.executable, "-c", WORKER, str(tmp_path), "wait" if how == "killed" else "end"]
-    worker = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+    args = [sys.executable, "-c", WORKER, str(tmp_path), "wait" if how == "killed" else "end"]
+    worker = await asyncio.create_subprocess_exec(*args, stdout=asyncio.subprocess.PIPE)
     assert worker.stdout is not None
     try:
         async with asyncio.timeout(30):
-            while await worker.stdout.readline() != b"at work\n":
+            while await worker.stdout.readline() != b"running\n":
                 assert worker.returncode is None
         children = psutil.Process(worker.pid).children() if how == "killed" else []
         assert (len(children) == 1) == (how == "killed")

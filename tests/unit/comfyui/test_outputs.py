@@ -1,4 +1,4 @@
-"""Files of every kind come here, whatever the nodes call them."""
+"""Output files of every kind are stored, under whatever key the node lists them."""
 
 from pathlib import Path
 
@@ -9,19 +9,19 @@ from callsheet.comfyui.outputs import prompt_outputs
 from callsheet.domain.errors import OutputExpired, ProviderFailed
 from callsheet.fakes.comfyui import FakeComfyUI
 
-from .conftest import Desk, workflow
+from .conftest import JobRunner, workflow
 
 
-async def test_a_picture_comes_with_its_pixels(desk: Desk):
-    result = await desk.run(graph=workflow("image_tiny"))
+async def test_an_image_arrives_unchanged(runner: JobRunner):
+    result = await runner.run(graph=workflow("image_tiny"))
 
-    [picture] = result.images
-    with Image.open(desk.job.path_of(picture)) as image:
+    [artifact] = result.images
+    with Image.open(runner.job.path_of(artifact)) as image:
         assert image.size == (64, 64)
         assert image.convert("RGB").getpixel((5, 5)) == (0x33, 0x66, 0xCC)
     assert result.files[0].node == "2"
-    assert desk.shares == sorted(desk.shares)
-    assert desk.shares[-1] == 1
+    assert runner.progress == sorted(runner.progress)
+    assert runner.progress[-1] == 1
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ async def test_a_picture_comes_with_its_pixels(desk: Desk):
         ("latent_save", "others", "application/octet-stream"),
     ],
 )
-async def test_every_kind_of_file_is_sorted_by_what_it_is(desk: Desk, name: str, group: str, media_type: str):
-    result = await desk.run(graph=workflow(name))
+async def test_files_are_grouped_by_media_type(runner: JobRunner, name: str, group: str, media_type: str):
+    result = await runner.run(graph=workflow(name))
 
     [artifact] = getattr(result, group)
     assert artifact.media_type == media_type
@@ -43,118 +43,116 @@ async def test_every_kind_of_file_is_sorted_by_what_it_is(desk: Desk, name: str,
     assert len(result.files) == 1
 
 
-async def test_a_video_plays_for_its_second(desk: Desk):
-    [video] = (await desk.run(graph=workflow("video_mp4"))).videos
+async def test_a_video_is_probed(runner: JobRunner):
+    [video] = (await runner.run(graph=workflow("video_mp4"))).videos
 
     assert video.probe is not None
     assert (video.probe.width, video.probe.height, video.probe.duration) == (64, 64, 1.0)
 
 
-async def test_nodes_that_speak_of_gifs_are_heard_too(desk: Desk):
+async def test_videos_listed_as_gifs_are_found(runner: JobRunner):
     graph = workflow("image_batch3")
     graph["2"] = {"class_type": "VHS_VideoCombine", "inputs": {"images": ["1", 0], "filename_prefix": "vhs"}}
 
-    [video] = (await desk.run(graph=graph)).videos
+    [video] = (await runner.run(graph=graph)).videos
 
     assert video.name == "vhs_00001_.mp4"
 
 
-async def test_several_outputs_keep_the_order_of_their_nodes_and_previews_stay_behind(desk: Desk):
-    result = await desk.run(graph=workflow("multi_output"))
+async def test_outputs_are_in_the_order_of_their_nodes_without_previews(runner: JobRunner):
+    result = await runner.run(graph=workflow("multi_output"))
 
     assert [(file.node, file.kind) for file in result.files] == [("2", "image"), ("5", "audio")]
     assert result.texts == {"7": "7"}
 
 
-async def test_previews_come_when_asked_for_and_when_there_is_nothing_else(desk: Desk):
-    asked = await desk.run(graph=workflow("multi_output"), previews=True)
-    desk.new_job()
-    alone = await desk.run(graph=workflow("image_preview_temp"))
+async def test_previews_are_stored_on_request_or_when_there_is_nothing_else(runner: JobRunner):
+    asked = await runner.run(graph=workflow("multi_output"), previews=True)
+    runner.new_job()
+    alone = await runner.run(graph=workflow("image_preview_temp"))
 
     assert [file.node for file in asked.files] == ["2", "3", "5"]
     assert len(alone.images) == 1
 
 
-async def test_text_alone_is_a_result(desk: Desk):
-    result = await desk.run(graph=workflow("text_preview"))
+async def test_text_alone_is_a_result(runner: JobRunner):
+    result = await runner.run(graph=workflow("text_preview"))
 
     assert result.texts == {"2": "hello"}
     assert result.files == []
 
 
-async def test_not_a_number_and_megabytes_in_an_answer_do_no_harm(desk: Desk, server: FakeComfyUI):
+async def test_nan_and_large_messages_do_no_harm(runner: JobRunner, server: FakeComfyUI):
     graph = workflow("image_tiny")
     graph["3"] = {"class_type": "NotANumber", "inputs": {"image": ["1", 0]}}
-    graph["4"] = {"class_type": "Loud", "inputs": {"image": ["1", 0], "megabytes": 3}}
+    graph["4"] = {"class_type": "LargeOutput", "inputs": {"image": ["1", 0], "megabytes": 3}}
 
-    result = await desk.run(graph=graph)
+    result = await runner.run(graph=graph)
 
-    assert result.texts == {"3": "seen", "4": "heard"}
+    assert result.texts == {"3": "seen", "4": "received"}
     # A message that is too large for a websocket with a limit closes it.
     assert len(server.client_ids) == 1
 
 
-async def test_the_same_graph_again_saves_files_of_its_own(desk: Desk, server: FakeComfyUI):
-    first = await desk.run(graph=workflow("image_tiny"))
+async def test_the_same_graph_again_saves_its_own_files(runner: JobRunner, server: FakeComfyUI):
+    first = await runner.run(graph=workflow("image_tiny"))
     for path in list(server.output.rglob("*.png")):
         path.unlink()
-    desk.new_job()
-    runs = server.executor.runs
-    second = await desk.run(graph=workflow("image_tiny"))
+    runner.new_job()
+    runs = server.executor.node_runs
+    second = await runner.run(graph=workflow("image_tiny"))
 
     assert len(first.images) == len(second.images) == 1
-    assert server.executor.runs == runs + 1, "only the node that saves is run anew"
+    assert server.executor.node_runs == runs + 1, "only the save node runs again"
 
 
-async def test_a_cached_answer_whose_files_are_gone_is_told_and_never_taken_for_a_result(
-    desk: Desk, server: FakeComfyUI
-):
-    await desk.run(graph=workflow("image_tiny"), unique_names=False)
+async def test_a_cached_result_with_deleted_files_is_an_error(runner: JobRunner, server: FakeComfyUI):
+    await runner.run(graph=workflow("image_tiny"), unique_names=False)
     for path in server.output.rglob("*.png"):
         path.unlink()
-    desk.new_job()
+    runner.new_job()
 
     with pytest.raises(OutputExpired, match="all its nodes were cached"):
-        await desk.run(graph=workflow("image_tiny"), unique_names=False)
+        await runner.run(graph=workflow("image_tiny"), unique_names=False)
 
 
-async def test_an_empty_file_is_no_result(desk: Desk):
+async def test_an_empty_file_is_an_error(runner: JobRunner):
     with pytest.raises(ProviderFailed, match="is empty") as caught:
-        await desk.run(graph={"1": {"class_type": "SaveNothing", "inputs": {"filename_prefix": "x"}}})
+        await runner.run(graph={"1": {"class_type": "SaveNothing", "inputs": {"filename_prefix": "x"}}})
 
     assert caught.value.code == "empty_file"
 
 
-async def test_a_closed_branch_is_told_and_the_rest_goes_on(desk: Desk):
+async def test_a_blocked_branch_is_reported_and_the_others_continue(runner: JobRunner):
     graph = workflow("multi_output")
     graph["8"] = {"class_type": "Block", "inputs": {"image": ["1", 0], "message": "no faces were found"}}
     graph["2"]["inputs"]["images"] = ["8", 0]
 
-    result = await desk.run(graph=graph)
+    result = await runner.run(graph=graph)
 
     assert [file.node for file in result.files] == ["5"]
-    assert "no faces were found" in desk.told
+    assert "no faces were found" in runner.log_text
 
 
-async def test_a_graph_whose_every_branch_is_closed_made_nothing(desk: Desk):
+async def test_a_graph_with_only_blocked_branches_has_no_output(runner: JobRunner):
     graph = workflow("image_tiny")
     graph["8"] = {"class_type": "Block", "inputs": {"image": ["1", 0], "message": "no"}}
     graph["2"]["inputs"]["images"] = ["8", 0]
 
     with pytest.raises(ProviderFailed) as caught:
-        await desk.run(graph=graph)
+        await runner.run(graph=graph)
 
     assert caught.value.code == "no_output"
 
 
-async def test_a_file_larger_than_sources_may_be_is_refused(server: FakeComfyUI, tmp_path: Path):
-    small = Desk(tmp_path, comfyui_api_url=server.url, source_max_bytes=100)
+async def test_a_file_above_the_size_limit_is_rejected(server: FakeComfyUI, tmp_path: Path):
+    small = JobRunner(tmp_path, comfyui_api_url=server.url, source_max_bytes=100)
 
-    with pytest.raises(OutputExpired, match="more than the 100 bytes"):
+    with pytest.raises(OutputExpired, match="larger than the limit of 100 bytes"):
         await small.run(graph=workflow("image_tiny"))
 
 
-def test_outputs_of_nodes_inside_of_a_node_are_named_by_the_one_that_was_sent():
+def test_outputs_of_a_subgraph_have_the_id_of_the_submitted_node():
     entry = {
         "prompt": [0, "id", {"1": {}}, {}, ["1"]],
         "outputs": {"1.0.0.4": {"images": [{"filename": "a.png", "subfolder": "", "type": "output"}]}},
@@ -166,14 +164,14 @@ def test_outputs_of_nodes_inside_of_a_node_are_named_by_the_one_that_was_sent():
     assert file.node == "1"
 
 
-def test_what_is_no_file_is_passed_over():
+def test_values_that_are_not_files_are_skipped():
     entry = {"outputs": {"1": {"animated": [True], "letters": list("path"), "text": list("path"), "a": None}}}
 
-    made = prompt_outputs(entry)
+    outputs = prompt_outputs(entry)
 
-    assert made.files == ()
-    assert made.texts == {"1": "path"}
+    assert outputs.files == ()
+    assert outputs.texts == {"1": "path"}
 
 
-def test_text_that_no_database_stores_is_made_fit():
+def test_text_is_made_storable():
     assert prompt_outputs({"outputs": {"1": {"text": ["a\0b", "\ud800"]}}}).texts == {"1": "a\N{SYMBOL FOR NULL}b\n?"}

@@ -34,6 +34,7 @@ class RenderResult(Model):
 class Signature:
     def __init__(self, name, params, result):
         self.name, self.params, self.result = name, params, result
+        self.validation_context = None
 
 
 RENDER = Signature("render", RenderParams, RenderResult)

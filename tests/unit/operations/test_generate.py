@@ -1,9 +1,8 @@
-"""Generate: one order, whoever takes it, and its files."""
+"""Generate: one submission, whichever provider accepts it, and its files."""
 
 import asyncio
 
 import pytest
-from pydantic import ValidationError
 
 from callsheet.domain.errors import (
     BadParams,
@@ -15,11 +14,11 @@ from callsheet.domain.errors import (
     SubmissionRejected,
     SubmissionUnknown,
 )
-from callsheet.domain.plan_validation import check_plan, read_plan
-from callsheet.domain.validation_problems import validation_problems
+from callsheet.domain.plan_validation import check_plan, read_plan, validate_params
 from callsheet.operation.catalog import Catalog
-from callsheet.operations import generate as module
-from callsheet.operations.generate import GenerateParams, generate
+from callsheet.operations.generate import generate
+from callsheet.operations.generate_params import GenerateParams
+from callsheet.operations.generate_results import file_name
 from callsheet.providers.contract import InputFile, Output, SubmitRequest
 from callsheet.settings import Settings
 from callsheet.testing.context import RecordingContext
@@ -27,10 +26,10 @@ from callsheet.testing.fake_provider import FakeProvider
 from callsheet.testing.waiters import until
 
 MODELS = """
-- id: toy/film
-  name: Toy film
+- id: fake/video
+  name: Fake video
   makes: video
-  aliases: [film]
+  aliases: [video]
   offers:
     - provider: one
       model: crayon
@@ -39,7 +38,7 @@ MODELS = """
         duration: {to: length, kind: integer, maximum: 8, default: 5, asText: true}
         image: {to: first, kind: file}
         lastImage: {to: last, kind: file}
-        pictures: {to: refs, kind: files}
+        references: {to: refs, kind: files}
         one: {to: submit}
     - provider: two
       model: pencil
@@ -49,270 +48,278 @@ MODELS = """
         duration: {to: length, kind: integer, maximum: 8}
         one: {to: whatever}
         two: {to: submit}
-- id: toy/nowhere
+- id: fake/nowhere
   name: Nowhere
   makes: image
-  offers: [{provider: nobody, model: m, parameters: {prompt: {to: prompt}}}]
+  offers: [{provider: unknown, model: m, parameters: {prompt: {to: prompt}}}]
 """
-FILM = "\0\0\0\x18ftypisom\0\0\0\0isom"
-PICTURE = "GIF89a and more"
-SOUND = "ID3 and more"
+VIDEO = "\0\0\0\x18ftypisom\0\0\0\0isom"
+IMAGE = "GIF89a and more"
+AUDIO = "ID3 and more"
 
 
 @pytest.fixture
-def own(tmp_path, use_models_file):
-    """The models of these tests, known to submission and to the run."""
+def models_file(tmp_path):
     file = tmp_path / "models.yaml"
     file.write_text(MODELS)
-    use_models_file(file)
     return file
 
 
 @pytest.fixture
-def toys(tmp_path):
+def settings(tmp_path, models_file):
+    return Settings(
+        _env_file=None, data_dir=tmp_path / "data", models_file=models_file, public_url="https://sheet.test"
+    )
+
+
+@pytest.fixture
+def providers(tmp_path):
     return FakeProvider(tmp_path / "one", name="one"), FakeProvider(tmp_path / "two", name="two")
 
 
 @pytest.fixture
-def job(tmp_path, own, toys):
-    settings = Settings(_env_file=None, data_dir=tmp_path / "data", models_file=own, public_url="https://sheet.test")
-    return RecordingContext(tmp_path, settings=settings, providers=toys)
+def job(tmp_path, settings, providers):
+    return RecordingContext(tmp_path, settings=settings, providers=providers)
+
+
+def fields(**given):
+    return {"modelId": "fake/video", "prompt": "a red fox", **given}
 
 
 def params(**given):
-    return GenerateParams(**{"modelId": "toy/film", "prompt": "a red fox", **given})
+    return GenerateParams(**fields(**given))
 
 
-async def made(job, toy, given, files, **told):
-    """Run the operation while the toy makes these files."""
+async def run(job, provider, given, files, **result):
+    """Run the operation while the provider creates these files."""
     running = asyncio.create_task(generate.run(job, given))
-    [order] = await until(toy.requests)
-    toy.set_status(order["id"], "succeeded", files=files, **told)
+    [request] = await until(provider.requests)
+    provider.tell(request["id"], "succeeded", files=files, **result)
     return await running
 
 
-def problems_of(**given):
-    with pytest.raises(ValidationError) as refused:
-        params(**given)
-    return {
-        (problem.path, problem.code): problem.message for problem in validation_problems(refused.value, GenerateParams)
-    }
+def problems_of(settings, **given):
+    with pytest.raises(BadParams) as raised:
+        validate_params(fields(**given), GenerateParams, settings)
+    return {(problem.path, problem.code): problem.message for problem in raised.value.problems}
 
 
-async def test_a_film_is_ordered_by_the_provider_s_words_and_kept(job, toys):
-    result = await made(job, toys[0], params(duration=4.0), {"film.mp4": FILM}, cost=0.5, seconds=12)
+async def test_a_request_has_the_names_of_the_provider_and_its_file_is_stored(job, providers):
+    result = await run(job, providers[0], params(duration=4.0), {"video.mp4": VIDEO}, cost=0.5, seconds=12)
 
-    assert job.submit_requests["submit"].model == "crayon"
-    assert job.submit_requests["submit"].input == {"text": "a red fox", "length": "4"}
+    assert job.orders["submit"].model == "crayon"
+    assert job.orders["submit"].input == {"text": "a red fox", "length": "4"}
     assert (result.provider, result.model, result.cost, result.seconds) == ("one", "crayon", 0.5, 12)
     assert result.provider_job_id == job.tasks["submit"].id
-    assert [file.name for file in result.videos] == ["film.mp4"]
-    assert job.path_of(result.videos[0]).read_text() == FILM
+    assert [file.name for file in result.videos] == ["video.mp4"]
+    assert job.path_of(result.videos[0]).read_text() == VIDEO
 
 
-async def test_files_are_sorted_by_their_bytes_and_named_truly(job, toys):
-    files = {"picture.webp": PICTURE, "film": FILM, "sound.bin": SOUND, "notes.txt": "just text"}
+async def test_files_are_grouped_and_named_by_their_contents(job, providers):
+    files = {"image.webp": IMAGE, "video": VIDEO, "audio.bin": AUDIO, "notes.txt": "just text"}
 
-    result = await made(job, toys[0], params(), files)
+    result = await run(job, providers[0], params(), files)
 
     assert [(f.name, f.media_type) for f in result.files] == [
-        ("picture.gif", "image/gif"),
-        ("film.mp4", "video/mp4"),
-        ("sound.mp3", "audio/mpeg"),
+        ("image.gif", "image/gif"),
+        ("video.mp4", "video/mp4"),
+        ("audio.mp3", "audio/mpeg"),
         ("notes.txt", "text/plain"),
     ]
-    assert [f.name for f in result.images] == ["picture.gif"]
-    assert [f.name for f in result.videos] == ["film.mp4"]
-    assert [f.name for f in result.audios] == ["sound.mp3"]
+    assert [f.name for f in result.images] == ["image.gif"]
+    assert [f.name for f in result.videos] == ["video.mp4"]
+    assert [f.name for f in result.audios] == ["audio.mp3"]
 
 
-def test_a_name_comes_from_the_address_where_the_provider_gives_none():
-    told = module._name(Output(url="https://x.test/a/my%20film.mp4?sig=1"), 0, "video/mp4")
+def test_a_file_name_comes_from_the_url_if_the_provider_gives_none():
+    name = file_name(Output(url="https://x.test/a/my%20video.mp4?sig=1"), 0, "video/mp4")
 
-    assert told == "my film.mp4"
-    assert module._name(Output(url="https://x.test/abc"), 1, "image/png") == "abc.png"
-    assert module._name(Output(inline=b""), 1, "image/png") == "output-2.png"
-
-
-async def test_a_success_without_files_is_a_failure(job, toys):
-    with pytest.raises(ProviderFailed, match="names no file"):
-        await made(job, toys[0], params(), {})
+    assert name == "my video.mp4"
+    assert file_name(Output(url="https://x.test/abc"), 1, "image/png") == "abc.png"
+    assert file_name(Output(inline=b""), 1, "image/png") == "output-2.png"
 
 
-async def test_a_task_that_fails_is_not_ordered_elsewhere(job, toys):
+async def test_a_success_without_files_is_a_failure(job, providers):
+    with pytest.raises(ProviderFailed, match="without any file"):
+        await run(job, providers[0], params(), {})
+
+
+async def test_a_failed_task_is_not_submitted_to_another_provider(job, providers):
     running = asyncio.create_task(generate.run(job, params()))
-    [order] = await until(toys[0].orders)
-    toys[0].tell(order["id"], "failed", code="content_refused", message="Too red.")
+    [request] = await until(providers[0].requests)
+    providers[0].tell(request["id"], "failed", code="content_refused", message="Too red.")
 
     with pytest.raises(ProviderFailed, match="Too red"):
         await running
-    assert toys[1].orders() == []
+    assert providers[1].requests() == []
 
 
 @pytest.mark.parametrize("how", ["refuse", "busy"])
-async def test_what_one_certainly_did_not_take_another_is_asked_for(job, toys, how):
-    result = await made(job, toys[1], params(inputs={"one": how}), {"film.mp4": FILM})
+async def test_after_a_certain_rejection_the_next_provider_is_used(job, providers, how):
+    result = await run(job, providers[1], params(inputs={"one": how}), {"video.mp4": VIDEO})
 
     assert (result.provider, result.model) == ("two", "pencil")
-    assert toys[0].orders() == []
-    assert job.submitted_to == {"submit": "two"}
+    assert providers[0].requests() == []
+    assert job.asked == {"submit": "two"}
     [log] = job.logs
-    assert (log["message"], log["provider"]) == ("not ordered", "one")
+    assert (log["message"], log["provider"]) == ("not accepted", "one")
 
 
 @pytest.mark.parametrize("how", ["lose", "drop"])
-async def test_what_may_have_been_taken_is_ordered_nowhere_else(job, toys, how):
+async def test_a_submission_of_unknown_outcome_goes_to_no_other_provider(job, providers, how):
     with pytest.raises(SubmissionUnknown):
         await generate.run(job, params(inputs={"one": how}))
 
-    assert toys[1].orders() == []
+    assert providers[1].requests() == []
 
 
-async def test_a_later_run_orders_nothing_elsewhere_while_that_is_not_known(job, toys):
+async def test_a_later_run_uses_no_other_provider_while_the_outcome_is_unknown(job, providers):
     given = params(inputs={"one": "refuse", "two": "lose"})
     with pytest.raises(SubmissionUnknown):
         await generate.run(job, given)
-    assert job.submitted_to == {"submit": "two"}
+    assert job.asked == {"submit": "two"}
 
     with pytest.raises(SubmissionUnknown):
         await generate.run(job, given)
 
-    assert toys[0].orders() == []
+    assert providers[0].requests() == []
 
 
-async def test_what_may_have_been_ordered_of_a_model_that_is_gone_is_for_a_person_to_decide(job, toys):
-    job.submit_requests["submit"], job.submitted_to["submit"] = SubmitRequest("brush", {}), "two"
+async def test_an_unknown_outcome_with_a_removed_offer_needs_a_manual_decision(job, providers):
+    job.orders["submit"], job.asked["submit"] = SubmitRequest("brush", {}), "two"
 
-    with pytest.raises(SubmissionUnknown, match="brush was ordered of two"):
+    with pytest.raises(SubmissionUnknown, match="brush was submitted to two"):
         await generate.run(job, params())
 
-    assert toys[0].orders() == toys[1].orders() == []
+    assert providers[0].requests() == providers[1].requests() == []
 
 
-async def test_a_later_run_goes_on_with_the_order_it_finds(job, toys):
-    task = await job.submit_once(toys[1], SubmitRequest("pencil", {}))
-    toys[1].tell(task.id, "succeeded", files={"film.mp4": FILM})
+async def test_a_later_run_resumes_the_task(job, providers):
+    task = await job.submit_once(providers[1], SubmitRequest("pencil", {}))
+    providers[1].tell(task.id, "succeeded", files={"video.mp4": VIDEO})
 
     result = await generate.run(job, params())
 
     assert (result.provider, result.model, result.provider_job_id) == ("two", "pencil", task.id)
-    assert toys[0].orders() == []
+    assert providers[0].requests() == []
 
 
-async def test_when_all_are_busy_it_is_tried_again_after_the_longest_wait(tmp_path, own, job, toys, monkeypatch):
+async def test_when_all_are_busy_the_longest_retry_after_counts(job, providers, monkeypatch):
     async def busy(_):
         raise ProviderRateLimited("come back", retry_after=30)
 
-    async def away(_):
-        raise ProviderUnreachable("no answer")
+    async def unreachable(_):
+        raise ProviderUnreachable("no response")
 
-    monkeypatch.setattr(toys[0], "submit", busy)
-    monkeypatch.setattr(toys[1], "submit", away)
+    monkeypatch.setattr(providers[0], "submit", busy)
+    monkeypatch.setattr(providers[1], "submit", unreachable)
 
-    with pytest.raises(ProviderRateLimited) as told:
+    with pytest.raises(ProviderRateLimited) as raised:
         await generate.run(job, params())
 
-    assert told.value.retry_after == 30
+    assert raised.value.retry_after == 30
     assert len(job.logs) == 2
 
 
-async def test_a_refusal_does_not_hide_that_another_may_take_it_later(job, toys):
+async def test_a_rejection_does_not_hide_a_transient_error(job, providers):
     with pytest.raises(ProviderRateLimited):
         await generate.run(job, params(inputs={"one": "refuse", "two": "busy"}))
     with pytest.raises(SubmissionRejected, match="one: The toy does not like the order"):
         await generate.run(job, params(inputs={"one": "refuse"}, provider="one"))
 
 
-async def test_a_provider_that_is_not_set_up_is_passed_over(job, toys):
+async def test_an_unconfigured_provider_is_skipped(job, providers):
     class SomeMissing(dict):
         def __missing__(self, name):
             raise ConfigurationError("One needs ONE_KEY")
 
-    job.providers = SomeMissing(two=toys[1])
+    job.providers = SomeMissing(two=providers[1])
 
-    result = await made(job, toys[1], params(), {"film.mp4": FILM})
+    result = await run(job, providers[1], params(), {"video.mp4": VIDEO})
 
     assert result.provider == "two"
     assert job.logs[0]["reason"] == "One needs ONE_KEY"
 
 
-async def test_when_nobody_is_set_up_the_refusal_says_so(job):
-    with pytest.raises(SubmissionRejected, match="nobody: there is no provider 'nobody' here; known: one, two"):
-        await generate.run(job, params(modelId="toy/nowhere"))
+async def test_without_a_configured_provider_the_error_says_so(job):
+    with pytest.raises(SubmissionRejected, match="unknown: there is no provider 'unknown'; known providers: one, two"):
+        await generate.run(job, params(modelId="fake/nowhere"))
 
 
-async def test_pictures_go_by_an_address_where_they_have_one(job, toys, tmp_path):
-    picture = tmp_path / "a picture.bin"
-    picture.write_text(PICTURE)
-    kept = await job.keep(picture, name="kept.gif")
+async def test_images_are_sent_by_url_if_they_have_one(job, providers, tmp_path):
+    image = tmp_path / "an image.bin"
+    image.write_text(IMAGE)
+    kept = await job.keep(image, name="kept.gif")
 
-    await made(
+    await run(
         job,
-        toys[0],
-        params(image=str(picture), lastImage=kept, inputs={"pictures": [f"artifact:{kept.artifact_id}"]}),
-        {"film.mp4": FILM},
+        providers[0],
+        params(image=str(image), lastImage=kept, inputs={"references": [f"artifact:{kept.artifact_id}"]}),
+        {"video.mp4": VIDEO},
     )
 
-    sent = job.submit_requests["submit"].input
+    sent = job.orders["submit"].input
     link = f"https://sheet.test/files/{kept.artifact_id}?sig=tested"
-    assert sent["first"] == InputFile(picture, "image/gif", None)
+    assert sent["first"] == InputFile(image, "image/gif", None)
     assert sent["last"] == InputFile(job.path_of(kept), "image/gif", link)
     assert [file.url for file in sent["refs"]] == [link]
 
 
-async def test_its_end_is_learned_of_as_suits_the_model_or_as_asked(job, toys):
-    await made(job, toys[0], params(), {"film.mp4": FILM})
-    assert job.submit_requests["submit"].webhook.startswith("https://sheet.test/api/webhooks/job/")
+async def test_the_model_decides_between_webhook_and_polling(job, providers):
+    await run(job, providers[0], params(), {"video.mp4": VIDEO})
+    assert job.orders["submit"].webhook.startswith("https://sheet.test/api/webhooks/job/")
 
-    job.submit_requests.clear(), job.tasks.clear()
-    await made(job, toys[1], params(provider="two"), {"film.mp4": FILM})
-    assert job.submit_requests["submit"].webhook is None
-
-
-async def test_asked_to_poll_it_names_no_webhook(job, toys):
-    await made(job, toys[0], params(waiting="polling"), {"film.mp4": FILM})
-
-    assert job.submit_requests["submit"].webhook is None
+    job.orders.clear(), job.tasks.clear()
+    await run(job, providers[1], params(provider="two"), {"video.mp4": VIDEO})
+    assert job.orders["submit"].webhook is None
 
 
-async def test_a_model_that_this_worker_does_not_know_is_told(job, tmp_path):
+async def test_with_polling_the_request_has_no_webhook(job, providers):
+    await run(job, providers[0], params(waiting="polling"), {"video.mp4": VIDEO})
+
+    assert job.orders["submit"].webhook is None
+
+
+async def test_a_model_unknown_to_the_worker_is_reported(job, tmp_path):
     given = params()
     job.settings = job.settings.model_copy(update={"models_file": None})
 
-    with pytest.raises(BadParams) as refused:
+    with pytest.raises(BadParams) as raised:
         await generate.run(job, given)
 
-    assert refused.value.problems[0].code == "unknown_model"
+    assert raised.value.problems[0].code == "unknown_model"
 
 
-def test_every_input_that_does_not_fit_is_told_in_its_place(own):
-    told = problems_of(prompt="far too long " * 10, duration=9, inputs={"pictures": "no list", "colour": "red"})
+def test_all_invalid_inputs_are_reported_with_their_paths(settings):
+    problems = problems_of(
+        settings, prompt="far too long " * 10, duration=9, inputs={"references": "no list", "tint": "red"}
+    )
 
-    assert told == {
+    assert problems == {
         ("prompt", "invalid_value"): "130 characters are more than the 100 allowed",
         ("duration", "invalid_value"): "9 is above the most, 8",
-        ("inputs.pictures", "invalid_value"): "a list of media sources is needed, not 'no list'",
-        ("inputs.colour", "unknown_input"): "crayon takes no 'colour'; it takes prompt, duration, image, lastImage, "
-        "pictures, one",
+        ("inputs.references", "invalid_value"): "a list of media sources is needed, not 'no list'",
+        ("inputs.tint", "unknown_input"): "crayon takes no 'tint'; it takes prompt, duration, image, lastImage, "
+        "references, one",
     }
-    assert set(problems_of(modelId="toy/flim")) == {("modelId", "unknown_model")}
-    assert set(problems_of(provider="three")) == {("provider", "unknown_provider")}
-    assert set(problems_of(provider="one", prompt=None)) == {("prompt", "missing")}
+    assert set(problems_of(settings, modelId="fake/flim")) == {("modelId", "unknown_model")}
+    assert set(problems_of(settings, provider="three")) == {("provider", "unknown_provider")}
+    assert set(problems_of(settings, provider="one", prompt=None)) == {("prompt", "missing")}
 
 
-def test_a_plan_that_asks_for_what_a_model_has_not_is_refused_with_the_field(own):
+def test_a_plan_with_an_invalid_input_is_rejected_with_its_path(settings):
     jobs = [
-        {"id": "first", "operation": "generate", "params": {"modelId": "film", "prompt": "a fox", "duration": 60}},
+        {"id": "first", "operation": "generate", "params": {"modelId": "video", "prompt": "a fox", "duration": 60}},
         {
             "id": "then",
             "operation": "generate",
-            "params": {"modelId": "film", "prompt": "b", "image": "${first.images[0]}"},
+            "params": {"modelId": "video", "prompt": "b", "image": "${first.images[0]}"},
         },
     ]
 
-    with pytest.raises(PlanRefused) as refused:
-        check_plan(read_plan({"jobs": jobs}), Catalog([generate]), max_jobs=10)
+    with pytest.raises(PlanRefused) as raised:
+        check_plan(read_plan({"jobs": jobs}), Catalog([generate]).with_settings(settings), max_jobs=10)
 
-    assert [(p.path, p.message) for p in refused.value.problems] == [
+    assert [(p.path, p.message) for p in raised.value.problems] == [
         ("jobs[0].params.duration", "60 is above the most, 8")
     ]

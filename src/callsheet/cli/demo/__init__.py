@@ -1,4 +1,4 @@
-"""A short film that Callsheet makes of nothing: no network, no keys, no GPU."""
+"""The demo film. It needs no network, no API keys, and no GPU."""
 
 from callsheet.cli.demo.plan import OPERATIONS, plan
 

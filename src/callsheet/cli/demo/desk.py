@@ -1,4 +1,4 @@
-"""The still of the demo film: the call sheet of its own making, on a desk."""
+"""The still image of the demo film: a desk with the call sheet of the demo's own plan."""
 
 import math
 import random
@@ -11,7 +11,7 @@ from callsheet.cli.demo.pictures.balloon import balloon
 from callsheet.media.fonts import FONTS
 
 SIZE = (1296, 2304)
-"""A fifth larger than the film, so that it can be moved and zoomed without growing coarse."""
+"""20% larger than the frames of the film, so that a zoom keeps full resolution."""
 
 INK, FAINT, RULE, RED, PAPER = "#2a2350", "#8b7f95", "#d9c7b4", "#d8412f", "#fdf3e1"
 
@@ -27,24 +27,24 @@ ROWS = [
 
 
 def desk() -> Image.Image:
-    """Return the desk from above: sheet, clapperboard, pencil and a cup of tea."""
+    """Return the desk seen from above: call sheet, clapperboard, pencil and a cup of tea."""
     wood = paper.grained(paper.gradient(SIZE, [(0, "#4a2f5f"), (0.55, "#38255a"), (1, "#231b4a")]), seed=61)
     image = wood.convert("RGBA")
-    _lay(image, _cup(), (1110, 330), 0)
-    _lay(image, _sheet(), (640, 1085), -2.2)
-    _lay(image, _clapper(), (420, 300), -7)
-    _lay(image, _pencil(), (1100, 1760), 52)
+    _place(image, _cup(), (1110, 330), 0)
+    _place(image, _sheet(), (640, 1085), -2.2)
+    _place(image, _clapper(), (420, 300), -7)
+    _place(image, _pencil(), (1100, 1760), 52)
     return image.convert("RGB")
 
 
-def _lay(desk: Image.Image, thing: Image.Image, centre: tuple[int, int], degrees: float) -> None:
-    turned = thing.rotate(degrees, Image.Resampling.BICUBIC, expand=True)
-    cast = Image.new("RGBA", turned.size, paper.SHADOW)
-    cast.putalpha(
-        turned.getchannel("A").filter(ImageFilter.GaussianBlur(16)).point([v * 55 // 100 for v in range(256)])
+def _place(desk: Image.Image, item: Image.Image, center: tuple[int, int], degrees: float) -> None:
+    rotated = item.rotate(degrees, Image.Resampling.BICUBIC, expand=True)
+    shadow = Image.new("RGBA", rotated.size, paper.SHADOW)
+    shadow.putalpha(
+        rotated.getchannel("A").filter(ImageFilter.GaussianBlur(16)).point([v * 55 // 100 for v in range(256)])
     )
-    paper.onto(desk, cast, (centre[0] + 8, centre[1] + 16))
-    paper.onto(desk, turned, centre)
+    paper.paste_centered(desk, shadow, (center[0] + 8, center[1] + 16))
+    paper.paste_centered(desk, rotated, center)
 
 
 @cache
@@ -89,32 +89,32 @@ def _row(
     box = (right - 56, y - 44)
     draw.rounded_rectangle([*box, box[0] + 52, box[1] + 52], 10, outline=FAINT, width=3)
     if state == "done":
-        _tick(image, box, seed)
+        _check_mark(image, box, seed)
     elif state == "now":
         draw.ellipse([box[0] + 14, box[1] + 14, box[0] + 38, box[1] + 38], fill=RED)
 
 
-def _tick(image: Image.Image, box: tuple[int, int], seed: int) -> None:
-    """A tick by hand, in red pencil."""
-    dice = random.Random(seed)  # noqa: S311 - a picture, not a secret
+def _check_mark(image: Image.Image, box: tuple[int, int], seed: int) -> None:
+    """Draw a hand-drawn check mark in red."""
+    rng = random.Random(seed)  # noqa: S311 - not a secret
     k, side = 4, 110
     stroke = Image.new("RGBA", (side * k, side * k))
-    points = [(22, 54), (44 + dice.uniform(-4, 4), 80), (96 + dice.uniform(-6, 6), 8 + dice.uniform(0, 12))]
+    points = [(22, 54), (44 + rng.uniform(-4, 4), 80), (96 + rng.uniform(-6, 6), 8 + rng.uniform(0, 12))]
     ImageDraw.Draw(stroke).line([(x * k, y * k) for x, y in points], RED, 9 * k, joint="curve")
     image.alpha_composite(stroke.reduce(k), (box[0] - 20, box[1] - 26))
 
 
-def _stamp(image: Image.Image, centre: tuple[int, int]) -> None:
-    """The balloon, as a round rubber stamp."""
+def _stamp(image: Image.Image, center: tuple[int, int]) -> None:
+    """Draw a round stamp with the balloon."""
     k, side = 3, 300
     stamp = Image.new("RGBA", (side * k, side * k))
     draw = ImageDraw.Draw(stamp)
     draw.ellipse([6 * k, 6 * k, (side - 6) * k, (side - 6) * k], outline=RED, width=7 * k)
     draw.ellipse([20 * k, 20 * k, (side - 20) * k, (side - 20) * k], outline=RED, width=2 * k)
     stamp = stamp.reduce(k)
-    paper.onto(stamp, balloon(210), (side / 2, side / 2))
+    paper.paste_centered(stamp, balloon(210), (side / 2, side / 2))
     stamp.putalpha(stamp.getchannel("A").point([v * 88 // 100 for v in range(256)]))
-    paper.onto(image, stamp.rotate(11, Image.Resampling.BICUBIC, expand=True), centre)
+    paper.paste_centered(image, stamp.rotate(11, Image.Resampling.BICUBIC, expand=True), center)
 
 
 def _clapper() -> Image.Image:
@@ -140,7 +140,7 @@ def _clapper() -> Image.Image:
 
 
 def _sticks() -> Image.Image:
-    """The hinged bar with its stripes, a little open."""
+    """Draw the striped bar of the clapperboard, slightly open."""
     size = (640, 440)
     bar = Image.new("RGBA", (600, 70))
     shape = paper.mask((600, 70), lambda d, k: d.rounded_rectangle([0, 4 * k, 600 * k, 66 * k], 12 * k, 255))
@@ -161,8 +161,8 @@ def _pencil() -> Image.Image:
     draw = ImageDraw.Draw(large)
     draw.rounded_rectangle([0, 8 * k, 60 * k, 52 * k], 12 * k, fill="#f2a79a")
     draw.rectangle([46 * k, 8 * k, 84 * k, 52 * k], fill="#c9c3c9")
-    for top, colour in ((8, "#e8584a"), (23, "#d8412f"), (38, "#b02a2b")):
-        draw.rectangle([84 * k, top * k, 510 * k, (top + 15) * k - 1], fill=colour)
+    for top, color in ((8, "#e8584a"), (23, "#d8412f"), (38, "#b02a2b")):
+        draw.rectangle([84 * k, top * k, 510 * k, (top + 15) * k - 1], fill=color)
     draw.polygon([(510 * k, 8 * k), (600 * k, 27 * k), (600 * k, 33 * k), (510 * k, 52 * k)], fill="#f3d3a4")
     draw.polygon([(574 * k, 21 * k), (612 * k, 30 * k), (574 * k, 39 * k)], fill=RED)
     image.alpha_composite(large.reduce(k))
@@ -170,7 +170,7 @@ def _pencil() -> Image.Image:
 
 
 def _cup() -> Image.Image:
-    """A cup of tea on its saucer."""
+    """Draw a cup of tea on a saucer."""
     image = Image.new("RGBA", (420, 420))
     rings = [
         (200, "#e9d6c0"),
@@ -180,8 +180,8 @@ def _cup() -> Image.Image:
         (112, "#8d4a2f"),
         (104, "#a75c36"),
     ]
-    for radius, colour in rings:
-        paper.onto(image, paper.disc(radius, colour), (210, 210))
+    for radius, color in rings:
+        paper.paste_centered(image, paper.disc(radius, color), (210, 210))
     draw = ImageDraw.Draw(image)
     for index in range(3):
         angle = math.radians(200 + 18 * index)

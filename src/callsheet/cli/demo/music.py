@@ -1,4 +1,4 @@
-"""The operation `demo-music`: a short piece for the film, played by FFmpeg's own oscillators."""
+"""The operation `demo-music`: a short piece of music, synthesized by FFmpeg."""
 
 from datetime import timedelta
 
@@ -11,7 +11,7 @@ from callsheet.operation.contract import Context, operation
 
 
 class Params(Model):
-    """How long it is to be; it fades out at the end."""
+    """Duration of the music, which fades out at the end."""
 
     duration: float = Field(score.BAR * score.BARS, ge=2, le=score.BAR * score.BARS + score.TAIL, description="Seconds")
 
@@ -24,8 +24,8 @@ class Result(Model):
 
 @operation("demo-music", needs={"ffmpeg"}, timeout=timedelta(minutes=1))
 async def demo_music(job: Context, params: Params) -> Result:
-    """Play eight bars of plucked strings, bells and a soft pad."""
+    """Synthesize eight bars of plucked strings, bells and a soft pad."""
     output = job.dir / "music.flac"
-    play = ["-filter_complex", score.graph(params.duration), "-map", "[music]"]
-    await job.ffmpeg.run([*play, "-c:a", "flac", f"file:{output}"], duration=params.duration, on_progress=job.progress)
+    args = ["-filter_complex", score.graph(params.duration), "-map", "[music]"]
+    await job.ffmpeg.run([*args, "-c:a", "flac", f"file:{output}"], duration=params.duration, on_progress=job.progress)
     return Result(audio=await job.keep(output))

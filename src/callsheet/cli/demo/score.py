@@ -1,7 +1,7 @@
-"""The music of the demo film, written down as notes and compiled to an FFmpeg filter graph that plays them.
+"""The music of the demo film: notes, compiled to an FFmpeg filter graph that synthesizes them.
 
 Eight bars of two seconds in D major, at 120 beats a minute: a pad of slow chords, a bass, a plucked figure that
-gathers from bar to bar, bells on top. Each note is an expression that FFmpeg evaluates sample by sample.
+becomes denser, and bells. Each note is an expression that FFmpeg evaluates for each sample.
 """
 
 import math
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 BAR = 2.0
 BARS = 8
 TAIL = 2.5
-"""Seconds that the last notes ring on."""
+"""Decay of the last notes, in seconds."""
 
 _RATE = 48000
-_HALL = 40
+_REVERB_GAIN = 40
 _STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 # bass, pad (low to high), plucked figure in eighths
@@ -36,7 +36,7 @@ MELODY = [
     (25.5, "A5"), (26.0, "F#5"), (28.0, "E5"), (30.0, "C#5"), (31.0, "E5"),
 ]  # fmt: skip
 LAST = "D2 D3 A3 D4 F#4 A4 E5 D6"
-"""The chord that everything comes home to."""
+"""The final chord."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +48,16 @@ class Note:
     start: float
     """Seconds."""
     gain: float
-    side: float = 0.0
-    """From -1, left, to 1, right."""
+    pan: float = 0.0
+    """From -1 (left) to 1 (right)."""
 
 
 VOICES = {
-    # A plucked string: high partials are loud at first, then die soonest.
+    # A plucked string: high partials start loud and decay fastest.
     "pluck": (1.6, "exp(-3*t)*({1}+0.6*exp(-2*t)*{2}+0.45*exp(-4*t)*{3}+0.3*exp(-6*t)*{4}+0.22*exp(-9*t)*{6})"),
-    # A bell or celesta: partials that do not quite fit.
+    # A bell or celesta: inharmonic partials.
     "bell": (2.6, "exp(-1.9*t)*({1}+0.4*exp(-3*t)*{3.01}+0.25*exp(-7*t)*{6.27})"),
-    # A soft bass: one partial above the ground note, and a slow start.
+    # A soft bass: few partials, slow attack.
     "bass": (2.3, "min(1,t*40)*exp(-1.1*t)*({1}+0.8*{2}+0.35*{3}+0.15*{4})"),
     # A pad: two detuned strings that swell and fade.
     "pad": (3.2, "min(1,t*1.4)*min(1,(3.2-t)*0.8)*({0.9985}+{1.0015}+0.3*{1.999}+0.12*{3.002})"),
@@ -65,7 +65,7 @@ VOICES = {
 
 
 def notes() -> Iterator[Note]:
-    """Yield the whole piece."""
+    """Yield all notes of the piece."""
     for bar, (bass, pad, figure) in enumerate(CHORDS):
         start = bar * BAR
         yield Note("bass", bass, start, 0.17)
@@ -82,7 +82,7 @@ def notes() -> Iterator[Note]:
 
 
 def _figure(pitches: list[str], bar: int) -> Iterator[Note]:
-    """The plucked figure: every second note at first, all of them from the third bar on."""
+    """Yield the plucked figure: every second note in the first two bars, then all notes."""
     for index, pitch in enumerate(pitches):
         if bar < 2 and index % 2:
             continue
@@ -91,23 +91,23 @@ def _figure(pitches: list[str], bar: int) -> Iterator[Note]:
 
 
 def frequency(pitch: str) -> float:
-    """Return the hertz of a note such as `F#4`, in equal temperament with A4 at 440 Hz."""
+    """Return the frequency in hertz of a note such as `F#4`, in equal temperament with A4 at 440 Hz."""
     step = _STEPS[pitch[0]] + pitch.count("#") - 9
     return 440.0 * math.pow(2.0, step / 12 + int(pitch[-1]) - 4)
 
 
 def graph(seconds: float) -> str:
-    """Return the filter graph that plays the piece into `[music]`, faded out to end after `seconds`.
+    """Return the filter graph that outputs the piece as `[music]`, faded out at `seconds`.
 
-    Each sound is made once, however often it is played.
+    Notes of the same voice, pitch and pan are synthesized once and reused.
     """
     played: dict[tuple[str, str, float], list[Note]] = defaultdict(list)
     for note in notes():
-        played[note.voice, note.pitch, note.side].append(note)
+        played[note.voice, note.pitch, note.pan].append(note)
     parts: list[str] = []
     mixed: list[str] = []
-    for index, ((voice, pitch, side), same) in enumerate(played.items()):
-        parts.append(_sound(voice, pitch, side, len(same), index))
+    for index, ((voice, pitch, pan), same) in enumerate(played.items()):
+        parts.append(_note_source(voice, pitch, pan, len(same), index))
         for number, note in enumerate(same):
             label = f"[n{index}x{number}]"
             parts.append(f"[s{index}x{number}]volume={note.gain:.4f},adelay={round(note.start * 1000)}:all=1{label}")
@@ -116,13 +116,13 @@ def graph(seconds: float) -> str:
         f"{''.join(mixed)}amix=inputs={len(mixed)}:normalize=0:duration=longest,"
         f"apad=whole_dur={seconds + 0.1:.3f},asplit=2[dry][send]"
     )
-    parts.append(_hall(seconds))
+    parts.append(_reverb(seconds))
     return ";".join(parts)
 
 
-def _sound(voice: str, pitch: str, side: float, copies: int, index: int) -> str:
+def _note_source(voice: str, pitch: str, pan: float, copies: int, index: int) -> str:
     length, shape = VOICES[voice]
-    left, right = (1 - side) / 2, (1 + side) / 2
+    left, right = (1 - pan) / 2, (1 + pan) / 2
     outputs = "".join(f"[s{index}x{number}]" for number in range(copies))
     return (
         f"aevalsrc=exprs='{_expression(shape, frequency(pitch))}':s={_RATE}:d={length},"
@@ -131,7 +131,7 @@ def _sound(voice: str, pitch: str, side: float, copies: int, index: int) -> str:
 
 
 def _expression(shape: str, hertz: float) -> str:
-    """Replace each `{k}` by the k-th partial."""
+    """Replace each `{k}` with the sine of the k-th partial."""
     out, rest = "", shape
     while "{" in rest:
         head, _, tail = rest.partition("{")
@@ -140,14 +140,14 @@ def _expression(shape: str, hertz: float) -> str:
     return out + rest
 
 
-def _hall(seconds: float) -> str:
-    """Reverberation: the music convolved with noise that dies away, which is what a hall answers to a clap."""
+def _reverb(seconds: float) -> str:
+    """Return the reverb: the music convolved with decaying noise, the impulse response of a hall."""
     noise = "|".join(f"(2*random({seed})-1)*exp(-2.8*t)*min(1,t*50)" for seed in (0, 1))
     fade_out = f"afade=t=out:st={max(0.0, seconds - 1.6):.3f}:d={min(1.6, seconds):.3f}:curve=hsin"
     return ";".join([
-        f"aevalsrc=exprs='{noise}':s={_RATE}:d=2.2,lowpass=f=5200,highpass=f=180[answer]",
-        # afir divides by the sum of the answer's samples, which leaves the hall very quiet.
-        f"[send][answer]afir,volume={_HALL}[hall]",
-        f"[dry][hall]amerge=inputs=2,pan=stereo|c0=c0+c2|c1=c1+c3,asetpts=N/SR/TB,atrim=end={seconds:.3f},{fade_out},"
+        f"aevalsrc=exprs='{noise}':s={_RATE}:d=2.2,lowpass=f=5200,highpass=f=180[impulse]",
+        # afir divides by the sum of the impulse response, so the output needs gain.
+        f"[send][impulse]afir,volume={_REVERB_GAIN}[reverb]",
+        f"[dry][reverb]amerge=inputs=2,pan=stereo|c0=c0+c2|c1=c1+c3,asetpts=N/SR/TB,atrim=end={seconds:.3f},{fade_out},"
         f"aformat=sample_fmts=s16:sample_rates={_RATE}:channel_layouts=stereo[music]",
     ])  # fmt: skip

@@ -1,4 +1,4 @@
-"""The operation `demo-still`: one drawn picture, larger than the film."""
+"""The operation `demo-still`: draws one image, larger than the frames of the film."""
 
 import asyncio
 from datetime import timedelta
@@ -11,11 +11,11 @@ from callsheet.operation.contract import Context, operation
 
 
 class Params(Model):
-    """There is nothing to choose."""
+    """No parameters."""
 
 
 class Result(Model):
-    """The finished picture."""
+    """The finished image."""
 
     image: Artifact
 

@@ -87,7 +87,7 @@ def _invalid_params(child: ChildJob, path: str, operations: Mapping[str, Operati
         return
     try:
         validated_json(child.params, "")
-        validate_params(child.params, operation.params)
+        validate_params(child.params, operation.params, operation.validation_context)
     except ProblemList as error:
         for problem in error.problems:
             yield Problem(f"{path}.params.{problem.path}".rstrip("."), problem.code, problem.message)

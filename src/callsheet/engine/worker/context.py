@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 from pydantic import TypeAdapter
 
+from callsheet.comfyui.pool import Pool
 from callsheet.db.database import FOREVER, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.artifacts import Artifact
@@ -52,6 +53,7 @@ class WorkerServices:
         cache: FileCache,
         ffmpeg: Callable[[], FFmpeg],
         providers: Mapping[str, Provider],
+        comfyui: Pool,
     ) -> None:
         self.settings = settings
         self.database = database
@@ -63,6 +65,7 @@ class WorkerServices:
         self.cache = cache
         self.ffmpeg = ffmpeg
         self.providers = providers
+        self.comfyui = comfyui
 
 
 class JobContext:
@@ -123,6 +126,11 @@ class JobContext:
     def cache(self) -> FileCache:
         """The file cache in the object storage."""
         return self._services.cache
+
+    @property
+    def comfyui(self) -> Pool:
+        """The ComfyUI servers of this worker."""
+        return self._services.comfyui
 
     async def worker_host_count(self) -> int:
         """Return the number of hosts with a live worker that runs this operation, at least 1."""

@@ -1,4 +1,4 @@
-"""The stand-in's server: ComfyUI's routes and its websocket, with the weather that a test wants."""
+"""The fake server: ComfyUI's HTTP routes and websocket, with faults that a test injects."""
 
 import asyncio
 import copy
@@ -15,48 +15,51 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
 
-from callsheet.fakes.comfyui.checks import refused
 from callsheet.fakes.comfyui.executor import Executor
-from callsheet.fakes.comfyui.nodes import KINDS, Folders
+from callsheet.fakes.comfyui.fake_proxy import FakeProxy
+from callsheet.fakes.comfyui.fake_websocket import FakeWebsocket
+from callsheet.fakes.comfyui.folders import Folders
+from callsheet.fakes.comfyui.nodes import KINDS
+from callsheet.fakes.comfyui.validation import validate_prompt
 from callsheet.fakes.providers.server import cut_connection, serve_app
 
 VERSION = "0.3.64"
 _NO_PROMPT = {"type": "no_prompt", "message": "No prompt provided", "details": "No prompt provided", "extra_info": {}}
-_FINE = Response(status_code=200)
+_OK = Response(status_code=200)
 
 
 class FakeComfyUI:
-    """A server as a test sees it. Its attributes are the weather, and what has happened."""
+    """A fake ComfyUI server. Its attributes inject faults, and record requests."""
 
     def __init__(self, folder: Path, *, argv: Sequence[str] = ("main.py",)) -> None:
         self.url = ""
         self.argv = list(argv)
-        # The weather
-        self.lose_answers = 0
-        """Answers to prompts that are lost, though the prompt was taken."""
+        # Faults
+        self.lose_responses = 0
+        """Number of submissions whose response is lost after the prompt was accepted."""
         self.drop_prompts = 0
-        """Prompts that are lost before they are taken."""
-        self.away = False
-        """Whether a proxy before it answers in its place."""
+        """Number of submissions that are lost before the prompt is accepted."""
+        self.unavailable = False
+        """Whether a proxy responds with status 502 in its place."""
         self.jobs_api = False
-        """Whether it has the routes under /api/jobs, which came in late 2025."""
+        """Whether it has the routes under /api/jobs, added in late 2025."""
         self.max_upload = 100 * 2**20
-        self.deaf = False
-        """Whether its websocket takes connections and says nothing."""
-        # What has happened
+        self.silent_websockets = False
+        """Whether websocket connections are accepted and get no messages."""
+        # Recorded requests
         self.accepted: list[str] = []
         self.interrupts: list[str | None] = []
         self.uploads: list[str] = []
-        self.freed = 0
+        self.free_requests = 0
         self.client_ids: list[str] = []
-        self.prompts: list[dict[str, Any]] = []
-        """Whole requests, taken or not."""
+        self.prompt_requests: list[dict[str, Any]] = []
+        """Bodies of all submissions, accepted or rejected."""
         self._folders = Folders(folder, folder / "temp")
-        self._sockets: dict[str, _Socket] = {}
-        self._open: set[_Socket] = set()
+        self._sockets: dict[str, FakeWebsocket] = {}
+        self._open_sockets: set[FakeWebsocket] = set()
         self._workers: set[asyncio.Task[None]] = set()
         for kind in ("input", "output", "temp"):
             self._folders.of(kind).mkdir(parents=True, exist_ok=True)
@@ -64,17 +67,17 @@ class FakeComfyUI:
 
     @property
     def output(self) -> Path:
-        """The folder that files are saved in."""
+        """The folder of saved files."""
         return self._folders.of("output")
 
     @property
     def sockets(self) -> int:
-        """Websockets that are open."""
-        return len(self._open)
+        """Number of open websockets."""
+        return len(self._open_sockets)
 
     def app(self) -> ASGIApp:
-        """Return the server as an ASGI app; every route also stands under /api."""
-        doors: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
+        """Return the server as an ASGI app; every route also exists under /api."""
+        handlers: list[tuple[str, str, Callable[[Request], Awaitable[Response]]]] = [
             ("POST", "/prompt", self._post_prompt),
             ("GET", "/prompt", self._get_prompt),
             ("GET", "/queue", self._get_queue),
@@ -89,25 +92,27 @@ class FakeComfyUI:
             ("POST", "/free", self._free),
         ]
         routes: list[Route | WebSocketRoute] = [
-            Route(f"{head}{path}", door, methods=[method]) for method, path, door in doors for head in ("", "/api")
+            Route(f"{prefix}{path}", handler, methods=[method])
+            for method, path, handler in handlers
+            for prefix in ("", "/api")
         ]
         routes += [Route("/api/jobs/{id}/cancel", self._cancel_job, methods=["POST"]), WebSocketRoute("/ws", self._ws)]
-        return Starlette(routes=routes, middleware=[Middleware(_Guard, self)])
+        return Starlette(routes=routes, middleware=[Middleware(FakeProxy, self)])
 
-    # What a test does to it
+    # Control by the test
 
     async def restart(self) -> None:
-        """Forget everything but the files, and drop all connections, as a new process would."""
+        """Lose everything except files, and drop all connections, as a new process would."""
         self.cut_sockets()
         self.executor = self._new_executor()
 
     def cut_sockets(self, code: int | None = None) -> None:
-        """Break every websocket: without a close frame, or with one of this code."""
-        for socket in tuple(self._open):
-            socket.leave(code)
+        """Close every websocket with a code; without one, drop it without a close frame."""
+        for socket in tuple(self._open_sockets):
+            socket.disconnect(code)
 
     async def close(self) -> None:
-        """End what runs."""
+        """Drop all connections, and stop the executor."""
         self.cut_sockets()
         for worker in self._workers:
             worker.cancel()
@@ -124,32 +129,33 @@ class FakeComfyUI:
     # Websocket
 
     def _send(self, kind: str, data: Any, client: str | None) -> None:
-        if self.deaf:
+        if self.silent_websockets:
             return
         if client is None and kind not in ("status", "progress", "progress_state"):
             return
-        heard = self._sockets.values() if client is None else filter(None, [self._sockets.get(client)])
-        for socket in tuple(heard):
-            socket.say({"type": kind, "data": data})
+        recipients = self._sockets.values() if client is None else filter(None, [self._sockets.get(client)])
+        for socket in tuple(recipients):
+            socket.send({"type": kind, "data": data})
 
     async def _ws(self, connection: WebSocket) -> None:
         await connection.accept()
         sid = connection.query_params.get("clientId") or uuid4().hex
-        socket = _Socket(connection)
-        # The newer takes the place of the older; when the older one goes, it takes the newer along.
+        socket = FakeWebsocket(connection)
+        # As on the real server: a newer connection of the same id replaces the older one, and gets no messages any
+        # more when the older one closes.
         self._sockets[sid] = socket
-        self._open.add(socket)
+        self._open_sockets.add(socket)
         self.client_ids.append(sid)
         status = {"exec_info": {"queue_remaining": self.executor.remaining}}
-        if not self.deaf:
-            socket.say({"type": "status", "data": {"status": status, "sid": sid}})
+        if not self.silent_websockets:
+            socket.send({"type": "status", "data": {"status": status, "sid": sid}})
             if self.executor.client_id == sid and self.executor.last_node_id is not None:
-                socket.say({"type": "executing", "data": {"node": self.executor.last_node_id}})
+                socket.send({"type": "executing", "data": {"node": self.executor.last_node_id}})
         try:
             await socket.serve(self.max_upload)
         finally:
             self._sockets.pop(sid, None)
-            self._open.discard(socket)
+            self._open_sockets.discard(socket)
 
     # HTTP
 
@@ -158,26 +164,26 @@ class FakeComfyUI:
             self.drop_prompts -= 1
             await request.body()
             await cut_connection(request)
-            return _FINE
+            return _OK
         try:
             body = json.loads(await request.body())
         except ValueError:
             return PlainTextResponse("500 Internal Server Error", 500)
-        self.prompts.append(body)
+        self.prompt_requests.append(body)
         if not isinstance(body, dict) or "prompt" not in body:
             return _json({"error": _NO_PROMPT, "node_errors": {}}, 400)
         prompt = body["prompt"]
         number = self.executor.number
         self.executor.number += 1
-        error, outputs, node_errors = refused(prompt, lambda name: (self._folders.of("input") / name).is_file())
+        error, outputs, node_errors = validate_prompt(prompt, lambda name: (self._folders.of("input") / name).is_file())
         if error is not None:
             return _json({"error": error, "node_errors": node_errors}, 400)
         prompt_id = str(body.get("prompt_id", uuid4()))
         extra = {**body["extra_data"], "client_id": body["client_id"]} if body.get("client_id") else {}
         self.accepted.append(prompt_id)
         self.executor.put((number, prompt_id, copy.deepcopy(prompt), extra, outputs))
-        if self.lose_answers > 0:
-            self.lose_answers -= 1
+        if self.lose_responses > 0:
+            self.lose_responses -= 1
             await cut_connection(request)
         return _json({"prompt_id": prompt_id, "number": number, "node_errors": node_errors})
 
@@ -191,14 +197,14 @@ class FakeComfyUI:
     async def _post_queue(self, request: Request) -> Response:
         for prompt_id in json.loads(await request.body()).get("delete", ()):
             self.executor.delete(prompt_id)
-        return _FINE
+        return _OK
 
     async def _interrupt(self, request: Request) -> Response:
         body = await request.body()
         prompt_id = json.loads(body).get("prompt_id") if body else None
         self.interrupts.append(prompt_id)
         self.executor.interrupt(prompt_id)
-        return _FINE
+        return _OK
 
     async def _get_history(self, request: Request) -> Response:
         prompt_id = request.path_params["id"]
@@ -208,7 +214,7 @@ class FakeComfyUI:
     async def _post_history(self, request: Request) -> Response:
         for prompt_id in json.loads(await request.body()).get("delete", ()):
             self.executor.history.pop(prompt_id, None)
-        return _FINE
+        return _OK
 
     async def _upload(self, request: Request) -> Response:
         if int(request.headers.get("content-length", "0")) > self.max_upload:
@@ -254,8 +260,8 @@ class FakeComfyUI:
         return _json({"system": system, "devices": [device]})
 
     async def _free(self, _: Request) -> Response:
-        self.freed += 1
-        return _FINE
+        self.free_requests += 1
+        return _OK
 
     async def _cancel_job(self, request: Request) -> Response:
         if not self.jobs_api:
@@ -265,68 +271,6 @@ class FakeComfyUI:
         self.executor.delete(prompt_id)
         self.executor.interrupt(prompt_id)
         return _json({"cancelled": self.executor.remaining < before or bool(self.executor.running)})
-
-
-class _Socket:
-    """One websocket: what is said to it waits in a queue until it has gone out."""
-
-    def __init__(self, connection: WebSocket) -> None:
-        self._connection = connection
-        self._out: asyncio.Queue[str | int | None] = asyncio.Queue()
-
-    def say(self, message: Any) -> None:
-        # NaN and Infinity go out as bare words, as from the real one.
-        self._out.put_nowait(json.dumps(message))
-
-    def leave(self, code: int | None) -> None:
-        self._out.put_nowait(code)
-
-    async def serve(self, max_upload: int) -> None:
-        speaking = asyncio.create_task(self._speak())
-        listening = asyncio.create_task(self._listen(max_upload))
-        try:
-            await asyncio.wait({speaking, listening}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            speaking.cancel()
-            listening.cancel()
-            await asyncio.gather(speaking, listening, return_exceptions=True)
-
-    async def _speak(self) -> None:
-        while isinstance(message := await self._out.get(), str):
-            await self._connection.send_text(message)
-        if message is None:
-            self._connection.scope["state"]["transport"].abort()
-        else:
-            await self._connection.close(message)
-
-    async def _listen(self, max_upload: int) -> None:
-        try:
-            while True:
-                text = await self._connection.receive_text()
-                if '"feature_flags"' in text:
-                    flags = {"supports_preview_metadata": True, "max_upload_size": max_upload}
-                    self.say({"type": "feature_flags", "data": flags})
-        except WebSocketDisconnect:
-            return
-
-
-class _Guard:
-    """Refuses other sites' pages, and answers like a proxy while the server is away."""
-
-    def __init__(self, app: ASGIApp, server: FakeComfyUI) -> None:
-        self._app = app
-        self._server = server
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        names = {name for name, _ in scope.get("headers", ())}
-        if scope["type"] == "http" and b"origin" in names:
-            await Response(status_code=403)(scope, receive, send)
-        elif scope["type"] == "http" and self._server.away:
-            await PlainTextResponse("Bad Gateway", 502)(scope, receive, send)
-        elif scope["type"] == "websocket" and self._server.away:
-            await send({"type": "websocket.close", "code": 1013})
-        else:
-            await self._app(scope, receive, send)
 
 
 def _json(content: Any, status: int = 200) -> Response:
@@ -343,7 +287,7 @@ def _free_name(folder: Path, name: str, data: bytes) -> str:
 
 @asynccontextmanager
 async def running_comfyui(folder: Path, *, port: int = 0) -> AsyncIterator[FakeComfyUI]:
-    """Run a stand-in in this process, with its files in a folder, until the block ends."""
+    """Run a fake server in this process during the block. Its files are in `folder`."""
     server = FakeComfyUI(folder)
     try:
         async with serve_app(server.app(), port=port) as url:

@@ -1,7 +1,8 @@
-"""The nodes of the stand-in: those of ComfyUI that need no model, and some that a test holds in its hand.
+"""Nodes of the fake server: those of ComfyUI that need no model, and some that a test controls.
 
-`Step` reports a step each time the test says so and can be interrupted between them; `Stuck` waits for the test and
-cannot. `Raise` fails, `Block` closes its branch, `NotANumber` and `Loud` answer with NaN and with megabytes.
+`Step` makes a step for each permit of the test, and can be interrupted between steps. `Stuck` waits for the test, and
+cannot be interrupted. `Raise` fails, `Block` blocks its branch, `NotANumber` outputs NaN, `LargeOutput` outputs
+megabytes, and `SaveNothing` saves an empty file.
 """
 
 import io
@@ -9,7 +10,7 @@ import json
 import struct
 import wave
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,36 +23,36 @@ Ui = dict[str, list[Any]]
 
 
 class Blocked(Exception):
-    """A node closes its branch; the rest of the prompt goes on."""
+    """A node blocks its branch; the other branches continue."""
 
 
-class Hand(Protocol):
-    """What a node is given to work with."""
+class NodeContext(Protocol):
+    """The services that a running node can use."""
 
-    async def step(self, value: int, most: int) -> None:
-        """Wait until the test allows a step, and report it; raises Interrupted."""
+    async def step(self, value: int, total: int) -> None:
+        """Wait for a permit of the test, and report the step. Raises Interrupted."""
 
     async def stuck(self) -> None:
-        """Wait until the test lets it go."""
+        """Wait until the test sets `Executor.release_stuck`."""
 
     def save(self, prefix: str, suffix: str, data: bytes, *, temp: bool = False) -> dict[str, str]:
-        """Write a file under the next free name, and return how it is named in the history."""
+        """Write a file under the next free name, and return its entry for the history."""
 
     def input_file(self, name: str) -> Path:
-        """Return where a file that was uploaded lies."""
+        """Return the path of an uploaded file."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeKind:
-    """A kind of node: what goes in, what comes out, what it does."""
+    """A class of nodes: inputs, output types, and function."""
 
     inputs: Spec
     returns: tuple[str, ...]
     run: Callable[..., Awaitable[tuple[tuple[Any, ...], Ui | None]]]
     output: bool = False
-    """Whether it is a reason to run a graph."""
+    """Whether it is an output node: only graphs with output nodes run."""
     file_input: str | None = None
-    """The input that must name a file of the server."""
+    """Name of the input that must be a file of the server."""
 
 
 _ANY: tuple[str, Mapping[str, Any]] = ("*", {})
@@ -62,18 +63,18 @@ def _int(low: int, high: int = 16384) -> tuple[str, Mapping[str, Any]]:
     return "INT", {"min": low, "max": high}
 
 
-async def _empty_image(_: Hand, width: int, height: int, batch_size: int, color: int) -> Any:
-    colour = (color >> 16 & 255, color >> 8 & 255, color & 255)
-    return ([Image.new("RGB", (width, height), colour) for _ in range(batch_size)],), None
+async def _empty_image(_: NodeContext, width: int, height: int, batch_size: int, color: int) -> Any:
+    rgb = (color >> 16 & 255, color >> 8 & 255, color & 255)
+    return ([Image.new("RGB", (width, height), rgb) for _ in range(batch_size)],), None
 
 
-async def _scale(_: Hand, image: list[Image.Image], width: int, height: int, **_more: Any) -> Any:
+async def _scale(_: NodeContext, image: list[Image.Image], width: int, height: int, **_more: Any) -> Any:
     return ([each.resize((width, height)) for each in image],), None
 
 
-async def _load_image(hand: Hand, image: str) -> Any:
-    with Image.open(hand.input_file(image)) as picture:
-        return ([picture.convert("RGB")],), None
+async def _load_image(context: NodeContext, image: str) -> Any:
+    with Image.open(context.input_file(image)) as opened:
+        return ([opened.convert("RGB")],), None
 
 
 def _png(image: Image.Image) -> bytes:
@@ -82,57 +83,63 @@ def _png(image: Image.Image) -> bytes:
     return data.getvalue()
 
 
-async def _save_image(hand: Hand, images: list[Image.Image], filename_prefix: str) -> Any:
-    return (), {"images": [hand.save(filename_prefix, ".png", _png(image)) for image in images]}
+async def _save_image(context: NodeContext, images: list[Image.Image], filename_prefix: str) -> Any:
+    return (), {"images": [context.save(filename_prefix, ".png", _png(image)) for image in images]}
 
 
-async def _preview_image(hand: Hand, images: list[Image.Image]) -> Any:
-    return (), {"images": [hand.save("ComfyUI_temp_abcde", ".png", _png(image), temp=True) for image in images]}
+async def _preview_image(context: NodeContext, images: list[Image.Image]) -> Any:
+    return (), {"images": [context.save("ComfyUI_temp_abcde", ".png", _png(image), temp=True) for image in images]}
 
 
-async def _animated_webp(hand: Hand, images: list[Image.Image], filename_prefix: str, fps: float, **_: Any) -> Any:
+async def _animated_webp(
+    context: NodeContext, images: list[Image.Image], filename_prefix: str, fps: float, **_: Any
+) -> Any:
     data = io.BytesIO()
     images[0].save(data, "WEBP", save_all=True, append_images=images[1:], duration=int(1000 / fps))
-    return (), {"images": [hand.save(filename_prefix, ".webp", data.getvalue())], "animated": [len(images) != 1]}
+    return (), {"images": [context.save(filename_prefix, ".webp", data.getvalue())], "animated": [len(images) != 1]}
 
 
-async def _create_video(_: Hand, images: list[Image.Image], fps: float) -> Any:
+async def _create_video(_: NodeContext, images: list[Image.Image], fps: float) -> Any:
     return ((images, fps),), None
 
 
-def _film(images: list[Image.Image], fps: float, container: str, codec: str) -> bytes:
+def _encode_video(images: list[Image.Image], fps: float, container: str, codec: str) -> bytes:
     data = io.BytesIO()
-    with av.open(data, "w", format=container) as film:
-        stream = film.add_stream(codec, rate=Fraction(fps).limit_denominator(1000))
-        assert isinstance(stream, av.VideoStream)  # noqa: S101 - both codecs are of pictures
+    with av.open(data, "w", format=container) as container_file:
+        stream = container_file.add_stream(codec, rate=Fraction(fps).limit_denominator(1000))
+        assert isinstance(stream, av.VideoStream)  # noqa: S101 - both are video codecs
         stream.width, stream.height, stream.pix_fmt = *images[0].size, "yuv420p"
         for image in images:
-            film.mux(stream.encode(av.VideoFrame.from_bytes(image.convert("RGBA").tobytes(), *image.size)))
-        film.mux(stream.encode(None))
+            container_file.mux(stream.encode(av.VideoFrame.from_bytes(image.convert("RGBA").tobytes(), *image.size)))
+        container_file.mux(stream.encode(None))
     return data.getvalue()
 
 
-async def _save_video(hand: Hand, video: tuple[list[Image.Image], float], filename_prefix: str, **_: Any) -> Any:
-    # A video stands under "images", as with the real node.
-    file = hand.save(filename_prefix, ".mp4", _film(*video, "mp4", "libx264"))
+async def _save_video(
+    context: NodeContext, video: tuple[list[Image.Image], float], filename_prefix: str, **_: Any
+) -> Any:
+    # The real node, too, lists videos under "images".
+    file = context.save(filename_prefix, ".mp4", _encode_video(*video, "mp4", "libx264"))
     return (), {"images": [file], "animated": [True]}
 
 
-async def _save_webm(hand: Hand, images: list[Image.Image], filename_prefix: str, fps: float, **_: Any) -> Any:
-    file = hand.save(filename_prefix, ".webm", _film(images, fps, "webm", "libvpx-vp9"))
+async def _save_webm(
+    context: NodeContext, images: list[Image.Image], filename_prefix: str, fps: float, **_: Any
+) -> Any:
+    file = context.save(filename_prefix, ".webm", _encode_video(images, fps, "webm", "libvpx-vp9"))
     return (), {"images": [file], "animated": [True]}
 
 
-async def _combine(hand: Hand, images: list[Image.Image], filename_prefix: str) -> Any:
-    file = hand.save(filename_prefix, ".mp4", _film(images, 8, "mp4", "libx264"))
+async def _combine(context: NodeContext, images: list[Image.Image], filename_prefix: str) -> Any:
+    file = context.save(filename_prefix, ".mp4", _encode_video(images, 8, "mp4", "libx264"))
     return (), {"gifs": [{**file, "format": "video/h264-mp4", "frame_rate": 8.0, "fullpath": "/srv/out/it.mp4"}]}
 
 
-async def _empty_audio(_: Hand, duration: float, sample_rate: int, channels: int) -> Any:
+async def _empty_audio(_: NodeContext, duration: float, sample_rate: int, channels: int) -> Any:
     return ((bytes(2 * channels * int(duration * sample_rate)), sample_rate, channels),), None
 
 
-async def _split_channels(_: Hand, audio: tuple[bytes, int, int]) -> Any:
+async def _split_channels(_: NodeContext, audio: tuple[bytes, int, int]) -> Any:
     if audio[2] != 2:
         raise ValueError("AudioSplit: Input audio must be stereo, in /srv/ComfyUI/comfy_extras/nodes_audio.py")
     half = audio[0][: len(audio[0]) // 2]
@@ -141,9 +148,9 @@ async def _split_channels(_: Hand, audio: tuple[bytes, int, int]) -> Any:
 
 def _flac(audio: tuple[bytes, int, int]) -> bytes:
     wav, data = io.BytesIO(), io.BytesIO()
-    with wave.open(wav, "wb") as sound:
-        sound.setparams((audio[2], 2, audio[1], 0, "NONE", ""))
-        sound.writeframes(audio[0])
+    with wave.open(wav, "wb") as wav_file:
+        wav_file.setparams((audio[2], 2, audio[1], 0, "NONE", ""))
+        wav_file.writeframes(audio[0])
     wav.seek(0)
     with av.open(wav, "r") as source, av.open(data, "w", format="flac") as target:
         stream = target.add_stream("flac", rate=audio[1])
@@ -154,67 +161,69 @@ def _flac(audio: tuple[bytes, int, int]) -> bytes:
     return data.getvalue()
 
 
-async def _save_audio(hand: Hand, audio: tuple[bytes, int, int], filename_prefix: str) -> Any:
-    return (), {"audio": [hand.save(filename_prefix, ".flac", _flac(audio))]}
+async def _save_audio(context: NodeContext, audio: tuple[bytes, int, int], filename_prefix: str) -> Any:
+    return (), {"audio": [context.save(filename_prefix, ".flac", _flac(audio))]}
 
 
-async def _preview_audio(hand: Hand, audio: tuple[bytes, int, int]) -> Any:
-    return (), {"audio": [hand.save("ComfyUI_temp_abcde", ".flac", _flac(audio), temp=True)]}
+async def _preview_audio(context: NodeContext, audio: tuple[bytes, int, int]) -> Any:
+    return (), {"audio": [context.save("ComfyUI_temp_abcde", ".flac", _flac(audio), temp=True)]}
 
 
-async def _load_audio(hand: Hand, audio: str) -> Any:
-    return ((hand.input_file(audio).read_bytes(), 44100, 2),), None
+async def _load_audio(context: NodeContext, audio: str) -> Any:
+    return ((context.input_file(audio).read_bytes(), 44100, 2),), None
 
 
-async def _value(_: Hand, value: Any) -> Any:
+async def _value(_: NodeContext, value: Any) -> Any:
     return (value,), None
 
 
-async def _preview_any(_: Hand, source: Any) -> Any:
+async def _preview_any(_: NodeContext, source: Any) -> Any:
     return (), {"text": [str(source)]}
 
 
-async def _empty_latent(_: Hand, width: int, height: int, batch_size: int) -> Any:
+async def _empty_latent(_: NodeContext, width: int, height: int, batch_size: int) -> Any:
     return ((batch_size, 4, height // 8, width // 8),), None
 
 
-async def _save_latent(hand: Hand, samples: tuple[int, ...], filename_prefix: str) -> Any:
+async def _save_latent(context: NodeContext, samples: tuple[int, ...], filename_prefix: str) -> Any:
     size = 4
     for length in samples:
         size *= length
     head = json.dumps({"latent_tensor": {"dtype": "F32", "shape": samples, "data_offsets": [0, size]}}).encode()
-    return (), {"latents": [hand.save(filename_prefix, ".latent", struct.pack("<Q", len(head)) + head + bytes(size))]}
+    return (), {
+        "latents": [context.save(filename_prefix, ".latent", struct.pack("<Q", len(head)) + head + bytes(size))]
+    }
 
 
-async def _save_nothing(hand: Hand, filename_prefix: str) -> Any:
-    return (), {"images": [hand.save(filename_prefix, ".png", b"")]}
+async def _save_nothing(context: NodeContext, filename_prefix: str) -> Any:
+    return (), {"images": [context.save(filename_prefix, ".png", b"")]}
 
 
-async def _step(hand: Hand, image: Any, steps: int) -> Any:
+async def _step(context: NodeContext, image: Any, steps: int) -> Any:
     for number in range(steps):
-        await hand.step(number + 1, steps)
+        await context.step(number + 1, steps)
     return (image,), None
 
 
-async def _stuck(hand: Hand, image: Any) -> Any:
-    await hand.stuck()
+async def _stuck(context: NodeContext, image: Any) -> Any:
+    await context.stuck()
     return (image,), None
 
 
-async def _raise(_: Hand, message: str, **_more: Any) -> Any:
+async def _raise(_: NodeContext, message: str, **_more: Any) -> Any:
     raise MemoryError(message) if "memory" in message else RuntimeError(message)
 
 
-async def _block(_: Hand, message: str, **_more: Any) -> Any:
+async def _block(_: NodeContext, message: str, **_more: Any) -> Any:
     raise Blocked(message)
 
 
-async def _not_a_number(_: Hand, **_more: Any) -> Any:
+async def _not_a_number(_: NodeContext, **_more: Any) -> Any:
     return (), {"scores": [float("nan"), float("inf")], "text": ["seen"]}
 
 
-async def _loud(_: Hand, megabytes: int, **_more: Any) -> Any:
-    return (), {"noise": ["x" * (megabytes * 2**20)], "text": ["heard"]}
+async def _large_output(_: NodeContext, megabytes: int, **_more: Any) -> Any:
+    return (), {"noise": ["x" * (megabytes * 2**20)], "text": ["received"]}
 
 
 _SCALING: Spec = {
@@ -262,38 +271,9 @@ def _kinds() -> dict[str, NodeKind]:
         "Raise": NodeKind({**_IMAGE, "message": _TEXT}, image, _raise),
         "Block": NodeKind({**_IMAGE, "message": _TEXT}, image, _block),
         "NotANumber": NodeKind(_IMAGE, run=_not_a_number, **saves),
-        "Loud": NodeKind({**_IMAGE, "megabytes": _int(1, 64)}, run=_loud, **saves),
+        "LargeOutput": NodeKind({**_IMAGE, "megabytes": _int(1, 64)}, run=_large_output, **saves),
     }
 
 
 KINDS = _kinds()
-"""All of them, by class type."""
-
-
-@dataclass
-class Folders:
-    """Where files lie."""
-
-    base: Path
-    temp: Path
-    taken: dict[tuple[str, str], int] = field(default_factory=dict)
-
-    def of(self, kind: str) -> Path:
-        """Return the folder of a type of file: `input`, `output` or `temp`; raises KeyError."""
-        return {"input": self.base / "input", "output": self.base / "output", "temp": self.temp}[kind]
-
-    def save(self, prefix: str, suffix: str, data: bytes, *, temp: bool = False) -> dict[str, str]:
-        """Write a file under the next free name."""
-        kind = "temp" if temp else "output"
-        subfolder, _, stem = prefix.rpartition("/")
-        folder = self.of(kind) / subfolder
-        folder.mkdir(parents=True, exist_ok=True)
-        number = 1 + max((_counter(path.name, stem) for path in folder.iterdir()), default=0)
-        name = f"{stem}_{number:05}_{suffix}"
-        (folder / name).write_bytes(data)
-        return {"filename": name, "subfolder": subfolder, "type": kind}
-
-
-def _counter(name: str, stem: str) -> int:
-    digits = name.removeprefix(f"{stem}_").partition("_")[0] if name.startswith(f"{stem}_") else ""
-    return int(digits) if digits.isdecimal() else 0
+"""All node classes, by class type."""

@@ -1,4 +1,4 @@
-"""The moving pictures of the demo film: each is a list of paper layers, the farthest first."""
+"""The animations of the demo film. Each is a list of paper layers, from back to front."""
 
 from callsheet.cli.demo.pictures.city import city
 from callsheet.cli.demo.pictures.dawn import dawn

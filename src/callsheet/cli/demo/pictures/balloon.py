@@ -1,4 +1,4 @@
-"""The red balloon that travels through the film."""
+"""The red balloon that appears in every scene."""
 
 import math
 
@@ -11,7 +11,7 @@ _DARK_RED = "#b02a2b"
 
 
 def balloon(height: int, *, glow: bool = False) -> Image.Image:
-    """Return a balloon, `height` pixels from crown to basket; `glow` lights it from within, as at night."""
+    """Return a balloon with a height in pixels; `glow` lights it from inside, for the night scene."""
     margin = height // 3 if glow else height // 12
     width = round(height * 0.72)
     size = (width + 2 * margin, height + 2 * margin)
@@ -30,39 +30,39 @@ def balloon(height: int, *, glow: bool = False) -> Image.Image:
     return image
 
 
-def _draw(draw: ImageDraw.ImageDraw, centre: float, top: float, width: float, height: float, glow: bool) -> None:
+def _draw(draw: ImageDraw.ImageDraw, center: float, top: float, width: float, height: float, glow: bool) -> None:
     red, cream = ("#ff6a3d", "#ffe9b0") if glow else (RED, CREAM)
     gores = 7
     for index in range(gores):
         left, right = -1 + 2 * index / gores, -1 + 2 * (index + 1) / gores
-        colour = red if index % 2 == 0 else cream
+        color = red if index % 2 == 0 else cream
         if not glow and index in (0, gores - 1):
-            colour = _DARK_RED
-        draw.polygon(_gore(centre, top, width, height * 0.76, left, right), fill=colour)
+            color = _DARK_RED
+        draw.polygon(_gore(center, top, width, height * 0.76, left, right), fill=color)
     neck, basket = top + height * 0.76, top + height * 0.88
     for side in (-1, 1):
-        start = (centre + side * width * 0.13, neck - 2)
-        draw.line([start, (centre + side * width * 0.09, basket)], fill=ROPE, width=max(1, int(height / 110)))
+        start = (center + side * width * 0.13, neck - 2)
+        draw.line([start, (center + side * width * 0.09, basket)], fill=ROPE, width=max(1, int(height / 110)))
     half = width * 0.105
     draw.rounded_rectangle(
-        [centre - half, basket, centre + half, top + height], radius=half * 0.45, fill="#6d3f2c" if glow else WICKER
+        [center - half, basket, center + half, top + height], radius=half * 0.45, fill="#6d3f2c" if glow else WICKER
     )
     draw.rounded_rectangle(
-        [centre - half * 1.15, basket, centre + half * 1.15, basket + height * 0.022], radius=half * 0.2, fill=ROPE
+        [center - half * 1.15, basket, center + half * 1.15, basket + height * 0.022], radius=half * 0.2, fill=ROPE
     )
 
 
-def _gore(centre: float, top: float, width: float, height: float, left: float, right: float) -> paper.Points:
-    """One strip of the envelope; meridians bulge as on a globe."""
+def _gore(center: float, top: float, width: float, height: float, left: float, right: float) -> paper.Points:
+    """Return one strip of the envelope, with edges curved like meridians of a globe."""
     steps = [i / 48 for i in range(49)]
     outline = [(_half_width(s) * width / 2, top + s * height) for s in steps]
-    down = [(centre + math.sin(left * math.pi / 2) * half, y) for half, y in outline]
-    up = [(centre + math.sin(right * math.pi / 2) * half, y) for half, y in reversed(outline)]
+    down = [(center + math.sin(left * math.pi / 2) * half, y) for half, y in outline]
+    up = [(center + math.sin(right * math.pi / 2) * half, y) for half, y in reversed(outline)]
     return [*down, *up]
 
 
 def _half_width(s: float) -> float:
-    """Half the width of the envelope at height `s` from the crown (0) to the neck (1), 1 at its widest."""
+    """Return half the width of the envelope (at most 1) at height `s`, from the crown (0) to the neck (1)."""
     if s < 0.42:
         return math.sqrt(max(0.0, 1 - ((0.42 - s) / 0.42) ** 2))
     lower = (s - 0.42) / 0.58

@@ -1,4 +1,4 @@
-"""A paper city by night, in which the lights go on."""
+"""A paper city at night, with windows that light up."""
 
 import math
 import random
@@ -11,13 +11,13 @@ from callsheet.cli.demo.pictures.balloon import balloon
 
 SKY = [(0, "#10123a"), (0.3, "#232058"), (0.5, "#4b2f72"), (0.64, "#8d4577"), (0.72, "#c9626f"), (1, "#c9626f")]
 SHORE = 1420
-"""Where the city ends and the river begins."""
+"""Height of the river bank, in pixels."""
 
 Window = tuple[int, int, int, int]
 
 
 def city(seconds: float) -> list[Layer]:
-    """Windows light up house by house while a glowing balloon passes the moon."""
+    """Return the layers: windows light up in groups while a glowing balloon passes the moon."""
     sky = paper.grained(paper.gradient((WIDTH, HEIGHT), SKY)).convert("RGBA")
     sky.alpha_composite(_stars())
     layers = [Layer(sky), Layer(_moon(), "100", "300-n")]
@@ -34,37 +34,37 @@ def city(seconds: float) -> list[Layer]:
 
 
 def _stars() -> Image.Image:
-    dice = random.Random(12)  # noqa: S311 - a picture, not a secret
+    rng = random.Random(12)  # noqa: S311 - not a secret
     stars = Image.new("RGBA", (WIDTH * 2, HEIGHT * 2))
     draw = ImageDraw.Draw(stars)
     for _ in range(170):
-        x, y, r = dice.uniform(0, WIDTH * 2), dice.uniform(0, 1500) ** 1.0, dice.choice([2, 2, 3, 3, 4, 6])
-        draw.ellipse([x - r, y - r, x + r, y + r], fill=(255, 236, 200, dice.randint(70, 230)))
+        x, y, r = rng.uniform(0, WIDTH * 2), rng.uniform(0, 1500) ** 1.0, rng.choice([2, 2, 3, 3, 4, 6])
+        draw.ellipse([x - r, y - r, x + r, y + r], fill=(255, 236, 200, rng.randint(70, 230)))
     return stars.reduce(2)
 
 
 def _moon() -> Image.Image:
     image = Image.new("RGBA", (640, 640))
     for radius, opacity in ((310, 0.07), (230, 0.10)):
-        paper.onto(image, paper.disc(radius, "#ffe7c0", opacity=opacity), (320, 320))
-    paper.onto(image, paper.disc(150, "#fdebc8"), (320, 320))
+        paper.paste_centered(image, paper.disc(radius, "#ffe7c0", opacity=opacity), (320, 320))
+    paper.paste_centered(image, paper.disc(150, "#fdebc8"), (320, 320))
     for x, y, radius in ((270, 280, 34), (350, 350, 46), (375, 262, 20), (290, 385, 18)):
-        paper.onto(image, paper.disc(radius, "#efd3a6", opacity=0.75), (x, y))
+        paper.paste_centered(image, paper.disc(radius, "#efd3a6", opacity=0.75), (x, y))
     return image
 
 
 def _houses(
     width: int, height: int, breadth: tuple[int, int], upper: str, lower: str, *, seed: int
 ) -> tuple[Image.Image, list[Window]]:
-    """Return a row of houses with the places of their windows."""
-    dice = random.Random(seed)  # noqa: S311 - a picture, not a secret
+    """Return a row of houses, and the positions of their windows."""
+    rng = random.Random(seed)  # noqa: S311 - not a secret
     houses: list[tuple[int, int, int]] = []
     windows: list[Window] = []
     x = -20
     while x < width:
-        across, top = dice.randint(*breadth), dice.randint(20, round(height * 0.55))
+        across, top = rng.randint(*breadth), rng.randint(20, round(height * 0.55))
         houses.append((x, top, across))
-        windows += _windows(x, top + 34, across, height, dice)
+        windows += _windows(x, top + 34, across, height, rng)
         x += across - 2
 
     def draw(canvas: ImageDraw.ImageDraw, k: int) -> None:
@@ -89,27 +89,27 @@ def _roof(canvas: ImageDraw.ImageDraw, k: int, index: int, left: int, top: int, 
         canvas.rectangle([(left + across * 0.62) * k, (top - 26) * k, (left + across * 0.82) * k, top * k], fill=255)
 
 
-def _windows(left: int, top: int, across: int, height: int, dice: random.Random) -> list[Window]:
-    pitch = dice.choice([30, 34, 38])
+def _windows(left: int, top: int, across: int, height: int, rng: random.Random) -> list[Window]:
+    pitch = rng.choice([30, 34, 38])
     columns = (across - 24) // pitch
     start = left + (across - columns * pitch) // 2 + (pitch - 15) // 2
     return [
         (start + column * pitch, y, 15, 21)
         for y in range(top, height - 30, pitch + 10)
         for column in range(columns)
-        if dice.random() < 0.62
+        if rng.random() < 0.62
     ]
 
 
 def _lights(windows: list[Window], size: tuple[int, int], x: str, y: int, seconds: float, *, seed: int) -> list[Layer]:
-    """The lit windows, in groups that go on one after another."""
-    dice = random.Random(seed)  # noqa: S311 - a picture, not a secret
+    """Return layers of lit windows that become visible one after another."""
+    rng = random.Random(seed)  # noqa: S311 - not a secret
     groups = 6
     sheets = [Image.new("RGBA", size) for _ in range(groups)]
     for left, top, across, down in windows:
-        draw = ImageDraw.Draw(sheets[min(groups - 1, int(dice.random() * (groups + 1)))])
-        colour = dice.choice(["#ffd37a", "#ffc25c", "#ffe2a0", "#ffb35a"])
-        draw.rectangle([left, top, left + across, top + down], fill=colour)
+        draw = ImageDraw.Draw(sheets[min(groups - 1, int(rng.random() * (groups + 1)))])
+        color = rng.choice(["#ffd37a", "#ffc25c", "#ffe2a0", "#ffb35a"])
+        draw.rectangle([left, top, left + across, top + down], fill=color)
     return [
         Layer(_glowing(each), x, str(y), f"gte(t,{seconds * (0.5 * index / groups - 0.05):.3f})")
         for index, each in enumerate(sheets)
@@ -124,21 +124,21 @@ def _glowing(windows: Image.Image) -> Image.Image:
 
 
 def _quay() -> list[Layer]:
-    """A road along the water, with the lights of cars in both directions."""
+    """Return a road along the river, with headlights in both directions."""
     wall = paper.mask((WIDTH, 60), lambda d, k: d.rectangle([0, 14 * k, WIDTH * k, 46 * k], fill=255))
     road = paper.sheet(wall, [(0, "#15143c"), (1, "#15143c")], seed=41, shadow=16, depth=0.5)
     cars = [(-160, 9, "#fff0c0"), (-700, 8, "#fff0c0"), (1100, -7, "#ff6a4d"), (1560, -8, "#ff6a4d")]
     return [
         Layer(road, "0", str(SHORE - 26)),
-        *(Layer(_headlights(colour), f"{x}+{drift}*n", str(SHORE - 34)) for x, drift, colour in cars),
+        *(Layer(_headlights(color), f"{x}+{drift}*n", str(SHORE - 34)) for x, drift, color in cars),
     ]
 
 
-def _headlights(colour: str) -> Image.Image:
+def _headlights(color: str) -> Image.Image:
     image = Image.new("RGBA", (120, 40))
     for x in (46, 66):
-        paper.onto(image, paper.disc(9, colour, opacity=0.55, feather=5), (x, 20))
-        paper.onto(image, paper.disc(4, "#fffaf0"), (x, 20))
+        paper.paste_centered(image, paper.disc(9, color, opacity=0.55, feather=5), (x, 20))
+        paper.paste_centered(image, paper.disc(4, "#fffaf0"), (x, 20))
     return image
 
 
@@ -152,16 +152,16 @@ def _river(seconds: float) -> list[Layer]:
 
 
 def _glitter(drop: int, drift: int, seconds: float, seed: int) -> Layer:
-    """Strips of light on the water, wider and farther apart the nearer they are."""
-    dice = random.Random(50 + seed)  # noqa: S311 - a picture, not a secret
+    """Return reflections on the water, wider and sparser in the foreground."""
+    rng = random.Random(50 + seed)  # noqa: S311 - not a secret
     travel = math.ceil(abs(drift) * 30 * seconds) + 4
     size = (WIDTH + travel, 110)
     strips = Image.new("RGBA", (size[0] * 2, size[1] * 2))
     draw = ImageDraw.Draw(strips)
     for _ in range(46 - 6 * seed):
-        length, thick = dice.uniform(26, 70) * (1 + seed * 0.35), 3 + seed * 1.1
-        x, y = dice.uniform(-40, size[0]), dice.uniform(4, size[1] - 12)
-        colour = dice.choice([(255, 200, 110), (255, 168, 96), (240, 140, 130), (255, 226, 170)])
+        length, thick = rng.uniform(26, 70) * (1 + seed * 0.35), 3 + seed * 1.1
+        x, y = rng.uniform(-40, size[0]), rng.uniform(4, size[1] - 12)
+        color = rng.choice([(255, 200, 110), (255, 168, 96), (240, 140, 130), (255, 226, 170)])
         box = [x * 2, y * 2, (x + length) * 2, (y + thick) * 2]
-        draw.rounded_rectangle(box, thick, fill=(*colour, dice.randint(50, 190 - 22 * seed)))
+        draw.rounded_rectangle(box, thick, fill=(*color, rng.randint(50, 190 - 22 * seed)))
     return Layer(strips.reduce(2), f"{-travel}+{drift}*n" if drift > 0 else f"{drift}*n", str(SHORE + drop))

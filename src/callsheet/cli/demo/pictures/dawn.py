@@ -10,7 +10,7 @@ from callsheet.cli.demo.pictures.balloon import balloon
 
 SKY = [(0, "#3b2a5c"), (0.22, "#84406f"), (0.42, "#dd6a63"), (0.56, "#f6a06f"), (0.66, "#fcd29a"), (1, "#fde3b8")]
 WAVES = [
-    # top, height of a crest, length of a wave, paper above, paper below, drift in pixels a frame
+    # top, wave height, wave length, upper color, lower color, drift in pixels per frame
     (1180, 12, 150, "#f0a585", "#d9787b", 1),
     (1245, 18, 190, "#d2757f", "#a9506f", -1),
     (1330, 24, 236, "#9a4a74", "#6d3a6b", 2),
@@ -20,7 +20,7 @@ WAVES = [
 
 
 def dawn(seconds: float) -> list[Layer]:
-    """The sun rises, and a balloon with it."""
+    """Return the layers: the sun and a balloon rise over waves."""
     sky = paper.grained(paper.gradient((WIDTH, HEIGHT), SKY)).convert("RGBA")
     layers = [Layer(sky), Layer(_sun(), str((WIDTH - 1120) // 2), "640-n"), *_clouds()]
     layers.append(Layer(balloon(330), "640+round(10*sin(t*1.1))", "1010-2*n"))
@@ -33,9 +33,9 @@ def dawn(seconds: float) -> list[Layer]:
 
 def _sun() -> Image.Image:
     image = Image.new("RGBA", (1120, 1120))
-    for radius, colour, opacity in ((540, "#ffd9a0", 0.16), (400, "#ffdf9f", 0.22), (290, "#ffe6a8", 0.32)):
-        paper.onto(image, paper.disc(radius, colour, opacity=opacity), (560, 560))
-    paper.onto(image, paper.disc(196, "#fff3c9"), (560, 560))
+    for radius, color, opacity in ((540, "#ffd9a0", 0.16), (400, "#ffdf9f", 0.22), (290, "#ffe6a8", 0.32)):
+        paper.paste_centered(image, paper.disc(radius, color, opacity=opacity), (560, 560))
+    paper.paste_centered(image, paper.disc(196, "#fff3c9"), (560, 560))
     return image
 
 
@@ -48,8 +48,8 @@ def _clouds() -> list[Layer]:
     ]
 
 
-def _cloud(width: int, colour: str, opacity: float, seed: int) -> Image.Image:
-    """A flat-bottomed cloud of a few bumps."""
+def _cloud(width: int, color: str, opacity: float, seed: int) -> Image.Image:
+    """Return a cloud with a flat base."""
     height = width // 4
     bumps = [(0.2, 0.34), (0.4, 0.62 + 0.03 * (seed % 3)), (0.6, 0.5), (0.8, 0.28)]
 
@@ -69,7 +69,7 @@ def _cloud(width: int, colour: str, opacity: float, seed: int) -> Image.Image:
             canvas.chord([v * k for v in box], 180, 360, fill=255)
 
     shape = paper.mask((width, height), draw)
-    image = paper.sheet(shape, [(0, colour), (1, colour)], seed=seed, depth=0.2)
+    image = paper.sheet(shape, [(0, color), (1, color)], seed=seed, depth=0.2)
     image.putalpha(image.getchannel("A").point([round(v * opacity) for v in range(256)]))
     return image
 
@@ -85,13 +85,13 @@ def _wave(top: int, crest: int, length: int, upper: str, lower: str, drift: int,
 
 
 def _scallop(x: float, length: float, crest: float) -> float:
-    """Round troughs that meet in points, as waves are cut from paper, with a slow swell under them."""
+    """Return the height of a scalloped wave with a long swell at `x`."""
     phase = (x % length) / length
     return crest * (1 - math.sin(math.pi * phase)) + crest * 0.45 * math.sin(x * 2 * math.pi / (length * 3.7))
 
 
 def _boat() -> Image.Image:
-    """A folded paper boat."""
+    """Return a folded paper boat."""
     size = (210, 150)
     image = Image.new("RGBA", size)
     parts = [
@@ -101,7 +101,7 @@ def _boat() -> Image.Image:
         ([(202, 78), (148, 136), (105, 104)], "#d9b69c"),
         ([(105, 92), (62, 136), (148, 136)], "#fff1dc"),
     ]
-    for points, colour in parts:
+    for points, color in parts:
         shape = paper.mask(size, paper.polygon(points), oversampling=4)
-        image.alpha_composite(paper.sheet(shape, [(0, colour), (1, colour)], shadow=8, depth=0.12, edge=1))
+        image.alpha_composite(paper.sheet(shape, [(0, color), (1, color)], shadow=8, depth=0.12, edge=1))
     return image

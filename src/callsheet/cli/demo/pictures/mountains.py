@@ -1,4 +1,4 @@
-"""A ride over paper mountains by day."""
+"""Paper mountains in daylight."""
 
 import math
 import random
@@ -12,7 +12,7 @@ from callsheet.cli.demo.pictures.balloon import balloon
 
 SKY = [(0, "#4fa3b5"), (0.3, "#8fc9c6"), (0.55, "#e4e6cd"), (0.7, "#fbe9c9"), (1, "#fbe9c9")]
 RIDGES = [
-    # top, height of the peaks, width of a peak, paper above, paper below, drift in pixels a frame
+    # top, peak height, peak width, upper color, lower color, drift in pixels per frame
     (760, 210, 430, "#b9d6cb", "#e9e8d0", 1),
     (930, 230, 380, "#86bab6", "#c6dccb", 2),
     (1110, 220, 330, "#4f989d", "#93bfb5", 3),
@@ -21,7 +21,7 @@ RIDGES = [
 
 
 def mountains(seconds: float) -> list[Layer]:
-    """Ridge behind ridge drifts by, the near ones faster, under a balloon."""
+    """Return the layers: ridges drift by, the near ones faster, under a balloon."""
     sky = paper.grained(paper.gradient((WIDTH, HEIGHT), SKY)).convert("RGBA")
     layers = [Layer(sky), Layer(_sun(), "560", "170")]
     for index, ridge in enumerate(RIDGES):
@@ -37,8 +37,8 @@ def mountains(seconds: float) -> list[Layer]:
 def _sun() -> Image.Image:
     image = Image.new("RGBA", (620, 620))
     for radius, opacity in ((300, 0.18), (220, 0.28)):
-        paper.onto(image, paper.disc(radius, "#fff3d2", opacity=opacity), (310, 310))
-    paper.onto(image, paper.disc(140, "#fff7e0"), (310, 310))
+        paper.paste_centered(image, paper.disc(radius, "#fff3d2", opacity=opacity), (310, 310))
+    paper.paste_centered(image, paper.disc(140, "#fff7e0"), (310, 310))
     return image
 
 
@@ -47,36 +47,36 @@ def _ridge(
 ) -> Layer:
     travel = math.ceil(drift * 30 * seconds) + 4
     size = (WIDTH + travel, HEIGHT - top + peaks)
-    line = _peaks(size[0], length, peaks, random.Random(40 + seed))  # noqa: S311 - a picture, not a secret
+    line = _peaks(size[0], length, peaks, random.Random(40 + seed))  # noqa: S311 - not a secret
     shape = paper.mask(size, paper.polygon([*line, (size[0], size[1]), (0, size[1])]), oversampling=2)
     image = paper.sheet(shape, [(0, upper), (0.62, lower), (1, lower)], seed=60 + seed, shadow=30, depth=0.3)
     return Layer(image, f"-{drift}*n", str(top - peaks))
 
 
-def _peaks(width: int, length: int, height: int, dice: random.Random) -> list[tuple[float, float]]:
-    """A line of peaks and saddles with small crags between them; 0 is the highest."""
+def _peaks(width: int, length: int, height: int, rng: random.Random) -> list[tuple[float, float]]:
+    """Return a line of peaks and saddles with small crags; 0 is the highest."""
     corners: list[tuple[float, float]] = []
     x, high = -length / 2, False
     while x < width + length:
         low, top = (0.05, 0.45) if high else (0.75, 1.0)
-        corners.append((x, height * dice.uniform(low, top)))
-        x, high = x + length * dice.uniform(0.35, 0.65), not high
+        corners.append((x, height * rng.uniform(low, top)))
+        x, high = x + length * rng.uniform(0.35, 0.65), not high
     line: list[tuple[float, float]] = []
     for (x0, y0), (x1, y1) in pairwise(corners):
-        line += [(x0, y0), *_crags(x0, y0, x1, y1, dice)]
+        line += [(x0, y0), *_crags(x0, y0, x1, y1, rng)]
     return line
 
 
-def _crags(x0: float, y0: float, x1: float, y1: float, dice: random.Random) -> list[tuple[float, float]]:
+def _crags(x0: float, y0: float, x1: float, y1: float, rng: random.Random) -> list[tuple[float, float]]:
     steps = 5
     reach = abs(y1 - y0) * 0.10
     return [
-        (x0 + (x1 - x0) * i / steps, y0 + (y1 - y0) * i / steps + dice.uniform(-reach, reach)) for i in range(1, steps)
+        (x0 + (x1 - x0) * i / steps, y0 + (y1 - y0) * i / steps + rng.uniform(-reach, reach)) for i in range(1, steps)
     ]
 
 
 def _birds() -> Image.Image:
-    """Five small birds in a loose wedge."""
+    """Return five small birds."""
     size = (330, 170)
 
     def draw(canvas: ImageDraw.ImageDraw, k: int) -> None:
@@ -93,16 +93,16 @@ def _forest(seconds: float) -> Layer:
     drift, top = 7, 1480
     travel = math.ceil(drift * 30 * seconds) + 4
     size = (WIDTH + travel, HEIGHT - top)
-    dice = random.Random(7)  # noqa: S311 - a picture, not a secret
+    rng = random.Random(7)  # noqa: S311 - not a secret
 
     def draw(canvas: ImageDraw.ImageDraw, k: int) -> None:
         ground = [(x, _ground(x)) for x in range(0, size[0] + 10, 10)]
         canvas.polygon([(x * k, y * k) for x, y in [*ground, (size[0], size[1]), (0, size[1])]], fill=255)
         x = -20.0
         while x < size[0] + 60:
-            height = dice.uniform(130, 235)
+            height = rng.uniform(130, 235)
             _pine(canvas, k, x, _ground(x) + 14, height)
-            x += dice.uniform(34, 92)
+            x += rng.uniform(34, 92)
 
     shape = paper.mask(size, draw, oversampling=2)
     image = paper.sheet(shape, [(0, "#1d5560"), (0.5, "#143f4d"), (1, "#102f3f")], seed=77, shadow=26, depth=0.4)

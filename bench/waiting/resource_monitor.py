@@ -1,4 +1,4 @@
-"""What a program and its database do for a while: memory, processor time, statements."""
+"""Measurement of a program and its database: memory, CPU time, statements."""
 
 import contextlib
 import time
@@ -10,50 +10,50 @@ import psutil
 from bench.machine import cpu_seconds
 from bench.stores import Stores
 
-_BETWEEN = 1.0
-_MARKS = (b"LOG:  execute ", b"LOG:  statement: ")
+_INTERVAL = 1.0
+_STATEMENT_MARKS = (b"LOG:  execute ", b"LOG:  statement: ")
 
 
 @dataclass(frozen=True)
-class Watched:
-    """What was seen in some seconds."""
+class Usage:
+    """Resource usage during a measurement."""
 
     seconds: float
     memory: int
-    """Bytes that the program's processes took together at most, shared pages divided among those that share them."""
+    """Peak memory (PSS) of all processes of the program, in bytes."""
     cpu: float
-    """Seconds of the program."""
+    """CPU time of the program, in seconds."""
     database_cpu: float
-    """Seconds of PostgreSQL."""
+    """CPU time of PostgreSQL, in seconds."""
     statements: int
-    """That PostgreSQL ran for anybody in the database, `BEGIN` and `COMMIT` among them."""
+    """Statements of all clients of the database, including `BEGIN` and `COMMIT`."""
 
 
 def log_statements(stores: Stores, dsn: str) -> None:
-    """Have PostgreSQL tell every statement that is run in a database from new connections on."""
+    """Make PostgreSQL log every statement of new connections to a database."""
     name = str(stores.value("SELECT current_database()", dsn))
-    # An extension would count them for less, and does not come with the embedded PostgreSQL.
+    # The extension pg_stat_statements would cost less, but the embedded PostgreSQL does not include it.
     stores.execute(
         f"ALTER DATABASE {name} SET log_statement = 'all'",
         f"ALTER DATABASE {name} SET log_parameter_max_length = 0",
     )
 
 
-def watch(stores: Stores, pid: int, seconds: float) -> Watched:
-    """Watch a program with all its processes; `log_statements` comes first."""
+def measure(stores: Stores, pid: int, seconds: float) -> Usage:
+    """Measure a program with all its child processes. Call `log_statements` before."""
     assert stores.server_pid is not None
     log = stores.server_log.stat().st_size
     began, cpu, database_cpu = time.perf_counter(), cpu_seconds(pid), cpu_seconds(stores.server_pid)
     memory = 0
     while time.perf_counter() - began < seconds:
-        time.sleep(_BETWEEN)
+        time.sleep(_INTERVAL)
         memory = max(memory, _memory(pid))
-    return Watched(
+    return Usage(
         time.perf_counter() - began,
         memory,
         cpu_seconds(pid) - cpu,
         cpu_seconds(stores.server_pid) - database_cpu,
-        _told_since(stores.server_log, log),
+        _count_statements(stores.server_log, log),
     )
 
 
@@ -66,7 +66,7 @@ def _memory(pid: int) -> int:
     return found
 
 
-def _told_since(log: Path, begin: int) -> int:
+def _count_statements(log: Path, begin: int) -> int:
     with log.open("rb") as file:
         file.seek(begin)
-        return sum(any(mark in line for mark in _MARKS) for line in file)
+        return sum(any(mark in line for mark in _STATEMENT_MARKS) for line in file)

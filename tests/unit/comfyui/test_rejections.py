@@ -1,4 +1,4 @@
-"""What is wrong is told before anything is queued, by node, input and reason."""
+"""Rejected prompts and failed nodes are reported with node, input and reason."""
 
 import json
 from pathlib import Path
@@ -6,15 +6,16 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from callsheet.comfyui.client import ComfyUIClient
 from callsheet.comfyui.parsing import sanitize_text
-from callsheet.domain.errors import BadParams, ProviderFailed
-from callsheet.fakes.comfyui import FakeComfyUI
+from callsheet.domain.errors import BadParams, ProviderFailed, ProviderUnreachable
+from callsheet.fakes.comfyui import FakeComfyUI, running_comfyui
 
-from .conftest import Desk, stepping, workflow
+from .conftest import JobRunner, stepping, workflow
 
 
 @pytest.mark.parametrize(
-    ("name", "path", "code", "words"),
+    ("name", "path", "code", "text"),
     [
         ("fail_unknown_node", "graph", "invalid_prompt", "NoSuchNode does not exist"),
         ("fail_no_output_node", "graph", "prompt_no_outputs", "SaveImage"),
@@ -23,21 +24,23 @@ from .conftest import Desk, stepping, workflow
         ("fail_missing_file", "graph.1.image", "custom_validation_failed", "does_not_exist.png"),
     ],
 )
-async def test_the_servers_check_is_told_in_words(desk: Desk, name: str, path: str, code: str, words: str):
+async def test_problems_of_the_servers_validation_are_reported(
+    runner: JobRunner, name: str, path: str, code: str, text: str
+):
     with pytest.raises(BadParams) as caught:
-        await desk.run(graph=workflow(name))
+        await runner.run(graph=workflow(name))
 
     [problem] = caught.value.problems
     assert (problem.path, problem.code) == (path, code)
-    assert words in problem.message
+    assert text in problem.message
 
 
-async def test_all_faults_of_a_graph_are_told_at_once(desk: Desk):
+async def test_all_problems_of_a_graph_are_reported_at_once(runner: JobRunner):
     graph = workflow("fail_not_in_list")
     graph["1"]["inputs"] |= {"width": 0, "height": "tall"}
 
     with pytest.raises(BadParams) as caught:
-        await desk.run(graph=graph)
+        await runner.run(graph=graph)
 
     assert {problem.path for problem in caught.value.problems} == {
         "graph.1.width",
@@ -46,17 +49,34 @@ async def test_all_faults_of_a_graph_are_told_at_once(desk: Desk):
     }
 
 
-async def test_a_server_that_would_run_half_of_a_graph_does_not(desk: Desk, server: FakeComfyUI):
+async def test_a_graph_with_one_invalid_output_does_not_run_at_all(runner: JobRunner, server: FakeComfyUI):
     graph = stepping()
     graph |= {"3": workflow("fail_missing_file")["1"]}
     graph["4"] = {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "bad"}}
 
     with pytest.raises(BadParams, match="does_not_exist"):
-        await desk.run(graph=graph)
+        await runner.run(graph=graph)
 
     assert len(server.accepted) == 1
     assert server.executor.remaining == 0
     assert not list(server.output.rglob("*.png"))
+
+
+async def test_a_rejected_prompt_that_cannot_be_cancelled_goes_to_no_other_server(
+    server: FakeComfyUI, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async def fail(*_: object) -> None:
+        raise ProviderUnreachable("gone")
+
+    monkeypatch.setattr(ComfyUIClient, "cancel", fail)
+    graph = workflow("image_tiny") | {"3": workflow("fail_missing_file")["1"]}
+    graph["4"] = {"class_type": "SaveImage", "inputs": {"images": ["3", 0], "filename_prefix": "bad"}}
+    async with running_comfyui(tmp_path / "other") as other:
+        runner = JobRunner(tmp_path, comfyui_api_url=f"{server.url},{other.url}")
+        with pytest.raises(BadParams, match="does_not_exist"):
+            await runner.run(graph=graph)
+
+        assert len(server.prompt_requests + other.prompt_requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -77,19 +97,19 @@ async def test_a_server_that_would_run_half_of_a_graph_does_not(desk: Desk, serv
         ),
     ],
 )
-async def test_what_can_be_seen_without_the_server_is_told_without_it(
-    desk: Desk, server: FakeComfyUI, graph: dict, code: str
+async def test_problems_visible_without_the_server_are_reported_without_it(
+    runner: JobRunner, server: FakeComfyUI, graph: dict, code: str
 ):
     with pytest.raises(BadParams) as caught:
-        await desk.run(graph=graph)
+        await runner.run(graph=graph)
 
     assert [problem.code for problem in caught.value.problems] == [code]
-    assert server.prompts == []
+    assert server.prompt_requests == []
 
 
-async def test_a_node_that_fails_is_named_without_the_folders_of_the_server(desk: Desk):
+async def test_a_failed_node_is_reported_without_folders_of_the_server(runner: JobRunner):
     with pytest.raises(ProviderFailed) as caught:
-        await desk.run(graph=workflow("fail_runtime"))
+        await runner.run(graph=workflow("fail_runtime"))
 
     error = caught.value
     assert error.code == "node_failed"
@@ -97,41 +117,41 @@ async def test_a_node_that_fails_is_named_without_the_folders_of_the_server(desk
         "In node 2 (SplitAudioChannels): AudioSplit: Input audio must be stereo, in nodes_audio.py (ValueError)"
     )
     assert error.facts["node"] == "2"
-    assert "/srv" not in json.dumps([error.message, error.facts, desk.job.logs])
+    assert "/srv" not in json.dumps([error.message, error.facts, runner.job.logs])
 
 
-async def test_a_graphics_card_that_is_full_has_a_code_of_its_own(desk: Desk):
+async def test_out_of_memory_has_its_own_code(runner: JobRunner):
     graph = stepping()
     graph["5"] = {"class_type": "Raise", "inputs": {"image": ["1", 0], "message": "CUDA out of memory"}}
 
     with pytest.raises(ProviderFailed) as caught:
-        await desk.run(graph=graph)
+        await runner.run(graph=graph)
 
     assert caught.value.code == "out_of_memory"
 
 
-async def test_a_failed_job_that_is_retried_by_hand_runs_again(desk: Desk, server: FakeComfyUI):
+async def test_a_failed_job_runs_again_after_a_manual_retry(runner: JobRunner, server: FakeComfyUI):
     graph = stepping()
     graph["5"] = {"class_type": "Raise", "inputs": {"image": ["1", 0], "message": "a bad day"}}
     for _ in range(2):
         with pytest.raises(ProviderFailed, match="a bad day"):
-            await desk.run(graph=graph)
+            await runner.run(graph=graph)
 
     assert len(set(server.accepted)) == 2
 
 
-async def test_pages_of_other_sites_are_refused_and_we_are_not_one(desk: Desk, server: FakeComfyUI):
-    await desk.run(graph=workflow("image_tiny"))
+async def test_the_fake_rejects_cross_site_requests_and_the_client_sends_none(runner: JobRunner, server: FakeComfyUI):
+    await runner.run(graph=workflow("image_tiny"))
     async with httpx2.AsyncClient() as client:
-        answer = await client.get(f"{server.url}/queue", headers={"Origin": "https://example.com"})
+        response = await client.get(f"{server.url}/queue", headers={"Origin": "https://example.com"})
 
-    assert answer.status_code == 403
+    assert response.status_code == 403
 
 
-async def test_every_request_is_one_that_cannot_hurt_the_server(desk: Desk, server: FakeComfyUI):
-    await desk.run(graph=workflow("image_tiny"))
+async def test_submissions_contain_no_field_that_breaks_the_server(runner: JobRunner, server: FakeComfyUI):
+    await runner.run(graph=workflow("image_tiny"))
 
-    [request] = server.prompts
+    [request] = server.prompt_requests
     assert isinstance(request["client_id"], str)
     assert isinstance(request["extra_data"], dict)
     assert "number" not in request
@@ -140,7 +160,7 @@ async def test_every_request_is_one_that_cannot_hurt_the_server(desk: Desk, serv
 
 
 @pytest.mark.parametrize(
-    ("said", "passed_on"),
+    ("text", "sanitized"),
     [
         ("No file at /home/me/ComfyUI/models/x.safetensors!", "No file at x.safetensors!"),
         (r"C:\Users\me\x.png is bad", "x.png is bad"),
@@ -148,13 +168,13 @@ async def test_every_request_is_one_that_cannot_hurt_the_server(desk: Desk, serv
         ("a\n  b", "a b"),
     ],
 )
-def test_folders_are_left_out_of_what_is_passed_on(said: str, passed_on: str):
-    assert sanitize_text(said) == passed_on
+def test_folders_are_removed_from_texts(text: str, sanitized: str):
+    assert sanitize_text(text) == sanitized
 
 
-async def test_a_file_the_server_does_not_take_is_told(desk: Desk, server: FakeComfyUI, tmp_path: Path):
+async def test_a_rejected_upload_is_reported(runner: JobRunner, server: FakeComfyUI, tmp_path: Path):
     server.max_upload = 100
     (tmp_path / "big.bin").write_bytes(bytes(1000))
 
     with pytest.raises(Exception, match="--max-upload-size"):
-        await desk.run(graph=workflow("image_tiny"), files={"1.note": str(tmp_path / "big.bin")})
+        await runner.run(graph=workflow("image_tiny"), files={"1.note": str(tmp_path / "big.bin")})

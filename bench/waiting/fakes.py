@@ -1,8 +1,8 @@
-"""A stand-in of a provider, in a process of its own.
+"""A fake provider or ComfyUI server in its own process.
 
-python -m bench.waiting.stand_ins videos | replicate | comfyui FOLDER
+python -m bench.waiting.fakes videos | replicate | comfyui FOLDER
 
-A provider knows the tasks `w1`, `w2`, … as if they had been ordered long ago.
+A provider can be given the tasks `w1`, `w2`, …, as if they had been submitted before.
 """
 
 import asyncio
@@ -26,63 +26,65 @@ from callsheet.fakes.providers.webhook_script import WebhookScript
 
 CONNECTIONS = 32
 TICK = 0.1
-"""Seconds that a step of a `Step` node takes on the stand-in of ComfyUI."""
+"""Duration of a step of a `Step` node on the fake ComfyUI server, in seconds."""
 
 
 class Provider:
-    """A stand-in, as the bench asks it."""
+    """A fake provider that the benchmark controls."""
 
-    def __init__(self, stand_in: FakeServer, course: Sequence[Stage]) -> None:
-        self._stand_in = stand_in
-        self._course = course
-        self._looks = 0
-        seen = stand_in.advance
+    def __init__(self, fake: FakeServer, script: Sequence[Stage]) -> None:
+        self._fake = fake
+        self._script = script
+        self._polls = 0
+        seen = fake.advance
 
         def counted(taken: FakeTask) -> Stage:
-            self._looks += 1
+            self._polls += 1
             return seen(taken)
 
-        stand_in.advance = counted  # type: ignore[method-assign]
+        fake.advance = counted  # type: ignore[method-assign]
 
-    async def know(self, tasks: int) -> dict[str, Any]:
-        """Know so many tasks; tells the settings that lead here."""
-        made, told = datetime.now(UTC), {"prompt": "A red fox in the snow"}
+    async def add_tasks(self, tasks: int) -> dict[str, Any]:
+        """Add tasks; return the settings of this provider."""
+        created, params = datetime.now(UTC), {"prompt": "A red fox in the snow"}
         for name in (f"w{number}" for number in range(1, tasks + 1)):
-            self._stand_in.tasks[name] = FakeTask(
-                name, self._stand_in.model, told, None, self._course, WebhookScript(), made, extra={"version": None}
+            self._fake.tasks[name] = FakeTask(
+                name, self._fake.model, params, None, self._script, WebhookScript(), created, extra={"version": None}
             )
-        return {"environment": self._stand_in.environment(), "model": self._stand_in.model}
+        return {"environment": self._fake.environment(), "model": self._fake.model}
 
-    async def looks(self) -> dict[str, Any]:
-        """Tell how often tasks were looked at."""
-        return {"looks": self._looks}
+    async def polls(self) -> dict[str, Any]:
+        """Return the number of polls so far."""
+        return {"polls": self._polls}
 
-    async def call(self, port: int, calls: list[tuple[str, str]], connections: int = CONNECTIONS) -> dict[str, Any]:
-        """Call with the signed message of each task, so many at a time; tells when it began, and each answer."""
+    async def send_webhooks(
+        self, port: int, calls: list[tuple[str, str]], connections: int = CONNECTIONS
+    ) -> dict[str, Any]:
+        """Send the signed webhook of each task over `connections`; return the start time and the response statuses."""
         waiting = iter([self._request(port, *each) for each in calls])
         statuses: Counter[int] = Counter()
         seconds: list[float] = []
         began, moment = time.time(), time.perf_counter()
-        async with asyncio.TaskGroup() as callers:
+        async with asyncio.TaskGroup() as senders:
             for _ in range(connections):
-                callers.create_task(_calling(port, waiting, statuses, seconds))
+                senders.create_task(_send(port, waiting, statuses, seconds))
         return {"began": began, "took": time.perf_counter() - moment, "statuses": statuses, "seconds": seconds}
 
     def _request(self, port: int, task: str, path: str) -> bytes:
-        taken = self._stand_in.tasks[task]
-        body = self._stand_in.webhook_body(taken)
+        taken = self._fake.tasks[task]
+        body = self._fake.webhook_body(taken)
         headers = {
             "Host": f"127.0.0.1:{port}",
             "Content-Type": "application/json",
             "Content-Length": str(len(body)),
-            **self._stand_in.webhook_headers(taken, body, datetime.now(UTC)),
+            **self._fake.webhook_headers(taken, body, datetime.now(UTC)),
         }
         return f"POST {path} HTTP/1.1\r\n".encode() + _lines(headers) + b"\r\n" + body
 
 
-async def _calling(port: int, waiting: Iterator[bytes], statuses: Counter[int], seconds: list[float]) -> None:
+async def _send(port: int, waiting: Iterator[bytes], statuses: Counter[int], seconds: list[float]) -> None:
     """Send requests over one connection, one after the other."""
-    # By hand: an HTTP client would take more of the two cores than what is measured.
+    # Without an HTTP client, which would use more CPU time than the measured programs.
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for request in waiting:
         began = time.perf_counter()
@@ -99,34 +101,34 @@ def _lines(headers: dict[str, str]) -> bytes:
 
 
 async def provide(name: str) -> None:
-    """Be a provider, and answer the bench."""
+    """Run a fake provider that the benchmark controls."""
     kinds: dict[str, tuple[type[FakeServer], tuple[Stage]]] = {
         "videos": (FakeOpenAIVideos, (Running(0.5),)),
         "replicate": (FakeReplicate, (Succeeded(),)),
     }
-    kind, course = kinds[name]
-    async with kind() as stand_in:
-        provider = Provider(stand_in, course)
-        await answer(know=provider.know, looks=provider.looks, call=provider.call)
+    kind, script = kinds[name]
+    async with kind() as fake:
+        provider = Provider(fake, script)
+        await answer(add_tasks=provider.add_tasks, polls=provider.polls, send_webhooks=provider.send_webhooks)
 
 
 async def run_workflows(folder: Path) -> None:
-    """Be a ComfyUI server, and answer the bench."""
+    """Run a fake ComfyUI server that the benchmark controls."""
     async with running_comfyui(folder) as server:
 
-        async def where() -> dict[str, Any]:
+        async def url() -> dict[str, Any]:
             return {"url": server.url}
 
         ticking = asyncio.create_task(_tick(server))
-        await answer(where=where)
+        await answer(url=url)
         ticking.cancel()
 
 
 async def _tick(server: FakeComfyUI) -> None:
     while True:
         await asyncio.sleep(TICK)
-        if server.executor.steps.locked():
-            server.executor.steps.release()
+        if server.executor.step_permits.locked():
+            server.executor.step_permits.release()
 
 
 if __name__ == "__main__":
