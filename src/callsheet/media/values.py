@@ -72,6 +72,16 @@ def read_bits(value: Any) -> Any:
     return round(float(match[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[match[2].lower()])
 
 
+def even(size: float | Fraction) -> int:
+    """Return the nearest even size, at least 2."""
+    return max(2, round(size / 2) * 2)
+
+
+def even_down(size: int) -> int:
+    """Return a size rounded down to an even number, at least 2."""
+    return max(2, size - size % 2)
+
+
 def _read_fit(value: Any) -> Any:
     if not isinstance(value, str):
         return value

@@ -100,13 +100,13 @@ class Stage:
         self.cache = FileCache(open_folder(folder / "cache"), max_age=timedelta(days=1))
         self.host_count, self.children_done = 1, False
 
-    async def hosts(self) -> int:
+    async def worker_host_count(self) -> int:
         return self.host_count
 
     def progress(self, done: float, message: str | None = None) -> None:
         self.told.append(done)
 
-    async def open(self, source: MediaSource) -> Path:
+    async def fetch_input(self, source: MediaSource) -> Path:
         assert isinstance(source.root, str)
         return Path(source.root)
 

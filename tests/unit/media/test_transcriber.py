@@ -83,5 +83,5 @@ def test_a_model_is_not_taken_from_a_folder_that_only_has_its_name(transcriber, 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine").mkdir()
 
-    with pytest.raises(transcriber.Refused, match="it is not one of tiny"):
+    with pytest.raises(transcriber.WorkerRejected, match="it is not one of tiny"):
         transcriber.load("mine", "cpu", 1)
