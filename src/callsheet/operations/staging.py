@@ -24,11 +24,11 @@ from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import Schedule, schedule
 from callsheet.media.rendering.stream_copy import copyable
 from callsheet.media.rendering.text_layers import text_layers
-from callsheet.media.subtitles.ass import Line, literal
+from callsheet.media.subtitles.ass import Line, escape_text
 from callsheet.media.subtitles.ass_sanitizer import sanitize_ass
 from callsheet.media.subtitles.font_families import missing_families
 from callsheet.media.subtitles.style import TextStyle
-from callsheet.media.subtitles.style_defaults import as_caption
+from callsheet.media.subtitles.style_defaults import with_caption_defaults
 from callsheet.media.subtitles.subtitle_parsers import Caption, is_ass, read_captions
 from callsheet.media.timeline.captions import Captions
 from callsheet.media.timeline.timeline import Timeline
@@ -208,7 +208,7 @@ async def _captions(
             raise BadParams([Problem("captions.src", refusal.code, refusal.message)]) from None
     late = sum(caption.start >= plan.seconds for caption in found)
     notes = [f"{late} of {len(found)} captions begin after the end of the film"] if late else []
-    looks = as_caption(captions.style, canvas.width, canvas.height)
+    looks = with_caption_defaults(captions.style, canvas.width, canvas.height)
     return [TextLayer(tuple(_line(c, looks, plan.seconds) for c in found if c.start < plan.seconds))], notes
 
 
@@ -219,7 +219,7 @@ def _line(caption: Caption, looks: TextStyle, end: float) -> Line:
 def _from_cues(captions: Captions) -> list[Caption]:
     shout = str.upper if captions.style.uppercase else str
     cues = sorted(captions.cues, key=lambda cue: cue.start)
-    return [Caption(cue.start, cue.end, literal(shout(cue.text))) for cue in cues]
+    return [Caption(cue.start, cue.end, escape_text(shout(cue.text))) for cue in cues]
 
 
 def _given(path: Path, folder: Path) -> AssScript:

@@ -6,10 +6,9 @@ from typing import Literal
 
 from callsheet.domain.errors import BadSource
 from callsheet.media.ffmpeg.inputs import file_url
+from callsheet.media.subtitles.subtitle_text import read_subtitle_text
 
 Kind = Literal["srt", "webvtt", "ass"]
-
-_MOST_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +26,7 @@ def read_subtitle_file(path: Path, copy: Path) -> SubtitleFile:
     """
     if not path.is_file():  # reading a pipe or a device may never end
         raise BadSource(f"'{path.name}' is not a file")
-    if path.stat().st_size > _MOST_BYTES:
-        raise BadSource(f"'{path.name}' is too large to be subtitles")
-    text = _text(path.read_bytes())
+    text = read_subtitle_text(path)
     kind = _kind(text)
     if kind is None:
         raise BadSource(f"'{path.name}' holds no subtitles; SRT, WebVTT and ASS are known")
@@ -50,11 +47,3 @@ def _kind(text: str) -> Kind | None:
     if head.lower().startswith("[script info]"):
         return "ass"
     return "srt" if " --> " in text and "\0" not in text else None
-
-
-def _text(data: bytes) -> str:
-    try:
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("cp1252", "replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -18,7 +18,7 @@ from callsheet.media.rendering.overlays import Above, AssScript, TextLayer, is_s
 from callsheet.media.rendering.scene_filters import Canvas, Span, film_frames, moment_of, seek_before
 from callsheet.media.rendering.schedule import Shot
 from callsheet.media.rendering.segments import Segment
-from callsheet.media.subtitles.ass import script
+from callsheet.media.subtitles.ass import build_script
 from callsheet.media.timeline.overlay import PictureOverlay
 
 _NO_TIME = 1e-6
@@ -172,9 +172,9 @@ class _Drawing:
         # Lines keep their whole length, for the sake of what moves in them, and their distance from the segment.
         base = min(segment.start, math.floor(min(line.start for line in seen) * rate + _NO_TIME))
         before = float(base / rate)
-        moved = [line.moved(-before) for line in seen]
+        moved = [line.shifted(-before) for line in seen]
         name = f"{stem}-{len(self.scripts)}.ass"
-        self.scripts[name] = script(moved, width=self._canvas.width, height=self._canvas.height)
+        self.scripts[name] = build_script(moved, width=self._canvas.width, height=self._canvas.height)
         return self._draw_script(picture, name, segment.start - base)
 
     def _draw_script(self, picture: str, name: str, ahead: int) -> str:
