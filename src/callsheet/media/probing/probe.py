@@ -19,6 +19,7 @@ from typing import Any
 
 from callsheet.domain.artifacts import Probe
 from callsheet.domain.errors import FFmpegFailed
+from callsheet.media.ffmpeg.color_matrix import SD_HEIGHT
 from callsheet.media.ffmpeg.inputs import MAX_PIXELS, MEDIA_FORMATS
 from callsheet.media.probing.streams import Chapter, Stream, read_chapters, read_stream, read_tags
 from callsheet.media.values import read_rate
@@ -32,7 +33,6 @@ _PROBER = Path(__file__).with_name("prober.py")
 _UNTOLD = 2
 _HDR_TRANSFERS = frozenset({16, 18})
 """SMPTE ST 2084 (PQ) and ARIB STD-B67 (HLG), by their numbers in ITU-T H.273."""
-_SD_HEIGHT = 576
 _SOUND_OVERHANG = 0.25
 _WITHOUT_INDEX = frozenset({"mpegts", "mpeg"})
 _USUAL_GROUP = 300
@@ -172,7 +172,7 @@ def _footage(path: Path, answer: dict[str, Any]) -> MediaInfo:
     if picture is None:
         return MediaInfo(path, probe, streams=streams, chapters=chapters, tags=tags)
     untold = picture["matrix"] == _UNTOLD and not picture["still"]
-    assumed = "bt709" if (probe.height or 0) > _SD_HEIGHT else "bt601"
+    assumed = "bt709" if (probe.height or 0) > SD_HEIGHT else "bt601"
     return MediaInfo(
         path,
         probe,
