@@ -144,8 +144,8 @@ class PreviewParams(Model):
     waveform: Waveform | None = None
     accuracy: Literal["keyframe", "exact", "auto"] = Field(
         "auto",
-        description="keyframe is fastest, but may be off by seconds; exact decodes up to each time, and the whole video "
-        "for scene changes; auto decodes only where it matters",
+        description="keyframe is fastest, but may be off by seconds; exact decodes up to each time, and the whole "
+        "video for scene changes; auto decodes only where it matters",
     )
 
     @model_validator(mode="before")
