@@ -1,4 +1,4 @@
-"""Caption: what is said in a file, as subtitles."""
+"""Operation `caption`: transcribe speech and write subtitles."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from callsheet.media.speech.contract import Task, Transcript, TranscriptionReque
 from callsheet.media.speech.engines import ENGINES, find_engine
 from callsheet.media.subtitles import subtitle_writers
 from callsheet.media.subtitles.cue_segmentation import Cue, ReadingLimits, segment_cues
-from callsheet.media.subtitles.line_breaks import join
+from callsheet.media.subtitles.line_breaks import join_words
 from callsheet.media.subtitles.style import TextStyle
 from callsheet.operation.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
@@ -26,7 +26,7 @@ from callsheet.operations.transcription_cache import transcribe_cached
 
 Format = Literal["srt", "vtt", "ass", "json"]
 
-_WITHOUT_PICTURE = (1920, 1080)
+_AUDIO_ONLY_FRAME_SIZE = (1920, 1080)
 _MEDIA_TYPES: dict[Format, str] = {
     "srt": "application/x-subrip",
     "vtt": "text/vtt",
@@ -35,112 +35,114 @@ _MEDIA_TYPES: dict[Format, str] = {
 }
 
 
-def _usual_formats() -> list[Format]:
+def _default_formats() -> list[Format]:
     return ["srt", "vtt"]
 
 
 class CaptionParams(Model):
-    """What is to be written down, and how it is to be read."""
+    """Parameters of the transcription and the subtitle files."""
 
     src: MediaSource = Field(
         validation_alias=AliasChoices(
             *("src", "source", "path", "url", "video", "video_path", "videoPath"),
             *("audio", "audio_path", "audioPath"),
         ),
-        description="A video with sound, or sound alone",
+        description="A video with audio, or an audio file",
     )
     language: str = Field(
         "auto",
         pattern=r"^(auto|[a-z]{2,3})$",
-        description="Of the speech, as a code such as `en`, `de` or `pt-BR`; auto: whichever is heard",
+        description="Language of the speech, as a code such as `en`, `de` or `pt-BR`; auto: detect it",
     )
-    task: Task = Field("transcribe", description="transcribe: in the language of the speech; translate: in English")
+    task: Task = Field("transcribe", description="transcribe: write the spoken language; translate: write English")
     model: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
-        description="tiny, base, small, medium, large-v3, turbo…: larger ones hear better and take longer. "
-        "Unset: that of the settings",
+        description="tiny, base, small, medium, large-v3, turbo…: larger models are more accurate and slower. "
+        "Default: the model of the settings",
     )
-    engine: str = Field("faster-whisper", description="What listens", json_schema_extra={"enum": list(ENGINES)})
+    engine: str = Field(
+        "faster-whisper", description="Speech recognition engine", json_schema_extra={"enum": list(ENGINES)}
+    )
     formats: list[Format] = Field(
-        default_factory=_usual_formats,
+        default_factory=_default_formats,
         min_length=1,
         validation_alias=AliasChoices("formats", "format", "output_format", "outputFormat"),
-        description="Files to write: srt and vtt for players, ass with its looks for burning in, json for programs. "
-        "Unset: srt and vtt",
+        description="Files to write: srt and vtt for players, ass with styles for burning in, json for programs. "
+        "Default: srt and vtt",
     )
     max_chars_per_line: int = Field(
-        42, ge=8, le=120, description="Full-width characters count as two; a longer word has a line of its own"
+        42, ge=8, le=120, description="Full-width characters count as two; a longer word has its own line"
     )
     max_lines: int = Field(2, ge=1, le=3)
-    min_duration: float = Field(1.0, ge=0.1, le=10, description="Seconds, where the next caption leaves the time")
+    min_duration: float = Field(1.0, ge=0.1, le=10, description="Seconds, unless the next caption begins earlier")
     max_duration: float = Field(7.0, ge=0.5, le=30, description="Seconds")
-    reading_speed: float = Field(17.0, ge=5, le=60, description="Characters per second that people can read")
+    reading_speed: float = Field(17.0, ge=5, le=60, description="Characters per second")
     style: TextStyle = Field(
         default_factory=lambda: TextStyle.model_validate({}),
-        description="Looks of the ass file. With an effect, words are followed as they are spoken, and the vtt file "
-        "tells when that is",
+        description="Style of the ass file. With an effect, the ass file highlights words as they are spoken, and the "
+        "vtt file contains word timestamps",
     )
-    words: bool = Field(False, description="List every word with its times in the result, too")
+    words: bool = Field(False, description="Include every word with its times in the result")
 
     @field_validator("language", mode="before")
     @classmethod
-    def _without_country(cls, value: Any) -> Any:
+    def _drop_country(cls, value: Any) -> Any:
         return value.strip().replace("_", "-").partition("-")[0].lower() if isinstance(value, str) else value
 
     @field_validator("formats", mode="before")
     @classmethod
-    def _one_or_many(cls, value: Any) -> Any:
+    def _as_list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
 
     @field_validator("engine")
     @classmethod
-    def _known(cls, value: str) -> str:
+    def _check_engine(cls, value: str) -> str:
         if value not in ENGINES:
             raise ValueError(f"unknown engine '{value}'; allowed: {', '.join(ENGINES)}")
         return value
 
     @model_validator(mode="after")
-    def _durations_in_order(self) -> "CaptionParams":
+    def _check_durations(self) -> "CaptionParams":
         if self.min_duration > self.max_duration:
             raise ValueError(f"minDuration {self.min_duration:g} is above maxDuration {self.max_duration:g}")
         return self
 
     @property
-    def reading(self) -> ReadingLimits:
-        """How the captions are to be read."""
+    def reading_limits(self) -> ReadingLimits:
+        """Limits for the cue segmentation."""
         return ReadingLimits(
-            characters=self.max_chars_per_line,
-            lines=self.max_lines,
-            least=self.min_duration,
-            most=self.max_duration,
-            speed=self.reading_speed,
+            max_chars_per_line=self.max_chars_per_line,
+            max_lines=self.max_lines,
+            min_duration=self.min_duration,
+            max_duration=self.max_duration,
+            reading_speed=self.reading_speed,
         )
 
 
 class SpokenWord(Model):
-    """One word as it was said."""
+    """One spoken word."""
 
     text: str
     start: float = Field(description="Seconds")
-    end: float
-    probability: float = Field(description="How sure the engine is of it, from 0 to 1")
+    end: float = Field(description="Seconds")
+    probability: float = Field(description="Confidence of the engine, from 0 to 1")
 
 
 class CaptionResult(Model):
-    """What was said."""
+    """Transcript and subtitle files."""
 
-    srt: Artifact | None = Field(None, description="Where it was asked for, as are the other files")
+    srt: Artifact | None = Field(None, description="Set if the format was requested, like the other files")
     vtt: Artifact | None = None
     ass: Artifact | None = None
-    transcript: Artifact | None = Field(None, description="The json file: language, text, captions and words")
-    text: str = Field(description="All that was said, in one line")
-    language: str | None = Field(None, description="That of the speech; none when nobody speaks")
-    language_probability: float | None = Field(None, description="None where the language was told")
-    duration: float = Field(description="Seconds of sound that were heard")
-    cues: int = Field(description="How many captions there are")
+    transcript: Artifact | None = Field(None, description="The json file: language, text, cues and words")
+    text: str = Field(description="The whole transcript, in one line")
+    language: str | None = Field(None, description="Language of the speech; none without speech")
+    language_probability: float | None = Field(None, description="None if the language was set")
+    duration: float = Field(description="Duration of the audio, in seconds")
+    cues: int = Field(description="Number of captions")
     words: list[SpokenWord] | None = None
-    notes: list[str] = Field(default_factory=list, description="What was done otherwise than expected, and why")
+    notes: list[str] = Field(default_factory=list, description="Deviations from the request, with the reason")
 
 
 @operation(
@@ -152,53 +154,57 @@ class CaptionResult(Model):
     aliases=("caption_task", "caption_video_task"),
 )
 async def caption(job: Context, params: CaptionParams) -> CaptionResult:
-    """Write down what is said in a file, as subtitles with their times."""
+    """Transcribe the speech of a file and write subtitles."""
     engine = find_engine(params.engine)
     source = await read_media(job, params.src, "src", "audio")
-    sound = job.dir / "speech.wav"
-    seconds = await extract_speech(job.ffmpeg, source, sound, on_progress=_part_of(job, 0.0, 0.1, "taking the sound"))
-    wish = TranscriptionRequest(
-        audio=sound,
+    audio = job.dir / "speech.wav"
+    on_extract = _progress_range(job, 0.0, 0.1, "extracting audio")
+    seconds = await extract_speech(job.ffmpeg, source, audio, on_progress=on_extract)
+    request = TranscriptionRequest(
+        audio=audio,
         model=params.model or job.settings.caption_model,
         language=None if params.language == "auto" else params.language,
         task=params.task,
     )
-    heard = await transcribe_cached(job, engine, wish, _part_of(job, 0.1, 0.97, "listening"))
-    await asyncio.to_thread(sound.unlink)
-    cues = await asyncio.to_thread(segment_cues, heard.words, params.reading, until=max(seconds, source.length))
-    files = await asyncio.to_thread(_write, job.dir, params, source, heard, cues)
-    kept = {name: await job.keep(path, name=path.name, media_type=_MEDIA_TYPES[name]) for name, path in files.items()}
+    transcript = await transcribe_cached(job, engine, request, _progress_range(job, 0.1, 0.97, "transcribing"))
+    await asyncio.to_thread(audio.unlink)
+    until = max(seconds, source.length)
+    cues = await asyncio.to_thread(segment_cues, transcript.words, params.reading_limits, until=until)
+    files = await asyncio.to_thread(_write_files, job.dir, params, source, transcript, cues)
+    artifacts = {
+        name: await job.keep(path, name=path.name, media_type=_MEDIA_TYPES[name]) for name, path in files.items()
+    }
     return CaptionResult(
-        srt=kept.get("srt"),
-        vtt=kept.get("vtt"),
-        ass=kept.get("ass"),
-        transcript=kept.get("json"),
-        text=join(heard.words),
-        language=heard.language,
-        language_probability=heard.language_probability,
+        srt=artifacts.get("srt"),
+        vtt=artifacts.get("vtt"),
+        ass=artifacts.get("ass"),
+        transcript=artifacts.get("json"),
+        text=join_words(transcript.words),
+        language=transcript.language,
+        language_probability=transcript.language_probability,
         duration=round(seconds, 3),
         cues=len(cues),
-        words=_spoken(heard.words) if params.words else None,
-        notes=[*heard.notes, *([] if heard.words else ["nobody speaks, so the captions are empty"])],
+        words=_spoken_words(transcript.words) if params.words else None,
+        notes=[*transcript.notes, *([] if transcript.words else ["no speech was found, so the captions are empty"])],
     )
 
 
-def _part_of(job: Context, start: float, end: float, message: str) -> Callable[[float], None]:
+def _progress_range(job: Context, start: float, end: float, message: str) -> Callable[[float], None]:
     return lambda share: job.progress(start + share * (end - start), message)
 
 
-def _write(
-    folder: Path, params: CaptionParams, source: MediaInfo, heard: Transcript, cues: list[Cue]
+def _write_files(
+    folder: Path, params: CaptionParams, source: MediaInfo, transcript: Transcript, cues: list[Cue]
 ) -> dict[Format, Path]:
-    """Write the files asked for, each once, and return where they are."""
+    """Write the requested files, each once, and return their paths."""
     files: dict[Format, Path] = {}
     for name in params.formats:
         path = files[name] = folder / f"captions.{name}"
-        path.write_text(_contents(name, params, source, heard, cues), encoding="utf-8")
+        path.write_text(_content(name, params, source, transcript, cues), encoding="utf-8")
     return files
 
 
-def _contents(name: Format, params: CaptionParams, source: MediaInfo, heard: Transcript, cues: list[Cue]) -> str:
+def _content(name: Format, params: CaptionParams, source: MediaInfo, transcript: Transcript, cues: list[Cue]) -> str:
     if name == "srt":
         return subtitle_writers.srt(cues)
     if name == "vtt":
@@ -206,22 +212,22 @@ def _contents(name: Format, params: CaptionParams, source: MediaInfo, heard: Tra
     if name == "ass":
         width, height = source.probe.width, source.probe.height
         if width is None or height is None:
-            width, height = _WITHOUT_PICTURE
+            width, height = _AUDIO_ONLY_FRAME_SIZE
         return subtitle_writers.ass(cues, params.style, width=width, height=height)
-    return json.dumps(_transcript(heard, cues), ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(_transcript_json(transcript, cues), ensure_ascii=False, indent=1) + "\n"
 
 
-def _transcript(heard: Transcript, cues: list[Cue]) -> dict[str, Any]:
+def _transcript_json(transcript: Transcript, cues: list[Cue]) -> dict[str, Any]:
     return {
-        "language": heard.language,
-        "languageProbability": heard.language_probability,
-        "text": join(heard.words),
+        "language": transcript.language,
+        "languageProbability": transcript.language_probability,
+        "text": join_words(transcript.words),
         "cues": [{"start": cue.start, "end": cue.end, "lines": cue.text.split("\n")} for cue in cues],
-        "words": [word.model_dump() for word in _spoken(heard.words)],
+        "words": [word.model_dump() for word in _spoken_words(transcript.words)],
     }
 
 
-def _spoken(words: list[Word]) -> list[SpokenWord]:
+def _spoken_words(words: list[Word]) -> list[SpokenWord]:
     return [
         SpokenWord(
             text=word.text, start=round(word.start, 3), end=round(word.end, 3), probability=round(word.probability, 3)

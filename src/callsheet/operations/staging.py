@@ -25,11 +25,11 @@ from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import Schedule, build_schedule
 from callsheet.media.rendering.stream_copy import copyable_shots
 from callsheet.media.rendering.text_layers import text_layers
-from callsheet.media.subtitles.ass import Line, literal
+from callsheet.media.subtitles.ass import Line, escape_text
 from callsheet.media.subtitles.ass_sanitizer import sanitize_ass
 from callsheet.media.subtitles.font_families import missing_families
 from callsheet.media.subtitles.style import TextStyle
-from callsheet.media.subtitles.style_defaults import as_caption
+from callsheet.media.subtitles.style_defaults import with_caption_defaults
 from callsheet.media.subtitles.subtitle_parsers import Caption, is_ass, read_captions
 from callsheet.media.timeline.captions import Captions
 from callsheet.media.timeline.timeline import Timeline
@@ -211,7 +211,7 @@ async def _caption_layers(
     end = schedule.seconds
     late = sum(cue.start >= end for cue in cues)
     notes = [f"{late} of {len(cues)} captions start after the end of the video"] if late else []
-    style = as_caption(captions.style, canvas.width, canvas.height)
+    style = with_caption_defaults(captions.style, canvas.width, canvas.height)
     return [TextLayer(tuple(_line(cue, style, end) for cue in cues if cue.start < end))], notes
 
 
@@ -222,7 +222,7 @@ def _line(caption: Caption, style: TextStyle, end: float) -> Line:
 def _inline_captions(captions: Captions) -> list[Caption]:
     convert = str.upper if captions.style.uppercase else str
     cues = sorted(captions.cues, key=lambda cue: cue.start)
-    return [Caption(cue.start, cue.end, literal(convert(cue.text))) for cue in cues]
+    return [Caption(cue.start, cue.end, escape_text(convert(cue.text))) for cue in cues]
 
 
 def _stage_ass_script(path: Path, folder: Path) -> AssScript:

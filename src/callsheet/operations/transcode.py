@@ -1,4 +1,4 @@
-"""Transcode: a video in other codecs, containers and sizes."""
+"""Operation `transcode`: change the codecs, container and size of a video."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +10,7 @@ from callsheet.domain.model import Model
 from callsheet.media.encoding import codecs
 from callsheet.media.transcoding import hls
 from callsheet.media.transcoding.budget import fit_to_target_size
-from callsheet.media.transcoding.convert import Converted, convert
+from callsheet.media.transcoding.convert import TranscodeOutput, convert
 from callsheet.media.transcoding.plan import TranscodePlan, plan_transcode
 from callsheet.media.transcoding.spec import TranscodeSpec
 from callsheet.operation.contract import Context, operation
@@ -19,30 +19,30 @@ from callsheet.operations.progress import progress_callback
 
 
 class TranscodeParams(TranscodeSpec):
-    """What the video is to become. With nothing asked for, what fits already is passed on without loss."""
+    """Format of the output. Without any parameters, streams that already match are copied without loss."""
 
 
-class MadeRendition(Model):
-    """One of the sizes that a video was made in."""
+class RenditionResult(Model):
+    """One size of the output."""
 
     name: str = Field(examples=["720p"])
     width: int
     height: int
-    encoder: str | None = Field(examples=["libx264"], description="None where the picture was passed on")
-    video: Artifact | None = Field(description="None in hls, where it is several files")
+    encoder: str | None = Field(examples=["libx264"], description="None if the video was stream-copied")
+    video: Artifact | None = Field(description="None for hls, which consists of several files")
 
 
 class TranscodeResult(Model):
-    """The video."""
+    """The output files."""
 
-    video: Artifact | None = Field(description="The file; of several sizes the largest. None for hls")
-    playlist: Artifact | None = Field(None, description="Of hls: the one that leads to all others")
-    renditions: list[MadeRendition] = Field(description="The largest first")
-    files: list[Artifact] = Field(description="Everything that was made; the names in playlists are theirs")
-    copied: bool = Field(description="Whether the picture was passed on as it was, without a new encode")
-    encoder: str | None = Field(None, examples=["libx264"], description="None where the picture was passed on")
-    size: int = Field(description="Bytes of all files")
-    notes: list[str] = Field(default_factory=list, description="What was done otherwise than one may expect, and why")
+    video: Artifact | None = Field(description="The file; with several renditions, the largest. None for hls")
+    playlist: Artifact | None = Field(None, description="Master playlist of hls")
+    renditions: list[RenditionResult] = Field(description="Largest first")
+    files: list[Artifact] = Field(description="All output files. Playlists reference them by these names")
+    copied: bool = Field(description="Whether the video was stream-copied, without a new encode")
+    encoder: str | None = Field(None, examples=["libx264"], description="None if the video was stream-copied")
+    size: int = Field(description="Total size of all files, in bytes")
+    notes: list[str] = Field(default_factory=list, description="Deviations from the request, with the reason")
 
 
 @operation(
@@ -53,43 +53,43 @@ class TranscodeResult(Model):
     aliases=("transcode_task", "transcode_video_task"),
 )
 async def transcode(job: Context, params: TranscodeParams) -> TranscodeResult:
-    """Turn a video into other codecs, containers and sizes."""
+    """Convert a video to other codecs, containers and sizes."""
     source = await read_media(job, params.src, "src", "video")
-    order = params.settled()
-    plan = fit_to_target_size(plan_transcode(order, source), fixed_sound=order.audio_bitrate is not None)
-    made = await convert(plan, job.ffmpeg, job.dir, progress_callback(job))
-    files = await _kept(job, made.files, plan)
-    return _result(plan, made, files)
+    spec = params.resolved()
+    plan = fit_to_target_size(plan_transcode(spec, source), fixed_audio=spec.audio_bitrate is not None)
+    output = await convert(plan, job.ffmpeg, job.dir, progress_callback(job))
+    files = await _publish(job, output.files, plan)
+    return _result(plan, output, files)
 
 
-async def _kept(job: Context, files: tuple[Path, ...], plan: TranscodePlan) -> list[Artifact]:
-    kept: list[Artifact] = []
+async def _publish(job: Context, files: tuple[Path, ...], plan: TranscodePlan) -> list[Artifact]:
+    artifacts: list[Artifact] = []
     for path in files:
-        kind = hls.media_type(path.name) if plan.format == "hls" else codecs.MEDIA_TYPES[plan.format]
-        kept.append(await job.keep(path, name=path.name, media_type=kind))
-    return kept
+        media_type = hls.media_type(path.name) if plan.format == "hls" else codecs.MEDIA_TYPES[plan.format]
+        artifacts.append(await job.keep(path, name=path.name, media_type=media_type))
+    return artifacts
 
 
-def _result(plan: TranscodePlan, made: Converted, files: list[Artifact]) -> TranscodeResult:
-    streamed = plan.format == "hls"
-    encoders: list[str | None] = [encoder.name for encoder in made.encoders] or [None]
+def _result(plan: TranscodePlan, output: TranscodeOutput, files: list[Artifact]) -> TranscodeResult:
+    is_hls = plan.format == "hls"
+    encoders: list[str | None] = [encoder.name for encoder in output.encoders] or [None]
     renditions = [
-        MadeRendition(
-            name=picture.name,
-            width=picture.width,
-            height=picture.height,
+        RenditionResult(
+            name=rendition.name,
+            width=rendition.width,
+            height=rendition.height,
             encoder=encoder,
-            video=None if streamed else files[number],
+            video=None if is_hls else files[index],
         )
-        for number, (picture, encoder) in enumerate(zip(plan.renditions, encoders, strict=True))
+        for index, (rendition, encoder) in enumerate(zip(plan.renditions, encoders, strict=True))
     ]
     return TranscodeResult(
-        video=None if streamed else files[0],
-        playlist=files[0] if streamed else None,
+        video=None if is_hls else files[0],
+        playlist=files[0] if is_hls else None,
         renditions=renditions,
         files=files,
-        copied=plan.copies_picture,
+        copied=plan.copies_video,
         encoder=encoders[0],
         size=sum(file.size for file in files),
-        notes=list(made.notes),
+        notes=list(output.notes),
     )

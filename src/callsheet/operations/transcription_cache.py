@@ -1,4 +1,4 @@
-"""Speech that is written down once: what was heard in a sound is kept for the next time."""
+"""Cache of transcripts, by engine, model, request and audio."""
 
 import asyncio
 import hashlib
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from pydantic import TypeAdapter
 
+from callsheet.files.digest import sha256_of_file
 from callsheet.media.speech.contract import SpeechEngine, Transcript, TranscriptionRequest
 from callsheet.operation.contract import Context
 
@@ -14,24 +15,22 @@ _TRANSCRIPT = TypeAdapter(Transcript)
 
 
 async def transcribe_cached(
-    job: Context, engine: SpeechEngine, wish: TranscriptionRequest, on_progress: Callable[[float], None]
+    job: Context, engine: SpeechEngine, request: TranscriptionRequest, on_progress: Callable[[float], None]
 ) -> Transcript:
-    """Return what is said, from the cache where the same engine has heard the same before.
+    """Return the transcript from the cache, or transcribe and cache it.
 
-    Raises as `SpeechEngine.transcribe` does.
+    Raises the errors of `SpeechEngine.transcribe`.
     """
-    key = await asyncio.to_thread(_key, engine.identity(wish.model, job.settings), wish)
-    kept = job.dir / "transcript.json"
-    if await job.cache.fetch(key, kept):
-        return _TRANSCRIPT.validate_json(await asyncio.to_thread(kept.read_bytes))
-    heard = await engine.transcribe(wish, job.settings, on_progress)
-    await asyncio.to_thread(kept.write_bytes, _TRANSCRIPT.dump_json(heard))
-    await job.cache.keep(key, kept)
-    return heard
+    key = await asyncio.to_thread(_cache_key, engine.identity(request.model, job.settings), request)
+    path = job.dir / "transcript.json"
+    if await job.cache.fetch(key, path):
+        return _TRANSCRIPT.validate_json(await asyncio.to_thread(path.read_bytes))
+    transcript = await engine.transcribe(request, job.settings, on_progress)
+    await asyncio.to_thread(path.write_bytes, _TRANSCRIPT.dump_json(transcript))
+    await job.cache.keep(key, path)
+    return transcript
 
 
-def _key(engine: str, wish: TranscriptionRequest) -> str:
-    with wish.audio.open("rb") as file:
-        sound = hashlib.file_digest(file, "sha256").hexdigest()
-    made_of = json.dumps([engine, wish.language, wish.task, sound])
-    return f"speech/{hashlib.sha256(made_of.encode()).hexdigest()}"
+def _cache_key(engine: str, request: TranscriptionRequest) -> str:
+    parts = json.dumps([engine, request.language, request.task, sha256_of_file(request.audio)])
+    return f"speech/{hashlib.sha256(parts.encode()).hexdigest()}"

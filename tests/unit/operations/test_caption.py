@@ -1,4 +1,4 @@
-"""Captions of real speech, by real Whisper models."""
+"""The `caption` operation, with synthetic speech and real Whisper models."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ def voice(tmp_path_factory: pytest.TempPathFactory) -> Voice:
 def models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("models")
     yield speech_models(folder)
-    shutil.rmtree(folder)  # too large to be left for a later look
+    shutil.rmtree(folder)  # too large to be left in the temporary folder
 
 
 @pytest.fixture
@@ -53,24 +53,24 @@ def words_of(text: str) -> list[str]:
     return re.findall(r"[a-z]+", text.lower())
 
 
-def errors(heard: list[str], said: list[str]) -> int:
-    """Words that are missing, wrong or too many: the edit distance."""
-    row = list(range(len(said) + 1))
-    for number, word in enumerate(heard, 1):
+def word_errors(recognized: list[str], expected: list[str]) -> int:
+    """Return the number of missing, wrong and extra words: the edit distance."""
+    row = list(range(len(expected) + 1))
+    for number, word in enumerate(recognized, 1):
         last, row[0] = row[0], number
-        for at, other in enumerate(said, 1):
+        for at, other in enumerate(expected, 1):
             last, row[at] = row[at], min(row[at] + 1, row[at - 1] + 1, last + (word != other))
     return row[-1]
 
 
-def assert_heard_at_their_times(shown: list, said: list[Spoken]) -> None:
-    assert [round(caption.start - line.start, 1) for caption, line in zip(shown, said, strict=True)] == pytest.approx(
-        [0] * len(said), abs=0.3
+def assert_times_match(shown: list, spoken: list[Spoken]) -> None:
+    assert [round(caption.start - line.start, 1) for caption, line in zip(shown, spoken, strict=True)] == pytest.approx(
+        [0] * len(spoken), abs=0.3
     )
-    assert all(caption.end >= line.end - 0.3 for caption, line in zip(shown, said, strict=True))
+    assert all(caption.end >= line.end - 0.3 for caption, line in zip(shown, spoken, strict=True))
 
 
-async def test_what_is_said_comes_out_word_for_word_at_its_times(job, studio: Studio, voice: Voice):
+async def test_speech_is_transcribed_with_its_times(job, studio: Studio, voice: Voice):
     sound, said = voice.say("lines.wav", {1.0: FOX, 6.0: SCENE, 13.0: COFFEE}, seconds=16)
     picture = ["-f", "lavfi", "-i", "testsrc2=size=90x160:rate=5:duration=16", "-i", str(sound)]
     film = studio.make("talk.mp4", *picture, "-preset", "ultrafast", "-c:a", "aac", "-shortest")
@@ -78,19 +78,19 @@ async def test_what_is_said_comes_out_word_for_word_at_its_times(job, studio: St
     result = await run(job, film, formats=["srt", "vtt", "ass", "json"], words=True, style={"effect": "karaoke"})
 
     expected = words_of(f"{FOX} {SCENE} {COFFEE}")
-    assert errors(words_of(result.text), expected) <= len(expected) * 0.05
+    assert word_errors(words_of(result.text), expected) <= len(expected) * 0.05
     assert (result.language, result.cues, result.notes) == ("en", 3, [])
     assert result.duration == pytest.approx(16, abs=0.2)
     for artifact in (result.srt, result.vtt):
         shown = read_captions(job.path_of(artifact))
-        assert_heard_at_their_times(shown, said)
+        assert_times_match(shown, said)
     assert [line.text.lower() for line in shown][2] == COFFEE.lower()
     script = job.path_of(result.ass)
     assert is_ass(script)
     assert "PlayResX: 90\nPlayResY: 160" in script.read_text()
     assert script.read_text().count(r"\kf") == len(result.words)
-    told = json.loads(job.path_of(result.transcript).read_text())
-    assert told["words"] == [word.model_dump() for word in result.words]
+    transcript = json.loads(job.path_of(result.transcript).read_text())
+    assert transcript["words"] == [word.model_dump() for word in result.words]
     assert [word.text for word in result.words] == result.text.split()
     assert all(a.start <= b.start for a, b in zip(result.words, result.words[1:], strict=False))
     assert [artifact.media_type for artifact in job.kept] == [
@@ -100,7 +100,7 @@ async def test_what_is_said_comes_out_word_for_word_at_its_times(job, studio: St
     assert shares == sorted(shares) and any(0.1 < share < 0.9 for share in shares)
 
 
-async def test_a_track_that_begins_late_keeps_its_times_and_a_centre_channel_is_heard(job, studio, voice):
+async def test_a_late_audio_start_keeps_its_times_and_a_center_channel_is_transcribed(job, studio, voice):
     sound, said = voice.say("coffee.wav", {1.0: COFFEE}, seconds=3.5)
     picture = ["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=5:duration=6", "-itsoffset", "2", "-i", str(sound)]
     surround = ["-af", "pan=5.1|FC=c0", "-preset", "ultrafast", "-c:a", "aac", "-ac", "6"]
@@ -114,58 +114,58 @@ async def test_a_track_that_begins_late_keeps_its_times_and_a_centre_channel_is_
     assert shown.start == pytest.approx(said[0].start + 2, abs=0.3)
 
 
-async def test_what_was_heard_once_is_not_listened_to_again(job, voice, tmp_path):
+async def test_a_cached_transcript_is_not_transcribed_again(job, voice, tmp_path):
     sound, _ = voice.say("coffee.wav", {1.0: COFFEE}, seconds=3.5)
     again = RecordingContext(tmp_path, operation="caption", settings=job.settings)
 
     first = await run(job, sound, words=True)
     second = await run(again, sound, words=True, max_chars_per_line=16)
 
-    assert any(report.message == "listening" for report in job.progress_reports)
-    assert not any(report.message == "listening" for report in again.progress_reports)
+    assert any(report.message == "transcribing" for report in job.progress_reports)
+    assert not any(report.message == "transcribing" for report in again.progress_reports)
     assert second.words == first.words and second.language == first.language
     assert [caption.text for caption in read_captions(again.path_of(second.srt))] == ["Please bring\\Nyour own coffee."]
 
 
-async def test_the_language_is_found_by_itself(job, voice):
+async def test_the_language_is_detected(job, voice):
     sound, _ = voice.say("fox.wav", {0.5: FOX}, seconds=4)
 
     result = await run(job, sound, model="base")
 
     assert result.language == "en"
     assert 0.8 < result.language_probability <= 1
-    assert errors(words_of(result.text), words_of(FOX)) <= 1
+    assert word_errors(words_of(result.text), words_of(FOX)) <= 1
 
 
-async def test_where_nobody_speaks_the_files_are_empty_but_valid(job, studio):
+async def test_without_speech_the_files_are_empty_but_valid(job, studio):
     tone = studio.sound("tone.wav", "sine=frequency=330:duration=2,apad=pad_dur=4", seconds=6)
 
     result = await run(job, tone, formats=["srt", "vtt", "ass"])
 
     assert (result.cues, result.text, result.language, result.language_probability) == (0, "", None, None)
-    assert result.notes == ["nobody speaks, so the captions are empty"]
+    assert result.notes == ["no speech was found, so the captions are empty"]
     assert job.path_of(result.srt).read_text() == ""
     assert job.path_of(result.vtt).read_text() == "WEBVTT\n"
     assert is_ass(job.path_of(result.ass))
 
 
-async def test_a_film_without_a_sound_track_is_refused(job, studio):
+async def test_a_video_without_audio_is_rejected(job, studio):
     with pytest.raises(BadParams, match="src: there is no audio in this file"):
         await run(job, studio.clip("mute.mp4"))
 
 
 async def test_a_cancelled_job_leaves_no_process_behind(tmp_path, models, voice):
-    class Impatient(RecordingContext):
-        listening = asyncio.Event()
+    class CancellableContext(RecordingContext):
+        transcribing = asyncio.Event()
 
         def progress(self, done: float, message: str | None = None) -> None:
-            if message == "listening":
-                self.listening.set()
+            if message == "transcribing":
+                self.transcribing.set()
 
     sound, _ = voice.say("lines.wav", {1.0: FOX, 6.0: SCENE, 13.0: COFFEE}, seconds=16)
-    job = Impatient(tmp_path, settings=Settings(_env_file=None, data_dir=tmp_path, speech_models=models))
+    job = CancellableContext(tmp_path, settings=Settings(_env_file=None, data_dir=tmp_path, speech_models=models))
     working = asyncio.create_task(run(job, sound, model="tiny.en"))
-    await asyncio.wait_for(job.listening.wait(), 60)
+    await asyncio.wait_for(job.transcribing.wait(), 60)
     children = [child for child in psutil.Process().children() if "transcriber.py" in " ".join(child.cmdline())]
 
     working.cancel()
@@ -176,25 +176,29 @@ async def test_a_cancelled_job_leaves_no_process_behind(tmp_path, models, voice)
     assert not children[0].is_running()
 
 
-async def test_what_a_model_cannot_do_is_told(job, voice):
+async def test_an_unsupported_language_or_model_is_reported(job, voice):
     sound, _ = voice.say("short.wav", {0.2: "Hello."}, seconds=2)
 
-    with pytest.raises(BadParams, match=r"language: the model 'tiny\.en' cannot do that: 'de' is not among"):
+    with pytest.raises(BadParams, match=r"language: the model 'tiny\.en' does not support this: 'de' is not one of"):
         await run(job, sound, language="de-AT")
-    with pytest.raises(BadParams, match=r"model: 'huge' is not in CALLSHEET_SPEECH_MODELS, which holds base, tiny\.en"):
+    with pytest.raises(
+        BadParams, match=r"model: 'huge' is not in CALLSHEET_SPEECH_MODELS, which contains base, tiny\.en"
+    ):
         await run(job, sound, model="huge")
 
 
-async def test_a_model_that_is_not_here_and_cannot_be_fetched_is_told(job, voice, monkeypatch):
+async def test_a_missing_model_that_cannot_be_downloaded_is_reported(job, voice, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(job.dir))
     sound, _ = voice.say("short.wav", {0.2: "Hello."}, seconds=2)
 
-    with pytest.raises(Transient, match="the model 'small' is not in CALLSHEET_SPEECH_MODELS, which holds base, tiny"):
+    with pytest.raises(
+        Transient, match="the model 'small' is not in CALLSHEET_SPEECH_MODELS, which contains base, tiny"
+    ):
         await run(job, sound, model="small")
 
 
-async def test_settings_may_name_a_folder_with_a_model_and_are_told_when_it_holds_none(tmp_path, models, voice):
+async def test_settings_may_name_a_model_folder_and_an_empty_folder_is_an_error(tmp_path, models, voice):
     sound, _ = voice.say("short.wav", {0.2: "Hello."}, seconds=2)
     settings = Settings(_env_file=None, data_dir=tmp_path, caption_model=str(models / "tiny.en"))
     (tmp_path / "empty").mkdir()
@@ -202,14 +206,16 @@ async def test_settings_may_name_a_folder_with_a_model_and_are_told_when_it_hold
 
     result = await run(RecordingContext(tmp_path / "one", settings=settings), sound)
     with pytest.raises(
-        ConfigurationError, match=r"CALLSHEET_CAPTION_MODEL is '.*empty', a folder in which no model lies"
+        ConfigurationError, match=r"CALLSHEET_CAPTION_MODEL is '.*empty', but this folder contains no model"
     ):
         await run(RecordingContext(tmp_path / "two", settings=wrong), sound)
 
     assert words_of(result.text) == ["hello"]
 
 
-async def test_without_the_engine_the_job_is_left_to_other_workers_and_says_how_to_install_it(job, studio, monkeypatch):
+async def test_without_the_engine_other_workers_run_the_job_and_the_error_names_the_install_command(
+    job, studio, monkeypatch
+):
     monkeypatch.setattr(FasterWhisper, "installed", lambda self: False)
 
     assert "caption" not in runnable_operations(Catalog([caption]), job.settings)
@@ -217,7 +223,7 @@ async def test_without_the_engine_the_job_is_left_to_other_workers_and_says_how_
         await run(job, studio.sound("tone.wav", "sine", seconds=1))
 
 
-def test_the_engine_is_a_need_that_this_machine_meets(job):
+def test_an_installed_engine_meets_the_requirement(job):
     assert "caption" in runnable_operations(Catalog([caption]), job.settings)
 
 
@@ -236,11 +242,11 @@ def test_the_engine_is_a_need_that_this_machine_meets(job):
         ({"task": "summarise"}, "task"),
     ],
 )
-def test_params_that_cannot_be_meant_are_refused(params, says):
-    with pytest.raises(BadParams) as refused:
+def test_invalid_params_are_rejected(params, says):
+    with pytest.raises(BadParams) as rejected:
         validate_params({"src": "talk.mp4", **params}, CaptionParams)
-    assert says in str(refused.value)
+    assert says in str(rejected.value)
 
 
-def test_a_language_is_known_with_its_country_too():
+def test_the_country_of_a_language_is_ignored():
     assert CaptionParams.model_validate({"src": "a.mp4", "language": "pt-BR"}).language == "pt"

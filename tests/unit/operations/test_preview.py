@@ -1,4 +1,4 @@
-"""Preview, with real videos of a few seconds."""
+"""The `preview` operation, with real videos of a few seconds."""
 
 import re
 from pathlib import Path
@@ -11,12 +11,13 @@ from PIL import Image
 from callsheet.domain.errors import BadParams, FFmpegFailed
 from callsheet.domain.plan_validation import validate_params
 from callsheet.media.thumbnails import preview_process
-from callsheet.media.thumbnails.contact_sheet import clock
+from callsheet.media.thumbnails.preview_requests import PosterRequest, StillsRequest
 from callsheet.media.thumbnails.sample_times import sample_times
+from callsheet.media.thumbnails.timecode import timecode
 from callsheet.operations.preview import PreviewParams
-from operations.gallery import Gallery, shown
+from operations.gallery import Gallery, make_preview
 
-COLOURS = ("red", "lime", "blue", "yellow")
+COLORS = ("red", "lime", "blue", "yellow")
 
 
 @pytest.fixture
@@ -26,71 +27,71 @@ def stage(tmp_path: Path) -> Stage:
 
 @pytest.fixture
 def rainbow(studio):
-    """Four seconds in four colours with a single key frame at the start."""
-    inputs = [
-        w for c in COLOURS for w in ("-f", "lavfi", "-i", f"color={c}:size=160x90:rate=30:duration=1,format=gbrp")
-    ]
+    """Four seconds in four colors with a single key frame at the start."""
+    inputs = [w for c in COLORS for w in ("-f", "lavfi", "-i", f"color={c}:size=160x90:rate=30:duration=1,format=gbrp")]
     join = "concat=n=4:v=1:a=0,scale=out_color_matrix=bt709:out_range=tv,format=yuv420p"
     coding = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "12", "-g", "500", "-sc_threshold", "0"]
     return studio.make("rainbow.mp4", *inputs, "-filter_complex", join, *coding, "-colorspace", "bt709")
 
 
-def seen(path) -> str:
-    """The colour of a picture, by name."""
+def color_name(path) -> str:
+    """Return the color of an image by name."""
     red, green, blue = (level > 128 for level in Image.open(path).convert("RGB").resize((1, 1)).getpixel((0, 0)))
     names = {(1, 0, 0): "red", (0, 1, 0): "lime", (0, 0, 1): "blue", (1, 1, 0): "yellow"}
     return names[red, green, blue]
 
 
-async def test_each_picture_shows_its_own_part_of_the_video(stage, rainbow):
-    result, files = await shown(stage, rainbow, count=4, accuracy="exact")
+async def test_each_frame_shows_its_part_of_the_video(stage, rainbow):
+    result, files = await make_preview(stage, rainbow, count=4, accuracy="exact")
 
     assert result.times == pytest.approx([0.5, 1.5, 2.5, 3.5], abs=0.04)
-    assert [seen(files[frame.name]) for frame in result.frames] == list(COLOURS)
+    assert [color_name(files[frame.name]) for frame in result.frames] == list(COLORS)
     assert [frame.name for frame in result.frames] == [f"frame-00{n}.jpg" for n in (1, 2, 3, 4)]
 
 
-async def test_auto_decodes_on_where_the_key_frame_is_too_far_away(stage, rainbow):
-    result, files = await shown(stage, rainbow, count=4)
+async def test_auto_decodes_forward_if_the_key_frame_is_too_far_away(stage, rainbow):
+    result, files = await make_preview(stage, rainbow, count=4)
 
-    assert [seen(files[frame.name]) for frame in result.frames] == list(COLOURS)
+    assert [color_name(files[frame.name]) for frame in result.frames] == list(COLORS)
 
 
-async def test_equal_key_frames_are_taken_once(stage, rainbow):
-    result, _ = await shown(stage, rainbow, count=4, accuracy="keyframe")
+async def test_equal_key_frames_are_used_once(stage, rainbow):
+    result, _ = await make_preview(stage, rainbow, count=4, accuracy="keyframe")
 
     assert (result.times, len(result.frames)) == ([0.0], 1)
 
 
 async def test_an_interval_begins_at_the_start(stage, rainbow):
-    result, _ = await shown(stage, rainbow, interval=1, accuracy="exact")
+    result, _ = await make_preview(stage, rainbow, interval=1, accuracy="exact")
 
     assert result.times == pytest.approx([0, 1, 2, 3], abs=0.04)
 
 
-async def test_a_poster_of_a_moment_shows_that_moment_in_full_size(stage, rainbow):
-    result, files = await shown(stage, rainbow, count=2, width=64, poster={"time": 2.2}, accuracy="keyframe")
+async def test_a_poster_at_a_time_shows_that_frame_in_full_size(stage, rainbow):
+    result, files = await make_preview(stage, rainbow, count=2, width=64, poster={"time": 2.2}, accuracy="keyframe")
 
-    assert seen(files["poster.jpg"]) == "blue"
+    assert color_name(files["poster.jpg"]) == "blue"
     assert Image.open(files["poster.jpg"]).size == (160, 90)
     assert result.poster.name == "poster.jpg"
 
 
-async def test_a_poster_of_no_moment_is_not_the_black_picture(studio, stage):
+async def test_the_best_frame_is_not_black(studio, stage):
     fade = studio.clip("from-black.mp4", "testsrc2=size=160x90:rate=30,fade=t=in:st=0.9:d=0.6", seconds=2)
 
-    _, files = await shown(stage, fade, count=4, poster=True)
+    _, files = await make_preview(stage, fade, count=4, poster=True)
 
     assert Image.open(files["poster.jpg"]).convert("L").resize((1, 1)).getpixel((0, 0)) > 60
 
 
-async def test_a_contact_sheet_holds_every_picture_in_rows(stage, rainbow):
-    result, files = await shown(stage, rainbow, count=4, width=100, contact_sheet={"columns": 2}, accuracy="exact")
+async def test_a_contact_sheet_has_every_frame_in_rows(stage, rainbow):
+    result, files = await make_preview(
+        stage, rainbow, count=4, width=100, contact_sheet={"columns": 2}, accuracy="exact"
+    )
 
     sheet = Image.open(files["contact-sheet.jpg"]).convert("RGB")
     assert result.contact_sheet.name == "contact-sheet.jpg"
     assert sheet.width > 200
-    assert _colours(sheet) == {"red", "lime", "blue", "yellow"}
+    assert _colors(sheet) == {"red", "lime", "blue", "yellow"}
 
 
 def _centres(sheet: Image.Image) -> dict[str, tuple[int, int]]:
@@ -98,7 +99,7 @@ def _centres(sheet: Image.Image) -> dict[str, tuple[int, int]]:
     return {"1": (w // 4, h // 3), "2": (3 * w // 4, h // 3), "3": (w // 4, 3 * h // 4), "4": (3 * w // 4, 3 * h // 4)}
 
 
-def _colours(sheet: Image.Image) -> set[str]:
+def _colors(sheet: Image.Image) -> set[str]:
     found = set()
     for place in _centres(sheet).values():
         red, green, blue = (level > 128 for level in sheet.getpixel(place))
@@ -109,52 +110,52 @@ def _colours(sheet: Image.Image) -> set[str]:
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
-async def test_a_turned_video_is_shown_upright(studio, stage, turn):
+async def test_a_rotated_video_is_shown_upright(studio, stage, turn):
     # The upper half is white.
     flag = studio.clip("flag.mp4", "color=black:size=160x90:rate=30,drawbox=0:0:160:45:white:fill", seconds=0.5)
     turned = studio.make(f"flag-{turn}.mp4", "-display_rotation", str(turn), "-i", str(flag), "-c", "copy")
 
-    _, files = await shown(stage, turned, count=1, width=None)
-    seen_now = studio.look(turned, size=(160, 90) if turn == 180 else (90, 160))[7]
-    taken = Image.open(files["frame-001.jpg"]).convert("L").resize(seen_now.shape[::-1])
+    _, files = await make_preview(stage, turned, count=1, width=None)
+    displayed = studio.look(turned, size=(160, 90) if turn == 180 else (90, 160))[7]
+    taken = Image.open(files["frame-001.jpg"]).convert("L").resize(displayed.shape[::-1])
 
-    assert abs(seen_now - np.asarray(taken, float)).mean() < 12
+    assert abs(displayed - np.asarray(taken, float)).mean() < 12
 
 
 @pytest.mark.parametrize(
     ("format", "suffix", "kind"),
     [("jpeg", "jpg", "JPEG"), ("webp", "webp", "WEBP"), ("avif", "avif", "AVIF"), ("png", "png", "PNG")],
 )
-async def test_the_format_is_the_one_asked_for(stage, rainbow, format, suffix, kind):
-    _, files = await shown(stage, rainbow, count=1, format=format, width=80)
+async def test_the_format_is_the_requested_one(stage, rainbow, format, suffix, kind):
+    _, files = await make_preview(stage, rainbow, count=1, format=format, width=80)
 
     picture = Image.open(files[f"frame-001.{suffix}"])
     assert (picture.format, picture.size) == (kind, (80, 45))
 
 
-async def test_oblong_pixels_are_made_square(studio, stage):
+async def test_non_square_pixels_are_made_square(studio, stage):
     wide = studio.clip("anamorphic.mp4", "testsrc2=size=160x90:rate=30,setsar=2", seconds=0.3)
 
-    _, files = await shown(stage, wide, count=1, width=320)
+    _, files = await make_preview(stage, wide, count=1, width=320)
 
     assert Image.open(files["frame-001.jpg"]).size == (320, 90)
 
 
-async def test_odd_sizes_names_and_lengths_do_not_matter(studio, stage, tmp_path):
+async def test_odd_sizes_names_and_durations_are_supported(studio, stage, tmp_path):
     odd = studio.make(
         "one-odd.mkv", "-f", "lavfi", "-i", "testsrc2=size=161x91:rate=30", "-frames:v", "1", "-c:v", "ffv1"
     )
     path = tmp_path / '🎬 it\'s a "film": 50%.mkv'
     path.write_bytes(odd.read_bytes())
 
-    result, _ = await shown(stage, path, count=5)
+    result, _ = await make_preview(stage, path, count=5)
 
     assert (len(result.frames), result.times) == (1, [0.0])
 
 
-async def test_uneven_frames_are_found_by_their_times(studio, stage):
+async def test_frames_of_a_variable_frame_rate_are_found_by_their_times(studio, stage):
     counted = "nullsrc=size=64x64:rate=30,geq=lum='16+3*N':cb=128:cr=128,select='lt(n\\,10)+not(mod(n\\,15))'"
-    words = [
+    args = [
         "-f",
         "lavfi",
         "-i",
@@ -170,42 +171,42 @@ async def test_uneven_frames_are_found_by_their_times(studio, stage):
         "-pix_fmt",
         "yuv420p",
     ]
-    uneven = studio.make("uneven-count.mkv", *words)
+    uneven = studio.make("uneven-count.mkv", *args)
 
-    result, files = await shown(stage, uneven, interval=0.75, accuracy="exact", format="png", width=64)
+    result, files = await make_preview(stage, uneven, interval=0.75, accuracy="exact", format="png", width=64)
 
     levels = [Image.open(files[f.name]).convert("L").getpixel((32, 32)) for f in result.frames]
     assert result.times == pytest.approx([0, 0.5, 1.5], abs=0.01)
-    # Frames 0, 15 and 45, spread from the range of video to that of pictures.
+    # Frames 0, 15 and 45, converted from limited to full range.
     assert levels == pytest.approx([0, 45 * 255 / 219, 135 * 255 / 219], abs=4)
 
 
-async def test_a_still_is_its_own_preview(studio, stage):
-    result, _ = await shown(stage, studio.still("still.png"), count=3)
+async def test_a_still_image_is_its_own_preview(studio, stage):
+    result, _ = await make_preview(stage, studio.still("still.png"), count=3)
 
     assert result.times == [0.0]
 
 
-async def test_sound_has_nothing_to_show(studio, stage):
+async def test_an_audio_file_has_no_frames(studio, stage):
     with pytest.raises(BadParams, match="there is no video or image in"):
-        await shown(stage, studio.sound("tone.wav", "sine", seconds=0.2))
+        await make_preview(stage, studio.sound("tone.wav", "sine", seconds=0.2))
 
 
-async def test_a_playlist_in_disguise_reads_no_other_file(stage, rainbow, tmp_path):
+async def test_a_disguised_playlist_reads_no_other_file(stage, rainbow, tmp_path):
     trick = tmp_path / "film.mp4"
     trick.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{rainbow}\n#EXT-X-ENDLIST\n")
 
     with pytest.raises(FFmpegFailed):
-        await preview_process.take_stills(trick, stage.dir, poster=True)
+        await preview_process.take_stills(trick, stage.dir, StillsRequest(poster=PosterRequest()))
 
 
-async def test_a_decoder_that_crashes_is_told_and_harms_nobody(stage, rainbow, tmp_path, monkeypatch):
+async def test_a_decoder_crash_is_reported(stage, rainbow, tmp_path, monkeypatch):
     crashing = tmp_path / "thumbnails.py"
     crashing.write_text("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)")
-    monkeypatch.setattr(preview_process, "_THUMBNAILS", crashing)
+    monkeypatch.setattr(preview_process, "_THUMBNAILS_SCRIPT", crashing)
 
     with pytest.raises(FFmpegFailed, match="crashes the decoder"):
-        await preview_process.take_stills(rainbow, stage.dir, poster=True)
+        await preview_process.take_stills(rainbow, stage.dir, StillsRequest(poster=PosterRequest()))
 
 
 @pytest.mark.parametrize(
@@ -217,22 +218,22 @@ async def test_a_decoder_that_crashes_is_told_and_harms_nobody(stage, rainbow, t
         ({"contact_sheet": {"colums": 3}}, "did you mean 'columns'?"),
     ],
 )
-def test_what_does_not_go_together_is_refused_before_anything_runs(params, says):
+def test_invalid_params_are_rejected_before_the_job_runs(params, says):
     with pytest.raises(BadParams, match=re.escape(says)):
         validate_params({"src": "clip.mp4", **params}, PreviewParams)
 
 
-def test_pictures_stand_in_the_middle_of_equal_parts():
+def test_frames_are_at_the_center_of_equal_intervals():
     assert sample_times(10, 5, None, 500) == ([1, 3, 5, 7, 9], 5)
     assert sample_times(10, None, 4, 500) == ([0, 4, 8], 3)
     assert sample_times(8, None, 4, 500) == ([0, 4], 2)
 
 
-def test_too_many_pictures_are_spread_over_the_whole_film():
-    times, asked = sample_times(10_000, None, 0.1, 500)
+def test_too_many_frames_are_spaced_over_the_whole_video():
+    times, requested = sample_times(10_000, None, 0.1, 500)
 
-    assert (len(times), times[1], times[-1], asked) == (500, 20, 9980, 100_000)
+    assert (len(times), times[1], times[-1], requested) == (500, 20, 9980, 100_000)
 
 
-def test_time_codes_read_as_on_a_clock():
-    assert [clock(t) for t in (0, 7.46, 59.96, 75, 3725.2)] == ["0:00.0", "0:07.5", "1:00.0", "1:15.0", "1:02:05.2"]
+def test_time_codes_have_tenths_of_seconds():
+    assert [timecode(t) for t in (0, 7.46, 59.96, 75, 3725.2)] == ["0:00.0", "0:07.5", "1:00.0", "1:15.0", "1:02:05.2"]

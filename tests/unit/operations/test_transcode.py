@@ -1,4 +1,4 @@
-"""Transcode, with real FFmpeg on clips of a second."""
+"""The `transcode` operation, with real FFmpeg on clips of one second."""
 
 import re
 import subprocess
@@ -18,12 +18,12 @@ LANDSCAPE = "testsrc2=size=160x90:rate=30"
 BEEP = "sine=frequency=440:sample_rate=44100"
 
 
-def wish(src, **params) -> TranscodeParams:
+def transcode_params(src, **params) -> TranscodeParams:
     return TranscodeParams.model_validate({"src": str(src), **params})
 
 
 async def run(stage, src, **params):
-    result = await transcode.run(stage, wish(src, **params))
+    result = await transcode.run(stage, transcode_params(src, **params))
     return result, stage.kept[-1]
 
 
@@ -38,9 +38,7 @@ async def run(stage, src, **params):
         ("mkv", "vp9", "vp9", "aac"),
     ],
 )
-async def test_every_codec_comes_out_in_its_container_with_all_of_its_frames(
-    studio, stage, format, codec, probed, sound
-):
+async def test_every_codec_is_written_to_its_container_with_all_frames(studio, stage, format, codec, probed, sound):
     clip = studio.clip("beep.mp4", LANDSCAPE, sound=BEEP)
 
     result, file = await run(stage, clip, format=format, video_codec=codec, preset="ultrafast", quality="low")
@@ -57,24 +55,24 @@ async def test_every_codec_comes_out_in_its_container_with_all_of_its_frames(
 @pytest.mark.parametrize(
     ("params", "says"),
     [
-        ({"format": "webm", "video_codec": "h264"}, "h264 does not go into webm; webm takes av1, vp9"),
-        ({"format": "mp4", "video_codec": "vp9"}, "vp9 does not go into mp4; mp4 takes h264, h265, av1"),
-        ({"format": "mp4", "audio_codec": "opus"}, "opus does not go into mp4; mp4 takes aac"),
+        ({"format": "webm", "video_codec": "h264"}, "webm does not support h264; supported: av1, vp9"),
+        ({"format": "mp4", "video_codec": "vp9"}, "mp4 does not support vp9; supported: h264, h265, av1"),
+        ({"format": "mp4", "audio_codec": "opus"}, "mp4 does not support opus; supported: aac"),
         ({"crf": 20, "quality": "high"}, "give one of quality, crf, bitrate and target_size, not quality and crf"),
-        ({"crf": 60}, "crf 60 is beyond the 51 that h264 knows"),
+        ({"crf": 60}, "crf 60 is above 51, the maximum of h264"),
         ({"resolution": "720p", "width": 100}, "give resolution, or width and height, not both"),
         ({"preset": "mediun"}, "mediun"),
         ({"bitrate": "fast"}, "'fast' is not a bit rate"),
         ({"codek": "h264"}, "unknown field"),
     ],
 )
-def test_what_does_not_go_together_is_refused_before_anything_runs(params, says):
+def test_invalid_combinations_are_rejected_before_the_job_runs(params, says):
     with pytest.raises(BadParams, match=re.escape(says)):
         validate_params({"src": "clip.mp4", **params}, TranscodeParams)
 
 
-def test_bit_rates_are_read_as_people_write_them():
-    assert [wish("a", bitrate=b).bitrate for b in ("2.5M", "800k", "64000", 90_000)] == [
+def test_bit_rates_are_read_with_units():
+    assert [transcode_params("a", bitrate=b).bitrate for b in ("2.5M", "800k", "64000", 90_000)] == [
         2_500_000,
         800_000,
         64_000,
@@ -82,17 +80,19 @@ def test_bit_rates_are_read_as_people_write_them():
     ]
 
 
-async def test_a_video_that_fits_already_is_passed_on_untouched(studio, stage):
+async def test_a_video_that_already_matches_is_stream_copied(studio, stage):
     clip = studio.clip("beep.mp4", LANDSCAPE, sound=BEEP)
 
     result, file = await run(stage, clip)
 
     assert result.copied
     assert (studio.look(file, size=(160, 90)) == studio.look(clip, size=(160, 90))).all()
-    assert file.read_bytes().index(b"moov") < file.read_bytes().index(b"mdat"), "playable while it loads"
+    assert file.read_bytes().index(b"moov") < file.read_bytes().index(b"mdat"), (
+        "fast start: playable during the download"
+    )
 
 
-async def test_a_change_of_container_alone_costs_no_quality(studio, stage):
+async def test_a_new_container_alone_copies_the_streams(studio, stage):
     clip = studio.clip("beep.mp4", LANDSCAPE, sound=BEEP)
 
     result, file = await run(stage, clip, format="mkv")
@@ -101,7 +101,7 @@ async def test_a_change_of_container_alone_costs_no_quality(studio, stage):
     assert (studio.look(file, size=(160, 90)) == studio.look(clip, size=(160, 90))).all()
 
 
-async def test_any_wish_about_the_picture_means_a_new_encode(studio, stage):
+async def test_any_video_parameter_causes_a_new_encode(studio, stage):
     clip = studio.clip("beep.mp4", LANDSCAPE, sound=BEEP)
 
     result, _ = await run(stage, clip, quality="low", preset="ultrafast")
@@ -118,7 +118,7 @@ async def test_any_wish_about_the_picture_means_a_new_encode(studio, stage):
         ({"width": 100, "height": 1000}, (100, 56)),
     ],
 )
-async def test_the_picture_keeps_its_shape_and_has_even_sides(studio, stage, asked, size):
+async def test_the_video_keeps_its_aspect_ratio_and_has_even_sides(studio, stage, asked, size):
     clip = studio.clip("beep.mp4", LANDSCAPE, sound=BEEP)
 
     result, _ = await run(stage, clip, preset="ultrafast", **asked)
@@ -136,19 +136,19 @@ async def test_an_odd_size_loses_one_line_at_most(studio, stage):
     assert (result.video.probe.width, result.video.probe.height) == (160, 90)
 
 
-async def test_a_clip_without_sound_stays_without(studio, stage):
+async def test_a_clip_without_audio_stays_without_audio(studio, stage):
     result, _ = await run(stage, studio.clip("silent.mp4", LANDSCAPE), preset="ultrafast")
 
     assert result.video.probe.audio_codec is None
 
 
-async def test_mute_takes_the_sound_away_and_leaves_the_picture_alone(studio, stage):
+async def test_mute_removes_the_audio_and_copies_the_video(studio, stage):
     result, _ = await run(stage, studio.clip("beep.mp4", LANDSCAPE, sound=BEEP), mute=True)
 
     assert result.video.probe.audio_codec is None and result.copied
 
 
-async def test_a_turned_clip_comes_out_upright(studio, stage):
+async def test_a_rotated_clip_is_encoded_upright(studio, stage):
     upright = studio.clip("beep.mp4", LANDSCAPE, sound=BEEP)
     turned = studio.make("turned.mp4", "-display_rotation", "90", "-i", str(upright), "-c", "copy")
 
@@ -158,7 +158,7 @@ async def test_a_turned_clip_comes_out_upright(studio, stage):
     assert studio.look(file, size=(90, 160)).shape[0] == 30
 
 
-async def test_uneven_frames_keep_their_times_unless_a_rate_is_asked_for(studio, stage):
+async def test_variable_frame_rate_is_kept_unless_a_rate_is_set(studio, stage):
     select = "testsrc2=size=160x90:rate=30,select='not(mod(n\\,7))+gt(n\\,40)'"
     uneven = studio.make(
         "uneven.mkv",
@@ -188,7 +188,7 @@ async def test_uneven_frames_keep_their_times_unless_a_rate_is_asked_for(studio,
 @pytest.mark.parametrize(
     "name", ["with space.mp4", 'it\'s "quoted".mp4', "🎬 film.mp4", "-dash.mp4", "a:b%03d.mp4", "[x],y;z.mp4"]
 )
-async def test_no_part_of_a_file_name_is_taken_for_anything_else(studio, stage, tmp_path, name):
+async def test_special_characters_in_file_names_are_literal(studio, stage, tmp_path, name):
     path = tmp_path / name
     path.write_bytes(studio.clip("short.mp4", LANDSCAPE, seconds=0.2).read_bytes())
 
@@ -197,7 +197,7 @@ async def test_no_part_of_a_file_name_is_taken_for_anything_else(studio, stage, 
     assert result.video.probe.width == 80
 
 
-async def test_a_clip_of_one_frame_is_a_clip(studio, stage):
+async def test_a_clip_of_one_frame_is_transcoded(studio, stage):
     one = studio.make(
         "one.mp4", "-f", "lavfi", "-i", LANDSCAPE, "-frames:v", "1", "-c:v", "libx264", "-pix_fmt", "yuv420p"
     )
@@ -208,14 +208,14 @@ async def test_a_clip_of_one_frame_is_a_clip(studio, stage):
     assert not result.copied
 
 
-async def test_sound_and_pictures_without_motion_are_refused_in_words(studio, stage):
+async def test_audio_files_and_still_images_are_rejected(studio, stage):
     with pytest.raises(BadParams, match="no video or image in this file"):
         await run(stage, studio.sound("tone.wav", BEEP, seconds=0.2))
     with pytest.raises(BadParams, match="a still image, not a video"):
         await run(stage, studio.still("still.png"))
 
 
-async def test_a_file_that_breaks_off_is_not_passed_for_a_whole_one(studio, stage, tmp_path):
+async def test_a_truncated_file_is_an_error(studio, stage, tmp_path):
     whole = studio.make(
         "early-index.mp4", "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=30", "-t", "3",
         "-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-movflags", "+faststart",
@@ -228,7 +228,7 @@ async def test_a_file_that_breaks_off_is_not_passed_for_a_whole_one(studio, stag
     assert not stage.kept
 
 
-async def test_a_missing_encoder_is_named(studio, stage, monkeypatch):
+async def test_a_missing_encoder_is_reported(studio, stage, monkeypatch):
     able = await binary.capabilities(stage.ffmpeg.binary)
 
     async def without(_):
@@ -241,7 +241,7 @@ async def test_a_missing_encoder_is_named(studio, stage, monkeypatch):
         await run(stage, studio.clip("short.mp4", LANDSCAPE, seconds=0.2), format="webm")
 
 
-async def test_the_colours_of_a_picture_survive(studio, stage):
+async def test_the_colors_of_a_video_are_kept(studio, stage):
     red = studio.make(
         "red.mkv", "-f", "lavfi", "-i", "color=red:size=160x90:rate=30:duration=0.3,format=gbrp", "-c:v", "ffv1"
     )
@@ -253,17 +253,17 @@ async def test_the_colours_of_a_picture_survive(studio, stage):
 
 
 def luma(studio, file, *, deep: bool = False, plane: str = "y") -> np.ndarray:
-    """The levels of the first picture as they are stored, in its middle row."""
+    """Return the stored levels of the middle row of the first frame."""
     pixels, kind = ("gray10le", "<u2") if deep else ("gray", np.uint8)
     command = [str(studio.binary), "-v", "error", "-i", f"file:{file}", "-frames:v", "1"]
-    words = ["-vf", f"extractplanes={plane}", "-f", "rawvideo", "-pix_fmt", pixels, "-"]
-    raw = subprocess.run([*command, *words], capture_output=True, check=True)
+    args = ["-vf", f"extractplanes={plane}", "-f", "rawvideo", "-pix_fmt", pixels, "-"]
+    raw = subprocess.run([*command, *args], capture_output=True, check=True)
     rows = 72 if plane == "y" else 36
     return np.frombuffer(raw.stdout, kind).reshape(rows, -1)[rows // 2].astype(float)
 
 
 def ramp(studio, transfer: str, *, tint: int = 0):
-    """From black on the left to the brightest on the right, in 10 bits; `tint` colours it."""
+    """Make a 10-bit ramp from black on the left to the maximum on the right; `tint` colors it."""
     return studio.make(
         "ramp.mp4", "-f", "lavfi", "-i",
         "nullsrc=size=128x72:rate=25:duration=0.2,format=yuv420p10le,"
@@ -274,7 +274,7 @@ def ramp(studio, transfer: str, *, tint: int = 0):
     )  # fmt: skip
 
 
-def told_by_ffmpeg(studio, file) -> str:
+def ffmpeg_info(studio, file) -> str:
     command = [str(studio.binary), "-hide_banner", "-i", str(file)]
     return subprocess.run(command, capture_output=True, text=True, check=False).stderr
 
@@ -283,7 +283,7 @@ def told_by_ffmpeg(studio, file) -> str:
 @pytest.mark.parametrize(
     "asked", [{"video_codec": "h265"}, {"video_codec": "av1"}, {"format": "webm", "video_codec": "vp9"}]
 )
-async def test_hdr_keeps_its_levels_and_says_what_they_mean(studio, stage, transfer, word, asked):
+async def test_hdr_keeps_its_levels_and_metadata(studio, stage, transfer, word, asked):
     source = ramp(studio, transfer, tint=100)
 
     result, file = await run(stage, source, preset="ultrafast", crf=6, **asked)
@@ -296,23 +296,23 @@ async def test_hdr_keeps_its_levels_and_says_what_they_mean(studio, stage, trans
         kept, given = (luma(studio, path, deep=True, plane=plane) for path in (file, source))
         assert abs(kept - given).max() <= 6
     if word == "pq":
-        assert "MaxCLL=1000" in told_by_ffmpeg(studio, file), "how bright the film is"
+        assert "MaxCLL=1000" in ffmpeg_info(studio, file), "content light level"
 
 
-async def test_hdr_that_nobody_could_show_is_mapped_to_ordinary_levels(studio, stage):
+async def test_hdr_is_converted_to_sdr_for_h264(studio, stage):
     result, file = await run(stage, ramp(studio, "smpte2084"), preset="ultrafast", crf=6)
 
     picture = (await probe_details(file)).video
     assert (picture.hdr, picture.bit_depth, picture.color_transfer) == (None, 8, "bt709")
     levels = luma(studio, file)
-    assert result.notes == ["HDR was mapped to SDR: players do not show it in h264"]
+    assert result.notes == ["HDR was converted to SDR: players do not support HDR in h264"]
     assert levels[0] == pytest.approx(16, abs=1) and (np.diff(levels) >= -2).all()
-    # 100 nits is a white page (level 520 of PQ), 1000 are as bright as this film gets (level 723).
-    assert 120 < levels[65] < 170, "a white page has room for highlights above it"
-    assert 228 < levels[95] < 240, "the brightest of the film is white"
+    # 100 nits is diffuse white (PQ level 520); 1000 nits is the maximum of this video (level 723).
+    assert 120 < levels[65] < 170, "headroom for highlights above white"
+    assert 228 < levels[95] < 240, "the maximum of the video is white"
 
 
-async def test_mapping_to_sdr_can_be_asked_for(studio, stage):
+async def test_tone_mapping_can_be_requested(studio, stage):
     result, file = await run(
         stage, ramp(studio, "smpte2084"), preset="ultrafast", crf=6, video_codec="h265", hdr="tone_map", depth=10
     )
@@ -322,7 +322,7 @@ async def test_mapping_to_sdr_can_be_asked_for(studio, stage):
     assert result.notes == []
 
 
-async def test_deep_colours_stay_deep_where_players_show_them(studio, stage):
+async def test_10_bit_color_is_kept_if_players_support_it(studio, stage):
     steps = "nullsrc=size=128x72:rate=25:duration=0.2,format=yuv420p10le,geq=lum='400+X':cb=512:cr=512"
     deep = studio.make("deep.mkv", "-f", "lavfi", "-i", steps, "-c:v", "ffv1", "-color_range", "tv")
 
@@ -331,10 +331,10 @@ async def test_deep_colours_stay_deep_where_players_show_them(studio, stage):
     flat, _ = await run(stage, deep, preset="ultrafast", crf=4)
 
     assert abs(kept - np.arange(400, 528)).max() <= 1, "each step of 1 in 1024 is there"
-    assert flat.video.probe.pixel_format == "yuv420p" and "10-bit colours became 8-bit" in flat.notes[0]
+    assert flat.video.probe.pixel_format == "yuv420p" and "10-bit color was converted to 8-bit" in flat.notes[0]
 
 
-async def test_renditions_are_files_of_their_own_with_all_frames(studio, stage):
+async def test_renditions_are_separate_files_with_all_frames(studio, stage):
     clip = studio.clip("beep.mp4", LANDSCAPE, sound=BEEP)
 
     result, _ = await run(
@@ -348,7 +348,7 @@ async def test_renditions_are_files_of_their_own_with_all_frames(studio, stage):
     assert [file.name for file in result.files] == ["video_own.mp4", "video_36p.mp4"]
     assert result.video == result.files[0] and result.size == sum(file.size for file in result.files)
     assert [(file.probe.frames, file.probe.audio_codec) for file in result.files] == [(30, "aac")] * 2
-    assert result.notes == ["1080p was left out: the source is 160x90"]
+    assert result.notes == ["1080p was skipped: the source is 160x90"]
     large = studio.look(stage.kept[0], size=(64, 36), filters="scale=64:36").reshape(-1)
     assert np.corrcoef(large, studio.look(stage.kept[1], size=(64, 36)).reshape(-1))[0, 1] > 0.97
 
@@ -360,20 +360,20 @@ FLASH = (
 
 
 def flash_and_beep(studio, path, *, options: tuple[str, ...] = ()) -> tuple[float, float]:
-    """Seconds at which a film flashes and beeps, by the times that it tells."""
+    """Return the timestamps, in seconds, of the flash and the beep of a video."""
     command = [str(studio.binary), "-v", "error", "-copyts", *options, "-i", str(path)]
     seen = [*command, "-map", "0:v:0", "-vf", "scale=16:16,format=gray,fps=30:start_time=0"]
     raw = subprocess.run([*seen, "-f", "rawvideo", "-"], capture_output=True, check=True).stdout
     bright = np.frombuffer(raw, np.uint8).reshape(-1, 256).mean(axis=1) > 100
-    heard = [*command, "-map", "0:a:0", "-af", "aresample=48000:async=1:first_pts=0", "-ac", "1", "-f", "f32le", "-"]
-    sound = np.frombuffer(subprocess.run(heard, capture_output=True, check=True).stdout, "<f4")
+    audio = [*command, "-map", "0:a:0", "-af", "aresample=48000:async=1:first_pts=0", "-ac", "1", "-f", "f32le", "-"]
+    sound = np.frombuffer(subprocess.run(audio, capture_output=True, check=True).stdout, "<f4")
     return float(np.argmax(bright)) / 30, float(np.argmax(abs(sound) > 0.2)) / 48_000
 
 
 @pytest.mark.parametrize("codec", ["h264", "h265", "av1"])
-async def test_hls_plays_from_a_flat_folder_with_sound_and_picture_together(studio, stage, codec):
-    words = ["-f", "lavfi", "-i", FLASH[0], "-f", "lavfi", "-i", FLASH[1], "-c:v", "libx264", "-preset", "ultrafast"]
-    clip = studio.make("flash.mp4", *words, "-pix_fmt", "yuv420p", "-c:a", "aac")
+async def test_hls_is_one_flat_folder_with_audio_and_video_in_sync(studio, stage, codec):
+    args = ["-f", "lavfi", "-i", FLASH[0], "-f", "lavfi", "-i", FLASH[1], "-c:v", "libx264", "-preset", "ultrafast"]
+    clip = studio.make("flash.mp4", *args, "-pix_fmt", "yuv420p", "-c:a", "aac")
 
     result, _ = await run(
         stage, clip, format="hls", segment_seconds=1, video_codec=codec, renditions=[{"height": 90}, {"height": 36}]
@@ -387,14 +387,14 @@ async def test_hls_plays_from_a_flat_folder_with_sound_and_picture_together(stud
         named = re.findall(r'^[^#\n].*$|URI="([^"]+)"', playlist.read_text(), re.MULTILINE)
         assert {name for name in named if name} <= set(names)
     assert sum(name.startswith("90p_0") for name in names) == sum(name.startswith("36p_0") for name in names) == 3
-    told = stage.kept[0].read_text()
-    assert "RESOLUTION=160x90" in told and "RESOLUTION=64x36" in told and "mp4a.40.2" in told
+    master = stage.kept[0].read_text()
+    assert "RESOLUTION=160x90" in master and "RESOLUTION=64x36" in master and "mp4a.40.2" in master
     flash, beep = flash_and_beep(studio, stage.kept[0], options=("-allowed_extensions", "ALL"))
     assert flash == pytest.approx(1.5, abs=0.034)
-    assert beep == pytest.approx(1.515, abs=0.01), "where it is heard in the source"
+    assert beep == pytest.approx(1.515, abs=0.01), "same time as in the source"
 
 
-async def test_every_segment_can_be_played_by_itself(studio, stage, tmp_path):
+async def test_every_segment_is_independently_playable(studio, stage, tmp_path):
     clip = studio.clip("three.mp4", LANDSCAPE, seconds=3)
 
     result, _ = await run(stage, clip, format="hls", segment_seconds=1)
@@ -410,10 +410,10 @@ async def test_every_segment_can_be_played_by_itself(studio, stage, tmp_path):
 
 
 @pytest.mark.parametrize("asked", [{}, {"format": "webm"}, {"format": "hls", "segment_seconds": 1}])
-async def test_sound_that_begins_late_stays_late(studio, stage, asked):
-    words = ["-f", "lavfi", "-i", FLASH[0], "-f", "lavfi", "-itsoffset", "0.5", "-i", FLASH[1]]
+async def test_a_late_audio_start_is_kept(studio, stage, asked):
+    args = ["-f", "lavfi", "-i", FLASH[0], "-f", "lavfi", "-itsoffset", "0.5", "-i", FLASH[1]]
     coding = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-c:a", "flac"]
-    late = studio.make("late.mkv", *words, *coding)
+    late = studio.make("late.mkv", *args, *coding)
 
     _, file = await run(stage, late, preset="ultrafast", **asked)
 
@@ -423,12 +423,12 @@ async def test_sound_that_begins_late_stays_late(studio, stage, asked):
 
 
 @pytest.mark.parametrize("asked", [{"height": 36}, {"format": "mkv"}, {"format": "hls", "segment_seconds": 1}])
-async def test_what_a_trimmed_file_hides_stays_hidden(studio, stage, asked):
-    words = ["-f", "lavfi", "-i", FLASH[0], "-f", "lavfi", "-i", FLASH[1], "-c:v", "libx264", "-g", "90"]
-    whole = studio.make("flash.mp4", *words, "-pix_fmt", "yuv420p", "-c:a", "aac")
+async def test_frames_hidden_by_an_edit_list_stay_hidden(studio, stage, asked):
+    args = ["-f", "lavfi", "-i", FLASH[0], "-f", "lavfi", "-i", FLASH[1], "-c:v", "libx264", "-g", "90"]
+    whole = studio.make("flash.mp4", *args, "-pix_fmt", "yuv420p", "-c:a", "aac")
     trimmed = studio.make("trimmed.mp4", "-ss", "0.8", "-i", str(whole), "-c", "copy")
     hidden = (await probe_details(trimmed)).probe
-    assert hidden.frames > hidden.duration * hidden.fps + 10, "the pictures before the cut are still in the file"
+    assert hidden.frames > hidden.duration * hidden.fps + 10, "the frames before the cut are still in the file"
 
     result, _ = await run(stage, trimmed, **({"preset": "ultrafast"} if "height" in asked else {}), **asked)
 
@@ -442,7 +442,7 @@ async def test_what_a_trimmed_file_hides_stays_hidden(studio, stage, asked):
 @pytest.mark.parametrize(
     "asked", [{"video_codec": "h264"}, {"video_codec": "h265"}, {"format": "webm", "video_codec": "vp9"}]
 )
-async def test_a_file_stays_within_its_target_size_and_uses_it(studio, stage, asked):
+async def test_a_file_stays_below_its_target_size_and_uses_most_of_it(studio, stage, asked):
     noise = "testsrc2=size=160x90:rate=30,noise=alls=30:allf=t"
     clip = studio.clip("noise.mp4", noise, seconds=2, sound=BEEP)
 
@@ -450,14 +450,14 @@ async def test_a_file_stays_within_its_target_size_and_uses_it(studio, stage, as
 
     assert 40_000 < result.video.size <= 60_000
     assert result.video.probe.duration == pytest.approx(2, abs=0.1)
-    assert stage.told == sorted(stage.told), "one progress over all passes"
+    assert stage.told == sorted(stage.told), "one monotonic progress over all passes"
 
 
-async def test_a_target_that_is_too_small_is_refused_with_what_would_do(studio, stage):
-    with pytest.raises(BadParams) as refused:
+async def test_a_too_small_target_is_rejected_with_the_needed_size(studio, stage):
+    with pytest.raises(BadParams) as rejected:
         await run(stage, studio.clip("beep.mp4", LANDSCAPE, sound=BEEP), target_size="10 kB", resolution="1080p")
 
-    assert "that takes about" in refused.value.problems[0].message
+    assert "at least about" in rejected.value.problems[0].message
 
 
 @pytest.mark.parametrize(
@@ -482,7 +482,7 @@ async def test_two_passes_make_a_ladder(studio, stage):
     assert result.files[0].size > 1.5 * result.files[1].size
 
 
-async def test_a_vertical_platform_gets_its_shape_filled(studio, stage):
+async def test_a_vertical_platform_preset_fills_the_frame(studio, stage):
     result, file = await run(
         stage, studio.clip("beep.mp4", LANDSCAPE, sound=BEEP, seconds=0.2), purpose="reels", preset="ultrafast"
     )
@@ -493,13 +493,13 @@ async def test_a_vertical_platform_gets_its_shape_filled(studio, stage):
     assert picture[:60].std() > 3, "no black bar above"
 
 
-async def test_a_purpose_enlarges_nothing(studio, stage):
+async def test_a_purpose_does_not_upscale(studio, stage):
     result, _ = await run(stage, studio.clip("beep.mp4", LANDSCAPE, sound=BEEP), purpose="web", preset="ultrafast")
 
     assert (result.video.probe.width, result.video.probe.height) == (160, 90)
 
 
-async def test_a_gpu_that_fails_at_work_is_made_up_for_in_the_same_job(studio, stage, monkeypatch):
+async def test_a_failing_gpu_encode_is_repeated_in_software_in_the_same_job(studio, stage, monkeypatch):
     nvenc = encoders.Encoder("h264_nvenc", encoders.EncodeSettings(hardware="nvenc"))
     if nvenc.name not in (await binary.capabilities(stage.ffmpeg.binary)).encoders:
         pytest.skip("this FFmpeg knows no NVENC")
@@ -514,12 +514,12 @@ async def test_a_gpu_that_fails_at_work_is_made_up_for_in_the_same_job(studio, s
 
     assert result.encoder == "libx264" and len(studio.look(file, size=(64, 36))) == 30
     assert [note for note in result.notes if "encoded again by libx264, because h264_nvenc failed" in note]
-    assert len(result.notes) == 2, "the same is told once"
+    assert len(result.notes) == 2, "equal notes are reported once"
     assert believed[stage.ffmpeg.binary, nvenc.name, nvenc.pixel_format][1] is not None
     assert stage.told == sorted(stage.told)
 
 
-async def test_sound_is_passed_on_while_the_picture_is_encoded(studio, stage):
+async def test_audio_is_copied_while_the_video_is_encoded(studio, stage):
     clip = studio.clip("beep.mp4", LANDSCAPE, sound=BEEP)
 
     _, file = await run(stage, clip, preset="ultrafast", height=36)
@@ -528,26 +528,26 @@ async def test_sound_is_passed_on_while_the_picture_is_encoded(studio, stage):
 
 
 def channels(studio, file, count: int) -> list[bool]:
-    """Which channels something is heard in."""
+    """Return which channels are audible."""
     command = [str(studio.binary), "-v", "error", "-i", str(file), "-map", "0:a:0", "-f", "f32le", "-"]
     raw = subprocess.run(command, capture_output=True, check=True).stdout
     return (np.abs(np.frombuffer(raw, "<f4").reshape(-1, count)[4800:-4800]).max(axis=0) > 0.02).tolist()
 
 
 @pytest.mark.parametrize("format", ["mp4", "webm"])
-async def test_surround_sound_is_kept_on_request_and_else_mixed_to_stereo(studio, stage, format):
+async def test_surround_sound_is_kept_on_request_and_otherwise_mixed_to_stereo(studio, stage, format):
     pan = "sine=frequency=440:sample_rate=48000,pan=5.1(side)|FL=0*c0|FR=0*c0|FC=c0|LFE=0*c0|SL=0*c0|SR=0.5*c0"
-    words = ["-f", "lavfi", "-i", LANDSCAPE, "-f", "lavfi", "-i", pan, "-t", "1"]
-    clip = studio.make("surround.mkv", *words, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "flac")
+    args = ["-f", "lavfi", "-i", LANDSCAPE, "-f", "lavfi", "-i", pan, "-t", "1"]
+    clip = studio.make("surround.mkv", *args, "-c:v", "libx264", "-pix_fmt", "yuv420p", "-c:a", "flac")
 
     _, file = await run(stage, clip, preset="ultrafast", format=format, audio_channels=6, height=36)
-    assert channels(studio, file, 6) == [False, False, True, False, False, True], "each voice in its own place"
+    assert channels(studio, file, 6) == [False, False, True, False, False, True], "each channel keeps its position"
 
     _, file = await run(stage, clip, preset="ultrafast", format=format, height=36)
     assert channels(studio, file, 2) == [True, True]
 
 
-async def test_pixels_that_are_not_square_become_square(studio, stage):
+async def test_non_square_pixels_become_square(studio, stage):
     wide = studio.make(
         "wide.mp4", "-f", "lavfi", "-i", "testsrc2=size=120x90:rate=30:duration=0.3", "-vf", "setsar=4/3",
         "-c:v", "libx264", "-pix_fmt", "yuv420p",
@@ -559,7 +559,7 @@ async def test_pixels_that_are_not_square_become_square(studio, stage):
     assert (await probe_details(file)).video.pixel_aspect_ratio in (None, "1:1")
 
 
-async def test_full_range_pictures_become_ordinary_ones(studio, stage):
+async def test_full_range_video_becomes_limited_range(studio, stage):
     white = studio.make(
         "white.mp4", "-f", "lavfi", "-i", "color=white:size=128x72:rate=30:duration=0.2,format=yuvj420p",
         "-c:v", "libx264", "-pix_fmt", "yuvj420p",
@@ -571,25 +571,25 @@ async def test_full_range_pictures_become_ordinary_ones(studio, stage):
 
 
 @pytest.mark.parametrize("asked", [{}, {"video_codec": "h265"}, {"fit": "cover", "width": 128, "height": 72}])
-async def test_colours_of_a_wide_gamut_are_brought_to_ordinary_screens(studio, stage, asked):
+async def test_wide_gamut_colors_are_converted_to_bt709(studio, stage, asked):
     red = "color=red:size=128x72:rate=25:duration=0.2,format=gbrp,scale=out_color_matrix=bt709:out_range=tv"
-    told = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
-    wider = f"{red},format=yuv420p10le,{told},zscale=p=2020:m=2020_ncl:t=2020_10,format=yuv420p10le"
-    words = ["-f", "lavfi", "-i", wider, "-c:v", "libx265", "-preset", "ultrafast", "-crf", "1", "-tag:v", "hvc1"]
+    bt709 = "setparams=colorspace=bt709:color_primaries=bt709:color_trc=bt709:range=tv"
+    wider = f"{red},format=yuv420p10le,{bt709},zscale=p=2020:m=2020_ncl:t=2020_10,format=yuv420p10le"
+    args = ["-f", "lavfi", "-i", wider, "-c:v", "libx265", "-preset", "ultrafast", "-crf", "1", "-tag:v", "hvc1"]
     tags = "log-level=error:colorprim=bt2020:colormatrix=bt2020nc:transfer=bt2020-10"
-    wide = studio.make("wide-gamut.mp4", *words, "-x265-params", tags)
+    wide = studio.make("wide-gamut.mp4", *args, "-x265-params", tags)
     assert (await probe_details(wide)).video.color_primaries == "bt2020"
-    assert luma(studio, wide, deep=True).mean() > 4 * 80, "there, pure red is far from the edge"
+    assert luma(studio, wide, deep=True).mean() > 4 * 80, "BT.709 red is far from the edge of BT.2020"
 
     _, file = await run(stage, wide, preset="ultrafast", crf=4, **asked)
 
     deep = "video_codec" in asked
     level = luma(studio, file, deep=deep).mean() / (4 if deep else 1)
-    assert level == pytest.approx(63, abs=4), "without it, red would be brown"
+    assert level == pytest.approx(63, abs=4), "without the conversion, red would be brown"
     assert (await probe_details(file)).video.color_primaries == "bt709"
 
 
-async def test_faster_videos_are_brought_down_to_a_rate(studio, stage):
+async def test_a_higher_frame_rate_is_reduced_to_the_limit(studio, stage):
     fast = studio.clip("fast.mp4", "testsrc2=size=160x90:rate=120", seconds=0.5)
 
     result, _ = await run(stage, fast, preset="ultrafast", max_fps=60)
@@ -598,7 +598,7 @@ async def test_faster_videos_are_brought_down_to_a_rate(studio, stage):
 
 
 @pytest.mark.parametrize("fit", ["cover", "contain", "contain_blur", "fill"])
-async def test_a_shape_that_is_asked_for_is_met_to_the_pixel(studio, stage, fit):
+async def test_a_requested_size_is_exact(studio, stage, fit):
     result, _ = await run(
         stage, studio.clip("beep.mp4", LANDSCAPE, sound=BEEP), preset="ultrafast", width=72, height=128, fit=fit
     )
@@ -606,6 +606,6 @@ async def test_a_shape_that_is_asked_for_is_met_to_the_pixel(studio, stage, fit)
     assert (result.video.probe.width, result.video.probe.height) == (72, 128)
 
 
-def test_it_is_known_by_the_names_that_systems_before_used():
+def test_aliases_of_seed_systems_are_supported():
     assert {"transcode_task"} <= set(transcode.aliases)
     assert (transcode.queue, transcode.needs) == ("transcode", {"ffmpeg"})

@@ -6,6 +6,7 @@ from typing import Literal
 
 from callsheet.domain.errors import BadSource
 from callsheet.media.ffmpeg.inputs import file_url
+from callsheet.media.subtitles.subtitle_text import read_subtitle_text
 
 Kind = Literal["srt", "webvtt", "ass"]
 
@@ -29,7 +30,7 @@ def read_subtitle_file(path: Path, copy: Path) -> SubtitleFile:
         raise BadSource(f"'{path.name}' is not a file")
     if path.stat().st_size > _MAX_BYTES:
         raise BadSource(f"'{path.name}' is too large for a subtitle file")
-    text = _decode(path.read_bytes())
+    text = _decode(path)
     kind = _detect_kind(text)
     if kind is None:
         raise BadSource(f"'{path.name}' is not a subtitle file; SRT, WebVTT and ASS are supported")

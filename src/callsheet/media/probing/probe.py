@@ -154,7 +154,7 @@ def _media_info(path: Path, response: dict[str, Any]) -> MediaInfo:
     if video is None:
         return MediaInfo(path, probe, streams=streams, chapters=chapters, tags=tags)
     unspecified = video["matrix"] == _UNSPECIFIED_MATRIX and not video["still"]
-    default_matrix = "bt709" if (probe.height or 0) > _SD_HEIGHT else "bt601"
+    default_matrix = "bt709" if (probe.height or 0) > SD_HEIGHT else "bt601"
     return MediaInfo(
         path,
         probe,

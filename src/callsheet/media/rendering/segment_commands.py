@@ -18,7 +18,7 @@ from callsheet.media.rendering.overlay_placement import OverlayPlacement
 from callsheet.media.rendering.scene_filters import Canvas, FrameRange, scene_frames, seek_position, source_time
 from callsheet.media.rendering.schedule import Shot
 from callsheet.media.rendering.segments import Segment
-from callsheet.media.subtitles.ass import script
+from callsheet.media.subtitles.ass import build_script
 from callsheet.media.timeline.overlay import MediaOverlay
 
 _ROUNDING_ERROR = 1e-6
@@ -173,9 +173,9 @@ class _GraphBuilder:
         # so that the script does not depend on the position of the segment in the video.
         origin = min(segment.start, math.floor(min(line.start for line in lines) * rate + _ROUNDING_ERROR))
         offset = float(origin / rate)
-        moved = [line.moved(-offset) for line in lines]
+        moved = [line.shifted(-offset) for line in lines]
         name = f"{stem}-{len(self.scripts)}.ass"
-        self.scripts[name] = script(moved, width=self._canvas.width, height=self._canvas.height)
+        self.scripts[name] = build_script(moved, width=self._canvas.width, height=self._canvas.height)
         return self._add_script(video, name, segment.start - origin)
 
     def _add_script(self, video: str, name: str, start: int) -> str:

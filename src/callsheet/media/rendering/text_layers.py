@@ -6,7 +6,7 @@ from itertools import groupby
 from callsheet.media.rendering.layers import TextLayer
 from callsheet.media.rendering.overlay_placement import OverlayPlacement
 from callsheet.media.rendering.schedule import Schedule
-from callsheet.media.subtitles.ass import Line, literal
+from callsheet.media.subtitles.ass import Line, escape_text
 from callsheet.media.subtitles.ass_motion import Slide
 from callsheet.media.timeline.overlay import Animation, TextOverlay
 
@@ -34,7 +34,7 @@ def _line(placement: OverlayPlacement, schedule: Schedule) -> Line:
     return Line(
         schedule.time_of(placement.start),
         schedule.time_of(placement.end),
-        literal(overlay.text.upper() if overlay.uppercase else overlay.text),
+        escape_text(overlay.text.upper() if overlay.uppercase else overlay.text),
         overlay,
         fade_in=overlay.fade_in if overlay.fade is None else overlay.fade,
         fade_out=overlay.fade_out if overlay.fade is None else overlay.fade,

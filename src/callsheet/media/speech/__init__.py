@@ -1,1 +1,1 @@
-"""Speech written down: one contract, and the engines that meet it."""
+"""Speech recognition: the engine contract and its implementations."""

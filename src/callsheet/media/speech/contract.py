@@ -1,4 +1,4 @@
-"""What an engine that writes speech down is asked, and what it answers."""
+"""Contract of speech recognition engines."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,70 +8,73 @@ from typing import Literal, Protocol
 from callsheet.settings import Settings
 
 SAMPLE_RATE = 16_000
-"""Of the sound that engines are given, in hertz."""
+"""Sample rate of the audio that engines receive, in hertz."""
 
 Task = Literal["transcribe", "translate"]
-"""`transcribe` writes down what is said, `translate` puts it into English."""
+"""`transcribe` writes the spoken language, `translate` writes English."""
 
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word as it was said, with the punctuation that follows it."""
+    """One spoken word with the punctuation that follows it."""
 
     start: float
     """Seconds."""
     end: float
+    """Seconds."""
     text: str
     probability: float = 1.0
-    """How sure the engine is of it, from 0 to 1."""
+    """Confidence of the engine, from 0 to 1."""
     glued: bool = False
-    """Whether it follows the word before it without a blank, as in Chinese."""
+    """Whether no space separates it from the previous word, as in Chinese."""
 
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionRequest:
-    """What is to be written down."""
+    """Input of a transcription."""
 
     audio: Path
     """A WAV file: 16 bits, one channel, at SAMPLE_RATE."""
     model: str
     language: str | None = None
-    """A code such as `de`; None: whichever is heard."""
+    """A language code such as `de`; None detects the language."""
     task: Task = "transcribe"
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was said."""
+    """Result of a transcription."""
 
     words: list[Word] = field(default_factory=list)
-    """In order. Empty when nobody speaks."""
+    """In order; empty without speech."""
     language: str | None = None
-    """That of the speech, as a code; None when nobody speaks."""
+    """Language code of the speech; None without speech."""
     language_probability: float | None = None
-    """How sure the engine is of the language; None where it was told."""
+    """Confidence of the language detection; None if the request set the language."""
     notes: list[str] = field(default_factory=list)
-    """What was done otherwise than expected, and why."""
+    """Deviations from the request, with the reason."""
 
 
 class SpeechEngine(Protocol):
-    """Something that writes speech down."""
+    """A speech recognition engine."""
 
     @property
     def install_with(self) -> str:
-        """The command that installs what it needs."""
+        """The command that installs its dependencies."""
 
     def installed(self) -> bool:
-        """Tell whether what it needs is there, without loading it."""
+        """Return whether its dependencies are installed, without loading them."""
 
     def identity(self, model: str, settings: Settings) -> str:
-        """Return what changes when the engine or the model may hear something else than before."""
+        """Return a cache key part that identifies the engine, the model and their versions."""
 
     async def transcribe(
-        self, wish: TranscriptionRequest, settings: Settings, on_progress: Callable[[float], None]
+        self, request: TranscriptionRequest, settings: Settings, on_progress: Callable[[float], None]
     ) -> Transcript:
-        """Write down what is said; `on_progress` gets the share done, from 0 to 1.
+        """Return the transcript. `on_progress` receives the completed share, from 0 to 1.
 
-        It stops when it is cancelled, and leaves nothing running. Raises BadParams for a model or a language that
-        it does not know, Transient when a model cannot be fetched or memory runs out, FFmpegFailed when it fails.
+        A cancelled call leaves no process behind.
+
+        Raises BadParams for an unknown model or language, Transient if the model cannot be downloaded or memory is
+        exhausted, FFmpegFailed if the engine fails.
         """

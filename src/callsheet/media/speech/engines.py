@@ -1,4 +1,4 @@
-"""The engines that are known here."""
+"""Registry of speech recognition engines."""
 
 from callsheet.domain.errors import ConfigurationError
 from callsheet.media.speech.contract import SpeechEngine
@@ -8,7 +8,7 @@ ENGINES: dict[str, SpeechEngine] = {"faster-whisper": FasterWhisper()}
 
 
 def find_engine(name: str) -> SpeechEngine:
-    """Return an engine that is ready to be used; raises ConfigurationError that says how to install it where it is not."""
+    """Return an installed engine. Raises ConfigurationError with the install command if it is not installed."""
     engine = ENGINES[name]
     if not engine.installed():
         raise ConfigurationError(f"{name} is not installed on this worker: {engine.install_with}")

@@ -1,1 +1,1 @@
-"""Text in films: how it looks, where it stands, when it is read, and the files it comes in."""
+"""Text rendering: subtitle files, cue segmentation, text layout and ASS scripts."""

@@ -1,4 +1,4 @@
-"""Words with their times, cut into captions that can be read."""
+"""Segmentation of timed words into readable captions (cues)."""
 
 import itertools
 import math
@@ -6,40 +6,47 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from callsheet.media.speech.contract import Word
-from callsheet.media.subtitles.line_breaks import Unit, join, lay_lines, lines_needed, tears, units_of
+from callsheet.media.subtitles.line_breaks import (
+    Unit,
+    balance_lines,
+    group_words,
+    join_words,
+    lines_needed,
+    splits_phrase,
+)
 
-_SPLIT = 2.0
+_MAX_SILENCE = 2.0
 """Seconds of silence that always end a caption."""
 _PAUSE = 0.4
-"""Seconds of silence that are heard as a pause."""
-_BRIDGED = 0.5
-"""A shorter gap between captions would only flicker."""
-_BETWEEN = 0.08
-"""Seconds between captions that follow each other at once: two frames, by which the eye sees the change."""
-_CLOSING = 12
-"""Width of an end of a sentence that must not be left over."""
-_LEAST = 0.02
-"""Seconds of a word, so that nothing comes at the same time as the next."""
+"""Seconds of silence that count as a pause in speech."""
+_MIN_VISIBLE_GAP = 0.5
+"""Shortest gap between captions, in seconds. A shorter gap would flicker, so it is closed to `_CUE_GAP`."""
+_CUE_GAP = 0.08
+"""Seconds between consecutive captions: two frames, by which the eye notices the change."""
+_MIN_TAIL_WIDTH = 12
+"""A break is penalized if it leaves at most this width, in columns, of a sentence to the next caption."""
+_MIN_WORD_DURATION = 0.02
+"""Seconds. It also separates the starts of two words."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadingLimits:
-    """How captions are to be read."""
+    """Limits that keep captions readable."""
 
-    characters: int = 42
-    """At most on a line; full-width ones count as two. A longer word has a line of its own."""
-    lines: int = 2
-    least: float = 1.0
-    """Seconds that a caption stays at least, where the next leaves the time."""
-    most: float = 7.0
-    """Seconds that a caption stays at most."""
-    speed: float = 17.0
-    """Characters per second that people read."""
+    max_chars_per_line: int = 42
+    """Full-width characters count as two. A longer word has its own line."""
+    max_lines: int = 2
+    min_duration: float = 1.0
+    """Minimum duration of a caption, in seconds, unless the next caption begins earlier."""
+    max_duration: float = 7.0
+    """Maximum duration of a caption, in seconds."""
+    reading_speed: float = 17.0
+    """Characters per second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cue:
-    """One caption."""
+    """One caption. `start` and `end` are in seconds."""
 
     start: float
     end: float
@@ -47,89 +54,95 @@ class Cue:
 
     @property
     def text(self) -> str:
-        """Its lines, with line feeds between them."""
-        return "\n".join(join(line) for line in self.lines)
+        """The lines, separated by line feeds."""
+        return "\n".join(join_words(line) for line in self.lines)
 
 
-def segment_cues(words: Sequence[Word], reading: ReadingLimits, *, until: float | None = None) -> list[Cue]:
-    """Return captions that hold every word once and in order, none of which overlap.
+def segment_cues(words: Sequence[Word], limits: ReadingLimits, *, until: float | None = None) -> list[Cue]:
+    """Return captions without overlaps that contain every word once and in order.
 
-    They end where sentences, clauses or breaths end, as far as the limits allow. None stays on after `until`, the end
-    of the film.
+    Captions end at sentences, clauses or pauses where the limits allow it. No caption ends after `until`, the end of
+    the video in seconds.
     """
-    units = units_of(_in_order(words))
-    cues = [units[start:end] for start, end in _Segmenter(units, reading).best()]
-    following = [*(cue[0].start for cue in cues[1:]), None]
+    units = group_words(_repair_times(words))
+    cues = [units[start:end] for start, end in _Segmenter(units, limits).segment()]
+    next_starts = [*(cue[0].start for cue in cues[1:]), None]
     return [
-        Cue(cue[0].start, _end(cue, reading, after, until), tuple(lay_lines(cue, reading.characters)))
-        for cue, after in zip(cues, following, strict=False)
+        Cue(
+            cue[0].start,
+            _cue_end(cue, limits, next_start, until),
+            tuple(balance_lines(cue, limits.max_chars_per_line)),
+        )
+        for cue, next_start in zip(cues, next_starts, strict=False)
     ]
 
 
-def _in_order(words: Iterable[Word]) -> Iterator[Word]:
-    """Mend times that engines get wrong: each word begins after the one before it, and ends before the next."""
+def _repair_times(words: Iterable[Word]) -> Iterator[Word]:
+    """Repair inconsistent times of speech engines: words begin in order and do not overlap."""
     previous: Word | None = None
     for word in words:
-        earliest = previous.start + _LEAST if previous else 0.0
+        earliest = previous.start + _MIN_WORD_DURATION if previous else 0.0
         word = replace(word, start=round(max(word.start, earliest), 3))
         if previous is not None:
-            yield replace(previous, end=min(max(previous.end, previous.start + _LEAST), word.start))
+            yield replace(previous, end=min(max(previous.end, previous.start + _MIN_WORD_DURATION), word.start))
         previous = word
     if previous is not None:
-        yield replace(previous, end=max(previous.end, previous.start + _LEAST))
+        yield replace(previous, end=max(previous.end, previous.start + _MIN_WORD_DURATION))
 
 
 class _Segmenter:
-    """Finds the captions that cost least in all."""
+    """Finds the segmentation with the lowest total cost by dynamic programming."""
 
-    def __init__(self, units: Sequence[Unit], reading: ReadingLimits) -> None:
+    def __init__(self, units: Sequence[Unit], limits: ReadingLimits) -> None:
         self._units = units
-        self._reading = reading
+        self._limits = limits
         self._silence = [0.0, *(after.start - before.end for before, after in itertools.pairwise(units))]
-        self._width = _sums(unit.width + unit.apart for unit in units)
-        self._pauses = _sums(silence > _PAUSE for silence in self._silence)
-        self._sentences = _sums(unit.ends_sentence for unit in units)
+        self._width = _prefix_sums(unit.width + unit.space_before for unit in units)
+        self._pauses = _prefix_sums(silence > _PAUSE for silence in self._silence)
+        self._sentences = _prefix_sums(unit.ends_sentence for unit in units)
 
-    def best(self) -> list[tuple[int, int]]:
-        """Return each caption by its first unit and the one after its last."""
+    def segment(self) -> list[tuple[int, int]]:
+        """Return the range of units of each caption; the end is exclusive."""
         count = len(self._units)
-        least = [0.0] + [math.inf] * count
+        lowest = [0.0] + [math.inf] * count
         origin = [0] * (count + 1)
         for start in range(count):
             for end in self._possible_ends(start):
-                cost = least[start] + self._cost(start, end)
-                if cost < least[end]:
-                    least[end], origin[end] = cost, start
-        cuts: list[tuple[int, int]] = []
+                cost = lowest[start] + self._cost(start, end)
+                if cost < lowest[end]:
+                    lowest[end], origin[end] = cost, start
+        ranges: list[tuple[int, int]] = []
         while count:
-            cuts.append((origin[count], count))
+            ranges.append((origin[count], count))
             count = origin[count]
-        return cuts[::-1]
+        return ranges[::-1]
 
     def _possible_ends(self, start: int) -> Iterator[int]:
-        units, most = self._units, self._reading.most
-        counts = lines_needed((units[number] for number in range(start, len(units))), self._reading.characters)
+        units, limits = self._units, self._limits
+        counts = lines_needed((units[number] for number in range(start, len(units))), limits.max_chars_per_line)
         for end, lines in enumerate(counts, start + 1):
-            alone = end == start + 1
-            if not alone and (lines > self._reading.lines or units[end - 1].end - units[start].start > most):
+            single = end == start + 1
+            too_long = units[end - 1].end - units[start].start > limits.max_duration
+            if not single and (lines > limits.max_lines or too_long):
                 return
             yield end
-            if end < len(units) and self._silence[end] >= _SPLIT:
+            if end < len(units) and self._silence[end] >= _MAX_SILENCE:
                 return
 
     def _cost(self, start: int, end: int) -> float:
-        """Return how bad a caption is; that it is one more counts, too."""
-        time = self._reading.most
+        """Return the cost of a caption. The constant part favors fewer captions."""
+        time = self._limits.max_duration
         if end < len(self._units):
             time = min(time, self._units[end].start - self._units[start].start)
-        size = self._width[end] - self._width[start]
-        hurried = max(0.0, size / self._reading.speed - time) + 4 * max(0.0, self._reading.least - time)
-        spoiled = self._pauses[end] - self._pauses[start + 1]
-        sentences = self._sentences[end - 1] - self._sentences[start]
-        around = self._cost_of_ending(end) + self._cost_of_orphan(start, end)
-        return 6 + 3 * hurried + 3 * spoiled + 2 * sentences + around
+        width = self._width[end] - self._width[start]
+        missing_time = max(0.0, width / self._limits.reading_speed - time)
+        missing_time += 4 * max(0.0, self._limits.min_duration - time)
+        inner_pauses = self._pauses[end] - self._pauses[start + 1]
+        inner_sentences = self._sentences[end - 1] - self._sentences[start]
+        edges = self._end_cost(end) + self._orphan_cost(start, end)
+        return 6 + 3 * missing_time + 3 * inner_pauses + 2 * inner_sentences + edges
 
-    def _cost_of_ending(self, end: int) -> float:
+    def _end_cost(self, end: int) -> float:
         if end == len(self._units) or self._units[end - 1].ends_sentence:
             return 0
         pause = self._silence[end]
@@ -137,38 +150,39 @@ class _Segmenter:
             return 1
         if self._units[end - 1].ends_clause:
             return 3
-        torn = tears(self._units[end - 1], self._units[end])
-        return 10 - 10 * pause + 5 * torn + 5 * self._closes(end)
+        split = splits_phrase(self._units[end - 1], self._units[end])
+        return 10 - 10 * pause + 5 * split + 5 * self._leaves_short_tail(end)
 
-    def _closes(self, at: int) -> bool:
-        """Tell whether only short words are left of the sentence."""
-        left = itertools.takewhile(
-            lambda end: self._width[end] - self._width[at] <= _CLOSING, range(at + 1, len(self._width))
+    def _leaves_short_tail(self, index: int) -> bool:
+        """Return whether only short words of the sentence follow."""
+        tail_ends = itertools.takewhile(
+            lambda end: self._width[end] - self._width[index] <= _MIN_TAIL_WIDTH, range(index + 1, len(self._width))
         )
-        return any(self._units[end - 1].ends_sentence for end in left)
+        return any(self._units[end - 1].ends_sentence for end in tail_ends)
 
-    def _cost_of_orphan(self, start: int, end: int) -> float:
-        """A single word is a caption only where it is said on its own."""
+    def _orphan_cost(self, start: int, end: int) -> float:
+        """Return the cost of a single word as a caption, unless it was spoken on its own."""
         if end - start > 1:
             return 0
-        alone = self._units[start].ends_sentence
-        joins = start > 0 and not self._units[start - 1].ends_sentence and self._silence[start] < _SPLIT
-        leads = end < len(self._units) and not alone and self._silence[end] < _SPLIT
-        return 8 * (joins + leads)
+        ends_sentence = self._units[start].ends_sentence
+        follows = start > 0 and not self._units[start - 1].ends_sentence and self._silence[start] < _MAX_SILENCE
+        continues = end < len(self._units) and not ends_sentence and self._silence[end] < _MAX_SILENCE
+        return 8 * (follows + continues)
 
 
-def _sums(values: Iterable[float]) -> list[float]:
+def _prefix_sums(values: Iterable[float]) -> list[float]:
     return [0, *itertools.accumulate(values)]
 
 
-def _end(units: Sequence[Unit], reading: ReadingLimits, after: float | None, until: float | None) -> float:
-    """Return when a caption goes: once it can have been read, if the next leaves the time."""
+def _cue_end(units: Sequence[Unit], limits: ReadingLimits, next_start: float | None, until: float | None) -> float:
+    """Return the end of a caption, in seconds: late enough to be read, if the next caption leaves the time."""
     start = units[0].start
-    size = sum(unit.width + unit.apart for unit in units)
-    end = min(max(units[-1].end, start + reading.least, start + size / reading.speed), start + reading.most)
+    width = sum(unit.width + unit.space_before for unit in units)
+    end = max(units[-1].end, start + limits.min_duration, start + width / limits.reading_speed)
+    end = min(end, start + limits.max_duration)
     if until is not None:
-        end = min(end, max(until, start + _LEAST))
-    if after is not None and end > after - _BRIDGED:
-        longest = min(after, start + reading.most)
-        end = min(longest, max(after - _BETWEEN, start + min(reading.least, longest - start)))
-    return round(max(end, start + _LEAST), 3)
+        end = min(end, max(until, start + _MIN_WORD_DURATION))
+    if next_start is not None and end > next_start - _MIN_VISIBLE_GAP:
+        latest = min(next_start, start + limits.max_duration)
+        end = min(latest, max(next_start - _CUE_GAP, start + min(limits.min_duration, latest - start)))
+    return round(max(end, start + _MIN_WORD_DURATION), 3)

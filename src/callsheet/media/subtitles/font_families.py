@@ -1,4 +1,4 @@
-"""Which families of fonts are at hand where text is drawn."""
+"""Availability check of font families."""
 
 import re
 from collections.abc import Iterable
@@ -7,29 +7,32 @@ from pathlib import Path
 from callsheet.media.ffmpeg.filter_graph import FilterGraph
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.fonts import FAMILY
-from callsheet.media.subtitles.ass import Line, literal, script
+from callsheet.media.subtitles.ass import Line, build_script, escape_text
 from callsheet.media.subtitles.style import TextStyle
 
-_CHOSEN = re.compile(r"fontselect: \((?P<asked>.+), \d+, \d+\) -> .*, -?\d+, (?P<taken>\S+)\s*$", re.MULTILINE)
+_FONT_SELECTION = re.compile(
+    r"fontselect: \((?P<requested>.+), \d+, \d+\) -> .*, -?\d+, (?P<selected>\S+)\s*$", re.MULTILINE
+)
 _SCRIPT = "families.ass"
 
 
 async def missing_families(ffmpeg: FFmpeg, families: Iterable[str], folder: Path) -> list[str]:
-    """Return those of the families that no font here has; text in them is drawn in Inter.
+    """Return the families that are not installed. Text in these families is drawn in Inter.
 
-    FFmpeg itself is asked, by drawing a letter of each. A script is left in the folder.
+    FFmpeg renders one letter of each family, and its log shows the selected fonts. The script for this remains in
+    `folder`.
     """
-    asked = sorted({family for family in families if family.casefold() != FAMILY.casefold()})
-    if not asked:
+    requested = sorted({family for family in families if family.casefold() != FAMILY.casefold()})
+    if not requested:
         return []
-    looks = TextStyle.model_validate({})
-    lines = [Line(0, 1, literal("a"), looks.model_copy(update={"font_family": family})) for family in asked]
-    (folder / _SCRIPT).write_text(script(lines, width=64, height=64), encoding="utf-8")
+    style = TextStyle.model_validate({})
+    lines = [Line(0, 1, escape_text("a"), style.model_copy(update={"font_family": family})) for family in requested]
+    (folder / _SCRIPT).write_text(build_script(lines, width=64, height=64), encoding="utf-8")
     graph = FilterGraph()
-    drawn = graph.add("subtitles", graph.add("color", size="64x64", rate=1, duration=1), filename=_SCRIPT)
-    words = ["-filter_complex", str(graph), "-map", f"[{drawn}]", "-frames:v", "1", "-f", "null", "-"]
-    said = (await ffmpeg.capture(words, cwd=folder, verbosity="verbose")).stderr
-    taken: dict[str, str] = {}
-    for match in _CHOSEN.finditer(said):
-        taken.setdefault(match["asked"], match["taken"])  # the next ones are for letters that the first lacks
-    return [family for family in asked if taken.get(family, FAMILY).startswith(FAMILY)]
+    rendered = graph.add("subtitles", graph.add("color", size="64x64", rate=1, duration=1), filename=_SCRIPT)
+    args = ["-filter_complex", str(graph), "-map", f"[{rendered}]", "-frames:v", "1", "-f", "null", "-"]
+    log = (await ffmpeg.capture(args, cwd=folder, verbosity="verbose")).stderr
+    selected: dict[str, str] = {}
+    for match in _FONT_SELECTION.finditer(log):
+        selected.setdefault(match["requested"], match["selected"])  # later matches are fallbacks for missing glyphs
+    return [family for family in requested if selected.get(family, FAMILY).startswith(FAMILY)]

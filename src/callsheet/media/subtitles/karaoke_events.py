@@ -1,78 +1,81 @@
-"""A text as the events that it takes: one, or one for each of its words."""
+"""ASS events of a text whose words are highlighted as they are spoken."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from callsheet.media.subtitles.glyph_metrics import reads_leftward
-from callsheet.media.subtitles.spoken import Spoken, moments
+from callsheet.media.subtitles.ass_style import ass_tag_color
+from callsheet.media.subtitles.glyph_metrics import is_right_to_left
+from callsheet.media.subtitles.spoken import SpokenSpan, highlight_intervals
 from callsheet.media.subtitles.style import TextStyle
-from callsheet.media.subtitles.style_defaults import bare_colour
 from callsheet.media.subtitles.text_layout import TextLayout, layout_text
-from callsheet.media.subtitles.text_wrapping import Room, Setting, TextUnit
+from callsheet.media.subtitles.text_wrapping import TextBox, TextUnit, WrappedText
 
 
 @dataclass(frozen=True, slots=True)
 class KaraokeEvent:
-    """A stretch of time in which one event shows the text, or a part of it."""
+    """An interval, in seconds, in which one event shows the text or a part of it."""
 
     start: float
     end: float
-    laid: TextLayout
-    before: Mapping[int, str] = field(default_factory=dict)
-    """Commands by the unit that they stand before."""
+    layout: TextLayout
+    tags: Mapping[int, str] = field(default_factory=dict)
+    """Override tags by the index of the unit that follows them."""
 
     @property
-    def setting(self) -> Setting:
-        """How the text is set."""
-        return self.laid.setting
+    def wrapped(self) -> WrappedText:
+        """The line breaks and the size of the text."""
+        return self.layout.wrapped
 
     def __str__(self) -> str:
-        written, reached = "", 0
-        for at in sorted(self.before):
-            written += "".join(self.laid.parts[reached:at]) + self.before[at]
-            reached = at
-        return written + "".join(self.laid.parts[reached:])
+        text, position = "", 0
+        for index in sorted(self.tags):
+            text += "".join(self.layout.parts[position:index]) + self.tags[index]
+            position = index
+        return text + "".join(self.layout.parts[position:])
 
 
-def following(
-    style: TextStyle, whole: KaraokeEvent, words: Sequence[Spoken], window: tuple[float, float], room: Room
+def karaoke_events(
+    style: TextStyle, full: KaraokeEvent, words: Sequence[SpokenSpan], window: tuple[float, float], text_box: TextBox
 ) -> Iterator[KaraokeEvent]:
-    """Yield the pieces of a text whose words are followed, for the part of its time that is in the window."""
+    """Yield the events of a karaoke text within a time window. `full` is the event of the whole text."""
     start, end = window
     if style.effect == "karaoke":
-        yield KaraokeEvent(start, end, whole.laid, _sung(whole.laid.units, words, start))
+        yield KaraokeEvent(start, end, full.layout, _karaoke_tags(full.layout.units, words, start))
         return
-    for begin, finish, number in moments(words, whole.start, whole.end):
+    for interval_start, interval_end, number in highlight_intervals(words, full.start, full.end):
         word = None if number is None else words[number]
-        a, b = max(begin, start), min(finish, end)
+        a, b = max(interval_start, start), min(interval_end, end)
         if b > a:
-            yield from _moment(style, KaraokeEvent(a, b, whole.laid), word, room)
+            yield from _word_event(style, KaraokeEvent(a, b, full.layout), word, text_box)
 
 
-def _moment(style: TextStyle, piece: KaraokeEvent, word: Spoken | None, room: Room) -> Iterator[KaraokeEvent]:
-    laid = piece.laid
+def _word_event(
+    style: TextStyle, event: KaraokeEvent, word: SpokenSpan | None, text_box: TextBox
+) -> Iterator[KaraokeEvent]:
+    layout = event.layout
     if style.effect == "highlight":
-        yield KaraokeEvent(piece.start, piece.end, laid, _marked(style, word)) if word else piece
+        yield KaraokeEvent(event.start, event.end, layout, _highlight_tags(style, word)) if word else event
     elif word is not None:
-        alone = [unit for unit in laid.units[word.first : word.last] if not unit.forced]
-        yield KaraokeEvent(piece.start, piece.end, layout_text(alone, room, laid.setting.size))
+        units = [unit for unit in layout.units[word.first : word.last] if not unit.forced_break]
+        yield KaraokeEvent(event.start, event.end, layout_text(units, text_box, layout.wrapped.size))
 
 
-def _marked(style: TextStyle, word: Spoken) -> dict[int, str]:
+def _highlight_tags(style: TextStyle, word: SpokenSpan) -> dict[int, str]:
     return {
-        word.first: f"{{\\1c{bare_colour(style.highlight_color)}}}",
-        word.last: f"{{\\1c{bare_colour(style.color)}}}",
+        word.first: f"{{\\1c{ass_tag_color(style.highlight_color)}}}",
+        word.last: f"{{\\1c{ass_tag_color(style.color)}}}",
     }
 
 
-def _sung(units: Sequence[TextUnit], words: Sequence[Spoken], start: float) -> dict[int, str]:
-    """Return the karaoke marks of words in an event that begins at `start`."""
-    marks: dict[int, str] = {}
-    reached = round(start * 100)
+def _karaoke_tags(units: Sequence[TextUnit], words: Sequence[SpokenSpan], start: float) -> dict[int, str]:
+    """Return the karaoke tags of the words in an event that begins at `start`. ASS counts in hundredths of a second."""
+    tags: dict[int, str] = {}
+    position = round(start * 100)
     for word in words:
-        begin, finish = max(reached, round(word.start * 100)), max(reached, round(word.end * 100))
-        # A word that is read from the right would be filled from its end.
-        backwards = any(reads_leftward(unit.plain) for unit in units[word.first : word.last])
-        marks[word.first] = f"{{\\k{begin - reached}\\k{'' if backwards else 'f'}{finish - begin}}}"
-        reached = finish
-    return marks
+        word_start, word_end = max(position, round(word.start * 100)), max(position, round(word.end * 100))
+        # \kf fills from left to right, so a right-to-left word would fill from its end. \k switches at once.
+        right_to_left = any(is_right_to_left(unit.plain) for unit in units[word.first : word.last])
+        tag = "" if right_to_left else "f"
+        tags[word.first] = f"{{\\k{word_start - position}\\k{tag}{word_end - word_start}}}"
+        position = word_end
+    return tags

@@ -1,4 +1,4 @@
-"""Where a text stands in the picture."""
+"""Placement of a text in the frame."""
 
 import math
 from dataclasses import dataclass
@@ -6,41 +6,41 @@ from dataclasses import dataclass
 from callsheet.media.subtitles.ass_motion import Point
 from callsheet.media.subtitles.safe_area import SafeArea, safe_area
 from callsheet.media.subtitles.style import Position, TextStyle
-from callsheet.media.subtitles.style_defaults import reach
-from callsheet.media.subtitles.text_wrapping import Room, Setting
+from callsheet.media.subtitles.style_defaults import outset
+from callsheet.media.subtitles.text_wrapping import TextBox, WrappedText
 
 _COLUMNS = {"left": 0, "center": 1, "right": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """The place of a text of a completed style in a picture."""
+    """Position of a text of a complete style in a frame of `width` by `height` pixels."""
 
     style: TextStyle
     width: int
     height: int
     rotation: float = 0.0
-    """Degrees. What is turned is held by its middle."""
+    """Degrees. Rotated text is anchored at its center."""
 
     @property
     def anchor(self) -> int:
-        """Where the text is held, numbered like the keys of a number pad."""
-        return 3 * self._held_row + self._held_column + 1
+        """The ASS alignment, 1 to 9, in the order of a numeric keypad."""
+        return 3 * self._anchor_row + self._anchor_column + 1
 
     @property
-    def held(self) -> bool:
-        """Tell whether it is held elsewhere than where its position says, so that the script has to name the point."""
-        return (self._held_row, self._held_column) != (self._row, self._column)
+    def needs_position(self) -> bool:
+        """Whether the anchor differs from the styled position, so that the event needs explicit coordinates."""
+        return (self._anchor_row, self._anchor_column) != (self._row, self._column)
 
     @property
     def _row(self) -> int:
-        """0: at the bottom, 1: in the middle, 2: at the top."""
+        """0: bottom, 1: middle, 2: top."""
         position = self._position
         return 2 if position.startswith("top") else 0 if position.startswith("bottom") else 1
 
     @property
     def _column(self) -> int:
-        """0: on the left, 1: in the middle, 2: on the right."""
+        """0: left, 1: center, 2: right."""
         position = self._position
         return 0 if position.endswith("left") else 2 if position.endswith("right") else 1
 
@@ -49,11 +49,11 @@ class Placement:
         return self.style.position or "center"
 
     @property
-    def _held_row(self) -> int:
+    def _anchor_row(self) -> int:
         return 1 if self.rotation else self._row
 
     @property
-    def _held_column(self) -> int:
+    def _anchor_column(self) -> int:
         if self.rotation:
             return 1
         return self._column if self.style.align is None else _COLUMNS[self.style.align]
@@ -63,71 +63,71 @@ class Placement:
         return safe_area(self.width, self.height)
 
     @property
-    def room(self) -> Room:
-        """What the text may fill."""
-        left, right = self._sides()
-        least = min(self._safe.top, self._safe.bottom) * self.height
-        used = least + (least if self._row == 1 else self._margin())
-        beyond = 2 * reach(self.style)
-        return Room(
-            max(1.0, self.width - left - right - beyond),
-            max(self.height * 0.1, self.height - used - beyond),
+    def text_box(self) -> TextBox:
+        """The maximum size of the text."""
+        left, right = self._side_margins()
+        minimum = min(self._safe.top, self._safe.bottom) * self.height
+        used = minimum + (minimum if self._row == 1 else self._margin())
+        surround = 2 * outset(self.style)
+        return TextBox(
+            max(1.0, self.width - left - right - surround),
+            max(self.height * 0.1, self.height - used - surround),
             self.style.line_height,
             self.style.letter_spacing,
         )
 
     def _margin(self) -> float:
-        share = self._safe.top if self._row == 2 else self._safe.bottom
-        return share * self.height if self.style.margin is None else min(self.style.margin, self.height * 0.8)
+        fraction = self._safe.top if self._row == 2 else self._safe.bottom
+        return fraction * self.height if self.style.margin is None else min(self.style.margin, self.height * 0.8)
 
-    def _sides(self) -> tuple[float, float]:
-        """Return how much stays free on the left, and on the right."""
+    def _side_margins(self) -> tuple[float, float]:
+        """Return the left and right margins, in pixels."""
         side = self._safe.side * self.width
-        most = self.width - 2 * side if self.style.max_width is None else self.style.max_width * self.width
-        least = reach(self.style)
+        max_width = self.width - 2 * side if self.style.max_width is None else self.style.max_width * self.width
+        minimum = outset(self.style)
         if self._column == 1:
-            even = max(least, (self.width - most) / 2)
-            return even, even
-        near = max(least, side if self.style.margin is None else min(self.style.margin, self.width * 0.8))
-        far = max(least, 0.0 if self.style.max_width else side, self.width - near - most)
+            margin = max(minimum, (self.width - max_width) / 2)
+            return margin, margin
+        near = max(minimum, side if self.style.margin is None else min(self.style.margin, self.width * 0.8))
+        far = max(minimum, 0.0 if self.style.max_width else side, self.width - near - max_width)
         return (near, far) if self._column == 0 else (far, near)
 
-    def margins(self, setting: Setting) -> tuple[int, int, int]:
-        """Return what the script leaves free on the left, on the right, and above or below."""
-        left, right = self._sides()
-        return round(left), round(right), round(self._vertical(setting))
+    def margins(self, wrapped: WrappedText) -> tuple[int, int, int]:
+        """Return the left, right and vertical margins of the ASS style, in pixels."""
+        left, right = self._side_margins()
+        return round(left), round(right), round(self._vertical_margin(wrapped))
 
-    def _vertical(self, setting: Setting) -> float:
-        beyond = reach(self.style)
-        highest = self.height - setting.height(self.style.line_height) - beyond
-        return max(beyond, min(self._margin(), highest))
+    def _vertical_margin(self, wrapped: WrappedText) -> float:
+        minimum = outset(self.style)
+        maximum = self.height - wrapped.height(self.style.line_height) - minimum
+        return max(minimum, min(self._margin(), maximum))
 
-    def point(self, setting: Setting, offset: Point = (0.0, 0.0)) -> Point:
-        """Return where the text is held, moved by shares of the width and height."""
-        left, right = self._sides()
-        vertical = self._vertical(setting)
+    def anchor_point(self, wrapped: WrappedText, offset: Point = (0.0, 0.0)) -> Point:
+        """Return the coordinates of the anchor. `offset` is a fraction of the frame width and height."""
+        left, right = self._side_margins()
+        vertical = self._vertical_margin(wrapped)
         x = (left, (left + self.width - right) / 2, self.width - right)[self._column]
         y = (self.height - vertical, self.height / 2, vertical)[self._row]
-        x += (self._held_column - self._column) * setting.widest / 2
-        y += (self._row - self._held_row) * setting.height(self.style.line_height) / 2
+        x += (self._anchor_column - self._column) * wrapped.width / 2
+        y += (self._row - self._anchor_row) * wrapped.height(self.style.line_height) / 2
         if self.rotation:
-            x, y = self._inside(x, y, setting)
+            x, y = self._clamp_to_frame(x, y, wrapped)
         return x + offset[0] * self.width, y + offset[1] * self.height
 
-    def holds(self, setting: Setting) -> bool:
-        """Tell whether the text fits into the picture as it is turned."""
-        across, down = self._extent(setting)
-        return not self.rotation or (2 * across <= self.width and 2 * down <= self.height)
+    def fits(self, wrapped: WrappedText) -> bool:
+        """Return whether the rotated text fits into the frame. Unrotated text always does."""
+        x, y = self._half_extent(wrapped)
+        return not self.rotation or (2 * x <= self.width and 2 * y <= self.height)
 
-    def _inside(self, x: float, y: float, setting: Setting) -> Point:
-        """Move what is turned so far that its corners are in the picture."""
-        across, down = self._extent(setting)
-        return max(across, min(x, self.width - across)), max(down, min(y, self.height - down))
+    def _clamp_to_frame(self, x: float, y: float, wrapped: WrappedText) -> Point:
+        """Move the center of a rotated text so that its corners are inside the frame."""
+        half_width, half_height = self._half_extent(wrapped)
+        return max(half_width, min(x, self.width - half_width)), max(half_height, min(y, self.height - half_height))
 
-    def _extent(self, setting: Setting) -> Point:
-        """Return how far a turned text reaches from its middle, across and down."""
-        beyond = reach(self.style)
-        wide, high = setting.widest / 2 + beyond, setting.height(self.style.line_height) / 2 + beyond
-        turn = math.radians(self.rotation)
-        cosine, sine = abs(math.cos(turn)), abs(math.sin(turn))
-        return wide * cosine + high * sine, wide * sine + high * cosine
+    def _half_extent(self, wrapped: WrappedText) -> Point:
+        """Return half the width and height of the bounding box of the rotated text."""
+        surround = outset(self.style)
+        width, height = wrapped.width / 2 + surround, wrapped.height(self.style.line_height) / 2 + surround
+        angle = math.radians(self.rotation)
+        cosine, sine = abs(math.cos(angle)), abs(math.sin(angle))
+        return width * cosine + height * sine, width * sine + height * cosine

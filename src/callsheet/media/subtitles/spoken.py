@@ -1,4 +1,4 @@
-"""Words followed as they are spoken."""
+"""Alignment of spoken words with a displayed text."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -7,15 +7,15 @@ from typing import Protocol
 
 from callsheet.media.subtitles.text_wrapping import TextUnit
 
-_HELD = 0.6
-"""Seconds up to which a word stays marked until the next one begins."""
+_MAX_HOLD = 0.6
+"""Longest pause, in seconds, during which a word stays highlighted until the next one begins."""
 
 
-class Word(Protocol):
-    """A word with the seconds of the film at which it is spoken."""
+class TimedWord(Protocol):
+    """A word with its start and end, in seconds of the video."""
 
     @property
-    def text(self) -> str: ...  # noqa: D102 - as it is written; blanks around it do not matter
+    def text(self) -> str: ...  # noqa: D102 - surrounding spaces are ignored
 
     @property
     def start(self) -> float: ...  # noqa: D102
@@ -26,7 +26,7 @@ class Word(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SpokenText:
-    """A word with its times."""
+    """A word with its start and end, in seconds."""
 
     text: str
     start: float
@@ -34,8 +34,8 @@ class SpokenText:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
-    """The units from `first` to `last` (not included), spoken from `start` to `end`."""
+class SpokenSpan:
+    """The text units from `first` to `last` (exclusive), spoken from `start` to `end`."""
 
     first: int
     last: int
@@ -43,73 +43,80 @@ class Spoken:
     end: float
 
 
-def spoken(units: Sequence[TextUnit], words: Sequence[Word] | None, start: float, end: float) -> list[Spoken]:
-    """Find the words in a text shown from `start` to `end`. Without times, they are spread by their length."""
-    found = _found(units, words) if words else _spread(units, start, end)
-    return list(_in_order(found, start, end))
+def align_words(
+    units: Sequence[TextUnit], words: Sequence[TimedWord] | None, start: float, end: float
+) -> list[SpokenSpan]:
+    """Return the spans of words in a text that is visible from `start` to `end`, in seconds.
+
+    Without words, the duration is distributed by word length. Words that are not in the text are skipped.
+    """
+    spans = _match_words(units, words) if words else _distribute(units, start, end)
+    return list(_clamp_times(spans, start, end))
 
 
-def _found(units: Sequence[TextUnit], words: Sequence[Word]) -> Iterable[Spoken]:
-    """Look for the words one after another; one that is not there is passed over."""
-    letters = [(at, unit.plain.casefold()) for at, unit in enumerate(units) if unit.plain and not unit.blank]
+def _match_words(units: Sequence[TextUnit], words: Sequence[TimedWord]) -> Iterable[SpokenSpan]:
+    """Search for each word after the previous one."""
+    letters = [(index, unit.plain.casefold()) for index, unit in enumerate(units) if unit.plain and not unit.is_space]
     text = "".join(letter for _, letter in letters)
-    owners = [at for at, letter in letters for _ in letter]
-    firsts = {first for first, _ in _runs(units)}
-    reached = 0
+    unit_indexes = [index for index, letter in letters for _ in letter]
+    run_starts = {first for first, _ in _word_runs(units)}
+    position = 0
     for word in words:
-        wanted = "".join(word.text.split()).casefold()
-        places = _places(text, wanted, reached) if wanted else []
-        # Where the words go on, or else where one begins: "a" is not the one in "that".
-        place = next((at for at in places if at == reached or owners[at] in firsts), min(places, default=None))
-        if place is not None:
-            reached = place + len(wanted)
-            yield Spoken(owners[place], owners[reached - 1] + 1, word.start, word.end)
+        needle = "".join(word.text.split()).casefold()
+        matches = _occurrences(text, needle, position) if needle else []
+        # Prefer a match right after the previous word, then one at the start of a word: "a" must not match in "that".
+        at_word_start = (match for match in matches if match == position or unit_indexes[match] in run_starts)
+        match = next(at_word_start, min(matches, default=None))
+        if match is not None:
+            position = match + len(needle)
+            yield SpokenSpan(unit_indexes[match], unit_indexes[position - 1] + 1, word.start, word.end)
 
 
-def _places(text: str, wanted: str, reached: int) -> list[int]:
-    return [reached + found.start() for found in re.finditer(re.escape(wanted), text[reached:])]
+def _occurrences(text: str, needle: str, position: int) -> list[int]:
+    return [position + match.start() for match in re.finditer(re.escape(needle), text[position:])]
 
 
-def _spread(units: Sequence[TextUnit], start: float, end: float) -> Iterable[Spoken]:
-    runs = _runs(units)
-    share = (end - start) / max(1, sum(last - first for first, last in runs))
-    at = start
+def _distribute(units: Sequence[TextUnit], start: float, end: float) -> Iterable[SpokenSpan]:
+    runs = _word_runs(units)
+    seconds_per_unit = (end - start) / max(1, sum(last - first for first, last in runs))
+    time = start
     for first, last in runs:
-        after = at + (last - first) * share
-        yield Spoken(first, last, at, after)
-        at = after
+        next_time = time + (last - first) * seconds_per_unit
+        yield SpokenSpan(first, last, time, next_time)
+        time = next_time
 
 
-def _runs(units: Sequence[TextUnit]) -> list[tuple[int, int]]:
-    """Return the stretches between blanks."""
+def _word_runs(units: Sequence[TextUnit]) -> list[tuple[int, int]]:
+    """Return the ranges of units between spaces."""
     runs: list[tuple[int, int]] = []
-    begun: int | None = None
-    for at, unit in enumerate(units):
-        if unit.blank or unit.forced:
-            runs += [(begun, at)] if begun is not None else []
-            begun = None
-        elif begun is None and unit.plain:
-            begun = at
-    return [*runs, (begun, len(units))] if begun is not None else runs
+    run_start: int | None = None
+    for index, unit in enumerate(units):
+        if unit.is_space or unit.forced_break:
+            runs += [(run_start, index)] if run_start is not None else []
+            run_start = None
+        elif run_start is None and unit.plain:
+            run_start = index
+    return [*runs, (run_start, len(units))] if run_start is not None else runs
 
 
-def _in_order(found: Iterable[Spoken], start: float, end: float) -> Iterable[Spoken]:
-    """Keep words within the time of the text, each after the one before."""
-    reached = start
-    for word in found:
-        begin = min(max(word.start, reached), end)
-        reached = min(max(word.end, begin), end)
-        yield Spoken(word.first, word.last, begin, reached)
+def _clamp_times(spans: Iterable[SpokenSpan], start: float, end: float) -> Iterable[SpokenSpan]:
+    """Limit the spans to the visible time, and let each begin after the previous one."""
+    position = start
+    for span in spans:
+        span_start = min(max(span.start, position), end)
+        position = min(max(span.end, span_start), end)
+        yield SpokenSpan(span.first, span.last, span_start, position)
 
 
-def moments(words: Sequence[Spoken], start: float, end: float) -> list[tuple[float, float, int | None]]:
-    """Return the stretches of time between `start` and `end`, each with the word that is marked in it."""
-    stretches: list[tuple[float, float, int | None]] = []
-    reached = start
+def highlight_intervals(words: Sequence[SpokenSpan], start: float, end: float) -> list[tuple[float, float, int | None]]:
+    """Return the intervals from `start` to `end`, each with the index of its highlighted word, or None."""
+    intervals: list[tuple[float, float, int | None]] = []
+    position = start
     for number, word in enumerate(words):
-        following = words[number + 1].start if number + 1 < len(words) else end
-        until = following if following - word.end <= _HELD else word.end
-        stretches += [(reached, word.start, None), (word.start, until, number)]
-        reached = until
-    stretches.append((reached, end, None))
-    return [(a, b, number) for a, b, number in stretches if round(b * 100) > round(a * 100)]
+        next_start = words[number + 1].start if number + 1 < len(words) else end
+        until = next_start if next_start - word.end <= _MAX_HOLD else word.end
+        intervals += [(position, word.start, None), (word.start, until, number)]
+        position = until
+    intervals.append((position, end, None))
+    # ASS has a resolution of 0.01 s; shorter intervals would be empty events.
+    return [(a, b, number) for a, b, number in intervals if round(b * 100) > round(a * 100)]

@@ -1,4 +1,4 @@
-"""How text looks, in the words of an edit."""
+"""Text styles of titles and captions."""
 
 from typing import Annotated, Any, Literal
 
@@ -21,7 +21,7 @@ Position = Literal[
 
 
 def read_position(value: Any) -> Any:
-    """Read `topLeft`, `top-left` and `centre` as they are spelled here."""
+    """Convert spellings such as `topLeft`, `top-left` and `centre` to a Position."""
     if not isinstance(value, str):
         return value
     spelled = "".join(f"_{c.lower()}" if c.isupper() else c for c in value.strip().replace("-", "_").replace(" ", "_"))
@@ -29,7 +29,7 @@ def read_position(value: Any) -> Any:
 
 
 Effect = Literal["none", "karaoke", "highlight", "word"]
-"""How words are followed as they are spoken."""
+"""Highlighting of words as they are spoken."""
 
 _WEIGHTS = {"thin": 100, "light": 300, "normal": 400, "regular": 400, "medium": 500, "semibold": 600, "bold": 700}
 _WEIGHTS |= {"extrabold": 800, "black": 900, "heavy": 900}
@@ -40,7 +40,7 @@ def _read_weight(value: Any) -> Any:
         return value
     name = value.strip().lower().replace("-", "").replace("_", "").replace(" ", "")
     if name not in _WEIGHTS:
-        raise ValueError(f"'{value}' is not a weight: write 100 to 900, or one of {', '.join(_WEIGHTS)}")
+        raise ValueError(f"'{value}' is not a font weight: write 100 to 900, or one of {', '.join(_WEIGHTS)}")
     return _WEIGHTS[name]
 
 
@@ -53,69 +53,71 @@ Weight = Annotated[
 
 
 class TextStyle(Model):
-    """How text looks. Sizes are pixels of the output; unset ones follow from the size of the output."""
+    """Text style. Sizes are in output pixels; the defaults depend on the output size."""
 
     font_family: str = Field(
         "Inter",
         max_length=80,
         validation_alias=AliasChoices("fontFamily", "font"),
         pattern=r"^[^,{}\\\n\r]+$",
-        description="A family that comes with Callsheet, or one installed where the film is made",
+        description="A font family bundled with Callsheet or installed on the worker",
     )
     font_size: float | None = Field(
         None,
         gt=0,
         le=2000,
         validation_alias=AliasChoices("fontSize", "size"),
-        description="Height of a line. Made smaller where the text would not fit",
+        description="Line height. Reduced if the text does not fit",
     )
     font_weight: Weight = Field(
         700,
         validation_alias=AliasChoices("fontWeight", "weight"),
-        description="100 to 900, or a name such as bold; `bold: true` and `bold: false` stand for 700 and 400",
+        description="100 to 900, or a name such as bold; `bold: true` and `bold: false` mean 700 and 400",
     )
     italic: bool = False
     uppercase: bool = False
     color: Color = Field("#ffffff", validation_alias=AliasChoices("color", "colour"))
     stroke_color: Color = Field("#000000", validation_alias=AliasChoices("strokeColor", "strokeColour"))
     stroke_width: float | None = Field(None, ge=0, le=100)
-    shadow: float | None = Field(None, ge=0, le=100, description="How far behind the text its shadow lies; 0: none")
+    shadow: float | None = Field(None, ge=0, le=100, description="Offset of the shadow; 0: no shadow")
     shadow_color: Color = Field("#000000", validation_alias=AliasChoices("shadowColor", "shadowColour"))
     background_color: Color | None = Field(
         None,
         validation_alias=AliasChoices("backgroundColor", "backgroundColour", "background"),
-        description="A box behind the text; unset: none",
+        description="Color of a box behind the text. Default: no box",
     )
     background_opacity: float = Field(0.6, ge=0, le=1)
-    padding: float | None = Field(None, ge=0, le=500, description="From the text to the edge of its box")
-    line_height: float = Field(1.0, ge=1, le=4, description="Distance of lines; 1 is the font's own")
-    letter_spacing: float = Field(0.0, ge=-100, le=500, description="More room between letters, or less")
+    padding: float | None = Field(None, ge=0, le=500, description="Distance from the text to the edge of its box")
+    line_height: float = Field(1.0, ge=1, le=4, description="Line spacing, relative to that of the font")
+    letter_spacing: float = Field(
+        0.0, ge=-100, le=500, description="Additional space between letters; negative values reduce it"
+    )
     align: Literal["left", "center", "right"] | None = Field(
-        None, description="Of lines among each other; unset: as the position says"
+        None, description="Alignment of the lines. Default: follows the position"
     )
     position: Annotated[Position, BeforeValidator(read_position)] | None = Field(
-        None, description="Unset: center for titles, bottom for captions"
+        None, description="Default: center for titles, bottom for captions"
     )
     margin: float | None = Field(
-        None, ge=0, description="Distance from the edges that the position names; unset: clear of what players show"
+        None, ge=0, description="Distance from the frame edges at the position. Default: the safe area"
     )
     max_width: float | None = Field(
-        None, gt=0, le=1, description="Share of the width that lines may take; unset: the safe area"
+        None, gt=0, le=1, description="Maximum line width as a fraction of the frame width. Default: the safe area"
     )
     effect: Effect = Field(
         "none",
-        description="How words are followed as they are spoken. karaoke: the colour runs through the text; highlight: "
-        "the word of the moment has it; word: one word is seen at a time",
+        description="Highlighting of spoken words. karaoke: the highlight color fills the text; highlight: the current "
+        "word has the highlight color; word: only the current word is visible",
     )
     highlight_color: Color = Field(
         "#ffd400",
         validation_alias=AliasChoices("highlightColor", "highlightColour"),
-        description="Of words that are spoken, or were",
+        description="Color of highlighted words",
     )
 
     @model_validator(mode="before")
     @classmethod
-    def _bold_is_a_weight(cls, value: Any) -> Any:
+    def _convert_bold(cls, value: Any) -> Any:
         if not isinstance(value, dict) or not isinstance(value.get("bold"), bool):
             return value
         if {"font_weight", "fontWeight", "weight"} & value.keys():

@@ -1,59 +1,62 @@
-"""Captions written as SRT, WebVTT and ASS."""
+"""Writers of SRT, WebVTT and ASS captions."""
 
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from callsheet.media.speech.contract import Word
-from callsheet.media.subtitles.ass import Line, literal, script
+from callsheet.media.subtitles.ass import Line, build_script, escape_text
 from callsheet.media.subtitles.cue_segmentation import Cue
-from callsheet.media.subtitles.line_breaks import join
+from callsheet.media.subtitles.line_breaks import join_words
 from callsheet.media.subtitles.style import TextStyle
-from callsheet.media.subtitles.style_defaults import as_caption
+from callsheet.media.subtitles.style_defaults import with_caption_defaults
+from callsheet.media.subtitles.timestamps import subtitle_timestamp
 
 
 def srt(cues: Sequence[Cue]) -> str:
-    """Return captions as SubRip. It has no way to say `-->` and no looks."""
+    """Return captions as SubRip (SRT). SRT has no styles and no escape for `-->`, which is replaced by an arrow."""
     return "".join(
-        f"{number}\n{_clock(cue.start, ',')} --> {_clock(cue.end, ',')}\n{cue.text.replace('-->', '→')}\n\n"
+        f"{number}\n{subtitle_timestamp(cue.start, ',')} --> {subtitle_timestamp(cue.end, ',')}\n"
+        f"{cue.text.replace('-->', '→')}\n\n"
         for number, cue in enumerate(cues, 1)
     )
 
 
 def vtt(cues: Sequence[Cue], *, word_times: bool = False) -> str:
-    """Return captions as WebVTT, which browsers show; with `word_times` it tells when each word is spoken."""
+    """Return captions as WebVTT. With `word_times`, each word has a timestamp."""
     return "\n".join(["WEBVTT\n", *(_vtt_cue(cue, word_times) for cue in cues)])
 
 
 def _vtt_cue(cue: Cue, word_times: bool) -> str:
-    text = _timed(cue) if word_times else html.escape(cue.text, quote=False)
-    return f"{_clock(cue.start, '.')} --> {_clock(cue.end, '.')}\n{text}\n"
+    text = _text_with_timestamps(cue) if word_times else html.escape(cue.text, quote=False)
+    return f"{subtitle_timestamp(cue.start)} --> {subtitle_timestamp(cue.end)}\n{text}\n"
 
 
-def _timed(cue: Cue) -> str:
-    """Return the text with a time before each word that begins while the caption is seen."""
-    return "\n".join(join(replace(word, text=_stamped(word, cue)) for word in line) for line in cue.lines)
+def _text_with_timestamps(cue: Cue) -> str:
+    """Return the text with a timestamp before each word that begins while the caption is visible."""
+    return "\n".join(join_words(replace(word, text=_with_timestamp(word, cue)) for word in line) for line in cue.lines)
 
 
-def _stamped(word: Word, cue: Cue) -> str:
+def _with_timestamp(word: Word, cue: Cue) -> str:
     text = html.escape(word.text, quote=False)
-    return f"<{_clock(word.start, '.')}>{text}" if cue.start < word.start < cue.end else text
+    return f"<{subtitle_timestamp(word.start)}>{text}" if cue.start < word.start < cue.end else text
 
 
 def ass(cues: Sequence[Cue], style: TextStyle, *, width: int, height: int) -> str:
-    """Return captions as an ASS script with their looks, for a picture of the given size.
+    """Return captions as a styled ASS script for a frame of `width` by `height` pixels.
 
-    Where the style follows words, it follows them as they were spoken.
+    A style with an effect uses the times of the spoken words.
     """
-    looks = as_caption(style, width, height)
-    shout: Callable[[str], str] = str.upper if style.uppercase else str
+    complete = with_caption_defaults(style, width, height)
+    change_case: Callable[[str], str] = str.upper if style.uppercase else str
     lines = [
-        Line(cue.start, cue.end, literal(shout(cue.text)), looks, words=[word for line in cue.lines for word in line])
+        Line(
+            cue.start,
+            cue.end,
+            escape_text(change_case(cue.text)),
+            complete,
+            words=[word for line in cue.lines for word in line],
+        )
         for cue in cues
     ]
-    return script(lines, width=width, height=height)
-
-
-def _clock(seconds: float, point: str) -> str:
-    minutes, rest = divmod(round(seconds * 1000), 60_000)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest // 1000:02d}{point}{rest % 1000:03d}"
+    return build_script(lines, width=width, height=height)

@@ -1,1 +1,4 @@
-"""What one shows of a film before it is played. Most of it runs in processes of its own, see `thumbnails` there."""
+"""Preview images: frames, contact sheets, posters, sprites, animations and waveforms.
+
+Files are decoded in child processes, which a malicious file may crash. `preview_process` starts them.
+"""

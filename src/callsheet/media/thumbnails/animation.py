@@ -1,11 +1,10 @@
-"""Makes a short silent film that plays by itself on a page, as WebP or GIF."""
+"""Short silent animations of a video, as WebP or GIF."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import av
 import av.filter
@@ -16,149 +15,156 @@ from av.video.stream import VideoStream
 
 from callsheet.media.thumbnails.display_image import display_image
 from callsheet.media.thumbnails.frame_score import frame_score
+from callsheet.media.thumbnails.preview_requests import AnimationRequest, AnimationResult, ProgressCallback
 from callsheet.media.thumbnails.video_reader import VideoReader
 
-_LOOKS = 4
-"""Pictures looked at to find the best moment of a part of the film."""
-_JUDGED_SIDE = 320
-_ROOM = 2
-"""How many times longer than its animation a film has to be for choosing moments of it."""
-_TRIES = 6
-_LEAST_WIDTH = 16
-_LONGEST = 1600
+_CANDIDATES = 4
+"""Candidate positions of a highlight within its part of the video."""
+_SCORED_SIDE = 320
+_MIN_LENGTH_RATIO = 2
+"""A video must be longer than the animation by this factor to have highlights."""
+_MAX_ATTEMPTS = 6
+_MIN_WIDTH = 16
+_MAX_SIDE = 1600
 
-Tell = Callable[[float], None]
-Piece = tuple[float, float]
-"""Where it starts, and how long it is, in seconds."""
+Clip = tuple[float, float]
+"""Start and duration, in seconds."""
 
 
-def animate(reel: VideoReader, wish: dict[str, Any], folder: Path, tell: Tell) -> dict[str, Any]:
-    """Make the film. `wish`: `format`, `seconds`, `fps`, `width`, `start`, `highlights`, `max_bytes`.
+def make_animation(
+    reader: VideoReader, request: AnimationRequest, folder: Path, on_progress: ProgressCallback
+) -> AnimationResult:
+    """Write the animation to a folder. The width is reduced until the file has at most `max_bytes`.
 
-    It is made narrower until it has at most `max_bytes`. Raises ValueError where that cannot be reached.
+    Raises ValueError if the file is still too large after several attempts.
     """
-    cut, output = folder / "animation-cut.mkv", folder / f"animation.{wish['format']}"
-    pieces = _pieces(reel, wish, lambda done: tell(0.3 * done))
-    width = _cut(reel, pieces, wish, cut, lambda done: tell(0.3 + 0.4 * done))
-    least, encode = min(_LEAST_WIDTH, width), _write_gif if wish["format"] == "gif" else _write_webp
-    for attempt in range(_TRIES):
-        encode(cut, output, width)
-        tell(0.7 + 0.3 * (attempt + 1) / _TRIES)
+    intermediate, output = folder / "animation-cut.mkv", folder / f"animation.{request.format}"
+    clips = _select_clips(reader, request, lambda done: on_progress(0.3 * done))
+    width = _write_intermediate(reader, clips, request, intermediate, lambda done: on_progress(0.3 + 0.4 * done))
+    min_width, encode = min(_MIN_WIDTH, width), _write_gif if request.format == "gif" else _write_webp
+    for attempt in range(_MAX_ATTEMPTS):
+        encode(intermediate, output, width)
+        on_progress(0.7 + 0.3 * (attempt + 1) / _MAX_ATTEMPTS)
         size = output.stat().st_size
-        if size <= wish["max_bytes"]:
-            cut.unlink()
-            return {"file": output.name, "width": width}
-        # The number of bytes goes with that of pixels; a little less, so that the next try fits.
-        width = max(least, int(width * min(0.85, 0.95 * math.sqrt(wish["max_bytes"] / size))))
-    raise ValueError(f"an animation of these pictures does not fit into {wish['max_bytes']:,} bytes")
+        if size <= request.max_bytes:
+            intermediate.unlink()
+            return AnimationResult(output.name, width)
+        # The file size is roughly proportional to the number of pixels. The margin lets the next attempt fit.
+        width = max(min_width, int(width * min(0.85, 0.95 * math.sqrt(request.max_bytes / size))))
+    raise ValueError(f"the animation does not fit into {request.max_bytes:,} bytes")
 
 
-def _pieces(reel: VideoReader, wish: dict[str, Any], tell: Tell) -> list[Piece]:
-    """Return the stretches to show: one from `start`, else the most telling one of each of equal parts."""
-    seconds = min(wish["seconds"], reel.duration)
-    if wish["start"] is not None:
-        start = min(wish["start"], reel.duration)
-        return [(start, min(seconds, max(reel.duration - start, 1 / wish["fps"])))]
-    number = wish["highlights"] if reel.duration > _ROOM * seconds else 1
-    length, part = seconds / number, reel.duration / number
-    pieces = []
+def _select_clips(reader: VideoReader, request: AnimationRequest, on_progress: ProgressCallback) -> list[Clip]:
+    """Return the clip from `start`, or the best clip of each of several equal parts."""
+    seconds = min(request.seconds, reader.duration)
+    if request.start is not None:
+        start = min(request.start, reader.duration)
+        return [(start, min(seconds, max(reader.duration - start, 1 / request.fps)))]
+    number = request.highlights if reader.duration > _MIN_LENGTH_RATIO * seconds else 1
+    length, part = seconds / number, reader.duration / number
+    clips = []
     for index in range(number):
-        pieces.append((_best_start(reel, index * part, part, length), length))
-        tell((index + 1) / number)
-    return pieces
+        clips.append((_best_start(reader, index * part, part, length), length))
+        on_progress((index + 1) / number)
+    return clips
 
 
-def _best_start(reel: VideoReader, start: float, part: float, length: float) -> float:
-    room = part - length
-    if room <= 0:
+def _best_start(reader: VideoReader, start: float, part: float, length: float) -> float:
+    range_length = part - length
+    if range_length <= 0:
         return start
-    slack = room / _LOOKS
-    judged = [
-        # Both ends count, so that it does not run into a fade or the end of a scene.
-        (min(_interest(reel, look, slack), _interest(reel, look + length, slack)), -look)
-        for look in (start + room * (index + 0.5) / _LOOKS for index in range(_LOOKS))
+    tolerance = range_length / _CANDIDATES
+    candidates = [start + range_length * (index + 0.5) / _CANDIDATES for index in range(_CANDIDATES)]
+    scored = [
+        # The score of both ends counts, so that a clip avoids fades and scene changes.
+        (min(_score(reader, time, tolerance), _score(reader, time + length, tolerance)), -time)
+        for time in candidates
     ]
-    return -max(judged)[1]
+    return -max(scored)[1]
 
 
-def _interest(reel: VideoReader, time: float, slack: float) -> float:
-    return frame_score(display_image(reel.frame_at(time, slack)[0], reel.shape, longest=_JUDGED_SIDE))
+def _score(reader: VideoReader, time: float, tolerance: float) -> float:
+    frame, _ = reader.frame_at(time, tolerance)
+    return frame_score(display_image(frame, reader.pixel_aspect, max_side=_SCORED_SIDE))
 
 
-def _cut(reel: VideoReader, pieces: list[Piece], wish: dict[str, Any], path: Path, tell: Tell) -> int:
-    """Write the pictures without loss, at the size and rate of the animation, so that the film is read once.
+def _write_intermediate(
+    reader: VideoReader, clips: list[Clip], request: AnimationRequest, path: Path, on_progress: ProgressCallback
+) -> int:
+    """Write the clips losslessly at the size and frame rate of the animation, so that the source is read once.
 
-    Return their width, which is less than wished for where they would be too high.
+    Return the width, which is smaller than requested if the height would exceed its limit.
     """
-    fps = Fraction(wish["fps"]).limit_denominator(1000)
-    moments = [start + n / fps for start, length in pieces for n in range(max(1, round(length * fps)))]
+    fps = Fraction(request.fps).limit_denominator(1000)
+    times = [start + n / fps for start, length in clips for n in range(max(1, round(length * fps)))]
     size: tuple[int, int] | None = None
 
-    def pictures() -> Iterator[VideoFrame]:
+    def frames() -> Iterator[VideoFrame]:
         nonlocal size
-        for index, moment in enumerate(moments):
-            image = display_image(reel.frame_at(float(moment))[0], reel.shape, wish["width"], longest=_LONGEST)
-            size = size or image.size  # a film may change its size
+        for index, time in enumerate(times):
+            source_frame, _ = reader.frame_at(float(time))
+            image = display_image(source_frame, reader.pixel_aspect, request.width, max_side=_MAX_SIDE)
+            size = size or image.size  # the frame size may change within a file
             frame: VideoFrame = VideoFrame.from_image(image.resize(size))  # type: ignore[no-untyped-call]
             frame.pts, frame.time_base = index, 1 / fps
             yield frame.reformat(format="bgr0")
-            tell((index + 1) / len(moments))
+            on_progress((index + 1) / len(times))
 
-    _write(path, "ffv1", pictures())
-    assert size is not None  # noqa: S101 - there is always a first picture
+    _encode(path, "ffv1", frames())
+    assert size is not None  # noqa: S101 - every clip has at least one frame
     return size[0]
 
 
-def _write_webp(cut: Path, output: Path, width: int) -> None:
-    _write(output, "libwebp_anim", _pictures(cut, width), quality="70", compression_level="4")
+def _write_webp(source: Path, output: Path, width: int) -> None:
+    _encode(output, "libwebp_anim", _scaled_frames(source, width), quality="70", compression_level="4")
 
 
-def _write_gif(cut: Path, output: Path, width: int) -> None:
-    """Write it in the 256 colours that fit these pictures best."""
-    palette = _palette(_pictures(cut, width))
-    _write(output, "gif", _painted(_pictures(cut, width), palette))
+def _write_gif(source: Path, output: Path, width: int) -> None:
+    """Write a GIF with a palette of 256 colors that is optimized for these frames."""
+    palette = _make_palette(_scaled_frames(source, width))
+    _encode(output, "gif", _apply_palette(_scaled_frames(source, width), palette))
 
 
-def _pictures(cut: Path, width: int) -> Iterator[VideoFrame]:
-    with av.open(str(cut)) as container:
+def _scaled_frames(source: Path, width: int) -> Iterator[VideoFrame]:
+    with av.open(str(source)) as container:
         for frame in container.decode(container.streams.video[0]):
             height = max(1, round(frame.height * width / frame.width))
             yield frame.reformat(width, height, format="bgra", interpolation=Interpolation.AREA)
 
 
-def _palette(pictures: Iterator[VideoFrame]) -> VideoFrame:
-    first = next(pictures)
+def _make_palette(frames: Iterator[VideoFrame]) -> VideoFrame:
+    first = next(frames)
     graph = av.filter.Graph()
-    graph.link_nodes(_source(graph, first), graph.add("palettegen", "stats_mode=full"), graph.add("buffersink"))
+    graph.link_nodes(_buffer(graph, first), graph.add("palettegen", "stats_mode=full"), graph.add("buffersink"))
     graph.configure()
-    for picture in chain([first], pictures):
-        graph.vpush(picture)
+    for frame in chain([first], frames):
+        graph.vpush(frame)
     graph.vpush(None)
     return graph.vpull()
 
 
-def _painted(pictures: Iterator[VideoFrame], palette: VideoFrame) -> Iterator[VideoFrame]:
-    first = next(pictures)
-    graph = _painter(first, palette)
-    for picture in chain([first], pictures):
-        graph.vpush(picture, 0)
-        yield from _pulled(graph)
+def _apply_palette(frames: Iterator[VideoFrame], palette: VideoFrame) -> Iterator[VideoFrame]:
+    first = next(frames)
+    graph = _palette_graph(first, palette)
+    for frame in chain([first], frames):
+        graph.vpush(frame, 0)
+        yield from _pull_frames(graph)
     graph.vpush(None, 0)
-    yield from _pulled(graph)
+    yield from _pull_frames(graph)
 
 
-def _painter(picture: VideoFrame, palette: VideoFrame) -> av.filter.Graph:
+def _palette_graph(frame: VideoFrame, palette: VideoFrame) -> av.filter.Graph:
     graph = av.filter.Graph()
-    painter = graph.add("paletteuse", "dither=sierra2_4a:diff_mode=rectangle")
-    _source(graph, picture).link_to(painter, 0, 0)
-    _source(graph, palette).link_to(painter, 0, 1)
-    graph.link_nodes(painter, graph.add("buffersink")).configure()
+    palette_use = graph.add("paletteuse", "dither=sierra2_4a:diff_mode=rectangle")
+    _buffer(graph, frame).link_to(palette_use, 0, 0)
+    _buffer(graph, palette).link_to(palette_use, 0, 1)
+    graph.link_nodes(palette_use, graph.add("buffersink")).configure()
     graph.vpush(palette, 1)
     graph.vpush(None, 1)
     return graph
 
 
-def _pulled(graph: av.filter.Graph) -> Iterator[VideoFrame]:
+def _pull_frames(graph: av.filter.Graph) -> Iterator[VideoFrame]:
     while True:
         try:
             yield graph.vpull()
@@ -166,17 +172,18 @@ def _pulled(graph: av.filter.Graph) -> Iterator[VideoFrame]:
             return
 
 
-def _source(graph: av.filter.Graph, like: VideoFrame) -> FilterContext:
-    return graph.add_buffer(width=like.width, height=like.height, format=like.format, time_base=like.time_base)
+def _buffer(graph: av.filter.Graph, frame: VideoFrame) -> FilterContext:
+    """Add a filter source with the format of a frame."""
+    return graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
 
 
-def _write(output: Path, codec: str, pictures: Iterator[VideoFrame], **options: str) -> None:
-    first = next(pictures)
+def _encode(output: Path, codec: str, frames: Iterator[VideoFrame], **options: str) -> None:
+    first = next(frames)
     with av.open(str(output), "w", options={"loop": "0"}) as container:
         stream = container.add_stream(codec, options=options)
-        assert isinstance(stream, VideoStream) and first.time_base  # noqa: S101 - as asked, and as given
+        assert isinstance(stream, VideoStream) and first.time_base  # noqa: S101 - a video codec, and frames with times
         stream.codec_context.time_base, stream.codec_context.framerate = first.time_base, 1 / first.time_base
         stream.width, stream.height, stream.pix_fmt = first.width, first.height, first.format.name
-        for picture in chain([first], pictures):
-            container.mux(stream.encode(picture))
+        for frame in chain([first], frames):
+            container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -1,60 +1,61 @@
-"""Draws the sprite sheets of a video, tile by tile."""
+"""Sprite sheets of a video."""
 
 import math
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from PIL import Image
 
-from callsheet.media.thumbnails.display_image import display_image, save
-from callsheet.media.thumbnails.sample_times import parts_of
-from callsheet.media.thumbnails.storyboard import TILES_ON_A_SHEET, Grid, grid_for
+from callsheet.media.thumbnails.display_image import display_image, save_image
+from callsheet.media.thumbnails.preview_requests import ProgressCallback, SpriteRequest, SpriteResult
+from callsheet.media.thumbnails.sample_times import interval_starts
+from callsheet.media.thumbnails.storyboard import MAX_TILES_PER_SHEET, Grid, grid_for
 from callsheet.media.thumbnails.video_reader import VideoReader
 
-_LONGEST = 1024
-"""Pixels of a side of a tile."""
+_MAX_TILE_SIDE = 1024
+"""Pixels."""
 
 
 def draw_sprite(
-    reel: VideoReader,
-    wish: dict[str, Any],
-    slack: float | None,
-    folder: Path,
-    format: str,
-    tell: Callable[[float], None],
-) -> dict[str, Any]:
-    """Draw the sheets. `wish`: `count` or `interval` or neither, `columns`, `width`, `most` tiles.
+    reader: VideoReader,
+    request: SpriteRequest,
+    sheets: "SpriteSheets",
+    tolerance: float | None,
+    on_progress: ProgressCallback,
+) -> SpriteResult:
+    """Draw the tiles on the sheets.
 
-    A tile shows the middle of its part of the film, or an earlier moment of that part (`slack` None) where a key
-    frame makes it cheaper. A part that shows the same picture as the one before gets no tile.
+    A tile shows the center of its interval, or a key frame up to `tolerance` seconds before it (None: a key frame of
+    the same interval). An interval with the same frame as the previous one gets no tile.
     """
-    usual = min(TILES_ON_A_SHEET, math.ceil(reel.duration))
-    parts, asked = parts_of(reel.duration, wish["count"] or usual, wish["interval"], wish["most"])
-    tiles: list[float] = []
-    shown = -1.0
-    sheets = _Sheets(folder, format, wish["columns"])
-    for index, start in enumerate(parts):
-        until = parts[index + 1] if index + 1 < len(parts) else max(reel.duration, start)
-        middle = (start + until) / 2
-        frame, time = reel.frame_at(middle, middle - start if slack is None else slack)
-        if time != shown:
-            shown = time
-            tiles.append(start)
-            sheets.add(display_image(frame, reel.shape, wish["width"], longest=_LONGEST))
-        tell((index + 1) / len(parts))
+    default_count = min(MAX_TILES_PER_SHEET, math.ceil(reader.duration))
+    count = request.count or default_count
+    intervals, requested = interval_starts(reader.duration, count, request.interval, request.limit)
+    starts: list[float] = []
+    previous = -1.0
+    for index, start in enumerate(intervals):
+        end = intervals[index + 1] if index + 1 < len(intervals) else max(reader.duration, start)
+        center = (start + end) / 2
+        frame, time = reader.frame_at(center, center - start if tolerance is None else tolerance)
+        if time != previous:
+            previous = time
+            starts.append(start)
+            sheets.add(display_image(frame, reader.pixel_aspect, request.width, max_side=_MAX_TILE_SIDE))
+        on_progress((index + 1) / len(intervals))
     grid = sheets.finish()
-    return {
-        "sheets": [path.name for path in sheets.paths],
-        "starts": tiles,
-        "end": reel.duration,
-        "grid": [grid.columns, grid.rows, grid.width, grid.height],
-        "asked": asked,
-    }
+    return SpriteResult(
+        sheets=[path.name for path in sheets.paths],
+        starts=starts,
+        end=reader.duration,
+        columns=grid.columns,
+        rows=grid.rows,
+        tile_width=grid.width,
+        tile_height=grid.height,
+        requested=requested,
+    )
 
 
-class _Sheets:
-    """Sheets under construction; one at a time is held in memory."""
+class SpriteSheets:
+    """Writer of sprite sheets. Only the current sheet is in memory."""
 
     def __init__(self, folder: Path, format: str, columns: int) -> None:
         self.paths: list[Path] = []
@@ -64,23 +65,25 @@ class _Sheets:
         self._count = 0
 
     def add(self, tile: Image.Image) -> None:
+        """Add a tile. The first tile sets the tile size."""
         grid = self._grid = self._grid or grid_for(tile.size, self._columns)
-        sheet, x, y = grid.place(self._count)
+        sheet, x, y = grid.position(self._count)
         if self._sheet is None or sheet > len(self.paths):
-            self._write()
+            self._write_sheet()
             self._sheet = Image.new("RGB", (grid.columns * grid.width, grid.rows * grid.height))
-        fits = tile.size == (grid.width, grid.height)  # a film may change its size
+        fits = tile.size == (grid.width, grid.height)  # the frame size may change within a file
         self._sheet.paste(tile if fits else tile.resize((grid.width, grid.height)), (x, y))
         self._count += 1
 
     def finish(self) -> Grid:
-        self._write()
-        assert self._grid is not None  # noqa: S101 - there is always a first tile
+        """Write the last sheet and return the grid."""
+        self._write_sheet()
+        assert self._grid is not None  # noqa: S101 - every video has at least one tile
         return self._grid
 
-    def _write(self) -> None:
+    def _write_sheet(self) -> None:
         if self._sheet is None or self._grid is None:
             return
         number = len(self.paths)
-        sheet = self._sheet.crop((0, 0, *self._grid.size(number, self._count)))
-        self.paths.append(save(sheet, self._folder, f"sprite-{number + 1:03d}", self._format))
+        sheet = self._sheet.crop((0, 0, *self._grid.sheet_size(number, self._count)))
+        self.paths.append(save_image(sheet, self._folder, f"sprite-{number + 1:03d}", self._format))

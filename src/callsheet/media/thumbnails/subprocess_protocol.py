@@ -1,4 +1,7 @@
-"""How a script in a child process answers whoever started it: one JSON object per line of stdout."""
+"""Protocol of the preview scripts: a JSON argument in, JSON lines on stdout out.
+
+A script writes `{"done": 0.5}` as progress, and finally its result or `{"error": "…", "disk_full": false}`.
+"""
 
 import errno
 import json
@@ -7,34 +10,42 @@ from collections.abc import Callable
 from typing import Any
 
 import av
+from av.container import InputContainer
 
-_STEP = 0.01
+from callsheet.media.thumbnails.preview_requests import SourceFile
+
+_MIN_STEP = 0.01
 
 
-def send(fact: dict[str, Any]) -> None:
-    """Write one line, at once."""
-    sys.stdout.write(json.dumps(fact) + "\n")
+def send(message: dict[str, Any]) -> None:
+    """Write one JSON line and flush it."""
+    sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 
-def answer(work: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Do the work for the request in the first argument, and tell what it returns, or `error` and `disk_full`."""
+def run_request(handler: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Call the handler with the request in the first argument, and send its result or its error."""
     try:
-        send(work(json.loads(sys.argv[1])))
+        send(handler(json.loads(sys.argv[1])))
     except (av.FFmpegError, MemoryError, ValueError, OSError) as error:
-        full = getattr(error, "errno", None) == errno.ENOSPC
-        words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        send({"error": words, "disk_full": full})
+        disk_full = getattr(error, "errno", None) == errno.ENOSPC
+        message = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        send({"error": message, "disk_full": disk_full})
 
 
-class ProgressReport:
-    """Tells how much is done, from 0 to 1: never less than before, and no oftener than is of use."""
+def open_source(source: SourceFile) -> InputContainer:
+    """Open a media file with its restrictions. Raises av.FFmpegError if it is no media file."""
+    return av.open(f"file:{source.path}", format=source.demuxer, options=source.options, metadata_errors="replace")
+
+
+class ProgressReporter:
+    """Sends progress from 0 to 1. It never decreases, and is sent in steps of at least 1 %."""
 
     def __init__(self) -> None:
-        self._told = -1.0
+        self._reported = -1.0
 
     def __call__(self, done: float) -> None:
-        """Tell it, if it is worth telling."""
-        if done >= min(1.0, self._told + _STEP):
-            self._told = done
+        """Send the progress if it increased by a step."""
+        if done >= min(1.0, self._reported + _MIN_STEP):
+            self._reported = done
             send({"done": done})

@@ -1,4 +1,4 @@
-"""A video in which one can look at any moment, and go on from there; nothing is decoded that need not be."""
+"""Video reader with random access, which decodes as few frames as possible."""
 
 from collections.abc import Iterator
 
@@ -9,115 +9,117 @@ from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-_NEAR = 2.0
-"""Seconds to decode onwards rather than to seek, in files that have no index."""
+_MAX_DECODE_AHEAD = 2.0
+"""Seconds to decode forward instead of seeking, in files without an index."""
 
 
 class VideoReader:
-    """The pictures of an open file, by their times in seconds from the first one."""
+    """The frames of an open file. Times are in seconds from the first frame."""
 
     def __init__(self, container: InputContainer, *, max_pixels: int, threads: int) -> None:
-        """Raises ValueError when there is no picture in the file, or one too large to be decoded safely."""
+        """Open the video stream. Raises ValueError if there is none, or if its frames exceed `max_pixels`."""
         stream = next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
         if stream is None:
-            raise ValueError("there is no picture in it")
+            raise ValueError("it contains no video")
         if stream.codec_context.width * stream.codec_context.height > max_pixels:
-            raise ValueError("its pictures are too large to be decoded safely")
+            raise ValueError("its frames are too large to be decoded safely")
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
-        self.shape = float(stream.sample_aspect_ratio or 1)
+        self.pixel_aspect = float(stream.sample_aspect_ratio or 1)
         self._container = container
         self._stream: VideoStream = stream
-        self._base = float(stream.time_base or 1 / av.time_base)
-        self._start = (stream.start_time or 0) * self._base
+        self._time_base = float(stream.time_base or 1 / av.time_base)
+        self._start = (stream.start_time or 0) * self._time_base
         self.duration = self._find_duration()
         self._frames: Iterator[VideoFrame] = iter(())
-        self._shown: VideoFrame | None = None
+        self._current: VideoFrame | None = None
         self._next: VideoFrame | None = None
         self._key_time = 0.0
-        self._read_to = 0
+        self._last_dts = 0
 
-    def frame_at(self, wanted: float, slack: float = 0.0) -> tuple[VideoFrame, float]:
-        """Return the picture seen at a moment, with its time.
+    def frame_at(self, time: float, tolerance: float = 0.0) -> tuple[VideoFrame, float]:
+        """Return the frame that is displayed at a time, and its timestamp.
 
-        A key frame that lies up to `slack` seconds before it is taken instead, which costs a single decode.
-        Where the file breaks off, its last picture is returned. Raises ValueError when there is none at all.
+        A key frame up to `tolerance` seconds before that time is returned instead, which costs a single decode. For a
+        truncated file, its last frame is returned.
+
+        Raises ValueError if no frame can be decoded.
         """
-        going_on = self._follows(wanted)
-        if slack > 0 and not (going_on and wanted - self._key_time > slack):
-            found = self._key_frame(wanted)
-            if found is not None and abs(wanted - found[1]) <= slack:
-                return found
-            going_on = False
-        if not going_on:
-            self._go_to(wanted)
-        self._advance(wanted)
-        assert self._shown is not None  # noqa: S101 - _go_to saw to it
-        return self._shown, self._time(self._shown)
+        decode_forward = self._can_decode_forward(time)
+        if tolerance > 0 and not (decode_forward and time - self._key_time > tolerance):
+            key_frame = self._key_frame_before(time)
+            if key_frame is not None and abs(time - key_frame[1]) <= tolerance:
+                return key_frame
+            decode_forward = False  # the search for the key frame moved the position
+        if not decode_forward:
+            self._seek(time)
+        self._advance(time)
+        assert self._current is not None  # noqa: S101 - _seek sets it or raises
+        return self._current, self._time(self._current)
 
-    def pictures(self, start: float = 0.0, end: float = float("inf")) -> Iterator[tuple[VideoFrame, float]]:
-        """Decode all pictures from one moment to another, and one more, which ends the last of them."""
+    def frames(self, start: float = 0.0, end: float = float("inf")) -> Iterator[tuple[VideoFrame, float]]:
+        """Decode all frames from `start` to `end`, and the first frame after `end`."""
         frame, time = self.frame_at(start)
         yield frame, time
         while self._next is not None and time <= end:
             frame, time = self.frame_at(self._time(self._next))
             yield frame, time
 
-    def key_frames(self, apart: float) -> Iterator[tuple[VideoFrame, float]]:
-        """Decode the key frames alone, leaving out those that come less than `apart` seconds after the last."""
-        self._shown = None
+    def key_frames(self, min_distance: float) -> Iterator[tuple[VideoFrame, float]]:
+        """Decode only key frames that are at least `min_distance` seconds apart."""
+        self._current = None
         earliest = float("-inf")
-        # The stream's `discard` would leave out the others sooner, but tells wrong times with it in MP4.
+        # The `discard` option of the stream would skip other frames sooner, but yields wrong timestamps in MP4.
         for packet in self._packets_from(0):
-            if packet.is_keyframe and packet.pts is not None and packet.pts * self._base >= earliest:
-                earliest = packet.pts * self._base + apart
-                yield from ((frame, self._time(frame)) for frame in self._alone(packet))
+            if packet.is_keyframe and packet.pts is not None and packet.pts * self._time_base >= earliest:
+                earliest = packet.pts * self._time_base + min_distance
+                yield from ((frame, self._time(frame)) for frame in self._decode_single(packet))
 
-    def _follows(self, wanted: float) -> bool:
-        """Tell whether it is quicker to decode onwards from where we are than to seek."""
-        if self._shown is None or wanted < self._time(self._shown):
+    def _can_decode_forward(self, time: float) -> bool:
+        """Return whether decoding forward from the current frame is faster than seeking."""
+        if self._current is None or time < self._time(self._current):
             return False
-        if self._next is None or wanted < self._time(self._next):
+        if self._next is None or time < self._time(self._next):
             return True
         entries = self._stream.index_entries
-        key = entries.search_timestamp(self._ticks(wanted))
+        key = entries.search_timestamp(self._ticks(time))
         if key < 0:
-            return wanted - self._time(self._shown) < _NEAR
-        return entries[key].timestamp <= self._read_to
+            return time - self._time(self._current) < _MAX_DECODE_AHEAD
+        return entries[key].timestamp <= self._last_dts
 
-    def _key_frame(self, wanted: float) -> tuple[VideoFrame, float] | None:
-        self._shown = None
-        for position, latest in _back_from(wanted):
+    def _key_frame_before(self, time: float) -> tuple[VideoFrame, float] | None:
+        self._current = None
+        for position, latest in _seek_positions(time):
             key = next((packet for packet in self._packets_from(position) if packet.is_keyframe), None)
-            frames = self._alone(key) if key is not None else []
-            if frames and self._time(frames[0]) <= latest + self._base / 2:
+            frames = self._decode_single(key) if key is not None else []
+            if frames and self._time(frames[0]) <= latest + self._time_base / 2:
                 return frames[0], self._time(frames[0])
         return None
 
-    def _go_to(self, wanted: float) -> None:
-        for position, latest in _back_from(wanted):
-            self._frames = self._decoded_from(position)
+    def _seek(self, time: float) -> None:
+        for position, latest in _seek_positions(time):
+            self._frames = self._frames_from(position)
             first = next(self._frames, None)
-            if first is not None and self._time(first) <= latest + self._base / 2:
-                self._shown, self._next = first, next(self._frames, None)
+            if first is not None and self._time(first) <= latest + self._time_base / 2:
+                self._current, self._next = first, next(self._frames, None)
                 self._key_time = self._time(first)
                 return
-        raise ValueError("no picture in it can be decoded")
+        raise ValueError("none of its frames can be decoded")
 
-    def _advance(self, wanted: float) -> None:
-        while self._next is not None and self._time(self._next) <= wanted + self._base / 2:
-            self._shown, self._next = self._next, next(self._frames, None)
-            if self._shown.key_frame:
-                self._key_time = self._time(self._shown)
+    def _advance(self, time: float) -> None:
+        while self._next is not None and self._time(self._next) <= time + self._time_base / 2:
+            self._current, self._next = self._next, next(self._frames, None)
+            if self._current.key_frame:
+                self._key_time = self._time(self._current)
 
-    def _decoded_from(self, position: float) -> Iterator[VideoFrame]:
+    def _frames_from(self, position: float) -> Iterator[VideoFrame]:
         for packet in self._packets_from(position):
-            self._read_to = packet.dts if packet.dts is not None else self._read_to
+            self._last_dts = packet.dts if packet.dts is not None else self._last_dts
             yield from self._decode(packet)
         yield from self._decode(None)
 
     def _packets_from(self, position: float) -> Iterator["Packet[VideoStream]"]:
-        """Read on from the key frame before a moment, until the file ends or breaks off."""
+        """Yield packets from the key frame before a time, to the end or the truncation of the file."""
         try:
             self._container.seek(self._ticks(position), stream=self._stream, backward=True)
             yield from self._container.demux(self._stream)
@@ -127,40 +129,41 @@ class VideoReader:
     def _decode(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame]:
         try:
             return self._stream.codec_context.decode(packet)
-        except av.FFmpegError:  # a damaged packet costs its own picture only
+        except av.FFmpegError:  # a damaged packet loses only its own frame
             return []
 
-    def _alone(self, key: "Packet[VideoStream]") -> list[VideoFrame]:
-        """Decode one packet without those after it, for which a decoder waits that has threads or reorders."""
+    def _decode_single(self, key: "Packet[VideoStream]") -> list[VideoFrame]:
+        """Decode one packet and drain the decoder, which otherwise waits for more packets to thread or reorder."""
         frames = [*self._decode(key), *self._decode(None)]
         self._stream.codec_context.flush_buffers()
         return frames
 
     def _ticks(self, time: float) -> int:
-        return int((time + self._start) / self._base)
+        return int((time + self._start) / self._time_base)
 
     def _time(self, frame: VideoFrame) -> float:
-        return max(0.0, (frame.pts or 0) * self._base - self._start)
+        return max(0.0, (frame.pts or 0) * self._time_base - self._start)
 
     def _find_duration(self) -> float:
         if self._stream.duration:
-            return float(self._stream.duration * self._base)
+            return float(self._stream.duration * self._time_base)
         if self._container.duration:
             return float(self._container.duration / av.time_base)
         ends = [(p.pts or 0) + (p.duration or 0) for p in self._packets_from(0) if p.pts is not None]
-        return float(max(ends, default=0) * self._base - self._start)
+        return float(max(ends, default=0) * self._time_base - self._start)
 
 
-def _back_from(wanted: float) -> Iterator[tuple[float, float]]:
-    """Where to seek for a moment, and how late the first picture found may be.
+def _seek_positions(time: float) -> Iterator[tuple[float, float]]:
+    """Yield positions to seek to, each with the latest acceptable time of the first frame that is found there.
 
-    There, then ever further before it, for files that break off, and at the start.
+    The first position is the time itself. Earlier ones follow at growing distances, for truncated files, then the
+    start.
     """
     step = 0.0
-    while wanted > step:
-        yield wanted - step, wanted
+    while time > step:
+        yield time - step, time
         step = 2 * step + 1
-    yield 0.0, wanted
-    # Before the start: sought at it, a transport stream begins with its second key frame.
+    yield 0.0, time
+    # A transport stream that is sought at its start begins with its second key frame, so seek before the start.
     yield -1.0, float("inf")
     yield 0.0, float("inf")

@@ -1,9 +1,7 @@
-"""Draws the sound of a file in a process of its own: `python waveform.py REQUEST`.
+"""Waveform script: draws the audio of a file in a child process, as `python waveform.py REQUEST`.
 
-The request is one JSON object, see `main`. Each line of stdout is a JSON object: `{"done": 0.5}` as it goes, then
-`{"file": …}` or `{"error": "…"}`.
-It is run by its path and imports little of ours, so that it starts quickly. The samples stream by: of a film of
-hours no more is kept than of one of seconds.
+REQUEST is a `WaveformJob` as JSON. See `subprocess_protocol` for the output. The script is run by its path, and imports
+few modules, so that it starts quickly. It streams the samples, so its memory does not depend on the duration.
 """
 
 import math
@@ -17,108 +15,105 @@ from av.audio.resampler import AudioResampler
 from av.container import InputContainer
 from PIL import Image, ImageDraw
 
-from callsheet.media.thumbnails.subprocess_protocol import ProgressReport, answer
+from callsheet.media.thumbnails.preview_requests import WaveformJob, WaveformRequest
+from callsheet.media.thumbnails.subprocess_protocol import ProgressReporter, open_source, run_request
 
-_MOST_PEAKS = 65_536
-_FINEST = 16
-"""Samples in one peak, at first; twice as many whenever there are too many peaks."""
-_GAP = 0.05
-"""Seconds without sound that are not taken for inaccurate time stamps."""
+_MAX_PEAKS = 65_536
+_MIN_STEP = 16
+"""Samples per peak at the start. The number doubles whenever there are too many peaks."""
+_MAX_TIMESTAMP_ERROR = 0.05
+"""Seconds. A longer gap between timestamps counts as silence."""
 _OVERSAMPLING = 4
 
 Peak = tuple[float, float]
-"""Lowest and highest of some samples."""
+"""Minimum and maximum of consecutive samples."""
 
 
-def main(request: dict[str, Any]) -> dict[str, Any]:
-    """Draw the picture.
-
-    `path`, `output`, `width`, `height`, `color`; `background`, or null; `duration` of the film in seconds, or null;
-    `demuxer`, or null; `input`: its options.
-    """
-    source, demuxer = f"file:{request['path']}", request["demuxer"]
-    with av.open(source, format=demuxer, options=request["input"], metadata_errors="replace") as container:
-        sound = _listen(container, request["duration"] or 0.0)
-    output = Path(request["output"])
-    _drawn(sound.columns(request["width"]), request).save(output, lossless=True)
+def main(data: dict[str, Any]) -> dict[str, Any]:
+    """Draw the waveform and return its file name."""
+    job = WaveformJob.from_json(data)
+    with open_source(job.source) as container:
+        peaks = _read_peaks(container, job.request.duration or 0.0)
+    output = Path(job.output)
+    _draw(peaks.columns(job.request.width), job.request).save(output, lossless=True)
     return {"file": output.name}
 
 
-def _listen(container: InputContainer, duration: float) -> "_Sound":
-    sound: _Sound | None = None
-    progress = ProgressReport()
+def _read_peaks(container: InputContainer, duration: float) -> "_Peaks":
+    peaks: _Peaks | None = None
+    progress = ProgressReporter()
     resampler = AudioResampler(format="fltp")
     start = (container.start_time or 0) / av.time_base
-    for frame in _decoded(container):
-        sound = sound or _Sound(frame.sample_rate)
+    for frame in _decode_audio(container):
+        peaks = peaks or _Peaks(frame.sample_rate)
         if frame.time is not None:
-            sound.go_to(frame.time - start)
+            peaks.pad_to(frame.time - start)
         for part in resampler.resample(frame):
-            sound.add(part)
-        progress(sound.seconds / max(duration, sound.seconds))
-    if sound is None:
-        raise ValueError("no sound in it can be decoded")
-    sound.go_to(duration)
-    return sound
+            peaks.add(part)
+        progress(peaks.seconds / max(duration, peaks.seconds))
+    if peaks is None:
+        raise ValueError("its audio cannot be decoded")
+    peaks.pad_to(duration)
+    return peaks
 
 
-def _decoded(container: InputContainer) -> Iterator[AudioFrame]:
-    """Decode the first sound track, as far as it goes."""
+def _decode_audio(container: InputContainer) -> Iterator[AudioFrame]:
+    """Yield the frames of the first audio stream, to the end or the truncation of the file."""
     stream = container.streams.audio[0]
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets)
-        except (StopIteration, av.FFmpegError):  # the end, or the file breaks off
+        except (StopIteration, av.FFmpegError):  # end of file, or truncated file
             return
         try:
             yield from stream.codec_context.decode(packet)
-        except av.FFmpegError:  # a damaged packet costs its own samples only
+        except av.FFmpegError:  # a damaged packet loses only its own samples
             continue
 
 
-class _Sound:
-    """The peaks of a sound track, of all its channels together."""
+class _Peaks:
+    """Peaks of an audio stream over all its channels."""
 
-    def __init__(self, rate: int) -> None:
-        self._rate = rate
+    def __init__(self, sample_rate: int) -> None:
+        self._sample_rate = sample_rate
         self._peaks: list[Peak] = []
-        self._step = _FINEST
+        self._step = _MIN_STEP
         self._samples = 0
-        self._open: Peak = (0.0, 0.0)
-        self._filled = 0
+        self._partial: Peak = (0.0, 0.0)
+        self._partial_samples = 0
 
     @property
     def seconds(self) -> float:
-        """Length so far."""
-        return self._samples / self._rate
+        """Duration of all samples so far."""
+        return self._samples / self._sample_rate
 
     def add(self, frame: AudioFrame) -> None:
-        """Append the samples of a frame of planar floats."""
-        # Of eight channels PyAV tells nine planes (seen with 18.1.0), and reading the last one crashes.
+        """Add the samples of a frame of planar floats."""
+        # PyAV reports nine planes for eight channels (seen with 18.1.0). Reading the last one crashes.
         channels = frame.planes[: frame.layout.nb_channels]
         planes = [bytes(plane)[: frame.samples * 4] for plane in channels]
-        at = 0
-        while at < frame.samples:
-            taken = min(self._step - self._filled, frame.samples - at)
-            lowest, highest = zip(*(_extremes(plane, at, taken) for plane in planes), strict=True)
-            self._append((min(lowest), max(highest)), taken)
-            at += taken
+        offset = 0
+        while offset < frame.samples:
+            count = min(self._step - self._partial_samples, frame.samples - offset)
+            lowest, highest = zip(*(_extremes(plane, offset, count) for plane in planes), strict=True)
+            self._append((min(lowest), max(highest)), count)
+            offset += count
 
-    def go_to(self, time: float) -> None:
-        """Append silence up to a time, in seconds, where there is a gap before it."""
-        missing = round(time * self._rate) - self._samples
-        if missing < _GAP * self._rate:
+    def pad_to(self, time: float) -> None:
+        """Add silence up to a time in seconds, if there is a gap before it."""
+        missing = round(time * self._sample_rate) - self._samples
+        if missing < _MAX_TIMESTAMP_ERROR * self._sample_rate:
             return
         while missing > 0:
-            taken = min(self._step - self._filled, missing)
-            self._append((0.0, 0.0), taken)
-            missing -= taken
+            count = min(self._step - self._partial_samples, missing)
+            self._append((0.0, 0.0), count)
+            missing -= count
 
     def columns(self, count: int) -> list[Peak]:
-        """Return the peaks of equal parts, from the start to the end."""
-        peaks = [*self._peaks, self._open] if self._filled else self._peaks
-        length = self._samples / self._step  # in peaks, of which the last may be short
+        """Return the peaks of `count` equal parts."""
+        peaks = [*self._peaks, self._partial] if self._partial_samples else self._peaks
+        length = self._samples / self._step  # in peaks; the last one may be partial
         columns = []
         for index in range(count):
             first = int(index * length / count)
@@ -128,42 +123,45 @@ class _Sound:
         return columns
 
     def _append(self, peak: Peak, samples: int) -> None:
-        self._open = (min(peak[0], self._open[0]), max(peak[1], self._open[1])) if self._filled else peak
-        self._filled += samples
+        if self._partial_samples:
+            self._partial = (min(peak[0], self._partial[0]), max(peak[1], self._partial[1]))
+        else:
+            self._partial = peak
+        self._partial_samples += samples
         self._samples += samples
-        if self._filled == self._step:
-            self._peaks.append(self._open)
-            self._filled = 0
-            if len(self._peaks) == _MOST_PEAKS:
+        if self._partial_samples == self._step:
+            self._peaks.append(self._partial)
+            self._partial_samples = 0
+            if len(self._peaks) == _MAX_PEAKS:
                 pairs = zip(self._peaks[::2], self._peaks[1::2], strict=True)
                 self._peaks = [(min(a[0], b[0]), max(a[1], b[1])) for a, b in pairs]
                 self._step *= 2
 
 
-def _extremes(plane: bytes, at: int, samples: int) -> Peak:
-    """Return the lowest and the highest of some floats, which Pillow finds far quicker than Python."""
-    row = Image.frombuffer("F", (samples, 1), plane[at * 4 : (at + samples) * 4], "raw", "F", 0, 1)
+def _extremes(plane: bytes, offset: int, samples: int) -> Peak:
+    """Return the minimum and maximum of floats. Pillow is much faster than Python here."""
+    row = Image.frombuffer("F", (samples, 1), plane[offset * 4 : (offset + samples) * 4], "raw", "F", 0, 1)
     lowest, highest = row.getextrema()
     return float(lowest), float(highest)  # type: ignore[arg-type]
 
 
-def _drawn(columns: list[Peak], request: dict[str, Any]) -> Image.Image:
-    size = width, height = request["width"], request["height"]
-    shape = Image.new("L", (width, height * _OVERSAMPLING))
-    pen = ImageDraw.Draw(shape)
-    middle, thin = height * _OVERSAMPLING / 2, _OVERSAMPLING / 2
+def _draw(columns: list[Peak], request: WaveformRequest) -> Image.Image:
+    size = width, height = request.width, request.height
+    mask = Image.new("L", (width, height * _OVERSAMPLING))
+    pen = ImageDraw.Draw(mask)
+    middle, min_height = height * _OVERSAMPLING / 2, _OVERSAMPLING / 2
     for x, (lowest, highest) in enumerate(columns):
-        top = min(middle - max(-1.0, min(1.0, highest)) * middle, middle - thin)
-        bottom = max(middle - max(-1.0, min(1.0, lowest)) * middle, middle + thin)
+        top = min(middle - max(-1.0, min(1.0, highest)) * middle, middle - min_height)
+        bottom = max(middle - max(-1.0, min(1.0, lowest)) * middle, middle + min_height)
         pen.rectangle((x, round(top), x, round(bottom) - 1), fill=255)
-    picture = Image.new("RGBA", size, request["background"] or "#00000000")
-    if request["background"] is None:
-        picture.paste(request["color"], (0, 0, *size))
-        picture.putalpha(shape.reduce((1, _OVERSAMPLING)))
-        return picture
-    picture.paste(request["color"], (0, 0, *size), shape.reduce((1, _OVERSAMPLING)))
-    return picture.convert("RGB")
+    image = Image.new("RGBA", size, request.background or "#00000000")
+    if request.background is None:
+        image.paste(request.color, (0, 0, *size))
+        image.putalpha(mask.reduce((1, _OVERSAMPLING)))
+        return image
+    image.paste(request.color, (0, 0, *size), mask.reduce((1, _OVERSAMPLING)))
+    return image.convert("RGB")
 
 
 if __name__ == "__main__":
-    answer(main)
+    run_request(main)

@@ -1,1 +1,1 @@
-"""A video in other codecs, containers and sizes."""
+"""Transcoding: change the codecs, container and size of a video."""

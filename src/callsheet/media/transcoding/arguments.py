@@ -1,4 +1,4 @@
-"""The words by which FFmpeg does the work of a plan in one decode."""
+"""FFmpeg arguments of a transcode. All outputs come from one decode of the source."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -10,109 +10,123 @@ from callsheet.media.ffmpeg.filter_graph import FilterGraph, Options
 from callsheet.media.ffmpeg.inputs import file_url, media_input
 from callsheet.media.filters.scaling import HDR_TO_SDR, Box, color_space_of, scale_to_box
 from callsheet.media.transcoding import hls
-from callsheet.media.transcoding.color_pipeline import narrowing
-from callsheet.media.transcoding.passes import with_pass
+from callsheet.media.transcoding.color_pipeline import narrow_gamut_filter
 from callsheet.media.transcoding.plan import AudioEncoding, TranscodePlan
 from callsheet.media.transcoding.renditions import VideoRendition
 
-_SDR = {8: "yuv420p", 10: "yuv420p10le"}
+_SDR_PIXEL_FORMATS = {8: "yuv420p", 10: "yuv420p10le"}
 
 
 def copy_args(plan: TranscodePlan, output: Path) -> list[str]:
-    """Return the words that pass the picture on as it is."""
-    picture = ["-map", "0:V:0", "-c:v", "copy"]
-    return [*media_input(plan.source.path), *picture, *_sound(plan), *_container(plan), file_url(output)]
+    """Return the arguments that stream-copy the video and write `output`."""
+    video = ["-map", "0:V:0", "-c:v", "copy"]
+    return [*media_input(plan.source.path), *video, *_audio_args(plan), *_container_args(plan), file_url(output)]
 
 
 def encode_args(plan: TranscodePlan, encoders: Sequence[Encoder], outputs: Sequence[Path], threads: int) -> list[str]:
-    """Return the words that encode every picture; in the second pass where there are two."""
-    words, streams = _decoding(plan, encoders)
-    for number, (stream, encoder, output) in enumerate(zip(streams, encoders, outputs, strict=True)):
-        words += ["-map", stream, *_picture(plan, encoder, number, threads, 2)]
-        words += [*_sound(plan), *_container(plan), file_url(output)]
-    return words
+    """Return the arguments that encode every rendition. For a two-pass plan these are those of the second pass."""
+    args, streams = _decode_args(plan, encoders)
+    for index, (stream, encoder, output) in enumerate(zip(streams, encoders, outputs, strict=True)):
+        args += ["-map", stream, *_video_args(plan, encoder, index, threads, pass_number=2)]
+        args += [*_audio_args(plan), *_container_args(plan), file_url(output)]
+    return args
 
 
 def first_pass_args(plan: TranscodePlan, encoders: Sequence[Encoder], threads: int) -> list[str]:
-    """Return the words of the first of two passes."""
-    words, streams = _decoding(plan, encoders)
-    # The number of a stream may be part of its log's name, so both passes need the same streams in the same places.
-    sound = ["-map", "0:a:0", "-c:a", "copy"] if plan.sound is not None and plan.format != "hls" else []
-    for number, (stream, encoder) in enumerate(zip(streams, encoders, strict=True)):
-        words += ["-map", stream, *_picture(plan, encoder, number, threads, 1), *sound, "-f", "null", "-"]
-    return words
+    """Return the arguments of the first of two passes, which writes statistics only."""
+    args, streams = _decode_args(plan, encoders)
+    # The name of a pass log may contain the stream index, so both passes need the same streams at the same indexes.
+    audio = ["-map", "0:a:0", "-c:a", "copy"] if plan.audio is not None and plan.format != "hls" else []
+    for index, (stream, encoder) in enumerate(zip(streams, encoders, strict=True)):
+        args += ["-map", stream, *_video_args(plan, encoder, index, threads, pass_number=1), *audio, "-f", "null", "-"]
+    return args
 
 
 def hls_args(plan: TranscodePlan, encoders: Sequence[Encoder], threads: int) -> list[str]:
-    """Return the words that write the playlists and segments of HLS into the folder that FFmpeg runs in."""
-    words, streams = _decoding(plan, encoders)
-    length = plan.segment or 4
-    for number, (stream, picture, encoder) in enumerate(zip(streams, plan.renditions, encoders, strict=True)):
-        words += ["-map", stream, *_picture(plan, encoder, number, threads, 2)]
-        words += ["-tag:v", "hvc1"] if encoder.codec == "h265" else []
-        words += hls.hls_args(picture.name, length)
-    return words if plan.sound is None else [*words, *_sound(plan), *hls.hls_args(hls.SOUND, length)]
+    """Return the arguments that write HLS playlists and segments to FFmpeg's working directory."""
+    args, streams = _decode_args(plan, encoders)
+    segment_seconds = plan.segment_seconds or 4
+    for index, (stream, rendition, encoder) in enumerate(zip(streams, plan.renditions, encoders, strict=True)):
+        args += ["-map", stream, *_video_args(plan, encoder, index, threads, pass_number=2)]
+        args += ["-tag:v", "hvc1"] if encoder.codec == "h265" else []
+        args += hls.output_args(rendition.name, segment_seconds)
+    if plan.audio is None:
+        return args
+    return [*args, *_audio_args(plan), *hls.output_args(hls.AUDIO_GROUP, segment_seconds)]
 
 
-def _decoding(plan: TranscodePlan, encoders: Sequence[Encoder]) -> tuple[list[str], list[str]]:
-    """Return the words of input and filters, with what each encoder is to take."""
+def pass_args(args: Sequence[str], encoder: str, pass_number: int, log: str) -> list[str]:
+    """Return encoder arguments extended for one of two passes.
+
+    The first pass measures the complexity of the frames. The second pass distributes the bits by these measurements.
+    `log` is the name of the statistics file in FFmpeg's working directory.
+    """
+    if encoder != "libx265":
+        return [*args, "-pass", str(pass_number), "-passlogfile", log]
+    # libx265 ignores FFmpeg's -pass options; its own parameters set the pass.
+    position = args.index("-x265-params") + 1
+    return [*args[:position], f"{args[position]}:pass={pass_number}:stats={log}", *args[position + 1 :]]
+
+
+def _decode_args(plan: TranscodePlan, encoders: Sequence[Encoder]) -> tuple[list[str], list[str]]:
+    """Return the input and filter arguments, and the filter output of each encoder."""
     graph = FilterGraph()
     stream = "0:V:0"
-    if plan.tones.maps_to_sdr and plan.fit is None:
-        stream = graph.chain(
-            stream, *_smaller(plan), *HDR_TO_SDR[:-1], ("format", {"pix_fmts": _SDR[plan.tones.depth]})
-        )
-    if plan.tones.narrows:
-        stream = graph.chain(stream, narrowing(plan.source), ("format", {"pix_fmts": _SDR[plan.tones.depth]}))
-    if plan.rate is not None:
-        stream = graph.add("fps", stream, fps=plan.rate)
+    pixel_format: tuple[str, Options] = ("format", {"pix_fmts": _SDR_PIXEL_FORMATS[plan.color.depth]})
+    if plan.color.maps_to_sdr and plan.fit is None:
+        stream = graph.chain(stream, *_downscale_filters(plan), *HDR_TO_SDR[:-1], pixel_format)
+    if plan.color.narrows_gamut:
+        stream = graph.chain(stream, narrow_gamut_filter(plan.source), pixel_format)
+    if plan.frame_rate is not None:
+        stream = graph.add("fps", stream, fps=plan.frame_rate)
     copies = graph.split("split", stream, len(encoders)) if len(encoders) > 1 else [stream]
-    ends = [
-        graph.chain(_shaped(graph, copy, plan, picture), *encoder.last_filters)
-        for copy, picture, encoder in zip(copies, plan.renditions, encoders, strict=True)
+    outputs = [
+        graph.chain(_scale(graph, copy, plan, rendition), *encoder.last_filters)
+        for copy, rendition, encoder in zip(copies, plan.renditions, encoders, strict=True)
     ]
     devices = dict.fromkeys(tuple(encoder.device_args) for encoder in encoders)
-    words = [*chain.from_iterable(devices), *media_input(plan.source.path), "-filter_complex", str(graph)]
-    return words, [f"[{end}]" for end in ends]
+    args = [*chain.from_iterable(devices), *media_input(plan.source.path), "-filter_complex", str(graph)]
+    return args, [f"[{output}]" for output in outputs]
 
 
-def _picture(plan: TranscodePlan, encoder: Encoder, number: int, threads: int, turn: int) -> list[str]:
-    words = encoder.args(rate=plan.rate, threads=threads, segment=plan.segment)
+def _video_args(plan: TranscodePlan, encoder: Encoder, index: int, threads: int, *, pass_number: int) -> list[str]:
+    args = encoder.args(rate=plan.frame_rate, threads=threads, segment=plan.segment_seconds)
     if plan.passes == 2:
-        words = with_pass(words, encoder.name, turn, f"pass{number}")
-    return [*words, "-fps_mode", "cfr" if plan.rate else "vfr"]
+        args = pass_args(args, encoder.name, pass_number, f"pass{index}")
+    return [*args, "-fps_mode", "cfr" if plan.frame_rate else "vfr"]
 
 
-def _smaller(plan: TranscodePlan) -> list[tuple[str, Options]]:
-    """Mapping takes long for each pixel, so none is mapped only to be thrown away."""
-    found, largest = plan.source.probe, plan.renditions[0]
-    if largest.width * largest.height >= (found.width or 0) * (found.height or 0):
+def _downscale_filters(plan: TranscodePlan) -> list[tuple[str, Options]]:
+    """Return the filters that scale down before tone mapping, which is slow per pixel."""
+    source, largest = plan.source.probe, plan.renditions[0]
+    if largest.width * largest.height >= (source.width or 0) * (source.height or 0):
         return []
     return [("scale", {"w": largest.width, "h": largest.height}), ("setsar", {"sar": 1})]
 
 
-def _shaped(graph: FilterGraph, stream: str, plan: TranscodePlan, picture: VideoRendition) -> str:
+def _scale(graph: FilterGraph, stream: str, plan: TranscodePlan, rendition: VideoRendition) -> str:
     if plan.fit is not None:
-        box = Box(picture.width, picture.height, plan.fit, background=plan.background)
+        box = Box(rendition.width, rendition.height, plan.fit, background=plan.background)
         return graph.add("setsar", scale_to_box(graph, stream, plan.source, box), sar=1)
-    colours = color_space_of(plan.source)
-    if plan.source.hdr and not plan.tones.maps_to_sdr:
-        colours = {**colours, "out_color_matrix": "bt2020"}
-    scaled = graph.add("scale", stream, w=picture.width, h=picture.height, **colours)
+    color = color_space_of(plan.source)
+    if plan.source.hdr and not plan.color.maps_to_sdr:
+        color = {**color, "out_color_matrix": "bt2020"}
+    scaled = graph.add("scale", stream, w=rendition.width, h=rendition.height, **color)
     return graph.add("setsar", scaled, sar=1)
 
 
-def _sound(plan: TranscodePlan) -> list[str]:
-    if plan.sound is None:
+def _audio_args(plan: TranscodePlan) -> list[str]:
+    if plan.audio is None:
         return []
-    if not isinstance(plan.sound, AudioEncoding):
+    if not isinstance(plan.audio, AudioEncoding):
         return ["-map", "0:a:0", "-c:a", "copy"]
-    words = codecs.audio_args(plan.sound.codec, plan.sound.bitrate, sample_rate=plan.sound.sample_rate)
-    # Sound that begins late is filled up in front: not every container keeps that it does.
-    filters = f"aresample={plan.sound.sample_rate}:async=1:first_pts=0,aformat=channel_layouts={plan.sound.channels}"
-    return ["-map", "0:a:0", "-af", filters, *words]
+    audio = plan.audio
+    # Not every container stores a start offset of the audio, so silence fills the time before the first sample.
+    filters = f"aresample={audio.sample_rate}:async=1:first_pts=0,aformat=channel_layouts={audio.channels}"
+    encoder = codecs.audio_args(audio.codec, audio.bitrate, sample_rate=audio.sample_rate)
+    return ["-map", "0:a:0", "-af", filters, *encoder]
 
 
-def _container(plan: TranscodePlan) -> list[str]:
-    assert plan.format != "hls"  # noqa: S101 - it is written as segments
+def _container_args(plan: TranscodePlan) -> list[str]:
+    assert plan.format != "hls"  # noqa: S101 - HLS is written by hls_args
     return codecs.container_args(plan.format, plan.renditions[0].settings.codec)

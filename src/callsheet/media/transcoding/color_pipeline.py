@@ -1,4 +1,4 @@
-"""How deep the colours are kept, and whether high dynamic range is."""
+"""Color decisions of a transcode: bit depth, HDR and gamut."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,25 +9,25 @@ from callsheet.media.encoding.encoders import Depth
 from callsheet.media.ffmpeg.filter_graph import Options
 from callsheet.media.probing.probe import MediaInfo
 
-_WIDE = frozenset({"bt2020", "smpte432"})
-"""Primaries of wide gamuts, by FFmpeg's names; the last is Display P3."""
+_WIDE_GAMUT_PRIMARIES = frozenset({"bt2020", "smpte432"})
+"""FFmpeg's names of wide-gamut primaries. smpte432 is Display P3."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColorPlan:
-    """The colours of an output."""
+    """Color format of an output."""
 
     depth: Depth
-    colours: ColorSpace = SDR
+    color_space: ColorSpace = SDR
     maps_to_sdr: bool = False
-    narrows: bool = False
-    """Whether colours beyond those of ordinary screens are brought within them."""
+    narrows_gamut: bool = False
+    """Whether wide-gamut colors are converted to BT.709."""
     note: str | None = None
 
 
-def is_deep(footage: MediaInfo) -> bool:
-    """Tell whether a picture has more than 8 bits for each colour."""
-    return footage.video is not None and (footage.video.bit_depth or 8) > 8
+def is_high_bit_depth(source: MediaInfo) -> bool:
+    """Return whether the video has more than 8 bits per color component."""
+    return source.video is not None and (source.video.bit_depth or 8) > 8
 
 
 def plan_color(
@@ -36,45 +36,45 @@ def plan_color(
     depth: Literal["auto"] | Depth,
     hdr: Literal["auto", "keep", "tone_map"],
     *,
-    shaped: bool = False,
+    reshapes: bool = False,
 ) -> ColorPlan:
-    """Decide about the colours of a source; `shaped` pictures get another shape, which is done in SDR."""
+    """Return the color format of the output. `reshapes`: the output has another aspect ratio, which needs SDR."""
     if not source.hdr:
-        return _plain(source, codec, depth)
-    holds = codec != "h264" and depth != 8 and not shaped
-    if hdr != "tone_map" and holds:
+        return _plan_sdr(source, codec, depth)
+    supports_hdr = codec != "h264" and depth != 8 and not reshapes
+    if hdr != "tone_map" and supports_hdr:
         return ColorPlan(10, HLG if source.video and source.video.hdr == "hlg" else PQ)
-    note = f"HDR was mapped to SDR: {_why_not_kept(codec, depth)}" if hdr == "auto" else None
+    note = f"HDR was converted to SDR: {_no_hdr_reason(codec, depth)}" if hdr == "auto" else None
     return ColorPlan(10 if depth == 10 else 8, maps_to_sdr=True, note=note)
 
 
-def _why_not_kept(codec: VideoCodec, depth: Literal["auto"] | Depth) -> str:
+def _no_hdr_reason(codec: VideoCodec, depth: Literal["auto"] | Depth) -> str:
     if codec == "h264":
-        return "players do not show it in h264"
-    return "8 bits do not hold it" if depth == 8 else "another shape is made in SDR"
+        return "players do not support HDR in h264"
+    return "HDR needs 10 bits" if depth == 8 else "fit supports SDR only"
 
 
-def _plain(source: MediaInfo, codec: VideoCodec, depth: Literal["auto"] | Depth) -> ColorPlan:
-    narrows = source.video is not None and source.video.color_primaries in _WIDE
+def _plan_sdr(source: MediaInfo, codec: VideoCodec, depth: Literal["auto"] | Depth) -> ColorPlan:
+    narrows = source.video is not None and source.video.color_primaries in _WIDE_GAMUT_PRIMARIES
     if depth != "auto":
-        return ColorPlan(depth, narrows=narrows)
-    if not is_deep(source):
-        return ColorPlan(8, narrows=narrows)
+        return ColorPlan(depth, narrows_gamut=narrows)
+    if not is_high_bit_depth(source):
+        return ColorPlan(8, narrows_gamut=narrows)
     if codec != "h264":
-        return ColorPlan(10, narrows=narrows)
-    note = "10-bit colours became 8-bit, since few players show 10-bit h264; depth 10 keeps them"
-    return ColorPlan(8, narrows=narrows, note=note)
+        return ColorPlan(10, narrows_gamut=narrows)
+    note = "10-bit color was converted to 8-bit, since few players support 10-bit h264; set depth to 10 to keep it"
+    return ColorPlan(8, narrows_gamut=narrows, note=note)
 
 
-def narrowing(source: MediaInfo) -> tuple[str, Options]:
-    """Return the filter that brings colours of a wide gamut to those that ordinary screens show.
+def narrow_gamut_filter(source: MediaInfo) -> tuple[str, Options]:
+    """Return the filter that converts wide-gamut colors to BT.709.
 
-    What the file does not tell is taken to be as usual: the filter refuses to guess.
+    zscale does not guess missing color properties, so the filter sets the usual values for them.
     """
-    told = source.video
+    stream = source.video
     return "zscale", {
-        "tin": None if told and told.color_transfer else "709",
-        "min": None if told and told.color_matrix else "709",
+        "tin": None if stream and stream.color_transfer else "709",
+        "min": None if stream and stream.color_matrix else "709",
         "t": "709",
         "p": "709",
         "m": "709",

@@ -1,4 +1,4 @@
-"""Doing the work of a plan: the passes, a second try without hardware, the checks."""
+"""Execution of a transcode plan: encoding passes, software fallback and output checks."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -12,65 +12,69 @@ from callsheet.media.ffmpeg.progress import FFmpegProgress
 from callsheet.media.ffmpeg.runner import FFmpeg, FFmpegReport
 from callsheet.media.probing.output_checks import check_stderr
 from callsheet.media.transcoding import arguments, hls
-from callsheet.media.transcoding.budget import lowered
+from callsheet.media.transcoding.budget import lower_bitrate
 from callsheet.media.transcoding.codec_strings import codec_string
 from callsheet.media.transcoding.hls import Playlist, Variant
 from callsheet.media.transcoding.output_checks import check_file, check_frames, check_playlists
 from callsheet.media.transcoding.plan import AudioEncoding, TranscodePlan
 from callsheet.media.transcoding.renditions import VideoRendition
 
-_TRIES_FOR_A_SIZE = 4
-_SHARE_OF_LEARNING = 0.4
-_SOUND_CODEC = "mp4a.40.2"
+_MAX_SIZE_ATTEMPTS = 4
+_FIRST_PASS_SHARE = 0.4
+"""Share of the progress that belongs to the first of two passes."""
+_AAC_CODEC_STRING = "mp4a.40.2"
 
-Tell = Callable[[float], None]
+ProgressCallback = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Converted:
-    """What a plan has come to."""
+class TranscodeOutput:
+    """Files that a transcode wrote."""
 
     files: tuple[Path, ...]
-    """One for each picture; for HLS the master playlist, then all that it leads to."""
+    """One for each rendition. For HLS: the master playlist, then all files that it references."""
     encoders: tuple[Encoder, ...]
-    """One for each picture; none where it was copied."""
+    """One for each rendition; empty for a stream copy."""
     notes: tuple[str, ...]
 
 
-async def convert(plan: TranscodePlan, ffmpeg: FFmpeg, folder: Path, tell: Tell) -> Converted:
-    """Do the work of a plan in a folder and return the outcome checked; `tell` gets the share done.
+async def convert(plan: TranscodePlan, ffmpeg: FFmpeg, folder: Path, on_progress: ProgressCallback) -> TranscodeOutput:
+    """Execute a plan in a subfolder of `folder` and return the verified output.
 
-    Raises FFmpegFailed when the source breaks off or the outcome is not what was planned.
+    `on_progress` receives the completed share, from 0 to 1. If a hardware encoder fails, all renditions are encoded
+    again in software.
+
+    Raises FFmpegFailed if the source is truncated or the output differs from the plan.
     """
     folder = folder / "transcode"
     folder.mkdir(exist_ok=True)
-    work = _Work(plan, ffmpeg, folder, tell)
-    if plan.copies_picture:
-        return Converted((await work.copy(),), (), plan.notes)
-    chosen = [await encoders.select_encoder(ffmpeg, picture.settings) for picture in plan.renditions]
-    notes = [*plan.notes, *(encoder.note for encoder in chosen if encoder.note)]
+    run = _TranscodeRun(plan, ffmpeg, folder, on_progress)
+    if plan.copies_video:
+        return TranscodeOutput((await run.copy(),), (), plan.notes)
+    selected = [await encoders.select_encoder(ffmpeg, rendition.settings) for rendition in plan.renditions]
+    notes = [*plan.notes, *(encoder.note for encoder in selected if encoder.note)]
     try:
-        files = await work.encode(chosen)
+        files = await run.encode(selected)
     except FFmpegFailed as error:
-        if not any(encoder.is_hardware for encoder in chosen):
+        if not any(encoder.is_hardware for encoder in selected):
             raise
-        # Whatever went wrong there is worth a second look without hardware, which also tells the true cause.
-        chosen = [await _spared(ffmpeg, encoder, error.message) for encoder in chosen]
-        notes += [encoder.note for encoder in chosen if encoder.note]
-        files = await work.encode(chosen)
-    return Converted(tuple(files), tuple(chosen), tuple(dict.fromkeys(notes)))
+        # Any failure of a hardware encode is retried in software. The software run also reports the true cause.
+        selected = [await _software_encoder(ffmpeg, encoder, error.message) for encoder in selected]
+        notes += [encoder.note for encoder in selected if encoder.note]
+        files = await run.encode(selected)
+    return TranscodeOutput(tuple(files), tuple(selected), tuple(dict.fromkeys(notes)))
 
 
-async def _spared(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> Encoder:
+async def _software_encoder(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> Encoder:
     return await encoders.software_fallback(ffmpeg, encoder, reason) if encoder.is_hardware else encoder
 
 
-class _Work:
-    def __init__(self, plan: TranscodePlan, ffmpeg: FFmpeg, folder: Path, tell: Tell) -> None:
+class _TranscodeRun:
+    def __init__(self, plan: TranscodePlan, ffmpeg: FFmpeg, folder: Path, on_progress: ProgressCallback) -> None:
         self.plan = plan
         self.ffmpeg = ffmpeg
         self.folder = folder
-        self._tell = tell
+        self._on_progress = on_progress
         self._done = 0.0
 
     async def copy(self) -> Path:
@@ -79,94 +83,95 @@ class _Work:
         await check_file(output, self.plan, self.plan.renditions[0])
         return output
 
-    async def encode(self, chosen: Sequence[Encoder]) -> list[Path]:
-        begun = 0.0
+    async def encode(self, selected: Sequence[Encoder]) -> list[Path]:
+        start = 0.0
         if self.plan.passes == 2:
-            begun = _SHARE_OF_LEARNING
-            await self._run(arguments.first_pass_args(self.plan, chosen, self.ffmpeg.threads), 0.0, begun)
+            start = _FIRST_PASS_SHARE
+            await self._run(arguments.first_pass_args(self.plan, selected, self.ffmpeg.threads), 0.0, start)
         if self.plan.format == "hls":
-            return await self._segments(chosen, begun)
+            return await self._encode_hls(selected, start)
         outputs = self._outputs()
-        await self._within_target(self.plan, chosen, outputs, begun)
-        for output, picture in zip(outputs, self.plan.renditions, strict=True):
-            await check_file(output, self.plan, picture)
+        await self._encode_within_target(self.plan, selected, outputs, start)
+        for output, rendition in zip(outputs, self.plan.renditions, strict=True):
+            await check_file(output, self.plan, rendition)
         return outputs
 
-    async def _within_target(
-        self, plan: TranscodePlan, chosen: Sequence[Encoder], outputs: Sequence[Path], begun: float
+    async def _encode_within_target(
+        self, plan: TranscodePlan, selected: Sequence[Encoder], outputs: Sequence[Path], start: float
     ) -> None:
-        """Encode until the size is kept: encoders miss their bit rate, most of all in short films."""
+        """Encode until the file fits the target size. Encoders miss their bit rate, most of all in short videos."""
         size = 0
-        for _ in range(_TRIES_FOR_A_SIZE):
-            report = await self._run(arguments.encode_args(plan, chosen, outputs, self.ffmpeg.threads), begun, 1.0)
+        for _ in range(_MAX_SIZE_ATTEMPTS):
+            report = await self._run(arguments.encode_args(plan, selected, outputs, self.ffmpeg.threads), start, 1.0)
             check_frames(report, plan)
             size = (await asyncio.to_thread(outputs[0].stat)).st_size
-            if plan.target is None or size <= plan.target:
+            if plan.target_size is None or size <= plan.target_size:
                 return
-            plan = lowered(plan, size)
-            pairs = zip(chosen, plan.renditions, strict=True)
-            chosen = [replace(encoder, settings=picture.settings) for encoder, picture in pairs]
+            plan = lower_bitrate(plan, size)
+            pairs = zip(selected, plan.renditions, strict=True)
+            selected = [replace(encoder, settings=rendition.settings) for encoder, rendition in pairs]
         raise FFmpegFailed(
-            f"the file is {size:,} bytes after {_TRIES_FOR_A_SIZE} tries, and was to stay within {plan.target:,}. "
-            "Ask for more, or for a smaller resolution"
+            f"the file still has {size:,} bytes after {_MAX_SIZE_ATTEMPTS} attempts; the target size is "
+            f"{plan.target_size:,} bytes. Use a larger target size or a smaller resolution"
         )
 
-    async def _segments(self, chosen: Sequence[Encoder], begun: float) -> list[Path]:
+    async def _encode_hls(self, selected: Sequence[Encoder], start: float) -> list[Path]:
         plan, folder = self.plan, self.folder
-        report = await self._run(arguments.hls_args(plan, chosen, self.ffmpeg.threads), begun, 1.0)
+        report = await self._run(arguments.hls_args(plan, selected, self.ffmpeg.threads), start, 1.0)
         check_frames(report, plan)
-        names = [picture.name for picture in plan.renditions] + ([hls.SOUND] if plan.sound else [])
-        playlists = [await asyncio.to_thread(hls.read, folder, name) for name in names]
+        names = [rendition.name for rendition in plan.renditions] + ([hls.AUDIO_GROUP] if plan.audio else [])
+        playlists = [await asyncio.to_thread(hls.read_playlist, folder, name) for name in names]
         await check_playlists(self.ffmpeg, folder, plan, playlists)
-        master = await asyncio.to_thread(_write_master, folder, plan, playlists)
+        master = await asyncio.to_thread(_write_master_playlist, folder, plan, playlists)
         return [master, *(folder / file for playlist in playlists for file in playlist.files)]
 
     def _outputs(self) -> list[Path]:
         if len(self.plan.renditions) == 1:
             return [self.folder / f"video.{self.plan.format}"]
-        return [self.folder / f"video_{picture.name}.{self.plan.format}" for picture in self.plan.renditions]
+        return [self.folder / f"video_{rendition.name}.{self.plan.format}" for rendition in self.plan.renditions]
 
-    async def _run(self, words: Sequence[str], begun: float, ended: float) -> FFmpegReport:
+    async def _run(self, args: Sequence[str], start: float, end: float) -> FFmpegReport:
         report = await self.ffmpeg.run(
-            words,
-            duration=self.plan.source.video_seconds or self.plan.seconds,
-            on_progress=lambda share: self._report(share, begun, ended),
+            args,
+            duration=self.plan.source.video_seconds or self.plan.duration,
+            on_progress=lambda share: self._report_progress(share, start, end),
             cwd=self.folder,
         )
         check_stderr(report.stderr, f"'{self.plan.source.path.name}'")
         return report
 
-    def _report(self, share: FFmpegProgress, begun: float, ended: float) -> None:
-        # A second try begins anew, which is not to be seen.
-        self._done = max(self._done, min(0.99, begun + share * (ended - begun)))
-        # How long a second pass takes is not known during the first.
-        self._tell(FFmpegProgress(self._done, share.speed, share.remaining if ended == 1 else None))
+    def _report_progress(self, share: FFmpegProgress, start: float, end: float) -> None:
+        # A retry starts again at 0, but the reported progress must not decrease.
+        self._done = max(self._done, min(0.99, start + share * (end - start)))
+        # The duration of the second pass is unknown during the first, so only the last pass reports the time left.
+        self._on_progress(FFmpegProgress(self._done, share.speed, share.remaining if end == 1 else None))
 
 
-def _write_master(folder: Path, plan: TranscodePlan, playlists: Sequence[Playlist]) -> Path:
-    sound = plan.sound if isinstance(plan.sound, AudioEncoding) else None
-    extra = hls.rates(folder, playlists[-1]) if sound else (0, 0)
+def _write_master_playlist(folder: Path, plan: TranscodePlan, playlists: Sequence[Playlist]) -> Path:
+    audio = plan.audio if isinstance(plan.audio, AudioEncoding) else None
+    audio_rates = hls.bit_rates(folder, playlists[-1]) if audio else (0, 0)
     variants = [
-        _variant(folder, plan, picture, playlist, extra)
-        for picture, playlist in zip(plan.renditions, playlists, strict=False)
+        _variant(folder, plan, rendition, playlist, audio_rates)
+        for rendition, playlist in zip(plan.renditions, playlists, strict=False)
     ]
-    path = folder / hls.MASTER
-    path.write_text(hls.master(variants, sound.count if sound else None))
+    path = folder / hls.MASTER_PLAYLIST
+    path.write_text(hls.master_playlist(variants, audio.channel_count if audio else None))
     return path
 
 
 def _variant(
-    folder: Path, plan: TranscodePlan, picture: VideoRendition, playlist: Playlist, sound: tuple[int, int]
+    folder: Path, plan: TranscodePlan, rendition: VideoRendition, playlist: Playlist, audio_rates: tuple[int, int]
 ) -> Variant:
-    peak, average = hls.rates(folder, playlist)
-    found = [codec_string((folder / playlist.header).read_bytes()), *([_SOUND_CODEC] if sound[0] else [])]
+    peak, average = hls.bit_rates(folder, playlist)
+    video_codec = codec_string((folder / playlist.header).read_bytes())
+    codecs = [video_codec, *([_AAC_CODEC_STRING] if audio_rates[0] else [])]
     return Variant(
         playlist=playlist.name,
-        peak=peak + sound[0],
-        average=average + sound[1],
-        codecs=",".join(found),
-        width=picture.width,
-        height=picture.height,
+        peak=peak + audio_rates[0],
+        average=average + audio_rates[1],
+        codecs=",".join(codecs),
+        width=rendition.width,
+        height=rendition.height,
         fps=plan.fps,
-        range=plan.tones.colours.range,
+        range=plan.color.color_space.range,
     )

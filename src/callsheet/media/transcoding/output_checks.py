@@ -1,4 +1,4 @@
-"""Checking that FFmpeg wrote what was planned: it often reports success with a wrong file."""
+"""Checks of a transcode output against its plan. FFmpeg often reports success although the file is wrong."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -17,92 +17,118 @@ from callsheet.media.probing.output_checks import (
     raise_on_problems,
 )
 from callsheet.media.probing.probe import MediaInfo, probe_details
-from callsheet.media.transcoding.color_pipeline import is_deep
+from callsheet.media.transcoding.color_pipeline import is_high_bit_depth
 from callsheet.media.transcoding.hls import Playlist
-from callsheet.media.transcoding.plan import AudioEncoding, TranscodePlan, hides_frames
+from callsheet.media.transcoding.plan import AudioEncoding, TranscodePlan, has_hidden_frames
 from callsheet.media.transcoding.renditions import VideoRendition
 
-_SLACK = 0.25
-"""Seconds by which a container may tell another duration; sound has frames of its own."""
+_DURATION_TOLERANCE = 0.25
+"""Seconds by which a container duration may differ from the plan. Audio frames do not align with video frames."""
 
 
-async def check_file(path: Path, plan: TranscodePlan, picture: VideoRendition) -> None:
-    """Raise FFmpegFailed, with everything that is wrong, unless a file is what was planned."""
+async def check_file(path: Path, plan: TranscodePlan, rendition: VideoRendition) -> None:
+    """Raise FFmpegFailed with all differences unless a file matches the plan."""
     found = await probe_details(path)
-    wrong = [*_in_picture(found, plan, picture), *_in_sound(found, plan), *_in_length(found, plan)]
-    if plan.format in ("mp4", "mov") and not await asyncio.to_thread(is_fast_start, path):
-        wrong.append("its index is at the end")
-    raise_on_problems(f"'{picture.name}'", wrong)
+    problems = [
+        *_video_problems(found, plan, rendition),
+        *_audio_problems(found, plan),
+        *_duration_problems(found, plan),
+    ]
+    if plan.format in ("mp4", "mov") and not await asyncio.to_thread(_is_fast_start, path):
+        problems.append("its index is at the end")
+    _raise_if_any(rendition.name}'", problems)
 
 
 def check_frames(report: FFmpegReport, plan: TranscodePlan) -> None:
-    """Raise FFmpegFailed unless a run encoded all frames of its first picture."""
+    """Raise FFmpegFailed unless FFmpeg encoded all frames of the first rendition."""
     planned = _planned_frames(plan)
     if planned:
-        check_frame_count(report, planned, f"'{plan.source.path.name}'", tolerance=1)
+        check_frame_count(report, planned, f"'{plan.source is truncated", tolerance=1)
 
 
 async def check_playlists(ffmpeg: FFmpeg, folder: Path, plan: TranscodePlan, playlists: Sequence[Playlist]) -> None:
-    """Raise FFmpegFailed unless every playlist plays as planned, and players can change between the renditions."""
+    """Raise FFmpegFailed unless every playlist matches the plan and players can switch between the renditions."""
     first, *others = playlists[: len(plan.renditions)]
-    if any(other.lengths != first.lengths for other in others):
-        raise FFmpegFailed("FFmpeg reported success, but the segments of the renditions do not begin together")
-    frames = {await _frames(ffmpeg, folder, playlist) for playlist in (first, *others)}
+    if any(other.durations != first.durations for other in others):
+        raise FFmpegFailed("FFmpeg reported success, but the segments of the renditions are not aligned")
+    frames = {await _count_frames(ffmpeg, folder, playlist) for playlist in (first, *others)}
     planned = _planned_frames(plan)
     if len(frames) > 1 or (planned is not None and abs(frames.pop() - planned) > 1):
         raise FFmpegFailed(f"FFmpeg reported success, but a rendition does not have all of its {planned} frames")
-    for playlist, picture in zip(playlists, plan.renditions, strict=False):
-        found = await probe_details(await asyncio.to_thread(_sample, folder, playlist))
-        wrong = [*_in_picture(found, plan, picture)]
-        wrong += duration_problems(sum(playlist.lengths), plan.source.video_seconds or plan.seconds, _SLACK)
-        raise_on_problems(f"'{picture.name}'", wrong)
+    for playlist, rendition in zip(playlists, plan.renditions, strict=False):
+        found = await probe_details(await asyncio.to_thread(_write_sample, folder, playlist))
+        problems = [*_video_problems(found, plan, rendition)]
+        expected, actual = plan.source.picture_seconds or plan.duration, sum(playlist.durations)
+        if abs(actual - expected) += _DURATION_TOLERANCE:
+            problems.append(f"{actual:.3f} s instead of {expected:.3f} s")
+        _raise_if_any(rendition.name, problems)
 
 
-def _in_picture(found: MediaInfo, plan: TranscodePlan, picture: VideoRendition) -> Iterator[str]:
-    facts = found.probe
-    if codecs.codec_from_probe(facts.video_codec) != picture.settings.codec:
-        yield f"{facts.video_codec} instead of {picture.settings.codec}"
-    yield from frame_size_problems(facts, picture.width, picture.height)
-    if is_deep(found) != (plan.tones.depth == 10):
-        yield f"{facts.pixel_format} instead of {plan.tones.depth} bits"
-    if found.hdr != (plan.source.hdr and not plan.tones.maps_to_sdr):
-        yield "HDR where none was planned" if found.hdr else "no HDR"
+def _raise_if_any(name: str, problems: list[str]) -> None:
+    if problems:
+        raise_on_problems(f"'{picture.name}'", is wrong: {'; '.join(problems)
 
 
-def _in_sound(found: MediaInfo, plan: TranscodePlan) -> Iterator[str]:
-    if found.has_audio != (plan.sound is not None):
-        yield from audio_presence_problems(found.has_audio, expected=plan.sound is not None)
-    elif isinstance(plan.sound, AudioEncoding) and found.probe.audio_channels != plan.sound.count:
-        yield f"{found.probe.audio_channels} channels of sound instead of {plan.sound.channels}"
+def _video_problems(found: MediaInfo, plan: TranscodePlan, rendition: VideoRendition) -> Iterator[str]:
+    probe = found.probe
+    if codecs.codec_from_probe(probe.video_codec) != rendition.settings.codec:
+        yield f"{probe.video_codec} instead of {rendition.settings.codec}"
+    yield from frame_size_problems(probe.width, probe.height) != (rendition.width, rendition.height):
+        yield f"{probe.width}x{probe.height} instead of {rendition.width}x{rendition.height}"
+    if is_high_bit_depth(found) != (plan.color.depth == 10):
+        yield f"{probe.pixel_format} instead of {plan.color.depth} bits"
+    if found.hdr != (plan.source.hdr and not plan.color.maps_to_sdr):
+        yield "unexpected HDR" if found.hdr else "no HDR"
 
 
-def _in_length(found: MediaInfo, plan: TranscodePlan) -> Iterator[str]:
-    length, planned = found.probe.duration, plan.seconds
-    if planned and length:
-        yield from duration_problems(length, planned, max(_SLACK, 1 / (found.probe.fps or 30)))
+def _audio_problems(found: MediaInfo, plan: TranscodePlan) -> Iterator[str]:
+    if found.has_audio != (plan.audio is not None):
+        yield "unexpected audio" if audio_presence_problems(found.has_audio, expected=plan.sound is audio"
+    elif isinstance(plan.audio, AudioEncoding) and found.probe.audio_channels != plan.audio.channel_count:
+        yield f"{found.probe.audio_channels} audio channels instead of {plan.audio.channels}"
+
+
+def _duration_problems(found: MediaInfo, plan: TranscodePlan) -> Iterator[str]:
+    actual, planned = found.probe.duration, plan.duration
+    if planned and actual from duration_problems(actual - planned, max(_DURATION_TOLERANCE, 1 / (found.probe.fps or 30)):
+        yield f"{actual:.3f} s instead of {planned:.3f} s"
     frames = _planned_frames(plan)
     if frames and found.probe.frames:
         yield from frame_count_problems(found.probe.frames, frames, tolerance=1)
 
 
 def _planned_frames(plan: TranscodePlan) -> int | None:
-    """Return how many frames are due; None where the source does not tell."""
-    if plan.rate is None:
-        return None if hides_frames(plan.source) else plan.source.probe.frames
+    """Return the number of frames of the output; None if it is unknown for this source."""
+    if plan.frame_rate is None:
+        return None if has_hidden_frames(plan.source) else plan.source.probe.frames
     seconds = plan.source.video_seconds
-    return round(seconds * plan.rate) if seconds else None
+    return round(seconds * plan.frame_rate) if seconds else None
 
 
-async def _frames(ffmpeg: FFmpeg, folder: Path, playlist: Playlist) -> int:
-    """Count the frames that a player gets, by reading the playlist as one does."""
-    # Safe without the guards of media inputs: FFmpeg wrote it in our own folder.
-    words = ["-protocol_whitelist", "file", "-f", "hls", "-i", f"{playlist.name}.m3u8"]
-    report = await ffmpeg.run([*words, "-map", "0:v:0", "-c", "copy", "-f", "null", "-"], cwd=folder)
+def _is_fast_start(path: Path) -> bool:
+    """Return whether the index (`moov`) of an MP4 precedes its media data (`mdat`)."""
+    with path.open("rb") as file:
+        while len(head := file.read(16)) >= 8:
+            size, kind = int.from_bytes(head[:4]), head[4:8]
+            if kind in (b"moov", b"mdat"):
+                return kind == b"moov"
+            size = int.from_bytes(head[8:16]) if size == 1 else size
+            if size < 8:  # size 0 means "to the end of the file"; seeking back would loop forever
+                return False
+            file.seek(size - len(head), 1)
+    return False
+
+
+async def _count_frames(ffmpeg: FFmpeg, folder: Path, playlist: Playlist) -> int:
+    """Count the frames that a player receives from a playlist."""
+    # The restrictions of media inputs are not needed: FFmpeg wrote this playlist to the job folder.
+    args = ["-protocol_whitelist", "file", "-f", "hls", "-i", f"{playlist.name}.m3u8"]
+    report = await ffmpeg.run([*args, "-map", "0:v:0", "-c", "copy", "-f", "null", "-"], cwd=folder)
     return report.frames or 0
 
 
-def _sample(folder: Path, playlist: Playlist) -> Path:
-    """Write the beginning of a rendition as a file that can be probed."""
+def _write_sample(folder: Path, playlist: Playlist) -> Path:
+    """Write the header and the first segment of a rendition as one file that can be probed."""
     sample = folder / f"{playlist.name}_sample.probe"
     sample.write_bytes((folder / playlist.header).read_bytes() + (folder / playlist.segments[0]).read_bytes())
     return sample

@@ -1,4 +1,4 @@
-"""What has to be done to a video so that it becomes what was asked for."""
+"""Planning of a transcode: what changes, and what is stream-copied."""
 
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -8,24 +8,24 @@ from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import AudioCodec
 from callsheet.media.encoding.encoders import EncodeSettings
 from callsheet.media.probing.probe import MediaInfo
-from callsheet.media.transcoding.color_pipeline import ColorPlan, is_deep, plan_color
+from callsheet.media.transcoding.color_pipeline import ColorPlan, is_high_bit_depth, plan_color
 from callsheet.media.transcoding.renditions import VideoRendition, plan_renditions
 from callsheet.media.transcoding.spec import Delivery, TranscodeSpec
 from callsheet.media.values import Fit, parse_rate
 
 Channels = Literal["mono", "stereo", "5.1"]
 
-_USUAL_SOUND: dict[AudioCodec, dict[Channels, int | None]] = {
+_DEFAULT_AUDIO_BITRATES: dict[AudioCodec, dict[Channels, int | None]] = {
     "aac": {"mono": 96_000, "stereo": 160_000, "5.1": 384_000},
     "opus": {"mono": 64_000, "stereo": 112_000, "5.1": 256_000},
     "flac": {"mono": None, "stereo": None, "5.1": None},
 }
-"""Bits per second; None where the codec loses nothing."""
+"""Bits per second; None for a lossless codec."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioEncoding:
-    """What the sound is encoded as."""
+    """Audio format of the output."""
 
     codec: AudioCodec
     bitrate: int | None
@@ -33,136 +33,137 @@ class AudioEncoding:
     sample_rate: int
 
     @property
-    def count(self) -> int:
-        """How many channels there are."""
+    def channel_count(self) -> int:
+        """The number of channels."""
         return {"mono": 1, "stereo": 2, "5.1": 6}[self.channels]
 
 
 @dataclass(frozen=True, slots=True)
 class TranscodePlan:
-    """The work on one video."""
+    """All decisions about the transcode of one video."""
 
     source: MediaInfo
     format: Delivery
     renditions: tuple[VideoRendition, ...]
-    """The largest first."""
-    copies_picture: bool
-    sound: AudioEncoding | Literal["copy"] | None
-    tones: ColorPlan
-    rate: Fraction | None = None
-    """None: the frames keep their times."""
+    """Largest first."""
+    copies_video: bool
+    """Whether the video is stream-copied."""
+    audio: AudioEncoding | Literal["copy"] | None
+    color: ColorPlan
+    frame_rate: Fraction | None = None
+    """Constant frame rate of the output; None keeps the timestamps of the source."""
     fit: Fit | None = None
     background: str = "#000000"
-    segment: float | None = None
-    """Seconds of a segment, in HLS."""
+    segment_seconds: float | None = None
+    """Duration of an HLS segment, in seconds; None for a file."""
     passes: int = 1
-    target: int | None = None
-    """Bytes that the only output stays within."""
+    target_size: int | None = None
+    """Maximum size of the only output, in bytes."""
     notes: tuple[str, ...] = ()
 
     @property
-    def seconds(self) -> float:
-        """How long the outcome plays."""
+    def duration(self) -> float:
+        """Duration of the output, in seconds."""
         whole = self.source.probe.duration or 0.0
-        return whole if self.sound is not None else self.source.video_seconds or whole
+        return whole if self.audio is not None else self.source.video_seconds or whole
 
     @property
     def fps(self) -> float:
-        """Frames per second of the outcome, on average."""
-        return float(self.rate or self.source.probe.fps or 30)
+        """Average frame rate of the output."""
+        return float(self.frame_rate or self.source.probe.fps or 30)
 
 
-def plan_transcode(order: TranscodeSpec, source: MediaInfo) -> TranscodePlan:
-    """Return what has to be done to a source; `order` is settled."""
-    colours = plan_color(source, order.picture_codec, order.depth, order.hdr, shaped=order.fit is not None)
-    passes = order.passes or (2 if order.target_size is not None and order.hardware == "cpu" else 1)
-    wish = EncodeSettings(
-        order.picture_codec,
-        preset=order.preset or "medium",
-        depth=colours.depth,
-        hardware=order.hardware,
-        color_space=colours.colours,
+def plan_transcode(spec: TranscodeSpec, source: MediaInfo) -> TranscodePlan:
+    """Return the plan for a source. `spec` must be resolved (see `TranscodeSpec.resolved`)."""
+    color = plan_color(source, spec.target_video_codec, spec.depth, spec.hdr, reshapes=spec.fit is not None)
+    passes = spec.passes or (2 if spec.target_size is not None and spec.hardware == "cpu" else 1)
+    settings = EncodeSettings(
+        spec.target_video_codec,
+        preset=spec.preset or "medium",
+        depth=color.depth,
+        hardware=spec.hardware,
+        color_space=color.color_space,
         passes=passes,
     )
-    pictures, notes = plan_renditions(order, source, wish)
+    renditions, notes = plan_renditions(spec, source, settings)
     plan = TranscodePlan(
         source=source,
-        format=order.format,
-        renditions=pictures,
-        copies_picture=False,
-        sound=_sound(order, source),
-        tones=colours,
-        rate=_rate(order, source),
-        fit=order.fit,
-        background=order.background,
-        segment=order.segment_seconds if order.format == "hls" else None,
+        format=spec.format,
+        renditions=renditions,
+        copies_video=False,
+        audio=_plan_audio(spec, source),
+        color=color,
+        frame_rate=_frame_rate(spec, source),
+        fit=spec.fit,
+        background=spec.background,
+        segment_seconds=spec.segment_seconds if spec.format == "hls" else None,
         passes=passes,
-        target=order.target_size,
+        target_size=spec.target_size,
     )
-    if _fits(order, plan):
-        return replace(plan, copies_picture=True, passes=1)
-    if hides_frames(source) and plan.sound == "copy":
-        # Such a file hides sound as well, which would be heard, and too early.
-        plan = replace(plan, sound=_encoded(order, source))
-    return replace(plan, notes=tuple(note for note in (colours.note, *notes) if note))
+    if _can_copy_video(spec, plan):
+        return replace(plan, copies_video=True, passes=1)
+    if has_hidden_frames(source) and plan.audio == "copy":
+        # The edit list of such a file hides audio too. A stream copy would play it, and too early.
+        plan = replace(plan, audio=_audio_encoding(spec, source))
+    return replace(plan, notes=tuple(note for note in (color.note, *notes) if note))
 
 
-def _rate(order: TranscodeSpec, source: MediaInfo) -> Fraction | None:
-    """Return the rate to bring the frames to, or None where they may keep their times."""
-    found = source.probe.fps
-    rate = parse_rate(order.fps) if order.fps is not None else None
-    if rate is None and order.max_fps is not None and found is not None:
-        most = parse_rate(order.max_fps)
-        rate = most if found > float(most) + 0.001 else None
-    keeps = rate is None or (found is not None and abs(float(rate) - found) < 0.001)
-    return None if keeps else rate
+def _frame_rate(spec: TranscodeSpec, source: MediaInfo) -> Fraction | None:
+    """Return the frame rate to convert to; None if the timestamps do not change."""
+    current = source.probe.fps
+    rate = parse_rate(spec.fps) if spec.fps is not None else None
+    if rate is None and spec.max_fps is not None and current is not None:
+        limit = parse_rate(spec.max_fps)
+        rate = limit if current > float(limit) + 0.001 else None
+    unchanged = rate is None or (current is not None and abs(float(rate) - current) < 0.001)
+    return None if unchanged else rate
 
 
-def _sound(order: TranscodeSpec, source: MediaInfo) -> AudioEncoding | Literal["copy"] | None:
-    if order.mute or not source.has_audio:
+def _plan_audio(spec: TranscodeSpec, source: MediaInfo) -> AudioEncoding | Literal["copy"] | None:
+    if spec.mute or not source.has_audio:
         return None
-    found = source.probe
-    same = codecs.codec_from_probe(found.audio_codec) == order.sound_codec
-    same = same and order.sample_rate in (None, found.sample_rate)
-    same = same and (order.audio_channels is None or (found.audio_channels or 2) <= order.audio_channels)
-    limited = order.audio_bitrate is not None or order.target_size is not None or order.format == "hls"
-    return "copy" if same and not limited else _encoded(order, source)
+    probe = source.probe
+    matches = codecs.codec_from_probe(probe.audio_codec) == spec.target_audio_codec
+    matches = matches and spec.sample_rate in (None, probe.sample_rate)
+    matches = matches and (spec.audio_channels is None or (probe.audio_channels or 2) <= spec.audio_channels)
+    limited = spec.audio_bitrate is not None or spec.target_size is not None or spec.format == "hls"
+    return "copy" if matches and not limited else _audio_encoding(spec, source)
 
 
-def _encoded(order: TranscodeSpec, source: MediaInfo) -> AudioEncoding:
-    count = min(order.audio_channels or 2, source.probe.audio_channels or 2)
+def _audio_encoding(spec: TranscodeSpec, source: MediaInfo) -> AudioEncoding:
+    count = min(spec.audio_channels or 2, source.probe.audio_channels or 2)
     channels: Channels = "5.1" if count >= 6 else "mono" if count == 1 else "stereo"
-    bitrate = order.audio_bitrate or _USUAL_SOUND[order.sound_codec][channels]
-    lossless = order.sound_codec == "flac"
-    return AudioEncoding(order.sound_codec, None if lossless else bitrate, channels, order.sample_rate or 48_000)
+    codec = spec.target_audio_codec
+    bitrate = spec.audio_bitrate or _DEFAULT_AUDIO_BITRATES[codec][channels]
+    return AudioEncoding(codec, None if codec == "flac" else bitrate, channels, spec.sample_rate or 48_000)
 
 
-def _fits(order: TranscodeSpec, plan: TranscodePlan) -> bool:
-    """Tell whether the picture is already what it would become."""
-    facts = plan.source.probe
-    picture = plan.renditions[0]
-    asked = (order.quality, order.crf, order.bitrate, order.max_bitrate, order.preset, order.target_size)
+def _can_copy_video(spec: TranscodeSpec, plan: TranscodePlan) -> bool:
+    """Return whether the source video already matches the requested output."""
+    probe = plan.source.probe
+    rendition = plan.renditions[0]
+    encode_options = (spec.quality, spec.crf, spec.bitrate, spec.max_bitrate, spec.preset, spec.target_size)
     return (
-        all(value is None for value in asked)
-        and not order.renditions
-        and order.format != "hls"
-        and codecs.codec_from_probe(facts.video_codec) == order.picture_codec
-        and (picture.width, picture.height) == (facts.width, facts.height)
-        and plan.rate is None
-        and _colours_fit(plan)
-        # Other containers know neither turned pictures nor hidden ones.
-        and (order.format in ("mp4", "mov") or (facts.rotation == 0 and not hides_frames(plan.source)))
+        all(value is None for value in encode_options)
+        and not spec.renditions
+        and spec.format != "hls"
+        and codecs.codec_from_probe(probe.video_codec) == spec.target_video_codec
+        and (rendition.width, rendition.height) == (probe.width, probe.height)
+        and plan.frame_rate is None
+        and _color_matches(plan)
+        # Only MP4 and MOV support rotation metadata and edit lists.
+        and (spec.format in ("mp4", "mov") or (probe.rotation == 0 and not has_hidden_frames(plan.source)))
     )
 
 
-def hides_frames(source: MediaInfo) -> bool:
-    """Tell whether a file holds pictures that players leave out, as one does that was trimmed without an encode."""
-    facts = source.probe
-    shown = (source.video_seconds or 0.0) * (facts.fps or 0.0)
-    return facts.frames is not None and shown > 0 and facts.frames > shown + 1.5
+def has_hidden_frames(source: MediaInfo) -> bool:
+    """Return whether an edit list hides frames, as in a file that was trimmed without an encode."""
+    probe = source.probe
+    shown = (source.video_seconds or 0.0) * (probe.fps or 0.0)
+    return probe.frames is not None and shown > 0 and probe.frames > shown + 1.5
 
 
-def _colours_fit(plan: TranscodePlan) -> bool:
-    if plan.tones.maps_to_sdr or is_deep(plan.source) != (plan.tones.depth == 10):
+def _color_matches(plan: TranscodePlan) -> bool:
+    if plan.color.maps_to_sdr or is_high_bit_depth(plan.source) != (plan.color.depth == 10):
         return False
     return plan.source.probe.pixel_format in ("yuv420p", "yuvj420p", "yuv420p10le")

@@ -1,12 +1,12 @@
-"""What a video is for, as parameters."""
+"""Transcode presets: parameters by purpose of the video."""
 
 from typing import Any, Literal
 
 Purpose = Literal["web", "archive", "preview", "tiktok", "reels", "shorts", "stories", "feed", "square"]
 
-# What TikTok, Instagram and YouTube tell uploaders to send, seen in November 2026: MP4 with the index in front,
-# H.264 in 4:2:0, a closed group of pictures, 23 to 60 frames per second, at most 25 Mbit/s, AAC in stereo at
-# 48 kHz. Feeds show 4:5 at most. They encode what they get once more, so it goes there at a high quality.
+# Upload recommendations of TikTok, Instagram and YouTube, as of November 2026: MP4 with the index at the front,
+# H.264 in 4:2:0 with closed GOPs, 23 to 60 frames per second, at most 25 Mbit/s, stereo AAC at 48 kHz. Feeds show
+# at most 4:5. The platforms encode uploads again, so the upload has a high quality.
 _SOCIAL: dict[str, Any] = {
     "format": "mp4",
     "video_codec": "h264",
@@ -65,4 +65,4 @@ PURPOSES: dict[Purpose, dict[str, Any]] = {
     "feed": {**_SOCIAL, "height": 1350},
     "square": {**_SOCIAL, "height": 1080},
 }
-"""Each value gives way to the parameter of its name."""
+"""Default parameters of each purpose. An explicit parameter of the same name overrides its default."""

@@ -1,4 +1,4 @@
-"""The sizes that a video is made in."""
+"""Sizes and encode settings of the outputs of a transcode."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -7,12 +7,12 @@ from callsheet.media.encoding.encoders import EncodeSettings
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.transcoding import hls
 from callsheet.media.transcoding.spec import Rendition, TranscodeSpec
-from callsheet.media.values import Quality, even
+from callsheet.media.values import Quality, even, even_down
 
 
 @dataclass(frozen=True, slots=True)
 class VideoRendition:
-    """One output's picture."""
+    """Video of one output."""
 
     name: str
     width: int
@@ -21,86 +21,102 @@ class VideoRendition:
 
 
 def plan_renditions(
-    order: TranscodeSpec, source: MediaInfo, wish: EncodeSettings
+    spec: TranscodeSpec, source: MediaInfo, settings: EncodeSettings
 ) -> tuple[tuple[VideoRendition, ...], list[str]]:
-    """Return the pictures to make of a source, the largest first, with notes on renditions that are not as asked."""
-    if not order.renditions:
-        width, height = _size(order, source)
-        return (VideoRendition("video", width, height, _rated(wish, order)),), []
-    pictures, notes = _ladder(order, source, wish)
-    return tuple(_named_apart(sorted(pictures, key=lambda picture: -picture.width * picture.height))), notes
+    """Return the outputs of a source, largest first, and notes on renditions that differ from the request.
+
+    `settings` are the encode settings that all outputs share.
+    """
+    if not spec.renditions:
+        width, height = _output_size(spec, source)
+        return (VideoRendition("video", width, height, _with_rate_control(settings, spec)),), []
+    renditions, notes = _plan_ladder(spec, source, settings)
+    by_size = sorted(renditions, key=lambda rendition: -rendition.width * rendition.height)
+    return tuple(_with_unique_names(by_size)), notes
 
 
-def _ladder(order: TranscodeSpec, source: MediaInfo, wish: EncodeSettings) -> tuple[list[VideoRendition], list[str]]:
-    """Return the pictures of the renditions; those beyond the source come down to its size, where none has it."""
-    own = even(source.probe.width or 2, odd_down=True), even(source.probe.height or 2, odd_down=True)
-    rungs = [(_rung(rendition, order, source, wish), rendition) for rendition in order.ladder]
-    pictures = [rung for rung, _ in rungs if order.upscale or _is_within(rung, own)]
+def _plan_ladder(
+    spec: TranscodeSpec, source: MediaInfo, settings: EncodeSettings
+) -> tuple[list[VideoRendition], list[str]]:
+    """Return the renditions of the ladder.
+
+    A rendition larger than the source is made at the size of the source, unless another rendition already has it.
+    """
+    source_size = _even_size(source.probe.width or 2, odd_down=True), _even_size(source.probe.height or 2, odd_down=True)
+    rungs = [(_plan_rung(requested, spec, source, settings), requested) for requested in spec.ladder]
+    renditions = [rung for rung, _ in rungs if spec.upscale or _fits_within(rung, source_size)]
     notes: list[str] = []
-    for rung, rendition in rungs:
-        if rung in pictures:
+    for rung, requested in rungs:
+        if rung in renditions:
             continue
-        if any((picture.width, picture.height) == own for picture in pictures):
-            notes.append(f"{rung.name} was left out: the source is {own[0]}x{own[1]}")
+        if any((rendition.width, rendition.height) == source_size for rendition in renditions):
+            notes.append(f"{rung.name} was skipped: the source is {source_size[0]}x{source_size[1]}")
         else:
-            notes.append(f"{rung.name} was made at the size of the source, {own[0]}x{own[1]}")
-            name = rendition.name or f"{min(own)}p"
-            pictures.append(replace(rung, name=name, width=own[0], height=own[1]))
-    return pictures, notes
+            notes.append(f"{rung.name} was made at the size of the source, {source_size[0]}x{source_size[1]}")
+            name = requested.name or f"{min(source_size)}p"
+            renditions.append(replace(rung, name=name, width=source_size[0], height=source_size[1]))
+    return renditions, notes
 
 
-def _is_within(picture: VideoRendition, size: tuple[int, int]) -> bool:
-    return picture.width <= size[0] and picture.height <= size[1]
+def _fits_within(rendition: VideoRendition, size: tuple[int, int]) -> bool:
+    return rendition.width <= size[0] and rendition.height <= size[1]
 
 
-def _rung(rendition: Rendition, order: TranscodeSpec, source: MediaInfo, wish: EncodeSettings) -> VideoRendition:
-    size = _scaled(rendition, source)
-    asked = any(value is not None for value in (rendition.quality, rendition.crf, rendition.bitrate))
-    rates = _rated(wish, rendition if asked else order)
-    name = rendition.name or rendition.resolution or f"{min(size)}p"
-    limit = rendition.max_bitrate or (order.max_bitrate if rendition.bitrate is None else None)
-    return VideoRendition(name, *size, replace(rates, max_bitrate=limit))
+def _plan_rung(
+    requested: Rendition, spec: TranscodeSpec, source: MediaInfo, settings: EncodeSettings
+) -> VideoRendition:
+    size = _scaled_size(requested, source)
+    has_rate_control = any(value is not None for value in (requested.quality, requested.crf, requested.bitrate))
+    rated = _with_rate_control(settings, requested if has_rate_control else spec)
+    name = requested.name or requested.resolution or f"{min(size)}p"
+    limit = requested.max_bitrate or (spec.max_bitrate if requested.bitrate is None else None)
+    return VideoRendition(name, *size, replace(rated, max_bitrate=limit))
 
 
-def _named_apart(pictures: list[VideoRendition]) -> Iterator[VideoRendition]:
-    taken = set(hls.RESERVED)
-    for picture in pictures:
-        name, number = picture.name, 1
-        while name in taken:
+def _with_unique_names(renditions: list[VideoRendition]) -> Iterator[VideoRendition]:
+    used = set(hls.RESERVED_NAMES)
+    for rendition in renditions:
+        name, number = rendition.name, 1
+        while name in used:
             number += 1
-            name = f"{picture.name}-{number}"
-        taken.add(name)
-        yield replace(picture, name=name)
+            name = f"{rendition.name}-{number}"
+        used.add(name)
+        yield replace(rendition, name=name)
 
 
-def _rated(wish: EncodeSettings, asked: TranscodeSpec | Rendition) -> EncodeSettings:
-    usual: Quality | None = "medium" if asked.crf is None and asked.bitrate is None else None
+def _with_rate_control(settings: EncodeSettings, requested: TranscodeSpec | Rendition) -> EncodeSettings:
+    default: Quality | None = "medium" if requested.crf is None and requested.bitrate is None else None
     return replace(
-        wish,
-        quality=asked.quality or usual,
-        crf=asked.crf,
-        bitrate=asked.bitrate,
-        max_bitrate=asked.max_bitrate,
+        settings,
+        quality=requested.quality or default,
+        crf=requested.crf,
+        bitrate=requested.bitrate,
+        max_bitrate=requested.max_bitrate,
     )
 
 
-def _size(order: TranscodeSpec, source: MediaInfo) -> tuple[int, int]:
-    if order.fit is not None and order.width and order.height:
-        return even(order.width), even(order.height)
-    return _scaled(order, source)
+def _output_size(spec: TranscodeSpec, source: MediaInfo) -> tuple[int, int]:
+    if spec.fit is not None and spec.width and spec.height:
+        return even(spec.width), even(spec.height)
+    return _scaled_size(spec, source)
 
 
-def _scaled(asked: TranscodeSpec | Rendition, source: MediaInfo) -> tuple[int, int]:
-    """Return the size that keeps the shape of the source."""
+def _scaled_size(requested: TranscodeSpec | Rendition, source: MediaInfo) -> tuple[int, int]:
+    """Return the output size. It keeps the aspect ratio of the source."""
     width, height = source.probe.width or 2, source.probe.height or 2
     factor = 1.0
-    if asked.resolution is not None:
-        factor = int(asked.resolution[:-1]) / min(width, height)
-    elif asked.width or asked.height:
+    if requested.resolution is not None:
+        factor = int(requested.resolution[:-1]) / min(width, height)
+    elif requested.width or requested.height:
         factor = min(
-            asked.width / width if asked.width else float("inf"),
-            asked.height / height if asked.height else float("inf"),
+            requested.width / width if requested.width else float("inf"),
+            requested.height / height if requested.height else float("inf"),
         )
-    if isinstance(asked, TranscodeSpec) and asked.upscale is False:
+    if isinstance(requested, TranscodeSpec) and requested.upscale is False:
         factor = min(1.0, factor)
-    return even(width * factor, odd_down=True), even(height * factor, odd_down=True)
+    return _even_size(width * factor, odd_down=True), _even_size(height * factor)
+
+
+def _even_size(size: float) -> int:
+    """Return the nearest even size; an odd size is rounded down. Chroma subsampling needs even sizes."""
+    return even_down(int(size)) if size % 2 == 1 else even(size)

@@ -1,4 +1,4 @@
-"""What is asked of a transcode."""
+"""Transcode parameters and their validation."""
 
 import re
 from collections.abc import Iterator
@@ -17,34 +17,39 @@ from callsheet.media.values import BitRate, Color, Fit, FrameRate, Hardware, Pre
 Delivery = Container | Literal["hls"]
 Hdr = Literal["auto", "keep", "tone_map"]
 
-_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)(i?)B?", re.IGNORECASE)
-_IN_HLS: tuple[VideoCodec, ...] = ("h264", "h265", "av1")
+_FILE_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)(i?)B?", re.IGNORECASE)
+_HLS_VIDEO_CODECS: tuple[VideoCodec, ...] = ("h264", "h265", "av1")
 
-_RATES = frozenset({"quality", "crf", "bitrate", "target_size"})
-_SIZES = frozenset({"width", "height", "resolution", "renditions"})
+_RATE_CONTROL_FIELDS = frozenset({"quality", "crf", "bitrate", "target_size"})
+_SIZE_FIELDS = frozenset({"width", "height", "resolution", "renditions"})
 
 
 def read_bytes(value: Any) -> Any:
-    """Return bytes for a text such as `8 MB` or `8 MiB`; anything else is passed through."""
+    """Return the number of bytes of a text such as `8 MB` or `8 MiB`. Other types are returned unchanged.
+
+    Raises ValueError if the text is not a file size.
+    """
     if not isinstance(value, str):
         return value
-    if (match := _BYTES.fullmatch(value.strip())) is None:
+    if (match := _FILE_SIZE.fullmatch(value.strip())) is None:
         raise ValueError(f"'{value}' is not a file size: write bytes, or '8 MB', '700 kB', '1.5 GiB'")
     step = 1024 if match[3] else 1000
     return int(float(match[1]) * step ** " kmg".index(match[2].lower() or " "))
 
 
 FileSize = Annotated[int, BeforeValidator(read_bytes), Field(ge=10_000, le=10**12)]
-"""Bytes."""
+"""Size in bytes."""
 
 
 class Rendition(Model):
-    """One of several sizes of a video. What it leaves unset is as for the others."""
+    """One of several sizes of a video. Unset fields use the value of the transcode."""
 
     name: str | None = Field(
-        None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$", description="Part of its file's name; unset: such as 720p"
+        None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$",
+        description="Part of the file name. Default: the height, such as 720p",
     )
-    resolution: Resolution | None = Field(None, description="The shorter side, in place of width and height")
+    resolution: Resolution | None = Field(None, description="Length of the shorter side, instead of width and height")
     width: int | None = Field(None, ge=16, le=8192)
     height: int | None = Field(None, ge=16, le=8192)
     quality: Quality | None = None
@@ -53,208 +58,228 @@ class Rendition(Model):
     max_bitrate: BitRate | None = None
 
     @model_validator(mode="after")
-    def _goes_together(self) -> "Rendition":
-        _refuse([*_in_sizes(self), *_in_rates(self)])
+    def _check_combinations(self) -> "Rendition":
+        _raise_if_any([*_size_problems(self), *_rate_problems(self)])
         if not (self.resolution or self.width or self.height):
-            raise ValueError("give a rendition its resolution, width or height")
+            raise ValueError("a rendition needs a resolution, width or height")
         return self
 
 
 class TranscodeSpec(Model):
-    """What the video is to become. With nothing asked for, what fits already is passed on without loss."""
+    """Format of the output. Without any parameters, streams that already match are copied without loss."""
 
     src: MediaSource = Field(
         validation_alias=AliasChoices("src", "source", "path", "url", "video", "video_path", "videoPath")
     )
     purpose: Purpose | None = Field(
-        None, description="Sets the parameters that are not given: for a use, or for the platform of that name"
+        None, description="Preset for a use or a platform. Explicit parameters override its values"
     )
     format: Delivery = Field(
         "mp4",
         validation_alias=AliasChoices("format", "output_format", "outputFormat"),
-        description="hls makes playlists and segments, for players that choose among renditions",
+        description="Container. hls writes playlists and segments for adaptive streaming",
     )
     video_codec: VideoCodec | None = Field(
         None,
         validation_alias=AliasChoices("videoCodec", "video_codec", "codec"),
-        description="Unset: h264, or av1 in WebM",
+        description="Default: h264, or av1 in WebM",
     )
-    quality: Quality | None = Field(None, description="Unset: medium, where the picture has to be encoded")
-    crf: int | None = Field(None, ge=0, le=63, description="The codec's constant rate factor; lower is better")
-    bitrate: BitRate | None = Field(None, description="Of the picture, in bits per second, or '2.5M'")
-    max_bitrate: BitRate | None = Field(None, description="A limit on top of quality, crf or bitrate")
+    quality: Quality | None = Field(None, description="Default: medium, if the video has to be encoded")
+    crf: int | None = Field(None, ge=0, le=63, description="Constant rate factor of the codec; lower is better")
+    bitrate: BitRate | None = Field(None, description="Video bit rate in bits per second, or '2.5M'")
+    max_bitrate: BitRate | None = Field(None, description="Upper limit in addition to quality, crf or bitrate")
     target_size: FileSize | None = Field(
-        None, description="Bytes that the whole file stays within, or '8 MB'", examples=["8 MB"]
+        None, description="Maximum size of the whole file in bytes, or '8 MB'", examples=["8 MB"]
     )
     passes: Literal[1, 2] | None = Field(
-        None, description="Two spread a bitrate better, for twice the work. Unset: 2 for a target size, else 1"
+        None,
+        description="Two passes distribute a bit rate better, and take twice the time. "
+        "Default: 2 with a target size, otherwise 1",
     )
     width: int | None = Field(
-        None, ge=16, le=8192, description="Pixels. With height too, the picture fits into both; it keeps its shape"
+        None, ge=16, le=8192, description="Pixels. With height, the video fits into both and keeps its aspect ratio"
     )
     height: int | None = Field(None, ge=16, le=8192)
-    resolution: Resolution | None = Field(None, description="The shorter side, in place of width and height")
-    fit: Fit | None = Field(None, description="How the picture fills width and height to the pixel, in another shape")
-    background: Color = Field("#000000", description="Beside a picture that is fitted with room left")
+    resolution: Resolution | None = Field(None, description="Length of the shorter side, instead of width and height")
+    fit: Fit | None = Field(
+        None, description="How the video fills exactly width and height if the aspect ratio differs"
+    )
+    background: Color = Field("#000000", description="Color of the bars if fit leaves space beside the video")
     upscale: bool | None = Field(
-        None, description="Whether a smaller picture is enlarged. Unset: yes, except among renditions"
+        None, description="Whether a smaller video is enlarged. Default: yes, except for renditions"
     )
     renditions: list[Resolution | Rendition] = Field(
-        default_factory=list, max_length=12, description="Several sizes at once, from one decode", examples=[["720p"]]
+        default_factory=list, max_length=12, description="Several sizes, made from one decode", examples=[["720p"]]
     )
     fps: FrameRate | None = Field(
-        None, validation_alias=AliasChoices("fps", "frame_rate", "frameRate"), description="Unset: as it is"
+        None,
+        validation_alias=AliasChoices("fps", "frame_rate", "frameRate"),
+        description="Default: the frame rate of the source",
     )
-    max_fps: FrameRate | None = Field(None, description="A faster video is brought down to it")
+    max_fps: FrameRate | None = Field(None, description="Upper limit; a higher frame rate is reduced to it")
     preset: Preset | None = Field(
-        None, description="ultrafast to veryslow, for every codec: how much work goes into a smaller file"
+        None, description="Encoding speed, ultrafast to veryslow, for every codec. Slower presets make smaller files"
     )
     depth: Literal["auto"] | Depth = Field(
-        "auto", description="Bits of each colour. auto keeps 10, except in h264, which few players show so"
+        "auto", description="Bits per color component. auto keeps 10, except for h264: few players support 10-bit h264"
     )
-    hdr: Hdr = Field("auto", description="auto keeps it where h265, vp9 or av1 hold it; else it is mapped to SDR")
-    hardware: Hardware = Field("cpu", description="Used only where a test encode succeeds, else the processor encodes")
-    audio_codec: AudioCodec | None = Field(None, description="Unset: aac, or opus in WebM")
+    hdr: Hdr = Field(
+        "auto", description="auto keeps HDR if the codec is h265, vp9 or av1, and otherwise converts it to SDR"
+    )
+    hardware: Hardware = Field(
+        "cpu", description="Hardware encoder, used only if a test encode succeeds; otherwise the CPU encodes"
+    )
+    audio_codec: AudioCodec | None = Field(None, description="Default: aac, or opus in WebM")
     audio_bitrate: BitRate | None = None
     audio_channels: Literal[1, 2, 6] | None = Field(
-        None, description="At most so many; 6 keeps surround sound. Unset: 2"
+        None, description="Maximum number of channels; 6 keeps surround sound. Default: 2"
     )
     sample_rate: Literal[22050, 24000, 32000, 44100, 48000, 96000] | None = Field(
-        None, description="Hertz; unset: 48000, where the sound has to be encoded"
+        None, description="Hertz. Default: 48000, if the audio has to be encoded"
     )
-    mute: bool = False
-    segment_seconds: float = Field(4, ge=1, le=20, description="Length of the segments of hls")
+    mute: bool = Field(False, description="Removes the audio")
+    segment_seconds: float = Field(4, ge=1, le=20, description="Duration of an HLS segment, in seconds")
 
     @model_validator(mode="after")
-    def _goes_together(self) -> "TranscodeSpec":
-        settled = self.settled()
-        checks = (_in_codecs, _in_sizes, _in_rates, _in_passes, _in_colours, _in_renditions, _in_sound)
-        _refuse([wrong for check in checks for wrong in check(settled)])
+    def _check_combinations(self) -> "TranscodeSpec":
+        resolved = self.resolved()
+        checks = (
+            _codec_problems,
+            _size_problems,
+            _rate_problems,
+            _pass_problems,
+            _color_problems,
+            _rendition_problems,
+            _audio_problems,
+        )
+        _raise_if_any([problem for check in checks for problem in check(resolved)])
         return self
 
-    def settled(self) -> "TranscodeSpec":
-        """Return the order with what its purpose asks for, where nothing else was asked."""
+    def resolved(self) -> "TranscodeSpec":
+        """Return the spec with the defaults of its purpose for all parameters that are not set."""
         if self.purpose is None:
             return self
         given = self.model_fields_set
-        kept = set(given)
-        kept |= {*_RATES, "max_bitrate"} if given & _RATES else set()
-        kept |= {*_SIZES, "fit", "upscale"} - given if given & _SIZES else set()
-        asked = {name: value for name, value in PURPOSES[self.purpose].items() if name not in kept}
+        # An explicit size or rate control replaces all preset values of its group.
+        overridden = set(given)
+        overridden |= {*_RATE_CONTROL_FIELDS, "max_bitrate"} if given & _RATE_CONTROL_FIELDS else set()
+        overridden |= {*_SIZE_FIELDS, "fit", "upscale"} - given if given & _SIZE_FIELDS else set()
+        defaults = {name: value for name, value in PURPOSES[self.purpose].items() if name not in overridden}
         if "format" in given:
-            asked = {name: value for name, value in asked.items() if _holds(self.format, name, value)}
-        return self.model_copy(update=asked)
+            defaults = {name: value for name, value in defaults.items() if _is_supported(self.format, name, value)}
+        return self.model_copy(update=defaults)
 
     @property
-    def picture_codec(self) -> VideoCodec:
-        """The codec asked for, or the usual one of the container."""
-        return self.video_codec or codecs_in(self.format)[0]
+    def target_video_codec(self) -> VideoCodec:
+        """The requested video codec, or the default of the container."""
+        return self.video_codec or video_codecs_in(self.format)[0]
 
     @property
-    def sound_codec(self) -> AudioCodec:
-        """The codec asked for, or the usual one of the container."""
-        return self.audio_codec or sound_in(self.format)[0]
+    def target_audio_codec(self) -> AudioCodec:
+        """The requested audio codec, or the default of the container."""
+        return self.audio_codec or audio_codecs_in(self.format)[0]
 
     @property
     def ladder(self) -> list[Rendition]:
-        """The renditions, written out."""
+        """The renditions, with resolutions expanded to renditions."""
         return [Rendition(resolution=r) if isinstance(r, str) else r for r in self.renditions]
 
 
-def codecs_in(format: Delivery) -> tuple[VideoCodec, ...]:
-    """Return the codecs of pictures that go into a container, the usual one first."""
-    return _IN_HLS if format == "hls" else codecs.VIDEO_CODECS[format]
+def video_codecs_in(format: Delivery) -> tuple[VideoCodec, ...]:
+    """Return the video codecs that a container supports, the default first."""
+    return _HLS_VIDEO_CODECS if format == "hls" else codecs.VIDEO_CODECS[format]
 
 
-def sound_in(format: Delivery) -> tuple[AudioCodec, ...]:
-    """Return the codecs of sound that go into a container, the usual one first."""
+def audio_codecs_in(format: Delivery) -> tuple[AudioCodec, ...]:
+    """Return the audio codecs that a container supports, the default first."""
     return codecs.AUDIO_CODECS["mp4" if format == "hls" else format]
 
 
-def _holds(format: Delivery, name: str, value: Any) -> bool:
+def _is_supported(format: Delivery, name: str, value: Any) -> bool:
     if name == "video_codec":
-        return value in codecs_in(format)
-    return name != "audio_codec" or value in sound_in(format)
+        return value in video_codecs_in(format)
+    return name != "audio_codec" or value in audio_codecs_in(format)
 
 
-def _refuse(problems: list[str]) -> None:
+def _raise_if_any(problems: list[str]) -> None:
     if problems:
         raise ValueError("; ".join(problems))
 
 
-def _in_codecs(order: TranscodeSpec) -> Iterator[str]:
-    for codec, allowed in ((order.video_codec, codecs_in(order.format)), (order.audio_codec, sound_in(order.format))):
+def _codec_problems(spec: TranscodeSpec) -> Iterator[str]:
+    supported = ((spec.video_codec, video_codecs_in(spec.format)), (spec.audio_codec, audio_codecs_in(spec.format)))
+    for codec, allowed in supported:
         if codec is not None and codec not in allowed:
-            yield f"{codec} does not go into {order.format}; {order.format} takes {', '.join(allowed)}"
-    worst = codecs.max_crf(order.picture_codec)
-    for crf in [order.crf, *(rendition.crf for rendition in order.ladder)]:
+            yield f"{spec.format} does not support {codec}; supported: {', '.join(allowed)}"
+    worst = codecs.max_crf(spec.target_video_codec)
+    for crf in [spec.crf, *(rendition.crf for rendition in spec.ladder)]:
         if crf is not None and crf > worst:
-            yield f"crf {crf} is beyond the {worst} that {order.picture_codec} knows"
+            yield f"crf {crf} is above {worst}, the maximum of {spec.target_video_codec}"
 
 
-def _in_sizes(order: TranscodeSpec | Rendition) -> Iterator[str]:
-    if order.resolution is not None and (order.width or order.height):
+def _size_problems(spec: TranscodeSpec | Rendition) -> Iterator[str]:
+    if spec.resolution is not None and (spec.width or spec.height):
         yield "give resolution, or width and height, not both"
-    if isinstance(order, TranscodeSpec) and order.fit is not None and not (order.width and order.height):
+    if isinstance(spec, TranscodeSpec) and spec.fit is not None and not (spec.width and spec.height):
         yield "fit needs width and height"
 
 
-def _in_rates(order: TranscodeSpec | Rendition) -> Iterator[str]:
-    asked = [name for name in ("quality", "crf", "bitrate", "target_size") if getattr(order, name, None) is not None]
-    if len(asked) > 1:
-        yield f"give one of quality, crf, bitrate and target_size, not {' and '.join(asked)}"
-    if order.bitrate is not None and order.max_bitrate is not None and order.max_bitrate < order.bitrate:
-        yield f"max_bitrate {order.max_bitrate} is below the bitrate {order.bitrate}"
-    if "target_size" in asked and order.max_bitrate is not None:
+def _rate_problems(spec: TranscodeSpec | Rendition) -> Iterator[str]:
+    given = [name for name in ("quality", "crf", "bitrate", "target_size") if getattr(spec, name, None) is not None]
+    if len(given) > 1:
+        yield f"give one of quality, crf, bitrate and target_size, not {' and '.join(given)}"
+    if spec.bitrate is not None and spec.max_bitrate is not None and spec.max_bitrate < spec.bitrate:
+        yield f"max_bitrate {spec.max_bitrate} is below the bitrate {spec.bitrate}"
+    if "target_size" in given and spec.max_bitrate is not None:
         yield "give max_bitrate or target_size, not both"
 
 
-def _in_passes(order: TranscodeSpec) -> Iterator[str]:
-    if order.passes == 2 and order.hardware != "cpu":
-        yield "two passes are made by the processor: leave hardware out, or passes"
-    if order.passes == 2 and not all(_bitrates(order)):
-        yield "two passes need a bitrate or a target_size: an even quality takes one"
+def _pass_problems(spec: TranscodeSpec) -> Iterator[str]:
+    if spec.passes == 2 and spec.hardware != "cpu":
+        yield "two passes need the CPU encoder: omit hardware or passes"
+    if spec.passes == 2 and not all(_bitrates(spec)):
+        yield "two passes need a bitrate or a target_size: a constant quality needs one pass"
 
 
-def _bitrates(order: TranscodeSpec) -> list[int | None]:
-    if not order.renditions:
-        return [order.bitrate or order.target_size]
-    even = [rendition.quality is not None or rendition.crf is not None for rendition in order.ladder]
+def _bitrates(spec: TranscodeSpec) -> list[int | None]:
+    if not spec.renditions:
+        return [spec.bitrate or spec.target_size]
+    by_quality = [rendition.quality is not None or rendition.crf is not None for rendition in spec.ladder]
     return [
-        None if by_quality else rendition.bitrate or order.bitrate
-        for rendition, by_quality in zip(order.ladder, even, strict=True)
+        None if constant_quality else rendition.bitrate or spec.bitrate
+        for rendition, constant_quality in zip(spec.ladder, by_quality, strict=True)
     ]
 
 
-def _in_colours(order: TranscodeSpec) -> Iterator[str]:
-    if order.hdr != "keep":
+def _color_problems(spec: TranscodeSpec) -> Iterator[str]:
+    if spec.hdr != "keep":
         return
-    if order.picture_codec == "h264":
-        yield "h264 does not hold HDR that players show; hdr 'keep' takes h265, vp9, av1"
-    if order.depth == 8:
+    if spec.target_video_codec == "h264":
+        yield "players do not support HDR in h264; hdr 'keep' needs h265, vp9 or av1"
+    if spec.depth == 8:
         yield "HDR needs a depth of 10"
-    if order.fit is not None:
-        yield "hdr 'keep' goes with the picture's own shape, without fit"
+    if spec.fit is not None:
+        yield "give hdr 'keep' or fit, not both: fit supports SDR only"
 
 
-def _in_renditions(order: TranscodeSpec) -> Iterator[str]:
-    if order.target_size is not None and order.format == "hls":
-        yield "target_size is for one file: give hls a bitrate"
-    if not order.renditions:
+def _rendition_problems(spec: TranscodeSpec) -> Iterator[str]:
+    if spec.target_size is not None and spec.format == "hls":
+        yield "target_size applies to a single file: give hls a bitrate"
+    if not spec.renditions:
         return
-    if order.resolution or order.width or order.height or order.fit:
+    if spec.resolution or spec.width or spec.height or spec.fit:
         yield "give renditions, or one size, not both"
-    if order.target_size is not None:
-        yield "target_size is for one file: give each rendition a bitrate"
-    names = [rendition.name for rendition in order.ladder if rendition.name]
+    if spec.target_size is not None:
+        yield "target_size applies to a single file: give each rendition a bitrate"
+    names = [rendition.name for rendition in spec.ladder if rendition.name]
     if len(set(names)) < len(names):
-        yield f"each rendition needs a name of its own, not {', '.join(names)}"
+        yield f"the names of renditions must be unique: {', '.join(names)}"
 
 
-def _in_sound(order: TranscodeSpec) -> Iterator[str]:
-    if order.sound_codec == "opus" and order.sample_rate not in (None, 24_000, 48_000):
-        yield f"opus knows no {order.sample_rate} Hz; it takes 24000, 48000"
-    if order.target_size is not None and order.sound_codec == "flac" and not order.mute:
-        yield "target_size needs sound whose size can be chosen, which flac's cannot"
-    if order.mute and (order.audio_bitrate or order.audio_channels or order.sample_rate) and order.purpose is None:
-        yield "mute goes with nothing else about the sound"
+def _audio_problems(spec: TranscodeSpec) -> Iterator[str]:
+    if spec.target_audio_codec == "opus" and spec.sample_rate not in (None, 24_000, 48_000):
+        yield f"opus does not support {spec.sample_rate} Hz; supported: 24000, 48000"
+    if spec.target_size is not None and spec.target_audio_codec == "flac" and not spec.mute:
+        yield "target_size needs an audio codec with a bit rate; flac has none"
+    if spec.mute and (spec.audio_bitrate or spec.audio_channels or spec.sample_rate) and spec.purpose is None:
+        yield "give mute or other audio parameters, not both"

@@ -59,6 +59,7 @@ class ComfyUIParams(Model):
     queue="comfyui",
     timeout=timedelta(hours=24),
     attempts=5,
+    needs={"ffmpeg"},  # to read media inputs
     on_worker_lost="resume",
     aliases=("comfyui-workflow",),
 )

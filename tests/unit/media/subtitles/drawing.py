@@ -1,4 +1,4 @@
-"""Draws lines of text with FFmpeg and looks at the pixels."""
+"""Rendering of text with FFmpeg, and pixel measurements."""
 
 import os
 import re
@@ -12,7 +12,7 @@ import numpy as np
 
 from callsheet.media.ffmpeg.binary import find_ffmpeg
 from callsheet.media.fonts import FONTCONFIG
-from callsheet.media.subtitles.ass import Line, script
+from callsheet.media.subtitles.ass import Line, build_script
 from callsheet.media.subtitles.style import TextStyle
 from callsheet.settings import Settings
 
@@ -24,26 +24,26 @@ def style(**fields: object) -> TextStyle:
 def draw(
     text: Sequence[Line] | str, *, size: tuple[int, int] = (320, 180), seconds: float = 1, rate: int = 10
 ) -> np.ndarray:
-    """Every frame of lines, or of a script, on black: an array of frames, rows, columns, colours."""
-    return _drawn(text, size, seconds, rate)[0]
+    """Render lines or a script on black; return an array of frames, rows, columns, colors."""
+    return _render(text, size, seconds, rate)[0]
 
 
-def complaints(text: Sequence[Line] | str, *, size: tuple[int, int] = (320, 180)) -> str:
-    """What the renderer says about its fonts."""
-    said = _drawn(text, size, 0.1, 10)[1]
-    return "\n".join(re.findall(r"fontselect: .*", said))
+def font_log(text: Sequence[Line] | str, *, size: tuple[int, int] = (320, 180)) -> str:
+    """Return the log messages of libass about its fonts."""
+    log = _render(text, size, 0.1, 10)[1]
+    return "\n".join(re.findall(r"fontselect: .*", log))
 
 
-def _drawn(text: Sequence[Line] | str, size: tuple[int, int], seconds: float, rate: int) -> tuple[np.ndarray, str]:
-    written = text if isinstance(text, str) else script(text, width=size[0], height=size[1])
+def _render(text: Sequence[Line] | str, size: tuple[int, int], seconds: float, rate: int) -> tuple[np.ndarray, str]:
+    written = text if isinstance(text, str) else build_script(text, width=size[0], height=size[1])
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "x.ass").write_text(written, encoding="utf-8")
-        picture = f"color=black:size={size[0]}x{size[1]}:rate={rate}:duration={seconds},format=yuv444p"
+        video = f"color=black:size={size[0]}x{size[1]}:rate={rate}:duration={seconds},format=yuv444p"
         to_rgb = "scale=in_color_matrix=bt709:in_range=tv:out_range=pc,format=rgb24"
-        filters = f"{picture},setparams=colorspace=bt709:range=tv,subtitles=x.ass,{to_rgb}"
+        filters = f"{video},setparams=colorspace=bt709:range=tv,subtitles=x.ass,{to_rgb}"
         command = [str(_binary()), "-v", "verbose", "-f", "lavfi", "-i", filters, "-f", "rawvideo", "-"]
-        surroundings = {"FONTCONFIG_FILE": str(_no_fonts_but_ours()), "HOME": folder, "PATH": os.environ["PATH"]}
-        ran = subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, check=True, timeout=60)
+        environment = {"FONTCONFIG_FILE": str(_bundled_fonts_only()), "HOME": folder, "PATH": os.environ["PATH"]}
+        ran = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=True, timeout=60)
     frames = np.frombuffer(ran.stdout, np.uint8).reshape(-1, size[1], size[0], 3)
     return frames.astype(int), ran.stderr.decode()
 
@@ -54,8 +54,8 @@ def _binary() -> Path:
 
 
 @cache
-def _no_fonts_but_ours() -> Path:
-    """A copy of our configuration as if the system had no fonts, which remembers what it has read."""
+def _bundled_fonts_only() -> Path:
+    """Return a copy of the bundled Fontconfig file without system fonts, with a font cache."""
     folder = Path(tempfile.mkdtemp(prefix="fonts-"))
     text = FONTCONFIG.read_text().replace('<dir prefix="relative">', f"<dir>{FONTCONFIG.parent}/")
     text = re.sub(r"<dir>/(usr|Library|System).*?</dir>", "", text)
@@ -65,20 +65,20 @@ def _no_fonts_but_ours() -> Path:
     return path
 
 
-def lit(frame: np.ndarray, least: int = 100) -> np.ndarray:
-    """Which pixels of a frame are bright."""
-    return frame.max(axis=2) >= least
+def lit(frame: np.ndarray, minimum: int = 100) -> np.ndarray:
+    """Return which pixels of a frame are bright."""
+    return frame.max(axis=2) >= minimum
 
 
-def like(frame: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
-    """Which pixels of a frame have a colour, nearly."""
-    return np.abs(frame - np.array(colour)).max(axis=2) < 60
+def like(frame: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
+    """Return which pixels of a frame have approximately a color."""
+    return np.abs(frame - np.array(color)).max(axis=2) < 60
 
 
 def box(pixels: np.ndarray) -> tuple[int, int, int, int]:
-    """The left, top, right and bottom of pixels; the last two are those after the last."""
+    """Return the bounding box of pixels: left, top, right, bottom; right and bottom are exclusive."""
     rows, columns = np.flatnonzero(pixels.any(axis=1)), np.flatnonzero(pixels.any(axis=0))
-    assert rows.size, "nothing is seen"
+    assert rows.size, "nothing is visible"
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 

@@ -1,13 +1,13 @@
 import pytest
 
-from callsheet.media.subtitles.spoken import SpokenText, moments, spoken
-from callsheet.media.subtitles.text_wrapping import units_of
+from callsheet.media.subtitles.spoken import SpokenText, align_words, highlight_intervals
+from callsheet.media.subtitles.text_wrapping import parse_units
 
 
 def found(text: str, words: list[tuple[str, float, float]] | None, start: float = 0, end: float = 10) -> list[str]:
-    units = units_of(text)
-    said = None if words is None else [SpokenText(*word) for word in words]
-    return ["".join(unit.plain for unit in units[w.first : w.last]) for w in spoken(units, said, start, end)]
+    units = parse_units(text)
+    timed = None if words is None else [SpokenText(*word) for word in words]
+    return ["".join(unit.plain for unit in units[w.first : w.last]) for w in align_words(units, timed, start, end)]
 
 
 @pytest.mark.parametrize(
@@ -32,21 +32,28 @@ def test_words_are_found_in_the_text(text: str, words: list[str], seen: list[str
     assert found(text, timed) == seen
 
 
-def test_without_times_every_word_gets_a_share():
-    units = units_of("ab cdef\\Ngh")
+def test_without_times_the_duration_is_distributed_by_length():
+    units = parse_units("ab cdef\\Ngh")
 
-    assert [(w.start, w.end) for w in spoken(units, None, 10, 14)] == [(10, 11), (11, 13), (13, 14)]
+    assert [(w.start, w.end) for w in align_words(units, None, 10, 14)] == [(10, 11), (11, 13), (13, 14)]
 
 
-def test_times_that_make_no_sense_are_put_in_order():
-    units = units_of("a b c")
+def test_inconsistent_times_are_clamped():
+    units = parse_units("a b c")
     words = [SpokenText("a", -5, 3), SpokenText("b", 2, 1), SpokenText("c", 9, 99)]
 
-    assert [(w.start, w.end) for w in spoken(units, words, 0, 10)] == [(0, 3), (3, 3), (9, 10)]
+    assert [(w.start, w.end) for w in align_words(units, words, 0, 10)] == [(0, 3), (3, 3), (9, 10)]
 
 
-def test_a_word_stays_marked_over_a_short_pause_only():
-    units = units_of("a b c")
-    words = spoken(units, [SpokenText("a", 1, 2), SpokenText("b", 2.3, 3), SpokenText("c", 5, 6)], 0, 8)
+def test_a_word_stays_highlighted_only_over_a_short_pause():
+    units = parse_units("a b c")
+    words = align_words(units, [SpokenText("a", 1, 2), SpokenText("b", 2.3, 3), SpokenText("c", 5, 6)], 0, 8)
 
-    assert moments(words, 0, 8) == [(0, 1, None), (1, 2.3, 0), (2.3, 3, 1), (3, 5, None), (5, 6, 2), (6, 8, None)]
+    assert highlight_intervals(words, 0, 8) == [
+        (0, 1, None),
+        (1, 2.3, 0),
+        (2.3, 3, 1),
+        (3, 5, None),
+        (5, 6, 2),
+        (6, 8, None),
+    ]

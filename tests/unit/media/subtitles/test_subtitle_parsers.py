@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from callsheet.domain.errors import BadSource
-from callsheet.media.subtitles import subtitle_parsers
+from callsheet.media.subtitles import subtitle_parsers, subtitle_text
 from callsheet.media.subtitles.ass_sanitizer import sanitize_ass
 from callsheet.media.subtitles.subtitle_parsers import is_ass, read_captions
 
@@ -24,33 +24,33 @@ def captions(tmp_path: Path, text: str | bytes, uppercase: bool = False) -> list
     return [(c.start, c.end, c.text) for c in read_captions(path, uppercase)]
 
 
-def test_srt_is_read(tmp_path: Path):
+def test_srt_is_parsed(tmp_path: Path):
     assert captions(tmp_path, SRT) == [(1, 2.5, "Hello {\\i1}you{\\i0}\\Nthere"), (60.5, 3600, "R&B")]
 
 
-def test_webvtt_is_read(tmp_path: Path):
+def test_webvtt_is_parsed(tmp_path: Path):
     assert captions(tmp_path, VTT) == [(1, 2, "Hi <all>")]
 
 
-def test_capitals_leave_marks_alone(tmp_path: Path):
+def test_uppercase_keeps_tags(tmp_path: Path):
     assert captions(tmp_path, SRT, uppercase=True)[0][2] == "HELLO {\\i1}YOU{\\i0}\\NTHERE"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le", "utf-16-be"])
-def test_captions_of_any_encoding_are_read(tmp_path: Path, encoding: str):
+def test_captions_of_any_encoding_are_parsed(tmp_path: Path, encoding: str):
     text = "1\n00:00:00,000 --> 00:00:01,000\ncafé\n"
 
     assert captions(tmp_path, text.encode(encoding)) == [(0, 1, "café")]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_captions_with_any_line_ends_are_read(tmp_path: Path, end: str):
+def test_captions_with_any_line_breaks_are_parsed(tmp_path: Path, end: str):
     text = SRT.replace("\r\n", end)
 
     assert [start for start, _, _ in captions(tmp_path, text)] == [1, 60.5]
 
 
-def test_captions_without_numbers_hours_or_blank_lines_between_are_read(tmp_path: Path):
+def test_captions_without_numbers_hours_or_blank_lines_are_parsed(tmp_path: Path):
     text = "00:01,000 --> 00:02,000\none\n00:03 -> 00:04\ntwo\n3\n0:00:05.5 --> 0:00:06.25 X1:10 X2:20\nthree\n"
 
     assert captions(tmp_path, text) == [(1, 2, "one"), (3, 4, "two"), (5.5, 6.25, "three")]
@@ -62,19 +62,19 @@ def test_a_blank_line_within_a_caption_of_srt_does_not_end_it(tmp_path: Path):
     assert captions(tmp_path, text) == [(1, 2, "first\\Nsecond"), (3, 4, "1984")]
 
 
-def test_captions_that_overlap_or_stand_out_of_order_are_all_kept_by_time(tmp_path: Path):
+def test_overlapping_and_unordered_captions_are_kept_and_sorted(tmp_path: Path):
     text = "1\n00:00:05,000 --> 00:00:09,000\nlate\n\n2\n00:00:01,000 --> 00:00:06,000\nearly\n"
 
     assert [text for _, _, text in captions(tmp_path, text)] == ["early", "late"]
 
 
-def test_what_would_command_the_renderer_is_text(tmp_path: Path):
+def test_override_tags_are_escaped_or_removed(tmp_path: Path):
     text = "1\n00:00:01,000 --> 00:00:02,000\n{not a command} \\N {\\pos(0,0)}x &lbrace;\\fs9&rbrace;\n"
 
     assert captions(tmp_path, text)[0][2] == "\\{not a command\\} \\\u2060N x \\{\\\u2060fs9\\}"
 
 
-def test_times_within_a_caption_of_webvtt_are_those_of_its_words(tmp_path: Path):
+def test_inline_timestamps_of_webvtt_are_word_times(tmp_path: Path):
     path = tmp_path / "words.vtt"
     path.write_text(
         "WEBVTT\n\n00:01.000 --> 00:04.000\n<c>So</c> <00:00:02.000><c.loud>much &amp;</c>\n<00:03.500>more\n"
@@ -91,30 +91,30 @@ def test_times_within_a_caption_of_webvtt_are_those_of_its_words(tmp_path: Path)
     ]
 
 
-def test_readings_above_letters_are_left_out(tmp_path: Path):
+def test_ruby_text_is_removed(tmp_path: Path):
     text = "WEBVTT\n\n00:01.000 --> 00:04.000\n<ruby>漢<rt>kan</rt>字<rt>ji</rt></ruby>です\n"
 
     assert captions(tmp_path, text)[0][2] == "漢字です"
 
 
 @pytest.mark.parametrize("text", ["", "nothing of the kind", "1\n00:00:02,000 --> 00:00:01,000\nbackwards\n"])
-def test_a_file_without_captions_is_refused(tmp_path: Path, text: str):
-    with pytest.raises(BadSource, match="holds no captions"):
+def test_a_file_without_captions_is_rejected(tmp_path: Path, text: str):
+    with pytest.raises(BadSource, match="contains no captions"):
         captions(tmp_path, text)
 
 
-def test_files_too_large_to_be_captions_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    with pytest.raises(BadSource, match="more than 2000 letters"):
+def test_too_large_files_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    with pytest.raises(BadSource, match="more than 2000 characters"):
         captions(tmp_path, f"00:01 --> 00:02\n{'x' * 9000}\n")
-    monkeypatch.setattr(subtitle_parsers, "MOST_CAPTIONS", 1)
-    with pytest.raises(BadSource, match="holds 2 captions"):
+    monkeypatch.setattr(subtitle_parsers, "MAX_CAPTIONS", 1)
+    with pytest.raises(BadSource, match="has 2 captions"):
         captions(tmp_path, SRT)
-    monkeypatch.setattr(subtitle_parsers, "MOST_BYTES", 10)
+    monkeypatch.setattr(subtitle_text, "MAX_BYTES", 10)
     with pytest.raises(BadSource, match="too large"):
         captions(tmp_path, SRT)
 
 
-def test_an_ass_script_is_known_by_its_contents(tmp_path: Path):
+def test_an_ass_script_is_detected_by_its_content(tmp_path: Path):
     (tmp_path / "a").write_text("\ufeff[Script Info]\nTitle: x\n")
     (tmp_path / "b").write_text(SRT)
     (tmp_path / "c").write_text("[Script Info]\nTitle: x\n", encoding="utf-16")
@@ -132,7 +132,7 @@ GIVEN = (
 )
 
 
-def test_a_given_script_keeps_its_look_and_loses_what_is_foreign_in_it(tmp_path: Path):
+def test_a_sanitized_script_keeps_styles_and_loses_embedded_files(tmp_path: Path):
     (tmp_path / "a.ass").write_text(GIVEN, newline="")
 
     script = sanitize_ass(tmp_path / "a.ass")
@@ -143,15 +143,15 @@ def test_a_given_script_keeps_its_look_and_loses_what_is_foreign_in_it(tmp_path:
     assert not any(word in script.text for word in ("evil", "png", "####", "secret", "\r", "not a section"))
 
 
-def test_a_given_script_without_a_line_is_refused(tmp_path: Path):
+def test_a_script_without_events_is_rejected(tmp_path: Path):
     (tmp_path / "a.ass").write_text(GIVEN.replace("Dialogue", "Comment"), newline="")
 
-    with pytest.raises(BadSource, match="without a line of text"):
+    with pytest.raises(BadSource, match="without events"):
         sanitize_ass(tmp_path / "a.ass")
 
 
-def test_a_given_script_with_endless_lines_is_refused(tmp_path: Path):
+def test_a_script_with_too_long_lines_is_rejected(tmp_path: Path):
     (tmp_path / "a.ass").write_text(GIVEN.replace("Hi", "Hi" * 20_000), newline="")
 
-    with pytest.raises(BadSource, match="letters"):
+    with pytest.raises(BadSource, match="characters"):
         sanitize_ass(tmp_path / "a.ass")

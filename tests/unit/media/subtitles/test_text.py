@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from callsheet.media.subtitles.ass import Line, literal, script
+from callsheet.media.subtitles.ass import Line, build_script, escape_text
 from callsheet.media.subtitles.safe_area import safe_area
 from callsheet.media.subtitles.spoken import SpokenText
-from callsheet.media.subtitles.style_defaults import as_caption, as_title
+from callsheet.media.subtitles.style_defaults import with_caption_defaults, with_title_defaults
 
 from .drawing import box, draw, like, lit, middle, style
 
@@ -16,19 +16,19 @@ YELLOW, WHITE, RED = (255, 212, 0), (255, 255, 255), (255, 0, 0)
 PLAIN = style(font_size=30, stroke_width=0)
 
 
-def line(text: str, *, start: float = 0, end: float = 1, looks=PLAIN, **more) -> Line:
-    return Line(start, end, literal(text), looks, **more)
+def line(text: str, *, start: float = 0, end: float = 1, text_style=PLAIN, **more) -> Line:
+    return Line(start, end, escape_text(text), text_style, **more)
 
 
-def test_text_cannot_command_the_renderer():
-    assert literal("{\\fs200}a\\Nb\nc\x00\t\x85d") == "\\{\\\u2060fs200\\}a\\\u2060Nb\\Nc \\Nd"
+def test_override_tags_are_escaped():
+    assert escape_text("{\\fs200}a\\Nb\nc\x00\t\x85d") == "\\{\\\u2060fs200\\}a\\\u2060Nb\\Nc \\Nd"
 
 
 @pytest.mark.parametrize(
     "text", ["{\\fs200}", "{\\pos(0,0)\\1c&H0000FF&}a", "{\\k10}a\\N\\h", "{\\p1}m 0 0 l 99 99 0 99"]
 )
-def test_commands_in_a_text_are_drawn_as_text(text: str):
-    frame = draw([line(text, looks=style(font_size=14, stroke_width=0))])[0]
+def test_override_tags_in_a_text_are_drawn_as_text(text: str):
+    frame = draw([line(text, text_style=style(font_size=14, stroke_width=0))])[0]
 
     left, top, right, bottom = box(lit(frame))
     assert bottom - top <= 15
@@ -37,11 +37,11 @@ def test_commands_in_a_text_are_drawn_as_text(text: str):
     assert not like(frame, RED).any()
 
 
-def test_a_script_is_as_large_as_the_film():
-    looks = style(color="red", font_size=50)
-    seen = Line(1.005, 3661.5, "Hi", looks, fade_in=0.3, fade_out=0.3)
+def test_a_script_has_the_size_of_the_video():
+    text_style = style(color="red", font_size=50)
+    seen = Line(1.005, 3661.5, "Hi", text_style, fade_in=0.3, fade_out=0.3)
 
-    text = script([seen, seen], width=1080, height=1920)
+    text = build_script([seen, seen], width=1080, height=1920)
 
     assert "PlayResX: 1080\nPlayResY: 1920" in text
     assert text.count("\nStyle: ") == 1
@@ -49,7 +49,7 @@ def test_a_script_is_as_large_as_the_film():
     assert "Dialogue: 1,0:00:01.00,1:01:01.50,S0,,0,0,0,,{\\fad(300,300)}Hi" in text
 
 
-def test_text_is_seen_in_its_time_and_not_outside():
+def test_text_is_visible_only_in_its_time():
     frames = draw([line("Hello", start=0.3, end=0.7)])
 
     assert [bool(lit(frame).any()) for frame in frames] == [False] * 3 + [True] * 4 + [False] * 3
@@ -69,15 +69,21 @@ def test_text_is_seen_in_its_time_and_not_outside():
         ("bottom_right", (2, 2)),
     ],
 )
-def test_text_stands_where_its_position_says(position: str, where: tuple[int, int]):
-    x, y = middle(lit(draw([line("Hi", looks=style(position=position, font_size=30))], seconds=0.1)[0]))
+def test_text_is_at_its_position(position: str, where: tuple[int, int]):
+    x, y = middle(lit(draw([line("Hi", text_style=style(position=position, font_size=30))], seconds=0.1)[0]))
 
     assert (int(x // (320 / 3)), int(y // (180 / 3))) == where
 
 
-def test_margins_are_distances_from_the_edges_that_the_position_names():
+def test_margins_are_distances_from_the_edges_at_the_position():
     near, far = (
-        box(lit(draw([line("H", looks=style(position="bottom_right", font_size=30, margin=margin))], seconds=0.1)[0]))
+        box(
+            lit(
+                draw([line("H", text_style=style(position="bottom_right", font_size=30, margin=margin))], seconds=0.1)[
+                    0
+                ]
+            )
+        )
         for margin in (10, 50)
     )
 
@@ -85,42 +91,44 @@ def test_margins_are_distances_from_the_edges_that_the_position_names():
     assert near[3] - far[3] == pytest.approx(40, abs=1)
 
 
-def test_an_offset_is_in_shares_of_the_picture():
+def test_an_offset_is_a_fraction_of_the_frame():
     frame = draw([line("Hi", offset=(0.25, -0.25))], seconds=0.1)[0]
 
     assert middle(lit(frame)) == pytest.approx((160 + 80, 90 - 45), abs=4)
 
 
-def test_opacity_dims_all_of_a_text():
+def test_opacity_applies_to_text_and_box():
     boxed = style(font_size=30, background_color="red", background_opacity=1)
-    whole, half = (draw([line("HI", looks=boxed, opacity=opacity)], seconds=0.1)[0] for opacity in (1, 0.5))
+    whole, half = (draw([line("HI", text_style=boxed, opacity=opacity)], seconds=0.1)[0] for opacity in (1, 0.5))
 
     assert whole[:, :, 1].max() == 255
     assert half[:, :, 1].max() < 160
     assert np.median(half[lit(whole)][:, 0]) == pytest.approx(128, abs=12)
 
 
-def test_rotation_turns_a_text_with_its_box_clockwise():
-    looks = style(font_size=30, background_color="red", background_opacity=1, color="white")
+def test_rotation_rotates_text_and_box_clockwise():
+    text_style = style(font_size=30, background_color="red", background_opacity=1, color="white")
 
-    turned = draw([line("Hello you", looks=looks, rotation=90)], seconds=0.1)[0]
-    upright = draw([line("Hello you", looks=looks)], seconds=0.1)[0]
+    turned = draw([line("Hello you", text_style=text_style, rotation=90)], seconds=0.1)[0]
+    upright = draw([line("Hello you", text_style=text_style)], seconds=0.1)[0]
 
     flat, tall = box(lit(upright)), box(lit(turned))
     assert (tall[2] - tall[0], tall[3] - tall[1]) == pytest.approx((flat[3] - flat[1], flat[2] - flat[0]), abs=6)
-    # The tail of the y of "you" points down, and so to the left when it is turned clockwise.
+    # The tail of the y of "you" points down, and to the left after a clockwise rotation.
     assert middle(like(turned, WHITE))[0] < middle(lit(turned))[0] + 1
 
 
-def test_text_that_is_turned_at_the_edge_stays_in_the_picture():
-    looks = style(font_size=30, position="top_left", background_color="red")
+def test_rotated_text_at_the_edge_stays_in_the_frame():
+    text_style = style(font_size=30, position="top_left", background_color="red")
 
-    left, top, right, bottom = box(lit(draw([line("Turned by much", looks=looks, rotation=60)], seconds=0.1)[0], 60))
+    left, top, right, bottom = box(
+        lit(draw([line("Turned by much", text_style=text_style, rotation=60)], seconds=0.1)[0], 60)
+    )
 
     assert left > 0 and top > 0 and right < 320 and bottom < 180
 
 
-def test_fades_take_their_time():
+def test_fades_take_their_duration():
     frames = draw([line("HI", fade_in=0.4, fade_out=0.2)], seconds=1, rate=20)
 
     brightness = [int(frame.max()) for frame in frames]
@@ -130,9 +138,9 @@ def test_fades_take_their_time():
     assert brightness[18] == pytest.approx(128, abs=12)
 
 
-def test_fades_of_a_text_whose_words_are_followed_are_those_of_the_whole():
-    looks = style(font_size=30, effect="highlight", stroke_width=0)
-    frames = draw([line("a b c d e f g h", looks=looks, fade_in=0.5, fade_out=0.5)], seconds=1, rate=20)
+def test_fades_of_a_karaoke_text_apply_to_the_whole_text():
+    text_style = style(font_size=30, effect="highlight", stroke_width=0)
+    frames = draw([line("a b c d e f g h", text_style=text_style, fade_in=0.5, fade_out=0.5)], seconds=1, rate=20)
 
     brightness = [int(frame.max()) for frame in frames]
     assert brightness[2] == pytest.approx(51, abs=15)
@@ -140,7 +148,7 @@ def test_fades_of_a_text_whose_words_are_followed_are_those_of_the_whole():
     assert brightness[15] == pytest.approx(128, abs=15)
 
 
-def test_text_slides_in_from_beyond_the_edge_and_out_over_another():
+def test_text_slides_in_and_out_over_the_frame_edges():
     frames = draw([line("Hi", slide_in="left", slide_out="down", fade_in=0.4)], seconds=1, rate=20)
 
     seen = [middle(lit(frame, 20)) if lit(frame, 20).any() else None for frame in frames]
@@ -151,9 +159,9 @@ def test_text_slides_in_from_beyond_the_edge_and_out_over_another():
     assert seen[18] is None
 
 
-def test_the_box_is_padded_and_as_opaque_as_asked():
-    looks = style(font_size=30, background_color="red", background_opacity=0.5, padding=20)
-    frame = draw([line("HH", looks=looks)], seconds=0.1)[0]
+def test_the_box_has_its_padding_and_opacity():
+    text_style = style(font_size=30, background_color="red", background_opacity=0.5, padding=20)
+    frame = draw([line("HH", text_style=text_style)], seconds=0.1)[0]
 
     around, text = box(frame[:, :, 0] > 60), box(like(frame, WHITE))
     assert text[0] - around[0] == pytest.approx(22, abs=4)
@@ -161,9 +169,13 @@ def test_the_box_is_padded_and_as_opaque_as_asked():
     assert frame[around[1] + 3, around[0] + 3, 0] == pytest.approx(128, abs=12)
 
 
-def test_lines_stand_as_far_apart_as_asked():
+def test_lines_have_the_line_height():
     single, double = (
-        box(lit(draw([line("H\nH", looks=style(font_size=30, stroke_width=0, line_height=height))], seconds=0.1)[0]))
+        box(
+            lit(
+                draw([line("H\nH", text_style=style(font_size=30, stroke_width=0, line_height=height))], seconds=0.1)[0]
+            )
+        )
         for height in (1, 2)
     )
 
@@ -171,27 +183,27 @@ def test_lines_stand_as_far_apart_as_asked():
 
 
 @pytest.mark.parametrize(("align", "edge"), [("left", 0), ("right", 2)])
-def test_lines_are_aligned_among_each_other(align: str, edge: int):
-    looks = style(font_size=30, stroke_width=0, align=align)
-    frame = lit(draw([line("H\nHHHHHH", looks=looks)], seconds=0.1)[0])
+def test_lines_are_aligned(align: str, edge: int):
+    text_style = style(font_size=30, stroke_width=0, align=align)
+    frame = lit(draw([line("H\nHHHHHH", text_style=text_style)], seconds=0.1)[0])
 
     assert box(frame[:90])[edge] == pytest.approx(box(frame[90:])[edge], abs=2)
     assert middle(frame)[0] == pytest.approx(160, abs=4)
 
 
-def test_room_between_letters_makes_text_wider_but_never_tears_joined_letters():
+def test_letter_spacing_does_not_separate_connected_letters():
     def wide(text: str, spacing: float) -> int:
-        left, _, right, _ = box(lit(draw([line(text, looks=style(font_size=30, letter_spacing=spacing))])[0]))
+        left, _, right, _ = box(lit(draw([line(text, text_style=style(font_size=30, letter_spacing=spacing))])[0]))
         return right - left
 
     assert wide("HHHH", 10) - wide("HHHH", 0) == pytest.approx(30, abs=2)
     assert wide("مرحبا", 10) == wide("مرحبا", 0)
 
 
-def test_weights_are_those_of_the_nearest_font():
+def test_weights_use_the_nearest_font():
     def ink(weight: object) -> int:
-        looks = style(font_size=40, stroke_width=0, font_weight=weight)
-        return int(lit(draw([line("HHHH", looks=looks)], seconds=0.1)[0]).sum())
+        text_style = style(font_size=40, stroke_width=0, font_weight=weight)
+        return int(lit(draw([line("HHHH", text_style=text_style)], seconds=0.1)[0]).sum())
 
     light, heavy = ink("normal"), ink("bold")
 
@@ -199,42 +211,42 @@ def test_weights_are_those_of_the_nearest_font():
     assert (ink(100), ink(900)) == (light, heavy)
 
 
-def follow(effect: str, text: str, words: list[tuple[str, float, float]] | None, **looks) -> np.ndarray:
+def follow(effect: str, text: str, words: list[tuple[str, float, float]] | None, **text_style) -> np.ndarray:
     spoken = None if words is None else [SpokenText(*word) for word in words]
-    looks = style(effect=effect, font_size=30, stroke_width=0, **looks)
-    return draw([line(text, looks=looks, words=spoken)])
+    text_style = style(effect=effect, font_size=30, stroke_width=0, **text_style)
+    return draw([line(text, text_style=text_style, words=spoken)])
 
 
 WORDS = [("one", 0.0, 0.3), ("two", 0.3, 0.6), ("six", 0.6, 1.0)]
 
 
-def marked(frame: np.ndarray, colour: tuple[int, int, int]) -> list[int]:
-    """Which of the words in a row have a colour."""
+def marked(frame: np.ndarray, color: tuple[int, int, int]) -> list[int]:
+    """Return which words in a row have a color."""
     columns = np.flatnonzero(lit(frame).any(axis=0))
     words = np.split(columns, np.flatnonzero(np.diff(columns) > 4) + 1)
-    return [number for number, word in enumerate(words) if like(frame, colour)[:, word].sum() > 15]
+    return [number for number, word in enumerate(words) if like(frame, color)[:, word].sum() > 15]
 
 
-def test_the_word_of_the_moment_has_the_highlight_colour():
+def test_the_current_word_has_the_highlight_color():
     frames = follow("highlight", "one two six", WORDS)
 
     assert [marked(frame, YELLOW) for frame in frames] == [[0]] * 3 + [[1]] * 3 + [[2]] * 4
     assert marked(frames[4], WHITE) == [0, 2]
 
 
-def test_the_highlight_follows_words_that_are_read_from_the_right():
+def test_the_highlight_follows_right_to_left_words():
     frames = follow("highlight", "אאא בבב גגג", [("אאא", 0.0, 0.3), ("בבב", 0.3, 0.6), ("גגג", 0.6, 1.0)])
 
     assert [marked(frame, YELLOW) for frame in frames] == [[2]] * 3 + [[1]] * 3 + [[0]] * 4
 
 
-def test_pauses_between_words_leave_the_text_plain():
+def test_pauses_between_words_have_no_highlight():
     frames = follow("highlight", "one two", [("one", 0.0, 0.1), ("two", 0.8, 0.9)])
 
     assert [bool(like(frame, YELLOW).any()) for frame in frames] == [True] + [False] * 7 + [True] * 2
 
 
-def test_karaoke_fills_words_while_they_are_sung():
+def test_karaoke_fills_words_as_they_are_spoken():
     frames = follow("karaoke", "one two six", WORDS, highlight_color="red")
 
     red = [int(like(frame, RED).sum()) for frame in frames]
@@ -253,16 +265,16 @@ def test_karaoke_waits_for_the_first_word_and_in_pauses():
     assert red[5] == red[9]
 
 
-def test_karaoke_goes_on_in_a_text_that_slides_in_and_out():
-    looks = style(effect="karaoke", font_size=30, stroke_width=0, highlight_color="red")
+def test_karaoke_continues_in_a_sliding_text():
+    text_style = style(effect="karaoke", font_size=30, stroke_width=0, highlight_color="red")
     words = [SpokenText(*word) for word in WORDS]
-    frames = draw([line("one two six", looks=looks, words=words, slide_in="up", slide_out="up", fade_in=0.1)])
+    frames = draw([line("one two six", text_style=text_style, words=words, slide_in="up", slide_out="up", fade_in=0.1)])
 
     assert marked(frames[3], RED) == [0]
     assert marked(frames[6], RED) == [0, 1]
 
 
-def test_one_word_at_a_time_is_seen():
+def test_one_word_at_a_time_is_visible():
     frames = follow("word", "one two, six", [("one", 0.0, 0.3), ("two", 0.3, 0.6), ("six", 0.6, 1.0)])
 
     apart = follow("none", "two", None)[0]
@@ -270,7 +282,7 @@ def test_one_word_at_a_time_is_seen():
     assert {middle(lit(frame))[0] for frame in frames} <= {159.0, 159.5, 160.0, 160.5, 161.0}
 
 
-def test_without_times_words_are_spread_by_their_length():
+def test_without_times_words_are_distributed_by_length():
     frames = follow("highlight", "a bbbbbbbb a", None)
 
     assert [marked(frame, YELLOW) != [] for frame in frames] == [True] * 10
@@ -279,15 +291,15 @@ def test_without_times_words_are_spread_by_their_length():
     assert box(like(frames[9], YELLOW))[0] > 200
 
 
-def test_words_that_are_not_in_the_text_are_passed_over():
+def test_words_that_are_not_in_the_text_are_skipped():
     frames = follow("highlight", "one two six", [("one", 0, 0.3), ("uh", 0.3, 0.5), ("six", 0.6, 1.0)])
 
     assert [marked(frame, YELLOW) for frame in (frames[1], frames[7])] == [[0], [2]]
 
 
-def test_words_of_capitals_and_with_marks_are_found():
-    looks = style(effect="highlight", font_size=30, stroke_width=0)
-    shouted = Line(0, 1, "ONE {\\i1}TWO{\\i0} SIX!", looks, words=[SpokenText(*word) for word in WORDS])
+def test_words_in_capitals_and_with_tags_are_found():
+    text_style = style(effect="highlight", font_size=30, stroke_width=0)
+    shouted = Line(0, 1, "ONE {\\i1}TWO{\\i0} SIX!", text_style, words=[SpokenText(*word) for word in WORDS])
 
     frames = draw([shouted])
 
@@ -297,17 +309,17 @@ def test_words_of_capitals_and_with_marks_are_found():
 PIECES = [*"abc Wi.  \n漢字かなשלום🎬{\\}", "นี่"]
 
 
-def test_a_line_that_is_moved_takes_its_words_along():
+def test_a_shifted_line_shifts_its_words():
     whole = line(
         "one two six", start=1, end=2, words=[SpokenText(word, start + 1, end + 1) for word, start, end in WORDS]
     )
 
-    moved = whole.moved(-1)
+    moved = whole.shifted(-1)
 
     assert (moved.start, moved.end) == (0, 1)
     assert moved.words == [SpokenText(*word) for word in WORDS]
-    assert whole.moved(0.1).moved(-1.1) == moved
-    assert line("plain").moved(3).words is None
+    assert whole.shifted(0.1).shifted(-1.1) == moved
+    assert line("plain").shifted(3).words is None
 
 
 SIZES = [(320, 180), (180, 320), (240, 240), (64, 64), (400, 100)]
@@ -322,9 +334,11 @@ SIZES = [(320, 180), (180, 320), (240, 240), (64, 64), (400, 100)]
     boxed=st.booleans(),
     margin=st.one_of(st.none(), st.floats(0, 500)),
 )
-def test_text_of_any_length_stays_in_the_picture(text, size, font_size, position, boxed, margin):
-    looks = style(font_size=font_size, position=position, margin=margin, background_color="#ff0000" if boxed else None)
-    frame = draw([line(text, looks=as_caption(looks, *size))], size=size, seconds=0.1)[0]
+def test_text_of_any_length_stays_in_the_frame(text, size, font_size, position, boxed, margin):
+    text_style = style(
+        font_size=font_size, position=position, margin=margin, background_color="#ff0000" if boxed else None
+    )
+    frame = draw([line(text, text_style=with_caption_defaults(text_style, *size))], size=size, seconds=0.1)[0]
 
     if lit(frame, 60).any():
         left, top, right, bottom = box(lit(frame, 60))
@@ -332,24 +346,24 @@ def test_text_of_any_length_stays_in_the_picture(text, size, font_size, position
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("looks", [as_title, as_caption])
+@pytest.mark.parametrize("text_style", [with_title_defaults, with_caption_defaults])
 @pytest.mark.parametrize("text", ["Some words that take more than a line of it, and then more", "Donaudampfschiff" * 4])
-def test_text_without_a_margin_stays_in_the_safe_area(size: tuple[int, int], looks, text: str):
+def test_text_without_a_margin_stays_in_the_safe_area(size: tuple[int, int], text_style, text: str):
     area = safe_area(*size)
-    frame = draw([line(text, looks=replace_stroke(looks(style(), *size)))], size=size, seconds=0.1)[0]
+    frame = draw([line(text, text_style=replace_stroke(text_style(style(), *size)))], size=size, seconds=0.1)[0]
 
     left, top, right, bottom = box(lit(frame, 40))
     assert left >= size[0] * area.side - 2 and right <= size[0] * (1 - area.side) + 2
     assert top >= size[1] * min(area.top, area.bottom) - 2
-    if looks is as_caption:
+    if text_style is with_caption_defaults:
         assert bottom <= size[1] * (1 - area.bottom) + 2
 
 
-def replace_stroke(looks):
-    return looks.model_copy(update={"stroke_width": 0.0, "shadow": 0.0})
+def replace_stroke(text_style):
+    return text_style.model_copy(update={"stroke_width": 0.0, "shadow": 0.0})
 
 
-def test_captions_stand_higher_on_upright_pictures():
+def test_captions_are_higher_on_portrait_frames():
     upright, wide = safe_area(1080, 1920), safe_area(1920, 1080)
 
     assert upright.bottom > 2 * wide.bottom
@@ -357,23 +371,23 @@ def test_captions_stand_higher_on_upright_pictures():
 
 
 def test_captions_that_overlap_are_stacked():
-    looks = as_caption(style(), 320, 180)
-    both = draw([line("one", looks=looks), line("two", looks=looks, start=0.5)])
+    text_style = with_caption_defaults(style(), 320, 180)
+    both = draw([line("one", text_style=text_style), line("two", text_style=text_style, start=0.5)])
 
     assert box(lit(both[2]))[3] == box(lit(both[7]))[3]
     assert box(lit(both[7]))[1] < box(lit(both[2]))[1] - 8
 
 
-def test_lines_are_alike_in_length():
-    looks = style(font_size=20, stroke_width=0)
-    frame = lit(draw([line("mm mm mm mm mm mm mm mm mm", looks=looks)], seconds=0.1)[0])
+def test_lines_are_balanced():
+    text_style = style(font_size=20, stroke_width=0)
+    frame = lit(draw([line("mm mm mm mm mm mm mm mm mm", text_style=text_style)], seconds=0.1)[0])
 
     upper, lower = box(frame[:90]), box(frame[90:])
     assert abs((upper[2] - upper[0]) - (lower[2] - lower[0])) < 45
 
 
-def test_a_wide_word_makes_the_text_smaller_before_it_is_broken():
-    text = script([replace(line("x" * 22), style=style(font_size=40))], width=320, height=180)
+def test_a_wide_word_shrinks_the_text_before_it_is_broken():
+    text = build_script([replace(line("x" * 22), style=style(font_size=40))], width=320, height=180)
 
     assert "\\N" not in text
     assert "Inter,40.0" not in text

@@ -1,4 +1,4 @@
-"""Playlists, and codecs as players ask for them."""
+"""HLS playlists and codec strings."""
 
 import pytest
 
@@ -27,48 +27,48 @@ PLAYLIST = """#EXTM3U
         (b"av1C\x81\x0d\x4c\x00", "av01.0.13M.10"),
     ],
 )
-def test_codecs_are_named_as_players_ask_for_them(header, codec):
+def test_codec_strings_follow_rfc_6381(header, codec):
     assert codec_string(header) == codec
 
 
 def test_a_header_without_a_codec_is_an_error():
-    with pytest.raises(FFmpegFailed, match="tells no codec"):
+    with pytest.raises(FFmpegFailed, match="contains no known codec"):
         codec_string(b"ftypmoov")
 
 
-def test_a_playlist_tells_its_files_and_their_lengths(tmp_path):
+def test_a_playlist_lists_its_files_and_their_durations(tmp_path):
     (tmp_path / "720p.m3u8").write_text(PLAYLIST)
     for name, size in (("720p_init.mp4", 10), ("720p_00000.m4s", 1000), ("720p_00001.m4s", 600)):
         (tmp_path / name).write_bytes(bytes(size))
 
-    found = hls.read(tmp_path, "720p")
+    playlist = hls.read_playlist(tmp_path, "720p")
 
-    assert found.files == ["720p.m3u8", "720p_init.mp4", "720p_00000.m4s", "720p_00001.m4s"]
-    assert found.lengths == (4.0, 1.5)
-    assert hls.rates(tmp_path, found) == (3200, round(1600 * 8 / 5.5))
+    assert playlist.files == ["720p.m3u8", "720p_init.mp4", "720p_00000.m4s", "720p_00001.m4s"]
+    assert playlist.durations == (4.0, 1.5)
+    assert hls.bit_rates(tmp_path, playlist) == (3200, round(1600 * 8 / 5.5))
 
 
 @pytest.mark.parametrize("missing", ["720p_init.mp4", "720p_00001.m4s"])
-def test_a_playlist_that_names_a_missing_file_is_an_error(tmp_path, missing):
+def test_a_playlist_with_a_missing_file_is_an_error(tmp_path, missing):
     (tmp_path / "720p.m3u8").write_text(PLAYLIST)
     for name in {"720p_init.mp4", "720p_00000.m4s", "720p_00001.m4s"} - {missing}:
         (tmp_path / name).touch()
 
     with pytest.raises(FFmpegFailed, match=missing):
-        hls.read(tmp_path, "720p")
+        hls.read_playlist(tmp_path, "720p")
 
 
-def test_a_playlist_that_breaks_off_is_an_error(tmp_path):
+def test_an_incomplete_playlist_is_an_error(tmp_path):
     (tmp_path / "720p.m3u8").write_text(PLAYLIST.replace("#EXT-X-ENDLIST", ""))
 
-    with pytest.raises(FFmpegFailed, match="not whole"):
-        hls.read(tmp_path, "720p")
+    with pytest.raises(FFmpegFailed, match="is incomplete"):
+        hls.read_playlist(tmp_path, "720p")
 
 
-def test_the_master_offers_each_rendition_with_the_sound():
+def test_the_master_playlist_lists_each_rendition_with_the_audio():
     large = hls.Variant("720p", 900, 800, "avc1.64001f,mp4a.40.2", 1280, 720, 29.97, "SDR")
 
-    text = hls.master([large], 2)
+    text = hls.master_playlist([large], 2)
 
     assert text.splitlines()[3:] == [
         '#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="sound",NAME="sound",DEFAULT=YES,AUTOSELECT=YES,CHANNELS="2",'
@@ -77,4 +77,4 @@ def test_the_master_offers_each_rendition_with_the_sound():
         'FRAME-RATE=29.970,VIDEO-RANGE=SDR,AUDIO="sound"',
         "720p.m3u8",
     ]
-    assert "AUDIO" not in hls.master([large], None)
+    assert "AUDIO" not in hls.master_playlist([large], None)

@@ -1,4 +1,4 @@
-"""What has to be done to a source, and the words for it."""
+"""Transcode plans and their FFmpeg arguments."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -12,8 +12,7 @@ from callsheet.media.ffmpeg.inputs import media_input
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.probing.streams import Stream
 from callsheet.media.transcoding import arguments
-from callsheet.media.transcoding.budget import fit_to_target_size, lowered
-from callsheet.media.transcoding.passes import with_pass
+from callsheet.media.transcoding.budget import fit_to_target_size, lower_bitrate
 from callsheet.media.transcoding.plan import AudioEncoding, TranscodePlan, plan_transcode
 from callsheet.media.transcoding.spec import TranscodeSpec
 
@@ -42,26 +41,26 @@ def footage(*, depth: int = 8, hdr: str | None = None, **facts) -> MediaInfo:
 
 
 def plan(source: MediaInfo, **params) -> TranscodePlan:
-    order = TranscodeSpec.model_validate({"src": "film.mp4", **params}).settled()
-    return fit_to_target_size(plan_transcode(order, source), fixed_sound=order.audio_bitrate is not None)
+    spec = TranscodeSpec.model_validate({"src": "film.mp4", **params}).resolved()
+    return fit_to_target_size(plan_transcode(spec, source), fixed_audio=spec.audio_bitrate is not None)
 
 
 def sizes(made: TranscodePlan) -> list[tuple[str, int, int]]:
-    return [(picture.name, picture.width, picture.height) for picture in made.renditions]
+    return [(rendition.name, rendition.width, rendition.height) for rendition in made.renditions]
 
 
 def test_renditions_are_made_from_one_decode():
     made = plan(footage(), renditions=["480p", {"resolution": "720p", "bitrate": "2M"}], preset="fast")
-    chosen = [Encoder("libx264", picture.settings) for picture in made.renditions]
+    selected = [Encoder("libx264", rendition.settings) for rendition in made.renditions]
 
-    words = arguments.encode_args(made, chosen, [Path("/out/a.mp4"), Path("/out/b.mp4")], 2)
+    args = arguments.encode_args(made, selected, [Path("/out/a.mp4"), Path("/out/b.mp4")], 2)
 
-    picture = [*["-fps_mode", "vfr", "-map", "0:a:0", "-c:a", "copy", "-map_metadata", "-1", "-map_chapters", "-1"]]
-    ending = [*picture, "-sn", "-dn", "-f", "mp4", "-movflags", "+faststart"]
+    video = [*["-fps_mode", "vfr", "-map", "0:a:0", "-c:a", "copy", "-map_metadata", "-1", "-map_chapters", "-1"]]
+    ending = [*video, "-sn", "-dn", "-f", "mp4", "-movflags", "+faststart"]
     keys = ["-preset", "fast", "-g", "960", "-force_key_frames", "expr:gte(t,n_forced*4)", "-threads", "2"]
     tags = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709", "-color_range", "tv"]
     flags = "out_color_matrix=bt709:out_range=tv:flags=bicubic+accurate_rnd+full_chroma_int"
-    assert words == [
+    assert args == [
         *media_input(SOURCE),
         "-filter_complex",
         f"[0:V:0]split=2[n0][n1];[n0]scale=w=1280:h=720:{flags}[n2];[n2]setsar=sar=1[n3];[n3]format=pix_fmts=yuv420p[n4];"
@@ -73,7 +72,7 @@ def test_renditions_are_made_from_one_decode():
     ]
 
 
-def test_renditions_beyond_the_source_come_down_to_it_once():
+def test_renditions_larger_than_the_source_are_reduced_to_its_size_once():
     small = footage(width=640, height=360)
 
     made = plan(small, renditions=["1080p", "720p", "240p"])
@@ -83,22 +82,22 @@ def test_renditions_beyond_the_source_come_down_to_it_once():
     assert sizes(made) == [("360p", 640, 360), ("240p", 426, 240)]
     assert made.notes == (
         "1080p was made at the size of the source, 640x360",
-        "720p was left out: the source is 640x360",
+        "720p was skipped: the source is 640x360",
     )
-    assert (sizes(kept), kept.notes) == ([("360p", 640, 360)], ("1080p was left out: the source is 640x360",))
+    assert (sizes(kept), kept.notes) == ([("360p", 640, 360)], ("1080p was skipped: the source is 640x360",))
     assert sizes(grown) == [("1080p", 1920, 1080), ("360p", 640, 360)]
 
 
-def test_renditions_are_limited_by_the_limit_of_all_unless_they_have_their_own():
+def test_renditions_use_the_common_bitrate_limit_unless_they_have_their_own():
     rungs = [{"height": 720, "quality": "high"}, {"height": 480, "max_bitrate": "1M"}, {"height": 360, "bitrate": "9M"}]
 
     made = plan(footage(), renditions=rungs, max_bitrate="3M", quality="low")
 
-    wishes = [(p.settings.quality, p.settings.bitrate, p.settings.max_bitrate) for p in made.renditions]
-    assert wishes == [("high", None, 3_000_000), ("low", None, 1_000_000), (None, 9_000_000, None)]
+    rates = [(p.settings.quality, p.settings.bitrate, p.settings.max_bitrate) for p in made.renditions]
+    assert rates == [("high", None, 3_000_000), ("low", None, 1_000_000), (None, 9_000_000, None)]
 
 
-def test_renditions_of_one_name_get_names_of_their_own():
+def test_renditions_of_the_same_size_get_unique_names():
     made = plan(footage(), renditions=[{"height": 720}, {"width": 1280, "bitrate": "1M"}])
 
     assert [name for name, _, _ in sizes(made)] == ["720p", "720p-2"]
@@ -129,41 +128,41 @@ def test_renditions_of_one_name_get_names_of_their_own():
         ({"depth": 10}, {}, False),
     ],
 )
-def test_a_picture_is_passed_on_only_where_nothing_about_it_changes(source, params, copies):
-    assert plan(footage(**source), **params).copies_picture is copies
+def test_the_video_is_copied_only_if_it_does_not_change(source, params, copies):
+    assert plan(footage(**source), **params).copies_video is copies
 
 
 @pytest.mark.parametrize(
     ("source", "params", "depth", "transfer", "says"),
     [
         ({"depth": 10}, {"video_codec": "h265"}, 10, "bt709", None),
-        ({"depth": 10}, {}, 8, "bt709", "few players show 10-bit h264"),
+        ({"depth": 10}, {}, 8, "bt709", "few players support 10-bit h264"),
         ({"depth": 10}, {"depth": 10}, 10, "bt709", None),
         ({"depth": 10}, {"video_codec": "av1", "depth": 8}, 8, "bt709", None),
         ({"depth": 10, "hdr": "pq"}, {"video_codec": "av1"}, 10, "smpte2084", None),
         ({"depth": 10, "hdr": "hlg"}, {"format": "webm", "video_codec": "vp9"}, 10, "arib-std-b67", None),
-        ({"depth": 10, "hdr": "pq"}, {}, 8, "bt709", "players do not show it in h264"),
-        ({"depth": 10, "hdr": "pq"}, {"video_codec": "h265", "depth": 8}, 8, "bt709", "8 bits do not hold it"),
+        ({"depth": 10, "hdr": "pq"}, {}, 8, "bt709", "players do not support HDR in h264"),
+        ({"depth": 10, "hdr": "pq"}, {"video_codec": "h265", "depth": 8}, 8, "bt709", "HDR needs 10 bits"),
         ({"depth": 10, "hdr": "pq"}, {"video_codec": "h265", "hdr": "tone_map"}, 8, "bt709", None),
         (
             {"depth": 10, "hdr": "pq"},
             {"video_codec": "h265", "fit": "cover", "width": 64, "height": 64},
-            *(8, "bt709", "another shape is made in SDR"),
+            *(8, "bt709", "fit supports SDR only"),
         ),
     ],
 )
-def test_colours_are_kept_where_they_can_be(source, params, depth, transfer, says):
+def test_color_is_kept_if_the_output_supports_it(source, params, depth, transfer, says):
     made = plan(footage(**source), preset="fast", **params)
 
-    assert (made.tones.depth, made.tones.colours.transfer) == (depth, transfer)
+    assert (made.color.depth, made.color.color_space.transfer) == (depth, transfer)
     assert (says or "") in " ".join(made.notes) and bool(made.notes) == bool(says)
 
 
-def test_hdr_is_mapped_at_the_size_it_is_needed_in():
+def test_hdr_is_tone_mapped_at_the_output_size():
     made = plan(footage(depth=10, hdr="pq"), height=90)
-    chosen = [Encoder("libx264", made.renditions[0].settings)]
+    selected = [Encoder("libx264", made.renditions[0].settings)]
 
-    graph = arguments.encode_args(made, chosen, [Path("/out/a.mp4")], 2)[len(media_input(SOURCE)) + 1]
+    graph = arguments.encode_args(made, selected, [Path("/out/a.mp4")], 2)[len(media_input(SOURCE)) + 1]
 
     assert graph.startswith("[0:V:0]scale=w=160:h=90[n0];[n0]setsar=sar=1[n1];[n1]zscale=t=linear")
 
@@ -172,37 +171,37 @@ def test_hdr_is_mapped_at_the_size_it_is_needed_in():
     ("channels", "asked", "made"),
     [(6, None, "stereo"), (6, 6, "5.1"), (6, 1, "mono"), (2, 6, "stereo"), (1, None, "mono"), (8, 6, "5.1")],
 )
-def test_sound_has_no_more_channels_than_it_had(channels, asked, made):
+def test_audio_has_no_more_channels_than_the_source(channels, asked, made):
     params = {"audio_channels": asked} if asked else {}
 
-    sound = plan(footage(audio_channels=channels, audio_codec="ac3"), **params).sound
+    audio = plan(footage(audio_channels=channels, audio_codec="ac3"), **params).audio
 
-    assert isinstance(sound, AudioEncoding) and sound.channels == made
-
-
-def test_sound_that_a_trimmed_file_hides_is_not_passed_on_with_other_pictures():
-    assert plan(footage(frames=400), height=360).sound != "copy"
-    assert plan(footage(frames=300), height=360).sound == "copy"
+    assert isinstance(audio, AudioEncoding) and audio.channels == made
 
 
-def test_a_target_size_is_shared_between_picture_and_sound():
+def test_hidden_audio_of_a_trimmed_file_is_not_copied_when_the_video_is_encoded():
+    assert plan(footage(frames=400), height=360).audio != "copy"
+    assert plan(footage(frames=300), height=360).audio == "copy"
+
+
+def test_a_target_size_is_shared_between_video_and_audio():
     made = plan(footage(), target_size="2 MB")
 
-    picture, sound = made.renditions[0].settings.bitrate, made.sound
-    assert isinstance(sound, AudioEncoding) and sound.bitrate == 160_000
+    video_bitrate, audio = made.renditions[0].settings.bitrate, made.audio
+    assert isinstance(audio, AudioEncoding) and audio.bitrate == 160_000
     assert made.passes == 2 and made.renditions[0].settings.passes == 2
-    assert (picture + sound.bitrate) * 10 / 8 == pytest.approx(2_000_000 * 0.98, rel=0.01)
+    assert (video_bitrate + audio.bitrate) * 10 / 8 == pytest.approx(2_000_000 * 0.98, rel=0.01)
 
 
-def test_a_small_target_takes_from_the_sound_too_unless_its_rate_was_asked_for():
-    modest = plan(footage(), target_size="800 kB", height=360).sound
-    asked = plan(footage(), target_size="800 kB", height=360, audio_bitrate="128k").sound
+def test_a_small_target_reduces_the_audio_bitrate_unless_it_is_set():
+    reduced = plan(footage(), target_size="800 kB", height=360).audio
+    fixed = plan(footage(), target_size="800 kB", height=360, audio_bitrate="128k").audio
 
-    assert isinstance(modest, AudioEncoding) and modest.bitrate < 96_000
-    assert isinstance(asked, AudioEncoding) and asked.bitrate == 128_000
+    assert isinstance(reduced, AudioEncoding) and reduced.bitrate < 96_000
+    assert isinstance(fixed, AudioEncoding) and fixed.bitrate == 128_000
 
 
-def test_a_target_is_not_filled_up_beyond_what_the_source_has():
+def test_the_bitrate_is_limited_by_that_of_the_source():
     whole = plan(footage(bit_rate=5_000_000), target_size="90 MB")
     quarter = plan(footage(bit_rate=5_000_000), target_size="90 MB", height=540)
 
@@ -210,43 +209,43 @@ def test_a_target_is_not_filled_up_beyond_what_the_source_has():
     assert quarter.renditions[0].settings.bitrate == 2_500_000
 
 
-def test_a_target_that_is_too_small_says_what_would_do():
-    with pytest.raises(BadParams) as refused:
+def test_a_too_small_target_is_rejected_with_the_needed_size():
+    with pytest.raises(BadParams) as rejected:
         plan(footage(), target_size="100 kB")
 
-    problem = refused.value.problems[0]
+    problem = rejected.value.problems[0]
     assert problem.path == "targetSize"
-    assert "0.1 MB are too few for 10 s of 1920x1080: that takes about" in problem.message
+    assert "0.1 MB is too small for 10 s of 1920x1080: at least about" in problem.message
     assert "smaller resolution" in problem.message
 
 
-def test_an_output_that_was_too_large_lowers_the_bit_rate_by_more_than_it_was_over():
+def test_a_too_large_output_lowers_the_bitrate_by_more_than_the_excess():
     made = plan(footage(), target_size="2 MB")
 
-    again = lowered(made, 2_200_000)
+    again = lower_bitrate(made, 2_200_000)
 
     assert again.renditions[0].settings.bitrate < made.renditions[0].settings.bitrate * 2_000_000 / 2_200_000
 
 
-def test_x265_is_told_of_its_passes_in_its_own_words():
-    assert with_pass(["-c:v", "libx265", "-x265-params", "a=1", "-g", "9"], "libx265", 1, "log") == [
+def test_x265_gets_its_pass_in_its_own_parameters():
+    assert arguments.pass_args(["-c:v", "libx265", "-x265-params", "a=1", "-g", "9"], "libx265", 1, "log") == [
         *["-c:v", "libx265", "-x265-params", "a=1:pass=1:stats=log", "-g", "9"]
     ]
-    assert with_pass(["-c:v", "libx264"], "libx264", 2, "log")[2:] == ["-pass", "2", "-passlogfile", "log"]
+    assert arguments.pass_args(["-c:v", "libx264"], "libx264", 2, "log")[2:] == ["-pass", "2", "-passlogfile", "log"]
 
 
 def test_both_passes_have_the_same_streams():
     made = plan(footage(), bitrate="1M", passes=2)
-    chosen = [Encoder("libx264", made.renditions[0].settings)]
+    selected = [Encoder("libx264", made.renditions[0].settings)]
 
-    first = arguments.first_pass_args(made, chosen, 2)
-    second = arguments.encode_args(made, chosen, [Path("/out/a.mp4")], 2)
+    first = arguments.first_pass_args(made, selected, 2)
+    second = arguments.encode_args(made, selected, [Path("/out/a.mp4")], 2)
 
-    maps = [[words[n + 1] for n, word in enumerate(words) if word == "-map"] for words in (first, second)]
+    maps = [[args[n + 1] for n, arg in enumerate(args) if arg == "-map"] for args in (first, second)]
     assert maps[0] == maps[1] == ["[n2]", "0:a:0"]
     assert first[-3:] == ["-f", "null", "-"]
 
 
 @pytest.mark.parametrize(("asked", "rate"), [({"max_fps": 60}, Fraction(60)), ({"max_fps": 120}, None), ({}, None)])
-def test_only_faster_videos_are_brought_down(asked, rate):
-    assert plan(footage(fps=120.0), preset="fast", **asked).rate == rate
+def test_only_a_higher_frame_rate_is_reduced(asked, rate):
+    assert plan(footage(fps=120.0), preset="fast", **asked).frame_rate == rate
