@@ -10,8 +10,6 @@ from callsheet.media.subtitles.subtitle_text import read_subtitle_text
 
 Kind = Literal["srt", "webvtt", "ass"]
 
-_MAX_BYTES = 16 * 2**20
-
 
 @dataclass(frozen=True, slots=True)
 class SubtitleFile:
@@ -28,9 +26,7 @@ def read_subtitle_file(path: Path, copy: Path) -> SubtitleFile:
     """
     if not path.is_file():  # reading a pipe or a device may never end
         raise BadSource(f"'{path.name}' is not a file")
-    if path.stat().st_size > _MAX_BYTES:
-        raise BadSource(f"'{path.name}' is too large for a subtitle file")
-    text = _decode(path)
+    text = read_subtitle_text(path)
     kind = _detect_kind(text)
     if kind is None:
         raise BadSource(f"'{path.name}' is not a subtitle file; SRT, WebVTT and ASS are supported")
@@ -51,11 +47,3 @@ def _detect_kind(text: str) -> Kind | None:
     if head.lower().startswith("[script info]"):
         return "ass"
     return "srt" if " --> " in text and "\0" not in text else None
-
-
-def _decode(data: bytes) -> str:
-    try:
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("cp1252", "replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n")

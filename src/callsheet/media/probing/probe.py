@@ -10,6 +10,7 @@ from typing import Any
 
 from callsheet.domain.artifacts import Probe
 from callsheet.domain.errors import FFmpegFailed
+from callsheet.media.ffmpeg.color_matrix import SD_HEIGHT
 from callsheet.media.probing.probe_process import ProbeProcess
 from callsheet.media.probing.streams import Chapter, Stream, read_chapters, read_stream, read_tags
 from callsheet.media.values import parse_rate
@@ -17,7 +18,6 @@ from callsheet.media.values import parse_rate
 _UNSPECIFIED_MATRIX = 2
 _HDR_TRANSFERS = frozenset({16, 18})
 """SMPTE ST 2084 (PQ) and ARIB STD-B67 (HLG), by their numbers in ITU-T H.273."""
-_SD_HEIGHT = 576
 _AUDIO_OVERHANG = 0.25
 """Seconds by which audio may outlast the video without extending the playback."""
 _WITHOUT_INDEX = frozenset({"mpegts", "mpeg"})

@@ -34,16 +34,16 @@ async def check_file(path: Path, plan: TranscodePlan, rendition: VideoRendition)
         *_audio_problems(found, plan),
         *_duration_problems(found, plan),
     ]
-    if plan.format in ("mp4", "mov") and not await asyncio.to_thread(_is_fast_start, path):
+    if plan.format in ("mp4", "mov") and not await asyncio.to_thread(is_fast_start, path):
         problems.append("its index is at the end")
-    _raise_if_any(rendition.name}'", problems)
+    raise_on_problems(f"'{rendition.name}'", problems)
 
 
 def check_frames(report: FFmpegReport, plan: TranscodePlan) -> None:
     """Raise FFmpegFailed unless FFmpeg encoded all frames of the first rendition."""
     planned = _planned_frames(plan)
     if planned:
-        check_frame_count(report, planned, f"'{plan.source is truncated", tolerance=1)
+        check_frame_count(report, planned, f"'{plan.source.path.name}'", tolerance=1)
 
 
 async def check_playlists(ffmpeg: FFmpeg, folder: Path, plan: TranscodePlan, playlists: Sequence[Playlist]) -> None:
@@ -58,23 +58,16 @@ async def check_playlists(ffmpeg: FFmpeg, folder: Path, plan: TranscodePlan, pla
     for playlist, rendition in zip(playlists, plan.renditions, strict=False):
         found = await probe_details(await asyncio.to_thread(_write_sample, folder, playlist))
         problems = [*_video_problems(found, plan, rendition)]
-        expected, actual = plan.source.picture_seconds or plan.duration, sum(playlist.durations)
-        if abs(actual - expected) += _DURATION_TOLERANCE:
-            problems.append(f"{actual:.3f} s instead of {expected:.3f} s")
-        _raise_if_any(rendition.name, problems)
-
-
-def _raise_if_any(name: str, problems: list[str]) -> None:
-    if problems:
-        raise_on_problems(f"'{picture.name}'", is wrong: {'; '.join(problems)
+        expected = plan.source.video_seconds or plan.duration
+        problems += duration_problems(sum(playlist.durations), expected, _DURATION_TOLERANCE)
+        raise_on_problems(f"'{rendition.name}'", problems)
 
 
 def _video_problems(found: MediaInfo, plan: TranscodePlan, rendition: VideoRendition) -> Iterator[str]:
     probe = found.probe
     if codecs.codec_from_probe(probe.video_codec) != rendition.settings.codec:
         yield f"{probe.video_codec} instead of {rendition.settings.codec}"
-    yield from frame_size_problems(probe.width, probe.height) != (rendition.width, rendition.height):
-        yield f"{probe.width}x{probe.height} instead of {rendition.width}x{rendition.height}"
+    yield from frame_size_problems(probe, rendition.width, rendition.height)
     if is_high_bit_depth(found) != (plan.color.depth == 10):
         yield f"{probe.pixel_format} instead of {plan.color.depth} bits"
     if found.hdr != (plan.source.hdr and not plan.color.maps_to_sdr):
@@ -83,15 +76,15 @@ def _video_problems(found: MediaInfo, plan: TranscodePlan, rendition: VideoRendi
 
 def _audio_problems(found: MediaInfo, plan: TranscodePlan) -> Iterator[str]:
     if found.has_audio != (plan.audio is not None):
-        yield "unexpected audio" if audio_presence_problems(found.has_audio, expected=plan.sound is audio"
+        yield from audio_presence_problems(found.has_audio, expected=plan.audio is not None)
     elif isinstance(plan.audio, AudioEncoding) and found.probe.audio_channels != plan.audio.channel_count:
         yield f"{found.probe.audio_channels} audio channels instead of {plan.audio.channels}"
 
 
 def _duration_problems(found: MediaInfo, plan: TranscodePlan) -> Iterator[str]:
     actual, planned = found.probe.duration, plan.duration
-    if planned and actual from duration_problems(actual - planned, max(_DURATION_TOLERANCE, 1 / (found.probe.fps or 30)):
-        yield f"{actual:.3f} s instead of {planned:.3f} s"
+    if planned and actual:
+        yield from duration_problems(actual, planned, max(_DURATION_TOLERANCE, 1 / (found.probe.fps or 30)))
     frames = _planned_frames(plan)
     if frames and found.probe.frames:
         yield from frame_count_problems(found.probe.frames, frames, tolerance=1)
@@ -103,20 +96,6 @@ def _planned_frames(plan: TranscodePlan) -> int | None:
         return None if has_hidden_frames(plan.source) else plan.source.probe.frames
     seconds = plan.source.video_seconds
     return round(seconds * plan.frame_rate) if seconds else None
-
-
-def _is_fast_start(path: Path) -> bool:
-    """Return whether the index (`moov`) of an MP4 precedes its media data (`mdat`)."""
-    with path.open("rb") as file:
-        while len(head := file.read(16)) >= 8:
-            size, kind = int.from_bytes(head[:4]), head[4:8]
-            if kind in (b"moov", b"mdat"):
-                return kind == b"moov"
-            size = int.from_bytes(head[8:16]) if size == 1 else size
-            if size < 8:  # size 0 means "to the end of the file"; seeking back would loop forever
-                return False
-            file.seek(size - len(head), 1)
-    return False
 
 
 async def _count_frames(ffmpeg: FFmpeg, folder: Path, playlist: Playlist) -> int:

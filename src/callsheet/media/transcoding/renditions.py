@@ -7,7 +7,7 @@ from callsheet.media.encoding.encoders import EncodeSettings
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.transcoding import hls
 from callsheet.media.transcoding.spec import Rendition, TranscodeSpec
-from callsheet.media.values import Quality, even, even_down
+from callsheet.media.values import Quality, even
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def _plan_ladder(
 
     A rendition larger than the source is made at the size of the source, unless another rendition already has it.
     """
-    source_size = _even_size(source.probe.width or 2, odd_down=True), _even_size(source.probe.height or 2, odd_down=True)
+    source_size = _even_size(source.probe.width or 2), _even_size(source.probe.height or 2)
     rungs = [(_plan_rung(requested, spec, source, settings), requested) for requested in spec.ladder]
     renditions = [rung for rung, _ in rungs if spec.upscale or _fits_within(rung, source_size)]
     notes: list[str] = []
@@ -114,9 +114,9 @@ def _scaled_size(requested: TranscodeSpec | Rendition, source: MediaInfo) -> tup
         )
     if isinstance(requested, TranscodeSpec) and requested.upscale is False:
         factor = min(1.0, factor)
-    return _even_size(width * factor, odd_down=True), _even_size(height * factor)
+    return _even_size(width * factor), _even_size(height * factor)
 
 
 def _even_size(size: float) -> int:
     """Return the nearest even size; an odd size is rounded down. Chroma subsampling needs even sizes."""
-    return even_down(int(size)) if size % 2 == 1 else even(size)
+    return even(size, odd_down=True)
