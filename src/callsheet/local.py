@@ -19,6 +19,7 @@ from callsheet.engine.reads.views import get_execution
 from callsheet.logs import use_host_logging
 from callsheet.operation.catalog import Catalog, discover
 from callsheet.operation.contract import Operation
+from callsheet.providers.settings import ProviderSettings
 from callsheet.settings import Settings
 from callsheet.wiring import Runtime, open_runtime
 
@@ -35,6 +36,7 @@ def run(
     operations: Iterable[Operation] = (),
     out: Path | str | None = None,
     settings: Settings | None = None,
+    provider_settings: Iterable[ProviderSettings] = (),
     on_event: OnEvent | None = None,
 ) -> Execution:
     """Run a plan to its end and return what became of it; whether it succeeded is told by `execution.status`.
@@ -42,7 +44,8 @@ def run(
     `plan` is the plan itself, with or without what is submitted around it, or the path of a JSON or YAML file.
     `operations` are known for this run besides the installed ones. Finished files are copied into the folder `out`,
     also those of an execution that failed in another place; with None they stay in the storage. `on_event` is called
-    with every event as it is stored.
+    with every event as it is stored. `provider_settings`, such as `LumaSettings(api_key=…)`, replace those of the
+    environment.
 
     It brings its own worker, and the embedded database unless the settings name another. Other workers on the same
     database may take some of the jobs. Local files may be used from the working folder and from that of the plan.
@@ -53,7 +56,15 @@ def run(
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(arun(plan, operations=operations, out=out, settings=settings, on_event=on_event))
+        coroutine = arun(
+            plan,
+            operations=operations,
+            out=out,
+            settings=settings,
+            provider_settings=provider_settings,
+            on_event=on_event,
+        )
+        return asyncio.run(coroutine)
     raise RuntimeError("callsheet.run() was called while an event loop runs; write `await callsheet.arun(…)` there")
 
 
@@ -63,6 +74,7 @@ async def arun(
     operations: Iterable[Operation] = (),
     out: Path | str | None = None,
     settings: Settings | None = None,
+    provider_settings: Iterable[ProviderSettings] = (),
     on_event: OnEvent | None = None,
 ) -> Execution:
     """Do as `run` does, inside a running event loop; cancelling the task cancels the execution."""
@@ -71,7 +83,7 @@ async def arun(
     catalog = load_catalog(operations)
     submission = _submission(plan, settings, catalog)
     check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
-    async with open_runtime(settings, catalog, migrate=True) as runtime:
+    async with open_runtime(settings, catalog, migrate=True, provider_settings=provider_settings) as runtime:
         execution_id = await _submitted(runtime, submission)
         async with _working(runtime, execution_id) as work:
             try:

@@ -32,6 +32,7 @@ from callsheet.operation.catalog import Catalog
 from callsheet.operation.requirements import runnable_operations
 from callsheet.providers.catalog import Providers, discover_providers
 from callsheet.providers.contract import Provider
+from callsheet.providers.settings import ProviderSettings
 from callsheet.settings import Settings
 
 
@@ -171,11 +172,14 @@ async def open_runtime(
     migrate: bool = False,
     follow_events: bool = True,
     extra_providers: Iterable[Provider] = (),
+    provider_settings: Iterable[ProviderSettings] = (),
 ) -> AsyncIterator[Runtime]:
-    """Open everything, and close it in the end; `own_providers` are known besides the installed ones."""
-    own = [(provider.name, lambda _, provider=provider: provider) for provider in extra_providers]
+    """Open everything, and close it at the end.
+
+    `extra_providers` are added to the installed ones. `provider_settings` replace those of the environment.
+    """
     async with (
-        discover_providers(settings, own) as providers,
+        discover_providers(settings, provider_settings=provider_settings, opened=extra_providers) as providers,
         open_database(settings, migrate=migrate) as database,
     ):
         event_stream = EventStream(database)

@@ -17,7 +17,8 @@ from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.plan_validation import did_you_mean
 from callsheet.files.content_sniffing import sniff_bytes
 from callsheet.files.media_types import suffix_for
-from callsheet.providers.registry import GenerativeModel, Parameter, Registry
+from callsheet.providers.model_records import GenerativeModel, Parameter
+from callsheet.providers.registry import Registry
 
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 _OWN = frozenset({"prompt", "model", "seconds", "size", "input_reference"})

@@ -30,15 +30,9 @@ from callsheet.files.media_types import guess_media_type, suffix_for
 from callsheet.operation.contract import Context, OpenSubmission, operation
 from callsheet.operations.local_first import run_locally
 from callsheet.providers.contract import InputFile, Output, Provider, SubmitRequest, Task
-from callsheet.providers.registry import (
-    LOCAL_COMFYUI,
-    GenerativeModel,
-    Offer,
-    matching_offers,
-    read_registry,
-    to_provider_inputs,
-    validate_inputs,
-)
+from callsheet.providers.model_inputs import to_provider_inputs, validate_inputs
+from callsheet.providers.model_records import LOCAL_COMFYUI, GenerativeModel, Offer
+from callsheet.providers.registry import read_registry
 from callsheet.settings import Settings
 
 _NOT_INPUTS = frozenset({"model_id", "inputs", "provider", "waiting"})
@@ -135,7 +129,7 @@ async def generate(job: Context, params: GenerateParams) -> GenerateResult:
 
 async def _made_at_home(job: Context, params: GenerateParams) -> GenerateResult | None:
     """Return what our own servers made; None where they have no such workflow, no room, or failed."""
-    offers = matching_offers(_model(job, params), params.provider)
+    offers = _model(job, params).offers_by(params.provider)
     home = next((o for o in offers if o.provider == LOCAL_COMFYUI and not validate_inputs(o, params.given())), None)
     if home is None:
         return None
@@ -190,7 +184,7 @@ async def _order(job: Context, params: GenerateParams, model: GenerativeModel) -
     """
     reasons: list[str] = []
     passing: list[ProviderRateLimited | ProviderUnreachable] = []
-    for offer in matching_offers(model, params.provider):
+    for offer in model.offers_by(params.provider):
         if offer.provider == LOCAL_COMFYUI:
             continue
         if wrong := validate_inputs(offer, params.given()):

@@ -7,7 +7,8 @@ import pytest
 
 from callsheet.domain.errors import ConfigurationError
 from callsheet.providers.catalog import discover_providers
-from callsheet.providers.registry import read_registry, to_provider_inputs, validate_inputs
+from callsheet.providers.model_inputs import to_provider_inputs, validate_inputs
+from callsheet.providers.registry import read_registry
 from callsheet.settings import Settings
 
 SEEDANCE = "bytedance/seedance-1-pro"
@@ -94,12 +95,12 @@ def test_every_problem_of_a_file_is_told_at_once(own):
     assert "4 problems" in message
     assert "[0].makes" in message
     assert "[0].offers" in message
-    assert "its default does not fit: a number is needed" in message
-    assert "[3]: 'd' is another model already" in message
+    assert "its default is invalid: a number is required" in message
+    assert "[3]: 'd' is the id or alias of another model" in message
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("- [", "no YAML"), ("models: {}", "list of models"), ("- 7", "[0]")], ids=["yaml", "map", "7"]
+    ("text", "said"), [("- [", "not YAML"), ("models: {}", "list of models"), ("- 7", "[0]")], ids=["yaml", "map", "7"]
 )
 def test_a_file_that_is_no_list_of_models_is_refused(own, text, said):
     with pytest.raises(ConfigurationError, match="models") as refused:
@@ -177,14 +178,14 @@ def test_the_file_that_the_documentation_shows_is_one(own):
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ("{ratio: {to: a, choices: [16:9, 9:16]}}", "a text is needed, not 969; texts like '16:9' need quotes"),
-        ("{n: {to: a, kind: integer, choices: [1, two]}}", "a whole number is needed, not 'two'"),
+        ("{ratio: {to: a, choices: [16:9, 9:16]}}", "a text is required, not 969; texts like '16:9' need quotes"),
+        ("{n: {to: a, kind: integer, choices: [1, two]}}", "an integer is required, not 'two'"),
         ("{n: {to: a, choices: []}}", "choices"),
-        ("{n: {to: a, kind: integer, minimum: 5, maximum: 1}}", "its least, 5, is above its most, 1"),
+        ("{n: {to: a, kind: integer, minimum: 5, maximum: 1}}", "its minimum, 5, is above its maximum, 1"),
         ("{n: {to: a, kind: number, minimum: .nan}}", "minimum"),
         ("{n: {to: a, kind: number, maximum: .inf}}", "maximum"),
         ("{n: {to: a, maxLength: -1}}", "maxLength"),
-        ("{n: {to: a}, m: {to: a}}", "two parameters are the provider's 'a'"),
+        ("{n: {to: a}, m: {to: a}}", "two parameters map to the provider's 'a'"),
     ],
 )
 def test_parameters_that_nothing_could_fit_are_refused(own, parameters, words):
@@ -202,12 +203,12 @@ def test_a_file_that_is_no_yaml_is_refused_in_our_words(tmp_path, data):
     file = tmp_path / "models.yaml"
     file.write_bytes(data)
 
-    with pytest.raises(ConfigurationError, match=r"models\.yaml is no YAML"):
+    with pytest.raises(ConfigurationError, match=r"models\.yaml is not YAML"):
         read_registry(file)
 
 
 def test_an_alias_may_not_hide_behind_the_id_of_another_model(own):
-    with pytest.raises(ConfigurationError, match=r"'google/veo-3\.1' is another model already"):
+    with pytest.raises(ConfigurationError, match=r"'google/veo-3\.1' is the id or alias of another model"):
         own(OWN.replace("[mine]", "[google/veo-3.1]"))
 
 

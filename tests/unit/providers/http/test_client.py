@@ -1,7 +1,7 @@
 import asyncio
 import gzip
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -22,7 +22,11 @@ from callsheet.domain.errors import (
     SubmissionUnknown,
 )
 from callsheet.providers.contract import Output
-from callsheet.providers.http.client import ProviderClient, redact_message, requested_delay, static_headers
+from callsheet.providers.http.client import ProviderClient
+from callsheet.providers.http.hosts import ProviderHosts
+from callsheet.providers.http.redaction import redact_message
+from callsheet.providers.http.response import requested_delay
+from callsheet.providers.http.transport import AuthHeaders, ClientLimits, static_headers
 from callsheet.settings import Settings
 
 KEY = "a-key-that-nobody-may-see"
@@ -36,11 +40,23 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @asynccontextmanager
-async def provider(answer: Handler, settings: Settings, **how: Any) -> AsyncIterator[tuple[ProviderClient, Server]]:
-    """A provider that answers so, with the way to it."""
-    async with serve(answer) as server:
+async def provider(
+    handler: Handler,
+    settings: Settings,
+    *,
+    origins: frozenset[str] = frozenset(),
+    auth: AuthHeaders | None = None,
+    **limits: Any,
+) -> AsyncIterator[tuple[ProviderClient, Server]]:
+    """A server with this handler, and a client of it."""
+    async with serve(handler) as server:
+        hosts = ProviderHosts(server.url(""), origins=origins)
         http = ProviderClient(
-            "acme", server.url(""), settings, **{"keys": keys(), "timeout": httpx2.Timeout(20), **how}
+            "acme",
+            hosts,
+            settings,
+            auth=auth or key_headers(),
+            limits=ClientLimits(**{"timeout": httpx2.Timeout(20), **limits}),
         )
         try:
             yield http, server
@@ -48,7 +64,7 @@ async def provider(answer: Handler, settings: Settings, **how: Any) -> AsyncIter
             await http.close()
 
 
-def keys() -> Callable[[], Awaitable[Any]]:
+def key_headers() -> AuthHeaders:
     return static_headers(Authorization=f"Bearer {KEY}")
 
 
@@ -135,7 +151,7 @@ async def test_a_question_without_an_answer_may_be_asked_again(settings: Setting
 
 
 async def test_a_body_that_drips_in_for_ever_has_an_end(settings: Settings) -> None:
-    async with provider(drip, settings, patience=0.2) as (http, _):
+    async with provider(drip, settings, response_timeout=0.2) as (http, _):
         with pytest.raises(SubmissionUnknown, match="TimeoutError"):
             await http.submit("POST", "/v1/jobs")
         with pytest.raises(ProviderUnreachable):
@@ -150,7 +166,7 @@ async def test_a_connection_cut_while_the_order_is_read_leaves_it_unknown(settin
     listener = await asyncio.start_server(cut_while_reading, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     async with listener:
-        http = ProviderClient("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
+        http = ProviderClient("acme", ProviderHosts(f"http://127.0.0.1:{port}"), settings, auth=key_headers())
         with pytest.raises(SubmissionUnknown):
             await http.submit("POST", "/v1/jobs", content=b" " * 20_000_000)
         await http.close()
@@ -159,7 +175,7 @@ async def test_a_connection_cut_while_the_order_is_read_leaves_it_unknown(settin
 async def test_a_refused_connection_has_ordered_nothing(settings: Settings) -> None:
     async with serve(hang_up) as server:
         base = server.url("")
-    http = ProviderClient("acme", base, settings, keys=keys())
+    http = ProviderClient("acme", ProviderHosts(base), settings, auth=key_headers())
 
     with pytest.raises(ProviderUnreachable, match="cannot be reached"):
         await http.submit("POST", "/v1/jobs")
@@ -170,7 +186,7 @@ async def test_a_refused_connection_has_ordered_nothing(settings: Settings) -> N
 
 
 async def test_a_host_that_does_not_exist_has_ordered_nothing(settings: Settings) -> None:
-    http = ProviderClient("acme", "http://no-such-host.invalid", settings, keys=keys())
+    http = ProviderClient("acme", ProviderHosts("http://no-such-host.invalid"), settings, auth=key_headers())
 
     with pytest.raises(ProviderUnreachable):
         await http.submit("POST", "/v1/jobs")
@@ -184,7 +200,9 @@ async def test_these_answers_say_that_nothing_was_ordered(settings: Settings, st
         http,
         server,
     ):
-        with pytest.raises(SubmissionRejected, match=f"acme refused: {status} not like this") as refused:
+        with pytest.raises(
+            SubmissionRejected, match=f"acme rejected the submission: {status} not like this"
+        ) as refused:
             await http.submit("POST", "/v1/jobs")
 
     assert refused.value.facts == {"status": status}
@@ -199,8 +217,8 @@ async def test_who_asks_to_come_back_and_names_a_task_has_perhaps_taken_the_orde
         http,
         server,
     ):
-        with pytest.raises(SubmissionUnknown, match=f"answered {status} later, and names a task nevertheless: t1"):
-            await http.submit("POST", "/v1/jobs", names=("data", "task_id"))
+        with pytest.raises(SubmissionUnknown, match=f"was {status} later, but it contains a task id: t1"):
+            await http.submit("POST", "/v1/jobs", task_id_path=("data", "task_id"))
         with pytest.raises((SubmissionRejected, ProviderRateLimited)):
             await http.submit("POST", "/v1/jobs")
 
@@ -221,7 +239,7 @@ async def test_an_order_has_a_connection_of_its_own(settings: Settings) -> None:
 
     server = await asyncio.start_server(answer_the_first_request_only, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    http = ProviderClient("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
+    http = ProviderClient("acme", ProviderHosts(f"http://127.0.0.1:{port}"), settings, auth=key_headers())
 
     await http.get("GET", "/v1/jobs/t0")
     answers = [await http.submit("POST", "/v1/jobs") for _ in range(2)]
@@ -281,7 +299,7 @@ async def test_a_busy_provider_tells_how_long_to_wait(
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
 async def test_a_question_that_meets_a_failure_may_be_asked_again_when_it_says(settings: Settings, status: int) -> None:
     async with provider(answering(status, b"<html>", Retry_After="9"), settings) as (http, server):
-        with pytest.raises(ProviderUnreachable, match=f"answered {status}") as error:
+        with pytest.raises(ProviderUnreachable, match=f"responded with {status}") as error:
             await http.get("GET", "/v1/jobs/1")
 
     assert error.value.retry_after == 9
@@ -311,14 +329,14 @@ async def test_an_answer_that_is_no_object_is_not_understood(settings: Settings,
         answer = await http.get("GET", "/v1/jobs/1")
 
         assert answer.fields() == {}
-        with pytest.raises(ProviderUnreachable, match="not understood"):
+        with pytest.raises(ProviderUnreachable, match="without a JSON object"):
             http.json_object(answer)
-        with pytest.raises(SubmissionUnknown, match="does not name the task"):
+        with pytest.raises(SubmissionUnknown, match="contains no task id"):
             http.raise_unreadable_submission(answer)
 
 
 async def test_an_answer_without_end_is_given_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("callsheet.providers.http.client._MOST_BYTES", 100_000)
+    monkeypatch.setattr("callsheet.providers.http.transport._MAX_BYTES", 100_000)
 
     async with provider(answering(200, b" " * 100_001), settings) as (http, _):
         with pytest.raises(SubmissionUnknown):
@@ -328,7 +346,7 @@ async def test_an_answer_without_end_is_given_up(settings: Settings, monkeypatch
 
 
 async def test_an_answer_that_swells_is_given_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("callsheet.providers.http.client._MOST_BYTES", 100_000)
+    monkeypatch.setattr("callsheet.providers.http.transport._MAX_BYTES", 100_000)
     bomb = gzip.compress(b" " * 10_000_000)
     assert len(bomb) < 100_000
 
@@ -391,7 +409,12 @@ def sister_origin(server: Server) -> str:
     ],
 )
 async def test_own_hosts_are_told_from_others(settings: Settings, url: str, own: bool) -> None:
-    http = ProviderClient("fal", "https://queue.example.com", settings, keys=keys(), own_hosts=frozenset({"fal.run"}))
+    http = ProviderClient(
+        "fal",
+        ProviderHosts("https://queue.example.com", domains=frozenset({"fal.run"})),
+        settings,
+        auth=key_headers(),
+    )
 
     assert http.is_provider_host(url) is own
 
@@ -432,7 +455,7 @@ async def test_the_reason_of_a_refusal_is_told(settings: Settings, body: bytes, 
         with pytest.raises(SubmissionRejected) as refused:
             await http.submit("POST", "/v1/jobs")
 
-    assert refused.value.message == f"acme refused: {words}"
+    assert refused.value.message == f"acme rejected the submission: {words}"
 
 
 async def test_no_more_requests_are_under_way_than_allowed(settings: Settings) -> None:
@@ -446,7 +469,7 @@ async def test_no_more_requests_are_under_way_than_allowed(settings: Settings) -
         under_way -= 1
         await call.respond(200, b"{}")
 
-    async with provider(answer, settings, at_once=3) as (http, server):
+    async with provider(answer, settings, concurrency=3) as (http, server):
         await asyncio.gather(*(http.get("GET", f"/{number}") for number in range(12)))
 
     assert (most, len(server.requests)) == (3, 12)
@@ -463,7 +486,7 @@ async def test_orders_keep_their_pace_and_questions_do_not_wait_for_it(settings:
 
 
 async def test_requests_keep_their_pace(settings: Settings) -> None:
-    async with provider(answering(200), settings, per_second=20) as (http, _):
+    async with provider(answering(200), settings, requests_per_second=20) as (http, _):
         begin = time.monotonic()
         await asyncio.gather(*(http.get("GET", "/v1/jobs/1") for _ in range(5)))
 
@@ -474,7 +497,7 @@ async def test_an_order_whose_key_cannot_be_made_is_not_sent(settings: Settings)
     async def no_key() -> dict[str, str]:
         raise ProviderUnreachable("The token could not be renewed")
 
-    async with provider(answering(200), settings, keys=no_key) as (http, server):
+    async with provider(answering(200), settings, auth=no_key) as (http, server):
         with pytest.raises(ProviderUnreachable, match="renewed"):
             await http.submit("POST", "/v1/jobs")
 
@@ -496,14 +519,14 @@ async def whole(call: Request) -> None:
 def target(tmp_path: Path) -> Path:
     folder = tmp_path / "arriving"
     folder.mkdir()
-    return folder / "film.mp4"
+    return folder / "video.mp4"
 
 
 async def test_a_file_of_the_provider_comes_whole(settings: Settings, target: Path) -> None:
     async with provider(whole, settings) as (http, server):
-        await http.download(server.url("/film.mp4?sig=1"), target)
+        await http.download(server.url("/video.mp4?sig=1"), target)
         assert contents(target) == BODY
-        await http.download(server.url("/film.mp4"), target, with_key=True)
+        await http.download(server.url("/video.mp4"), target, with_key=True)
 
     assert "authorization" not in server.requests[0].headers
     assert server.requests[1].headers["authorization"] == f"Bearer {KEY}"
@@ -528,7 +551,7 @@ async def test_a_file_that_does_not_come_whole_leaves_nothing(
 ) -> None:
     async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
         with pytest.raises(ProviderUnreachable) as error:
-            await http.download(server.url("/film.mp4?sig=secret"), target)
+            await http.download(server.url("/video.mp4?sig=secret"), target)
 
     assert "secret" not in error.value.message
     assert list(target.parent.iterdir()) == []
@@ -537,7 +560,7 @@ async def test_a_file_that_does_not_come_whole_leaves_nothing(
 async def test_a_file_longer_than_told_is_cut_at_what_was_told(settings: Settings, target: Path) -> None:
     """HTTP knows no more; what it is worth is for the probe to say."""
     async with provider(answering(200, BODY, Content_Length="1000"), settings) as (http, server):
-        await http.download(server.url("/film.mp4"), target)
+        await http.download(server.url("/video.mp4"), target)
 
     assert contents(target) == BODY[:1000]
 
@@ -553,8 +576,8 @@ async def test_questions_do_not_wait_for_downloads(settings: Settings, target: P
         going.set()
         await call.closing.wait()
 
-    async with provider(answer, settings, at_once=1) as (http, server):
-        download = asyncio.create_task(http.download(server.url("/film.mp4"), target))
+    async with provider(answer, settings, concurrency=1) as (http, server):
+        download = asyncio.create_task(http.download(server.url("/video.mp4"), target))
         await going.wait()
         async with asyncio.timeout(10):
             assert (await http.get("GET", "/question")).ok
@@ -565,7 +588,7 @@ async def test_questions_do_not_wait_for_downloads(settings: Settings, target: P
 async def test_a_file_that_is_not_given_is_gone(settings: Settings, target: Path, status: int) -> None:
     async with provider(answering(status, b""), settings) as (http, server):
         with pytest.raises(OutputExpired, match=str(status)):
-            await http.download(server.url("/film.mp4"), target)
+            await http.download(server.url("/video.mp4"), target)
 
     assert list(target.parent.iterdir()) == []
 
@@ -578,7 +601,7 @@ async def test_a_file_beyond_the_cap_is_given_up(tmp_path: Path, target: Path, e
 
     async with provider(answering(200, body, **headers), settings) as (http, server):
         with pytest.raises(OutputExpired, match="100,000"):
-            await http.download(server.url("/film.mp4"), target)
+            await http.download(server.url("/video.mp4"), target)
 
     assert list(target.parent.iterdir()) == []
 
@@ -588,7 +611,7 @@ async def test_a_download_that_drips_in_for_ever_has_an_end(tmp_path: Path, targ
 
     async with provider(drip, settings) as (http, server):
         with pytest.raises(ProviderUnreachable):
-            await http.download(server.url("/film.mp4"), target)
+            await http.download(server.url("/video.mp4"), target)
 
     assert list(target.parent.iterdir()) == []
 
@@ -596,10 +619,10 @@ async def test_a_download_that_drips_in_for_ever_has_an_end(tmp_path: Path, targ
 @pytest.mark.parametrize(
     "url",
     [
-        "https://example.com/film.mp4",
-        "https://replicate.delivery.evil.com/film.mp4",
-        "https://evilreplicate.delivery/film.mp4",
-        "https://replicate.delivery@evil.com/film.mp4",
+        "https://example.com/video.mp4",
+        "https://replicate.delivery.evil.com/video.mp4",
+        "https://evilreplicate.delivery/video.mp4",
+        "https://replicate.delivery@evil.com/video.mp4",
         "http://169.254.169.254/latest/meta-data/",
         "file:///etc/passwd",
         "/etc/passwd",
@@ -616,7 +639,7 @@ async def test_files_on_foreign_hosts_are_not_fetched(settings: Settings, target
 
 
 @pytest.mark.parametrize(
-    "url", ["http://cdn.localhost/film.mp4", "https://localhost/film.mp4", "https://cdn.localhost:6379/film.mp4"]
+    "url", ["http://cdn.localhost/video.mp4", "https://localhost/video.mp4", "https://cdn.localhost:6379/video.mp4"]
 )
 async def test_known_hosts_are_fetched_from_by_the_rules_of_the_internet(
     settings: Settings, target: Path, url: str
@@ -643,7 +666,7 @@ async def test_a_file_that_leads_to_a_private_address_is_not_fetched(
 ) -> None:
     async with provider(answering(302, Location=location), settings) as (http, server):
         with pytest.raises(OutputExpired):
-            await http.download(server.url("/film.mp4"), target, with_key=True)
+            await http.download(server.url("/video.mp4"), target, with_key=True)
 
     assert list(target.parent.iterdir()) == []
 
@@ -654,7 +677,7 @@ async def test_redirects_keep_the_key_at_home(tmp_path: Path, target: Path) -> N
     async with serve(whole) as elsewhere:
 
         async def answer(call: Request) -> None:
-            hops = {"/film": "/film2", "/film2": elsewhere.url("/there")}
+            hops = {"/film": "/film2", "/film2": elsewhere.url("/fake")}
             await call.respond(302, Location=hops[call.path])
 
         async with provider(answer, settings) as (http, server):
@@ -681,7 +704,7 @@ async def test_a_full_disk_is_told_as_such(settings: Settings, target: Path, mon
     async with provider(whole, settings) as (http, server):
         monkeypatch.setattr("callsheet.files.atomic_write._write", full)
         with pytest.raises(DiskFull):
-            await http.download(server.url("/film.mp4"), target)
+            await http.download(server.url("/video.mp4"), target)
 
 
 async def test_an_output_inside_of_an_answer_is_written(settings: Settings, target: Path) -> None:

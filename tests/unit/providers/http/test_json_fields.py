@@ -78,6 +78,6 @@ def test_the_settings_say_how_often_a_provider_is_asked_within_what_it_allows() 
         timedelta(seconds=40),
         timedelta(hours=2),
     )
-    narrow = default_poll_policy(settings, longest=timedelta(seconds=10), deadline=timedelta(hours=1))
+    narrow = default_poll_policy(settings, max_interval=timedelta(seconds=10), deadline=timedelta(hours=1))
     assert narrow.initial == narrow.max_interval == narrow.webhook_interval == timedelta(seconds=10)
     assert narrow.deadline == timedelta(hours=1)

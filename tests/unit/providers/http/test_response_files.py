@@ -7,23 +7,23 @@ from hypothesis import strategies as st
 from callsheet.providers.contract import Output
 from callsheet.providers.http.response_files import find_outputs
 
-URL = "https://v3.fal.media/files/a/My%20film.mp4"
+URL = "https://v3.fal.media/files/a/My%20video.mp4"
 
 
 @pytest.mark.parametrize(
     ("answer", "outputs"),
     [
-        (URL, [Output(url=URL, name="My film.mp4")]),
-        ({"url": URL}, [Output(url=URL, name="My film.mp4")]),
+        (URL, [Output(url=URL, name="My video.mp4")]),
+        ({"url": URL}, [Output(url=URL, name="My video.mp4")]),
         (
             {"video": {"url": URL, "content_type": "video/mp4", "file_name": "out.mp4", "file_size": 5}, "seed": 1},
             [Output(url=URL, name="out.mp4", media_type="video/mp4")],
         ),
-        ({"url": URL, "content_type": None, "file_name": 5}, [Output(url=URL, name="My film.mp4")]),
-        ({"url": URL, "content_type": "nonsense", "file_name": ""}, [Output(url=URL, name="My film.mp4")]),
+        ({"url": URL, "content_type": None, "file_name": 5}, [Output(url=URL, name="My video.mp4")]),
+        ({"url": URL, "content_type": "nonsense", "file_name": ""}, [Output(url=URL, name="My video.mp4")]),
         ({"url": "no address"}, []),
-        ({"url": {"deep": URL}}, [Output(url=URL, name="My film.mp4")]),
-        ([URL, [URL, URL]], [Output(url=URL, name="My film.mp4")]),
+        ({"url": {"deep": URL}}, [Output(url=URL, name="My video.mp4")]),
+        ([URL, [URL, URL]], [Output(url=URL, name="My video.mp4")]),
         ("https://x.example/", [Output(url="https://x.example/", name=None)]),
         ("http://[::1", [Output(url="http://[::1", name=None)]),
         ("data:image/png;base64,aGVsbG8=", [Output(inline=b"hello", media_type="image/png")]),
@@ -35,9 +35,9 @@ URL = "https://v3.fal.media/files/a/My%20film.mp4"
         ("data:image/png;base64,***", []),
         ("data:image/png;base64,é", []),
         ("data:image/png;base64,aGVs\nbG8=\n", [Output(inline=b"hello", media_type="image/png")]),
-        (f" {URL}\n", [Output(url=URL, name="My film.mp4")]),
-        ({"url": "", "video": {"url": URL}}, [Output(url=URL, name="My film.mp4")]),
-        ({"url": None, "files": [URL]}, [Output(url=URL, name="My film.mp4")]),
+        (f" {URL}\n", [Output(url=URL, name="My video.mp4")]),
+        ({"url": "", "video": {"url": URL}}, [Output(url=URL, name="My video.mp4")]),
+        ({"url": None, "files": [URL]}, [Output(url=URL, name="My video.mp4")]),
         ("data:text/plain,hello", []),
         (f"see {URL} for more", []),
         ("ftp://x.example/a", []),

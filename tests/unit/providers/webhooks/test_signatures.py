@@ -113,7 +113,7 @@ def test_nothing_but_one_error_comes_of_nonsense(headers: dict[str, str], body: 
 
 @pytest.mark.parametrize("secret", ["whsec_!!", "whsec_é", "whsec_a"])
 def test_a_secret_of_ours_that_is_none_is_no_way_in(secret: str) -> None:
-    with pytest.raises(BadWebhook, match="Our webhook secret"):
+    with pytest.raises(BadWebhook, match="The webhook secret"):
         verify_standard_webhook([secret], HEADERS, BODY, NOW)
 
 
@@ -121,7 +121,7 @@ def test_an_empty_secret_is_no_way_in() -> None:
     proof = base64.b64encode(hmac.digest(b"", b"msg_1.1700000000." + BODY, "sha256")).decode()
 
     for secret in ("", "whsec_"):
-        with pytest.raises(BadWebhook, match="Our webhook secret"):
+        with pytest.raises(BadWebhook, match="The webhook secret"):
             verify_standard_webhook([secret], {**HEADERS, "webhook-signature": f"v1,{proof}"}, BODY, NOW)
 
 
@@ -154,7 +154,7 @@ def test_every_key_of_fal_is_tried() -> None:
     ]
 
     assert verify_fal_webhook([*others, *FAL_KEYS], FAL_HEADERS, FAL_BODY, NOW)
-    with pytest.raises(BadWebhook, match="none of fal's keys"):
+    with pytest.raises(BadWebhook, match="any of fal's keys"):
         verify_fal_webhook(others, FAL_HEADERS, FAL_BODY, NOW)
 
 
