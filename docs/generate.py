@@ -26,6 +26,7 @@ from callsheet.domain.statuses import ENDED, TRANSITIONS, JobStatus
 from callsheet.operation.catalog import discover
 from callsheet.operation.contract import Operation
 from callsheet.operation.manifest import describe
+from callsheet.providers.catalog import load_provider_classes
 from callsheet.settings import Settings
 
 DOCS = Path(__file__).parent
@@ -56,7 +57,7 @@ _GROUPS = {
     "host": "API",
     "worker_name": "Workers",
     "ffmpeg_path": "FFmpeg",
-    "replicate_api_token": "Providers",
+    "models_file": "Providers",
     "webhook_timeout": "Webhooks",
     "log_level": "Logs",
 }
@@ -70,7 +71,17 @@ def settings_part(_page: str) -> str:
         if name in _GROUPS:
             lines += ["", f"## {_GROUPS[name]}", "", "| Setting | Default | Meaning |", "|---|---|---|"]
         lines.append(f"| `CALLSHEET_{name.upper()}` | {_default_of(name, field)} | {_meaning_of(name, field)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_provider_settings()])
+
+
+def _provider_settings() -> Iterator[str]:
+    """Yield a table of the settings of each installed provider."""
+    for provider in load_provider_classes().values():
+        fields, variables = provider.settings_class.model_fields, provider.settings_class.variables
+        yield from ("", f"### Provider `{provider.name}`", "", "| Setting | Default | Meaning |", "|---|---|---|")
+        for name, field in fields.items():
+            default = "required" if field.is_required() else _default_of(name, field)
+            yield f"| `{variables(name)[0]}` | {default} | {_meaning_of(variables(name)[0].removeprefix('CALLSHEET_'), field)} |"
 
 
 def _default_of(name: str, field: FieldInfo) -> str:

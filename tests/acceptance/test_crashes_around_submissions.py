@@ -221,9 +221,7 @@ async def test_an_order_outlives_its_workers_and_is_paid_once(kind, stage, model
 async def order_killed_at(point, kind, stage, model):
     looks = timedelta(seconds=60 if point == "webhook came" else 0.1)
     async with kind() as provider:
-        known = provider.opened_settings()
-        changes = {name: getattr(known, name) for name in provider.settings()}
-        changes |= {"models_file": model, "provider_poll_initial": looks, "provider_poll_max": looks}
+        changes = {"models_file": model, "provider_poll_initial": looks, "provider_poll_max": looks}
         async with (
             stage(point, provider.environment(), **changes) as here,
             serve_app(create_app(here.engine.runtime)) as url,

@@ -103,16 +103,25 @@ def discover_providers(
     A provider's settings are taken from `provider_settings` where an instance of its settings class is given, else
     from the environment. Raises ConfigurationError when a provider cannot be loaded or two have the same name.
     """
-    opened = list(opened)
+    classes, opened = load_provider_classes(), list(opened)
+    if duplicates := [provider.name for provider in opened if provider.name in classes]:
+        raise _duplicate(duplicates[0])
+    return Providers(settings, classes, provider_settings, opened)
+
+
+def load_provider_classes() -> dict[str, ProviderClass]:
+    """Return the provider classes of all installed packages by name; raises ConfigurationError."""
     classes: dict[str, ProviderClass] = {}
-    names = {provider.name for provider in opened}
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         provider_class = _load(point)
-        if provider_class.name in names:
-            raise ConfigurationError(f"two providers are called '{provider_class.name}'")
-        names.add(provider_class.name)
+        if provider_class.name in classes:
+            raise _duplicate(provider_class.name)
         classes[provider_class.name] = provider_class
-    return Providers(settings, classes, provider_settings, opened)
+    return classes
+
+
+def _duplicate(name: str) -> ConfigurationError:
+    return ConfigurationError(f"two providers are called '{name}'")
 
 
 def _load(point: EntryPoint) -> ProviderClass:

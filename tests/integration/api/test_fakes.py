@@ -12,11 +12,10 @@ import httpx2
 import pytest
 import yaml
 
-from callsheet.fakes.providers.all import all_fakes
+from callsheet.fakes.providers.all import all_fakes, environment_of
 from callsheet.fakes.providers.task_script import sample_video
 from callsheet.operation.catalog import discover
 from callsheet.providers.registry import read_registry
-from callsheet.settings import Settings
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("generate-*.yaml"))
 OWN_MODELS = EXAMPLES[0].parent / "models" / "own.yaml"
@@ -36,17 +35,17 @@ def catalog():
 
 
 @pytest.fixture
-def settings(settings, stand_ins, know_models):
+def settings(settings, stand_ins, know_models, monkeypatch):
     """Settings that lead to all of them, for a server that they can call."""
     know_models(OWN_MODELS)
-    leading = {name: value for stand_in in stand_ins.values() for name, value in stand_in.settings().items()}
-    led = Settings(_env_file=None, **leading).model_dump(include=set(leading))
+    for name, value in environment_of(stand_ins.values()).items():
+        monkeypatch.setenv(name, value)
     around = {
         "provider_poll_interval": timedelta(seconds=0.02),
         "public_url": f"http://127.0.0.1:{settings.port}",
         "models_file": OWN_MODELS,
     }
-    return settings.model_copy(update={**led, **around})
+    return settings.model_copy(update=around)
 
 
 def providers_of(plan):

@@ -58,16 +58,15 @@ def studio(settings, catalog):
     @asynccontextmanager
     async def opened(kind, *, looks=SOON, calls=True):
         async with kind() as provider:
-            to_it = provider.opened_settings()
             changes = {
-                **{name: getattr(to_it, name) for name in provider.settings()},
                 "public_url": f"http://127.0.0.1:{settings.port}" if calls else None,
                 "provider_poll_initial": looks,
                 "provider_poll_max": looks,
                 "provider_poll_interval": SOON,
                 "submission_recovery_timeout": timedelta(seconds=1),
             }
-            async with served(settings.model_copy(update=changes), catalog) as api:
+            changed, own = settings.model_copy(update=changes), [provider.provider_settings()]
+            async with served(changed, catalog, provider_settings=own) as api:
                 await api.engine.start_worker()
                 yield Studio(api, provider)
 

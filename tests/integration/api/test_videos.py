@@ -7,6 +7,7 @@ from uuid import UUID
 
 import openai
 import pytest
+from pydantic import SecretStr
 
 from callsheet.api.videos_schema import video_of
 from callsheet.domain.statuses import JobStatus
@@ -30,11 +31,11 @@ async def replicate():
 
 
 @pytest.fixture
-def settings(settings, replicate):
+def settings(settings, replicate, monkeypatch):
+    for name, value in replicate.environment().items():
+        monkeypatch.setenv(name, value)
     soon = {"provider_poll_initial": SOON, "provider_poll_max": SOON, "provider_poll_interval": timedelta(seconds=0.02)}
-    return settings.model_copy(
-        update={**replicate.opened_settings().model_dump(include=set(replicate.settings())), **soon}
-    )
+    return settings.model_copy(update=soon)
 
 
 @pytest.fixture
@@ -370,7 +371,7 @@ async def test_an_unknown_one_is_not_found(api, name):
 class TestWithAKey:
     @pytest.fixture
     def settings(self, settings):
-        return settings.model_copy(update={"api_key": type(settings.replicate_api_token)(KEY)})
+        return settings.model_copy(update={"api_key": SecretStr(KEY)})
 
     async def test_the_key_is_the_server_s(self, api):
         base = f"{api.client.base_url}/v1".replace("//v1", "/v1")

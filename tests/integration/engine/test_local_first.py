@@ -48,7 +48,9 @@ async def replicate():
 
 
 @pytest.fixture
-def settings(settings, tmp_path, know_models, home, replicate):
+def settings(settings, tmp_path, know_models, home, replicate, monkeypatch):
+    for name, value in replicate.environment().items():
+        monkeypatch.setenv(name, value)
     workflows, models = tmp_path / "workflows", tmp_path / "models.yaml"
     workflows.mkdir()
     (workflows / "square.json").write_text(json.dumps(GRAPH))
@@ -57,7 +59,6 @@ def settings(settings, tmp_path, know_models, home, replicate):
     know_models(models)
     return settings.model_copy(
         update={
-            **replicate.opened_settings().model_dump(include=set(replicate.settings())),
             "provider_poll_initial": SOON,
             "provider_poll_max": SOON,
             "provider_poll_interval": SOON,
