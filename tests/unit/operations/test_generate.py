@@ -218,7 +218,7 @@ async def test_when_all_are_busy_it_is_tried_again_after_the_longest_wait(tmp_pa
 async def test_a_refusal_does_not_hide_that_another_may_take_it_later(job, toys):
     with pytest.raises(ProviderRateLimited):
         await generate.run(job, params(inputs={"one": "refuse", "two": "busy"}))
-    with pytest.raises(SubmissionRejected, match="one: The toy does not like the order"):
+    with pytest.raises(SubmissionRejected, match="one: The fake rejected the submission"):
         await generate.run(job, params(inputs={"one": "refuse"}, provider="one"))
 
 

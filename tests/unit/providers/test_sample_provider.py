@@ -95,4 +95,7 @@ def test_it_passes_the_contract_suite(environment, tmp_path):
 
 
 def test_a_generate_job_stores_its_file(environment, tmp_path):
-    run(environment, tmp_path, script(tmp_path, "generate.py", GENERATE), tmp_path, EXAMPLE / "models.yaml")
+    models = EXAMPLE / "models.yaml"
+    known = {**environment, "CALLSHEET_MODELS_FILE": str(models)}
+
+    run(known, tmp_path, script(tmp_path, "generate.py", GENERATE), tmp_path, models)
