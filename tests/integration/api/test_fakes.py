@@ -61,7 +61,7 @@ class TestByLooking:
     def settings(self, settings):
         return settings.model_copy(update={"provider_poll_initial": SOON, "provider_poll_max": SOON})
 
-    async def test_every_example_ends_with_its_files_and_each_order_is_paid_once(self, working, stand_ins):
+    async def test_every_example_succeeds_and_pays_once(self, working, stand_ins):
         plans = [yaml.safe_load(example.read_text()) for example in EXAMPLES]
         assert {name for plan in plans for name in providers_of(plan)} >= {*stand_ins}
         started = [await working.client.post("/api/execute", json={"executionPlan": plan}) for plan in plans]
@@ -85,7 +85,7 @@ class TestByWebhook:
         """Nobody looks within the time of a test."""
         return settings.model_copy(update={"provider_poll_initial": LATER, "provider_poll_max": LATER})
 
-    async def test_a_webhook_alone_brings_the_end(self, working, stand_ins):
+    async def test_a_webhook_alone_ends_the_job(self, working, stand_ins):
         plan = yaml.safe_load((EXAMPLES[0].parent / "generate-replicate.yaml").read_text())
 
         answer = await working.client.post("/api/execute", json={"executionPlan": plan})
@@ -100,7 +100,7 @@ class TestByWebhook:
         assert execution["jobs"][0]["waitingStrategy"] == "webhook"
 
 
-def test_the_command_prints_the_variables_that_lead_to_stand_ins_and_ends_when_told():
+def test_the_command_prints_the_variables_and_stops_on_sigint():
     command = [sys.executable, "-m", "callsheet", "testing", "providers", "--port", "0", "--pace", "0.05"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}) as process:
         line = process.stdout.readline()

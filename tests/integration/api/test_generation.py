@@ -80,7 +80,7 @@ async def film_of(studio, job):
 
 
 @BOTH
-async def test_looks_alone_lead_to_the_film(studio, kind):
+async def test_polling_alone_leads_to_the_video(studio, kind):
     async with studio(kind, calls=False) as here:
         here.provider.script(Queued(), Running(0.5), Succeeded())
         execution_id = await here.ordered()
@@ -99,7 +99,7 @@ async def test_looks_alone_lead_to_the_film(studio, kind):
     [WebhookScript(), WebhookScript(times=3), WebhookScript(before_response=True), WebhookScript(reordered=True)],
     ids=["once", "thrice", "first", "reordered"],
 )
-async def test_a_webhook_leads_to_the_film(studio, kind, calls):
+async def test_a_webhook_leads_to_the_video(studio, kind, calls):
     async with studio(kind, looks=NEVER) as here:
         here.provider.script(Queued(), Succeeded())
         here.provider.inject_faults(webhook=[calls])
@@ -115,7 +115,7 @@ async def test_a_webhook_leads_to_the_film(studio, kind, calls):
 
 
 @BOTH
-async def test_webhooks_that_lie_change_nothing(studio, kind):
+async def test_forged_webhooks_change_nothing(studio, kind):
     async with studio(kind, looks=timedelta(seconds=1)) as here:
         here.provider.script(Queued(), Succeeded())
         here.provider.inject_faults(webhook=[WebhookScript(forged=True, times=2)])
@@ -128,7 +128,7 @@ async def test_webhooks_that_lie_change_nothing(studio, kind):
 
 
 @pytest.mark.parametrize("weather", [Fail(502, accepted=True), CutConnection(accepted=True), TruncateBody()], ids=repr)
-async def test_an_order_whose_answer_was_lost_is_found_in_the_list(studio, weather):
+async def test_a_lost_submission_is_found_in_the_list(studio, weather):
     async with studio(FakeReplicate, calls=False) as here:
         here.provider.inject_faults(submit=[weather])
         execution_id = await here.ordered()
@@ -137,7 +137,7 @@ async def test_an_order_whose_answer_was_lost_is_found_in_the_list(studio, weath
         assert here.provider.paid == len(here.provider.requests_of("submit")) == 1
 
 
-async def test_a_lost_order_is_not_taken_for_another_that_is_like_it(studio):
+async def test_an_identical_submission_is_not_adopted(studio):
     async with studio(FakeReplicate, calls=False) as here:
         first = await here.ordered()
         await here.ended(first)
@@ -153,7 +153,7 @@ async def test_a_lost_order_is_not_taken_for_another_that_is_like_it(studio):
 @pytest.mark.parametrize(
     "calls", [WebhookScript(before_response=True), WebhookScript(delay=0.2)], ids=["before", "after"]
 )
-async def test_an_order_whose_answer_was_lost_is_found_by_its_webhook(studio, calls):
+async def test_a_lost_submission_is_found_by_its_webhook(studio, calls):
     async with studio(FakeFal, looks=NEVER) as here:
         here.provider.script(Succeeded())
         here.provider.inject_faults(submit=[CutConnection(accepted=True)], webhook=[calls])
@@ -166,7 +166,7 @@ async def test_an_order_whose_answer_was_lost_is_found_by_its_webhook(studio, ca
 
 
 @pytest.mark.parametrize("weather", [Fail(503), CutConnection(), Fail(500, accepted=True)], ids=repr)
-async def test_an_order_that_nobody_can_tell_of_is_parked(studio, weather):
+async def test_an_unknown_submission_fails_the_job(studio, weather):
     async with studio(FakeFal, calls=False) as here:
         here.provider.inject_faults(submit=[weather])
         execution_id = await here.ordered()
@@ -178,7 +178,7 @@ async def test_an_order_that_nobody_can_tell_of_is_parked(studio, weather):
 
 
 @BOTH
-async def test_a_busy_provider_is_asked_again_and_paid_once(studio, kind):
+async def test_a_rate_limited_provider_is_retried_and_paid_once(studio, kind):
     async with studio(kind, calls=False) as here:
         here.provider.inject_faults(
             submit=[RateLimited(0.01, "ms"), RateLimited()],
@@ -191,7 +191,7 @@ async def test_a_busy_provider_is_asked_again_and_paid_once(studio, kind):
 
 
 @BOTH
-async def test_a_film_that_does_not_come_whole_is_fetched_again(studio, kind):
+async def test_an_incomplete_download_is_repeated(studio, kind):
     async with studio(kind, calls=False) as here:
         here.provider.inject_faults(download=[TruncateBody(), Fail(502)])
         execution_id = await here.ordered()
@@ -210,7 +210,7 @@ async def test_a_film_that_does_not_come_whole_is_fetched_again(studio, kind):
     ],
     ids=["error", "content", "gone"],
 )
-async def test_a_failure_of_the_provider_is_told(studio, kind, stage, code):
+async def test_a_failure_of_the_provider_is_reported(studio, kind, stage, code):
     async with studio(kind, calls=False) as here:
         here.provider.script(Running(), stage)
         job = await here.ended(await here.ordered())
@@ -220,7 +220,7 @@ async def test_a_failure_of_the_provider_is_told(studio, kind, stage, code):
 
 
 @BOTH
-async def test_a_refusal_costs_nothing_and_says_why(studio, kind):
+async def test_a_rejection_costs_nothing_and_is_reported(studio, kind):
     async with studio(kind, calls=False) as here:
         here.provider.inject_faults(submit=[Reject(422, "duration must be 5 or 10")])
         job = await here.ended(await here.ordered())
@@ -231,7 +231,7 @@ async def test_a_refusal_costs_nothing_and_says_why(studio, kind):
 
 
 @BOTH
-async def test_cancelling_a_job_reaches_its_provider(studio, kind):
+async def test_cancelling_a_job_cancels_its_task(studio, kind):
     async with studio(kind, looks=NEVER) as here:
         here.provider.script(Running())
         execution_id = await here.ordered()

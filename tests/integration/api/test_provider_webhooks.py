@@ -75,7 +75,7 @@ async def status(api, execution_id):
     return job["status"]
 
 
-async def test_a_webhook_ends_the_waiting_at_once(working, toy):
+async def test_a_webhook_ends_the_waiting_immediately(working, toy):
     execution_id, order = await waiting(working, toy)
     assert order["webhook"].startswith("https://sheet.example/api/webhooks/job/")
     toy.set_status(order["id"], "succeeded", **DONE)
@@ -87,7 +87,7 @@ async def test_a_webhook_ends_the_waiting_at_once(working, toy):
     assert (job["status"], job["waitingStrategy"], job["providerJobId"]) == ("succeeded", "webhook", order["id"])
 
 
-async def test_it_needs_no_api_key(settings, catalog, toy):
+async def test_a_webhook_needs_no_api_key(settings, catalog, toy):
     locked = settings.model_copy(update={"api_key": type(settings.database_url)("sixteen-letters-long")})
     async with served(locked, catalog, providers=[toy]) as api:
         await api.engine.start_worker()
@@ -98,7 +98,7 @@ async def test_it_needs_no_api_key(settings, catalog, toy):
         assert (await call(api, order, message(order))).status_code == 200
 
 
-async def test_a_webhook_that_says_more_than_is_true_changes_nothing_but_a_look(working, toy):
+async def test_a_wrong_webhook_causes_a_poll_only(working, toy):
     execution_id, order = await waiting(working, toy)
 
     assert (await call(working, order, message(order))).status_code == 200
@@ -108,7 +108,7 @@ async def test_a_webhook_that_says_more_than_is_true_changes_nothing_but_a_look(
     assert looked == 1
 
 
-async def test_the_same_message_again_is_not_even_looked_at(working, toy):
+async def test_a_repeated_message_causes_no_poll(working, toy):
     execution_id, order = await waiting(working, toy)
     await call(working, order, message(order))
     await until(toy.polls)
@@ -135,7 +135,7 @@ async def test_the_same_message_again_is_not_even_looked_at(working, toy):
         (b"x" * 5000, {}, "too_large"),
     ],
 )
-async def test_forged_malformed_and_huge_ones_are_refused_and_change_nothing(working, toy, body, given, code):
+async def test_forged_malformed_and_huge_webhooks_are_rejected(working, toy, body, given, code):
     execution_id, order = await waiting(working, toy)
     toy.set_status(order["id"], "succeeded", **DONE)
     before = (await working.client.get(f"/api/executions/{execution_id}")).json()["lastEvent"]
@@ -148,7 +148,7 @@ async def test_forged_malformed_and_huge_ones_are_refused_and_change_nothing(wor
     assert (after["lastEvent"], after["jobs"][0]["status"]) == (before, "waiting")
 
 
-async def test_a_late_one_for_a_job_that_has_ended_is_taken_and_changes_nothing(working, toy):
+async def test_a_late_webhook_for_an_ended_job_changes_nothing(working, toy):
     execution_id, order = await waiting(working, toy)
     toy.set_status(order["id"], "succeeded", **DONE)
     await call(working, order, message(order))
@@ -160,7 +160,7 @@ async def test_a_late_one_for_a_job_that_has_ended_is_taken_and_changes_nothing(
     assert (await working.client.get(f"/api/executions/{execution_id}")).json()["lastEvent"] == ended["lastEvent"]
 
 
-async def test_one_that_this_server_cannot_check_may_be_sent_again_and_changes_nothing(settings, catalog, toy):
+async def test_a_webhook_of_an_unconfigured_provider_can_be_repeated(settings, catalog, toy):
     async with served(settings, catalog, providers=[toy]) as api:
         await api.engine.start_worker()
         execution_id, order = await waiting(api, toy)
@@ -173,14 +173,14 @@ async def test_one_that_this_server_cannot_check_may_be_sent_again_and_changes_n
         assert (await api.client.get(f"/api/executions/{execution_id}")).json()["jobs"][0]["status"] == "waiting"
 
 
-async def test_one_for_a_job_that_nobody_knows_is_taken(working, toy):
+async def test_a_webhook_for_an_unknown_job_is_accepted(working, toy):
     _, order = await waiting(working, toy)
 
     assert (await call(working, order, message(order), job=new_id())).status_code == 200
     assert (await call(working, order, message(order), job="nonsense")).status_code == 404
 
 
-async def test_a_webhook_that_is_faster_than_the_answer_to_the_order_is_not_lost(working, toy):
+async def test_a_webhook_before_the_submit_response_is_not_lost(working, toy):
     execution_id = await working.submit(("a", "draw", {"submit": "hang"}))
     [order] = await until(toy.requests)
     toy.set_status(order["id"], "succeeded", **DONE)
@@ -191,7 +191,7 @@ async def test_a_webhook_that_is_faster_than_the_answer_to_the_order_is_not_lost
     assert (await working.ended(execution_id))["status"] == "succeeded"
 
 
-async def test_a_webhook_names_the_task_of_an_order_whose_answer_was_lost(working, toy):
+async def test_a_webhook_identifies_the_task_of_a_lost_submission(working, toy):
     execution_id, order = await waiting(working, toy, submit="lose")
     toy.set_status(order["id"], "succeeded", **DONE)
 
@@ -202,7 +202,7 @@ async def test_a_webhook_names_the_task_of_an_order_whose_answer_was_lost(workin
     assert len(toy.requests()) == 1
 
 
-async def test_many_at_once_lead_to_one_collection(working, toy):
+async def test_concurrent_webhooks_lead_to_one_result(working, toy):
     execution_id, order = await waiting(working, toy)
     toy.set_status(order["id"], "succeeded", **DONE)
 
@@ -212,7 +212,7 @@ async def test_many_at_once_lead_to_one_collection(working, toy):
     assert len((await working.ended(execution_id))["artifacts"]) == 1
 
 
-async def test_no_token_and_no_body_is_ever_logged(working, toy):
+async def test_tokens_and_bodies_are_not_logged(working, toy):
     execution_id, order = await waiting(working, toy)
     token = parse_qs(urlsplit(order["webhook"]).query)["token"][0]
     with capture_logs() as logs:

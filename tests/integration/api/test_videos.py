@@ -148,7 +148,7 @@ async def test_what_cannot_be_asked_is_told_field_by_field(api, videos):
     with pytest.raises(openai.BadRequestError) as refused:
         await videos.create(model=MODEL, prompt="x", seconds="60", extra_body={"lens": "wide"})
     assert (refused.value.param, refused.value.code) == ("seconds", "invalid_value")
-    assert "lens: bytedance/seedance-1-pro takes no 'lens'" in refused.value.message
+    assert "lens: bytedance/seedance-1-pro has no input 'lens'" in refused.value.message
 
     with pytest.raises(openai.BadRequestError) as refused:
         await videos.create(model="sora-2", prompt="x")

@@ -24,7 +24,7 @@ async def ordered(fake: FakeReplicate, webhook: str | None = None) -> dict:
         return (await client.post(f"{fake.base_url}/v1/predictions", headers=AUTHORIZED, json=order)).json()
 
 
-async def test_files_that_are_served_are_real(tmp_path: Path) -> None:
+async def test_served_files_are_real(tmp_path: Path) -> None:
     found = []
     for file in (sample_video(), sample_image()):
         (tmp_path / file.name).write_bytes(file.data)
@@ -34,7 +34,7 @@ async def test_files_that_are_served_are_real(tmp_path: Path) -> None:
     assert (found[0].frames, found[0].audio_codec) == (12, "aac")
 
 
-async def test_a_look_moves_a_task_on_and_time_does_where_there_is_a_pace() -> None:
+async def test_a_poll_advances_a_task_and_with_a_pace_time_does() -> None:
     async with FakeReplicate() as slow, FakeReplicate(pace=0.01) as quick, open_webhook_receiver() as receiver:
         for fake in (slow, quick):
             fake.script(Queued(), Running(), Succeeded())
@@ -58,7 +58,7 @@ async def test_a_look_moves_a_task_on_and_time_does_where_there_is_a_pace() -> N
         (WebhookScript(times=0), []),
     ],
 )
-async def test_webhooks_come_as_forecast(calls: WebhookScript, statuses: list[str]) -> None:
+async def test_webhooks_follow_their_script(calls: WebhookScript, statuses: list[str]) -> None:
     async with FakeReplicate() as fake, open_webhook_receiver() as receiver:
         fake.inject_faults(webhook=[calls])
         await fake.finish((await ordered(fake, receiver.url))["id"])
@@ -67,7 +67,7 @@ async def test_webhooks_come_as_forecast(calls: WebhookScript, statuses: list[st
     assert [told.status for told in fake.sent_webhooks] == [200] * len(statuses)
 
 
-async def test_a_webhook_may_come_before_the_answer() -> None:
+async def test_a_webhook_can_arrive_before_the_response() -> None:
     async with FakeReplicate() as fake, open_webhook_receiver() as receiver:
         fake.inject_faults(webhook=[WebhookScript(before_response=True)])
         answering = asyncio.create_task(ordered(fake, receiver.url))
@@ -78,14 +78,14 @@ async def test_a_webhook_may_come_before_the_answer() -> None:
         assert (await answering)["id"] == told
 
 
-async def test_a_webhook_that_nobody_takes_is_noted() -> None:
+async def test_an_undelivered_webhook_is_recorded() -> None:
     async with FakeReplicate() as fake:
         await fake.finish((await ordered(fake, "http://127.0.0.1:1/"))["id"])
 
     assert [told.status for told in fake.sent_webhooks] == [0]
 
 
-async def test_fault_comes_in_its_order_and_then_is_fine() -> None:
+async def test_faults_are_used_in_order() -> None:
     async with FakeReplicate() as fake:
         fake.inject_faults(submit=[CutConnection(accepted=True), NoFault(), ReplaceFields({"id": "other"})])
         with pytest.raises(httpx2.RemoteProtocolError):
@@ -97,7 +97,7 @@ async def test_fault_comes_in_its_order_and_then_is_fine() -> None:
         assert fake.paid == len(fake.requests_of("submit")) == 4
 
 
-async def test_without_the_key_nothing_is_done() -> None:
+async def test_without_the_key_requests_are_rejected() -> None:
     async with FakeReplicate() as fake, httpx2.AsyncClient() as client:
         for headers in ({}, {"Authorization": "Bearer wrong"}):
             answer = await client.post(f"{fake.base_url}/v1/predictions", headers=headers, json={"input": {}})
@@ -108,7 +108,7 @@ async def test_without_the_key_nothing_is_done() -> None:
     assert [sent.kind for sent in fake.requests] == ["submit", "submit", "unknown"]
 
 
-async def test_all_stand_ins_lead_all_providers_to_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_environment_of_all_fakes_connects_all_providers(monkeypatch: pytest.MonkeyPatch) -> None:
     async with all_fakes(pace=0.01) as fakes:
         for name, value in environment_of(fakes).items():
             monkeypatch.setenv(name, value)

@@ -289,9 +289,9 @@ def test_every_input_that_does_not_fit_is_told_in_its_place(own):
 
     assert told == {
         ("prompt", "invalid_value"): "130 characters are more than the 100 allowed",
-        ("duration", "invalid_value"): "9 is above the most, 8",
-        ("inputs.pictures", "invalid_value"): "a list of media sources is needed, not 'no list'",
-        ("inputs.colour", "unknown_input"): "crayon takes no 'colour'; it takes prompt, duration, image, lastImage, "
+        ("duration", "invalid_value"): "9 is above the maximum of 8",
+        ("inputs.pictures", "invalid_value"): "a list of media sources is required, not 'no list'",
+        ("inputs.colour", "unknown_input"): "crayon has no input 'colour'; it has prompt, duration, image, lastImage, "
         "pictures, one",
     }
     assert set(problems_of(modelId="toy/flim")) == {("modelId", "unknown_model")}
@@ -313,5 +313,5 @@ def test_a_plan_that_asks_for_what_a_model_has_not_is_refused_with_the_field(own
         check_plan(read_plan({"jobs": jobs}), Catalog([generate]), max_jobs=10)
 
     assert [(p.path, p.message) for p in refused.value.problems] == [
-        ("jobs[0].params.duration", "60 is above the most, 8")
+        ("jobs[0].params.duration", "60 is above the maximum of 8")
     ]

@@ -61,7 +61,7 @@ def test_a_missing_key_is_a_configuration_error() -> None:
 
 
 @pytest.mark.parametrize("model", ["fal-ai/veo3", "fal-ai/kling-video/v2.5/pro/text-to-video", "workflows/me/my-flow"])
-async def test_an_order_is_the_bare_input_at_the_address_of_its_model(fake: FakeFal, fal: Fal, model: str) -> None:
+async def test_a_submission_is_the_input_posted_to_the_path_of_the_model(fake: FakeFal, fal: Fal, model: str) -> None:
     await fal.submit(fake.example_request(model=model, webhook="https://media.example.org/hook?token=a+b&c=ü"))
 
     [sent] = fake.requests_of("submit")
@@ -75,14 +75,14 @@ async def test_an_order_is_the_bare_input_at_the_address_of_its_model(fake: Fake
 
 
 @pytest.mark.parametrize("model", ["", "model", "a/../b", "a/b?fal_webhook=x", "a//b", "/a/b", "a/b/", "a/b#c"])
-async def test_a_name_that_is_no_model_goes_nowhere(fake: FakeFal, fal: Fal, model: str) -> None:
+async def test_an_invalid_model_name_is_not_sent(fake: FakeFal, fal: Fal, model: str) -> None:
     with pytest.raises(SubmissionRejected, match="owner/app"):
         await fal.submit(fake.example_request(model=model))
 
     assert fake.requests == []
 
 
-async def test_the_told_addresses_are_used(fake: FakeFal, fal: Fal) -> None:
+async def test_the_returned_task_urls_are_used(fake: FakeFal, fal: Fal) -> None:
     fake.script(Queued())
     task = await fal.submit(fake.example_request(model="fal-ai/some-model/fast/text-to-video"))
 
@@ -98,7 +98,7 @@ async def test_the_told_addresses_are_used(fake: FakeFal, fal: Fal) -> None:
     ("model", "app"),
     [("a/b", "a/b"), ("a/b/c/d", "a/b"), ("workflows/me/mine", "workflows/me/mine"), ("comfy/me/it/x", "comfy/me/it")],
 )
-async def test_the_addresses_of_a_task_that_its_webhook_told_of_are_made(
+async def test_task_urls_are_derived_for_a_task_known_from_its_webhook(
     fake: FakeFal, fal: Fal, model: str, app: str
 ) -> None:
     await fal.get_status(Task("fal", "id-1", {"model": model}))
@@ -109,9 +109,7 @@ async def test_the_addresses_of_a_task_that_its_webhook_told_of_are_made(
 
 @pytest.mark.parametrize("name", ["status_url", "response_url", "cancel_url"])
 @pytest.mark.parametrize("told", ["foreign", "http://queue.fal.run/x", "https://fal.run.example.org/x", "file:///x"])
-async def test_the_key_does_not_go_to_a_told_address_that_is_foreign(
-    fake: FakeFal, fal: Fal, name: str, told: str
-) -> None:
+async def test_the_key_is_not_sent_to_a_foreign_task_url(fake: FakeFal, fal: Fal, name: str, told: str) -> None:
     async with open_webhook_receiver() as stranger:
         fake.inject_faults(submit=[ReplaceFields({name: stranger.url if told == "foreign" else told})])
         task = await fal.submit(fake.example_request())
@@ -126,14 +124,14 @@ async def test_the_key_does_not_go_to_a_told_address_that_is_foreign(
 
 
 @pytest.mark.parametrize("name", ["request_id", "status_url", "response_url", "cancel_url"])
-async def test_an_answer_without_an_address_is_unknown(fake: FakeFal, fal: Fal, name: str) -> None:
+async def test_a_response_without_a_task_url_is_unknown(fake: FakeFal, fal: Fal, name: str) -> None:
     fake.inject_faults(submit=[ReplaceFields({name: None})])
 
     with pytest.raises(SubmissionUnknown):
         await fal.submit(fake.example_request())
 
 
-async def test_files_keep_their_names_and_kinds(fake: FakeFal, fal: Fal, tmp_path: Path) -> None:
+async def test_files_keep_their_names_and_media_types(fake: FakeFal, fal: Fal, tmp_path: Path) -> None:
     fake.script(Succeeded((sample_image("one.png"), sample_image("two.png"))))
 
     status = await fal.get_status(await fal.submit(fake.example_request()))
@@ -146,7 +144,7 @@ async def test_files_keep_their_names_and_kinds(fake: FakeFal, fal: Fal, tmp_pat
     assert (await fal.fetch(status.outputs[1], tmp_path / "two.png")).read_bytes() == sample_image().data
 
 
-async def test_a_bad_input_shows_with_the_result_only(fake: FakeFal, fal: Fal) -> None:
+async def test_an_invalid_input_is_reported_by_the_result(fake: FakeFal, fal: Fal) -> None:
     fake.script(Succeeded())
     task = await fal.submit(fake.example_request())
     fake.inject_faults(result=[Reject(422, "duration must be 5 or 10")])
@@ -157,7 +155,7 @@ async def test_a_bad_input_shows_with_the_result_only(fake: FakeFal, fal: Fal) -
     assert status.message == "422 duration must be 5 or 10"
 
 
-async def test_a_failure_that_the_status_tells_needs_no_result(fake: FakeFal, fal: Fal) -> None:
+async def test_a_failure_in_the_status_needs_no_result(fake: FakeFal, fal: Fal) -> None:
     fake.script(Failed("runner died"))
 
     status = await fal.get_status(await fal.submit(fake.example_request()))
@@ -180,7 +178,7 @@ async def test_a_failure_that_the_status_tells_needs_no_result(fake: FakeFal, fa
     ],
 )
 @pytest.mark.parametrize("told", ["status", "result", "detail", "header"])
-async def test_kinds_of_failures_are_told_apart_wherever_they_stand(
+async def test_error_types_are_read_from_every_place(
     fake: FakeFal, fal: Fal, error_type: str, state: str, code: str | None, told: str
 ) -> None:
     fake.script(Succeeded())
@@ -210,7 +208,7 @@ def stored(status: int, body: dict[str, Any], headers: dict[str, str] | None = N
     return answer
 
 
-async def test_an_error_in_the_status_counts_though_there_is_a_result(fake: FakeFal, fal: Fal) -> None:
+async def test_an_error_in_the_status_takes_precedence_over_a_result(fake: FakeFal, fal: Fal) -> None:
     fake.script(Succeeded())
     task = await fal.submit(fake.example_request())
     fake.inject_faults(status=[ReplaceFields({"error": "half of it is missing"})])
@@ -221,7 +219,7 @@ async def test_an_error_in_the_status_counts_though_there_is_a_result(fake: Fake
 
 
 @pytest.mark.parametrize("fault", [Fail(502), Fail(503), Garble(), Reject(401, "No."), Reject(403, "No.")], ids=repr)
-async def test_a_result_that_does_not_come_is_asked_for_again(fake: FakeFal, fal: Fal, fault: Any) -> None:
+async def test_an_unavailable_result_is_requested_again(fake: FakeFal, fal: Fal, fault: Any) -> None:
     fake.script(Succeeded())
     task = await fal.submit(fake.example_request())
     fake.inject_faults(result=[fault])
@@ -232,7 +230,7 @@ async def test_a_result_that_does_not_come_is_asked_for_again(fake: FakeFal, fal
     assert (await fal.get_status(task)).state == "succeeded"
 
 
-async def test_a_result_that_is_not_there_yet_is_waited_for(fake: FakeFal, fal: Fal) -> None:
+async def test_a_result_in_progress_is_running(fake: FakeFal, fal: Fal) -> None:
     fake.script(Succeeded())
     task = await fal.submit(fake.example_request())
     fake.inject_faults(result=[stored(400, {"detail": "Request is still in progress"})])
@@ -255,7 +253,7 @@ async def test_progress_is_read_from_the_log(fake: FakeFal, fal: Fal) -> None:
     assert [(await fal.get_status(task)).progress for _ in range(3)] == [0.25, None, None]
 
 
-async def test_a_cancellation_that_came_too_late_is_fine(fake: FakeFal, fal: Fal) -> None:
+async def test_a_too_late_cancellation_is_no_error(fake: FakeFal, fal: Fal) -> None:
     fake.script(Running(), Cancelled())
     task = await fal.submit(fake.example_request())
     for fault in (stored(200, {}), stored(202, {}), stored(400, {"status": "ALREADY_COMPLETED"})):
@@ -274,7 +272,7 @@ async def a_call(fake: FakeFal, fal: Fal) -> ReceivedWebhook:
         return (await receiver.received())[0]
 
 
-async def test_a_call_for_another_account_is_refused(fake: FakeFal, fal: Fal) -> None:
+async def test_a_webhook_for_another_account_is_rejected(fake: FakeFal, fal: Fal) -> None:
     webhook = await a_call(fake, fal)
     other = open_fal(fake, user_id="somebody-else")
     anyone = open_fal(fake, user_id=None)
@@ -287,7 +285,7 @@ async def test_a_call_for_another_account_is_refused(fake: FakeFal, fal: Fal) ->
     await anyone.close()
 
 
-async def test_a_call_that_tells_of_another_task_is_refused(fake: FakeFal, fal: Fal) -> None:
+async def test_a_webhook_with_another_task_is_rejected(fake: FakeFal, fal: Fal) -> None:
     await a_call(fake, fal)
     [task] = fake.tasks.values()
     body = b'{"request_id": "another", "status": "OK"}'
@@ -297,7 +295,7 @@ async def test_a_call_that_tells_of_another_task_is_refused(fake: FakeFal, fal: 
         await fal.read_webhook(headers, body, datetime.now(UTC))
 
 
-async def test_the_keys_are_asked_for_once(fake: FakeFal, fal: Fal) -> None:
+async def test_the_keys_are_fetched_once(fake: FakeFal, fal: Fal) -> None:
     webhook = await a_call(fake, fal)
     for late in (0, 1, 400):
         moment = datetime.now(UTC) + timedelta(seconds=late)
@@ -311,7 +309,7 @@ async def test_the_keys_are_asked_for_once(fake: FakeFal, fal: Fal) -> None:
     assert "authorization" not in fake.requests_of("keys")[0].headers
 
 
-async def test_files_of_fal_lie_on_its_own_host_of_files(fal: Fal, tmp_path: Path) -> None:
+async def test_files_are_fetched_from_the_file_host_of_fal_only(fal: Fal, tmp_path: Path) -> None:
     with pytest.raises(OutputExpired, match="is not https"):
         await fal.fetch(Output(url="http://v3.fal.media/x.mp4"), tmp_path / "x")
     with pytest.raises(ProviderFailed):

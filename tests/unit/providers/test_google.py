@@ -32,7 +32,7 @@ def video(uri):
     return {"type": "video", "mime_type": "video/mp4", "uri": uri}
 
 
-async def test_an_order_is_an_interaction_in_the_background(tmp_path):
+async def test_a_submission_is_an_interaction_in_the_background(tmp_path):
     given = {"prompt": "A fox", "duration": 6, "aspect_ratio": "9:16", "resolution": "720p"}
     async with opened(FakeGoogle, tmp_path) as (fake, provider):
         await provider.submit(
@@ -59,7 +59,7 @@ async def test_an_order_is_an_interaction_in_the_background(tmp_path):
     }
 
 
-async def test_a_picture_stands_beside_the_prompt(tmp_path):
+async def test_an_image_is_a_part_beside_the_prompt(tmp_path):
     async with opened(FakeGoogle, tmp_path) as (fake, provider):
         await provider.submit(fake.request_with_file(image_in(tmp_path, url="https://media.example.org/a.png")))
 
@@ -70,7 +70,7 @@ async def test_a_picture_stands_beside_the_prompt(tmp_path):
     ]
 
 
-async def test_a_picture_too_large_for_the_order_is_named_by_its_address(tmp_path):
+async def test_a_large_image_is_sent_by_url(tmp_path):
     async with opened(FakeGoogle, tmp_path) as (fake, provider):
         file = image_in(tmp_path, url="https://media.example.org/a.png")
         with file.path.open("wb") as held:
@@ -81,7 +81,7 @@ async def test_a_picture_too_large_for_the_order_is_named_by_its_address(tmp_pat
     assert part == {"type": "image", "uri": "https://media.example.org/a.png", "mime_type": "image/png"}
 
 
-async def test_a_film_inside_of_the_answer_is_taken_from_there(tmp_path):
+async def test_an_inline_video_is_decoded(tmp_path):
     async with opened(InlineGoogle, tmp_path) as (fake, provider):
         status = await status_after(fake, provider, Succeeded())
         path = await provider.fetch(status.outputs[0], tmp_path / "video.mp4")
@@ -90,7 +90,7 @@ async def test_a_film_inside_of_the_answer_is_taken_from_there(tmp_path):
     assert fake.requests_of("download") == fake.requests_of("file") == []
 
 
-async def test_a_film_is_not_there_before_its_file_is_ready(tmp_path):
+async def test_a_task_runs_until_its_file_is_ready(tmp_path):
     async with opened(FakeGoogle, tmp_path) as (fake, provider):
         fake.inject_faults(file=[ReplaceFields({"state": "PROCESSING"})])
         fake.script(Succeeded())
@@ -104,7 +104,7 @@ async def test_a_film_is_not_there_before_its_file_is_ready(tmp_path):
     assert download.headers["x-goog-api-key"] == fake.key
 
 
-async def test_a_file_that_failed_is_no_success(tmp_path):
+async def test_a_failed_file_is_a_failure(tmp_path):
     async with opened(FakeGoogle, tmp_path) as (fake, provider):
         fake.inject_faults(file=[ReplaceFields({"state": "FAILED", "error": {"message": "Transcoding failed"}})])
         status = await status_after(fake, provider, Succeeded())
@@ -114,13 +114,13 @@ async def test_a_file_that_failed_is_no_success(tmp_path):
 
 
 @pytest.mark.parametrize("status", [403, 404])
-async def test_a_file_that_is_not_kept_any_more_is_gone(tmp_path, status):
+async def test_a_deleted_file_is_expired(tmp_path, status):
     async with opened(FakeGoogle, tmp_path) as (fake, provider):
         fake.inject_faults(file=[Reject(status, "You do not have permission to access the file.")])
         assert (await status_after(fake, provider, Succeeded())).code == "output_expired"
 
 
-async def test_the_last_film_that_the_model_gave_counts(tmp_path):
+async def test_the_last_video_of_the_model_is_the_output(tmp_path):
     async with opened(FakeGoogle, tmp_path) as (fake, provider):
         url = fake.output_urls((sample_video("first.mp4"), sample_video("last.mp4")))
         first, last = (f"{fake.base_url}/v1beta/files/{each.split('/')[-2]}" for each in url)
@@ -138,7 +138,7 @@ async def test_the_last_film_that_the_model_gave_counts(tmp_path):
 
 
 @pytest.mark.parametrize("steps", [[], "none", [None], [{"type": "model_output"}], [step({"type": "video"})]])
-async def test_a_completed_task_without_a_film_was_blocked(tmp_path, steps):
+async def test_a_completed_task_without_a_video_is_refused_content(tmp_path, steps):
     async with opened(FakeGoogle, tmp_path) as (fake, provider):
         fake.inject_faults(status=[ReplaceFields({"steps": steps})])
         status = await status_after(fake, provider, Succeeded())
@@ -147,7 +147,7 @@ async def test_a_completed_task_without_a_film_was_blocked(tmp_path, steps):
 
 
 @pytest.mark.parametrize("word", ["incomplete", "budget_exceeded", "requires_action", "requires_continuation"])
-async def test_ends_that_we_have_no_answer_to_are_failures(tmp_path, word):
+async def test_unsupported_final_statuses_are_failures(tmp_path, word):
     async with opened(FakeGoogle, tmp_path) as (fake, provider):
         status = await status_after(fake, provider, UnknownStatus(word))
 
@@ -155,7 +155,7 @@ async def test_ends_that_we_have_no_answer_to_are_failures(tmp_path, word):
     assert word in status.message
 
 
-async def test_what_was_refused_for_its_content_says_so_in_a_failure_too(tmp_path):
+async def test_refused_content_in_a_failure_is_recognized(tmp_path):
     async with opened(FakeGoogle, tmp_path) as (fake, provider):
         errors = [{"code": "blocked", "message": "The request violates our content policy."}]
         fake.inject_faults(status=[ReplaceFields({"errors": errors})])
@@ -171,7 +171,7 @@ async def told(fake, provider, receiver, calls=None):
     return task, webhook
 
 
-async def test_a_webhook_with_a_token_of_google_s_is_read(tmp_path):
+async def test_a_webhook_with_a_valid_token_is_read(tmp_path):
     async with opened(FakeGoogle, tmp_path) as (fake, provider), open_webhook_receiver() as receiver:
         task, webhook = await told(fake, provider, receiver)
         event = await provider.read_webhook(webhook.headers, webhook.body, datetime.now(UTC))
@@ -181,7 +181,7 @@ async def test_a_webhook_with_a_token_of_google_s_is_read(tmp_path):
 
 
 @pytest.mark.parametrize("changes", [{"webhook-signature": ""}, {"webhook-signature": "v1,abc"}, {"webhook-id": ""}])
-async def test_a_webhook_without_a_token_is_refused(tmp_path, changes):
+async def test_a_webhook_without_a_token_is_rejected(tmp_path, changes):
     async with opened(FakeGoogle, tmp_path) as (fake, provider), open_webhook_receiver() as receiver:
         _, webhook = await told(fake, provider, receiver)
         with pytest.raises(BadWebhook):
@@ -189,14 +189,14 @@ async def test_a_webhook_without_a_token_is_refused(tmp_path, changes):
 
 
 @pytest.mark.parametrize("away", [600, -600])
-async def test_a_webhook_of_another_time_is_refused(tmp_path, away):
+async def test_a_webhook_with_another_timestamp_is_rejected(tmp_path, away):
     async with opened(FakeGoogle, tmp_path) as (fake, provider), open_webhook_receiver() as receiver:
         _, webhook = await told(fake, provider, receiver)
         with pytest.raises(BadWebhook):
             await provider.read_webhook(webhook.headers, webhook.body, datetime.now(UTC) + timedelta(seconds=away))
 
 
-async def test_a_token_by_another_key_is_refused(tmp_path):
+async def test_a_token_of_another_key_is_rejected(tmp_path):
     async with opened(FakeGoogle, tmp_path) as (fake, provider), open_webhook_receiver() as receiver:
         _, webhook = await told(fake, provider, receiver)
         stranger = generate_private_key(public_exponent=65537, key_size=2048)

@@ -32,7 +32,7 @@ def code(number, message="No."):
     return Garble(f'{{"code": {number}, "message": "{message}", "request_id": "r"}}'.encode(), accepted=False)
 
 
-async def test_each_request_brings_a_token_of_its_own_moment(tmp_path):
+async def test_every_request_has_a_new_token(tmp_path):
     async with opened(FakeKling, tmp_path) as (fake, provider):
         task = await provider.submit(fake.example_request())
         await provider.get_status(task)
@@ -46,7 +46,7 @@ async def test_each_request_brings_a_token_of_its_own_moment(tmp_path):
         assert abs(claims["nbf"] + 5 - time.time()) < 5
 
 
-async def test_an_order_is_marked_and_a_picture_makes_it_another_kind(tmp_path):
+async def test_a_submission_has_a_reference_and_an_image_changes_its_kind(tmp_path):
     async with opened(FakeKling, tmp_path) as (fake, provider):
         plain = await provider.submit(
             fake.example_request(client_reference="mark-1", input={"prompt": "A fox", "duration": "5"})
@@ -66,7 +66,7 @@ async def test_an_order_is_marked_and_a_picture_makes_it_another_kind(tmp_path):
     assert (plain.handle, pictured.handle) == ({"kind": "text2video"}, {"kind": "image2video"})
 
 
-async def test_too_many_tasks_at_a_time_are_a_reason_to_wait(tmp_path):
+async def test_too_many_parallel_tasks_are_a_rate_limit(tmp_path):
     async with opened(FakeKling, tmp_path) as (fake, provider):
         fake.inject_faults(submit=[code(1303, "parallel task over resource pack limit")])
 
@@ -77,7 +77,7 @@ async def test_too_many_tasks_at_a_time_are_a_reason_to_wait(tmp_path):
 
 
 @pytest.mark.parametrize("number", [1301, 1303])
-async def test_a_refusal_that_names_a_task_is_none(tmp_path, number):
+async def test_a_rejection_with_a_task_id_is_unknown(tmp_path, number):
     async with opened(FakeKling, tmp_path) as (fake, provider):
         odd = f'{{"code": {number}, "message": "later", "data": {{"task_id": "t1"}}}}'
         fake.inject_faults(submit=[Garble(odd.encode(), accepted=False)])
@@ -86,7 +86,7 @@ async def test_a_refusal_that_names_a_task_is_none(tmp_path, number):
             await provider.submit(fake.example_request())
 
 
-async def test_a_code_tells_a_refusal_whatever_the_status_says(tmp_path):
+async def test_a_code_is_a_rejection_whatever_the_status(tmp_path):
     async with opened(FakeKling, tmp_path) as (fake, provider):
         fake.inject_faults(submit=[code(1301, "Content security"), code(1201, "Bad ratio")])
 
@@ -99,7 +99,7 @@ async def test_a_code_tells_a_refusal_whatever_the_status_says(tmp_path):
     assert "reason" not in refused.value.facts
 
 
-async def test_a_signed_address_stays_whole_however_long_it_is(tmp_path):
+async def test_a_long_signed_url_is_not_truncated(tmp_path):
     url = f"https://media.example.org/video.mp4?sig={'x' * 3000}"
     async with opened(FakeKling, tmp_path) as (fake, provider):
         status = await status_after(fake, provider, Succeeded(files=[sample_video(url=url)]))
@@ -107,7 +107,7 @@ async def test_a_signed_address_stays_whole_however_long_it_is(tmp_path):
     assert [output.url for output in status.outputs] == [url]
 
 
-async def test_a_token_that_a_refusal_repeats_stands_in_no_message(tmp_path):
+async def test_a_repeated_token_is_removed_from_the_message(tmp_path):
     seen = []
 
     async def repeat(visit, _):
@@ -122,7 +122,7 @@ async def test_a_token_that_a_refusal_repeats_stands_in_no_message(tmp_path):
     assert seen and seen[0] not in repr(refused.value.facts)
 
 
-async def test_a_code_of_their_machines_tells_nothing(tmp_path):
+async def test_a_server_error_code_is_unknown(tmp_path):
     async with opened(FakeKling, tmp_path) as (fake, provider):
         fake.inject_faults(submit=[code(5001, "Temporarily unavailable")], status=[code(5002, "Timed out")])
 
@@ -132,7 +132,7 @@ async def test_a_code_of_their_machines_tells_nothing(tmp_path):
             await provider.get_status(await provider.submit(fake.example_request()))
 
 
-async def test_a_callback_tells_its_task_once_for_each_state(tmp_path):
+async def test_callbacks_of_the_same_state_have_the_same_message_id(tmp_path):
     async with opened(FakeKling, tmp_path) as (_, provider):
         first, again, other = [
             await provider.read_webhook({}, body, datetime.now(UTC))

@@ -14,7 +14,7 @@ class TestLuma(ProviderContract):
     fake = FakeLuma
 
 
-async def test_what_is_about_the_video_stands_in_a_part_of_its_own(tmp_path):
+async def test_video_fields_are_in_an_object_of_their_own(tmp_path):
     given = {"prompt": "A fox", "aspect_ratio": "16:9", "duration": 5, "resolution": "720p"}
     async with opened(FakeLuma, tmp_path) as (fake, provider):
         await provider.submit(fake.example_request(input={**given, "start_frame": image_in(tmp_path)}))
@@ -30,7 +30,7 @@ async def test_what_is_about_the_video_stands_in_a_part_of_its_own(tmp_path):
     }
 
 
-async def test_an_order_of_a_picture_has_no_such_part(tmp_path):
+async def test_an_image_request_has_no_video_object(tmp_path):
     given = {"type": "image", "prompt": "A fox", "output_format": "png"}
     async with opened(FakeLuma, tmp_path) as (fake, provider):
         fake.script(Succeeded((sample_image(),)))
@@ -51,7 +51,7 @@ async def test_an_order_of_a_picture_has_no_such_part(tmp_path):
         ("something_new", "provider_failed"),
     ],
 )
-async def test_each_code_of_luma_has_one_of_ours(tmp_path, told, code):
+async def test_every_failure_code_is_mapped(tmp_path, told, code):
     async with opened(FakeLuma, tmp_path) as (fake, provider):
         fake.inject_faults(status=[ReplaceFields({"failure_code": told})])
         status = await status_after(fake, provider, Failed("It did not work"))
@@ -59,7 +59,7 @@ async def test_each_code_of_luma_has_one_of_ours(tmp_path, told, code):
     assert (status.state, status.code, status.message) == ("failed", code, "It did not work")
 
 
-async def test_previews_beside_the_video_are_left_where_they_are(tmp_path):
+async def test_thumbnails_are_not_outputs(tmp_path):
     async with opened(FakeLuma, tmp_path) as (fake, provider):
         output = [
             {"type": "thumbnail", "url": "https://x.test/a.jpg"},

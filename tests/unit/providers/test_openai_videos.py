@@ -35,7 +35,7 @@ def parts_of(sent):
     return {part.get_param("name", header="content-disposition"): part for part in form.iter_parts()}
 
 
-async def test_an_order_is_a_form_even_without_a_file(tmp_path):
+async def test_a_submission_is_multipart_even_without_a_file(tmp_path):
     async with opened(FakeOpenAIVideos, tmp_path) as (fake, provider):
         await provider.submit(fake.example_request(input={"prompt": "A fox, “quoted”", "seconds": 4, "loop": True}))
 
@@ -46,7 +46,7 @@ async def test_an_order_is_a_form_even_without_a_file(tmp_path):
     assert all(part.get_filename() is None for part in parts.values())
 
 
-async def test_a_file_is_a_part_with_its_name_and_kind(tmp_path):
+async def test_a_file_is_a_part_with_name_and_media_type(tmp_path):
     async with opened(FakeOpenAIVideos, tmp_path) as (fake, provider):
         await provider.submit(fake.request_with_file(image_in(tmp_path, url="https://media.example.org/a.png")))
 
@@ -56,7 +56,7 @@ async def test_a_file_is_a_part_with_its_name_and_kind(tmp_path):
     assert part.get_payload(decode=True) == b"an image"
 
 
-async def test_what_is_neither_text_nor_file_is_written_as_json(tmp_path):
+async def test_other_values_are_encoded_as_json(tmp_path):
     given = {
         "prompt": "A fox",
         "scale": 1.5,
@@ -73,7 +73,7 @@ async def test_what_is_neither_text_nor_file_is_written_as_json(tmp_path):
     assert texts["with"] == '{"face":"data:image/png;base64,YW4gaW1hZ2U="}'
 
 
-async def test_an_order_is_json_where_the_server_wants_that(tmp_path):
+async def test_a_submission_is_json_if_configured(tmp_path):
     async with opened(FakeOpenAIVideos, tmp_path, {"format": "json"}) as (fake, provider):
         file = image_in(tmp_path, url="https://media.example.org/a.png")
         await provider.submit(fake.example_request(input={"prompt": "A fox", "seconds": 4, "input_reference": file}))
@@ -87,14 +87,14 @@ async def test_an_order_is_json_where_the_server_wants_that(tmp_path):
     }
 
 
-async def test_the_default_model_is_left_to_the_server(tmp_path):
+async def test_the_default_model_is_not_sent(tmp_path):
     async with opened(FakeOpenAIVideos, tmp_path) as (fake, provider):
         await provider.submit(fake.example_request(model="default"))
 
     assert "model" not in parts_of(fake.requests_of("submit")[0])
 
 
-async def test_a_server_without_a_key_is_sent_none(tmp_path):
+async def test_without_a_key_no_authorization_is_sent(tmp_path):
     async with opened(OpenVideos, tmp_path) as (fake, provider):
         status = await status_after(fake, provider, Succeeded())
         path = await provider.fetch(status.outputs[0], tmp_path / "video.mp4")
@@ -103,7 +103,7 @@ async def test_a_server_without_a_key_is_sent_none(tmp_path):
     assert not any("authorization" in sent.headers for sent in fake.requests)
 
 
-async def test_the_pause_that_a_server_asks_for_is_passed_on(tmp_path):
+async def test_the_requested_poll_delay_is_returned(tmp_path):
     async with opened(FakeOpenAIVideos, tmp_path) as (fake, provider):
         assert (await status_after(fake, provider, Running(0.37))).retry_after == 1.5
 
@@ -112,7 +112,7 @@ async def test_the_pause_that_a_server_asks_for_is_passed_on(tmp_path):
     ("word", "state"),
     [("pending", "queued"), ("processing", "running"), ("canceled", "cancelled"), ("error", "failed")],
 )
-async def test_words_of_gateways_are_known(tmp_path, word, state):
+async def test_statuses_of_gateways_are_known(tmp_path, word, state):
     async with opened(FakeOpenAIVideos, tmp_path) as (fake, provider):
         assert (await status_after(fake, provider, UnknownStatus(word))).state == state
 
@@ -124,7 +124,7 @@ async def test_an_error_may_be_a_text(tmp_path):
     assert (status.code, status.message) == ("provider_failed", "Out of memory")
 
 
-async def test_content_that_lies_elsewhere_is_fetched_there_without_the_key(tmp_path):
+async def test_content_on_another_host_is_fetched_without_the_key(tmp_path):
     lenient = {"allow_http": True, "allow_private_addresses": True}
     async with opened(FakeOpenAIVideos, tmp_path, **lenient) as (fake, provider), open_webhook_receiver() as receiver:
         status = await status_after(fake, provider, Succeeded())
@@ -136,7 +136,7 @@ async def test_content_that_lies_elsewhere_is_fetched_there_without_the_key(tmp_
     assert fake.requests_of("download")[0].headers["authorization"] == f"Bearer {fake.key}"
 
 
-async def test_a_video_that_we_deleted_is_cancelled_and_any_other_that_is_missing_is_lost(tmp_path):
+async def test_a_deleted_video_is_cancelled_and_another_missing_one_is_lost(tmp_path):
     async with opened(FakeOpenAIVideos, tmp_path) as (fake, provider):
         fake.script(Running())
         task = await provider.submit(fake.example_request())
@@ -146,7 +146,7 @@ async def test_a_video_that_we_deleted_is_cancelled_and_any_other_that_is_missin
         assert (await status_after(fake, provider, Lost())).state == "lost"
 
 
-async def test_a_server_that_cannot_delete_lets_the_task_go_on(tmp_path):
+async def test_without_delete_the_task_keeps_running(tmp_path):
     async with opened(FakeOpenAIVideos, tmp_path) as (fake, provider):
         fake.script(Running())
         task = await provider.submit(fake.example_request())

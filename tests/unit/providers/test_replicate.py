@@ -73,7 +73,7 @@ def test_a_missing_token_is_a_configuration_error() -> None:
         ("deployments/owner/my.one", None, "/v1/deployments/owner/my.one/predictions", None),
     ],
 )
-async def test_models_versions_and_deployments_have_addresses_of_their_own(
+async def test_models_versions_and_deployments_have_their_own_paths(
     fake: FakeReplicate, replicate: Replicate, model: str, version: str | None, path: str, named: str | None
 ) -> None:
     await replicate.submit(fake.example_request(model=model, version=version))
@@ -84,14 +84,14 @@ async def test_models_versions_and_deployments_have_addresses_of_their_own(
 
 
 @pytest.mark.parametrize("model", ["", "model", "a/b/c", "../v1/account", "a/b?x=1", "a/..", "a/b#c", "a b/c", "/a/b"])
-async def test_a_name_that_is_no_model_goes_nowhere(fake: FakeReplicate, replicate: Replicate, model: str) -> None:
+async def test_an_invalid_model_name_is_not_sent(fake: FakeReplicate, replicate: Replicate, model: str) -> None:
     with pytest.raises(SubmissionRejected, match="owner/name"):
         await replicate.submit(fake.example_request(model=model))
 
     assert fake.requests == []
 
 
-async def test_an_order_does_not_wait_for_its_end_and_has_a_deadline(fake: FakeReplicate) -> None:
+async def test_a_submission_is_asynchronous_and_has_a_deadline(fake: FakeReplicate) -> None:
     replicate = open_replicate(fake, settings=Settings(_env_file=None, provider_deadline=timedelta(minutes=90)))
 
     await replicate.submit(fake.example_request(webhook="https://media.example.org/hook?token=x"))
@@ -135,9 +135,7 @@ async def test_files_are_found_in_an_output_of_any_shape(
     assert [found.url for found in status.outputs] == urls
 
 
-async def test_a_file_inside_of_the_output_is_taken_as_it_is(
-    fake: FakeReplicate, replicate: Replicate, tmp_path: Path
-) -> None:
+async def test_an_inline_file_is_decoded(fake: FakeReplicate, replicate: Replicate, tmp_path: Path) -> None:
     task = await replicate.submit(fake.example_request())
     fake.inject_faults(status=[shaped("data:image/png;base64,aGVsbG8=")])
 
@@ -147,7 +145,7 @@ async def test_a_file_inside_of_the_output_is_taken_as_it_is(
     assert (await replicate.fetch(output, tmp_path / "x.png")).read_bytes() == b"hello"
 
 
-async def test_several_files_come_each(fake: FakeReplicate, replicate: Replicate, tmp_path: Path) -> None:
+async def test_several_files_are_fetched(fake: FakeReplicate, replicate: Replicate, tmp_path: Path) -> None:
     fake.script(Succeeded((sample_video(), sample_image())))
 
     status = await replicate.get_status(await replicate.submit(fake.example_request()))
@@ -157,7 +155,7 @@ async def test_several_files_come_each(fake: FakeReplicate, replicate: Replicate
     assert status.seconds == 4.25
 
 
-async def test_a_deadline_that_passed_before_the_start_is_told(fake: FakeReplicate, replicate: Replicate) -> None:
+async def test_a_deadline_before_the_start_is_a_failure(fake: FakeReplicate, replicate: Replicate) -> None:
     fake.script(Failed(why="deadline"))
 
     status = await replicate.get_status(await replicate.submit(fake.example_request()))
@@ -165,9 +163,7 @@ async def test_a_deadline_that_passed_before_the_start_is_told(fake: FakeReplica
     assert (status.state, status.status, status.code) == ("failed", "aborted", "deadline")
 
 
-async def test_a_deadline_that_passed_while_it_ran_is_told_from_a_cancellation(
-    fake: FakeReplicate, replicate: Replicate
-) -> None:
+async def test_a_deadline_while_running_is_not_a_cancellation(fake: FakeReplicate, replicate: Replicate) -> None:
     fake.script(Cancelled())
     task = await replicate.submit(fake.example_request())
     times = {"deadline": "2026-11-25T12:00:00Z", "completed_at": "2026-11-25T12:00:00.5Z"}
@@ -190,7 +186,7 @@ async def test_a_deadline_that_passed_while_it_ran_is_told_from_a_cancellation(
     ]
 
 
-async def test_removed_files_are_told_as_gone(fake: FakeReplicate, replicate: Replicate) -> None:
+async def test_deleted_files_are_expired(fake: FakeReplicate, replicate: Replicate) -> None:
     fake.script(Expired())
 
     status = await replicate.get_status(await replicate.submit(fake.example_request()))
@@ -210,7 +206,7 @@ async def test_removed_files_are_told_as_gone(fake: FakeReplicate, replicate: Re
         (["20%|"], None),
     ],
 )
-async def test_progress_is_read_from_the_last_bar_of_the_log(
+async def test_progress_is_the_last_bar_of_the_log(
     fake: FakeReplicate, replicate: Replicate, logs: Any, progress: float | None
 ) -> None:
     fake.script(Running())
@@ -233,9 +229,7 @@ async def test_progress_is_read_from_the_last_bar_of_the_log(
         ({"odd": 1}, "provider_failed"),
     ],
 )
-async def test_reasons_of_failures_are_told_apart(
-    fake: FakeReplicate, replicate: Replicate, reason: Any, code: str
-) -> None:
+async def test_failure_reasons_have_codes(fake: FakeReplicate, replicate: Replicate, reason: Any, code: str) -> None:
     task = await replicate.submit(fake.example_request())
     fake.inject_faults(status=[ReplaceFields({"status": "failed", "error": reason})])
 
@@ -245,7 +239,7 @@ async def test_reasons_of_failures_are_told_apart(
     assert status.message
 
 
-async def test_a_lost_order_is_found_on_a_later_page_of_the_list(fake: FakeReplicate, replicate: Replicate) -> None:
+async def test_a_lost_submission_is_found_on_a_later_page(fake: FakeReplicate, replicate: Replicate) -> None:
     lost = fake.example_request(input={"prompt": "The lost one"})
     fake.inject_faults(submit=[CutConnection(accepted=True)])
     with pytest.raises(SubmissionUnknown):
@@ -259,7 +253,7 @@ async def test_a_lost_order_is_found_on_a_later_page_of_the_list(fake: FakeRepli
     assert len(fake.requests_of("list")) == 2
 
 
-async def test_a_lost_order_is_told_from_others_by_model_version_and_input(
+async def test_a_lost_submission_is_matched_by_model_version_and_input(
     fake: FakeReplicate, replicate: Replicate, tmp_path: Path
 ) -> None:
     file = InputFile(tmp_path / "a.png", "image/png", url="https://media.example.org/a.png?sig=2")
@@ -287,7 +281,7 @@ async def test_a_lost_order_is_told_from_others_by_model_version_and_input(
     assert found is not None and found.id == versioned.id
 
 
-async def test_another_version_of_a_model_is_another_order(fake: FakeReplicate, replicate: Replicate) -> None:
+async def test_another_version_does_not_match(fake: FakeReplicate, replicate: Replicate) -> None:
     ours, theirs = "a" * 64, "b" * 64
     order, since = fake.example_request(model=f"some/model:{ours}"), datetime.now(UTC) - LONG_AGO
     await fake.accept(f"some/model:{theirs}", order.input, version=theirs)
@@ -298,7 +292,7 @@ async def test_another_version_of_a_model_is_another_order(fake: FakeReplicate, 
         await replicate.find_submission(order, since)
 
 
-async def test_an_order_of_a_deployment_is_found_by_it(fake: FakeReplicate, replicate: Replicate) -> None:
+async def test_a_submission_to_a_deployment_is_matched_by_deployment(fake: FakeReplicate, replicate: Replicate) -> None:
     order, since = fake.example_request(model="deployments/me/mine"), datetime.now(UTC) - LONG_AGO
     task = await replicate.submit(order)
     assert await replicate.find_submission(replace(order, model="deployments/me/other"), since) is None
@@ -310,7 +304,7 @@ async def test_an_order_of_a_deployment_is_found_by_it(fake: FakeReplicate, repl
         await replicate.find_submission(order, since, {task.id})
 
 
-async def test_two_orders_that_look_alike_are_left_to_people(fake: FakeReplicate, replicate: Replicate) -> None:
+async def test_two_matching_predictions_are_ambiguous(fake: FakeReplicate, replicate: Replicate) -> None:
     for _ in range(2):
         await replicate.submit(fake.example_request())
 
@@ -318,7 +312,7 @@ async def test_two_orders_that_look_alike_are_left_to_people(fake: FakeReplicate
         await replicate.find_submission(fake.example_request(), datetime.now(UTC) - LONG_AGO)
 
 
-async def test_what_belongs_to_others_is_not_the_lost_one(fake: FakeReplicate, replicate: Replicate) -> None:
+async def test_predictions_of_other_submissions_are_skipped(fake: FakeReplicate, replicate: Replicate) -> None:
     ours, lost = [(await replicate.submit(fake.example_request())).id for _ in range(2)]
     since = datetime.now(UTC) - LONG_AGO
 
@@ -327,13 +321,13 @@ async def test_what_belongs_to_others_is_not_the_lost_one(fake: FakeReplicate, r
     assert await replicate.find_submission(fake.example_request(), since, {ours, lost}) is None
 
 
-async def test_an_order_made_before_is_not_the_lost_one(fake: FakeReplicate, replicate: Replicate) -> None:
+async def test_an_earlier_prediction_does_not_match(fake: FakeReplicate, replicate: Replicate) -> None:
     (await fake.accept(fake.model, fake.example_request().input, version=None)).created_at -= timedelta(hours=3)
 
     assert await replicate.find_submission(fake.example_request(), datetime.now(UTC) - LONG_AGO) is None
 
 
-async def test_inputs_that_were_removed_leave_it_unknown(fake: FakeReplicate, replicate: Replicate) -> None:
+async def test_removed_inputs_are_inconclusive(fake: FakeReplicate, replicate: Replicate) -> None:
     fake.script(Expired())
     await replicate.submit(fake.example_request())
 
@@ -341,7 +335,7 @@ async def test_inputs_that_were_removed_leave_it_unknown(fake: FakeReplicate, re
         await replicate.find_submission(fake.example_request(), datetime.now(UTC) - LONG_AGO)
 
 
-async def test_the_secret_of_webhooks_is_asked_for_once(fake: FakeReplicate, replicate: Replicate) -> None:
+async def test_the_webhook_secret_is_fetched_once(fake: FakeReplicate, replicate: Replicate) -> None:
     fake.script(Succeeded())
     fake.inject_faults(webhook=[WebhookScript(times=3)])
     async with open_webhook_receiver() as receiver:
@@ -352,7 +346,7 @@ async def test_the_secret_of_webhooks_is_asked_for_once(fake: FakeReplicate, rep
     assert len(fake.requests_of("secret")) == 1
 
 
-async def test_a_secret_of_the_settings_is_not_asked_for_and_may_be_two(fake: FakeReplicate) -> None:
+async def test_configured_secrets_replace_the_fetched_one(fake: FakeReplicate) -> None:
     other = "whsec_" + "QUJD" * 8
     for secret, right in ((f"{other} {fake.secret}", True), (other, False)):
         replicate = open_replicate(fake, webhook_secret=SecretStr(secret))
@@ -371,7 +365,7 @@ async def test_a_secret_of_the_settings_is_not_asked_for_and_may_be_two(fake: Fa
     assert fake.requests_of("secret") == []
 
 
-async def test_files_of_replicate_lie_on_its_own_host_of_files(replicate: Replicate, tmp_path: Path) -> None:
+async def test_files_are_fetched_from_the_file_host_of_replicate_only(replicate: Replicate, tmp_path: Path) -> None:
     with pytest.raises(OutputExpired, match="is not https"):
         await replicate.fetch(Output(url="http://pbxt.replicate.delivery/x.mp4"), tmp_path / "x")
     with pytest.raises(ProviderFailed):

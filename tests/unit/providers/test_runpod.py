@@ -21,7 +21,7 @@ class InlineRunPod(FakeRunPod):
     inline = True
 
 
-async def test_a_task_lives_longer_than_our_patience_and_runs_as_long_as_it_may(tmp_path):
+async def test_the_time_to_live_exceeds_the_deadline(tmp_path):
     own = {"execution_timeout": timedelta(minutes=45)}
     async with opened(FakeRunPod, tmp_path, own, provider_deadline=timedelta(hours=2)) as (fake, provider):
         await provider.submit(fake.example_request())
@@ -30,7 +30,7 @@ async def test_a_task_lives_longer_than_our_patience_and_runs_as_long_as_it_may(
     assert sent.json()["policy"] == {"ttl": 130 * 60_000, "executionTimeout": 45 * 60_000}
 
 
-async def test_times_are_kept_within_what_runpod_takes(tmp_path):
+async def test_timeouts_are_clamped_to_the_limits_of_runpod(tmp_path):
     own = {"execution_timeout": timedelta(seconds=1)}
     async with opened(FakeRunPod, tmp_path, own, provider_deadline=timedelta(days=30)) as (fake, provider):
         await provider.submit(fake.example_request())
@@ -39,7 +39,7 @@ async def test_times_are_kept_within_what_runpod_takes(tmp_path):
     assert sent.json()["policy"] == {"ttl": 7 * 86_400_000, "executionTimeout": 5_000}
 
 
-async def test_an_endpoint_s_own_limit_holds_where_none_is_set(tmp_path):
+async def test_without_a_setting_the_timeout_of_the_endpoint_applies(tmp_path):
     async with opened(FakeRunPod, tmp_path) as (fake, provider):
         await provider.submit(fake.example_request())
 
@@ -47,14 +47,14 @@ async def test_an_endpoint_s_own_limit_holds_where_none_is_set(tmp_path):
     assert set(sent.json()["policy"]) == {"ttl"}
 
 
-async def test_what_cannot_be_an_endpoint_is_not_asked(tmp_path):
+async def test_an_invalid_endpoint_id_is_not_sent(tmp_path):
     async with opened(FakeRunPod, tmp_path) as (fake, provider):
         with pytest.raises(SubmissionRejected):
             await provider.submit(fake.example_request(model="../v2/other"))
         assert fake.requests == []
 
 
-async def test_files_of_many_megabytes_inside_of_the_answer_are_fetched(tmp_path):
+async def test_large_inline_files_are_fetched(tmp_path):
     large = FakeFile("video.mp4", "video/mp4", sample_video().data + bytes(12 * 2**20))
     async with opened(InlineRunPod, tmp_path) as (fake, provider):
         status = await status_after(fake, provider, Succeeded((large, sample_image())))
@@ -76,7 +76,7 @@ async def test_files_of_many_megabytes_inside_of_the_answer_are_fetched(tmp_path
         ({"text": "see https://x.test/a.mp4", "status": "ok"}, []),
     ],
 )
-async def test_files_are_found_wherever_a_handler_puts_them(tmp_path, output, urls):
+async def test_files_are_found_at_any_place_of_the_output(tmp_path, output, urls):
     async with opened(FakeRunPod, tmp_path) as (fake, provider):
         fake.inject_faults(status=[ReplaceFields({"output": output})])
         status = await status_after(fake, provider, Succeeded())
@@ -84,7 +84,7 @@ async def test_files_are_found_wherever_a_handler_puts_them(tmp_path, output, ur
     assert [file.url for file in status.outputs] == urls
 
 
-async def test_a_failure_tells_its_reason_without_the_handler_s_traceback(tmp_path):
+async def test_a_failure_has_its_reason_without_the_traceback(tmp_path):
     error = {"error_message": "CUDA out of memory", "error_traceback": "prompt='A secret fox'"}
     async with opened(FakeRunPod, tmp_path) as (fake, provider):
         fake.inject_faults(status=[ReplaceFields({"error": json.dumps(error)})])
@@ -101,20 +101,20 @@ async def test_a_completed_task_whose_handler_failed_has_failed(tmp_path):
     assert (status.state, status.status, status.message) == ("failed", "COMPLETED", "Model not found")
 
 
-async def test_a_task_that_ran_too_long_says_so(tmp_path):
+async def test_a_timeout_has_the_code_deadline(tmp_path):
     async with opened(FakeRunPod, tmp_path) as (fake, provider):
         status = await status_after(fake, provider, Failed(why="deadline"))
 
     assert (status.status, status.code) == ("TIMED_OUT", "deadline")
 
 
-async def test_both_words_for_running_are_known_and_the_time_it_took_is_told(tmp_path):
+async def test_both_running_statuses_are_known_and_the_execution_time_is_returned(tmp_path):
     async with opened(FakeRunPod, tmp_path) as (fake, provider):
         assert (await status_after(fake, provider, UnknownStatus("RUNNING"))).state == "running"
         assert (await status_after(fake, provider, Succeeded())).seconds == 4.25
 
 
-async def test_a_webhook_is_read_without_what_it_echoes(tmp_path):
+async def test_the_repeated_input_of_a_webhook_is_dropped(tmp_path):
     async with opened(FakeRunPod, tmp_path) as (fake, provider), open_webhook_receiver() as receiver:
         fake.script(Succeeded())
         task = await provider.submit(fake.example_request(webhook=f"{receiver.url}?token=a-token"))

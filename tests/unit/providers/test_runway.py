@@ -12,7 +12,7 @@ class TestRunway(ProviderContract):
     fake = FakeRunway
 
 
-async def test_a_picture_makes_it_another_kind_of_order(tmp_path):
+async def test_an_image_changes_the_endpoint(tmp_path):
     async with opened(FakeRunway, tmp_path) as (fake, provider):
         await provider.submit(fake.example_request())
         await provider.submit(fake.request_with_file(image_in(tmp_path, url="https://media.example.org/a.png")))
@@ -24,12 +24,12 @@ async def test_a_picture_makes_it_another_kind_of_order(tmp_path):
     assert {sent.headers["x-runway-version"] for sent in fake.requests} == {"2024-11-06"}
 
 
-async def test_a_throttled_task_waits_in_line(tmp_path):
+async def test_a_throttled_task_is_queued(tmp_path):
     async with opened(FakeRunway, tmp_path) as (fake, provider):
         assert (await status_after(fake, provider, UnknownStatus("THROTTLED"))).state == "queued"
 
 
-async def test_every_look_gives_addresses_of_its_own(tmp_path):
+async def test_every_poll_returns_new_urls(tmp_path):
     async with opened(FakeRunway, tmp_path) as (fake, provider):
         fake.script(Succeeded())
         task = await provider.submit(fake.example_request())
@@ -43,7 +43,7 @@ async def test_every_look_gives_addresses_of_its_own(tmp_path):
     assert "authorization" not in sent.headers
 
 
-async def test_a_task_that_we_deleted_is_cancelled_and_any_other_that_is_missing_is_lost(tmp_path):
+async def test_a_deleted_task_is_cancelled_and_another_missing_one_is_lost(tmp_path):
     async with opened(FakeRunway, tmp_path) as (fake, provider):
         fake.script(Running())
         task = await provider.submit(fake.example_request())
@@ -61,7 +61,7 @@ async def test_a_task_that_we_deleted_is_cancelled_and_any_other_that_is_missing
         ("INTERNAL.BAD_OUTPUT.CODE01", "provider_failed"),
     ],
 )
-async def test_a_failure_without_words_is_told_by_its_code(tmp_path, told, code):
+async def test_a_failure_without_a_message_has_its_code(tmp_path, told, code):
     async with opened(FakeRunway, tmp_path) as (fake, provider):
         fake.inject_faults(status=[ReplaceFields({"failureCode": told, "failure": None})])
         status = await status_after(fake, provider, Failed())

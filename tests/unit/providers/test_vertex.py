@@ -30,7 +30,7 @@ class TestVertex(ProviderContract):
     fake = FakeVertex
 
 
-async def test_an_order_is_a_prediction_whose_film_goes_to_our_bucket(tmp_path):
+async def test_a_submission_is_a_prediction_with_output_to_the_bucket(tmp_path):
     given = {"prompt": "A fox", "image": image_in(tmp_path), "durationSeconds": 8, "generateAudio": True}
     async with opened(FakeVertex, tmp_path) as (fake, provider):
         task = await provider.submit(fake.example_request(input=given))
@@ -51,7 +51,7 @@ async def test_an_order_is_a_prediction_whose_film_goes_to_our_bucket(tmp_path):
     assert (status.method, status.json()) == ("POST", {"operationName": task.id})
 
 
-async def test_pictures_in_lists_go_along(tmp_path):
+async def test_images_in_lists_are_sent(tmp_path):
     reference = {"image": image_in(tmp_path), "referenceType": "asset"}
     async with opened(FakeVertex, tmp_path) as (fake, provider):
         await provider.submit(fake.example_request(input={"prompt": "A fox", "referenceImages": [reference]}))
@@ -60,7 +60,7 @@ async def test_pictures_in_lists_go_along(tmp_path):
     assert sent["image"]["mimeType"] == "image/png"
 
 
-async def test_a_film_in_the_bucket_is_fetched_with_the_token(tmp_path):
+async def test_a_video_in_the_bucket_is_fetched_with_the_token(tmp_path):
     async with opened(FakeVertex, tmp_path) as (fake, provider):
         status = await status_after(fake, provider, Succeeded((sample_video("a film é.mp4"),)))
         path = await provider.fetch(status.outputs[0], tmp_path / "video.mp4")
@@ -71,7 +71,7 @@ async def test_a_film_in_the_bucket_is_fetched_with_the_token(tmp_path):
     assert sent.headers["authorization"] == f"Bearer {fake.key}"
 
 
-async def test_a_film_without_a_bucket_comes_inside_of_the_answer(tmp_path):
+async def test_without_a_bucket_the_video_is_inline(tmp_path):
     async with opened(FakeVertex, tmp_path, {"storage": None}) as (fake, provider):
         status = await status_after(fake, provider, Succeeded())
         path = await provider.fetch(status.outputs[0], tmp_path / "video.mp4")
@@ -91,7 +91,7 @@ async def test_a_film_without_a_bucket_comes_inside_of_the_answer(tmp_path):
         (None, "provider_failed"),
     ],
 )
-async def test_done_without_a_film_is_no_success(tmp_path, response, code):
+async def test_done_without_a_video_is_a_failure(tmp_path, response, code):
     async with opened(FakeVertex, tmp_path) as (fake, provider):
         fake.inject_faults(status=[ReplaceFields({"response": response})])
         status = await status_after(fake, provider, Succeeded())
@@ -109,7 +109,7 @@ async def test_a_task_runs_until_it_is_done(tmp_path):
         assert {(await provider.get_status(task)).state for _ in range(3)} == {"running"}
 
 
-async def test_codes_of_errors_are_told_apart(tmp_path):
+async def test_error_codes_are_mapped(tmp_path):
     async with opened(FakeVertex, tmp_path) as (fake, provider):
         assert (await status_after(fake, provider, Cancelled())).state == "cancelled"
         assert (await status_after(fake, provider, Failed("Deadline exceeded", why="deadline"))).code == "deadline"
@@ -126,7 +126,7 @@ async def test_codes_of_errors_are_told_apart(tmp_path):
         ("global", "https://aiplatform.googleapis.com"),
     ],
 )
-async def test_it_answers_in_its_region(location, address):
+async def test_the_base_url_depends_on_the_region(location, address):
     own = VertexSettings(_env_file=None, project="p", token="t" * 20, location=location)
     provider = Vertex(Settings(_env_file=None), own)
     try:
@@ -135,7 +135,7 @@ async def test_it_answers_in_its_region(location, address):
         await provider.close()
 
 
-def test_what_is_missing_is_named(monkeypatch):
+def test_missing_settings_and_packages_are_reported(monkeypatch):
     with pytest.raises(ConfigurationError, match="needs CALLSHEET_VERTEX_PROJECT or GOOGLE_CLOUD_PROJECT"):
         discover_providers(Settings(_env_file=None))["vertex"]
     monkeypatch.setitem(sys.modules, "callsheet.providers.google_tokens", None)
@@ -175,7 +175,7 @@ def service_account(path, token_uri):
     return str(path)
 
 
-async def test_a_service_account_s_token_opens_it_and_is_kept(tmp_path, monkeypatch):
+async def test_the_token_of_a_service_account_is_used_and_cached(tmp_path, monkeypatch):
     asked = []
     async with FakeVertex() as fake, token_server(fake, asked) as token_uri:
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", service_account(tmp_path / "account.json", token_uri))
@@ -189,7 +189,7 @@ async def test_a_service_account_s_token_opens_it_and_is_kept(tmp_path, monkeypa
     assert fake.paid == 1
 
 
-async def test_an_order_for_which_there_is_no_token_was_certainly_not_sent(tmp_path, monkeypatch):
+async def test_without_a_token_nothing_is_sent(tmp_path, monkeypatch):
     asked = [{}]
     async with FakeVertex() as fake, token_server(fake, asked) as token_uri:
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", service_account(tmp_path / "account.json", token_uri))

@@ -119,7 +119,7 @@ NO_ANSWER = {
 }
 
 
-async def test_an_order_is_answered(settings: Settings) -> None:
+async def test_a_submission_returns_its_response(settings: Settings) -> None:
     async with provider(answering(201, b'{"id": "t1"}'), settings) as (http, server):
         answer = await http.submit("POST", "/v1/jobs", json={"prompt": "fox"}, headers={"X-More": "1"})
 
@@ -132,7 +132,7 @@ async def test_an_order_is_answered(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER)
-async def test_an_order_without_an_answer_is_unknown_and_not_repeated(settings: Settings, answer: Handler) -> None:
+async def test_a_submission_without_a_response_is_unknown_and_not_repeated(settings: Settings, answer: Handler) -> None:
     async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
         with pytest.raises(SubmissionUnknown) as unknown:
             await http.submit("POST", "/v1/jobs", json={})
@@ -142,7 +142,7 @@ async def test_an_order_without_an_answer_is_unknown_and_not_repeated(settings: 
 
 
 @pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER)
-async def test_a_question_without_an_answer_may_be_asked_again(settings: Settings, answer: Handler) -> None:
+async def test_a_request_without_a_response_is_unreachable(settings: Settings, answer: Handler) -> None:
     async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
         with pytest.raises(ProviderUnreachable):
             await http.get("GET", "/v1/jobs/1")
@@ -150,7 +150,7 @@ async def test_a_question_without_an_answer_may_be_asked_again(settings: Setting
     assert len(server.requests) == 1
 
 
-async def test_a_body_that_drips_in_for_ever_has_an_end(settings: Settings) -> None:
+async def test_a_slow_body_meets_the_response_timeout(settings: Settings) -> None:
     async with provider(drip, settings, response_timeout=0.2) as (http, _):
         with pytest.raises(SubmissionUnknown, match="TimeoutError"):
             await http.submit("POST", "/v1/jobs")
@@ -158,7 +158,7 @@ async def test_a_body_that_drips_in_for_ever_has_an_end(settings: Settings) -> N
             await http.get("GET", "/v1/jobs/1")
 
 
-async def test_a_connection_cut_while_the_order_is_read_leaves_it_unknown(settings: Settings) -> None:
+async def test_a_connection_cut_during_the_submission_is_unknown(settings: Settings) -> None:
     async def cut_while_reading(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.transport.abort()
@@ -172,7 +172,7 @@ async def test_a_connection_cut_while_the_order_is_read_leaves_it_unknown(settin
         await http.close()
 
 
-async def test_a_refused_connection_has_ordered_nothing(settings: Settings) -> None:
+async def test_a_refused_connection_is_unreachable(settings: Settings) -> None:
     async with serve(hang_up) as server:
         base = server.url("")
     http = ProviderClient("acme", ProviderHosts(base), settings, auth=key_headers())
@@ -185,7 +185,7 @@ async def test_a_refused_connection_has_ordered_nothing(settings: Settings) -> N
     await http.close()
 
 
-async def test_a_host_that_does_not_exist_has_ordered_nothing(settings: Settings) -> None:
+async def test_a_nonexistent_host_is_unreachable(settings: Settings) -> None:
     http = ProviderClient("acme", ProviderHosts("http://no-such-host.invalid"), settings, auth=key_headers())
 
     with pytest.raises(ProviderUnreachable):
@@ -195,7 +195,7 @@ async def test_a_host_that_does_not_exist_has_ordered_nothing(settings: Settings
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 409, 410, 413, 415, 422, 451, 301, 307, 308])
-async def test_these_answers_say_that_nothing_was_ordered(settings: Settings, status: int) -> None:
+async def test_these_statuses_are_rejections(settings: Settings, status: int) -> None:
     async with provider(answering(status, b'{"detail": "not like this"}', Location="/else"), settings) as (
         http,
         server,
@@ -210,9 +210,7 @@ async def test_these_answers_say_that_nothing_was_ordered(settings: Settings, st
 
 
 @pytest.mark.parametrize("status", [409, 425, 429])
-async def test_who_asks_to_come_back_and_names_a_task_has_perhaps_taken_the_order(
-    settings: Settings, status: int
-) -> None:
+async def test_an_error_with_a_task_id_is_unknown(settings: Settings, status: int) -> None:
     async with provider(answering(status, b'{"data": {"task_id": "t1"}, "message": "later"}'), settings) as (
         http,
         server,
@@ -225,7 +223,7 @@ async def test_who_asks_to_come_back_and_names_a_task_has_perhaps_taken_the_orde
     assert len(server.requests) == 2
 
 
-async def test_an_order_has_a_connection_of_its_own(settings: Settings) -> None:
+async def test_every_submission_uses_a_new_connection(settings: Settings) -> None:
     """One that was used before may be closed at the moment when it is used again."""
     connections = 0
 
@@ -251,7 +249,7 @@ async def test_an_order_has_a_connection_of_its_own(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("status", [302, 303, 408, 499, 500, 501, 502, 503, 504, 507, 520, 524, 529, 599])
-async def test_these_answers_say_nothing_about_an_order(settings: Settings, status: int) -> None:
+async def test_these_statuses_are_unknown(settings: Settings, status: int) -> None:
     async with provider(answering(status, Retry_After="1"), settings) as (http, server):
         with pytest.raises(SubmissionUnknown) as unknown:
             await http.submit("POST", "/v1/jobs")
@@ -282,7 +280,7 @@ IN_AN_HOUR = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True
     ],
 )
 @pytest.mark.parametrize("status", [425, 429])
-async def test_a_busy_provider_tells_how_long_to_wait(
+async def test_a_rate_limit_has_the_requested_delay(
     settings: Settings, status: int, headers: dict[str, str], after: float | None
 ) -> None:
     async with provider(answering(status, b'{"detail": "slow down"}', **headers), settings) as (http, _):
@@ -297,7 +295,7 @@ async def test_a_busy_provider_tells_how_long_to_wait(
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
-async def test_a_question_that_meets_a_failure_may_be_asked_again_when_it_says(settings: Settings, status: int) -> None:
+async def test_a_transient_error_has_the_requested_delay(settings: Settings, status: int) -> None:
     async with provider(answering(status, b"<html>", Retry_After="9"), settings) as (http, server):
         with pytest.raises(ProviderUnreachable, match=f"responded with {status}") as error:
             await http.get("GET", "/v1/jobs/1")
@@ -307,14 +305,14 @@ async def test_a_question_that_meets_a_failure_may_be_asked_again_when_it_says(s
 
 
 @pytest.mark.parametrize("status", [200, 202, 302, 400, 401, 404, 410, 422])
-async def test_any_other_answer_to_a_question_is_one(settings: Settings, status: int) -> None:
+async def test_every_other_status_is_returned(settings: Settings, status: int) -> None:
     async with provider(answering(status, b'{"state": "x"}', Location="/else"), settings) as (http, server):
         assert (await http.get("GET", "/v1/jobs/1")).status == status
 
     assert len(server.requests) == 1
 
 
-async def test_where_a_failure_is_an_answer_it_is_given(settings: Settings) -> None:
+async def test_request_returns_errors_as_well(settings: Settings) -> None:
     async with provider(answering(504, b'{"error_type": "generation_timeout"}'), settings) as (http, _):
         answer = await http.request("GET", "/v1/jobs/1")
 
@@ -324,7 +322,7 @@ async def test_where_a_failure_is_an_answer_it_is_given(settings: Settings) -> N
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b"[1]", b'"x"', b"{}", b"\xff", b"[" * 100_000])
-async def test_an_answer_that_is_no_object_is_not_understood(settings: Settings, body: bytes) -> None:
+async def test_a_body_without_an_object_is_an_error(settings: Settings, body: bytes) -> None:
     async with provider(answering(200, body), settings) as (http, _):
         answer = await http.get("GET", "/v1/jobs/1")
 
@@ -335,7 +333,7 @@ async def test_an_answer_that_is_no_object_is_not_understood(settings: Settings,
             http.raise_unreadable_submission(answer)
 
 
-async def test_an_answer_without_end_is_given_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_too_large_response_is_an_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("callsheet.providers.http.transport._MAX_BYTES", 100_000)
 
     async with provider(answering(200, b" " * 100_001), settings) as (http, _):
@@ -345,7 +343,7 @@ async def test_an_answer_without_end_is_given_up(settings: Settings, monkeypatch
             await http.get("GET", "/v1/jobs/1")
 
 
-async def test_an_answer_that_swells_is_given_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_decompression_bomb_is_an_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("callsheet.providers.http.transport._MAX_BYTES", 100_000)
     bomb = gzip.compress(b" " * 10_000_000)
     assert len(bomb) < 100_000
@@ -356,7 +354,7 @@ async def test_an_answer_that_swells_is_given_up(settings: Settings, monkeypatch
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_never_followed_with_the_key(settings: Settings, status: int) -> None:
+async def test_a_redirect_is_not_followed(settings: Settings, status: int) -> None:
     async with (
         serve(answering(200)) as stranger,
         provider(answering(status, Location=stranger.url("/steal")), settings) as (http, _),
@@ -368,7 +366,7 @@ async def test_a_redirect_is_never_followed_with_the_key(settings: Settings, sta
     assert stranger.requests == []
 
 
-async def test_the_key_is_sent_to_own_origins_only(settings: Settings) -> None:
+async def test_the_key_is_sent_to_provider_origins_only(settings: Settings) -> None:
     async with (
         serve(answering(200)) as stranger,
         serve(answering(200)) as sister,
@@ -408,7 +406,7 @@ def sister_origin(server: Server) -> str:
         ("", False),
     ],
 )
-async def test_own_hosts_are_told_from_others(settings: Settings, url: str, own: bool) -> None:
+async def test_provider_hosts_are_distinguished_from_others(settings: Settings, url: str, own: bool) -> None:
     http = ProviderClient(
         "fal",
         ProviderHosts("https://queue.example.com", domains=frozenset({"fal.run"})),
@@ -421,7 +419,7 @@ async def test_own_hosts_are_told_from_others(settings: Settings, url: str, own:
     await http.close()
 
 
-async def test_a_key_that_is_repeated_in_an_error_is_not_told(settings: Settings) -> None:
+async def test_a_repeated_key_is_removed_from_an_error(settings: Settings) -> None:
     body = f'{{"detail": "Invalid token {KEY}, sent with https://acme.example/hook?token=ours and so on"}}'
 
     async with provider(answering(401, body.encode()), settings) as (http, _):
@@ -450,7 +448,7 @@ async def test_a_key_that_is_repeated_in_an_error_is_not_told(settings: Settings
         (b'{"detail": "' + b"x" * 5000 + b'"}', "422 " + "x" * 300),
     ],
 )
-async def test_the_reason_of_a_refusal_is_told(settings: Settings, body: bytes, words: str) -> None:
+async def test_the_reason_of_a_rejection_is_reported(settings: Settings, body: bytes, words: str) -> None:
     async with provider(answering(422, body), settings) as (http, _):
         with pytest.raises(SubmissionRejected) as refused:
             await http.submit("POST", "/v1/jobs")
@@ -458,7 +456,7 @@ async def test_the_reason_of_a_refusal_is_told(settings: Settings, body: bytes, 
     assert refused.value.message == f"acme rejected the submission: {words}"
 
 
-async def test_no_more_requests_are_under_way_than_allowed(settings: Settings) -> None:
+async def test_concurrent_requests_are_limited(settings: Settings) -> None:
     under_way = most = 0
 
     async def answer(call: Request) -> None:
@@ -475,7 +473,7 @@ async def test_no_more_requests_are_under_way_than_allowed(settings: Settings) -
     assert (most, len(server.requests)) == (3, 12)
 
 
-async def test_orders_keep_their_pace_and_questions_do_not_wait_for_it(settings: Settings) -> None:
+async def test_submissions_have_a_rate_limit_of_their_own(settings: Settings) -> None:
     async with provider(answering(200), settings, submits_per_second=0.01) as (http, server):
         await http.submit("POST", "/first")
         second = asyncio.create_task(http.submit("POST", "/second"))
@@ -485,7 +483,7 @@ async def test_orders_keep_their_pace_and_questions_do_not_wait_for_it(settings:
         second.cancel()
 
 
-async def test_requests_keep_their_pace(settings: Settings) -> None:
+async def test_requests_have_a_rate_limit(settings: Settings) -> None:
     async with provider(answering(200), settings, requests_per_second=20) as (http, _):
         begin = time.monotonic()
         await asyncio.gather(*(http.get("GET", "/v1/jobs/1") for _ in range(5)))
@@ -493,7 +491,7 @@ async def test_requests_keep_their_pace(settings: Settings) -> None:
     assert time.monotonic() - begin >= 0.2
 
 
-async def test_an_order_whose_key_cannot_be_made_is_not_sent(settings: Settings) -> None:
+async def test_without_auth_headers_nothing_is_sent(settings: Settings) -> None:
     async def no_key() -> dict[str, str]:
         raise ProviderUnreachable("The token could not be renewed")
 
@@ -522,7 +520,7 @@ def target(tmp_path: Path) -> Path:
     return folder / "video.mp4"
 
 
-async def test_a_file_of_the_provider_comes_whole(settings: Settings, target: Path) -> None:
+async def test_a_file_of_the_provider_is_downloaded(settings: Settings, target: Path) -> None:
     async with provider(whole, settings) as (http, server):
         await http.download(server.url("/video.mp4?sig=1"), target)
         assert contents(target) == BODY
@@ -546,9 +544,7 @@ NOT_WHOLE: dict[str, Handler] = {
 
 
 @pytest.mark.parametrize("answer", NOT_WHOLE.values(), ids=NOT_WHOLE)
-async def test_a_file_that_does_not_come_whole_leaves_nothing(
-    settings: Settings, target: Path, answer: Handler
-) -> None:
+async def test_an_incomplete_download_leaves_no_file(settings: Settings, target: Path, answer: Handler) -> None:
     async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
         with pytest.raises(ProviderUnreachable) as error:
             await http.download(server.url("/video.mp4?sig=secret"), target)
@@ -557,7 +553,7 @@ async def test_a_file_that_does_not_come_whole_leaves_nothing(
     assert list(target.parent.iterdir()) == []
 
 
-async def test_a_file_longer_than_told_is_cut_at_what_was_told(settings: Settings, target: Path) -> None:
+async def test_a_file_ends_at_its_declared_length(settings: Settings, target: Path) -> None:
     """HTTP knows no more; what it is worth is for the probe to say."""
     async with provider(answering(200, BODY, Content_Length="1000"), settings) as (http, server):
         await http.download(server.url("/video.mp4"), target)
@@ -565,7 +561,7 @@ async def test_a_file_longer_than_told_is_cut_at_what_was_told(settings: Setting
     assert contents(target) == BODY[:1000]
 
 
-async def test_questions_do_not_wait_for_downloads(settings: Settings, target: Path) -> None:
+async def test_requests_do_not_wait_for_downloads(settings: Settings, target: Path) -> None:
     going = asyncio.Event()
 
     async def answer(call: Request) -> None:
@@ -585,7 +581,7 @@ async def test_questions_do_not_wait_for_downloads(settings: Settings, target: P
 
 
 @pytest.mark.parametrize("status", [204, 206, 400, 401, 403, 404, 410, 451])
-async def test_a_file_that_is_not_given_is_gone(settings: Settings, target: Path, status: int) -> None:
+async def test_a_refused_file_is_expired(settings: Settings, target: Path, status: int) -> None:
     async with provider(answering(status, b""), settings) as (http, server):
         with pytest.raises(OutputExpired, match=str(status)):
             await http.download(server.url("/video.mp4"), target)
@@ -594,7 +590,7 @@ async def test_a_file_that_is_not_given_is_gone(settings: Settings, target: Path
 
 
 @pytest.mark.parametrize("encoding", ["", "gzip"])
-async def test_a_file_beyond_the_cap_is_given_up(tmp_path: Path, target: Path, encoding: str) -> None:
+async def test_a_file_above_the_size_limit_is_not_downloaded(tmp_path: Path, target: Path, encoding: str) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path, source_max_bytes=100_000)
     body = gzip.compress(BODY) if encoding else BODY
     headers = {"Content_Encoding": encoding} if encoding else {}
@@ -606,7 +602,7 @@ async def test_a_file_beyond_the_cap_is_given_up(tmp_path: Path, target: Path, e
     assert list(target.parent.iterdir()) == []
 
 
-async def test_a_download_that_drips_in_for_ever_has_an_end(tmp_path: Path, target: Path) -> None:
+async def test_a_slow_download_meets_its_timeout(tmp_path: Path, target: Path) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path, source_timeout=timedelta(seconds=0.2))
 
     async with provider(drip, settings) as (http, server):
@@ -630,7 +626,7 @@ async def test_a_download_that_drips_in_for_ever_has_an_end(tmp_path: Path, targ
         "",
     ],
 )
-async def test_files_on_foreign_hosts_are_not_fetched(settings: Settings, target: Path, url: str) -> None:
+async def test_files_on_foreign_hosts_are_not_downloaded(settings: Settings, target: Path, url: str) -> None:
     async with provider(whole, settings) as (http, _):
         with pytest.raises(ProviderFailed) as error:
             await http.download(url, target, hosts=frozenset({"replicate.delivery"}))
@@ -641,9 +637,7 @@ async def test_files_on_foreign_hosts_are_not_fetched(settings: Settings, target
 @pytest.mark.parametrize(
     "url", ["http://cdn.localhost/video.mp4", "https://localhost/video.mp4", "https://cdn.localhost:6379/video.mp4"]
 )
-async def test_known_hosts_are_fetched_from_by_the_rules_of_the_internet(
-    settings: Settings, target: Path, url: str
-) -> None:
+async def test_known_hosts_are_subject_to_the_rules_for_sources(settings: Settings, target: Path, url: str) -> None:
     """By https, from public addresses, at the usual ports."""
     async with provider(whole, settings) as (http, _):
         with pytest.raises((OutputExpired, ProviderUnreachable)):
@@ -661,9 +655,7 @@ async def test_known_hosts_are_fetched_from_by_the_rules_of_the_internet(
         "http://[",
     ],
 )
-async def test_a_file_that_leads_to_a_private_address_is_not_fetched(
-    settings: Settings, target: Path, location: str
-) -> None:
+async def test_a_redirect_to_a_private_address_is_not_followed(settings: Settings, target: Path, location: str) -> None:
     async with provider(answering(302, Location=location), settings) as (http, server):
         with pytest.raises(OutputExpired):
             await http.download(server.url("/video.mp4"), target, with_key=True)
@@ -671,7 +663,7 @@ async def test_a_file_that_leads_to_a_private_address_is_not_fetched(
     assert list(target.parent.iterdir()) == []
 
 
-async def test_redirects_keep_the_key_at_home(tmp_path: Path, target: Path) -> None:
+async def test_a_redirect_to_another_host_has_no_key(tmp_path: Path, target: Path) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path, allow_http=True, allow_private_addresses=True)
 
     async with serve(whole) as elsewhere:
@@ -689,7 +681,7 @@ async def test_redirects_keep_the_key_at_home(tmp_path: Path, target: Path) -> N
     assert "authorization" not in elsewhere.requests[0].headers
 
 
-async def test_redirects_have_an_end(settings: Settings, target: Path) -> None:
+async def test_redirects_are_limited(settings: Settings, target: Path) -> None:
     async with provider(answering(302, Location="/again"), settings) as (http, server):
         with pytest.raises(OutputExpired, match="more than 5 times"):
             await http.download(server.url("/again"), target)
@@ -697,7 +689,7 @@ async def test_redirects_have_an_end(settings: Settings, target: Path) -> None:
     assert len(server.requests) <= 6
 
 
-async def test_a_full_disk_is_told_as_such(settings: Settings, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_is_reported(settings: Settings, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
@@ -707,7 +699,7 @@ async def test_a_full_disk_is_told_as_such(settings: Settings, target: Path, mon
             await http.download(server.url("/video.mp4"), target)
 
 
-async def test_an_output_inside_of_an_answer_is_written(settings: Settings, target: Path) -> None:
+async def test_an_inline_output_is_written(settings: Settings, target: Path) -> None:
     async with provider(whole, settings) as (http, server):
         assert (await http.fetch(Output(inline=BODY), target)).read_bytes() == BODY
         with pytest.raises(OutputExpired):
@@ -716,7 +708,7 @@ async def test_an_output_inside_of_an_answer_is_written(settings: Settings, targ
     assert server.requests == []
 
 
-async def test_an_empty_file_is_none_and_may_be_there_in_a_while(settings: Settings, target: Path) -> None:
+async def test_an_empty_file_is_unreachable(settings: Settings, target: Path) -> None:
     async with provider(answering(200, b""), settings) as (http, server):
         for output in (Output(url=server.url("/a.mp4?sig=hidden")), Output(inline=b"")):
             with pytest.raises(ProviderUnreachable, match="acme returned an empty file") as error:
@@ -728,7 +720,7 @@ async def test_an_empty_file_is_none_and_may_be_there_in_a_while(settings: Setti
 
 
 @pytest.mark.parametrize("digits", [20, 400, 5000])
-def test_a_wait_is_never_longer_than_a_day(digits: int) -> None:
+def test_a_delay_is_at_most_a_day(digits: int) -> None:
     assert requested_delay({"retry-after-ms": "9" * digits}) == 24 * 3600
 
 
@@ -736,11 +728,11 @@ def test_a_wait_is_never_longer_than_a_day(digits: int) -> None:
     ("told", "seconds"),
     [("0", 0), ("1500.5", 1.5005), (" 20 ", 0.02), ("-1", 7), ("nan", 7), ("inf", 7), ("1e3", 7), ("\u0662", 7)],
 )
-def test_milliseconds_are_digits_or_not_minded(told: str, seconds: float) -> None:
+def test_milliseconds_must_be_digits(told: str, seconds: float) -> None:
     assert requested_delay({"retry-after-ms": told, "retry-after": "7"}) == pytest.approx(seconds)
 
 
-def test_addresses_in_messages_lose_what_may_be_secret() -> None:
+def test_urls_in_messages_lose_their_secrets() -> None:
     text = 'failed: "https://user:word@h.example:8443/a?key=1" and http://x.example/y#z;'
 
     assert redact_message(text) == 'failed: "https://h.example:8443/a" and http://x.example/y'
@@ -758,5 +750,5 @@ def test_addresses_in_messages_lose_what_may_be_secret() -> None:
         ("at most 5 tokens = 5 words", "at most 5 tokens = 5 words"),
     ],
 )
-def test_tokens_go_however_the_address_is_written(text: str, left: str) -> None:
+def test_tokens_are_removed_in_every_encoding(text: str, left: str) -> None:
     assert redact_message(text) == left

@@ -46,11 +46,11 @@ URL = "https://v3.fal.media/files/a/My%20video.mp4"
         (5, []),
     ],
 )
-def test_files_are_found_in_any_answer(answer: Any, outputs: list[Output]) -> None:
+def test_files_are_found_in_any_response(answer: Any, outputs: list[Output]) -> None:
     assert list(find_outputs(answer)) == outputs
 
 
-def test_an_answer_that_is_nested_too_deeply_has_no_files() -> None:
+def test_a_too_deeply_nested_response_has_no_files() -> None:
     answer: Any = URL
     for _ in range(1000):
         answer = [answer]
@@ -64,5 +64,5 @@ def test_an_answer_that_is_nested_too_deeply_has_no_files() -> None:
         lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("url"), inner),
     )
 )
-def test_every_file_that_is_found_has_a_place(answer: Any) -> None:
+def test_every_found_file_has_a_url_or_content(answer: Any) -> None:
     assert all((output.url is None) != (output.inline is None) for output in find_outputs(answer))
