@@ -200,7 +200,7 @@ async def test_error_types_are_read_from_every_place(
 
 
 def stored(status: int, body: dict[str, Any], headers: dict[str, str] | None = None) -> Any:
-    """A fault: the model's own answer."""
+    """A fault that returns a response of the model."""
 
     async def answer(*_: object) -> JSONResponse:
         return JSONResponse(body, status, headers)

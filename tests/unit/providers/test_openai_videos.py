@@ -29,7 +29,7 @@ class OpenVideos(FakeOpenAIVideos):
 
 
 def parts_of(sent):
-    """Return the fields of a multipart form, by name, as they were written."""
+    """Return the parts of a multipart form by name."""
     head = f"Content-Type: {sent.headers['content-type']}\r\n\r\n".encode()
     form = email.message_from_bytes(head + sent.body, policy=email.policy.HTTP)
     return {part.get_param("name", header="content-disposition"): part for part in form.iter_parts()}

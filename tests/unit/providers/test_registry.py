@@ -1,4 +1,4 @@
-"""The registry of models: what it holds, what it refuses, and how it is extended."""
+"""Model registry: content, validation, and the models file."""
 
 import os
 from pathlib import Path
@@ -33,7 +33,7 @@ OWN = """
 
 @pytest.fixture
 def own(tmp_path):
-    """Write a file of models; call it for the registry with them."""
+    """Write a models file and return the registry with it."""
 
     def read(text=OWN):
         file = tmp_path / "models.yaml"

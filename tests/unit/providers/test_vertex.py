@@ -145,7 +145,7 @@ def test_missing_settings_and_packages_are_reported(monkeypatch):
 
 @asynccontextmanager
 async def token_server(fake, answers):
-    """An address that gives tokens for signed claims, as Google's does."""
+    """A token endpoint like Google's: it issues tokens for signed claims."""
 
     async def give(request):
         form = await request.form()

@@ -29,9 +29,9 @@ from callsheet.providers.http.response import requested_delay
 from callsheet.providers.http.transport import AuthHeaders, ClientLimits, static_headers
 from callsheet.settings import Settings
 
-KEY = "a-key-that-nobody-may-see"
+KEY = "a-key-that-must-stay-secret"
 BODY = b"film" * 50_000
-IMPATIENT = httpx2.Timeout(20, read=0.2)
+SHORT_TIMEOUT = httpx2.Timeout(20, read=0.2)
 
 
 @pytest.fixture
@@ -79,42 +79,42 @@ async def hang(call: Request) -> None:
     await call.closing.wait()
 
 
-async def hang_in_the_body(call: Request) -> None:
+async def hang_in_body(call: Request) -> None:
     await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
     await call.closing.wait()
 
 
-async def drip(call: Request) -> None:
-    """One byte after the other, none of them late."""
+async def send_slowly(call: Request) -> None:
+    """Send the body byte by byte: no step reaches a timeout."""
     await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
     while not call.closing.is_set():
         await call.send(b" ")
         await asyncio.sleep(0.02)
 
 
-async def hang_up(_: Request) -> None:
+async def close(_: Request) -> None:
     return
 
 
-async def hang_up_in_the_head(call: Request) -> None:
+async def close_in_head(call: Request) -> None:
     await call.send(b"HTTP/1.1 200 OK\r\nContent-Le")
 
 
-async def hang_up_in_the_body(call: Request) -> None:
+async def close_in_body(call: Request) -> None:
     await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
 
 
-async def speak_no_http(call: Request) -> None:
+async def send_no_http(call: Request) -> None:
     await call.send(b"SSH-2.0-OpenSSH_9.2\r\n")
 
 
 NO_ANSWER = {
     "late head": hang,
-    "late body": hang_in_the_body,
-    "cut": hang_up,
-    "cut in the head": hang_up_in_the_head,
-    "cut in the body": hang_up_in_the_body,
-    "no HTTP": speak_no_http,
+    "late body": hang_in_body,
+    "cut": close,
+    "cut in the head": close_in_head,
+    "cut in the body": close_in_body,
+    "no HTTP": send_no_http,
     "bad gzip": answering(200, b"no gzip at all", Content_Encoding="gzip"),
 }
 
@@ -133,7 +133,7 @@ async def test_a_submission_returns_its_response(settings: Settings) -> None:
 
 @pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER)
 async def test_a_submission_without_a_response_is_unknown_and_not_repeated(settings: Settings, answer: Handler) -> None:
-    async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
+    async with provider(answer, settings, timeout=SHORT_TIMEOUT) as (http, server):
         with pytest.raises(SubmissionUnknown) as unknown:
             await http.submit("POST", "/v1/jobs", json={})
 
@@ -143,7 +143,7 @@ async def test_a_submission_without_a_response_is_unknown_and_not_repeated(setti
 
 @pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER)
 async def test_a_request_without_a_response_is_unreachable(settings: Settings, answer: Handler) -> None:
-    async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
+    async with provider(answer, settings, timeout=SHORT_TIMEOUT) as (http, server):
         with pytest.raises(ProviderUnreachable):
             await http.get("GET", "/v1/jobs/1")
 
@@ -151,7 +151,7 @@ async def test_a_request_without_a_response_is_unreachable(settings: Settings, a
 
 
 async def test_a_slow_body_meets_the_response_timeout(settings: Settings) -> None:
-    async with provider(drip, settings, response_timeout=0.2) as (http, _):
+    async with provider(send_slowly, settings, response_timeout=0.2) as (http, _):
         with pytest.raises(SubmissionUnknown, match="TimeoutError"):
             await http.submit("POST", "/v1/jobs")
         with pytest.raises(ProviderUnreachable):
@@ -173,7 +173,7 @@ async def test_a_connection_cut_during_the_submission_is_unknown(settings: Setti
 
 
 async def test_a_refused_connection_is_unreachable(settings: Settings) -> None:
-    async with serve(hang_up) as server:
+    async with serve(close) as server:
         base = server.url("")
     http = ProviderClient("acme", ProviderHosts(base), settings, auth=key_headers())
 
@@ -224,7 +224,7 @@ async def test_an_error_with_a_task_id_is_unknown(settings: Settings, status: in
 
 
 async def test_every_submission_uses_a_new_connection(settings: Settings) -> None:
-    """One that was used before may be closed at the moment when it is used again."""
+    """A server can close an idle connection at the moment of its reuse."""
     connections = 0
 
     async def answer_the_first_request_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -259,7 +259,7 @@ async def test_these_statuses_are_unknown(settings: Settings, status: int) -> No
 
 
 IN_AN_HOUR = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
-"""As seen when the tests are gathered, which may be minutes before they run."""
+"""Computed at collection, which can be minutes before the test runs."""
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ async def test_a_rate_limit_has_the_requested_delay(
         with pytest.raises(ProviderRateLimited) as asked:
             await http.get("GET", "/v1/jobs/1")
 
-    # A date is that of the moment when the test was collected.
+    # The date was computed at collection.
     assert ordered.value.retry_after == (after if after != 3600 else pytest.approx(3600, abs=1800))
     assert asked.value.retry_after == (after if after != 3600 else pytest.approx(3600, abs=1800))
 
@@ -545,7 +545,7 @@ NOT_WHOLE: dict[str, Handler] = {
 
 @pytest.mark.parametrize("answer", NOT_WHOLE.values(), ids=NOT_WHOLE)
 async def test_an_incomplete_download_leaves_no_file(settings: Settings, target: Path, answer: Handler) -> None:
-    async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
+    async with provider(answer, settings, timeout=SHORT_TIMEOUT) as (http, server):
         with pytest.raises(ProviderUnreachable) as error:
             await http.download(server.url("/video.mp4?sig=secret"), target)
 
@@ -554,7 +554,7 @@ async def test_an_incomplete_download_leaves_no_file(settings: Settings, target:
 
 
 async def test_a_file_ends_at_its_declared_length(settings: Settings, target: Path) -> None:
-    """HTTP knows no more; what it is worth is for the probe to say."""
+    """The HTTP client ignores the rest; the probe checks the file later."""
     async with provider(answering(200, BODY, Content_Length="1000"), settings) as (http, server):
         await http.download(server.url("/video.mp4"), target)
 
@@ -605,7 +605,7 @@ async def test_a_file_above_the_size_limit_is_not_downloaded(tmp_path: Path, tar
 async def test_a_slow_download_meets_its_timeout(tmp_path: Path, target: Path) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path, source_timeout=timedelta(seconds=0.2))
 
-    async with provider(drip, settings) as (http, server):
+    async with provider(send_slowly, settings) as (http, server):
         with pytest.raises(ProviderUnreachable):
             await http.download(server.url("/video.mp4"), target)
 
@@ -638,7 +638,7 @@ async def test_files_on_foreign_hosts_are_not_downloaded(settings: Settings, tar
     "url", ["http://cdn.localhost/video.mp4", "https://localhost/video.mp4", "https://cdn.localhost:6379/video.mp4"]
 )
 async def test_known_hosts_are_subject_to_the_rules_for_sources(settings: Settings, target: Path, url: str) -> None:
-    """By https, from public addresses, at the usual ports."""
+    """HTTPS, public addresses and default ports only."""
     async with provider(whole, settings) as (http, _):
         with pytest.raises((OutputExpired, ProviderUnreachable)):
             await http.download(url, target, hosts=frozenset({"localhost"}))

@@ -20,7 +20,7 @@ class Clock:
 
 @asynccontextmanager
 async def key_server() -> AsyncIterator[tuple[Server, list[str]]]:
-    """A server of a key set, whose keys' names may be changed."""
+    """A server of a key set with changeable key ids."""
     names = ["old"]
 
     async def answer(call: Request) -> None:

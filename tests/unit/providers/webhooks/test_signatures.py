@@ -31,7 +31,7 @@ HEADERS = {
 
 
 def signed(body: bytes, secret: str = SECRET, at: datetime = NOW, message_id: str = "msg_1") -> dict[str, str]:
-    """Headers as `standardwebhooks` makes them."""
+    """Headers of the library `standardwebhooks`."""
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(at.timestamp())),
@@ -206,7 +206,7 @@ def test_a_token_of_google_is_valid() -> None:
 
 
 def confused() -> dict[str, str]:
-    """A token that takes the public key, which everybody knows, for a shared secret."""
+    """A token with the public key as HMAC secret: algorithm confusion."""
     head, claims = ({"alg": "HS256", "typ": "JWT", "kid": "g1"}, {"exp": 1_700_000_300})
     content = b".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (head, claims))
     proof = base64.urlsafe_b64encode(hmac.digest(json.dumps(GOOGLE_KEYS[0]).encode(), content, "sha256")).rstrip(b"=")
@@ -240,7 +240,7 @@ def test_every_other_token_is_rejected(headers: dict[str, str]) -> None:
         verify_google_webhook(GOOGLE_KEYS, headers, NOW)
 
 
-# What they say
+# Bodies
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"1", b'"x"', b"\xff", b'{"a": NaN}', b"[" * 200_000])
