@@ -288,7 +288,7 @@ def test_every_input_that_does_not_fit_is_told_in_its_place(own):
     told = problems_of(prompt="far too long " * 10, duration=9, inputs={"pictures": "no list", "colour": "red"})
 
     assert told == {
-        ("prompt", "invalid_value"): "130 characters are more than the 100 allowed",
+        ("prompt", "invalid_value"): "it has 130 characters; the maximum is 100",
         ("duration", "invalid_value"): "9 is above the maximum of 8",
         ("inputs.pictures", "invalid_value"): "a list of media sources is required, not 'no list'",
         ("inputs.colour", "unknown_input"): "crayon has no input 'colour'; it has prompt, duration, image, lastImage, "
