@@ -73,9 +73,9 @@ def film(retries=3, **inputs):
 
 async def test_what_one_refuses_another_makes_and_is_asked_once(engine, toys):
     execution_id = await engine.submit(film(one="refuse"))
-    [order] = await until(toys[1].orders)
+    [order] = await until(toys[1].requests)
     await engine.wait(execution_id, "job.waiting")
-    toys[1].tell(order["id"], "succeeded", cost=0.5, **FILM)
+    toys[1].set_status(order["id"], "succeeded", cost=0.5, **FILM)
 
     execution = await engine.ended(execution_id)
 
@@ -83,21 +83,21 @@ async def test_what_one_refuses_another_makes_and_is_asked_once(engine, toys):
     assert execution.status == "succeeded"
     assert (ended.result["provider"], ended.result["model"], ended.result["cost"]) == ("two", "pencil", 0.5)
     assert [file["name"] for file in ended.result["videos"]] == ["film.mp4"]
-    assert toys[0].orders() == []
-    assert len(toys[1].orders()) == 1
+    assert toys[0].requests() == []
+    assert len(toys[1].requests()) == 1
     assert "job.log" in [event.type for event in await engine.events(execution_id)]
 
 
 async def test_an_order_whose_answer_was_lost_is_found_at_the_one_who_took_it(engine, toys):
     execution_id = await engine.submit(film(one="refuse", two="lose"))
-    [order] = await until(toys[1].orders)
-    toys[1].tell(order["id"], "succeeded", **FILM)
+    [order] = await until(toys[1].requests)
+    toys[1].set_status(order["id"], "succeeded", **FILM)
 
     execution = await engine.ended(execution_id)
 
     assert execution.status == "succeeded", execution.jobs[0].error
-    assert toys[0].orders() == []
-    assert len(toys[1].orders()) == 1
+    assert toys[0].requests() == []
+    assert len(toys[1].requests()) == 1
 
 
 async def test_an_order_of_unknown_fate_goes_nowhere_else(settings, toys):
@@ -106,7 +106,7 @@ async def test_an_order_of_unknown_fate_goes_nowhere_else(settings, toys):
         execution = await engine.run(film(one="drop"))
 
     assert execution.jobs[0].error.code == "submission_unknown"
-    assert toys[1].orders() == []
+    assert toys[1].requests() == []
 
 
 async def test_when_all_are_busy_it_is_tried_again(engine):

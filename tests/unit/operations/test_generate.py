@@ -140,12 +140,12 @@ async def test_a_success_without_files_is_a_failure(job, toys):
 
 async def test_a_task_that_fails_is_not_ordered_elsewhere(job, toys):
     running = asyncio.create_task(generate.run(job, params()))
-    [order] = await until(toys[0].orders)
-    toys[0].tell(order["id"], "failed", code="content_refused", message="Too red.")
+    [order] = await until(toys[0].requests)
+    toys[0].set_status(order["id"], "failed", code="content_refused", message="Too red.")
 
     with pytest.raises(ProviderFailed, match="Too red"):
         await running
-    assert toys[1].orders() == []
+    assert toys[1].requests() == []
 
 
 @pytest.mark.parametrize("how", ["refuse", "busy"])
@@ -153,7 +153,7 @@ async def test_what_one_certainly_did_not_take_another_is_asked_for(job, toys, h
     result = await made(job, toys[1], params(inputs={"one": how}), {"film.mp4": FILM})
 
     assert (result.provider, result.model) == ("two", "pencil")
-    assert toys[0].orders() == []
+    assert toys[0].requests() == []
     assert job.submitted_to == {"submit": "two"}
     [log] = job.logs
     assert (log["message"], log["provider"]) == ("not ordered", "one")
@@ -164,7 +164,7 @@ async def test_what_may_have_been_taken_is_ordered_nowhere_else(job, toys, how):
     with pytest.raises(SubmissionUnknown):
         await generate.run(job, params(inputs={"one": how}))
 
-    assert toys[1].orders() == []
+    assert toys[1].requests() == []
 
 
 async def test_a_later_run_orders_nothing_elsewhere_while_that_is_not_known(job, toys):
@@ -176,7 +176,7 @@ async def test_a_later_run_orders_nothing_elsewhere_while_that_is_not_known(job,
     with pytest.raises(SubmissionUnknown):
         await generate.run(job, given)
 
-    assert toys[0].orders() == []
+    assert toys[0].requests() == []
 
 
 async def test_what_may_have_been_ordered_of_a_model_that_is_gone_is_for_a_person_to_decide(job, toys):
@@ -185,17 +185,17 @@ async def test_what_may_have_been_ordered_of_a_model_that_is_gone_is_for_a_perso
     with pytest.raises(SubmissionUnknown, match="brush was ordered of two"):
         await generate.run(job, params())
 
-    assert toys[0].orders() == toys[1].orders() == []
+    assert toys[0].requests() == toys[1].requests() == []
 
 
 async def test_a_later_run_goes_on_with_the_order_it_finds(job, toys):
     task = await job.submit_once(toys[1], SubmitRequest("pencil", {}))
-    toys[1].tell(task.id, "succeeded", files={"film.mp4": FILM})
+    toys[1].set_status(task.id, "succeeded", files={"film.mp4": FILM})
 
     result = await generate.run(job, params())
 
     assert (result.provider, result.model, result.provider_job_id) == ("two", "pencil", task.id)
-    assert toys[0].orders() == []
+    assert toys[0].requests() == []
 
 
 async def test_when_all_are_busy_it_is_tried_again_after_the_longest_wait(tmp_path, own, job, toys, monkeypatch):
