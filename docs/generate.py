@@ -26,6 +26,7 @@ from callsheet.domain.statuses import ENDED, TRANSITIONS, JobStatus
 from callsheet.operation.catalog import discover
 from callsheet.operation.contract import Operation
 from callsheet.operation.manifest import describe
+from callsheet.providers.catalog import load_provider_classes
 from callsheet.settings import Settings
 from callsheet.settings.api import ApiSettings
 from callsheet.settings.comfyui import ComfyUISettings
@@ -33,7 +34,6 @@ from callsheet.settings.ffmpeg import FFmpegSettings
 from callsheet.settings.generation import GenerationSettings
 from callsheet.settings.installation import InstallationSettings
 from callsheet.settings.logs import LogSettings
-from callsheet.settings.providers import ProviderSettings
 from callsheet.settings.sources import SourceSettings
 from callsheet.settings.speech import SpeechSettings
 from callsheet.settings.storage import StorageSettings
@@ -69,7 +69,7 @@ _GROUPS: dict[str, tuple[type[BaseModel], ...]] = {
     "Workers": (WorkerSettings,),
     "FFmpeg": (FFmpegSettings,),
     "Speech": (SpeechSettings,),
-    "Generation": (GenerationSettings, ProviderSettings),
+    "Generation": (GenerationSettings,),
     "ComfyUI": (ComfyUISettings,),
     "Webhooks": (WebhookSettings,),
     "Logs": (LogSettings,),
@@ -84,7 +84,18 @@ def settings_part(_page: str) -> str:
         for name in (name for group in groups for name in group.model_fields):
             field = Settings.model_fields[name]
             lines.append(f"| `CALLSHEET_{name.upper()}` | {_default_of(name, field)} | {_meaning_of(name, field)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_provider_settings()])
+
+
+def _provider_settings() -> Iterator[str]:
+    """Yield a table of the settings of each installed provider."""
+    for provider in load_provider_classes().values():
+        fields, variables = provider.settings_class.model_fields, provider.settings_class.variables
+        yield from ("", f"## Provider `{provider.name}`", "", "| Setting | Default | Meaning |", "|---|---|---|")
+        for name, field in fields.items():
+            variable = variables(name)[0]
+            default = "required" if field.is_required() else _default_of(name, field)
+            yield f"| `{variable}` | {default} | {_meaning_of(variable.removeprefix('CALLSHEET_'), field)} |"
 
 
 def _default_of(name: str, field: FieldInfo) -> str:

@@ -17,6 +17,7 @@ import pytest
 from callsheet.db.database import Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import upgrade
+from callsheet.fakes.providers.all import FAKES
 from callsheet.operation.catalog import Catalog
 from callsheet.settings import Settings
 from callsheet.testing.operations import ALL
@@ -47,10 +48,13 @@ def pytest_unconfigure(config):
 def _ignore_settings_of_the_environment():
     """Remove the setting variables of the developer's shell."""
     with pytest.MonkeyPatch.context() as patch:
-        for field in Settings.model_fields.values():
-            for name in getattr(field.validation_alias, "choices", ()):
-                patch.delenv(str(name).upper(), raising=False)
-                patch.delenv(f"{str(name).upper()}_FILE", raising=False)
+        names = [name for f in Settings.model_fields.values() for name in getattr(f.validation_alias, "choices", ())]
+        for settings_class in [fake.settings_class for fake in FAKES]:
+            names += [name for field in settings_class.model_fields for name in settings_class.variables(field)]
+            patch.setitem(settings_class.model_config, "env_file", None)
+        for name in names:
+            patch.delenv(str(name).upper(), raising=False)
+            patch.delenv(f"{str(name).upper()}_FILE", raising=False)
         yield
 
 

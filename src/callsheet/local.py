@@ -19,6 +19,7 @@ from callsheet.engine.reads.executions import get_execution
 from callsheet.logs import use_host_logging
 from callsheet.operation.catalog import Catalog, discover
 from callsheet.operation.contract import Operation
+from callsheet.providers.settings import ProviderSettings
 from callsheet.settings import Settings
 from callsheet.wiring import Runtime, open_runtime
 
@@ -35,13 +36,15 @@ def run(
     operations: Iterable[Operation] = (),
     out: Path | str | None = None,
     settings: Settings | None = None,
+    provider_settings: Iterable[ProviderSettings] = (),
     on_event: OnEvent | None = None,
 ) -> Execution:
     """Run a plan to its end and return the execution. `execution.status` says whether it succeeded.
 
     `plan` is a plan, a submission, or the path of a JSON or YAML file with either. `operations` are available in this
     run in addition to the installed ones. Artifacts are copied to the folder `out`, also those of a failed execution;
-    with None they stay in the storage. `on_event` is called with every event after it is stored.
+    with None they stay in the storage. `on_event` is called with every event after it is stored. `provider_settings`, such as `LumaSettings(api_key=…)`, replace those of the
+    environment.
 
     The run starts its own worker, and the embedded database unless the settings name a database. Other workers on the
     same database can run some of the jobs. Plans may use local files from the working directory and the plan's folder.
@@ -52,7 +55,15 @@ def run(
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(arun(plan, operations=operations, out=out, settings=settings, on_event=on_event))
+        coroutine = arun(
+            plan,
+            operations=operations,
+            out=out,
+            settings=settings,
+            provider_settings=provider_settings,
+            on_event=on_event,
+        )
+        return asyncio.run(coroutine)
     raise RuntimeError("callsheet.run() was called inside a running event loop; use `await callsheet.arun(…)`")
 
 
@@ -62,6 +73,7 @@ async def arun(
     operations: Iterable[Operation] = (),
     out: Path | str | None = None,
     settings: Settings | None = None,
+    provider_settings: Iterable[ProviderSettings] = (),
     on_event: OnEvent | None = None,
 ) -> Execution:
     """Run a plan as `run` does, inside a running event loop. Cancelling the task cancels the execution."""
@@ -69,7 +81,7 @@ async def arun(
     settings = _local_settings(settings or Settings(), plan)
     catalog = load_catalog(operations).with_settings(settings)
     submission = _read_submission(plan, settings, catalog)
-    async with open_runtime(settings, catalog, migrate=True) as runtime:
+    async with open_runtime(settings, catalog, migrate=True, provider_settings=provider_settings) as runtime:
         execution_id = await _submit(runtime, submission)
         async with _running_worker(runtime, execution_id) as worker_task:
             try:

@@ -34,6 +34,7 @@ from callsheet.operation.catalog import Catalog
 from callsheet.operation.requirements import runnable_operations
 from callsheet.providers.catalog import Providers, discover_providers
 from callsheet.providers.contract import Provider
+from callsheet.providers.settings import ProviderSettings
 from callsheet.settings import Settings
 
 
@@ -178,15 +179,15 @@ async def open_runtime(
     migrate: bool = False,
     follow_events: bool = True,
     extra_providers: Iterable[Provider] = (),
+    provider_settings: Iterable[ProviderSettings] = (),
 ) -> AsyncIterator[Runtime]:
     """Open a runtime and close it at the end.
 
     `follow_events` listens for events of other processes (`Runtime.event_stream`). `extra_providers` are available in
-    addition to the installed ones.
+    addition to the installed ones. `provider_settings` replace those of the environment.
     """
-    extra = [(provider.name, lambda _, provider=provider: provider) for provider in extra_providers]
     async with (
-        discover_providers(settings, extra) as providers,
+        discover_providers(settings, provider_settings=provider_settings, opened=extra_providers) as providers,
         Pool(settings) as comfyui,
         open_database(settings, migrate=migrate) as database,
     ):

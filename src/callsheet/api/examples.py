@@ -241,7 +241,7 @@ _MODEL = ModelRecord(
             provider="replicate",
             model="bytedance/seedance-1-pro",
             ready=False,
-            why_not="Replicate needs REPLICATE_API_TOKEN",
+            why_not="provider 'replicate' needs CALLSHEET_REPLICATE_API_TOKEN or REPLICATE_API_TOKEN",
             waiting="webhook",
             parameters=[
                 ParameterRecord(name="prompt", kind="text", required=True, max_length=2000),

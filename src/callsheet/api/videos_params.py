@@ -11,7 +11,8 @@ from pydantic.alias_generators import to_camel
 from callsheet.api.videos_size import inputs_for_size
 from callsheet.domain.did_you_mean import did_you_mean
 from callsheet.domain.errors import BadParams, Problem
-from callsheet.providers.registry import GenerativeModel, Parameter, Registry
+from callsheet.providers.model_records import GenerativeModel, Parameter
+from callsheet.providers.registry import Registry
 
 _OPENAI_FIELDS = frozenset({"prompt", "model", "seconds", "size", "input_reference"})
 _FIELD_OF_PARAM = {

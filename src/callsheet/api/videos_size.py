@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from callsheet.providers.registry import Parameter
+from callsheet.providers.model_records import Parameter
 
 _TOLERANCE = 0.06
 """Maximum relative difference between a requested and an offered ratio or line count: 1792x1024 matches 16:9, 1080p."""

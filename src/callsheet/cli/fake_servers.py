@@ -1,4 +1,4 @@
-"""`callsheet dev`: trying everything without keys and without costs."""
+"""`callsheet dev`: fake servers, to try Callsheet without API keys and costs."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,37 +7,37 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-group = typer.Typer(help="Try things without keys and without costs.", no_args_is_help=True)
+group = typer.Typer(help="Try Callsheet without API keys and costs.", no_args_is_help=True)
 
 _FIRST_PORT = 8600
 
 
 @group.callback()
 def dev() -> None:
-    """Try things without keys and without costs."""
+    """Try Callsheet without API keys and costs."""
 
 
 @group.command()
 def fakes(
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65000, help="The first of the ports to answer at, 0 takes free ones")
+        int, typer.Option("--port", min=0, max=65000, help="First of the ports to listen on; 0: free ports")
     ] = _FIRST_PORT,
     pace: Annotated[
-        float, typer.Option("--pace", min=0.01, metavar="SECONDS", help="How long each stage of a task takes")
+        float, typer.Option("--pace", min=0.01, metavar="SECONDS", help="Duration of each stage of a task")
     ] = 1.0,
 ) -> None:
-    """Run stand-ins of all providers until Ctrl-C, and print the variables that lead to them.
+    """Run fakes of all providers until Ctrl-C, and print the environment variables that connect Callsheet to them.
 
-    They speak as the providers do, take any order, and give a second of film. A stand-in of a ComfyUI server, which
-    runs graphs without models, is among them. Keep the variables in a file `.env`, or set them in the shell that runs
+    They speak the wire formats of the providers, accept every submission, and return a video of one second. A fake
+    ComfyUI server runs graphs without models. Save the variables in a file `.env`, or set them in the shell that runs
     Callsheet.
     """
     from callsheet.cli.loop import run_async
 
-    run_async(_stand_in(port, pace))
+    run_async(_run_fakes(port, pace))
 
 
-async def _stand_in(port: int, pace: float) -> None:
+async def _run_fakes(port: int, pace: float) -> None:
     import asyncio
     import tempfile
     from pathlib import Path
@@ -52,21 +52,19 @@ async def _stand_in(port: int, pace: float) -> None:
     try:
         with tempfile.TemporaryDirectory(prefix="callsheet-comfyui-") as folder:
             async with (
-                all_fakes(pace=pace, first_port=port) as stand_ins,
+                all_fakes(pace=pace, first_port=port) as fakes,
                 running_comfyui(Path(folder), port=port + len(FAKES) if port else 0) as comfyui,
             ):
-                _announce({**environment_of(stand_ins), "COMFYUI_API_URL": comfyui.url})
+                _print_environment({**environment_of(fakes), "COMFYUI_API_URL": comfyui.url})
                 await stopped.wait()
     except OSError as error:
-        raise ConfigurationError(
-            f"The stand-ins cannot answer at the ports from {port} on: {error.strerror}."
-        ) from None
+        raise ConfigurationError(f"The fakes cannot listen on the ports from {port}: {error.strerror}.") from None
 
 
-def _announce(environment: "Mapping[str, str]") -> None:
+def _print_environment(environment: "Mapping[str, str]") -> None:
     import shlex
 
     from callsheet.cli.printing import say, show
 
     show("\n".join(f"export {name}={shlex.quote(value)}" for name, value in environment.items()))
-    say("Stand-ins of all providers answer at these addresses; Ctrl-C ends them.")
+    say("Fakes of all providers are running; Ctrl-C stops them.")

@@ -1,4 +1,4 @@
-"""`callsheet models`: what `generate` can be asked for here."""
+"""`callsheet models`: the models that `generate` can use."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,21 +9,21 @@ from callsheet.cli.options import Json
 if TYPE_CHECKING:
     from callsheet.providers.listing import ModelRecord, ParameterRecord
 
-group = typer.Typer(help="Show what `generate` can be asked for here.", invoke_without_command=True)
+group = typer.Typer(help="Show the models that `generate` can use.", invoke_without_command=True)
 
-_BARE = "it cannot be used here"
+_NOT_READY = "not configured"
 
 
 @group.callback()
 def models(context: typer.Context, as_json: Json = False) -> None:
-    """Show what `generate` can be asked for here."""
+    """Show the models that `generate` can use."""
     if context.invoked_subcommand is None:
         list_models(as_json=as_json)
 
 
 @group.command("list")
 def list_models(as_json: Json = False) -> None:
-    """List the models: what they make, who offers them, and who of those is set up here."""
+    """List the models: what they make, and which of their providers are configured here."""
     from callsheet.cli.printing import show_columns, show_json
 
     records = _records()
@@ -41,7 +41,7 @@ def show_model(
     model_id: Annotated[str, typer.Argument(metavar="MODEL", help="Id of the model, or an alias")],
     as_json: Json = False,
 ) -> None:
-    """Show one model: who offers it, what is missing where it cannot be used, and what it takes."""
+    """Show one model: its providers, missing settings, and inputs."""
     from callsheet.cli.printing import show, show_json
     from callsheet.domain.did_you_mean import did_you_mean
     from callsheet.domain.errors import NotFound
@@ -49,8 +49,8 @@ def show_model(
     records = _records()
     record = next((record for record in records if model_id in (record.id, *record.aliases)), None)
     if record is None:
-        near = did_you_mean(model_id, [known.id for known in records])
-        raise NotFound(f"There is no model '{model_id}'{near or '; `callsheet models` lists those that are known.'}")
+        hint = did_you_mean(model_id, [known.id for known in records])
+        raise NotFound(f"There is no model '{model_id}'{hint or '; `callsheet models` lists all models.'}")
     if as_json:
         show_json(record.model_dump(mode="json", by_alias=True))
         return
@@ -65,7 +65,7 @@ def _show_offers(record: "ModelRecord") -> None:
 
     for offer in record.offers:
         show("")
-        show(f"{offer.provider}, as {offer.model}: {'ready' if offer.ready else offer.why_not or _BARE}")
+        show(f"{offer.provider}, as {offer.model}: {'ready' if offer.ready else offer.why_not or _NOT_READY}")
         if offer.price:
             show(f"Price: {offer.price}")
         rows = [(p.name, p.kind, _needed(p), _bounds(p), p.description) for p in offer.parameters]

@@ -19,15 +19,9 @@ from callsheet.files.media_types import guess_media_type
 from callsheet.operation.contract import Context, OpenSubmission
 from callsheet.operations.generate_params import GenerateParams
 from callsheet.providers.contract import InputFile, Provider, SubmitRequest, Task
-from callsheet.providers.registry import (
-    OWN_SERVERS,
-    GenerativeModel,
-    Offer,
-    offers_of,
-    read_registry,
-    to_provider_inputs,
-    validate_inputs,
-)
+from callsheet.providers.model_inputs import to_provider_inputs, validate_inputs
+from callsheet.providers.model_records import LOCAL_COMFYUI, GenerativeModel, Offer
+from callsheet.providers.registry import read_registry
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +49,8 @@ async def submit_to_first(job: Context, params: GenerateParams, model: Generativ
     """
     reasons: list[str] = []
     transient: list[ProviderRateLimited | ProviderUnreachable] = []
-    for offer in offers_of(model, params.provider):
-        if offer.provider == OWN_SERVERS:
+    for offer in model.offers_by(params.provider):
+        if offer.provider == LOCAL_COMFYUI:
             continue
         if problems := validate_inputs(offer, params.given_inputs()):
             reasons.append(f"{offer.provider}: {'; '.join(map(repr, problems))}")

@@ -11,13 +11,8 @@ from callsheet.operations.comfyui.operation import comfyui as comfyui_operation
 from callsheet.operations.comfyui.results import ComfyUIResult
 from callsheet.operations.generate_params import GenerateParams
 from callsheet.operations.generate_results import GenerateResult
-from callsheet.providers.registry import (
-    OWN_SERVERS,
-    GenerativeModel,
-    offers_of,
-    to_provider_inputs,
-    validate_inputs,
-)
+from callsheet.providers.model_inputs import to_provider_inputs, validate_inputs
+from callsheet.providers.model_records import LOCAL_COMFYUI, GenerativeModel
 
 _CHILD_ID = "local"
 
@@ -26,9 +21,9 @@ async def generate_locally(job: Context, params: GenerateParams, model: Generati
     """Return the result of the local servers. None when a provider must be used instead: there is no local offer for
     these inputs, the queue is too long, no worker is alive, or the local job failed.
     """
-    offers = offers_of(model, params.provider)
+    offers = model.offers_by(params.provider)
     inputs = params.given_inputs()
-    local = next((o for o in offers if o.provider == OWN_SERVERS and not validate_inputs(o, inputs)), None)
+    local = next((o for o in offers if o.provider == LOCAL_COMFYUI and not validate_inputs(o, inputs)), None)
     if local is None:
         return None
     result = await _run_workflow(job, local.model, to_provider_inputs(local, inputs), only_offer=len(offers) == 1)
@@ -39,7 +34,7 @@ async def generate_locally(job: Context, params: GenerateParams, model: Generati
         images=result.images,
         audios=result.audio,
         files=[each.file for each in result.files],
-        provider=OWN_SERVERS,
+        provider=LOCAL_COMFYUI,
         model=local.model,
         provider_job_id=result.prompt_id,
     )

@@ -1,1 +1,1 @@
-"""Somebody else's generators: one file a provider, behind one contract."""
+"""Providers: external generators behind one contract, one adapter file each."""

@@ -1,4 +1,4 @@
-"""What providers have in common that cannot be cancelled, list nothing and call nobody."""
+"""Base class of providers, with defaults for the optional features."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -9,48 +9,57 @@ import httpx2
 
 from callsheet.domain.errors import BadWebhook, SubmissionUnknown
 from callsheet.providers.contract import Capabilities, Output, PollPolicy, SubmitRequest, Task, TaskStatus, WebhookEvent
-from callsheet.providers.http.client import ProviderClient, ProviderResponse
+from callsheet.providers.http.client import ProviderClient
 from callsheet.providers.http.json_fields import text
+from callsheet.providers.http.response import ProviderResponse
+from callsheet.providers.settings import ProviderSettings
 
 
 class BaseProvider:
-    """The least of a provider. What one can do besides, its own class says."""
+    """A provider that cannot cancel, lists no tasks and sends no webhooks. Subclasses override what they support."""
 
     name: str
+    settings_class: type[ProviderSettings]
     capabilities: Capabilities
-    hosts: frozenset[str] | None = frozenset()
-    """Where its files are, besides its own origin; None: anywhere on the public internet."""
+    file_hosts: frozenset[str] | None = frozenset()
+    """Domains that host its files, besides its own origin; None: any host on the public internet."""
 
     def __init__(self, http: ProviderClient, poll_policy: PollPolicy) -> None:
         self.poll_policy = poll_policy
         self._http = http
 
     async def fetch(self, output: Output, target: Path) -> Path:
-        """Bring a file here; the key goes to the provider's own origin only."""
-        return await self._http.fetch(output, target, hosts=_host_of(output) if self.hosts is None else self.hosts)
+        """Download an output to `target`; the API key is sent to the provider's own origin only."""
+        hosts = _host_of(output) if self.file_hosts is None else self.file_hosts
+        return await self._http.fetch(output, target, hosts=hosts)
 
     async def cancel(self, task: Task) -> None:
-        """Let the task go on: the provider has no way to end it."""
+        """Do nothing: the provider has no way to cancel a task."""
 
-    async def find_submission(self, order: SubmitRequest, since: datetime, others: Collection[str] = ()) -> Task | None:  # noqa: ARG002
+    async def find_submission(
+        self,
+        request: SubmitRequest,  # noqa: ARG002
+        since: datetime,  # noqa: ARG002
+        others: Collection[str] = (),  # noqa: ARG002
+    ) -> Task | None:
         """Raise SubmissionUnknown: the provider does not list its tasks."""
-        raise SubmissionUnknown(f"{self.name} cannot be asked which orders it has taken.", provider=self.name)
+        raise SubmissionUnknown(f"{self.name} cannot list the submissions it has accepted.", provider=self.name)
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:  # noqa: ARG002
-        """Raise BadWebhook: the provider calls nobody."""
-        raise BadWebhook(f"{self.name} is not known to call anybody.")
+        """Raise BadWebhook: the provider sends no webhooks."""
+        raise BadWebhook(f"{self.name} sends no webhooks.")
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close all connections."""
         await self._http.close()
 
-    def _task(self, answer: ProviderResponse, task_id: Any, **handle: Any) -> Task:
-        """Return the task that an answer names. Raises SubmissionUnknown where it names none."""
-        named = text(task_id)
-        # Such a character cannot be kept.
-        if named is None or "\0" in named:
-            self._http.raise_unreadable_submission(answer)
-        return Task(self.name, named, handle)
+    def _task(self, response: ProviderResponse, task_id: Any, **handle: Any) -> Task:
+        """Return the task with the id from a response. Raises SubmissionUnknown for a missing or invalid id."""
+        parsed = text(task_id)
+        # PostgreSQL cannot store NUL in a text.
+        if parsed is None or "\0" in parsed:
+            self._http.raise_unreadable_submission(response)
+        return Task(self.name, parsed, handle)
 
     def _lost_status(self) -> TaskStatus:
         return TaskStatus("lost", "not found", message=f"{self.name} does not know the task any more.")

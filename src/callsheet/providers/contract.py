@@ -1,8 +1,12 @@
-"""What a provider is: it takes orders, is looked at until they are done, and gives files.
+"""The contract of a provider: submit a task, poll it, fetch its files.
 
-A submit ends in one of three ways. It is accepted, and a Task comes back; nothing was ordered, and Refused,
-ProviderRateLimited or ProviderUnreachable says so; or nobody knows, and SubmissionUnknown says so. No provider sends an order
-twice by itself.
+A submit ends in one of three ways:
+
+- accepted: a Task is returned;
+- certainly not accepted: SubmissionRejected, ProviderRateLimited or ProviderUnreachable is raised;
+- unknown: SubmissionUnknown is raised.
+
+A provider never sends a submission twice by itself: each one can cost money.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -12,179 +16,194 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 TaskState = Literal["queued", "running", "succeeded", "failed", "cancelled", "lost"]
-"""`lost`: the provider does not know the task (any more). A state that a provider invents is `running`: it is looked
-at again, and never taken for an end."""
+"""`lost`: the provider does not know the task (any more). An unknown state of a provider is `running`: polling
+continues, and the task is never regarded as ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a provider can do. A quirk is told here as data, with the date it was seen, not in branches of code."""
+    """Optional features of a provider."""
 
     webhook: bool = False
-    """It calls back an address that comes with each order."""
+    """It calls the webhook URL that a submission contains."""
     signed: bool = False
-    """Its calls are signed, so that a forged one is told from its own."""
+    """Its webhooks are signed, so that a forged one is detected."""
     cancel: bool = False
     progress: bool = False
     find_submission: bool = False
-    """Its orders can be listed, so that one whose answer was lost is found again."""
+    """It lists its tasks, so that a submission whose response was lost can be found."""
     retention: timedelta | None = None
-    """How long results can be fetched; None: until somebody deletes them."""
+    """How long results can be fetched; None: until they are deleted."""
     inline_limit: int = 0
-    """Bytes of a file that may stand inside an order; 0: files are taken by URL only."""
-    quirks: Mapping[str, str] = field(default_factory=dict)
-    """Name → what was seen, with the date."""
+    """Maximum size, in bytes, of a file inside a submission; 0: files are accepted by URL only."""
 
 
 @dataclass(frozen=True, slots=True)
 class PollPolicy:
-    """How often a task is looked at."""
+    """How often a task is polled."""
 
     initial: timedelta = timedelta(seconds=5)
+    """Time between the submission and the first poll."""
     factor: float = 1.5
+    """Growth of the interval from one poll to the next."""
     max_interval: timedelta = timedelta(seconds=60)
     webhook_interval: timedelta = timedelta(seconds=60)
-    """The shortest interval for a task whose end a webhook tells."""
+    """Minimum interval for a task whose end a webhook reports."""
     max_polls: int = 100
     per_second: float | None = None
-    """Looks by one worker, at all tasks together; None: as many as it answers."""
+    """Rate limit of one worker, for all tasks of the provider together; None: no limit."""
     deadline: timedelta = timedelta(hours=24)
-    """From the acceptance on; then the task is cancelled and the job fails."""
+    """Maximum duration of a task since its submission; then it is cancelled and the job fails."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputFile:
-    """A file that goes into an order."""
+    """A file in the input of a submission."""
 
     path: Path
     media_type: str
     url: str | None = field(default=None, repr=False)
-    """Where the provider can fetch it, if anywhere; it lives for a while only."""
+    """A temporary URL from which the provider can fetch the file; None where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubmitRequest:
-    """What is asked of a provider."""
+    """One request to a provider to create a task."""
 
     model: str
-    """By the provider's own name."""
+    """The provider's name of the model."""
     input: Mapping[str, Any]
-    """By the provider's own words; an InputFile stands wherever a file goes."""
+    """Input with the provider's names of the parameters; files are InputFile objects."""
     version: str | None = None
     webhook: str | None = field(default=None, repr=False)
-    """The address to call when the task has ended; it holds a token that only the provider learns."""
+    """The URL to call when the task has ended; it contains a secret token."""
     client_reference: str = ""
-    """Unique to this submission; sent along where the provider has a place for it."""
+    """Unique id of this submission; sent to providers that accept one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """An order that a provider has accepted. It is stored as JSON."""
+    """An accepted submission. It is stored as JSON."""
 
     provider: str
     id: str
-    """By which the provider knows it."""
+    """The provider's id of the task."""
     handle: Mapping[str, Any] = field(default_factory=dict)
-    """What else it takes to ask for it again, such as addresses; no secrets. Of a task that only its webhook told of,
-    there is no more than the order's `model`."""
+    """Other data that is needed to poll the task, such as URLs; no secrets. For a task that is known from its webhook
+    only, it contains just the `model` of the submission."""
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """A file that a task made."""
+    """A file that a task produced."""
 
     url: str | None = field(default=None, repr=False)
-    """Often signed, so that whoever has it has the file."""
+    """Often a signed URL: everybody who has it can fetch the file."""
     inline: bytes | None = field(default=None, repr=False)
-    """The file itself, where it comes with the answer."""
+    """The content of the file, where it is part of the response."""
     name: str | None = None
     media_type: str | None = None
     requires_api_key: bool = False
-    """Whether the provider's own key opens it; it is sent to the provider's own hosts only."""
+    """Whether the URL needs the provider's API key; the key is sent to the provider's own hosts only."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskStatus:
-    """How a task stands."""
+    """Status of a task."""
 
     state: TaskState
     status: str
-    """By the provider's own word."""
+    """The provider's name of the state."""
     progress: float | None = None
     """0 to 1"""
     outputs: Sequence[Output] = ()
     code: str | None = None
-    """Why it failed, in a stable word: `content_refused`, `provider_failed`, `deadline`, …"""
+    """Error code of a failure: `content_refused`, `provider_failed`, `deadline`, …"""
     message: str | None = None
-    """Why it failed, for people."""
+    """Error message of a failure."""
     cost: float | None = None
-    """US dollars, where the provider tells."""
+    """US dollars, where the provider reports it."""
     seconds: float | None = None
-    """That the provider worked on it, where it tells."""
+    """Processing time, where the provider reports it."""
     retry_after: float | None = None
-    """Seconds that the provider asks to wait before the next look, where it does."""
+    """Seconds until the next poll, where the provider requests a delay."""
 
     @property
     def ended(self) -> bool:
-        """Whether it will not change any more."""
+        """Whether the state is final."""
         return self.state in ("succeeded", "failed", "cancelled", "lost")
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookEvent:
-    """What a webhook says: a hint to look at the task, no more."""
+    """Content of a verified webhook. It only triggers a poll of the task."""
 
     task_id: str | None
-    """By which the provider knows the task; None where it does not say."""
+    """The provider's id of the task; None where the webhook contains none."""
     message_id: str
-    """Equal in every delivery of one message."""
+    """The same in every delivery of one message."""
     status: str
-    """By the provider's own word."""
+    """The provider's name of the state."""
 
 
 class Provider(Protocol):
-    """One provider. Time-outs, rate limits and addresses come from its settings; it holds one HTTP client."""
+    """A provider. It is created from its settings and holds one HTTP client.
+
+        class Acme(BaseProvider):
+            name = "acme"
+            settings_class = AcmeSettings
+            capabilities = Capabilities(cancel=True)
+
+            async def submit(self, request: SubmitRequest) -> Task:
+                response = await self._http.submit("POST", "/v1/tasks", json={**request.input, "model": request.model})
+                return self._task(response, response.at("id"))
+
+    A package offers it by the entry point `acme = "acme_package:Acme"` in the group `callsheet.providers`.
+    """
 
     @property
     def name(self) -> str:
-        """As in the model registry and in the database."""
+        """Name in the model registry and in the database."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do."""
+        """Optional features."""
 
     @property
     def poll_policy(self) -> PollPolicy:
-        """How often it wants to be looked at."""
+        """How often its tasks are polled."""
 
-    async def submit(self, order: SubmitRequest) -> Task:
-        """Send an order, once.
+    async def submit(self, request: SubmitRequest) -> Task:
+        """Send a submission, once.
 
-        Raises Refused, ProviderRateLimited or ProviderUnreachable when certainly nothing was ordered, else SubmissionUnknown.
+        Raises SubmissionRejected, ProviderRateLimited or ProviderUnreachable when it was certainly not accepted,
+        SubmissionUnknown in all other cases.
         """
 
     async def get_status(self, task: Task) -> TaskStatus:
-        """Ask how a task stands. Raises ProviderUnreachable, or ProviderRateLimited when asked too often."""
+        """Return the status of a task. Raises ProviderUnreachable, or ProviderRateLimited at too many polls."""
 
     async def fetch(self, output: Output, target: Path) -> Path:
-        """Bring a file here, streamed, capped, from hosts that may be asked.
+        """Download an output to `target`, streamed, limited in size, from permitted hosts only.
 
         Raises OutputExpired, ProviderUnreachable, or ProviderFailed with the code `foreign_host`.
         """
 
     async def cancel(self, task: Task) -> None:
-        """Ask for the task's end; that it had ended already is fine. Raises ProviderUnreachable."""
+        """Request the cancellation of a task; a task that has ended is no error. Raises ProviderUnreachable."""
 
-    async def find_submission(self, order: SubmitRequest, since: datetime, others: Collection[str] = ()) -> Task | None:
-        """Look for an order whose answer was lost, among those made since; None when the list does not show it.
+    async def find_submission(
+        self, request: SubmitRequest, since: datetime, others: Collection[str] = ()
+    ) -> Task | None:
+        """Search the tasks created since then for a submission whose response was lost; None if there is no match.
 
-        None proves nothing: a list may lag, or be another account's. Nothing is ordered anew because of it.
-        `others` are ids of tasks that belong to other orders, however alike they look.
-        Raises SubmissionUnknown where several could be the one, or the provider cannot list.
+        None is no proof: a list can lag behind, or belong to another account. It never leads to a second submission.
+        `others` are ids of tasks that belong to other submissions with the same input.
+        Raises SubmissionUnknown when several tasks match, or when the provider cannot list its tasks.
         """
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
-        """Check and read a call of the provider. Raises BadWebhook for one that is forged, too old or malformed."""
+        """Verify and parse a webhook. Raises BadWebhook for a forged, expired or malformed one."""
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""

@@ -1,4 +1,4 @@
-"""Access tokens of this machine's own Google credentials; needs google-auth."""
+"""Access tokens from the Google credentials of this machine; needs google-auth."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,44 +10,49 @@ import google.auth.transport
 import httpx2
 
 from callsheet.domain.errors import ProviderUnreachable
-from callsheet.providers.http.client import AuthHeaders, redact_message
+from callsheet.providers.http.redaction import MAX_MESSAGE, redact_message
+from callsheet.providers.http.transport import AuthHeaders
 
 _SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
-_PATIENCE = 30
+_TIMEOUT = 30
 
 
 def google_tokens() -> AuthHeaders:
-    """Return keys with a token that is renewed when it expires; the credentials are looked for at the first request."""
-    lock = asyncio.Lock()
-    held: list[Any] = []
+    """Return auth headers with a token that is renewed when it expires.
 
-    async def keys() -> Mapping[str, str]:
+    The credentials are loaded at the first request. A request raises ProviderUnreachable when Google issues no token.
+    """
+    lock = asyncio.Lock()
+    loaded: list[Any] = []
+
+    async def auth() -> Mapping[str, str]:
         async with lock:
             try:
-                if not held:
-                    held.append(await asyncio.to_thread(_credentials))
-                if not held[0].valid:
-                    await asyncio.to_thread(_refresh, held[0])
+                if not loaded:
+                    loaded.append(await asyncio.to_thread(_load_credentials))
+                if not loaded[0].valid:
+                    await asyncio.to_thread(_refresh, loaded[0])
             except google.auth.exceptions.GoogleAuthError as error:
-                words = redact_message(str(error.args[0]) if error.args else type(error).__name__)
-                raise ProviderUnreachable(f"Google gives no token for Vertex AI: {words[:300]}") from None
-            return {"Authorization": f"Bearer {held[0].token}"}
+                reason = redact_message(str(error.args[0]) if error.args else type(error).__name__)
+                message = f"Google issued no token for Vertex AI: {reason[:MAX_MESSAGE]}"
+                raise ProviderUnreachable(message) from None
+            return {"Authorization": f"Bearer {loaded[0].token}"}
 
-    return keys
+    return auth
 
 
-def _credentials() -> Any:
-    found, _ = google.auth.default(scopes=_SCOPES)
-    return found
+def _load_credentials() -> Any:
+    credentials, _ = google.auth.default(scopes=_SCOPES)
+    return credentials
 
 
 def _refresh(credentials: Any) -> None:
-    with httpx2.Client(timeout=_PATIENCE, follow_redirects=False) as client:
+    with httpx2.Client(timeout=_TIMEOUT, follow_redirects=False) as client:
         credentials.refresh(_Transport(client))
 
 
 class _Transport(google.auth.transport.Request):
-    """google-auth's way to the network; its own ones need further packages."""
+    """Transport of google-auth over httpx2; the transports of google-auth need further packages."""
 
     def __init__(self, client: httpx2.Client) -> None:
         self._client = client
@@ -60,32 +65,32 @@ class _Transport(google.auth.transport.Request):
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         **_: Any,
-    ) -> "_Answer":
+    ) -> "_Response":
         """Send a request."""
         try:
-            answer = self._client.request(method, url, content=body, headers=headers, timeout=timeout or _PATIENCE)
+            response = self._client.request(method, url, content=body, headers=headers, timeout=timeout or _TIMEOUT)
         except httpx2.HTTPError as error:
             raise google.auth.exceptions.TransportError(type(error).__name__) from error  # type: ignore[no-untyped-call]
-        return _Answer(answer)
+        return _Response(response)
 
 
-class _Answer(google.auth.transport.Response):
-    """An answer as google-auth reads it."""
+class _Response(google.auth.transport.Response):
+    """A response in the form that google-auth expects."""
 
-    def __init__(self, answer: httpx2.Response) -> None:
-        self._answer = answer
+    def __init__(self, response: httpx2.Response) -> None:
+        self._response = response
 
     @property
     def status(self) -> int:
         """The HTTP status."""
-        return self._answer.status_code
+        return self._response.status_code
 
     @property
     def headers(self) -> Mapping[str, str]:
         """The headers."""
-        return self._answer.headers
+        return self._response.headers
 
     @property
     def data(self) -> bytes:
         """The body."""
-        return self._answer.content
+        return self._response.content

@@ -1,19 +1,19 @@
-"""The models as they are shown: who offers them, and who of those can be asked here."""
+"""Description of the models for the API and the CLI, with the providers that are configured here."""
 
 from pydantic import Field
 
 from callsheet.domain.model import Model
 from callsheet.providers.catalog import Providers
-from callsheet.providers.registry import (
+from callsheet.providers.model_records import (
     LOCAL_COMFYUI,
     GenerativeModel,
     Kind,
     Makes,
     Offer,
     Parameter,
-    Registry,
     WaitStrategy,
 )
+from callsheet.providers.registry import Registry
 
 
 class ParameterRecord(Model):
@@ -23,23 +23,23 @@ class ParameterRecord(Model):
     kind: Kind
     required: bool
     default: str | int | float | bool | None = None
-    choices: list[str | int | float | bool] | None = Field(None, description="The only values that it may have")
+    choices: list[str | int | float | bool] | None = Field(None, description="The allowed values")
     minimum: float | None = None
     maximum: float | None = None
-    max_length: int | None = Field(None, description="Characters")
+    max_length: int | None = Field(None, description="Maximum number of characters")
     description: str = ""
 
 
 class OfferRecord(Model):
-    """A model as one provider has it."""
+    """A model as one provider offers it."""
 
     provider: str
-    model: str = Field(description="By the provider's own name")
+    model: str = Field(description="The provider's name of the model")
     version: str | None = None
-    ready: bool = Field(description="Whether the provider is set up where this was asked")
-    why_not: str | None = Field(None, description="What is missing")
-    waiting: WaitStrategy = Field(description="How its end is learned of, where both work")
-    price: str | None = Field(None, description="For people, with the day it was seen")
+    ready: bool = Field(description="Whether the provider is configured in this process")
+    why_not: str | None = Field(None, description="Why the provider cannot be used")
+    waiting: WaitStrategy = Field(description="How the end of a task is noticed, where both are possible")
+    price: str | None = Field(None, description="Price information for people, with its date")
     parameters: list[ParameterRecord]
 
 
@@ -51,17 +51,17 @@ class ModelRecord(Model):
     makes: Makes
     summary: str
     aliases: list[str]
-    ready: bool = Field(description="Whether one of its providers is set up where this was asked")
-    offers: list[OfferRecord] = Field(description="In the order they are asked in")
+    ready: bool = Field(description="Whether one of its providers is configured in this process")
+    offers: list[OfferRecord] = Field(description="In order of preference")
 
 
 def list_models(registry: Registry, providers: Providers) -> list[ModelRecord]:
-    """Describe every model, by id."""
+    """Return the description of every model, sorted by id."""
     return [describe_model(registry[model_id], providers) for model_id in sorted(registry)]
 
 
 def describe_model(model: GenerativeModel, providers: Providers) -> ModelRecord:
-    """Describe one model."""
+    """Return the description of one model."""
     offers = [_offer(offer, providers) for offer in model.offers]
     return ModelRecord(
         id=model.id,

@@ -1,27 +1,27 @@
-"""How often a provider is asked, by the settings."""
+"""Poll policy of a provider, from the settings."""
 
 from datetime import timedelta
 
 from callsheet.providers.contract import PollPolicy
 from callsheet.settings import Settings
 
-_MOST = 3_000
+_MAX_POLLS = 3_000
 
 
 def default_poll_policy(
     settings: Settings,
     *,
-    longest: timedelta | None = None,
+    max_interval: timedelta | None = None,
     deadline: timedelta | None = None,
     per_second: float | None = None,
 ) -> PollPolicy:
-    """Return what the settings say, within what a provider allows: `longest` is a pause, `deadline` for the whole."""
-    cap = min(settings.provider_poll_max, longest or settings.provider_poll_max)
+    """Return the poll policy of the settings, reduced to the `max_interval` and `deadline` of the provider."""
+    longest = min(settings.provider_poll_max, max_interval or settings.provider_poll_max)
     return PollPolicy(
-        initial=min(settings.provider_poll_initial, cap),
-        max_interval=cap,
-        webhook_interval=min(PollPolicy().webhook_interval, cap),
-        max_polls=_MOST,
+        initial=min(settings.provider_poll_initial, longest),
+        max_interval=longest,
+        webhook_interval=min(PollPolicy().webhook_interval, longest),
+        max_polls=_MAX_POLLS,
         per_second=per_second,
         deadline=min(settings.provider_deadline, deadline or settings.provider_deadline),
     )

@@ -1,4 +1,4 @@
-"""RunPod: serverless endpoints of one's own."""
+"""RunPod: your own serverless endpoints."""
 
 import asyncio
 import re
@@ -8,21 +8,27 @@ from typing import Any
 from urllib.parse import quote
 
 import orjson
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
-from callsheet.domain.errors import BadWebhook, ConfigurationError, ProviderUnreachable, SubmissionRejected
+from callsheet.domain.durations import Duration
+from callsheet.domain.errors import BadWebhook, ProviderUnreachable, SubmissionRejected
 from callsheet.providers.base import BaseProvider
 from callsheet.providers.contract import Capabilities, SubmitRequest, Task, TaskState, TaskStatus, WebhookEvent
 from callsheet.providers.http.base64_files import with_data_uris
-from callsheet.providers.http.client import ProviderClient, redact_message, sanitize, static_headers
+from callsheet.providers.http.client import ProviderClient
+from callsheet.providers.http.hosts import ProviderHosts
 from callsheet.providers.http.json_fields import as_object, number, text
+from callsheet.providers.http.redaction import redact_message, sanitize
 from callsheet.providers.http.request_files import encode_files
 from callsheet.providers.http.response_files import find_outputs
+from callsheet.providers.http.transport import ClientLimits, static_headers
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
+from callsheet.providers.settings import ProviderSettings
 from callsheet.providers.webhooks.signatures import read_json_object
 from callsheet.settings import Settings
 
-_NAME = "runpod"
 _STATES: Mapping[str, TaskState] = {
     "IN_QUEUE": "queued",
     "IN_PROGRESS": "running",
@@ -32,125 +38,131 @@ _STATES: Mapping[str, TaskState] = {
     "TIMED_OUT": "failed",
     "CANCELLED": "cancelled",
 }
-_ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_LONGEST = timedelta(days=7)
-_SHORTEST_RUN = timedelta(seconds=5)
-_SHORTEST_LIFE = timedelta(seconds=10)
-_MARGIN = timedelta(minutes=10)
-"""That a task outlives our own deadline: it vanishes at its end, and is better cancelled before."""
-_A_SECOND = 100
+_ENDPOINT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_MAX_TIMEOUT = timedelta(days=7)
+_MIN_EXECUTION_TIMEOUT = timedelta(seconds=5)
+_MIN_TTL = timedelta(seconds=10)
+_TTL_MARGIN = timedelta(minutes=10)
+"""Time to live beyond our own deadline. A task vanishes at the end of its time to live, even while it runs (2026-08);
+we cancel it before."""
+_SUBMITS_PER_SECOND = 100
 
 
-def open_runpod(settings: Settings) -> "RunPod":
-    """Return RunPod by the settings. Raises ConfigurationError where the key is missing."""
-    if settings.runpod_api_key is None:
-        raise ConfigurationError("RunPod needs RUNPOD_API_KEY")
-    return RunPod(settings, settings.runpod_api_key.get_secret_value())
+class RunPodSettings(ProviderSettings):
+    """Settings of RunPod."""
+
+    model_config = SettingsConfigDict(env_prefix="CALLSHEET_RUNPOD_")
+
+    api_key: SecretStr = Field(
+        validation_alias=AliasChoices("CALLSHEET_RUNPOD_API_KEY", "RUNPOD_API_KEY"), description="API key of RunPod"
+    )
+    url: str = Field("https://api.runpod.ai/v2", description="Base URL of the API of RunPod")
+    execution_timeout: Duration | None = Field(
+        None, description="Execution timeout of a task, 5 seconds to 7 days; unset: the timeout of the endpoint"
+    )
 
 
 class RunPod(BaseProvider):
-    """Models are ids of endpoints."""
+    """RunPod. Model names are ids of serverless endpoints."""
 
-    name = _NAME
-    capabilities = Capabilities(
-        webhook=True,
-        cancel=True,
-        retention=timedelta(minutes=30),
-        inline_limit=7 * 2**20,
-        quirks={
-            "unsigned": "2026-08: webhooks are not signed, and echo input and address; three tries in 20 seconds",
-            "ttl": "2026-08: a task vanishes at the end of its life, even while it runs",
-            "output": "2026-11: an output is whatever the handler returns: base64, addresses, or an `error` in it",
-        },
-    )
-    hosts = None
+    name = "runpod"
+    settings_class = RunPodSettings
+    capabilities = Capabilities(webhook=True, cancel=True, retention=timedelta(minutes=30), inline_limit=7 * 2**20)
+    file_hosts = None
 
-    def __init__(self, settings: Settings, key: str) -> None:
+    def __init__(self, settings: Settings, runpod: RunPodSettings) -> None:
         http = ProviderClient(
-            _NAME,
-            settings.runpod_url,
+            self.name,
+            ProviderHosts(runpod.url),
             settings,
-            keys=static_headers(Authorization=f"Bearer {key}"),
-            at_once=settings.provider_concurrency,
-            submits_per_second=_A_SECOND,
+            auth=static_headers(Authorization=f"Bearer {runpod.api_key.get_secret_value()}"),
+            limits=ClientLimits(submits_per_second=_SUBMITS_PER_SECOND),
         )
         super().__init__(http, default_poll_policy(settings))
-        self._policy = _policy(self.poll_policy.deadline, settings.runpod_execution_timeout)
+        self._policy = _execution_policy(self.poll_policy.deadline, runpod.execution_timeout)
 
-    async def submit(self, order: SubmitRequest) -> Task:
-        """Put a task into an endpoint's queue."""
-        if not _ENDPOINT.fullmatch(order.model):
-            raise SubmissionRejected(f"'{order.model}' is not the id of an endpoint at RunPod")
-        given = await encode_files(order.input, _NAME, self.capabilities.inline_limit)
+    async def submit(self, request: SubmitRequest) -> Task:
+        """Add a task to the queue of an endpoint."""
+        if not _ENDPOINT_ID.fullmatch(request.model):
+            raise SubmissionRejected(f"'{request.model}' is not the id of an endpoint at RunPod")
+        given = await encode_files(request.input, self.name, self.capabilities.inline_limit)
         body: dict[str, Any] = {"input": given, "policy": self._policy}
-        if order.webhook:
-            body["webhook"] = order.webhook
-        answer = await self._http.submit("POST", f"/{order.model}/run", json=body)
-        return self._task(answer, answer.fields().get("id"), model=order.model)
+        if request.webhook:
+            body["webhook"] = request.webhook
+        response = await self._http.submit("POST", f"/{request.model}/run", json=body)
+        return self._task(response, response.at("id"), model=request.model)
 
     async def get_status(self, task: Task) -> TaskStatus:
-        """Read a task, its files included: they may be many megabytes."""
-        answer = await self._http.get("GET", _path(task, "status"))
-        if answer.status == 404:
+        """Return the status of a task. The response contains its files, which can be many megabytes."""
+        response = await self._http.get("GET", _path(task, "status"))
+        if response.status == 404:
             return self._lost_status()
-        return await asyncio.to_thread(_look, self._http.json_object(answer))
+        # In a thread: decoding base64 files is slow.
+        return await asyncio.to_thread(_status, self._http.json_object(response))
 
     async def cancel(self, task: Task) -> None:
         """Cancel a task."""
-        answer = await self._http.get("POST", _path(task, "cancel"))
-        if not answer.ok and answer.status not in (400, 404, 409):
-            raise ProviderUnreachable(f"RunPod did not cancel the task: {sanitize(answer)}")
+        response = await self._http.get("POST", _path(task, "cancel"))
+        if not response.ok and response.status not in (400, 404, 409):
+            raise ProviderUnreachable(f"RunPod did not cancel the task: {sanitize(response)}")
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:  # noqa: ARG002
-        """Read a call, which nothing proves but the address it came to."""
+        """Parse a webhook. It is unsigned: only its URL is secret.
+
+        RunPod repeats input and webhook URL in it, and delivers it up to three times in 20 seconds (2026-08).
+        """
         fields = read_json_object(body)
         task_id, status = text(fields.get("id")), text(fields.get("status")) or ""
         if task_id is None:
-            raise BadWebhook("The webhook names no task.")
+            raise BadWebhook("The webhook contains no task id.")
         return WebhookEvent(task_id, f"{task_id}:{status}", status)
 
 
-def _policy(deadline: timedelta, run: timedelta | None) -> dict[str, int]:
-    policy = {"ttl": _milliseconds(deadline + _MARGIN, _SHORTEST_LIFE)}
-    return policy if run is None else policy | {"executionTimeout": _milliseconds(run, _SHORTEST_RUN)}
+def _execution_policy(deadline: timedelta, execution_timeout: timedelta | None) -> dict[str, int]:
+    policy = {"ttl": _milliseconds(deadline + _TTL_MARGIN, _MIN_TTL)}
+    if execution_timeout is None:
+        return policy
+    return policy | {"executionTimeout": _milliseconds(execution_timeout, _MIN_EXECUTION_TIMEOUT)}
 
 
-def _milliseconds(length: timedelta, least: timedelta) -> int:
-    return round(min(max(length, least), _LONGEST).total_seconds() * 1000)
+def _milliseconds(length: timedelta, minimum: timedelta) -> int:
+    return round(min(max(length, minimum), _MAX_TIMEOUT).total_seconds() * 1000)
 
 
-def _path(task: Task, verb: str) -> str:
-    return f"/{task.handle['model']}/{verb}/{quote(task.id, safe='')}"
+def _path(task: Task, action: str) -> str:
+    return f"/{task.handle['model']}/{action}/{quote(task.id, safe='')}"
 
 
-def _look(task: Mapping[str, Any]) -> TaskStatus:
+def _status(task: Mapping[str, Any]) -> TaskStatus:
     status = text(task.get("status")) or "unknown"
     state = _STATES.get(status, "running")
     seconds = _seconds(task.get("executionTime"))
     if state == "succeeded":
-        return _completed(status, task.get("output"), seconds)
+        return _completed_status(status, task.get("output"), seconds)
     if status == "TIMED_OUT":
-        return TaskStatus(state, status, code="deadline", message="The task ran longer than it may.", seconds=seconds)
+        message = "The task exceeded its execution timeout at RunPod."
+        return TaskStatus(state, status, code="deadline", message=message, seconds=seconds)
     if state == "failed":
-        return _failed(status, task.get("error") or as_object(task.get("output")).get("error"), seconds)
+        return _failed_status(status, task.get("error") or as_object(task.get("output")).get("error"), seconds)
     return TaskStatus(state, status, seconds=seconds)
 
 
-def _completed(status: str, output: Any, seconds: float | None) -> TaskStatus:
+def _completed_status(status: str, output: Any, seconds: float | None) -> TaskStatus:
+    # The output is whatever the handler returns: base64, URLs, or an object with an `error` (2026-11).
     error = as_object(output).get("error")
     if error:
-        return _failed(status, error, seconds)
+        return _failed_status(status, error, seconds)
     return TaskStatus("succeeded", status, 1.0, find_outputs(with_data_uris(output)), seconds=seconds)
 
 
-def _failed(status: str, error: Any, seconds: float | None) -> TaskStatus:
+def _failed_status(status: str, error: Any, seconds: float | None) -> TaskStatus:
     reason = _reason(error)
     message = redact_message(reason or "RunPod gave no reason.")
     return TaskStatus("failed", status, code=moderation_code(reason), message=message, seconds=seconds)
 
 
 def _reason(error: Any) -> str | None:
-    """Return what an error says: a text, or an object, which may itself be written as text."""
+    """Return the message of an error: a text, an object, or an object as JSON text."""
     if isinstance(error, str) and error.lstrip().startswith("{"):
         try:
             error = orjson.loads(error)
@@ -162,5 +174,5 @@ def _reason(error: Any) -> str | None:
 
 
 def _seconds(milliseconds: Any) -> float | None:
-    told_number = number(milliseconds)
-    return None if told_number is None else told_number / 1000
+    parsed = number(milliseconds)
+    return None if parsed is None else parsed / 1000

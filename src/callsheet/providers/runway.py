@@ -1,25 +1,32 @@
-"""Runway: videos of texts and of pictures."""
+"""Runway: videos from text and from images."""
 
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
-from callsheet.domain.errors import ConfigurationError, ProviderUnreachable
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
+
+from callsheet.domain.errors import ProviderUnreachable
 from callsheet.providers.contract import Capabilities, SubmitRequest, Task, TaskState, TaskStatus
 from callsheet.providers.delete_to_cancel import DeleteToCancelProvider
-from callsheet.providers.http.client import ProviderClient, redact_message, sanitize, static_headers
+from callsheet.providers.http.client import ProviderClient
+from callsheet.providers.http.hosts import ProviderHosts
 from callsheet.providers.http.json_fields import fraction, text
+from callsheet.providers.http.redaction import redact_message, sanitize
 from callsheet.providers.http.request_files import encode_files
 from callsheet.providers.http.response_files import find_outputs
+from callsheet.providers.http.transport import static_headers
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
+from callsheet.providers.settings import ProviderSettings
 from callsheet.settings import Settings
 
-_NAME = "runway"
-_VERSION = "2024-11-06"
+_API_VERSION = "2024-11-06"
 _STATES: Mapping[str, TaskState] = {
     "PENDING": "queued",
+    # A task above the account's limit waits in this state; it is not rejected (2026-10).
     "THROTTLED": "queued",
     "RUNNING": "running",
     "SUCCEEDED": "succeeded",
@@ -28,62 +35,58 @@ _STATES: Mapping[str, TaskState] = {
 }
 
 
-def open_runway(settings: Settings) -> "Runway":
-    """Return Runway by the settings. Raises ConfigurationError where the key is missing."""
-    if settings.runway_api_key is None:
-        raise ConfigurationError("Runway needs RUNWAYML_API_SECRET")
-    return Runway(settings, settings.runway_api_key.get_secret_value())
+class RunwaySettings(ProviderSettings):
+    """Settings of Runway."""
+
+    model_config = SettingsConfigDict(env_prefix="CALLSHEET_RUNWAY_")
+
+    api_key: SecretStr = Field(
+        validation_alias=AliasChoices("CALLSHEET_RUNWAY_API_KEY", "RUNWAYML_API_SECRET"),
+        description="API key of Runway",
+    )
+    url: str = Field("https://api.dev.runwayml.com", description="Base URL of the API of Runway")
 
 
 class Runway(DeleteToCancelProvider):
-    """Models are plain words, as in `gen4_turbo`; with a picture, they make it move."""
+    """Runway. Model names are plain: `gen4_turbo`. With an image, the image is animated.
 
-    name = _NAME
-    capabilities = Capabilities(
-        cancel=True,
-        progress=True,
-        retention=timedelta(hours=24),
-        inline_limit=3 * 2**20,
-        quirks={
-            "throttled": "2026-10: what is over the account's limit waits as THROTTLED, and is not refused",
-            "delete": "2026-10: DELETE cancels a task, and removes one that has ended; it is not found afterwards",
-            "addresses": "2026-10: every look gives fresh addresses, which live for 24 to 48 hours",
-            "looks": "2026-10: a task is to be looked at no more often than about every 5 seconds",
-            "progress": "2026-11: taken to be 0 to 1, which is not documented",
-            "hosts": "2026-11: the hosts of its files are not documented, so that any public one is asked",
-        },
-    )
-    hosts = None
+    A task should be polled at most about every 5 seconds (2026-10); the default poll policy does so.
+    """
 
-    def __init__(self, settings: Settings, key: str) -> None:
-        http = ProviderClient(
-            _NAME,
-            settings.runway_url,
-            settings,
-            keys=static_headers(**{"Authorization": f"Bearer {key}", "X-Runway-Version": _VERSION}),
-            at_once=settings.provider_concurrency,
-        )
+    name = "runway"
+    settings_class = RunwaySettings
+    capabilities = Capabilities(cancel=True, progress=True, retention=timedelta(hours=24), inline_limit=3 * 2**20)
+    # The hosts of its files are undocumented (2026-11).
+    file_hosts = None
+
+    def __init__(self, settings: Settings, runway: RunwaySettings) -> None:
+        key = runway.api_key.get_secret_value()
+        auth = static_headers(**{"Authorization": f"Bearer {key}", "X-Runway-Version": _API_VERSION})
+        http = ProviderClient(self.name, ProviderHosts(runway.url), settings, auth=auth)
         super().__init__(http, default_poll_policy(settings))
 
-    async def submit(self, order: SubmitRequest) -> Task:
+    async def submit(self, request: SubmitRequest) -> Task:
         """Create a task."""
-        kind = "image_to_video" if "promptImage" in order.input else "text_to_video"
-        body = {"model": order.model, **await encode_files(order.input, _NAME, self.capabilities.inline_limit)}
-        answer = await self._http.submit("POST", f"/v1/{kind}", json=body)
-        return self._task(answer, answer.fields().get("id"))
+        kind = "image_to_video" if "promptImage" in request.input else "text_to_video"
+        given = await encode_files(request.input, self.name, self.capabilities.inline_limit)
+        response = await self._http.submit("POST", f"/v1/{kind}", json={"model": request.model, **given})
+        return self._task(response, response.at("id"))
 
     async def get_status(self, task: Task) -> TaskStatus:
-        """Read a task. One that was deleted by us has ended; one that is not there otherwise is lost."""
-        answer = await self._http.get("GET", _path(task))
-        if answer.status == 404:
-            return self._missing(task)
-        return _look(self._http.json_object(answer))
+        """Return the status of a task. Every response contains new URLs, valid for 24 to 48 hours (2026-10)."""
+        response = await self._http.get("GET", _path(task))
+        if response.status == 404:
+            return self._missing_status(task)
+        return _status(self._http.json_object(response))
 
     async def cancel(self, task: Task) -> None:
-        """Delete a task; one that runs already is paid nevertheless."""
-        answer = await self._http.get("DELETE", _path(task))
-        if not answer.ok and answer.status != 404:
-            raise ProviderUnreachable(f"Runway did not cancel the task: {sanitize(answer)}")
+        """Delete a task. DELETE cancels a running task and removes an ended one; neither is found afterwards (2026-10).
+
+        A task that runs already is billed nevertheless.
+        """
+        response = await self._http.get("DELETE", _path(task))
+        if not response.ok and response.status != 404:
+            raise ProviderUnreachable(f"Runway did not cancel the task: {sanitize(response)}")
         self._deleted.append(task.id)
 
 
@@ -91,19 +94,18 @@ def _path(task: Task) -> str:
     return f"/v1/tasks/{quote(task.id, safe='')}"
 
 
-def _look(task: Mapping[str, Any]) -> TaskStatus:
+def _status(task: Mapping[str, Any]) -> TaskStatus:
     status = text(task.get("status")) or "unknown"
     state = _STATES.get(status, "running")
     if state == "succeeded":
         return TaskStatus(state, status, 1.0, find_outputs(task.get("output")))
     if state == "failed":
-        return _failed(status, task)
+        return _failed_status(status, task)
+    # The range 0 to 1 is an assumption: it is undocumented (2026-11).
     return TaskStatus(state, status, fraction(task.get("progress")))
 
 
-def _failed(status: str, task: Mapping[str, Any]) -> TaskStatus:
-    kind, reason = text(task.get("failureCode")) or "", text(task.get("failure"))
-    code = moderation_code(f"{kind} {reason or ''}")
-    return TaskStatus(
-        "failed", status, code=code, message=redact_message(reason or f"Runway gave no reason, but the code '{kind}'.")
-    )
+def _failed_status(status: str, task: Mapping[str, Any]) -> TaskStatus:
+    code, reason = text(task.get("failureCode")) or "", text(task.get("failure"))
+    message = redact_message(reason or f"Runway gave no reason, only the code '{code}'.")
+    return TaskStatus("failed", status, code=moderation_code(f"{code} {reason or ''}"), message=message)

@@ -1,152 +1,161 @@
-"""Veo on Google's Vertex AI."""
+"""Veo on Google's Vertex AI. It has no documented way to cancel a task (2026-11)."""
 
 import asyncio
 import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
+
+from pydantic import AliasChoices, Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
 from callsheet.domain.errors import ConfigurationError, ProviderUnreachable, SubmissionRejected
 from callsheet.providers.base import BaseProvider
 from callsheet.providers.contract import Capabilities, InputFile, Output, SubmitRequest, Task, TaskStatus
 from callsheet.providers.http.base64_files import decode_base64
-from callsheet.providers.http.client import AuthHeaders, ProviderClient, redact_message, static_headers
+from callsheet.providers.http.client import ProviderClient
+from callsheet.providers.http.hosts import ProviderHosts, origin_of
 from callsheet.providers.http.json_fields import as_object, text, url
+from callsheet.providers.http.redaction import redact_message
 from callsheet.providers.http.request_files import file_as_base64, replace_files
+from callsheet.providers.http.transport import AuthHeaders, static_headers
 from callsheet.providers.moderation import moderation_code
 from callsheet.providers.poll_policy import default_poll_policy
+from callsheet.providers.settings import ProviderSettings
 from callsheet.settings import Settings
 
-_NAME = "vertex"
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_OF_THE_INSTANCE = ("prompt", "image", "lastFrame", "referenceImages", "video", "mask")
-_CANCELLED, _TOO_LATE = 1, 4
+_INSTANCE_FIELDS = ("prompt", "image", "lastFrame", "referenceImages", "video", "mask")
+"""Input fields of the instance; all others are parameters."""
+_CANCELLED, _DEADLINE_EXCEEDED = 1, 4
 """Codes of google.rpc."""
 
 
-def open_vertex(settings: Settings) -> "Vertex":
-    """Return Vertex AI by the settings. Raises ConfigurationError where the project, or a way to a token, is missing."""
-    if settings.vertex_project is None:
-        raise ConfigurationError("Vertex AI needs CALLSHEET_VERTEX_PROJECT")
-    if settings.vertex_token is not None:
-        return Vertex(settings, static_headers(Authorization=f"Bearer {settings.vertex_token.get_secret_value()}"))
-    try:
-        from callsheet.providers.google_tokens import google_tokens
-    except ImportError:
-        raise ConfigurationError("Vertex AI needs google-auth: pip install 'callsheet[vertex]'") from None
-    return Vertex(settings, google_tokens())
+class VertexSettings(ProviderSettings):
+    """Settings of Vertex AI."""
+
+    model_config = SettingsConfigDict(env_prefix="CALLSHEET_VERTEX_")
+
+    project: str = Field(
+        validation_alias=AliasChoices("CALLSHEET_VERTEX_PROJECT", "GOOGLE_CLOUD_PROJECT"),
+        description="Google Cloud project of Vertex AI",
+    )
+    location: str = Field("us-central1", description="Region of Vertex AI, or `global`")
+    url: str | None = Field(None, description="Base URL of Vertex AI; unset: derived from the region")
+    token: SecretStr | None = Field(
+        None,
+        description="Access token of Vertex AI, valid for about an hour; unset: the Google credentials of this "
+        "machine, which need `callsheet[vertex]`",
+    )
+    storage: str | None = Field(
+        None,
+        pattern=r"^gs://[a-z0-9._-]+(/.*)?$",
+        description="Where Vertex AI stores its videos: `gs://bucket/folder`; unset: videos are part of its responses",
+    )
+    storage_url: str = Field("https://storage.googleapis.com", description="Base URL of Google Cloud Storage")
 
 
 class Vertex(BaseProvider):
-    """Models are plain words, as in `veo-3.1-generate-001`."""
+    """Vertex AI. Model names are plain: `veo-3.1-generate-001`."""
 
-    name = _NAME
-    capabilities = Capabilities(
-        retention=timedelta(hours=24),
-        inline_limit=14 * 2**20,
-        quirks={
-            "look": "2026-11: a task is read by a POST; `done` is absent as long as it runs",
-            "blocked": "2026-11: a video that the filter blocked ends well, with counts of the filter and no video",
-            "cancel": "2026-11: no way to cancel is documented",
-            "retention": "2026-11: how long inline answers are kept is not documented; files in a bucket are one's own",
-        },
-    )
+    name = "vertex"
+    settings_class = VertexSettings
+    # An assumption: the retention of inline responses is undocumented (2026-11). Files in your own bucket stay.
+    capabilities = Capabilities(retention=timedelta(hours=24), inline_limit=14 * 2**20)
 
-    def __init__(self, settings: Settings, keys: AuthHeaders) -> None:
-        self._storage = settings.vertex_storage
-        self._storage_url = settings.vertex_storage_url.rstrip("/")
-        location = settings.vertex_location
-        self._place = f"/v1beta1/projects/{settings.vertex_project}/locations/{location}/publishers/google/models"
-        http = ProviderClient(
-            _NAME,
-            settings.vertex_url or _address(location),
-            settings,
-            keys=keys,
-            origins=frozenset({_origin(self._storage_url)}),
-            at_once=settings.provider_concurrency,
-        )
-        super().__init__(http, default_poll_policy(settings))
+    def __init__(self, settings: Settings, vertex: VertexSettings) -> None:
+        self._storage = vertex.storage
+        self._storage_url = vertex.storage_url.rstrip("/")
+        self._models = f"/v1beta1/projects/{vertex.project}/locations/{vertex.location}/publishers/google/models"
+        base_url = vertex.url or _regional_url(vertex.location)
+        hosts = ProviderHosts(base_url, origins=frozenset({origin_of(self._storage_url)}))
+        super().__init__(ProviderClient(self.name, hosts, settings, auth=_auth(vertex)), default_poll_policy(settings))
 
-    async def submit(self, order: SubmitRequest) -> Task:
-        """Begin a long-running prediction."""
-        if not _MODEL.fullmatch(order.model):
-            raise SubmissionRejected(f"'{order.model}' is not a model at Vertex AI")
-        given = await replace_files(order.input, self._file)
-        instance = {name: given.pop(name) for name in _OF_THE_INSTANCE if name in given}
+    async def submit(self, request: SubmitRequest) -> Task:
+        """Start a long-running prediction."""
+        if not _MODEL.fullmatch(request.model):
+            raise SubmissionRejected(f"'{request.model}' is not a model name of Vertex AI")
+        given = await replace_files(request.input, self._encode_file)
+        instance = {name: given.pop(name) for name in _INSTANCE_FIELDS if name in given}
         parameters = {"sampleCount": 1, **({"storageUri": self._storage} if self._storage else {}), **given}
-        place = f"{self._place}/{order.model}"
+        path = f"{self._models}/{request.model}"
         body = {"instances": [instance], "parameters": parameters}
-        answer = await self._http.submit("POST", f"{place}:predictLongRunning", names=("name",), json=body)
-        return self._task(answer, answer.fields().get("name"), place=place)
+        response = await self._http.submit("POST", f"{path}:predictLongRunning", task_id_path=("name",), json=body)
+        return self._task(response, response.at("name"), place=path)
 
     async def get_status(self, task: Task) -> TaskStatus:
-        """Read an operation."""
+        """Return the status of an operation. It is read by a POST (2026-11)."""
         path = f"{task.handle['place']}:fetchPredictOperation"
-        answer = await self._http.get("POST", path, json={"operationName": task.id})
-        if answer.status == 404:
+        response = await self._http.get("POST", path, json={"operationName": task.id})
+        if response.status == 404:
             return self._lost_status()
-        operation = self._http.json_object(answer)
+        operation = self._http.json_object(response)
+        # `done` is absent while the operation runs (2026-11).
         if operation.get("done") is not True:
             return TaskStatus("running", "running")
         error = as_object(operation.get("error"))
-        return _failed(error) if error else await asyncio.to_thread(self._done, as_object(operation.get("response")))
+        if error:
+            return _failed_status(error)
+        # In a thread: decoding base64 videos is slow.
+        return await asyncio.to_thread(self._done_status, as_object(operation.get("response")))
 
-    def _done(self, response: Mapping[str, Any]) -> TaskStatus:
+    def _done_status(self, response: Mapping[str, Any]) -> TaskStatus:
         videos = response.get("videos")
         outputs = [self._output(as_object(video)) for video in (videos if isinstance(videos, list) else [])]
         if outputs:
             return TaskStatus("succeeded", "done", 1.0, outputs)
+        # A video that the safety filter blocked is a success with filter counts and without videos (2026-11).
         reasons = response.get("raiMediaFilteredReasons")
         reason = "; ".join(map(str, reasons)) if isinstance(reasons, list) else ""
         if reason or response.get("raiMediaFilteredCount"):
-            message = redact_message(reason) or "Vertex AI's filter blocked the video, and gave no reason."
+            message = redact_message(reason) or "The safety filter of Vertex AI blocked the video without a reason."
             return TaskStatus("failed", "filtered", code="content_refused", message=message)
-        return TaskStatus(
-            "failed", "done", code="provider_failed", message="Vertex AI made no video, and gave no reason."
-        )
+        message = "Vertex AI returned no video and no reason."
+        return TaskStatus("failed", "done", code="provider_failed", message=message)
 
     def _output(self, video: Mapping[str, Any]) -> Output:
-        media_type, data, uri = (
-            text(video.get("mimeType")),
-            video.get("bytesBase64Encoded"),
-            url(video.get("gcsUri")),
-        )
+        media_type, data = text(video.get("mimeType")), video.get("bytesBase64Encoded")
         if not isinstance(data, str):
-            name = (uri or "").rpartition("/")[2] or None
-            return Output(url=self._in_storage(uri or ""), name=name, media_type=media_type, requires_api_key=True)
-        held = decode_base64(data)
-        if held is None:
-            raise ProviderUnreachable("Vertex AI gave a video that is no base64")
-        return Output(inline=held, media_type=media_type)
+            uri = url(video.get("gcsUri")) or ""
+            name = uri.rpartition("/")[2] or None
+            return Output(url=self._download_url(uri), name=name, media_type=media_type, requires_api_key=True)
+        decoded = decode_base64(data)
+        if decoded is None:
+            raise ProviderUnreachable("Vertex AI returned a video that is not base64")
+        return Output(inline=decoded, media_type=media_type)
 
-    def _in_storage(self, uri: str) -> str:
-        """Return where a `gs://` address is to be had."""
-        bucket, _, thing = uri.removeprefix("gs://").partition("/")
-        if not uri.startswith("gs://") or not thing:
+    def _download_url(self, uri: str) -> str:
+        """Return the download URL of a `gs://` URI."""
+        bucket, _, key = uri.removeprefix("gs://").partition("/")
+        if not uri.startswith("gs://") or not key:
             return uri
-        return f"{self._storage_url}/storage/v1/b/{quote(bucket, safe='')}/o/{quote(thing, safe='')}?alt=media"
+        return f"{self._storage_url}/storage/v1/b/{quote(bucket, safe='')}/o/{quote(key, safe='')}?alt=media"
 
-    async def _file(self, file: InputFile) -> dict[str, str]:
-        data = await file_as_base64(file, _NAME, self.capabilities.inline_limit)
+    async def _encode_file(self, file: InputFile) -> dict[str, str]:
+        data = await file_as_base64(file, self.name, self.capabilities.inline_limit)
         return {"bytesBase64Encoded": data, "mimeType": file.media_type}
 
 
-def _address(location: str) -> str:
+def _auth(vertex: VertexSettings) -> AuthHeaders:
+    if vertex.token is not None:
+        return static_headers(Authorization=f"Bearer {vertex.token.get_secret_value()}")
+    try:
+        from callsheet.providers.google_tokens import google_tokens
+    except ImportError:
+        raise ConfigurationError("provider 'vertex' needs google-auth: pip install 'callsheet[vertex]'") from None
+    return google_tokens()
+
+
+def _regional_url(location: str) -> str:
     region = "" if location == "global" else f"{location}-"
     return f"https://{region}aiplatform.googleapis.com"
 
 
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-    return f"{parts.scheme}://{parts.hostname}:{port}"
-
-
-def _failed(error: Mapping[str, Any]) -> TaskStatus:
+def _failed_status(error: Mapping[str, Any]) -> TaskStatus:
     status = error.get("code")
     reason = text(error.get("message")) or "Vertex AI gave no reason."
     if status == _CANCELLED:
         return TaskStatus("cancelled", f"error {status}", message=redact_message(reason))
-    code = moderation_code(reason, "deadline" if status == _TOO_LATE else "provider_failed")
+    code = moderation_code(reason, "deadline" if status == _DEADLINE_EXCEEDED else "provider_failed")
     return TaskStatus("failed", f"error {status}", code=code, message=redact_message(reason))

@@ -19,7 +19,6 @@ from callsheet.settings.generation import GenerationSettings
 from callsheet.settings.installation import InstallationSettings
 from callsheet.settings.lanes import parse_lanes
 from callsheet.settings.logs import LogSettings
-from callsheet.settings.providers import ProviderSettings
 from callsheet.settings.sources import SourceSettings
 from callsheet.settings.speech import SpeechSettings
 from callsheet.settings.storage import StorageSettings
@@ -38,7 +37,6 @@ class Settings(
     FFmpegSettings,
     SpeechSettings,
     GenerationSettings,
-    ProviderSettings,
     ComfyUISettings,
     WebhookSettings,
     LogSettings,

@@ -1,14 +1,14 @@
-"""A provider in a folder, which does as a test tells it; several processes may share it.
+"""A provider in a folder, controlled by a test; several processes can share it.
 
-    toy = FakeProvider(tmp_path)
-    async with running_engine([draw], providers=[toy]) as engine:
+    fake = FakeProvider(tmp_path)
+    async with running_engine([draw], providers=[fake]) as engine:
         execution_id = await engine.submit(plan)
-        [order] = await until(toy.orders)
-        toy.tell(order["id"], "succeeded", files={"picture.txt": "a picture"})
+        [request] = await until(fake.requests)
+        fake.set_status(request["id"], "succeeded", files={"picture.txt": "a picture"})
 
-How it takes an order is told by the order's own input, under `submit`: `accept` (as without it), `refuse`, `busy`,
-`lose` (it takes the order, and its answer is lost), `drop` (neither), or `hang` (it takes the order, and answers once
-`let_go` was called).
+The field `submit` of a request's input selects the outcome of the submission: `accept` (the default), `refuse`, `busy`
+(rate limit), `lose` (accepted, and the response is lost), `drop` (not accepted, without a response), or `hang`
+(accepted, with the response after `release` was called).
 """
 
 import asyncio
@@ -41,123 +41,128 @@ from callsheet.providers.contract import (
 from callsheet.testing.waiters import until
 
 SIGNATURE = "x-toy-signature"
-"""The header that proves a webhook: it says `right`."""
+"""Name of the signature header of a webhook; the valid signature is `right`."""
 
-_EVERYTHING = Capabilities(webhook=True, signed=True, cancel=True, progress=True, find_submission=True)
-_QUIET = TaskStatus("running", "drawing")
+_ALL_CAPABILITIES = Capabilities(webhook=True, signed=True, cancel=True, progress=True, find_submission=True)
+_RUNNING = TaskStatus("running", "drawing")
 
 
 class FakeProvider:
-    """Takes orders into `<folder>/orders`, and keeps how each task stands beside it."""
+    """Appends submissions to `<folder>/orders`; the status of each task is a file beside it."""
 
     def __init__(
         self,
         folder: Path,
         *,
         name: str = "toy",
-        capabilities: Capabilities = _EVERYTHING,
+        capabilities: Capabilities = _ALL_CAPABILITIES,
         poll_policy: PollPolicy | None = None,
     ) -> None:
         self.name = name
         self.capabilities = capabilities
         self.poll_policy = poll_policy or PollPolicy()
         self.reachable = True
-        """Whether this process gets answers from it."""
+        """Whether it responds to this process."""
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
-    # What a test says and sees
+    # Used by a test
 
     def requests(self) -> list[dict[str, Any]]:
-        """Return every order it took: its task's id, its mark, model, input and webhook."""
+        """Return all accepted submissions: task id, client reference (`mark`), model, input and webhook."""
         return self._lines("orders")
 
     def cancelled(self) -> list[str]:
-        """Return the ids of the tasks that it was asked to end."""
+        """Return the ids of the tasks with a requested cancellation."""
         return [line["id"] for line in self._lines("cancels")]
 
     def polls(self) -> int:
-        """Return how often it was asked how a task stands."""
-        return len(self._lines("looks"))
+        """Return the number of polls."""
+        return len(self._lines("polls"))
 
     def set_status(self, task_id: str, state: TaskState, status: str | None = None, **more: Any) -> None:
-        """Say how a task stands from now on; `more` is what a Look has besides, and `files`, text by name."""
+        """Set the status of a task. `more` are further fields of TaskStatus, and `files`: content by name."""
         self._write(f"{task_id}.json", {"state": state, "status": status or state, **more})
 
     def release(self) -> None:
-        """Answer the orders that hang."""
-        (self._folder / "let-go").touch()
+        """Send the responses of hanging submissions."""
+        (self._folder / "released").touch()
 
-    # What a provider does
+    # The provider
 
-    async def submit(self, order: SubmitRequest) -> Task:
-        """Take an order as its input says."""
-        how = order.input.get("submit", "accept")
-        if how == "refuse":
-            raise SubmissionRejected("The toy does not like the order.")
-        if how == "busy":
-            raise ProviderRateLimited("The toy is busy.", retry_after=0.01)
-        if how == "drop":
+    async def submit(self, request: SubmitRequest) -> Task:
+        """Accept or reject a submission, as its input says."""
+        outcome = request.input.get("submit", "accept")
+        if outcome == "refuse":
+            raise SubmissionRejected("The fake rejected the submission.")
+        if outcome == "busy":
+            raise ProviderRateLimited("The fake is rate limited.", retry_after=0.01)
+        if outcome == "drop":
             raise SubmissionUnknown("The connection broke.")
-        task = Task(self.name, str(new_id()), {"model": order.model})
-        line = {"id": task.id, "mark": order.client_reference, "model": order.model, "webhook": order.webhook}
-        self._append("orders", line | {"input": {key: str(value) for key, value in order.input.items()}})
-        if how == "lose":
+        task = Task(self.name, str(new_id()), {"model": request.model})
+        line = {"id": task.id, "mark": request.client_reference, "model": request.model, "webhook": request.webhook}
+        self._append("orders", line | {"input": {key: str(value) for key, value in request.input.items()}})
+        if outcome == "lose":
             raise SubmissionUnknown("The connection broke.")
-        if how == "hang":
-            await until((self._folder / "let-go").exists, timeout=60)
+        if outcome == "hang":
+            await until((self._folder / "released").exists, timeout=60)
         return task
 
     async def get_status(self, task: Task) -> TaskStatus:
-        """Say how a task stands."""
+        """Return the status of a task."""
         if not self.reachable:
-            raise ProviderUnreachable("The toy does not answer.")
-        self._append("looks", {"id": task.id})
-        if all(order["id"] != task.id for order in self.requests()):
+            raise ProviderUnreachable("The fake does not respond.")
+        self._append("polls", {"id": task.id})
+        if all(line["id"] != task.id for line in self.requests()):
             return TaskStatus("lost", "unknown task")
-        told = self._read(f"{task.id}.json")
-        if told is None:
-            return _QUIET
-        files: dict[str, str] = told.pop("files", {})
+        fields = self._read(f"{task.id}.json")
+        if fields is None:
+            return _RUNNING
+        files: dict[str, str] = fields.pop("files", {})
         outputs = [Output(name=name, inline=text.encode()) for name, text in files.items()]
-        return replace(_QUIET, **told, outputs=outputs)
+        return replace(_RUNNING, **fields, outputs=outputs)
 
     async def fetch(self, output: Output, target: Path) -> Path:
-        """Write an output's text."""
+        """Write the content of an output."""
         if output.inline is None:
-            raise OutputExpired(f"The toy has no {output.name}.")
+            raise OutputExpired(f"The fake has no {output.name}.")
         await asyncio.to_thread(target.write_bytes, output.inline)
         return target
 
     async def cancel(self, task: Task) -> None:
-        """End a task that has not ended."""
+        """Cancel a task that has not ended."""
         if not self.reachable:
-            raise ProviderUnreachable("The toy does not answer.")
+            raise ProviderUnreachable("The fake does not respond.")
         self._append("cancels", {"id": task.id})
         if not (await self.get_status(task)).ended:
             self.set_status(task.id, "cancelled")
 
-    async def find_submission(self, order: SubmitRequest, since: datetime, others: Collection[str] = ()) -> Task | None:  # noqa: ARG002
-        """Find an order by its mark."""
+    async def find_submission(
+        self,
+        request: SubmitRequest,
+        since: datetime,  # noqa: ARG002
+        others: Collection[str] = (),  # noqa: ARG002
+    ) -> Task | None:
+        """Find a submission by its client reference."""
         if not self.reachable:
-            raise ProviderUnreachable("The toy does not answer.")
+            raise ProviderUnreachable("The fake does not respond.")
         for line in self.requests():
-            if line["mark"] == order.client_reference:
+            if line["mark"] == request.client_reference:
                 return Task(self.name, line["id"], {"model": line["model"]})
         return None
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:  # noqa: ARG002
-        """Read `{"id": …, "message": …, "status": …}`."""
+        """Verify and parse `{"id": …, "message": …, "status": …}`."""
         if headers.get(SIGNATURE) != "right":
-            raise BadWebhook("The signature is not the toy's.")
+            raise BadWebhook("The signature is invalid.")
         try:
-            told = json.loads(body)
-            return WebhookEvent(told["id"], told["message"], told["status"])
+            fields = json.loads(body)
+            return WebhookEvent(fields["id"], fields["message"], fields["status"])
         except (ValueError, KeyError, TypeError) as error:
-            raise BadWebhook("That is no message of the toy's.") from error
+            raise BadWebhook("The body is not a webhook of the fake.") from error
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""
 
     def _append(self, name: str, line: Mapping[str, Any]) -> None:
         with (self._folder / name).open("a") as file:
@@ -168,9 +173,9 @@ class FakeProvider:
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
-        draft = self._folder / f".{name}-{new_id()}"
-        draft.write_text(json.dumps(value))
-        draft.rename(self._folder / name)
+        temporary = self._folder / f".{name}-{new_id()}"
+        temporary.write_text(json.dumps(value))
+        temporary.rename(self._folder / name)
 
     def _read(self, name: str) -> dict[str, Any] | None:
         path = self._folder / name

@@ -47,9 +47,11 @@ class Api:
 
 
 @asynccontextmanager
-async def served(settings, catalog, *, providers=()):
+async def served(settings, catalog, *, providers=(), provider_settings=()):
     """Serve a runtime on `settings.port` until the block ends."""
-    async with open_runtime(settings, catalog, extra_providers=providers) as runtime:
+    async with open_runtime(
+        settings, catalog, extra_providers=providers, provider_settings=provider_settings
+    ) as runtime:
         app = create_app(runtime)
         server = make_server(app, host=settings.host, port=settings.port)
         serving = asyncio.create_task(server.serve())

@@ -1,4 +1,4 @@
-"""Trying everything without a key: the examples, on the stand-ins of all providers."""
+"""The examples, run without API keys on fakes of all providers."""
 
 import os
 import signal
@@ -12,22 +12,21 @@ import httpx2
 import pytest
 import yaml
 
-from callsheet.fakes.providers.all import all_fakes
+from callsheet.fakes.providers.all import all_fakes, environment_of
 from callsheet.fakes.providers.task_script import sample_video
 from callsheet.operation.catalog import discover
 from callsheet.providers.registry import read_registry
-from callsheet.settings import Settings
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("generate-*.yaml"))
-OWN_MODELS = EXAMPLES[0].parent / "models" / "own.yaml"
+MODELS_FILE = EXAMPLES[0].parent / "models" / "own.yaml"
 SOON = timedelta(seconds=0.05)
 LATER = timedelta(hours=1)
 
 
 @pytest.fixture
-async def stand_ins():
-    async with all_fakes(pace=0.05) as stand_ins:
-        yield {stand_in.name: stand_in for stand_in in stand_ins}
+async def fakes():
+    async with all_fakes(pace=0.05) as fakes:
+        yield {fake.name: fake for fake in fakes}
 
 
 @pytest.fixture
@@ -36,57 +35,55 @@ def catalog():
 
 
 @pytest.fixture
-def settings(settings, stand_ins, use_models_file):
-    """Settings that lead to all of them, for a server that they can call."""
-    use_models_file(OWN_MODELS)
-    leading = {name: value for stand_in in stand_ins.values() for name, value in stand_in.settings().items()}
-    led = Settings(_env_file=None, **leading).model_dump(include=set(leading))
-    around = {
+def settings(settings, fakes, know_models, monkeypatch):
+    """Settings that connect to all fakes, for a server that receives their webhooks."""
+    know_models(MODELS_FILE)
+    for name, value in environment_of(fakes.values()).items():
+        monkeypatch.setenv(name, value)
+    changes = {
         "provider_poll_interval": timedelta(seconds=0.02),
         "public_url": f"http://127.0.0.1:{settings.port}",
-        "models_file": OWN_MODELS,
+        "models_file": MODELS_FILE,
     }
-    return settings.model_copy(update={**led, **around})
+    return settings.model_copy(update=changes)
 
 
 def providers_of(plan):
-    """Name who is asked by a plan."""
-    registry = read_registry(OWN_MODELS)
+    """Yield the providers that a plan uses."""
+    registry = read_registry(MODELS_FILE)
     for job in plan["jobs"]:
         if job["operation"] == "generate":
             yield job["params"].get("provider") or registry[job["params"]["modelId"]].offers[0].provider
 
 
-class TestByLooking:
+class TestPolling:
     @pytest.fixture
     def settings(self, settings):
         return settings.model_copy(update={"provider_poll_initial": SOON, "provider_poll_max": SOON})
 
-    async def test_every_example_ends_with_its_files_and_each_order_is_paid_once(self, working, stand_ins):
+    async def test_every_example_succeeds_and_pays_once(self, working, fakes):
         plans = [yaml.safe_load(example.read_text()) for example in EXAMPLES]
-        assert {name for plan in plans for name in providers_of(plan)} >= {*stand_ins}
+        assert {name for plan in plans for name in providers_of(plan)} >= {*fakes}
         started = [await working.client.post("/api/execute", json={"executionPlan": plan}) for plan in plans]
 
         for plan, answer in zip(plans, started, strict=True):
             assert answer.status_code == 202, answer.text
             execution = await working.engine.ended(UUID(answer.json()["executionId"]))
             assert execution.status == "succeeded", (plan["name"], [job.error for job in execution.jobs])
-            made = [file for job in execution.jobs if job.operation == "generate" for file in job.result["files"]]
-            assert all(file["mediaType"].startswith(("video/", "image/")) for file in made)
-            assert all(file["probe"]["width"] for file in made)
-        asked = [name for plan in plans for name in providers_of(plan)]
-        assert {name: stand_in.paid for name, stand_in in stand_ins.items()} == {
-            name: asked.count(name) for name in stand_ins
-        }
+            files = [file for job in execution.jobs if job.operation == "generate" for file in job.result["files"]]
+            assert all(file["mediaType"].startswith(("video/", "image/")) for file in files)
+            assert all(file["probe"]["width"] for file in files)
+        used = [name for plan in plans for name in providers_of(plan)]
+        assert {name: fake.paid for name, fake in fakes.items()} == {name: used.count(name) for name in fakes}
 
 
-class TestByWebhook:
+class TestWebhook:
     @pytest.fixture
     def settings(self, settings):
-        """Nobody looks within the time of a test."""
+        """No poll happens within the time of a test."""
         return settings.model_copy(update={"provider_poll_initial": LATER, "provider_poll_max": LATER})
 
-    async def test_a_webhook_alone_brings_the_end(self, working, stand_ins):
+    async def test_a_webhook_alone_ends_the_job(self, working, fakes):
         plan = yaml.safe_load((EXAMPLES[0].parent / "generate-replicate.yaml").read_text())
 
         answer = await working.client.post("/api/execute", json={"executionPlan": plan})
@@ -96,13 +93,13 @@ class TestByWebhook:
         assert execution["status"] == "succeeded"
         [file] = execution["artifacts"]
         assert (await working.client.get(file["url"])).content == sample_video().data
-        assert [told.status for told in stand_ins["replicate"].sent_webhooks] == [200]
-        assert stand_ins["replicate"].paid == 1
+        assert [sent.status for sent in fakes["replicate"].sent_webhooks] == [200]
+        assert fakes["replicate"].paid == 1
         assert execution["jobs"][0]["waitingStrategy"] == "webhook"
 
 
-def test_the_command_prints_the_variables_that_lead_to_stand_ins_and_ends_when_told():
-    command = [sys.executable, "-m", "callsheet", "dev", "fakes", "--port", "0", "--pace", "0.05"]
+def test_the_command_prints_the_variables_and_stops_on_sigint():
+    command = [sys.executable, "-m", "callsheet", "testing", "providers", "--port", "0", "--pace", "0.05"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}) as process:
         line = process.stdout.readline()
         try:

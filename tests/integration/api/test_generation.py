@@ -1,4 +1,4 @@
-"""From a plan to a film: the API, a worker, and stand-ins of providers, with real sockets in between."""
+"""From a plan to a video: the API, a worker and fake providers, over real sockets."""
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,13 +29,13 @@ def catalog():
 
 
 @dataclass
-class Studio:
-    """A server with a worker, led to one provider."""
+class Service:
+    """A server with a worker, connected to one fake provider."""
 
     api: Api
     provider: FakeServer
 
-    async def ordered(self):
+    async def submit(self):
         params = {"modelId": "bytedance/seedance-1-pro", "prompt": "fox", "provider": self.provider.name}
         return await self.api.submit(("film", "generate", params))
 
@@ -43,8 +43,8 @@ class Studio:
         execution = await self.api.ended(execution_id)
         return execution["jobs"][0]
 
-    async def everything_told(self, execution_id):
-        """Return all that is shown of an execution, and all that its database holds, as one text."""
+    async def all_text(self, execution_id):
+        """Return everything that the API shows of an execution and that the database contains, as one text."""
         shown = (await self.api.client.get(f"/api/executions/{execution_id}")).text
         events = [repr(event) for event in await self.api.engine.events(execution_id)]
         async with self.api.runtime.database.connection() as connection:
@@ -54,96 +54,95 @@ class Studio:
 
 
 @pytest.fixture
-def studio(settings, catalog):
+def service(settings, catalog):
     @asynccontextmanager
-    async def opened(kind, *, looks=SOON, calls=True):
+    async def opened(kind, *, poll_interval=SOON, webhooks=True):
         async with kind() as provider:
-            to_it = provider.opened_settings()
             changes = {
-                **{name: getattr(to_it, name) for name in provider.settings()},
-                "public_url": f"http://127.0.0.1:{settings.port}" if calls else None,
-                "provider_poll_initial": looks,
-                "provider_poll_max": looks,
+                "public_url": f"http://127.0.0.1:{settings.port}" if webhooks else None,
+                "provider_poll_initial": poll_interval,
+                "provider_poll_max": poll_interval,
                 "provider_poll_interval": SOON,
                 "submission_recovery_timeout": timedelta(seconds=1),
             }
-            async with served(settings.model_copy(update=changes), catalog) as api:
+            changed, own = settings.model_copy(update=changes), [provider.provider_settings()]
+            async with served(changed, catalog, provider_settings=own) as api:
                 await api.engine.start_worker()
-                yield Studio(api, provider)
+                yield Service(api, provider)
 
     return opened
 
 
-async def film_of(studio, job):
+async def video_of(service, job):
     assert job["status"] == "succeeded", job
     [video] = job["result"]["videos"]
-    return (await studio.api.client.get(video["url"])).content
+    return (await service.api.client.get(video["url"])).content
 
 
 @BOTH
-async def test_looks_alone_lead_to_the_film(studio, kind):
-    async with studio(kind, calls=False) as here:
+async def test_polling_alone_leads_to_the_video(service, kind):
+    async with service(kind, webhooks=False) as here:
         here.provider.script(Queued(), Running(0.5), Succeeded())
-        execution_id = await here.ordered()
+        execution_id = await here.submit()
 
-        assert await film_of(here, await here.ended(execution_id)) == sample_video().data
-        [taken] = here.provider.tasks.values()
-        assert taken.webhook is None
-        assert here.provider.key not in await here.everything_told(execution_id)
+        assert await video_of(here, await here.ended(execution_id)) == sample_video().data
+        [task] = here.provider.tasks.values()
+        assert task.webhook is None
+        assert here.provider.key not in await here.all_text(execution_id)
         page = (await here.api.client.get(f"/executions/{execution_id}", headers={"Accept": "text/html"})).text
         assert f"at {here.provider.name}: {(await here.ended(execution_id))['providerStatus']}" in page
 
 
 @BOTH
 @pytest.mark.parametrize(
-    "calls",
+    "script",
     [WebhookScript(), WebhookScript(times=3), WebhookScript(before_response=True), WebhookScript(reordered=True)],
     ids=["once", "thrice", "first", "reordered"],
 )
-async def test_a_webhook_leads_to_the_film(studio, kind, calls):
-    async with studio(kind, looks=NEVER) as here:
+async def test_a_webhook_leads_to_the_video(service, kind, script):
+    async with service(kind, poll_interval=NEVER) as here:
         here.provider.script(Queued(), Succeeded())
-        here.provider.inject_faults(webhook=[calls])
-        execution_id = await here.ordered()
-        if not calls.before_response:
+        here.provider.inject_faults(webhook=[script])
+        execution_id = await here.submit()
+        if not script.before_response:
             await here.api.event(execution_id, "job.waiting")
             await here.provider.finish(*here.provider.tasks)
 
-        assert await film_of(here, await here.ended(execution_id)) == sample_video().data
+        assert await video_of(here, await here.ended(execution_id)) == sample_video().data
         await here.provider.wait_for_webhooks()
-        assert {told.status for told in here.provider.sent_webhooks} == {200}
+        assert {sent.status for sent in here.provider.sent_webhooks} == {200}
         assert here.provider.paid == 1
 
 
 @BOTH
-async def test_webhooks_that_lie_change_nothing(studio, kind):
-    async with studio(kind, looks=timedelta(seconds=1)) as here:
+async def test_forged_webhooks_change_nothing(service, kind):
+    async with service(kind, poll_interval=timedelta(seconds=1)) as here:
         here.provider.script(Queued(), Succeeded())
         here.provider.inject_faults(webhook=[WebhookScript(forged=True, times=2)])
-        execution_id = await here.ordered()
+        execution_id = await here.submit()
         await here.api.event(execution_id, "job.waiting")
         await here.provider.finish(*here.provider.tasks)
 
-        assert await film_of(here, await here.ended(execution_id)) == sample_video().data
-        assert [told.status for told in here.provider.sent_webhooks] == [401, 401]
+        assert await video_of(here, await here.ended(execution_id)) == sample_video().data
+        assert [sent.status for sent in here.provider.sent_webhooks] == [401, 401]
 
 
-@pytest.mark.parametrize("weather", [Fail(502, accepted=True), CutConnection(accepted=True), TruncateBody()], ids=repr)
-async def test_an_order_whose_answer_was_lost_is_found_in_the_list(studio, weather):
-    async with studio(FakeReplicate, calls=False) as here:
-        here.provider.inject_faults(submit=[weather])
-        execution_id = await here.ordered()
+@pytest.mark.parametrize("fault", [Fail(502, accepted=True), CutConnection(accepted=True), TruncateBody()], ids=repr)
+async def test_a_lost_submission_is_found_in_the_list(service, fault):
+    async with service(FakeReplicate, webhooks=False) as here:
+        here.provider.inject_faults(submit=[fault])
+        execution_id = await here.submit()
 
-        assert await film_of(here, await here.ended(execution_id)) == sample_video().data
+        assert await video_of(here, await here.ended(execution_id)) == sample_video().data
         assert here.provider.paid == len(here.provider.requests_of("submit")) == 1
 
 
-async def test_a_lost_order_is_not_taken_for_another_that_is_like_it(studio):
-    async with studio(FakeReplicate, calls=False) as here:
-        first = await here.ordered()
+async def test_an_identical_submission_is_not_adopted(service):
+    async with service(FakeReplicate, webhooks=False) as here:
+        first = await here.submit()
         await here.ended(first)
         here.provider.inject_faults(submit=[CutConnection()])
-        second = await here.ordered()
+        second = await here.submit()
 
         job = await here.ended(second)
 
@@ -152,25 +151,25 @@ async def test_a_lost_order_is_not_taken_for_another_that_is_like_it(studio):
 
 
 @pytest.mark.parametrize(
-    "calls", [WebhookScript(before_response=True), WebhookScript(delay=0.2)], ids=["before", "after"]
+    "script", [WebhookScript(before_response=True), WebhookScript(delay=0.2)], ids=["before", "after"]
 )
-async def test_an_order_whose_answer_was_lost_is_found_by_its_webhook(studio, calls):
-    async with studio(FakeFal, looks=NEVER) as here:
+async def test_a_lost_submission_is_found_by_its_webhook(service, script):
+    async with service(FakeFal, poll_interval=NEVER) as here:
         here.provider.script(Succeeded())
-        here.provider.inject_faults(submit=[CutConnection(accepted=True)], webhook=[calls])
-        execution_id = await here.ordered()
+        here.provider.inject_faults(submit=[CutConnection(accepted=True)], webhook=[script])
+        execution_id = await here.submit()
         await until(lambda: here.provider.tasks)
         await here.provider.finish(*here.provider.tasks)
 
-        assert await film_of(here, await here.ended(execution_id)) == sample_video().data
+        assert await video_of(here, await here.ended(execution_id)) == sample_video().data
         assert here.provider.paid == len(here.provider.requests_of("submit")) == 1
 
 
-@pytest.mark.parametrize("weather", [Fail(503), CutConnection(), Fail(500, accepted=True)], ids=repr)
-async def test_an_order_that_nobody_can_tell_of_is_parked(studio, weather):
-    async with studio(FakeFal, calls=False) as here:
-        here.provider.inject_faults(submit=[weather])
-        execution_id = await here.ordered()
+@pytest.mark.parametrize("fault", [Fail(503), CutConnection(), Fail(500, accepted=True)], ids=repr)
+async def test_an_unknown_submission_fails_the_job(service, fault):
+    async with service(FakeFal, webhooks=False) as here:
+        here.provider.inject_faults(submit=[fault])
+        execution_id = await here.submit()
 
         job = await here.ended(execution_id)
 
@@ -179,25 +178,25 @@ async def test_an_order_that_nobody_can_tell_of_is_parked(studio, weather):
 
 
 @BOTH
-async def test_a_busy_provider_is_asked_again_and_paid_once(studio, kind):
-    async with studio(kind, calls=False) as here:
+async def test_a_rate_limited_provider_is_retried_and_paid_once(service, kind):
+    async with service(kind, webhooks=False) as here:
         here.provider.inject_faults(
             submit=[RateLimited(0.01, "ms"), RateLimited()],
             status=[RateLimited(0.01, "ms"), Fail(503), CutConnection()],
         )
-        execution_id = await here.ordered()
+        execution_id = await here.submit()
 
-        assert await film_of(here, await here.ended(execution_id)) == sample_video().data
+        assert await video_of(here, await here.ended(execution_id)) == sample_video().data
         assert here.provider.paid == 1
 
 
 @BOTH
-async def test_a_film_that_does_not_come_whole_is_fetched_again(studio, kind):
-    async with studio(kind, calls=False) as here:
+async def test_an_incomplete_download_is_repeated(service, kind):
+    async with service(kind, webhooks=False) as here:
         here.provider.inject_faults(download=[TruncateBody(), Fail(502)])
-        execution_id = await here.ordered()
+        execution_id = await here.submit()
 
-        assert await film_of(here, await here.ended(execution_id)) == sample_video().data
+        assert await video_of(here, await here.ended(execution_id)) == sample_video().data
         assert here.provider.paid == 1
 
 
@@ -211,20 +210,20 @@ async def test_a_film_that_does_not_come_whole_is_fetched_again(studio, kind):
     ],
     ids=["error", "content", "gone"],
 )
-async def test_a_failure_of_the_provider_is_told(studio, kind, stage, code):
-    async with studio(kind, calls=False) as here:
+async def test_a_failure_of_the_provider_is_reported(service, kind, stage, code):
+    async with service(kind, webhooks=False) as here:
         here.provider.script(Running(), stage)
-        job = await here.ended(await here.ordered())
+        job = await here.ended(await here.submit())
 
         assert (job["status"], job["error"]["code"]) == ("failed", code)
         assert here.provider.paid == 1
 
 
 @BOTH
-async def test_a_refusal_costs_nothing_and_says_why(studio, kind):
-    async with studio(kind, calls=False) as here:
+async def test_a_rejection_costs_nothing_and_is_reported(service, kind):
+    async with service(kind, webhooks=False) as here:
         here.provider.inject_faults(submit=[Reject(422, "duration must be 5 or 10")])
-        job = await here.ended(await here.ordered())
+        job = await here.ended(await here.submit())
 
         assert (job["status"], job["error"]["code"]) == ("failed", "submission_rejected")
         assert "duration must be 5 or 10" in job["error"]["message"]
@@ -232,14 +231,14 @@ async def test_a_refusal_costs_nothing_and_says_why(studio, kind):
 
 
 @BOTH
-async def test_cancelling_a_job_reaches_its_provider(studio, kind):
-    async with studio(kind, looks=NEVER) as here:
+async def test_cancelling_a_job_cancels_its_task(service, kind):
+    async with service(kind, poll_interval=NEVER) as here:
         here.provider.script(Running())
-        execution_id = await here.ordered()
+        execution_id = await here.submit()
         await here.api.event(execution_id, "job.waiting")
 
         await here.api.client.post(f"/api/executions/{execution_id}/cancel")
 
         assert (await here.ended(execution_id))["status"] == "cancelled"
-        [taken] = here.provider.tasks.values()
-        await until(lambda: taken.ended_at is not None)
+        [task] = here.provider.tasks.values()
+        await until(lambda: task.ended_at is not None)

@@ -12,7 +12,7 @@ def settings(settings, tmp_path):
         "     steps: {to: n, kind: integer, choices: [4, 8], default: 4}}},\n"
         "    {provider: fal, model: fal/one, parameters: {}}]}\n"
     )
-    return settings.model_copy(update={"models_file": file, "replicate_api_token": None, "fal_key": None})
+    return settings.model_copy(update={"models_file": file})
 
 
 async def test_models_are_listed_with_those_of_the_models_file(api):

@@ -1,4 +1,4 @@
-"""Webhooks of providers, from a real socket to the job that waits."""
+"""Webhooks of providers, from a real socket to the waiting job."""
 
 import asyncio
 import json
@@ -33,8 +33,8 @@ def settings(settings):
 
 
 @pytest.fixture
-def toy(tmp_path):
-    """A provider that is never asked by itself: only a webhook brings the end."""
+def fake(tmp_path):
+    """A provider that is never polled on its own: only a webhook ends a job."""
     return FakeProvider(
         tmp_path / "toy",
         capabilities=Capabilities(webhook=True, signed=True, cancel=True),
@@ -43,19 +43,19 @@ def toy(tmp_path):
 
 
 @pytest.fixture
-async def working(settings, catalog, toy):
-    async with served(settings, catalog, providers=[toy]) as api:
+async def working(settings, catalog, fake):
+    async with served(settings, catalog, providers=[fake]) as api:
         await api.engine.start_worker()
         yield api
 
 
-def message(order, id="m-1", status="succeeded", **more):
-    return {"id": order["id"], "message": id, "status": status, **more}
+def message(request, id="m-1", status="succeeded", **more):
+    return {"id": request["id"], "message": id, "status": status, **more}
 
 
-async def call(api, order, body, *, signature="right", token=None, job=None):
-    """Call the address of an order as its provider would."""
-    url = urlsplit(order["webhook"])
+async def send_webhook(api, request, body, *, signature="right", token=None, job=None):
+    """Send a webhook to the URL of a submission, as its provider does."""
+    url = urlsplit(request["webhook"])
     path = url.path if job is None else re.sub(r"[^/]+$", str(job), url.path)
     given = parse_qs(url.query)["token"][0] if token is None else token
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -63,11 +63,11 @@ async def call(api, order, body, *, signature="right", token=None, job=None):
     return await api.client.post(path, params={"token": given}, content=content, headers=headers)
 
 
-async def waiting(api, toy, **params):
+async def waiting(api, fake, **params):
     execution_id = await api.submit(("a", "draw", params))
-    [order] = await until(toy.requests)
+    [request] = await until(fake.requests)
     await api.event(execution_id, "job.waiting")
-    return execution_id, order
+    return execution_id, request
 
 
 async def status(api, execution_id):
@@ -75,50 +75,50 @@ async def status(api, execution_id):
     return job["status"]
 
 
-async def test_a_webhook_ends_the_waiting_at_once(working, toy):
-    execution_id, order = await waiting(working, toy)
-    assert order["webhook"].startswith("https://sheet.example/api/webhooks/job/")
-    toy.set_status(order["id"], "succeeded", **DONE)
+async def test_a_webhook_ends_the_waiting_immediately(working, fake):
+    execution_id, request = await waiting(working, fake)
+    assert request["webhook"].startswith("https://sheet.example/api/webhooks/job/")
+    fake.set_status(request["id"], "succeeded", **DONE)
 
-    answer = await call(working, order, message(order))
+    response = await send_webhook(working, request, message(request))
 
-    assert (answer.status_code, answer.json()) == (200, {"received": True})
+    assert (response.status_code, response.json()) == (200, {"received": True})
     [job] = (await working.ended(execution_id))["jobs"]
-    assert (job["status"], job["waitingStrategy"], job["providerJobId"]) == ("succeeded", "webhook", order["id"])
+    assert (job["status"], job["waitingStrategy"], job["providerJobId"]) == ("succeeded", "webhook", request["id"])
 
 
-async def test_it_needs_no_api_key(settings, catalog, toy):
+async def test_a_webhook_needs_no_api_key(settings, catalog, fake):
     locked = settings.model_copy(update={"api_key": type(settings.database_url)("sixteen-letters-long")})
-    async with served(locked, catalog, providers=[toy]) as api:
+    async with served(locked, catalog, providers=[fake]) as api:
         await api.engine.start_worker()
         api.client.headers["Authorization"] = "Bearer sixteen-letters-long"
-        _, order = await waiting(api, toy)
+        _, request = await waiting(api, fake)
         del api.client.headers["Authorization"]
 
-        assert (await call(api, order, message(order))).status_code == 200
+        assert (await send_webhook(api, request, message(request))).status_code == 200
 
 
-async def test_a_webhook_that_says_more_than_is_true_changes_nothing_but_a_look(working, toy):
-    execution_id, order = await waiting(working, toy)
+async def test_a_wrong_webhook_causes_a_poll_only(working, fake):
+    execution_id, request = await waiting(working, fake)
 
-    assert (await call(working, order, message(order))).status_code == 200
-    looked = await until(toy.polls)
+    assert (await send_webhook(working, request, message(request))).status_code == 200
+    polls = await until(fake.polls)
 
     await until(lambda: _is(working, execution_id, "waiting"))
-    assert looked == 1
+    assert polls == 1
 
 
-async def test_the_same_message_again_is_not_even_looked_at(working, toy):
-    execution_id, order = await waiting(working, toy)
-    await call(working, order, message(order))
-    await until(toy.polls)
+async def test_a_repeated_message_causes_no_poll(working, fake):
+    execution_id, request = await waiting(working, fake)
+    await send_webhook(working, request, message(request))
+    await until(fake.polls)
     await until(lambda: _is(working, execution_id, "waiting"))
 
     for _ in range(3):
-        assert (await call(working, order, message(order))).status_code == 200
+        assert (await send_webhook(working, request, message(request))).status_code == 200
 
     await asyncio.sleep(0.1)
-    assert toy.polls() == 1
+    assert fake.polls() == 1
     assert await status(working, execution_id) == "waiting"
 
 
@@ -135,92 +135,94 @@ async def test_the_same_message_again_is_not_even_looked_at(working, toy):
         (b"x" * 5000, {}, "too_large"),
     ],
 )
-async def test_forged_malformed_and_huge_ones_are_refused_and_change_nothing(working, toy, body, given, code):
-    execution_id, order = await waiting(working, toy)
-    toy.set_status(order["id"], "succeeded", **DONE)
+async def test_forged_malformed_and_huge_webhooks_are_rejected(working, fake, body, given, code):
+    execution_id, request = await waiting(working, fake)
+    fake.set_status(request["id"], "succeeded", **DONE)
     before = (await working.client.get(f"/api/executions/{execution_id}")).json()["lastEvent"]
 
-    answer = await call(working, order, message(order) if body is None else body, **given)
+    response = await send_webhook(working, request, message(request) if body is None else body, **given)
 
-    assert answer.json()["code"] == code
-    assert answer.status_code == {"bad_webhook": 401, "too_large": 413}[code]
+    assert response.json()["code"] == code
+    assert response.status_code == {"bad_webhook": 401, "too_large": 413}[code]
     after = (await working.client.get(f"/api/executions/{execution_id}")).json()
     assert (after["lastEvent"], after["jobs"][0]["status"]) == (before, "waiting")
 
 
-async def test_a_late_one_for_a_job_that_has_ended_is_taken_and_changes_nothing(working, toy):
-    execution_id, order = await waiting(working, toy)
-    toy.set_status(order["id"], "succeeded", **DONE)
-    await call(working, order, message(order))
+async def test_a_late_webhook_for_an_ended_job_changes_nothing(working, fake):
+    execution_id, request = await waiting(working, fake)
+    fake.set_status(request["id"], "succeeded", **DONE)
+    await send_webhook(working, request, message(request))
     ended = await working.ended(execution_id)
 
-    answer = await call(working, order, message(order, "m-2", "starting"))
+    response = await send_webhook(working, request, message(request, "m-2", "starting"))
 
-    assert answer.status_code == 200
+    assert response.status_code == 200
     assert (await working.client.get(f"/api/executions/{execution_id}")).json()["lastEvent"] == ended["lastEvent"]
 
 
-async def test_one_that_this_server_cannot_check_may_be_sent_again_and_changes_nothing(settings, catalog, toy):
-    async with served(settings, catalog, providers=[toy]) as api:
+async def test_a_webhook_of_an_unconfigured_provider_can_be_repeated(settings, catalog, fake):
+    async with served(settings, catalog, providers=[fake]) as api:
         await api.engine.start_worker()
-        execution_id, order = await waiting(api, toy)
+        execution_id, request = await waiting(api, fake)
         async with served(settings.model_copy(update={"port": free_port()}), catalog, providers=[]) as elsewhere:
             with capture_logs() as logs:
-                answer = await call(elsewhere, order, message(order))
+                response = await send_webhook(elsewhere, request, message(request))
 
-        assert (answer.status_code, answer.json()["code"]) == (503, "not_configured")
+        assert (response.status_code, response.json()["code"]) == (503, "not_configured")
         assert [(entry["provider"], entry["log_level"]) for entry in logs if "reason" in entry] == [("toy", "error")]
         assert (await api.client.get(f"/api/executions/{execution_id}")).json()["jobs"][0]["status"] == "waiting"
 
 
-async def test_one_for_a_job_that_nobody_knows_is_taken(working, toy):
-    _, order = await waiting(working, toy)
+async def test_a_webhook_for_an_unknown_job_is_accepted(working, fake):
+    _, request = await waiting(working, fake)
 
-    assert (await call(working, order, message(order), job=new_id())).status_code == 200
-    assert (await call(working, order, message(order), job="nonsense")).status_code == 404
+    assert (await send_webhook(working, request, message(request), job=new_id())).status_code == 200
+    assert (await send_webhook(working, request, message(request), job="nonsense")).status_code == 404
 
 
-async def test_a_webhook_that_is_faster_than_the_answer_to_the_order_is_not_lost(working, toy):
+async def test_a_webhook_before_the_submit_response_is_not_lost(working, fake):
     execution_id = await working.submit(("a", "draw", {"submit": "hang"}))
-    [order] = await until(toy.requests)
-    toy.set_status(order["id"], "succeeded", **DONE)
-    assert (await call(working, order, message(order))).status_code == 200
+    [request] = await until(fake.requests)
+    fake.set_status(request["id"], "succeeded", **DONE)
+    assert (await send_webhook(working, request, message(request))).status_code == 200
 
-    toy.release()
+    fake.release()
 
     assert (await working.ended(execution_id))["status"] == "succeeded"
 
 
-async def test_a_webhook_names_the_task_of_an_order_whose_answer_was_lost(working, toy):
-    execution_id, order = await waiting(working, toy, submit="lose")
-    toy.set_status(order["id"], "succeeded", **DONE)
+async def test_a_webhook_identifies_the_task_of_a_lost_submission(working, fake):
+    execution_id, request = await waiting(working, fake, submit="lose")
+    fake.set_status(request["id"], "succeeded", **DONE)
 
-    await call(working, order, message(order))
+    await send_webhook(working, request, message(request))
 
     [job] = (await working.ended(execution_id))["jobs"]
-    assert (job["status"], job["providerJobId"]) == ("succeeded", order["id"])
-    assert len(toy.requests()) == 1
+    assert (job["status"], job["providerJobId"]) == ("succeeded", request["id"])
+    assert len(fake.requests()) == 1
 
 
-async def test_many_at_once_lead_to_one_collection(working, toy):
-    execution_id, order = await waiting(working, toy)
-    toy.set_status(order["id"], "succeeded", **DONE)
+async def test_concurrent_webhooks_lead_to_one_result(working, fake):
+    execution_id, request = await waiting(working, fake)
+    fake.set_status(request["id"], "succeeded", **DONE)
 
-    answers = await asyncio.gather(*(call(working, order, message(order, f"m-{n % 5}")) for n in range(25)))
+    responses = await asyncio.gather(
+        *(send_webhook(working, request, message(request, f"m-{n % 5}")) for n in range(25))
+    )
 
-    assert {answer.status_code for answer in answers} == {200}
+    assert {response.status_code for response in responses} == {200}
     assert len((await working.ended(execution_id))["artifacts"]) == 1
 
 
-async def test_no_token_and_no_body_is_ever_logged(working, toy):
-    execution_id, order = await waiting(working, toy)
-    token = parse_qs(urlsplit(order["webhook"]).query)["token"][0]
+async def test_tokens_and_bodies_are_not_logged(working, fake):
+    execution_id, request = await waiting(working, fake)
+    token = parse_qs(urlsplit(request["webhook"]).query)["token"][0]
     with capture_logs() as logs:
-        await call(working, order, message(order, note="very private"))
-        await call(working, order, message(order, "m-2", note="very private"), signature="wrong")
-        await call(working, order, message(order, "m-2", note="very private"), token="guessed")
-        toy.set_status(order["id"], "succeeded", **DONE)
-        await call(working, order, message(order, "m-3"))
+        await send_webhook(working, request, message(request, note="very private"))
+        await send_webhook(working, request, message(request, "m-2", note="very private"), signature="wrong")
+        await send_webhook(working, request, message(request, "m-2", note="very private"), token="guessed")
+        fake.set_status(request["id"], "succeeded", **DONE)
+        await send_webhook(working, request, message(request, "m-3"))
         await working.ended(execution_id)
 
     assert logs

@@ -77,7 +77,7 @@ async def test_after_a_rejection_the_next_provider_is_used_once(engine, provider
     execution_id = await engine.submit(video_plan(one="refuse"))
     [request] = await until(providers[1].requests)
     await engine.wait(execution_id, "job.waiting")
-    providers[1].tell(request["id"], "succeeded", cost=0.5, **VIDEO)
+    providers[1].set_status(request["id"], "succeeded", cost=0.5, **VIDEO)
 
     execution = await engine.ended(execution_id)
 
@@ -93,7 +93,7 @@ async def test_after_a_rejection_the_next_provider_is_used_once(engine, provider
 async def test_a_submission_whose_response_was_lost_is_found_at_its_provider(engine, providers):
     execution_id = await engine.submit(video_plan(one="refuse", two="lose"))
     [request] = await until(providers[1].requests)
-    providers[1].tell(request["id"], "succeeded", **VIDEO)
+    providers[1].set_status(request["id"], "succeeded", **VIDEO)
 
     execution = await engine.ended(execution_id)
 

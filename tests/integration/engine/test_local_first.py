@@ -48,7 +48,9 @@ async def replicate():
 
 
 @pytest.fixture
-def settings(settings, tmp_path, local_server, replicate):
+def settings(settings, tmp_path, local_server, replicate, monkeypatch):
+    for name, value in replicate.environment().items():
+        monkeypatch.setenv(name, value)
     workflows, models = tmp_path / "workflows", tmp_path / "models.yaml"
     workflows.mkdir()
     (workflows / "square.json").write_text(json.dumps(GRAPH))
@@ -56,7 +58,6 @@ def settings(settings, tmp_path, local_server, replicate):
     models.write_text(MODELS)
     return settings.model_copy(
         update={
-            **replicate.opened_settings().model_dump(include=set(replicate.settings())),
             "provider_poll_initial": SOON,
             "provider_poll_max": SOON,
             "provider_poll_interval": SOON,

@@ -39,7 +39,10 @@ def test_without_a_verb_they_are_listed_too(callsheet):
 def test_one_is_shown_with_what_is_missing_and_what_it_takes(callsheet):
     shown = callsheet("models", "show", MODEL).stdout
 
-    assert "replicate, as bytedance/seedance-1-pro: Replicate needs REPLICATE_API_TOKEN" in shown
+    assert (
+        "replicate, as bytedance/seedance-1-pro: provider 'replicate' needs CALLSHEET_REPLICATE_API_TOKEN or REPLICATE_API_TOKEN"
+        in shown
+    )
     assert "from 2 up to 12" in shown
     assert "480p, 720p, 1080p" in shown
 
@@ -49,7 +52,9 @@ def test_programs_get_json(callsheet):
     one = json.loads(callsheet("models", "show", MODEL, "--json").stdout)
 
     assert one in listed
-    assert one["offers"][0]["whyNot"] == "Replicate needs REPLICATE_API_TOKEN"
+    assert (
+        one["offers"][0]["whyNot"] == "provider 'replicate' needs CALLSHEET_REPLICATE_API_TOKEN or REPLICATE_API_TOKEN"
+    )
 
 
 def test_an_unknown_one_is_told_with_the_nearest(callsheet):

@@ -18,13 +18,13 @@ from callsheet.settings import Settings
 AUTHORIZED = {"Authorization": f"Bearer {FakeReplicate.key}"}
 
 
-async def ordered(stand_in: FakeReplicate, webhook: str | None = None) -> dict:
+async def ordered(fake: FakeReplicate, webhook: str | None = None) -> dict:
     order = {"version": "a/b", "input": {}, **({"webhook": webhook} if webhook else {})}
     async with httpx2.AsyncClient() as client:
-        return (await client.post(f"{stand_in.base_url}/v1/predictions", headers=AUTHORIZED, json=order)).json()
+        return (await client.post(f"{fake.base_url}/v1/predictions", headers=AUTHORIZED, json=order)).json()
 
 
-async def test_files_that_are_served_are_real(tmp_path: Path) -> None:
+async def test_served_files_are_real(tmp_path: Path) -> None:
     found = []
     for file in (sample_video(), sample_image()):
         (tmp_path / file.name).write_bytes(file.data)
@@ -34,15 +34,15 @@ async def test_files_that_are_served_are_real(tmp_path: Path) -> None:
     assert (found[0].frames, found[0].audio_codec) == (12, "aac")
 
 
-async def test_a_look_moves_a_task_on_and_time_does_where_there_is_a_pace() -> None:
-    async with FakeReplicate() as slow, FakeReplicate(pace=0.01) as quick, open_webhook_receiver() as box:
-        for stand_in in (slow, quick):
-            stand_in.script(Queued(), Running(), Succeeded())
-            await ordered(stand_in, box.url)
+async def test_a_poll_advances_a_task_and_with_a_pace_time_does() -> None:
+    async with FakeReplicate() as slow, FakeReplicate(pace=0.01) as quick, open_webhook_receiver() as receiver:
+        for fake in (slow, quick):
+            fake.script(Queued(), Running(), Succeeded())
+            await ordered(fake, receiver.url)
 
-        [letter] = await box.received()
+        [webhook] = await receiver.received()
 
-        assert json.loads(letter.body)["status"] == "succeeded"
+        assert json.loads(webhook.body)["status"] == "succeeded"
         [untouched] = slow.tasks.values()
         assert untouched.stage == Queued()
 
@@ -58,63 +58,63 @@ async def test_a_look_moves_a_task_on_and_time_does_where_there_is_a_pace() -> N
         (WebhookScript(times=0), []),
     ],
 )
-async def test_webhooks_come_as_forecast(calls: WebhookScript, statuses: list[str]) -> None:
-    async with FakeReplicate() as stand_in, open_webhook_receiver() as box:
-        stand_in.inject_faults(webhook=[calls])
-        await stand_in.finish((await ordered(stand_in, box.url))["id"])
+async def test_webhooks_follow_their_script(calls: WebhookScript, statuses: list[str]) -> None:
+    async with FakeReplicate() as fake, open_webhook_receiver() as receiver:
+        fake.inject_faults(webhook=[calls])
+        await fake.finish((await ordered(fake, receiver.url))["id"])
 
-    assert [json.loads(letter.body)["status"] for letter in box.webhooks] == statuses
-    assert [told.status for told in stand_in.sent_webhooks] == [200] * len(statuses)
+    assert [json.loads(webhook.body)["status"] for webhook in receiver.webhooks] == statuses
+    assert [told.status for told in fake.sent_webhooks] == [200] * len(statuses)
 
 
-async def test_a_webhook_may_come_before_the_answer() -> None:
-    async with FakeReplicate() as stand_in, open_webhook_receiver() as box:
-        stand_in.inject_faults(webhook=[WebhookScript(before_response=True)])
-        answering = asyncio.create_task(ordered(stand_in, box.url))
+async def test_a_webhook_can_arrive_before_the_response() -> None:
+    async with FakeReplicate() as fake, open_webhook_receiver() as receiver:
+        fake.inject_faults(webhook=[WebhookScript(before_response=True)])
+        answering = asyncio.create_task(ordered(fake, receiver.url))
 
-        await box.received()
-        [told] = (json.loads(letter.body)["id"] for letter in box.webhooks)
+        await receiver.received()
+        [told] = (json.loads(webhook.body)["id"] for webhook in receiver.webhooks)
 
         assert (await answering)["id"] == told
 
 
-async def test_a_webhook_that_nobody_takes_is_noted() -> None:
-    async with FakeReplicate() as stand_in:
-        await stand_in.finish((await ordered(stand_in, "http://127.0.0.1:1/"))["id"])
+async def test_an_undelivered_webhook_is_recorded() -> None:
+    async with FakeReplicate() as fake:
+        await fake.finish((await ordered(fake, "http://127.0.0.1:1/"))["id"])
 
-    assert [told.status for told in stand_in.sent_webhooks] == [0]
+    assert [told.status for told in fake.sent_webhooks] == [0]
 
 
-async def test_weather_comes_in_its_order_and_then_is_fine() -> None:
-    async with FakeReplicate() as stand_in:
-        stand_in.inject_faults(submit=[CutConnection(accepted=True), NoFault(), ReplaceFields({"id": "other"})])
+async def test_faults_are_used_in_order() -> None:
+    async with FakeReplicate() as fake:
+        fake.inject_faults(submit=[CutConnection(accepted=True), NoFault(), ReplaceFields({"id": "other"})])
         with pytest.raises(httpx2.RemoteProtocolError):
-            await ordered(stand_in)
+            await ordered(fake)
 
-        assert (await ordered(stand_in))["id"] in stand_in.tasks
-        assert (await ordered(stand_in))["id"] == "other"
-        assert (await ordered(stand_in))["id"] in stand_in.tasks
-        assert stand_in.paid == len(stand_in.requests_of("submit")) == 4
+        assert (await ordered(fake))["id"] in fake.tasks
+        assert (await ordered(fake))["id"] == "other"
+        assert (await ordered(fake))["id"] in fake.tasks
+        assert fake.paid == len(fake.requests_of("submit")) == 4
 
 
-async def test_without_the_key_nothing_is_done() -> None:
-    async with FakeReplicate() as stand_in, httpx2.AsyncClient() as client:
+async def test_without_the_key_requests_are_rejected() -> None:
+    async with FakeReplicate() as fake, httpx2.AsyncClient() as client:
         for headers in ({}, {"Authorization": "Bearer wrong"}):
-            answer = await client.post(f"{stand_in.base_url}/v1/predictions", headers=headers, json={"input": {}})
+            answer = await client.post(f"{fake.base_url}/v1/predictions", headers=headers, json={"input": {}})
             assert answer.status_code == 401
-        assert (await client.get(f"{stand_in.base_url}/nowhere")).status_code == 404
+        assert (await client.get(f"{fake.base_url}/nowhere")).status_code == 404
 
-    assert stand_in.paid == 0
-    assert [came.kind for came in stand_in.requests] == ["submit", "submit", "unknown"]
+    assert fake.paid == 0
+    assert [sent.kind for sent in fake.requests] == ["submit", "submit", "unknown"]
 
 
-async def test_all_stand_ins_lead_all_providers_to_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with all_fakes(pace=0.01) as stand_ins:
-        for name, value in environment_of(stand_ins).items():
+async def test_the_environment_of_all_fakes_connects_all_providers(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with all_fakes(pace=0.01) as fakes:
+        for name, value in environment_of(fakes).items():
             monkeypatch.setenv(name, value)
         async with discover_providers(Settings(_env_file=None)) as providers:
-            for stand_in in stand_ins:
-                task = await providers[stand_in.name].submit(stand_in.example_request())
-                assert task.id in stand_in.tasks
+            for fake in fakes:
+                task = await providers[fake.name].submit(fake.example_request())
+                assert task.id in fake.tasks
 
-    assert len(stand_ins) == len(FAKES) == len({stand_in.name for stand_in in stand_ins})
+    assert len(fakes) == len(FAKES) == len({fake.name for fake in fakes})

@@ -147,7 +147,7 @@ async def test_a_success_without_files_is_a_failure(job, providers):
 async def test_a_failed_task_is_not_submitted_to_another_provider(job, providers):
     running = asyncio.create_task(generate.run(job, params()))
     [request] = await until(providers[0].requests)
-    providers[0].tell(request["id"], "failed", code="content_refused", message="Too red.")
+    providers[0].set_status(request["id"], "failed", code="content_refused", message="Too red.")
 
     with pytest.raises(ProviderFailed, match="Too red"):
         await running
@@ -196,7 +196,7 @@ async def test_an_unknown_outcome_with_a_removed_offer_needs_a_manual_decision(j
 
 async def test_a_later_run_resumes_the_task(job, providers):
     task = await job.submit_once(providers[1], SubmitRequest("pencil", {}))
-    providers[1].tell(task.id, "succeeded", files={"video.mp4": VIDEO})
+    providers[1].set_status(task.id, "succeeded", files={"video.mp4": VIDEO})
 
     result = await generate.run(job, params())
 
@@ -224,7 +224,7 @@ async def test_when_all_are_busy_the_longest_retry_after_counts(job, providers, 
 async def test_a_rejection_does_not_hide_a_transient_error(job, providers):
     with pytest.raises(ProviderRateLimited):
         await generate.run(job, params(inputs={"one": "refuse", "two": "busy"}))
-    with pytest.raises(SubmissionRejected, match="one: The toy does not like the order"):
+    with pytest.raises(SubmissionRejected, match="one: The fake rejected the submission"):
         await generate.run(job, params(inputs={"one": "refuse"}, provider="one"))
 
 
@@ -296,10 +296,10 @@ def test_all_invalid_inputs_are_reported_with_their_paths(settings):
     )
 
     assert problems == {
-        ("prompt", "invalid_value"): "130 characters are more than the 100 allowed",
-        ("duration", "invalid_value"): "9 is above the most, 8",
-        ("inputs.references", "invalid_value"): "a list of media sources is needed, not 'no list'",
-        ("inputs.tint", "unknown_input"): "crayon takes no 'tint'; it takes prompt, duration, image, lastImage, "
+        ("prompt", "invalid_value"): "it has 130 characters; the maximum is 100",
+        ("duration", "invalid_value"): "9 is above the maximum of 8",
+        ("inputs.references", "invalid_value"): "a list of media sources is required, not 'no list'",
+        ("inputs.tint", "unknown_input"): "crayon has no input 'tint'; it has prompt, duration, image, lastImage, "
         "references, one",
     }
     assert set(problems_of(settings, modelId="fake/flim")) == {("modelId", "unknown_model")}
@@ -321,5 +321,5 @@ def test_a_plan_with_an_invalid_input_is_rejected_with_its_path(settings):
         check_plan(read_plan({"jobs": jobs}), Catalog([generate]).with_settings(settings), max_jobs=10)
 
     assert [(p.path, p.message) for p in raised.value.problems] == [
-        ("jobs[0].params.duration", "60 is above the most, 8")
+        ("jobs[0].params.duration", "60 is above the maximum of 8")
     ]

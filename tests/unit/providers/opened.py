@@ -1,27 +1,30 @@
-"""A provider beside its stand-in."""
+"""A provider, connected to its fake."""
 
 from contextlib import asynccontextmanager
 
 from callsheet.providers.catalog import discover_providers
 from callsheet.providers.contract import InputFile
+from callsheet.settings import Settings
 
 
 @asynccontextmanager
-async def opened(kind, folder, **settings):
-    """Yield the stand-in and the provider that is led to it."""
-    async with kind() as there, discover_providers(there.opened_settings(data_dir=folder, **settings)) as providers:
-        yield there, providers[there.name]
+async def opened(fake_class, folder, provider_settings=None, **settings):
+    """Yield the fake and the provider that is connected to it."""
+    general = Settings(_env_file=None, data_dir=folder, **settings)
+    async with fake_class() as fake:
+        own = fake.provider_settings(**(provider_settings or {}))
+        async with discover_providers(general, provider_settings=[own]) as providers:
+            yield fake, providers[fake.name]
 
 
-async def ended(there, provider, *stages):
-    """Order, and return the look at the last of these stages."""
-    there.script(*stages)
-    task = await provider.submit(there.example_request())
-    looks = [await provider.get_status(task) for _ in stages]
-    return looks[-1]
+async def status_after(fake, provider, *stages):
+    """Submit a task and return its status at the last of these stages."""
+    fake.script(*stages)
+    task = await provider.submit(fake.example_request())
+    return [await provider.get_status(task) for _ in stages][-1]
 
 
-def picture_in(folder, data=b"a picture", url=None):
-    path = folder / "picture.png"
+def image_in(folder, data=b"an image", url=None):
+    path = folder / "image.png"
     path.write_bytes(data)
     return InputFile(path, "image/png", url)

@@ -1,14 +1,41 @@
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
+from pydantic import Field, SecretStr
+from pydantic_settings import SettingsConfigDict
 
 from callsheet.domain.errors import ConfigurationError
 from callsheet.providers import catalog
 from callsheet.providers.catalog import discover_providers
+from callsheet.providers.luma import LumaSettings
+from callsheet.providers.settings import ProviderSettings
 from callsheet.settings import Settings
 from callsheet.testing.fake_provider import FakeProvider
+
+
+class AcmeSettings(ProviderSettings):
+    model_config = SettingsConfigDict(env_prefix="CALLSHEET_ACME_")
+
+    token: SecretStr
+    pace: float = Field(1.0, gt=0)
+
+
+class Acme(FakeProvider):
+    name = "acme"
+    settings_class = AcmeSettings
+    created: ClassVar[list[AcmeSettings]] = []
+    closed: ClassVar[list[AcmeSettings]] = []
+
+    def __init__(self, settings: Settings, acme: AcmeSettings) -> None:
+        super().__init__(settings.data_dir / "acme", name="acme")
+        self.acme = acme
+        self.created.append(acme)
+
+    async def close(self) -> None:
+        self.closed.append(self.acme)
 
 
 @pytest.fixture
@@ -18,7 +45,8 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Say which entry points there are, in place of those that are really installed."""
+    """Replace the installed entry points."""
+    Acme.created, Acme.closed = [], []
 
     def install(**points: str) -> None:
         found = [EntryPoint(name, value, catalog.GROUP) for name, value in points.items()]
@@ -27,56 +55,139 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return install
 
 
-def test_the_providers_of_this_package_come_by_the_same_door(settings: Settings) -> None:
-    assert {"replicate", "fal"} <= set(discover_providers(settings))
+ACME = f"{__name__}:Acme"
 
 
-async def test_a_provider_is_opened_when_it_is_used_and_closed_with_the_whole(
-    settings: Settings, installed: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_built_in_providers_are_discovered_by_entry_points(settings: Settings) -> None:
+    assert {"replicate", "fal", "videos"} <= set(discover_providers(settings))
+
+
+async def test_a_provider_is_created_on_first_use_and_closed_with_the_catalog(
+    settings: Settings, installed: Callable[..., None]
 ) -> None:
-    installed()
-    opened, closed = [], []
-    monkeypatch.setattr(FakeProvider, "close", lambda _: note(closed))
+    installed(acme=ACME)
+    given = AcmeSettings(token="t")
 
-    def open_toy(_: Settings) -> FakeProvider:
-        opened.append(1)
-        return FakeProvider(tmp_path / "toy")
+    async with discover_providers(settings, provider_settings=[given]) as providers:
+        assert (list(providers), len(providers), Acme.created) == (["acme"], 1, [])
+        assert providers["acme"] is providers["acme"]
+        assert Acme.created == [given]
 
-    async with discover_providers(settings, [("toy", open_toy)]) as providers:
-        assert (list(providers), len(providers), opened) == (["toy"], 1, [])
-        assert providers["toy"] is providers["toy"]
-        assert opened == [1]
-
-    assert closed == [1]
+    assert Acme.closed == [given]
 
 
-async def note(closed: list[int]) -> None:
-    closed.append(1)
+async def test_extra_providers_are_listed_and_closed(
+    settings: Settings, installed: Callable[..., None], tmp_path: Path
+) -> None:
+    installed(acme=ACME)
+    extra = FakeProvider(tmp_path / "fake")
+
+    async with discover_providers(settings, opened=[extra]) as providers:
+        assert list(providers) == ["acme", extra.name]
+        assert providers[extra.name] is extra
 
 
-def test_what_is_missing_is_told(settings: Settings, installed: Callable[..., None]) -> None:
-    installed(replicate="callsheet.providers.replicate:open_replicate")
+async def test_provider_settings_are_read_from_the_environment(
+    settings: Settings, installed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(acme=ACME)
+    monkeypatch.setenv("CALLSHEET_ACME_TOKEN", "t")
+    monkeypatch.setenv("CALLSHEET_ACME_PACE", "2.5")
+
+    async with discover_providers(settings) as providers:
+        assert providers.why_not("acme") is None
+
+    assert (Acme.created[0].token.get_secret_value(), Acme.created[0].pace) == ("t", 2.5)
+
+
+def test_a_missing_setting_is_reported_with_its_variable(settings: Settings, installed: Callable[..., None]) -> None:
+    installed(acme=ACME, luma="callsheet.providers.luma:Luma")
     providers = discover_providers(settings)
 
-    assert providers.why_not("replicate") == "Replicate needs REPLICATE_API_TOKEN"
-    assert providers.why_not("nobody") == "there is no provider 'nobody'; known: replicate"
-    with pytest.raises(ConfigurationError, match="REPLICATE_API_TOKEN"):
-        providers["replicate"]
+    assert providers.why_not("acme") == "provider 'acme' needs CALLSHEET_ACME_TOKEN"
+    assert providers.why_not("luma") == "provider 'luma' needs CALLSHEET_LUMA_API_KEY or LUMA_AGENTS_API_KEY"
+    assert providers.why_not("nobody") == "there is no provider 'nobody'; known: acme, luma"
+    with pytest.raises(ConfigurationError, match="CALLSHEET_ACME_TOKEN"):
+        providers["acme"]
     with pytest.raises(KeyError):
         providers["nobody"]
 
 
-def test_a_name_that_is_taken_twice_is_refused(
+def test_an_invalid_setting_is_reported_without_its_value(
+    settings: Settings, installed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed(acme=ACME)
+    monkeypatch.setenv("CALLSHEET_ACME_PACE", "-7.125")
+
+    message = discover_providers(settings).why_not("acme")
+
+    assert message is not None and "-7.125" not in message
+    assert message.startswith("provider 'acme' needs CALLSHEET_ACME_TOKEN; CALLSHEET_ACME_PACE: Input should be")
+
+
+def test_two_providers_with_the_same_name_are_an_error(
     settings: Settings, installed: Callable[..., None], tmp_path: Path
 ) -> None:
-    installed(fal="callsheet.providers.fal:open_fal")
+    installed(fal="callsheet.providers.fal:Fal")
 
     with pytest.raises(ConfigurationError, match="two providers are called 'fal'"):
-        discover_providers(settings, [("fal", lambda _: FakeProvider(tmp_path))])
+        discover_providers(settings, opened=[FakeProvider(tmp_path, name="fal")])
 
 
-def test_a_provider_that_cannot_be_loaded_is_named(settings: Settings, installed: Callable[..., None]) -> None:
-    installed(broken="callsheet.providers.no_such_file:open_it")
+def test_a_provider_that_cannot_be_loaded_is_reported(settings: Settings, installed: Callable[..., None]) -> None:
+    installed(broken="callsheet.providers.no_such_file:Broken")
 
     with pytest.raises(ConfigurationError, match="'broken' cannot be loaded: ModuleNotFoundError"):
         discover_providers(settings)
+
+
+def test_an_entry_point_must_be_a_provider_class(settings: Settings, installed: Callable[..., None]) -> None:
+    installed(odd="callsheet.providers.catalog:discover_providers")
+
+    with pytest.raises(ConfigurationError, match="'odd' is not a class with a name and a settings_class"):
+        discover_providers(settings)
+
+
+class TestLumaSettings:
+    """The rules of all provider settings, on one class with an alias."""
+
+    @pytest.mark.parametrize("variable", ["CALLSHEET_LUMA_API_KEY", "LUMA_AGENTS_API_KEY", "luma_agents_api_key"])
+    def test_every_name_of_a_setting_is_read(self, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+        monkeypatch.setenv(variable, "a-key")
+        monkeypatch.setenv("CALLSHEET_LUMA_URL", "")
+
+        read = LumaSettings(_env_file=None)
+
+        assert read.api_key.get_secret_value() == "a-key"
+        assert read.url == "https://agents.lumalabs.ai"
+
+    def test_the_main_name_takes_precedence(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CALLSHEET_LUMA_API_KEY", "main")
+        monkeypatch.setenv("LUMA_AGENTS_API_KEY", "other")
+
+        assert LumaSettings(_env_file=None).api_key.get_secret_value() == "main"
+
+    def test_a_file_dotenv_is_read(self, tmp_path: Path) -> None:
+        (tmp_path / ".env").write_text("LUMA_AGENTS_API_KEY=from-dotenv\nCALLSHEET_LUMA_URL=https://luma.test\nX=1\n")
+
+        read = LumaSettings(_env_file=tmp_path / ".env")
+
+        assert (read.api_key.get_secret_value(), read.url) == ("from-dotenv", "https://luma.test")
+
+    def test_a_secret_is_read_from_a_file(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        (tmp_path / "key").write_text("from-file\n")
+        monkeypatch.setenv("CALLSHEET_LUMA_API_KEY_FILE", str(tmp_path / "key"))
+        assert LumaSettings(_env_file=None).api_key.get_secret_value() == "from-file"
+
+        monkeypatch.setenv("LUMA_AGENTS_API_KEY", "from-variable")
+        assert LumaSettings(_env_file=None).api_key.get_secret_value() == "from-variable"
+        assert LumaSettings(_env_file=None, api_key="given").api_key.get_secret_value() == "given"
+
+    def test_an_unreadable_secret_file_is_reported(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        monkeypatch.setenv("CALLSHEET_LUMA_API_KEY_FILE", str(tmp_path / "none"))
+
+        message = discover_providers(settings).why_not("luma")
+
+        assert message is not None and "provider 'luma' names an unreadable file" in message

@@ -13,7 +13,7 @@ from callsheet.fakes.providers.webhook_receiver import open_webhook_receiver
 from callsheet.fakes.providers.webhook_script import WebhookScript
 from callsheet.testing.provider_contract import ProviderContract
 
-from .opened import ended, opened, picture_in
+from .opened import image_in, opened, status_after
 
 
 class TestGoogle(ProviderContract):
@@ -32,16 +32,16 @@ def video(uri):
     return {"type": "video", "mime_type": "video/mp4", "uri": uri}
 
 
-async def test_an_order_is_an_interaction_in_the_background(tmp_path):
+async def test_a_submission_is_an_interaction_in_the_background(tmp_path):
     given = {"prompt": "A fox", "duration": 6, "aspect_ratio": "9:16", "resolution": "720p"}
-    async with opened(FakeGoogle, tmp_path) as (there, provider):
+    async with opened(FakeGoogle, tmp_path) as (fake, provider):
         await provider.submit(
-            there.example_request(input=given, client_reference="mark-1", webhook="https://sheet.test/hook?token=t")
+            fake.example_request(input=given, client_reference="mark-1", webhook="https://sheet.test/hook?token=t")
         )
 
-    [came] = there.requests_of("submit")
-    assert "key=" not in came.url
-    assert came.json() == {
+    [sent] = fake.requests_of("submit")
+    assert "key=" not in sent.url
+    assert sent.json() == {
         "model": "gemini-omni-1.1-flash",
         "input": "A fox",
         "background": True,
@@ -52,75 +52,78 @@ async def test_an_order_is_an_interaction_in_the_background(tmp_path):
             "aspect_ratio": "9:16",
             "resolution": "720p",
         },
-        "webhook_config": {"uris": ["https://sheet.test/hook?token=t"], "user_metadata": {"mark": "mark-1"}},
+        "webhook_config": {
+            "uris": ["https://sheet.test/hook?token=t"],
+            "user_metadata": {"client_reference": "mark-1"},
+        },
     }
 
 
-async def test_a_picture_stands_beside_the_prompt(tmp_path):
-    async with opened(FakeGoogle, tmp_path) as (there, provider):
-        await provider.submit(there.request_with_file(picture_in(tmp_path, url="https://media.example.org/a.png")))
+async def test_an_image_is_a_part_beside_the_prompt(tmp_path):
+    async with opened(FakeGoogle, tmp_path) as (fake, provider):
+        await provider.submit(fake.request_with_file(image_in(tmp_path, url="https://media.example.org/a.png")))
 
-    [came] = there.requests_of("submit")
-    assert came.json()["input"] == [
+    [sent] = fake.requests_of("submit")
+    assert sent.json()["input"] == [
         {"type": "text", "text": "A red fox in the snow"},
-        {"type": "image", "data": base64.b64encode(b"a picture").decode(), "mime_type": "image/png"},
+        {"type": "image", "data": base64.b64encode(b"an image").decode(), "mime_type": "image/png"},
     ]
 
 
-async def test_a_picture_too_large_for_the_order_is_named_by_its_address(tmp_path):
-    async with opened(FakeGoogle, tmp_path) as (there, provider):
-        file = picture_in(tmp_path, url="https://media.example.org/a.png")
+async def test_a_large_image_is_sent_by_url(tmp_path):
+    async with opened(FakeGoogle, tmp_path) as (fake, provider):
+        file = image_in(tmp_path, url="https://media.example.org/a.png")
         with file.path.open("wb") as held:
             held.truncate(provider.capabilities.inline_limit + 1)
-        await provider.submit(there.request_with_file(file))
+        await provider.submit(fake.request_with_file(file))
 
-    [_, part] = there.requests_of("submit")[0].json()["input"]
+    [_, part] = fake.requests_of("submit")[0].json()["input"]
     assert part == {"type": "image", "uri": "https://media.example.org/a.png", "mime_type": "image/png"}
 
 
-async def test_a_film_inside_of_the_answer_is_taken_from_there(tmp_path):
-    async with opened(InlineGoogle, tmp_path) as (there, provider):
-        look = await ended(there, provider, Succeeded())
-        path = await provider.fetch(look.outputs[0], tmp_path / "film.mp4")
+async def test_an_inline_video_is_decoded(tmp_path):
+    async with opened(InlineGoogle, tmp_path) as (fake, provider):
+        status = await status_after(fake, provider, Succeeded())
+        path = await provider.fetch(status.outputs[0], tmp_path / "video.mp4")
 
     assert path.read_bytes() == sample_video().data
-    assert there.requests_of("download") == there.requests_of("file") == []
+    assert fake.requests_of("download") == fake.requests_of("file") == []
 
 
-async def test_a_film_is_not_there_before_its_file_is_ready(tmp_path):
-    async with opened(FakeGoogle, tmp_path) as (there, provider):
-        there.inject_faults(file=[ReplaceFields({"state": "PROCESSING"})])
-        there.script(Succeeded())
-        task = await provider.submit(there.example_request())
-        looks = [await provider.get_status(task) for _ in range(2)]
-        await provider.fetch(looks[1].outputs[0], tmp_path / "film.mp4")
+async def test_a_task_runs_until_its_file_is_ready(tmp_path):
+    async with opened(FakeGoogle, tmp_path) as (fake, provider):
+        fake.inject_faults(file=[ReplaceFields({"state": "PROCESSING"})])
+        fake.script(Succeeded())
+        task = await provider.submit(fake.example_request())
+        statuses = [await provider.get_status(task) for _ in range(2)]
+        await provider.fetch(statuses[1].outputs[0], tmp_path / "video.mp4")
 
-    assert [look.state for look in looks] == ["running", "succeeded"]
-    [download] = there.requests_of("download")
+    assert [status.state for status in statuses] == ["running", "succeeded"]
+    [download] = fake.requests_of("download")
     assert download.url.endswith(":download?alt=media")
-    assert download.headers["x-goog-api-key"] == there.key
+    assert download.headers["x-goog-api-key"] == fake.key
 
 
-async def test_a_file_that_failed_is_no_success(tmp_path):
-    async with opened(FakeGoogle, tmp_path) as (there, provider):
-        there.inject_faults(file=[ReplaceFields({"state": "FAILED", "error": {"message": "Transcoding failed"}})])
-        look = await ended(there, provider, Succeeded())
+async def test_a_failed_file_is_a_failure(tmp_path):
+    async with opened(FakeGoogle, tmp_path) as (fake, provider):
+        fake.inject_faults(file=[ReplaceFields({"state": "FAILED", "error": {"message": "Transcoding failed"}})])
+        status = await status_after(fake, provider, Succeeded())
 
-    assert (look.state, look.code) == ("failed", "provider_failed")
-    assert "Transcoding failed" in look.message
+    assert (status.state, status.code) == ("failed", "provider_failed")
+    assert "Transcoding failed" in status.message
 
 
 @pytest.mark.parametrize("status", [403, 404])
-async def test_a_file_that_is_not_kept_any_more_is_gone(tmp_path, status):
-    async with opened(FakeGoogle, tmp_path) as (there, provider):
-        there.inject_faults(file=[Reject(status, "You do not have permission to access the file.")])
-        assert (await ended(there, provider, Succeeded())).code == "output_expired"
+async def test_a_deleted_file_is_expired(tmp_path, status):
+    async with opened(FakeGoogle, tmp_path) as (fake, provider):
+        fake.inject_faults(file=[Reject(status, "You do not have permission to access the file.")])
+        assert (await status_after(fake, provider, Succeeded())).code == "output_expired"
 
 
-async def test_the_last_film_that_the_model_gave_counts(tmp_path):
-    async with opened(FakeGoogle, tmp_path) as (there, provider):
-        url = there.output_urls((sample_video("first.mp4"), sample_video("last.mp4")))
-        first, last = (f"{there.base_url}/v1beta/files/{each.split('/')[-2]}" for each in url)
+async def test_the_last_video_of_the_model_is_the_output(tmp_path):
+    async with opened(FakeGoogle, tmp_path) as (fake, provider):
+        url = fake.output_urls((sample_video("first.mp4"), sample_video("last.mp4")))
+        first, last = (f"{fake.base_url}/v1beta/files/{each.split('/')[-2]}" for each in url)
         steps = [
             step(video("files/echo"), kind="user_input"),
             step(video(first)),
@@ -128,77 +131,77 @@ async def test_the_last_film_that_the_model_gave_counts(tmp_path):
             step({"type": "text", "text": "Shall I change it?"}),
             step(video("files/tool"), kind="function_call"),
         ]
-        there.inject_faults(status=[ReplaceFields({"steps": steps})])
-        look = await ended(there, provider, Succeeded())
+        fake.inject_faults(status=[ReplaceFields({"steps": steps})])
+        status = await status_after(fake, provider, Succeeded())
 
-    assert [output.url for output in look.outputs] == [f"{last}:download?alt=media"]
+    assert [output.url for output in status.outputs] == [f"{last}:download?alt=media"]
 
 
 @pytest.mark.parametrize("steps", [[], "none", [None], [{"type": "model_output"}], [step({"type": "video"})]])
-async def test_a_completed_task_without_a_film_was_blocked(tmp_path, steps):
-    async with opened(FakeGoogle, tmp_path) as (there, provider):
-        there.inject_faults(status=[ReplaceFields({"steps": steps})])
-        look = await ended(there, provider, Succeeded())
+async def test_a_completed_task_without_a_video_is_refused_content(tmp_path, steps):
+    async with opened(FakeGoogle, tmp_path) as (fake, provider):
+        fake.inject_faults(status=[ReplaceFields({"steps": steps})])
+        status = await status_after(fake, provider, Succeeded())
 
-    assert (look.state, look.code) == ("failed", "content_refused")
+    assert (status.state, status.code) == ("failed", "content_refused")
 
 
 @pytest.mark.parametrize("word", ["incomplete", "budget_exceeded", "requires_action", "requires_continuation"])
-async def test_ends_that_we_have_no_answer_to_are_failures(tmp_path, word):
-    async with opened(FakeGoogle, tmp_path) as (there, provider):
-        look = await ended(there, provider, UnknownStatus(word))
+async def test_unsupported_final_statuses_are_failures(tmp_path, word):
+    async with opened(FakeGoogle, tmp_path) as (fake, provider):
+        status = await status_after(fake, provider, UnknownStatus(word))
 
-    assert (look.state, look.status) == ("failed", word)
-    assert word in look.message
+    assert (status.state, status.status) == ("failed", word)
+    assert word in status.message
 
 
-async def test_what_was_refused_for_its_content_says_so_in_a_failure_too(tmp_path):
-    async with opened(FakeGoogle, tmp_path) as (there, provider):
+async def test_refused_content_in_a_failure_is_recognized(tmp_path):
+    async with opened(FakeGoogle, tmp_path) as (fake, provider):
         errors = [{"code": "blocked", "message": "The request violates our content policy."}]
-        there.inject_faults(status=[ReplaceFields({"errors": errors})])
-        assert (await ended(there, provider, Failed())).code == "content_refused"
+        fake.inject_faults(status=[ReplaceFields({"errors": errors})])
+        assert (await status_after(fake, provider, Failed())).code == "content_refused"
 
 
-async def told(there, provider, box, calls=None):
-    there.script(Succeeded())
-    there.inject_faults(webhook=[calls or WebhookScript()])
-    task = await provider.submit(there.example_request(webhook=box.url))
-    await there.finish(task.id)
-    [letter] = await box.received(1)
-    return task, letter
+async def told(fake, provider, receiver, calls=None):
+    fake.script(Succeeded())
+    fake.inject_faults(webhook=[calls or WebhookScript()])
+    task = await provider.submit(fake.example_request(webhook=receiver.url))
+    await fake.finish(task.id)
+    [webhook] = await receiver.received(1)
+    return task, webhook
 
 
-async def test_a_webhook_with_a_token_of_google_s_is_read(tmp_path):
-    async with opened(FakeGoogle, tmp_path) as (there, provider), open_webhook_receiver() as box:
-        task, letter = await told(there, provider, box)
-        notice = await provider.read_webhook(letter.headers, letter.body, datetime.now(UTC))
+async def test_a_webhook_with_a_valid_token_is_read(tmp_path):
+    async with opened(FakeGoogle, tmp_path) as (fake, provider), open_webhook_receiver() as receiver:
+        task, webhook = await told(fake, provider, receiver)
+        event = await provider.read_webhook(webhook.headers, webhook.body, datetime.now(UTC))
 
-    assert (notice.task_id, notice.status) == (task.id, "interaction.completed")
-    assert notice.message_id == f"msg_{task.id}"
+    assert (event.task_id, event.status) == (task.id, "interaction.completed")
+    assert event.message_id == f"msg_{task.id}"
 
 
 @pytest.mark.parametrize("changes", [{"webhook-signature": ""}, {"webhook-signature": "v1,abc"}, {"webhook-id": ""}])
-async def test_a_webhook_without_a_token_is_refused(tmp_path, changes):
-    async with opened(FakeGoogle, tmp_path) as (there, provider), open_webhook_receiver() as box:
-        _, letter = await told(there, provider, box)
+async def test_a_webhook_without_a_token_is_rejected(tmp_path, changes):
+    async with opened(FakeGoogle, tmp_path) as (fake, provider), open_webhook_receiver() as receiver:
+        _, webhook = await told(fake, provider, receiver)
         with pytest.raises(BadWebhook):
-            await provider.read_webhook({**letter.headers, **changes}, letter.body, datetime.now(UTC))
+            await provider.read_webhook({**webhook.headers, **changes}, webhook.body, datetime.now(UTC))
 
 
 @pytest.mark.parametrize("away", [600, -600])
-async def test_a_webhook_of_another_time_is_refused(tmp_path, away):
-    async with opened(FakeGoogle, tmp_path) as (there, provider), open_webhook_receiver() as box:
-        _, letter = await told(there, provider, box)
+async def test_a_webhook_with_another_timestamp_is_rejected(tmp_path, away):
+    async with opened(FakeGoogle, tmp_path) as (fake, provider), open_webhook_receiver() as receiver:
+        _, webhook = await told(fake, provider, receiver)
         with pytest.raises(BadWebhook):
-            await provider.read_webhook(letter.headers, letter.body, datetime.now(UTC) + timedelta(seconds=away))
+            await provider.read_webhook(webhook.headers, webhook.body, datetime.now(UTC) + timedelta(seconds=away))
 
 
-async def test_a_token_by_another_key_is_refused(tmp_path):
-    async with opened(FakeGoogle, tmp_path) as (there, provider), open_webhook_receiver() as box:
-        _, letter = await told(there, provider, box)
+async def test_a_token_of_another_key_is_rejected(tmp_path):
+    async with opened(FakeGoogle, tmp_path) as (fake, provider), open_webhook_receiver() as receiver:
+        _, webhook = await told(fake, provider, receiver)
         stranger = generate_private_key(public_exponent=65537, key_size=2048)
-        for header in ({"kid": "stand-in"}, {}):
+        for header in ({"kid": "fake"}, {}):
             forged = jwt.encode({"exp": 2**33}, stranger, algorithm="RS256", headers=header)
             with pytest.raises(BadWebhook):
-                headers = {**letter.headers, "webhook-signature": forged}
-                await provider.read_webhook(headers, letter.body, datetime.now(UTC))
+                headers = {**webhook.headers, "webhook-signature": forged}
+                await provider.read_webhook(headers, webhook.body, datetime.now(UTC))

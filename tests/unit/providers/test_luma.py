@@ -7,21 +7,21 @@ from callsheet.fakes.providers.luma import FakeLuma
 from callsheet.fakes.providers.task_script import Failed, Succeeded, sample_image
 from callsheet.testing.provider_contract import ProviderContract
 
-from .opened import ended, opened, picture_in
+from .opened import image_in, opened, status_after
 
 
 class TestLuma(ProviderContract):
     fake = FakeLuma
 
 
-async def test_what_is_about_the_video_stands_in_a_part_of_its_own(tmp_path):
+async def test_video_fields_are_in_an_object_of_their_own(tmp_path):
     given = {"prompt": "A fox", "aspect_ratio": "16:9", "duration": 5, "resolution": "720p"}
-    async with opened(FakeLuma, tmp_path) as (there, provider):
-        await provider.submit(there.example_request(input={**given, "start_frame": picture_in(tmp_path)}))
+    async with opened(FakeLuma, tmp_path) as (fake, provider):
+        await provider.submit(fake.example_request(input={**given, "start_frame": image_in(tmp_path)}))
 
-    [came] = there.requests_of("submit")
-    frame = {"data": base64.b64encode(b"a picture").decode(), "media_type": "image/png"}
-    assert came.json() == {
+    [sent] = fake.requests_of("submit")
+    frame = {"data": base64.b64encode(b"an image").decode(), "media_type": "image/png"}
+    assert sent.json() == {
         "type": "video",
         "model": "ray-3.2",
         "prompt": "A fox",
@@ -30,15 +30,15 @@ async def test_what_is_about_the_video_stands_in_a_part_of_its_own(tmp_path):
     }
 
 
-async def test_an_order_of_a_picture_has_no_such_part(tmp_path):
+async def test_an_image_request_has_no_video_object(tmp_path):
     given = {"type": "image", "prompt": "A fox", "output_format": "png"}
-    async with opened(FakeLuma, tmp_path) as (there, provider):
-        there.script(Succeeded((sample_image(),)))
-        task = await provider.submit(there.example_request(model="uni-1", input=given))
+    async with opened(FakeLuma, tmp_path) as (fake, provider):
+        fake.script(Succeeded((sample_image(),)))
+        task = await provider.submit(fake.example_request(model="uni-1", input=given))
         [output] = (await provider.get_status(task)).outputs
-        await provider.fetch(output, tmp_path / "picture.png")
+        await provider.fetch(output, tmp_path / "image.png")
 
-    assert there.requests_of("submit")[0].json() == {**given, "model": "uni-1"}
+    assert fake.requests_of("submit")[0].json() == {**given, "model": "uni-1"}
 
 
 @pytest.mark.parametrize(
@@ -51,21 +51,21 @@ async def test_an_order_of_a_picture_has_no_such_part(tmp_path):
         ("something_new", "provider_failed"),
     ],
 )
-async def test_each_code_of_luma_has_one_of_ours(tmp_path, told, code):
-    async with opened(FakeLuma, tmp_path) as (there, provider):
-        there.inject_faults(status=[ReplaceFields({"failure_code": told})])
-        look = await ended(there, provider, Failed("It did not work"))
+async def test_every_failure_code_is_mapped(tmp_path, told, code):
+    async with opened(FakeLuma, tmp_path) as (fake, provider):
+        fake.inject_faults(status=[ReplaceFields({"failure_code": told})])
+        status = await status_after(fake, provider, Failed("It did not work"))
 
-    assert (look.state, look.code, look.message) == ("failed", code, "It did not work")
+    assert (status.state, status.code, status.message) == ("failed", code, "It did not work")
 
 
-async def test_previews_beside_the_video_are_left_where_they_are(tmp_path):
-    async with opened(FakeLuma, tmp_path) as (there, provider):
+async def test_thumbnails_are_not_outputs(tmp_path):
+    async with opened(FakeLuma, tmp_path) as (fake, provider):
         output = [
             {"type": "thumbnail", "url": "https://x.test/a.jpg"},
             {"type": "video", "url": "https://x.test/a.mp4"},
         ]
-        there.inject_faults(status=[ReplaceFields({"output": output})])
-        look = await ended(there, provider, Succeeded())
+        fake.inject_faults(status=[ReplaceFields({"output": output})])
+        status = await status_after(fake, provider, Succeeded())
 
-    assert [file.url for file in look.outputs] == ["https://x.test/a.mp4"]
+    assert [file.url for file in status.outputs] == ["https://x.test/a.mp4"]

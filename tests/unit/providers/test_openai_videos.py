@@ -9,7 +9,7 @@ from callsheet.fakes.providers.task_script import Failed, Lost, Running, Succeed
 from callsheet.fakes.providers.webhook_receiver import open_webhook_receiver
 from callsheet.testing.provider_contract import ProviderContract
 
-from .opened import ended, opened, picture_in
+from .opened import image_in, opened, status_after
 
 
 class TestVideos(ProviderContract):
@@ -22,64 +22,64 @@ class PlainVideos(FakeOpenAIVideos):
 
 class OpenVideos(FakeOpenAIVideos):
     def settings(self):
-        return {"openai_videos_url": f"{self.base_url}/"}
+        return {"url": f"{self.base_url}/"}
 
     def is_authorized(self, request, kind):
         return "authorization" not in request.headers
 
 
-def parts_of(came):
-    """Return the fields of a multipart form, by name, as they were written."""
-    head = f"Content-Type: {came.headers['content-type']}\r\n\r\n".encode()
-    form = email.message_from_bytes(head + came.body, policy=email.policy.HTTP)
+def parts_of(sent):
+    """Return the parts of a multipart form by name."""
+    head = f"Content-Type: {sent.headers['content-type']}\r\n\r\n".encode()
+    form = email.message_from_bytes(head + sent.body, policy=email.policy.HTTP)
     return {part.get_param("name", header="content-disposition"): part for part in form.iter_parts()}
 
 
-async def test_an_order_is_a_form_even_without_a_file(tmp_path):
-    async with opened(FakeOpenAIVideos, tmp_path) as (there, provider):
-        await provider.submit(there.example_request(input={"prompt": "A fox, “quoted”", "seconds": 4, "loop": True}))
+async def test_a_submission_is_multipart_even_without_a_file(tmp_path):
+    async with opened(FakeOpenAIVideos, tmp_path) as (fake, provider):
+        await provider.submit(fake.example_request(input={"prompt": "A fox, “quoted”", "seconds": 4, "loop": True}))
 
-    [came] = there.requests_of("submit")
-    parts = parts_of(came)
+    [sent] = fake.requests_of("submit")
+    parts = parts_of(sent)
     texts = {name: part.get_payload(decode=True).decode() for name, part in parts.items()}
     assert texts == {"model": "wan2.2", "prompt": "A fox, “quoted”", "seconds": "4", "loop": "true"}
     assert all(part.get_filename() is None for part in parts.values())
 
 
-async def test_a_file_is_a_part_with_its_name_and_kind(tmp_path):
-    async with opened(FakeOpenAIVideos, tmp_path) as (there, provider):
-        await provider.submit(there.request_with_file(picture_in(tmp_path, url="https://media.example.org/a.png")))
+async def test_a_file_is_a_part_with_name_and_media_type(tmp_path):
+    async with opened(FakeOpenAIVideos, tmp_path) as (fake, provider):
+        await provider.submit(fake.request_with_file(image_in(tmp_path, url="https://media.example.org/a.png")))
 
-    [came] = there.requests_of("submit")
-    part = parts_of(came)["input_reference"]
-    assert (part.get_filename(), part.get_content_type()) == ("picture.png", "image/png")
-    assert part.get_payload(decode=True) == b"a picture"
+    [sent] = fake.requests_of("submit")
+    part = parts_of(sent)["input_reference"]
+    assert (part.get_filename(), part.get_content_type()) == ("image.png", "image/png")
+    assert part.get_payload(decode=True) == b"an image"
 
 
-async def test_what_is_neither_text_nor_file_is_written_as_json(tmp_path):
+async def test_other_values_are_encoded_as_json(tmp_path):
     given = {
         "prompt": "A fox",
         "scale": 1.5,
         "loras": [{"name": "fur", "weight": 1}],
-        "with": {"face": picture_in(tmp_path)},
+        "with": {"face": image_in(tmp_path)},
     }
-    async with opened(FakeOpenAIVideos, tmp_path) as (there, provider):
-        await provider.submit(there.example_request(input=given))
+    async with opened(FakeOpenAIVideos, tmp_path) as (fake, provider):
+        await provider.submit(fake.example_request(input=given))
 
-    [came] = there.requests_of("submit")
-    texts = {name: part.get_payload(decode=True).decode() for name, part in parts_of(came).items()}
+    [sent] = fake.requests_of("submit")
+    texts = {name: part.get_payload(decode=True).decode() for name, part in parts_of(sent).items()}
     assert texts["scale"] == "1.5"
     assert texts["loras"] == '[{"name":"fur","weight":1}]'
-    assert texts["with"] == '{"face":"data:image/png;base64,YSBwaWN0dXJl"}'
+    assert texts["with"] == '{"face":"data:image/png;base64,YW4gaW1hZ2U="}'
 
 
-async def test_an_order_is_json_where_the_server_wants_that(tmp_path):
-    async with opened(FakeOpenAIVideos, tmp_path, openai_videos_format="json") as (there, provider):
-        file = picture_in(tmp_path, url="https://media.example.org/a.png")
-        await provider.submit(there.example_request(input={"prompt": "A fox", "seconds": 4, "input_reference": file}))
+async def test_a_submission_is_json_if_configured(tmp_path):
+    async with opened(FakeOpenAIVideos, tmp_path, {"format": "json"}) as (fake, provider):
+        file = image_in(tmp_path, url="https://media.example.org/a.png")
+        await provider.submit(fake.example_request(input={"prompt": "A fox", "seconds": 4, "input_reference": file}))
 
-    [came] = there.requests_of("submit")
-    assert came.json() == {
+    [sent] = fake.requests_of("submit")
+    assert sent.json() == {
         "model": "wan2.2",
         "prompt": "A fox",
         "seconds": "4",
@@ -87,70 +87,70 @@ async def test_an_order_is_json_where_the_server_wants_that(tmp_path):
     }
 
 
-async def test_the_default_model_is_left_to_the_server(tmp_path):
-    async with opened(FakeOpenAIVideos, tmp_path) as (there, provider):
-        await provider.submit(there.example_request(model="default"))
+async def test_the_default_model_is_not_sent(tmp_path):
+    async with opened(FakeOpenAIVideos, tmp_path) as (fake, provider):
+        await provider.submit(fake.example_request(model="default"))
 
-    assert "model" not in parts_of(there.requests_of("submit")[0])
+    assert "model" not in parts_of(fake.requests_of("submit")[0])
 
 
-async def test_a_server_without_a_key_is_sent_none(tmp_path):
-    async with opened(OpenVideos, tmp_path) as (there, provider):
-        look = await ended(there, provider, Succeeded())
-        path = await provider.fetch(look.outputs[0], tmp_path / "film.mp4")
+async def test_without_a_key_no_authorization_is_sent(tmp_path):
+    async with opened(OpenVideos, tmp_path) as (fake, provider):
+        status = await status_after(fake, provider, Succeeded())
+        path = await provider.fetch(status.outputs[0], tmp_path / "video.mp4")
 
     assert path.stat().st_size > 0
-    assert not any("authorization" in came.headers for came in there.requests)
+    assert not any("authorization" in sent.headers for sent in fake.requests)
 
 
-async def test_the_pause_that_a_server_asks_for_is_passed_on(tmp_path):
-    async with opened(FakeOpenAIVideos, tmp_path) as (there, provider):
-        assert (await ended(there, provider, Running(0.37))).retry_after == 1.5
+async def test_the_requested_poll_delay_is_returned(tmp_path):
+    async with opened(FakeOpenAIVideos, tmp_path) as (fake, provider):
+        assert (await status_after(fake, provider, Running(0.37))).retry_after == 1.5
 
 
 @pytest.mark.parametrize(
     ("word", "state"),
     [("pending", "queued"), ("processing", "running"), ("canceled", "cancelled"), ("error", "failed")],
 )
-async def test_words_of_gateways_are_known(tmp_path, word, state):
-    async with opened(FakeOpenAIVideos, tmp_path) as (there, provider):
-        assert (await ended(there, provider, UnknownStatus(word))).state == state
+async def test_statuses_of_gateways_are_known(tmp_path, word, state):
+    async with opened(FakeOpenAIVideos, tmp_path) as (fake, provider):
+        assert (await status_after(fake, provider, UnknownStatus(word))).state == state
 
 
 async def test_an_error_may_be_a_text(tmp_path):
-    async with opened(PlainVideos, tmp_path) as (there, provider):
-        look = await ended(there, provider, Failed("Out of memory"))
+    async with opened(PlainVideos, tmp_path) as (fake, provider):
+        status = await status_after(fake, provider, Failed("Out of memory"))
 
-    assert (look.code, look.message) == ("provider_failed", "Out of memory")
+    assert (status.code, status.message) == ("provider_failed", "Out of memory")
 
 
-async def test_content_that_lies_elsewhere_is_fetched_there_without_the_key(tmp_path):
+async def test_content_on_another_host_is_fetched_without_the_key(tmp_path):
     lenient = {"allow_http": True, "allow_private_addresses": True}
-    async with opened(FakeOpenAIVideos, tmp_path, **lenient) as (there, provider), open_webhook_receiver() as box:
-        look = await ended(there, provider, Succeeded())
-        there.inject_faults(download=[Redirect(f"{box.url}film.mp4?signature=1", 307)])
-        await provider.fetch(look.outputs[0], tmp_path / "film.mp4")
+    async with opened(FakeOpenAIVideos, tmp_path, **lenient) as (fake, provider), open_webhook_receiver() as receiver:
+        status = await status_after(fake, provider, Succeeded())
+        fake.inject_faults(download=[Redirect(f"{receiver.url}video.mp4?signature=1", 307)])
+        await provider.fetch(status.outputs[0], tmp_path / "video.mp4")
 
-    [letter] = box.webhooks
-    assert "authorization" not in letter.headers
-    assert there.requests_of("download")[0].headers["authorization"] == f"Bearer {there.key}"
+    [webhook] = receiver.webhooks
+    assert "authorization" not in webhook.headers
+    assert fake.requests_of("download")[0].headers["authorization"] == f"Bearer {fake.key}"
 
 
-async def test_a_video_that_we_deleted_is_cancelled_and_any_other_that_is_missing_is_lost(tmp_path):
-    async with opened(FakeOpenAIVideos, tmp_path) as (there, provider):
-        there.script(Running())
-        task = await provider.submit(there.example_request())
+async def test_a_deleted_video_is_cancelled_and_another_missing_one_is_lost(tmp_path):
+    async with opened(FakeOpenAIVideos, tmp_path) as (fake, provider):
+        fake.script(Running())
+        task = await provider.submit(fake.example_request())
         await provider.cancel(task)
         assert (await provider.get_status(task)).state == "cancelled"
 
-        assert (await ended(there, provider, Lost())).state == "lost"
+        assert (await status_after(fake, provider, Lost())).state == "lost"
 
 
-async def test_a_server_that_cannot_delete_lets_the_task_go_on(tmp_path):
-    async with opened(FakeOpenAIVideos, tmp_path) as (there, provider):
-        there.script(Running())
-        task = await provider.submit(there.example_request())
-        there.inject_faults(cancel=[Reject(405, "Method not allowed")])
+async def test_without_delete_the_task_keeps_running(tmp_path):
+    async with opened(FakeOpenAIVideos, tmp_path) as (fake, provider):
+        fake.script(Running())
+        task = await provider.submit(fake.example_request())
+        fake.inject_faults(cancel=[Reject(405, "Method not allowed")])
         await provider.cancel(task)
 
         assert (await provider.get_status(task)).state == "running"

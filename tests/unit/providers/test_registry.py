@@ -1,4 +1,4 @@
-"""The registry of models: what it holds, what it refuses, and how it is extended."""
+"""Model registry: content, validation, and the models file."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,8 @@ import pytest
 
 from callsheet.domain.errors import ConfigurationError
 from callsheet.providers.catalog import discover_providers
-from callsheet.providers.registry import read_registry, to_provider_inputs, validate_inputs
+from callsheet.providers.model_inputs import to_provider_inputs, validate_inputs
+from callsheet.providers.registry import read_registry
 from callsheet.settings import Settings
 
 SEEDANCE = "bytedance/seedance-1-pro"
@@ -32,7 +33,7 @@ OWN = """
 
 @pytest.fixture
 def own(tmp_path):
-    """Write a file of models; call it for the registry with them."""
+    """Write a models file and return the registry with it."""
 
     def read(text=OWN):
         file = tmp_path / "models.yaml"
@@ -46,7 +47,7 @@ def told(problems):
     return {(problem.path, problem.code) for problem in problems}
 
 
-def test_every_model_that_comes_along_names_providers_that_exist():
+def test_built_in_models_name_existing_providers():
     known = set(discover_providers(Settings(_env_file=None)))
 
     named = {offer.provider for model in read_registry().values() for offer in model.offers}
@@ -54,14 +55,14 @@ def test_every_model_that_comes_along_names_providers_that_exist():
     assert named <= known
 
 
-def test_every_model_that_comes_along_takes_its_own_defaults():
+def test_built_in_models_accept_their_defaults():
     for model in read_registry().values():
         for offer in model.offers:
             given = {name: p.default for name, p in offer.parameters.items() if p.default is not None}
             assert [p for p in validate_inputs(offer, given) if p.code != "missing"] == [], model.id
 
 
-def test_a_file_of_one_s_own_adds_models_and_replaces_others(own):
+def test_a_models_file_adds_and_replaces_models(own):
     registry = own(OWN + OWN.replace("mine/model", SEEDANCE).replace("[mine]", "[]"))
 
     assert registry["mine/model"].name == "Mine"
@@ -70,7 +71,7 @@ def test_a_file_of_one_s_own_adds_models_and_replaces_others(own):
     assert len(registry) == len(read_registry()) + 1
 
 
-def test_a_changed_file_is_read_anew(own, tmp_path):
+def test_a_changed_file_is_read_again(own, tmp_path):
     assert own()["mine"].name == "Mine"
 
     file = tmp_path / "models.yaml"
@@ -80,7 +81,7 @@ def test_a_changed_file_is_read_anew(own, tmp_path):
     assert read_registry(file)["mine"].name == "Changed"
 
 
-def test_every_problem_of_a_file_is_told_at_once(own):
+def test_all_problems_of_a_file_are_reported(own):
     with pytest.raises(ConfigurationError) as refused:
         own(
             "- {id: a, name: A, makes: film, offers: []}\n"
@@ -94,33 +95,33 @@ def test_every_problem_of_a_file_is_told_at_once(own):
     assert "4 problems" in message
     assert "[0].makes" in message
     assert "[0].offers" in message
-    assert "its default does not fit: a number is needed" in message
-    assert "[3]: 'd' is another model already" in message
+    assert "its default is invalid: a number is required" in message
+    assert "[3]: 'd' is the id or alias of another model" in message
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [("- [", "no YAML"), ("models: {}", "list of models"), ("- 7", "[0]")], ids=["yaml", "map", "7"]
+    ("text", "said"), [("- [", "not YAML"), ("models: {}", "list of models"), ("- 7", "[0]")], ids=["yaml", "map", "7"]
 )
-def test_a_file_that_is_no_list_of_models_is_refused(own, text, said):
+def test_a_file_without_a_list_of_models_is_rejected(own, text, said):
     with pytest.raises(ConfigurationError, match="models") as refused:
         own(text)
 
     assert said in refused.value.message
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path):
+def test_a_missing_file_is_reported(tmp_path):
     with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
         read_registry(tmp_path / "none.yaml")
 
 
-def test_an_unknown_model_is_told_with_the_nearest(own):
+def test_an_unknown_model_is_reported_with_a_suggestion(own):
     [problem] = own().problems("mine/modl", {})
 
     assert (problem.path, problem.code) == ("modelId", "unknown_model")
     assert "did you mean 'mine/model'?" in problem.message
 
 
-def test_every_input_that_does_not_fit_is_told(own):
+def test_all_invalid_inputs_are_reported(own):
     problems = own().problems(
         "mine",
         {"prompt": "far too long a prompt", "duration": 9, "mode": "slow", "image": "", "pictures": [7], "lop": True},
@@ -137,14 +138,14 @@ def test_every_input_that_does_not_fit_is_told(own):
     assert told(own().problems("mine", {"duration": True})) == {("duration", "invalid_value"), ("prompt", "missing")}
 
 
-def test_what_is_known_only_when_the_job_runs_is_let_pass(own):
+def test_references_are_not_checked(own):
     given = {"prompt": "${write.text} and more than ten characters", "duration": "${cut.length}", "image": "${a.image}"}
 
     assert own().problems("mine", given) == []
     assert own().problems("${choose.model}", {}) == []
 
 
-def test_it_is_enough_that_one_offer_fits(own):
+def test_one_fitting_offer_is_enough(own):
     registry = own(
         "- id: m\n  name: M\n  makes: video\n  offers:\n"
         "    - {provider: fal, model: text, parameters: {prompt: {to: prompt, required: true}}}\n"
@@ -156,7 +157,7 @@ def test_it_is_enough_that_one_offer_fits(own):
     assert told(registry.problems("m", {}, "luma")) == {("provider", "unknown_provider")}
 
 
-def test_inputs_go_by_the_provider_s_own_names(own):
+def test_inputs_are_mapped_to_the_provider_s_names(own):
     [offer] = own()["mine"].offers
 
     assert to_provider_inputs(offer, {"prompt": "a fox", "mode": "fast"}) == {
@@ -167,7 +168,7 @@ def test_inputs_go_by_the_provider_s_own_names(own):
     }
 
 
-def test_the_file_that_the_documentation_shows_is_one(own):
+def test_the_models_file_in_the_documentation_is_valid(own):
     page = (Path(__file__).parents[3] / "docs" / "generate.md").read_text()
     shown = page.partition("```yaml models\n")[2].partition("```")[0]
 
@@ -177,17 +178,17 @@ def test_the_file_that_the_documentation_shows_is_one(own):
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ("{ratio: {to: a, choices: [16:9, 9:16]}}", "a text is needed, not 969; texts like '16:9' need quotes"),
-        ("{n: {to: a, kind: integer, choices: [1, two]}}", "a whole number is needed, not 'two'"),
+        ("{ratio: {to: a, choices: [16:9, 9:16]}}", "a text is required, not 969; texts like '16:9' need quotes"),
+        ("{n: {to: a, kind: integer, choices: [1, two]}}", "an integer is required, not 'two'"),
         ("{n: {to: a, choices: []}}", "choices"),
-        ("{n: {to: a, kind: integer, minimum: 5, maximum: 1}}", "its least, 5, is above its most, 1"),
+        ("{n: {to: a, kind: integer, minimum: 5, maximum: 1}}", "its minimum, 5, is above its maximum, 1"),
         ("{n: {to: a, kind: number, minimum: .nan}}", "minimum"),
         ("{n: {to: a, kind: number, maximum: .inf}}", "maximum"),
         ("{n: {to: a, maxLength: -1}}", "maxLength"),
-        ("{n: {to: a}, m: {to: a}}", "two parameters are the provider's 'a'"),
+        ("{n: {to: a}, m: {to: a}}", "two parameters map to the provider's 'a'"),
     ],
 )
-def test_parameters_that_nothing_could_fit_are_refused(own, parameters, words):
+def test_inconsistent_parameters_are_rejected(own, parameters, words):
     offer = f"{{provider: replicate, model: me/model, parameters: {parameters}}}"
 
     with pytest.raises(ConfigurationError) as refused:
@@ -198,20 +199,20 @@ def test_parameters_that_nothing_could_fit_are_refused(own, parameters, words):
 
 
 @pytest.mark.parametrize("data", [b"- id: \xe9", b"[" * 5000, b"- id: a\0b"])
-def test_a_file_that_is_no_yaml_is_refused_in_our_words(tmp_path, data):
+def test_a_file_that_is_not_yaml_is_rejected(tmp_path, data):
     file = tmp_path / "models.yaml"
     file.write_bytes(data)
 
-    with pytest.raises(ConfigurationError, match=r"models\.yaml is no YAML"):
+    with pytest.raises(ConfigurationError, match=r"models\.yaml is not YAML"):
         read_registry(file)
 
 
-def test_an_alias_may_not_hide_behind_the_id_of_another_model(own):
-    with pytest.raises(ConfigurationError, match=r"'google/veo-3\.1' is another model already"):
+def test_an_alias_cannot_be_the_id_of_another_model(own):
+    with pytest.raises(ConfigurationError, match=r"'google/veo-3\.1' is the id or alias of another model"):
         own(OWN.replace("[mine]", "[google/veo-3.1]"))
 
 
-def test_an_alias_of_ones_own_goes_before_that_of_a_model_that_comes_along(own):
+def test_an_alias_of_the_models_file_takes_precedence(own):
     replacing = OWN.replace("mine/model", SEEDANCE).replace("[mine]", "[gemini-omni-1.1-flash]")
 
     assert own(replacing)["gemini-omni-1.1-flash"].id == SEEDANCE

@@ -28,8 +28,9 @@ from callsheet.fakes.providers.task_script import (
 )
 from callsheet.fakes.providers.webhook_receiver import open_webhook_receiver
 from callsheet.fakes.providers.webhook_script import WebhookScript
+from callsheet.providers.catalog import discover_providers
 from callsheet.providers.contract import InputFile, Output
-from callsheet.providers.replicate import Replicate, open_replicate
+from callsheet.providers.replicate import Replicate
 from callsheet.settings import Settings
 from callsheet.testing.provider_contract import ProviderContract
 
@@ -42,21 +43,25 @@ class TestReplicate(ProviderContract):
 
 
 @pytest.fixture
-async def there() -> AsyncIterator[FakeReplicate]:
-    async with FakeReplicate() as stand_in:
-        yield stand_in
+async def fake() -> AsyncIterator[FakeReplicate]:
+    async with FakeReplicate() as fake:
+        yield fake
 
 
 @pytest.fixture
-async def replicate(there: FakeReplicate) -> AsyncIterator[Replicate]:
-    provider = open_replicate(there.opened_settings())
+async def replicate(fake: FakeReplicate) -> AsyncIterator[Replicate]:
+    provider = open_replicate(fake)
     yield provider
     await provider.close()
 
 
-def test_without_a_token_it_is_not_set_up() -> None:
-    with pytest.raises(ConfigurationError, match="REPLICATE_API_TOKEN"):
-        open_replicate(Settings(_env_file=None))
+def open_replicate(fake: FakeReplicate, *, settings: Settings | None = None, **provider_settings: Any) -> Replicate:
+    return Replicate(settings or Settings(_env_file=None), fake.provider_settings(**provider_settings))
+
+
+def test_a_missing_token_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError, match="needs CALLSHEET_REPLICATE_API_TOKEN or REPLICATE_API_TOKEN"):
+        discover_providers(Settings(_env_file=None))["replicate"]
 
 
 @pytest.mark.parametrize(
@@ -68,33 +73,33 @@ def test_without_a_token_it_is_not_set_up() -> None:
         ("deployments/owner/my.one", None, "/v1/deployments/owner/my.one/predictions", None),
     ],
 )
-async def test_models_versions_and_deployments_have_addresses_of_their_own(
-    there: FakeReplicate, replicate: Replicate, model: str, version: str | None, path: str, named: str | None
+async def test_models_versions_and_deployments_have_their_own_paths(
+    fake: FakeReplicate, replicate: Replicate, model: str, version: str | None, path: str, named: str | None
 ) -> None:
-    await replicate.submit(there.example_request(model=model, version=version))
+    await replicate.submit(fake.example_request(model=model, version=version))
 
-    [came] = there.requests_of("submit")
-    assert came.url == there.base_url + path
-    assert came.json() == {"input": {"prompt": "A red fox in the snow"}, **({"version": named} if named else {})}
+    [sent] = fake.requests_of("submit")
+    assert sent.url == fake.base_url + path
+    assert sent.json() == {"input": {"prompt": "A red fox in the snow"}, **({"version": named} if named else {})}
 
 
 @pytest.mark.parametrize("model", ["", "model", "a/b/c", "../v1/account", "a/b?x=1", "a/..", "a/b#c", "a b/c", "/a/b"])
-async def test_a_name_that_is_no_model_goes_nowhere(there: FakeReplicate, replicate: Replicate, model: str) -> None:
+async def test_an_invalid_model_name_is_not_sent(fake: FakeReplicate, replicate: Replicate, model: str) -> None:
     with pytest.raises(SubmissionRejected, match="owner/name"):
-        await replicate.submit(there.example_request(model=model))
+        await replicate.submit(fake.example_request(model=model))
 
-    assert there.requests == []
+    assert fake.requests == []
 
 
-async def test_an_order_does_not_wait_for_its_end_and_has_a_deadline(there: FakeReplicate) -> None:
-    replicate = open_replicate(there.opened_settings(provider_deadline=timedelta(minutes=90)))
+async def test_a_submission_is_asynchronous_and_has_a_deadline(fake: FakeReplicate) -> None:
+    replicate = open_replicate(fake, settings=Settings(_env_file=None, provider_deadline=timedelta(minutes=90)))
 
-    await replicate.submit(there.example_request(webhook="https://media.example.org/hook?token=x"))
+    await replicate.submit(fake.example_request(webhook="https://media.example.org/hook?token=x"))
 
-    [came] = there.requests_of("submit")
-    assert "prefer" not in came.headers
-    assert came.headers["cancel-after"] == "90m0s"
-    assert came.json()["webhook_events_filter"] == ["completed"]
+    [sent] = fake.requests_of("submit")
+    assert "prefer" not in sent.headers
+    assert sent.headers["cancel-after"] == "90m0s"
+    assert sent.json()["webhook_events_filter"] == ["completed"]
     await replicate.close()
 
 
@@ -119,22 +124,20 @@ def shaped(output: Any) -> ReplaceFields:
     ],
 )
 async def test_files_are_found_in_an_output_of_any_shape(
-    there: FakeReplicate, replicate: Replicate, output: Any, urls: list[str]
+    fake: FakeReplicate, replicate: Replicate, output: Any, urls: list[str]
 ) -> None:
-    task = await replicate.submit(there.example_request())
-    there.inject_faults(status=[shaped(output)])
+    task = await replicate.submit(fake.example_request())
+    fake.inject_faults(status=[shaped(output)])
 
-    look = await replicate.get_status(task)
+    status = await replicate.get_status(task)
 
-    assert look.state == "succeeded"
-    assert [found.url for found in look.outputs] == urls
+    assert status.state == "succeeded"
+    assert [found.url for found in status.outputs] == urls
 
 
-async def test_a_file_inside_of_the_output_is_taken_as_it_is(
-    there: FakeReplicate, replicate: Replicate, tmp_path: Path
-) -> None:
-    task = await replicate.submit(there.example_request())
-    there.inject_faults(status=[shaped("data:image/png;base64,aGVsbG8=")])
+async def test_an_inline_file_is_decoded(fake: FakeReplicate, replicate: Replicate, tmp_path: Path) -> None:
+    task = await replicate.submit(fake.example_request())
+    fake.inject_faults(status=[shaped("data:image/png;base64,aGVsbG8=")])
 
     [output] = (await replicate.get_status(task)).outputs
 
@@ -142,31 +145,29 @@ async def test_a_file_inside_of_the_output_is_taken_as_it_is(
     assert (await replicate.fetch(output, tmp_path / "x.png")).read_bytes() == b"hello"
 
 
-async def test_several_files_come_each(there: FakeReplicate, replicate: Replicate, tmp_path: Path) -> None:
-    there.script(Succeeded((sample_video(), sample_image())))
+async def test_several_files_are_fetched(fake: FakeReplicate, replicate: Replicate, tmp_path: Path) -> None:
+    fake.script(Succeeded((sample_video(), sample_image())))
 
-    look = await replicate.get_status(await replicate.submit(there.example_request()))
+    status = await replicate.get_status(await replicate.submit(fake.example_request()))
 
-    paths = [await replicate.fetch(output, tmp_path / str(output.name)) for output in look.outputs]
+    paths = [await replicate.fetch(output, tmp_path / str(output.name)) for output in status.outputs]
     assert [path.read_bytes() for path in paths] == [sample_video().data, sample_image().data]
-    assert look.seconds == 4.25
+    assert status.seconds == 4.25
 
 
-async def test_a_deadline_that_passed_before_the_start_is_told(there: FakeReplicate, replicate: Replicate) -> None:
-    there.script(Failed(why="deadline"))
+async def test_a_deadline_before_the_start_is_a_failure(fake: FakeReplicate, replicate: Replicate) -> None:
+    fake.script(Failed(why="deadline"))
 
-    look = await replicate.get_status(await replicate.submit(there.example_request()))
+    status = await replicate.get_status(await replicate.submit(fake.example_request()))
 
-    assert (look.state, look.status, look.code) == ("failed", "aborted", "deadline")
+    assert (status.state, status.status, status.code) == ("failed", "aborted", "deadline")
 
 
-async def test_a_deadline_that_passed_while_it_ran_is_told_from_a_cancellation(
-    there: FakeReplicate, replicate: Replicate
-) -> None:
-    there.script(Cancelled())
-    task = await replicate.submit(there.example_request())
+async def test_a_deadline_while_running_is_not_a_cancellation(fake: FakeReplicate, replicate: Replicate) -> None:
+    fake.script(Cancelled())
+    task = await replicate.submit(fake.example_request())
     times = {"deadline": "2026-11-25T12:00:00Z", "completed_at": "2026-11-25T12:00:00.5Z"}
-    there.inject_faults(
+    fake.inject_faults(
         status=[
             ReplaceFields(times),
             ReplaceFields({**times, "completed_at": "2026-11-25T11:00:00Z"}),
@@ -175,9 +176,9 @@ async def test_a_deadline_that_passed_while_it_ran_is_told_from_a_cancellation(
         ]
     )
 
-    looks = [await replicate.get_status(task) for _ in range(4)]
+    statuses = [await replicate.get_status(task) for _ in range(4)]
 
-    assert [(look.state, look.code) for look in looks] == [
+    assert [(status.state, status.code) for status in statuses] == [
         ("failed", "deadline"),
         ("cancelled", None),
         ("cancelled", None),
@@ -185,12 +186,12 @@ async def test_a_deadline_that_passed_while_it_ran_is_told_from_a_cancellation(
     ]
 
 
-async def test_removed_files_are_told_as_gone(there: FakeReplicate, replicate: Replicate) -> None:
-    there.script(Expired())
+async def test_deleted_files_are_expired(fake: FakeReplicate, replicate: Replicate) -> None:
+    fake.script(Expired())
 
-    look = await replicate.get_status(await replicate.submit(there.example_request()))
+    status = await replicate.get_status(await replicate.submit(fake.example_request()))
 
-    assert (look.state, look.status, look.code) == ("failed", "succeeded", "output_expired")
+    assert (status.state, status.status, status.code) == ("failed", "succeeded", "output_expired")
 
 
 @pytest.mark.parametrize(
@@ -205,12 +206,12 @@ async def test_removed_files_are_told_as_gone(there: FakeReplicate, replicate: R
         (["20%|"], None),
     ],
 )
-async def test_progress_is_read_from_the_last_bar_of_the_log(
-    there: FakeReplicate, replicate: Replicate, logs: Any, progress: float | None
+async def test_progress_is_the_last_bar_of_the_log(
+    fake: FakeReplicate, replicate: Replicate, logs: Any, progress: float | None
 ) -> None:
-    there.script(Running())
-    task = await replicate.submit(there.example_request())
-    there.inject_faults(status=[ReplaceFields({"logs": logs})])
+    fake.script(Running())
+    task = await replicate.submit(fake.example_request())
+    fake.inject_faults(status=[ReplaceFields({"logs": logs})])
 
     assert (await replicate.get_status(task)).progress == progress
 
@@ -228,34 +229,32 @@ async def test_progress_is_read_from_the_last_bar_of_the_log(
         ({"odd": 1}, "provider_failed"),
     ],
 )
-async def test_reasons_of_failures_are_told_apart(
-    there: FakeReplicate, replicate: Replicate, reason: Any, code: str
-) -> None:
-    task = await replicate.submit(there.example_request())
-    there.inject_faults(status=[ReplaceFields({"status": "failed", "error": reason})])
+async def test_failure_reasons_have_codes(fake: FakeReplicate, replicate: Replicate, reason: Any, code: str) -> None:
+    task = await replicate.submit(fake.example_request())
+    fake.inject_faults(status=[ReplaceFields({"status": "failed", "error": reason})])
 
-    look = await replicate.get_status(task)
+    status = await replicate.get_status(task)
 
-    assert (look.state, look.code) == ("failed", code)
-    assert look.message
+    assert (status.state, status.code) == ("failed", code)
+    assert status.message
 
 
-async def test_a_lost_order_is_found_on_a_later_page_of_the_list(there: FakeReplicate, replicate: Replicate) -> None:
-    lost = there.example_request(input={"prompt": "The lost one"})
-    there.inject_faults(submit=[CutConnection(accepted=True)])
+async def test_a_lost_submission_is_found_on_a_later_page(fake: FakeReplicate, replicate: Replicate) -> None:
+    lost = fake.example_request(input={"prompt": "The lost one"})
+    fake.inject_faults(submit=[CutConnection(accepted=True)])
     with pytest.raises(SubmissionUnknown):
         await replicate.submit(lost)
     for _ in range(120):
-        await there.accept(there.model, {"prompt": "Another one"}, version=None)
+        await fake.accept(fake.model, {"prompt": "Another one"}, version=None)
 
     task = await replicate.find_submission(lost, datetime.now(UTC) - LONG_AGO)
 
-    assert task is not None and task.id == next(iter(there.tasks))
-    assert len(there.requests_of("list")) == 2
+    assert task is not None and task.id == next(iter(fake.tasks))
+    assert len(fake.requests_of("list")) == 2
 
 
-async def test_a_lost_order_is_told_from_others_by_model_version_and_input(
-    there: FakeReplicate, replicate: Replicate, tmp_path: Path
+async def test_a_lost_submission_is_matched_by_model_version_and_input(
+    fake: FakeReplicate, replicate: Replicate, tmp_path: Path
 ) -> None:
     file = InputFile(tmp_path / "a.png", "image/png", url="https://media.example.org/a.png?sig=2")
     wanted = {"prompt": "fox", "image": file, "list": [1, {"a": file}], "n": 1}
@@ -266,107 +265,107 @@ async def test_a_lost_order_is_told_from_others_by_model_version_and_input(
         "n": 1,
         "more": 5,
     }
-    await there.accept("other/model", taken, version=None)
-    await there.accept(there.model, {**taken, "n": 2}, version=None)
-    await there.accept(there.model, {**taken, "list": [1]}, version=None)
-    await there.accept(there.model, {**taken, "image": None}, version=None)
+    await fake.accept("other/model", taken, version=None)
+    await fake.accept(fake.model, {**taken, "n": 2}, version=None)
+    await fake.accept(fake.model, {**taken, "list": [1]}, version=None)
+    await fake.accept(fake.model, {**taken, "image": None}, version=None)
     since = datetime.now(UTC) - LONG_AGO
-    assert await replicate.find_submission(there.example_request(input=wanted), since) is None
+    assert await replicate.find_submission(fake.example_request(input=wanted), since) is None
 
-    right = await there.accept(there.model, taken, version=None)
-    found = await replicate.find_submission(there.example_request(input=wanted), since)
+    right = await fake.accept(fake.model, taken, version=None)
+    found = await replicate.find_submission(fake.example_request(input=wanted), since)
     assert found is not None and found.id == right.id
 
-    versioned = await there.accept(VERSION, taken, version=VERSION)
-    found = await replicate.find_submission(there.example_request(input=wanted, version=VERSION, model="x/y"), since)
+    versioned = await fake.accept(VERSION, taken, version=VERSION)
+    found = await replicate.find_submission(fake.example_request(input=wanted, version=VERSION, model="x/y"), since)
     assert found is not None and found.id == versioned.id
 
 
-async def test_another_version_of_a_model_is_another_order(there: FakeReplicate, replicate: Replicate) -> None:
+async def test_another_version_does_not_match(fake: FakeReplicate, replicate: Replicate) -> None:
     ours, theirs = "a" * 64, "b" * 64
-    order, since = there.example_request(model=f"some/model:{ours}"), datetime.now(UTC) - LONG_AGO
-    await there.accept(f"some/model:{theirs}", order.input, version=theirs)
+    order, since = fake.example_request(model=f"some/model:{ours}"), datetime.now(UTC) - LONG_AGO
+    await fake.accept(f"some/model:{theirs}", order.input, version=theirs)
     assert await replicate.find_submission(order, since) is None
 
-    await there.accept(f"some/model:{ours}", order.input, version="hidden")
-    with pytest.raises(SubmissionUnknown, match="tell its predictions apart"):
+    await fake.accept(f"some/model:{ours}", order.input, version="hidden")
+    with pytest.raises(SubmissionUnknown, match="distinguish its predictions"):
         await replicate.find_submission(order, since)
 
 
-async def test_an_order_of_a_deployment_is_found_by_it(there: FakeReplicate, replicate: Replicate) -> None:
-    order, since = there.example_request(model="deployments/me/mine"), datetime.now(UTC) - LONG_AGO
+async def test_a_submission_to_a_deployment_is_matched_by_deployment(fake: FakeReplicate, replicate: Replicate) -> None:
+    order, since = fake.example_request(model="deployments/me/mine"), datetime.now(UTC) - LONG_AGO
     task = await replicate.submit(order)
     assert await replicate.find_submission(replace(order, model="deployments/me/other"), since) is None
     found = await replicate.find_submission(order, since)
     assert found is not None and found.id == task.id
 
-    await there.accept("some/model", order.input, version=None)
-    with pytest.raises(SubmissionUnknown, match="tell its predictions apart"):
+    await fake.accept("some/model", order.input, version=None)
+    with pytest.raises(SubmissionUnknown, match="distinguish its predictions"):
         await replicate.find_submission(order, since, {task.id})
 
 
-async def test_two_orders_that_look_alike_are_left_to_people(there: FakeReplicate, replicate: Replicate) -> None:
+async def test_two_matching_predictions_are_ambiguous(fake: FakeReplicate, replicate: Replicate) -> None:
     for _ in range(2):
-        await replicate.submit(there.example_request())
+        await replicate.submit(fake.example_request())
 
     with pytest.raises(SubmissionUnknown, match="2 predictions"):
-        await replicate.find_submission(there.example_request(), datetime.now(UTC) - LONG_AGO)
+        await replicate.find_submission(fake.example_request(), datetime.now(UTC) - LONG_AGO)
 
 
-async def test_what_belongs_to_others_is_not_the_lost_one(there: FakeReplicate, replicate: Replicate) -> None:
-    ours, lost = [(await replicate.submit(there.example_request())).id for _ in range(2)]
+async def test_predictions_of_other_submissions_are_skipped(fake: FakeReplicate, replicate: Replicate) -> None:
+    ours, lost = [(await replicate.submit(fake.example_request())).id for _ in range(2)]
     since = datetime.now(UTC) - LONG_AGO
 
-    found = await replicate.find_submission(there.example_request(), since, {ours})
+    found = await replicate.find_submission(fake.example_request(), since, {ours})
     assert found is not None and found.id == lost
-    assert await replicate.find_submission(there.example_request(), since, {ours, lost}) is None
+    assert await replicate.find_submission(fake.example_request(), since, {ours, lost}) is None
 
 
-async def test_an_order_made_before_is_not_the_lost_one(there: FakeReplicate, replicate: Replicate) -> None:
-    (await there.accept(there.model, there.example_request().input, version=None)).created_at -= timedelta(hours=3)
+async def test_an_earlier_prediction_does_not_match(fake: FakeReplicate, replicate: Replicate) -> None:
+    (await fake.accept(fake.model, fake.example_request().input, version=None)).created_at -= timedelta(hours=3)
 
-    assert await replicate.find_submission(there.example_request(), datetime.now(UTC) - LONG_AGO) is None
+    assert await replicate.find_submission(fake.example_request(), datetime.now(UTC) - LONG_AGO) is None
 
 
-async def test_inputs_that_were_removed_leave_it_unknown(there: FakeReplicate, replicate: Replicate) -> None:
-    there.script(Expired())
-    await replicate.submit(there.example_request())
+async def test_removed_inputs_are_inconclusive(fake: FakeReplicate, replicate: Replicate) -> None:
+    fake.script(Expired())
+    await replicate.submit(fake.example_request())
 
     with pytest.raises(SubmissionUnknown, match="removed"):
-        await replicate.find_submission(there.example_request(), datetime.now(UTC) - LONG_AGO)
+        await replicate.find_submission(fake.example_request(), datetime.now(UTC) - LONG_AGO)
 
 
-async def test_the_secret_of_webhooks_is_asked_for_once(there: FakeReplicate, replicate: Replicate) -> None:
-    there.script(Succeeded())
-    there.inject_faults(webhook=[WebhookScript(times=3)])
-    async with open_webhook_receiver() as box:
-        await there.finish((await replicate.submit(there.example_request(webhook=box.url))).id)
-        for letter in await box.received(3):
-            await replicate.read_webhook(letter.headers, letter.body, datetime.now(UTC))
+async def test_the_webhook_secret_is_fetched_once(fake: FakeReplicate, replicate: Replicate) -> None:
+    fake.script(Succeeded())
+    fake.inject_faults(webhook=[WebhookScript(times=3)])
+    async with open_webhook_receiver() as receiver:
+        await fake.finish((await replicate.submit(fake.example_request(webhook=receiver.url))).id)
+        for webhook in await receiver.received(3):
+            await replicate.read_webhook(webhook.headers, webhook.body, datetime.now(UTC))
 
-    assert len(there.requests_of("secret")) == 1
+    assert len(fake.requests_of("secret")) == 1
 
 
-async def test_a_secret_of_the_settings_is_not_asked_for_and_may_be_two(there: FakeReplicate) -> None:
+async def test_configured_secrets_replace_the_fetched_one(fake: FakeReplicate) -> None:
     other = "whsec_" + "QUJD" * 8
-    for secret, right in ((f"{other} {there.secret}", True), (other, False)):
-        replicate = open_replicate(there.opened_settings(replicate_webhook_secret=SecretStr(secret)))
-        async with open_webhook_receiver() as box:
-            await there.finish((await replicate.submit(there.example_request(webhook=box.url))).id)
-            [letter] = await box.received()
+    for secret, right in ((f"{other} {fake.secret}", True), (other, False)):
+        replicate = open_replicate(fake, webhook_secret=SecretStr(secret))
+        async with open_webhook_receiver() as receiver:
+            await fake.finish((await replicate.submit(fake.example_request(webhook=receiver.url))).id)
+            [webhook] = await receiver.received()
             if right:
                 assert (
-                    await replicate.read_webhook(letter.headers, letter.body, datetime.now(UTC))
+                    await replicate.read_webhook(webhook.headers, webhook.body, datetime.now(UTC))
                 ).status == "succeeded"
             else:
                 with pytest.raises(BadWebhook):
-                    await replicate.read_webhook(letter.headers, letter.body, datetime.now(UTC))
+                    await replicate.read_webhook(webhook.headers, webhook.body, datetime.now(UTC))
         await replicate.close()
 
-    assert there.requests_of("secret") == []
+    assert fake.requests_of("secret") == []
 
 
-async def test_files_of_replicate_lie_on_its_own_host_of_files(replicate: Replicate, tmp_path: Path) -> None:
+async def test_files_are_fetched_from_the_file_host_of_replicate_only(replicate: Replicate, tmp_path: Path) -> None:
     with pytest.raises(OutputExpired, match="is not https"):
         await replicate.fetch(Output(url="http://pbxt.replicate.delivery/x.mp4"), tmp_path / "x")
     with pytest.raises(ProviderFailed):

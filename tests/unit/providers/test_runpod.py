@@ -10,7 +10,7 @@ from callsheet.fakes.providers.task_script import Failed, FakeFile, Succeeded, U
 from callsheet.fakes.providers.webhook_receiver import open_webhook_receiver
 from callsheet.testing.provider_contract import ProviderContract
 
-from .opened import ended, opened
+from .opened import opened, status_after
 
 
 class TestRunPod(ProviderContract):
@@ -21,46 +21,46 @@ class InlineRunPod(FakeRunPod):
     inline = True
 
 
-async def test_a_task_lives_longer_than_our_patience_and_runs_as_long_as_it_may(tmp_path):
-    times = {"provider_deadline": timedelta(hours=2), "runpod_execution_timeout": timedelta(minutes=45)}
-    async with opened(FakeRunPod, tmp_path, **times) as (there, provider):
-        await provider.submit(there.example_request())
+async def test_the_time_to_live_exceeds_the_deadline(tmp_path):
+    own = {"execution_timeout": timedelta(minutes=45)}
+    async with opened(FakeRunPod, tmp_path, own, provider_deadline=timedelta(hours=2)) as (fake, provider):
+        await provider.submit(fake.example_request())
 
-    [came] = there.requests_of("submit")
-    assert came.json()["policy"] == {"ttl": 130 * 60_000, "executionTimeout": 45 * 60_000}
-
-
-async def test_times_are_kept_within_what_runpod_takes(tmp_path):
-    times = {"provider_deadline": timedelta(days=30), "runpod_execution_timeout": timedelta(seconds=1)}
-    async with opened(FakeRunPod, tmp_path, **times) as (there, provider):
-        await provider.submit(there.example_request())
-
-    [came] = there.requests_of("submit")
-    assert came.json()["policy"] == {"ttl": 7 * 86_400_000, "executionTimeout": 5_000}
+    [sent] = fake.requests_of("submit")
+    assert sent.json()["policy"] == {"ttl": 130 * 60_000, "executionTimeout": 45 * 60_000}
 
 
-async def test_an_endpoint_s_own_limit_holds_where_none_is_set(tmp_path):
-    async with opened(FakeRunPod, tmp_path) as (there, provider):
-        await provider.submit(there.example_request())
+async def test_timeouts_are_clamped_to_the_limits_of_runpod(tmp_path):
+    own = {"execution_timeout": timedelta(seconds=1)}
+    async with opened(FakeRunPod, tmp_path, own, provider_deadline=timedelta(days=30)) as (fake, provider):
+        await provider.submit(fake.example_request())
 
-    [came] = there.requests_of("submit")
-    assert set(came.json()["policy"]) == {"ttl"}
+    [sent] = fake.requests_of("submit")
+    assert sent.json()["policy"] == {"ttl": 7 * 86_400_000, "executionTimeout": 5_000}
 
 
-async def test_what_cannot_be_an_endpoint_is_not_asked(tmp_path):
-    async with opened(FakeRunPod, tmp_path) as (there, provider):
+async def test_without_a_setting_the_timeout_of_the_endpoint_applies(tmp_path):
+    async with opened(FakeRunPod, tmp_path) as (fake, provider):
+        await provider.submit(fake.example_request())
+
+    [sent] = fake.requests_of("submit")
+    assert set(sent.json()["policy"]) == {"ttl"}
+
+
+async def test_an_invalid_endpoint_id_is_not_sent(tmp_path):
+    async with opened(FakeRunPod, tmp_path) as (fake, provider):
         with pytest.raises(SubmissionRejected):
-            await provider.submit(there.example_request(model="../v2/other"))
-        assert there.requests == []
+            await provider.submit(fake.example_request(model="../v2/other"))
+        assert fake.requests == []
 
 
-async def test_files_of_many_megabytes_inside_of_the_answer_are_fetched(tmp_path):
-    large = FakeFile("film.mp4", "video/mp4", sample_video().data + bytes(12 * 2**20))
-    async with opened(InlineRunPod, tmp_path) as (there, provider):
-        look = await ended(there, provider, Succeeded((large, sample_image())))
+async def test_large_inline_files_are_fetched(tmp_path):
+    large = FakeFile("video.mp4", "video/mp4", sample_video().data + bytes(12 * 2**20))
+    async with opened(InlineRunPod, tmp_path) as (fake, provider):
+        status = await status_after(fake, provider, Succeeded((large, sample_image())))
 
-        assert [output.media_type for output in look.outputs] == ["video/mp4", "image/png"]
-        path = await provider.fetch(look.outputs[0], tmp_path / "film.mp4")
+        assert [output.media_type for output in status.outputs] == ["video/mp4", "image/png"]
+        path = await provider.fetch(status.outputs[0], tmp_path / "video.mp4")
     assert path.read_bytes() == large.data
 
 
@@ -76,53 +76,53 @@ async def test_files_of_many_megabytes_inside_of_the_answer_are_fetched(tmp_path
         ({"text": "see https://x.test/a.mp4", "status": "ok"}, []),
     ],
 )
-async def test_files_are_found_wherever_a_handler_puts_them(tmp_path, output, urls):
-    async with opened(FakeRunPod, tmp_path) as (there, provider):
-        there.inject_faults(status=[ReplaceFields({"output": output})])
-        look = await ended(there, provider, Succeeded())
+async def test_files_are_found_at_any_place_of_the_output(tmp_path, output, urls):
+    async with opened(FakeRunPod, tmp_path) as (fake, provider):
+        fake.inject_faults(status=[ReplaceFields({"output": output})])
+        status = await status_after(fake, provider, Succeeded())
 
-    assert [file.url for file in look.outputs] == urls
+    assert [file.url for file in status.outputs] == urls
 
 
-async def test_a_failure_tells_its_reason_without_the_handler_s_traceback(tmp_path):
+async def test_a_failure_has_its_reason_without_the_traceback(tmp_path):
     error = {"error_message": "CUDA out of memory", "error_traceback": "prompt='A secret fox'"}
-    async with opened(FakeRunPod, tmp_path) as (there, provider):
-        there.inject_faults(status=[ReplaceFields({"error": json.dumps(error)})])
-        look = await ended(there, provider, Failed())
+    async with opened(FakeRunPod, tmp_path) as (fake, provider):
+        fake.inject_faults(status=[ReplaceFields({"error": json.dumps(error)})])
+        status = await status_after(fake, provider, Failed())
 
-    assert (look.code, look.message) == ("provider_failed", "CUDA out of memory")
+    assert (status.code, status.message) == ("provider_failed", "CUDA out of memory")
 
 
 async def test_a_completed_task_whose_handler_failed_has_failed(tmp_path):
-    async with opened(FakeRunPod, tmp_path) as (there, provider):
-        there.inject_faults(status=[ReplaceFields({"output": {"error": "Model not found"}})])
-        look = await ended(there, provider, Succeeded())
+    async with opened(FakeRunPod, tmp_path) as (fake, provider):
+        fake.inject_faults(status=[ReplaceFields({"output": {"error": "Model not found"}})])
+        status = await status_after(fake, provider, Succeeded())
 
-    assert (look.state, look.status, look.message) == ("failed", "COMPLETED", "Model not found")
-
-
-async def test_a_task_that_ran_too_long_says_so(tmp_path):
-    async with opened(FakeRunPod, tmp_path) as (there, provider):
-        look = await ended(there, provider, Failed(why="deadline"))
-
-    assert (look.status, look.code) == ("TIMED_OUT", "deadline")
+    assert (status.state, status.status, status.message) == ("failed", "COMPLETED", "Model not found")
 
 
-async def test_both_words_for_running_are_known_and_the_time_it_took_is_told(tmp_path):
-    async with opened(FakeRunPod, tmp_path) as (there, provider):
-        assert (await ended(there, provider, UnknownStatus("RUNNING"))).state == "running"
-        assert (await ended(there, provider, Succeeded())).seconds == 4.25
+async def test_a_timeout_has_the_code_deadline(tmp_path):
+    async with opened(FakeRunPod, tmp_path) as (fake, provider):
+        status = await status_after(fake, provider, Failed(why="deadline"))
+
+    assert (status.status, status.code) == ("TIMED_OUT", "deadline")
 
 
-async def test_a_webhook_is_read_without_what_it_echoes(tmp_path):
-    async with opened(FakeRunPod, tmp_path) as (there, provider), open_webhook_receiver() as box:
-        there.script(Succeeded())
-        task = await provider.submit(there.example_request(webhook=f"{box.url}?token=a-token"))
-        await there.finish(task.id)
-        [letter] = await box.received(1)
-        assert b"a-token" in letter.body
+async def test_both_running_statuses_are_known_and_the_execution_time_is_returned(tmp_path):
+    async with opened(FakeRunPod, tmp_path) as (fake, provider):
+        assert (await status_after(fake, provider, UnknownStatus("RUNNING"))).state == "running"
+        assert (await status_after(fake, provider, Succeeded())).seconds == 4.25
 
-        notice = await provider.read_webhook(letter.headers, letter.body, datetime.now(UTC))
 
-    assert (notice.task_id, notice.status) == (task.id, "COMPLETED")
-    assert "a-token" not in str(notice)
+async def test_the_repeated_input_of_a_webhook_is_dropped(tmp_path):
+    async with opened(FakeRunPod, tmp_path) as (fake, provider), open_webhook_receiver() as receiver:
+        fake.script(Succeeded())
+        task = await provider.submit(fake.example_request(webhook=f"{receiver.url}?token=a-token"))
+        await fake.finish(task.id)
+        [webhook] = await receiver.received(1)
+        assert b"a-token" in webhook.body
+
+        event = await provider.read_webhook(webhook.headers, webhook.body, datetime.now(UTC))
+
+    assert (event.task_id, event.status) == (task.id, "COMPLETED")
+    assert "a-token" not in str(event)

@@ -17,68 +17,68 @@ from callsheet.fakes.providers.server import serve_app
 from callsheet.fakes.providers.task_script import Cancelled, Failed, Running, Succeeded, sample_video
 from callsheet.fakes.providers.vertex import FakeVertex
 from callsheet.providers.catalog import discover_providers
-from callsheet.providers.vertex import open_vertex
+from callsheet.providers.vertex import Vertex, VertexSettings
 from callsheet.settings import Settings
 from callsheet.testing.provider_contract import ProviderContract
 
-from .opened import ended, opened, picture_in
+from .opened import image_in, opened, status_after
 
-MODELS = "/v1beta1/projects/callsheet-stand-in/locations/us-central1/publishers/google/models"
+MODELS = "/v1beta1/projects/callsheet-fake/locations/us-central1/publishers/google/models"
 
 
 class TestVertex(ProviderContract):
     fake = FakeVertex
 
 
-async def test_an_order_is_a_prediction_whose_film_goes_to_our_bucket(tmp_path):
-    given = {"prompt": "A fox", "image": picture_in(tmp_path), "durationSeconds": 8, "generateAudio": True}
-    async with opened(FakeVertex, tmp_path) as (there, provider):
-        task = await provider.submit(there.example_request(input=given))
+async def test_a_submission_is_a_prediction_with_output_to_the_bucket(tmp_path):
+    given = {"prompt": "A fox", "image": image_in(tmp_path), "durationSeconds": 8, "generateAudio": True}
+    async with opened(FakeVertex, tmp_path) as (fake, provider):
+        task = await provider.submit(fake.example_request(input=given))
         await provider.get_status(task)
 
-    submit, look = there.requests
-    assert submit.url == f"{there.base_url}{MODELS}/veo-3.1-generate-001:predictLongRunning"
-    picture = {"bytesBase64Encoded": base64.b64encode(b"a picture").decode(), "mimeType": "image/png"}
+    submit, status = fake.requests
+    assert submit.url == f"{fake.base_url}{MODELS}/veo-3.1-generate-001:predictLongRunning"
+    picture = {"bytesBase64Encoded": base64.b64encode(b"an image").decode(), "mimeType": "image/png"}
     assert submit.json() == {
         "instances": [{"prompt": "A fox", "image": picture}],
         "parameters": {
             "sampleCount": 1,
-            "storageUri": "gs://callsheet-stand-in/films",
+            "storageUri": "gs://callsheet-fake/videos",
             "durationSeconds": 8,
             "generateAudio": True,
         },
     }
-    assert (look.method, look.json()) == ("POST", {"operationName": task.id})
+    assert (status.method, status.json()) == ("POST", {"operationName": task.id})
 
 
-async def test_pictures_in_lists_go_along(tmp_path):
-    reference = {"image": picture_in(tmp_path), "referenceType": "asset"}
-    async with opened(FakeVertex, tmp_path) as (there, provider):
-        await provider.submit(there.example_request(input={"prompt": "A fox", "referenceImages": [reference]}))
+async def test_images_in_lists_are_sent(tmp_path):
+    reference = {"image": image_in(tmp_path), "referenceType": "asset"}
+    async with opened(FakeVertex, tmp_path) as (fake, provider):
+        await provider.submit(fake.example_request(input={"prompt": "A fox", "referenceImages": [reference]}))
 
-    [sent] = there.requests_of("submit")[0].json()["instances"][0]["referenceImages"]
+    [sent] = fake.requests_of("submit")[0].json()["instances"][0]["referenceImages"]
     assert sent["image"]["mimeType"] == "image/png"
 
 
-async def test_a_film_in_the_bucket_is_fetched_with_the_token(tmp_path):
-    async with opened(FakeVertex, tmp_path) as (there, provider):
-        look = await ended(there, provider, Succeeded((sample_video("a film é.mp4"),)))
-        path = await provider.fetch(look.outputs[0], tmp_path / "film.mp4")
+async def test_a_video_in_the_bucket_is_fetched_with_the_token(tmp_path):
+    async with opened(FakeVertex, tmp_path) as (fake, provider):
+        status = await status_after(fake, provider, Succeeded((sample_video("a film é.mp4"),)))
+        path = await provider.fetch(status.outputs[0], tmp_path / "video.mp4")
 
-    assert look.outputs[0].name == "a film é.mp4"
+    assert status.outputs[0].name == "a film é.mp4"
     assert path.read_bytes() == sample_video().data
-    [came] = there.requests_of("download")
-    assert came.headers["authorization"] == f"Bearer {there.key}"
+    [sent] = fake.requests_of("download")
+    assert sent.headers["authorization"] == f"Bearer {fake.key}"
 
 
-async def test_a_film_without_a_bucket_comes_inside_of_the_answer(tmp_path):
-    async with opened(FakeVertex, tmp_path, vertex_storage=None) as (there, provider):
-        look = await ended(there, provider, Succeeded())
-        path = await provider.fetch(look.outputs[0], tmp_path / "film.mp4")
+async def test_without_a_bucket_the_video_is_inline(tmp_path):
+    async with opened(FakeVertex, tmp_path, {"storage": None}) as (fake, provider):
+        status = await status_after(fake, provider, Succeeded())
+        path = await provider.fetch(status.outputs[0], tmp_path / "video.mp4")
 
-    assert "storageUri" not in there.requests_of("submit")[0].json()["parameters"]
+    assert "storageUri" not in fake.requests_of("submit")[0].json()["parameters"]
     assert path.read_bytes() == sample_video().data
-    assert look.outputs[0].media_type == "video/mp4"
+    assert status.outputs[0].media_type == "video/mp4"
 
 
 @pytest.mark.parametrize(
@@ -91,32 +91,32 @@ async def test_a_film_without_a_bucket_comes_inside_of_the_answer(tmp_path):
         (None, "provider_failed"),
     ],
 )
-async def test_done_without_a_film_is_no_success(tmp_path, response, code):
-    async with opened(FakeVertex, tmp_path) as (there, provider):
-        there.inject_faults(status=[ReplaceFields({"response": response})])
-        look = await ended(there, provider, Succeeded())
+async def test_done_without_a_video_is_a_failure(tmp_path, response, code):
+    async with opened(FakeVertex, tmp_path) as (fake, provider):
+        fake.inject_faults(status=[ReplaceFields({"response": response})])
+        status = await status_after(fake, provider, Succeeded())
 
-    assert (look.state, look.code) == ("failed", code)
-    assert look.message
+    assert (status.state, status.code) == ("failed", code)
+    assert status.message
 
 
 async def test_a_task_runs_until_it_is_done(tmp_path):
-    async with opened(FakeVertex, tmp_path) as (there, provider):
-        there.inject_faults(status=[ReplaceFields({"done": False}), ReplaceFields({"done": "maybe"})])
-        there.script(Running())
-        task = await provider.submit(there.example_request())
+    async with opened(FakeVertex, tmp_path) as (fake, provider):
+        fake.inject_faults(status=[ReplaceFields({"done": False}), ReplaceFields({"done": "maybe"})])
+        fake.script(Running())
+        task = await provider.submit(fake.example_request())
 
         assert {(await provider.get_status(task)).state for _ in range(3)} == {"running"}
 
 
-async def test_codes_of_errors_are_told_apart(tmp_path):
-    async with opened(FakeVertex, tmp_path) as (there, provider):
-        assert (await ended(there, provider, Cancelled())).state == "cancelled"
-        assert (await ended(there, provider, Failed("Deadline exceeded", why="deadline"))).code == "deadline"
-        there.inject_faults(
+async def test_error_codes_are_mapped(tmp_path):
+    async with opened(FakeVertex, tmp_path) as (fake, provider):
+        assert (await status_after(fake, provider, Cancelled())).state == "cancelled"
+        assert (await status_after(fake, provider, Failed("Deadline exceeded", why="deadline"))).code == "deadline"
+        fake.inject_faults(
             status=[ReplaceFields({"error": {"code": 3, "message": "The prompt violates our usage guidelines."}})]
         )
-        assert (await ended(there, provider, Failed())).code == "content_refused"
+        assert (await status_after(fake, provider, Failed())).code == "content_refused"
 
 
 @pytest.mark.parametrize(
@@ -126,33 +126,33 @@ async def test_codes_of_errors_are_told_apart(tmp_path):
         ("global", "https://aiplatform.googleapis.com"),
     ],
 )
-async def test_it_answers_in_its_region(location, address):
-    settings = Settings(_env_file=None, vertex_project="p", vertex_token="t" * 20, vertex_location=location)
-    provider = open_vertex(settings)
+async def test_the_base_url_depends_on_the_region(location, address):
+    own = VertexSettings(_env_file=None, project="p", token="t" * 20, location=location)
+    provider = Vertex(Settings(_env_file=None), own)
     try:
         assert provider._http.base_url == address
     finally:
         await provider.close()
 
 
-def test_what_is_missing_is_named(monkeypatch):
-    with pytest.raises(ConfigurationError, match="CALLSHEET_VERTEX_PROJECT"):
-        open_vertex(Settings(_env_file=None, vertex_project=None))
+def test_missing_settings_and_packages_are_reported(monkeypatch):
+    with pytest.raises(ConfigurationError, match="needs CALLSHEET_VERTEX_PROJECT or GOOGLE_CLOUD_PROJECT"):
+        discover_providers(Settings(_env_file=None))["vertex"]
     monkeypatch.setitem(sys.modules, "callsheet.providers.google_tokens", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'callsheet\[vertex\]'"):
-        open_vertex(Settings(_env_file=None, vertex_project="p"))
+        Vertex(Settings(_env_file=None), VertexSettings(_env_file=None, project="p"))
 
 
 @asynccontextmanager
-async def token_server(there, answers):
-    """An address that gives tokens for signed claims, as Google's does."""
+async def token_server(fake, answers):
+    """A token endpoint like Google's: it issues tokens for signed claims."""
 
     async def give(request):
         form = await request.form()
         answers.append(jwt.decode(form["assertion"], options={"verify_signature": False}))
         if len(answers) > 1:
             return JSONResponse({"error": "invalid_grant", "error_description": "Too many"}, 400)
-        return JSONResponse({"access_token": there.key, "expires_in": 3600, "token_type": "Bearer"})
+        return JSONResponse({"access_token": fake.key, "expires_in": 3600, "token_type": "Bearer"})
 
     async with serve_app(Starlette(routes=[Route("/token", give, methods=["POST"])])) as base:
         yield f"{base}/token"
@@ -164,10 +164,10 @@ def service_account(path, token_uri):
         json.dumps(
             {
                 "type": "service_account",
-                "project_id": "callsheet-stand-in",
+                "project_id": "callsheet-fake",
                 "private_key_id": "1",
                 "private_key": key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode(),
-                "client_email": "films@callsheet-stand-in.iam.gserviceaccount.com",
+                "client_email": "films@callsheet-fake.iam.gserviceaccount.com",
                 "token_uri": token_uri,
             }
         )
@@ -175,26 +175,27 @@ def service_account(path, token_uri):
     return str(path)
 
 
-async def test_a_service_account_s_token_opens_it_and_is_kept(tmp_path, monkeypatch):
+async def test_the_token_of_a_service_account_is_used_and_cached(tmp_path, monkeypatch):
     asked = []
-    async with FakeVertex() as there, token_server(there, asked) as token_uri:
+    async with FakeVertex() as fake, token_server(fake, asked) as token_uri:
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", service_account(tmp_path / "account.json", token_uri))
-        settings = there.opened_settings(data_dir=tmp_path, vertex_token=None)
-        async with discover_providers(settings) as providers:
-            task = await providers["vertex"].submit(there.example_request())
+        own = fake.provider_settings(token=None)
+        async with discover_providers(Settings(_env_file=None), provider_settings=[own]) as providers:
+            task = await providers["vertex"].submit(fake.example_request())
             await providers["vertex"].get_status(task)
 
     [claims] = asked
     assert claims["scope"] == "https://www.googleapis.com/auth/cloud-platform"
-    assert there.paid == 1
+    assert fake.paid == 1
 
 
-async def test_an_order_for_which_there_is_no_token_was_certainly_not_sent(tmp_path, monkeypatch):
+async def test_without_a_token_nothing_is_sent(tmp_path, monkeypatch):
     asked = [{}]
-    async with FakeVertex() as there, token_server(there, asked) as token_uri:
+    async with FakeVertex() as fake, token_server(fake, asked) as token_uri:
         monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", service_account(tmp_path / "account.json", token_uri))
-        async with discover_providers(there.opened_settings(data_dir=tmp_path, vertex_token=None)) as providers:
+        own = fake.provider_settings(token=None)
+        async with discover_providers(Settings(_env_file=None), provider_settings=[own]) as providers:
             with pytest.raises(ProviderUnreachable, match="invalid_grant"):
-                await providers["vertex"].submit(there.example_request())
+                await providers["vertex"].submit(fake.example_request())
 
-    assert there.requests == []
+    assert fake.requests == []

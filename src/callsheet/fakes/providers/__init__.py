@@ -1,14 +1,15 @@
-"""Stand-ins of providers: real web servers that speak as a provider does, in any weather one asks for.
+"""Fake providers: real web servers that speak the wire format of a provider, with faults on demand.
 
     async with FakeReplicate() as replicate:
-        replicate.forecast(submit=[Busy(after=2), Cut(accepted=True)], webhook=[Calls(times=2)])
-        replicate.course(Waits(), Runs(0.4), Succeeds())
-        settings = Settings(**replicate.settings())
+        replicate.inject_faults(submit=[RateLimited(after=2), CutConnection(accepted=True)])
+        replicate.script(Queued(), Running(0.4), Succeeded())
+        async with discover_providers(Settings(), provider_settings=[replicate.provider_settings()]) as providers:
+            task = await providers["replicate"].submit(replicate.example_request())
 
-They count what would have been paid (`paid`), and keep what came (`came`), what was accepted (`taken`) and what
-webhooks were told (`told`).
+They count the accepted submissions (`paid`), and record all requests (`requests`), accepted submissions (`tasks`) and
+sent webhooks (`sent_webhooks`).
 
-- `weather`: what happens to requests; `course`: what tasks go through; `calling`: what webhooks do;
-- `stand_in`: what all have in common; a file for each provider;
-- `mailbox`: an address that keeps what it is told.
+- `faults`: faults of requests; `task_script`: stages of tasks; `webhook_script`: delivery of webhooks;
+- `fake_server`: the base class; one file for each provider;
+- `webhook_receiver`: a server that records the webhooks it receives.
 """

@@ -1,7 +1,7 @@
-"""The stand-ins of all providers, side by side.
+"""Fakes of all providers, side by side.
 
-async with everyone(pace=1) as stand_ins:
-    environment = environment_of(stand_ins)
+async with all_fakes(pace=1) as fakes:
+    environment = environment_of(fakes)
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -33,14 +33,14 @@ FAKES: tuple[type[FakeServer], ...] = (
 
 @asynccontextmanager
 async def all_fakes(*, pace: float | None = 1.0, first_port: int = 0) -> AsyncIterator[list[FakeServer]]:
-    """Open all of them until the block ends, at ports from `first_port` on; 0: at free ones."""
+    """Start a fake of every provider, at consecutive ports from `first_port`, or at free ports for 0."""
     async with AsyncExitStack() as stack:
         yield [
-            await stack.enter_async_context(kind(pace=pace, port=first_port + at if first_port else 0))
-            for at, kind in enumerate(FAKES)
+            await stack.enter_async_context(kind(pace=pace, port=first_port + index if first_port else 0))
+            for index, kind in enumerate(FAKES)
         ]
 
 
-def environment_of(stand_ins: Iterable[FakeServer]) -> dict[str, str]:
-    """Return the environment variables that lead to them."""
-    return {name: value for stand_in in stand_ins for name, value in stand_in.environment().items()}
+def environment_of(fakes: Iterable[FakeServer]) -> dict[str, str]:
+    """Return the environment variables that connect Callsheet to these fakes."""
+    return {name: value for fake in fakes for name, value in fake.environment().items()}

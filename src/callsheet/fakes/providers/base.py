@@ -1,4 +1,4 @@
-"""What the stand-ins of several providers do alike: a task is read by the id in its path."""
+"""Base class of fakes whose tasks are read by the id in the path."""
 
 from starlette.requests import Request
 
@@ -7,18 +7,18 @@ from callsheet.fakes.providers.task_script import Lost, Stage
 
 
 class BaseFakeProvider(FakeServer):
-    """A stand-in whose tasks are found under `{id}` in the path."""
+    """A fake whose tasks are found by `{id}` in the path."""
 
     def requested_task(self, request: Request) -> FakeTask | None:
-        """Return the task that a request asks about; None where there is none, or none any more."""
-        taken = self.tasks.get(request.path_params["id"])
-        return None if taken is None or isinstance(taken.stage, Lost) else taken
+        """Return the task of a request; None for an unknown or lost one."""
+        task = self.tasks.get(request.path_params["id"])
+        return None if task is None or isinstance(task.stage, Lost) else task
 
-    def advance_or_lost(self, taken: FakeTask | None) -> Stage:
-        """Return how a task stands, and move it on; Vanishes for none."""
-        return Lost() if taken is None else self.advance(taken)
+    def advance_or_lost(self, task: FakeTask | None) -> Stage:
+        """Return the current stage of a task and advance it; Lost for None."""
+        return Lost() if task is None else self.advance(task)
 
     @property
     def missing_file_url(self) -> str:
-        """The address of a file that is not there any more."""
-        return f"{self.base_url}/stand-in-files/gone/film.mp4"
+        """URL of a file that does not exist any more."""
+        return f"{self.base_url}/fake-files/gone/video.mp4"

@@ -1,4 +1,4 @@
-"""fal's queue, as of 2026-11: submit, status, result, cancel, and webhooks signed by Ed25519."""
+"""Fake of fal's queue API, as of 2026-11: submit, status, result, cancel, webhooks signed with Ed25519."""
 
 import base64
 import hashlib
@@ -25,115 +25,117 @@ from callsheet.fakes.providers.task_script import (
     Succeeded,
     UnknownStatus,
 )
+from callsheet.providers.fal import FalSettings
 
-_PRIVATE = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
-_USER = "callsheet-stand-in-user"
-_REQUEST = "/{owner}/{app}/requests/{id}"
+_SIGNING_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(1, 33)))
+_USER = "callsheet-fake-user"
+_TASK_PATH = "/{owner}/{app}/requests/{id}"
 
 
 class FakeFal(FakeServer):
-    """fal."""
+    """Fake of fal."""
 
     name = "fal"
+    settings_class = FalSettings
     model = "fal-ai/some-model/text-to-video"
-    key = "stand-in-id-of-fal:stand-in-secret-of-fal"
+    key = "fake-id-of-fal:fake-secret-of-fal"
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings that lead to it."""
+        """Return the settings that connect to this fake."""
         keys_url = f"{self.base_url}/.well-known/jwks.json"
-        return {"fal_url": self.base_url, "fal_key": self.key, "fal_keys_url": keys_url, "fal_user_id": _USER}
+        return {"url": self.base_url, "key": self.key, "keys_url": keys_url, "user_id": _USER}
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return the requests that it answers."""
+        """Return the endpoints."""
         return (
             Endpoint("keys", "GET", "/.well-known/jwks.json", self._keys),
-            Endpoint("status", "GET", f"{_REQUEST}/status", self._status),
-            Endpoint("result", "GET", _REQUEST, self._result),
-            Endpoint("cancel", "PUT", f"{_REQUEST}/cancel", self._cancel),
+            Endpoint("status", "GET", f"{_TASK_PATH}/status", self._status),
+            Endpoint("result", "GET", _TASK_PATH, self._result),
+            Endpoint("cancel", "PUT", f"{_TASK_PATH}/cancel", self._cancel),
             Endpoint("submit", "POST", "/{owner}/{app}", self._submit),
             Endpoint("submit", "POST", "/{owner}/{app}/{path:path}", self._submit),
         )
 
     def is_authorized(self, request: Request, kind: str) -> bool:
-        """Look for its own kind of authorization."""
+        """Check the authorization scheme `Key`."""
         return kind in ("download", "keys") or request.headers.get("Authorization") == f"Key {self.key}"
 
     def new_id(self, number: int) -> str:
-        """Return an id of the look of a UUID."""
+        """Return an id that looks like a UUID."""
         digits = hashlib.sha256(f"{self.base_url}{number}".encode()).hexdigest()
         return "-".join((digits[:8], digits[8:12], f"4{digits[13:16]}", f"a{digits[17:20]}", digits[20:32]))
 
     def error_response(self, status: int, message: str) -> Response:
-        """Return an error of fal's machines; 422 is the model's own."""
+        """Return an error of fal's infrastructure; 422 is an error of the model."""
         if status == 422:
             detail = [{"loc": ["body", "prompt"], "msg": message, "type": "value_error"}]
             return JSONResponse({"detail": detail}, 422, {"X-Fal-Retryable": "false"})
         return JSONResponse({"detail": message}, status)
 
-    def webhook_body(self, taken: FakeTask) -> bytes:
-        """Return the result, as fal wraps it."""
-        told: dict[str, Any] = {"request_id": taken.id, "gateway_request_id": taken.id, "status": "OK"}
-        status, result = self._of(taken.stage)
+    def webhook_body(self, task: FakeTask) -> bytes:
+        """Return the result in the envelope of fal's webhooks."""
+        fields: dict[str, Any] = {"request_id": task.id, "gateway_request_id": task.id, "status": "OK"}
+        status, result = self._result_of(task.stage)
         if status != 200:
-            told |= {"status": "ERROR", "error": f"Invalid status code: {status}"}
-        return json.dumps({**told, "payload": result}).encode()
+            fields |= {"status": "ERROR", "error": f"Invalid status code: {status}"}
+        return json.dumps({**fields, "payload": result}).encode()
 
-    def webhook_headers(self, taken: FakeTask, body: bytes, at: datetime) -> Mapping[str, str]:
-        """Sign the ids, the time, and the body's digest."""
+    def webhook_headers(self, task: FakeTask, body: bytes, at: datetime) -> Mapping[str, str]:
+        """Sign the ids, the time, and the digest of the body."""
         moment = str(int(at.timestamp()))
-        content = "\n".join((taken.id, _USER, moment, hashlib.sha256(body).hexdigest()))
+        content = "\n".join((task.id, _USER, moment, hashlib.sha256(body).hexdigest()))
         return {
-            "X-Fal-Webhook-Request-Id": taken.id,
+            "X-Fal-Webhook-Request-Id": task.id,
             "X-Fal-Webhook-User-Id": _USER,
             "X-Fal-Webhook-Timestamp": moment,
-            "X-Fal-Webhook-Signature": _PRIVATE.sign(content.encode()).hex(),
+            "X-Fal-Webhook-Signature": _SIGNING_KEY.sign(content.encode()).hex(),
         }
 
     async def _keys(self, _: Request) -> Response:
-        public = _PRIVATE.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        public = _SIGNING_KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
         x = base64.urlsafe_b64encode(public).decode().rstrip("=")
-        return JSONResponse({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "stand-in"}]})
+        return JSONResponse({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x, "kid": "fake"}]})
 
     async def _submit(self, request: Request) -> Response:
         model = request.url.path.strip("/")
-        taken = await self.accept(model, await request.json(), request.query_params.get("fal_webhook"))
-        # The app alone is named from here on, without the rest of the model's path.
+        task = await self.accept(model, await request.json(), request.query_params.get("fal_webhook"))
+        # From here on, URLs contain only the app, without the rest of the model's path.
         app = "/".join(model.split("/")[:2])
-        place = f"{self.base_url}/{app}/requests/{taken.id}"
-        urls = {"response_url": place, "status_url": f"{place}/status", "cancel_url": f"{place}/cancel"}
-        return JSONResponse({"request_id": taken.id, "gateway_request_id": taken.id, **urls, "queue_position": 0})
+        task_url = f"{self.base_url}/{app}/requests/{task.id}"
+        urls = {"response_url": task_url, "status_url": f"{task_url}/status", "cancel_url": f"{task_url}/cancel"}
+        return JSONResponse({"request_id": task.id, "gateway_request_id": task.id, **urls, "queue_position": 0})
 
     async def _status(self, request: Request) -> Response:
-        taken = self.tasks.get(request.path_params["id"])
-        stage = Lost() if taken is None else self.advance(taken)
+        task = self.tasks.get(request.path_params["id"])
+        stage = Lost() if task is None else self.advance(task)
         if isinstance(stage, Lost):
             return JSONResponse({"status": "NOT_FOUND"}, 404)
-        told = {"request_id": request.path_params["id"], **_shown(stage)}
+        fields = {"request_id": request.path_params["id"], **_to_json(stage)}
         if not request.query_params.get("logs"):
-            told.pop("logs", None)
-        return JSONResponse(told, 200 if isinstance(stage, FINAL_STAGES) else 202)
+            fields.pop("logs", None)
+        return JSONResponse(fields, 200 if isinstance(stage, FINAL_STAGES) else 202)
 
     async def _result(self, request: Request) -> Response:
-        taken = self.tasks.get(request.path_params["id"])
-        if taken is None:
+        task = self.tasks.get(request.path_params["id"])
+        if task is None:
             return JSONResponse({"detail": "Not found"}, 404)
-        status, result = self._of(taken.stage)
+        status, result = self._result_of(task.stage)
         return JSONResponse(result, status)
 
     async def _cancel(self, request: Request) -> Response:
-        taken = self.tasks.get(request.path_params["id"])
-        if taken is None:
+        task = self.tasks.get(request.path_params["id"])
+        if task is None:
             return JSONResponse({"status": "NOT_FOUND"}, 404)
-        if taken.ended_at is not None:
+        if task.ended_at is not None:
             return JSONResponse({"status": "ALREADY_COMPLETED"}, 400)
-        await self.end_with(taken, Cancelled())
-        return JSONResponse({"status": "CANCELLATION_REQUESTED"}, 202)
+        await self.end_with(task, Cancelled())
+        return JSONResponse({"status": "CANCELLATION_TASK_PATHED"}, 202)
 
-    def _of(self, stage: Stage) -> tuple[int, Any]:
-        """Return status and body of a result: the model's own, where it has answered."""
+    def _result_of(self, stage: Stage) -> tuple[int, Any]:
+        """Return status and body of a result, those of the model where it has responded."""
         match stage:
             case Succeeded():
-                return 200, self._made(stage)
+                return 200, self._output(stage)
             case Failed(why="content"):
                 message = "The content could not be processed because it was flagged by a content checker."
                 detail = {"loc": ["body", "prompt"], "msg": message, "type": "content_policy_violation"}
@@ -148,16 +150,16 @@ class FakeFal(FakeServer):
                 return 404, {"detail": "Not found"}
         return 400, {"detail": "Request is still in progress"}
 
-    def _made(self, stage: Succeeded) -> dict[str, Any]:
+    def _output(self, stage: Succeeded) -> dict[str, Any]:
         files = self.output_files(stage)
-        shown = [
+        outputs = [
             {"url": url, "content_type": file.media_type, "file_name": file.name, "file_size": len(file.data)}
             for file, url in zip(files, self.output_urls(files), strict=True)
         ]
-        return {"video": shown[0], "seed": 42} if len(shown) == 1 else {"images": shown, "seed": 42}
+        return {"video": outputs[0], "seed": 42} if len(outputs) == 1 else {"images": outputs, "seed": 42}
 
 
-def _shown(stage: Stage) -> dict[str, Any]:
+def _to_json(stage: Stage) -> dict[str, Any]:
     match stage:
         case Queued():
             return {"status": "IN_QUEUE", "queue_position": 3}

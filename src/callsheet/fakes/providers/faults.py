@@ -1,10 +1,10 @@
-"""What may happen to a request on its way: the weather between Callsheet and a provider.
+"""Faults of requests to a fake provider.
 
-    replicate.forecast(submit=[Busy(after=2), Cut(accepted=True)], look=[Fail(503)])
+    replicate.inject_faults(submit=[RateLimited(after=2), CutConnection(accepted=True)], status=[Fail(503)])
 
-Each request takes the next of its kind; when none is left, the weather is fine. Where a weather has `accepted`, it
-tells whether the provider has done what was asked before things went wrong. A weather of one's own is an async
-function of the visit and of what answers it in fine weather.
+Each request takes the next fault of its kind; without one, it succeeds. `accepted` is whether the provider processes
+the request before the fault. A fault of your own is an async function of a FaultContext and of `respond`, which
+processes the request and returns the normal response.
 """
 
 import asyncio
@@ -21,62 +21,62 @@ from starlette.responses import Response
 from callsheet.fakes.providers.server import cut_connection
 
 Respond = Callable[[], Awaitable[Response]]
-"""Does what was asked, and gives the answer of fine weather."""
+"""Processes the request and returns the normal response."""
 ErrorResponse = Callable[[int, str], Response]
-"""Makes an error of a status with a message, in the provider's own words."""
+"""Creates an error response with a status and a message, in the provider's format."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaultContext:
-    """One request, with the provider's way of saying no."""
+    """A request, and how the provider formats errors."""
 
     request: Request
     error_response: ErrorResponse
 
 
 class Fault(Protocol):
-    """Answers a request, or does not."""
+    """Handles a request in place of the endpoint."""
 
-    async def __call__(self, visit: FaultContext, answering: Respond, /) -> Response:
-        """Return what is sent."""
+    async def __call__(self, context: FaultContext, respond: Respond, /) -> Response:
+        """Return the response."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoFault:
-    """Nothing goes wrong."""
+    """The normal response."""
 
-    async def __call__(self, _: FaultContext, answering: Respond) -> Response:
-        """Answer."""
-        return await answering()
+    async def __call__(self, _: FaultContext, respond: Respond) -> Response:
+        """Return the normal response."""
+        return await respond()
 
 
 @dataclass(frozen=True, slots=True)
 class Slow:
-    """The request is read, and the answer takes its time."""
+    """The normal response after a delay."""
 
     seconds: float
 
-    async def __call__(self, _: FaultContext, answering: Respond) -> Response:
-        """Answer late."""
+    async def __call__(self, _: FaultContext, respond: Respond) -> Response:
+        """Return the normal response after the delay."""
         await asyncio.sleep(self.seconds)
-        return await answering()
+        return await respond()
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimited:
-    """429. `after` seconds are asked for, as a number, as a date or in milliseconds; None: the answer asks nothing."""
+    """429 with a requested delay of `after` seconds; None: without a delay."""
 
     after: float | None = None
     form: str = "seconds"
-    """`seconds`, `date` or `ms`"""
+    """Form of the delay: `seconds`, `date` or `ms`."""
 
-    async def __call__(self, visit: FaultContext, _: Respond) -> Response:
-        """Refuse for now."""
-        answer = visit.error_response(429, "Request was throttled.")
-        answer.headers.update(self._wait())
-        return answer
+    async def __call__(self, context: FaultContext, _: Respond) -> Response:
+        """Return the error."""
+        response = context.error_response(429, "Request was throttled.")
+        response.headers.update(self._delay_header())
+        return response
 
-    def _wait(self) -> Mapping[str, str]:
+    def _delay_header(self) -> Mapping[str, str]:
         if self.after is None:
             return {}
         if self.form == "ms":
@@ -89,107 +89,109 @@ class RateLimited:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """4xx: the provider will not do it."""
+    """4xx: the provider rejects the request."""
 
     status: int = 422
     message: str = "The input is not valid."
 
-    async def __call__(self, visit: FaultContext, _: Respond) -> Response:
-        """Refuse."""
-        return visit.error_response(self.status, self.message)
+    async def __call__(self, context: FaultContext, _: Respond) -> Response:
+        """Return the error."""
+        return context.error_response(self.status, self.message)
 
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """5xx: the provider, or something before it, fails."""
+    """5xx: the provider, or a proxy in front of it, fails."""
 
     status: int = 503
     accepted: bool = False
 
-    async def __call__(self, visit: FaultContext, answering: Respond) -> Response:
-        """Fail."""
+    async def __call__(self, context: FaultContext, respond: Respond) -> Response:
+        """Return the error."""
         if self.accepted:
-            await answering()
-        return visit.error_response(self.status, "Something went wrong.")
+            await respond()
+        return context.error_response(self.status, "Something went wrong.")
 
 
 @dataclass(frozen=True, slots=True)
 class CutConnection:
-    """The connection ends without an answer, once the request was read."""
+    """The connection is closed without a response, after the request was read."""
 
     accepted: bool = False
 
-    async def __call__(self, visit: FaultContext, answering: Respond) -> Response:
-        """Hang up."""
-        answer = await answering() if self.accepted else Response()
-        await cut_connection(visit.request)
-        return answer
+    async def __call__(self, context: FaultContext, respond: Respond) -> Response:
+        """Close the connection."""
+        response = await respond() if self.accepted else Response()
+        await cut_connection(context.request)
+        return response
 
 
 @dataclass(frozen=True, slots=True)
 class TruncateBody:
-    """The answer ends in its middle. `told`: the length that its head names; None: the true one."""
+    """The connection is closed in the middle of the body."""
 
     declared_length: int | None = None
+    """Value of Content-Length; None: the length of the complete body."""
 
-    async def __call__(self, visit: FaultContext, answering: Respond) -> Response:
-        """Hang up half-way."""
-        answer = await answering()
-        body = bytes(answer.body)
+    async def __call__(self, context: FaultContext, respond: Respond) -> Response:
+        """Send half of the body and close the connection."""
+        response = await respond()
+        body = bytes(response.body)
         length = len(body) if self.declared_length is None else self.declared_length
         head = (
-            f"HTTP/1.1 {answer.status_code} OK\r\nContent-Type: {answer.media_type}\r\nContent-Length: {length}\r\n\r\n"
+            f"HTTP/1.1 {response.status_code} OK\r\nContent-Type: {response.media_type}\r\n"
+            f"Content-Length: {length}\r\n\r\n"
         )
-        await cut_connection(visit.request, after=head.encode() + body[: len(body) // 2])
-        return answer
+        await cut_connection(context.request, after=head.encode() + body[: len(body) // 2])
+        return response
 
 
 @dataclass(frozen=True, slots=True)
 class Garble:
-    """A success whose body says nothing that could be used: by default half a JSON document."""
+    """A success with a meaningless body; by default half of a JSON document."""
 
     body: bytes = b'{"id": "half'
     accepted: bool = True
 
-    async def __call__(self, _: FaultContext, answering: Respond) -> Response:
-        """Answer nonsense."""
-        answer = await answering() if self.accepted else Response()
-        return Response(self.body, answer.status_code, media_type="application/json")
+    async def __call__(self, _: FaultContext, respond: Respond) -> Response:
+        """Return the meaningless body."""
+        response = await respond() if self.accepted else Response()
+        return Response(self.body, response.status_code, media_type="application/json")
 
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """The answer is to be had elsewhere."""
+    """A redirect."""
 
     to: str
     status: int = 302
 
     async def __call__(self, _: FaultContext, __: Respond) -> Response:
-        """Point there."""
+        """Return the redirect."""
         return Response(status_code=self.status, headers={"Location": self.to})
 
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """A success that does not end for so many bytes."""
+    """A success with a body of `size` bytes."""
 
     size: int
 
-    async def __call__(self, _: FaultContext, answering: Respond) -> Response:
-        """Answer far too much."""
-        answer = await answering()
-        return Response(b" " * self.size, answer.status_code, media_type=answer.media_type)
+    async def __call__(self, _: FaultContext, respond: Respond) -> Response:
+        """Return the large body."""
+        response = await respond()
+        return Response(b" " * self.size, response.status_code, media_type=response.media_type)
 
 
 @dataclass(frozen=True, slots=True)
 class ReplaceFields:
-    """A JSON answer with some fields put in, replaced, or (None) left out."""
+    """The normal JSON response with some fields added, replaced, or (None) removed."""
 
     fields: Mapping[str, Any]
 
-    async def __call__(self, _: FaultContext, answering: Respond) -> Response:
-        """Answer otherwise."""
-        answer = await answering()
-        told = {**json.loads(bytes(answer.body)), **self.fields}
-        body = json.dumps({key: value for key, value in told.items() if value is not None})
-        return Response(body, answer.status_code, media_type="application/json")
+    async def __call__(self, _: FaultContext, respond: Respond) -> Response:
+        """Return the changed response."""
+        response = await respond()
+        fields = {**json.loads(bytes(response.body)), **self.fields}
+        body = json.dumps({key: value for key, value in fields.items() if value is not None})
+        return Response(body, response.status_code, media_type="application/json")

@@ -1,4 +1,4 @@
-"""Luma Agents' HTTP API, as of 2026-08: generations."""
+"""Fake of the API of Luma Agents, as of 2026-08: generations."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +20,7 @@ from callsheet.fakes.providers.task_script import (
     UnknownStatus,
 )
 from callsheet.providers.contract import InputFile, SubmitRequest
+from callsheet.providers.luma import LumaSettings
 
 _STATES: Mapping[type[Stage], str] = {
     Queued: "queued",
@@ -29,68 +30,69 @@ _STATES: Mapping[type[Stage], str] = {
     Cancelled: "failed",
     Expired: "failed",
 }
-_CENSORED = ("content_moderated", "The prompt was flagged by moderation.")
+_MODERATED = ("content_moderated", "The prompt was flagged by moderation.")
 
 
 class FakeLuma(BaseFakeProvider):
-    """Luma Agents."""
+    """Fake of Luma Agents."""
 
     name = "luma"
+    settings_class = LumaSettings
     model = "ray-3.2"
-    key = "luma-stand-in-key"
+    key = "luma-fake-key"
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings that lead to it."""
-        return {"luma_url": self.base_url, "luma_api_key": self.key}
+        """Return the settings that connect to this fake."""
+        return {"url": self.base_url, "api_key": self.key}
 
     def request_with_file(self, file: InputFile) -> SubmitRequest:
-        """Return an order that holds a first frame."""
+        """Return a request with a first frame."""
         return self.example_request(input={"prompt": "A red fox in the snow", "start_frame": file})
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return the requests that it answers."""
+        """Return the endpoints."""
         return (
             Endpoint("submit", "POST", "/v1/generations", self._create),
             Endpoint("status", "GET", "/v1/generations/{id}", self._get),
         )
 
     async def _create(self, request: Request) -> Response:
-        told = await request.json()
-        if not told.get("model") or not told.get("prompt"):
+        fields = await request.json()
+        if not fields.get("model") or not fields.get("prompt"):
             return self.error_response(422, "model and prompt are required")
-        taken = await self.accept(told["model"], told, kind=told.get("type", "image"))
-        return JSONResponse(self._shown(taken, Queued()), 201)
+        task = await self.accept(fields["model"], fields, kind=fields.get("type", "image"))
+        return JSONResponse(self._to_json(task, Queued()), 201)
 
     async def _get(self, request: Request) -> Response:
-        taken = self.requested_task(request)
-        stage = self.advance_or_lost(taken)
-        if taken is None or isinstance(stage, Lost):
+        task = self.requested_task(request)
+        stage = self.advance_or_lost(task)
+        if task is None or isinstance(stage, Lost):
             return self.error_response(404, "Generation not found")
-        return JSONResponse(self._shown(taken, stage))
+        return JSONResponse(self._to_json(task, stage))
 
-    def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
+    def _to_json(self, task: FakeTask, stage: Stage) -> dict[str, Any]:
         code, reason = _failure(stage)
         return {
-            "id": taken.id,
-            "type": taken.extra["kind"],
+            "id": task.id,
+            "type": task.extra["kind"],
             "state": stage.status if isinstance(stage, UnknownStatus) else _STATES[type(stage)],
-            "model": taken.model,
-            "created_at": taken.created_at.isoformat(),
-            "output": self._output(taken, stage),
+            "model": task.model,
+            "created_at": task.created_at.isoformat(),
+            "output": self._output(task, stage),
             "failure_code": code,
             "failure_reason": reason,
         }
 
-    def _output(self, taken: FakeTask, stage: Stage) -> list[dict[str, str]] | None:
+    def _output(self, task: FakeTask, stage: Stage) -> list[dict[str, str]] | None:
         if not isinstance(stage, Succeeded):
             return None
-        return [{"type": taken.extra["kind"], "url": f"{url}?X-Signature=1"} for url in self.output_urls(stage.files)]
+        return [{"type": task.extra["kind"], "url": f"{url}?X-Signature=1"} for url in self.output_urls(stage.files)]
 
 
 def _failure(stage: Stage) -> tuple[str | None, str | None]:
     match stage:
         case Failed(why="content"):
-            return _CENSORED
+            return _MODERATED
         case Failed(message):
             return "generation_failed", message
         case Cancelled():

@@ -1,4 +1,4 @@
-"""A server of the `/v1/videos` shape, as vLLM-Omni and gateways are."""
+"""Fake of a server with an API like `/v1/videos`, such as vLLM-Omni or a gateway."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +20,7 @@ from callsheet.fakes.providers.task_script import (
     UnknownStatus,
 )
 from callsheet.providers.contract import InputFile, SubmitRequest
+from callsheet.providers.openai_videos import OpenAIVideosSettings
 
 _STATUSES: Mapping[type[Stage], str] = {
     Queued: "queued",
@@ -32,23 +33,24 @@ _STATUSES: Mapping[type[Stage], str] = {
 
 
 class FakeOpenAIVideos(BaseFakeProvider):
-    """A server of the shape. `plain_errors`: it tells failures as texts, not as objects."""
+    """Fake of a `/v1/videos` server. `plain_errors`: errors are texts, not objects."""
 
     name = "videos"
+    settings_class = OpenAIVideosSettings
     model = "wan2.2"
-    key = "sk-stand-in-key-of-videos"
+    key = "sk-fake-key-of-videos"
     plain_errors = False
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings that lead to it."""
-        return {"openai_videos_url": self.base_url, "openai_videos_api_key": self.key}
+        """Return the settings that connect to this fake."""
+        return {"url": self.base_url, "api_key": self.key}
 
     def request_with_file(self, file: InputFile) -> SubmitRequest:
-        """Return an order that holds a picture."""
+        """Return a request with an image."""
         return self.example_request(input={"prompt": "A red fox in the snow", "input_reference": file})
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return the requests that it answers."""
+        """Return the endpoints."""
         return (
             Endpoint("submit", "POST", "/v1/videos", self._create),
             Endpoint("status", "GET", "/v1/videos/{id}", self._get),
@@ -57,64 +59,64 @@ class FakeOpenAIVideos(BaseFakeProvider):
         )
 
     def is_authorized(self, request: Request, kind: str) -> bool:
-        """Ask for the key everywhere: files are behind it as well."""
+        """Check the API key, also for files."""
         return super().is_authorized(request, "content" if kind == "download" else kind)
 
     def error_response(self, status: int, message: str) -> Response:
-        """Return an error in OpenAI's shape."""
+        """Return an error in OpenAI's format."""
         kind = "invalid_request_error" if status < 500 else "server_error"
         return JSONResponse({"error": {"message": message, "type": kind, "param": None, "code": None}}, status)
 
     async def _create(self, request: Request) -> Response:
-        told = await self._read(request)
-        if not told.get("prompt"):
+        fields = await self._read(request)
+        if not fields.get("prompt"):
             return self.error_response(400, "Missing required parameter: 'prompt'.")
-        if not isinstance(told.get("seconds", "4"), str):
+        if not isinstance(fields.get("seconds", "4"), str):
             return self.error_response(400, "Invalid type for 'seconds': expected a string.")
-        taken = await self.accept(told.get("model", self.model), told)
-        return JSONResponse(self._shown(taken, Queued()))
+        task = await self.accept(fields.get("model", self.model), fields)
+        return JSONResponse(self._to_json(task, Queued()))
 
     async def _read(self, request: Request) -> dict[str, Any]:
         if request.headers.get("Content-Type", "").startswith("multipart/form-data"):
             async with request.form() as form:
                 return {name: value if isinstance(value, str) else value.filename for name, value in form.items()}
-        told: dict[str, Any] = await request.json()
-        return told
+        fields: dict[str, Any] = await request.json()
+        return fields
 
     async def _get(self, request: Request) -> Response:
-        taken = self.requested_task(request)
-        stage = self.advance_or_lost(taken)
-        if taken is None or isinstance(stage, Lost):
+        task = self.requested_task(request)
+        stage = self.advance_or_lost(task)
+        if task is None or isinstance(stage, Lost):
             return self.error_response(404, "Video not found.")
-        return JSONResponse(self._shown(taken, stage), headers={"openai-poll-after-ms": "1500"})
+        return JSONResponse(self._to_json(task, stage), headers={"openai-poll-after-ms": "1500"})
 
     async def _delete(self, request: Request) -> Response:
-        taken = self.requested_task(request)
-        if taken is None:
+        task = self.requested_task(request)
+        if task is None:
             return self.error_response(404, "Video not found.")
-        await self.end_with(taken, Lost())
-        return JSONResponse({"id": taken.id, "object": "video.deleted", "deleted": True})
+        await self.end_with(task, Lost())
+        return JSONResponse({"id": task.id, "object": "video.deleted", "deleted": True})
 
     async def _content(self, request: Request) -> Response:
-        taken = self.requested_task(request)
-        if taken is None or not isinstance(taken.stage, Succeeded):
+        task = self.requested_task(request)
+        if task is None or not isinstance(task.stage, Succeeded):
             return self.error_response(404, "Video content not found.")
-        file = self.output_files(taken.stage)[0]
+        file = self.output_files(task.stage)[0]
         return RedirectResponse(file.url, 302) if file.url else Response(file.data, media_type=file.media_type)
 
-    def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
+    def _to_json(self, task: FakeTask, stage: Stage) -> dict[str, Any]:
         done = isinstance(stage, Succeeded | Expired)
         progress = round((stage.progress or 0) * 100) if isinstance(stage, Running) else 100 if done else 0
         return {
-            "id": taken.id,
+            "id": task.id,
             "object": "video",
             "status": stage.status if isinstance(stage, UnknownStatus) else _STATUSES[type(stage)],
             "progress": progress,
-            "model": taken.model,
-            "created_at": int(taken.created_at.timestamp()),
-            "completed_at": int(taken.ended_at.timestamp()) if taken.ended_at else None,
-            "seconds": taken.input.get("seconds", "4"),
-            "size": taken.input.get("size", "720x1280"),
+            "model": task.model,
+            "created_at": int(task.created_at.timestamp()),
+            "completed_at": int(task.ended_at.timestamp()) if task.ended_at else None,
+            "seconds": task.input.get("seconds", "4"),
+            "size": task.input.get("size", "720x1280"),
             "error": self._error(stage) if isinstance(stage, Failed) else None,
         }
 

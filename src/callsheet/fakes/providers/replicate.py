@@ -1,4 +1,4 @@
-"""Replicate's HTTP API, as of 2026-11: predictions, and webhooks by the rules of Standard Webhooks."""
+"""Fake of Replicate's API, as of 2026-11: predictions, webhooks signed by Standard Webhooks."""
 
 import base64
 import hashlib
@@ -23,8 +23,9 @@ from callsheet.fakes.providers.task_script import (
     Succeeded,
     UnknownStatus,
 )
+from callsheet.providers.replicate import ReplicateSettings
 
-_SECRET = b"callsheet-stand-in-secret"
+_SECRET = b"callsheet-fake-secret"
 _PAGE = 100
 _STATUSES: Mapping[type[Stage], str] = {
     Queued: "starting",
@@ -37,19 +38,20 @@ _REASONS = {"content": "NSFW content detected. Try running it again, or try a di
 
 
 class FakeReplicate(FakeServer):
-    """Replicate."""
+    """Fake of Replicate."""
 
     name = "replicate"
+    settings_class = ReplicateSettings
     model = "bytedance/seedance-1-pro"
-    key = "r8_stand_in_key_of_replicate"
+    key = "r8_fake_key_of_replicate"
     secret = "whsec_" + base64.b64encode(_SECRET).decode()
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings that lead to it."""
-        return {"replicate_url": self.base_url, "replicate_api_token": self.key}
+        """Return the settings that connect to this fake."""
+        return {"url": self.base_url, "api_token": self.key}
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return the requests that it answers."""
+        """Return the endpoints."""
         return (
             Endpoint("submit", "POST", "/v1/predictions", self._create),
             Endpoint("submit", "POST", "/v1/models/{owner}/{name}/predictions", self._create),
@@ -61,92 +63,92 @@ class FakeReplicate(FakeServer):
         )
 
     def error_response(self, status: int, message: str) -> Response:
-        """Return a problem document; throttling is told in a field alone."""
+        """Return a problem document; a rate limit error is shorter."""
         if status == 429:
             return JSONResponse({"detail": message, "status": 429}, 429)
         return JSONResponse({"title": message, "detail": message, "status": status}, status)
 
     def new_id(self, number: int) -> str:
-        """Return an id of Replicate's look: 26 letters and digits."""
+        """Return an id of 26 letters and digits, as Replicate does."""
         return "sb" + hashlib.sha256(f"{self.base_url}{number}".encode()).hexdigest()[:24]
 
-    def webhook_body(self, taken: FakeTask) -> bytes:
+    def webhook_body(self, task: FakeTask) -> bytes:
         """Return the prediction."""
-        return json.dumps(self._shown(taken, taken.stage)).encode()
+        return json.dumps(self._to_json(task, task.stage)).encode()
 
-    def webhook_headers(self, taken: FakeTask, body: bytes, at: datetime) -> Mapping[str, str]:
-        """Sign by Standard Webhooks."""
-        message_id, moment = f"msg_{taken.id}", str(int(at.timestamp()))
-        content = b".".join((message_id.encode(), moment.encode(), body))
-        proof = base64.b64encode(hmac.digest(_SECRET, content, "sha256")).decode()
-        return {"webhook-id": message_id, "webhook-timestamp": moment, "webhook-signature": f"v1,{proof}"}
+    def webhook_headers(self, task: FakeTask, body: bytes, at: datetime) -> Mapping[str, str]:
+        """Sign with Standard Webhooks."""
+        message_id, timestamp = f"msg_{task.id}", str(int(at.timestamp()))
+        content = b".".join((message_id.encode(), timestamp.encode(), body))
+        signature = base64.b64encode(hmac.digest(_SECRET, content, "sha256")).decode()
+        return {"webhook-id": message_id, "webhook-timestamp": timestamp, "webhook-signature": f"v1,{signature}"}
 
     async def _create(self, request: Request) -> Response:
-        told = await request.json()
-        if not isinstance(told.get("input"), dict):
+        fields = await request.json()
+        if not isinstance(fields.get("input"), dict):
             return self.error_response(422, "- input: Invalid type. Expected: object")
-        named = "/".join(filter(None, (request.path_params.get("owner"), request.path_params.get("name"))))
-        version = told.get("version")
-        if not named and not version:
+        model = "/".join(filter(None, (request.path_params.get("owner"), request.path_params.get("name"))))
+        version = fields.get("version")
+        if not model and not version:
             return self.error_response(422, "- version is required")
-        deployment = named if "/deployments/" in request.url.path else None
-        taken = await self.accept(
-            named or str(version), told["input"], told.get("webhook"), version=version, deployment=deployment
+        deployment = model if "/deployments/" in request.url.path else None
+        task = await self.accept(
+            model or str(version), fields["input"], fields.get("webhook"), version=version, deployment=deployment
         )
-        return JSONResponse(self._shown(taken, Queued()), 201)
+        return JSONResponse(self._to_json(task, Queued()), 201)
 
     async def _get(self, request: Request) -> Response:
-        taken = self.tasks.get(request.path_params["id"])
-        if taken is None:
+        task = self.tasks.get(request.path_params["id"])
+        if task is None:
             return self.error_response(404, "Not found.")
-        stage = self.advance(taken)
+        stage = self.advance(task)
         return (
             self.error_response(404, "Not found.")
             if isinstance(stage, Lost)
-            else JSONResponse(self._shown(taken, stage))
+            else JSONResponse(self._to_json(task, stage))
         )
 
     async def _list(self, request: Request) -> Response:
-        begin = int(request.query_params.get("cursor") or 0)
+        start = int(request.query_params.get("cursor") or 0)
         after = request.query_params.get("created_after")
         found = [
-            taken for taken in reversed(self.tasks.values()) if after is None or _time(taken.created_at) >= _read(after)
+            task for task in reversed(self.tasks.values()) if after is None or _time(task.created_at) >= _read(after)
         ]
-        more = f"{self.base_url}/v1/predictions?cursor={begin + _PAGE}" if len(found) > begin + _PAGE else None
+        more = f"{self.base_url}/v1/predictions?cursor={start + _PAGE}" if len(found) > start + _PAGE else None
         if more and after:
             more += f"&created_after={after.replace('+', '%2B')}"
-        page = [self._shown(taken, taken.stage) for taken in found[begin : begin + _PAGE]]
+        page = [self._to_json(task, task.stage) for task in found[start : start + _PAGE]]
         return JSONResponse({"previous": None, "next": more, "results": page})
 
     async def _cancel(self, request: Request) -> Response:
-        taken = self.tasks.get(request.path_params["id"])
-        if taken is None:
+        task = self.tasks.get(request.path_params["id"])
+        if task is None:
             return self.error_response(404, "Not found.")
-        if taken.ended_at is None:
-            await self.end_with(taken, Cancelled())
-        return JSONResponse(self._shown(taken, taken.stage))
+        if task.ended_at is None:
+            await self.end_with(task, Cancelled())
+        return JSONResponse(self._to_json(task, task.stage))
 
     async def _give_secret(self, _: Request) -> Response:
         return JSONResponse({"key": self.secret})
 
-    def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
-        gone = isinstance(stage, Expired)
-        place = f"{self.base_url}/v1/predictions/{taken.id}"
+    def _to_json(self, task: FakeTask, stage: Stage) -> dict[str, Any]:
+        expired = isinstance(stage, Expired)
+        task_url = f"{self.base_url}/v1/predictions/{task.id}"
         return {
-            "id": taken.id,
-            "model": taken.model.split(":", 1)[0],
-            "version": taken.extra["version"] or "hidden",
+            "id": task.id,
+            "model": task.model.split(":", 1)[0],
+            "version": task.extra["version"] or "hidden",
             "status": _status(stage),
-            "input": {} if gone else taken.input,
+            "input": {} if expired else task.input,
             "output": self._output(stage),
             "error": _reason(stage),
-            "logs": "" if gone else _logs(stage),
+            "logs": "" if expired else _logs(stage),
             "metrics": {"predict_time": 4.25, "total_time": 5.5} if isinstance(stage, Succeeded) else {},
-            "created_at": _time(taken.created_at),
-            "completed_at": _time(taken.ended_at) if taken.ended_at else None,
-            "data_removed": gone,
-            "urls": {"get": place, "cancel": f"{place}/cancel", "web": f"https://replicate.com/p/{taken.id}"},
-            **({"deployment": taken.extra["deployment"]} if taken.extra.get("deployment") else {}),
+            "created_at": _time(task.created_at),
+            "completed_at": _time(task.ended_at) if task.ended_at else None,
+            "data_removed": expired,
+            "urls": {"get": task_url, "cancel": f"{task_url}/cancel", "web": f"https://replicate.com/p/{task.id}"},
+            **({"deployment": task.extra["deployment"]} if task.extra.get("deployment") else {}),
         }
 
     def _output(self, stage: Stage) -> Any:
@@ -177,8 +179,8 @@ def _logs(stage: Stage) -> str:
     )
 
 
-def _time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def _time(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _read(text: str) -> str:

@@ -1,4 +1,4 @@
-"""RunPod's serverless API, as of 2026-08: run, status, cancel, and webhooks that nothing signs."""
+"""Fake of RunPod's serverless API, as of 2026-08: run, status, cancel, unsigned webhooks."""
 
 import base64
 import json
@@ -21,6 +21,7 @@ from callsheet.fakes.providers.task_script import (
     Succeeded,
     UnknownStatus,
 )
+from callsheet.providers.runpod import RunPodSettings
 
 _STATUSES: Mapping[type[Stage], str] = {
     Queued: "IN_QUEUE",
@@ -28,23 +29,24 @@ _STATUSES: Mapping[type[Stage], str] = {
     Succeeded: "COMPLETED",
     Cancelled: "CANCELLED",
 }
-_MOST_BYTES = 10_000_000
+_MAX_BYTES = 10_000_000
 
 
 class FakeRunPod(BaseFakeProvider):
-    """RunPod. `inline`: its handler gives files in base64, not by address."""
+    """Fake of RunPod. `inline`: its handler returns files in base64, not as URLs."""
 
     name = "runpod"
+    settings_class = RunPodSettings
     model = "abc123def456gh"
-    key = "rpa_STANDINKEYOFRUNPOD"
+    key = "rpa_FAKEKEYOFRUNPOD"
     inline = False
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings that lead to it."""
-        return {"runpod_url": f"{self.base_url}/v2", "runpod_api_key": self.key}
+        """Return the settings that connect to this fake."""
+        return {"url": f"{self.base_url}/v2", "api_key": self.key}
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return the requests that it answers."""
+        """Return the endpoints."""
         return (
             Endpoint("submit", "POST", "/v2/{endpoint}/run", self._run),
             Endpoint("status", "GET", "/v2/{endpoint}/status/{id}", self._status),
@@ -55,52 +57,52 @@ class FakeRunPod(BaseFakeProvider):
         """Return an error."""
         return JSONResponse({"error": message}, status)
 
-    def webhook_body(self, taken: FakeTask) -> bytes:
-        """Return the task with its input and its webhook's own address, as RunPod does."""
-        echoed = {"input": taken.input, "webhook": taken.webhook}
-        return json.dumps({**self._shown(taken, taken.stage), **echoed}).encode()
+    def webhook_body(self, task: FakeTask) -> bytes:
+        """Return the task with its input and its webhook URL, as RunPod does."""
+        repeated = {"input": task.input, "webhook": task.webhook}
+        return json.dumps({**self._to_json(task, task.stage), **repeated}).encode()
 
     async def _run(self, request: Request) -> Response:
-        told = await request.json()
-        if not isinstance(told.get("input"), dict):
+        fields = await request.json()
+        if not isinstance(fields.get("input"), dict):
             return self.error_response(400, "input is required")
-        if len(await request.body()) > _MOST_BYTES:
+        if len(await request.body()) > _MAX_BYTES:
             return self.error_response(413, "payload too large")
         endpoint = request.path_params["endpoint"]
-        taken = await self.accept(endpoint, told["input"], told.get("webhook"), policy=told.get("policy"))
-        return JSONResponse({"id": taken.id, "status": "IN_QUEUE"})
+        task = await self.accept(endpoint, fields["input"], fields.get("webhook"), policy=fields.get("policy"))
+        return JSONResponse({"id": task.id, "status": "IN_QUEUE"})
 
     async def _status(self, request: Request) -> Response:
-        taken = self.requested_task(request)
-        stage = self.advance_or_lost(taken)
-        if taken is None or isinstance(stage, Lost | Expired):
+        task = self.requested_task(request)
+        stage = self.advance_or_lost(task)
+        if task is None or isinstance(stage, Lost | Expired):
             return self.error_response(404, "job not found")
-        return JSONResponse(self._shown(taken, stage))
+        return JSONResponse(self._to_json(task, stage))
 
     async def _cancel(self, request: Request) -> Response:
-        taken = self.requested_task(request)
-        if taken is None:
+        task = self.requested_task(request)
+        if task is None:
             return self.error_response(404, "job not found")
-        if taken.ended_at is None:
-            await self.end_with(taken, Cancelled())
-        return JSONResponse({"id": taken.id, "status": _STATUSES.get(type(taken.stage), "FAILED")})
+        if task.ended_at is None:
+            await self.end_with(task, Cancelled())
+        return JSONResponse({"id": task.id, "status": _STATUSES.get(type(task.stage), "FAILED")})
 
-    def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
-        told: dict[str, Any] = {"id": taken.id, "delayTime": 1250}
+    def _to_json(self, task: FakeTask, stage: Stage) -> dict[str, Any]:
+        fields: dict[str, Any] = {"id": task.id, "delayTime": 1250}
         match stage:
             case UnknownStatus(status):
-                return {**told, "status": status}
+                return {**fields, "status": status}
             case Succeeded():
-                told |= {"executionTime": 4250, "output": self._output(stage)}
+                fields |= {"executionTime": 4250, "output": self._output(stage)}
             case Failed(why="content"):
-                # A handler's own way to fail: the task itself is done.
-                return {**told, "status": "COMPLETED", "output": {"error": "NSFW content detected"}}
+                # The handler reports the failure; the task itself is completed.
+                return {**fields, "status": "COMPLETED", "output": {"error": "NSFW content detected"}}
             case Failed(why="deadline"):
-                return {**told, "status": "TIMED_OUT", "error": "job timed out"}
+                return {**fields, "status": "TIMED_OUT", "error": "job timed out"}
             case Failed(message):
                 error = {"error_type": "<class 'RuntimeError'>", "error_message": message, "error_traceback": "…"}
-                return {**told, "status": "FAILED", "error": json.dumps(error)}
-        return {**told, "status": _STATUSES.get(type(stage), "FAILED")}
+                return {**fields, "status": "FAILED", "error": json.dumps(error)}
+        return {**fields, "status": _STATUSES.get(type(stage), "FAILED")}
 
     def _output(self, stage: Succeeded) -> dict[str, Any]:
         files = self.output_files(stage)

@@ -1,4 +1,4 @@
-"""Runway's HTTP API, version 2024-11-06: tasks."""
+"""Fake of Runway's API, version 2024-11-06: tasks."""
 
 import hashlib
 import itertools
@@ -22,6 +22,7 @@ from callsheet.fakes.providers.task_script import (
     UnknownStatus,
 )
 from callsheet.providers.contract import InputFile, SubmitRequest
+from callsheet.providers.runway import RunwaySettings
 
 _VERSION = "2024-11-06"
 _STATUSES: Mapping[type[Stage], str] = {
@@ -35,29 +36,30 @@ _STATUSES: Mapping[type[Stage], str] = {
 
 
 class FakeRunway(BaseFakeProvider):
-    """Runway."""
+    """Fake of Runway."""
 
     name = "runway"
+    settings_class = RunwaySettings
     model = "gen4_turbo"
-    key = "key_stand_in_of_runway"
+    key = "key_fake_of_runway"
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings that lead to it."""
-        return {"runway_url": self.base_url, "runway_api_key": self.key}
+        """Return the settings that connect to this fake."""
+        return {"url": self.base_url, "api_key": self.key}
 
     def example_request(self, **changes: Any) -> SubmitRequest:
-        """Return an order that it takes."""
+        """Return a request that the fake accepts."""
         return super().example_request(
             **{"input": {"promptText": "A red fox in the snow", "ratio": "1280:720"}, **changes}
         )
 
     def request_with_file(self, file: InputFile) -> SubmitRequest:
-        """Return an order that holds a picture."""
+        """Return a request with an image."""
         return self.example_request(input={**super().example_request().input, "ratio": "1280:720", "promptImage": file})
 
     def endpoints(self) -> Sequence[Endpoint]:
-        """Return the requests that it answers."""
-        self._looks = itertools.count(1)
+        """Return the endpoints."""
+        self._polls = itertools.count(1)
         return (
             Endpoint("submit", "POST", "/v1/text_to_video", self._create),
             Endpoint("submit", "POST", "/v1/image_to_video", self._create),
@@ -66,12 +68,12 @@ class FakeRunway(BaseFakeProvider):
         )
 
     def is_authorized(self, request: Request, kind: str) -> bool:
-        """Look for the version as well."""
+        """Check the API key and the API version."""
         versioned = kind == "download" or request.headers.get("X-Runway-Version") == _VERSION
         return versioned and super().is_authorized(request, kind)
 
     def new_id(self, number: int) -> str:
-        """Return an id of the look of a UUID."""
+        """Return an id that looks like a UUID."""
         digits = hashlib.sha256(f"{self.base_url}{number}".encode()).hexdigest()
         return "-".join((digits[:8], digits[8:12], f"4{digits[13:16]}", f"a{digits[17:20]}", digits[20:32]))
 
@@ -80,41 +82,41 @@ class FakeRunway(BaseFakeProvider):
         return JSONResponse({"error": message}, status)
 
     async def _create(self, request: Request) -> Response:
-        told = await request.json()
-        pictured = request.url.path.endswith("image_to_video")
-        if pictured != ("promptImage" in told) or not told.get("ratio"):
+        fields = await request.json()
+        has_image = request.url.path.endswith("image_to_video")
+        if has_image != ("promptImage" in fields) or not fields.get("ratio"):
             return self.error_response(400, "Validation of body failed")
-        taken = await self.accept(told["model"], told)
-        return JSONResponse({"id": taken.id, "estimatedCost": 25})
+        task = await self.accept(fields["model"], fields)
+        return JSONResponse({"id": task.id, "estimatedCost": 25})
 
     async def _get(self, request: Request) -> Response:
-        taken = self.requested_task(request)
-        stage = self.advance_or_lost(taken)
-        if taken is None or isinstance(stage, Lost):
+        task = self.requested_task(request)
+        stage = self.advance_or_lost(task)
+        if task is None or isinstance(stage, Lost):
             return self.error_response(404, "Task not found")
-        return JSONResponse(self._shown(taken, stage))
+        return JSONResponse(self._to_json(task, stage))
 
     async def _delete(self, request: Request) -> Response:
-        taken = self.requested_task(request)
-        if taken is None:
+        task = self.requested_task(request)
+        if task is None:
             return self.error_response(404, "Task not found")
-        await self.end_with(taken, Lost())
+        await self.end_with(task, Lost())
         return Response(status_code=204)
 
-    def _shown(self, taken: FakeTask, stage: Stage) -> dict[str, Any]:
-        told: dict[str, Any] = {"id": taken.id, "createdAt": taken.created_at.isoformat()}
+    def _to_json(self, task: FakeTask, stage: Stage) -> dict[str, Any]:
+        fields: dict[str, Any] = {"id": task.id, "createdAt": task.created_at.isoformat()}
         match stage:
             case UnknownStatus(status):
-                return {**told, "status": status}
+                return {**fields, "status": status}
             case Running(progress):
-                told |= {} if progress is None else {"progress": progress}
+                fields |= {} if progress is None else {"progress": progress}
             case Succeeded(files):
-                # Each look has addresses of its own, which expire.
-                told["output"] = [f"{url}?_jwt={next(self._looks)}" for url in self.output_urls(files)]
+                # Every response contains new URLs, which expire.
+                fields["output"] = [f"{url}?_jwt={next(self._polls)}" for url in self.output_urls(files)]
             case Expired():
-                told["output"] = [self.missing_file_url]
+                fields["output"] = [self.missing_file_url]
             case Failed(why="content"):
-                told |= {"failure": "The content did not pass our checks.", "failureCode": "SAFETY.INPUT.TEXT"}
+                fields |= {"failure": "The content did not pass our checks.", "failureCode": "SAFETY.INPUT.TEXT"}
             case Failed(message):
-                told |= {"failure": message, "failureCode": "INTERNAL"}
-        return {**told, "status": _STATUSES[type(stage)]}
+                fields |= {"failure": message, "failureCode": "INTERNAL"}
+        return {**fields, "status": _STATUSES[type(stage)]}

@@ -1,4 +1,4 @@
-"""A web server inside the test's own process, whose connections can be cut."""
+"""A web server inside the test process, whose connections can be cut."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,8 +14,8 @@ from uvicorn.server import ServerState
 _HOST = "127.0.0.1"
 
 
-class _Cuttable(H11Protocol):
-    """Hands the connection to the app, in the state of the request."""
+class _CuttableProtocol(H11Protocol):
+    """Passes the transport to the app in the state of the request."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.app_state = {"transport": transport}
@@ -24,23 +24,23 @@ class _Cuttable(H11Protocol):
 
 @asynccontextmanager
 async def serve_app(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
-    """Serve an app on a port of this machine until the block ends, 0: a free one; yields its base URL."""
+    """Serve an app on a local port (0: a free one) until the block ends; yields its base URL."""
     config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False)
     config.load()
     state = ServerState()
-    # uvicorn's own server takes tenths of a second to stop, and minds signals.
-    listener = await asyncio.get_running_loop().create_server(lambda: _Cuttable(config, state, {}), _HOST, port)
+    # uvicorn.Server takes tenths of a second to stop, and installs signal handlers.
+    listener = await asyncio.get_running_loop().create_server(lambda: _CuttableProtocol(config, state, {}), _HOST, port)
     try:
         yield f"http://{_HOST}:{listener.sockets[0].getsockname()[1]}"
     finally:
         listener.close()
         for connection in list(state.connections):
             _transport(connection).abort()
-        await _end(state.tasks)
+        await _cancel(state.tasks)
 
 
 async def cut_connection(request: Request, *, after: bytes = b"") -> None:
-    """Cut the connection of a request, at once or behind some bytes, and wait until it is gone."""
+    """Close the connection of a request, immediately or after some bytes, and wait until it is closed."""
     transport: asyncio.Transport = request.state.transport
     if after:
         transport.write(after)
@@ -51,7 +51,7 @@ async def cut_connection(request: Request, *, after: bytes = b"") -> None:
         pass
 
 
-async def _end(tasks: set[asyncio.Task[None]]) -> None:
+async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
     running = list(tasks)
     for task in running:
         task.cancel()

@@ -1,8 +1,8 @@
-"""What a task goes through: one stage after the other, the last of which stays.
+"""Stages of a fake task. The last stage of a script is permanent.
 
-    replicate.course(Waits(), Runs(0.4), Says("warming_up"), Succeeds())
+    replicate.script(Queued(), Running(0.4), UnknownStatus("warming_up"), Succeeded())
 
-A look shows a stage, and moves the task on to the next; with a `pace`, time does.
+A poll returns the current stage and advances the task to the next one; with a `pace`, time advances it.
 """
 
 from dataclasses import dataclass
@@ -12,79 +12,78 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class FakeFile:
-    """A file that a task makes."""
+    """An output file of a task."""
 
     name: str
     media_type: str
     data: bytes
     url: str | None = None
-    """Where it is said to be, if not at the stand-in."""
+    """The reported URL; None: a URL of the fake."""
 
 
-def sample_video(name: str = "film.mp4", *, url: str | None = None) -> FakeFile:
-    """Return a real film: a second of moving picture, 64 by 64, with sound."""
-    return FakeFile(name, "video/mp4", _shipped("film.mp4"), url)
+def sample_video(name: str = "video.mp4", *, url: str | None = None) -> FakeFile:
+    """Return a real video: one second, 64 by 64 pixels, with audio."""
+    return FakeFile(name, "video/mp4", _resource("video.mp4"), url)
 
 
-def sample_image(name: str = "picture.png", *, url: str | None = None) -> FakeFile:
-    """Return a real picture, 64 by 64."""
-    return FakeFile(name, "image/png", _shipped("picture.png"), url)
+def sample_image(name: str = "image.png", *, url: str | None = None) -> FakeFile:
+    """Return a real image, 64 by 64 pixels."""
+    return FakeFile(name, "image/png", _resource("image.png"), url)
 
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """It has not begun."""
+    """The task has not started."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """It is worked on."""
+    """The task runs."""
 
     progress: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownStatus:
-    """It is in a state that nobody has heard of."""
+    """The provider reports a status that is not documented."""
 
     status: str = "hibernating"
 
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """It is done, and made these; None: a film."""
+    """The task has succeeded with these files; None: with a video."""
 
     files: tuple[FakeFile, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It came to nothing."""
+    """The task has failed."""
 
     message: str = "CUDA out of memory"
     why: Literal["error", "content", "deadline"] = "error"
-    """`content`: the provider's censor did not like it."""
+    """`content`: the content moderation of the provider refused it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """It was cancelled."""
+    """The task was cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """It is done, and what it made is not kept any more."""
+    """The task has succeeded, and its files were deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The provider does not know it any more."""
+    """The provider does not know the task any more."""
 
 
 Stage = Queued | Running | UnknownStatus | Succeeded | Failed | Cancelled | Expired | Lost
 FINAL_STAGES = (Succeeded, Failed, Cancelled, Expired, Lost)
-"""The stages that a task does not leave."""
 
 
-def _shipped(name: str) -> bytes:
+def _resource(name: str) -> bytes:
     return (files("callsheet.fakes.providers") / name).read_bytes()

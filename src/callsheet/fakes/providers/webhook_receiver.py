@@ -1,4 +1,4 @@
-"""An address that keeps what it is told, as the receiver of webhooks."""
+"""A server that records the webhooks it receives."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -15,7 +15,7 @@ from callsheet.fakes.providers.server import serve_app
 
 @dataclass(frozen=True, slots=True)
 class ReceivedWebhook:
-    """One call."""
+    """One received webhook."""
 
     headers: Mapping[str, str]
     body: bytes
@@ -23,31 +23,32 @@ class ReceivedWebhook:
 
 @dataclass(slots=True)
 class WebhookReceiver:
-    """Every call that came to `url`, whatever its method and path. Made by `open_mailbox`."""
+    """All requests to `url`, whatever their method and path. Created by `open_webhook_receiver`."""
 
     url: str = ""
     webhooks: list[ReceivedWebhook] = field(default_factory=list)
-    _came: asyncio.Event = field(default_factory=asyncio.Event)
+    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def received(self, count: int = 1, *, timeout: float = 10) -> list[ReceivedWebhook]:
-        """Wait until so many calls have come, and return all."""
+        """Wait for `count` webhooks and return all received ones. Raises TimeoutError after `timeout` seconds."""
         async with asyncio.timeout(timeout):
             while len(self.webhooks) < count:
-                self._came.clear()
-                await self._came.wait()
+                self._arrived.clear()
+                await self._arrived.wait()
         return self.webhooks
 
 
 @asynccontextmanager
 async def open_webhook_receiver() -> AsyncIterator[WebhookReceiver]:
-    """Open an address on this machine until the block ends."""
-    box = WebhookReceiver()
+    """Start a receiver on this machine."""
+    receiver = WebhookReceiver()
 
-    async def keep(request: Request) -> Response:
-        box.webhooks.append(ReceivedWebhook(dict(request.headers), await request.body()))
-        box._came.set()
+    async def record(request: Request) -> Response:
+        receiver.webhooks.append(ReceivedWebhook(dict(request.headers), await request.body()))
+        receiver._arrived.set()
         return Response("ok")
 
-    async with serve_app(Starlette(routes=[Route("/{path:path}", keep, methods=["GET", "POST", "PUT"])])) as base:
-        box.url = f"{base}/"
-        yield box
+    routes = [Route("/{path:path}", record, methods=["GET", "POST", "PUT"])]
+    async with serve_app(Starlette(routes=routes)) as base_url:
+        receiver.url = f"{base_url}/"
+        yield receiver

@@ -1,6 +1,6 @@
-"""How a task's end is told to the address that came with the order.
+"""Delivery of the webhook of a fake task.
 
-replicate.forecast(webhook=[Calls(first=True), Calls(times=2), Calls(times=0), Calls(forged=True)])
+replicate.inject_faults(webhook=[WebhookScript(times=2), WebhookScript(times=0), WebhookScript(forged=True)])
 """
 
 from dataclasses import dataclass
@@ -8,27 +8,27 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class WebhookScript:
-    """The webhook of one task; without a forecast: once, at once, and true."""
+    """The webhook of one task; by default one correct delivery, right after the end."""
 
     times: int = 1
-    """0: it is never called."""
+    """Number of deliveries."""
     delay: float = 0
-    """Seconds after the task's end."""
+    """Seconds between the end of the task and the first delivery."""
     before_response: bool = False
-    """The task ends, and is told, before the order is answered."""
+    """The task ends, and its webhook is delivered, before the response to the submission."""
     forged: bool = False
     """The signature belongs to another message."""
     age: float = 0
-    """Seconds that the signature is old."""
+    """Age of the signature in seconds."""
     reordered: bool = False
-    """What was true before the end is told after it."""
+    """A webhook of the first stage is delivered after that of the end."""
     body: bytes | None = None
-    """In place of the true message, and well signed."""
+    """Replaces the correct body; the signature matches it."""
 
 
 @dataclass(frozen=True, slots=True)
 class SentWebhook:
-    """A webhook that was sent, with the status of the answer; 0: none came."""
+    """A sent webhook, with the status of its response; 0: no response."""
 
     task_id: str
     body: bytes

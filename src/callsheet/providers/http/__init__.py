@@ -1,1 +1,1 @@
-"""HTTP client of providers: rate limits, request files, response files."""
+"""HTTP client of providers: submissions, polls, downloads, input and output files."""

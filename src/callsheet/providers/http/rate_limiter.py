@@ -1,21 +1,21 @@
-"""So many a second, and no more."""
+"""Rate limiter."""
 
 import asyncio
 import time
 
 
 class RateLimiter:
-    """Lets so many through in a second, one after the other."""
+    """Limits calls to a rate, evenly spaced; None: no limit."""
 
     def __init__(self, per_second: float | None) -> None:
-        self._gap = 1 / per_second if per_second else 0.0
+        self._interval = 1 / per_second if per_second else 0.0
         self._next = 0.0
 
     async def acquire(self) -> None:
-        """Return when it is the caller's turn."""
-        if not self._gap:
+        """Wait for the next free time slot."""
+        if not self._interval:
             return
         now = time.monotonic()
-        mine = max(now, self._next)
-        self._next = mine + self._gap
-        await asyncio.sleep(mine - now)
+        slot = max(now, self._next)
+        self._next = slot + self._interval
+        await asyncio.sleep(slot - now)

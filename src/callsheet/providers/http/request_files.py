@@ -1,4 +1,4 @@
-"""Files inside an order: by address where they have one, else inside the order itself."""
+"""Files in a submission: as a URL where they have one, else inline."""
 
 import asyncio
 import base64
@@ -10,46 +10,45 @@ from callsheet.providers.contract import InputFile
 
 
 def format_seconds(value: Any) -> Any:
-    """Return a number of seconds as `5s`; anything else as it is."""
+    """Return a number of seconds as `5s`; any other value unchanged."""
     return value if isinstance(value, bool) or not isinstance(value, int | float) else f"{value:g}s"
 
 
-async def replace_files(given: Any, fill: Callable[[InputFile], Awaitable[Any]]) -> Any:
-    """Return an order's input with what `fill` makes of it in the place of each InputFile, wherever it stands."""
-    if isinstance(given, InputFile):
-        return await fill(given)
-    if isinstance(given, Mapping):
-        return {name: await replace_files(value, fill) for name, value in given.items()}
-    if isinstance(given, list | tuple):
-        return [await replace_files(value, fill) for value in given]
-    return given
+async def replace_files(value: Any, encode: Callable[[InputFile], Awaitable[Any]]) -> Any:
+    """Return a value with every InputFile in it, at any depth, replaced by the result of `encode`."""
+    if isinstance(value, InputFile):
+        return await encode(value)
+    if isinstance(value, Mapping):
+        return {name: await replace_files(each, encode) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [await replace_files(each, encode) for each in value]
+    return value
 
 
-async def encode_files(given: Any, provider: str, limit: int) -> Any:
-    """Return an order's input with a URL or a data URI in the place of each InputFile.
+async def encode_files(value: Any, provider: str, limit: int) -> Any:
+    """Return a value with every InputFile in it replaced by its URL or, without one, by a data URI.
 
-    Raises Refused for a file that has no address and more than `limit` bytes.
+    Raises SubmissionRejected for a file without a URL and with more than `limit` bytes.
     """
 
-    async def fill(file: InputFile) -> str:
+    async def encode(file: InputFile) -> str:
         return file.url or f"data:{file.media_type};base64,{await file_as_base64(file, provider, limit)}"
 
-    return await replace_files(given, fill)
+    return await replace_files(value, encode)
 
 
 async def file_as_base64(file: InputFile, provider: str, limit: int) -> str:
-    """Return a file's bytes in base64. Raises Refused when there are more than `limit`."""
+    """Return the content of a file in base64. Raises SubmissionRejected above `limit` bytes."""
     return base64.b64encode(await read_limited(file, provider, limit)).decode()
 
 
 async def read_limited(file: InputFile, provider: str, limit: int) -> bytes:
-    """Return the bytes of a file that goes into an order. Raises Refused when there are more than `limit`."""
+    """Return the content of a file. Raises SubmissionRejected above `limit` bytes."""
     size = (await asyncio.to_thread(file.path.stat)).st_size
     if size > limit:
         raise SubmissionRejected(
-            f"'{file.path.name}' has {size:,} bytes, and an order to {provider} takes files of up to {limit:,}. Larger "
-            "ones it fetches by their address, for which CALLSHEET_PUBLIC_URL must be set to where this server is "
-            "reached from outside.",
+            f"'{file.path.name}' has {size:,} bytes; {provider} accepts inline files of up to {limit:,} bytes. Larger "
+            "files are sent by URL: set CALLSHEET_PUBLIC_URL to the address at which the provider reaches this server.",
             reason="file_too_large",
         )
     return await asyncio.to_thread(file.path.read_bytes)

@@ -1,4 +1,4 @@
-"""Files in what a provider answers, wherever they stand in it."""
+"""Search for output files in the JSON of a provider."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
@@ -8,17 +8,17 @@ from urllib.parse import unquote, urlsplit
 from callsheet.providers.contract import Output
 from callsheet.providers.http.base64_files import decode_base64
 
-_DEEPEST = 32
+_MAX_DEPTH = 32
 
 
-def find_outputs(answer: Any) -> tuple[Output, ...]:
-    """Return the files in any JSON value, in its order, each once: addresses, data URIs, objects with a `url`."""
-    found = {output.url or output.inline: output for output in _walk(answer, 0)}
+def find_outputs(value: Any) -> tuple[Output, ...]:
+    """Return the files in a JSON value, in order and without duplicates: URLs, data URIs, objects with a `url`."""
+    found = {output.url or output.inline: output for output in _walk(value, 0)}
     return tuple(found.values())
 
 
 def _walk(value: Any, depth: int) -> Iterator[Output]:
-    if depth > _DEEPEST:
+    if depth > _MAX_DEPTH:
         return
     if isinstance(value, str):
         yield from _in_text(value)
@@ -31,7 +31,7 @@ def _walk(value: Any, depth: int) -> Iterator[Output]:
 
 def _in_text(text: str) -> Iterator[Output]:
     text = text.strip()
-    # An address inside of a sentence is no file.
+    # A URL inside a sentence is not an output.
     if text.startswith(("https://", "http://")) and not any(character.isspace() for character in text):
         yield Output(url=text, name=_name(text))
     elif text.startswith("data:"):
@@ -39,26 +39,26 @@ def _in_text(text: str) -> Iterator[Output]:
 
 
 def _in_object(file: Mapping[str, Any]) -> list[Output]:
-    """Return the file that an object is about; none where its `url` leads to none."""
-    url, name, kind = file.get("url"), file.get("file_name"), file.get("content_type")
+    """Return the file that an object describes by its `url`; an empty list for another object."""
+    url, name, media_type = file.get("url"), file.get("file_name"), file.get("content_type")
     return [
         Output(
             url=output.url,
             inline=output.inline,
             name=name if isinstance(name, str) and name else output.name,
-            media_type=kind if isinstance(kind, str) and "/" in kind else output.media_type,
+            media_type=media_type if isinstance(media_type, str) and "/" in media_type else output.media_type,
         )
         for output in (_in_text(url) if isinstance(url, str) else ())
     ]
 
 
 def _from_data_uri(text: str) -> Iterator[Output]:
-    head, comma, payload = text.removeprefix("data:").partition(",")
-    if not comma or not head.endswith(";base64"):
+    header, comma, payload = text.removeprefix("data:").partition(",")
+    if not comma or not header.endswith(";base64"):
         return
-    held = decode_base64(payload)
-    if held is not None:
-        yield Output(inline=held, media_type=head.split(";", 1)[0] or None)
+    data = decode_base64(payload)
+    if data is not None:
+        yield Output(inline=data, media_type=header.split(";", 1)[0] or None)
 
 
 def _name(url: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The public keys that a provider signs its webhooks by, as it publishes them (JWKS)."""
+"""Public webhook keys of a provider (JWKS)."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -15,52 +15,52 @@ from callsheet.providers.webhooks.refreshing import RefreshingValue
 Keys = list[Mapping[str, Any]]
 R = TypeVar("R")
 
-_PATIENCE = 10.0
-"""Seconds for the whole answer."""
-_MOST_BYTES = 2**20
+_TIMEOUT = 10.0
+"""Seconds for the complete response."""
+_MAX_BYTES = 2**20
 
 
 class Jwks:
-    """The keys at an address of the settings, fetched when first needed."""
+    """The keys at a URL, fetched on first use. `cache` are the keyword arguments of RefreshingValue."""
 
-    def __init__(self, url: str, **how_long: Any) -> None:
+    def __init__(self, url: str, **cache: Any) -> None:
         self._url = url
-        self._fresh: RefreshingValue[Keys] = RefreshingValue(self._load, **how_long)
+        self._keys: RefreshingValue[Keys] = RefreshingValue(self._load, **cache)
 
     async def verify(self, check: Callable[[Keys], R]) -> R:
-        """Return what `check` makes of the keys; tries newer ones when it raises BadWebhook.
+        """Return the result of `check` with the keys; after a BadWebhook, repeat it once with refreshed keys.
 
-        Raises BadWebhook, or ProviderUnreachable when there are no keys.
+        Raises BadWebhook, or ProviderUnreachable when no keys are available.
         """
-        return await self._fresh.verify(check)
+        return await self._keys.verify(check)
 
     async def _load(self) -> Keys:
         try:
             async with (
-                asyncio.timeout(_PATIENCE),
-                httpx2.AsyncClient(timeout=_PATIENCE, verify=tls_context()) as client,
-                client.stream("GET", self._url) as answer,
+                asyncio.timeout(_TIMEOUT),
+                httpx2.AsyncClient(timeout=_TIMEOUT, verify=tls_context()) as client,
+                client.stream("GET", self._url) as response,
             ):
-                status, body = answer.status_code, await _beginning(answer)
+                status, body = response.status_code, await _read_limited(response)
         except (httpx2.HTTPError, TimeoutError) as error:
-            raise ProviderUnreachable(f"{redact_url(self._url)} did not answer: {type(error).__name__}") from error
-        if status != 200 or len(body) > _MOST_BYTES:
-            raise ProviderUnreachable(f"{redact_url(self._url)} answered {status}, and no keys")
+            raise ProviderUnreachable(f"{redact_url(self._url)} did not respond: {type(error).__name__}") from error
+        if status != 200 or len(body) > _MAX_BYTES:
+            raise ProviderUnreachable(f"{redact_url(self._url)} responded with {status} and without keys")
         try:
-            read = orjson.loads(body)
+            parsed = orjson.loads(body)
         except ValueError:
-            read = None
-        keys = read.get("keys") if isinstance(read, dict) else None
+            parsed = None
+        keys = parsed.get("keys") if isinstance(parsed, dict) else None
         if not isinstance(keys, list):
-            raise ProviderUnreachable(f"{redact_url(self._url)} answered something that is no set of keys")
+            raise ProviderUnreachable(f"{redact_url(self._url)} did not return a JSON Web Key Set")
         return [key for key in keys if isinstance(key, dict)]
 
 
-async def _beginning(answer: httpx2.Response) -> bytes:
-    """Return a body, and of one that is too large no more than it takes to see that."""
+async def _read_limited(response: httpx2.Response) -> bytes:
+    """Return the body; of a too large body, only the beginning that exceeds the limit."""
     body = bytearray()
-    async for chunk in answer.aiter_bytes():
+    async for chunk in response.aiter_bytes():
         body += chunk
-        if len(body) > _MOST_BYTES:
+        if len(body) > _MAX_BYTES:
             break
     return bytes(body)

@@ -1,4 +1,4 @@
-"""Something of a provider's that seldom changes: kept for a day, asked for again when it does not fit."""
+"""Cache of a slowly changing value (webhook secret, JWKS): 24 hours, refreshed once after a failed check."""
 
 import asyncio
 import math
@@ -11,63 +11,63 @@ from callsheet.domain.errors import BadWebhook, ProviderRateLimited, ProviderUnr
 T = TypeVar("T")
 R = TypeVar("R")
 
-_LONGEST = 24 * 3600.0
-_SHORTEST = 60.0
+_MAX_AGE = 24 * 3600.0
+_MIN_INTERVAL = 60.0
 
 
 class RefreshingValue(Generic[T]):
-    """What `load` gives, kept for `longest` seconds, and asked for at most every `shortest` seconds.
+    """The result of `load`, cached for `max_age` seconds and loaded at most every `min_interval` seconds.
 
-    Where it cannot be had, the last one counts until it can.
+    While loading fails, the last value stays valid.
     """
 
     def __init__(
         self,
         load: Callable[[], Awaitable[T]],
         *,
-        longest: float = _LONGEST,
-        shortest: float = _SHORTEST,
+        max_age: float = _MAX_AGE,
+        min_interval: float = _MIN_INTERVAL,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._load = load
-        self._longest = longest
-        self._shortest = shortest
+        self._max_age = max_age
+        self._min_interval = min_interval
         self._clock = clock
         self._lock = asyncio.Lock()
-        self._held: T | None = None
-        self._got = self._asked = -math.inf
+        self._value: T | None = None
+        self._loaded_at = self._tried_at = -math.inf
 
     async def verify(self, check: Callable[[T], R]) -> R:
-        """Return what `check` makes of it; when that is BadWebhook, once more with a newer one, if that may be asked.
+        """Return the result of `check` with the value; after a BadWebhook, repeat it once with a refreshed value.
 
-        Raises BadWebhook, or ProviderUnreachable when there is none yet.
+        Raises BadWebhook, or ProviderUnreachable when no value could be loaded yet.
         """
-        held = await self._get(self._longest)
+        value = await self._get(self._max_age)
         try:
-            return check(held)
+            return check(value)
         except BadWebhook:
-            newer = await self._get(self._shortest)
-            if newer == held:
+            refreshed = await self._get(self._min_interval)
+            if refreshed == value:
                 raise
-            return check(newer)
+            return check(refreshed)
 
-    async def _get(self, oldest: float) -> T:
-        # What is young enough is had at once, though somebody may be asking for a newer one.
-        if self._held is not None and self._clock() - self._got < oldest:
-            return self._held
+    async def _get(self, max_age: float) -> T:
+        # Before the lock: a value that is recent enough needs no waiting for a refresh that is in progress.
+        if self._value is not None and self._clock() - self._loaded_at < max_age:
+            return self._value
         async with self._lock:
-            if self._clock() - max(self._got, self._asked) >= self._shortest:
-                await self._ask()
-        if self._held is None:
-            raise ProviderUnreachable("What its webhooks are checked by could not be had a moment ago")
-        return self._held
+            if self._clock() - max(self._loaded_at, self._tried_at) >= self._min_interval:
+                await self._refresh()
+        if self._value is None:
+            raise ProviderUnreachable("The webhook signing keys could not be fetched; the next attempt is in a minute")
+        return self._value
 
-    async def _ask(self) -> None:
-        self._asked = self._clock()
+    async def _refresh(self) -> None:
+        self._tried_at = self._clock()
         try:
-            self._held = await self._load()
+            self._value = await self._load()
         except (ProviderUnreachable, ProviderRateLimited) as error:
-            if self._held is None:
+            if self._value is None:
                 raise ProviderUnreachable(error.message, retry_after=error.retry_after) from error
         else:
-            self._got = self._asked
+            self._loaded_at = self._tried_at

@@ -15,7 +15,7 @@ def test_bare_base64_of_a_file_becomes_a_data_uri(data, media_type):
     assert with_data_uris({"a": [written]}) == {"a": [f"data:{media_type};base64,{written}"]}
 
 
-def test_lines_in_base64_are_no_hindrance():
+def test_line_breaks_in_base64_are_removed():
     written = base64.encodebytes(sample_image().data).decode()
 
     assert with_data_uris(written) == f"data:image/png;base64,{base64.b64encode(sample_image().data).decode()}"
@@ -24,11 +24,11 @@ def test_lines_in_base64_are_no_hindrance():
 @pytest.mark.parametrize(
     "value", ["", "iVBORw0KGgo=", "A fox " * 40, "QUJD" * 40, 5, None, True, "data:image/png;base64,AA=="]
 )
-def test_whatever_else_stays_as_it_is(value):
+def test_other_values_are_unchanged(value):
     assert with_data_uris({"a": value}) == {"a": value}
 
 
-def test_an_answer_that_is_nested_without_end_is_not_followed_down():
+def test_deep_nesting_is_limited():
     deep = "leaf"
     for _ in range(500):
         deep = [deep]
@@ -36,7 +36,7 @@ def test_an_answer_that_is_nested_without_end_is_not_followed_down():
     assert with_data_uris(deep) is not None
 
 
-def test_what_is_no_base64_holds_nothing():
+def test_text_that_is_not_base64_is_none():
     assert decode_base64("not base64!") is None
     assert decode_base64("é") is None
     assert decode_base64("YWJj\n") == b"abc"

@@ -1,7 +1,7 @@
 import asyncio
 import gzip
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -22,12 +22,16 @@ from callsheet.domain.errors import (
     SubmissionUnknown,
 )
 from callsheet.providers.contract import Output
-from callsheet.providers.http.client import ProviderClient, redact_message, requested_delay, static_headers
+from callsheet.providers.http.client import ProviderClient
+from callsheet.providers.http.hosts import ProviderHosts
+from callsheet.providers.http.redaction import redact_message
+from callsheet.providers.http.response import requested_delay
+from callsheet.providers.http.transport import AuthHeaders, ClientLimits, static_headers
 from callsheet.settings import Settings
 
-KEY = "a-key-that-nobody-may-see"
+KEY = "a-key-that-must-stay-secret"
 BODY = b"film" * 50_000
-IMPATIENT = httpx2.Timeout(20, read=0.2)
+SHORT_TIMEOUT = httpx2.Timeout(20, read=0.2)
 
 
 @pytest.fixture
@@ -36,11 +40,23 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @asynccontextmanager
-async def provider(answer: Handler, settings: Settings, **how: Any) -> AsyncIterator[tuple[ProviderClient, Server]]:
-    """A provider that answers so, with the way to it."""
-    async with serve(answer) as server:
+async def provider(
+    handler: Handler,
+    settings: Settings,
+    *,
+    origins: frozenset[str] = frozenset(),
+    auth: AuthHeaders | None = None,
+    **limits: Any,
+) -> AsyncIterator[tuple[ProviderClient, Server]]:
+    """A server with this handler, and a client of it."""
+    async with serve(handler) as server:
+        hosts = ProviderHosts(server.url(""), origins=origins)
         http = ProviderClient(
-            "acme", server.url(""), settings, **{"keys": keys(), "timeout": httpx2.Timeout(20), **how}
+            "acme",
+            hosts,
+            settings,
+            auth=auth or key_headers(),
+            limits=ClientLimits(**{"timeout": httpx2.Timeout(20), **limits}),
         )
         try:
             yield http, server
@@ -48,7 +64,7 @@ async def provider(answer: Handler, settings: Settings, **how: Any) -> AsyncIter
             await http.close()
 
 
-def keys() -> Callable[[], Awaitable[Any]]:
+def key_headers() -> AuthHeaders:
     return static_headers(Authorization=f"Bearer {KEY}")
 
 
@@ -63,47 +79,47 @@ async def hang(call: Request) -> None:
     await call.closing.wait()
 
 
-async def hang_in_the_body(call: Request) -> None:
+async def hang_in_body(call: Request) -> None:
     await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
     await call.closing.wait()
 
 
-async def drip(call: Request) -> None:
-    """One byte after the other, none of them late."""
+async def send_slowly(call: Request) -> None:
+    """Send the body byte by byte: no step reaches a timeout."""
     await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
     while not call.closing.is_set():
         await call.send(b" ")
         await asyncio.sleep(0.02)
 
 
-async def hang_up(_: Request) -> None:
+async def close(_: Request) -> None:
     return
 
 
-async def hang_up_in_the_head(call: Request) -> None:
+async def close_in_head(call: Request) -> None:
     await call.send(b"HTTP/1.1 200 OK\r\nContent-Le")
 
 
-async def hang_up_in_the_body(call: Request) -> None:
+async def close_in_body(call: Request) -> None:
     await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
 
 
-async def speak_no_http(call: Request) -> None:
+async def send_no_http(call: Request) -> None:
     await call.send(b"SSH-2.0-OpenSSH_9.2\r\n")
 
 
 NO_ANSWER = {
     "late head": hang,
-    "late body": hang_in_the_body,
-    "cut": hang_up,
-    "cut in the head": hang_up_in_the_head,
-    "cut in the body": hang_up_in_the_body,
-    "no HTTP": speak_no_http,
+    "late body": hang_in_body,
+    "cut": close,
+    "cut in the head": close_in_head,
+    "cut in the body": close_in_body,
+    "no HTTP": send_no_http,
     "bad gzip": answering(200, b"no gzip at all", Content_Encoding="gzip"),
 }
 
 
-async def test_an_order_is_answered(settings: Settings) -> None:
+async def test_a_submission_returns_its_response(settings: Settings) -> None:
     async with provider(answering(201, b'{"id": "t1"}'), settings) as (http, server):
         answer = await http.submit("POST", "/v1/jobs", json={"prompt": "fox"}, headers={"X-More": "1"})
 
@@ -116,8 +132,8 @@ async def test_an_order_is_answered(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER)
-async def test_an_order_without_an_answer_is_unknown_and_not_repeated(settings: Settings, answer: Handler) -> None:
-    async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
+async def test_a_submission_without_a_response_is_unknown_and_not_repeated(settings: Settings, answer: Handler) -> None:
+    async with provider(answer, settings, timeout=SHORT_TIMEOUT) as (http, server):
         with pytest.raises(SubmissionUnknown) as unknown:
             await http.submit("POST", "/v1/jobs", json={})
 
@@ -126,23 +142,23 @@ async def test_an_order_without_an_answer_is_unknown_and_not_repeated(settings: 
 
 
 @pytest.mark.parametrize("answer", NO_ANSWER.values(), ids=NO_ANSWER)
-async def test_a_question_without_an_answer_may_be_asked_again(settings: Settings, answer: Handler) -> None:
-    async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
+async def test_a_request_without_a_response_is_unreachable(settings: Settings, answer: Handler) -> None:
+    async with provider(answer, settings, timeout=SHORT_TIMEOUT) as (http, server):
         with pytest.raises(ProviderUnreachable):
             await http.get("GET", "/v1/jobs/1")
 
     assert len(server.requests) == 1
 
 
-async def test_a_body_that_drips_in_for_ever_has_an_end(settings: Settings) -> None:
-    async with provider(drip, settings, patience=0.2) as (http, _):
+async def test_a_slow_body_meets_the_response_timeout(settings: Settings) -> None:
+    async with provider(send_slowly, settings, response_timeout=0.2) as (http, _):
         with pytest.raises(SubmissionUnknown, match="TimeoutError"):
             await http.submit("POST", "/v1/jobs")
         with pytest.raises(ProviderUnreachable):
             await http.get("GET", "/v1/jobs/1")
 
 
-async def test_a_connection_cut_while_the_order_is_read_leaves_it_unknown(settings: Settings) -> None:
+async def test_a_connection_cut_during_the_submission_is_unknown(settings: Settings) -> None:
     async def cut_while_reading(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.transport.abort()
@@ -150,16 +166,16 @@ async def test_a_connection_cut_while_the_order_is_read_leaves_it_unknown(settin
     listener = await asyncio.start_server(cut_while_reading, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     async with listener:
-        http = ProviderClient("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
+        http = ProviderClient("acme", ProviderHosts(f"http://127.0.0.1:{port}"), settings, auth=key_headers())
         with pytest.raises(SubmissionUnknown):
             await http.submit("POST", "/v1/jobs", content=b" " * 20_000_000)
         await http.close()
 
 
-async def test_a_refused_connection_has_ordered_nothing(settings: Settings) -> None:
-    async with serve(hang_up) as server:
+async def test_a_refused_connection_is_unreachable(settings: Settings) -> None:
+    async with serve(close) as server:
         base = server.url("")
-    http = ProviderClient("acme", base, settings, keys=keys())
+    http = ProviderClient("acme", ProviderHosts(base), settings, auth=key_headers())
 
     with pytest.raises(ProviderUnreachable, match="cannot be reached"):
         await http.submit("POST", "/v1/jobs")
@@ -169,8 +185,8 @@ async def test_a_refused_connection_has_ordered_nothing(settings: Settings) -> N
     await http.close()
 
 
-async def test_a_host_that_does_not_exist_has_ordered_nothing(settings: Settings) -> None:
-    http = ProviderClient("acme", "http://no-such-host.invalid", settings, keys=keys())
+async def test_a_nonexistent_host_is_unreachable(settings: Settings) -> None:
+    http = ProviderClient("acme", ProviderHosts("http://no-such-host.invalid"), settings, auth=key_headers())
 
     with pytest.raises(ProviderUnreachable):
         await http.submit("POST", "/v1/jobs")
@@ -179,12 +195,14 @@ async def test_a_host_that_does_not_exist_has_ordered_nothing(settings: Settings
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 409, 410, 413, 415, 422, 451, 301, 307, 308])
-async def test_these_answers_say_that_nothing_was_ordered(settings: Settings, status: int) -> None:
+async def test_these_statuses_are_rejections(settings: Settings, status: int) -> None:
     async with provider(answering(status, b'{"detail": "not like this"}', Location="/else"), settings) as (
         http,
         server,
     ):
-        with pytest.raises(SubmissionRejected, match=f"acme refused: {status} not like this") as refused:
+        with pytest.raises(
+            SubmissionRejected, match=f"acme rejected the submission: {status} not like this"
+        ) as refused:
             await http.submit("POST", "/v1/jobs")
 
     assert refused.value.facts == {"status": status}
@@ -192,23 +210,21 @@ async def test_these_answers_say_that_nothing_was_ordered(settings: Settings, st
 
 
 @pytest.mark.parametrize("status", [409, 425, 429])
-async def test_who_asks_to_come_back_and_names_a_task_has_perhaps_taken_the_order(
-    settings: Settings, status: int
-) -> None:
+async def test_an_error_with_a_task_id_is_unknown(settings: Settings, status: int) -> None:
     async with provider(answering(status, b'{"data": {"task_id": "t1"}, "message": "later"}'), settings) as (
         http,
         server,
     ):
-        with pytest.raises(SubmissionUnknown, match=f"answered {status} later, and names a task nevertheless: t1"):
-            await http.submit("POST", "/v1/jobs", names=("data", "task_id"))
+        with pytest.raises(SubmissionUnknown, match=f"was {status} later, but it contains a task id: t1"):
+            await http.submit("POST", "/v1/jobs", task_id_path=("data", "task_id"))
         with pytest.raises((SubmissionRejected, ProviderRateLimited)):
             await http.submit("POST", "/v1/jobs")
 
     assert len(server.requests) == 2
 
 
-async def test_an_order_has_a_connection_of_its_own(settings: Settings) -> None:
-    """One that was used before may be closed at the moment when it is used again."""
+async def test_every_submission_uses_a_new_connection(settings: Settings) -> None:
+    """A server can close an idle connection at the moment of its reuse."""
     connections = 0
 
     async def answer_the_first_request_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -221,7 +237,7 @@ async def test_an_order_has_a_connection_of_its_own(settings: Settings) -> None:
 
     server = await asyncio.start_server(answer_the_first_request_only, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    http = ProviderClient("acme", f"http://127.0.0.1:{port}", settings, keys=keys())
+    http = ProviderClient("acme", ProviderHosts(f"http://127.0.0.1:{port}"), settings, auth=key_headers())
 
     await http.get("GET", "/v1/jobs/t0")
     answers = [await http.submit("POST", "/v1/jobs") for _ in range(2)]
@@ -233,7 +249,7 @@ async def test_an_order_has_a_connection_of_its_own(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("status", [302, 303, 408, 499, 500, 501, 502, 503, 504, 507, 520, 524, 529, 599])
-async def test_these_answers_say_nothing_about_an_order(settings: Settings, status: int) -> None:
+async def test_these_statuses_are_unknown(settings: Settings, status: int) -> None:
     async with provider(answering(status, Retry_After="1"), settings) as (http, server):
         with pytest.raises(SubmissionUnknown) as unknown:
             await http.submit("POST", "/v1/jobs")
@@ -243,7 +259,7 @@ async def test_these_answers_say_nothing_about_an_order(settings: Settings, stat
 
 
 IN_AN_HOUR = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
-"""As seen when the tests are gathered, which may be minutes before they run."""
+"""Computed at collection, which can be minutes before the test runs."""
 
 
 @pytest.mark.parametrize(
@@ -264,7 +280,7 @@ IN_AN_HOUR = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True
     ],
 )
 @pytest.mark.parametrize("status", [425, 429])
-async def test_a_busy_provider_tells_how_long_to_wait(
+async def test_a_rate_limit_has_the_requested_delay(
     settings: Settings, status: int, headers: dict[str, str], after: float | None
 ) -> None:
     async with provider(answering(status, b'{"detail": "slow down"}', **headers), settings) as (http, _):
@@ -273,15 +289,15 @@ async def test_a_busy_provider_tells_how_long_to_wait(
         with pytest.raises(ProviderRateLimited) as asked:
             await http.get("GET", "/v1/jobs/1")
 
-    # A date is that of the moment when the test was collected.
+    # The date was computed at collection.
     assert ordered.value.retry_after == (after if after != 3600 else pytest.approx(3600, abs=1800))
     assert asked.value.retry_after == (after if after != 3600 else pytest.approx(3600, abs=1800))
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504])
-async def test_a_question_that_meets_a_failure_may_be_asked_again_when_it_says(settings: Settings, status: int) -> None:
+async def test_a_transient_error_has_the_requested_delay(settings: Settings, status: int) -> None:
     async with provider(answering(status, b"<html>", Retry_After="9"), settings) as (http, server):
-        with pytest.raises(ProviderUnreachable, match=f"answered {status}") as error:
+        with pytest.raises(ProviderUnreachable, match=f"responded with {status}") as error:
             await http.get("GET", "/v1/jobs/1")
 
     assert error.value.retry_after == 9
@@ -289,14 +305,14 @@ async def test_a_question_that_meets_a_failure_may_be_asked_again_when_it_says(s
 
 
 @pytest.mark.parametrize("status", [200, 202, 302, 400, 401, 404, 410, 422])
-async def test_any_other_answer_to_a_question_is_one(settings: Settings, status: int) -> None:
+async def test_every_other_status_is_returned(settings: Settings, status: int) -> None:
     async with provider(answering(status, b'{"state": "x"}', Location="/else"), settings) as (http, server):
         assert (await http.get("GET", "/v1/jobs/1")).status == status
 
     assert len(server.requests) == 1
 
 
-async def test_where_a_failure_is_an_answer_it_is_given(settings: Settings) -> None:
+async def test_request_returns_errors_as_well(settings: Settings) -> None:
     async with provider(answering(504, b'{"error_type": "generation_timeout"}'), settings) as (http, _):
         answer = await http.request("GET", "/v1/jobs/1")
 
@@ -306,19 +322,19 @@ async def test_where_a_failure_is_an_answer_it_is_given(settings: Settings) -> N
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b"[1]", b'"x"', b"{}", b"\xff", b"[" * 100_000])
-async def test_an_answer_that_is_no_object_is_not_understood(settings: Settings, body: bytes) -> None:
+async def test_a_body_without_an_object_is_an_error(settings: Settings, body: bytes) -> None:
     async with provider(answering(200, body), settings) as (http, _):
         answer = await http.get("GET", "/v1/jobs/1")
 
         assert answer.fields() == {}
-        with pytest.raises(ProviderUnreachable, match="not understood"):
+        with pytest.raises(ProviderUnreachable, match="without a JSON object"):
             http.json_object(answer)
-        with pytest.raises(SubmissionUnknown, match="does not name the task"):
+        with pytest.raises(SubmissionUnknown, match="contains no task id"):
             http.raise_unreadable_submission(answer)
 
 
-async def test_an_answer_without_end_is_given_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("callsheet.providers.http.client._MOST_BYTES", 100_000)
+async def test_a_too_large_response_is_an_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callsheet.providers.http.transport._MAX_BYTES", 100_000)
 
     async with provider(answering(200, b" " * 100_001), settings) as (http, _):
         with pytest.raises(SubmissionUnknown):
@@ -327,8 +343,8 @@ async def test_an_answer_without_end_is_given_up(settings: Settings, monkeypatch
             await http.get("GET", "/v1/jobs/1")
 
 
-async def test_an_answer_that_swells_is_given_up(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("callsheet.providers.http.client._MOST_BYTES", 100_000)
+async def test_a_decompression_bomb_is_an_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("callsheet.providers.http.transport._MAX_BYTES", 100_000)
     bomb = gzip.compress(b" " * 10_000_000)
     assert len(bomb) < 100_000
 
@@ -338,7 +354,7 @@ async def test_an_answer_that_swells_is_given_up(settings: Settings, monkeypatch
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_never_followed_with_the_key(settings: Settings, status: int) -> None:
+async def test_a_redirect_is_not_followed(settings: Settings, status: int) -> None:
     async with (
         serve(answering(200)) as stranger,
         provider(answering(status, Location=stranger.url("/steal")), settings) as (http, _),
@@ -350,7 +366,7 @@ async def test_a_redirect_is_never_followed_with_the_key(settings: Settings, sta
     assert stranger.requests == []
 
 
-async def test_the_key_is_sent_to_own_origins_only(settings: Settings) -> None:
+async def test_the_key_is_sent_to_provider_origins_only(settings: Settings) -> None:
     async with (
         serve(answering(200)) as stranger,
         serve(answering(200)) as sister,
@@ -390,15 +406,20 @@ def sister_origin(server: Server) -> str:
         ("", False),
     ],
 )
-async def test_own_hosts_are_told_from_others(settings: Settings, url: str, own: bool) -> None:
-    http = ProviderClient("fal", "https://queue.example.com", settings, keys=keys(), own_hosts=frozenset({"fal.run"}))
+async def test_provider_hosts_are_distinguished_from_others(settings: Settings, url: str, own: bool) -> None:
+    http = ProviderClient(
+        "fal",
+        ProviderHosts("https://queue.example.com", domains=frozenset({"fal.run"})),
+        settings,
+        auth=key_headers(),
+    )
 
     assert http.is_provider_host(url) is own
 
     await http.close()
 
 
-async def test_a_key_that_is_repeated_in_an_error_is_not_told(settings: Settings) -> None:
+async def test_a_repeated_key_is_removed_from_an_error(settings: Settings) -> None:
     body = f'{{"detail": "Invalid token {KEY}, sent with https://acme.example/hook?token=ours and so on"}}'
 
     async with provider(answering(401, body.encode()), settings) as (http, _):
@@ -427,15 +448,15 @@ async def test_a_key_that_is_repeated_in_an_error_is_not_told(settings: Settings
         (b'{"detail": "' + b"x" * 5000 + b'"}', "422 " + "x" * 300),
     ],
 )
-async def test_the_reason_of_a_refusal_is_told(settings: Settings, body: bytes, words: str) -> None:
+async def test_the_reason_of_a_rejection_is_reported(settings: Settings, body: bytes, words: str) -> None:
     async with provider(answering(422, body), settings) as (http, _):
         with pytest.raises(SubmissionRejected) as refused:
             await http.submit("POST", "/v1/jobs")
 
-    assert refused.value.message == f"acme refused: {words}"
+    assert refused.value.message == f"acme rejected the submission: {words}"
 
 
-async def test_no_more_requests_are_under_way_than_allowed(settings: Settings) -> None:
+async def test_concurrent_requests_are_limited(settings: Settings) -> None:
     under_way = most = 0
 
     async def answer(call: Request) -> None:
@@ -446,13 +467,13 @@ async def test_no_more_requests_are_under_way_than_allowed(settings: Settings) -
         under_way -= 1
         await call.respond(200, b"{}")
 
-    async with provider(answer, settings, at_once=3) as (http, server):
+    async with provider(answer, settings, concurrency=3) as (http, server):
         await asyncio.gather(*(http.get("GET", f"/{number}") for number in range(12)))
 
     assert (most, len(server.requests)) == (3, 12)
 
 
-async def test_orders_keep_their_pace_and_questions_do_not_wait_for_it(settings: Settings) -> None:
+async def test_submissions_have_a_rate_limit_of_their_own(settings: Settings) -> None:
     async with provider(answering(200), settings, submits_per_second=0.01) as (http, server):
         await http.submit("POST", "/first")
         second = asyncio.create_task(http.submit("POST", "/second"))
@@ -462,19 +483,19 @@ async def test_orders_keep_their_pace_and_questions_do_not_wait_for_it(settings:
         second.cancel()
 
 
-async def test_requests_keep_their_pace(settings: Settings) -> None:
-    async with provider(answering(200), settings, per_second=20) as (http, _):
+async def test_requests_have_a_rate_limit(settings: Settings) -> None:
+    async with provider(answering(200), settings, requests_per_second=20) as (http, _):
         begin = time.monotonic()
         await asyncio.gather(*(http.get("GET", "/v1/jobs/1") for _ in range(5)))
 
     assert time.monotonic() - begin >= 0.2
 
 
-async def test_an_order_whose_key_cannot_be_made_is_not_sent(settings: Settings) -> None:
+async def test_without_auth_headers_nothing_is_sent(settings: Settings) -> None:
     async def no_key() -> dict[str, str]:
         raise ProviderUnreachable("The token could not be renewed")
 
-    async with provider(answering(200), settings, keys=no_key) as (http, server):
+    async with provider(answering(200), settings, auth=no_key) as (http, server):
         with pytest.raises(ProviderUnreachable, match="renewed"):
             await http.submit("POST", "/v1/jobs")
 
@@ -496,14 +517,14 @@ async def whole(call: Request) -> None:
 def target(tmp_path: Path) -> Path:
     folder = tmp_path / "arriving"
     folder.mkdir()
-    return folder / "film.mp4"
+    return folder / "video.mp4"
 
 
-async def test_a_file_of_the_provider_comes_whole(settings: Settings, target: Path) -> None:
+async def test_a_file_of_the_provider_is_downloaded(settings: Settings, target: Path) -> None:
     async with provider(whole, settings) as (http, server):
-        await http.download(server.url("/film.mp4?sig=1"), target)
+        await http.download(server.url("/video.mp4?sig=1"), target)
         assert contents(target) == BODY
-        await http.download(server.url("/film.mp4"), target, with_key=True)
+        await http.download(server.url("/video.mp4"), target, with_key=True)
 
     assert "authorization" not in server.requests[0].headers
     assert server.requests[1].headers["authorization"] == f"Bearer {KEY}"
@@ -523,26 +544,24 @@ NOT_WHOLE: dict[str, Handler] = {
 
 
 @pytest.mark.parametrize("answer", NOT_WHOLE.values(), ids=NOT_WHOLE)
-async def test_a_file_that_does_not_come_whole_leaves_nothing(
-    settings: Settings, target: Path, answer: Handler
-) -> None:
-    async with provider(answer, settings, timeout=IMPATIENT) as (http, server):
+async def test_an_incomplete_download_leaves_no_file(settings: Settings, target: Path, answer: Handler) -> None:
+    async with provider(answer, settings, timeout=SHORT_TIMEOUT) as (http, server):
         with pytest.raises(ProviderUnreachable) as error:
-            await http.download(server.url("/film.mp4?sig=secret"), target)
+            await http.download(server.url("/video.mp4?sig=secret"), target)
 
     assert "secret" not in error.value.message
     assert list(target.parent.iterdir()) == []
 
 
-async def test_a_file_longer_than_told_is_cut_at_what_was_told(settings: Settings, target: Path) -> None:
-    """HTTP knows no more; what it is worth is for the probe to say."""
+async def test_a_file_ends_at_its_declared_length(settings: Settings, target: Path) -> None:
+    """The HTTP client ignores the rest; the probe checks the file later."""
     async with provider(answering(200, BODY, Content_Length="1000"), settings) as (http, server):
-        await http.download(server.url("/film.mp4"), target)
+        await http.download(server.url("/video.mp4"), target)
 
     assert contents(target) == BODY[:1000]
 
 
-async def test_questions_do_not_wait_for_downloads(settings: Settings, target: Path) -> None:
+async def test_requests_do_not_wait_for_downloads(settings: Settings, target: Path) -> None:
     going = asyncio.Event()
 
     async def answer(call: Request) -> None:
@@ -553,8 +572,8 @@ async def test_questions_do_not_wait_for_downloads(settings: Settings, target: P
         going.set()
         await call.closing.wait()
 
-    async with provider(answer, settings, at_once=1) as (http, server):
-        download = asyncio.create_task(http.download(server.url("/film.mp4"), target))
+    async with provider(answer, settings, concurrency=1) as (http, server):
+        download = asyncio.create_task(http.download(server.url("/video.mp4"), target))
         await going.wait()
         async with asyncio.timeout(10):
             assert (await http.get("GET", "/question")).ok
@@ -562,33 +581,33 @@ async def test_questions_do_not_wait_for_downloads(settings: Settings, target: P
 
 
 @pytest.mark.parametrize("status", [204, 206, 400, 401, 403, 404, 410, 451])
-async def test_a_file_that_is_not_given_is_gone(settings: Settings, target: Path, status: int) -> None:
+async def test_a_refused_file_is_expired(settings: Settings, target: Path, status: int) -> None:
     async with provider(answering(status, b""), settings) as (http, server):
         with pytest.raises(OutputExpired, match=str(status)):
-            await http.download(server.url("/film.mp4"), target)
+            await http.download(server.url("/video.mp4"), target)
 
     assert list(target.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("encoding", ["", "gzip"])
-async def test_a_file_beyond_the_cap_is_given_up(tmp_path: Path, target: Path, encoding: str) -> None:
+async def test_a_file_above_the_size_limit_is_not_downloaded(tmp_path: Path, target: Path, encoding: str) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path, source_max_bytes=100_000)
     body = gzip.compress(BODY) if encoding else BODY
     headers = {"Content_Encoding": encoding} if encoding else {}
 
     async with provider(answering(200, body, **headers), settings) as (http, server):
         with pytest.raises(OutputExpired, match="100,000"):
-            await http.download(server.url("/film.mp4"), target)
+            await http.download(server.url("/video.mp4"), target)
 
     assert list(target.parent.iterdir()) == []
 
 
-async def test_a_download_that_drips_in_for_ever_has_an_end(tmp_path: Path, target: Path) -> None:
+async def test_a_slow_download_meets_its_timeout(tmp_path: Path, target: Path) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path, source_timeout=timedelta(seconds=0.2))
 
-    async with provider(drip, settings) as (http, server):
+    async with provider(send_slowly, settings) as (http, server):
         with pytest.raises(ProviderUnreachable):
-            await http.download(server.url("/film.mp4"), target)
+            await http.download(server.url("/video.mp4"), target)
 
     assert list(target.parent.iterdir()) == []
 
@@ -596,10 +615,10 @@ async def test_a_download_that_drips_in_for_ever_has_an_end(tmp_path: Path, targ
 @pytest.mark.parametrize(
     "url",
     [
-        "https://example.com/film.mp4",
-        "https://replicate.delivery.evil.com/film.mp4",
-        "https://evilreplicate.delivery/film.mp4",
-        "https://replicate.delivery@evil.com/film.mp4",
+        "https://example.com/video.mp4",
+        "https://replicate.delivery.evil.com/video.mp4",
+        "https://evilreplicate.delivery/video.mp4",
+        "https://replicate.delivery@evil.com/video.mp4",
         "http://169.254.169.254/latest/meta-data/",
         "file:///etc/passwd",
         "/etc/passwd",
@@ -607,7 +626,7 @@ async def test_a_download_that_drips_in_for_ever_has_an_end(tmp_path: Path, targ
         "",
     ],
 )
-async def test_files_on_foreign_hosts_are_not_fetched(settings: Settings, target: Path, url: str) -> None:
+async def test_files_on_foreign_hosts_are_not_downloaded(settings: Settings, target: Path, url: str) -> None:
     async with provider(whole, settings) as (http, _):
         with pytest.raises(ProviderFailed) as error:
             await http.download(url, target, hosts=frozenset({"replicate.delivery"}))
@@ -616,12 +635,10 @@ async def test_files_on_foreign_hosts_are_not_fetched(settings: Settings, target
 
 
 @pytest.mark.parametrize(
-    "url", ["http://cdn.localhost/film.mp4", "https://localhost/film.mp4", "https://cdn.localhost:6379/film.mp4"]
+    "url", ["http://cdn.localhost/video.mp4", "https://localhost/video.mp4", "https://cdn.localhost:6379/video.mp4"]
 )
-async def test_known_hosts_are_fetched_from_by_the_rules_of_the_internet(
-    settings: Settings, target: Path, url: str
-) -> None:
-    """By https, from public addresses, at the usual ports."""
+async def test_known_hosts_are_subject_to_the_rules_for_sources(settings: Settings, target: Path, url: str) -> None:
+    """HTTPS, public addresses and default ports only."""
     async with provider(whole, settings) as (http, _):
         with pytest.raises((OutputExpired, ProviderUnreachable)):
             await http.download(url, target, hosts=frozenset({"localhost"}))
@@ -638,23 +655,21 @@ async def test_known_hosts_are_fetched_from_by_the_rules_of_the_internet(
         "http://[",
     ],
 )
-async def test_a_file_that_leads_to_a_private_address_is_not_fetched(
-    settings: Settings, target: Path, location: str
-) -> None:
+async def test_a_redirect_to_a_private_address_is_not_followed(settings: Settings, target: Path, location: str) -> None:
     async with provider(answering(302, Location=location), settings) as (http, server):
         with pytest.raises(OutputExpired):
-            await http.download(server.url("/film.mp4"), target, with_key=True)
+            await http.download(server.url("/video.mp4"), target, with_key=True)
 
     assert list(target.parent.iterdir()) == []
 
 
-async def test_redirects_keep_the_key_at_home(tmp_path: Path, target: Path) -> None:
+async def test_a_redirect_to_another_host_has_no_key(tmp_path: Path, target: Path) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path, allow_http=True, allow_private_addresses=True)
 
     async with serve(whole) as elsewhere:
 
         async def answer(call: Request) -> None:
-            hops = {"/film": "/film2", "/film2": elsewhere.url("/there")}
+            hops = {"/film": "/film2", "/film2": elsewhere.url("/fake")}
             await call.respond(302, Location=hops[call.path])
 
         async with provider(answer, settings) as (http, server):
@@ -666,7 +681,7 @@ async def test_redirects_keep_the_key_at_home(tmp_path: Path, target: Path) -> N
     assert "authorization" not in elsewhere.requests[0].headers
 
 
-async def test_redirects_have_an_end(settings: Settings, target: Path) -> None:
+async def test_redirects_are_limited(settings: Settings, target: Path) -> None:
     async with provider(answering(302, Location="/again"), settings) as (http, server):
         with pytest.raises(OutputExpired, match="more than 5 times"):
             await http.download(server.url("/again"), target)
@@ -674,17 +689,17 @@ async def test_redirects_have_an_end(settings: Settings, target: Path) -> None:
     assert len(server.requests) <= 6
 
 
-async def test_a_full_disk_is_told_as_such(settings: Settings, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_disk_is_reported(settings: Settings, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
     async with provider(whole, settings) as (http, server):
         monkeypatch.setattr("callsheet.files.atomic_write._write", full)
         with pytest.raises(DiskFull):
-            await http.download(server.url("/film.mp4"), target)
+            await http.download(server.url("/video.mp4"), target)
 
 
-async def test_an_output_inside_of_an_answer_is_written(settings: Settings, target: Path) -> None:
+async def test_an_inline_output_is_written(settings: Settings, target: Path) -> None:
     async with provider(whole, settings) as (http, server):
         assert (await http.fetch(Output(inline=BODY), target)).read_bytes() == BODY
         with pytest.raises(OutputExpired):
@@ -693,7 +708,7 @@ async def test_an_output_inside_of_an_answer_is_written(settings: Settings, targ
     assert server.requests == []
 
 
-async def test_an_empty_file_is_none_and_may_be_there_in_a_while(settings: Settings, target: Path) -> None:
+async def test_an_empty_file_is_unreachable(settings: Settings, target: Path) -> None:
     async with provider(answering(200, b""), settings) as (http, server):
         for output in (Output(url=server.url("/a.mp4?sig=hidden")), Output(inline=b"")):
             with pytest.raises(ProviderUnreachable, match="acme returned an empty file") as error:
@@ -705,7 +720,7 @@ async def test_an_empty_file_is_none_and_may_be_there_in_a_while(settings: Setti
 
 
 @pytest.mark.parametrize("digits", [20, 400, 5000])
-def test_a_wait_is_never_longer_than_a_day(digits: int) -> None:
+def test_a_delay_is_at_most_a_day(digits: int) -> None:
     assert requested_delay({"retry-after-ms": "9" * digits}) == 24 * 3600
 
 
@@ -713,11 +728,11 @@ def test_a_wait_is_never_longer_than_a_day(digits: int) -> None:
     ("told", "seconds"),
     [("0", 0), ("1500.5", 1.5005), (" 20 ", 0.02), ("-1", 7), ("nan", 7), ("inf", 7), ("1e3", 7), ("\u0662", 7)],
 )
-def test_milliseconds_are_digits_or_not_minded(told: str, seconds: float) -> None:
+def test_milliseconds_must_be_digits(told: str, seconds: float) -> None:
     assert requested_delay({"retry-after-ms": told, "retry-after": "7"}) == pytest.approx(seconds)
 
 
-def test_addresses_in_messages_lose_what_may_be_secret() -> None:
+def test_urls_in_messages_lose_their_secrets() -> None:
     text = 'failed: "https://user:word@h.example:8443/a?key=1" and http://x.example/y#z;'
 
     assert redact_message(text) == 'failed: "https://h.example:8443/a" and http://x.example/y'
@@ -735,5 +750,5 @@ def test_addresses_in_messages_lose_what_may_be_secret() -> None:
         ("at most 5 tokens = 5 words", "at most 5 tokens = 5 words"),
     ],
 )
-def test_tokens_go_however_the_address_is_written(text: str, left: str) -> None:
+def test_tokens_are_removed_in_every_encoding(text: str, left: str) -> None:
     assert redact_message(text) == left

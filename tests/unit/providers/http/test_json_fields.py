@@ -21,11 +21,11 @@ from callsheet.settings import Settings
         ("x" * 9000, "x" * 2000),
     ],
 )
-def test_a_text_says_something(value: Any, read: str | None) -> None:
+def test_a_text_is_stripped_and_limited(value: Any, read: str | None) -> None:
     assert text(value) == read
 
 
-def test_an_address_stays_whole() -> None:
+def test_a_url_is_not_truncated() -> None:
     assert url(f" https://x.example/{'y' * 9000}\n") == f"https://x.example/{'y' * 9000}"
     assert [url(value) for value in (" ", None, 5, ["x"])] == [None] * 4
 
@@ -43,28 +43,28 @@ def test_an_address_stays_whole() -> None:
         (10**400, None),
     ],
 )
-def test_a_number_is_none_of_the_odd_ones(value: Any, read: float | None) -> None:
+def test_a_number_is_finite(value: Any, read: float | None) -> None:
     assert number(value) == read
 
 
 @pytest.mark.parametrize(
     ("value", "of", "read"), [(50, 100, 0.5), (0.5, 1, 0.5), (-1, 1, 0), (900, 100, 1), ("5", 1, None)]
 )
-def test_a_share_is_between_nothing_and_all(value: Any, of: float, read: float | None) -> None:
+def test_a_fraction_is_between_0_and_1(value: Any, of: float, read: float | None) -> None:
     assert fraction(value, of) == read
 
 
-def test_what_is_no_object_has_no_fields() -> None:
+def test_other_values_are_empty_objects() -> None:
     assert as_object({"a": 1}) == {"a": 1}
     assert as_object(None) == as_object([1]) == as_object("x") == {}
 
 
-def test_the_last_bar_counts() -> None:
+def test_the_last_progress_bar_is_used() -> None:
     assert progress_in_text("10%|#| 1/10\r 20%|##| 2/10") == 0.2
     assert progress_in_text("nothing") is None
 
 
-def test_the_settings_say_how_often_a_provider_is_asked_within_what_it_allows() -> None:
+def test_the_poll_policy_is_limited_by_the_provider() -> None:
     settings = Settings(
         _env_file=None,
         provider_poll_initial=timedelta(seconds=20),
@@ -78,6 +78,6 @@ def test_the_settings_say_how_often_a_provider_is_asked_within_what_it_allows() 
         timedelta(seconds=40),
         timedelta(hours=2),
     )
-    narrow = default_poll_policy(settings, longest=timedelta(seconds=10), deadline=timedelta(hours=1))
+    narrow = default_poll_policy(settings, max_interval=timedelta(seconds=10), deadline=timedelta(hours=1))
     assert narrow.initial == narrow.max_interval == narrow.webhook_interval == timedelta(seconds=10)
     assert narrow.deadline == timedelta(hours=1)

@@ -14,7 +14,7 @@ def small(tmp_path: Path) -> Path:
     return path
 
 
-async def test_files_are_replaced_wherever_they_stand(small: Path) -> None:
+async def test_files_are_replaced_at_any_depth(small: Path) -> None:
     inside, outside = InputFile(small, "image/png"), InputFile(small, "image/png", url="https://x.example/a?sig=1")
     given = {"prompt": "fox", "image": inside, "more": [outside, {"deep": (inside, 1, None)}], "n": 1.5, "on": True}
 
@@ -28,14 +28,14 @@ async def test_files_are_replaced_wherever_they_stand(small: Path) -> None:
     assert given["image"] is inside
 
 
-async def test_a_file_with_an_address_may_be_of_any_size(small: Path) -> None:
+async def test_a_file_with_a_url_can_have_any_size(small: Path) -> None:
     assert (
         await encode_files(InputFile(small, "image/png", url="https://x.example/a"), "acme", 0) == "https://x.example/a"
     )
 
 
 @pytest.mark.parametrize("limit", [0, 4])
-async def test_a_file_that_is_too_large_is_refused_with_what_helps(small: Path, limit: int) -> None:
+async def test_a_too_large_file_is_rejected_with_a_hint(small: Path, limit: int) -> None:
     for given in ({"image": InputFile(small, "image/png")}, [InputFile(small, "image/png")]):
         with pytest.raises(
             SubmissionRejected, match=f"(?s)'small one.png' has 5 bytes.*acme.*{limit}.*CALLSHEET_PUBLIC_URL"
@@ -47,7 +47,7 @@ async def test_a_file_is_read_up_to_the_limit(small: Path) -> None:
     assert await read_limited(InputFile(small, "image/png"), "acme", 5) == b"hello"
 
 
-def test_addresses_that_open_something_stand_in_no_log(small: Path) -> None:
+def test_secret_urls_are_not_in_the_representation(small: Path) -> None:
     file = InputFile(small, "image/png", url="https://x.example/a?sig=hidden")
     order = SubmitRequest("m", {"image": file}, webhook="https://x.example/job?token=hidden")
 

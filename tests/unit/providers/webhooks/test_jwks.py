@@ -20,7 +20,7 @@ class Clock:
 
 @asynccontextmanager
 async def key_server() -> AsyncIterator[tuple[Server, list[str]]]:
-    """A server of a key set, whose keys' names may be changed."""
+    """A server of a key set with changeable key ids."""
     names = ["old"]
 
     async def answer(call: Request) -> None:
@@ -40,7 +40,7 @@ def having(name: str):
     return check
 
 
-async def test_keys_are_asked_for_once_a_day() -> None:
+async def test_keys_are_fetched_once_a_day() -> None:
     clock = Clock()
     async with key_server() as (server, _):
         keys = Jwks(server.url("/jwks.json"), clock=clock)
@@ -53,7 +53,7 @@ async def test_keys_are_asked_for_once_a_day() -> None:
         assert len(server.requests) == 2
 
 
-async def test_a_new_key_is_found_by_asking_again_once() -> None:
+async def test_a_new_key_is_found_by_one_refresh() -> None:
     clock = Clock()
     async with key_server() as (server, names):
         keys = Jwks(server.url("/jwks.json"), clock=clock)
@@ -65,7 +65,7 @@ async def test_a_new_key_is_found_by_asking_again_once() -> None:
         assert len(server.requests) == 2
 
 
-async def test_forged_calls_do_not_lead_to_a_storm_of_questions() -> None:
+async def test_forged_webhooks_do_not_cause_many_fetches() -> None:
     clock = Clock()
     async with key_server() as (server, _):
         keys = Jwks(server.url("/jwks.json"), clock=clock)
@@ -102,7 +102,7 @@ async def cut(_: Request) -> None:
 
 
 @pytest.mark.parametrize("answer", [broken, no_json, no_keys, elsewhere, cut])
-async def test_without_keys_nothing_is_true_and_nothing_forged(answer: Handler) -> None:
+async def test_without_keys_verification_is_unreachable(answer: Handler) -> None:
     clock = Clock()
     async with serve(answer) as server:
         keys = Jwks(server.url("/jwks.json?key=hush"), clock=clock)
@@ -118,7 +118,7 @@ async def test_without_keys_nothing_is_true_and_nothing_forged(answer: Handler) 
         assert len(server.requests) == 2
 
 
-async def test_old_keys_are_kept_while_there_are_no_new_ones() -> None:
+async def test_old_keys_stay_valid_while_a_refresh_fails() -> None:
     clock = Clock()
     async with key_server() as (server, _):
         keys = Jwks(server.url("/jwks.json"), clock=clock)
@@ -128,7 +128,7 @@ async def test_old_keys_are_kept_while_there_are_no_new_ones() -> None:
     assert await keys.verify(having("old")) == 1
 
 
-async def test_what_is_not_to_be_had_is_asked_for_again_in_a_minute_not_in_a_day() -> None:
+async def test_a_failed_refresh_is_repeated_after_a_minute() -> None:
     clock = Clock()
     async with key_server() as (server, _):
         keys = Jwks(server.url("/jwks.json"), clock=clock)
@@ -147,7 +147,7 @@ async def test_what_is_not_to_be_had_is_asked_for_again_in_a_minute_not_in_a_day
         assert len(server.requests) == 1
 
 
-async def test_nobody_waits_for_newer_keys_who_needs_none() -> None:
+async def test_a_recent_value_does_not_wait_for_a_refresh() -> None:
     clock, answering, asked = Clock(), asyncio.Event(), asyncio.Event()
     loaded = iter([["old"], ["old", "new"]])
 
@@ -177,7 +177,7 @@ async def test_nobody_waits_for_newer_keys_who_needs_none() -> None:
     assert await waiting == "new"
 
 
-async def test_a_provider_that_is_busy_gives_no_newer_secret_and_takes_none_away() -> None:
+async def test_a_rate_limited_refresh_keeps_the_value() -> None:
     clock = Clock()
     given: list[str | ProviderRateLimited] = ["old", ProviderRateLimited("too fast", retry_after=7)]
 
@@ -197,7 +197,7 @@ async def test_a_provider_that_is_busy_gives_no_newer_secret_and_takes_none_away
         await RefreshingValue(load, clock=clock).verify(str.upper)
 
 
-async def test_keys_without_end_are_not_read_to_their_end() -> None:
+async def test_an_endless_key_set_is_not_read_completely() -> None:
     sent = 0
 
     async def endless(call: Request) -> None:
@@ -208,14 +208,14 @@ async def test_keys_without_end_are_not_read_to_their_end() -> None:
             sent += 1
 
     async with serve(endless) as server:
-        with pytest.raises(ProviderUnreachable, match="no keys"):
+        with pytest.raises(ProviderUnreachable, match="without keys"):
             await Jwks(server.url("/jwks.json")).verify(having("old"))
 
     assert sent < 20
 
 
-async def test_keys_that_drip_in_are_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jwks, "_PATIENCE", 0.3)
+async def test_a_slow_key_set_meets_its_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwks, "_TIMEOUT", 0.3)
 
     async def drip(call: Request) -> None:
         await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")

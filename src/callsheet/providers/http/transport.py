@@ -1,0 +1,122 @@
+"""Transport: authenticated requests to the hosts of one provider, with limits."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+import httpx2
+
+from callsheet.domain.errors import ProviderFailed
+from callsheet.files.fetch import redact_url
+from callsheet.files.ssrf_guard import tls_context
+from callsheet.providers.http.hosts import ProviderHosts
+from callsheet.providers.http.rate_limiter import RateLimiter
+from callsheet.providers.http.redaction import remove_keys
+from callsheet.providers.http.response import ProviderResponse
+
+AuthHeaders = Callable[[], Awaitable[Mapping[str, str]]]
+"""Returns the headers that authenticate a request. It is called for every request: some contain expiring tokens."""
+
+_TIMEOUT = httpx2.Timeout(connect=5, read=30, write=30, pool=5)
+_MAX_BYTES = 96 * 2**20
+"""Maximum size of a response body. Some providers return whole files in it."""
+_MAX_ERROR_BYTES = 64 * 1024
+CHUNK = 256 * 1024
+
+
+def static_headers(**headers: str) -> AuthHeaders:
+    """Return auth headers that are the same for every request."""
+
+    async def auth() -> Mapping[str, str]:
+        return headers
+
+    return auth
+
+
+@dataclass(frozen=True, slots=True)
+class ClientLimits:
+    """Limits of the requests to one provider."""
+
+    concurrency: int | None = None
+    """Concurrent requests; None: as the setting `provider_concurrency`. Downloads are counted separately."""
+    requests_per_second: float | None = None
+    submits_per_second: float | None = None
+    response_timeout: float = 300.0
+    """Seconds for a complete response. A body that arrives byte by byte meets no other limit."""
+    timeout: httpx2.Timeout | None = None
+    """Timeouts of one step (connect, read, write); None: the default."""
+
+
+class Transport:
+    """Sends requests with the API key, to the provider's hosts only."""
+
+    def __init__(
+        self, provider: str, hosts: ProviderHosts, auth: AuthHeaders, limits: ClientLimits, concurrency: int
+    ) -> None:
+        self.provider = provider
+        self.hosts = hosts
+        self.auth = auth
+        self.base_url = hosts.base_url.rstrip("/")
+        self._slots = asyncio.Semaphore(concurrency)
+        self._rate_limiter = RateLimiter(limits.requests_per_second)
+        self._response_timeout = limits.response_timeout
+        timeout = limits.timeout or _TIMEOUT
+        self.client = _client(timeout, httpx2.Limits(max_connections=100, max_keepalive_connections=20))
+        # A submission never reuses a connection: the server can close an idle one at that very moment, and then
+        # nobody knows whether the submission was received.
+        self._submit_client = _client(timeout, httpx2.Limits(max_keepalive_connections=0))
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.client.aclose()
+        await self._submit_client.aclose()
+
+    async def send(
+        self, method: str, path: str, request: dict[str, Any], *, new_connection: bool = False
+    ) -> ProviderResponse:
+        """Send a request and read the response.
+
+        `path` is a path below the base URL, or a complete URL of the provider. Raises ProviderFailed with the code
+        `foreign_host` for another URL, and the errors of httpx2 and TimeoutError.
+        """
+        url = path if "://" in path else f"{self.base_url}{path}"
+        if not self.hosts.includes(url):
+            raise ProviderFailed(
+                f"{self.provider} returned a URL of a foreign host: {redact_url(url)}", code="foreign_host"
+            )
+        auth_headers = await self.auth()
+        headers = {**auth_headers, **request.pop("headers", {})}
+        client = self._submit_client if new_connection else self.client
+        async with self._slots:
+            await self._rate_limiter.acquire()
+            async with (
+                asyncio.timeout(self._response_timeout),
+                client.stream(method, url, headers=headers, **request) as response,
+            ):
+                body = await _read(response)
+        # Some errors repeat the rejected key, and some errors come with status 200. Large bodies of a success are
+        # files, and are not searched.
+        if not response.is_success or len(body) < _MAX_ERROR_BYTES:
+            body = remove_keys(auth_headers, body)
+        return ProviderResponse(response.status_code, response.headers, body)
+
+
+def _client(timeout: httpx2.Timeout, limits: httpx2.Limits) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(
+        timeout=timeout,
+        limits=limits,
+        follow_redirects=False,
+        verify=tls_context(),
+        headers={"User-Agent": f"callsheet/{version('callsheet')}"},
+    )
+
+
+async def _read(response: httpx2.Response) -> bytes:
+    body = bytearray()
+    async for chunk in response.aiter_bytes(CHUNK):
+        body += chunk
+        if len(body) > _MAX_BYTES:
+            raise httpx2.ReadError("the response is too large")
+    return bytes(body)
