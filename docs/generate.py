@@ -23,9 +23,9 @@ from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import check_plan, read_plan
 from callsheet.domain.records import OperationRecord
 from callsheet.domain.statuses import ENDED, TRANSITIONS, JobStatus
-from callsheet.operation.catalog import discover
-from callsheet.operation.contract import Operation
-from callsheet.operation.manifest import describe
+from callsheet.operation_api.catalog import discover
+from callsheet.operation_api.contract import Operation
+from callsheet.operation_api.manifest import describe
 from callsheet.providers.catalog import load_provider_classes
 from callsheet.settings import Settings
 from callsheet.settings.api import ApiSettings

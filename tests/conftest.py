@@ -18,7 +18,7 @@ from callsheet.db.database import Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import upgrade
 from callsheet.fakes.providers.all import FAKES
-from callsheet.operation.catalog import Catalog
+from callsheet.operation_api.catalog import Catalog
 from callsheet.settings import Settings
 from callsheet.testing.operations import ALL
 from callsheet.wiring import open_runtime

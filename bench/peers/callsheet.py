@@ -27,8 +27,8 @@ from callsheet.domain.plan import Submission
 from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import read_submission
 from callsheet.engine.jobs.submit import submit
-from callsheet.operation.catalog import Catalog
-from callsheet.operation.contract import Context, operation
+from callsheet.operation_api.catalog import Catalog
+from callsheet.operation_api.contract import Context, operation
 from callsheet.settings import Settings
 from callsheet.wiring import open_runtime
 

@@ -21,7 +21,7 @@ from bench.peers.protocol import answer
 from callsheet.domain.records import Execution
 from callsheet.files.cache import FileCache
 from callsheet.files.storage import open_folder
-from callsheet.operation.catalog import discover
+from callsheet.operation_api.catalog import discover
 from callsheet.settings import Settings
 from callsheet.testing.context import RecordingContext
 from callsheet.testing.engine import Engine, running_engine

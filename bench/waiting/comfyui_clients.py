@@ -22,7 +22,7 @@ from bench.peers.protocol import answer
 from callsheet.db.database import Database
 from callsheet.domain.plan_validation import read_submission
 from callsheet.engine.jobs.submit import submit
-from callsheet.operation.catalog import discover
+from callsheet.operation_api.catalog import discover
 
 Graph = Mapping[str, Any]
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from callsheet.domain.model import Model
     from callsheet.domain.records import Event, Execution
     from callsheet.local import arun, run
-    from callsheet.operation.contract import Context, operation
+    from callsheet.operation_api.contract import Context, operation
     from callsheet.settings import Settings
 
 __all__ = [  # noqa: RUF022 - in groups
@@ -67,7 +67,7 @@ _MODULES = {
     "domain.model": ["Model"],
     "domain.records": ["Event", "Execution"],
     "local": ["run", "arun"],
-    "operation.contract": ["Context", "operation"],
+    "operation_api.contract": ["Context", "operation"],
     "settings": ["Settings"],
 }
 """Names by module. They are imported on first use, so that declaring an operation does not load a database driver."""

@@ -17,8 +17,8 @@ from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.submit import submit
 from callsheet.engine.reads.executions import get_execution
 from callsheet.logs import use_host_logging
-from callsheet.operation.catalog import Catalog, discover
-from callsheet.operation.contract import Operation
+from callsheet.operation_api.catalog import Catalog, discover
+from callsheet.operation_api.contract import Operation
 from callsheet.providers.settings import ProviderSettings
 from callsheet.settings import Settings
 from callsheet.wiring import Runtime, open_runtime
@@ -43,8 +43,8 @@ def run(
 
     `plan` is a plan, a submission, or the path of a JSON or YAML file with either. `operations` are available in this
     run in addition to the installed ones. Artifacts are copied to the folder `out`, also those of a failed execution;
-    with None they stay in the storage. `on_event` is called with every event after it is stored. `provider_settings`, such as `LumaSettings(api_key=…)`, replace those of the
-    environment.
+    with None they stay in the storage. `on_event` is called with every event after it is stored. `provider_settings`,
+    such as `LumaSettings(api_key=…)`, replace those of the environment.
 
     The run starts its own worker, and the embedded database unless the settings name a database. Other workers on the
     same database can run some of the jobs. Plans may use local files from the working directory and the plan's folder.

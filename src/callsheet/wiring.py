@@ -30,8 +30,8 @@ from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage, open_storage
 from callsheet.media.ffmpeg.binary import open_ffmpeg
 from callsheet.notify.webhooks import WebhookSender
-from callsheet.operation.catalog import Catalog
-from callsheet.operation.requirements import runnable_operations
+from callsheet.operation_api.catalog import Catalog
+from callsheet.operation_api.requirements import runnable_operations
 from callsheet.providers.catalog import Providers, discover_providers
 from callsheet.providers.contract import Provider
 from callsheet.providers.settings import ProviderSettings

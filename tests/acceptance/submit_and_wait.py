@@ -4,7 +4,7 @@ import asyncio
 
 from callsheet.domain.plan_validation import read_submission
 from callsheet.engine.jobs.submit import submit
-from callsheet.operation.catalog import Catalog
+from callsheet.operation_api.catalog import Catalog
 from callsheet.settings import Settings
 from callsheet.testing.operations import ALL
 from callsheet.wiring import open_database

@@ -22,7 +22,7 @@ from callsheet.fakes.providers.replicate import FakeReplicate
 from callsheet.fakes.providers.runpod import FakeRunPod
 from callsheet.fakes.providers.server import serve_app
 from callsheet.fakes.providers.task_script import sample_video
-from callsheet.operation.catalog import discover
+from callsheet.operation_api.catalog import discover
 from callsheet.testing.engine import Engine
 from callsheet.testing.waiters import until
 from callsheet.wiring import open_runtime

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from callsheet.comfyui.client import ComfyUIClient
 from callsheet.db.statements import Statement
 from callsheet.engine.worker.context import JobContext
-from callsheet.operation.catalog import discover
+from callsheet.operation_api.catalog import discover
 from support.worker import run_worker
 
 VARIABLE = "CALLSHEET_CRASH_AT"

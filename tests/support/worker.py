@@ -17,7 +17,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
-from callsheet.operation.catalog import Catalog, discover
+from callsheet.operation_api.catalog import Catalog, discover
 from callsheet.providers.contract import PollPolicy, Provider
 from callsheet.settings import Settings
 from callsheet.testing.fake_provider import FakeProvider

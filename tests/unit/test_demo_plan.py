@@ -16,7 +16,7 @@ from callsheet.cli.demo.still import demo_still
 from callsheet.domain.errors import BadParams
 from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import check_plan, read_plan, validate_params
-from callsheet.operation.catalog import discover
+from callsheet.operation_api.catalog import discover
 from callsheet.operations.finish import finish
 from callsheet.operations.preview import preview
 from callsheet.operations.render import render

@@ -22,7 +22,7 @@ from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import check_plan, read_plan, read_submission
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
 from callsheet.notify.signature import signed_headers, webhook_secret
-from callsheet.operation.catalog import discover
+from callsheet.operation_api.catalog import discover
 from callsheet.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ from callsheet.api.problems import problem_responses
 from callsheet.domain.errors import NotFound
 from callsheet.domain.model import Model
 from callsheet.domain.records import OperationRecord
-from callsheet.operation.manifest import describe, manifest
+from callsheet.operation_api.manifest import describe, manifest
 
 router = APIRouter(prefix="/api/operations", tags=["operations"])
 

@@ -12,7 +12,7 @@ from callsheet.domain.errors import PlanRefused, Problem
 from callsheet.domain.plan import Submission
 from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import read_plan, read_submission
-from callsheet.operation.catalog import Catalog
+from callsheet.operation_api.catalog import Catalog
 
 _MEDIA_TYPES = {"application/json", "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", ""}
 _PLAN_FIELDS = ("jobs", "name")

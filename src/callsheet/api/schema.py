@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from callsheet.api import examples
 from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.problems import problem_responses
-from callsheet.operation.plan_schema import plan_schema
+from callsheet.operation_api.plan_schema import plan_schema
 
 router = APIRouter(prefix="/api", tags=["operations"])
 

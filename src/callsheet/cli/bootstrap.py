@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from callsheet.domain.errors import ConfigurationError
 from callsheet.logs import configure_logging
-from callsheet.operation.catalog import Catalog, discover
+from callsheet.operation_api.catalog import Catalog, discover
 from callsheet.settings import Settings
 
 

@@ -23,7 +23,7 @@ from callsheet.db.upgrade import current_revision
 from callsheet.domain.errors import CallsheetError, ConfigurationError
 from callsheet.files.storage import open_storage
 from callsheet.media.ffmpeg.binary import capabilities, find_ffmpeg
-from callsheet.operation.requirements import runnable_operations
+from callsheet.operation_api.requirements import runnable_operations
 from callsheet.settings import Settings
 from callsheet.wiring import database_unavailable
 

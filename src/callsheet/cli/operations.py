@@ -23,11 +23,11 @@ def list_operations(as_json: Json = False, schema: Schema = False, modules: Impo
     """List the operations with their queues, time limits and needs; with --json also their schemas."""
     from callsheet.cli.bootstrap import discover_operations
     from callsheet.cli.printing import seconds_text, show_columns, show_json
-    from callsheet.operation.manifest import manifest
+    from callsheet.operation_api.manifest import manifest
 
     catalog = discover_operations(modules)
     if schema:
-        from callsheet.operation.plan_schema import plan_schema
+        from callsheet.operation_api.plan_schema import plan_schema
 
         show_json(plan_schema(catalog))
         return

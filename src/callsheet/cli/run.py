@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from callsheet.domain.records import Execution
-    from callsheet.operation.contract import Operation
+    from callsheet.operation_api.contract import Operation
     from callsheet.settings import Settings
 
 Out = Annotated[

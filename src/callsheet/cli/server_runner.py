@@ -10,7 +10,7 @@ from callsheet.cli.loop import on_stop_signals
 from callsheet.cli.printing import say
 from callsheet.cli.worker import worker_supervisor
 from callsheet.domain.errors import ConfigurationError
-from callsheet.operation.catalog import Catalog
+from callsheet.operation_api.catalog import Catalog
 from callsheet.processes.supervisor import Supervisor
 from callsheet.settings import Settings
 from callsheet.wiring import Runtime, open_runtime

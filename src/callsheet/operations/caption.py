@@ -20,7 +20,7 @@ from callsheet.media.subtitles import subtitle_writers
 from callsheet.media.subtitles.cue_segmentation import Cue, ReadingLimits, segment_cues
 from callsheet.media.subtitles.line_breaks import join_words
 from callsheet.media.subtitles.style import TextStyle
-from callsheet.operation.contract import Context, operation
+from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.transcription_cache import transcribe_cached
 

@@ -21,7 +21,7 @@ from callsheet.media.rendering.scene_filters import Canvas
 from callsheet.media.rendering.schedule import build_schedule
 from callsheet.media.timeline.scene import Scene
 from callsheet.media.values import Fit, FrameRate, Preset, Quality, even, parse_rate
-from callsheet.operation.contract import Context, operation
+from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
 

@@ -16,7 +16,7 @@ from callsheet.media.probing.output_checks import ExpectedAudio, check_stderr, v
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.probing.streams import Stream
 from callsheet.media.values import BitRate, Seconds
-from callsheet.operation.contract import Context, operation
+from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
 

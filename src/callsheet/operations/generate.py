@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from callsheet.operation.contract import Context, operation
+from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.generate_params import GenerateParams
 from callsheet.operations.generate_results import GenerateResult, collect_result
 from callsheet.operations.generate_submission import SubmittedTask, load_model, resume_submission, submit_to_first

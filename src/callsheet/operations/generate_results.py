@@ -12,7 +12,7 @@ from callsheet.domain.errors import ProviderFailed
 from callsheet.domain.model import Model
 from callsheet.files.content_sniffing import sniff_media_type
 from callsheet.files.media_types import guess_media_type, suffix_for
-from callsheet.operation.contract import Context
+from callsheet.operation_api.contract import Context
 from callsheet.operations.generate_submission import SubmittedTask
 from callsheet.providers.contract import Output, Provider
 

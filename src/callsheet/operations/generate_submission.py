@@ -16,7 +16,7 @@ from callsheet.domain.errors import (
 from callsheet.domain.media_source import MediaSource
 from callsheet.files.content_sniffing import sniff_media_type
 from callsheet.files.media_types import guess_media_type
-from callsheet.operation.contract import Context, OpenSubmission
+from callsheet.operation_api.contract import Context, OpenSubmission
 from callsheet.operations.generate_params import GenerateParams
 from callsheet.providers.contract import InputFile, Provider, SubmitRequest, Task
 from callsheet.providers.model_inputs import to_provider_inputs, validate_inputs

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from callsheet.domain.errors import ProviderFailed
-from callsheet.operation.contract import ChildJob, Context, RunChildJobs
+from callsheet.operation_api.contract import ChildJob, Context, RunChildJobs
 from callsheet.operations.comfyui.operation import comfyui as comfyui_operation
 from callsheet.operations.comfyui.results import ComfyUIResult
 from callsheet.operations.generate_params import GenerateParams

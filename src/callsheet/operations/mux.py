@@ -20,7 +20,7 @@ from callsheet.media.probing.frame_index import FrameIndex, read_frame_index
 from callsheet.media.probing.output_checks import check_stderr, frame_count_problems, raise_on_problems
 from callsheet.media.probing.probe import MediaInfo, probe_details
 from callsheet.media.values import parse_seconds
-from callsheet.operation.contract import Context, operation
+from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
 

@@ -23,7 +23,7 @@ from callsheet.media.thumbnails.preview_requests import (
 from callsheet.media.thumbnails.storyboard import storyboard_vtt
 from callsheet.media.thumbnails.timecode import timecode
 from callsheet.media.values import Color, Seconds
-from callsheet.operation.contract import Context, operation
+from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 
 _MAX_FRAMES = 500

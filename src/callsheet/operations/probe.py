@@ -13,7 +13,7 @@ from callsheet.media.ffmpeg.inputs import media_input
 from callsheet.media.probing.output_checks import is_damaged
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.probing.streams import Chapter, Stream
-from callsheet.operation.contract import Context, operation
+from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from callsheet.media.ffmpeg.progress import FFmpegProgress
-from callsheet.operation.contract import Context
+from callsheet.operation_api.contract import Context
 
 
 def progress_callback(job: Context, start: float = 0.0, end: float = 0.99) -> Callable[[float], None]:

@@ -13,7 +13,7 @@ from callsheet.media.rendering.render_plan import RenderedVideo
 from callsheet.media.rendering.renderer import HardwareEncoderFailed, Renderer
 from callsheet.media.rendering.segments import group_segments
 from callsheet.media.timeline.timeline import Timeline
-from callsheet.operation.contract import ChildJob, Context, RunChildJobs, operation
+from callsheet.operation_api.contract import ChildJob, Context, RunChildJobs, operation
 from callsheet.operations.progress import progress_callback
 from callsheet.operations.staging import StagedRender, stage
 

@@ -8,7 +8,7 @@ from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.model import Model
 from callsheet.media.rendering.renderer import Renderer
 from callsheet.media.timeline.timeline import Timeline
-from callsheet.operation.contract import Context, operation
+from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.progress import progress_callback
 from callsheet.operations.staging import stage
 

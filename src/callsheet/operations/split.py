@@ -18,7 +18,7 @@ from callsheet.media.encoding.stream_copy_rules import accepts_video_codec
 from callsheet.media.probing.frame_index import read_frame_index
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.values import Preset, Quality, Seconds
-from callsheet.operation.contract import Context, operation
+from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
 

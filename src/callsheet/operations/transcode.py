@@ -13,7 +13,7 @@ from callsheet.media.transcoding.budget import fit_to_target_size
 from callsheet.media.transcoding.convert import TranscodeOutput, convert
 from callsheet.media.transcoding.plan import TranscodePlan, plan_transcode
 from callsheet.media.transcoding.spec import TranscodeSpec
-from callsheet.operation.contract import Context, operation
+from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.media_inputs import read_media
 from callsheet.operations.progress import progress_callback
 

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 
 from callsheet.files.digest import sha256_of_file
 from callsheet.media.speech.contract import SpeechEngine, Transcript, TranscriptionRequest
-from callsheet.operation.contract import Context
+from callsheet.operation_api.contract import Context
 
 _TRANSCRIPT = TypeAdapter(Transcript)
 

@@ -31,7 +31,7 @@ from callsheet.files.storage import open_folder
 from callsheet.media.ffmpeg.binary import open_ffmpeg
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.probing.probe import probe_if_media
-from callsheet.operation.contract import OpenSubmission
+from callsheet.operation_api.contract import OpenSubmission
 from callsheet.providers.contract import Provider, SubmitRequest, Task, TaskStatus
 from callsheet.providers.task_result import require_success
 from callsheet.settings import Settings

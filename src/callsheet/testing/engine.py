@@ -23,8 +23,8 @@ from callsheet.engine.jobs.submit import submit
 from callsheet.engine.reads.events import events_after
 from callsheet.engine.reads.executions import get_execution
 from callsheet.engine.worker.loop import Worker
-from callsheet.operation.catalog import Catalog
-from callsheet.operation.contract import Operation
+from callsheet.operation_api.catalog import Catalog
+from callsheet.operation_api.contract import Operation
 from callsheet.providers.contract import Provider
 from callsheet.settings import Settings
 from callsheet.wiring import Runtime, open_runtime

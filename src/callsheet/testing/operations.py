@@ -16,7 +16,7 @@ from pydantic import Field
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import JobError, Transient
 from callsheet.domain.model import Model
-from callsheet.operation.contract import ChildJob, Context, RunChildJobs, operation
+from callsheet.operation_api.contract import ChildJob, Context, RunChildJobs, operation
 from callsheet.providers.contract import SubmitRequest
 
 QUEUE = "test"

@@ -14,7 +14,7 @@ import yaml
 
 from callsheet.fakes.providers.all import all_fakes, environment_of
 from callsheet.fakes.providers.task_script import sample_video
-from callsheet.operation.catalog import discover
+from callsheet.operation_api.catalog import discover
 from callsheet.providers.registry import read_registry
 
 EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("generate-*.yaml"))

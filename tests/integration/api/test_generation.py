@@ -12,7 +12,7 @@ from callsheet.fakes.providers.faults import CutConnection, Fail, RateLimited, R
 from callsheet.fakes.providers.replicate import FakeReplicate
 from callsheet.fakes.providers.task_script import Expired, Failed, Queued, Running, Succeeded, sample_video
 from callsheet.fakes.providers.webhook_script import WebhookScript
-from callsheet.operation.catalog import Catalog
+from callsheet.operation_api.catalog import Catalog
 from callsheet.operations.generate import generate
 from callsheet.testing.waiters import until
 

@@ -4,8 +4,8 @@ import pytest
 from pydantic import field_validator
 
 from callsheet.domain.model import Model
-from callsheet.operation.catalog import Catalog
-from callsheet.operation.contract import operation
+from callsheet.operation_api.catalog import Catalog
+from callsheet.operation_api.contract import operation
 
 from .conftest import codes
 

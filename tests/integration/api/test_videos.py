@@ -14,7 +14,7 @@ from callsheet.domain.statuses import JobStatus
 from callsheet.engine.reads.videos import VideoJob
 from callsheet.fakes.providers.replicate import FakeReplicate
 from callsheet.fakes.providers.task_script import Failed, Queued, Running, sample_image, sample_video
-from callsheet.operation.catalog import Catalog
+from callsheet.operation_api.catalog import Catalog
 from callsheet.operations.generate import generate
 from callsheet.testing.operations import ALL
 from callsheet.testing.waiters import until

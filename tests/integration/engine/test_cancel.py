@@ -11,7 +11,7 @@ from plans import job, plan, statuses
 
 from callsheet.domain.errors import InvalidState
 from callsheet.domain.model import Model
-from callsheet.operation.contract import operation
+from callsheet.operation_api.contract import operation
 from callsheet.testing.engine import running_engine
 from callsheet.testing.operations import ALL
 from callsheet.testing.waiters import until

@@ -20,7 +20,7 @@ from callsheet.engine.jobs.complete import complete
 from callsheet.engine.jobs.completer import Completer
 from callsheet.engine.jobs.outcomes import ChildJobRow, Outcome
 from callsheet.local import arun
-from callsheet.operation.contract import ChildJob, RunChildJobs, operation
+from callsheet.operation_api.contract import ChildJob, RunChildJobs, operation
 from callsheet.testing.engine import running_engine
 from callsheet.testing.operations import ALL, block, noop, run_children
 from callsheet.testing.waiters import until

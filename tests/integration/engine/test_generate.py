@@ -12,7 +12,7 @@ from callsheet.engine.submissions.input_urls import input_url
 from callsheet.fakes.providers.replicate import FakeReplicate
 from callsheet.files.storage import open_storage
 from callsheet.local import arun
-from callsheet.operation.contract import operation
+from callsheet.operation_api.contract import operation
 from callsheet.operations.generate import generate
 from callsheet.providers.contract import Capabilities, PollPolicy
 from callsheet.settings import Settings

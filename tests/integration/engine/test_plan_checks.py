@@ -11,8 +11,8 @@ from callsheet.domain.errors import PlanRefused, Problem
 from callsheet.domain.model import Model
 from callsheet.domain.plan_validation import read_submission
 from callsheet.engine.jobs.submit import submit
-from callsheet.operation.catalog import Catalog
-from callsheet.operation.contract import operation
+from callsheet.operation_api.catalog import Catalog
+from callsheet.operation_api.contract import operation
 from callsheet.testing.operations import noop
 
 validated = []

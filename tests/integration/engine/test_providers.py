@@ -9,7 +9,7 @@ from plans import job, plan, statuses
 from callsheet.domain.errors import SubmissionRejected
 from callsheet.domain.ids import new_id
 from callsheet.engine.worker.rescuer import Rescuer, mark_worker_lost
-from callsheet.operation.contract import operation
+from callsheet.operation_api.contract import operation
 from callsheet.providers.contract import Capabilities, PollPolicy, SubmitRequest, Task
 from callsheet.testing.engine import running_engine
 from callsheet.testing.fake_provider import FakeProvider

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from callsheet.domain.errors import JobError, Transient
 from callsheet.domain.model import Model
-from callsheet.operation.contract import operation
+from callsheet.operation_api.contract import operation
 from callsheet.testing.engine import running_engine
 from callsheet.testing.operations import noop
 

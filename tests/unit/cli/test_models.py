@@ -40,8 +40,8 @@ def test_one_is_shown_with_what_is_missing_and_what_it_takes(callsheet):
     shown = callsheet("models", "show", MODEL).stdout
 
     assert (
-        "replicate, as bytedance/seedance-1-pro: provider 'replicate' needs CALLSHEET_REPLICATE_API_TOKEN or REPLICATE_API_TOKEN"
-        in shown
+        "replicate, as bytedance/seedance-1-pro: provider 'replicate' needs CALLSHEET_REPLICATE_API_TOKEN or "
+        "REPLICATE_API_TOKEN" in shown
     )
     assert "from 2 up to 12" in shown
     assert "480p, 720p, 1080p" in shown

@@ -16,8 +16,8 @@ from callsheet.domain.errors import BadParams, ConfigurationError, Transient
 from callsheet.domain.plan_validation import validate_params
 from callsheet.media.speech.faster_whisper import FasterWhisper
 from callsheet.media.subtitles.subtitle_parsers import is_ass, read_captions
-from callsheet.operation.catalog import Catalog
-from callsheet.operation.requirements import runnable_operations
+from callsheet.operation_api.catalog import Catalog
+from callsheet.operation_api.requirements import runnable_operations
 from callsheet.operations.caption import CaptionParams, CaptionResult, caption
 from callsheet.settings import Settings
 from callsheet.testing.context import RecordingContext

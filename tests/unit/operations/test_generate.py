@@ -15,7 +15,7 @@ from callsheet.domain.errors import (
     SubmissionUnknown,
 )
 from callsheet.domain.plan_validation import check_plan, read_plan, validate_params
-from callsheet.operation.catalog import Catalog
+from callsheet.operation_api.catalog import Catalog
 from callsheet.operations.generate import generate
 from callsheet.operations.generate_params import GenerateParams
 from callsheet.operations.generate_results import file_name

@@ -19,7 +19,7 @@ from media.studio import Stage, Studio
 from callsheet.domain.errors import BadInput, CallsheetError, FFmpegFailed
 from callsheet.domain.plan_validation import validate_params
 from callsheet.media.probing import probe as probing
-from callsheet.operation.catalog import discover
+from callsheet.operation_api.catalog import discover
 
 GOOD = "<good>"
 BAD = "<bad>"

@@ -3,7 +3,7 @@
 import pytest
 
 from callsheet.domain.errors import ProviderFailed, SubmissionRejected
-from callsheet.operation.contract import RunChildJobs
+from callsheet.operation_api.contract import RunChildJobs
 from callsheet.operations.generate import generate
 from callsheet.operations.generate_params import GenerateParams
 from callsheet.settings import Settings

@@ -13,7 +13,7 @@ from callsheet.domain.plan_validation import validate_params
 from callsheet.media.rendering.renderer import Renderer
 from callsheet.media.rendering.segments import group_segments, segment_stem
 from callsheet.media.timeline.timeline import Timeline
-from callsheet.operation.contract import RunChildJobs
+from callsheet.operation_api.contract import RunChildJobs
 from callsheet.operations import staging
 from callsheet.operations.render import RenderResult, render
 from callsheet.operations.render_segments import render_segments

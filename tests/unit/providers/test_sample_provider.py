@@ -1,4 +1,4 @@
-"""The sample provider in `examples/provider`: installed as a package, listed, tested by the contract suite, and used."""
+"""The sample provider in `examples/provider`: installed as a package, listed, contract-tested, and used."""
 
 import os
 import subprocess

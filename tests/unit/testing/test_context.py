@@ -6,7 +6,7 @@ import pytest
 
 from callsheet.domain.errors import BadSource
 from callsheet.domain.media_source import MediaSource
-from callsheet.operation.contract import ChildJob, RunChildJobs
+from callsheet.operation_api.contract import ChildJob, RunChildJobs
 from callsheet.testing.context import ProgressReport, RecordingContext
 from callsheet.testing.operations import (
     CachedPieceParams,

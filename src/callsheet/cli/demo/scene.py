@@ -11,7 +11,7 @@ from callsheet.cli.demo.paper import HEIGHT, WIDTH, Layer
 from callsheet.cli.demo.pictures import PICTURES
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.model import Model
-from callsheet.operation.contract import Context, operation
+from callsheet.operation_api.contract import Context, operation
 
 _RATE = 30
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from callsheet.cli.demo.desk import desk
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.model import Model
-from callsheet.operation.contract import Context, operation
+from callsheet.operation_api.contract import Context, operation
 
 
 class Params(Model):

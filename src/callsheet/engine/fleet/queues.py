@@ -8,7 +8,7 @@ from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
 from callsheet.domain.records import QueueRecord
 from callsheet.engine.reads.queues import list_queues
-from callsheet.operation.catalog import Catalog
+from callsheet.operation_api.catalog import Catalog
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from callsheet.domain.plan import JOB_ID
 from callsheet.domain.plan_validation import validate_params
 from callsheet.engine.jobs.json_validation import validated_json
 from callsheet.engine.jobs.outcomes import ChildJobRow
-from callsheet.operation.contract import ChildJob, Operation
+from callsheet.operation_api.contract import ChildJob, Operation
 from callsheet.queue.claim import ClaimedJob
 
 

@@ -11,7 +11,7 @@ from callsheet.domain.ids import new_id
 from callsheet.domain.json_storage import storable_json
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.jobs.outcomes import Outcome
-from callsheet.operation.contract import Operation
+from callsheet.operation_api.contract import Operation
 from callsheet.queue.claim import ClaimedJob
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.jobs.snooze import ProviderWait
-from callsheet.operation.contract import Operation
+from callsheet.operation_api.contract import Operation
 
 RunKey: TypeAlias = tuple[UUID, int]
 """Identifies a run: the id of the job record and the epoch of the claim."""

@@ -18,7 +18,7 @@ from callsheet.domain.plan_validation import CheckedPlan, check_plan
 from callsheet.domain.queues import priority_of
 from callsheet.engine.jobs.changes import event_notification
 from callsheet.engine.jobs.json_validation import validated_json
-from callsheet.operation.contract import Operation
+from callsheet.operation_api.contract import Operation
 
 _MAX_JOBS_ON_LOOP = 20
 """Larger plans are validated in a thread, so that they do not block the event loop."""

@@ -9,7 +9,7 @@ from callsheet.db.statements import sql
 from callsheet.domain.records import QueueRecord
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.reads.workers import list_workers
-from callsheet.operation.catalog import Catalog
+from callsheet.operation_api.catalog import Catalog
 
 
 async def list_queues(database: Database, catalog: Catalog) -> list[QueueRecord]:

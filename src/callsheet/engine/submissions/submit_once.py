@@ -30,7 +30,7 @@ from callsheet.domain.json_storage import storable_json
 from callsheet.engine.jobs.snooze import ProviderWait, Snooze
 from callsheet.engine.submissions.reconciler import SubmissionReconciler, accept_submission, search_criteria
 from callsheet.engine.uncancellable import run_uncancellable
-from callsheet.operation.contract import OpenSubmission
+from callsheet.operation_api.contract import OpenSubmission
 from callsheet.providers.contract import InputFile, Provider, SubmitRequest, Task
 from callsheet.queue.claim import ClaimedJob
 

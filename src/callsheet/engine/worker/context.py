@@ -29,8 +29,8 @@ from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.probing.probe import probe_if_media
-from callsheet.operation.catalog import Catalog
-from callsheet.operation.contract import OpenSubmission
+from callsheet.operation_api.catalog import Catalog
+from callsheet.operation_api.contract import OpenSubmission
 from callsheet.providers.contract import Provider, SubmitRequest, Task, TaskStatus
 from callsheet.queue.claim import ClaimedJob
 from callsheet.settings import Settings

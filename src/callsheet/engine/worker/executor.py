@@ -22,8 +22,8 @@ from callsheet.engine.jobs.failures import Backoff, failure_outcome, unexpected_
 from callsheet.engine.jobs.outcomes import Outcome, RunKey
 from callsheet.engine.jobs.snooze import Snooze
 from callsheet.engine.worker.context import JobContext, WorkerServices
-from callsheet.operation.catalog import Catalog
-from callsheet.operation.contract import Operation, RunChildJobs
+from callsheet.operation_api.catalog import Catalog
+from callsheet.operation_api.contract import Operation, RunChildJobs
 from callsheet.queue.claim import ClaimedJob
 
 log = structlog.get_logger(__name__)

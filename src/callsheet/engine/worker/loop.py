@@ -27,7 +27,7 @@ from callsheet.engine.worker.executor import Executor
 from callsheet.engine.worker.heartbeat import Heartbeat
 from callsheet.engine.worker.rescuer import Rescuer
 from callsheet.engine.worker.scheduler import Scheduler
-from callsheet.operation.catalog import Catalog
+from callsheet.operation_api.catalog import Catalog
 from callsheet.queue.claim import ClaimedJob, Claimer
 from callsheet.queue.lanes import Lane
 from callsheet.settings import Settings

@@ -10,7 +10,7 @@ from callsheet.comfyui.client import ComfyUIClient
 from callsheet.comfyui.graph import Graph, set_input
 from callsheet.comfyui.workflows import InputKind
 from callsheet.domain.errors import BadParams, Problem
-from callsheet.operation.contract import Context
+from callsheet.operation_api.contract import Context
 from callsheet.operations.comfyui.prepare import GraphFile
 from callsheet.operations.media_inputs import RequiredMedia, read_media
 

@@ -3,7 +3,7 @@
 import time
 
 from callsheet.comfyui.parsing import sanitize_text
-from callsheet.operation.contract import Context
+from callsheet.operation_api.contract import Context
 
 _FLUSH_INTERVAL = 1.0
 _MAX_BATCH = 40

@@ -10,7 +10,7 @@ from callsheet.domain.durations import Duration
 from callsheet.domain.errors import ProviderFailed, ProviderUnreachable
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.operation.contract import Context, operation
+from callsheet.operation_api.contract import Context, operation
 from callsheet.operations.comfyui.prepare import prepare_graph
 from callsheet.operations.comfyui.prompt_run import PromptRun
 from callsheet.operations.comfyui.results import ComfyUIResult, collect_outputs

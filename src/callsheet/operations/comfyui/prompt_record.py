@@ -11,7 +11,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 
 from callsheet.domain.errors import OutcomeUnknown
-from callsheet.operation.contract import Context
+from callsheet.operation_api.contract import Context
 
 _TEXT_OR_NONE: TypeAdapter[str | None] = TypeAdapter(str | None)
 

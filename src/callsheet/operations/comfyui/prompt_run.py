@@ -29,7 +29,7 @@ from callsheet.domain.errors import (
     TimedOut,
     Transient,
 )
-from callsheet.operation.contract import Context
+from callsheet.operation_api.contract import Context
 from callsheet.operations.comfyui.input_files import fetch_files, upload_files
 from callsheet.operations.comfyui.prepare import PreparedGraph
 from callsheet.operations.comfyui.prompt_record import PromptRecord

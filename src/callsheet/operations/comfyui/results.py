@@ -7,7 +7,7 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import ProviderFailed
 from callsheet.domain.model import Model
 from callsheet.files.object_keys import safe_name
-from callsheet.operation.contract import Context
+from callsheet.operation_api.contract import Context
 from callsheet.operations.comfyui.prompt_run import RUN_SHARE, PromptResult
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from callsheet.comfyui.client import ComfyUIClient
 from callsheet.comfyui.pool import Pool
 from callsheet.comfyui.server import MANAGED_NAME, Server
-from callsheet.operation.contract import Context
+from callsheet.operation_api.contract import Context
 from callsheet.operations.comfyui.log_forwarder import LogForwarder
 
 

@@ -6,8 +6,8 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from callsheet.domain.plan import Plan, PlannedJob, Submission
-from callsheet.operation.catalog import Catalog
-from callsheet.operation.contract import Operation
+from callsheet.operation_api.catalog import Catalog
+from callsheet.operation_api.contract import Operation
 
 _Schema = dict[str, Any]
 

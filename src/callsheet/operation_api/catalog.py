@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from callsheet.domain.errors import ConfigurationError
-from callsheet.operation.contract import Operation
+from callsheet.operation_api.contract import Operation
 from callsheet.settings import Settings
 
 ENTRY_POINT_GROUP = "callsheet.operations"

@@ -9,9 +9,9 @@ from pydantic import BaseModel, Field
 
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
-from callsheet.operation.catalog import Catalog, discover
-from callsheet.operation.contract import operation
-from callsheet.operation.plan_schema import plan_schema
+from callsheet.operation_api.catalog import Catalog, discover
+from callsheet.operation_api.contract import operation
+from callsheet.operation_api.plan_schema import plan_schema
 
 
 class Fit(StrEnum):

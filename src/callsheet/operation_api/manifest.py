@@ -2,8 +2,8 @@
 
 from callsheet.domain.queues import priority_of
 from callsheet.domain.records import OperationRecord
-from callsheet.operation.catalog import Catalog
-from callsheet.operation.contract import Operation
+from callsheet.operation_api.catalog import Catalog
+from callsheet.operation_api.contract import Operation
 
 
 def manifest(catalog: Catalog) -> list[OperationRecord]:

@@ -6,8 +6,8 @@ from types import CodeType, FunctionType
 
 import pytest
 
-from callsheet.operation.catalog import discover
-from callsheet.operation.contract import Operation
+from callsheet.operation_api.catalog import discover
+from callsheet.operation_api.contract import Operation
 
 BUILT_IN = [operation for operation in discover().operations() if operation.run.__module__.startswith("callsheet.")]
 REQUIREMENT_OF_NAME = {"ffmpeg": "ffmpeg", "find_engine": "speech"}

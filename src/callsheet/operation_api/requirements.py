@@ -6,7 +6,7 @@ from pathlib import Path
 from callsheet.domain.errors import ConfigurationError
 from callsheet.media.ffmpeg.binary import find_ffmpeg
 from callsheet.media.speech.engines import ENGINES
-from callsheet.operation.catalog import Catalog
+from callsheet.operation_api.catalog import Catalog
 from callsheet.settings import Settings
 
 
