@@ -1,4 +1,4 @@
-"""Write the generated parts of the documentation anew: `python docs/generate.py`.
+"""Regenerate the generated parts of the documentation: `python docs/generate.py`.
 
 A page asks for a part with two comments, and what stands between them is replaced:
 
@@ -51,7 +51,7 @@ def main() -> None:
         fresh = refreshed(text)
         if fresh != text:
             page.write_text(fresh)
-            sys.stdout.write(f"{page.relative_to(DOCS.parent)} written anew\n")
+            sys.stdout.write(f"{page.relative_to(DOCS.parent)} regenerated\n")
 
 
 def refreshed(page: str) -> str:
@@ -150,7 +150,7 @@ Places = dict[str, str]
 
 
 def operations_part(_page: str) -> str:
-    """Return every installed operation with what it takes and returns; what several take is told once."""
+    """Return every installed operation with its params and results; shared models appear once."""
     homes: dict[type[BaseModel], str] = {}
     return "\n\n".join(_operation(operation, homes) for operation in discover().operations())
 
@@ -175,7 +175,7 @@ def _operation(operation: Operation, homes: dict[type[BaseModel], str]) -> str:
 
 
 def _given(operation: Operation, name: str, schema: dict[str, Any], homes: dict[type[BaseModel], str]) -> Iterator[str]:
-    """Yield what the operation returns, and below it what that is made of, where it is not told elsewhere."""
+    """Yield the result of the operation, followed by its models that are not described elsewhere."""
     models = {key: model for key, model in _models_in(operation.result).items() if model is not operation.result}
     new = {key: model for key, model in models.items() if model not in homes and key not in _NOT_SHOWN}
     homes.update(dict.fromkeys(new.values(), name))

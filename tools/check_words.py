@@ -48,7 +48,6 @@ WORDS = {
     r"errands?": "prompt run",
     r"forecast": "inject faults",
     r"sought|rivals?": "search criteria, identical submissions",
-    r"that is none|that are none": "invalid",
     r"to be had": "available",
     r"goes on with|go on with": "continue",
     r"comes? to nothing|came to nothing": "fail, discard",
@@ -146,7 +145,6 @@ NAMES = {
     "Finder": "SubmissionReconciler",
     "Messenger": "WebhookSender",
     "Outermost": "RequestMiddleware",
-    "Faults": "ErrorHandlingGroup",
     "Errand": "PromptRun",
     "Ears": "PromptEvents",
     "Footage": "MediaInfo",
@@ -188,6 +186,13 @@ NAMES = {
 """Replaced identifier → the name to use."""
 
 
+ALLOWED = {
+    "src/callsheet/cli/demo/score.py": {"beat", "beats"},  # of music
+    "src/callsheet/db/embedded/run_as_user.py": {"nobody"},  # the user of the system
+}
+"""File → banned words that have another meaning there."""
+
+
 def tracked() -> list[Path]:
     """Return the tracked text files that are checked."""
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
@@ -198,13 +203,16 @@ def tracked() -> list[Path]:
 
 def found_words(path: Path, text: str) -> Iterator[str]:
     """Yield a line for each banned word; snake_case parts count as words."""
+    name_of_file = path.relative_to(ROOT).as_posix()
+    allowed = ALLOWED.get(name_of_file, set())
     for number, line in enumerate(text.splitlines(), 1):
         for pattern, use in WORDS.items():
             for match in re.finditer(rf"(?<![a-zA-Z])(?:{pattern})(?![a-zA-Z])", line, re.IGNORECASE):
-                yield f"{path.relative_to(ROOT)}:{number}: '{match[0]}': write {use}"
+                if match[0].lower() not in allowed:
+                    yield f"{name_of_file}:{number}: '{match[0]}': write {use}"
         for name, use in NAMES.items():
             if re.search(rf"(?<!\w){name}(?!\w)", line):
-                yield f"{path.relative_to(ROOT)}:{number}: '{name}' is called {use}"
+                yield f"{name_of_file}:{number}: '{name}' is called {use}"
 
 
 def public_names(path: Path) -> list[str]:

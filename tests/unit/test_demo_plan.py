@@ -4,7 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from media.studio import Stage, Studio
+from media.studio import FakeContext, Studio
 from PIL import Image
 
 from callsheet.cli.demo import OPERATIONS, plan
@@ -35,7 +35,7 @@ def studio(tmp_path_factory):
 
 @pytest.fixture
 def stage(tmp_path):
-    return Stage(tmp_path)
+    return FakeContext(tmp_path)
 
 
 def film() -> dict:
@@ -115,7 +115,7 @@ async def test_each_landscape_moves_smoothly_in_color(studio, stage, picture):
     result = await demo_scene.run(stage, demo_scene.params(picture=picture, duration=0.3))
 
     found = result.video.probe
-    frames = studio.look(stage.kept[0], size=(108, 192), filters="scale=108:192")
+    frames = studio.gray_frames(stage.kept[0], size=(108, 192), filters="scale=108:192")
     changes = abs(frames[1:] - frames[:-1]).mean(axis=(1, 2))
     assert (found.width, found.height, found.fps, found.frames) == (1080, 1920, 30, 9)
     assert frames.std() > 25, "the frame is not uniform"
@@ -131,7 +131,7 @@ async def test_the_still_is_larger_than_the_film(stage):
 async def test_the_music_has_no_gap_and_no_clipping(studio, stage):
     await demo_music.run(stage, demo_music.params(duration=17.6))
 
-    audio = studio.listen(stage.kept[0])
+    audio = studio.audio_samples(stage.kept[0])
     parts = [(audio[start : start + 12_000] ** 2).mean() ** 0.5 for start in range(0, len(audio) - 48_000, 12_000)]
     assert len(audio) == pytest.approx(17.6 * 48_000, abs=100)
     assert 0.1 < abs(audio).max() < 0.95

@@ -1,4 +1,4 @@
-"""The documentation tells the truth: links lead somewhere, examples work, generated parts are fresh."""
+"""The documentation is correct: links resolve, examples run, generated parts are fresh."""
 
 import ast
 import importlib.util
@@ -192,7 +192,7 @@ def test_the_tests_of_an_own_operation_pass(own_operations, tmp_path, database_u
     assert run.returncode == 0, run.stdout + run.stderr
 
 
-def test_the_shown_check_tells_our_webhooks_from_others():
+def test_the_documented_verification_accepts_only_our_webhooks():
     program = next(block for block in blocks_of(EVENTS) if block.file == "verify.py")
     exec(program.text, shown := {})
     verify, body, now = shown["verify"], b'{"type":"execution.succeeded"}', datetime.now(UTC)
@@ -271,7 +271,7 @@ def test_every_setting_says_what_it_is_for():
     assert [name for name, field in Settings.model_fields.items() if not field.description] == []
 
 
-def test_every_event_that_a_status_makes_is_told_of():
+def test_every_event_of_a_status_is_documented():
     page = EVENTS.read_text()
     reached = {*JobStatus} - {JobStatus.WAITING}
 

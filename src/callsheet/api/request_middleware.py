@@ -1,4 +1,4 @@
-"""Outermost middleware: request id, access log, and a response to every exception."""
+"""The first middleware: request id, access log, and a response to every exception."""
 
 import re
 import time

@@ -57,7 +57,7 @@ def test_programs_get_json(callsheet):
     )
 
 
-def test_an_unknown_one_is_told_with_the_nearest(callsheet):
+def test_an_unknown_model_suggests_the_nearest(callsheet):
     result = callsheet("models", "show", "bytedance/seedance", fails=True)
 
     assert f"did you mean '{MODEL}'?" in str(result.exception) + result.output

@@ -83,10 +83,10 @@ def test_the_printed_commands_render_the_video(here: Path, callsheet: Command, s
     subprocess.run(["bash", "-e"], input=commands, text=True, cwd=here / "a folder", check=True, capture_output=True)
 
     video = here / "a folder" / "film.mp4"
-    frames = studio.look(video, size=(64, 64))
+    frames = studio.gray_frames(video, size=(64, 64))
     assert len(frames) == 39
     assert (frames[12] > 200).sum() > 100, "its title is visible"
-    assert len(studio.listen(video)) == pytest.approx(1.3 * 48_000, abs=1100)
+    assert len(studio.audio_samples(video)) == pytest.approx(1.3 * 48_000, abs=1100)
 
 
 def test_the_explanation_is_printed_as_json(here: Path, callsheet: Command):

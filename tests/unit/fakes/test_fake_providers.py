@@ -64,7 +64,7 @@ async def test_webhooks_follow_their_script(calls: WebhookScript, statuses: list
         await fake.finish((await ordered(fake, receiver.url))["id"])
 
     assert [json.loads(webhook.body)["status"] for webhook in receiver.webhooks] == statuses
-    assert [told.status for told in fake.sent_webhooks] == [200] * len(statuses)
+    assert [reported.status for reported in fake.sent_webhooks] == [200] * len(statuses)
 
 
 async def test_a_webhook_can_arrive_before_the_response() -> None:
@@ -73,16 +73,16 @@ async def test_a_webhook_can_arrive_before_the_response() -> None:
         answering = asyncio.create_task(ordered(fake, receiver.url))
 
         await receiver.received()
-        [told] = (json.loads(webhook.body)["id"] for webhook in receiver.webhooks)
+        [reported] = (json.loads(webhook.body)["id"] for webhook in receiver.webhooks)
 
-        assert (await answering)["id"] == told
+        assert (await answering)["id"] == reported
 
 
 async def test_an_undelivered_webhook_is_recorded() -> None:
     async with FakeReplicate() as fake:
         await fake.finish((await ordered(fake, "http://127.0.0.1:1/"))["id"])
 
-    assert [told.status for told in fake.sent_webhooks] == [0]
+    assert [reported.status for reported in fake.sent_webhooks] == [0]
 
 
 async def test_faults_are_used_in_order() -> None:

@@ -58,25 +58,25 @@ class Studio:
     def sound(self, name: str, source: str, *, seconds: float = 4) -> Path:
         return self.make(name, "-f", "lavfi", "-i", source, "-t", str(seconds), "-c:a", "pcm_s16le")
 
-    def look(self, path: Path, *, size: tuple[int, int], filters: str = "null") -> np.ndarray:
+    def gray_frames(self, path: Path, *, size: tuple[int, int], filters: str = "null") -> np.ndarray:
         """Return every frame in gray: an array of frames, rows, columns."""
         command = [str(self.binary), "-v", "error", "-nostdin", "-i", f"file:{path}", "-vf", filters]
         raw = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "gray", "-"], capture_output=True, check=True)
         return np.frombuffer(raw.stdout, np.uint8).reshape(-1, size[1], size[0]).astype(float)
 
-    def colours(self, path: Path, *, size: tuple[int, int]) -> np.ndarray:
+    def rgb_frames(self, path: Path, *, size: tuple[int, int]) -> np.ndarray:
         """Return every frame in RGB: an array of frames, rows, columns, components."""
         command = [str(self.binary), "-v", "error", "-nostdin", "-i", f"file:{path}"]
         raw = subprocess.run([*command, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"], capture_output=True, check=True)
         return np.frombuffer(raw.stdout, np.uint8).reshape(-1, size[1], size[0], 3).astype(float)
 
-    def numbers(self, path: Path) -> np.ndarray:
+    def frame_numbers(self, path: Path) -> np.ndarray:
         """Return the frame numbers of a counting clip, read from a video of 64x64."""
-        levels = self.look(path, size=(64, 64)).mean(axis=(1, 2))
+        levels = self.gray_frames(path, size=(64, 64)).mean(axis=(1, 2))
         # The decoded gray has full range: black is 0, not 16.
         return levels * 219 / 255 / 3
 
-    def listen(self, path: Path) -> np.ndarray:
+    def audio_samples(self, path: Path) -> np.ndarray:
         """Return all audio samples at 48 kHz: an array of samples, channels."""
         command = [str(self.binary), "-v", "error", "-nostdin", "-i", f"file:{path}", "-map", "0:a:0"]
         args = ["-ar", "48000", "-ac", "2", "-f", "f32le", "-"]
@@ -84,7 +84,7 @@ class Studio:
         return np.frombuffer(raw, "<f4").reshape(-1, 2)
 
 
-class Stage:
+class FakeContext:
     """A job context with what the media operations need."""
 
     def __init__(self, folder: Path, **settings: object) -> None:
@@ -96,7 +96,7 @@ class Stage:
         self.kept: list[Path] = []
         self.settings = Settings(_env_file=None, data_dir=folder, ffmpeg_video_preset="ultrafast", **settings)
         self.ffmpeg = open_ffmpeg(self.settings)
-        self.told: list[float] = []
+        self.reported_progress: list[float] = []
         self.cache = FileCache(open_folder(folder / "cache"), max_age=timedelta(days=1))
         self.host_count, self.children_done = 1, False
 
@@ -104,7 +104,7 @@ class Stage:
         return self.host_count
 
     def progress(self, done: float, message: str | None = None) -> None:
-        self.told.append(done)
+        self.reported_progress.append(done)
 
     async def fetch_input(self, source: MediaSource) -> Path:
         assert isinstance(source.root, str)

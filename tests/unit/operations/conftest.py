@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from media.studio import Stage, Studio
+from media.studio import FakeContext, Studio
 
 
 @pytest.fixture(scope="session")
@@ -10,5 +10,5 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return Stage(tmp_path)
+def stage(tmp_path: Path) -> FakeContext:
+    return FakeContext(tmp_path)

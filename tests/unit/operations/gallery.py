@@ -5,14 +5,14 @@ from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
-from media.studio import Stage
+from media.studio import FakeContext
 from PIL import Image
 
 from callsheet.domain.artifacts import Artifact
 from callsheet.operations.preview import PreviewParams, PreviewResult, preview
 
 
-class Gallery(Stage):
+class Gallery(FakeContext):
     """A stage whose outputs are images."""
 
     async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media.studio import Stage, Studio
+from media.studio import FakeContext, Studio
 
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.plan_parsing import read_plan_text
@@ -33,7 +33,7 @@ def sources(studio: Studio) -> dict[str, Path]:
 async def test_the_edit_example_renders_the_described_video(
     tmp_path: Path, studio: Studio, sources: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ):
-    stage = Stage(tmp_path)
+    stage = FakeContext(tmp_path)
 
     async def fetch_input(source: MediaSource) -> Path:
         return sources[str(source.root)]
@@ -46,7 +46,7 @@ async def test_the_edit_example_renders_the_described_video(
     result = await render.run(stage, validate_params(params, render.params))
 
     video = stage.kept[0]
-    frames, audio = studio.look(video, size=(108, 192)), studio.listen(video)[:, 0]
+    frames, audio = studio.gray_frames(video, size=(108, 192)), studio.audio_samples(video)[:, 0]
     assert (len(frames), result.duration, result.segments, result.notes) == (363, pytest.approx(12.1), 7, [])
     assert all(frame[14:22, 90:98].mean() > 180 for frame in frames[15:]), "the logo is visible to the end"
     speaker = [n for n, frame in enumerate(frames) if frame[20:40, 15:35].mean() > 240]

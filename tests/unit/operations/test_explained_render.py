@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from media.studio import Stage, Studio
+from media.studio import FakeContext, Studio
 
 from callsheet.domain.plan_validation import validate_params
 from callsheet.media.rendering.explain import explain
@@ -28,9 +28,9 @@ async def test_a_render_runs_the_explained_commands(
     tmp_path: Path, studio: Studio, monkeypatch: pytest.MonkeyPatch, trim: float
 ):
     (tmp_path / "before").mkdir()
-    before = Stage(tmp_path / "before")
+    before = FakeContext(tmp_path / "before")
     await render.run(before, read(str(studio.clip("plain.mp4", sound="sine=frequency=300"))))
-    stage = Stage(tmp_path, ffmpeg_audio_filter="volume=0.5")
+    stage = FakeContext(tmp_path, ffmpeg_audio_filter="volume=0.5")
     params = read(
         {"src": str(before.kept[0]), "trim_start": trim},
         {"src": str(before.kept[0]), "title": "Hello", "transition": {"type": "fade", "duration": 0.2}},

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from media.studio import Stage, Studio
+from media.studio import FakeContext, Studio
 
 from callsheet.domain.errors import BadParams
 from callsheet.domain.plan_validation import validate_params
@@ -14,7 +14,7 @@ _MONO = 0.5**0.5
 TONE = "sine=frequency=440:sample_rate=44100"
 
 
-async def take(stage: Stage, path: Path, **params: Any) -> tuple[ExtractAudioResult, Path]:
+async def take(stage: FakeContext, path: Path, **params: Any) -> tuple[ExtractAudioResult, Path]:
     result = await extract_audio.run(stage, validate_params({"src": str(path), **params}, extract_audio.params))
     assert isinstance(result, ExtractAudioResult)
     return result, stage.kept[-1]
@@ -29,27 +29,29 @@ def film(studio: Studio) -> Path:
     ("format", "codec"),
     [("wav", "pcm_s16le"), ("mp3", "mp3"), ("m4a", "aac"), ("opus", "opus"), ("flac", "flac")],
 )
-async def test_every_format_contains_the_whole_audio(stage: Stage, studio: Studio, film: Path, format: str, codec: str):
+async def test_every_format_contains_the_whole_audio(
+    stage: FakeContext, studio: Studio, film: Path, format: str, codec: str
+):
     result, path = await take(stage, film, format=format)
 
     probe = result.audio.probe
     assert probe is not None
     assert (probe.audio_codec, probe.audio_channels, probe.width) == (codec, 1, None)
     assert result.audio.name == f"audio.{format}"
-    audio = studio.listen(path)
+    audio = studio.audio_samples(path)
     assert len(audio) / 48000 == pytest.approx(2, abs=0.06)
     assert np.abs(audio[4800:-9600]).max() == pytest.approx(_MONO / 8, abs=0.01)
     assert result.copied is (format == "m4a")
 
 
-async def test_by_default_the_audio_is_copied(stage: Stage, studio: Studio, film: Path):
+async def test_by_default_the_audio_is_copied(stage: FakeContext, studio: Studio, film: Path):
     result, path = await take(stage, film)
 
     assert (result.copied, path.suffix) == (True, ".m4a")
-    assert np.array_equal(studio.listen(path), studio.listen(film))
+    assert np.array_equal(studio.audio_samples(path), studio.audio_samples(film))
 
 
-async def test_audio_can_be_converted_for_speech_recognition(stage: Stage, film: Path):
+async def test_audio_can_be_converted_for_speech_recognition(stage: FakeContext, film: Path):
     result, _ = await take(stage, film, format="wav", channels=1, sample_rate=16000)
 
     probe = result.audio.probe
@@ -57,19 +59,19 @@ async def test_audio_can_be_converted_for_speech_recognition(stage: Stage, film:
     assert (probe.audio_channels, probe.sample_rate, probe.duration) == (1, 16000, pytest.approx(2, abs=0.05))
 
 
-async def test_late_audio_keeps_its_delay(stage: Stage, studio: Studio, film: Path):
+async def test_late_audio_keeps_its_delay(stage: FakeContext, studio: Studio, film: Path):
     late = studio.make(
         "late.mp4", "-i", str(film), "-itsoffset", "1.5", "-i", str(film), "-map", "0:v", "-map", "1:a", "-c", "copy"
     )
 
     result, path = await take(stage, late, format="wav")
 
-    loud = np.abs(studio.listen(path)[:, 0]) > 0.01
+    loud = np.abs(studio.audio_samples(path)[:, 0]) > 0.01
     assert np.argmax(loud) / 48000 == pytest.approx(1.5, abs=0.03)
     assert result.duration == pytest.approx(3.5, abs=0.05)
 
 
-async def test_late_audio_is_not_copied(stage: Stage, studio: Studio, film: Path):
+async def test_late_audio_is_not_copied(stage: FakeContext, studio: Studio, film: Path):
     late = studio.make(
         "late.mp4", "-i", str(film), "-itsoffset", "1.5", "-i", str(film), "-map", "0:v", "-map", "1:a", "-c", "copy"
     )
@@ -79,7 +81,7 @@ async def test_late_audio_is_not_copied(stage: Stage, studio: Studio, film: Path
     assert not result.copied
 
 
-async def test_a_range_of_a_stream_is_extracted(stage: Stage, studio: Studio):
+async def test_a_range_of_a_stream_is_extracted(stage: FakeContext, studio: Studio):
     sweep = "aevalsrc='if(lt(t,1),0.1,0.5)*sin(2*PI*500*t)':s=48000:d=2"
     two = studio.make(
         "two.mkv", "-f", "lavfi", "-i", "sine=d=2", "-f", "lavfi", "-i", sweep, "-map", "0", "-map", "1", "-c:a", "flac"
@@ -87,14 +89,14 @@ async def test_a_range_of_a_stream_is_extracted(stage: Stage, studio: Studio):
 
     result, path = await take(stage, two, track=1, start=0.5, duration="0:01", format="flac")
 
-    audio = np.abs(studio.listen(path)[:, 0])
+    audio = np.abs(studio.audio_samples(path)[:, 0])
     assert len(audio) == 48000
     assert result.duration == pytest.approx(1)
     assert audio[:23000].max() == pytest.approx(0.1 * _MONO, abs=0.01)
     assert audio[25000:].max() == pytest.approx(0.5 * _MONO, abs=0.01)
 
 
-async def test_surround_audio_is_kept_or_downmixed(stage: Stage, studio: Studio):
+async def test_surround_audio_is_kept_or_downmixed(stage: FakeContext, studio: Studio):
     surround = studio.make(
         "surround.mkv", "-f", "lavfi", "-i", "anoisesrc=d=1,aformat=channel_layouts=5.1", "-c:a", "ac3"
     )
@@ -113,12 +115,14 @@ async def test_surround_audio_is_kept_or_downmixed(stage: Stage, studio: Studio)
         ({"start": 9}, "start is 9 s, but the audio ends at 2 s"),
     ],
 )
-async def test_a_missing_stream_or_range_is_rejected(stage: Stage, film: Path, params: dict[str, Any], message: str):
+async def test_a_missing_stream_or_range_is_rejected(
+    stage: FakeContext, film: Path, params: dict[str, Any], message: str
+):
     with pytest.raises(BadParams, match=message):
         await take(stage, film, **params)
 
 
-async def test_a_video_without_audio_is_rejected(stage: Stage, studio: Studio):
+async def test_a_video_without_audio_is_rejected(stage: FakeContext, studio: Studio):
     with pytest.raises(BadParams, match="there is no audio in this file"):
         await take(stage, studio.clip("silent.mp4"))
 
@@ -139,7 +143,7 @@ def test_conflicting_params_are_rejected(params: dict[str, Any], message: str):
 @pytest.mark.parametrize("format", [None, "wav"])
 @pytest.mark.parametrize(("name", "coding"), [("clock.ts", "libx264"), ("clock.mpg", "mpeg2video")])
 async def test_timestamps_that_do_not_start_at_0_add_no_silence(
-    stage: Stage, studio: Studio, name: str, coding: str, format: str | None
+    stage: FakeContext, studio: Studio, name: str, coding: str, format: str | None
 ):
     args = ["-f", "lavfi", "-i", "testsrc2=size=64x64:rate=30", "-f", "lavfi", "-i", TONE, "-t", "2"]
     film = studio.make(name, *args, "-c:v", coding, "-c:a", "mp2")
@@ -147,4 +151,4 @@ async def test_timestamps_that_do_not_start_at_0_add_no_silence(
     result, path = await take(stage, film, format=format)
 
     assert result.duration == pytest.approx(2, abs=0.06)
-    assert len(studio.listen(path)) / 48_000 == pytest.approx(2, abs=0.06)
+    assert len(studio.audio_samples(path)) / 48_000 == pytest.approx(2, abs=0.06)

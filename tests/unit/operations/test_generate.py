@@ -94,7 +94,7 @@ async def run(job, provider, given, files, **result):
     """Run the operation while the provider creates these files."""
     running = asyncio.create_task(generate.run(job, given))
     [request] = await until(provider.requests)
-    provider.tell(request["id"], "succeeded", files=files, **result)
+    provider.set_status(request["id"], "succeeded", files=files, **result)
     return await running
 
 

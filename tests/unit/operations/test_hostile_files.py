@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 from media.hostile import SECRET, make_corpus
-from media.studio import Stage, Studio
+from media.studio import FakeContext, Studio
 
 from callsheet.domain.errors import BadInput, CallsheetError, FFmpegFailed
 from callsheet.domain.plan_validation import validate_params
@@ -131,7 +131,7 @@ def fill(params: Any, bad: Path, good: Path) -> Any:
 
 @pytest.mark.parametrize("name", INPUTS)
 async def test_a_hostile_file_ends_in_a_clear_error(
-    stage: Stage, corpus: dict[str, Path], good: Path, requests: Requests, name: str
+    stage: FakeContext, corpus: dict[str, Path], good: Path, requests: Requests, name: str
 ):
     operation_name, params = INPUTS[name]
     operation = discover()[operation_name]
@@ -167,7 +167,7 @@ def test_the_playlists_work_without_protection(studio: Studio, corpus: dict[str,
     requests.paths.clear()
 
 
-async def has_the_stated_duration(stage: Stage) -> bool:
+async def has_the_stated_duration(stage: FakeContext) -> bool:
     """Return whether the output has the stated second of the file, besides a second of the good one."""
     lengths = [(await probing.probe_details(path)).probe.duration or 0 for path in stage.kept]
     return max(lengths, default=0) < 3
@@ -199,7 +199,7 @@ TRUNCATED_INPUTS = {
 
 
 @pytest.mark.parametrize("name", TRUNCATED_INPUTS)
-async def test_a_truncated_video_makes_no_shorter_video(stage: Stage, studio: Studio, good: Path, name: str):
+async def test_a_truncated_video_makes_no_shorter_video(stage: FakeContext, studio: Studio, good: Path, name: str):
     front = studio.make("whole.mp4", "-i", str(good), "-c", "copy", "-movflags", "+faststart")
     truncated = truncated_copy(front, stage.dir / "truncated.mp4")
     operation = discover()[name]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media.studio import Stage
+from media.studio import FakeContext
 from PIL import Image
 
 from callsheet.domain.errors import BadParams, FFmpegFailed
@@ -21,7 +21,7 @@ COLORS = ("red", "lime", "blue", "yellow")
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
+def stage(tmp_path: Path) -> FakeContext:
     return Gallery(tmp_path)
 
 
@@ -116,7 +116,7 @@ async def test_a_rotated_video_is_shown_upright(studio, stage, turn):
     turned = studio.make(f"flag-{turn}.mp4", "-display_rotation", str(turn), "-i", str(flag), "-c", "copy")
 
     _, files = await make_preview(stage, turned, count=1, width=None)
-    displayed = studio.look(turned, size=(160, 90) if turn == 180 else (90, 160))[7]
+    displayed = studio.gray_frames(turned, size=(160, 90) if turn == 180 else (90, 160))[7]
     taken = Image.open(files["frame-001.jpg"]).convert("L").resize(displayed.shape[::-1])
 
     assert abs(displayed - np.asarray(taken, float)).mean() < 12

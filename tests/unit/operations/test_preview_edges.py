@@ -5,7 +5,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from media.studio import Stage
+from media.studio import FakeContext
 from PIL import Image
 
 from callsheet.media.thumbnails.video_reader import VideoReader
@@ -15,7 +15,7 @@ EVERYTHING = {"count": 2, "sprite": {"width": 64}, "animation": {"width": 64, "s
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
+def stage(tmp_path: Path) -> FakeContext:
     return Gallery(tmp_path)
 
 
@@ -188,7 +188,7 @@ def test_a_close_key_frame_costs_one_decode(studio, monkeypatch):
     assert decoded_frames(monkeypatch, counting, [0.1, 0.5, 0.9, 1.3, 1.7], 0.4) == 5
 
 
-def test_distant_times_are_sought(studio, monkeypatch):
+def test_distant_times_are_reached_by_seeking(studio, monkeypatch):
     counting = studio.counting("counting.mp4")
 
     assert decoded_frames(monkeypatch, counting, [0.01, 1.62], 0.0) <= 8

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media.studio import Stage
+from media.studio import FakeContext
 from PIL import Image
 
 from callsheet.domain.errors import BadParams
@@ -18,7 +18,7 @@ CUE = re.compile(r"(\d\d):(\d\d):(\d\d\.\d{3}) --> (\d\d):(\d\d):(\d\d\.\d{3})\n
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Stage:
+def stage(tmp_path: Path) -> FakeContext:
     return Gallery(tmp_path)
 
 
@@ -253,7 +253,7 @@ async def test_the_poster_is_sharp_and_neither_blurred_nor_black_nor_white(studi
 
     # The sharp shot has the frames 50 to 61.
     poster = np.asarray(Image.open(files["poster.png"]).convert("L"), float)
-    sharp = studio.look(film, size=(320, 180))[50:62]
+    sharp = studio.gray_frames(film, size=(320, 180))[50:62]
     assert min(abs(shot - poster).mean() for shot in sharp) < 2
 
 
@@ -420,8 +420,8 @@ async def test_all_images_are_made_in_one_job_and_progress_never_decreases(studi
 
     names = ["frame-001.jpg", "frame-002.jpg", "contact-sheet.jpg", "poster.jpg", "sprite-001.jpg", "sprite.vtt"]
     assert list(files) == [*names, "animation.webp", "waveform.png"]
-    assert stage.told == sorted(stage.told)
-    assert (stage.told[-1], result.notes) == (0.95, [])
+    assert stage.reported_progress == sorted(stage.reported_progress)
+    assert (stage.reported_progress[-1], result.notes) == (0.95, [])
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from media.studio import Stage, Studio
+from media.studio import FakeContext, Studio
 
 from callsheet.domain.errors import BadParams
 from callsheet.domain.plan_validation import validate_params
 from callsheet.operations.probe import ProbeResult, probe
 
 
-async def run_probe(stage: Stage, path: Path, **params: Any) -> ProbeResult:
+async def run_probe(stage: FakeContext, path: Path, **params: Any) -> ProbeResult:
     result = await probe.run(stage, validate_params({"src": str(path), **params}, probe.params))
     assert isinstance(result, ProbeResult)
     return result
@@ -31,7 +31,7 @@ def rich(studio: Studio, tmp_path: Path) -> Path:
     return studio.make("rich.mkv", "-i", str(picture), *sounds, *texts, *maps, *tags, *coding)
 
 
-async def test_every_stream_is_reported(stage: Stage, rich: Path):
+async def test_every_stream_is_reported(stage: FakeContext, rich: Path):
     found = await run_probe(stage, rich)
 
     size = rich.stat().st_size  # noqa: ASYNC240 - small, and nothing else runs
@@ -51,7 +51,7 @@ async def test_every_stream_is_reported(stage: Stage, rich: Path):
     assert found.loudness is None and found.counted is None
 
 
-async def test_chapters_and_tags_are_reported_without_private_tags(stage: Stage, rich: Path):
+async def test_chapters_and_tags_are_reported_without_private_tags(stage: FakeContext, rich: Path):
     found = await run_probe(stage, rich)
 
     assert [(c.start, c.end, c.title) for c in found.chapters] == [(0, 1, "Opening")]
@@ -60,7 +60,7 @@ async def test_chapters_and_tags_are_reported_without_private_tags(stage: Stage,
     assert "52.5" not in found.model_dump_json()
 
 
-async def test_loudness_is_measured(stage: Stage, studio: Studio):
+async def test_loudness_is_measured(stage: FakeContext, studio: Studio):
     tone = studio.sound("tone.wav", "sine=frequency=1000:sample_rate=48000,volume=-10dB,aformat=channel_layouts=stereo")
 
     found = await run_probe(stage, tone, loudness=True)
@@ -72,7 +72,7 @@ async def test_loudness_is_measured(stage: Stage, studio: Studio):
     assert found.loudness.range == pytest.approx(0, abs=0.1)
 
 
-async def test_the_loudness_of_silence_is_null(stage: Stage, studio: Studio):
+async def test_the_loudness_of_silence_is_null(stage: FakeContext, studio: Studio):
     found = await run_probe(stage, studio.sound("silence.wav", "anullsrc=r=48000:cl=stereo"), loudness=True)
 
     assert found.loudness is not None
@@ -80,7 +80,7 @@ async def test_the_loudness_of_silence_is_null(stage: Stage, studio: Studio):
     assert ProbeResult.model_validate_json(found.model_dump_json()) == found
 
 
-async def test_frames_are_counted_by_decoding(stage: Stage, studio: Studio):
+async def test_frames_are_counted_by_decoding(stage: FakeContext, studio: Studio):
     clip = studio.clip("plain.mp4", "testsrc2=size=160x90:rate=25", seconds=2)
     uneven = studio.make("vfr.mkv", "-i", str(clip), "-vf", "select='lt(n,10)+not(mod(n,5))'", "-fps_mode", "vfr")
 
@@ -91,7 +91,7 @@ async def test_frames_are_counted_by_decoding(stage: Stage, studio: Studio):
     assert (found.counted.frames, found.counted.damaged) == (18, False)
 
 
-async def test_damage_is_reported_when_frames_are_counted(stage: Stage, studio: Studio, tmp_path: Path):
+async def test_damage_is_reported_when_frames_are_counted(stage: FakeContext, studio: Studio, tmp_path: Path):
     clip = studio.clip("plain.mp4", "testsrc2=size=160x90:rate=25", seconds=2)
     corrupt = bytearray(clip.read_bytes())
     for position in range(corrupt.find(b"mdat") + 1000, corrupt.find(b"moov") - 100, 997):
@@ -103,7 +103,7 @@ async def test_damage_is_reported_when_frames_are_counted(stage: Stage, studio: 
     assert found.counted is not None and found.counted.damaged
 
 
-async def test_hdr_and_non_square_pixels_are_reported(stage: Stage, studio: Studio):
+async def test_hdr_and_non_square_pixels_are_reported(stage: FakeContext, studio: Studio):
     params = "setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc:range=tv,setsar=4/3"
     color_args = [
         "-color_primaries",
@@ -124,7 +124,7 @@ async def test_hdr_and_non_square_pixels_are_reported(stage: Stage, studio: Stud
     assert (picture.bit_depth, picture.pixel_aspect_ratio) == (10, "4:3")
 
 
-async def test_the_duration_of_a_live_recording_is_measured(stage: Stage, studio: Studio):
+async def test_the_duration_of_a_live_recording_is_measured(stage: FakeContext, studio: Studio):
     clip = studio.clip("plain.mp4", "testsrc2=size=160x90:rate=25", seconds=2)
     live = studio.make("live.mkv", "-i", str(clip), "-c", "copy", "-live", "1", "-f", "matroska")
 
@@ -142,7 +142,7 @@ async def test_the_duration_of_a_live_recording_is_measured(stage: Stage, studio
 async def test_files_beyond_the_limits_of_the_settings_are_rejected(
     tmp_path: Path, rich: Path, limit: dict[str, Any], message: str
 ):
-    stage = Stage(tmp_path, **limit)
+    stage = FakeContext(tmp_path, **limit)
 
     with pytest.raises(BadParams) as caught:
         await run_probe(stage, rich)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from media.studio import Stage, Studio
+from media.studio import FakeContext, Studio
 
 from callsheet.domain.plan_validation import validate_params
 from callsheet.media.encoding.loudness import measure
@@ -247,17 +247,17 @@ def with_files(value: Any, sources: dict[Any, str]) -> Any:
 def test_a_rendered_video_matches_its_timeline(
     tmp_path_factory: pytest.TempPathFactory, studio: Studio, sources: dict[Any, str], timeline: dict[str, Any]
 ):
-    stage = Stage(tmp_path_factory.mktemp("render"))
+    stage = FakeContext(tmp_path_factory.mktemp("render"))
     params = validate_params(with_files(timeline, sources), render.params)
 
     result = asyncio.run(render.run(stage, params))
 
     video = stage.kept[0]
-    frames = studio.look(video, size=(64, 64))
+    frames = studio.gray_frames(video, size=(64, 64))
     check_streams(result, timeline, len(frames))
     check_frames(frames, timeline)
     if has_audio(timeline):
-        check_audio(studio.listen(video)[:, 0], timeline)
+        check_audio(studio.audio_samples(video)[:, 0], timeline)
         asyncio.run(check_loudness(stage, video, timeline))
 
 
@@ -320,7 +320,7 @@ def pitch_level(audio: np.ndarray) -> np.ndarray:
     return np.abs(np.convolve(audio * carrier, np.ones(window) / window, mode="same"))
 
 
-async def check_loudness(stage: Stage, video: Path, timeline: dict[str, Any]) -> None:
+async def check_loudness(stage: FakeContext, video: Path, timeline: dict[str, Any]) -> None:
     target, long_enough = timeline["loudness"], float(len(brightness(timeline)) / rate_of(timeline)) > 1
     if target is False or not long_enough:
         return
@@ -332,7 +332,7 @@ async def check_loudness(stage: Stage, video: Path, timeline: dict[str, Any]) ->
 
 @pytest.mark.parametrize("speed", [0.25, 0.5, 0.75, 1.5, 2, 4])
 async def test_audio_at_another_speed_stays_in_sync(
-    stage: Stage, studio: Studio, sources: dict[Any, str], speed: float
+    stage: FakeContext, studio: Studio, sources: dict[Any, str], speed: float
 ):
     timeline = {
         "scenes": [{"src": 0, "speed": speed}],
@@ -342,6 +342,6 @@ async def test_audio_at_another_speed_stays_in_sync(
 
     await render.run(stage, validate_params(with_files(timeline, sources), render.params))
 
-    level = pitch_level(studio.listen(stage.kept[0])[:, 0])
+    level = pitch_level(studio.audio_samples(stage.kept[0])[:, 0])
     assert np.argmax(level > level.max() / 2) / 48_000 == pytest.approx(FLASH[0] / speed, abs=0.03)
-    check_frames(studio.look(stage.kept[0], size=(64, 64)), timeline)
+    check_frames(studio.gray_frames(stage.kept[0], size=(64, 64)), timeline)

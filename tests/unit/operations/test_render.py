@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from media.studio import Stage, Studio
+from media.studio import FakeContext, Studio
 
 from callsheet.domain.errors import BadParams, FFmpegFailed
 from callsheet.domain.plan_validation import validate_params
@@ -20,13 +20,13 @@ TINY = {"width": 64, "height": 64, "fps": 30, "preset": "ultrafast", "crf": 5}
 TONE = "sine=frequency=440:sample_rate=44100"
 
 
-async def make(stage: Stage, **params: object) -> tuple[RenderResult, Path]:
+async def make(stage: FakeContext, **params: object) -> tuple[RenderResult, Path]:
     result = await render.run(stage, validate_params({"output": SMALL, **params}, render.params))
     assert isinstance(result, RenderResult)
     return result, stage.kept[-1]
 
 
-async def test_scenes_of_every_kind_become_one_video(stage: Stage, studio: Studio, tmp_path: Path):
+async def test_scenes_of_every_kind_become_one_video(stage: FakeContext, studio: Studio, tmp_path: Path):
     flat = studio.clip("flat.mp4", "testsrc2=size=160x96:rate=30")
     odd = studio.clip(
         "odd.mkv", "testsrc2=size=161x97:rate=24", sound="sine=frequency=300:sample_rate=22050", pixels="yuv444p"
@@ -63,13 +63,13 @@ async def test_scenes_of_every_kind_become_one_video(stage: Stage, studio: Studi
     )
     assert probe.duration == pytest.approx(result.duration, abs=0.05)
     assert (result.encoder, result.notes) == ("libx264", [])
-    assert stage.told == sorted(stage.told)
-    assert stage.told[-1] == pytest.approx(0.97, abs=0.03)
-    assert len(studio.look(path, size=(160, 284))) == 201
+    assert stage.reported_progress == sorted(stage.reported_progress)
+    assert stage.reported_progress[-1] == pytest.approx(0.97, abs=0.03)
+    assert len(studio.gray_frames(path, size=(160, 284))) == 201
     assert b"moov" in path.read_bytes()[:64]
 
 
-async def test_the_format_of_earlier_systems_is_rendered(stage: Stage, studio: Studio):
+async def test_the_format_of_earlier_systems_is_rendered(stage: FakeContext, studio: Studio):
     params = {
         "scenes": [{"video_path": str(studio.clip("plain.mp4"))}, {"video_path": str(studio.clip("plain.mp4"))}],
         "output_format": {"width": 160, "height": 90, "fps": 25},
@@ -84,7 +84,7 @@ async def test_the_format_of_earlier_systems_is_rendered(stage: Stage, studio: S
 
 
 async def test_a_failing_gpu_falls_back_to_a_software_encoder(
-    stage: Stage, studio: Studio, monkeypatch: pytest.MonkeyPatch
+    stage: FakeContext, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ):
     nvenc = encoders.Encoder("h264_nvenc", encoders.EncodeSettings(hardware="nvenc"))
     able = await encoders.capabilities(stage.ffmpeg.binary)
@@ -103,25 +103,25 @@ async def test_a_failing_gpu_falls_back_to_a_software_encoder(
 
 
 async def test_every_frame_of_a_source_is_shown_once_across_segments(
-    stage: Stage, studio: Studio, monkeypatch: pytest.MonkeyPatch
+    stage: FakeContext, studio: Studio, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(segments.split_segments, "__kwdefaults__", {"max_seconds": 0.3})
     source = studio.counting("counting.mp4", sound=True)
 
     _, path = await make(stage, scenes=[{"src": str(source), "trim_start": 0.2}], output=TINY)
 
-    assert np.round(studio.numbers(path)).astype(int).tolist() == list(range(6, 60))
+    assert np.round(studio.frame_numbers(path)).astype(int).tolist() == list(range(6, 60))
 
 
-async def test_a_video_at_another_frame_rate_keeps_its_speed(stage: Stage, studio: Studio):
+async def test_a_video_at_another_frame_rate_keeps_its_speed(stage: FakeContext, studio: Studio):
     source = studio.counting("slow.mp4", rate=15, frames=30)
 
     _, path = await make(stage, scenes=[str(source)], output={**TINY, "fps": 30})
 
-    assert np.abs(np.round(studio.numbers(path)) - np.arange(60) / 2).max() <= 0.5
+    assert np.abs(np.round(studio.frame_numbers(path)) - np.arange(60) / 2).max() <= 0.5
 
 
-async def test_a_transition_mixes_both_scenes_in_its_middle(stage: Stage, studio: Studio):
+async def test_a_transition_mixes_both_scenes_in_its_middle(stage: FakeContext, studio: Studio):
     scenes = [
         {"color": "black", "duration": 1, "transition": {"type": "crossfade", "duration": 0.5}},
         {"color": "white", "duration": 1},
@@ -129,7 +129,7 @@ async def test_a_transition_mixes_both_scenes_in_its_middle(stage: Stage, studio
 
     _, path = await make(stage, scenes=scenes, output=TINY)
 
-    levels = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    levels = studio.gray_frames(path, size=(64, 64)).mean(axis=(1, 2))
     assert len(levels) == 45
     assert levels[14] < 3
     assert levels[30] > 252
@@ -138,7 +138,7 @@ async def test_a_transition_mixes_both_scenes_in_its_middle(stage: Stage, studio
 
 
 @pytest.mark.parametrize("name", ["red.png", "photo 100%d.jpg"])
-async def test_colors_are_rendered_exactly(stage: Stage, studio: Studio, name: str):
+async def test_colors_are_rendered_exactly(stage: FakeContext, studio: Studio, name: str):
     red = studio.still(name, "color=red:size=64x64,format=rgb24")
     _, path = await make(
         stage, scenes=[{"color": "red", "duration": 0.2}, {"src": str(red), "duration": 0.2}], output=TINY
@@ -151,13 +151,13 @@ async def test_colors_are_rendered_exactly(stage: Stage, studio: Studio, name: s
         assert frame == pytest.approx((255, 0, 0), abs=4)
 
 
-async def test_titles_and_captions_are_visible_at_their_times(stage: Stage, studio: Studio):
+async def test_titles_and_captions_are_visible_at_their_times(stage: FakeContext, studio: Studio):
     scene = {"color": "black", "duration": 2, "title": {"text": "Hello", "start": 0.5, "duration": 0.5, "fade": 0}}
     cues = [{"start": 1.2, "end": 1.7, "text": "A caption {\\fs200}"}, {"start": 9, "end": 10, "text": "late"}]
 
     result, path = await make(stage, scenes=[scene], captions={"cues": cues})
 
-    frames = studio.look(path, size=(160, 284))
+    frames = studio.gray_frames(path, size=(160, 284))
     bright = [(frame > 200).sum() for frame in frames]
     assert [bool(count) for count in bright] == [15 <= n < 30 or 36 <= n < 51 for n in range(60)]
     rows = np.nonzero((frames[20] > 200).any(axis=1))[0]
@@ -177,24 +177,24 @@ async def test_titles_and_captions_are_visible_at_their_times(stage: Stage, stud
         "Dialogue: 0:00:00.20,0:00:00.80,Default,Hello there\n",
     ],
 )
-async def test_captions_are_burned_in_from_a_file(stage: Stage, studio: Studio, tmp_path: Path, text: str):
+async def test_captions_are_burned_in_from_a_file(stage: FakeContext, studio: Studio, tmp_path: Path, text: str):
     captions = tmp_path / "it's a:b.txt"
     captions.write_text(text)
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 1}], captions={"src": str(captions)})
 
-    bright = [(frame > 200).sum() > 0 for frame in studio.look(path, size=(160, 284))]
+    bright = [(frame > 200).sum() > 0 for frame in studio.gray_frames(path, size=(160, 284))]
     assert bright == [6 <= n < 24 for n in range(30)]
 
 
-async def test_an_image_is_zoomed_without_jitter(stage: Stage, studio: Studio):
+async def test_an_image_is_zoomed_without_jitter(stage: FakeContext, studio: Studio):
     edge = studio.still("edge.png", "color=black:size=320x320,drawbox=x=0:y=0:w=80:h=320:color=white:t=fill")
     scenes = [{"src": str(edge), "duration": 1, "motion": {"effect": "zoom_in", "amount": 0.1}}]
 
     _, path = await make(stage, scenes=scenes, output={**TINY, "width": 160, "height": 160})
 
     # The position of the edge, to a fraction of a pixel, is the sum of the brightness of a row.
-    places = studio.look(path, size=(160, 160))[:, 80, :].sum(axis=1) / 255
+    places = studio.gray_frames(path, size=(160, 160))[:, 80, :].sum(axis=1) / 255
     steps = -np.diff(places)
     assert places[0] == pytest.approx(40, abs=0.5)
     assert places[-1] == pytest.approx(36.2, abs=0.6)
@@ -203,7 +203,7 @@ async def test_an_image_is_zoomed_without_jitter(stage: Stage, studio: Studio):
     assert steps.min() > -0.1
 
 
-async def test_audio_and_video_stay_in_sync(stage: Stage, studio: Studio):
+async def test_audio_and_video_stay_in_sync(stage: FakeContext, studio: Studio):
     video_source = "nullsrc=size=64x64:rate=30,geq=lum='255*between(N,15,16)':cb=128:cr=128"
     beep = "aevalsrc='sin(2*PI*1000*t)*between(t,0.5,0.5667)':s=48000"
     flash = studio.clip("flash.mp4", video_source, seconds=1, sound=beep)
@@ -213,31 +213,31 @@ async def test_audio_and_video_stay_in_sync(stage: Stage, studio: Studio):
         stage, scenes=[{"src": str(flash), "transition": fade}] * 3 + [str(flash)], output=TINY, loudness=False
     )
 
-    levels = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    levels = studio.gray_frames(path, size=(64, 64)).mean(axis=(1, 2))
     flashes = [n / 30 for n in range(1, len(levels)) if levels[n] > 128 >= levels[n - 1]]
-    loud = np.abs(studio.listen(path)).max(axis=1) > 0.3
+    loud = np.abs(studio.audio_samples(path)).max(axis=1) > 0.3
     beeps = [n / 48000 for n in np.nonzero(loud)[0] if not loud[max(0, n - 9600) : n].any()]
     assert flashes == pytest.approx([0.5, 1.3, 2.1, 2.9], abs=1e-6)
     assert beeps == pytest.approx(flashes, abs=0.02)
 
 
-async def test_the_loudness_target_is_reached_with_silent_scenes(stage: Stage, studio: Studio):
+async def test_the_loudness_target_is_reached_with_silent_scenes(stage: FakeContext, studio: Studio):
     quiet = studio.clip("quiet.mp4", seconds=2, sound="sine=frequency=300:sample_rate=48000,volume=-20dB")
 
     _, path = await make(stage, scenes=[str(quiet), {"color": "red", "duration": 1}], loudness=-18)
 
     assert (await measure(stage.ffmpeg, path)).integrated == pytest.approx(-18, abs=0.5)
-    assert len(studio.listen(path)) == pytest.approx(3 * 48000, abs=1100)
+    assert len(studio.audio_samples(path)) == pytest.approx(3 * 48000, abs=1100)
 
 
-async def test_a_video_without_audio_sources_has_no_audio_track(stage: Stage, studio: Studio):
+async def test_a_video_without_audio_sources_has_no_audio_track(stage: FakeContext, studio: Studio):
     result, _ = await make(stage, scenes=[str(studio.clip("plain.mp4"))])
 
     assert result.video.probe is not None
     assert result.video.probe.audio_codec is None
 
 
-async def test_a_soundtrack_is_looped_and_ducked(stage: Stage, studio: Studio):
+async def test_a_soundtrack_is_looped_and_ducked(stage: FakeContext, studio: Studio):
     music = studio.sound("music.wav", "sine=frequency=2000:sample_rate=48000", seconds=0.7)
     talk = "aevalsrc='0.5*sin(2*PI*200*t)*between(t,1,2)':s=48000"
     scene = studio.clip("talk.mp4", seconds=3, sound=talk)
@@ -245,14 +245,14 @@ async def test_a_soundtrack_is_looped_and_ducked(stage: Stage, studio: Studio):
 
     _, path = await make(stage, scenes=[str(scene)], soundtrack=soundtrack, loudness=False)
 
-    samples = studio.listen(path)[:, 0]
+    samples = studio.audio_samples(path)[:, 0]
     tone = [np.abs(np.fft.rfft(samples[a : a + 4800]))[200] for a in (24000, 72000, 120000)]
     assert tone[1] < tone[0] / 2
     assert tone[2] > tone[0] * 0.8
     assert np.abs(samples[-400:]).max() < 0.02
 
 
-async def test_a_source_of_one_frame_is_rendered(stage: Stage, studio: Studio):
+async def test_a_source_of_one_frame_is_rendered(stage: FakeContext, studio: Studio):
     one = studio.clip("one.mp4", seconds=1 / 30)
 
     result, _ = await make(stage, scenes=[str(one), {"src": str(one), "duration": 0.5}])
@@ -261,7 +261,7 @@ async def test_a_source_of_one_frame_is_rendered(stage: Stage, studio: Studio):
     assert result.video.probe.frames == 16
 
 
-async def test_a_truncated_source_is_reported(stage: Stage, studio: Studio, tmp_path: Path):
+async def test_a_truncated_source_is_reported(stage: FakeContext, studio: Studio, tmp_path: Path):
     whole = studio.make(
         "front.mp4", "-i", str(studio.clip("long.mp4", seconds=3)), "-c", "copy", "-movflags", "+faststart"
     )
@@ -273,7 +273,7 @@ async def test_a_truncated_source_is_reported(stage: Stage, studio: Studio, tmp_
     assert stage.kept == []
 
 
-async def test_a_file_that_is_not_media_is_reported(stage: Stage, tmp_path: Path):
+async def test_a_file_that_is_not_media_is_reported(stage: FakeContext, tmp_path: Path):
     (tmp_path / "film.mp4").write_text("#EXTM3U\n#EXTINF:1,\n/etc/hostname\n#EXT-X-ENDLIST\n")
 
     with pytest.raises(BadParams) as caught:
@@ -284,7 +284,7 @@ async def test_a_file_that_is_not_media_is_reported(stage: Stage, tmp_path: Path
     assert "'film.mp4' cannot be read as media" in problem.message
 
 
-async def test_every_scene_that_cannot_be_placed_is_reported(stage: Stage, studio: Studio):
+async def test_every_scene_that_cannot_be_placed_is_reported(stage: FakeContext, studio: Studio):
     clip, tone = str(studio.clip("plain.mp4")), str(studio.sound("tone.wav", TONE, seconds=1))
 
     with pytest.raises(BadParams) as caught:
@@ -293,7 +293,7 @@ async def test_every_scene_that_cannot_be_placed_is_reported(stage: Stage, studi
     assert [p.path for p in caught.value.problems] == ["scenes[0].src", "scenes[1].motion", "scenes[2].trimStart"]
 
 
-async def test_odd_sizes_are_made_even_and_noted(stage: Stage):
+async def test_odd_sizes_are_made_even_and_noted(stage: FakeContext):
     result, _ = await make(stage, scenes=[{"color": "red", "duration": 0.2}], output={**SMALL, "width": 161})
 
     assert result.video.probe is not None
@@ -305,7 +305,7 @@ def encoder_processes() -> list[psutil.Process]:
     return [p for p in psutil.Process().children() if "libx264" in p.cmdline()]
 
 
-async def test_a_cancelled_render_leaves_no_process(stage: Stage, studio: Studio):
+async def test_a_cancelled_render_leaves_no_process(stage: FakeContext, studio: Studio):
     scenes = [{"color": "red", "duration": 600}, {"color": "blue", "duration": 600}]
     output = {**SMALL, "width": 1080, "height": 1920, "preset": "slow"}
     running = asyncio.create_task(make(stage, scenes=scenes, output=output))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media.studio import Stage, Studio
+from media.studio import FakeContext, Studio
 
 from callsheet.domain.errors import BadParams
 from callsheet.domain.plan_validation import validate_params
@@ -15,7 +15,7 @@ GREY, WHITE = "color=gray:size=64x64:rate=30", "color=white:size=16x16:rate=30"
 TONE = "sine=frequency=1000:sample_rate=48000"
 
 
-async def make(stage: Stage, **params: object) -> tuple[RenderResult, Path]:
+async def make(stage: FakeContext, **params: object) -> tuple[RenderResult, Path]:
     given = {"output": SMALL, "loudness": False, **params}
     result = await render.run(stage, validate_params(given, render.params))
     assert isinstance(result, RenderResult)
@@ -27,39 +27,39 @@ def sine_level(samples: np.ndarray) -> float:
     return float(np.sqrt(2 * (samples[:, 0] ** 2).mean()))
 
 
-async def test_speed_changes_the_visible_frames_and_keeps_the_pitch(stage: Stage, studio: Studio):
+async def test_speed_changes_the_visible_frames_and_keeps_the_pitch(stage: FakeContext, studio: Studio):
     clip = str(studio.counting("sounding.mp4", frames=60, sound=True))
 
     result, path = await make(stage, scenes=[{"src": clip, "speed": 2}, {"src": clip, "speed": 0.5, "duration": 1}])
 
-    frames = studio.numbers(path)
+    frames = studio.frame_numbers(path)
     assert result.video.probe and result.video.probe.frames == 60
     assert np.abs(frames[:30] - np.arange(0, 60, 2)).max() < 1.1
     assert np.abs(frames[30:] - np.arange(30) / 2).max() < 1.1
     for part in (slice(9_600, 38_400), slice(57_600, 86_400)):
-        spectrum = np.abs(np.fft.rfft(studio.listen(path)[part, 0]))
+        spectrum = np.abs(np.fft.rfft(studio.audio_samples(path)[part, 0]))
         assert spectrum.argmax() * 48_000 / 28_800 == pytest.approx(300, abs=3)
 
 
-async def test_trims_select_their_frames(stage: Stage, studio: Studio):
+async def test_trims_select_their_frames(stage: FakeContext, studio: Studio):
     clip = str(studio.counting("count.mp4", frames=60))
 
     _, path = await make(stage, scenes=[{"src": clip, "trim_start": 0.5, "trim_end": 1}])
 
-    assert np.abs(studio.numbers(path) - np.arange(15, 30)).max() < 0.5
+    assert np.abs(studio.frame_numbers(path) - np.arange(15, 30)).max() < 0.5
 
 
-async def test_gaps_show_the_background(stage: Stage, studio: Studio):
+async def test_gaps_show_the_background(stage: FakeContext, studio: Studio):
     white = str(studio.clip("white.mp4", "color=white:size=64x64:rate=30", seconds=0.5))
 
     _, path = await make(stage, scenes=[{"src": white}, {"src": white, "start": 1}])
 
-    frames = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    frames = studio.gray_frames(path, size=(64, 64)).mean(axis=(1, 2))
     assert len(frames) == 45
     assert (frames[:15] > 250).all() and (frames[15:30] < 5).all() and (frames[30:] > 250).all()
 
 
-async def test_focus_and_crop_select_the_visible_part(stage: Stage, studio: Studio):
+async def test_focus_and_crop_select_the_visible_part(stage: FakeContext, studio: Studio):
     # Black on the left, white on the right.
     halves = "color=black:size=128x64:rate=30,drawbox=x=64:w=64:h=64:color=white:t=fill"
     clip = str(studio.clip("halves.mp4", halves, seconds=0.2))
@@ -73,34 +73,34 @@ async def test_focus_and_crop_select_the_visible_part(stage: Stage, studio: Stud
     ]
     _, path = await make(stage, scenes=scenes)
 
-    frames = studio.look(path, size=(64, 64))[3::6]
+    frames = studio.gray_frames(path, size=(64, 64))[3::6]
     assert [round(frame.mean() / 255, 1) for frame in frames] == [0, 1, 1, 0, 0.5]
     assert frames[4][:, 40:].mean() > 250
 
 
-async def test_an_image_with_fit_none_keeps_its_size(stage: Stage, studio: Studio):
+async def test_an_image_with_fit_none_keeps_its_size(stage: FakeContext, studio: Studio):
     small = str(studio.still("small.png", "color=white:size=20x10"))
 
     _, path = await make(
         stage, scenes=[{"src": small, "fit": "none", "duration": 0.2, "background": "black"}], output=SMALL
     )
 
-    frame = studio.look(path, size=(64, 64))[0]
+    frame = studio.gray_frames(path, size=(64, 64))[0]
     assert frame[28:36, 24:40].min() > 245
     assert (frame > 128).sum() == pytest.approx(200, abs=20)
 
 
-async def test_scenes_fade_in_and_out_with_their_audio(stage: Stage, studio: Studio):
+async def test_scenes_fade_in_and_out_with_their_audio(stage: FakeContext, studio: Studio):
     clip = str(studio.clip("grey.mp4", "color=white:size=64x64:rate=30", seconds=2, sound=TONE))
 
     _, path = await make(stage, scenes=[{"src": clip, "fade_in": 0.5, "fade_out": 1}])
 
-    frames = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    frames = studio.gray_frames(path, size=(64, 64)).mean(axis=(1, 2))
     assert frames[0] < 10 and frames[-1] < 20
     assert frames[7] == pytest.approx(127, abs=25)
     assert (frames[16:30] > 250).all()
     assert frames[45] == pytest.approx(127, abs=25)
-    samples = studio.listen(path)
+    samples = studio.audio_samples(path)
     loud = sine_level(samples[30_000:40_000])
     assert sine_level(samples[11_000:13_000]) == pytest.approx(loud / 2, rel=0.15)
     assert sine_level(samples[71_000:73_000]) == pytest.approx(loud / 2, rel=0.15)
@@ -110,15 +110,17 @@ async def test_scenes_fade_in_and_out_with_their_audio(stage: Stage, studio: Stu
     ("filters", "low", "high"),
     [(["grayscale"], 0, 2), ([{"type": "saturation", "amount": 2}], 60, 256), ([], 20, 60)],
 )
-async def test_filters_change_the_colors(stage: Stage, studio: Studio, filters: list[object], low: float, high: float):
+async def test_filters_change_the_colors(
+    stage: FakeContext, studio: Studio, filters: list[object], low: float, high: float
+):
     # The difference between red and blue.
     _, path = await make(stage, scenes=[{"color": "#a08070", "duration": 0.2, "filters": filters}])
 
-    rgb = studio.colours(path, size=(64, 64))[0].mean(axis=(0, 1))
+    rgb = studio.rgb_frames(path, size=(64, 64))[0].mean(axis=(0, 1))
     assert low <= rgb[0] - rgb[2] <= high
 
 
-async def test_overlays_are_visible_at_their_positions_and_times(stage: Stage, studio: Studio):
+async def test_overlays_are_visible_at_their_positions_and_times(stage: FakeContext, studio: Studio):
     logo = str(studio.still("logo.png", "color=white:size=16x16"))
     places = [
         {"src": logo, "position": "top_left", "start": 0.2, "duration": 0.2},
@@ -127,7 +129,7 @@ async def test_overlays_are_visible_at_their_positions_and_times(stage: Stage, s
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 1}], overlays=places)
 
-    frames = studio.look(path, size=(64, 64))
+    frames = studio.gray_frames(path, size=(64, 64))
     top = frames[:, :16, :16].mean(axis=(1, 2)) > 128
     assert top.nonzero()[0].tolist() == list(range(6, 12))
     bottom = frames[:, 48:, 32:48].mean(axis=(1, 2)) > 240
@@ -135,7 +137,7 @@ async def test_overlays_are_visible_at_their_positions_and_times(stage: Stage, s
     assert frames[20, :48].mean() < 3
 
 
-async def test_an_offset_is_exact_to_the_pixel(stage: Stage, studio: Studio):
+async def test_an_offset_is_exact_to_the_pixel(stage: FakeContext, studio: Studio):
     logo = str(studio.still("logo.png", "color=white:size=16x16"))
     placed = {"src": logo, "position": "top_right", "offset": {"x": -6 / 90, "y": 0}}
 
@@ -143,35 +145,35 @@ async def test_an_offset_is_exact_to_the_pixel(stage: Stage, studio: Studio):
         stage, scenes=[{"color": "black", "duration": 0.2}], overlays=[placed], output={**SMALL, "width": 90}
     )
 
-    lit = np.flatnonzero(studio.look(path, size=(90, 64))[2][8] > 128)
+    lit = np.flatnonzero(studio.gray_frames(path, size=(90, 64))[2][8] > 128)
     assert (lit[0], lit[-1]) == (68, 83)
 
 
-async def test_an_overlay_continues_across_scenes(stage: Stage, studio: Studio):
+async def test_an_overlay_continues_across_scenes(stage: FakeContext, studio: Studio):
     count = str(studio.counting("count.mp4", frames=60))
     scenes = [{"color": "black", "duration": 0.7}, {"color": "red", "duration": 0.7}]
     overlay = {"src": count, "start": 0.5, "trim_start": 0.5, "fit": "cover"}
 
     _, path = await make(stage, scenes=scenes, overlays=[overlay])
 
-    frames = studio.numbers(path)
+    frames = studio.frame_numbers(path)
     assert np.abs(frames[15:] - np.arange(15, 42)).max() < 0.6
 
 
-async def test_the_later_overlay_is_on_top_unless_z_is_given(stage: Stage, studio: Studio):
+async def test_the_later_overlay_is_on_top_unless_z_is_given(stage: FakeContext, studio: Studio):
     white = str(studio.still("white.png", "color=white:size=64x64"))
     black = str(studio.still("black.png", "color=black:size=64x64"))
     scenes = [{"color": "gray", "duration": 0.2}]
 
     _, default = await make(stage, scenes=scenes, overlays=[{"src": white}, {"src": black}])
-    default_frame = studio.look(default, size=(64, 64))[2].mean()
+    default_frame = studio.gray_frames(default, size=(64, 64))[2].mean()
     _, reordered = await make(stage, scenes=scenes, overlays=[{"src": white, "z": 1}, {"src": black}])
 
     assert default_frame < 5
-    assert studio.look(reordered, size=(64, 64))[2].mean() > 250
+    assert studio.gray_frames(reordered, size=(64, 64))[2].mean() > 250
 
 
-async def test_opacity_fades_and_transparent_images_show_the_scene_below(stage: Stage, studio: Studio):
+async def test_opacity_fades_and_transparent_images_show_the_scene_below(stage: FakeContext, studio: Studio):
     glass = str(studio.still("glass.png", "color=white@0.5:size=64x64,format=rgba"))
     white = str(studio.still("white.png", "color=white:size=64x64"))
     overlays = [
@@ -182,7 +184,7 @@ async def test_opacity_fades_and_transparent_images_show_the_scene_below(stage: 
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 1.4}], overlays=overlays)
 
-    frames = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    frames = studio.gray_frames(path, size=(64, 64)).mean(axis=(1, 2))
     assert frames[3] == pytest.approx(127, abs=8)
     assert frames[8] == pytest.approx(64, abs=8)
     assert frames[18] == pytest.approx(127, abs=25)
@@ -191,7 +193,7 @@ async def test_opacity_fades_and_transparent_images_show_the_scene_below(stage: 
 
 
 @pytest.mark.parametrize("encoder", ["libvpx", "libvpx-vp9"])
-async def test_a_transparent_webm_shows_the_scene_below(stage: Stage, studio: Studio, encoder: str):
+async def test_a_transparent_webm_shows_the_scene_below(stage: FakeContext, studio: Studio, encoder: str):
     half = "color=red:size=64x64:rate=30,format=yuva420p,geq=lum='p(X,Y)':cb='p(X,Y)':cr='p(X,Y)':a='255*gte(X,32)'"
     coding = ["-c:v", encoder, "-auto-alt-ref", "0", "-pix_fmt", "yuva420p"]
     clip = str(studio.make(f"{encoder}.webm", "-f", "lavfi", "-i", half, "-t", "0.5", *coding))
@@ -202,14 +204,14 @@ async def test_a_transparent_webm_shows_the_scene_below(stage: Stage, studio: St
         output={**SMALL, "background": "blue"},
     )
 
-    over, alone = studio.colours(path, size=(64, 64))[[7, 22]]
+    over, alone = studio.rgb_frames(path, size=(64, 64))[[7, 22]]
     assert over[32, 10] == pytest.approx([255, 255, 255], abs=6)
     assert alone[32, 10] == pytest.approx([0, 255, 0], abs=6)
     for frame in (over, alone):
         assert frame[32, 50] == pytest.approx([254, 0, 0], abs=6)
 
 
-async def test_a_transparent_image_is_drawn_on_the_background(stage: Stage, studio: Studio):
+async def test_a_transparent_image_is_drawn_on_the_background(stage: FakeContext, studio: Studio):
     glass = str(studio.still("half.png", "color=white@0.5:size=64x64,format=rgba"))
     clear = str(studio.still("clear.png", "color=white@0:size=64x64,format=rgba"))
     scenes = [
@@ -220,11 +222,11 @@ async def test_a_transparent_image_is_drawn_on_the_background(stage: Stage, stud
 
     _, path = await make(stage, scenes=scenes)
 
-    frames = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    frames = studio.gray_frames(path, size=(64, 64)).mean(axis=(1, 2))
     assert frames[3::6] == pytest.approx([127, 255, 0], abs=4)
 
 
-async def test_a_green_screen_becomes_transparent(stage: Stage, studio: Studio):
+async def test_a_green_screen_becomes_transparent(stage: FakeContext, studio: Studio):
     green = "color=0x00ff00:size=64x64:rate=30,drawbox=x=16:y=16:w=32:h=32:color=white:t=fill"
     clip = str(studio.clip("green.mp4", green, seconds=0.3))
 
@@ -232,12 +234,12 @@ async def test_a_green_screen_becomes_transparent(stage: Stage, studio: Studio):
         stage, scenes=[{"color": "black", "duration": 0.3}], overlays=[{"src": clip, "chromaKey": "lime"}]
     )
 
-    frame = studio.look(path, size=(64, 64))[4]
+    frame = studio.gray_frames(path, size=(64, 64))[4]
     assert frame[20:44, 20:44].min() > 230
     assert frame[:12].max() < 30
 
 
-async def test_transparent_parts_stay_transparent_with_a_chroma_key(stage: Stage, studio: Studio):
+async def test_transparent_parts_stay_transparent_with_a_chroma_key(stage: FakeContext, studio: Studio):
     # Green on the left, white in the middle; half of the white, and all to the right of it, is transparent.
     source = "color=white:size=64x64,drawbox=w=16:color=0x00ff00:t=fill,format=rgba"
     clear = "geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='if(lt(X,32),255,if(lt(X,48),128,0))'"
@@ -247,17 +249,17 @@ async def test_transparent_parts_stay_transparent_with_a_chroma_key(stage: Stage
         stage, scenes=[{"color": "black", "duration": 0.2}], overlays=[{"src": logo, "chromaKey": "lime"}]
     )
 
-    row = studio.look(path, size=(64, 64))[3][32]
+    row = studio.gray_frames(path, size=(64, 64))[3][32]
     assert row[[8, 24, 40, 56]] == pytest.approx([0, 255, 128, 0], abs=8)
 
 
-async def test_overlays_slide_in_and_out(stage: Stage, studio: Studio):
+async def test_overlays_slide_in_and_out(stage: FakeContext, studio: Studio):
     logo = str(studio.still("logo.png", "color=white:size=16x16"))
     overlay = {"src": logo, "duration": 2, "animation_in": "slide_right", "animation_out": "slide_up"}
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 2.2}], overlays=[overlay])
 
-    frames = studio.look(path, size=(64, 64))
+    frames = studio.gray_frames(path, size=(64, 64))
     centers = [np.argwhere(frame > 128).mean(axis=0) if (frame > 128).any() else None for frame in frames]
     assert centers[0] is None
     across = [m[1] for m in centers[1:15] if m is not None]
@@ -268,38 +270,38 @@ async def test_overlays_slide_in_and_out(stage: Stage, studio: Studio):
     assert centers[62] is None
 
 
-async def test_an_overlay_rotates_around_its_center(stage: Stage, studio: Studio):
+async def test_an_overlay_rotates_around_its_center(stage: FakeContext, studio: Studio):
     bar = str(studio.still("bar.png", "color=white:size=48x8"))
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 0.2}], overlays=[{"src": bar, "rotation": 90}])
 
-    frame = studio.look(path, size=(64, 64))[2]
+    frame = studio.gray_frames(path, size=(64, 64))[2]
     assert frame[10:54, 29:35].min() > 200
     assert frame[:, :24].max() < 20
 
 
-async def test_a_text_is_visible_at_its_time(stage: Stage, studio: Studio):
+async def test_a_text_is_visible_at_its_time(stage: FakeContext, studio: Studio):
     text = {"text": "HELLO", "start": 0.5, "duration": 0.5, "fontSize": 24, "strokeWidth": 0, "shadow": 0}
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 1.5}], overlays=[text])
 
-    frames = studio.look(path, size=(64, 64)).max(axis=(1, 2)) > 200
+    frames = studio.gray_frames(path, size=(64, 64)).max(axis=(1, 2)) > 200
     assert frames.nonzero()[0].tolist() == list(range(15, 30))
 
 
-async def test_the_audio_of_an_overlay_plays_at_its_time(stage: Stage, studio: Studio):
+async def test_the_audio_of_an_overlay_plays_at_its_time(stage: FakeContext, studio: Studio):
     clip = str(studio.clip("sounding.mp4", GREY, seconds=0.5, sound=TONE))
     overlays = [{"src": clip, "start": 0.5}, {"src": clip, "start": 1.2, "mute": True}]
 
     _, path = await make(stage, scenes=[{"color": "black", "duration": 2}], overlays=overlays)
 
-    samples = np.abs(studio.listen(path)[:, 0]) > 0.02
+    samples = np.abs(studio.audio_samples(path)[:, 0]) > 0.02
     first, last = samples.nonzero()[0][[0, -1]]
     assert first == pytest.approx(24_000, abs=200)
     assert last == pytest.approx(48_000, abs=1200)
 
 
-async def test_tracks_are_stacked(stage: Stage, studio: Studio):
+async def test_tracks_are_stacked(stage: FakeContext, studio: Studio):
     white = str(studio.still("white.png", "color=white:size=64x64"))
     beep = str(studio.sound("beep.wav", TONE, seconds=0.3))
     tracks = [
@@ -310,15 +312,15 @@ async def test_tracks_are_stacked(stage: Stage, studio: Studio):
 
     _, path = await make(stage, tracks=tracks)
 
-    frames = studio.look(path, size=(64, 64)).mean(axis=(1, 2)) > 128
+    frames = studio.gray_frames(path, size=(64, 64)).mean(axis=(1, 2)) > 128
     assert frames.nonzero()[0].tolist() == [*range(15), *range(30, 45)]
-    samples = studio.listen(path)
+    samples = studio.audio_samples(path)
     audible = (np.abs(samples[:, 0]) > 0.01).nonzero()[0]
     assert audible[0] == pytest.approx(9_600, abs=200)
     assert audible[-1] == pytest.approx(38_400, abs=1200)
 
 
-async def test_a_voice_ducks_the_music(stage: Stage, studio: Studio):
+async def test_a_voice_ducks_the_music(stage: FakeContext, studio: Studio):
     low = str(studio.sound("low.wav", "sine=frequency=200", seconds=3))
     voice = str(studio.sound("voice.wav", "sine=frequency=2000", seconds=1))
 
@@ -329,7 +331,7 @@ async def test_a_voice_ducks_the_music(stage: Stage, studio: Studio):
         audio_clips=[{"src": voice, "start": 1, "volume": 4}],
     )
 
-    samples = studio.listen(path)[:, 0]
+    samples = studio.audio_samples(path)[:, 0]
 
     def music(start: int) -> float:
         spectrum = np.abs(np.fft.rfft(samples[start : start + 9_600]))
@@ -338,7 +340,7 @@ async def test_a_voice_ducks_the_music(stage: Stage, studio: Studio):
     assert music(72_000) < music(24_000) * 0.5
 
 
-async def test_a_video_may_be_muted(stage: Stage, studio: Studio):
+async def test_a_video_may_be_muted(stage: FakeContext, studio: Studio):
     clip = str(studio.clip("sounding.mp4", GREY, seconds=0.5, sound=TONE))
 
     result, _ = await make(stage, scenes=[clip], output={**SMALL, "mute": True})
@@ -346,12 +348,12 @@ async def test_a_video_may_be_muted(stage: Stage, studio: Studio):
     assert result.video.probe and result.video.probe.audio_codec is None
 
 
-async def test_scenes_can_be_muted(stage: Stage, studio: Studio):
+async def test_scenes_can_be_muted(stage: FakeContext, studio: Studio):
     clip = str(studio.clip("sounding.mp4", GREY, seconds=1, sound=TONE))
 
     _, path = await make(stage, scenes=[{"src": clip, "mute": True}, clip])
 
-    samples = np.abs(studio.listen(path)[:, 0])
+    samples = np.abs(studio.audio_samples(path)[:, 0])
     assert samples[:47_000].max() < 0.01
     assert samples[50_000:90_000].max() > 0.05
 
@@ -368,7 +370,7 @@ async def test_scenes_can_be_muted(stage: Stage, studio: Studio):
     ],
 )
 async def test_every_output_format_is_rendered(
-    stage: Stage, studio: Studio, format: str, codec: str, probed: str, sound: str
+    stage: FakeContext, studio: Studio, format: str, codec: str, probed: str, sound: str
 ):
     clip = str(studio.counting("sounding.mp4", frames=60, sound=True))
     output = {**SMALL, "crf": 8, "format": format, "codec": codec}
@@ -380,13 +382,13 @@ async def test_every_output_format_is_rendered(
     probe = result.video.probe
     assert probe and (probe.video_codec, probe.audio_codec) == (probed, sound)
     assert path.suffix == f".{format}"
-    frames = studio.numbers(path)
+    frames = studio.frame_numbers(path)
     assert len(frames) == 84
     assert np.abs(frames[:24] - np.arange(24)).max() < 1
     assert np.abs(frames[30:] - np.arange(6, 60)).max() < 1
 
 
-async def test_every_unsuitable_file_is_reported_at_once(stage: Stage, studio: Studio):
+async def test_every_unsuitable_file_is_reported_at_once(stage: FakeContext, studio: Studio):
     clip, beep = str(studio.clip("plain.mp4", GREY)), str(studio.sound("beep.wav", TONE, seconds=0.3))
 
     with pytest.raises(BadParams) as caught:
@@ -408,7 +410,7 @@ async def test_every_unsuitable_file_is_reported_at_once(stage: Stage, studio: S
     ]
 
 
-async def test_an_overlay_that_starts_after_the_end_is_reported(stage: Stage, studio: Studio):
+async def test_an_overlay_that_starts_after_the_end_is_reported(stage: FakeContext, studio: Studio):
     logo = str(studio.still("logo.png", "color=white:size=16x16"))
 
     with pytest.raises(BadParams) as caught:
@@ -417,7 +419,7 @@ async def test_an_overlay_that_starts_after_the_end_is_reported(stage: Stage, st
     assert [(p.path, p.code) for p in caught.value.problems] == [("overlays[0]", "out_of_range")]
 
 
-async def test_late_audio_is_reported_together_with_late_overlays(stage: Stage, studio: Studio):
+async def test_late_audio_is_reported_together_with_late_overlays(stage: FakeContext, studio: Studio):
     beep = str(studio.sound("beep.wav", TONE, seconds=0.3))
 
     with pytest.raises(BadParams) as caught:
@@ -435,7 +437,7 @@ async def test_late_audio_is_reported_together_with_late_overlays(stage: Stage, 
     ]
 
 
-async def test_audio_with_a_trim_after_its_end_is_reported(stage: Stage, studio: Studio):
+async def test_audio_with_a_trim_after_its_end_is_reported(stage: FakeContext, studio: Studio):
     beep = str(studio.sound("beep.wav", TONE, seconds=0.3))
 
     with pytest.raises(BadParams) as caught:
@@ -452,7 +454,7 @@ async def test_audio_with_a_trim_after_its_end_is_reported(stage: Stage, studio:
     ]
 
 
-async def test_an_unusable_file_is_reported_once_by_its_first_field(stage: Stage, tmp_path: Path):
+async def test_an_unusable_file_is_reported_once_by_its_first_field(stage: FakeContext, tmp_path: Path):
     notes = tmp_path / "notes.txt"
     notes.write_text("not media")
 
@@ -462,20 +464,20 @@ async def test_an_unusable_file_is_reported_once_by_its_first_field(stage: Stage
     assert [p.path for p in caught.value.problems] == ["scenes[0].src"]
 
 
-async def test_music_that_ends_before_the_video_fades_out_at_its_own_end(stage: Stage, studio: Studio):
+async def test_music_that_ends_before_the_video_fades_out_at_its_own_end(stage: FakeContext, studio: Studio):
     music = str(studio.sound("music.wav", TONE, seconds=2))
 
     _, path = await make(
         stage, scenes=[{"color": "black", "duration": 3}], soundtrack={"src": music, "fadeOut": 1, "trimStart": 0.5}
     )
 
-    samples = studio.listen(path)
+    samples = studio.audio_samples(path)
     loud, fading = sine_level(samples[12_000:24_000]), sine_level(samples[60_000:69_600])
     assert 0.05 < fading / loud < 0.5
     assert np.abs(samples[74_000:]).max() < 0.01
 
 
-async def test_hdr_video_looks_the_same_as_an_overlay_and_as_a_scene(stage: Stage, studio: Studio):
+async def test_hdr_video_looks_the_same_as_an_overlay_and_as_a_scene(stage: FakeContext, studio: Studio):
     params = "range=tv:color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc"
     args = ["-vf", f"format=yuv420p10le,setparams={params}", "-c:v", "libx265", "-x265-params"]
     tags = "log-level=error:colorprim=9:transfer=16:colormatrix=9"
@@ -483,11 +485,11 @@ async def test_hdr_video_looks_the_same_as_an_overlay_and_as_a_scene(stage: Stag
 
     _, path = await make(stage, scenes=[clip, {"color": "black", "duration": 0.2, "overlays": [clip]}])
 
-    levels = studio.look(path, size=(64, 64)).mean(axis=(1, 2))
+    levels = studio.gray_frames(path, size=(64, 64)).mean(axis=(1, 2))
     assert levels == pytest.approx(np.full(12, levels[0]), abs=2)
 
 
-async def test_an_invalid_caption_file_is_reported_by_its_field(stage: Stage, tmp_path: Path):
+async def test_an_invalid_caption_file_is_reported_by_its_field(stage: FakeContext, tmp_path: Path):
     notes = tmp_path / "notes.txt"
     notes.write_text("no captions")
 

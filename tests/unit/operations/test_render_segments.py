@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media.studio import Stage, Studio
+from media.studio import FakeContext, Studio
 
 from callsheet.domain.errors import BadParams, FFmpegFailed
 from callsheet.domain.plan_validation import validate_params
@@ -23,7 +23,7 @@ PLAIN = {"width": 64, "height": 64, "fps": 30, "preset": "ultrafast"}
 TONE = "sine=frequency=1000:sample_rate=48000"
 
 
-async def make(stage: Stage, **params: object) -> tuple[RenderResult, Path]:
+async def make(stage: FakeContext, **params: object) -> tuple[RenderResult, Path]:
     given = {"output": TINY, "loudness": False, **params}
     result = await render.run(stage, validate_params(given, render.params))
     assert isinstance(result, RenderResult)
@@ -37,7 +37,7 @@ def scenes(studio: Studio, *colors: str) -> list[dict[str, object]]:
     return [*scenes[:-1], {**scenes[-1], "transition": None}]
 
 
-async def test_a_change_of_one_scene_encodes_only_its_segments(stage: Stage, studio: Studio):
+async def test_a_change_of_one_scene_encodes_only_its_segments(stage: FakeContext, studio: Studio):
     first, _ = await make(stage, scenes=scenes(studio, "red", "green", "blue", "navy", "teal"))
     again, _ = await make(stage, scenes=scenes(studio, "red", "green", "blue", "navy", "teal"))
     changed, path = await make(stage, scenes=scenes(studio, "red", "green", "white", "navy", "teal"))
@@ -46,10 +46,10 @@ async def test_a_change_of_one_scene_encodes_only_its_segments(stage: Stage, stu
     assert (first.segments, first.cached) == (9, 0)
     assert (again.segments, again.cached) == (9, 9)
     assert (changed.segments, changed.cached) == (9, 6)
-    assert len(studio.look(path, size=(64, 64))) == 96
+    assert len(studio.gray_frames(path, size=(64, 64))) == 96
 
 
-async def test_a_segment_has_the_same_bytes_whichever_segments_share_its_command(stage: Stage, studio: Studio):
+async def test_a_segment_has_the_same_bytes_whichever_segments_share_its_command(stage: FakeContext, studio: Studio):
     clips = [
         studio.clip("wide.mp4", "testsrc2=size=128x72:rate=25", seconds=3),
         studio.clip("upright.mp4", "mandelbrot=size=72x128:rate=60", seconds=2),
@@ -82,7 +82,7 @@ async def test_a_segment_has_the_same_bytes_whichever_segments_share_its_command
     assert [file.read_bytes() for file in files] == together
 
 
-async def test_a_longer_scene_keeps_later_segments_cached(stage: Stage, studio: Studio):
+async def test_a_longer_scene_keeps_later_segments_cached(stage: FakeContext, studio: Studio):
     await make(stage, scenes=scenes(studio, "red", "green", "blue"))
     longer = scenes(studio, "red", "green", "blue")
     longer[0]["duration"] = 1.5
@@ -91,10 +91,10 @@ async def test_a_longer_scene_keeps_later_segments_cached(stage: Stage, studio: 
 
     # Only the first scene is encoded. Its transition shows the same still frames as before.
     assert result.segments - result.cached == 1
-    assert len(studio.look(path, size=(64, 64))) == 81
+    assert len(studio.gray_frames(path, size=(64, 64))) == 81
 
 
-async def test_a_changed_file_of_the_same_name_is_encoded_again(stage: Stage, studio: Studio, tmp_path: Path):
+async def test_a_changed_file_of_the_same_name_is_encoded_again(stage: FakeContext, studio: Studio, tmp_path: Path):
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(studio.clip("white.mp4", "color=white:size=64x64:rate=30", seconds=0.5).read_bytes())
     await make(stage, scenes=[str(clip)])
@@ -103,10 +103,10 @@ async def test_a_changed_file_of_the_same_name_is_encoded_again(stage: Stage, st
     result, path = await make(stage, scenes=[str(clip)])
 
     assert result.cached == 0
-    assert studio.look(path, size=(64, 64)).max() < 5
+    assert studio.gray_frames(path, size=(64, 64)).max() < 5
 
 
-async def test_segments_of_a_failed_render_stay_cached(stage: Stage, studio: Studio, tmp_path: Path):
+async def test_segments_of_a_failed_render_stay_cached(stage: FakeContext, studio: Studio, tmp_path: Path):
     long = studio.clip("long.mp4", "testsrc2=size=64x64:rate=30", seconds=2)
     # The longest are encoded first.
     good = [{"src": str(long), "duration": 3 - n / 10} for n in range(6)]
@@ -123,7 +123,9 @@ async def test_segments_of_a_failed_render_stay_cached(stage: Stage, studio: Stu
     assert result.cached >= 4
 
 
-async def test_unchanged_audio_is_not_encoded_again(stage: Stage, studio: Studio, monkeypatch: pytest.MonkeyPatch):
+async def test_unchanged_audio_is_not_encoded_again(
+    stage: FakeContext, studio: Studio, monkeypatch: pytest.MonkeyPatch
+):
     clip = str(studio.clip("tone.mp4", "testsrc2=size=64x64:rate=30", sound=TONE, seconds=1))
     mixed: list[str] = []
     run = stage.ffmpeg.run
@@ -136,7 +138,7 @@ async def test_unchanged_audio_is_not_encoded_again(stage: Stage, studio: Studio
 
     async def render_audio(loudness: float = -18, **scene: object) -> np.ndarray:
         _, path = await make(stage, scenes=[{"src": clip, **scene}], loudness=loudness)
-        return studio.listen(path)
+        return studio.audio_samples(path)
 
     first, before = await render_audio(), len(mixed)
     again = await render_audio(filters=["grayscale"])
@@ -160,7 +162,7 @@ class HalfFull:
         return None
 
 
-async def test_a_video_is_rendered_without_a_cache(stage: Stage, studio: Studio):
+async def test_a_video_is_rendered_without_a_cache(stage: FakeContext, studio: Studio):
     stage.cache = HalfFull()
 
     result, _ = await make(stage, scenes=scenes(studio, "red", "green"))
@@ -168,13 +170,15 @@ async def test_a_video_is_rendered_without_a_cache(stage: Stage, studio: Studio)
     assert (result.segments, result.cached) == (3, 0)
 
 
-async def rendered_clip(stage: Stage, studio: Studio, name: str, source: str, tmp_path: Path, **output: object) -> str:
+async def rendered_clip(
+    stage: FakeContext, studio: Studio, name: str, source: str, tmp_path: Path, **output: object
+) -> str:
     clip = str(studio.clip(name, source, seconds=1, sound=TONE))
     _, path = await make(stage, scenes=[{"src": clip, "filters": ["saturation"]}], output={**PLAIN, **output})
     return str(path.rename(tmp_path / name))
 
 
-async def test_an_unchanged_scene_is_stream_copied(stage: Stage, studio: Studio, tmp_path: Path):
+async def test_an_unchanged_scene_is_stream_copied(stage: FakeContext, studio: Studio, tmp_path: Path):
     one = await rendered_clip(stage, studio, "one.mp4", "testsrc2=size=64x64:rate=30", tmp_path)
     two = await rendered_clip(stage, studio, "two.mp4", "testsrc=size=64x64:rate=30", tmp_path)
 
@@ -182,10 +186,10 @@ async def test_an_unchanged_scene_is_stream_copied(stage: Stage, studio: Studio,
     result, path = await make(stage, scenes=[one, between, two], output=PLAIN)
 
     assert (result.segments, result.copied) == (3, 2)
-    frames = studio.look(path, size=(64, 64))
+    frames = studio.gray_frames(path, size=(64, 64))
     assert len(frames) == 75
-    assert np.array_equal(frames[:30], studio.look(Path(one), size=(64, 64)))
-    assert np.array_equal(frames[45:], studio.look(Path(two), size=(64, 64)))
+    assert np.array_equal(frames[:30], studio.gray_frames(Path(one), size=(64, 64)))
+    assert np.array_equal(frames[45:], studio.gray_frames(Path(two), size=(64, 64)))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +209,7 @@ async def test_an_unchanged_scene_is_stream_copied(stage: Stage, studio: Studio,
     ],
 )
 async def test_a_changed_scene_is_not_stream_copied(
-    stage: Stage, studio: Studio, tmp_path: Path, change: dict[str, object], more: dict[str, object]
+    stage: FakeContext, studio: Studio, tmp_path: Path, change: dict[str, object], more: dict[str, object]
 ):
     one = await rendered_clip(stage, studio, "one.mp4", "testsrc2=size=64x64:rate=30", tmp_path)
 
@@ -214,7 +218,7 @@ async def test_a_changed_scene_is_not_stream_copied(
     assert result.copied == 0
 
 
-async def test_a_clip_with_other_codec_headers_is_encoded(stage: Stage, studio: Studio, tmp_path: Path):
+async def test_a_clip_with_other_codec_headers_is_encoded(stage: FakeContext, studio: Studio, tmp_path: Path):
     one = await rendered_clip(stage, studio, "one.mp4", "testsrc2=size=64x64:rate=30", tmp_path)
     # Looks equal in a player, but has other codec headers.
     other = str(
@@ -244,12 +248,12 @@ async def test_a_clip_with_other_codec_headers_is_encoded(stage: Stage, studio: 
     result, path = await make(stage, scenes=[one, other, {"color": "navy", "duration": 0.2}], output=PLAIN)
 
     assert result.copied == 1
-    assert len(studio.look(path, size=(64, 64))) == 66
+    assert len(studio.gray_frames(path, size=(64, 64))) == 66
     alone, _ = await make(stage, scenes=[other, other], output=PLAIN)
     assert alone.copied == 2
 
 
-async def test_a_variable_frame_rate_is_not_stream_copied(stage: Stage, studio: Studio):
+async def test_a_variable_frame_rate_is_not_stream_copied(stage: FakeContext, studio: Studio):
     uneven = str(
         studio.make(
             "uneven.mp4",
@@ -283,7 +287,7 @@ async def test_a_variable_frame_rate_is_not_stream_copied(stage: Stage, studio: 
     assert result.copied == 0
 
 
-async def test_two_hundred_clips_become_one_video(stage: Stage, studio: Studio):
+async def test_two_hundred_clips_become_one_video(stage: FakeContext, studio: Studio):
     clips = [
         str(studio.clip(f"c{n}.mp4", f"color={c}:size=64x64:rate=30", seconds=0.2, sound=TONE))
         for n, c in enumerate(("red", "green", "blue", "white"))
@@ -296,14 +300,14 @@ async def test_two_hundred_clips_become_one_video(stage: Stage, studio: Studio):
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
     assert result.video.probe and result.video.probe.frames == 600
-    samples = studio.listen(path)
+    samples = studio.audio_samples(path)
     assert len(samples) == pytest.approx(960_000, abs=2048)
     assert np.abs(samples[2_000:-2_000, 0]).reshape(-1, 500).max(axis=1).min() > 0.05
     # Repeated clips are separate segments.
     assert result.segments == 200
 
 
-async def test_a_long_video_is_spread_over_other_machines(stage: Stage, studio: Studio):
+async def test_a_long_video_is_spread_over_other_machines(stage: FakeContext, studio: Studio):
     stage.host_count = 3
     timeline = {
         "scenes": [{"color": c, "duration": 15} for c in ("red", "green", "blue")],
@@ -324,7 +328,9 @@ async def test_a_long_video_is_spread_over_other_machines(stage: Stage, studio: 
 
 
 @pytest.mark.parametrize("reason", ["short", "spread is false", "a local file"])
-async def test_a_video_is_rendered_locally_when_spreading_does_not_help(stage: Stage, studio: Studio, reason: str):
+async def test_a_video_is_rendered_locally_when_spreading_does_not_help(
+    stage: FakeContext, studio: Studio, reason: str
+):
     stage.host_count = 3
     clip = str(studio.clip("plain.mp4", "color=red:size=64x64:rate=30"))
     long = [{"color": "red", "duration": 40}]
@@ -339,7 +345,7 @@ async def test_a_video_is_rendered_locally_when_spreading_does_not_help(stage: S
     assert result.cached == 0
 
 
-async def test_an_unknown_segment_is_rejected(stage: Stage):
+async def test_an_unknown_segment_is_rejected(stage: FakeContext):
     params = {"timeline": {"scenes": [{"color": "red", "duration": 1}], "output": TINY}, "segments": [0, 7]}
 
     with pytest.raises(BadParams) as caught:
@@ -348,7 +354,7 @@ async def test_an_unknown_segment_is_rejected(stage: Stage):
     assert [(p.path, p.code) for p in caught.value.problems] == [("segments", "out_of_range")]
 
 
-async def test_an_encode_with_other_settings_does_not_overwrite_the_cached_segment(stage: Stage):
+async def test_an_encode_with_other_settings_does_not_overwrite_the_cached_segment(stage: FakeContext):
     given = {"scenes": [{"color": "red", "duration": 0.5}], "loudness": False, "output": TINY}
     staged = await staging.stage(stage, validate_params(given, Timeline))
     first = Renderer(staged.plan, staged.encoder, stage.ffmpeg, stage.dir, lambda _: None, stage.cache)

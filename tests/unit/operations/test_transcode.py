@@ -47,9 +47,9 @@ async def test_every_codec_is_written_to_its_container_with_all_frames(studio, s
     assert found.video_codec == probed and found.audio_codec in (sound, f"lib{sound}")
     assert (found.width, found.height) == (160, 90)
     assert found.duration == pytest.approx(1.0, abs=0.1)
-    assert len(studio.look(file, size=(160, 90))) == 30
+    assert len(studio.gray_frames(file, size=(160, 90))) == 30
     assert not result.copied
-    assert stage.told == sorted(stage.told) and stage.told[-1] > 0.9
+    assert stage.reported_progress == sorted(stage.reported_progress) and stage.reported_progress[-1] > 0.9
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ async def test_a_video_that_already_matches_is_stream_copied(studio, stage):
     result, file = await run(stage, clip)
 
     assert result.copied
-    assert (studio.look(file, size=(160, 90)) == studio.look(clip, size=(160, 90))).all()
+    assert (studio.gray_frames(file, size=(160, 90)) == studio.gray_frames(clip, size=(160, 90))).all()
     assert file.read_bytes().index(b"moov") < file.read_bytes().index(b"mdat"), (
         "fast start: playable during the download"
     )
@@ -98,7 +98,7 @@ async def test_a_new_container_alone_copies_the_streams(studio, stage):
     result, file = await run(stage, clip, format="mkv")
 
     assert result.copied and result.video.media_type == "video/x-matroska"
-    assert (studio.look(file, size=(160, 90)) == studio.look(clip, size=(160, 90))).all()
+    assert (studio.gray_frames(file, size=(160, 90)) == studio.gray_frames(clip, size=(160, 90))).all()
 
 
 async def test_any_video_parameter_causes_a_new_encode(studio, stage):
@@ -155,7 +155,7 @@ async def test_a_rotated_clip_is_encoded_upright(studio, stage):
     result, file = await run(stage, turned, preset="ultrafast")
 
     assert (result.video.probe.width, result.video.probe.height, result.video.probe.rotation) == (90, 160, 0)
-    assert studio.look(file, size=(90, 160)).shape[0] == 30
+    assert studio.gray_frames(file, size=(90, 160)).shape[0] == 30
 
 
 async def test_variable_frame_rate_is_kept_unless_a_rate_is_set(studio, stage):
@@ -182,7 +182,7 @@ async def test_variable_frame_rate_is_kept_unless_a_rate_is_set(studio, stage):
     assert kept.video.probe.frames == 25, "6 of the first 41, and the 19 after them"
     assert kept.video.probe.duration == pytest.approx(2, abs=0.1)
     assert even.video.probe.fps == 25
-    assert len(studio.look(file, size=(160, 90))) == pytest.approx(50, abs=1)
+    assert len(studio.gray_frames(file, size=(160, 90))) == pytest.approx(50, abs=1)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ async def test_a_clip_of_one_frame_is_transcoded(studio, stage):
 
     result, file = await run(stage, one, format="webm", preset="ultrafast")
 
-    assert len(studio.look(file, size=(160, 90))) == 1
+    assert len(studio.gray_frames(file, size=(160, 90))) == 1
     assert not result.copied
 
 
@@ -248,7 +248,7 @@ async def test_the_colors_of_a_video_are_kept(studio, stage):
 
     _, file = await run(stage, red, preset="ultrafast", crf=10)
 
-    level = studio.look(file, size=(160, 90), filters="extractplanes=y,scale=in_range=tv:out_range=tv").mean()
+    level = studio.gray_frames(file, size=(160, 90), filters="extractplanes=y,scale=in_range=tv:out_range=tv").mean()
     assert level == pytest.approx(63, abs=3), "the level of red in BT.709; by BT.601 it would be 81"
 
 
@@ -349,8 +349,8 @@ async def test_renditions_are_separate_files_with_all_frames(studio, stage):
     assert result.video == result.files[0] and result.size == sum(file.size for file in result.files)
     assert [(file.probe.frames, file.probe.audio_codec) for file in result.files] == [(30, "aac")] * 2
     assert result.notes == ["1080p was skipped: the source is 160x90"]
-    large = studio.look(stage.kept[0], size=(64, 36), filters="scale=64:36").reshape(-1)
-    assert np.corrcoef(large, studio.look(stage.kept[1], size=(64, 36)).reshape(-1))[0, 1] > 0.97
+    large = studio.gray_frames(stage.kept[0], size=(64, 36), filters="scale=64:36").reshape(-1)
+    assert np.corrcoef(large, studio.gray_frames(stage.kept[1], size=(64, 36)).reshape(-1))[0, 1] > 0.97
 
 
 FLASH = (
@@ -406,7 +406,7 @@ async def test_every_segment_is_independently_playable(studio, stage, tmp_path):
     for number in range(3):
         alone = tmp_path / f"{number}.mp4"
         alone.write_bytes((folder / "video_init.mp4").read_bytes() + (folder / f"video_{number:05d}.m4s").read_bytes())
-        assert len(studio.look(alone, size=(160, 90))) == 30
+        assert len(studio.gray_frames(alone, size=(160, 90))) == 30
 
 
 @pytest.mark.parametrize("asked", [{}, {"format": "webm"}, {"format": "hls", "segment_seconds": 1}])
@@ -450,7 +450,7 @@ async def test_a_file_stays_below_its_target_size_and_uses_most_of_it(studio, st
 
     assert 40_000 < result.video.size <= 60_000
     assert result.video.probe.duration == pytest.approx(2, abs=0.1)
-    assert stage.told == sorted(stage.told), "one monotonic progress over all passes"
+    assert stage.reported_progress == sorted(stage.reported_progress), "one monotonic progress over all passes"
 
 
 async def test_a_too_small_target_is_rejected_with_the_needed_size(studio, stage):
@@ -489,7 +489,7 @@ async def test_a_vertical_platform_preset_fills_the_frame(studio, stage):
 
     found = result.video.probe
     assert (found.width, found.height, found.video_codec, found.pixel_format) == (1080, 1920, "h264", "yuv420p")
-    picture = studio.look(file, size=(108, 192), filters="scale=108:192")[0]
+    picture = studio.gray_frames(file, size=(108, 192), filters="scale=108:192")[0]
     assert picture[:60].std() > 3, "no black bar above"
 
 
@@ -512,11 +512,11 @@ async def test_a_failing_gpu_encode_is_repeated_in_software_in_the_same_job(stud
         stage, studio.clip("beep.mp4", LANDSCAPE, sound=BEEP), hardware="nvenc", renditions=[{"height": 36}, "240p"]
     )
 
-    assert result.encoder == "libx264" and len(studio.look(file, size=(64, 36))) == 30
+    assert result.encoder == "libx264" and len(studio.gray_frames(file, size=(64, 36))) == 30
     assert [note for note in result.notes if "encoded again by libx264, because h264_nvenc failed" in note]
     assert len(result.notes) == 2, "equal notes are reported once"
     assert believed[stage.ffmpeg.binary, nvenc.name, nvenc.pixel_format][1] is not None
-    assert stage.told == sorted(stage.told)
+    assert stage.reported_progress == sorted(stage.reported_progress)
 
 
 async def test_audio_is_copied_while_the_video_is_encoded(studio, stage):
@@ -524,7 +524,7 @@ async def test_audio_is_copied_while_the_video_is_encoded(studio, stage):
 
     _, file = await run(stage, clip, preset="ultrafast", height=36)
 
-    assert (studio.listen(file) == studio.listen(clip)).all()
+    assert (studio.audio_samples(file) == studio.audio_samples(clip)).all()
 
 
 def channels(studio, file, count: int) -> list[bool]:

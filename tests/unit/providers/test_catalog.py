@@ -106,11 +106,11 @@ def test_a_missing_setting_is_reported_with_its_variable(settings: Settings, ins
 
     assert providers.why_not("acme") == "provider 'acme' needs CALLSHEET_ACME_TOKEN"
     assert providers.why_not("luma") == "provider 'luma' needs CALLSHEET_LUMA_API_KEY or LUMA_AGENTS_API_KEY"
-    assert providers.why_not("nobody") == "there is no provider 'nobody'; known: acme, luma"
+    assert providers.why_not("missing") == "there is no provider 'missing'; known: acme, luma"
     with pytest.raises(ConfigurationError, match="CALLSHEET_ACME_TOKEN"):
         providers["acme"]
     with pytest.raises(KeyError):
-        providers["nobody"]
+        providers["missing"]
 
 
 def test_an_invalid_setting_is_reported_without_its_value(

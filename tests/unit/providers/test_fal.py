@@ -108,10 +108,12 @@ async def test_task_urls_are_derived_for_a_task_known_from_its_webhook(
 
 
 @pytest.mark.parametrize("name", ["status_url", "response_url", "cancel_url"])
-@pytest.mark.parametrize("told", ["foreign", "http://queue.fal.run/x", "https://fal.run.example.org/x", "file:///x"])
-async def test_the_key_is_not_sent_to_a_foreign_task_url(fake: FakeFal, fal: Fal, name: str, told: str) -> None:
+@pytest.mark.parametrize(
+    "reported", ["foreign", "http://queue.fal.run/x", "https://fal.run.example.org/x", "file:///x"]
+)
+async def test_the_key_is_not_sent_to_a_foreign_task_url(fake: FakeFal, fal: Fal, name: str, reported: str) -> None:
     async with open_webhook_receiver() as stranger:
-        fake.inject_faults(submit=[ReplaceFields({name: stranger.url if told == "foreign" else told})])
+        fake.inject_faults(submit=[ReplaceFields({name: stranger.url if reported == "foreign" else reported})])
         task = await fal.submit(fake.example_request())
 
         status = await fal.get_status(task)
@@ -177,9 +179,9 @@ async def test_a_failure_in_the_status_needs_no_result(fake: FakeFal, fal: Fal) 
         ("something_new", "failed", "provider_failed"),
     ],
 )
-@pytest.mark.parametrize("told", ["status", "result", "detail", "header"])
+@pytest.mark.parametrize("reported", ["status", "result", "detail", "header"])
 async def test_error_types_are_read_from_every_place(
-    fake: FakeFal, fal: Fal, error_type: str, state: str, code: str | None, told: str
+    fake: FakeFal, fal: Fal, error_type: str, state: str, code: str | None, reported: str
 ) -> None:
     fake.script(Succeeded())
     task = await fal.submit(fake.example_request())
@@ -190,7 +192,7 @@ async def test_error_types_are_read_from_every_place(
             "result": {"result": [stored(504, {"detail": "no", "error_type": error_type})]},
             "detail": {"result": [stored(500, {"detail": [detail]})]},
             "header": {"result": [stored(503, {"detail": "no"}, {"X-Fal-Error-Type": error_type})]},
-        }[told]
+        }[reported]
     )
 
     status = await fal.get_status(task)
@@ -274,7 +276,7 @@ async def a_call(fake: FakeFal, fal: Fal) -> ReceivedWebhook:
 
 async def test_a_webhook_for_another_account_is_rejected(fake: FakeFal, fal: Fal) -> None:
     webhook = await a_call(fake, fal)
-    other = open_fal(fake, user_id="somebody-else")
+    other = open_fal(fake, user_id="another-user")
     anyone = open_fal(fake, user_id=None)
 
     assert (await anyone.read_webhook(webhook.headers, webhook.body, datetime.now(UTC))).status == "OK"

@@ -162,7 +162,7 @@ async def test_refused_content_in_a_failure_is_recognized(tmp_path):
         assert (await status_after(fake, provider, Failed())).code == "content_refused"
 
 
-async def told(fake, provider, receiver, calls=None):
+async def task_and_webhook(fake, provider, receiver, calls=None):
     fake.script(Succeeded())
     fake.inject_faults(webhook=[calls or WebhookScript()])
     task = await provider.submit(fake.example_request(webhook=receiver.url))
@@ -173,7 +173,7 @@ async def told(fake, provider, receiver, calls=None):
 
 async def test_a_webhook_with_a_valid_token_is_read(tmp_path):
     async with opened(FakeGoogle, tmp_path) as (fake, provider), open_webhook_receiver() as receiver:
-        task, webhook = await told(fake, provider, receiver)
+        task, webhook = await task_and_webhook(fake, provider, receiver)
         event = await provider.read_webhook(webhook.headers, webhook.body, datetime.now(UTC))
 
     assert (event.task_id, event.status) == (task.id, "interaction.completed")
@@ -183,7 +183,7 @@ async def test_a_webhook_with_a_valid_token_is_read(tmp_path):
 @pytest.mark.parametrize("changes", [{"webhook-signature": ""}, {"webhook-signature": "v1,abc"}, {"webhook-id": ""}])
 async def test_a_webhook_without_a_token_is_rejected(tmp_path, changes):
     async with opened(FakeGoogle, tmp_path) as (fake, provider), open_webhook_receiver() as receiver:
-        _, webhook = await told(fake, provider, receiver)
+        _, webhook = await task_and_webhook(fake, provider, receiver)
         with pytest.raises(BadWebhook):
             await provider.read_webhook({**webhook.headers, **changes}, webhook.body, datetime.now(UTC))
 
@@ -191,14 +191,14 @@ async def test_a_webhook_without_a_token_is_rejected(tmp_path, changes):
 @pytest.mark.parametrize("away", [600, -600])
 async def test_a_webhook_with_another_timestamp_is_rejected(tmp_path, away):
     async with opened(FakeGoogle, tmp_path) as (fake, provider), open_webhook_receiver() as receiver:
-        _, webhook = await told(fake, provider, receiver)
+        _, webhook = await task_and_webhook(fake, provider, receiver)
         with pytest.raises(BadWebhook):
             await provider.read_webhook(webhook.headers, webhook.body, datetime.now(UTC) + timedelta(seconds=away))
 
 
 async def test_a_token_of_another_key_is_rejected(tmp_path):
     async with opened(FakeGoogle, tmp_path) as (fake, provider), open_webhook_receiver() as receiver:
-        _, webhook = await told(fake, provider, receiver)
+        _, webhook = await task_and_webhook(fake, provider, receiver)
         stranger = generate_private_key(public_exponent=65537, key_size=2048)
         for header in ({"kid": "fake"}, {}):
             forged = jwt.encode({"exp": 2**33}, stranger, algorithm="RS256", headers=header)

@@ -42,7 +42,7 @@ async def test_an_image_request_has_no_video_object(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("told", "code"),
+    ("reported", "code"),
     [
         ("content_moderated", "content_refused"),
         ("budget_exhausted", "budget_exhausted"),
@@ -51,9 +51,9 @@ async def test_an_image_request_has_no_video_object(tmp_path):
         ("something_new", "provider_failed"),
     ],
 )
-async def test_every_failure_code_is_mapped(tmp_path, told, code):
+async def test_every_failure_code_is_mapped(tmp_path, reported, code):
     async with opened(FakeLuma, tmp_path) as (fake, provider):
-        fake.inject_faults(status=[ReplaceFields({"failure_code": told})])
+        fake.inject_faults(status=[ReplaceFields({"failure_code": reported})])
         status = await status_after(fake, provider, Failed("It did not work"))
 
     assert (status.state, status.code, status.message) == ("failed", code, "It did not work")

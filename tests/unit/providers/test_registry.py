@@ -43,7 +43,7 @@ def own(tmp_path):
     return read
 
 
-def told(problems):
+def codes(problems):
     return {(problem.path, problem.code) for problem in problems}
 
 
@@ -127,7 +127,7 @@ def test_all_invalid_inputs_are_reported(own):
         {"prompt": "far too long a prompt", "duration": 9, "mode": "slow", "image": "", "pictures": [7], "lop": True},
     )
 
-    assert told(problems) == {
+    assert codes(problems) == {
         ("prompt", "invalid_value"),
         ("duration", "invalid_value"),
         ("mode", "invalid_value"),
@@ -135,7 +135,7 @@ def test_all_invalid_inputs_are_reported(own):
         ("pictures", "invalid_value"),
         ("lop", "unknown_input"),
     }
-    assert told(own().problems("mine", {"duration": True})) == {("duration", "invalid_value"), ("prompt", "missing")}
+    assert codes(own().problems("mine", {"duration": True})) == {("duration", "invalid_value"), ("prompt", "missing")}
 
 
 def test_references_are_not_checked(own):
@@ -154,7 +154,7 @@ def test_one_fitting_offer_is_enough(own):
 
     assert registry.problems("m", {"image": "https://example.com/a.png"}) == []
     assert registry.problems("m", {}, "fal") == []
-    assert told(registry.problems("m", {}, "luma")) == {("provider", "unknown_provider")}
+    assert codes(registry.problems("m", {}, "luma")) == {("provider", "unknown_provider")}
 
 
 def test_inputs_are_mapped_to_the_provider_s_names(own):

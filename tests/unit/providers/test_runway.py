@@ -54,17 +54,17 @@ async def test_a_deleted_task_is_cancelled_and_another_missing_one_is_lost(tmp_p
 
 
 @pytest.mark.parametrize(
-    ("told", "code"),
+    ("reported", "code"),
     [
         ("SAFETY.INPUT.TEXT", "content_refused"),
         ("INPUT_PREPROCESSING.SAFETY.TEXT", "content_refused"),
         ("INTERNAL.BAD_OUTPUT.CODE01", "provider_failed"),
     ],
 )
-async def test_a_failure_without_a_message_has_its_code(tmp_path, told, code):
+async def test_a_failure_without_a_message_has_its_code(tmp_path, reported, code):
     async with opened(FakeRunway, tmp_path) as (fake, provider):
-        fake.inject_faults(status=[ReplaceFields({"failureCode": told, "failure": None})])
+        fake.inject_faults(status=[ReplaceFields({"failureCode": reported, "failure": None})])
         status = await status_after(fake, provider, Failed())
 
     assert status.code == code
-    assert told in status.message
+    assert reported in status.message

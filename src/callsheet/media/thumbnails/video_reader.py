@@ -164,6 +164,6 @@ def _seek_positions(time: float) -> Iterator[tuple[float, float]]:
         yield time - step, time
         step = 2 * step + 1
     yield 0.0, time
-    # A transport stream that is sought at its start begins with its second key frame, so seek before the start.
+    # Seeking to the start of a transport stream returns its second key frame, so seek before the start.
     yield -1.0, float("inf")
     yield 0.0, float("inf")

@@ -65,7 +65,7 @@ class Transport:
         timeout = limits.timeout or _TIMEOUT
         self.client = _client(timeout, httpx2.Limits(max_connections=100, max_keepalive_connections=20))
         # A submission never reuses a connection: the server can close an idle one at that very moment, and then
-        # nobody knows whether the submission was received.
+        # it is unknown whether the submission was received.
         self._submit_client = _client(timeout, httpx2.Limits(max_keepalive_connections=0))
 
     async def close(self) -> None:

@@ -121,7 +121,7 @@ async def test_growth_of_a_watched_file_is_progress(script, tmp_path: Path):
 async def test_much_stderr_does_not_block_a_run(script):
     verbose = script(
         "i=0; while [ $i -lt 9000 ]; do echo 'a warning of about one hundred characters '$i'"
-        " which nobody wants to read, but which must be drained' >&2; i=$((i+1)); done; echo progress=end"
+        " output that is not needed but must be drained' >&2; i=$((i+1)); done; echo progress=end"
     )
 
     report = await asyncio.wait_for(verbose.run([]), 20)
@@ -208,7 +208,7 @@ async def test_special_characters_in_file_names_have_no_meaning(
 
     assert report.frames == 30
     assert [path.name for path in made.parent.iterdir()] == [name]
-    assert len(studio.look(made, size=(160, 284))) == 30
+    assert len(studio.gray_frames(made, size=(160, 284))) == 30
 
 
 async def test_an_output_beyond_the_size_limit_is_an_error(ffmpeg: FFmpeg, tmp_path: Path):

@@ -70,9 +70,9 @@ def test_a_line_does_not_end_with_a_function_word():
 
 
 def test_speech_after_a_long_pause_is_a_new_caption():
-    first, second = segment_cues(say("And the winner is | | | nobody"), ReadingLimits())
+    first, second = segment_cues(say("And the winner is | | | unknown"), ReadingLimits())
 
-    assert (first.text, second.text) == ("And the winner is", "nobody")
+    assert (first.text, second.text) == ("And the winner is", "unknown")
     assert second.start >= first.end + 0.5
 
 

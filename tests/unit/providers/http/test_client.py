@@ -536,7 +536,7 @@ async def lie_short(call: Request) -> None:
 
 NOT_WHOLE: dict[str, Handler] = {
     **{name: answer for name, answer in NO_ANSWER.items() if name != "no HTTP"},
-    "shorter than told": lie_short,
+    "shorter than declared": lie_short,
     "503": answering(503),
     "429": answering(429),
     "408": answering(408),
@@ -725,11 +725,11 @@ def test_a_delay_is_at_most_a_day(digits: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "seconds"),
+    ("reported", "seconds"),
     [("0", 0), ("1500.5", 1.5005), (" 20 ", 0.02), ("-1", 7), ("nan", 7), ("inf", 7), ("1e3", 7), ("\u0662", 7)],
 )
-def test_milliseconds_must_be_digits(told: str, seconds: float) -> None:
-    assert requested_delay({"retry-after-ms": told, "retry-after": "7"}) == pytest.approx(seconds)
+def test_milliseconds_must_be_digits(reported: str, seconds: float) -> None:
+    assert requested_delay({"retry-after-ms": reported, "retry-after": "7"}) == pytest.approx(seconds)
 
 
 def test_urls_in_messages_lose_their_secrets() -> None:

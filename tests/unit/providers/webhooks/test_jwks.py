@@ -182,10 +182,10 @@ async def test_a_rate_limited_refresh_keeps_the_value() -> None:
     given: list[str | ProviderRateLimited] = ["old", ProviderRateLimited("too fast", retry_after=7)]
 
     async def load() -> str:
-        told = given.pop(0)
-        if isinstance(told, ProviderRateLimited):
-            raise told
-        return told
+        reported = given.pop(0)
+        if isinstance(reported, ProviderRateLimited):
+            raise reported
+        return reported
 
     fresh = RefreshingValue(load, clock=clock)
     assert await fresh.verify(str.upper) == "OLD"

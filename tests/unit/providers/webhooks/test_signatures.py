@@ -192,8 +192,8 @@ GOOGLE_KEYS = [{**json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(RSA.public_key()
 
 
 def token(key: Any = RSA, algorithm: str = "RS256", kid: str | None = "g1", **claims: Any) -> dict[str, str]:
-    told = {"iat": 1_700_000_000, "exp": 1_700_000_300, "iss": "google", "aud": "whoever", **claims}
-    made = jwt.encode(told, key, algorithm=algorithm, headers={"kid": kid} if kid else {})
+    reported = {"iat": 1_700_000_000, "exp": 1_700_000_300, "iss": "google", "aud": "another-service", **claims}
+    made = jwt.encode(reported, key, algorithm=algorithm, headers={"kid": kid} if kid else {})
     return {"webhook-id": "m1", "webhook-timestamp": "1700000000", "webhook-signature": made}
 
 
