@@ -121,7 +121,7 @@ class Stage:
 @pytest.fixture
 def open_stage(settings, new_database, start, tmp_path):
     @asynccontextmanager
-    async def opened(name, environment, **changes):
+    async def opened(name, environment, provider_settings=(), **changes):
         folder = tmp_path / name.replace(" ", "-")
         folder.mkdir()
         isolated = {"data_dir": folder, "database_url": type(settings.database_url)(new_database()), **changes}
@@ -130,7 +130,7 @@ def open_stage(settings, new_database, start, tmp_path):
             "submission_recovery_timeout": timedelta(seconds=1),
         }
         changed = settings.model_copy(update=short_timeouts | isolated)
-        async with open_runtime(changed, discover()) as runtime:
+        async with open_runtime(changed, discover(), provider_settings=provider_settings) as runtime:
             yield Stage(changed, Engine(runtime), start, environment)
 
     return opened
@@ -238,7 +238,7 @@ async def submission_killed_at(point, kind, open_stage, model):
     async with kind() as provider:
         changes = {"models_file": model, "provider_poll_initial": poll_interval, "provider_poll_max": poll_interval}
         async with (
-            open_stage(point, provider.environment(), **changes) as stage,
+            open_stage(point, provider.environment(), [provider.provider_settings()], **changes) as stage,
             serve_app(create_app(stage.engine.runtime)) as url,
         ):
             if point == "webhook received":

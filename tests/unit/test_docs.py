@@ -23,6 +23,7 @@ from callsheet.domain.plan_validation import check_plan, read_plan, read_submiss
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
 from callsheet.notify.signature import signed_headers, webhook_secret
 from callsheet.operation_api.catalog import discover
+from callsheet.providers.catalog import load_provider_classes
 from callsheet.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -261,14 +262,20 @@ def test_addresses_of_the_api_exist(page, routes):
 @pytest.mark.parametrize("page", PAGES, ids=by_page)
 def test_variables_are_settings(page):
     known = {name.upper() for name in Settings.model_fields} | {"URL"}
+    for provider in load_provider_classes().values():
+        fields = provider.settings_class.model_fields
+        known |= {provider.settings_class.variables(name)[0].removeprefix("CALLSHEET_") for name in fields}
 
     named = re.findall(r"CALLSHEET_([A-Z0-9_]+[A-Z0-9])", page.read_text())
 
-    assert {name.removesuffix("_FILE") for name in named} <= known
+    assert {name for name in named if name not in known and name.removesuffix("_FILE") not in known} == set()
 
 
 def test_every_setting_says_what_it_is_for():
-    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+    classes = [Settings, *(provider.settings_class for provider in load_provider_classes().values())]
+    fields = [field for each in classes for field in each.model_fields.items()]
+
+    assert [name for name, field in fields if not field.description] == []
 
 
 def test_every_event_of_a_status_is_documented():

@@ -46,7 +46,7 @@ PROBLEM_CODES: dict[str, str] = {
     "not_a_video": "The file is a still image, not a video.",
     "not_an_image": "The file is not an image.",
     "scenes_overlap": "Two scenes overlap in time.",
-    "too_many_pieces": "The split has more pieces than allowed.",
+    "too_many_parts": "The split has more parts than allowed.",
     "transition_over_gap": "A transition connects scenes that are not adjacent.",
     "transitions_too_long": "The transitions are longer than their scene.",
     "unknown_transition": "There is no transition with this name.",

@@ -26,6 +26,7 @@ from callsheet.engine.worker.loop import Worker
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operation_api.contract import Operation
 from callsheet.providers.contract import Provider
+from callsheet.providers.settings import ProviderSettings
 from callsheet.settings import Settings
 from callsheet.wiring import Runtime, open_runtime
 
@@ -154,8 +155,11 @@ async def running_engine(
     settings: Settings | None = None,
     workers: int = 1,
     providers: Iterable[Provider] = (),
+    provider_settings: Iterable[ProviderSettings] = (),
 ) -> AsyncIterator[Engine]:
     """Run an engine with these operations, and with these providers in addition to the installed ones.
+
+    `provider_settings` configure installed providers, in place of the environment.
 
     Without settings it uses a temporary folder and an embedded PostgreSQL that takes some seconds to start. To share
     one among many tests, start one `callsheet.db.embedded.postgres.EmbeddedPostgres` and set its URL in
@@ -164,7 +168,11 @@ async def running_engine(
     with tempfile.TemporaryDirectory(prefix="callsheet-engine-") as folder:
         engine_settings = settings or Settings(_env_file=None, data_dir=Path(folder), grace_period="1s")
         async with open_runtime(
-            engine_settings, Catalog(operations), migrate=True, extra_providers=providers
+            engine_settings,
+            Catalog(operations),
+            migrate=True,
+            extra_providers=providers,
+            provider_settings=provider_settings,
         ) as runtime:
             engine = Engine(runtime)
             for _ in range(workers):

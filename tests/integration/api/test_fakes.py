@@ -35,9 +35,8 @@ def catalog():
 
 
 @pytest.fixture
-def settings(settings, fakes, know_models, monkeypatch):
+def settings(settings, fakes, monkeypatch):
     """Settings that connect to all fakes, for a server that receives their webhooks."""
-    know_models(MODELS_FILE)
     for name, value in environment_of(fakes.values()).items():
         monkeypatch.setenv(name, value)
     changes = {
@@ -99,7 +98,7 @@ class TestWebhook:
 
 
 def test_the_command_prints_the_variables_and_stops_on_sigint():
-    command = [sys.executable, "-m", "callsheet", "testing", "providers", "--port", "0", "--pace", "0.05"]
+    command = [sys.executable, "-m", "callsheet", "dev", "fakes", "--port", "0", "--pace", "0.05"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "NO_COLOR": "1"}) as process:
         line = process.stdout.readline()
         try:

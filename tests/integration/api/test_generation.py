@@ -90,7 +90,7 @@ async def test_polling_alone_leads_to_the_video(service, kind):
         assert task.webhook is None
         assert here.provider.key not in await here.all_text(execution_id)
         page = (await here.api.client.get(f"/executions/{execution_id}", headers={"Accept": "text/html"})).text
-        assert f"at {here.provider.name}: {(await here.ended(execution_id))['providerStatus']}" in page
+        assert f"provider {here.provider.name}: {(await here.ended(execution_id))['providerStatus']}" in page
 
 
 @BOTH

@@ -126,10 +126,12 @@ async def test_a_models_file_given_to_run_is_used(settings, tmp_path):
     )
     async with FakeReplicate() as replicate:
         replicate.model = "owner/video"
-        given = replicate.opened_settings().model_dump(include=set(replicate.settings()))
-        own = {**given, "models_file": models, "provider_poll_initial": SOON, "provider_poll_max": SOON}
-        params = {"modelId": "own/video", "prompt": "a fox"}
-        execution = await arun(plan(job("a", "generate", params=params)), settings=settings.model_copy(update=own))
+        own = {"models_file": models, "provider_poll_initial": SOON, "provider_poll_max": SOON}
+        execution = await arun(
+            plan(job("a", "generate", params={"modelId": "own/video", "prompt": "a fox"})),
+            settings=settings.model_copy(update=own),
+            provider_settings=[replicate.provider_settings()],
+        )
 
     assert execution.status == "succeeded", execution.jobs[0].error
     assert execution.jobs[0].result["model"] == "owner/video"

@@ -109,7 +109,7 @@ async def test_with_a_short_local_queue_no_provider_is_used(engine, local_server
     assert statuses(execution) == {"draw": "succeeded", "draw/local": "succeeded"}
     assert local_server.prompt_requests[0]["prompt"]["1"]["inputs"]["color"] == 13395456
     assert execution.jobs[0].result["images"][0]["probe"]["width"] == 32
-    assert replicate.taken == {}
+    assert replicate.tasks == {}
 
 
 async def test_with_a_long_local_queue_a_provider_is_used(engine, local_server, replicate):
@@ -121,12 +121,12 @@ async def test_with_a_long_local_queue_a_provider_is_used(engine, local_server, 
 
     assert provider_of(third) == "replicate"
     assert statuses(third) == {"draw": "succeeded"}
-    assert len(replicate.taken) == 1
+    assert len(replicate.tasks) == 1
     assert "1 jobs wait in the queue comfyui" in await log_text(engine, third.execution_id)
     for waiting in (first, second):
         finish_steps(local_server)
         assert provider_of(await engine.ended(waiting)) == "comfyui"
-    assert len(replicate.taken) == 1
+    assert len(replicate.tasks) == 1
 
 
 @pytest.mark.parametrize("times", [1, 4])
@@ -140,7 +140,7 @@ async def test_when_the_local_server_does_not_respond_a_provider_is_used_at_once
         assert provider_of(execution) == "replicate"
         assert statuses(execution) == {"draw": "succeeded", "draw/local": "failed"}
 
-    assert len(replicate.taken) == times
+    assert len(replicate.tasks) == times
     assert execution.status == "succeeded"
     assert next(j for j in execution.jobs if "/" in j.job_id).attempts == 1
 
@@ -153,7 +153,7 @@ async def test_after_a_local_failure_a_provider_is_used(engine, local_server, re
 
     assert provider_of(execution) == "replicate"
     assert next(j for j in execution.jobs if "/" in j.job_id).error.code == "interrupted"
-    assert len(replicate.taken) == 1
+    assert len(replicate.tasks) == 1
 
 
 async def test_when_the_local_server_becomes_unreachable_a_provider_is_used(engine, local_server, replicate):
@@ -163,7 +163,7 @@ async def test_when_the_local_server_becomes_unreachable_a_provider_is_used(engi
     execution = await engine.ended(execution_id)
 
     assert provider_of(execution) == "replicate"
-    assert len(replicate.taken) == 1
+    assert len(replicate.tasks) == 1
     local_server.unavailable = False
 
 
@@ -176,7 +176,7 @@ async def test_after_a_restart_of_the_local_server_it_runs_there_again(engine, l
     execution = await engine.ended(execution_id)
 
     assert provider_of(execution) == "comfyui"
-    assert replicate.taken == {}
+    assert replicate.tasks == {}
 
 
 async def test_when_the_local_server_rejects_the_prompt_a_provider_is_used(engine, local_server, replicate, settings):
@@ -187,7 +187,7 @@ async def test_when_the_local_server_rejects_the_prompt_a_provider_is_used(engin
 
     assert provider_of(execution) == "replicate"
     assert local_server.accepted == []
-    assert len(replicate.taken) == 1
+    assert len(replicate.tasks) == 1
 
 
 async def test_a_cancel_of_the_execution_cancels_the_local_prompt(engine, local_server, replicate):
@@ -199,7 +199,7 @@ async def test_a_cancel_of_the_execution_cancels_the_local_prompt(engine, local_
     assert statuses(execution) == {"draw": "cancelled", "draw/local": "cancelled"}
     await until(lambda: local_server.executor.remaining == 0)
     assert local_server.interrupts == local_server.accepted
-    assert replicate.taken == {}
+    assert replicate.tasks == {}
 
 
 async def test_a_cancel_of_the_job_cancels_the_local_prompt(engine, local_server, replicate):
@@ -210,7 +210,7 @@ async def test_a_cancel_of_the_job_cancels_the_local_prompt(engine, local_server
 
     assert statuses(execution) == {"draw": "cancelled", "draw/local": "cancelled"}
     await until(lambda: local_server.executor.remaining == 0)
-    assert replicate.taken == {}
+    assert replicate.tasks == {}
 
 
 async def test_without_a_local_worker_a_provider_is_used(settings, local_server, replicate):

@@ -1,4 +1,4 @@
-"""A stage for previews, whose outputs are images."""
+"""A job context for previews. Its published files are not probed."""
 
 import hashlib
 from pathlib import Path
@@ -13,7 +13,7 @@ from callsheet.operations.preview import PreviewParams, PreviewResult, preview
 
 
 class Gallery(FakeContext):
-    """A stage whose outputs are images."""
+    """A job context that does not probe published files."""
 
     async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
         self.kept.append(path)
@@ -28,18 +28,18 @@ class Gallery(FakeContext):
         )
 
 
-async def shown(stage: Gallery, src: Path, **params: object) -> tuple[PreviewResult, dict[str, Path]]:
-    """Run a preview; return its result and its files by name."""
+async def make_preview(stage: Gallery, src: Path, **params: object) -> tuple[PreviewResult, dict[str, Path]]:
+    """Run the operation; return its result, and the published files by name."""
     result = await preview.run(stage, PreviewParams.model_validate({"src": str(src), **params}))
     assert isinstance(result, PreviewResult)
     return result, {path.name: path for path in stage.kept}
 
 
 def level(path: Path, box: tuple[int, int, int, int] | None = None) -> float:
-    """The mean gray level of an image, or of a part of it."""
+    """Return the mean gray level of an image, or of a part of it."""
     return float(np.asarray(Image.open(path).convert("L").crop(box)).mean())
 
 
-def number(path: Path, box: tuple[int, int, int, int] | None = None) -> float:
-    """The number of the frame of a counting clip that an image shows."""
+def frame_number(path: Path, box: tuple[int, int, int, int] | None = None) -> float:
+    """Return the number of the frame of a counting clip that an image shows."""
     return level(path, box) * 219 / 255 / 3

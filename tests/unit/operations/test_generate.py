@@ -107,8 +107,8 @@ def problems_of(settings, **given):
 async def test_a_request_has_the_names_of_the_provider_and_its_file_is_stored(job, providers):
     result = await run(job, providers[0], params(duration=4.0), {"video.mp4": VIDEO}, cost=0.5, seconds=12)
 
-    assert job.orders["submit"].model == "crayon"
-    assert job.orders["submit"].input == {"text": "a red fox", "length": "4"}
+    assert job.submit_requests["submit"].model == "crayon"
+    assert job.submit_requests["submit"].input == {"text": "a red fox", "length": "4"}
     assert (result.provider, result.model, result.cost, result.seconds) == ("one", "crayon", 0.5, 12)
     assert result.provider_job_id == job.tasks["submit"].id
     assert [file.name for file in result.videos] == ["video.mp4"]
@@ -160,7 +160,7 @@ async def test_after_a_certain_rejection_the_next_provider_is_used(job, provider
 
     assert (result.provider, result.model) == ("two", "pencil")
     assert providers[0].requests() == []
-    assert job.asked == {"submit": "two"}
+    assert job.submitted_to == {"submit": "two"}
     [log] = job.logs
     assert (log["message"], log["provider"]) == ("not accepted", "one")
 
@@ -177,7 +177,7 @@ async def test_a_later_run_uses_no_other_provider_while_the_outcome_is_unknown(j
     given = params(inputs={"one": "refuse", "two": "lose"})
     with pytest.raises(SubmissionUnknown):
         await generate.run(job, given)
-    assert job.asked == {"submit": "two"}
+    assert job.submitted_to == {"submit": "two"}
 
     with pytest.raises(SubmissionUnknown):
         await generate.run(job, given)
@@ -186,7 +186,7 @@ async def test_a_later_run_uses_no_other_provider_while_the_outcome_is_unknown(j
 
 
 async def test_an_unknown_outcome_with_a_removed_offer_needs_a_manual_decision(job, providers):
-    job.orders["submit"], job.asked["submit"] = SubmitRequest("brush", {}), "two"
+    job.submit_requests["submit"], job.submitted_to["submit"] = SubmitRequest("brush", {}), "two"
 
     with pytest.raises(SubmissionUnknown, match="brush was submitted to two"):
         await generate.run(job, params())
@@ -258,7 +258,7 @@ async def test_images_are_sent_by_url_if_they_have_one(job, providers, tmp_path)
         {"video.mp4": VIDEO},
     )
 
-    sent = job.orders["submit"].input
+    sent = job.submit_requests["submit"].input
     link = f"https://sheet.test/files/{kept.artifact_id}?sig=tested"
     assert sent["first"] == InputFile(image, "image/gif", None)
     assert sent["last"] == InputFile(job.path_of(kept), "image/gif", link)
@@ -267,17 +267,17 @@ async def test_images_are_sent_by_url_if_they_have_one(job, providers, tmp_path)
 
 async def test_the_model_decides_between_webhook_and_polling(job, providers):
     await run(job, providers[0], params(), {"video.mp4": VIDEO})
-    assert job.orders["submit"].webhook.startswith("https://sheet.test/api/webhooks/job/")
+    assert job.submit_requests["submit"].webhook.startswith("https://sheet.test/api/webhooks/job/")
 
-    job.orders.clear(), job.tasks.clear()
+    job.submit_requests.clear(), job.tasks.clear()
     await run(job, providers[1], params(provider="two"), {"video.mp4": VIDEO})
-    assert job.orders["submit"].webhook is None
+    assert job.submit_requests["submit"].webhook is None
 
 
 async def test_with_polling_the_request_has_no_webhook(job, providers):
     await run(job, providers[0], params(waiting="polling"), {"video.mp4": VIDEO})
 
-    assert job.orders["submit"].webhook is None
+    assert job.submit_requests["submit"].webhook is None
 
 
 async def test_a_model_unknown_to_the_worker_is_reported(job, tmp_path):

@@ -57,47 +57,47 @@ async def test_a_local_offer_runs_as_a_child_job(job):
     assert child.operation == "comfyui"
     inputs = {"text": "a fox", "face": "https://example.com/face.png"}
     assert child.params == {"workflow": "talk", "inputs": inputs, "patient": False}
-    assert job.orders == {}
+    assert job.submit_requests == {}
 
 
 async def test_with_a_long_local_queue_a_provider_is_used(job):
-    job.queue_lengths = {"comfyui": 3}
+    job.queue_depths = {"comfyui": 3}
 
     with pytest.raises(SubmissionRejected):
         await generate.run(job, params())
 
-    assert len(job.refused) == 1
+    assert len(job.rejected_requests) == 1
 
 
 async def test_without_a_local_worker_a_provider_is_used(job):
-    job.unserved = {"comfyui"}
+    job.without_worker = {"comfyui"}
 
     with pytest.raises(SubmissionRejected):
         await generate.run(job, params())
 
-    assert len(job.refused) == 1
+    assert len(job.rejected_requests) == 1
 
 
 async def test_the_local_result_is_returned(job):
-    job.children_done, job.results_first = True, {"local": RESULT}
+    job.children_done, job.results_of_children = True, {"local": RESULT}
 
     result = await generate.run(job, params())
 
     assert (result.provider, result.model, result.provider_job_id) == ("comfyui", "talk", "p")
-    assert job.orders == {}
+    assert job.submit_requests == {}
 
 
 async def test_after_a_local_failure_a_provider_is_used(job):
-    job.children_done, job.results_first = True, {"local": None}
+    job.children_done, job.results_of_children = True, {"local": None}
 
     with pytest.raises(SubmissionRejected):
         await generate.run(job, params())
 
-    assert len(job.refused) == 1
+    assert len(job.rejected_requests) == 1
 
 
 async def test_without_an_alternative_the_job_waits_for_the_local_queue(job):
-    job.queue_lengths, job.unserved = {"comfyui": 100}, {"comfyui"}
+    job.queue_depths, job.without_worker = {"comfyui": 100}, {"comfyui"}
 
     with pytest.raises(RunChildJobs) as raised:
         await generate.run(job, params("fake/local"))
@@ -106,7 +106,7 @@ async def test_without_an_alternative_the_job_waits_for_the_local_queue(job):
 
 
 async def test_without_an_alternative_a_local_failure_is_reported(job):
-    job.children_done, job.results_first = True, {"local": None}
+    job.children_done, job.results_of_children = True, {"local": None}
 
     with pytest.raises(ProviderFailed, match="see the job tested/local"):
         await generate.run(job, params("fake/local"))
@@ -116,4 +116,4 @@ async def test_a_named_provider_is_the_only_one_used(job):
     with pytest.raises(SubmissionRejected):
         await generate.run(job, params(provider="one"))
 
-    assert len(job.refused) == 1
+    assert len(job.rejected_requests) == 1
