@@ -26,7 +26,7 @@ from callsheet.domain.model import Model
 from callsheet.domain.plan import Submission
 from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import read_submission
-from callsheet.engine.jobs.submit import submit
+from callsheet.engine.jobs.submit import submit, submit_many
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operation_api.contract import Context, operation
 from callsheet.settings import Settings
@@ -34,7 +34,7 @@ from callsheet.wiring import open_runtime
 
 QUEUE = "bench"
 LANE = int(os.environ.get("BENCH_LANE", "1000"))
-JOBS_AT_ONCE = 500
+JOBS_PER_CALL = 500
 MOST_JOBS = 10_000
 
 
@@ -96,16 +96,14 @@ class Client:
         self._first: UUID | None = None
 
     async def bulk(self, jobs: int, per_plan: int) -> dict[str, Any]:
-        """Submit so many jobs, many plans concurrently."""
+        """Submit jobs, many plans per call."""
 
         async def send() -> None:
             self._first = None
-            for numbers in batches(range(jobs // per_plan), max(1, JOBS_AT_ONCE // per_plan)):
+            for numbers in batches(range(jobs // per_plan), max(1, JOBS_PER_CALL // per_plan)):
                 plans = [plan("noop", range(number * per_plan, (number + 1) * per_plan)) for number in numbers]
-                stored = await asyncio.gather(
-                    *(submit(self._database, each, CATALOG, max_jobs=MOST_JOBS) for each in plans)
-                )
-                self._first = self._first or min(each.execution_id for each in stored)
+                ids = await submit_many(self._database, plans, CATALOG, max_jobs=MOST_JOBS)
+                self._first = self._first or ids[0]
 
         return await timed(send, self._all_recorded)
 

@@ -265,6 +265,8 @@ class Operation:
     needs: frozenset[str] = frozenset()
     """Requirements on the worker: `ffmpeg`, `gpu`, `speech`."""
     aliases: tuple[str, ...] = ()
+    blocking_validation: bool = False
+    """Whether the validators of `params` read files. Plans with such an operation are validated in a thread."""
     validation_context: Settings | None = field(default=None, compare=False, repr=False)
     """Settings for the validators of `params` (pydantic's `ValidationInfo.context`); see `Catalog.with_settings`."""
 
@@ -284,6 +286,7 @@ def operation(
     on_worker_lost: WorkerLostPolicy = "retry",
     needs: Iterable[str] = (),
     aliases: Iterable[str] = (),
+    blocking_validation: bool = False,
 ) -> Callable[[Callable[[Any, P], Awaitable[R]]], Operation]:
     """Declare an async function `(job: Context, params) -> result` as an operation.
 
@@ -299,6 +302,7 @@ def operation(
     - `attempts`: maximum number of runs. Only exceptions of the types `transient` are retried.
     - `on_worker_lost`: what happens when the worker of a run is lost (`WorkerLostPolicy`).
     - `needs`: requirements on the worker, such as `ffmpeg`.
+    - `blocking_validation`: the validators of the params read files, so plans with it are validated in a thread.
 
     Raises TypeError at declaration for an invalid name, signature or number of attempts.
     """
@@ -327,6 +331,7 @@ def operation(
             on_worker_lost=on_worker_lost,
             needs=frozenset(needs),
             aliases=tuple(aliases),
+            blocking_validation=blocking_validation,
         )
 
     return declare

@@ -17,6 +17,8 @@ from callsheet.operations.local_first import generate_locally
     attempts=10,
     on_worker_lost="resume",
     aliases=("pipeline:generate",),
+    # Params are validated against the model registry, which is a file.
+    blocking_validation=True,
 )
 async def generate(job: Context, params: GenerateParams) -> GenerateResult:
     """Generate videos, images or audio with a model; the request is submitted once, and its outputs are stored."""
