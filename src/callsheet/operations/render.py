@@ -7,8 +7,9 @@ from pydantic import Field
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.media_source import SourceKind
 from callsheet.domain.model import Model
-from callsheet.media.encoding import codecs, encoders
+from callsheet.media.encoding import codecs
 from callsheet.media.encoding.encoders import Encoder
+from callsheet.media.encoding.software_fallback import software_fallback
 from callsheet.media.rendering.render_plan import RenderedVideo
 from callsheet.media.rendering.renderer import HardwareEncoderFailed, Renderer
 from callsheet.media.rendering.segments import group_segments
@@ -108,6 +109,6 @@ async def _render(job: Context, staged: StagedRender, renderer: Renderer) -> tup
     try:
         return await renderer.render(), staged.encoder, []
     except HardwareEncoderFailed as error:
-        encoder = await encoders.software_fallback(job.ffmpeg, staged.encoder, error.message)
+        encoder = await software_fallback(job.ffmpeg, staged.encoder, error.message)
         rendered = await _renderer(job, staged, encoder).render()
         return rendered, encoder, [encoder.note] if encoder.note else []

@@ -210,21 +210,6 @@ def software_encoder(settings: EncodeSettings, known: Collection[str]) -> Encode
     return Encoder((supported or found)[0], settings, note)
 
 
-def mark_failed(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> None:
-    """Exclude a hardware encoder for a minute, after it failed in a job."""
-    hardware.mark_failed(ffmpeg, encoder.name, encoder.pixel_format, reason)
-
-
-async def software_fallback(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> Encoder:
-    """Return the software encoder for the same settings, with a note, after a hardware encoder failed in a job.
-
-    Raises FFmpegFailed if no encoder of the codec is available.
-    """
-    mark_failed(ffmpeg, encoder, reason)
-    found = software_encoder(encoder.settings, (await capabilities(ffmpeg.binary)).encoders)
-    return replace(found, note=f"encoded again by {found.name}, because {encoder.name} failed: {reason}")
-
-
 async def _unusable_reason(ffmpeg: FFmpeg, encoder: Encoder, known: Collection[str]) -> str | None:
     if encoder.name not in known:
         return "this FFmpeg build lacks it"

@@ -18,6 +18,7 @@ from callsheet.media.rendering.overlay_placement import OverlayPlacement
 from callsheet.media.rendering.scene_filters import Canvas, FrameRange, scene_frames, seek_position, source_time
 from callsheet.media.rendering.schedule import Shot
 from callsheet.media.rendering.segments import Segment
+from callsheet.media.rendering.transition_filters import add_transition
 from callsheet.media.subtitles.ass import build_script
 from callsheet.media.timeline.overlay import MediaOverlay
 
@@ -92,7 +93,9 @@ class _GraphBuilder:
 
     def add_segment(self, segment: Segment, layers: Sequence[Layer], stem: str) -> str:
         """Append the next segment with its layers, and return its stream."""
-        video = self._add_transition(segment, [next(self._scene_streams) for _ in segment.shots])
+        video = add_transition(
+            self.graph, segment, [next(self._scene_streams) for _ in segment.shots], self._canvas.rate
+        )
         for layer in layers:
             if is_visible(layer, segment.start, segment.end, self._canvas.rate):
                 video = self._add_layer(video, layer, segment, stem)
@@ -125,15 +128,6 @@ class _GraphBuilder:
             first, last = segment.start - start, segment.end - start
             trimmed = self.graph.add("trim", part, start_frame=first, end_frame=last)
             yield self.graph.add("setpts", trimmed, expr=f"PTS-{first}")
-
-    def _add_transition(self, segment: Segment, streams: Sequence[str]) -> str:
-        """Append the transition between two scenes, if the segment has two."""
-        if len(streams) == 1:
-            return streams[0]
-        transition = segment.shots[0].scene.effective_transition
-        assert transition is not None  # noqa: S101 - two scenes share a segment only during a transition
-        duration = float(segment.frames / self._canvas.rate)
-        return self.graph.add("xfade", *streams, transition=transition.type, duration=duration, offset=0)
 
     def _add_layer(self, video: str, layer: Layer, segment: Segment, stem: str) -> str:
         if isinstance(layer, TextLayer):

@@ -8,6 +8,7 @@ from pathlib import Path
 from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.encoding import encoders
 from callsheet.media.encoding.encoders import Encoder
+from callsheet.media.encoding.software_fallback import software_fallback
 from callsheet.media.ffmpeg.progress import FFmpegProgress
 from callsheet.media.ffmpeg.runner import FFmpeg, FFmpegReport
 from callsheet.media.probing.output_checks import check_stderr
@@ -66,7 +67,7 @@ async def convert(plan: TranscodePlan, ffmpeg: FFmpeg, folder: Path, on_progress
 
 
 async def _software_encoder(ffmpeg: FFmpeg, encoder: Encoder, reason: str) -> Encoder:
-    return await encoders.software_fallback(ffmpeg, encoder, reason) if encoder.is_hardware else encoder
+    return await software_fallback(ffmpeg, encoder, reason) if encoder.is_hardware else encoder
 
 
 class _TranscodeRun:

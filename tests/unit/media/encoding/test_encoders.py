@@ -9,6 +9,7 @@ from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.encoding import encoders, hardware
 from callsheet.media.encoding.color import PQ
 from callsheet.media.encoding.encoders import Encoder, EncodeSettings
+from callsheet.media.encoding.software_fallback import software_fallback
 from callsheet.media.ffmpeg.binary import capabilities
 from callsheet.media.ffmpeg.runner import FFmpeg
 
@@ -188,7 +189,7 @@ async def test_an_encoder_that_failed_in_a_job_is_excluded_for_a_while(ffmpeg, t
     settings = EncodeSettings(hardware="nvenc")
     failed = await encoders.select_encoder(ffmpeg, settings)
 
-    fallback = await encoders.software_fallback(ffmpeg, failed, "it caught fire")
+    fallback = await software_fallback(ffmpeg, failed, "it caught fire")
 
     assert (fallback.name, fallback.note) == (
         "libx264",
