@@ -28,14 +28,17 @@ async def test_results_flow_from_job_to_job(engine):
     assert execution.jobs[2].result == {"value": "found: value!"}
 
 
-async def test_many_jobs_end_in_few_transactions(engine):
-    async with engine.runtime.database.connection() as connection:
-        before = await connection.fetchval("SELECT pg_current_xact_id()::text::bigint")
+async def test_many_jobs_end_in_few_transactions(settings):
+    async with running_engine([noop], settings=settings, lanes={"test": 100}) as engine:
         execution = await engine.run(plan(*(job(str(n)) for n in range(400))))
-        after = await connection.fetchval("SELECT pg_current_xact_id()::text::bigint")
 
+        # `xmin` is the transaction that wrote a row last. Counters of the server include the other test processes.
+        async with engine.runtime.database.connection() as connection:
+            transactions = await connection.fetchval(
+                "SELECT count(DISTINCT xmin::text) FROM execution_jobs WHERE execution_id = $1", execution.execution_id
+            )
     assert set(statuses(execution).values()) == {"succeeded"}
-    assert after - before < 400
+    assert transactions < 100
 
 
 async def test_a_transient_failure_is_retried_after_a_random_backoff(engine):
