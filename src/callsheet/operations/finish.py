@@ -10,7 +10,7 @@ from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.media.encoding import encoders
 from callsheet.media.encoding.loudness import Target, loudness_target, read_audio_filter
-from callsheet.media.filters.audio_filter_allowlist import validate_audio_filter
+from callsheet.media.filters.audio_filter_parser import validate_audio_filter
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.rendering.final_mux import render_with_copied_video
 from callsheet.media.rendering.frame_size import even_size, parse_ratio
