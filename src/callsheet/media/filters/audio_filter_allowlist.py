@@ -116,13 +116,13 @@ ALLOWED_AUDIO_FILTERS: dict[str, tuple[FilterOption, ...]] = {
     "anequalizer": (_option("params", equalizer_bands),),
     "aresample": (
         _option("sample_rate", Integer(8000, 192_000)),
-        _option("async", Integer(0, 192_000)),
-        _option("first_pts", Integer(0, 2**31 - 1)),
-        _option("min_hard_comp", _SHARE),
+        _option("dither_method", choice("rectangular triangular triangular_hp lipshitz shibata low_shibata")),
+        _option("cutoff resample_cutoff", _SHARE),
         _option("resampler", choice("swr soxr")),
         _option("precision", Number(15, 33)),
-        _option("cutoff resample_cutoff", _SHARE),
-        _option("dither_method", choice("rectangular triangular triangular_hp lipshitz shibata low_shibata")),
+        _option("min_hard_comp", _SHARE),
+        _option("async", Integer(0, 192_000)),
+        _option("first_pts", Integer(0, 2**31 - 1)),
     ),
     "asubboost": (
         _option("dry", _SHARE),
