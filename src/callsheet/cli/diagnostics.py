@@ -23,7 +23,9 @@ from callsheet.db.upgrade import current_revision
 from callsheet.domain.errors import CallsheetError, ConfigurationError
 from callsheet.files.storage import open_storage
 from callsheet.media.ffmpeg.binary import capabilities, find_ffmpeg
+from callsheet.media.ffmpeg.sandbox import is_sandboxed
 from callsheet.operation_api.requirements import runnable_operations
+from callsheet.processes.landlock import landlock_version
 from callsheet.settings import Settings
 from callsheet.wiring import database_unavailable
 
@@ -140,6 +142,19 @@ async def _ffmpeg(settings: Settings, _: list[str] | None) -> AsyncIterator[Find
         )
     else:
         yield Finding("ok", "ffmpeg", f"{supported.version} at {binary}")
+    yield _sandbox(settings)
+
+
+def _sandbox(settings: Settings) -> Finding:
+    """Report whether decoders are restricted to the files of their job."""
+    if is_sandboxed(settings.ffmpeg_sandbox):
+        return Finding("ok", "sandbox", f"FFmpeg sees only the files of its job (Landlock {landlock_version()})")
+    if settings.ffmpeg_sandbox == "off":
+        return Finding("warning", "sandbox", "FFmpeg sees all files of this user, since FFMPEG_SANDBOX is 'off'")
+    reason = "this kernel has no Landlock (Linux 5.13 or later, enabled in `lsm=`)"
+    if settings.ffmpeg_sandbox == "required":
+        return Finding("error", "sandbox", f"FFmpeg does not start, since FFMPEG_SANDBOX is 'required': {reason}")
+    return Finding("warning", "sandbox", f"FFmpeg sees all files of this user: {reason}")
 
 
 async def _operations(settings: Settings, modules: list[str] | None) -> AsyncIterator[Finding]:

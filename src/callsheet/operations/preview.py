@@ -263,7 +263,11 @@ async def _take_stills(job: Context, params: PreviewParams, source: MediaInfo) -
         animation=_animation_request(params.animation) if params.animation else None,
     )
     return await preview_process.take_stills(
-        source.path, job.dir, request, on_progress=lambda done: job.progress(done * share)
+        source.path,
+        job.dir,
+        request,
+        sandbox=job.ffmpeg.sandbox,
+        on_progress=lambda done: job.progress(done * share),
     )
 
 
@@ -305,7 +309,9 @@ async def _draw_contact_sheet(
         return None
     path = job.dir / "contact-sheet.jpg"
     columns = params.columns or _default_columns(len(stills.files), _is_portrait(probe))
-    await preview_process.draw_contact_sheet(stills, path, columns=columns, heading=_heading(probe))
+    await preview_process.draw_contact_sheet(
+        stills, path, columns=columns, heading=_heading(probe), sandbox=job.ffmpeg.sandbox
+    )
     return await job.keep(path)
 
 
@@ -338,7 +344,11 @@ async def _draw_waveform(job: Context, params: Waveform | None, source: MediaInf
         duration=source.probe.duration,
     )
     await preview_process.draw_waveform(
-        source.path, path, request, on_progress=lambda done: job.progress(0.75 + 0.2 * done)
+        source.path,
+        path,
+        request,
+        sandbox=job.ffmpeg.sandbox,
+        on_progress=lambda done: job.progress(0.75 + 0.2 * done),
     )
     return await job.keep(path)
 

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from callsheet.processes.landlock import FileAccess, Ruleset
 from callsheet.processes.memory_limit import MemoryLimit
 
 _PR_SET_PDEATHSIG = 1
@@ -49,27 +50,23 @@ def child_environment(**more: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def start_child(
-    argv: Sequence[str], *, cwd: Path | None, env: Mapping[str, str], limits: ProcessLimits
+    argv: Sequence[str],
+    *,
+    cwd: Path | None,
+    env: Mapping[str, str],
+    limits: ProcessLimits,
+    access: FileAccess | None = None,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a program in a new process group, with pipes for stdout and stderr, while the block runs.
+
+    With `access`, the program may use these files only, and no network; the kernel must have Landlock.
 
     The whole group is killed when the block ends, fails or is cancelled. On Linux the kernel also kills the program
     when the thread of the event loop ends, so that a killed worker leaves no orphan.
 
     Raises FFmpegFailed at the end of the block if the program was killed for exceeding its memory limit.
     """
-    starting = asyncio.ensure_future(
-        asyncio.create_subprocess_exec(
-            *argv,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=cwd,
-            env=dict(env),
-            start_new_session=True,
-            preexec_fn=_prepare_child(limits),
-        )
-    )
+    starting = asyncio.ensure_future(_start(argv, cwd, env, limits, access))
     try:
         process = await asyncio.shield(starting)
     except asyncio.CancelledError:
@@ -83,7 +80,27 @@ async def start_child(
         await _end(process)
 
 
-def _prepare_child(limits: ProcessLimits) -> Callable[[], None]:
+async def _start(
+    argv: Sequence[str], cwd: Path | None, env: Mapping[str, str], limits: ProcessLimits, access: FileAccess | None
+) -> asyncio.subprocess.Process:
+    ruleset = Ruleset(access) if access is not None else None
+    try:
+        return await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            cwd=cwd,
+            env=dict(env),
+            start_new_session=True,
+            preexec_fn=_prepare_child(limits, ruleset),
+        )
+    finally:
+        if ruleset is not None:
+            ruleset.close()
+
+
+def _prepare_child(limits: ProcessLimits, ruleset: Ruleset | None) -> Callable[[], None]:
     parent = os.getpid()
     limited = [
         (resource.RLIMIT_CORE, 0),
@@ -100,6 +117,8 @@ def _prepare_child(limits: ProcessLimits) -> Callable[[], None]:
             _raise_oom_score()
         for kind, value in settings:
             resource.setrlimit(kind, value)
+        if ruleset is not None:
+            ruleset.enter()
 
     return prepare
 

@@ -4,11 +4,12 @@ import asyncio
 import json
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from callsheet.processes.child import ProcessLimits, child_environment, start_child
+from callsheet.processes.landlock import FileAccess
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +30,18 @@ async def run_script(
     cwd: Path,
     env: Mapping[str, str] | None = None,
     limits: ProcessLimits,
+    access: FileAccess | None = None,
 ) -> ScriptResult:
     """Run a script with the request as its argument, and pass each line of its stdout, parsed, to `on_line`.
 
-    The process is killed when the call ends, fails or is cancelled.
+    With `access`, the script may use these files only, and no network. The process is killed when the call ends,
+    fails or is cancelled.
     """
     # -P: modules in the folder of the script must not hide modules of the same name elsewhere.
+    if access is not None:
+        access = replace(access, read=(*access.read, script))
     argv = [sys.executable, "-P", str(script), json.dumps(request)]
-    async with start_child(argv, cwd=cwd, env=env or child_environment(), limits=limits) as process:
+    async with start_child(argv, cwd=cwd, env=env or child_environment(), limits=limits, access=access) as process:
         assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
         reading_stderr = asyncio.create_task(process.stderr.read())
         try:

@@ -37,6 +37,11 @@ class FFmpegSettings(BaseModel):
     ffmpeg_max_output: int = Field(
         64 * 2**30, ge=2**20, description="Maximum size of a file that FFmpeg writes, in bytes"
     )
+    ffmpeg_sandbox: Literal["auto", "off", "required"] = Field(
+        "auto",
+        description="Restrict FFmpeg and other decoders to the files of their job, with Landlock. `auto`: if the "
+        "kernel has it; `required`: fail without it",
+    )
     media_max_duration: Duration = Field(timedelta(hours=6), description="Maximum duration of a media file")
     media_max_pixels: int = Field(
         100_000_000,

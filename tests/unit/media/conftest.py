@@ -25,6 +25,6 @@ def script(tmp_path: Path):
         path = tmp_path / "ffmpeg-like"
         path.write_text(f"#!/bin/sh\n{body}\n")
         path.chmod(0o755)
-        return FFmpeg(path)
+        return FFmpeg(path, sandbox="off")  # the script starts other programs
 
     return write

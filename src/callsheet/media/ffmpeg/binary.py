@@ -54,7 +54,7 @@ def open_ffmpeg(settings: Settings) -> FFmpeg:
     """Return a runner with the binary and resource limits of the settings. Raises as `find_ffmpeg` does."""
     memory = settings.ffmpeg_memory or usable_memory() * 3 // 4
     limits = ProcessLimits(file_bytes=settings.ffmpeg_max_output, memory_bytes=memory)
-    return FFmpeg(find_ffmpeg(settings), limits=limits)
+    return FFmpeg(find_ffmpeg(settings), limits=limits, sandbox=settings.ffmpeg_sandbox)
 
 
 async def capabilities(path: Path) -> FFmpegCapabilities:

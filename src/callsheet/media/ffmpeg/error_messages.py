@@ -42,7 +42,11 @@ _KNOWN: tuple[tuple[str, type[JobError], str], ...] = (
     ("File too large", FFmpegFailed, "the output grew beyond FFMPEG_MAX_OUTPUT. Make it shorter or smaller"),
     ("Invalid data found", FFmpegFailed, f"the file is damaged, or its name has the wrong extension. {_UPLOAD_AGAIN}"),
     ("No such file or directory", FFmpegFailed, "an input file is missing"),
-    ("Permission denied", FFmpegFailed, "permission to read or write a file was denied"),
+    (
+        "Permission denied",
+        FFmpegFailed,
+        "permission to read or write a file was denied; files outside of the job's folder must be named to the sandbox",
+    ),
     (
         "maybe incorrect parameters such as",
         FFmpegFailed,

@@ -5,6 +5,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import psutil
 from callsheet.domain.errors import FFmpegFailed, TimedOut
 from callsheet.media.ffmpeg.error_messages import explain
 from callsheet.media.ffmpeg.progress import FFmpegProgress, ProgressReader
+from callsheet.media.ffmpeg.sandbox import Sandbox, check_sandbox, ffmpeg_access
 from callsheet.media.fonts import FONTCONFIG
 from callsheet.processes.child import ProcessLimits, child_environment, start_child
 
@@ -52,15 +54,26 @@ class CapturedOutput:
 class FFmpeg:
     """Runs FFmpeg, one process per call. The process is killed when the call ends, fails or is cancelled."""
 
-    def __init__(self, binary: Path, *, threads: int | None = None, limits: ProcessLimits = _DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        binary: Path,
+        *,
+        threads: int | None = None,
+        limits: ProcessLimits = _DEFAULT_LIMITS,
+        sandbox: Sandbox = "auto",
+    ) -> None:
         """Use the given binary.
 
         `threads` is the number of threads of each filter graph; None: one per usable CPU. `limits` are the default
-        resource limits of a run.
+        resource limits of a run. `sandbox` is the setting FFMPEG_SANDBOX.
+
+        Raises ConfigurationError if a sandbox is required and the kernel has none.
         """
+        check_sandbox(sandbox)
         self.binary = binary
         self.threads = threads or usable_processors()
         self.limits = limits
+        self.sandbox = sandbox
 
     async def run(
         self,
@@ -74,6 +87,8 @@ class FFmpeg:
         verbosity: str = "warning",
         limits: ProcessLimits | None = None,
         growing: Sequence[Path] = (),
+        read: Sequence[Path] = (),
+        write: Sequence[Path] = (),
     ) -> FFmpegReport:
         """Run FFmpeg with `args` after its global options.
 
@@ -81,6 +96,9 @@ class FFmpeg:
         computed from `duration`, the planned output in seconds. `timeout` limits the run time, in seconds. `stall` is
         the number of seconds without progress after which the run is killed; growth of a file in `growing` counts as
         progress.
+
+        FFmpeg may use the files after `-i`, the folder `cwd` and the folders of its outputs. `read` and `write` are
+        further files or folders, such as those that a filter names.
 
         Raises FFmpegFailed if FFmpeg fails, stalls, exceeds its memory limit or writes far more than planned, TimedOut
         after `timeout`, DiskFull, and Transient if the machine runs out of memory. Exit status 0 does not prove that
@@ -90,7 +108,7 @@ class FFmpeg:
         flags = ["-v", verbosity, "-nostats", "-stats_period", "0.5", "-progress", "pipe:1"]
         started = time.monotonic()
         command = self._command(flags, args)
-        async with start_child(command, cwd=cwd, env=_environment(), limits=limits or self.limits) as process:
+        async with self._start(command, args, cwd, limits, read, write) as process:
             assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
             stderr = _StderrBuffer()
             draining = asyncio.create_task(stderr.drain(process.stderr))
@@ -118,15 +136,17 @@ class FFmpeg:
         max_bytes: int = 256 * 2**20,
         verbosity: str = "warning",
         limits: ProcessLimits | None = None,
+        read: Sequence[Path] = (),
     ) -> CapturedOutput:
         """Run FFmpeg and return its stdout (`-` or `pipe:1` as the output) and stderr.
 
-        Use it for measurements and single images: it reports no progress, and holds all output in memory.
+        Use it for measurements and single images: it reports no progress, and holds all output in memory. `read` is
+        as in `run`.
 
         Raises as `run` does, and FFmpegFailed if stdout exceeds `max_bytes`.
         """
         command = self._command(["-v", verbosity, "-nostats"], args)
-        async with start_child(command, cwd=cwd, env=_environment(), limits=limits or self.limits) as process:
+        async with self._start(command, args, cwd, limits, read, ()) as process:
             assert process.stdout is not None and process.stderr is not None  # noqa: S101 - both are pipes
             stderr = _StderrBuffer()
             draining = asyncio.create_task(stderr.drain(process.stderr))
@@ -142,6 +162,18 @@ class FFmpeg:
         if code != 0:
             raise explain(code, stderr.text, args)
         return CapturedOutput(stdout, stderr.text)
+
+    def _start(
+        self,
+        command: Sequence[str],
+        args: Sequence[str],
+        cwd: Path | None,
+        limits: ProcessLimits | None,
+        read: Sequence[Path],
+        write: Sequence[Path],
+    ) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+        access = ffmpeg_access(self.sandbox, self.binary, args, cwd, read=read, write=write)
+        return start_child(command, cwd=cwd, env=_environment(), limits=limits or self.limits, access=access)
 
     def _command(self, flags: Sequence[str], args: Sequence[str]) -> list[str]:
         graphs = ["-filter_complex_threads", str(self.threads)]

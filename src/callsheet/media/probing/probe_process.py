@@ -16,6 +16,7 @@ from typing import Any
 from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.ffmpeg.inputs import MAX_PIXELS, MEDIA_FORMATS
 from callsheet.processes.child import child_environment
+from callsheet.processes.landlock import FileAccess, Ruleset, landlock_version
 
 _TIMEOUT = 15.0
 """Seconds for one file."""
@@ -98,6 +99,8 @@ class ProbeProcess:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self.close()
+        # It reads any file that is requested later, but writes none, and has no network.
+        ruleset = Ruleset(FileAccess(read=(Path("/"),), write=(Path(os.devnull),))) if landlock_version() else None
         self._process = subprocess.Popen(
             # -P: modules in the folder of the script must not hide modules of the same name elsewhere.
             [sys.executable, "-P", str(_PROBER), MEDIA_FORMATS, str(MAX_PIXELS)],
@@ -107,5 +110,8 @@ class ProbeProcess:
             env=child_environment(),
             bufsize=0,
             start_new_session=True,
+            preexec_fn=ruleset.enter if ruleset is not None else None,
         )
+        if ruleset is not None:
+            ruleset.close()
         return self._process

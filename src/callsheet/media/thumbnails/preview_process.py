@@ -9,6 +9,7 @@ from typing import Any
 from callsheet.domain.errors import DiskFull, FFmpegFailed
 from callsheet.media.ffmpeg.inputs import MAX_PIXELS, MEDIA_FORMATS, forced_demuxer
 from callsheet.media.ffmpeg.runner import usable_processors
+from callsheet.media.ffmpeg.sandbox import Sandbox, script_access
 from callsheet.media.fonts import FONTS
 from callsheet.media.thumbnails.preview_requests import (
     ContactSheetJob,
@@ -26,6 +27,7 @@ from callsheet.media.thumbnails.storyboard import Grid
 from callsheet.media.thumbnails.timecode import timecode
 from callsheet.processes.child import ProcessLimits
 from callsheet.processes.json_script import run_script
+from callsheet.processes.landlock import FileAccess
 
 _THUMBNAILS_SCRIPT = Path(__file__).with_name("thumbnails.py")
 _CONTACT_SHEET_SCRIPT = Path(__file__).with_name("contact_sheet.py")
@@ -74,9 +76,14 @@ NO_STILLS = Stills([], [], 0, None, None, None)
 
 
 async def take_stills(
-    video: Path, folder: Path, request: StillsRequest, *, on_progress: ProgressCallback | None = None
+    video: Path,
+    folder: Path,
+    request: StillsRequest,
+    *,
+    sandbox: Sandbox = "auto",
+    on_progress: ProgressCallback | None = None,
 ) -> Stills:
-    """Extract images from a video and write them to a folder.
+    """Extract images from a video and write them to a folder. `sandbox` is the setting FFMPEG_SANDBOX.
 
     Raises FFmpegFailed if the file cannot be decoded or crashes the decoder, DiskFull without disk space.
     """
@@ -87,7 +94,8 @@ async def take_stills(
         threads=usable_processors(),
         max_pixels=MAX_PIXELS,
     )
-    output = await _run_media_script(_THUMBNAILS_SCRIPT, video, asdict(job), folder, on_progress)
+    access = script_access(sandbox, read=[video], write=[folder])
+    output = await _run_media_script(_THUMBNAILS_SCRIPT, video, asdict(job), folder, access, on_progress)
     result = StillsResult.from_json(output)
     frames = result.frames.frames if result.frames else []
     animation = result.animation
@@ -107,14 +115,22 @@ def _sprite(folder: Path, result: SpriteResult) -> Sprite:
 
 
 async def draw_waveform(
-    source: Path, output: Path, request: WaveformRequest, *, on_progress: ProgressCallback | None = None
+    source: Path,
+    output: Path,
+    request: WaveformRequest,
+    *,
+    sandbox: Sandbox = "auto",
+    on_progress: ProgressCallback | None = None,
 ) -> None:
     """Draw the audio of a file. Raises the errors of `take_stills`."""
     job = WaveformJob(await _source_file(source), request, str(output))
-    await _run_media_script(_WAVEFORM_SCRIPT, source, asdict(job), output.parent, on_progress)
+    access = script_access(sandbox, read=[source], write=[output.parent])
+    await _run_media_script(_WAVEFORM_SCRIPT, source, asdict(job), output.parent, access, on_progress)
 
 
-async def draw_contact_sheet(stills: Stills, output: Path, *, columns: int, heading: str) -> None:
+async def draw_contact_sheet(
+    stills: Stills, output: Path, *, columns: int, heading: str, sandbox: Sandbox = "auto"
+) -> None:
     """Draw a contact sheet of images. The first part of the heading, up to two spaces, is bold.
 
     Raises FFmpegFailed if the sheet cannot be drawn.
@@ -128,7 +144,8 @@ async def draw_contact_sheet(stills: Stills, output: Path, *, columns: int, head
         regular_font=str(FONTS / "Inter-Regular.otf"),
         output=str(output),
     )
-    await _run_script(_CONTACT_SHEET_SCRIPT, asdict(job), output.parent, None)
+    access = script_access(sandbox, read=[*stills.files, FONTS], write=[output.parent])
+    await _run_script(_CONTACT_SHEET_SCRIPT, asdict(job), output.parent, access, None)
     if not await asyncio.to_thread(output.exists):
         raise FFmpegFailed("the contact sheet could not be drawn")
 
@@ -142,9 +159,14 @@ async def _source_file(path: Path) -> SourceFile:
 
 
 async def _run_media_script(
-    script: Path, source: Path, job: dict[str, Any], folder: Path, on_progress: ProgressCallback | None
+    script: Path,
+    source: Path,
+    job: dict[str, Any],
+    folder: Path,
+    access: FileAccess | None,
+    on_progress: ProgressCallback | None,
 ) -> dict[str, Any]:
-    output = await _run_script(script, job, folder, on_progress)
+    output = await _run_script(script, job, folder, access, on_progress)
     if "error" in output:
         error_type = DiskFull if output.get("disk_full") else FFmpegFailed
         raise error_type(f"cannot make a preview of '{source.name}': {output['error']}")
@@ -154,7 +176,11 @@ async def _run_media_script(
 
 
 async def _run_script(
-    script: Path, job: dict[str, Any], folder: Path, on_progress: ProgressCallback | None
+    script: Path,
+    job: dict[str, Any],
+    folder: Path,
+    access: FileAccess | None,
+    on_progress: ProgressCallback | None,
 ) -> dict[str, Any]:
     """Run a script and return its last message, or an empty object if it crashed before the first one."""
     last: dict[str, Any] = {}
@@ -165,7 +191,7 @@ async def _run_script(
         if on_progress is not None and "done" in message:
             on_progress(message["done"])
 
-    result = await run_script(script, job, read, cwd=folder, limits=_LIMITS)
+    result = await run_script(script, job, read, cwd=folder, limits=_LIMITS, access=access)
     if result.code > 0:  # an exception in the script; a crash of the decoder ends it by a signal
         raise FFmpegFailed(f"{script.stem} stopped: {result.error}")
     return last
