@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import numpy as np
 
 from callsheet.domain.artifacts import Artifact
+from callsheet.domain.errors import BadInput
 from callsheet.domain.media_source import MediaSource
 from callsheet.files.cache import FileCache
 from callsheet.files.storage import open_folder
@@ -107,8 +108,12 @@ class FakeContext:
         self.reported_progress.append(done)
 
     async def fetch_input(self, source: MediaSource) -> Path:
-        assert isinstance(source.root, str)
-        return Path(source.root)
+        if not isinstance(source.root, str):
+            raise BadInput("this context has no stored artifacts")
+        path = Path(source.root)
+        if not path.exists():  # noqa: ASYNC240 - a local file
+            raise BadInput(f"there is no file '{path.name}'")
+        return path
 
     async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
         data = path.read_bytes()  # noqa: ASYNC240 - small, and nothing else runs
