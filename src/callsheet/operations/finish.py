@@ -72,7 +72,7 @@ async def finish(job: Context, params: FinishParams) -> FinishResult:
     plan = _render_plan(job, params, source)
     if _is_final_format(source, plan) and not _requests_encode(params):
         made = await render_with_copied_video(plan, source, job.ffmpeg, job.dir, progress_callback(job))
-        notes = ["the video already had its final format and was not encoded again"]
+        notes = ["the video already had its final format and was not encoded again", *made.notes]
     else:
         preset = params.preset or job.settings.ffmpeg_video_preset
         settings = encoders.EncodeSettings(quality=params.quality, crf=params.crf, preset=preset)

@@ -136,10 +136,19 @@ def _gain(measured: Loudness, target: Target) -> float:
     return max(-_MAX_GAIN, min(_MAX_GAIN, target.integrated - measured.integrated))
 
 
+@dataclass(frozen=True, slots=True)
+class NormalizedAudio:
+    """An audio file, and why its loudness is not the target."""
+
+    path: Path
+    note: str | None = None
+    """Set if the target was missed. Silence has no loudness, and no note."""
+
+
 async def normalize(
     ffmpeg: FFmpeg, path: Path, measured: Loudness, target: Target, output: Path, encoding: Sequence[str] = ()
-) -> Path:
-    """Write audio at the target loudness to `output`, and return its path.
+) -> NormalizedAudio:
+    """Write audio at the target loudness to `output`.
 
     With `encoding`, the FFmpeg arguments of an encoder, the audio is also encoded, and the returned path is a file
     beside. Without changes to make, the returned path is `path`.
@@ -150,18 +159,29 @@ async def normalize(
     """
     measured = await measure(ffmpeg, path) if measured.is_silence else measured
     if measured.is_silence:
-        return await encode_audio(ffmpeg, path, encoding)
-    aim, tried, made = target, set[str | None](), path
+        return NormalizedAudio(await encode_audio(ffmpeg, path, encoding))
+    aim, tried, made, note = target, set[str | None](), path, None
     while len(tried) < _MAX_PASSES and (filters := gain_filter(measured, aim)) not in tried:
         tried.add(filters)
         made = await encode_audio(ffmpeg, await _apply_filters(ffmpeg, path, filters, output), encoding)
         reached = await measure(ffmpeg, made)
+        note = _deviation(reached, target)
         missing, excess = target.integrated - reached.integrated, reached.true_peak - target.true_peak
-        if abs(missing) <= _TOLERANCE and excess <= 0:
+        if note is None:
             break
         ceiling = _lower_ceiling(measured, aim, excess) if excess > 0 else aim.true_peak
         aim = Target(aim.integrated + missing, ceiling)
-    return made
+    return NormalizedAudio(made, note)
+
+
+def _deviation(reached: Loudness, target: Target) -> str | None:
+    """Return how audio differs from its target, or None if it is within the tolerance."""
+    if abs(target.integrated - reached.integrated) <= _TOLERANCE and reached.true_peak <= target.true_peak:
+        return None
+    return (
+        f"the loudness is {reached.integrated:.1f} LUFS with a true peak of {reached.true_peak:.1f} dBTP; the target "
+        f"of {target.integrated:g} LUFS and at most {target.true_peak:g} dBTP cannot be reached with this audio"
+    )
 
 
 def _lower_ceiling(measured: Loudness, aim: Target, excess: float) -> float:

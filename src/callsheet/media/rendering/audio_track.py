@@ -4,7 +4,7 @@ from pathlib import Path
 
 from callsheet.media.encoding.audio_encode import encode_audio
 from callsheet.media.encoding.codecs import audio_args
-from callsheet.media.encoding.loudness import Target, normalize, read_meter
+from callsheet.media.encoding.loudness import NormalizedAudio, Target, normalize, read_meter
 from callsheet.media.encoding.pcm import LOSSLESS_ARGS, SAMPLE_RATE
 from callsheet.media.ffmpeg.inputs import file_url
 from callsheet.media.ffmpeg.runner import FFmpeg
@@ -13,8 +13,8 @@ from callsheet.media.rendering.audio_placement import frame_to_sample
 from callsheet.media.rendering.render_plan import ContainerSettings, RenderPlan
 
 
-async def encode_audio_track(plan: RenderPlan, ffmpeg: FFmpeg, folder: Path) -> Path:
-    """Mix and encode the audio of a plan that has audio. Return the encoded file, which is in `folder`."""
+async def encode_audio_track(plan: RenderPlan, ffmpeg: FFmpeg, folder: Path) -> NormalizedAudio:
+    """Mix and encode the audio of a plan that has audio. The encoded file is in `folder`."""
     log, encode_args = "", audio_track_args(plan.container)
     steps = mix_steps(plan.schedule, plan.audio, folder)
     for step in steps:
@@ -26,7 +26,7 @@ async def encode_audio_track(plan: RenderPlan, ffmpeg: FFmpeg, folder: Path) -> 
     if plan.loudness is not None:
         await ffmpeg.run(audio_filter_args(plan, mix, plan.loudness, normalized))
         mix = normalized
-    return await encode_audio(ffmpeg, mix, encode_args)
+    return NormalizedAudio(await encode_audio(ffmpeg, mix, encode_args))
 
 
 def audio_track_args(container: ContainerSettings) -> list[str]:

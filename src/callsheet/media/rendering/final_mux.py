@@ -36,10 +36,11 @@ async def render_with_copied_video(
     audio = await encode_audio_track(plan, ffmpeg, folder) if plan.has_audio else None
     on_progress(0.5)
     output = folder / f"film.{plan.container.format}"
-    report = await ffmpeg.run(_mux_args(plan, "h264", media_input(source.path), audio, output))
+    path = audio.path if audio is not None else None
+    report = await ffmpeg.run(_mux_args(plan, "h264", media_input(source.path), path, output))
     check_stderr(report.stderr, source.path.name)
     await verify_video(output, expected_output(plan))
-    return RenderedVideo(output, ())
+    return RenderedVideo(output, (audio.note,) if audio is not None and audio.note is not None else ())
 
 
 def _mux_args(

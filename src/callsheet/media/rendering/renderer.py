@@ -187,13 +187,15 @@ class Renderer:
 
     async def _fetch_or_encode_audio(self) -> Path:
         cached = self._folder / "sound"
-        if self._cache is None or self._keys is None:
-            return await encode_audio_track(self.plan, self._ffmpeg, self._folder)
-        if await self._cache.fetch(self._keys.audio, cached):
+        cache = (self._cache, self._keys.audio) if self._cache is not None and self._keys is not None else None
+        if cache is not None and await cache[0].fetch(cache[1], cached):
             return cached
         encoded = await encode_audio_track(self.plan, self._ffmpeg, self._folder)
-        await self._cache.keep(self._keys.audio, encoded)
-        return encoded
+        if encoded.note is not None:  # the cache keeps no notes
+            self._notes[encoded.note] = None
+        elif cache is not None:
+            await cache[0].keep(cache[1], encoded.path)
+        return encoded.path
 
     async def _mux(self, audio: Path | None, output: Path) -> None:
         command = final_mux_args(self.plan, self.encoder.codec, len(self.segments), audio, output)

@@ -6,6 +6,7 @@ import pytest
 from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.encoding.loudness import (
     Loudness,
+    NormalizedAudio,
     Target,
     gain_filter,
     loudness_target,
@@ -33,7 +34,8 @@ async def test_every_signal_reaches_the_target(studio: Studio, ffmpeg: FFmpeg, t
 
     made = await normalize(ffmpeg, path, await measure(ffmpeg, path), Target(), tmp_path / "out.w64")
 
-    reached = await measure(ffmpeg, made)
+    reached = await measure(ffmpeg, made.path)
+    assert made.note is None
     assert reached.integrated == pytest.approx(-16, abs=0.5)
     assert reached.true_peak <= -1.5
 
@@ -43,7 +45,7 @@ async def test_silence_is_not_changed(studio: Studio, ffmpeg: FFmpeg, tmp_path: 
     measured = await measure(ffmpeg, path)
 
     assert measured.is_silence
-    assert await normalize(ffmpeg, path, measured, Target(), tmp_path / "out.w64") == path
+    assert await normalize(ffmpeg, path, measured, Target(), tmp_path / "out.w64") == NormalizedAudio(path)
 
 
 def test_audio_at_the_target_is_not_changed():
@@ -98,8 +100,13 @@ async def test_the_peak_limit_takes_precedence_over_the_loudness(studio: Studio,
 
     made = await normalize(ffmpeg, path, await measure(ffmpeg, path), Target(), tmp_path / "out.w64", encoding)
 
-    assert (await probe_details(made)).probe.audio_codec == "aac"
-    assert (await measure(ffmpeg, made)).true_peak <= -1.5
+    reached = await measure(ffmpeg, made.path)
+    assert (await probe_details(made.path)).probe.audio_codec == "aac"
+    assert reached.true_peak <= -1.5
+    assert made.note == (
+        f"the loudness is {reached.integrated:.1f} LUFS with a true peak of {reached.true_peak:.1f} dBTP; the target "
+        "of -16 LUFS and at most -1.5 dBTP cannot be reached with this audio"
+    )
 
 
 async def test_audio_shorter_than_a_measurement_block_is_repeated(studio: Studio, ffmpeg: FFmpeg):
