@@ -87,8 +87,8 @@ class Ruleset:
 
     def enter(self) -> None:
         """Restrict the calling thread and its children. Raises OSError."""
-        # What the process may read of itself is known in the process only.
-        self._allow([Path("/proc/self")], _READ)
+        # The path of the process is known in the process only. CUDA fails if it cannot write the names of its threads.
+        self._allow([Path("/proc/self")], self._write)
         if _libc is None or _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
             raise OSError(ctypes.get_errno(), "cannot give up new privileges")
         _call(_RESTRICT_SELF, self._fd, 0)

@@ -93,12 +93,14 @@ def _system_paths() -> tuple[Path, ...]:
 
 @cache
 def _device_paths() -> tuple[Path, ...]:
-    """Return the devices, and the cache of Fontconfig: without it, each run reads all fonts."""
-    devices = [*map(Path, _DEVICES), *Path("/dev").glob("nvidia*")]
-    fonts = Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "fontconfig"
-    with suppress(OSError):
-        fonts.mkdir(parents=True, exist_ok=True)
-    return (*(device for device in devices if device.exists()), fonts)
+    """Return the devices and the caches: of fonts, and of CUDA kernels, which take seconds to compile."""
+    gpus = list(Path("/dev").glob("nvidia*"))
+    caches = [Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "fontconfig"]
+    caches += [Path("~/.nv/ComputeCache").expanduser()] if gpus else []
+    for folder in caches:
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+    return (*(device for device in (*map(Path, _DEVICES), *gpus) if device.exists()), *caches)
 
 
 @cache
