@@ -17,7 +17,7 @@ from callsheet.media.values import BitRate, Color, Fit, FrameRate, Hardware, Pre
 Delivery = Container | Literal["hls"]
 Hdr = Literal["auto", "keep", "tone_map"]
 
-_FILE_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)(i?)B?", re.IGNORECASE)
+_FILE_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,12})?)\s*([kMG]?)(i?)B?", re.IGNORECASE)
 _HLS_VIDEO_CODECS: tuple[VideoCodec, ...] = ("h264", "h265", "av1")
 
 _RATE_CONTROL_FIELDS = frozenset({"quality", "crf", "bitrate", "target_size"})
