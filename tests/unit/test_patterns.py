@@ -45,7 +45,7 @@ def test_the_check_finds_a_quadratic_pattern() -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pattern" in metafunc.fixturenames:
         patterns = dict(_patterns_of_package())
-        metafunc.parametrize("pattern", patterns.values(), ids=[name for name in patterns])
+        metafunc.parametrize("pattern", patterns.values(), ids=list(patterns))
 
 
 def _attacks(pattern: re.Pattern[str]) -> Iterator[str]:
@@ -138,6 +138,6 @@ def _inline_patterns(module: str, path: Path) -> Iterator[tuple[str, re.Pattern[
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
             continue
         called, first = node.func, node.args[0]
-        if isinstance(called.value, ast.Name) and called.value.id == "re" and called.attr in _INLINE:
-            if isinstance(first, ast.Constant):
-                yield f"{module}:{node.lineno}", re.compile(first.value)
+        is_search = isinstance(called.value, ast.Name) and called.value.id == "re" and called.attr in _INLINE
+        if is_search and isinstance(first, ast.Constant):
+            yield f"{module}:{node.lineno}", re.compile(first.value)

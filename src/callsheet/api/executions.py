@@ -81,7 +81,7 @@ async def submit_plan(
             other_problems=callback_problems(submission.callback_url, runtime.settings),
         )
     except PlanRefused as refused:
-        raise PlanRefused(list(body.problems_in_body(refused.problems))) from None
+        raise refused.located(body.in_body) from None
     response.headers["Location"] = f"/api/executions/{stored.execution_id}"
     if stored.is_duplicate:
         response.headers["Idempotent-Replayed"] = "true"

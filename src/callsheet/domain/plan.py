@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from callsheet.domain.durations import Duration
 from callsheet.domain.model import Model
+from callsheet.domain.text_form import TextForm
 
 JOB_ID = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"
 
@@ -22,7 +23,8 @@ class PlannedJob(Model):
 
     id: Annotated[
         str,
-        Field(pattern=JOB_ID, description="Unique in the plan; references and `dependsOn` use it", examples=["intro"]),
+        TextForm(JOB_ID, "1 to 64 letters, digits, '_' and '-', with no '-' first"),
+        Field(description="Unique in the plan; references and `dependsOn` use it", examples=["intro"]),
     ]
     operation: Annotated[str, Field(min_length=1, max_length=128, examples=["render"])]
     params: dict[str, Any] = Field(

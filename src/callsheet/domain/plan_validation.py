@@ -2,23 +2,28 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from callsheet.domain.did_you_mean import did_you_mean
-from callsheet.domain.errors import BadParams, PlanRefused, Problem
+from callsheet.domain.errors import MAX_COUNTED_PROBLEMS, BadParams, PlanRefused, Problem
 from callsheet.domain.plan import Plan, PlannedJob, Submission
 from callsheet.domain.plan_graph import (
     OperationSignature,
     check_dependencies,
+    count_edges,
     duplicate_ids,
     find_cycles,
     upstream_jobs,
 )
-from callsheet.domain.validation_problems import validation_problems
+from callsheet.domain.validation_problems import all_problems
 
 M = TypeVar("M", bound=BaseModel)
+
+MAX_EDGES = 100_000
+"""Dependencies and references of a plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +54,9 @@ def _read(model: type[M], data: Any, operations: Mapping[str, OperationSignature
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        problems = list(validation_problems(error, model))
+        problems = all_problems(error, model, data)
         if operations is not None:
-            problems += _problems_of_valid_parts(data, operations)
+            problems = chain(problems, _problems_of_valid_parts(data, operations))
         raise PlanRefused(problems) from None
 
 
@@ -65,22 +70,28 @@ def _problems_of_valid_parts(data: Any, operations: Mapping[str, OperationSignat
     if not isinstance(raw, list):
         return
     ids = [job["id"] for job in raw if isinstance(job, Mapping) and isinstance(job.get("id"), str)]
-    jobs = {index: job for index, value in enumerate(raw) if (job := _parse_valid_fields(value)) is not None}
+    jobs = {
+        index: _valid_fields(value, f"jobs[{index}]") for index, value in enumerate(raw) if isinstance(value, Mapping)
+    }
     by_job: dict[str, OperationSignature | None] = dict.fromkeys(ids)
     for problem in _check_jobs(jobs, by_job, operations)[0]:
         yield Problem(prefix + problem.path, problem.code, problem.message)
 
 
-def _parse_valid_fields(value: Any) -> PlannedJob | None:
-    for _ in range(2):
-        try:
-            return PlannedJob.model_validate(value)
-        except ValidationError as error:
-            if not isinstance(value, Mapping):
-                return None
-            invalid = {item["loc"][0] for item in error.errors() if item["loc"]}
-            value = {name: content for name, content in value.items() if name not in invalid}
-    return None
+def _valid_fields(value: Mapping[str, Any], path: str) -> PlannedJob:
+    """Return the job with its valid fields. A job without a valid id gets its path as id, which no reference can name.
+
+    A job without a valid operation gets an empty one, which is not checked.
+    """
+    fields: dict[str, Any] = {"id": path, "operation": ""}
+    for name, field_info in PlannedJob.model_fields.items():
+        for given in {name, field_info.alias or name} & value.keys():
+            try:
+                valid = PlannedJob.model_validate({"id": "a", "operation": "a", given: value[given]})
+            except ValidationError:
+                continue
+            fields[name] = getattr(valid, name)
+    return PlannedJob.model_construct(**fields)
 
 
 def check_plan(plan: Plan, operations: Mapping[str, OperationSignature], *, max_jobs: int) -> CheckedPlan:
@@ -92,6 +103,9 @@ def check_plan(plan: Plan, operations: Mapping[str, OperationSignature], *, max_
     if len(plan.jobs) > max_jobs:
         message = f"{len(plan.jobs):,} jobs; a plan may have at most {max_jobs:,}"
         raise PlanRefused([Problem("jobs", "too_many_jobs", message)])
+    if count_edges(plan.jobs, MAX_EDGES) > MAX_EDGES:
+        message = f"more than {MAX_EDGES:,} entries of dependsOn and references; a plan may have at most {MAX_EDGES:,}"
+        raise PlanRefused([Problem("jobs", "too_many_edges", message)])
     if not plan.jobs:
         raise PlanRefused([Problem("jobs", "empty", "a plan needs at least one job")])
     by_job: dict[str, OperationSignature | None] = {}
@@ -111,8 +125,11 @@ def _check_jobs(
     `by_job` is filled with each job's operation. On entry it holds, with None, the jobs that could not be parsed.
     """
     by_job |= {job.id: operations.get(job.operation) for job in jobs.values()}
-    problems, upstream = list(duplicate_ids(jobs)), {}
+    problems = list(duplicate_ids(jobs))
+    upstream: dict[str, list[str]] = {}
     for index, job in jobs.items():
+        if len(problems) > MAX_COUNTED_PROBLEMS:
+            return problems, {}
         path = f"jobs[{index}]"
         problems += _check_operation(job, operations, path)
         problems += check_dependencies(job, by_job, path)
@@ -123,6 +140,8 @@ def _check_jobs(
 
 def _check_operation(job: PlannedJob, operations: Mapping[str, OperationSignature], path: str) -> Iterator[Problem]:
     operation = operations.get(job.operation)
+    if not job.operation:
+        return  # `_valid_fields`: the operation is invalid, which is already reported
     if operation is None:
         message = f"unknown operation '{job.operation}'{did_you_mean(job.operation, operations)}"
         yield Problem(f"{path}.operation", "unknown_operation", message)
@@ -130,7 +149,7 @@ def _check_operation(job: PlannedJob, operations: Mapping[str, OperationSignatur
     try:
         operation.params.model_validate(job.params, context=operation.validation_context)
     except ValidationError as error:
-        for problem in validation_problems(error, operation.params, job.params):
+        for problem in all_problems(error, operation.params, job.params, context=operation.validation_context):
             place = f"{path}.params.{problem.path}" if problem.path else f"{path}.params"
             yield Problem(place, problem.code, problem.message)
 
@@ -143,4 +162,4 @@ def validate_params(params: dict[str, Any], model: type[BaseModel], context: Any
     try:
         return model.model_validate(params, context=context)
     except ValidationError as error:
-        raise BadParams(list(validation_problems(error, model))) from None
+        raise BadParams(all_problems(error, model, params, context=context)) from None

@@ -30,6 +30,7 @@ PROBLEM_CODES: dict[str, str] = {
     "bad_reference": "A reference is malformed, or its path does not exist in the result.",
     "cycle": "Jobs or nodes wait for each other.",
     "duplicate_id": "The id is used twice.",
+    "too_many_edges": "The plan has more dependencies and references than allowed.",
     "too_many_jobs": "The plan has more jobs than allowed.",
     "unknown_job": "There is no job with this id.",
     "unknown_operation": "There is no operation with this name.",

@@ -104,7 +104,7 @@ def _validated_rows(
     try:
         checked = check_plan(submission.execution_plan, operations, max_jobs=max_jobs)
     except PlanRefused as refused:
-        raise PlanRefused([*other_problems, *refused.problems]) from None
+        raise PlanRefused([*other_problems, *refused.problems], count=len(other_problems) + refused.count) from None
     if other_problems:
         raise PlanRefused([*other_problems])
     return ExecutionRows(submission, checked, operations)
