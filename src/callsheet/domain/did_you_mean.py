@@ -6,7 +6,7 @@ from itertools import islice
 
 _MAX_LENGTH = 100
 """Characters of a name. The comparison of long texts is slow."""
-_MAX_COMPARED = 200
+_MAX_COMPARED = 100
 """Known names that are compared."""
 
 

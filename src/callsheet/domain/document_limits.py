@@ -6,6 +6,8 @@ MAX_DEPTH = 100
 """Levels of objects and lists inside each other."""
 MAX_VALUES = 250_000
 """Values of a document, after the aliases of YAML are replaced by what they stand for."""
+MAX_FIELDS = 10_000
+"""Fields of one object."""
 MAX_ALIASES = 10_000
 """Aliases of a YAML document."""
 MAX_DIGITS = 20

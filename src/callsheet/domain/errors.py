@@ -44,7 +44,7 @@ from typing import Any, ClassVar, Self
 
 MAX_PROBLEMS = 100
 """Problems that one error lists."""
-MAX_COUNTED_PROBLEMS = 1000
+MAX_COUNTED_PROBLEMS = 500
 """Problems that are searched for. An input with more of them is not checked to its end."""
 
 
@@ -83,6 +83,11 @@ class Problem:
 
     def __repr__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
+
+    def below(self, path: str) -> "Problem":
+        """Return the same problem of the input at `path`."""
+        separator = "." if self.path and not self.path.startswith("[") else ""
+        return Problem(f"{path}{separator}{self.path}", self.code, self.message)
 
     def as_dict(self) -> dict[str, str]:
         """Return the JSON that clients receive."""

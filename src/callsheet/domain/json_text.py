@@ -7,6 +7,7 @@ from typing import Any
 from callsheet.domain.document_limits import (
     MAX_DEPTH,
     MAX_DIGITS,
+    MAX_FIELDS,
     MAX_NUMBER_LENGTH,
     MAX_VALUES,
     DocumentError,
@@ -62,6 +63,8 @@ class _LongNumber(Exception):
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MAX_FIELDS:
+        raise DocumentError(exceeds("fields in one object", len(pairs), MAX_FIELDS), limit=True)
     found = dict(pairs)
     if len(found) < len(pairs):
         raise _DuplicateKey

@@ -32,7 +32,9 @@ class PlannedJob(Model):
         description="Input of the operation. `${job.path}` inserts a value from another job's result",
     )
     depends_on: list[str] = Field(
-        default_factory=list, description="Jobs to wait for, in addition to those that params refer to"
+        default_factory=list,
+        max_length=10_000,
+        description="Jobs to wait for, in addition to those that params refer to",
     )
     priority: int | None = Field(
         None,

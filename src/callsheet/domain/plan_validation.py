@@ -1,6 +1,7 @@
 """Validation of plans and params; all problems are reported together."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, TypeVar
@@ -22,7 +23,7 @@ from callsheet.domain.validation_problems import all_problems
 
 M = TypeVar("M", bound=BaseModel)
 
-MAX_EDGES = 100_000
+MAX_EDGES = 50_000
 """Dependencies and references of a plan."""
 
 
@@ -42,40 +43,84 @@ def read_submission(data: Any, operations: Mapping[str, OperationSignature] | No
 
     With `operations`, the error also contains the problems that `check_plan` finds in the valid parts.
     """
-    return _read(Submission, data, operations)
+    names = [name for name in ("executionPlan", "execution_plan") if isinstance(data, Mapping) and name in data]
+    raw = _raw_jobs(data[names[0]]) if len(names) == 1 else None
+    if raw is None:
+        return _read_whole(Submission, data)
+    without_jobs = {**data, names[0]: {**data[names[0]], "jobs": []}}
+    submission, jobs = _read_parts(Submission, without_jobs, raw, "executionPlan.", operations)
+    submission.execution_plan.jobs = jobs
+    return submission
 
 
 def read_plan(data: Any, operations: Mapping[str, OperationSignature] | None = None) -> Plan:
     """Parse a plan. Raises PlanRefused, as `read_submission` does."""
-    return _read(Plan, data, operations)
+    raw = _raw_jobs(data)
+    if raw is None:
+        return _read_whole(Plan, data)
+    plan, jobs = _read_parts(Plan, {**data, "jobs": []}, raw, "", operations)
+    plan.jobs = jobs
+    return plan
 
 
-def _read(model: type[M], data: Any, operations: Mapping[str, OperationSignature] | None) -> M:
+def _raw_jobs(plan: Any) -> list[Any] | None:
+    jobs = plan.get("jobs") if isinstance(plan, Mapping) else None
+    return jobs if isinstance(jobs, list) else None
+
+
+def _read_whole(model: type[M], data: Any) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        problems = all_problems(error, model, data)
-        if operations is not None:
-            problems = chain(problems, _problems_of_valid_parts(data, operations))
-        raise PlanRefused(problems) from None
+        raise PlanRefused(all_problems(error, model, data)) from None
 
 
-def _problems_of_valid_parts(data: Any, operations: Mapping[str, OperationSignature]) -> Iterator[Problem]:
+def _read_parts(
+    model: type[M],
+    without_jobs: dict[str, Any],
+    raw_jobs: list[Any],
+    prefix: str,
+    operations: Mapping[str, OperationSignature] | None,
+) -> tuple[M, list[PlannedJob]]:
+    """Parse a plan or submission, and its jobs one by one.
+
+    One call for all jobs would block all threads as long as it takes, which is long for many invalid jobs.
+    """
+    problems: list[Problem] = []
+    jobs: list[PlannedJob] = []
+    parsed = None
+    try:
+        parsed = model.model_validate(without_jobs)
+    except ValidationError as error:
+        problems += all_problems(error, model, without_jobs)
+    for index, raw in enumerate(raw_jobs):
+        try:
+            jobs.append(PlannedJob.model_validate(raw))
+        except ValidationError as error:
+            path = f"{prefix}jobs[{index}]"
+            problems += (problem.below(path) for problem in all_problems(error, PlannedJob, raw))
+        if len(problems) > MAX_COUNTED_PROBLEMS:
+            break
+    if parsed is not None and not problems:
+        return parsed, jobs
+    in_valid_parts = _problems_of_valid_parts(raw_jobs, prefix, operations) if operations is not None else ()
+    raise PlanRefused(chain(problems, in_valid_parts))
+
+
+def _problems_of_valid_parts(
+    raw_jobs: list[Any], prefix: str, operations: Mapping[str, OperationSignature]
+) -> Iterator[Problem]:
     """Check the jobs of an invalid plan without their invalid fields."""
-    plan, prefix = data, ""
-    for name in ("executionPlan", "execution_plan"):
-        if isinstance(data, Mapping) and name in data:
-            plan, prefix = data[name], "executionPlan."
-    raw = plan.get("jobs") if isinstance(plan, Mapping) else None
-    if not isinstance(raw, list):
-        return
-    ids = [job["id"] for job in raw if isinstance(job, Mapping) and isinstance(job.get("id"), str)]
+    ids = [job["id"] for job in raw_jobs if isinstance(job, Mapping) and isinstance(job.get("id"), str)]
     jobs = {
-        index: _valid_fields(value, f"jobs[{index}]") for index, value in enumerate(raw) if isinstance(value, Mapping)
+        index: _valid_fields(raw, f"jobs[{index}]") for index, raw in enumerate(raw_jobs) if isinstance(raw, Mapping)
     }
     by_job: dict[str, OperationSignature | None] = dict.fromkeys(ids)
     for problem in _check_jobs(jobs, by_job, operations)[0]:
         yield Problem(prefix + problem.path, problem.code, problem.message)
+
+
+_VALID_JOB = {"id": "a", "operation": "a"}
 
 
 def _valid_fields(value: Mapping[str, Any], path: str) -> PlannedJob:
@@ -86,11 +131,8 @@ def _valid_fields(value: Mapping[str, Any], path: str) -> PlannedJob:
     fields: dict[str, Any] = {"id": path, "operation": ""}
     for name, field_info in PlannedJob.model_fields.items():
         for given in {name, field_info.alias or name} & value.keys():
-            try:
-                valid = PlannedJob.model_validate({"id": "a", "operation": "a", given: value[given]})
-            except ValidationError:
-                continue
-            fields[name] = getattr(valid, name)
+            with suppress(ValidationError):
+                fields[name] = getattr(PlannedJob.model_validate({**_VALID_JOB, given: value[given]}), name)
     return PlannedJob.model_construct(**fields)
 
 
@@ -150,8 +192,7 @@ def _check_operation(job: PlannedJob, operations: Mapping[str, OperationSignatur
         operation.params.model_validate(job.params, context=operation.validation_context)
     except ValidationError as error:
         for problem in all_problems(error, operation.params, job.params, context=operation.validation_context):
-            place = f"{path}.params.{problem.path}" if problem.path else f"{path}.params"
-            yield Problem(place, problem.code, problem.message)
+            yield problem.below(f"{path}.params")
 
 
 def validate_params(params: dict[str, Any], model: type[BaseModel], context: Any = None) -> BaseModel:

@@ -15,6 +15,7 @@ from callsheet.domain.document_limits import (
     MAX_ALIASES,
     MAX_DEPTH,
     MAX_DIGITS,
+    MAX_FIELDS,
     MAX_NUMBER_LENGTH,
     MAX_VALUES,
     DocumentError,
@@ -220,6 +221,9 @@ class _Reader:
 
 
 def _collection(value: Any, start: Any, members: "dict[Any, Located] | list[Located]") -> Located:
+    if isinstance(members, dict) and len(members) > MAX_FIELDS:
+        message = exceeds("fields in one object", len(members), MAX_FIELDS)
+        raise _error(message, start.start_mark, limit=True)
     inner = members.values() if isinstance(members, dict) else members
     mark = start.start_mark
     return Located(value, mark.line + 1, mark.column + 1, 1 + sum(each.size for each in inner), members)
