@@ -69,7 +69,7 @@ async def create_video(
             before_insert=None if upload is None else partial(_store_upload, runtime, upload),
         )
     except PlanRefused as refused:
-        raise to_openai_errors(refused.problems) from None
+        raise to_openai_errors(refused) from None
     return _with_poll_header(await find_video(runtime.database, stored.execution_id), response)
 
 

@@ -16,7 +16,7 @@ MAX_NUMBER_LENGTH = 400
 """Characters of a number with a fraction or an exponent."""
 
 
-class DocumentError(Exception):
+class DocumentError(ValueError):
     """A document that cannot be read. `line` and `column` count from 1."""
 
     def __init__(
@@ -29,6 +29,11 @@ class DocumentError(Exception):
         self.is_limit = limit
         """Whether the document exceeds a limit, and may be valid otherwise."""
 
+    @property
+    def located(self) -> str:
+        """The message with line and column, if they are known."""
+        return f"{self.message} (line {self.line}, column {self.column})" if self.line else self.message
+
 
 def exceeds(what: str, given: int | None, allowed: int) -> str:
     """Return the message for an exceeded limit, such as `25 digits; at most 20 are allowed`.
@@ -39,13 +44,13 @@ def exceeds(what: str, given: int | None, allowed: int) -> str:
     )
 
 
-def check_size(data: Any) -> None:
-    """Raise DocumentError for parsed data with too many values or levels."""
+def check_size(data: Any, *, max_values: int | None = MAX_VALUES) -> None:
+    """Raise DocumentError for parsed data with too many levels, or too many values; None: with any number of values."""
     level, count, depth = [data], 0, 0
     while level:
         count += len(level)
-        if count > MAX_VALUES:
-            raise DocumentError(exceeds("values", None, MAX_VALUES), limit=True)
+        if max_values is not None and count > max_values:
+            raise DocumentError(exceeds("values", None, max_values), limit=True)
         if depth > MAX_DEPTH:
             raise DocumentError(f"nested too deeply: {exceeds('levels', None, MAX_DEPTH)}", limit=True)
         following: list[Any] = []

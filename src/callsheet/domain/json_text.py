@@ -15,8 +15,8 @@ from callsheet.domain.document_limits import (
     exceeds,
 )
 
-_STRING_OR_VALUE = re.compile(r'"(?:[^"\\]|\\.)*+"|[{\[,]')
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+"|[{}\[\]:]')
+_STRING_OR_VALUE = re.compile(r'"(?:[^"\\]|\\[\s\S])*+(?:"|\\?\Z)|[{\[,]')
+_TOKEN = re.compile(r'"(?:[^"\\]|\\[\s\S])*+(?:"|\\?\Z)|[{}\[\]:]')
 
 
 def read_json(raw: bytes) -> Any:

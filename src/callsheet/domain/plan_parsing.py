@@ -28,7 +28,6 @@ def _is_json(raw: bytes) -> bool:
 
 
 def _refused(error: DocumentError) -> PlanRefused:
-    position = f" (line {error.line}, column {error.column})" if error.line else ""
     if error.is_limit:
-        return PlanRefused([Problem("", "too_large", error.message + position)], "The plan exceeds a limit")
-    return PlanRefused([Problem("", "unreadable", error.message + position)], "The plan is not valid JSON or YAML")
+        return PlanRefused([Problem("", "too_large", error.located)], "The plan exceeds a limit")
+    return PlanRefused([Problem("", "unreadable", error.located)], "The plan is not valid JSON or YAML")

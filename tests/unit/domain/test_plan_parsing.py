@@ -99,6 +99,8 @@ def test_merge_keys_are_counted_and_do_not_override_keys_of_the_mapping():
         ("a: " + "{a: " * 101 + "}" * 101, "nested too deeply: more than the allowed 100 levels (line 1, column"),
         ("[" + "0," * 250_000 + "0]", "more than the allowed 250,000 values (line 1, column 500001)"),
         ("a: &a x\nb: [" + "*a," * 10_001 + "]", "more than the allowed 10,000 aliases (line 2, column 30005)"),
+        ("{" + ",".join(f'"k{n}": 1' for n in range(10_001)) + "}", "10,001 fields in one object; at most 10,000 are"),
+        ("".join(f"k{n}: 1\n" for n in range(10_001)), "10,001 fields in one object; at most 10,000 are allowed"),
         ("%YAML 1.1\n" + "%TAG !a! x\n" * 11 + "--- a", "11 %TAG directives; at most 10 are allowed"),
     ],
 )
@@ -111,12 +113,12 @@ def test_an_exceeded_limit_is_named_with_what_is_given_and_allowed(text, message
 
 
 def test_a_duplicate_key_is_found_in_one_pass_and_located():
-    keys = ",".join(f'"k{n}": {{"a": 1}}' for n in range(40_000))
+    keys = ",".join(f'"k{n}": {{"a": 1}}' for n in range(9_999))
 
     began = time.process_time()
-    with pytest.raises(PlanRefused, match=r"duplicate key 'k39999' in one object \(line 2, column 2\)"):
-        read_plan_text(f'{{{keys},\n "k39999": 2}}', max_bytes=2**20)
-    assert time.process_time() - began < 20  # one search per key took minutes
+    with pytest.raises(PlanRefused, match=r"duplicate key 'k9998' in one object \(line 2, column 2\)"):
+        read_plan_text(f'{{{keys},\n "k9998": 2}}', max_bytes=2**20)
+    assert time.process_time() - began < 5
 
 
 def test_text_above_the_size_limit_is_rejected():
