@@ -33,7 +33,7 @@ def test_no_pattern_of_the_package_takes_quadratic_time(pattern: re.Pattern[str]
         small = _seconds(pattern, _text(repeated, _SMALL))
         assert small < _CEILING, f"{small:.3f} s for {_SMALL} characters of {repeated!r}"
         large = _seconds(pattern, _text(repeated, _LARGE))
-        assert large < max(small, 0.001) * _MAX_GROWTH, f"{large:.3f} s after {small:.4f} s: repeated {repeated!r}"
+        assert large < max(small * _MAX_GROWTH, _CEILING), f"{large:.3f} s after {small:.4f} s: repeated {repeated!r}"
 
 
 def test_the_check_finds_a_quadratic_pattern() -> None:
@@ -103,9 +103,9 @@ def _text(repeated: str, length: int) -> str:
 def _seconds(pattern: re.Pattern[str], text: str, tries: int = 3) -> float:
     best = float("inf")
     for _ in range(tries):
-        began = time.perf_counter()
+        began = time.thread_time()
         pattern.sub("", text)
-        best = min(best, time.perf_counter() - began)
+        best = min(best, time.thread_time() - began)
     return best
 
 

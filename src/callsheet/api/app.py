@@ -26,6 +26,7 @@ from callsheet.api import (
     workers,
 )
 from callsheet.api.auth_middleware import AuthMiddleware
+from callsheet.api.head_limits import HeadLimitMiddleware
 from callsheet.api.limits import BodyLimitMiddleware
 from callsheet.api.metrics import Metrics
 from callsheet.api.request_middleware import RequestMiddleware
@@ -65,6 +66,7 @@ def create_app(runtime: Runtime) -> FastAPI:
         redoc_url=None,
         middleware=[
             Middleware(RequestMiddleware),
+            Middleware(HeadLimitMiddleware),
             Middleware(AuthMiddleware, settings=settings, sessions=sessions),
             Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
         ],

@@ -24,6 +24,7 @@ from callsheet.domain.errors import (
     Transient,
     Unauthorized,
 )
+from callsheet.domain.validation_messages import plain_message
 
 log = structlog.get_logger(__name__)
 
@@ -100,15 +101,10 @@ def _validation_document(error: RequestValidationError, instance: str) -> Proble
     if any(item["loc"][0] == "path" for item in items):
         return _problem(404, NotFound.code, title_of(NotFound), _NOT_FOUND, instance)
     errors = [
-        ProblemItem(path=_path(item["loc"][1:]), code=item["type"], message=_message(item["msg"])) for item in items
+        ProblemItem(path=_path(item["loc"][1:]), code=item["type"], message=plain_message(item)) for item in items
     ]
     count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
     return _problem(422, "bad_input", title_of(BadInput), f"{count} in the request", instance, errors)
-
-
-def _message(text: str) -> str:
-    plain = text.removeprefix("Value error, ")
-    return plain[:1].lower() + plain[1:]
 
 
 def _path(loc: Sequence[str | int]) -> str:

@@ -8,6 +8,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
+from callsheet.domain.text_form import TextForm
 from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import AudioCodec, Container, VideoCodec
 from callsheet.media.encoding.encoders import Depth
@@ -44,9 +45,17 @@ FileSize = Annotated[int, BeforeValidator(read_bytes), Field(ge=10_000, le=10**1
 class Rendition(Model):
     """One of several sizes of a video. Unset fields use the value of the transcode."""
 
-    name: str | None = Field(
+    name: (
+        Annotated[
+            str,
+            TextForm(
+                r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$",
+                "1 to 40 letters, digits, '_' and '-', with a letter or digit first",
+            ),
+        ]
+        | None
+    ) = Field(
         None,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$",
         description="Part of the file name. Default: the height, such as 720p",
     )
     resolution: Resolution | None = Field(None, description="Length of the shorter side, instead of width and height")
