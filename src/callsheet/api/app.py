@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware import Middleware
 
 from callsheet import console
@@ -31,6 +31,7 @@ from callsheet.api.limits import BodyLimitMiddleware
 from callsheet.api.metrics import Metrics
 from callsheet.api.request_middleware import RequestMiddleware
 from callsheet.api.route_aliases import alias_router
+from callsheet.api.unknown_query import reject_unknown_query
 from callsheet.console.session import Sessions
 from callsheet.wiring import Runtime
 
@@ -79,6 +80,6 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.openapi = partial(openapi.build_openapi, app, routers)  # type: ignore[method-assign]
     errors.install_error_handlers(app)
     for router in (*routers, alias_router(routers)):
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(reject_unknown_query)])
     console.install(app)
     return app

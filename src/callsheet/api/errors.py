@@ -15,10 +15,12 @@ from callsheet.api.openai_errors import is_openai_path, openai_error
 from callsheet.api.problems import MEDIA_TYPE, ProblemDocument, ProblemItem, problem_type, title_of
 from callsheet.console.rendering import render_problem
 from callsheet.db.database import TRANSIENT_ERRORS
+from callsheet.domain.error_codes import problem_codes
 from callsheet.domain.errors import (
     BadInput,
     CallsheetError,
     NotFound,
+    Problem,
     ProblemList,
     RangeNotSatisfiable,
     Transient,
@@ -31,6 +33,7 @@ log = structlog.get_logger(__name__)
 _RETRY_AFTER = "2"
 """Retry-After of a transient failure that names no time, in seconds."""
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+_PROBLEM_CODES = frozenset(problem_codes())
 _NOT_FOUND = "There is no resource at this path."
 _DATABASE_UNAVAILABLE = "The database does not respond. No data is lost; retry in a moment."
 
@@ -90,9 +93,15 @@ def _callsheet_document(error: CallsheetError, instance: str) -> ProblemDocument
     status = 503 if isinstance(error, Transient) else error.status
     if status >= 500:
         log.warning("request failed", code=error.code, detail=error.message, request_id=instance)
-    errors = [ProblemItem(**p.as_dict()) for p in error.problems] if isinstance(error, ProblemList) else []
+    errors = [_item(p) for p in error.problems] if isinstance(error, ProblemList) else []
     kind = BadInput if type(error) is ProblemList else type(error)
     return _problem(status, error.code, title_of(kind), error.message, instance, errors)
+
+
+def _item(problem: Problem) -> ProblemItem:
+    """Return a problem with a known code. An operation that does not come with Callsheet can have other codes."""
+    code = problem.code if problem.code in _PROBLEM_CODES else "invalid_value"
+    return ProblemItem(path=problem.path, code=code, message=problem.message)
 
 
 def _validation_document(error: RequestValidationError, instance: str) -> ProblemDocument:

@@ -23,6 +23,7 @@ PROBLEM_CODES: dict[str, str] = {
     "too_small": "The target is too small for the input.",
     "unreadable": "The text is not valid JSON or YAML.",
     "unsupported": "The form of the value is not supported.",
+    "unknown_parameter": "The route has no query parameter with this name.",
     "wrong_type": "The value has the wrong type.",
     # Plans
     "is_a_plan": "The file is a plan, and another kind of file was expected.",
