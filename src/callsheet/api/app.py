@@ -64,6 +64,7 @@ def create_app(runtime: Runtime) -> FastAPI:
         title="Callsheet",
         version=version("callsheet"),
         generate_unique_id_function=openapi.operation_id,
+        docs_url=None,  # the console serves it, without files from another server
         redoc_url=None,
         middleware=[
             Middleware(RequestMiddleware),
