@@ -199,12 +199,11 @@ async def download_artifacts(runtime: Runtime, execution: Execution, folder: Pat
 
 def unique_file_names(execution: Execution) -> dict[UUID, str]:
     """Return a unique file name for each artifact of an execution, by artifact id."""
-    jobs = {job.id: job.job_id.replace("/", "-") for job in execution.jobs}
     by_name: dict[str, list[StoredArtifact]] = {}
     for artifact in execution.artifacts:
         by_name.setdefault(artifact.name, []).append(artifact)
     return {
-        artifact.artifact_id: name if len(same) == 1 else f"{jobs[artifact.job_id]}-{name}"
+        artifact.artifact_id: name if len(same) == 1 else f"{artifact.job_id.replace('/', '-')}-{name}"
         for name, same in by_name.items()
         for artifact in same
     }

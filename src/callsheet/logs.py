@@ -11,6 +11,11 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 _REDACTED = "[hidden]"
 
+_MAX_CHARACTERS = 32_000
+"""A longer text is cut, so that no value from outside makes a log line large or slow."""
+_CUT_MARGIN = 4_000
+"""Characters before the cut that are dropped as well: a secret that the cut divides is not recognized."""
+
 _SECRET_NAMES = re.compile(
     r"authorization|cookie|password|passwd|secret|token|api_?key|access_?key|signing_?key|credential", re.IGNORECASE
 )
@@ -18,7 +23,7 @@ _SECRET_TEXTS = [
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in [
         # The password in a URL, for example of a database.
-        (r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)", rf"\1{_REDACTED}"),
+        (r"(://[^\s:/@]*:)[^\s@/]+(?=@)", rf"\1{_REDACTED}"),
         # Signatures and keys in the query of a URL.
         (r"([?&](?:sig|signature|token|key|api_?key|X-Amz-[\w-]+)=)[^&\s\"'<>]+", rf"\1{_REDACTED}"),
         (r"\b(Bearer|Basic)\s+[\w.~+/=-]{4,}", rf"\1 {_REDACTED}"),
@@ -82,7 +87,10 @@ def redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> Even
 
 
 def redact_secrets(text: str) -> str:
-    """Return a text with its passwords, keys and signatures replaced."""
+    """Return a text with its passwords, keys and signatures replaced. A long text is cut."""
+    if len(text) > _MAX_CHARACTERS:
+        head = redact_secrets(text[:_MAX_CHARACTERS])[:-_CUT_MARGIN]
+        return f"{head}… [{len(text):,} characters]"
     for pattern, replacement in _SECRET_TEXTS:
         text = pattern.sub(replacement, text)
     return text

@@ -6,11 +6,11 @@ import pytest
 from fastapi.routing import APIRoute
 
 from callsheet.api import app
-from callsheet.console import executions, login, streams
+from callsheet.console import api_docs, executions, login, streams
 
 ROUTES = [
     route
-    for part in (*app.ROUTE_MODULES, executions, login, streams)
+    for part in (*app.ROUTE_MODULES, api_docs, executions, login, streams)
     for route in part.router.routes
     if isinstance(route, APIRoute)
 ]

@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from importlib.metadata import version
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware import Middleware
 
 from callsheet import console
@@ -26,10 +26,12 @@ from callsheet.api import (
     workers,
 )
 from callsheet.api.auth_middleware import AuthMiddleware
+from callsheet.api.head_limits import HeadLimitMiddleware
 from callsheet.api.limits import BodyLimitMiddleware
 from callsheet.api.metrics import Metrics
 from callsheet.api.request_middleware import RequestMiddleware
 from callsheet.api.route_aliases import alias_router
+from callsheet.api.unknown_query import reject_unknown_query
 from callsheet.console.session import Sessions
 from callsheet.wiring import Runtime
 
@@ -62,9 +64,11 @@ def create_app(runtime: Runtime) -> FastAPI:
         title="Callsheet",
         version=version("callsheet"),
         generate_unique_id_function=openapi.operation_id,
+        docs_url=None,  # the console serves it, without files from another server
         redoc_url=None,
         middleware=[
             Middleware(RequestMiddleware),
+            Middleware(HeadLimitMiddleware),
             Middleware(AuthMiddleware, settings=settings, sessions=sessions),
             Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
         ],
@@ -77,6 +81,6 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.openapi = partial(openapi.build_openapi, app, routers)  # type: ignore[method-assign]
     errors.install_error_handlers(app)
     for router in (*routers, alias_router(routers)):
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(reject_unknown_query)])
     console.install(app)
     return app

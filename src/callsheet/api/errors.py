@@ -15,21 +15,25 @@ from callsheet.api.openai_errors import is_openai_path, openai_error
 from callsheet.api.problems import MEDIA_TYPE, ProblemDocument, ProblemItem, problem_type, title_of
 from callsheet.console.rendering import render_problem
 from callsheet.db.database import TRANSIENT_ERRORS
+from callsheet.domain.error_codes import problem_codes
 from callsheet.domain.errors import (
     BadInput,
     CallsheetError,
     NotFound,
+    Problem,
     ProblemList,
     RangeNotSatisfiable,
     Transient,
     Unauthorized,
 )
+from callsheet.domain.validation_messages import plain_message
 
 log = structlog.get_logger(__name__)
 
 _RETRY_AFTER = "2"
 """Retry-After of a transient failure that names no time, in seconds."""
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+_PROBLEM_CODES = frozenset(problem_codes())
 _NOT_FOUND = "There is no resource at this path."
 _DATABASE_UNAVAILABLE = "The database does not respond. No data is lost; retry in a moment."
 
@@ -89,9 +93,15 @@ def _callsheet_document(error: CallsheetError, instance: str) -> ProblemDocument
     status = 503 if isinstance(error, Transient) else error.status
     if status >= 500:
         log.warning("request failed", code=error.code, detail=error.message, request_id=instance)
-    errors = [ProblemItem(**p.as_dict()) for p in error.problems] if isinstance(error, ProblemList) else []
+    errors = [_item(p) for p in error.problems] if isinstance(error, ProblemList) else []
     kind = BadInput if type(error) is ProblemList else type(error)
     return _problem(status, error.code, title_of(kind), error.message, instance, errors)
+
+
+def _item(problem: Problem) -> ProblemItem:
+    """Return a problem with a known code. An operation that does not come with Callsheet can have other codes."""
+    code = problem.code if problem.code in _PROBLEM_CODES else "invalid_value"
+    return ProblemItem(path=problem.path, code=code, message=problem.message)
 
 
 def _validation_document(error: RequestValidationError, instance: str) -> ProblemDocument:
@@ -100,15 +110,10 @@ def _validation_document(error: RequestValidationError, instance: str) -> Proble
     if any(item["loc"][0] == "path" for item in items):
         return _problem(404, NotFound.code, title_of(NotFound), _NOT_FOUND, instance)
     errors = [
-        ProblemItem(path=_path(item["loc"][1:]), code=item["type"], message=_message(item["msg"])) for item in items
+        ProblemItem(path=_path(item["loc"][1:]), code=item["type"], message=plain_message(item)) for item in items
     ]
     count = "1 problem" if len(errors) == 1 else f"{len(errors)} problems"
     return _problem(422, "bad_input", title_of(BadInput), f"{count} in the request", instance, errors)
-
-
-def _message(text: str) -> str:
-    plain = text.removeprefix("Value error, ")
-    return plain[:1].lower() + plain[1:]
 
 
 def _path(loc: Sequence[str | int]) -> str:

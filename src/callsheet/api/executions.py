@@ -62,7 +62,7 @@ async def submit_plan(
             examples=["order-4711"],
         ),
     ] = None,
-) -> Receipt:
+) -> Response:
     """Validate a plan and store its execution. If the plan has problems, all are reported and nothing is stored.
 
     The body is JSON or YAML: a plan `{"jobs": […]}`, a list of jobs, or `{"executionPlan": …}` with further fields
@@ -81,11 +81,13 @@ async def submit_plan(
             other_problems=callback_problems(submission.callback_url, runtime.settings),
         )
     except PlanRefused as refused:
-        raise PlanRefused(list(body.problems_in_body(refused.problems))) from None
+        raise refused.located(body.in_body) from None
     response.headers["Location"] = f"/api/executions/{stored.execution_id}"
     if stored.is_duplicate:
         response.headers["Idempotent-Replayed"] = "true"
-    return await read_receipt(runtime.database, stored.execution_id)
+    receipt = await read_receipt(runtime.database, stored.execution_id)
+    # Not by FastAPI, which would validate and write the jobs of a large plan on the event loop.
+    return Response(await asyncio.to_thread(receipt.model_dump_json), 202, dict(response.headers), "application/json")
 
 
 @router.get(

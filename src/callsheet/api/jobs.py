@@ -17,35 +17,35 @@ from callsheet.engine.reads.jobs import get_job
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 
 
-@router.get("/{job_id}", summary="Read a job", responses={**problem_responses(404), 200: examples.job})
-async def read_job(job_id: UUID, runtime: RuntimeDep) -> Job:
+@router.get("/{job_record_id}", summary="Read a job", responses={**problem_responses(404), 200: examples.job})
+async def read_job(job_record_id: UUID, runtime: RuntimeDep) -> Job:
     """Return a job by its record id (`id`, not the `jobId` of the plan)."""
-    return await get_job(runtime.database, job_id, runtime.sign)
+    return await get_job(runtime.database, job_record_id, runtime.sign)
 
 
 @router.post(
-    "/{job_id}/cancel",
+    "/{job_record_id}/cancel",
     name="cancel_job",
     summary="Cancel a job",
     responses={**problem_responses(404, 409), 200: examples.job},
 )
-async def cancel_one_job(job_id: UUID, runtime: RuntimeDep) -> Job:
+async def cancel_one_job(job_record_id: UUID, runtime: RuntimeDep) -> Job:
     """Cancel a job. Jobs that depend on it are skipped."""
-    await cancel_job(runtime.database, job_id)
-    return await get_job(runtime.database, job_id, runtime.sign)
+    await cancel_job(runtime.database, job_record_id)
+    return await get_job(runtime.database, job_record_id, runtime.sign)
 
 
 @router.post(
-    "/{job_id}/retry",
+    "/{job_record_id}/retry",
     name="retry_job",
     summary="Retry a job",
     responses={**problem_responses(404, 409, 422), 200: examples.job},
 )
 async def retry_one_job(
-    job_id: UUID,
+    job_record_id: UUID,
     runtime: RuntimeDep,
     options: Annotated[RetryOptions | None, Body(openapi_examples=examples.retry_options)] = None,
 ) -> Job:
     """Run a job again, with the failed jobs that it depends on and the jobs that were skipped because of it."""
-    await retry_job(runtime.database, job_id, resubmit=bool(options and options.resubmit))
-    return await get_job(runtime.database, job_id, runtime.sign)
+    await retry_job(runtime.database, job_record_id, resubmit=bool(options and options.resubmit))
+    return await get_job(runtime.database, job_record_id, runtime.sign)

@@ -4,14 +4,29 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode
 
+from callsheet.api import webhook_schema
 from callsheet.api.problems import ProblemDocument, problem_responses
+from callsheet.api.unknown_query import OPEN_PREFIXES
+from callsheet.api.videos_description import OpenAIError, VideoCreateRequest
 from callsheet.domain.plan import Submission
+from callsheet.notify.payload_schema import ExecutionWebhook
 
 _PREFIX = "#/components/schemas/{model}"
+_MODELS: dict[type[BaseModel], JsonSchemaMode] = {
+    ProblemDocument: "serialization",
+    OpenAIError: "serialization",
+    ExecutionWebhook: "serialization",
+    Submission: "validation",
+    VideoCreateRequest: "validation",
+}
+"""Models that no signature of a route names."""
 _NO_KEY_NEEDED = ("/health", "/readyz", "/files/", "/api/webhooks/")
 _INTRODUCTION = """\
 Submit a plan with `POST /api/executions`, follow its events at `/api/executions/{id}/events`, and read its results at
@@ -29,11 +44,16 @@ def build_openapi(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     """Return the OpenAPI document; it is built at the first call."""
     if app.openapi_schema is None:
         document = get_openapi(
-            title=app.title, version=app.version, description=_INTRODUCTION, routes=app.routes, tags=app.openapi_tags
+            title=app.title,
+            version=app.version,
+            description=_INTRODUCTION,
+            routes=app.routes,
+            webhooks=webhook_schema.router.routes,
+            tags=app.openapi_tags,
         )
         schemas = document["components"]["schemas"]
-        for model in (ProblemDocument, Submission):
-            schema = model.model_json_schema(ref_template=_PREFIX)
+        for model, mode in _MODELS.items():
+            schema = model.model_json_schema(ref_template=_PREFIX, mode=mode)
             schemas |= schema.pop("$defs", {})
             schemas[model.__name__] = schema
         for unused in ("HTTPValidationError", "ValidationError"):
@@ -43,6 +63,10 @@ def build_openapi(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
         for path, item in document["paths"].items():
             for operation in item.values():
                 _complete_operation(path, operation)
+        for item in document["webhooks"].values():
+            item["post"]["responses"].pop("422")  # FastAPI's own; the receiver decides
+            item["post"]["security"] = []
+        _describe_defaults(document)
         app.openapi_schema = document
     return app.openapi_schema
 
@@ -68,5 +92,48 @@ def _restore_examples(document: dict[str, Any], routers: Sequence[APIRouter]) ->
 def _complete_operation(path: str, operation: dict[str, Any]) -> None:
     """Add what is the same for all routes: security, and the problem document of a 422."""
     operation["security"] = [] if path.startswith(_NO_KEY_NEEDED) else [{"apiKey": []}]
-    if "application/json" in operation["responses"].get("422", {}).get("content", {}):
-        operation["responses"]["422"] = problem_responses(422)[422]
+    responses = operation["responses"]
+    if path.startswith("/v1/"):
+        responses.pop("422", None)  # `/v1/` uses 400, as OpenAI does
+        return
+    common = {414, 431}
+    if not path.startswith(OPEN_PREFIXES) or "422" in responses:
+        common.add(422)
+    if "requestBody" in operation:
+        common.add(413)
+    described = problem_responses(*common)
+    responses |= {str(status): described[status] for status in common}
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _describe_defaults(document: dict[str, Any]) -> None:
+    """Move the defaults of request fields to their descriptions.
+
+    Generators for TypeScript take a field with a default as one that is always present, also in a request.
+    """
+    schemas = document["components"]["schemas"]
+    pending: list[Any] = [
+        *(item.get("requestBody") for path in document["paths"].values() for item in path.values()),
+        *(item.get("parameters") for path in document["paths"].values() for item in path.values()),
+    ]
+    seen: set[str] = set()
+    while pending:
+        node = pending.pop()
+        if isinstance(node, list):
+            pending += node
+        elif isinstance(node, dict):
+            reference = str(node.get("$ref", "")).rpartition("/")[2]
+            if reference in schemas and reference not in seen:
+                seen.add(reference)
+                pending.append(schemas[reference])
+            _describe_default(node)
+            pending += [inner for name, inner in node.items() if name not in ("example", "examples")]
+
+
+def _describe_default(schema: dict[str, Any]) -> None:
+    if "default" not in schema or (isinstance(schema["default"], dict) and "type" in schema["default"]):
+        return
+    default = schema.pop("default")
+    if default not in (None, [], {}):
+        text = schema.get("description", "").rstrip(".")
+        schema["description"] = f"{text}. Default: {orjson.dumps(default).decode()}".removeprefix(". ")

@@ -1,7 +1,7 @@
 """The request body of a submission: JSON or YAML, with a whole submission or with a bare plan."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,17 +33,16 @@ class PlanBody:
         try:
             return Submission(execution_plan=read_plan({"jobs": self.data}, operations))
         except PlanRefused as refused:
-            raise PlanRefused(list(self.problems_in_body(refused.problems))) from None
+            raise refused.located(self.in_body) from None
 
-    def problems_in_body(self, problems: Iterable[Problem]) -> Iterator[Problem]:
-        """Yield problems of a plan with paths in the body, such as `executionPlan.jobs[0].operation`."""
-        for problem in problems:
-            path = problem.path
-            if self._is_list:
-                path = path.removeprefix("jobs")
-            elif path.startswith(_PLAN_FIELDS) and not self._is_bare_plan:
-                path = f"executionPlan.{path}"
-            yield Problem(path, problem.code, problem.message)
+    def in_body(self, problem: Problem) -> Problem:
+        """Return a problem of a plan with its path in the body, such as `executionPlan.jobs[0].operation`."""
+        path = problem.path
+        if self._is_list:
+            path = path.removeprefix("jobs")
+        elif path.startswith(_PLAN_FIELDS) and not self._is_bare_plan:
+            path = f"executionPlan.{path}"
+        return Problem(path, problem.code, problem.message)
 
     @property
     def _is_list(self) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
+from callsheet.domain.error_codes import problem_codes, request_error_codes
 from callsheet.domain.errors import CallsheetError
 from callsheet.domain.model import Model
 
@@ -15,7 +16,11 @@ class ProblemItem(Model):
     """One invalid part of a request."""
 
     path: str = Field(description="Path of the field in the request", examples=["executionPlan.jobs[0].operation"])
-    code: str = Field(description="Stable code for programs", examples=["unknown_operation"])
+    code: str = Field(
+        description="Stable code for programs",
+        examples=["unknown_operation"],
+        json_schema_extra={"enum": problem_codes()},
+    )
     message: str = Field(examples=["unknown operation 'rendr', did you mean 'render'?"])
 
 
@@ -27,8 +32,12 @@ class ProblemDocument(Model):
     status: int
     detail: str = Field(description="Description of this occurrence")
     instance: str = Field(description="Id of the request, as in the header X-Request-ID and in the log")
-    code: str = Field(description="Stable code for programs", examples=["not_found"])
-    errors: list[ProblemItem] = Field(default_factory=list, description="All problems of the request")
+    code: str = Field(
+        description="Stable code for programs",
+        examples=["not_found"],
+        json_schema_extra={"enum": request_error_codes()},
+    )
+    errors: list[ProblemItem] = Field(description="The problems of the request, at most 100")
 
 
 def problem_type(code: str) -> str:
@@ -56,6 +65,18 @@ _EXAMPLES: dict[int, tuple[str, str, str, list[dict[str, str]]]] = {
         "too_large",
         "The request is larger than this server accepts",
         "The body is larger than 16,777,216 bytes.",
+        [],
+    ),
+    414: (
+        "url_too_long",
+        "URI Too Long",
+        "The path of the URL has 60,000 bytes; at most 4,000 are allowed.",
+        [],
+    ),
+    431: (
+        "headers_too_long",
+        "Request Header Fields Too Large",
+        "The headers have 40,000 bytes; at most 32,000 are allowed.",
         [],
     ),
     415: ("unsupported_media_type", "Unsupported Media Type", "Send application/json or application/yaml.", []),

@@ -13,6 +13,8 @@ from callsheet.domain.ids import new_id
 log = structlog.get_logger(__name__)
 
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{8,128}")
+_MAX_LOGGED_PATH = 500
+"""Characters of a path in the log."""
 _QUIET_PATHS = frozenset({"/health", "/healthz", "/readyz", "/metrics"})
 """Paths that monitoring requests often; they are logged at the level debug."""
 
@@ -54,7 +56,7 @@ class RequestMiddleware:
             level(
                 "request",
                 method=scope["method"],
-                path=scope["path"],
+                path=scope["path"][:_MAX_LOGGED_PATH],
                 status=status,
                 duration_ms=round((time.monotonic() - began) * 1000),
                 request_id=request_id,

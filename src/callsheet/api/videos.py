@@ -10,6 +10,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
+from callsheet.api import videos_description as description
 from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.errors import ApiError
 from callsheet.api.files import FileRequest, file_response
@@ -42,14 +43,18 @@ from callsheet.engine.reads.videos import (
 from callsheet.providers.registry import read_registry
 from callsheet.wiring import Runtime
 
-router = APIRouter(prefix="/v1/videos", include_in_schema=False)
-"""Left out of the OpenAPI document: clients use the SDKs of OpenAI."""
+router = APIRouter(prefix="/v1/videos", tags=["videos"])
 
 _POLL_AFTER_MS = "2000"
 """Recommended time between two polls of a client, in milliseconds."""
 
 
-@router.post("")
+@router.post(
+    "",
+    summary="Create a video",
+    responses=description.video_responses(413, 415, example=description.video),
+    openapi_extra=description.create,
+)
 async def create_video(
     request: Request, response: Response, runtime: RuntimeDep, idempotency_key: Annotated[str | None, Header()] = None
 ) -> Video:
@@ -69,11 +74,13 @@ async def create_video(
             before_insert=None if upload is None else partial(_store_upload, runtime, upload),
         )
     except PlanRefused as refused:
-        raise to_openai_errors(refused.problems) from None
+        raise to_openai_errors(refused) from None
     return _with_poll_header(await find_video(runtime.database, stored.execution_id), response)
 
 
-@router.get("")
+@router.get(
+    "", name="list_videos", summary="List videos", responses=description.video_responses(404, example=description.page)
+)
 async def list_all_videos(
     runtime: RuntimeDep,
     after: Annotated[str | None, Query(max_length=100)] = None,
@@ -86,13 +93,15 @@ async def list_all_videos(
     return to_page([to_video(job) for job in found[:limit]], has_more=len(found) > limit)
 
 
-@router.get("/{name}")
+@router.get("/{name}", summary="Read a video", responses=description.video_responses(404, example=description.video))
 async def read_video(name: str, runtime: RuntimeDep, response: Response) -> Video:
     """Return a video with its status."""
     return _with_poll_header(await _find(runtime, name), response)
 
 
-@router.delete("/{name}")
+@router.delete(
+    "/{name}", summary="Delete a video", responses=description.video_responses(404, 409, example=description.deleted)
+)
 async def delete_video(name: str, runtime: RuntimeDep) -> DeletedVideo:
     """Delete a video. If it is still in progress, its execution is cancelled."""
     job = await _find(runtime, name)
@@ -102,8 +111,14 @@ async def delete_video(name: str, runtime: RuntimeDep) -> DeletedVideo:
     return DeletedVideo(id=name)
 
 
-@router.get("/{name}/content")
-@router.head("/{name}/content")
+@router.get(
+    "/{name}/content",
+    name="read_video_content",
+    summary="Get the file of a video",
+    response_class=Response,
+    responses=description.content,
+)
+@router.head("/{name}/content", include_in_schema=False)
 async def read_content(
     name: str,
     request: Request,

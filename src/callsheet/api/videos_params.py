@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from callsheet.api.videos_size import inputs_for_size
 from callsheet.domain.did_you_mean import did_you_mean
-from callsheet.domain.errors import BadParams, Problem
+from callsheet.domain.errors import BadParams, PlanRefused, Problem
 from callsheet.providers.model_records import GenerativeModel, Parameter
 from callsheet.providers.registry import Registry
 
@@ -37,13 +37,13 @@ class VideoParams:
     """Size and seconds as the client wrote them."""
 
 
-def to_openai_errors(problems: list[Problem]) -> BadParams:
+def to_openai_errors(refused: PlanRefused) -> BadParams:
     """Return the problems of a plan as problems of the request that the plan was made from."""
     translated = []
-    for problem in problems:
+    for problem in refused.problems:
         name = _PARAM_PATH.sub("", problem.path)
         translated.append(Problem(_FIELD_OF_PARAM.get(name, name), problem.code, problem.message))
-    return BadParams(translated)
+    return BadParams(translated, count=refused.count)
 
 
 def translate_request(

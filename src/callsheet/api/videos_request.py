@@ -1,17 +1,19 @@
 """Request bodies of `/v1/videos`: JSON, or a form with an uploaded file."""
 
+import asyncio
 import hashlib
 import re
 from dataclasses import dataclass
 from typing import Any
 
-import orjson
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
 
 from callsheet.api.errors import ApiError
 from callsheet.api.videos_params import VideoParams, translate_request
+from callsheet.domain.document_limits import DocumentError
 from callsheet.domain.errors import BadParams, Problem
+from callsheet.domain.json_text import read_json
 from callsheet.files.content_sniffing import sniff_bytes
 from callsheet.files.media_types import suffix_for
 from callsheet.providers.registry import Registry
@@ -47,15 +49,15 @@ async def read_video_request(request: Request, registry: Registry) -> VideoReque
         return VideoRequest(translate_request(registry, fields, uploaded_image=key, as_text=True), upload)
     if media_type not in ("application/json", ""):
         raise ApiError(415, "unsupported_media_type", "Send multipart/form-data or application/json.")
-    fields = _read_json(await request.body())
+    fields = await asyncio.to_thread(_read_json, await request.body())
     return VideoRequest(translate_request(registry, fields, uploaded_image=None, as_text=False))
 
 
 def _read_json(body: bytes) -> dict[str, Any]:
     try:
-        fields = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise ApiError(400, "bad_request", "The body is not valid JSON.") from None
+        fields = read_json(body)
+    except DocumentError as error:
+        raise ApiError(400, "bad_request", f"The body is {error.located}.") from None
     if not isinstance(fields, dict):
         raise ApiError(400, "bad_request", "The body must be a JSON object.")
     return fields

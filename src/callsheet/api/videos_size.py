@@ -38,10 +38,10 @@ def _nearest(parameter: Parameter, requested: float, measure: Callable[[str], fl
 
 
 def _ratio_of(choice: str) -> float | None:
-    ratio = re.fullmatch(r"(\d+)[:x](\d+)", choice)
+    ratio = re.fullmatch(r"(\d{1,9})[:x](\d{1,9})", choice)
     return int(ratio[1]) / int(ratio[2]) if ratio and int(ratio[2]) else None
 
 
 def _lines_of(choice: str) -> float | None:
-    lines = re.fullmatch(r"(\d+)[pP]", choice)
+    lines = re.fullmatch(r"(\d{1,9})[pP]", choice)
     return float(lines[1]) if lines else 2160.0 if choice.lower() == "4k" else None

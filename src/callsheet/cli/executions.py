@@ -76,8 +76,7 @@ def status(
         execution = client.get(f"/api/executions/{execution_id}")
     if job is not None:
         execution["jobs"] = [_job_of(execution, job)]
-        record = execution["jobs"][0]["id"]
-        execution["artifacts"] = [a for a in execution["artifacts"] if a["jobId"] == record]
+        execution["artifacts"] = [a for a in execution["artifacts"] if a["jobId"] == execution["jobs"][0]["jobId"]]
     if as_json:
         show_json(execution if job is None else execution["jobs"][0])
     else:

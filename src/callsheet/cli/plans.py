@@ -35,7 +35,9 @@ def check(plan: PlanFile, modules: Import = None, as_json: Json = False) -> None
         checked = check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
     except PlanRefused as error:
         if as_json:
-            show_json({"valid": False, "problems": [problem.as_dict() for problem in error.problems]})
+            show_json(
+                {"valid": False, "problems": [problem.as_dict() for problem in error.problems], "count": error.count}
+            )
         raise
     if as_json:
         show_json({"valid": True, "problems": [], "jobs": len(checked.plan.jobs)})

@@ -1,6 +1,7 @@
 """Runs the API server, the webhook sender and, for `up`, the worker, until a stop signal."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import Mapping
 
@@ -33,6 +34,8 @@ async def serve_runtime(
                 worker_supervisor(settings, runtime.database, worker_args, env) if worker_args is not None else None
             )
             server = make_server(create_app(runtime), host=settings.host, port=settings.port)
+            # What is loaded now stays. Without it, a full garbage collection pauses the server for half as long.
+            gc.freeze()
             return await _until_stopped(runtime, server, supervisor, listener)
 
 

@@ -111,8 +111,8 @@ def report_timeline_problems() -> Iterator[None]:
     try:
         yield
     except BadParams as error:
-        count = "1 problem" if len(error.problems) == 1 else f"{len(error.problems)} problems"
-        raise BadParams(error.problems, f"The timeline is invalid ({count})") from None
+        count = "1 problem" if error.count == 1 else f"{error.count} problems"
+        raise BadParams(error.problems, f"The timeline is invalid ({count})", count=error.count) from None
 
 
 def read_timeline(file: str, settings: "Settings") -> dict[str, Any]:

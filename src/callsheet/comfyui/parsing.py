@@ -4,6 +4,7 @@ import json
 import re
 from typing import Any
 
+from callsheet.domain.document_limits import check_size
 from callsheet.domain.json_storage import storable_text
 
 _FOLDERS = re.compile(r"(?<![\w:/.])(?:[A-Za-z]:)?(?:[/\\][^\s/\\'\":,;()<>]+)+[/\\](?=[^\s/\\])")
@@ -11,8 +12,16 @@ _MAX_LENGTH = 400
 
 
 def read_json(data: str | bytes) -> Any:
-    """Parse JSON. ComfyUI writes NaN and Infinity, which become None. Raises ValueError when it is not JSON."""
-    return json.loads(data, parse_constant=lambda _: None)
+    """Parse JSON. ComfyUI writes NaN and Infinity, which become None.
+
+    Raises ValueError when it is not JSON, or nested too deeply.
+    """
+    try:
+        parsed = json.loads(data, parse_constant=lambda _: None)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    check_size(parsed, max_values=None)
+    return parsed
 
 
 def read_object(data: str | bytes) -> dict[str, Any]:

@@ -11,7 +11,6 @@
       width: {to: 5.width, type: integer, min: 64, max: 2048, step: 8, default: 832}
 """
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,12 +19,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from callsheet.comfyui.graph import Graph, missing_fields, unwrap_prompt, validate_graph
+from callsheet.domain.document_limits import DocumentError
 from callsheet.domain.errors import BadParams, ConfigurationError, Problem
+from callsheet.domain.json_text import read_json
 from callsheet.domain.model import Model
+from callsheet.domain.validation_problems import validation_problems
+from callsheet.domain.yaml_text import read_yaml
 from callsheet.settings import Settings
 
 GROUP = "callsheet.workflows"
@@ -141,12 +143,12 @@ def _read_description(graph_path: Path) -> tuple[WorkflowDescription, list[str]]
     if not path.is_file():
         return WorkflowDescription(), []
     try:
-        data = yaml.safe_load(_read_text(path, str(path))) or {}
+        data = read_yaml(_read_text(path, str(path)).encode()) or {}
         return WorkflowDescription.model_validate(data), []
-    except yaml.YAMLError as error:
-        return WorkflowDescription(), [f"{path.name} is not YAML: {' '.join(str(error).split())}"]
+    except DocumentError as error:
+        return WorkflowDescription(), [f"{path.name}: {error.located}"]
     except ValidationError as error:
-        problems = [f"{path.name}: {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        problems = [f"{path.name}: {problem!r}" for problem in validation_problems(error, WorkflowDescription)]
         return WorkflowDescription(), problems
 
 
@@ -176,8 +178,6 @@ def _read_text(path: Path, name: str) -> str:
 
 def _parse_json(text: str, name: str) -> Any:
     try:
-        return json.loads(text)
-    except ValueError as error:
-        raise ConfigurationError(f"{name} is not JSON: {error}") from None
-    except RecursionError:
-        raise ConfigurationError(f"{name} is nested too deeply") from None
+        return read_json(text.encode())
+    except DocumentError as error:
+        raise ConfigurationError(f"{name}: {error.located}") from None

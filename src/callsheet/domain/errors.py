@@ -38,7 +38,14 @@ CallsheetError
 `SQL_ERROR_CODES` are the codes that jobs get from SQL statements alone; no class exists for them.
 """
 
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any, ClassVar, Self
+
+MAX_PROBLEMS = 100
+"""Problems that one error lists."""
+MAX_COUNTED_PROBLEMS = 500
+"""Problems that are searched for. An input with more of them is not checked to its end."""
 
 
 class CallsheetError(Exception):
@@ -77,18 +84,40 @@ class Problem:
     def __repr__(self) -> str:
         return f"{self.path}: {self.message}" if self.path else self.message
 
+    def below(self, path: str) -> "Problem":
+        """Return the same problem of the input at `path`."""
+        separator = "." if self.path and not self.path.startswith("[") else ""
+        return Problem(f"{path}{separator}{self.path}", self.code, self.message)
+
     def as_dict(self) -> dict[str, str]:
         """Return the JSON that clients receive."""
         return {"path": self.path, "code": self.code, "message": self.message}
 
 
 class ProblemList(BadInput):
-    """Several problems, reported together"""
+    """Several problems, reported together
 
-    def __init__(self, problems: list[Problem], message: str | None = None) -> None:
-        self.problems = problems
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        super().__init__(message or f"{type(self).__doc__} ({count})")
+    `problems` are the first `MAX_PROBLEMS`. `count` is the number of all; it is counted to `MAX_COUNTED_PROBLEMS` + 1.
+    """
+
+    def __init__(self, problems: Iterable[Problem], message: str | None = None, *, count: int | None = None) -> None:
+        found = list(islice(problems, MAX_COUNTED_PROBLEMS + 1))
+        self.problems = found[:MAX_PROBLEMS]
+        self.count = max(len(found), count or 0)
+        summary = message or (type(self).__doc__ or "").partition("\n")[0]
+        if message is None or self.count > MAX_PROBLEMS:
+            summary += f" ({self._counted()})"
+        super().__init__(summary)
+
+    def located(self, locate: Callable[[Problem], Problem]) -> Self:
+        """Return the same error with each problem changed, for example to a path in another input."""
+        return type(self)(map(locate, self.problems), count=self.count)
+
+    def _counted(self) -> str:
+        if self.count > MAX_COUNTED_PROBLEMS:
+            return f"more than {MAX_COUNTED_PROBLEMS:,} problems; the first {MAX_PROBLEMS} are listed"
+        count = "1 problem" if self.count == 1 else f"{self.count:,} problems"
+        return f"{count}; the first {MAX_PROBLEMS} are listed" if self.count > MAX_PROBLEMS else count
 
     def __str__(self) -> str:
         return "\n".join([self.message, *(f"  {p!r}" for p in self.problems)])

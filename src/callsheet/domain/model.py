@@ -16,4 +16,6 @@ class Model(BaseModel):
         validate_by_alias=True,
         serialize_by_alias=True,
         extra="forbid",
+        # Responses contain every field, also those with a default.
+        json_schema_serialization_defaults_required=True,
     )

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 
 from callsheet.domain.durations import Duration
 from callsheet.domain.model import Model
+from callsheet.domain.text_form import TextForm
 
 JOB_ID = r"^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$"
 
@@ -22,7 +23,8 @@ class PlannedJob(Model):
 
     id: Annotated[
         str,
-        Field(pattern=JOB_ID, description="Unique in the plan; references and `dependsOn` use it", examples=["intro"]),
+        TextForm(JOB_ID, "1 to 64 letters, digits, '_' and '-', with no '-' first"),
+        Field(description="Unique in the plan; references and `dependsOn` use it", examples=["intro"]),
     ]
     operation: Annotated[str, Field(min_length=1, max_length=128, examples=["render"])]
     params: dict[str, Any] = Field(
@@ -30,7 +32,9 @@ class PlannedJob(Model):
         description="Input of the operation. `${job.path}` inserts a value from another job's result",
     )
     depends_on: list[str] = Field(
-        default_factory=list, description="Jobs to wait for, in addition to those that params refer to"
+        default_factory=list,
+        max_length=10_000,
+        description="Jobs to wait for, in addition to those that params refer to",
     )
     priority: int | None = Field(
         None,

@@ -1,6 +1,7 @@
 """Checks of a plan's graph: job ids, dependencies, references and cycles."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from typing import Any, Protocol
 
 from pydantic import BaseModel
@@ -33,6 +34,9 @@ class OperationSignature(Protocol):
         """Passed to the validators of `params`, as pydantic's `ValidationInfo.context`."""
 
 
+_MAX_CYCLE = 20
+"""Jobs of a cycle that a message names."""
+
 OperationsByJob = Mapping[str, OperationSignature | None]
 """Job id → its operation; None for a job that could not be parsed, or whose operation is unknown."""
 
@@ -45,6 +49,12 @@ def duplicate_ids(jobs: Mapping[int, PlannedJob]) -> Iterator[Problem]:
             message = f"the id '{job.id}' is already used by jobs[{first[job.id]}]"
             yield Problem(f"jobs[{index}].id", "duplicate_id", message)
         first.setdefault(job.id, index)
+
+
+def count_edges(jobs: Iterable[PlannedJob], limit: int) -> int:
+    """Return the number of entries of `dependsOn` and of references, counted to `limit` + 1."""
+    edges = chain.from_iterable(chain(job.depends_on, references.find(job.params)) for job in jobs)
+    return sum(1 for _ in islice(edges, limit + 1))
 
 
 def check_dependencies(job: PlannedJob, operations: OperationsByJob, path: str) -> Iterator[Problem]:
@@ -106,9 +116,14 @@ def find_cycles(upstream: Mapping[str, list[str]]) -> Iterator[Problem]:
                 on_trail.discard(job)
                 done.add(job)
             elif following in on_trail:
-                cycle = [*trail[trail.index(following) :], following]
-                yield Problem("jobs", "cycle", f"these jobs wait for each other: {' → '.join(cycle)}")
+                yield Problem("jobs", "cycle", _cycle_message([*trail[trail.index(following) :], following]))
             elif following not in done:
                 stack.append((following, iter(upstream[following])))
                 trail.append(following)
                 on_trail.add(following)
+
+
+def _cycle_message(cycle: list[str]) -> str:
+    if len(cycle) > _MAX_CYCLE:
+        cycle = [*cycle[: _MAX_CYCLE // 2], "…", *cycle[-_MAX_CYCLE // 2 :]]
+    return f"these jobs wait for each other: {' → '.join(cycle)}"

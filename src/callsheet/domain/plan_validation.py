@@ -1,24 +1,30 @@
 """Validation of plans and params; all problems are reported together."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from callsheet.domain.did_you_mean import did_you_mean
-from callsheet.domain.errors import BadParams, PlanRefused, Problem
+from callsheet.domain.errors import MAX_COUNTED_PROBLEMS, BadParams, PlanRefused, Problem
 from callsheet.domain.plan import Plan, PlannedJob, Submission
 from callsheet.domain.plan_graph import (
     OperationSignature,
     check_dependencies,
+    count_edges,
     duplicate_ids,
     find_cycles,
     upstream_jobs,
 )
-from callsheet.domain.validation_problems import validation_problems
+from callsheet.domain.validation_problems import all_problems
 
 M = TypeVar("M", bound=BaseModel)
+
+MAX_EDGES = 50_000
+"""Dependencies and references of a plan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,50 +43,97 @@ def read_submission(data: Any, operations: Mapping[str, OperationSignature] | No
 
     With `operations`, the error also contains the problems that `check_plan` finds in the valid parts.
     """
-    return _read(Submission, data, operations)
+    names = [name for name in ("executionPlan", "execution_plan") if isinstance(data, Mapping) and name in data]
+    raw = _raw_jobs(data[names[0]]) if len(names) == 1 else None
+    if raw is None:
+        return _read_whole(Submission, data)
+    without_jobs = {**data, names[0]: {**data[names[0]], "jobs": []}}
+    submission, jobs = _read_parts(Submission, without_jobs, raw, "executionPlan.", operations)
+    submission.execution_plan.jobs = jobs
+    return submission
 
 
 def read_plan(data: Any, operations: Mapping[str, OperationSignature] | None = None) -> Plan:
     """Parse a plan. Raises PlanRefused, as `read_submission` does."""
-    return _read(Plan, data, operations)
+    raw = _raw_jobs(data)
+    if raw is None:
+        return _read_whole(Plan, data)
+    plan, jobs = _read_parts(Plan, {**data, "jobs": []}, raw, "", operations)
+    plan.jobs = jobs
+    return plan
 
 
-def _read(model: type[M], data: Any, operations: Mapping[str, OperationSignature] | None) -> M:
+def _raw_jobs(plan: Any) -> list[Any] | None:
+    jobs = plan.get("jobs") if isinstance(plan, Mapping) else None
+    return jobs if isinstance(jobs, list) else None
+
+
+def _read_whole(model: type[M], data: Any) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        problems = list(validation_problems(error, model))
-        if operations is not None:
-            problems += _problems_of_valid_parts(data, operations)
-        raise PlanRefused(problems) from None
+        raise PlanRefused(all_problems(error, model, data)) from None
 
 
-def _problems_of_valid_parts(data: Any, operations: Mapping[str, OperationSignature]) -> Iterator[Problem]:
+def _read_parts(
+    model: type[M],
+    without_jobs: dict[str, Any],
+    raw_jobs: list[Any],
+    prefix: str,
+    operations: Mapping[str, OperationSignature] | None,
+) -> tuple[M, list[PlannedJob]]:
+    """Parse a plan or submission, and its jobs one by one.
+
+    One call for all jobs would block all threads as long as it takes, which is long for many invalid jobs.
+    """
+    problems: list[Problem] = []
+    jobs: list[PlannedJob] = []
+    parsed = None
+    try:
+        parsed = model.model_validate(without_jobs)
+    except ValidationError as error:
+        problems += all_problems(error, model, without_jobs)
+    for index, raw in enumerate(raw_jobs):
+        try:
+            jobs.append(PlannedJob.model_validate(raw))
+        except ValidationError as error:
+            path = f"{prefix}jobs[{index}]"
+            problems += (problem.below(path) for problem in all_problems(error, PlannedJob, raw))
+        if len(problems) > MAX_COUNTED_PROBLEMS:
+            break
+    if parsed is not None and not problems:
+        return parsed, jobs
+    in_valid_parts = _problems_of_valid_parts(raw_jobs, prefix, operations) if operations is not None else ()
+    raise PlanRefused(chain(problems, in_valid_parts))
+
+
+def _problems_of_valid_parts(
+    raw_jobs: list[Any], prefix: str, operations: Mapping[str, OperationSignature]
+) -> Iterator[Problem]:
     """Check the jobs of an invalid plan without their invalid fields."""
-    plan, prefix = data, ""
-    for name in ("executionPlan", "execution_plan"):
-        if isinstance(data, Mapping) and name in data:
-            plan, prefix = data[name], "executionPlan."
-    raw = plan.get("jobs") if isinstance(plan, Mapping) else None
-    if not isinstance(raw, list):
-        return
-    ids = [job["id"] for job in raw if isinstance(job, Mapping) and isinstance(job.get("id"), str)]
-    jobs = {index: job for index, value in enumerate(raw) if (job := _parse_valid_fields(value)) is not None}
+    ids = [job["id"] for job in raw_jobs if isinstance(job, Mapping) and isinstance(job.get("id"), str)]
+    jobs = {
+        index: _valid_fields(raw, f"jobs[{index}]") for index, raw in enumerate(raw_jobs) if isinstance(raw, Mapping)
+    }
     by_job: dict[str, OperationSignature | None] = dict.fromkeys(ids)
     for problem in _check_jobs(jobs, by_job, operations)[0]:
         yield Problem(prefix + problem.path, problem.code, problem.message)
 
 
-def _parse_valid_fields(value: Any) -> PlannedJob | None:
-    for _ in range(2):
-        try:
-            return PlannedJob.model_validate(value)
-        except ValidationError as error:
-            if not isinstance(value, Mapping):
-                return None
-            invalid = {item["loc"][0] for item in error.errors() if item["loc"]}
-            value = {name: content for name, content in value.items() if name not in invalid}
-    return None
+_VALID_JOB = {"id": "a", "operation": "a"}
+
+
+def _valid_fields(value: Mapping[str, Any], path: str) -> PlannedJob:
+    """Return the job with its valid fields. A job without a valid id gets its path as id, which no reference can name.
+
+    A job without a valid operation gets an empty one, which is not checked.
+    """
+    fields: dict[str, Any] = {"id": path, "operation": ""}
+    for name, field_info in PlannedJob.model_fields.items():
+        for given in {name, field_info.alias or name} & value.keys():
+            with suppress(ValidationError):
+                fields[name] = getattr(PlannedJob.model_validate({**_VALID_JOB, given: value[given]}), name)
+    return PlannedJob.model_construct(**fields)
 
 
 def check_plan(plan: Plan, operations: Mapping[str, OperationSignature], *, max_jobs: int) -> CheckedPlan:
@@ -92,6 +145,9 @@ def check_plan(plan: Plan, operations: Mapping[str, OperationSignature], *, max_
     if len(plan.jobs) > max_jobs:
         message = f"{len(plan.jobs):,} jobs; a plan may have at most {max_jobs:,}"
         raise PlanRefused([Problem("jobs", "too_many_jobs", message)])
+    if count_edges(plan.jobs, MAX_EDGES) > MAX_EDGES:
+        message = f"more than {MAX_EDGES:,} entries of dependsOn and references; a plan may have at most {MAX_EDGES:,}"
+        raise PlanRefused([Problem("jobs", "too_many_edges", message)])
     if not plan.jobs:
         raise PlanRefused([Problem("jobs", "empty", "a plan needs at least one job")])
     by_job: dict[str, OperationSignature | None] = {}
@@ -111,8 +167,11 @@ def _check_jobs(
     `by_job` is filled with each job's operation. On entry it holds, with None, the jobs that could not be parsed.
     """
     by_job |= {job.id: operations.get(job.operation) for job in jobs.values()}
-    problems, upstream = list(duplicate_ids(jobs)), {}
+    problems = list(duplicate_ids(jobs))
+    upstream: dict[str, list[str]] = {}
     for index, job in jobs.items():
+        if len(problems) > MAX_COUNTED_PROBLEMS:
+            return problems, {}
         path = f"jobs[{index}]"
         problems += _check_operation(job, operations, path)
         problems += check_dependencies(job, by_job, path)
@@ -123,6 +182,8 @@ def _check_jobs(
 
 def _check_operation(job: PlannedJob, operations: Mapping[str, OperationSignature], path: str) -> Iterator[Problem]:
     operation = operations.get(job.operation)
+    if not job.operation:
+        return  # `_valid_fields`: the operation is invalid, which is already reported
     if operation is None:
         message = f"unknown operation '{job.operation}'{did_you_mean(job.operation, operations)}"
         yield Problem(f"{path}.operation", "unknown_operation", message)
@@ -130,9 +191,8 @@ def _check_operation(job: PlannedJob, operations: Mapping[str, OperationSignatur
     try:
         operation.params.model_validate(job.params, context=operation.validation_context)
     except ValidationError as error:
-        for problem in validation_problems(error, operation.params, job.params):
-            place = f"{path}.params.{problem.path}" if problem.path else f"{path}.params"
-            yield Problem(place, problem.code, problem.message)
+        for problem in all_problems(error, operation.params, job.params, context=operation.validation_context):
+            yield problem.below(f"{path}.params")
 
 
 def validate_params(params: dict[str, Any], model: type[BaseModel], context: Any = None) -> BaseModel:
@@ -143,4 +203,4 @@ def validate_params(params: dict[str, Any], model: type[BaseModel], context: Any
     try:
         return model.model_validate(params, context=context)
     except ValidationError as error:
-        raise BadParams(list(validation_problems(error, model))) from None
+        raise BadParams(all_problems(error, model, params, context=context)) from None

@@ -23,6 +23,7 @@ PROBLEM_CODES: dict[str, str] = {
     "too_small": "The target is too small for the input.",
     "unreadable": "The text is not valid JSON or YAML.",
     "unsupported": "The form of the value is not supported.",
+    "unknown_parameter": "The route has no query parameter with this name.",
     "wrong_type": "The value has the wrong type.",
     # Plans
     "is_a_plan": "The file is a plan, and another kind of file was expected.",
@@ -30,6 +31,7 @@ PROBLEM_CODES: dict[str, str] = {
     "bad_reference": "A reference is malformed, or its path does not exist in the result.",
     "cycle": "Jobs or nodes wait for each other.",
     "duplicate_id": "The id is used twice.",
+    "too_many_edges": "The plan has more dependencies and references than allowed.",
     "too_many_jobs": "The plan has more jobs than allowed.",
     "unknown_job": "There is no job with this id.",
     "unknown_operation": "There is no operation with this name.",

@@ -7,6 +7,8 @@ from uuid import UUID
 from pydantic import Field, JsonValue
 
 from callsheet.domain.artifacts import Artifact
+from callsheet.domain.error_codes import job_error_codes
+from callsheet.domain.event_types import EventType
 from callsheet.domain.model import Model
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
 
@@ -15,7 +17,8 @@ class StoredArtifact(Artifact):
     """An artifact with its job and a download URL."""
 
     execution_id: UUID
-    job_id: UUID = Field(description="Id of the job record that produced it")
+    job_id: str = Field(description="Id, in its plan, of the job that produced it", examples=["intro"])
+    job_record_id: UUID = Field(description="Id of the record of that job, as `id` of a job")
     created_at: datetime
     url: str | None = Field(None, description="Signed URL; expires")
     url_expires_at: datetime | None = None
@@ -24,7 +27,11 @@ class StoredArtifact(Artifact):
 class JobErrorRecord(Model):
     """Why a run of a job failed."""
 
-    code: str = Field(examples=["ffmpeg_failed"])
+    code: str = Field(
+        description="Stable code. Operations that do not come with Callsheet can have codes of their own",
+        examples=["ffmpeg_failed"],
+        json_schema_extra={"anyOf": [{"type": "string", "enum": job_error_codes()}, {"type": "string"}]},
+    )
     message: str
     attempt: int | None = None
     problems: list[dict[str, str]] | None = Field(None, description="Each with path, code and message")
@@ -34,7 +41,7 @@ class JobErrorRecord(Model):
 class Job(Model):
     """A job of an execution."""
 
-    id: UUID = Field(description="Id of the job record; globally unique")
+    id: UUID = Field(description="Id of the job record; globally unique, for the routes under `/api/jobs`")
     execution_id: UUID
     job_id: str = Field(
         description="The job's id in its plan; the child jobs of `film` are `film/part-1`, `film/part-2`, …",
@@ -71,7 +78,7 @@ class Job(Model):
     queued_at: datetime | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    actions: list[str] = Field(description="Actions allowed now", examples=[["cancel"]])
+    actions: list[Literal["cancel", "retry"]] = Field(description="Actions allowed now", examples=[["cancel"]])
 
 
 class ExecutionSummary(Model):
@@ -87,7 +94,7 @@ class ExecutionSummary(Model):
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
-    actions: list[str] = Field(description="Actions allowed now")
+    actions: list[Literal["cancel", "retry"]] = Field(description="Actions allowed now")
 
 
 class Execution(ExecutionSummary):
@@ -103,7 +110,7 @@ class Event(Model):
     """An event of an execution. Events are numbered per execution, without gaps."""
 
     number: int
-    type: str = Field(description="Event type, such as a status that was entered", examples=["job.progress"])
+    type: EventType = Field(description="Event type, such as a status that was entered", examples=["job.progress"])
     job_id: str | None = Field(None, description="The job's id in its plan; null for events of the execution")
     data: dict[str, Any] = Field(default_factory=dict)
     at: datetime
@@ -122,7 +129,7 @@ class WorkerRecord(Model):
     running: int = Field(description="Jobs running now")
     started_at: datetime
     heartbeat_at: datetime
-    status: str = Field(description="`working`, `stopping` or `lost`")
+    status: Literal["working", "stopping", "lost"]
 
 
 class QueueRecord(Model):
@@ -152,7 +159,7 @@ class OperationRecord(Model):
     priority: int
     timeout: float = Field(description="Seconds")
     attempts: int
-    on_worker_lost: str
+    on_worker_lost: Literal["retry", "resume", "park"]
     needs: list[str]
     params_schema: dict[str, Any] = Field(description="JSON Schema of the params")
     result_schema: dict[str, Any] = Field(description="JSON Schema of the result")

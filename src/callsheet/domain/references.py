@@ -14,11 +14,11 @@ from pydantic.alias_generators import to_camel
 
 from callsheet.domain.errors import BadParams, Problem
 
-_REFERENCE = re.compile(r"(?<!\$)\$\{([^{}]*)\}")
+_REFERENCE = re.compile(r"\$\{(?<!\$\$\{)([^{}]*)\}")
 _REFERENCE_OR_ESCAPE = re.compile(r"\$\$\{|\$\{([^{}]*)\}")
 _WHOLE = re.compile(r"\$\{([^{}]*)\}")
-_PATH = re.compile(r"(?P<job>[A-Za-z0-9_][A-Za-z0-9_-]*)(?P<rest>(?:\.[A-Za-z_][A-Za-z0-9_]*|\[\d+\])*)")
-_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d+)\]")
+_PATH = re.compile(r"(?P<job>[A-Za-z0-9_][A-Za-z0-9_-]*)(?P<rest>(?:\.[A-Za-z_][A-Za-z0-9_]*|\[\d{1,9}\])*)")
+_STEP = re.compile(r"\.([A-Za-z_][A-Za-z0-9_]*)|\[(\d{1,9})\]")
 
 
 @dataclass(frozen=True, slots=True)

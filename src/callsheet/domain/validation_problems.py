@@ -1,7 +1,8 @@
 """Translation of pydantic's validation errors to problems, and back."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -10,10 +11,14 @@ from callsheet.domain import references
 from callsheet.domain.did_you_mean import did_you_mean
 from callsheet.domain.errors import Problem
 from callsheet.domain.model_types import field_names, member_types, unwrap
+from callsheet.domain.validation_messages import plain_message, shown_value
+
+M = TypeVar("M", bound=BaseModel)
 
 _MESSAGE = "message"
 """Context key of a pydantic error that carries the message of a Problem."""
-_MAX_SHOWN = 80
+_MAX_ERRORS = 10_000
+"""Pydantic errors that are read. One value of a union can cause several."""
 
 
 def validation_error(problems: Iterable[Problem], title: str) -> ValidationError:
@@ -32,6 +37,59 @@ def validation_error(problems: Iterable[Problem], title: str) -> ValidationError
     return ValidationError.from_exception_data(title, lines)
 
 
+def all_problems(error: ValidationError, model: type[M], raw: Any, *, context: Any = None) -> Iterator[Problem]:
+    """Yield the problems of `raw`, whose validation as `model` failed with `error`.
+
+    Pydantic checks conditions between fields only when each field is valid. So unknown fields are removed and the rest
+    is validated again: an unknown field does not hide other problems. Problems at references are left out.
+    """
+    first = list(validation_problems(error, model, raw))
+    yield from first
+    unknown = [item["loc"] for item in _errors(error) if item["type"] == "extra_forbidden"]
+    if not unknown:
+        return
+    found = {(problem.path, problem.code) for problem in first}
+    try:
+        model.model_validate(_without(raw, unknown), context=context)
+    except ValidationError as second:
+        for problem in validation_problems(second, model, raw):
+            if (problem.path, problem.code) not in found:
+                yield problem
+
+
+def _without(raw: Any, locations: Iterable[tuple[str | int, ...]]) -> Any:
+    """Return data without the fields at these pydantic locations, which also name the union members that were tried."""
+    removed: dict[Any, Any] = {}
+    for *steps, name in locations:
+        value, branch = raw, removed
+        for step in steps:
+            if _has_member(value, step):
+                value, branch = value[step], branch.setdefault(step, {})
+        if isinstance(value, dict):
+            branch[name] = None
+    return _pruned(raw, removed)
+
+
+def _has_member(value: Any, step: str | int) -> bool:
+    if isinstance(value, list):
+        return isinstance(step, int) and step < len(value)
+    return isinstance(value, dict) and step in value
+
+
+def _pruned(value: Any, removed: dict[Any, Any]) -> Any:
+    """Return a copy without the fields that are None in `removed`, which has the shape of the data."""
+    if not removed:
+        return value
+    if isinstance(value, list):
+        return [_pruned(item, removed.get(index) or {}) for index, item in enumerate(value)]
+    kept = {name: item for name, item in value.items() if removed.get(name, {}) is not None}
+    return {name: _pruned(item, removed.get(name) or {}) for name, item in kept.items()}
+
+
+def _errors(error: ValidationError) -> Iterator[Any]:
+    return islice(error.errors(include_url=False, include_context=True), _MAX_ERRORS)
+
+
 def validation_problems(error: ValidationError, model: type[BaseModel], raw: Any = None) -> Iterator[Problem]:
     """Yield the problems of a failed validation of `model`.
 
@@ -39,7 +97,7 @@ def validation_problems(error: ValidationError, model: type[BaseModel], raw: Any
     errors of the member that the value was meant for are reported.
     """
     unions: dict[str, dict[str, list[_FieldError]]] = {}
-    for item in error.errors(include_url=False, include_context=True):
+    for item in _errors(error):
         if raw is not None and _is_reference_at(raw, item["loc"]):
             continue
         field_error = _FieldError(item, model)
@@ -85,18 +143,17 @@ class _FieldError:
     @property
     def expected(self) -> str:
         """The expected type, as pydantic describes it."""
-        text = str(self.item["msg"]).removeprefix("Input should be ").partition(",")[0]
-        return text.removesuffix(" or instance of " + self.member).replace("valid dictionary", "valid object")
+        return plain_message(self.item).removeprefix("input should be ").partition(",")[0]
 
     def problem(self) -> Problem:
         if _MESSAGE in self.item.get("ctx", {}):
             return Problem(self.path, self.item["type"], self.item["msg"])
-        message = self.item["msg"].removeprefix("Value error, ")
+        message = plain_message(self.item)
         if self.item["type"] == "extra_forbidden":
             message = f"unknown field{did_you_mean(str(self.item['loc'][-1]), self._siblings)}"
         elif self.item["type"] != "missing":
-            message = f"{message}; got {_truncated_repr(self.item['input'])}"
-        return Problem(self.path, self.item["type"], message[:1].lower() + message[1:])
+            message = f"{message}; got {shown_value(self.item['input'])}"
+        return Problem(self.path, self.item["type"], message)
 
 
 def _is_union(types: list[Any]) -> bool:
@@ -111,7 +168,7 @@ def _problems_of_union(path: str, members: list[list[_FieldError]]) -> Iterator[
         return
     tried = [errors[0] for errors in members]
     expected = " or ".join(dict.fromkeys(error.expected for error in tried))
-    yield Problem(path, "wrong_type", f"input should be {expected}; got {_truncated_repr(tried[0].item['input'])}")
+    yield Problem(path, "wrong_type", f"input should be {expected}; got {shown_value(tried[0].item['input'])}")
 
 
 def _is_reference_at(raw: Any, loc: tuple[str | int, ...]) -> bool:
@@ -129,8 +186,3 @@ def _path(loc: tuple[str | int, ...]) -> str:
     for step in loc:
         path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
     return path
-
-
-def _truncated_repr(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _MAX_SHOWN else text[: _MAX_SHOWN - 3] + "…"

@@ -22,6 +22,8 @@ from callsheet.settings import Settings
 
 MAX_RETRY_AFTER = 24 * 3600.0
 """Upper limit, in seconds, for the delay that a Retry-After header requests."""
+_MAX_RETRY_AFTER_LENGTH = 100
+"""Characters of a Retry-After header; a longer one is not read."""
 _NUMBER = re.compile(r"\d+(?:\.\d*)?", re.ASCII)
 _MAX_REDIRECTS = 5
 _CHUNK = 256 * 1024
@@ -87,7 +89,7 @@ def parse_retry_after(value: str | None) -> float | None:
 
     The delay is at most `MAX_RETRY_AFTER`.
     """
-    if value is None:
+    if value is None or len(value) > _MAX_RETRY_AFTER_LENGTH:
         return None
     seconds = parse_seconds(value)
     try:

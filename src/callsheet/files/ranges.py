@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from callsheet.domain.errors import RangeNotSatisfiable
 
-_SINGLE_RANGE = re.compile(r"\s*bytes\s*=[\s,]*([0-9]{0,30})-([0-9]{0,30})[\s,]*", re.IGNORECASE)
+_SINGLE_RANGE = re.compile(r"bytes\s*=[\s,]*([0-9]{0,30})-([0-9]{0,30})[\s,]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def parse_range(header: str | None, size: int) -> ByteRange | None:
     Multiple ranges, other units and malformed headers also give None; the RFC allows a server to ignore them.
     Raises RangeNotSatisfiable for a range that starts beyond the end.
     """
-    match = _SINGLE_RANGE.fullmatch(header or "")
+    match = _SINGLE_RANGE.fullmatch((header or "").strip())
     if match is None or not (match[1] or match[2]):
         return None
     if not match[1]:

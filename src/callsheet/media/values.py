@@ -22,8 +22,9 @@ PRESETS: tuple[Preset, ...] = get_args(Preset)
 Resolution = Literal["240p", "360p", "480p", "540p", "720p", "1080p", "1440p", "2160p"]
 Hardware = Literal["cpu", "auto", "nvenc", "vaapi", "qsv", "videotoolbox"]
 
-_CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
-_BIT_RATE = re.compile(r"(\d+(?:\.\d+)?)\s*([kKmM]?)(?:b(?:it)?(?:/s|ps)?)?")
+_CLOCK = re.compile(r"(?:(\d{1,9}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d{1,12})?)")
+_BIT_RATE = re.compile(r"(\d{1,12}(?:\.\d{1,12})?)\s*([kKmM]?)(?:b(?:it)?(?:/s|ps)?)?")
+_RATE = re.compile(r"\d{1,6}(?:\.\d{1,12}|/\d{1,6})?")
 _BROADCAST_RATES = (Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001), Fraction(120000, 1001))
 
 
@@ -54,6 +55,8 @@ def parse_color(value: str) -> str:
 def parse_rate(value: float | str) -> Fraction:
     """Return frames per second as an exact fraction. 29.97 and similar values become the NTSC rates (30000/1001)."""
     try:
+        if isinstance(value, str) and not _RATE.fullmatch(value.strip()):
+            raise ValueError  # An exponent can make a fraction of a billion digits.
         rate = Fraction(value).limit_denominator(1001)
     except (ValueError, ZeroDivisionError, OverflowError):
         raise ValueError(f"'{value}' is not a frame rate: write 30, 29.97 or '30000/1001'") from None

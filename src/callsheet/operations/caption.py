@@ -5,13 +5,14 @@ import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
+from callsheet.domain.text_form import TextForm
 from callsheet.media.probing.probe import MediaInfo
 from callsheet.media.speech.audio_extract import extract_speech
 from callsheet.media.speech.contract import Task, Transcript, TranscriptionRequest, Word
@@ -49,15 +50,15 @@ class CaptionParams(Model):
         ),
         description="A video with audio, or an audio file",
     )
-    language: str = Field(
+    language: Annotated[str, TextForm(r"^(auto|[a-z]{2,3})$", "auto, or a language code such as en")] = Field(
         "auto",
-        pattern=r"^(auto|[a-z]{2,3})$",
         description="Language of the speech, as a code such as `en`, `de` or `pt-BR`; auto: detect it",
     )
     task: Task = Field("transcribe", description="transcribe: write the spoken language; translate: write English")
-    model: str | None = Field(
+    model: (
+        Annotated[str, TextForm(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", "the name of a model, such as small")] | None
+    ) = Field(
         None,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$",
         description="tiny, base, small, medium, large-v3, turbo…: larger models are more accurate and slower. "
         "Default: the model of the settings",
     )

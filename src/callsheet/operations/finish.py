@@ -8,6 +8,7 @@ from pydantic import AfterValidator, AliasChoices, Field, model_validator
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
+from callsheet.domain.text_form import TextForm
 from callsheet.media.encoding import encoders
 from callsheet.media.encoding.loudness import Target, loudness_target, read_audio_filter
 from callsheet.media.filters.audio_filter_parser import validate_audio_filter
@@ -31,8 +32,8 @@ class FinishParams(Model):
     video: MediaSource = Field(
         validation_alias=AliasChoices("video", "src", "source", "path", "url", "video_path", "videoPath")
     )
-    aspect_ratio: str | None = Field(
-        None, pattern=r"^[1-9]\d{0,3}:[1-9]\d{0,3}$", description="Default: from the settings", examples=["9:16"]
+    aspect_ratio: Annotated[str, TextForm(r"^[1-9]\d{0,3}:[1-9]\d{0,3}$", "a ratio such as 16:9")] | None = Field(
+        None, description="Default: from the settings", examples=["9:16"]
     )
     width: int | None = Field(None, ge=16, le=8192, description="Default: from the aspect ratio, without upscaling")
     height: int | None = Field(None, ge=16, le=8192)

@@ -11,6 +11,7 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
+from callsheet.domain.text_form import TextForm
 from callsheet.media.clips.mux import AudioInput, MuxCommand, SubtitleInput, TrackTags
 from callsheet.media.clips.subtitle_track import read_subtitle_file
 from callsheet.media.encoding import codecs
@@ -26,8 +27,8 @@ from callsheet.operations.progress import progress_callback
 
 _SOURCE_ALIASES = AliasChoices("src", "source", "path", "url")
 
-_Title = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00\r\n]*$")]
-_Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$")]
+_Title = Annotated[str, StringConstraints(max_length=200), TextForm(r"^[^\x00\r\n]*$", "one line of text")]
+_Language = Annotated[str, TextForm(r"^[A-Za-z]{2,3}([-_][A-Za-z0-9]{1,8})*$", "a language code such as en or pt-BR")]
 
 
 def _expand_source(value: Any) -> Any:

@@ -28,7 +28,7 @@ from callsheet.providers.webhooks.signatures import read_json_object, verify_fal
 from callsheet.settings import Settings
 
 _DOMAINS = frozenset({"fal.run", "falrun.com"})
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)+")
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}(/[A-Za-z0-9][A-Za-z0-9._-]*)+")
 _NAMESPACES = frozenset({"workflows", "comfy"})
 _TASK_URLS = ("status_url", "response_url", "cancel_url")
 _CANCELLED = "client_cancelled"

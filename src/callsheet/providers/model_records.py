@@ -48,8 +48,8 @@ class Parameter(Model):
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError(f"its minimum, {self.minimum:g}, is above its maximum, {self.maximum:g}")
         if problem := next(filter(None, map(self._kind_problem, self.choices or ())), None):
-            # YAML reads 16:9 without quotes as the number 969: 16 minutes and 9 seconds.
-            hint = "; texts like '16:9' need quotes" if self.kind == "text" else ""
+            # YAML reads 2 without quotes as a number.
+            hint = "; texts like '2' need quotes" if self.kind == "text" else ""
             raise ValueError(f"one of its choices is invalid: {problem}{hint}")
         if self.default is not None and (problem := self.problem(self.default)) is not None:
             raise ValueError(f"its default is invalid: {problem}")

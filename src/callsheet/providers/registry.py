@@ -7,12 +7,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from callsheet.domain.did_you_mean import did_you_mean
+from callsheet.domain.document_limits import DocumentError
 from callsheet.domain.errors import ConfigurationError, Problem
-from callsheet.domain.validation_problems import validation_problems
+from callsheet.domain.validation_problems import all_problems
+from callsheet.domain.yaml_text import read_yaml
 from callsheet.providers.model_inputs import validate_inputs
 from callsheet.providers.model_records import GenerativeModel
 
@@ -81,9 +82,9 @@ def _read(models_file: Path | None, _modified: int) -> Registry:
 def _parse(content: bytes, file_name: str, reserved: frozenset[str] = frozenset()) -> dict[str, GenerativeModel]:
     """Return the models of a file; `reserved` ids cannot be aliases. Raises ConfigurationError with every problem."""
     try:
-        entries = yaml.safe_load(content) or []
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ConfigurationError(f"{file_name} is not YAML: {' '.join(str(error).split())}") from None
+        entries = read_yaml(content) or []
+    except DocumentError as error:
+        raise ConfigurationError(f"{file_name}: {error.located}") from None
     if not isinstance(entries, list):
         raise ConfigurationError(f"{file_name} must contain a list of models")
     models: dict[str, GenerativeModel] = {}
@@ -92,7 +93,7 @@ def _parse(content: bytes, file_name: str, reserved: frozenset[str] = frozenset(
         try:
             model = GenerativeModel.model_validate(entry)
         except ValidationError as error:
-            problems += [f"[{index}].{problem!r}" for problem in validation_problems(error, GenerativeModel)]
+            problems += [f"[{index}].{problem!r}" for problem in all_problems(error, GenerativeModel, entry)]
             continue
         used = {name for other in models.values() for name in (other.id, *other.aliases)}
         duplicates = [model.id] if model.id in used else []

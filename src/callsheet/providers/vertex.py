@@ -4,13 +4,14 @@ import asyncio
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 from pydantic import AliasChoices, Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from callsheet.domain.errors import ConfigurationError, ProviderUnreachable, SubmissionRejected
+from callsheet.domain.text_form import TextForm
 from callsheet.providers.base import BaseProvider
 from callsheet.providers.contract import Capabilities, InputFile, Output, SubmitRequest, Task, TaskStatus
 from callsheet.providers.http.base64_files import decode_base64
@@ -48,9 +49,8 @@ class VertexSettings(ProviderSettings):
         description="Access token of Vertex AI, valid for about an hour; unset: the Google credentials of this "
         "machine, which need `callsheet[vertex]`",
     )
-    storage: str | None = Field(
+    storage: Annotated[str, TextForm(r"^gs://[a-z0-9._-]+(/.*)?$", "gs://bucket/folder")] | None = Field(
         None,
-        pattern=r"^gs://[a-z0-9._-]+(/.*)?$",
         description="Where Vertex AI stores its videos: `gs://bucket/folder`; unset: videos are part of its responses",
     )
     storage_url: str = Field("https://storage.googleapis.com", description="Base URL of Google Cloud Storage")

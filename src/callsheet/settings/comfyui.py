@@ -3,11 +3,12 @@
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from callsheet.domain.durations import Duration
+from callsheet.domain.text_form import TextForm
 from callsheet.settings.aliases import POLLS
 
 
@@ -20,9 +21,10 @@ class ComfyUISettings(BaseModel):
         "`http://gpu1:8188#capacity=2&tags=wan+flux`. Unset: `http://127.0.0.1:8188`, or only the managed server if "
         "COMFYUI_PATH is set",
     )
-    comfyui_client_id: str = Field(
+    comfyui_client_id: Annotated[
+        str, TextForm(r"^[A-Za-z0-9_.-]{1,64}$", "1 to 64 letters, digits, '_', '.' and '-'")
+    ] = Field(
         "callsheet",
-        pattern=r"^[A-Za-z0-9_.-]{1,64}$",
         description="Prefix of the client ids sent to ComfyUI; each connection has a unique id",
     )
     comfyui_timeout: Duration = Field(

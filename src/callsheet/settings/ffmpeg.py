@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
 from callsheet.domain.durations import Duration
+from callsheet.domain.text_form import TextForm
 
 _X264Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
@@ -17,9 +18,8 @@ class FFmpegSettings(BaseModel):
     ffmpeg_path: Path | None = Field(
         None, description="Path of FFmpeg; unset: `ffmpeg` on the PATH, else the FFmpeg bundled with Callsheet"
     )
-    ffmpeg_aspect_ratio: str = Field(
+    ffmpeg_aspect_ratio: Annotated[str, TextForm(r"^[1-9]\d{0,3}:[1-9]\d{0,3}$", "a ratio such as 16:9")] = Field(
         "9:16",
-        pattern=r"^[1-9]\d{0,3}:[1-9]\d{0,3}$",
         description="Aspect ratio of timelines that name none, as `width:height`",
     )
     ffmpeg_audio_filter: str = Field(

@@ -40,7 +40,7 @@ def test_servers_and_workflows_are_listed_with_their_problems():
     assert (server["name"], server["state"], server["tags"]) == ("gpu1", "unreachable", ["wan"])
     assert "does not respond" in server["remark"]
     broken, shown = listing["workflows"]
-    assert "is not JSON" in broken["remark"]
+    assert "not JSON" in broken["remark"]
     assert shown["inputs"]["properties"]["text"]["default"] == "hello"
 
 

@@ -210,7 +210,7 @@ def test_a_description_with_unknown_fields_is_rejected(runner: JobRunner, folder
     [
         ("odd.json", b"\xff\xfe{}", "odd.json is not text in UTF-8"),
         ("odd.inputs.yaml", b"\xff\xfe{}", "odd.inputs.yaml is not text in UTF-8"),
-        ("odd.json", b"[" * 100_000, "odd.json is nested too deeply"),
+        ("odd.json", b"[" * 100_000, "odd.json: nested too deeply"),
     ],
 )
 def test_an_unreadable_file_is_reported_by_name(tmp_path: Path, name: str, data: bytes, message: str):

@@ -1,5 +1,7 @@
 """Plans as text: valid and malicious JSON and YAML."""
 
+import time
+
 import pytest
 
 from callsheet.domain.errors import PlanRefused, TooLarge
@@ -66,9 +68,57 @@ def test_a_yaml_bomb_is_rejected():
     for before, name in zip("abcdefgh", "bcdefghi", strict=True):
         bomb += f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n"
 
-    for text in (bomb, "a: &a [*a]"):
-        with pytest.raises(PlanRefused, match="too large after alias expansion"):
-            read(text)
+    with pytest.raises(PlanRefused, match=r"more than the allowed 250,000 values \(too large after alias expansion\)"):
+        read(bomb)
+
+
+def test_a_yaml_value_cannot_contain_itself():
+    with pytest.raises(PlanRefused, match=r"no complete value with the anchor 'a' .*\(line 1, column 8\)"):
+        read("a: &a [*a]")
+
+
+def test_merge_keys_are_counted_and_do_not_override_keys_of_the_mapping():
+    assert read("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: {<<: [{y: 4}, *a]}") == {
+        "a": {"x": 1, "y": 2},
+        "b": {"y": 3, "x": 1},
+        "c": {"y": 4, "x": 1},
+    }
+    bomb = f"a: &a {{{', '.join(f'k{n}: 1' for n in range(100))}}}\nb:\n" + "- {<<: [*a, *a, *a, *a, *a]}\n" * 600
+    with pytest.raises(PlanRefused, match="more than the allowed 250,000 values"):
+        read(bomb)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a":\n ' + "1" * 4301 + "}", "4,301 digits in an integer; at most 20 are allowed (line 2, column 2)"),
+        ("a: -" + "1" * 21, "21 digits in an integer; at most 20 are allowed (line 1, column 4)"),
+        ("a: 0x" + "f" * 5000, "5,002 digits in an integer; at most 20 are allowed (line 1, column 4)"),
+        ('{"a": 0.' + "1" * 500 + "}", "502 characters in a number; at most 400 are allowed (line 1, column 7)"),
+        ("[" * 102 + "]" * 102, "nested too deeply: more than the allowed 100 levels"),
+        ("a: " + "{a: " * 101 + "}" * 101, "nested too deeply: more than the allowed 100 levels (line 1, column"),
+        ("[" + "0," * 250_000 + "0]", "more than the allowed 250,000 values (line 1, column 500001)"),
+        ("a: &a x\nb: [" + "*a," * 10_001 + "]", "more than the allowed 10,000 aliases (line 2, column 30005)"),
+        ("{" + ",".join(f'"k{n}": 1' for n in range(10_001)) + "}", "10,001 fields in one object; at most 10,000 are"),
+        ("".join(f"k{n}: 1\n" for n in range(10_001)), "10,001 fields in one object; at most 10,000 are allowed"),
+        ("%YAML 1.1\n" + "%TAG !a! x\n" * 11 + "--- a", "11 %TAG directives; at most 10 are allowed"),
+    ],
+)
+def test_an_exceeded_limit_is_named_with_what_is_given_and_allowed(text, message):
+    with pytest.raises(PlanRefused) as refused:
+        read_plan_text(text, max_bytes=2**20)
+
+    assert message in refused.value.problems[0].message
+    assert refused.value.problems[0].code == "too_large"
+
+
+def test_a_duplicate_key_is_found_in_one_pass_and_located():
+    keys = ",".join(f'"k{n}": {{"a": 1}}' for n in range(9_999))
+
+    began = time.process_time()
+    with pytest.raises(PlanRefused, match=r"duplicate key 'k9998' in one object \(line 2, column 2\)"):
+        read_plan_text(f'{{{keys},\n "k9998": 2}}', max_bytes=2**20)
+    assert time.process_time() - began < 5
 
 
 def test_text_above_the_size_limit_is_rejected():

@@ -178,7 +178,7 @@ def test_the_models_file_in_the_documentation_is_valid(own):
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        ("{ratio: {to: a, choices: [16:9, 9:16]}}", "a text is required, not 969; texts like '16:9' need quotes"),
+        ("{ratio: {to: a, choices: [1, 16:9]}}", "a text is required, not 1; texts like '2' need quotes"),
         ("{n: {to: a, kind: integer, choices: [1, two]}}", "an integer is required, not 'two'"),
         ("{n: {to: a, choices: []}}", "choices"),
         ("{n: {to: a, kind: integer, minimum: 5, maximum: 1}}", "its minimum, 5, is above its maximum, 1"),
@@ -203,7 +203,7 @@ def test_a_file_that_is_not_yaml_is_rejected(tmp_path, data):
     file = tmp_path / "models.yaml"
     file.write_bytes(data)
 
-    with pytest.raises(ConfigurationError, match=r"models\.yaml is not YAML"):
+    with pytest.raises(ConfigurationError, match=r"models\.yaml: (not YAML|nested too deeply)"):
         read_registry(file)
 
 

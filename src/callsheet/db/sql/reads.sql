@@ -75,12 +75,14 @@ ORDER BY number
 LIMIT :limit;
 
 -- name: artifacts_of_execution
-SELECT id, execution_id, job, name, key, media_type, size, sha256, probe::text AS probe, created_at
-FROM artifacts WHERE execution_id = :execution_id ORDER BY id;
+SELECT a.id, a.execution_id, a.job, j.job_id, a.name, a.key, a.media_type, a.size, a.sha256, a.probe::text AS probe,
+       a.created_at
+FROM artifacts a JOIN execution_jobs j ON j.id = a.job WHERE a.execution_id = :execution_id ORDER BY a.id;
 
 -- name: get_artifact^
-SELECT id, execution_id, job, name, key, media_type, size, sha256, probe::text AS probe, created_at
-FROM artifacts WHERE id = :id;
+SELECT a.id, a.execution_id, a.job, j.job_id, a.name, a.key, a.media_type, a.size, a.sha256, a.probe::text AS probe,
+       a.created_at
+FROM artifacts a JOIN execution_jobs j ON j.id = a.job WHERE a.id = :id;
 
 -- name: queue_counts
 -- Count of unfinished jobs by queue and status.

@@ -22,7 +22,8 @@ WITH new_executions AS (
               continue_on_failure, on_worker_lost, timeout_seconds, max_attempts)
 ), new_edges AS (
     INSERT INTO edges (upstream, downstream)
-    SELECT * FROM unnest(:upstream::uuid[], :downstream::uuid[])
+    SELECT (:job_ids::uuid[])[e.upstream], (:job_ids::uuid[])[e.downstream]
+    FROM unnest(:upstream::int[], :downstream::int[]) AS e (upstream, downstream)
 ), new_events AS (
     INSERT INTO events (execution_id, number, type, data)
     SELECT e.id, 1, 'execution.queued', jsonb_build_object('jobs', e.job_count)

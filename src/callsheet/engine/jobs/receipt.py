@@ -1,5 +1,6 @@
 """The response to a submission."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +36,10 @@ async def read_receipt(database: Database, execution_id: UUID) -> Receipt:
     rows: list[Any] = await database.retry(lambda c: sql.receipt(c, execution_id=execution_id), timeout=5)
     if not rows:
         raise NotFound(f"There is no execution {execution_id}.")
+    return await asyncio.to_thread(_receipt, execution_id, rows)
+
+
+def _receipt(execution_id: UUID, rows: list[Any]) -> Receipt:
     jobs = [AcceptedJob(**{name: row[name] for name in AcceptedJob.model_fields}) for row in rows]
     return Receipt(execution_id=execution_id, status=ExecutionStatus(rows[0]["execution_status"]), jobs=jobs)
 

@@ -39,7 +39,8 @@ def stored_artifact(row: Mapping[str, Any], sign: SignUrl) -> StoredArtifact:
     return StoredArtifact(
         **_fields(row),
         execution_id=row["execution_id"],
-        job_id=row["job"],
+        job_id=row["job_id"],
+        job_record_id=row["job"],
         created_at=row["created_at"],
         url=url,
         url_expires_at=expires,

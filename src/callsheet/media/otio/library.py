@@ -1,12 +1,14 @@
 """The OpenTimelineIO package, and reading and writing of its files."""
 
 import importlib
+import json
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
+from callsheet.domain.document_limits import check_size
 from callsheet.domain.errors import BadInput, ConfigurationError, NotFound
 
 METADATA_KEY = "callsheet"
@@ -43,7 +45,9 @@ def read_otio(path: Path) -> tuple[Any, Path]:
         raise NotFound(f"The OpenTimelineIO file '{path}' does not exist.")
     content, folder = _content_file(path)
     try:
-        root = otio.adapters.read_from_file(str(content), adapter_name="otio_json")
+        text = content.read_text(encoding="utf-8")
+        _check_depth(text)
+        root = otio.adapters.read_from_string(text, adapter_name="otio_json")
     except (ValueError, KeyError, OSError, otio.exceptions.OTIOError) as error:
         raise InvalidOtio(f"'{path}' cannot be read as OpenTimelineIO: {error}") from None
     return _single_timeline(root, path, otio), folder
@@ -61,6 +65,14 @@ def write_otio(timeline: Any, path: Path) -> None:
         path.write_text(otio.adapters.write_to_string(timeline, "otio_json"), encoding="utf-8")
     except OSError as error:
         raise InvalidOtio(f"'{path}' cannot be written: {error.strerror}") from None
+
+
+def _check_depth(text: str) -> None:
+    """Raise ValueError for text that is not JSON or nested too deeply: the library would end the process for it."""
+    try:
+        check_size(json.loads(text), max_values=None)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _content_file(path: Path) -> tuple[Path, Path]:

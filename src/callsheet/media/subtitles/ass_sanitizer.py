@@ -11,7 +11,7 @@ from callsheet.media.subtitles.subtitle_text import read_subtitle_text
 _SECTION = re.compile(r"^\s*\[(?P<name>[^\]]*)\]\s*$")
 _ALLOWED_SECTIONS = {"script info", "v4 styles", "v4+ styles", "v4++ styles", "events"}
 _ENTRY = re.compile(r"^\s*(?P<kind>Format|Dialogue)\s*:(?P<fields>.*)$", re.IGNORECASE)
-_TIMESTAMP = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
+_TIMESTAMP = re.compile(r"(\d{1,9}):(\d{1,9}):(\d{1,9}(?:\.\d{1,9})?)")
 _DEFAULT_FORMAT = ("layer", "start", "end")
 _MAX_EVENTS = 100_000
 _MAX_LINE_LENGTH = 20_000

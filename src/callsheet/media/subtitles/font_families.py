@@ -1,7 +1,6 @@
 """Availability check of font families."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from callsheet.media.ffmpeg.filter_graph import FilterGraph
@@ -10,9 +9,6 @@ from callsheet.media.fonts import FAMILY
 from callsheet.media.subtitles.ass import Line, build_script, escape_text
 from callsheet.media.subtitles.style import TextStyle
 
-_FONT_SELECTION = re.compile(
-    r"fontselect: \((?P<requested>.+), \d+, \d+\) -> .*, -?\d+, (?P<selected>\S+)\s*$", re.MULTILINE
-)
 _SCRIPT = "families.ass"
 
 
@@ -33,6 +29,14 @@ async def missing_families(ffmpeg: FFmpeg, families: Iterable[str], folder: Path
     args = ["-filter_complex", str(graph), "-map", f"[{rendered}]", "-frames:v", "1", "-f", "null", "-"]
     log = (await ffmpeg.capture(args, cwd=folder, verbosity="verbose")).stderr
     selected: dict[str, str] = {}
-    for match in _FONT_SELECTION.finditer(log):
-        selected.setdefault(match["requested"], match["selected"])  # later matches are fallbacks for missing glyphs
+    for family, font in _font_selections(log):
+        selected.setdefault(family, font)  # later selections are fallbacks for missing glyphs
     return [family for family in requested if selected.get(family, FAMILY).startswith(FAMILY)]
+
+
+def _font_selections(log: str) -> Iterator[tuple[str, str]]:
+    """Yield family and selected font of lines such as `fontselect: (Inter, 400, 0) -> /fonts/Inter.ttf, 0, Inter`."""
+    for line in log.splitlines():
+        request, arrow, font = line.partition("fontselect: (")[2].rpartition(") -> ")
+        if arrow:
+            yield request.rsplit(", ", 2)[0], font.rpartition(", ")[2].strip()

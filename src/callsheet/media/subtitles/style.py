@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasChoices, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from callsheet.domain.model import Model
+from callsheet.domain.text_form import TextForm
 from callsheet.media.values import Color
 
 Position = Literal[
@@ -55,11 +56,12 @@ Weight = Annotated[
 class TextStyle(Model):
     """Text style. Sizes are in output pixels; the defaults depend on the output size."""
 
-    font_family: str = Field(
+    font_family: Annotated[
+        str, TextForm(r"^[^,{}\\\n\r]+$", "one font family, without commas, braces and backslashes")
+    ] = Field(
         "Inter",
         max_length=80,
         validation_alias=AliasChoices("fontFamily", "font"),
-        pattern=r"^[^,{}\\\n\r]+$",
         description="A font family bundled with Callsheet or installed on the worker",
     )
     font_size: float | None = Field(

@@ -16,12 +16,12 @@ MAX_CAPTIONS = 20_000
 MAX_CAPTION_LENGTH = 2_000
 """Characters of one caption."""
 
-_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
+_TIME = r"(?:(\d{1,6}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 _TIMING = re.compile(rf"^\s*{_TIME}\s*--?>\s*{_TIME}")
 _INLINE_TIMESTAMP = re.compile(rf"<{_TIME}>")
-_TAG = re.compile(r"<(/?)([a-zA-Z]*)[^>]*>")
-_RUBY_TEXT = re.compile(r"<rt\b[^>]*>.*?(?:</rt>|(?=</ruby>)|$)", re.DOTALL | re.IGNORECASE)
-_ASS_OVERRIDE = re.compile(r"\{\\[^}]*\}")
+_TAG = re.compile(r"<(/?)([a-zA-Z]*+)[^<>]*+>")
+_RUBY_TEXT = re.compile(r"<rt\b[^<>]*+>.*?(?:</rt>|(?=</ruby>)|$)", re.DOTALL | re.IGNORECASE)
+_ASS_OVERRIDE = re.compile(r"\{\\[^{}]*+\}")
 _SPACES = re.compile(r"[ \t]+")
 
 

@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 
 from callsheet.media.subtitles.glyph_metrics import glyph_width, may_break_between
 
-_SOURCE = re.compile(r"(?P<tag>\{\\[^}]*\})|(?P<break>\\[Nn])|(?P<escaped>\\[{}h])|(?P<plain>.)", re.DOTALL)
+_SOURCE = re.compile(r"(?P<tag>\{\\[^{}]*+\})|(?P<break>\\[Nn])|(?P<escaped>\\[{}h])|(?P<plain>.)", re.DOTALL)
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f\u20e3")
 _MAX_FILL = 0.97
 """Usable fraction of the line width. The sum of glyph widths ignores kerning, and other fonts differ slightly."""

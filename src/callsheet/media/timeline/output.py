@@ -1,8 +1,11 @@
 """Settings of the rendered video."""
 
+from typing import Annotated
+
 from pydantic import AliasChoices, Field, model_validator
 
 from callsheet.domain.model import Model
+from callsheet.domain.text_form import TextForm
 from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import AudioCodec, Container, VideoCodec
 from callsheet.media.values import BitRate, Color, Fit, FrameRate, Hardware, Preset, Quality, Resolution
@@ -15,9 +18,8 @@ class Output(Model):
     width: int | None = Field(None, ge=16, le=8192)
     height: int | None = Field(None, ge=16, le=8192)
     resolution: Resolution | None = Field(None, description="Length of the shorter side, instead of width and height")
-    aspect_ratio: str | None = Field(
+    aspect_ratio: Annotated[str, TextForm(r"^[1-9]\d{0,3}:[1-9]\d{0,3}$", "a ratio such as 16:9")] | None = Field(
         None,
-        pattern=r"^[1-9]\d{0,3}:[1-9]\d{0,3}$",
         description="Width to height, if not both are given. Default: the setting ffmpeg_aspect_ratio",
         examples=["9:16"],
     )

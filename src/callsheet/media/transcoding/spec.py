@@ -8,6 +8,7 @@ from pydantic import AliasChoices, BeforeValidator, Field, model_validator
 
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
+from callsheet.domain.text_form import TextForm
 from callsheet.media.encoding import codecs
 from callsheet.media.encoding.codecs import AudioCodec, Container, VideoCodec
 from callsheet.media.encoding.encoders import Depth
@@ -17,7 +18,7 @@ from callsheet.media.values import BitRate, Color, Fit, FrameRate, Hardware, Pre
 Delivery = Container | Literal["hls"]
 Hdr = Literal["auto", "keep", "tone_map"]
 
-_FILE_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)(i?)B?", re.IGNORECASE)
+_FILE_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,12})?)\s*([kMG]?)(i?)B?", re.IGNORECASE)
 _HLS_VIDEO_CODECS: tuple[VideoCodec, ...] = ("h264", "h265", "av1")
 
 _RATE_CONTROL_FIELDS = frozenset({"quality", "crf", "bitrate", "target_size"})
@@ -44,9 +45,17 @@ FileSize = Annotated[int, BeforeValidator(read_bytes), Field(ge=10_000, le=10**1
 class Rendition(Model):
     """One of several sizes of a video. Unset fields use the value of the transcode."""
 
-    name: str | None = Field(
+    name: (
+        Annotated[
+            str,
+            TextForm(
+                r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$",
+                "1 to 40 letters, digits, '_' and '-', with a letter or digit first",
+            ),
+        ]
+        | None
+    ) = Field(
         None,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$",
         description="Part of the file name. Default: the height, such as 720p",
     )
     resolution: Resolution | None = Field(None, description="Length of the shorter side, instead of width and height")

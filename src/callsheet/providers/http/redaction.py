@@ -10,7 +10,7 @@ MAX_MESSAGE = 300
 """Maximum length, in characters, of a provider's text in our messages."""
 _MIN_KEY_LENGTH = 12
 _URL = re.compile(r"https?://[^\s\"'<>]+", re.IGNORECASE)
-_TOKEN = re.compile(r"(\b(?:\w*token|sig|signature|X-Amz-[\w-]+)(?:=|%3D|%253D))[\w.~%+/-]+", re.IGNORECASE)
+_TOKEN = re.compile(r"(\b(?:\w*token|sig|signature|X-Amz-[\w-]{1,64})(?:=|%3D|%253D))[\w.~%+/-]+", re.IGNORECASE)
 """A secret in a URL that is encoded, for example inside the query of another URL."""
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from callsheet.domain.document_limits import check_size
 from callsheet.files.fetch import MAX_RETRY_AFTER, parse_retry_after, parse_seconds
 
 
@@ -24,7 +25,9 @@ class ProviderResponse:
 
     def json(self) -> Any:
         """Return the parsed JSON body. Raises ValueError for any other body."""
-        return orjson.loads(self.body)
+        parsed = orjson.loads(self.body)
+        check_size(parsed)
+        return parsed
 
     def fields(self) -> dict[str, Any]:
         """Return the JSON object in the body; an empty one for any other body."""

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import httpx2
 import orjson
 
+from callsheet.domain.document_limits import check_size
 from callsheet.domain.errors import ProviderUnreachable
 from callsheet.files.fetch import redact_url
 from callsheet.files.ssrf_guard import tls_context
@@ -48,6 +49,7 @@ class Jwks:
             raise ProviderUnreachable(f"{redact_url(self._url)} responded with {status} and without keys")
         try:
             parsed = orjson.loads(body)
+            check_size(parsed)
         except ValueError:
             parsed = None
         keys = parsed.get("keys") if isinstance(parsed, dict) else None

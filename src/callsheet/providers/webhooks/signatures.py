@@ -13,6 +13,7 @@ import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from callsheet.domain.document_limits import check_size
 from callsheet.domain.errors import BadWebhook
 
 _TOLERANCE = 300
@@ -160,6 +161,7 @@ def read_json_object(body: bytes) -> Mapping[str, Any]:
     """Return the JSON object in the body of a webhook. Raises BadWebhook for any other body."""
     try:
         parsed = orjson.loads(body)
+        check_size(parsed)
     except ValueError:
         raise BadWebhook("The webhook is not JSON.") from None
     if not isinstance(parsed, dict):
