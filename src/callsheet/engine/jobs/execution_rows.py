@@ -1,8 +1,11 @@
 """The rows of a submitted plan: its execution, jobs and edges."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
+
+import orjson
 
 from callsheet.db.database import Connection
 from callsheet.db.statements import sql
@@ -14,19 +17,32 @@ from callsheet.engine.jobs.changes import event_notification
 from callsheet.engine.jobs.json_validation import validated_json
 from callsheet.operation_api.contract import Operation
 
+_PARAMS = 6
+"""Position of the params in the row of a job."""
+_ROW_BYTES = 300
+"""Approximate size of the row of a job without its params."""
+
 
 class ExecutionRows:
     """The rows of one execution, ready to insert. Raises PlanRefused for values that cannot be stored."""
 
-    def __init__(self, submission: Submission, checked: CheckedPlan, operations: Mapping[str, Operation]) -> None:
+    def __init__(
+        self,
+        submission: Submission,
+        checked: CheckedPlan,
+        operations: Mapping[str, Operation],
+        idempotency_key: str | None = None,
+    ) -> None:
         plan = submission.execution_plan
         self.execution_id = new_id()
+        self.idempotency_key = idempotency_key
+        self.body_digest = None if idempotency_key is None else _digest(submission)
         self.submission = submission
         self.metadata = validated_json(submission.metadata, "metadata")
         validated_json(plan.name, "name")
         validated_json(submission.callback_url, "callbackUrl")
         self.jobs: list[tuple[Any, ...]] = []
-        self.edges: list[tuple[UUID, UUID]] = []
+        self.edges: list[tuple[UUID, UUID, UUID]] = []
         self.ready_queues: set[str] = set()
         record_ids = {job.id: new_id() for job in plan.jobs}
         with_downstream = {upstream for upstreams in checked.upstream.values() for upstream in upstreams}
@@ -41,7 +57,12 @@ class ExecutionRows:
                 pending_dependencies=len(upstream),
                 has_downstream=job.id in with_downstream,
             )
-            self.edges += [(record_ids[name], record_ids[job.id]) for name in upstream]
+            self.edges += [(record_ids[name], record_ids[job.id], self.execution_id) for name in upstream]
+
+    @property
+    def size(self) -> int:
+        """Approximate size of all rows in bytes."""
+        return len(self.metadata) + sum(_ROW_BYTES + len(job[_PARAMS]) for job in self.jobs)
 
     def _add_job(
         self,
@@ -75,33 +96,44 @@ class ExecutionRows:
             self.ready_queues.add(operation.queue)
 
 
-async def insert_executions(connection: Connection, executions: Sequence[ExecutionRows]) -> None:
-    """Insert executions with their jobs and edges in one statement: all or none."""
+async def insert_executions(connection: Connection, executions: Sequence[ExecutionRows]) -> set[UUID]:
+    """Insert executions with their jobs and edges in one statement: all or none.
+
+    Returns the ids of those that were not inserted, because their idempotency key is already used.
+    """
     jobs = list(zip(*(job for each in executions for job in each.jobs), strict=True))
-    edges = [edge for each in executions for edge in each.edges]
+    edges = list(zip(*(edge for each in executions for edge in each.edges), strict=True)) or [(), (), ()]
     ids = [each.execution_id for each in executions]
-    await sql.insert_executions(
+    rows = await sql.insert_executions(
         connection,
         ids=ids,
         names=[each.submission.execution_plan.name for each in executions],
         job_counts=[len(each.jobs) for each in executions],
         callback_urls=[each.submission.callback_url for each in executions],
         metadatas=[each.metadata for each in executions],
+        keys=[each.idempotency_key for each in executions],
+        body_digests=[each.body_digest for each in executions],
         job_ids=jobs[0],
         job_executions=jobs[1],
         job_names=jobs[2],
         operations=jobs[3],
         queues=jobs[4],
         priorities=jobs[5],
-        params=jobs[6],
+        params=jobs[_PARAMS],
         pending_dependencies=jobs[7],
         has_downstream=jobs[8],
         continue_on_failure=jobs[9],
         on_worker_lost=jobs[10],
         timeouts=jobs[11],
         max_attempts=jobs[12],
-        upstream=[upstream for upstream, _ in edges],
-        downstream=[downstream for _, downstream in edges],
+        upstream=edges[0],
+        downstream=edges[1],
+        edge_executions=edges[2],
         ready_queues=list({queue for each in executions for queue in each.ready_queues}),
         event_notification=event_notification(ids),
     )
+    return {row["duplicate"] for row in rows if row["duplicate"] is not None}
+
+
+def _digest(submission: Submission) -> bytes:
+    return hashlib.sha256(orjson.dumps(submission.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()

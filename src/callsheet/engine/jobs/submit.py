@@ -1,23 +1,23 @@
 """Submit plans: validate and store them."""
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-import orjson
-
-from callsheet.db.database import Connection, Database
-from callsheet.db.statements import sql
-from callsheet.domain.errors import IdempotencyConflict, PlanRefused, Problem
+from callsheet.db.database import TRANSIENT_ERRORS, Database
+from callsheet.domain.errors import DatabaseUnavailable, PlanRefused, Problem
 from callsheet.domain.plan import Submission
 from callsheet.domain.plan_validation import check_plan
 from callsheet.engine.jobs.execution_rows import ExecutionRows, insert_executions
+from callsheet.engine.jobs.submission_writer import SubmissionWriter
 from callsheet.operation_api.contract import Operation
 
 _MAX_JOBS_ON_LOOP = 20
 """Larger plans are validated in a thread, so that they do not block the event loop."""
+
+_NOT_STORED = "The database does not respond. The plan was not stored; submit it again in a moment."
+_UNKNOWN = "The connection to the database was lost. Whether the plan was stored is unknown."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class SubmittedPlan:
     execution_id: UUID
     is_duplicate: bool = False
     """The same submission was stored before, with the same idempotency key."""
+    rows: ExecutionRows | None = None
+    """The rows that were stored; None for a duplicate."""
 
 
 async def submit(
@@ -45,22 +47,48 @@ async def submit(
     caller found outside the plan; they are reported together with those of the plan. `before_insert` runs after the
     validation and before anything is stored.
 
+    Plans that are submitted together are stored by one statement; each caller gets its own result.
+
     Raises IdempotencyConflict for the same key with a different submission, and PlanRefused with all problems of an
-    invalid plan; then nothing is stored.
+    invalid plan; then nothing is stored. Raises DatabaseUnavailable with the facts `execution_id` and `stored`: `no`,
+    or `unknown` if the response of the database was lost. With a key, it is raised after a minute of retries.
     """
     if _blocks(submission, operations):
-        rows = await asyncio.to_thread(_validated_rows, submission, operations, max_jobs, other_problems)
+        rows = await asyncio.to_thread(
+            _validated_rows, submission, operations, max_jobs, other_problems, idempotency_key
+        )
     else:
-        rows = _validated_rows(submission, operations, max_jobs, other_problems)
+        rows = _validated_rows(submission, operations, max_jobs, other_problems, idempotency_key)
     if before_insert is not None:
         await before_insert()
-    if idempotency_key is None:
-        # Not repeated after a lost response: without a key, the plan could be stored twice.
-        async with database.connection() as connection:
-            await insert_executions(connection, [rows])
-        return SubmittedPlan(rows.execution_id)
-    digest = hashlib.sha256(orjson.dumps(submission.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()
-    return await database.retry(lambda c: _insert_once(c, rows, idempotency_key, digest), transaction=True)
+    execution_id = await _store(database, rows)
+    is_new = execution_id == rows.execution_id
+    return SubmittedPlan(execution_id, is_duplicate=not is_new, rows=rows if is_new else None)
+
+
+async def _store(database: Database, rows: ExecutionRows) -> UUID:
+    """Store an execution. With an idempotency key, it is repeated while the database is unavailable."""
+    writer = database.shared(SubmissionWriter)
+    stored = "no"
+
+    async def store() -> UUID:
+        nonlocal stored
+        try:
+            return await writer.store(rows)
+        except DatabaseUnavailable as error:
+            if error.facts["stored"] != "no":
+                stored = "unknown"
+            raise
+
+    try:
+        if rows.idempotency_key is None:
+            # Not repeated after a lost response: without a key, the plan could be stored twice.
+            return await store()
+        return await database.repeat(store)
+    except TRANSIENT_ERRORS as error:
+        raise DatabaseUnavailable(
+            _NOT_STORED if stored == "no" else _UNKNOWN, stored=stored, execution_id=str(rows.execution_id)
+        ) from error
 
 
 async def submit_many(
@@ -88,18 +116,12 @@ def _blocks(submission: Submission, operations: Mapping[str, Operation]) -> bool
     return any(job.operation in operations and operations[job.operation].blocking_validation for job in jobs)
 
 
-async def _insert_once(connection: Connection, rows: ExecutionRows, key: str, digest: bytes) -> SubmittedPlan:
-    if await sql.store_idempotency_key(connection, key=key, body_digest=digest, execution_id=rows.execution_id):
-        await insert_executions(connection, [rows])
-        return SubmittedPlan(rows.execution_id)
-    first = await sql.find_idempotency_key(connection, key=key)
-    if first["body_digest"] != digest:
-        raise IdempotencyConflict()
-    return SubmittedPlan(first["execution_id"], is_duplicate=True)
-
-
 def _validated_rows(
-    submission: Submission, operations: Mapping[str, Operation], max_jobs: int, other_problems: Sequence[Problem]
+    submission: Submission,
+    operations: Mapping[str, Operation],
+    max_jobs: int,
+    other_problems: Sequence[Problem],
+    idempotency_key: str | None = None,
 ) -> ExecutionRows:
     try:
         checked = check_plan(submission.execution_plan, operations, max_jobs=max_jobs)
@@ -107,4 +129,4 @@ def _validated_rows(
         raise PlanRefused([*other_problems, *refused.problems]) from None
     if other_problems:
         raise PlanRefused([*other_problems])
-    return ExecutionRows(submission, checked, operations)
+    return ExecutionRows(submission, checked, operations, idempotency_key)
