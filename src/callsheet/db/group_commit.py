@@ -11,8 +11,10 @@ from callsheet.domain.errors import DatabaseUnavailable
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_WRITERS = 2
-"""So that one group collects items while the other one commits."""
+_SLOW_WRITE = 0.02
+"""Seconds after which the next group no longer waits for the one that is being written."""
+_MAX_WRITERS = 4
+"""Groups that are written at the same time, if writes are slow."""
 
 
 @dataclass(slots=True)
@@ -24,6 +26,9 @@ class _Entry(Generic[Item, Result]):
 
 class GroupCommit(Generic[Item, Result]):
     """Writes items in groups. An item is written at once when idle; those that arrive during a write form a group.
+
+    One group is written at a time, because fewer and larger groups cost less. A slow write, such as that of a very
+    large item, does not hold up the next groups.
 
     `write_group` writes a group in one transaction, all or none. It returns the result of each item, in their order; an
     exception as result is raised by the `write` of that item. When it raises DatabaseUnavailable, all items of the
@@ -38,6 +43,8 @@ class GroupCommit(Generic[Item, Result]):
         self._max_size = max_size
         self._pending: deque[_Entry[Item, Result]] = deque()
         self._writers: set[asyncio.Task[None]] = set()
+        self._slow: set[asyncio.Task[None]] = set()
+        """Writers whose current write is slow."""
 
     async def write(self, item: Item, *, size: int = 1) -> Result:
         """Write an item. Returns after the commit.
@@ -46,20 +53,38 @@ class GroupCommit(Generic[Item, Result]):
         """
         entry: _Entry[Item, Result] = _Entry(item, size)
         self._pending.append(entry)
-        if len(self._writers) < _WRITERS:
-            writer = asyncio.create_task(self._write_pending(), name="group commit")
-            self._writers.add(writer)
-            writer.add_done_callback(self._writers.discard)
+        self._start_writer()
         return await entry.written
 
+    def _start_writer(self) -> None:
+        if self._pending and len(self._writers) == len(self._slow) < _MAX_WRITERS:
+            self._writers.add(asyncio.create_task(self._write_pending(), name="group commit"))
+
     async def _write_pending(self) -> None:
-        while group := self._next_group():
-            try:
-                await self._write(group)
-            except asyncio.CancelledError:
-                for entry in (*group, *self._pending):
-                    entry.written.cancel()
-                raise
+        writer = asyncio.current_task()
+        assert writer is not None  # noqa: S101 - runs as a task of its own
+        try:
+            while group := self._next_group():
+                await self._write_timed(writer, group)
+        finally:
+            # Not in a callback: an item that arrives before it would start no writer.
+            self._writers.discard(writer)
+
+    async def _write_timed(self, writer: asyncio.Task[None], group: list[_Entry[Item, Result]]) -> None:
+        timer = asyncio.get_running_loop().call_later(_SLOW_WRITE, self._mark_slow, writer)
+        try:
+            await self._write(group)
+        except asyncio.CancelledError:
+            for entry in (*group, *self._pending):
+                entry.written.cancel()
+            raise
+        finally:
+            timer.cancel()
+            self._slow.discard(writer)
+
+    def _mark_slow(self, writer: asyncio.Task[None]) -> None:
+        self._slow.add(writer)
+        self._start_writer()
 
     def _next_group(self) -> list[_Entry[Item, Result]]:
         group: list[_Entry[Item, Result]] = []
