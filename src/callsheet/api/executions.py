@@ -1,6 +1,5 @@
 """Executions: submit, read, list, cancel, retry."""
 
-import asyncio
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -10,7 +9,7 @@ from pydantic import Field
 
 from callsheet.api import examples
 from callsheet.api.cursors import decode_cursor, encode_cursor
-from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.dependencies import RuntimeDep, runtime_of
 from callsheet.api.plan_body import read_plan_body
 from callsheet.api.problems import problem_responses
 from callsheet.domain.errors import PlanRefused
@@ -18,7 +17,7 @@ from callsheet.domain.model import Model
 from callsheet.domain.records import Execution, ExecutionSummary
 from callsheet.domain.statuses import ExecutionStatus
 from callsheet.engine.jobs.cancel import cancel_execution
-from callsheet.engine.jobs.receipt import Receipt, read_receipt
+from callsheet.engine.jobs.receipt import Receipt, receipt_of
 from callsheet.engine.jobs.retry import retry_execution
 from callsheet.engine.jobs.submit import submit
 from callsheet.engine.reads.executions import ExecutionFilter, get_execution, list_executions
@@ -50,8 +49,6 @@ class RetryOptions(Model):
 )
 async def submit_plan(
     request: Request,
-    response: Response,
-    runtime: RuntimeDep,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -62,15 +59,15 @@ async def submit_plan(
             examples=["order-4711"],
         ),
     ] = None,
-) -> Receipt:
+) -> Response:
     """Validate a plan and store its execution. If the plan has problems, all are reported and nothing is stored.
 
     The body is JSON or YAML: a plan `{"jobs": […]}`, a list of jobs, or `{"executionPlan": …}` with further fields
     such as `callbackUrl`. Field names are in camelCase or snake_case.
     """
+    runtime = runtime_of(request)
     body = await read_plan_body(request, max_bytes=runtime.settings.max_body_bytes)
-    # In a thread, like the parsing of the body.
-    submission = await asyncio.to_thread(body.submission, runtime.catalog)
+    submission = await body.submission(runtime.catalog)
     try:
         stored = await submit(
             runtime.database,
@@ -82,10 +79,12 @@ async def submit_plan(
         )
     except PlanRefused as refused:
         raise PlanRefused(list(body.problems_in_body(refused.problems))) from None
-    response.headers["Location"] = f"/api/executions/{stored.execution_id}"
+    headers = {"Location": f"/api/executions/{stored.execution_id}"}
     if stored.is_duplicate:
-        response.headers["Idempotent-Replayed"] = "true"
-    return await read_receipt(runtime.database, stored.execution_id)
+        headers["Idempotent-Replayed"] = "true"
+    receipt = await receipt_of(runtime.database, stored)
+    # Not left to FastAPI, which would validate the receipt again.
+    return Response(receipt.model_dump_json(), 202, headers, "application/json")
 
 
 @router.get(

@@ -6,13 +6,16 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from pydantic import Field
 
 from callsheet.db.database import Connection
 from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
+from callsheet.domain.model import Model
 from callsheet.domain.plan import PlannedJob, Submission
 from callsheet.domain.plan_validation import CheckedPlan
 from callsheet.domain.queues import priority_of
+from callsheet.domain.statuses import JobStatus
 from callsheet.engine.jobs.changes import event_notification
 from callsheet.engine.jobs.json_validation import validated_json
 from callsheet.operation_api.contract import Operation
@@ -21,6 +24,16 @@ _PARAMS = 6
 """Position of the params in the row of a job."""
 _ROW_BYTES = 300
 """Approximate size of the row of a job without its params."""
+
+
+class AcceptedJob(Model):
+    """A stored job."""
+
+    id: UUID = Field(description="Id of the job record, globally unique")
+    job_id: str = Field(description="Id of the job in its plan")
+    operation: str = Field(description="Canonical name of the operation, also if the plan used an alias")
+    queue: str
+    status: JobStatus
 
 
 class ExecutionRows:
@@ -63,6 +76,19 @@ class ExecutionRows:
     def size(self) -> int:
         """Approximate size of all rows in bytes."""
         return len(self.metadata) + sum(_ROW_BYTES + len(job[_PARAMS]) for job in self.jobs)
+
+    def accepted_jobs(self) -> list[AcceptedJob]:
+        """Return the jobs as they are stored."""
+        return [
+            AcceptedJob(
+                id=record_id,
+                job_id=job_id,
+                operation=operation,
+                queue=queue,
+                status=JobStatus.PENDING if pending else JobStatus.QUEUED,
+            )
+            for record_id, _, job_id, operation, queue, _, _, pending, *_ in self.jobs
+        ]
 
     def _add_job(
         self,
