@@ -48,7 +48,7 @@ WITH given AS (
 ), notifications AS (
     SELECT pg_notify('callsheet_ready', queue) FROM unnest(:ready_queues::text[]) AS queue
     UNION ALL
-    SELECT pg_notify('callsheet_events', :event_notification::text)
+    SELECT pg_notify('callsheet_events', payload) FROM unnest(:event_notifications::text[]) AS payload
 )
 SELECT NULL::uuid AS duplicate FROM notifications
 UNION ALL

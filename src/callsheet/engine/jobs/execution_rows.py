@@ -16,7 +16,7 @@ from callsheet.domain.plan import PlannedJob, Submission
 from callsheet.domain.plan_validation import CheckedPlan
 from callsheet.domain.queues import priority_of
 from callsheet.domain.statuses import JobStatus
-from callsheet.engine.jobs.changes import event_notification
+from callsheet.engine.jobs.changes import event_notifications
 from callsheet.engine.jobs.json_validation import validated_json
 from callsheet.operation_api.contract import Operation
 
@@ -156,7 +156,7 @@ async def insert_executions(connection: Connection, executions: Sequence[Executi
         downstream=edges[1],
         edge_executions=edges[2],
         ready_queues=list({queue for each in executions for queue in each.ready_queues}),
-        event_notification=event_notification(ids),
+        event_notifications=event_notifications(ids),
     )
     return {row["duplicate"] for row in rows if row["duplicate"] is not None}
 
