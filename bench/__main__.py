@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from bench import engine, full_tables, http, overhead, pickup, plan
+from bench import engine, followers, full_tables, http, overhead, pickup, plan
 from bench.machine import BUSY, busy_share, describe
 from bench.media import change, ladder, memory, previews, render
 from bench.media import overhead as media_overhead
@@ -30,6 +30,7 @@ Bench = Callable[[Stores, Sizes, Callable[[str], None]], Finding]
 BENCHES: dict[str, Bench] = {
     "engine": engine.run,
     "http": http.run,
+    "followers": followers.run,
     "pickup": pickup.run,
     "plan": plan.run,
     "overhead": overhead.run,

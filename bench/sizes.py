@@ -17,6 +17,8 @@ class Sizes:
     requests: int = 5_000
     """HTTP requests of one measurement."""
     burst: int = 50_000
+    followed: int = 10_000
+    """Executions that are followed at once."""
     plan_jobs: int = 10_000
     finished: int = 1_000_000
     scheduled: int = 200_000
@@ -44,6 +46,7 @@ QUICK = Sizes(
     pickups=30,
     requests=500,
     burst=1_000,
+    followed=500,
     plan_jobs=1_000,
     finished=20_000,
     scheduled=4_000,
