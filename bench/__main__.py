@@ -1,4 +1,4 @@
-"""The command line: `python -m bench [engine] [pickup] [plan] [full-tables] [overhead] [media] [waiting] [--quick]`."""
+"""The command line: `python -m bench [engine] [http] [pickup] [plan] [overhead] … [--quick]`; default: all benches."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from bench import engine, full_tables, overhead, pickup, plan
+from bench import engine, followers, full_tables, http, overhead, pickup, plan
 from bench.machine import BUSY, busy_share, describe
 from bench.media import change, ladder, memory, previews, render
 from bench.media import overhead as media_overhead
@@ -29,6 +29,8 @@ Bench = Callable[[Stores, Sizes, Callable[[str], None]], Finding]
 
 BENCHES: dict[str, Bench] = {
     "engine": engine.run,
+    "http": http.run,
+    "followers": followers.run,
     "pickup": pickup.run,
     "plan": plan.run,
     "overhead": overhead.run,

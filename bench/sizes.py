@@ -14,6 +14,11 @@ class Sizes:
     pickups: int = 300
     pause: float = 0.03
     """Seconds between two submissions to an idle worker."""
+    requests: int = 5_000
+    """HTTP requests of one measurement."""
+    burst: int = 50_000
+    followed: int = 10_000
+    """Executions that are followed at once."""
     plan_jobs: int = 10_000
     finished: int = 1_000_000
     scheduled: int = 200_000
@@ -39,6 +44,9 @@ QUICK = Sizes(
     jobs=1_000,
     warm_up=200,
     pickups=30,
+    requests=500,
+    burst=1_000,
+    followed=500,
     plan_jobs=1_000,
     finished=20_000,
     scheduled=4_000,

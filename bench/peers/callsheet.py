@@ -8,10 +8,11 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -20,17 +21,20 @@ import uvloop
 from pydantic import SecretStr
 
 from bench.peers.protocol import Marks, answer, batches, paced, reply, timed, until_stop_signal, with_many
-from callsheet.db.database import Database
+from callsheet.db.database import Connection, Database
 from callsheet.db.upgrade import upgrade
 from callsheet.domain.model import Model
 from callsheet.domain.plan import Submission
 from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import read_submission
 from callsheet.engine.jobs.submit import submit, submit_many
+from callsheet.engine.reads.event_stream import EventStream
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operation_api.contract import Context, operation
 from callsheet.settings import Settings
 from callsheet.wiring import open_runtime
+
+T = TypeVar("T")
 
 QUEUE = "bench"
 LANE = int(os.environ.get("BENCH_LANE", "1000"))
@@ -57,7 +61,13 @@ async def mark(_job: Context, params: Numbered) -> Numbered:
     return params
 
 
-CATALOG = Catalog([noop, mark])
+@operation("held", queue="bench-held")
+async def held(_job: Context, params: Numbered) -> Numbered:
+    """Never run: no worker has its queue."""
+    return params
+
+
+CATALOG = Catalog([noop, mark, held])
 STORE = os.environ.get("BENCH_STORE", "")
 
 
@@ -85,6 +95,17 @@ async def _registered(database: Database, worker: UUID) -> None:
         asked = "SELECT EXISTS (SELECT FROM workers WHERE id = $1)"
         while not await connection.fetchval(asked, worker):  # noqa: ASYNC110 - another process is looked at
             await asyncio.sleep(0.01)
+
+
+class CountingDatabase(Database):
+    """A database that counts its queries."""
+
+    queries = 0
+
+    async def retry(self, work: Callable[[Connection], Awaitable[T]], **options: Any) -> T:
+        """Count, and run `work`."""
+        self.queries += 1
+        return await super().retry(work, **options)
 
 
 class Client:
@@ -161,6 +182,51 @@ class Client:
             await asyncio.sleep(pause)
         return {"seen": seen, "run": run}
 
+    async def followed(self, jobs: int, waiting: int, active: bool) -> dict[str, Any]:
+        """Submit so many jobs while one follower follows `waiting` executions that do not run.
+
+        With `active`, it also follows the submitted ones until their end. Returns the moments, and the number of
+        queries and events of the follower.
+        """
+        held = [plan("held", range(1)) for _ in range(waiting)]
+        idle = await submit_many(self._database, held, CATALOG, max_jobs=MOST_JOBS) if held else []
+        events = 0
+        async with CountingDatabase(STORE, size=2) as database:
+            stream = EventStream(database)
+            listening = asyncio.create_task(stream.run())
+            with stream.follower() as follower:
+                for execution_id in idle:
+                    follower.add(execution_id)
+
+                async def follow() -> None:
+                    nonlocal events
+                    async for _ in follower:
+                        events += 1
+
+                following = asyncio.create_task(follow())
+                while events < waiting:  # noqa: ASYNC110 - counted by the follower
+                    await asyncio.sleep(0.01)
+                before = database.queries, events
+
+                async def send() -> None:
+                    self._first = None
+                    for numbers in batches(range(jobs), JOBS_PER_CALL):
+                        plans = [plan("noop", range(number, number + 1)) for number in numbers]
+                        ids = await submit_many(self._database, plans, CATALOG, max_jobs=MOST_JOBS)
+                        self._first = self._first or ids[0]
+                        for execution_id in ids if active else ():
+                            follower.add(execution_id)
+
+                async def all_seen() -> bool:
+                    return await self._all_recorded() and (not active or len(follower) == waiting)
+
+                moments = await timed(send, all_seen)
+                following.cancel()
+                await asyncio.gather(following, return_exceptions=True)
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            return {**moments, "queries": database.queries - before[0], "events": events - before[1]}
+
     async def _submit_one(self, number: int) -> None:
         one = plan("noop", range(number, number + 1))
         stored = await submit(self._database, one, CATALOG, max_jobs=MOST_JOBS)
@@ -200,6 +266,7 @@ async def send() -> None:
             singly=client.singly,
             pickups=client.pickups,
             text=client.text,
+            followed=client.followed,
             recorded=client.recorded,
         )
     await looking.close()

@@ -29,20 +29,28 @@ def worker(stores: Stores, store: str, environment: Mapping[str, str], *queues: 
 
 
 @contextlib.contextmanager
-def server(port: int, environment: Mapping[str, str]) -> Iterator[Child]:
-    """Run `callsheet serve`; it accepts connections when the block starts."""
-    with _program(["serve", "--port", str(port)], environment, lambda: takes_connections(port)) as child:
+def server(port: int, environment: Mapping[str, str], *modules: str) -> Iterator[Child]:
+    """Run `callsheet serve` with the operations of these modules; it accepts connections when the block starts."""
+    imports = [argument for module in modules for argument in ("--import", module)]
+    with _program(["serve", "--port", str(port), *imports], environment, lambda: takes_connections(port)) as child:
         yield child
 
 
+def _program(
+    args: list[str], environment: Mapping[str, str], ready: Callable[[], bool]
+) -> contextlib.AbstractContextManager[Child]:
+    return program([sys.executable, "-m", "callsheet", *args], environment, ready)
+
+
 @contextlib.contextmanager
-def _program(args: list[str], environment: Mapping[str, str], ready: Callable[[], bool]) -> Iterator[Child]:
-    child = Child([sys.executable, "-m", "callsheet", *args], environment)
+def program(arguments: list[str], environment: Mapping[str, str], ready: Callable[[], bool]) -> Iterator[Child]:
+    """Run a program; it is ready when the block starts."""
+    child = Child(arguments, environment)
     try:
         deadline = time.monotonic() + START_SECONDS
         while not ready():
             if time.monotonic() > deadline or not child.runs:
-                raise ChildFailed(f"callsheet {args[0]} did not start: {child.last_args()}")
+                raise ChildFailed(f"{' '.join(arguments[1:4])} did not start: {child.last_words()}")
             time.sleep(0.05)
         yield child
     finally:

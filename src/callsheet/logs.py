@@ -31,6 +31,8 @@ _SECRET_TEXTS = [
         (r"\bwhsec_[\w+/=]+", _REDACTED),
     ]
 ]
+_SECRET_HINT = re.compile(r"://|[?&][\w-]+=|bearer|basic|authorization|cookie|whsec_", re.IGNORECASE)
+"""Found in every text that contains a secret. One search of it is cheaper than all replacements."""
 
 
 def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
@@ -41,22 +43,23 @@ def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
+    rendering: list[Processor] = [
+        structlog.processors.format_exc_info,
+        redact_event,
+        structlog.processors.JSONRenderer() if as_json else _console_renderer(),
+    ]
+    # Straight to stderr: through the standard `logging`, a line costs twice as much, and each request writes one.
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, *rendering],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=_StderrLogger,
         cache_logger_on_first_use=True,
     )
     handler = _StderrHandler()
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                redact_event,
-                structlog.processors.JSONRenderer() if as_json else _console_renderer(),
-            ],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
     root = logging.getLogger()
@@ -91,6 +94,8 @@ def redact_secrets(text: str) -> str:
     if len(text) > _MAX_CHARACTERS:
         head = redact_secrets(text[:_MAX_CHARACTERS])[:-_CUT_MARGIN]
         return f"{head}… [{len(text):,} characters]"
+    if not _SECRET_HINT.search(text):
+        return text
     for pattern, replacement in _SECRET_TEXTS:
         text = pattern.sub(replacement, text)
     return text
@@ -112,6 +117,19 @@ def _console_renderer() -> Processor:
 
 def _supports_color(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+class _StderrLogger:
+    """Writes the lines of structlog to the current `sys.stderr`."""
+
+    def __init__(self, *_names: object) -> None:
+        pass
+
+    def msg(self, line: str) -> None:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    debug = info = warning = error = critical = msg
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):

@@ -34,12 +34,16 @@ class Proxy:
         self._links: set[_Link] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
+        self._responding = asyncio.Event()
+        self._responding.set()
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.delay = 0.0
         """Delay in seconds of all data, in both directions."""
         self.accepting = True
         """Whether new connections are forwarded; otherwise they are closed immediately."""
+        self.refused = 0
+        """Number of connections that were closed immediately."""
 
     @property
     def port(self) -> int:
@@ -71,9 +75,14 @@ class Proxy:
         """Hold all data until `release`."""
         self._flowing.clear()
 
+    def hold_responses(self) -> None:
+        """Hold the data of the server until `release`. Requests still reach it."""
+        self._responding.clear()
+
     def release(self) -> None:
         """Forward the held data, and all that follows."""
         self._flowing.set()
+        self._responding.set()
 
     async def __aenter__(self) -> "Proxy":
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -102,6 +111,7 @@ class Proxy:
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if not self.accepting:
+            self.refused += 1
             return
         try:
             server_reader, server_writer = await asyncio.open_connection(self._host, self._target_port)
@@ -121,6 +131,8 @@ class Proxy:
         with contextlib.suppress(ConnectionError):
             while data := await source.read(_CHUNK):
                 await self._flowing.wait()
+                if target is link.client:
+                    await self._responding.wait()
                 if self.delay:
                     await asyncio.sleep(self.delay)
                 if not link.is_silent:

@@ -80,7 +80,8 @@ def create_app(runtime: Runtime) -> FastAPI:
     routers = [module.router for module in ROUTE_MODULES]
     app.openapi = partial(openapi.build_openapi, app, routers)  # type: ignore[method-assign]
     errors.install_error_handlers(app)
-    for router in (*routers, alias_router(routers)):
+    # The aliases first: a request is compared with the routes in their order, and programs submit plans by an alias.
+    for router in (alias_router(routers), *routers):
         app.include_router(router, dependencies=[Depends(reject_unknown_query)])
     console.install(app)
     return app

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from callsheet.api import examples
 from callsheet.api.cursors import decode_cursor, encode_cursor
-from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.dependencies import RuntimeDep, runtime_of
 from callsheet.api.plan_body import read_plan_body
 from callsheet.api.problems import problem_responses
 from callsheet.domain.errors import PlanRefused
@@ -18,7 +18,7 @@ from callsheet.domain.model import Model
 from callsheet.domain.records import Execution, ExecutionSummary
 from callsheet.domain.statuses import ExecutionStatus
 from callsheet.engine.jobs.cancel import cancel_execution
-from callsheet.engine.jobs.receipt import Receipt, read_receipt
+from callsheet.engine.jobs.receipt import Receipt, receipt_of
 from callsheet.engine.jobs.retry import retry_execution
 from callsheet.engine.jobs.submit import submit
 from callsheet.engine.reads.executions import ExecutionFilter, get_execution, list_executions
@@ -50,8 +50,6 @@ class RetryOptions(Model):
 )
 async def submit_plan(
     request: Request,
-    response: Response,
-    runtime: RuntimeDep,
     idempotency_key: Annotated[
         str | None,
         Header(
@@ -68,9 +66,9 @@ async def submit_plan(
     The body is JSON or YAML: a plan `{"jobs": […]}`, a list of jobs, or `{"executionPlan": …}` with further fields
     such as `callbackUrl`. Field names are in camelCase or snake_case.
     """
+    runtime = runtime_of(request)
     body = await read_plan_body(request, max_bytes=runtime.settings.max_body_bytes)
-    # In a thread, like the parsing of the body.
-    submission = await asyncio.to_thread(body.submission, runtime.catalog)
+    submission = await body.submission(runtime.catalog)
     try:
         stored = await submit(
             runtime.database,
@@ -82,12 +80,13 @@ async def submit_plan(
         )
     except PlanRefused as refused:
         raise refused.located(body.in_body) from None
-    response.headers["Location"] = f"/api/executions/{stored.execution_id}"
+    headers = {"Location": f"/api/executions/{stored.execution_id}"}
     if stored.is_duplicate:
-        response.headers["Idempotent-Replayed"] = "true"
-    receipt = await read_receipt(runtime.database, stored.execution_id)
-    # Not by FastAPI, which would validate and write the jobs of a large plan on the event loop.
-    return Response(await asyncio.to_thread(receipt.model_dump_json), 202, dict(response.headers), "application/json")
+        headers["Idempotent-Replayed"] = "true"
+    receipt = await receipt_of(runtime.database, stored)
+    # Not by FastAPI, which would validate the receipt again.
+    text = await asyncio.to_thread(receipt.model_dump_json) if body.is_large else receipt.model_dump_json()
+    return Response(text, 202, headers, "application/json")
 
 
 @router.get(

@@ -15,6 +15,8 @@ from callsheet.domain.plan_validation import read_plan, read_submission
 from callsheet.operation_api.catalog import Catalog
 
 _MEDIA_TYPES = {"application/json", "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", ""}
+_MAX_BYTES_ON_LOOP = 8 * 1024
+"""Larger bodies are parsed in a thread."""
 _PLAN_FIELDS = ("jobs", "name")
 
 
@@ -23,9 +25,16 @@ class PlanBody:
     """A parsed body: `{"executionPlan": {"jobs": […]}, …}`, a bare plan `{"jobs": […]}`, or a list of jobs."""
 
     data: Any
+    is_large: bool = False
+    """Whether work on it would block the event loop."""
 
-    def submission(self, operations: Catalog) -> Submission:
+    async def submission(self, operations: Catalog) -> Submission:
         """Return the submission. Raises PlanRefused with every problem, with paths in the body."""
+        if self.is_large:
+            return await asyncio.to_thread(self._submission, operations)
+        return self._submission(operations)
+
+    def _submission(self, operations: Catalog) -> Submission:
         if self._is_bare_plan:
             return Submission(execution_plan=read_plan(self.data, operations))
         if not self._is_list:
@@ -61,8 +70,11 @@ async def read_plan_body(request: Request, *, max_bytes: int) -> PlanBody:
     if media_type not in _MEDIA_TYPES:
         raise ApiError(415, "unsupported_media_type", "Send the plan as application/json or application/yaml.")
     body = await request.body()
-    # A large plan takes long to parse. In a thread, it does not block other requests.
-    return PlanBody(await asyncio.to_thread(_parse, body, max_bytes))
+    # A large plan takes long to parse, and YAML takes a hundred times longer than JSON. In a thread, it does not block
+    # other requests. A thread costs more than the parsing of a small plan.
+    if len(body) > _MAX_BYTES_ON_LOOP or body.lstrip()[:1] != b"{":
+        return PlanBody(await asyncio.to_thread(_parse, body, max_bytes), is_large=True)
+    return PlanBody(_parse(body, max_bytes))
 
 
 def _parse(body: bytes, max_bytes: int) -> Any:

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 import structlog
@@ -53,6 +53,7 @@ class Database:
         self.dsn = dsn
         self._size = size
         self._pool: asyncpg.Pool | None = None
+        self._shared: dict[Callable[[Database], Any], Any] = {}
 
     async def __aenter__(self) -> "Database":
         self._pool = await asyncpg.create_pool(
@@ -61,6 +62,7 @@ class Database:
             max_size=self._size,
             command_timeout=_COMMAND_TIMEOUT,
             max_inactive_connection_lifetime=120,
+            reset=_keep_session,
             server_settings={"application_name": "callsheet", "jit": "off", "lock_timeout": "10s"},
         )
         return self
@@ -106,13 +108,21 @@ class Database:
         `work` must be idempotent: the response can be lost after a commit, and then it runs again. `transaction` runs
         each try in a transaction. Raises DatabaseUnavailable at the end of the timeout.
         """
+        acquire = self.transaction if transaction else self.connection
+
+        async def attempt() -> T:
+            async with acquire() as connection:
+                return await work(connection)
+
+        return await self.repeat(attempt, timeout=timeout)
+
+    async def repeat(self, attempt: Callable[[], Awaitable[T]], *, timeout: float = 60) -> T:
+        """Run `attempt`, which acquires its own connection, with the retries of `retry`."""
         loop = asyncio.get_running_loop()
         deadline, delay = loop.time() + timeout, 0.02
-        acquire = self.transaction if transaction else self.connection
         while True:
             try:
-                async with acquire() as connection:
-                    return await work(connection)
+                return await attempt()
             except TRANSIENT_ERRORS as error:
                 if isinstance(error, ssl.SSLCertVerificationError):
                     raise
@@ -121,6 +131,17 @@ class Database:
                 log.warning("database unavailable, retrying", error=type(error).__name__, delay=round(delay, 2))
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
             delay = min(delay * 2, 2)
+
+    def shared(self, kind: "Callable[[Database], T]") -> T:
+        """Return the one object of a kind for this database. The first call creates it."""
+        if kind not in self._shared:
+            self._shared[kind] = kind(self)
+        found: T = self._shared[kind]
+        return found
+
+
+async def _keep_session(_connection: Connection) -> None:
+    """Reset nothing. No user of the pool changes its session, and a reset costs a round trip at every release."""
 
 
 class DedicatedConnection:

@@ -74,6 +74,21 @@ WHERE execution_id = :execution_id AND number > :after
 ORDER BY number
 LIMIT :limit;
 
+-- name: followed_events
+-- For each execution, up to :limit events with a number greater than :after, and its status.
+-- An execution without new events returns no row if it has not ended. One that does not exist has no status.
+SELECT f.place, x.status, n.number, n.job_id, n.type, n.data, n.at
+FROM unnest(:ids::uuid[], :after::bigint[]) WITH ORDINALITY AS f (id, after, place)
+LEFT JOIN executions x ON x.id = f.id
+LEFT JOIN LATERAL (
+    SELECT number, job_id, type, data::text AS data, at FROM events
+    WHERE execution_id = f.id AND number > f.after AND x.last_event > f.after
+    ORDER BY number
+    LIMIT :limit
+) n ON true
+WHERE x.id IS NULL OR x.last_event > f.after OR x.status IN ('succeeded', 'failed', 'cancelled')
+ORDER BY f.place, n.number;
+
 -- name: artifacts_of_execution
 SELECT a.id, a.execution_id, a.job, j.job_id, a.name, a.key, a.media_type, a.size, a.sha256, a.probe::text AS probe,
        a.created_at

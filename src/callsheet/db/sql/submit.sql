@@ -1,11 +1,24 @@
 -- name: insert_executions
 -- Inserts executions with their jobs, edges and first event, then notifies the queues.
--- One statement, so that an execution is stored completely or not at all.
-WITH new_executions AS (
+-- One statement, so that they are stored completely or not at all.
+-- An execution whose idempotency key is already used is not stored. Its id is returned. Keys are taken in order, so
+-- that no two statements wait for each other.
+WITH given AS (
+    SELECT * FROM unnest(:ids::uuid[], :names::text[], :job_counts::int[], :callback_urls::text[], :metadatas::text[],
+                         :keys::text[], :body_digests::bytea[])
+        AS g (id, name, job_count, callback_url, metadata, key, body_digest)
+), new_keys AS (
+    INSERT INTO idempotency_keys (key, body_digest, execution_id)
+    SELECT key, body_digest, id FROM given WHERE key IS NOT NULL ORDER BY key
+    ON CONFLICT (key) DO NOTHING
+    RETURNING execution_id
+), duplicates AS (
+    SELECT id FROM given WHERE key IS NOT NULL AND id NOT IN (SELECT execution_id FROM new_keys)
+), new_executions AS (
     INSERT INTO executions (id, name, job_count, unfinished, callback_url, metadata, last_event)
-    SELECT e.id, e.name, e.job_count, e.job_count, e.callback_url, e.metadata::jsonb, 1
-    FROM unnest(:ids::uuid[], :names::text[], :job_counts::int[], :callback_urls::text[], :metadatas::text[])
-        AS e (id, name, job_count, callback_url, metadata)
+    SELECT id, name, job_count, job_count, callback_url, metadata::jsonb, 1
+    FROM given
+    WHERE id NOT IN (SELECT id FROM duplicates)
 ), new_jobs AS (
     INSERT INTO execution_jobs (id, execution_id, job_id, operation, queue, priority, status, params,
                                 pending_dependencies, has_downstream, continue_on_failure, on_worker_lost,
@@ -20,24 +33,25 @@ WITH new_executions AS (
                 :continue_on_failure::bool[], :on_worker_lost::text[], :timeouts::float8[], :max_attempts::int[])
         AS j (id, execution_id, job_id, operation, queue, priority, params, pending_dependencies, has_downstream,
               continue_on_failure, on_worker_lost, timeout_seconds, max_attempts)
+    WHERE j.execution_id NOT IN (SELECT id FROM duplicates)
 ), new_edges AS (
     INSERT INTO edges (upstream, downstream)
     SELECT (:job_ids::uuid[])[e.upstream], (:job_ids::uuid[])[e.downstream]
     FROM unnest(:upstream::int[], :downstream::int[]) AS e (upstream, downstream)
+    WHERE (:job_executions::uuid[])[e.upstream] NOT IN (SELECT id FROM duplicates)
 ), new_events AS (
     INSERT INTO events (execution_id, number, type, data)
-    SELECT e.id, 1, 'execution.queued', jsonb_build_object('jobs', e.job_count)
-    FROM unnest(:ids::uuid[], :job_counts::int[]) AS e (id, job_count)
+    SELECT id, 1, 'execution.queued', jsonb_build_object('jobs', job_count)
+    FROM given
+    WHERE id NOT IN (SELECT id FROM duplicates)
+), notifications AS (
+    SELECT pg_notify('callsheet_ready', queue) FROM unnest(:ready_queues::text[]) AS queue
+    UNION ALL
+    SELECT pg_notify('callsheet_events', payload) FROM unnest(:event_notifications::text[]) AS payload
 )
-SELECT pg_notify('callsheet_ready', queue) FROM unnest(:ready_queues::text[]) AS queue
+SELECT NULL::uuid AS duplicate FROM notifications
 UNION ALL
-SELECT pg_notify('callsheet_events', :event_notification::text);
+SELECT id FROM duplicates;
 
--- name: store_idempotency_key^
--- Reserves an idempotency key. No row: it is already used.
-INSERT INTO idempotency_keys (key, body_digest, execution_id) VALUES (:key, :body_digest, :execution_id)
-ON CONFLICT (key) DO NOTHING
-RETURNING key;
-
--- name: find_idempotency_key^
-SELECT body_digest, execution_id FROM idempotency_keys WHERE key = :key;
+-- name: find_idempotency_keys
+SELECT key, body_digest, execution_id FROM idempotency_keys WHERE key = ANY (:keys::text[]);

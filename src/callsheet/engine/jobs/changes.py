@@ -10,7 +10,9 @@ import orjson
 from callsheet.db.database import Connection
 from callsheet.db.statements import sql
 
-_MAX_NOTIFIED_IDS = 150
+_IDS_PER_PAYLOAD = 200
+"""A NOTIFY payload is limited to 8,000 bytes."""
+_MAX_NOTIFIED_IDS = 1000
 
 
 @dataclass(slots=True)
@@ -74,12 +76,13 @@ class Changes:
             cancelled=columns[6],
             ready_queues=list(self.ready_queues),
             freed_queues=list(self.freed_queues),
-            event_notification=event_notification(columns[0]),
+            event_notifications=event_notifications(columns[0]),
         )
 
 
-def event_notification(execution_ids: Iterable[UUID]) -> str:
-    """Return the NOTIFY payload for the event streams of these executions; `*` means all, for very many."""
-    # A NOTIFY payload is limited to 8,000 bytes.
-    ids = set(execution_ids)
-    return "*" if len(ids) > _MAX_NOTIFIED_IDS else ",".join(map(str, ids))
+def event_notifications(execution_ids: Iterable[UUID]) -> list[str]:
+    """Return the NOTIFY payloads for the event streams of these executions; `*` means all, for very many."""
+    ids = list({str(execution_id) for execution_id in execution_ids})
+    if len(ids) > _MAX_NOTIFIED_IDS:
+        return ["*"]
+    return [",".join(ids[at : at + _IDS_PER_PAYLOAD]) for at in range(0, len(ids), _IDS_PER_PAYLOAD)]

@@ -1,15 +1,23 @@
 """The rows of a submitted plan: its execution, jobs and edges."""
 
+import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
+
+import orjson
+from pydantic import Field
 
 from callsheet.db.database import Connection
 from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
+from callsheet.domain.model import Model
 from callsheet.domain.plan import PlannedJob, Submission
 from callsheet.domain.plan_validation import CheckedPlan
 from callsheet.domain.queues import priority_of
-from callsheet.engine.jobs.changes import event_notification
+from callsheet.domain.statuses import JobStatus
+from callsheet.engine.jobs.changes import event_notifications
 from callsheet.engine.jobs.json_validation import validated_json
 from callsheet.operation_api.contract import Operation
 
@@ -29,14 +37,37 @@ _JOB_COLUMNS = (
     "max_attempts",
 )
 """The order of the values of a job."""
+_PARAMS = _JOB_COLUMNS.index("params")
+_ROW_BYTES = 300
+"""Approximate size of the row of a job without its params."""
+_MAX_SIZE_ON_LOOP = 100_000
+"""Bytes. The arguments of larger groups are made in a thread, so that they do not block the event loop."""
+
+
+class AcceptedJob(Model):
+    """A stored job."""
+
+    id: UUID = Field(description="Id of the job record, globally unique")
+    job_id: str = Field(description="Id of the job in its plan")
+    operation: str = Field(description="Canonical name of the operation, also if the plan used an alias")
+    queue: str
+    status: JobStatus
 
 
 class ExecutionRows:
     """The rows of one execution, ready to insert. Raises PlanRefused for values that cannot be stored."""
 
-    def __init__(self, submission: Submission, checked: CheckedPlan, operations: Mapping[str, Operation]) -> None:
+    def __init__(
+        self,
+        submission: Submission,
+        checked: CheckedPlan,
+        operations: Mapping[str, Operation],
+        idempotency_key: str | None = None,
+    ) -> None:
         plan = submission.execution_plan
         self.execution_id = new_id()
+        self.idempotency_key = idempotency_key
+        self.body_digest = None if idempotency_key is None else _digest(submission)
         self.submission = submission
         self.metadata = validated_json(submission.metadata, "metadata")
         validated_json(plan.name, "name")
@@ -60,6 +91,24 @@ class ExecutionRows:
             )
             self.upstream += [positions[name] for name in upstream]
             self.downstream += [index] * len(upstream)
+
+    @property
+    def size(self) -> int:
+        """Approximate size of all rows in bytes."""
+        return len(self.metadata) + sum(_ROW_BYTES + len(job[_PARAMS]) for job in self.jobs)
+
+    def accepted_jobs(self) -> list[AcceptedJob]:
+        """Return the jobs as they are stored."""
+        return [
+            AcceptedJob(
+                id=record_id,
+                job_id=job_id,
+                operation=operation,
+                queue=queue,
+                status=JobStatus.PENDING if pending else JobStatus.QUEUED,
+            )
+            for record_id, _, job_id, operation, queue, _, _, pending, *_ in self.jobs
+        ]
 
     def _add_job(
         self,
@@ -92,8 +141,18 @@ class ExecutionRows:
             self.ready_queues.add(operation.queue)
 
 
-def insert_arguments(executions: Sequence[ExecutionRows]) -> dict[str, Any]:
-    """Return the arguments of the statement that inserts executions. For a large plan, call it in a thread."""
+async def insert_executions(connection: Connection, executions: Sequence[ExecutionRows]) -> set[UUID]:
+    """Insert executions with their jobs and edges in one statement: all or none.
+
+    Returns the ids of those that were not inserted, because their idempotency key is already used.
+    """
+    is_large = sum(each.size for each in executions) > _MAX_SIZE_ON_LOOP
+    arguments = await asyncio.to_thread(_arguments, executions) if is_large else _arguments(executions)
+    rows = await sql.insert_executions(connection, **arguments)
+    return {row["duplicate"] for row in rows if row["duplicate"] is not None}
+
+
+def _arguments(executions: Sequence[ExecutionRows]) -> dict[str, Any]:
     jobs = list(zip(*(job for each in executions for job in each.jobs), strict=True))
     upstream: list[int] = []
     downstream: list[int] = []
@@ -109,15 +168,16 @@ def insert_arguments(executions: Sequence[ExecutionRows]) -> dict[str, Any]:
         "job_counts": [len(each.jobs) for each in executions],
         "callback_urls": [each.submission.callback_url for each in executions],
         "metadatas": [each.metadata for each in executions],
+        "keys": [each.idempotency_key for each in executions],
+        "body_digests": [each.body_digest for each in executions],
         **dict(zip(_JOB_COLUMNS, jobs, strict=True)),
         # Positions in `job_ids`: numbers are encoded faster than ids, and the event loop waits meanwhile.
         "upstream": upstream,
         "downstream": downstream,
         "ready_queues": list({queue for each in executions for queue in each.ready_queues}),
-        "event_notification": event_notification(ids),
+        "event_notifications": event_notifications(ids),
     }
 
 
-async def insert_executions(connection: Connection, arguments: Mapping[str, Any]) -> None:
-    """Insert executions with their jobs and edges in one statement: all or none."""
-    await sql.insert_executions(connection, **arguments)
+def _digest(submission: Submission) -> bytes:
+    return hashlib.sha256(orjson.dumps(submission.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()

@@ -4,23 +4,16 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
-from pydantic import Field
-
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
 from callsheet.domain.model import Model
-from callsheet.domain.statuses import ExecutionStatus, JobStatus
+from callsheet.domain.statuses import ExecutionStatus
+from callsheet.engine.jobs.execution_rows import AcceptedJob, ExecutionRows
+from callsheet.engine.jobs.submit import SubmittedPlan
 
-
-class AcceptedJob(Model):
-    """A stored job."""
-
-    id: UUID = Field(description="Id of the job record, globally unique")
-    job_id: str = Field(description="Id of the job in its plan")
-    operation: str = Field(description="Canonical name of the operation, also if the plan used an alias")
-    queue: str
-    status: JobStatus
+_MAX_JOBS_ON_LOOP = 100
+"""The receipt of a larger plan is made in a thread, so that it does not block the event loop."""
 
 
 class Receipt(Model):
@@ -31,8 +24,20 @@ class Receipt(Model):
     jobs: list[AcceptedJob]
 
 
-async def read_receipt(database: Database, execution_id: UUID) -> Receipt:
-    """Return the current status of a stored execution and its jobs. Raises NotFound."""
+async def receipt_of(database: Database, plan: SubmittedPlan) -> Receipt:
+    """Return the receipt of a submitted plan: as it was stored, or for a duplicate, its current status."""
+    if plan.rows is None:
+        return await _read_receipt(database, plan.execution_id)
+    if len(plan.rows.jobs) <= _MAX_JOBS_ON_LOOP:
+        return _receipt_of_rows(plan.execution_id, plan.rows)
+    return await asyncio.to_thread(_receipt_of_rows, plan.execution_id, plan.rows)
+
+
+def _receipt_of_rows(execution_id: UUID, rows: ExecutionRows) -> Receipt:
+    return Receipt(execution_id=execution_id, status=ExecutionStatus.QUEUED, jobs=rows.accepted_jobs())
+
+
+async def _read_receipt(database: Database, execution_id: UUID) -> Receipt:
     rows: list[Any] = await database.retry(lambda c: sql.receipt(c, execution_id=execution_id), timeout=5)
     if not rows:
         raise NotFound(f"There is no execution {execution_id}.")

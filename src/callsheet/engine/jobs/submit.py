@@ -1,24 +1,24 @@
 """Submit plans: validate and store them."""
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-import orjson
-
-from callsheet.db.database import Connection, Database
-from callsheet.db.statements import sql
-from callsheet.domain.errors import IdempotencyConflict, PlanRefused, Problem
+from callsheet.db.database import TRANSIENT_ERRORS, Database
+from callsheet.domain.errors import DatabaseUnavailable, PlanRefused, Problem
 from callsheet.domain.plan import Submission
 from callsheet.domain.plan_validation import check_plan
-from callsheet.engine.jobs.execution_rows import ExecutionRows, insert_arguments, insert_executions
+from callsheet.engine.jobs.execution_rows import ExecutionRows, insert_executions
+from callsheet.engine.jobs.submission_writer import SubmissionWriter
 from callsheet.operation_api.contract import Operation
 
 _MAX_SIZE_ON_LOOP = 10_000
 """Bytes, roughly. Larger plans are validated in a thread, so that they do not block the event loop."""
+
+_NOT_STORED = "The database does not respond. The plan was not stored; submit it again in a moment."
+_UNKNOWN = "The connection to the database was lost. Whether the plan was stored is unknown."
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +28,8 @@ class SubmittedPlan:
     execution_id: UUID
     is_duplicate: bool = False
     """The same submission was stored before, with the same idempotency key."""
-
-
-@dataclass(frozen=True, slots=True)
-class _PreparedPlan:
-    """A valid plan, ready to store."""
-
-    execution_id: UUID
-    arguments: dict[str, Any]
-    digest: bytes
-    """Digest of the submission; empty if it has no idempotency key."""
+    rows: ExecutionRows | None = None
+    """The rows that were stored; None for a duplicate."""
 
 
 async def submit(
@@ -56,24 +48,48 @@ async def submit(
     caller found outside the plan; they are reported together with those of the plan. `before_insert` runs after the
     validation and before anything is stored.
 
+    Plans that are submitted together are stored by one statement; each caller gets its own result.
+
     Raises IdempotencyConflict for the same key with a different submission, and PlanRefused with all problems of an
-    invalid plan; then nothing is stored.
+    invalid plan; then nothing is stored. Raises DatabaseUnavailable with the facts `execution_id` and `stored`: `no`,
+    or `unknown` if the response of the database was lost. With a key, it is raised after a minute of retries.
     """
-
-    def prepare() -> _PreparedPlan:
-        rows = _validated_rows(submission, operations, max_jobs, other_problems)
-        digest = _digest(submission) if idempotency_key is not None else b""
-        return _PreparedPlan(rows.execution_id, insert_arguments([rows]), digest)
-
-    prepared = await asyncio.to_thread(prepare) if _blocks(submission, operations) else prepare()
+    if _blocks(submission, operations):
+        rows = await asyncio.to_thread(
+            _validated_rows, submission, operations, max_jobs, other_problems, idempotency_key
+        )
+    else:
+        rows = _validated_rows(submission, operations, max_jobs, other_problems, idempotency_key)
     if before_insert is not None:
         await before_insert()
-    if idempotency_key is None:
-        # Not repeated after a lost response: without a key, the plan could be stored twice.
-        async with database.connection() as connection:
-            await insert_executions(connection, prepared.arguments)
-        return SubmittedPlan(prepared.execution_id)
-    return await database.retry(lambda c: _insert_once(c, prepared, idempotency_key), transaction=True)
+    execution_id = await _store(database, rows)
+    is_new = execution_id == rows.execution_id
+    return SubmittedPlan(execution_id, is_duplicate=not is_new, rows=rows if is_new else None)
+
+
+async def _store(database: Database, rows: ExecutionRows) -> UUID:
+    """Store an execution. With an idempotency key, it is repeated while the database is unavailable."""
+    writer = database.shared(SubmissionWriter)
+    stored = "no"
+
+    async def store() -> UUID:
+        nonlocal stored
+        try:
+            return await writer.store(rows)
+        except DatabaseUnavailable as error:
+            if error.facts["stored"] != "no":
+                stored = "unknown"
+            raise
+
+    try:
+        if rows.idempotency_key is None:
+            # Not repeated after a lost response: without a key, the plan could be stored twice.
+            return await store()
+        return await database.repeat(store)
+    except TRANSIENT_ERRORS as error:
+        raise DatabaseUnavailable(
+            _NOT_STORED if stored == "no" else _UNKNOWN, stored=stored, execution_id=str(rows.execution_id)
+        ) from error
 
 
 async def submit_many(
@@ -84,13 +100,13 @@ async def submit_many(
     Raises PlanRefused with all problems of the first invalid plan.
     """
 
-    def prepare() -> dict[str, Any]:
-        return insert_arguments([_validated_rows(each, operations, max_jobs, ()) for each in submissions])
+    def validate() -> list[ExecutionRows]:
+        return [_validated_rows(each, operations, max_jobs, ()) for each in submissions]
 
-    arguments = await asyncio.to_thread(prepare)
+    rows = await asyncio.to_thread(validate)
     async with database.connection() as connection:
-        await insert_executions(connection, arguments)
-    return list(arguments["ids"])
+        await insert_executions(connection, rows)
+    return [each.execution_id for each in rows]
 
 
 def _blocks(submission: Submission, operations: Mapping[str, Operation]) -> bool:
@@ -113,22 +129,12 @@ def _is_large(data: Any) -> bool:
     return size > _MAX_SIZE_ON_LOOP
 
 
-async def _insert_once(connection: Connection, plan: _PreparedPlan, key: str) -> SubmittedPlan:
-    if await sql.store_idempotency_key(connection, key=key, body_digest=plan.digest, execution_id=plan.execution_id):
-        await insert_executions(connection, plan.arguments)
-        return SubmittedPlan(plan.execution_id)
-    first = await sql.find_idempotency_key(connection, key=key)
-    if first["body_digest"] != plan.digest:
-        raise IdempotencyConflict()
-    return SubmittedPlan(first["execution_id"], is_duplicate=True)
-
-
-def _digest(submission: Submission) -> bytes:
-    return hashlib.sha256(orjson.dumps(submission.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()
-
-
 def _validated_rows(
-    submission: Submission, operations: Mapping[str, Operation], max_jobs: int, other_problems: Sequence[Problem]
+    submission: Submission,
+    operations: Mapping[str, Operation],
+    max_jobs: int,
+    other_problems: Sequence[Problem],
+    idempotency_key: str | None = None,
 ) -> ExecutionRows:
     try:
         checked = check_plan(submission.execution_plan, operations, max_jobs=max_jobs)
@@ -136,4 +142,4 @@ def _validated_rows(
         raise PlanRefused([*other_problems, *refused.problems], count=len(other_problems) + refused.count) from None
     if other_problems:
         raise PlanRefused([*other_problems])
-    return ExecutionRows(submission, checked, operations)
+    return ExecutionRows(submission, checked, operations, idempotency_key)

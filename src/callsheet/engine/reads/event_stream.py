@@ -1,9 +1,11 @@
-"""Live streams of the events of executions, for any number of subscribers."""
+"""Live streams of the events of executions, for any number of followers."""
 
 import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncGenerator
+from itertools import groupby
+from typing import Any, TypeAlias
 from uuid import UUID
 
 from callsheet.db.database import Database
@@ -12,64 +14,146 @@ from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
 from callsheet.domain.records import Event
 from callsheet.domain.statuses import EXECUTION_ENDED
-from callsheet.engine.reads.events import events_after
+from callsheet.engine.reads.event_follower import Cursor, EventFollower
+from callsheet.engine.reads.events import event_of
 
 _FALLBACK_INTERVAL = 5.0
 """Seconds between reads without a notification, in case one was lost."""
-_PAGE_SIZE = 500
+_MAX_CURSORS = 1000
+"""Executions of one query."""
+_MAX_EVENTS = 5000
+"""Events of one query."""
+_PAUSE_PER_EXECUTION = 5e-6
+"""Seconds between two reads for each followed execution: the more there are, the more are read by one query."""
+_MAX_PAUSE = 0.05
+
+_Batch: TypeAlias = list[tuple[EventFollower, Cursor]]
 
 
 class EventStream:
-    """Notifies subscribers of new events. One LISTEN connection serves all of them."""
+    """Reads new events for all followers of a process: one LISTEN connection, and one query for up to 1,000 executions.
+
+    The events of an execution are numbered without gaps, and a number is visible only when all smaller ones are. So a
+    follower that continues after the last number it has seen misses nothing.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._subscribers: dict[UUID, set[asyncio.Event]] = defaultdict(set)
+        self._followers: dict[str, set[EventFollower]] = defaultdict(set)
+        """Followers by execution id, in the form of notifications."""
+        self._requests: dict[EventFollower, None] = {}
+        """Followers that wait for a read, in turn."""
+        self._requested = asyncio.Event()
+        self._reader: asyncio.Task[None] | None = None
         self._listener = Listener(
             database.dsn,
             ["callsheet_events"],
-            on_notify=lambda _, payload: self._wake_subscribers(payload),
-            on_gap=lambda: self._wake_subscribers("*"),
+            on_notify=lambda _, payload: self._wake_followers(payload),
+            on_gap=lambda: self._wake_followers("*"),
         )
 
     async def run(self) -> None:
-        """Listen until cancelled."""
+        """Listen until cancelled. Without it, followers read every few seconds."""
         await self._listener.run()
+
+    def follower(self) -> EventFollower:
+        """Return a new follower, which follows nothing yet. Close it at the end."""
+        return EventFollower(on_add=self._add, on_remove=self._remove, request_read=self._request_read)
 
     async def follow(self, execution_id: UUID, *, after: int = 0, forever: bool = False) -> AsyncGenerator[Event, None]:
         """Yield the events with a number greater than `after`, each once, in order, including future ones.
 
-        Ends after the event that ends the execution, unless `forever`. Raises NotFound.
+        Ends after the event that ends the execution, unless `forever`. Raises NotFound and DatabaseUnavailable.
         """
-        await self._has_ended(execution_id, after)
-        wake = asyncio.Event()
-        self._subscribers[execution_id].add(wake)
-        try:
-            while True:
-                wake.clear()
-                while events := await events_after(self._database, execution_id, after, limit=_PAGE_SIZE):
-                    for event in events:
-                        after = event.number
-                        yield event
-                if not forever and await self._has_ended(execution_id, after):
-                    return
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(wake.wait(), _FALLBACK_INTERVAL)
-        finally:
-            self._subscribers[execution_id].discard(wake)
-            if not self._subscribers[execution_id]:
-                del self._subscribers[execution_id]
+        with self.follower() as follower:
+            follower.add(execution_id, after=after, forever=forever)
+            async for _, event in follower:
+                yield event
 
-    async def _has_ended(self, execution_id: UUID, after: int) -> bool:
-        row = await self._database.retry(lambda c: sql.get_execution(c, id=execution_id), timeout=5)
-        if row is None:
-            raise NotFound(f"There is no execution {execution_id}.")
-        return row["status"] in EXECUTION_ENDED and row["last_event"] <= after
+    def _add(self, follower: EventFollower, execution_id: UUID) -> None:
+        self._followers[str(execution_id)].add(follower)
+        if self._reader is None or self._reader.done():
+            self._reader = asyncio.create_task(self._read_until_unused(), name="event reader")
 
-    def _wake_subscribers(self, payload: str) -> None:
+    def _remove(self, follower: EventFollower, execution_id: UUID) -> None:
+        followers = self._followers[str(execution_id)]
+        followers.discard(follower)
+        if not followers:
+            del self._followers[str(execution_id)]
+        if not len(follower):
+            self._requests.pop(follower, None)
+        if not self._followers:
+            self._requested.set()
+
+    def _request_read(self, follower: EventFollower) -> None:
+        self._requests[follower] = None
+        self._requested.set()
+
+    def _wake_followers(self, payload: str) -> None:
         if payload == "*":
-            wakes = [wake for subscribers in self._subscribers.values() for wake in subscribers]
-        else:
-            wakes = [wake for text in payload.split(",") for wake in self._subscribers.get(UUID(text), ())]
-        for wake in wakes:
-            wake.set()
+            for follower in {each for followers in self._followers.values() for each in followers}:
+                follower.mark_unread()
+            return
+        for name in payload.split(","):
+            # Other processes' executions, for most notifications.
+            if name in self._followers:
+                for follower in self._followers[name]:
+                    follower.mark_unread([UUID(name)])
+
+    async def _read_until_unused(self) -> None:
+        loop = asyncio.get_running_loop()
+        next_fallback = loop.time() + _FALLBACK_INTERVAL
+        while self._followers:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(next_fallback):
+                    await self._requested.wait()
+            self._requested.clear()
+            if loop.time() >= next_fallback:
+                self._wake_followers("*")
+                next_fallback = loop.time() + _FALLBACK_INTERVAL
+            while batch := self._next_batch():
+                await self._read(batch)
+            await asyncio.sleep(min(_MAX_PAUSE, len(self._followers) * _PAUSE_PER_EXECUTION))
+
+    def _next_batch(self) -> _Batch:
+        batch: _Batch = []
+        while self._requests and len(batch) < _MAX_CURSORS:
+            follower = next(iter(self._requests))
+            del self._requests[follower]
+            if follower.wants_read:
+                batch += [(follower, cursor) for cursor in follower.take_unread(_MAX_CURSORS - len(batch))]
+        return batch
+
+    async def _read(self, batch: _Batch) -> None:
+        try:
+            await self._deliver(batch)
+        except Exception as error:  # noqa: BLE001 - raised by the followers
+            for follower, cursor in batch:
+                follower.fail(cursor, error, lasting=False)
+        for follower in {follower: None for follower, _ in batch}:
+            if follower.wants_read:
+                self._request_read(follower)
+
+    async def _deliver(self, batch: _Batch) -> None:
+        limit = max(1, _MAX_EVENTS // len(batch))
+        rows = await self._database.retry(
+            lambda c: sql.followed_events(
+                c,
+                ids=[cursor.execution_id for _, cursor in batch],
+                after=[cursor.after for _, cursor in batch],
+                limit=limit,
+            ),
+            timeout=5,
+        )
+        for place, found in groupby(rows, key=lambda row: row["place"]):
+            follower, cursor = batch[place - 1]
+            _deliver_one(follower, cursor, list(found), limit)
+
+
+def _deliver_one(follower: EventFollower, cursor: Cursor, rows: list[Any], limit: int) -> None:
+    status = rows[0]["status"]
+    if status is None:
+        follower.fail(cursor, NotFound(f"There is no execution {cursor.execution_id}."), lasting=True)
+        return
+    events = [event_of(row) for row in rows if row["number"] is not None]
+    follower.deliver(cursor, events, ended=status in EXECUTION_ENDED, more=len(events) == limit)

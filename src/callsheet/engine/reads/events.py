@@ -1,5 +1,7 @@
 """Read events."""
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 import orjson
@@ -14,13 +16,15 @@ async def events_after(database: Database, execution_id: UUID, after: int, *, li
     rows = await database.retry(
         lambda c: sql.events_after(c, execution_id=execution_id, after=after, limit=limit), timeout=5
     )
-    return [
-        Event(
-            number=row["number"],
-            type=row["type"],
-            job_id=row["job_id"],
-            data=orjson.loads(row["data"]) if row["data"] else {},
-            at=row["at"],
-        )
-        for row in rows
-    ]
+    return [event_of(row) for row in rows]
+
+
+def event_of(row: Mapping[str, Any]) -> Event:
+    """Return the event of a row."""
+    return Event(
+        number=row["number"],
+        type=row["type"],
+        job_id=row["job_id"],
+        data=orjson.loads(row["data"]) if row["data"] else {},
+        at=row["at"],
+    )

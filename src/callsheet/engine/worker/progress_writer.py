@@ -12,7 +12,7 @@ import structlog
 from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.json_storage import storable_json, storable_text
-from callsheet.engine.jobs.changes import event_notification
+from callsheet.engine.jobs.changes import event_notifications
 from callsheet.queue.claim import ClaimedJob
 
 log = structlog.get_logger(__name__)
@@ -79,7 +79,7 @@ class ProgressWriter:
         started, self._started_executions = self._started_executions, set()
         if started:
             await self._database.retry(
-                lambda c: sql.notify_event_streams(c, event_notification=event_notification(started)), timeout=1
+                lambda c: sql.notify_event_streams(c, event_notifications=event_notifications(started)), timeout=1
             )
 
     async def flush(self, job: UUID | None = None) -> None:
@@ -137,5 +137,5 @@ class ProgressWriter:
             cancelled=zeros,
             ready_queues=[],
             freed_queues=[],
-            event_notification=event_notification(job.execution_id for job, _, _ in events),
+            event_notifications=event_notifications(job.execution_id for job, _, _ in events),
         )

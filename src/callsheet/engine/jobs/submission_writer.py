@@ -1,0 +1,71 @@
+"""Stores submitted plans, those that arrive together in one statement."""
+
+from uuid import UUID
+
+import asyncpg
+
+from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
+from callsheet.db.group_commit import GroupCommit
+from callsheet.db.statements import sql
+from callsheet.domain.errors import DatabaseUnavailable, IdempotencyConflict
+from callsheet.engine.jobs.execution_rows import ExecutionRows, insert_executions
+
+_MAX_GROUP_BYTES = 2 * 2**20
+_REJECTED = (
+    asyncpg.DataError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+)
+"""Errors of one statement, not of the database. Nothing was stored."""
+
+_ROLLED_BACK = (asyncpg.ReadOnlySQLTransactionError, asyncpg.InsufficientResourcesError)
+"""The database responds, and rejects all writes for now. Nothing was stored."""
+
+
+class SubmissionWriter:
+    """Stores the executions that the callers of one process submit. There is one for each database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._group_commit = GroupCommit(self._store, max_size=_MAX_GROUP_BYTES)
+
+    async def store(self, rows: ExecutionRows) -> UUID:
+        """Store an execution. Returns its id, or that of the first execution with the same idempotency key.
+
+        Raises IdempotencyConflict if the key was used for another submission, and DatabaseUnavailable with the fact
+        `stored`: `no`, or `unknown` if the connection was lost after the statement was sent.
+        """
+        return await self._group_commit.write(rows, size=rows.size)
+
+    async def _store(self, executions: list[ExecutionRows]) -> list[UUID | Exception]:
+        stored = "no"
+        try:
+            async with self._database.connection() as connection:
+                stored = "unknown"
+                duplicates = await insert_executions(connection, executions)
+                if not duplicates:
+                    return [each.execution_id for each in executions]
+                return await _first_executions(connection, executions, duplicates)
+        except _REJECTED:
+            raise
+        except TRANSIENT_ERRORS as error:
+            if isinstance(error, _ROLLED_BACK):
+                stored = "no"
+            raise DatabaseUnavailable(reason=type(error).__name__, stored=stored) from error
+
+
+async def _first_executions(
+    connection: Connection, executions: list[ExecutionRows], duplicates: set[UUID]
+) -> list[UUID | Exception]:
+    """Return the id of each execution; for a duplicate, that of the first execution with its key."""
+    keys = [each.idempotency_key for each in executions if each.execution_id in duplicates]
+    first = {row["key"]: row for row in await sql.find_idempotency_keys(connection, keys=keys)}
+
+    def result(rows: ExecutionRows) -> UUID | Exception:
+        if rows.execution_id not in duplicates:
+            return rows.execution_id
+        stored = first[rows.idempotency_key]
+        return stored["execution_id"] if stored["body_digest"] == rows.body_digest else IdempotencyConflict()
+
+    return [result(each) for each in executions]
