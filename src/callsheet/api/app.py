@@ -22,6 +22,7 @@ from callsheet.api import (
     provider_webhooks,
     queues,
     schema,
+    uploads,
     videos,
     workers,
 )
@@ -31,6 +32,7 @@ from callsheet.api.metrics import Metrics
 from callsheet.api.request_middleware import RequestMiddleware
 from callsheet.api.route_aliases import alias_router
 from callsheet.console.session import Sessions
+from callsheet.files.partial_files import PartialFiles
 from callsheet.wiring import Runtime
 
 ROUTE_MODULES = (
@@ -44,6 +46,7 @@ ROUTE_MODULES = (
     queues,
     workers,
     files,
+    uploads,
     videos,
     provider_webhooks,
     health,
@@ -66,12 +69,17 @@ def create_app(runtime: Runtime) -> FastAPI:
         middleware=[
             Middleware(RequestMiddleware),
             Middleware(AuthMiddleware, settings=settings, sessions=sessions),
-            Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
+            Middleware(
+                BodyLimitMiddleware,
+                max_bytes=settings.max_body_bytes,
+                by_route={("PATCH", "/api/uploads/"): settings.upload_max_bytes},
+            ),
         ],
     )
     app.state.runtime = runtime
     app.state.sessions = sessions
     app.state.metrics = Metrics(runtime)
+    app.state.partial_uploads = PartialFiles(settings.data_dir / "uploads")
     app.state.closing = asyncio.Event()
     routers = [module.router for module in ROUTE_MODULES]
     app.openapi = partial(openapi.build_openapi, app, routers)  # type: ignore[method-assign]

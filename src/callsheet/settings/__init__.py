@@ -22,6 +22,7 @@ from callsheet.settings.logs import LogSettings
 from callsheet.settings.sources import SourceSettings
 from callsheet.settings.speech import SpeechSettings
 from callsheet.settings.storage import StorageSettings
+from callsheet.settings.uploads import UploadSettings
 from callsheet.settings.webhooks import WebhookSettings
 from callsheet.settings.worker import WorkerSettings
 
@@ -32,6 +33,7 @@ class Settings(
     InstallationSettings,
     StorageSettings,
     SourceSettings,
+    UploadSettings,
     ApiSettings,
     WorkerSettings,
     FFmpegSettings,

@@ -12,6 +12,7 @@ from callsheet.domain.plan_validation import CheckedPlan
 from callsheet.domain.queues import priority_of
 from callsheet.engine.jobs.changes import event_notification
 from callsheet.engine.jobs.json_validation import validated_json
+from callsheet.files.object_keys import find_upload_keys
 from callsheet.operation_api.contract import Operation
 
 
@@ -28,6 +29,8 @@ class ExecutionRows:
         self.jobs: list[tuple[Any, ...]] = []
         self.edges: list[tuple[UUID, UUID]] = []
         self.ready_queues: set[str] = set()
+        self.uploads: set[str] = set()
+        """Keys of the uploads that the plan names."""
         record_ids = {job.id: new_id() for job in plan.jobs}
         with_downstream = {upstream for upstreams in checked.upstream.values() for upstream in upstreams}
         for index, job in enumerate(plan.jobs):
@@ -54,6 +57,8 @@ class ExecutionRows:
         has_downstream: bool,
     ) -> None:
         priorities = (job.priority, self.submission.priority, operation.priority, priority_of(operation.queue))
+        params = validated_json(job.params, f"jobs[{index}].params")
+        self.uploads |= find_upload_keys(params)
         self.jobs.append(
             (
                 record_id,
@@ -62,7 +67,7 @@ class ExecutionRows:
                 operation.name,
                 operation.queue,
                 next(p for p in priorities if p is not None),
-                validated_json(job.params, f"jobs[{index}].params"),
+                params,
                 pending_dependencies,
                 has_downstream,
                 job.continue_on_failure,
@@ -75,8 +80,13 @@ class ExecutionRows:
             self.ready_queues.add(operation.queue)
 
 
-async def insert_executions(connection: Connection, executions: Sequence[ExecutionRows]) -> None:
-    """Insert executions with their jobs and edges in one statement: all or none."""
+async def insert_executions(
+    connection: Connection, executions: Sequence[ExecutionRows], *, reserved_for: UUID | None = None
+) -> None:
+    """Insert executions with their jobs and edges in one statement: all or none.
+
+    `reserved_for` is the id of a worker. While it is alive, no other worker runs the jobs.
+    """
     jobs = list(zip(*(job for each in executions for job in each.jobs), strict=True))
     edges = [edge for each in executions for edge in each.edges]
     ids = [each.execution_id for each in executions]
@@ -102,6 +112,7 @@ async def insert_executions(connection: Connection, executions: Sequence[Executi
         max_attempts=jobs[12],
         upstream=[upstream for upstream, _ in edges],
         downstream=[downstream for _, downstream in edges],
+        reserved_for=reserved_for,
         ready_queues=list({queue for each in executions for queue in each.ready_queues}),
         event_notification=event_notification(ids),
     )

@@ -14,6 +14,7 @@ from callsheet.domain.errors import IdempotencyConflict, PlanRefused, Problem
 from callsheet.domain.plan import Submission
 from callsheet.domain.plan_validation import check_plan
 from callsheet.engine.jobs.execution_rows import ExecutionRows, insert_executions
+from callsheet.engine.uploads import mark_uploads_used
 from callsheet.operation_api.contract import Operation
 
 _MAX_JOBS_ON_LOOP = 20
@@ -38,12 +39,14 @@ async def submit(
     idempotency_key: str | None = None,
     other_problems: Sequence[Problem] = (),
     before_insert: Callable[[], Awaitable[object]] | None = None,
+    reserved_for: UUID | None = None,
 ) -> SubmittedPlan:
     """Validate a plan and store it as an execution. This is the only place that validates plans.
 
     With an idempotency key, a repeated submission returns the first execution. `other_problems` are problems that the
     caller found outside the plan; they are reported together with those of the plan. `before_insert` runs after the
-    validation and before anything is stored.
+    validation and before anything is stored. `reserved_for` is the id of a registered worker: while it is alive, no
+    other worker runs the jobs.
 
     Raises IdempotencyConflict for the same key with a different submission, and PlanRefused with all problems of an
     invalid plan; then nothing is stored.
@@ -57,7 +60,8 @@ async def submit(
     if idempotency_key is None:
         # Not repeated after a lost response: without a key, the plan could be stored twice.
         async with database.connection() as connection:
-            await insert_executions(connection, [rows])
+            await mark_uploads_used(connection, rows.uploads)
+            await insert_executions(connection, [rows], reserved_for=reserved_for)
         return SubmittedPlan(rows.execution_id)
     digest = hashlib.sha256(orjson.dumps(submission.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()
     return await database.retry(lambda c: _insert_once(c, rows, idempotency_key, digest), transaction=True)
@@ -76,6 +80,7 @@ async def submit_many(
 
     rows = await asyncio.to_thread(validate)
     async with database.connection() as connection:
+        await mark_uploads_used(connection, set().union(*(each.uploads for each in rows)))
         await insert_executions(connection, rows)
     return [each.execution_id for each in rows]
 
@@ -90,6 +95,7 @@ def _blocks(submission: Submission, operations: Mapping[str, Operation]) -> bool
 
 async def _insert_once(connection: Connection, rows: ExecutionRows, key: str, digest: bytes) -> SubmittedPlan:
     if await sql.store_idempotency_key(connection, key=key, body_digest=digest, execution_id=rows.execution_id):
+        await mark_uploads_used(connection, rows.uploads)
         await insert_executions(connection, [rows])
         return SubmittedPlan(rows.execution_id)
     first = await sql.find_idempotency_key(connection, key=key)
