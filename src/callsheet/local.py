@@ -48,7 +48,8 @@ def run(
     such as `LumaSettings(api_key=…)`, replace those of the environment.
 
     The run starts its own worker, and the embedded database unless the settings name a database. Other workers on the
-    same database leave its jobs alone, unless this process dies. Plans may use local files from the working directory and the plan's folder.
+    same database leave its jobs alone, unless this process dies. Plans may use local files from the working directory
+    and the plan's folder.
 
     Raises PlanRefused with every problem of the plan, before anything is stored. Ctrl-C cancels the execution, waits
     until its jobs have stopped, and raises KeyboardInterrupt.

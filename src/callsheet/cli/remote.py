@@ -9,8 +9,10 @@ from typing import Any
 import httpx2
 import orjson
 
+from callsheet.cli.client_settings import ClientSettings
 from callsheet.cli.errors import CommandFailed, Unreachable, WaitTimeout
 from callsheet.cli.printing import say
+from callsheet.domain.errors import ConfigurationError
 
 _EXIT_CODES = {401: 4, 403: 4, 404: 3, 409: 5, 500: 70, 502: 6, 503: 6, 504: 6}
 _EXIT_CODES_BY_PROBLEM = {"idempotency_conflict": 5}
@@ -29,6 +31,19 @@ class StreamedEvent:
     number: int
     type: str
     data: dict[str, Any]
+
+
+def connect(url: str | None, api_key: str | None) -> "ApiClient":
+    """Return a client. What is None comes from the settings: `CALLSHEET_URL`, `CALLSHEET_API_KEY`.
+
+    Raises ConfigurationError for settings that cannot be read.
+    """
+    try:
+        settings = ClientSettings()
+    except OSError as error:
+        raise ConfigurationError(f"The file in CALLSHEET_API_KEY_FILE cannot be read: {error}") from None
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    return ApiClient(url or settings.url, api_key or key)
 
 
 class ApiClient:
