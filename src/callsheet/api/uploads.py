@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Header, Request, Response
 from pydantic import Field
+from starlette.requests import ClientDisconnect
 
 from callsheet.api import examples
 from callsheet.api.dependencies import RuntimeDep
@@ -187,6 +188,8 @@ async def _without_long_pauses(request: Request) -> AsyncIterator[bytes]:
                 chunk = await anext(chunks, None)
         except TimeoutError:
             raise ApiError(408, "too_slow", f"No data arrived for {_MAX_PAUSE:.0f} seconds.") from None
+        except ClientDisconnect:
+            raise ApiError(400, "disconnected", "The client closed the connection; the upload can continue.") from None
         if chunk is None:
             return
         yield chunk
