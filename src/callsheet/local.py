@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
 
@@ -12,11 +12,12 @@ from callsheet.domain.errors import InvalidState
 from callsheet.domain.plan import Plan, Submission
 from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import check_plan, read_plan, read_submission
-from callsheet.domain.records import Event, Execution, StoredArtifact
+from callsheet.domain.records import Event, Execution
 from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.submit import submit
 from callsheet.engine.reads.executions import get_execution
 from callsheet.engine.worker.loop import Worker
+from callsheet.files.output_paths import output_paths
 from callsheet.logs import use_host_logging
 from callsheet.operation_api.catalog import Catalog, discover
 from callsheet.operation_api.contract import Operation
@@ -43,9 +44,9 @@ def run(
     """Run a plan to its end and return the execution. `execution.status` says whether it succeeded.
 
     `plan` is a plan, a submission, or the path of a JSON or YAML file with either. `operations` are available in this
-    run in addition to the installed ones. Artifacts are copied to the folder `out`, also those of a failed execution;
-    with None they stay in the storage. `on_event` is called with every event after it is stored. `provider_settings`,
-    such as `LumaSettings(api_key=…)`, replace those of the environment.
+    run in addition to the installed ones. Artifacts are copied to `<job>/<name>` in the folder `out`, also those of a
+    failed execution; with None they stay in the storage. `on_event` is called with every event after it is stored.
+    `provider_settings`, such as `LumaSettings(api_key=…)`, replace those of the environment.
 
     The run starts its own worker, and the embedded database unless the settings name a database. Other workers on the
     same database leave its jobs alone, unless this process dies. Plans may use local files from the working directory
@@ -201,25 +202,19 @@ async def _cancel(runtime: Runtime, execution_id: UUID) -> None:
 
 
 async def download_artifacts(runtime: Runtime, execution: Execution, folder: Path) -> dict[UUID, Path]:
-    """Copy an execution's artifacts to a folder. Return their paths by artifact id.
+    """Copy an execution's artifacts to `<job>/<name>` in a folder. Return their paths by artifact id.
 
-    Artifacts with the same name get the id of their job as a prefix. Raises DiskFull or StorageUnreachable.
+    Raises DiskFull or StorageUnreachable.
     """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    paths = {artifact_id: folder / name for artifact_id, name in unique_file_names(execution).items()}
+    paths = {artifact_id: folder / path for artifact_id, path in artifact_paths(execution).items()}
     for artifact in execution.artifacts:
+        await asyncio.to_thread(paths[artifact.artifact_id].parent.mkdir, parents=True, exist_ok=True)
         await runtime.storage.get(artifact.key, paths[artifact.artifact_id])
     return paths
 
 
-def unique_file_names(execution: Execution) -> dict[UUID, str]:
-    """Return a unique file name for each artifact of an execution, by artifact id."""
-    jobs = {job.id: job.job_id.replace("/", "-") for job in execution.jobs}
-    by_name: dict[str, list[StoredArtifact]] = {}
-    for artifact in execution.artifacts:
-        by_name.setdefault(artifact.name, []).append(artifact)
-    return {
-        artifact.artifact_id: name if len(same) == 1 else f"{jobs[artifact.job_id]}-{name}"
-        for name, same in by_name.items()
-        for artifact in same
-    }
+def artifact_paths(execution: Execution) -> dict[UUID, PurePosixPath]:
+    """Return the path of each artifact of an execution below a folder, by artifact id: `<job>/<name>`."""
+    jobs = {job.id: job.job_id for job in execution.jobs}
+    return output_paths((a.artifact_id, jobs[a.job_id], a.name) for a in execution.artifacts)

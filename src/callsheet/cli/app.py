@@ -5,11 +5,13 @@ from typing import Annotated
 import typer
 
 from callsheet.cli import (
+    artifacts,
     check,
     comfyui,
     database,
     executions,
     fake_servers,
+    logs,
     models,
     operations,
     plans,
@@ -39,10 +41,21 @@ _SERVER = "Use a running server"
 _INSTALLATION = "Inspect and set up this installation"
 
 
+def _print_version(wanted: bool) -> None:
+    from importlib.metadata import version as version_of
+
+    if wanted:
+        typer.echo(version_of("callsheet"))
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     context: typer.Context,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log at level debug and print tracebacks")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit")
+    ] = False,
 ) -> None:
     """Read the options of all commands."""
     context.obj = verbose
@@ -59,6 +72,10 @@ app.command(rich_help_panel=_SERVER)(executions.status)
 app.command(rich_help_panel=_SERVER)(executions.watch)
 app.command(rich_help_panel=_SERVER)(executions.cancel)
 app.command(rich_help_panel=_SERVER)(executions.retry)
+app.command(rich_help_panel=_SERVER)(logs.logs)
+app.command(rich_help_panel=_SERVER)(logs.events)
+app.command(rich_help_panel=_SERVER)(artifacts.artifacts)
+app.command(rich_help_panel=_SERVER)(artifacts.download)
 app.add_typer(executions.group, name="executions", rich_help_panel=_SERVER)
 app.add_typer(queues.group, name="queues", rich_help_panel=_SERVER)
 app.add_typer(workers.group, name="workers", rich_help_panel=_SERVER)
@@ -76,6 +93,4 @@ app.add_typer(database.group, name="db", rich_help_panel=_INSTALLATION)
 @app.command(rich_help_panel=_INSTALLATION)
 def version() -> None:
     """Print the version."""
-    from importlib.metadata import version as version_of
-
-    typer.echo(version_of("callsheet"))
+    _print_version(True)

@@ -91,7 +91,7 @@ def status(
     with connect(url, api_key) as client:
         execution = client.get(f"/api/executions/{find_execution_id(client, execution_id)}")
     if job is not None:
-        execution["jobs"] = [_job_of(execution, job)]
+        execution["jobs"] = [job_of(execution, job)]
         record = execution["jobs"][0]["id"]
         execution["artifacts"] = [a for a in execution["artifacts"] if a["jobId"] == record]
     if as_json:
@@ -217,10 +217,11 @@ def retry(
 def _target(client: "ApiClient", execution_id: str, job: str | None) -> str:
     if job is None:
         return f"/api/executions/{execution_id}"
-    return f"/api/jobs/{_job_of(client.get(f'/api/executions/{execution_id}'), job)['id']}"
+    return f"/api/jobs/{job_of(client.get(f'/api/executions/{execution_id}'), job)['id']}"
 
 
-def _job_of(execution: dict[str, Any], job: str) -> dict[str, Any]:
+def job_of(execution: dict[str, Any], job: str) -> dict[str, Any]:
+    """Return a job of an execution by its id in the plan. Raises NotFound."""
     from callsheet.domain.did_you_mean import did_you_mean
     from callsheet.domain.errors import NotFound
 

@@ -1,17 +1,13 @@
 """Uploads the local files of a plan, with a progress bar on a terminal."""
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
 from callsheet.cli.plan_files import find_plan_files, may_have_local_files
-from callsheet.cli.printing import say, size_text, use_color
+from callsheet.cli.printing import say, size_text
 from callsheet.cli.remote import ApiClient
+from callsheet.cli.transfer_bar import transfer_bar
 from callsheet.cli.uploads import upload_file
 
 
@@ -38,15 +34,3 @@ def _upload(client: ApiClient, file: Path) -> str:
         source, sent = upload_file(client, file, on_progress)
     say(f"{file.name}: {'uploaded' if sent else 'the server has it already'} ({size_text(size)})")
     return source
-
-
-@contextmanager
-def transfer_bar(name: str, size: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar on stderr if that is a terminal. Yield a function that receives the number of transferred bytes."""
-    if not (sys.stderr.isatty() and use_color(sys.stderr)):
-        yield lambda _: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(name, total=size)
-        yield lambda done: progress.update(task, completed=done)
