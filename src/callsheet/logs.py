@@ -14,6 +14,8 @@ _REDACTED = "[hidden]"
 _SECRET_NAMES = re.compile(
     r"authorization|cookie|password|passwd|secret|token|api_?key|access_?key|signing_?key|credential", re.IGNORECASE
 )
+_PLACEHOLDER = r"(?:…|\.\.\.|<[\w -]+>|\$\w+|\$\{\w+\}|\[hidden\])"
+"""What advice shows in the place of a secret: `Authorization: Bearer …`."""
 _SECRET_TEXTS = [
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in [
@@ -21,8 +23,12 @@ _SECRET_TEXTS = [
         (r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)", rf"\1{_REDACTED}"),
         # Signatures and keys in the query of a URL.
         (r"([?&](?:sig|signature|token|key|api_?key|X-Amz-[\w-]+)=)[^&\s\"'<>]+", rf"\1{_REDACTED}"),
-        (r"\b(Bearer|Basic)\s+[\w.~+/=-]{4,}", rf"\1 {_REDACTED}"),
-        (r"\b(authorization|(?:set-)?cookie)(['\"]?\s*[:=]\s*['\"]?)[^\r\n'\"]+", rf"\1\2{_REDACTED}"),
+        (rf"\b(Bearer|Basic)\s+(?!{_PLACEHOLDER})[\w.~+/=-]{{4,}}", rf"\1 {_REDACTED}"),
+        (
+            rf"\b(authorization|(?:set-)?cookie)(['\"]?\s*[:=]\s*['\"]?)"
+            rf"(?!(?:(?:Bearer|Basic)\s+)?{_PLACEHOLDER})[^\r\n'\"]+",
+            rf"\1\2{_REDACTED}",
+        ),
         (r"\bwhsec_[\w+/=]+", _REDACTED),
     ]
 ]

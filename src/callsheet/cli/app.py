@@ -1,5 +1,6 @@
 """The root of the command line, with all commands."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -36,6 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_SERVICES = ("up", "serve", "worker")
 _LOCAL = "Run on this machine"
 _SERVER = "Use a running server"
 _INSTALLATION = "Inspect and set up this installation"
@@ -49,6 +51,17 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _warn_about_variables(command: str | None) -> None:
+    """Print variables without effect, once: `check` lists them among its findings, and a worker has a supervisor."""
+    if command == "check" or "CALLSHEET_LIFELINE" in os.environ:
+        return
+    from callsheet.cli.environment import unknown_variables, unused_variables
+    from callsheet.cli.printing import say
+
+    for line in [*unknown_variables(), *(unused_variables() if command in _SERVICES else ())]:
+        say(f"Warning: {line}")
+
+
 @app.callback()
 def options(
     context: typer.Context,
@@ -59,6 +72,7 @@ def options(
 ) -> None:
     """Read the options of all commands."""
     context.obj = verbose
+    _warn_about_variables(context.invoked_subcommand)
 
 
 app.command(rich_help_panel=_LOCAL)(run.demo)
