@@ -63,7 +63,7 @@ def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(number)
-    for noisy in ("alembic", "asyncio", "httpx2", "httpcore2", "PIL"):
+    for noisy in ("alembic", "asyncio", "httpx2", "httpcore2", "PIL", "watchfiles"):
         logging.getLogger(noisy).setLevel(max(number, logging.WARNING))
 
 
