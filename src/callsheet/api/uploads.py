@@ -56,6 +56,7 @@ class UploadRecord(Model):
 @router.post(
     "",
     status_code=201,
+    name="announce_upload",
     summary="Announce a file",
     responses={
         **problem_responses(413, 422),
@@ -94,6 +95,7 @@ async def read_upload(upload_id: UUID, runtime: RuntimeDep, request: Request) ->
 
 @router.patch(
     "/{upload_id}",
+    name="send_upload_part",
     summary="Send a part of a file",
     responses={**problem_responses(404, 409, 413, 422), 200: examples.complete_upload},
     openapi_extra=examples.upload_part,

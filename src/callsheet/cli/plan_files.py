@@ -58,7 +58,7 @@ def find_plan_files(plan: Any, operations: Sequence[Mapping[str, Any]], roots: S
     schemas = {name: each["paramsSchema"] for each in operations for name in (each["name"], *each["aliases"])}
     found, left, problems = [], [], []
     for index, job in enumerate(_jobs(plan)):
-        schema = schemas.get(job.get("operation"))
+        schema = schemas.get(str(job.get("operation")))
         if schema is None or not isinstance(job.get("params"), dict):
             continue
         for text in _Walk(schema).texts(job["params"], f"jobs[{index}].params"):
@@ -87,7 +87,7 @@ def _jobs(plan: Any) -> list[dict[str, Any]]:
     if isinstance(plan, dict):
         plan = plan.get("executionPlan") or plan.get("execution_plan") or plan
     jobs = plan.get("jobs") if isinstance(plan, dict) else plan
-    return [job for job in jobs if isinstance(job, dict)] if isinstance(jobs, list) else []
+    return [job if isinstance(job, dict) else {} for job in jobs] if isinstance(jobs, list) else []
 
 
 def _texts_in(value: Any) -> Iterator[str]:
