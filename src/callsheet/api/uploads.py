@@ -158,6 +158,7 @@ async def _complete(runtime: Runtime, partial: PartialFiles, upload: Upload) -> 
         completed = await complete_upload(runtime.database, runtime.storage, upload, partial.path(upload.id))
     except DigestMismatch:
         await asyncio.to_thread(partial.remove, upload.id)
+        await runtime.storage.delete([upload.direct_key])
         raise
     await asyncio.to_thread(partial.remove, upload.id)
     return completed

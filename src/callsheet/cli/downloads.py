@@ -93,8 +93,9 @@ def _append(url: str, part: Path, on_progress: OnProgress) -> None:
         if response.is_error:
             raise CommandFailed(f"The file responded with status {response.status_code}.", exit_code=6, problems=[])
         # 200: the server ignores ranges and sends the whole file.
-        with part.open("ab" if response.status_code == httpx2.codes.PARTIAL_CONTENT else "wb") as file:
-            have = file.tell()
+        continues = response.status_code == httpx2.codes.PARTIAL_CONTENT
+        have = have if continues else 0
+        with part.open("ab" if continues else "wb") as file:
             for chunk in response.iter_raw():
                 file.write(chunk)
                 have += len(chunk)

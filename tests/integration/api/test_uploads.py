@@ -11,6 +11,8 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
+from callsheet.cli.remote import ApiClient
+from callsheet.cli.uploads import upload_file
 from callsheet.db.statements import sql
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
@@ -240,3 +242,61 @@ async def test_a_provider_gets_a_signed_url_of_an_upload(api):
 async def test_uploads_need_the_api_key(settings, catalog):
     async with served(settings.model_copy(update={"api_key": SecretStr("k" * 20)}), catalog) as api:
         assert (await api.client.post("/api/uploads", json=announcement(PNG))).status_code == 401
+
+
+@pytest.fixture
+async def with_bucket(settings, catalog, s3_server):
+    """A server that stores files in a bucket."""
+    names = ("s3_bucket", "s3_endpoint", "s3_access_key", "s3_secret_key")
+    bucket = {name: getattr(s3_server.settings(), name) for name in names}
+    async with served(settings.model_copy(update=bucket), catalog) as api:
+        yield api
+
+
+async def test_a_file_can_be_put_directly_into_the_bucket(with_bucket):
+    api = with_bucket
+    _, upload = await announce(api, PNG)
+    async with httpx2.AsyncClient(trust_env=False) as outside:
+        put = await outside.put(upload["uploadUrl"], content=PNG)
+    assert put.status_code == 200
+
+    complete = (await api.client.post(f"/api/uploads/{upload['id']}/complete")).json()
+
+    assert (complete["complete"], complete["mediaType"]) == (True, "image/png")
+    stored = await api.runtime.storage.head(complete["source"].removeprefix("storage:"))
+    assert (stored.size, stored.media_type) == (len(PNG), "image/png")
+    left = [info.key async for page in api.runtime.storage.list_pages("uploads/incoming") for info in page]
+    assert left == []
+    assert (await announce(api, PNG))[0] == 200
+
+
+async def test_a_direct_upload_is_verified(with_bucket):
+    api = with_bucket
+    data = os.urandom(1000)
+    _, upload = await announce(api, data)
+    path = f"/api/uploads/{upload['id']}/complete"
+    assert (await api.client.post(path)).status_code == 404
+
+    async with httpx2.AsyncClient(trust_env=False) as outside:
+        await outside.put(upload["uploadUrl"], content=data[::-1])
+        forged = await api.client.post(path)
+        await outside.put(upload["uploadUrl"], content=data * 2)
+        longer = await api.client.post(path)
+
+    assert (forged.status_code, forged.json()["code"]) == (422, "digest_mismatch")
+    assert (longer.status_code, longer.json()["code"]) == (413, "too_large")
+    assert (await send(api, upload, data)).json()["complete"], "the file can still be sent in parts"
+
+
+async def test_the_command_line_uses_the_bucket_if_it_can_reach_it(with_bucket, tmp_path):
+    api = with_bucket
+    data = os.urandom(100_000)
+    (tmp_path / "clip.mp4").write_bytes(data)
+    progress = []
+
+    def upload():
+        with ApiClient(str(api.client.base_url), None) as client:
+            return upload_file(client, tmp_path / "clip.mp4", progress.append)
+
+    assert await asyncio.to_thread(upload) == (f"storage:uploads/{digest(data)}.mp4", True)
+    assert progress[-1] == len(data)
