@@ -26,6 +26,7 @@ from callsheet.cli import (
     workers,
 )
 from callsheet.cli.errors import EXIT_CODES, ErrorHandlingGroup
+from callsheet.cli.examples import add_examples
 
 app = typer.Typer(
     cls=ErrorHandlingGroup,
@@ -108,3 +109,6 @@ app.add_typer(database.group, name="db", rich_help_panel=_INSTALLATION)
 def version() -> None:
     """Print the version."""
     _print_version(True)
+
+
+add_examples(app)
