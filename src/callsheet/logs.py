@@ -14,7 +14,7 @@ _REDACTED = "[hidden]"
 _SECRET_NAMES = re.compile(
     r"authorization|cookie|password|passwd|secret|token|api_?key|access_?key|signing_?key|credential", re.IGNORECASE
 )
-_PLACEHOLDER = r"(?:…|\.\.\.|<[\w -]+>|\$\w+|\$\{\w+\}|\[hidden\])"
+_PLACEHOLDER = r"(?:…|\.\.\.|<[\w -]+>|(?-i:\$[A-Z_]+|\$\{[A-Z_]+\})|\[hidden\])(?=[\s`'\".,;)]|$)"
 """What advice shows in the place of a secret: `Authorization: Bearer …`."""
 _SECRET_TEXTS = [
     (re.compile(pattern, re.IGNORECASE), replacement)
@@ -23,10 +23,10 @@ _SECRET_TEXTS = [
         (r"(\b[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s@/]+(?=@)", rf"\1{_REDACTED}"),
         # Signatures and keys in the query of a URL.
         (r"([?&](?:sig|signature|token|key|api_?key|X-Amz-[\w-]+)=)[^&\s\"'<>]+", rf"\1{_REDACTED}"),
-        (rf"\b(Bearer|Basic)\s+(?!{_PLACEHOLDER})[\w.~+/=-]{{4,}}", rf"\1 {_REDACTED}"),
+        (rf"\b(Bearer|Basic)\s++(?!{_PLACEHOLDER})[\w.~+/=-]{{4,}}", rf"\1 {_REDACTED}"),
         (
-            rf"\b(authorization|(?:set-)?cookie)(['\"]?\s*[:=]\s*['\"]?)"
-            rf"(?!(?:(?:Bearer|Basic)\s+)?{_PLACEHOLDER})[^\r\n'\"]+",
+            rf"\b(authorization|(?:set-)?cookie)(['\"]?\s*[:=]\s*+['\"]?+)"
+            rf"(?!(?:(?:Bearer|Basic)\s++)?+{_PLACEHOLDER})[^\r\n'\"]+",
             rf"\1\2{_REDACTED}",
         ),
         (r"\bwhsec_[\w+/=]+", _REDACTED),

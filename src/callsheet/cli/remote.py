@@ -15,6 +15,7 @@ from callsheet.cli.printing import say
 from callsheet.domain.errors import ConfigurationError
 
 _EXIT_CODES = {401: 4, 403: 4, 404: 3, 409: 5, 500: 70, 502: 6, 503: 6, 504: 6}
+_UNAUTHORIZED = 401
 _EXIT_CODES_BY_PROBLEM = {"idempotency_conflict": 5}
 _ENDED = {"succeeded", "failed", "cancelled"}
 _RECONNECT_TIMEOUT = 60.0
@@ -167,4 +168,6 @@ def command_failure(status: int, content: bytes) -> CommandFailed:
     message = problem.get("detail") or problem.get("title") or f"The server responded with status {status}."
     errors = problem.get("errors") or []
     lines = [f"{e.get('path')}: {e.get('message')}" if e.get("path") else str(e.get("message")) for e in errors]
+    if status == _UNAUTHORIZED:
+        lines.append("Set the key of the server with --api-key, CALLSHEET_API_KEY or CALLSHEET_API_KEY_FILE.")
     return CommandFailed(message, exit_code=exit_code, problems=lines)
