@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 group = typer.Typer(help="List executions.", no_args_is_help=True)
 
+_SHOWN_JOBS = 20
+
 JobOption = Annotated[str | None, typer.Option("--job", metavar="JOB", help="Only this job, by its id in the plan")]
 
 
@@ -227,7 +229,8 @@ def job_of(execution: dict[str, Any], job: str) -> dict[str, Any]:
 
     jobs: dict[str, dict[str, Any]] = {each["jobId"]: each for each in execution["jobs"]}
     if job not in jobs:
-        raise NotFound(f"The execution has no job '{job}'{did_you_mean(job, jobs)}")
+        shown = ", ".join([*jobs][:_SHOWN_JOBS]) + (", …" if len(jobs) > _SHOWN_JOBS else "")
+        raise NotFound(f"The execution has no job '{job}'{did_you_mean(job, jobs) or '.'} Its jobs: {shown}")
     return jobs[job]
 
 
