@@ -74,7 +74,8 @@ def download(
             results.append({**artifact, "path": str(target), "downloaded": downloaded})
             if not as_json:
                 show(str(target))
-            say(f"{target}: {'downloaded' if downloaded else 'is already there'} ({size_text(artifact['size'])})")
+            if not downloaded:
+                say(f"{target} is already there ({size_text(artifact['size'])})")
     if as_json:
         show_json(results)
 

@@ -14,7 +14,7 @@ from callsheet.cli.errors import CommandFailed, Unreachable, WaitTimeout
 from callsheet.cli.printing import say
 from callsheet.domain.errors import ConfigurationError
 
-_EXIT_CODES = {401: 4, 403: 4, 404: 3, 409: 5, 500: 70, 502: 6, 503: 6, 504: 6}
+_EXIT_CODES = {408: 6, 401: 4, 403: 4, 404: 3, 409: 5, 500: 70, 502: 6, 503: 6, 504: 6}
 _UNAUTHORIZED = 401
 _EXIT_CODES_BY_PROBLEM = {"idempotency_conflict": 5}
 _ENDED = {"succeeded", "failed", "cancelled"}

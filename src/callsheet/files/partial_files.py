@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
@@ -56,11 +56,12 @@ class PartialFiles:
             await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
             file = await asyncio.to_thread(self.path(id).open, "ab")
             try:
-                async for block in _blocks(chunks):
-                    end += len(block)
-                    if end > size:
-                        raise TooLarge(f"More than the announced {size:,} bytes were sent.")
-                    await asyncio.to_thread(file.write, block)
+                async with aclosing(_blocks(chunks)) as blocks:
+                    async for block in blocks:
+                        end += len(block)
+                        if end > size:
+                            raise TooLarge(f"More than the announced {size:,} bytes were sent.")
+                        await asyncio.to_thread(file.write, block)
             finally:
                 await asyncio.to_thread(file.close)
 
@@ -71,13 +72,17 @@ class PartialFiles:
     def remove_older_than(self, max_age: timedelta) -> int:
         """Delete the files that have not grown for this time. Return their number."""
         oldest = time.time() - max_age.total_seconds()
-        old = [path for path in self._folder.glob("*.part") if path.stat().st_mtime < oldest]
-        for path in old:
-            path.unlink(missing_ok=True)
-        return len(old)
+        removed = 0
+        for path in self._folder.glob("*.part"):
+            # Another request may complete the file meanwhile.
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+                    removed += 1
+        return removed
 
 
-async def _blocks(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _blocks(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     """Join small chunks to blocks of a megabyte. After an error of `chunks`, the rest comes before the error."""
     pending = bytearray()
     try:
