@@ -37,6 +37,7 @@ from callsheet.settings.logs import LogSettings
 from callsheet.settings.sources import SourceSettings
 from callsheet.settings.speech import SpeechSettings
 from callsheet.settings.storage import StorageSettings
+from callsheet.settings.uploads import UploadSettings
 from callsheet.settings.webhooks import WebhookSettings
 from callsheet.settings.worker import WorkerSettings
 
@@ -65,6 +66,7 @@ _GROUPS: dict[str, tuple[type[BaseModel], ...]] = {
     "Folders and database": (InstallationSettings,),
     "Storage": (StorageSettings,),
     "Media sources": (SourceSettings,),
+    "Uploads": (UploadSettings,),
     "API": (ApiSettings,),
     "Workers": (WorkerSettings,),
     "FFmpeg": (FFmpegSettings,),

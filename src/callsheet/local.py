@@ -4,18 +4,20 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
 
 from callsheet.domain.errors import InvalidState
 from callsheet.domain.plan import Plan, Submission
 from callsheet.domain.plan_parsing import read_plan_text
-from callsheet.domain.plan_validation import read_plan, read_submission
-from callsheet.domain.records import Event, Execution, StoredArtifact
+from callsheet.domain.plan_validation import check_plan, read_plan, read_submission
+from callsheet.domain.records import Event, Execution
 from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.submit import submit
 from callsheet.engine.reads.executions import get_execution
+from callsheet.engine.worker.loop import Worker
+from callsheet.files.output_paths import output_paths
 from callsheet.logs import use_host_logging
 from callsheet.operation_api.catalog import Catalog, discover
 from callsheet.operation_api.contract import Operation
@@ -42,12 +44,13 @@ def run(
     """Run a plan to its end and return the execution. `execution.status` says whether it succeeded.
 
     `plan` is a plan, a submission, or the path of a JSON or YAML file with either. `operations` are available in this
-    run in addition to the installed ones. Artifacts are copied to the folder `out`, also those of a failed execution;
-    with None they stay in the storage. `on_event` is called with every event after it is stored. `provider_settings`,
-    such as `LumaSettings(api_key=…)`, replace those of the environment.
+    run in addition to the installed ones. Artifacts are copied to `<job>/<name>` in the folder `out`, also those of a
+    failed execution; with None they stay in the storage. `on_event` is called with every event after it is stored.
+    `provider_settings`, such as `LumaSettings(api_key=…)`, replace those of the environment.
 
     The run starts its own worker, and the embedded database unless the settings name a database. Other workers on the
-    same database can run some of the jobs. Plans may use local files from the working directory and the plan's folder.
+    same database leave its jobs alone, unless this process dies. Plans may use local files from the working directory
+    and the plan's folder.
 
     Raises PlanRefused with every problem of the plan, before anything is stored. Ctrl-C cancels the execution, waits
     until its jobs have stopped, and raises KeyboardInterrupt.
@@ -81,9 +84,11 @@ async def arun(
     settings = _local_settings(settings or Settings(), plan)
     catalog = load_catalog(operations).with_settings(settings)
     submission = _read_submission(plan, settings, catalog)
+    # Before a database is started; `submit` validates the plan again before it is stored.
+    await asyncio.to_thread(check_plan, submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
     async with open_runtime(settings, catalog, migrate=True, provider_settings=provider_settings) as runtime:
-        execution_id = await _submit(runtime, submission)
-        async with _running_worker(runtime, execution_id) as worker_task:
+        async with _running_worker(runtime) as (worker, worker_task):
+            execution_id = await _submit(runtime, submission, worker.id)
             try:
                 await _wait_for_end(worker_task, _follow_events(runtime, execution_id, on_event))
             except BaseException:
@@ -131,9 +136,15 @@ def _local_settings(settings: Settings, plan: object) -> Settings:
     return settings.model_copy(update={"source_roots": roots, "grace_period": timedelta(0)})
 
 
-async def _submit(runtime: Runtime, submission: Submission) -> UUID:
+async def _submit(runtime: Runtime, submission: Submission, worker_id: UUID) -> UUID:
     submitting = asyncio.ensure_future(
-        submit(runtime.database, submission, runtime.catalog, max_jobs=runtime.settings.max_jobs_per_plan)
+        submit(
+            runtime.database,
+            submission,
+            runtime.catalog,
+            max_jobs=runtime.settings.max_jobs_per_plan,
+            reserved_for=worker_id,
+        )
     )
     try:
         return (await asyncio.shield(submitting)).execution_id
@@ -143,12 +154,13 @@ async def _submit(runtime: Runtime, submission: Submission) -> UUID:
 
 
 @asynccontextmanager
-async def _running_worker(runtime: Runtime, execution_id: UUID) -> AsyncIterator[asyncio.Task[None]]:
-    """Run a worker for this execution only. It may read the user's files, so it must not run jobs of other plans."""
-    worker = runtime.worker(only=execution_id)
+async def _running_worker(runtime: Runtime) -> AsyncIterator[tuple[Worker, asyncio.Task[None]]]:
+    """Run a worker that runs only jobs reserved for it. It may read the user's files, so it runs no other plans."""
+    worker = runtime.worker(only_reserved=True)
     worker_task = asyncio.create_task(worker.run(), name="worker")
     try:
-        yield worker_task
+        await _wait_for_end(worker_task, _wait_for(worker.registered))
+        yield worker, worker_task
     finally:
         worker.stop()
         await asyncio.wait({worker_task})
@@ -166,6 +178,10 @@ async def _wait_for_end(worker_task: asyncio.Task[None], following: Coroutine[An
             task.cancel()
             await asyncio.wait({task})
     task.result()
+
+
+async def _wait_for(event: asyncio.Event) -> None:
+    await event.wait()
 
 
 async def _follow_events(runtime: Runtime, execution_id: UUID, on_event: OnEvent | None) -> None:
@@ -186,24 +202,18 @@ async def _cancel(runtime: Runtime, execution_id: UUID) -> None:
 
 
 async def download_artifacts(runtime: Runtime, execution: Execution, folder: Path) -> dict[UUID, Path]:
-    """Copy an execution's artifacts to a folder. Return their paths by artifact id.
+    """Copy an execution's artifacts to `<job>/<name>` in a folder. Return their paths by artifact id.
 
-    Artifacts with the same name get the id of their job as a prefix. Raises DiskFull or StorageUnreachable.
+    Raises DiskFull or StorageUnreachable.
     """
     await asyncio.to_thread(folder.mkdir, parents=True, exist_ok=True)
-    paths = {artifact_id: folder / name for artifact_id, name in unique_file_names(execution).items()}
+    paths = {artifact_id: folder / path for artifact_id, path in artifact_paths(execution).items()}
     for artifact in execution.artifacts:
+        await asyncio.to_thread(paths[artifact.artifact_id].parent.mkdir, parents=True, exist_ok=True)
         await runtime.storage.get(artifact.key, paths[artifact.artifact_id])
     return paths
 
 
-def unique_file_names(execution: Execution) -> dict[UUID, str]:
-    """Return a unique file name for each artifact of an execution, by artifact id."""
-    by_name: dict[str, list[StoredArtifact]] = {}
-    for artifact in execution.artifacts:
-        by_name.setdefault(artifact.name, []).append(artifact)
-    return {
-        artifact.artifact_id: name if len(same) == 1 else f"{artifact.job_id.replace('/', '-')}-{name}"
-        for name, same in by_name.items()
-        for artifact in same
-    }
+def artifact_paths(execution: Execution) -> dict[UUID, PurePosixPath]:
+    """Return the path of each artifact of an execution below a folder, by artifact id: `<job>/<name>`."""
+    return output_paths((a.artifact_id, a.job_id, a.name) for a in execution.artifacts)

@@ -19,6 +19,8 @@ _CUT_MARGIN = 4_000
 _SECRET_NAMES = re.compile(
     r"authorization|cookie|password|passwd|secret|token|api_?key|access_?key|signing_?key|credential", re.IGNORECASE
 )
+_PLACEHOLDER = r"(?:…|\.\.\.|<[\w -]+>|(?-i:\$[A-Z_]+|\$\{[A-Z_]+\})|\[hidden\])(?=[\s`'\".,;)]|$)"
+"""What advice shows in the place of a secret: `Authorization: Bearer …`."""
 _SECRET_TEXTS = [
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in [
@@ -26,8 +28,12 @@ _SECRET_TEXTS = [
         (r"(://[^\s:/@]*:)[^\s@/]+(?=@)", rf"\1{_REDACTED}"),
         # Signatures and keys in the query of a URL.
         (r"([?&](?:sig|signature|token|key|api_?key|X-Amz-[\w-]+)=)[^&\s\"'<>]+", rf"\1{_REDACTED}"),
-        (r"\b(Bearer|Basic)\s+[\w.~+/=-]{4,}", rf"\1 {_REDACTED}"),
-        (r"\b(authorization|(?:set-)?cookie)(['\"]?\s*[:=]\s*['\"]?)[^\r\n'\"]+", rf"\1\2{_REDACTED}"),
+        (rf"\b(Bearer|Basic)\s++(?!{_PLACEHOLDER})[\w.~+/=-]{{4,}}", rf"\1 {_REDACTED}"),
+        (
+            rf"\b(authorization|(?:set-)?cookie)(['\"]?\s*[:=]\s*+['\"]?+)"
+            rf"(?!(?:(?:Bearer|Basic)\s++)?+{_PLACEHOLDER})[^\r\n'\"]+",
+            rf"\1\2{_REDACTED}",
+        ),
         (r"\bwhsec_[\w+/=]+", _REDACTED),
     ]
 ]
@@ -65,7 +71,7 @@ def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(number)
-    for noisy in ("alembic", "asyncio", "httpx2", "httpcore2", "PIL"):
+    for noisy in ("alembic", "asyncio", "httpx2", "httpcore2", "PIL", "watchfiles"):
         logging.getLogger(noisy).setLevel(max(number, logging.WARNING))
 
 

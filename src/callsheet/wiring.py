@@ -75,11 +75,11 @@ class Runtime:
         *,
         name: str | None = None,
         id: UUID | None = None,
-        only: UUID | None = None,
+        only_reserved: bool = False,
     ) -> Worker:
         """Return a new worker with these lanes; default: one lane for each queue of the known operations.
 
-        With `only`, the worker runs the jobs of that execution only.
+        With `only_reserved`, the worker runs only the jobs that are reserved for it.
         """
         catalog = runnable_operations(self.catalog, self.settings)
         return Worker(
@@ -90,7 +90,7 @@ class Runtime:
             lanes=lanes or self.default_lanes(),
             name=name,
             id=id,
-            only=only,
+            only_reserved=only_reserved,
         )
 
     def webhook_sender(self) -> WebhookSender:

@@ -43,6 +43,18 @@ async def note(job: callsheet.Context, params: Params) -> Result:
     return Result(text=params.text + "!", file=await job.keep(path))
 
 
+class Source(callsheet.Model):
+    source: callsheet.MediaSource
+
+
+@callsheet.operation("copy")
+async def copy(job: callsheet.Context, params: Source) -> Result:
+    """Copy a file."""
+    path = job.dir / "copy.txt"
+    path.write_bytes((await job.fetch_input(params.source)).read_bytes())
+    return Result(text="", file=await job.keep(path))
+
+
 @callsheet.operation("refuse")
 async def refuse(job: callsheet.Context, params: Params) -> Result:
     """Fail."""
@@ -183,8 +195,11 @@ def test_a_plan_with_a_custom_operation_produces_files(callsheet, here):
     assert done.returncode == 0, done.stderr
     execution = json.loads(done.stdout)
     assert [job["status"] for job in execution["jobs"]] == ["succeeded", "succeeded"]
-    texts = {Path(artifact["path"]).name: (here / artifact["path"]).read_text() for artifact in execution["artifacts"]}
-    assert texts == {"first-a note, 'quoted' 🎬.txt": "Ada", "second-a note, 'quoted' 🎬.txt": "Ada!"}
+    texts = {artifact["path"]: (here / artifact["path"]).read_text() for artifact in execution["artifacts"]}
+    assert texts == {
+        "the files/first/a note, 'quoted' 🎬.txt": "Ada",
+        "the files/second/a note, 'quoted' 🎬.txt": "Ada!",
+    }
     assert "second: succeeded" in done.stderr
     assert "\x1b" not in done.stderr
 
@@ -313,6 +328,60 @@ def test_a_job_that_exits_its_process_fails_and_the_worker_is_restarted(started,
     assert alive == [], "the workers exit with their parent"
 
 
+def test_submit_uploads_local_files_and_download_fetches_the_results(started, callsheet, here):
+    (here / "a note.txt").write_text("Ada")
+    plan = write_plan(
+        here,
+        {"id": "copy", "operation": "copy", "params": {"source": "a note.txt"}},
+        {"id": "again", "operation": "copy", "params": {"source": "${copy.file}"}},
+    )
+    with started("up", "--port", "0", "--import", "my_operations") as up:
+        url = read_until(up.stderr, "listens at").split()[3]
+
+        first = callsheet("submit", plan, "--wait", "--json", CALLSHEET_URL=url)
+        second = callsheet("submit", plan, "--wait", "--json", CALLSHEET_URL=url)
+        downloaded = callsheet("download", "last", "--out", "the files", CALLSHEET_URL=url)
+        events = callsheet("events", "last", "--job", "again", "--json", CALLSHEET_URL=url)
+        missing = callsheet(
+            "submit",
+            "-",
+            input=json.dumps([{"id": "a", "operation": "copy", "params": {"source": "b"}}]),
+            CALLSHEET_URL=url,
+        )
+        up.send_signal(signal.SIGTERM)
+        up.communicate(timeout=30)
+
+    assert first.returncode == 0, first.stderr
+    assert "a note.txt: uploaded (3 B)" in first.stderr
+    assert "a note.txt: the server has it already (3 B)" in second.stderr
+    assert json.loads(second.stdout)["status"] == "succeeded"
+    assert downloaded.stdout.splitlines() == ["the files/copy/copy.txt", "the files/again/copy.txt"]
+    assert [(here / path).read_text() for path in downloaded.stdout.splitlines()] == ["Ada", "Ada"]
+    types = [json.loads(line)["type"] for line in events.stdout.splitlines()]
+    assert types == ["job.queued", "job.running", "job.succeeded"]
+    assert missing.returncode == 2
+    assert "jobs[0].params.source: There is no readable file 'b'" in missing.stderr
+
+
+def test_up_with_reload_restarts_after_a_change_of_a_python_file(started, callsheet, here):
+    with started("up", "--port", "0", "--import", "my_operations", "--reload") as up:
+        url = read_until(up.stderr, "listens at").split()[3]
+        (here / "my_operations.py").write_text(OPERATIONS.replace('"refuse"', '"decline"'))
+        read_until(up.stderr, "Changed: my_operations.py")
+        again = read_until(up.stderr, "listens at").split()[3]
+        plan = write_plan(here, {"id": "a", "operation": "decline"})
+
+        submitted = callsheet("submit", plan, "--wait", "--url", url)
+
+        up.send_signal(signal.SIGTERM)
+        up.communicate(timeout=30)
+
+    assert again == url
+    assert submitted.returncode == 1
+    assert "failed on purpose" in submitted.stderr
+    assert up.returncode == 0
+
+
 def test_check_lists_errors_first(callsheet, here):
     good = callsheet("check", "--json", "--import", "my_operations")
     bad = callsheet(
@@ -342,7 +411,7 @@ def test_check_lists_errors_first(callsheet, here):
 
 
 def test_an_unreachable_server_gives_exit_status_6_and_advice(callsheet):
-    done = callsheet("status", "x", "--url", "http://127.0.0.1:1")
+    done = callsheet("status", "last", "--url", "http://127.0.0.1:1")
 
     assert done.returncode == 6
     assert "callsheet up" in done.stderr
@@ -374,4 +443,4 @@ def test_the_example_in_the_package_docstring_runs(here, environment):
     )
 
     assert done.stdout == "succeeded ['card.mp4']\n", done.stderr
-    assert (here / "videos" / "card.mp4").stat().st_size > 1000
+    assert (here / "videos" / "card" / "card.mp4").stat().st_size > 1000

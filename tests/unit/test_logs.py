@@ -31,10 +31,28 @@ structlog.get_logger("x").debug("not seen")
         "{'authorization': 'Basic hush=='}",
         "Set-Cookie: session=hush; HttpOnly",
         "whsec_hush",
+        "Authorization: Bearer ...hush",
+        "Authorization: Bearer $hush",
+        "Authorization: AWS4-HMAC-SHA256 Credential=a, Signature=hush",
+        "send `Authorization: Bearer …`, not Authorization: Bearer hush-hush",
     ],
 )
 def test_secrets_inside_texts_are_redacted(text):
     assert "hush" not in redact_secrets(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "A valid API key is needed; send it as `Authorization: Bearer …`.",
+        "curl -H 'Authorization: Bearer $CALLSHEET_API_KEY' http://box:8500/api/queues",
+        "Authorization: Bearer <key>",
+        "Basic ${CREDENTIALS}",
+        "Cookie: …",
+    ],
+)
+def test_advice_with_the_place_of_a_secret_is_shown(text):
+    assert redact_secrets(text) == text
 
 
 def test_other_values_are_unchanged():

@@ -22,6 +22,7 @@ from callsheet.api import (
     provider_webhooks,
     queues,
     schema,
+    uploads,
     videos,
     workers,
 )
@@ -33,6 +34,7 @@ from callsheet.api.request_middleware import RequestMiddleware
 from callsheet.api.route_aliases import alias_router
 from callsheet.api.unknown_query import reject_unknown_query
 from callsheet.console.session import Sessions
+from callsheet.files.partial_files import PartialFiles
 from callsheet.wiring import Runtime
 
 ROUTE_MODULES = (
@@ -46,6 +48,7 @@ ROUTE_MODULES = (
     queues,
     workers,
     files,
+    uploads,
     videos,
     provider_webhooks,
     health,
@@ -70,12 +73,17 @@ def create_app(runtime: Runtime) -> FastAPI:
             Middleware(RequestMiddleware),
             Middleware(HeadLimitMiddleware),
             Middleware(AuthMiddleware, settings=settings, sessions=sessions),
-            Middleware(BodyLimitMiddleware, max_bytes=settings.max_body_bytes),
+            Middleware(
+                BodyLimitMiddleware,
+                max_bytes=settings.max_body_bytes,
+                by_route={("PATCH", "/api/uploads/"): settings.upload_max_bytes},
+            ),
         ],
     )
     app.state.runtime = runtime
     app.state.sessions = sessions
     app.state.metrics = Metrics(runtime)
+    app.state.partial_uploads = PartialFiles(settings.data_dir / "uploads")
     app.state.closing = asyncio.Event()
     routers = [module.router for module in ROUTE_MODULES]
     app.openapi = partial(openapi.build_openapi, app, routers)  # type: ignore[method-assign]

@@ -308,3 +308,32 @@ def file_responses(problems: dict[int | str, _Response]) -> dict[int | str, _Res
         206: {"description": "The requested range", "content": content},
         304: {"description": "The client has the current file"},
     }
+
+
+_UPLOAD = {
+    "id": "019ab1f0-0000-7000-8000-000000000006",
+    "source": f"storage:uploads/{'9f86d081' * 8}.mp4",
+    "sha256": "9f86d081" * 8,
+    "size": 73_400_320,
+    "offset": 0,
+    "complete": False,
+    "mediaType": None,
+    "expiresAt": "2026-11-29T09:30:00Z",
+    "uploadUrl": None,
+}
+upload = _response(_UPLOAD, "The file is to be sent")
+complete_upload = _response(
+    {**_UPLOAD, "offset": 73_400_320, "complete": True, "mediaType": "video/mp4"}, "The file is complete"
+)
+upload_requests = {
+    "video": {
+        "summary": "A video of 70 MiB",
+        "value": {"sha256": "9f86d081" * 8, "size": 73_400_320, "name": "clip.mp4"},
+    }
+}
+upload_part: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}, "example": "…"}},
+    }
+}

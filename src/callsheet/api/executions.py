@@ -104,6 +104,10 @@ async def list_all(
         str | None,
         Query(max_length=200, description="Text in the name or the metadata, or a complete id", examples=["trailer"]),
     ] = None,
+    id_prefix: Annotated[
+        str | None,
+        Query(alias="idPrefix", pattern="^(?:-?[0-9a-fA-F]){4,32}$", description="First characters of the id"),
+    ] = None,
     created_after: Annotated[datetime | None, Query(alias="createdAfter", examples=["2026-11-22T09:00:00Z"])] = None,
     cursor: Annotated[str | None, Query(max_length=100, description="`nextCursor` of the previous page")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
@@ -112,7 +116,9 @@ async def list_all(
     before = decode_cursor(runtime.key, cursor) if cursor else None
     if created_after is not None and created_after.tzinfo is None:
         created_after = created_after.astimezone()
-    matching = ExecutionFilter(statuses=status or None, search=search or None, created_after=created_after)
+    matching = ExecutionFilter(
+        statuses=status or None, search=search or None, created_after=created_after, id_prefix=id_prefix
+    )
     found = await list_executions(runtime.database, matching, before=before, limit=limit + 1)
     page = found[:limit]
     more = encode_cursor(runtime.key, page[-1].execution_id) if len(found) > limit else None

@@ -14,8 +14,10 @@ from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.problems import problem_responses
 from callsheet.domain.artifacts import Artifact
 from callsheet.engine.reads.artifacts import find_artifact
+from callsheet.engine.uploads import find_upload
 from callsheet.files.disposition import content_disposition
-from callsheet.files.media_types import is_safe_inline
+from callsheet.files.media_types import OCTET_STREAM, is_safe_inline
+from callsheet.files.object_keys import UPLOADS
 from callsheet.files.ranges import ByteRange, parse_range
 from callsheet.files.signed_urls import verify_path
 from callsheet.wiring import Runtime
@@ -52,6 +54,37 @@ async def get_file(
     return await _respond(
         runtime, artifact, headers, FileRequest(request.method, range_header, if_none_match, if_range)
     )
+
+
+@router.get(
+    "/files/uploads/{name}",
+    summary="Get an uploaded file",
+    response_class=Response,
+    responses=examples.file_responses(problem_responses(401, 404, 416)),
+)
+@router.head("/files/uploads/{name}", include_in_schema=False)
+async def get_uploaded_file(
+    request: Request,
+    name: str,
+    runtime: RuntimeDep,
+    expires: Annotated[str, Query(description="From the signed URL", max_length=20, pattern=r"^\d+$")],
+    sig: Annotated[str, Query(description="From the signed URL", max_length=100)],
+    range_header: Annotated[str | None, Header(alias="Range", examples=["bytes=0-1023"])] = None,
+    if_none_match: Annotated[str | None, Header()] = None,
+    if_range: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Return an uploaded file, or one byte range of it. Providers get the signed URL as an input of a task."""
+    verify_path(runtime.key, f"/files/uploads/{name}", expires=expires, sig=sig)
+    upload = await find_upload(runtime.database, f"{UPLOADS}/{name}")
+    artifact = Artifact(
+        artifact_id=upload.id,
+        name=name,
+        key=upload.key,
+        media_type=upload.media_type or OCTET_STREAM,
+        size=upload.size,
+        sha256=upload.sha256,
+    )
+    return await file_response(runtime, artifact, FileRequest(request.method, range_header, if_none_match, if_range))
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ from callsheet.engine.reads.videos import (
     list_videos,
     mark_video_deleted,
 )
+from callsheet.engine.uploads import announce_upload, complete_upload
 from callsheet.providers.registry import read_registry
 from callsheet.wiring import Runtime
 
@@ -157,8 +158,18 @@ def _submission(video: VideoParams) -> Submission:
 
 
 async def _store_upload(runtime: Runtime, upload: Upload) -> None:
-    """Store an uploaded file. An equal file that is already stored is overwritten."""
+    """Store an uploaded file, unless an equal one is stored already."""
+    announced = await announce_upload(
+        runtime.database,
+        runtime.storage,
+        runtime.settings,
+        sha256=upload.sha256,
+        size=len(upload.data),
+        name=upload.key,
+    )
+    if announced.completed_at is not None:
+        return
     with tempfile.TemporaryDirectory(prefix="callsheet-upload-") as folder:
         path = Path(folder) / "upload"
         await asyncio.to_thread(path.write_bytes, upload.data)
-        await runtime.storage.put(upload.key, path)
+        await complete_upload(runtime.database, runtime.storage, announced, path)

@@ -16,11 +16,11 @@ from callsheet.domain.errors import BadParams, Problem
 from callsheet.domain.json_text import read_json
 from callsheet.files.content_sniffing import sniff_bytes
 from callsheet.files.media_types import suffix_for
+from callsheet.files.object_keys import upload_key
 from callsheet.providers.registry import Registry
 
 _FORM_TYPES = ("multipart/form-data", "application/x-www-form-urlencoded")
 _REFERENCE_MEMBER = re.compile(r"input_reference\[(\w+)\]")
-_UPLOAD_PREFIX = "uploads/videos"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Upload:
     """An uploaded file and its storage key."""
 
     key: str
+    sha256: str
     data: bytes
 
 
@@ -84,4 +85,5 @@ def _make_upload(data: bytes) -> Upload:
     if media_type is None or not media_type.startswith(("image/", "video/")):
         message = "the file is not an image or a video of a known format"
         raise BadParams([Problem("input_reference", "wrong_type", message)])
-    return Upload(f"{_UPLOAD_PREFIX}/{hashlib.sha256(data).hexdigest()}{suffix_for(media_type)}", data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Upload(upload_key(sha256, f"upload{suffix_for(media_type)}"), sha256, data)

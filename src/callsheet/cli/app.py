@@ -1,15 +1,18 @@
 """The root of the command line, with all commands."""
 
+import os
 from typing import Annotated
 
 import typer
 
 from callsheet.cli import (
+    artifacts,
     check,
     comfyui,
     database,
     executions,
     fake_servers,
+    logs,
     models,
     operations,
     plans,
@@ -23,6 +26,7 @@ from callsheet.cli import (
     workers,
 )
 from callsheet.cli.errors import EXIT_CODES, ErrorHandlingGroup
+from callsheet.cli.examples import add_examples
 
 app = typer.Typer(
     cls=ErrorHandlingGroup,
@@ -34,18 +38,42 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+_SERVICES = ("up", "serve", "worker")
 _LOCAL = "Run on this machine"
 _SERVER = "Use a running server"
 _INSTALLATION = "Inspect and set up this installation"
+
+
+def _print_version(wanted: bool) -> None:
+    from importlib.metadata import version as version_of
+
+    if wanted:
+        typer.echo(version_of("callsheet"))
+        raise typer.Exit
+
+
+def _warn_about_variables(command: str | None) -> None:
+    """Print variables without effect, once: `check` lists them among its findings, and a worker has a supervisor."""
+    if command == "check" or "CALLSHEET_LIFELINE" in os.environ:
+        return
+    from callsheet.cli.environment import unknown_variables, unused_variables
+    from callsheet.cli.printing import say
+
+    for line in [*unknown_variables(), *(unused_variables() if command in _SERVICES else ())]:
+        say(f"Warning: {line}")
 
 
 @app.callback()
 def options(
     context: typer.Context,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log at level debug and print tracebacks")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit")
+    ] = False,
 ) -> None:
     """Read the options of all commands."""
     context.obj = verbose
+    _warn_about_variables(context.invoked_subcommand)
 
 
 app.command(rich_help_panel=_LOCAL)(run.demo)
@@ -59,6 +87,10 @@ app.command(rich_help_panel=_SERVER)(executions.status)
 app.command(rich_help_panel=_SERVER)(executions.watch)
 app.command(rich_help_panel=_SERVER)(executions.cancel)
 app.command(rich_help_panel=_SERVER)(executions.retry)
+app.command(rich_help_panel=_SERVER)(logs.logs)
+app.command(rich_help_panel=_SERVER)(logs.events)
+app.command(rich_help_panel=_SERVER)(artifacts.artifacts)
+app.command(rich_help_panel=_SERVER)(artifacts.download)
 app.add_typer(executions.group, name="executions", rich_help_panel=_SERVER)
 app.add_typer(queues.group, name="queues", rich_help_panel=_SERVER)
 app.add_typer(workers.group, name="workers", rich_help_panel=_SERVER)
@@ -76,6 +108,7 @@ app.add_typer(database.group, name="db", rich_help_panel=_INSTALLATION)
 @app.command(rich_help_panel=_INSTALLATION)
 def version() -> None:
     """Print the version."""
-    from importlib.metadata import version as version_of
+    _print_version(True)
 
-    typer.echo(version_of("callsheet"))
+
+add_examples(app)

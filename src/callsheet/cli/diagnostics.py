@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from callsheet.api.bind_check import require_api_key_beyond_loopback
 from callsheet.cli.bootstrap import discover_operations, settings_problems
+from callsheet.cli.environment import unknown_variables, unused_variables
 from callsheet.cli.printing import size_text
 from callsheet.comfyui.health import check_servers
 from callsheet.comfyui.pool import Pool
@@ -58,6 +59,7 @@ async def run_checks(options: Mapping[str, object], modules: list[str] | None) -
     except OSError as error:
         return [Finding("error", "settings", f"a file cannot be read: {error}")]
     findings = [Finding("ok", "settings", "valid")]
+    findings += [Finding("warning", "environment", line) for line in [*unknown_variables(), *unused_variables()]]
     for check in (_data_dir, _disk, _database, _storage, _ffmpeg, _operations, _bind_address, _source_roots, _comfyui):
         findings += [finding async for finding in _run(check, settings, modules)]
     order: list[Level] = ["error", "warning", "ok"]

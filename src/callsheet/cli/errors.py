@@ -15,6 +15,7 @@ from callsheet.domain.errors import (
     Conflict,
     DatabaseUnavailable,
     NotFound,
+    Problem,
     ProblemList,
     TooLarge,
     Unauthorized,
@@ -45,6 +46,20 @@ class WaitTimeout(CallsheetError):
     """The time to wait for an execution is over; the execution continues."""
 
     code = "timed_out_waiting"
+
+
+class AmbiguousId(ProblemList):
+    """Several executions match the id"""
+
+    def __init__(self, prefix: str, found: list[dict[str, Any]], *, more: bool) -> None:
+        lines = [Problem("", "ambiguous", _summary(execution)) for execution in found]
+        lines += [Problem("", "ambiguous", "…")] if more else []
+        super().__init__(lines, f"The ids of several executions start with '{prefix}'; give more characters:")
+
+
+def _summary(execution: dict[str, Any]) -> str:
+    words = (execution["executionId"], execution["status"], execution.get("name"))
+    return " ".join(word for word in words if word)
 
 
 class CommandFailed(CallsheetError):

@@ -4,12 +4,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from callsheet.cli.options import DEFAULT_URL, ApiKey, ExecutionId, Json, PlanFile, Timeout, Url
+from callsheet.cli.execution_ids import ExecutionId, find_execution_id
+from callsheet.cli.options import Allow, ApiKey, Json, PlanFile, Timeout, Url
 
 if TYPE_CHECKING:
     from callsheet.cli.remote import ApiClient
 
 group = typer.Typer(help="List executions.", no_args_is_help=True)
+
+_SHOWN_JOBS = 20
 
 JobOption = Annotated[str | None, typer.Option("--job", metavar="JOB", help="Only this job, by its id in the plan")]
 
@@ -31,20 +34,35 @@ def submit(
     callback_url: Annotated[
         str | None, typer.Option("--callback-url", help="URL that receives a signed POST when the execution ends")
     ] = None,
+    allow: Allow = None,
+    upload: Annotated[
+        bool,
+        typer.Option(help="Upload the local files that the plan names; without it, workers open the paths themselves"),
+    ] = True,
     as_json: Json = False,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
-    """Submit a plan to a running server, and print the id of its execution."""
+    """Submit a plan to a running server, and print the id of its execution.
+
+    Local files that the plan names are uploaded first; a file that the server already has is not sent again. Paths are
+    relative to the folder of the plan.
+    """
     from callsheet.cli.bootstrap import load_settings
     from callsheet.cli.plans import read_plan_file
     from callsheet.cli.printing import show, show_json
-    from callsheet.cli.remote import ApiClient
+    from callsheet.cli.remote import connect
+    from callsheet.cli.run import base_dir, with_source_roots
+    from callsheet.cli.upload_display import upload_plan_files
 
-    body = _submission(read_plan_file(plan, load_settings()))
+    settings = load_settings()
+    body = _submission(read_plan_file(plan, settings))
     if callback_url is not None:
         body["callbackUrl"] = callback_url
-    with ApiClient(url, api_key) as client:
+    with connect(url, api_key) as client:
+        if upload:
+            roots = with_source_roots(base_dir(plan), allow, settings).source_roots
+            upload_plan_files(client, body, roots)
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
         receipt = client.post("/api/executions", body, headers=headers)
         if wait:
@@ -65,17 +83,17 @@ def status(
     execution_id: ExecutionId,
     job: JobOption = None,
     as_json: Json = False,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
     """Show an execution with its jobs and files."""
     from callsheet.cli.printing import show_json
-    from callsheet.cli.remote import ApiClient
+    from callsheet.cli.remote import connect
 
-    with ApiClient(url, api_key) as client:
-        execution = client.get(f"/api/executions/{execution_id}")
+    with connect(url, api_key) as client:
+        execution = client.get(f"/api/executions/{find_execution_id(client, execution_id)}")
     if job is not None:
-        execution["jobs"] = [_job_of(execution, job)]
+        execution["jobs"] = [job_of(execution, job)]
         execution["artifacts"] = [a for a in execution["artifacts"] if a["jobId"] == execution["jobs"][0]["jobId"]]
     if as_json:
         show_json(execution if job is None else execution["jobs"][0])
@@ -120,14 +138,15 @@ def watch(
     execution_id: ExecutionId,
     timeout: Timeout = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print each event as one line of JSON")] = False,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
     """Follow an execution until it has ended. Ctrl-C ends this command, not the execution."""
-    from callsheet.cli.remote import ApiClient
+    from callsheet.cli.remote import connect
 
-    with ApiClient(url, api_key) as client:
-        _follow(client, execution_id, timeout, as_json=as_json, events_as_json=as_json)
+    with connect(url, api_key) as client:
+        found = find_execution_id(client, execution_id)
+        _follow(client, found, timeout, as_json=as_json, events_as_json=as_json)
 
 
 def _follow(
@@ -165,12 +184,13 @@ def _seconds(text: str | None) -> float | None:
         raise typer.BadParameter(str(error), param_hint="--timeout") from None
 
 
-def cancel(execution_id: ExecutionId, job: JobOption = None, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+def cancel(execution_id: ExecutionId, job: JobOption = None, url: Url = None, api_key: ApiKey = None) -> None:
     """Cancel an execution or one of its jobs. Running jobs are stopped."""
     from callsheet.cli.printing import say
-    from callsheet.cli.remote import ApiClient
+    from callsheet.cli.remote import connect
 
-    with ApiClient(url, api_key) as client:
+    with connect(url, api_key) as client:
+        execution_id = find_execution_id(client, execution_id)
         client.post(f"{_target(client, execution_id, job)}/cancel")
     say(f"Cancelled: {job or execution_id}. Running jobs are being stopped.")
 
@@ -182,14 +202,15 @@ def retry(
         bool,
         typer.Option("--resubmit", help="Also repeat once steps, such as paid submissions, whose outcome is unknown"),
     ] = False,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
     """Run failed, cancelled and skipped jobs again. Succeeded jobs keep their results."""
     from callsheet.cli.printing import say
-    from callsheet.cli.remote import ApiClient
+    from callsheet.cli.remote import connect
 
-    with ApiClient(url, api_key) as client:
+    with connect(url, api_key) as client:
+        execution_id = find_execution_id(client, execution_id)
         client.post(f"{_target(client, execution_id, job)}/retry", {"resubmit": resubmit})
     say(f"Retrying: {job or execution_id}. To follow it: callsheet watch {execution_id}")
 
@@ -197,16 +218,18 @@ def retry(
 def _target(client: "ApiClient", execution_id: str, job: str | None) -> str:
     if job is None:
         return f"/api/executions/{execution_id}"
-    return f"/api/jobs/{_job_of(client.get(f'/api/executions/{execution_id}'), job)['id']}"
+    return f"/api/jobs/{job_of(client.get(f'/api/executions/{execution_id}'), job)['id']}"
 
 
-def _job_of(execution: dict[str, Any], job: str) -> dict[str, Any]:
+def job_of(execution: dict[str, Any], job: str) -> dict[str, Any]:
+    """Return a job of an execution by its id in the plan. Raises NotFound."""
     from callsheet.domain.did_you_mean import did_you_mean
     from callsheet.domain.errors import NotFound
 
     jobs: dict[str, dict[str, Any]] = {each["jobId"]: each for each in execution["jobs"]}
     if job not in jobs:
-        raise NotFound(f"The execution has no job '{job}'{did_you_mean(job, jobs)}")
+        shown = ", ".join([*jobs][:_SHOWN_JOBS]) + (", …" if len(jobs) > _SHOWN_JOBS else "")
+        raise NotFound(f"The execution has no job '{job}'{did_you_mean(job, jobs) or '.'} Its jobs: {shown}")
     return jobs[job]
 
 
@@ -225,14 +248,14 @@ def list_executions(
     limit: Annotated[int, typer.Option(min=1, max=200, help="Maximum number of executions")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Cursor of the next page")] = None,
     as_json: Json = False,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
     """List executions, newest first."""
     from callsheet.cli.printing import say, show_columns, show_json, time_text
-    from callsheet.cli.remote import ApiClient
+    from callsheet.cli.remote import connect
 
-    with ApiClient(url, api_key) as client:
+    with connect(url, api_key) as client:
         page = client.get("/api/executions", status=statuses or None, search=search, limit=limit, cursor=cursor)
     if as_json:
         show_json(page)

@@ -40,14 +40,13 @@ Port = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, whose format is stable")]
 Url = Annotated[
-    str,
-    typer.Option("--url", envvar="CALLSHEET_URL", show_envvar=True, help="URL of the server"),
+    str | None,
+    typer.Option("--url", help="URL of the server (CALLSHEET_URL; default http://127.0.0.1:8500)"),
 ]
 ApiKey = Annotated[
     str | None,
-    typer.Option("--api-key", envvar="CALLSHEET_API_KEY", show_envvar=True, help="API key of the server"),
+    typer.Option("--api-key", help="API key of the server (CALLSHEET_API_KEY, CALLSHEET_API_KEY_FILE)"),
 ]
-ExecutionId = Annotated[str, typer.Argument(metavar="ID", help="Id of the execution")]
 PlanFile = Annotated[str, typer.Argument(metavar="PLAN", help="Plan as a JSON or YAML file; - for standard input")]
 Timeout = Annotated[
     str | None,
@@ -55,4 +54,3 @@ Timeout = Annotated[
         "--timeout", metavar="TIME", help="Maximum time to wait, such as 90s or 15m; exit status 124 after it"
     ),
 ]
-DEFAULT_URL = "http://127.0.0.1:8500"

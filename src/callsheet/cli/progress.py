@@ -60,7 +60,7 @@ class LineDisplay:
                 return
             self._quarters[job] = quarter
         if verb != "output":
-            say(f"{job or noun}: {_event_text(verb, data)}")
+            say(f"{job or noun}: {event_text(verb, data)}")
 
 
 class BarDisplay:
@@ -103,12 +103,12 @@ class BarDisplay:
         if noun != "job" or job is None or verb == "output":
             return
         if verb == "log":
-            self._progress.print(Text(f"{job}: {_event_text(verb, data)}", style="dim"))
+            self._progress.print(Text(f"{job}: {event_text(verb, data)}", style="dim"))
         elif verb == "progress":
             self._progress.update(self._bar(job), completed=data["progress"], text=data.get("message") or "running")
         elif verb == "provider_status":
             if job in self._bars:
-                self._progress.update(self._bars[job], text=_event_text(verb, data))
+                self._progress.update(self._bars[job], text=event_text(verb, data))
         else:
             self._show_status(job, verb, data)
 
@@ -116,7 +116,7 @@ class BarDisplay:
         if (self._crowded or job not in self._operations) and status in ("pending", "queued") and job not in self._bars:
             return
         bar = self._bar(job)
-        text = _event_text(status, data)
+        text = event_text(status, data)
         self._progress.update(bar, status=status, text=text)
         if status == "running":
             self._progress.reset(bar, start=True)
@@ -171,7 +171,8 @@ class _StatusColumn(TextColumn):
         return text
 
 
-def _event_text(verb: str, data: Mapping[str, Any]) -> str:
+def event_text(verb: str, data: Mapping[str, Any]) -> str:
+    """Return an event as text: the message of a log, the progress, the status with its error."""
     if verb == "log":
         return str(data.get("message", ""))
     if verb == "progress":

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from callsheet.cli.options import DEFAULT_URL, ApiKey, Json, Url
+from callsheet.cli.options import ApiKey, Json, Url
 
 group = typer.Typer(help="List, pause and limit queues.", no_args_is_help=True)
 
@@ -12,12 +12,12 @@ Name = Annotated[str, typer.Argument(metavar="QUEUE", help="Name of the queue")]
 
 
 @group.command("list")
-def list_queues(as_json: Json = False, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+def list_queues(as_json: Json = False, url: Url = None, api_key: ApiKey = None) -> None:
     """List the queues with the numbers of their jobs."""
     from callsheet.cli.printing import show_columns, show_json
-    from callsheet.cli.remote import ApiClient
+    from callsheet.cli.remote import connect
 
-    with ApiClient(url, api_key) as client:
+    with connect(url, api_key) as client:
         response = client.get("/api/queues")
     if as_json:
         show_json(response)
@@ -44,13 +44,13 @@ def _row(queue: dict[str, Any]) -> tuple[object, ...]:
 
 
 @group.command()
-def pause(name: Name, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+def pause(name: Name, url: Url = None, api_key: ApiKey = None) -> None:
     """Pause a queue: no more jobs start, running jobs continue."""
     _change(name, {"paused": True}, url, api_key)
 
 
 @group.command()
-def resume(name: Name, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+def resume(name: Name, url: Url = None, api_key: ApiKey = None) -> None:
     """Resume a paused queue."""
     _change(name, {"paused": False}, url, api_key)
 
@@ -74,7 +74,7 @@ def limit(
             help="Maximum number of starts in a period, such as 10/1m; 'none' removes the limit",
         ),
     ] = None,
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
     """Limit a queue over all workers."""
@@ -106,13 +106,13 @@ def _rate(text: str) -> dict[str, Any]:
         raise typer.BadParameter(f"'{text}' is not of the form 10/1m", param_hint="--rate") from None
 
 
-def _change(name: str, change: dict[str, Any], url: str, api_key: str | None) -> None:
+def _change(name: str, change: dict[str, Any], url: str | None, api_key: str | None) -> None:
     from urllib.parse import quote
 
     from callsheet.cli.printing import say
-    from callsheet.cli.remote import ApiClient
+    from callsheet.cli.remote import connect
 
-    with ApiClient(url, api_key) as client:
+    with connect(url, api_key) as client:
         queue = client.patch(f"/api/queues/{quote(name, safe='')}", change)
     limits = _row(queue)[-1]
     say(f"{name}: {'paused' if queue['paused'] else 'active'}{f', {limits}' if limits else ''}")

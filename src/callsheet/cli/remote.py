@@ -9,10 +9,13 @@ from typing import Any
 import httpx2
 import orjson
 
+from callsheet.cli.client_settings import ClientSettings
 from callsheet.cli.errors import CommandFailed, Unreachable, WaitTimeout
 from callsheet.cli.printing import say
+from callsheet.domain.errors import ConfigurationError
 
-_EXIT_CODES = {401: 4, 403: 4, 404: 3, 409: 5, 500: 70, 502: 6, 503: 6, 504: 6}
+_EXIT_CODES = {408: 6, 401: 4, 403: 4, 404: 3, 409: 5, 500: 70, 502: 6, 503: 6, 504: 6}
+_UNAUTHORIZED = 401
 _EXIT_CODES_BY_PROBLEM = {"idempotency_conflict": 5}
 _ENDED = {"succeeded", "failed", "cancelled"}
 _RECONNECT_TIMEOUT = 60.0
@@ -29,6 +32,19 @@ class StreamedEvent:
     number: int
     type: str
     data: dict[str, Any]
+
+
+def connect(url: str | None, api_key: str | None) -> "ApiClient":
+    """Return a client. What is None comes from the settings: `CALLSHEET_URL`, `CALLSHEET_API_KEY`.
+
+    Raises ConfigurationError for settings that cannot be read.
+    """
+    try:
+        settings = ClientSettings()
+    except OSError as error:
+        raise ConfigurationError(f"The file in CALLSHEET_API_KEY_FILE cannot be read: {error}") from None
+    key = settings.api_key.get_secret_value() if settings.api_key else None
+    return ApiClient(url or settings.url, api_key or key)
 
 
 class ApiClient:
@@ -152,4 +168,6 @@ def command_failure(status: int, content: bytes) -> CommandFailed:
     message = problem.get("detail") or problem.get("title") or f"The server responded with status {status}."
     errors = problem.get("errors") or []
     lines = [f"{e.get('path')}: {e.get('message')}" if e.get("path") else str(e.get("message")) for e in errors]
+    if status == _UNAUTHORIZED:
+        lines.append("Set the key of the server with --api-key, CALLSHEET_API_KEY or CALLSHEET_API_KEY_FILE.")
     return CommandFailed(message, exit_code=exit_code, problems=lines)

@@ -10,6 +10,8 @@ from callsheet.cli.options import Allow, DatabaseUrl, DataDir, Json
 from callsheet.cli.timelines import TimelineFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from callsheet.domain.records import Execution
     from callsheet.media.rendering.explain import ExplainedCommand, Explanation
     from callsheet.settings import Settings
@@ -66,19 +68,20 @@ def _render(params: dict[str, Any], settings: "Settings", out: Path | None, *, a
     from callsheet.domain.plan_validation import validate_params
     from callsheet.operations.render import render as operation
 
-    if out is None or not _is_video_file(out):
-        with report_timeline_problems():
-            validate_params(params, operation.params)
-        execution = run_to_end(_plan(params), (), settings, out)
-        report(execution, settings, local_paths(execution, settings, out), as_json=as_json)
-        return
+    to_file = out is not None and _is_video_file(out)
     with report_timeline_problems():
-        params = _with_format_of(params, out)
+        if out is not None and to_file:
+            params = _with_format_of(params, out)
         validate_params(params, operation.params)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".callsheet-", dir=out.parent) as temporary:
+    if out is None:
+        execution = run_to_end(_plan(params), (), settings, None)
+        report(execution, settings, local_paths(execution, settings, None), as_json=as_json)
+        return
+    folder = out.parent if to_file else out
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".callsheet-", dir=folder) as temporary:
         execution = run_to_end(_plan(params), (), settings, Path(temporary))
-        paths = _move_video(execution, Path(temporary), out)
+        paths = _move_files(execution, Path(temporary), lambda name: out if to_file else out / name)
     report(execution, settings, paths, as_json=as_json)
 
 
@@ -107,14 +110,15 @@ def _with_format_of(params: dict[str, Any], out: Path) -> dict[str, Any]:
     return {**params, key: {**output, "format": suffix}}
 
 
-def _move_video(execution: "Execution", folder: Path, out: Path) -> dict[str, str]:
-    """Move the video to the output file, and return its path by artifact id."""
-    from callsheet.local import unique_file_names
+def _move_files(execution: "Execution", folder: Path, target_of: "Callable[[str], Path]") -> dict[str, str]:
+    """Move the downloaded files to their targets, and return their paths by artifact id."""
+    from callsheet.local import artifact_paths
 
     paths = {}
-    for artifact_id, name in unique_file_names(execution).items():
-        (folder / name).replace(out)
-        paths[str(artifact_id)] = str(out)
+    for artifact_id, path in artifact_paths(execution).items():
+        target = target_of(path.name)
+        (folder / path).replace(target)
+        paths[str(artifact_id)] = str(target)
     return paths
 
 

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 Out = Annotated[
     Path | None,
-    typer.Option(
-        "--out", "-o", metavar="DIR", file_okay=False, help="Folder for the finished files; created if missing"
-    ),
+    typer.Option("--out", "-o", metavar="DIR", file_okay=False, help="Folder for the finished files, as <job>/<name>"),
 ]
 
 _CANCELLED = "The execution is cancelled, its jobs are stopped."
@@ -153,10 +151,10 @@ def _console(settings: "Settings") -> str:
 
 def local_paths(execution: "Execution", settings: "Settings", out: Path | None) -> dict[str, str]:
     """Return the local path of each file, by artifact id; empty for files in a bucket."""
-    from callsheet.local import unique_file_names
+    from callsheet.local import artifact_paths
 
     if out is not None:
-        return {str(artifact_id): str(out / name) for artifact_id, name in unique_file_names(execution).items()}
+        return {str(artifact_id): str(out / path) for artifact_id, path in artifact_paths(execution).items()}
     if settings.s3_bucket is not None:
         return {}
     return {str(a.artifact_id): str(settings.files_dir / a.key) for a in execution.artifacts}

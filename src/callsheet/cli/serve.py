@@ -19,6 +19,12 @@ def up(
     ] = None,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
+    reload: Annotated[
+        bool,
+        typer.Option(
+            "--reload", help="For development: restart when a Python file or .env changes here or beside a module"
+        ),
+    ] = False,
 ) -> None:
     """Run everything on this machine: database, API, console, worker and webhooks.
 
@@ -29,6 +35,8 @@ def up(
 
     options = {"host": host, "port": port, "data_dir": data_dir, "database_url": database_url}
     worker_args = worker_arguments(None, concurrency, modules, verbose=context.obj)
+    if reload:
+        _run_reloading(options, modules, concurrency, verbose=context.obj)
     _run_server(options, modules, worker_args=worker_args, verbose=context.obj)
 
 
@@ -52,11 +60,36 @@ def _run_server(
     from callsheet.cli.bootstrap import child_environment, configure_command_logging, discover_operations, load_settings
     from callsheet.cli.loop import run_async
     from callsheet.cli.server_runner import serve_runtime
+    from callsheet.processes.supervisor import Lifeline
 
     settings = load_settings(**options)
+    # With --reload, this process ends when its parent dies.
+    Lifeline.from_environment(grace=settings.grace_period.total_seconds())
     configure_command_logging(settings, verbose=verbose)
     require_api_key_beyond_loopback(settings)
     code = run_async(
         serve_runtime(settings, discover_operations(modules), worker_args=worker_args, env=child_environment(**options))
     )
     raise typer.Exit(code)
+
+
+def _run_reloading(
+    options: Mapping[str, object], modules: list[str] | None, concurrency: str | None, *, verbose: bool
+) -> None:
+    import socket
+
+    from callsheet.cli.bootstrap import child_environment, configure_command_logging, load_settings
+    from callsheet.cli.loop import run_async
+    from callsheet.cli.reload import serve_reloading
+
+    settings = load_settings(**options)
+    configure_command_logging(settings, verbose=verbose)
+    port = settings.port
+    if port == 0:
+        # The same port after each restart.
+        with socket.create_server((settings.host, 0)) as free:
+            port = free.getsockname()[1]
+    arguments = [*(["-v"] if verbose else []), "up", *(["--concurrency", concurrency] if concurrency else [])]
+    arguments += [part for module in modules or () for part in ("--import", module)]
+    env = child_environment(**{**options, "port": port})
+    raise typer.Exit(run_async(serve_reloading(settings, arguments, env, modules or ())))

@@ -4,19 +4,19 @@ from typing import Annotated, Any
 
 import typer
 
-from callsheet.cli.options import DEFAULT_URL, ApiKey, Json, Url
+from callsheet.cli.options import ApiKey, Json, Url
 
 group = typer.Typer(help="List workers and change their lanes.", no_args_is_help=True)
 
 
 @group.command("list")
-def list_workers(as_json: Json = False, url: Url = DEFAULT_URL, api_key: ApiKey = None) -> None:
+def list_workers(as_json: Json = False, url: Url = None, api_key: ApiKey = None) -> None:
     """List the workers, live workers first."""
     from callsheet.cli.printing import show_columns, show_json, time_text
     from callsheet.cli.queues import records_in
-    from callsheet.cli.remote import ApiClient
+    from callsheet.cli.remote import connect
 
-    with ApiClient(url, api_key) as client:
+    with connect(url, api_key) as client:
         response = client.get("/api/workers")
     if as_json:
         show_json(response)
@@ -48,19 +48,19 @@ def _lanes_text(worker: dict[str, Any]) -> str:
 def set_lanes(
     worker: Annotated[str, typer.Argument(metavar="WORKER", help="Id or name of the worker")],
     lanes: Annotated[str, typer.Argument(metavar="LANES", help="Slots per queue, such as render=2,preview=4")],
-    url: Url = DEFAULT_URL,
+    url: Url = None,
     api_key: ApiKey = None,
 ) -> None:
     """Change the slots of a worker's lanes. The change takes effect immediately."""
     from callsheet.cli.printing import say
-    from callsheet.cli.remote import ApiClient
+    from callsheet.cli.remote import connect
     from callsheet.settings import parse_lanes
 
     try:
         new_lanes = parse_lanes(lanes)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="LANES") from None
-    with ApiClient(url, api_key) as client:
+    with connect(url, api_key) as client:
         for worker_id in _ids_of(client, worker):
             say(f"{worker}: {_lanes_text(client.patch(f'/api/workers/{worker_id}', {'lanes': new_lanes}))}")
 

@@ -4,14 +4,17 @@ CallsheetError
 ├── BadInput                     the caller can correct it
 │   ├── PlanRefused              one or more problems in a plan
 │   ├── BadParams                invalid params of a job, after references are resolved
-│   └── BadSource                a media source that cannot be used
+│   ├── BadSource                a media source that cannot be used
+│   └── DigestMismatch           an uploaded file with other contents than announced
 ├── NotFound
 ├── Conflict
 │   ├── IdempotencyConflict      the same key with a different body
-│   └── InvalidState             the job or execution is in the wrong status
+│   ├── InvalidState             the job or execution is in the wrong status
+│   └── OffsetConflict           a part of an upload that does not start where the upload continues
 ├── Unauthorized
 ├── BadWebhook                   invalid signature or timestamp of a webhook
 ├── TooLarge
+│   └── QuotaExceeded            no room for another upload
 ├── RangeNotSatisfiable          a byte range beyond the end of a file
 ├── JobError                     why a run of a job failed
 │   ├── Transient                retried, if attempts are left
@@ -141,6 +144,12 @@ class BadSource(BadInput):
     code = "bad_source"
 
 
+class DigestMismatch(BadInput):
+    """The uploaded file has another SHA-256 than announced."""
+
+    code = "digest_mismatch"
+
+
 class NotFound(CallsheetError):
     """The resource does not exist."""
 
@@ -168,6 +177,12 @@ class InvalidState(Conflict):
     code = "invalid_state"
 
 
+class OffsetConflict(Conflict):
+    """The part does not start where the upload continues."""
+
+    code = "offset_conflict"
+
+
 class Unauthorized(CallsheetError):
     """A valid API key is required."""
 
@@ -187,6 +202,12 @@ class TooLarge(CallsheetError):
 
     code = "too_large"
     status = 413
+
+
+class QuotaExceeded(TooLarge):
+    """There is no room for another upload."""
+
+    code = "quota_exceeded"
 
 
 class RangeNotSatisfiable(CallsheetError):

@@ -8,6 +8,10 @@ from uuid import UUID
 from callsheet.domain.errors import BadSource
 
 MAX_NAME_BYTES = 150
+UPLOADS = "uploads"
+"""Folder of uploads in the storage."""
+_UPLOAD_SUFFIX = re.compile(r"\.[a-z0-9]{1,10}")
+_UPLOAD_KEY = re.compile(rf"storage:({UPLOADS}/[0-9a-f]{{64}}(?:\.[a-z0-9]{{1,10}})?)")
 _MAX_SUFFIX_BYTES = 16
 _MAX_KEY_BYTES = 1024
 _MAX_SEGMENT_BYTES = 240
@@ -24,6 +28,17 @@ def object_key(operation: str, job_record_id: UUID, name: str, *, epoch: int = 1
     """
     folder = "" if epoch == 1 else f"{epoch}/"
     return f"{operation}/{job_record_id}/{folder}{safe_name(name)}"
+
+
+def upload_key(sha256: str, name: str) -> str:
+    """Return the object key of an upload: `uploads/<sha256>`, with the extension of the name if it is a plain one."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return f"{UPLOADS}/{sha256}{suffix if _UPLOAD_SUFFIX.fullmatch(suffix) else ''}"
+
+
+def find_upload_keys(text: str) -> set[str]:
+    """Return the keys of the uploads that a text, such as the params of a job, names."""
+    return set(_UPLOAD_KEY.findall(text)) if f"storage:{UPLOADS}/" in text else set()
 
 
 def safe_name(name: str) -> str:

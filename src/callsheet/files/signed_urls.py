@@ -21,6 +21,12 @@ def signed_file_url(key: bytes, base_url: str, artifact_id: UUID, *, expires: da
     return f"{base_url.rstrip('/')}{path}{sign_path(key, path, expires=expires)}"
 
 
+def signed_upload_url(key: bytes, base_url: str, object_key: str, *, expires: datetime) -> str:
+    """Return the signed URL under which this server delivers an upload, `uploads/…`, until `expires`."""
+    path = f"/files/{object_key}"
+    return f"{base_url.rstrip('/')}{path}{sign_path(key, path, expires=expires)}"
+
+
 def sign_path(key: bytes, path: str, *, expires: datetime) -> str:
     """Return the query string `?expires=…&sig=…` that authorizes `path` until `expires`.
 

@@ -5,7 +5,7 @@ import base64
 import binascii
 import hashlib
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote_to_bytes
 from uuid import UUID
@@ -50,7 +50,7 @@ class SourceOpener:
         or not usable, and SourceUnreachable, StorageUnreachable or DiskFull for temporary failures.
         """
         if source.kind is SourceKind.PATH:
-            return await asyncio.to_thread(self._resolve_local, str(source.root))
+            return await asyncio.to_thread(resolve_local, str(source.root), self._settings.source_roots)
         identity = f"artifact:{source.artifact_id}" if source.kind is SourceKind.ARTIFACT else str(source.root)
         place = folder / "sources" / hashlib.sha256(identity.encode()).hexdigest()[:20]
         async with self._locks.setdefault(place, asyncio.Lock()):
@@ -98,19 +98,27 @@ class SourceOpener:
         await write_atomically(_chunks(data), place / _INCOMPLETE)
         return (place / _INCOMPLETE).replace(place / f"data{suffix_for(media_type)}")
 
-    def _resolve_local(self, text: str) -> Path:
-        roots = [root.expanduser().resolve() for root in self._settings.source_roots]
-        shown = text[:_MAX_SHOWN]
-        if "://" in text:
-            raise BadSource(f"'{shown.split('://')[0]}://' is not a supported scheme: use https://")
-        if not roots:
-            raise BadSource(f"'{shown}' is a local path, but no folder is allowed (CALLSHEET_SOURCE_ROOTS)")
-        path = _resolve_path(roots[0] / text)
-        if path is None or not any(path.is_relative_to(root) for root in roots):
-            raise BadSource(f"'{shown}' is outside the allowed folders (CALLSHEET_SOURCE_ROOTS)")
-        if not _is_readable_file(path):
-            raise BadSource(f"There is no readable file '{shown}'")
-        return path
+
+def resolve_local(text: str, folders: Sequence[Path]) -> Path:
+    """Return the absolute path of a local file, with its links resolved. Relative paths start at the first folder.
+
+    Raises BadSource if it is no readable file inside one of the folders.
+    """
+    roots = [root.expanduser().resolve() for root in folders]
+    shown = text[:_MAX_SHOWN]
+    if "://" in text:
+        raise BadSource(f"'{shown.split('://')[0]}://' is not a supported scheme: use https://")
+    if not roots:
+        raise BadSource(
+            f"'{shown}' is a local path, but no folder is allowed (CALLSHEET_SOURCE_ROOTS). `callsheet submit` uploads "
+            "local files"
+        )
+    path = _resolve_path(roots[0] / text)
+    if path is None or not any(path.is_relative_to(root) for root in roots):
+        raise BadSource(f"'{shown}' is outside the allowed folders (CALLSHEET_SOURCE_ROOTS)")
+    if not _is_readable_file(path):
+        raise BadSource(f"There is no readable file '{shown}'")
+    return path
 
 
 def _find_fetched(place: Path) -> Path | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, Literal, Self
 
-from pydantic import AliasChoices, Field, ValidationInfo, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, ValidationInfo, model_validator
 from pydantic.alias_generators import to_camel
 
 from callsheet.domain.errors import Problem
@@ -18,6 +18,10 @@ _NOT_INPUTS = frozenset({"model_id", "inputs", "provider", "waiting"})
 
 class GenerateParams(Model):
     """A model and its inputs. Each model has its own inputs: `callsheet models show` lists them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"modelId": "bytedance/seedance-1-pro", "prompt": "A fox in the snow"}]}
+    )
 
     model_id: str = Field(
         validation_alias=AliasChoices("modelId", "model_id", "model"),

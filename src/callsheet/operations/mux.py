@@ -5,7 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, StringConstraints, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, StringConstraints, model_validator
 
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadParams, Problem
@@ -76,6 +76,8 @@ class SubtitleTrack(Model):
 
 class MuxParams(Model):
     """A video and the tracks to add."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"video": "./input.mp4", "audio": ["./music.mp3"]}]})
 
     video: MediaSource = Field(
         validation_alias=AliasChoices("video", "src", "source", "path", "url", "video_path", "videoPath")

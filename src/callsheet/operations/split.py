@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadParams, Problem
@@ -42,6 +42,8 @@ class SceneChange(Model):
 
 class SplitParams(Model):
     """A video or audio file, and one of `every`, `count`, `times`, `silence` and `scenes`, which sets where to cut."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"src": "./input.mp4", "every": 10}]})
 
     src: MediaSource = Field(
         validation_alias=AliasChoices("src", "source", "path", "url", "video", "audio", "video_path", "videoPath")

@@ -1,13 +1,12 @@
 """Settings of one provider: base class and reading from the environment."""
 
-import os
-from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import AliasChoices, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from callsheet.domain.errors import ConfigurationError
+from callsheet.settings.secret_files import read_secret_file
 
 
 class ProviderSettings(BaseSettings):
@@ -46,9 +45,10 @@ class ProviderSettings(BaseSettings):
     def _read_secret_files(cls, values: dict[str, Any]) -> dict[str, Any]:
         for name, field in cls.model_fields.items():
             variable = cls.variables(name)[0]
-            path = os.environ.get(f"{variable}_FILE")
-            if path and _is_secret(field.annotation) and name not in values and variable not in values:
-                values[variable if field.validation_alias else name] = Path(path).read_text().strip()
+            if not _is_secret(field.annotation) or name in values or variable in values:
+                continue
+            if (secret := read_secret_file(variable)) is not None:
+                values[variable if field.validation_alias else name] = secret
         return values
 
 

@@ -58,14 +58,14 @@ class Claimer:
         operations: list[str],
         *,
         suspect_from: int,
-        only: UUID | None = None,
+        only_reserved: bool = False,
     ) -> None:
-        """Claim jobs of these operations; with `only`, those of one execution.
+        """Claim jobs of these operations; with `only_reserved`, those that are reserved for this worker.
 
         A job is a suspect if its worker died in each of its last `suspect_from` starts.
         """
         self._suspect_from = suspect_from
-        self._only = only
+        self._only = worker_id if only_reserved else None
         self._database = database
         self._worker_id = worker_id
         self._worker_name = worker_name

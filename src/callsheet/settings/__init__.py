@@ -4,8 +4,6 @@ A setting is read from the variable `CALLSHEET_<NAME>`, from one of its aliases 
 `.env` in the working directory. A secret can also be read from a file, whose path is in `CALLSHEET_<NAME>_FILE`.
 """
 
-import os
-from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import AliasGenerator, SecretStr, model_validator
@@ -19,9 +17,11 @@ from callsheet.settings.generation import GenerationSettings
 from callsheet.settings.installation import InstallationSettings
 from callsheet.settings.lanes import parse_lanes
 from callsheet.settings.logs import LogSettings
+from callsheet.settings.secret_files import read_secret_file
 from callsheet.settings.sources import SourceSettings
 from callsheet.settings.speech import SpeechSettings
 from callsheet.settings.storage import StorageSettings
+from callsheet.settings.uploads import UploadSettings
 from callsheet.settings.webhooks import WebhookSettings
 from callsheet.settings.worker import WorkerSettings
 
@@ -32,6 +32,7 @@ class Settings(
     InstallationSettings,
     StorageSettings,
     SourceSettings,
+    UploadSettings,
     ApiSettings,
     WorkerSettings,
     FFmpegSettings,
@@ -79,9 +80,8 @@ class Settings(
     def _read_secret_files(cls, values: dict[str, Any]) -> dict[str, Any]:
         for name in (name for name, field in cls.model_fields.items() if _is_secret(field.annotation)):
             variable = f"CALLSHEET_{name.upper()}"
-            path = os.environ.get(f"{variable}_FILE")
-            if path and name not in values and variable not in values:
-                values[variable] = Path(path).read_text().strip()
+            if name not in values and variable not in values and (secret := read_secret_file(variable)) is not None:
+                values[variable] = secret
         return values
 
 

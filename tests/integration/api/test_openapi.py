@@ -4,12 +4,15 @@ import jsonschema
 import pytest
 
 OPERATION_IDS = {
+    "announceUpload",
     "cancelExecution",
     "cancelJob",
     "changeQueue",
     "changeWorker",
+    "completeUpload",
     "followEvents",
     "getFile",
+    "getUploadedFile",
     "listExecutions",
     "listModels",
     "listOperations",
@@ -24,9 +27,11 @@ OPERATION_IDS = {
     "readOperation",
     "readPlanSchema",
     "readReadiness",
+    "readUpload",
     "receiveProviderWebhook",
     "retryExecution",
     "retryJob",
+    "sendUploadPart",
     "submitPlan",
 }
 """Generated clients use these ids, so they never change."""

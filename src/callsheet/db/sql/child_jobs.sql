@@ -9,9 +9,10 @@ WITH given AS (
                               timeout_seconds, max_attempts, place)
 ), new_jobs AS (
     INSERT INTO execution_jobs (id, execution_id, job_id, operation, queue, priority, status, params, has_downstream,
-                                continue_on_failure, on_worker_lost, timeout_seconds, max_attempts, queued_at)
+                                continue_on_failure, on_worker_lost, timeout_seconds, max_attempts, queued_at, reserved_for)
     SELECT id, execution_id, job_id, operation, queue, priority, 'queued', params::jsonb, true,
-           true, on_worker_lost, timeout_seconds, max_attempts, clock_timestamp()
+           true, on_worker_lost, timeout_seconds, max_attempts, clock_timestamp(),
+           (SELECT p.reserved_for FROM execution_jobs p WHERE p.id = parent)
     FROM given ORDER BY place
 ), new_edges AS (
     INSERT INTO edges (upstream, downstream) SELECT id, parent FROM given

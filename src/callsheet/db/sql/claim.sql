@@ -1,7 +1,9 @@
 -- name: claim
 -- Claims up to :free jobs of a queue for a worker: locks the rows, increments their epoch (the fencing token), counts
 -- the start and writes the events. Returns nothing for a lost worker. A paused or limited queue returns nothing unless
--- the caller holds its row and has checked the limits (:limits_checked).
+-- the caller holds its row and has checked the limits (:limits_checked). :only is the id of a worker that runs only the
+-- jobs reserved for it; null: all jobs, except those reserved for another live worker. The array of live workers is read
+-- only when a reserved job is met; with a subquery per row instead, the planner would make a new plan for every claim.
 -- The FULL JOINs return the same rows as inner joins, but exclude nested loops: the planner underestimates how many
 -- rows a claim takes and would choose a nested loop.
 WITH picked AS (
@@ -9,7 +11,9 @@ WITH picked AS (
     WHERE queue = :queue AND status = 'queued' AND operation = ANY (:operations::text[])
       AND (starts >= :suspect_from) = :suspects::bool
       AND EXISTS (SELECT FROM workers WHERE id = :worker_id AND lost_at IS NULL)
-      AND (:only::uuid IS NULL OR execution_id = :only)
+      AND (:only::uuid IS NULL OR reserved_for = :only)
+      AND (reserved_for IS NULL OR reserved_for = :only
+           OR reserved_for <> ALL (ARRAY(SELECT w.id FROM workers w WHERE w.lost_at IS NULL)))
       AND (:limits_checked::bool OR NOT EXISTS (
           SELECT FROM queues
           WHERE name = :queue AND (paused_at IS NOT NULL OR max_running IS NOT NULL OR rate_limit IS NOT NULL)))

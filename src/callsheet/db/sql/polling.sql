@@ -26,7 +26,9 @@ WITH due AS (
     CROSS JOIN LATERAL (
         SELECT id FROM execution_jobs j
         WHERE j.status = 'waiting' AND j.provider = p.provider AND j.next_poll_at <= statement_timestamp()
-          AND (:only::uuid IS NULL OR j.execution_id = :only)
+          AND (:only::uuid IS NULL OR j.reserved_for = :only)
+          AND (j.reserved_for IS NULL OR j.reserved_for = :only
+               OR j.reserved_for <> ALL (ARRAY(SELECT w.id FROM workers w WHERE w.lost_at IS NULL)))
         ORDER BY j.next_poll_at
         LIMIT p.slots
         FOR NO KEY UPDATE SKIP LOCKED
@@ -55,7 +57,9 @@ UPDATE execution_jobs j
 SET next_poll_at = clock_timestamp() + make_interval(secs => :lease)
 FROM (SELECT id FROM execution_jobs
       WHERE status = 'waiting' AND next_poll_at <= statement_timestamp() AND waiting_until <= statement_timestamp()
-        AND (:only::uuid IS NULL OR execution_id = :only)
+        AND (:only::uuid IS NULL OR reserved_for = :only)
+        AND (reserved_for IS NULL OR reserved_for = :only
+             OR reserved_for <> ALL (ARRAY(SELECT w.id FROM workers w WHERE w.lost_at IS NULL)))
       LIMIT :limit FOR NO KEY UPDATE SKIP LOCKED) due
 WHERE j.id = due.id
 RETURNING j.id, j.execution_id, j.epoch, j.provider, j.provider_job_status, j.progress;

@@ -10,6 +10,8 @@ SELECT id, name, status, job_count, unfinished, failed, cancelled, last_event, c
 FROM executions
 WHERE (:statuses::text[] IS NULL OR status = ANY (:statuses::text[]))
   AND (:before::uuid IS NULL OR id < :before)
+  AND id >= coalesce(:first_id::uuid, '00000000-0000-0000-0000-000000000000')
+  AND id <= coalesce(:last_id::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
   AND (:search::text IS NULL OR name ILIKE '%' || :search || '%' OR id::text = :search
        OR metadata::text ILIKE '%' || :search || '%')
   AND (:created_after::timestamptz IS NULL OR created_at >= :created_after)

@@ -107,7 +107,7 @@ SET cancel_attempts = cancel_attempts + 1, cancel_at = clock_timestamp() + make_
 FROM (SELECT id FROM submissions c
       WHERE cancel_at <= statement_timestamp() AND provider <> ALL (:unconfigured::text[])
         AND (:only::uuid IS NULL
-             OR EXISTS (SELECT FROM execution_jobs j WHERE j.id = c.job AND j.execution_id = :only))
+             OR EXISTS (SELECT FROM execution_jobs j WHERE j.id = c.job AND j.reserved_for = :only))
       ORDER BY cancel_at LIMIT :limit FOR UPDATE SKIP LOCKED) due, execution_jobs j
 WHERE s.id = due.id AND j.id = s.job
 RETURNING s.id, s.job, j.execution_id, j.job_id, s.provider, s.model, s.created_at, s.cancel_attempts,

@@ -19,6 +19,8 @@ from callsheet.domain.queues import priority_of
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.jobs.changes import event_notifications
 from callsheet.engine.jobs.json_validation import validated_json
+from callsheet.engine.uploads import mark_uploads_used
+from callsheet.files.object_keys import find_upload_keys
 from callsheet.operation_api.contract import Operation
 
 _JOB_COLUMNS = (
@@ -35,6 +37,7 @@ _JOB_COLUMNS = (
     "on_worker_lost",
     "timeouts",
     "max_attempts",
+    "reserved_for",
 )
 """The order of the values of a job."""
 _PARAMS = _JOB_COLUMNS.index("params")
@@ -62,12 +65,16 @@ class ExecutionRows:
         submission: Submission,
         checked: CheckedPlan,
         operations: Mapping[str, Operation],
+        *,
         idempotency_key: str | None = None,
+        reserved_for: UUID | None = None,
     ) -> None:
+        """Make the rows. `reserved_for` is the id of a worker: while it is alive, no other worker runs the jobs."""
         plan = submission.execution_plan
         self.execution_id = new_id()
         self.idempotency_key = idempotency_key
         self.body_digest = None if idempotency_key is None else _digest(submission)
+        self.reserved_for = reserved_for
         self.submission = submission
         self.metadata = validated_json(submission.metadata, "metadata")
         validated_json(plan.name, "name")
@@ -77,6 +84,8 @@ class ExecutionRows:
         """Of each edge, the position of the upstream job in `jobs`."""
         self.downstream: list[int] = []
         self.ready_queues: set[str] = set()
+        self.uploads: set[str] = set()
+        """Keys of the uploads that the plan names."""
         positions = {job.id: index for index, job in enumerate(plan.jobs)}
         with_downstream = {upstream for upstreams in checked.upstream.values() for upstream in upstreams}
         for index, job in enumerate(plan.jobs):
@@ -120,6 +129,8 @@ class ExecutionRows:
         has_downstream: bool,
     ) -> None:
         priorities = (job.priority, self.submission.priority, operation.priority, priority_of(operation.queue))
+        params = validated_json(job.params, f"jobs[{index}].params")
+        self.uploads |= find_upload_keys(params)
         self.jobs.append(
             (
                 new_id(),
@@ -128,13 +139,14 @@ class ExecutionRows:
                 operation.name,
                 operation.queue,
                 next(p for p in priorities if p is not None),
-                validated_json(job.params, f"jobs[{index}].params"),
+                params,
                 pending_dependencies,
                 has_downstream,
                 job.continue_on_failure,
                 operation.on_worker_lost,
                 (job.timeout or operation.timeout).total_seconds(),
                 operation.attempts if job.retries is None else job.retries + 1,
+                self.reserved_for,
             )
         )
         if pending_dependencies == 0:
@@ -148,6 +160,7 @@ async def insert_executions(connection: Connection, executions: Sequence[Executi
     """
     is_large = sum(each.size for each in executions) > _MAX_SIZE_ON_LOOP
     arguments = await asyncio.to_thread(_arguments, executions) if is_large else _arguments(executions)
+    await mark_uploads_used(connection, set().union(*(each.uploads for each in executions)))
     rows = await sql.insert_executions(connection, **arguments)
     return {row["duplicate"] for row in rows if row["duplicate"] is not None}
 

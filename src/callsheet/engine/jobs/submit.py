@@ -41,12 +41,14 @@ async def submit(
     idempotency_key: str | None = None,
     other_problems: Sequence[Problem] = (),
     before_insert: Callable[[], Awaitable[object]] | None = None,
+    reserved_for: UUID | None = None,
 ) -> SubmittedPlan:
     """Validate a plan and store it as an execution. This is the only place that validates plans.
 
     With an idempotency key, a repeated submission returns the first execution. `other_problems` are problems that the
     caller found outside the plan; they are reported together with those of the plan. `before_insert` runs after the
-    validation and before anything is stored.
+    validation and before anything is stored. `reserved_for` is the id of a registered worker: while it is alive, no
+    other worker runs the jobs.
 
     Plans that are submitted together are stored by one statement; each caller gets its own result.
 
@@ -54,12 +56,11 @@ async def submit(
     invalid plan; then nothing is stored. Raises DatabaseUnavailable with the facts `execution_id` and `stored`: `no`,
     or `unknown` if the response of the database was lost. With a key, it is raised after a minute of retries.
     """
-    if _blocks(submission, operations):
-        rows = await asyncio.to_thread(
-            _validated_rows, submission, operations, max_jobs, other_problems, idempotency_key
-        )
-    else:
-        rows = _validated_rows(submission, operations, max_jobs, other_problems, idempotency_key)
+
+    def validate() -> ExecutionRows:
+        return _validated_rows(submission, operations, max_jobs, other_problems, idempotency_key, reserved_for)
+
+    rows = await asyncio.to_thread(validate) if _blocks(submission, operations) else validate()
     if before_insert is not None:
         await before_insert()
     execution_id = await _store(database, rows)
@@ -135,6 +136,7 @@ def _validated_rows(
     max_jobs: int,
     other_problems: Sequence[Problem],
     idempotency_key: str | None = None,
+    reserved_for: UUID | None = None,
 ) -> ExecutionRows:
     try:
         checked = check_plan(submission.execution_plan, operations, max_jobs=max_jobs)
@@ -142,4 +144,4 @@ def _validated_rows(
         raise PlanRefused([*other_problems, *refused.problems], count=len(other_problems) + refused.count) from None
     if other_problems:
         raise PlanRefused([*other_problems])
-    return ExecutionRows(submission, checked, operations, idempotency_key)
+    return ExecutionRows(submission, checked, operations, idempotency_key=idempotency_key, reserved_for=reserved_for)

@@ -26,6 +26,8 @@ class ExecutionFilter:
     search: str | None = None
     """Text in the name or the metadata, or the whole id."""
     created_after: datetime | None = None
+    id_prefix: str | None = None
+    """First hexadecimal digits of the id."""
 
 
 async def get_execution(database: Database, execution_id: UUID, sign: SignUrl) -> Execution:
@@ -69,6 +71,8 @@ async def list_executions(
             statuses=filters.statuses,
             search=filters.search,
             created_after=filters.created_after,
+            first_id=_padded(filters.id_prefix, "0"),
+            last_id=_padded(filters.id_prefix, "f"),
             before=before,
             limit=limit,
         )
@@ -81,6 +85,10 @@ async def list_executions(
         return [ExecutionSummary(**_summary(row, counts[row["id"]], done[row["id"]])) for row in rows]
 
     return await database.retry(read, timeout=5)
+
+
+def _padded(id_prefix: str | None, digit: str) -> UUID | None:
+    return None if id_prefix is None else UUID(id_prefix.replace("-", "").ljust(32, digit))
 
 
 def _summary(row: Mapping[str, Any], counts: dict[JobStatus, int], done: float) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from callsheet.domain.errors import BadSource, NotFound
 from callsheet.domain.media_source import MediaSource, SourceKind
 from callsheet.engine.reads.artifacts import find_artifact
 from callsheet.files.cache import is_cache_key
-from callsheet.files.object_keys import validate_key
-from callsheet.files.signed_urls import signed_file_url, signing_key
+from callsheet.files.object_keys import find_upload_keys, validate_key
+from callsheet.files.signed_urls import signed_file_url, signed_upload_url, signing_key
 from callsheet.files.ssrf_guard import is_public_host
 from callsheet.files.storage import Storage
 from callsheet.settings import Settings
@@ -29,7 +29,8 @@ async def input_url(source: MediaSource, *, settings: Settings, storage: Storage
     if source.kind is SourceKind.URL:
         return _if_public(str(source.root))
     if source.kind is SourceKind.KEY:
-        return _presigned_url(storage, _storage_key(source))
+        key = _storage_key(source)
+        return _presigned_url(storage, key) or await _upload_url(key, storage, settings)
     if source.kind is not SourceKind.ARTIFACT:
         return None
     artifact = await _find_artifact(source, database)
@@ -63,6 +64,16 @@ async def _signed_url(artifact: Artifact, storage: Storage, settings: Settings) 
         return None
     key = await asyncio.to_thread(signing_key, settings)
     return signed_file_url(key, settings.public_url, artifact.artifact_id, expires=datetime.now(UTC) + _URL_TTL)
+
+
+async def _upload_url(object_key: str, storage: Storage, settings: Settings) -> str | None:
+    """Return a signed URL of the Callsheet server for an upload on its local disk; None for other stored files."""
+    if object_key not in find_upload_keys(f"{_KEY_PREFIX}{object_key}"):
+        return None
+    if settings.public_url is None or storage.path(object_key) is None:
+        return None
+    key = await asyncio.to_thread(signing_key, settings)
+    return signed_upload_url(key, settings.public_url, object_key, expires=datetime.now(UTC) + _URL_TTL)
 
 
 def _if_public(url: str) -> str | None:

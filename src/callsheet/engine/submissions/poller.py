@@ -82,7 +82,7 @@ class Poller:
         interval: float,
         only: UUID | None = None,
     ) -> None:
-        """Check for due jobs every `interval` seconds. `only` restricts the poller to one execution."""
+        """Check for due jobs every `interval` seconds. `only` restricts it to jobs reserved for that worker."""
         self._database = database
         self._providers = providers
         self._interval = interval

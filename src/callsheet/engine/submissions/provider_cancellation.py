@@ -33,7 +33,7 @@ class ProviderCanceller:
     """Sends due cancel requests to providers. Any number of processes may do this concurrently."""
 
     def __init__(self, database: Database, providers: Mapping[str, Provider], *, only: UUID | None = None) -> None:
-        """`only` restricts it to the jobs of one execution."""
+        """`only` restricts it to the jobs reserved for that worker."""
         self._database = database
         self._providers = providers
         self._only = only

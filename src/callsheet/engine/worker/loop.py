@@ -42,8 +42,8 @@ _RELEASE_TIMEOUT = 10.0
 class Worker:
     """Runs the jobs of its lanes until it is stopped.
 
-    `catalog` contains only operations whose needs this machine meets. `lanes` maps queues to slots. `only` restricts
-    the worker to one execution.
+    `catalog` contains only operations whose needs this machine meets. `lanes` maps queues to slots. With
+    `only_reserved`, it runs only the jobs that are reserved for it.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Worker:
         lanes: dict[str, int],
         name: str | None = None,
         id: UUID | None = None,
-        only: UUID | None = None,
+        only_reserved: bool = False,
     ) -> None:
         self.id: UUID = id or new_id()
         self.name = expand_name(name or settings.worker_name)
@@ -65,6 +65,7 @@ class Worker:
         self._catalog = catalog
         self._completer = Completer(database)
         self._progress_writer = services.progress_writer
+        self._storage = services.storage
         self._cache = services.cache
         self._executor = Executor(catalog, services, self._completer)
         self._operations = [operation.name for operation in catalog.operations()]
@@ -75,12 +76,14 @@ class Worker:
             self.name,
             self._operations,
             suspect_from=self._suspect_from,
-            only=only,
+            only_reserved=only_reserved,
         )
         self._lanes = {queue: self._lane(queue, size) for queue, size in lanes.items()}
         timeout = settings.worker_timeout.total_seconds()
         self._heartbeat = Heartbeat(database, self.id, self._executor, self._completer, worker_timeout=timeout)
         self._heartbeat_now = asyncio.Event()
+        self.registered = asyncio.Event()
+        """Set when the database knows this worker, so that jobs can be reserved for it."""
         self._stopping = asyncio.Event()
         self._skip_grace = asyncio.Event()
         self._unregistered = False
@@ -91,6 +94,7 @@ class Worker:
             on_gap=self._on_listener_gap,
         )
         self._scheduler = Scheduler(database)
+        only = self.id if only_reserved else None
         self._poller = Poller(
             database, services.providers, interval=settings.provider_poll_interval.total_seconds(), only=only
         )
@@ -117,6 +121,7 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop` is called."""
         await self._register()
+        self.registered.set()
         await self._claimer.refresh_limits(list(self._lanes))
         loops = [asyncio.create_task(coroutine, name=name) for name, coroutine in self._loops().items()]
         lanes = [asyncio.create_task(lane.run(), name=f"lane {lane.queue}") for lane in self._lanes.values()]
@@ -278,7 +283,13 @@ class Worker:
                 return
 
     async def _clean_up(self) -> None:
-        await clean_up(self._database, self._cache, interval=_CLEANUP_INTERVAL)
+        await clean_up(
+            self._database,
+            self._storage,
+            self._cache,
+            interval=_CLEANUP_INTERVAL,
+            upload_max_age=self._settings.upload_max_age,
+        )
 
     async def _every(
         self, interval: timedelta, work: Callable[[], Awaitable[Any]], *, immediately: bool = False

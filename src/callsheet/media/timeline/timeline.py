@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, model_validator
 
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
@@ -32,6 +32,8 @@ class AudioTrack(Model):
 
 class Timeline(Model):
     """A video: its scenes, overlays, audio and output settings."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"scenes": [{"src": "./input.mp4", "duration": 5}]}]})
 
     scenes: list[Scene] = Field(min_length=1, max_length=1000, validation_alias=AliasChoices("scenes", "clips"))
     tracks: list[VideoTrack | AudioTrack] = Field(

@@ -72,6 +72,7 @@ CREATE TABLE execution_jobs (
     waiting_until        timestamptz,                 -- status waiting: deadline
     cost                 double precision,            -- US dollars, sum over its submissions, where reported
     provider_seconds     double precision,            -- run time at providers, sum over its submissions, where reported
+    reserved_for         uuid,                        -- workers.id: no other worker claims it while this one is alive
     UNIQUE (execution_id, job_id)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01);
 
@@ -116,6 +117,20 @@ CREATE TABLE artifacts (
 );
 
 CREATE INDEX artifacts_by_execution ON artifacts (execution_id, job);
+
+-- Files that clients send for their plans, which name them as `storage:uploads/…`.
+CREATE TABLE uploads (
+    id           uuid PRIMARY KEY,
+    key          text NOT NULL UNIQUE,              -- uploads/<sha256><suffix>
+    sha256       text NOT NULL,
+    size         bigint NOT NULL,
+    media_type   text,                              -- from the contents, once they are complete
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    used_at      timestamptz NOT NULL DEFAULT now(), -- last announced, or named by a submitted plan
+    completed_at timestamptz                        -- null: some or all bytes are missing
+);
+
+CREATE INDEX uploads_by_use ON uploads (used_at);
 
 -- Steps with a side effect that run at most once in the life of a job (`Context.once`).
 CREATE TABLE once_steps (

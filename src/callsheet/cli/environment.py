@@ -1,0 +1,105 @@
+"""Environment variables that have no effect: misspelled names, and settings of systems that Callsheet replaces."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from callsheet.domain.did_you_mean import did_you_mean
+
+_PREFIX = "CALLSHEET_"
+_COMMON = {"CALLSHEET_URL", "CALLSHEET_API_KEY", "CALLSHEET_API_KEY_FILE", "CALLSHEET_DATA_DIR"}
+"""Variables of most client machines: known without the settings, whose import takes time."""
+_OTHERS = ("CALLSHEET_URL", "CALLSHEET_LIFELINE")
+_TESTS = "CALLSHEET_TEST"
+
+_BOARD = "the console of `callsheet up` shows queues and jobs; CALLSHEET_API_KEY protects it"
+_REDIS = "the queue is in PostgreSQL; set CALLSHEET_DATABASE_URL"
+_RETRIES = "each operation sets its attempts, and a job its `retries`; CALLSHEET_RETRY_BASE is the backoff"
+_ALERTS = "a submission can have a `callbackUrl`, and /metrics counts failed jobs"
+_FILES = "jobs write to CALLSHEET_WORK_DIR, and files are stored in the data folder or in CALLSHEET_S3_BUCKET"
+_LIMITS = "CALLSHEET_CACHE_MAX_AGE and CALLSHEET_UPLOAD_MAX_AGE limit what is kept"
+UNUSED: Mapping[str, str] = {
+    "ALERT_FAILURE_THRESHOLD": _ALERTS,
+    "ALERT_WEBHOOK_URL": _ALERTS,
+    "BULL_BOARD_HOST": _BOARD,
+    "BULL_BOARD_PASSWORD": _BOARD,
+    "BULL_BOARD_PORT": _BOARD,
+    "BULL_BOARD_USER": _BOARD,
+    "BULL_PREFIX": "installations are separated by their databases; set CALLSHEET_DATABASE_URL",
+    "CLEANUP_AGE_DAYS": _LIMITS,
+    "FLOWER_PASSWORD": _BOARD,
+    "FLOWER_USER": _BOARD,
+    "GMANIMATO_API_URL": "workers read their jobs from the database; set CALLSHEET_DATABASE_URL",
+    "LORA_TRAINING_DRY_RUN": "no built-in operation trains models",
+    "MAX_TEMP_SIZE_GB": _LIMITS,
+    "ML_SERVICE_URL": "models are used through providers and ComfyUI; see `callsheet models`",
+    "PREVIEW_DIR": _FILES,
+    "REDIS_HOST": _REDIS,
+    "REDIS_PORT": _REDIS,
+    "REDIS_URL": _REDIS,
+    "RENDER_DIR": _FILES,
+    "WORKER_ALERT_FAILURE_THRESHOLD": _ALERTS,
+    "WORKER_ALERT_WEBHOOK_URL": _ALERTS,
+    "WORKER_API_URL": "workers read their jobs from the database; set CALLSHEET_DATABASE_URL",
+    "WORKER_BULL_BOARD_PASSWORD": _BOARD,
+    "WORKER_BULL_BOARD_USER": _BOARD,
+    "WORKER_JOB_ATTEMPTS": _RETRIES,
+    "WORKER_JOB_BACKOFF_DELAY_MS": _RETRIES,
+    "WORKER_MAX_RETRIES": "CALLSHEET_WEBHOOK_ATTEMPTS limits the attempts of a webhook",
+    "WORKER_METRICS_PREFIX": "metrics start with callsheet_",
+    "WORKER_MONITOR_HOST": _BOARD,
+    "WORKER_MONITOR_PORT": _BOARD,
+    "WORKER_POLL_INTERVAL": "workers are notified of jobs; CALLSHEET_POLL_INTERVAL is the fallback",
+}
+"""Variables of other systems that are known but not used → what to use instead."""
+
+
+def unknown_variables() -> list[str]:
+    """Return a line for each variable `CALLSHEET_…` that no setting reads, with the closest known name."""
+    given = {name for name in _given() if name.startswith(_PREFIX) and not name.startswith(_TESTS)}
+    if given <= _COMMON:
+        return []
+    unknown = given - _own_variables()
+    if not unknown:
+        return []
+    # The settings of providers last: this imports them.
+    known = _own_variables() | set(_provider_variables())
+    return [f"{name} is not a setting{did_you_mean(name, known)}" for name in sorted(unknown - known)]
+
+
+def unused_variables() -> list[str]:
+    """Return a line for each variable of another system that is set here and has no effect."""
+    return [f"{name} has no effect: {UNUSED[name]}" for name in sorted(UNUSED.keys() & _given())]
+
+
+def _given() -> set[str]:
+    return {name.upper() for name in (*os.environ, *_in_env_file())}
+
+
+def _in_env_file() -> Iterable[str]:
+    file = Path(".env")
+    if not file.is_file():
+        return ()
+    from dotenv import dotenv_values
+
+    return dotenv_values(file)
+
+
+def _own_variables() -> set[str]:
+    from pydantic import AliasChoices
+
+    from callsheet.settings import Settings
+
+    aliases = [field.validation_alias for field in Settings.model_fields.values()]
+    names = {str(name).upper() for alias in aliases if isinstance(alias, AliasChoices) for name in alias.choices}
+    return names | {f"{name}_FILE" for name in names} | {*_OTHERS}
+
+
+def _provider_variables() -> Iterator[str]:
+    from callsheet.providers.catalog import load_provider_classes
+
+    for provider in load_provider_classes().values():
+        for field in provider.settings_class.model_fields:
+            for name in provider.settings_class.variables(field):
+                yield name
+                yield f"{name}_FILE"
