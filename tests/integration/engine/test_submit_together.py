@@ -85,8 +85,8 @@ async def test_an_id_that_is_already_stored_fails_alone(idle_engine, monkeypatch
     taken = await idle_engine.submit(plan(job("a")))
     new_id, ids = submission_writer.ExecutionRows.__init__, iter(range(100))
 
-    def third_has_the_taken_id(self, *args):
-        new_id(self, *args)
+    def third_has_the_taken_id(self, *args, **options):
+        new_id(self, *args, **options)
         if next(ids) == 2:
             self.execution_id = taken
             self.jobs = [(row[0], taken, *row[2:]) for row in self.jobs]
@@ -196,15 +196,17 @@ class Outage:
     async def stored(self):
         return {str(row["id"]) for row in await self._direct.fetch("SELECT id FROM executions")}
 
-    async def lose_the_response(self):
-        """Cut the connection after the next commit and before its response arrives."""
+    async def submit_and_lose_the_response(self, *keys):
+        """Submit plans, and cut the connection after the commit and before its response arrives."""
         before = await self.stored()
         self.proxy.hold_responses()
+        submitting = asyncio.create_task(self.submit(*keys))
         async with asyncio.timeout(30):
             while await self.stored() == before:  # noqa: ASYNC110 - another process is watched
                 await asyncio.sleep(0.005)
         self.proxy.cut()
         self.proxy.release()
+        return await submitting
 
 
 @pytest.fixture(scope="module")
@@ -235,7 +237,7 @@ async def outage(server):
 
 
 async def test_after_a_lost_response_each_caller_learns_that_the_outcome_is_unknown_and_its_execution_id(outage):
-    results, _ = await asyncio.gather(outage.submit(None, None, None), outage.lose_the_response())
+    results = await outage.submit_and_lose_the_response(None, None, None)
 
     assert all(isinstance(result, DatabaseUnavailable) for result in results)
     assert {result.facts["stored"] for result in results} == {"unknown"}
@@ -245,7 +247,7 @@ async def test_after_a_lost_response_each_caller_learns_that_the_outcome_is_unkn
 async def test_after_a_lost_response_plans_with_a_key_are_stored_once(outage):
     before = await outage.stored()
 
-    results, _ = await asyncio.gather(outage.submit("k1", "k2", "k1"), outage.lose_the_response())
+    results = await outage.submit_and_lose_the_response("k1", "k2", "k1")
 
     ids = [str(result.execution_id) for result in results]
     assert ids[0] == ids[2] != ids[1]
