@@ -77,6 +77,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that it works, measures nothing well")
     parser.add_argument("--jobs", type=int, help="jobs of one engine measurement")
     parser.add_argument("--rounds", type=int, help="how often each measurement is repeated")
+    parser.add_argument("--only", metavar="TEXT", help="engine: measure only the systems whose name contains TEXT")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write; default: bench/results/DATE.json")
     given = parser.parse_args()
     given.benches = [name for asked in given.benches for name in GROUPS.get(asked, [asked])]
@@ -88,7 +89,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _sizes(given: argparse.Namespace) -> Sizes:
-    asked = {name: value for name in ("jobs", "rounds") if (value := getattr(given, name)) is not None}
+    asked = {name: value for name in ("jobs", "rounds", "only") if (value := getattr(given, name)) is not None}
     return replace(QUICK if given.quick else FULL, **asked)
 
 

@@ -51,6 +51,9 @@ def run(stores: Stores, sizes: Sizes, progress: Callable[[str], None]) -> Findin
         Verdict("median at most 5 ms", milliseconds(median(ours)), median(ours) <= 0.005),
         Verdict("95 % within 15 ms", milliseconds(percentile(ours, 0.95)), percentile(ours, 0.95) <= 0.015),
     ]
+    if durable := waits[BULLMQ_ALWAYS.name]:
+        verdict = f"{milliseconds(median(ours))} and {milliseconds(median(durable))}"
+        finding.verdicts.append(Verdict("no slower than BullMQ as durable", verdict, median(ours) <= median(durable)))
     return finding
 
 

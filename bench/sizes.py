@@ -9,6 +9,8 @@ class Sizes:
 
     rounds: int = 5
     jobs: int = 10_000
+    only: str = ""
+    """Text in the names of the systems that the engine bench measures."""
     warm_up: int = 2_000
     """Jobs before each engine measurement: Node compiles what it has seen often enough."""
     pickups: int = 300

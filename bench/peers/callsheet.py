@@ -194,7 +194,7 @@ class Client:
         async with CountingDatabase(STORE, size=2) as database:
             stream = EventStream(database)
             listening = asyncio.create_task(stream.run())
-            with stream.follower() as follower:
+            with stream.follower(waits_for_more=True) as follower:
                 for execution_id in idle:
                     follower.add(execution_id)
 

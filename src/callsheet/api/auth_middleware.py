@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Iterator
+from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers
@@ -73,8 +74,8 @@ class AuthMiddleware:
 
         A site that makes its own name resolve to this machine still sends that name in the Host header.
         """
-        host = urlsplit("//" + Headers(scope=scope).get("host", "")).hostname or ""
-        if not is_loopback(host) and host != self._public_host:
+        host, loopback = _host_name(Headers(scope=scope).get("host", ""))
+        if not loopback and host != self._public_host:
             raise ApiError(
                 403,
                 "foreign_host",
@@ -92,16 +93,23 @@ class AuthMiddleware:
         return self._public_host is not None and urlsplit(origin).hostname == self._public_host
 
 
+@lru_cache(256)
+def _host_name(host_header: str) -> tuple[str, bool]:
+    """Return the name in a Host header, and whether it is this machine. Cached: most requests have the same one."""
+    host = urlsplit("//" + host_header).hostname or ""
+    return host, is_loopback(host)
+
+
 def _is_public(path: str) -> bool:
     return path in _PUBLIC_PATHS or path.startswith(_PUBLIC_PREFIXES)
 
 
 def _is_page_request(scope: Scope) -> bool:
     """Return whether a browser requests a page that needs a login. API clients get an error response instead."""
+    if scope["method"] != "GET" or scope["path"].startswith(_API_PREFIXES) or _is_public(scope["path"]):
+        return False
     headers = Headers(scope=scope)
-    page = scope["method"] == "GET" and "text/html" in headers.get("accept", "")
-    for_programs = _is_public(scope["path"]) or scope["path"].startswith(_API_PREFIXES)
-    return page and "authorization" not in headers and not for_programs
+    return "text/html" in headers.get("accept", "") and "authorization" not in headers
 
 
 def _session_cookies(scope: Scope) -> Iterator[str]:

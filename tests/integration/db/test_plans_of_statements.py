@@ -321,3 +321,14 @@ async def test_queue_counts_do_not_read_ended_jobs(connection):
 
     assert "Seq Scan" not in scans(nodes, "execution_jobs")
     assert {f"execution_jobs_{status}" for status in ("queued", "running", "scheduled", "waiting")} <= indexes(nodes)
+
+
+async def test_followed_events_are_found_by_the_keys_of_their_executions(connection):
+    rows = await connection.fetch("SELECT id FROM executions LIMIT 50")
+
+    nodes, blocks = await explain(
+        connection, sql.followed_events, ids=[row["id"] for row in rows], after=[0] * len(rows), limit=100
+    )
+
+    assert "Seq Scan" not in scans(nodes, "executions") | scans(nodes, "events")
+    assert blocks < 600

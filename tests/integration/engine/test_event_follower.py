@@ -127,6 +127,25 @@ async def test_an_execution_added_later_is_followed_too(engine, stream):
         assert list(await collect(follower)) == [second]
 
 
+async def test_a_follower_that_waits_for_more_ends_when_it_is_closed(engine, stream):
+    seen = []
+
+    async def follow(follower):
+        async for execution_id, event in follower:
+            seen.append((execution_id, event.number))
+
+    with stream.follower(waits_for_more=True) as follower:
+        following = asyncio.create_task(follow(follower))
+        ids = await submit(engine, 3)
+        for execution_id in ids:
+            follower.add(execution_id)
+            await until(lambda: not len(follower))
+            await until(lambda: len(seen) % 5 == 0)
+    await asyncio.wait_for(following, 30)
+
+    assert seen == [(execution_id, number) for execution_id in ids for number in range(1, 6)]
+
+
 async def test_an_unknown_execution_is_reported_and_the_others_go_on(engine, stream):
     known = (await submit(engine, 1))[0]
 

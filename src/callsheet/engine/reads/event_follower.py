@@ -31,8 +31,9 @@ class EventFollower(AsyncIterator[FollowedEvent]):
             async for execution_id, event in follower:
                 ...
 
-    The iteration ends when all its executions have ended; after another `add` it can continue. It raises NotFound for
-    an execution that does not exist, and DatabaseUnavailable. After an error it can continue too.
+    The iteration ends when all its executions have ended. With `waits_for_more`, it then waits for another `add`, and
+    ends when the follower is closed. It raises NotFound for an execution that does not exist, and DatabaseUnavailable.
+    After an error it can continue.
 
     Events are read when all those read before are consumed. So a slow consumer holds up no other one, and memory is
     bounded. To resume in another process, store the number of the last consumed event of each execution.
@@ -44,11 +45,13 @@ class EventFollower(AsyncIterator[FollowedEvent]):
         on_add: Callable[["EventFollower", UUID], None],
         on_remove: Callable[["EventFollower", UUID], None],
         request_read: Callable[["EventFollower"], None],
+        waits_for_more: bool = False,
     ) -> None:
         """Created by `EventStream.follower`, which is notified of each change."""
         self._on_add = on_add
         self._on_remove = on_remove
         self._request_read = request_read
+        self._is_open = waits_for_more
         self._cursors: dict[UUID, Cursor] = {}
         self._unread: dict[UUID, None] = {}
         """Executions that may have events to read, in the order of their notifications."""
@@ -84,11 +87,13 @@ class EventFollower(AsyncIterator[FollowedEvent]):
         for execution_id in list(self._cursors):
             self.remove(execution_id)
         self._buffer.clear()
+        self._is_open = False
+        self._changed.set()
 
     async def __anext__(self) -> FollowedEvent:
         """Return the next event of any of the executions."""
         while not self._buffer:
-            if not self._cursors:
+            if not self._cursors and not self._is_open:
                 raise StopAsyncIteration
             self._changed.clear()
             if self._unread:

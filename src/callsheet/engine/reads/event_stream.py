@@ -56,9 +56,14 @@ class EventStream:
         """Listen until cancelled. Without it, followers read every few seconds."""
         await self._listener.run()
 
-    def follower(self) -> EventFollower:
+    def follower(self, *, waits_for_more: bool = False) -> EventFollower:
         """Return a new follower, which follows nothing yet. Close it at the end."""
-        return EventFollower(on_add=self._add, on_remove=self._remove, request_read=self._request_read)
+        return EventFollower(
+            on_add=self._add,
+            on_remove=self._remove,
+            request_read=self._request_read,
+            waits_for_more=waits_for_more,
+        )
 
     async def follow(self, execution_id: UUID, *, after: int = 0, forever: bool = False) -> AsyncGenerator[Event, None]:
         """Yield the events with a number greater than `after`, each once, in order, including future ones.
