@@ -10,7 +10,7 @@ from fastapi import Request
 from callsheet.api.errors import ApiError
 from callsheet.domain.errors import PlanRefused, Problem
 from callsheet.domain.plan import Submission
-from callsheet.domain.plan_parsing import read_plan_text
+from callsheet.domain.plan_parsing import read_plan_text, with_lines
 from callsheet.domain.plan_validation import read_plan, read_submission
 from callsheet.operation_api.catalog import Catalog
 
@@ -23,6 +23,7 @@ class PlanBody:
     """A parsed body: `{"executionPlan": {"jobs": […]}, …}`, a bare plan `{"jobs": […]}`, or a list of jobs."""
 
     data: Any
+    text: bytes
 
     def submission(self, operations: Catalog) -> Submission:
         """Return the submission. Raises PlanRefused with every problem, with paths in the body."""
@@ -44,6 +45,10 @@ class PlanBody:
             path = f"executionPlan.{path}"
         return Problem(path, problem.code, problem.message)
 
+    def refused(self, error: PlanRefused) -> PlanRefused:
+        """Return an error with paths in the body with line and column besides, if the body is YAML. CPU-bound."""
+        return with_lines(error, self.text)
+
     @property
     def _is_list(self) -> bool:
         return isinstance(self.data, list)
@@ -62,7 +67,7 @@ async def read_plan_body(request: Request, *, max_bytes: int) -> PlanBody:
         raise ApiError(415, "unsupported_media_type", "Send the plan as application/json or application/yaml.")
     body = await request.body()
     # A large plan takes long to parse. In a thread, it does not block other requests.
-    return PlanBody(await asyncio.to_thread(_parse, body, max_bytes))
+    return PlanBody(await asyncio.to_thread(_parse, body, max_bytes), body)
 
 
 def _parse(body: bytes, max_bytes: int) -> Any:

@@ -37,11 +37,12 @@ def submit(
 ) -> None:
     """Submit a plan to a running server, and print the id of its execution."""
     from callsheet.cli.bootstrap import load_settings
-    from callsheet.cli.plans import read_plan_file
+    from callsheet.cli.plans import plan_file
     from callsheet.cli.printing import show, show_json
     from callsheet.cli.remote import ApiClient
 
-    body = _submission(read_plan_file(plan, load_settings()))
+    with plan_file(plan, load_settings()) as data:
+        body = _submission(data)
     if callback_url is not None:
         body["callbackUrl"] = callback_url
     with ApiClient(url, api_key) as client:
