@@ -55,6 +55,17 @@ def test_advice_with_the_place_of_a_secret_is_shown(text):
     assert redact_secrets(text) == text
 
 
+@pytest.mark.parametrize(
+    "text", ["a." * 30_000, "://a:" * 12_000, "x " * 14_000 + "postgres://me:hush" + "h" * 20_000 + "@x"]
+)
+def test_a_long_text_is_cut_without_showing_a_part_of_a_secret(text):
+    redacted = redact_secrets(text)
+
+    assert len(redacted) < 33_000
+    assert redacted.endswith(f"… [{len(text):,} characters]")
+    assert "hush" not in redacted
+
+
 def test_other_values_are_unchanged():
     event = {"event": "job 1 of 2 at https://example.com/a?page=2", "tasks": 3, "worker": "gpu@host", "seconds": 1.5}
 

@@ -11,18 +11,20 @@ from pydantic import Field
 from callsheet.api import examples
 from callsheet.api.cursors import decode_cursor, encode_cursor
 from callsheet.api.dependencies import RuntimeDep, runtime_of
-from callsheet.api.plan_body import read_plan_body
+from callsheet.api.plan_body import PlanBody, read_plan_body
 from callsheet.api.problems import problem_responses
 from callsheet.domain.errors import PlanRefused
 from callsheet.domain.model import Model
+from callsheet.domain.plan import Submission
 from callsheet.domain.records import Execution, ExecutionSummary
 from callsheet.domain.statuses import ExecutionStatus
 from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.receipt import Receipt, receipt_of
 from callsheet.engine.jobs.retry import retry_execution
-from callsheet.engine.jobs.submit import submit
+from callsheet.engine.jobs.submit import SubmittedPlan, submit
 from callsheet.engine.reads.executions import ExecutionFilter, get_execution, list_executions
 from callsheet.notify.callback import callback_problems
+from callsheet.wiring import Runtime
 
 router = APIRouter(tags=["executions"])
 
@@ -68,18 +70,11 @@ async def submit_plan(
     """
     runtime = runtime_of(request)
     body = await read_plan_body(request, max_bytes=runtime.settings.max_body_bytes)
-    submission = await body.submission(runtime.catalog)
     try:
-        stored = await submit(
-            runtime.database,
-            submission,
-            runtime.catalog,
-            max_jobs=runtime.settings.max_jobs_per_plan,
-            idempotency_key=idempotency_key,
-            other_problems=callback_problems(submission.callback_url, runtime.settings),
-        )
+        submission = await body.submission(runtime.catalog)
+        stored = await _store(runtime, body, submission, idempotency_key)
     except PlanRefused as refused:
-        raise refused.located(body.in_body) from None
+        raise await asyncio.to_thread(body.refused, refused) from None
     headers = {"Location": f"/api/executions/{stored.execution_id}"}
     if stored.is_duplicate:
         headers["Idempotent-Replayed"] = "true"
@@ -87,6 +82,20 @@ async def submit_plan(
     # Not by FastAPI, which would validate the receipt again.
     text = await asyncio.to_thread(receipt.model_dump_json) if body.is_large else receipt.model_dump_json()
     return Response(text, 202, headers, "application/json")
+
+
+async def _store(runtime: Runtime, body: PlanBody, submission: Submission, key: str | None) -> SubmittedPlan:
+    try:
+        return await submit(
+            runtime.database,
+            submission,
+            runtime.catalog,
+            max_jobs=runtime.settings.max_jobs_per_plan,
+            idempotency_key=key,
+            other_problems=callback_problems(submission.callback_url, runtime.settings),
+        )
+    except PlanRefused as refused:
+        raise refused.located(body.in_body) from None
 
 
 @router.get(

@@ -10,7 +10,7 @@ from fastapi import Request
 from callsheet.api.errors import ApiError
 from callsheet.domain.errors import PlanRefused, Problem
 from callsheet.domain.plan import Submission
-from callsheet.domain.plan_parsing import read_plan_text
+from callsheet.domain.plan_parsing import read_plan_text, with_lines
 from callsheet.domain.plan_validation import read_plan, read_submission
 from callsheet.operation_api.catalog import Catalog
 
@@ -25,6 +25,7 @@ class PlanBody:
     """A parsed body: `{"executionPlan": {"jobs": […]}, …}`, a bare plan `{"jobs": […]}`, or a list of jobs."""
 
     data: Any
+    text: bytes
     is_large: bool = False
     """Whether work on it would block the event loop."""
 
@@ -53,6 +54,10 @@ class PlanBody:
             path = f"executionPlan.{path}"
         return Problem(path, problem.code, problem.message)
 
+    def refused(self, error: PlanRefused) -> PlanRefused:
+        """Return an error with paths in the body with line and column besides, if the body is YAML. CPU-bound."""
+        return with_lines(error, self.text)
+
     @property
     def _is_list(self) -> bool:
         return isinstance(self.data, list)
@@ -73,8 +78,8 @@ async def read_plan_body(request: Request, *, max_bytes: int) -> PlanBody:
     # A large plan takes long to parse, and YAML takes a hundred times longer than JSON. In a thread, it does not block
     # other requests. A thread costs more than the parsing of a small plan.
     if len(body) > _MAX_BYTES_ON_LOOP or body.lstrip()[:1] != b"{":
-        return PlanBody(await asyncio.to_thread(_parse, body, max_bytes), is_large=True)
-    return PlanBody(_parse(body, max_bytes))
+        return PlanBody(await asyncio.to_thread(_parse, body, max_bytes), body, is_large=True)
+    return PlanBody(_parse(body, max_bytes), body)
 
 
 def _parse(body: bytes, max_bytes: int) -> Any:

@@ -53,7 +53,7 @@ def title_of(error: type[CallsheetError]) -> str:
 _EXAMPLES: dict[int, tuple[str, str, str, list[dict[str, str]]]] = {
     400: ("bad_request", "The request is invalid", "The cursor is invalid.", []),
     401: ("unauthorized", "A valid API key is needed", "Send it as `Authorization: Bearer …`.", []),
-    403: ("forbidden", "The origin of the request is not allowed", "The Host header is not allowed.", []),
+    403: ("foreign_host", "The origin of the request is not allowed", "The Host header is not allowed.", []),
     404: ("not_found", "There is no such resource", "There is no execution 019ab1f0-0000-7000-8000-000000000000.", []),
     409: (
         "invalid_state",

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from callsheet.domain.errors import NotFound
 from callsheet.domain.statuses import JobStatus
@@ -28,14 +28,20 @@ _STATUSES: Mapping[JobStatus, Status] = {
 }
 
 
-class VideoError(BaseModel):
+class _Response(BaseModel):
+    """Base of the response bodies: they contain every field, also those with a default."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
+
+class VideoError(_Response):
     """Why a video failed."""
 
     code: str
     message: str
 
 
-class Video(BaseModel):
+class Video(_Response):
     """A video in any status."""
 
     id: str
@@ -53,7 +59,7 @@ class Video(BaseModel):
     remixed_from_video_id: str | None = None
 
 
-class VideoPage(BaseModel):
+class VideoPage(_Response):
     """One page of videos."""
 
     object: Literal["list"] = "list"
@@ -63,7 +69,7 @@ class VideoPage(BaseModel):
     has_more: bool
 
 
-class DeletedVideo(BaseModel):
+class DeletedVideo(_Response):
     """Confirms that a video was deleted."""
 
     id: str

@@ -49,14 +49,15 @@ def submit(
     relative to the folder of the plan.
     """
     from callsheet.cli.bootstrap import load_settings
-    from callsheet.cli.plans import read_plan_file
+    from callsheet.cli.plans import plan_file
     from callsheet.cli.printing import show, show_json
     from callsheet.cli.remote import connect
     from callsheet.cli.run import base_dir, with_source_roots
     from callsheet.cli.upload_display import upload_plan_files
 
     settings = load_settings()
-    body = _submission(read_plan_file(plan, settings))
+    with plan_file(plan, settings) as data:
+        body = _submission(data)
     if callback_url is not None:
         body["callbackUrl"] = callback_url
     with connect(url, api_key) as client:

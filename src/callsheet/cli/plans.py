@@ -1,6 +1,8 @@
 """`callsheet plan`: validate plans without running them."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +33,9 @@ def check(plan: PlanFile, modules: Import = None, as_json: Json = False) -> None
     settings = load_settings()
     catalog = discover_operations(modules).with_settings(settings)
     try:
-        submission = parse_submission(read_plan_file(plan, settings), catalog)
-        checked = check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
+        with plan_file(plan, settings) as data:
+            submission = parse_submission(data, catalog)
+            checked = check_plan(submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
     except PlanRefused as error:
         if as_json:
             show_json(
@@ -46,13 +49,21 @@ def check(plan: PlanFile, modules: Import = None, as_json: Json = False) -> None
         say(f"The plan is valid: {'1 job' if jobs == 1 else f'{jobs:,} jobs'}.")
 
 
-def read_plan_file(path: str, settings: "Settings") -> Any:
-    """Return the data of a plan file, or of standard input for `-`. Raises NotFound and PlanRefused."""
-    from callsheet.domain.errors import NotFound
-    from callsheet.domain.plan_parsing import read_plan_text
+@contextmanager
+def plan_file(path: str, settings: "Settings") -> Iterator[Any]:
+    """Give the data of a plan file, or of standard input for `-`. Raises NotFound and PlanRefused.
+
+    A PlanRefused that the block raises gets line and column, if the file is YAML.
+    """
+    from callsheet.domain.errors import NotFound, PlanRefused
+    from callsheet.domain.plan_parsing import read_plan_text, with_lines
 
     try:
         text = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
     except OSError as error:
         raise NotFound(f"The plan '{path}' cannot be read: {error.strerror}.") from None
-    return read_plan_text(text, max_bytes=settings.max_body_bytes)
+    data = read_plan_text(text, max_bytes=settings.max_body_bytes)
+    try:
+        yield data
+    except PlanRefused as refused:
+        raise with_lines(refused, text) from None

@@ -40,12 +40,13 @@ def run(
     a job failed. Ctrl-C cancels the execution and stops its jobs.
     """
     from callsheet.cli.bootstrap import discover_operations
-    from callsheet.cli.plans import read_plan_file
+    from callsheet.cli.plans import plan_file
 
     settings = load_local_settings(context, data_dir, database_url)
     settings = with_source_roots(base_dir(plan), allow, settings)
     operations = discover_operations(modules).operations()
-    execution = run_to_end(read_plan_file(plan, settings), operations, settings, out)
+    with plan_file(plan, settings) as data:
+        execution = run_to_end(data, operations, settings, out)
     report(execution, settings, local_paths(execution, settings, out), as_json=as_json)
 
 

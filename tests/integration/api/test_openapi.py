@@ -1,7 +1,14 @@
 """The OpenAPI document of the API."""
 
+import re
+from pathlib import Path
+
 import jsonschema
 import pytest
+
+import callsheet
+from callsheet.domain.event_types import EventType
+from callsheet.domain.statuses import JobStatus
 
 OPERATION_IDS = {
     "announceUpload",
@@ -10,6 +17,8 @@ OPERATION_IDS = {
     "changeQueue",
     "changeWorker",
     "completeUpload",
+    "createVideo",
+    "deleteVideo",
     "followEvents",
     "getFile",
     "getUploadedFile",
@@ -17,6 +26,7 @@ OPERATION_IDS = {
     "listModels",
     "listOperations",
     "listQueues",
+    "listVideos",
     "listWorkers",
     "readArtifact",
     "readExecution",
@@ -28,6 +38,8 @@ OPERATION_IDS = {
     "readPlanSchema",
     "readReadiness",
     "readUpload",
+    "readVideo",
+    "readVideoContent",
     "receiveProviderWebhook",
     "retryExecution",
     "retryJob",
@@ -65,11 +77,10 @@ async def test_every_route_has_a_summary_a_description_and_its_problems(document
     for name, op in operations(document):
         assert op["summary"], name
         assert op["description"], name
-        problems = {
-            s for s, response in op["responses"].items() if "application/problem+json" in response.get("content", {})
-        }
+        media_type = "application/json" if " /v1/" in name else "application/problem+json"
+        problems = {s for s, r in op["responses"].items() if s >= "400" and media_type in r.get("content", {})}
         assert problems == {s for s in op["responses"] if s >= "400"}, name
-        expected = set() if op["operationId"] == "readHealth" else {"503"}
+        expected = {"414", "431"} if op["operationId"] == "readHealth" else {"414", "431", "503"}
         assert problems >= expected, name
         assert "security" in op, name
 
@@ -105,3 +116,126 @@ async def test_every_reference_is_defined(document):
         document["components"]["schemas"]
     )
     assert "HTTPValidationError" not in document["components"]["schemas"]
+
+
+def component(document, name):
+    return document["components"]["schemas"][name]
+
+
+async def test_request_fields_with_a_default_are_optional_for_generators(document):
+    required = {
+        name: component(document, name).get("required", [])
+        for name in ("Submission", "Plan", "PlannedJob", "RetryOptions", "QueuePatch", "WorkerPatch")
+    }
+    assert required == {
+        "Submission": ["executionPlan"],
+        "Plan": ["jobs"],
+        "PlannedJob": ["id", "operation"],
+        "RetryOptions": [],
+        "QueuePatch": [],
+        "WorkerPatch": ["lanes"],
+    }
+    for name in required:
+        # Generators for TypeScript make a field with a default required, also in requests.
+        assert not [field for field, schema in component(document, name)["properties"].items() if "default" in schema]
+    assert "Default: false" in component(document, "RetryOptions")["properties"]["resubmit"]["description"]
+
+
+async def test_all_fields_of_responses_are_required(document):
+    for name in ("Event", "Job", "Execution", "StoredArtifact", "Receipt", "ProblemDocument", "Video"):
+        schema = component(document, name)
+        assert sorted(schema["required"]) == sorted(schema["properties"]), name
+
+
+async def test_types_codes_and_statuses_are_closed_lists(document):
+    assert component(document, "EventType")["enum"] == [kind.value for kind in EventType]
+    assert component(document, "Event")["properties"]["type"]["$ref"].endswith("/EventType")
+    assert component(document, "JobStatus")["enum"] == [status.value for status in JobStatus]
+    assert {"plan_refused", "not_found", "url_too_long"} <= set(
+        component(document, "ProblemDocument")["properties"]["code"]["enum"]
+    )
+    assert {"unknown_operation", "missing", "extra_forbidden"} <= set(
+        component(document, "ProblemItem")["properties"]["code"]["enum"]
+    )
+    known, _own = component(document, "JobErrorRecord")["properties"]["code"]["anyOf"]
+    assert {"ffmpeg_failed", "crash_loop", "content_refused"} <= set(known["enum"])
+
+
+async def test_the_webhook_of_an_ended_execution_is_described(document):
+    [[name, item]] = document["webhooks"].items()
+    body = item["post"]["requestBody"]["content"]["application/json"]["schema"]
+
+    assert (name, body["$ref"]) == ("execution-ended", "#/components/schemas/ExecutionWebhook")
+    assert component(document, "ExecutionWebhook")["properties"]["type"]["enum"] == [
+        "execution.succeeded",
+        "execution.failed",
+        "execution.cancelled",
+    ]
+
+
+async def test_every_error_code_of_the_api_is_in_the_closed_list(document):
+    allowed = set(component(document, "ProblemDocument")["properties"]["code"]["enum"])
+    source = Path(callsheet.__file__).parent
+    raised = {
+        code
+        for file in [*(source / "api").glob("*.py"), *(source / "console").glob("*.py")]
+        for code in re.findall(r"ApiError\(\s*\d{3},\s*\"([a-z_]+)\"", file.read_text())
+    }
+
+    assert len(raised) > 8
+    assert raised <= allowed
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("/api/executions?statuss=failed", "unknown query parameter, did you mean 'status'?"),
+        ("/api/queues?limit=5", "unknown query parameter; the route has none"),
+        ("/api/status/019ab1f0-0000-7000-8000-000000000001?verbose=1", "unknown query parameter; the route has none"),
+    ],
+)
+async def test_an_unknown_query_parameter_is_rejected(api, path, hint):
+    response = await api.client.get(path)
+
+    assert response.status_code == 422
+    [problem] = response.json()["errors"]
+    assert (problem["code"], problem["message"]) == ("unknown_parameter", hint)
+
+
+async def test_an_unknown_query_parameter_of_the_videos_api_is_rejected_in_its_format(api):
+    response = await api.client.get("/v1/videos?ordr=asc")
+
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == "ordr: unknown query parameter, did you mean 'order'?"
+
+
+async def test_monitoring_may_add_query_parameters(api):
+    assert (await api.client.get("/health?t=1")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        ({"url": "/" + "a." * 30_000}, 414, "url_too_long"),
+        ({"url": "/api/executions?search=" + "a" * 9_000}, 414, "url_too_long"),
+        ({"url": "/health", "headers": {"X-Long": "a" * 33_000}}, 431, "headers_too_long"),
+    ],
+)
+async def test_long_urls_and_headers_are_rejected(api, request_, status, code):
+    response = await api.client.get(**request_)
+
+    assert response.status_code == status
+    assert response.json()["code"] == code
+    assert "are allowed" in response.json()["detail"]
+
+
+async def test_the_api_page_needs_no_other_server(api):
+    page = await api.client.get("/docs")
+    scripts = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+
+    assert page.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self'")
+    assert "/static/swagger-ui/swagger-ui-bundle.js" in scripts
+    for path in scripts:
+        assert path.startswith("/static/")
+        assert (await api.client.get(path)).status_code == 200
+    assert 'url: "/openapi.json"' in (await api.client.get("/static/api-docs.js")).text

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from callsheet.domain.errors import PlanRefused, TooLarge
-from callsheet.domain.plan_parsing import read_plan_text
+from callsheet.domain.errors import PlanRefused, Problem, TooLarge
+from callsheet.domain.plan_parsing import read_plan_text, with_lines
 
 
 def read(text):
@@ -124,3 +124,32 @@ def test_a_duplicate_key_is_found_in_one_pass_and_located():
 def test_text_above_the_size_limit_is_rejected():
     with pytest.raises(TooLarge, match="the limit is 100,000"):
         read("x" * 100_001)
+
+
+YAML_PLAN = """\
+executionPlan:
+  jobs:
+    - id: a
+      operation: rendr
+    - {id: b, operation: render, params: {clips: [{src: x}]}}
+"""
+
+
+def test_problems_of_a_yaml_plan_get_line_and_column():
+    paths = ["executionPlan.jobs[0].operation", "jobs[1].params.clips[0].src", "jobs[0].params", "jobs[7]", "", "odd"]
+    refused = PlanRefused([Problem(path, "invalid_value", "is bad") for path in paths])
+
+    assert [problem.message for problem in with_lines(refused, YAML_PLAN).problems] == [
+        "is bad (line 4, column 18)",
+        "is bad (line 5, column 55)",
+        "is bad (line 3, column 7)",
+        "is bad (line 3, column 5)",
+        "is bad (line 1, column 1)",
+        "is bad (line 1, column 1)",
+    ]
+
+
+def test_problems_of_a_json_plan_are_unchanged():
+    refused = PlanRefused([Problem("jobs[0].id", "missing", "is bad")])
+
+    assert with_lines(refused, '{"jobs": [{}]}') is refused

@@ -548,3 +548,12 @@ def test_a_change_by_another_program_is_imported(tmp_path: Path):
     assert imported == [
         {"name": "film.mp4", "title": {"text": "Hello"}, "src": "/in/film.mp4", "trimStart": 1.0, "duration": 2.0}
     ]
+
+
+def test_a_deeply_nested_file_is_rejected(tmp_path: Path):
+    path = tmp_path / "deep.otio"
+    path.write_text('{"OTIO_SCHEMA": "Timeline.1", "metadata": {"a": ' + "[" * 200_000 + "]" * 200_000 + "}}")
+
+    # The library would end the process.
+    with pytest.raises(InvalidOtio, match="nested too deeply"):
+        read_otio(path)

@@ -7,6 +7,7 @@ import pytest
 from callsheet.domain.ids import new_id
 from callsheet.domain.records import Execution, Job, JobErrorRecord
 from callsheet.notify.payload import MAX_BYTES, build_payload
+from callsheet.notify.payload_schema import ExecutionWebhook
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
 
@@ -30,6 +31,7 @@ def data_of(jobs, **more):
     body = build_payload("execution.failed", AT, execution(jobs, **more), status_url="https://example.com/x")
     assert len(body) <= MAX_BYTES
     message = json.loads(body)
+    ExecutionWebhook.model_validate(message)
     assert (message["type"], message["data"]["statusUrl"]) == ("execution.failed", "https://example.com/x")
     return message["data"]
 

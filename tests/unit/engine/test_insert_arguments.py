@@ -1,0 +1,28 @@
+"""The arguments of the statement that stores plans."""
+
+from callsheet.domain.plan_validation import check_plan, read_submission
+from callsheet.engine.jobs.execution_rows import ExecutionRows, insert_arguments
+from callsheet.operation_api.catalog import discover
+
+CATALOG = discover()
+
+
+def rows(edges):
+    """Return the rows of a plan, given as job id → upstream ids."""
+    jobs = [
+        {"id": name, "operation": "probe", "params": {"src": "https://example.com/a.mp4"}, "dependsOn": upstream}
+        for name, upstream in edges.items()
+    ]
+    submission = read_submission({"executionPlan": {"jobs": jobs}})
+    return ExecutionRows(submission, check_plan(submission.execution_plan, CATALOG, max_jobs=9), CATALOG)
+
+
+def test_edges_name_their_jobs_by_position_over_all_executions():
+    arguments = insert_arguments([rows({"a": [], "b": ["a"]}), rows({"c": ["d"], "d": [], "e": ["c", "d"]})])
+
+    names = arguments["job_names"]
+    edges = zip(arguments["upstream"], arguments["downstream"], strict=True)
+    # The arrays of PostgreSQL count from 1.
+    assert [(names[up - 1], names[down - 1]) for up, down in edges] == [("a", "b"), ("d", "c"), ("c", "e"), ("d", "e")]
+    assert arguments["job_counts"] == [2, 3]
+    assert len(set(arguments["job_ids"])) == 5
