@@ -14,12 +14,13 @@ WITH new_executions AS (
            CASE WHEN j.pending_dependencies = 0 THEN 'queued' ELSE 'pending' END,
            j.params::jsonb, j.pending_dependencies, j.has_downstream, j.continue_on_failure, j.on_worker_lost,
            j.timeout_seconds, j.max_attempts,
-           CASE WHEN j.pending_dependencies = 0 THEN clock_timestamp() END, :reserved_for::uuid
+           CASE WHEN j.pending_dependencies = 0 THEN clock_timestamp() END, j.reserved_for
     FROM unnest(:job_ids::uuid[], :job_executions::uuid[], :job_names::text[], :operations::text[], :queues::text[],
                 :priorities::int[], :params::text[], :pending_dependencies::int[], :has_downstream::bool[],
-                :continue_on_failure::bool[], :on_worker_lost::text[], :timeouts::float8[], :max_attempts::int[])
+                :continue_on_failure::bool[], :on_worker_lost::text[], :timeouts::float8[], :max_attempts::int[],
+                :reserved_for::uuid[])
         AS j (id, execution_id, job_id, operation, queue, priority, params, pending_dependencies, has_downstream,
-              continue_on_failure, on_worker_lost, timeout_seconds, max_attempts)
+              continue_on_failure, on_worker_lost, timeout_seconds, max_attempts, reserved_for)
 ), new_edges AS (
     INSERT INTO edges (upstream, downstream)
     SELECT * FROM unnest(:upstream::uuid[], :downstream::uuid[])

@@ -12,17 +12,28 @@ from callsheet.domain.plan_validation import CheckedPlan
 from callsheet.domain.queues import priority_of
 from callsheet.engine.jobs.changes import event_notification
 from callsheet.engine.jobs.json_validation import validated_json
+from callsheet.engine.uploads import mark_uploads_used
 from callsheet.files.object_keys import find_upload_keys
 from callsheet.operation_api.contract import Operation
 
 
 class ExecutionRows:
-    """The rows of one execution, ready to insert. Raises PlanRefused for values that cannot be stored."""
+    """The rows of one execution, ready to insert. Raises PlanRefused for values that cannot be stored.
 
-    def __init__(self, submission: Submission, checked: CheckedPlan, operations: Mapping[str, Operation]) -> None:
+    `reserved_for` is the id of a worker. While it is alive, no other worker runs the jobs.
+    """
+
+    def __init__(
+        self,
+        submission: Submission,
+        checked: CheckedPlan,
+        operations: Mapping[str, Operation],
+        reserved_for: UUID | None = None,
+    ) -> None:
         plan = submission.execution_plan
         self.execution_id = new_id()
         self.submission = submission
+        self.reserved_for = reserved_for
         self.metadata = validated_json(submission.metadata, "metadata")
         validated_json(plan.name, "name")
         validated_json(submission.callback_url, "callbackUrl")
@@ -74,19 +85,20 @@ class ExecutionRows:
                 operation.on_worker_lost,
                 (job.timeout or operation.timeout).total_seconds(),
                 operation.attempts if job.retries is None else job.retries + 1,
+                self.reserved_for,
             )
         )
         if pending_dependencies == 0:
             self.ready_queues.add(operation.queue)
 
 
-async def insert_executions(
-    connection: Connection, executions: Sequence[ExecutionRows], *, reserved_for: UUID | None = None
-) -> None:
+async def insert_executions(connection: Connection, executions: Sequence[ExecutionRows]) -> None:
     """Insert executions with their jobs and edges in one statement: all or none.
 
-    `reserved_for` is the id of a worker. While it is alive, no other worker runs the jobs.
+    Before that, the expiry of the uploads that they name is postponed.
     """
+    if uploads := {key for each in executions for key in each.uploads}:
+        await mark_uploads_used(connection, uploads)
     jobs = list(zip(*(job for each in executions for job in each.jobs), strict=True))
     edges = [edge for each in executions for edge in each.edges]
     ids = [each.execution_id for each in executions]
@@ -110,9 +122,9 @@ async def insert_executions(
         on_worker_lost=jobs[10],
         timeouts=jobs[11],
         max_attempts=jobs[12],
+        reserved_for=jobs[13],
         upstream=[upstream for upstream, _ in edges],
         downstream=[downstream for _, downstream in edges],
-        reserved_for=reserved_for,
         ready_queues=list({queue for each in executions for queue in each.ready_queues}),
         event_notification=event_notification(ids),
     )

@@ -14,7 +14,6 @@ from callsheet.domain.errors import IdempotencyConflict, PlanRefused, Problem
 from callsheet.domain.plan import Submission
 from callsheet.domain.plan_validation import check_plan
 from callsheet.engine.jobs.execution_rows import ExecutionRows, insert_executions
-from callsheet.engine.uploads import mark_uploads_used
 from callsheet.operation_api.contract import Operation
 
 _MAX_JOBS_ON_LOOP = 20
@@ -52,16 +51,15 @@ async def submit(
     invalid plan; then nothing is stored.
     """
     if _blocks(submission, operations):
-        rows = await asyncio.to_thread(_validated_rows, submission, operations, max_jobs, other_problems)
+        rows = await asyncio.to_thread(_validated_rows, submission, operations, max_jobs, other_problems, reserved_for)
     else:
-        rows = _validated_rows(submission, operations, max_jobs, other_problems)
+        rows = _validated_rows(submission, operations, max_jobs, other_problems, reserved_for)
     if before_insert is not None:
         await before_insert()
     if idempotency_key is None:
         # Not repeated after a lost response: without a key, the plan could be stored twice.
         async with database.connection() as connection:
-            await mark_uploads_used(connection, rows.uploads)
-            await insert_executions(connection, [rows], reserved_for=reserved_for)
+            await insert_executions(connection, [rows])
         return SubmittedPlan(rows.execution_id)
     digest = hashlib.sha256(orjson.dumps(submission.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)).digest()
     return await database.retry(lambda c: _insert_once(c, rows, idempotency_key, digest), transaction=True)
@@ -80,7 +78,6 @@ async def submit_many(
 
     rows = await asyncio.to_thread(validate)
     async with database.connection() as connection:
-        await mark_uploads_used(connection, set().union(*(each.uploads for each in rows)))
         await insert_executions(connection, rows)
     return [each.execution_id for each in rows]
 
@@ -95,7 +92,6 @@ def _blocks(submission: Submission, operations: Mapping[str, Operation]) -> bool
 
 async def _insert_once(connection: Connection, rows: ExecutionRows, key: str, digest: bytes) -> SubmittedPlan:
     if await sql.store_idempotency_key(connection, key=key, body_digest=digest, execution_id=rows.execution_id):
-        await mark_uploads_used(connection, rows.uploads)
         await insert_executions(connection, [rows])
         return SubmittedPlan(rows.execution_id)
     first = await sql.find_idempotency_key(connection, key=key)
@@ -105,7 +101,11 @@ async def _insert_once(connection: Connection, rows: ExecutionRows, key: str, di
 
 
 def _validated_rows(
-    submission: Submission, operations: Mapping[str, Operation], max_jobs: int, other_problems: Sequence[Problem]
+    submission: Submission,
+    operations: Mapping[str, Operation],
+    max_jobs: int,
+    other_problems: Sequence[Problem],
+    reserved_for: UUID | None = None,
 ) -> ExecutionRows:
     try:
         checked = check_plan(submission.execution_plan, operations, max_jobs=max_jobs)
@@ -113,4 +113,4 @@ def _validated_rows(
         raise PlanRefused([*other_problems, *refused.problems]) from None
     if other_problems:
         raise PlanRefused([*other_problems])
-    return ExecutionRows(submission, checked, operations)
+    return ExecutionRows(submission, checked, operations, reserved_for)
