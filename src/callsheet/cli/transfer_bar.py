@@ -16,7 +16,7 @@ def transfer_bar(name: str, size: int) -> Iterator[Callable[[int], None]]:
     if not (sys.stderr.isatty() and use_color(sys.stderr)):
         yield lambda _: None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(name, total=size)
         yield lambda done: progress.update(task, completed=done)

@@ -133,8 +133,7 @@ async def complete_upload(database: Database, storage: Storage, upload: Upload, 
 
 async def mark_uploads_used(connection: Connection, keys: set[str]) -> None:
     """Postpone the expiry of uploads that a submitted plan names."""
-    if keys:
-        await sql.mark_uploads_used(connection, keys=sorted(keys))
+    await sql.mark_uploads_used(connection, keys=sorted(keys))
 
 
 async def delete_expired_uploads(database: Database, storage: Storage, *, max_age: timedelta) -> int:

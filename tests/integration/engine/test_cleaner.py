@@ -1,5 +1,6 @@
 """Delete expired files."""
 
+import hashlib
 import os
 from datetime import timedelta
 
@@ -7,6 +8,7 @@ from plans import job, plan
 from structlog.testing import CapturingLogger
 
 from callsheet.domain.errors import StorageUnreachable
+from callsheet.engine.uploads import announce_upload, complete_upload
 from callsheet.files.cache import FileCache
 from callsheet.testing.waiters import until
 
@@ -42,3 +44,21 @@ async def test_a_worker_continues_without_its_storage(idle_engine, monkeypatch):
 
     assert (await idle_engine.run(plan(job("a")))).status == "succeeded"
     await until(lambda: "The bucket is unreachable" in str(logger.calls))
+
+
+async def test_a_worker_deletes_unused_uploads(idle_engine, settings, tmp_path):
+    runtime, data = idle_engine.runtime, b"a photo"
+    (tmp_path / "sent").write_bytes(data)
+    sha256 = hashlib.sha256(data).hexdigest()
+    upload = await announce_upload(
+        runtime.database, runtime.storage, settings, sha256=sha256, size=len(data), name="photo.png"
+    )
+    await complete_upload(runtime.database, runtime.storage, upload, tmp_path / "sent")
+    stored = settings.files_dir / "uploads" / f"{sha256}.png"
+    assert stored.exists()
+    async with runtime.database.connection() as connection:
+        await connection.execute("UPDATE uploads SET used_at = now() - interval '8 days'")
+
+    await idle_engine.start_worker()
+
+    await until(lambda: not stored.exists())

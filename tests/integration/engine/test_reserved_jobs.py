@@ -8,6 +8,7 @@ from plans import job, plan
 import callsheet
 from callsheet.db.statements import sql
 from callsheet.domain.errors import PlanRefused
+from callsheet.domain.ids import new_id
 from callsheet.engine.jobs.submit import submit
 from callsheet.local import parse_submission
 from callsheet.testing.operations import ALL
@@ -74,6 +75,30 @@ async def test_other_workers_take_over_when_the_worker_of_a_run_is_lost(engine):
         await sql.mark_worker_lost(connection, id=own.id)
 
     assert (await engine.ended(execution_id)).status == "succeeded"
+
+
+async def test_only_the_worker_of_a_run_polls_its_waiting_jobs(idle_engine):
+    own = reserved_worker(idle_engine)
+    await own._register()
+    execution_id = await submit_reserved(idle_engine, plan(job("a")), own.id)
+
+    async with idle_engine.runtime.database.connection() as connection:
+
+        async def due(only):
+            await connection.execute(
+                "UPDATE execution_jobs SET status = 'waiting', provider = 'toy', waiting_until = now(), "
+                "next_poll_at = now() - interval '1 second' WHERE execution_id = $1",
+                execution_id,
+            )
+            polls = await sql.claim_polls(connection, providers=["toy"], slots=[9], lease=0.0, only=only)
+            await connection.execute("UPDATE execution_jobs SET next_poll_at = now() - interval '1 second'")
+            return len(polls), len(await sql.claim_overdue(connection, limit=9, lease=0.0, only=only))
+
+        assert await due(None) == (0, 0)
+        assert await due(own.id) == (1, 1)
+        assert await due(new_id()) == (0, 0)
+        await sql.mark_worker_lost(connection, id=own.id)
+        assert await due(None) == (1, 1)
 
 
 async def test_a_local_run_keeps_its_jobs_beside_another_worker(engine, settings, tmp_path):
