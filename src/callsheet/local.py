@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from callsheet.domain.errors import InvalidState
+from callsheet.domain.errors import InvalidState, PlanRefused, Problem
 from callsheet.domain.plan import Plan, Submission
 from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import read_plan, read_submission
@@ -16,9 +16,11 @@ from callsheet.domain.records import Event, Execution, StoredArtifact
 from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.submit import submit
 from callsheet.engine.reads.executions import get_execution
+from callsheet.engine.reads.wait_reasons import has_able_worker
 from callsheet.logs import use_host_logging
 from callsheet.operation_api.catalog import Catalog, discover
 from callsheet.operation_api.contract import Operation
+from callsheet.operation_api.requirements import missing_requirements
 from callsheet.providers.settings import ProviderSettings
 from callsheet.settings import Settings
 from callsheet.wiring import Runtime, open_runtime
@@ -49,7 +51,8 @@ def run(
     The run starts its own worker, and the embedded database unless the settings name a database. Other workers on the
     same database can run some of the jobs. Plans may use local files from the working directory and the plan's folder.
 
-    Raises PlanRefused with every problem of the plan, before anything is stored. Ctrl-C cancels the execution, waits
+    Raises PlanRefused with every problem of the plan, before anything is stored; also for an operation that neither
+    this machine nor another worker on the database can run. Ctrl-C cancels the execution, waits
     until its jobs have stopped, and raises KeyboardInterrupt.
     """
     try:
@@ -82,6 +85,7 @@ async def arun(
     catalog = load_catalog(operations).with_settings(settings)
     submission = _read_submission(plan, settings, catalog)
     async with open_runtime(settings, catalog, migrate=True, provider_settings=provider_settings) as runtime:
+        await _refuse_impossible_jobs(runtime, submission)
         execution_id = await _submit(runtime, submission)
         async with _running_worker(runtime, execution_id) as worker_task:
             try:
@@ -129,6 +133,23 @@ def _local_settings(settings: Settings, plan: object) -> Settings:
         *settings.source_roots,
     ]
     return settings.model_copy(update={"source_roots": roots, "grace_period": timedelta(0)})
+
+
+async def _refuse_impossible_jobs(runtime: Runtime, submission: Submission) -> None:
+    """Raise PlanRefused for jobs that neither the worker of this run nor another one on the database can run."""
+    missing = missing_requirements(runtime.catalog, runtime.settings)
+    problems = []
+    for place, job in enumerate(submission.execution_plan.jobs):
+        operation = runtime.catalog.get(job.operation)
+        if operation is None or operation.name not in missing:
+            continue
+        if await has_able_worker(runtime.database, operation.name, operation.queue):
+            continue
+        reasons = ". ".join(missing[operation.name].values())
+        message = f"'{job.operation}' cannot run on this machine. {reasons}"
+        problems.append(Problem(f"jobs[{place}].operation", "missing_requirement", message))
+    if problems:
+        raise PlanRefused(problems)
 
 
 async def _submit(runtime: Runtime, submission: Submission) -> UUID:

@@ -9,6 +9,7 @@ from functools import cache
 from uuid import UUID
 
 import asyncpg
+import structlog
 
 from callsheet.comfyui.pool import Pool
 from callsheet.db.database import TRANSIENT_ERRORS, Database
@@ -17,6 +18,7 @@ from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import DatabaseUnavailable
 from callsheet.domain.records import Execution
+from callsheet.engine.jobs.blocked import report_blocked_jobs
 from callsheet.engine.reads.artifacts import find_artifact
 from callsheet.engine.reads.event_stream import EventStream
 from callsheet.engine.reads.executions import get_execution
@@ -31,11 +33,13 @@ from callsheet.files.storage import Storage, open_storage
 from callsheet.media.ffmpeg.binary import open_ffmpeg
 from callsheet.notify.webhooks import WebhookSender
 from callsheet.operation_api.catalog import Catalog
-from callsheet.operation_api.requirements import runnable_operations
+from callsheet.operation_api.requirements import missing_requirements, runnable_operations
 from callsheet.providers.catalog import Providers, discover_providers
 from callsheet.providers.contract import Provider
 from callsheet.providers.settings import ProviderSettings
 from callsheet.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +92,7 @@ class Runtime:
             catalog=catalog,
             services=self._worker_services(),
             lanes=lanes or self.default_lanes(),
+            missing=missing_requirements(self.catalog, self.settings),
             name=name,
             id=id,
             only=only,
@@ -102,6 +107,16 @@ class Runtime:
         return WebhookSender(
             self.database, read_execution, key=self.key, settings=self.settings, base_url=self.base_url
         )
+
+    async def report_blocked_jobs(self) -> None:
+        """Report jobs that nothing can start until cancelled, so that they are reported without a worker, too."""
+        interval = self.settings.blocked_interval
+        while True:
+            await asyncio.sleep(interval.total_seconds())
+            try:
+                await report_blocked_jobs(self.database, min_age=interval)
+            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+                log.warning("could not report blocked jobs, will retry", error=type(error).__name__)
 
     def webhook_inbox(self) -> WebhookInbox:
         """Return the inbox for webhooks of providers."""

@@ -14,7 +14,7 @@ import obstore
 import pytest
 
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import BadSource, CallsheetError, NotFound, StorageUnreachable
+from callsheet.domain.errors import BadSource, CallsheetError, NotFound, StorageRejected, StorageUnreachable
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource
 from callsheet.files.cache import FileCache
@@ -219,8 +219,8 @@ def test_the_signature_matches_the_one_of_obstore(storage: Storage) -> None:
     assert before == after and urlsplit(url).path == urlsplit(named).path
 
 
-async def check_failure(storage: Storage) -> str:
-    with pytest.raises(StorageUnreachable) as caught:
+async def check_failure(storage: Storage, kind: type[CallsheetError] = StorageRejected) -> str:
+    with pytest.raises(kind) as caught:
         await storage.check()
     message = str(caught.value)
     assert SECRET_KEY not in message and "wrong-secret" not in message
@@ -248,11 +248,12 @@ async def test_a_missing_bucket_is_reported(s3_server: S3Server) -> None:
 async def test_a_server_without_tls_is_reported(s3_server: S3Server) -> None:
     settings = s3_server.settings(s3_endpoint=s3_server.endpoint.replace("http://", "https://"))
 
-    assert "cannot be used" in await check_failure(open_storage(settings))
+    assert "cannot be used" in await check_failure(open_storage(settings), StorageUnreachable)
 
 
 async def test_an_unknown_host_is_reported(s3_server: S3Server) -> None:
-    message = await check_failure(open_storage(s3_server.settings(s3_endpoint="https://s3.nowhere.invalid")))
+    storage = open_storage(s3_server.settings(s3_endpoint="https://s3.nowhere.invalid"))
+    message = await check_failure(storage, StorageUnreachable)
 
     assert message == "The bucket 'videos' at s3.nowhere.invalid cannot be used: its host name is unknown"
 

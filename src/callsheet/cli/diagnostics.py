@@ -23,7 +23,7 @@ from callsheet.db.upgrade import current_revision
 from callsheet.domain.errors import CallsheetError, ConfigurationError
 from callsheet.files.storage import open_storage
 from callsheet.media.ffmpeg.binary import capabilities, find_ffmpeg
-from callsheet.operation_api.requirements import runnable_operations
+from callsheet.operation_api.requirements import missing_requirements
 from callsheet.settings import Settings
 from callsheet.wiring import database_unavailable
 
@@ -144,11 +144,11 @@ async def _ffmpeg(settings: Settings, _: list[str] | None) -> AsyncIterator[Find
 
 async def _operations(settings: Settings, modules: list[str] | None) -> AsyncIterator[Finding]:
     catalog = discover_operations(modules)
-    runnable = runnable_operations(catalog, settings)
-    yield Finding("ok", "operations", ", ".join(operation.name for operation in runnable.operations()) or "none")
-    for operation in catalog.operations():
-        if operation.name not in runnable:
-            yield Finding("warning", "operations", f"{operation.name} needs {', '.join(sorted(operation.needs))}")
+    missing = missing_requirements(catalog, settings)
+    runnable = [operation.name for operation in catalog.operations() if operation.name not in missing]
+    yield Finding("ok", "operations", ", ".join(runnable) or "none")
+    for name, needs in missing.items():
+        yield Finding("warning", "operations", f"{name} cannot run here. {'. '.join(needs.values())}.")
 
 
 async def _bind_address(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:

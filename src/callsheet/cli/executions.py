@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 group = typer.Typer(help="List executions.", no_args_is_help=True)
 
+_MAX_SHOWN_JOBS = 5
 JobOption = Annotated[str | None, typer.Option("--job", metavar="JOB", help="Only this job, by its id in the plan")]
 
 
@@ -38,7 +39,7 @@ def submit(
     """Submit a plan to a running server, and print the id of its execution."""
     from callsheet.cli.bootstrap import load_settings
     from callsheet.cli.plans import read_plan_file
-    from callsheet.cli.printing import show, show_json
+    from callsheet.cli.printing import say, show, show_json
     from callsheet.cli.remote import ApiClient
 
     body = _submission(read_plan_file(plan, load_settings()))
@@ -47,6 +48,8 @@ def submit(
     with ApiClient(url, api_key) as client:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
         receipt = client.post("/api/executions", body, headers=headers)
+        for warning in receipt.get("warnings", []):
+            say(f"Warning: {', '.join(warning['jobs'][:_MAX_SHOWN_JOBS])}: {warning['message']}")
         if wait:
             _follow(client, receipt["executionId"], timeout, as_json=as_json)
         elif as_json:
@@ -108,12 +111,10 @@ def _show(execution: dict[str, Any]) -> None:
 
 
 def _details(job: dict[str, Any]) -> str:
-    if job.get("error") and job["status"] != "succeeded":
+    if job.get("error") and job["status"] in ("failed", "cancelled"):
         return f"{job['error']['code']}: {job['error']['message']}"
-    if job["status"] == "pending":
-        return f"waiting for {', '.join(job['dependsOn'])}"
-    if job["status"] == "waiting":
-        return f"{job['provider']}: {job.get('providerStatus') or 'submitted'}"
+    if job.get("waitReason"):
+        return f"{job['waitReason']['code']}: {job['waitReason']['message']}"
     return job.get("progressMessage") or (f"on {job['worker']}" if job["status"] == "running" else "")
 
 

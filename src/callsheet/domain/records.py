@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.model import Model
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
+from callsheet.domain.wait_reasons import WaitReason
 
 
 class StoredArtifact(Artifact):
@@ -46,6 +47,9 @@ class Job(Model):
     priority: int
     progress: float = Field(description="0 to 1", ge=0, le=1)
     progress_message: str | None = None
+    wait_reason: WaitReason | None = Field(
+        None, description="What the job waits for; null: it runs without waiting, or has ended"
+    )
     params: dict[str, Any] = Field(description="As submitted, with references")
     result: Any = Field(None, description="Result of the operation; its artifacts have signed URLs")
     error: JobErrorRecord | None = Field(None, description="Error of the last failed run")

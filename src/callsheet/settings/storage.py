@@ -16,6 +16,12 @@ class StorageSettings(BaseModel):
     s3_access_key: SecretStr | None = Field(None, description="Access key id for the bucket")
     s3_secret_key: SecretStr | None = Field(None, description="Secret access key for the bucket")
     s3_prefix: str = Field("", description="Key prefix of all objects in the bucket; empty: no prefix")
+    storage_outage_timeout: Duration = Field(
+        timedelta(minutes=30),
+        description="Time that a job waits for a storage that is unreachable or full. Its finished files stay on the "
+        "worker's disk meanwhile, no attempt is counted, and its time limit is paused. After it, the run fails; "
+        "0: jobs do not wait",
+    )
     signed_url_ttl: Duration = Field(timedelta(minutes=15), description="Lifetime of signed URLs")
     cache_max_age: Duration = Field(
         timedelta(days=7),

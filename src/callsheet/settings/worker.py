@@ -34,6 +34,11 @@ class WorkerSettings(BaseModel):
     schedule_interval: Duration = Field(
         timedelta(seconds=0.5), description="Time between two searches for scheduled jobs that are due"
     )
+    blocked_interval: Duration = Field(
+        timedelta(seconds=5),
+        description="Time that a job is ready, but cannot start, before the event `job.blocked` says why; also the "
+        "time between two searches for such jobs",
+    )
     grace_period: Duration = Field(
         timedelta(seconds=20),
         description="Time that a stopping worker lets its jobs run; after it, they are returned to their queues",

@@ -1,6 +1,6 @@
 -- name: register_worker!
-INSERT INTO workers (id, name, host, pid, version, lanes, operations)
-VALUES (:id, :name, :host, :pid, :version, :lanes::text::jsonb, :operations)
+INSERT INTO workers (id, name, host, pid, version, lanes, operations, missing, timeout, only_execution)
+VALUES (:id, :name, :host, :pid, :version, :lanes::text::jsonb, :operations, :missing::text::jsonb, :timeout, :only_execution)
 ON CONFLICT (id) DO UPDATE SET lost_at = NULL, heartbeat_at = clock_timestamp();
 
 -- name: heartbeat^

@@ -6,7 +6,7 @@ import structlog
 
 from callsheet.db.database import Database
 from callsheet.db.statements import sql
-from callsheet.domain.errors import StorageUnreachable
+from callsheet.domain.errors import StorageRejected, StorageUnreachable
 from callsheet.files.cache import FileCache
 
 log = structlog.get_logger(__name__)
@@ -23,7 +23,7 @@ async def clean_up(database: Database, cache: FileCache, *, interval: timedelta)
     await database.retry(sql.delete_old_webhooks, timeout=5)
     try:
         removed = await cache.clean_up(interval=interval)
-    except StorageUnreachable as error:
+    except (StorageRejected, StorageUnreachable) as error:
         log.warning("could not clean the cache", error=error.message)
         return
     if removed:

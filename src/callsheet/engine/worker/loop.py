@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import platform
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
@@ -18,6 +18,7 @@ from callsheet.db.database import TRANSIENT_ERRORS, Database
 from callsheet.db.listener import Listener
 from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
+from callsheet.engine.jobs.blocked import report_blocked_jobs
 from callsheet.engine.jobs.completer import Completer
 from callsheet.engine.submissions.poller import Poller
 from callsheet.engine.submissions.provider_cancellation import ProviderCanceller
@@ -42,8 +43,9 @@ _RELEASE_TIMEOUT = 10.0
 class Worker:
     """Runs the jobs of its lanes until it is stopped.
 
-    `catalog` contains only operations whose needs this machine meets. `lanes` maps queues to slots. `only` restricts
-    the worker to one execution.
+    `catalog` contains only operations whose needs this machine meets. `missing` has the other operations, with the
+    needs that this machine does not meet and the reasons. `lanes` maps queues to slots. `only` restricts the worker to
+    one execution.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Worker:
         catalog: Catalog,
         services: WorkerServices,
         lanes: dict[str, int],
+        missing: Mapping[str, Mapping[str, str]],
         name: str | None = None,
         id: UUID | None = None,
         only: UUID | None = None,
@@ -67,6 +70,8 @@ class Worker:
         self._progress_writer = services.progress_writer
         self._cache = services.cache
         self._executor = Executor(catalog, services, self._completer)
+        self._missing = missing
+        self._only = only
         self._operations = [operation.name for operation in catalog.operations()]
         self._suspect_from = max(1, settings.crash_limit - 1)
         self._claimer = Claimer(
@@ -148,6 +153,7 @@ class Worker:
             "provider poller": self._poller.run(),
             "provider canceller": self._every(settings.provider_poll_interval, self._canceller.send_due),
             "rescuer": self._every(settings.rescue_interval, self._rescue),
+            "reporter of blocked jobs": self._every(settings.blocked_interval, self._report_blocked),
             "cleaner": self._every(_CLEANUP_INTERVAL, self._clean_up, immediately=True),
         }
 
@@ -162,6 +168,9 @@ class Worker:
                 version=version("callsheet"),
                 lanes=orjson.dumps({queue: lane.size for queue, lane in self._lanes.items()}).decode(),
                 operations=self._operations,
+                missing=orjson.dumps(self._missing).decode(),
+                timeout=self._settings.worker_timeout.total_seconds(),
+                only_execution=self._only,
             )
         )
 
@@ -276,6 +285,9 @@ class Worker:
         for queue in await self._claimer.queues_with_suspects(list(self._lanes)):
             if await self._lanes[queue].claim_suspect():
                 return
+
+    async def _report_blocked(self) -> None:
+        await report_blocked_jobs(self._database, min_age=self._settings.blocked_interval)
 
     async def _clean_up(self) -> None:
         await clean_up(self._database, self._cache, interval=_CLEANUP_INTERVAL)
