@@ -127,7 +127,7 @@ async def _storage(settings: Settings, _: list[str] | None) -> AsyncIterator[Fin
     storage = await asyncio.to_thread(open_storage, settings)
     await storage.check()
     location = f"bucket {settings.s3_bucket}" if settings.s3_bucket else f"local files in {settings.files_dir}"
-    yield Finding("ok", "storage", f"{location}: write, read and delete work")
+    yield Finding("ok", "storage", f"{location}: write, read, list and delete work")
 
 
 async def _ffmpeg(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:

@@ -23,7 +23,8 @@ from callsheet.files.atomic_write import DISK_FULL_ERRNOS
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _STATUS = re.compile(r"status code: (\d{3})")
-_CODE = re.compile(r"<Code>(\w{1,64})</Code>")
+_CODE = re.compile(r"(?:<Code>|\(code: )(\w{1,64})")
+"""In the body of an error response, or of a key in the response to a deletion of several keys, whose status is 200."""
 _ERROR_KIND = re.compile(r"kind: (Timeout|Connect|Interrupted|Decode)\b")
 
 _REASONS = (
@@ -46,6 +47,8 @@ _CODES = {
 _TEMPORARY_CODES = {"ExpiredToken", "OperationAborted", "RequestTimeout", "SlowDown"}
 """Error codes of S3 with a client error status (4xx) that a later request can pass."""
 _TEMPORARY_STATUSES = {"408", "409", "425", "429"}
+_REJECTED_CODES = {"AccessDenied", "InvalidArgument", "MethodNotAllowed", "NoSuchBucket"}
+"""Codes of single keys that a deletion of several keys rejects."""
 _REJECTED_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _FULL_CODES = {"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"}
 
@@ -89,7 +92,7 @@ def _failure_error(location: str, text: str) -> CallsheetError:
 def _is_rejected(number: str | None, status: str | None, code: str | None) -> bool:
     """Return whether the same request would fail again."""
     if status is None:
-        return number is not None and int(number) in _REJECTED_ERRNOS
+        return code in _REJECTED_CODES or (number is not None and int(number) in _REJECTED_ERRNOS)
     if code in _TEMPORARY_CODES or status in _TEMPORARY_STATUSES:
         return False
     return status.startswith(("3", "4")) or status == "501"
@@ -99,6 +102,8 @@ def _reason(text: str, number: str | None, status: str | None, code: str | None)
     if status:
         known = f", {_CODES[code]}" if code in _CODES else ""
         return f"it responded with {status}" + (f" {code}" if code else "") + known
+    if code:
+        return f"it responded with {code}"
     for fragment, reason in _REASONS:
         if fragment in text:
             return reason

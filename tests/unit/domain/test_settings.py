@@ -27,8 +27,8 @@ def unwrapped(value):
         ("DATABASE_URL", "database_url", "postgresql://b"),
         ("TEMP_DIR", "work_dir", "/scratch"),
         ("BUCKET_NAME", "s3_bucket", "videos"),
-        ("BUCKET_ENDPOINT_URL", "s3_endpoint", "https://r2"),
-        ("S3_URL", "s3_endpoint", "https://minio"),
+        ("BUCKET_ENDPOINT_URL", "s3_endpoint", "https://videos.r2.example.com"),
+        ("S3_URL", "s3_endpoint", "https://videos.minio.example.com"),
         ("AWS_REGION", "s3_region", "eu-west-1"),
         ("S3_ACCESS_KEY", "s3_access_key", "k1"),
         ("BUCKET_ACCESS_KEY_ID", "s3_access_key", "k2"),
@@ -132,3 +132,32 @@ def test_lanes_are_parsed():
 def test_invalid_lanes_are_quoted_in_the_error(text):
     with pytest.raises(ValueError, match="queue=number"):
         parse_lanes(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "given", "bucket", "endpoint"),
+    [
+        ("https://your-bucket.r2.cloudflarestorage.com", None, "your-bucket", None),
+        ("https://your-bucket.r2.cloudflarestorage.com/", "your-bucket", "your-bucket", None),
+        ("https://films.s3.eu-west-1.amazonaws.com", None, "films", None),
+        ("http://minio:9000/films", None, "films", "http://minio:9000"),
+        ("http://minio:9000/films/", "films", "films", "http://minio:9000"),
+        ("http://minio:9000", "films", "films", None),
+        ("https://example.com/gateway", "films", "films", "https://example.com/gateway"),
+    ],
+)
+def test_the_url_of_the_storage_may_contain_the_bucket(monkeypatch, url, given, bucket, endpoint):
+    variables = {"S3_URL": url} | ({"BUCKET_NAME": given} if given else {})
+
+    found = settings(monkeypatch, **variables)
+
+    assert (found.s3_bucket, found.s3_endpoint) == (bucket, endpoint or url.rstrip("/"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://minio:9000", "https://s3.example.com", "https://10.0.0.7:9000", "https://s3.eu-west-1.amazonaws.com"],
+)
+def test_a_url_without_a_bucket_needs_the_name_of_the_bucket(monkeypatch, url):
+    with pytest.raises(ValidationError, match=r"the URL of the server contains no bucket\. Set CALLSHEET_S3_BUCKET"):
+        settings(monkeypatch, S3_URL=url)

@@ -1,6 +1,6 @@
 """Delete expired rows and cached files."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -8,23 +8,30 @@ from callsheet.db.database import Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import StorageRejected, StorageUnreachable
 from callsheet.files.cache import FileCache
+from callsheet.files.storage import Storage
 
 log = structlog.get_logger(__name__)
 
 
-async def clean_up(database: Database, cache: FileCache, *, interval: timedelta) -> None:
+_UNFINISHED_AFTER = timedelta(days=2)
+"""Age of an upload that can no longer be in progress."""
+
+
+async def clean_up(database: Database, storage: Storage, cache: FileCache, *, interval: timedelta) -> None:
     """Delete what has expired.
 
     That is: workers lost for more than a day, idempotency keys older than a week, provider webhooks older than 30 days,
-    and old cached files. Files are skipped if another worker has cleaned the cache within the interval.
+    old cached files, and the parts of uploads that were never completed. Cached files are skipped if another worker has
+    cleaned the cache within the interval.
     """
     await database.retry(sql.delete_lost_workers, timeout=5)
     await database.retry(sql.delete_expired_keys, timeout=5)
     await database.retry(sql.delete_old_webhooks, timeout=5)
     try:
         removed = await cache.clean_up(interval=interval)
+        aborted = await storage.abort_unfinished_uploads(before=datetime.now(UTC) - _UNFINISHED_AFTER)
     except (StorageRejected, StorageUnreachable) as error:
-        log.warning("could not clean the cache", error=error.message)
+        log.warning("could not clean the storage", error=error.message)
         return
-    if removed:
-        log.info("deleted old files from the cache", files=removed)
+    if removed or aborted:
+        log.info("deleted old files from the storage", cached=removed, unfinished_uploads=aborted)

@@ -68,6 +68,7 @@ class Worker:
         self._catalog = catalog
         self._completer = Completer(database)
         self._progress_writer = services.progress_writer
+        self._storage = services.storage
         self._cache = services.cache
         self._executor = Executor(catalog, services, self._completer)
         self._missing = missing
@@ -290,7 +291,7 @@ class Worker:
         await report_blocked_jobs(self._database, min_age=self._settings.blocked_interval)
 
     async def _clean_up(self) -> None:
-        await clean_up(self._database, self._cache, interval=_CLEANUP_INTERVAL)
+        await clean_up(self._database, self._storage, self._cache, interval=_CLEANUP_INTERVAL)
 
     async def _every(
         self, interval: timedelta, work: Callable[[], Awaitable[Any]], *, immediately: bool = False
