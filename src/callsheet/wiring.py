@@ -1,7 +1,7 @@
 """Composition root: creates the services of one process from the settings."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import DatabaseUnavailable
 from callsheet.domain.records import Execution
+from callsheet.engine.fleet.public_url import RECORD_INTERVAL, PublicUrl, record_public_url
 from callsheet.engine.jobs.blocked import report_blocked_jobs
 from callsheet.engine.reads.artifacts import find_artifact
 from callsheet.engine.reads.event_stream import EventStream
@@ -108,15 +109,18 @@ class Runtime:
             self.database, read_execution, key=self.key, settings=self.settings, base_url=self.base_url
         )
 
-    async def report_blocked_jobs(self) -> None:
-        """Report jobs that nothing can start until cancelled, so that they are reported without a worker, too."""
-        interval = self.settings.blocked_interval
-        while True:
-            await asyncio.sleep(interval.total_seconds())
-            try:
-                await report_blocked_jobs(self.database, min_age=interval)
-            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("could not report blocked jobs, will retry", error=type(error).__name__)
+    async def run_server_tasks(self) -> None:
+        """Do the periodic work of an API server until cancelled: report blocked jobs, and record the public URL."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_every(self.settings.blocked_interval.total_seconds(), self._report_blocked_jobs))
+            tasks.create_task(_every(RECORD_INTERVAL, self._record_public_url))
+
+    async def _report_blocked_jobs(self) -> None:
+        await report_blocked_jobs(self.database, min_age=self.settings.blocked_interval)
+
+    async def _record_public_url(self) -> None:
+        if self.settings.public_url is not None:
+            await record_public_url(self.database, self.settings.public_url)
 
     def webhook_inbox(self) -> WebhookInbox:
         """Return the inbox for webhooks of providers."""
@@ -141,6 +145,7 @@ class Runtime:
             ffmpeg=cache(lambda: open_ffmpeg(self.settings)),
             providers=self.providers,
             comfyui=self.comfyui,
+            public_url=PublicUrl(self.settings),
         )
 
 
@@ -224,6 +229,16 @@ async def open_runtime(
             if listening is not None:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do some work now and then periodically, until cancelled. A failure of the database is logged."""
+    while True:
+        try:
+            await work()
+        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+            log.warning("periodic work failed, will retry", error=type(error).__name__)
+        await asyncio.sleep(seconds)
 
 
 def select_lanes(queues: Iterable[str], concurrency: dict[str, int], settings: Settings) -> dict[str, int]:

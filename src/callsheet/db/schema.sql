@@ -193,6 +193,12 @@ CREATE TABLE workers (
     lost_at       timestamptz
 ) WITH (autovacuum_vacuum_threshold = 50, autovacuum_vacuum_scale_factor = 0);
 
+-- Public base URLs of running API servers, for workers without one of their own.
+CREATE TABLE public_urls (
+    url     text PRIMARY KEY,
+    seen_at timestamptz NOT NULL DEFAULT clock_timestamp() -- a server repeats it every minute
+);
+
 -- Settings of queues. A queue without a row is neither paused nor limited.
 CREATE TABLE queues (
     name          text PRIMARY KEY,

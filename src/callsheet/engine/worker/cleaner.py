@@ -21,12 +21,13 @@ async def clean_up(database: Database, storage: Storage, cache: FileCache, *, in
     """Delete what has expired.
 
     That is: workers lost for more than a day, idempotency keys older than a week, provider webhooks older than 30 days,
-    old cached files, and the parts of uploads that were never completed. Cached files are skipped if another worker has
-    cleaned the cache within the interval.
+    public URLs of servers that have stopped, old cached files, and the parts of uploads that were never completed.
+    Cached files are skipped if another worker has cleaned the cache within the interval.
     """
     await database.retry(sql.delete_lost_workers, timeout=5)
     await database.retry(sql.delete_expired_keys, timeout=5)
     await database.retry(sql.delete_old_webhooks, timeout=5)
+    await database.retry(sql.delete_old_public_urls, timeout=5)
     try:
         removed = await cache.clean_up(interval=interval)
         aborted = await storage.abort_unfinished_uploads(before=datetime.now(UTC) - _UNFINISHED_AFTER)

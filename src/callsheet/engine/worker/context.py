@@ -18,6 +18,7 @@ from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import LeaseLost, NoEffect, OutcomeUnknown
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource, SourceKind
+from callsheet.engine.fleet.public_url import PublicUrl
 from callsheet.engine.submissions.input_urls import input_url
 from callsheet.engine.submissions.submit_once import Submissions
 from callsheet.engine.submissions.task_awaiter import TaskAwaiter
@@ -58,6 +59,7 @@ class WorkerServices:
         ffmpeg: Callable[[], FFmpeg],
         providers: Mapping[str, Provider],
         comfyui: Pool,
+        public_url: PublicUrl,
     ) -> None:
         self.settings = settings
         self.database = database
@@ -70,6 +72,7 @@ class WorkerServices:
         self.ffmpeg = ffmpeg
         self.providers = providers
         self.comfyui = comfyui
+        self.public_url = public_url
 
 
 class JobContext:
@@ -86,7 +89,7 @@ class JobContext:
         self._submissions = Submissions(
             job,
             services.database,
-            public_url=settings.public_url.rstrip("/") if settings.public_url else None,
+            public_url=services.public_url.url,
             recovery_timeout=settings.submission_recovery_timeout.total_seconds(),
         )
         self.time_limit = TimeLimit(job.timeout_seconds)

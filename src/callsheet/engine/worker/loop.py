@@ -36,6 +36,7 @@ from callsheet.settings import Settings
 log = structlog.get_logger(__name__)
 
 _CLEANUP_INTERVAL = timedelta(hours=1)
+_PUBLIC_URL_INTERVAL = timedelta(seconds=15)
 _RELEASE_TIMEOUT = 10.0
 """Seconds to release jobs and unregister after the grace period."""
 
@@ -68,6 +69,7 @@ class Worker:
         self._catalog = catalog
         self._completer = Completer(database)
         self._progress_writer = services.progress_writer
+        self._public_url = services.public_url
         self._storage = services.storage
         self._cache = services.cache
         self._executor = Executor(catalog, services, self._completer)
@@ -124,6 +126,7 @@ class Worker:
         """Work until `stop` is called."""
         await self._register()
         await self._claimer.refresh_limits(list(self._lanes))
+        await self._public_url.refresh(self._database)
         loops = [asyncio.create_task(coroutine, name=name) for name, coroutine in self._loops().items()]
         lanes = [asyncio.create_task(lane.run(), name=f"lane {lane.queue}") for lane in self._lanes.values()]
         self._wake_lanes()
@@ -154,6 +157,7 @@ class Worker:
             "provider poller": self._poller.run(),
             "provider canceller": self._every(settings.provider_poll_interval, self._canceller.send_due),
             "rescuer": self._every(settings.rescue_interval, self._rescue),
+            "public URL": self._every(_PUBLIC_URL_INTERVAL, self._refresh_public_url),
             "reporter of blocked jobs": self._every(settings.blocked_interval, self._report_blocked),
             "cleaner": self._every(_CLEANUP_INTERVAL, self._clean_up, immediately=True),
         }
@@ -286,6 +290,9 @@ class Worker:
         for queue in await self._claimer.queues_with_suspects(list(self._lanes)):
             if await self._lanes[queue].claim_suspect():
                 return
+
+    async def _refresh_public_url(self) -> None:
+        await self._public_url.refresh(self._database)
 
     async def _report_blocked(self) -> None:
         await report_blocked_jobs(self._database, min_age=self._settings.blocked_interval)
