@@ -9,37 +9,41 @@ from callsheet.domain.model import Model
 
 
 class WaitCode(StrEnum):
-    """What a job waits for."""
+    """What a job waits for; `MEANINGS` explains each code."""
 
     DEPENDENCIES = "dependencies"
-    """Upstream jobs have not ended."""
     CHILD_JOBS = "child_jobs"
-    """Its child jobs have not ended."""
     RETRY_BACKOFF = "retry_backoff"
-    """A run failed for a temporary reason; the next one starts later."""
     PROVIDER = "provider"
-    """A provider works on its task."""
     STORAGE_OUTAGE = "storage_outage"
-    """Its run waits until the storage can be used again; finished files are kept."""
     QUEUE_PAUSED = "queue_paused"
-    """An operator has paused the queue."""
     NO_WORKER = "no_worker"
-    """No worker is running."""
     NO_LANE = "no_lane"
-    """No running worker has a lane for the queue."""
     MISSING_REQUIREMENT = "missing_requirement"
-    """No worker of the queue meets a requirement of the operation."""
     UNKNOWN_OPERATION = "unknown_operation"
-    """No worker of the queue has the operation."""
     QUEUE_LIMIT = "queue_limit"
-    """The queue's limit of running jobs is reached."""
     RATE_LIMIT = "rate_limit"
-    """The queue's rate limit is reached."""
     NO_FREE_SLOT = "no_free_slot"
-    """All slots of the queue are in use."""
     READY = "ready"
-    """A slot is free; a worker starts the job in a moment."""
 
+
+MEANINGS: dict[WaitCode, str] = {
+    WaitCode.DEPENDENCIES: "Upstream jobs have not ended.",
+    WaitCode.CHILD_JOBS: "Its child jobs have not ended.",
+    WaitCode.RETRY_BACKOFF: "A run failed for a temporary reason; the next one starts later.",
+    WaitCode.PROVIDER: "A provider works on its task.",
+    WaitCode.STORAGE_OUTAGE: "Its run waits until the storage can be used again; finished files are kept.",
+    WaitCode.QUEUE_PAUSED: "An operator has paused the queue.",
+    WaitCode.NO_WORKER: "No worker is running.",
+    WaitCode.NO_LANE: "No running worker has a lane for the queue.",
+    WaitCode.MISSING_REQUIREMENT: "No worker of the queue meets a requirement of the operation.",
+    WaitCode.UNKNOWN_OPERATION: "No worker of the queue has the operation.",
+    WaitCode.QUEUE_LIMIT: "The queue's limit of running jobs is reached.",
+    WaitCode.RATE_LIMIT: "The queue's rate limit is reached.",
+    WaitCode.NO_FREE_SLOT: "All slots of the queue are in use.",
+    WaitCode.READY: "A slot is free; a worker starts the job in a moment.",
+}
+"""What each code means."""
 
 BLOCKED: frozenset[WaitCode] = frozenset(
     {
@@ -50,7 +54,7 @@ BLOCKED: frozenset[WaitCode] = frozenset(
         WaitCode.UNKNOWN_OPERATION,
     }
 )
-"""Reasons that stay until somebody acts: starts or changes a worker, or resumes the queue."""
+"""Reasons that stay until a person acts: starts or changes a worker, or resumes the queue."""
 
 
 class WaitReason(Model):
