@@ -9,9 +9,13 @@ import pytest
 from callsheet.domain.errors import DiskFull
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
+from callsheet.engine.worker.rescuer import mark_worker_lost
 from callsheet.files.storage import Storage
 from callsheet.operation_api.contract import operation
+from callsheet.providers.contract import PollPolicy
 from callsheet.testing.engine import running_engine
+from callsheet.testing.fake_provider import FakeProvider
+from callsheet.testing.operations import draw
 from callsheet.testing.waiters import until
 from support.proxy import Proxy
 
@@ -56,15 +60,34 @@ async def read(job, params: ReadParams) -> Made:
     return Made(size=path.stat().st_size)
 
 
+class OverloadedProxy(Proxy):
+    """A proxy that can answer requests itself, as an overloaded bucket does."""
+
+    response: bytes | None = None
+
+    async def _forward(self, reader, writer):
+        if self.response is None:
+            await super()._forward(reader, writer)
+            return
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(self.response)
+        await writer.drain()
+
+
+def response(status, code):
+    body = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n{body}".encode()
+
+
 @pytest.fixture
 async def proxy(s3_server):
-    async with Proxy("127.0.0.1", int(s3_server.endpoint.rpartition(":")[2])) as proxy:
+    async with OverloadedProxy("127.0.0.1", int(s3_server.endpoint.rpartition(":")[2])) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def bucket(settings, s3_server, proxy):
-    """Settings of a bucket behind the proxy, with a short job time limit in mind: waiting must not use it up."""
+    """Settings of a bucket behind the proxy."""
     stored = s3_server.settings(s3_endpoint=f"http://127.0.0.1:{proxy.port}")
     fields = ("s3_bucket", "s3_endpoint", "s3_access_key", "s3_secret_key")
     return settings.model_copy(update={name: getattr(stored, name) for name in fields})
@@ -123,24 +146,68 @@ async def test_a_connection_that_dies_in_the_middle_of_an_upload_is_repeated(buc
     assert number_of_runs(tmp_path) == 1
 
 
+@pytest.mark.parametrize(("status", "code"), [("503 Slow Down", "SlowDown"), ("500 Error", "InternalError")])
+async def test_an_overloaded_storage_is_waited_for(bucket, proxy, tmp_path, status, code):
+    (tmp_path / "gate").touch()
+    proxy.response = response(status, code)
+    async with running_engine([make], settings=bucket) as engine:
+        execution_id = await engine.submit(plan(tmp_path))
+        blocked = await engine.wait(execution_id, "job.blocked", timeout=60)
+        proxy.response = None
+        execution = await engine.ended(execution_id, timeout=60)
+
+    assert f"it responded with {status[:3]} {code}" in blocked.data["message"]
+    assert (execution.jobs[0].status, execution.jobs[0].attempts) == ("succeeded", 0)
+    assert number_of_runs(tmp_path) == 1
+
+
+async def test_a_refused_permission_fails_at_once(bucket, proxy, tmp_path):
+    (tmp_path / "gate").touch()
+    proxy.response = response("403 Forbidden", "AccessDenied")
+    async with running_engine([make], settings=bucket) as engine:
+        execution = await engine.run(plan(tmp_path), timeout=60)
+
+    error = execution.jobs[0].error
+    assert (error.code, error.attempt) == ("storage_rejected", 1)
+    assert "was denied (AccessDenied): check the access key, the secret key and their permissions" in error.message
+
+
+async def test_a_provider_is_not_paid_twice_when_the_worker_dies_while_it_waits_for_the_storage(
+    bucket, proxy, tmp_path
+):
+    soon = timedelta(seconds=0.05)
+    fake = FakeProvider(tmp_path / "fake", poll_policy=PollPolicy(initial=soon, max_interval=soon))
+    settings = bucket.model_copy(update={"provider_poll_interval": soon, "rescue_interval": soon})
+    async with running_engine([draw], settings=settings, providers=[fake]) as engine:
+        execution_id = await engine.submit({"jobs": [{"id": "a", "operation": "draw"}]})
+        [submission] = await until(fake.requests, timeout=60)
+        take_away(proxy)
+        fake.set_status(submission["id"], "succeeded", files={"image.txt": "an image"})
+        await engine.wait(execution_id, "job.blocked", timeout=60)
+        [first] = engine.workers
+        await engine.kill_worker(first)
+        await mark_worker_lost(engine.runtime.database, first.id)
+        proxy.accepting = True
+        await engine.start_worker()
+        execution = await engine.ended(execution_id, timeout=60)
+
+    assert (execution.status, [file.name for file in execution.artifacts]) == ("succeeded", ["image.txt"])
+    assert len(fake.requests()) == 1
+
+
 async def test_an_outage_at_the_download_of_an_input_is_waited_for(bucket, proxy, tmp_path):
     (tmp_path / "gate").touch()
     async with running_engine([make, read], settings=bucket) as engine:
         made = await engine.run(plan(tmp_path), timeout=60)
         take_away(proxy)
-        source = {"artifactId": str(made.artifacts[0].artifact_id)}
-        execution_id = await engine.submit(
-            {"jobs": [{"id": "b", "operation": "read", "params": {"source": f"artifact:{source['artifactId']}"}}]}
-        )
+        source = f"artifact:{made.artifacts[0].artifact_id}"
+        execution_id = await engine.submit({"jobs": [{"id": "b", "operation": "read", "params": {"source": source}}]})
         await engine.wait(execution_id, "job.blocked", timeout=60)
         proxy.accepting = True
         execution = await engine.ended(execution_id, timeout=60)
 
-    assert (execution.jobs[0].status, execution.jobs[0].attempts, execution.jobs[0].result["size"]) == (
-        "succeeded",
-        0,
-        1000,
-    )
+    [job] = execution.jobs
+    assert (job.status, job.attempts, job.result["size"]) == ("succeeded", 0, 1000)
 
 
 async def test_the_time_limit_of_a_job_is_paused_while_it_waits(bucket, proxy, tmp_path):
