@@ -17,6 +17,7 @@ from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import DatabaseUnavailable
+from callsheet.domain.queues import canonical_queue
 from callsheet.domain.records import Execution
 from callsheet.engine.fleet.public_url import RECORD_INTERVAL, PublicUrl, record_public_url
 from callsheet.engine.jobs.blocked import report_blocked_jobs
@@ -92,7 +93,7 @@ class Runtime:
             database=self.database,
             catalog=catalog,
             services=self._worker_services(),
-            lanes=lanes or self.default_lanes(),
+            lanes={canonical_queue(queue): slots for queue, slots in (lanes or self.default_lanes()).items()},
             missing=missing_requirements(self.catalog, self.settings),
             name=name,
             id=id,

@@ -123,6 +123,9 @@ class WorkerRecord(Model):
     version: str
     lanes: dict[str, int] = Field(description="Queue → number of slots")
     operations: list[str] = Field(description="Operations whose needs the worker meets")
+    only_execution: UUID | None = Field(
+        None, description="It runs the jobs of this execution only, as the worker of `callsheet run` does; null: of all"
+    )
     running: int = Field(description="Jobs running now")
     started_at: datetime
     heartbeat_at: datetime
@@ -142,7 +145,7 @@ class QueueRecord(Model):
     scheduled: int
     waiting: int
     oldest_queued_at: datetime | None = None
-    slots: int = Field(description="Slots of all live workers")
+    slots: int = Field(description="Slots of all live workers, without workers of single executions")
     operations: list[str] = Field(description="Operations whose jobs use this queue")
 
 

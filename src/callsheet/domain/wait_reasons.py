@@ -45,7 +45,7 @@ MEANINGS: dict[WaitCode, str] = {
 }
 """What each code means."""
 
-BLOCKED: frozenset[WaitCode] = frozenset(
+_BLOCKED: frozenset[WaitCode] = frozenset(
     {
         WaitCode.QUEUE_PAUSED,
         WaitCode.NO_WORKER,
@@ -54,7 +54,6 @@ BLOCKED: frozenset[WaitCode] = frozenset(
         WaitCode.UNKNOWN_OPERATION,
     }
 )
-"""Reasons that stay until a person acts: starts or changes a worker, or resumes the queue."""
 
 
 class WaitReason(Model):
@@ -66,3 +65,8 @@ class WaitReason(Model):
     facts: dict[str, JsonValue] = Field(
         default_factory=dict, description="Details, such as `queue`, `operation`, `workers`, `slots`, `jobs`"
     )
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the job waits until a person acts: starts or changes a worker, or changes the queue."""
+        return self.code in _BLOCKED or (self.code is WaitCode.QUEUE_LIMIT and self.facts.get("maxRunning") == 0)

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from callsheet.domain.durations import Duration
+from callsheet.domain.queues import canonical_queue
 from callsheet.settings.lanes import DEFAULT_LANES, parse_lanes
 
 
@@ -55,7 +56,9 @@ class WorkerSettings(BaseModel):
     @field_validator("lanes", mode="before")
     @classmethod
     def _parse_lanes(cls, value: Any) -> Any:
-        return parse_lanes(value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return parse_lanes(value)
+        return {canonical_queue(queue): slots for queue, slots in value.items()} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _check_worker_timeout(self) -> "WorkerSettings":

@@ -1,5 +1,6 @@
 """Why jobs wait: computed at each read, and reported as events by a periodic search."""
 
+import asyncio
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -8,16 +9,20 @@ import pytest
 from plans import job, plan
 
 from callsheet.domain.errors import PlanRefused, Transient
+from callsheet.domain.ids import new_id
 from callsheet.domain.wait_reasons import WaitCode
 from callsheet.engine.fleet.queues import QueueChange, Rate, change_queue
 from callsheet.engine.jobs.blocked import report_blocked_jobs
 from callsheet.engine.jobs.receipt import read_receipt
 from callsheet.engine.reads.executions import get_execution
 from callsheet.engine.reads.jobs import get_job
+from callsheet.engine.reads.queues import list_queues
+from callsheet.engine.reads.workers import list_workers
 from callsheet.local import arun
 from callsheet.operation_api.contract import operation
 from callsheet.testing.engine import running_engine
 from callsheet.testing.operations import QUEUE, AnyValue, noop
+from callsheet.testing.waiters import until
 
 NOW = timedelta(0)
 
@@ -110,6 +115,24 @@ async def test_a_limit_of_running_jobs(engine):
     found = await eventually(engine, await engine.submit(plan(job("a"))), WaitCode.QUEUE_LIMIT)
 
     assert found.facts == {"queue": QUEUE, "maxRunning": 0, "running": 0}
+    assert found.is_blocked
+
+
+async def test_a_worker_of_another_execution_does_not_count(idle_engine):
+    worker = idle_engine.runtime.worker(only=new_id())
+    working = asyncio.create_task(worker.run())
+    await until(lambda: _registered(idle_engine), timeout=60)
+
+    found = await reason(idle_engine, await idle_engine.submit(plan(job("a"))))
+    [queue] = [q for q in await list_queues(idle_engine.runtime.database, idle_engine.runtime.catalog) if q.queued]
+    worker.stop()
+    await working
+
+    assert (found.code, queue.slots) == ("no_worker", 0)
+
+
+async def _registered(engine):
+    return await list_workers(engine.runtime.database)
 
 
 async def test_a_rate_limit(engine):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from callsheet.operation_api.catalog import discover
 from callsheet.settings import Settings, parse_lanes
 from callsheet.settings.aliases import ALIASES
 
@@ -124,6 +125,24 @@ def test_durations_and_folders_are_parsed(monkeypatch):
 
 def test_lanes_are_parsed():
     assert parse_lanes("render=2, preview = 4,") == {"render": 2, "preview": 4}
+
+
+def test_lanes_may_use_the_queue_names_of_the_replaced_systems():
+    assert parse_lanes("render_queue=3,preview=1") == {"render": 3, "preview": 1}
+    assert Settings(_env_file=None, lanes={"caption_queue": 2}).lanes == {"caption": 2}
+
+
+def test_the_time_limit_of_renders_is_a_setting(monkeypatch):
+    found = settings(monkeypatch, RENDER_TIMEOUT="90")
+    catalog = discover().with_settings(found)
+
+    assert {name: catalog[name].timeout.total_seconds() for name in ("render", "render-segments", "transcode")} == {
+        "render": 90,
+        "render-segments": 90,
+        "transcode": 1800,
+    }
+    with pytest.raises(ValidationError):
+        settings(monkeypatch, RENDER_TIMEOUT="0")
 
 
 @pytest.mark.parametrize(

@@ -66,9 +66,10 @@ WHERE e.downstream = ANY (:ids::uuid[]);
 SELECT count(*) FROM execution_jobs WHERE queue = :queue AND status = 'queued';
 
 -- name: has_live_worker$
--- Whether a live worker would start a job of this operation in this queue now.
+-- Whether a live worker would start a job of this operation and execution in this queue now.
 SELECT EXISTS (SELECT FROM workers
                WHERE lost_at IS NULL AND NOT stopping
+                 AND (only_execution IS NULL OR only_execution = :execution_id::uuid)
                  AND heartbeat_at > clock_timestamp() - make_interval(secs => :timeout)
                  AND :operation::text = ANY (operations) AND (lanes ->> :queue::text)::int > 0)
    AND NOT EXISTS (SELECT FROM queues WHERE name = :queue AND (paused_at IS NOT NULL OR max_running = 0));

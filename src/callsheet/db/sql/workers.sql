@@ -37,7 +37,7 @@ UPDATE workers SET lost_at = clock_timestamp() WHERE id = :id AND lost_at IS NUL
 
 -- name: list_workers
 SELECT w.id, w.name, w.host, w.pid, w.version, w.lanes::text AS lanes, w.operations, w.started_at, w.heartbeat_at,
-       w.stopping, w.lost_at,
+       w.stopping, w.lost_at, w.only_execution,
        (SELECT count(*) FROM execution_jobs j WHERE j.worker_id = w.id AND j.status = 'running') AS running
 FROM workers w
 ORDER BY w.lost_at IS NOT NULL, w.name, w.id;
@@ -48,7 +48,8 @@ UPDATE workers SET lanes = lanes || :lanes::text::jsonb WHERE id = :id AND lost_
 RETURNING id, pg_notify('callsheet_control', 'lanes ' || id::text);
 
 -- name: count_worker_hosts$
--- Number of hosts with a live worker that runs an operation.
+-- Number of hosts with a live worker that runs an operation for an execution.
 SELECT count(DISTINCT host) FROM workers
-WHERE lost_at IS NULL AND NOT stopping AND heartbeat_at > clock_timestamp() - make_interval(secs => :timeout)
+WHERE lost_at IS NULL AND NOT stopping AND (only_execution IS NULL OR only_execution = :execution_id::uuid)
+  AND heartbeat_at > clock_timestamp() - make_interval(secs => :timeout)
   AND :operation::text = ANY (operations) AND (lanes ->> :queue::text)::int > 0;

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
-from callsheet.domain.wait_reasons import BLOCKED, WaitReason
+from callsheet.domain.wait_reasons import WaitReason
 from callsheet.engine.jobs.changes import Changes
 from callsheet.engine.reads.wait_reasons import read_fleet
 
@@ -34,7 +34,7 @@ async def _find(connection: Connection, min_age: timedelta) -> dict[UUID, tuple[
     if not ready:
         return {}
     fleet = await read_fleet(connection, [queue for queue, _ in ready])
-    blocked = [pair for pair in ready if fleet.reason(*pair, None).code in BLOCKED]
+    blocked = [pair for pair in ready if fleet.reason(*pair, None).is_blocked]
     if not blocked:
         return {}
     rows = await sql.unreported_jobs(
@@ -48,7 +48,7 @@ async def _find(connection: Connection, min_age: timedelta) -> dict[UUID, tuple[
         row["id"]: (row["execution_id"], fleet.reason(row["queue"], row["operation"], row["execution_id"]))
         for row in rows
     }
-    return {job: found for job, found in reasons.items() if found[1].code in BLOCKED}
+    return {job: found for job, found in reasons.items() if found[1].is_blocked}
 
 
 async def _report(connection: Connection, found: dict[UUID, tuple[UUID, WaitReason]]) -> int:

@@ -10,7 +10,7 @@ from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
 from callsheet.domain.model import Model
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
-from callsheet.domain.wait_reasons import BLOCKED, WaitReason
+from callsheet.domain.wait_reasons import WaitReason
 from callsheet.engine.reads.wait_reasons import Fleet, read_fleet
 
 _UNSTARTED = {JobStatus.PENDING, JobStatus.QUEUED}
@@ -67,7 +67,7 @@ def _warnings(execution_id: UUID, jobs: list[AcceptedJob], fleet: Fleet) -> list
         if job.status in _UNSTARTED:
             waiting.setdefault((job.queue, job.operation), []).append(job.job_id)
     found = [(fleet.reason(*pair, execution_id), names) for pair, names in waiting.items()]
-    return [SubmissionWarning(**dict(reason), jobs=names) for reason, names in found if reason.code in BLOCKED]
+    return [SubmissionWarning(**dict(reason), jobs=names) for reason, names in found if reason.is_blocked]
 
 
 async def status_and_last_event(database: Database, execution_id: UUID) -> tuple[ExecutionStatus, int]:

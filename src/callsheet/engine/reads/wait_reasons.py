@@ -15,7 +15,7 @@ import orjson
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.statuses import JobStatus
-from callsheet.domain.wait_reasons import BLOCKED, WaitCode, WaitReason
+from callsheet.domain.wait_reasons import WaitCode, WaitReason
 
 _MAX_NAMES = 5
 """Names in a message; the rest is a number."""
@@ -107,7 +107,7 @@ async def read_fleet(connection: Connection, queues: Iterable[str]) -> Fleet:
 async def has_able_worker(database: Database, operation: str, queue: str) -> bool:
     """Return whether a running worker can run jobs of an operation from a queue, perhaps later: a pause may end."""
     fleet = await database.retry(lambda c: read_fleet(c, []), timeout=5)
-    return fleet.reason(queue, operation, None).code not in BLOCKED
+    return not fleet.reason(queue, operation, None).is_blocked
 
 
 async def read_wait_reasons(

@@ -152,7 +152,13 @@ class JobContext:
         """Return the number of hosts with a live worker that runs this operation, at least 1."""
         timeout = self._services.settings.worker_timeout.total_seconds()
         hosts: int = await self._services.database.retry(
-            lambda c: sql.count_worker_hosts(c, operation=self._job.operation, queue=self._job.queue, timeout=timeout)
+            lambda c: sql.count_worker_hosts(
+                c,
+                operation=self._job.operation,
+                queue=self._job.queue,
+                execution_id=self._job.execution_id,
+                timeout=timeout,
+            )
         )
         # This worker counts, also while it is stopping.
         return max(1, hosts)
@@ -166,7 +172,9 @@ class JobContext:
         """Return whether a live worker runs an operation from a queue, and the queue is not paused."""
         timeout = self._services.settings.worker_timeout.total_seconds()
         is_live: bool = await self._services.database.retry(
-            lambda c: sql.has_live_worker(c, operation=operation, queue=queue, timeout=timeout)
+            lambda c: sql.has_live_worker(
+                c, operation=operation, queue=queue, execution_id=self._job.execution_id, timeout=timeout
+            )
         )
         return is_live
 
