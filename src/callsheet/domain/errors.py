@@ -203,6 +203,7 @@ class StorageRejected(JobError):
     """The object storage rejects the request: its settings, credentials or permissions are wrong."""
 
     code = "storage_rejected"
+    status = 503
 
 
 class SourceUnreachable(Transient):

@@ -172,14 +172,17 @@ class Context(Protocol):
     async def fetch_input(self, source: MediaSource) -> Path:
         """Download an input file and return its path. A local file is not copied.
 
-        Raises BadSource for a source that is not allowed or does not exist, and SourceUnreachable, StorageUnreachable
-        or DiskFull for temporary failures.
+        An outage of the storage is waited for. Raises BadSource for a source that is not allowed or does not exist,
+        SourceUnreachable, StorageUnreachable or DiskFull for temporary failures, and StorageRejected when the settings
+        of the storage are wrong.
         """
 
     async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
         """Store a finished file and return its artifact, for the operation's result.
 
-        It becomes an artifact of the job when the run succeeds. Raises DiskFull or StorageUnreachable.
+        It becomes an artifact of the job when the run succeeds. An outage or a full storage is waited for: the file
+        stays in its place, only the transfer is repeated, and the time limit of the job is paused. Raises DiskFull or
+        StorageUnreachable when that lasts too long, and StorageRejected when the settings of the storage are wrong.
         """
 
     async def once(self, step: str, action: Callable[[], Awaitable[T]], kind: type[T] | TypeAdapter[T]) -> T:
