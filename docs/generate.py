@@ -23,6 +23,7 @@ from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import check_plan, read_plan
 from callsheet.domain.records import OperationRecord
 from callsheet.domain.statuses import ENDED, TRANSITIONS, JobStatus
+from callsheet.domain.wait_reasons import MEANINGS, WaitCode
 from callsheet.operation_api.catalog import discover
 from callsheet.operation_api.contract import Operation
 from callsheet.operation_api.manifest import describe
@@ -331,6 +332,25 @@ def _tree(error: type[errors.CallsheetError]) -> Iterator[type[errors.CallsheetE
             yield from _tree(below)
 
 
+# Wait reasons
+
+_STATUS_OF_REASON = {
+    WaitCode.DEPENDENCIES: JobStatus.PENDING,
+    WaitCode.CHILD_JOBS: JobStatus.PENDING,
+    WaitCode.RETRY_BACKOFF: JobStatus.SCHEDULED,
+    WaitCode.PROVIDER: JobStatus.WAITING,
+    WaitCode.STORAGE_OUTAGE: JobStatus.RUNNING,
+}
+
+
+def wait_reasons_part(_page: str) -> str:
+    """Return the reasons why a job waits, with the status of the job."""
+    lines = ["| Reason | Status of the job | Meaning |", "|---|---|---|"]
+    for code, meaning in MEANINGS.items():
+        lines.append(f"| `{code}` | `{_STATUS_OF_REASON.get(code, JobStatus.QUEUED)}` | {meaning} |")
+    return "\n".join(lines)
+
+
 # Refusals
 
 
@@ -377,6 +397,7 @@ PARTS: dict[str, Callable[[str], str]] = {
     "routes": routes_part,
     "settings": settings_part,
     "states": states_part,
+    "wait-reasons": wait_reasons_part,
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
 
-from callsheet.domain.errors import InvalidState
+from callsheet.domain.errors import InvalidState, PlanRefused, Problem
 from callsheet.domain.plan import Plan, Submission
 from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import check_plan, read_plan, read_submission
@@ -21,6 +21,7 @@ from callsheet.files.output_paths import output_paths
 from callsheet.logs import use_host_logging
 from callsheet.operation_api.catalog import Catalog, discover
 from callsheet.operation_api.contract import Operation
+from callsheet.operation_api.requirements import missing_requirements
 from callsheet.providers.settings import ProviderSettings
 from callsheet.settings import Settings
 from callsheet.wiring import Runtime, open_runtime
@@ -52,7 +53,8 @@ def run(
     same database leave its jobs alone, unless this process dies. Plans may use local files from the working directory
     and the plan's folder.
 
-    Raises PlanRefused with every problem of the plan, before anything is stored. Ctrl-C cancels the execution, waits
+    Raises PlanRefused with every problem of the plan, before anything is stored; also for an operation that neither
+    this machine nor another worker on the database can run. Ctrl-C cancels the execution, waits
     until its jobs have stopped, and raises KeyboardInterrupt.
     """
     try:
@@ -86,6 +88,7 @@ async def arun(
     submission = _read_submission(plan, settings, catalog)
     # Before a database is started; `submit` validates the plan again before it is stored.
     await asyncio.to_thread(check_plan, submission.execution_plan, catalog, max_jobs=settings.max_jobs_per_plan)
+    _refuse_impossible_jobs(submission, catalog, settings)
     async with open_runtime(settings, catalog, migrate=True, provider_settings=provider_settings) as runtime:
         async with _running_worker(runtime) as (worker, worker_task):
             execution_id = await _submit(runtime, submission, worker.id)
@@ -134,6 +137,20 @@ def _local_settings(settings: Settings, plan: object) -> Settings:
         *settings.source_roots,
     ]
     return settings.model_copy(update={"source_roots": roots, "grace_period": timedelta(0)})
+
+
+def _refuse_impossible_jobs(submission: Submission, catalog: Catalog, settings: Settings) -> None:
+    """Raise PlanRefused for jobs that the worker of this run cannot run; no other worker runs them."""
+    missing = missing_requirements(catalog, settings)
+    problems = []
+    for place, job in enumerate(submission.execution_plan.jobs):
+        operation = catalog.get(job.operation)
+        if operation is not None and operation.name in missing:
+            reasons = ". ".join(missing[operation.name].values())
+            message = f"'{job.operation}' cannot run on this machine. {reasons}"
+            problems.append(Problem(f"jobs[{place}].operation", "missing_requirement", message))
+    if problems:
+        raise PlanRefused(problems)
 
 
 async def _submit(runtime: Runtime, submission: Submission, worker_id: UUID) -> UUID:

@@ -1,7 +1,7 @@
 """Composition root: creates the services of one process from the settings."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,6 +9,7 @@ from functools import cache
 from uuid import UUID
 
 import asyncpg
+import structlog
 
 from callsheet.comfyui.pool import Pool
 from callsheet.db.database import TRANSIENT_ERRORS, Database
@@ -16,7 +17,10 @@ from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import DatabaseUnavailable
+from callsheet.domain.queues import canonical_queue
 from callsheet.domain.records import Execution
+from callsheet.engine.fleet.public_url import RECORD_INTERVAL, PublicUrl, record_public_url
+from callsheet.engine.jobs.blocked import report_blocked_jobs
 from callsheet.engine.reads.artifacts import find_artifact
 from callsheet.engine.reads.event_stream import EventStream
 from callsheet.engine.reads.executions import get_execution
@@ -31,11 +35,13 @@ from callsheet.files.storage import Storage, open_storage
 from callsheet.media.ffmpeg.binary import open_ffmpeg
 from callsheet.notify.webhooks import WebhookSender
 from callsheet.operation_api.catalog import Catalog
-from callsheet.operation_api.requirements import runnable_operations
+from callsheet.operation_api.requirements import missing_requirements, runnable_operations
 from callsheet.providers.catalog import Providers, discover_providers
 from callsheet.providers.contract import Provider
 from callsheet.providers.settings import ProviderSettings
 from callsheet.settings import Settings
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,8 @@ class Runtime:
             database=self.database,
             catalog=catalog,
             services=self._worker_services(),
-            lanes=lanes or self.default_lanes(),
+            lanes={canonical_queue(queue): slots for queue, slots in (lanes or self.default_lanes()).items()},
+            missing=missing_requirements(self.catalog, self.settings),
             name=name,
             id=id,
             only_reserved=only_reserved,
@@ -102,6 +109,19 @@ class Runtime:
         return WebhookSender(
             self.database, read_execution, key=self.key, settings=self.settings, base_url=self.base_url
         )
+
+    async def run_server_tasks(self) -> None:
+        """Do the periodic work of an API server until cancelled: report blocked jobs, and record the public URL."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(_every(self.settings.blocked_interval.total_seconds(), self._report_blocked_jobs))
+            tasks.create_task(_every(RECORD_INTERVAL, self._record_public_url))
+
+    async def _report_blocked_jobs(self) -> None:
+        await report_blocked_jobs(self.database, min_age=self.settings.blocked_interval)
+
+    async def _record_public_url(self) -> None:
+        if self.settings.public_url is not None:
+            await record_public_url(self.database, self.settings.public_url)
 
     def webhook_inbox(self) -> WebhookInbox:
         """Return the inbox for webhooks of providers."""
@@ -126,6 +146,7 @@ class Runtime:
             ffmpeg=cache(lambda: open_ffmpeg(self.settings)),
             providers=self.providers,
             comfyui=self.comfyui,
+            public_url=PublicUrl(self.settings),
         )
 
 
@@ -209,6 +230,16 @@ async def open_runtime(
             if listening is not None:
                 listening.cancel()
                 await asyncio.gather(listening, return_exceptions=True)
+
+
+async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
+    """Do some work now and then periodically, until cancelled. A failure of the database is logged."""
+    while True:
+        try:
+            await work()
+        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+            log.warning("periodic work failed, will retry", error=type(error).__name__)
+        await asyncio.sleep(seconds)
 
 
 def select_lanes(queues: Iterable[str], concurrency: dict[str, int], settings: Settings) -> dict[str, int]:

@@ -26,8 +26,11 @@ _GRPC_OFFSET = 10_000
 class S3Server:
     """A server with its own folder, on free ports of the loopback interface."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, bucket: str = BUCKET, domain: str | None = None) -> None:
+        """With a `domain`, the server accepts virtual-hosted URLs: `http://<bucket>.<domain>:<port>/<key>`."""
         self._folder = folder
+        self._bucket = bucket
+        self._domain = domain
         self._port = _free_ports(len(_SERVICES))
         self._log = folder / "weed.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -40,7 +43,7 @@ class S3Server:
         """Return settings that store files in this server's bucket."""
         values = {
             "data_dir": self._folder / "data",
-            "s3_bucket": BUCKET,
+            "s3_bucket": self._bucket,
             "s3_endpoint": self.endpoint,
             "s3_access_key": ACCESS_KEY,
             "s3_secret_key": SECRET_KEY,
@@ -64,7 +67,13 @@ class S3Server:
                 [
                     *(_program(), "mini", f"-dir={place}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", *ports),
                     *("-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"),
-                    *("-master.telemetry=false", f"-bucket={BUCKET}", "-s3.autoCreateBucket=false", "-disableHttp"),
+                    *(
+                        "-master.telemetry=false",
+                        f"-bucket={self._bucket}",
+                        "-s3.autoCreateBucket=false",
+                        "-disableHttp",
+                    ),
+                    *([f"-s3.domainName={self._domain}"] if self._domain else []),
                 ],
                 env={**os.environ, **environment},
                 cwd=self._folder,
@@ -76,8 +85,9 @@ class S3Server:
 
     def _wait_until_ready(self, seconds: float = 30) -> None:
         store = S3Store(
-            BUCKET,
+            self._bucket,
             endpoint=self.endpoint,
+            virtual_hosted_style_request=self._domain is not None,
             access_key_id=ACCESS_KEY,
             secret_access_key=SECRET_KEY,
             region="auto",

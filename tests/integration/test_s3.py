@@ -1,12 +1,13 @@
 import asyncio
 import hashlib
 import os
+import re
 import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,7 +15,7 @@ import obstore
 import pytest
 
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import BadSource, CallsheetError, NotFound, StorageUnreachable
+from callsheet.domain.errors import BadSource, CallsheetError, NotFound, StorageRejected, StorageUnreachable
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource
 from callsheet.files.cache import FileCache
@@ -22,6 +23,7 @@ from callsheet.files.presigned import add_download_name
 from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage, open_storage
 from callsheet.testing.waiters import until
+from support.proxy import Proxy
 
 from .s3_server import SECRET_KEY, S3Server
 
@@ -219,8 +221,8 @@ def test_the_signature_matches_the_one_of_obstore(storage: Storage) -> None:
     assert before == after and urlsplit(url).path == urlsplit(named).path
 
 
-async def check_failure(storage: Storage) -> str:
-    with pytest.raises(StorageUnreachable) as caught:
+async def check_failure(storage: Storage, kind: type[CallsheetError] = StorageRejected) -> str:
+    with pytest.raises(kind) as caught:
         await storage.check()
     message = str(caught.value)
     assert SECRET_KEY not in message and "wrong-secret" not in message
@@ -248,11 +250,12 @@ async def test_a_missing_bucket_is_reported(s3_server: S3Server) -> None:
 async def test_a_server_without_tls_is_reported(s3_server: S3Server) -> None:
     settings = s3_server.settings(s3_endpoint=s3_server.endpoint.replace("http://", "https://"))
 
-    assert "cannot be used" in await check_failure(open_storage(settings))
+    assert "cannot be used" in await check_failure(open_storage(settings), StorageUnreachable)
 
 
 async def test_an_unknown_host_is_reported(s3_server: S3Server) -> None:
-    message = await check_failure(open_storage(s3_server.settings(s3_endpoint="https://s3.nowhere.invalid")))
+    storage = open_storage(s3_server.settings(s3_endpoint="https://s3.nowhere.invalid"))
+    message = await check_failure(storage, StorageUnreachable)
 
     assert message == "The bucket 'videos' at s3.nowhere.invalid cannot be used: its host name is unknown"
 
@@ -400,3 +403,80 @@ async def test_a_cache_in_an_unreachable_bucket_is_a_miss(tmp_path: Path) -> Non
     await cache.keep("piece/" + "ab" * 32, source)
 
     assert not await cache.fetch("piece/" + "ab" * 32, tmp_path / "x")
+
+
+async def test_parts_of_an_upload_that_was_never_completed_are_deleted(s3_server: S3Server, tmp_path: Path) -> None:
+    source, key = make_file(tmp_path, 40 * 2**20), f"render/{new_id()}/a&b 🎬.mp4"
+    async with Proxy("127.0.0.1", int(s3_server.endpoint.rpartition(":")[2])) as proxy:
+        settings = s3_server.settings(s3_endpoint=f"http://127.0.0.1:{proxy.port}", s3_prefix="my studio")
+        storage = open_storage(settings)
+        proxy.delay = 0.02
+        upload = asyncio.create_task(storage.put(key, source))
+        await until(lambda: proxy.connections >= 2, timeout=30)
+        proxy.accepting = False
+        proxy.cut()
+        with pytest.raises(StorageUnreachable):
+            await upload
+        proxy.accepting, proxy.delay = True, 0.0
+
+        early = await storage.abort_unfinished_uploads(before=datetime.now(UTC) - timedelta(hours=1))
+        found = await storage.abort_unfinished_uploads(before=datetime.now(UTC) + timedelta(hours=1))
+        again = await storage.abort_unfinished_uploads(before=datetime.now(UTC) + timedelta(hours=1))
+
+    assert (early, found, again) == (0, 1, 0)
+
+
+@pytest.fixture
+def virtual_host_server(tmp_path: Path) -> Iterator[S3Server]:
+    """A server with virtual-hosted URLs. `127.0.0.1` is the host name of the bucket `127` in the domain `0.0.1`."""
+    server = S3Server(tmp_path, bucket="127", domain="0.0.1")
+    server.start()
+    yield server
+    server.kill()
+
+
+async def test_a_bucket_in_the_host_of_the_url_works(virtual_host_server: S3Server, tmp_path: Path) -> None:
+    storage = open_storage(virtual_host_server.settings())
+    source = make_file(tmp_path, 17 * 2**20)
+
+    await storage.check()
+    stored = await storage.put(KEY, source)
+    await storage.put("a/other.bin", make_file(tmp_path, 10))
+    url = storage.sign(KEY, lifetime=MINUTE, download_name="x.mp4")
+    assert url is not None
+
+    assert urlsplit(url).path.startswith("/render/1/")
+    status, _, body = await asyncio.to_thread(download, url)
+    assert (status, hashlib.sha256(body).hexdigest()) == (200, stored.sha256)
+    await storage.delete([KEY, "a/other.bin"])
+    for key in (KEY, "a/other.bin"):
+        with pytest.raises(NotFound):
+            await storage.head(key)
+
+
+@asynccontextmanager
+async def refusing_server() -> AsyncIterator[str]:
+    """A server that answers a deletion with status 200 and an error for each key, as S3 does."""
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        length = int(head.partition("content-length: ")[2].partition("\r\n")[0])
+        keys = re.findall(r"<Key>(.*?)</Key>", (await reader.readexactly(length)).decode())
+        errors = "".join(
+            f"<Error><Key>{key}</Key><Code>AccessDenied</Code><Message>no</Message></Error>" for key in keys
+        )
+        body = f"<?xml version='1.0'?><DeleteResult>{errors}</DeleteResult>".encode()
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+        await writer.drain()
+        writer.close()
+
+    listener = await asyncio.start_server(respond, "127.0.0.1", 0)
+    async with listener:
+        yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+
+
+async def test_a_refused_deletion_is_an_error_although_the_response_is_200(s3_server: S3Server) -> None:
+    async with refusing_server() as endpoint:
+        storage = open_storage(s3_server.settings(s3_endpoint=endpoint))
+        with pytest.raises(StorageRejected, match="AccessDenied"):
+            await storage.delete(["a/x.bin", "a/y.bin"])

@@ -90,6 +90,16 @@ receipt = _response(
         "executionId": str(_EXECUTION),
         "status": "queued",
         "jobs": [{"id": str(_JOB), "jobId": "trailer", "operation": "render", "queue": "render", "status": "queued"}],
+        "warnings": [
+            {
+                "code": "no_lane",
+                "message": "No running worker has a lane for the queue 'render'. 1 worker is running, with lanes for "
+                "preview.",
+                "until": None,
+                "facts": {"queue": "render", "operation": "render", "workers": 1, "lanes": ["preview"]},
+                "jobs": ["trailer"],
+            }
+        ],
     },
     "Stored",
 ) | {

@@ -25,7 +25,7 @@ from callsheet.domain.errors import CallsheetError, ConfigurationError
 from callsheet.files.storage import open_storage
 from callsheet.media.ffmpeg.binary import capabilities, find_ffmpeg
 from callsheet.media.ffmpeg.sandbox import is_sandboxed
-from callsheet.operation_api.requirements import runnable_operations
+from callsheet.operation_api.requirements import missing_requirements
 from callsheet.processes.landlock import landlock_version
 from callsheet.settings import Settings
 from callsheet.wiring import database_unavailable
@@ -131,7 +131,7 @@ async def _storage(settings: Settings, _: list[str] | None) -> AsyncIterator[Fin
     storage = await asyncio.to_thread(open_storage, settings)
     await storage.check()
     location = f"bucket {settings.s3_bucket}" if settings.s3_bucket else f"local files in {settings.files_dir}"
-    yield Finding("ok", "storage", f"{location}: write, read and delete work")
+    yield Finding("ok", "storage", f"{location}: write, read, list and delete work")
 
 
 async def _ffmpeg(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
@@ -161,11 +161,11 @@ def _sandbox(settings: Settings) -> Finding:
 
 async def _operations(settings: Settings, modules: list[str] | None) -> AsyncIterator[Finding]:
     catalog = discover_operations(modules)
-    runnable = runnable_operations(catalog, settings)
-    yield Finding("ok", "operations", ", ".join(operation.name for operation in runnable.operations()) or "none")
-    for operation in catalog.operations():
-        if operation.name not in runnable:
-            yield Finding("warning", "operations", f"{operation.name} needs {', '.join(sorted(operation.needs))}")
+    missing = missing_requirements(catalog, settings)
+    runnable = [operation.name for operation in catalog.operations() if operation.name not in missing]
+    yield Finding("ok", "operations", ", ".join(runnable) or "none")
+    for name, needs in missing.items():
+        yield Finding("warning", "operations", f"{name} cannot run here. {'. '.join(needs.values())}.")
 
 
 async def _bind_address(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:

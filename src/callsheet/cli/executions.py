@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 group = typer.Typer(help="List executions.", no_args_is_help=True)
 
 _SHOWN_JOBS = 20
-
+_MAX_SHOWN_JOBS = 5
 JobOption = Annotated[str | None, typer.Option("--job", metavar="JOB", help="Only this job, by its id in the plan")]
 
 
@@ -50,7 +50,7 @@ def submit(
     """
     from callsheet.cli.bootstrap import load_settings
     from callsheet.cli.plans import plan_file
-    from callsheet.cli.printing import show, show_json
+    from callsheet.cli.printing import say, show, show_json
     from callsheet.cli.remote import connect
     from callsheet.cli.run import base_dir, with_source_roots
     from callsheet.cli.upload_display import upload_plan_files
@@ -66,6 +66,8 @@ def submit(
             upload_plan_files(client, body, roots)
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
         receipt = client.post("/api/executions", body, headers=headers)
+        for warning in receipt.get("warnings", []):
+            say(f"Warning: {', '.join(warning['jobs'][:_MAX_SHOWN_JOBS])}: {warning['message']}")
         if wait:
             _follow(client, receipt["executionId"], timeout, as_json=as_json)
         elif as_json:
@@ -126,12 +128,10 @@ def _show(execution: dict[str, Any]) -> None:
 
 
 def _details(job: dict[str, Any]) -> str:
-    if job.get("error") and job["status"] != "succeeded":
+    if job.get("error") and job["status"] in ("failed", "cancelled"):
         return f"{job['error']['code']}: {job['error']['message']}"
-    if job["status"] == "pending":
-        return f"waiting for {', '.join(job['dependsOn'])}"
-    if job["status"] == "waiting":
-        return f"{job['provider']}: {job.get('providerStatus') or 'submitted'}"
+    if job.get("waitReason"):
+        return f"{job['waitReason']['code']}: {job['waitReason']['message']}"
     return job.get("progressMessage") or (f"on {job['worker']}" if job["status"] == "running" else "")
 
 

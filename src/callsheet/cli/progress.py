@@ -102,7 +102,7 @@ class BarDisplay:
         noun, _, verb = event_type.partition(".")
         if noun != "job" or job is None or verb == "output":
             return
-        if verb == "log":
+        if verb in ("log", "blocked"):
             self._progress.print(Text(f"{job}: {event_text(verb, data)}", style="dim"))
         elif verb == "progress":
             self._progress.update(self._bar(job), completed=data["progress"], text=data.get("message") or "running")
@@ -179,6 +179,8 @@ def event_text(verb: str, data: Mapping[str, Any]) -> str:
         return " ".join(filter(None, [f"{data['progress']:.0%}", data.get("message")]))
     if verb == "provider_status":
         return f"{data['provider']}: {data['status']}"
+    if verb == "blocked":
+        return f"waits: {data['message']}"
     if error := data.get("error"):
         retry = f" (retry in {data['delay']:.1f} s)" if "delay" in data else ""
         return f"{verb}: {error['message']}{retry}"

@@ -115,4 +115,4 @@ def _change(name: str, change: dict[str, Any], url: str | None, api_key: str | N
     with connect(url, api_key) as client:
         queue = client.patch(f"/api/queues/{quote(name, safe='')}", change)
     limits = _row(queue)[-1]
-    say(f"{name}: {'paused' if queue['paused'] else 'active'}{f', {limits}' if limits else ''}")
+    say(f"{queue['name']}: {'paused' if queue['paused'] else 'active'}{f', {limits}' if limits else ''}")

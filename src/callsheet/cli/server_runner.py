@@ -50,16 +50,18 @@ async def _until_stopped(
     on_stop_signals(stop)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="server")
     sending = asyncio.create_task(runtime.webhook_sender().run(), name="webhook sender")
+    periodic = asyncio.create_task(runtime.run_server_tasks(), name="server tasks")
     working = asyncio.create_task(supervisor.run(), name="worker") if supervisor is not None else None
     _print_summary(runtime, runs_jobs=working is not None)
     try:
-        await asyncio.wait(_tasks(serving, sending, working), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(_tasks(serving, sending, periodic, working), return_when=asyncio.FIRST_COMPLETED)
     finally:
         if not server.should_exit:
             stop()
         sending.cancel()
-        await asyncio.wait(_tasks(serving, sending, working))
-    for task in _tasks(serving, sending):
+        periodic.cancel()
+        await asyncio.wait(_tasks(serving, sending, periodic, working))
+    for task in _tasks(serving, sending, periodic):
         if not task.cancelled():
             task.result()
     return working.result() if working is not None else 0

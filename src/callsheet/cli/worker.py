@@ -145,6 +145,7 @@ def _choose_lanes(
     settings: "Settings", queues: str | None, concurrency: str | None, known: list[str]
 ) -> dict[str, int]:
     from callsheet.domain.did_you_mean import did_you_mean
+    from callsheet.domain.queues import canonical_queue
     from callsheet.settings import parse_lanes
     from callsheet.wiring import select_lanes
 
@@ -152,7 +153,8 @@ def _choose_lanes(
         sizes = parse_lanes(concurrency or "")
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--concurrency") from None
-    names = [name.strip() for name in queues.split(",") if name.strip()] if queues else [*known, *sizes]
+    given = [name.strip() for name in (queues or "").split(",") if name.strip()]
+    names = [canonical_queue(name) for name in given] if queues else [*known, *sizes]
     for name in names:
         if name not in known:
             message = f"no known operation uses the queue '{name}'{did_you_mean(name, known)}"

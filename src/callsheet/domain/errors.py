@@ -27,6 +27,7 @@ CallsheetError
 │   │   ├── PromptLost           a ComfyUI server no longer knows an accepted prompt
 │   │   └── NoEffect             a once step failed before it could have an effect
 │   ├── TimedOut
+│   ├── StorageRejected          the object storage refuses access; waiting does not help
 │   ├── OutcomeUnknown           a once step was started, and its outcome is unknown
 │   ├── SubmissionRejected       a provider rejected a submission; nothing was created
 │   ├── SubmissionUnknown        a submission was sent, and whether it was accepted is unknown
@@ -246,6 +247,13 @@ class StorageUnreachable(Transient):
     """The object storage cannot be used at the moment."""
 
     code = "storage_unreachable"
+
+
+class StorageRejected(JobError):
+    """The object storage rejects the request: its settings, credentials or permissions are wrong."""
+
+    code = "storage_rejected"
+    status = 503
 
 
 class SourceUnreachable(Transient):

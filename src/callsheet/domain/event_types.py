@@ -35,5 +35,8 @@ class EventType(StrEnum):
     """A message of the operation."""
     JOB_OUTPUT = "job.output"
     """Intermediate results (`Context.publish`)."""
+    JOB_BLOCKED = "job.blocked"
+    """The job has been ready for some seconds, and nothing can start it; or its run waits for the storage. The data is
+    its `waitReason`. Recorded once per stay in the queue and once per outage."""
     JOB_PROVIDER_STATUS = "job.provider_status"
     """The status of the task at the provider changed."""

@@ -37,6 +37,7 @@ PROBLEM_CODES: dict[str, str] = {
     "unknown_operation": "There is no operation with this name.",
     "unknown_output": "The operation's result has no such field.",
     # Workers
+    "missing_requirement": "The machine does not meet a requirement of the operation.",
     "unknown_lane": "The worker has no lane for this queue.",
     # Media
     "codec_does_not_fit": "The codec is not allowed in the container.",

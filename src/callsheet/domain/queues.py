@@ -1,4 +1,4 @@
-"""Built-in queues and their default priorities."""
+"""Built-in queues, their default priorities and their aliases."""
 
 DEFAULT_PRIORITIES: dict[str, int] = {
     "render": 10,
@@ -16,3 +16,17 @@ DEFAULT_PRIORITIES: dict[str, int] = {
 def priority_of(queue: str) -> int:
     """Return the default priority of jobs in this queue."""
     return DEFAULT_PRIORITIES.get(queue, DEFAULT_PRIORITIES["default"])
+
+
+ALIASES: dict[str, str] = {
+    "render_queue": "render",
+    "transcode_queue": "transcode",
+    "caption_queue": "caption",
+    "preview_queue": "preview",
+}
+"""Other names of queues, from the systems that Callsheet replaces."""
+
+
+def canonical_queue(name: str) -> str:
+    """Return the name under which a queue is stored."""
+    return ALIASES.get(name, name)

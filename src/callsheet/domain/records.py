@@ -11,6 +11,7 @@ from callsheet.domain.error_codes import job_error_codes
 from callsheet.domain.event_types import EventType
 from callsheet.domain.model import Model
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
+from callsheet.domain.wait_reasons import WaitReason
 
 
 class StoredArtifact(Artifact):
@@ -53,6 +54,9 @@ class Job(Model):
     priority: int
     progress: float = Field(description="0 to 1", ge=0, le=1)
     progress_message: str | None = None
+    wait_reason: WaitReason | None = Field(
+        None, description="What the job waits for; null: it runs without waiting, or has ended"
+    )
     params: dict[str, Any] = Field(description="As submitted, with references")
     result: Any = Field(None, description="Result of the operation; its artifacts have signed URLs")
     error: JobErrorRecord | None = Field(None, description="Error of the last failed run")
@@ -126,6 +130,9 @@ class WorkerRecord(Model):
     version: str
     lanes: dict[str, int] = Field(description="Queue → number of slots")
     operations: list[str] = Field(description="Operations whose needs the worker meets")
+    only_reserved: bool = Field(
+        False, description="It runs only jobs that are reserved for it, as the worker of `callsheet run` does"
+    )
     running: int = Field(description="Jobs running now")
     started_at: datetime
     heartbeat_at: datetime
@@ -145,7 +152,7 @@ class QueueRecord(Model):
     scheduled: int
     waiting: int
     oldest_queued_at: datetime | None = None
-    slots: int = Field(description="Slots of all live workers")
+    slots: int = Field(description="Slots of all live workers, without workers of single executions")
     operations: list[str] = Field(description="Operations whose jobs use this queue")
 
 

@@ -1,5 +1,6 @@
 """Client of the configured S3 bucket."""
 
+import re
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -8,6 +9,7 @@ from obstore.store import S3Store
 
 from callsheet.domain.errors import ConfigurationError
 from callsheet.settings import Settings
+from callsheet.settings.bucket_url import starts_with_bucket
 
 if TYPE_CHECKING:
     from obstore.store import RetryConfig, S3Credential
@@ -21,6 +23,9 @@ _RETRY: "RetryConfig" = {
         "base": 2,
     },
 }
+
+
+_AWS_HOST = re.compile(r"(^|\.)s3([.-](dualstack\.)?(?P<region>[a-z]{2}-[a-z-]+-[0-9]))?\.amazonaws\.com$")
 
 
 def open_bucket(settings: Settings, bucket: str) -> S3Store:
@@ -64,14 +69,26 @@ def _client_options(endpoint: str | None) -> dict[str, Any]:
 
 def _location_options(settings: Settings, bucket: str) -> dict[str, Any]:
     if settings.s3_endpoint:
+        # With virtual-hosted URLs, obstore takes an endpoint that already contains the bucket.
+        is_virtual = settings.s3_addressing == "virtual" or (
+            settings.s3_addressing == "auto" and starts_with_bucket(settings.s3_endpoint, bucket)
+        )
         return {
-            "endpoint": settings.s3_endpoint.rstrip("/"),
-            "region": settings.s3_region,
-            "virtual_hosted_style_request": False,
+            "endpoint": settings.s3_endpoint,
+            "region": _region_of(settings),
+            "virtual_hosted_style_request": is_virtual,
         }
     # AWS has no region `auto`, and its certificates do not cover bucket names with dots.
     region = "us-east-1" if settings.s3_region == "auto" else settings.s3_region
     return {"region": region, "virtual_hosted_style_request": "." not in bucket}
+
+
+def _region_of(settings: Settings) -> str:
+    """Return the region: AWS has no region `auto`, but the host names of its endpoints contain one."""
+    match = _AWS_HOST.search(urlsplit(settings.s3_endpoint or "").hostname or "")
+    if settings.s3_region != "auto" or match is None:
+        return settings.s3_region
+    return match["region"] or "us-east-1"
 
 
 def _credentials(settings: Settings) -> "S3Credential | None":

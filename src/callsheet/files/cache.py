@@ -7,18 +7,22 @@ detected and never returned.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from callsheet.domain.errors import DiskFull, NotFound, StorageUnreachable
+from callsheet.domain.errors import DiskFull, NotFound, StorageRejected, StorageUnreachable
 from callsheet.files.digest import sha256_of_file
 from callsheet.files.storage import Storage, StoredFileInfo
 
 log = structlog.get_logger(__name__)
+
+Repeat = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+"""Runs an operation of the storage and returns its result; may repeat it during an outage."""
 
 _FOLDER = "callsheet-cache"
 _CLEANED_MARKER = f"{_FOLDER}/cleaned"
@@ -32,11 +36,15 @@ def is_cache_key(key: str) -> bool:
 
 
 class FileCache:
-    """Caches files in the storage for `max_age` after they were written; zero disables the cache."""
+    """Caches files in the storage for `max_age` after they were written; zero disables the cache.
 
-    def __init__(self, storage: Storage, *, max_age: timedelta) -> None:
+    `fetch` and `keep` use the storage through `repeat`, which can wait for the end of an outage.
+    """
+
+    def __init__(self, storage: Storage, *, max_age: timedelta, repeat: Repeat | None = None) -> None:
         self._storage = storage
         self._max_age = max_age
+        self._repeat = repeat or _run_once
 
     async def fetch(self, key: str, target: Path) -> bool:
         """Copy the cached file to `target`, read-only. Return False on a cache miss.
@@ -47,11 +55,16 @@ class FileCache:
         if not self._max_age:
             return False
         try:
-            async for entry in self._entries(folder):
-                if await self._fetch_entry(entry, target):
-                    return True
-        except StorageUnreachable as error:
+            found: bool = await self._repeat(lambda: self._fetch_any(folder, target))
+        except (StorageUnreachable, StorageRejected) as error:
             log.warning("cache cannot be read", key=key, error=error.message)
+            return False
+        return found
+
+    async def _fetch_any(self, folder: str, target: Path) -> bool:
+        async for entry in self._entries(folder):
+            if await self._fetch_entry(entry, target):
+                return True
         return False
 
     async def keep(self, key: str, path: Path) -> None:
@@ -61,14 +74,14 @@ class FileCache:
             return
         contents = await asyncio.to_thread(_read_contents, path)
         try:
-            await self._storage.put(f"{folder}/{contents.name}", path)
-        except (StorageUnreachable, DiskFull) as error:
+            await self._repeat(lambda: self._storage.put(f"{folder}/{contents.name}", path))
+        except (StorageUnreachable, StorageRejected, DiskFull) as error:
             log.warning("file was not cached", key=key, error=error.message)
 
     async def clean_up(self, *, interval: timedelta) -> int:
         """Delete expired files, unless a process did so within the interval. Return the number of deleted files.
 
-        Raises StorageUnreachable.
+        Raises StorageUnreachable or StorageRejected.
         """
         if not self._max_age or await self._cleaned_since(datetime.now(UTC) - interval):
             return 0
@@ -132,6 +145,10 @@ class _Entry:
 
     key: str
     contents: _Contents
+
+
+async def _run_once(action: Callable[[], Awaitable[Any]]) -> Any:
+    return await action()
 
 
 def _entry_folder(key: str) -> str:

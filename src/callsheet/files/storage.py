@@ -15,7 +15,7 @@ import obstore
 from obstore.store import LocalStore, S3Store
 from pydantic import SecretStr
 
-from callsheet.domain.errors import BadSource, ConfigurationError, NotFound, StorageUnreachable
+from callsheet.domain.errors import BadSource, ConfigurationError, NotFound, StorageRejected
 from callsheet.files.atomic_write import write_atomically
 from callsheet.files.bucket import endpoint_host, open_bucket
 from callsheet.files.disposition import content_disposition
@@ -23,11 +23,13 @@ from callsheet.files.media_types import guess_media_type, is_safe_inline
 from callsheet.files.object_keys import validate_key
 from callsheet.files.presigned import add_download_name
 from callsheet.files.storage_errors import translate_errors
+from callsheet.files.unfinished_uploads import UnfinishedUploads
 from callsheet.settings import Settings
 
 if TYPE_CHECKING:
     from obstore import GetOptions
 
+_CHECK_FOLDER = "callsheet-check"
 _CHUNK = 2**20
 _PAGE_SIZE = 1000
 _MAX_SINGLE_PUT = 16 * 2**20
@@ -89,8 +91,8 @@ class Storage:
         stored = await storage.put("render/1/final.mp4", path)
         await storage.get(stored.key, tmp_path / "copy.mp4")
 
-    Every method raises BadSource for an invalid key, and StorageUnreachable when the bucket or the folder cannot be
-    used.
+    Every method raises BadSource for an invalid key, StorageUnreachable when the bucket or the folder cannot be used at
+    the moment, and StorageRejected when settings, credentials or permissions are wrong.
     """
 
     def __init__(
@@ -174,7 +176,7 @@ class Storage:
         return StoredFileInfo(key, meta["size"], media_type, meta["last_modified"])
 
     async def delete(self, keys: Iterable[str]) -> None:
-        """Delete files. Missing files are ignored."""
+        """Delete files. Missing files are ignored. A file that the bucket refuses to delete is an error."""
         all_keys = list(keys)
         for key in all_keys:
             self._check(key)
@@ -195,6 +197,18 @@ class Storage:
                     StoredFileInfo(m["path"], m["size"], guess_media_type(m["path"]), m["last_modified"]) for m in page
                 ]
 
+    async def abort_unfinished_uploads(self, *, before: datetime) -> int:
+        """Abort uploads of parts that started before a time and were never completed. Return their number.
+
+        Only for a bucket whose secret key is in the settings; with another source of credentials, let a lifecycle rule
+        of the bucket abort them.
+        """
+        if isinstance(self._store, LocalStore) or self._secret is None:
+            return 0
+        return await UnfinishedUploads(self._store, self._secret.get_secret_value(), self._location).abort(
+            before=before
+        )
+
     async def touch(self, key: str) -> None:
         """Write an empty file. Its modification time records the moment."""
         self._check(key)
@@ -202,16 +216,27 @@ class Storage:
             await obstore.put_async(self._store, key, b"", use_multipart=False)
 
     async def check(self) -> None:
-        """Write, read and delete a small file. Raises StorageUnreachable or DiskFull with a message for operators."""
-        key, data = f"callsheet-check/{uuid4()}", b"callsheet"
+        """Write, read, list and delete a small file.
+
+        Raises StorageUnreachable, StorageRejected or DiskFull with a message for operators.
+        """
+        key, data = f"{_CHECK_FOLDER}/{uuid4()}", b"callsheet"
         with translate_errors(self._location, key):
             await obstore.put_async(self._store, key, data, use_multipart=False)
         try:
-            read = b"".join([chunk async for chunk in self.stream(key)])
+            if b"".join([chunk async for chunk in self.stream(key)]) != data:
+                raise StorageRejected(f"The {self._location} returned other bytes than were stored")
+            if not await self._is_listed(key):
+                raise StorageRejected(f"The {self._location} does not list a file that was just stored")
+        except NotFound:
+            raise StorageRejected(f"The {self._location} does not return a file that was just stored") from None
         finally:
             await self.delete([key])
-        if read != data:
-            raise StorageUnreachable(f"The {self._location} returned other bytes than were stored")
+        if await self._is_listed(key):
+            raise StorageRejected(f"The {self._location} still lists a file after its deletion")
+
+    async def _is_listed(self, key: str) -> bool:
+        return key in {found.key async for page in self.list_pages(_CHECK_FOLDER) for found in page}
 
     def sign(
         self,

@@ -11,12 +11,20 @@ from contextlib import contextmanager
 
 from obstore.exceptions import BaseError
 
-from callsheet.domain.errors import BadSource, CallsheetError, DiskFull, NotFound, StorageUnreachable
+from callsheet.domain.errors import (
+    BadSource,
+    CallsheetError,
+    DiskFull,
+    NotFound,
+    StorageRejected,
+    StorageUnreachable,
+)
 from callsheet.files.atomic_write import DISK_FULL_ERRNOS
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 _STATUS = re.compile(r"status code: (\d{3})")
-_CODE = re.compile(r"<Code>(\w{1,64})</Code>")
+_CODE = re.compile(r"(?:<Code>|\(code: )(\w{1,64})")
+"""In the body of an error response, or of a key in the response to a deletion of several keys, whose status is 200."""
 _ERROR_KIND = re.compile(r"kind: (Timeout|Connect|Interrupted|Decode)\b")
 
 _REASONS = (
@@ -36,13 +44,20 @@ _CODES = {
     "RequestTimeTooSkewed": "the clock of this machine is wrong",
     "SignatureDoesNotMatch": "the secret key is wrong",
 }
+_TEMPORARY_CODES = {"ExpiredToken", "OperationAborted", "RequestTimeout", "SlowDown"}
+"""Error codes of S3 with a client error status (4xx) that a later request can pass."""
+_TEMPORARY_STATUSES = {"408", "409", "425", "429"}
+_REJECTED_CODES = {"AccessDenied", "InvalidArgument", "MethodNotAllowed", "NoSuchBucket"}
+"""Codes of single keys that a deletion of several keys rejects."""
+_REJECTED_ERRNOS = {errno.EACCES, errno.EPERM, errno.EROFS}
 _FULL_CODES = {"XMinioStorageFull", "QuotaExceeded", "InsufficientStorage"}
 
 
 @contextmanager
 def translate_errors(location: str, key: str) -> Iterator[None]:
-    """Raise NotFound, DiskFull or StorageUnreachable for errors of the store in the block.
+    """Raise NotFound, DiskFull, StorageUnreachable or StorageRejected for errors of the store in the block.
 
+    StorageRejected means that the same request fails again until its settings or permissions change.
     `location` describes the storage: "bucket 'videos' at minio:9000".
     """
     try:
@@ -59,7 +74,7 @@ def translate_errors(location: str, key: str) -> Iterator[None]:
 
 def _missing_error(location: str, key: str, text: str) -> CallsheetError:
     if _search(_CODE, text) == "NoSuchBucket":
-        return StorageUnreachable(f"There is no {location}")
+        return StorageRejected(f"There is no {location}")
     return NotFound(f"There is no file '{key}' in the storage", key=key)
 
 
@@ -67,16 +82,28 @@ def _failure_error(location: str, text: str) -> CallsheetError:
     number, status, code = (_search(pattern, text) for pattern in (_OS_ERROR, _STATUS, _CODE))
     if (number and int(number) in DISK_FULL_ERRNOS) or status == "507" or code in _FULL_CODES:
         return DiskFull(f"There is no space left in {location}")
+    kind = StorageRejected if _is_rejected(number, status, code) else StorageUnreachable
     if status in {"401", "403"}:
         reason = _CODES.get(code or "", "check the access key, the secret key and their permissions")
-        return StorageUnreachable(f"Access to {location} was denied ({code or status}): {reason}")
-    return StorageUnreachable(f"The {location} cannot be used: {_reason(text, number, status, code)}")
+        return kind(f"Access to {location} was denied ({code or status}): {reason}")
+    return kind(f"The {location} cannot be used: {_reason(text, number, status, code)}")
+
+
+def _is_rejected(number: str | None, status: str | None, code: str | None) -> bool:
+    """Return whether the same request would fail again."""
+    if status is None:
+        return code in _REJECTED_CODES or (number is not None and int(number) in _REJECTED_ERRNOS)
+    if code in _TEMPORARY_CODES or status in _TEMPORARY_STATUSES:
+        return False
+    return status.startswith(("3", "4")) or status == "501"
 
 
 def _reason(text: str, number: str | None, status: str | None, code: str | None) -> str:
     if status:
         known = f", {_CODES[code]}" if code in _CODES else ""
         return f"it responded with {status}" + (f" {code}" if code else "") + known
+    if code:
+        return f"it responded with {code}"
     for fragment, reason in _REASONS:
         if fragment in text:
             return reason

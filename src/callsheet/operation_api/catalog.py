@@ -34,10 +34,15 @@ class Catalog(Mapping[str, Operation]):
             self._module[name] = module
 
     def with_settings(self, settings: Settings) -> "Catalog":
-        """Return a catalog of the same operations that validate their params with these settings."""
+        """Return a catalog of the same operations with the time limits of these settings.
+
+        They validate their params with the settings, too.
+        """
         bound = Catalog()
         for operation in self.operations():
-            bound.add(replace(operation, validation_context=settings), self._module[operation.name])
+            timeout = getattr(settings, operation.timeout_setting) if operation.timeout_setting else operation.timeout
+            changed = replace(operation, validation_context=settings, timeout=timeout)
+            bound.add(changed, self._module[operation.name])
         return bound
 
     def __getitem__(self, name: str) -> Operation:

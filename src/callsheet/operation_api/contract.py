@@ -15,6 +15,7 @@ from callsheet.comfyui.pool import Pool
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import Transient
 from callsheet.domain.media_source import MediaSource
+from callsheet.domain.queues import canonical_queue
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.providers.contract import Provider, SubmitRequest, Task, TaskStatus
 from callsheet.settings import Settings
@@ -171,14 +172,17 @@ class Context(Protocol):
     async def fetch_input(self, source: MediaSource) -> Path:
         """Download an input file and return its path. A local file is not copied.
 
-        Raises BadSource for a source that is not allowed or does not exist, and SourceUnreachable, StorageUnreachable
-        or DiskFull for temporary failures.
+        An outage of the storage is waited for. Raises BadSource for a source that is not allowed or does not exist,
+        SourceUnreachable, StorageUnreachable or DiskFull for temporary failures, and StorageRejected when the settings
+        of the storage are wrong.
         """
 
     async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
         """Store a finished file and return its artifact, for the operation's result.
 
-        It becomes an artifact of the job when the run succeeds. Raises DiskFull or StorageUnreachable.
+        It becomes an artifact of the job when the run succeeds. An outage or a full storage is waited for: the file
+        stays in its place, only the transfer is repeated, and the time limit of the job is paused. Raises DiskFull or
+        StorageUnreachable when that lasts too long, and StorageRejected when the settings of the storage are wrong.
         """
 
     async def once(self, step: str, action: Callable[[], Awaitable[T]], kind: type[T] | TypeAdapter[T]) -> T:
@@ -257,6 +261,8 @@ class Operation:
     """Default priority of its jobs; None uses the default of the queue."""
     timeout: timedelta = timedelta(minutes=10)
     """Time limit of one run."""
+    timeout_setting: str | None = None
+    """Setting that replaces `timeout`; see `Catalog.with_settings`."""
     attempts: int = 3
     """Maximum number of runs, if every failure is transient."""
     transient: tuple[type[BaseException], ...] = (Transient,)
@@ -281,6 +287,7 @@ def operation(
     queue: str = "default",
     priority: int | None = None,
     timeout: timedelta = timedelta(minutes=10),
+    timeout_setting: str | None = None,
     attempts: int = 3,
     transient: Iterable[type[BaseException]] = _TRANSIENT,
     on_worker_lost: WorkerLostPolicy = "retry",
@@ -298,7 +305,7 @@ def operation(
 
     - `name`: stored in the database, so it must not change later. `aliases` are accepted in plans.
     - `queue`, `priority`: where its jobs wait, and their default priority (default: that of the queue).
-    - `timeout`: time limit of one run.
+    - `timeout`: time limit of one run. `timeout_setting` names the setting that replaces it.
     - `attempts`: maximum number of runs. Only exceptions of the types `transient` are retried.
     - `on_worker_lost`: what happens when the worker of a run is lost (`WorkerLostPolicy`).
     - `needs`: requirements on the worker, such as `ffmpeg`.
@@ -323,9 +330,10 @@ def operation(
             result=result,
             run=function,
             summary=(inspect.getdoc(function) or name).splitlines()[0],
-            queue=queue,
+            queue=canonical_queue(queue),
             priority=priority,
             timeout=timeout,
+            timeout_setting=timeout_setting,
             attempts=attempts,
             transient=tuple(transient),
             on_worker_lost=on_worker_lost,

@@ -10,28 +10,52 @@ from callsheet.operation_api.catalog import Catalog
 from callsheet.settings import Settings
 
 
-def _has_ffmpeg(settings: Settings) -> bool:
+def _why_no_ffmpeg(settings: Settings) -> str | None:
     try:
         find_ffmpeg(settings)
-    except ConfigurationError:
-        return False
-    return True
+    except ConfigurationError as error:
+        return error.message
+    return None
 
 
-def _has_gpu(_settings: Settings) -> bool:
-    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()
+def _why_no_gpu(_settings: Settings) -> str | None:
+    if any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists():
+        return None
+    return "The machine has no GPU: there is neither /dev/nvidia0 nor /dev/kfd"
 
 
-def _has_speech(_settings: Settings) -> bool:
-    return any(engine.installed() for engine in ENGINES.values())
+def _why_no_speech(_settings: Settings) -> str | None:
+    if any(engine.installed() for engine in ENGINES.values()):
+        return None
+    commands = " or ".join(engine.install_with for engine in ENGINES.values())
+    return f"No speech recognition is installed; run {commands}"
 
 
-CHECKS: dict[str, Callable[[Settings], bool]] = {"ffmpeg": _has_ffmpeg, "gpu": _has_gpu, "speech": _has_speech}
-"""Check of each requirement. A requirement without a check is never met."""
+CHECKS: dict[str, Callable[[Settings], str | None]] = {
+    "ffmpeg": _why_no_ffmpeg,
+    "gpu": _why_no_gpu,
+    "speech": _why_no_speech,
+}
+"""Check of each requirement: returns why it is not met, or None. A requirement without a check is never met."""
+
+
+def missing_requirements(catalog: Catalog, settings: Settings) -> dict[str, dict[str, str]]:
+    """Return the requirements that this machine does not meet: operation → requirement → reason."""
+    needed = {need for operation in catalog.operations() for need in operation.needs}
+    reasons = {need: reason for need in sorted(needed) if (reason := _why_missing(need, settings)) is not None}
+    missing = {
+        operation.name: {need: reason for need, reason in reasons.items() if need in operation.needs}
+        for operation in catalog.operations()
+    }
+    return {name: needs for name, needs in missing.items() if needs}
 
 
 def runnable_operations(catalog: Catalog, settings: Settings) -> Catalog:
     """Return the operations whose requirements this machine meets."""
-    needed = {need for operation in catalog.operations() for need in operation.needs}
-    met = {need for need in needed if need in CHECKS and CHECKS[need](settings)}
-    return Catalog(operation for operation in catalog.operations() if operation.needs <= met)
+    missing = missing_requirements(catalog, settings)
+    return Catalog(operation for operation in catalog.operations() if operation.name not in missing)
+
+
+def _why_missing(need: str, settings: Settings) -> str | None:
+    check = CHECKS.get(need)
+    return f"'{need}' is not a known requirement: {', '.join(CHECKS)}" if check is None else check(settings)

@@ -47,6 +47,7 @@ class RenderResult(Model):
     queue="render",
     priority=10,
     timeout=timedelta(hours=1),
+    timeout_setting="render_timeout",
     needs={"ffmpeg"},
     aliases=("render_video_task", "render_video"),
 )

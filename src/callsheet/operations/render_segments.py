@@ -27,7 +27,14 @@ class RenderSegmentsResult(Model):
     cached: int = Field(description="Segments that were already in the cache")
 
 
-@operation("render-segments", queue="render", priority=10, timeout=timedelta(hours=1), needs={"ffmpeg"})
+@operation(
+    "render-segments",
+    queue="render",
+    priority=10,
+    timeout=timedelta(hours=1),
+    timeout_setting="render_timeout",
+    needs={"ffmpeg"},
+)
 async def render_segments(job: Context, params: RenderSegmentsParams) -> RenderSegmentsResult:
     """Encode segments of a video. `render` adds such child jobs to use several machines."""
     staged = await stage(job, params.timeline)

@@ -50,6 +50,7 @@ class PollPolicy:
     webhook_interval: timedelta = timedelta(seconds=60)
     """Minimum interval for a task whose end a webhook reports."""
     max_polls: int = 100
+    """Polls after which a task is given up; not of a task whose end a webhook reports."""
     per_second: float | None = None
     """Rate limit of one worker, for all tasks of the provider together; None: no limit."""
     deadline: timedelta = timedelta(hours=24)

@@ -5,8 +5,6 @@ from datetime import timedelta
 from callsheet.providers.contract import PollPolicy
 from callsheet.settings import Settings
 
-_MAX_POLLS = 3_000
-
 
 def default_poll_policy(
     settings: Settings,
@@ -19,9 +17,10 @@ def default_poll_policy(
     longest = min(settings.provider_poll_max, max_interval or settings.provider_poll_max)
     return PollPolicy(
         initial=min(settings.provider_poll_initial, longest),
+        factor=settings.provider_poll_backoff_multiplier,
         max_interval=longest,
         webhook_interval=min(PollPolicy().webhook_interval, longest),
-        max_polls=_MAX_POLLS,
+        max_polls=settings.provider_poll_max_attempts,
         per_second=per_second,
         deadline=min(settings.provider_deadline, deadline or settings.provider_deadline),
     )

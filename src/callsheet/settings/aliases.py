@@ -16,6 +16,7 @@ ALIASES: Mapping[str, str] = {
     "S3_SECRET_KEY": "s3_secret_key",
     "BUCKET_SECRET_ACCESS_KEY": "s3_secret_key",
     "API_BASE_URL": "public_url",
+    "RENDER_TIMEOUT": "render_timeout",
     "FFMPEG_PATH": "ffmpeg_path",
     "FFMPEG_ASPECT_RATIO": "ffmpeg_aspect_ratio",
     "FFMPEG_AUDIO_FILTER": "ffmpeg_audio_filter",

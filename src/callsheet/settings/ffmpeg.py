@@ -28,6 +28,12 @@ class FFmpegSettings(BaseModel):
         "normalization; any other filter is applied unchanged",
     )
     ffmpeg_video_preset: _X264Preset = Field("medium", description="x264 preset of timelines that name none")
+    render_timeout: Duration = Field(
+        timedelta(hours=1),
+        gt=timedelta(0),
+        description="Time limit of one run of a `render` job whose plan sets no `timeout`. Read by the server that "
+        "accepts the plan",
+    )
     ffmpeg_memory: int | None = Field(
         None,
         ge=64 * 2**20,

@@ -23,9 +23,18 @@ class GenerationSettings(BaseModel):
     provider_concurrency: int = Field(8, ge=1, description="Maximum number of concurrent requests to one provider")
     provider_poll_initial: Duration = Field(
         timedelta(seconds=5),
-        description="Time between a submission and its first poll; each later pause is half as long again",
+        description="Time between a submission and its first poll",
+    )
+    provider_poll_backoff_multiplier: float = Field(
+        1.5, ge=1, le=10, description="Factor by which each pause between two polls is longer than the one before"
     )
     provider_poll_max: Duration = Field(timedelta(minutes=1), description="Maximum time between two polls of a task")
+    provider_poll_max_attempts: int = Field(
+        100,
+        ge=1,
+        description="Maximum number of polls of a task; after it, the task is cancelled and the job fails. A task "
+        "whose end a webhook reports is not limited",
+    )
     provider_deadline: Duration = Field(
         timedelta(hours=24),
         description="Maximum duration of a task at a provider; after it, the task is cancelled and the job fails",

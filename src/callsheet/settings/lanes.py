@@ -2,6 +2,8 @@
 
 import re
 
+from callsheet.domain.queues import canonical_queue
+
 DEFAULT_LANES = {
     "render": 2,
     "transcode": 2,
@@ -23,5 +25,5 @@ def parse_lanes(text: str) -> dict[str, int]:
         queue, _, slots = part.partition("=")
         if not queue or not re.fullmatch("[0-9]{1,6}", slots.strip()) or int(slots) < 1:
             raise ValueError(f"'{part}' is not of the form queue=number, as in render=2")
-        lanes[queue.strip()] = int(slots)
+        lanes[canonical_queue(queue.strip())] = int(slots)
     return lanes

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from callsheet.domain.durations import Duration
+from callsheet.domain.queues import canonical_queue
 from callsheet.settings.lanes import DEFAULT_LANES, parse_lanes
 
 
@@ -34,6 +35,11 @@ class WorkerSettings(BaseModel):
     schedule_interval: Duration = Field(
         timedelta(seconds=0.5), description="Time between two searches for scheduled jobs that are due"
     )
+    blocked_interval: Duration = Field(
+        timedelta(seconds=5),
+        description="Time that a job is ready, but cannot start, before the event `job.blocked` says why; also the "
+        "time between two searches for such jobs",
+    )
     grace_period: Duration = Field(
         timedelta(seconds=20),
         description="Time that a stopping worker lets its jobs run; after it, they are returned to their queues",
@@ -50,7 +56,9 @@ class WorkerSettings(BaseModel):
     @field_validator("lanes", mode="before")
     @classmethod
     def _parse_lanes(cls, value: Any) -> Any:
-        return parse_lanes(value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return parse_lanes(value)
+        return {canonical_queue(queue): slots for queue, slots in value.items()} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _check_worker_timeout(self) -> "WorkerSettings":

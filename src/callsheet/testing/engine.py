@@ -134,8 +134,14 @@ class Engine:
         for task in self._tasks.values():
             if task.done() and not task.cancelled() and (error := task.exception()) is not None:
                 return AssertionError(f"waited for {awaited}, but the worker ended with {error!r}")
+        waits = [
+            f"\n  {job.job_id} is {job.status}: {job.wait_reason.message}"
+            for job in (await self.execution(execution_id)).jobs
+            if job.wait_reason is not None
+        ]
         seen = [f"{e.number} {e.type} {e.job_id or ''} {e.data or ''}" for e in await self.events(execution_id)]
-        return AssertionError(f"waited {timeout:g} s for {awaited}; recorded events:\n  " + "\n  ".join(seen[-50:]))
+        events = "\n  ".join(seen[-50:])
+        return AssertionError(f"waited {timeout:g} s for {awaited}{''.join(waits)}\nrecorded events:\n  {events}")
 
     async def close(self) -> None:
         """Stop every worker. Raises the first error of a worker."""

@@ -42,6 +42,12 @@ async def test_the_page_of_an_execution_shows_failed_jobs_errors_and_files(worki
     assert f'action="/executions/{execution_id}/retry"' in text
 
 
+async def test_the_page_of_an_execution_says_why_a_job_waits(api):
+    execution_id = await api.submit(("a", "noop", {}))
+
+    assert "<strong>no_worker</strong>: No worker is running." in await page(api, f"/executions/{execution_id}")
+
+
 async def test_the_list_warns_of_a_queue_without_workers(api):
     await api.submit(("a", "noop", {}))
 

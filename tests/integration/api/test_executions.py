@@ -31,6 +31,23 @@ async def test_a_submitted_plan_returns_the_path_of_its_execution(api):
     assert execution["actions"] == ["cancel"]
 
 
+async def test_a_job_that_no_worker_can_run_is_accepted_with_a_warning_and_a_reason(api):
+    body = {"executionPlan": {"jobs": [{"id": "a", "operation": "noop"}]}}
+
+    response = await api.client.post("/api/executions", json=body)
+
+    [warning] = response.json()["warnings"]
+    assert response.status_code == 202
+    assert (warning["code"], warning["jobs"]) == ("no_worker", ["a"])
+    execution = (await api.client.get(response.headers["location"])).json()
+    assert execution["jobs"][0]["waitReason"] == {
+        "code": "no_worker",
+        "message": "No worker is running.",
+        "until": None,
+        "facts": {"queue": "test", "operation": "noop", "workers": 0},
+    }
+
+
 async def test_a_plan_may_be_yaml_and_in_snake_case(working):
     yaml = await working.client.post("/api/executions", content=YAML, headers={"Content-Type": "application/yaml"})
     snake = await working.client.post(

@@ -57,7 +57,17 @@ async def _load(dsn):
     )
     for worker, name in ((BUSY, "busy"), (LOST, "lost")):
         await sql.register_worker(
-            connection, id=worker, name=name, host="here", pid=os.getpid(), version="0", lanes="{}", operations=["noop"]
+            connection,
+            id=worker,
+            name=name,
+            host="here",
+            pid=os.getpid(),
+            version="0",
+            lanes="{}",
+            operations=["noop"],
+            missing="{}",
+            timeout=30,
+            only_reserved=False,
         )
     await connection.execute("VACUUM (ANALYZE)")
     await connection.close()

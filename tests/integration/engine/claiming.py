@@ -10,7 +10,17 @@ async def claimer(database, name, operation="noop"):
     worker = new_id()
     async with database.connection() as connection:
         await sql.register_worker(
-            connection, id=worker, name=name, host="here", pid=1, version="1", lanes="{}", operations=[operation]
+            connection,
+            id=worker,
+            name=name,
+            host="here",
+            pid=1,
+            version="1",
+            lanes="{}",
+            operations=[operation],
+            missing="{}",
+            timeout=30,
+            only_reserved=False,
         )
     return worker, Claimer(database, worker, name, [operation], suspect_from=2)
 

@@ -530,7 +530,17 @@ async def test_worker_host_count_counts_hosts_with_a_live_worker_of_the_operatio
         worker = new_id()
         async with engine.runtime.database.connection() as connection:
             await sql.register_worker(
-                connection, id=worker, name=host, host=host, pid=1, version="1", lanes=lanes, operations=operations
+                connection,
+                id=worker,
+                name=host,
+                host=host,
+                pid=1,
+                version="1",
+                lanes=lanes,
+                operations=operations,
+                missing="{}",
+                timeout=30,
+                only_reserved=False,
             )
         return worker
 

@@ -11,6 +11,9 @@ from plans import job, plan, statuses
 from callsheet.db.database import Database
 from callsheet.engine.fleet.queues import QueueChange, Rate, change_queue
 from callsheet.engine.fleet.worker_lanes import set_lanes
+from callsheet.operation_api.contract import operation
+from callsheet.testing.engine import running_engine
+from callsheet.testing.operations import AnyValue
 from callsheet.testing.waiters import until
 
 
@@ -174,3 +177,20 @@ async def test_16_claimers_claim_10_000_jobs_once_each_within_the_limit(idle_eng
         started = await connection.fetchval("SELECT count(*) FROM events WHERE type = 'job.running'")
     assert numbers is True
     assert started == 10_000
+
+
+async def test_queues_and_lanes_may_have_the_names_of_the_replaced_systems(settings):
+    @operation("cut", queue="transcode_queue")
+    async def cut(job, params: AnyValue) -> AnyValue:
+        """Cut."""
+        return params
+
+    async with running_engine([cut], settings=settings, lanes={"transcode_queue": 1}) as engine:
+        execution = await engine.run(plan(job("a", "cut")), timeout=60)
+        queue = await change_queue(
+            engine.runtime.database, engine.runtime.catalog, "transcode_queue", QueueChange(paused=True)
+        )
+        worker = await set_lanes(engine.runtime.database, engine.workers[0].id, {"transcode_queue": 3})
+
+    assert (execution.status, execution.jobs[0].queue) == ("succeeded", "transcode")
+    assert (queue.name, queue.paused, worker.lanes) == ("transcode", True, {"transcode": 3})

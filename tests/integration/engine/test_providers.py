@@ -229,6 +229,26 @@ async def test_a_task_times_out_after_its_maximum_of_polls_and_is_cancelled(sett
         await until(lambda: fake.cancelled() == [submission["id"]])
 
 
+async def test_the_maximum_of_polls_does_not_end_a_task_whose_end_a_webhook_reports(settings, tmp_path):
+    fake = FakeProvider(
+        tmp_path / "webhooks",
+        capabilities=Capabilities(webhook=True, cancel=True),
+        poll_policy=PollPolicy(initial=SOON, max_interval=SOON, webhook_interval=SOON, max_polls=3),
+    )
+    public = settings.model_copy(update={"public_url": "https://sheet.example"})
+    async with running_engine(OPERATIONS, settings=public, providers=[fake]) as engine:
+        execution_id = await engine.submit(plan(job("a", "draw")))
+        submission = await accepted(fake)
+        await until(lambda: _polled(engine, execution_id, 5), timeout=60)
+        fake.set_status(submission["id"], "succeeded", **DONE)
+
+        assert (await engine.ended(execution_id, timeout=60)).status == "succeeded"
+
+
+async def _polled(engine, execution_id, times):
+    return (await engine.job(execution_id, "a")).poll_attempts >= times
+
+
 async def test_a_task_times_out_at_its_deadline_and_is_cancelled(settings, fake):
     fake.poll_policy = PollPolicy(
         initial=timedelta(hours=1), max_interval=timedelta(hours=1), deadline=timedelta(seconds=0.3)

@@ -28,6 +28,20 @@ def test_each_job_has_a_bar_with_its_progress_and_status():
     assert "failed: no luck" in text
 
 
+def test_a_reason_to_wait_is_printed(capsys):
+    data = {"code": "no_lane", "message": "No running worker has a lane for the queue 'x'."}
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
+
+    with LineDisplay() as lines:
+        lines.show("job.blocked", "a", data)
+    with BarDisplay({"a": "render"}, console) as bars:
+        bars.show("job.blocked", "a", data)
+
+    expected = "a: waits: No running worker has a lane for the queue 'x'."
+    assert capsys.readouterr().err.strip() == expected
+    assert expected in console.file.getvalue()
+
+
 def test_a_bar_shows_the_status_at_the_provider_and_keeps_the_status_of_the_job():
     started = [("job.running", "a", {}), ("job.waiting", "a", {})]
     changed = ("job.provider_status", "a", {"provider": "fal", "status": "IN_QUEUE"})

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from callsheet.operation_api.catalog import discover
 from callsheet.settings import Settings, parse_lanes
 from callsheet.settings.aliases import ALIASES
 
@@ -27,8 +28,8 @@ def unwrapped(value):
         ("DATABASE_URL", "database_url", "postgresql://b"),
         ("TEMP_DIR", "work_dir", "/scratch"),
         ("BUCKET_NAME", "s3_bucket", "videos"),
-        ("BUCKET_ENDPOINT_URL", "s3_endpoint", "https://r2"),
-        ("S3_URL", "s3_endpoint", "https://minio"),
+        ("BUCKET_ENDPOINT_URL", "s3_endpoint", "https://videos.r2.example.com"),
+        ("S3_URL", "s3_endpoint", "https://videos.minio.example.com"),
         ("AWS_REGION", "s3_region", "eu-west-1"),
         ("S3_ACCESS_KEY", "s3_access_key", "k1"),
         ("BUCKET_ACCESS_KEY_ID", "s3_access_key", "k2"),
@@ -126,9 +127,56 @@ def test_lanes_are_parsed():
     assert parse_lanes("render=2, preview = 4,") == {"render": 2, "preview": 4}
 
 
+def test_lanes_may_use_the_queue_names_of_the_replaced_systems():
+    assert parse_lanes("render_queue=3,preview=1") == {"render": 3, "preview": 1}
+    assert Settings(_env_file=None, lanes={"caption_queue": 2}).lanes == {"caption": 2}
+
+
+def test_the_time_limit_of_renders_is_a_setting(monkeypatch):
+    found = settings(monkeypatch, RENDER_TIMEOUT="90")
+    catalog = discover().with_settings(found)
+
+    assert {name: catalog[name].timeout.total_seconds() for name in ("render", "render-segments", "transcode")} == {
+        "render": 90,
+        "render-segments": 90,
+        "transcode": 1800,
+    }
+    with pytest.raises(ValidationError):
+        settings(monkeypatch, RENDER_TIMEOUT="0")
+
+
 @pytest.mark.parametrize(
     "text", ["render", "render=", "=2", "render=0", "render=-1", "render=x", "a=1;b=2", "render=²"]
 )
 def test_invalid_lanes_are_quoted_in_the_error(text):
     with pytest.raises(ValueError, match="queue=number"):
         parse_lanes(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "given", "bucket", "endpoint"),
+    [
+        ("https://your-bucket.r2.cloudflarestorage.com", None, "your-bucket", None),
+        ("https://your-bucket.r2.cloudflarestorage.com/", "your-bucket", "your-bucket", None),
+        ("https://films.s3.eu-west-1.amazonaws.com", None, "films", None),
+        ("http://minio:9000/films", None, "films", "http://minio:9000"),
+        ("http://minio:9000/films/", "films", "films", "http://minio:9000"),
+        ("http://minio:9000", "films", "films", None),
+        ("https://example.com/gateway", "films", "films", "https://example.com/gateway"),
+    ],
+)
+def test_the_url_of_the_storage_may_contain_the_bucket(monkeypatch, url, given, bucket, endpoint):
+    variables = {"S3_URL": url} | ({"BUCKET_NAME": given} if given else {})
+
+    found = settings(monkeypatch, **variables)
+
+    assert (found.s3_bucket, found.s3_endpoint) == (bucket, endpoint or url.rstrip("/"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://minio:9000", "https://s3.example.com", "https://10.0.0.7:9000", "https://s3.eu-west-1.amazonaws.com"],
+)
+def test_a_url_without_a_bucket_needs_the_name_of_the_bucket(monkeypatch, url):
+    with pytest.raises(ValidationError, match=r"the URL of the server contains no bucket\. Set CALLSHEET_S3_BUCKET"):
+        settings(monkeypatch, S3_URL=url)

@@ -1,7 +1,7 @@
 import pytest
 from obstore.exceptions import GenericError, PermissionDeniedError
 
-from callsheet.domain.errors import CallsheetError, DiskFull, NotFound, StorageUnreachable
+from callsheet.domain.errors import CallsheetError, DiskFull, NotFound, StorageRejected, StorageUnreachable
 from callsheet.files.storage_errors import translate_errors
 
 HTTP = "Generic S3 error: Error performing PUT http://minio:9000/videos/x in 2ms - "
@@ -16,16 +16,19 @@ DENIED = HTTP + "Server returned non-2xx status code: 403 Forbidden: <Error><Cod
         (OSError(28, "No space left on device (os error 28)"), DiskFull, "no space left"),
         (GenericError(HTTP + "status code: 507 Insufficient Storage: "), DiskFull, "no space left"),
         (GenericError(HTTP + "status code: 503 : <Code>XMinioStorageFull</Code>"), DiskFull, "no space left"),
-        (GenericError("Unable to open file (os error 13)"), StorageUnreachable, "EACCES"),
+        (GenericError("Unable to open file (os error 13)"), StorageRejected, "EACCES"),
         (GenericError("Unable to write (os error 5)"), StorageUnreachable, "EIO"),
         (FileNotFoundError("Object at location x not found: 404 "), NotFound, "no file 'a/x.mp4'"),
-        (FileNotFoundError("<Code>NoSuchBucket</Code>"), StorageUnreachable, "There is no bucket 'videos'"),
-        (PermissionDeniedError(DENIED.format("SignatureDoesNotMatch")), StorageUnreachable, "secret key is wrong"),
-        (PermissionDeniedError(DENIED.format("InvalidAccessKeyId")), StorageUnreachable, "access key is unknown"),
-        (PermissionDeniedError(DENIED.format("RequestTimeTooSkewed")), StorageUnreachable, "clock"),
-        (PermissionDeniedError(HTTP + "status code: 403 Forbidden: "), StorageUnreachable, "access key"),
+        (FileNotFoundError("<Code>NoSuchBucket</Code>"), StorageRejected, "There is no bucket 'videos'"),
+        (PermissionDeniedError(DENIED.format("SignatureDoesNotMatch")), StorageRejected, "secret key is wrong"),
+        (PermissionDeniedError(DENIED.format("InvalidAccessKeyId")), StorageRejected, "access key is unknown"),
+        (PermissionDeniedError(DENIED.format("RequestTimeTooSkewed")), StorageRejected, "clock"),
+        (PermissionDeniedError(HTTP + "status code: 403 Forbidden: "), StorageRejected, "access key"),
         (GenericError(HTTP + "status code: 503 : <Code>SlowDown</Code>"), StorageUnreachable, "503 SlowDown"),
-        (GenericError(HTTP + "status code: 301 : <Code>PermanentRedirect</Code>"), StorageUnreachable, "region"),
+        (GenericError(HTTP + "status code: 400 : <Code>RequestTimeout</Code>"), StorageUnreachable, "RequestTimeout"),
+        (GenericError(HTTP + "status code: 400 : <Code>EntityTooLarge</Code>"), StorageRejected, "EntityTooLarge"),
+        (PermissionDeniedError(DENIED.format("ExpiredToken")), StorageUnreachable, "expired"),
+        (GenericError(HTTP + "status code: 301 : <Code>PermanentRedirect</Code>"), StorageRejected, "region"),
         (GenericError(HTTP + "HTTP error: kind: Connect, Connection refused"), StorageUnreachable, "refused"),
         (GenericError(HTTP + "HTTP error: kind: Connect, source: dns error"), StorageUnreachable, "host name"),
         (GenericError(HTTP + "kind: Connect invalid peer certificate"), StorageUnreachable, "certificate"),

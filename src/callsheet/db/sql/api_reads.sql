@@ -1,6 +1,6 @@
 -- name: receipt
 -- The response to a submission: an execution and its jobs.
-SELECT e.status AS execution_status, j.id, j.job_id, j.operation, j.queue, j.status
+SELECT e.status AS execution_status, j.id, j.job_id, j.operation, j.queue, j.status, j.reserved_for
 FROM executions e JOIN execution_jobs j ON j.execution_id = e.id
 WHERE e.id = :execution_id
 ORDER BY j.number;

@@ -23,7 +23,7 @@ WITH picked AS (
 ), started AS (
     UPDATE execution_jobs j
     SET status = 'running', epoch = epoch + 1, starts = starts + 1, worker_id = :worker_id,
-        worker_name = :worker_name, started_at = clock_timestamp(), progress_message = NULL,
+        worker_name = :worker_name, started_at = clock_timestamp(), progress_message = NULL, wait_reason = NULL,
         progress = CASE WHEN submission IS NULL THEN 0 ELSE progress END
     FROM picked
     WHERE j.id = picked.id

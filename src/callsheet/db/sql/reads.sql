@@ -20,7 +20,8 @@ LIMIT :limit;
 
 -- name: jobs_of_executions
 SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority, j.status, j.params::text AS params,
-       j.result::text AS result, j.error::text AS error, j.progress, j.progress_message, j.attempts, j.max_attempts,
+       j.result::text AS result, j.error::text AS error, j.progress, j.progress_message,
+       j.wait_reason::text AS wait_reason, j.reserved_for, j.attempts, j.max_attempts,
        j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.worker_id, j.worker_name, j.scheduled_at,
        j.cancel_requested_at, j.provider, j.provider_job_id, j.provider_job_status, j.waiting_strategy,
        j.next_poll_at, j.poll_attempts, j.cost, j.provider_seconds, j.created_at, j.queued_at, j.started_at,
@@ -31,7 +32,8 @@ ORDER BY j.number;
 
 -- name: get_job^
 SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority, j.status, j.params::text AS params,
-       j.result::text AS result, j.error::text AS error, j.progress, j.progress_message, j.attempts, j.max_attempts,
+       j.result::text AS result, j.error::text AS error, j.progress, j.progress_message,
+       j.wait_reason::text AS wait_reason, j.reserved_for, j.attempts, j.max_attempts,
        j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.on_worker_lost, j.worker_id, j.worker_name,
        j.scheduled_at, j.cancel_requested_at, j.provider, j.provider_job_id, j.provider_job_status, j.waiting_strategy,
        j.next_poll_at, j.poll_attempts, j.cost, j.provider_seconds, j.created_at, j.queued_at, j.started_at,
@@ -46,7 +48,10 @@ FROM execution_jobs WHERE execution_id = ANY (:execution_ids::uuid[])
 GROUP BY 1, 2;
 
 -- name: dependencies_of
-SELECT d.job_id AS downstream, array_agg(u.job_id ORDER BY u.number) AS upstream
+-- The upstream jobs of each job of an execution; `awaited` are those that have not ended.
+SELECT d.job_id AS downstream, array_agg(u.job_id ORDER BY u.number) AS upstream,
+       coalesce(array_agg(u.job_id ORDER BY u.number)
+                FILTER (WHERE u.status NOT IN ('succeeded', 'failed', 'cancelled', 'skipped')), '{}') AS awaited
 FROM execution_jobs d
 JOIN edges e ON e.downstream = d.id
 JOIN execution_jobs u ON u.id = e.upstream
@@ -63,9 +68,14 @@ WHERE e.downstream = ANY (:ids::uuid[]);
 SELECT count(*) FROM execution_jobs WHERE queue = :queue AND status = 'queued';
 
 -- name: has_live_worker$
--- Whether a live worker would start a job of this operation in this queue now.
+-- Whether a live worker would start a job of this operation and execution in this queue now.
+WITH reserved AS (
+    SELECT w.id FROM execution_jobs j JOIN workers w ON w.id = j.reserved_for AND w.lost_at IS NULL
+    WHERE j.execution_id = :execution_id::uuid LIMIT 1
+)
 SELECT EXISTS (SELECT FROM workers
                WHERE lost_at IS NULL AND NOT stopping
+                 AND CASE WHEN EXISTS (SELECT FROM reserved) THEN id IN (SELECT id FROM reserved) ELSE NOT only_reserved END
                  AND heartbeat_at > clock_timestamp() - make_interval(secs => :timeout)
                  AND :operation::text = ANY (operations) AND (lanes ->> :queue::text)::int > 0)
    AND NOT EXISTS (SELECT FROM queues WHERE name = :queue AND (paused_at IS NOT NULL OR max_running = 0));

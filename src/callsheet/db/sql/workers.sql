@@ -1,6 +1,6 @@
 -- name: register_worker!
-INSERT INTO workers (id, name, host, pid, version, lanes, operations)
-VALUES (:id, :name, :host, :pid, :version, :lanes::text::jsonb, :operations)
+INSERT INTO workers (id, name, host, pid, version, lanes, operations, missing, timeout, only_reserved)
+VALUES (:id, :name, :host, :pid, :version, :lanes::text::jsonb, :operations, :missing::text::jsonb, :timeout, :only_reserved)
 ON CONFLICT (id) DO UPDATE SET lost_at = NULL, heartbeat_at = clock_timestamp();
 
 -- name: heartbeat^
@@ -37,7 +37,7 @@ UPDATE workers SET lost_at = clock_timestamp() WHERE id = :id AND lost_at IS NUL
 
 -- name: list_workers
 SELECT w.id, w.name, w.host, w.pid, w.version, w.lanes::text AS lanes, w.operations, w.started_at, w.heartbeat_at,
-       w.stopping, w.lost_at,
+       w.stopping, w.lost_at, w.only_reserved,
        (SELECT count(*) FROM execution_jobs j WHERE j.worker_id = w.id AND j.status = 'running') AS running
 FROM workers w
 ORDER BY w.lost_at IS NOT NULL, w.name, w.id;
@@ -48,7 +48,12 @@ UPDATE workers SET lanes = lanes || :lanes::text::jsonb WHERE id = :id AND lost_
 RETURNING id, pg_notify('callsheet_control', 'lanes ' || id::text);
 
 -- name: count_worker_hosts$
--- Number of hosts with a live worker that runs an operation.
+-- Number of hosts with a live worker that runs an operation for an execution.
+WITH reserved AS (
+    SELECT w.id FROM execution_jobs j JOIN workers w ON w.id = j.reserved_for AND w.lost_at IS NULL
+    WHERE j.execution_id = :execution_id::uuid LIMIT 1
+)
 SELECT count(DISTINCT host) FROM workers
-WHERE lost_at IS NULL AND NOT stopping AND heartbeat_at > clock_timestamp() - make_interval(secs => :timeout)
+WHERE lost_at IS NULL AND NOT stopping AND CASE WHEN EXISTS (SELECT FROM reserved) THEN id IN (SELECT id FROM reserved) ELSE NOT only_reserved END
+  AND heartbeat_at > clock_timestamp() - make_interval(secs => :timeout)
   AND :operation::text = ANY (operations) AND (lanes ->> :queue::text)::int > 0;

@@ -6,6 +6,7 @@ from datetime import timedelta
 from callsheet.db.database import Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
+from callsheet.domain.queues import canonical_queue
 from callsheet.domain.records import QueueRecord
 from callsheet.engine.reads.queues import list_queues
 from callsheet.operation_api.catalog import Catalog
@@ -32,6 +33,7 @@ class QueueChange:
 
 async def change_queue(database: Database, catalog: Catalog, name: str, change: QueueChange) -> QueueRecord:
     """Change a queue for the whole fleet, with immediate effect. Return the changed queue. Raises NotFound."""
+    name = canonical_queue(name)
     if name not in {queue.name for queue in await list_queues(database, catalog)}:
         raise NotFound(f"There is no queue '{name}'.")
     await database.retry(

@@ -7,6 +7,7 @@ import orjson
 from callsheet.db.database import Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound, Problem, ProblemList
+from callsheet.domain.queues import canonical_queue
 from callsheet.domain.records import WorkerRecord
 from callsheet.engine.reads.workers import list_workers
 
@@ -17,6 +18,7 @@ async def set_lanes(database: Database, worker_id: UUID, lanes: dict[str, int]) 
     Returns the changed worker. Raises NotFound for an unknown or lost worker, and ProblemList for a queue without a
     lane: a worker selects the operations that it can run at its start, so it cannot open new lanes.
     """
+    lanes = {canonical_queue(queue): slots for queue, slots in lanes.items()}
     worker = await _get_worker(database, worker_id)
     known = ", ".join(sorted(worker.lanes))
     problems = [

@@ -4,16 +4,27 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+from pydantic import Field
+
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
 from callsheet.domain.model import Model
-from callsheet.domain.statuses import ExecutionStatus
+from callsheet.domain.statuses import ExecutionStatus, JobStatus
+from callsheet.domain.wait_reasons import WaitReason
 from callsheet.engine.jobs.execution_rows import AcceptedJob, ExecutionRows
 from callsheet.engine.jobs.submit import SubmittedPlan
+from callsheet.engine.reads.wait_reasons import Fleet, FleetSnapshot
 
+_UNSTARTED = {JobStatus.PENDING, JobStatus.QUEUED}
 _MAX_JOBS_ON_LOOP = 100
 """The receipt of a larger plan is made in a thread, so that it does not block the event loop."""
+
+
+class SubmissionWarning(WaitReason):
+    """Why some jobs of a stored plan cannot start at the moment, or will not when they are ready."""
+
+    jobs: list[str] = Field(description="Ids of these jobs in the plan")
 
 
 class Receipt(Model):
@@ -22,31 +33,58 @@ class Receipt(Model):
     execution_id: UUID
     status: ExecutionStatus
     jobs: list[AcceptedJob]
+    warnings: list[SubmissionWarning] = Field(
+        default_factory=list,
+        description="Why jobs cannot start with the workers and queues as they are now. The plan is stored all the "
+        "same: the jobs start when a worker can run them",
+    )
 
 
 async def receipt_of(database: Database, plan: SubmittedPlan) -> Receipt:
-    """Return the receipt of a submitted plan: as it was stored, or for a duplicate, its current status."""
-    if plan.rows is None:
-        return await _read_receipt(database, plan.execution_id)
-    if len(plan.rows.jobs) <= _MAX_JOBS_ON_LOOP:
-        return _receipt_of_rows(plan.execution_id, plan.rows)
-    return await asyncio.to_thread(_receipt_of_rows, plan.execution_id, plan.rows)
+    """Return the receipt of a submitted plan: as it was stored, or for a duplicate, its current status.
+
+    The warnings follow from a snapshot of the workers and queues that is at most a second old.
+    """
+    fleet = await database.shared(FleetSnapshot).read()
+    rows = plan.rows
+    if rows is None:
+        stored = await _read_rows(database, plan.execution_id)
+        return await asyncio.to_thread(_receipt_of_stored, plan.execution_id, stored, fleet)
+    if len(rows.jobs) <= _MAX_JOBS_ON_LOOP:
+        return _receipt_of_rows(rows, fleet)
+    return await asyncio.to_thread(_receipt_of_rows, rows, fleet)
 
 
-def _receipt_of_rows(execution_id: UUID, rows: ExecutionRows) -> Receipt:
-    return Receipt(execution_id=execution_id, status=ExecutionStatus.QUEUED, jobs=rows.accepted_jobs())
-
-
-async def _read_receipt(database: Database, execution_id: UUID) -> Receipt:
+async def _read_rows(database: Database, execution_id: UUID) -> list[Any]:
     rows: list[Any] = await database.retry(lambda c: sql.receipt(c, execution_id=execution_id), timeout=5)
     if not rows:
         raise NotFound(f"There is no execution {execution_id}.")
-    return await asyncio.to_thread(_receipt, execution_id, rows)
+    return rows
 
 
-def _receipt(execution_id: UUID, rows: list[Any]) -> Receipt:
+def _receipt_of_stored(execution_id: UUID, rows: list[Any], fleet: Fleet | None) -> Receipt:
     jobs = [AcceptedJob(**{name: row[name] for name in AcceptedJob.model_fields}) for row in rows]
-    return Receipt(execution_id=execution_id, status=ExecutionStatus(rows[0]["execution_status"]), jobs=jobs)
+    status = ExecutionStatus(rows[0]["execution_status"])
+    warnings = _warnings(jobs, rows[0]["reserved_for"], fleet)
+    return Receipt(execution_id=execution_id, status=status, jobs=jobs, warnings=warnings)
+
+
+def _receipt_of_rows(rows: ExecutionRows, fleet: Fleet | None) -> Receipt:
+    jobs = rows.accepted_jobs()
+    warnings = _warnings(jobs, rows.reserved_for, fleet)
+    return Receipt(execution_id=rows.execution_id, status=ExecutionStatus.QUEUED, jobs=jobs, warnings=warnings)
+
+
+def _warnings(jobs: list[AcceptedJob], reserved_for: UUID | None, fleet: Fleet | None) -> list[SubmissionWarning]:
+    """Return one warning for each queue and operation whose unstarted jobs nothing can start."""
+    if fleet is None:
+        return []
+    waiting: dict[tuple[str, str], list[str]] = {}
+    for job in jobs:
+        if job.status in _UNSTARTED:
+            waiting.setdefault((job.queue, job.operation), []).append(job.job_id)
+    found = [(fleet.reason(*pair, reserved_for), names) for pair, names in waiting.items()]
+    return [SubmissionWarning(**dict(reason), jobs=names) for reason, names in found if reason.is_blocked]
 
 
 async def status_and_last_event(database: Database, execution_id: UUID) -> tuple[ExecutionStatus, int]:

@@ -16,6 +16,7 @@ from callsheet.domain.records import Execution, ExecutionSummary
 from callsheet.domain.statuses import ENDED, ExecutionStatus, JobStatus, execution_actions_from
 from callsheet.engine.reads.artifacts import SignUrl, stored_artifact
 from callsheet.engine.reads.jobs import job_record
+from callsheet.engine.reads.wait_reasons import read_wait_reasons
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ async def _read_execution(connection: Connection, execution_id: UUID, sign: Sign
     files = await sql.artifacts_of_execution(connection, execution_id=execution_id)
     depends_on = {r["downstream"]: r["upstream"] for r in dependencies}
     artifacts = {r["id"]: stored_artifact(r, sign) for r in files}
-    jobs = [job_record(job, depends_on.get(job["job_id"], []), artifacts) for job in job_rows]
+    reasons = await read_wait_reasons(connection, job_rows, {r["downstream"]: r["awaited"] for r in dependencies})
+    jobs = [job_record(job, depends_on.get(job["job_id"], []), artifacts, reasons.get(job["id"])) for job in job_rows]
     counts: dict[JobStatus, int] = defaultdict(int)
     for job in jobs:
         counts[job.status] += 1

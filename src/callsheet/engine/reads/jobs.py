@@ -11,7 +11,9 @@ from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
 from callsheet.domain.records import Job, StoredArtifact
 from callsheet.domain.statuses import JobStatus, actions_from
+from callsheet.domain.wait_reasons import WaitReason
 from callsheet.engine.reads.artifacts import SignUrl, stored_artifact
+from callsheet.engine.reads.wait_reasons import read_wait_reasons
 
 _COLUMNS = (
     *("id", "execution_id", "job_id", "operation", "queue", "priority", "progress", "progress_message"),
@@ -31,12 +33,19 @@ async def get_job(database: Database, job_id: UUID, sign: SignUrl) -> Job:
         dependencies = await sql.dependencies_of(connection, execution_id=row["execution_id"])
         depends_on = {r["downstream"]: r["upstream"] for r in dependencies}
         files = await sql.artifacts_of_execution(connection, execution_id=row["execution_id"])
-        return job_record(row, depends_on.get(row["job_id"], []), {r["id"]: stored_artifact(r, sign) for r in files})
+        reasons = await read_wait_reasons(connection, [row], {r["downstream"]: r["awaited"] for r in dependencies})
+        artifacts = {r["id"]: stored_artifact(r, sign) for r in files}
+        return job_record(row, depends_on.get(row["job_id"], []), artifacts, reasons.get(row["id"]))
 
     return await database.retry(read, timeout=5)
 
 
-def job_record(row: Mapping[str, Any], depends_on: list[str], artifacts: Mapping[UUID, StoredArtifact]) -> Job:
+def job_record(
+    row: Mapping[str, Any],
+    depends_on: list[str],
+    artifacts: Mapping[UUID, StoredArtifact],
+    wait_reason: WaitReason | None,
+) -> Job:
     """Build a job from its row. Artifacts in its result get their signed URLs from `artifacts`."""
     status = JobStatus(row["status"])
     return Job(
@@ -46,6 +55,7 @@ def job_record(row: Mapping[str, Any], depends_on: list[str], artifacts: Mapping
         result=_with_urls(orjson.loads(row["result"]), artifacts) if row["result"] else None,
         error=orjson.loads(row["error"]) if row["error"] else None,
         depends_on=depends_on,
+        wait_reason=wait_reason,
         timeout=row["timeout_seconds"],
         worker=row["worker_name"],
         provider_status=row["provider_job_status"],

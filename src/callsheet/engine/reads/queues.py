@@ -16,7 +16,9 @@ async def list_queues(database: Database, catalog: Catalog) -> list[QueueRecord]
     """Return every queue that has an operation, a setting, a lane or an unfinished job."""
     counts = await database.retry(sql.queue_counts, timeout=5)
     settings = {row["name"]: row for row in await database.retry(sql.queue_settings, timeout=5)}
-    workers = [worker for worker in await list_workers(database) if worker.status == "working"]
+    workers = [
+        worker for worker in await list_workers(database) if worker.status == "working" and not worker.only_reserved
+    ]
     by_queue: dict[str, dict[str, Any]] = defaultdict(dict)
     for row in counts:
         by_queue[row["queue"]][row["status"]] = row

@@ -248,7 +248,7 @@ async def _poll_provider(row: asyncpg.Record, provider: Provider, backoff: Provi
         log.error("poll failed", job=str(row["id"]), provider=provider.name, exc_info=error)
         return _PollResult(row, delay=next_poll_delay(provider, polls, webhook=webhook))
     backoff.reset()
-    collect = status.ended or polls + 1 >= provider.poll_policy.max_polls
+    collect = status.ended or (not webhook and polls + 1 >= provider.poll_policy.max_polls)
     delay = max(status.retry_after or 0.0, next_poll_delay(provider, polls + 1, webhook=webhook))
     return _PollResult(row, collect=collect, delay=delay, status=status)
 

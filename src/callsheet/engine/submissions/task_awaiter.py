@@ -65,11 +65,12 @@ class TaskAwaiter:
             ),
             timeout=FOREVER,
         )
-        if not row["overdue"] and row["polls"] < policy.max_polls:
+        if not row["overdue"] and (sent.webhook or row["polls"] < policy.max_polls):
             return int(row["polls"])
         await self._database.retry(lambda c: sql.time_out_submission(c, id=sent.submission), timeout=FOREVER)
+        limit = "its deadline" if row["overdue"] else f"{policy.max_polls} polls (CALLSHEET_PROVIDER_POLL_MAX_ATTEMPTS)"
         raise TimedOut(
-            f"{sent.task.provider} did not finish the task within its deadline; its cancellation was requested.",
+            f"{sent.task.provider} did not finish the task within {limit}; its cancellation was requested.",
             provider=sent.task.provider,
             providerJobId=sent.task.id,
             polls=row["polls"],

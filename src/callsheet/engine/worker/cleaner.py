@@ -1,17 +1,21 @@
 """Delete expired rows and cached files."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from callsheet.db.database import Database
 from callsheet.db.statements import sql
-from callsheet.domain.errors import StorageUnreachable
+from callsheet.domain.errors import StorageRejected, StorageUnreachable
 from callsheet.engine.uploads import delete_expired_uploads
 from callsheet.files.cache import FileCache
 from callsheet.files.storage import Storage
 
 log = structlog.get_logger(__name__)
+
+
+_UNFINISHED_AFTER = timedelta(days=2)
+"""Age of an upload that can no longer be in progress."""
 
 
 async def clean_up(
@@ -20,19 +24,19 @@ async def clean_up(
     """Delete what has expired.
 
     That is: workers lost for more than a day, idempotency keys older than a week, provider webhooks older than 30 days,
-    unused uploads, and old cached files. Cached files are skipped if another worker has cleaned the cache within the
-    interval.
+    public URLs of servers that have stopped, unused uploads, old cached files, and the parts of uploads that were never
+    completed. Cached files are skipped if another worker has cleaned the cache within the interval.
     """
     await database.retry(sql.delete_lost_workers, timeout=5)
     await database.retry(sql.delete_expired_keys, timeout=5)
     await database.retry(sql.delete_old_webhooks, timeout=5)
+    await database.retry(sql.delete_old_public_urls, timeout=5)
     try:
         uploads = await delete_expired_uploads(database, storage, max_age=upload_max_age)
         removed = await cache.clean_up(interval=interval)
-    except StorageUnreachable as error:
-        log.warning("could not delete expired files", error=error.message)
+        aborted = await storage.abort_unfinished_uploads(before=datetime.now(UTC) - _UNFINISHED_AFTER)
+    except (StorageRejected, StorageUnreachable) as error:
+        log.warning("could not clean the storage", error=error.message)
         return
-    if uploads:
-        log.info("deleted unused uploads", files=uploads)
-    if removed:
-        log.info("deleted old files from the cache", files=removed)
+    if uploads or removed or aborted:
+        log.info("deleted old files", uploads=uploads, cached=removed, unfinished_uploads=aborted)

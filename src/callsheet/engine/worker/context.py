@@ -17,12 +17,16 @@ from callsheet.db.statements import sql
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import LeaseLost, NoEffect, OutcomeUnknown
 from callsheet.domain.ids import new_id
-from callsheet.domain.media_source import MediaSource
+from callsheet.domain.media_source import MediaSource, SourceKind
+from callsheet.engine.fleet.public_url import PublicUrl
 from callsheet.engine.submissions.input_urls import input_url
 from callsheet.engine.submissions.submit_once import Submissions
 from callsheet.engine.submissions.task_awaiter import TaskAwaiter
 from callsheet.engine.uncancellable import run_uncancellable
 from callsheet.engine.worker.progress_writer import ProgressWriter
+from callsheet.engine.worker.run_wait import record_wait
+from callsheet.engine.worker.storage_outage import StorageOutage
+from callsheet.engine.worker.time_limit import TimeLimit
 from callsheet.files.cache import FileCache
 from callsheet.files.object_keys import object_key, safe_name
 from callsheet.files.sources import SourceOpener
@@ -36,6 +40,7 @@ from callsheet.queue.claim import ClaimedJob
 from callsheet.settings import Settings
 
 T = TypeVar("T")
+_DELETE_TIMEOUT = 60.0
 
 
 class WorkerServices:
@@ -54,6 +59,7 @@ class WorkerServices:
         ffmpeg: Callable[[], FFmpeg],
         providers: Mapping[str, Provider],
         comfyui: Pool,
+        public_url: PublicUrl,
     ) -> None:
         self.settings = settings
         self.database = database
@@ -66,6 +72,7 @@ class WorkerServices:
         self.ffmpeg = ffmpeg
         self.providers = providers
         self.comfyui = comfyui
+        self.public_url = public_url
 
 
 class JobContext:
@@ -82,9 +89,18 @@ class JobContext:
         self._submissions = Submissions(
             job,
             services.database,
-            public_url=settings.public_url.rstrip("/") if settings.public_url else None,
+            public_url=services.public_url.url,
             recovery_timeout=settings.submission_recovery_timeout.total_seconds(),
         )
+        self.time_limit = TimeLimit(job.timeout_seconds)
+        """Time limit of the operation; transfers to and from the storage do not count."""
+        self._outage = StorageOutage(
+            timeout=settings.storage_outage_timeout.total_seconds(),
+            time_limit=self.time_limit,
+            on_change=self._on_outage,
+        )
+        self._cache = FileCache(services.storage, max_age=settings.cache_max_age, repeat=self._outage.repeat)
+        self._progress: tuple[float, str | None] = (0.0, None)
         self._task_awaiter = TaskAwaiter(job, services.database, services.providers)
 
     @property
@@ -125,7 +141,7 @@ class JobContext:
     @property
     def cache(self) -> FileCache:
         """The file cache in the object storage."""
-        return self._services.cache
+        return self._cache
 
     @property
     def comfyui(self) -> Pool:
@@ -136,7 +152,13 @@ class JobContext:
         """Return the number of hosts with a live worker that runs this operation, at least 1."""
         timeout = self._services.settings.worker_timeout.total_seconds()
         hosts: int = await self._services.database.retry(
-            lambda c: sql.count_worker_hosts(c, operation=self._job.operation, queue=self._job.queue, timeout=timeout)
+            lambda c: sql.count_worker_hosts(
+                c,
+                operation=self._job.operation,
+                queue=self._job.queue,
+                execution_id=self._job.execution_id,
+                timeout=timeout,
+            )
         )
         # This worker counts, also while it is stopping.
         return max(1, hosts)
@@ -150,7 +172,9 @@ class JobContext:
         """Return whether a live worker runs an operation from a queue, and the queue is not paused."""
         timeout = self._services.settings.worker_timeout.total_seconds()
         is_live: bool = await self._services.database.retry(
-            lambda c: sql.has_live_worker(c, operation=operation, queue=queue, timeout=timeout)
+            lambda c: sql.has_live_worker(
+                c, operation=operation, queue=queue, execution_id=self._job.execution_id, timeout=timeout
+            )
         )
         return is_live
 
@@ -173,6 +197,7 @@ class JobContext:
 
     def progress(self, done: float, message: str | None = None) -> None:
         """Report progress, from 0 to 1."""
+        self._progress = (done, message)
         self._services.progress_writer.progress(self._job, done, message)
 
     def log(self, message: str, **facts: Any) -> None:
@@ -185,14 +210,16 @@ class JobContext:
 
     async def fetch_input(self, source: MediaSource) -> Path:
         """Fetch an input file and return its local path."""
-        return await self._services.opener.open(source, self.dir)
+        if source.kind not in (SourceKind.ARTIFACT, SourceKind.KEY):
+            return await self._services.opener.open(source, self.dir)
+        return await self._outage.repeat(lambda: self._services.opener.open(source, self.dir))
 
     async def keep(self, path: Path, *, name: str | None = None, media_type: str | None = None) -> Artifact:
         """Store a file as an artifact."""
         name = self._free_name(safe_name(name or path.name))
         key = object_key(self._job.operation, self._job.id, name, epoch=self._job.epoch)
         probe = await probe_if_media(path)
-        stored = await self._services.storage.put(key, path, media_type=media_type)
+        stored = await self._outage.repeat_upload(lambda: self._services.storage.put(key, path, media_type=media_type))
         artifact = Artifact(
             artifact_id=new_id(),
             name=name,
@@ -287,10 +314,23 @@ class JobContext:
         """Return the final status of a task that succeeded."""
         return await self._task_awaiter.wait_for_result(self._submissions.sent_submission(task))
 
+    async def _on_outage(self, message: str | None, seconds: float) -> None:
+        """Show that the run waits for the storage, or that it continues."""
+        done, last_message = self._progress
+        shown = last_message if message is None else f"waiting for the storage: {message}"
+        self._services.progress_writer.progress(self._job, done, shown)
+        await record_wait(self._services.database, self._job, message, seconds)
+
     async def delete_files(self) -> None:
-        """Delete the files of a run that did not succeed. Their keys contain its epoch: no other run uses them."""
-        if self.kept:
-            await self._services.storage.delete([artifact.key for artifact in self.kept])
+        """Delete the files of a run that did not succeed. Their keys contain its epoch: no other run uses them.
+
+        Raises TimeoutError after a minute of an outage of the storage: the slot is needed for other jobs.
+        """
+        if not self.kept:
+            return
+        keys = [artifact.key for artifact in self.kept]
+        async with asyncio.timeout(_DELETE_TIMEOUT):
+            await self._outage.repeat(lambda: self._services.storage.delete(keys))
 
     async def close(self) -> None:
         """Delete the scratch folder."""

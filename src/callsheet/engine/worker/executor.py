@@ -154,10 +154,10 @@ class Executor:
         params = validate_params(await self._resolve_params(job), operation.params)
         context.children_done = await self._children_done(job)
         try:
-            async with asyncio.timeout(job.timeout_seconds) as limit:
+            async with context.time_limit as limit:
                 result = await operation.run(context, params)
         except TimeoutError:
-            if limit.expired():
+            if limit.expired:
                 raise TimedOut(
                     f"The job ran longer than its time limit of {job.timeout_seconds:g} s.",
                     seconds=job.timeout_seconds,
@@ -209,7 +209,12 @@ class Executor:
         try:
             await context.delete_files()
         except (CallsheetError, OSError) as error:
-            log.warning("could not delete the files of a failed run", job=str(context.id), error=str(error))
+            log.warning(
+                "could not delete the files of a failed run",
+                job=str(context.id),
+                error=str(error) or type(error).__name__,
+                keys=[artifact.key for artifact in context.kept],
+            )
 
 
 def _outcome(job: ClaimedJob, status: JobStatus, **fields: Any) -> Outcome:

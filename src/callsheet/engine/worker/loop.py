@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import platform
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
@@ -18,6 +18,7 @@ from callsheet.db.database import TRANSIENT_ERRORS, Database
 from callsheet.db.listener import Listener
 from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
+from callsheet.engine.jobs.blocked import report_blocked_jobs
 from callsheet.engine.jobs.completer import Completer
 from callsheet.engine.submissions.poller import Poller
 from callsheet.engine.submissions.provider_cancellation import ProviderCanceller
@@ -35,6 +36,7 @@ from callsheet.settings import Settings
 log = structlog.get_logger(__name__)
 
 _CLEANUP_INTERVAL = timedelta(hours=1)
+_PUBLIC_URL_INTERVAL = timedelta(seconds=15)
 _RELEASE_TIMEOUT = 10.0
 """Seconds to release jobs and unregister after the grace period."""
 
@@ -42,8 +44,9 @@ _RELEASE_TIMEOUT = 10.0
 class Worker:
     """Runs the jobs of its lanes until it is stopped.
 
-    `catalog` contains only operations whose needs this machine meets. `lanes` maps queues to slots. With
-    `only_reserved`, it runs only the jobs that are reserved for it.
+    `catalog` contains only operations whose needs this machine meets. `missing` has the other operations, with the
+    needs that this machine does not meet and the reasons. `lanes` maps queues to slots. With `only_reserved`, it runs
+    only the jobs that are reserved for it.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class Worker:
         catalog: Catalog,
         services: WorkerServices,
         lanes: dict[str, int],
+        missing: Mapping[str, Mapping[str, str]],
         name: str | None = None,
         id: UUID | None = None,
         only_reserved: bool = False,
@@ -65,9 +69,12 @@ class Worker:
         self._catalog = catalog
         self._completer = Completer(database)
         self._progress_writer = services.progress_writer
+        self._public_url = services.public_url
         self._storage = services.storage
         self._cache = services.cache
         self._executor = Executor(catalog, services, self._completer)
+        self._missing = missing
+        self._only_reserved = only_reserved
         self._operations = [operation.name for operation in catalog.operations()]
         self._suspect_from = max(1, settings.crash_limit - 1)
         self._claimer = Claimer(
@@ -123,6 +130,7 @@ class Worker:
         await self._register()
         self.registered.set()
         await self._claimer.refresh_limits(list(self._lanes))
+        await self._public_url.refresh(self._database)
         loops = [asyncio.create_task(coroutine, name=name) for name, coroutine in self._loops().items()]
         lanes = [asyncio.create_task(lane.run(), name=f"lane {lane.queue}") for lane in self._lanes.values()]
         self._wake_lanes()
@@ -153,6 +161,8 @@ class Worker:
             "provider poller": self._poller.run(),
             "provider canceller": self._every(settings.provider_poll_interval, self._canceller.send_due),
             "rescuer": self._every(settings.rescue_interval, self._rescue),
+            "public URL": self._every(_PUBLIC_URL_INTERVAL, self._refresh_public_url),
+            "reporter of blocked jobs": self._every(settings.blocked_interval, self._report_blocked),
             "cleaner": self._every(_CLEANUP_INTERVAL, self._clean_up, immediately=True),
         }
 
@@ -167,6 +177,9 @@ class Worker:
                 version=version("callsheet"),
                 lanes=orjson.dumps({queue: lane.size for queue, lane in self._lanes.items()}).decode(),
                 operations=self._operations,
+                missing=orjson.dumps(self._missing).decode(),
+                timeout=self._settings.worker_timeout.total_seconds(),
+                only_reserved=self._only_reserved,
             )
         )
 
@@ -281,6 +294,12 @@ class Worker:
         for queue in await self._claimer.queues_with_suspects(list(self._lanes)):
             if await self._lanes[queue].claim_suspect():
                 return
+
+    async def _refresh_public_url(self) -> None:
+        await self._public_url.refresh(self._database)
+
+    async def _report_blocked(self) -> None:
+        await report_blocked_jobs(self._database, min_age=self._settings.blocked_interval)
 
     async def _clean_up(self) -> None:
         await clean_up(

@@ -44,6 +44,7 @@ CREATE TABLE execution_jobs (
     error                jsonb,                       -- of the last failed run: code, message, facts
     progress             real NOT NULL DEFAULT 0,     -- 0 to 1
     progress_message     text,
+    wait_reason          jsonb,                       -- what a run waits for, or why job.blocked was recorded
     pending_dependencies integer NOT NULL DEFAULT 0,  -- upstream jobs that are not done
     has_downstream       boolean NOT NULL DEFAULT false,
     continue_on_failure  boolean NOT NULL DEFAULT false,
@@ -192,12 +193,21 @@ CREATE TABLE workers (
     version       text NOT NULL,
     lanes         jsonb NOT NULL,      -- queue → slots; the worker follows changes
     operations    text[] NOT NULL,     -- operations whose needs this worker meets
+    missing       jsonb NOT NULL,      -- other operations: name → need → why this worker does not meet it
+    timeout       double precision NOT NULL, -- seconds without a heartbeat after which the worker counts as lost
+    only_reserved boolean NOT NULL,    -- the worker runs only jobs that are reserved for it
     started_at    timestamptz NOT NULL DEFAULT now(),
     heartbeat_at  timestamptz NOT NULL DEFAULT now(),
     healthy_since timestamptz NOT NULL DEFAULT now(), -- no heartbeat has been late since then
     stopping      boolean NOT NULL DEFAULT false,
     lost_at       timestamptz
 ) WITH (autovacuum_vacuum_threshold = 50, autovacuum_vacuum_scale_factor = 0);
+
+-- Public base URLs of running API servers, for workers without one of their own.
+CREATE TABLE public_urls (
+    url     text PRIMARY KEY,
+    seen_at timestamptz NOT NULL DEFAULT clock_timestamp() -- a server repeats it every minute
+);
 
 -- Settings of queues. A queue without a row is neither paused nor limited.
 CREATE TABLE queues (

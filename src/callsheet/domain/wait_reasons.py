@@ -1,0 +1,72 @@
+"""Reasons why a job waits."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field, JsonValue
+
+from callsheet.domain.model import Model
+
+
+class WaitCode(StrEnum):
+    """What a job waits for; `MEANINGS` explains each code."""
+
+    DEPENDENCIES = "dependencies"
+    CHILD_JOBS = "child_jobs"
+    RETRY_BACKOFF = "retry_backoff"
+    PROVIDER = "provider"
+    STORAGE_OUTAGE = "storage_outage"
+    QUEUE_PAUSED = "queue_paused"
+    NO_WORKER = "no_worker"
+    NO_LANE = "no_lane"
+    MISSING_REQUIREMENT = "missing_requirement"
+    UNKNOWN_OPERATION = "unknown_operation"
+    QUEUE_LIMIT = "queue_limit"
+    RATE_LIMIT = "rate_limit"
+    NO_FREE_SLOT = "no_free_slot"
+    READY = "ready"
+
+
+MEANINGS: dict[WaitCode, str] = {
+    WaitCode.DEPENDENCIES: "Upstream jobs have not ended.",
+    WaitCode.CHILD_JOBS: "Its child jobs have not ended.",
+    WaitCode.RETRY_BACKOFF: "A run failed for a temporary reason; the next one starts later.",
+    WaitCode.PROVIDER: "A provider works on its task.",
+    WaitCode.STORAGE_OUTAGE: "Its run waits until the storage can be used again; finished files are kept.",
+    WaitCode.QUEUE_PAUSED: "An operator has paused the queue.",
+    WaitCode.NO_WORKER: "No worker is running.",
+    WaitCode.NO_LANE: "No running worker has a lane for the queue.",
+    WaitCode.MISSING_REQUIREMENT: "No worker of the queue meets a requirement of the operation.",
+    WaitCode.UNKNOWN_OPERATION: "No worker of the queue has the operation.",
+    WaitCode.QUEUE_LIMIT: "The queue's limit of running jobs is reached.",
+    WaitCode.RATE_LIMIT: "The queue's rate limit is reached.",
+    WaitCode.NO_FREE_SLOT: "All slots of the queue are in use.",
+    WaitCode.READY: "A slot is free; a worker starts the job in a moment.",
+}
+"""What each code means."""
+
+_BLOCKED: frozenset[WaitCode] = frozenset(
+    {
+        WaitCode.QUEUE_PAUSED,
+        WaitCode.NO_WORKER,
+        WaitCode.NO_LANE,
+        WaitCode.MISSING_REQUIREMENT,
+        WaitCode.UNKNOWN_OPERATION,
+    }
+)
+
+
+class WaitReason(Model):
+    """What a job waits for."""
+
+    code: WaitCode
+    message: str = Field(examples=["No running worker has a lane for the queue 'caption'."])
+    until: datetime | None = Field(None, description="When the wait ends, if that is known")
+    facts: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Details, such as `queue`, `operation`, `workers`, `slots`, `jobs`"
+    )
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the job waits until a person acts: starts or changes a worker, or changes the queue."""
+        return self.code in _BLOCKED or (self.code is WaitCode.QUEUE_LIMIT and self.facts.get("maxRunning") == 0)

@@ -1,0 +1,43 @@
+"""Record that a run waits for the storage."""
+
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
+from callsheet.db.statements import sql
+from callsheet.domain.wait_reasons import WaitCode, WaitReason
+from callsheet.engine.jobs.changes import Changes
+from callsheet.queue.claim import ClaimedJob
+
+log = structlog.get_logger(__name__)
+
+
+async def record_wait(database: Database, job: ClaimedJob, message: str | None, seconds: float) -> None:
+    """Record that a run waits for the storage for at most `seconds`, or with None that it continues.
+
+    A failure is logged: the run waits for the storage also while the database is away.
+    """
+    reason = None if message is None else _reason(message, seconds)
+
+    async def store(connection: Connection) -> None:
+        await sql.lock_executions(connection, ids=[job.execution_id])
+        text = None if reason is None else reason.model_dump_json(exclude_none=True)
+        row = await sql.set_wait_reason(connection, id=job.id, epoch=job.epoch, reason=text)
+        if row is not None and reason is not None:
+            changes = Changes()
+            changes.add_event(row, "job.blocked", reason.model_dump(mode="json", exclude_none=True))
+            await changes.record(connection)
+
+    try:
+        await database.retry(store, timeout=5, transaction=True)
+    except TRANSIENT_ERRORS as error:
+        log.warning("could not record the wait for the storage", job=str(job.id), error=type(error).__name__)
+
+
+def _reason(message: str, seconds: float) -> WaitReason:
+    return WaitReason(
+        code=WaitCode.STORAGE_OUTAGE,
+        message=f"It waits for the storage. {message}. Its finished files are kept on the worker's disk.",
+        until=datetime.now(UTC) + timedelta(seconds=seconds),
+    )
