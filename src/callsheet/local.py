@@ -53,8 +53,8 @@ def run(
     same database leave its jobs alone, unless this process dies. Plans may use local files from the working directory
     and the plan's folder.
 
-    Raises PlanRefused with every problem of the plan, before anything is stored; also for an operation that neither
-    this machine nor another worker on the database can run. Ctrl-C cancels the execution, waits
+    Raises PlanRefused with every problem of the plan, before anything is stored; also for an operation that this
+    machine cannot run. Ctrl-C cancels the execution, waits
     until its jobs have stopped, and raises KeyboardInterrupt.
     """
     try:
