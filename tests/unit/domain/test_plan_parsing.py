@@ -141,7 +141,7 @@ def test_problems_of_a_yaml_plan_get_line_and_column():
 
     assert [problem.message for problem in with_lines(refused, YAML_PLAN).problems] == [
         "is bad (line 4, column 18)",
-        "is bad (line 5, column 55)",
+        "is bad (line 5, column 57)",
         "is bad (line 3, column 7)",
         "is bad (line 3, column 5)",
         "is bad (line 1, column 1)",
