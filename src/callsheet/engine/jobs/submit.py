@@ -18,7 +18,7 @@ _MAX_SIZE_ON_LOOP = 10_000
 """Bytes, roughly. Larger plans are validated in a thread, so that they do not block the event loop."""
 
 _NOT_STORED = "The database does not respond. The plan was not stored; submit it again in a moment."
-_UNKNOWN = "The connection to the database was lost. Whether the plan was stored is unknown."
+_UNKNOWN = "The connection to the database was lost. Whether the plan was stored as execution {} is unknown."
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,9 @@ async def _store(database: Database, rows: ExecutionRows) -> UUID:
         return await database.repeat(store)
     except TRANSIENT_ERRORS as error:
         raise DatabaseUnavailable(
-            _NOT_STORED if stored == "no" else _UNKNOWN, stored=stored, execution_id=str(rows.execution_id)
+            _NOT_STORED if stored == "no" else _UNKNOWN.format(rows.execution_id),
+            stored=stored,
+            execution_id=str(rows.execution_id),
         ) from error
 
 
