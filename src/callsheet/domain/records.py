@@ -29,6 +29,9 @@ class JobErrorRecord(Model):
     attempt: int | None = None
     problems: list[dict[str, str]] | None = Field(None, description="Each with path, code and message")
     facts: dict[str, JsonValue] | None = None
+    traceback: str | None = Field(
+        None, description="Traceback of the exception and its causes, shortened; not in events and webhooks"
+    )
 
 
 class Job(Model):

@@ -18,6 +18,7 @@ from callsheet.domain.plan_validation import validate_params
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.jobs.child_jobs import child_job_rows, is_child_job
 from callsheet.engine.jobs.completer import Completer
+from callsheet.engine.jobs.exception_texts import chained_exception, single_exception
 from callsheet.engine.jobs.failures import Backoff, failure_outcome, unexpected_error
 from callsheet.engine.jobs.outcomes import Outcome, RunKey
 from callsheet.engine.jobs.snooze import Snooze
@@ -138,16 +139,13 @@ class Executor:
             return _outcome(job, JobStatus.QUEUED, reason="worker stopping")
         if run.stop_reason == "cancelled":
             return _outcome(job, JobStatus.CANCELLED)
-        if not isinstance(error, (CallsheetError, *operation.transient, *DATABASE_UNAVAILABLE, OSError)):
-            trace = error.__traceback__
-            error = unexpected_error(error)
-            log.error(
-                "operation failed unexpectedly",
-                job=str(job.id),
-                operation=job.operation,
-                incident=error.facts["incident"],
-                exc_info=error.with_traceback(trace),
-            )
+        error = single_exception(error)
+        if not isinstance(error, CallsheetError):
+            log.error("operation raised an exception", **job.log_facts, exc_info=error)
+            if not isinstance(error, (*operation.transient, *DATABASE_UNAVAILABLE, OSError)):
+                error = unexpected_error(error)
+        elif chained_exception(error) is not None:
+            log.warning("job failed, with a cause", **job.log_facts, code=error.code, exc_info=error)
         return failure_outcome(job, operation, error, self._backoff)
 
     async def _run_operation(self, operation: Operation, job: ClaimedJob, context: JobContext) -> str:
