@@ -22,7 +22,7 @@ from callsheet.engine.reads.event_stream import EventStream
 from callsheet.engine.reads.executions import get_execution
 from callsheet.engine.submissions.webhook_inbox import WebhookInbox
 from callsheet.engine.worker.context import WorkerServices
-from callsheet.engine.worker.loop import Worker
+from callsheet.engine.worker.loop import Worker, WorkerProcess
 from callsheet.engine.worker.progress_writer import ProgressWriter
 from callsheet.files.cache import FileCache
 from callsheet.files.signed_urls import signed_file_url, signing_key
@@ -76,10 +76,12 @@ class Runtime:
         name: str | None = None,
         id: UUID | None = None,
         only: UUID | None = None,
+        process: WorkerProcess | None = None,
     ) -> Worker:
         """Return a new worker with these lanes; default: one lane for each queue of the known operations.
 
-        With `only`, the worker runs the jobs of that execution only.
+        With `only`, the worker runs the jobs of that execution only. `process` is given if the process may be killed
+        when an operation hangs.
         """
         catalog = runnable_operations(self.catalog, self.settings)
         return Worker(
@@ -91,6 +93,7 @@ class Runtime:
             name=name,
             id=id,
             only=only,
+            process=process,
         )
 
     def webhook_sender(self) -> WebhookSender:

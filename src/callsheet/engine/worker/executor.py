@@ -1,7 +1,8 @@
 """Executor: run one claimed job and record its outcome."""
 
 import asyncio
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from callsheet.domain.plan_validation import validate_params
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.jobs.child_jobs import child_job_rows, is_child_job
 from callsheet.engine.jobs.completer import Completer
+from callsheet.engine.jobs.discarded_run import record_discarded_run
 from callsheet.engine.jobs.exception_texts import chained_exception, single_exception
 from callsheet.engine.jobs.failures import Backoff, failure_outcome, unexpected_error
 from callsheet.engine.jobs.outcomes import Outcome, RunKey
@@ -28,6 +30,8 @@ from callsheet.operation_api.contract import Operation, RunChildJobs
 from callsheet.queue.claim import ClaimedJob
 
 log = structlog.get_logger(__name__)
+
+_EVENT_TIMEOUT = 5.0
 
 StopReason = Literal["cancelled", "lost", "stopping"]
 
@@ -41,6 +45,13 @@ class Run:
     in_operation: bool = True
     """Whether the operation is running. Afterwards its outcome is recorded, which cannot be stopped."""
     stop_reason: StopReason | None = None
+    started: float = field(default_factory=time.monotonic)
+    """On the monotonic clock."""
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until its time limit; negative after it."""
+        return self.started + self.job.timeout_seconds - time.monotonic()
 
     def stop(self, reason: StopReason) -> None:
         """Stop the run. The first reason counts, except that "lost" overrides it."""
@@ -82,6 +93,8 @@ class Executor:
             outcome = await self._run_to_outcome(run, context)
             recorded = None if outcome is None else await self._record(outcome, job)
             self.unrecorded.discard((job.id, job.epoch))
+            if recorded is None:
+                await self._report_discarded_run(job)
             if recorded is not JobStatus.SUCCEEDED:
                 await self._delete_files(context)
         finally:
@@ -199,9 +212,16 @@ class Executor:
             rejection = InternalError(f"The operation's result cannot be stored: {error}")
             operation = self._catalog[job.operation]
             return await self._completer.record(failure_outcome(job, operation, rejection, self._backoff))
-        if recorded is None:
-            log.warning("discarded the outcome of a run that lost its job", job=str(job.id))
         return recorded
+
+    async def _report_discarded_run(self, job: ClaimedJob) -> None:
+        log.warning("discarded the outcome of a run that lost its job", **job.log_facts, epoch=job.epoch)
+        try:
+            await self._services.database.retry(
+                lambda c: record_discarded_run(c, job), timeout=_EVENT_TIMEOUT, transaction=True
+            )
+        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+            log.warning("could not record the event of a discarded run", **job.log_facts, error=type(error).__name__)
 
     async def _delete_files(self, context: JobContext) -> None:
         try:

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -23,8 +23,9 @@ from callsheet.engine.submissions.poller import Poller
 from callsheet.engine.submissions.provider_cancellation import ProviderCanceller
 from callsheet.engine.worker.cleaner import clean_up
 from callsheet.engine.worker.context import WorkerServices
-from callsheet.engine.worker.executor import Executor
-from callsheet.engine.worker.heartbeat import Heartbeat
+from callsheet.engine.worker.executor import Executor, Run
+from callsheet.engine.worker.heartbeat import Heartbeat, HeartbeatResponse
+from callsheet.engine.worker.heartbeat_thread import HeartbeatThread
 from callsheet.engine.worker.rescuer import Rescuer
 from callsheet.engine.worker.scheduler import Scheduler
 from callsheet.operation_api.catalog import Catalog
@@ -39,11 +40,22 @@ _RELEASE_TIMEOUT = 10.0
 """Seconds to release jobs and unregister after the grace period."""
 
 
+class WorkerProcess(Protocol):
+    """The process of a worker that runs nothing else."""
+
+    def report_alive(self, allowed_silence: float) -> None:
+        """Report that the process runs. It is hung if no report follows within this many seconds."""
+
+    def kill(self) -> None:
+        """End the process at once."""
+
+
 class Worker:
     """Runs the jobs of its lanes until it is stopped.
 
     `catalog` contains only operations whose needs this machine meets. `lanes` maps queues to slots. `only` restricts
-    the worker to one execution.
+    the worker to one execution. `process` is given if the process exists for this worker alone, and may be killed when
+    an operation blocks it beyond its time limit.
     """
 
     def __init__(
@@ -57,6 +69,7 @@ class Worker:
         name: str | None = None,
         id: UUID | None = None,
         only: UUID | None = None,
+        process: WorkerProcess | None = None,
     ) -> None:
         self.id: UUID = id or new_id()
         self.name = expand_name(name or settings.worker_name)
@@ -79,8 +92,23 @@ class Worker:
         )
         self._lanes = {queue: self._lane(queue, size) for queue, size in lanes.items()}
         timeout = settings.worker_timeout.total_seconds()
-        self._heartbeat = Heartbeat(database, self.id, self._executor, self._completer, worker_timeout=timeout)
-        self._heartbeat_now = asyncio.Event()
+        self._heartbeat = Heartbeat(
+            database,
+            self.id,
+            self._executor,
+            self._completer,
+            worker_timeout=timeout,
+            is_stopping=lambda: self._stopping.is_set(),
+        )
+        self._heartbeat_thread = HeartbeatThread(
+            self._heartbeat,
+            interval=settings.heartbeat_interval.total_seconds(),
+            grace=settings.grace_period.total_seconds(),
+            runs=lambda: list(self._executor.runs.values()),
+            on_hang=self._end_hung_run,
+            on_alive=process.report_alive if process else _ignore,
+        )
+        self._process = process
         self._stopping = asyncio.Event()
         self._skip_grace = asyncio.Event()
         self._unregistered = False
@@ -134,7 +162,7 @@ class Worker:
             for lane in self._lanes.values():
                 lane.cancel()
             await _cancel_and_wait([stop, *lanes, *loops])
-            self._heartbeat.close()
+            self._heartbeat.cancel_requeues()
 
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
         settings = self._settings
@@ -142,7 +170,8 @@ class Worker:
             "completer": self._completer.run(),
             "progress writer": self._progress_writer.run(),
             "listener": self._listener.run(),
-            "heartbeat": self._heartbeat_loop(),
+            "heartbeat": self._heartbeat_thread.run(),
+            "heartbeat responses": self._follow_heartbeats(),
             "fallback poll": self._every(settings.poll_interval, self._poll),
             "scheduler": self._every(settings.schedule_interval, self._scheduler.release_due),
             "provider poller": self._poller.run(),
@@ -176,7 +205,7 @@ class Worker:
                 await self._progress_writer.flush()
                 # Send cancels of jobs that were cancelled just now: there may be no other worker to do it.
                 await self._canceller.send_due()
-                # Stops the heartbeat, which would register the worker again.
+                # A heartbeat in progress must not register the worker again.
                 self._unregistered = True
                 await self._database.retry(lambda c: sql.unregister_worker(c, id=self.id), timeout=5)
         log.info("worker stopped", worker=self.name)
@@ -218,11 +247,11 @@ class Worker:
         verb, _, subject = payload.partition(" ")
         concerns_me = subject == str(self.id) if verb in ("cancel", "lanes") else subject in self._lanes
         if concerns_me:
-            self._heartbeat_now.set()
+            self._heartbeat_thread.send_now()
 
     def _on_listener_gap(self) -> None:
         self._wake_lanes()
-        self._heartbeat_now.set()
+        self._heartbeat_thread.send_now()
 
     def _wake_lanes(self) -> None:
         for lane in self._lanes.values():
@@ -231,31 +260,38 @@ class Worker:
     async def _run_job(self, job: ClaimedJob) -> None:
         await self._executor.run(job)
 
-    async def _heartbeat_loop(self) -> None:
-        interval = self._settings.heartbeat_interval.total_seconds()
-        while not self._unregistered:
+    async def _follow_heartbeats(self) -> None:
+        while True:
+            response = await self._heartbeat_thread.next_response()
             try:
-                # The heartbeat first: the other query may be slow.
-                await self._send_heartbeat()
+                await self._apply_heartbeat(response)
                 for queue in await self._claimer.refresh_limits(list(self._lanes)):
                     self._lanes[queue].wake()
             except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("heartbeat failed", error=type(error).__name__)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._heartbeat_now.wait(), interval)
-            self._heartbeat_now.clear()
+                log.warning("could not follow a heartbeat", error=type(error).__name__)
+
+    async def _end_hung_run(self, run: Run) -> None:
+        """Fail the job of a run that blocks the event loop, and end this process. Called in the heartbeat thread."""
+        log.error("a job blocks the worker beyond its time limit", **run.job.log_facts, ends=self._process is not None)
+        try:
+            await self._heartbeat.fail_hung_run(run, worker_ends=self._process is not None)
+        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+            log.warning("could not record a hung run", **run.job.log_facts, error=type(error).__name__)
+        if self._process is not None:
+            self._process.kill()
 
     async def _rescue(self) -> None:
         # A worker that cannot send its own heartbeat must not declare others lost.
         if self._heartbeat.is_healthy:
             await self._rescuer.rescue()
 
-    async def _send_heartbeat(self) -> None:
-        lanes = await self._heartbeat.send(stopping=self._stopping.is_set())
-        if lanes is None:
-            await self._register()
+    async def _apply_heartbeat(self, response: HeartbeatResponse) -> None:
+        self._heartbeat.apply(response)
+        if response.lanes is None:
+            if not self._unregistered:
+                await self._register()
             return
-        for queue, size in lanes.items():
+        for queue, size in response.lanes.items():
             lane = self._lanes.get(queue)
             if lane is not None and lane.size != size:
                 log.info("lane resized", queue=queue, size=size)
@@ -295,6 +331,10 @@ class Worker:
 def expand_name(pattern: str) -> str:
     """Replace `%h` with the host name and `%p` with the process id."""
     return pattern.replace("%h", platform.node()).replace("%p", str(os.getpid()))
+
+
+def _ignore(_allowed_silence: float) -> None:
+    """Report to no supervisor."""
 
 
 async def _cancel_and_wait(tasks: Sequence[asyncio.Task[Any]]) -> None:
