@@ -27,6 +27,7 @@ from callsheet.engine.jobs.snooze import Snooze
 from callsheet.engine.worker.context import JobContext, WorkerServices
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operation_api.contract import Operation, RunChildJobs
+from callsheet.operation_api.run_in_thread import wait_for_leftover_thread
 from callsheet.queue.claim import ClaimedJob
 
 log = structlog.get_logger(__name__)
@@ -75,6 +76,8 @@ class Executor:
         self.runs: dict[UUID, Run] = {}
         self.unrecorded: set[RunKey] = set()
         """Runs that started here and whose outcome is not recorded."""
+        self.releasing = asyncio.Event()
+        """Set when the worker stops after its grace period."""
 
     async def run(self, job: ClaimedJob) -> None:
         """Run one job until its outcome is recorded. Must be called in a task of its own.
@@ -100,6 +103,7 @@ class Executor:
         finally:
             if self.runs.get(job.id) is run:
                 del self.runs[job.id]
+            await wait_for_leftover_thread(job.id, unless=self.releasing)
             await context.close()
 
     async def _run_to_outcome(self, run: Run, context: JobContext) -> Outcome | None:

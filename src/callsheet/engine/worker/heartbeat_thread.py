@@ -25,7 +25,7 @@ class HeartbeatThread:
     """Sends the heartbeat of a worker, and watches its event loop.
 
     `runs` returns the current runs. `on_hang` is awaited in the thread, with a run that blocks the event loop beyond
-    its time limit and `grace` seconds. `on_alive` is called in the thread at every heartbeat, with the number of
+    its time limit and `grace` seconds. `on_alive` is called at every heartbeat and every start, with the number of
     seconds after which the process is hung if no further call follows.
     """
 
@@ -60,6 +60,14 @@ class HeartbeatThread:
     def send_now(self) -> None:
         """Send the next heartbeat at once."""
         self._call(self._now.set)
+
+    def report_alive(self, *, next_run: float = 0.0) -> None:
+        """Call `on_alive`, from any thread. `next_run` is the time limit of a run that is about to start.
+
+        A run may keep all threads of the process from running until its time limit, so that no report can follow.
+        """
+        longest = max([next_run, *(run.seconds_left for run in self._runs())])
+        self._on_alive(longest + self._grace + 2 * self._interval)
 
     async def run(self) -> None:
         """Run the thread until cancelled. Raises its error. Call it in the event loop to watch."""
@@ -98,7 +106,7 @@ class HeartbeatThread:
 
     async def _send_heartbeats(self, watched: asyncio.AbstractEventLoop) -> None:
         while True:
-            self._on_alive(self._allowed_silence())
+            self.report_alive()
             try:
                 response = await self._heartbeat.send()
                 watched.call_soon_threadsafe(self._responses.put_nowait, response)
@@ -107,9 +115,6 @@ class HeartbeatThread:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._now.wait(), self._interval)
             self._now.clear()
-
-    def _allowed_silence(self) -> float:
-        return max([0.0, *(run.seconds_left for run in self._runs())]) + self._grace + self._interval
 
     def _cancel(self) -> None:
         assert self._task is not None  # noqa: S101 - set before the loop is known

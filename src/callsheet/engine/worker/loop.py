@@ -212,6 +212,7 @@ class Worker:
 
     async def _release_jobs(self, lane_tasks: list[asyncio.Task[None]]) -> None:
         """Stop all running jobs, including those of a claim that is still in progress."""
+        self._executor.releasing.set()
         while True:
             for run in list(self._executor.runs.values()):
                 log.info("job released", job=str(run.job.id))
@@ -258,6 +259,7 @@ class Worker:
             lane.wake()
 
     async def _run_job(self, job: ClaimedJob) -> None:
+        self._heartbeat_thread.report_alive(next_run=job.timeout_seconds)
         await self._executor.run(job)
 
     async def _follow_heartbeats(self) -> None:
