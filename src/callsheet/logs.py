@@ -31,6 +31,8 @@ _SECRET_TEXTS = [
 def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
     """Send the log lines of Callsheet and of its libraries to stderr, from `level` upward."""
     number = getattr(logging, level.upper())
+    # The logs of jobs contain lines from `info` upward, also when this log does not.
+    logger_level = min(number, logging.INFO)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -38,11 +40,12 @@ def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
+        wrapper_class=structlog.make_filtering_bound_logger(logger_level),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
     handler = _StderrHandler()
+    handler.setLevel(number)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -56,7 +59,7 @@ def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(number)
+    root.setLevel(logger_level)
     for noisy in ("alembic", "asyncio", "httpx2", "httpcore2", "PIL"):
         logging.getLogger(noisy).setLevel(max(number, logging.WARNING))
 
@@ -114,4 +117,5 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
-        return sys.stderr
+        # What a job prints goes to the log of the job; the log of the process does not.
+        return getattr(sys.stderr, "original", sys.stderr)

@@ -22,6 +22,7 @@ from callsheet.engine.reads.event_stream import EventStream
 from callsheet.engine.reads.executions import get_execution
 from callsheet.engine.submissions.webhook_inbox import WebhookInbox
 from callsheet.engine.worker.context import WorkerServices
+from callsheet.engine.worker.job_log_writer import JobLogWriter
 from callsheet.engine.worker.loop import Worker, WorkerProcess
 from callsheet.engine.worker.progress_writer import ProgressWriter
 from callsheet.files.cache import FileCache
@@ -124,6 +125,11 @@ class Runtime:
             storage=self.storage,
             opener=SourceOpener(self.storage, self.settings, find),
             progress_writer=ProgressWriter(self.database),
+            job_log_writer=JobLogWriter(
+                self.database,
+                max_lines=self.settings.job_log_max_lines,
+                max_bytes=self.settings.job_log_max_bytes,
+            ),
             catalog=self.catalog,
             cache=FileCache(self.storage, max_age=self.settings.cache_max_age),
             ffmpeg=cache(lambda: open_ffmpeg(self.settings)),

@@ -375,3 +375,62 @@ def test_the_example_in_the_package_docstring_runs(here, environment):
 
     assert done.stdout == "succeeded ['card.mp4']\n", done.stderr
     assert (here / "videos" / "card.mp4").stat().st_size > 1000
+
+
+TALKING = '''
+import logging
+import subprocess
+import threading
+import warnings
+
+import structlog
+
+import callsheet
+
+
+class Empty(callsheet.Model):
+    pass
+
+
+@callsheet.operation("talk")
+async def talk(job: callsheet.Context, params: Empty) -> Empty:
+    """Write to every output."""
+    print("printed")
+    logging.getLogger("film").info("logged")
+    structlog.get_logger("film").info("structured", frames=12)
+    warnings.warn("an old codec", UserWarning)
+    subprocess.run(["echo", "from a child process"])
+    thread = threading.Thread(target=print, args=("from a thread of its own",))
+    thread.start()
+    thread.join()
+    return params
+'''
+
+
+def test_the_json_of_run_is_pure_json_whatever_the_operations_print(tmp_path, new_database):
+    (tmp_path / "talking.py").write_text(TALKING)
+    (tmp_path / "plan.json").write_text('{"jobs": [{"id": "a", "operation": "talk"}]}')
+    dsn = new_database()
+    done = subprocess.run(
+        [CALLSHEET, "run", "plan.json", "--import", "talking.py", "--json"],
+        cwd=tmp_path,
+        env={**os.environ, "CALLSHEET_DATA_DIR": str(tmp_path / "data"), "DATABASE_URL": dsn},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert json.loads(done.stdout)["status"] == "succeeded", done.stderr
+    assert "from a child process" in done.stderr
+
+    async def log_lines():
+        connection = await asyncpg.connect(dsn)
+        try:
+            return await connection.fetch("SELECT logger, message FROM job_logs ORDER BY number")
+        finally:
+            await connection.close()
+
+    lines = [tuple(row) for row in asyncio.run(log_lines())]
+    assert lines[:2] == [("stdout", "printed"), ("film", "logged")]
+    assert ("film", "structured frames=12") in lines
+    assert any(logger == "stderr" and "UserWarning: an old codec" in message for logger, message in lines)

@@ -15,6 +15,7 @@ from callsheet.api import (
     executions,
     files,
     health,
+    job_logs,
     jobs,
     models,
     openapi,
@@ -36,6 +37,7 @@ from callsheet.wiring import Runtime
 ROUTE_MODULES = (
     executions,
     events,
+    job_logs,
     jobs,
     artifacts,
     operations,

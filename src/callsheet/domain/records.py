@@ -112,6 +112,17 @@ class Event(Model):
     at: datetime
 
 
+class JobLogLine(Model):
+    """One line that a job has printed or logged."""
+
+    job_id: str = Field(description="The job's id in its plan", examples=["intro"])
+    attempt: int = Field(description="Number of the attempt, from 1")
+    at: datetime = Field(description="By the clock of the worker")
+    level: str = Field(description="`debug`, `info`, `warning`, `error` or `critical`")
+    logger: str = Field(description="Name of the logger; `stdout` or `stderr` for printed lines")
+    message: str
+
+
 class WorkerRecord(Model):
     """A worker process."""
 

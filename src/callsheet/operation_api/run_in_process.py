@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import importlib
+import logging
 import multiprocessing
 import os
 import pickle
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 from callsheet.domain.errors import JobError
 from callsheet.operation_api.blocking_context import BlockingContext, JobStopped, RunFacts
 from callsheet.operation_api.run_in_thread import ThreadBridge, call_in_thread, run_facts
+from callsheet.processes.output_capture import LogLine, add_log_line, capture_output
 
 T = TypeVar("T")
 
@@ -98,6 +100,9 @@ class _OperationProcess:
             if kind == "raised":
                 error, text = parts
                 raise error from RemoteTraceback(text)
+            if kind == "log":
+                add_log_line(*parts)
+                continue
             method, args, options = parts
             if kind == "send":
                 bridge.send(method, *args, **options)
@@ -147,6 +152,10 @@ class _PipeBridge:
         with self._lock:
             self._connection.send(("send", method, args, options))
 
+    def add_log_line(self, line: LogLine) -> None:
+        with self._lock:
+            self._connection.send(("log", line.level, line.logger, line.message))
+
     def run_async(self, work: Any) -> Any:  # noqa: ARG002 - a method of ContextBridge
         raise TypeError("`once` and `run_async` need an operation that runs in a thread (run_in='thread')")
 
@@ -156,8 +165,11 @@ def _main(connection: Connection, module: str, name: str, facts: RunFacts, param
     os.setsid()
     threading.Thread(target=_die_with_worker, daemon=True).start()
     try:
-        function = getattr(importlib.import_module(module), name).run.__wrapped__
-        result = function(BlockingContext(facts, _PipeBridge(connection)), params)
+        bridge = _PipeBridge(connection)
+        logging.getLogger().setLevel(logging.INFO)
+        with capture_output(bridge.add_log_line):
+            function = getattr(importlib.import_module(module), name).run.__wrapped__
+            result = function(BlockingContext(facts, bridge), params)
         connection.send(("result", result))
     except (Exception, JobStopped, SystemExit) as error:  # noqa: BLE001 - raised in the worker
         connection.send(("raised", _picklable(error), traceback.format_exc()))

@@ -22,6 +22,7 @@ from callsheet.engine.submissions.input_urls import input_url
 from callsheet.engine.submissions.submit_once import Submissions
 from callsheet.engine.submissions.task_awaiter import TaskAwaiter
 from callsheet.engine.uncancellable import run_uncancellable
+from callsheet.engine.worker.job_log_writer import JobLogWriter
 from callsheet.engine.worker.progress_writer import ProgressWriter
 from callsheet.files.cache import FileCache
 from callsheet.files.object_keys import object_key, safe_name
@@ -49,6 +50,7 @@ class WorkerServices:
         storage: Storage,
         opener: SourceOpener,
         progress_writer: ProgressWriter,
+        job_log_writer: JobLogWriter,
         catalog: Catalog,
         cache: FileCache,
         ffmpeg: Callable[[], FFmpeg],
@@ -60,6 +62,7 @@ class WorkerServices:
         self.storage = storage
         self.opener = opener
         self.progress_writer = progress_writer
+        self.job_log_writer = job_log_writer
         self.catalog = catalog
         """All operations, including those that this worker cannot run."""
         self.cache = cache

@@ -28,6 +28,7 @@ from callsheet.engine.worker.context import JobContext, WorkerServices
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operation_api.contract import Operation, RunChildJobs
 from callsheet.operation_api.run_in_thread import wait_for_leftover_thread
+from callsheet.processes.output_capture import capture_output
 from callsheet.queue.claim import ClaimedJob
 
 log = structlog.get_logger(__name__)
@@ -115,8 +116,10 @@ class Executor:
         operation = self._catalog[job.operation]
         error: BaseException | None = None
         result = None
+        run_log = self._services.job_log_writer.open(job)
         try:
-            result = await self._run_operation(operation, job, context)
+            with capture_output(run_log.add):
+                result = await self._run_operation(operation, job, context)
         except asyncio.CancelledError as cancelled:
             if run.stop_reason is None and run.task.cancelling():
                 # The worker itself is being cancelled: record nothing.
@@ -126,6 +129,7 @@ class Executor:
             error = raised
         finally:
             run.in_operation = False
+            run_log.close()
         if run.stop_reason is not None:
             run.task.uncancel()
         if run.stop_reason == "lost":
@@ -207,8 +211,9 @@ class Executor:
     async def _record(self, outcome: Outcome, job: ClaimedJob) -> JobStatus | None:
         try:
             await self._services.progress_writer.flush(job.id)
+            await self._services.job_log_writer.flush()
         except TRANSIENT_ERRORS as error:
-            log.warning("could not store the last progress", job=str(job.id), error=type(error).__name__)
+            log.warning("could not store the last progress and log lines", job=str(job.id), error=type(error).__name__)
         try:
             recorded = await self._completer.record(outcome)
         except asyncpg.PostgresError as error:

@@ -78,6 +78,7 @@ class Worker:
         self._catalog = catalog
         self._completer = Completer(database)
         self._progress_writer = services.progress_writer
+        self._job_log_writer = services.job_log_writer
         self._cache = services.cache
         self._executor = Executor(catalog, services, self._completer)
         self._operations = [operation.name for operation in catalog.operations()]
@@ -169,6 +170,7 @@ class Worker:
         return {
             "completer": self._completer.run(),
             "progress writer": self._progress_writer.run(),
+            "job log writer": self._job_log_writer.run(),
             "listener": self._listener.run(),
             "heartbeat": self._heartbeat_thread.run(),
             "heartbeat responses": self._follow_heartbeats(),
@@ -203,6 +205,7 @@ class Worker:
             async with asyncio.timeout(_RELEASE_TIMEOUT):
                 await self._release_jobs(lane_tasks)
                 await self._progress_writer.flush()
+                await self._job_log_writer.flush()
                 # Send cancels of jobs that were cancelled just now: there may be no other worker to do it.
                 await self._canceller.send_due()
                 # A heartbeat in progress must not register the worker again.
