@@ -56,7 +56,7 @@ async def test_a_job_that_blocks_its_worker_beyond_the_heartbeat_timeout_runs_on
     engine, settings, start, start_supervised, tmp_path, operation
 ):
     first = start_supervised("first")
-    seconds = 3 * settings.worker_timeout.total_seconds()
+    seconds = 2 * settings.worker_timeout.total_seconds()
     execution_id = await engine.submit(blocking(operation, seconds, tmp_path))
     await until(lambda: starts(tmp_path), timeout=60)
     start(settings, "second").ready()  # does not know the operation, but would rescue the job

@@ -110,7 +110,7 @@ def _run_supervisor(settings: "Settings", arguments: list[str], env: dict[str, s
     from callsheet.wiring import open_database
 
     async def supervise() -> int:
-        async with open_database(settings, migrate=False) as database:
+        async with open_database(settings, migrate=False, wait=True) as database:
             supervisor = worker_supervisor(settings, database, arguments, env)
             on_stop_signals(supervisor.stop)
             return await supervisor.run()
@@ -136,7 +136,7 @@ def _run_worker(
         nonlocal started
         catalog = discover_operations(modules)
         lanes = _choose_lanes(settings, queues, concurrency, catalog.queues())
-        async with open_runtime(settings, catalog) as runtime:
+        async with open_runtime(settings, catalog, wait=True) as runtime:
             worker = runtime.worker(lanes, id=worker_id, process=lifeline)
             # The first signal lets running jobs end; each later one returns them to their queues at once.
             signals = iter([False])

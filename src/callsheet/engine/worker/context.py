@@ -26,6 +26,7 @@ from callsheet.engine.worker.job_log_writer import JobLogWriter
 from callsheet.engine.worker.progress_writer import ProgressWriter
 from callsheet.files.cache import FileCache
 from callsheet.files.object_keys import object_key, safe_name
+from callsheet.files.scratch_folders import own_scratch_folder
 from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage
 from callsheet.media.ffmpeg.runner import FFmpeg
@@ -170,7 +171,8 @@ class JobContext:
     def dir(self) -> Path:
         """A scratch folder of this run."""
         if self._dir is None:
-            self._dir = self._services.settings.scratch_dir / f"{self._job.id}-{self._job.epoch}"
+            space = own_scratch_folder(self._services.settings.scratch_dir)
+            self._dir = space / f"{self._job.id}-{self._job.epoch}"
             self._dir.mkdir(parents=True, exist_ok=True)
         return self._dir
 

@@ -25,6 +25,7 @@ from callsheet.engine.jobs.failures import Backoff, failure_outcome, unexpected_
 from callsheet.engine.jobs.outcomes import Outcome, RunKey
 from callsheet.engine.jobs.snooze import Snooze
 from callsheet.engine.worker.context import JobContext, WorkerServices
+from callsheet.media.probing.probe_pools import probes_of_lane
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operation_api.contract import Operation, RunChildJobs
 from callsheet.operation_api.run_in_thread import wait_for_leftover_thread
@@ -118,7 +119,7 @@ class Executor:
         result = None
         run_log = self._services.job_log_writer.open(job)
         try:
-            with capture_output(run_log.add):
+            with capture_output(run_log.add), probes_of_lane(job.queue):
                 result = await self._run_operation(operation, job, context)
         except asyncio.CancelledError as cancelled:
             if run.stop_reason is None and run.task.cancelling():

@@ -28,6 +28,7 @@ from callsheet.engine.worker.heartbeat import Heartbeat, HeartbeatResponse
 from callsheet.engine.worker.heartbeat_thread import HeartbeatThread
 from callsheet.engine.worker.rescuer import Rescuer
 from callsheet.engine.worker.scheduler import Scheduler
+from callsheet.files.scratch_folders import remove_abandoned_folders
 from callsheet.operation_api.catalog import Catalog
 from callsheet.queue.claim import ClaimedJob, Claimer
 from callsheet.queue.lanes import Lane
@@ -319,6 +320,9 @@ class Worker:
                 return
 
     async def _clean_up(self) -> None:
+        removed = await asyncio.to_thread(remove_abandoned_folders, self._settings.scratch_dir)
+        if removed:
+            log.info("removed the scratch folders of ended workers", folders=removed)
         await clean_up(self._database, self._cache, interval=_CLEANUP_INTERVAL)
 
     async def _every(
