@@ -11,6 +11,7 @@ from typing import TypeAlias, TypeVar
 import asyncpg
 import structlog
 
+from callsheet.db.outage_log import OutageLog
 from callsheet.domain.errors import DatabaseUnavailable
 
 T = TypeVar("T")
@@ -53,6 +54,8 @@ class Database:
         self.dsn = dsn
         self._size = size
         self._pool: asyncpg.Pool | None = None
+        self.outage = OutageLog()
+        """Log of its outages."""
 
     async def __aenter__(self) -> "Database":
         self._pool = await asyncpg.create_pool(
@@ -112,13 +115,15 @@ class Database:
         while True:
             try:
                 async with acquire() as connection:
-                    return await work(connection)
+                    result = await work(connection)
+                self.outage.succeeded()
+                return result
             except TRANSIENT_ERRORS as error:
                 if isinstance(error, ssl.SSLCertVerificationError):
                     raise
                 if loop.time() + delay > deadline:
                     raise DatabaseUnavailable(reason=type(error).__name__) from error
-                log.warning("database unavailable, retrying", error=type(error).__name__, delay=round(delay, 2))
+                self.outage.failed("query", error)
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
             delay = min(delay * 2, 2)
 

@@ -13,7 +13,7 @@ from callsheet.domain.errors import JobError, Transient
 from callsheet.domain.model import Model
 from callsheet.operation_api.contract import operation
 from callsheet.testing.engine import running_engine
-from callsheet.testing.operations import AnyValue, noop
+from callsheet.testing.operations import AnyValue, fail, noop, write
 
 
 async def test_results_flow_from_job_to_job(engine):
@@ -311,3 +311,24 @@ async def test_a_custom_operation_takes_ten_lines(settings):
         execution = await engine.run(plan(job("a", "double", params={"value": 21})))
 
     assert execution.jobs[0].result == {"value": 42}
+
+
+async def test_the_log_has_one_line_for_each_milestone_of_a_job(settings, monkeypatch, tmp_path):
+    logger = CapturingLogger()
+    for module in ("executor", "context"):
+        monkeypatch.setattr(f"callsheet.engine.worker.{module}.log", logger)
+    async with running_engine([write, fail], settings=settings) as engine:
+        execution = await engine.run(plan(job("a", "write"), job("b", "fail")))
+
+    def lines_of(name):
+        return [call for call in logger.calls if call.kwargs["job_id"] == name]
+
+    assert [call.args[0] for call in lines_of("a")] == ["job claimed", "file stored", "job ended"]
+    assert [call.args[0] for call in lines_of("b")] == ["job claimed", "job ended"]
+    assert {call.method_name for call in logger.calls} == {"info"}
+    for call in logger.calls:
+        assert call.kwargs["execution"] == str(execution.execution_id)
+        assert call.kwargs["operation"] in ("write", "fail")
+    end = lines_of("b")[-1].kwargs
+    assert (end["status"], end["code"], end["message"]) == ("failed", "job_failed", "failed on purpose")
+    assert end["seconds"] >= 0

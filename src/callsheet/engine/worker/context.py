@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
+import structlog
 from pydantic import TypeAdapter
 
 from callsheet.comfyui.pool import Pool
@@ -38,6 +39,8 @@ from callsheet.queue.claim import ClaimedJob
 from callsheet.settings import Settings
 
 T = TypeVar("T")
+
+log = structlog.get_logger(__name__)
 
 
 class WorkerServices:
@@ -208,6 +211,9 @@ class JobContext:
             probe=probe,
         )
         self.kept.append(artifact)
+        log.info(
+            "file stored", **self._job.log_facts, artifact=str(artifact.artifact_id), name=name, size=artifact.size
+        )
         return artifact
 
     def _free_name(self, name: str) -> str:

@@ -16,7 +16,7 @@ from callsheet.db.statements import sql
 from callsheet.domain import references
 from callsheet.domain.errors import CallsheetError, InternalError, TimedOut
 from callsheet.domain.plan_validation import validate_params
-from callsheet.domain.statuses import JobStatus
+from callsheet.domain.statuses import ENDED, JobStatus
 from callsheet.engine.jobs.child_jobs import child_job_rows, is_child_job
 from callsheet.engine.jobs.completer import Completer
 from callsheet.engine.jobs.discarded_run import record_discarded_run
@@ -50,11 +50,6 @@ class Run:
     stop_reason: StopReason | None = None
     started: float = field(default_factory=time.monotonic)
     """On the monotonic clock."""
-
-    @property
-    def seconds_left(self) -> float:
-        """Seconds until its time limit; negative after it."""
-        return self.started + self.job.timeout_seconds - time.monotonic()
 
     def stop(self, reason: StopReason) -> None:
         """Stop the run. The first reason counts, except that "lost" overrides it."""
@@ -93,12 +88,15 @@ class Executor:
             earlier.stop("lost")
         run = self.runs[job.id] = Run(job, task)
         self.unrecorded.add((job.id, job.epoch))
+        log.info("job claimed", **job.log_facts, queue=job.queue, start=job.starts)
         context = JobContext(job, self._services)
         try:
             outcome = await self._run_to_outcome(run, context)
             recorded = None if outcome is None else await self._record(outcome, job)
             self.unrecorded.discard((job.id, job.epoch))
-            if recorded is None:
+            if outcome is not None and recorded is not None:
+                log.info("job ended" if recorded in ENDED else "run ended", **_end_facts(run, outcome, recorded))
+            else:
                 await self._report_discarded_run(job)
             if recorded is not JobStatus.SUCCEEDED:
                 await self._delete_files(context)
@@ -238,6 +236,16 @@ class Executor:
             await context.delete_files()
         except (CallsheetError, OSError) as error:
             log.warning("could not delete the files of a failed run", job=str(context.id), error=str(error))
+
+
+def _end_facts(run: Run, outcome: Outcome, recorded: JobStatus) -> dict[str, Any]:
+    facts = {**run.job.log_facts, "status": str(recorded), "seconds": round(time.monotonic() - run.started, 3)}
+    if outcome.error is not None:
+        error = orjson.loads(outcome.error)
+        facts |= {"code": error["code"], "message": error["message"]}
+    if outcome.reason is not None:
+        facts["reason"] = outcome.reason
+    return facts
 
 
 def _outcome(job: ClaimedJob, status: JobStatus, **fields: Any) -> Outcome:

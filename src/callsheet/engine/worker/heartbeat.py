@@ -61,6 +61,7 @@ class Heartbeat:
         self._executor = executor
         self._completer = completer
         self._worker_timeout = worker_timeout
+        self.outage = database.outage
         self._connection = DedicatedConnection(database.dsn, timeout=worker_timeout / 4)
         self._last: float | None = None
         self._requeuing: dict[UUID, asyncio.Task[None]] = {}

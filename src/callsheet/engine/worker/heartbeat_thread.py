@@ -64,9 +64,9 @@ class HeartbeatThread:
     def report_alive(self, *, next_run: float = 0.0) -> None:
         """Call `on_alive`, from any thread. `next_run` is the time limit of a run that is about to start.
 
-        A run may keep all threads of the process from running until its time limit, so that no report can follow.
+        A run may keep all threads of the process from running for its time limit, so that no report can follow.
         """
-        longest = max([next_run, *(run.seconds_left for run in self._runs())])
+        longest = max([next_run, *(run.job.timeout_seconds for run in self._runs())])
         self._on_alive(longest + self._grace + 2 * self._interval)
 
     async def run(self) -> None:
@@ -110,8 +110,10 @@ class HeartbeatThread:
             try:
                 response = await self._heartbeat.send()
                 watched.call_soon_threadsafe(self._responses.put_nowait, response)
-            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("heartbeat failed", error=type(error).__name__)
+            except TRANSIENT_ERRORS as error:
+                self._heartbeat.outage.failed("heartbeat", error)
+            except asyncpg.PostgresError as error:
+                log.error("heartbeat failed", exc_info=error)
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._now.wait(), self._interval)
             self._now.clear()

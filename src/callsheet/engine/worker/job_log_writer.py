@@ -62,8 +62,10 @@ class JobLogWriter:
             await asyncio.sleep(self._interval)
             try:
                 await self.flush()
-            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("could not store log lines of jobs, will retry", error=type(error).__name__)
+            except TRANSIENT_ERRORS as error:
+                self._database.outage.failed("store log lines of jobs", error)
+            except asyncpg.PostgresError as error:
+                log.error("could not store log lines of jobs", exc_info=error)
 
     async def flush(self) -> None:
         """Store everything that is buffered. After an error the lines stay in the buffer."""

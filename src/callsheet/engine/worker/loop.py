@@ -273,8 +273,10 @@ class Worker:
                 await self._apply_heartbeat(response)
                 for queue in await self._claimer.refresh_limits(list(self._lanes)):
                     self._lanes[queue].wake()
-            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("could not follow a heartbeat", error=type(error).__name__)
+            except TRANSIENT_ERRORS as error:
+                self._database.outage.failed("follow a heartbeat", error)
+            except asyncpg.PostgresError as error:
+                log.error("could not follow a heartbeat", exc_info=error)
 
     async def _end_hung_run(self, run: Run) -> None:
         """Fail the job of a run that blocks the event loop, and end this process. Called in the heartbeat thread."""
@@ -333,8 +335,10 @@ class Worker:
             immediately = False
             try:
                 await work()
-            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("maintenance failed, will retry", error=type(error).__name__)
+            except TRANSIENT_ERRORS as error:
+                self._database.outage.failed("maintenance", error)
+            except asyncpg.PostgresError as error:
+                log.error("maintenance failed, will retry", exc_info=error)
 
 
 def expand_name(pattern: str) -> str:

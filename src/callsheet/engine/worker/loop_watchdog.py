@@ -90,14 +90,14 @@ class LoopWatchdog:
                 stack=self._stack(),
                 **facts,
             )
-        for run in self._overdue(blocking):
+        for run in self._overdue(blocking, seconds):
             self._hung.add(id(run))
             await self._on_hang(run)
 
-    def _overdue(self, blocking: Run | None) -> list[Run]:
-        """Return the runs that may block the loop and have exceeded their time limit; empty until all of them have."""
+    def _overdue(self, blocking: Run | None, seconds: float) -> list[Run]:
+        """Return the runs that may have blocked the loop for these seconds; empty while one of them may go on."""
         suspects = [blocking] if blocking else list(self._runs())
-        if any(run.seconds_left + self._grace > 0 for run in suspects):
+        if any(run.job.timeout_seconds + self._grace > seconds for run in suspects):
             return []
         return [run for run in suspects if id(run) not in self._hung]
 
