@@ -24,6 +24,11 @@ _SECRET_TEXTS = [
         (r"\b(Bearer|Basic)\s+[\w.~+/=-]{4,}", rf"\1 {_REDACTED}"),
         (r"\b(authorization|(?:set-)?cookie)(['\"]?\s*[:=]\s*['\"]?)[^\r\n'\"]+", rf"\1\2{_REDACTED}"),
         (r"\bwhsec_[\w+/=]+", _REDACTED),
+        (r"\b((?:api|access|secret)[_-]?key|password|passwd|secret|token)=[^\s&'\",;)]+", rf"\1={_REDACTED}"),
+        (
+            r"(['\"](?:\w*(?:api|access|secret)[_-]?key|password|secret|token)['\"]\s*:\s*['\"])[^'\"]+",
+            rf"\1{_REDACTED}",
+        ),
     ]
 ]
 

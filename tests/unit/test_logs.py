@@ -31,6 +31,8 @@ structlog.get_logger("x").debug("not seen")
         "{'authorization': 'Basic hush=='}",
         "Set-Cookie: session=hush; HttpOnly",
         "whsec_hush",
+        "cannot log in with token=hush, password=hush",
+        "{'api_key': 'hush', 'Secret': 'hush'}",
     ],
 )
 def test_secrets_inside_texts_are_redacted(text):

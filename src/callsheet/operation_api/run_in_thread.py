@@ -152,4 +152,4 @@ def _end(done: "asyncio.Future[Any]", result: Any, error: BaseException | None) 
         wrapped.__cause__ = error
         error = wrapped
     done.set_exception(error)
-    done.exception()  # the run may have been cancelled: nobody reads it
+    done.exception()  # marks it as read: the run may have been cancelled

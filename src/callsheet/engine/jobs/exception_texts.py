@@ -1,6 +1,7 @@
 """Texts of exceptions for job errors and logs: without secrets, and of bounded length."""
 
 import traceback
+from types import TracebackType
 
 from callsheet.logs import redact_secrets
 
@@ -8,6 +9,7 @@ _MAX_MESSAGE = 2_000
 """Characters."""
 _MAX_TRACEBACK = 16_000
 """Characters."""
+_OWN_MODULES = ("callsheet.engine.worker.executor", "callsheet.operation_api.run_in_thread")
 _MAX_GROUPED = 5
 """Exceptions of a group that its message lists."""
 
@@ -34,8 +36,16 @@ def exception_traceback(error: BaseException) -> str:
 
     A text above 16,000 characters loses its middle: the first cause and the final exception stay.
     """
-    text = "".join(traceback.format_exception(error))
+    frames = error.__traceback__
+    while frames is not None and frames.tb_next is not None and _is_own(frames):
+        frames = frames.tb_next
+    text = "".join(traceback.format_exception(type(error), error, frames))
     return _shortened(redact_secrets(text), _MAX_TRACEBACK)
+
+
+def _is_own(frames: TracebackType) -> bool:
+    """Return whether the first frame is one between the worker and the operation, which are always the same."""
+    return frames.tb_frame.f_globals.get("__name__") in _OWN_MODULES
 
 
 def _message(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
+from callsheet.engine.worker import executor
 from callsheet.engine.worker.executor import Run
 from callsheet.logs import redact_secrets
 
@@ -112,4 +113,8 @@ class LoopWatchdog:
         frame = sys._current_frames().get(self._thread_id)
         if frame is None:
             return ""
-        return redact_secrets("".join(traceback.format_stack(frame)[-_MAX_FRAMES:]))
+        frames = traceback.extract_stack(frame)
+        # The frames of the worker itself are always the same.
+        own = [place for place, each in enumerate(frames) if each.filename == executor.__file__]
+        frames = traceback.StackSummary.from_list(frames[own[-1] + 1 if own else 0 :][-_MAX_FRAMES:])
+        return redact_secrets("".join(frames.format()))
