@@ -78,7 +78,7 @@ def capture_output(sink: Callable[[LogLine], None]) -> Iterator[None]:
     """Pass what the code of this block, its tasks and its threads print and log to `sink`.
 
     Log records also reach the handlers of the program. Threads that do not inherit context variables
-    (`threading.Thread` before Python 3.14) are not captured; what they print goes to stderr.
+    (`threading.Thread` before Python 3.14) are not captured.
     """
     capture = OutputCapture(sink)
     token = _current.set(capture)
@@ -118,9 +118,7 @@ class _RoutedStream:
         if (capture := _open_capture()) is not None:
             capture.write(self._name, text)
             return len(text)
-        # The standard output belongs to the program. Threads of libraries must not write into it.
-        is_foreign = self._name == "stdout" and threading.current_thread() is not threading.main_thread()
-        return (unrouted(sys.stderr) if is_foreign else self.original).write(text)
+        return self.original.write(text)
 
     def writelines(self, lines: Any) -> None:
         for line in lines:

@@ -211,8 +211,8 @@ class Executor:
         try:
             await self._services.progress_writer.flush(job.id)
             await self._services.job_log_writer.flush()
-        except TRANSIENT_ERRORS as error:
-            log.warning("could not store the last progress and log lines", job=str(job.id), error=type(error).__name__)
+        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+            log.warning("could not store the last progress and log lines", **job.log_facts, error=type(error).__name__)
         try:
             recorded = await self._completer.record(outcome)
         except asyncpg.PostgresError as error:

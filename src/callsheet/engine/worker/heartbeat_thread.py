@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 _MAX_AGE = 2.0
 """Seconds. An older response is ignored: the event loop was blocked meanwhile, and a new one follows."""
 _JOIN_TIMEOUT = 5.0
+_MIN_SILENCE = 10.0
+"""Seconds. A process on a busy machine may not run for some time."""
 
 
 class HeartbeatThread:
@@ -67,7 +69,7 @@ class HeartbeatThread:
         A run may keep all threads of the process from running for its time limit, so that no report can follow.
         """
         longest = max([next_run, *(run.job.timeout_seconds for run in self._runs())])
-        self._on_alive(longest + self._grace + 2 * self._interval)
+        self._on_alive(max(_MIN_SILENCE, longest + self._grace + 2 * self._interval))
 
     async def run(self) -> None:
         """Run the thread until cancelled. Raises its error. Call it in the event loop to watch."""

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -20,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 _MAX_BUFFERED_LINES = 20_000
 _MAX_BATCH = 1_000
+_MAX_MESSAGE = 16_000
+"""Characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +71,13 @@ class JobLogWriter:
                 log.error("could not store log lines of jobs", exc_info=error)
 
     async def flush(self) -> None:
-        """Store everything that is buffered. After an error the lines stay in the buffer."""
+        """Store everything that is buffered. While the database is unavailable, the lines stay in the buffer."""
         async with self._flush_lock:
             while batch := self._buffer[:_MAX_BATCH]:
-                await self._database.retry(lambda c, lines=batch: _store(c, lines), timeout=5, transaction=True)  # type: ignore[misc]
+                try:
+                    await self._database.retry(partial(_store, batch), timeout=5, transaction=True)
+                except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+                    log.error("the database rejected log lines of jobs, dropped them", lines=len(batch), exc_info=error)
                 with self._buffer_lock:
                     del self._buffer[: len(batch)]
 
@@ -88,9 +94,12 @@ class RunLog:
 
     def add(self, line: LogLine) -> None:
         """Add a line. It is dropped beyond the limits of a run."""
-        message = storable_text(redact_secrets(line.message))
+        if self._lines_left <= 0:
+            self._dropped += 1
+            return
+        message = storable_text(redact_secrets(line.message[:_MAX_MESSAGE]))
         size = len(message.encode())
-        if self._lines_left <= 0 or size > self._bytes_left:
+        if size > self._bytes_left:
             # Nothing follows a dropped line, so that the log has no hidden gap.
             self._lines_left = 0
             self._dropped += 1
@@ -109,7 +118,7 @@ class RunLog:
             self._writer.add(self._job, LogLine(datetime.now(UTC), "warning", "callsheet", message))
 
 
-async def _store(connection: Connection, lines: list[_JobLine]) -> None:
+async def _store(lines: list[_JobLine], connection: Connection) -> None:
     # The lock numbers the lines of an execution in the order of their commits, so that readers miss none.
     executions: list[UUID] = [line.job.execution_id for line in lines]
     await sql.lock_executions(connection, ids=list(set(executions)))
