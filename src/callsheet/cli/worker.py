@@ -71,6 +71,7 @@ def worker_supervisor(
 
     When the child dies, its worker is marked as lost in the database, so that its jobs are rescued at once.
     """
+    import asyncpg
     import structlog
 
     from callsheet.db.database import TRANSIENT_ERRORS
@@ -92,7 +93,7 @@ def worker_supervisor(
     async def on_silence(worker_id: UUID) -> None:
         try:
             await extend_heartbeat(database, worker_id)
-        except TRANSIENT_ERRORS as error:
+        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
             log.warning("could not send the heartbeat of a busy worker", error=type(error).__name__)
 
     return Supervisor(

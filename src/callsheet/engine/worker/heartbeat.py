@@ -63,6 +63,7 @@ class Heartbeat:
         self._worker_timeout = worker_timeout
         self.outage = database.outage
         self._connection = DedicatedConnection(database.dsn, timeout=worker_timeout / 4)
+        self._connection_lock = asyncio.Lock()
         self._last: float | None = None
         self._requeuing: dict[UUID, asyncio.Task[None]] = {}
 
@@ -91,7 +92,8 @@ class Heartbeat:
             )
             return row, findings
 
-        row, findings = await self._connection.run(query)
+        async with self._connection_lock:
+            row, findings = await self._connection.run(query)
         self._last = time.monotonic()
         return HeartbeatResponse(
             lanes=json.loads(row["lanes"]) if row else None,
@@ -119,7 +121,8 @@ class Heartbeat:
             if worker_ends:
                 await sql.mark_worker_lost(connection, id=self._worker_id)
 
-        await self._connection.run(record)
+        async with self._connection_lock:
+            await self._connection.run(record)
 
     def apply(self, response: HeartbeatResponse) -> None:
         """Stop the runs that are lost or to be cancelled, and requeue jobs that do not run here."""
