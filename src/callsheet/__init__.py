@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from callsheet.domain.model import Model
     from callsheet.domain.records import Event, Execution
     from callsheet.local import arun, run
+    from callsheet.operation_api.blocking_context import BlockingContext, JobStopped
     from callsheet.operation_api.contract import Context, operation
     from callsheet.settings import Settings
 
@@ -42,6 +43,8 @@ __all__ = [  # noqa: RUF022 - in groups
     # Operations
     "operation",
     "Context",
+    "BlockingContext",
+    "JobStopped",
     "Model",
     "MediaSource",
     "Artifact",
@@ -67,6 +70,7 @@ _MODULES = {
     "domain.model": ["Model"],
     "domain.records": ["Event", "Execution"],
     "local": ["run", "arun"],
+    "operation_api.blocking_context": ["BlockingContext", "JobStopped"],
     "operation_api.contract": ["Context", "operation"],
     "settings": ["Settings"],
 }

@@ -35,15 +35,24 @@ _SECRET_TEXTS = [
             rf"\1\2{_REDACTED}",
         ),
         (r"\bwhsec_[\w+/=]+", _REDACTED),
+        (r"\b((?:api|access|secret)[_-]?key|password|passwd|secret|token)=[^\s&'\",;)]+", rf"\1={_REDACTED}"),
+        (
+            r"(['\"](?:\w*(?:api|access|secret)[_-]?key|password|secret|token)['\"]\s*:\s*['\"])[^'\"]+",
+            rf"\1{_REDACTED}",
+        ),
     ]
 ]
-_SECRET_HINT = re.compile(r"://|[?&][\w-]+=|bearer|basic|authorization|cookie|whsec_", re.IGNORECASE)
+_SECRET_HINT = re.compile(
+    r"://|[?&][\w-]+=|bearer|basic|authorization|cookie|whsec_|key|passw|secret|token", re.IGNORECASE
+)
 """Found in every text that contains a secret. One search of it is cheaper than all replacements."""
 
 
 def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
     """Send the log lines of Callsheet and of its libraries to stderr, from `level` upward."""
     number = getattr(logging, level.upper())
+    # The logs of jobs contain lines from `info` upward, also when this log does not.
+    logger_level = min(number, logging.INFO)
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -54,14 +63,14 @@ def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
         redact_event,
         structlog.processors.JSONRenderer() if as_json else _console_renderer(),
     ]
-    # Straight to stderr: through the standard `logging`, a line costs twice as much, and each request writes one.
     structlog.configure(
-        processors=[*shared, *rendering],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=_StderrLogger,
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logger_level),
+        logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
     handler = _StderrHandler()
+    handler.setLevel(number)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
@@ -70,7 +79,7 @@ def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(number)
+    root.setLevel(logger_level)
     for noisy in ("alembic", "asyncio", "httpx2", "httpcore2", "PIL", "watchfiles"):
         logging.getLogger(noisy).setLevel(max(number, logging.WARNING))
 
@@ -125,19 +134,6 @@ def _supports_color(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-class _StderrLogger:
-    """Writes the lines of structlog to the current `sys.stderr`."""
-
-    def __init__(self, *_names: object) -> None:
-        pass
-
-    def msg(self, line: str) -> None:
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
-
-    debug = info = warning = error = critical = msg
-
-
 class _StderrHandler(logging.StreamHandler[TextIO]):
     """Writes to the current `sys.stderr`, as progress bars replace it while they are displayed."""
 
@@ -146,4 +142,5 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
-        return sys.stderr
+        # What a job prints goes to the log of the job; the log of the process does not.
+        return getattr(sys.stderr, "original", sys.stderr)

@@ -1,6 +1,7 @@
 """Composition root: creates the services of one process from the settings."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from callsheet.db.database import TRANSIENT_ERRORS, Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import DatabaseUnavailable
+from callsheet.domain.errors import CallsheetError, ConfigurationError, DatabaseUnavailable
 from callsheet.domain.queues import canonical_queue
 from callsheet.domain.records import Execution
 from callsheet.engine.fleet.public_url import RECORD_INTERVAL, PublicUrl, record_public_url
@@ -26,12 +27,14 @@ from callsheet.engine.reads.event_stream import EventStream
 from callsheet.engine.reads.executions import get_execution
 from callsheet.engine.submissions.webhook_inbox import WebhookInbox
 from callsheet.engine.worker.context import WorkerServices
-from callsheet.engine.worker.loop import Worker
+from callsheet.engine.worker.job_log_writer import JobLogWriter
+from callsheet.engine.worker.loop import Worker, WorkerProcess
 from callsheet.engine.worker.progress_writer import ProgressWriter
 from callsheet.files.cache import FileCache
 from callsheet.files.signed_urls import signed_file_url, signing_key
 from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage, open_storage
+from callsheet.logs import redact_secrets
 from callsheet.media.ffmpeg.binary import open_ffmpeg
 from callsheet.notify.webhooks import WebhookSender
 from callsheet.operation_api.catalog import Catalog
@@ -82,10 +85,12 @@ class Runtime:
         name: str | None = None,
         id: UUID | None = None,
         only_reserved: bool = False,
+        process: WorkerProcess | None = None,
     ) -> Worker:
         """Return a new worker with these lanes; default: one lane for each queue of the known operations.
 
-        With `only_reserved`, the worker runs only the jobs that are reserved for it.
+        With `only_reserved`, the worker runs only the jobs that are reserved for it. `process` is given if the process
+        may be killed when an operation hangs.
         """
         catalog = runnable_operations(self.catalog, self.settings)
         return Worker(
@@ -98,6 +103,7 @@ class Runtime:
             name=name,
             id=id,
             only_reserved=only_reserved,
+            process=process,
         )
 
     def webhook_sender(self) -> WebhookSender:
@@ -141,6 +147,11 @@ class Runtime:
             storage=self.storage,
             opener=SourceOpener(self.storage, self.settings, find),
             progress_writer=ProgressWriter(self.database),
+            job_log_writer=JobLogWriter(
+                self.database,
+                max_lines=self.settings.job_log_max_lines,
+                max_bytes=self.settings.job_log_max_bytes,
+            ),
             catalog=self.catalog,
             cache=FileCache(self.storage, max_age=self.settings.cache_max_age),
             ffmpeg=cache(lambda: open_ffmpeg(self.settings)),
@@ -151,12 +162,15 @@ class Runtime:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings, *, migrate: bool) -> AsyncIterator[Database]:
+async def open_database(settings: Settings, *, migrate: bool, wait: bool = False) -> AsyncIterator[Database]:
     """Open the configured database, or start the embedded one.
 
     With `migrate`, pending migrations are applied; without it, an outdated schema raises ConfigurationError. The
-    embedded database is always migrated, as it has no other operator. Raises DatabaseUnavailable when it does not
-    respond.
+    embedded database is always migrated, as it has no other operator.
+
+    Raises DatabaseUnavailable when it does not respond; with `wait`, this waits for it instead, without a limit. Raises
+    DatabaseUnavailable too when it rejects the login or does not have the database, and ConfigurationError for an
+    invalid URL.
     """
     async with AsyncExitStack() as stack:
         if settings.database_url is not None:
@@ -166,30 +180,78 @@ async def open_database(settings: Settings, *, migrate: bool) -> AsyncIterator[D
             dsn = await asyncio.to_thread(embedded.start)
             stack.push_async_callback(asyncio.to_thread, embedded.stop)
             migrate = True
-        try:
+
+        async def connect() -> Database:
             if migrate:
                 await upgrade(dsn)
-            database = await stack.enter_async_context(Database(dsn, size=settings.database_pool_size))
-            if not migrate:
-                await check_revision(database)
-        except (
-            *TRANSIENT_ERRORS,
-            asyncpg.InvalidAuthorizationSpecificationError,
-            asyncpg.InvalidCatalogNameError,
-        ) as error:
+            async with AsyncExitStack() as opening:
+                database = await opening.enter_async_context(Database(dsn, size=settings.database_pool_size))
+                if not migrate:
+                    await check_revision(database)
+                stack.push_async_exit(opening.pop_all().__aexit__)
+            return database
+
+        yield await (_connect_when_available(settings, connect) if wait else _connect(settings, connect))
+
+
+async def _connect(settings: Settings, connect: Callable[[], Awaitable[Database]]) -> Database:
+    try:
+        return await connect()
+    except (*_REJECTIONS, *TRANSIENT_ERRORS) as error:
+        raise database_unavailable(settings, error) from None
+
+
+async def _connect_when_available(settings: Settings, connect: Callable[[], Awaitable[Database]]) -> Database:
+    started, delay, has_waited = time.monotonic(), _MIN_DELAY, False
+    while True:
+        try:
+            database = await connect()
+        except _REJECTIONS as error:
             raise database_unavailable(settings, error) from None
-        yield database
+        except TRANSIENT_ERRORS as error:
+            log.warning(
+                "waiting for the database",
+                reason=database_unavailable(settings, error).message,
+                seconds=round(time.monotonic() - started),
+                next_try=round(delay, 1),
+            )
+            has_waited = True
+        else:
+            if has_waited:
+                log.info("the database is available", seconds=round(time.monotonic() - started))
+            return database
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, _MAX_DELAY)
 
 
-def database_unavailable(settings: Settings, error: BaseException) -> DatabaseUnavailable:
-    """Return the error for an unreachable database, with its address and the reason but without its password."""
-    reason = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+def database_unavailable(settings: Settings, error: BaseException) -> CallsheetError:
+    """Return the error for an unusable database, with its address and the reason but without its password."""
+    reason = redact_secrets(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
     if settings.database_url is None:
         return DatabaseUnavailable(f"The embedded database in {settings.data_dir} does not respond ({reason}).")
     address = settings.database_url.get_secret_value().rpartition("@")[2].partition("?")[0]
+    if isinstance(error, _INVALID_URL) and not isinstance(error, OSError):  # a TLS error is both
+        return ConfigurationError(
+            f"DATABASE_URL is invalid ({reason}). It has the form postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
+        )
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+        return DatabaseUnavailable(
+            f"The database at {address} rejects the login ({reason}). Check user and password in DATABASE_URL."
+        )
+    if isinstance(error, asyncpg.InvalidCatalogNameError):
+        return DatabaseUnavailable(
+            f"The server at {address} does not have this database ({reason}). Check DATABASE_URL, or create it."
+        )
     return DatabaseUnavailable(
         f"The database at {address} cannot be reached ({reason}). Check DATABASE_URL, and that PostgreSQL is running."
     )
+
+
+_INVALID_URL = (asyncpg.exceptions.ClientConfigurationError, ValueError)
+_REJECTIONS = (*_INVALID_URL, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+"""Errors of a first connection that waiting does not repair."""
+_MIN_DELAY, _MAX_DELAY = 0.5, 15.0
+"""Seconds between two tries to connect at the start; doubled after each."""
 
 
 @asynccontextmanager
@@ -198,19 +260,21 @@ async def open_runtime(
     catalog: Catalog,
     *,
     migrate: bool = False,
+    wait: bool = False,
     follow_events: bool = True,
     extra_providers: Iterable[Provider] = (),
     provider_settings: Iterable[ProviderSettings] = (),
 ) -> AsyncIterator[Runtime]:
     """Open a runtime and close it at the end.
 
-    `follow_events` listens for events of other processes (`Runtime.event_stream`). `extra_providers` are available in
-    addition to the installed ones. `provider_settings` replace those of the environment.
+    `wait` waits for a database that does not respond. `follow_events` listens for events of other processes
+    (`Runtime.event_stream`). `extra_providers` are available in addition to the installed ones. `provider_settings`
+    replace those of the environment.
     """
     async with (
         discover_providers(settings, provider_settings=provider_settings, opened=extra_providers) as providers,
         Pool(settings) as comfyui,
-        open_database(settings, migrate=migrate) as database,
+        open_database(settings, migrate=migrate, wait=wait) as database,
     ):
         event_stream = EventStream(database)
         runtime = Runtime(

@@ -5,15 +5,21 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
 import psutil
 import pytest
+
+from callsheet.db.embedded.postgres import EmbeddedPostgres
+from callsheet.db.upgrade import upgrade
 
 CALLSHEET = Path(sys.executable).with_name("callsheet")
 
@@ -419,11 +425,12 @@ def test_an_unreachable_server_gives_exit_status_6_and_advice(callsheet):
 
 def test_a_worker_that_cannot_start_is_not_restarted(callsheet):
     unknown = callsheet("worker", "--queues", "nothing-like-it")
-    nowhere = callsheet("worker", DATABASE_URL="postgres://me@127.0.0.1:1/none")
+    invalid = callsheet("worker", DATABASE_URL="postgres://me@127.0.0.1:port/none")
 
     assert unknown.returncode == 2
     assert "restarting it" not in unknown.stderr
-    assert nowhere.returncode == 6
+    assert invalid.returncode == 2
+    assert "DATABASE_URL is invalid" in invalid.stderr
 
 
 def test_the_example_in_the_package_docstring_runs(here, environment):
@@ -444,3 +451,127 @@ def test_the_example_in_the_package_docstring_runs(here, environment):
 
     assert done.stdout == "succeeded ['card.mp4']\n", done.stderr
     assert (here / "videos" / "card" / "card.mp4").stat().st_size > 1000
+
+
+TALKING = '''
+import logging
+import subprocess
+import threading
+import warnings
+
+import structlog
+
+import callsheet
+
+
+class Empty(callsheet.Model):
+    pass
+
+
+@callsheet.operation("talk")
+async def talk(job: callsheet.Context, params: Empty) -> Empty:
+    """Write to every output."""
+    print("printed")
+    logging.getLogger("film").info("logged")
+    structlog.get_logger("film").info("structured", frames=12)
+    warnings.warn("an old codec", UserWarning)
+    subprocess.run(["echo", "from a child process"])
+    thread = threading.Thread(target=print, args=("from a thread of its own",))
+    thread.start()
+    thread.join()
+    return params
+'''
+
+
+def test_the_json_of_run_is_pure_json_whatever_the_operations_print(tmp_path, new_database):
+    (tmp_path / "talking.py").write_text(TALKING)
+    (tmp_path / "plan.json").write_text('{"jobs": [{"id": "a", "operation": "talk"}]}')
+    dsn = new_database()
+    done = subprocess.run(
+        [CALLSHEET, "run", "plan.json", "--import", "talking.py", "--json"],
+        cwd=tmp_path,
+        env={**os.environ, "CALLSHEET_DATA_DIR": str(tmp_path / "data"), "DATABASE_URL": dsn},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert json.loads(done.stdout)["status"] == "succeeded", done.stderr
+    assert "from a child process" in done.stderr
+
+    async def log_lines():
+        connection = await asyncpg.connect(dsn)
+        try:
+            return await connection.fetch("SELECT logger, message FROM job_logs ORDER BY number")
+        finally:
+            await connection.close()
+
+    lines = [tuple(row) for row in asyncio.run(log_lines())]
+    assert lines[:2] == [("stdout", "printed"), ("film", "logged")]
+    assert ("film", "structured frames=12") in lines
+    assert any(logger == "stderr" and "UserWarning: an old codec" in message for logger, message in lines)
+
+
+@pytest.mark.parametrize("command", ["worker", "check"])
+def test_an_unknown_database_is_an_error_at_once(callsheet, database_url, command):
+    unknown = callsheet(command, DATABASE_URL=database_url.replace("/test_", "/no_such_"))
+
+    output = unknown.stdout + unknown.stderr
+    assert "does not have this database" in output, output
+    assert unknown.returncode == (2 if command == "check" else 6)
+
+
+def test_a_database_url_of_another_kind_is_an_error_at_once(callsheet):
+    invalid = callsheet("up", DATABASE_URL="mysql://me:hush@127.0.0.1/x")
+
+    assert "DATABASE_URL is invalid" in invalid.stderr
+    assert "hush" not in invalid.stderr
+    assert invalid.returncode == 2
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def get(url):
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return response.status, json.load(response)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+    except OSError:
+        return None, None
+
+
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_server_and_a_worker_wait_for_a_database_that_starts_after_them(tmp_path, environment, command):
+    """A TCP port without a listener, on which the database server is started later."""
+    database_port, port = free_port(), free_port()
+    folder = tmp_path / "server"
+    server = EmbeddedPostgres(folder, port=database_port)
+    asyncio.run(upgrade(server.start()))
+    dsn = server.tcp_dsn
+    server.stop()
+    log = (tmp_path / "log").open("w")
+    options = ["--port", str(port)] if command == "serve" else []
+    process = subprocess.Popen(
+        [CALLSHEET, command, *options], env={**environment, "DATABASE_URL": dsn}, stdout=log, stderr=log
+    )
+    try:
+        wait_for(lambda: "waiting for the database" in (tmp_path / "log").read_text())
+        if command == "serve":
+            base = f"http://127.0.0.1:{port}"
+            assert get(f"{base}/health")[0] == 200
+            status, problem = get(f"{base}/readyz")
+            assert (status, problem["code"]) == (503, "database_not_ready")
+        with server:
+            ready = "worker started" if command == "worker" else "Callsheet listens"
+            wait_for(lambda: ready in (tmp_path / "log").read_text())
+            if command == "serve":
+                assert get(f"{base}/readyz") == (200, {"status": "ready"})
+            process.terminate()
+            assert process.wait(60) == 0
+    finally:
+        process.kill()
+        log.close()

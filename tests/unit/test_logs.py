@@ -35,6 +35,8 @@ structlog.get_logger("x").debug("not seen")
         "Authorization: Bearer $hush",
         "Authorization: AWS4-HMAC-SHA256 Credential=a, Signature=hush",
         "send `Authorization: Bearer …`, not Authorization: Bearer hush-hush",
+        "cannot log in with token=hush, password=hush",
+        "{'api_key': 'hush', 'Secret': 'hush'}",
     ],
 )
 def test_secrets_inside_texts_are_redacted(text):

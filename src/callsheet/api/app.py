@@ -15,6 +15,7 @@ from callsheet.api import (
     executions,
     files,
     health,
+    job_logs,
     jobs,
     models,
     openapi,
@@ -40,6 +41,7 @@ from callsheet.wiring import Runtime
 ROUTE_MODULES = (
     executions,
     events,
+    job_logs,
     jobs,
     artifacts,
     operations,

@@ -11,6 +11,7 @@ from callsheet.domain.records import (
     Execution,
     ExecutionSummary,
     Job,
+    JobLogLine,
     OperationRecord,
     QueueRecord,
     StoredArtifact,
@@ -225,6 +226,7 @@ _OPERATION = OperationRecord(
     result_schema={"type": "object", "properties": {"video": {"type": "object"}}},
 )
 
+_LOG_LINE = JobLogLine(job_id="intro", attempt=1, at=_AT, level="info", logger="stdout", message="loaded 24 frames")
 _PROGRESS = Event(number=3, type="job.progress", job_id="trailer", data={"progress": 0.5, "message": "half"}, at=_AT)
 
 execution = _response(
@@ -287,6 +289,17 @@ events = {
         "application/json": {
             "example": {"events": [_PROGRESS.model_dump(mode="json")], "nextAfter": 3, "ended": False}
         },
+    },
+}
+
+job_logs = {
+    "description": "A page, or with `follow` a stream",
+    "content": {
+        "text/event-stream": {
+            "schema": {"type": "string"},
+            "example": f"id: 17\nevent: job.log\ndata: {_LOG_LINE.model_dump_json()}\n\n",
+        },
+        "application/json": {"example": {"logs": [_LOG_LINE.model_dump(mode="json")], "nextAfter": 17, "ended": False}},
     },
 }
 

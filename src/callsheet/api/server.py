@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from callsheet.api.starting_app import StartingApp
+
 
 class Server(uvicorn.Server):
     """Uvicorn server that ends event streams when it shuts down; plain uvicorn would wait for them.
@@ -14,9 +16,10 @@ class Server(uvicorn.Server):
     It handles no signals, because the process closes more than this server: call `stop`.
     """
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI | None) -> None:
         super().__init__(config)
-        self._callsheet = app
+        self.callsheet = app
+        """The application whose event streams must end."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -29,11 +32,12 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close listeners and event streams, and let the other current responses complete."""
-        self._callsheet.state.closing.set()
+        if self.callsheet is not None:
+            self.callsheet.state.closing.set()
         await super().shutdown(sockets)
 
 
-def make_server(app: FastAPI, *, host: str, port: int) -> Server:
+def make_server(app: FastAPI | StartingApp, *, host: str, port: int) -> Server:
     """Return a server for an app; `await server.serve()` runs it until `server.stop()`."""
     config = uvicorn.Config(
         app,
@@ -45,4 +49,4 @@ def make_server(app: FastAPI, *, host: str, port: int) -> Server:
         timeout_graceful_shutdown=10,
         lifespan="off",
     )
-    return Server(config, app)
+    return Server(config, app if isinstance(app, FastAPI) else None)

@@ -92,6 +92,7 @@ def run_to_end(plan: Any, operations: "Iterable[Operation]", settings: "Settings
     from callsheet.cli.loop import cancel_on_terminate, run_async
     from callsheet.cli.printing import say
     from callsheet.cli.progress import open_display
+    from callsheet.cli.protected_stdout import protected_stdout
     from callsheet.local import arun, load_catalog, parse_submission
 
     submission = parse_submission(plan, load_catalog(operations).with_settings(settings))
@@ -109,7 +110,8 @@ def run_to_end(plan: Any, operations: "Iterable[Operation]", settings: "Settings
             )
 
     try:
-        return run_async(run_plan())
+        with protected_stdout():
+            return run_async(run_plan())
     except KeyboardInterrupt:
         say(_CANCELLED)
         raise

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from callsheet.api.app import create_app
 from callsheet.api.server import Server, make_server
+from callsheet.api.starting_app import StartingApp
 from callsheet.cli.loop import on_stop_signals
 from callsheet.cli.printing import say
 from callsheet.cli.worker import worker_supervisor
@@ -25,22 +26,31 @@ async def serve_runtime(
 ) -> int:
     """Serve until SIGTERM or SIGINT. `worker_args` are the arguments of the worker process; None starts no worker.
 
+    While the database does not respond, the server waits for it, and responds that it is not ready.
+
     Returns the exit status. Raises ConfigurationError if the port is in use.
     """
     with _bind(settings) as listener:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        async with open_runtime(settings, catalog, migrate=worker_args is not None) as runtime:
-            supervisor = (
-                worker_supervisor(settings, runtime.database, worker_args, env) if worker_args is not None else None
-            )
-            server = make_server(create_app(runtime), host=settings.host, port=settings.port)
-            # What is loaded now stays. Without it, a full garbage collection pauses the server for half as long.
-            gc.freeze()
-            return await _until_stopped(runtime, server, supervisor, listener)
+        starting = StartingApp()
+        server = make_server(starting, host=settings.host, port=settings.port)
+        serving = asyncio.create_task(server.serve(sockets=[listener]), name="server")
+        try:
+            async with open_runtime(settings, catalog, migrate=worker_args is not None, wait=True) as runtime:
+                starting.app = server.callsheet = create_app(runtime)
+                supervisor = (
+                    worker_supervisor(settings, runtime.database, worker_args, env) if worker_args is not None else None
+                )
+                # What is loaded now stays. Without it, a full garbage collection pauses the server for half as long.
+                gc.freeze()
+                return await _until_stopped(runtime, server, supervisor, serving)
+        finally:
+            server.stop()
+            await asyncio.wait({serving})
 
 
 async def _until_stopped(
-    runtime: Runtime, server: Server, supervisor: Supervisor | None, listener: socket.socket
+    runtime: Runtime, server: Server, supervisor: Supervisor | None, serving: "asyncio.Task[None]"
 ) -> int:
     def stop() -> None:
         server.force_exit, server.should_exit = server.should_exit, True
@@ -48,7 +58,6 @@ async def _until_stopped(
             supervisor.stop()
 
     on_stop_signals(stop)
-    serving = asyncio.create_task(server.serve(sockets=[listener]), name="server")
     sending = asyncio.create_task(runtime.webhook_sender().run(), name="webhook sender")
     periodic = asyncio.create_task(runtime.run_server_tasks(), name="server tasks")
     working = asyncio.create_task(supervisor.run(), name="worker") if supervisor is not None else None

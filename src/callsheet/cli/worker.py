@@ -71,9 +71,11 @@ def worker_supervisor(
 
     When the child dies, its worker is marked as lost in the database, so that its jobs are rescued at once.
     """
+    import asyncpg
     import structlog
 
     from callsheet.db.database import TRANSIENT_ERRORS
+    from callsheet.engine.worker.heartbeat import extend_heartbeat
     from callsheet.engine.worker.rescuer import mark_worker_lost
     from callsheet.processes.supervisor import Supervisor
 
@@ -88,7 +90,20 @@ def worker_supervisor(
         except TRANSIENT_ERRORS as error:
             log.warning("worker died, but could not be marked as lost; its timeout applies", error=type(error).__name__)
 
-    return Supervisor(command, env=env, on_death=on_death, grace=settings.grace_period.total_seconds())
+    async def on_silence(worker_id: UUID) -> None:
+        try:
+            await extend_heartbeat(database, worker_id)
+        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+            log.warning("could not send the heartbeat of a busy worker", error=type(error).__name__)
+
+    return Supervisor(
+        command,
+        env=env,
+        on_death=on_death,
+        on_silence=on_silence,
+        interval=settings.heartbeat_interval.total_seconds(),
+        grace=settings.grace_period.total_seconds(),
+    )
 
 
 def _run_supervisor(settings: "Settings", arguments: list[str], env: dict[str, str]) -> int:
@@ -96,7 +111,7 @@ def _run_supervisor(settings: "Settings", arguments: list[str], env: dict[str, s
     from callsheet.wiring import open_database
 
     async def supervise() -> int:
-        async with open_database(settings, migrate=False) as database:
+        async with open_database(settings, migrate=False, wait=True) as database:
             supervisor = worker_supervisor(settings, database, arguments, env)
             on_stop_signals(supervisor.stop)
             return await supervisor.run()
@@ -122,8 +137,8 @@ def _run_worker(
         nonlocal started
         catalog = discover_operations(modules)
         lanes = _choose_lanes(settings, queues, concurrency, catalog.queues())
-        async with open_runtime(settings, catalog) as runtime:
-            worker = runtime.worker(lanes, id=worker_id)
+        async with open_runtime(settings, catalog, wait=True) as runtime:
+            worker = runtime.worker(lanes, id=worker_id, process=lifeline)
             # The first signal lets running jobs end; each later one returns them to their queues at once.
             signals = iter([False])
             on_stop_signals(lambda: worker.stop(immediately=next(signals, True)))

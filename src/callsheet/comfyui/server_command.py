@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from callsheet.comfyui.server_process import UNLIMITED, ServerProcess
 from callsheet.domain.errors import ConfigurationError, ProviderUnreachable
+from callsheet.files.scratch_folders import own_scratch_folder
 from callsheet.processes.child import child_environment, start_child
 from callsheet.settings import Settings
 
@@ -25,7 +26,7 @@ async def build_command(settings: Settings, folder: Path) -> tuple[list[str], Se
     if not program.is_file():
         raise ConfigurationError(f"There is no ComfyUI in {folder}: main.py is missing (COMFYUI_PATH).")
     base = (settings.comfyui_base_dir or settings.data_dir / "comfyui").expanduser().absolute()
-    scratch = settings.scratch_dir / f"comfyui-{uuid4().hex[:12]}"
+    scratch = own_scratch_folder(settings.scratch_dir) / f"comfyui-{uuid4().hex[:12]}"
     for each in (base / "custom_nodes", base / "user", base / "models", scratch / "front"):
         each.mkdir(parents=True, exist_ok=True)
     port = free_port()

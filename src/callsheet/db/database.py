@@ -11,6 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 import asyncpg
 import structlog
 
+from callsheet.db.outage_log import OutageLog
 from callsheet.domain.errors import DatabaseUnavailable
 
 T = TypeVar("T")
@@ -54,6 +55,8 @@ class Database:
         self._size = size
         self._pool: asyncpg.Pool | None = None
         self._shared: dict[Callable[[Database], Any], Any] = {}
+        self.outage = OutageLog()
+        """Log of its outages."""
 
     async def __aenter__(self) -> "Database":
         self._pool = await asyncpg.create_pool(
@@ -122,13 +125,15 @@ class Database:
         deadline, delay = loop.time() + timeout, 0.02
         while True:
             try:
-                return await attempt()
+                result = await attempt()
+                self.outage.succeeded()
+                return result
             except TRANSIENT_ERRORS as error:
                 if isinstance(error, ssl.SSLCertVerificationError):
                     raise
                 if loop.time() + delay > deadline:
                     raise DatabaseUnavailable(reason=type(error).__name__) from error
-                log.warning("database unavailable, retrying", error=type(error).__name__, delay=round(delay, 2))
+                self.outage.failed("query", error)
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
             delay = min(delay * 2, 2)
 

@@ -6,11 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import asyncpg
-import structlog
 
 from callsheet.db.database import TRANSIENT_ERRORS
-
-log = structlog.get_logger(__name__)
+from callsheet.db.outage_log import OutageLog
 
 OnNotify = Callable[[str, str], None]
 """Called with channel and payload."""
@@ -39,6 +37,7 @@ class Listener:
         self._on_gap = on_gap
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
+        self._outage = OutageLog()
         self.connected = asyncio.Event()
         self.backend_pid: int | None = None
 
@@ -50,7 +49,7 @@ class Listener:
                 await self._listen_until_disconnected()
                 delay = 0.05
             except TRANSIENT_ERRORS as error:
-                log.warning("LISTEN connection lost", error=type(error).__name__)
+                self._outage.failed("listen for notifications", error)
             finally:
                 self.connected.clear()
             await asyncio.sleep(delay)
@@ -66,6 +65,7 @@ class Listener:
             for channel in self._channels:
                 await connection.add_listener(channel, self._on_notification)
             self.backend_pid = connection.get_server_pid()
+            self._outage.succeeded()
             self.connected.set()
             self._on_gap()
             while not terminated.is_set():

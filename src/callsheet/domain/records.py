@@ -37,6 +37,9 @@ class JobErrorRecord(Model):
     attempt: int | None = None
     problems: list[dict[str, str]] | None = Field(None, description="Each with path, code and message")
     facts: dict[str, JsonValue] | None = None
+    traceback: str | None = Field(
+        None, description="Traceback of the exception and its causes, shortened; not in events and webhooks"
+    )
 
 
 class Job(Model):
@@ -118,6 +121,17 @@ class Event(Model):
     job_id: str | None = Field(None, description="The job's id in its plan; null for events of the execution")
     data: dict[str, Any] = Field(default_factory=dict)
     at: datetime
+
+
+class JobLogLine(Model):
+    """One line that a job has printed or logged."""
+
+    job_id: str = Field(description="The job's id in its plan", examples=["intro"])
+    attempt: int = Field(description="Number of the attempt, from 1")
+    at: datetime = Field(description="By the clock of the worker")
+    level: str = Field(description="`debug`, `info`, `warning`, `error` or `critical`")
+    logger: str = Field(description="Name of the logger; `stdout` or `stderr` for printed lines")
+    message: str
 
 
 class WorkerRecord(Model):

@@ -43,4 +43,9 @@ def _shortened_variants(execution: Execution) -> Iterator[dict[str, Any]]:
 
 
 def _jobs(execution: Execution, fields: set[str]) -> list[dict[str, Any]]:
-    return [job.model_dump(mode="json", include=fields) for job in execution.jobs]
+    jobs = [job.model_dump(mode="json", include=fields) for job in execution.jobs]
+    for job in jobs:
+        if job["error"]:
+            # For operators only.
+            del job["error"]["traceback"]
+    return jobs

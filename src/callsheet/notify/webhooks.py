@@ -93,7 +93,7 @@ class WebhookSender:
             async with self._database.connection() as connection:
                 webhooks = await sql.claim_webhooks(connection, limit=free, lease=lease)
         except TRANSIENT_ERRORS as error:
-            log.warning("cannot claim webhooks, will retry", error=type(error).__name__)
+            self._database.outage.failed("claim webhooks", error)
             return 0
         for webhook in webhooks:
             task = asyncio.create_task(self._deliver(client, webhook), name=f"webhook {webhook['id']}")

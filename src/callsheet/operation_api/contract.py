@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal, Protocol, TypeVar, get_type_hints
+from typing import Any, Literal, Protocol, TypeVar, get_type_hints, overload
 from uuid import UUID
 
 from pydantic import BaseModel, TypeAdapter
@@ -17,12 +17,18 @@ from callsheet.domain.errors import Transient
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.queues import canonical_queue
 from callsheet.media.ffmpeg.runner import FFmpeg
+from callsheet.operation_api.blocking_context import BlockingContext
+from callsheet.operation_api.run_in_process import in_process
+from callsheet.operation_api.run_in_thread import in_thread
 from callsheet.providers.contract import Provider, SubmitRequest, Task, TaskStatus
 from callsheet.settings import Settings
 
 T = TypeVar("T")
 P = TypeVar("P", bound=BaseModel)
 R = TypeVar("R", bound=BaseModel)
+
+RunIn = Literal["thread", "process"]
+"""Where an operation that is a plain function runs."""
 
 WorkerLostPolicy = Literal["retry", "resume", "park"]
 """What happens to a running job whose worker is lost.
@@ -277,6 +283,16 @@ class Operation:
     """Settings for the validators of `params` (pydantic's `ValidationInfo.context`); see `Catalog.with_settings`."""
 
 
+class Declare(Protocol):
+    """Declares a function as an operation."""
+
+    @overload
+    def __call__(self, function: Callable[[Context, P], Awaitable[R]], /) -> Operation: ...
+
+    @overload
+    def __call__(self, function: Callable[[BlockingContext, P], R], /) -> Operation: ...
+
+
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _TRANSIENT: tuple[type[BaseException], ...] = (Transient, ConnectionError, TimeoutError)
 
@@ -294,8 +310,9 @@ def operation(
     needs: Iterable[str] = (),
     aliases: Iterable[str] = (),
     blocking_validation: bool = False,
-) -> Callable[[Callable[[Any, P], Awaitable[R]]], Operation]:
-    """Declare an async function `(job: Context, params) -> result` as an operation.
+    run_in: RunIn | None = None,
+) -> Declare:
+    """Declare a function as an operation: `async (job: Context, params) -> result`, or without `async`.
 
         @operation("shout", timeout=timedelta(minutes=1))
         async def shout(job: Context, params: ShoutParams) -> ShoutResult:
@@ -310,6 +327,8 @@ def operation(
     - `on_worker_lost`: what happens when the worker of a run is lost (`WorkerLostPolicy`).
     - `needs`: requirements on the worker, such as `ffmpeg`.
     - `blocking_validation`: the validators of the params read files, so plans with it are validated in a thread.
+    - `run_in`: where a plain function `(job: BlockingContext, params) -> result` runs: in a `thread` (default), or in a
+      `process` of its own, which can be killed.
 
     Raises TypeError at declaration for an invalid name, signature or number of attempts.
     """
@@ -318,17 +337,13 @@ def operation(
     if attempts < 1:
         raise TypeError(f"operation '{name}': attempts must be at least 1, got {attempts}")
 
-    def declare(function: Callable[[Any, P], Awaitable[R]]) -> Operation:
-        if not inspect.iscoroutinefunction(function):
-            raise TypeError(
-                f"operation '{name}' must be an `async def`; run blocking code with `await asyncio.to_thread(…)`"
-            )
+    def declare(function: Callable[[Any, Any], Any]) -> Operation:
         params, result = _models(name, function)
         return Operation(
             name=name,
             params=params,
             result=result,
-            run=function,
+            run=_async_run(name, function, run_in),
             summary=(inspect.getdoc(function) or name).splitlines()[0],
             queue=canonical_queue(queue),
             priority=priority,
@@ -343,6 +358,20 @@ def operation(
         )
 
     return declare
+
+
+def _async_run(
+    name: str, function: Callable[[Any, Any], Any], run_in: RunIn | None
+) -> Callable[[Any, Any], Awaitable[BaseModel]]:
+    if inspect.iscoroutinefunction(function):
+        if run_in is not None:
+            raise TypeError(f"operation '{name}': run_in='{run_in}' is for plain functions; remove it, or the `async`")
+        return function
+    if run_in == "process":
+        return in_process(function)
+    if run_in in (None, "thread"):
+        return in_thread(function)
+    raise TypeError(f"operation '{name}': run_in must be 'thread' or 'process', got {run_in!r}")
 
 
 def _models(name: str, function: Callable[..., Any]) -> tuple[type[BaseModel], type[BaseModel]]:

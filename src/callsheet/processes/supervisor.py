@@ -3,6 +3,9 @@
 Parent and child are connected by a socket pair, the lifeline. The child reports over it that it exits on purpose. The
 exit status cannot show that, because a job may end the process with any status. When the parent dies, its end closes,
 and the child terminates.
+
+The child also reports that it is alive, with the time after which its silence means that it is hung. While a job keeps
+all threads of the child from running, the parent sends the heartbeat for it. A hung child is killed.
 """
 
 import asyncio
@@ -16,6 +19,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+import psutil
 import structlog
 
 from callsheet.domain.ids import new_id
@@ -25,7 +29,8 @@ log = structlog.get_logger(__name__)
 LIFELINE = "CALLSHEET_LIFELINE"
 """Environment variable with the file descriptor of the child's end of the lifeline."""
 
-_DONE, _FATAL = b"done", b"fatal"
+_DONE, _FATAL, _ALIVE = b"done", b"fatal", b"alive "
+_NOT_RUNNING = (psutil.STATUS_STOPPED, psutil.STATUS_TRACING_STOP, psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
 _STABLE_AFTER = 30.0
 """A child that ran longer than this, in seconds, resets the restart backoff."""
 _MIN_DELAY, _MAX_DELAY = 0.2, 30.0
@@ -59,10 +64,19 @@ class Lifeline:
         """Report that this process cannot start, and that a restart would not help."""
         self._send(_FATAL)
 
+    def report_alive(self, allowed_silence: float) -> None:
+        """Report that this process runs. Without another report within these seconds, it is hung and killed."""
+        self._send(_ALIVE + f"{allowed_silence:.1f}".encode())
+
+    def kill(self) -> None:
+        """End this process at once."""
+        os.kill(os.getpid(), signal.SIGKILL)
+
     def _send(self, message: bytes) -> None:
         if self._socket is not None:
+            # Without waiting: the buffer may be full while the parent is stopped.
             with contextlib.suppress(OSError):
-                self._socket.send(message)
+                self._socket.send(message + b"\n", socket.MSG_DONTWAIT)
 
     def _watch(self) -> None:
         assert self._socket is not None  # noqa: S101 - only started with one
@@ -72,6 +86,41 @@ class Lifeline:
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(self._grace + _RELEASE_TIMEOUT)
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class _Reports:
+    """The reports of a child, read from the parent's end of the lifeline."""
+
+    def __init__(self, parent_end: socket.socket) -> None:
+        parent_end.setblocking(False)
+        self._socket = parent_end
+        self._unread = b""
+        self.last = b""
+        """The last report other than `alive`; empty if there was none."""
+        self._alive_at: float | None = None
+        self._hung_at = float("inf")
+
+    def read(self) -> None:
+        """Read all reports that have arrived."""
+        with contextlib.suppress(OSError):
+            while received := self._socket.recv(4096):
+                self._unread += received
+        *lines, self._unread = self._unread.split(b"\n")
+        for line in lines:
+            if line.startswith(_ALIVE):
+                self._alive_at = time.monotonic()
+                self._hung_at = self._alive_at + float(line.removeprefix(_ALIVE))
+            else:
+                self.last = line
+
+    def is_silent(self, seconds: float) -> bool:
+        """Return whether the last report is older than this. A child that has not reported yet is not silent."""
+        return self._alive_at is not None and time.monotonic() - self._alive_at > seconds
+
+    @property
+    def is_hung(self) -> bool:
+        """Whether the child was silent for longer than it announced."""
+        return time.monotonic() > self._hung_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +142,9 @@ class Supervisor:
     """Keeps one child process running.
 
     `command` returns the command line for a child that registers as the worker with the given id. `on_death` is called
-    with the worker id of each child that died. `grace` is the time, in seconds, for running jobs to finish on stop.
+    with the worker id of each child that died. `on_silence` is called every `interval` seconds with that of a child
+    that runs but does not report, so that it can send the heartbeat for it. `grace` is the time, in seconds, for
+    running jobs to finish on stop.
     """
 
     def __init__(
@@ -102,11 +153,15 @@ class Supervisor:
         *,
         env: Mapping[str, str],
         on_death: Callable[[UUID], Awaitable[None]],
+        on_silence: Callable[[UUID], Awaitable[None]] | None = None,
+        interval: float = 3.0,
         grace: float,
     ) -> None:
         self._command = command
         self._env = env
         self._on_death = on_death
+        self._on_silence = on_silence
+        self._interval = interval
         self._grace = grace
         self._child: asyncio.subprocess.Process | None = None
         self._stops = 0
@@ -154,18 +209,35 @@ class Supervisor:
                     # Its own session, so that Ctrl-C in the terminal reaches the parent only, which forwards it once.
                     start_new_session=True,
                 )
+            reports = _Reports(parent_end)
+            watching = asyncio.create_task(self._watch(child, worker, reports), name="watch the worker process")
             try:
                 if self._stopping.is_set():
                     self._signal(signal.SIGTERM)
                 code = await self._wait_for_exit(child)
             finally:
+                watching.cancel()
+                await asyncio.gather(watching, return_exceptions=True)
                 if child.returncode is None:
                     child.kill()
                     await child.wait()
-            parent_end.setblocking(False)
-            with contextlib.suppress(OSError):
-                return _Exit(code, parent_end.recv(64), time.monotonic() - started)
-            return _Exit(code, b"", time.monotonic() - started)
+            reports.read()
+            return _Exit(code, reports.last, time.monotonic() - started)
+
+    async def _watch(self, child: asyncio.subprocess.Process, worker: UUID, reports: _Reports) -> None:
+        """Speak for a child that runs but cannot report, and kill it when it is hung."""
+        while True:
+            await asyncio.sleep(self._interval)
+            reports.read()
+            # A stopped child (SIGSTOP) does no work: its jobs are rescued, and it finds out when it continues.
+            if not reports.is_silent(1.5 * self._interval) or not _is_running(child.pid):
+                continue
+            if reports.is_hung:
+                log.error("worker process is hung, killing it", pid=child.pid)
+                self._signal(signal.SIGKILL)
+                return
+            if self._on_silence is not None:
+                await self._on_silence(worker)
 
     async def _wait_for_exit(self, child: asyncio.subprocess.Process) -> int:
         exiting = asyncio.ensure_future(child.wait())
@@ -185,6 +257,13 @@ class Supervisor:
         if self._child is not None and self._child.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._child.send_signal(number)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() not in _NOT_RUNNING
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _exit_status(code: int) -> int:

@@ -6,6 +6,7 @@ of the next run.
 """
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from callsheet.db.database import FOREVER, Connection, Database
@@ -36,6 +37,17 @@ class ClaimedJob:
     priority: int
     cancel_requested: bool
     """Whether a cancel of the execution was requested while the claim was in progress."""
+
+    @property
+    def log_facts(self) -> dict[str, Any]:
+        """What every log line about this run contains: `job` is the id of the record, `job_id` that in the plan."""
+        return {
+            "execution": str(self.execution_id),
+            "job": str(self.id),
+            "job_id": self.job_id,
+            "operation": self.operation,
+            "attempt": self.attempts + 1,
+        }
 
 
 @dataclass(frozen=True, slots=True)

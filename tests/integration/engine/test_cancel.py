@@ -82,7 +82,7 @@ async def test_a_result_after_a_cancel_is_discarded_with_its_files(settings, tmp
         params = {"waitFor": str(go), "started": str(tmp_path / "started")}
         execution_id = await engine.submit(plan(job("a", "write", params=params)))
         await appears(tmp_path / "started")
-        engine.workers[0]._heartbeat_now.set = lambda: None  # the worker does not receive the cancel
+        engine.workers[0]._heartbeat_thread.send_now = lambda: None  # the worker does not receive the cancel
 
         await engine.cancel(execution_id)
         go.touch()

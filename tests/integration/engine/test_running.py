@@ -7,12 +7,13 @@ import os
 import pytest
 from plans import job, plan, statuses
 from pydantic import BaseModel
+from structlog.testing import CapturingLogger
 
 from callsheet.domain.errors import JobError, Transient
 from callsheet.domain.model import Model
 from callsheet.operation_api.contract import operation
 from callsheet.testing.engine import running_engine
-from callsheet.testing.operations import noop
+from callsheet.testing.operations import AnyValue, fail, noop, write
 
 
 async def test_results_flow_from_job_to_job(engine):
@@ -72,13 +73,70 @@ async def test_a_transient_failure_is_final_without_attempts_left(engine):
     assert execution.jobs[0].error.code == "transient"
 
 
-async def test_an_unexpected_error_shows_an_incident_id_and_not_its_text(engine):
-    execution = await engine.run(plan(job("a", "surprise")))
+async def test_an_exception_of_an_operation_is_shown_with_its_causes_and_without_secrets(settings, monkeypatch):
+    @operation("chained", queue="test")
+    async def chained(job, params: AnyValue) -> AnyValue:
+        """Fail with a cause."""
+        try:
+            {}["colour"]
+        except KeyError as error:
+            raise ValueError("no colour; connected to postgres://me:hunter2@db/x") from error
+
+    logger = CapturingLogger()
+    monkeypatch.setattr("callsheet.engine.worker.executor.log", logger)
+    async with running_engine([chained], settings=settings) as engine:
+        execution = await engine.run(plan(job("a", "chained")))
+        events = await engine.events(execution.execution_id, job="a")
 
     error = execution.jobs[0].error
-    assert error.code == "internal_error"
-    assert error.facts["incident"] in error.message
-    assert "a secret detail" not in error.message
+    assert (error.code, error.attempt) == ("internal_error", 1)
+    assert error.message == "ValueError: no colour; connected to postgres://me:[hidden]@db/x"
+    assert "KeyError: 'colour'" in error.traceback
+    assert "in chained" in error.traceback
+    assert "hunter2" not in error.traceback
+    assert "traceback" not in events[-1].data["error"]
+    (call,) = [call for call in logger.calls if call.args == ("operation raised an exception",)]
+    assert call.method_name == "error"
+    logged = call.kwargs.pop("exc_info")
+    assert isinstance(logged, ValueError) and isinstance(logged.__cause__, KeyError)
+    assert call.kwargs == {
+        "execution": str(execution.execution_id),
+        "job": str(execution.jobs[0].id),
+        "job_id": "a",
+        "operation": "chained",
+        "attempt": 1,
+    }
+
+
+async def test_the_only_exception_of_a_task_group_is_the_error_of_the_job(settings):
+    @operation("grouped", queue="test", attempts=1)
+    async def grouped(job, params: AnyValue) -> AnyValue:
+        """Fail in a task of a group."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fails(JobError("the clip is empty")))
+        return params
+
+    @operation("several", queue="test")
+    async def several(job, params: AnyValue) -> AnyValue:
+        """Fail twice."""
+        raise ExceptionGroup("both failed", [ValueError("one"), KeyError("two")])
+
+    async def fails(error):
+        raise error
+
+    async with running_engine([grouped, several], settings=settings) as engine:
+        execution = await engine.run(plan(job("a", "grouped"), job("b", "several")))
+
+    first, second = (found.error for found in execution.jobs)
+    assert (first.code, first.message) == ("job_failed", "the clip is empty")
+    assert second.message == ("ExceptionGroup: both failed (2 sub-exceptions): ValueError: one; KeyError: 'two'")
+    assert "ValueError: one" in second.traceback and "KeyError: 'two'" in second.traceback
+
+
+async def test_a_failure_with_a_known_cause_has_no_traceback(engine):
+    execution = await engine.run(plan(job("a", "fail")))
+
+    assert execution.jobs[0].error.traceback is None
 
 
 async def test_a_run_beyond_its_time_limit_fails_and_is_not_retried(engine):
@@ -253,3 +311,24 @@ async def test_a_custom_operation_takes_ten_lines(settings):
         execution = await engine.run(plan(job("a", "double", params={"value": 21})))
 
     assert execution.jobs[0].result == {"value": 42}
+
+
+async def test_the_log_has_one_line_for_each_milestone_of_a_job(settings, monkeypatch, tmp_path):
+    logger = CapturingLogger()
+    for module in ("executor", "context"):
+        monkeypatch.setattr(f"callsheet.engine.worker.{module}.log", logger)
+    async with running_engine([write, fail], settings=settings) as engine:
+        execution = await engine.run(plan(job("a", "write"), job("b", "fail")))
+
+    def lines_of(name):
+        return [call for call in logger.calls if call.kwargs["job_id"] == name]
+
+    assert [call.args[0] for call in lines_of("a")] == ["job claimed", "file stored", "job ended"]
+    assert [call.args[0] for call in lines_of("b")] == ["job claimed", "job ended"]
+    assert {call.method_name for call in logger.calls} == {"info"}
+    for call in logger.calls:
+        assert call.kwargs["execution"] == str(execution.execution_id)
+        assert call.kwargs["operation"] in ("write", "fail")
+    end = lines_of("b")[-1].kwargs
+    assert (end["status"], end["code"], end["message"]) == ("failed", "job_failed", "failed on purpose")
+    assert end["seconds"] >= 0

@@ -44,6 +44,15 @@ def test_a_small_execution_is_complete_without_its_params():
     assert "hunter2" not in json.dumps(data)
 
 
+def test_a_webhook_carries_the_error_of_a_job_without_its_traceback():
+    error = JobErrorRecord(code="internal_error", message="KeyError: 'a'", attempt=1, traceback="in film.py")
+
+    (sent,) = data_of([job("bad", "failed", error=error)])["jobs"]
+
+    assert sent["error"]["message"] == "KeyError: 'a'"
+    assert "traceback" not in sent["error"]
+
+
 @pytest.mark.parametrize(
     ("jobs", "metadata", "left"),
     [

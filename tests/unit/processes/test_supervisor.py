@@ -115,3 +115,44 @@ async def test_the_child_terminates_when_its_parent_is_killed(tmp_path):
     await until(lambda: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE)
     await process.wait()
     process._transport.close()
+
+
+async def test_a_child_that_is_silent_gets_a_heartbeat_until_it_is_hung_and_then_a_kill(supervise):
+    silent = []
+
+    async def on_silence(worker):
+        silent.append(worker)
+
+    # Sleeping with the interpreter lock held, no thread of the child can report.
+    supervisor, deaths, _ = supervise("lifeline.report_alive(2); import ctypes; ctypes.PyDLL(None).sleep(600)")
+    supervisor._on_silence, supervisor._interval = on_silence, 0.1
+    running = asyncio.create_task(supervisor.run())
+
+    await until(lambda: deaths)
+    supervisor.stop()
+    supervisor.stop()
+    supervisor.stop()
+    await running
+
+    assert deaths[0] in silent
+
+
+async def test_a_stopped_child_gets_no_heartbeat_and_is_not_killed(supervise):
+    silent = []
+
+    async def on_silence(worker):
+        silent.append(worker)
+
+    end = "lifeline.report_alive(0.2); import os; os.kill(os.getpid(), 19)"
+    supervisor, deaths, _ = supervise(end)
+    supervisor._on_silence, supervisor._interval = on_silence, 0.1
+    running = asyncio.create_task(supervisor.run())
+    await until(lambda: supervisor._child and psutil.Process(supervisor._child.pid).status() == "stopped")
+    silent.clear()
+
+    await asyncio.sleep(1)
+
+    assert (deaths, silent) == ([], [])
+    os.kill(supervisor._child.pid, signal.SIGKILL)
+    supervisor.stop()
+    await running

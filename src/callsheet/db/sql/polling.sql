@@ -39,7 +39,8 @@ WITH due AS (
     FROM due
     WHERE j.id = due.id
     RETURNING j.id, j.execution_id, j.epoch, j.provider, j.provider_job_status, j.progress, j.poll_attempts,
-              j.waiting_strategy, j.submission, j.waiting_until <= clock_timestamp() AS overdue
+              j.waiting_strategy, j.submission, j.waiting_until <= clock_timestamp() AS overdue,
+              j.job_id, j.operation, j.provider_job_id
 )
 SELECT t.*, s.task::text AS task
 FROM taken t LEFT JOIN submissions s ON s.id = t.submission;
@@ -84,7 +85,7 @@ RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status;
 -- Submissions of a job that asked for a webhook. closed: a webhook can change nothing any more.
 SELECT s.id, s.provider, s.token, s.provider_job_id,
        (s.closed_at IS NOT NULL OR s.ended IS NOT NULL) AND (s.task IS NOT NULL OR s.cancel_at IS NULL) AS closed,
-       j.execution_id
+       j.execution_id, j.job_id, j.operation
 FROM submissions s JOIN execution_jobs j ON j.id = s.job
 WHERE s.job = :job AND s.token IS NOT NULL;
 

@@ -12,6 +12,10 @@ SET healthy_since = CASE WHEN heartbeat_at < clock_timestamp() - make_interval(s
 WHERE id = :id
 RETURNING lanes::text AS lanes;
 
+-- name: extend_heartbeat!
+-- The heartbeat of a worker whose supervisor sees that it runs. A lost worker stays lost.
+UPDATE workers SET heartbeat_at = clock_timestamp() WHERE id = :id AND lost_at IS NULL;
+
 -- name: check_runs
 -- Compares the runs of a worker with the recorded ones. `lost`: the job is no longer assigned to this run. `cancel`: a
 -- cancel is requested. `unknown`: the job has been assigned to this worker for :min_age seconds, but the worker does

@@ -57,7 +57,7 @@ def _event_data(row: asyncpg.Record, outcome: Outcome) -> dict[str, Any] | None:
         return None
     data: dict[str, Any] = {}
     if outcome.error:
-        data["error"] = orjson.loads(outcome.error)
+        data["error"] = {name: value for name, value in orjson.loads(outcome.error).items() if name != "traceback"}
     if outcome.status is JobStatus.SCHEDULED:
         data["delay"] = round(outcome.delay, 3)
     if outcome.reason:

@@ -7,10 +7,11 @@ from typing import Any
 
 from callsheet.db.database import DATABASE_UNAVAILABLE
 from callsheet.domain.errors import CallsheetError, DiskFull, InternalError, ProblemList, Transient
-from callsheet.domain.ids import new_id
 from callsheet.domain.json_storage import storable_json
 from callsheet.domain.statuses import JobStatus
+from callsheet.engine.jobs.exception_texts import chained_exception, exception_message, exception_traceback
 from callsheet.engine.jobs.outcomes import Outcome
+from callsheet.logs import redact_secrets
 from callsheet.operation_api.contract import Operation
 from callsheet.queue.claim import ClaimedJob
 
@@ -56,23 +57,24 @@ def error_json(error: BaseException, *, attempt: int) -> str:
 
 
 def unexpected_error(error: BaseException) -> InternalError:
-    """Return the error to show instead of an unexpected exception. Its incident id is logged with the traceback."""
-    incident = str(new_id())
-    return InternalError(
-        f"The operation failed with an unexpected {type(error).__name__}. "
-        f"The worker log contains the details under {incident}.",
-        incident=incident,
-    )
+    """Return the error of a job whose operation raised an unexpected exception, with the exception as its cause."""
+    internal = InternalError(exception_message(error))
+    internal.__cause__ = error
+    return internal
 
 
 def _error_record(error: BaseException, *, attempt: int) -> dict[str, Any]:
     if not isinstance(error, CallsheetError):
         return {
             "code": getattr(error, "code", None) if isinstance(getattr(error, "code", None), str) else "failed",
-            "message": f"{type(error).__name__}: {error}" if str(error) else type(error).__name__,
+            "message": exception_message(error),
             "attempt": attempt,
+            "traceback": exception_traceback(error),
         }
-    record: dict[str, Any] = {"code": error.code, "message": error.message, "attempt": attempt}
+    record: dict[str, Any] = {"code": error.code, "message": redact_secrets(error.message), "attempt": attempt}
+    if (cause := chained_exception(error)) is not None:
+        # An `InternalError` around an unexpected exception was not raised and has no frames of its own.
+        record["traceback"] = exception_traceback(cause if error.__traceback__ is None else error)
     if isinstance(error, ProblemList):
         record["problems"] = [problem.as_dict() for problem in error.problems]
     if error.facts:

@@ -115,8 +115,10 @@ class Poller:
         while True:
             try:
                 await self._claim()
-            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("could not claim jobs to poll, will retry", error=type(error).__name__)
+            except TRANSIENT_ERRORS as error:
+                self._database.outage.failed("claim jobs to poll", error)
+            except asyncpg.PostgresError as error:
+                log.error("could not claim jobs to poll, will retry", exc_info=error)
                 await asyncio.sleep(self._interval)
             else:
                 await self._wait_for_next_round()
@@ -248,6 +250,18 @@ async def _poll_provider(row: asyncpg.Record, provider: Provider, backoff: Provi
         log.error("poll failed", job=str(row["id"]), provider=provider.name, exc_info=error)
         return _PollResult(row, delay=next_poll_delay(provider, polls, webhook=webhook))
     backoff.reset()
+    record = log.info if status.ended else log.debug
+    record(
+        "the task has ended at the provider" if status.ended else "polled the provider",
+        execution=str(row["execution_id"]),
+        job=str(row["id"]),
+        job_id=row["job_id"],
+        operation=row["operation"],
+        provider=provider.name,
+        task=row["provider_job_id"],
+        status=status.status,
+        polls=polls + 1,
+    )
     collect = status.ended or (not webhook and polls + 1 >= provider.poll_policy.max_polls)
     delay = max(status.retry_after or 0.0, next_poll_delay(provider, polls + 1, webhook=webhook))
     return _PollResult(row, collect=collect, delay=delay, status=status)

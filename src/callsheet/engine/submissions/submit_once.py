@@ -183,13 +183,20 @@ class Submissions:
             unexpected = None if isinstance(error, SubmissionUnknown) else error
             log.warning(
                 "outcome of a submission is unknown",
-                job=str(self._job.id),
+                **self._job.log_facts,
                 provider=provider.name,
                 exc_info=unexpected,
             )
             await self._mark_unknown(submission, _evidence(error))
         else:
             await self._record_accepted(submission, task)
+            log.info(
+                "submitted to the provider",
+                **self._job.log_facts,
+                provider=provider.name,
+                model=request.model,
+                task=task.id,
+            )
 
     async def _reconcile(self, provider: Provider, request: SubmitRequest, step: str, found: _OpenRow) -> None:
         """Find out whether a submission was accepted. Returns once its task is stored.

@@ -76,6 +76,16 @@ async def _store(connection: Connection, job: UUID, row: Any, event: WebhookEven
     if not is_new:
         return
     await sql.mark_webhook_received(connection, id=row["id"])
+    log.info(
+        "webhook received",
+        execution=str(row["execution_id"]),
+        job=str(job),
+        job_id=row["job_id"],
+        operation=row["operation"],
+        provider=row["provider"],
+        task=event.task_id,
+        status=event.status,
+    )
     changes = Changes()
     for released in await sql.release_after_webhook(connection, job=job, submission=row["id"]):
         changes.add_queued(released, "webhook received")

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
+import structlog
 from pydantic import TypeAdapter
 
 from callsheet.comfyui.pool import Pool
@@ -23,12 +24,14 @@ from callsheet.engine.submissions.input_urls import input_url
 from callsheet.engine.submissions.submit_once import Submissions
 from callsheet.engine.submissions.task_awaiter import TaskAwaiter
 from callsheet.engine.uncancellable import run_uncancellable
+from callsheet.engine.worker.job_log_writer import JobLogWriter
 from callsheet.engine.worker.progress_writer import ProgressWriter
 from callsheet.engine.worker.run_wait import record_wait
 from callsheet.engine.worker.storage_outage import StorageOutage
 from callsheet.engine.worker.time_limit import TimeLimit
 from callsheet.files.cache import FileCache
 from callsheet.files.object_keys import object_key, safe_name
+from callsheet.files.scratch_folders import own_scratch_folder
 from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage
 from callsheet.media.ffmpeg.runner import FFmpeg
@@ -42,6 +45,8 @@ from callsheet.settings import Settings
 T = TypeVar("T")
 _DELETE_TIMEOUT = 60.0
 
+log = structlog.get_logger(__name__)
+
 
 class WorkerServices:
     """Services that all runs of one worker share."""
@@ -54,6 +59,7 @@ class WorkerServices:
         storage: Storage,
         opener: SourceOpener,
         progress_writer: ProgressWriter,
+        job_log_writer: JobLogWriter,
         catalog: Catalog,
         cache: FileCache,
         ffmpeg: Callable[[], FFmpeg],
@@ -66,6 +72,7 @@ class WorkerServices:
         self.storage = storage
         self.opener = opener
         self.progress_writer = progress_writer
+        self.job_log_writer = job_log_writer
         self.catalog = catalog
         """All operations, including those that this worker cannot run."""
         self.cache = cache
@@ -191,7 +198,8 @@ class JobContext:
     def dir(self) -> Path:
         """A scratch folder of this run."""
         if self._dir is None:
-            self._dir = self._services.settings.scratch_dir / f"{self._job.id}-{self._job.epoch}"
+            space = own_scratch_folder(self._services.settings.scratch_dir)
+            self._dir = space / f"{self._job.id}-{self._job.epoch}"
             self._dir.mkdir(parents=True, exist_ok=True)
         return self._dir
 
@@ -230,6 +238,9 @@ class JobContext:
             probe=probe,
         )
         self.kept.append(artifact)
+        log.info(
+            "file stored", **self._job.log_facts, artifact=str(artifact.artifact_id), name=name, size=artifact.size
+        )
         return artifact
 
     def _free_name(self, name: str) -> str:

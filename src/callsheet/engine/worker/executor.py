@@ -1,7 +1,8 @@
 """Executor: run one claimed job and record its outcome."""
 
 import asyncio
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from uuid import UUID
 
@@ -15,18 +16,25 @@ from callsheet.db.statements import sql
 from callsheet.domain import references
 from callsheet.domain.errors import CallsheetError, InternalError, TimedOut
 from callsheet.domain.plan_validation import validate_params
-from callsheet.domain.statuses import JobStatus
+from callsheet.domain.statuses import ENDED, JobStatus
 from callsheet.engine.jobs.child_jobs import child_job_rows, is_child_job
 from callsheet.engine.jobs.completer import Completer
+from callsheet.engine.jobs.discarded_run import record_discarded_run
+from callsheet.engine.jobs.exception_texts import chained_exception, single_exception
 from callsheet.engine.jobs.failures import Backoff, failure_outcome, unexpected_error
 from callsheet.engine.jobs.outcomes import Outcome, RunKey
 from callsheet.engine.jobs.snooze import Snooze
 from callsheet.engine.worker.context import JobContext, WorkerServices
+from callsheet.media.probing.probe_pools import probes_of_lane
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operation_api.contract import Operation, RunChildJobs
+from callsheet.operation_api.run_in_thread import wait_for_leftover_thread
+from callsheet.processes.output_capture import capture_output
 from callsheet.queue.claim import ClaimedJob
 
 log = structlog.get_logger(__name__)
+
+_EVENT_TIMEOUT = 5.0
 
 StopReason = Literal["cancelled", "lost", "stopping"]
 
@@ -40,6 +48,8 @@ class Run:
     in_operation: bool = True
     """Whether the operation is running. Afterwards its outcome is recorded, which cannot be stopped."""
     stop_reason: StopReason | None = None
+    started: float = field(default_factory=time.monotonic)
+    """On the monotonic clock."""
 
     def stop(self, reason: StopReason) -> None:
         """Stop the run. The first reason counts, except that "lost" overrides it."""
@@ -63,6 +73,8 @@ class Executor:
         self.runs: dict[UUID, Run] = {}
         self.unrecorded: set[RunKey] = set()
         """Runs that started here and whose outcome is not recorded."""
+        self.releasing = asyncio.Event()
+        """Set when the worker stops after its grace period."""
 
     async def run(self, job: ClaimedJob) -> None:
         """Run one job until its outcome is recorded. Must be called in a task of its own.
@@ -76,16 +88,22 @@ class Executor:
             earlier.stop("lost")
         run = self.runs[job.id] = Run(job, task)
         self.unrecorded.add((job.id, job.epoch))
+        log.info("job claimed", **job.log_facts, queue=job.queue, start=job.starts)
         context = JobContext(job, self._services)
         try:
             outcome = await self._run_to_outcome(run, context)
             recorded = None if outcome is None else await self._record(outcome, job)
             self.unrecorded.discard((job.id, job.epoch))
+            if outcome is not None and recorded is not None:
+                log.info("job ended" if recorded in ENDED else "run ended", **_end_facts(run, outcome, recorded))
+            else:
+                await self._report_discarded_run(job)
             if recorded is not JobStatus.SUCCEEDED:
                 await self._delete_files(context)
         finally:
             if self.runs.get(job.id) is run:
                 del self.runs[job.id]
+            await wait_for_leftover_thread(job.id, unless=self.releasing)
             await context.close()
 
     async def _run_to_outcome(self, run: Run, context: JobContext) -> Outcome | None:
@@ -97,8 +115,10 @@ class Executor:
         operation = self._catalog[job.operation]
         error: BaseException | None = None
         result = None
+        run_log = self._services.job_log_writer.open(job)
         try:
-            result = await self._run_operation(operation, job, context)
+            with capture_output(run_log.add), probes_of_lane(job.queue):
+                result = await self._run_operation(operation, job, context)
         except asyncio.CancelledError as cancelled:
             if run.stop_reason is None and run.task.cancelling():
                 # The worker itself is being cancelled: record nothing.
@@ -108,6 +128,7 @@ class Executor:
             error = raised
         finally:
             run.in_operation = False
+            run_log.close()
         if run.stop_reason is not None:
             run.task.uncancel()
         if run.stop_reason == "lost":
@@ -138,16 +159,13 @@ class Executor:
             return _outcome(job, JobStatus.QUEUED, reason="worker stopping")
         if run.stop_reason == "cancelled":
             return _outcome(job, JobStatus.CANCELLED)
-        if not isinstance(error, (CallsheetError, *operation.transient, *DATABASE_UNAVAILABLE, OSError)):
-            trace = error.__traceback__
-            error = unexpected_error(error)
-            log.error(
-                "operation failed unexpectedly",
-                job=str(job.id),
-                operation=job.operation,
-                incident=error.facts["incident"],
-                exc_info=error.with_traceback(trace),
-            )
+        error = single_exception(error)
+        if not isinstance(error, CallsheetError):
+            log.error("operation raised an exception", **job.log_facts, exc_info=error)
+            if not isinstance(error, (*operation.transient, *DATABASE_UNAVAILABLE, OSError)):
+                error = unexpected_error(error)
+        elif chained_exception(error) is not None:
+            log.warning("job failed, with a cause", **job.log_facts, code=error.code, exc_info=error)
         return failure_outcome(job, operation, error, self._backoff)
 
     async def _run_operation(self, operation: Operation, job: ClaimedJob, context: JobContext) -> str:
@@ -192,8 +210,9 @@ class Executor:
     async def _record(self, outcome: Outcome, job: ClaimedJob) -> JobStatus | None:
         try:
             await self._services.progress_writer.flush(job.id)
-        except TRANSIENT_ERRORS as error:
-            log.warning("could not store the last progress", job=str(job.id), error=type(error).__name__)
+            await self._services.job_log_writer.flush()
+        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+            log.warning("could not store the last progress and log lines", **job.log_facts, error=type(error).__name__)
         try:
             recorded = await self._completer.record(outcome)
         except asyncpg.PostgresError as error:
@@ -201,9 +220,16 @@ class Executor:
             rejection = InternalError(f"The operation's result cannot be stored: {error}")
             operation = self._catalog[job.operation]
             return await self._completer.record(failure_outcome(job, operation, rejection, self._backoff))
-        if recorded is None:
-            log.warning("discarded the outcome of a run that lost its job", job=str(job.id))
         return recorded
+
+    async def _report_discarded_run(self, job: ClaimedJob) -> None:
+        log.warning("discarded the outcome of a run that lost its job", **job.log_facts, epoch=job.epoch)
+        try:
+            await self._services.database.retry(
+                lambda c: record_discarded_run(c, job), timeout=_EVENT_TIMEOUT, transaction=True
+            )
+        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+            log.warning("could not record the event of a discarded run", **job.log_facts, error=type(error).__name__)
 
     async def _delete_files(self, context: JobContext) -> None:
         try:
@@ -215,6 +241,16 @@ class Executor:
                 error=str(error) or type(error).__name__,
                 keys=[artifact.key for artifact in context.kept],
             )
+
+
+def _end_facts(run: Run, outcome: Outcome, recorded: JobStatus) -> dict[str, Any]:
+    facts = {**run.job.log_facts, "status": str(recorded), "seconds": round(time.monotonic() - run.started, 3)}
+    if outcome.error is not None:
+        error = orjson.loads(outcome.error)
+        facts |= {"code": error["code"], "message": error["message"]}
+    if outcome.reason is not None:
+        facts["reason"] = outcome.reason
+    return facts
 
 
 def _outcome(job: ClaimedJob, status: JobStatus, **fields: Any) -> Outcome:

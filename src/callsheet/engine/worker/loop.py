@@ -7,7 +7,7 @@ import platform
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -24,10 +24,12 @@ from callsheet.engine.submissions.poller import Poller
 from callsheet.engine.submissions.provider_cancellation import ProviderCanceller
 from callsheet.engine.worker.cleaner import clean_up
 from callsheet.engine.worker.context import WorkerServices
-from callsheet.engine.worker.executor import Executor
-from callsheet.engine.worker.heartbeat import Heartbeat
+from callsheet.engine.worker.executor import Executor, Run
+from callsheet.engine.worker.heartbeat import Heartbeat, HeartbeatResponse
+from callsheet.engine.worker.heartbeat_thread import HeartbeatThread
 from callsheet.engine.worker.rescuer import Rescuer
 from callsheet.engine.worker.scheduler import Scheduler
+from callsheet.files.scratch_folders import remove_abandoned_folders
 from callsheet.operation_api.catalog import Catalog
 from callsheet.queue.claim import ClaimedJob, Claimer
 from callsheet.queue.lanes import Lane
@@ -41,12 +43,23 @@ _RELEASE_TIMEOUT = 10.0
 """Seconds to release jobs and unregister after the grace period."""
 
 
+class WorkerProcess(Protocol):
+    """The process of a worker that runs nothing else."""
+
+    def report_alive(self, allowed_silence: float) -> None:
+        """Report that the process runs. It is hung if no report follows within this many seconds."""
+
+    def kill(self) -> None:
+        """End the process at once."""
+
+
 class Worker:
     """Runs the jobs of its lanes until it is stopped.
 
     `catalog` contains only operations whose needs this machine meets. `missing` has the other operations, with the
     needs that this machine does not meet and the reasons. `lanes` maps queues to slots. With `only_reserved`, it runs
-    only the jobs that are reserved for it.
+    only the jobs that are reserved for it. `process` is given if the process exists for this worker alone, and may be
+    killed when an operation blocks it beyond its time limit.
     """
 
     def __init__(
@@ -61,6 +74,7 @@ class Worker:
         name: str | None = None,
         id: UUID | None = None,
         only_reserved: bool = False,
+        process: WorkerProcess | None = None,
     ) -> None:
         self.id: UUID = id or new_id()
         self.name = expand_name(name or settings.worker_name)
@@ -71,6 +85,7 @@ class Worker:
         self._progress_writer = services.progress_writer
         self._public_url = services.public_url
         self._storage = services.storage
+        self._job_log_writer = services.job_log_writer
         self._cache = services.cache
         self._executor = Executor(catalog, services, self._completer)
         self._missing = missing
@@ -87,10 +102,25 @@ class Worker:
         )
         self._lanes = {queue: self._lane(queue, size) for queue, size in lanes.items()}
         timeout = settings.worker_timeout.total_seconds()
-        self._heartbeat = Heartbeat(database, self.id, self._executor, self._completer, worker_timeout=timeout)
-        self._heartbeat_now = asyncio.Event()
         self.registered = asyncio.Event()
         """Set when the database knows this worker, so that jobs can be reserved for it."""
+        self._heartbeat = Heartbeat(
+            database,
+            self.id,
+            self._executor,
+            self._completer,
+            worker_timeout=timeout,
+            is_stopping=lambda: self._stopping.is_set(),
+        )
+        self._heartbeat_thread = HeartbeatThread(
+            self._heartbeat,
+            interval=settings.heartbeat_interval.total_seconds(),
+            grace=settings.grace_period.total_seconds(),
+            runs=lambda: list(self._executor.runs.values()),
+            on_hang=self._end_hung_run,
+            on_alive=process.report_alive if process else _ignore,
+        )
+        self._process = process
         self._stopping = asyncio.Event()
         self._skip_grace = asyncio.Event()
         self._unregistered = False
@@ -147,15 +177,17 @@ class Worker:
             for lane in self._lanes.values():
                 lane.cancel()
             await _cancel_and_wait([stop, *lanes, *loops])
-            self._heartbeat.close()
+            self._heartbeat.cancel_requeues()
 
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
         settings = self._settings
         return {
             "completer": self._completer.run(),
             "progress writer": self._progress_writer.run(),
+            "job log writer": self._job_log_writer.run(),
             "listener": self._listener.run(),
-            "heartbeat": self._heartbeat_loop(),
+            "heartbeat": self._heartbeat_thread.run(),
+            "heartbeat responses": self._follow_heartbeats(),
             "fallback poll": self._every(settings.poll_interval, self._poll),
             "scheduler": self._every(settings.schedule_interval, self._scheduler.release_due),
             "provider poller": self._poller.run(),
@@ -192,15 +224,17 @@ class Worker:
             async with asyncio.timeout(_RELEASE_TIMEOUT):
                 await self._release_jobs(lane_tasks)
                 await self._progress_writer.flush()
+                await self._job_log_writer.flush()
                 # Send cancels of jobs that were cancelled just now: there may be no other worker to do it.
                 await self._canceller.send_due()
-                # Stops the heartbeat, which would register the worker again.
+                # A heartbeat in progress must not register the worker again.
                 self._unregistered = True
                 await self._database.retry(lambda c: sql.unregister_worker(c, id=self.id), timeout=5)
         log.info("worker stopped", worker=self.name)
 
     async def _release_jobs(self, lane_tasks: list[asyncio.Task[None]]) -> None:
         """Stop all running jobs, including those of a claim that is still in progress."""
+        self._executor.releasing.set()
         while True:
             for run in list(self._executor.runs.values()):
                 log.info("job released", job=str(run.job.id))
@@ -236,44 +270,54 @@ class Worker:
         verb, _, subject = payload.partition(" ")
         concerns_me = subject == str(self.id) if verb in ("cancel", "lanes") else subject in self._lanes
         if concerns_me:
-            self._heartbeat_now.set()
+            self._heartbeat_thread.send_now()
 
     def _on_listener_gap(self) -> None:
         self._wake_lanes()
-        self._heartbeat_now.set()
+        self._heartbeat_thread.send_now()
 
     def _wake_lanes(self) -> None:
         for lane in self._lanes.values():
             lane.wake()
 
     async def _run_job(self, job: ClaimedJob) -> None:
+        self._heartbeat_thread.report_alive(next_run=job.timeout_seconds)
         await self._executor.run(job)
 
-    async def _heartbeat_loop(self) -> None:
-        interval = self._settings.heartbeat_interval.total_seconds()
-        while not self._unregistered:
+    async def _follow_heartbeats(self) -> None:
+        while True:
+            response = await self._heartbeat_thread.next_response()
             try:
-                # The heartbeat first: the other query may be slow.
-                await self._send_heartbeat()
+                await self._apply_heartbeat(response)
                 for queue in await self._claimer.refresh_limits(list(self._lanes)):
                     self._lanes[queue].wake()
-            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("heartbeat failed", error=type(error).__name__)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._heartbeat_now.wait(), interval)
-            self._heartbeat_now.clear()
+            except TRANSIENT_ERRORS as error:
+                self._database.outage.failed("follow a heartbeat", error)
+            except asyncpg.PostgresError as error:
+                log.error("could not follow a heartbeat", exc_info=error)
+
+    async def _end_hung_run(self, run: Run) -> None:
+        """Fail the job of a run that blocks the event loop, and end this process. Called in the heartbeat thread."""
+        log.error("a job blocks the worker beyond its time limit", **run.job.log_facts, ends=self._process is not None)
+        try:
+            await self._heartbeat.fail_hung_run(run, worker_ends=self._process is not None)
+        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+            log.warning("could not record a hung run", **run.job.log_facts, error=type(error).__name__)
+        if self._process is not None:
+            self._process.kill()
 
     async def _rescue(self) -> None:
         # A worker that cannot send its own heartbeat must not declare others lost.
         if self._heartbeat.is_healthy:
             await self._rescuer.rescue()
 
-    async def _send_heartbeat(self) -> None:
-        lanes = await self._heartbeat.send(stopping=self._stopping.is_set())
-        if lanes is None:
-            await self._register()
+    async def _apply_heartbeat(self, response: HeartbeatResponse) -> None:
+        self._heartbeat.apply(response)
+        if response.lanes is None:
+            if not self._unregistered:
+                await self._register()
             return
-        for queue, size in lanes.items():
+        for queue, size in response.lanes.items():
             lane = self._lanes.get(queue)
             if lane is not None and lane.size != size:
                 log.info("lane resized", queue=queue, size=size)
@@ -302,6 +346,9 @@ class Worker:
         await report_blocked_jobs(self._database, min_age=self._settings.blocked_interval)
 
     async def _clean_up(self) -> None:
+        removed = await asyncio.to_thread(remove_abandoned_folders, self._settings.scratch_dir)
+        if removed:
+            log.info("removed the scratch folders of ended workers", folders=removed)
         await clean_up(
             self._database,
             self._storage,
@@ -318,13 +365,19 @@ class Worker:
             immediately = False
             try:
                 await work()
-            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("maintenance failed, will retry", error=type(error).__name__)
+            except TRANSIENT_ERRORS as error:
+                self._database.outage.failed("maintenance", error)
+            except asyncpg.PostgresError as error:
+                log.error("maintenance failed, will retry", exc_info=error)
 
 
 def expand_name(pattern: str) -> str:
     """Replace `%h` with the host name and `%p` with the process id."""
     return pattern.replace("%h", platform.node()).replace("%p", str(os.getpid()))
+
+
+def _ignore(_allowed_silence: float) -> None:
+    """Report to no supervisor."""
 
 
 async def _cancel_and_wait(tasks: Sequence[asyncio.Task[Any]]) -> None:

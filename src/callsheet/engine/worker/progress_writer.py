@@ -71,8 +71,10 @@ class ProgressWriter:
             try:
                 await self.flush()
                 await self._notify_event_streams()
-            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
-                log.warning("could not store progress", error=type(error).__name__)
+            except TRANSIENT_ERRORS as error:
+                self._database.outage.failed("store progress", error)
+            except asyncpg.PostgresError as error:
+                log.error("could not store progress", exc_info=error)
             await asyncio.sleep(self._interval)
 
     async def _notify_event_streams(self) -> None:

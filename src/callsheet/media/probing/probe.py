@@ -11,7 +11,7 @@ from typing import Any
 from callsheet.domain.artifacts import Probe
 from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.ffmpeg.color_matrix import SD_HEIGHT
-from callsheet.media.probing.probe_process import ProbeProcess
+from callsheet.media.probing.probe_pools import current_pool
 from callsheet.media.probing.streams import Chapter, Stream, read_chapters, read_stream, read_tags
 from callsheet.media.values import parse_rate
 
@@ -24,9 +24,6 @@ _WITHOUT_INDEX = frozenset({"mpegts", "mpeg"})
 _DEFAULT_GOP = 300
 """Frames. By default, encoders set a key frame at least every 250 frames."""
 _DEFAULT_RATE = 30
-
-_process = ProbeProcess()
-"""The probe process of this Python process, shared by all jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +141,7 @@ async def probe_details(path: Path) -> MediaInfo:
         raise FFmpegFailed(f"'{path.name}' is not a file")
     if facts.st_size == 0:
         raise FFmpegFailed(f"'{path.name}' is empty")
-    return _media_info(path, await _process.read(path))
+    return _media_info(path, await current_pool().read(path))
 
 
 def _media_info(path: Path, response: dict[str, Any]) -> MediaInfo:

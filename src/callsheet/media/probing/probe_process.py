@@ -33,6 +33,8 @@ class ProbeProcess:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self.pending = 0
+        """Number of requests that wait or are in progress."""
         # One thread: requests wait in its queue, and only it reads from and writes to the process.
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="probe")
         atexit.register(self.close)
@@ -44,12 +46,15 @@ class ProbeProcess:
         cancellation the process is killed, unless the request was still in the queue.
         """
         pending = self._thread.submit(self._request, path)
+        self.pending += 1
         try:
             return await asyncio.wrap_future(pending)
         except asyncio.CancelledError:
             if not pending.cancelled():
                 self.kill()
             raise
+        finally:
+            self.pending -= 1
 
     def kill(self) -> None:
         """Kill the process. A request in progress fails as if the file had crashed it."""

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from callsheet.domain.errors import FFmpegFailed
-from callsheet.media.probing import probe as probing
 from callsheet.media.probing import probe_process
 from callsheet.media.probing.probe import probe, probe_details, probe_if_media
+from callsheet.media.probing.probe_pools import current_pool, probes_of_lane
 
 from ..studio import Studio
 
@@ -121,7 +121,7 @@ async def test_a_missing_file_is_not_found(tmp_path: Path):
 async def test_a_crashed_probe_process_is_restarted(studio: Studio):
     path = studio.clip("plain.mp4")
     await probe(path)
-    process = probing._process._process
+    process = current_pool().processes[0]._process
     assert process is not None
     process.kill()
     process.wait()
@@ -133,7 +133,7 @@ async def test_a_file_that_crashes_the_probe_process_is_rejected(monkeypatch: py
     crash = tmp_path / "crash.py"
     crash.write_text("import os, sys; sys.stdin.readline(); os.abort()")
     (tmp_path / "film.mp4").write_text("x")
-    probing._process.close()
+    current_pool().close()
     monkeypatch.setattr(probe_process, "_PROBER", crash)
 
     with pytest.raises(FFmpegFailed, match="crashes the decoder"):
@@ -144,7 +144,7 @@ async def test_a_probe_has_a_timeout(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     slow = tmp_path / "slow.py"
     slow.write_text("import time; time.sleep(60)")
     (tmp_path / "film.mp4").write_text("x")
-    probing._process.close()
+    current_pool().close()
     with monkeypatch.context() as patched:
         patched.setattr(probe_process, "_PROBER", slow)
         patched.setattr(probe_process, "_TIMEOUT", 0.3)
@@ -160,7 +160,7 @@ async def test_probing_does_not_block_the_event_loop_and_can_be_cancelled(
     slow = tmp_path / "slow.py"
     slow.write_text("import time; time.sleep(60)")
     (tmp_path / "film.mp4").write_text("x")
-    probing._process.close()
+    current_pool().close()
     monkeypatch.setattr(probe_process, "_PROBER", slow)
 
     with pytest.raises(TimeoutError):
@@ -173,3 +173,29 @@ async def test_concurrent_probes_all_succeed(studio: Studio):
     found = await asyncio.gather(*(probe(path) for _ in range(20)))
 
     assert {each.frames for each in found} == {30}
+
+
+async def test_many_slow_files_of_one_lane_do_not_delay_another_lane(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, studio: Studio
+):
+    film = studio.clip("plain.mp4")
+    slow = tmp_path / "slow.py"
+    slow.write_text("import time; time.sleep(60)")
+    with monkeypatch.context() as patched, probes_of_lane("preview"):
+        patched.setattr(probe_process, "_PROBER", slow)
+        busy = [asyncio.create_task(probe(film)) for _ in range(12)]
+        async with asyncio.timeout(30):
+            while sum(process.pending for process in current_pool().processes) < 12:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            while not all(process._process for process in current_pool().processes):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    with probes_of_lane("default"):
+        assert (await probe(film)).frames == 30
+        assert not any(task.done() for task in busy)
+
+    for task in busy:
+        task.cancel()
+    await asyncio.gather(*busy, return_exceptions=True)
+    with probes_of_lane("preview"):
+        current_pool().close()

@@ -104,6 +104,21 @@ CREATE TABLE events (
     PRIMARY KEY (execution_id, number)
 );
 
+-- What jobs print and log. Deleted with the execution.
+CREATE TABLE job_logs (
+    execution_id uuid NOT NULL REFERENCES executions ON DELETE CASCADE,
+    number       bigint GENERATED ALWAYS AS IDENTITY,
+    job          uuid NOT NULL,         -- execution_jobs.id
+    attempt      integer NOT NULL,
+    at           timestamptz NOT NULL,  -- clock of the worker
+    level        text NOT NULL,
+    logger       text NOT NULL,
+    message      text NOT NULL,
+    PRIMARY KEY (execution_id, number)
+);
+
+CREATE INDEX job_logs_by_job ON job_logs (job, number);
+
 CREATE TABLE artifacts (
     id           uuid PRIMARY KEY,
     execution_id uuid NOT NULL,

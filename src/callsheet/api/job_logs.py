@@ -1,0 +1,120 @@
+"""Logs of jobs, as a stream (server-sent events) or as JSON pages."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated
+from uuid import UUID
+
+import structlog
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+
+from callsheet.api import examples
+from callsheet.api.dependencies import RuntimeDep
+from callsheet.api.problems import problem_responses
+from callsheet.console.sse import SSE_HEADERS, sse_stream
+from callsheet.db.database import TRANSIENT_ERRORS, Database
+from callsheet.domain.model import Model
+from callsheet.domain.records import JobLogLine
+from callsheet.engine.reads.job_logs import job_log_page
+
+router = APIRouter(prefix="/api/executions", tags=["executions"])
+
+log = structlog.get_logger(__name__)
+
+_PAGE_SIZE = 500
+_POLL_SECONDS = 1
+"""Pause before new lines are read."""
+
+
+class JobLog(Model):
+    """Log lines of jobs, oldest first."""
+
+    logs: list[JobLogLine]
+    next_after: int = Field(description="Value of `after` for the next page")
+    ended: bool = Field(description="Whether the jobs have ended and these are their last lines")
+
+
+After = Annotated[int, Query(ge=0, description="`nextAfter` of the previous page")]
+Limit = Annotated[int, Query(ge=1, le=_PAGE_SIZE, description="Maximum number of lines of a page")]
+Follow = Annotated[bool, Query(description="Stream the lines, and new ones until the jobs have ended")]
+LastEventId = Annotated[int | None, Header(ge=0, description="Same as `after`; clients send it when they reconnect")]
+
+
+@router.get(
+    "/{execution_id}/logs",
+    name="read_execution_logs",
+    summary="Read the logs of an execution's jobs",
+    response_model=JobLog,
+    responses={**problem_responses(404, 422), 200: examples.job_logs},
+)
+async def execution_logs(
+    request: Request,
+    execution_id: UUID,
+    runtime: RuntimeDep,
+    after: After = 0,
+    limit: Limit = _PAGE_SIZE,
+    follow: Follow = False,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """Return what the jobs have printed and logged, oldest first, as pages or with `follow=true` as a stream."""
+    start = last_event_id if last_event_id is not None else after
+    return await _respond(request, runtime.database, execution_id, None, start, limit, follow)
+
+
+@router.get(
+    "/{execution_id}/jobs/{job_id:path}/logs",
+    name="read_job_logs",
+    summary="Read the log of a job",
+    response_model=JobLog,
+    responses={**problem_responses(404, 422), 200: examples.job_logs},
+)
+async def job_logs(
+    request: Request,
+    execution_id: UUID,
+    job_id: str,
+    runtime: RuntimeDep,
+    after: After = 0,
+    limit: Limit = _PAGE_SIZE,
+    follow: Follow = False,
+    last_event_id: LastEventId = None,
+) -> Response:
+    """Return what a job has printed and logged in all its attempts. `job_id` is its id in the plan."""
+    start = last_event_id if last_event_id is not None else after
+    return await _respond(request, runtime.database, execution_id, job_id, start, limit, follow)
+
+
+async def _respond(
+    request: Request, database: Database, execution_id: UUID, job_id: str | None, after: int, limit: int, follow: bool
+) -> Response:
+    page = await job_log_page(database, execution_id, job_id, after=after, limit=limit)
+    if not follow:
+        data = JobLog(logs=page.lines, next_after=page.numbers[-1] if page.numbers else after, ended=page.ended)
+        return Response(data.model_dump_json(), media_type="application/json")
+    if page.ended and not page.lines:
+        # A client that reconnects after the end must not reconnect again.
+        return Response(status_code=204)
+    messages = _sse_messages(database, execution_id, job_id, after)
+    return StreamingResponse(
+        sse_stream(messages, closing=request.app.state.closing), headers=SSE_HEADERS, media_type="text/event-stream"
+    )
+
+
+async def _sse_messages(database: Database, execution_id: UUID, job_id: str | None, after: int) -> AsyncIterator[str]:
+    """Yield lines as SSE messages until the end. A database error does not end the stream."""
+    while True:
+        try:
+            page = await job_log_page(database, execution_id, job_id, after=after, limit=_PAGE_SIZE)
+        except TRANSIENT_ERRORS as error:
+            log.warning("log stream: database unavailable, retrying", error=type(error).__name__)
+            yield ": database unavailable, retrying\n\n"
+            await asyncio.sleep(_POLL_SECONDS)
+            continue
+        for number, line in zip(page.numbers, page.lines, strict=True):
+            after = number
+            yield f"id: {number}\nevent: job.log\ndata: {line.model_dump_json()}\n\n"
+        if page.ended:
+            return
+        if not page.lines:
+            await asyncio.sleep(_POLL_SECONDS)

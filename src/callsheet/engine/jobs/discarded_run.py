@@ -1,0 +1,21 @@
+"""Event of a run that continued after its job had been given to another run."""
+
+from callsheet.db.database import Connection
+from callsheet.db.statements import sql
+from callsheet.engine.jobs.changes import Changes
+from callsheet.queue.claim import ClaimedJob
+
+_MESSAGE = (
+    "A run of this job continued after the job was taken from its worker. Its outcome is discarded, but its side "
+    "effects may have happened twice."
+)
+
+
+async def record_discarded_run(connection: Connection, job: ClaimedJob) -> None:
+    """Add an event to the job whose run was discarded, inside the caller's transaction."""
+    if not await sql.lock_executions(connection, ids=[job.execution_id]):
+        return
+    changes = Changes()
+    row = {"execution_id": job.execution_id, "job_id": job.job_id}
+    changes.add_event(row, "job.log", {"message": _MESSAGE, "run": job.epoch})
+    await changes.record(connection)
