@@ -44,7 +44,7 @@ def _read_options() -> argparse.Namespace:
         "--load-pause", type=float, default=1.2, help="seconds between two plans (default: %(default)s)"
     )
     parser.add_argument(
-        "--fault-pause", type=float, default=2.5, help="seconds between two faults (default: %(default)s)"
+        "--fault-pause", type=float, default=1.5, help="seconds between two faults (default: %(default)s)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args()

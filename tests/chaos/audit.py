@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import asyncpg
@@ -40,7 +41,7 @@ class Findings:
     faults: dict[str, list[str]] = field(default_factory=dict)
     """Kind of fault → descriptions. A run passes if all lists are empty."""
     statuses: Counter[str] = field(default_factory=Counter)
-    """Jobs by final status, of failed ones with the error code."""
+    """Jobs by final status, of failed ones with the error code and the kind of the plan."""
 
     @property
     def passed(self) -> bool:
@@ -70,11 +71,12 @@ async def audit(system: System, client: Client, unaccepted: list[Order]) -> Find
     connection = await asyncpg.connect(system.dsn)
     try:
         jobs = await connection.fetch(_JOBS)
-        findings.statuses = Counter(_ending(job) for job in jobs)
+        kinds = {order.key: order.kind for order in client.orders}
+        findings.statuses = Counter(_line(job, kinds) for job in jobs)
         findings.faults["plans not accepted"] = [f"{order.key} ({order.kind})" for order in unaccepted]
         findings.faults["plans rejected"] = [text for order in client.orders for text in order.rejections]
         findings.faults["lost"] = await _lost(connection, client, jobs)
-        findings.faults["wrong end"] = _wrong_ends(jobs, client, failed_tasks(system))
+        findings.faults["wrong end"] = _wrong_ends(jobs, kinds, client.interventions.cancelled, failed_tasks(system))
         findings.faults["doubled"] = await _doubled(connection, client)
         findings.faults["paid twice"] = await payment_faults(connection, system, client)
         findings.faults["events"] = await event_faults(connection)
@@ -109,6 +111,11 @@ def _ending(job: asyncpg.Record) -> str:
     return f"failed: {_code(job)}" if job["status"] == "failed" else job["status"]
 
 
+def _line(job: asyncpg.Record, kinds: Mapping[str, str]) -> str:
+    """Return how a job ended; of a failed job also the kind of its plan."""
+    return f"{_ending(job)} ({kinds[job['order_key']]})" if job["status"] == "failed" else _ending(job)
+
+
 def _code(job: asyncpg.Record) -> str:
     text = job["error"] or ""
     return text.partition('"code": "')[2].partition('"')[0]
@@ -123,9 +130,9 @@ async def _lost(connection: asyncpg.Connection, client: Client, jobs: list[async
     return [*(f"execution {i} was accepted and is unknown" for i in unknown), *open_executions, *open_jobs]
 
 
-def _wrong_ends(jobs: list[asyncpg.Record], client: Client, failed: set[str]) -> list[str]:
-    kinds = {order.key: order.kind for order in client.orders}
-    cancelled = client.interventions.cancelled
+def _wrong_ends(
+    jobs: list[asyncpg.Record], kinds: Mapping[str, str], cancelled: set[str], failed: set[str]
+) -> list[str]:
     by_execution: dict[str, list[str]] = {}
     for job in jobs:
         by_execution.setdefault(job["execution_id"], []).append(job["status"])
