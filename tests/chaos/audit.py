@@ -77,7 +77,7 @@ async def audit(system: System, client: Client, unaccepted: list[Order]) -> Find
         findings.faults["plans rejected"] = [text for order in client.orders for text in order.rejections]
         findings.faults["lost"] = await _lost(connection, client, jobs)
         findings.faults["wrong end"] = _wrong_ends(jobs, kinds, client.interventions.cancelled, failed_tasks(system))
-        findings.faults["doubled"] = await _doubled(connection, client)
+        findings.faults["doubled"] = await doubled_faults(connection, client)
         findings.faults["paid twice"] = await payment_faults(connection, system, client)
         findings.faults["events"] = await event_faults(connection)
         files = await file_faults(connection, system)
@@ -158,7 +158,8 @@ def _may_fail(job: asyncpg.Record, kind: str, failed: set[str]) -> bool:
     return code in _DOCUMENTED_FAILURES and kind in (_DOCUMENTED_FAILURES[code] or (kind,))
 
 
-async def _doubled(connection: asyncpg.Connection, client: Client) -> list[str]:
+async def doubled_faults(connection: asyncpg.Connection, client: Client) -> list[str]:
+    """Return the keys with more than one execution, and the jobs with more than one successful run."""
     by_key = {row["key"]: row["stored"] for row in await connection.fetch(_EXECUTIONS_BY_KEY)}
     stored = [f"{key}: {count} executions stored" for key, count in by_key.items() if count > 1]
     named = [
