@@ -69,7 +69,7 @@ class Client:
 
     async def cancel_one(self, choice: float) -> bool:
         """Cancel one of the newest executions."""
-        if execution_id := self._pick(choice, newest=10):
+        if execution_id := self._pick(choice, newest=3):
             self.interventions.cancelled.add(execution_id)
             return await self._post(f"/api/executions/{execution_id}/cancel")
         return False
