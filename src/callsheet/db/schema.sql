@@ -256,3 +256,35 @@ CREATE TABLE outbox (
 
 CREATE INDEX outbox_due ON outbox (due_at) WHERE delivered_at IS NULL AND failed_at IS NULL;
 CREATE INDEX outbox_by_execution ON outbox (execution_id);
+
+-- Views in the words of other systems: `processing`, `completed`, `completed_at`. Callsheet does not read them.
+CREATE SCHEMA IF NOT EXISTS reporting;
+
+CREATE VIEW reporting.execution_jobs AS
+SELECT id, execution_id, job_id, operation, queue, params,
+       CASE status WHEN 'scheduled' THEN 'pending'
+                   WHEN 'queued' THEN 'pending'
+                   WHEN 'running' THEN 'processing'
+                   WHEN 'waiting' THEN 'processing'
+                   WHEN 'succeeded' THEN 'completed'
+                   ELSE status END AS status, -- pending, processing, completed, failed, cancelled, skipped
+       CASE WHEN status = 'succeeded' AND jsonb_typeof(result) = 'object' -- the time as in JavaScript: ISO 8601, UTC
+            THEN jsonb_build_object('completedAt',
+                     to_char(finished_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) || result
+            ELSE result END AS result,
+       error, provider, provider_job_id, provider_job_status, waiting_strategy, poll_attempts, next_poll_at,
+       created_at, started_at,
+       CASE WHEN status = 'succeeded' THEN finished_at END AS completed_at,
+       finished_at
+FROM execution_jobs;
+
+CREATE VIEW reporting.executions AS
+SELECT id, name,
+       CASE status WHEN 'queued' THEN 'pending'
+                   WHEN 'running' THEN 'processing'
+                   WHEN 'succeeded' THEN 'completed'
+                   ELSE status END AS status, -- pending, processing, completed, failed, cancelled
+       job_count, metadata, created_at, started_at,
+       CASE WHEN status = 'succeeded' THEN finished_at END AS completed_at,
+       finished_at
+FROM executions;

@@ -29,6 +29,7 @@ CATALOGS = {
         WHERE relnamespace = 'public'::regnamespace ORDER BY 1""",
     "functions": """
         SELECT proname, pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1""",
+    "views": "SELECT viewname, schemaname, definition FROM pg_views WHERE schemaname = 'reporting' ORDER BY 1",
     "triggers": "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
 }
 
