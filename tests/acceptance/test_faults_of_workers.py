@@ -114,27 +114,27 @@ def small_disk(settings):
     subprocess.run(["umount", "--lazy", folder], check=True)
 
 
-async def test_a_full_disk_is_a_transient_error(small_disk, engine, settings, start, tmp_path):
+async def test_a_file_waits_for_space_on_a_full_disk(small_disk, engine, settings, start, tmp_path):
     execution_id = await _submit_large_file(engine, tmp_path)
     start(settings, "worker").ready()
 
-    retry_event = await engine.wait(execution_id, "job.scheduled", job="film", timeout=30)
+    blocked = await engine.wait(execution_id, "job.blocked", job="film", timeout=60)
 
-    assert retry_event.data["error"]["code"] == "disk_full"
+    assert blocked.data["code"] == "storage_outage"
+    assert "There is no space left in folder" in blocked.data["message"]
     assert (await engine.execution(execution_id)).artifacts == []
     small_disk()
     await _check_file_is_stored(engine, settings, execution_id)
 
 
-async def test_a_file_size_limit_is_a_transient_error(engine, settings, start, tmp_path):
+async def test_a_file_waits_at_a_file_size_limit_until_another_worker_stores_it(engine, settings, start, tmp_path):
     """A file size limit of the process needs no privileges; the write fails as on a full disk."""
     execution_id = await _submit_large_file(engine, tmp_path)
     small = start(settings, "small", CALLSHEET_TESTING_FILE_LIMIT=str(2**20)).ready()
 
-    retry_event = await engine.wait(execution_id, "job.scheduled", job="film", timeout=30)
+    blocked = await engine.wait(execution_id, "job.blocked", job="film", timeout=60)
 
-    assert retry_event.data["error"]["code"] == "storage_unreachable"
-    assert "EFBIG" in retry_event.data["error"]["message"]
+    assert "EFBIG" in blocked.data["message"]
     assert (await engine.execution(execution_id)).artifacts == []
     small.kill()
     start(settings, "large").ready()
