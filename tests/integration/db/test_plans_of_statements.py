@@ -48,7 +48,11 @@ async def _load(dsn):
     for row in indexes:
         await connection.execute(row["indexdef"])
     await connection.execute(
-        "INSERT INTO executions (id, job_count, unfinished) SELECT DISTINCT execution_id, 10, 10 FROM execution_jobs"
+        "INSERT INTO executions (id, job_count, unfinished, last_event) "
+        "SELECT DISTINCT execution_id, 10, 10, 1 FROM execution_jobs"
+    )
+    await connection.execute(
+        "INSERT INTO events (execution_id, number, type) SELECT id, 1, 'execution.queued' FROM executions"
     )
     await connection.execute(SUBMISSIONS)
     await connection.execute(
