@@ -7,6 +7,8 @@ error type of a ComfyUI server for a problem of a workflow.
 PROBLEM_CODES: dict[str, str] = {
     # Any input
     "bad_url": "The URL is malformed, or its scheme is not supported.",
+    "ambiguous": "Several things match; they are listed.",
+    "bad_digest": "The digest is malformed.",
     "bad_value": "The value is not allowed.",
     "conflicting_fields": "Fields that exclude each other are set.",
     "credentials_in_url": "The URL contains a user name or a password.",
@@ -24,6 +26,7 @@ PROBLEM_CODES: dict[str, str] = {
     "unreadable": "The text is not valid JSON or YAML.",
     "unsupported": "The form of the value is not supported.",
     "unknown_parameter": "The route has no query parameter with this name.",
+    "wrong_size": "The size is not that of the file with this digest.",
     "wrong_type": "The value has the wrong type.",
     # Plans
     "is_a_plan": "The file is a plan, and another kind of file was expected.",

@@ -7,8 +7,8 @@ signed here: ListMultipartUploads and AbortMultipartUpload.
 
 import re
 from datetime import datetime, timedelta
-from html import unescape
 from urllib.parse import quote, urlsplit, urlunsplit
+from xml.etree import ElementTree
 
 import httpx2
 import obstore
@@ -17,9 +17,7 @@ from obstore.store import S3Store
 from callsheet.domain.errors import StorageRejected, StorageUnreachable
 from callsheet.files.presigned import add_query
 
-_UPLOAD = re.compile(r"<Upload>(.*?)</Upload>", re.DOTALL)
-_FIELD = re.compile(r"<(Key|UploadId|Initiated)>(.*?)</\1>", re.DOTALL)
-_OWN_KEY = re.compile(r"(callsheet-cache|[a-z0-9-]+/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})/.*", re.DOTALL)
+_OWN_KEY = re.compile(r"(callsheet-cache|[a-z0-9-]{1,100}/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})/.*", re.DOTALL)
 """Other programs may upload to the same bucket."""
 _LIFETIME = timedelta(minutes=5)
 _TIMEOUT = 30.0
@@ -51,8 +49,9 @@ class UnfinishedUploads:
         """Return key and upload id of unfinished uploads."""
         body = await self._send(client, "GET", self._bucket_url(), {"uploads": "", "prefix": self._prefix})
         found = []
-        for upload in _UPLOAD.findall(body):
-            fields = {name: unescape(value) for name, value in _FIELD.findall(upload)}
+        # Expat limits the expansion of entities, and the response is that of the operator's bucket.
+        for upload in ElementTree.fromstring(body).iterfind("{*}Upload"):  # noqa: S314
+            fields = {child.tag.rpartition("}")[2]: child.text or "" for child in upload}
             key = fields["Key"].removeprefix(self._prefix)
             if _OWN_KEY.fullmatch(key) and datetime.fromisoformat(fields["Initiated"]) < before:
                 found.append((key, fields["UploadId"]))

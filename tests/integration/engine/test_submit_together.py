@@ -236,7 +236,18 @@ async def outage(server):
     await direct.close()
 
 
-async def test_after_a_lost_response_each_caller_learns_that_the_outcome_is_unknown_and_its_execution_id(outage):
+async def test_after_a_lost_response_each_caller_gets_its_execution_if_it_was_stored(outage):
+    before = await outage.stored()
+
+    results = await outage.submit_and_lose_the_response(None, None, None)
+
+    assert {str(result.execution_id) for result in results} == await outage.stored() - before
+    assert len(results) == 3
+
+
+async def test_while_the_database_is_away_each_caller_learns_that_the_outcome_is_unknown_and_its_execution_id(outage):
+    outage.proxy.accepting = False
+
     results = await outage.submit_and_lose_the_response(None, None, None)
 
     assert all(isinstance(result, DatabaseUnavailable) for result in results)

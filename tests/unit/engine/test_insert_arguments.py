@@ -1,7 +1,7 @@
 """The arguments of the statement that stores plans."""
 
 from callsheet.domain.plan_validation import check_plan, read_submission
-from callsheet.engine.jobs.execution_rows import ExecutionRows, insert_arguments
+from callsheet.engine.jobs.execution_rows import ExecutionRows, insertion_arguments
 from callsheet.operation_api.catalog import discover
 
 CATALOG = discover()
@@ -18,7 +18,7 @@ def rows(edges):
 
 
 def test_edges_name_their_jobs_by_position_over_all_executions():
-    arguments = insert_arguments([rows({"a": [], "b": ["a"]}), rows({"c": ["d"], "d": [], "e": ["c", "d"]})])
+    arguments = insertion_arguments([rows({"a": [], "b": ["a"]}), rows({"c": ["d"], "d": [], "e": ["c", "d"]})])
 
     names = arguments["job_names"]
     edges = zip(arguments["upstream"], arguments["downstream"], strict=True)

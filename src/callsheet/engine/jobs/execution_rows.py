@@ -159,13 +159,16 @@ async def insert_executions(connection: Connection, executions: Sequence[Executi
     Returns the ids of those that were not inserted, because their idempotency key is already used.
     """
     is_large = sum(each.size for each in executions) > _MAX_SIZE_ON_LOOP
-    arguments = await asyncio.to_thread(_arguments, executions) if is_large else _arguments(executions)
+    arguments = (
+        await asyncio.to_thread(insertion_arguments, executions) if is_large else insertion_arguments(executions)
+    )
     await mark_uploads_used(connection, set().union(*(each.uploads for each in executions)))
     rows = await sql.insert_executions(connection, **arguments)
     return {row["duplicate"] for row in rows if row["duplicate"] is not None}
 
 
-def _arguments(executions: Sequence[ExecutionRows]) -> dict[str, Any]:
+def insertion_arguments(executions: Sequence[ExecutionRows]) -> dict[str, Any]:
+    """Return the arguments of the statement that inserts executions. For large plans, call it in a thread."""
     jobs = list(zip(*(job for each in executions for job in each.jobs), strict=True))
     upstream: list[int] = []
     downstream: list[int] = []

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from callsheet.db.database import TRANSIENT_ERRORS, Database
+from callsheet.db.statements import sql
 from callsheet.domain.errors import DatabaseUnavailable, PlanRefused, Problem
 from callsheet.domain.plan import Submission
 from callsheet.domain.plan_validation import check_plan
@@ -54,7 +55,8 @@ async def submit(
 
     Raises IdempotencyConflict for the same key with a different submission, and PlanRefused with all problems of an
     invalid plan; then nothing is stored. Raises DatabaseUnavailable with the facts `execution_id` and `stored`: `no`,
-    or `unknown` if the response of the database was lost. With a key, it is raised after a minute of retries.
+    or `unknown` if the response of the database was lost and the execution cannot be found. With a key, it is raised
+    after a minute of retries.
     """
 
     def validate() -> ExecutionRows:
@@ -88,11 +90,21 @@ async def _store(database: Database, rows: ExecutionRows) -> UUID:
             return await store()
         return await database.repeat(store)
     except TRANSIENT_ERRORS as error:
+        if stored == "unknown" and await _is_stored(database, rows.execution_id):
+            return rows.execution_id
         raise DatabaseUnavailable(
             _NOT_STORED if stored == "no" else _UNKNOWN.format(rows.execution_id),
             stored=stored,
             execution_id=str(rows.execution_id),
         ) from error
+
+
+async def _is_stored(database: Database, execution_id: UUID) -> bool:
+    """Return whether an execution exists. False also if the database does not respond within a few seconds."""
+    try:
+        return await database.retry(lambda c: sql.get_execution(c, id=execution_id), timeout=5) is not None
+    except TRANSIENT_ERRORS:
+        return False
 
 
 async def submit_many(

@@ -7,7 +7,7 @@ from callsheet.domain.did_you_mean import did_you_mean
 from callsheet.media.ffmpeg.filter_graph import escape
 from callsheet.media.filters.audio_filter_allowlist import ALLOWED_AUDIO_FILTERS, FilterOption
 
-_NAMED = re.compile(r"\s*([\w-]{1,40})\s*=(.*)", re.ASCII | re.DOTALL)
+_NAMED = re.compile(r"([\w-]{1,40})=(.*)", re.ASCII | re.DOTALL)
 _SYNTAX = re.compile(r"[\\'\[\];\0\r\n]")
 _MAX_FILTERS = 32
 
@@ -70,7 +70,7 @@ def _parse_options(name: str, options: tuple[FilterOption, ...], text: str, prob
     values: dict[str, str] = {}
     unnamed = iter(options)
     for piece in text.split(":") if text else ():
-        match = _NAMED.fullmatch(piece)
+        match = _NAMED.fullmatch(piece.strip())
         if match is None:
             option = next(unnamed, None)
             key, value = (option.names[0] if option is not None else "", piece)
