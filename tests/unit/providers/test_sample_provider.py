@@ -41,7 +41,7 @@ GENERATE = """
                 PLAN, settings=settings, provider_settings=[acme.provider_settings()], out=folder / "out"
             )
             assert execution.status == "succeeded", execution.jobs[0].error
-            [file] = (folder / "out").iterdir()
+            [file] = (folder / "out" / "clip").iterdir()
             assert file.read_bytes() == sample_video().data
             assert acme.paid == 1
 

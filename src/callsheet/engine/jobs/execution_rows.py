@@ -162,7 +162,8 @@ async def insert_executions(connection: Connection, executions: Sequence[Executi
     arguments = (
         await asyncio.to_thread(insertion_arguments, executions) if is_large else insertion_arguments(executions)
     )
-    await mark_uploads_used(connection, set().union(*(each.uploads for each in executions)))
+    if uploads := {key for each in executions for key in each.uploads}:
+        await mark_uploads_used(connection, uploads)
     rows = await sql.insert_executions(connection, **arguments)
     return {row["duplicate"] for row in rows if row["duplicate"] is not None}
 
