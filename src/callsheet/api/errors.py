@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from callsheet.api.openai_errors import is_openai_path, openai_error
 from callsheet.api.problems import MEDIA_TYPE, ProblemDocument, ProblemItem, problem_type, title_of
-from callsheet.console.rendering import render_problem
+from callsheet.console.rendering import PAGE_HEADERS, render_problem
 from callsheet.db.database import TRANSIENT_ERRORS
 from callsheet.domain.error_codes import problem_codes
 from callsheet.domain.errors import (
@@ -64,7 +64,8 @@ def render_error(scope: Scope, error: Exception) -> Response:
         status, body = openai_error(document)
         return Response(body, status, headers, "application/json")
     if _is_page_request(scope):
-        return Response(render_problem(document.model_dump()), document.status, headers, "text/html; charset=utf-8")
+        page = render_problem(document.model_dump())
+        return Response(page, document.status, {**PAGE_HEADERS, **headers}, "text/html; charset=utf-8")
     return Response(document.model_dump_json(), document.status, headers, MEDIA_TYPE)
 
 
