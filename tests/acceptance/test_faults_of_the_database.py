@@ -130,5 +130,5 @@ async def _is_complete(connection):
         "SELECT count(*) FROM execution_jobs WHERE execution_id NOT IN (SELECT id FROM executions)"
     )
     assert orphans == 0
-    await connection.execute("TRUNCATE executions, execution_jobs, events, edges")
+    await connection.execute("TRUNCATE executions, execution_jobs, events, edges CASCADE")
     return bool(rows)
