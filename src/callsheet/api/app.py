@@ -28,9 +28,10 @@ from callsheet.api import (
     workers,
 )
 from callsheet.api.auth_middleware import AuthMiddleware
+from callsheet.api.body_limits import BodyLimitMiddleware, body_limits
 from callsheet.api.head_limits import HeadLimitMiddleware
-from callsheet.api.limits import BodyLimitMiddleware
 from callsheet.api.metrics import Metrics
+from callsheet.api.overload_middleware import OverloadMiddleware
 from callsheet.api.request_middleware import RequestMiddleware
 from callsheet.api.route_aliases import alias_router
 from callsheet.api.unknown_query import reject_unknown_query
@@ -64,7 +65,9 @@ def create_app(runtime: Runtime) -> FastAPI:
     so that event streams end; `api.server.Server` does this.
     """
     settings = runtime.settings
-    sessions = Sessions(runtime.key, settings.api_key.get_secret_value() if settings.api_key else None)
+    sessions = Sessions(
+        runtime.database, runtime.key, settings.api_key.get_secret_value() if settings.api_key else None
+    )
     app = FastAPI(
         title="Callsheet",
         version=version("callsheet"),
@@ -74,12 +77,9 @@ def create_app(runtime: Runtime) -> FastAPI:
         middleware=[
             Middleware(RequestMiddleware),
             Middleware(HeadLimitMiddleware),
+            Middleware(OverloadMiddleware, unknown_bytes=settings.max_body_bytes),
             Middleware(AuthMiddleware, settings=settings, sessions=sessions),
-            Middleware(
-                BodyLimitMiddleware,
-                max_bytes=settings.max_body_bytes,
-                by_route={("PATCH", "/api/uploads/"): settings.upload_max_bytes},
-            ),
+            Middleware(BodyLimitMiddleware, limits=body_limits(settings)),
         ],
     )
     app.state.runtime = runtime

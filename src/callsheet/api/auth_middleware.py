@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import Headers
@@ -21,6 +22,8 @@ _PUBLIC_PREFIXES = ("/files/", "/static/", "/api/webhooks/job/", "/api/webhooks/
 """Paths without an API key. Signed URLs protect files, and tokens in the URL protect webhooks of providers."""
 _API_PREFIXES = ("/api/", "/v1/")
 """API paths. Here a session cookie may read but not write (CSRF protection)."""
+_MAX_COOKIES = 3
+"""Session cookies of a request that are checked. A browser sends one."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -36,34 +39,37 @@ class AuthMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Redirect a person without a session to the login page; check every other request and pass it on."""
         if scope["type"] == "http":
-            if _is_page_request(scope) and self._key is not None and not self._is_authenticated(scope):
+            if _is_page_request(scope) and self._key is not None and not await self._is_authenticated(scope):
                 target = scope["path"] + ("?" + scope["query_string"].decode() if scope["query_string"] else "")
                 await RedirectResponse(f"/login?next={quote(target)}", 303)(scope, receive, send)
                 return
-            self._check(scope)
+            await self._check(scope)
         await self._app(scope, receive, send)
 
-    def _check(self, scope: Scope) -> None:
+    async def _check(self, scope: Scope) -> None:
         if _is_public(scope["path"]):
             self._reject_cross_site(scope)
         elif self._key is None:
             self._reject_foreign_host(scope)
             self._reject_cross_site(scope)
-        elif not self._is_authenticated(scope):
+        elif not await self._is_authenticated(scope):
             raise Unauthorized("A valid API key is needed; send it as `Authorization: Bearer …`.")
         elif self._bearer_token(scope) is None:
             self._reject_cross_site(scope)
 
-    def _is_authenticated(self, scope: Scope) -> bool:
+    async def _is_authenticated(self, scope: Scope) -> bool:
         token = self._bearer_token(scope)
         if token is not None:
             return self._key is not None and hmac.compare_digest(token.encode(errors="replace"), self._key)
         # A browser sends cookies by itself, also with requests that another site caused. So a cookie may only read
         # the API. Forms of the console carry a CSRF token in addition.
         may_write = not scope["path"].startswith(_API_PREFIXES)
-        return (may_write or scope["method"] in _SAFE_METHODS) and any(
-            map(self._sessions.is_valid, _session_cookies(scope))
-        )
+        if not may_write and scope["method"] not in _SAFE_METHODS:
+            return False
+        for cookie in islice(_session_cookies(scope), _MAX_COOKIES):
+            if await self._sessions.is_active(cookie):
+                return True
+        return False
 
     def _bearer_token(self, scope: Scope) -> str | None:
         scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
@@ -85,18 +91,25 @@ class AuthMiddleware:
     def _reject_cross_site(self, scope: Scope) -> None:
         headers = Headers(scope=scope)
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "")
-        same = origin is None or urlsplit(origin).netloc == headers.get("host") or self._is_public_origin(origin)
+        same = origin is None or origin.partition("://")[2] == headers.get("host") or self._is_public_origin(origin)
         if scope["method"] not in _SAFE_METHODS and (site == "cross-site" or not same):
             raise ApiError(403, "cross_site", "The request comes from a page of another site.")
 
     def _is_public_origin(self, origin: str) -> bool:
-        return self._public_host is not None and urlsplit(origin).hostname == self._public_host
+        return self._public_host is not None and _hostname(origin) == self._public_host
+
+
+def _hostname(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # such as `[`
+        return None
 
 
 @lru_cache(256)
 def _host_name(host_header: str) -> tuple[str, bool]:
     """Return the name in a Host header, and whether it is this machine. Cached: most requests have the same one."""
-    host = urlsplit("//" + host_header).hostname or ""
+    host = _hostname("//" + host_header) or ""
     return host, is_loopback(host)
 
 

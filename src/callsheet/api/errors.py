@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from callsheet.api.openai_errors import is_openai_path, openai_error
 from callsheet.api.problems import MEDIA_TYPE, ProblemDocument, ProblemItem, problem_type, title_of
-from callsheet.console.rendering import render_problem
+from callsheet.console.rendering import PAGE_HEADERS, render_problem
 from callsheet.db.database import TRANSIENT_ERRORS
 from callsheet.domain.error_codes import problem_codes
 from callsheet.domain.errors import (
@@ -64,7 +64,8 @@ def render_error(scope: Scope, error: Exception) -> Response:
         status, body = openai_error(document)
         return Response(body, status, headers, "application/json")
     if _is_page_request(scope):
-        return Response(render_problem(document.model_dump()), document.status, headers, "text/html; charset=utf-8")
+        page = render_problem(document.model_dump())
+        return Response(page, document.status, {**PAGE_HEADERS, **headers}, "text/html; charset=utf-8")
     return Response(document.model_dump_json(), document.status, headers, MEDIA_TYPE)
 
 
@@ -86,6 +87,9 @@ def _document(error: Exception, instance: str) -> ProblemDocument:
     if isinstance(error, TRANSIENT_ERRORS):
         log.warning("database unavailable", error=type(error).__name__, request_id=instance)
         return _problem(503, "database_unavailable", "The database does not respond", _DATABASE_UNAVAILABLE, instance)
+    if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
+        # Only the JSON of a client brings such texts in, as `\\ud800`.
+        return _problem(422, "bad_input", title_of(BadInput), "A text has half of a surrogate pair.", instance)
     return _internal_document(error, instance)
 
 
@@ -138,11 +142,19 @@ def _problem(
         type=problem_type(code),
         title=title,
         status=status,
-        detail=detail,
+        detail=_encodable(detail),
         instance=instance,
         code=code,
-        errors=errors or [],
+        errors=[
+            ProblemItem(path=_encodable(each.path), code=each.code, message=_encodable(each.message))
+            for each in errors or []
+        ],
     )
+
+
+def _encodable(text: str) -> str:
+    """Replace lone surrogates, which JSON of a client can contain and UTF-8 cannot."""
+    return text.encode(errors="replace").decode()
 
 
 def _headers(error: Exception, status: int) -> dict[str, str]:

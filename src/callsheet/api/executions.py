@@ -1,7 +1,7 @@
 """Executions: submit, read, list, cancel, retry."""
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -27,6 +27,8 @@ from callsheet.notify.callback import callback_problems
 from callsheet.wiring import Runtime
 
 router = APIRouter(tags=["executions"])
+
+_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 
 
 class ExecutionPage(Model):
@@ -111,7 +113,12 @@ async def list_all(
     ] = None,
     search: Annotated[
         str | None,
-        Query(max_length=200, description="Text in the name or the metadata, or a complete id", examples=["trailer"]),
+        Query(
+            max_length=200,
+            pattern=r"^[^\x00]*$",
+            description="Text in the name or the metadata, or a complete id",
+            examples=["trailer"],
+        ),
     ] = None,
     id_prefix: Annotated[
         str | None,
@@ -123,8 +130,8 @@ async def list_all(
 ) -> ExecutionPage:
     """Return a page of executions, newest first. There are no totals, because counting a long history is slow."""
     before = decode_cursor(runtime.key, cursor) if cursor else None
-    if created_after is not None and created_after.tzinfo is None:
-        created_after = created_after.astimezone()
+    if created_after is not None:
+        created_after = _in_range(created_after)
     matching = ExecutionFilter(
         statuses=status or None, search=search or None, created_after=created_after, id_prefix=id_prefix
     )
@@ -170,3 +177,12 @@ async def retry(
     """Run failed, cancelled and skipped jobs again. Succeeded jobs keep their results."""
     await retry_execution(runtime.database, execution_id, resubmit=bool(options and options.resubmit))
     return await get_execution(runtime.database, execution_id, runtime.sign)
+
+
+def _in_range(moment: datetime) -> datetime:
+    """Return a time that the database can compare. Times of the far past and future are cut to the range of years."""
+    if moment.year < _FIRST_YEAR:
+        return datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC)
+    if moment.year > _LAST_YEAR:
+        return datetime(_LAST_YEAR, 1, 1, tzinfo=UTC)
+    return moment.astimezone() if moment.tzinfo is None else moment

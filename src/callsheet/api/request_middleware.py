@@ -13,10 +13,16 @@ from callsheet.domain.ids import new_id
 log = structlog.get_logger(__name__)
 
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{8,128}")
+_SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Headers of every response that sets no others. Pages allow what they need."""
 _MAX_LOGGED_PATH = 500
 """Characters of a path in the log."""
+_API_PREFIXES = ("/api/", "/v1/", "/files/", "/login", "/logout")
 _QUIET_PATHS = frozenset({"/health", "/healthz", "/readyz", "/metrics"})
-"""Paths that monitoring requests often; they are logged at the level debug."""
+"""Paths that monitoring requests often."""
 
 
 class RequestMiddleware:
@@ -39,7 +45,10 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-ID"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                for name, value in _SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
             await send(message)
 
         try:
@@ -52,7 +61,7 @@ class RequestMiddleware:
                 raise
             await response(scope, receive, send_with_id)
         finally:
-            level = log.debug if scope["path"] in _QUIET_PATHS else log.info
+            level = log.info if _is_logged(scope) else log.debug
             level(
                 "request",
                 method=scope["method"],
@@ -61,3 +70,8 @@ class RequestMiddleware:
                 duration_ms=round((time.monotonic() - began) * 1000),
                 request_id=request_id,
             )
+
+
+def _is_logged(scope: Scope) -> bool:
+    """Return whether a request is logged at the level info: not those of monitoring, and of pages and their files."""
+    return scope["path"] not in _QUIET_PATHS and scope["path"].startswith(_API_PREFIXES)

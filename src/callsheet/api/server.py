@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import uvicorn
 from fastapi import FastAPI
 
+from callsheet.api.http_protocol import LimitedProtocol
 from callsheet.api.starting_app import StartingApp
 
 
@@ -41,6 +42,8 @@ def make_server(app: FastAPI | StartingApp, *, host: str, port: int) -> Server:
     """Return a server for an app; `await server.serve()` runs it until `server.stop()`."""
     config = uvicorn.Config(
         app,
+        http=LimitedProtocol,
+        ws="none",
         host=host,
         port=port,
         log_config=None,

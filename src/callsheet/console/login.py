@@ -35,9 +35,11 @@ async def log_in(request: Request, form: Form, runtime: RuntimeDep) -> Response:
 
 
 @router.post("/logout")
-async def log_out(form: CheckedForm) -> Response:
-    """End the session in this browser."""
+async def log_out(request: Request, form: CheckedForm) -> Response:
+    """End the session, on all servers."""
     del form
+    sessions: Sessions = request.app.state.sessions
+    await sessions.end(request.cookies.get(COOKIE, ""))
     response = RedirectResponse("/login", 303)
     response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
     return response

@@ -22,6 +22,16 @@ _STATUS_TEXTS = {
 }
 _SIZE_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
+PAGE_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' http: https: data:; media-src 'self' http: https:; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Security headers of pages. Only images and media may come from another host, such as a bucket."""
+
 
 def render_template(template: str, **context: Any) -> str:
     """Return the HTML of a template."""

@@ -6,20 +6,12 @@ from urllib.parse import parse_qs
 from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse
 
-from callsheet.console.rendering import render_template
+from callsheet.console.rendering import PAGE_HEADERS, render_template
 from callsheet.console.session import COOKIE, Sessions
-from callsheet.domain.errors import Unauthorized
+from callsheet.domain.errors import BadInput, Unauthorized
 from callsheet.wiring import Runtime
 
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' http: https: data:; media-src 'self' http: https:; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'",
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
-"""Security headers of pages. Only images and media may come from another host, such as a bucket."""
+_MAX_FIELDS = 50
 
 
 def page_response(request: Request, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
@@ -27,11 +19,14 @@ def page_response(request: Request, template: str, *, status: int = 200, **conte
     sessions: Sessions = request.app.state.sessions
     cookie = request.cookies.get(COOKIE)
     html = render_template(template, token=sessions.csrf_token(cookie), logged_in=cookie is not None, **context)
-    return HTMLResponse(html, status, _HEADERS)
+    return HTMLResponse(html, status, PAGE_HEADERS)
 
 
 async def _form(request: Request) -> dict[str, str]:
-    fields = parse_qs((await request.body()).decode(errors="replace"))
+    try:
+        fields = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        raise BadInput(f"The form has more than {_MAX_FIELDS} fields.") from None
     return {name: values[-1] for name, values in fields.items()}
 
 

@@ -1,9 +1,13 @@
-"""Sessions of the console: signed cookies that expire. The server stores no sessions."""
+"""Sessions of the console: signed cookies that expire. Only sessions that ended by a logout are stored."""
 
 import hashlib
 import hmac
 import secrets
 import time
+from datetime import UTC, datetime
+
+from callsheet.db.database import Database
+from callsheet.db.statements import sql
 
 COOKIE = "callsheet_session"
 LIFETIME_SECONDS = 12 * 3600
@@ -12,7 +16,8 @@ LIFETIME_SECONDS = 12 * 3600
 class Sessions:
     """Creates and verifies session cookies and CSRF tokens of forms. A new API key ends all sessions."""
 
-    def __init__(self, key: bytes, api_key: str | None) -> None:
+    def __init__(self, database: Database, key: bytes, api_key: str | None) -> None:
+        self._database = database
         digest = hashlib.sha256((api_key or "").encode()).digest()
         self._key = hmac.digest(key, b"callsheet console session\n" + digest, "sha256")
 
@@ -21,8 +26,20 @@ class Sessions:
         text = f"{int(time.time()) + LIFETIME_SECONDS}.{secrets.token_urlsafe(16)}"
         return f"{text}.{self._sign('session', text)}"
 
-    def is_valid(self, cookie: str) -> bool:
-        """Return whether a cookie value is a session of this server that has not expired."""
+    async def is_active(self, cookie: str) -> bool:
+        """Return whether a cookie value is a session that has neither expired nor ended by a logout, on any server."""
+        if not self._is_valid(cookie):
+            return False
+        return not await self._database.retry(lambda c: sql.is_session_ended(c, digest=_digest(cookie)), timeout=5)
+
+    async def end(self, cookie: str) -> None:
+        """End a session on all servers."""
+        if self._is_valid(cookie):
+            expires_at = datetime.fromtimestamp(int(cookie.partition(".")[0]), UTC)
+            digest = _digest(cookie)
+            await self._database.retry(lambda c: sql.end_session(c, digest=digest, expires_at=expires_at), timeout=5)
+
+    def _is_valid(self, cookie: str) -> bool:
         text, _, signature = cookie.rpartition(".")
         expires = text.partition(".")[0]
         if not hmac.compare_digest(signature.encode(errors="replace"), self._sign("session", text).encode()):
@@ -39,3 +56,7 @@ class Sessions:
 
     def _sign(self, purpose: str, text: str) -> str:
         return hmac.new(self._key, f"{purpose}\n{text}".encode(errors="replace"), "sha256").hexdigest()
+
+
+def _digest(cookie: str) -> bytes:
+    return hashlib.sha256(cookie.encode(errors="replace")).digest()

@@ -26,11 +26,19 @@ CREATE TABLE executions (
 CREATE INDEX executions_by_status ON executions (status, id DESC);
 CREATE INDEX executions_videos ON executions (id) WHERE metadata ->> 'videos' = 'shown';
 
+-- Keys live as long as their execution.
 CREATE TABLE idempotency_keys (
     key          text PRIMARY KEY,
     body_digest  bytea NOT NULL,
-    execution_id uuid NOT NULL,
+    execution_id uuid NOT NULL REFERENCES executions ON DELETE CASCADE,
     created_at   timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX idempotency_keys_execution ON idempotency_keys (execution_id);
+
+-- Sessions of the console that ended by a logout, until they would have expired.
+CREATE TABLE ended_sessions (
+    digest     bytea PRIMARY KEY,      -- SHA-256 of the cookie
+    expires_at timestamptz NOT NULL
 );
 
 CREATE TABLE execution_jobs (

@@ -63,5 +63,5 @@ RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j
 -- name: delete_lost_workers!
 DELETE FROM workers WHERE lost_at < statement_timestamp() - interval '1 day';
 
--- name: delete_expired_keys!
-DELETE FROM idempotency_keys WHERE created_at < statement_timestamp() - interval '7 days';
+-- name: delete_expired_sessions!
+DELETE FROM ended_sessions WHERE expires_at < statement_timestamp();

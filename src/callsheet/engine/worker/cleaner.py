@@ -23,12 +23,12 @@ async def clean_up(
 ) -> None:
     """Delete what has expired.
 
-    That is: workers lost for more than a day, idempotency keys older than a week, provider webhooks older than 30 days,
+    That is: workers lost for more than a day, ended sessions of the console, provider webhooks older than 30 days,
     public URLs of servers that have stopped, unused uploads, old cached files, and the parts of uploads that were never
     completed. Cached files are skipped if another worker has cleaned the cache within the interval.
     """
     await database.retry(sql.delete_lost_workers, timeout=5)
-    await database.retry(sql.delete_expired_keys, timeout=5)
+    await database.retry(sql.delete_expired_sessions, timeout=5)
     await database.retry(sql.delete_old_webhooks, timeout=5)
     await database.retry(sql.delete_old_public_urls, timeout=5)
     try:

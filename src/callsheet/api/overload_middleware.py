@@ -1,0 +1,60 @@
+"""Rejects requests beyond what a process can take (503), so that those it accepted are answered in time."""
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from callsheet.api.errors import ApiError
+
+MAX_REQUESTS = 500
+"""Requests in progress, event streams and health checks not counted."""
+MAX_BODY_BYTES = 128 * 2**20
+"""Bytes of all bodies of requests in progress together."""
+
+_UNCOUNTED = ("/health", "/healthz", "/readyz", "/metrics")
+_RETRY_AFTER = "1"
+
+
+class OverloadMiddleware:
+    """Counts the requests in progress and the announced sizes of their bodies.
+
+    A body of unknown size counts as `unknown_bytes`. Uploads are not counted by size, because they go to the disk.
+    """
+
+    def __init__(self, app: ASGIApp, *, unknown_bytes: int) -> None:
+        self._app = app
+        self._unknown_bytes = unknown_bytes
+        self._requests = 0
+        self._bytes = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; raise ApiError with status 503 if there is no room for it."""
+        if scope["type"] != "http" or _is_uncounted(scope):
+            await self._app(scope, receive, send)
+            return
+        size = self._size(scope)
+        if self._requests >= MAX_REQUESTS or (size > 0 and self._bytes + size > MAX_BODY_BYTES and self._bytes > 0):
+            error = ApiError(503, "overloaded", "The server has too many requests in progress. Retry in a moment.")
+            error.headers = {"Retry-After": _RETRY_AFTER}
+            raise error
+        self._requests += 1
+        self._bytes += size
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._requests -= 1
+            self._bytes -= size
+
+    def _size(self, scope: Scope) -> int:
+        headers = Headers(scope=scope)
+        if scope["path"].startswith("/api/uploads/"):
+            return 0
+        length = headers.get("content-length", "")
+        if length.isdecimal():
+            return int(length)
+        return self._unknown_bytes if "transfer-encoding" in headers else 0
+
+
+def _is_uncounted(scope: Scope) -> bool:
+    path, method = scope["path"], scope["method"]
+    is_stream = method == "GET" and (path.endswith(("/events", "/logs")) or path.startswith("/console/stream"))
+    return is_stream or path in _UNCOUNTED

@@ -1,0 +1,187 @@
+"""Hostile values in every part of every request: a clear error, never a 500."""
+
+import asyncio
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from callsheet.api.problems import MEDIA_TYPE
+
+TEXTS = (
+    "\0",
+    "\ud800",
+    "a\r\nX-Injected: 1",
+    "[",
+    "http://[",
+    "' OR 1=1 --",
+    "%00",
+    "../../etc/passwd",
+    "${a.b}",
+    "-1",
+    "1e999",
+    "NaN",
+    str(2**63),
+    str(10**400),
+    "0001-01-01T00:00:00+14:00",
+    "9999-12-31T23:59:59-14:00",
+    "é" * 300,
+    "",
+)
+VALUES: tuple[Any, ...] = (
+    *("\0", "\ud800", "a\r\nb", "", "x" * 5000),
+    *(-1, 0, 2**31, 2**63, 10**400, 1.5, -0.0, True, None),
+    *([], {}, [[]], [None], {"\0": 1}),
+)
+HEADERS = {
+    "Host": ("[", "a:b:c", "127.0.0.1:99999", "\x7f"),
+    "Origin": ("http://[", "null", "http://", "\x7f"),
+    "Content-Type": ("application/json; charset=\x7f", "multipart/form-data", "a/b/c", "*"),
+    "Idempotency-Key": ("\x7f", "x" * 300),
+    "Range": ("bytes=9-1", "bytes=a-b", "bytes=99999999999999999999-"),
+    "Last-Event-ID": ("-1", "1e9", str(2**70), "x"),
+    "Accept": ("text/html", "text/event-stream", "*/*;q=x"),
+    "Authorization": ("Bearer", "Bearer \x7f", "Basic !!"),
+    "Cookie": ("callsheet_session=1.2.3", "callsheet_session=\x7f"),
+    "X-Request-ID": ("a\tb", "x" * 500),
+}
+ID = "019ab1f0-5c3e-7a10-9d7e-0f4b3c2d1e00"
+
+
+class Routes:
+    """The routes of the OpenAPI document."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self.all = [
+            (method, path, operation)
+            for path, methods in document["paths"].items()
+            for method, operation in methods.items()
+            if method in ("get", "post", "patch", "delete", "put")
+        ]
+
+    def url(self, path: str, **values: str) -> str:
+        """Return a path whose parameters have these values; others are valid ids of nothing."""
+        return re.sub(
+            r"\{(\w+)\}", lambda match: quote(values.get(match[1], ID), safe="", errors="surrogatepass"), path
+        )
+
+    def hostile_urls(self) -> Iterator[tuple[str, str]]:
+        for method, path, operation in self.all:
+            if "/events" in path or "/logs" in path:
+                continue  # streams without an end
+            names = re.findall(r"\{(\w+)\}", path)
+            for text in TEXTS:
+                yield from ((method, self.url(path, **{name: text})) for name in names)
+                value = quote(text, safe="", errors="surrogatepass")
+                for parameter in operation.get("parameters", ()):
+                    if parameter["in"] == "query":
+                        yield method, f"{self.url(path)}?{parameter['name']}={value}"
+
+    def hostile_bodies(self) -> Iterator[tuple[str, str, Any]]:
+        for method, path, operation in self.all:
+            content = operation.get("requestBody", {}).get("content", {})
+            schema = self._resolve(content.get("application/json", {}).get("schema", {}))
+            if not content:
+                continue
+            for value in VALUES:
+                yield method, self.url(path), value
+                for name in schema.get("properties", ()):
+                    yield method, self.url(path), {name: value}
+
+    def _resolve(self, schema: dict[str, Any]) -> dict[str, Any]:
+        for option in (schema, *schema.get("anyOf", ()), *schema.get("oneOf", ())):
+            if "$ref" in option:
+                return self._document["components"]["schemas"][option["$ref"].rpartition("/")[2]]
+        return schema
+
+
+@pytest.fixture
+async def routes(api) -> Routes:
+    return Routes((await api.client.get("/openapi.json")).json())
+
+
+def fault_of(response: Any) -> str | None:
+    """Return what is wrong with a response, or None."""
+    if response.status_code >= 500:
+        return f"{response.status_code} {response.text[:200]}"
+    if "x-injected" in response.headers:
+        return "a header was injected"
+    if response.status_code < 400:
+        return None
+    if "/v1/" in str(response.url):
+        return None if "error" in response.json() else f"no error object: {response.text[:200]}"
+    kind = response.headers.get("content-type", "")
+    return None if kind.startswith((MEDIA_TYPE, "text/html")) else f"{response.status_code} as {kind!r}"
+
+
+async def test_hostile_paths_and_queries(api, routes):
+    faults = []
+    for method, url in routes.hostile_urls():
+        response = await api.client.request(method, url, follow_redirects=False)
+        if (fault := fault_of(response)) is not None:
+            faults.append(f"{method} {url[:150]}: {fault}")
+    assert faults == []
+
+
+async def test_hostile_bodies(api, routes):
+    faults = []
+    for method, url, body in routes.hostile_bodies():
+        text = json.dumps(body).encode()
+        response = await api.client.request(method, url, content=text, headers={"Content-Type": "application/json"})
+        if (fault := fault_of(response)) is not None:
+            faults.append(f"{method} {url[:150]} {text[:100]!r}: {fault}")
+    assert faults == []
+
+
+async def test_hostile_headers(api, routes):
+    faults = []
+    for name, values in HEADERS.items():
+        for value in values:
+            for method, url in (
+                ("GET", "/api/executions"),
+                ("POST", "/api/executions"),
+                ("GET", "/"),
+                ("GET", "/nope"),
+            ):
+                response = await api.client.request(method, url, headers={name: value}, follow_redirects=False)
+                if (fault := fault_of(response)) is not None:
+                    faults.append(f"{method} {url} {name}: {value!r}: {fault}")
+    assert faults == []
+
+
+async def raw(api, request: bytes) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.client.base_url.port)
+    writer.write(request)
+    try:
+        async with asyncio.timeout(15):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
+async def test_two_ways_to_state_the_length_are_rejected(api):
+    response = await raw(
+        api,
+        b"POST /api/executions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n"
+        b"Connection: close\r\n\r\n0\r\n\r\n",
+    )
+
+    assert response.startswith(b"HTTP/1.1 400")
+
+
+async def test_a_small_form_has_a_small_limit(api):
+    response = await api.client.post("/login", content=b"key=" + b"x" * 100_000)
+
+    assert response.status_code == 413
+
+
+async def test_every_response_has_security_headers(api):
+    for path in ("/", "/nope", "/api/executions", "/login", "/health", "/docs"):
+        for accept in ("text/html", "application/json"):
+            response = await api.client.get(path, headers={"Accept": accept}, follow_redirects=False)
+            assert "content-security-policy" in response.headers, path
+            assert response.headers["x-content-type-options"] == "nosniff", path
