@@ -6,6 +6,7 @@ import time
 import pytest
 from claiming import claim_and_die, claimer
 from plans import job, plan, statuses
+from pydantic import SecretStr
 
 from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
@@ -267,7 +268,14 @@ async def test_a_subscriber_continues_where_it_stopped(engine):
 
 async def test_an_unreachable_storage_fails_the_job_and_records_no_artifact(settings):
     unreachable = settings.model_copy(
-        update={"s3_bucket": "films", "s3_endpoint": "http://127.0.0.1:9", "allow_http": True}
+        update={
+            "s3_bucket": "films",
+            "s3_endpoint": "http://127.0.0.1:9",
+            "s3_access_key": SecretStr("key"),
+            "s3_secret_key": SecretStr("secret"),
+            "allow_http": True,
+            "storage_outage_timeout": timedelta(seconds=1),
+        }
     )
     async with running_engine(ALL, settings=unreachable) as engine:
         execution = await engine.run(plan(job("a", "write", retries=1, timeout=60)), timeout=90)

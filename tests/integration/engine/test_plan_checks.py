@@ -50,11 +50,11 @@ async def test_a_local_run_checks_a_plan_once(settings):
     assert validated == ["a"]
 
 
-async def test_a_local_run_validates_params_once_for_the_plan_and_once_for_the_run(settings):
+async def test_a_local_run_validates_params_before_the_database_starts_at_submission_and_for_the_run(settings):
     execution = await arun({"jobs": [COUNTED]}, operations=[counted], settings=settings)
 
     assert execution.status == "succeeded"
-    assert validated == ["a", "a"]
+    assert validated == ["a", "a", "a"]
 
 
 async def test_problems_of_the_caller_are_reported_with_those_of_the_plan():

@@ -13,7 +13,8 @@ from callsheet.domain.ids import new_id
 from callsheet.domain.wait_reasons import WaitCode
 from callsheet.engine.fleet.queues import QueueChange, Rate, change_queue
 from callsheet.engine.jobs.blocked import report_blocked_jobs
-from callsheet.engine.jobs.receipt import read_receipt
+from callsheet.engine.jobs.receipt import receipt_of
+from callsheet.engine.jobs.submit import SubmittedPlan
 from callsheet.engine.reads.executions import get_execution
 from callsheet.engine.reads.jobs import get_job
 from callsheet.engine.reads.queues import list_queues
@@ -205,7 +206,7 @@ async def test_a_running_worker_reports_jobs_that_it_cannot_run(settings):
 async def test_the_response_to_a_submission_warns_of_jobs_that_nothing_can_start(idle_engine):
     execution_id = await idle_engine.submit(plan(job("a"), job("b", after=["a"])))
 
-    [warning] = (await read_receipt(idle_engine.runtime.database, execution_id)).warnings
+    [warning] = (await receipt_of(idle_engine.runtime.database, SubmittedPlan(execution_id))).warnings
 
     assert (warning.code, warning.jobs, warning.message) == ("no_worker", ["a", "b"], "No worker is running.")
 
