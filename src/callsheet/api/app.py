@@ -28,7 +28,7 @@ from callsheet.api import (
     workers,
 )
 from callsheet.api.auth_middleware import AuthMiddleware
-from callsheet.api.body_limits import BodyLimitMiddleware, body_limits
+from callsheet.api.body_limits import DEFAULT_MAX_BYTES, BodyLimitMiddleware, body_limits
 from callsheet.api.head_limits import HeadLimitMiddleware
 from callsheet.api.metrics import Metrics
 from callsheet.api.overload_middleware import OverloadMiddleware
@@ -79,7 +79,11 @@ def create_app(runtime: Runtime) -> FastAPI:
             Middleware(HeadLimitMiddleware),
             Middleware(OverloadMiddleware, unknown_bytes=settings.max_body_bytes),
             Middleware(AuthMiddleware, settings=settings, sessions=sessions),
-            Middleware(BodyLimitMiddleware, limits=body_limits(settings)),
+            Middleware(
+                BodyLimitMiddleware,
+                limits=body_limits(settings),
+                default=min(DEFAULT_MAX_BYTES, settings.max_body_bytes),
+            ),
         ],
     )
     app.state.runtime = runtime

@@ -41,9 +41,11 @@ def body_limits(settings: Settings) -> list[BodyLimit]:
 class BodyLimitMiddleware:
     """Rejects bodies that are too large, by Content-Length or by the received bytes, or that arrive too slowly."""
 
-    def __init__(self, app: ASGIApp, limits: Sequence[BodyLimit]) -> None:
+    def __init__(self, app: ASGIApp, limits: Sequence[BodyLimit], default: int) -> None:
+        """Use these limits, and `default` for all other routes, in bytes."""
         self._app = app
         self._limits = limits
+        self._default = default
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; raise ApiError with status 400, 408 or 413 for its body."""
@@ -64,7 +66,7 @@ class BodyLimitMiddleware:
         for limit in self._limits:
             if scope["method"] == limit.method and scope["path"].startswith(limit.path):
                 return limit.max_bytes
-        return DEFAULT_MAX_BYTES
+        return self._default
 
 
 class _BodyReader:

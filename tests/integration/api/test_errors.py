@@ -10,7 +10,12 @@ from callsheet.domain.errors import StorageUnreachable
 from .conftest import codes
 
 
-async def test_an_unexpected_error_is_a_500_without_details(api, monkeypatch, capsys):
+def logged(capsys, caplog):
+    """Return the log. It is in the standard `logging` once a local run of an earlier test has configured it."""
+    return "".join(capsys.readouterr()) + caplog.text
+
+
+async def test_an_unexpected_error_is_a_500_without_details(api, monkeypatch, capsys, caplog):
     async def broken(*args, **named):
         raise RuntimeError("password=hunter2")
 
@@ -22,7 +27,7 @@ async def test_an_unexpected_error_is_a_500_without_details(api, monkeypatch, ca
     assert (response.status_code, problem["code"]) == (500, "internal_error")
     assert "hunter2" not in response.text
     incident = problem["detail"].split()[-1].rstrip(".")
-    assert incident in "".join(capsys.readouterr())
+    assert incident in logged(capsys, caplog)
 
 
 @pytest.mark.parametrize("error", [asyncpg.CannotConnectNowError(), ConnectionRefusedError(), TimeoutError()])
@@ -68,13 +73,14 @@ async def test_all_invalid_parameters_are_reported_without_their_values(api):
     assert "hunter2" not in response.text
 
 
-async def test_every_response_has_the_request_id_of_the_log(api, capsys):
+async def test_every_response_has_the_request_id_of_the_log(api, capsys, caplog):
+    caplog.set_level("INFO")
     given = await api.client.get("/api/executions/x", headers={"X-Request-ID": "trace-12345"})
     generated = await api.client.get("/api/executions/x", headers={"X-Request-ID": "not/allowed\x7f"})
 
     assert given.headers["x-request-id"] == given.json()["instance"] == "trace-12345"
     assert generated.json()["instance"] == generated.headers["x-request-id"] != ""
-    assert "trace-12345" in "".join(capsys.readouterr())
+    assert "trace-12345" in logged(capsys, caplog)
 
 
 async def test_a_browser_gets_an_error_as_html(api):

@@ -9,7 +9,6 @@ import pytest
 from plans import job, plan
 
 from callsheet.domain.errors import PlanRefused, Transient
-from callsheet.domain.ids import new_id
 from callsheet.domain.wait_reasons import WaitCode
 from callsheet.engine.fleet.queues import QueueChange, Rate, change_queue
 from callsheet.engine.jobs.blocked import report_blocked_jobs
@@ -119,8 +118,8 @@ async def test_a_limit_of_running_jobs(engine):
     assert found.is_blocked
 
 
-async def test_a_worker_of_another_execution_does_not_count(idle_engine):
-    worker = idle_engine.runtime.worker(only=new_id())
+async def test_a_worker_that_runs_only_reserved_jobs_does_not_count(idle_engine):
+    worker = idle_engine.runtime.worker(only_reserved=True)
     working = asyncio.create_task(worker.run())
     await until(lambda: _registered(idle_engine), timeout=60)
 
@@ -230,14 +229,13 @@ async def test_a_local_run_refuses_at_once_what_this_machine_cannot_run(settings
     assert time.monotonic() - started < 30
 
 
-async def test_a_local_run_accepts_what_another_worker_can_run(settings):
+async def test_a_local_run_refuses_what_its_own_worker_cannot_run_also_if_another_one_can(settings):
     able = replace(gpu_only, needs=frozenset())
     async with running_engine([noop, able], settings=settings) as engine:
         execution_id = await engine.submit(plan(job("first")))
         await engine.ended(execution_id, timeout=60)
-        execution = await arun(plan(job("a", "gpu-only")), operations=[noop, gpu_only], settings=settings)
-
-    assert execution.status == "succeeded"
+        with pytest.raises(PlanRefused, match="'gpu-only' cannot run on this machine"):
+            await arun(plan(job("a", "gpu-only")), operations=[noop, gpu_only], settings=settings)
 
 
 async def test_the_reasons_of_a_thousand_jobs_need_two_queries(idle_engine, monkeypatch):
