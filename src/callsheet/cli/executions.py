@@ -64,8 +64,7 @@ def submit(
         if upload:
             roots = with_source_roots(base_dir(plan), allow, settings).source_roots
             upload_plan_files(client, body, roots)
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
-        receipt = client.post("/api/executions", body, headers=headers)
+        receipt = client.submit(body, idempotency_key)
         for warning in receipt.get("warnings", []):
             say(f"Warning: {', '.join(warning['jobs'][:_MAX_SHOWN_JOBS])}: {warning['message']}")
         if wait:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import orjson
@@ -21,6 +22,10 @@ _ENDED = {"succeeded", "failed", "cancelled"}
 _RECONNECT_TIMEOUT = 60.0
 """Seconds of failed reconnects after which the server counts as unreachable."""
 _RECONNECT_DELAY = 0.5
+_SUBMIT_DELAYS = (0.5, 1.0, 2.0)
+"""Seconds before each retry of a submission."""
+_UNAVAILABLE = 6
+"""Exit code of a server that does not respond or is busy."""
 _STREAM_TIMEOUT = 45.0
 """Seconds without data after which a stream is cut; the server sends a ping every 15 seconds."""
 
@@ -75,6 +80,23 @@ class ApiClient:
     def post(self, path: str, body: Any = None, *, headers: dict[str, str] | None = None) -> Any:
         """Send POST with JSON and return the JSON of the response."""
         return self.request("POST", path, json=body, headers=headers)
+
+    def submit(self, submission: Any, idempotency_key: str | None = None) -> Any:
+        """Submit a plan and return the receipt.
+
+        The request always has an idempotency key. So it is repeated safely when the connection breaks or the server is
+        busy: a plan that was stored is not stored again.
+        """
+        headers = {"Idempotency-Key": idempotency_key or f"cli-{uuid4()}"}
+        for delay in _SUBMIT_DELAYS:
+            try:
+                return self.post("/api/executions", submission, headers=headers)
+            except (Unreachable, CommandFailed) as error:
+                if isinstance(error, CommandFailed) and error.exit_code != _UNAVAILABLE:
+                    raise
+                say(f"{error.message} Retrying in {delay:g} s …")
+            time.sleep(delay)
+        return self.post("/api/executions", submission, headers=headers)
 
     def patch(self, path: str, body: Any) -> Any:
         """Send PATCH with JSON and return the JSON of the response."""

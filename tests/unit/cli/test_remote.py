@@ -1,3 +1,4 @@
+import http.server
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -5,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 
+from callsheet.cli import remote
 from callsheet.cli.errors import CommandFailed, Unreachable, WaitTimeout, exit_code_of
 from callsheet.cli.remote import ApiClient, command_failure, parse_sse
 
@@ -114,3 +116,41 @@ def test_waiting_ends_after_the_timeout(server):
 def test_a_server_that_does_not_respond_is_unreachable():
     with ApiClient("http://127.0.0.1:1", None) as client, pytest.raises(Unreachable, match="callsheet up"):
         client.get("/api/queues")
+
+
+class Submissions(http.server.BaseHTTPRequestHandler):
+    """Breaks the first connection after it has read the request, is busy for the second, and accepts the third."""
+
+    keys: list[str | None]
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.keys.append(self.headers["Idempotency-Key"])
+        if len(self.keys) == 1:
+            self.close_connection = True
+            return
+        body = b'{"executionId": "x"}' if len(self.keys) == 3 else b"{}"
+        self.send_response(202 if len(self.keys) == 3 else 503)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_a_submission_is_repeated_with_the_same_idempotency_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_SUBMIT_DELAYS", (0.0, 0.0, 0.0))
+    Submissions.keys = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Submissions) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        with remote.ApiClient(f"http://127.0.0.1:{server.server_port}", None) as client:
+            receipt = client.submit({"jobs": []})
+        server.shutdown()
+        thread.join()
+
+    assert receipt == {"executionId": "x"}
+    assert len(Submissions.keys) == 3
+    assert len(set(Submissions.keys)) == 1
+    assert (Submissions.keys[0] or "").startswith("cli-")
