@@ -41,9 +41,11 @@ _DATABASE_UNAVAILABLE = "The database does not respond. No data is lost; retry i
 class ApiError(HTTPException):
     """A request that the API rejects with a status and a code of its own."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, status: int, code: str, detail: str, *, retry_after: int | None = None) -> None:
         super().__init__(status, detail)
         self.code = code
+        self.retry_after = retry_after
+        """Seconds."""
 
 
 def install_error_handlers(app: FastAPI) -> None:

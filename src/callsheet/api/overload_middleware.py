@@ -11,7 +11,8 @@ MAX_BODY_BYTES = 128 * 2**20
 """Bytes of all bodies of requests in progress together."""
 
 _UNCOUNTED = ("/health", "/healthz", "/readyz", "/metrics")
-_RETRY_AFTER = "1"
+_RETRY_AFTER = 1
+"""Seconds."""
 
 
 class OverloadMiddleware:
@@ -33,9 +34,8 @@ class OverloadMiddleware:
             return
         size = self._size(scope)
         if self._requests >= MAX_REQUESTS or (size > 0 and self._bytes + size > MAX_BODY_BYTES and self._bytes > 0):
-            error = ApiError(503, "overloaded", "The server has too many requests in progress. Retry in a moment.")
-            error.headers = {"Retry-After": _RETRY_AFTER}
-            raise error
+            message = "The server has too many requests in progress. Retry in a moment."
+            raise ApiError(503, "overloaded", message, retry_after=_RETRY_AFTER)
         self._requests += 1
         self._bytes += size
         try:

@@ -98,10 +98,14 @@ async def test_a_session_reads_the_api_but_writes_only_through_the_forms_of_the_
 
 async def test_logging_out_ends_the_session(locked):
     await locked.client.post("/login", data={"key": KEY})
+    copied = {"Cookie": f"callsheet_session={locked.client.cookies['callsheet_session']}"}
     token = (await locked.client.get("/")).text.partition('name="token" value="')[2].partition('"')[0]
+    assert (await locked.client.get("/api/executions", headers=copied)).status_code == 200
 
     assert (await locked.client.post("/logout", data={"token": token})).status_code == 303
+    locked.client.cookies.clear()
     assert (await locked.client.get("/api/executions")).status_code == 401
+    assert (await locked.client.get("/api/executions", headers=copied)).status_code == 401
 
 
 async def test_a_forged_or_expired_session_gives_no_access(locked, monkeypatch):

@@ -9,7 +9,9 @@ from urllib.parse import quote
 
 import pytest
 
+from callsheet.api import body_limits, http_protocol, overload_middleware
 from callsheet.api.problems import MEDIA_TYPE
+from callsheet.testing.waiters import until
 
 TEXTS = (
     "\0",
@@ -185,3 +187,105 @@ async def test_every_response_has_security_headers(api):
             response = await api.client.get(path, headers={"Accept": accept}, follow_redirects=False)
             assert "content-security-policy" in response.headers, path
             assert response.headers["x-content-type-options"] == "nosniff", path
+
+
+async def test_a_head_that_never_ends_is_cut(api, monkeypatch):
+    monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT", 0.2)
+
+    response = await raw(api, b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Slow: ")
+
+    assert response == b""
+
+
+async def test_an_idle_connection_after_a_response_is_kept_until_the_next_request(api, monkeypatch):
+    monkeypatch.setattr(http_protocol, "HEAD_TIMEOUT", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.client.base_url.port)
+    for _ in range(2):
+        writer.write(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert (await reader.readuntil(b"\r\n")) == b"HTTP/1.1 200 OK\r\n"
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(re.search(rb"content-length: (\d+)", head, re.IGNORECASE)[1])
+        await reader.readexactly(length)
+        await asyncio.sleep(0.4)  # longer than the limit of a head
+    writer.close()
+
+
+async def test_a_body_that_drips_ends_with_408(api, monkeypatch):
+    monkeypatch.setattr(body_limits, "_BODY_TIMEOUT", 0.2)
+
+    response = await raw(
+        api, b"POST /api/executions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 500\r\nConnection: close\r\n\r\n{"
+    )
+
+    assert response.startswith(b"HTTP/1.1 408")
+    assert b'"body_timeout"' in response
+
+
+async def test_connections_beyond_the_limit_are_closed(api, monkeypatch):
+    monkeypatch.setattr(http_protocol, "MAX_CONNECTIONS", 3)
+    held = [await asyncio.open_connection("127.0.0.1", api.client.base_url.port) for _ in range(3)]
+
+    response = await raw(api, b"")
+
+    assert response.startswith(b"HTTP/1.1 503")
+    for _, writer in held:
+        writer.close()
+
+
+async def test_beyond_its_capacity_the_server_says_when_to_retry_and_stays_alive(api, monkeypatch):
+    monkeypatch.setattr(overload_middleware, "MAX_REQUESTS", 2)
+    port = api.client.base_url.port
+    unfinished = b"POST /api/executions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 500\r\n\r\n{"
+    held = []
+    for _ in range(2):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(unfinished)
+        held.append(writer)
+    await until(lambda: api.server.server_state.tasks and len(api.server.server_state.tasks) >= 2)
+
+    response = await api.client.get("/api/queues")
+
+    assert (response.status_code, response.json()["code"]) == (503, "overloaded")
+    assert response.headers["retry-after"] == "1"
+    assert (await api.client.get("/health")).status_code == 200
+    for writer in held:
+        writer.close()
+
+
+async def test_large_bodies_together_are_limited(api, monkeypatch):
+    monkeypatch.setattr(overload_middleware, "MAX_BODY_BYTES", 600)
+    _, writer = await asyncio.open_connection("127.0.0.1", api.client.base_url.port)
+    writer.write(b"POST /api/executions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 500\r\n\r\n{")
+    await until(lambda: len(api.server.server_state.tasks) >= 1)
+
+    response = await api.client.post("/api/executions", content=b"{" + b" " * 400)
+
+    assert (response.status_code, response.json()["code"]) == (503, "overloaded")
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("https://", "bad_url"),
+        ("ftp://example.com/x", "bad_url"),
+        ("https://example.com:0/x", "bad_url"),
+        ("https://example.com:99999/x", "bad_url"),
+        ("https://exa mple.com/x", "bad_url"),
+        ("https://me:pw@example.com/x", "credentials_in_url"),
+        ("https://example.com/x#part", "bad_url"),
+        ("https://127.0.0.1/x", "private_address"),
+        ("https://localhost/x", "private_address"),
+        ("https://intranet/x", "private_address"),
+        ("https://[::1]/x", "private_address"),
+        ("http://example.com/x", "not_https"),
+    ],
+)
+async def test_a_callback_url_that_can_never_be_called_is_refused(api, url, code):
+    plan = {"jobs": [{"id": "a", "operation": "noop"}]}
+
+    response = await api.client.post("/api/executions", json={"executionPlan": plan, "callbackUrl": url})
+
+    assert response.status_code == 422
+    assert [problem["path"] for problem in response.json()["errors"]] == ["callbackUrl"]
+    assert response.json()["errors"][0]["code"] == code
