@@ -58,6 +58,10 @@ ROUTE_MODULES = (
 )
 
 
+_MAX_LARGE_PLANS = 4
+"""Large plans that are processed at the same time: one in the thread of plans, and some in the database."""
+
+
 def create_app(runtime: Runtime) -> FastAPI:
     """Return the application of an open runtime.
 
@@ -90,6 +94,7 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.sessions = sessions
     app.state.metrics = Metrics(runtime)
     app.state.partial_uploads = PartialFiles(settings.data_dir / "uploads")
+    app.state.large_plans = asyncio.Semaphore(_MAX_LARGE_PLANS)
     app.state.closing = asyncio.Event()
     routers = [module.router for module in ROUTE_MODULES]
     app.openapi = partial(openapi.build_openapi, app, routers)  # type: ignore[method-assign]

@@ -1,6 +1,6 @@
 """Executions: submit, read, list, cancel, retry."""
 
-import asyncio
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
@@ -11,7 +11,7 @@ from pydantic import Field
 from callsheet.api import examples
 from callsheet.api.cursors import decode_cursor, encode_cursor
 from callsheet.api.dependencies import RuntimeDep, runtime_of
-from callsheet.api.plan_body import PlanBody, read_plan_body
+from callsheet.api.plan_body import PlanBody, is_large, parse_plan_body, read_body
 from callsheet.api.problems import problem_responses
 from callsheet.domain.errors import PlanRefused
 from callsheet.domain.model import Model
@@ -24,6 +24,7 @@ from callsheet.engine.jobs.retry import retry_execution
 from callsheet.engine.jobs.submit import SubmittedPlan, submit
 from callsheet.engine.reads.executions import ExecutionFilter, get_execution, list_executions
 from callsheet.notify.callback import callback_problems
+from callsheet.processes.plan_thread import in_plan_thread
 from callsheet.wiring import Runtime
 
 router = APIRouter(tags=["executions"])
@@ -70,20 +71,26 @@ async def submit_plan(
     The body is JSON or YAML: a plan `{"jobs": […]}`, a list of jobs, or `{"executionPlan": …}` with further fields
     such as `callbackUrl`. Field names are in camelCase or snake_case.
     """
-    runtime = runtime_of(request)
-    body = await read_plan_body(request, max_bytes=runtime.settings.max_body_bytes)
+    text = await read_body(request)
+    # Only a few large plans at a time: the others wait here, and leave the event loop to other requests.
+    async with request.app.state.large_plans if is_large(text) else nullcontext():
+        return await _submit_text(runtime_of(request), text, idempotency_key)
+
+
+async def _submit_text(runtime: Runtime, text: bytes, idempotency_key: str | None) -> Response:
+    body = await parse_plan_body(text, max_bytes=runtime.settings.max_body_bytes)
     try:
         submission = await body.submission(runtime.catalog)
         stored = await _store(runtime, body, submission, idempotency_key)
     except PlanRefused as refused:
-        raise await asyncio.to_thread(body.refused, refused) from None
+        raise await in_plan_thread(body.refused, refused) from None
     headers = {"Location": f"/api/executions/{stored.execution_id}"}
     if stored.is_duplicate:
         headers["Idempotent-Replayed"] = "true"
     receipt = await receipt_of(runtime.database, stored)
     # Not by FastAPI, which would validate the receipt again.
-    text = await asyncio.to_thread(receipt.model_dump_json) if body.is_large else receipt.model_dump_json()
-    return Response(text, 202, headers, "application/json")
+    content = await in_plan_thread(receipt.model_dump_json) if body.is_large else receipt.model_dump_json()
+    return Response(content, 202, headers, "application/json")
 
 
 async def _store(runtime: Runtime, body: PlanBody, submission: Submission, key: str | None) -> SubmittedPlan:

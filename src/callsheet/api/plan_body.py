@@ -1,6 +1,5 @@
 """The request body of a submission: JSON or YAML, with a whole submission or with a bare plan."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from callsheet.domain.plan import Submission
 from callsheet.domain.plan_parsing import read_plan_text, with_lines
 from callsheet.domain.plan_validation import read_plan, read_submission
 from callsheet.operation_api.catalog import Catalog
+from callsheet.processes.plan_thread import in_plan_thread
 
 _MEDIA_TYPES = {"application/json", "application/yaml", "application/x-yaml", "text/yaml", "text/x-yaml", ""}
 _MAX_BYTES_ON_LOOP = 8 * 1024
@@ -32,7 +32,7 @@ class PlanBody:
     async def submission(self, operations: Catalog) -> Submission:
         """Return the submission. Raises PlanRefused with every problem, with paths in the body."""
         if self.is_large:
-            return await asyncio.to_thread(self._submission, operations)
+            return await in_plan_thread(self._submission, operations)
         return self._submission(operations)
 
     def _submission(self, operations: Catalog) -> Submission:
@@ -69,17 +69,27 @@ class PlanBody:
         return not self.data.keys() & {"executionPlan", "execution_plan"}
 
 
-async def read_plan_body(request: Request, *, max_bytes: int) -> PlanBody:
-    """Read the body of a request. Raises ApiError for another media type, PlanRefused if it cannot be parsed."""
+async def read_body(request: Request) -> bytes:
+    """Read the body of a request. Raises ApiError for another media type."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in _MEDIA_TYPES:
         raise ApiError(415, "unsupported_media_type", "Send the plan as application/json or application/yaml.")
-    body = await request.body()
-    # A large plan takes long to parse, and YAML takes a hundred times longer than JSON. In a thread, it does not block
-    # other requests. A thread costs more than the parsing of a small plan.
-    if len(body) > _MAX_BYTES_ON_LOOP or body.lstrip()[:1] != b"{":
-        return PlanBody(await asyncio.to_thread(_parse, body, max_bytes), body, is_large=True)
-    return PlanBody(_parse(body, max_bytes), body)
+    return await request.body()
+
+
+def is_large(text: bytes) -> bool:
+    """Return whether a plan is parsed in a thread, so that it does not block other requests.
+
+    YAML takes a hundred times longer than JSON. A thread costs more than the parsing of a small plan.
+    """
+    return len(text) > _MAX_BYTES_ON_LOOP or text.lstrip()[:1] != b"{"
+
+
+async def parse_plan_body(text: bytes, *, max_bytes: int) -> PlanBody:
+    """Parse the body of a request. Raises PlanRefused if it cannot be parsed."""
+    if is_large(text):
+        return PlanBody(await in_plan_thread(_parse, text, max_bytes), text, is_large=True)
+    return PlanBody(_parse(text, max_bytes), text)
 
 
 def _parse(body: bytes, max_bytes: int) -> Any:

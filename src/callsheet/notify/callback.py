@@ -26,7 +26,7 @@ def callback_problems(url: str | None, settings: Settings) -> list[Problem]:
     problems = []
     if scheme not in {"https", "http"} or not host:
         problems.append(Problem(_FIELD, "bad_url", "must be a URL that starts with https://"))
-    elif port == 0 or not _HOST.fullmatch(host) or not url.isprintable() or " " in url:
+    elif port == 0 or not _HOST.fullmatch(host) or " " in url:
         problems.append(Problem(_FIELD, "bad_url", "has a host, a port or characters that no URL can have"))
     elif scheme == "http" and not (settings.allow_http or settings.allow_private_addresses):
         problems.append(

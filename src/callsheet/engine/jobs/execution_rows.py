@@ -1,6 +1,5 @@
 """The rows of a submitted plan: its execution, jobs and edges."""
 
-import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from callsheet.engine.jobs.json_validation import validated_json
 from callsheet.engine.uploads import mark_uploads_used
 from callsheet.files.object_keys import find_upload_keys
 from callsheet.operation_api.contract import Operation
+from callsheet.processes.plan_thread import in_plan_thread
 
 _JOB_COLUMNS = (
     "job_ids",
@@ -159,9 +159,7 @@ async def insert_executions(connection: Connection, executions: Sequence[Executi
     Returns the ids of those that were not inserted, because their idempotency key is already used.
     """
     is_large = sum(each.size for each in executions) > _MAX_SIZE_ON_LOOP
-    arguments = (
-        await asyncio.to_thread(insertion_arguments, executions) if is_large else insertion_arguments(executions)
-    )
+    arguments = await in_plan_thread(insertion_arguments, executions) if is_large else insertion_arguments(executions)
     if uploads := {key for each in executions for key in each.uploads}:
         await mark_uploads_used(connection, uploads)
     rows = await sql.insert_executions(connection, **arguments)

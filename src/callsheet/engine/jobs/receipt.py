@@ -1,6 +1,5 @@
 """The response to a submission."""
 
-import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from callsheet.domain.wait_reasons import WaitReason
 from callsheet.engine.jobs.execution_rows import AcceptedJob, ExecutionRows
 from callsheet.engine.jobs.submit import SubmittedPlan
 from callsheet.engine.reads.wait_reasons import Fleet, FleetSnapshot
+from callsheet.processes.plan_thread import in_plan_thread
 
 _UNSTARTED = {JobStatus.PENDING, JobStatus.QUEUED}
 _MAX_JOBS_ON_LOOP = 100
@@ -49,10 +49,10 @@ async def receipt_of(database: Database, plan: SubmittedPlan) -> Receipt:
     rows = plan.rows
     if rows is None:
         stored = await _read_rows(database, plan.execution_id)
-        return await asyncio.to_thread(_receipt_of_stored, plan.execution_id, stored, fleet)
+        return await in_plan_thread(_receipt_of_stored, plan.execution_id, stored, fleet)
     if len(rows.jobs) <= _MAX_JOBS_ON_LOOP:
         return _receipt_of_rows(rows, fleet)
-    return await asyncio.to_thread(_receipt_of_rows, rows, fleet)
+    return await in_plan_thread(_receipt_of_rows, rows, fleet)
 
 
 async def _read_rows(database: Database, execution_id: UUID) -> list[Any]:
