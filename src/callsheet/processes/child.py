@@ -59,7 +59,7 @@ async def start_child(
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a program in a new process group, with pipes for stdout and stderr, while the block runs.
 
-    With `access`, the program may use these files only, and no network; the kernel must have Landlock.
+    With `access`, the program may use these files only, and no TCP; the kernel must have Landlock.
 
     The whole group is killed when the block ends, fails or is cancelled. On Linux the kernel also kills the program
     when the thread of the event loop ends, so that a killed worker leaves no orphan.

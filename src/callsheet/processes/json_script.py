@@ -34,7 +34,7 @@ async def run_script(
 ) -> ScriptResult:
     """Run a script with the request as its argument, and pass each line of its stdout, parsed, to `on_line`.
 
-    With `access`, the script may use these files only, and no network. The process is killed when the call ends,
+    With `access`, the script may use these files only, and no TCP. The process is killed when the call ends,
     fails or is cancelled.
     """
     # -P: modules in the folder of the script must not hide modules of the same name elsewhere.

@@ -77,6 +77,7 @@ def _paths(args: Sequence[str], base: Path) -> tuple[list[Path], list[Path]]:
         name = arg.removeprefix("file:")
         if position and args[position - 1] == "-i":
             inputs.append(base / name)
+        # Only paths that this program chose start an argument: texts of clients follow a key, as in `title=…`.
         elif name.startswith("/") or (position == len(args) - 1 and not name.startswith(("-", "pipe:"))):
             path = base / name
             # A device is opened itself; a file is created in its folder.

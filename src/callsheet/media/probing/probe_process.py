@@ -104,7 +104,7 @@ class ProbeProcess:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self.close()
-        # It reads any file that is requested later, but writes none, and has no network.
+        # It reads any file that is requested later, but writes none, and has no TCP.
         ruleset = Ruleset(FileAccess(read=(Path("/"),), write=(Path(os.devnull),))) if landlock_version() else None
         self._process = subprocess.Popen(
             # -P: modules in the folder of the script must not hide modules of the same name elsewhere.
