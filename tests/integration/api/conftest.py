@@ -48,13 +48,16 @@ class Api:
 
 @asynccontextmanager
 async def served(settings, catalog, *, providers=(), provider_settings=()):
-    """Serve a runtime on `settings.port` until the block ends."""
+    """Serve a runtime on `settings.port` until the block ends; 0 is a free port."""
+    # The listener keeps the port: a port that was only probed may be taken by a test of another process.
+    listener = _RESERVED.pop(settings.port, None) or socket.create_server((settings.host, settings.port))
+    settings = settings.model_copy(update={"port": listener.getsockname()[1]})
     async with open_runtime(
         settings, catalog, extra_providers=providers, provider_settings=provider_settings
     ) as runtime:
         app = create_app(runtime)
         server = make_server(app, host=settings.host, port=settings.port)
-        serving = asyncio.create_task(server.serve())
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
         try:
             async with asyncio.timeout(20):
                 while not server.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
@@ -68,11 +71,19 @@ async def served(settings, catalog, *, providers=(), provider_settings=()):
         finally:
             server.stop()
             await serving
+            listener.close()
+
+
+_RESERVED = {}
+"""Port → its listener, until a server takes it."""
 
 
 def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
+    """Return a port that stays reserved until `served` uses it."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    _RESERVED[port] = listener
+    return port
 
 
 @pytest.fixture

@@ -181,7 +181,7 @@ async def test_many_slow_files_of_one_lane_do_not_delay_another_lane(
     film = studio.clip("plain.mp4")
     slow = tmp_path / "slow.py"
     slow.write_text("import time; time.sleep(60)")
-    with monkeypatch.context() as patched, probes_of_lane("preview"):
+    with monkeypatch.context() as patched, probes_of_lane("slow files"):
         patched.setattr(probe_process, "_PROBER", slow)
         busy = [asyncio.create_task(probe(film)) for _ in range(12)]
         async with asyncio.timeout(30):
@@ -190,12 +190,12 @@ async def test_many_slow_files_of_one_lane_do_not_delay_another_lane(
             while not all(process._process for process in current_pool().processes):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
-    with probes_of_lane("default"):
+    with probes_of_lane("other files"):
         assert (await probe(film)).frames == 30
         assert not any(task.done() for task in busy)
 
     for task in busy:
         task.cancel()
     await asyncio.gather(*busy, return_exceptions=True)
-    with probes_of_lane("preview"):
+    with probes_of_lane("slow files"):
         current_pool().close()
