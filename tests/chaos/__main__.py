@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -52,6 +53,10 @@ def _read_options() -> argparse.Namespace:
 
 async def _run(folder: Path, seed: int, options: argparse.Namespace) -> Report:
     started = time.monotonic()
+    run = asyncio.current_task()
+    assert run is not None
+    # Like Ctrl-C: the processes of the deployment are stopped, and the small disk is unmounted.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, run.cancel)
     async with running_system(folder) as system:
         client = Client(system, seed)
         schedule = Schedule(system, client, seed)
