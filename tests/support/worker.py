@@ -17,6 +17,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+from callsheet.logs import configure_logging
 from callsheet.operation_api.catalog import Catalog, discover
 from callsheet.providers.contract import PollPolicy, Provider
 from callsheet.settings import Settings
@@ -35,6 +36,8 @@ async def main(modules: list[str]) -> None:
 
 async def run_worker(catalog: Catalog) -> None:
     """Run a worker with these operations until SIGTERM."""
+    # To stderr: the parent reads stdout up to the first line only, and a full pipe would stop the worker.
+    configure_logging()
     async with open_runtime(Settings(), catalog, follow_events=False, extra_providers=fake_providers()) as runtime:
         worker = runtime.worker()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, worker.stop)
