@@ -81,8 +81,8 @@ def create_app(runtime: Runtime) -> FastAPI:
         middleware=[
             Middleware(RequestMiddleware),
             Middleware(HeadLimitMiddleware),
-            Middleware(OverloadMiddleware, unknown_bytes=settings.max_body_bytes),
             Middleware(AuthMiddleware, settings=settings, sessions=sessions),
+            Middleware(OverloadMiddleware, unknown_bytes=settings.max_body_bytes),
             Middleware(
                 BodyLimitMiddleware,
                 limits=body_limits(settings),

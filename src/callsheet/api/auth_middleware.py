@@ -47,7 +47,7 @@ class AuthMiddleware:
         await self._app(scope, receive, send)
 
     async def _check(self, scope: Scope) -> None:
-        if _is_public(scope["path"]):
+        if is_public_path(scope["path"]):
             self._reject_cross_site(scope)
         elif self._key is None:
             self._reject_foreign_host(scope)
@@ -113,13 +113,14 @@ def _host_name(host_header: str) -> tuple[str, bool]:
     return host, is_loopback(host)
 
 
-def _is_public(path: str) -> bool:
+def is_public_path(path: str) -> bool:
+    """Return whether a path needs no API key."""
     return path in _PUBLIC_PATHS or path.startswith(_PUBLIC_PREFIXES)
 
 
 def _is_page_request(scope: Scope) -> bool:
     """Return whether a browser requests a page that needs a login. API clients get an error response instead."""
-    if scope["method"] != "GET" or scope["path"].startswith(_API_PREFIXES) or _is_public(scope["path"]):
+    if scope["method"] != "GET" or scope["path"].startswith(_API_PREFIXES) or is_public_path(scope["path"]):
         return False
     headers = Headers(scope=scope)
     return "text/html" in headers.get("accept", "") and "authorization" not in headers

@@ -3,6 +3,7 @@
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from callsheet.api.auth_middleware import is_public_path
 from callsheet.api.errors import ApiError
 
 MAX_REQUESTS = 500
@@ -18,31 +19,35 @@ _RETRY_AFTER = 1
 class OverloadMiddleware:
     """Counts the requests in progress and the announced sizes of their bodies.
 
+    Requests to paths that need no key are counted apart: strangers cannot take the room of authenticated clients.
+
     A body of unknown size counts as `unknown_bytes`. Uploads are not counted by size, because they go to the disk.
     """
 
     def __init__(self, app: ASGIApp, *, unknown_bytes: int) -> None:
         self._app = app
         self._unknown_bytes = unknown_bytes
-        self._requests = 0
-        self._bytes = 0
+        self._requests = {True: 0, False: 0}
+        """By whether the path is public."""
+        self._bytes = {True: 0, False: 0}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; raise ApiError with status 503 if there is no room for it."""
         if scope["type"] != "http" or _is_uncounted(scope):
             await self._app(scope, receive, send)
             return
-        size = self._size(scope)
-        if self._requests >= MAX_REQUESTS or (size > 0 and self._bytes + size > MAX_BODY_BYTES and self._bytes > 0):
+        size, public = self._size(scope), is_public_path(scope["path"])
+        in_use = self._bytes[public]
+        if self._requests[public] >= MAX_REQUESTS or (size > 0 and in_use > 0 and in_use + size > MAX_BODY_BYTES):
             message = "The server has too many requests in progress. Retry in a moment."
             raise ApiError(503, "overloaded", message, retry_after=_RETRY_AFTER)
-        self._requests += 1
-        self._bytes += size
+        self._requests[public] += 1
+        self._bytes[public] += size
         try:
             await self._app(scope, receive, send)
         finally:
-            self._requests -= 1
-            self._bytes -= size
+            self._requests[public] -= 1
+            self._bytes[public] -= size
 
     def _size(self, scope: Scope) -> int:
         headers = Headers(scope=scope)

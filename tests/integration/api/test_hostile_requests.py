@@ -289,3 +289,13 @@ async def test_a_callback_url_that_can_never_be_called_is_refused(api, url, code
     assert response.status_code == 422
     assert [problem["path"] for problem in response.json()["errors"]] == ["callbackUrl"]
     assert response.json()["errors"][0]["code"] == code
+
+
+async def test_requests_without_a_key_do_not_take_the_room_of_others(api, monkeypatch):
+    monkeypatch.setattr(overload_middleware, "MAX_REQUESTS", 1)
+    _, writer = await asyncio.open_connection("127.0.0.1", api.client.base_url.port)
+    writer.write(b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 500\r\n\r\nkey=")
+    await until(lambda: len(api.server.server_state.tasks) >= 1)
+
+    assert (await api.client.get("/api/executions")).status_code == 200
+    writer.close()
