@@ -8,9 +8,11 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+from urllib.request import urlopen
 from uuid import uuid4
 
 import asyncpg
@@ -130,6 +132,13 @@ def takes_connections(port: int) -> bool:
     """Return whether a server on this machine accepts connections at a port."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
+    return False
+
+
+def is_ready(port: int) -> bool:
+    """Return whether a Callsheet server on this machine has opened its database."""
+    with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as response:  # noqa: S310
+        return bool(response.status == HTTPStatus.OK)
     return False
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from bench.children import START_SECONDS, Child, ChildFailed
-from bench.stores import Stores, takes_connections
+from bench.stores import Stores, is_ready
 
 
 def settings(store: str, data: Path, **others: object) -> dict[str, str]:
@@ -30,9 +30,9 @@ def worker(stores: Stores, store: str, environment: Mapping[str, str], *queues: 
 
 @contextlib.contextmanager
 def server(port: int, environment: Mapping[str, str], *modules: str) -> Iterator[Child]:
-    """Run `callsheet serve` with the operations of these modules; it accepts connections when the block starts."""
+    """Run `callsheet serve` with the operations of these modules; it is ready when the block starts."""
     imports = [argument for module in modules for argument in ("--import", module)]
-    with _program(["serve", "--port", str(port), *imports], environment, lambda: takes_connections(port)) as child:
+    with _program(["serve", "--port", str(port), *imports], environment, lambda: is_ready(port)) as child:
         yield child
 
 
