@@ -12,7 +12,8 @@ _RUN_ENDS = {"job.queued", "job.scheduled", "job.waiting", "job.pending", *_JOB_
 async def event_faults(connection: asyncpg.Connection) -> list[str]:
     """Return what is wrong in the stored events."""
     events = await connection.fetch(
-        "SELECT execution_id::text, number, job_id, type FROM events ORDER BY execution_id, number"
+        """SELECT execution_id::text, number, job_id, type, type = 'job.log' AND data ? 'run' AS is_discarded_run
+           FROM events ORDER BY execution_id, number"""
     )
     last = dict(await connection.fetch("SELECT id::text, last_event FROM executions"))
     final = {
@@ -27,7 +28,8 @@ async def event_faults(connection: asyncpg.Connection) -> list[str]:
         if [event["number"] for event in own] != list(range(1, last[execution_id] + 1)):
             faults.append(f"{execution_id}: the numbers have gaps")
         for job_id in {event["job_id"] for event in own}:
-            types = [event["type"] for event in own if event["job_id"] == job_id]
+            # The report of a discarded run may follow the end: its worker was frozen, or cut off, until then.
+            types = [event["type"] for event in own if event["job_id"] == job_id and not event["is_discarded_run"]]
             status = final.get((execution_id, job_id))
             found = _job_faults(types, status) if job_id else _execution_faults(types, status)
             faults += [f"{execution_id} {job_id or ''}: {fault}" for fault in found]

@@ -177,6 +177,7 @@ class Worker:
             for lane in self._lanes.values():
                 lane.cancel()
             await _cancel_and_wait([stop, *lanes, *loops])
+            await asyncio.to_thread(remove_abandoned_folders, self._settings.scratch_dir)
             self._heartbeat.cancel_requeues()
 
     def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
