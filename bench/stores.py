@@ -38,7 +38,8 @@ class Stores:
     def database(self) -> Iterator[str]:
         """Lend the address of a fresh database."""
         name = f"bench_{uuid4().hex}"
-        self.execute(f"CREATE DATABASE {name}")
+        # For the queries of measurements; Callsheet sets the search path of its own sessions.
+        self.execute(f"CREATE DATABASE {name}", f"ALTER DATABASE {name} SET search_path = callsheet, public")
         try:
             yield urlunsplit(urlsplit(self.dsn)._replace(path=f"/{name}"))
         finally:
@@ -137,7 +138,7 @@ def takes_connections(port: int) -> bool:
 
 def is_ready(port: int) -> bool:
     """Return whether a Callsheet server on this machine has opened its database."""
-    with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as response:  # noqa: S310
+    with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as response:
         return bool(response.status == HTTPStatus.OK)
     return False
 
