@@ -19,6 +19,7 @@ MIN_VERSION = 15
 _STATE = """
     SELECT current_user AS role,
            current_database() AS database,
+           split_part(current_setting('server_version'), ' ', 1) AS version,
            getdatabaseencoding() AS encoding,
            pg_is_in_recovery() AS is_standby,
            current_setting('default_transaction_read_only')::bool AS is_read_only,
@@ -57,7 +58,7 @@ class DatabaseState:
     usable_schemas: list[str]
     schemas_to_create_in: list[str]
     tables: list[str]
-    """In the schema of the tables, whoever created them."""
+    """All in the schema of the tables, also those of other applications."""
     forbidden_tables: list[str]
     """Tables that the role may not read and write."""
     views: list[str]
@@ -82,10 +83,7 @@ async def _read_state(connection: asyncpg.Connection, address: DatabaseAddress) 
     revision = None
     if "alembic_version" in set(row["tables"]) - set(row["forbidden_tables"]) and row["usable_schemas"]:
         revision = await connection.fetchval("SELECT version_num FROM alembic_version")
-    version = connection.get_server_version()
-    return DatabaseState(
-        version=f"{version.major}.{version.minor}", major_version=version.major, **dict(row), revision=revision
-    )
+    return DatabaseState(major_version=connection.get_server_version().major, **dict(row), revision=revision)
 
 
 def require_writable(state: DatabaseState, address: DatabaseAddress) -> None:
@@ -113,7 +111,8 @@ def require_fitness(state: DatabaseState, address: DatabaseAddress) -> None:
     if state.encoding != "UTF8":
         raise ConfigurationError(
             f"The database at {address} has the encoding {state.encoding}, and Callsheet needs UTF8. Create another "
-            f"one: CREATE DATABASE callsheet OWNER \"{state.role}\" ENCODING 'UTF8' TEMPLATE template0;"
+            f"one: CREATE DATABASE callsheet OWNER \"{state.role}\" ENCODING 'UTF8' TEMPLATE template0; "
+            "and set DATABASE_URL to it."
         )
 
 
@@ -127,10 +126,10 @@ def require_upgradable(state: DatabaseState, address: DatabaseAddress) -> None:
     if missing and not state.may_create_schemas:
         closed_too = [f'GRANT USAGE, CREATE ON SCHEMA "{name}" TO "{state.role}";' for name in closed]
         remedy = " ".join([f'CREATE SCHEMA "{name}" AUTHORIZATION "{state.role}";' for name in missing] + closed_too)
-        raise _forbidden(state, address, f"create the schema {' and '.join(missing)}", remedy)
+        raise _forbidden(state, address, f"create {_schemas(missing)}", remedy)
     if closed:
         remedy = " ".join(f'GRANT USAGE, CREATE ON SCHEMA "{name}" TO "{state.role}";' for name in closed)
-        raise _forbidden(state, address, f"create tables in the schema {' and '.join(closed)}", remedy)
+        raise _forbidden(state, address, f"create tables in {_schemas(closed)}", remedy)
     if foreign := _foreign(state):
         raise foreign_objects(address, foreign)
 
@@ -176,6 +175,10 @@ def _forbidden(state: DatabaseState, address: DatabaseAddress, what: str, remedy
         f"The role {state.role} may not {what} of the database at {address}. Its owner or a superuser has to run: "
         f"{remedy}"
     )
+
+
+def _schemas(names: list[str]) -> str:
+    return f"the {'schema' if len(names) == 1 else 'schemas'} {' and '.join(names)}"
 
 
 def _grants(state: DatabaseState, address: DatabaseAddress) -> str:
