@@ -89,7 +89,7 @@ def dsn(folder, database, *, user="boss", port=5432):
 
 @contextlib.contextmanager
 def _started(folder):
-    _run(folder, "pg_ctl", "-D", str(folder / "data"), "-l", str(folder / "log"), "-w", "-t", "120", "start")
+    _run(folder, "pg_ctl", "-D", str(folder / "data"), "-l", str(folder / "server.log"), "-w", "-t", "120", "start")
     try:
         yield
     finally:

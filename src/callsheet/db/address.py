@@ -14,7 +14,7 @@ from callsheet.db.address_parameters import read_parameters
 from callsheet.domain.errors import ConfigurationError
 
 DEFAULT_SCHEMA = "callsheet"
-_FORM = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or: host=HOST port=PORT user=USER password=PASSWORD dbname=NAME"
+_FORM = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, or host=HOST port=PORT user=USER dbname=DATABASE and so on"
 _SCHEME = re.compile(r"postgres(?:ql)?(?:\+\w+)?://", re.IGNORECASE)
 _ENCODE = "Encode these characters in user and password: / as %2F, ? as %3F, # as %23, @ as %40, % as %25"
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")

@@ -1,9 +1,11 @@
 """The parameters of database addresses: those of libpq, and those that other client libraries add."""
 
+import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from callsheet.domain.did_you_mean import did_you_mean
@@ -151,10 +153,20 @@ def _parameters(given: Mapping[str, str], problems: list[str]) -> Parameters:
         read.tls.setdefault("sslmode", _SSL_WORDS.get(given["ssl"].lower(), given["ssl"]))
     if mode := read.tls.get("sslmode"):
         read.tls["sslmode"] = _SSL_WORDS.get(mode, mode)
-    if read.tls.get("sslrootcert") == "system" and read.tls.get("sslmode", "verify-full") != "verify-full":
-        problems.append("the parameter sslrootcert=system needs sslmode=verify-full")
+    problems += _certificate_problems(read.tls)
     _read_options(given.get("options", ""), read, problems)
     return read
+
+
+def _certificate_problems(tls: Mapping[str, str]) -> Iterator[str]:
+    root, mode = tls.get("sslrootcert") or os.environ.get("PGSSLROOTCERT"), tls.get("sslmode", "")
+    if root == "system" and mode not in ("verify-full", ""):
+        yield "the parameter sslrootcert=system needs sslmode=verify-full"
+    if mode.startswith("verify") and root is None and not Path("~/.postgresql/root.crt").expanduser().is_file():
+        yield f"the parameter sslmode={mode} needs sslrootcert: the file of a certificate authority, or 'system'"
+    for name in ("sslrootcert", "sslcert", "sslkey", "sslcrl"):
+        if tls.get(name, "system") != "system" and not Path(tls[name]).is_file():
+            yield f"the parameter '{name}' names a file that does not exist"
 
 
 def _check_choice(name: str, value: str, problems: list[str]) -> None:

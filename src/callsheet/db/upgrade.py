@@ -34,7 +34,7 @@ async def upgrade(address: DatabaseAddress | str) -> bool:
     """
     address = as_address(address)
     state = await inspect(address)
-    if state.revision == HEAD:
+    if state.revision == HEAD or "alembic_version" in state.forbidden_tables:
         require_usable(state, address)
         return False
     require_upgradable(state, address)

@@ -97,8 +97,9 @@ async def test_a_role_that_did_not_create_the_tables_gets_the_statements_that_he
 @pytest.mark.parametrize(
     "others",
     [
-        "CREATE TABLE alembic_version (version_num text PRIMARY KEY); INSERT INTO alembic_version VALUES ('ab12')",
-        "CREATE TABLE events (id int); CREATE TABLE workers (id int); CREATE TABLE queues (name text)",
+        "SET search_path TO public; CREATE TABLE alembic_version (version_num text); "
+        "INSERT INTO alembic_version VALUES ('ab12')",
+        "SET search_path TO public; CREATE TABLE events (id int); CREATE TABLE workers (id int)",
     ],
     ids=["its own Alembic", "tables of the same names"],
 )
@@ -109,9 +110,8 @@ async def test_another_application_in_the_database_is_no_obstacle(empty, setting
     async with running_engine(ALL, settings=mine) as engine:
         assert (await engine.run({"jobs": [{"id": "a", "operation": "noop"}]})).status == "succeeded"
 
-    if "events" not in others:
-        with pytest.raises(ConfigurationError, match=r"tables alembic_version .*CALLSHEET_DATABASE_SCHEMA"):
-            await upgrade(parse_address(empty, schema="public"))
+    with pytest.raises(ConfigurationError, match=r"already has the tables .*CALLSHEET_DATABASE_SCHEMA"):
+        await upgrade(parse_address(empty, schema="public"))
 
 
 @pytest.mark.parametrize("where", ["callsheet", "reporting"])

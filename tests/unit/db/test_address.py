@@ -1,5 +1,7 @@
 """Addresses of databases, as hosters, ORMs and people write them."""
 
+from urllib.parse import quote
+
 import pytest
 from hypothesis import given, strategies
 
@@ -107,7 +109,7 @@ NEON = (
 PRISMA = "postgresql://cs:pw@db:5432/films?schema=public&pgbouncer=true&connection_limit=1&pool_timeout=0"
 RDS = (
     "host=films.eu-central-1.rds.amazonaws.com port=5432 dbname=films user=cs sslmode=verify-full "
-    "sslrootcert=/etc/ssl/rds.pem connect_timeout=10 keepalives=1 keepalives_idle=30 gssencmode=disable "
+    "sslrootcert={file} connect_timeout=10 keepalives=1 keepalives_idle=30 gssencmode=disable "
     "target_session_attrs=read-write application_name=films"
 )
 
@@ -133,11 +135,13 @@ def test_parameters_of_prisma_are_ignored_with_a_warning_each():
     ]
 
 
-def test_parameters_of_libpq_are_used():
-    address = parse_address(RDS)
+def test_parameters_of_libpq_are_used(tmp_path):
+    file = tmp_path / "rds.pem"
+    file.touch()
+    address = parse_address(RDS.format(file=file))
 
     arguments = address.arguments("callsheet")
-    assert arguments["dsn"] == "postgresql://?sslmode=verify-full&sslrootcert=%2Fetc%2Fssl%2Frds.pem"
+    assert arguments["dsn"] == f"postgresql://?sslmode=verify-full&sslrootcert={quote(str(file), safe='')}"
     assert arguments["server_settings"] == {"application_name": "films"}
     assert (address.connect_timeout, address.target_session_attrs) == (10, "read-write")
     assert [line.partition(" ")[0] for line in address.ignored] == ["keepalives", "keepalives_idle"]
@@ -170,3 +174,11 @@ def test_other_words_for_tls_are_understood(given, mode):
 
 def test_an_address_is_shown_without_user_and_password():
     assert str(parse_address("postgresql://cs:pw@db:5433,db2/films")) == "db:5433,db2:5432/films"
+
+
+def test_a_certificate_that_is_missing_is_a_wrong_setting(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(ConfigurationError, match="'sslrootcert' names a file that does not exist"):
+        parse_address("postgresql://db/films?sslmode=verify-full&sslrootcert=/none.pem")
+    with pytest.raises(ConfigurationError, match=r"sslmode=verify-ca needs sslrootcert: .* or 'system'"):
+        parse_address("postgresql://db/films?sslmode=verify-ca")
