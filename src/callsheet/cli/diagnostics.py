@@ -107,7 +107,7 @@ async def _database(settings: Settings, _: list[str] | None) -> AsyncIterator[Fi
         yield Finding("warning", "database", f"DATABASE_URL: {line}")
     try:
         state = await inspect(address)
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         yield Finding("error", "database", database_unavailable(settings, error).message)
         return
     require_usable(state, address)

@@ -81,7 +81,8 @@ async def inspect(address: DatabaseAddress) -> DatabaseState:
 async def _read_state(connection: asyncpg.Connection, address: DatabaseAddress) -> DatabaseState:
     row = await connection.fetchrow(_STATE, [address.schema, address.reporting_schema])
     revision = None
-    if "alembic_version" in set(row["tables"]) - set(row["forbidden_tables"]) and row["usable_schemas"]:
+    readable = address.schema in row["usable_schemas"] and "alembic_version" not in row["forbidden_tables"]
+    if readable and "alembic_version" in row["tables"]:
         revision = await connection.fetchval("SELECT version_num FROM alembic_version")
     return DatabaseState(major_version=connection.get_server_version().major, **dict(row), revision=revision)
 

@@ -1,4 +1,4 @@
-"""Detection of a connection pooler in transaction mode, which gives each transaction another session."""
+"""Detection of a connection pooler that gives each transaction, or each statement, another session."""
 
 import asyncio
 
@@ -20,7 +20,12 @@ async def refuse_transaction_pooling(connection: asyncpg.Connection, address: Da
     second client comes: in transaction mode this one gets the session of the first, or the first gets a new one.
     `connection` has no cache of statements: their names collide in a shared session.
     """
-    session = await _session_of(connection)
+    try:
+        session = await _session_of(connection)
+    except asyncpg.PostgresConnectionError as error:
+        if "statement pooling mode" in str(error):
+            raise _transaction_pooling(address) from None
+        raise
     if session == connection.get_server_pid():
         return
     other = await connect(address, statement_cache_size=0)
@@ -42,8 +47,8 @@ async def _session_of(connection: asyncpg.Connection) -> int:
 
 def _transaction_pooling(address: DatabaseAddress) -> ConfigurationError:
     return ConfigurationError(
-        f"The database at {address} is behind a connection pooler in transaction mode (PgBouncer with "
-        "pool_mode=transaction, port 6543 of Supabase, a host with -pooler of Neon). Callsheet needs sessions of its "
+        f"The database at {address} is behind a connection pooler in transaction mode or statement mode "
+        "(PgBouncer with pool_mode=transaction, port 6543 of Supabase, a host with -pooler of Neon). Callsheet needs sessions of its "
         "own, for LISTEN and for prepared statements, and has a pool of its own. Set CALLSHEET_DATABASE_URL to the "
         "address of the database itself or of a pooler in session mode. With Prisma, DIRECT_URL is that address."
     )

@@ -39,9 +39,9 @@ def settings_for(settings):
     return settings_for
 
 
-@pytest.fixture(params=["session", "transaction"])
+@pytest.fixture(params=["session", "transaction", "statement"])
 async def pooler(request, debian_server):
-    """A PgBouncer in each mode: mode and folder."""
+    """A PgBouncer in each mode: the mode, and the folder of its socket."""
     if debian_postgres.PGBOUNCER is None:
         pytest.skip("needs PgBouncer: apt-get install pgbouncer")
     with debian_postgres.running_pgbouncer(debian_server, mode=request.param) as folder:
@@ -71,7 +71,7 @@ async def test_all_statements_and_a_plan_run_on_the_oldest_supported_version(
     assert state.revision == HEAD
 
 
-async def test_pgbouncer_works_as_packaged_in_session_mode_and_is_refused_in_transaction_mode(
+async def test_pgbouncer_works_as_packaged_in_session_mode_and_is_refused_in_the_others(
     pooler, debian_server, debian_database, settings_for
 ):
     mode, folder = pooler
