@@ -8,7 +8,8 @@ from callsheet.db.address import DatabaseAddress
 from callsheet.db.session import connect
 from callsheet.domain.errors import ConfigurationError
 
-_ROUNDS = 3
+_ROUNDS = 8
+"""While other clients use the pooler, a connection may get the same session several times by chance."""
 _TIMEOUT = 5.0
 """Seconds for one query. A pooler whose sessions are all in use does not respond."""
 
@@ -47,8 +48,8 @@ async def _session_of(connection: asyncpg.Connection) -> int:
 
 def _transaction_pooling(address: DatabaseAddress) -> ConfigurationError:
     return ConfigurationError(
-        f"The database at {address} is behind a connection pooler in transaction mode or statement mode "
-        "(PgBouncer with pool_mode=transaction, port 6543 of Supabase, a host with -pooler of Neon). Callsheet needs sessions of its "
-        "own, for LISTEN and for prepared statements, and has a pool of its own. Set CALLSHEET_DATABASE_URL to the "
+        f"The database at {address} is behind a connection pooler in transaction mode or statement mode (PgBouncer "
+        "with pool_mode=transaction, port 6543 of Supabase, a host with -pooler of Neon). Callsheet needs sessions of "
+        "its own, for LISTEN and for prepared statements, and has a pool of its own. Set CALLSHEET_DATABASE_URL to the "
         "address of the database itself or of a pooler in session mode. With Prisma, DIRECT_URL is that address."
     )
