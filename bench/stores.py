@@ -38,7 +38,8 @@ class Stores:
     def database(self) -> Iterator[str]:
         """Lend the address of a fresh database."""
         name = f"bench_{uuid4().hex}"
-        self.execute(f"CREATE DATABASE {name}")
+        # For the queries of measurements; Callsheet sets the search path of its own sessions.
+        self.execute(f"CREATE DATABASE {name}", f"ALTER DATABASE {name} SET search_path = callsheet, public")
         try:
             yield urlunsplit(urlsplit(self.dsn)._replace(path=f"/{name}"))
         finally:

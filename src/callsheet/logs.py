@@ -25,7 +25,7 @@ _SECRET_TEXTS = [
     (re.compile(pattern, re.IGNORECASE), replacement)
     for pattern, replacement in [
         # The password in a URL, for example of a database.
-        (r"(://[^\s:/@]*:)[^\s@/]+(?=@)", rf"\1{_REDACTED}"),
+        (r"(://[^\s:/@]*:)(?!(?-i:PASSWORD)@)[^\s@/]+(?=@)", rf"\1{_REDACTED}"),
         # Signatures and keys in the query of a URL.
         (r"([?&](?:sig|signature|token|key|api_?key|X-Amz-[\w-]+)=)[^&\s\"'<>]+", rf"\1{_REDACTED}"),
         (rf"\b(Bearer|Basic)\s++(?!{_PLACEHOLDER})[\w.~+/=-]{{4,}}", rf"\1 {_REDACTED}"),

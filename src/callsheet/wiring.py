@@ -13,11 +13,13 @@ import asyncpg
 import structlog
 
 from callsheet.comfyui.pool import Pool
+from callsheet.db.address import DatabaseAddress, parse_address
 from callsheet.db.database import TRANSIENT_ERRORS, Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
+from callsheet.db.refusals import REJECTIONS, connection_error
 from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import CallsheetError, ConfigurationError, DatabaseUnavailable
+from callsheet.domain.errors import CallsheetError, DatabaseUnavailable
 from callsheet.domain.queues import canonical_queue
 from callsheet.domain.records import Execution
 from callsheet.engine.fleet.public_url import RECORD_INTERVAL, PublicUrl, record_public_url
@@ -34,7 +36,6 @@ from callsheet.files.cache import FileCache
 from callsheet.files.signed_urls import signed_file_url, signing_key
 from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage, open_storage
-from callsheet.logs import redact_secrets
 from callsheet.media.ffmpeg.binary import open_ffmpeg
 from callsheet.notify.webhooks import WebhookSender
 from callsheet.operation_api.catalog import Catalog
@@ -174,18 +175,21 @@ async def open_database(settings: Settings, *, migrate: bool, wait: bool = False
     """
     async with AsyncExitStack() as stack:
         if settings.database_url is not None:
-            dsn = settings.database_url.get_secret_value()
+            address = configured_address(settings)
+            for line in address.ignored:
+                log.warning("a parameter of DATABASE_URL is ignored", parameter=line)
         else:
             embedded = EmbeddedPostgres(settings.data_dir / "postgres")
             dsn = await asyncio.to_thread(embedded.start)
+            address = parse_address(dsn, schema=settings.database_schema)
             stack.push_async_callback(asyncio.to_thread, embedded.stop)
             migrate = True
 
         async def connect() -> Database:
             if migrate:
-                await upgrade(dsn)
+                await upgrade(address)
             async with AsyncExitStack() as opening:
-                database = await opening.enter_async_context(Database(dsn, size=settings.database_pool_size))
+                database = await opening.enter_async_context(Database(address, size=settings.database_pool_size))
                 if not migrate:
                     await check_revision(database)
                 stack.push_async_exit(opening.pop_all().__aexit__)
@@ -197,7 +201,7 @@ async def open_database(settings: Settings, *, migrate: bool, wait: bool = False
 async def _connect(settings: Settings, connect: Callable[[], Awaitable[Database]]) -> Database:
     try:
         return await connect()
-    except (*_REJECTIONS, *TRANSIENT_ERRORS) as error:
+    except (*REJECTIONS, *TRANSIENT_ERRORS) as error:
         raise database_unavailable(settings, error) from None
 
 
@@ -206,7 +210,7 @@ async def _connect_when_available(settings: Settings, connect: Callable[[], Awai
     while True:
         try:
             database = await connect()
-        except _REJECTIONS as error:
+        except REJECTIONS as error:
             raise database_unavailable(settings, error) from None
         except TRANSIENT_ERRORS as error:
             log.warning(
@@ -226,30 +230,21 @@ async def _connect_when_available(settings: Settings, connect: Callable[[], Awai
 
 def database_unavailable(settings: Settings, error: BaseException) -> CallsheetError:
     """Return the error for an unusable database, with its address and the reason but without its password."""
-    reason = redact_secrets(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
-    if settings.database_url is None:
-        return DatabaseUnavailable(f"The embedded database in {settings.data_dir} does not respond ({reason}).")
-    address = settings.database_url.get_secret_value().rpartition("@")[2].partition("?")[0]
-    if isinstance(error, _INVALID_URL) and not isinstance(error, OSError):  # a TLS error is both
-        return ConfigurationError(
-            f"DATABASE_URL is invalid ({reason}). It has the form postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
-        )
-    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
-        return DatabaseUnavailable(
-            f"The database at {address} rejects the login ({reason}). Check user and password in DATABASE_URL."
-        )
-    if isinstance(error, asyncpg.InvalidCatalogNameError):
-        return DatabaseUnavailable(
-            f"The server at {address} does not have this database ({reason}). Check DATABASE_URL, or create it."
-        )
+    if settings.database_url is not None:
+        return connection_error(configured_address(settings), error)
+    if isinstance(error, CallsheetError):
+        return error
     return DatabaseUnavailable(
-        f"The database at {address} cannot be reached ({reason}). Check DATABASE_URL, and that PostgreSQL is running."
+        f"The embedded database in {settings.data_dir} does not respond ({type(error).__name__}: {error})."
     )
 
 
-_INVALID_URL = (asyncpg.exceptions.ClientConfigurationError, ValueError)
-_REJECTIONS = (*_INVALID_URL, asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
-"""Errors of a first connection that waiting does not repair."""
+def configured_address(settings: Settings) -> DatabaseAddress:
+    """Return the address of the setting DATABASE_URL. Raises ConfigurationError if it is invalid."""
+    assert settings.database_url is not None  # noqa: S101 - the caller has checked
+    return parse_address(settings.database_url.get_secret_value(), schema=settings.database_schema)
+
+
 _MIN_DELAY, _MAX_DELAY = 0.5, 15.0
 """Seconds between two tries to connect at the start; doubled after each."""
 

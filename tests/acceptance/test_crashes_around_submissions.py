@@ -110,7 +110,7 @@ class Stage:
     async def database_contents(self):
         """Return the contents of the database as text, by table."""
         async with self.engine.runtime.database.connection() as connection:
-            tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'callsheet'")
             names = [table["tablename"] for table in tables]
             return {
                 name: "\n".join(row["row"] for row in await connection.fetch(f'SELECT t::text AS row FROM "{name}" t'))

@@ -52,7 +52,7 @@ class Findings:
 async def wait_until_ended(system: System, timeout: float) -> None:
     """Wait until no execution is unfinished and no callback is due, or the time is over."""
     deadline = time.monotonic() + timeout
-    connection = await asyncpg.connect(system.dsn)
+    connection = await asyncpg.connect(system.dsn, server_settings={"search_path": "callsheet"})
     try:
         while time.monotonic() < deadline:
             open_rows = await connection.fetchval("""
@@ -68,7 +68,7 @@ async def wait_until_ended(system: System, timeout: float) -> None:
 async def audit(system: System, client: Client, unaccepted: list[Order]) -> Findings:
     """Audit the database, the storage and the records of the fakes, then stop the programs and look for remains."""
     findings = Findings()
-    connection = await asyncpg.connect(system.dsn)
+    connection = await asyncpg.connect(system.dsn, server_settings={"search_path": "callsheet"})
     try:
         jobs = await connection.fetch(_JOBS)
         kinds = {order.key: order.kind for order in client.orders}

@@ -19,8 +19,9 @@ from callsheet.comfyui.health import check_servers
 from callsheet.comfyui.pool import Pool
 from callsheet.comfyui.workflows import load_workflow, stored_workflows
 from callsheet.db.embedded.postgres import EmbeddedPostgres
+from callsheet.db.fitness import inspect, require_upgradable, require_usable, require_writable
 from callsheet.db.migrations import HEAD
-from callsheet.db.upgrade import current_revision
+from callsheet.db.upgrade import other_revision
 from callsheet.domain.errors import CallsheetError, ConfigurationError
 from callsheet.files.storage import open_storage
 from callsheet.media.ffmpeg.binary import capabilities, find_ffmpeg
@@ -28,7 +29,7 @@ from callsheet.media.ffmpeg.sandbox import is_sandboxed
 from callsheet.operation_api.requirements import missing_requirements
 from callsheet.processes.landlock import landlock_version
 from callsheet.settings import Settings
-from callsheet.wiring import database_unavailable
+from callsheet.wiring import configured_address, database_unavailable
 
 _LOW_SPACE = 5_000_000_000
 _NO_SPACE = 500_000_000
@@ -101,19 +102,25 @@ async def _database(settings: Settings, _: list[str] | None) -> AsyncIterator[Fi
     if settings.database_url is None:
         yield await asyncio.to_thread(_embedded, settings)
         return
+    address = configured_address(settings)
+    for line in address.ignored:
+        yield Finding("warning", "database", f"DATABASE_URL: {line}")
     try:
-        revision = await current_revision(settings.database_url.get_secret_value())
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
+        state = await inspect(address)
+    except (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         yield Finding("error", "database", database_unavailable(settings, error).message)
         return
-    if revision is None:
+    require_usable(state, address)
+    if state.revision is None:
+        require_upgradable(state, address)
         yield Finding("warning", "database", "no schema yet; run `callsheet db upgrade` or `callsheet up`")
-    elif revision != HEAD:
-        yield Finding(
-            "error", "database", f"schema {revision}, but this version needs {HEAD}; run `callsheet db upgrade`"
-        )
+    elif state.revision != HEAD:
+        raise other_revision(state.revision)
     else:
-        yield Finding("ok", "database", f"reachable, schema {revision}")
+        require_writable(state, address)
+        yield Finding(
+            "ok", "database", f"reachable, PostgreSQL {state.version}, schema {address.schema} {state.revision}"
+        )
 
 
 def _embedded(settings: Settings) -> Finding:

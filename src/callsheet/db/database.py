@@ -11,7 +11,9 @@ from typing import Any, TypeAlias, TypeVar
 import asyncpg
 import structlog
 
+from callsheet.db.address import DatabaseAddress
 from callsheet.db.outage_log import OutageLog
+from callsheet.db.session import CONNECT_TIMEOUT, as_address, connect, prepare_session
 from callsheet.domain.errors import DatabaseUnavailable
 
 T = TypeVar("T")
@@ -46,12 +48,13 @@ _COMMAND_TIMEOUT = 30.0
 class Database:
     """Connection pool. `retry` repeats work while the database is unavailable.
 
-    async with Database(dsn) as database:
+    async with Database(address) as database:
         job = await database.retry(lambda c: sql.get_job(c, id=job_id))
     """
 
-    def __init__(self, dsn: str, *, size: int = 8) -> None:
-        self.dsn = dsn
+    def __init__(self, address: DatabaseAddress | str, *, size: int = 8) -> None:
+        """Raises ConfigurationError for an invalid address."""
+        self.address = as_address(address)
         self._size = size
         self._pool: asyncpg.Pool | None = None
         self._shared: dict[Callable[[Database], Any], Any] = {}
@@ -60,13 +63,14 @@ class Database:
 
     async def __aenter__(self) -> "Database":
         self._pool = await asyncpg.create_pool(
-            self.dsn,
+            **self.address.arguments("callsheet"),
             min_size=1,
             max_size=self._size,
             command_timeout=_COMMAND_TIMEOUT,
             max_inactive_connection_lifetime=120,
+            timeout=self.address.connect_timeout or CONNECT_TIMEOUT,
+            init=lambda connection: prepare_session(connection, self.address),
             reset=_keep_session,
-            server_settings={"application_name": "callsheet", "jit": "off", "lock_timeout": "10s"},
         )
         return self
 
@@ -155,8 +159,8 @@ class DedicatedConnection:
     `timeout` limits each `run`, in seconds, including the time to connect.
     """
 
-    def __init__(self, dsn: str, *, timeout: float) -> None:
-        self._dsn = dsn
+    def __init__(self, address: DatabaseAddress, *, timeout: float) -> None:
+        self._address = address
         self._timeout = timeout
         self._connection: asyncpg.Connection | None = None
 
@@ -165,9 +169,7 @@ class DedicatedConnection:
         try:
             async with asyncio.timeout(self._timeout):
                 if self._connection is None or self._connection.is_closed():
-                    self._connection = await asyncpg.connect(
-                        self._dsn, server_settings={"application_name": "callsheet heartbeat"}
-                    )
+                    self._connection = await connect(self._address, application_name="callsheet heartbeat")
                 return await work(self._connection)
         except BaseException:
             self.close()

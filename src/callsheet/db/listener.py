@@ -5,10 +5,10 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-import asyncpg
-
+from callsheet.db.address import DatabaseAddress
 from callsheet.db.database import TRANSIENT_ERRORS
 from callsheet.db.outage_log import OutageLog
+from callsheet.db.session import connect
 
 OnNotify = Callable[[str, str], None]
 """Called with channel and payload."""
@@ -23,7 +23,7 @@ class Listener:
 
     def __init__(
         self,
-        dsn: str,
+        address: DatabaseAddress,
         channels: list[str],
         *,
         on_notify: OnNotify,
@@ -31,7 +31,7 @@ class Listener:
         ping_interval: float = 5,
         ping_timeout: float = 5,
     ) -> None:
-        self._dsn = dsn
+        self._address = address
         self._channels = channels
         self._on_notify = on_notify
         self._on_gap = on_gap
@@ -56,9 +56,7 @@ class Listener:
             delay = min(delay * 2, 2)
 
     async def _listen_until_disconnected(self) -> None:
-        connection = await asyncpg.connect(
-            self._dsn, timeout=10, server_settings={"application_name": "callsheet listener"}
-        )
+        connection = await connect(self._address, application_name="callsheet listener", timeout=10)
         terminated = asyncio.Event()
         connection.add_termination_listener(lambda _: terminated.set())
         try:

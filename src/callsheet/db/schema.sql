@@ -1,4 +1,5 @@
--- The current schema. The migrations produce the same; a test compares the two.
+-- The current schema. The migrations produce the same; a test compares the two. The tables are in the schema of the
+-- setting DATABASE_SCHEMA, which each session has as its search path. `callsheet db upgrade` creates both schemas.
 --
 -- Lock order. Every transaction that changes an execution or its jobs first locks the row of the execution; several
 -- executions in the order of their ids. Only the claim of queued jobs locks job rows before executions: it skips locked
@@ -266,7 +267,6 @@ CREATE INDEX outbox_due ON outbox (due_at) WHERE delivered_at IS NULL AND failed
 CREATE INDEX outbox_by_execution ON outbox (execution_id);
 
 -- Views in the words of other systems: `processing`, `completed`, `completed_at`. Callsheet does not read them.
-CREATE SCHEMA IF NOT EXISTS reporting;
 
 CREATE VIEW reporting.execution_jobs AS
 SELECT id, execution_id, job_id, operation, queue, params,

@@ -2,9 +2,12 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 
 import platformdirs
 from pydantic import BaseModel, Field, SecretStr
+
+from callsheet.domain.text_form import TextForm
 
 
 class InstallationSettings(BaseModel):
@@ -16,6 +19,14 @@ class InstallationSettings(BaseModel):
     )
     database_url: SecretStr | None = Field(
         None, description="PostgreSQL server to use; unset: an embedded PostgreSQL 18 in the data folder"
+    )
+    database_schema: Annotated[
+        str,
+        TextForm(r"^(?!pg_|information_schema$)[a-z_][a-z0-9_]{0,39}$", "a name of lower-case letters, digits and _"),
+    ] = Field(
+        "callsheet",
+        description="Schema of all tables, created by `callsheet db upgrade`. Installations with different schemas can "
+        "share a database",
     )
     database_pool_size: int = Field(8, ge=2, description="Maximum number of database connections of each process")
     work_dir: Path | None = Field(None, description="Scratch space of running jobs; unset: `work` in the data folder")

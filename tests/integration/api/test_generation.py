@@ -48,7 +48,7 @@ class Service:
         shown = (await self.api.client.get(f"/api/executions/{execution_id}")).text
         events = [repr(event) for event in await self.api.engine.events(execution_id)]
         async with self.api.runtime.database.connection() as connection:
-            tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'callsheet'")
             rows = [repr(await connection.fetch(f'SELECT * FROM "{table["tablename"]}"')) for table in tables]
         return "\n".join([shown, *events, *rows])
 

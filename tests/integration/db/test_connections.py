@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from callsheet.db import database as database_module
+from callsheet.db.address import parse_address
 from callsheet.db.database import Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.listener import Listener
@@ -50,7 +51,7 @@ class RecordingListener:
         self.notifications = []
         self.gaps = 0
         self.listener = Listener(
-            dsn,
+            parse_address(dsn),
             ["news"],
             on_notify=lambda _, payload: self.notifications.append(payload),
             on_gap=self._gap,

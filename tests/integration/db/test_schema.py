@@ -19,16 +19,17 @@ MIGRATIONS = files("callsheet.db").joinpath("migrations")
 CATALOGS = {
     "columns": """
         SELECT table_name, column_name, data_type, is_nullable, column_default, identity_generation
-        FROM information_schema.columns WHERE table_schema = 'public' ORDER BY 1, ordinal_position""",
-    "indexes": "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1, 2",
+        FROM information_schema.columns WHERE table_schema = 'callsheet' ORDER BY 1, ordinal_position""",
+    "indexes": "SELECT tablename, indexname, indexdef FROM pg_indexes WHERE schemaname = 'callsheet' ORDER BY 1, 2",
     "constraints": """
         SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
-        WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2""",
+        WHERE connamespace = 'callsheet'::regnamespace ORDER BY 1, 2""",
     "storage options": """
         SELECT relname, relkind, relpersistence, reloptions FROM pg_class
-        WHERE relnamespace = 'public'::regnamespace ORDER BY 1""",
+        WHERE relnamespace = 'callsheet'::regnamespace ORDER BY 1""",
     "functions": """
-        SELECT proname, pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1""",
+        SELECT proname, pg_get_functiondef(oid) FROM pg_proc
+        WHERE pronamespace = 'callsheet'::regnamespace ORDER BY 1""",
     "views": "SELECT viewname, schemaname, definition FROM pg_views WHERE schemaname = 'reporting' ORDER BY 1",
     "triggers": "SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1",
 }
@@ -65,6 +66,7 @@ async def test_every_statement_can_be_prepared(statement, migrated):
 async def test_a_fresh_schema_equals_a_migrated_one(what, migrated, new_database):
     fresh = new_database(empty=True)
     connection = await asyncpg.connect(fresh)
+    await connection.execute("CREATE SCHEMA callsheet; CREATE SCHEMA reporting; SET search_path TO callsheet")
     await connection.execute(SCHEMA)
     await connection.close()
 
@@ -90,14 +92,17 @@ async def test_concurrent_upgrades_migrate_once(new_database):
 async def test_a_failed_upgrade_changes_nothing(new_database):
     dsn = new_database(empty=True)
     connection = await asyncpg.connect(dsn)
-    await connection.execute("CREATE TABLE outbox (a int)")  # conflicts with one of the last tables
+    await connection.execute(
+        "CREATE SCHEMA callsheet; CREATE TYPE callsheet.outbox AS (a int)"
+    )  # one of the last tables
 
-    with pytest.raises(Exception, match="outbox"):
+    with pytest.raises(ConfigurationError, match="outbox"):
         await upgrade(dsn)
 
-    tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'callsheet'")
+    schemas = await connection.fetch("SELECT nspname FROM pg_namespace WHERE nspname = 'reporting'")
     await connection.close()
-    assert [row["tablename"] for row in tables] == ["outbox"]
+    assert (tables, schemas) == ([], [])
     assert await current_revision(dsn) is None
 
 

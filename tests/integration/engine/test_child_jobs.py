@@ -402,7 +402,7 @@ async def test_child_jobs_are_stored_once_when_the_response_is_lost(idle_engine)
     execution_id = await idle_engine.submit(plan(parent(child_job("a"))))
     (claimed,) = await claim_as_live_worker(idle_engine.runtime.database)
 
-    async with LossyDatabase(idle_engine.runtime.database.dsn) as database:
+    async with LossyDatabase(idle_engine.runtime.database.address) as database:
         completer = Completer(database)
         writing = asyncio.create_task(completer.run())
         recorded = await completer.record(deferred(claimed))

@@ -29,7 +29,7 @@ class CountingDatabase(Database):
 
 @pytest.fixture
 async def database(idle_engine):
-    async with CountingDatabase(idle_engine.runtime.database.dsn, size=2) as database:
+    async with CountingDatabase(idle_engine.runtime.database.address, size=2) as database:
         yield database
 
 

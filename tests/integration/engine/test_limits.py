@@ -156,7 +156,7 @@ async def test_16_claimers_claim_10_000_jobs_once_each_within_the_limit(idle_eng
                     "UPDATE execution_jobs SET status = 'succeeded' WHERE id = ANY ($1)", [job.id for job in jobs]
                 )
 
-    async with Database(database.dsn, size=16) as shared:
+    async with Database(database.address, size=16) as shared:
         await asyncio.gather(*(work(shared, number) for number in range(16)))
         assert peak <= limit
         await change(idle_engine, clear_max_running=True)

@@ -135,7 +135,7 @@ async def test_jobs_and_edges_of_a_duplicate_are_not_stored(idle_engine):
 
 
 async def test_groups_with_the_same_keys_in_another_order_do_not_deadlock(idle_engine):
-    async with Database(idle_engine.runtime.database.dsn, size=4) as other:
+    async with Database(idle_engine.runtime.database.address, size=4) as other:
 
         async def both(number):
             for database, keys in ((idle_engine.runtime.database, range(20)), (other, reversed(range(20)))):

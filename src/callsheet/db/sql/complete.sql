@@ -120,12 +120,12 @@ WITH given AS (
     SELECT gen_random_uuid(), c.id, 'execution.' || c.end_status, c.callback_url
     FROM changed c WHERE c.ends AND c.callback_url IS NOT NULL
 )
-SELECT pg_notify('callsheet_ready', queue) FROM unnest(:ready_queues::text[]) AS queue
+SELECT pg_notify(current_schema() || '_ready', queue) FROM unnest(:ready_queues::text[]) AS queue
 UNION ALL
-SELECT pg_notify('callsheet_ready', name) FROM queues
+SELECT pg_notify(current_schema() || '_ready', name) FROM queues
 WHERE name = ANY (:freed_queues::text[]) AND (max_running IS NOT NULL OR rate_limit IS NOT NULL)
 UNION ALL
-SELECT pg_notify('callsheet_events', payload) FROM unnest(:event_notifications::text[]) AS payload;
+SELECT pg_notify(current_schema() || '_events', payload) FROM unnest(:event_notifications::text[]) AS payload;
 
 -- name: store_progress
 -- Stores the newest progress of running jobs. Runs with an old epoch change nothing and are not returned.
@@ -137,7 +137,7 @@ RETURNING j.id;
 
 -- name: notify_event_streams!
 -- Runs in its own transaction: NOTIFY takes a database-wide lock until the commit is on disk.
-SELECT pg_notify('callsheet_events', payload) FROM unnest(:event_notifications::text[]) AS payload;
+SELECT pg_notify(current_schema() || '_events', payload) FROM unnest(:event_notifications::text[]) AS payload;
 
 -- name: held_leases
 -- Which of these runs still own their job: same epoch, status running.

@@ -39,7 +39,7 @@ WHERE execution_id = :execution_id AND (:job::text IS NULL OR job_id = :job OR s
 RETURNING id, execution_id, job_id, worker_id;
 
 -- name: notify_control
-SELECT pg_notify('callsheet_control', :message::text);
+SELECT pg_notify(current_schema() || '_control', :message::text);
 
 -- name: retry_states
 -- Status of every job of an execution, to decide which jobs a retry runs again.

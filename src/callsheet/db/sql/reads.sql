@@ -138,4 +138,4 @@ SET paused_at = CASE WHEN :paused::bool IS NULL THEN q.paused_at
     rate_limit = CASE WHEN :clear_rate::bool THEN NULL ELSE coalesce(:rate_limit::int, q.rate_limit) END,
     rate_period = CASE WHEN :clear_rate::bool THEN NULL ELSE coalesce(:rate_period::float8, q.rate_period) END
 RETURNING name, paused_at, max_running, rate_limit, rate_period,
-          pg_notify('callsheet_control', 'queue ' || name), pg_notify('callsheet_ready', name);
+          pg_notify(current_schema() || '_control', 'queue ' || name), pg_notify(current_schema() || '_ready', name);

@@ -46,9 +46,9 @@ WITH given AS (
     FROM given
     WHERE id NOT IN (SELECT id FROM duplicates)
 ), notifications AS (
-    SELECT pg_notify('callsheet_ready', queue) FROM unnest(:ready_queues::text[]) AS queue
+    SELECT pg_notify(current_schema() || '_ready', queue) FROM unnest(:ready_queues::text[]) AS queue
     UNION ALL
-    SELECT pg_notify('callsheet_events', payload) FROM unnest(:event_notifications::text[]) AS payload
+    SELECT pg_notify(current_schema() || '_events', payload) FROM unnest(:event_notifications::text[]) AS payload
 )
 SELECT NULL::uuid AS duplicate FROM notifications
 UNION ALL

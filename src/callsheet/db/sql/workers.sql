@@ -49,7 +49,7 @@ ORDER BY w.lost_at IS NOT NULL, w.name, w.id;
 -- name: set_lanes^
 -- Changes some lanes of a worker and notifies it.
 UPDATE workers SET lanes = lanes || :lanes::text::jsonb WHERE id = :id AND lost_at IS NULL
-RETURNING id, pg_notify('callsheet_control', 'lanes ' || id::text);
+RETURNING id, pg_notify(current_schema() || '_control', 'lanes ' || id::text);
 
 -- name: count_worker_hosts$
 -- Number of hosts with a live worker that runs an operation for an execution.

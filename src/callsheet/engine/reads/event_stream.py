@@ -46,8 +46,8 @@ class EventStream:
         self._requested = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
         self._listener = Listener(
-            database.dsn,
-            ["callsheet_events"],
+            database.address,
+            [database.address.channel("events")],
             on_notify=lambda _, payload: self._wake_followers(payload),
             on_gap=lambda: self._wake_followers("*"),
         )

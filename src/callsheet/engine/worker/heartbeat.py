@@ -62,7 +62,7 @@ class Heartbeat:
         self._completer = completer
         self._worker_timeout = worker_timeout
         self.outage = database.outage
-        self._connection = DedicatedConnection(database.dsn, timeout=worker_timeout / 4)
+        self._connection = DedicatedConnection(database.address, timeout=worker_timeout / 4)
         self._connection_lock = asyncio.Lock()
         self._last: float | None = None
         self._requeuing: dict[UUID, asyncio.Task[None]] = {}

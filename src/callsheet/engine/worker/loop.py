@@ -124,9 +124,10 @@ class Worker:
         self._stopping = asyncio.Event()
         self._skip_grace = asyncio.Event()
         self._unregistered = False
+        self._ready_channel = database.address.channel("ready")
         self._listener = Listener(
-            database.dsn,
-            ["callsheet_ready", "callsheet_control"],
+            database.address,
+            [self._ready_channel, database.address.channel("control")],
             on_notify=self._on_notify,
             on_gap=self._on_listener_gap,
         )
@@ -264,7 +265,7 @@ class Worker:
             await lane.wait_drained()
 
     def _on_notify(self, channel: str, payload: str) -> None:
-        if channel == "callsheet_ready":
+        if channel == self._ready_channel:
             if lane := self._lanes.get(payload):
                 lane.wake()
             return

@@ -261,7 +261,6 @@ CREATE INDEX outbox_due ON outbox (due_at) WHERE delivered_at IS NULL AND failed
 CREATE INDEX outbox_by_execution ON outbox (execution_id);
 
 -- Views in the words of other systems: `processing`, `completed`, `completed_at`. Callsheet does not read them.
-CREATE SCHEMA IF NOT EXISTS reporting;
 
 CREATE VIEW reporting.execution_jobs AS
 SELECT id, execution_id, job_id, operation, queue, params,
