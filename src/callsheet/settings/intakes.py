@@ -1,0 +1,27 @@
+"""Intakes: the queues that messages are taken from."""
+
+from pydantic import BaseModel, Field, SecretStr
+
+
+class IntakeSettings(BaseModel):
+    """Intakes: the queues that messages are taken from."""
+
+    intake_max_open: int = Field(
+        10_000, ge=1, description="Number of messages that one intake process has open at the same time"
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis of the intakes, such as `redis://:PASSWORD@host:6379/0`. Unset: REDIS_HOST and REDIS_PORT",
+    )
+    redis_host: str = Field("localhost", description="Host of Redis, if REDIS_URL is not set")
+    redis_port: int = Field(6379, ge=1, le=65535, description="Port of Redis, if REDIS_URL is not set")
+    bull_prefix: str = Field("bull", description="Prefix of the Redis keys of BullMQ")
+    bullmq_queues: str = Field(
+        "content-generation,video-generation,lora-training",
+        description="Queues of BullMQ to serve, separated by commas. `name=mapping` sets how the data of a job becomes "
+        "a plan: the name of a built-in mapping (`video-generation`, `plan`), `module:function`, or the path of a plan "
+        "file. Without it, the built-in mapping of the same name",
+    )
+    bullmq_lock_duration: float = Field(
+        60.0, ge=1, description="Seconds after which BullMQ gives the jobs of a killed intake to its successor"
+    )
