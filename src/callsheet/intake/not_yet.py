@@ -8,7 +8,7 @@ def not_available(name: str) -> PlanMapping:
     """Return a mapping that rejects every job with a clear reason."""
 
     def reject(_payload: Payload) -> PlanData:
-        message = f"this version of Callsheet has no operation for '{name}'; map the queue to a plan or a function of your own"
+        message = f"there is no operation for '{name}' yet; map the queue to a plan file or to a function of your own"
         raise BadParams([Problem("", "unsupported", message)], f"'{name}' is not supported")
 
     return reject

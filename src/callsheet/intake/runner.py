@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -217,7 +218,7 @@ class IntakeRunner:
             self._reports[execution_id] = task
 
     async def _report(self, execution_id: UUID, followed: FollowedMessage) -> None:
-        """Report what has happened to one execution, in order. Reports of different messages do not wait for another."""
+        """Report what has happened to one execution, in order. No message waits for the reports of another."""
         try:
             while followed.has_news and self._followed.get(execution_id) is followed:
                 if followed.ended.is_set():
@@ -288,7 +289,7 @@ class IntakeRunner:
 
     async def _adopt(self) -> None:
         while found := await self._store.adopt(_ADOPT_BATCH):
-            await self._retries.repeat("adopt", lambda messages=found: self._intake.adopted(messages))
+            await self._retries.repeat("adopt", partial(self._intake.adopted, found))
             for message in found:
                 self._open(message)
             log.info("took over open messages", intake=self._intake.name, messages=len(found))

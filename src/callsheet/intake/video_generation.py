@@ -72,7 +72,7 @@ def _read(data: Mapping[str, Any]) -> VideoGenerationData:
 def _changes(graph: Mapping[str, Any], body: VideoGenerationData) -> dict[str, Any]:
     given = body.model_dump(by_alias=True, exclude={"workflow"})
     merged = merge_graphs(dict(graph), body.workflow or {})
-    changes: dict[str, Any] = {node: fields for node, fields in (body.workflow or {}).items()}
+    changes: dict[str, Any] = dict(body.workflow or {})
     placed = False
     for node, fields in merged.items():
         if not isinstance(fields, dict):

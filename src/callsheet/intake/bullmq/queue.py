@@ -54,7 +54,7 @@ class BullQueue:
         )
         self._worker = Worker(
             name,
-            None,  # type: ignore[arg-type] # no loop: jobs are taken by `take`
+            None,  # no loop: jobs are taken by `take`
             {
                 "connection": self._client,
                 "prefix": prefix,
