@@ -1,5 +1,6 @@
 // A producer of BullMQ. The version is chosen by VERSION: 4, 5 or 6.
 import readline from "node:readline";
+import { Redis } from "ioredis";
 
 const { Queue, QueueEvents, Job, FlowProducer } = await import(
   process.env.VERSION === "6" ? "bullmq" : `bullmq-${process.env.VERSION}`
@@ -9,6 +10,10 @@ const prefix = process.env.BULL_PREFIX || undefined;
 const options = { connection, ...(prefix ? { prefix } : {}) };
 const queues = {};
 const events = {};
+
+const client = new Redis({ ...connection, lazyConnect: true });
+client.on("error", () => {});
+const keyOf = (queue, name) => `${prefix || "bull"}:${queue}:${name}`;
 
 function queueOf(name) {
   if (!queues[name]) {
@@ -38,7 +43,6 @@ const described = async (job) => ({
   failedReason: job.failedReason,
   stacktrace: job.stacktrace,
   attemptsMade: job.attemptsMade,
-  data: job.data,
 });
 
 const handlers = {
@@ -68,6 +72,21 @@ const handlers = {
   events: async ({ queue }) => (await eventsOf(queue)).seen,
   workers: async ({ queue }) => (await queueOf(queue).getWorkers()).length,
   retry: async ({ queue, id, state = "failed" }) => void (await (await Job.fromId(queueOf(queue), id)).retry(state)),
+  // A job whose fields no client of BullMQ would write.
+  addBroken: async ({ queue, fields }) => {
+    const job = await queueOf(queue).add("broken", {}, { delay: 3_600_000 });
+    await client.hset(keyOf(queue, job.id), fields);
+    await job.promote();
+    return job.id;
+  },
+  // As BullMQ does it when the lock of an active job has expired.
+  deliverAgain: async ({ queue, id }) => {
+    await client.del(keyOf(queue, `${id}:lock`));
+    await client.lrem(keyOf(queue, "active"), 0, id);
+    await client.hincrby(keyOf(queue, id), "stc", 1);
+    await client.rpush(keyOf(queue, "wait"), id);
+    await client.zadd(keyOf(queue, "marker"), 0, "0");
+  },
   remove: async ({ queue, id }) => void (await queueOf(queue).remove(id)),
   pause: async ({ queue }) => void (await queueOf(queue).pause()),
   resume: async ({ queue }) => void (await queueOf(queue).resume()),

@@ -11,9 +11,6 @@ from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import BadInput
 
-LEASE = 30.0
-"""Seconds. Another process takes over the messages of an intake process that has not renewed them for so long."""
-
 
 @dataclass(frozen=True, slots=True)
 class MessageKey:
@@ -34,6 +31,8 @@ class IntakeMessage:
     """What the intake needs to report to the source, in any process. JSON values."""
     owner: UUID
     """Id of the intake process."""
+    lease: float
+    """Seconds after which another process takes the message over, unless the owner renews it."""
     encoded_claim: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -74,7 +73,7 @@ async def take_messages(
         execution_ids=execution_ids,
         claims=[each.encoded_claim for each in messages],
         owners=[each.owner for each in messages],
-        lease=LEASE,
+        lease=max(each.lease for each in messages),
     )
     by_place = {row["place"]: row["execution_id"] for row in rows}
     return [by_place[place] for place in range(1, len(messages) + 1)]
@@ -83,15 +82,17 @@ async def take_messages(
 class MessageStore:
     """The open messages of one intake process."""
 
-    def __init__(self, database: Database, intake: str, owner: UUID) -> None:
+    def __init__(self, database: Database, intake: str, owner: UUID, *, lease: float) -> None:
+        """`lease` is in seconds: another process takes the messages over if they are not renewed for so long."""
         self._database = database
+        self._lease = lease
         self._intake = intake
         self._owner = owner
 
     async def adopt(self, limit: int) -> list[OpenMessage]:
         """Take over up to `limit` open messages of processes that have ended."""
         rows = await self._database.retry(
-            lambda c: sql.adopt_messages(c, intake=self._intake, owner=self._owner, lease=LEASE, limit=limit)
+            lambda c: sql.adopt_messages(c, intake=self._intake, owner=self._owner, lease=self._lease, limit=limit)
         )
         return [
             OpenMessage(
@@ -108,7 +109,9 @@ class MessageStore:
 
         Returns the executions of those that this process still owns.
         """
-        rows = await self._database.retry(lambda c: sql.renew_messages(c, **self._arguments(reported), lease=LEASE))
+        rows = await self._database.retry(
+            lambda c: sql.renew_messages(c, **self._arguments(reported), lease=self._lease)
+        )
         return {row["execution_id"] for row in rows}
 
     async def close(self, reported: Mapping[MessageKey, int]) -> None:
@@ -118,13 +121,6 @@ class MessageStore:
     async def release(self) -> None:
         """Give all open messages up, for the successor of this process."""
         await self._database.retry(lambda c: sql.release_messages(c, intake=self._intake, owner=self._owner), timeout=5)
-
-    async def find_execution(self, source: str, message_id: str) -> UUID | None:
-        """Return the newest execution of a message; None if it is unknown."""
-        row = await self._database.retry(
-            lambda c: sql.find_message(c, intake=self._intake, source=source, message_id=message_id)
-        )
-        return None if row is None else row["execution_id"]
 
     def _arguments(self, reported: Mapping[MessageKey, int]) -> dict[str, Any]:
         keys: Collection[MessageKey] = reported.keys()
@@ -136,3 +132,9 @@ class MessageStore:
             "attempts": [key.attempt for key in keys],
             "reported": list(reported.values()),
         }
+
+
+async def find_message_execution(database: Database, intake: str, source: str, message_id: str) -> UUID | None:
+    """Return the newest execution of a message; None if it is unknown."""
+    row = await database.retry(lambda c: sql.find_message(c, intake=intake, source=source, message_id=message_id))
+    return None if row is None else row["execution_id"]

@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadSource, InvalidState
 from callsheet.domain.ids import new_id
-from callsheet.engine.intake_messages import MessageStore
+from callsheet.engine.intake_messages import find_message_execution
 from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.files.object_keys import UPLOADS
 from callsheet.intake.contract import Outcome, PublishedFile
@@ -22,8 +22,8 @@ class RuntimeContext:
 
     def __init__(self, runtime: Runtime, intake: str) -> None:
         self._runtime = runtime
+        self._intake = intake
         self._id = new_id()
-        self._store = MessageStore(runtime.database, intake, self._id)
 
     @property
     def settings(self) -> Settings:
@@ -37,11 +37,12 @@ class RuntimeContext:
 
     async def cancel(self, source: str, message_id: str) -> bool:
         """Cancel the execution of a message. Returns False for an unknown message or an ended execution."""
-        execution_id = await self._store.find_execution(source, message_id)
+        database = self._runtime.database
+        execution_id = await find_message_execution(database, self._intake, source, message_id)
         if execution_id is None:
             return False
         try:
-            await cancel_execution(self._runtime.database, execution_id)
+            await cancel_execution(database, execution_id)
         except InvalidState:
             return False
         return True

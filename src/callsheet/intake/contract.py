@@ -185,7 +185,7 @@ class Intake(ABC):
 
     @abstractmethod
     def receive(self) -> AsyncIterator[Delivery]:
-        """Yield messages as they are taken. Taking is paused while nobody asks for the next one."""
+        """Yield messages as they are taken. Taking is paused until the next one is requested."""
 
     @abstractmethod
     async def plan(self, delivery: Delivery) -> Mapping[str, Any]:

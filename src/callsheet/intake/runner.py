@@ -15,7 +15,7 @@ from callsheet.db.group_commit import GroupCommit
 from callsheet.domain.errors import BadInput, DatabaseUnavailable, NotFound, PlanRefused, ProblemList
 from callsheet.domain.plan import Submission
 from callsheet.domain.plan_validation import read_plan, read_submission
-from callsheet.engine.intake_messages import LEASE, IntakeMessage, MessageKey, MessageStore, OpenMessage
+from callsheet.engine.intake_messages import IntakeMessage, MessageKey, MessageStore, OpenMessage
 from callsheet.engine.jobs.submit import submit
 from callsheet.engine.reads.executions import get_execution
 from callsheet.intake.context import RuntimeContext
@@ -53,7 +53,8 @@ class IntakeRunner:
         context = RuntimeContext(runtime, kind.name)
         self.id = context.owner
         self._intake = kind(context)
-        self._store = MessageStore(runtime.database, kind.name, self.id)
+        self._lease = runtime.settings.intake_lease.total_seconds()
+        self._store = MessageStore(runtime.database, kind.name, self.id, lease=self._lease)
         self.counters = IntakeCounters(self.id, kind.name)
         self._retries = SourceRetries(kind.name, self.counters.note_error)
         self._followed: dict[UUID, FollowedMessage] = {}
@@ -84,8 +85,8 @@ class IntakeRunner:
                     "receive": self._receive(),
                     "follow": self._follow(),
                     "keep alive": self._every(self._intake.keep_alive_interval, self._keep_alive),
-                    "own": self._every(LEASE / 3, self._renew),
-                    "adopt": self._every(_ADOPT_INTERVAL, self._adopt),
+                    "own": self._every(self._lease / 3, self._renew),
+                    "adopt": self._every(min(_ADOPT_INTERVAL, self._lease / 3), self._adopt),
                     "heartbeat": self._every(HEARTBEAT_INTERVAL, self._record, at_once=True),
                 }.items()
             ]
@@ -139,7 +140,7 @@ class IntakeRunner:
     async def _submit(self, delivery: Delivery) -> OpenMessage | None:
         try:
             submission = self._read(await self._intake.plan(delivery), delivery.key)
-            message = IntakeMessage(delivery.key, delivery.claim, self.id)
+            message = IntakeMessage(delivery.key, delivery.claim, self.id, self._lease)
             execution_id = await self._submit_until_stored(submission, message)
         except BadInput as error:
             await self._reject(delivery, _rejection_of(error))

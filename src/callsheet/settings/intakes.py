@@ -1,6 +1,10 @@
 """Intakes: the queues that messages are taken from."""
 
+from datetime import timedelta
+
 from pydantic import BaseModel, Field, SecretStr
+
+from callsheet.domain.durations import Duration
 
 
 class IntakeSettings(BaseModel):
@@ -8,6 +12,11 @@ class IntakeSettings(BaseModel):
 
     intake_max_open: int = Field(
         10_000, ge=1, description="Number of messages that one intake process has open at the same time"
+    )
+    intake_lease: Duration = Field(
+        timedelta(seconds=30),
+        ge=timedelta(seconds=1),
+        description="Time after which another process takes over the open messages of a killed intake process",
     )
     redis_url: SecretStr | None = Field(
         None,
@@ -22,6 +31,8 @@ class IntakeSettings(BaseModel):
         "a plan: the name of a built-in mapping (`video-generation`, `plan`), `module:function`, or the path of a plan "
         "file. Without it, the built-in mapping of the same name",
     )
-    bullmq_lock_duration: float = Field(
-        60.0, ge=1, description="Seconds after which BullMQ gives the jobs of a killed intake to its successor"
+    bullmq_lock_duration: Duration = Field(
+        timedelta(minutes=1),
+        ge=timedelta(seconds=1),
+        description="Time after which BullMQ takes the jobs of a killed intake back",
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from tests.support.node import NodeProgram
@@ -18,7 +19,7 @@ def settings(settings, redis_server):
             "redis_port": redis_server.port,
             "redis_host": "127.0.0.1",
             "bullmq_queues": f"{QUEUE}=plan,video-generation,content-generation,lora-training",
-            "bullmq_lock_duration": 5.0,
+            "bullmq_lock_duration": timedelta(seconds=5),
         }
     )
 
@@ -115,6 +116,15 @@ async def test_invalid_jobs_fail_at_once_with_all_problems(engine, node, start_i
     assert (job["state"], job["attemptsMade"]) == ("failed", 1)
     assert "jobs[1].operation" in job["stacktrace"][0] and "jobs[2].id" in job["stacktrace"][0]
     assert await count(engine, "SELECT count(*) FROM executions") == 0
+
+
+@pytest.mark.parametrize("field", ["data", "opts", "stacktrace", "progress", "attemptsMade"])
+async def test_a_job_that_no_client_can_read_fails_and_the_intake_goes_on(node, start_intake, ask, field):
+    await ask(node, "addBroken", queue=QUEUE, fields={"data": "7", field: '{"jobs": ['})
+    await start_intake(BullMQIntake)
+    good = await ask(node, "add", queue=QUEUE, data=plan(noop()))
+    assert (await ask(node, "finished", queue=QUEUE, id=good, timeout=60_000))["result"]["status"] == "succeeded"
+    await until(lambda: ask(node, "counts", queue=QUEUE), lambda counts: (counts["failed"], counts["active"]) == (1, 0))
 
 
 @pytest.mark.parametrize("queue", ["content-generation", "lora-training"])

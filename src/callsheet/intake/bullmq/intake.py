@@ -53,7 +53,7 @@ class BullMQIntake(Intake):
     def __init__(self, context: IntakeContext) -> None:
         super().__init__(context)
         settings = context.settings
-        self.keep_alive_interval = settings.bullmq_lock_duration / 4
+        self.keep_alive_interval = settings.bullmq_lock_duration.total_seconds() / 4
         self._mappings = {
             queue: find_mapping(mapping, MAPPINGS, settings) for queue, mapping in parse_queues(settings).items()
         }
@@ -62,7 +62,7 @@ class BullMQIntake(Intake):
             queue: BullQueue(
                 queue,
                 prefix=settings.bull_prefix,
-                lock_duration=settings.bullmq_lock_duration,
+                lock_duration=settings.bullmq_lock_duration.total_seconds(),
                 connection=options,
             )
             for queue in self._mappings

@@ -1,4 +1,4 @@
-"""One queue of BullMQ: takes jobs with tokens of our own, keeps their locks, and moves them to their end.
+"""One queue of BullMQ: takes jobs with its own tokens, keeps their locks, and moves them to their end.
 
 The scripts of the package `bullmq` do all changes; they are the same Lua as in Node. Its worker loop is not used: a
 token that is stored with the message lets any process continue after a restart, without a redelivery.
@@ -27,6 +27,9 @@ _MAX_STALLED = 1_000_000
 _MIN_STALLED_INTERVAL = 1.0
 _GONE = ("Missing key", "is not in the")
 """Beginnings of the errors of a job that was removed, or has ended already."""
+_JSON_FIELDS = (("data", "null", object), ("opts", "{}", dict), ("progress", "0", object), ("stacktrace", "[]", list))
+"""JSON fields of a job, with a default and the type of their values."""
+_NUMBERS = ("delay", "priority", "timestamp", "finishedOn", "processedOn", "ats", "atm", "attemptsMade", "stc")
 _NO_LOCK = "Missing lock"
 _OTHER_LOCK = "Lock mismatch"
 
@@ -47,7 +50,7 @@ class BullQueue:
         self._client = Redis(
             **connection,
             decode_responses=True,
-            # Failed calls are repeated by the runner, which can tell about them.
+            # Failed calls are repeated by the runner, which also logs them.
             retry=Retry(NoBackoff(), 0),
             # The form that `getWorkers` and Bull Board look for.
             client_name=f"{prefix}:{encoded}:w:callsheet",
@@ -93,7 +96,7 @@ class BullQueue:
                 await self._lock_again(str(job_id), tokens[str(job_id)])
 
     async def _lock_again(self, job_id: str, token: str) -> bool:
-        """Lock an active job that nobody has locked: its lock expired while Redis or this process was away."""
+        """Lock an active job that no worker has locked: its lock expired while Redis or this process was away."""
         if await self._client.lpos(f"{self._prefix}active", job_id) is None:
             return False
         locked = await self._client.set(f"{self._prefix}{job_id}:lock", token, px=self._lock_ms, nx=True)
@@ -139,7 +142,7 @@ class BullQueue:
 
     async def _end(self, job_id: str, token: str, move: Any) -> None:
         async with _available():
-            job = await Job.fromId(self._worker, job_id)
+            job = await self._job(job_id)
             if job is None:
                 return
             try:
@@ -147,13 +150,17 @@ class BullQueue:
             except TypeError as error:
                 text = str(error)
                 if _NO_LOCK in text and await self._lock_again(job_id, token):
-                    await move(await Job.fromId(self._worker, job_id))
+                    await move(await self._job(job_id))
                 elif text.startswith(_GONE) or any(part in text for part in (*_GONE, _NO_LOCK)):
                     return
                 elif _OTHER_LOCK in text:
                     raise LockLost(text) from None
                 else:
                     raise
+
+    async def _job(self, job_id: str) -> Job | None:
+        data = await self._worker.backend.getJobData(job_id)
+        return Job.fromJSON(self._worker, _readable(data), job_id) if data else None
 
     async def backlog(self) -> int:
         """Return the number of jobs that wait."""
@@ -174,19 +181,18 @@ async def _available() -> AsyncIterator[None]:
 
 
 def _readable(data: dict[str, str]) -> dict[str, str]:
-    """Return the fields of a job with those replaced that cannot be parsed, so that the job can be rejected."""
+    """Return the fields of a job without those that cannot be parsed, so that the job can be rejected."""
     checked = dict(data)
-    for name, default, kind in (("data", '"\\u0000unreadable"', object), ("opts", "{}", dict)):
+    for name, default, kind in _JSON_FIELDS:
         try:
-            if not isinstance(json.loads(data.get(name, default)), kind):
-                checked[name] = default
+            readable = isinstance(json.loads(checked.get(name, default)), kind)
         except (ValueError, RecursionError):
+            readable = False
+        if not readable:
             checked[name] = default
-    for name in ("progress", "stacktrace", "delay", "priority", "timestamp", "ats", "atm", "stc"):
-        try:
-            json.loads(data.get(name, "0"))
-        except (ValueError, RecursionError):
-            checked.pop(name, None)
+    for name in _NUMBERS:
+        if not checked.get(name, "0").isdecimal():
+            del checked[name]
     return checked
 
 
