@@ -81,15 +81,30 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """A stored file under a key of its own."""
+
+    key: str
+    url: str
+    """Signed URL."""
+    expires_at: datetime
+    artifact: Artifact
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """The end of an execution."""
 
     execution: Execution
+    published: Sequence[PublishedFile] = ()
+    """The files that the plan asked to publish."""
+    publish_error: str | None = None
+    """Why they could not be published, for good."""
 
     @property
     def succeeded(self) -> bool:
-        """Whether it succeeded."""
-        return self.execution.status == ExecutionStatus.SUCCEEDED
+        """Whether it succeeded, and its files were published."""
+        return self.execution.status == ExecutionStatus.SUCCEEDED and self.publish_error is None
 
     @property
     def cancelled(self) -> bool:
@@ -113,27 +128,20 @@ class Outcome:
 
     @property
     def is_retry_safe(self) -> bool:
-        """Whether another attempt cannot pay twice. It could after an order whose outcome is unknown."""
+        """Whether another attempt is useful and cannot pay twice. It could after an order with an unknown outcome."""
+        if self.publish_error is not None:
+            return False
         return not any(job.error is not None and job.error.code in _UNKNOWN_OUTCOMES for job in self.failed_jobs)
 
     @property
     def error(self) -> str:
         """Why the execution did not succeed: the first failed job with the code and text of its error."""
+        if self.publish_error is not None:
+            return self.publish_error
         for job in self.failed_jobs:
             if job.error is not None:
                 return f"{job.error.code}: {job.error.message} (job {job.job_id})"
         return "cancelled" if self.cancelled else str(self.execution.status)
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedFile:
-    """A stored file under a key of its own."""
-
-    key: str
-    url: str
-    """Signed URL."""
-    expires_at: datetime
-    artifact: Artifact
 
 
 class IntakeContext(Protocol):
@@ -149,9 +157,6 @@ class IntakeContext(Protocol):
 
     async def cancel(self, source: str, message_id: str) -> bool:
         """Cancel the execution of a message. Returns False for an unknown message or an ended execution."""
-
-    async def publish(self, outcome: "Outcome", source: str) -> "list[PublishedFile]":
-        """Publish the files that the plan asks for, under keys below the name of the source. Can be repeated."""
 
 
 class Intake(ABC):

@@ -12,9 +12,10 @@ import structlog
 
 from callsheet.db.database import TRANSIENT_ERRORS
 from callsheet.db.group_commit import GroupCommit
-from callsheet.domain.errors import BadInput, DatabaseUnavailable, NotFound, PlanRefused, ProblemList
+from callsheet.domain.errors import BadInput, BadSource, DatabaseUnavailable, NotFound, PlanRefused, ProblemList
 from callsheet.domain.plan import Submission
 from callsheet.domain.plan_validation import read_plan, read_submission
+from callsheet.domain.records import Execution
 from callsheet.engine.intake_messages import IntakeMessage, MessageKey, MessageStore, OpenMessage
 from callsheet.engine.jobs.submit import submit
 from callsheet.engine.reads.executions import get_execution
@@ -22,6 +23,7 @@ from callsheet.intake.context import RuntimeContext
 from callsheet.intake.contract import Claimed, Delivery, Intake, Outcome, Rejection, SourceUnavailable
 from callsheet.intake.counters import HEARTBEAT_INTERVAL, IntakeCounters
 from callsheet.intake.followed_message import FollowedMessage
+from callsheet.intake.published_files import publish_files
 from callsheet.intake.retries import SourceRetries
 from callsheet.wiring import Runtime
 
@@ -242,14 +244,20 @@ class IntakeRunner:
     async def _finish(self, execution_id: UUID, followed: FollowedMessage) -> None:
         async with self._finish_slots:
             execution = await self._read_ended(execution_id)
-        outcome = Outcome(execution)
+        outcome = await self._retries.repeat("publish", lambda: self._outcome(execution, followed.message.key.source))
         newest = await self._report_news(followed)
         await self._retries.repeat("finish", lambda: self._intake.finish(followed.message, outcome))
         await self._closes.write((followed.message.key, newest))
         self.counters.closed += 1
         self._forget(execution_id)
 
-    async def _read_ended(self, execution_id: UUID) -> Any:
+    async def _outcome(self, execution: Execution, source: str) -> Outcome:
+        try:
+            return Outcome(execution, await publish_files(self._runtime, execution, source))
+        except BadSource as error:
+            return Outcome(execution, publish_error=error.message)
+
+    async def _read_ended(self, execution_id: UUID) -> Execution:
         return await self._database.repeat(
             lambda: get_execution(self._database, execution_id, self._runtime.sign), timeout=float("inf")
         )

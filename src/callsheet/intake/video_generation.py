@@ -19,6 +19,7 @@ from callsheet.domain.errors import BadParams, ConfigurationError, Problem
 from callsheet.domain.model import Model
 from callsheet.domain.validation_problems import all_problems
 from callsheet.intake.mappings import Payload, PlanData, as_text, fill_placeholders
+from callsheet.intake.published_files import publish_entry
 
 _INPUTS_BY_PREFERENCE = ("text", "value", "string", "prompt", "text_positive", "int", "float", "number")
 """Inputs of a titled node that can receive a field."""
@@ -50,10 +51,10 @@ def video_generation(payload: Payload) -> PlanData:
         {"id": "clip", "operation": "comfyui", "params": {"graph": _changes(graph, body)}},
         {"id": "final", "operation": "finish", "params": {"video": "${clip.videos[0]}"}},
     ]
-    key = f"{payload.source}/{payload.product_id}/final.mp4"
+    published = publish_entry("final", "video", f"{payload.source}/{payload.product_id}/final.mp4")
     return {
         "executionPlan": {"name": f"{payload.source} {payload.product_id}", "jobs": jobs},
-        "metadata": {"publish": [{"job": "final", "field": "video", "key": key}]},
+        "metadata": {"publish": [published]},
     }
 
 

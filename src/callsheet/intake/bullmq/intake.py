@@ -141,9 +141,8 @@ class BullMQIntake(Intake):
             final = outcome.cancelled or not outcome.is_retry_safe
             await self._fail(message, outcome.error, _stack(outcome), final=final)
             return
-        published = await self.context.publish(outcome, message.key.source)
         queue = self._queues[message.key.source]
-        result = job_result(outcome, published)
+        result = job_result(outcome)
         try:
             await queue.complete(message.key.message_id, message.claim["token"], result)
         except LockLost as error:
@@ -199,11 +198,10 @@ def _delivery(queue: str, job: Job) -> Delivery:
     return Delivery(key, {"name": str(job.name), "data": job.data}, {"token": job.token})
 
 
-def job_result(outcome: Outcome, published: Sequence[Any]) -> dict[str, Any]:
+def job_result(outcome: Outcome) -> dict[str, Any]:
     """Return the value that the producer receives: `url` and `key` of the published file, and all artifacts."""
     result: dict[str, Any] = {"executionId": str(outcome.execution.execution_id), "status": "succeeded"}
-    if published:
-        first = published[0]
+    for first in outcome.published[:1]:
         result |= {"url": first.url, "key": first.key, "expiresAt": first.expires_at.isoformat()}
     result["artifacts"] = [
         {
