@@ -34,6 +34,7 @@ from callsheet.settings.comfyui import ComfyUISettings
 from callsheet.settings.ffmpeg import FFmpegSettings
 from callsheet.settings.generation import GenerationSettings
 from callsheet.settings.installation import InstallationSettings
+from callsheet.settings.intakes import IntakeSettings
 from callsheet.settings.logs import LogSettings
 from callsheet.settings.sources import SourceSettings
 from callsheet.settings.speech import SpeechSettings
@@ -75,6 +76,7 @@ _GROUPS: dict[str, tuple[type[BaseModel], ...]] = {
     "Generation": (GenerationSettings,),
     "ComfyUI": (ComfyUISettings,),
     "Webhooks": (WebhookSettings,),
+    "Intakes": (IntakeSettings,),
     "Logs": (LogSettings,),
 }
 

@@ -10,6 +10,7 @@ from callsheet.domain.records import (
     Event,
     Execution,
     ExecutionSummary,
+    IntakeRecord,
     Job,
     JobLogLine,
     OperationRecord,
@@ -239,6 +240,28 @@ queue = _response(_QUEUE)
 queues = _response({"queues": [_QUEUE.model_dump(mode="json")]})
 worker = _response(_WORKER_RECORD)
 workers = _response({"workers": [_WORKER_RECORD.model_dump(mode="json")]})
+intakes = _response(
+    {
+        "intakes": [
+            IntakeRecord(
+                id=UUID("019ab1f0-2222-7000-8000-00000000000a"),
+                name="bullmq",
+                sources=["video-generation"],
+                status="working",
+                host="gpu-1",
+                pid=4242,
+                open=17,
+                oldest_open_at=_AT,
+                backlog=120,
+                accepted=2400,
+                closed=2383,
+                rejected=2,
+                started_at=_AT,
+                heartbeat_at=_AT,
+            ).model_dump(mode="json")
+        ]
+    }
+)
 operation = _response(_OPERATION)
 operations = _response({"operations": [_OPERATION.model_dump(mode="json")]})
 

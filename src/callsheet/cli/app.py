@@ -12,6 +12,7 @@ from callsheet.cli import (
     database,
     executions,
     fake_servers,
+    intakes,
     logs,
     models,
     operations,
@@ -38,7 +39,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-_SERVICES = ("up", "serve", "worker")
+_SERVICES = ("up", "serve", "worker", "intake")
 _LOCAL = "Run on this machine"
 _SERVER = "Use a running server"
 _INSTALLATION = "Inspect and set up this installation"
@@ -82,6 +83,7 @@ app.command(rich_help_panel=_LOCAL)(render.render)
 app.command(rich_help_panel=_LOCAL)(serve.up)
 app.command(rich_help_panel=_LOCAL)(serve.serve)
 app.command(rich_help_panel=_LOCAL)(worker.worker)
+app.command(rich_help_panel=_LOCAL)(intakes.intake)
 app.command(rich_help_panel=_SERVER)(executions.submit)
 app.command(rich_help_panel=_SERVER)(executions.status)
 app.command(rich_help_panel=_SERVER)(executions.watch)
@@ -91,6 +93,7 @@ app.command(rich_help_panel=_SERVER)(logs.logs)
 app.command(rich_help_panel=_SERVER)(logs.events)
 app.command(rich_help_panel=_SERVER)(artifacts.artifacts)
 app.command(rich_help_panel=_SERVER)(artifacts.download)
+app.command(rich_help_panel=_SERVER)(intakes.intakes)
 app.add_typer(executions.group, name="executions", rich_help_panel=_SERVER)
 app.add_typer(queues.group, name="queues", rich_help_panel=_SERVER)
 app.add_typer(workers.group, name="workers", rich_help_panel=_SERVER)

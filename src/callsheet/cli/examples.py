@@ -18,6 +18,8 @@ EXAMPLES: Mapping[str, str] = {
     "download": "callsheet download last --out videos --name '*.mp4'",
     "events": "callsheet events last --follow",
     "executions list": "callsheet executions list --status failed --limit 50",
+    "intake": "callsheet intake bullmq",
+    "intakes": "callsheet intakes",
     "logs": "callsheet logs last --job film --follow",
     "models list": "callsheet models list",
     "models show": "callsheet models show bytedance/seedance-1-pro",

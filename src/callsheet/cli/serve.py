@@ -19,6 +19,10 @@ def up(
     ] = None,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
+    intakes: Annotated[
+        list[str] | None,
+        typer.Option("--intake", metavar="NAME", help="Also run this intake, such as bullmq; can be repeated"),
+    ] = None,
     reload: Annotated[
         bool,
         typer.Option(
@@ -36,8 +40,8 @@ def up(
     options = {"host": host, "port": port, "data_dir": data_dir, "database_url": database_url}
     worker_args = worker_arguments(None, concurrency, modules, verbose=context.obj)
     if reload:
-        _run_reloading(options, modules, concurrency, verbose=context.obj)
-    _run_server(options, modules, worker_args=worker_args, verbose=context.obj)
+        _run_reloading(options, modules, concurrency, intakes, verbose=context.obj)
+    _run_server(options, modules, worker_args=worker_args, intakes=intakes, verbose=context.obj)
 
 
 def serve(
@@ -54,12 +58,18 @@ def serve(
 
 
 def _run_server(
-    options: Mapping[str, object], modules: list[str] | None, *, worker_args: list[str] | None, verbose: bool
+    options: Mapping[str, object],
+    modules: list[str] | None,
+    *,
+    worker_args: list[str] | None,
+    intakes: list[str] | None = None,
+    verbose: bool,
 ) -> None:
     from callsheet.api.bind_check import require_api_key_beyond_loopback
     from callsheet.cli.bootstrap import child_environment, configure_command_logging, discover_operations, load_settings
     from callsheet.cli.loop import run_async
     from callsheet.cli.server_runner import serve_runtime
+    from callsheet.intake.catalog import load_intake
     from callsheet.processes.supervisor import Lifeline
 
     settings = load_settings(**options)
@@ -68,13 +78,24 @@ def _run_server(
     configure_command_logging(settings, verbose=verbose)
     require_api_key_beyond_loopback(settings)
     code = run_async(
-        serve_runtime(settings, discover_operations(modules), worker_args=worker_args, env=child_environment(**options))
+        serve_runtime(
+            settings,
+            discover_operations(modules),
+            worker_args=worker_args,
+            env=child_environment(**options),
+            intakes=[load_intake(name) for name in intakes or ()],
+        )
     )
     raise typer.Exit(code)
 
 
 def _run_reloading(
-    options: Mapping[str, object], modules: list[str] | None, concurrency: str | None, *, verbose: bool
+    options: Mapping[str, object],
+    modules: list[str] | None,
+    concurrency: str | None,
+    intakes: list[str] | None,
+    *,
+    verbose: bool,
 ) -> None:
     import socket
 
@@ -91,5 +112,6 @@ def _run_reloading(
             port = free.getsockname()[1]
     arguments = [*(["-v"] if verbose else []), "up", *(["--concurrency", concurrency] if concurrency else [])]
     arguments += [part for module in modules or () for part in ("--import", module)]
+    arguments += [part for name in intakes or () for part in ("--intake", name)]
     env = child_environment(**{**options, "port": port})
     raise typer.Exit(run_async(serve_reloading(settings, arguments, env, modules or ())))

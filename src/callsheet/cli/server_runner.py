@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from callsheet.api.app import create_app
 from callsheet.api.server import Server, make_server
@@ -12,6 +12,8 @@ from callsheet.cli.loop import on_stop_signals
 from callsheet.cli.printing import say
 from callsheet.cli.worker import worker_supervisor
 from callsheet.domain.errors import ConfigurationError
+from callsheet.intake.contract import Intake
+from callsheet.intake.runner import IntakeRunner
 from callsheet.operation_api.catalog import Catalog
 from callsheet.processes.supervisor import Supervisor
 from callsheet.settings import Settings
@@ -22,9 +24,16 @@ _WITHOUT_WORKER = "not run here; start `callsheet worker`"
 
 
 async def serve_runtime(
-    settings: Settings, catalog: Catalog, *, worker_args: list[str] | None, env: Mapping[str, str]
+    settings: Settings,
+    catalog: Catalog,
+    *,
+    worker_args: list[str] | None,
+    env: Mapping[str, str],
+    intakes: Sequence[type[Intake]] = (),
 ) -> int:
     """Serve until SIGTERM or SIGINT. `worker_args` are the arguments of the worker process; None starts no worker.
+
+    `intakes` run in this process.
 
     While the database does not respond, the server waits for it, and responds that it is not ready.
 
@@ -43,34 +52,42 @@ async def serve_runtime(
                 )
                 # What is loaded now stays. Without it, a full garbage collection pauses the server for half as long.
                 gc.freeze()
-                return await _until_stopped(runtime, server, supervisor, serving)
+                runners = [IntakeRunner(kind, runtime) for kind in intakes]
+                return await _until_stopped(runtime, server, supervisor, serving, runners)
         finally:
             server.stop()
             await asyncio.wait({serving})
 
 
 async def _until_stopped(
-    runtime: Runtime, server: Server, supervisor: Supervisor | None, serving: "asyncio.Task[None]"
+    runtime: Runtime,
+    server: Server,
+    supervisor: Supervisor | None,
+    serving: "asyncio.Task[None]",
+    runners: Sequence[IntakeRunner],
 ) -> int:
     def stop() -> None:
         server.force_exit, server.should_exit = server.should_exit, True
         if supervisor is not None:
             supervisor.stop()
+        for runner in runners:
+            runner.stop()
 
     on_stop_signals(stop)
     sending = asyncio.create_task(runtime.webhook_sender().run(), name="webhook sender")
     periodic = asyncio.create_task(runtime.run_server_tasks(), name="server tasks")
     working = asyncio.create_task(supervisor.run(), name="worker") if supervisor is not None else None
+    receiving = [asyncio.create_task(runner.run(), name="intake") for runner in runners]
     _print_summary(runtime, runs_jobs=working is not None)
     try:
-        await asyncio.wait(_tasks(serving, sending, periodic, working), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(_tasks(serving, sending, periodic, working, *receiving), return_when=asyncio.FIRST_COMPLETED)
     finally:
         if not server.should_exit:
             stop()
         sending.cancel()
         periodic.cancel()
-        await asyncio.wait(_tasks(serving, sending, periodic, working))
-    for task in _tasks(serving, sending, periodic):
+        await asyncio.wait(_tasks(serving, sending, periodic, working, *receiving))
+    for task in _tasks(serving, sending, periodic, *receiving):
         if not task.cancelled():
             task.result()
     return working.result() if working is not None else 0

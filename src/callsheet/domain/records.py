@@ -153,6 +153,27 @@ class WorkerRecord(Model):
     status: Literal["working", "stopping", "lost"]
 
 
+class IntakeRecord(Model):
+    """A process that takes messages from another queue."""
+
+    id: UUID
+    name: str = Field(examples=["bullmq"])
+    sources: list[str] = Field(description="Queues or streams that it serves", examples=[["video-generation"]])
+    status: Literal["working", "lost"] = Field(description="`lost`: without a heartbeat")
+    host: str
+    pid: int
+    open: int = Field(description="Messages whose end was not reported yet")
+    oldest_open_at: datetime | None = Field(None, description="When the oldest open message was received")
+    backlog: int | None = Field(None, description="Messages that wait in the source; null: unknown")
+    accepted: int = Field(description="Messages that became executions, since the start of the process")
+    closed: int = Field(description="Messages whose end was reported")
+    rejected: int = Field(description="Invalid messages")
+    last_error: str | None = None
+    last_error_at: datetime | None = None
+    started_at: datetime
+    heartbeat_at: datetime
+
+
 class QueueRecord(Model):
     """A queue with its limits and job counts."""
 

@@ -188,6 +188,14 @@ class Storage:
             with suppress(NotFound), translate_errors(self._location, key):
                 await obstore.delete_async(self._store, key)
 
+    async def copy(self, key: str, target: str) -> None:
+        """Make a stored file available under a second key. In a folder it is a link. Raises NotFound."""
+        self._check(key)
+        self._check(target)
+        with translate_errors(self._location, key):
+            await obstore.copy_async(self._store, key, target)
+        await asyncio.to_thread(self._make_durable, target)
+
     async def list_pages(self, folder: str) -> AsyncGenerator[list[StoredFileInfo], None]:
         """Yield pages of up to 1,000 files in a folder and its subfolders; nothing for a missing folder."""
         self._check(folder)

@@ -15,6 +15,7 @@ from callsheet.settings.comfyui import ComfyUISettings
 from callsheet.settings.ffmpeg import FFmpegSettings
 from callsheet.settings.generation import GenerationSettings
 from callsheet.settings.installation import InstallationSettings
+from callsheet.settings.intakes import IntakeSettings
 from callsheet.settings.lanes import parse_lanes
 from callsheet.settings.logs import LogSettings
 from callsheet.settings.secret_files import read_secret_file
@@ -40,6 +41,7 @@ class Settings(
     GenerationSettings,
     ComfyUISettings,
     WebhookSettings,
+    IntakeSettings,
     LogSettings,
     BaseSettings,
 ):

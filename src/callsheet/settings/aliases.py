@@ -28,6 +28,10 @@ ALIASES: Mapping[str, str] = {
     "COMFYUI_POLL_INTERVAL_MS": "comfyui_poll_interval",
     "COMFYUI_MAX_POLL_ATTEMPTS": "comfyui_prompt_timeout",
     "COMFYUI_VIDEO_WORKFLOW_JSON": "comfyui_video_workflow_json",
+    "REDIS_URL": "redis_url",
+    "REDIS_HOST": "redis_host",
+    "REDIS_PORT": "redis_port",
+    "BULL_PREFIX": "bull_prefix",
     # Further names without the prefix.
     "AWS_REGION": "s3_region",
     "FFMPEG_MEMORY": "ffmpeg_memory",

@@ -16,6 +16,7 @@ from callsheet.domain.plan import PlannedJob, Submission
 from callsheet.domain.plan_validation import CheckedPlan
 from callsheet.domain.queues import priority_of
 from callsheet.domain.statuses import JobStatus
+from callsheet.engine.intake_messages import IntakeMessage
 from callsheet.engine.jobs.changes import event_notifications
 from callsheet.engine.jobs.json_validation import validated_json
 from callsheet.engine.uploads import mark_uploads_used
@@ -68,13 +69,19 @@ class ExecutionRows:
         *,
         idempotency_key: str | None = None,
         reserved_for: UUID | None = None,
+        message: IntakeMessage | None = None,
     ) -> None:
-        """Make the rows. `reserved_for` is the id of a worker: while it is alive, no other worker runs the jobs."""
+        """Make the rows.
+
+        `reserved_for` is the id of a worker: while it is alive, no other worker runs the jobs. `message` is the message
+        that the plan was made from.
+        """
         plan = submission.execution_plan
         self.execution_id = new_id()
         self.idempotency_key = idempotency_key
         self.body_digest = None if idempotency_key is None else _digest(submission)
         self.reserved_for = reserved_for
+        self.message = message
         self.submission = submission
         self.metadata = validated_json(submission.metadata, "metadata")
         validated_json(plan.name, "name")
@@ -104,7 +111,8 @@ class ExecutionRows:
     @property
     def size(self) -> int:
         """Approximate size of all rows in bytes."""
-        return len(self.metadata) + sum(_ROW_BYTES + len(job[_PARAMS]) for job in self.jobs)
+        claim = 0 if self.message is None else len(self.message.encoded_claim)
+        return claim + len(self.metadata) + sum(_ROW_BYTES + len(job[_PARAMS]) for job in self.jobs)
 
     def accepted_jobs(self) -> list[AcceptedJob]:
         """Return the jobs as they are stored."""

@@ -8,6 +8,7 @@ from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
 from callsheet.db.group_commit import GroupCommit
 from callsheet.db.statements import sql
 from callsheet.domain.errors import DatabaseUnavailable, IdempotencyConflict
+from callsheet.engine.intake_messages import take_messages
 from callsheet.engine.jobs.execution_rows import ExecutionRows, insert_executions
 
 _MAX_GROUP_BYTES = 2 * 2**20
@@ -41,11 +42,13 @@ class SubmissionWriter:
     async def _store(self, executions: list[ExecutionRows]) -> list[UUID | Exception]:
         stored = "no"
         try:
+            if any(each.message is not None for each in executions):
+                async with self._database.transaction() as connection:
+                    stored = "unknown"
+                    return await _store_with_messages(connection, executions)
             async with self._database.connection() as connection:
                 stored = "unknown"
                 duplicates = await insert_executions(connection, executions)
-                if not duplicates:
-                    return [each.execution_id for each in executions]
                 return await _first_executions(connection, executions, duplicates)
         except _REJECTED:
             raise
@@ -55,10 +58,27 @@ class SubmissionWriter:
             raise DatabaseUnavailable(reason=type(error).__name__, stored=stored) from error
 
 
+async def _store_with_messages(connection: Connection, executions: list[ExecutionRows]) -> list[UUID | Exception]:
+    """Store executions with the messages they came from. A message that is known joins its first execution."""
+    taken = [each for each in executions if each.message is not None]
+    messages = [each.message for each in taken if each.message is not None]
+    first = await take_messages(connection, messages, [each.execution_id for each in taken])
+    joined = {each.execution_id: found for each, found in zip(taken, first, strict=True) if found != each.execution_id}
+    new = [each for each in executions if each.execution_id not in joined]
+    stored: dict[UUID, UUID | Exception] = dict(joined)
+    if new:
+        duplicates = await insert_executions(connection, new)
+        results = await _first_executions(connection, new, duplicates)
+        stored |= dict(zip((each.execution_id for each in new), results, strict=True))
+    return [stored[each.execution_id] for each in executions]
+
+
 async def _first_executions(
     connection: Connection, executions: list[ExecutionRows], duplicates: set[UUID]
 ) -> list[UUID | Exception]:
     """Return the id of each execution; for a duplicate, that of the first execution with its key."""
+    if not duplicates:
+        return [each.execution_id for each in executions]
     keys = [each.idempotency_key for each in executions if each.execution_id in duplicates]
     first = {row["key"]: row for row in await sql.find_idempotency_keys(connection, keys=keys)}
 

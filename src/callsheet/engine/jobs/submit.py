@@ -11,6 +11,7 @@ from callsheet.db.statements import sql
 from callsheet.domain.errors import DatabaseUnavailable, PlanRefused, Problem
 from callsheet.domain.plan import Submission
 from callsheet.domain.plan_validation import check_plan
+from callsheet.engine.intake_messages import IntakeMessage
 from callsheet.engine.jobs.execution_rows import ExecutionRows, insert_executions
 from callsheet.engine.jobs.submission_writer import SubmissionWriter
 from callsheet.operation_api.contract import Operation
@@ -43,13 +44,15 @@ async def submit(
     other_problems: Sequence[Problem] = (),
     before_insert: Callable[[], Awaitable[object]] | None = None,
     reserved_for: UUID | None = None,
+    message: IntakeMessage | None = None,
 ) -> SubmittedPlan:
     """Validate a plan and store it as an execution. This is the only place that validates plans.
 
     With an idempotency key, a repeated submission returns the first execution. `other_problems` are problems that the
     caller found outside the plan; they are reported together with those of the plan. `before_insert` runs after the
     validation and before anything is stored. `reserved_for` is the id of a registered worker: while it is alive, no
-    other worker runs the jobs.
+    other worker runs the jobs. `message` is the message of an intake that the plan was made from: it is stored with the
+    plan, and a message that is delivered again returns the first execution.
 
     Plans that are submitted together are stored by one statement; each caller gets its own result.
 
@@ -60,7 +63,15 @@ async def submit(
     """
 
     def validate() -> ExecutionRows:
-        return _validated_rows(submission, operations, max_jobs, other_problems, idempotency_key, reserved_for)
+        return _validated_rows(
+            submission,
+            operations,
+            max_jobs,
+            other_problems,
+            idempotency_key=idempotency_key,
+            reserved_for=reserved_for,
+            message=message,
+        )
 
     rows = await asyncio.to_thread(validate) if _blocks(submission, operations) else validate()
     if before_insert is not None:
@@ -85,7 +96,7 @@ async def _store(database: Database, rows: ExecutionRows) -> UUID:
             raise
 
     try:
-        if rows.idempotency_key is None:
+        if rows.idempotency_key is None and rows.message is None:
             # Not repeated after a lost response: without a key, the plan could be stored twice.
             return await store()
         return await database.repeat(store)
@@ -116,7 +127,7 @@ async def submit_many(
     """
 
     def validate() -> list[ExecutionRows]:
-        return [_validated_rows(each, operations, max_jobs, ()) for each in submissions]
+        return [_validated_rows(each, operations, max_jobs) for each in submissions]
 
     rows = await asyncio.to_thread(validate)
     async with database.connection() as connection:
@@ -148,9 +159,8 @@ def _validated_rows(
     submission: Submission,
     operations: Mapping[str, Operation],
     max_jobs: int,
-    other_problems: Sequence[Problem],
-    idempotency_key: str | None = None,
-    reserved_for: UUID | None = None,
+    other_problems: Sequence[Problem] = (),
+    **options: Any,
 ) -> ExecutionRows:
     try:
         checked = check_plan(submission.execution_plan, operations, max_jobs=max_jobs)
@@ -158,4 +168,4 @@ def _validated_rows(
         raise PlanRefused([*other_problems, *refused.problems], count=len(other_problems) + refused.count) from None
     if other_problems:
         raise PlanRefused([*other_problems])
-    return ExecutionRows(submission, checked, operations, idempotency_key=idempotency_key, reserved_for=reserved_for)
+    return ExecutionRows(submission, checked, operations, **options)

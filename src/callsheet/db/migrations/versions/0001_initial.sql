@@ -30,6 +30,42 @@ CREATE TABLE idempotency_keys (
 );
 CREATE INDEX idempotency_keys_execution ON idempotency_keys (execution_id);
 
+-- Messages that intakes have taken from other queues, and the executions they became. Kept as long as the execution,
+-- so that a message that is delivered again joins it.
+CREATE TABLE intake_messages (
+    intake         text NOT NULL,            -- name of the intake
+    source         text NOT NULL,            -- queue or stream that the message came from
+    message_id     text NOT NULL,            -- id in the source
+    attempt        text NOT NULL,            -- attempt of the source: a retry by the source is a new execution
+    execution_id   uuid NOT NULL REFERENCES executions ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
+    claim          jsonb NOT NULL,           -- what the intake needs to report to the source
+    reported_event bigint NOT NULL DEFAULT 0, -- number of the newest event that was reported
+    owner          uuid NOT NULL,            -- intake process that follows the execution
+    owned_until    timestamptz NOT NULL,     -- after this time, another process takes the message over
+    received_at    timestamptz NOT NULL DEFAULT now(),
+    closed_at      timestamptz,              -- the end was reported, and the claim released
+    PRIMARY KEY (intake, source, message_id, attempt)
+) WITH (fillfactor = 70);
+CREATE INDEX intake_messages_by_execution ON intake_messages (execution_id);
+CREATE INDEX intake_messages_open ON intake_messages (intake, owned_until) WHERE closed_at IS NULL;
+
+-- Running intake processes.
+CREATE TABLE intakes (
+    id           uuid PRIMARY KEY,
+    name         text NOT NULL,
+    sources      text[] NOT NULL,
+    host         text NOT NULL,
+    pid          integer NOT NULL,
+    started_at   timestamptz NOT NULL DEFAULT now(),
+    heartbeat_at timestamptz NOT NULL DEFAULT now(),
+    accepted     bigint NOT NULL DEFAULT 0,  -- messages that became executions
+    closed       bigint NOT NULL DEFAULT 0,  -- messages whose end was reported
+    rejected     bigint NOT NULL DEFAULT 0,  -- invalid messages
+    backlog      bigint,                     -- messages that wait in the source; null: unknown
+    last_error   text,
+    last_error_at timestamptz
+);
+
 -- Sessions of the console that ended by a logout, until they would have expired.
 CREATE TABLE ended_sessions (
     digest     bytea PRIMARY KEY,      -- SHA-256 of the cookie

@@ -1,0 +1,70 @@
+"""`callsheet intake` and `callsheet intakes`: take messages from other queues, and list the processes that do."""
+
+from typing import Annotated
+
+import typer
+
+from callsheet.cli.options import ApiKey, DatabaseUrl, DataDir, Import, Json, Url
+
+
+def intake(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the intake, such as bullmq")],
+    modules: Import = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Take messages from another queue until stopped, and report their executions to it.
+
+    The settings name the source. Several processes can run the same intake. At SIGTERM or Ctrl-C, open
+    messages are left to the next process: their executions go on.
+    """
+    from callsheet.cli.bootstrap import configure_command_logging, discover_operations, load_settings
+    from callsheet.cli.loop import on_stop_signals, run_async
+    from callsheet.intake.catalog import load_intake
+    from callsheet.intake.runner import IntakeRunner
+    from callsheet.wiring import open_runtime
+
+    settings = load_settings(data_dir=data_dir, database_url=database_url)
+    configure_command_logging(settings, verbose=context.obj)
+    kind = load_intake(name)
+
+    async def work() -> None:
+        async with open_runtime(settings, discover_operations(modules), wait=True) as runtime:
+            runner = IntakeRunner(kind, runtime)
+            on_stop_signals(runner.stop)
+            await runner.run()
+
+    run_async(work())
+
+
+def intakes(as_json: Json = False, url: Url = None, api_key: ApiKey = None) -> None:
+    """List the intake processes, with their open messages and the messages that wait in their sources."""
+    from callsheet.cli.printing import show_columns, show_json, time_text
+    from callsheet.cli.queues import records_in
+    from callsheet.cli.remote import connect
+
+    with connect(url, api_key) as client:
+        response = client.get("/api/intakes")
+    if as_json:
+        show_json(response)
+        return
+    headings = ("INTAKE", "STATUS", "HOST", "PID", "OPEN", "BACKLOG", "CLOSED", "REJECTED", "SOURCES", "LAST ERROR")
+    show_columns(
+        headings,
+        [
+            (
+                each["name"],
+                each["status"],
+                each["host"],
+                each["pid"],
+                each["open"],
+                "unknown" if each["backlog"] is None else each["backlog"],
+                each["closed"],
+                each["rejected"],
+                ",".join(each["sources"]),
+                f"{time_text(each['lastErrorAt'])} {each['lastError']}" if each["lastError"] else "",
+            )
+            for each in records_in(response, "intakes")
+        ],
+    )

@@ -1,0 +1,1 @@
+"""Intakes: Callsheet behind the queues that people already run."""

@@ -1,0 +1,221 @@
+"""The contract of an intake: what a module must implement to connect a queue to Callsheet."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from types import TracebackType
+from typing import Any, ClassVar, Protocol, Self, TypeAlias
+from uuid import UUID
+
+from callsheet.domain.artifacts import Artifact
+from callsheet.domain.errors import OutcomeUnknown, Problem, SubmissionUnknown
+from callsheet.domain.records import Event, Execution, Job, StoredArtifact
+from callsheet.domain.statuses import ExecutionStatus, JobStatus
+from callsheet.engine.intake_messages import MessageKey, OpenMessage
+from callsheet.settings import Settings
+
+__all__ = [
+    "Claimed",
+    "Delivery",
+    "Intake",
+    "IntakeContext",
+    "MessageKey",
+    "OpenMessage",
+    "Outcome",
+    "PublishedFile",
+    "Rejection",
+    "SourceUnavailable",
+    "Update",
+]
+
+
+_UNKNOWN_OUTCOMES = {OutcomeUnknown.code, SubmissionUnknown.code}
+
+
+class SourceUnavailable(Exception):
+    """The source does not respond, or refuses for now. The call is repeated until it succeeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message as it was taken from the source.
+
+    The source must not give it to anybody else while the claim is kept alive.
+    """
+
+    key: MessageKey
+    body: Any
+    """What the mapping turns into a plan."""
+    claim: dict[str, Any] = field(default_factory=dict)
+    """What is needed to report to the source and to release the claim, in any process. JSON values."""
+
+
+Claimed: TypeAlias = Delivery | OpenMessage
+"""Both have `key` and `claim`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a message cannot become an execution."""
+
+    message: str
+    problems: Sequence[Problem] = ()
+    """All problems of the message."""
+    permanent: bool = True
+    """False: the fault is not in the message, and a later attempt may succeed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What happened to an execution since the last report."""
+
+    events: Sequence[Event]
+    """In order, without gaps."""
+    progress: float
+    """Of the whole execution, 0 to 1."""
+    text: str | None
+    """The newest progress message of a job."""
+    started: bool
+    """The execution has started to run."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedFile:
+    """A stored file under a key of its own."""
+
+    key: str
+    url: str
+    """Signed URL."""
+    expires_at: datetime
+    artifact: Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of an execution."""
+
+    execution: Execution
+    published: Sequence[PublishedFile] = ()
+    """The files that the plan asked to publish."""
+    publish_error: str | None = None
+    """Why they could not be published, for good."""
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it succeeded, and its files were published."""
+        return self.execution.status == ExecutionStatus.SUCCEEDED and self.publish_error is None
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self.execution.status == ExecutionStatus.CANCELLED
+
+    @property
+    def results(self) -> Mapping[str, Any]:
+        """The results of the succeeded jobs by job id. Artifacts in them have signed URLs."""
+        return {job.job_id: job.result for job in self.execution.jobs if job.status == JobStatus.SUCCEEDED}
+
+    @property
+    def artifacts(self) -> Sequence[StoredArtifact]:
+        """All stored files, with signed URLs."""
+        return self.execution.artifacts
+
+    @property
+    def failed_jobs(self) -> Sequence[Job]:
+        """The jobs that made the execution fail."""
+        return [job for job in self.execution.jobs if job.status == JobStatus.FAILED]
+
+    @property
+    def is_retry_safe(self) -> bool:
+        """Whether another attempt is useful and cannot pay twice. It could after an order with an unknown outcome."""
+        if self.publish_error is not None:
+            return False
+        return not any(job.error is not None and job.error.code in _UNKNOWN_OUTCOMES for job in self.failed_jobs)
+
+    @property
+    def error(self) -> str:
+        """Why the execution did not succeed: the first failed job with the code and text of its error."""
+        if self.publish_error is not None:
+            return self.publish_error
+        for job in self.failed_jobs:
+            if job.error is not None:
+                return f"{job.error.code}: {job.error.message} (job {job.job_id})"
+        return "cancelled" if self.cancelled else str(self.execution.status)
+
+
+class IntakeContext(Protocol):
+    """What Callsheet offers to an intake."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of this installation."""
+
+    @property
+    def owner(self) -> UUID:
+        """Id of this intake process."""
+
+    async def cancel(self, source: str, message_id: str) -> bool:
+        """Cancel the execution of a message. Returns False for an unknown message or an ended execution."""
+
+
+class Intake(ABC):
+    """One way in. An intake takes messages, and reports the executions that they become in the words of its source.
+
+    It is used by `IntakeRunner` as an async context manager. A crash can happen between any two calls: then the
+    successor calls `adopted` with the messages that were open. Reports are repeated after a crash, so they must be
+    idempotent. Every method raises SourceUnavailable while the source does not respond.
+    """
+
+    name: ClassVar[str]
+    """Name on the command line and in the API."""
+    keep_alive_interval: float = 10.0
+    """Seconds between two calls of `keep_alive`."""
+
+    def __init__(self, context: IntakeContext) -> None:
+        self.context = context
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+    @property
+    @abstractmethod
+    def sources(self) -> Sequence[str]:
+        """Names of the queues or streams that it takes messages from."""
+
+    @abstractmethod
+    def receive(self) -> AsyncIterator[Delivery]:
+        """Yield messages as they are taken. Taking is paused until the next one is requested."""
+
+    @abstractmethod
+    async def plan(self, delivery: Delivery) -> Mapping[str, Any]:
+        """Turn a message into a plan (`{"jobs": […]}`) or a submission (`{"executionPlan": …}`).
+
+        Raises BadInput with all problems of an invalid message.
+        """
+
+    @abstractmethod
+    async def reject(self, delivery: Delivery, rejection: Rejection) -> None:
+        """Report that a message is invalid, and release its claim."""
+
+    async def report(self, message: OpenMessage, update: Update) -> None:  # noqa: B027 - optional
+        """Report progress. Called before `finish`, too, if there are events that were not reported."""
+
+    @abstractmethod
+    async def finish(self, message: OpenMessage, outcome: Outcome) -> None:
+        """Report the end, and release the claim. A message that the source no longer knows is no error."""
+
+    async def keep_alive(self, messages: Collection[Claimed]) -> None:  # noqa: B027 - optional
+        """Extend the claims of messages."""
+
+    async def adopted(self, messages: Collection[OpenMessage]) -> None:  # noqa: B027 - optional
+        """Take over the claims of a process that has ended. Called before `receive`, and later when one ends."""
+
+    async def backlog(self) -> int | None:
+        """Return the number of messages that wait in the source; None if it cannot be known."""
+        return None

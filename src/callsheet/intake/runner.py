@@ -1,0 +1,347 @@
+"""Runs an intake: takes messages, submits their plans, follows the executions, and reports until they end."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from callsheet.db.database import TRANSIENT_ERRORS
+from callsheet.db.group_commit import GroupCommit
+from callsheet.domain.errors import BadInput, BadSource, DatabaseUnavailable, NotFound, PlanRefused, ProblemList
+from callsheet.domain.plan import Submission
+from callsheet.domain.plan_validation import read_plan, read_submission
+from callsheet.domain.records import Execution
+from callsheet.engine.intake_messages import IntakeMessage, MessageKey, MessageStore, OpenMessage
+from callsheet.engine.jobs.submit import submit
+from callsheet.engine.reads.executions import get_execution
+from callsheet.intake.context import RuntimeContext
+from callsheet.intake.contract import Claimed, Delivery, Intake, Outcome, Rejection, SourceUnavailable
+from callsheet.intake.counters import HEARTBEAT_INTERVAL, IntakeCounters
+from callsheet.intake.followed_message import FollowedMessage
+from callsheet.intake.published_files import publish_files
+from callsheet.intake.retries import SourceRetries
+from callsheet.wiring import Runtime
+
+log = structlog.get_logger(__name__)
+
+_REPORT_INTERVAL = 0.5
+"""Seconds between two reports of the progress of one message."""
+_ADOPT_INTERVAL = 5.0
+"""Seconds between two searches for messages of ended processes."""
+_ADOPT_BATCH = 1000
+_MAX_ACCEPTING = 200
+"""Messages that are submitted at the same time."""
+_MAX_FINISHING = 16
+"""Ended executions that are read at the same time."""
+_STOP_TIMEOUT = 5.0
+"""Seconds in which a stopping process finishes what it began."""
+
+
+class IntakeRunner:
+    """One intake process. Its open messages are followed by one reader of events, and hold no worker slot.
+
+    runner = IntakeRunner(BullMQIntake, runtime)
+    await runner.run()          # until `stop`
+    """
+
+    def __init__(self, kind: type[Intake], runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._database = runtime.database
+        context = RuntimeContext(runtime, kind.name)
+        self.id = context.owner
+        self._intake = kind(context)
+        self._lease = runtime.settings.intake_lease.total_seconds()
+        self._store = MessageStore(runtime.database, kind.name, self.id, lease=self._lease)
+        self.counters = IntakeCounters(self.id, kind.name)
+        self._retries = SourceRetries(kind.name, self.counters.note_error)
+        self._followed: dict[UUID, FollowedMessage] = {}
+        self._accepting: dict[MessageKey, Delivery] = {}
+        self._has_room = asyncio.Event()
+        self._finish_slots = asyncio.Semaphore(_MAX_FINISHING)
+        self._reports: dict[UUID, asyncio.Task[None]] = {}
+        self._accepts: set[asyncio.Task[None]] = set()
+        self._closes: GroupCommit[tuple[MessageKey, int], None] = GroupCommit(self._close_group, max_size=500)
+        self._follower = runtime.event_stream.follower(waits_for_more=True)
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Start to stop: take no more messages. Open ones are left to the next process."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until `stop` is called. Raises what makes the intake unable to work, such as ConfigurationError."""
+        async with self._intake:
+            self.counters.sources = list(self._intake.sources)
+            await self._adopt()
+            log.info(
+                "intake started", intake=self._intake.name, sources=self.counters.sources, open=len(self._followed)
+            )
+            loops = [
+                asyncio.create_task(loop, name=f"intake {name}")
+                for name, loop in {
+                    "receive": self._receive(),
+                    "follow": self._follow(),
+                    "keep alive": self._every(self._intake.keep_alive_interval, self._keep_alive),
+                    "own": self._every(self._lease / 3, self._renew),
+                    "adopt": self._every(min(_ADOPT_INTERVAL, self._lease / 3), self._adopt),
+                    "heartbeat": self._every(HEARTBEAT_INTERVAL, self._record, at_once=True),
+                }.items()
+            ]
+            stop = asyncio.create_task(self._stopping.wait())
+            try:
+                await asyncio.wait({stop, *loops}, return_when=asyncio.FIRST_COMPLETED)
+                for task in loops:
+                    if task.done():
+                        task.result()
+            finally:
+                await self._end([stop, *loops])
+
+    # Taking messages.
+
+    async def _receive(self) -> None:
+        while True:
+            try:
+                async for delivery in self._intake.receive():
+                    self._accepting[delivery.key] = delivery
+                    self._spawn_accept(self._accept(delivery))
+                    await self._wait_for_room()
+            except SourceUnavailable as error:
+                self._retries.report("receive", error)
+            except Exception as error:  # noqa: BLE001 - an intake can be anybody's code
+                self._retries.report("receive", error)
+            await asyncio.sleep(1)
+
+    async def _wait_for_room(self) -> None:
+        """Wait until another message may be taken."""
+        limit = self._runtime.settings.intake_max_open
+        while len(self._accepting) >= _MAX_ACCEPTING or len(self._accepting) + len(self._followed) >= limit:
+            self._has_room.clear()
+            await self._has_room.wait()
+
+    def _spawn_accept(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name="intake accept")
+        self._accepts.add(task)
+        task.add_done_callback(self._accepts.discard)
+
+    async def _accept(self, delivery: Delivery) -> None:
+        """Submit the plan of a message, or reject it."""
+        try:
+            message = await self._submit(delivery)
+            if message is not None:
+                self.counters.accepted += 1
+                self._open(message)
+        finally:
+            self._accepting.pop(delivery.key, None)
+            self._has_room.set()
+
+    async def _submit(self, delivery: Delivery) -> OpenMessage | None:
+        try:
+            submission = self._read(await self._intake.plan(delivery), delivery.key)
+            message = IntakeMessage(delivery.key, delivery.claim, self.id, self._lease)
+            execution_id = await self._submit_until_stored(submission, message)
+        except BadInput as error:
+            await self._reject(delivery, _rejection_of(error))
+            return None
+        except Exception as error:
+            log.error("a message could not be turned into a plan", message=str(delivery.key), exc_info=error)
+            self.counters.note_error(error)
+            text = f"The mapping of this message failed: {type(error).__name__}: {error}"
+            await self._reject(delivery, Rejection(text, permanent=False))
+            return None
+        return OpenMessage(delivery.key, execution_id, delivery.claim)
+
+    def _read(self, data: Mapping[str, Any], key: MessageKey) -> Submission:
+        """Parse a plan or a submission, and note in its metadata where it came from."""
+        is_submission = isinstance(data, Mapping) and bool(data.keys() & {"executionPlan", "execution_plan"})
+        catalog = self._runtime.catalog
+        submission = (
+            read_submission(data, catalog) if is_submission else Submission(execution_plan=read_plan(data, catalog))
+        )
+        origin = {"intake": key.intake, "source": key.source, "messageId": key.message_id, "attempt": key.attempt}
+        return submission.model_copy(update={"metadata": {**submission.metadata, "intake": origin}})
+
+    async def _submit_until_stored(self, submission: Submission, message: IntakeMessage) -> UUID:
+        runtime = self._runtime
+        while True:
+            try:
+                stored = await submit(
+                    self._database,
+                    submission,
+                    runtime.catalog,
+                    max_jobs=runtime.settings.max_jobs_per_plan,
+                    message=message,
+                )
+            except DatabaseUnavailable as error:
+                self.counters.note_error(error)
+                await asyncio.sleep(1)
+            else:
+                return stored.execution_id
+
+    async def _reject(self, delivery: Delivery, rejection: Rejection) -> None:
+        self.counters.rejected += 1
+        log.warning("message rejected", message=str(delivery.key), reason=rejection.message[:500])
+        await self._retries.repeat("reject", lambda: self._intake.reject(delivery, rejection))
+
+    def _open(self, message: OpenMessage) -> None:
+        """Follow the execution of a message."""
+        earlier = self._followed.get(message.execution_id)
+        if earlier is not None:
+            # Delivered again while it is open: the newest claim counts.
+            earlier.message = message
+            return
+        self._followed[message.execution_id] = FollowedMessage(message)
+        self._follower.add(message.execution_id)
+
+    # Following and reporting.
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                async for execution_id, event in self._follower:
+                    followed = self._followed.get(execution_id)
+                    if followed is not None:
+                        followed.add(event)
+                        self._schedule_report(execution_id, followed)
+            except NotFound as error:
+                # The execution was deleted. Its message is gone with it.
+                log.warning("an execution of an open message was deleted", error=error.message)
+                await self._forget_deleted()
+            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+                self._database.outage.failed("follow executions", error)
+                await asyncio.sleep(0.5)
+
+    def _schedule_report(self, execution_id: UUID, followed: FollowedMessage) -> None:
+        if execution_id not in self._reports and followed.has_news:
+            task = asyncio.create_task(self._report(execution_id, followed), name="intake report")
+            self._reports[execution_id] = task
+
+    async def _report(self, execution_id: UUID, followed: FollowedMessage) -> None:
+        """Report what has happened to one execution, in order. No message waits for the reports of another."""
+        try:
+            while followed.has_news and self._followed.get(execution_id) is followed:
+                if followed.ended.is_set():
+                    followed.closing = True
+                    await self._finish(execution_id, followed)
+                    return
+                followed.reported = await self._report_news(followed)
+                # The end is not held up.
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(followed.ended.wait(), _REPORT_INTERVAL)
+        finally:
+            self._reports.pop(execution_id, None)
+
+    async def _report_news(self, followed: FollowedMessage) -> int:
+        update, newest = followed.take_update()
+        if update.events:
+            await self._retries.repeat("report", lambda: self._intake.report(followed.message, update))
+        return newest
+
+    async def _finish(self, execution_id: UUID, followed: FollowedMessage) -> None:
+        async with self._finish_slots:
+            execution = await self._read_ended(execution_id)
+        outcome = await self._retries.repeat("publish", lambda: self._outcome(execution, followed.message.key.source))
+        newest = await self._report_news(followed)
+        await self._retries.repeat("finish", lambda: self._intake.finish(followed.message, outcome))
+        await self._closes.write((followed.message.key, newest))
+        self.counters.closed += 1
+        self._forget(execution_id)
+
+    async def _outcome(self, execution: Execution, source: str) -> Outcome:
+        try:
+            return Outcome(execution, await publish_files(self._runtime, execution, source))
+        except BadSource as error:
+            return Outcome(execution, publish_error=error.message)
+
+    async def _read_ended(self, execution_id: UUID) -> Execution:
+        return await self._database.repeat(
+            lambda: get_execution(self._database, execution_id, self._runtime.sign), timeout=float("inf")
+        )
+
+    async def _close_group(self, items: list[tuple[MessageKey, int]]) -> list[None]:
+        await self._store.close(dict(items))
+        return [None] * len(items)
+
+    def _forget(self, execution_id: UUID) -> None:
+        if self._followed.pop(execution_id, None) is not None:
+            self._follower.remove(execution_id)
+            self._has_room.set()
+
+    async def _forget_deleted(self) -> None:
+        for execution_id in set(self._followed) - await self._owned():
+            self._forget(execution_id)
+
+    # Claims and ownership.
+
+    async def _keep_alive(self) -> None:
+        messages: list[Claimed] = [*self._accepting.values(), *(each.message for each in self._followed.values())]
+        if messages:
+            await self._retries.repeat("keep alive", lambda: self._intake.keep_alive(messages))
+
+    async def _renew(self) -> None:
+        before = set(self._followed)
+        owned = await self._owned()
+        for execution_id in before - owned:
+            # Another process took it over, because this one stood still or was cut off for too long.
+            followed = self._followed.get(execution_id)
+            if followed is not None and not followed.closing:
+                log.info("another process has taken over a message", execution=str(execution_id))
+                self._forget(execution_id)
+
+    async def _owned(self) -> set[UUID]:
+        """Renew the ownership of all open messages. Return the executions of those that this process still owns."""
+        return await self._store.renew({each.message.key: each.reported for each in self._followed.values()})
+
+    async def _adopt(self) -> None:
+        while found := await self._store.adopt(_ADOPT_BATCH):
+            await self._retries.repeat("adopt", partial(self._intake.adopted, found))
+            for message in found:
+                self._open(message)
+            log.info("took over open messages", intake=self._intake.name, messages=len(found))
+
+    async def _record(self) -> None:
+        try:
+            self.counters.backlog = await asyncio.wait_for(self._intake.backlog(), timeout=5)
+        except (SourceUnavailable, TimeoutError) as error:
+            self.counters.backlog = None
+            self.counters.note_error(error)
+        await self.counters.record(self._database)
+
+    async def _every(self, seconds: float, work: Any, *, at_once: bool = False) -> None:
+        if not at_once:
+            await asyncio.sleep(seconds)
+        while True:
+            try:
+                await work()
+            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+                self._database.outage.failed("intake", error)
+            await asyncio.sleep(seconds)
+
+    async def _end(self, tasks: list[asyncio.Task[Any]]) -> None:
+        """Finish what began, then leave the open messages to the next process."""
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        begun = {*self._accepts, *self._reports.values()}
+        if begun:
+            await asyncio.wait(begun, timeout=_STOP_TIMEOUT)
+        for task in (*self._accepts, *self._reports.values()):
+            task.cancel()
+        self._follower.close()
+        try:
+            await asyncio.wait_for(self._keep_alive(), timeout=_STOP_TIMEOUT)
+            await self._owned()
+            await self._store.release()
+            await self.counters.remove(self._database)
+        except (TimeoutError, *TRANSIENT_ERRORS) as error:
+            log.warning("open messages could not be handed over at once", error=type(error).__name__)
+
+
+def _rejection_of(error: BadInput) -> Rejection:
+    problems = error.problems if isinstance(error, ProblemList) else ()
+    message = str(error) if isinstance(error, PlanRefused | ProblemList) else error.message
+    return Rejection(message, tuple(problems))

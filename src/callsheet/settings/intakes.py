@@ -1,0 +1,38 @@
+"""Intakes: the queues that messages are taken from."""
+
+from datetime import timedelta
+
+from pydantic import BaseModel, Field, SecretStr
+
+from callsheet.domain.durations import Duration
+
+
+class IntakeSettings(BaseModel):
+    """Intakes: the queues that messages are taken from."""
+
+    intake_max_open: int = Field(
+        10_000, ge=1, description="Number of messages that one intake process has open at the same time"
+    )
+    intake_lease: Duration = Field(
+        timedelta(seconds=30),
+        ge=timedelta(seconds=1),
+        description="Time after which another process takes over the open messages of a killed intake process",
+    )
+    redis_url: SecretStr | None = Field(
+        None,
+        description="Redis of the intakes, such as `redis://:PASSWORD@host:6379/0`. Unset: REDIS_HOST and REDIS_PORT",
+    )
+    redis_host: str = Field("localhost", description="Host of Redis, if REDIS_URL is not set")
+    redis_port: int = Field(6379, ge=1, le=65535, description="Port of Redis, if REDIS_URL is not set")
+    bull_prefix: str = Field("bull", description="Prefix of the Redis keys of BullMQ")
+    bullmq_queues: str = Field(
+        "content-generation,video-generation,lora-training",
+        description="Queues of BullMQ to serve, separated by commas. `name=mapping` sets how the data of a job becomes "
+        "a plan: the name of a built-in mapping (`video-generation`, `plan`), `module:function`, or the path of a plan "
+        "file. Without it, the built-in mapping of the same name",
+    )
+    bullmq_lock_duration: Duration = Field(
+        timedelta(minutes=1),
+        ge=timedelta(seconds=1),
+        description="Time after which BullMQ takes the jobs of a killed intake back",
+    )
