@@ -238,7 +238,8 @@ class OpenedSource:
         settings = self.engine.runtime.settings
         values = settings.model_dump(mode="json", exclude_unset=True)
         values |= {name: str(value) for name, value in self.source.settings().items()}
-        values["database_url"] = self.engine.runtime.database.dsn
+        if settings.database_url is not None:
+            values["database_url"] = settings.database_url.get_secret_value()
         environment = {f"CALLSHEET_{name.upper()}": str(value) for name, value in values.items()}
         process = subprocess.Popen(
             [sys.executable, "-m", "callsheet.testing.intake_process", _path_of(self.source.intake)],
