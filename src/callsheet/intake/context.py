@@ -4,8 +4,11 @@ from uuid import UUID
 
 from callsheet.domain.errors import InvalidState
 from callsheet.domain.ids import new_id
+from callsheet.domain.records import Execution
 from callsheet.engine.intake_messages import find_message_execution
 from callsheet.engine.jobs.cancel import cancel_execution
+from callsheet.engine.reads.executions import get_execution
+from callsheet.operation_api.catalog import Catalog
 from callsheet.settings import Settings
 from callsheet.wiring import Runtime
 
@@ -27,6 +30,18 @@ class RuntimeContext:
     def owner(self) -> UUID:
         """Id of this intake process."""
         return self._id
+
+    @property
+    def catalog(self) -> Catalog:
+        """The known operations."""
+        return self._runtime.catalog
+
+    async def execution(self, execution_id: UUID) -> Execution:
+        """Return an execution with its jobs and artifacts."""
+        database = self._runtime.database
+        return await database.repeat(
+            lambda: get_execution(database, execution_id, self._runtime.sign), timeout=float("inf")
+        )
 
     async def cancel(self, source: str, message_id: str) -> bool:
         """Cancel the execution of a message. Returns False for an unknown message or an ended execution."""

@@ -13,6 +13,7 @@ from callsheet.domain.errors import OutcomeUnknown, Problem, SubmissionUnknown
 from callsheet.domain.records import Event, Execution, Job, StoredArtifact
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
 from callsheet.engine.intake_messages import MessageKey, OpenMessage
+from callsheet.operation_api.catalog import Catalog
 from callsheet.settings import Settings
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Intake",
     "IntakeContext",
     "MessageKey",
+    "NothingToRun",
     "OpenMessage",
     "Outcome",
     "PublishedFile",
@@ -35,6 +37,10 @@ _UNKNOWN_OUTCOMES = {OutcomeUnknown.code, SubmissionUnknown.code}
 
 class SourceUnavailable(Exception):
     """The source does not respond, or refuses for now. The call is repeated until it succeeds."""
+
+
+class NothingToRun(Exception):
+    """A message that needs no execution. The intake answers it itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +161,13 @@ class IntakeContext(Protocol):
     def owner(self) -> UUID:
         """Id of this intake process."""
 
+    @property
+    def catalog(self) -> Catalog:
+        """The known operations."""
+
+    async def execution(self, execution_id: UUID) -> Execution:
+        """Return an execution with its jobs and artifacts."""
+
     async def cancel(self, source: str, message_id: str) -> bool:
         """Cancel the execution of a message. Returns False for an unknown message or an ended execution."""
 
@@ -196,8 +209,12 @@ class Intake(ABC):
     async def plan(self, delivery: Delivery) -> Mapping[str, Any]:
         """Turn a message into a plan (`{"jobs": […]}`) or a submission (`{"executionPlan": …}`).
 
-        Raises BadInput with all problems of an invalid message.
+        Raises BadInput with all problems of an invalid message, and NothingToRun.
         """
+
+    async def answer(self, delivery: Delivery) -> None:
+        """Answer a message for which `plan` has raised NothingToRun, and release its claim. Can be repeated."""
+        raise NotImplementedError
 
     @abstractmethod
     async def reject(self, delivery: Delivery, rejection: Rejection) -> None:

@@ -20,7 +20,15 @@ from callsheet.engine.intake_messages import IntakeMessage, MessageKey, MessageS
 from callsheet.engine.jobs.submit import submit
 from callsheet.engine.reads.executions import get_execution
 from callsheet.intake.context import RuntimeContext
-from callsheet.intake.contract import Claimed, Delivery, Intake, Outcome, Rejection, SourceUnavailable
+from callsheet.intake.contract import (
+    Claimed,
+    Delivery,
+    Intake,
+    NothingToRun,
+    Outcome,
+    Rejection,
+    SourceUnavailable,
+)
 from callsheet.intake.counters import HEARTBEAT_INTERVAL, IntakeCounters
 from callsheet.intake.followed_message import FollowedMessage
 from callsheet.intake.published_files import publish_files
@@ -144,6 +152,9 @@ class IntakeRunner:
             submission = self._read(await self._intake.plan(delivery), delivery.key)
             message = IntakeMessage(delivery.key, delivery.claim, self.id, self._lease)
             execution_id = await self._submit_until_stored(submission, message)
+        except NothingToRun:
+            await self._retries.repeat("answer", lambda: self._intake.answer(delivery))
+            return None
         except BadInput as error:
             await self._reject(delivery, _rejection_of(error))
             return None

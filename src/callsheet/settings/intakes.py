@@ -1,6 +1,7 @@
 """Intakes: the queues that messages are taken from."""
 
 from datetime import timedelta
+from pathlib import Path
 
 from pydantic import BaseModel, Field, SecretStr
 
@@ -24,6 +25,16 @@ class IntakeSettings(BaseModel):
     )
     redis_host: str = Field("localhost", description="Host of Redis, if REDIS_URL is not set")
     redis_port: int = Field(6379, ge=1, le=65535, description="Port of Redis, if REDIS_URL is not set")
+    streams_config_dir: Path | None = Field(
+        None,
+        description="Folder with `config.json`, `redis.bridge.json` and `capabilities.json` of the intake "
+        "`redis-streams`. Environment variables take precedence over `redis.bridge.json`, and that over `config.json`",
+    )
+    streams_idle: Duration = Field(
+        timedelta(minutes=1),
+        ge=timedelta(seconds=1),
+        description="Time after which entries of a dead consumer of a stream are taken over",
+    )
     bull_prefix: str = Field("bull", description="Prefix of the Redis keys of BullMQ")
     bullmq_queues: str = Field(
         "content-generation,video-generation,lora-training",
