@@ -32,7 +32,8 @@ class GraphStream:
         self.config = config
         self._consumer = consumer
         self._idle_ms = int(idle * 1000)
-        self._client = Redis(**connection, decode_responses=True, retry=Retry(NoBackoff(), 0))
+        # Its types know every protocol and encoding at once.
+        self._client: Any = Redis(**connection, decode_responses=True, retry=Retry(NoBackoff(), 0))
 
     async def close(self) -> None:
         """Close the connections."""
