@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 from tests.support.redis_server import RedisServer
 
 from callsheet.intake.redis_streams.intake import RedisStreamsIntake
@@ -46,8 +47,8 @@ class StreamSource(IntakeSource):
         try:
             update = await self._client.get(f"last:channel:status:{message_id}")
             pending = await self._client.xpending_range("process:data", "python-workers", "-", "+", 1000)
-        except RedisConnectionError:
-            return None
+        except (RedisConnectionError, ResponseError):
+            return None  # the server is away, or the intake has not created its group yet
         update = json.loads(update or "{}")
         open_entries = {each["message_id"] for each in pending}
         if update.get("nodeId") or update.get("status") not in ("completed", "failed"):

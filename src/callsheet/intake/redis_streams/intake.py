@@ -157,17 +157,22 @@ class RedisStreamsIntake(Intake):
         await self._end(message.key.message_id, graph)
 
     async def _end(self, entry: str, graph: LanggraphWorkflow) -> None:
-        if not await self._stream.is_open(entry):
-            return  # ended before a crash
+        # An entry that was acknowledged has ended before a crash. It must not go to the control plane twice.
+        is_open = await self._stream.is_open(entry)
         status = graph.status if graph.status == "failed" else next_status(graph)
         if status == "running":
-            await self._stream.end(entry, graph, None)
+            if is_open:
+                await self._stream.end(entry, graph, None)
             return
         graph.status = "completed" if status == "completed" else "failed"
         if graph.status == "failed" and graph.error is None:
             graph.error = next((node.error for node in graph.nodes if node.status == "failed"), None)
         update = StatusUpdate(job_id=graph.job_id, status=graph.status, error=graph.error)
-        await self._stream.end(entry, graph, update)
+        if is_open:
+            await self._stream.end(entry, graph, update)
+        else:
+            # Reports of nodes were repeated after the crash. The final status must be the last one again.
+            await self._stream.publish([update])
 
     async def keep_alive(self, messages: Collection[Claimed]) -> None:
         """Note that the entries are still worked on."""
