@@ -27,7 +27,7 @@ class IntakeSettings(BaseModel):
     redis_port: int = Field(6379, ge=1, le=65535, description="Port of Redis, if REDIS_URL is not set")
     streams_config_dir: Path | None = Field(
         None,
-        description="Folder with `config.json`, `redis.bridge.json` and `capabilities.json` of the intake "
+        description="Folder with `config.json` and `redis.bridge.json` of the intake "
         "`redis-streams`. Environment variables take precedence over `redis.bridge.json`, and that over `config.json`",
     )
     streams_idle: Duration = Field(
