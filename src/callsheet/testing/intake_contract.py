@@ -148,7 +148,7 @@ class IntakeContract:
             assert await opened.count("executions") == 1
 
     async def test_a_message_that_is_delivered_twice_joins_its_execution(self) -> None:
-        """A second delivery starts nothing anew."""
+        """A second delivery starts nothing."""
         async with self.opened() as opened:
             opened.start_intake()
             gate = opened.source.folder / "gate"
