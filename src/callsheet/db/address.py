@@ -35,7 +35,7 @@ class DatabaseAddress:
     database: str | None = None
     schema: str = DEFAULT_SCHEMA
     """The schema of all tables."""
-    tls: dict[str, str] = field(default_factory=dict, repr=False)
+    tls: dict[str, str] = field(default_factory=dict, repr=False, hash=False)
     """Parameters of TLS, and others that asyncpg reads from an address only."""
     connect_timeout: float | None = None
     """Seconds."""
@@ -43,7 +43,7 @@ class DatabaseAddress:
     application_name: str | None = None
     startup_options: str | None = None
     """What a pooler reads at the start of a connection, such as `endpoint=…` (Neon)."""
-    session: dict[str, str] = field(default_factory=dict)
+    session: dict[str, str] = field(default_factory=dict, hash=False)
     """Settings of each session, from `options`."""
     ignored: tuple[str, ...] = ()
     """A sentence for each parameter without effect."""

@@ -125,7 +125,7 @@ async def test_objects_of_another_application_in_the_schemas_are_left_alone(empt
     assert await upgrade(parse_address(empty, schema="films")) is True
 
 
-async def test_another_encoding_is_refused_with_the_statement_that_helps(postgres, role):
+async def test_another_encoding_is_refused_with_the_statement_that_helps(postgres):
     name = f"test_{uuid4().hex}"
     await execute(postgres, f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     try:

@@ -1,6 +1,7 @@
 """The PostgreSQL of Debian: the oldest version that the tests run on, its PgBouncer, and a standby."""
 
 import asyncio
+import contextlib
 
 import asyncpg
 import pytest
@@ -39,14 +40,19 @@ def settings_for(settings):
     return settings_for
 
 
-@pytest.fixture(params=["session", "transaction", "statement"])
-async def pooler(request, debian_server):
-    """A PgBouncer in each mode: the mode, and the folder of its socket."""
+@pytest.fixture
+def pooler(debian_server):
+    """Start PgBouncer in a mode: `pooler("session")` returns the folder of its socket."""
     if debian_postgres.PGBOUNCER is None:
         pytest.skip("needs PgBouncer: apt-get install pgbouncer")
-    with debian_postgres.running_pgbouncer(debian_server, mode=request.param) as folder:
-        await until((folder / ".s.PGSQL.6432").exists, timeout=60)
-        yield request.param, folder
+    with contextlib.ExitStack() as stack:
+
+        async def start(mode):
+            folder = stack.enter_context(debian_postgres.running_pgbouncer(debian_server, mode=mode))
+            await until((folder / ".s.PGSQL.6432").exists, timeout=60)
+            return folder
+
+        yield start
 
 
 async def database_finding(address):
@@ -71,26 +77,34 @@ async def test_all_statements_and_a_plan_run_on_the_oldest_supported_version(
     assert state.revision == HEAD
 
 
-async def test_pgbouncer_works_as_packaged_in_session_mode_and_is_refused_in_the_others(
+async def test_pgbouncer_in_session_mode_works_as_packaged_also_for_a_role_without_a_search_path(
     pooler, debian_server, debian_database, settings_for
 ):
-    mode, folder = pooler
     boss = await asyncpg.connect(dsn(debian_server, debian_database))
-    await boss.execute("DROP ROLE IF EXISTS lost")
     await boss.execute("CREATE ROLE lost LOGIN SUPERUSER; ALTER ROLE lost SET search_path = ''")
-    await boss.close()
-    address = dsn(folder, debian_database, user="lost", port=6432)
-    if mode == "session":
+    address = dsn(await pooler("session"), debian_database, user="lost", port=6432)
+    try:
         async with running_engine(ALL, settings=settings_for(address)) as engine:
             execution = await engine.run(PLAN)
-        assert execution.status == "succeeded"
-        assert (await database_finding(address)).level == "ok"
-        return
+        finding = await database_finding(address)
+    finally:
+        await boss.execute("DROP OWNED BY lost; DROP ROLE lost")
+        await boss.close()
+
+    assert execution.status == "succeeded"
+    assert finding.level == "ok", finding.message
+
+
+@pytest.mark.parametrize("mode", ["transaction", "statement"])
+async def test_pgbouncer_in_another_mode_is_refused_while_other_clients_use_it(
+    mode, pooler, debian_server, debian_database, settings_for
+):
     await upgrade(dsn(debian_server, debian_database))
+    address = dsn(await pooler(mode), debian_database, port=6432)
     others = await asyncio.gather(*(asyncpg.connect(address, statement_cache_size=0) for _ in range(3)))
     await asyncio.gather(*(other.execute("SELECT pg_sleep(0.1)") for other in others))
 
-    with pytest.raises(ConfigurationError, match="transaction mode") as caught:
+    with pytest.raises(ConfigurationError, match="in transaction mode or statement mode") as caught:
         async with open_runtime(settings_for(address), Catalog(ALL)):
             pass
     finding = await database_finding(address)
