@@ -34,8 +34,6 @@ from callsheet.queue.claim import ClaimedJob
 
 log = structlog.get_logger(__name__)
 
-_EVENT_TIMEOUT = 5.0
-
 StopReason = Literal["cancelled", "lost", "stopping"]
 
 
@@ -226,7 +224,7 @@ class Executor:
         log.warning("discarded the outcome of a run that lost its job", **job.log_facts, epoch=job.epoch)
         try:
             await self._services.database.retry(
-                lambda c: record_discarded_run(c, job), timeout=_EVENT_TIMEOUT, transaction=True
+                lambda c: record_discarded_run(c, job), timeout=FOREVER, transaction=True
             )
         except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
             log.warning("could not record the event of a discarded run", **job.log_facts, error=type(error).__name__)
