@@ -13,12 +13,18 @@ _FIRST_PAUSE = 0.5
 
 
 async def fetch_output(
-    job: Context, download: Callable[[], Awaitable[object]], target: Path, expected: ExpectedOutput
+    job: Context,
+    download: Callable[[], Awaitable[object]],
+    target: Path,
+    expected: ExpectedOutput,
+    *,
+    can_change: bool = True,
 ) -> frozenset[str]:
     """Download an output to `target`, check it, and return its kinds (see `check_output`).
 
     A file that is not right is downloaded again, after pauses that double, for CALLSHEET_OUTPUT_PATIENCE: right after
-    the end of a task, its file may not have arrived everywhere. Then BadOutput is raised, which is transient.
+    the end of a task, its file may not have arrived everywhere. Then BadOutput is raised, which is transient. A file
+    that cannot change, such as one inside of a response, is downloaded once.
     """
     loop = asyncio.get_running_loop()
     pause, end = _FIRST_PAUSE, loop.time() + job.settings.output_patience.total_seconds()
@@ -28,7 +34,7 @@ async def fetch_output(
             return await check_output(target, expected)
         except BadOutput as error:
             await asyncio.to_thread(target.unlink, missing_ok=True)
-            if loop.time() + pause > end:
+            if not can_change or loop.time() + pause > end:
                 raise
             job.log(f"{error.message} It is fetched again.")
         await asyncio.sleep(pause)

@@ -78,7 +78,8 @@ async def _fetch(job: Context, provider: Provider, outputs: Sequence[Output], ma
     for number, output in enumerate(outputs):
         target = job.dir / f"output-{number + 1}"
         expected = _expected(provider, output, number, makes)
-        kinds |= await fetch_output(job, partial(provider.fetch, output, target), target, expected)
+        download = partial(provider.fetch, output, target)
+        kinds |= await fetch_output(job, download, target, expected, can_change=output.inline is None)
         fetched.append(_Fetched(target, output, number))
         job.progress(_TASK_SHARE + (1 - _TASK_SHARE) * (number + 1) / len(outputs))
     names = ", ".join(_expected(provider, each.output, each.number, makes).name for each in fetched)
