@@ -25,6 +25,7 @@ from callsheet.engine.jobs.failures import Backoff, failure_outcome, unexpected_
 from callsheet.engine.jobs.outcomes import Outcome, RunKey
 from callsheet.engine.jobs.snooze import Snooze
 from callsheet.engine.worker.context import JobContext, WorkerServices
+from callsheet.engine.worker.finished_results import digest_inputs
 from callsheet.media.probing.probe_pools import probes_of_lane
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operation_api.contract import Operation, RunChildJobs
@@ -96,7 +97,9 @@ class Executor:
                 log.info("job ended" if recorded in ENDED else "run ended", **_end_facts(run, outcome, recorded))
             else:
                 await self._report_discarded_run(job)
-            if recorded is not JobStatus.SUCCEEDED:
+            if recorded is JobStatus.SUCCEEDED:
+                await context.discard_finished()
+            else:
                 await self._delete_files(context)
         finally:
             if self.runs.get(job.id) is run:
@@ -167,7 +170,11 @@ class Executor:
         return failure_outcome(job, operation, error, self._backoff)
 
     async def _run_operation(self, operation: Operation, job: ClaimedJob, context: JobContext) -> str:
-        params = validate_params(await self._resolve_params(job), operation.params)
+        given = await self._resolve_params(job)
+        inputs = digest_inputs(operation.name, given)
+        if job.epoch > 1 and (finished := await context.store_finished(inputs)) is not None:
+            return finished
+        params = validate_params(given, operation.params)
         context.children_done = await self._children_done(job)
         try:
             async with context.time_limit as limit:
@@ -183,7 +190,9 @@ class Executor:
             raise InternalError(
                 f"The operation returned {type(result).__name__}, but it declares {operation.result.__name__}."
             )
-        return result.model_dump_json(by_alias=True)
+        text = result.model_dump_json(by_alias=True)
+        await context.finish(inputs, text)
+        return text
 
     async def _resolve_params(self, job: ClaimedJob) -> dict[str, Any]:
         params: dict[str, Any] = orjson.loads(job.params)
