@@ -11,6 +11,7 @@ import orjson
 import structlog
 from pydantic import BaseModel
 
+from callsheet.db.commit_once import commit_once
 from callsheet.db.database import DATABASE_UNAVAILABLE, FOREVER, TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain import references
@@ -232,9 +233,7 @@ class Executor:
     async def _report_discarded_run(self, job: ClaimedJob) -> None:
         log.warning("discarded the outcome of a run that lost its job", **job.log_facts, epoch=job.epoch)
         try:
-            await self._services.database.retry(
-                lambda c: record_discarded_run(c, job), timeout=FOREVER, transaction=True
-            )
+            await commit_once(self._services.database, lambda c: record_discarded_run(c, job))
         except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
             log.warning("could not record the event of a discarded run", **job.log_facts, error=type(error).__name__)
 

@@ -10,7 +10,8 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from callsheet.db.database import FOREVER, TRANSIENT_ERRORS, Connection, Database
+from callsheet.db.commit_once import commit_once
+from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.json_storage import storable_text
 from callsheet.logs import redact_secrets
@@ -78,7 +79,7 @@ class JobLogWriter:
     async def _store_accepted(self, lines: list[_JobLine]) -> None:
         """Store the lines that the database accepts. A line that it can never store is logged as an error."""
         try:
-            await self._database.retry(partial(_store, lines), timeout=FOREVER, transaction=True)
+            await commit_once(self._database, partial(_store, lines))
         except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
             if len(lines) > 1:
                 for line in lines:

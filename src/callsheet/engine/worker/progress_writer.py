@@ -9,7 +9,8 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from callsheet.db.database import FOREVER, TRANSIENT_ERRORS, Connection, Database
+from callsheet.db.commit_once import commit_once
+from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.json_storage import storable_json, storable_text
 from callsheet.engine.jobs.changes import event_notifications
@@ -120,7 +121,7 @@ class ProgressWriter:
     async def _store_accepted(self, progress: Sequence[_Progress], events: Sequence[BufferedEvent]) -> None:
         """Store what the database accepts. What it can never store is logged as an error."""
         try:
-            await self._database.retry(lambda c: self._store(c, progress, events), timeout=FOREVER, transaction=True)
+            await commit_once(self._database, lambda c: self._store(c, progress, events))
         except _REJECTIONS as error:
             if len(progress) + len(events) > 1:
                 for one in progress:
