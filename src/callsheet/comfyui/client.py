@@ -17,7 +17,13 @@ from callsheet.comfyui.graph import Graph
 from callsheet.comfyui.multipart import encode_upload
 from callsheet.comfyui.outputs import OutputFile
 from callsheet.comfyui.parsing import read_object, sanitize_text
-from callsheet.domain.errors import OutputExpired, ProviderUnreachable, SubmissionRejected, SubmissionUnknown
+from callsheet.domain.errors import (
+    BadOutput,
+    OutputExpired,
+    ProviderUnreachable,
+    SubmissionRejected,
+    SubmissionUnknown,
+)
 from callsheet.files.atomic_write import write_atomically
 from callsheet.files.fetch import redact_url
 from callsheet.files.ssrf_guard import tls_context
@@ -26,6 +32,7 @@ _CHUNK = 256 * 1024
 _CONNECT_TIMEOUT = 5.0
 _GATEWAY_ERRORS = frozenset({502, 503, 504})
 """Status codes of a proxy whose server does not respond."""
+_PROXY_STATUSES = frozenset({401, 407, 408, 429})
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 """Errors after which the request has certainly not reached the server."""
 _CANCEL_PAUSES = (0.05, 0.2, 0.5)
@@ -187,7 +194,10 @@ class ComfyUIClient:
         await self._request("POST", "/free", json={"unload_models": True, "free_memory": True})
 
     async def download(self, file: OutputFile, target: Path) -> Path:
-        """Download an output file completely or not at all. Raises OutputExpired when the server has no such file."""
+        """Download an output file completely or not at all.
+
+        Raises OutputExpired when the server has no such file, BadOutput when a proxy responds instead of the server.
+        """
         query = {"filename": file.filename, "subfolder": file.subfolder, "type": file.type}
         try:
             async with self._client.stream("GET", f"{self.url}/view", params=query) as response:
@@ -233,6 +243,8 @@ class ComfyUIClient:
 
 
 def _check_download(status: int, file: OutputFile) -> None:
+    if status == 200:
+        return
     if status == 404:
         raise OutputExpired(
             f"ComfyUI lists the file {file.filename} (node {file.node}), but does not have it. The file was deleted, "
@@ -241,8 +253,11 @@ def _check_download(status: int, file: OutputFile) -> None:
         )
     if status >= 500:
         raise ProviderUnreachable(f"ComfyUI returned status {status} for {file.filename}")
-    if status != 200:
-        raise OutputExpired(f"ComfyUI returned status {status} for the file {file.filename} (node {file.node}).")
+    if status in _PROXY_STATUSES or status < 400:
+        # ComfyUI does not respond like this, so a proxy did; the server still has the file.
+        found = f"status {status} without the file"
+        raise BadOutput(f"ComfyUI returned {found} {file.filename} (node {file.node}).", found=found, damaged=False)
+    raise OutputExpired(f"ComfyUI returned status {status} for the file {file.filename} (node {file.node}).")
 
 
 def _describe(response: httpx2.Response) -> str:

@@ -27,7 +27,7 @@ class PromptCallbacks:
 
     on_progress: Callable[[float, str | None], None]
     """Gets the fraction done, from 0 to 1, and a label of the current step."""
-    on_note: Callable[[str], None]
+    on_note: Callable[[str], object]
     """Gets a message for the job's log."""
 
 

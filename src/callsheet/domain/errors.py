@@ -24,6 +24,7 @@ CallsheetError
 │   │   ├── DatabaseUnavailable
 │   │   ├── ProviderUnreachable  no response from a provider, to a request without side effects
 │   │   ├── ProviderRateLimited  a provider rejected a request for now; nothing was submitted
+│   │   ├── BadOutput            a provider delivered an error page or a damaged file as an output
 │   │   ├── PromptLost           a ComfyUI server no longer knows an accepted prompt
 │   │   └── NoEffect             a once step failed before it could have an effect
 │   ├── TimedOut
@@ -279,6 +280,12 @@ class ProviderRateLimited(Transient):
     """The provider's rate limit was reached; nothing was submitted."""
 
     code = "provider_rate_limited"
+
+
+class BadOutput(Transient):
+    """The file from the provider is not the expected output; it is fetched again, and never ordered again."""
+
+    code = "bad_output"
 
 
 class PromptLost(Transient):

@@ -159,7 +159,8 @@ def _raise_for_status(response: httpx2.Response, url: str) -> None:
     if status in {200, 203}:
         return
     message = f"{redact_url(url)} responded with {status} {response.reason_phrase}".rstrip()
-    if status in _RETRYABLE_STATUSES or status >= 500:
+    # Other success statuses: not ready yet, without content, or a part that was not requested.
+    if status in _RETRYABLE_STATUSES or status >= 500 or status < 300:
         raise SourceUnreachable(message, retry_after=parse_retry_after(response.headers.get("Retry-After")))
     raise BadSource(message)
 

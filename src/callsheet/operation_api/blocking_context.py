@@ -113,12 +113,15 @@ class BlockingContext:
         self._send("progress", done, message)
 
     def log(self, message: str, **facts: Any) -> None:
-        """Record a message for people as an event `job.log`. Do not include secrets."""
-        self._send("log", message, **facts)
+        """Record a message for people as an event `job.log`. Do not include secrets. It can wait as `publish` does."""
+        self._call("log", message, **facts)
 
     def publish(self, **partial: Any) -> None:
-        """Record intermediate results of a running job as an event `job.output`."""
-        self._send("publish", **partial)
+        """Record intermediate results of a running job as an event `job.output`.
+
+        While many events of the job wait for the database, the call waits too.
+        """
+        self._call("publish", **partial)
 
     def fetch_input(self, source: MediaSource) -> Path:
         """Download an input file and return its path. Raises as `Context.fetch_input` does."""

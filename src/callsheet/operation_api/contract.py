@@ -169,11 +169,17 @@ class Context(Protocol):
     def progress(self, done: float, message: str | None = None) -> None:
         """Report progress, from 0 to 1. Can be called at any rate; writes to the database are throttled."""
 
-    def log(self, message: str, **facts: Any) -> None:
-        """Record a message for people as an event `job.log`. Do not include secrets."""
+    def log(self, message: str, **facts: Any) -> Awaitable[None]:
+        """Record a message for people as an event `job.log`. Do not include secrets. See `publish` for awaiting it."""
 
-    def publish(self, **partial: Any) -> None:
-        """Record intermediate results of a running job as an event `job.output`."""
+    def publish(self, **partial: Any) -> Awaitable[None]:
+        """Record intermediate results of a running job as an event `job.output`.
+
+        The event is recorded by the call, and stored with or without `await`, also after an outage of the database.
+        An operation that records many events awaits the calls: they wait while more than 1,000 events, or 8 million
+        characters, of the job wait for the database. Without `await`, DatabaseUnavailable is raised at 10,000 events,
+        or 64 million characters.
+        """
 
     async def fetch_input(self, source: MediaSource) -> Path:
         """Download an input file and return its path. A local file is not copied.

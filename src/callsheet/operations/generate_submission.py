@@ -20,7 +20,7 @@ from callsheet.operation_api.contract import Context, OpenSubmission
 from callsheet.operations.generate_params import GenerateParams
 from callsheet.providers.contract import InputFile, Provider, SubmitRequest, Task
 from callsheet.providers.model_inputs import to_provider_inputs, validate_inputs
-from callsheet.providers.model_records import LOCAL_COMFYUI, GenerativeModel, Offer
+from callsheet.providers.model_records import LOCAL_COMFYUI, GenerativeModel, Makes, Offer
 from callsheet.providers.registry import read_registry
 
 
@@ -39,6 +39,16 @@ async def load_model(job: Context, params: GenerateParams) -> GenerativeModel:
     if problems:
         raise BadParams(params.locate(problems))
     return registry[params.model_id]
+
+
+async def kind_of_output(job: Context, params: GenerateParams) -> Makes | None:
+    """Return what the model makes. None if the registry no longer has it: its task was paid for all the same."""
+    try:
+        registry = await asyncio.to_thread(read_registry, job.settings.models_file)
+    except ConfigurationError:
+        return None
+    model = registry.get(params.model_id)
+    return None if model is None else model.makes
 
 
 async def submit_to_first(job: Context, params: GenerateParams, model: GenerativeModel) -> SubmittedTask:

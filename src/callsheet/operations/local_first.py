@@ -5,16 +5,17 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from callsheet.domain.errors import ProviderFailed
+from callsheet.domain.errors import BadOutput, ProviderFailed
 from callsheet.operation_api.contract import ChildJob, Context, RunChildJobs
 from callsheet.operations.comfyui.operation import comfyui as comfyui_operation
 from callsheet.operations.comfyui.results import ComfyUIResult
 from callsheet.operations.generate_params import GenerateParams
 from callsheet.operations.generate_results import GenerateResult
 from callsheet.providers.model_inputs import to_provider_inputs, validate_inputs
-from callsheet.providers.model_records import LOCAL_COMFYUI, GenerativeModel
+from callsheet.providers.model_records import LOCAL_COMFYUI, GenerativeModel, Makes
 
 _CHILD_ID = "local"
+_ANIMATIONS = frozenset({"image/gif", "image/webp"})
 
 
 async def generate_locally(job: Context, params: GenerateParams, model: GenerativeModel) -> GenerateResult | None:
@@ -29,6 +30,10 @@ async def generate_locally(job: Context, params: GenerateParams, model: Generati
     result = await _run_workflow(job, local.model, to_provider_inputs(local, inputs), only_offer=len(offers) == 1)
     if result is None:
         return None
+    if not _makes(result, model.makes):
+        raise ProviderFailed(
+            f"The workflow {local.model} made no {model.makes}, which the model {model.id} is for.", code=BadOutput.code
+        )
     return GenerateResult(
         videos=result.videos,
         images=result.images,
@@ -38,6 +43,12 @@ async def generate_locally(job: Context, params: GenerateParams, model: Generati
         model=local.model,
         provider_job_id=result.prompt_id,
     )
+
+
+def _makes(result: ComfyUIResult, kind: Makes) -> bool:
+    """Return whether a workflow made this kind of file."""
+    animations = [image for image in result.images if image.media_type in _ANIMATIONS]
+    return bool({"video": result.videos or animations, "image": result.images, "audio": result.audio}[kind])
 
 
 async def _run_workflow(

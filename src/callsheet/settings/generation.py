@@ -42,6 +42,11 @@ class GenerationSettings(BaseModel):
     provider_poll_interval: Duration = Field(
         timedelta(seconds=1), description="Time between two searches for waiting jobs that are due for a poll"
     )
+    output_patience: Duration = Field(
+        timedelta(seconds=10),
+        description="Time for which a run fetches an output again that arrived damaged, or as an error page; after it, "
+        "the run fails as `bad_output`, and the job is retried as after other temporary failures",
+    )
     submission_recovery_timeout: Duration = Field(
         timedelta(minutes=10),
         description="Time to find the task of a submission whose response was lost; after it, the job fails as "

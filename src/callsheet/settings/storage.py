@@ -37,6 +37,11 @@ class StorageSettings(BaseModel):
         "worker's disk meanwhile, no attempt is counted, and its time limit is paused. After it, the run fails; "
         "0: jobs do not wait",
     )
+    finished_result_max_age: Duration = Field(
+        timedelta(days=1),
+        description="Time that the finished files of a job, which the storage did not take, stay on the worker's disk. "
+        "A retry on the same machine only stores them; 0: a retry runs the operation again",
+    )
     signed_url_ttl: Duration = Field(timedelta(minutes=15), description="Lifetime of signed URLs")
     cache_max_age: Duration = Field(
         timedelta(days=7),

@@ -8,7 +8,7 @@ assert job.path_of(result.image).stat().st_size > 0
 
 import asyncio
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
@@ -138,13 +138,15 @@ class RecordingContext:
         """Add to `progress_reports`."""
         self.progress_reports.append(ProgressReport(done, message))
 
-    def log(self, message: str, **facts: Any) -> None:
+    def log(self, message: str, **facts: Any) -> Awaitable[None]:
         """Add to `logs`."""
         self.logs.append({"message": message, **facts})
+        return _Recorded()
 
-    def publish(self, **partial: Any) -> None:
+    def publish(self, **partial: Any) -> Awaitable[None]:
         """Add to `published`."""
         self.published.append(partial)
+        return _Recorded()
 
     async def fetch_input(self, source: MediaSource) -> Path:
         """Return the path of a local or kept file. Raises BadSource for any other source."""
@@ -235,3 +237,10 @@ class RecordingContext:
             if artifact.artifact_id == artifact_id:
                 return self.path_of(artifact)
         raise BadSource(f"no artifact {artifact_id} was kept in this context")
+
+
+class _Recorded:
+    """Awaiting it does not wait."""
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from ()

@@ -13,6 +13,7 @@ The field `submit` of a request's input selects the outcome of the submission: `
 
 import asyncio
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -81,8 +82,9 @@ class FakeProvider:
         return len(self._lines("polls"))
 
     def set_status(self, task_id: str, state: TaskState, status: str | None = None, **more: Any) -> None:
-        """Set the status of a task. `more` are further fields of TaskStatus, and `files`: content by name."""
-        self._write(f"{task_id}.json", {"state": state, "status": status or state, **more})
+        """Set the status of a task. `more` are further fields of TaskStatus, and `files`: text or bytes by name."""
+        files = {name: _encode(content) for name, content in more.pop("files", {}).items()}
+        self._write(f"{task_id}.json", {"state": state, "status": status or state, "files": files, **more})
 
     def release(self) -> None:
         """Send the responses of hanging submissions."""
@@ -119,7 +121,7 @@ class FakeProvider:
         if fields is None:
             return _RUNNING
         files: dict[str, str] = fields.pop("files", {})
-        outputs = [Output(name=name, inline=text.encode()) for name, text in files.items()]
+        outputs = [Output(name=name, inline=b64decode(content)) for name, content in files.items()]
         return replace(_RUNNING, **fields, outputs=outputs)
 
     async def fetch(self, output: Output, target: Path) -> Path:
@@ -181,3 +183,7 @@ class FakeProvider:
         path = self._folder / name
         value: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
         return value
+
+
+def _encode(content: str | bytes) -> str:
+    return b64encode(content.encode() if isinstance(content, str) else content).decode()

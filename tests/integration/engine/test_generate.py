@@ -10,6 +10,7 @@ from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.engine.submissions.input_urls import input_url
 from callsheet.fakes.providers.replicate import FakeReplicate
+from callsheet.fakes.providers.task_script import sample_video
 from callsheet.files.storage import open_storage
 from callsheet.local import arun
 from callsheet.operation_api.contract import operation
@@ -23,7 +24,7 @@ from callsheet.testing.waiters import until
 
 SOON = timedelta(seconds=0.05)
 FAST = PollPolicy(initial=SOON, max_interval=SOON, webhook_interval=SOON)
-VIDEO = {"files": {"video.mp4": "\0\0\0\x18ftypisom\0\0\0\0isom"}}
+VIDEO = {"files": {"video.mp4": sample_video().data}}
 MODELS = """
 - id: fake/video
   name: Fake video

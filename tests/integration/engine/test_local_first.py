@@ -9,6 +9,7 @@ from plans import job, plan, statuses
 
 from callsheet.fakes.comfyui import running_comfyui
 from callsheet.fakes.providers.replicate import FakeReplicate
+from callsheet.fakes.providers.task_script import Queued, Running, Succeeded, sample_image
 from callsheet.operations.comfyui.operation import comfyui
 from callsheet.operations.generate import generate
 from callsheet.testing.engine import running_engine
@@ -44,6 +45,7 @@ async def local_server(tmp_path):
 @pytest.fixture
 async def replicate():
     async with FakeReplicate() as fake:
+        fake.script(Queued(), Running(0.5), Succeeded((sample_image(),)))
         yield fake
 
 

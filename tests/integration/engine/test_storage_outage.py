@@ -1,6 +1,7 @@
 """Jobs whose storage is away, full or wrong: they wait, and repeat the transfer instead of the work."""
 
 import asyncio
+import hashlib
 import os
 from datetime import timedelta
 
@@ -170,6 +171,43 @@ async def test_a_refused_permission_fails_at_once(bucket, proxy, tmp_path):
     error = execution.jobs[0].error
     assert (error.code, error.attempt) == ("storage_rejected", 1)
     assert "was denied (AccessDenied): check the access key, the secret key and their permissions" in error.message
+
+
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_retry_after_a_rejection_only_stores_the_finished_files(bucket, proxy, tmp_path, restart):
+    (tmp_path / "gate").touch()
+    proxy.response = response("403 Forbidden", "AccessDenied")
+    async with running_engine([make], settings=bucket) as engine:
+        failed = await engine.run(plan(tmp_path), timeout=60)
+        proxy.response = None
+        if restart:
+            await engine.stop_worker(engine.workers[0])
+            await engine.start_worker()
+        await engine.retry(failed.execution_id)
+        execution = await engine.ended(failed.execution_id, timeout=60)
+        [artifact] = execution.artifacts
+        stored = [chunk async for chunk in engine.runtime.storage.stream(artifact.key)]
+
+    assert (failed.jobs[0].status, failed.jobs[0].error.code) == ("failed", "storage_rejected")
+    assert execution.status == "succeeded", execution.jobs[0].error
+    assert number_of_runs(tmp_path) == 1
+    assert hashlib.sha256(b"".join(stored)).hexdigest() == artifact.sha256 == execution.jobs[0].result["sha256"]
+    assert list((bucket.scratch_dir / "finished").iterdir()) == []
+
+
+async def test_finished_files_expire(bucket, proxy, tmp_path):
+    (tmp_path / "gate").touch()
+    proxy.response = response("403 Forbidden", "AccessDenied")
+    settings = bucket.model_copy(update={"finished_result_max_age": timedelta(0)})
+    async with running_engine([make], settings=settings) as engine:
+        failed = await engine.run(plan(tmp_path), timeout=60)
+        proxy.response = None
+        await engine.retry(failed.execution_id)
+        execution = await engine.ended(failed.execution_id, timeout=60)
+
+    assert failed.jobs[0].error.code == "storage_rejected"
+    assert execution.status == "succeeded"
+    assert number_of_runs(tmp_path) == 2
 
 
 async def test_a_provider_is_not_paid_twice_when_the_worker_dies_while_it_waits_for_the_storage(

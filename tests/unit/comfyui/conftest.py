@@ -43,7 +43,7 @@ class JobRunner:
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
-        quick = {"comfyui_poll_interval": 0.2, "comfyui_timeout": 5, "source_roots": [folder]}
+        quick = {"comfyui_poll_interval": 0.2, "comfyui_timeout": 5, "source_roots": [folder], "output_patience": 0}
         self.settings = Settings(_env_file=None, data_dir=folder / "data", **{**quick, **settings})
         self.pool = Pool(self.settings)
         self.job = self.new_job()

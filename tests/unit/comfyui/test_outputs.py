@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from callsheet.comfyui.outputs import prompt_outputs
-from callsheet.domain.errors import OutputExpired, ProviderFailed
+from callsheet.domain.errors import BadOutput, OutputExpired, ProviderFailed, Transient
 from callsheet.fakes.comfyui import FakeComfyUI
 
 from .conftest import JobRunner, workflow
@@ -117,10 +117,49 @@ async def test_a_cached_result_with_deleted_files_is_an_error(runner: JobRunner,
 
 
 async def test_an_empty_file_is_an_error(runner: JobRunner):
-    with pytest.raises(ProviderFailed, match="is empty") as caught:
+    with pytest.raises(ProviderFailed, match="returned an empty file") as caught:
         await runner.run(graph={"1": {"class_type": "SaveNothing", "inputs": {"filename_prefix": "x"}}})
 
-    assert caught.value.code == "empty_file"
+    assert caught.value.code == "bad_output"
+
+
+async def test_a_login_page_in_place_of_a_file_is_fetched_again(server: FakeComfyUI, tmp_path: Path):
+    runner = JobRunner(tmp_path / "patient", comfyui_api_url=server.url, output_patience=30)
+    server.login_pages = 2
+
+    result = await runner.run(graph=workflow("image_tiny"))
+
+    assert len(result.images) == 1
+    assert [line["message"] for line in runner.job.logs if "again" in line["message"]] == [
+        f"ComfyUI ({result.server}, node 2) returned an HTML page (64 bytes, 'Sign in') instead of an image "
+        f"({result.images[0].name}). It is fetched again."
+    ] * 2
+
+
+async def test_after_a_login_page_the_next_run_fetches_the_file_of_the_same_prompt(
+    runner: JobRunner, server: FakeComfyUI
+):
+    server.login_pages = 1
+    with pytest.raises(BadOutput, match="an HTML page") as caught:
+        await runner.run(graph=workflow("image_tiny"))
+    assert isinstance(caught.value, Transient)
+
+    result = await runner.run(graph=workflow("image_tiny"))
+
+    assert len(result.images) == 1
+    assert len(server.accepted) == 1
+
+
+async def test_a_damaged_file_is_final_and_the_prompt_runs_again_after_a_manual_retry(
+    runner: JobRunner, server: FakeComfyUI
+):
+    server.damaged_downloads = 1
+    with pytest.raises(ProviderFailed, match="a file that is cut off") as caught:
+        await runner.run(graph=workflow("image_tiny"))
+
+    assert caught.value.code == "bad_output"
+    assert len((await runner.run(graph=workflow("image_tiny"))).images) == 1
+    assert len(server.accepted) == 2
 
 
 async def test_a_blocked_branch_is_reported_and_the_others_continue(runner: JobRunner):

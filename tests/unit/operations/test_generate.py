@@ -1,10 +1,14 @@
 """Generate: one submission, whichever provider accepts it, and its files."""
 
 import asyncio
+import io
+import wave
 
 import pytest
+from PIL import Image
 
 from callsheet.domain.errors import (
+    BadOutput,
     BadParams,
     ConfigurationError,
     PlanRefused,
@@ -15,6 +19,7 @@ from callsheet.domain.errors import (
     SubmissionUnknown,
 )
 from callsheet.domain.plan_validation import check_plan, read_plan, validate_params
+from callsheet.fakes.providers.task_script import sample_image, sample_video
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operations.generate import generate
 from callsheet.operations.generate_params import GenerateParams
@@ -53,9 +58,8 @@ MODELS = """
   makes: image
   offers: [{provider: unknown, model: m, parameters: {prompt: {to: prompt}}}]
 """
-VIDEO = "\0\0\0\x18ftypisom\0\0\0\0isom"
-IMAGE = "GIF89a and more"
-AUDIO = "ID3 and more"
+VIDEO = sample_video().data
+PNG = sample_image().data
 
 
 @pytest.fixture
@@ -98,6 +102,22 @@ async def run(job, provider, given, files, **result):
     return await running
 
 
+def gif():
+    target = io.BytesIO()
+    Image.new("RGB", (32, 32), "red").save(target, "GIF")
+    return target.getvalue()
+
+
+def wav():
+    target = io.BytesIO()
+    with wave.open(target, "wb") as audio:
+        audio.setnchannels(1)
+        audio.setsampwidth(2)
+        audio.setframerate(8000)
+        audio.writeframes(bytes(1600))
+    return target.getvalue()
+
+
 def problems_of(settings, **given):
     with pytest.raises(BadParams) as raised:
         validate_params(fields(**given), GenerateParams, settings)
@@ -112,23 +132,23 @@ async def test_a_request_has_the_names_of_the_provider_and_its_file_is_stored(jo
     assert (result.provider, result.model, result.cost, result.seconds) == ("one", "crayon", 0.5, 12)
     assert result.provider_job_id == job.tasks["submit"].id
     assert [file.name for file in result.videos] == ["video.mp4"]
-    assert job.path_of(result.videos[0]).read_text() == VIDEO
+    assert job.path_of(result.videos[0]).read_bytes() == VIDEO
 
 
 async def test_files_are_grouped_and_named_by_their_contents(job, providers):
-    files = {"image.webp": IMAGE, "video": VIDEO, "audio.bin": AUDIO, "notes.txt": "just text"}
+    files = {"image.webp": gif(), "video": VIDEO, "audio.bin": wav(), "notes.txt": "just text"}
 
     result = await run(job, providers[0], params(), files)
 
     assert [(f.name, f.media_type) for f in result.files] == [
         ("image.gif", "image/gif"),
         ("video.mp4", "video/mp4"),
-        ("audio.mp3", "audio/mpeg"),
+        ("audio.wav", "audio/wav"),
         ("notes.txt", "text/plain"),
     ]
     assert [f.name for f in result.images] == ["image.gif"]
     assert [f.name for f in result.videos] == ["video.mp4"]
-    assert [f.name for f in result.audios] == ["audio.mp3"]
+    assert [f.name for f in result.audios] == ["audio.wav"]
 
 
 def test_a_file_name_comes_from_the_url_if_the_provider_gives_none():
@@ -142,6 +162,54 @@ def test_a_file_name_comes_from_the_url_if_the_provider_gives_none():
 async def test_a_success_without_files_is_a_failure(job, providers):
     with pytest.raises(ProviderFailed, match="without any file"):
         await run(job, providers[0], params(), {})
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        (
+            {"film.mp4": "<!DOCTYPE html><html><title>Sign in</title><body>…</body></html>"},
+            r"one returned an HTML page \(66 bytes, 'Sign in'\) instead of a video \(film.mp4\)",
+        ),
+        ({"film.mp4": '{"error": "expired"}'}, "a JSON document .* instead of a video"),
+        ({"film": "<Error><Code>AccessDenied</Code></Error>"}, r"an XML error \(41 bytes, 'AccessDenied'\)"),
+        ({"film.mp4": ""}, "an empty file"),
+        ({"film.mp4": VIDEO[: len(VIDEO) // 2]}, "a file that is cut off"),
+        ({"film.mp4": bytes(5000)}, "a damaged file"),
+        ({"film.mp4": PNG}, r"an image \(.* bytes of png_pipe\) instead of a video"),
+        ({"cover.png": PNG}, "only cover.png instead of a video"),
+        ({"film.mp4": VIDEO, "cover.png": VIDEO[:1000]}, r"instead of an image \(cover.png\)"),
+    ],
+)
+async def test_what_is_not_the_ordered_video_is_an_error_and_stores_nothing(job, providers, files, reason):
+    with pytest.raises(BadOutput, match=reason) as raised:
+        await run(job, providers[0], params(), files)
+
+    assert raised.value.code == "bad_output"
+    assert job.kept == []
+    assert len(providers[0].requests()) == 1
+
+
+async def test_the_same_task_is_fetched_again_after_a_bad_output(job, providers):
+    with pytest.raises(BadOutput):
+        await run(job, providers[0], params(), {"film.mp4": "<html>Try again</html>"})
+    [request] = providers[0].requests()
+    providers[0].set_status(request["id"], "succeeded", files={"film.mp4": VIDEO})
+
+    result = await generate.run(job, params())
+
+    assert [file.name for file in result.videos] == ["film.mp4"]
+    assert len(providers[0].requests()) == 1
+
+
+async def test_a_model_that_is_gone_from_the_registry_still_delivers(job, providers, models_file):
+    task = await job.submit_once(providers[0], SubmitRequest("crayon", {"text": "a fox"}))
+    providers[0].set_status(task.id, "succeeded", files={"film.mp4": VIDEO})
+    models_file.write_text("- nonsense")
+
+    result = await generate.run(job, params())
+
+    assert [file.name for file in result.videos] == ["film.mp4"]
 
 
 async def test_a_failed_task_is_not_submitted_to_another_provider(job, providers):
@@ -248,7 +316,7 @@ async def test_without_a_configured_provider_the_error_says_so(job):
 
 async def test_images_are_sent_by_url_if_they_have_one(job, providers, tmp_path):
     image = tmp_path / "an image.bin"
-    image.write_text(IMAGE)
+    image.write_bytes(gif())
     kept = await job.keep(image, name="kept.gif")
 
     await run(

@@ -25,9 +25,18 @@ MODELS = """
   makes: video
   offers: [{provider: comfyui, model: talk, parameters: {prompt: {to: text}}}]
 """
+FILM = {
+    "artifactId": "019ab1f0-5c3e-7a10-9d7e-0f4b3c2d1e00",
+    "name": "film.mp4",
+    "key": "comfyui/a/film.mp4",
+    "mediaType": "video/mp4",
+    "size": 1,
+    "sha256": "0" * 64,
+}
+STILL = {**FILM, "name": "still.png", "mediaType": "image/png"}
 RESULT = {
     "images": [],
-    "videos": [],
+    "videos": [FILM],
     "audio": [],
     "others": [],
     "texts": {},
@@ -85,6 +94,25 @@ async def test_the_local_result_is_returned(job):
 
     assert (result.provider, result.model, result.provider_job_id) == ("comfyui", "talk", "p")
     assert job.submit_requests == {}
+
+
+async def test_a_workflow_that_makes_another_kind_of_file_is_an_error(job):
+    job.children_done = True
+    job.results_of_children = {"local": {**RESULT, "videos": [], "images": [STILL]}}
+
+    with pytest.raises(ProviderFailed, match="The workflow talk made no video") as raised:
+        await generate.run(job, params())
+    assert raised.value.code == "bad_output"
+
+
+async def test_an_animated_image_is_a_video_too(job):
+    job.children_done = True
+    animation = {**STILL, "name": "still.webp", "mediaType": "image/webp"}
+    job.results_of_children = {"local": {**RESULT, "videos": [], "images": [animation]}}
+
+    result = await generate.run(job, params())
+
+    assert [image.name for image in result.images] == ["still.webp"]
 
 
 async def test_after_a_local_failure_a_provider_is_used(job):

@@ -4,7 +4,8 @@ import asyncio
 import shutil
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from callsheet.comfyui.pool import Pool
 from callsheet.db.database import FOREVER, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import LeaseLost, NoEffect, OutcomeUnknown
+from callsheet.domain.errors import DiskFull, LeaseLost, NoEffect, OutcomeUnknown, StorageRejected, StorageUnreachable
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource, SourceKind
 from callsheet.engine.fleet.public_url import PublicUrl
@@ -24,16 +25,19 @@ from callsheet.engine.submissions.input_urls import input_url
 from callsheet.engine.submissions.submit_once import Submissions
 from callsheet.engine.submissions.task_awaiter import TaskAwaiter
 from callsheet.engine.uncancellable import run_uncancellable
+from callsheet.engine.worker.finished_results import FinishedResults
 from callsheet.engine.worker.job_log_writer import JobLogWriter
 from callsheet.engine.worker.progress_writer import ProgressWriter
 from callsheet.engine.worker.run_wait import record_wait
 from callsheet.engine.worker.storage_outage import StorageOutage
 from callsheet.engine.worker.time_limit import TimeLimit
 from callsheet.files.cache import FileCache
+from callsheet.files.digest import sha256_of_file
+from callsheet.files.media_types import guess_media_type
 from callsheet.files.object_keys import object_key, safe_name
 from callsheet.files.scratch_folders import own_scratch_folder
 from callsheet.files.sources import SourceOpener
-from callsheet.files.storage import Storage
+from callsheet.files.storage import Storage, StoredFile
 from callsheet.media.ffmpeg.runner import FFmpeg
 from callsheet.media.probing.probe import probe_if_media
 from callsheet.operation_api.catalog import Catalog
@@ -90,6 +94,9 @@ class JobContext:
         self._services = services
         self._dir: Path | None = None
         self.kept: list[Artifact] = []
+        self._kept_paths: dict[str, Path] = {}
+        self._storage_error: StorageRejected | StorageUnreachable | DiskFull | None = None
+        """The first error of the storage, if it did not take all kept files. They are on the disk then."""
         self.children_done = False
         """Whether this job has child jobs, all of which have ended."""
         settings = services.settings
@@ -106,6 +113,7 @@ class JobContext:
             time_limit=self.time_limit,
             on_change=self._on_outage,
         )
+        self._finished = FinishedResults(settings.scratch_dir, max_age=settings.finished_result_max_age)
         self._cache = FileCache(services.storage, max_age=settings.cache_max_age, repeat=self._outage.repeat)
         self._progress: tuple[float, str | None] = (0.0, None)
         self._task_awaiter = TaskAwaiter(job, services.database, services.providers)
@@ -165,14 +173,15 @@ class JobContext:
                 queue=self._job.queue,
                 execution_id=self._job.execution_id,
                 timeout=timeout,
-            )
+            ),
+            timeout=FOREVER,
         )
         # This worker counts, also while it is stopping.
         return max(1, hosts)
 
     async def queue_depth(self, queue: str) -> int:
         """Return the number of queued jobs of a queue."""
-        depth: int = await self._services.database.retry(lambda c: sql.queue_depth(c, queue=queue))
+        depth: int = await self._services.database.retry(lambda c: sql.queue_depth(c, queue=queue), timeout=FOREVER)
         return depth
 
     async def has_live_worker(self, operation: str, queue: str) -> bool:
@@ -181,13 +190,16 @@ class JobContext:
         is_live: bool = await self._services.database.retry(
             lambda c: sql.has_live_worker(
                 c, operation=operation, queue=queue, execution_id=self._job.execution_id, timeout=timeout
-            )
+            ),
+            timeout=FOREVER,
         )
         return is_live
 
     async def child_results(self) -> Mapping[str, dict[str, Any] | None]:
         """Return the results of the child jobs by their ids; None for a failed one."""
-        rows = await self._services.database.retry(lambda c: sql.upstream_results(c, ids=[self._job.id]))
+        rows = await self._services.database.retry(
+            lambda c: sql.upstream_results(c, ids=[self._job.id]), timeout=FOREVER
+        )
         prefix = f"{self._job.job_id}/"
         results = {
             row["job_id"].removeprefix(prefix): row["result"] for row in rows if row["job_id"].startswith(prefix)
@@ -208,13 +220,13 @@ class JobContext:
         self._progress = (done, message)
         self._services.progress_writer.progress(self._job, done, message)
 
-    def log(self, message: str, **facts: Any) -> None:
+    def log(self, message: str, **facts: Any) -> Awaitable[None]:
         """Log a message for the user as an event."""
-        self._services.progress_writer.add_event(self._job, "job.log", {"message": message, **facts})
+        return self._services.progress_writer.add_event(self._job, "job.log", {"message": message, **facts})
 
-    def publish(self, **partial: Any) -> None:
+    def publish(self, **partial: Any) -> Awaitable[None]:
         """Publish intermediate results as an event."""
-        self._services.progress_writer.add_event(self._job, "job.output", partial)
+        return self._services.progress_writer.add_event(self._job, "job.output", partial)
 
     async def fetch_input(self, source: MediaSource) -> Path:
         """Fetch an input file and return its local path."""
@@ -227,7 +239,10 @@ class JobContext:
         name = self._free_name(safe_name(name or path.name))
         key = object_key(self._job.operation, self._job.id, name, epoch=self._job.epoch)
         probe = await probe_if_media(path)
-        stored = await self._outage.repeat_upload(lambda: self._services.storage.put(key, path, media_type=media_type))
+        try:
+            stored = await self._put(key, path, media_type)
+        except (StorageRejected, StorageUnreachable, DiskFull) as error:
+            stored = await self._keep_on_disk(key, path, media_type, error)
         artifact = Artifact(
             artifact_id=new_id(),
             name=name,
@@ -238,10 +253,61 @@ class JobContext:
             probe=probe,
         )
         self.kept.append(artifact)
+        self._kept_paths[name] = path
         log.info(
             "file stored", **self._job.log_facts, artifact=str(artifact.artifact_id), name=name, size=artifact.size
         )
         return artifact
+
+    async def _put(self, key: str, path: Path, media_type: str | None) -> StoredFile:
+        return await self._outage.repeat_upload(lambda: self._services.storage.put(key, path, media_type=media_type))
+
+    async def _keep_on_disk(
+        self, key: str, path: Path, media_type: str | None, error: StorageRejected | StorageUnreachable | DiskFull
+    ) -> StoredFile:
+        """Keep a file that the storage did not take, so that the work of the run is not lost with it.
+
+        The run continues to its end, and fails there with `error`. Raises it at once if the file cannot be kept.
+        """
+        name = PurePosixPath(key).name
+        paths = {name: path} if self._storage_error else {**self._kept_paths, name: path}
+        try:
+            for each, source in paths.items():
+                await asyncio.to_thread(self._finished.add_file, self._job.id, self._job.epoch, each, source)
+        except OSError:
+            raise error from None
+        self._storage_error = self._storage_error or error
+        size = (await asyncio.to_thread(path.stat)).st_size
+        sha256 = await asyncio.to_thread(sha256_of_file, path)
+        return StoredFile(key, size, sha256, media_type or guess_media_type(key))
+
+    async def store_finished(self, inputs: str) -> str | None:
+        """Store the files of an earlier run that finished with these inputs, and return its result; None without one.
+
+        Raises the errors of the storage.
+        """
+        finished = await asyncio.to_thread(self._finished.load, self._job.id, inputs)
+        if finished is None:
+            return None
+        for artifact in finished.artifacts:
+            self.kept.append(artifact)
+            await self._put(artifact.key, finished.path_of(artifact), artifact.media_type)
+        log.info("stored the finished files of an earlier run", **self._job.log_facts, files=len(finished.artifacts))
+        return finished.result
+
+    async def finish(self, inputs: str, result: str) -> None:
+        """End the run. If the storage did not take all files, save the result, and raise the error of the storage."""
+        if self._storage_error is None:
+            return
+        save = partial(self._finished.save, self._job.id, self._job.epoch, inputs, result, self.kept)
+        await asyncio.to_thread(save)
+        log.warning("files of a finished run stay on the disk", **self._job.log_facts, files=len(self.kept))
+        raise self._storage_error
+
+    async def discard_finished(self) -> None:
+        """Delete the finished files of earlier runs: the job has succeeded."""
+        if self._job.epoch > 1:
+            await asyncio.to_thread(self._finished.discard, self._job.id)
 
     def _free_name(self, name: str) -> str:
         taken = {artifact.name for artifact in self.kept}
@@ -285,7 +351,9 @@ class JobContext:
         return value
 
     async def _stored_value(self, step: str, reader: TypeAdapter[T]) -> T:
-        row = await self._services.database.retry(lambda c: sql.get_step(c, job=self._job.id, name=step))
+        row = await self._services.database.retry(
+            lambda c: sql.get_step(c, job=self._job.id, name=step), timeout=FOREVER
+        )
         if row is None:
             raise LeaseLost()
         if row["finished_at"] is None:
@@ -344,6 +412,8 @@ class JobContext:
             await self._outage.repeat(lambda: self._services.storage.delete(keys))
 
     async def close(self) -> None:
-        """Delete the scratch folder."""
+        """Delete the scratch folder, and files that were kept for an unfinished run."""
+        if self._storage_error is not None:
+            await asyncio.to_thread(self._finished.discard_run, self._job.id, self._job.epoch)
         if self._dir is not None:
             await asyncio.to_thread(shutil.rmtree, self._dir, ignore_errors=True)

@@ -11,6 +11,7 @@ import orjson
 import structlog
 from pydantic import BaseModel
 
+from callsheet.db.commit_once import commit_once
 from callsheet.db.database import DATABASE_UNAVAILABLE, FOREVER, TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain import references
@@ -25,6 +26,7 @@ from callsheet.engine.jobs.failures import Backoff, failure_outcome, unexpected_
 from callsheet.engine.jobs.outcomes import Outcome, RunKey
 from callsheet.engine.jobs.snooze import Snooze
 from callsheet.engine.worker.context import JobContext, WorkerServices
+from callsheet.engine.worker.finished_results import digest_inputs
 from callsheet.media.probing.probe_pools import probes_of_lane
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operation_api.contract import Operation, RunChildJobs
@@ -33,8 +35,6 @@ from callsheet.processes.output_capture import capture_output
 from callsheet.queue.claim import ClaimedJob
 
 log = structlog.get_logger(__name__)
-
-_EVENT_TIMEOUT = 5.0
 
 StopReason = Literal["cancelled", "lost", "stopping"]
 
@@ -98,7 +98,9 @@ class Executor:
                 log.info("job ended" if recorded in ENDED else "run ended", **_end_facts(run, outcome, recorded))
             else:
                 await self._report_discarded_run(job)
-            if recorded is not JobStatus.SUCCEEDED:
+            if recorded is JobStatus.SUCCEEDED:
+                await context.discard_finished()
+            else:
                 await self._delete_files(context)
         finally:
             if self.runs.get(job.id) is run:
@@ -169,7 +171,11 @@ class Executor:
         return failure_outcome(job, operation, error, self._backoff)
 
     async def _run_operation(self, operation: Operation, job: ClaimedJob, context: JobContext) -> str:
-        params = validate_params(await self._resolve_params(job), operation.params)
+        given = await self._resolve_params(job)
+        inputs = digest_inputs(operation.name, given)
+        if job.epoch > 1 and (finished := await context.store_finished(inputs)) is not None:
+            return finished
+        params = validate_params(given, operation.params)
         context.children_done = await self._children_done(job)
         try:
             async with context.time_limit as limit:
@@ -185,7 +191,9 @@ class Executor:
             raise InternalError(
                 f"The operation returned {type(result).__name__}, but it declares {operation.result.__name__}."
             )
-        return result.model_dump_json(by_alias=True)
+        text = result.model_dump_json(by_alias=True)
+        await context.finish(inputs, text)
+        return text
 
     async def _resolve_params(self, job: ClaimedJob) -> dict[str, Any]:
         params: dict[str, Any] = orjson.loads(job.params)
@@ -225,9 +233,7 @@ class Executor:
     async def _report_discarded_run(self, job: ClaimedJob) -> None:
         log.warning("discarded the outcome of a run that lost its job", **job.log_facts, epoch=job.epoch)
         try:
-            await self._services.database.retry(
-                lambda c: record_discarded_run(c, job), timeout=_EVENT_TIMEOUT, transaction=True
-            )
+            await commit_once(self._services.database, lambda c: record_discarded_run(c, job))
         except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
             log.warning("could not record the event of a discarded run", **job.log_facts, error=type(error).__name__)
 

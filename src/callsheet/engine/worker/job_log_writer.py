@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from callsheet.db.commit_once import commit_once
 from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.json_storage import storable_text
@@ -19,7 +20,6 @@ from callsheet.queue.claim import ClaimedJob
 
 log = structlog.get_logger(__name__)
 
-_MAX_BUFFERED_LINES = 20_000
 _MAX_BATCH = 1_000
 _MAX_MESSAGE = 16_000
 """Characters."""
@@ -34,7 +34,8 @@ class _JobLine:
 class JobLogWriter:
     """Buffers log lines of runs, and stores them about twice per second. Lines can be added from any thread.
 
-    Each run can store at most `max_lines` lines and `max_bytes` bytes of text; the rest is dropped and counted.
+    Each run can store at most `max_lines` lines and `max_bytes` bytes of text; the rest is dropped and counted. No
+    other line is dropped: while the database is unavailable the runs cannot end, and their limits bound the buffer.
     """
 
     def __init__(self, database: Database, *, max_lines: int, max_bytes: int, interval: float = 0.5) -> None:
@@ -51,13 +52,10 @@ class JobLogWriter:
         """Return the log of a new run."""
         return RunLog(self, job, max_lines=self._max_lines, max_bytes=self._max_bytes)
 
-    def add(self, job: ClaimedJob, line: LogLine) -> bool:
-        """Buffer a line. Return False if the buffer is full, because the database is unavailable."""
+    def add(self, job: ClaimedJob, line: LogLine) -> None:
+        """Buffer a line."""
         with self._buffer_lock:
-            if len(self._buffer) >= _MAX_BUFFERED_LINES:
-                return False
             self._buffer.append(_JobLine(job, line))
-            return True
 
     async def run(self) -> None:
         """Store until cancelled."""
@@ -71,15 +69,23 @@ class JobLogWriter:
                 log.error("could not store log lines of jobs", exc_info=error)
 
     async def flush(self) -> None:
-        """Store everything that is buffered. While the database is unavailable, the lines stay in the buffer."""
+        """Store everything that is buffered, as soon as the database can be used."""
         async with self._flush_lock:
             while batch := self._buffer[:_MAX_BATCH]:
-                try:
-                    await self._database.retry(partial(_store, batch), timeout=5, transaction=True)
-                except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
-                    log.error("the database rejected log lines of jobs, dropped them", lines=len(batch), exc_info=error)
+                await self._store_accepted(batch)
                 with self._buffer_lock:
                     del self._buffer[: len(batch)]
+
+    async def _store_accepted(self, lines: list[_JobLine]) -> None:
+        """Store the lines that the database accepts. A line that it can never store is logged as an error."""
+        try:
+            await commit_once(self._database, partial(_store, lines))
+        except (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+            if len(lines) > 1:
+                for line in lines:
+                    await self._store_accepted([line])
+                return
+            log.error("the database rejected a log line of a job", job=str(lines[0].job.id), exc_info=error)
 
 
 class RunLog:
@@ -105,11 +111,9 @@ class RunLog:
             self._dropped += 1
             return
         logger = storable_text(line.logger)
-        if self._writer.add(self._job, LogLine(line.at, line.level, logger, message)):
-            self._lines_left -= 1
-            self._bytes_left -= size
-        else:
-            self._dropped += 1
+        self._writer.add(self._job, LogLine(line.at, line.level, logger, message))
+        self._lines_left -= 1
+        self._bytes_left -= size
 
     def close(self) -> None:
         """Add a line about dropped lines, if there are any."""

@@ -25,6 +25,7 @@ from callsheet.engine.submissions.provider_cancellation import ProviderCanceller
 from callsheet.engine.worker.cleaner import clean_up
 from callsheet.engine.worker.context import WorkerServices
 from callsheet.engine.worker.executor import Executor, Run
+from callsheet.engine.worker.finished_results import FinishedResults
 from callsheet.engine.worker.heartbeat import Heartbeat, HeartbeatResponse
 from callsheet.engine.worker.heartbeat_thread import HeartbeatThread
 from callsheet.engine.worker.rescuer import Rescuer
@@ -351,6 +352,8 @@ class Worker:
         removed = await asyncio.to_thread(remove_abandoned_folders, self._settings.scratch_dir)
         if removed:
             log.info("removed the scratch folders of ended workers", folders=removed)
+        finished = FinishedResults(self._settings.scratch_dir, max_age=self._settings.finished_result_max_age)
+        await asyncio.to_thread(finished.remove_expired)
         await clean_up(
             self._database,
             self._storage,

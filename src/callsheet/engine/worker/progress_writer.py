@@ -1,7 +1,7 @@
 """Batch writer of progress and events of running jobs."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,15 +9,20 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from callsheet.db.commit_once import commit_once
 from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.json_storage import storable_json, storable_text
 from callsheet.engine.jobs.changes import event_notifications
+from callsheet.engine.worker.event_buffer import BufferedEvent, EventBuffer, Publication
 from callsheet.queue.claim import ClaimedJob
 
 log = structlog.get_logger(__name__)
 
-_MAX_BUFFERED_EVENTS = 10_000
+_REJECTIONS = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError)
+"""Errors of events that the database never stores."""
+_PAUSE_AFTER_ERROR = 2.0
+"""Seconds."""
 
 
 @dataclass(slots=True)
@@ -30,7 +35,8 @@ class _Progress:
 class ProgressWriter:
     """Buffers progress and events, and stores them a few times per second.
 
-    Of the progress of a job only the newest is stored. All events are stored, in order.
+    Of the progress of a job only the newest is stored. All events are stored, in order: they stay in the buffer until
+    the database has them.
     """
 
     def __init__(self, database: Database, *, interval: float = 0.25) -> None:
@@ -38,7 +44,7 @@ class ProgressWriter:
         self._database = database
         self._interval = interval
         self._progress: dict[UUID, _Progress] = {}
-        self._events: list[tuple[ClaimedJob, str, str]] = []
+        self._events = EventBuffer()
         self._started_executions: set[UUID] = set()
         self._arrived = asyncio.Event()
         self._flush_lock = asyncio.Lock()
@@ -50,13 +56,14 @@ class ProgressWriter:
         self._progress[job.id] = _Progress(job, min(1.0, max(0.0, done)), message)
         self._arrived.set()
 
-    def add_event(self, job: ClaimedJob, kind: str, data: dict[str, Any]) -> None:
-        """Buffer an event. If 10,000 events are buffered, it is dropped with a warning."""
-        if len(self._events) >= _MAX_BUFFERED_EVENTS:
-            log.warning("too many buffered events, dropped one", job=str(job.id))
-            return
-        self._events.append((job, kind, storable_json(data)))
+    def add_event(self, job: ClaimedJob, kind: str, data: dict[str, Any]) -> Publication:
+        """Buffer an event. Awaiting the result waits while many events of the job are buffered.
+
+        Raises DatabaseUnavailable at the limit of the job (see `event_buffer`).
+        """
+        publication = self._events.add(job, kind, data)
         self._arrived.set()
+        return publication
 
     def notify_started(self, execution_ids: Iterable[UUID]) -> None:
         """Notify the event streams of these executions: jobs were started."""
@@ -68,14 +75,17 @@ class ProgressWriter:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
+            pause = self._interval
             try:
                 await self.flush()
                 await self._notify_event_streams()
             except TRANSIENT_ERRORS as error:
                 self._database.outage.failed("store progress", error)
             except asyncpg.PostgresError as error:
-                log.error("could not store progress", exc_info=error)
-            await asyncio.sleep(self._interval)
+                log.error("could not store progress, will retry", exc_info=error)
+                self._arrived.set()
+                pause = _PAUSE_AFTER_ERROR
+            await asyncio.sleep(pause)
 
     async def _notify_event_streams(self) -> None:
         started, self._started_executions = self._started_executions, set()
@@ -85,25 +95,47 @@ class ProgressWriter:
             )
 
     async def flush(self, job: UUID | None = None) -> None:
-        """Store everything that is buffered. With `job`, do so only if something of that job is buffered."""
+        """Store everything that is buffered, as soon as the database can be used.
+
+        With `job`, do so only if something of that job is buffered.
+        """
         async with self._flush_lock:
             # Checked under the lock: a concurrent flush may be storing an event of this job right now.
-            if job is not None and job not in self._progress and all(j.id != job for j, _, _ in self._events):
+            if job is not None and job not in self._progress and not self._events.contains(job):
                 return
-            progress, self._progress = self._progress, {}
-            events, self._events = self._events, []
-            if progress or events:
-                await self._database.retry(
-                    lambda c: self._store(c, list(progress.values()), events), timeout=5, transaction=True
-                )
+            while self._progress or self._events.first():
+                await self._store_batch()
+
+    async def _store_batch(self) -> None:
+        """Store the newest progress of each job, and the oldest events."""
+        progress, self._progress = self._progress, {}
+        events = self._events.first()
+        try:
+            await self._store_accepted(list(progress.values()), events)
+        except BaseException:
+            # Newer progress has priority.
+            self._progress = progress | self._progress
+            raise
+        self._events.remove_first(len(events))
+
+    async def _store_accepted(self, progress: Sequence[_Progress], events: Sequence[BufferedEvent]) -> None:
+        """Store what the database accepts. What it can never store is logged as an error."""
+        try:
+            await commit_once(self._database, lambda c: self._store(c, progress, events))
+        except _REJECTIONS as error:
+            if len(progress) + len(events) > 1:
+                for one in progress:
+                    await self._store_accepted([one], [])
+                for event in events:
+                    await self._store_accepted([], [event])
+                return
+            for job in _jobs(progress, events):
+                log.error("the database rejected an event of a job", **job.log_facts, exc_info=error)
 
     async def _store(
-        self,
-        connection: Connection,
-        progress: list[_Progress],
-        events: list[tuple[ClaimedJob, str, str]],
+        self, connection: Connection, progress: Sequence[_Progress], events: Sequence[BufferedEvent]
     ) -> None:
-        jobs = {job.id: job for job in [*(p.job for p in progress), *(job for job, _, _ in events)]}
+        jobs = {job.id: job for job in _jobs(progress, events)}
         await sql.lock_executions(connection, ids=list({job.execution_id for job in jobs.values()}))
         if progress:
             await sql.store_progress(
@@ -113,31 +145,38 @@ class ProgressWriter:
                 progress=[p.done for p in progress],
                 messages=[p.message for p in progress],
             )
-        # Events of runs that have lost their job are dropped.
+        # Runs that have lost their job store no events.
         held = {
             row["id"]
             for row in await sql.held_leases(connection, ids=list(jobs), epochs=[job.epoch for job in jobs.values()])
         }
-        records = [(job, kind, data) for job, kind, data in events if job.id in held]
-        for p in progress:
-            if p.job.id in held:
-                data = {"progress": round(p.done, 4)} | ({"message": p.message} if p.message else {})
-                records.append((p.job, "job.progress", storable_json(data)))
+        records = [event for event in (*events, *map(_progress_event, progress)) if event.job.id in held]
         if records:
             await self._record(connection, records)
 
-    async def _record(self, connection: Connection, events: list[tuple[ClaimedJob, str, str]]) -> None:
+    async def _record(self, connection: Connection, events: list[BufferedEvent]) -> None:
         zeros = [0] * len(events)
         await sql.record_events(
             connection,
-            execution_ids=[job.execution_id for job, _, _ in events],
-            job_ids=[job.job_id for job, _, _ in events],
-            types=[kind for _, kind, _ in events],
-            payloads=[data for _, _, data in events],
+            execution_ids=[event.job.execution_id for event in events],
+            job_ids=[event.job.job_id for event in events],
+            types=[event.kind for event in events],
+            payloads=[event.data for event in events],
             ended=zeros,
             failed=zeros,
             cancelled=zeros,
             ready_queues=[],
             freed_queues=[],
-            event_notifications=event_notifications(job.execution_id for job, _, _ in events),
+            event_notifications=event_notifications(event.job.execution_id for event in events),
         )
+
+
+def _jobs(progress: Sequence[_Progress], events: Sequence[BufferedEvent]) -> list[ClaimedJob]:
+    return [*(p.job for p in progress), *(event.job for event in events)]
+
+
+def _progress_event(progress: _Progress) -> BufferedEvent:
+    data: dict[str, Any] = {"progress": round(progress.done, 4)}
+    if progress.message:
+        data["message"] = progress.message
+    return BufferedEvent(progress.job, "job.progress", storable_json(data))

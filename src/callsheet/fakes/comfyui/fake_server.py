@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
@@ -47,6 +47,10 @@ class FakeComfyUI:
         self.jobs_api = False
         """Whether it has the routes under /api/jobs, added in late 2025."""
         self.max_upload = 100 * 2**20
+        self.login_pages = 0
+        """Number of downloads that get the login page of a proxy, with status 200."""
+        self.damaged_downloads = 0
+        """Number of downloads that get the first half of the file, with status 200."""
         self.silent_websockets = False
         """Whether websocket connections are accepted and get no messages."""
         # Recorded requests
@@ -234,6 +238,9 @@ class FakeComfyUI:
         return _json({"name": name, "subfolder": subfolder, "type": "input"})
 
     async def _view(self, request: Request) -> Response:
+        if self.login_pages:
+            self.login_pages -= 1
+            return HTMLResponse("<!DOCTYPE html><html><head><title>Sign in</title></head></html>")
         name, subfolder = request.query_params.get("filename", ""), request.query_params.get("subfolder", "")
         if not name or ".." in name or name.startswith("/"):
             return Response(status_code=400)
@@ -244,7 +251,12 @@ class FakeComfyUI:
         path = (root / subfolder / Path(name).name).resolve()
         if not path.is_relative_to(root):
             return Response(status_code=403)
-        return FileResponse(path) if path.is_file() else Response(status_code=404)
+        if not path.is_file():
+            return Response(status_code=404)
+        if self.damaged_downloads:
+            self.damaged_downloads -= 1
+            return Response(path.read_bytes()[: path.stat().st_size // 2])
+        return FileResponse(path)
 
     async def _object_info(self, _: Request) -> Response:
         return _json(

@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, ClassVar, Self
 
 import httpx2
@@ -34,10 +35,12 @@ from callsheet.fakes.providers.task_script import (
     Running,
     Stage,
     Succeeded,
+    sample_image,
     sample_video,
 )
 from callsheet.fakes.providers.webhook_script import SentWebhook, WebhookScript
 from callsheet.providers.contract import InputFile, SubmitRequest
+from callsheet.providers.registry import read_registry
 from callsheet.providers.settings import ProviderSettings
 
 _WEBHOOK_TIMEOUT = 10
@@ -225,7 +228,8 @@ class FakeServer:
         """Accept a submission."""
         webhook_script = self._webhook_scripts.pop(0) if self._webhook_scripts else WebhookScript()
         task_id, now = self.new_id(next(self._numbers)), datetime.now(UTC)
-        task = FakeTask(task_id, model, dict(given), webhook, self._script, webhook_script, now, extra=extra)
+        script = [_with_files(stage, model) for stage in self._script]
+        task = FakeTask(task_id, model, dict(given), webhook, script, webhook_script, now, extra=extra)
         self.tasks[task.id] = task
         if webhook_script.before_response:
             await self.finish(task.id)
@@ -244,7 +248,7 @@ class FakeServer:
 
     async def end_with(self, task: FakeTask, stage: Stage) -> None:
         """End a task with a stage that is not in its script."""
-        task.script, task.position = [stage], 0
+        task.script, task.position = [_with_files(stage, task.model)], 0
         self._start(self._end(task))
 
     def output_files(self, stage: Succeeded) -> Sequence[FakeFile]:
@@ -328,3 +332,15 @@ class FakeServer:
         task: asyncio.Task[None] = asyncio.ensure_future(coroutine)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _with_files(stage: Stage, model: str) -> Stage:
+    """Return a stage with an image as its file, if it has the default files and the model makes images."""
+    is_default = isinstance(stage, Succeeded) and stage.files is None
+    return Succeeded((sample_image(),)) if is_default and model in _image_models() else stage
+
+
+@cache
+def _image_models() -> frozenset[str]:
+    models = read_registry().values()
+    return frozenset(offer.model for model in models if model.makes == "image" for offer in model.offers)

@@ -52,7 +52,7 @@ class UnknownStatus:
 
 @dataclass(frozen=True, slots=True)
 class Succeeded:
-    """The task has succeeded with these files; None: with a video."""
+    """The task has succeeded with these files; None: with a video, or an image for an image model."""
 
     files: tuple[FakeFile, ...] | None = None
 

@@ -50,6 +50,8 @@ class MediaInfo:
     chapters: tuple[Chapter, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     """Metadata tags, without those that identify the place, the author or the device of a recording."""
+    missing: float = 0.0
+    """Seconds of its stated duration that the file does not contain. Measured only with `to_end`."""
 
     @property
     def rate(self) -> Fraction:
@@ -129,8 +131,11 @@ async def probe_if_media(path: Path) -> Probe | None:
         return None
 
 
-async def probe_details(path: Path) -> MediaInfo:
-    """Return the probe of a file with its streams, chapters and tags. Raises as `probe` does."""
+async def probe_details(path: Path, *, to_end: bool = False) -> MediaInfo:
+    """Return the probe of a file with its streams, chapters and tags. Raises as `probe` does.
+
+    With `to_end`, the end of the file is read, too, which finds a file that was cut off.
+    """
     try:
         facts = await asyncio.to_thread(path.stat)
     except FileNotFoundError:
@@ -141,7 +146,7 @@ async def probe_details(path: Path) -> MediaInfo:
         raise FFmpegFailed(f"'{path.name}' is not a file")
     if facts.st_size == 0:
         raise FFmpegFailed(f"'{path.name}' is empty")
-    return _media_info(path, await current_pool().read(path))
+    return _media_info(path, await current_pool().read(path, to_end=to_end))
 
 
 def _media_info(path: Path, response: dict[str, Any]) -> MediaInfo:
@@ -149,7 +154,7 @@ def _media_info(path: Path, response: dict[str, Any]) -> MediaInfo:
     streams = tuple(read_stream(each) for each in response["streams"])
     chapters, tags = read_chapters(response["chapters"]), read_tags(response["tags"])
     if video is None:
-        return MediaInfo(path, probe, streams=streams, chapters=chapters, tags=tags)
+        return MediaInfo(path, probe, streams=streams, chapters=chapters, tags=tags, missing=response["missing"])
     unspecified = video["matrix"] == _UNSPECIFIED_MATRIX and not video["still"]
     default_matrix = "bt709" if (probe.height or 0) > SD_HEIGHT else "bt601"
     return MediaInfo(
@@ -165,4 +170,5 @@ def _media_info(path: Path, response: dict[str, Any]) -> MediaInfo:
         streams=streams,
         chapters=chapters,
         tags=tags,
+        missing=response["missing"],
     )

@@ -20,13 +20,13 @@ class ProbePool:
         self._size = size
         self.processes: list[ProbeProcess] = []
 
-    async def read(self, path: Path) -> dict[str, Any]:
+    async def read(self, path: Path, *, to_end: bool = False) -> dict[str, Any]:
         """Return the facts about a file from the process with the fewest requests; see `ProbeProcess.read`."""
         least_busy = min(self.processes, key=lambda process: process.pending, default=None)
         if least_busy is None or (least_busy.pending and len(self.processes) < self._size):
             least_busy = ProbeProcess()
             self.processes.append(least_busy)
-        return await least_busy.read(path)
+        return await least_busy.read(path, to_end=to_end)
 
     def close(self) -> None:
         """End the processes. The next request starts new ones."""

@@ -24,6 +24,10 @@ _TIMEOUT = 15.0
 _PROBER = Path(__file__).with_name("prober.py")
 
 
+class MediaNotSupported(FFmpegFailed):
+    """The file may be valid, but its format or its frame size is not accepted."""
+
+
 class ProbeProcess:
     """A child process that probes files, one at a time.
 
@@ -39,13 +43,14 @@ class ProbeProcess:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="probe")
         atexit.register(self.close)
 
-    async def read(self, path: Path) -> dict[str, Any]:
-        """Return the facts about a file, as `prober` writes them.
+    async def read(self, path: Path, *, to_end: bool = False) -> dict[str, Any]:
+        """Return the facts about a file, as `prober` writes them. With `to_end`, its end is read, too.
 
-        Raises FFmpegFailed if the file cannot be read as media, crashes the process or exceeds the timeout. On
-        cancellation the process is killed, unless the request was still in the queue.
+        Raises MediaNotSupported for media that is not accepted, FFmpegFailed if the file cannot be read as media,
+        crashes the process or exceeds the timeout. On cancellation the process is killed, unless the request was still
+        in the queue.
         """
-        pending = self._thread.submit(self._request, path)
+        pending = self._thread.submit(self._request, path, to_end)
         self.pending += 1
         try:
             return await asyncio.wrap_future(pending)
@@ -73,10 +78,12 @@ class ProbeProcess:
                     assert pipe is not None  # noqa: S101 - both are pipes
                     pipe.close()
 
-    def _request(self, path: Path) -> dict[str, Any]:
-        response: dict[str, Any] = json.loads(self._exchange(json.dumps(str(path.absolute())).encode() + b"\n", path))
+    def _request(self, path: Path, to_end: bool) -> dict[str, Any]:
+        request = json.dumps({"path": str(path.absolute()), "to_end": to_end}).encode() + b"\n"
+        response: dict[str, Any] = json.loads(self._exchange(request, path))
         if "error" in response:
-            raise FFmpegFailed(f"'{path.name}' cannot be read as media: {response['error']}")
+            kind = MediaNotSupported if response.get("unsupported") else FFmpegFailed
+            raise kind(f"'{path.name}' cannot be read as media: {response['error']}")
         return response
 
     def _exchange(self, request: bytes, path: Path) -> bytes:

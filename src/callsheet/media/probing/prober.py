@@ -1,8 +1,9 @@
 """Probe media files in a separate process, since a hostile file may crash the parser.
 
-Run as `python prober.py FORMATS MAX_PIXELS`. Each line of stdin is a JSON string, the path of a file. For each it
-writes one line of JSON: `{"probe": {…}, "video": {…}, "streams": […], "chapters": […], "tags": {…}}` or
-`{"error": "…"}`. It is run by its path and imports no module of callsheet, so that it starts quickly.
+Run as `python prober.py FORMATS MAX_PIXELS`. Each line of stdin is a JSON object: `path`, the path of a file, and
+`to_end`, whether the end of the file is read, too. For each it writes one line of JSON: `{"probe": {…}, "video": {…},
+"streams": […], "chapters": […], "tags": {…}, "missing": …}` or `{"error": "…", "unsupported": …}`. It is run by its
+path and imports no module of callsheet, so that it starts quickly.
 """
 
 import hashlib
@@ -25,6 +26,11 @@ _STILL_BRANDS = {"avif", "mif1", "heic"}
 _WEBP_HEADER = 21
 """Bytes of a WebP header up to its flags, which mark an animation."""
 _WEBP_ANIMATION_FLAG = 0x02
+_FORMATS_WITH_DURATION = {"mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "flac", "wav"}
+_READ_AT_END = 5.0
+"""Seconds before the stated end of a file from which it is read to find its real end."""
+_PRECISION = 0.1
+"""Seconds."""
 _TIMEOUT = 20
 _MAX_ADDRESS_SPACE = 4 * 2**30
 
@@ -36,8 +42,11 @@ def main(formats: str, max_pixels: int) -> None:
     options = {"format_whitelist": formats, "protocol_whitelist": "file,pipe"}
     for line in sys.stdin:
         signal.alarm(_TIMEOUT)
+        request = json.loads(line)
         try:
-            response = read(json.loads(line), options, max_pixels)
+            response = read(request["path"], options, max_pixels, to_end=request["to_end"])
+        except UnsupportedError as error:
+            response = {"error": str(error), "unsupported": True}
         except (av.FFmpegError, MemoryError, ValueError, OSError) as error:
             response = {"error": getattr(error, "strerror", None) or str(error) or type(error).__name__}
         signal.alarm(0)
@@ -45,7 +54,11 @@ def main(formats: str, max_pixels: int) -> None:
         sys.stdout.flush()
 
 
-def read(path: str, options: dict[str, str], max_pixels: int) -> dict[str, Any]:
+class UnsupportedError(ValueError):
+    """The file may be valid, but it is not accepted here."""
+
+
+def read(path: str, options: dict[str, str], max_pixels: int, *, to_end: bool) -> dict[str, Any]:
     """Return the facts about one file. Keys are the fields of `domain.artifacts.Probe` and `probing.streams.Stream`."""
     with _open(path, options) as container:
         video = next((s for s in container.streams.video if not _is_cover(s)), None)
@@ -54,8 +67,8 @@ def read(path: str, options: dict[str, str], max_pixels: int) -> dict[str, Any]:
             raise ValueError("it has neither a video nor an audio stream")
         facts: dict[str, Any] = {"format": container.format.name, "bit_rate": container.bit_rate or None}
         facts["duration"] = _duration(container)
-        response = {"probe": facts, "video": None, "chapters": _chapters(container), "tags": dict(container.metadata)}
-        response["streams"] = [_stream(each) for each in container.streams]
+        response: dict[str, Any] = {"probe": facts, "video": None, "tags": dict(container.metadata)}
+        response |= {"chapters": _chapters(container), "streams": [_stream(each) for each in container.streams]}
         if audio is not None:
             facts |= {
                 "audio_codec": audio.codec.canonical_name,
@@ -70,6 +83,9 @@ def read(path: str, options: dict[str, str], max_pixels: int) -> dict[str, Any]:
             facts["duration"] = _last_packet_end(container)
             if video is None and facts["duration"] is None:
                 raise ValueError("it contains no audio samples")
+        response["missing"] = _missing_seconds(container) if to_end else 0.0
+        if to_end and video is None:
+            _decode_first_samples(path, options)
         return response
 
 
@@ -77,14 +93,14 @@ def _open(path: str, options: dict[str, str]) -> InputContainer:
     try:
         return av.open(f"file:{path}", format=_demuxer(path), options=options, metadata_errors="replace")
     except av.ArgumentError:  # FFmpeg supports the format, but it is not allowed
-        raise ValueError("this kind of file is not accepted as media. Convert it to MP4, MP3 or PNG") from None
+        raise UnsupportedError("this kind of file is not accepted as media. Convert it to MP4, MP3 or PNG") from None
 
 
 def _demuxer(path: str) -> str | None:
     with open(path, "rb") as file:  # noqa: PTH123 - pathlib takes longer to import than a probe takes
         head = file.read(_WEBP_HEADER)
     if _is_animated_webp(head):
-        raise ValueError("animated WebP is not supported. Convert it to GIF, APNG, MP4 or WebM")
+        raise UnsupportedError("animated WebP is not supported. Convert it to GIF, APNG, MP4 or WebM")
     # By the file name, FFmpeg would take a .jpg for a numbered image sequence.
     return "jpeg_pipe" if head.startswith(b"\xff\xd8\xff") else None
 
@@ -185,6 +201,34 @@ def _last_packet_end(container: InputContainer) -> float | None:
     return float(end) or None
 
 
+def _missing_seconds(container: InputContainer) -> float:
+    """Return the seconds from the last packet to the stated end of the file; 0 if the format states no exact end."""
+    if container.format.name not in _FORMATS_WITH_DURATION or not container.duration:
+        return 0.0
+    stated = ((container.start_time or 0) + container.duration) / av.time_base
+    missing = stated - _end_of_packets(container, stated - _READ_AT_END)
+    # Without an index, or with key frames that are far apart, seeking does not reach the end.
+    return max(0.0, missing if missing < _PRECISION else stated - _end_of_packets(container, 0.0))
+
+
+def _end_of_packets(container: InputContainer, start: float) -> float:
+    end = Fraction(0)
+    try:
+        container.seek(max(0, int(start * av.time_base)))
+        for packet in container.demux():
+            if packet.pts is not None and packet.time_base is not None:
+                end = max(end, (packet.pts + (packet.duration or 0)) * packet.time_base)
+    except av.FFmpegError:  # the packets before it are all that can be read
+        return float(end)
+    return float(end)
+
+
+def _decode_first_samples(path: str, options: dict[str, str]) -> None:
+    with _open(path, options) as container:
+        if next(iter(container.decode(container.streams.audio[0])), None) is None:
+            raise ValueError("it contains no audio that can be decoded")
+
+
 def _is_cover(stream: VideoStream) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
@@ -199,7 +243,7 @@ def _duration(container: InputContainer) -> float | None:
 def _video_facts(container: InputContainer, stream: VideoStream, max_pixels: int) -> dict[str, Any]:
     codec = stream.codec_context
     if codec.width * codec.height > max_pixels:
-        raise ValueError(f"its frames of {codec.width}x{codec.height} are too large to be decoded safely")
+        raise UnsupportedError(f"its frames of {codec.width}x{codec.height} are too large to be decoded safely")
     frame = next((f for f in container.decode(stream) if isinstance(f, VideoFrame)), None)
     if frame is None:
         raise ValueError("it contains no frame that can be decoded")

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from callsheet.comfyui.pool import ServerRequirements
 from callsheet.domain.durations import Duration
-from callsheet.domain.errors import ProviderFailed, ProviderUnreachable
+from callsheet.domain.errors import BadOutput, ProviderFailed, ProviderUnreachable
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
 from callsheet.operation_api.contract import Context, operation
@@ -77,8 +77,8 @@ async def comfyui(job: Context, params: ComfyUIParams) -> ComfyUIResult:
     try:
         async with PromptRun(job, prepared, requirements, unique_names=params.unique_names, timeout=seconds) as run:
             return await collect_outputs(job, await run.run(), previews=params.previews)
-    except ProviderUnreachable as error:
+    except (ProviderUnreachable, BadOutput) as error:
         if params.patient:
             raise
-        # ProviderUnreachable is retried; ProviderFailed is final.
+        # Transient errors are retried; ProviderFailed is final.
         raise ProviderFailed(error.message, code=error.code) from None

@@ -1,14 +1,19 @@
 """The result of a `comfyui` job: downloads the output files and stores them as artifacts."""
 
+from functools import partial
+from pathlib import Path
+
 from pydantic import Field
 
 from callsheet.comfyui.outputs import OutputFile, prompt_outputs
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import ProviderFailed
+from callsheet.domain.errors import BadOutput, ProviderFailed
 from callsheet.domain.model import Model
 from callsheet.files.object_keys import safe_name
 from callsheet.operation_api.contract import Context
 from callsheet.operations.comfyui.prompt_run import RUN_SHARE, PromptResult
+from callsheet.operations.fetched_outputs import fetch_output
+from callsheet.operations.output_kinds import ExpectedOutput
 
 
 class ComfyUIFile(Model):
@@ -36,7 +41,8 @@ async def collect_outputs(job: Context, result: PromptResult, *, previews: bool)
     """Download and store the output files of a prompt. Files of preview nodes are included with `previews`, or when
     there are no others.
 
-    Raises ProviderFailed when there is no output or a file is empty, OutputExpired when a file was deleted.
+    Raises ProviderFailed when there is no output or a file is damaged, BadOutput when a page came in place of a file,
+    OutputExpired when a file was deleted.
     """
     outputs = prompt_outputs(result.entry)
     wanted = _select(outputs.files, previews=previews)
@@ -64,10 +70,20 @@ async def _store(job: Context, result: PromptResult, file: OutputFile, number: i
     # Files of different folders may have the same name.
     target = job.dir / f"output-{number}" / safe_name(file.filename)
     target.parent.mkdir(exist_ok=True)
-    await result.client.download(file, target)
-    if target.stat().st_size == 0:
-        raise ProviderFailed(f"The file {file.filename} of node {file.node} is empty.", code="empty_file")
+    await _fetch(job, result, file, target)
     artifact = await job.keep(target)
     job.progress(RUN_SHARE + (1 - RUN_SHARE) * (number + 1) / total, f"{number + 1} of {total} files downloaded")
     kind = artifact.media_type.partition("/")[0]
     return ComfyUIFile(node=file.node, kind=kind if kind in {"image", "video", "audio"} else "other", file=artifact)
+
+
+async def _fetch(job: Context, result: PromptResult, file: OutputFile, target: Path) -> None:
+    expected = ExpectedOutput(f"ComfyUI ({result.server}, node {file.node})", target.name)
+    try:
+        await fetch_output(job, partial(result.client.download, file, target), target, expected)
+    except BadOutput as error:
+        if not error.facts["damaged"]:
+            # A page of a proxy came in place of the file, which the server still has.
+            raise
+        # The file on the server is wrong. The failure is final, so that a manual retry runs the prompt again.
+        raise ProviderFailed(error.message, code=error.code, node=file.node, found=error.facts["found"]) from None

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import httpx2
 
-from callsheet.domain.errors import BadSource, OutputExpired, ProviderFailed, ProviderUnreachable, SourceUnreachable
+from callsheet.domain.errors import (
+    BadOutput,
+    BadSource,
+    OutputExpired,
+    ProviderFailed,
+    ProviderUnreachable,
+    SourceUnreachable,
+)
 from callsheet.files.atomic_write import write_atomically
 from callsheet.files.fetch import fetch, limited_chunks, redact_url, resolve_redirect
 from callsheet.providers.contract import Output
@@ -29,7 +36,7 @@ class Downloads:
     async def fetch(self, output: Output, target: Path, *, hosts: frozenset[str] = frozenset()) -> Path:
         """Write an output to `target`: its inline content, or the file at its URL (see `download`).
 
-        Raises ProviderUnreachable for an empty file: no model produces one, and it can be complete later.
+        Raises BadOutput for an empty file: no model produces one, and it can be complete later.
         """
         provider = self._transport.provider
         if output.inline is not None:
@@ -41,7 +48,7 @@ class Downloads:
         if not (await asyncio.to_thread(target.stat)).st_size:
             await asyncio.to_thread(target.unlink)
             place = redact_url(output.url) if output.url else "inline in its response"
-            raise ProviderUnreachable(f"{provider} returned an empty file: {place}")
+            raise BadOutput(f"{provider} returned an empty file: {place}", found="an empty file", damaged=True)
         return target
 
     async def download(
@@ -116,6 +123,9 @@ def _raise_for_status(status: int, url: str) -> None:
         return
     if status in RATE_LIMITED or status == 408 or status >= 500:
         raise ProviderUnreachable(f"{redact_url(url)} responded with {status}")
+    if status < 300:  # not ready yet, without content, or a part that was not requested
+        found = f"status {status} without the complete file"
+        raise BadOutput(f"{redact_url(url)} responded with {found}", found=found, damaged=False)
     raise OutputExpired(f"{redact_url(url)} responded with {status}")
 
 

@@ -13,6 +13,7 @@ import pytest
 from files.web_servers import Handler, Request, Server, serve
 
 from callsheet.domain.errors import (
+    BadOutput,
     DiskFull,
     OutputExpired,
     ProviderFailed,
@@ -708,10 +709,19 @@ async def test_an_inline_output_is_written(settings: Settings, target: Path) -> 
     assert server.requests == []
 
 
-async def test_an_empty_file_is_unreachable(settings: Settings, target: Path) -> None:
+@pytest.mark.parametrize("status", [202, 204, 206])
+async def test_a_success_without_the_complete_file_is_a_bad_output(
+    settings: Settings, target: Path, status: int
+) -> None:
+    async with provider(answering(status, b""), settings) as (http, server):
+        with pytest.raises(BadOutput, match=f"responded with status {status} without the complete file"):
+            await http.fetch(Output(url=server.url("/a.mp4")), target)
+
+
+async def test_an_empty_file_is_a_bad_output(settings: Settings, target: Path) -> None:
     async with provider(answering(200, b""), settings) as (http, server):
         for output in (Output(url=server.url("/a.mp4?sig=hidden")), Output(inline=b"")):
-            with pytest.raises(ProviderUnreachable, match="acme returned an empty file") as error:
+            with pytest.raises(BadOutput, match="acme returned an empty file") as error:
                 await http.fetch(output, target)
             assert "hidden" not in error.value.message
             assert not await asyncio.to_thread(target.exists)
