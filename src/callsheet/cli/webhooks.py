@@ -18,6 +18,6 @@ def secret(data_dir: DataDir = None) -> None:
     from callsheet.cli.bootstrap import load_settings
     from callsheet.cli.printing import show
     from callsheet.files.signed_urls import signing_key
-    from callsheet.notify.signature import webhook_secret
+    from callsheet.notify.signature import installation_secret, secret_text
 
-    show(webhook_secret(signing_key(load_settings(data_dir=data_dir))))
+    show(secret_text(installation_secret(signing_key(load_settings(data_dir=data_dir)))))

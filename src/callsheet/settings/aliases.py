@@ -28,6 +28,10 @@ ALIASES: Mapping[str, str] = {
     "COMFYUI_POLL_INTERVAL_MS": "comfyui_poll_interval",
     "COMFYUI_MAX_POLL_ATTEMPTS": "comfyui_prompt_timeout",
     "COMFYUI_VIDEO_WORKFLOW_JSON": "comfyui_video_workflow_json",
+    "WORKER_ALERT_WEBHOOK_URL": "alert_webhook_url",
+    "ALERT_WEBHOOK_URL": "alert_webhook_url",
+    "WORKER_ALERT_FAILURE_THRESHOLD": "alert_failure_threshold",
+    "ALERT_FAILURE_THRESHOLD": "alert_failure_threshold",
     # Further names without the prefix.
     "AWS_REGION": "s3_region",
     "FFMPEG_MEMORY": "ffmpeg_memory",

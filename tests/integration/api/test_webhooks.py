@@ -10,7 +10,7 @@ import pytest
 
 from callsheet.files.ssrf_guard import guarded_client
 from callsheet.notify import retry_schedule, webhooks
-from callsheet.notify.signature import webhook_secret
+from callsheet.notify.signature import installation_secret
 from callsheet.notify.webhooks import WebhookSender
 
 
@@ -101,7 +101,7 @@ async def test_the_end_of_an_execution_is_delivered_with_a_valid_signature(worki
     assert "sig=" in message["data"]["artifacts"][0]["url"]
     assert "params" not in message["data"]["jobs"][0]
     assert headers["webhook-id"] == str(row["id"])
-    secret = base64.b64decode(webhook_secret(working.runtime.key).removeprefix("whsec_"))
+    secret = installation_secret(working.runtime.key)
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     expected = base64.b64encode(hmac.digest(secret, signed, "sha256")).decode()
     assert headers["webhook-signature"] == f"v1,{expected}"
@@ -180,7 +180,7 @@ async def test_a_private_address_is_rejected_at_delivery_too(working):
         client = guarded_client(closed, resolve=private)
         runtime = working.runtime
         sender = WebhookSender(
-            runtime.database, working.engine.execution, key=runtime.key, settings=closed, base_url="", client=client
+            runtime.database, sign=runtime.sign, key=runtime.key, settings=closed, base_url="", client=client
         )
         task = asyncio.create_task(sender.run())
         row = await outbox_row_with(working.runtime, execution_id, "failed_at")
