@@ -11,6 +11,17 @@ from callsheet.domain.event_types import EventType
 from callsheet.domain.statuses import JobStatus
 
 OPERATION_IDS = {
+    "testWebhookEndpoint",
+    "rotateWebhookSecret",
+    "resendWebhook",
+    "resendFailedWebhooks",
+    "readWebhookEndpoint",
+    "readWebhookDelivery",
+    "listWebhookEndpoints",
+    "listWebhookDeliveries",
+    "deleteWebhookEndpoint",
+    "createWebhookEndpoint",
+    "changeWebhookEndpoint",
     "announceUpload",
     "cancelExecution",
     "cancelJob",

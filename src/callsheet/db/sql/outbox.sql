@@ -42,7 +42,7 @@ SET last_response = :response,
 FROM webhook w
 WHERE o.id = w.id;
 
--- name: delete_old_outbox
+-- name: delete_old_outbox$
 -- Deletes webhooks that were written more than :max_age seconds ago and are not due any more, with their attempts.
 -- Returns the number of deleted webhooks.
 WITH old AS (
@@ -54,3 +54,47 @@ WITH old AS (
     RETURNING id
 )
 SELECT count(*) AS deleted FROM old;
+
+-- name: list_webhooks
+-- One page, newest first. :before is the last number of the previous page.
+SELECT o.id, o.number, o.endpoint_id, o.url, o.execution_id, o.event_number, o.type, o.created_at, o.due_at, o.attempts,
+       o.delivered_at, o.failed_at, o.last_response
+FROM outbox o
+WHERE (:before::bigint IS NULL OR o.number < :before)
+  AND (:endpoint_id::uuid IS NULL OR o.endpoint_id = :endpoint_id)
+  AND (:execution_id::uuid IS NULL OR o.execution_id = :execution_id)
+  AND (:status::text IS NULL
+       OR :status = CASE WHEN o.delivered_at IS NOT NULL THEN 'delivered'
+                         WHEN o.failed_at IS NOT NULL THEN 'failed' ELSE 'pending' END)
+ORDER BY o.number DESC
+LIMIT :limit;
+
+-- name: get_webhook^
+SELECT id, number, endpoint_id, url, execution_id, event_number, type, created_at, due_at, attempts, delivered_at,
+       failed_at, last_response
+FROM outbox WHERE id = :id;
+
+-- name: attempts_of_webhook
+SELECT number, at, duration, status, response FROM webhook_attempts WHERE webhook = :id ORDER BY number;
+
+-- name: resend_webhook^
+-- Makes a webhook due now, with all its attempts before it. Returns nothing for one of a disabled endpoint.
+UPDATE outbox o
+SET due_at = clock_timestamp(), delivered_at = NULL, failed_at = NULL, resent_after = o.attempts
+WHERE o.id = :id
+  AND NOT EXISTS (SELECT FROM webhook_endpoints w WHERE w.id = o.endpoint_id AND w.disabled_at IS NOT NULL)
+RETURNING o.id;
+
+-- name: resend_failed_webhooks
+-- Makes webhooks due that failed at :since or later, up to :limit, oldest first; skips those of disabled endpoints.
+WITH resent AS (
+    UPDATE outbox o
+    SET due_at = clock_timestamp(), failed_at = NULL, resent_after = o.attempts
+    FROM (SELECT f.id FROM outbox f
+          WHERE f.failed_at >= :since AND (:endpoint_id::uuid IS NULL OR f.endpoint_id = :endpoint_id)
+            AND NOT EXISTS (SELECT FROM webhook_endpoints w WHERE w.id = f.endpoint_id AND w.disabled_at IS NOT NULL)
+          ORDER BY f.failed_at LIMIT :limit FOR UPDATE SKIP LOCKED) failed
+    WHERE o.id = failed.id
+    RETURNING o.id
+)
+SELECT id FROM resent;
