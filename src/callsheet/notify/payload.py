@@ -17,12 +17,12 @@ from callsheet.domain.statuses import JobStatus
 from callsheet.engine.reads.artifacts import SignUrl, signed_artifact
 from callsheet.engine.reads.jobs import with_urls
 from callsheet.notify.event_types import EXECUTION_ENDS
-from callsheet.notify.payload_schema import EventJob, WebhookJob
+from callsheet.notify.payload_schema import EndedExecution, EventJob, WebhookJob
 
 MAX_BYTES = 20_000
 
 _MAX_JOBS = 20
-_SUMMARY = ("name", "cancel_requested_at", "created_at", "started_at", "finished_at")
+_SUMMARY = ("status", "job_counts", "cancel_requested_at", "created_at", "started_at", "finished_at", "last_event")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +82,7 @@ def _execution_variants(
     facts: Mapping[str, Any], artifacts: Mapping[UUID, StoredArtifact]
 ) -> Iterator[tuple[bool, dict[str, Any]]]:
     """Yield (whether nothing is left out, the data): with results, without them, with failed jobs only."""
-    counts = facts["job_counts"] or {}
-    summary = {
-        "status": facts["status"],
-        "progress": 1.0,
-        "jobCounts": counts,
-        "cancelRequestedAt": facts["cancel_requested_at"],
-        "createdAt": facts["created_at"],
-        "startedAt": facts["started_at"],
-        "finishedAt": facts["finished_at"],
-        "lastEvent": facts["last_event"],
-    }
+    summary = EndedExecution(**{name: facts[name] for name in _SUMMARY}).model_dump(mode="json")
     jobs = [WebhookJob(**job) for job in facts["jobs"]]
     for job in jobs:
         job.result = with_urls(job.result, artifacts)

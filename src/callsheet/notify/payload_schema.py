@@ -30,21 +30,26 @@ class WebhookJob(Model):
     finished_at: datetime | None
 
 
-class WebhookExecution(Model):
+class EndedExecution(Model):
+    """The state of an execution when it ended."""
+
+    status: ExecutionStatus
+    progress: float = 1.0
+    job_counts: dict[JobStatus, int]
+    cancel_requested_at: datetime | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    last_event: int = Field(description="The same as `eventNumber`")
+
+
+class WebhookExecution(EndedExecution):
     """The execution as it was when it ended."""
 
     execution_id: UUID
     event_number: int = Field(description="Number of the event in the execution: a higher one is newer")
     name: str | None
-    status: ExecutionStatus
-    progress: float
-    job_counts: dict[JobStatus, int]
     metadata: dict[str, Any]
-    cancel_requested_at: datetime | None
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    last_event: int
     jobs: list[WebhookJob]
     artifacts: list[StoredArtifact] = Field(description="Files, with URLs that are signed when the webhook is sent")
     truncated: bool = Field(description="The webhook is shortened to 20 kB; `statusUrl` returns everything")

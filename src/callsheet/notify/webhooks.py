@@ -208,6 +208,13 @@ class WebhookSender:
             delay = retry_delay(delivery.tries, self._settings.webhook_attempts, result.retry_after)
 
         async def record(connection: Connection) -> None:
+            endpoint_id = delivery.target.endpoint_id
+            # The endpoint first: one that is disabled is locked before its webhooks.
+            if endpoint_id is not None and delivery.target.refusal is None:
+                if result.delivered:
+                    await record_success(connection, endpoint_id)
+                else:
+                    await record_failure(connection, endpoint_id, result, self._settings)
             await sql.record_attempt(
                 connection,
                 id=delivery.webhook.id,
@@ -218,12 +225,6 @@ class WebhookSender:
                 delivered=result.delivered,
                 delay=delay,
             )
-            endpoint_id = delivery.target.endpoint_id
-            if endpoint_id is not None and delivery.target.refusal is None:
-                if result.delivered:
-                    await record_success(connection, endpoint_id)
-                else:
-                    await record_failure(connection, endpoint_id, result, self._settings)
 
         await self._database.retry(record, transaction=True)
         _log_result(delivery, result, delay)

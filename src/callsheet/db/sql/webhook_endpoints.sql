@@ -62,8 +62,13 @@ WHERE id = :id AND disabled_at IS NULL
 RETURNING failing_since;
 
 -- name: fail_webhooks_of_endpoint!
-UPDATE outbox SET failed_at = clock_timestamp(), last_response = coalesce(last_response, 'not sent: the endpoint is disabled')
-WHERE endpoint_id = :id AND delivered_at IS NULL AND failed_at IS NULL;
+-- Those that are being claimed now fail when they are sent.
+UPDATE outbox o
+SET failed_at = clock_timestamp(), last_response = coalesce(o.last_response, 'not sent: the endpoint is disabled')
+FROM (SELECT id FROM outbox
+      WHERE endpoint_id = :id AND delivered_at IS NULL AND failed_at IS NULL
+      FOR UPDATE SKIP LOCKED) waiting
+WHERE o.id = waiting.id;
 
 -- name: store_test_webhook^
 INSERT INTO outbox (endpoint_id, type, data)

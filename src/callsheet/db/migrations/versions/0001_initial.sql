@@ -411,10 +411,11 @@ BEGIN
 
     IF EXISTS (SELECT FROM webhook_endpoints WHERE disabled_at IS NULL) THEN
         INSERT INTO outbox (endpoint_id, execution_id, event_number, type, data, created_at)
-        SELECT w.id, x.execution_id, x.number, x.type, x.data, x.at
-        FROM (SELECT v.*, CASE WHEN v.type IN ('execution.succeeded', 'execution.failed', 'execution.cancelled')
-                               THEN webhook_execution(v.execution_id)
-                               ELSE webhook_event(v.execution_id, v.job_id, v.data) END AS data
+        SELECT w.id, x.execution_id, x.number, x.type, x.facts, x.at
+        FROM (SELECT v.execution_id, v.number, v.type, v.at,
+                     CASE WHEN v.type IN ('execution.succeeded', 'execution.failed', 'execution.cancelled')
+                          THEN webhook_execution(v.execution_id)
+                          ELSE webhook_event(v.execution_id, v.job_id, v.data) END AS facts
               FROM new_events v
               WHERE EXISTS (SELECT FROM webhook_endpoints e
                             WHERE e.disabled_at IS NULL
