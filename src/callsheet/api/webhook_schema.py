@@ -55,4 +55,4 @@ async def alert(webhook_id: _Id, webhook_timestamp: _Timestamp, webhook_signatur
 
 @router.post("endpoint-test", name="endpoint_test", summary="A test of an endpoint", **_body(EndpointTest))
 async def endpoint_test(webhook_id: _Id, webhook_timestamp: _Timestamp, webhook_signature: _Signature) -> None:
-    """Callsheet posts this to an endpoint when somebody requests a test of it."""
+    """Callsheet posts this to an endpoint when a client requests a test of it."""
