@@ -25,6 +25,7 @@ CREATE TABLE executions (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01);
 
 CREATE INDEX executions_by_status ON executions (status, id DESC);
+CREATE INDEX executions_with_callback ON executions (id) WHERE callback_url IS NOT NULL;
 CREATE INDEX executions_videos ON executions (id) WHERE metadata ->> 'videos' = 'shown';
 
 -- Keys live as long as their execution.
@@ -409,11 +410,11 @@ $$;
 CREATE FUNCTION after_events() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO outbox (url, execution_id, event_number, type, data, created_at)
-    SELECT x.url, x.execution_id, x.number, x.type, webhook_execution(x.execution_id), x.at
-    FROM (SELECT v.*, (SELECT callback_url FROM executions WHERE id = v.execution_id) AS url
-          FROM new_events v
-          WHERE v.type IN ('execution.succeeded', 'execution.failed', 'execution.cancelled')) x
-    WHERE x.url IS NOT NULL;
+    SELECT e.callback_url, v.execution_id, v.number, v.type, webhook_execution(v.execution_id), v.at
+    FROM new_events v
+    JOIN LATERAL (SELECT callback_url FROM executions
+                  WHERE id = v.execution_id AND callback_url IS NOT NULL OFFSET 0) e ON true -- a lookup per end
+    WHERE v.type IN ('execution.succeeded', 'execution.failed', 'execution.cancelled');
 
     IF EXISTS (SELECT FROM webhook_endpoints WHERE disabled_at IS NULL) THEN
         INSERT INTO outbox (endpoint_id, execution_id, event_number, type, data, created_at)
