@@ -347,13 +347,13 @@ CREATE FUNCTION webhook_execution(given uuid) RETURNS jsonb LANGUAGE sql STABLE 
                                          ELSE j.error - 'traceback' END,
                            'result', CASE WHEN r.size <= 20000 THEN j.result END) AS job
                        FROM execution_jobs j
-                       WHERE j.execution_id = e.id AND (e.job_count <= 100 OR j.status = 'failed')
+                       WHERE j.execution_id = e.id AND (e.job_count <= 120 OR j.status = 'failed')
                        ORDER BY j.number
-                       LIMIT CASE WHEN e.job_count <= 100 THEN 100 ELSE 20 END) f),
+                       LIMIT CASE WHEN e.job_count <= 120 THEN 120 ELSE 20 END) f),
         'artifacts', webhook_artifacts(e.id, NULL))
     FROM executions e
     CROSS JOIN LATERAL (SELECT coalesce(sum(octet_length(j.result::text)), 0) AS size
-                        FROM execution_jobs j WHERE j.execution_id = e.id AND e.job_count <= 100) r
+                        FROM execution_jobs j WHERE j.execution_id = e.id AND e.job_count <= 120) r
     WHERE e.id = given
 $$;
 

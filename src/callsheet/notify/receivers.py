@@ -1,9 +1,9 @@
 """Shares of the receivers of webhooks: how many deliveries each may have at a time, and when it gets the next ones.
 
 One receiver that is slow or down must not hold up the others. So a URL has a few deliveries at a time, and a host has
-at most as many as are free for all others. A webhook that has to wait is postponed to the time at which its turn is
-likely, so that the next query for due webhooks does not read it again. A URL that failed several times in a row gets
-one delivery at a time, after a pause that grows, until one succeeds.
+at most half as many as are free for all others. A webhook that has to wait is postponed to the time at which its turn
+is likely, so that the next query for due webhooks does not read it again. A URL that failed several times in a row
+gets one delivery at a time, after a pause that grows, until one succeeds.
 """
 
 import time
@@ -42,7 +42,7 @@ class _Share:
     """Failures in a row."""
     paused_until: float = 0.0
 
-    def postpone(self, now: float, limit: int) -> float:
+    def postpone(self, now: float, limit: float) -> float:
         """Return the delay in seconds until a further webhook is likely to have its turn."""
         oldest = min(self.running.values(), default=now)
         # Half of it: too early costs one more update of a row, too late leaves slots unused.
@@ -79,8 +79,8 @@ class Receivers:
         limit = 1 if share.failures >= _FAILURES_BEFORE_PAUSE else _MAX_PER_URL
         if now < share.paused_until or len(share.running) >= limit:
             return share.postpone(now, limit)
-        if len(host.running) >= self.free:
-            return host.postpone(now, self.free)
+        if len(host.running) >= (host_limit := self.free / 2):
+            return host.postpone(now, host_limit)
         share.running[webhook] = host.running[webhook] = now
         self._running += 1
         return None

@@ -72,7 +72,7 @@ def test_only_files_of_the_execution_are_signed():
     [
         ([job("a", "succeeded", result="x" * 19_990)], {}, ["a"]),
         ([job("a", "succeeded")], {"has_results": False}, ["a"]),
-        ([job(f"j{n}", "succeeded") for n in range(99)] + [job("bad", "failed")], {}, ["bad"]),
+        ([job(f"j{n}", "succeeded") for n in range(199)] + [job("bad", "failed")], {}, ["bad"]),
         ([job("bad", "failed")], {"job_count": 500}, ["bad"]),
         ([job("bad", "failed", error={"code": "c", "message": "x" * 19_990})], {"metadata": {"k": 1}}, []),
         ([job("a", "succeeded")], {"metadata": {"k": "x" * 19_990}}, []),
