@@ -72,6 +72,6 @@ endpoint_changes = {
 }
 rotations = {
     "overlap": {"summary": "The previous secret is valid for two hours more", "value": {"overlap": "2h"}},
-    "leaked": {"summary": "The previous secret is invalid at once", "value": {"overlap": 0}},
+    "leaked": {"summary": "The previous secret is invalid at once", "value": {"overlap": "0s"}},
 }
 resend_requests = {"since": {"summary": "Since this morning", "value": {"since": "2026-11-22T06:00:00Z"}}}

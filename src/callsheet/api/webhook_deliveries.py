@@ -1,6 +1,5 @@
 """Webhook deliveries: list and read them, and send them again."""
 
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -8,6 +7,7 @@ from fastapi import APIRouter, Body, Query
 from pydantic import AwareDatetime, Field
 
 from callsheet.api import examples_webhooks as examples
+from callsheet.api.comparable_time import comparable_time
 from callsheet.api.cursors import decode_cursor, encode_cursor
 from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.problems import problem_responses
@@ -25,6 +25,8 @@ from callsheet.notify.deliveries import (
 )
 
 router = APIRouter(prefix="/api/webhook-deliveries", tags=["webhooks"])
+
+_MAX_NUMBER = 2**63 - 1
 
 
 class DeliveryPage(Model):
@@ -62,7 +64,8 @@ async def list_all(
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> DeliveryPage:
     """Return a page of webhooks to callback URLs, to endpoints and to the alert URL, newest first."""
-    before = decode_cursor(runtime.key, cursor).int if cursor else None
+    # At most a bigint: the cursor may be that of another list.
+    before = min(decode_cursor(runtime.key, cursor).int, _MAX_NUMBER) if cursor else None
     matching = DeliveryFilter(endpoint_id=endpoint_id, execution_id=execution_id, status=status)
     found = await list_deliveries(runtime.database, matching, before=before, limit=limit + 1)
     page = found[:limit]
@@ -92,7 +95,7 @@ async def resend_all(
     request: Annotated[ResendRequest, Body(openapi_examples=examples.resend_requests)], runtime: RuntimeDep
 ) -> Resent:
     """Send again all webhooks that failed since a time, except those of disabled endpoints."""
-    since: datetime = request.since
+    since = comparable_time(request.since)
     return Resent(resent=await resend_failed(runtime.database, since=since, endpoint_id=request.endpoint_id))
 
 

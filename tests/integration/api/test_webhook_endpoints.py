@@ -255,6 +255,23 @@ async def test_all_that_failed_since_a_time_is_sent_again(working):
     ]
 
 
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+async def test_times_beyond_the_range_of_the_database_are_accepted(api, since):
+    response = await api.client.post(f"{DELIVERIES}/resend", json={"since": since})
+
+    assert (response.status_code, response.json()) == (202, {"resent": 0})
+
+
+async def test_a_cursor_of_another_list_is_harmless(api):
+    for _ in range(2):
+        await api.submit(("a", "noop", {}))
+    page = (await api.client.get("/api/executions", params={"limit": 1})).json()
+
+    response = await api.client.get(DELIVERIES, params={"cursor": page["nextCursor"]})
+
+    assert response.json() == {"deliveries": [], "nextCursor": None}
+
+
 async def test_deliveries_are_listed_in_pages(working):
     await created(working, "https://example.com/", "job.running", "job.succeeded")
     first, second = [await working.submit(("a", "noop", {})) for _ in range(2)]
