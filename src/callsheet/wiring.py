@@ -21,12 +21,10 @@ from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import CallsheetError, DatabaseUnavailable
 from callsheet.domain.queues import canonical_queue
-from callsheet.domain.records import Execution
 from callsheet.engine.fleet.public_url import RECORD_INTERVAL, PublicUrl, record_public_url
 from callsheet.engine.jobs.blocked import report_blocked_jobs
 from callsheet.engine.reads.artifacts import find_artifact
 from callsheet.engine.reads.event_stream import EventStream
-from callsheet.engine.reads.executions import get_execution
 from callsheet.engine.submissions.webhook_inbox import WebhookInbox
 from callsheet.engine.worker.context import WorkerServices
 from callsheet.engine.worker.job_log_writer import JobLogWriter
@@ -37,6 +35,7 @@ from callsheet.files.signed_urls import signed_file_url, signing_key
 from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage, open_storage
 from callsheet.media.ffmpeg.binary import open_ffmpeg
+from callsheet.notify.alerts import alert_failure_streaks
 from callsheet.notify.webhooks import WebhookSender
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operation_api.requirements import missing_requirements, runnable_operations
@@ -46,6 +45,9 @@ from callsheet.providers.settings import ProviderSettings
 from callsheet.settings import Settings
 
 log = structlog.get_logger(__name__)
+
+_ALERT_INTERVAL = 2.0
+"""Seconds between two searches for queues whose jobs fail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,22 +111,25 @@ class Runtime:
 
     def webhook_sender(self) -> WebhookSender:
         """Return a sender for the webhooks in the outbox."""
-
-        async def read_execution(execution_id: UUID) -> Execution:
-            return await get_execution(self.database, execution_id, self.sign)
-
         return WebhookSender(
-            self.database, read_execution, key=self.key, settings=self.settings, base_url=self.base_url
+            self.database, sign=self.sign, key=self.key, settings=self.settings, base_url=self.base_url
         )
 
     async def run_server_tasks(self) -> None:
-        """Do the periodic work of an API server until cancelled: report blocked jobs, and record the public URL."""
+        """Do the periodic work of an API server until cancelled.
+
+        It reports blocked jobs, records the public URL, and sends alerts.
+        """
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_every(self.settings.blocked_interval.total_seconds(), self._report_blocked_jobs))
             tasks.create_task(_every(RECORD_INTERVAL, self._record_public_url))
+            tasks.create_task(_every(_ALERT_INTERVAL, self._send_alerts))
 
     async def _report_blocked_jobs(self) -> None:
         await report_blocked_jobs(self.database, min_age=self.settings.blocked_interval)
+
+    async def _send_alerts(self) -> None:
+        await alert_failure_streaks(self.database, self.settings)
 
     async def _record_public_url(self) -> None:
         if self.settings.public_url is not None:

@@ -21,7 +21,7 @@ import callsheet
 from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import check_plan, read_plan, read_submission
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
-from callsheet.notify.signature import signed_headers, webhook_secret
+from callsheet.notify.signature import secret_text, signed_headers
 from callsheet.operation_api.catalog import discover
 from callsheet.providers.catalog import load_provider_classes
 from callsheet.settings import Settings
@@ -197,14 +197,14 @@ def test_the_documented_verification_accepts_only_our_webhooks():
     program = next(block for block in blocks_of(EVENTS) if block.file == "verify.py")
     exec(program.text, shown := {})
     verify, body, now = shown["verify"], b'{"type":"execution.succeeded"}', datetime.now(UTC)
-    headers = signed_headers(b"k" * 32, "notice-1", now, body)
-    secret = webhook_secret(b"k" * 32)
+    headers = signed_headers([b"k" * 32], "notice-1", now, body)
+    secret = secret_text(b"k" * 32)
 
     assert verify(secret, headers, body)
     assert not verify(secret, headers, body + b" ")
-    assert not verify(webhook_secret(b"x" * 32), headers, body)
+    assert not verify(secret_text(b"x" * 32), headers, body)
     assert not verify(secret, headers | {"webhook-id": "notice-2"}, body)
-    old = signed_headers(b"k" * 32, "notice-1", now - timedelta(minutes=6), body)
+    old = signed_headers([b"k" * 32], "notice-1", now - timedelta(minutes=6), body)
     assert not verify(secret, old, body)
     both = headers | {"webhook-signature": f"v1,{'A' * 44} {headers['webhook-signature']}"}
     assert verify(secret, both, body)

@@ -26,6 +26,8 @@ from callsheet.api import (
     schema,
     uploads,
     videos,
+    webhook_deliveries,
+    webhook_endpoints,
     workers,
 )
 from callsheet.api.auth_middleware import AuthMiddleware
@@ -55,6 +57,8 @@ ROUTE_MODULES = (
     files,
     uploads,
     videos,
+    webhook_endpoints,
+    webhook_deliveries,
     provider_webhooks,
     health,
 )

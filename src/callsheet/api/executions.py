@@ -1,7 +1,7 @@
 """Executions: submit, read, list, cancel, retry."""
 
 from contextlib import nullcontext
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import Field
 
 from callsheet.api import examples
+from callsheet.api.comparable_time import comparable_time
 from callsheet.api.cursors import decode_cursor, encode_cursor
 from callsheet.api.dependencies import RuntimeDep, runtime_of
 from callsheet.api.plan_body import PlanBody, is_large, parse_plan_body, read_body
@@ -28,8 +29,6 @@ from callsheet.processes.plan_thread import in_plan_thread
 from callsheet.wiring import Runtime
 
 router = APIRouter(tags=["executions"])
-
-_FIRST_YEAR, _LAST_YEAR = 1970, 9000
 
 
 class ExecutionPage(Model):
@@ -138,7 +137,7 @@ async def list_all(
     """Return a page of executions, newest first. There are no totals, because counting a long history is slow."""
     before = decode_cursor(runtime.key, cursor) if cursor else None
     if created_after is not None:
-        created_after = _in_range(created_after)
+        created_after = comparable_time(created_after)
     matching = ExecutionFilter(
         statuses=status or None, search=search or None, created_after=created_after, id_prefix=id_prefix
     )
@@ -184,12 +183,3 @@ async def retry(
     """Run failed, cancelled and skipped jobs again. Succeeded jobs keep their results."""
     await retry_execution(runtime.database, execution_id, resubmit=bool(options and options.resubmit))
     return await get_execution(runtime.database, execution_id, runtime.sign)
-
-
-def _in_range(moment: datetime) -> datetime:
-    """Return a time that the database can compare. Times of the far past and future are cut to the range of years."""
-    if moment.year < _FIRST_YEAR:
-        return datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC)
-    if moment.year > _LAST_YEAR:
-        return datetime(_LAST_YEAR, 1, 1, tzinfo=UTC)
-    return moment.astimezone() if moment.tzinfo is None else moment

@@ -16,13 +16,16 @@ from callsheet.api.problems import ProblemDocument, problem_responses
 from callsheet.api.unknown_query import OPEN_PREFIXES
 from callsheet.api.videos_description import OpenAIError, VideoCreateRequest
 from callsheet.domain.plan import Submission
-from callsheet.notify.payload_schema import ExecutionWebhook
+from callsheet.notify.payload_schema import AlertWebhook, EndpointTest, EventWebhook, ExecutionWebhook
 
 _PREFIX = "#/components/schemas/{model}"
 _MODELS: dict[type[BaseModel], JsonSchemaMode] = {
     ProblemDocument: "serialization",
     OpenAIError: "serialization",
     ExecutionWebhook: "serialization",
+    EventWebhook: "serialization",
+    AlertWebhook: "serialization",
+    EndpointTest: "serialization",
     Submission: "validation",
     VideoCreateRequest: "validation",
 }

@@ -4,6 +4,7 @@ import asyncio
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -18,11 +19,15 @@ from callsheet.cli.printing import size_text
 from callsheet.comfyui.health import check_servers
 from callsheet.comfyui.pool import Pool
 from callsheet.comfyui.workflows import load_workflow, stored_workflows
+from callsheet.db.address import DatabaseAddress
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.fitness import inspect, require_upgradable, require_usable, require_writable
 from callsheet.db.migrations import HEAD
+from callsheet.db.session import as_address, connect
+from callsheet.db.statements import sql
 from callsheet.db.upgrade import other_revision
 from callsheet.domain.errors import CallsheetError, ConfigurationError
+from callsheet.files.fetch import redact_url
 from callsheet.files.storage import open_storage
 from callsheet.media.ffmpeg.binary import capabilities, find_ffmpeg
 from callsheet.media.ffmpeg.sandbox import is_sandboxed
@@ -61,7 +66,18 @@ async def run_checks(options: Mapping[str, object], modules: list[str] | None) -
         return [Finding("error", "settings", f"a file cannot be read: {error}")]
     findings = [Finding("ok", "settings", "valid")]
     findings += [Finding("warning", "environment", line) for line in [*unknown_variables(), *unused_variables()]]
-    for check in (_data_dir, _disk, _database, _storage, _ffmpeg, _operations, _bind_address, _source_roots, _comfyui):
+    for check in (
+        _data_dir,
+        _disk,
+        _database,
+        _webhooks,
+        _storage,
+        _ffmpeg,
+        _operations,
+        _bind_address,
+        _source_roots,
+        _comfyui,
+    ):
         findings += [finding async for finding in _run(check, settings, modules)]
     order: list[Level] = ["error", "warning", "ok"]
     return sorted(findings, key=lambda finding: order.index(finding.level))
@@ -121,6 +137,48 @@ async def _database(settings: Settings, _: list[str] | None) -> AsyncIterator[Fi
         yield Finding(
             "ok", "database", f"reachable, PostgreSQL {state.version}, schema {address.schema} {state.revision}"
         )
+
+
+async def _webhooks(settings: Settings, _: list[str] | None) -> AsyncIterator[Finding]:
+    """Report endpoints that are disabled or fail."""
+    async with AsyncExitStack() as stack:
+        if settings.database_url is not None:
+            address = configured_address(settings)
+        else:
+            embedded = EmbeddedPostgres(settings.data_dir / "postgres")
+            if not (settings.data_dir / "postgres").is_dir() or embedded.server_pid is None:
+                return
+            address = as_address(await asyncio.to_thread(embedded.start))
+            stack.push_async_callback(asyncio.to_thread, embedded.stop)
+        try:
+            findings = await _endpoint_findings(address)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
+            return  # the check of the database reports it
+    for finding in findings:
+        yield finding
+
+
+async def _endpoint_findings(address: DatabaseAddress) -> list[Finding]:
+    if (await inspect(address)).revision != HEAD:
+        return []
+    connection = await connect(address)
+    try:
+        endpoints = await sql.list_endpoints(connection)
+    finally:
+        await connection.close()
+    return [
+        Finding(
+            "warning",
+            "webhooks",
+            f"the endpoint {row['id']} ({redact_url(row['url'])}) is disabled ({row['disabled_reason']}); enable it "
+            f"with `callsheet webhooks change {row['id']} --enable`, or delete it"
+            if row["disabled_at"]
+            else f"no delivery to the endpoint {row['id']} ({redact_url(row['url'])}) succeeded since "
+            f"{row['failing_since']:%Y-%m-%d %H:%M} UTC; see `callsheet webhooks show {row['id']}`",
+        )
+        for row in endpoints
+        if row["disabled_reason"] in ("failing", "gone") or (row["failing_since"] and not row["disabled_at"])
+    ]
 
 
 def _embedded(settings: Settings) -> Finding:

@@ -15,12 +15,9 @@ _TESTS = "CALLSHEET_TEST"
 _BOARD = "the console of `callsheet up` shows queues and jobs; CALLSHEET_API_KEY protects it"
 _REDIS = "the queue is in PostgreSQL; set CALLSHEET_DATABASE_URL"
 _RETRIES = "each operation sets its attempts, and a job its `retries`; CALLSHEET_RETRY_BASE is the backoff"
-_ALERTS = "a submission can have a `callbackUrl`, and /metrics counts failed jobs"
 _FILES = "jobs write to CALLSHEET_WORK_DIR, and files are stored in the data folder or in CALLSHEET_S3_BUCKET"
 _LIMITS = "CALLSHEET_CACHE_MAX_AGE and CALLSHEET_UPLOAD_MAX_AGE limit what is kept"
 UNUSED: Mapping[str, str] = {
-    "ALERT_FAILURE_THRESHOLD": _ALERTS,
-    "ALERT_WEBHOOK_URL": _ALERTS,
     "BULL_BOARD_HOST": _BOARD,
     "BULL_BOARD_PASSWORD": _BOARD,
     "BULL_BOARD_PORT": _BOARD,
@@ -38,8 +35,6 @@ UNUSED: Mapping[str, str] = {
     "REDIS_PORT": _REDIS,
     "REDIS_URL": _REDIS,
     "RENDER_DIR": _FILES,
-    "WORKER_ALERT_FAILURE_THRESHOLD": _ALERTS,
-    "WORKER_ALERT_WEBHOOK_URL": _ALERTS,
     "WORKER_API_URL": "workers read their jobs from the database; set CALLSHEET_DATABASE_URL",
     "WORKER_BULL_BOARD_PASSWORD": _BOARD,
     "WORKER_BULL_BOARD_USER": _BOARD,

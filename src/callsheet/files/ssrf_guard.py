@@ -73,12 +73,13 @@ def guarded_client(
     timeout: httpx2.Timeout | float = _TIMEOUT,
     resolve: Resolve | None = None,
     backend: httpcore2.AsyncNetworkBackend | None = None,
+    max_connections: int = 100,
 ) -> httpx2.AsyncClient:
     """Return an HTTP client that connects to public addresses on ports 80 and 443 only, without a proxy.
 
     It does not follow redirects, so that the caller checks each hop. `settings.allow_private_addresses` disables the
     guard. A request to a blocked address raises BadSource. `resolve` and `backend` replace the system's resolver
-    and sockets.
+    and sockets. A request beyond `max_connections` waits for a free connection.
     """
     guard = _GuardedBackend(
         backend or httpcore2.AnyIOBackend(),
@@ -86,7 +87,7 @@ def guarded_client(
         allow_private=settings.allow_private_addresses,
     )
     return httpx2.AsyncClient(
-        transport=_GuardedTransport(guard),
+        transport=_GuardedTransport(guard, max_connections),
         timeout=timeout,
         follow_redirects=False,
         trust_env=False,
@@ -95,7 +96,7 @@ def guarded_client(
 
 
 class _GuardedTransport(httpx2.AsyncHTTPTransport):
-    def __init__(self, guard: httpcore2.AsyncNetworkBackend) -> None:
+    def __init__(self, guard: httpcore2.AsyncNetworkBackend, max_connections: int) -> None:
         context = tls_context()
         super().__init__(verify=context, trust_env=False)
         if type(getattr(self, "_pool", None)) is not httpcore2.AsyncConnectionPool:
@@ -104,7 +105,7 @@ class _GuardedTransport(httpx2.AsyncHTTPTransport):
             )
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=context,
-            max_connections=100,
+            max_connections=max_connections,
             max_keepalive_connections=20,
             keepalive_expiry=5,
             network_backend=guard,

@@ -1,51 +1,117 @@
-"""Body of an outgoing webhook: the state of an execution, in at most 20 kB."""
+"""Body of an outgoing webhook: what was true when it was written, in at most 20 kB.
 
-from collections.abc import Iterator
-from datetime import datetime
+The outbox has the facts, as the SQL functions `webhook_execution` and `webhook_event` collect them. So a webhook that
+is sent again has the same contents. Only the URLs of files are signed again for each attempt, because they expire.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import orjson
 
-from callsheet.domain.records import Execution
+from callsheet.domain.records import StoredArtifact
 from callsheet.domain.statuses import JobStatus
+from callsheet.engine.reads.artifacts import SignUrl, signed_artifact
+from callsheet.engine.reads.jobs import with_urls
+from callsheet.notify.event_types import EXECUTION_ENDS
+from callsheet.notify.payload_schema import EndedExecution, EventJob, WebhookJob
 
 MAX_BYTES = 20_000
 
-_JOB_FIELDS = {"id", "job_id", "operation", "status", "error", "attempts", "result", "started_at", "finished_at"}
 _MAX_JOBS = 20
+_SUMMARY = ("status", "job_counts", "cancel_requested_at", "created_at", "started_at", "finished_at", "last_event")
 
 
-def build_payload(event_type: str, timestamp: datetime, execution: Execution, *, status_url: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """A webhook of the outbox."""
+
+    id: UUID
+    type: str
+    created_at: datetime
+    execution_id: UUID | None
+    event_number: int | None
+    data: str
+    """JSON text."""
+
+
+def build_payload(webhook: Webhook, *, sign: SignUrl, base_url: str) -> bytes:
     """Return the JSON body of a webhook.
 
     It never contains params. A body above 20 kB is shortened in steps: without results, with failed jobs only, without
-    jobs and artifacts, without metadata. `truncated` is true then, and `statusUrl` returns the complete execution.
+    jobs and artifacts, without metadata. `truncated` is true then, and `statusUrl` returns everything.
     """
+    facts = orjson.loads(webhook.data)
+    message = {"type": webhook.type, "timestamp": webhook.created_at.astimezone(UTC)}
+    if webhook.execution_id is None:
+        return orjson.dumps(message | facts)
+    around = {
+        "executionId": str(webhook.execution_id),
+        "eventNumber": webhook.event_number,
+        "name": facts["name"],
+        "statusUrl": f"{base_url}/api/executions/{webhook.execution_id}",
+    }
     body = b""
-    for data in _shortened_variants(execution):
-        body = orjson.dumps({"type": event_type, "timestamp": timestamp, "data": data | {"statusUrl": status_url}})
+    for data in _variants(webhook.type, facts, sign):
+        body = orjson.dumps(message | {"data": around | data})
         if len(body) <= MAX_BYTES:
             break
     return body
 
 
-def _shortened_variants(execution: Execution) -> Iterator[dict[str, Any]]:
-    summary = execution.model_dump(mode="json", exclude={"jobs", "artifacts", "actions", "callback_url"})
-    artifacts = execution.model_dump(mode="json", include={"artifacts"})
-    yield summary | artifacts | {"jobs": _jobs(execution, _JOB_FIELDS), "truncated": False}
-    without_results = _JOB_FIELDS - {"result"}
-    yield summary | artifacts | {"jobs": _jobs(execution, without_results), "truncated": True}
-    failed = [job for job in execution.jobs if job.status is JobStatus.FAILED][:_MAX_JOBS]
-    failed_only = execution.model_copy(update={"jobs": failed})
-    yield summary | artifacts | {"jobs": _jobs(failed_only, without_results), "truncated": True}
-    yield summary | {"jobs": [], "artifacts": [], "truncated": True}
-    yield summary | {"jobs": [], "artifacts": [], "metadata": {}, "truncated": True}
+def _variants(kind: str, facts: Mapping[str, Any], sign: SignUrl) -> Iterator[dict[str, Any]]:
+    """Yield the data of a webhook, ever shorter."""
+    artifacts = _artifacts(facts, sign)
+    metadata = {"metadata": facts["metadata"] or {}}
+    variants = _execution_variants if kind in EXECUTION_ENDS else _event_variants
+    files = {"artifacts": [artifact.model_dump(mode="json") for artifact in (artifacts or {}).values()]}
+    fits = artifacts is not None and facts["metadata"] is not None
+    for is_complete, data in variants(facts, artifacts or {}):
+        if fits:
+            yield data | metadata | files | {"truncated": not is_complete}
+    *_, (_, shortest) = variants(facts, {})
+    shortest |= {"artifacts": [], "truncated": True} | ({"jobs": []} if "jobs" in shortest else {})
+    yield shortest | metadata
+    yield shortest | {"metadata": {}}
 
 
-def _jobs(execution: Execution, fields: set[str]) -> list[dict[str, Any]]:
-    jobs = [job.model_dump(mode="json", include=fields) for job in execution.jobs]
+def _execution_variants(
+    facts: Mapping[str, Any], artifacts: Mapping[UUID, StoredArtifact]
+) -> Iterator[tuple[bool, dict[str, Any]]]:
+    """Yield (whether nothing is left out, the data): with results, without them, with failed jobs only."""
+    summary = EndedExecution(**{name: facts[name] for name in _SUMMARY}).model_dump(mode="json")
+    jobs = [WebhookJob(**job) for job in facts["jobs"]]
     for job in jobs:
-        if job["error"]:
-            # For operators only.
-            del job["error"]["traceback"]
-    return jobs
+        job.result = with_urls(job.result, artifacts)
+    if len(jobs) == facts["job_count"]:
+        if facts["has_results"]:
+            yield True, summary | {"jobs": [job.model_dump(mode="json") for job in jobs]}
+        yield False, summary | {"jobs": [job.model_dump(mode="json", exclude={"result"}) for job in jobs]}
+    failed = [job for job in jobs if job.status is JobStatus.FAILED][:_MAX_JOBS]
+    yield False, summary | {"jobs": [job.model_dump(mode="json", exclude={"result"}) for job in failed]}
+
+
+def _event_variants(
+    facts: Mapping[str, Any], artifacts: Mapping[UUID, StoredArtifact]
+) -> Iterator[tuple[bool, dict[str, Any]]]:
+    """Yield (whether nothing is left out, the data): with the job's result, without it, without the event's data."""
+    job = EventJob(**facts["job"]) if facts["job"] else None
+    if job is not None:
+        job.result = with_urls(job.result, artifacts)
+    event = facts["event"] or {}
+    if facts["has_results"]:
+        yield True, {"job": job and job.model_dump(mode="json"), "event": event}
+    short = job and job.model_dump(mode="json", exclude={"result"})
+    yield False, {"job": short, "event": event}
+    yield False, {"job": short, "event": {}}
+
+
+def _artifacts(facts: Mapping[str, Any], sign: SignUrl) -> dict[UUID, StoredArtifact] | None:
+    """Return the artifacts with signed URLs, by their ids; None if they do not fit into a webhook."""
+    if facts["artifacts"] is None:
+        return None
+    artifacts = (signed_artifact(StoredArtifact(**artifact), sign) for artifact in facts["artifacts"])
+    return {artifact.artifact_id: artifact for artifact in artifacts}

@@ -32,6 +32,10 @@ ALIASES: Mapping[str, str] = {
     "REDIS_HOST": "redis_host",
     "REDIS_PORT": "redis_port",
     "BULL_PREFIX": "bull_prefix",
+    "WORKER_ALERT_WEBHOOK_URL": "alert_webhook_url",
+    "ALERT_WEBHOOK_URL": "alert_webhook_url",
+    "WORKER_ALERT_FAILURE_THRESHOLD": "alert_failure_threshold",
+    "ALERT_FAILURE_THRESHOLD": "alert_failure_threshold",
     # Further names without the prefix.
     "AWS_REGION": "s3_region",
     "FFMPEG_MEMORY": "ffmpeg_memory",

@@ -11,6 +11,17 @@ from callsheet.domain.event_types import EventType
 from callsheet.domain.statuses import JobStatus
 
 OPERATION_IDS = {
+    "testWebhookEndpoint",
+    "rotateWebhookSecret",
+    "resendWebhook",
+    "resendFailedWebhooks",
+    "readWebhookEndpoint",
+    "readWebhookDelivery",
+    "listWebhookEndpoints",
+    "listWebhookDeliveries",
+    "deleteWebhookEndpoint",
+    "createWebhookEndpoint",
+    "changeWebhookEndpoint",
     "announceUpload",
     "cancelExecution",
     "cancelJob",
@@ -163,11 +174,18 @@ async def test_types_codes_and_statuses_are_closed_lists(document):
     assert {"ffmpeg_failed", "crash_loop", "content_refused"} <= set(known["enum"])
 
 
-async def test_the_webhook_of_an_ended_execution_is_described(document):
-    [[name, item]] = document["webhooks"].items()
-    body = item["post"]["requestBody"]["content"]["application/json"]["schema"]
+async def test_the_bodies_of_webhooks_are_described(document):
+    bodies = {
+        name: item["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        for name, item in document["webhooks"].items()
+    }
 
-    assert (name, body["$ref"]) == ("execution-ended", "#/components/schemas/ExecutionWebhook")
+    assert bodies == {
+        "execution-ended": "ExecutionWebhook",
+        "event": "EventWebhook",
+        "alert": "AlertWebhook",
+        "endpoint-test": "EndpointTest",
+    }
     assert component(document, "ExecutionWebhook")["properties"]["type"]["enum"] == [
         "execution.succeeded",
         "execution.failed",

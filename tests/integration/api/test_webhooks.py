@@ -4,66 +4,26 @@ import asyncio
 import base64
 import hmac
 import json
-from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
+from callsheet.engine.worker.cleaner import clean_up
+from callsheet.files.cache import FileCache
 from callsheet.files.ssrf_guard import guarded_client
 from callsheet.notify import retry_schedule, webhooks
-from callsheet.notify.signature import webhook_secret
+from callsheet.notify.signature import installation_secret
 from callsheet.notify.webhooks import WebhookSender
 
-
-class Receiver:
-    """An HTTP server with scripted responses that records its requests."""
-
-    def __init__(self, responses):
-        self.responses = list(responses)
-        self.received = asyncio.Queue()
-
-    async def serve(self, reader, writer):
-        head = (await reader.readuntil(b"\r\n\r\n")).decode()
-        first, *lines = head.strip().split("\r\n")
-        headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
-        body = await reader.readexactly(int(headers["content-length"]))
-        response = self.responses.pop(0) if self.responses else "204 No Content"
-        if response == "hang":
-            await self.received.put((first, headers, body))
-            await asyncio.sleep(30)
-        writer.write(f"HTTP/1.1 {response}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
-        await writer.drain()
-        writer.close()
-        if response != "hang":
-            await self.received.put((first, headers, body))
-
-    async def next(self):
-        return await asyncio.wait_for(self.received.get(), 15)
-
-
-@asynccontextmanager
-async def receiving(*responses):
-    receiver = Receiver(responses)
-    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
-    receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook?token=t"
-    try:
-        yield receiver
-    finally:
-        server.close()
-
-
-@asynccontextmanager
-async def sending(runtime):
-    task = asyncio.create_task(runtime.webhook_sender().run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+from .receiver import receiving, sending
 
 
 @pytest.fixture
 def settings(settings):
-    return settings.model_copy(update={"allow_private_addresses": True, "webhook_attempts": 3})
+    changes = {"allow_private_addresses": True, "webhook_attempts": 3, "webhook_timeout": timedelta(seconds=1)}
+    return settings.model_copy(update=changes)
 
 
 @pytest.fixture(autouse=True)
@@ -101,7 +61,7 @@ async def test_the_end_of_an_execution_is_delivered_with_a_valid_signature(worki
     assert "sig=" in message["data"]["artifacts"][0]["url"]
     assert "params" not in message["data"]["jobs"][0]
     assert headers["webhook-id"] == str(row["id"])
-    secret = base64.b64decode(webhook_secret(working.runtime.key).removeprefix("whsec_"))
+    secret = installation_secret(working.runtime.key)
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     expected = base64.b64encode(hmac.digest(secret, signed, "sha256")).decode()
     assert headers["webhook-signature"] == f"v1,{expected}"
@@ -180,7 +140,7 @@ async def test_a_private_address_is_rejected_at_delivery_too(working):
         client = guarded_client(closed, resolve=private)
         runtime = working.runtime
         sender = WebhookSender(
-            runtime.database, working.engine.execution, key=runtime.key, settings=closed, base_url="", client=client
+            runtime.database, sign=runtime.sign, key=runtime.key, settings=closed, base_url="", client=client
         )
         task = asyncio.create_task(sender.run())
         row = await outbox_row_with(working.runtime, execution_id, "failed_at")
@@ -189,3 +149,142 @@ async def test_a_private_address_is_rejected_at_delivery_too(working):
 
     assert "private" in row["last_response"]
     assert receiver.received.empty()
+
+
+async def test_a_dead_receiver_with_many_webhooks_holds_up_no_other_receiver(working):
+    patient = working.runtime.settings.model_copy(update={"webhook_timeout": timedelta(minutes=2)})
+    runtime = replace(working.runtime, settings=patient)
+    async with receiving(default="hang") as dead, receiving() as healthy, sending(runtime):
+        for number in range(60):
+            await working.submit(("a", "noop", {}), callbackUrl=f"{dead.url}&order={number}")
+        for _ in range(16):
+            await dead.next()
+        execution_id = await working.submit(("a", "noop", {}), callbackUrl=healthy.url)
+        await outbox_row_with(working.runtime, execution_id, "delivered_at")
+        rows = await fetch(working.runtime, "SELECT count(*) FROM outbox WHERE attempts > 0")
+
+        assert dead.received.empty(), "at most 16 deliveries to a URL at a time"
+    assert rows[0]["count"] == 17
+
+
+async def test_a_webhook_that_is_sent_again_says_what_was_true_when_it_was_written(working):
+    async with receiving("503 Down") as receiver:
+        execution_id = await working.submit(("a", "fail", {}), callbackUrl=receiver.url)
+        await working.ended(execution_id)
+        # Before the first attempt, the execution is retried by hand, and ends again.
+        await working.engine.retry(UUID(execution_id))
+        await working.engine.wait(UUID(execution_id), "execution.failed", after=6)
+        async with sending(working.runtime):
+            messages = [await receiver.next() for _ in range(3)]
+
+    by_id = {}
+    for _, headers, body in messages:
+        by_id.setdefault(headers["webhook-id"], []).append(json.loads(body))
+    first, second = sorted((bodies for bodies in by_id.values()), key=lambda bodies: bodies[0]["data"]["eventNumber"])
+    assert sorted([len(first), len(second)]) == [1, 2]
+    assert all(body == bodies[0] for bodies in (first, second) for body in bodies)
+    assert [bodies[0]["data"]["lastEvent"] for bodies in (first, second)] == [
+        bodies[0]["data"]["eventNumber"] for bodies in (first, second)
+    ]
+    assert first[0]["data"]["finishedAt"] < second[0]["data"]["finishedAt"]
+    assert first[0]["data"]["jobs"][0]["finishedAt"] < second[0]["data"]["jobs"][0]["finishedAt"]
+
+
+async def test_a_webhook_carries_the_error_of_a_job_without_its_traceback(working):
+    async with receiving() as receiver, sending(working.runtime):
+        await working.submit(("a", "fail", {}), callbackUrl=receiver.url)
+        message = await receiver.next_message()
+
+    (job,) = message["data"]["jobs"]
+    assert (job["status"], job["error"]["attempt"], job["error"].get("traceback")) == ("failed", 1, None)
+    assert message["data"]["jobCounts"] == {"failed": 1}
+
+
+async def test_the_stored_facts_of_a_large_execution_are_small(working):
+    big = {"text": "x" * 30_000}
+    async with receiving() as receiver, sending(working.runtime):
+        jobs = [(f"j{n}", "write", big) for n in range(3)] + [(f"n{n}", "noop", {}) for n in range(150)]
+        execution_id = await working.submit(*jobs, callbackUrl=receiver.url, metadata={"note": "y" * 25_000})
+        message = await receiver.next_message()
+        row = await outbox_row(working.runtime, execution_id)
+
+    assert (message["data"]["truncated"], message["data"]["jobCounts"]) == (True, {"succeeded": 153})
+    assert len(row["data"]) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("response", "recorded"),
+    [
+        ("reset", "ReadError"),
+        ("302 Found\r\nLocation: http://127.0.0.1:1/", "302 Found (redirects are not followed)"),
+        ("500 Oops", "500 Oops"),
+        ("hang", "no response within 1 s"),
+    ],
+)
+async def test_bad_weather_is_recorded_and_the_webhook_is_sent_again(working, response, recorded):
+    async with receiving(response) as receiver, sending(working.runtime):
+        execution_id = await working.submit(("a", "noop", {}), callbackUrl=receiver.url)
+        row = await outbox_row_with(working.runtime, execution_id, "delivered_at")
+        attempts = await fetch(
+            working.runtime, "SELECT number, status, response, duration FROM webhook_attempts ORDER BY number"
+        )
+
+    assert row["attempts"] == 2
+    assert [attempt["number"] for attempt in attempts] == [1, 2]
+    assert attempts[0]["response"].startswith(recorded)
+    assert attempts[0]["status"] == (int(response[:3]) if response[:3].isdecimal() else None)
+    assert 0 < attempts[0]["duration"] < 30
+    assert (attempts[1]["status"], attempts[1]["response"]) == (204, "204 No Content")
+
+
+async def test_a_response_whose_body_never_ends_counts_as_delivered(working):
+    async with receiving("drip") as receiver, sending(working.runtime):
+        execution_id = await working.submit(("a", "noop", {}), callbackUrl=receiver.url)
+        row = await outbox_row_with(working.runtime, execution_id, "delivered_at")
+
+    assert (row["attempts"], row["last_response"]) == (1, "200 OK")
+
+
+async def test_a_webhook_whose_sender_died_is_sent_again_after_its_lease(working, monkeypatch):
+    monkeypatch.setattr(webhooks, "_LEASE_MARGIN", 0.0)
+    async with receiving("hang") as receiver:
+        async with sending(working.runtime):
+            execution_id = await working.submit(("a", "noop", {}), callbackUrl=receiver.url)
+            first = await receiver.next()
+        async with sending(working.runtime):
+            second = await receiver.next()
+            await outbox_row_with(working.runtime, execution_id, "delivered_at")
+
+    assert first[1]["webhook-id"] == second[1]["webhook-id"]
+    assert first[2] == second[2]
+
+
+async def test_old_webhooks_are_deleted_with_their_attempts(working):
+    async with receiving() as receiver, sending(working.runtime):
+        for _ in range(2):
+            execution_id = await working.submit(("a", "noop", {}), callbackUrl=receiver.url)
+            await outbox_row_with(working.runtime, execution_id, "delivered_at")
+    runtime = working.runtime
+    await fetch(runtime, "UPDATE outbox SET created_at = now() - interval '8 days' WHERE number = 1")
+    await fetch(
+        runtime,
+        "INSERT INTO outbox (url, type, data, created_at) VALUES ('https://x.test', 't', '{}', now() - interval '9 d')",
+    )
+
+    await clean_up(
+        runtime.database,
+        runtime.storage,
+        FileCache(runtime.storage, max_age=timedelta(days=1)),
+        interval=timedelta(0),
+        upload_max_age=timedelta(days=1),
+        webhook_history=timedelta(days=7),
+    )
+
+    left = await fetch(runtime, "SELECT delivered_at IS NULL AS waits FROM outbox ORDER BY number")
+    assert [row["waits"] for row in left] == [False, True], "one that waits is kept"
+    assert len(await fetch(runtime, "SELECT FROM webhook_attempts")) == 1
+
+
+async def fetch(runtime, query, *values):
+    async with runtime.database.connection() as connection:
+        return await connection.fetch(query, *values)

@@ -73,6 +73,11 @@ async def _load(dsn):
             timeout=30,
             only_reserved=False,
         )
+    await connection.execute(
+        "INSERT INTO outbox (url, type, data, due_at, delivered_at) "
+        "SELECT 'https://example.com/', 'execution.succeeded', '{}', now() - interval '1 hour', "
+        "CASE WHEN n > 3000 THEN now() END FROM generate_series(1, 30000) n"
+    )
     await connection.execute("VACUUM (ANALYZE)")
     await connection.close()
     return dsn
@@ -259,6 +264,15 @@ async def test_submissions_of_a_job_are_found_by_their_index(connection):
 
         assert "Seq Scan" not in scans(nodes, "submissions") | scans(nodes, "execution_jobs"), statement.name
         assert blocks < 100, statement.name
+
+
+async def test_the_sender_reads_only_its_window_of_due_webhooks(connection):
+    nodes, blocks = await explain(connection, sql.lock_due_webhooks, alerts=True, limit=500)
+
+    assert "outbox_due" in indexes(nodes)
+    assert "Seq Scan" not in scans(nodes, "outbox")
+    assert sorts_many(nodes, 500) == []
+    assert blocks < 3_000
 
 
 async def test_the_rescuer_reads_only_running_jobs(connection):

@@ -4,66 +4,125 @@ from uuid import UUID
 
 import pytest
 
-from callsheet.domain.ids import new_id
-from callsheet.domain.records import Execution, Job, JobErrorRecord
-from callsheet.notify.payload import MAX_BYTES, build_payload
-from callsheet.notify.payload_schema import ExecutionWebhook
+from callsheet.notify.payload import MAX_BYTES, Webhook, build_payload
+from callsheet.notify.payload_schema import AlertWebhook, EventWebhook, ExecutionWebhook
 
 AT = datetime(2026, 11, 22, tzinfo=UTC)
+ARTIFACT = UUID(int=5)
+
+
+def sign(artifact):
+    return f"https://files.example/{artifact.artifact_id}?sig=1", AT
 
 
 def job(name, status, **more):
-    return Job(
-        id=new_id(), execution_id=UUID(int=1), job_id=name, operation="noop", queue="default", status=status,
-        priority=5, progress=1, params={"secret": "hunter2"}, continue_on_failure=False, attempts=0, max_attempts=3,
-        timeout=60, created_at=AT, actions=[], **more,
-    )  # fmt: skip
+    return {
+        "id": str(UUID(int=3)), "job_id": name, "operation": "noop", "status": status, "attempts": 0, "error": None,
+        "result": None, "started_at": None, "finished_at": None, **more,
+    }  # fmt: skip
 
 
-def execution(jobs, metadata=None):
-    return Execution(
-        execution_id=UUID(int=1), status="failed", progress=1, job_counts={}, metadata=metadata or {}, created_at=AT,
-        actions=[], last_event=9, jobs=jobs, artifacts=[],
-    )  # fmt: skip
+def artifact(number=5):
+    return {
+        "artifact_id": str(UUID(int=number)), "name": "a.png", "key": "noop/a.png", "media_type": "image/png",
+        "size": 3, "sha256": "0" * 64, "probe": None, "execution_id": str(UUID(int=1)), "job_id": "a",
+        "job_record_id": str(UUID(int=3)), "created_at": AT.isoformat(),
+    }  # fmt: skip
 
 
-def data_of(jobs, **more):
-    body = build_payload("execution.failed", AT, execution(jobs, **more), status_url="https://example.com/x")
+def ended(jobs, **more):
+    facts = {
+        "name": None, "status": "failed", "job_count": len(jobs), "last_event": 9, "metadata": {},
+        "cancel_requested_at": None, "created_at": AT.isoformat(), "started_at": None, "finished_at": None,
+        "has_results": True, "job_counts": {"failed": 1}, "jobs": jobs, "artifacts": [], **more,
+    }  # fmt: skip
+    return sent("execution.failed", facts, ExecutionWebhook)
+
+
+def sent(kind, facts, model):
+    webhook = Webhook(UUID(int=2), kind, AT, UUID(int=1), 9, json.dumps(facts))
+    body = build_payload(webhook, sign=sign, base_url="https://example.com")
     assert len(body) <= MAX_BYTES
     message = json.loads(body)
-    ExecutionWebhook.model_validate(message)
-    assert (message["type"], message["data"]["statusUrl"]) == ("execution.failed", "https://example.com/x")
+    model.model_validate(message)
+    assert (message["type"], message["data"]["eventNumber"]) == (kind, 9)
+    assert message["data"]["statusUrl"] == f"https://example.com/api/executions/{UUID(int=1)}"
     return message["data"]
 
 
-def test_a_small_execution_is_complete_without_its_params():
-    data = data_of([job("a", "succeeded", result={"n": 1})])
+def test_a_small_execution_is_complete_and_its_files_have_signed_urls():
+    result = {"n": 1, "file": {"artifactId": str(ARTIFACT)}}
 
-    assert data["jobs"][0]["result"] == {"n": 1}
+    data = ended([job("a", "succeeded", result=result)], artifacts=[artifact()])
+
+    url = f"https://files.example/{ARTIFACT}?sig=1"
+    assert data["jobs"][0]["result"] == {"n": 1, "file": {"artifactId": str(ARTIFACT), "url": url}}
+    assert data["artifacts"][0]["url"] == url
     assert data["truncated"] is False
-    assert "hunter2" not in json.dumps(data)
 
 
-def test_a_webhook_carries_the_error_of_a_job_without_its_traceback():
-    error = JobErrorRecord(code="internal_error", message="KeyError: 'a'", attempt=1, traceback="in film.py")
+def test_only_files_of_the_execution_are_signed():
+    data = ended([job("a", "succeeded", result={"artifactId": str(UUID(int=6)), "key": "of/another"})])
 
-    (sent,) = data_of([job("bad", "failed", error=error)])["jobs"]
-
-    assert sent["error"]["message"] == "KeyError: 'a'"
-    assert "traceback" not in sent["error"]
+    assert data["jobs"][0]["result"] == {"artifactId": str(UUID(int=6)), "key": "of/another"}
 
 
 @pytest.mark.parametrize(
-    ("jobs", "metadata", "left"),
+    ("jobs", "more", "left"),
     [
-        ([job("a", "succeeded", result="x" * 30_000)], {}, ["a"]),
-        ([job(f"j{n}", "succeeded") for n in range(500)] + [job("bad", "failed")], {}, ["bad"]),
-        ([job("bad", "failed", error=JobErrorRecord(code="c", message="x" * 30_000))], {"k": 1}, []),
-        ([job("a", "succeeded")], {"k": "x" * 30_000}, []),
+        ([job("a", "succeeded", result="x" * 19_990)], {}, ["a"]),
+        ([job("a", "succeeded")], {"has_results": False}, ["a"]),
+        ([job(f"j{n}", "succeeded") for n in range(199)] + [job("bad", "failed")], {}, ["bad"]),
+        ([job("bad", "failed")], {"job_count": 500}, ["bad"]),
+        ([job("bad", "failed", error={"code": "c", "message": "x" * 19_990})], {"metadata": {"k": 1}}, []),
+        ([job("a", "succeeded")], {"metadata": {"k": "x" * 19_990}}, []),
+        ([job("a", "succeeded")], {"metadata": None}, []),
+        ([job("a", "succeeded")], {"artifacts": None}, []),
+        ([job("a", "succeeded")], {"artifacts": [artifact(n) for n in range(60)]}, []),
     ],
 )
-def test_a_large_execution_is_truncated_and_marked(jobs, metadata, left):
-    data = data_of(jobs, metadata=metadata)
+def test_a_large_execution_is_truncated_and_marked(jobs, more, left):
+    data = ended(jobs, **more)
 
     assert data["truncated"] is True
     assert [job["jobId"] for job in data["jobs"]] == left
+
+
+@pytest.mark.parametrize(
+    ("more", "truncated"),
+    [
+        ({}, False),
+        ({"job": None, "job_id": None}, False),
+        ({"event": None}, False),
+        ({"has_results": False}, True),
+        ({"event": {"message": "x" * 19_990}}, True),
+        ({"metadata": None}, True),
+        ({"artifacts": None}, True),
+    ],
+)
+def test_an_event_of_a_job_has_its_data_and_its_job(more, truncated):
+    facts = {
+        "name": "n", "job_id": "a", "metadata": {"order": 7}, "event": {"progress": 0.5}, "has_results": True,
+        "job": job("a", "running", queue="render"), "artifacts": [],
+    }  # fmt: skip
+    del facts["job"]["error"]
+
+    data = sent("job.progress", facts | more, EventWebhook)
+
+    assert data["truncated"] is truncated
+    if not more:
+        assert (data["job"]["queue"], data["event"], data["metadata"]) == ("render", {"progress": 0.5}, {"order": 7})
+
+
+def test_an_alert_is_sent_as_it_was_written():
+    webhook = Webhook(UUID(int=2), "alert.queue_failing", AT, None, None, '{"text": "t", "data": {"queue": "q"}}')
+
+    message = json.loads(build_payload(webhook, sign=sign, base_url=""))
+
+    AlertWebhook.model_validate(message)
+    assert message == {
+        "type": "alert.queue_failing",
+        "timestamp": "2026-11-22T00:00:00+00:00",
+        "text": "t",
+        "data": {"queue": "q"},
+    }

@@ -79,8 +79,8 @@ FROM unnest(:ids::uuid[], :execution_ids::uuid[], :jobs::uuid[], :names::text[],
     AS a (id, execution_id, job, name, key, media_type, size, sha256, probe);
 
 -- name: record_events
--- Numbers and stores events, updates the counts of each execution, ends executions without unfinished jobs (with an
--- outbox row if they have a callback URL), then notifies queues and event streams.
+-- Numbers and stores events, updates the counts of each execution, ends executions without unfinished jobs, then
+-- notifies queues and event streams. A trigger on the events writes their webhooks.
 -- The caller holds the locks of lock_executions.
 WITH given AS (
     SELECT * FROM unnest(:execution_ids::uuid[], :job_ids::text[], :types::text[], :payloads::text[], :ended::int[],
@@ -107,7 +107,7 @@ WITH given AS (
         finished_at = CASE WHEN o.ends THEN clock_timestamp() ELSE e.finished_at END
     FROM outcome o
     WHERE e.id = o.id
-    RETURNING e.id, o.base, o.events, o.ends, o.end_status, e.callback_url
+    RETURNING e.id, o.base, o.events, o.ends, o.end_status
 ), stored AS (
     INSERT INTO events (execution_id, number, job_id, type, data)
     SELECT g.execution_id, c.base + row_number() OVER (PARTITION BY g.execution_id ORDER BY g.place), g.job_id,
@@ -115,10 +115,6 @@ WITH given AS (
     FROM given g JOIN changed c ON c.id = g.execution_id
     UNION ALL
     SELECT c.id, c.base + c.events + 1, NULL, 'execution.' || c.end_status, NULL FROM changed c WHERE c.ends
-), new_webhooks AS (
-    INSERT INTO outbox (id, execution_id, type, url)
-    SELECT gen_random_uuid(), c.id, 'execution.' || c.end_status, c.callback_url
-    FROM changed c WHERE c.ends AND c.callback_url IS NOT NULL
 )
 SELECT pg_notify(current_schema() || '_ready', queue) FROM unnest(:ready_queues::text[]) AS queue
 UNION ALL

@@ -47,6 +47,12 @@ def stored_artifact(row: Mapping[str, Any], sign: SignUrl) -> StoredArtifact:
     )
 
 
+def signed_artifact(artifact: StoredArtifact, sign: SignUrl) -> StoredArtifact:
+    """Return an artifact with a signed URL."""
+    url, expires = sign(artifact)
+    return artifact.model_copy(update={"url": url, "url_expires_at": expires})
+
+
 def _fields(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "artifact_id": row["id"],

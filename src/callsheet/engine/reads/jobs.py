@@ -52,7 +52,7 @@ def job_record(
         **{name: row[name] for name in _COLUMNS},
         status=status,
         params=orjson.loads(row["params"]),
-        result=_with_urls(orjson.loads(row["result"]), artifacts) if row["result"] else None,
+        result=with_urls(orjson.loads(row["result"]), artifacts) if row["result"] else None,
         error=orjson.loads(row["error"]) if row["error"] else None,
         depends_on=depends_on,
         wait_reason=wait_reason,
@@ -63,12 +63,13 @@ def job_record(
     )
 
 
-def _with_urls(value: Any, artifacts: Mapping[UUID, StoredArtifact]) -> Any:
+def with_urls(value: Any, artifacts: Mapping[UUID, StoredArtifact]) -> Any:
+    """Return a result in which each artifact has its signed URL from `artifacts`."""
     if isinstance(value, list):
-        return [_with_urls(item, artifacts) for item in value]
+        return [with_urls(item, artifacts) for item in value]
     if not isinstance(value, dict):
         return value
-    with_urls = {key: _with_urls(item, artifacts) for key, item in value.items()}
+    signed = {key: with_urls(item, artifacts) for key, item in value.items()}
     if "artifactId" in value and (artifact := artifacts.get(UUID(value["artifactId"]))):
-        with_urls["url"] = artifact.url
-    return with_urls
+        signed["url"] = artifact.url
+    return signed

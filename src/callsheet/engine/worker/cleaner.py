@@ -18,19 +18,31 @@ _UNFINISHED_AFTER = timedelta(days=2)
 """Age of an upload that can no longer be in progress."""
 
 
+_OUTBOX_BATCH = 1000
+"""Sent webhooks that one statement deletes."""
+
+
 async def clean_up(
-    database: Database, storage: Storage, cache: FileCache, *, interval: timedelta, upload_max_age: timedelta
+    database: Database,
+    storage: Storage,
+    cache: FileCache,
+    *,
+    interval: timedelta,
+    upload_max_age: timedelta,
+    webhook_history: timedelta,
 ) -> None:
     """Delete what has expired.
 
     That is: workers lost for more than a day, ended sessions of the console, provider webhooks older than 30 days,
-    public URLs of servers that have stopped, unused uploads, old cached files, and the parts of uploads that were never
-    completed. Cached files are skipped if another worker has cleaned the cache within the interval.
+    webhooks that were sent before `webhook_history`, public URLs of servers that have stopped, unused uploads, old
+    cached files, and the parts of uploads that were never completed. Cached files are skipped if another worker has
+    cleaned the cache within the interval.
     """
     await database.retry(sql.delete_lost_workers, timeout=5)
     await database.retry(sql.delete_expired_sessions, timeout=5)
     await database.retry(sql.delete_old_webhooks, timeout=5)
     await database.retry(sql.delete_old_public_urls, timeout=5)
+    await _delete_old_outbox(database, webhook_history)
     try:
         uploads = await delete_expired_uploads(database, storage, max_age=upload_max_age)
         removed = await cache.clean_up(interval=interval)
@@ -40,3 +52,11 @@ async def clean_up(
         return
     if uploads or removed or aborted:
         log.info("deleted old files", uploads=uploads, cached=removed, unfinished_uploads=aborted)
+
+
+async def _delete_old_outbox(database: Database, max_age: timedelta) -> None:
+    deleted = _OUTBOX_BATCH
+    while deleted == _OUTBOX_BATCH:
+        deleted = await database.retry(
+            lambda c: sql.delete_old_outbox(c, max_age=max_age.total_seconds(), limit=_OUTBOX_BATCH), timeout=5
+        )

@@ -360,6 +360,7 @@ class Worker:
             self._cache,
             interval=_CLEANUP_INTERVAL,
             upload_max_age=self._settings.upload_max_age,
+            webhook_history=self._settings.webhook_history,
         )
 
     async def _every(

@@ -19,6 +19,7 @@ CREATE TABLE executions (
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01);
 
 CREATE INDEX executions_by_status ON executions (status, id DESC);
+CREATE INDEX executions_with_callback ON executions (id) WHERE callback_url IS NOT NULL;
 CREATE INDEX executions_videos ON executions (id) WHERE metadata ->> 'videos' = 'shown';
 
 -- Keys live as long as their execution.
@@ -279,22 +280,215 @@ CREATE TABLE queues (
     CHECK ((rate_limit IS NULL) = (rate_period IS NULL))
 ) WITH (autovacuum_vacuum_threshold = 50, autovacuum_vacuum_scale_factor = 0);
 
--- Webhooks to send.
+-- Receivers of chosen events. Their secrets are derived from the signing key, and not stored.
+CREATE TABLE webhook_endpoints (
+    id                    uuid PRIMARY KEY,
+    url                   text NOT NULL,
+    description           text NOT NULL,
+    event_types           text[] NOT NULL,   -- types, or all types of a kind: `job.*`
+    secret_number         integer NOT NULL DEFAULT 1, -- raised by each rotation
+    previous_secret_until timestamptz,       -- until then, the previous secret signs too
+    failing_since         timestamptz,       -- first failed attempt since the last delivery
+    disabled_at           timestamptz,
+    disabled_reason       text CHECK (disabled_reason IN ('request', 'failing', 'gone')),
+    created_at            timestamptz NOT NULL DEFAULT now(),
+    CHECK ((disabled_at IS NULL) = (disabled_reason IS NULL))
+) WITH (autovacuum_vacuum_threshold = 50, autovacuum_vacuum_scale_factor = 0);
+
+-- Webhooks to send, to the callback URL of an execution (url), to an endpoint (endpoint_id), or alerts to the URL in the
+-- settings (neither).
 CREATE TABLE outbox (
-    id            uuid PRIMARY KEY,
-    execution_id  uuid NOT NULL,
-    type          text NOT NULL,     -- execution.succeeded, execution.failed, execution.cancelled
-    url           text NOT NULL,
-    created_at    timestamptz NOT NULL DEFAULT now(),
-    due_at        timestamptz NOT NULL DEFAULT now(),
-    attempts      integer NOT NULL DEFAULT 0,
-    delivered_at  timestamptz,
-    failed_at     timestamptz,       -- set: no further attempt
-    last_response text               -- HTTP status or error of the last attempt
+    id             uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+    number         bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    endpoint_id    uuid,
+    url            text,
+    execution_id   uuid,              -- null: an alert or a test
+    event_number   bigint,            -- number of the event in its execution
+    type           text NOT NULL,     -- execution.succeeded, job.failed, …
+    data           jsonb NOT NULL,    -- what was true when the webhook was written
+    created_at     timestamptz NOT NULL DEFAULT now(),
+    due_at         timestamptz NOT NULL DEFAULT now(),
+    attempts       integer NOT NULL DEFAULT 0,
+    resent_after   integer NOT NULL DEFAULT 0, -- attempts made before it was last sent again by hand
+    delivered_at   timestamptz,
+    failed_at      timestamptz,       -- set: no further attempt
+    last_response  text               -- HTTP status or error of the last attempt
 ) WITH (autovacuum_vacuum_scale_factor = 0.01);
 
 CREATE INDEX outbox_due ON outbox (due_at) WHERE delivered_at IS NULL AND failed_at IS NULL;
 CREATE INDEX outbox_by_execution ON outbox (execution_id);
+CREATE INDEX outbox_by_endpoint ON outbox (endpoint_id, number) WHERE endpoint_id IS NOT NULL;
+CREATE INDEX outbox_failed ON outbox (failed_at) WHERE failed_at IS NOT NULL;
+CREATE INDEX outbox_by_age ON outbox USING brin (created_at) WITH (pages_per_range = 32);
+
+CREATE TABLE webhook_attempts (
+    webhook  uuid NOT NULL REFERENCES outbox ON DELETE CASCADE,
+    number   integer NOT NULL,
+    at       timestamptz NOT NULL,
+    duration double precision NOT NULL, -- seconds
+    status   integer,                   -- HTTP status; null: no response
+    response text NOT NULL,             -- HTTP status or error
+    PRIMARY KEY (webhook, number)
+);
+
+-- Jobs that failed one after the other on a queue, without a success between them.
+CREATE TABLE failure_streaks (
+    id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    queue        text NOT NULL,
+    failures     integer NOT NULL,
+    last_failure jsonb NOT NULL,       -- execution, job, operation, error
+    started_at   timestamptz NOT NULL DEFAULT now(),
+    ended_at     timestamptz,          -- a job succeeded
+    alerted_at   timestamptz
+) WITH (autovacuum_vacuum_threshold = 50, autovacuum_vacuum_scale_factor = 0);
+
+CREATE UNIQUE INDEX failure_streaks_open ON failure_streaks (queue) WHERE ended_at IS NULL;
+
+-- The files of an execution, or of one of its jobs, for a webhook. Null: more than fit into one.
+CREATE FUNCTION webhook_artifacts(given uuid, only_job uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN count(*) <= 60 THEN coalesce(jsonb_agg(f.artifact ORDER BY f.id), '[]') END
+    FROM (SELECT a.id, jsonb_build_object(
+              'artifact_id', a.id, 'name', a.name, 'key', a.key, 'media_type', a.media_type, 'size', a.size,
+              'sha256', a.sha256, 'probe', a.probe, 'execution_id', a.execution_id, 'job_id', j.job_id,
+              'job_record_id', a.job, 'created_at', a.created_at) AS artifact
+          FROM artifacts a JOIN execution_jobs j ON j.id = a.job
+          WHERE a.execution_id = given AND (only_job IS NULL OR a.job = only_job)
+          ORDER BY a.id LIMIT 61) f
+$$;
+
+-- What a webhook says about an execution that has ended. It is at most some 60 kB, because no webhook has more than
+-- 20 kB: metadata, results, jobs or files that do not fit in any case are left out.
+CREATE FUNCTION webhook_execution(given uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object(
+        'name', e.name, 'status', e.status, 'job_count', e.job_count, 'last_event', e.last_event,
+        'metadata', CASE WHEN octet_length(e.metadata::text) <= 20000 THEN e.metadata END,
+        'cancel_requested_at', e.cancel_requested_at, 'created_at', e.created_at, 'started_at', e.started_at,
+        'finished_at', e.finished_at, 'has_results', r.size <= 20000,
+        'job_counts', (SELECT jsonb_object_agg(c.status, c.jobs)
+                       FROM (SELECT status, count(*) AS jobs FROM execution_jobs
+                             WHERE execution_id = e.id GROUP BY 1) c),
+        'jobs', (SELECT coalesce(jsonb_agg(f.job ORDER BY f.number), '[]')
+                 FROM (SELECT j.number, jsonb_build_object(
+                           'id', j.id, 'job_id', j.job_id, 'operation', j.operation, 'status', j.status,
+                           'attempts', j.attempts, 'started_at', j.started_at, 'finished_at', j.finished_at,
+                           'error', CASE WHEN octet_length((j.error - 'traceback')::text) > 20000
+                                         THEN jsonb_build_object('code', j.error -> 'code',
+                                                  'message', left(j.error ->> 'message', 1000))
+                                         ELSE j.error - 'traceback' END,
+                           'result', CASE WHEN r.size <= 20000 THEN j.result END) AS job
+                       FROM execution_jobs j
+                       WHERE j.execution_id = e.id AND (e.job_count <= 120 OR j.status = 'failed')
+                       ORDER BY j.number
+                       LIMIT CASE WHEN e.job_count <= 120 THEN 120 ELSE 20 END) f),
+        'artifacts', webhook_artifacts(e.id, NULL))
+    FROM executions e
+    CROSS JOIN LATERAL (SELECT coalesce(sum(octet_length(j.result::text)), 0) AS size
+                        FROM execution_jobs j WHERE j.execution_id = e.id AND e.job_count <= 120) r
+    WHERE e.id = given
+$$;
+
+-- What a webhook says about any other event.
+CREATE FUNCTION webhook_event(given uuid, given_job text, event jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object(
+        'name', e.name, 'job_id', given_job,
+        'metadata', CASE WHEN octet_length(e.metadata::text) <= 20000 THEN e.metadata END,
+        'event', CASE WHEN octet_length(event::text) <= 20000 THEN event ELSE '{}' END,
+        'has_results', coalesce(octet_length(event::text), 0) <= 20000
+                       AND coalesce(octet_length(j.result::text), 0) <= 20000,
+        'job', CASE WHEN j.id IS NOT NULL THEN jsonb_build_object(
+                   'id', j.id, 'job_id', j.job_id, 'operation', j.operation, 'queue', j.queue, 'status', j.status,
+                   'attempts', j.attempts, 'started_at', j.started_at, 'finished_at', j.finished_at,
+                   'result', CASE WHEN octet_length(j.result::text) <= 20000 THEN j.result END) END,
+        'artifacts', CASE WHEN j.status = 'succeeded' THEN webhook_artifacts(e.id, j.id) ELSE '[]' END)
+    FROM executions e LEFT JOIN execution_jobs j ON j.execution_id = e.id AND j.job_id = given_job
+    WHERE e.id = given
+$$;
+
+-- Counts the failures of jobs that have ended, in their order. Called with at least one failure. Queues are locked in
+-- the order of their names, after all executions, so that no two transactions wait for each other.
+CREATE FUNCTION count_failures(ends jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    part record;
+BEGIN
+    -- Each part is a run of failures, and the success that ends it, if there is one.
+    FOR part IN
+        SELECT queue, island, count(*) FILTER (WHERE failed)::int AS failures, bool_or(NOT failed) AS has_success,
+               (array_agg(last_failure ORDER BY place DESC) FILTER (WHERE failed))[1] AS last_failure
+        FROM (SELECT place, item ->> 'queue' AS queue, (item ->> 'failed')::bool AS failed, item - 'failed' AS last_failure,
+                     count(*) FILTER (WHERE NOT (item ->> 'failed')::bool)
+                         OVER (PARTITION BY item ->> 'queue' ORDER BY place
+                               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS island
+              FROM jsonb_array_elements(ends) WITH ORDINALITY AS g (item, place)) numbered
+        GROUP BY queue, island
+        ORDER BY queue, island
+    LOOP
+        IF part.failures > 0 THEN
+            INSERT INTO failure_streaks AS s (queue, failures, last_failure)
+            VALUES (part.queue, part.failures, part.last_failure)
+            ON CONFLICT (queue) WHERE ended_at IS NULL
+            DO UPDATE SET failures = s.failures + excluded.failures, last_failure = excluded.last_failure;
+        END IF;
+        IF part.has_success THEN
+            UPDATE failure_streaks SET ended_at = clock_timestamp() WHERE queue = part.queue AND ended_at IS NULL;
+        END IF;
+    END LOOP;
+END
+$$;
+
+-- Runs in every transaction that stores events, and sees all its changes: writes the webhooks of these events, and counts
+-- failures. Without endpoints, callback URLs and failures, it costs a few lookups per statement.
+CREATE FUNCTION after_events() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO outbox (url, execution_id, event_number, type, data, created_at)
+    SELECT e.callback_url, v.execution_id, v.number, v.type, webhook_execution(v.execution_id), v.at
+    FROM new_events v
+    JOIN LATERAL (SELECT callback_url FROM executions
+                  WHERE id = v.execution_id AND callback_url IS NOT NULL OFFSET 0) e ON true -- a lookup per end
+    WHERE v.type IN ('execution.succeeded', 'execution.failed', 'execution.cancelled');
+
+    IF EXISTS (SELECT FROM webhook_endpoints WHERE disabled_at IS NULL) THEN
+        INSERT INTO outbox (endpoint_id, execution_id, event_number, type, data, created_at)
+        SELECT w.id, x.execution_id, x.number, x.type, x.facts, x.at
+        FROM (SELECT v.execution_id, v.number, v.type, v.at,
+                     CASE WHEN v.type IN ('execution.succeeded', 'execution.failed', 'execution.cancelled')
+                          THEN webhook_execution(v.execution_id)
+                          ELSE webhook_event(v.execution_id, v.job_id, v.data) END AS facts
+              FROM new_events v
+              WHERE EXISTS (SELECT FROM webhook_endpoints e
+                            WHERE e.disabled_at IS NULL
+                              AND e.event_types && ARRAY[v.type, split_part(v.type, '.', 1) || '.*'])
+              OFFSET 0) x
+        JOIN webhook_endpoints w
+            ON w.disabled_at IS NULL AND w.event_types && ARRAY[x.type, split_part(x.type, '.', 1) || '.*']
+        ORDER BY x.execution_id, x.number;
+    END IF;
+
+    IF EXISTS (SELECT FROM new_events WHERE type = 'job.failed') THEN
+        PERFORM count_failures(jsonb_agg(ended.item ORDER BY ended.at, ended.execution_id, ended.number))
+        FROM (SELECT v.at, v.execution_id, v.number, jsonb_build_object(
+                         'queue', j.queue, 'failed', v.type = 'job.failed', 'execution_id', v.execution_id,
+                         'job_id', v.job_id, 'operation', j.operation, 'at', v.at,
+                         'code', v.data #> '{error,code}',
+                         'message', left(v.data #>> '{error,message}', 1000)) AS item
+              FROM new_events v
+              JOIN LATERAL (SELECT queue, operation FROM execution_jobs
+                            WHERE execution_id = v.execution_id AND job_id = v.job_id OFFSET 0) j ON true
+              WHERE v.type IN ('job.failed', 'job.succeeded')) ended;
+    ELSIF EXISTS (SELECT FROM failure_streaks WHERE ended_at IS NULL) THEN
+        UPDATE failure_streaks s SET ended_at = clock_timestamp()
+        FROM (SELECT id FROM failure_streaks
+              WHERE ended_at IS NULL AND queue IN (
+                  SELECT (SELECT queue FROM execution_jobs WHERE execution_id = v.execution_id AND job_id = v.job_id)
+                  FROM new_events v WHERE v.type = 'job.succeeded')
+              ORDER BY queue FOR UPDATE) succeeded
+        WHERE s.id = succeeded.id;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER after_events AFTER INSERT ON events REFERENCING NEW TABLE AS new_events
+    FOR EACH STATEMENT EXECUTE FUNCTION after_events();
 
 -- Views in the words of other systems: `processing`, `completed`, `completed_at`. Callsheet does not read them.
 
