@@ -14,6 +14,7 @@ from callsheet.cli.client_settings import ClientSettings
 from callsheet.cli.errors import CommandFailed, Unreachable, WaitTimeout
 from callsheet.cli.printing import say
 from callsheet.domain.errors import ConfigurationError
+from callsheet.http_clients import describe_error, sync_client
 
 _EXIT_CODES = {408: 6, 401: 4, 403: 4, 404: 3, 409: 5, 500: 70, 502: 6, 503: 6, 504: 6}
 _UNAUTHORIZED = 401
@@ -63,7 +64,7 @@ class ApiClient:
         headers = {"Accept": "application/json"}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
-        self._client = httpx2.Client(base_url=self.url, headers=headers, timeout=30)
+        self._client = sync_client(base_url=self.url, headers=headers, timeout=30)
 
     def __enter__(self) -> "ApiClient":
         return self
@@ -131,7 +132,7 @@ class ApiClient:
                 _check_deadline(deadline, execution_id)
                 if disconnected_since is None:
                     disconnected_since = time.monotonic()
-                    say(f"Lost the connection to {self.url} ({type(error).__name__}); reconnecting …")
+                    say(f"Lost the connection to {self.url} ({describe_error(error)}); reconnecting …")
                 if time.monotonic() - disconnected_since > _RECONNECT_TIMEOUT:
                     raise self._unreachable(error) from None
             time.sleep(_RECONNECT_DELAY)
@@ -154,8 +155,8 @@ class ApiClient:
 
     def _unreachable(self, error: Exception) -> Unreachable:
         return Unreachable(
-            f"No response from {self.url} ({type(error).__name__}). Start a server with `callsheet up`, or set another "
-            "URL with --url or CALLSHEET_URL."
+            f"No response from {self.url} ({describe_error(error)}). Start a server with `callsheet up`, or set "
+            "another URL with --url or CALLSHEET_URL."
         )
 
 
