@@ -16,6 +16,7 @@ from callsheet.cli import (
     models,
     operations,
     plans,
+    providers,
     queues,
     render,
     run,
@@ -98,6 +99,7 @@ app.command(rich_help_panel=_INSTALLATION)(check.check)
 app.add_typer(operations.group, name="operations", rich_help_panel=_INSTALLATION)
 app.add_typer(models.group, name="models", rich_help_panel=_INSTALLATION)
 app.add_typer(comfyui.group, name="comfyui", rich_help_panel=_INSTALLATION)
+app.add_typer(providers.group, name="providers", rich_help_panel=_SERVER)
 app.add_typer(plans.group, name="plan", rich_help_panel=_INSTALLATION)
 app.add_typer(timelines.group, name="timeline", rich_help_panel=_INSTALLATION)
 app.add_typer(webhooks.group, name="webhooks", rich_help_panel=_INSTALLATION)

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import httpx2
 import orjson
+from pydantic import ValidationError
 
 from callsheet.cli.client_settings import ClientSettings
 from callsheet.cli.errors import CommandFailed, Unreachable, WaitTimeout
@@ -43,14 +44,18 @@ class StreamedEvent:
 def connect(url: str | None, api_key: str | None) -> "ApiClient":
     """Return a client. What is None comes from the settings: `CALLSHEET_URL`, `CALLSHEET_API_KEY`.
 
-    Raises ConfigurationError for settings that cannot be read.
+    Raises ConfigurationError for settings that cannot be read, and for a key that cannot be sent.
     """
+    given: dict[str, Any] = {"url": url, "api_key": api_key}
     try:
-        settings = ClientSettings()
+        settings = ClientSettings(**{name: value for name, value in given.items() if value})
+    except ValidationError as error:
+        reasons = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+        raise ConfigurationError(f"The API key (--api-key, CALLSHEET_API_KEY) is invalid: {reasons}.") from None
     except OSError as error:
         raise ConfigurationError(f"The file in CALLSHEET_API_KEY_FILE cannot be read: {error}") from None
     key = settings.api_key.get_secret_value() if settings.api_key else None
-    return ApiClient(url or settings.url, api_key or key)
+    return ApiClient(settings.url, key)
 
 
 class ApiClient:

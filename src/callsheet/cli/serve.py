@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from callsheet.cli.options import DatabaseUrl, DataDir, Host, Import, Port
+from callsheet.cli.options import DatabaseUrl, DataDir, HoldSubmissions, Host, Import, Port
 
 
 def up(
@@ -19,6 +19,7 @@ def up(
     ] = None,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
+    hold_submissions: HoldSubmissions = False,
     reload: Annotated[
         bool,
         typer.Option(
@@ -33,7 +34,13 @@ def up(
     """
     from callsheet.cli.worker import worker_arguments
 
-    options = {"host": host, "port": port, "data_dir": data_dir, "database_url": database_url}
+    options = {
+        "host": host,
+        "port": port,
+        "data_dir": data_dir,
+        "database_url": database_url,
+        "hold_submissions": hold_submissions or None,
+    }
     worker_args = worker_arguments(None, concurrency, modules, verbose=context.obj)
     if reload:
         _run_reloading(options, modules, concurrency, verbose=context.obj)
@@ -58,7 +65,7 @@ def _run_server(
 ) -> None:
     from callsheet.api.bind_check import require_api_key_beyond_loopback
     from callsheet.cli.bootstrap import child_environment, configure_command_logging, discover_operations, load_settings
-    from callsheet.cli.loop import run_async
+    from callsheet.cli.loop import cancelled_by_sigterm, run_async
     from callsheet.cli.server_runner import serve_runtime
     from callsheet.processes.supervisor import Lifeline
 
@@ -67,9 +74,9 @@ def _run_server(
     Lifeline.from_environment(grace=settings.grace_period.total_seconds())
     configure_command_logging(settings, verbose=verbose)
     require_api_key_beyond_loopback(settings)
-    code = run_async(
-        serve_runtime(settings, discover_operations(modules), worker_args=worker_args, env=child_environment(**options))
-    )
+    catalog = discover_operations(modules)
+    serving = serve_runtime(settings, catalog, worker_args=worker_args, env=child_environment(**options))
+    code = run_async(cancelled_by_sigterm(serving))
     raise typer.Exit(code)
 
 

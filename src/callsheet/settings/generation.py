@@ -42,6 +42,11 @@ class GenerationSettings(BaseModel):
     provider_poll_interval: Duration = Field(
         timedelta(seconds=1), description="Time between two searches for waiting jobs that are due for a poll"
     )
+    hold_submissions: bool = Field(
+        False,
+        description="Hold every submission to a provider until a person releases it with "
+        "`callsheet providers release`; for the first start after a [restore](going-to-production.md#after-a-restore)",
+    )
     submission_recovery_timeout: Duration = Field(
         timedelta(minutes=10),
         description="Time to find the task of a submission whose response was lost; after it, the job fails as "

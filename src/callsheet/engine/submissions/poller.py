@@ -117,6 +117,7 @@ class Poller:
                 await self._claim()
             except TRANSIENT_ERRORS as error:
                 self._database.outage.failed("claim jobs to poll", error)
+                await asyncio.sleep(self._interval)
             except asyncpg.PostgresError as error:
                 log.error("could not claim jobs to poll, will retry", exc_info=error)
                 await asyncio.sleep(self._interval)
