@@ -14,6 +14,7 @@ import structlog
 
 from callsheet.comfyui.pool import Pool
 from callsheet.db.address import DatabaseAddress, parse_address
+from callsheet.db.clock import follow_database_clock
 from callsheet.db.database import TRANSIENT_ERRORS, Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.refusals import REJECTIONS, connection_error
@@ -35,6 +36,7 @@ from callsheet.files.signed_urls import signed_file_url, signing_key
 from callsheet.files.sources import SourceOpener
 from callsheet.files.storage import Storage, open_storage
 from callsheet.media.ffmpeg.binary import open_ffmpeg
+from callsheet.media.probing.probe_pools import use_sandbox
 from callsheet.notify.alerts import alert_failure_streaks
 from callsheet.notify.webhooks import WebhookSender
 from callsheet.operation_api.catalog import Catalog
@@ -116,14 +118,12 @@ class Runtime:
         )
 
     async def run_server_tasks(self) -> None:
-        """Do the periodic work of an API server until cancelled.
-
-        It reports blocked jobs, records the public URL, and sends alerts.
-        """
+        """Do the periodic work of an API server until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(_every(self.settings.blocked_interval.total_seconds(), self._report_blocked_jobs))
             tasks.create_task(_every(RECORD_INTERVAL, self._record_public_url))
             tasks.create_task(_every(_ALERT_INTERVAL, self._send_alerts))
+            tasks.create_task(_every(_CLOCK_INTERVAL, self._follow_database_clock))
 
     async def _report_blocked_jobs(self) -> None:
         await report_blocked_jobs(self.database, min_age=self.settings.blocked_interval)
@@ -134,6 +134,9 @@ class Runtime:
     async def _record_public_url(self) -> None:
         if self.settings.public_url is not None:
             await record_public_url(self.database, self.settings.public_url)
+
+    async def _follow_database_clock(self) -> None:
+        await follow_database_clock(self.database)
 
     def webhook_inbox(self) -> WebhookInbox:
         """Return the inbox for webhooks of providers."""
@@ -250,6 +253,8 @@ def configured_address(settings: Settings) -> DatabaseAddress:
     return parse_address(settings.database_url.get_secret_value(), schema=settings.database_schema)
 
 
+_CLOCK_INTERVAL = 60.0
+"""Seconds between two reads of the database's clock."""
 _MIN_DELAY, _MAX_DELAY = 0.5, 15.0
 """Seconds between two tries to connect at the start; doubled after each."""
 
@@ -271,11 +276,13 @@ async def open_runtime(
     (`Runtime.event_stream`). `extra_providers` are available in addition to the installed ones. `provider_settings`
     replace those of the environment.
     """
+    use_sandbox(settings.ffmpeg_sandbox)
     async with (
         discover_providers(settings, provider_settings=provider_settings, opened=extra_providers) as providers,
         Pool(settings) as comfyui,
         open_database(settings, migrate=migrate, wait=wait) as database,
     ):
+        await follow_database_clock(database)
         event_stream = EventStream(database)
         runtime = Runtime(
             settings=settings,

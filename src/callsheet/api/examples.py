@@ -346,6 +346,33 @@ worker_patches = {
 }
 
 
+held_submissions = _response(
+    {
+        "submissions": [
+            {
+                "id": str(_JOB),
+                "executionId": "019ab1f0-0000-7000-8000-000000000001",
+                "jobId": "fox",
+                "operation": "generate",
+                "provider": "replicate",
+                "heldAt": "2026-11-28T12:00:00Z",
+            }
+        ]
+    }
+)
+released = _response({"released": 1})
+releases = {
+    "execution": {
+        "summary": "All submissions of one execution",
+        "value": {"ids": ["019ab1f0-0000-7000-8000-000000000001"]},
+    },
+    "provider": {
+        "summary": "All held submissions to one provider",
+        "value": {"all": True, "provider": "replicate"},
+    },
+}
+
+
 def file_responses(problems: dict[int | str, _Response]) -> dict[int | str, _Response]:
     """Return the OpenAPI description of responses with files, with the error responses `problems`."""
     content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}, "example": "…"}}

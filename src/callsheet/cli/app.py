@@ -17,6 +17,7 @@ from callsheet.cli import (
     models,
     operations,
     plans,
+    providers,
     queues,
     render,
     run,
@@ -102,6 +103,7 @@ app.command(rich_help_panel=_INSTALLATION)(check.check)
 app.add_typer(operations.group, name="operations", rich_help_panel=_INSTALLATION)
 app.add_typer(models.group, name="models", rich_help_panel=_INSTALLATION)
 app.add_typer(comfyui.group, name="comfyui", rich_help_panel=_INSTALLATION)
+app.add_typer(providers.group, name="providers", rich_help_panel=_SERVER)
 app.add_typer(plans.group, name="plan", rich_help_panel=_INSTALLATION)
 app.add_typer(timelines.group, name="timeline", rich_help_panel=_INSTALLATION)
 app.add_typer(fake_servers.group, name="dev", rich_help_panel=_INSTALLATION)

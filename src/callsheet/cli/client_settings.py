@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from pydantic import SecretStr, model_validator
+from pydantic import SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from callsheet.settings.header_keys import check_header_key
 from callsheet.settings.secret_files import read_secret_file
 
 DEFAULT_URL = "http://127.0.0.1:8500"
@@ -20,6 +21,11 @@ class ClientSettings(BaseSettings):
 
     url: str = DEFAULT_URL
     api_key: SecretStr | None = None
+
+    @field_validator("api_key")
+    @classmethod
+    def _check_key(cls, value: Any) -> Any:
+        return check_header_key(value)
 
     @model_validator(mode="before")
     @classmethod

@@ -11,6 +11,7 @@ import httpx2
 from callsheet.cli.errors import CommandFailed, Unreachable
 from callsheet.cli.remote import ApiClient
 from callsheet.files.digest import sha256_of_file
+from callsheet.http_clients import describe_error, sync_client
 
 _GIVE_UP_AFTER = 60.0
 """Seconds without progress after which a download fails."""
@@ -70,7 +71,7 @@ def _fetch_rest(client: ApiClient, artifact: Mapping[str, Any], part: Path, on_p
                 last_progress = time.monotonic()
             elif time.monotonic() - last_progress > _GIVE_UP_AFTER:
                 raise Unreachable(
-                    f"The download of '{artifact['name']}' stopped ({type(error).__name__}). Run the command again to "
+                    f"The download of '{artifact['name']}' stopped ({describe_error(error)}). Run the command again to "
                     "continue it."
                 ) from None
             time.sleep(_PAUSE)
@@ -85,7 +86,10 @@ def _url_for(client: ApiClient, url: str) -> str:
 def _append(url: str, part: Path, on_progress: OnProgress) -> None:
     have = part.stat().st_size
     headers = {"Range": f"bytes={have}-"} if have else {}
-    with httpx2.stream("GET", url, headers=headers, timeout=30, follow_redirects=True) as response:
+    with (
+        sync_client(timeout=30, follow_redirects=True) as without_key,
+        without_key.stream("GET", url, headers=headers) as response,
+    ):
         if response.status_code == _RANGE_NOT_SATISFIABLE:
             part.unlink()
             part.touch()

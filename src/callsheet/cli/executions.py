@@ -55,6 +55,10 @@ def submit(
     from callsheet.cli.run import base_dir, with_source_roots
     from callsheet.cli.upload_display import upload_plan_files
 
+    if idempotency_key is not None and not (idempotency_key.isascii() and idempotency_key.isprintable()):
+        raise typer.BadParameter(
+            "it is sent in an HTTP header and must be printable ASCII", param_hint="--idempotency-key"
+        )
     settings = load_settings()
     with plan_file(plan, settings) as data:
         body = _submission(data)

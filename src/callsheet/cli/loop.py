@@ -16,6 +16,26 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
+async def cancelled_by_sigterm(main: Coroutine[Any, Any, int]) -> int:
+    """Run `main` and return its exit status. SIGTERM cancels it, with exit status 0, until it sets its own handler."""
+    task = asyncio.ensure_future(main)
+    stopped = False
+
+    def stop() -> None:
+        nonlocal stopped
+        stopped = True
+        task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        if not stopped:
+            task.cancel()
+            raise
+        return 0
+
+
 def on_stop_signals(stop: Callable[[], None]) -> None:
     """Call `stop` at every SIGTERM and SIGINT, instead of ending the process."""
     loop = asyncio.get_running_loop()

@@ -47,6 +47,14 @@ ApiKey = Annotated[
     str | None,
     typer.Option("--api-key", help="API key of the server (CALLSHEET_API_KEY, CALLSHEET_API_KEY_FILE)"),
 ]
+HoldSubmissions = Annotated[
+    bool,
+    typer.Option(
+        "--hold-submissions",
+        "--hold-orders",
+        help="Hold every submission to a provider until `callsheet providers release` (CALLSHEET_HOLD_SUBMISSIONS)",
+    ),
+]
 PlanFile = Annotated[str, typer.Argument(metavar="PLAN", help="Plan as a JSON or YAML file; - for standard input")]
 Timeout = Annotated[
     str | None,

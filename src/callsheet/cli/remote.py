@@ -9,11 +9,13 @@ from uuid import uuid4
 
 import httpx2
 import orjson
+from pydantic import ValidationError
 
 from callsheet.cli.client_settings import ClientSettings
 from callsheet.cli.errors import CommandFailed, Unreachable, WaitTimeout
 from callsheet.cli.printing import say
 from callsheet.domain.errors import ConfigurationError
+from callsheet.http_clients import describe_error, sync_client
 
 _EXIT_CODES = {408: 6, 401: 4, 403: 4, 404: 3, 409: 5, 500: 70, 502: 6, 503: 6, 504: 6}
 _UNAUTHORIZED = 401
@@ -42,14 +44,18 @@ class StreamedEvent:
 def connect(url: str | None, api_key: str | None) -> "ApiClient":
     """Return a client. What is None comes from the settings: `CALLSHEET_URL`, `CALLSHEET_API_KEY`.
 
-    Raises ConfigurationError for settings that cannot be read.
+    Raises ConfigurationError for settings that cannot be read, and for a key that cannot be sent.
     """
+    given: dict[str, Any] = {"url": url, "api_key": api_key}
     try:
-        settings = ClientSettings()
+        settings = ClientSettings(**{name: value for name, value in given.items() if value})
+    except ValidationError as error:
+        reasons = "; ".join(problem["msg"].removeprefix("Value error, ") for problem in error.errors())
+        raise ConfigurationError(f"The API key (--api-key, CALLSHEET_API_KEY) is invalid: {reasons}.") from None
     except OSError as error:
         raise ConfigurationError(f"The file in CALLSHEET_API_KEY_FILE cannot be read: {error}") from None
     key = settings.api_key.get_secret_value() if settings.api_key else None
-    return ApiClient(url or settings.url, api_key or key)
+    return ApiClient(settings.url, key)
 
 
 class ApiClient:
@@ -63,7 +69,7 @@ class ApiClient:
         headers = {"Accept": "application/json"}
         if api_key:
             headers["Authorization"] = f"Bearer {api_key}"
-        self._client = httpx2.Client(base_url=self.url, headers=headers, timeout=30)
+        self._client = sync_client(base_url=self.url, headers=headers, timeout=30)
 
     def __enter__(self) -> "ApiClient":
         return self
@@ -131,7 +137,7 @@ class ApiClient:
                 _check_deadline(deadline, execution_id)
                 if disconnected_since is None:
                     disconnected_since = time.monotonic()
-                    say(f"Lost the connection to {self.url} ({type(error).__name__}); reconnecting …")
+                    say(f"Lost the connection to {self.url} ({describe_error(error)}); reconnecting …")
                 if time.monotonic() - disconnected_since > _RECONNECT_TIMEOUT:
                     raise self._unreachable(error) from None
             time.sleep(_RECONNECT_DELAY)
@@ -154,8 +160,8 @@ class ApiClient:
 
     def _unreachable(self, error: Exception) -> Unreachable:
         return Unreachable(
-            f"No response from {self.url} ({type(error).__name__}). Start a server with `callsheet up`, or set another "
-            "URL with --url or CALLSHEET_URL."
+            f"No response from {self.url} ({describe_error(error)}). Start a server with `callsheet up`, or set "
+            "another URL with --url or CALLSHEET_URL."
         )
 
 

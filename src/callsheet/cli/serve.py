@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from callsheet.cli.options import DatabaseUrl, DataDir, Host, Import, Port
+from callsheet.cli.options import DatabaseUrl, DataDir, HoldSubmissions, Host, Import, Port
 
 
 def up(
@@ -23,6 +23,7 @@ def up(
         list[str] | None,
         typer.Option("--intake", metavar="NAME", help="Also run this intake, such as bullmq; can be repeated"),
     ] = None,
+    hold_submissions: HoldSubmissions = False,
     reload: Annotated[
         bool,
         typer.Option(
@@ -37,7 +38,13 @@ def up(
     """
     from callsheet.cli.worker import worker_arguments
 
-    options = {"host": host, "port": port, "data_dir": data_dir, "database_url": database_url}
+    options = {
+        "host": host,
+        "port": port,
+        "data_dir": data_dir,
+        "database_url": database_url,
+        "hold_submissions": hold_submissions or None,
+    }
     worker_args = worker_arguments(None, concurrency, modules, verbose=context.obj)
     if reload:
         _run_reloading(options, modules, concurrency, intakes, verbose=context.obj)
@@ -67,7 +74,7 @@ def _run_server(
 ) -> None:
     from callsheet.api.bind_check import require_api_key_beyond_loopback
     from callsheet.cli.bootstrap import child_environment, configure_command_logging, discover_operations, load_settings
-    from callsheet.cli.loop import run_async
+    from callsheet.cli.loop import cancelled_by_sigterm, run_async
     from callsheet.cli.server_runner import serve_runtime
     from callsheet.intake.catalog import load_intake
     from callsheet.processes.supervisor import Lifeline
@@ -77,15 +84,15 @@ def _run_server(
     Lifeline.from_environment(grace=settings.grace_period.total_seconds())
     configure_command_logging(settings, verbose=verbose)
     require_api_key_beyond_loopback(settings)
-    code = run_async(
-        serve_runtime(
-            settings,
-            discover_operations(modules),
-            worker_args=worker_args,
-            env=child_environment(**options),
-            intakes=[load_intake(name) for name in intakes or ()],
-        )
+    catalog = discover_operations(modules)
+    serving = serve_runtime(
+        settings,
+        catalog,
+        worker_args=worker_args,
+        env=child_environment(**options),
+        intakes=[load_intake(name) for name in intakes or ()],
     )
+    code = run_async(cancelled_by_sigterm(serving))
     raise typer.Exit(code)
 
 

@@ -11,6 +11,7 @@ from callsheet.cli.errors import CommandFailed, Unreachable
 from callsheet.cli.remote import ApiClient
 from callsheet.files.digest import sha256_of_file
 from callsheet.files.media_types import guess_media_type
+from callsheet.http_clients import sync_client
 
 _CHUNK = 2**18
 _GIVE_UP_AFTER = 60.0
@@ -85,9 +86,8 @@ def _put(upload: Mapping[str, Any], file: Path, on_progress: OnProgress) -> bool
     headers = {"Content-Type": guess_media_type(file.name), **_body_headers(file, 0)}
     try:
         # A client of its own: the API key is not for the bucket.
-        response = httpx2.put(
-            upload["uploadUrl"], content=_chunks(file, 0, on_progress), headers=headers, timeout=_TIMEOUT
-        )
+        with sync_client(timeout=_TIMEOUT) as without_key:
+            response = without_key.put(upload["uploadUrl"], content=_chunks(file, 0, on_progress), headers=headers)
     except httpx2.TransportError:
         return False
     return response.is_success

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import typer
 
-from callsheet.cli.options import DatabaseUrl, DataDir, Import
+from callsheet.cli.options import DatabaseUrl, DataDir, HoldSubmissions, Import
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,6 +34,7 @@ def worker(
     modules: Import = None,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
+    hold_submissions: HoldSubmissions = False,
     supervise: Annotated[bool, typer.Option(help="Run the worker in a child process and restart it if it dies")] = True,
     worker_id: Annotated[str | None, typer.Option("--id", hidden=True)] = None,
 ) -> None:
@@ -44,7 +45,12 @@ def worker(
     """
     from callsheet.cli.bootstrap import child_environment, configure_command_logging, load_settings
 
-    options = {"data_dir": data_dir, "database_url": database_url, "worker_name": name}
+    options = {
+        "data_dir": data_dir,
+        "database_url": database_url,
+        "worker_name": name,
+        "hold_submissions": hold_submissions or None,
+    }
     settings = load_settings(**options)
     configure_command_logging(settings, verbose=context.obj)
     if supervise:
@@ -107,7 +113,7 @@ def worker_supervisor(
 
 
 def _run_supervisor(settings: "Settings", arguments: list[str], env: dict[str, str]) -> int:
-    from callsheet.cli.loop import on_stop_signals, run_async
+    from callsheet.cli.loop import cancelled_by_sigterm, on_stop_signals, run_async
     from callsheet.wiring import open_database
 
     async def supervise() -> int:
@@ -116,7 +122,7 @@ def _run_supervisor(settings: "Settings", arguments: list[str], env: dict[str, s
             on_stop_signals(supervisor.stop)
             return await supervisor.run()
 
-    return run_async(supervise())
+    return run_async(cancelled_by_sigterm(supervise()))
 
 
 def _run_worker(

@@ -26,7 +26,7 @@ from callsheet.domain.errors import (
 )
 from callsheet.files.atomic_write import write_atomically
 from callsheet.files.fetch import redact_url
-from callsheet.files.ssrf_guard import tls_context
+from callsheet.http_clients import direct_client
 
 _CHUNK = 256 * 1024
 _CONNECT_TIMEOUT = 5.0
@@ -69,12 +69,7 @@ class ComfyUIClient:
         self.display_url = redact_url(self.url)
         """The URL for messages, without a password."""
         self._max_bytes = max_bytes
-        self._client = httpx2.AsyncClient(
-            timeout=httpx2.Timeout(timeout, connect=_CONNECT_TIMEOUT),
-            follow_redirects=False,
-            trust_env=False,
-            verify=tls_context(),
-        )
+        self._client = direct_client(timeout=httpx2.Timeout(timeout, connect=_CONNECT_TIMEOUT))
 
     async def __aenter__(self) -> Self:
         return self

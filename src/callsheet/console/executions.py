@@ -1,12 +1,12 @@
 """Pages: the list of executions, and one execution."""
 
-from datetime import UTC, datetime
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 
 from callsheet.console.responses import CheckedForm, RuntimeDep, page_response
+from callsheet.domain.clock import shared_now
 from callsheet.domain.records import Execution, QueueRecord
 from callsheet.domain.statuses import ENDED, EXECUTION_ENDED, JobStatus
 from callsheet.engine.jobs.cancel import cancel_execution, cancel_job
@@ -53,7 +53,7 @@ async def execution_page(request: Request, execution_id: UUID, runtime: RuntimeD
         "execution.html",
         execution=execution,
         summary=_summary(execution),
-        now=datetime.now(UTC),
+        now=shared_now(),
         live=execution.status not in EXECUTION_ENDED,
         params={job.job_id: {"params": job.params, "result": job.result} for job in execution.jobs},
     )

@@ -43,6 +43,11 @@ TRANSIENT_ERRORS = (DatabaseUnavailable, *DATABASE_UNAVAILABLE, OSError, Timeout
 FOREVER = float("inf")
 
 _COMMAND_TIMEOUT = 30.0
+_RELEASE_TIMEOUT = 5.0
+"""Seconds to return a connection to the pool."""
+_CANCEL_TIMEOUT = 1.0
+"""The same after the cancellation of a query: the server must respond to the request to cancel it."""
+_CLOSE_TIMEOUT = 2.0
 
 
 class Database:
@@ -79,24 +84,33 @@ class Database:
     ) -> None:
         assert self._pool is not None  # noqa: S101 - entered before
         try:
-            await asyncio.wait_for(self._pool.close(), timeout=5)
+            await asyncio.wait_for(self._pool.close(), timeout=_CLOSE_TIMEOUT)
         except TimeoutError:
             self._pool.terminate()
+
+    def terminate(self) -> None:
+        """Close all connections at once, without waiting for the server. Queries in progress fail."""
+        assert self._pool is not None, "the database is not open"  # noqa: S101
+        self._pool.terminate()
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Acquire a connection. After a timeout all connections are replaced, because their link may be dead."""
         assert self._pool is not None, "the database is not open"  # noqa: S101
         connection = await self._pool.acquire(timeout=_COMMAND_TIMEOUT)
+        timeout = _RELEASE_TIMEOUT
         try:
             yield connection
+        except asyncio.CancelledError:
+            timeout = _CANCEL_TIMEOUT
+            raise
         except TimeoutError:
             connection.terminate()
             await self._pool.expire_connections()
             raise
         finally:
             try:
-                await self._pool.release(connection, timeout=5)
+                await self._pool.release(connection, timeout=timeout)
             except TRANSIENT_ERRORS as error:
                 # The work has already succeeded or failed, and the pool has discarded the connection.
                 log.warning("could not release a connection to the pool", error=type(error).__name__)

@@ -15,6 +15,7 @@ class WaitCode(StrEnum):
     CHILD_JOBS = "child_jobs"
     RETRY_BACKOFF = "retry_backoff"
     PROVIDER = "provider"
+    SUBMISSION_HELD = "submission_held"
     STORAGE_OUTAGE = "storage_outage"
     QUEUE_PAUSED = "queue_paused"
     NO_WORKER = "no_worker"
@@ -32,6 +33,7 @@ MEANINGS: dict[WaitCode, str] = {
     WaitCode.CHILD_JOBS: "Its child jobs have not ended.",
     WaitCode.RETRY_BACKOFF: "A run failed for a temporary reason; the next one starts later.",
     WaitCode.PROVIDER: "A provider works on its task.",
+    WaitCode.SUBMISSION_HELD: "Its submission to a provider waits until a person releases it.",
     WaitCode.STORAGE_OUTAGE: "Its run waits until the storage can be used again; finished files are kept.",
     WaitCode.QUEUE_PAUSED: "An operator has paused the queue.",
     WaitCode.NO_WORKER: "No worker is running.",
@@ -47,6 +49,7 @@ MEANINGS: dict[WaitCode, str] = {
 
 _BLOCKED: frozenset[WaitCode] = frozenset(
     {
+        WaitCode.SUBMISSION_HELD,
         WaitCode.QUEUE_PAUSED,
         WaitCode.NO_WORKER,
         WaitCode.NO_LANE,
@@ -68,5 +71,5 @@ class WaitReason(Model):
 
     @property
     def is_blocked(self) -> bool:
-        """Whether the job waits until a person acts: starts or changes a worker, or changes the queue."""
+        """Whether the job waits until a person acts: changes a worker or the queue, or releases a submission."""
         return self.code in _BLOCKED or (self.code is WaitCode.QUEUE_LIMIT and self.facts.get("maxRunning") == 0)

@@ -5,9 +5,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import httpx2
 from obstore.store import S3Store
 
 from callsheet.domain.errors import ConfigurationError
+from callsheet.http_clients import Proxy, proxy_for
 from callsheet.settings import Settings
 from callsheet.settings.bucket_url import starts_with_bucket
 
@@ -24,7 +26,8 @@ _RETRY: "RetryConfig" = {
     },
 }
 
-
+_METADATA_HOSTS = ("169.254.169.254", "169.254.170.2", "fd00:ec2::254")
+"""Addresses of cloud machines where they get the credentials of their role."""
 _AWS_HOST = re.compile(r"(^|\.)s3([.-](dualstack\.)?(?P<region>[a-z]{2}-[a-z-]+-[0-9]))?\.amazonaws\.com$")
 
 
@@ -35,7 +38,7 @@ def open_bucket(settings: Settings, bucket: str) -> S3Store:
     Raises ConfigurationError for invalid settings.
     """
     options: dict[str, Any] = {
-        "client_options": _client_options(settings.s3_endpoint),
+        "client_options": {**_client_options(settings.s3_endpoint), **_proxy_options(bucket_proxy(settings))},
         "retry_config": _RETRY,
         **_location_options(settings, bucket),
     }
@@ -65,6 +68,18 @@ def _client_options(endpoint: str | None) -> dict[str, Any]:
         # Limits a whole request. The download of many gigabytes is one request.
         "timeout": "24h",
     }
+
+
+def bucket_proxy(settings: Settings) -> Proxy | None:
+    """Return the proxy of the environment that requests to the bucket go through, if any."""
+    return proxy_for(httpx2.URL(settings.s3_endpoint or f"https://{settings.s3_bucket}.s3.amazonaws.com"))
+
+
+def _proxy_options(proxy: Proxy | None) -> dict[str, Any]:
+    # Without a proxy URL, the client would read the environment itself, also for a bucket on this machine.
+    if proxy is None:
+        return {"proxy_url": "http://unused.invalid", "proxy_excludes": "*,0.0.0.0/0,::/0"}
+    return {"proxy_url": proxy.url, "proxy_excludes": ",".join(_METADATA_HOSTS)}
 
 
 def _location_options(settings: Settings, bucket: str) -> dict[str, Any]:

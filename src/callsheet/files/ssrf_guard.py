@@ -6,16 +6,14 @@ addresses, so that DNS rebinding has no effect. TLS certificates are still verif
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Awaitable, Callable, Iterable
-from functools import cache
-from importlib.metadata import version
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import httpcore2
 import httpx2
 
 from callsheet.domain.errors import BadSource
+from callsheet.http_clients import direct_client, tls_context
 from callsheet.settings import Settings
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -75,24 +73,19 @@ def guarded_client(
     backend: httpcore2.AsyncNetworkBackend | None = None,
     max_connections: int = 100,
 ) -> httpx2.AsyncClient:
-    """Return an HTTP client that connects to public addresses on ports 80 and 443 only, without a proxy.
+    """Return an HTTP client that connects to public addresses on ports 80 and 443 only.
 
-    It does not follow redirects, so that the caller checks each hop. `settings.allow_private_addresses` disables the
-    guard. A request to a blocked address raises BadSource. `resolve` and `backend` replace the system's resolver
-    and sockets. A request beyond `max_connections` waits for a free connection.
+    It never uses a proxy: a proxy would resolve the host name itself, and could connect to a private address. It does
+    not follow redirects, so that the caller checks each hop. `settings.allow_private_addresses` disables the guard.
+    A request to a blocked address raises BadSource. `resolve` and `backend` replace the system's resolver and sockets.
+    A request beyond `max_connections` waits for a free connection.
     """
     guard = _GuardedBackend(
         backend or httpcore2.AnyIOBackend(),
         resolve or _system_resolve,
         allow_private=settings.allow_private_addresses,
     )
-    return httpx2.AsyncClient(
-        transport=_GuardedTransport(guard, max_connections),
-        timeout=timeout,
-        follow_redirects=False,
-        trust_env=False,
-        headers={"User-Agent": f"callsheet/{version('callsheet')}"},
-    )
+    return direct_client(transport=_GuardedTransport(guard, max_connections), timeout=timeout)
 
 
 class _GuardedTransport(httpx2.AsyncHTTPTransport):
@@ -110,12 +103,6 @@ class _GuardedTransport(httpx2.AsyncHTTPTransport):
             keepalive_expiry=5,
             network_backend=guard,
         )
-
-
-@cache
-def tls_context() -> ssl.SSLContext:
-    """Return the shared TLS context. Loading CA certificates is slow, so it is cached."""
-    return httpx2.create_ssl_context()
 
 
 class _GuardedBackend(httpcore2.AsyncNetworkBackend):

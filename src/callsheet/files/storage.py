@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from callsheet.domain.errors import BadSource, ConfigurationError, NotFound, StorageRejected
 from callsheet.files.atomic_write import write_atomically
-from callsheet.files.bucket import endpoint_host, open_bucket
+from callsheet.files.bucket import bucket_proxy, endpoint_host, open_bucket
 from callsheet.files.disposition import content_disposition
 from callsheet.files.media_types import guess_media_type, is_safe_inline
 from callsheet.files.object_keys import validate_key
@@ -68,6 +68,8 @@ def open_storage(settings: Settings) -> "Storage":
     if settings.s3_bucket is None:
         return open_folder(settings.files_dir)
     location = f"bucket '{settings.s3_bucket}' at {endpoint_host(settings.s3_endpoint)}"
+    if (proxy := bucket_proxy(settings)) is not None:
+        location = f"{location}, through the {proxy}"
     return Storage(open_bucket(settings, settings.s3_bucket), location, secret=settings.s3_secret_key)
 
 

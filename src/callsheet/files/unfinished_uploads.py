@@ -16,6 +16,7 @@ from obstore.store import S3Store
 
 from callsheet.domain.errors import StorageRejected, StorageUnreachable
 from callsheet.files.presigned import add_query
+from callsheet.http_clients import async_client
 
 _OWN_KEY = re.compile(r"(callsheet-cache|[a-z0-9-]{1,100}/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})/.*", re.DOTALL)
 """Other programs may upload to the same bucket."""
@@ -38,7 +39,7 @@ class UnfinishedUploads:
 
         Raises StorageUnreachable or StorageRejected.
         """
-        async with httpx2.AsyncClient(timeout=_TIMEOUT) as client:
+        async with async_client(timeout=_TIMEOUT) as client:
             found = await self._find(client, before)
             for key, upload_id in found:
                 url = obstore.sign(self._store, "DELETE", key, _LIFETIME)

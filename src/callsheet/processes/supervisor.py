@@ -37,6 +37,8 @@ _MIN_DELAY, _MAX_DELAY = 0.2, 30.0
 """Seconds before a restart; doubled after each death in a row."""
 _RELEASE_TIMEOUT = 15.0
 """Seconds, after the grace period, for a stopping child to release its jobs."""
+_DEATH_TIMEOUT = 5.0
+"""Seconds to report the death of the child while this process stops."""
 
 
 class Lifeline:
@@ -185,7 +187,9 @@ class Supervisor:
             children += 1
             if exited.message == _DONE or (exited.message == _FATAL and children == 1):
                 return exited.code
-            await self._on_death(worker)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DEATH_TIMEOUT if self._stopping.is_set() else None):
+                    await self._on_death(worker)
             if self._stopping.is_set():
                 return _exit_status(exited.code)
             deaths = 1 if exited.seconds > _STABLE_AFTER else deaths + 1

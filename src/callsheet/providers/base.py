@@ -1,14 +1,23 @@
 """Base class of providers, with defaults for the optional features."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx2
 
-from callsheet.domain.errors import BadWebhook, SubmissionUnknown
-from callsheet.providers.contract import Capabilities, Output, PollPolicy, SubmitRequest, Task, TaskStatus, WebhookEvent
+from callsheet.domain.errors import BadWebhook, ProviderFailed, SubmissionUnknown
+from callsheet.providers.contract import (
+    Capabilities,
+    ListedTask,
+    Output,
+    PollPolicy,
+    SubmitRequest,
+    Task,
+    TaskStatus,
+    WebhookEvent,
+)
 from callsheet.providers.http.client import ProviderClient
 from callsheet.providers.http.json_fields import text
 from callsheet.providers.http.response import ProviderResponse
@@ -44,6 +53,10 @@ class BaseProvider:
     ) -> Task | None:
         """Raise SubmissionUnknown: the provider does not list its tasks."""
         raise SubmissionUnknown(f"{self.name} cannot list the submissions it has accepted.", provider=self.name)
+
+    async def list_tasks(self, since: datetime) -> Sequence[ListedTask]:  # noqa: ARG002
+        """Raise ProviderFailed: the API of the provider cannot list tasks."""
+        raise ProviderFailed(f"The API of {self.name} cannot list tasks.")
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:  # noqa: ARG002
         """Raise BadWebhook: the provider sends no webhooks."""

@@ -32,6 +32,8 @@ class Capabilities:
     progress: bool = False
     find_submission: bool = False
     """It lists its tasks, so that a submission whose response was lost can be found."""
+    list_tasks: bool = False
+    """It lists its recent tasks, so that those without a submission here can be found."""
     retention: timedelta | None = None
     """How long results can be fetched; None: until they are deleted."""
     inline_limit: int = 0
@@ -92,6 +94,17 @@ class Task:
     handle: Mapping[str, Any] = field(default_factory=dict)
     """Other data that is needed to poll the task, such as URLs; no secrets. For a task that is known from its webhook
     only, it contains just the `model` of the submission."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedTask:
+    """A task in the list of a provider."""
+
+    id: str
+    model: str | None
+    status: str
+    """The provider's name of the state."""
+    created_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +214,12 @@ class Provider(Protocol):
         None is no proof: a list can lag behind, or belong to another account. It never leads to a second submission.
         `others` are ids of tasks that belong to other submissions with the same input.
         Raises SubmissionUnknown when several tasks match, or when the provider cannot list its tasks.
+        """
+
+    async def list_tasks(self, since: datetime) -> Sequence[ListedTask]:
+        """Return the tasks of the account that were created since then; only with the capability `list_tasks`.
+
+        Raises ProviderUnreachable, ProviderRateLimited, or ProviderFailed when the API cannot list tasks.
         """
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:

@@ -10,6 +10,7 @@ import google.auth.transport
 import httpx2
 
 from callsheet.domain.errors import ProviderUnreachable
+from callsheet.http_clients import describe_error, sync_client
 from callsheet.providers.http.redaction import MAX_MESSAGE, redact_message
 from callsheet.providers.http.transport import AuthHeaders
 
@@ -47,7 +48,7 @@ def _load_credentials() -> Any:
 
 
 def _refresh(credentials: Any) -> None:
-    with httpx2.Client(timeout=_TIMEOUT, follow_redirects=False) as client:
+    with sync_client(timeout=_TIMEOUT) as client:
         credentials.refresh(_Transport(client))
 
 
@@ -70,7 +71,7 @@ class _Transport(google.auth.transport.Request):
         try:
             response = self._client.request(method, url, content=body, headers=headers, timeout=timeout or _TIMEOUT)
         except httpx2.HTTPError as error:
-            raise google.auth.exceptions.TransportError(type(error).__name__) from error  # type: ignore[no-untyped-call]
+            raise google.auth.exceptions.TransportError(describe_error(error)) from error  # type: ignore[no-untyped-call]
         return _Response(response)
 
 

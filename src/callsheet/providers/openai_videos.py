@@ -1,6 +1,7 @@
 """Servers with an API like OpenAI's `/v1/videos`: vLLM-Omni, gateways and others."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -8,12 +9,21 @@ import orjson
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from callsheet.domain.errors import ProviderUnreachable
-from callsheet.providers.contract import Capabilities, InputFile, Output, SubmitRequest, Task, TaskState, TaskStatus
+from callsheet.domain.errors import ProviderFailed, ProviderUnreachable
+from callsheet.providers.contract import (
+    Capabilities,
+    InputFile,
+    ListedTask,
+    Output,
+    SubmitRequest,
+    Task,
+    TaskState,
+    TaskStatus,
+)
 from callsheet.providers.delete_to_cancel import DeleteToCancelProvider
 from callsheet.providers.http.client import ProviderClient
 from callsheet.providers.http.hosts import ProviderHosts
-from callsheet.providers.http.json_fields import fraction, text
+from callsheet.providers.http.json_fields import as_object, fraction, number, text
 from callsheet.providers.http.redaction import redact_message, sanitize
 from callsheet.providers.http.request_files import encode_files, read_limited
 from callsheet.providers.http.response import ProviderResponse
@@ -39,6 +49,9 @@ _STATES: Mapping[str, TaskState] = {
 _DEFAULT_MODEL = "default"
 _UNSUPPORTED = (404, 405, 501)
 _MAX_DELAY = 3600.0
+_PAGE = 100
+"""The maximum number of videos in one page of the list (2026-11)."""
+_MAX_PAGES = 50
 
 
 class OpenAIVideosSettings(ProviderSettings):
@@ -61,7 +74,7 @@ class OpenAIVideos(DeleteToCancelProvider):
     name = "videos"
     settings_class = OpenAIVideosSettings
     # The maximum size of inline files depends on the server (2026-11).
-    capabilities = Capabilities(cancel=True, progress=True, inline_limit=32 * 2**20)
+    capabilities = Capabilities(cancel=True, progress=True, list_tasks=True, inline_limit=32 * 2**20)
     file_hosts = None
 
     def __init__(self, settings: Settings, videos: OpenAIVideosSettings) -> None:
@@ -96,6 +109,23 @@ class OpenAIVideos(DeleteToCancelProvider):
             self._http.raise_if_transient(response)
             raise ProviderUnreachable(f"The server did not cancel the video: {sanitize(response)}")
 
+    async def list_tasks(self, since: datetime) -> Sequence[ListedTask]:
+        """Return the videos of the account. Raises ProviderFailed for a server without this route (2026-11)."""
+        found: list[ListedTask] = []
+        after: dict[str, str] = {}
+        for _ in range(_MAX_PAGES):
+            response = await self._http.get("GET", "/v1/videos", params={"limit": _PAGE, "order": "desc", **after})
+            if response.status in _UNSUPPORTED:
+                raise ProviderFailed(f"This server cannot list its videos: {sanitize(response)}")
+            fields = self._http.json_object(response)
+            page = [_listed(as_object(video)) for video in fields.get("data") or ()]
+            found += [task for task in page if task.created_at is None or task.created_at >= since]
+            is_past = any(task.created_at is not None and task.created_at < since for task in page)
+            if is_past or not page or not fields.get("has_more"):
+                return found
+            after = {"after": page[-1].id}
+        raise ProviderFailed(f"The server lists more than {_MAX_PAGES} pages of videos; choose a shorter time.")
+
     async def _encode(self, given: Mapping[str, Any]) -> dict[str, Any]:
         if self._format == "json":
             return {"json": await encode_files(given, self.name, self.capabilities.inline_limit)}
@@ -119,6 +149,16 @@ class OpenAIVideos(DeleteToCancelProvider):
         if state == "failed":
             return _failed_status(status, video.get("error"))
         return TaskStatus(state, status, fraction(video.get("progress"), 100), retry_after=_poll_delay(response))
+
+
+def _listed(video: Mapping[str, Any]) -> ListedTask:
+    created = number(video.get("created_at"))
+    return ListedTask(
+        str(video.get("id")),
+        text(video.get("model")),
+        text(video.get("status")) or "unknown",
+        None if created is None else datetime.fromtimestamp(created, UTC),
+    )
 
 
 def _path(task: Task) -> str:

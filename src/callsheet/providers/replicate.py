@@ -1,7 +1,7 @@
 """Replicate: predictions of models, versions and deployments."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -14,6 +14,7 @@ from callsheet.providers.base import BaseProvider
 from callsheet.providers.contract import (
     Capabilities,
     InputFile,
+    ListedTask,
     SubmitRequest,
     Task,
     TaskState,
@@ -83,6 +84,7 @@ class Replicate(BaseProvider):
         cancel=True,
         progress=True,
         find_submission=True,
+        list_tasks=True,
         retention=timedelta(hours=1),
         inline_limit=256 * 1024,
     )
@@ -147,6 +149,19 @@ class Replicate(BaseProvider):
             message = "Replicate hides or has removed data that is needed to distinguish its predictions."
             raise SubmissionUnknown(message, provider=self.name)
         return None
+
+    async def list_tasks(self, since: datetime) -> Sequence[ListedTask]:
+        """Return the predictions of the account."""
+        return [
+            ListedTask(
+                id,
+                text(prediction.get("model")),
+                text(prediction.get("status")) or "unknown",
+                _parse_time(prediction.get("created_at")),
+            )
+            async for prediction in self._list_predictions(since)
+            if (id := text(prediction.get("id"))) is not None
+        ]
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> WebhookEvent:
         """Verify and parse a webhook, which contains the prediction."""

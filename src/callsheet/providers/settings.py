@@ -2,10 +2,11 @@
 
 from typing import Any, TypeVar, get_args
 
-from pydantic import AliasChoices, SecretStr, ValidationError, model_validator
+from pydantic import AliasChoices, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from callsheet.domain.errors import ConfigurationError
+from callsheet.settings.header_keys import check_header_key
 from callsheet.settings.secret_files import read_secret_file
 
 
@@ -20,7 +21,8 @@ class ProviderSettings(BaseSettings):
     A field is read from the variable `<env_prefix><FIELD>`, or from the names in its `validation_alias`, in this
     order; variables come from the environment and from the file `.env` in the working folder. Empty values are
     ignored. A `SecretStr` without a variable is read from the file whose path is in `<env_prefix><FIELD>_FILE`. A field
-    without a default is required: without it, the provider is not configured.
+    without a default is required: without it, the provider is not configured. A `SecretStr` is sent in HTTP headers, so
+    it must consist of visible ASCII characters.
     """
 
     model_config = SettingsConfigDict(
@@ -39,6 +41,11 @@ class ProviderSettings(BaseSettings):
         if isinstance(alias, AliasChoices):
             return [str(choice) for choice in alias.choices]
         return [alias] if isinstance(alias, str) else [f"{cls.model_config.get('env_prefix', '')}{field}".upper()]
+
+    @field_validator("*")
+    @classmethod
+    def _check_keys(cls, value: Any) -> Any:
+        return check_header_key(value)
 
     @model_validator(mode="before")
     @classmethod

@@ -6,14 +6,16 @@ A setting is read from the variable `CALLSHEET_<NAME>`, from one of its aliases 
 
 from typing import Any, get_args
 
-from pydantic import AliasGenerator, SecretStr, model_validator
+from pydantic import AliasGenerator, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from callsheet.settings.aliases import aliases_of, with_units
 from callsheet.settings.api import ApiSettings
 from callsheet.settings.comfyui import ComfyUISettings
 from callsheet.settings.ffmpeg import FFmpegSettings
+from callsheet.settings.folders import expand_home
 from callsheet.settings.generation import GenerationSettings
+from callsheet.settings.header_keys import check_header_key
 from callsheet.settings.installation import InstallationSettings
 from callsheet.settings.intakes import IntakeSettings
 from callsheet.settings.lanes import parse_lanes
@@ -76,6 +78,16 @@ class Settings(
             if isinstance(source, EnvSettingsSource):
                 source.env_vars = with_units(source.env_vars)
         return init_settings, env_settings, dotenv_settings, file_secret_settings
+
+    @field_validator("*")
+    @classmethod
+    def _expand_home(cls, value: Any) -> Any:
+        return expand_home(value)
+
+    @field_validator("api_key", "s3_access_key")
+    @classmethod
+    def _check_keys(cls, value: Any) -> Any:
+        return check_header_key(value)
 
     @model_validator(mode="before")
     @classmethod

@@ -47,6 +47,11 @@ class GenerationSettings(BaseModel):
         description="Time for which a run fetches an output again that arrived damaged, or as an error page; after it, "
         "the run fails as `bad_output`, and the job is retried as after other temporary failures",
     )
+    hold_submissions: bool = Field(
+        False,
+        description="Hold every submission to a provider until a person releases it with "
+        "`callsheet providers release`; for the first start after a [restore](going-to-production.md#after-a-restore)",
+    )
     submission_recovery_timeout: Duration = Field(
         timedelta(minutes=10),
         description="Time to find the task of a submission whose response was lost; after it, the job fails as "

@@ -4,17 +4,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
-import platformdirs
 from pydantic import BaseModel, Field, SecretStr
 
 from callsheet.domain.text_form import TextForm
+from callsheet.settings.folders import default_data_dir
 
 
 class InstallationSettings(BaseModel):
     """Folders and database of this installation."""
 
     data_dir: Path = Field(
-        default_factory=lambda: platformdirs.user_data_path("callsheet"),
+        default_factory=default_data_dir,
         description="Folder of the embedded database, the local files and the signing key",
     )
     database_url: SecretStr | None = Field(

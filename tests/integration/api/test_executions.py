@@ -151,6 +151,34 @@ async def test_a_forged_cursor_is_rejected(api, cursor):
     assert (response.status_code, response.json()["code"]) == (400, "bad_cursor")
 
 
+@pytest.mark.parametrize(
+    ("name", "metadata", "search", "found"),
+    [
+        ("50% off", {}, "50%", True),
+        ("50 off", {}, "50%", False),
+        ("a_b", {}, "a_b", True),
+        ("axb", {}, "a_b", False),
+        ("back\\slash", {}, "back\\slash", True),
+        ("backslash", {}, "back\\slash", False),
+        ("film", {"path": 'C:\\films "new"'}, 'C:\\films "new"', True),
+        ("film", {"place": "Zürich"}, "zürich", True),
+        ("film", {}, "%", False),
+    ],
+)
+async def test_a_search_is_literal(name, metadata, search, found, working):
+    execution_id = await working.submit(("a", "noop", {}), name=name, metadata=metadata)
+
+    page = (await working.client.get("/api/executions", params={"search": search})).json()
+
+    assert [each["executionId"] for each in page["executions"]] == ([execution_id] if found else [])
+
+
+async def test_a_search_with_nul_is_rejected(working):
+    response = await working.client.get("/api/executions", params={"search": "a\0b"})
+
+    assert (response.status_code, response.json()["errors"][0]["path"]) == (422, "search")
+
+
 async def test_lists_are_filtered_by_status_search_and_time(working):
     done = await working.submit(("a", "noop", {}), metadata={"film": "Metropolis"})
     await working.ended(done)

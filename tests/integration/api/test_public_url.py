@@ -6,7 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from callsheet.domain.media_source import MediaSource
+from callsheet.domain.model import Model
 from callsheet.engine.fleet.public_url import PublicUrl
+from callsheet.operation_api.catalog import Catalog
+from callsheet.operation_api.contract import operation
 from callsheet.providers.contract import Capabilities, PollPolicy
 from callsheet.settings import Settings
 from callsheet.testing.engine import running_engine
@@ -53,6 +57,48 @@ async def test_a_worker_without_a_public_url_submits_with_the_webhook_of_the_ser
     [request] = fake.requests()
     assert request["webhook"].startswith(f"https://sheet.example/base/api/webhooks/job/{job.id}?token=")
     assert (job.waiting_strategy, job.wait_reason.code) == ("webhook", "provider")
+
+
+class Linked(Model):
+    url: str | None
+
+
+class LinkParams(Model):
+    src: MediaSource
+
+
+class Nothing(Model):
+    pass
+
+
+@operation("stored", queue="test")
+async def stored(job, params: Nothing) -> Nothing:
+    """Store a file."""
+    path = job.dir / "note.txt"
+    path.write_text("note")
+    await job.keep(path)
+    return Nothing()
+
+
+@operation("link", queue="test")
+async def link(job, params: LinkParams) -> Linked:
+    """Return the public URL of a file."""
+    return Linked(url=await job.public_url(params.src))
+
+
+async def test_a_worker_without_a_public_url_signs_urls_of_local_files_with_that_of_the_server(settings):
+    async with (
+        server_tasks(settings, Catalog([link, stored]), "https://sheet.example/base/") as server,
+        running_engine([link, stored], settings=settings) as engine,
+    ):
+        await until(lambda: recorded(server.database), timeout=30)
+        for worker in engine.workers:
+            await worker._refresh_public_url()
+        note = await engine.run({"jobs": [{"id": "a", "operation": "stored"}]})
+        params = {"src": f"artifact:{note.artifacts[0].artifact_id}"}
+        linked = await engine.run({"jobs": [{"id": "b", "operation": "link", "params": params}]})
+
+    assert linked.jobs[0].result["url"].startswith("https://sheet.example/base/files/")
 
 
 async def test_the_newest_url_counts_until_it_expires(settings, catalog):

@@ -229,7 +229,13 @@ async def test_a_provider_gets_a_signed_url_of_an_upload(api):
     settings = api.runtime.settings.model_copy(update={"public_url": "https://videos.example.com"})
     source = MediaSource(upload["source"])
 
-    url = await input_url(source, settings=settings, storage=api.runtime.storage, database=api.runtime.database)
+    url = await input_url(
+        source,
+        public_url=settings.public_url,
+        settings=settings,
+        storage=api.runtime.storage,
+        database=api.runtime.database,
+    )
 
     assert url is not None and url.startswith("https://videos.example.com/files/uploads/")
     parts = urlsplit(url)

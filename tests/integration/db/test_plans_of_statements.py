@@ -355,7 +355,12 @@ async def test_followed_events_are_found_by_the_keys_of_their_executions(connect
     rows = await connection.fetch("SELECT id FROM executions LIMIT 50")
 
     nodes, blocks = await explain(
-        connection, sql.followed_events, ids=[row["id"] for row in rows], after=[0] * len(rows), limit=100
+        connection,
+        sql.followed_events,
+        ids=[row["id"] for row in rows],
+        after=[0] * len(rows),
+        limit=100,
+        max_bytes=2**20,
     )
 
     assert "Seq Scan" not in scans(nodes, "executions") | scans(nodes, "events")

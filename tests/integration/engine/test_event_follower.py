@@ -1,6 +1,7 @@
 """Follow the events of many executions at once."""
 
 import asyncio
+import tracemalloc
 from collections import defaultdict
 
 import pytest
@@ -11,6 +12,7 @@ from callsheet.domain.errors import DatabaseUnavailable, NotFound
 from callsheet.domain.ids import new_id
 from callsheet.engine.reads import event_stream as event_stream_module
 from callsheet.engine.reads.event_stream import EventStream
+from callsheet.engine.reads.events import events_after
 from callsheet.testing.waiters import until
 
 
@@ -212,3 +214,49 @@ async def test_nothing_is_read_without_followers(engine, stream, database):
 
     assert database.queries == before
     assert stream._followers == {}
+
+
+async def add_large_events(engine, number):
+    """Add events with 1 MB of data each to an execution."""
+    [execution_id] = await submit(engine, 1)
+    async with engine.runtime.database.connection() as connection:
+        await connection.execute(
+            """INSERT INTO events (execution_id, number, job_id, type, data)
+               SELECT $1, n, 'a', 'job.output', jsonb_build_object('text', repeat(md5(n::text), 32768))
+               FROM generate_series(100, 99 + $2::int) n""",
+            execution_id,
+            number,
+        )
+        await connection.execute(
+            "UPDATE executions SET last_event = (SELECT max(number) FROM events WHERE execution_id = $1) WHERE id = $1",
+            execution_id,
+        )
+    return execution_id
+
+
+async def test_the_events_in_memory_of_a_slow_consumer_are_limited_in_bytes(idle_engine, stream):
+    execution_id = await add_large_events(idle_engine, 60)
+    tracemalloc.start()
+    try:
+        with stream.follower() as follower:
+            follower.add(execution_id, after=99)
+            numbers = [(await anext(follower))[1].number]
+            _, peak = tracemalloc.get_traced_memory()
+            while len(numbers) < 60:
+                numbers.append((await anext(follower))[1].number)
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 40 * 2**20
+    assert numbers == list(range(100, 160))
+
+
+async def test_a_page_of_events_is_limited_in_bytes(idle_engine):
+    execution_id = await add_large_events(idle_engine, 20)
+
+    pages, after = [], 99
+    while page := await events_after(idle_engine.runtime.database, execution_id, after):
+        pages.append(len(page))
+        after = page[-1].number
+
+    assert (sum(pages), max(pages)) == (20, 4)

@@ -203,7 +203,9 @@ async def test_a_file_in_a_public_bucket_has_a_url(database, tmp_path, endpoint,
     )
 
     source = MediaSource("storage:uploads/logo.png")
-    url = await input_url(source, settings=settings, storage=open_storage(settings), database=database)
+    url = await input_url(
+        source, public_url=settings.public_url, settings=settings, storage=open_storage(settings), database=database
+    )
 
     assert (url is not None) is public
     assert url is None or url.startswith("https://s3.example.com/films/uploads/logo.png?X-Amz-")

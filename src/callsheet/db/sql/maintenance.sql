@@ -65,3 +65,6 @@ DELETE FROM workers WHERE lost_at < statement_timestamp() - interval '1 day';
 
 -- name: delete_expired_sessions!
 DELETE FROM ended_sessions WHERE expires_at < statement_timestamp();
+
+-- name: database_time$
+SELECT clock_timestamp();

@@ -26,7 +26,7 @@ WITH idle AS (
 )
 UPDATE execution_jobs j
 SET status = 'cancelled', finished_at = clock_timestamp(), cancel_requested_at = clock_timestamp(), scheduled_at = NULL,
-    next_poll_at = NULL
+    next_poll_at = NULL, held_at = NULL
 FROM free
 WHERE j.id = free.id
 RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j.continue_on_failure;
@@ -77,7 +77,7 @@ SET status = CASE WHEN w.jobs IS NULL THEN 'queued' ELSE 'pending' END,
     result = NULL, error = NULL, worker_id = NULL, worker_name = NULL, scheduled_at = NULL, cancel_requested_at = NULL,
     started_at = NULL, finished_at = NULL,
     provider = NULL, submission = NULL, provider_job_id = NULL, provider_job_status = NULL, waiting_strategy = NULL,
-    next_poll_at = NULL, poll_attempts = 0, waiting_until = NULL,
+    next_poll_at = NULL, poll_attempts = 0, waiting_until = NULL, released_at = NULL,
     queued_at = CASE WHEN w.jobs IS NULL THEN clock_timestamp() END
 FROM unnest(:ids::uuid[]) AS given (id) LEFT JOIN waits w ON w.downstream = given.id
 WHERE j.id = given.id AND j.status IN ('failed', 'cancelled', 'skipped')

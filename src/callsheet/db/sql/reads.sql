@@ -12,8 +12,7 @@ WHERE (:statuses::text[] IS NULL OR status = ANY (:statuses::text[]))
   AND (:before::uuid IS NULL OR id < :before)
   AND id >= coalesce(:first_id::uuid, '00000000-0000-0000-0000-000000000000')
   AND id <= coalesce(:last_id::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff')
-  AND (:search::text IS NULL OR name ILIKE '%' || :search || '%' OR id::text = :search
-       OR metadata::text ILIKE '%' || :search || '%')
+  AND (:search::text IS NULL OR name ILIKE :name_pattern OR id::text = :search OR metadata::text ILIKE :metadata_pattern)
   AND (:created_after::timestamptz IS NULL OR created_at >= :created_after)
 ORDER BY id DESC
 LIMIT :limit;
@@ -24,7 +23,7 @@ SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority, j.statu
        j.wait_reason::text AS wait_reason, j.reserved_for, j.attempts, j.max_attempts,
        j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.worker_id, j.worker_name, j.scheduled_at,
        j.cancel_requested_at, j.provider, j.provider_job_id, j.provider_job_status, j.waiting_strategy,
-       j.next_poll_at, j.poll_attempts, j.cost, j.provider_seconds, j.created_at, j.queued_at, j.started_at,
+       j.next_poll_at, j.held_at, j.poll_attempts, j.cost, j.provider_seconds, j.created_at, j.queued_at, j.started_at,
        j.finished_at
 FROM execution_jobs j
 WHERE j.execution_id = ANY (:execution_ids::uuid[])
@@ -36,7 +35,7 @@ SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.priority, j.statu
        j.wait_reason::text AS wait_reason, j.reserved_for, j.attempts, j.max_attempts,
        j.starts, j.epoch, j.timeout_seconds, j.continue_on_failure, j.on_worker_lost, j.worker_id, j.worker_name,
        j.scheduled_at, j.cancel_requested_at, j.provider, j.provider_job_id, j.provider_job_status, j.waiting_strategy,
-       j.next_poll_at, j.poll_attempts, j.cost, j.provider_seconds, j.created_at, j.queued_at, j.started_at,
+       j.next_poll_at, j.held_at, j.poll_attempts, j.cost, j.provider_seconds, j.created_at, j.queued_at, j.started_at,
        j.finished_at
 FROM execution_jobs j
 WHERE j.id = :id;
@@ -81,22 +80,29 @@ SELECT EXISTS (SELECT FROM workers
    AND NOT EXISTS (SELECT FROM queues WHERE name = :queue AND (paused_at IS NOT NULL OR max_running = 0));
 
 -- name: events_after
-SELECT number, job_id, type, data::text AS data, at FROM events
-WHERE execution_id = :execution_id AND number > :after
-ORDER BY number
-LIMIT :limit;
+-- The next events, up to :limit and about :max_bytes of data, but at least one.
+SELECT number, job_id, type, data::text AS data, at
+FROM (SELECT *, sum(data_bytes) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING) - data_bytes AS bytes_before
+      FROM events WHERE execution_id = :execution_id AND number > :after
+      ORDER BY number LIMIT :limit) next
+WHERE bytes_before < :max_bytes
+ORDER BY number;
 
 -- name: followed_events
--- For each execution, up to :limit events with a number greater than :after, and its status.
+-- For each execution, up to :limit events with a number greater than :after, with about :max_bytes of data, but at least
+-- one; its status, and the number of its newest event.
 -- An execution without new events returns no row if it has not ended. One that does not exist has no status.
-SELECT f.place, x.status, n.number, n.job_id, n.type, n.data, n.at
+SELECT f.place, x.status, x.last_event, n.number, n.job_id, n.type, n.data, n.at
 FROM unnest(:ids::uuid[], :after::bigint[]) WITH ORDINALITY AS f (id, after, place)
 LEFT JOIN executions x ON x.id = f.id
 LEFT JOIN LATERAL (
-    SELECT number, job_id, type, data::text AS data, at FROM events
-    WHERE execution_id = f.id AND number > f.after AND x.last_event > f.after
+    SELECT number, job_id, type, data::text AS data, at
+    FROM (SELECT *, sum(data_bytes) OVER (ORDER BY number ROWS UNBOUNDED PRECEDING) - data_bytes AS bytes_before
+          FROM events
+          WHERE execution_id = f.id AND number > f.after AND x.last_event > f.after
+          ORDER BY number LIMIT :limit) next
+    WHERE bytes_before < :max_bytes
     ORDER BY number
-    LIMIT :limit
 ) n ON true
 WHERE x.id IS NULL OR x.last_event > f.after OR x.status IN ('succeeded', 'failed', 'cancelled')
 ORDER BY f.place, n.number;

@@ -13,6 +13,7 @@ from callsheet.engine.jobs.changes import Changes
 from callsheet.engine.jobs.child_jobs import insert_child_jobs
 from callsheet.engine.jobs.downstream import release_or_skip_downstream, request_provider_cancel
 from callsheet.engine.jobs.outcomes import Outcome, RunKey
+from callsheet.engine.jobs.snooze import ProviderWait, SubmissionHold
 
 
 async def complete(connection: Connection, outcomes: list[Outcome]) -> dict[RunKey, JobStatus]:
@@ -46,6 +47,7 @@ async def complete(connection: Connection, outcomes: list[Outcome]) -> dict[RunK
     await release_or_skip_downstream(connection, changes, ended)
     await _store_child_jobs(connection, changes, rows, by_run)
     await _store_provider_waits(connection, rows, by_run)
+    await _store_holds(connection, rows, by_run)
     await _store_artifacts(connection, rows, by_run)
     await request_provider_cancel(connection, changes, rows)
     await changes.record(connection)
@@ -73,7 +75,7 @@ async def _store_provider_waits(
     waits = [
         (row, wait)
         for row in rows
-        if row["status"] == "waiting" and (wait := by_run[row["id"], row["epoch"]].wait) is not None
+        if row["status"] == "waiting" and isinstance(wait := by_run[row["id"], row["epoch"]].wait, ProviderWait)
     ]
     if not waits:
         return
@@ -88,6 +90,21 @@ async def _store_provider_waits(
         delays=[wait.delay for _, wait in waits],
         timeouts=[wait.timeout for _, wait in waits],
     )
+
+
+async def _store_holds(connection: Connection, rows: list[asyncpg.Record], by_run: dict[RunKey, Outcome]) -> None:
+    holds = [
+        (row, wait)
+        for row in rows
+        if row["status"] == "waiting" and isinstance(wait := by_run[row["id"], row["epoch"]].wait, SubmissionHold)
+    ]
+    if holds:
+        await sql.hold_jobs(
+            connection,
+            ids=[row["id"] for row, _ in holds],
+            epochs=[row["epoch"] for row, _ in holds],
+            providers=[wait.provider for _, wait in holds],
+        )
 
 
 async def _store_child_jobs(

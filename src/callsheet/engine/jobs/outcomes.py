@@ -6,7 +6,7 @@ from uuid import UUID
 
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.statuses import JobStatus
-from callsheet.engine.jobs.snooze import ProviderWait
+from callsheet.engine.jobs.snooze import ProviderWait, SubmissionHold
 from callsheet.operation_api.contract import Operation
 
 RunKey: TypeAlias = tuple[UUID, int]
@@ -47,7 +47,7 @@ class Outcome:
     """Child jobs that the job waits for; for status PENDING."""
     reason: str | None = None
     """Why the job is queued or pending again."""
-    wait: ProviderWait | None = None
+    wait: ProviderWait | SubmissionHold | None = None
     """What the job waits for; for status WAITING."""
 
     @property

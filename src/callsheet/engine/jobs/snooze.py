@@ -1,4 +1,4 @@
-"""Snooze: a run ends early, and its job waits for a provider without a slot."""
+"""Snooze: a run ends early, and its job waits for a provider or for a person without a slot."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -32,9 +32,21 @@ class ProviderWait:
         return {name: value for name, value in facts.items() if value is not None}
 
 
-class Snooze(Exception):
-    """Raised to end a run that can only wait for a provider. The job becomes waiting and frees its slot."""
+@dataclass(frozen=True, slots=True)
+class SubmissionHold:
+    """A submission that is not sent until a person releases it."""
 
-    def __init__(self, wait: ProviderWait) -> None:
-        super().__init__("the job waits for a provider")
+    provider: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The data of its event."""
+        return {"provider": self.provider, "reason": "its submission is held until a person releases it"}
+
+
+class Snooze(Exception):
+    """Raised to end a run that can only wait. The job becomes waiting and frees its slot."""
+
+    def __init__(self, wait: ProviderWait | SubmissionHold) -> None:
+        super().__init__("the job waits for a provider, or for the release of its submission")
         self.wait = wait

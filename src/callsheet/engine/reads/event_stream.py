@@ -23,6 +23,8 @@ _MAX_CURSORS = 1000
 """Executions of one query."""
 _MAX_EVENTS = 5000
 """Events of one query."""
+_MAX_BYTES = 8 * 2**20
+"""Data of the events of one query. Each follower gets at least one event."""
 _PAUSE_PER_EXECUTION = 5e-6
 """Seconds between two reads for each followed execution: the more there are, the more are read by one query."""
 _MAX_PAUSE = 0.05
@@ -147,18 +149,20 @@ class EventStream:
                 ids=[cursor.execution_id for _, cursor in batch],
                 after=[cursor.after for _, cursor in batch],
                 limit=limit,
+                max_bytes=max(1, _MAX_BYTES // len(batch)),
             ),
             timeout=5,
         )
         for place, found in groupby(rows, key=lambda row: row["place"]):
             follower, cursor = batch[place - 1]
-            _deliver_one(follower, cursor, list(found), limit)
+            _deliver_one(follower, cursor, list(found))
 
 
-def _deliver_one(follower: EventFollower, cursor: Cursor, rows: list[Any], limit: int) -> None:
+def _deliver_one(follower: EventFollower, cursor: Cursor, rows: list[Any]) -> None:
     status = rows[0]["status"]
     if status is None:
         follower.fail(cursor, NotFound(f"There is no execution {cursor.execution_id}."), lasting=True)
         return
     events = [event_of(row) for row in rows if row["number"] is not None]
-    follower.deliver(cursor, events, ended=status in EXECUTION_ENDED, more=len(events) == limit)
+    newest = events[-1].number if events else cursor.after
+    follower.deliver(cursor, events, ended=status in EXECUTION_ENDED, more=newest < rows[0]["last_event"])

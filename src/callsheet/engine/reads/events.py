@@ -10,11 +10,15 @@ from callsheet.db.database import Database
 from callsheet.db.statements import sql
 from callsheet.domain.records import Event
 
+_MAX_BYTES = 4 * 2**20
+"""Data of the events of one page. A page has at least one event."""
+
 
 async def events_after(database: Database, execution_id: UUID, after: int, *, limit: int = 500) -> list[Event]:
-    """Return the events of an execution with a number greater than `after`, oldest first."""
+    """Return the next events of an execution with a number greater than `after`, oldest first; none: []."""
     rows = await database.retry(
-        lambda c: sql.events_after(c, execution_id=execution_id, after=after, limit=limit), timeout=5
+        lambda c: sql.events_after(c, execution_id=execution_id, after=after, limit=limit, max_bytes=_MAX_BYTES),
+        timeout=5,
     )
     return [event_of(row) for row in rows]
 

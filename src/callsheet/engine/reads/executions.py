@@ -1,5 +1,6 @@
 """Read executions."""
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -72,6 +73,8 @@ async def list_executions(
             connection,
             statuses=filters.statuses,
             search=filters.search,
+            name_pattern=_pattern(filters.search),
+            metadata_pattern=_pattern(_json_text(filters.search)),
             created_after=filters.created_after,
             first_id=_padded(filters.id_prefix, "0"),
             last_id=_padded(filters.id_prefix, "f"),
@@ -87,6 +90,19 @@ async def list_executions(
         return [ExecutionSummary(**_summary(row, counts[row["id"]], done[row["id"]])) for row in rows]
 
     return await database.retry(read, timeout=5)
+
+
+def _pattern(search: str | None) -> str | None:
+    """Return the pattern of ILIKE for texts that contain the searched text literally."""
+    if search is None:
+        return None
+    escaped = search.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
+
+
+def _json_text(search: str | None) -> str | None:
+    """Return a text as it is written inside a JSON string."""
+    return None if search is None else json.dumps(search, ensure_ascii=False)[1:-1]
 
 
 def _padded(id_prefix: str | None, digit: str) -> UUID | None:

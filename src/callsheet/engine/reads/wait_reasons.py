@@ -155,6 +155,8 @@ def _reason_of(row: Mapping[str, Any], fleet: Fleet, awaited: list[str]) -> Wait
             return _backoff(row)
         case JobStatus.QUEUED:
             return fleet.reason(row["queue"], row["operation"], row["reserved_for"])
+        case JobStatus.WAITING if row["held_at"]:
+            return _held(row)
         case JobStatus.WAITING:
             return _provider(row)
         case JobStatus.RUNNING if row["wait_reason"]:
@@ -197,6 +199,15 @@ def _provider(row: Mapping[str, Any]) -> WaitReason:
         "nextPollAt": row["next_poll_at"].isoformat() if row["next_poll_at"] else None,
     }
     return WaitReason(code=WaitCode.PROVIDER, message=message, facts=facts)
+
+
+def _held(row: Mapping[str, Any]) -> WaitReason:
+    return WaitReason(
+        code=WaitCode.SUBMISSION_HELD,
+        message=f"Its submission to {row['provider']} has been held since {_time(row['held_at'])}. To send it: "
+        f"callsheet providers release {row['execution_id']}",
+        facts={"provider": row["provider"], "heldAt": row["held_at"].isoformat()},
+    )
 
 
 def _paused(queue: str, limits: QueueLimits) -> WaitReason | None:

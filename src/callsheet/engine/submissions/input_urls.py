@@ -21,20 +21,23 @@ _URL_TTL = timedelta(days=1)
 _KEY_PREFIX = "storage:"
 
 
-async def input_url(source: MediaSource, *, settings: Settings, storage: Storage, database: Database) -> str | None:
+async def input_url(
+    source: MediaSource, *, public_url: str | None, settings: Settings, storage: Storage, database: Database
+) -> str | None:
     """Return a public URL of an artifact, a stored file or a web URL, or None if there is none.
 
-    A signed URL is valid for 24 hours. Raises BadSource for an unknown artifact and for a cache entry.
+    `public_url` is the base URL of a Callsheet server, for files on its local disk. A signed URL is valid for 24 hours.
+    Raises BadSource for an unknown artifact and for a cache entry.
     """
     if source.kind is SourceKind.URL:
         return _if_public(str(source.root))
     if source.kind is SourceKind.KEY:
         key = _storage_key(source)
-        return _presigned_url(storage, key) or await _upload_url(key, storage, settings)
+        return _presigned_url(storage, key) or await _upload_url(key, storage, settings, public_url)
     if source.kind is not SourceKind.ARTIFACT:
         return None
     artifact = await _find_artifact(source, database)
-    return _presigned_url(storage, artifact.key) or await _signed_url(artifact, storage, settings)
+    return _presigned_url(storage, artifact.key) or await _signed_url(artifact, storage, settings, public_url)
 
 
 def _storage_key(source: MediaSource) -> str:
@@ -57,23 +60,23 @@ def _presigned_url(storage: Storage, key: str) -> str | None:
     return None if url is None else _if_public(url)
 
 
-async def _signed_url(artifact: Artifact, storage: Storage, settings: Settings) -> str | None:
+async def _signed_url(artifact: Artifact, storage: Storage, settings: Settings, public_url: str | None) -> str | None:
     """Return a signed URL of the Callsheet server, for files on the local disk of a server with a public URL."""
     is_local = storage.path(artifact.key) is not None
-    if settings.public_url is None or not is_local:
+    if public_url is None or not is_local:
         return None
     key = await asyncio.to_thread(signing_key, settings)
-    return signed_file_url(key, settings.public_url, artifact.artifact_id, expires=datetime.now(UTC) + _URL_TTL)
+    return signed_file_url(key, public_url, artifact.artifact_id, expires=datetime.now(UTC) + _URL_TTL)
 
 
-async def _upload_url(object_key: str, storage: Storage, settings: Settings) -> str | None:
+async def _upload_url(object_key: str, storage: Storage, settings: Settings, public_url: str | None) -> str | None:
     """Return a signed URL of the Callsheet server for an upload on its local disk; None for other stored files."""
     if object_key not in find_upload_keys(f"{_KEY_PREFIX}{object_key}"):
         return None
-    if settings.public_url is None or storage.path(object_key) is None:
+    if public_url is None or storage.path(object_key) is None:
         return None
     key = await asyncio.to_thread(signing_key, settings)
-    return signed_upload_url(key, settings.public_url, object_key, expires=datetime.now(UTC) + _URL_TTL)
+    return signed_upload_url(key, public_url, object_key, expires=datetime.now(UTC) + _URL_TTL)
 
 
 def _if_public(url: str) -> str | None:

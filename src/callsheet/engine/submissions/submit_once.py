@@ -27,7 +27,7 @@ from callsheet.domain.errors import (
 )
 from callsheet.domain.ids import new_id
 from callsheet.domain.json_storage import storable_json
-from callsheet.engine.jobs.snooze import ProviderWait, Snooze
+from callsheet.engine.jobs.snooze import ProviderWait, Snooze, SubmissionHold
 from callsheet.engine.submissions.reconciler import SubmissionReconciler, accept_submission, search_criteria
 from callsheet.engine.uncancellable import run_uncancellable
 from callsheet.operation_api.contract import OpenSubmission
@@ -75,12 +75,18 @@ class _OpenRow:
 class Submissions:
     """The submissions of one run."""
 
-    def __init__(self, job: ClaimedJob, database: Database, *, public_url: str | None, recovery_timeout: float) -> None:
-        """`recovery_timeout` limits the search for the task of a lost submission, in seconds from its creation."""
+    def __init__(
+        self, job: ClaimedJob, database: Database, *, public_url: str | None, recovery_timeout: float, hold: bool
+    ) -> None:
+        """`recovery_timeout` limits the search for the task of a lost submission, in seconds from its creation.
+
+        With `hold`, a submission is sent only after a person has released it.
+        """
         self._job = job
         self._database = database
         self._public_url = public_url
         self._recovery_timeout = recovery_timeout
+        self._hold = hold
         self._tokens: dict[str, str] = {}
         self._step_locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._sent: dict[tuple[str, str], SentSubmission] = {}
@@ -109,7 +115,7 @@ class Submissions:
     async def submit_once(self, provider: Provider, request: SubmitRequest, step: str) -> Task:
         """Send a request unless its step already has a submission; see `Context.submit_once`.
 
-        Raises Snooze while the outcome of a lost submission is being reconciled.
+        Raises Snooze while the outcome of a lost submission is being reconciled, and for a submission that is held.
         """
         async with self._step_locks[step]:
             return await self._submit_once(provider, request, step)
@@ -139,11 +145,17 @@ class Submissions:
     async def _send_new(self, provider: Provider, request: SubmitRequest, step: str) -> None:
         if request.webhook is not None and request.webhook != self.webhook_url(provider, step):
             raise InternalError(f"The webhook of the request does not belong to its step '{step}'.")
+        if self._hold and not await self._is_released():
+            raise Snooze(SubmissionHold(provider.name))
         request = replace(request, client_reference=str(new_id()))
         # The intent is committed first. If this process dies after that, the next run finds the row and reconciles it.
         await self._record_intent(request, provider, step)
         # Not cancellable: a cancel between sending and storing the response would lose a paid task.
         await run_uncancellable(self._send(request, provider))
+
+    async def _is_released(self) -> bool:
+        released: bool = await self._database.retry(lambda c: sql.is_released(c, job=self._job.id), timeout=FOREVER)
+        return released
 
     async def _record_intent(self, request: SubmitRequest, provider: Provider, step: str) -> None:
         """Commit the submission before it is sent. Raises LeaseLost if it must not be sent by this run."""

@@ -105,6 +105,7 @@ class JobContext:
             services.database,
             public_url=services.public_url.url,
             recovery_timeout=settings.submission_recovery_timeout.total_seconds(),
+            hold=settings.hold_submissions,
         )
         self.time_limit = TimeLimit(job.timeout_seconds)
         """Time limit of the operation; transfers to and from the storage do not count."""
@@ -387,7 +388,13 @@ class JobContext:
     async def public_url(self, source: MediaSource) -> str | None:
         """Return a temporary public URL of an input file."""
         services = self._services
-        return await input_url(source, settings=services.settings, storage=services.storage, database=services.database)
+        return await input_url(
+            source,
+            public_url=services.public_url.url,
+            settings=services.settings,
+            storage=services.storage,
+            database=services.database,
+        )
 
     async def wait_for_result(self, task: Task) -> TaskStatus:
         """Return the final status of a task that succeeded."""

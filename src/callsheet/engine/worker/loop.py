@@ -14,6 +14,7 @@ import asyncpg
 import orjson
 import structlog
 
+from callsheet.db.clock import follow_database_clock
 from callsheet.db.database import TRANSIENT_ERRORS, Database
 from callsheet.db.listener import Listener
 from callsheet.db.statements import sql
@@ -40,8 +41,11 @@ log = structlog.get_logger(__name__)
 
 _CLEANUP_INTERVAL = timedelta(hours=1)
 _PUBLIC_URL_INTERVAL = timedelta(seconds=15)
+_CLOCK_INTERVAL = timedelta(minutes=1)
 _RELEASE_TIMEOUT = 10.0
 """Seconds to release jobs and unregister after the grace period."""
+_RELEASE_TIMEOUT_IN_OUTAGE = 3.0
+"""The same while the database does not respond to heartbeats."""
 
 
 class WorkerProcess(Protocol):
@@ -197,6 +201,7 @@ class Worker:
             "provider canceller": self._every(settings.provider_poll_interval, self._canceller.send_due),
             "rescuer": self._every(settings.rescue_interval, self._rescue),
             "public URL": self._every(_PUBLIC_URL_INTERVAL, self._refresh_public_url),
+            "clock": self._every(_CLOCK_INTERVAL, self._follow_clock),
             "reporter of blocked jobs": self._every(settings.blocked_interval, self._report_blocked),
             "cleaner": self._every(_CLEANUP_INTERVAL, self._clean_up, immediately=True),
         }
@@ -223,17 +228,26 @@ class Worker:
         for lane in self._lanes.values():
             lane.close()
         await self._wait_grace_period(lane_tasks)
-        with contextlib.suppress(*TRANSIENT_ERRORS):
-            async with asyncio.timeout(_RELEASE_TIMEOUT):
-                await self._release_jobs(lane_tasks)
-                await self._progress_writer.flush()
-                await self._job_log_writer.flush()
-                # Send cancels of jobs that were cancelled just now: there may be no other worker to do it.
-                await self._canceller.send_due()
-                # A heartbeat in progress must not register the worker again.
-                self._unregistered = True
-                await self._database.retry(lambda c: sql.unregister_worker(c, id=self.id), timeout=5)
+        leaving = asyncio.create_task(self._leave(lane_tasks), name="leave")
+        limit = _RELEASE_TIMEOUT if self._heartbeat.is_healthy else _RELEASE_TIMEOUT_IN_OUTAGE
+        await asyncio.wait({leaving}, timeout=limit)
+        if not leaving.done():
+            # The database is silent. Other workers rescue the jobs of this one when its heartbeats are missing.
+            log.warning("worker stops without a response of the database", worker=self.name, running=self.running)
+            self._database.terminate()
+        await _cancel_and_wait([leaving])
         log.info("worker stopped", worker=self.name)
+
+    async def _leave(self, lane_tasks: list[asyncio.Task[None]]) -> None:
+        with contextlib.suppress(*TRANSIENT_ERRORS):
+            await self._release_jobs(lane_tasks)
+            await self._progress_writer.flush()
+            await self._job_log_writer.flush()
+            # Send cancels of jobs that were cancelled just now: there may be no other worker to do it.
+            await self._canceller.send_due()
+            # A heartbeat in progress must not register the worker again.
+            self._unregistered = True
+            await self._database.retry(lambda c: sql.unregister_worker(c, id=self.id), timeout=5)
 
     async def _release_jobs(self, lane_tasks: list[asyncio.Task[None]]) -> None:
         """Stop all running jobs, including those of a claim that is still in progress."""
@@ -344,6 +358,9 @@ class Worker:
 
     async def _refresh_public_url(self) -> None:
         await self._public_url.refresh(self._database)
+
+    async def _follow_clock(self) -> None:
+        await follow_database_clock(self._database)
 
     async def _report_blocked(self) -> None:
         await report_blocked_jobs(self._database, min_age=self._settings.blocked_interval)

@@ -1,11 +1,12 @@
 """Record that a run waits for the storage."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
 from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
 from callsheet.db.statements import sql
+from callsheet.domain.clock import shared_now
 from callsheet.domain.wait_reasons import WaitCode, WaitReason
 from callsheet.engine.jobs.changes import Changes
 from callsheet.queue.claim import ClaimedJob
@@ -39,5 +40,5 @@ def _reason(message: str, seconds: float) -> WaitReason:
     return WaitReason(
         code=WaitCode.STORAGE_OUTAGE,
         message=f"It waits for the storage. {message}. Its finished files are kept on the worker's disk.",
-        until=datetime.now(UTC) + timedelta(seconds=seconds),
+        until=shared_now() + timedelta(seconds=seconds),
     )

@@ -53,6 +53,7 @@ class FakeOpenAIVideos(BaseFakeProvider):
         """Return the endpoints."""
         return (
             Endpoint("submit", "POST", "/v1/videos", self._create),
+            Endpoint("list", "GET", "/v1/videos", self._list),
             Endpoint("status", "GET", "/v1/videos/{id}", self._get),
             Endpoint("cancel", "DELETE", "/v1/videos/{id}", self._delete),
             Endpoint("download", "GET", "/v1/videos/{id}/content", self._content),
@@ -89,6 +90,17 @@ class FakeOpenAIVideos(BaseFakeProvider):
         if task is None or isinstance(stage, Lost):
             return self.error_response(404, "Video not found.")
         return JSONResponse(self._to_json(task, stage), headers={"openai-poll-after-ms": "1500"})
+
+    async def _list(self, request: Request) -> Response:
+        limit = int(request.query_params.get("limit", 20))
+        videos = [self._to_json(task, task.stage) for task in self.tasks.values() if not isinstance(task.stage, Lost)]
+        if request.query_params.get("order", "desc") == "desc":
+            videos.reverse()
+        after = request.query_params.get("after")
+        start = next((place + 1 for place, video in enumerate(videos) if video["id"] == after), 0)
+        page = videos[start : start + limit]
+        ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
+        return JSONResponse({"object": "list", "data": page, "has_more": len(videos) > start + limit, **ends})
 
     async def _delete(self, request: Request) -> Response:
         task = self.requested_task(request)

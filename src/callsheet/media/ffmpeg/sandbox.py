@@ -11,6 +11,7 @@ from typing import Literal
 from callsheet.domain.errors import ConfigurationError
 from callsheet.media.fonts import FONTCONFIG
 from callsheet.processes.landlock import FileAccess, landlock_version
+from callsheet.settings.folders import cache_folder
 
 Sandbox = Literal["auto", "off", "required"]
 
@@ -96,8 +97,9 @@ def _system_paths() -> tuple[Path, ...]:
 def _device_paths() -> tuple[Path, ...]:
     """Return the devices and the caches: of fonts, and of CUDA kernels, which take seconds to compile."""
     gpus = list(Path("/dev").glob("nvidia*"))
-    caches = [Path(os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()) / "fontconfig"]
-    caches += [Path("~/.nv/ComputeCache").expanduser()] if gpus else []
+    caches = [folder / "fontconfig"] if (folder := cache_folder()) else []
+    if gpus and (home := os.environ.get("HOME")):
+        caches.append(Path(home, ".nv/ComputeCache"))
     for folder in caches:
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)

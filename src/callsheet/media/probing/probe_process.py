@@ -15,8 +15,9 @@ from typing import Any
 
 from callsheet.domain.errors import FFmpegFailed
 from callsheet.media.ffmpeg.inputs import MAX_PIXELS, MEDIA_FORMATS
+from callsheet.media.ffmpeg.sandbox import Sandbox, check_sandbox, is_sandboxed
 from callsheet.processes.child import child_environment
-from callsheet.processes.landlock import FileAccess, Ruleset, landlock_version
+from callsheet.processes.landlock import FileAccess, Ruleset
 
 _TIMEOUT = 15.0
 """Seconds for one file."""
@@ -35,7 +36,13 @@ class ProbeProcess:
     probing a file. A file that crashes it, or exceeds the timeout, ends it; the next request starts a new one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, sandbox: Sandbox = "auto") -> None:
+        """`sandbox` is the setting FFMPEG_SANDBOX.
+
+        Raises ConfigurationError if a sandbox is required and the kernel has none.
+        """
+        check_sandbox(sandbox)
+        self._sandbox = sandbox
         self._process: subprocess.Popen[bytes] | None = None
         self.pending = 0
         """Number of requests that wait or are in progress."""
@@ -112,7 +119,8 @@ class ProbeProcess:
             return self._process
         self.close()
         # It reads any file that is requested later, but writes none, and has no TCP.
-        ruleset = Ruleset(FileAccess(read=(Path("/"),), write=(Path(os.devnull),))) if landlock_version() else None
+        access = FileAccess(read=(Path("/"),), write=(Path(os.devnull),))
+        ruleset = Ruleset(access) if is_sandboxed(self._sandbox) else None
         self._process = subprocess.Popen(
             # -P: modules in the folder of the script must not hide modules of the same name elsewhere.
             [sys.executable, "-P", str(_PROBER), MEDIA_FORMATS, str(MAX_PIXELS)],

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 import httpx2
 
 from callsheet.domain.errors import ProviderUnreachable
+from callsheet.http_clients import describe_error
 from callsheet.providers.contract import Output
 from callsheet.providers.http.downloads import Downloads
 from callsheet.providers.http.hosts import ProviderHosts
@@ -72,9 +73,9 @@ class ProviderClient:
         try:
             response = await self._transport.send(method, path, request, new_connection=True)
         except NOT_SENT as error:
-            raise ProviderUnreachable(f"{self.provider} cannot be reached: {type(error).__name__}") from error
+            raise ProviderUnreachable(f"{self.provider} cannot be reached: {describe_error(error)}") from error
         except (httpx2.HTTPError, TimeoutError) as error:
-            raise unknown_submission(self.provider, f"no response arrived ({type(error).__name__})") from error
+            raise unknown_submission(self.provider, f"no response arrived ({describe_error(error)})") from error
         return check_accepted(self.provider, response, task_id_path)
 
     async def get(self, method: str, path: str, **request: Any) -> ProviderResponse:
@@ -89,7 +90,7 @@ class ProviderClient:
         try:
             return await self._transport.send(method, path, request)
         except (httpx2.HTTPError, TimeoutError) as error:
-            raise ProviderUnreachable(f"{self.provider} did not respond: {type(error).__name__}") from error
+            raise ProviderUnreachable(f"{self.provider} did not respond: {describe_error(error)}") from error
 
     def raise_if_transient(self, response: ProviderResponse) -> ProviderResponse:
         """Return a response, unless its error is transient: then raise ProviderUnreachable or ProviderRateLimited."""

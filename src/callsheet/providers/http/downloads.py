@@ -16,6 +16,8 @@ from callsheet.domain.errors import (
 )
 from callsheet.files.atomic_write import write_atomically
 from callsheet.files.fetch import fetch, limited_chunks, redact_url, resolve_redirect
+from callsheet.files.ssrf_guard import is_public_host
+from callsheet.http_clients import describe_error, proxy_for
 from callsheet.providers.contract import Output
 from callsheet.providers.http.hosts import host_of, is_within
 from callsheet.providers.http.submission import RATE_LIMITED
@@ -56,14 +58,15 @@ class Downloads:
     ) -> Path:
         """Download a file from the provider's own hosts, or from the domains in `hosts`.
 
-        Only the provider's own hosts receive the API key. All others are fetched by the rules for media sources.
+        Only the provider's own hosts receive the API key. All others are fetched by the rules for media sources, or
+        through the proxy of the environment, if there is one.
         Raises OutputExpired, ProviderFailed for a foreign host, ProviderUnreachable, DiskFull.
         """
         current, redirects = url, 0
-        while self._transport.hosts.includes(current):
+        while (is_own := self._transport.hosts.includes(current)) or _needs_proxy(current, hosts):
             if redirects > _MAX_REDIRECTS:
                 raise OutputExpired(f"{redact_url(url)} redirects more than {_MAX_REDIRECTS} times")
-            next_url = await self._download_from_provider(current, target, with_key)
+            next_url = await self._download_from_provider(current, target, with_key and is_own)
             if next_url is None:
                 return target
             current, redirects = next_url, redirects + 1
@@ -97,7 +100,7 @@ class Downloads:
                 _raise_for_status(response.status_code, url)
                 await write_atomically(self._chunks(response), target)
         except (httpx2.HTTPError, TimeoutError) as error:
-            raise ProviderUnreachable(f"{redact_url(url)} was not downloaded: {type(error).__name__}") from error
+            raise ProviderUnreachable(f"{redact_url(url)} was not downloaded: {describe_error(error)}") from error
         return None
 
     async def _chunks(self, response: httpx2.Response) -> AsyncGenerator[bytes, None]:
@@ -109,6 +112,17 @@ class Downloads:
         expected = response.headers.get("Content-Length", "")
         if expected.isdecimal() and not response.headers.get("Content-Encoding") and int(expected) != size:
             raise ProviderUnreachable(f"{url} is incomplete: {size:,} of {int(expected):,} bytes")
+
+
+def _needs_proxy(url: str, hosts: frozenset[str]) -> bool:
+    """Return whether a file of the provider is fetched through a proxy, which the SSRF guard never uses."""
+    host = host_of(url)
+    return (
+        url.startswith("https://")
+        and is_within(host, hosts)
+        and is_public_host(host)
+        and proxy_for(httpx2.URL(url)) is not None
+    )
 
 
 def _redirect_target(response: httpx2.Response) -> str:

@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import Any
 
 import httpx2
 
 from callsheet.domain.errors import ProviderFailed
 from callsheet.files.fetch import redact_url
-from callsheet.files.ssrf_guard import tls_context
+from callsheet.http_clients import async_client
 from callsheet.providers.http.hosts import ProviderHosts
 from callsheet.providers.http.rate_limiter import RateLimiter
 from callsheet.providers.http.redaction import remove_keys
@@ -63,10 +62,12 @@ class Transport:
         self._rate_limiter = RateLimiter(limits.requests_per_second)
         self._response_timeout = limits.response_timeout
         timeout = limits.timeout or _TIMEOUT
-        self.client = _client(timeout, httpx2.Limits(max_connections=100, max_keepalive_connections=20))
+        self.client = async_client(
+            timeout=timeout, limits=httpx2.Limits(max_connections=100, max_keepalive_connections=20)
+        )
         # A submission never reuses a connection: the server can close an idle one at that very moment, and then
         # it is unknown whether the submission was received.
-        self._submit_client = _client(timeout, httpx2.Limits(max_keepalive_connections=0))
+        self._submit_client = async_client(timeout=timeout, limits=httpx2.Limits(max_keepalive_connections=0))
 
     async def close(self) -> None:
         """Close all connections."""
@@ -101,16 +102,6 @@ class Transport:
         if not response.is_success or len(body) < _MAX_ERROR_BYTES:
             body = remove_keys(auth_headers, body)
         return ProviderResponse(response.status_code, response.headers, body)
-
-
-def _client(timeout: httpx2.Timeout, limits: httpx2.Limits) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(
-        timeout=timeout,
-        limits=limits,
-        follow_redirects=False,
-        verify=tls_context(),
-        headers={"User-Agent": f"callsheet/{version('callsheet')}"},
-    )
 
 
 async def _read(response: httpx2.Response) -> bytes:

@@ -10,7 +10,7 @@ import orjson
 from callsheet.domain.document_limits import check_size
 from callsheet.domain.errors import ProviderUnreachable
 from callsheet.files.fetch import redact_url
-from callsheet.files.ssrf_guard import tls_context
+from callsheet.http_clients import async_client, describe_error
 from callsheet.providers.webhooks.refreshing import RefreshingValue
 
 Keys = list[Mapping[str, Any]]
@@ -39,12 +39,12 @@ class Jwks:
         try:
             async with (
                 asyncio.timeout(_TIMEOUT),
-                httpx2.AsyncClient(timeout=_TIMEOUT, verify=tls_context()) as client,
+                async_client(timeout=_TIMEOUT) as client,
                 client.stream("GET", self._url) as response,
             ):
                 status, body = response.status_code, await _read_limited(response)
         except (httpx2.HTTPError, TimeoutError) as error:
-            raise ProviderUnreachable(f"{redact_url(self._url)} did not respond: {type(error).__name__}") from error
+            raise ProviderUnreachable(f"{redact_url(self._url)} did not respond: {describe_error(error)}") from error
         if status != 200 or len(body) > _MAX_BYTES:
             raise ProviderUnreachable(f"{redact_url(self._url)} responded with {status} and without keys")
         try:

@@ -1,8 +1,8 @@
-"""Contract of `find_submission`: recovery of a submission whose response was lost."""
+"""Contract of `find_submission` and `list_tasks`: tasks whose submission has no response here, or is not known here."""
 
 from datetime import UTC, datetime, timedelta
 
-from callsheet.domain.errors import SubmissionUnknown
+from callsheet.domain.errors import ProviderFailed, SubmissionUnknown
 from callsheet.fakes.providers.faults import CutConnection
 from callsheet.testing.provider_contract.harness import Case, ContractTests, expect_error, require
 
@@ -10,7 +10,7 @@ _LONG_AGO = timedelta(hours=1)
 
 
 class RecoveryContract(ContractTests):
-    """Tests of `find_submission`."""
+    """Tests of `find_submission` and `list_tasks`."""
 
     async def test_an_accepted_submission_without_a_response_is_found(self, case: Case) -> None:
         """A provider that cannot list its tasks raises SubmissionUnknown."""
@@ -35,6 +35,22 @@ class RecoveryContract(ContractTests):
 
         since = datetime.now(UTC) - _LONG_AGO
         assert await case.provider.find_submission(case.server.example_request(), since) is None
+
+    async def test_recent_tasks_are_listed(self, case: Case) -> None:
+        """A provider that cannot list its tasks raises ProviderFailed, which is not an empty list."""
+        since = datetime.now(UTC) - _LONG_AGO
+        if not case.provider.capabilities.list_tasks:
+            with expect_error(ProviderFailed):
+                await case.provider.list_tasks(since)
+            return
+        for _ in range(3):
+            await _submit_another(case)
+
+        listed = await case.provider.list_tasks(since)
+
+        assert {task.id for task in listed} == {*case.server.tasks} and len(listed) == 3
+        assert all(task.model and task.status and task.created_at for task in listed)
+        assert list(await case.provider.list_tasks(datetime.now(UTC) + _LONG_AGO)) == []
 
 
 async def _submit_another(case: Case) -> None:

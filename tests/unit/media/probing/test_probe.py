@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from callsheet.domain.errors import FFmpegFailed
+from callsheet.domain.errors import ConfigurationError, FFmpegFailed
 from callsheet.media.probing import probe_process
 from callsheet.media.probing.probe import probe, probe_details, probe_if_media
-from callsheet.media.probing.probe_pools import current_pool, probes_of_lane
+from callsheet.media.probing.probe_pools import ProbePool, current_pool, probes_of_lane, use_sandbox
+from callsheet.processes.landlock import landlock_version
 
 from ..studio import Studio
 
@@ -199,3 +200,37 @@ async def test_many_slow_files_of_one_lane_do_not_delay_another_lane(
     await asyncio.gather(*busy, return_exceptions=True)
     with probes_of_lane("slow files"):
         current_pool().close()
+
+
+@pytest.fixture
+def pool_with():
+    """Pools with a value of FFMPEG_SANDBOX, closed at the end."""
+    pools = []
+
+    def create(sandbox):
+        use_sandbox(sandbox)
+        pools.append(current_pool())
+        return pools[-1]
+
+    yield create
+    use_sandbox("auto")
+    for pool in pools:
+        pool.close()
+
+
+@pytest.mark.parametrize("sandbox", ["off", "auto"])
+async def test_the_probe_process_heeds_the_setting_of_the_sandbox(sandbox, pool_with, studio: Studio, monkeypatch):
+    started = []
+    monkeypatch.setattr(probe_process, "Ruleset", lambda access: started.append(access))
+
+    pool = pool_with(sandbox)
+    await pool.read(studio.clip("av.mp4"))
+
+    assert len(started) == (1 if sandbox == "auto" and landlock_version() else 0)
+
+
+def test_a_required_sandbox_that_the_kernel_lacks_is_an_error(monkeypatch):
+    monkeypatch.setattr("callsheet.media.ffmpeg.sandbox.landlock_version", lambda: 0)
+
+    with pytest.raises(ConfigurationError, match="FFMPEG_SANDBOX is 'required'"):
+        asyncio.run(ProbePool(1, "required").read(Path("a.mp4")))

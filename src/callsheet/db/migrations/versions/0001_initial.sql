@@ -119,6 +119,8 @@ CREATE TABLE execution_jobs (
     cost                 double precision,            -- US dollars, sum over its submissions, where reported
     provider_seconds     double precision,            -- run time at providers, sum over its submissions, where reported
     reserved_for         uuid,                        -- workers.id: no other worker claims it while this one is alive
+    held_at              timestamptz,                 -- status waiting: its submission waits until a person releases it
+    released_at          timestamptz,                 -- a person has released its submissions
     UNIQUE (execution_id, job_id)
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01);
 
@@ -128,6 +130,7 @@ CREATE INDEX execution_jobs_queued ON execution_jobs (queue, priority DESC, numb
 CREATE INDEX execution_jobs_running ON execution_jobs (queue, worker_id) WHERE status = 'running';
 CREATE INDEX execution_jobs_scheduled ON execution_jobs (scheduled_at) WHERE status = 'scheduled';
 CREATE INDEX execution_jobs_waiting ON execution_jobs (provider, next_poll_at) WHERE status = 'waiting';
+CREATE INDEX execution_jobs_held ON execution_jobs (held_at) WHERE held_at IS NOT NULL;
 CREATE INDEX execution_jobs_ended ON execution_jobs USING brin (finished_at) WITH (pages_per_range = 32);
 
 -- Dependencies between jobs.
@@ -146,6 +149,7 @@ CREATE TABLE events (
     type         text NOT NULL,     -- job.running, job.progress, execution.succeeded, …
     data         jsonb,
     at           timestamptz NOT NULL DEFAULT clock_timestamp(),
+    data_bytes   integer GENERATED ALWAYS AS (coalesce(octet_length(data::text), 0)) STORED,
     PRIMARY KEY (execution_id, number)
 );
 
