@@ -127,7 +127,10 @@ def _redact(value: object) -> object:
 
 
 def _console_renderer() -> Processor:
-    return structlog.dev.ConsoleRenderer(colors=_supports_color(sys.stderr), pad_event_to=0)
+    # Not the default formatter, which prints the values of local variables: they can be parts of requests.
+    return structlog.dev.ConsoleRenderer(
+        colors=_supports_color(sys.stderr), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+    )
 
 
 def _supports_color(stream: TextIO) -> bool:

@@ -83,3 +83,32 @@ def test_log_lines_of_all_loggers_are_json_on_stderr_without_secrets():
     assert "hush" not in done.stderr
     assert done.stdout == ""
     assert logging.getLevelName(logging.INFO) == lines[0]["level"].upper()
+
+
+FAILING = """
+import logging, structlog
+from callsheet.logs import configure_logging, use_host_logging
+{configure}
+
+def fail(body):
+    raise ValueError("bad body")
+
+for log in (structlog.get_logger("x"), logging.getLogger("y")):
+    try:
+        fail("request" + "-bytes")
+    except ValueError:
+        log.exception("failed")
+"""
+
+
+@pytest.mark.parametrize(
+    "configure",
+    ["configure_logging()", "configure_logging(as_json=True)", "logging.basicConfig(); use_host_logging()"],
+)
+def test_tracebacks_contain_no_values_of_variables(configure):
+    program = FAILING.format(configure=configure)
+
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert "ValueError: bad body" in run.stderr
+    assert "request-bytes" not in run.stderr

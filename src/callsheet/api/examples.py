@@ -398,6 +398,7 @@ upload = _response(_UPLOAD, "The file is to be sent")
 complete_upload = _response(
     {**_UPLOAD, "offset": 73_400_320, "complete": True, "mediaType": "video/mp4"}, "The file is complete"
 )
+upload_page = _response({"uploads": [_UPLOAD], "nextCursor": None})
 upload_requests = {
     "video": {
         "summary": "A video of 70 MiB",

@@ -23,7 +23,7 @@ from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.receipt import Receipt, receipt_of
 from callsheet.engine.jobs.retry import retry_execution
 from callsheet.engine.jobs.submit import SubmittedPlan, submit
-from callsheet.engine.reads.executions import ExecutionFilter, get_execution, list_executions
+from callsheet.engine.reads.executions import ExecutionFilter, execution_json, list_executions
 from callsheet.notify.callback import callback_problems
 from callsheet.processes.plan_thread import in_plan_thread
 from callsheet.wiring import Runtime
@@ -150,36 +150,45 @@ async def list_all(
 @router.get(
     "/api/executions/{execution_id}",
     summary="Read an execution",
+    response_model=Execution,
     responses={**problem_responses(404), 200: examples.execution},
 )
-async def read_execution(execution_id: UUID, runtime: RuntimeDep) -> Execution:
+async def read_execution(execution_id: UUID, runtime: RuntimeDep) -> Response:
     """Return an execution with its jobs, and its artifacts with signed URLs."""
-    return await get_execution(runtime.database, execution_id, runtime.sign)
+    return await _execution_response(runtime, execution_id)
 
 
 @router.post(
     "/api/executions/{execution_id}/cancel",
     name="cancel_execution",
     summary="Cancel an execution",
+    response_model=Execution,
     responses={**problem_responses(404, 409), 200: examples.execution},
 )
-async def cancel(execution_id: UUID, runtime: RuntimeDep) -> Execution:
+async def cancel(execution_id: UUID, runtime: RuntimeDep) -> Response:
     """Cancel all jobs that have not ended. Running jobs are stopped first, and then become `cancelled`."""
     await cancel_execution(runtime.database, execution_id)
-    return await get_execution(runtime.database, execution_id, runtime.sign)
+    return await _execution_response(runtime, execution_id)
 
 
 @router.post(
     "/api/executions/{execution_id}/retry",
     name="retry_execution",
     summary="Retry an execution",
+    response_model=Execution,
     responses={**problem_responses(404, 409, 422), 200: examples.execution},
 )
 async def retry(
     execution_id: UUID,
     runtime: RuntimeDep,
     options: Annotated[RetryOptions | None, Body(openapi_examples=examples.retry_options)] = None,
-) -> Execution:
+) -> Response:
     """Run failed, cancelled and skipped jobs again. Succeeded jobs keep their results."""
     await retry_execution(runtime.database, execution_id, resubmit=bool(options and options.resubmit))
-    return await get_execution(runtime.database, execution_id, runtime.sign)
+    return await _execution_response(runtime, execution_id)
+
+
+async def _execution_response(runtime: Runtime, execution_id: UUID) -> Response:
+    # Not by FastAPI, which would validate and encode all jobs on the event loop.
+    content = await execution_json(runtime.database, execution_id, runtime.sign)
+    return Response(content, media_type="application/json")

@@ -6,17 +6,18 @@ from datetime import datetime, timedelta
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Body, Header, Request, Response
+from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import Field
 from starlette.requests import ClientDisconnect
 
 from callsheet.api import examples
+from callsheet.api.cursors import decode_cursor, encode_cursor
 from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.errors import ApiError
 from callsheet.api.problems import problem_responses
 from callsheet.domain.errors import DigestMismatch, NotFound, TooLarge
 from callsheet.domain.model import Model
-from callsheet.engine.uploads import Upload, announce_upload, complete_upload, get_upload
+from callsheet.engine.uploads import Upload, announce_upload, complete_upload, delete_upload, get_upload, list_uploads
 from callsheet.files.partial_files import PartialFiles
 from callsheet.wiring import Runtime
 
@@ -53,6 +54,13 @@ class UploadRecord(Model):
     )
 
 
+class UploadPage(Model):
+    """One page of uploads, newest first."""
+
+    uploads: list[UploadRecord]
+    next_cursor: str | None = Field(description="Value of `cursor` for the next page; null: this is the last page")
+
+
 @router.post(
     "",
     status_code=201,
@@ -87,10 +95,51 @@ async def announce(
     return record
 
 
+@router.get(
+    "",
+    name="list_uploads",
+    summary="List uploads",
+    responses={**problem_responses(400, 422), 200: examples.upload_page},
+)
+async def list_page(
+    runtime: RuntimeDep,
+    request: Request,
+    cursor: Annotated[str | None, Query(max_length=100, description="`nextCursor` of the previous page")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> UploadPage:
+    """Return a page of uploads, newest first, complete or not."""
+    before = decode_cursor(runtime.key, cursor) if cursor else None
+    found = await list_uploads(runtime.database, before=before, limit=limit + 1)
+    page = found[:limit]
+    partial = _partial_files(request)
+    return UploadPage(
+        uploads=[await _record(runtime, partial, upload) for upload in page],
+        next_cursor=encode_cursor(runtime.key, page[-1].id) if len(found) > limit else None,
+    )
+
+
 @router.get("/{upload_id}", summary="Read an upload", responses={**problem_responses(404), 200: examples.upload})
 async def read_upload(upload_id: UUID, runtime: RuntimeDep, request: Request) -> UploadRecord:
     """Return an upload with the offset of its next part."""
     return await _record(runtime, _partial_files(request), await get_upload(runtime.database, upload_id))
+
+
+@router.delete(
+    "/{upload_id}",
+    status_code=204,
+    name="delete_upload",
+    summary="Delete an upload",
+    responses={**problem_responses(404, 409), 204: {"description": "The upload and its file are deleted"}},
+)
+async def delete(upload_id: UUID, runtime: RuntimeDep, request: Request) -> None:
+    """Delete an upload and its file, complete or not. The response is 409 while an unfinished execution uses it.
+
+    A retry of an ended execution that uses the file fails after that.
+    """
+    partial = _partial_files(request)
+    with partial.exclusive(upload_id):
+        await delete_upload(runtime.database, runtime.storage, upload_id)
+        await asyncio.to_thread(partial.remove, upload_id)
 
 
 @router.patch(

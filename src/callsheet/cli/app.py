@@ -22,6 +22,7 @@ from callsheet.cli import (
     render,
     run,
     serve,
+    stored_uploads,
     timelines,
     webhooks,
     worker,
@@ -99,6 +100,7 @@ app.add_typer(executions.group, name="executions", rich_help_panel=_SERVER)
 app.add_typer(queues.group, name="queues", rich_help_panel=_SERVER)
 app.add_typer(workers.group, name="workers", rich_help_panel=_SERVER)
 app.add_typer(webhooks.group, name="webhooks", rich_help_panel=_SERVER)
+app.add_typer(stored_uploads.group, name="uploads", rich_help_panel=_SERVER)
 app.command(rich_help_panel=_INSTALLATION)(check.check)
 app.add_typer(operations.group, name="operations", rich_help_panel=_INSTALLATION)
 app.add_typer(models.group, name="models", rich_help_panel=_INSTALLATION)

@@ -42,6 +42,8 @@ EXAMPLES: Mapping[str, str] = {
     "timeline export": "callsheet timeline export timeline.yaml cut.otio",
     "timeline import": "callsheet timeline import cut.otio",
     "up": "callsheet up --reload --import my_operations.py",
+    "uploads delete": "callsheet uploads delete 019ab1f0-0000-7000-8000-000000000006",
+    "uploads list": "callsheet uploads list",
     "version": "callsheet version",
     "watch": "callsheet watch last --timeout 15m",
     "webhooks change": "callsheet webhooks change 019ab1f0-0000-7000-8000-000000000007 --enable",

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import socket
+import sys
 from collections.abc import Mapping, Sequence
 
 from callsheet.api.app import create_app
@@ -21,6 +22,9 @@ from callsheet.wiring import Runtime, open_runtime
 
 _WITH_WORKER = "run here; Ctrl-C lets running jobs end, a second Ctrl-C returns them to their queues"
 _WITHOUT_WORKER = "not run here; start `callsheet worker`"
+
+_SWITCH_INTERVAL = 0.0005
+"""Seconds. A request takes turns with the thread several times; with the default of Python, 5 ms each."""
 
 
 async def serve_runtime(
@@ -50,6 +54,8 @@ async def serve_runtime(
                 supervisor = (
                     worker_supervisor(settings, runtime.database, worker_args, env) if worker_args is not None else None
                 )
+                # The thread that checks large plans gives way to the event loop after this time.
+                sys.setswitchinterval(_SWITCH_INTERVAL)
                 # What is loaded now stays. Without it, a full garbage collection pauses the server for half as long.
                 gc.freeze()
                 runners = [IntakeRunner(kind, runtime) for kind in intakes]

@@ -1,5 +1,6 @@
 """Pages: the list of executions, and one execution."""
 
+from functools import partial
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
@@ -14,11 +15,14 @@ from callsheet.engine.jobs.retry import retry_execution, retry_job
 from callsheet.engine.reads.executions import ExecutionFilter, get_execution, list_executions
 from callsheet.engine.reads.jobs import get_job
 from callsheet.engine.reads.queues import list_queues
+from callsheet.processes.plan_thread import in_plan_thread
 
 router = APIRouter()
 
 PAGE_SIZE = 50
 """Executions per page."""
+_MAX_JOBS_ON_LOOP = 100
+"""The page of a larger execution is rendered in a thread, so that it does not block the event loop."""
 
 
 @router.get("/")
@@ -48,7 +52,8 @@ def _warning(queue: QueueRecord) -> str:
 async def execution_page(request: Request, execution_id: UUID, runtime: RuntimeDep) -> Response:
     """Show an execution: status, jobs and files."""
     execution = await get_execution(runtime.database, execution_id, runtime.sign)
-    return page_response(
+    respond = partial(
+        page_response,
         request,
         "execution.html",
         execution=execution,
@@ -57,6 +62,7 @@ async def execution_page(request: Request, execution_id: UUID, runtime: RuntimeD
         live=execution.status not in EXECUTION_ENDED,
         params={job.job_id: {"params": job.params, "result": job.result} for job in execution.jobs},
     )
+    return await in_plan_thread(respond) if len(execution.jobs) > _MAX_JOBS_ON_LOOP else respond()
 
 
 def _summary(execution: Execution) -> str:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
-from callsheet.domain.errors import BadParams, DigestMismatch, NotFound, Problem, QuotaExceeded, TooLarge
+from callsheet.domain.errors import BadParams, DigestMismatch, InvalidState, NotFound, Problem, QuotaExceeded, TooLarge
 from callsheet.domain.ids import new_id
 from callsheet.files.content_sniffing import sniff_media_type
 from callsheet.files.media_types import guess_media_type
@@ -106,6 +106,12 @@ async def get_upload(database: Database, upload_id: UUID) -> Upload:
     return Upload(**row)
 
 
+async def list_uploads(database: Database, *, before: UUID | None, limit: int) -> list[Upload]:
+    """Return one page of uploads, newest first. `before` is the last id of the previous page."""
+    rows = await database.retry(lambda c: sql.list_uploads(c, before=before, limit=limit), timeout=5)
+    return [Upload(**row) for row in rows]
+
+
 async def find_upload(database: Database, key: str) -> Upload:
     """Return a complete upload by its key. Raises NotFound."""
     row = await database.retry(lambda c: sql.get_upload_by_key(c, key=key), timeout=5)
@@ -134,6 +140,24 @@ async def complete_upload(database: Database, storage: Storage, upload: Upload, 
 async def mark_uploads_used(connection: Connection, keys: set[str]) -> None:
     """Postpone the expiry of uploads that a submitted plan names."""
     await sql.mark_uploads_used(connection, keys=sorted(keys))
+
+
+async def delete_upload(database: Database, storage: Storage, upload_id: UUID) -> None:
+    """Delete an upload and its file.
+
+    Raises NotFound, InvalidState while an execution that has not ended names it, and StorageUnreachable.
+    """
+    async with database.transaction() as connection:
+        # A statement of its own: the next one sees a submission that held the lock.
+        row = await sql.lock_upload(connection, id=upload_id)
+        if row is None:
+            raise NotFound(f"There is no upload {upload_id}.")
+        upload = Upload(**row)
+        execution = await sql.execution_that_uses_upload(connection, key=upload.key)
+        if execution is not None:
+            raise InvalidState(f"The execution {execution} has not ended and uses the upload; cancel it first.")
+        await storage.delete([upload.key, upload.direct_key])
+        await sql.delete_uploads(connection, ids=[upload_id])
 
 
 async def delete_expired_uploads(database: Database, storage: Storage, *, max_age: timedelta) -> int:

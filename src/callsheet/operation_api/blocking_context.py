@@ -1,6 +1,5 @@
 """The job context of operations that are plain functions. They run in a thread or in a process of their own."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +43,9 @@ class ContextBridge(Protocol):
 
     def send(self, method: str, *args: Any, **options: Any) -> None:
         """Call a method that returns nothing, without waiting for it."""
+
+    def once(self, step: str, action: Callable[[], T], kind: "type[T] | TypeAdapter[T]") -> T:
+        """Run a side effect at most once in the life of the job."""
 
     def run_async(self, work: "Callable[[Context], Awaitable[T]]") -> T:
         """Run a coroutine function with the context, in the event loop. Raises TypeError in another process."""
@@ -132,8 +134,12 @@ class BlockingContext:
         return cast(Artifact, self._call("keep", path, name=name, media_type=media_type))
 
     def once(self, step: str, action: Callable[[], T], kind: "type[T] | TypeAdapter[T]") -> T:
-        """Run a side effect at most once in the life of the job; see `Context.once`. Not in a process of its own."""
-        return self.run_async(lambda job: job.once(step, lambda: asyncio.to_thread(action), kind))
+        """Run a side effect at most once in the life of the job; see `Context.once`.
+
+        A process that is killed during the action leaves the outcome unknown, as the death of a worker does.
+        """
+        self._bridge.check_stopped()
+        return self._bridge.once(step, action, kind)
 
     def run_async(self, work: "Callable[[Context], Awaitable[T]]") -> T:
         """Run a coroutine function with the async `Context`, and return its result. Not in a process of its own.

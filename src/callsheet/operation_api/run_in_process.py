@@ -15,12 +15,17 @@ from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
 
+from pydantic import TypeAdapter
+
 from callsheet.domain.errors import JobError
 from callsheet.operation_api.blocking_context import BlockingContext, JobStopped, RunFacts
 from callsheet.operation_api.run_in_thread import ThreadBridge, call_in_thread, run_facts
 from callsheet.processes.output_capture import LogLine, add_log_line, capture_output
 
 T = TypeVar("T")
+
+_RUN_ACTION = ("run action",)
+"""The reply to `once` if the step was not started before."""
 
 _spawn = multiprocessing.get_context("spawn")
 
@@ -56,6 +61,8 @@ class _OperationProcess:
     def __init__(self, function: Callable[..., Any], facts: RunFacts, params: Any) -> None:
         self._ours, theirs = _spawn.Pipe()
         self._theirs = theirs
+        # Held by the thread that serves the process during the action of a once step.
+        self._serving_action = threading.Lock()
         # Not a daemon: those cannot start processes of their own, which data loaders do.
         self._process = _spawn.Process(
             target=_main,
@@ -74,7 +81,8 @@ class _OperationProcess:
             self.kill()
             if self._process.pid is not None:
                 self._process.join()
-            self._ours.close()
+            with self._serving_action:
+                self._ours.close()
 
     def kill(self) -> None:
         """Kill the process and those that it has started."""
@@ -88,26 +96,53 @@ class _OperationProcess:
             self._process.kill()
 
     def _serve(self, bridge: ThreadBridge) -> Any:
+        try:
+            kind, *parts = self._serve_calls(bridge)
+        except (EOFError, ConnectionError):
+            bridge.check_stopped()
+            self._process.join()
+            raise JobError(f"The process of the operation died ({self._exit_text()}).") from None
+        if kind == "raised":
+            error, text = parts
+            raise error from RemoteTraceback(text)
+        return parts[0]
+
+    def _serve_calls(self, bridge: ThreadBridge) -> tuple[Any, ...]:
+        """Serve the calls of the process. Return its first other message, with its kind."""
         while True:
+            message: tuple[Any, ...] = self._ours.recv()
+            kind, *parts = message
+            match kind:
+                case "log":
+                    add_log_line(*parts)
+                case "send":
+                    method, args, options = parts
+                    bridge.send(method, *args, **options)
+                case "call":
+                    method, args, options = parts
+                    self._ours.send(_outcome_of(functools.partial(bridge.call, method, *args, **options)))
+                case "once":
+                    self._ours.send(_outcome_of(functools.partial(self._once, bridge, *parts)))
+                case _:
+                    return message
+
+    def _once(self, bridge: ThreadBridge, step: str) -> Any:
+        """Return the value of a once step, as JSON. The process runs the action."""
+        return bridge.run_async(
+            lambda job: job.once(step, lambda: asyncio.to_thread(self._run_action, bridge), TypeAdapter(Any))
+        )
+
+    def _run_action(self, bridge: ThreadBridge) -> Any:
+        """Let the process run the action of a once step. Meanwhile this thread serves its calls."""
+        with self._serving_action:
             try:
-                kind, *parts = self._ours.recv()
-            except (EOFError, ConnectionResetError):
-                bridge.check_stopped()
-                self._process.join()
-                raise JobError(f"The process of the operation died ({self._exit_text()}).") from None
-            if kind == "result":
-                return parts[0]
-            if kind == "raised":
-                error, text = parts
-                raise error from RemoteTraceback(text)
-            if kind == "log":
-                add_log_line(*parts)
-                continue
-            method, args, options = parts
-            if kind == "send":
-                bridge.send(method, *args, **options)
-            else:
-                self._ours.send(_outcome_of(functools.partial(bridge.call, method, *args, **options)))
+                self._ours.send(_RUN_ACTION)
+                _, value, error = self._serve_calls(bridge)
+            except (EOFError, OSError):
+                raise JobError("The process of the operation was killed during a step.") from None
+        if error is not None:
+            raise error
+        return value
 
     def _exit_text(self) -> str:
         code = self._process.exitcode or 0
@@ -141,12 +176,36 @@ class _PipeBridge:
         """Do nothing: the process of a stopped run is killed."""
 
     def call(self, method: str, *args: Any, **options: Any) -> Any:
-        with self._lock:
-            self._connection.send(("call", method, args, options))
-            result, error = self._connection.recv()
+        result, error = self._exchange("call", method, args, options)
         if error is not None:
             raise error
         return result
+
+    def once(self, step: str, action: Callable[[], T], kind: type[T] | TypeAdapter[T]) -> T:
+        reader: TypeAdapter[T] = kind if isinstance(kind, TypeAdapter) else TypeAdapter(kind)
+        reply = self._exchange("once", step)
+        if reply != _RUN_ACTION:
+            stored, error = reply
+            if error is not None:
+                raise error
+            return reader.validate_python(stored)
+        # Not under the lock: the action, and other threads, may use the context.
+        try:
+            value = action()
+            as_json = reader.dump_python(value, mode="json")
+        except BaseException as raised:
+            _, error = self._exchange("acted", None, _picklable(raised))
+            raise (error or raised) from raised
+        _, error = self._exchange("acted", as_json, None)
+        if error is not None:
+            raise error
+        return value
+
+    def _exchange(self, *message: Any) -> Any:
+        """Send a message and return the reply to it."""
+        with self._lock:
+            self._connection.send(message)
+            return self._connection.recv()
 
     def send(self, method: str, *args: Any, **options: Any) -> None:
         with self._lock:
@@ -157,7 +216,7 @@ class _PipeBridge:
             self._connection.send(("log", line.level, line.logger, line.message))
 
     def run_async(self, work: Any) -> Any:  # noqa: ARG002 - a method of ContextBridge
-        raise TypeError("`once` and `run_async` need an operation that runs in a thread (run_in='thread')")
+        raise TypeError("`run_async` needs an operation that runs in a thread (run_in='thread')")
 
 
 def _main(connection: Connection, module: str, name: str, facts: RunFacts, params: Any) -> None:

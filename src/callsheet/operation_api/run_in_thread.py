@@ -5,12 +5,15 @@ import contextvars
 import functools
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from uuid import UUID
 
 import structlog
 
 from callsheet.operation_api.blocking_context import BlockingContext, JobStopped, RunFacts
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 T = TypeVar("T")
 
@@ -78,6 +81,10 @@ class ThreadBridge:
     def send(self, method: str, *args: Any, **options: Any) -> None:
         """Call a method of the context in the event loop, without waiting for it."""
         self._loop.call_soon_threadsafe(functools.partial(getattr(self.job, method), *args, **options))
+
+    def once(self, step: str, action: Callable[[], T], kind: "type[T] | TypeAdapter[T]") -> T:
+        """Run a side effect at most once in the life of the job, in a thread."""
+        return cast(T, self.run_async(lambda job: job.once(step, lambda: asyncio.to_thread(action), kind)))
 
     def run_async(self, work: Callable[[Any], Awaitable[T]]) -> T:
         """Run a coroutine function with the context in the event loop. It is cancelled when the run is stopped."""

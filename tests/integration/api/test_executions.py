@@ -1,8 +1,15 @@
 """Submit, read, list, cancel and retry executions."""
 
 import asyncio
+import json
+import re
+import threading
+from uuid import UUID
 
 import pytest
+
+from callsheet.console import rendering, responses
+from callsheet.engine.reads import executions, jobs
 
 from .conftest import codes
 
@@ -298,3 +305,63 @@ async def test_a_single_job_is_read_cancelled_and_retried(working, tmp_path):
 
     read = (await working.client.get(f"/api/jobs/{job['id']}")).json()
     assert (read["jobId"], read["status"], read["actions"]) == ("a", "succeeded", [])
+
+
+async def test_a_large_execution_is_read_as_a_small_one_is_but_in_a_thread(api, monkeypatch):
+    threads = []
+
+    def job_record(*args):
+        threads.append(threading.current_thread())
+        return jobs.job_record(*args)
+
+    monkeypatch.setattr(executions, "job_record", job_record)
+    names = [f"a{number}" for number in range(150)]
+    large = await api.submit(*((name, "noop", {"value": name}) for name in names))
+    small = await api.submit(("a", "noop", {}))
+    texts = [(await api.client.get(f"/api/executions/{execution_id}")).text for execution_id in (large, small)]
+
+    read = [await executions.get_execution(api.runtime.database, UUID(key), api.runtime.sign) for key in (large, small)]
+    for text, execution in zip(texts, read, strict=True):
+        assert {**json.loads(text), "artifacts": []} == json.loads(execution.model_dump_json())
+    assert [job["params"]["value"] for job in json.loads(texts[0])["jobs"]] == names
+    in_thread = [thread is not threading.main_thread() for thread in threads]
+    assert in_thread == [True] * 150 + [False] + [True] * 150 + [False]
+
+
+async def test_the_page_of_a_large_execution_is_rendered_in_a_thread(api, monkeypatch):
+    threads = []
+
+    def render_template(*args, **context):
+        threads.append(threading.current_thread())
+        return rendering.render_template(*args, **context)
+
+    monkeypatch.setattr(responses, "render_template", render_template)
+    large = await api.submit(*((f"a{number}", "noop", {}) for number in range(150)))
+
+    page = await api.client.get(f"/executions/{large}")
+
+    assert page.status_code == 200
+    assert "a149" in page.text
+    assert threads != [threading.main_thread()]
+
+
+async def test_a_job_is_read_with_its_own_dependencies_and_the_artifacts_in_its_result(working):
+    values = {"file": "${a.file}", "other": {"artifactId": "no id of an artifact"}}
+    execution_id = await working.submit(
+        ("a", "write", {"text": "x"}), ("b", "noop", {"value": values}), ("c", "noop", {"value": "${b.value}"})
+    )
+    execution = await working.ended(execution_id)
+
+    read = [(await working.client.get(f"/api/jobs/{job['id']}")).json() for job in execution["jobs"]]
+
+    assert [job["dependsOn"] for job in read] == [[], ["a"], ["b"]]
+    assert [without_expiry(job) for job in read] == [without_expiry(job) for job in execution["jobs"]]
+    for job in read[1:]:
+        assert job["result"]["value"]["other"] == {"artifactId": "no id of an artifact"}
+        downloaded = await working.client.get(job["result"]["value"]["file"]["url"])
+        assert downloaded.text == "x"
+
+
+def without_expiry(job):
+    """Return a job with the URLs of its result without their queries, which contain the time."""
+    return json.loads(re.sub(r'\?[^"]*"', '"', json.dumps(job)))

@@ -2,7 +2,10 @@
 
 import asyncio
 import hashlib
+import json
 import os
+import subprocess
+import sys
 from datetime import timedelta
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -213,6 +216,71 @@ async def test_unused_uploads_expire_unless_an_unfinished_execution_needs_them(a
     assert (await api.client.get(f"/api/uploads/{unused['id']}")).status_code == 404
     assert stored_uploads(api) == sorted(f"{each['sha256']}.png" for each in (used, young))
     assert await clean() == 0
+
+
+async def test_uploads_are_listed_newest_first_in_pages(api):
+    complete = await uploaded(api, b"first")
+    _, second = await announce(api, b"second")
+    await api.client.patch(f"/api/uploads/{second['id']}", content=b"sec", headers={"Upload-Offset": "0"})
+    _, third = await announce(api, b"third")
+
+    first_page = (await api.client.get("/api/uploads", params={"limit": 2})).json()
+    last_page = (await api.client.get("/api/uploads", params={"limit": 2, "cursor": first_page["nextCursor"]})).json()
+
+    found = [*first_page["uploads"], *last_page["uploads"]]
+    assert [(each["id"], each["offset"], each["complete"]) for each in found] == [
+        (third["id"], 0, False),
+        (second["id"], 3, False),
+        (complete["id"], 5, True),
+    ]
+    assert last_page["nextCursor"] is None
+    assert (await api.client.get("/api/uploads", params={"cursor": "forged"})).json()["code"] == "bad_cursor"
+
+
+async def test_a_deleted_upload_is_gone_with_its_file_and_can_be_sent_again(api):
+    complete = await uploaded(api, b"first")
+    _, incomplete = await announce(api, b"second")
+    await api.client.patch(f"/api/uploads/{incomplete['id']}", content=b"sec", headers={"Upload-Offset": "0"})
+
+    deleted = [await api.client.delete(f"/api/uploads/{each['id']}") for each in (complete, incomplete)]
+    again = await api.client.delete(f"/api/uploads/{complete['id']}")
+
+    assert [(response.status_code, response.content) for response in deleted] == [(204, b""), (204, b"")]
+    assert (again.status_code, again.json()["code"]) == (404, "not_found")
+    assert (await api.client.get("/api/uploads")).json()["uploads"] == []
+    assert stored_uploads(api) == []
+    assert list((api.runtime.settings.data_dir / "uploads").glob("*.part")) == []
+    assert (await uploaded(api, b"first"))["complete"]
+
+
+async def test_an_upload_is_kept_while_an_unfinished_execution_uses_it(api):
+    upload = await uploaded(api, b"used")
+    execution_id = await api.submit(("a", "noop", {"value": upload["source"]}))
+
+    refused = await api.client.delete(f"/api/uploads/{upload['id']}")
+    await api.client.post(f"/api/executions/{execution_id}/cancel")
+    deleted = await api.client.delete(f"/api/uploads/{upload['id']}")
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "invalid_state")
+    assert execution_id in refused.json()["detail"]
+    assert deleted.status_code == 204
+
+
+async def test_the_command_line_lists_and_deletes_uploads(api):
+    upload = await uploaded(api, b"first")
+
+    async def run(*arguments):
+        command = [sys.executable, "-m", "callsheet", "uploads", *arguments, "--url", str(api.client.base_url)]
+        return await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=60, check=True)
+
+    listed = await run("list")
+    deleted = await run("delete", upload["id"])
+    empty = await run("list", "--json")
+
+    assert listed.stdout.splitlines()[1].split()[:4] == [upload["id"], "5", "B", "complete"]
+    assert listed.stdout.splitlines()[1].endswith(upload["source"])
+    assert deleted.stderr.strip() == f"{upload['id']}: deleted"
+    assert json.loads(empty.stdout) == []
 
 
 async def test_a_plan_that_names_an_upload_postpones_its_expiry(api):

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -11,7 +12,7 @@ import pytest
 from plans import job, plan
 
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.errors import Transient
+from callsheet.domain.errors import NoEffect, Transient
 from callsheet.domain.model import Model
 from callsheet.operation_api.blocking_context import BlockingContext, JobStopped
 from callsheet.operation_api.contract import Context, operation
@@ -122,9 +123,63 @@ def pay(job: BlockingContext, params: Params) -> Empty:
     return Empty()
 
 
+class Receipt(Model):
+    amount: timedelta
+    text: str
+
+
+def _buy(job: BlockingContext, params: Params) -> Receipt:
+    with Path(params.file).open("a") as ledger:
+        ledger.write("paid\n")
+    job.progress(0.5, "paid")
+    # Another thread may use the context while the step runs.
+    helper = threading.Thread(target=lambda: job.keep(_written(job, "other")))
+    helper.start()
+    helper.join()
+    return Receipt(amount=timedelta(seconds=7), text=params.text)
+
+
+def _written(job: BlockingContext, text: str) -> Path:
+    path = job.dir / "note.txt"
+    path.write_text(text)
+    return path
+
+
+@operation("pay-in-process", queue="test", run_in="process", attempts=2)
+def pay_in_process(job: BlockingContext, params: Params) -> Empty:
+    """Pay in a once step, fail once, and check the stored value."""
+    receipt = job.once("pay", lambda: _buy(job, params), Receipt)
+    assert receipt == Receipt(amount=timedelta(seconds=7), text=params.text)
+    if job.attempt == 1:
+        raise Transient("after the payment", retry_after=0.01)
+    return Empty()
+
+
+@operation("pay-later-in-process", queue="test", run_in="process", attempts=3)
+def pay_later_in_process(job: BlockingContext, params: Params) -> Empty:
+    """Fail without effect, then with an unknown one."""
+
+    def action() -> int:
+        with Path(params.file).open("a") as ledger:
+            ledger.write(f"{job.attempt}\n")
+        if job.attempt == 1:
+            raise NoEffect("not charged", retry_after=0.01)
+        raise Transient("the connection broke", retry_after=0.01)
+
+    job.once("pay", action, int)
+    return Empty()
+
+
+@operation("die-in-once", queue="test", run_in="process", attempts=2)
+def die_in_once(job: BlockingContext, params: Params) -> Empty:
+    """Die in a once step."""
+    job.once("pay", lambda: os.kill(os.getpid(), signal.SIGKILL), type(None))
+    return Empty()
+
+
 OPERATIONS = [
     *(make_in_thread, make_in_process, wait_in_thread, sleep_in_process, fail_in_thread, fail_in_process),
-    *(busy_in_process, die_in_process, deaf, pay),
+    *(busy_in_process, die_in_process, deaf, pay, pay_in_process, pay_later_in_process, die_in_once),
 ]
 
 
@@ -187,13 +242,42 @@ async def test_a_process_that_crashes_fails_its_job_and_not_its_worker(engine):
     assert execution.jobs[0].error.message == "The process of the operation died (killed by SIGSEGV)."
 
 
-async def test_a_once_step_of_a_thread_runs_once(engine, tmp_path):
+@pytest.mark.parametrize("name", ["pay", "pay-in-process"])
+async def test_a_once_step_runs_once(engine, tmp_path, name):
     ledger = tmp_path / "ledger"
-    execution = await engine.run(plan(job("a", "pay", params={"file": str(ledger)})), timeout=60)
+    execution = await engine.run(plan(job("a", name, params={"file": str(ledger), "text": "thanks"})), timeout=60)
 
     assert execution.jobs[0].attempts == 1
     assert execution.status == "succeeded"
     assert ledger.read_text() == "paid\n"
+
+
+async def test_a_once_step_of_a_process_is_repeated_only_if_it_certainly_had_no_effect(engine, tmp_path):
+    ledger = tmp_path / "ledger"
+    execution = await engine.run(plan(job("a", "pay-later-in-process", params={"file": str(ledger)})), timeout=60)
+
+    assert execution.jobs[0].error.code == "outcome_unknown"
+    assert ledger.read_text() == "1\n2\n"
+
+
+async def test_a_process_that_dies_in_a_once_step_leaves_its_outcome_unknown(engine):
+    execution = await engine.run(plan(job("a", "die-in-once")), timeout=60)
+    failed = execution.jobs[0]
+    assert failed.error.message == "The process of the operation died (killed by SIGKILL)."
+
+    await engine.retry(execution.execution_id)
+
+    assert (await engine.ended(execution.execution_id)).jobs[0].error.code == "outcome_unknown"
+
+
+async def test_a_once_step_of_a_process_works_with_the_context_of_the_test_kit(tmp_path):
+    context = RecordingContext(tmp_path)
+    params = Params(file=str(tmp_path / "ledger"), text="thanks")
+
+    with pytest.raises(Transient, match="after the payment"):
+        await pay_in_process.run(context, params)
+
+    assert (tmp_path / "ledger").read_text() == "paid\n"
 
 
 async def test_a_thread_that_does_not_stop_keeps_its_slot_after_its_job_has_ended(engine, tmp_path):

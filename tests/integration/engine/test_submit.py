@@ -7,6 +7,10 @@ import pytest
 from plans import job, plan
 
 from callsheet.domain.errors import IdempotencyConflict, PlanRefused
+from callsheet.domain.plan_validation import check_plan, read_submission
+from callsheet.engine.jobs.execution_rows import ExecutionRows, insertion_arguments
+from callsheet.operation_api.catalog import Catalog
+from callsheet.testing.operations import noop
 
 
 async def counts(engine):
@@ -99,3 +103,26 @@ async def test_metadata_is_stored_unchanged(idle_engine):
     execution_id = await idle_engine.submit(plan(job("a")), metadata=metadata)
 
     assert (await idle_engine.execution(execution_id)).metadata == metadata
+
+
+@pytest.mark.parametrize("value", ['a "b" \\ c', "{1,NULL}", "NULL", "", " ", "a\nb\t,", "é🎬", "\\", '"'])
+async def test_texts_are_stored_as_they_were_submitted(idle_engine, value):
+    execution_id = await idle_engine.submit(plan(job("NULL", params={"value": value}), job("b", after=["NULL"])))
+
+    execution = await idle_engine.execution(execution_id)
+    assert [(each.job_id, each.params, each.depends_on) for each in execution.jobs] == [
+        ("NULL", {"value": value}, []),
+        ("b", {}, ["NULL"]),
+    ]
+
+
+async def test_the_event_loop_encodes_no_long_arrays_at_a_submission(idle_engine):
+    chain = plan(*(job(f"a{n}", after=[f"a{n - 1}"] if n else []) for n in range(200)))
+    submission = read_submission({"executionPlan": chain})
+    catalog = Catalog([noop])
+    rows = ExecutionRows(submission, check_plan(submission.execution_plan, catalog, max_jobs=200), catalog)
+
+    arguments = insertion_arguments([rows])
+
+    arrays = {name for name, value in arguments.items() if not isinstance(value, str) and len(value) > 1}
+    assert arrays == {"job_ids", "job_executions"}

@@ -1,6 +1,8 @@
 """Import and export of timelines as OpenTimelineIO."""
 
 import json
+import re
+import zipfile
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -557,3 +559,38 @@ def test_a_deeply_nested_file_is_rejected(tmp_path: Path):
     # The library would end the process.
     with pytest.raises(InvalidOtio, match="nested too deeply"):
         read_otio(path)
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"../outside.txt": b"x"}, "an entry outside of its folder: '../outside.txt'"),
+        ({"/outside.txt": b"x"}, "an entry outside of its folder: '/outside.txt'"),
+        ({"media/a.mov": bytes(150 * 2**20)}, "to 157,286,400 bytes; at most"),
+        ({f"media/{number}": b"" for number in range(10_001)}, "10,001 entries; at most 10,000 are allowed"),
+    ],
+    ids=["parent", "absolute", "bomb", "entries"],
+)
+def test_a_hostile_bundle_is_rejected_before_it_is_unpacked(tmp_path, entries, message):
+    bundle = tmp_path / "cut.otioz"
+    with zipfile.ZipFile(bundle, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name, content in entries.items():
+            archive.writestr(name, content)
+
+    with pytest.raises(InvalidOtio, match=re.escape(message)):
+        from_otio(bundle)
+
+    assert list(tmp_path.iterdir()) == [bundle]
+
+
+def test_a_bundle_with_a_false_size_of_an_entry_is_rejected(tmp_path):
+    bundle = tmp_path / "cut.otioz"
+    with zipfile.ZipFile(bundle, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("content.otio", bytes(10_000_000))
+    data = bundle.read_bytes()
+    bundle.write_bytes(data.replace((10_000_000).to_bytes(4, "little"), (10).to_bytes(4, "little")))
+
+    with pytest.raises(InvalidOtio, match="cannot be unpacked"):
+        from_otio(bundle)
+
+    assert list(tmp_path.iterdir()) == [bundle]

@@ -57,6 +57,11 @@ JOIN execution_jobs u ON u.id = e.upstream
 WHERE d.execution_id = :execution_id
 GROUP BY d.id, d.job_id;
 
+-- name: upstream_jobs
+-- The upstream jobs of a job.
+SELECT u.job_id, u.status FROM edges e JOIN execution_jobs u ON u.id = e.upstream
+WHERE e.downstream = :id ORDER BY u.number;
+
 -- name: upstream_results
 -- Results of the upstream jobs, to resolve references. The result of a failed job (continue_on_failure) is null.
 SELECT e.downstream, u.job_id, u.result::text AS result
@@ -111,6 +116,13 @@ ORDER BY f.place, n.number;
 SELECT a.id, a.execution_id, a.job, j.job_id, a.name, a.key, a.media_type, a.size, a.sha256, a.probe::text AS probe,
        a.created_at
 FROM artifacts a JOIN execution_jobs j ON j.id = a.job WHERE a.execution_id = :execution_id ORDER BY a.id;
+
+-- name: artifacts_by_ids
+-- Those of the artifacts that belong to the execution.
+SELECT a.id, a.execution_id, a.job, j.job_id, a.name, a.key, a.media_type, a.size, a.sha256, a.probe::text AS probe,
+       a.created_at
+FROM artifacts a JOIN execution_jobs j ON j.id = a.job
+WHERE a.id = ANY (:ids::uuid[]) AND a.execution_id = :execution_id;
 
 -- name: get_artifact^
 SELECT a.id, a.execution_id, a.job, j.job_id, a.name, a.key, a.media_type, a.size, a.sha256, a.probe::text AS probe,

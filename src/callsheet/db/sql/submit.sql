@@ -1,6 +1,8 @@
 -- name: insert_executions
 -- Inserts executions with their jobs, edges and first event, then notifies the queues.
 -- One statement, so that they are stored completely or not at all.
+-- Most columns arrive as the texts of arrays, '{1,2}': PostgreSQL parses them faster than the client encodes arrays, and
+-- the event loop of the client waits while it encodes. :job_ids and :job_executions are arrays because members are read.
 -- An execution whose idempotency key is already used is not stored. Its id is returned. Keys are taken in order, so
 -- that no two statements wait for each other.
 WITH given AS (
@@ -28,17 +30,18 @@ WITH given AS (
            j.params::jsonb, j.pending_dependencies, j.has_downstream, j.continue_on_failure, j.on_worker_lost,
            j.timeout_seconds, j.max_attempts,
            CASE WHEN j.pending_dependencies = 0 THEN clock_timestamp() END, j.reserved_for
-    FROM unnest(:job_ids::uuid[], :job_executions::uuid[], :job_names::text[], :operations::text[], :queues::text[],
-                :priorities::int[], :params::text[], :pending_dependencies::int[], :has_downstream::bool[],
-                :continue_on_failure::bool[], :on_worker_lost::text[], :timeouts::float8[], :max_attempts::int[],
-                :reserved_for::uuid[])
+    FROM unnest(:job_ids::uuid[], :job_executions::uuid[], :job_names::text::text[],
+                :operations::text::text[], :queues::text::text[], :priorities::text::int[], :params::text::text[],
+                :pending_dependencies::text::int[], :has_downstream::text::bool[], :continue_on_failure::text::bool[],
+                :on_worker_lost::text::text[], :timeouts::text::float8[], :max_attempts::text::int[],
+                :reserved_for::text::uuid[])
         AS j (id, execution_id, job_id, operation, queue, priority, params, pending_dependencies, has_downstream,
               continue_on_failure, on_worker_lost, timeout_seconds, max_attempts, reserved_for)
     WHERE j.execution_id NOT IN (SELECT id FROM duplicates)
 ), new_edges AS (
     INSERT INTO edges (upstream, downstream)
     SELECT (:job_ids::uuid[])[e.upstream], (:job_ids::uuid[])[e.downstream]
-    FROM unnest(:upstream::int[], :downstream::int[]) AS e (upstream, downstream)
+    FROM unnest(:upstream::text::int[], :downstream::text::int[]) AS e (upstream, downstream)
     WHERE (:job_executions::uuid[])[e.upstream] NOT IN (SELECT id FROM duplicates)
 ), new_events AS (
     INSERT INTO events (execution_id, number, type, data)

@@ -12,6 +12,22 @@ SELECT coalesce(sum(size), 0)::bigint FROM uploads WHERE key <> :key;
 -- name: get_upload^
 SELECT id, key, sha256, size, media_type, used_at, completed_at FROM uploads WHERE id = :id;
 
+-- name: list_uploads
+-- One page, newest first. :before is the last id of the previous page.
+SELECT id, key, sha256, size, media_type, used_at, completed_at FROM uploads
+WHERE :before::uuid IS NULL OR id < :before
+ORDER BY id DESC
+LIMIT :limit;
+
+-- name: lock_upload^
+SELECT id, key, sha256, size, media_type, used_at, completed_at FROM uploads WHERE id = :id FOR UPDATE;
+
+-- name: execution_that_uses_upload$
+-- An execution that has not ended and has a job that names the upload.
+SELECT e.id FROM executions e JOIN execution_jobs j ON j.execution_id = e.id
+WHERE e.status IN ('queued', 'running') AND strpos(j.params::text, :key) > 0
+LIMIT 1;
+
 -- name: get_upload_by_key^
 SELECT id, key, sha256, size, media_type, used_at, completed_at FROM uploads
 WHERE key = :key AND completed_at IS NOT NULL;

@@ -2,10 +2,10 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import orjson
@@ -13,11 +13,17 @@ import orjson
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
-from callsheet.domain.records import Execution, ExecutionSummary
+from callsheet.domain.records import Execution, ExecutionSummary, Job, StoredArtifact
 from callsheet.domain.statuses import ENDED, ExecutionStatus, JobStatus, execution_actions_from
 from callsheet.engine.reads.artifacts import SignUrl, stored_artifact
 from callsheet.engine.reads.jobs import job_record
-from callsheet.engine.reads.wait_reasons import read_wait_reasons
+from callsheet.engine.reads.wait_reasons import Fleet, read_fleet_of, wait_reason
+from callsheet.processes.plan_thread import in_plan_thread
+
+T = TypeVar("T")
+
+_MAX_JOBS_ON_LOOP = 100
+"""Larger executions are built in a thread, so that they do not block the event loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,33 +40,84 @@ class ExecutionFilter:
 
 async def get_execution(database: Database, execution_id: UUID, sign: SignUrl) -> Execution:
     """Return an execution with its jobs and artifacts. Raises NotFound."""
+    stored = await _read_execution(database, execution_id, sign)
+    return await _built(stored, stored.record)
+
+
+async def execution_json(database: Database, execution_id: UUID, sign: SignUrl) -> bytes:
+    """Return an execution as `get_execution` does, as JSON. Raises NotFound.
+
+    It is encoded job by job: one call for thousands of jobs would hold the interpreter lock for too long.
+    """
+    stored = await _read_execution(database, execution_id, sign)
+    return await _built(stored, stored.json)
+
+
+async def _built(stored: "_StoredExecution", build: Callable[[], T]) -> T:
+    return await in_plan_thread(build) if len(stored.jobs) > _MAX_JOBS_ON_LOOP else build()
+
+
+async def _read_execution(database: Database, execution_id: UUID, sign: SignUrl) -> "_StoredExecution":
     # One snapshot, so that execution, jobs and artifacts are consistent.
     async with database.connection() as c, c.transaction(isolation="repeatable_read", readonly=True):
-        return await _read_execution(c, execution_id, sign)
+        row = await sql.get_execution(c, id=execution_id)
+        if row is None:
+            raise NotFound(f"There is no execution {execution_id}.")
+        jobs = await sql.jobs_of_executions(c, execution_ids=[execution_id])
+        return _StoredExecution(
+            row,
+            jobs,
+            await sql.dependencies_of(c, execution_id=execution_id),
+            await sql.artifacts_of_execution(c, execution_id=execution_id),
+            await read_fleet_of(c, jobs),
+            sign,
+        )
 
 
-async def _read_execution(connection: Connection, execution_id: UUID, sign: SignUrl) -> Execution:
-    row = await sql.get_execution(connection, id=execution_id)
-    if row is None:
-        raise NotFound(f"There is no execution {execution_id}.")
-    job_rows = await sql.jobs_of_executions(connection, execution_ids=[execution_id])
-    dependencies = await sql.dependencies_of(connection, execution_id=execution_id)
-    files = await sql.artifacts_of_execution(connection, execution_id=execution_id)
-    depends_on = {r["downstream"]: r["upstream"] for r in dependencies}
-    artifacts = {r["id"]: stored_artifact(r, sign) for r in files}
-    reasons = await read_wait_reasons(connection, job_rows, {r["downstream"]: r["awaited"] for r in dependencies})
-    jobs = [job_record(job, depends_on.get(job["job_id"], []), artifacts, reasons.get(job["id"])) for job in job_rows]
-    counts: dict[JobStatus, int] = defaultdict(int)
-    for job in jobs:
-        counts[job.status] += 1
-    done = sum(1.0 if job.status in ENDED else job.progress for job in jobs)
-    return Execution(
-        **_summary(row, dict(counts), done),
-        callback_url=row["callback_url"],
-        last_event=row["last_event"],
-        jobs=jobs,
-        artifacts=list(artifacts.values()),
-    )
+@dataclass(frozen=True, slots=True)
+class _StoredExecution:
+    """The rows of an execution. Its methods are CPU-bound."""
+
+    row: Mapping[str, Any]
+    jobs: list[Mapping[str, Any]]
+    dependencies: list[Mapping[str, Any]]
+    artifacts: list[Mapping[str, Any]]
+    fleet: Fleet
+    sign: SignUrl
+
+    def record(self) -> Execution:
+        artifacts = self._artifact_records()
+        return Execution(**self._fields(), jobs=list(self._job_records(artifacts)), artifacts=list(artifacts.values()))
+
+    def json(self) -> bytes:
+        artifacts = self._artifact_records()
+        head = Execution(**self._fields(), jobs=[], artifacts=[]).model_dump_json(exclude={"jobs", "artifacts"})
+        jobs = ",".join(job.model_dump_json() for job in self._job_records(artifacts))
+        files = ",".join(artifact.model_dump_json() for artifact in artifacts.values())
+        return f'{head[:-1]},"jobs":[{jobs}],"artifacts":[{files}]}}'.encode()
+
+    def _fields(self) -> dict[str, Any]:
+        counts: dict[JobStatus, int] = defaultdict(int)
+        done = 0.0
+        for job in self.jobs:
+            status = JobStatus(job["status"])
+            counts[status] += 1
+            done += 1.0 if status in ENDED else job["progress"]
+        return {
+            **_summary(self.row, dict(counts), done),
+            "callback_url": self.row["callback_url"],
+            "last_event": self.row["last_event"],
+        }
+
+    def _artifact_records(self) -> dict[UUID, StoredArtifact]:
+        return {row["id"]: stored_artifact(row, self.sign) for row in self.artifacts}
+
+    def _job_records(self, artifacts: Mapping[UUID, StoredArtifact]) -> Iterator[Job]:
+        dependencies = {row["downstream"]: row for row in self.dependencies}
+        for job in self.jobs:
+            found = dependencies.get(job["job_id"])
+            upstream, awaited = (found["upstream"], found["awaited"]) if found else ([], [])
+            yield job_record(job, upstream, artifacts, wait_reason(job, self.fleet, awaited))
 
 
 async def list_executions(

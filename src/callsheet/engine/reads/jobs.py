@@ -1,6 +1,6 @@
 """Read jobs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -10,10 +10,11 @@ from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
 from callsheet.domain.records import Job, StoredArtifact
-from callsheet.domain.statuses import JobStatus, actions_from
+from callsheet.domain.statuses import ENDED, JobStatus, actions_from
 from callsheet.domain.wait_reasons import WaitReason
 from callsheet.engine.reads.artifacts import SignUrl, stored_artifact
-from callsheet.engine.reads.wait_reasons import read_wait_reasons
+from callsheet.engine.reads.wait_reasons import read_fleet_of
+from callsheet.engine.reads.wait_reasons import wait_reason as wait_reason_of
 
 _COLUMNS = (
     *("id", "execution_id", "job_id", "operation", "queue", "priority", "progress", "progress_message"),
@@ -30,12 +31,14 @@ async def get_job(database: Database, job_id: UUID, sign: SignUrl) -> Job:
         row = await sql.get_job(connection, id=job_id)
         if row is None:
             raise NotFound(f"There is no job {job_id}.")
-        dependencies = await sql.dependencies_of(connection, execution_id=row["execution_id"])
-        depends_on = {r["downstream"]: r["upstream"] for r in dependencies}
-        files = await sql.artifacts_of_execution(connection, execution_id=row["execution_id"])
-        reasons = await read_wait_reasons(connection, [row], {r["downstream"]: r["awaited"] for r in dependencies})
+        upstream = await sql.upstream_jobs(connection, id=job_id)
+        awaited = [job["job_id"] for job in upstream if JobStatus(job["status"]) not in ENDED]
+        reason = wait_reason_of(row, await read_fleet_of(connection, [row]), awaited)
+        files = await sql.artifacts_by_ids(
+            connection, execution_id=row["execution_id"], ids=list(_artifact_ids(_result(row)))
+        )
         artifacts = {r["id"]: stored_artifact(r, sign) for r in files}
-        return job_record(row, depends_on.get(row["job_id"], []), artifacts, reasons.get(row["id"]))
+        return job_record(row, [job["job_id"] for job in upstream], artifacts, reason)
 
     return await database.retry(read, timeout=5)
 
@@ -52,7 +55,7 @@ def job_record(
         **{name: row[name] for name in _COLUMNS},
         status=status,
         params=orjson.loads(row["params"]),
-        result=with_urls(orjson.loads(row["result"]), artifacts) if row["result"] else None,
+        result=with_urls(_result(row), artifacts),
         error=orjson.loads(row["error"]) if row["error"] else None,
         depends_on=depends_on,
         wait_reason=wait_reason,
@@ -63,6 +66,29 @@ def job_record(
     )
 
 
+def _result(row: Mapping[str, Any]) -> Any:
+    return orjson.loads(row["result"]) if row["result"] else None
+
+
+def _artifact_ids(value: Any) -> Iterator[UUID]:
+    """Yield the ids of the artifacts in a result."""
+    if isinstance(value, dict):
+        if (artifact_id := _artifact_id(value)) is not None:
+            yield artifact_id
+        value = list(value.values())
+    if isinstance(value, list):
+        for item in value:
+            yield from _artifact_ids(item)
+
+
+def _artifact_id(value: Mapping[str, Any]) -> UUID | None:
+    """Return the id of an artifact in a result; None for another object, also one with an `artifactId` of its own."""
+    try:
+        return UUID(value["artifactId"])
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return None
+
+
 def with_urls(value: Any, artifacts: Mapping[UUID, StoredArtifact]) -> Any:
     """Return a result in which each artifact has its signed URL from `artifacts`."""
     if isinstance(value, list):
@@ -70,6 +96,7 @@ def with_urls(value: Any, artifacts: Mapping[UUID, StoredArtifact]) -> Any:
     if not isinstance(value, dict):
         return value
     signed = {key: with_urls(item, artifacts) for key, item in value.items()}
-    if "artifactId" in value and (artifact := artifacts.get(UUID(value["artifactId"]))):
+    artifact_id = _artifact_id(value)
+    if artifact_id is not None and (artifact := artifacts.get(artifact_id)):
         signed["url"] = artifact.url
     return signed

@@ -133,21 +133,17 @@ class FleetSnapshot:
             return self._fleet
 
 
-async def read_wait_reasons(
-    connection: Connection, jobs: Iterable[Mapping[str, Any]], awaited: Mapping[str, list[str]]
-) -> dict[UUID, WaitReason]:
-    """Return why jobs wait, by the id of their record. Jobs that run without waiting, or have ended, are left out.
+async def read_fleet_of(connection: Connection, jobs: Iterable[Mapping[str, Any]]) -> Fleet:
+    """Return what `wait_reason` needs to know about the fleet for these jobs, given as rows."""
+    ready = {row["queue"] for row in jobs if row["status"] == JobStatus.QUEUED}
+    return await read_fleet(connection, ready) if ready else Fleet([], {})
 
-    `jobs` are rows of one execution. `awaited` are the upstream jobs of each job that have not ended, by plan ids.
+
+def wait_reason(row: Mapping[str, Any], fleet: Fleet, awaited: list[str]) -> WaitReason | None:
+    """Return why a job waits; None if it runs without waiting, or has ended.
+
+    `awaited` are its upstream jobs that have not ended, by plan ids.
     """
-    rows = list(jobs)
-    ready = {row["queue"] for row in rows if row["status"] == JobStatus.QUEUED}
-    fleet = await read_fleet(connection, ready) if ready else Fleet([], {})
-    reasons = {row["id"]: _reason_of(row, fleet, awaited.get(row["job_id"], [])) for row in rows}
-    return {job: reason for job, reason in reasons.items() if reason is not None}
-
-
-def _reason_of(row: Mapping[str, Any], fleet: Fleet, awaited: list[str]) -> WaitReason | None:
     match row["status"]:
         case JobStatus.PENDING:
             return _dependencies(row["job_id"], awaited)

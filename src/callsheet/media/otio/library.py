@@ -3,13 +3,21 @@
 import importlib
 import json
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
 from callsheet.domain.document_limits import check_size
 from callsheet.domain.errors import BadInput, ConfigurationError, NotFound
+
+_MAX_ENTRIES = 10_000
+"""Files of a bundle."""
+_MAX_UNPACKED_BYTES = 200 * 2**30
+_MAX_RATIO = 20
+"""Unpacked size in relation to the size of the bundle. Media in a bundle is not compressed."""
+_MIN_UNPACKED_BYTES = 100 * 2**20
+"""Allowed at any ratio: the timeline is text and compresses well."""
 
 METADATA_KEY = "callsheet"
 """Key in the metadata of OpenTimelineIO objects. It holds what OpenTimelineIO cannot represent."""
@@ -92,11 +100,30 @@ def _unpack(path: Path) -> Path:
     try:
         # Atomic, because an existing folder is reused the next time.
         with TemporaryDirectory(dir=folder.parent) as temporary, zipfile.ZipFile(path) as bundle:
+            _check_bundle(path, bundle.infolist())
+            # Reads no more of an entry than its checked size.
             bundle.extractall(Path(temporary) / "bundle")
             (Path(temporary) / "bundle").rename(folder)
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError) as error:
         raise InvalidOtio(f"'{path}' cannot be unpacked: {error}") from None
     return folder
+
+
+def _check_bundle(path: Path, entries: list[zipfile.ZipInfo]) -> None:
+    """Raise InvalidOtio for a bundle with too many entries, too much data, or a path outside of its folder."""
+    if len(entries) > _MAX_ENTRIES:
+        raise InvalidOtio(f"'{path}' has {len(entries):,} entries; at most {_MAX_ENTRIES:,} are allowed")
+    size = sum(entry.file_size for entry in entries)
+    packed = path.stat().st_size
+    if size > _MAX_UNPACKED_BYTES or size > packed * _MAX_RATIO + _MIN_UNPACKED_BYTES:
+        raise InvalidOtio(
+            f"'{path}' would unpack from {packed:,} to {size:,} bytes; at most {_MAX_UNPACKED_BYTES:,} bytes and "
+            f"{_MAX_RATIO} times the size of the file are allowed"
+        )
+    for entry in entries:
+        parts = PurePosixPath(entry.filename)
+        if parts.is_absolute() or ".." in parts.parts or "\\" in entry.filename:
+            raise InvalidOtio(f"'{path}' has an entry outside of its folder: '{entry.filename[:200]}'")
 
 
 def _single_timeline(root: Any, path: Path, otio: ModuleType) -> Any:
