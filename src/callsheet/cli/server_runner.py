@@ -1,7 +1,6 @@
 """Runs the API server, the webhook sender and, for `up`, the worker, until a stop signal."""
 
 import asyncio
-import gc
 import socket
 from collections.abc import Mapping
 
@@ -13,6 +12,7 @@ from callsheet.cli.printing import say
 from callsheet.cli.worker import worker_supervisor
 from callsheet.domain.errors import ConfigurationError
 from callsheet.operation_api.catalog import Catalog
+from callsheet.processes.garbage_collection import collect_garbage_less_often
 from callsheet.processes.supervisor import Supervisor
 from callsheet.settings import Settings
 from callsheet.wiring import Runtime, open_runtime
@@ -41,8 +41,7 @@ async def serve_runtime(
                 supervisor = (
                     worker_supervisor(settings, runtime.database, worker_args, env) if worker_args is not None else None
                 )
-                # What is loaded now stays. Without it, a full garbage collection pauses the server for half as long.
-                gc.freeze()
+                collect_garbage_less_often()
                 return await _until_stopped(runtime, server, supervisor, serving)
         finally:
             server.stop()
