@@ -261,6 +261,7 @@ async def send() -> None:
     """Answer the bench's requests."""
     await upgrade(STORE)
     looking = await asyncpg.connect(STORE)
+    collect_garbage_less_often()
     async with Database(STORE, size=32) as database:
         client = Client(database, looking)
         await answer(
