@@ -1,5 +1,6 @@
 """Logging: to stderr, colored text for terminals or JSON for machines, with secrets redacted."""
 
+import json
 import logging
 import os
 import re
@@ -47,7 +48,6 @@ _SECRET_TEXTS = [
 ]
 _SECRET_HINT = re.compile(r"://|=|bearer|basic|authorization|cookie|whsec_|key|passw|secret|token")
 """Found in every text that contains a secret, in lower case. One search of it is cheaper than all replacements."""
-_NEEDS_QUOTES = re.compile(r"[\s=\"']")
 
 
 def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
@@ -131,8 +131,11 @@ def _redact(value: object) -> object:
     return redact_secrets(str(value))
 
 
-def _json_text(event: Any, **_: Any) -> str:
-    return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS).decode()
+def _json_text(event: EventDict, **_: Any) -> str:
+    try:
+        return orjson.dumps(event, default=repr).decode()
+    except TypeError:  # large integers, and halves of surrogate pairs
+        return json.dumps(event, default=repr)
 
 
 def _text_renderer() -> Processor:
@@ -141,12 +144,15 @@ def _text_renderer() -> Processor:
     return _plain_line
 
 
+_NEEDS_QUOTES = re.compile(r"[\s=\"']")
+
+
 def _plain_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
     """Return the line that structlog's ConsoleRenderer writes without colors, in a tenth of its time."""
     head = f"{event.pop('timestamp')} [{event.pop('level'):<9}] {event.pop('event')}"
-    trace = event.pop("exception", None)
+    traces = [event.pop(name) for name in ("stack", "exception") if name in event]
     line = " ".join([head, *(f"{name}={_quoted(event[name])}" for name in sorted(event))])
-    return f"{line}\n{trace}" if trace else line
+    return "\n".join([line, *traces])
 
 
 def _quoted(value: object) -> str:

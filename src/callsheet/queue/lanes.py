@@ -12,7 +12,7 @@ from callsheet.queue.claim import ClaimedJob, Claimer
 log = structlog.get_logger(__name__)
 
 RunJob = Callable[[ClaimedJob], Coroutine[Any, Any, None]]
-_PAUSE = 0.005
+_PAUSE = 0.01
 """Seconds between two claims while several jobs arrive at a time: one claim of many costs less than many claims."""
 
 OnStarted = Callable[[set[UUID]], None]

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import socket
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -93,12 +94,6 @@ class JobContext:
         self.children_done = False
         """Whether this job has child jobs, all of which have ended."""
         settings = services.settings
-        self._submissions = Submissions(
-            job,
-            services.database,
-            public_url=services.public_url.url,
-            recovery_timeout=settings.submission_recovery_timeout.total_seconds(),
-        )
         self.time_limit = TimeLimit(job.timeout_seconds)
         """Time limit of the operation; transfers to and from the storage do not count."""
         self._outage = StorageOutage(
@@ -106,9 +101,7 @@ class JobContext:
             time_limit=self.time_limit,
             on_change=self._on_outage,
         )
-        self._cache = FileCache(services.storage, max_age=settings.cache_max_age, repeat=self._outage.repeat)
         self._progress: tuple[float, str | None] = (0.0, None)
-        self._task_awaiter = TaskAwaiter(job, services.database, services.providers)
 
     @property
     def id(self) -> UUID:
@@ -145,10 +138,11 @@ class JobContext:
         """The FFmpeg runner."""
         return self._services.ffmpeg()
 
-    @property
+    @cached_property
     def cache(self) -> FileCache:
         """The file cache in the object storage."""
-        return self._cache
+        services = self._services
+        return FileCache(services.storage, max_age=services.settings.cache_max_age, repeat=self._outage.repeat)
 
     @property
     def comfyui(self) -> Pool:
@@ -299,6 +293,16 @@ class JobContext:
             )
         return reader.validate_python(orjson.loads(row["value"]))
 
+    @cached_property
+    def _submissions(self) -> Submissions:
+        services = self._services
+        return Submissions(
+            self._job,
+            services.database,
+            public_url=services.public_url.url,
+            recovery_timeout=services.settings.submission_recovery_timeout.total_seconds(),
+        )
+
     @property
     def providers(self) -> Mapping[str, Provider]:
         """Providers by name."""
@@ -323,7 +327,8 @@ class JobContext:
 
     async def wait_for_result(self, task: Task) -> TaskStatus:
         """Return the final status of a task that succeeded."""
-        return await self._task_awaiter.wait_for_result(self._submissions.sent_submission(task))
+        awaiter = TaskAwaiter(self._job, self._services.database, self._services.providers)
+        return await awaiter.wait_for_result(self._submissions.sent_submission(task))
 
     async def _on_outage(self, message: str | None, seconds: float) -> None:
         """Show that the run waits for the storage, or that it continues."""

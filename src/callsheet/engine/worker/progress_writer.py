@@ -86,9 +86,11 @@ class ProgressWriter:
 
     async def flush(self, job: UUID | None = None) -> None:
         """Store everything that is buffered. With `job`, do so only if something of that job is buffered."""
+        if job is not None and not self._flush_lock.locked() and not self._has_buffered(job):
+            return
         async with self._flush_lock:
-            # Checked under the lock: a concurrent flush may be storing an event of this job right now.
-            if job is not None and job not in self._progress and all(j.id != job for j, _, _ in self._events):
+            # Checked again under the lock: a concurrent flush may have stored, or be storing, an event of this job.
+            if job is not None and not self._has_buffered(job):
                 return
             progress, self._progress = self._progress, {}
             events, self._events = self._events, []
@@ -96,6 +98,9 @@ class ProgressWriter:
                 await self._database.retry(
                     lambda c: self._store(c, list(progress.values()), events), timeout=5, transaction=True
                 )
+
+    def _has_buffered(self, job: UUID) -> bool:
+        return job in self._progress or any(j.id == job for j, _, _ in self._events)
 
     async def _store(
         self,
