@@ -111,10 +111,14 @@ def running(arguments: Sequence[str], environment: Mapping[str, str]) -> Iterato
 
 
 def _clean_environment() -> dict[str, str]:
-    """Return our environment without settings that would change what is measured."""
-    return {
+    """Return our environment without settings that would change what is measured.
+
+    Children import Callsheet from this checkout, whichever one is installed.
+    """
+    kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("CALLSHEET_", "PGQUEUER_", "PROCRASTINATE_", "CELERY_", "PYTHON"))
         and name not in ("DATABASE_URL", "REDIS_URL")
     }
+    return {**kept, "PYTHONPATH": str(ROOT / "src")}

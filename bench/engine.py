@@ -6,7 +6,8 @@ from statistics import median
 from typing import Any
 
 from bench.machine import busy_share
-from bench.report import Finding, Row, Verdict, skipped
+from bench.media.turns import measured
+from bench.report import Finding, Row, Verdict, milliseconds, skipped
 from bench.sizes import Sizes
 from bench.stores import Stores
 from bench.systems import (
@@ -37,6 +38,8 @@ class Contender:
     system: System
     request: dict[str, Any]
     rates: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    """CPU seconds per job, of all processes: submitter, workers and the database."""
 
     @property
     def rate(self) -> float:
@@ -79,7 +82,7 @@ def run(stores: Stores, sizes: Sizes, progress: Callable[[str], None]) -> Findin
     finding = Finding(
         "engine",
         f"No-op jobs a second, submission to recorded end; {sizes.jobs:,} jobs, median of {sizes.rounds}",
-        ["jobs/s", "least to most", "of Callsheet", "on disk"],
+        ["jobs/s", "least to most", "of Callsheet", "CPU, ms each", "on disk"],
     )
     field_ = [contender for contender in contenders() if sizes.only in contender.label]
     if not field_:
@@ -104,7 +107,8 @@ def run(stores: Stores, sizes: Sizes, progress: Callable[[str], None]) -> Findin
 def _measure(contender: Contender, stores: Stores, sizes: Sizes, finding: Finding) -> None:
     with finding.errors_of(contender.label), session(contender.system, stores, warm_up=sizes.warm_up) as running:
         finding.noise.append(busy_share())
-        moments = running.client.ask(**contender.request, jobs=sizes.jobs)
+        moments, cost = measured(lambda: running.client.ask(**contender.request, jobs=sizes.jobs), stores)
+        contender.cpu.append(cost.cpu / sizes.jobs)
         contender.rates.append(sizes.jobs / (moments["ended"] - moments["began"]))
 
 
@@ -117,9 +121,10 @@ def _row(contender: Contender, measure: float) -> Row:
             f"{contender.rate:,.0f}",
             f"{min(contender.rates):,.0f} to {max(contender.rates):,.0f}",
             f"{contender.rate / measure:.2f}×",
+            milliseconds(median(contender.cpu)),
             contender.system.durable,
         ],
-        {"rates": contender.rates, "leftAfterwards": contender.system.history},
+        {"rates": contender.rates, "cpu": contender.cpu, "leftAfterwards": contender.system.history},
     )
 
 

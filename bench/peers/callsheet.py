@@ -31,6 +31,7 @@ from callsheet.engine.jobs.submit import submit, submit_many
 from callsheet.engine.reads.event_stream import EventStream
 from callsheet.operation_api.catalog import Catalog
 from callsheet.operation_api.contract import Context, operation
+from callsheet.processes.garbage_collection import collect_garbage_less_often
 from callsheet.settings import Settings
 from callsheet.wiring import open_runtime
 
@@ -81,6 +82,7 @@ async def work() -> None:
     with TemporaryDirectory(prefix="callsheet-bench-") as folder:
         async with open_runtime(settings(folder), CATALOG, follow_events=False) as runtime:
             worker = runtime.worker({QUEUE: LANE})
+            collect_garbage_less_often()
             working = asyncio.create_task(worker.run())
             stopping = asyncio.create_task(until_stop_signal())
             await _registered(runtime.database, worker.id)
@@ -259,6 +261,7 @@ async def send() -> None:
     """Answer the bench's requests."""
     await upgrade(STORE)
     looking = await asyncpg.connect(STORE)
+    collect_garbage_less_often()
     async with Database(STORE, size=32) as database:
         client = Client(database, looking)
         await answer(
@@ -273,7 +276,9 @@ async def send() -> None:
 
 
 if __name__ == "__main__":
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING), cache_logger_on_first_use=True
+    )
     if sys.argv[1] == "work":
         marks = Marks()
         uvloop.run(work())

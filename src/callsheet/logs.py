@@ -1,11 +1,15 @@
 """Logging: to stderr, colored text for terminals or JSON for machines, with secrets redacted."""
 
+import json
 import logging
 import os
 import re
 import sys
-from typing import TextIO
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, TextIO
 
+import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
@@ -42,10 +46,8 @@ _SECRET_TEXTS = [
         ),
     ]
 ]
-_SECRET_HINT = re.compile(
-    r"://|[?&][\w-]+=|bearer|basic|authorization|cookie|whsec_|key|passw|secret|token", re.IGNORECASE
-)
-"""Found in every text that contains a secret. One search of it is cheaper than all replacements."""
+_SECRET_HINT = re.compile(r"://|=|bearer|basic|authorization|cookie|whsec_|key|passw|secret|token")
+"""Found in every text that contains a secret, in lower case. One search of it is cheaper than all replacements."""
 
 
 def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
@@ -61,22 +63,17 @@ def configure_logging(level: str = "info", *, as_json: bool = False) -> None:
     rendering: list[Processor] = [
         structlog.processors.format_exc_info,
         redact_event,
-        structlog.processors.JSONRenderer() if as_json else _console_renderer(),
+        structlog.processors.JSONRenderer(_json_text) if as_json else _text_renderer(),
     ]
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[*shared, _pass_to_logger],
         wrapper_class=structlog.make_filtering_bound_logger(logger_level),
-        logger_factory=structlog.stdlib.LoggerFactory(),
+        logger_factory=_EventLogger,
         cache_logger_on_first_use=True,
     )
     handler = _StderrHandler()
     handler.setLevel(number)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
-        )
-    )
+    handler.setFormatter(_LineFormatter(shared, rendering))
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(logger_level)
@@ -101,7 +98,7 @@ def use_host_logging() -> None:
 
 def redact_event(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Redact secrets in a log event: values with the name of a secret, and secrets inside texts."""
-    return {name: _REDACTED if _SECRET_NAMES.search(name) else _redact(value) for name, value in event.items()}
+    return {name: _REDACTED if _is_secret(name) else _redact(value) for name, value in event.items()}
 
 
 def redact_secrets(text: str) -> str:
@@ -109,14 +106,22 @@ def redact_secrets(text: str) -> str:
     if len(text) > _MAX_CHARACTERS:
         head = redact_secrets(text[:_MAX_CHARACTERS])[:-_CUT_MARGIN]
         return f"{head}… [{len(text):,} characters]"
-    if not _SECRET_HINT.search(text):
+    if not _SECRET_HINT.search(text.casefold()):
         return text
     for pattern, replacement in _SECRET_TEXTS:
         text = pattern.sub(replacement, text)
     return text
 
 
+@lru_cache(1000)
+def _is_secret(name: str) -> bool:
+    """Return whether a value with this name is a secret. Cached: most lines have the same few names."""
+    return _SECRET_NAMES.search(name) is not None
+
+
 def _redact(value: object) -> object:
+    if isinstance(value, str):
+        return redact_secrets(value)
     if isinstance(value, dict):
         return redact_event(None, "", {str(key): inner for key, inner in value.items()})
     if isinstance(value, list | tuple | set | frozenset):
@@ -126,11 +131,36 @@ def _redact(value: object) -> object:
     return redact_secrets(str(value))
 
 
-def _console_renderer() -> Processor:
-    # Not the default formatter, which prints the values of local variables: they can be parts of requests.
-    return structlog.dev.ConsoleRenderer(
-        colors=_supports_color(sys.stderr), pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
-    )
+def _json_text(event: EventDict, **_: Any) -> str:
+    try:
+        return orjson.dumps(event, default=repr).decode()
+    except TypeError:  # large integers, and halves of surrogate pairs
+        return json.dumps(event, default=repr)
+
+
+def _text_renderer() -> Processor:
+    if _supports_color(sys.stderr):
+        # Not the default formatter, which prints the values of local variables: they can be parts of requests.
+        return structlog.dev.ConsoleRenderer(
+            colors=True, pad_event_to=0, exception_formatter=structlog.dev.plain_traceback
+        )
+    return _plain_line
+
+
+_NEEDS_QUOTES = re.compile(r"[\s=\"']")
+
+
+def _plain_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """Return the line that structlog's ConsoleRenderer writes without colors, in a tenth of its time."""
+    head = f"{event.pop('timestamp')} [{event.pop('level'):<9}] {event.pop('event')}"
+    traces = [event.pop(name) for name in ("stack", "exception") if name in event]
+    line = " ".join([head, *(f"{name}={_quoted(event[name])}" for name in sorted(event))])
+    return "\n".join([line, *traces])
+
+
+def _quoted(value: object) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return repr(text) if isinstance(value, str) and _NEEDS_QUOTES.search(text) else text
 
 
 def _supports_color(stream: TextIO) -> bool:
@@ -147,3 +177,56 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
     def stream(self) -> TextIO:  # type: ignore[override]
         # What a job prints goes to the log of the job; the log of the process does not.
         return getattr(sys.stderr, "original", sys.stderr)
+
+
+class _EventLogger:
+    """Turns the events of structlog into log records, without `logging`'s search for the line that logs."""
+
+    def __init__(self, name: str = "") -> None:
+        self._name = name
+        self._root = logging.getLogger()
+
+    def debug(self, event: EventDict) -> None:
+        self._handle(logging.DEBUG, event)
+
+    def info(self, event: EventDict) -> None:
+        self._handle(logging.INFO, event)
+
+    def warning(self, event: EventDict) -> None:
+        self._handle(logging.WARNING, event)
+
+    def error(self, event: EventDict) -> None:
+        self._handle(logging.ERROR, event)
+
+    def critical(self, event: EventDict) -> None:
+        self._handle(logging.CRITICAL, event)
+
+    def _handle(self, level: int, event: EventDict) -> None:
+        self._root.handle(_EventRecord(self._name, level, "", 0, event, (), None))
+
+
+class _EventRecord(logging.LogRecord):
+    """A log record whose message is an event of structlog."""
+
+    msg: Any
+
+
+def _pass_to_logger(_logger: WrappedLogger, _method: str, event: EventDict) -> tuple[tuple[EventDict], dict[str, Any]]:
+    return (event,), {}
+
+
+class _LineFormatter(structlog.stdlib.ProcessorFormatter):
+    """Renders events of structlog, and the records of other libraries."""
+
+    def __init__(self, for_others: Sequence[Processor], rendering: Sequence[Processor]) -> None:
+        super().__init__(foreign_pre_chain=for_others, processors=[self.remove_processors_meta, *rendering])
+        self._rendering = rendering
+
+    def format(self, record: logging.LogRecord) -> str:
+        if not isinstance(record, _EventRecord):
+            return super().format(record)
+        # A copy: other handlers get the same event.
+        event = dict(record.msg)
+        for render in self._rendering:
+            event = render(None, record.levelname.lower(), event)  # type: ignore[assignment]
+        return str(event)

@@ -4,8 +4,9 @@ import subprocess
 import sys
 
 import pytest
+import structlog
 
-from callsheet.logs import redact_event, redact_secrets
+from callsheet.logs import _json_text, _plain_line, redact_event, redact_secrets
 
 PROGRAM = """
 import logging, structlog
@@ -68,10 +69,40 @@ def test_a_long_text_is_cut_without_showing_a_part_of_a_secret(text):
     assert "hush" not in redacted
 
 
+@pytest.mark.parametrize("text", ["AUTHORIZATION: BASIC hush==", "PASSWORD=hush", "Whsec_hush"])
+def test_secrets_are_found_in_any_case(text):
+    assert "hush" not in redact_secrets(text)
+
+
 def test_other_values_are_unchanged():
     event = {"event": "job 1 of 2 at https://example.com/a?page=2", "tasks": 3, "worker": "gpu@host", "seconds": 1.5}
 
     assert redact_event(None, "info", dict(event)) == event
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"b": 1, "a": "x y"},
+        {"a": "it's", "b": 'say "x"', "c": "k=v", "d": ""},
+        {"a": None, "b": ["x y", 1], "c": {"x": "y z"}, "d": 1.5},
+        {"a": "tab\there", "b": "ü…", "c": "a\nb", "d": "back\\slash"},
+        {"level": "critical", "exception": "Traceback\n  x"},
+        {"stack": "Stack (most recent call last)"},
+    ],
+)
+def test_a_line_without_colors_is_that_of_the_console_renderer(facts):
+    event = {"timestamp": "2026-11-28T22:18:24.507805Z", "level": "info", "event": "job claimed", **facts}
+    console = structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+
+    assert _plain_line(None, "info", dict(event)) == console(None, "info", dict(event))
+
+
+def test_json_lines_hold_what_is_not_plain_json():
+    text = _json_text({"event": "x", "large": 2**80, "half": "\ud800"})
+
+    assert json.loads(text) == {"event": "x", "large": 2**80, "half": "\ud800"}
 
 
 def test_log_lines_of_all_loggers_are_json_on_stderr_without_secrets():

@@ -4,7 +4,7 @@ import re
 import time
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from callsheet.api.errors import render_error
@@ -13,10 +13,10 @@ from callsheet.domain.ids import new_id
 log = structlog.get_logger(__name__)
 
 _CLIENT_REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{8,128}")
-_SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-}
+_SECURITY_HEADERS = [
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+]
 """Headers of every response that sets no others. Pages allow what they need."""
 _MAX_LOGGED_PATH = 500
 """Characters of a path in the log."""
@@ -45,10 +45,10 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                for name, value in _SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                headers = message["headers"]
+                names = {name for name, _ in headers}
+                added = [header for header in _SECURITY_HEADERS if header[0] not in names]
+                message["headers"] = [*headers, (b"x-request-id", request_id.encode()), *added]
             await send(message)
 
         try:

@@ -15,6 +15,8 @@ OPEN_PREFIXES = ("/api/webhooks/", "/health", "/readyz", "/metrics")
 
 async def reject_unknown_query(request: Request) -> None:
     """Raise ProblemList for each query parameter that the route does not have. A dependency of routes."""
+    if not request.scope["query_string"]:
+        return
     route = request.scope["route"]
     if not isinstance(route, APIRoute) or request.url.path.startswith(OPEN_PREFIXES):
         return

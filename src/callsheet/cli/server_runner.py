@@ -1,7 +1,6 @@
 """Runs the API server, the webhook sender and, for `up`, the worker, until a stop signal."""
 
 import asyncio
-import gc
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from callsheet.domain.errors import ConfigurationError
 from callsheet.intake.contract import Intake
 from callsheet.intake.runner import IntakeRunner
 from callsheet.operation_api.catalog import Catalog
+from callsheet.processes.garbage_collection import collect_garbage_less_often
 from callsheet.processes.supervisor import Supervisor
 from callsheet.settings import Settings
 from callsheet.wiring import Runtime, open_runtime
@@ -56,8 +56,7 @@ async def serve_runtime(
                 )
                 # The thread that checks large plans gives way to the event loop after this time.
                 sys.setswitchinterval(_SWITCH_INTERVAL)
-                # What is loaded now stays. Without it, a full garbage collection pauses the server for half as long.
-                gc.freeze()
+                collect_garbage_less_often()
                 runners = [IntakeRunner(kind, runtime) for kind in intakes]
                 return await _until_stopped(runtime, server, supervisor, serving, runners)
         finally:

@@ -134,6 +134,7 @@ def _run_worker(
 ) -> None:
     from callsheet.cli.bootstrap import discover_operations
     from callsheet.cli.loop import on_stop_signals, run_async
+    from callsheet.processes.garbage_collection import collect_garbage_less_often
     from callsheet.processes.supervisor import Lifeline
     from callsheet.wiring import open_runtime
 
@@ -149,6 +150,7 @@ def _run_worker(
             signals = iter([False])
             on_stop_signals(lambda: worker.stop(immediately=next(signals, True)))
             started = True
+            collect_garbage_less_often()
             await worker.run()
 
     lifeline = Lifeline.from_environment(grace=settings.grace_period.total_seconds())

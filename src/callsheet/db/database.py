@@ -97,7 +97,9 @@ class Database:
     async def connection(self) -> AsyncIterator[Connection]:
         """Acquire a connection. After a timeout all connections are replaced, because their link may be dead."""
         assert self._pool is not None, "the database is not open"  # noqa: S101
-        connection = await self._pool.acquire(timeout=_COMMAND_TIMEOUT)
+        # Not the timeout of `acquire`, which costs a task for each acquisition.
+        async with asyncio.timeout(_COMMAND_TIMEOUT):
+            connection = await self._pool.acquire()
         timeout = _RELEASE_TIMEOUT
         try:
             yield connection

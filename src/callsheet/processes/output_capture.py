@@ -8,9 +8,9 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TextIO
@@ -41,7 +41,18 @@ class OutputCapture:
         self._sink = sink
         self._lock = threading.Lock()
         self._unfinished = dict.fromkeys(_STREAM_LEVELS, "")
+        self._token: Token[OutputCapture | None] | None = None
         self.is_open = True
+
+    def __enter__(self) -> None:
+        self._token = _current.set(self)
+        _installation.enter()
+
+    def __exit__(self, *_: object) -> None:
+        assert self._token is not None  # noqa: S101 - set by __enter__
+        _current.reset(self._token)
+        self.close()
+        _installation.leave()
 
     def write(self, stream: str, text: str) -> None:
         """Add text that was written to `stdout` or `stderr`."""
@@ -73,22 +84,13 @@ class OutputCapture:
 _current: ContextVar[OutputCapture | None] = ContextVar("callsheet_output_capture", default=None)
 
 
-@contextmanager
-def capture_output(sink: Callable[[LogLine], None]) -> Iterator[None]:
+def capture_output(sink: Callable[[LogLine], None]) -> AbstractContextManager[None]:
     """Pass what the code of this block, its tasks and its threads print and log to `sink`.
 
     Log records also reach the handlers of the program. Threads that do not inherit context variables
     (`threading.Thread` before Python 3.14) are not captured.
     """
-    capture = OutputCapture(sink)
-    token = _current.set(capture)
-    _installation.enter()
-    try:
-        yield
-    finally:
-        _current.reset(token)
-        capture.close()
-        _installation.leave()
+    return OutputCapture(sink)
 
 
 def add_log_line(level: str, logger: str, message: str) -> None:

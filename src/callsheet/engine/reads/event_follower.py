@@ -1,7 +1,7 @@
 """What one consumer of events follows, and the events that were read for it."""
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -53,7 +53,8 @@ class EventFollower(AsyncIterator[FollowedEvent]):
         self._request_read = request_read
         self._is_open = waits_for_more
         self._cursors: dict[UUID, Cursor] = {}
-        self._unread: dict[UUID, None] = {}
+        # Not a dict: to take the first item of one again and again takes time that is quadratic in its size.
+        self._unread: OrderedDict[UUID, None] = OrderedDict()
         """Executions that may have events to read, in the order of their notifications."""
         self._buffer: deque[FollowedEvent | Exception] = deque()
         self._changed = asyncio.Event()
@@ -121,8 +122,7 @@ class EventFollower(AsyncIterator[FollowedEvent]):
         """Return up to `limit` cursors to read now."""
         taken: list[Cursor] = []
         while self._unread and len(taken) < limit:
-            execution_id = next(iter(self._unread))
-            del self._unread[execution_id]
+            execution_id, _ = self._unread.popitem(last=False)
             taken.append(self._cursors[execution_id])
         return taken
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import AsyncGenerator
 from itertools import groupby
 from typing import Any, TypeAlias
@@ -43,7 +43,7 @@ class EventStream:
         self._database = database
         self._followers: dict[str, set[EventFollower]] = defaultdict(set)
         """Followers by execution id, in the form of notifications."""
-        self._requests: dict[EventFollower, None] = {}
+        self._requests: OrderedDict[EventFollower, None] = OrderedDict()
         """Followers that wait for a read, in turn."""
         self._requested = asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
@@ -125,8 +125,7 @@ class EventStream:
     def _next_batch(self) -> _Batch:
         batch: _Batch = []
         while self._requests and len(batch) < _MAX_CURSORS:
-            follower = next(iter(self._requests))
-            del self._requests[follower]
+            follower, _ = self._requests.popitem(last=False)
             if follower.wants_read:
                 batch += [(follower, cursor) for cursor in follower.take_unread(_MAX_CURSORS - len(batch))]
         return batch

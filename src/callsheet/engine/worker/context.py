@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from uuid import UUID
@@ -100,13 +100,6 @@ class JobContext:
         self.children_done = False
         """Whether this job has child jobs, all of which have ended."""
         settings = services.settings
-        self._submissions = Submissions(
-            job,
-            services.database,
-            public_url=services.public_url.url,
-            recovery_timeout=settings.submission_recovery_timeout.total_seconds(),
-            hold=settings.hold_submissions,
-        )
         self.time_limit = TimeLimit(job.timeout_seconds)
         """Time limit of the operation; transfers to and from the storage do not count."""
         self._outage = StorageOutage(
@@ -115,9 +108,7 @@ class JobContext:
             on_change=self._on_outage,
         )
         self._finished = FinishedResults(settings.scratch_dir, max_age=settings.finished_result_max_age)
-        self._cache = FileCache(services.storage, max_age=settings.cache_max_age, repeat=self._outage.repeat)
         self._progress: tuple[float, str | None] = (0.0, None)
-        self._task_awaiter = TaskAwaiter(job, services.database, services.providers)
 
     @property
     def id(self) -> UUID:
@@ -154,10 +145,11 @@ class JobContext:
         """The FFmpeg runner."""
         return self._services.ffmpeg()
 
-    @property
+    @cached_property
     def cache(self) -> FileCache:
         """The file cache in the object storage."""
-        return self._cache
+        services = self._services
+        return FileCache(services.storage, max_age=services.settings.cache_max_age, repeat=self._outage.repeat)
 
     @property
     def comfyui(self) -> Pool:
@@ -368,6 +360,17 @@ class JobContext:
             )
         return reader.validate_python(orjson.loads(row["value"]))
 
+    @cached_property
+    def _submissions(self) -> Submissions:
+        services = self._services
+        return Submissions(
+            self._job,
+            services.database,
+            public_url=services.public_url.url,
+            recovery_timeout=services.settings.submission_recovery_timeout.total_seconds(),
+            hold=self._services.settings.hold_submissions,
+        )
+
     @property
     def providers(self) -> Mapping[str, Provider]:
         """Providers by name."""
@@ -398,7 +401,8 @@ class JobContext:
 
     async def wait_for_result(self, task: Task) -> TaskStatus:
         """Return the final status of a task that succeeded."""
-        return await self._task_awaiter.wait_for_result(self._submissions.sent_submission(task))
+        awaiter = TaskAwaiter(self._job, self._services.database, self._services.providers)
+        return await awaiter.wait_for_result(self._submissions.sent_submission(task))
 
     async def _on_outage(self, message: str | None, seconds: float) -> None:
         """Show that the run waits for the storage, or that it continues."""

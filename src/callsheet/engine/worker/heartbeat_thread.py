@@ -1,6 +1,7 @@
 """Thread for the heartbeat and the watchdog of a worker. Code that blocks the worker's event loop cannot delay it."""
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable
@@ -51,6 +52,8 @@ class HeartbeatThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._now = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._last_report = (-math.inf, 0.0)
+        """When `on_alive` was last called, and the longest time limit that it allowed for."""
 
     async def next_response(self) -> HeartbeatResponse:
         """Return the next response, in the event loop of the worker."""
@@ -63,12 +66,19 @@ class HeartbeatThread:
         """Send the next heartbeat at once."""
         self._call(self._now.set)
 
-    def report_alive(self, *, next_run: float = 0.0) -> None:
-        """Call `on_alive`, from any thread. `next_run` is the time limit of a run that is about to start.
+    def report_run(self, time_limit: float) -> None:
+        """Call `on_alive` before a run with this time limit starts, unless the last call allows for it.
 
         A run may keep all threads of the process from running for its time limit, so that no report can follow.
         """
-        longest = max([next_run, *(run.job.timeout_seconds for run in self._runs())])
+        at, longest = self._last_report
+        # The allowed silence has two intervals to spare, so a report of the last interval is recent enough.
+        if time_limit > longest or time.monotonic() - at > self._interval:
+            self._report_alive(time_limit)
+
+    def _report_alive(self, time_limit: float = 0.0) -> None:
+        longest = max([time_limit, *(run.job.timeout_seconds for run in self._runs())])
+        self._last_report = time.monotonic(), longest
         self._on_alive(max(_MIN_SILENCE, longest + self._grace + 2 * self._interval))
 
     async def run(self) -> None:
@@ -108,7 +118,7 @@ class HeartbeatThread:
 
     async def _send_heartbeats(self, watched: asyncio.AbstractEventLoop) -> None:
         while True:
-            self.report_alive()
+            self._report_alive()
             try:
                 response = await self._heartbeat.send()
                 watched.call_soon_threadsafe(self._responses.put_nowait, response)

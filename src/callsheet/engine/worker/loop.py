@@ -298,7 +298,7 @@ class Worker:
             lane.wake()
 
     async def _run_job(self, job: ClaimedJob) -> None:
-        self._heartbeat_thread.report_alive(next_run=job.timeout_seconds)
+        self._heartbeat_thread.report_run(job.timeout_seconds)
         await self._executor.run(job)
 
     async def _follow_heartbeats(self) -> None:

@@ -99,9 +99,11 @@ class ProgressWriter:
 
         With `job`, do so only if something of that job is buffered.
         """
+        if job is not None and not self._flush_lock.locked() and not self._has_buffered(job):
+            return
         async with self._flush_lock:
-            # Checked under the lock: a concurrent flush may be storing an event of this job right now.
-            if job is not None and job not in self._progress and not self._events.contains(job):
+            # Checked again under the lock: a concurrent flush may have stored, or be storing, an event of this job.
+            if job is not None and not self._has_buffered(job):
                 return
             while self._progress or self._events.first():
                 await self._store_batch()
@@ -131,6 +133,9 @@ class ProgressWriter:
                 return
             for job in _jobs(progress, events):
                 log.error("the database rejected an event of a job", **job.log_facts, exc_info=error)
+
+    def _has_buffered(self, job: UUID) -> bool:
+        return job in self._progress or self._events.contains(job)
 
     async def _store(
         self, connection: Connection, progress: Sequence[_Progress], events: Sequence[BufferedEvent]
