@@ -137,7 +137,7 @@ def takes_connections(port: int) -> bool:
 
 def is_ready(port: int) -> bool:
     """Return whether a Callsheet server on this machine has opened its database."""
-    with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as response:  # noqa: S310
+    with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/readyz", timeout=1) as response:
         return bool(response.status == HTTPStatus.OK)
     return False
 

@@ -5,10 +5,9 @@ import contextlib
 from collections.abc import Callable
 from typing import Any
 
-import asyncpg
-
-from callsheet.db.database import TRANSIENT_ERRORS
+from callsheet.db.connect import connect
 from callsheet.db.outage_log import OutageLog
+from callsheet.db.outages import DATABASE_ERRORS
 
 OnNotify = Callable[[str, str], None]
 """Called with channel and payload."""
@@ -48,7 +47,7 @@ class Listener:
             try:
                 await self._listen_until_disconnected()
                 delay = 0.05
-            except TRANSIENT_ERRORS as error:
+            except DATABASE_ERRORS as error:
                 self._outage.failed("listen for notifications", error)
             finally:
                 self.connected.clear()
@@ -56,9 +55,7 @@ class Listener:
             delay = min(delay * 2, 2)
 
     async def _listen_until_disconnected(self) -> None:
-        connection = await asyncpg.connect(
-            self._dsn, timeout=10, server_settings={"application_name": "callsheet listener"}
-        )
+        connection = await connect(self._dsn, server_settings={"application_name": "callsheet listener"})
         terminated = asyncio.Event()
         connection.add_termination_listener(lambda _: terminated.set())
         try:
