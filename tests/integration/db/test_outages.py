@@ -135,6 +135,22 @@ async def test_an_error_that_ends_a_session_is_an_outage(dsn):
         assert len(set(pids)) == 2
 
 
+async def test_a_full_disk_of_the_database_is_waited_for_with_its_reason(dsn):
+    disk_full = "DO $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$"
+    tries = []
+
+    async def write(connection):
+        tries.append(1)
+        await connection.execute(disk_full if len(tries) < 4 else "SELECT 1")
+
+    async with Database(dsn, size=1) as database:
+        with pytest.raises(DatabaseUnavailable, match="The database has a full disk"):
+            await database.retry(write, timeout=0)
+        await database.retry(write)
+
+    assert len(tries) == 4
+
+
 @pytest.mark.parametrize("sqlstate", ["28P01", "3D000", "XX000"])
 async def test_a_process_that_was_connected_before_waits_for_a_rejected_login(
     settings, server, proxy, dsn, new_database, sqlstate
@@ -217,7 +233,7 @@ async def test_a_read_only_connection_is_dropped_with_all_of_the_pool(server, pr
     assert time.monotonic() - started < 20
 
 
-async def test_no_read_only_server_is_used_and_its_reason_is_told(server, proxy, dsn):
+async def test_no_read_only_server_is_used_and_its_reason_is_given(server, proxy, dsn):
     async with Database(dsn, size=1) as database:
         await database.check_writable()
         await set_read_only(server, "on")
@@ -232,7 +248,7 @@ async def test_no_read_only_server_is_used_and_its_reason_is_told(server, proxy,
         await database.check_writable()
 
 
-async def test_readiness_tells_that_the_pool_leads_to_a_read_only_server(server, dsn):
+async def test_readiness_checks_a_connection_of_the_pool(server, dsn):
     async with Database(f"{dsn}&target_session_attrs=any", size=1) as database:
         async with database.connection() as connection:
             await connection.execute("SET default_transaction_read_only = on")
