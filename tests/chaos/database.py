@@ -130,6 +130,7 @@ pool_mode = session
 default_pool_size = 60
 max_client_conn = 200
 server_login_retry = 1
+ignore_startup_parameters = jit,lock_timeout
 """
 
 
@@ -138,7 +139,7 @@ async def _start_pgbouncer(
 ) -> int:
     """Start PgBouncer in session mode; returns its port."""
     _write_pgbouncer_files(folder, server, server_port, port)
-    process = server.run_beside(_PGBOUNCER_PROGRAM, "pgbouncer.ini", folder=folder)
+    process = server.run_beside(_PGBOUNCER_PROGRAM, "-q", "pgbouncer.ini", folder=folder)
     stack.callback(process.wait)
     stack.callback(process.terminate)
 

@@ -17,8 +17,10 @@ from callsheet.db.connect import connect
 from callsheet.db.database import Database, DedicatedConnection
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.listener import Listener
+from callsheet.db.outage_log import OutageLog
 from callsheet.db.outages import TRANSIENT_ERRORS, ReadOnlyDatabase
 from callsheet.domain.errors import DatabaseUnavailable
+from callsheet.engine.submissions.poller import Poller
 from callsheet.queue.claim import Claim
 from callsheet.queue.lanes import Lane
 from callsheet.testing.waiters import until
@@ -203,6 +205,29 @@ async def test_a_lane_survives_every_error_of_the_database(monkeypatch):
     assert not running.done()
     lane.close()
     await running
+
+
+class RefusingDatabase:
+    """A database whose connections fail at once."""
+
+    def __init__(self):
+        self.outage = OutageLog()
+        self.tries = 0
+
+    def connection(self):
+        self.tries += 1
+        raise ConnectionRefusedError
+
+
+async def test_the_poller_pauses_between_refused_connections():
+    database = RefusingDatabase()
+    polling = asyncio.create_task(Poller(database, {"luma": None}, interval=0.2).run())
+    await until(lambda: database.tries)
+    await asyncio.sleep(0.5)
+    polling.cancel()
+    await asyncio.gather(polling, return_exceptions=True)
+
+    assert database.tries <= 5
 
 
 async def set_read_only(server, value):

@@ -14,7 +14,7 @@ import asyncpg
 import structlog
 
 from callsheet.db.database import Connection, Database
-from callsheet.db.outages import DATABASE_ERRORS, TRANSIENT_ERRORS
+from callsheet.db.outages import DATABASE_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.errors import ConfigurationError, ProviderRateLimited, ProviderUnreachable
 from callsheet.domain.json_storage import storable_text
@@ -116,10 +116,8 @@ class Poller:
         while True:
             try:
                 await self._claim()
-            except TRANSIENT_ERRORS as error:
+            except DATABASE_ERRORS as error:
                 self._database.outage.failed("claim jobs to poll", error)
-            except asyncpg.PostgresError as error:
-                log.error("could not claim jobs to poll, will retry", exc_info=error)
                 await asyncio.sleep(self._interval)
             else:
                 await self._wait_for_next_round()
