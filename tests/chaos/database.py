@@ -130,7 +130,6 @@ pool_mode = session
 default_pool_size = 60
 max_client_conn = 200
 server_login_retry = 1
-ignore_startup_parameters = jit,lock_timeout
 """
 
 
