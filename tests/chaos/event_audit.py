@@ -27,7 +27,8 @@ async def event_faults(connection: asyncpg.Connection) -> list[str]:
         if [event["number"] for event in own] != list(range(1, last[execution_id] + 1)):
             faults.append(f"{execution_id}: the numbers have gaps")
         for job_id in {event["job_id"] for event in own}:
-            types = [event["type"] for event in own if event["job_id"] == job_id]
+            # A log event may follow an end: a frozen worker reports that its run was discarded.
+            types = [event["type"] for event in own if event["job_id"] == job_id and event["type"] != "job.log"]
             status = final.get((execution_id, job_id))
             found = _job_faults(types, status) if job_id else _execution_faults(types, status)
             faults += [f"{execution_id} {job_id or ''}: {fault}" for fault in found]

@@ -6,7 +6,7 @@ any part of an unquoted password may look like one.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -35,7 +35,7 @@ class DatabaseAddress:
     database: str | None = None
     schema: str = DEFAULT_SCHEMA
     """The schema of all tables."""
-    tls: dict[str, str] = field(default_factory=dict, repr=False)
+    tls: dict[str, str] = field(default_factory=dict, repr=False, hash=False)
     """Parameters of TLS, and others that asyncpg reads from an address only."""
     connect_timeout: float | None = None
     """Seconds."""
@@ -43,7 +43,7 @@ class DatabaseAddress:
     application_name: str | None = None
     startup_options: str | None = None
     """What a pooler reads at the start of a connection, such as `endpoint=…` (Neon)."""
-    session: dict[str, str] = field(default_factory=dict)
+    session: dict[str, str] = field(default_factory=dict, hash=False)
     """Settings of each session, from `options`."""
     ignored: tuple[str, ...] = ()
     """A sentence for each parameter without effect."""
@@ -58,6 +58,11 @@ class DatabaseAddress:
     def reporting_schema(self) -> str:
         """The schema of the views for other systems."""
         return "reporting" if self.schema == DEFAULT_SCHEMA else f"{self.schema}_reporting"
+
+    def each_host(self) -> "list[DatabaseAddress]":
+        """Return the address with each of its hosts alone."""
+        ports = self.ports * len(self.hosts) if len(self.ports) == 1 else self.ports or (5432,) * len(self.hosts)
+        return [replace(self, hosts=(host,), ports=(port,)) for host, port in zip(self.hosts, ports, strict=True)]
 
     def channel(self, name: str) -> str:
         """Return the notification channel of this name. It differs between installations in one database."""

@@ -10,7 +10,8 @@ from uuid import UUID
 import httpx2
 import structlog
 
-from callsheet.db.database import TRANSIENT_ERRORS, Database
+from callsheet.db.database import Database
+from callsheet.db.outages import DATABASE_ERRORS, TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.errors import BadSource, NotFound
 from callsheet.domain.records import Execution
@@ -92,7 +93,7 @@ class WebhookSender:
         try:
             async with self._database.connection() as connection:
                 webhooks = await sql.claim_webhooks(connection, limit=free, lease=lease)
-        except TRANSIENT_ERRORS as error:
+        except DATABASE_ERRORS as error:
             self._database.outage.failed("claim webhooks", error)
             return 0
         for webhook in webhooks:

@@ -165,14 +165,15 @@ class JobContext:
                 queue=self._job.queue,
                 execution_id=self._job.execution_id,
                 timeout=timeout,
-            )
+            ),
+            timeout=FOREVER,
         )
         # This worker counts, also while it is stopping.
         return max(1, hosts)
 
     async def queue_depth(self, queue: str) -> int:
         """Return the number of queued jobs of a queue."""
-        depth: int = await self._services.database.retry(lambda c: sql.queue_depth(c, queue=queue))
+        depth: int = await self._services.database.retry(lambda c: sql.queue_depth(c, queue=queue), timeout=FOREVER)
         return depth
 
     async def has_live_worker(self, operation: str, queue: str) -> bool:
@@ -181,13 +182,16 @@ class JobContext:
         is_live: bool = await self._services.database.retry(
             lambda c: sql.has_live_worker(
                 c, operation=operation, queue=queue, execution_id=self._job.execution_id, timeout=timeout
-            )
+            ),
+            timeout=FOREVER,
         )
         return is_live
 
     async def child_results(self) -> Mapping[str, dict[str, Any] | None]:
         """Return the results of the child jobs by their ids; None for a failed one."""
-        rows = await self._services.database.retry(lambda c: sql.upstream_results(c, ids=[self._job.id]))
+        rows = await self._services.database.retry(
+            lambda c: sql.upstream_results(c, ids=[self._job.id]), timeout=FOREVER
+        )
         prefix = f"{self._job.job_id}/"
         results = {
             row["job_id"].removeprefix(prefix): row["result"] for row in rows if row["job_id"].startswith(prefix)
@@ -285,7 +289,9 @@ class JobContext:
         return value
 
     async def _stored_value(self, step: str, reader: TypeAdapter[T]) -> T:
-        row = await self._services.database.retry(lambda c: sql.get_step(c, job=self._job.id, name=step))
+        row = await self._services.database.retry(
+            lambda c: sql.get_step(c, job=self._job.id, name=step), timeout=FOREVER
+        )
         if row is None:
             raise LeaseLost()
         if row["finished_at"] is None:

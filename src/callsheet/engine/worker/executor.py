@@ -11,7 +11,8 @@ import orjson
 import structlog
 from pydantic import BaseModel
 
-from callsheet.db.database import DATABASE_UNAVAILABLE, FOREVER, TRANSIENT_ERRORS
+from callsheet.db.database import FOREVER
+from callsheet.db.outages import DATABASE_ERRORS, DATABASE_UNAVAILABLE
 from callsheet.db.statements import sql
 from callsheet.domain import references
 from callsheet.domain.errors import CallsheetError, InternalError, TimedOut
@@ -211,7 +212,7 @@ class Executor:
         try:
             await self._services.progress_writer.flush(job.id)
             await self._services.job_log_writer.flush()
-        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+        except DATABASE_ERRORS as error:
             log.warning("could not store the last progress and log lines", **job.log_facts, error=type(error).__name__)
         try:
             recorded = await self._completer.record(outcome)
@@ -228,7 +229,7 @@ class Executor:
             await self._services.database.retry(
                 lambda c: record_discarded_run(c, job), timeout=_EVENT_TIMEOUT, transaction=True
             )
-        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+        except DATABASE_ERRORS as error:
             log.warning("could not record the event of a discarded run", **job.log_facts, error=type(error).__name__)
 
     async def _delete_files(self, context: JobContext) -> None:

@@ -10,7 +10,8 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
+from callsheet.db.database import Connection, Database
+from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.json_storage import storable_text
 from callsheet.logs import redact_secrets

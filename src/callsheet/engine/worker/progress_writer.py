@@ -9,7 +9,8 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
+from callsheet.db.database import Connection, Database
+from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.json_storage import storable_json, storable_text
 from callsheet.engine.jobs.changes import event_notifications
