@@ -49,7 +49,8 @@ class Database:
     async def __aenter__(self) -> "Database":
         self._pool = await asyncpg.create_pool(
             self.dsn,
-            min_size=1,
+            # With a minimum, the pool itself would reconnect during an outage, and log each failure with a traceback.
+            min_size=0,
             max_size=self._size,
             command_timeout=_COMMAND_TIMEOUT,
             max_inactive_connection_lifetime=120,
@@ -57,6 +58,13 @@ class Database:
             connect=connect,
             server_settings={"application_name": "callsheet", "jit": "off", "lock_timeout": "10s"},
         )
+        try:
+            # The first connection shows whether the address is right.
+            async with self.connection():
+                pass
+        except BaseException:
+            self._pool.terminate()
+            raise
         return self
 
     async def __aexit__(
