@@ -51,13 +51,21 @@ class Database:
 
     async def __aenter__(self) -> "Database":
         self._pool = await asyncpg.create_pool(
-            min_size=1,
+            # With a minimum, the pool itself would reconnect during an outage, and log each failure with a traceback.
+            min_size=0,
             max_size=self._size,
             command_timeout=_COMMAND_TIMEOUT,
             max_inactive_connection_lifetime=120,
             reset=_keep_session,
             connect=lambda _address, **options: connect(self.address, **options),
         )
+        try:
+            # The first connection shows whether the address is right.
+            async with self.connection():
+                pass
+        except BaseException:
+            self._pool.terminate()
+            raise
         return self
 
     async def __aexit__(
