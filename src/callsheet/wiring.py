@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from functools import cache
 from uuid import UUID
 
-import asyncpg
 import structlog
 
 from callsheet.comfyui.pool import Pool
 from callsheet.db.address import DatabaseAddress, parse_address
 from callsheet.db.clock import follow_database_clock
-from callsheet.db.database import TRANSIENT_ERRORS, Database
+from callsheet.db.database import FOREVER, Database
 from callsheet.db.embedded.postgres import EmbeddedPostgres
+from callsheet.db.outages import DATABASE_ERRORS, TRANSIENT_ERRORS, is_fatal, original_error, outage_reason
 from callsheet.db.refusals import REJECTIONS, connection_error
 from callsheet.db.upgrade import check_revision, upgrade
 from callsheet.domain.artifacts import Artifact
@@ -148,7 +148,7 @@ class Runtime:
 
     def _worker_services(self) -> WorkerServices:
         async def find(artifact_id: UUID) -> Artifact:
-            return await find_artifact(self.database, artifact_id)
+            return await find_artifact(self.database, artifact_id, timeout=FOREVER)
 
         return WorkerServices(
             settings=self.settings,
@@ -171,15 +171,23 @@ class Runtime:
 
 
 @asynccontextmanager
-async def open_database(settings: Settings, *, migrate: bool, wait: bool = False) -> AsyncIterator[Database]:
+async def open_database(
+    settings: Settings,
+    *,
+    migrate: bool,
+    wait: bool = False,
+    connected_before: bool = False,
+    on_wait: Callable[[str], None] | None = None,
+) -> AsyncIterator[Database]:
     """Open the configured database, or start the embedded one.
 
     With `migrate`, pending migrations are applied; without it, an outdated schema raises ConfigurationError. The
     embedded database is always migrated, as it has no other operator.
 
-    Raises DatabaseUnavailable when it does not respond; with `wait`, this waits for it instead, without a limit. Raises
-    DatabaseUnavailable too when it rejects the login or does not have the database, and ConfigurationError for an
-    invalid URL.
+    Raises DatabaseUnavailable when it does not respond; with `wait`, this waits for it instead, without a limit, and
+    calls `on_wait` with the reason. Raises DatabaseUnavailable too when it rejects the login or does not have the
+    database, and ConfigurationError for an invalid URL; with `connected_before`, these errors are waited for as well,
+    because the same settings have worked.
     """
     async with AsyncExitStack() as stack:
         if settings.database_url is not None:
@@ -203,24 +211,38 @@ async def open_database(settings: Settings, *, migrate: bool, wait: bool = False
                 stack.push_async_exit(opening.pop_all().__aexit__)
             return database
 
-        yield await (_connect_when_available(settings, connect) if wait else _connect(settings, connect))
+        if wait:
+            yield await _connect_when_available(settings, connect, connected_before, on_wait)
+        else:
+            yield await _connect(settings, connect)
 
 
 async def _connect(settings: Settings, connect: Callable[[], Awaitable[Database]]) -> Database:
     try:
         return await connect()
-    except (*REJECTIONS, *TRANSIENT_ERRORS) as error:
+    except (*REJECTIONS, *DATABASE_ERRORS) as error:
+        if not _is_unavailable(error):
+            raise
         raise database_unavailable(settings, error) from None
 
 
-async def _connect_when_available(settings: Settings, connect: Callable[[], Awaitable[Database]]) -> Database:
+async def _connect_when_available(
+    settings: Settings,
+    connect: Callable[[], Awaitable[Database]],
+    connected_before: bool,
+    on_wait: Callable[[str], None] | None,
+) -> Database:
     started, delay, has_waited = time.monotonic(), _MIN_DELAY, False
     while True:
         try:
             database = await connect()
-        except REJECTIONS as error:
-            raise database_unavailable(settings, error) from None
-        except TRANSIENT_ERRORS as error:
+        except (*REJECTIONS, *DATABASE_ERRORS) as error:
+            if not _is_unavailable(error):
+                raise
+            if isinstance(original_error(error), REJECTIONS) and not connected_before:
+                raise database_unavailable(settings, error) from None
+            if on_wait is not None:
+                on_wait(outage_reason(error))
             log.warning(
                 "waiting for the database",
                 reason=database_unavailable(settings, error).message,
@@ -236,8 +258,13 @@ async def _connect_when_available(settings: Settings, connect: Callable[[], Awai
         delay = min(delay * 2, _MAX_DELAY)
 
 
+def _is_unavailable(error: Exception) -> bool:
+    return is_fatal(error) or isinstance(error, (*REJECTIONS, *TRANSIENT_ERRORS))
+
+
 def database_unavailable(settings: Settings, error: BaseException) -> CallsheetError:
     """Return the error for an unusable database, with its address and the reason but without its password."""
+    error = original_error(error)
     if settings.database_url is not None:
         return connection_error(configured_address(settings), error)
     if isinstance(error, CallsheetError):
@@ -266,21 +293,25 @@ async def open_runtime(
     *,
     migrate: bool = False,
     wait: bool = False,
+    connected_before: bool = False,
+    on_wait: Callable[[str], None] | None = None,
     follow_events: bool = True,
     extra_providers: Iterable[Provider] = (),
     provider_settings: Iterable[ProviderSettings] = (),
 ) -> AsyncIterator[Runtime]:
     """Open a runtime and close it at the end.
 
-    `wait` waits for a database that does not respond. `follow_events` listens for events of other processes
-    (`Runtime.event_stream`). `extra_providers` are available in addition to the installed ones. `provider_settings`
-    replace those of the environment.
+    `wait`, `connected_before` and `on_wait` are those of `open_database`. `follow_events` listens for events of other
+    processes (`Runtime.event_stream`). `extra_providers` are available in addition to the installed ones.
+    `provider_settings` replace those of the environment.
     """
     use_sandbox(settings.ffmpeg_sandbox)
     async with (
         discover_providers(settings, provider_settings=provider_settings, opened=extra_providers) as providers,
         Pool(settings) as comfyui,
-        open_database(settings, migrate=migrate, wait=wait) as database,
+        open_database(
+            settings, migrate=migrate, wait=wait, connected_before=connected_before, on_wait=on_wait
+        ) as database,
     ):
         await follow_database_clock(database)
         event_stream = EventStream(database)
@@ -308,7 +339,7 @@ async def _every(seconds: float, work: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await work()
-        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+        except DATABASE_ERRORS as error:
             log.warning("periodic work failed, will retry", error=type(error).__name__)
         await asyncio.sleep(seconds)
 

@@ -8,8 +8,10 @@ import time
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
+import psutil
 import pytest
 from processes import as_environment
 from pydantic import SecretStr
@@ -17,6 +19,8 @@ from pydantic import SecretStr
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import upgrade
 from callsheet.testing.waiters import until
+from support.proxy import Proxy
+from support.refusing_server import refusing_server
 
 SUBMITTER = Path(__file__).with_name("submit_and_wait.py")
 
@@ -108,6 +112,51 @@ async def test_a_plan_whose_connection_is_killed_is_stored_completely_or_not_at_
         if not isinstance(answer, Exception):
             assert complete
     await connection.close()
+
+
+async def test_a_supervised_worker_survives_refused_connections(engine, settings, server, tmp_path):
+    async with Proxy("127.0.0.1", tcp_port(server)) as proxy:
+        address = server.tcp_dsn.replace(f":{tcp_port(server)}/", f":{proxy.port}/")
+        environment = {**as_environment(settings), "CALLSHEET_DATABASE_URL": address, "CALLSHEET_GRACE_PERIOD": "1"}
+        command = ["-m", "callsheet", "worker", "--queues", "test", "--import", "callsheet.testing.operations"]
+        with (tmp_path / "worker.log").open("wb") as log:
+            parent = await asyncio.create_subprocess_exec(
+                sys.executable, *command, env={**os.environ, **environment}, stdout=log, stderr=log
+            )
+        try:
+            sleep = {"jobs": [{"id": "a", "operation": "sleep", "params": {"seconds": 4}}]}
+            first = await engine.submit(sleep)
+            await engine.wait(first, "job.running", timeout=60)
+            await refuse_for_a_while(proxy, server)
+            assert (await engine.ended(first, timeout=60)).status == "succeeded"
+            starts = [event for event in await engine.events(first) if event.type == "job.running"]
+            assert len(starts) == 1
+
+            # A worker that dies during the refusals: the supervisor cannot record it, and its next child cannot start.
+            second = await engine.submit(sleep)
+            await engine.wait(second, "job.running", timeout=60)
+            (child,) = psutil.Process(parent.pid).children()
+            await refuse_for_a_while(proxy, server, at_its_start=child.kill)
+            assert (await engine.ended(second, timeout=90)).status == "succeeded"
+        finally:
+            if parent.returncode is None:
+                parent.terminate()
+            status = await parent.wait()
+    assert status == 0, (tmp_path / "worker.log").read_text()[-3000:]
+
+
+async def refuse_for_a_while(proxy, server, *, at_its_start=lambda: None):
+    """Refuse all connections of the proxy, as while a password is rotated."""
+    async with refusing_server("28P01", 'password authentication failed for user "callsheet"') as port:
+        proxy.target_port = port
+        proxy.cut()
+        at_its_start()
+        await asyncio.sleep(2)
+        proxy.target_port = tcp_port(server)
+
+
+def tcp_port(server):
+    return urlsplit(server.tcp_dsn).port
 
 
 INSERTING = """

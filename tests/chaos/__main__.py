@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from tests.chaos.audit import audit, wait_until_ended
+from tests.chaos.database import MAX_FAILOVER_SECONDS, Options
 from tests.chaos.faults import Schedule
 from tests.chaos.load import Client
 from tests.chaos.report import Report
@@ -47,6 +48,17 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument(
         "--fault-pause", type=float, default=1.5, help="seconds between two faults (default: %(default)s)"
     )
+    parser.add_argument(
+        "--postgres",
+        type=int,
+        choices=(15, 18),
+        default=18,
+        help="version of PostgreSQL: 15 of Debian, or 18 of the installed package (default: %(default)s)",
+    )
+    parser.add_argument("--pgbouncer", action="store_true", help="put PgBouncer in session mode before the database")
+    parser.add_argument(
+        "--failover", action="store_true", help="half way, stop the primary at once and promote its standby"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args()
 
@@ -57,17 +69,36 @@ async def _run(folder: Path, seed: int, options: argparse.Namespace) -> Report:
     assert run is not None
     # Like Ctrl-C: the processes of the deployment are stopped, and the small disk is unmounted.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, run.cancel)
-    async with running_system(folder) as system:
+    servers = Options(version=options.postgres, pgbouncer=options.pgbouncer, failover=options.failover)
+    async with running_system(folder, servers) as system:
         client = Client(system, seed)
         schedule = Schedule(system, client, seed)
-        await _run_for(options.minutes * 60, client.run(options.load_pause), schedule.run(options.fault_pause))
+        failover = None
+        if options.failover:
+            await _run_for(options.minutes * 30, client.run(options.load_pause), schedule.run(options.fault_pause))
+            await schedule.end()
+            failover = await _fail_over(system, client, options.load_pause)
+        seconds = options.minutes * (30 if options.failover else 60)
+        await _run_for(seconds, client.run(options.load_pause), schedule.run(options.fault_pause))
         await schedule.end()
         unaccepted = await client.accepted(_END_TIMEOUT)
         await client.close()
         await wait_until_ended(system, _END_TIMEOUT)
         findings = await audit(system, client, unaccepted)
+        if failover is not None and failover > MAX_FAILOVER_SECONDS:
+            findings.faults["slow failover"] = [f"{failover:.1f} s, more than {MAX_FAILOVER_SECONDS:g} s"]
         seconds = time.monotonic() - started
-        return Report(seed, seconds, _disk_full(system), schedule.injected, findings, str(folder))
+        return Report(seed, seconds, _disk_full(system), schedule.injected, findings, failover, str(folder))
+
+
+async def _fail_over(system: System, client: Client, pause: float) -> float:
+    """Fail over under load; returns the seconds from the promotion to the next end of a job."""
+    load = asyncio.create_task(client.run(pause))
+    try:
+        return await asyncio.wait_for(system.database.fail_over(), _END_TIMEOUT)
+    finally:
+        load.cancel()
+        await asyncio.gather(load, return_exceptions=True)
 
 
 async def _run_for(seconds: float, *activities: object) -> None:

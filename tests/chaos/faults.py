@@ -52,7 +52,7 @@ async def _freeze_worker(target: Target) -> bool:
 
 
 async def _restart_database(target: Target) -> None:
-    await target.system.restart_database()
+    await target.system.database.restart()
 
 
 async def _fill_disk(target: Target) -> bool:

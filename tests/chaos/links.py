@@ -23,6 +23,10 @@ class Links:
         """Open a link to a local server; returns the URL to use instead."""
         return f"http://127.0.0.1:{await self.open(name, urlsplit(url).port or 80)}"
 
+    def lead(self, name: str, port: int) -> None:
+        """Lead new connections of a link to another port. Open ones stay where they are."""
+        self._proxies[name].target_port = port
+
     def cut(self, name: str) -> None:
         """Reset the open connections of a link."""
         self._proxies[name].cut()

@@ -21,6 +21,8 @@ class Report:
     """How the disk was filled, or why not."""
     injected: Mapping[str, int]
     findings: Findings
+    failover_seconds: float | None
+    """Seconds from the promotion of the standby to the next end of a job; None if there was no failover."""
     folder: str
     """Logs and data of the run."""
 
@@ -32,6 +34,7 @@ class Report:
                 "seconds": round(self.seconds, 1),
                 "cpus": os.cpu_count(),
                 "diskFull": self.disk_full,
+                "failoverSeconds": self.failover_seconds,
                 "injected": dict(self.injected),
                 "counts": self.findings.counts,
                 "jobs": dict(self.findings.statuses),
@@ -46,6 +49,8 @@ class Report:
 
     def _lines(self) -> Iterator[str]:
         yield f"chaos: seed {self.seed}, {self.seconds:.0f} s, {os.cpu_count()} CPUs; disk full: {self.disk_full}"
+        if self.failover_seconds is not None:
+            yield f"failover: {self.failover_seconds:.1f} s from the promotion of the standby to the next end of a job"
         yield from _section("Faults injected", {**dict(sorted(self.injected.items())), "total": self._total})
         yield from _section("Load", self.findings.counts)
         yield from _section("Jobs by their end", dict(self.findings.statuses.most_common()))

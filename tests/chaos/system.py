@@ -1,9 +1,7 @@
 """The deployment under test: PostgreSQL, S3, an API server, two workers, fake providers and a fake ComfyUI."""
 
 import asyncio
-import os
 import shutil
-import signal
 import socket
 import subprocess
 import time
@@ -13,13 +11,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
-import psutil
 from pydantic import SecretStr
+from tests.chaos.database import DatabaseServers, Options, start_servers
 from tests.chaos.links import Links
 from tests.chaos.processes import MARK, Program
 from tests.integration.s3_server import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server
 
-from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.upgrade import upgrade
 from callsheet.fakes.comfyui import FakeComfyUI, running_comfyui
 from callsheet.fakes.providers.fake_server import FakeServer
@@ -43,7 +40,7 @@ class System:
     folder: Path
     mark: str
     settings: Settings
-    postgres: EmbeddedPostgres
+    database: DatabaseServers
     links: Links
     api: Program
     workers: list[Program]
@@ -60,20 +57,12 @@ class System:
     @property
     def dsn(self) -> str:
         """The database, without a proxy."""
-        return self.postgres.tcp_dsn
+        return self.database.dsn
 
     @property
     def programs(self) -> list[Program]:
         """The API server and the workers."""
         return [self.api, *self.workers]
-
-    async def restart_database(self) -> None:
-        """Stop the database as `pg_ctl stop -m immediate` does, and start it."""
-        pid = self.postgres.server_pid
-        if pid is not None:
-            os.kill(pid, signal.SIGQUIT)
-            await until(lambda: not psutil.pid_exists(pid), timeout=60)
-        await asyncio.to_thread(self.postgres.start)
 
     def fill_disk(self) -> None:
         """Fill the disk of the scratch folder."""
@@ -97,10 +86,10 @@ class System:
 
 
 @asynccontextmanager
-async def running_system(folder: Path) -> AsyncIterator[System]:
+async def running_system(folder: Path, options: Options) -> AsyncIterator[System]:
     """Start a deployment in a folder, wait until it works, and stop it at the end."""
     async with AsyncExitStack() as stack:
-        system = await _assemble(stack, folder)
+        system = await _assemble(stack, folder, options)
         for program in system.programs:
             stack.push_async_callback(program.stop, GRACE_PERIOD)
             program.start()
@@ -108,16 +97,16 @@ async def running_system(folder: Path) -> AsyncIterator[System]:
         yield system
 
 
-async def _assemble(stack: AsyncExitStack, folder: Path) -> System:
-    postgres = EmbeddedPostgres(folder / "postgres", port=_free_port())
-    await asyncio.to_thread(postgres.start)
-    stack.callback(postgres.stop)
-    await upgrade(postgres.tcp_dsn)
+async def _assemble(stack: AsyncExitStack, folder: Path, options: Options) -> System:
+    primary, *standbys = await asyncio.to_thread(start_servers, stack, folder, _free_port, options)
+    await upgrade(primary.dsn)
     storage = S3Server(folder)
     stack.callback(storage.kill)
     await asyncio.to_thread(storage.start)
 
     links = Links(stack)
+    database = DatabaseServers(primary, standbys[0] if standbys else None, links)
+    await database.open(stack, folder, _free_port, options.pgbouncer)
     providers: dict[str, FakeServer] = {}
     for kind in (FakeReplicate, FakeLuma):
         fake = await stack.enter_async_context(kind(pace=0.7))
@@ -127,13 +116,12 @@ async def _assemble(stack: AsyncExitStack, folder: Path) -> System:
     comfyui = await stack.enter_async_context(running_comfyui(folder / "comfyui"))
     callbacks = await stack.enter_async_context(open_webhook_receiver())
     api_port = _free_port()
-    database_port = await links.open("database", int(postgres.tcp_dsn.rpartition(":")[2].partition("/")[0]))
     scratch, has_small_disk = _make_scratch_folder(stack, folder)
     mark = folder.name
     environment = {
         MARK: mark,
         "CALLSHEET_DATA_DIR": str(folder / "data"),
-        "CALLSHEET_DATABASE_URL": _with_port(postgres.tcp_dsn, database_port),
+        "CALLSHEET_DATABASE_URL": database.url,
         "CALLSHEET_WORK_DIR": str(scratch),
         "CALLSHEET_SIGNING_KEY": "chaos-signing-key-0123456789abcdef",
         "CALLSHEET_S3_BUCKET": BUCKET,
@@ -172,7 +160,7 @@ async def _assemble(stack: AsyncExitStack, folder: Path) -> System:
         folder=folder,
         mark=mark,
         settings=settings,
-        postgres=postgres,
+        database=database,
         links=links,
         api=api,
         workers=workers,
@@ -214,11 +202,6 @@ def _make_scratch_folder(stack: AsyncExitStack, folder: Path) -> tuple[Path, boo
     scratch = disk / "work"
     scratch.mkdir()
     return scratch, mounted
-
-
-def _with_port(dsn: str, port: int) -> str:
-    head, _, tail = dsn.rpartition(":")
-    return f"{head}:{port}/{tail.partition('/')[2]}"
 
 
 def _free_port() -> int:

@@ -26,11 +26,14 @@ class _Link:
 
 
 class Proxy:
-    """Forwards TCP connections from a free port of 127.0.0.1 to `host`:`port`."""
+    """Forwards TCP connections from a free port of 127.0.0.1 to `host`:`port`.
+
+    Setting `target_port` leads new connections to another server; those that are open stay where they are.
+    """
 
     def __init__(self, host: str, port: int) -> None:
         self._host = host
-        self._target_port = port
+        self.target_port = port
         self._links: set[_Link] = set()
         self._flowing = asyncio.Event()
         self._flowing.set()
@@ -114,7 +117,7 @@ class Proxy:
             self.refused += 1
             return
         try:
-            server_reader, server_writer = await asyncio.open_connection(self._host, self._target_port)
+            server_reader, server_writer = await asyncio.open_connection(self._host, self.target_port)
         except OSError:
             return
         link = _Link(writer, server_writer)

@@ -14,11 +14,12 @@ from starlette.types import Scope
 from callsheet.api.openai_errors import is_openai_path, openai_error
 from callsheet.api.problems import MEDIA_TYPE, ProblemDocument, ProblemItem, problem_type, title_of
 from callsheet.console.rendering import PAGE_HEADERS, render_problem
-from callsheet.db.database import TRANSIENT_ERRORS
+from callsheet.db.outages import TRANSIENT_ERRORS, outage_details, outage_reason
 from callsheet.domain.error_codes import problem_codes
 from callsheet.domain.errors import (
     BadInput,
     CallsheetError,
+    DatabaseUnavailable,
     NotFound,
     Problem,
     ProblemList,
@@ -35,7 +36,6 @@ _RETRY_AFTER = "2"
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
 _PROBLEM_CODES = frozenset(problem_codes())
 _NOT_FOUND = "There is no resource at this path."
-_DATABASE_UNAVAILABLE = "The database does not respond. No data is lost; retry in a moment."
 
 
 class ApiError(HTTPException):
@@ -87,8 +87,9 @@ def _document(error: Exception, instance: str) -> ProblemDocument:
         detail = _NOT_FOUND if error.detail == HTTPStatus.NOT_FOUND.phrase else error.detail
         return _problem(error.status_code, code, phrase, detail, instance)
     if isinstance(error, TRANSIENT_ERRORS):
-        log.warning("database unavailable", error=type(error).__name__, request_id=instance)
-        return _problem(503, "database_unavailable", "The database does not respond", _DATABASE_UNAVAILABLE, instance)
+        log.warning("database unavailable", error=outage_details(error), request_id=instance)
+        detail = f"{outage_reason(error)} No data is lost; retry in a moment."
+        return _problem(503, DatabaseUnavailable.code, title_of(DatabaseUnavailable), detail, instance)
     if isinstance(error, UnicodeEncodeError) and error.reason == "surrogates not allowed":
         # Only the JSON of a client brings such texts in, as `\\ud800`.
         return _problem(422, "bad_input", title_of(BadInput), "A text has half of a surrogate pair.", instance)

@@ -15,7 +15,7 @@ from callsheet.api import examples
 from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.problems import problem_responses
 from callsheet.console.sse import SSE_HEADERS, sse_stream
-from callsheet.db.database import TRANSIENT_ERRORS
+from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.domain.model import Model
 from callsheet.domain.records import Event
 from callsheet.domain.statuses import EXECUTION_ENDED

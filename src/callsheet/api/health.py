@@ -11,7 +11,7 @@ from callsheet.api import examples
 from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.errors import ApiError
 from callsheet.api.problems import problem_responses
-from callsheet.db.database import TRANSIENT_ERRORS
+from callsheet.db.outages import DATABASE_ERRORS, outage_reason
 from callsheet.db.upgrade import check_revision
 from callsheet.domain.errors import CallsheetError
 from callsheet.domain.model import Model
@@ -50,17 +50,19 @@ async def health() -> Health:
     responses={503: problem_responses()[503], 200: examples.ready},
 )
 async def readiness(runtime: RuntimeDep) -> Readiness:
-    """Check the database, its schema and the storage, within 3 seconds."""
+    """Check within 3 seconds that the database can be written, its schema, and the storage."""
     step = "database"
     try:
         async with asyncio.timeout(_TIMEOUT):
+            await runtime.database.check_writable()
             await check_revision(runtime.database)
             step = "storage"
             await runtime.storage.check()
     except CallsheetError as error:
         raise _not_ready(step, error.message) from None
-    except TRANSIENT_ERRORS as error:
-        raise _not_ready(step, f"The {step} does not respond ({type(error).__name__}).") from None
+    except DATABASE_ERRORS as error:
+        reason = outage_reason(error) if step == "database" else f"The {step} does not respond."
+        raise _not_ready(step, f"{reason} ({type(error).__name__})") from None
     return Readiness()
 
 

@@ -14,7 +14,8 @@ from callsheet.api import examples
 from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.problems import problem_responses
 from callsheet.console.sse import SSE_HEADERS, sse_stream
-from callsheet.db.database import TRANSIENT_ERRORS, Database
+from callsheet.db.database import Database
+from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.domain.model import Model
 from callsheet.domain.records import JobLogLine
 from callsheet.engine.reads.job_logs import job_log_page

@@ -20,7 +20,8 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from callsheet.db.database import TRANSIENT_ERRORS, Connection
+from callsheet.db.database import Connection
+from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.records import QueueRecord, WorkerRecord
 from callsheet.engine.reads.queues import list_queues

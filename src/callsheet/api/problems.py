@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from callsheet.domain.error_codes import problem_codes, request_error_codes
-from callsheet.domain.errors import CallsheetError
+from callsheet.domain.errors import CallsheetError, DatabaseUnavailable
 from callsheet.domain.model import Model
 
 MEDIA_TYPE = "application/problem+json"
@@ -100,7 +100,7 @@ _EXAMPLES: dict[int, tuple[str, str, str, list[dict[str, str]]]] = {
     ),
     503: (
         "database_unavailable",
-        "The database does not respond",
+        title_of(DatabaseUnavailable),
         "The database does not respond. No data is lost; retry in a moment.",
         [],
     ),

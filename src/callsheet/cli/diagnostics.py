@@ -23,7 +23,7 @@ from callsheet.db.address import DatabaseAddress
 from callsheet.db.embedded.postgres import EmbeddedPostgres
 from callsheet.db.fitness import inspect, require_upgradable, require_usable, require_writable
 from callsheet.db.migrations import HEAD
-from callsheet.db.session import as_address, connect
+from callsheet.db.session import as_address, open_session
 from callsheet.db.statements import sql
 from callsheet.db.upgrade import other_revision
 from callsheet.domain.errors import CallsheetError, ConfigurationError
@@ -161,7 +161,7 @@ async def _webhooks(settings: Settings, _: list[str] | None) -> AsyncIterator[Fi
 async def _endpoint_findings(address: DatabaseAddress) -> list[Finding]:
     if (await inspect(address)).revision != HEAD:
         return []
-    connection = await connect(address)
+    connection = await open_session(address)
     try:
         endpoints = await sql.list_endpoints(connection)
     finally:

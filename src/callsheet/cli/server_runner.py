@@ -49,7 +49,9 @@ async def serve_runtime(
         server = make_server(starting, host=settings.host, port=settings.port)
         serving = asyncio.create_task(server.serve(sockets=[listener]), name="server")
         try:
-            async with open_runtime(settings, catalog, migrate=worker_args is not None, wait=True) as runtime:
+            async with open_runtime(
+                settings, catalog, migrate=worker_args is not None, wait=True, on_wait=starting.set_reason
+            ) as runtime:
                 starting.app = server.callsheet = create_app(runtime)
                 supervisor = (
                     worker_supervisor(settings, runtime.database, worker_args, env) if worker_args is not None else None

@@ -77,10 +77,9 @@ def worker_supervisor(
 
     When the child dies, its worker is marked as lost in the database, so that its jobs are rescued at once.
     """
-    import asyncpg
     import structlog
 
-    from callsheet.db.database import TRANSIENT_ERRORS
+    from callsheet.db.outages import DATABASE_ERRORS
     from callsheet.engine.worker.heartbeat import extend_heartbeat
     from callsheet.engine.worker.rescuer import mark_worker_lost
     from callsheet.processes.supervisor import Supervisor
@@ -93,13 +92,13 @@ def worker_supervisor(
     async def on_death(worker_id: UUID) -> None:
         try:
             await mark_worker_lost(database, worker_id)
-        except TRANSIENT_ERRORS as error:
+        except DATABASE_ERRORS as error:
             log.warning("worker died, but could not be marked as lost; its timeout applies", error=type(error).__name__)
 
     async def on_silence(worker_id: UUID) -> None:
         try:
             await extend_heartbeat(database, worker_id)
-        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+        except DATABASE_ERRORS as error:
             log.warning("could not send the heartbeat of a busy worker", error=type(error).__name__)
 
     return Supervisor(
@@ -144,7 +143,8 @@ def _run_worker(
         nonlocal started
         catalog = discover_operations(modules)
         lanes = _choose_lanes(settings, queues, concurrency, catalog.queues())
-        async with open_runtime(settings, catalog, wait=True) as runtime:
+        # A supervisor has connected with these settings before it started this process.
+        async with open_runtime(settings, catalog, wait=True, connected_before=lifeline.is_connected) as runtime:
             worker = runtime.worker(lanes, id=worker_id, process=lifeline)
             # The first signal lets running jobs end; each later one returns them to their queues at once.
             signals = iter([False])

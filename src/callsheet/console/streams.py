@@ -13,7 +13,7 @@ from callsheet.console.executions import PAGE_SIZE
 from callsheet.console.rendering import render_macro
 from callsheet.console.responses import RuntimeDep
 from callsheet.console.sse import SSE_HEADERS, sse_stream
-from callsheet.db.database import TRANSIENT_ERRORS
+from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.statuses import EXECUTION_ENDED
 from callsheet.engine.jobs.receipt import status_and_last_event

@@ -6,7 +6,7 @@ any part of an unquoted password may look like one.
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -58,6 +58,11 @@ class DatabaseAddress:
     def reporting_schema(self) -> str:
         """The schema of the views for other systems."""
         return "reporting" if self.schema == DEFAULT_SCHEMA else f"{self.schema}_reporting"
+
+    def each_host(self) -> "list[DatabaseAddress]":
+        """Return the address with each of its hosts alone."""
+        ports = self.ports * len(self.hosts) if len(self.ports) == 1 else self.ports or (5432,) * len(self.hosts)
+        return [replace(self, hosts=(host,), ports=(port,)) for host, port in zip(self.hosts, ports, strict=True)]
 
     def channel(self, name: str) -> str:
         """Return the notification channel of this name. It differs between installations in one database."""

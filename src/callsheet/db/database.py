@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -12,33 +11,22 @@ import asyncpg
 import structlog
 
 from callsheet.db.address import DatabaseAddress
+from callsheet.db.connect import connect, is_read_only
 from callsheet.db.outage_log import OutageLog
-from callsheet.db.session import CONNECT_TIMEOUT, as_address, connect, prepare_session
-from callsheet.domain.errors import DatabaseUnavailable
+from callsheet.db.outages import (
+    TRANSIENT_ERRORS,
+    ConnectionRejected,
+    ReadOnlyDatabase,
+    condemns_connection,
+    is_fatal,
+    unavailable,
+)
+from callsheet.db.session import as_address
 
 T = TypeVar("T")
 Connection: TypeAlias = asyncpg.Connection | asyncpg.pool.PoolConnectionProxy
 
 log = structlog.get_logger(__name__)
-
-DATABASE_UNAVAILABLE = (
-    asyncpg.PostgresConnectionError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.ReadOnlySQLTransactionError,  # during a failover
-    asyncpg.InsufficientResourcesError,  # disk full, among others
-    asyncpg.PostgresSystemError,
-    asyncpg.LockNotAvailableError,
-    asyncpg.IdleInTransactionSessionTimeoutError,
-)
-"""Errors of a database that restarts, fails over or is disconnected. They may pass within a moment."""
-
-TRANSIENT_ERRORS = (DatabaseUnavailable, *DATABASE_UNAVAILABLE, OSError, TimeoutError)
-"""DATABASE_UNAVAILABLE and network errors. Only for code whose network traffic is database traffic alone."""
 
 FOREVER = float("inf")
 
@@ -68,15 +56,21 @@ class Database:
 
     async def __aenter__(self) -> "Database":
         self._pool = await asyncpg.create_pool(
-            **self.address.arguments("callsheet"),
-            min_size=1,
+            # With a minimum, the pool itself would reconnect during an outage, and log each failure with a traceback.
+            min_size=0,
             max_size=self._size,
             command_timeout=_COMMAND_TIMEOUT,
             max_inactive_connection_lifetime=120,
-            timeout=self.address.connect_timeout or CONNECT_TIMEOUT,
-            init=lambda connection: prepare_session(connection, self.address),
             reset=_keep_session,
+            connect=lambda _address, **options: connect(self.address, **options),
         )
+        try:
+            # The first connection shows whether the address is right.
+            async with self.connection():
+                pass
+        except BaseException:
+            self._pool.terminate()
+            raise
         return self
 
     async def __aexit__(
@@ -95,7 +89,10 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Acquire a connection. After a timeout all connections are replaced, because their link may be dead."""
+        """Acquire a connection. After an error that condemns it, all connections of the pool are replaced.
+
+        The others probably share its fate: their link is dead too, or they lead to the same read-only server.
+        """
         assert self._pool is not None, "the database is not open"  # noqa: S101
         # Not the timeout of `acquire`, which costs a task for each acquisition.
         async with asyncio.timeout(_COMMAND_TIMEOUT):
@@ -106,9 +103,12 @@ class Database:
         except asyncio.CancelledError:
             timeout = _CANCEL_TIMEOUT
             raise
-        except TimeoutError:
-            connection.terminate()
-            await self._pool.expire_connections()
+        except Exception as error:
+            if condemns_connection(error):
+                connection.terminate()
+                await self._pool.expire_connections()
+            if is_fatal(error):
+                raise ConnectionRejected(error) from error
             raise
         finally:
             try:
@@ -149,13 +149,20 @@ class Database:
                 self.outage.succeeded()
                 return result
             except TRANSIENT_ERRORS as error:
-                if isinstance(error, ssl.SSLCertVerificationError):
-                    raise
                 if loop.time() + delay > deadline:
-                    raise DatabaseUnavailable(reason=type(error).__name__) from error
+                    raise unavailable(error) from error
                 self.outage.failed("query", error)
             await asyncio.sleep(delay * random.uniform(0.5, 1))  # noqa: S311 - jitter
             delay = min(delay * 2, 2)
+
+    async def check_writable(self) -> None:
+        """Raise DatabaseUnavailable unless a connection of the pool can write."""
+
+        async def check(connection: Connection) -> None:
+            if await is_read_only(connection):
+                raise ReadOnlyDatabase
+
+        await self.retry(check, timeout=1)
 
     def shared(self, kind: "Callable[[Database], T]") -> T:
         """Return the one object of a kind for this database. The first call creates it."""

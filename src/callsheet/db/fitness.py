@@ -10,7 +10,7 @@ import asyncpg
 from callsheet.db.address import DatabaseAddress
 from callsheet.db.migrations import HEAD
 from callsheet.db.pooler import refuse_transaction_pooling
-from callsheet.db.session import connect
+from callsheet.db.session import open_session
 from callsheet.domain.errors import CallsheetError, ConfigurationError, DatabaseUnavailable
 
 MIN_VERSION = 15
@@ -70,7 +70,7 @@ async def inspect(address: DatabaseAddress) -> DatabaseState:
     """Return the state of a database. Raises ConfigurationError behind a pooler in transaction mode."""
     # A standby is connected to as well, so that it can be named as the problem.
     target = address.target_session_attrs or ("any" if len(address.hosts) < 2 else None)
-    connection = await connect(address, statement_cache_size=0, target_session_attrs=target)
+    connection = await open_session(address, statement_cache_size=0, target_session_attrs=target)
     try:
         await refuse_transaction_pooling(connection, address)
         return await _read_state(connection, address)

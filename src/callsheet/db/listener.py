@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from callsheet.db.address import DatabaseAddress
-from callsheet.db.database import TRANSIENT_ERRORS
+from callsheet.db.connect import connect
 from callsheet.db.outage_log import OutageLog
-from callsheet.db.session import connect
+from callsheet.db.outages import DATABASE_ERRORS
 
 OnNotify = Callable[[str, str], None]
 """Called with channel and payload."""
@@ -48,7 +48,7 @@ class Listener:
             try:
                 await self._listen_until_disconnected()
                 delay = 0.05
-            except TRANSIENT_ERRORS as error:
+            except DATABASE_ERRORS as error:
                 self._outage.failed("listen for notifications", error)
             finally:
                 self.connected.clear()
@@ -56,7 +56,7 @@ class Listener:
             delay = min(delay * 2, 2)
 
     async def _listen_until_disconnected(self) -> None:
-        connection = await connect(self._address, application_name="callsheet listener", timeout=10)
+        connection = await connect(self._address, application_name="callsheet listener")
         terminated = asyncio.Event()
         connection.add_termination_listener(lambda _: terminated.set())
         try:

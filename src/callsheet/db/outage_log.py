@@ -4,6 +4,8 @@ import time
 
 import structlog
 
+from callsheet.db.outages import TRANSIENT_ERRORS, outage_details
+
 log = structlog.get_logger(__name__)
 
 _MIN_INTERVAL, _MAX_INTERVAL = 1.0, 60.0
@@ -22,7 +24,7 @@ class OutageLog:
         self._interval = _MIN_INTERVAL
 
     def failed(self, work: str, error: BaseException) -> None:
-        """Report that `work` failed because the database is unavailable, and will be tried again."""
+        """Report that `work` failed because of the database, and will be tried again."""
         now = time.monotonic()
         if now - self._last_failure > _CALM:
             self._interval, self._next_line = _MIN_INTERVAL, now
@@ -30,9 +32,10 @@ class OutageLog:
         if self._since is None:
             self._since = now
         record = log.warning if now >= self._next_line else log.debug
-        record(
-            "database unavailable, retrying", work=work, error=type(error).__name__, seconds=round(now - self._since)
+        message = (
+            "database unavailable, retrying" if isinstance(error, TRANSIENT_ERRORS) else "database error, retrying"
         )
+        record(message, work=work, error=outage_details(error), seconds=round(now - self._since))
         if now >= self._next_line:
             self._next_line = now + self._interval
             self._interval = min(2 * self._interval, _MAX_INTERVAL)

@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 
 from callsheet.db.address import DatabaseAddress
-from callsheet.db.session import connect
+from callsheet.db.session import open_session
 from callsheet.domain.errors import ConfigurationError
 
 _ROUNDS = 8
@@ -29,7 +29,7 @@ async def refuse_transaction_pooling(connection: asyncpg.Connection, address: Da
         raise
     if session == connection.get_server_pid():
         return
-    other = await connect(address, statement_cache_size=0)
+    other = await open_session(address, statement_cache_size=0)
     try:
         for _ in range(_ROUNDS):
             async with other.transaction():

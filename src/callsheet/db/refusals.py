@@ -3,6 +3,7 @@
 import asyncpg
 
 from callsheet.db.address import DatabaseAddress, invalid_address
+from callsheet.db.outages import ReadOnlyDatabase
 from callsheet.domain.errors import CallsheetError, ConfigurationError, DatabaseUnavailable
 from callsheet.logs import redact_secrets
 
@@ -46,7 +47,7 @@ def _sentence(address: DatabaseAddress, error: BaseException, reason: str) -> st
             f"The database at {address} rejects the role ({reason}). Its owner or a superuser has to run: GRANT "
             f'CONNECT ON DATABASE "{address.database or address.user}" TO "{address.user}";'
         )
-    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+    if isinstance(error, (ReadOnlyDatabase, asyncpg.TargetServerAttributeNotMatched)):
         return f"No server at {address} can be written to: each is a standby or read-only. Check DATABASE_URL."
     return (
         f"The database at {address} cannot be reached ({reason}). Check DATABASE_URL, and that PostgreSQL is running."

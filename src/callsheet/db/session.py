@@ -16,7 +16,7 @@ def as_address(address: DatabaseAddress | str) -> DatabaseAddress:
     return address if isinstance(address, DatabaseAddress) else parse_address(address)
 
 
-async def connect(
+async def open_session(
     address: DatabaseAddress, *, application_name: str = "callsheet", timeout: float | None = None, **options: Any
 ) -> asyncpg.Connection:
     """Connect. `timeout` is in seconds; `options` are further arguments of `asyncpg.connect`."""

@@ -9,7 +9,7 @@ from callsheet.db.address import DatabaseAddress
 from callsheet.db.database import Database
 from callsheet.db.fitness import foreign_objects, inspect, require_upgradable, require_usable
 from callsheet.db.migrations import HEAD
-from callsheet.db.session import as_address, connect
+from callsheet.db.session import as_address, open_session
 from callsheet.domain.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ async def _migrate(address: DatabaseAddress) -> None:
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import create_async_engine
 
-    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: connect(address))
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: open_session(address))
     try:
         async with engine.begin() as connection:
             await connection.run_sync(lambda sync: _run_migrations(sync, address))

@@ -7,11 +7,10 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import structlog
 
-from callsheet.db.database import TRANSIENT_ERRORS
 from callsheet.db.group_commit import GroupCommit
+from callsheet.db.outages import DATABASE_ERRORS, TRANSIENT_ERRORS
 from callsheet.domain.errors import BadInput, BadSource, DatabaseUnavailable, NotFound, PlanRefused, ProblemList
 from callsheet.domain.plan import Submission
 from callsheet.domain.plan_validation import read_plan, read_submission
@@ -222,7 +221,7 @@ class IntakeRunner:
                 # The execution was deleted. Its message is gone with it.
                 log.warning("an execution of an open message was deleted", error=error.message)
                 await self._forget_deleted()
-            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+            except DATABASE_ERRORS as error:
                 self._database.outage.failed("follow executions", error)
                 await asyncio.sleep(0.5)
 
@@ -328,7 +327,7 @@ class IntakeRunner:
         while True:
             try:
                 await work()
-            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+            except DATABASE_ERRORS as error:
                 self._database.outage.failed("intake", error)
             await asyncio.sleep(seconds)
 

@@ -10,7 +10,8 @@ import asyncpg
 import httpx2
 import structlog
 
-from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
+from callsheet.db.database import Connection, Database
+from callsheet.db.outages import DATABASE_ERRORS, TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.engine.reads.artifacts import SignUrl
 from callsheet.files.fetch import redact_url
@@ -115,7 +116,7 @@ class WebhookSender:
         """Start the delivery of due webhooks. Return the seconds until the next ones are expected."""
         try:
             claimed, seconds = await self._claim()
-        except TRANSIENT_ERRORS as error:
+        except DATABASE_ERRORS as error:
             self._database.outage.failed("claim webhooks", error)
             return _POLL_INTERVAL
         for delivery in claimed:

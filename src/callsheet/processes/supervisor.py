@@ -58,6 +58,11 @@ class Lifeline:
         text = os.environ.pop(LIFELINE, None)
         return cls(int(text) if text else None, grace=grace)
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether this process has a supervisor."""
+        return self._socket is not None
+
     def report_done(self) -> None:
         """Report that this process exits on purpose."""
         self._send(_DONE)

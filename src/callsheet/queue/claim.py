@@ -90,7 +90,7 @@ class Claimer:
         A claim from an unlimited queue is one statement, which returns no jobs once the queue is limited. So the caller
         should wake the lanes of the returned queues.
         """
-        rows = await self._database.retry(lambda c: sql.limited_queues(c, queues=queues))
+        rows = await self._database.retry(lambda c: sql.limited_queues(c, queues=queues), timeout=FOREVER)
         before, self._limited = self._limited, {row["name"] for row in rows}
         return self._limited - before
 

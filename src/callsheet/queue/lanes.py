@@ -5,11 +5,15 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import structlog
 
 from callsheet.queue.claim import ClaimedJob, Claimer
 
 log = structlog.get_logger(__name__)
+
+_RETRY_DELAY = 2.0
+"""Seconds until the next claim after an error of the database."""
 
 RunJob = Callable[[ClaimedJob], Coroutine[Any, Any, None]]
 _PAUSE = 0.01
@@ -82,7 +86,13 @@ class Lane:
             self._backlog = False
             # Half a lane at a time, so that one half runs while the other one is claimed or recorded.
             wanted = min(free, (self.size + 1) // 2)
-            claim = await self._claimer.claim(self.queue, wanted)
+            try:
+                claim = await self._claimer.claim(self.queue, wanted)
+            except asyncpg.PostgresError as error:
+                # Not an outage, which the claim waits for. The lane must survive it, with the jobs that run here.
+                log.error("could not claim jobs, will retry", queue=self.queue, exc_info=error)
+                asyncio.get_running_loop().call_later(_RETRY_DELAY, self.wake)
+                return
             self._start(claim.jobs)
             if len(claim.jobs) == wanted:
                 self._backlog = True

@@ -5,6 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
+from callsheet.db.outages import ConnectionRejected, ReadOnlyDatabase
 from callsheet.domain.errors import StorageUnreachable
 
 from .conftest import codes
@@ -30,8 +31,17 @@ async def test_an_unexpected_error_is_a_500_without_details(api, monkeypatch, ca
     assert incident in logged(capsys, caplog)
 
 
-@pytest.mark.parametrize("error", [asyncpg.CannotConnectNowError(), ConnectionRefusedError(), TimeoutError()])
-async def test_an_unavailable_database_is_a_503_with_retry_after(api, monkeypatch, error):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (asyncpg.CannotConnectNowError("the database system is starting up"), "is starting, stopping or recovering."),
+        (ConnectionRejected(asyncpg.InvalidPasswordError("hunter2")), "rejects the login."),
+        (ReadOnlyDatabase(), "is read-only: it is a standby, or in a read-only mode."),
+        (ConnectionRefusedError(), "does not respond."),
+        (TimeoutError(), "does not respond."),
+    ],
+)
+async def test_an_unavailable_database_is_a_503_with_its_reason_and_retry_after(api, monkeypatch, error, reason):
     async def unavailable(*args, **named):
         raise error
 
@@ -40,6 +50,7 @@ async def test_an_unavailable_database_is_a_503_with_retry_after(api, monkeypatc
     response = await api.client.get("/api/executions")
 
     assert (response.status_code, response.json()["code"]) == (503, "database_unavailable")
+    assert response.json()["detail"] == f"The database {reason} No data is lost; retry in a moment."
     assert int(response.headers["retry-after"]) > 0
 
 

@@ -10,7 +10,7 @@ from callsheet.cli.diagnostics import run_checks
 from callsheet.db.address import parse_address
 from callsheet.db.fitness import MIN_VERSION, inspect
 from callsheet.db.migrations import HEAD
-from callsheet.db.session import connect
+from callsheet.db.session import open_session
 from callsheet.db.statements import sql
 from callsheet.db.upgrade import upgrade
 from callsheet.domain.errors import ConfigurationError, DatabaseUnavailable
@@ -68,7 +68,7 @@ async def test_all_statements_and_a_plan_run_on_the_oldest_supported_version(
         execution = await engine.run(PLAN)
 
     state = await inspect(parse_address(address))
-    connection = await connect(parse_address(address))
+    connection = await open_session(parse_address(address))
     for statement in sql.all():
         await connection.prepare(statement.text)
     await connection.close()

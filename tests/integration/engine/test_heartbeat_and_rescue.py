@@ -3,6 +3,7 @@
 import asyncio
 import time
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from claiming import claim_and_die, claimer
@@ -13,6 +14,7 @@ from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.jobs.complete import complete
+from callsheet.engine.jobs.discarded_run import record_discarded_run
 from callsheet.engine.jobs.outcomes import Outcome
 from callsheet.engine.reads.workers import list_workers
 from callsheet.engine.worker import heartbeat
@@ -169,6 +171,21 @@ async def test_concurrent_rescuers_and_schedulers_requeue_each_job_once(idle_eng
     events = [e for e in await idle_engine.events(execution_id) if e.type == "job.queued"]
     assert sorted(e.data["reason"] for e in events) == ["due"] * 30 + ["worker lost"] * 30
     assert len({e.job_id for e in events}) == 60
+
+
+async def test_starts_of_workers_that_were_only_cut_off_are_no_crash_loop(idle_engine):
+    database = idle_engine.runtime.database
+    execution_id = await idle_engine.submit(plan(job("a")))
+    rescuer = Rescuer(database, new_id(), worker_timeout=10, crash_limit=3)
+    for n in range(5):
+        (lost,) = await claim_and_die(database, f"cut off {n}", 1)
+        await rescuer.rescue()
+        await database.retry(partial(record_discarded_run, job=lost), transaction=True)
+
+    _, owner = await claimer(database, "owner")
+    (claimed,) = (await owner.claim("test", 1)).jobs
+    assert (claimed.epoch, claimed.starts) == (6, 1)
+    assert (await idle_engine.execution(execution_id)).status == "running"
 
 
 @pytest.mark.parametrize("status", ["succeeded", "failed", "queued", "scheduled"])

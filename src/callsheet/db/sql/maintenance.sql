@@ -60,6 +60,11 @@ WHERE j.id = ANY (:ids::uuid[]) AND j.status = 'running'
 RETURNING j.id, j.execution_id, j.job_id, j.queue, j.status, j.has_downstream, j.continue_on_failure, j.starts,
           j.error;
 
+-- name: uncount_start!
+-- A run of a worker that was only cut off has continued, so its start did not end with the death of the worker.
+UPDATE execution_jobs SET starts = greatest(starts - 1, 0)
+WHERE id = :id AND epoch >= :epoch AND finished_at IS NULL;
+
 -- name: delete_lost_workers!
 DELETE FROM workers WHERE lost_at < statement_timestamp() - interval '1 day';
 

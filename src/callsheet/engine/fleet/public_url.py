@@ -3,7 +3,7 @@
 So only the server needs the setting `public_url`; workers submit with webhooks to its URL.
 """
 
-from callsheet.db.database import Database
+from callsheet.db.database import FOREVER, Database
 from callsheet.db.statements import sql
 from callsheet.settings import Settings
 
@@ -34,4 +34,4 @@ class PublicUrl:
     async def refresh(self, database: Database) -> None:
         """Read the recorded URL, unless the settings have one."""
         if self._settings.public_url is None:
-            self._recorded = await database.retry(lambda c: sql.newest_public_url(c, max_age=_MAX_AGE))
+            self._recorded = await database.retry(lambda c: sql.newest_public_url(c, max_age=_MAX_AGE), timeout=FOREVER)

@@ -12,9 +12,13 @@ _MESSAGE = (
 
 
 async def record_discarded_run(connection: Connection, job: ClaimedJob) -> None:
-    """Add an event to the job whose run was discarded, inside the caller's transaction."""
+    """Add an event to the job whose run was discarded, inside the caller's transaction.
+
+    The start of that run no longer counts as one in which the worker died: it was frozen, or without its database.
+    """
     if not await sql.lock_executions(connection, ids=[job.execution_id]):
         return
+    await sql.uncount_start(connection, id=job.id, epoch=job.epoch)
     changes = Changes()
     row = {"execution_id": job.execution_id, "job_id": job.job_id}
     changes.add_event(row, "job.log", {"message": _MESSAGE, "run": job.epoch})

@@ -5,7 +5,7 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from callsheet.db.database import DATABASE_UNAVAILABLE
+from callsheet.db.outages import DATABASE_UNAVAILABLE
 from callsheet.domain.errors import CallsheetError, DiskFull, InternalError, ProblemList, Transient
 from callsheet.domain.json_storage import storable_json
 from callsheet.domain.statuses import JobStatus

@@ -4,10 +4,11 @@ from uuid import UUID
 
 import asyncpg
 
-from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
+from callsheet.db.database import Connection, Database
 from callsheet.db.group_commit import GroupCommit
+from callsheet.db.outages import TRANSIENT_ERRORS, unavailable
 from callsheet.db.statements import sql
-from callsheet.domain.errors import DatabaseUnavailable, IdempotencyConflict
+from callsheet.domain.errors import IdempotencyConflict
 from callsheet.engine.intake_messages import take_messages
 from callsheet.engine.jobs.execution_rows import ExecutionRows, insert_executions
 
@@ -55,7 +56,7 @@ class SubmissionWriter:
         except TRANSIENT_ERRORS as error:
             if isinstance(error, _ROLLED_BACK):
                 stored = "no"
-            raise DatabaseUnavailable(reason=type(error).__name__, stored=stored) from error
+            raise unavailable(error, stored=stored) from error
 
 
 async def _store_with_messages(connection: Connection, executions: list[ExecutionRows]) -> list[UUID | Exception]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from callsheet.db.database import TRANSIENT_ERRORS, Database
+from callsheet.db.database import Database
+from callsheet.db.outages import TRANSIENT_ERRORS, outage_reason
 from callsheet.db.statements import sql
 from callsheet.domain.errors import DatabaseUnavailable, PlanRefused, Problem
 from callsheet.domain.plan import Submission
@@ -19,7 +20,7 @@ from callsheet.operation_api.contract import Operation
 _MAX_SIZE_ON_LOOP = 10_000
 """Bytes, roughly. Larger plans are validated in a thread, so that they do not block the event loop."""
 
-_NOT_STORED = "The database does not respond. The plan was not stored; submit it again in a moment."
+_NOT_STORED = "{} The plan was not stored; submit it again in a moment."
 _UNKNOWN = "The connection to the database was lost. Whether the plan was stored as execution {} is unknown."
 
 
@@ -104,7 +105,7 @@ async def _store(database: Database, rows: ExecutionRows) -> UUID:
         if stored == "unknown" and await _is_stored(database, rows.execution_id):
             return rows.execution_id
         raise DatabaseUnavailable(
-            _NOT_STORED if stored == "no" else _UNKNOWN.format(rows.execution_id),
+            _NOT_STORED.format(outage_reason(error)) if stored == "no" else _UNKNOWN.format(rows.execution_id),
             stored=stored,
             execution_id=str(rows.execution_id),
         ) from error

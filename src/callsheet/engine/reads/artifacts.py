@@ -25,9 +25,9 @@ async def get_artifact(database: Database, artifact_id: UUID, sign: SignUrl) -> 
     return stored_artifact(row, sign)
 
 
-async def find_artifact(database: Database, artifact_id: UUID) -> Artifact:
-    """Return an artifact without a URL. Raises NotFound."""
-    row = await database.retry(lambda c: sql.get_artifact(c, id=artifact_id))
+async def find_artifact(database: Database, artifact_id: UUID, *, timeout: float = 60) -> Artifact:
+    """Return an artifact without a URL. Raises NotFound, and DatabaseUnavailable after `timeout` seconds."""
+    row = await database.retry(lambda c: sql.get_artifact(c, id=artifact_id), timeout=timeout)
     if row is None:
         raise NotFound(f"There is no artifact {artifact_id}.")
     return Artifact(**_fields(row))

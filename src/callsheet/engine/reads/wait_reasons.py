@@ -15,7 +15,8 @@ from uuid import UUID
 
 import orjson
 
-from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
+from callsheet.db.database import Connection, Database
+from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.statuses import JobStatus
 from callsheet.domain.wait_reasons import WaitCode, WaitReason

@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
-from callsheet.db.database import Database
+from callsheet.db.database import FOREVER, Database
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import BadSource, NotFound
 from callsheet.domain.media_source import MediaSource, SourceKind
@@ -49,7 +49,7 @@ def _storage_key(source: MediaSource) -> str:
 
 async def _find_artifact(source: MediaSource, database: Database) -> Artifact:
     try:
-        return await find_artifact(database, source.artifact_id)
+        return await find_artifact(database, source.artifact_id, timeout=FOREVER)
     except NotFound as error:
         raise BadSource(error.message) from None
 

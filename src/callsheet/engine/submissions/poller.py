@@ -13,7 +13,8 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
+from callsheet.db.database import Connection, Database
+from callsheet.db.outages import DATABASE_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.errors import ConfigurationError, ProviderRateLimited, ProviderUnreachable
 from callsheet.domain.json_storage import storable_text
@@ -115,11 +116,8 @@ class Poller:
         while True:
             try:
                 await self._claim()
-            except TRANSIENT_ERRORS as error:
+            except DATABASE_ERRORS as error:
                 self._database.outage.failed("claim jobs to poll", error)
-                await asyncio.sleep(self._interval)
-            except asyncpg.PostgresError as error:
-                log.error("could not claim jobs to poll, will retry", exc_info=error)
                 await asyncio.sleep(self._interval)
             else:
                 await self._wait_for_next_round()
@@ -158,7 +156,7 @@ class Poller:
             try:
                 async with self._database.connection() as connection:
                     await sql.renew_poll_leases(connection, ids=ids, epochs=epochs, lease=_LEASE)
-            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+            except DATABASE_ERRORS as error:
                 log.warning("could not renew poll leases; polls may be repeated", error=type(error).__name__)
 
     async def _overdue_loop(self) -> None:
@@ -168,7 +166,7 @@ class Poller:
             try:
                 async with self._database.connection() as connection:
                     rows = await sql.claim_overdue(connection, limit=MAX_CLAIMED, lease=_LEASE, only=self._only)
-            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+            except DATABASE_ERRORS as error:
                 log.warning("could not check for overdue jobs, will retry", error=type(error).__name__)
             else:
                 self._add_results([_PollResult(row, collect=True) for row in rows])
@@ -230,7 +228,7 @@ class Poller:
             results, self._results = self._results, []
             try:
                 await self._database.retry(partial(_store_results, results), timeout=_STORE_TIMEOUT, transaction=True)
-            except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+            except DATABASE_ERRORS as error:
                 log.warning("could not store poll results; the polls are repeated", error=type(error).__name__)
             for result in results:
                 self._leased.pop((result.row["id"], result.row["epoch"]), None)

@@ -12,7 +12,8 @@ import structlog
 from pydantic import BaseModel
 
 from callsheet.db.commit_once import commit_once
-from callsheet.db.database import DATABASE_UNAVAILABLE, FOREVER, TRANSIENT_ERRORS
+from callsheet.db.database import FOREVER
+from callsheet.db.outages import DATABASE_ERRORS, DATABASE_UNAVAILABLE
 from callsheet.db.statements import sql
 from callsheet.domain import references
 from callsheet.domain.errors import CallsheetError, InternalError, TimedOut
@@ -219,7 +220,7 @@ class Executor:
         try:
             await self._services.progress_writer.flush(job.id)
             await self._services.job_log_writer.flush()
-        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+        except DATABASE_ERRORS as error:
             log.warning("could not store the last progress and log lines", **job.log_facts, error=type(error).__name__)
         try:
             recorded = await self._completer.record(outcome)
@@ -234,7 +235,7 @@ class Executor:
         log.warning("discarded the outcome of a run that lost its job", **job.log_facts, epoch=job.epoch)
         try:
             await commit_once(self._services.database, lambda c: record_discarded_run(c, job))
-        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+        except DATABASE_ERRORS as error:
             log.warning("could not record the event of a discarded run", **job.log_facts, error=type(error).__name__)
 
     async def _delete_files(self, context: JobContext) -> None:

@@ -10,7 +10,7 @@ from contextlib import suppress
 import asyncpg
 import structlog
 
-from callsheet.db.database import TRANSIENT_ERRORS
+from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.engine.worker.executor import Run
 from callsheet.engine.worker.heartbeat import Heartbeat, HeartbeatResponse
 from callsheet.engine.worker.loop_watchdog import LoopWatchdog

@@ -11,7 +11,8 @@ import asyncpg
 import structlog
 
 from callsheet.db.commit_once import commit_once
-from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
+from callsheet.db.database import Connection, Database
+from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.json_storage import storable_text
 from callsheet.logs import redact_secrets

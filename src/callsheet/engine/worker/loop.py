@@ -15,8 +15,9 @@ import orjson
 import structlog
 
 from callsheet.db.clock import follow_database_clock
-from callsheet.db.database import TRANSIENT_ERRORS, Database
+from callsheet.db.database import FOREVER, Database
 from callsheet.db.listener import Listener
+from callsheet.db.outages import DATABASE_ERRORS, TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
 from callsheet.engine.jobs.blocked import report_blocked_jobs
@@ -163,15 +164,18 @@ class Worker:
 
     async def run(self) -> None:
         """Work until `stop` is called."""
-        await self._register()
-        self.registered.set()
-        await self._claimer.refresh_limits(list(self._lanes))
-        await self._public_url.refresh(self._database)
+        stop = asyncio.create_task(self._stopping.wait())
+        starting = asyncio.create_task(self._start())
+        await asyncio.wait({stop, starting}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            log.info("worker stopped before it was registered", worker=self.name)
+            await _cancel_and_wait([stop, starting])
+            return
+        starting.result()
         loops = [asyncio.create_task(coroutine, name=name) for name, coroutine in self._loops().items()]
         lanes = [asyncio.create_task(lane.run(), name=f"lane {lane.queue}") for lane in self._lanes.values()]
         self._wake_lanes()
         log.info("worker started", worker=self.name, lanes={q: lane.size for q, lane in self._lanes.items()})
-        stop = asyncio.create_task(self._stopping.wait())
         try:
             await asyncio.wait({stop, *loops, *lanes}, return_when=asyncio.FIRST_COMPLETED)
             for task in (*loops, *lanes):
@@ -206,7 +210,14 @@ class Worker:
             "cleaner": self._every(_CLEANUP_INTERVAL, self._clean_up, immediately=True),
         }
 
-    async def _register(self) -> None:
+    async def _start(self) -> None:
+        """Register, and read what the lanes need. This waits for the database without a limit."""
+        await self._register()
+        self.registered.set()
+        await self._claimer.refresh_limits(list(self._lanes))
+        await self._public_url.refresh(self._database)
+
+    async def _register(self, *, timeout: float = FOREVER) -> None:
         await self._database.retry(
             lambda c: sql.register_worker(
                 c,
@@ -220,7 +231,8 @@ class Worker:
                 missing=orjson.dumps(self._missing).decode(),
                 timeout=self._settings.worker_timeout.total_seconds(),
                 only_reserved=self._only_reserved,
-            )
+            ),
+            timeout=timeout,
         )
 
     async def _drain(self, lane_tasks: list[asyncio.Task[None]]) -> None:
@@ -318,7 +330,7 @@ class Worker:
         log.error("a job blocks the worker beyond its time limit", **run.job.log_facts, ends=self._process is not None)
         try:
             await self._heartbeat.fail_hung_run(run, worker_ends=self._process is not None)
-        except (*TRANSIENT_ERRORS, asyncpg.PostgresError) as error:
+        except DATABASE_ERRORS as error:
             log.warning("could not record a hung run", **run.job.log_facts, error=type(error).__name__)
         if self._process is not None:
             self._process.kill()
@@ -332,7 +344,7 @@ class Worker:
         self._heartbeat.apply(response)
         if response.lanes is None:
             if not self._unregistered:
-                await self._register()
+                await self._register(timeout=60)
             return
         for queue, size in response.lanes.items():
             lane = self._lanes.get(queue)

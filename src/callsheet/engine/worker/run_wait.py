@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import structlog
 
-from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
+from callsheet.db.database import Connection, Database
+from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.clock import shared_now
 from callsheet.domain.wait_reasons import WaitCode, WaitReason
