@@ -23,6 +23,8 @@ OPERATION_IDS = {
     "getFile",
     "getUploadedFile",
     "listExecutions",
+    "listHeldSubmissions",
+    "releaseSubmissions",
     "listModels",
     "listOperations",
     "listQueues",
