@@ -1,4 +1,4 @@
-"""SIGTERM while the network is silent: connections stay open, and nobody responds."""
+"""SIGTERM while the network is silent: connections stay open, and no response arrives."""
 
 import os
 import signal

@@ -5,8 +5,10 @@ Commands import their dependencies when they are called, so that help and comple
 """
 
 from callsheet.cli.app import app
+from callsheet.cli.standard_streams import open_standard_streams
 
 
 def main() -> None:
     """Run the command line and exit with its status."""
+    open_standard_streams()
     app(prog_name="callsheet")

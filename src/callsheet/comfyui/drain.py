@@ -8,7 +8,7 @@ from callsheet.settings import Settings
 def drained_servers(settings: Settings) -> frozenset[str]:
     """Return the names of the drained servers."""
     folder = _folder(settings)
-    return frozenset(mark.read_text() for mark in folder.iterdir()) if folder.is_dir() else frozenset()
+    return frozenset(mark.read_text("utf-8") for mark in folder.iterdir()) if folder.is_dir() else frozenset()
 
 
 def set_drained(settings: Settings, name: str, *, drained: bool) -> None:
@@ -18,7 +18,7 @@ def set_drained(settings: Settings, name: str, *, drained: bool) -> None:
     # A server name may contain characters that file names cannot.
     mark = folder / name.encode().hex()
     if drained:
-        mark.write_text(name)
+        mark.write_text(name, "utf-8")
     else:
         mark.unlink(missing_ok=True)
 

@@ -22,7 +22,7 @@ class ProviderSettings(BaseSettings):
     order; variables come from the environment and from the file `.env` in the working folder. Empty values are
     ignored. A `SecretStr` without a variable is read from the file whose path is in `<env_prefix><FIELD>_FILE`. A field
     without a default is required: without it, the provider is not configured. A `SecretStr` is sent in HTTP headers, so
-    it must consist of visible ASCII characters.
+    it must consist of printable ASCII characters.
     """
 
     model_config = SettingsConfigDict(

@@ -173,7 +173,9 @@ async def test_a_forged_cursor_is_rejected(api, cursor):
     ],
 )
 async def test_a_search_is_literal(name, metadata, search, found, working):
-    execution_id = await working.submit(("a", "noop", {}), name=name, metadata=metadata)
+    plan = {"name": name, "jobs": [{"id": "a", "operation": "noop"}]}
+    submission = {"executionPlan": plan, "metadata": metadata}
+    execution_id = (await working.client.post("/api/executions", json=submission)).json()["executionId"]
 
     page = (await working.client.get("/api/executions", params={"search": search})).json()
 

@@ -34,6 +34,8 @@ OPERATION_IDS = {
     "getFile",
     "getUploadedFile",
     "listExecutions",
+    "listHeldSubmissions",
+    "releaseSubmissions",
     "listModels",
     "listOperations",
     "listQueues",

@@ -14,7 +14,7 @@ def run_sql(name: str) -> None:
     Its tables are in the first schema of the search path. `reporting.` stands for the schema of the views, which has
     another name in an installation with another schema.
     """
-    text = (Path(__file__).parent / "versions" / name).read_text()
+    text = (Path(__file__).parent / "versions" / name).read_text("utf-8")
     config = op.get_context().config
     schema = config.attributes["reporting_schema"] if config else "reporting"
     text = re.sub(r"\breporting\.", f'"{schema}".', text)

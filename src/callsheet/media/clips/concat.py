@@ -192,7 +192,7 @@ def _list_input(folder: Path, stem: str, suffix: str, count: int, lengths: Seque
     for number in range(count):
         lines.append(f"file {stem}{number:05d}.{suffix}")
         lines += [f"duration {float(lengths[number]):.6f}"] if lengths else []
-    index.write_text("\n".join(lines) + "\n")
+    index.write_text("\n".join(lines) + "\n", "utf-8")
     return ["-f", "concat", "-safe", "1", "-i", file_url(index)]
 
 

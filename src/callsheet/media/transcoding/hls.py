@@ -77,7 +77,7 @@ def read_playlist(folder: Path, name: str) -> Playlist:
     Raises FFmpegFailed if the playlist or a file that it references is missing, or the playlist is incomplete.
     """
     try:
-        lines = (folder / f"{name}.m3u8").read_text().splitlines()
+        lines = (folder / f"{name}.m3u8").read_text("utf-8").splitlines()
     except FileNotFoundError:
         raise FFmpegFailed(f"FFmpeg reported success, but wrote no playlist '{name}'") from None
     text = "\n".join(lines)

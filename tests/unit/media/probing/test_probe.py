@@ -224,6 +224,7 @@ async def test_the_probe_process_heeds_the_setting_of_the_sandbox(sandbox, pool_
     monkeypatch.setattr(probe_process, "Ruleset", lambda access: started.append(access))
 
     pool = pool_with(sandbox)
+    pool.close()
     await pool.read(studio.clip("av.mp4"))
 
     assert len(started) == (1 if sandbox == "auto" and landlock_version() else 0)
