@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 from contextlib import asynccontextmanager
 
 
@@ -35,6 +37,8 @@ class Receiver:
         if response == "hang":
             await asyncio.sleep(60)
         elif response == "reset":
+            # With a linger time of 0, the kernel sends RST.
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             writer.transport.abort()
         elif response == "drip":
             writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from callsheet.notify import retry_schedule, webhooks
+from callsheet.notify import receivers, retry_schedule, webhooks
 from callsheet.notify.payload_schema import EventWebhook, ExecutionWebhook
 
 from .conftest import codes
@@ -27,6 +27,7 @@ def settings(settings):
 def _short_delays(monkeypatch):
     monkeypatch.setattr(retry_schedule, "_DELAYS", (0.05, 0.05))
     monkeypatch.setattr(webhooks, "_POLL_INTERVAL", 0.05)
+    monkeypatch.setattr(receivers, "_FAILURES_BEFORE_PAUSE", 1000)
 
 
 async def created(api, url, *event_types, **more):

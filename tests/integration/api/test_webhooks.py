@@ -215,7 +215,7 @@ async def test_the_stored_facts_of_a_large_execution_are_small(working):
 @pytest.mark.parametrize(
     ("response", "recorded"),
     [
-        ("reset", "ReadError"),
+        ("reset", ("ReadError", "RemoteProtocolError")),
         ("302 Found\r\nLocation: http://127.0.0.1:1/", "302 Found (redirects are not followed)"),
         ("500 Oops", "500 Oops"),
         ("hang", "no response within 1 s"),
