@@ -38,7 +38,7 @@ _TYPES_OF_DOCUMENTS = {
     "html": frozenset({"text/html", "application/xhtml+xml"}),
     "store_error": frozenset({"text/xml", "application/xml"}),
 }
-_MIN_MISSING = 0.5
+_MIN_MISSING = 0.25
 """Seconds. Containers state their duration with an error of up to some frames."""
 _MISSING_SHARE = 0.01
 
@@ -149,8 +149,8 @@ async def _check_media(path: Path, contents: _Contents, expected: ExpectedOutput
         raise _bad_output(expected, _describe_damage(path, contents, error), damaged=True) from None
     _check_length(media, expected)
     kinds = _kinds_of_media(media, media_type)
-    wanted = {_kind(expected.declared), expected.makes} - {None}
-    if wanted and not kinds & wanted:
+    declared = _kind(expected.declared)
+    if declared is not None and not kinds & {declared, expected.makes}:
         found = f"{_ARTICLES[min(kinds)]} ({contents.size:,} bytes of {media.probe.format})"
         raise _bad_output(expected, found, damaged=True)
     return kinds

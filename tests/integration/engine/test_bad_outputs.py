@@ -85,7 +85,7 @@ async def test_after_all_attempts_a_retry_fetches_the_paid_output_again(settings
 
     assert (execution.status, failed.attempts, failed.error.code) == ("failed", 2, "bad_output")
     assert failed.error.message == (
-        "replicate returned an HTML page (77 bytes, 'Try again') instead of a video (video.mp4)."
+        "replicate returned an HTML page (78 bytes, 'Try again') instead of a video (video.mp4)."
     )
     assert execution.artifacts == []
     assert retried.status == "succeeded", retried.jobs[0].error

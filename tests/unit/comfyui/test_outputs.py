@@ -131,7 +131,7 @@ async def test_a_login_page_in_place_of_a_file_is_fetched_again(server: FakeComf
 
     assert len(result.images) == 1
     assert [line["message"] for line in runner.job.logs if "again" in line["message"]] == [
-        f"ComfyUI ({result.server}, node 2) returned an HTML page (64 bytes, 'Sign in') instead of an image "
+        f"ComfyUI ({result.server}, node 2) returned an HTML page (63 bytes, 'Sign in') instead of an image "
         f"({result.images[0].name}). It is fetched again."
     ] * 2
 

@@ -172,7 +172,7 @@ async def test_a_success_without_files_is_a_failure(job, providers):
             r"one returned an HTML page \(66 bytes, 'Sign in'\) instead of a video \(film.mp4\)",
         ),
         ({"film.mp4": '{"error": "expired"}'}, "a JSON document .* instead of a video"),
-        ({"film": "<Error><Code>AccessDenied</Code></Error>"}, r"an XML error \(41 bytes, 'AccessDenied'\)"),
+        ({"film": "<Error><Code>AccessDenied</Code></Error>"}, r"an XML error \(40 bytes, 'AccessDenied'\)"),
         ({"film.mp4": ""}, "an empty file"),
         ({"film.mp4": VIDEO[: len(VIDEO) // 2]}, "a file that is cut off"),
         ({"film.mp4": bytes(5000)}, "a damaged file"),
