@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from callsheet.api import webhook_schema
@@ -22,7 +22,6 @@ _PREFIX = "#/components/schemas/{model}"
 _MODELS: dict[type[BaseModel], JsonSchemaMode] = {
     ProblemDocument: "serialization",
     OpenAIError: "serialization",
-    ExecutionWebhook: "serialization",
     Submission: "validation",
     VideoCreateRequest: "validation",
 }
@@ -56,6 +55,9 @@ def build_openapi(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
             schema = model.model_json_schema(ref_template=_PREFIX, mode=mode)
             schemas |= schema.pop("$defs", {})
             schemas[model.__name__] = schema
+        webhook = TypeAdapter(ExecutionWebhook).json_schema(ref_template=_PREFIX, mode="serialization")
+        schemas |= webhook.pop("$defs")
+        schemas[ExecutionWebhook.__name__] = webhook
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         document["components"]["securitySchemes"] = {"apiKey": {"type": "http", "scheme": "bearer"}}

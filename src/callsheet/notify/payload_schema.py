@@ -1,16 +1,16 @@
-"""The body of an outgoing webhook, for the API description. `payload` builds it."""
+"""The bodies of outgoing webhooks: a closed union by `type`. `payload` builds them."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 from uuid import UUID
 
 from pydantic import ConfigDict, Field
+from typing_extensions import TypeAliasType
 
+from callsheet.domain.event_types import EventType
 from callsheet.domain.model import Model
-from callsheet.domain.records import JobErrorRecord, StoredArtifact
+from callsheet.domain.records import ReportedError, StoredArtifact
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
-
-WebhookType = Literal["execution.succeeded", "execution.failed", "execution.cancelled"]
 
 
 class WebhookJob(Model):
@@ -22,16 +22,14 @@ class WebhookJob(Model):
     job_id: str = Field(description="The job's id in its plan")
     operation: str
     status: JobStatus
-    error: JobErrorRecord | None
+    error: ReportedError | None
     attempts: int
     result: Any = Field(None, description="Absent if the webhook is shortened")
     started_at: datetime | None
     finished_at: datetime | None
 
 
-class WebhookExecution(Model):
-    """The execution that has ended."""
-
+class _EndedExecution(Model):
     execution_id: UUID
     name: str | None
     status: ExecutionStatus
@@ -49,9 +47,48 @@ class WebhookExecution(Model):
     status_url: str
 
 
-class ExecutionWebhook(Model):
-    """Sent to the `callbackUrl` when an execution has ended."""
+class SucceededExecution(_EndedExecution):
+    """An execution that has succeeded."""
 
-    type: WebhookType
+    status: Literal[ExecutionStatus.SUCCEEDED]
+
+
+class FailedExecution(_EndedExecution):
+    """An execution that has failed."""
+
+    status: Literal[ExecutionStatus.FAILED]
+
+
+class CancelledExecution(_EndedExecution):
+    """An execution that was cancelled."""
+
+    status: Literal[ExecutionStatus.CANCELLED]
+
+
+class ExecutionSucceededWebhook(Model):
+    """Every job has ended, and none failed the execution."""
+
+    type: Literal[EventType.EXECUTION_SUCCEEDED]
     timestamp: datetime
-    data: WebhookExecution
+    data: SucceededExecution
+
+
+class ExecutionFailedWebhook(Model):
+    """Every job has ended, and at least one failed."""
+
+    type: Literal[EventType.EXECUTION_FAILED]
+    timestamp: datetime
+    data: FailedExecution
+
+
+class ExecutionCancelledWebhook(Model):
+    """Every job has ended, and jobs were cancelled."""
+
+    type: Literal[EventType.EXECUTION_CANCELLED]
+    timestamp: datetime
+    data: CancelledExecution
+
+
+_AnyWebhook: TypeAlias = ExecutionSucceededWebhook | ExecutionFailedWebhook | ExecutionCancelledWebhook
+ExecutionWebhook = TypeAliasType("ExecutionWebhook", Annotated[_AnyWebhook, Field(discriminator="type")])
+"""Sent to the `callbackUrl` when an execution has ended."""

@@ -7,9 +7,11 @@ import json
 from contextlib import asynccontextmanager
 
 import pytest
+from pydantic import TypeAdapter
 
 from callsheet.files.ssrf_guard import guarded_client
 from callsheet.notify import retry_schedule, webhooks
+from callsheet.notify.payload_schema import ExecutionWebhook
 from callsheet.notify.signature import webhook_secret
 from callsheet.notify.webhooks import WebhookSender
 
@@ -26,6 +28,7 @@ class Receiver:
         first, *lines = head.strip().split("\r\n")
         headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
         body = await reader.readexactly(int(headers["content-length"]))
+        TypeAdapter(ExecutionWebhook).validate_json(body)
         response = self.responses.pop(0) if self.responses else "204 No Content"
         if response == "hang":
             await self.received.put((first, headers, body))

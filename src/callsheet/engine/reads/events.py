@@ -8,7 +8,7 @@ import orjson
 
 from callsheet.db.database import Database
 from callsheet.db.statements import sql
-from callsheet.domain.records import Event
+from callsheet.domain.events import Event, read_event
 
 
 async def events_after(database: Database, execution_id: UUID, after: int, *, limit: int = 500) -> list[Event]:
@@ -21,10 +21,12 @@ async def events_after(database: Database, execution_id: UUID, after: int, *, li
 
 def event_of(row: Mapping[str, Any]) -> Event:
     """Return the event of a row."""
-    return Event(
-        number=row["number"],
-        type=row["type"],
-        job_id=row["job_id"],
-        data=orjson.loads(row["data"]) if row["data"] else {},
-        at=row["at"],
+    return read_event(
+        {
+            "number": row["number"],
+            "type": row["type"],
+            "job_id": row["job_id"],
+            "data": orjson.loads(row["data"]) if row["data"] else {},
+            "at": row["at"],
+        }
     )

@@ -1,9 +1,8 @@
 """Batch writer of progress and events of running jobs."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -11,6 +10,8 @@ import structlog
 
 from callsheet.db.database import TRANSIENT_ERRORS, Connection, Database
 from callsheet.db.statements import sql
+from callsheet.domain.event_types import EventType
+from callsheet.domain.events import JobProgressData
 from callsheet.domain.json_storage import storable_json, storable_text
 from callsheet.engine.jobs.changes import event_notifications
 from callsheet.queue.claim import ClaimedJob
@@ -50,7 +51,7 @@ class ProgressWriter:
         self._progress[job.id] = _Progress(job, min(1.0, max(0.0, done)), message)
         self._arrived.set()
 
-    def add_event(self, job: ClaimedJob, kind: str, data: dict[str, Any]) -> None:
+    def add_event(self, job: ClaimedJob, kind: EventType, data: Mapping[str, object]) -> None:
         """Buffer an event. If 10,000 events are buffered, it is dropped with a warning."""
         if len(self._events) >= _MAX_BUFFERED_EVENTS:
             log.warning("too many buffered events, dropped one", job=str(job.id))
@@ -121,8 +122,10 @@ class ProgressWriter:
         records = [(job, kind, data) for job, kind, data in events if job.id in held]
         for p in progress:
             if p.job.id in held:
-                data = {"progress": round(p.done, 4)} | ({"message": p.message} if p.message else {})
-                records.append((p.job, "job.progress", storable_json(data)))
+                data = JobProgressData(progress=round(p.done, 4))
+                if p.message:
+                    data["message"] = p.message
+                records.append((p.job, EventType.JOB_PROGRESS, storable_json(data)))
         if records:
             await self._record(connection, records)
 
