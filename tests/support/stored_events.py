@@ -15,7 +15,9 @@ async def faults_of_stored_events(connection: asyncpg.Connection) -> list[str]:
     """Return one line for each stored event that no event type describes."""
     if await connection.fetchval("SELECT to_regclass('events')") is None:
         return []
-    rows = await connection.fetch("SELECT number, type, job_id, data::text AS data, at FROM events")
+    rows = await connection.fetch(
+        "SELECT DISTINCT ON (type, data, job_id IS NULL) number, type, job_id, data::text AS data, at FROM events"
+    )
     return [f"{row['type']} {row['data']}: {fault}" for row in rows if (fault := fault_of_event(dict(row))) is not None]
 
 

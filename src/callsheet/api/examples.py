@@ -327,7 +327,11 @@ worker_patches = {
 
 
 def file_responses(problems: dict[int | str, _Response]) -> dict[int | str, _Response]:
-    """Return the OpenAPI description of responses with files, with the error responses `problems`."""
+    """Return the OpenAPI description of responses with files, with the error responses `problems`.
+
+    403 is not among them: signed URLs are for other sites, too.
+    """
+    problems = {status: response for status, response in problems.items() if status != 403}
     content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}, "example": "…"}}
     return problems | {
         200: {"description": "The whole file", "content": content},

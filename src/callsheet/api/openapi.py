@@ -63,8 +63,8 @@ def build_openapi(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
         document["components"]["securitySchemes"] = {"apiKey": {"type": "http", "scheme": "bearer"}}
         _restore_examples(document, routers)
         for path, item in document["paths"].items():
-            for operation in item.values():
-                _complete_operation(path, operation)
+            for method, operation in item.items():
+                _complete_operation(path, method, operation)
         for item in document["webhooks"].values():
             item["post"]["responses"].pop("422")  # FastAPI's own; the receiver decides
             item["post"]["security"] = []
@@ -91,18 +91,18 @@ def _restore_examples(document: dict[str, Any], routers: Sequence[APIRouter]) ->
                 operation["requestBody"]["content"]["application/json"]["examples"] = examples
 
 
-def _complete_operation(path: str, operation: dict[str, Any]) -> None:
+def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> None:
     """Add what is the same for all routes: security, and the problem document of a 422."""
     operation["security"] = [] if path.startswith(_NO_KEY_NEEDED) else [{"apiKey": []}]
     responses = operation["responses"]
     if path.startswith("/v1/"):
         responses.pop("422", None)  # `/v1/` uses 400, as OpenAI does
         return
-    common = {414, 431}
+    common = {414, 431} if method == "get" else {400, 413, 414, 431}
     if not path.startswith(OPEN_PREFIXES) or "422" in responses:
         common.add(422)
     if "requestBody" in operation:
-        common.add(413)
+        common.add(408)
     described = problem_responses(*common)
     responses |= {str(status): described[status] for status in common}
     operation["responses"] = dict(sorted(responses.items()))

@@ -53,6 +53,7 @@ _EXAMPLES: dict[int, tuple[str, str, str, list[dict[str, str]]]] = {
         "The execution has succeeded; it cannot be cancelled any more.",
         [],
     ),
+    408: ("body_timeout", "Request Timeout", "The body of the request arrived too slowly.", []),
     413: (
         "too_large",
         "The request is larger than this server accepts",

@@ -2,12 +2,12 @@
 
 import pytest
 
-from callsheet.cli.client_settings import ClientSettings
 from callsheet.cli.environment import unknown_variables, unused_variables
 from callsheet.cli.errors import AmbiguousId
 from callsheet.cli.execution_ids import find_execution_id
 from callsheet.cli.operations import _example
 from callsheet.cli.remote import connect
+from callsheet.client.settings import ClientSettings
 from callsheet.domain.errors import ConfigurationError, NotFound
 from callsheet.domain.plan_validation import check_plan, read_plan
 from callsheet.operation_api.catalog import discover
