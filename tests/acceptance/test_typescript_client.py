@@ -62,7 +62,7 @@ def responds(url):
 def server(tmp_path, database_url):
     """The environment of a server with a worker and fakes of all providers, which can call it."""
     fakes = tmp_path / "fakes.env"
-    with running("dev", "fakes", "--port", "0", "--pace", "0.8", environment=os.environ, log=fakes) as process:
+    with running("dev", "fakes", "--port", "0", "--pace", "1.5", environment=os.environ, log=fakes) as process:
         until(lambda: "fakes of all providers" in fakes.read_text().lower(), process, fakes)
         variables = dict(re.findall(r"^export (\w+)=(\S+)$", fakes.read_text(), re.MULTILINE))
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -76,6 +76,7 @@ def server(tmp_path, database_url):
             "CALLSHEET_PORT": str(port),
             "CALLSHEET_PUBLIC_URL": url,
             "CALLSHEET_PROVIDER_POLL_INITIAL": "0.2s",
+            "CALLSHEET_PROVIDER_POLL_INTERVAL": "0.05s",
             "CALLSHEET_URL": url,
         }
         log = tmp_path / "up.log"
