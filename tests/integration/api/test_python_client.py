@@ -99,7 +99,7 @@ async def test_an_execution_is_cancelled_and_retried(client, tmp_path):
 
     with pytest.raises(callsheet.InvalidState, match="succeeded"):
         await client.cancel(receipt.execution_id)
-    with pytest.raises(callsheet.NotFound, match="no job 'c', did you mean"):
+    with pytest.raises(callsheet.NotFound, match="no job 'c'"):
         await client.retry(receipt.execution_id, job="c")
 
 
