@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from callsheet.domain import errors
 from callsheet.domain.errors import PlanRefused
+from callsheet.domain.events import EVENT_CLASSES
 from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import check_plan, read_plan
 from callsheet.domain.records import OperationRecord
@@ -353,6 +354,31 @@ def wait_reasons_part(_page: str) -> str:
     return "\n".join(lines)
 
 
+# Events
+
+
+def events_part(_page: str) -> str:
+    """Return every event type with its data and its meaning."""
+    lines = ["| Event | Data | When |", "|---|---|---|"]
+    for event in EVENT_CLASSES:
+        schema = event.model_json_schema(mode="serialization")
+        data = schema["properties"]["data"]
+        fields = schema["$defs"][data["$ref"].rpartition("/")[2]] if "$ref" in data else data
+        kind = schema["properties"]["type"]["const"]
+        lines.append(f"| `{kind}` | {_cell(_event_data(fields))} | {_cell(event.__doc__ or '')} |")
+    return "\n".join(lines)
+
+
+def _event_data(schema: dict[str, Any]) -> str:
+    required = schema.get("required", ())
+    names = [
+        f"`{name}`" + ("" if name in required else " (optional)") + (f": {about}" if about else "")
+        for name, field in schema.get("properties", {}).items()
+        for about in [_description(field)]
+    ]
+    return "; ".join(names + (["any others"] if schema.get("additionalProperties") else []))
+
+
 # Refusals
 
 
@@ -394,6 +420,7 @@ def routes_part(_page: str) -> str:
 
 PARTS: dict[str, Callable[[str], str]] = {
     "errors": errors_part,
+    "events": events_part,
     "operations": operations_part,
     "refusals": refusals_part,
     "routes": routes_part,

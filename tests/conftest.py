@@ -22,6 +22,7 @@ from callsheet.operation_api.catalog import Catalog
 from callsheet.settings import Settings
 from callsheet.testing.operations import ALL
 from callsheet.wiring import open_runtime
+from support.stored_events import faults_of_stored_events
 
 TEMPLATE = "callsheet_template"
 _FOLDER = "CALLSHEET_TESTS_POSTGRES"
@@ -144,8 +145,10 @@ def databases_in(dsn):
         return in_database(dsn, name)
 
     yield create
+    faults = [fault for name in names for fault in _run(_faults_of_events(in_database(dsn, name)))]
     for name in names:
         _run(_execute(dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+    assert faults == [], "the test stored events that `domain.events` does not describe"
 
 
 async def _create_template(dsn):
@@ -167,6 +170,14 @@ async def _create(dsn, name, template):
     await _execute(dsn, f"ALTER DATABASE {name} SET synchronous_commit = off")
     # For the queries of tests; Callsheet sets the search path of its own sessions.
     await _execute(dsn, f"ALTER DATABASE {name} SET search_path = callsheet")
+
+
+async def _faults_of_events(dsn):
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await faults_of_stored_events(connection)
+    finally:
+        await connection.close()
 
 
 async def _execute(dsn, statement):

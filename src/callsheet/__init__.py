@@ -29,11 +29,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from callsheet.client.client import Client
+    from callsheet.client.errors import RequestFailed, Unreachable, WaitTimeout
+    from callsheet.client.sync_client import SyncClient
     from callsheet.domain.artifacts import Artifact
-    from callsheet.domain.errors import CallsheetError, ConfigurationError, JobError, PlanRefused, Transient
+    from callsheet.domain.errors import (
+        CallsheetError,
+        ConfigurationError,
+        InvalidState,
+        JobError,
+        NotFound,
+        PlanRefused,
+        Transient,
+        Unauthorized,
+    )
+    from callsheet.domain.events import Event
     from callsheet.domain.media_source import MediaSource
     from callsheet.domain.model import Model
-    from callsheet.domain.records import Event, Execution
+    from callsheet.domain.records import Execution
     from callsheet.local import arun, run
     from callsheet.operation_api.blocking_context import BlockingContext, JobStopped
     from callsheet.operation_api.contract import Context, operation
@@ -52,6 +65,9 @@ __all__ = [  # noqa: RUF022 - in groups
     "run",
     "arun",
     "Settings",
+    # Using a running server
+    "Client",
+    "SyncClient",
     # Results
     "Execution",
     "Event",
@@ -61,14 +77,33 @@ __all__ = [  # noqa: RUF022 - in groups
     "JobError",
     "Transient",
     "ConfigurationError",
+    "NotFound",
+    "InvalidState",
+    "Unauthorized",
+    "RequestFailed",
+    "Unreachable",
+    "WaitTimeout",
 ]
 
 _MODULES = {
+    "client.client": ["Client"],
+    "client.errors": ["RequestFailed", "Unreachable", "WaitTimeout"],
+    "client.sync_client": ["SyncClient"],
     "domain.artifacts": ["Artifact"],
-    "domain.errors": ["CallsheetError", "PlanRefused", "JobError", "Transient", "ConfigurationError"],
+    "domain.errors": [
+        "CallsheetError",
+        "PlanRefused",
+        "JobError",
+        "Transient",
+        "ConfigurationError",
+        "NotFound",
+        "InvalidState",
+        "Unauthorized",
+    ],
+    "domain.events": ["Event"],
     "domain.media_source": ["MediaSource"],
     "domain.model": ["Model"],
-    "domain.records": ["Event", "Execution"],
+    "domain.records": ["Execution"],
     "local": ["run", "arun"],
     "operation_api.blocking_context": ["BlockingContext", "JobStopped"],
     "operation_api.contract": ["Context", "operation"],

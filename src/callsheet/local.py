@@ -9,10 +9,11 @@ from typing import Any
 from uuid import UUID
 
 from callsheet.domain.errors import InvalidState, PlanRefused, Problem
+from callsheet.domain.events import Event
 from callsheet.domain.plan import Plan, Submission
 from callsheet.domain.plan_parsing import read_plan_text
 from callsheet.domain.plan_validation import check_plan, read_plan, read_submission
-from callsheet.domain.records import Event, Execution
+from callsheet.domain.records import Execution
 from callsheet.engine.jobs.cancel import cancel_execution
 from callsheet.engine.jobs.submit import submit
 from callsheet.engine.reads.executions import get_execution

@@ -11,8 +11,8 @@ import obstore
 import pytest
 
 import callsheet
-from callsheet.cli.errors import Unreachable
 from callsheet.cli.remote import ApiClient
+from callsheet.client.errors import Unreachable
 from callsheet.domain.errors import ProviderUnreachable, StorageUnreachable
 from callsheet.files.bucket import open_bucket
 from callsheet.files.fetch import fetch

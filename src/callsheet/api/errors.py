@@ -15,7 +15,7 @@ from callsheet.api.openai_errors import is_openai_path, openai_error
 from callsheet.api.problems import MEDIA_TYPE, ProblemDocument, ProblemItem, problem_type, title_of
 from callsheet.console.rendering import PAGE_HEADERS, render_problem
 from callsheet.db.outages import TRANSIENT_ERRORS, outage_details, outage_reason
-from callsheet.domain.error_codes import problem_codes
+from callsheet.domain.error_codes import listed_problem_code
 from callsheet.domain.errors import (
     BadInput,
     CallsheetError,
@@ -34,7 +34,6 @@ log = structlog.get_logger(__name__)
 _RETRY_AFTER = "2"
 """Retry-After of a transient failure that names no time, in seconds."""
 _HTTP_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
-_PROBLEM_CODES = frozenset(problem_codes())
 _NOT_FOUND = "There is no resource at this path."
 
 
@@ -106,9 +105,7 @@ def _callsheet_document(error: CallsheetError, instance: str) -> ProblemDocument
 
 
 def _item(problem: Problem) -> ProblemItem:
-    """Return a problem with a known code. An operation that does not come with Callsheet can have other codes."""
-    code = problem.code if problem.code in _PROBLEM_CODES else "invalid_value"
-    return ProblemItem(path=problem.path, code=code, message=problem.message)
+    return ProblemItem(path=problem.path, code=listed_problem_code(problem.code), message=problem.message)
 
 
 def _validation_document(error: RequestValidationError, instance: str) -> ProblemDocument:

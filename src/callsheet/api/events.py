@@ -16,8 +16,8 @@ from callsheet.api.dependencies import RuntimeDep
 from callsheet.api.problems import problem_responses
 from callsheet.console.sse import SSE_HEADERS, sse_stream
 from callsheet.db.outages import TRANSIENT_ERRORS
+from callsheet.domain.events import Event
 from callsheet.domain.model import Model
-from callsheet.domain.records import Event
 from callsheet.domain.statuses import EXECUTION_ENDED
 from callsheet.engine.jobs.receipt import status_and_last_event
 from callsheet.engine.reads.events import events_after

@@ -5,9 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from callsheet.domain.artifacts import Probe
+from callsheet.domain.event_types import EventType
+from callsheet.domain.events import JobProgress
 from callsheet.domain.model import Model
 from callsheet.domain.records import (
-    Event,
     Execution,
     ExecutionSummary,
     IntakeRecord,
@@ -228,7 +229,9 @@ _OPERATION = OperationRecord(
 )
 
 _LOG_LINE = JobLogLine(job_id="intro", attempt=1, at=_AT, level="info", logger="stdout", message="loaded 24 frames")
-_PROGRESS = Event(number=3, type="job.progress", job_id="trailer", data={"progress": 0.5, "message": "half"}, at=_AT)
+_PROGRESS = JobProgress(
+    number=3, type=EventType.JOB_PROGRESS, job_id="trailer", data={"progress": 0.5, "message": "half"}, at=_AT
+)
 
 execution = _response(
     Execution(**_SUMMARY.model_dump(by_alias=False), last_event=6, jobs=[_JOB_RECORD], artifacts=[_ARTIFACT_RECORD])
@@ -374,7 +377,11 @@ releases = {
 
 
 def file_responses(problems: dict[int | str, _Response]) -> dict[int | str, _Response]:
-    """Return the OpenAPI description of responses with files, with the error responses `problems`."""
+    """Return the OpenAPI description of responses with files, with the error responses `problems`.
+
+    403 is not among them: signed URLs are for other sites, too.
+    """
+    problems = {status: response for status, response in problems.items() if status != 403}
     content = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}, "example": "…"}}
     return problems | {
         200: {"description": "The whole file", "content": content},

@@ -17,10 +17,10 @@ from callsheet.api.problems import problem_responses
 from callsheet.domain.errors import PlanRefused
 from callsheet.domain.model import Model
 from callsheet.domain.plan import Submission
-from callsheet.domain.records import Execution, ExecutionSummary
+from callsheet.domain.records import Execution, ExecutionSummary, Receipt
 from callsheet.domain.statuses import ExecutionStatus
 from callsheet.engine.jobs.cancel import cancel_execution
-from callsheet.engine.jobs.receipt import Receipt, receipt_of
+from callsheet.engine.jobs.receipt import receipt_of
 from callsheet.engine.jobs.retry import retry_execution
 from callsheet.engine.jobs.submit import SubmittedPlan, submit
 from callsheet.engine.reads.executions import ExecutionFilter, execution_json, list_executions

@@ -8,7 +8,7 @@ import orjson
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
 from callsheet.api import webhook_schema
@@ -22,14 +22,13 @@ _PREFIX = "#/components/schemas/{model}"
 _MODELS: dict[type[BaseModel], JsonSchemaMode] = {
     ProblemDocument: "serialization",
     OpenAIError: "serialization",
-    ExecutionWebhook: "serialization",
-    EventWebhook: "serialization",
-    AlertWebhook: "serialization",
     EndpointTest: "serialization",
+    AlertWebhook: "serialization",
     Submission: "validation",
     VideoCreateRequest: "validation",
 }
 """Models that no signature of a route names."""
+_UNIONS: tuple[Any, ...] = (ExecutionWebhook, EventWebhook)
 _NO_KEY_NEEDED = ("/health", "/readyz", "/files/", "/api/webhooks/")
 _INTRODUCTION = """\
 Submit a plan with `POST /api/executions`, follow its events at `/api/executions/{id}/events`, and read its results at
@@ -59,13 +58,17 @@ def build_openapi(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
             schema = model.model_json_schema(ref_template=_PREFIX, mode=mode)
             schemas |= schema.pop("$defs", {})
             schemas[model.__name__] = schema
+        for union in _UNIONS:
+            schema = TypeAdapter(union).json_schema(ref_template=_PREFIX, mode="serialization")
+            schemas |= schema.pop("$defs")
+            schemas[union.__name__] = schema
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
         document["components"]["securitySchemes"] = {"apiKey": {"type": "http", "scheme": "bearer"}}
         _restore_examples(document, routers)
         for path, item in document["paths"].items():
-            for operation in item.values():
-                _complete_operation(path, operation)
+            for method, operation in item.items():
+                _complete_operation(path, method, operation)
         for item in document["webhooks"].values():
             item["post"]["responses"].pop("422")  # FastAPI's own; the receiver decides
             item["post"]["security"] = []
@@ -92,18 +95,18 @@ def _restore_examples(document: dict[str, Any], routers: Sequence[APIRouter]) ->
                 operation["requestBody"]["content"]["application/json"]["examples"] = examples
 
 
-def _complete_operation(path: str, operation: dict[str, Any]) -> None:
+def _complete_operation(path: str, method: str, operation: dict[str, Any]) -> None:
     """Add what is the same for all routes: security, and the problem document of a 422."""
     operation["security"] = [] if path.startswith(_NO_KEY_NEEDED) else [{"apiKey": []}]
     responses = operation["responses"]
     if path.startswith("/v1/"):
         responses.pop("422", None)  # `/v1/` uses 400, as OpenAI does
         return
-    common = {414, 431}
+    common = {414, 431} if method == "get" else {400, 413, 414, 431}
     if not path.startswith(OPEN_PREFIXES) or "422" in responses:
         common.add(422)
     if "requestBody" in operation:
-        common.add(413)
+        common.add(408)
     described = problem_responses(*common)
     responses |= {str(status): described[status] for status in common}
     operation["responses"] = dict(sorted(responses.items()))

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from callsheet.domain.error_codes import problem_codes, request_error_codes
+from callsheet.domain.error_codes import ProblemCode, RequestErrorCode
 from callsheet.domain.errors import CallsheetError, DatabaseUnavailable
 from callsheet.domain.model import Model
 
@@ -16,11 +16,7 @@ class ProblemItem(Model):
     """One invalid part of a request."""
 
     path: str = Field(description="Path of the field in the request", examples=["executionPlan.jobs[0].operation"])
-    code: str = Field(
-        description="Stable code for programs",
-        examples=["unknown_operation"],
-        json_schema_extra={"enum": problem_codes()},
-    )
+    code: ProblemCode = Field(description="Stable code for programs", examples=["unknown_operation"])
     message: str = Field(examples=["unknown operation 'rendr', did you mean 'render'?"])
 
 
@@ -32,11 +28,7 @@ class ProblemDocument(Model):
     status: int
     detail: str = Field(description="Description of this occurrence")
     instance: str = Field(description="Id of the request, as in the header X-Request-ID and in the log")
-    code: str = Field(
-        description="Stable code for programs",
-        examples=["not_found"],
-        json_schema_extra={"enum": request_error_codes()},
-    )
+    code: RequestErrorCode = Field(description="Stable code for programs", examples=["not_found"])
     errors: list[ProblemItem] = Field(description="The problems of the request, at most 100")
 
 
@@ -61,6 +53,7 @@ _EXAMPLES: dict[int, tuple[str, str, str, list[dict[str, str]]]] = {
         "The execution has succeeded; it cannot be cancelled any more.",
         [],
     ),
+    408: ("body_timeout", "Request Timeout", "The body of the request arrived too slowly.", []),
     413: (
         "too_large",
         "The request is larger than this server accepts",

@@ -53,7 +53,7 @@ _POLL_AFTER_MS = "2000"
 @router.post(
     "",
     summary="Create a video",
-    responses=description.video_responses(413, 415, example=description.video),
+    responses=description.video_responses(408, 413, 415, example=description.video),
     openapi_extra=description.create,
 )
 async def create_video(
@@ -101,7 +101,7 @@ async def read_video(name: str, runtime: RuntimeDep, response: Response) -> Vide
 
 
 @router.delete(
-    "/{name}", summary="Delete a video", responses=description.video_responses(404, 409, example=description.deleted)
+    "/{name}", summary="Delete a video", responses=description.video_responses(404, 413, example=description.deleted)
 )
 async def delete_video(name: str, runtime: RuntimeDep) -> DeletedVideo:
     """Delete a video. If it is still in progress, its execution is cancelled."""

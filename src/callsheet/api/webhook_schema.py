@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header
+from typing_extensions import TypeAliasType
 
 from callsheet.domain.model import Model
 from callsheet.notify.payload_schema import AlertWebhook, EndpointTest, EventWebhook, ExecutionWebhook
@@ -20,7 +21,7 @@ _Signature = Annotated[
 ]
 
 
-def _body(model: type[Model]) -> dict[str, Any]:
+def _body(model: type[Model] | TypeAliasType) -> dict[str, Any]:
     return {
         "status_code": 204,
         "responses": {

@@ -56,10 +56,10 @@ def download(
     Every file is verified by its SHA-256 and appears complete or not at all. Run the command again to continue after a
     cut; files that are already there are not downloaded again. The files of a failed execution are downloaded, too.
     """
-    from callsheet.cli.downloads import download_file
     from callsheet.cli.printing import say, show, show_json, size_text
     from callsheet.cli.remote import connect
     from callsheet.cli.transfer_bar import transfer_bar
+    from callsheet.domain.records import StoredArtifact
     from callsheet.files.output_paths import output_paths
 
     with connect(url, api_key) as client:
@@ -70,7 +70,8 @@ def download(
         for artifact in found:
             target = out / paths[artifact["artifactId"]]
             with transfer_bar(artifact["name"], artifact["size"]) as on_progress:
-                downloaded = download_file(client, artifact, target, on_progress)
+                record = StoredArtifact.model_validate(artifact, extra="ignore")
+                downloaded = client.download_artifact(record, target, on_progress=on_progress)
             results.append({**artifact, "path": str(target), "downloaded": downloaded})
             if not as_json:
                 show(str(target))

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperGroup
 
+from callsheet.client.errors import RequestFailed, Unreachable, WaitTimeout
 from callsheet.domain.errors import (
     BadInput,
     CallsheetError,
@@ -35,19 +36,6 @@ EXIT_CODES = {
 }
 
 
-class Unreachable(CallsheetError):
-    """The server is unreachable."""
-
-    code = "unreachable"
-    status = 503
-
-
-class WaitTimeout(CallsheetError):
-    """The time to wait for an execution is over; the execution continues."""
-
-    code = "timed_out_waiting"
-
-
 class AmbiguousId(ProblemList):
     """Several executions match the id"""
 
@@ -62,17 +50,6 @@ def _summary(execution: dict[str, Any]) -> str:
     return " ".join(word for word in words if word)
 
 
-class CommandFailed(CallsheetError):
-    """The server rejected the request; `exit_code` depends on its response."""
-
-    code = "command_failed"
-
-    def __init__(self, message: str, *, exit_code: int, problems: list[str]) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code
-        self.problems = problems
-
-
 _EXIT_CODE_OF: list[tuple[type[CallsheetError], int]] = [
     (WaitTimeout, 124),
     (Unreachable, 6),
@@ -84,12 +61,15 @@ _EXIT_CODE_OF: list[tuple[type[CallsheetError], int]] = [
     (TooLarge, 2),
     (ConfigurationError, 2),
 ]
+_EXIT_CODE_OF_STATUS = {401: 4, 403: 4, 404: 3, 408: 6, 409: 5, 429: 6, 502: 6, 503: 6, 504: 6}
+_SERVER_ERROR = 500
+_INTERNAL = 70
 
 
 def exit_code_of(error: CallsheetError) -> int:
     """Return the exit status of an error."""
-    if isinstance(error, CommandFailed):
-        return error.exit_code
+    if isinstance(error, RequestFailed):
+        return _EXIT_CODE_OF_STATUS.get(error.http_status, 2 if error.http_status < _SERVER_ERROR else _INTERNAL)
     return next((code for kind, code in _EXIT_CODE_OF if isinstance(error, kind)), 1)
 
 
@@ -131,8 +111,11 @@ def error_lines(error: CallsheetError) -> list[str]:
     """Return the lines of an error: the message, then each problem with its path."""
     if isinstance(error, ProblemList):
         return [error.message, *(f"  {problem!r}" for problem in error.problems)]
-    if isinstance(error, CommandFailed):
-        return [error.message, *(f"  {problem}" for problem in error.problems)]
+    if isinstance(error, Unauthorized):
+        return [
+            error.message,
+            "  Set the key of the server with --api-key, CALLSHEET_API_KEY or CALLSHEET_API_KEY_FILE.",
+        ]
     return [error.message]
 
 

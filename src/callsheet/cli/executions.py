@@ -68,7 +68,7 @@ def submit(
         if upload:
             roots = with_source_roots(base_dir(plan), allow, settings).source_roots
             upload_plan_files(client, body, roots)
-        receipt = client.submit(body, idempotency_key)
+        receipt = client.submit(body, idempotency_key=idempotency_key).model_dump(mode="json")
         for warning in receipt.get("warnings", []):
             say(f"Warning: {', '.join(warning['jobs'][:_MAX_SHOWN_JOBS])}: {warning['message']}")
         if wait:
@@ -162,14 +162,12 @@ def _follow(
     seconds = _seconds(timeout)
     jobs = {job["jobId"]: job["operation"] for job in client.get(f"/api/executions/{execution_id}")["jobs"]}
     if events_as_json:
-        import json
-
-        for event in client.events(execution_id, timeout=seconds):
-            show(json.dumps(event.data, ensure_ascii=False))
+        for event in client.watch(execution_id, timeout=seconds):
+            show(event.model_dump_json())
     else:
         with open_display(jobs) as display:
-            for event in client.events(execution_id, timeout=seconds):
-                display.show(event.type, event.data.get("jobId"), event.data.get("data") or {})
+            for event in client.watch(execution_id, timeout=seconds):
+                display.show(event.type, event.job_id, event.data)
     execution = client.get(f"/api/executions/{execution_id}")
     if as_json and not events_as_json:
         show_json(execution)
@@ -195,7 +193,7 @@ def cancel(execution_id: ExecutionId, job: JobOption = None, url: Url = None, ap
 
     with connect(url, api_key) as client:
         execution_id = find_execution_id(client, execution_id)
-        client.post(f"{_target(client, execution_id, job)}/cancel")
+        client.cancel(execution_id, job=job)
     say(f"Cancelled: {job or execution_id}. Running jobs are being stopped.")
 
 
@@ -215,14 +213,8 @@ def retry(
 
     with connect(url, api_key) as client:
         execution_id = find_execution_id(client, execution_id)
-        client.post(f"{_target(client, execution_id, job)}/retry", {"resubmit": resubmit})
+        client.retry(execution_id, job=job, resubmit=resubmit)
     say(f"Retrying: {job or execution_id}. To follow it: callsheet watch {execution_id}")
-
-
-def _target(client: "ApiClient", execution_id: str, job: str | None) -> str:
-    if job is None:
-        return f"/api/executions/{execution_id}"
-    return f"/api/jobs/{job_of(client.get(f'/api/executions/{execution_id}'), job)['id']}"
 
 
 def job_of(execution: dict[str, Any], job: str) -> dict[str, Any]:

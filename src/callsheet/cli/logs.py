@@ -64,7 +64,7 @@ def events(
         if job is not None:
             job_of(client.get(f"/api/executions/{found}"), job)
         entries = (
-            (event.data for event in client.events(found))
+            (event.model_dump(mode="json") for event in client.watch(found))
             if follow
             else _entries(client, f"/api/executions/{found}/events", "events", follow=False)
         )

@@ -140,7 +140,7 @@ def report(execution: "Execution", settings: "Settings", paths: "Mapping[str, st
         if job.status == "failed" and job.error is not None:
             say(f"{job.job_id}: failed: {job.error.message}")
             for problem in job.error.problems or ():
-                say(f"  {problem['path']}: {problem['message']}")
+                say(f"  {problem.path}: {problem.message}")
     say(f"Execution {execution.status}. To see it again, run `callsheet up` with the same data folder:")
     say(f"  callsheet status {execution.execution_id}")
     say(f"  {_console(settings)}/executions/{execution.execution_id}")

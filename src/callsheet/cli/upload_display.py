@@ -8,7 +8,6 @@ from callsheet.cli.plan_files import find_plan_files, may_have_local_files
 from callsheet.cli.printing import say, size_text
 from callsheet.cli.remote import ApiClient
 from callsheet.cli.transfer_bar import transfer_bar
-from callsheet.cli.uploads import upload_file
 
 
 def upload_plan_files(client: ApiClient, plan: Any, roots: Sequence[Path]) -> None:
@@ -31,6 +30,6 @@ def upload_plan_files(client: ApiClient, plan: Any, roots: Sequence[Path]) -> No
 def _upload(client: ApiClient, file: Path) -> str:
     size = file.stat().st_size
     with transfer_bar(file.name, size) as on_progress:
-        source, sent = upload_file(client, file, on_progress)
+        source, sent = client.upload(file, on_progress=on_progress)
     say(f"{file.name}: {'uploaded' if sent else 'the server has it already'} ({size_text(size)})")
     return source

@@ -1,8 +1,10 @@
-"""All error codes, for closed lists in the API description."""
+"""All error codes: closed lists, also in the API description."""
 
 from collections.abc import Iterator
-from typing import Any, get_args
+from functools import cache
+from typing import Annotated, Any, TypeAlias, get_args
 
+from pydantic import WithJsonSchema
 from pydantic_core.core_schema import ErrorType
 
 from callsheet.domain.errors import SQL_ERROR_CODES, CallsheetError, JobError
@@ -31,6 +33,12 @@ PROVIDER_FAILURE_CODES: dict[str, str] = {
     "budget_exhausted": "The account at the provider has no credit left.",
     "content_refused": "The provider's moderation refused the content.",
     "deadline": "The task exceeded the deadline.",
+    "empty_file": "An output file of the task is empty.",
+    "foreign_host": "The provider returned a URL of a host that is not its own.",
+    "interrupted": "The task was interrupted at the provider.",
+    "no_output": "The task succeeded without an output.",
+    "node_failed": "A node of the workflow failed.",
+    "out_of_memory": "The provider had too little memory for the task.",
     "task_cancelled": "The task was cancelled at the provider.",
     "task_lost": "The provider no longer knows the task.",
 }
@@ -43,7 +51,7 @@ def request_error_codes() -> list[Any]:
 
 
 def job_error_codes() -> list[Any]:
-    """Return the codes that jobs of the built-in operations fail with, sorted. Other operations may have more."""
+    """Return the codes that jobs fail with, sorted. A code of another operation is a `customCode` besides."""
     return sorted(
         {*_class_codes(CallsheetError), *_class_codes(JobError), *SQL_ERROR_CODES, *PROVIDER_FAILURE_CODES, "failed"}
     )
@@ -59,3 +67,30 @@ def _class_codes(error: type[CallsheetError]) -> Iterator[str]:
     for below in error.__subclasses__():
         if below.__module__ == CallsheetError.__module__:
             yield from _class_codes(below)
+
+
+RequestErrorCode: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "enum": request_error_codes()})]
+JobErrorCode: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "enum": job_error_codes()})]
+ProblemCode: TypeAlias = Annotated[str, WithJsonSchema({"type": "string", "enum": problem_codes()})]
+
+
+def listed_job_code(error: BaseException, code: str) -> str:
+    """Return `code` if it is listed, otherwise the listed code of the nearest class of the error."""
+    known = _known_job_codes()
+    by_class = (getattr(kind, "code", None) for kind in type(error).__mro__)
+    return next(each for each in (code, *by_class, "failed") if each in known)
+
+
+def listed_problem_code(code: str) -> str:
+    """Return `code` if it is listed, otherwise `invalid_value`: other operations and ComfyUI have more codes."""
+    return code if code in _known_problem_codes() else "invalid_value"
+
+
+@cache
+def _known_job_codes() -> frozenset[str]:
+    return frozenset(job_error_codes())
+
+
+@cache
+def _known_problem_codes() -> frozenset[str]:
+    return frozenset(problem_codes())

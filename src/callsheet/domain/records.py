@@ -1,4 +1,4 @@
-"""API records: executions, jobs, events, workers, queues and operations."""
+"""API records: executions, jobs, workers, queues and operations."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -7,8 +7,7 @@ from uuid import UUID
 from pydantic import Field, JsonValue
 
 from callsheet.domain.artifacts import Artifact
-from callsheet.domain.error_codes import job_error_codes
-from callsheet.domain.event_types import EventType
+from callsheet.domain.error_codes import JobErrorCode, ProblemCode
 from callsheet.domain.model import Model
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
 from callsheet.domain.wait_reasons import WaitReason
@@ -25,18 +24,31 @@ class StoredArtifact(Artifact):
     url_expires_at: datetime | None = None
 
 
-class JobErrorRecord(Model):
-    """Why a run of a job failed."""
+class JobProblem(Model):
+    """One problem of an input of a job."""
 
-    code: str = Field(
-        description="Stable code. Operations that do not come with Callsheet can have codes of their own",
-        examples=["ffmpeg_failed"],
-        json_schema_extra={"anyOf": [{"type": "string", "enum": job_error_codes()}, {"type": "string"}]},
+    path: str = Field(description="Path of the field", examples=["width"])
+    code: ProblemCode
+    message: str
+
+
+class ReportedError(Model):
+    """Why a run of a job failed, as webhooks report it."""
+
+    code: JobErrorCode = Field(description="Stable code", examples=["ffmpeg_failed"])
+    custom_code: str | None = Field(
+        None,
+        description="Code of an operation that does not come with Callsheet; `code` is then the nearest listed one",
     )
     message: str
     attempt: int | None = None
-    problems: list[dict[str, str]] | None = Field(None, description="Each with path, code and message")
+    problems: list[JobProblem] | None = None
     facts: dict[str, JsonValue] | None = None
+
+
+class JobErrorRecord(ReportedError):
+    """Why a run of a job failed."""
+
     traceback: str | None = Field(
         None, description="Traceback of the exception and its causes, shortened; not in events and webhooks"
     )
@@ -113,14 +125,33 @@ class Execution(ExecutionSummary):
     artifacts: list[StoredArtifact]
 
 
-class Event(Model):
-    """An event of an execution. Events are numbered per execution, without gaps."""
+class AcceptedJob(Model):
+    """A stored job."""
 
-    number: int
-    type: EventType = Field(description="Event type, such as a status that was entered", examples=["job.progress"])
-    job_id: str | None = Field(None, description="The job's id in its plan; null for events of the execution")
-    data: dict[str, Any] = Field(default_factory=dict)
-    at: datetime
+    id: UUID = Field(description="Id of the job record, globally unique")
+    job_id: str = Field(description="Id of the job in its plan")
+    operation: str = Field(description="Canonical name of the operation, also if the plan used an alias")
+    queue: str
+    status: JobStatus
+
+
+class SubmissionWarning(WaitReason):
+    """Why some jobs of a stored plan cannot start at the moment, or will not when they are ready."""
+
+    jobs: list[str] = Field(description="Ids of these jobs in the plan")
+
+
+class Receipt(Model):
+    """A stored execution."""
+
+    execution_id: UUID
+    status: ExecutionStatus
+    jobs: list[AcceptedJob]
+    warnings: list[SubmissionWarning] = Field(
+        default_factory=list,
+        description="Why jobs cannot start with the workers and queues as they are now. The plan is stored all the "
+        "same: the jobs start when a worker can run them",
+    )
 
 
 class JobLogLine(Model):

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import OutcomeUnknown, Problem, SubmissionUnknown
-from callsheet.domain.records import Event, Execution, Job, StoredArtifact
+from callsheet.domain.events import Event
+from callsheet.domain.records import Execution, Job, StoredArtifact
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
 from callsheet.engine.intake_messages import MessageKey, OpenMessage
 from callsheet.operation_api.catalog import Catalog
@@ -146,7 +147,7 @@ class Outcome:
             return self.publish_error
         for job in self.failed_jobs:
             if job.error is not None:
-                return f"{job.error.code}: {job.error.message} (job {job.job_id})"
+                return f"{job.error.custom_code or job.error.code}: {job.error.message} (job {job.job_id})"
         return "cancelled" if self.cancelled else str(self.execution.status)
 
 

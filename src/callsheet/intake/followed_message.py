@@ -3,7 +3,7 @@
 import asyncio
 
 from callsheet.domain.event_types import EventType
-from callsheet.domain.records import Event
+from callsheet.domain.events import Event
 from callsheet.engine.intake_messages import OpenMessage
 from callsheet.intake.contract import Update
 

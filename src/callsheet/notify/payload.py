@@ -101,12 +101,12 @@ def _event_variants(
     job = EventJob(**facts["job"]) if facts["job"] else None
     if job is not None:
         job.result = with_urls(job.result, artifacts)
-    event = facts["event"] or {}
+    event = {} if facts["event"] is None else {"event": facts["event"]}
     if facts["has_results"]:
-        yield True, {"job": job and job.model_dump(mode="json"), "event": event}
-    short = job and job.model_dump(mode="json", exclude={"result"})
-    yield False, {"job": short, "event": event}
-    yield False, {"job": short, "event": {}}
+        yield True, {"job": job and job.model_dump(mode="json")} | event
+    short = {"job": job and job.model_dump(mode="json", exclude={"result"})}
+    yield False, short | event
+    yield False, short
 
 
 def _artifacts(facts: Mapping[str, Any], sign: SignUrl) -> dict[UUID, StoredArtifact] | None:

@@ -1,17 +1,18 @@
-"""The bodies of outgoing webhooks. `payload` builds them, and the API description shows them."""
+"""The bodies of outgoing webhooks: a closed union by `type`. `payload` builds them."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias, Union
 from uuid import UUID
 
-from pydantic import ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from typing_extensions import TypeAliasType
 
+from callsheet.domain.event_types import EventType
+from callsheet.domain.events import EVENT_CLASSES, ExecutionCancelled, ExecutionFailed, ExecutionSucceeded
 from callsheet.domain.model import Model
-from callsheet.domain.records import JobErrorRecord, StoredArtifact
+from callsheet.domain.records import ReportedError, StoredArtifact
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
 from callsheet.notify.event_types import TEST, AlertType
-
-ExecutionEnd = Literal["execution.succeeded", "execution.failed", "execution.cancelled"]
 
 
 class WebhookJob(Model):
@@ -23,7 +24,7 @@ class WebhookJob(Model):
     job_id: str = Field(description="The job's id in its plan")
     operation: str
     status: JobStatus
-    error: JobErrorRecord | None = None
+    error: ReportedError | None = None
     attempts: int
     result: Any = Field(None, description="Absent if the webhook is shortened")
     started_at: datetime | None
@@ -56,12 +57,52 @@ class WebhookExecution(EndedExecution):
     status_url: str
 
 
-class ExecutionWebhook(Model):
-    """Sent to the `callbackUrl`, and to endpoints, when an execution has ended."""
+class SucceededExecution(WebhookExecution):
+    """An execution that has succeeded."""
 
-    type: ExecutionEnd
+    status: Literal[ExecutionStatus.SUCCEEDED]
+
+
+class FailedExecution(WebhookExecution):
+    """An execution that has failed."""
+
+    status: Literal[ExecutionStatus.FAILED]
+
+
+class CancelledExecution(WebhookExecution):
+    """An execution that was cancelled."""
+
+    status: Literal[ExecutionStatus.CANCELLED]
+
+
+class _Webhook(Model):
     timestamp: datetime = Field(description="When the event happened")
-    data: WebhookExecution
+
+
+class ExecutionSucceededWebhook(_Webhook):
+    """Every job has ended, and none failed the execution."""
+
+    type: Literal[EventType.EXECUTION_SUCCEEDED]
+    data: SucceededExecution
+
+
+class ExecutionFailedWebhook(_Webhook):
+    """Every job has ended, and at least one failed."""
+
+    type: Literal[EventType.EXECUTION_FAILED]
+    data: FailedExecution
+
+
+class ExecutionCancelledWebhook(_Webhook):
+    """Every job has ended, and jobs were cancelled."""
+
+    type: Literal[EventType.EXECUTION_CANCELLED]
+    data: CancelledExecution
+
+
+_AnyExecutionWebhook: TypeAlias = ExecutionSucceededWebhook | ExecutionFailedWebhook | ExecutionCancelledWebhook
+ExecutionWebhook = TypeAliasType("ExecutionWebhook", Annotated[_AnyExecutionWebhook, Field(discriminator="type")])
+"""Sent to the `callbackUrl`, and to endpoints, when an execution has ended."""
 
 
 class EventJob(Model):
@@ -81,25 +122,42 @@ class EventJob(Model):
 
 
 class WebhookEvent(Model):
-    """An event of an execution that has not ended, or of one of its jobs."""
+    """An event of an execution that has not ended, or of one of its jobs. Each type adds its own `event`."""
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
     execution_id: UUID
     event_number: int = Field(description="Number of the event in the execution: a higher one is newer")
     name: str | None = Field(description="Name of the execution")
     metadata: dict[str, Any] = Field(description="Metadata of the execution")
     job: EventJob | None = Field(description="null for events of the execution itself")
-    event: dict[str, Any] = Field(description="Data of the event, such as `error` or `progress`")
     artifacts: list[StoredArtifact] = Field(description="Files of a job that succeeded")
     truncated: bool = Field(description="The webhook is shortened to 20 kB; `statusUrl` returns everything")
     status_url: str
 
 
-class EventWebhook(Model):
-    """Sent to endpoints for the other events of executions and jobs."""
+def _event_webhook(event: type[BaseModel]) -> type[Model]:
+    """Return the webhook of an event type: `JobFailedWebhook` for `JobFailed`."""
+    kind, data = (event.__annotations__[name] for name in ("type", "data"))
+    # With a factory, the JSON schema has no default: generators for TypeScript make the field optional.
+    described = Field(default_factory=lambda: None, description="Data of the event. Absent if the webhook is shortened")
+    webhook_event = create_model(
+        f"{event.__name__}WebhookData", __base__=WebhookEvent, __doc__=event.__doc__, event=(data | None, described)
+    )
+    return create_model(
+        f"{event.__name__}Webhook",
+        __base__=_Webhook,
+        __doc__=event.__doc__,
+        type=(kind, ...),
+        data=(webhook_event, ...),
+    )
 
-    type: str = Field(description="Type of the event", examples=["job.failed"])
-    timestamp: datetime = Field(description="When the event happened")
-    data: WebhookEvent
+
+_EXECUTION_ENDS = (ExecutionSucceeded, ExecutionFailed, ExecutionCancelled)
+_event_webhooks = tuple(_event_webhook(event) for event in EVENT_CLASSES if event not in _EXECUTION_ENDS)
+_AnyEventWebhook: TypeAlias = Union[_event_webhooks]  # type: ignore[valid-type]  # noqa: UP007
+EventWebhook = TypeAliasType("EventWebhook", Annotated[_AnyEventWebhook, Field(discriminator="type")])
+"""Sent to endpoints for the other events of executions and jobs."""
 
 
 class AlertWebhook(Model):

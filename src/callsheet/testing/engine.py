@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from callsheet.domain.events import Event
 from callsheet.domain.plan_validation import read_submission
-from callsheet.domain.records import Event, Execution, Job
+from callsheet.domain.records import Execution, Job
 from callsheet.engine.jobs.cancel import cancel_execution, cancel_job
 from callsheet.engine.jobs.retry import retry_execution, retry_job
 from callsheet.engine.jobs.submit import submit

@@ -11,6 +11,9 @@ from callsheet.domain.event_types import EventType
 from callsheet.domain.statuses import JobStatus
 
 OPERATION_IDS = {
+    "listIntakes",
+    "listUploads",
+    "deleteUpload",
     "testWebhookEndpoint",
     "rotateWebhookSecret",
     "resendWebhook",
@@ -137,6 +140,15 @@ def component(document, name):
     return document["components"]["schemas"][name]
 
 
+def members(document, name):
+    """Return the types of a union, each of which leads to a component of this type."""
+    mapping = component(document, name)["discriminator"]["mapping"]
+    for kind, reference in mapping.items():
+        assert component(document, reference.rpartition("/")[2])["properties"]["type"]["const"] == kind
+    assert {each["$ref"] for each in component(document, name)["oneOf"]} == set(mapping.values())
+    return set(mapping)
+
+
 async def test_request_fields_with_a_default_are_optional_for_generators(document):
     required = {
         name: component(document, name).get("required", [])
@@ -157,14 +169,13 @@ async def test_request_fields_with_a_default_are_optional_for_generators(documen
 
 
 async def test_all_fields_of_responses_are_required(document):
-    for name in ("Event", "Job", "Execution", "StoredArtifact", "Receipt", "ProblemDocument", "Video"):
+    for name in ("JobProgress", "Job", "Execution", "StoredArtifact", "Receipt", "ProblemDocument", "Video"):
         schema = component(document, name)
         assert sorted(schema["required"]) == sorted(schema["properties"]), name
 
 
 async def test_types_codes_and_statuses_are_closed_lists(document):
-    assert component(document, "EventType")["enum"] == [kind.value for kind in EventType]
-    assert component(document, "Event")["properties"]["type"]["$ref"].endswith("/EventType")
+    assert members(document, "Event") == {kind.value for kind in EventType}
     assert component(document, "JobStatus")["enum"] == [status.value for status in JobStatus]
     assert {"plan_refused", "not_found", "url_too_long"} <= set(
         component(document, "ProblemDocument")["properties"]["code"]["enum"]
@@ -172,8 +183,15 @@ async def test_types_codes_and_statuses_are_closed_lists(document):
     assert {"unknown_operation", "missing", "extra_forbidden"} <= set(
         component(document, "ProblemItem")["properties"]["code"]["enum"]
     )
-    known, _own = component(document, "JobErrorRecord")["properties"]["code"]["anyOf"]
-    assert {"ffmpeg_failed", "crash_loop", "content_refused"} <= set(known["enum"])
+    for name in ("JobErrorRecord", "EventError", "ReportedError"):
+        code = component(document, name)["properties"]["code"]
+        assert {"ffmpeg_failed", "crash_loop", "content_refused"} <= set(code["enum"]), name
+
+
+async def test_each_event_type_has_its_own_data(document):
+    assert component(document, "JobProgress")["properties"]["data"] == {"$ref": "#/components/schemas/JobProgressData"}
+    assert component(document, "JobProgressData")["required"] == ["progress"]
+    assert component(document, "NoData").get("properties", {}) == {}
 
 
 async def test_the_bodies_of_webhooks_are_described(document):
@@ -188,11 +206,18 @@ async def test_the_bodies_of_webhooks_are_described(document):
         "alert": "AlertWebhook",
         "endpoint-test": "EndpointTest",
     }
-    assert component(document, "ExecutionWebhook")["properties"]["type"]["enum"] == [
+    ends = members(document, "ExecutionWebhook")
+    assert ends == {
         "execution.succeeded",
         "execution.failed",
         "execution.cancelled",
-    ]
+    }
+    failed = component(document, "ExecutionFailedWebhook")["properties"]["data"]["$ref"].rpartition("/")[2]
+    assert component(document, failed)["properties"]["status"]["const"] == "failed"
+    assert members(document, "EventWebhook") == {kind.value for kind in EventType} - ends
+    data = component(document, "JobFailedWebhook")["properties"]["data"]["$ref"].rpartition("/")[2]
+    event = component(document, data)["properties"]["event"]
+    assert event["anyOf"] == [{"$ref": "#/components/schemas/JobFailedData"}, {"type": "null"}]
 
 
 async def test_every_error_code_of_the_api_is_in_the_closed_list(document):
@@ -253,7 +278,7 @@ async def test_long_urls_and_headers_are_rejected(api, request_, status, code):
 
 async def test_the_api_page_needs_no_other_server(api):
     page = await api.client.get("/docs")
-    scripts = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    scripts = re.findall(r'<(?:link|script)\b[^>]*(?:src|href)="([^"]+)"', page.text)
 
     assert page.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'; style-src 'self'")
     assert "/static/swagger-ui/swagger-ui-bundle.js" in scripts

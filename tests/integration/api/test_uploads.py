@@ -14,8 +14,7 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
-from callsheet.cli.remote import ApiClient
-from callsheet.cli.uploads import upload_file
+from callsheet.client.sync_client import SyncClient
 from callsheet.db.statements import sql
 from callsheet.domain.media_source import MediaSource
 from callsheet.domain.model import Model
@@ -369,8 +368,8 @@ async def test_the_command_line_uses_the_bucket_if_it_can_reach_it(with_bucket, 
     progress = []
 
     def upload():
-        with ApiClient(str(api.client.base_url), None) as client:
-            return upload_file(client, tmp_path / "clip.mp4", progress.append)
+        with SyncClient(str(api.client.base_url)) as client:
+            return client.upload(tmp_path / "clip.mp4", on_progress=progress.append)
 
     assert await asyncio.to_thread(upload) == (f"storage:uploads/{digest(data)}.mp4", True)
     assert progress[-1] == len(data)

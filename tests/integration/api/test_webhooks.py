@@ -9,11 +9,13 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from pydantic import TypeAdapter
 
 from callsheet.engine.worker.cleaner import clean_up
 from callsheet.files.cache import FileCache
 from callsheet.files.ssrf_guard import guarded_client
 from callsheet.notify import retry_schedule, webhooks
+from callsheet.notify.payload_schema import ExecutionWebhook
 from callsheet.notify.signature import installation_secret
 from callsheet.notify.webhooks import WebhookSender
 
@@ -53,6 +55,7 @@ async def test_the_end_of_an_execution_is_delivered_with_a_valid_signature(worki
         first, headers, body = await receiver.next()
         row = await outbox_row_with(working.runtime, execution_id, "delivered_at")
 
+    TypeAdapter(ExecutionWebhook).validate_json(body)
     message = json.loads(body)
     assert first == "POST /hook?token=t HTTP/1.1"
     assert message["type"] == "execution.succeeded"

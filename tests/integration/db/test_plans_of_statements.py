@@ -52,7 +52,8 @@ async def _load(dsn):
         "SELECT DISTINCT execution_id, 10, 10, 1 FROM execution_jobs"
     )
     await connection.execute(
-        "INSERT INTO events (execution_id, number, type) SELECT id, 1, 'execution.queued' FROM executions"
+        "INSERT INTO events (execution_id, number, type, data) "
+        """SELECT id, 1, 'execution.queued', '{"jobs": 10}' FROM executions"""
     )
     await connection.execute(SUBMISSIONS)
     await connection.execute(

@@ -182,7 +182,7 @@ async def test_an_unresolvable_reference_fails_its_job_with_the_path(engine):
 
     error = execution.jobs[1].error
     assert error.code == "bad_params"
-    assert error.problems[0]["path"] == "params.value"
+    assert error.problems[0].path == "params.value"
 
 
 class Odd(Model):

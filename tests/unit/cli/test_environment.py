@@ -2,12 +2,12 @@
 
 import pytest
 
-from callsheet.cli.client_settings import ClientSettings
 from callsheet.cli.environment import unknown_variables, unused_variables
 from callsheet.cli.errors import AmbiguousId
 from callsheet.cli.execution_ids import find_execution_id
 from callsheet.cli.operations import _example
 from callsheet.cli.remote import connect
+from callsheet.client.settings import ClientSettings, find_server
 from callsheet.domain.errors import ConfigurationError, NotFound
 from callsheet.domain.plan_validation import check_plan, read_plan
 from callsheet.operation_api.catalog import discover
@@ -24,11 +24,10 @@ def test_client_commands_read_the_key_from_a_file(tmp_path, monkeypatch):
     (tmp_path / "key").write_text("0123456789abcdef\n")
     monkeypatch.setenv("CALLSHEET_API_KEY_FILE", str(tmp_path / "key"))
 
-    with connect(None, None) as client:
-        assert client._client.headers["Authorization"] == "Bearer 0123456789abcdef"
-        assert client.url == "http://127.0.0.1:8500"
+    assert find_server(None, None) == ("http://127.0.0.1:8500", "0123456789abcdef")
+    assert find_server("http://box:1/", "given") == ("http://box:1/", "given")
     with connect("http://box:1/", "given") as client:
-        assert (client.url, client._client.headers["Authorization"]) == ("http://box:1", "Bearer given")
+        assert client.url == "http://box:1"
 
 
 def test_client_commands_read_a_file_env_and_variables_take_precedence(tmp_path, monkeypatch):

@@ -5,3 +5,9 @@ window.SwaggerUIBundle({
   deepLinking: true,
   validatorUrl: null,
 });
+
+// Swagger UI has a dark theme, but leaves its choice to the page.
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const chooseTheme = () => document.documentElement.classList.toggle("dark-mode", dark.matches);
+dark.addEventListener("change", chooseTheme);
+chooseTheme();

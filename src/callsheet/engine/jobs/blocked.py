@@ -8,6 +8,8 @@ from uuid import UUID
 
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
+from callsheet.domain.event_types import EventType
+from callsheet.domain.events import blocked_data
 from callsheet.domain.wait_reasons import WaitReason
 from callsheet.engine.jobs.changes import Changes
 from callsheet.engine.reads.wait_reasons import read_fleet
@@ -63,6 +65,6 @@ async def _report(connection: Connection, found: dict[UUID, tuple[UUID, WaitReas
     )
     changes = Changes()
     for row in rows:
-        changes.add_event(row, "job.blocked", found[row["id"]][1].model_dump(mode="json", exclude_none=True))
+        changes.add_event(row, EventType.JOB_BLOCKED, blocked_data(found[row["id"]][1]))
     await changes.record(connection)
     return len(rows)

@@ -9,6 +9,8 @@ import orjson
 
 from callsheet.db.database import Connection
 from callsheet.db.statements import sql
+from callsheet.domain.event_types import EventType
+from callsheet.domain.events import ReasonData
 
 _IDS_PER_PAYLOAD = 200
 """A NOTIFY payload is limited to 8,000 bytes."""
@@ -29,11 +31,11 @@ class Changes:
         self,
         row: Mapping[str, Any],
         status: str,
-        data: dict[str, Any] | None = None,
+        data: Mapping[str, object] | None = None,
         *,
         counts_as_failure: bool = True,
     ) -> None:
-        """Add the event of a job whose status changed to `status`."""
+        """Add the event of a job whose status changed to `status`. `data` is what `domain.events` says for it."""
         ended = status in ("succeeded", "failed", "cancelled", "skipped")
         self.events.append(
             (
@@ -49,14 +51,14 @@ class Changes:
 
     def add_queued(self, row: Mapping[str, Any], reason: str | None = None) -> None:
         """Add the event of a job that became queued, and notify its queue."""
-        self.add_status(row, "queued", {"reason": reason} if reason else None)
+        self.add_status(row, "queued", ReasonData(reason=reason) if reason else None)
         self.ready_queues.add(row["queue"])
 
-    def add_event(self, row: Mapping[str, Any], kind: str, data: dict[str, Any]) -> None:
-        """Add an event of a job whose status does not change."""
+    def add_event(self, row: Mapping[str, Any], kind: EventType, data: Mapping[str, object]) -> None:
+        """Add an event of a job whose status does not change. `data` is what `domain.events` says for it."""
         self.events.append((row["execution_id"], row["job_id"], kind, orjson.dumps(data).decode(), 0, 0, 0))
 
-    def add_execution_status(self, execution_id: UUID, status: str, data: dict[str, Any]) -> None:
+    def add_execution_status(self, execution_id: UUID, status: str, data: Mapping[str, object]) -> None:
         """Add the event of an execution whose status changed to `status`."""
         self.events.append((execution_id, None, f"execution.{status}", orjson.dumps(data).decode(), 0, 0, 0))
 

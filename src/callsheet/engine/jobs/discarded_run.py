@@ -2,6 +2,7 @@
 
 from callsheet.db.database import Connection
 from callsheet.db.statements import sql
+from callsheet.domain.event_types import EventType
 from callsheet.engine.jobs.changes import Changes
 from callsheet.queue.claim import ClaimedJob
 
@@ -21,5 +22,5 @@ async def record_discarded_run(connection: Connection, job: ClaimedJob) -> None:
     await sql.uncount_start(connection, id=job.id, epoch=job.epoch)
     changes = Changes()
     row = {"execution_id": job.execution_id, "job_id": job.job_id}
-    changes.add_event(row, "job.log", {"message": _MESSAGE, "run": job.epoch})
+    changes.add_event(row, EventType.JOB_LOG, {"message": _MESSAGE, "run": job.epoch})
     await changes.record(connection)

@@ -7,6 +7,7 @@ import asyncpg
 
 from callsheet.db.database import Connection
 from callsheet.db.statements import sql
+from callsheet.domain.event_types import EventType
 from callsheet.engine.jobs.changes import Changes
 
 
@@ -39,7 +40,7 @@ async def request_provider_cancel(connection: Connection, changes: Changes, rows
     for unknown in await sql.request_provider_cancel(connection, jobs=list(cancelled)):
         changes.add_event(
             cancelled[unknown["job"]],
-            "job.log",
+            EventType.JOB_LOG,
             unknown_submission_event(unknown, "If its task can be found, it is cancelled."),
         )
 

@@ -6,15 +6,14 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from pydantic import Field
 
 from callsheet.db.database import Connection
 from callsheet.db.statements import sql
 from callsheet.domain.ids import new_id
-from callsheet.domain.model import Model
 from callsheet.domain.plan import PlannedJob, Submission
 from callsheet.domain.plan_validation import CheckedPlan
 from callsheet.domain.queues import priority_of
+from callsheet.domain.records import AcceptedJob
 from callsheet.domain.statuses import JobStatus
 from callsheet.engine.intake_messages import IntakeMessage
 from callsheet.engine.jobs.changes import event_notifications
@@ -48,16 +47,6 @@ _ROW_BYTES = 300
 """Approximate size of the row of a job without its params."""
 _MAX_SIZE_ON_LOOP = 100_000
 """Bytes. The arguments of larger groups are made in a thread, so that they do not block the event loop."""
-
-
-class AcceptedJob(Model):
-    """A stored job."""
-
-    id: UUID = Field(description="Id of the job record, globally unique")
-    job_id: str = Field(description="Id of the job in its plan")
-    operation: str = Field(description="Canonical name of the operation, also if the plan used an alias")
-    queue: str
-    status: JobStatus
 
 
 class ExecutionRows:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from callsheet.db.outages import DATABASE_UNAVAILABLE
+from callsheet.domain.error_codes import listed_job_code, listed_problem_code
 from callsheet.domain.errors import CallsheetError, DiskFull, InternalError, ProblemList, Transient
 from callsheet.domain.json_storage import storable_json
 from callsheet.domain.statuses import JobStatus
@@ -66,20 +67,29 @@ def unexpected_error(error: BaseException) -> InternalError:
 def _error_record(error: BaseException, *, attempt: int) -> dict[str, Any]:
     if not isinstance(error, CallsheetError):
         return {
-            "code": getattr(error, "code", None) if isinstance(getattr(error, "code", None), str) else "failed",
+            **_codes(error),
             "message": exception_message(error),
             "attempt": attempt,
             "traceback": exception_traceback(error),
         }
-    record: dict[str, Any] = {"code": error.code, "message": redact_secrets(error.message), "attempt": attempt}
+    record: dict[str, Any] = {**_codes(error), "message": redact_secrets(error.message), "attempt": attempt}
     if (cause := chained_exception(error)) is not None:
         # An `InternalError` around an unexpected exception was not raised and has no frames of its own.
         record["traceback"] = exception_traceback(cause if error.__traceback__ is None else error)
     if isinstance(error, ProblemList):
-        record["problems"] = [problem.as_dict() for problem in error.problems]
+        record["problems"] = [{**each.as_dict(), "code": listed_problem_code(each.code)} for each in error.problems]
     if error.facts:
         record["facts"] = error.facts
     return record
+
+
+def _codes(error: BaseException) -> dict[str, str]:
+    """Return the listed code of an error, and its own code if that is not listed."""
+    own = getattr(error, "code", None)
+    if not isinstance(own, str):
+        return {"code": "failed"}
+    code = listed_job_code(error, own)
+    return {"code": code} if code == own else {"code": code, "customCode": own}
 
 
 def _as_callsheet_error(error: BaseException) -> BaseException:

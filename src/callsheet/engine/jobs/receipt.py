@@ -3,15 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from pydantic import Field
-
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
-from callsheet.domain.model import Model
+from callsheet.domain.records import AcceptedJob, Receipt, SubmissionWarning
 from callsheet.domain.statuses import ExecutionStatus, JobStatus
-from callsheet.domain.wait_reasons import WaitReason
-from callsheet.engine.jobs.execution_rows import AcceptedJob, ExecutionRows
+from callsheet.engine.jobs.execution_rows import ExecutionRows
 from callsheet.engine.jobs.submit import SubmittedPlan
 from callsheet.engine.reads.wait_reasons import Fleet, FleetSnapshot
 from callsheet.processes.plan_thread import in_plan_thread
@@ -19,25 +16,6 @@ from callsheet.processes.plan_thread import in_plan_thread
 _UNSTARTED = {JobStatus.PENDING, JobStatus.QUEUED}
 _MAX_JOBS_ON_LOOP = 100
 """The receipt of a larger plan is made in a thread, so that it does not block the event loop."""
-
-
-class SubmissionWarning(WaitReason):
-    """Why some jobs of a stored plan cannot start at the moment, or will not when they are ready."""
-
-    jobs: list[str] = Field(description="Ids of these jobs in the plan")
-
-
-class Receipt(Model):
-    """A stored execution."""
-
-    execution_id: UUID
-    status: ExecutionStatus
-    jobs: list[AcceptedJob]
-    warnings: list[SubmissionWarning] = Field(
-        default_factory=list,
-        description="Why jobs cannot start with the workers and queues as they are now. The plan is stored all the "
-        "same: the jobs start when a worker can run them",
-    )
 
 
 async def receipt_of(database: Database, plan: SubmittedPlan) -> Receipt:

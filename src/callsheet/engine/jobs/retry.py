@@ -6,6 +6,7 @@ from uuid import UUID
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import InvalidState, NotFound
+from callsheet.domain.events import ReasonData
 from callsheet.domain.retry_policy import RetryState, jobs_to_retry
 from callsheet.domain.statuses import EXECUTION_ENDED, JobStatus, actions_from
 from callsheet.engine.jobs.changes import Changes
@@ -69,13 +70,13 @@ async def _reset(connection: Connection, execution: Any, jobs: list[UUID], resub
     await sql.withdraw_provider_cancel(connection, jobs=jobs)
     changes = Changes()
     if execution["status"] in EXECUTION_ENDED and execution["started_at"] is not None:
-        changes.add_execution_status(execution["id"], "running", {"reason": _REASON})
+        changes.add_execution_status(execution["id"], "running", ReasonData(reason=_REASON))
     rows = await sql.reset_jobs(connection, ids=jobs)
     for row in rows:
         if row["status"] == "queued":
             changes.add_queued(row, _REASON)
         else:
-            changes.add_status(row, row["status"], {"reason": _REASON})
+            changes.add_status(row, row["status"], ReasonData(reason=_REASON))
     await sql.recount_execution(connection, id=execution["id"])
     await changes.record(connection)
     return len(rows)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from uuid import UUID
 
-from callsheet.domain.records import Event
+from callsheet.domain.events import Event
 
 FollowedEvent: TypeAlias = tuple[UUID, Event]
 """An execution id, and an event of that execution."""

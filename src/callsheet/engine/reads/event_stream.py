@@ -12,7 +12,7 @@ from callsheet.db.database import Database
 from callsheet.db.listener import Listener
 from callsheet.db.statements import sql
 from callsheet.domain.errors import NotFound
-from callsheet.domain.records import Event
+from callsheet.domain.events import Event
 from callsheet.domain.statuses import EXECUTION_ENDED
 from callsheet.engine.reads.event_follower import Cursor, EventFollower
 from callsheet.engine.reads.events import event_of

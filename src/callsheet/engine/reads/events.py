@@ -8,7 +8,7 @@ import orjson
 
 from callsheet.db.database import Database
 from callsheet.db.statements import sql
-from callsheet.domain.records import Event
+from callsheet.domain.events import Event, read_event
 
 _MAX_BYTES = 4 * 2**20
 """Data of the events of one page. A page has at least one event."""
@@ -25,10 +25,12 @@ async def events_after(database: Database, execution_id: UUID, after: int, *, li
 
 def event_of(row: Mapping[str, Any]) -> Event:
     """Return the event of a row."""
-    return Event(
-        number=row["number"],
-        type=row["type"],
-        job_id=row["job_id"],
-        data=orjson.loads(row["data"]) if row["data"] else {},
-        at=row["at"],
+    return read_event(
+        {
+            "number": row["number"],
+            "type": row["type"],
+            "job_id": row["job_id"],
+            "data": orjson.loads(row["data"]) if row["data"] else {},
+            "at": row["at"],
+        }
     )

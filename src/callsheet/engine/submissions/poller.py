@@ -17,6 +17,8 @@ from callsheet.db.database import Connection, Database
 from callsheet.db.outages import DATABASE_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.errors import ConfigurationError, ProviderRateLimited, ProviderUnreachable
+from callsheet.domain.event_types import EventType
+from callsheet.domain.events import JobProgressData, JobProviderStatusData
 from callsheet.domain.json_storage import storable_text
 from callsheet.engine.jobs.changes import Changes
 from callsheet.engine.submissions.poll_schedule import next_poll_delay
@@ -290,6 +292,8 @@ async def _store_results(results: list[_PollResult], connection: Connection) -> 
 
 def _add_events(changes: Changes, row: Mapping[str, Any], result: _PollResult) -> None:
     if result.new_status is not None:
-        changes.add_event(row, "job.provider_status", {"provider": result.row["provider"], "status": result.new_status})
+        data = JobProviderStatusData(provider=result.row["provider"], status=result.new_status)
+        changes.add_event(row, EventType.JOB_PROVIDER_STATUS, data)
     if result.new_progress is not None:
-        changes.add_event(row, "job.progress", {"progress": round(result.new_progress, 4)})
+        progress = JobProgressData(progress=round(result.new_progress, 4))
+        changes.add_event(row, EventType.JOB_PROGRESS, progress)

@@ -10,6 +10,7 @@ import structlog
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.errors import ConfigurationError, ProviderRateLimited, ProviderUnreachable
+from callsheet.domain.event_types import EventType
 from callsheet.engine.jobs.changes import Changes
 from callsheet.engine.jobs.downstream import unknown_submission_event
 from callsheet.engine.submissions.reconciler import SubmissionReconciler, accept_submission, read_search_criteria
@@ -122,5 +123,5 @@ async def _log_unknown(connection: Connection, row: Any, reason: str) -> None:
     await sql.lock_executions(connection, ids=[row["execution_id"]])
     changes = Changes()
     next_step = f"{reason} The search has ended; check the provider's dashboard."
-    changes.add_event(row, "job.log", unknown_submission_event(row, next_step))
+    changes.add_event(row, EventType.JOB_LOG, unknown_submission_event(row, next_step))
     await changes.record(connection)

@@ -18,6 +18,7 @@ from callsheet.db.database import FOREVER, Connection, Database
 from callsheet.db.statements import sql
 from callsheet.domain.artifacts import Artifact
 from callsheet.domain.errors import DiskFull, LeaseLost, NoEffect, OutcomeUnknown, StorageRejected, StorageUnreachable
+from callsheet.domain.event_types import EventType
 from callsheet.domain.ids import new_id
 from callsheet.domain.media_source import MediaSource, SourceKind
 from callsheet.engine.fleet.public_url import PublicUrl
@@ -215,11 +216,12 @@ class JobContext:
 
     def log(self, message: str, **facts: Any) -> Awaitable[None]:
         """Log a message for the user as an event."""
-        return self._services.progress_writer.add_event(self._job, "job.log", {"message": message, **facts})
+        facts = {"message": message, **facts}
+        return self._services.progress_writer.add_event(self._job, EventType.JOB_LOG, facts)
 
     def publish(self, **partial: Any) -> Awaitable[None]:
         """Publish intermediate results as an event."""
-        return self._services.progress_writer.add_event(self._job, "job.output", partial)
+        return self._services.progress_writer.add_event(self._job, EventType.JOB_OUTPUT, partial)
 
     async def fetch_input(self, source: MediaSource) -> Path:
         """Fetch an input file and return its local path."""

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from callsheet.domain.errors import DatabaseUnavailable
+from callsheet.domain.event_types import EventType
 from callsheet.domain.json_storage import storable_json
 from callsheet.queue.claim import ClaimedJob
 
@@ -17,7 +18,7 @@ class BufferedEvent:
     """An event of a job."""
 
     job: ClaimedJob
-    kind: str
+    kind: EventType
     data: str
     """JSON text."""
 
@@ -54,7 +55,7 @@ class EventBuffer:
         self._loads: defaultdict[UUID, EventLoad] = defaultdict(EventLoad)
         self._removed = asyncio.Event()
 
-    def add(self, job: ClaimedJob, kind: str, data: dict[str, Any]) -> "Publication":
+    def add(self, job: ClaimedJob, kind: EventType, data: Mapping[str, object]) -> "Publication":
         """Add an event. Raises DatabaseUnavailable at the limit of the job."""
         event = BufferedEvent(job, kind, storable_json(data))
         load = self._loads[job.id]

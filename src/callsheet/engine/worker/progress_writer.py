@@ -1,9 +1,8 @@
 """Batch writer of progress and events of running jobs."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -13,6 +12,8 @@ from callsheet.db.commit_once import commit_once
 from callsheet.db.database import Connection, Database
 from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
+from callsheet.domain.event_types import EventType
+from callsheet.domain.events import JobProgressData
 from callsheet.domain.json_storage import storable_json, storable_text
 from callsheet.engine.jobs.changes import event_notifications
 from callsheet.engine.worker.event_buffer import BufferedEvent, EventBuffer, Publication
@@ -57,7 +58,7 @@ class ProgressWriter:
         self._progress[job.id] = _Progress(job, min(1.0, max(0.0, done)), message)
         self._arrived.set()
 
-    def add_event(self, job: ClaimedJob, kind: str, data: dict[str, Any]) -> Publication:
+    def add_event(self, job: ClaimedJob, kind: EventType, data: Mapping[str, object]) -> Publication:
         """Buffer an event. Awaiting the result waits while many events of the job are buffered.
 
         Raises DatabaseUnavailable at the limit of the job (see `event_buffer`).
@@ -182,7 +183,7 @@ def _jobs(progress: Sequence[_Progress], events: Sequence[BufferedEvent]) -> lis
 
 
 def _progress_event(progress: _Progress) -> BufferedEvent:
-    data: dict[str, Any] = {"progress": round(progress.done, 4)}
+    data = JobProgressData(progress=round(progress.done, 4))
     if progress.message:
         data["message"] = progress.message
-    return BufferedEvent(progress.job, "job.progress", storable_json(data))
+    return BufferedEvent(progress.job, EventType.JOB_PROGRESS, storable_json(data))

@@ -8,6 +8,7 @@ import structlog
 
 from callsheet.db.database import Connection, Database
 from callsheet.db.statements import sql
+from callsheet.domain.events import JobFailedData
 from callsheet.engine.jobs.changes import Changes
 from callsheet.engine.jobs.downstream import release_or_skip_downstream, request_provider_cancel
 
@@ -61,11 +62,10 @@ class Rescuer:
             if row["status"] == "queued":
                 changes.add_queued(row, "worker lost")
                 continue
-            error = orjson.loads(row["error"]) if row["error"] else None
             changes.add_status(
                 row,
                 row["status"],
-                {"error": error} if error else None,
+                JobFailedData(error=orjson.loads(row["error"])) if row["error"] else None,
                 counts_as_failure=not row["continue_on_failure"],
             )
         changes.freed_queues = {row["queue"] for row in rows}

@@ -8,6 +8,8 @@ from callsheet.db.database import Connection, Database
 from callsheet.db.outages import TRANSIENT_ERRORS
 from callsheet.db.statements import sql
 from callsheet.domain.clock import shared_now
+from callsheet.domain.event_types import EventType
+from callsheet.domain.events import blocked_data
 from callsheet.domain.wait_reasons import WaitCode, WaitReason
 from callsheet.engine.jobs.changes import Changes
 from callsheet.queue.claim import ClaimedJob
@@ -28,7 +30,7 @@ async def record_wait(database: Database, job: ClaimedJob, message: str | None, 
         row = await sql.set_wait_reason(connection, id=job.id, epoch=job.epoch, reason=text)
         if row is not None and reason is not None:
             changes = Changes()
-            changes.add_event(row, "job.blocked", reason.model_dump(mode="json", exclude_none=True))
+            changes.add_event(row, EventType.JOB_BLOCKED, blocked_data(reason))
             await changes.record(connection)
 
     try:

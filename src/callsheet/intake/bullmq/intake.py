@@ -223,7 +223,7 @@ def _stack(outcome: Outcome) -> str:
     for job in outcome.failed_jobs:
         if job.error is not None:
             lines.append(f"    at {job.operation} (job {job.job_id}, attempt {job.error.attempt})")
-            lines += [f"      {problem['path']}: {problem['message']}" for problem in job.error.problems or []]
+            lines += [f"      {problem.path}: {problem.message}" for problem in job.error.problems or []]
             lines += (job.error.traceback or "").splitlines()
     return "\n".join(lines)
 

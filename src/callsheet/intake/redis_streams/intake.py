@@ -240,7 +240,9 @@ def capability_manifest(catalog: Catalog) -> PlaneCapabilityManifest:
 
 
 def _error_of(job: Any) -> str:
-    return f"{job.error.code}: {job.error.message}" if job.error is not None else str(job.status)
+    return (
+        f"{job.error.custom_code or job.error.code}: {job.error.message}" if job.error is not None else str(job.status)
+    )
 
 
 def _job_id_of(delivery: Delivery) -> str | None:

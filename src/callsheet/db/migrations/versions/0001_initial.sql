@@ -396,7 +396,7 @@ CREATE FUNCTION webhook_event(given uuid, given_job text, event jsonb) RETURNS j
     SELECT jsonb_build_object(
         'name', e.name, 'job_id', given_job,
         'metadata', CASE WHEN octet_length(e.metadata::text) <= 20000 THEN e.metadata END,
-        'event', CASE WHEN octet_length(event::text) <= 20000 THEN event ELSE '{}' END,
+        'event', CASE WHEN coalesce(octet_length(event::text), 0) <= 20000 THEN coalesce(event, '{}') END,
         'has_results', coalesce(octet_length(event::text), 0) <= 20000
                        AND coalesce(octet_length(j.result::text), 0) <= 20000,
         'job', CASE WHEN j.id IS NOT NULL THEN jsonb_build_object(

@@ -1,20 +1,25 @@
-"""Uploads and downloads of the command line against a server that cuts connections."""
+"""Uploads and downloads against a server that cuts connections."""
 
 import hashlib
 import json
 import os
 import threading
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from uuid import UUID
 
 import pytest
 
-from callsheet.cli.downloads import download_file
-from callsheet.cli.errors import CommandFailed
-from callsheet.cli.remote import ApiClient
-from callsheet.cli.uploads import upload_file
+from callsheet.client.errors import DamagedDownload
+from callsheet.client.sync_client import SyncClient
+from callsheet.domain.records import StoredArtifact
 
 DATA = os.urandom(400_000)
-ARTIFACT = {"artifactId": "1", "name": "clip.mp4", "size": len(DATA), "sha256": hashlib.sha256(DATA).hexdigest()}
+ARTIFACT = StoredArtifact(
+    artifact_id=UUID(int=1), name="clip.mp4", key="film/1/clip.mp4", media_type="video/mp4", size=len(DATA),
+    sha256=hashlib.sha256(DATA).hexdigest(), execution_id=UUID(int=2), job_id="film", job_record_id=UUID(int=3),
+    created_at=datetime(2026, 11, 22, tzinfo=UTC),
+)  # fmt: skip
 
 
 class FileServer(BaseHTTPRequestHandler):
@@ -41,7 +46,7 @@ class FileServer(BaseHTTPRequestHandler):
         if self.path.startswith("/api/uploads"):
             self._json(self._upload(len(DATA)))
         elif self.path.startswith("/api/artifacts"):
-            self._json({**ARTIFACT, "url": "http://10.255.255.1:1/files/1?sig=x"})
+            self._json({**ARTIFACT.model_dump(mode="json"), "url": "http://10.255.255.1:1/files/1?sig=x"})
         else:
             self._file()
 
@@ -87,7 +92,7 @@ def server():
 
 @pytest.fixture
 def client(server):
-    with ApiClient(f"http://127.0.0.1:{server.server_port}", None) as client:
+    with SyncClient(f"http://127.0.0.1:{server.server_port}", None) as client:
         yield client
 
 
@@ -102,18 +107,18 @@ def test_an_upload_continues_where_the_server_is(client, server, file):
     server.cuts = [150_000, 100_000]
     progress = []
 
-    assert upload_file(client, file, progress.append) == ("storage:uploads/x", True)
+    assert client.upload(file, on_progress=progress.append) == ("storage:uploads/x", True)
 
     assert server.received == DATA
     assert server.offsets == [0, 150_000, 250_000]
-    assert server.announced == [{"sha256": ARTIFACT["sha256"], "size": len(DATA), "name": "clip.mp4"}]
+    assert server.announced == [{"sha256": ARTIFACT.sha256, "size": len(DATA), "name": "clip.mp4"}]
     assert progress[-1] == len(DATA)
 
 
 def test_a_file_that_the_server_has_is_not_sent(client, server, file):
     server.has_it = True
 
-    assert upload_file(client, file, lambda _: None) == ("storage:uploads/x", False)
+    assert client.upload(file) == ("storage:uploads/x", False)
     assert server.offsets == []
 
 
@@ -121,7 +126,7 @@ def test_a_download_continues_after_a_cut_and_uses_the_address_of_the_client(cli
     server.cuts = [150_000, 100_000]
     target = tmp_path / "out" / "clip.mp4"
 
-    assert download_file(client, ARTIFACT, target, lambda _: None) is True
+    assert client.download_artifact(ARTIFACT, target) is True
 
     assert server.offsets == [0, 150_000, 250_000]
     assert target.read_bytes() == DATA
@@ -129,29 +134,29 @@ def test_a_download_continues_after_a_cut_and_uses_the_address_of_the_client(cli
 
 
 def test_a_file_that_is_there_is_not_downloaded_again(client, server, file):
-    assert download_file(client, ARTIFACT, file, lambda _: None) is False
+    assert client.download_artifact(ARTIFACT, file) is False
     assert server.offsets == []
 
 
 def test_the_part_of_an_earlier_download_is_continued(client, server, tmp_path):
-    (tmp_path / f".clip.mp4.{ARTIFACT['sha256'][:16]}.part").write_bytes(DATA[:1000])
+    (tmp_path / f".clip.mp4.{ARTIFACT.sha256[:16]}.part").write_bytes(DATA[:1000])
 
-    assert download_file(client, ARTIFACT, tmp_path / "clip.mp4", lambda _: None) is True
+    assert client.download_artifact(ARTIFACT, tmp_path / "clip.mp4") is True
     assert server.offsets == [1000]
     assert (tmp_path / "clip.mp4").read_bytes() == DATA
 
 
 def test_a_damaged_part_is_downloaded_again(client, server, tmp_path):
-    (tmp_path / f".clip.mp4.{ARTIFACT['sha256'][:16]}.part").write_bytes(b"x" * 1000)
+    (tmp_path / f".clip.mp4.{ARTIFACT.sha256[:16]}.part").write_bytes(b"x" * 1000)
 
-    assert download_file(client, ARTIFACT, tmp_path / "clip.mp4", lambda _: None) is True
+    assert client.download_artifact(ARTIFACT, tmp_path / "clip.mp4") is True
     assert server.offsets == [1000, 0]
 
 
 def test_contents_with_another_digest_are_not_kept(client, server, tmp_path):
     server.file = DATA[:-1] + bytes([DATA[-1] ^ 1])
 
-    with pytest.raises(CommandFailed, match="SHA-256"):
-        download_file(client, ARTIFACT, tmp_path / "clip.mp4", lambda _: None)
+    with pytest.raises(DamagedDownload, match="SHA-256"):
+        client.download_artifact(ARTIFACT, tmp_path / "clip.mp4")
 
     assert list(tmp_path.iterdir()) == []
