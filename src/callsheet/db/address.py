@@ -19,7 +19,9 @@ _SCHEME = re.compile(r"postgres(?:ql)?(?:\+\w+)?://", re.IGNORECASE)
 _ENCODE = "Encode these characters in user and password: / as %2F, ? as %3F, # as %23, @ as %40, % as %25"
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^\[\]:@\s]*)(?::(?P<port>\d{0,5}))?")
-_PAIR = re.compile(r"\s*([^\s=]+)\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)(?:[^\s\\]|\\.)*|)(?=\s|$)", re.DOTALL)
+_PAIR = re.compile(
+    r"\s{0,99}([^\s=]{1,63})\s{0,99}=\s{0,99}('(?:[^'\\]|\\.)*'|(?:[^\s'\\]|\\.)(?:[^\s\\]|\\.)*|)(?=\s|$)", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def _read_pairs(text: str) -> list[tuple[str, str]]:
     pairs, at = [], 0
     if text[:1] in ("'", '"'):
         raise ValueError("it starts with a quotation mark; remove the quotation marks around it")
-    if re.match(r"[\w+.-]+://", text):
+    if re.match(r"[\w+.-]{1,30}://", text):
         raise ValueError("it does not start with postgresql://")
     while at < len(text):
         match = _PAIR.match(text, at)

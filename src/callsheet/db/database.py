@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import Any, TypeAlias, TypeVar
 
@@ -105,7 +105,8 @@ class Database:
             raise
         except Exception as error:
             if condemns_connection(error):
-                connection.terminate()
+                with suppress(asyncpg.InterfaceError):  # the pool has discarded it already
+                    connection.terminate()
                 await self._pool.expire_connections()
             if is_fatal(error):
                 raise ConnectionRejected(error) from error

@@ -39,6 +39,9 @@ PROBLEM_CODES: dict[str, str] = {
     "unknown_job": "There is no job with this id.",
     "unknown_operation": "There is no operation with this name.",
     "unknown_output": "The operation's result has no such field.",
+    # Intakes
+    "no_place": "The workflow has no place for the fields of the message.",
+    "unknown_node": "The graph has no node with this id.",
     # Workers
     "missing_requirement": "The machine does not meet a requirement of the operation.",
     "unknown_lane": "The worker has no lane for this queue.",

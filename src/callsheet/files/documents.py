@@ -13,14 +13,14 @@ _HEAD = 4096
 _MAX_EXCERPT = 80
 """Characters."""
 _HTML = re.compile(r"<(!doctype\s+html|html|head|body|title|meta)\b", re.IGNORECASE)
-_PROLOG = re.compile(r"(<\?xml[^>]*\?>|<!--.*?-->|<!doctype[^>]*>|\s+)+", re.IGNORECASE | re.DOTALL)
+_PROLOG = re.compile(r"(<\?xml[^>]{0,200}\?>|<!--.{0,500}?-->|<!doctype[^>]{0,200}>|\s)+", re.IGNORECASE | re.DOTALL)
 _SVG_ROOT = re.compile(r"<(\w+:)?svg\b")
 _STORE_ERROR_ROOT = re.compile(r"<Error\b")
 _XML_ROOT = re.compile(r"<[A-Za-z_][\w.:-]*[\s/>]")
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TITLE = re.compile(r"<title[^>]{0,200}>(.{0,500}?)</title>", re.IGNORECASE | re.DOTALL)
 _INVISIBLE = re.compile(r"<(script|style)\b.*?(</\1>|$)|<!--.*?(-->|$)", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<[^>]*(>|$)")
-_URL_QUERY = re.compile(r"(https?://[^\s\"'<>?#]+)[?#][^\s\"'<>]*", re.IGNORECASE)
+_URL_QUERY = re.compile(r"(https?://[^\s\"'<>?#]{1,2000})[?#][^\s\"'<>]*", re.IGNORECASE)
 
 DocumentKind = Literal["html", "svg", "store_error", "xml", "json", "text"]
 """`store_error`: the XML of an error of an object store."""

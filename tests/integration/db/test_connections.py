@@ -183,25 +183,25 @@ async def test_an_sql_error_is_not_retried(dsn):
 @pytest.mark.parametrize("committed", [True, False])
 async def test_a_transaction_is_committed_once_when_the_connection_breaks_at_its_end(server, dsn, proxy, committed):
     direct = await asyncpg.connect(server.tcp_dsn)
-    await direct.execute("DROP TABLE IF EXISTS lines; CREATE TABLE lines (number int)")
+    await direct.execute("DROP TABLE IF EXISTS public.lines; CREATE TABLE public.lines (number int)")
     tries = 0
 
     async def insert(connection):
         nonlocal tries
         tries += 1
-        await connection.execute("INSERT INTO lines VALUES (1)")
+        await connection.execute("INSERT INTO public.lines VALUES (1)")
         if tries == 1:
             proxy.hold_responses() if committed else proxy.cut()
 
     async with Database(dsn, size=1) as database:
         writing = asyncio.create_task(commit_once(database, insert))
         if committed:
-            while not await direct.fetchval("SELECT count(*) FROM lines"):  # noqa: ASYNC110
+            while not await direct.fetchval("SELECT count(*) FROM public.lines"):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             proxy.cut()
             proxy.release()
         await asyncio.wait_for(writing, timeout=60)
-        stored = await direct.fetchval("SELECT count(*) FROM lines")
+        stored = await direct.fetchval("SELECT count(*) FROM public.lines")
     await direct.close()
 
     assert stored == 1

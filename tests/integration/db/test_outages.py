@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from callsheet.db import connect as connect_module
 from callsheet.db import outage_log
+from callsheet.db.address import parse_address
 from callsheet.db.connect import connect
 from callsheet.db.database import Database, DedicatedConnection
 from callsheet.db.embedded.postgres import EmbeddedPostgres
@@ -86,9 +87,9 @@ async def refusing(proxy, server, sqlstate, message):
 
 @pytest.mark.parametrize(("sqlstate", "message", "reason"), REFUSALS)
 async def test_every_refused_connection_is_waited_for(server, proxy, dsn, sqlstate, message, reason):
-    heartbeat = DedicatedConnection(dsn, timeout=5)
+    heartbeat = DedicatedConnection(parse_address(dsn), timeout=5)
     gaps = []
-    listener = Listener(dsn, ["news"], on_notify=lambda *_: None, on_gap=lambda: gaps.append(1))
+    listener = Listener(parse_address(dsn), ["news"], on_notify=lambda *_: None, on_gap=lambda: gaps.append(1))
     async with Database(dsn, size=2) as database, asyncio.TaskGroup() as tasks:
         listening = tasks.create_task(listener.run())
         await until(lambda: len(gaps) == 1)
@@ -267,7 +268,7 @@ async def test_no_read_only_server_is_used_and_its_reason_is_given(server, proxy
             with pytest.raises(DatabaseUnavailable, match="read-only: it is a standby, or in a read-only mode"):
                 await database.check_writable()
             with pytest.raises(ReadOnlyDatabase):
-                await connect(dsn)
+                await connect(parse_address(dsn))
         finally:
             await set_read_only(server, "off")
         await database.check_writable()
@@ -297,7 +298,7 @@ async def test_a_host_that_does_not_respond_delays_only_the_first_connection(ser
     seconds = []
     for _ in range(3):
         started = time.monotonic()
-        connection = await connect(dsn)
+        connection = await connect(parse_address(dsn))
         seconds.append(time.monotonic() - started)
         await connection.close()
 
@@ -307,7 +308,7 @@ async def test_a_host_that_does_not_respond_delays_only_the_first_connection(ser
 
 async def test_a_caller_with_little_time_reaches_the_second_host_at_its_second_call(server, silent_port):
     dsn = at_hosts(server.tcp_dsn, f"127.0.0.1:{silent_port},127.0.0.1:{port_of(server)}")
-    heartbeat = DedicatedConnection(dsn, timeout=1)
+    heartbeat = DedicatedConnection(parse_address(dsn), timeout=1)
     with pytest.raises(TimeoutError):
         await heartbeat.run(lambda c: c.fetchval("SELECT 1"))
 
@@ -319,5 +320,5 @@ async def test_hosts_in_the_query_of_an_address_are_tried_too(server, silent_por
     monkeypatch.setattr(connect_module, "_TIMEOUT_PER_HOST", 0.3)
     parts = urlsplit(server.tcp_dsn)
     query = f"host=127.0.0.1,127.0.0.1&port={silent_port},{parts.port}&sslmode=disable"
-    connection = await connect(f"postgresql://{parts.username}:{parts.password}@/postgres?{query}")
+    connection = await connect(parse_address(f"postgresql://{parts.username}:{parts.password}@/postgres?{query}"))
     await connection.close()

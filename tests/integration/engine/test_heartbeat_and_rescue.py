@@ -270,7 +270,7 @@ async def test_event_numbers_have_no_gap_under_concurrent_writes(idle_engine):
     events = await idle_engine.events(execution_id)
     assert [e.number for e in events] == seen
     progress = [e for e in events if e.type == "job.progress"]
-    assert 30 <= len(progress) <= 30 * 8  # of 900 reports
+    assert 30 <= len(progress) < 900 / 2  # far fewer than the 900 reports, however slow the machine is
 
 
 async def test_a_subscriber_continues_where_it_stopped(engine):

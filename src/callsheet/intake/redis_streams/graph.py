@@ -25,7 +25,7 @@ def read_graph(data: Any) -> LanggraphWorkflow:
         raise BadParams(all_problems(error, LanggraphWorkflow, data), "The graph is invalid") from None
     ids = [node.id for node in graph.nodes]
     problems = [
-        Problem("nodes", "duplicate", f"the id '{id}' is used twice") for id in {i for i in ids if ids.count(i) > 1}
+        Problem("nodes", "duplicate_id", f"the id '{id}' is used twice") for id in {i for i in ids if ids.count(i) > 1}
     ]
     for node in graph.nodes:
         for name in upstream_of(graph, node):
