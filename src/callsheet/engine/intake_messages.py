@@ -21,6 +21,10 @@ class MessageKey:
     message_id: str
     attempt: str = "1"
 
+    def __str__(self) -> str:
+        """Return source and id, for logs."""
+        return f"{self.source}/{self.message_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class IntakeMessage:
