@@ -1,0 +1,16 @@
+"""A Celery producer of its own: it knows the tasks by name only."""
+
+from celery import Celery
+
+
+def producer(url, **transport):
+    app = Celery("producer", broker=url, backend=url, set_as_current=False)
+    app.conf.update(
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        task_publish_retry=False,
+        broker_transport_options=transport,
+        result_backend_transport_options={"retry_policy": {"max_retries": 1, "interval_start": 0}},
+    )
+    return app
