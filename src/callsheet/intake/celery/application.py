@@ -12,6 +12,8 @@ from callsheet.intake.celery.tasks import QUEUES
 from callsheet.intake.redis_connection import SOCKET_TIMEOUT
 from callsheet.settings import Settings
 
+PRIORITY_SEPARATOR = "\x06\x16"
+"""Between the name of a queue and a priority, in the key of a list: the default of Celery."""
 RESULT_EXPIRY = 86_400
 """Seconds for which Celery keeps a result."""
 _SAVED_FIELDS = (
@@ -101,4 +103,7 @@ def add_tasks(app: Celery, names: Iterable[str], link: IntakeLink | None = None)
         # The message is in the database: it can be acknowledged. The intake reports the result.
         raise Ignore
 
-    return {name: app.task(name=name, bind=True, acks_late=True, shared=False)(hand_over) for name in names}
+    return {
+        name: app.task(name=name, bind=True, acks_late=True, shared=False, throws=(ValueError,))(hand_over)
+        for name in names
+    }

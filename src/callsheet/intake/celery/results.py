@@ -16,13 +16,13 @@ from celery.exceptions import TaskRevokedError
 from celery.states import FAILURE, READY_STATES, REVOKED, SUCCESS
 from kombu.exceptions import OperationalError
 
-from callsheet.intake.celery.application import RESULT_EXPIRY
+from callsheet.intake.celery.application import PRIORITY_SEPARATOR, RESULT_EXPIRY
 from callsheet.intake.contract import SourceUnavailable
 from callsheet.intake.redis_connection import UNAVAILABLE
 
 PROGRESS = "PROGRESS"
 """State of a task whose execution was not finished."""
-_PRIORITIES = ("", *(f"\x06\x16{step}" for step in (3, 6, 9)))
+_PRIORITIES = ("", *(f"{PRIORITY_SEPARATOR}{step}" for step in (3, 6, 9)))
 """Endings of the lists of a queue, by priority."""
 
 

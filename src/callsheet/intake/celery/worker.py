@@ -16,16 +16,46 @@ from typing import Any, ClassVar
 from celery.signals import setup_logging, worker_ready
 from celery.worker.consumer import Consumer
 from celery.worker.control import Panel
+from kombu.transport.redis import Channel as RedisChannel
+from kombu.transport.redis import Transport
+from redis import Redis
 from redis.exceptions import RedisError
 
-from callsheet.intake.celery.application import add_tasks, create_app
+from callsheet.intake.celery.application import PRIORITY_SEPARATOR, add_tasks, create_app
 from callsheet.intake.celery.link import IntakeLink, LinkClosed
+from callsheet.intake.celery.wire_format import find_problem
 from callsheet.logs import configure_logging
 
 log = logging.getLogger(__name__)
 
 DEAD_SUFFIX = ":dead"
 """Unreadable messages of a queue are moved to the list with its name and this suffix."""
+
+
+class CheckingClient(Redis):
+    """A client that passes on only what Celery can read. The rest is moved to the dead list of its queue."""
+
+    def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
+        """Read a reply. An unreadable message is the same as no message."""
+        reply = super().parse_response(connection, command_name, **options)  # type: ignore[no-untyped-call]
+        if command_name != "BRPOP" or not reply:
+            return reply
+        key, item = reply
+        problem = find_problem(item)
+        if problem is None:
+            return reply
+        queue = key.decode().split(PRIORITY_SEPARATOR)[0]
+        log.warning("a message is not readable, moving it to %s%s: it %s", queue, DEAD_SUFFIX, problem)
+        self.lpush(f"{queue}{DEAD_SUFFIX}", item)
+        return None
+
+
+class CheckingChannel(RedisChannel):
+    """A channel with a checking client."""
+
+    def _get_client(self) -> type[CheckingClient]:
+        super()._get_client()  # type: ignore[no-untyped-call] # checks the version of the package
+        return CheckingClient
 
 
 class TolerantConsumer(Consumer):  # type: ignore[misc] # Celery has no types
@@ -37,38 +67,18 @@ class TolerantConsumer(Consumer):  # type: ignore[misc] # Celery has no types
 
         def on_message(message: Any) -> None:
             try:
-                _check(message)
                 handle(message)
             except (RedisError, OSError):
                 raise  # the connection to the broker
-            except Exception as error:  # noqa: BLE001 - whatever is in the message
-                _move_to_dead_list(message, error)
+            except Exception as error:
+                queue = message.delivery_info["routing_key"]
+                log.exception("a message ended in an error, moving it to %s%s", queue, DEAD_SUFFIX)
+                document = {**message.serializable(), "error": f"{type(error).__name__}: {error}"}
+                with message.channel.conn_or_acquire() as client:
+                    client.lpush(f"{queue}{DEAD_SUFFIX}", json.dumps(document))
+                message.ack()
 
         return on_message
-
-
-def _check(message: Any) -> None:
-    """Raise ValueError for a message of protocol 2 that ends a Celery worker, or makes it reconnect for ever."""
-    headers = message.headers
-    if not isinstance(headers, dict):
-        raise ValueError(f"`headers` must be an object, not {type(headers).__name__}")
-    if "task" not in headers:
-        return  # protocol 1, or unknown: Celery checks it
-    for name in ("task", "id"):
-        if not isinstance(headers.get(name), str) or not headers[name]:
-            raise ValueError(f"the header `{name}` is missing")
-    body = message.decode()
-    if not isinstance(body, list) or [type(part) for part in body] != [list, dict, dict]:
-        raise ValueError("the body must be [args, kwargs, embed]")
-
-
-def _move_to_dead_list(message: Any, error: Exception) -> None:
-    queue = message.delivery_info["routing_key"]
-    log.warning("a message of %s is not readable, moving it to %s%s: %s", queue, queue, DEAD_SUFFIX, error)
-    document = {**message.serializable(), "error": f"{type(error).__name__}: {error}"}
-    with message.channel.conn_or_acquire() as client:
-        client.lpush(f"{queue}{DEAD_SUFFIX}", json.dumps(document))
-    message.ack()
 
 
 class _Commands:
@@ -126,7 +136,8 @@ def main(descriptor: int) -> None:
     _Commands.install(link)
     worker_ready.connect(lambda **_: link.send({"ready": True}), weak=False)
     link.start(on_close=lambda: os.kill(os.getpid(), signal.SIGTERM))
-    app.worker_main(["worker", "--pool", "threads", "--without-gossip", *given["arguments"]])
+    Transport.Channel = CheckingChannel
+    app.worker_main(["--quiet", "worker", "--pool", "threads", "--without-gossip", *given["arguments"]])
 
 
 if __name__ == "__main__":
