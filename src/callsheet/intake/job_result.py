@@ -37,6 +37,16 @@ def main_file(artifacts: Sequence[StoredArtifact]) -> StoredArtifact | None:
     return artifacts[0] if artifacts else None
 
 
+def error_text(outcome: Outcome) -> str:
+    """Return the error, with all problems of the params of the failed jobs, one a line."""
+    problems = [
+        f"    {problem['path']}: {problem['message']}"
+        for job in outcome.failed_jobs
+        for problem in (job.error.problems if job.error is not None else None) or ()
+    ]
+    return "\n".join([outcome.error, *problems])
+
+
 def error_stack(outcome: Outcome) -> str:
     """Return the error with the failed jobs, their problems and their tracebacks."""
     lines = [f"Error: {outcome.error}", f"    execution {outcome.execution.execution_id}"]

@@ -10,18 +10,18 @@ import urllib.error
 import urllib.request
 from base64 import b64encode
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from celery import chain, chord, group
 from celery.exceptions import TaskRevokedError
+from celery.result import AsyncResult
 from redis import Redis
 from tests.integration.intake.celery_producer import producer
 
 from callsheet.intake.celery.intake import CeleryIntake
-from callsheet.intake.runner import IntakeRunner
 from callsheet.operation_api.catalog import discover
 from callsheet.testing.engine import running_engine
+from callsheet.testing.operations import ALL
 from callsheet.testing.waiters import until
 
 QUEUE, TASK = "plans", "run_plan"
@@ -48,12 +48,18 @@ class Broker:
         return await asyncio.to_thread(self.signature(operation, **params).apply_async)
 
     async def inspect(self, method):
-        [(_, found)] = (await asyncio.to_thread(getattr(self.app.control.inspect(timeout=5), method))).items()
+        def ask():
+            # A worker that has just started does not reply yet.
+            return getattr(self.app.control.inspect(timeout=2), method)()
+
+        [found] = (await until(lambda: asyncio.to_thread(ask), timeout=60)).values()
         return found
 
 
 @pytest.fixture
-async def broker(redis_server):
+async def broker(redis_server, monkeypatch):
+    # A result that is collected after the end of its server would reconnect, to unsubscribe.
+    monkeypatch.setattr(AsyncResult, "__del__", lambda _: None)
     broker = Broker(redis_server.url)
     yield broker
     broker.client.close()
@@ -89,48 +95,52 @@ async def until_state(result, state):
     await until(reached, timeout=60)
 
 
-async def test_the_tasks_of_the_earlier_system_run_with_their_payload(settings, broker):
+@pytest.fixture
+async def engine(request, settings):
+    """An engine with the operations of `callsheet.testing`, or with the installed ones."""
+    operations = ALL if getattr(request, "param", None) is None else discover().operations()
+    async with running_engine(operations, settings=settings) as engine:
+        yield engine
+
+
+@pytest.mark.parametrize("engine", ["installed operations"], indirect=True)
+async def test_the_tasks_of_the_earlier_system_run_with_their_payload(settings, broker, start_intake):
     """Its payload, a chain that hands the film on, a chord that joins films, and a task without an operation."""
-    async with running_engine(discover().operations(), settings=settings) as engine:
-        runner = IntakeRunner(CeleryIntake, engine.runtime)
-        running = asyncio.create_task(runner.run())
+    await start_intake(CeleryIntake)
 
-        def task(name, queue, payload):
-            return broker.app.signature(name, args=[payload] if payload is not None else [], queue=queue)
+    def task(name, queue, payload):
+        return broker.app.signature(name, args=[payload] if payload is not None else [], queue=queue)
 
-        def film(**payload):
-            output = {"output_format": {"width": 160, "height": 90, "fps": 25}}
-            return task("render_video_task", "render_queue", {**payload, **output})
+    def film(**payload):
+        output = {"output_format": {"width": 160, "height": 90, "fps": 25}}
+        return task("render_video_task", "render_queue", {**payload, **output})
 
-        def made(seconds):
-            return film(scenes=[{"src": "color:navy", "duration": seconds}])
+    def made(seconds):
+        return film(scenes=[{"src": "color:navy", "duration": seconds}])
 
-        clip = await get(await asyncio.to_thread(made(1).apply_async))
-        path = str(settings.data_dir / "files" / clip["key"])
-        assert Path(path).is_file()
-        seed = film(scenes=[{"video_path": path}, {"video_path": path}], use_gpu=True)
-        result = await asyncio.to_thread(seed.apply_async)
-        value = await get(result)
-        assert value["status"] == "succeeded" and "/files/" in value["url"]
-        assert value["results"]["render"]["duration"] == 2
-        assert json.loads(broker.client.get(f"task_status:{result.id}"))["progress"] == 100
+    clip = await get(await asyncio.to_thread(made(1).apply_async))
+    path = str(settings.data_dir / "files" / clip["key"])
+    seed = film(scenes=[{"video_path": path}, {"video_path": path}], use_gpu=True)
+    result = await asyncio.to_thread(seed.apply_async)
+    value = await get(result)
+    assert value["status"] == "succeeded" and "/files/" in value["url"]
+    assert value["results"]["render"]["duration"] == 2
+    assert json.loads(broker.client.get(f"task_status:{result.id}"))["progress"] == 100
 
-        steps = chain(
-            made(1),
-            task("transcode_task", "transcode_queue", {"resolution": "240p"}),
-            task("generate_preview_task", "preview_queue", {"count": 2}),
-        )
-        previews = await get(await asyncio.to_thread(steps.apply_async))
-        assert [each["mediaType"] for each in previews["artifacts"]] == ["image/jpeg", "image/jpeg"]
+    steps = chain(
+        made(1),
+        task("transcode_task", "transcode_queue", {"resolution": "240p"}),
+        task("generate_preview_task", "preview_queue", {"count": 2}),
+    )
+    previews = await get(await asyncio.to_thread(steps.apply_async))
+    assert [each["mediaType"] for each in previews["artifacts"]] == ["image/jpeg", "image/jpeg"]
 
-        joined = await get(await asyncio.to_thread(chord([made(1), made(2)], film()).apply_async))
-        assert joined["results"]["render"]["duration"] == 3
+    joined = await get(await asyncio.to_thread(chord([made(1), made(2)], film()).apply_async))
+    assert joined["results"]["render"]["duration"] == 3
 
-        hubspot = task("process_hubspot_webhook", "hubspot-webhook-events", {"dealId": "deal_123"})
-        with pytest.raises(ValueError, match="no operation for 'process_hubspot_webhook' yet"):
-            await get(await asyncio.to_thread(hubspot.apply_async))
-        runner.stop()
-        await running
+    hubspot = task("process_hubspot_webhook", "hubspot-webhook-events", {"dealId": "deal_123"})
+    with pytest.raises(ValueError, match="no operation for 'process_hubspot_webhook' yet"):
+        await get(await asyncio.to_thread(hubspot.apply_async))
 
 
 async def test_an_execution_longer_than_the_visibility_timeout_runs_once_and_is_visible(
@@ -180,7 +190,9 @@ async def test_chains_chords_groups_and_callbacks_go_on_after_the_executions(bro
     both = await asyncio.to_thread(group(plan("noop", value=1), plan("noop", value=2)).apply_async)
     assert [each["results"]["a"]["value"] for each in await get(both)] == [1, 2]
 
-    called = await asyncio.to_thread(chord([plan("noop", value=n) for n in range(3)], plan("noop", value=9)).apply_async)
+    called = await asyncio.to_thread(
+        chord([plan("noop", value=n) for n in range(3)], plan("noop", value=9)).apply_async
+    )
     assert (await get(called))["results"] == {"a": {"value": 9}}
 
     callback = plan("noop", value="linked").set(task_id="the-callback")
@@ -257,6 +269,7 @@ async def test_flower_shows_the_tasks_to_its_user_only(broker, start_intake):
             return status == 401
 
         await until(is_closed_to_others, timeout=60)
+        assert await broker.inspect("ping") == {"ok": "pong"}
         _, workers = await ask_flower(port, "workers?refresh=1", "admin:s3cret")
         assert [TASK in each["registered"] for each in workers.values()] == [True]
         done, failed = await broker.send("noop", value=1), await broker.send("fail", message="out of paint")

@@ -29,7 +29,7 @@ from callsheet.intake.contract import (
     SourceUnavailable,
     Update,
 )
-from callsheet.intake.job_result import error_stack, job_result, main_file, rejection_text
+from callsheet.intake.job_result import error_stack, error_text, job_result, main_file, rejection_text
 from callsheet.intake.mappings import Payload, find_mapping
 
 log = structlog.get_logger(__name__)
@@ -154,10 +154,9 @@ class CeleryIntake(Intake):
         elif outcome.cancelled:
             await self._in_thread(self._results.revoke, request, name, meta)
         else:
-            error = RuntimeError(outcome.error)
-            await self._in_thread(
-                self._results.fail, request, name, error, error_stack(outcome), {**meta, "message": outcome.error}
-            )
+            text = error_text(outcome)
+            meta["message"] = text
+            await self._in_thread(self._results.fail, request, name, RuntimeError(text), error_stack(outcome), meta)
         self._hide_open([message.key.message_id])
 
     async def keep_alive(self, messages: Collection[Claimed]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from callsheet.domain.errors import BadParams, ConfigurationError, Problem
-from callsheet.intake.mappings import Payload, PlanData, PlanMapping, plan_in_body
+from callsheet.intake.mappings import Payload, PlanData, PlanMapping
 from callsheet.intake.not_yet import not_available
 from callsheet.settings import Settings
 
@@ -29,11 +29,16 @@ _SOURCES = ("src", "source", "path", "url", "video", "video_path", "videoPath")
 """The param for the input file of an operation, with its other names."""
 
 
+def _without_previous(payload: Payload) -> dict[str, Any]:
+    """Return the arguments of the task alone. For the mapping `plan`, they are a plan or a submission."""
+    return {key: value for key, value in payload.data.items() if key != PREVIOUS}
+
+
 def _operation(name: str) -> PlanMapping:
     """Return the mapping of a task to one job. Without an input file, it gets that of the task before."""
 
     def plan(payload: Payload) -> PlanData:
-        params = {key: value for key, value in payload.data.items() if key != PREVIOUS}
+        params = _without_previous(payload)
         inputs = [_main_file(result) for result in payload.data.get(PREVIOUS, [])]
         if inputs and not any(source in params for source in _SOURCES):
             if len(inputs) > 1:
@@ -46,7 +51,7 @@ def _operation(name: str) -> PlanMapping:
 
 def _render(payload: Payload) -> PlanData:
     """Return the plan of a film. Without scenes, it joins the videos of the tasks before."""
-    params = {key: value for key, value in payload.data.items() if key != PREVIOUS}
+    params = _without_previous(payload)
     inputs = [_main_file(result) for result in payload.data.get(PREVIOUS, [])]
     if inputs and "scenes" not in params:
         params["scenes"] = [{"src": source} for source in inputs]
@@ -65,7 +70,7 @@ def _main_file(result: Mapping[str, Any]) -> str:
 
 
 MAPPINGS: Mapping[str, PlanMapping] = {
-    "plan": plan_in_body,
+    "plan": _without_previous,
     "render_video_task": _render,
     "generate_preview_task": _operation("preview"),
     "transcode_task": _operation("transcode"),
