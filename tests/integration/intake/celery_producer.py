@@ -10,6 +10,8 @@ def producer(url, **transport):
         result_serializer="json",
         accept_content=["json"],
         task_publish_retry=False,
+        # The tests call it in several threads.
+        result_backend_thread_safe=True,
         broker_transport_options=transport,
         result_backend_transport_options={"retry_policy": {"max_retries": 1, "interval_start": 0}},
     )

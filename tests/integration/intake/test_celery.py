@@ -116,7 +116,7 @@ async def test_the_tasks_of_the_earlier_system_run_with_their_payload(settings, 
         return task("render_video_task", "render_queue", {**payload, **output})
 
     def made(seconds):
-        return film(scenes=[{"src": "color:navy", "duration": seconds}])
+        return film(scenes=[{"color": "navy", "duration": seconds}])
 
     clip = await get(await asyncio.to_thread(made(1).apply_async))
     path = str(settings.data_dir / "files" / clip["key"])
