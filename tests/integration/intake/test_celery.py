@@ -14,7 +14,6 @@ from datetime import timedelta
 import pytest
 from celery import chain, chord, group
 from celery.exceptions import TaskRevokedError
-from celery.result import AsyncResult
 from redis import Redis
 from tests.integration.intake.celery_producer import producer
 
@@ -57,9 +56,7 @@ class Broker:
 
 
 @pytest.fixture
-async def broker(redis_server, monkeypatch):
-    # A result that is collected after the end of its server would reconnect, to unsubscribe.
-    monkeypatch.setattr(AsyncResult, "__del__", lambda _: None)
+async def broker(redis_server):
     broker = Broker(redis_server.url)
     yield broker
     broker.client.close()
