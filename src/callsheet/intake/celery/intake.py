@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 import structlog
 
+from callsheet.domain.errors import DatabaseUnavailable
 from callsheet.domain.queues import canonical_queue, priority_of
 from callsheet.intake.celery.application import configuration, create_app
 from callsheet.intake.celery.results import TaskResults
@@ -77,6 +78,8 @@ class CeleryIntake(Intake):
         """Worker and number of each message that was handed over and not answered yet."""
         self._open: dict[str, dict[str, Any]] = {}
         """Tasks whose executions run, as `celery inspect active` shows them."""
+        self._revoked: set[str] = set()
+        """Tasks that were revoked while they were being stored."""
         self._cancels: set[asyncio.Task[None]] = set()
 
     @property
@@ -107,16 +110,28 @@ class CeleryIntake(Intake):
             delivery = _delivery(document["task"])
             self._askers[delivery.key].append((worker, document["number"]))
             self._taken.put_nowait(delivery)
-        for task_id in document.get("revoked", ()):
-            cancel = asyncio.create_task(self._cancel(str(task_id)), name="celery revoke")
-            self._cancels.add(cancel)
-            cancel.add_done_callback(self._cancels.discard)
+        for task_id in map(str, document.get("revoked", ())):
+            if any(key.message_id == task_id for key in self._askers):
+                self._revoked.add(task_id)  # it is being stored
+            self._spawn_cancel(task_id)
+
+    def _spawn_cancel(self, task_id: str) -> None:
+        cancel = asyncio.create_task(self._cancel(task_id), name="celery revoke")
+        self._cancels.add(cancel)
+        cancel.add_done_callback(self._cancels.discard)
 
     async def _cancel(self, task_id: str) -> None:
         for queue in self._queues:
-            if await self.context.cancel(queue, task_id):
+            if await self._cancel_in(queue, task_id):
                 log.info("execution cancelled, because its task was revoked", task=task_id)
                 return
+
+    async def _cancel_in(self, queue: str, task_id: str) -> bool:
+        while True:
+            try:
+                return await self.context.cancel(queue, task_id)
+            except DatabaseUnavailable:
+                await asyncio.sleep(1)
 
     async def plan(self, delivery: Delivery) -> Mapping[str, Any]:
         """Return the plan for the arguments of a task, by the mapping of its name."""
@@ -130,10 +145,14 @@ class CeleryIntake(Intake):
         """Let the worker acknowledge the message."""
         self._answer(message.key, None)
         self._show_open([message])
+        if message.key.message_id in self._revoked:
+            self._revoked.discard(message.key.message_id)
+            self._spawn_cancel(message.key.message_id)
 
     async def reject(self, delivery: Delivery, rejection: Rejection) -> None:
         """Let the worker fail the task, with what waits for it."""
         self._answer(delivery.key, rejection_text(rejection))
+        self._revoked.discard(delivery.key.message_id)
 
     def _answer(self, key: MessageKey, error: str | None) -> None:
         for worker, number in self._askers.pop(key, ()):
