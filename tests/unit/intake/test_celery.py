@@ -1,15 +1,20 @@
 """How the arguments of Celery tasks become plans, and which messages a Celery worker can read."""
 
+import asyncio
 import json
 import zlib
 from base64 import b64encode
+from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 
 from callsheet.domain.errors import BadParams, ConfigurationError
 from callsheet.intake.celery.application import configuration
+from callsheet.intake.celery.intake import CeleryIntake
 from callsheet.intake.celery.tasks import MAPPINGS, QUEUES, body_of, served_queues, task_mappings
 from callsheet.intake.celery.wire_format import find_problem
+from callsheet.intake.contract import OpenMessage
 from callsheet.intake.mappings import Payload
 from callsheet.settings import Settings
 
@@ -142,3 +147,27 @@ def test_messages_of_celery_are_readable(item):
 )
 def test_what_would_end_a_celery_worker_is_found(item, problem):
     assert problem in find_problem(item)
+
+
+async def test_a_task_that_is_revoked_while_it_is_stored_is_cancelled_afterwards():
+    stored, cancelled = [], []
+
+    async def cancel(queue, task_id):
+        if task_id not in stored:
+            return False
+        cancelled.append(task_id)
+        return True
+
+    intake = CeleryIntake(SimpleNamespace(settings=settings(), cancel=cancel))
+    worker = SimpleNamespace(send=lambda _: None)
+    task = {"name": "render_video_task", "queue": "render_queue", "request": {"id": "a", "retries": 0}}
+    intake._on_document(worker, {"number": 1, "task": task})
+    intake._on_document(worker, {"revoked": ["a", "unknown"]})
+    await asyncio.gather(*intake._cancels)
+    assert cancelled == []
+
+    stored.append("a")
+    delivery = intake._taken.get_nowait()
+    await intake.accepted(OpenMessage(delivery.key, uuid4(), delivery.claim))
+    await asyncio.gather(*intake._cancels)
+    assert cancelled == ["a"]
