@@ -221,6 +221,9 @@ class Intake(ABC):
     async def reject(self, delivery: Delivery, rejection: Rejection) -> None:
         """Report that a message is invalid, and release its claim."""
 
+    async def accepted(self, message: OpenMessage) -> None:  # noqa: B027 - optional
+        """Note that a message and its execution are stored. Called for each delivery that `plan` accepts."""
+
     async def report(self, message: OpenMessage, update: Update) -> None:  # noqa: B027 - optional
         """Report progress. Called before `finish`, too, if there are events that were not reported."""
 

@@ -142,6 +142,7 @@ class IntakeRunner:
             if message is not None:
                 self.counters.accepted += 1
                 self._open(message)
+                await self._retries.repeat("accepted", lambda: self._intake.accepted(message))
         finally:
             self._accepting.pop(delivery.key, None)
             self._has_room.set()

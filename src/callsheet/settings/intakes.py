@@ -35,6 +35,23 @@ class IntakeSettings(BaseModel):
         ge=timedelta(seconds=1),
         description="Time after which entries of a dead consumer of a stream are taken over",
     )
+    celery_queues: str = Field(
+        "render_queue,preview_queue,transcode_queue,caption_queue,hubspot-webhook-events,fatigue-monitoring,"
+        "budget-optimization",
+        description="Queues of Celery to serve, separated by commas. No other worker may serve them",
+    )
+    celery_tasks: str = Field(
+        "",
+        description="Further tasks of Celery, or other plans for the built-in ones, separated by commas: "
+        "`name=mapping`, where the mapping is that of a built-in task (`render_video_task`), `plan`, "
+        "`module:function`, or the path of a plan file",
+    )
+    celery_visibility_timeout: Duration = Field(
+        timedelta(hours=1),
+        ge=timedelta(seconds=1),
+        description="Time after which Redis delivers a message of Celery again that was not acknowledged. It is "
+        "acknowledged as soon as its execution is stored. All workers of one Redis database need the same value",
+    )
     bull_prefix: str = Field("bull", description="Prefix of the Redis keys of BullMQ")
     bullmq_queues: str = Field(
         "content-generation,video-generation,lora-training",

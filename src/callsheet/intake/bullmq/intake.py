@@ -25,6 +25,7 @@ from callsheet.intake.contract import (
     SourceUnavailable,
     Update,
 )
+from callsheet.intake.job_result import error_stack, job_result, rejection_text
 from callsheet.intake.mappings import Payload, PlanMapping, find_mapping, plan_in_body, require_object
 from callsheet.intake.not_yet import not_available
 from callsheet.intake.redis_connection import connection_options
@@ -122,7 +123,7 @@ class BullMQIntake(Intake):
 
     async def reject(self, delivery: Delivery, rejection: Rejection) -> None:
         """Fail the job. For an invalid job, BullMQ makes no further attempt."""
-        await self._fail(delivery, rejection.message, _problem_list(rejection), final=rejection.permanent)
+        await self._fail(delivery, rejection.message, f"Error: {rejection_text(rejection)}", final=rejection.permanent)
 
     async def report(self, message: OpenMessage, update: Update) -> None:
         """Set the progress of the job, and add messages of the operations to its log."""
@@ -139,7 +140,7 @@ class BullMQIntake(Intake):
         """Move the job to completed with its result, or to failed with the error."""
         if not outcome.succeeded:
             final = outcome.cancelled or not outcome.is_retry_safe
-            await self._fail(message, outcome.error, _stack(outcome), final=final)
+            await self._fail(message, outcome.error, error_stack(outcome), final=final)
             return
         queue = self._queues[message.key.source]
         result = job_result(outcome)
@@ -196,41 +197,6 @@ def _delivery(queue: str, job: Job) -> Delivery:
     attempt = f"{job.timestamp}-{max(1, job.attemptsStarted) - job.stalledCounter}"
     key = MessageKey(BullMQIntake.name, queue, str(job.id), attempt)
     return Delivery(key, {"name": str(job.name), "data": job.data}, {"token": job.token})
-
-
-def job_result(outcome: Outcome) -> dict[str, Any]:
-    """Return the value that the producer receives: `url` and `key` of the published file, and all artifacts."""
-    result: dict[str, Any] = {"executionId": str(outcome.execution.execution_id), "status": "succeeded"}
-    for first in outcome.published[:1]:
-        result |= {"url": first.url, "key": first.key, "expiresAt": first.expires_at.isoformat()}
-    result["artifacts"] = [
-        {
-            "name": artifact.name,
-            "jobId": artifact.job_id,
-            "url": artifact.url,
-            "key": artifact.key,
-            "mediaType": artifact.media_type,
-            "size": artifact.size,
-            "sha256": artifact.sha256,
-        }
-        for artifact in outcome.artifacts
-    ]
-    return result
-
-
-def _stack(outcome: Outcome) -> str:
-    lines = [f"Error: {outcome.error}", f"    execution {outcome.execution.execution_id}"]
-    for job in outcome.failed_jobs:
-        if job.error is not None:
-            lines.append(f"    at {job.operation} (job {job.job_id}, attempt {job.error.attempt})")
-            lines += [f"      {problem.path}: {problem.message}" for problem in job.error.problems or []]
-            lines += (job.error.traceback or "").splitlines()
-    return "\n".join(lines)
-
-
-def _problem_list(rejection: Rejection) -> str:
-    problems = [f"    {problem.path or 'data'}: {problem.message}" for problem in rejection.problems]
-    return "\n".join([f"Error: {rejection.message.partition(chr(10))[0]}", *problems])
 
 
 def _log_line(job_id: str | None, data: Mapping[str, Any]) -> str:
