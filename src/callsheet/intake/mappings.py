@@ -58,8 +58,8 @@ PlanMapping: TypeAlias = Callable[[Payload], PlanData]
 
 
 def plan_in_body(payload: Payload) -> PlanData:
-    """Return a body that is a plan or a submission itself."""
-    return payload.data
+    """Return a body that is a plan or a submission itself. Beside it may be `jobId`, the id of the job in the product."""
+    return {name: value for name, value in payload.data.items() if name != "jobId"}
 
 
 def find_mapping(name: str, built_in: Mapping[str, PlanMapping], settings: Settings) -> PlanMapping:

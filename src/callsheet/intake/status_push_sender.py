@@ -8,6 +8,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -33,7 +34,7 @@ _JITTER = 0.2
 """Relative jitter."""
 _MAX_RETRY_AFTER = 60.0
 """Longest delay that the API can request, in seconds."""
-_FAILURES_BEFORE_PAUSE = 5
+_FAILURES_BEFORE_PAUSE = 3
 """Failures in a row after which the API counts as down."""
 _MAX_PAUSE = 10.0
 """Seconds between two requests to an API that is down."""
@@ -45,7 +46,8 @@ _LEASE_MARGIN = 15.0
 """Seconds by which the lease of a claimed push exceeds the request timeout."""
 _STOP_TIMEOUT = 3.0
 """Seconds in which a stopping process finishes its requests."""
-_REPEATABLE = frozenset({401, 403, 407, 408, 409, 421, 423, 425, 429})
+_TOO_MANY_REQUESTS = 429
+_REPEATABLE = frozenset({401, 403, 407, 408, 409, 421, 423, 425, _TOO_MANY_REQUESTS})
 """Client errors after which another attempt can succeed: the login is mended, or the API was busy."""
 
 
@@ -54,6 +56,8 @@ class _Api:
 
     def __init__(self) -> None:
         self._failures = 0
+        """Failures one after the other; requests that failed together count once."""
+        self._failed_at = 0.0
         self._paused_until = 0.0
 
     def room(self, running: int) -> int:
@@ -64,10 +68,13 @@ class _Api:
 
     def note(self, result: DeliveryResult) -> None:
         """Note the result of a request. Any response about the job itself shows that the API is up."""
-        is_down = result.status is None or result.status >= 500 or result.status == httpx2.codes.TOO_MANY_REQUESTS
-        self._failures = self._failures + 1 if is_down else 0
-        beyond = self._failures - _FAILURES_BEFORE_PAUSE
-        self._paused_until = time.monotonic() + min(_MAX_PAUSE, 2.0 ** min(beyond, 8)) if beyond >= 0 else 0.0
+        now = time.monotonic()
+        if not is_outage(result):
+            self._failures, self._paused_until = 0, 0.0
+        elif now - result.duration >= self._failed_at:
+            self._failures, self._failed_at = self._failures + 1, now
+            if (beyond := self._failures - _FAILURES_BEFORE_PAUSE) >= 0:
+                self._paused_until = now + min(_MAX_PAUSE, 2.0 ** min(beyond, 8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +127,10 @@ class StatusPushSender:
                 await self._end()
 
     async def _wait(self) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), _POLL_INTERVAL)
-        except TimeoutError:
-            return
+        # Not wait_for: in Python 3.11 it can lose a cancellation.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_POLL_INTERVAL):
+                await self._wake.wait()
 
     async def _send_due(self, client: httpx2.AsyncClient) -> None:
         room = self._api.room(len(self._requests))
@@ -202,6 +209,11 @@ class StatusPushSender:
         for task in self._requests:
             task.cancel()
         await asyncio.gather(*self._requests, return_exceptions=True)
+
+
+def is_outage(result: DeliveryResult) -> bool:
+    """Return whether the API itself does not work, whatever the job."""
+    return result.status is None or result.status >= 500 or result.status == _TOO_MANY_REQUESTS
 
 
 def is_final(result: DeliveryResult) -> bool:
