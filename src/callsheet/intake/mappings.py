@@ -58,7 +58,7 @@ PlanMapping: TypeAlias = Callable[[Payload], PlanData]
 
 
 def plan_in_body(payload: Payload) -> PlanData:
-    """Return a body that is a plan or a submission itself. Beside it may be `jobId`, the id of the job in the product."""
+    """Return a body that is a plan or a submission itself. It may have `jobId`, too: the id in the product."""
     return {name: value for name, value in payload.data.items() if name != "jobId"}
 
 
