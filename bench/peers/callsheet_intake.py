@@ -40,7 +40,6 @@ def settings(folder: str) -> Settings:
         redis_host=str(redis.hostname),
         redis_port=int(redis.port or 0),
         bullmq_queues="bench=bench.peers.callsheet_intake:plan",
-        log_level="warning",
     )
 
 
@@ -48,7 +47,7 @@ async def run(role: str) -> None:
     """Run until SIGTERM or SIGINT."""
     with TemporaryDirectory(prefix="callsheet-bench-") as folder:
         chosen = settings(folder)
-        configure_logging(chosen)
+        configure_logging("warning")
         async with open_runtime(chosen, CATALOG) as runtime:
             runner = IntakeRunner(BullMQIntake, runtime) if role == "intake" else _worker(runtime)
             collect_garbage_less_often()
