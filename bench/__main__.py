@@ -16,7 +16,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from bench import engine, followers, full_tables, http, overhead, pickup, plan
+from bench import engine, followers, full_tables, http, intakes, overhead, pickup, plan
 from bench.machine import BUSY, busy_share, describe
 from bench.media import change, ladder, memory, previews, render
 from bench.media import overhead as media_overhead
@@ -35,6 +35,7 @@ BENCHES: dict[str, Bench] = {
     "plan": plan.run,
     "overhead": overhead.run,
     "full-tables": full_tables.run,
+    "intakes": intakes.run,
     "media-render": render.run,
     "media-change": change.run,
     "media-overhead": media_overhead.run,

@@ -10,6 +10,13 @@ const { hostname: host, port } = new URL(process.env.BENCH_STORE);
 const queue = new Queue("bench", { connection: { host, port: Number(port) } });
 const now = () => Number(process.hrtime.bigint()) / 1e9;
 
+async function addMany(name, jobs) {
+  for (let n = 0; n < jobs; n += JOBS_IN_A_CALL) {
+    const size = Math.min(JOBS_IN_A_CALL, jobs - n);
+    await queue.addBulk(Array.from({ length: size }, (_, i) => ({ name, data: { n: n + i } })));
+  }
+}
+
 async function timed(jobs, submit) {
   const before = await queue.getCompletedCount();
   const began = now();
@@ -21,12 +28,12 @@ async function timed(jobs, submit) {
 
 const handlers = {
   bulk: ({ jobs }) =>
-    timed(jobs, async () => {
-      for (let n = 0; n < jobs; n += JOBS_IN_A_CALL) {
-        const size = Math.min(JOBS_IN_A_CALL, jobs - n);
-        await queue.addBulk(Array.from({ length: size }, (_, i) => ({ name: "noop", data: { n: n + i } })));
-      }
-    }),
+    timed(jobs, () => addMany("noop", jobs)),
+  open: async ({ jobs }) => {
+    await addMany("held", jobs);
+    while ((await queue.getWaitingCount()) > 0) await sleep(LOOK_AGAIN_MS);
+    return { jobs };
+  },
   singly: ({ jobs, submitters }) =>
     timed(jobs, async () => {
       let n = 0;

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from callsheet.api.bind_check import require_api_key_beyond_loopback
 from callsheet.cli.bootstrap import discover_operations, settings_problems
-from callsheet.cli.environment import unknown_variables, unused_variables
+from callsheet.cli.environment import ambiguous_api_base_url, unknown_variables, unused_variables
 from callsheet.cli.printing import size_text
 from callsheet.comfyui.health import check_servers
 from callsheet.comfyui.pool import Pool
@@ -66,6 +66,8 @@ async def run_checks(options: Mapping[str, object], modules: list[str] | None) -
         return [Finding("error", "settings", f"a file cannot be read: {error}")]
     findings = [Finding("ok", "settings", "valid")]
     findings += [Finding("warning", "environment", line) for line in [*unknown_variables(), *unused_variables()]]
+    if line := ambiguous_api_base_url():
+        findings.append(Finding("warning", "environment", line))
     for check in (
         _data_dir,
         _disk,

@@ -35,7 +35,6 @@ UNUSED: Mapping[str, str] = {
     "REDIS_PORT": _REDIS,
     "REDIS_URL": _REDIS,
     "RENDER_DIR": _FILES,
-    "WORKER_API_URL": "workers read their jobs from the database; set CALLSHEET_DATABASE_URL",
     "WORKER_BULL_BOARD_PASSWORD": _BOARD,
     "WORKER_BULL_BOARD_USER": _BOARD,
     "WORKER_JOB_ATTEMPTS": _RETRIES,
@@ -47,6 +46,9 @@ UNUSED: Mapping[str, str] = {
     "WORKER_POLL_INTERVAL": "workers are notified of jobs; CALLSHEET_POLL_INTERVAL is the fallback",
 }
 """Variables of other systems that are known but not used → what to use instead."""
+
+_SIGNS_OF_A_PRODUCT = {"BULL_PREFIX", "CALLSHEET_BULLMQ_QUEUES", "CALLSHEET_STATUS_PUSH_URL", "WORKER_API_URL"}
+"""Variables of an installation whose API_BASE_URL may be the API of the product."""
 
 
 def unknown_variables() -> list[str]:
@@ -65,6 +67,18 @@ def unknown_variables() -> list[str]:
 def unused_variables() -> list[str]:
     """Return a line for each variable of another system that is set here and has no effect."""
     return [f"{name} has no effect: {UNUSED[name]}" for name in sorted(UNUSED.keys() & _given())]
+
+
+def ambiguous_api_base_url() -> str | None:
+    """Return a line if API_BASE_URL can mean both the URL of this server and the API of the product."""
+    given = _given()
+    signs = sorted(given & _SIGNS_OF_A_PRODUCT)
+    if "API_BASE_URL" not in given or "CALLSHEET_API_BASE_URL_IS" in given or not signs:
+        return None
+    return (
+        f"API_BASE_URL is read as the URL of this server, but {signs[0]} is set, too. If API_BASE_URL is the API of "
+        "your product, set CALLSHEET_API_BASE_URL_IS=product; else set it to callsheet"
+    )
 
 
 def _given() -> set[str]:

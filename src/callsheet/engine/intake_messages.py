@@ -37,12 +37,14 @@ class IntakeMessage:
     """Id of the intake process."""
     lease: float
     """Seconds after which another process takes the message over, unless the owner renews it."""
+    product_id: str
+    """Id of the job in the product that sent the message."""
     encoded_claim: str = field(init=False)
 
     def __post_init__(self) -> None:
         """Encode the claim. Raises BadInput for values that cannot be stored."""
         key = self.key
-        if any("\x00" in text for text in (key.source, key.message_id, key.attempt)):
+        if any("\x00" in text for text in (key.source, key.message_id, key.attempt, self.product_id)):
             raise BadInput("The id of the message contains a NUL character.")
         encoded = orjson.dumps(dict(self.claim)).decode()
         if "\\u0000" in encoded:
@@ -59,6 +61,8 @@ class OpenMessage:
     claim: dict[str, Any]
     reported_event: int = 0
     """Number of the newest event that was reported to the source."""
+    product_id: str = ""
+    """Id of the job in the product that sent the message."""
 
 
 async def take_messages(
@@ -76,6 +80,7 @@ async def take_messages(
         attempts=[each.key.attempt for each in messages],
         execution_ids=execution_ids,
         claims=[each.encoded_claim for each in messages],
+        product_ids=[each.product_id for each in messages],
         owners=[each.owner for each in messages],
         lease=max(each.lease for each in messages),
     )
@@ -104,6 +109,7 @@ class MessageStore:
                 row["execution_id"],
                 orjson.loads(row["claim"]),
                 row["reported_event"],
+                row["product_id"],
             )
             for row in rows
         ]

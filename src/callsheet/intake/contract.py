@@ -56,6 +56,8 @@ class Delivery:
     """What the mapping turns into a plan."""
     claim: dict[str, Any] = field(default_factory=dict)
     """What is needed to report to the source and to release the claim, in any process. JSON values."""
+    product_id: str = ""
+    """Id of the job in the product that sent the message; empty: the id of the message."""
 
 
 Claimed: TypeAlias = Delivery | OpenMessage
@@ -151,6 +153,26 @@ class Outcome:
         return "cancelled" if self.cancelled else str(self.execution.status)
 
 
+def result_of(outcome: Outcome) -> dict[str, Any]:
+    """Return the result of an execution: `url` and `key` of the published file, and all artifacts."""
+    result: dict[str, Any] = {"executionId": str(outcome.execution.execution_id), "status": "succeeded"}
+    for first in outcome.published[:1]:
+        result |= {"url": first.url, "key": first.key, "expiresAt": first.expires_at.isoformat()}
+    result["artifacts"] = [
+        {
+            "name": artifact.name,
+            "jobId": artifact.job_id,
+            "url": artifact.url,
+            "key": artifact.key,
+            "mediaType": artifact.media_type,
+            "size": artifact.size,
+            "sha256": artifact.sha256,
+        }
+        for artifact in outcome.artifacts
+    ]
+    return result
+
+
 class IntakeContext(Protocol):
     """What Callsheet offers to an intake."""
 
@@ -183,6 +205,8 @@ class Intake(ABC):
 
     name: ClassVar[str]
     """Name on the command line and in the API."""
+    pushes_status: ClassVar[bool] = True
+    """Whether the API of the product receives the status of each message. False: the source has its own statuses."""
     keep_alive_interval: float = 10.0
     """Seconds between two calls of `keep_alive`."""
 
@@ -230,6 +254,17 @@ class Intake(ABC):
     @abstractmethod
     async def finish(self, message: OpenMessage, outcome: Outcome) -> None:
         """Report the end, and release the claim. A message that the source no longer knows is no error."""
+
+    def result(self, outcome: Outcome) -> Mapping[str, Any]:
+        """Return the result of a message, as the source and the API of the product receive it."""
+        return result_of(outcome)
+
+    def will_retry(self, message: Claimed, failure: Rejection | Outcome) -> bool:  # noqa: ARG002 - for subclasses
+        """Return whether the source makes another attempt after this failure.
+
+        If so, the API of the product does not receive the failure.
+        """
+        return False
 
     async def keep_alive(self, messages: Collection[Claimed]) -> None:  # noqa: B027 - optional
         """Extend the claims of messages."""

@@ -21,10 +21,13 @@ class FollowedMessage:
         self.ended = asyncio.Event()
         """The execution has ended; its end was perhaps not reported yet."""
         self.started = False
+        self.start_pushed = False
+        """The API of the product has received, or will receive, that it has started."""
         self.closing = False
         """The end is being reported."""
         self._pending: list[Event] = []
-        self._jobs = 1
+        self.jobs = 1
+        """Number of jobs of the plan."""
         self._progress: dict[str, float] = {}
         self._text: str | None = None
 
@@ -36,12 +39,12 @@ class FollowedMessage:
     @property
     def progress(self) -> float:
         """Progress over all jobs, 0 to 1. Child jobs count as a part of their parent."""
-        return min(1.0, sum(self._progress.values()) / self._jobs)
+        return min(1.0, sum(self._progress.values()) / self.jobs)
 
     def add(self, event: Event) -> None:
         """Note an event of the execution. Events that were reported before a restart only restore the state."""
         if event.type == EventType.EXECUTION_QUEUED:
-            self._jobs = max(1, int(event.data.get("jobs", 1)))
+            self.jobs = max(1, int(event.data.get("jobs", 1)))
         elif event.type == EventType.EXECUTION_RUNNING:
             self.started = True
         elif event.type in _ENDS:

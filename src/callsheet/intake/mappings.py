@@ -22,6 +22,8 @@ from callsheet.settings import Settings
 
 _PLACEHOLDER = re.compile(r"\{\{\s{0,9}([A-Za-z_][\w.-]{0,99})\s{0,9}\}\}")
 _FILE_SUFFIXES = {".yaml", ".yml", ".json"}
+_MAX_PRODUCT_ID = 500
+"""Characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,14 @@ class Payload:
     @property
     def product_id(self) -> str:
         """Id of the job in the product: `jobId` of the body, else the id of the message."""
-        found = self.data.get("jobId")
-        return str(found) if isinstance(found, str | int) and not isinstance(found, bool) else self.message_id
+        return product_id(self.data, self.message_id)
+
+
+def product_id(body: Any, message_id: str) -> str:
+    """Return the id of a job in the product: `jobId` of the body of a message, else the id of the message."""
+    found = body.get("jobId") if isinstance(body, Mapping) else None
+    is_id = isinstance(found, str | int) and not isinstance(found, bool) and 0 < len(str(found)) <= _MAX_PRODUCT_ID
+    return str(found) if is_id else message_id
 
 
 PlanData: TypeAlias = Mapping[str, Any]
@@ -50,8 +58,8 @@ PlanMapping: TypeAlias = Callable[[Payload], PlanData]
 
 
 def plan_in_body(payload: Payload) -> PlanData:
-    """Return a body that is a plan or a submission itself."""
-    return payload.data
+    """Return a body that is a plan or a submission itself. It may have `jobId`, too: the id in the product."""
+    return {name: value for name, value in payload.data.items() if name != "jobId"}
 
 
 def find_mapping(name: str, built_in: Mapping[str, PlanMapping], settings: Settings) -> PlanMapping:

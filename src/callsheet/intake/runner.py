@@ -17,7 +17,7 @@ from callsheet.domain.plan_validation import read_plan, read_submission
 from callsheet.domain.records import Execution
 from callsheet.engine.intake_messages import IntakeMessage, MessageKey, MessageStore, OpenMessage
 from callsheet.engine.jobs.submit import submit
-from callsheet.engine.reads.executions import get_execution
+from callsheet.engine.reads.executions import get_executions
 from callsheet.intake.context import RuntimeContext
 from callsheet.intake.contract import (
     Claimed,
@@ -32,6 +32,7 @@ from callsheet.intake.counters import HEARTBEAT_INTERVAL, IntakeCounters
 from callsheet.intake.followed_message import FollowedMessage
 from callsheet.intake.published_files import publish_files
 from callsheet.intake.retries import SourceRetries
+from callsheet.intake.status_pushes import StatusPushes
 from callsheet.wiring import Runtime
 
 log = structlog.get_logger(__name__)
@@ -43,8 +44,8 @@ _ADOPT_INTERVAL = 5.0
 _ADOPT_BATCH = 1000
 _MAX_ACCEPTING = 200
 """Messages that are submitted at the same time."""
-_MAX_FINISHING = 16
-"""Ended executions that are read at the same time."""
+_MAX_READ = 200
+"""Jobs of ended executions that are read at the same time. A larger execution is read alone."""
 _STOP_TIMEOUT = 5.0
 """Seconds in which a stopping process finishes what it began."""
 
@@ -66,10 +67,11 @@ class IntakeRunner:
         self._store = MessageStore(runtime.database, kind.name, self.id, lease=self._lease)
         self.counters = IntakeCounters(self.id, kind.name)
         self._retries = SourceRetries(kind.name, self.counters.note_error)
+        self._pushes = StatusPushes(runtime.database, runtime.settings, self._intake, on_error=self.counters.note_error)
         self._followed: dict[UUID, FollowedMessage] = {}
         self._accepting: dict[MessageKey, Delivery] = {}
         self._has_room = asyncio.Event()
-        self._finish_slots = asyncio.Semaphore(_MAX_FINISHING)
+        self._reads: GroupCommit[UUID, Execution] = GroupCommit(self._read_group, max_size=_MAX_READ)
         self._reports: dict[UUID, asyncio.Task[None]] = {}
         self._accepts: set[asyncio.Task[None]] = set()
         self._closes: GroupCommit[tuple[MessageKey, int], None] = GroupCommit(self._close_group, max_size=500)
@@ -88,17 +90,7 @@ class IntakeRunner:
             log.info(
                 "intake started", intake=self._intake.name, sources=self.counters.sources, open=len(self._followed)
             )
-            loops = [
-                asyncio.create_task(loop, name=f"intake {name}")
-                for name, loop in {
-                    "receive": self._receive(),
-                    "follow": self._follow(),
-                    "keep alive": self._every(self._intake.keep_alive_interval, self._keep_alive),
-                    "own": self._every(self._lease / 3, self._renew),
-                    "adopt": self._every(min(_ADOPT_INTERVAL, self._lease / 3), self._adopt),
-                    "heartbeat": self._every(HEARTBEAT_INTERVAL, self._record, at_once=True),
-                }.items()
-            ]
+            loops = [asyncio.create_task(loop, name=f"intake {name}") for name, loop in self._loops().items()]
             stop = asyncio.create_task(self._stopping.wait())
             try:
                 await asyncio.wait({stop, *loops}, return_when=asyncio.FIRST_COMPLETED)
@@ -107,6 +99,17 @@ class IntakeRunner:
                         task.result()
             finally:
                 await self._end([stop, *loops])
+
+    def _loops(self) -> dict[str, Coroutine[Any, Any, None]]:
+        loops = {
+            "receive": self._receive(),
+            "follow": self._follow(),
+            "keep alive": self._every(self._intake.keep_alive_interval, self._keep_alive),
+            "own": self._every(self._lease / 3, self._renew),
+            "adopt": self._every(min(_ADOPT_INTERVAL, self._lease / 3), self._adopt),
+            "heartbeat": self._every(HEARTBEAT_INTERVAL, self._record, at_once=True),
+        }
+        return {**loops, "push": self._pushes.run()} if self._pushes.enabled else loops
 
     # Taking messages.
 
@@ -150,7 +153,8 @@ class IntakeRunner:
     async def _submit(self, delivery: Delivery) -> OpenMessage | None:
         try:
             submission = self._read(await self._intake.plan(delivery), delivery.key)
-            message = IntakeMessage(delivery.key, delivery.claim, self.id, self._lease)
+            product_id = delivery.product_id or delivery.key.message_id
+            message = IntakeMessage(delivery.key, delivery.claim, self.id, self._lease, product_id)
             execution_id = await self._submit_until_stored(submission, message)
         except NothingToRun:
             await self._retries.repeat("answer", lambda: self._intake.answer(delivery))
@@ -164,7 +168,7 @@ class IntakeRunner:
             text = f"The mapping of this message failed: {type(error).__name__}: {error}"
             await self._reject(delivery, Rejection(text, permanent=False))
             return None
-        return OpenMessage(delivery.key, execution_id, delivery.claim)
+        return OpenMessage(delivery.key, execution_id, delivery.claim, product_id=product_id)
 
     def _read(self, data: Mapping[str, Any], key: MessageKey) -> Submission:
         """Parse a plan or a submission, and note in its metadata where it came from."""
@@ -196,6 +200,7 @@ class IntakeRunner:
     async def _reject(self, delivery: Delivery, rejection: Rejection) -> None:
         self.counters.rejected += 1
         log.warning("message rejected", message=str(delivery.key), reason=rejection.message[:500])
+        await self._pushes.rejected(delivery, rejection)
         await self._retries.repeat("reject", lambda: self._intake.reject(delivery, rejection))
 
     def _open(self, message: OpenMessage) -> None:
@@ -235,6 +240,7 @@ class IntakeRunner:
         """Report what has happened to one execution, in order. No message waits for the reports of another."""
         try:
             while followed.has_news and self._followed.get(execution_id) is followed:
+                await self._push_start(followed)
                 if followed.ended.is_set():
                     followed.closing = True
                     await self._finish(execution_id, followed)
@@ -246,6 +252,11 @@ class IntakeRunner:
         finally:
             self._reports.pop(execution_id, None)
 
+    async def _push_start(self, followed: FollowedMessage) -> None:
+        if followed.started and not followed.start_pushed:
+            await self._pushes.started(followed.message)
+            followed.start_pushed = True
+
     async def _report_news(self, followed: FollowedMessage) -> int:
         update, newest = followed.take_update()
         if update.events:
@@ -253,9 +264,10 @@ class IntakeRunner:
         return newest
 
     async def _finish(self, execution_id: UUID, followed: FollowedMessage) -> None:
-        async with self._finish_slots:
-            execution = await self._read_ended(execution_id)
+        execution = await self._reads.write(execution_id, size=followed.jobs)
         outcome = await self._retries.repeat("publish", lambda: self._outcome(execution, followed.message.key.source))
+        # Before the source: a message that is closed there has its status stored.
+        await self._pushes.ended(followed.message, outcome)
         newest = await self._report_news(followed)
         await self._retries.repeat("finish", lambda: self._intake.finish(followed.message, outcome))
         await self._closes.write((followed.message.key, newest))
@@ -268,10 +280,11 @@ class IntakeRunner:
         except BadSource as error:
             return Outcome(execution, publish_error=error.message)
 
-    async def _read_ended(self, execution_id: UUID) -> Execution:
-        return await self._database.repeat(
-            lambda: get_execution(self._database, execution_id, self._runtime.sign), timeout=float("inf")
+    async def _read_group(self, ids: list[UUID]) -> list[Execution | Exception]:
+        found = await self._database.repeat(
+            lambda: get_executions(self._database, ids, self._runtime.sign), timeout=float("inf")
         )
+        return [found.get(id) or NotFound(f"There is no execution {id}.") for id in ids]
 
     async def _close_group(self, items: list[tuple[MessageKey, int]]) -> list[None]:
         await self._store.close(dict(items))

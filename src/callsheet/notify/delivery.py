@@ -36,9 +36,18 @@ class DeliveryResult:
 
 
 async def deliver(
-    client: httpx2.AsyncClient, url: str, body: bytes, headers: Mapping[str, str], *, timeout: float
+    client: httpx2.AsyncClient,
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    *,
+    timeout: float,
+    method: str = "POST",
 ) -> DeliveryResult:
-    """Send a webhook. Any 2xx within `timeout` seconds counts as delivered; redirects are not followed."""
+    """Send a webhook, or a status to the API of the product.
+
+    Any 2xx within `timeout` seconds counts as delivered. Redirects are not followed.
+    """
     began = time.monotonic()
 
     def failed(message: str, *, final: bool = False) -> DeliveryResult:
@@ -46,7 +55,7 @@ async def deliver(
 
     try:
         async with asyncio.timeout(timeout):
-            return await _post(client, url, body, headers, began)
+            return await _send(client, method, url, body, headers, began)
     except BadSource as error:
         return failed(error.message, final=True)
     except (TimeoutError, httpx2.TimeoutException):
@@ -55,12 +64,12 @@ async def deliver(
         return failed(f"{type(error).__name__}: {error}"[:300])
 
 
-async def _post(
-    client: httpx2.AsyncClient, url: str, body: bytes, headers: Mapping[str, str], began: float
+async def _send(
+    client: httpx2.AsyncClient, method: str, url: str, body: bytes, headers: Mapping[str, str], began: float
 ) -> DeliveryResult:
     headers = {**headers, "Content-Type": "application/json"}
     # The response body is not read, as it can be endless.
-    async with client.stream("POST", url, content=body, headers=headers) as response:
+    async with client.stream(method, url, content=body, headers=headers) as response:
         message = f"{response.status_code} {response.reason_phrase}".strip()[:300]
         if response.is_redirect:
             message += " (redirects are not followed)"

@@ -4,12 +4,13 @@ A setting is read from the variable `CALLSHEET_<NAME>`, from one of its aliases 
 `.env` in the working directory. A secret can also be read from a file, whose path is in `CALLSHEET_<NAME>_FILE`.
 """
 
+from collections.abc import Sequence
 from typing import Any, get_args
 
 from pydantic import AliasGenerator, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from callsheet.settings.aliases import aliases_of, with_units
+from callsheet.settings.aliases import aliases_of, product_api_variables, with_units
 from callsheet.settings.api import ApiSettings
 from callsheet.settings.comfyui import ComfyUISettings
 from callsheet.settings.ffmpeg import FFmpegSettings
@@ -23,6 +24,7 @@ from callsheet.settings.logs import LogSettings
 from callsheet.settings.secret_files import read_secret_file
 from callsheet.settings.sources import SourceSettings
 from callsheet.settings.speech import SpeechSettings
+from callsheet.settings.status_push import StatusPushSettings
 from callsheet.settings.storage import StorageSettings
 from callsheet.settings.uploads import UploadSettings
 from callsheet.settings.webhooks import WebhookSettings
@@ -44,6 +46,7 @@ class Settings(
     ComfyUISettings,
     WebhookSettings,
     IntakeSettings,
+    StatusPushSettings,
     LogSettings,
     BaseSettings,
 ):
@@ -73,10 +76,12 @@ class Settings(
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Append the units of aliases to their values."""
-        for source in (env_settings, dotenv_settings):
-            if isinstance(source, EnvSettingsSource):
-                source.env_vars = with_units(source.env_vars)
+        """Append the units of aliases to their values, and read API_BASE_URL as what it names."""
+        sources = [each for each in (env_settings, dotenv_settings) if isinstance(each, EnvSettingsSource)]
+        is_product = _names_product(init_settings, sources)
+        for source in sources:
+            variables = with_units(source.env_vars)
+            source.env_vars = product_api_variables(variables) if is_product else variables
         return init_settings, env_settings, dotenv_settings, file_secret_settings
 
     @field_validator("*")
@@ -84,7 +89,7 @@ class Settings(
     def _expand_home(cls, value: Any) -> Any:
         return expand_home(value)
 
-    @field_validator("api_key", "s3_access_key")
+    @field_validator("api_key", "s3_access_key", "status_push_token")
     @classmethod
     def _check_keys(cls, value: Any) -> Any:
         return check_header_key(value)
@@ -97,6 +102,13 @@ class Settings(
             if name not in values and variable not in values and (secret := read_secret_file(variable)) is not None:
                 values[variable] = secret
         return values
+
+
+def _names_product(init_settings: PydanticBaseSettingsSource, sources: Sequence[EnvSettingsSource]) -> bool:
+    """Return whether API_BASE_URL names the API of the product. Earlier sources take precedence."""
+    given = [init_settings().get("api_base_url_is")]
+    given += [source.env_vars.get("callsheet_api_base_url_is") for source in sources]
+    return next(filter(None, given), None) == "product"
 
 
 def _is_secret(annotation: object) -> bool:

@@ -16,6 +16,7 @@ ALIASES: Mapping[str, str] = {
     "S3_SECRET_KEY": "s3_secret_key",
     "BUCKET_SECRET_ACCESS_KEY": "s3_secret_key",
     "API_BASE_URL": "public_url",
+    "WORKER_API_URL": "status_push_url",
     "RENDER_TIMEOUT": "render_timeout",
     "FFMPEG_PATH": "ffmpeg_path",
     "FFMPEG_ASPECT_RATIO": "ffmpeg_aspect_ratio",
@@ -55,6 +56,14 @@ def with_units(variables: Mapping[str, str | None]) -> dict[str, str | None]:
         name: f"{value.strip()}{_UNITS[name]}" if value and name in _UNITS else value
         for name, value in variables.items()
     }
+
+
+def product_api_variables(variables: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Return variables, named in lower case, with API_BASE_URL as the API of the product instead of this server."""
+    renamed = dict(variables)
+    if url := renamed.pop("api_base_url", None):
+        renamed["worker_api_url"] = url
+    return renamed
 
 
 def aliases(name: str, *others: str) -> AliasChoices:

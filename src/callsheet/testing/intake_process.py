@@ -76,6 +76,12 @@ CRASH_POINTS: dict[str, Callable[[type[Intake]], None]] = {
     "not closed": _before_statement("close_messages"),
 }
 """The points by name, in the order of the steps of a message."""
+PUSH_CRASH_POINTS: dict[str, Callable[[type[Intake]], None]] = {
+    "status not stored": _before_statement("record_status_pushes"),
+    "status not claimed": _before_statement("claim_status_pushes"),
+    "status sent": _before_statement("record_status_push_attempts"),
+}
+"""Points of an intake that pushes statuses."""
 
 
 def _kill() -> None:
@@ -88,7 +94,7 @@ async def main(path: str) -> None:
     module, _, name = path.partition(":")
     kind: type[Intake] = getattr(importlib.import_module(module), name)
     if point := os.environ.get(CRASH_VARIABLE):
-        CRASH_POINTS[point](kind)
+        {**CRASH_POINTS, **PUSH_CRASH_POINTS}[point](kind)
     async with open_runtime(Settings(_env_file=None), Catalog(ALL), wait=True) as runtime:
         runner = IntakeRunner(kind, runtime)
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, runner.stop)

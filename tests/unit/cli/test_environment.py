@@ -2,7 +2,7 @@
 
 import pytest
 
-from callsheet.cli.environment import unknown_variables, unused_variables
+from callsheet.cli.environment import ambiguous_api_base_url, unknown_variables, unused_variables
 from callsheet.cli.errors import AmbiguousId
 from callsheet.cli.execution_ids import find_execution_id
 from callsheet.cli.operations import _example
@@ -114,3 +114,22 @@ def test_the_example_of_every_operation_is_a_valid_plan(operation):
     plan = read_plan(_example(describe(operation)), catalog)
 
     assert len(check_plan(plan, catalog, max_jobs=1).plan.jobs) == 1
+
+
+def test_an_api_base_url_that_can_mean_two_things_is_reported(monkeypatch):
+    monkeypatch.setenv("API_BASE_URL", "http://localhost:3001")
+    assert ambiguous_api_base_url() is None
+    monkeypatch.setenv("BULL_PREFIX", "dev")
+    assert "set CALLSHEET_API_BASE_URL_IS=product" in ambiguous_api_base_url()
+    monkeypatch.setenv("CALLSHEET_API_BASE_URL_IS", "callsheet")
+    assert ambiguous_api_base_url() is None
+
+
+def test_a_setting_says_what_api_base_url_is(monkeypatch):
+    monkeypatch.setenv("API_BASE_URL", "http://api:3001/")
+    monkeypatch.setenv("WORKER_API_URL", "http://other:3001")
+    settings = Settings(_env_file=None)
+    assert (settings.public_url, settings.status_push_url) == ("http://api:3001/", "http://other:3001")
+    monkeypatch.setenv("CALLSHEET_API_BASE_URL_IS", "product")
+    settings = Settings(_env_file=None)
+    assert (settings.public_url, settings.status_push_url) == (None, "http://api:3001")

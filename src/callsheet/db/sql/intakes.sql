@@ -3,11 +3,12 @@
 -- `place` is the position in the arguments.
 WITH given AS (
     SELECT * FROM unnest(:intakes::text[], :sources::text[], :message_ids::text[], :attempts::text[],
-                         :execution_ids::uuid[], :claims::text[], :owners::uuid[])
-        WITH ORDINALITY AS g (intake, source, message_id, attempt, execution_id, claim, owner, place)
+                         :execution_ids::uuid[], :claims::text[], :product_ids::text[], :owners::uuid[])
+        WITH ORDINALITY AS g (intake, source, message_id, attempt, execution_id, claim, product_id, owner, place)
 ), taken AS (
-    INSERT INTO intake_messages AS m (intake, source, message_id, attempt, execution_id, claim, owner, owned_until)
-    SELECT intake, source, message_id, attempt, execution_id, claim::jsonb, owner,
+    INSERT INTO intake_messages AS m (intake, source, message_id, attempt, execution_id, claim, product_id, owner,
+                                      owned_until)
+    SELECT intake, source, message_id, attempt, execution_id, claim::jsonb, product_id, owner,
            clock_timestamp() + make_interval(secs => :lease)
     FROM given
     ORDER BY intake, source, message_id, attempt
@@ -31,7 +32,7 @@ FROM (
     FOR UPDATE SKIP LOCKED
 ) free
 WHERE (m.intake, m.source, m.message_id, m.attempt) = (free.intake, free.source, free.message_id, free.attempt)
-RETURNING m.source, m.message_id, m.attempt, m.execution_id, m.claim, m.reported_event;
+RETURNING m.source, m.message_id, m.attempt, m.execution_id, m.claim, m.product_id, m.reported_event;
 
 -- name: renew_messages
 -- Extends the ownership of open messages and stores what was reported. Returns those that are still owned.

@@ -1,8 +1,3 @@
--- name: get_execution^
-SELECT id, name, status, job_count, unfinished, failed, cancelled, last_event, callback_url,
-       metadata::text AS metadata, cancel_requested_at, created_at, started_at, finished_at
-FROM executions WHERE id = :id;
-
 -- name: list_executions
 -- One page, newest first. :before is the last id of the previous page.
 SELECT id, name, status, job_count, unfinished, failed, cancelled, last_event, callback_url,
@@ -46,16 +41,26 @@ SELECT execution_id, status, count(*) AS jobs, sum(progress)::float8 AS progress
 FROM execution_jobs WHERE execution_id = ANY (:execution_ids::uuid[])
 GROUP BY 1, 2;
 
+-- name: get_execution^
+SELECT id, name, status, job_count, unfinished, failed, cancelled, last_event, callback_url,
+       metadata::text AS metadata, cancel_requested_at, created_at, started_at, finished_at
+FROM executions WHERE id = :id;
+
+-- name: executions_by_ids
+SELECT id, name, status, job_count, unfinished, failed, cancelled, last_event, callback_url,
+       metadata::text AS metadata, cancel_requested_at, created_at, started_at, finished_at
+FROM executions WHERE id = ANY (:ids::uuid[]);
+
 -- name: dependencies_of
--- The upstream jobs of each job of an execution; `awaited` are those that have not ended.
-SELECT d.job_id AS downstream, array_agg(u.job_id ORDER BY u.number) AS upstream,
+-- The upstream jobs of each job of executions; `awaited` are those that have not ended.
+SELECT d.execution_id, d.job_id AS downstream, array_agg(u.job_id ORDER BY u.number) AS upstream,
        coalesce(array_agg(u.job_id ORDER BY u.number)
                 FILTER (WHERE u.status NOT IN ('succeeded', 'failed', 'cancelled', 'skipped')), '{}') AS awaited
 FROM execution_jobs d
 JOIN edges e ON e.downstream = d.id
 JOIN execution_jobs u ON u.id = e.upstream
-WHERE d.execution_id = :execution_id
-GROUP BY d.id, d.job_id;
+WHERE d.execution_id = ANY (:execution_ids::uuid[])
+GROUP BY d.id, d.execution_id, d.job_id;
 
 -- name: upstream_jobs
 -- The upstream jobs of a job.
@@ -112,10 +117,10 @@ LEFT JOIN LATERAL (
 WHERE x.id IS NULL OR x.last_event > f.after OR x.status IN ('succeeded', 'failed', 'cancelled')
 ORDER BY f.place, n.number;
 
--- name: artifacts_of_execution
+-- name: artifacts_of_executions
 SELECT a.id, a.execution_id, a.job, j.job_id, a.name, a.key, a.media_type, a.size, a.sha256, a.probe::text AS probe,
        a.created_at
-FROM artifacts a JOIN execution_jobs j ON j.id = a.job WHERE a.execution_id = :execution_id ORDER BY a.id;
+FROM artifacts a JOIN execution_jobs j ON j.id = a.job WHERE a.execution_id = ANY (:execution_ids::uuid[]) ORDER BY a.id;
 
 -- name: artifacts_by_ids
 -- Those of the artifacts that belong to the execution.

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -44,6 +44,12 @@ async def get_execution(database: Database, execution_id: UUID, sign: SignUrl) -
     return await _built(stored, stored.record)
 
 
+async def get_executions(database: Database, ids: Sequence[UUID], sign: SignUrl) -> dict[UUID, Execution]:
+    """Return executions with their jobs and artifacts, by id. Unknown ones are missing."""
+    found = await _read_executions(database, ids, sign)
+    return {id: await _built(stored, stored.record) for id, stored in found.items()}
+
+
 async def execution_json(database: Database, execution_id: UUID, sign: SignUrl) -> bytes:
     """Return an execution as `get_execution` does, as JSON. Raises NotFound.
 
@@ -58,20 +64,36 @@ async def _built(stored: "_StoredExecution", build: Callable[[], T]) -> T:
 
 
 async def _read_execution(database: Database, execution_id: UUID, sign: SignUrl) -> "_StoredExecution":
-    # One snapshot, so that execution, jobs and artifacts are consistent.
+    found = await _read_executions(database, [execution_id], sign)
+    if execution_id not in found:
+        raise NotFound(f"There is no execution {execution_id}.")
+    return found[execution_id]
+
+
+async def _read_executions(database: Database, ids: Sequence[UUID], sign: SignUrl) -> "dict[UUID, _StoredExecution]":
+    # One snapshot, so that executions, jobs and artifacts are consistent.
     async with database.connection() as c, c.transaction(isolation="repeatable_read", readonly=True):
-        row = await sql.get_execution(c, id=execution_id)
-        if row is None:
-            raise NotFound(f"There is no execution {execution_id}.")
-        jobs = await sql.jobs_of_executions(c, execution_ids=[execution_id])
-        return _StoredExecution(
-            row,
-            jobs,
-            await sql.dependencies_of(c, execution_id=execution_id),
-            await sql.artifacts_of_execution(c, execution_id=execution_id),
-            await read_fleet_of(c, jobs),
-            sign,
+        rows = await sql.executions_by_ids(c, ids=ids)
+        if not rows:
+            return {}
+        jobs = await sql.jobs_of_executions(c, execution_ids=ids)
+        dependencies = _by_execution(await sql.dependencies_of(c, execution_ids=ids))
+        artifacts = _by_execution(await sql.artifacts_of_executions(c, execution_ids=ids))
+        fleet = await read_fleet_of(c, jobs)
+    jobs_by_execution = _by_execution(jobs)
+    return {
+        row["id"]: _StoredExecution(
+            row, jobs_by_execution[row["id"]], dependencies[row["id"]], artifacts[row["id"]], fleet, sign
         )
+        for row in rows
+    }
+
+
+def _by_execution(rows: Iterable[Mapping[str, Any]]) -> dict[UUID, list[Mapping[str, Any]]]:
+    found: dict[UUID, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        found[row["execution_id"]].append(row)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

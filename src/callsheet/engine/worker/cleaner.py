@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from callsheet.db.database import Database
-from callsheet.db.statements import sql
+from callsheet.db.statements import Statement, sql
 from callsheet.domain.errors import StorageRejected, StorageUnreachable
 from callsheet.engine.uploads import delete_expired_uploads
 from callsheet.files.cache import FileCache
@@ -18,8 +18,8 @@ _UNFINISHED_AFTER = timedelta(days=2)
 """Age of an upload that can no longer be in progress."""
 
 
-_OUTBOX_BATCH = 1000
-"""Sent webhooks that one statement deletes."""
+_BATCH = 1000
+"""Sent webhooks or status pushes that one statement deletes."""
 
 
 async def clean_up(
@@ -34,15 +34,16 @@ async def clean_up(
     """Delete what has expired.
 
     That is: workers lost for more than a day, ended sessions of the console, provider webhooks older than 30 days,
-    webhooks that were sent before `webhook_history`, public URLs of servers that have stopped, unused uploads, old
-    cached files, and the parts of uploads that were never completed. Cached files are skipped if another worker has
-    cleaned the cache within the interval.
+    webhooks and status pushes that were sent before `webhook_history`, public URLs of servers that have stopped, unused
+    uploads, old cached files, and the parts of uploads that were never completed. Cached files are skipped if another
+    worker has cleaned the cache within the interval.
     """
     await database.retry(sql.delete_lost_workers, timeout=5)
     await database.retry(sql.delete_expired_sessions, timeout=5)
     await database.retry(sql.delete_old_webhooks, timeout=5)
     await database.retry(sql.delete_old_public_urls, timeout=5)
-    await _delete_old_outbox(database, webhook_history)
+    for delete_old in (sql.delete_old_outbox, sql.delete_old_status_pushes):
+        await _delete_in_batches(database, delete_old, webhook_history)
     try:
         uploads = await delete_expired_uploads(database, storage, max_age=upload_max_age)
         removed = await cache.clean_up(interval=interval)
@@ -54,9 +55,9 @@ async def clean_up(
         log.info("deleted old files", uploads=uploads, cached=removed, unfinished_uploads=aborted)
 
 
-async def _delete_old_outbox(database: Database, max_age: timedelta) -> None:
-    deleted = _OUTBOX_BATCH
-    while deleted == _OUTBOX_BATCH:
+async def _delete_in_batches(database: Database, delete_old: Statement, max_age: timedelta) -> None:
+    deleted = _BATCH
+    while deleted == _BATCH:
         deleted = await database.retry(
-            lambda c: sql.delete_old_outbox(c, max_age=max_age.total_seconds(), limit=_OUTBOX_BATCH), timeout=5
+            lambda c: delete_old(c, max_age=max_age.total_seconds(), limit=_BATCH), timeout=5
         )

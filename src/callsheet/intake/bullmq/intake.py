@@ -25,8 +25,8 @@ from callsheet.intake.contract import (
     SourceUnavailable,
     Update,
 )
-from callsheet.intake.job_result import error_stack, job_result, rejection_text
-from callsheet.intake.mappings import Payload, PlanMapping, find_mapping, plan_in_body, require_object
+from callsheet.intake.job_result import error_stack, rejection_text
+from callsheet.intake.mappings import Payload, PlanMapping, find_mapping, plan_in_body, product_id, require_object
 from callsheet.intake.not_yet import not_available
 from callsheet.intake.redis_connection import connection_options
 from callsheet.intake.video_generation import video_generation
@@ -123,7 +123,8 @@ class BullMQIntake(Intake):
 
     async def reject(self, delivery: Delivery, rejection: Rejection) -> None:
         """Fail the job. For an invalid job, BullMQ makes no further attempt."""
-        await self._fail(delivery, rejection.message, f"Error: {rejection_text(rejection)}", final=rejection.permanent)
+        stack = f"Error: {rejection_text(rejection)}"
+        await self._fail(delivery, rejection.message, stack, final=_is_final(rejection))
 
     async def report(self, message: OpenMessage, update: Update) -> None:
         """Set the progress of the job, and add messages of the operations to its log."""
@@ -139,15 +140,18 @@ class BullMQIntake(Intake):
     async def finish(self, message: OpenMessage, outcome: Outcome) -> None:
         """Move the job to completed with its result, or to failed with the error."""
         if not outcome.succeeded:
-            final = outcome.cancelled or not outcome.is_retry_safe
-            await self._fail(message, outcome.error, error_stack(outcome), final=final)
+            await self._fail(message, outcome.error, error_stack(outcome), final=_is_final(outcome))
             return
         queue = self._queues[message.key.source]
-        result = job_result(outcome)
+        result = self.result(outcome)
         try:
             await queue.complete(message.key.message_id, message.claim["token"], result)
         except LockLost as error:
             log.warning("another worker has the job", job=message.key.message_id, error=str(error))
+
+    def will_retry(self, message: Claimed, failure: Rejection | Outcome) -> bool:
+        """Return whether BullMQ makes another attempt: there is one left, and the failure is not final."""
+        return not _is_final(failure) and bool(message.claim.get("attemptsLeft"))
 
     async def _fail(self, message: Claimed, reason: str, stack: str, *, final: bool) -> None:
         queue = self._queues[message.key.source]
@@ -196,7 +200,21 @@ def _delivery(queue: str, job: Job) -> Delivery:
     # A stalled job that is delivered again has started once more without a new attempt. Any other start is a new one.
     attempt = f"{job.timestamp}-{max(1, job.attemptsStarted) - job.stalledCounter}"
     key = MessageKey(BullMQIntake.name, queue, str(job.id), attempt)
-    return Delivery(key, {"name": str(job.name), "data": job.data}, {"token": job.token})
+    claim = {"token": job.token, "attemptsLeft": _attempts_left(job)}
+    return Delivery(key, {"name": str(job.name), "data": job.data}, claim, product_id(job.data, str(job.id)))
+
+
+def _attempts_left(job: Job) -> int:
+    """Return the number of attempts that BullMQ can make after this one."""
+    attempts = job.opts.get("attempts")
+    return max(0, attempts - job.attemptsMade - 1) if isinstance(attempts, int) else 0
+
+
+def _is_final(failure: Rejection | Outcome) -> bool:
+    """Return whether BullMQ must make no further attempt."""
+    if isinstance(failure, Rejection):
+        return failure.permanent
+    return failure.cancelled or not failure.is_retry_safe
 
 
 def _log_line(job_id: str | None, data: Mapping[str, Any]) -> str:

@@ -66,6 +66,8 @@ class RedisStreamsIntake(Intake):
     """Runs the nodes of graphs that are for this plane. Each visit of a graph is one execution."""
 
     name: ClassVar[str] = "redis-streams"
+    # The control plane reads the status of a graph from Redis, and a message is only one visit of it.
+    pushes_status: ClassVar[bool] = False
 
     def __init__(self, context: IntakeContext) -> None:
         super().__init__(context)

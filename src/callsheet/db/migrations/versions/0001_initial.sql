@@ -40,6 +40,7 @@ CREATE TABLE intake_messages (
     attempt        text NOT NULL,            -- attempt of the source: a retry by the source is a new execution
     execution_id   uuid NOT NULL REFERENCES executions ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED,
     claim          jsonb NOT NULL,           -- what the intake needs to report to the source
+    product_id     text NOT NULL,            -- id of the job in the product that sent the message
     reported_event bigint NOT NULL DEFAULT 0, -- number of the newest event that was reported
     owner          uuid NOT NULL,            -- intake process that follows the execution
     owned_until    timestamptz NOT NULL,     -- after this time, another process takes the message over
@@ -49,6 +50,31 @@ CREATE TABLE intake_messages (
 ) WITH (fillfactor = 70);
 CREATE INDEX intake_messages_by_execution ON intake_messages (execution_id);
 CREATE INDEX intake_messages_open ON intake_messages (intake, owned_until) WHERE closed_at IS NULL;
+
+-- Statuses of messages for the API of the product, in order for each of its jobs. They outlive the message: a push may
+-- be repeated after its message was closed.
+CREATE TABLE status_pushes (
+    number           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, -- order of the pushes of a job
+    intake           text NOT NULL,
+    source           text NOT NULL,
+    message_id       text NOT NULL,
+    attempt          text NOT NULL,
+    status           text NOT NULL CHECK (status IN ('running', 'succeeded', 'failed')),
+    product_id       text NOT NULL,   -- id of the job in the product
+    body             text NOT NULL,   -- JSON
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    due_at           timestamptz NOT NULL DEFAULT now(),
+    attempts         integer NOT NULL DEFAULT 0,
+    first_attempt_at timestamptz,
+    delivered_at     timestamptz,
+    failed_at        timestamptz,     -- set: no further attempt
+    last_response    text,            -- HTTP status or error of the last attempt
+    UNIQUE (intake, source, message_id, attempt, status)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01);
+CREATE INDEX status_pushes_due ON status_pushes (intake, due_at) WHERE delivered_at IS NULL AND failed_at IS NULL;
+CREATE INDEX status_pushes_of_job ON status_pushes (intake, product_id, number)
+    WHERE delivered_at IS NULL AND failed_at IS NULL;
+CREATE INDEX status_pushes_by_age ON status_pushes USING brin (created_at) WITH (pages_per_range = 32);
 
 -- Running intake processes.
 CREATE TABLE intakes (
