@@ -43,6 +43,8 @@ _ADOPT_INTERVAL = 5.0
 _ADOPT_BATCH = 1000
 _MAX_ACCEPTING = 200
 """Messages that are submitted at the same time."""
+_MAX_OPEN = 2**31
+"""Open messages of an intake without a limit of its own."""
 _MAX_FINISHING = 16
 """Ended executions that are read at the same time."""
 _STOP_TIMEOUT = 5.0
@@ -112,6 +114,7 @@ class IntakeRunner:
 
     async def _receive(self) -> None:
         while True:
+            await self._wait_for_room()
             try:
                 async for delivery in self._intake.receive():
                     self._accepting[delivery.key] = delivery
@@ -125,7 +128,7 @@ class IntakeRunner:
 
     async def _wait_for_room(self) -> None:
         """Wait until another message may be taken."""
-        limit = self._runtime.settings.intake_max_open
+        limit = min(self._runtime.settings.intake_max_open, self._intake.max_open or _MAX_OPEN)
         while len(self._accepting) >= _MAX_ACCEPTING or len(self._accepting) + len(self._followed) >= limit:
             self._has_room.clear()
             await self._has_room.wait()

@@ -84,7 +84,7 @@ class Settings(
     def _expand_home(cls, value: Any) -> Any:
         return expand_home(value)
 
-    @field_validator("api_key", "s3_access_key")
+    @field_validator("api_key", "polled_api_key", "s3_access_key")
     @classmethod
     def _check_keys(cls, value: Any) -> Any:
         return check_header_key(value)
