@@ -78,6 +78,24 @@ class PolledAPI:
             message = f"the callback responded with {status}: {_excerpt(response.content)}"
             raise CallbackRefused(message, is_gone=status in (404, 409, 410))
 
+    async def renew(self, url: str) -> bool:
+        """Renew the lease of a task. Return whether it is still wanted. Raises SourceUnavailable."""
+        if not self._is_own(url):
+            return True
+        try:
+            response = await self._own.post(url)
+        except httpx2.HTTPError as error:
+            raise SourceUnavailable(f"the lease: {describe_error(error)}") from None
+        if response.status_code in (404, 409, 410):
+            return False
+        if not response.is_success:
+            raise SourceUnavailable(f"the lease responded with {response.status_code}: {_excerpt(response.content)}")
+        try:
+            body = read_json(response.content)
+        except DocumentError as error:
+            raise SourceUnavailable(f"the lease: {error}") from None
+        return not (isinstance(body, dict) and body.get("cancelled") is True)
+
     def _is_own(self, url: str) -> bool:
         try:
             other = httpx2.URL(url)

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -25,7 +25,7 @@ from callsheet.intake.contract import (
 from callsheet.intake.mappings import Payload, find_mapping, require_object
 from callsheet.intake.polled_api.client import CallbackRefused, PolledAPI
 from callsheet.intake.polled_api.results import completed_body, failed_body, failure_details, rejection_details
-from callsheet.intake.polled_api.tasks import MAPPINGS, base_url, callback_url, task_id
+from callsheet.intake.polled_api.tasks import MAPPINGS, base_url, callback_url, lease_url, task_id
 
 log = structlog.get_logger(__name__)
 
@@ -87,7 +87,11 @@ class PolledAPIIntake(Intake):
             message_id = hashlib.sha256(orjson.dumps(body)).hexdigest()
         attempt = await self.context.attempt(self.sources[0], message_id)
         key = MessageKey(self.name, self.sources[0], message_id, attempt)
-        return Delivery(key, body, {"task": identity, "callback": callback_url(body, self.context.settings)})
+        return Delivery(
+            key,
+            body,
+            {"task": identity, "callback": callback_url(body, self.context.settings), "lease": lease_url(body)},
+        )
 
     async def plan(self, delivery: Delivery) -> Mapping[str, Any]:
         """Return the plan for a task, by the mapping of the settings."""
@@ -113,6 +117,15 @@ class PolledAPIIntake(Intake):
             return
         log.error("Job %s failed: %s", identity, outcome.error, execution=execution)
         await self._send(message, lambda: failed_body(identity, outcome.error, failure_details(outcome)))
+
+    async def keep_alive(self, messages: Collection[Claimed]) -> None:
+        """Renew the leases of tasks, and cancel those that are no longer wanted."""
+        for message in messages:
+            url = message.claim.get("lease")
+            if url is not None and not await self._api.renew(url):
+                key = message.key
+                if await self.context.cancel(key.source, key.message_id):
+                    log.warning("Task %s was cancelled, or given to another worker", key.message_id)
 
     async def _send(self, message: Claimed, body: Callable[[], AsyncIterator[bytes]]) -> None:
         """Send a result. A refused one is sent again up to the limit, then given up."""

@@ -25,6 +25,7 @@ class ImageToVideoTask(Model):
     workflow: dict[str, Any] = Field(min_length=1, description="Graph in the API format of ComfyUI")
     original_image_url: str | None = Field(None, alias="original_image_url", min_length=1)
     prompt: str | None = None
+    files: dict[str, str] | None = Field(None, description="Further files: field of the graph → URL, from Callsheet")
 
 
 def image_to_video(payload: Payload) -> PlanData:
@@ -38,7 +39,9 @@ def image_to_video(payload: Payload) -> PlanData:
         raise BadParams(all_problems(error, ImageToVideoTask, payload.data), "The task is invalid") from None
     graph = unwrap_prompt(task.workflow)
     params: dict[str, Any] = {"graph": graph}
-    if task.original_image_url is not None:
+    if task.files is not None:
+        params["files"] = task.files
+    elif task.original_image_url is not None:
         params["files"] = dict.fromkeys(_image_fields(graph, payload.message_id), task.original_image_url)
     return {
         "name": f"task {payload.message_id}"[:200],
@@ -68,6 +71,13 @@ def callback_url(body: Any, settings: Settings) -> str | None:
         return given
     identity = task_id(body)
     return None if identity is None else f"{base_url(settings)}{CALLBACK_PATH}{quote(identity, safe='')}"
+
+
+def lease_url(body: Any) -> str | None:
+    """Return the URL that renews the lease of a task, if the API has such leases."""
+    lease = body.get("lease") if isinstance(body, Mapping) else None
+    found = lease.get("url") if isinstance(lease, Mapping) else None
+    return found if isinstance(found, str) else None
 
 
 def base_url(settings: Settings) -> str:
