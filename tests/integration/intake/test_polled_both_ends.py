@@ -30,7 +30,7 @@ async def server(settings):
     settings = settings.model_copy(
         update={
             "api_key": type(settings).model_validate({"api_key": KEY}).api_key,
-            "worker_timeout": settings.worker_timeout / 10,
+            "rescue_interval": settings.rescue_interval / 20,
         }
     )
     async with (
