@@ -32,6 +32,34 @@ _RENEWED_LEASE = 60.0
 """Seconds of a lease after its first renewal: a worker that renews it is noticed early when it dies."""
 _MAX_FILES = 1000
 
+_ID = "019ab1f0-3333-7000-8000-000000000003-1"
+_BASE = "https://callsheet.example.com"
+_TASK_EXAMPLE = {
+    "id": _ID,
+    "job_id": _ID,
+    "original_image_url": "https://example.com/photo.jpg",
+    "prompt": "",
+    "callback_url": f"{_BASE}/api/i2v-webhook/{_ID}",
+    "workflow": {"1": {"class_type": "LoadImage", "inputs": {"image": f"{_ID}.png"}}},
+    "files": {"1.image": "https://example.com/photo.jpg"},
+    "lease": {"seconds": 1800.0, "url": f"{_BASE}/api/worker/task/{_ID}/lease"},
+}
+_RESULT_EXAMPLE = {
+    "id": _ID,
+    "status": "COMPLETED",
+    "files": [{"filename": "film.mp4", "type": "s3_url", "data": "https://example.com/film.mp4"}],
+}
+_RESULT_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"type": "object"}, "example": _RESULT_EXAMPLE}},
+    }
+}
+
+
+def _example(description: str, value: Any) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"example": value}}}
+
 
 class Lease(Model):
     """The lease of a task."""
@@ -71,7 +99,11 @@ class TaskReceipt(Model):
     name="take_task",
     summary="Take a task",
     response_model=WorkerTask,
-    responses={**problem_responses(), 204: {"description": "No job is ready"}},
+    responses={
+        **problem_responses(),
+        200: _example("A task", _TASK_EXAMPLE),
+        204: {"description": "No job is ready"},
+    },
 )
 async def take_task(request: Request, runtime: RuntimeDep) -> Any:
     """Claim the oldest ready job of the queue `comfyui`, and return it. 204: no job is ready."""
@@ -88,7 +120,10 @@ async def take_task(request: Request, runtime: RuntimeDep) -> Any:
 
 
 @router.post(
-    "/api/worker/task/{task}/lease", name="renew_lease", summary="Renew a lease", responses=problem_responses(404, 409)
+    "/api/worker/task/{task}/lease",
+    name="renew_lease",
+    summary="Renew a lease",
+    responses={**problem_responses(404, 409), 200: _example("Renewed", {"seconds": 60.0, "cancelled": False})},
 )
 async def renew_lease(task: str, runtime: RuntimeDep) -> RenewedLease:
     """Renew the lease of a task. 409: the task has ended, or was given to another worker."""
@@ -100,7 +135,8 @@ async def renew_lease(task: str, runtime: RuntimeDep) -> RenewedLease:
     "/api/i2v-webhook/{task}",
     name="receive_task_result",
     summary="Receive the result of a task",
-    responses=problem_responses(404, 409, 413, 422),
+    responses={**problem_responses(404, 409, 413, 422), 200: _example("Stored", {"received": True})},
+    openapi_extra=_RESULT_BODY,
 )
 async def receive_task_result(task: str, request: Request, runtime: RuntimeDep) -> TaskReceipt:
     """Receive `COMPLETED` with files (URLs or base64), or `FAILED` with an error. A late or second result gets 409."""

@@ -75,5 +75,5 @@ WITH reserved AS (
 )
 SELECT count(DISTINCT host) FROM workers
 WHERE lost_at IS NULL AND NOT stopping AND CASE WHEN EXISTS (SELECT FROM reserved) THEN id IN (SELECT id FROM reserved) ELSE NOT only_reserved END
-  AND heartbeat_at > clock_timestamp() - make_interval(secs => :timeout)
+  AND heartbeat_at > clock_timestamp() - make_interval(secs => CASE WHEN pid = 0 THEN timeout ELSE :timeout END)
   AND :operation::text = ANY (operations) AND (lanes ->> :queue::text)::int > 0;
