@@ -60,7 +60,7 @@ def completed(contents, name="film.png"):
     }
 
 
-async def test_a_worker_at_home_runs_the_job_of_a_server_without_comfyui(server, new_database, settings, tmp_path):
+async def test_a_worker_elsewhere_runs_the_job_of_a_server_without_comfyui(server, new_database, settings, tmp_path):
     engine, client = server
     execution_id = await engine.submit(plan())
     async with running_comfyui(tmp_path / "comfyui") as comfyui:
