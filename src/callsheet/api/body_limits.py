@@ -34,6 +34,7 @@ def body_limits(settings: Settings) -> list[BodyLimit]:
         *(BodyLimit("POST", path, settings.max_body_bytes) for path in ("/api/executions", "/api/execute")),
         BodyLimit("POST", "/v1/videos", settings.max_body_bytes),
         BodyLimit("POST", "/api/webhooks/", settings.webhook_max_bytes),
+        BodyLimit("POST", "/api/i2v-webhook/", settings.upload_max_bytes),
         BodyLimit("PATCH", "/api/uploads/", settings.upload_max_bytes),
     ]
 

@@ -21,7 +21,8 @@ class OverloadMiddleware:
 
     Requests to paths that need no key are counted apart: strangers cannot take the room of authenticated clients.
 
-    A body of unknown size counts as `unknown_bytes`. Uploads are not counted by size, because they go to the disk.
+    A body of unknown size counts as `unknown_bytes`. Uploads and results of
+    polled workers are not counted by size, because they go to the disk.
     """
 
     def __init__(self, app: ASGIApp, *, unknown_bytes: int) -> None:
@@ -51,7 +52,7 @@ class OverloadMiddleware:
 
     def _size(self, scope: Scope) -> int:
         headers = Headers(scope=scope)
-        if scope["path"].startswith("/api/uploads/"):
+        if scope["path"].startswith(("/api/uploads/", "/api/i2v-webhook/")):
             return 0
         length = headers.get("content-length", "")
         if length.isdecimal():

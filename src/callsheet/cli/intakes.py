@@ -10,6 +10,14 @@ from callsheet.cli.options import ApiKey, DatabaseUrl, DataDir, Import, Json, Ur
 def intake(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the intake, such as bullmq")],
+    api_url: Annotated[str | None, typer.Option(metavar="URL", help="polled-api: URL of the API")] = None,
+    poll_interval: Annotated[
+        str | None, typer.Option(metavar="SECONDS", help="polled-api: time between two polls without a task")
+    ] = None,
+    max_retries: Annotated[
+        int | None, typer.Option(metavar="COUNT", help="polled-api: number of times that a refused result is sent")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Log at level debug")] = False,
     modules: Import = None,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
@@ -25,8 +33,15 @@ def intake(
     from callsheet.intake.runner import IntakeRunner
     from callsheet.wiring import open_runtime
 
-    settings = load_settings(data_dir=data_dir, database_url=database_url)
-    configure_command_logging(settings, verbose=context.obj)
+    options = {
+        "polled_api_url": api_url,
+        "polled_api_interval": poll_interval,
+        "polled_api_max_retries": max_retries,
+    }
+    if name != "polled-api" and any(value is not None for value in options.values()):
+        raise typer.BadParameter("--api-url, --poll-interval and --max-retries are options of polled-api")
+    settings = load_settings(data_dir=data_dir, database_url=database_url, **options)
+    configure_command_logging(settings, verbose=context.obj or debug)
     kind = load_intake(name)
 
     async def work() -> None:

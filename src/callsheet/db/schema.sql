@@ -286,7 +286,7 @@ CREATE TABLE workers (
     id            uuid PRIMARY KEY,
     name          text NOT NULL,
     host          text NOT NULL,
-    pid           integer NOT NULL,
+    pid           integer NOT NULL,    -- 0: a polled worker, which is elsewhere
     version       text NOT NULL,
     lanes         jsonb NOT NULL,      -- queue → slots; the worker follows changes
     operations    text[] NOT NULL,     -- operations whose needs this worker meets

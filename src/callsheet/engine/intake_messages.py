@@ -144,6 +144,15 @@ class MessageStore:
         }
 
 
+async def find_attempt(database: Database, intake: str, source: str, message_id: str) -> str:
+    """Return the attempt of the open message with this id; if there is none, the number of a new attempt."""
+    found = await database.repeat(
+        lambda: database.retry(lambda c: sql.find_attempt(c, intake=intake, source=source, message_id=message_id)),
+        timeout=float("inf"),
+    )
+    return str(found)
+
+
 async def find_message_execution(database: Database, intake: str, source: str, message_id: str) -> UUID | None:
     """Return the newest execution of a message; None if it is unknown."""
     row = await database.retry(lambda c: sql.find_message(c, intake=intake, source=source, message_id=message_id))

@@ -191,6 +191,12 @@ class IntakeContext(Protocol):
     async def execution(self, execution_id: UUID) -> Execution:
         """Return an execution with its jobs and artifacts."""
 
+    async def attempt(self, source: str, message_id: str) -> str:
+        """Return the attempt of a message whose source does not number them: that of the open one, or a new one."""
+
+    def read_file(self, key: str) -> AsyncIterator[bytes]:
+        """Yield the contents of a stored file."""
+
     async def cancel(self, source: str, message_id: str) -> bool:
         """Cancel the execution of a message. Returns False for an unknown message or an ended execution."""
 
@@ -209,6 +215,8 @@ class Intake(ABC):
     """Whether the API of the product receives the status of each message. False: the source has its own statuses."""
     keep_alive_interval: float = 10.0
     """Seconds between two calls of `keep_alive`."""
+    max_open: int | None = None
+    """Number of messages that one process has open at the same time, if fewer than the settings permit."""
 
     def __init__(self, context: IntakeContext) -> None:
         self.context = context

@@ -46,6 +46,8 @@ _MAX_ACCEPTING = 200
 """Messages that are submitted at the same time."""
 _MAX_READ = 200
 """Jobs of ended executions that are read at the same time. A larger execution is read alone."""
+_MAX_OPEN = 2**31
+"""Open messages of an intake without a limit of its own."""
 _STOP_TIMEOUT = 5.0
 """Seconds in which a stopping process finishes what it began."""
 
@@ -115,6 +117,7 @@ class IntakeRunner:
 
     async def _receive(self) -> None:
         while True:
+            await self._wait_for_room()
             try:
                 async for delivery in self._intake.receive():
                     self._accepting[delivery.key] = delivery
@@ -128,7 +131,7 @@ class IntakeRunner:
 
     async def _wait_for_room(self) -> None:
         """Wait until another message may be taken."""
-        limit = self._runtime.settings.intake_max_open
+        limit = min(self._runtime.settings.intake_max_open, self._intake.max_open or _MAX_OPEN)
         while len(self._accepting) >= _MAX_ACCEPTING or len(self._accepting) + len(self._followed) >= limit:
             self._has_room.clear()
             await self._has_room.wait()

@@ -89,7 +89,7 @@ class Settings(
     def _expand_home(cls, value: Any) -> Any:
         return expand_home(value)
 
-    @field_validator("api_key", "s3_access_key", "status_push_token")
+    @field_validator("api_key", "polled_api_key", "s3_access_key", "status_push_token")
     @classmethod
     def _check_keys(cls, value: Any) -> Any:
         return check_header_key(value)

@@ -2,10 +2,12 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import BaseModel, Field, SecretStr
 
 from callsheet.domain.durations import Duration
+from callsheet.domain.text_form import TextForm
 
 
 class IntakeSettings(BaseModel):
@@ -51,6 +53,29 @@ class IntakeSettings(BaseModel):
         ge=timedelta(seconds=1),
         description="Time after which Redis delivers a message of Celery again that was not acknowledged. It is "
         "acknowledged as soon as its execution is stored. All workers of one Redis database need the same value",
+    )
+    polled_api_url: Annotated[
+        str, TextForm(r"^https?://[^\s/?#]+[^\s?#]*$", "a URL that starts with http:// or https://")
+    ] = Field("http://localhost:5173", description="URL of the API that the intake `polled-api` asks for tasks")
+    polled_api_key: SecretStr | None = Field(
+        None, description="Key of that API, sent as `Authorization: Bearer …`; unset: none"
+    )
+    polled_api_interval: Duration = Field(
+        timedelta(seconds=5), gt=timedelta(0), description="Time between two polls while the API has no task"
+    )
+    polled_api_max_retries: int = Field(
+        3,
+        ge=1,
+        description="Number of times that a result is sent to a callback URL that refuses it. A callback URL "
+        "that does not respond is waited for",
+    )
+    polled_api_tasks: int = Field(
+        1, ge=1, description="Number of tasks that one process of `polled-api` has at the same time"
+    )
+    polled_api_mapping: str = Field(
+        "image-to-video",
+        description="How a task becomes a plan: `image-to-video`, `plan` (the field `plan` of the task), "
+        "`module:function`, or the path of a plan file",
     )
     bull_prefix: str = Field("bull", description="Prefix of the Redis keys of BullMQ")
     bullmq_queues: str = Field(

@@ -20,6 +20,12 @@ class WorkerSettings(BaseModel):
         description="Number of jobs of each queue that a worker runs at once: `render=2,preview=4`",
     )
     heartbeat_interval: Duration = Field(timedelta(seconds=3), description="Time between two heartbeats of a worker")
+    polled_worker_lease: Duration = Field(
+        timedelta(minutes=30),
+        ge=timedelta(seconds=1),
+        description="Time after which the job of a polled worker (`GET /api/worker/task`) is requeued, if it neither "
+        "sent a result nor renewed its lease. After a renewal, the lease is one minute",
+    )
     worker_timeout: Duration = Field(
         timedelta(seconds=12),
         description="A worker without a heartbeat for this time is lost, and its jobs are rescued; at least twice "

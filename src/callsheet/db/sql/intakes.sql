@@ -65,6 +65,11 @@ WHERE intake = :intake AND source = :source AND message_id = :message_id
 ORDER BY received_at DESC
 LIMIT 1;
 
+-- name: find_attempt$
+-- The attempt of the open message with this id, or the number of a new attempt.
+SELECT coalesce(min(attempt) FILTER (WHERE closed_at IS NULL), (count(*) + 1)::text) FROM intake_messages
+WHERE intake = :intake AND source = :source AND message_id = :message_id;
+
 -- name: record_intake!
 -- Registers an intake process, or stores its heartbeat.
 INSERT INTO intakes AS i (id, name, sources, host, pid, accepted, closed, rejected, backlog, last_error, last_error_at)

@@ -17,7 +17,7 @@ WHERE id = ANY (:ids::uuid[]) AND execution_id = ANY (:execution_ids::uuid[])
 RETURNING id, execution_id, job_id, queue, status;
 
 -- name: mark_lost_workers
--- Marks workers whose last heartbeat is older than :timeout seconds. While the database was down or unreachable no
+-- Marks workers whose last heartbeat is older than :timeout seconds, and polled workers whose lease has expired. While the database was down or unreachable no
 -- worker could send one, so the time counts from the start of the database at the earliest, and from the moment since
 -- which the calling worker itself has sent its heartbeats in time (healthy_since).
 UPDATE workers
@@ -25,7 +25,7 @@ SET lost_at = clock_timestamp()
 WHERE lost_at IS NULL
   AND id <> :worker_id
   AND greatest(heartbeat_at, pg_postmaster_start_time(), (SELECT healthy_since FROM workers WHERE id = :worker_id))
-      < clock_timestamp() - make_interval(secs => :timeout)
+      < clock_timestamp() - make_interval(secs => CASE WHEN pid = 0 THEN timeout ELSE :timeout END)
 RETURNING id, name, host;
 
 -- name: orphaned_jobs

@@ -16,6 +16,22 @@ RETURNING lanes::text AS lanes;
 -- The heartbeat of a worker whose supervisor sees that it runs. A lost worker stays lost.
 UPDATE workers SET heartbeat_at = clock_timestamp() WHERE id = :id AND lost_at IS NULL;
 
+-- name: renew_lease^
+-- Extends the lease of a polled run to :lease seconds from now. No row: the run does not own its job any more.
+UPDATE workers w
+SET heartbeat_at = clock_timestamp(), timeout = :lease
+FROM execution_jobs j
+WHERE j.id = :job AND j.epoch = :epoch AND j.status = 'running' AND j.worker_id = w.id AND w.pid = 0 AND w.lost_at IS NULL
+RETURNING j.cancel_requested_at IS NOT NULL AS cancelled;
+
+-- name: polled_run^
+-- A run of a polled worker. No row: the run does not own its job any more.
+SELECT j.id, j.execution_id, j.job_id, j.operation, j.queue, j.params::text AS params, j.epoch, j.attempts, j.starts,
+       j.max_attempts, j.timeout_seconds, j.priority, j.cancel_requested_at IS NOT NULL AS cancel_requested,
+       j.worker_id, j.worker_name
+FROM execution_jobs j JOIN workers w ON w.id = j.worker_id
+WHERE j.id = :job AND j.epoch = :epoch AND j.status = 'running' AND w.pid = 0;
+
 -- name: check_runs
 -- Compares the runs of a worker with the recorded ones. `lost`: the job is no longer assigned to this run. `cancel`: a
 -- cancel is requested. `unknown`: the job has been assigned to this worker for :min_age seconds, but the worker does
@@ -59,5 +75,5 @@ WITH reserved AS (
 )
 SELECT count(DISTINCT host) FROM workers
 WHERE lost_at IS NULL AND NOT stopping AND CASE WHEN EXISTS (SELECT FROM reserved) THEN id IN (SELECT id FROM reserved) ELSE NOT only_reserved END
-  AND heartbeat_at > clock_timestamp() - make_interval(secs => :timeout)
+  AND heartbeat_at > clock_timestamp() - make_interval(secs => CASE WHEN pid = 0 THEN timeout ELSE :timeout END)
   AND :operation::text = ANY (operations) AND (lanes ->> :queue::text)::int > 0;

@@ -10,6 +10,8 @@ from callsheet.comfyui.client import ComfyUIClient
 from callsheet.comfyui.graph import Graph, set_input
 from callsheet.comfyui.workflows import InputKind
 from callsheet.domain.errors import BadParams, Problem
+from callsheet.files.content_sniffing import sniff_media_type
+from callsheet.files.media_types import guess_media_type, suffix_for
 from callsheet.operation_api.contract import Context
 from callsheet.operations.comfyui.prepare import GraphFile
 from callsheet.operations.media_inputs import RequiredMedia, read_media
@@ -53,9 +55,15 @@ async def upload_files(
 
 async def _upload_name(path: Path) -> str:
     """Return a name derived from the contents, so that the server stores equal files once."""
-    digest = await asyncio.to_thread(_sha256, path)
-    suffix = path.suffix.lower()
-    return digest[:32] + (suffix if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) else "")
+    return await asyncio.to_thread(_name_by_contents, path)
+
+
+def _name_by_contents(path: Path) -> str:
+    """Return the digest, and the suffix of the type that the contents have, whatever the file was called."""
+    sniffed = sniff_media_type(path)
+    given = path.suffix.lower()
+    suffix = given if sniffed is None or guess_media_type(path.name) == sniffed else suffix_for(sniffed)
+    return _sha256(path)[:32] + (suffix if re.fullmatch(r"\.[a-z0-9]{1,8}", suffix) else "")
 
 
 def _sha256(path: Path) -> str:
