@@ -1,6 +1,7 @@
 """Runs an intake: takes messages, submits their plans, follows the executions, and reports until they end."""
 
 import asyncio
+import secrets
 from collections.abc import Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
@@ -11,7 +12,15 @@ import structlog
 
 from callsheet.db.group_commit import GroupCommit
 from callsheet.db.outages import DATABASE_ERRORS, TRANSIENT_ERRORS
-from callsheet.domain.errors import BadInput, BadSource, DatabaseUnavailable, NotFound, PlanRefused, ProblemList
+from callsheet.domain.errors import (
+    BadInput,
+    BadSource,
+    ConfigurationError,
+    DatabaseUnavailable,
+    NotFound,
+    PlanRefused,
+    ProblemList,
+)
 from callsheet.domain.plan import Submission
 from callsheet.domain.plan_validation import read_plan, read_submission
 from callsheet.domain.records import Execution
@@ -33,6 +42,7 @@ from callsheet.intake.followed_message import FollowedMessage
 from callsheet.intake.published_files import publish_files
 from callsheet.intake.retries import SourceRetries
 from callsheet.intake.status_pushes import StatusPushes
+from callsheet.logs import redact_secrets
 from callsheet.wiring import Runtime
 
 log = structlog.get_logger(__name__)
@@ -165,11 +175,17 @@ class IntakeRunner:
         except BadInput as error:
             await self._reject(delivery, _rejection_of(error))
             return None
-        except Exception as error:
-            log.error("a message could not be turned into a plan", message=str(delivery.key), exc_info=error)
+        except ConfigurationError as error:
             self.counters.note_error(error)
-            text = f"The mapping of this message failed: {type(error).__name__}: {error}"
-            await self._reject(delivery, Rejection(text, permanent=False))
+            await self._reject(delivery, Rejection(error.message, permanent=False))
+            return None
+        except Exception as error:
+            incident = secrets.token_hex(6)
+            log.error("a message could not be accepted", message=str(delivery.key), incident=incident, exc_info=error)
+            self.counters.note_error(error)
+            text = redact_secrets(f"{type(error).__name__}: {error}")
+            reason = f"The message could not be accepted ({text}). The log of the intake has incident {incident}."
+            await self._reject(delivery, Rejection(reason, permanent=False))
             return None
         return OpenMessage(delivery.key, execution_id, delivery.claim, product_id=product_id)
 
@@ -243,17 +259,26 @@ class IntakeRunner:
         """Report what has happened to one execution, in order. No message waits for the reports of another."""
         try:
             while followed.has_news and self._followed.get(execution_id) is followed:
-                await self._push_start(followed)
-                if followed.ended.is_set():
-                    followed.closing = True
-                    await self._finish(execution_id, followed)
-                    return
-                followed.reported = await self._report_news(followed)
-                # The end is not held up.
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(followed.ended.wait(), _REPORT_INTERVAL)
+                try:
+                    await self._report_once(execution_id, followed)
+                except Exception as error:  # noqa: BLE001 - reported again: the message must not stay open forever
+                    self._retries.report("report", error)
+                    followed.closing = False
+                    await asyncio.sleep(1)
         finally:
             self._reports.pop(execution_id, None)
+
+    async def _report_once(self, execution_id: UUID, followed: FollowedMessage) -> None:
+        await self._push_start(followed)
+        if followed.ended.is_set():
+            followed.closing = True
+            await self._finish(execution_id, followed)
+            return
+        followed.reported = await self._report_news(followed)
+        # The end is not held up. Not wait_for: in Python 3.11 it can lose a cancellation.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_REPORT_INTERVAL):
+                await followed.ended.wait()
 
     async def _push_start(self, followed: FollowedMessage) -> None:
         if followed.started and not followed.start_pushed:
@@ -332,7 +357,8 @@ class IntakeRunner:
 
     async def _record(self) -> None:
         try:
-            self.counters.backlog = await asyncio.wait_for(self._intake.backlog(), timeout=5)
+            async with asyncio.timeout(5):
+                self.counters.backlog = await self._intake.backlog()
         except (SourceUnavailable, TimeoutError) as error:
             self.counters.backlog = None
             self.counters.note_error(error)
@@ -360,7 +386,8 @@ class IntakeRunner:
             task.cancel()
         self._follower.close()
         try:
-            await asyncio.wait_for(self._keep_alive(), timeout=_STOP_TIMEOUT)
+            async with asyncio.timeout(_STOP_TIMEOUT):
+                await self._keep_alive()
             await self._owned()
             await self._store.release()
             await self.counters.remove(self._database)
