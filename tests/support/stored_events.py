@@ -13,8 +13,9 @@ _PROBLEM_CODES = frozenset(problem_codes())
 
 async def faults_of_stored_events(connection: asyncpg.Connection) -> list[str]:
     """Return one line for each stored event that no event type describes."""
-    if await connection.fetchval("SELECT to_regclass('events')") is None:
-        return []
+    columns = await connection.fetch("SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('events')")
+    if "number" not in {column["attname"] for column in columns}:
+        return []  # no table, or that of another application
     rows = await connection.fetch(
         "SELECT DISTINCT ON (type, data, job_id IS NULL) number, type, job_id, data::text AS data, at FROM events"
     )

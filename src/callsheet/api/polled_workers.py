@@ -213,9 +213,7 @@ def _problems(body: Any) -> list[Problem]:
         return [Problem("", "wrong_type", "must be a JSON object")]
     problems = []
     if body.get("status") not in ("COMPLETED", "FAILED"):
-        problems.append(
-            Problem("status", "unknown_value", f"must be COMPLETED or FAILED, not {body.get('status')!r:.80}")
-        )
+        problems.append(Problem("status", "bad_value", f"must be COMPLETED or FAILED, not {body.get('status')!r:.80}"))
     files = body.get("files")
     if files is not None and (not isinstance(files, list) or len(files) > _MAX_FILES):
         problems.append(Problem("files", "wrong_type", f"must be an array of at most {_MAX_FILES} files"))

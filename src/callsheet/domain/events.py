@@ -92,6 +92,7 @@ class JobWaitingData(TypedDict):
     provider: Annotated[str, Field(description="Provider of its submission")]
     providerJobId: NotRequired[Annotated[str, Field(description="The provider's id of the task, once it is known")]]
     providerStatus: NotRequired[Annotated[str, Field(description="Status of the task, in the provider's terms")]]
+    reason: NotRequired[Reason]
 
 
 @_data

@@ -84,7 +84,7 @@ async def test_a_cut_stream_is_resumed_without_a_gap(locked, tmp_path):
             execution = await client.status(receipt.execution_id)
 
     assert numbers == list(range(1, execution.last_event + 1))
-    assert [message.partition(";")[0] for message in messages] == [f"Lost the connection to {url}"]
+    assert [message.partition(" (")[0] for message in messages] == [f"Lost the connection to {url}"]
 
 
 async def test_an_execution_is_cancelled_and_retried(client, tmp_path):

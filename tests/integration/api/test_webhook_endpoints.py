@@ -160,7 +160,8 @@ async def test_without_endpoints_events_write_no_webhooks(working):
 async def test_an_event_whose_transaction_is_rolled_back_writes_no_webhook(api):
     await created(api, "https://example.com/", "execution.queued")
     execution_id = UUID(await api.submit(("a", "noop", {})))
-    insertion = "INSERT INTO events (execution_id, number, type) VALUES ($1, $2, 'execution.queued')"
+    insertion = """INSERT INTO events (execution_id, number, type, data)
+                   VALUES ($1, $2, 'execution.queued', jsonb_build_object('jobs', 1))"""
     with pytest.raises(ZeroDivisionError):
         async with api.runtime.database.transaction() as connection:
             await connection.execute(insertion, execution_id, 98)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from uuid import UUID
 
 import pytest
 from tests.support.node import NodeProgram
@@ -61,7 +62,7 @@ async def test_the_film_is_published_under_the_id_of_the_job(film):
     path = engine.runtime.storage.path(result["key"])
     info = await probe(path)
     assert abs(info.width * 16 - info.height * 9) <= 32
-    execution = await engine.execution(result["executionId"])
+    execution = await engine.execution(UUID(result["executionId"]))
     assert execution.metadata["intake"]["messageId"] == id
     assert {artifact.name.partition("_")[0] for artifact in execution.artifacts} == {"lighthouse", "finished.mp4"}
 

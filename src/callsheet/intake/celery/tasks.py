@@ -42,7 +42,9 @@ def _operation(name: str) -> PlanMapping:
         inputs = [_main_file(result) for result in payload.data.get(PREVIOUS, [])]
         if inputs and not any(source in params for source in _SOURCES):
             if len(inputs) > 1:
-                raise BadParams([Problem("src", "too_many", f"takes one file, not the {len(inputs)} of the chord")])
+                raise BadParams(
+                    [Problem("src", "invalid_value", f"takes one file, not the {len(inputs)} of the chord")]
+                )
             params["src"] = inputs[0]
         return _plan_of(payload, name, params)
 
