@@ -376,9 +376,12 @@ class IntakeRunner:
 
     async def _end(self, tasks: list[asyncio.Task[Any]]) -> None:
         """Finish what began, then leave the open messages to the next process."""
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        pending = set(tasks)
+        while pending:
+            # Again each second: a client library can lose a cancellation.
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=1)
         begun = {*self._accepts, *self._reports.values()}
         if begun:
             await asyncio.wait(begun, timeout=_STOP_TIMEOUT)

@@ -86,14 +86,21 @@ class BullMQIntake(Intake):
     async def receive(self) -> AsyncIterator[Delivery]:
         """Yield jobs of all queues."""
         taken: asyncio.Queue[Delivery] = asyncio.Queue(maxsize=1)
-        async with asyncio.TaskGroup() as tasks:
-            for queue in self._queues.values():
-                tasks.create_task(self._take_from(queue, taken))
-                tasks.create_task(self._return_stalled(queue))
+        loops: set[asyncio.Task[None]] = set()
+        for queue in self._queues.values():
+            loops.add(asyncio.create_task(self._take_from(queue, taken)))
+            loops.add(asyncio.create_task(self._return_stalled(queue)))
+        try:
             while True:
                 delivery = await taken.get()
                 self._taken.pop((delivery.key.source, delivery.key.message_id), None)
                 yield delivery
+        finally:
+            while loops:
+                # Again each second: the client library can lose a cancellation.
+                for task in loops:
+                    task.cancel()
+                _, loops = await asyncio.wait(loops, timeout=1)
 
     async def _take_from(self, queue: BullQueue, taken: "asyncio.Queue[Delivery]") -> None:
         while True:
