@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -36,7 +37,7 @@ class NodeProgram:
         self._process = subprocess.Popen(
             ["node", folder / name],
             cwd=folder,
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin", **environment},
+            env={"PATH": os.environ["PATH"], **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

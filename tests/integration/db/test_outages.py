@@ -321,4 +321,5 @@ async def test_hosts_in_the_query_of_an_address_are_tried_too(server, silent_por
     parts = urlsplit(server.tcp_dsn)
     query = f"host=127.0.0.1,127.0.0.1&port={silent_port},{parts.port}&sslmode=disable"
     connection = await connect(parse_address(f"postgresql://{parts.username}:{parts.password}@/postgres?{query}"))
+    assert await connection.fetchval("SELECT inet_server_port()") == parts.port
     await connection.close()
